@@ -1,0 +1,69 @@
+# The four ways to add code: a plain library, a compiler library, a dialect, a stage of passes; and a unit test.
+include_guard()
+
+# Finds the shared libMLIR/libLLVM 22 and makes the one precompiled header that every compiler library reuses.
+macro(stepdown_find_mlir)
+  find_package(MLIR 22 REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
+  find_package(LLVM 22 REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/llvm)
+  list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
+  include(TableGen)
+  include(AddLLVM)
+  include(AddMLIR)
+  add_library(StepdownPCH STATIC ${CMAKE_SOURCE_DIR}/cmake/Precompiled.cpp)
+  target_include_directories(StepdownPCH SYSTEM PUBLIC ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+  target_compile_options(StepdownPCH PUBLIC -fno-rtti)
+  target_link_libraries(StepdownPCH PUBLIC MLIR LLVM)
+  target_precompile_headers(StepdownPCH PRIVATE ${CMAKE_SOURCE_DIR}/cmake/Precompiled.h)
+endmacro()
+
+# stepdown_add_library(Name SOURCES... [LINK libs...]): a C++17 library without LLVM.
+function(stepdown_add_library name)
+  cmake_parse_arguments(A "" "" "LINK" ${ARGN})
+  add_library(${name} STATIC ${A_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PUBLIC ${A_LINK})
+endfunction()
+
+# stepdown_add_compiler_library(Name SOURCES... [LINK libs...]): may use MLIR; reuses the precompiled header.
+function(stepdown_add_compiler_library name)
+  cmake_parse_arguments(A "" "" "LINK" ${ARGN})
+  add_library(${name} STATIC ${A_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PUBLIC StepdownPCH ${A_LINK})
+  target_precompile_headers(${name} REUSE_FROM StepdownPCH)
+endfunction()
+
+# stepdown_add_dialect(Transformer transformer SOURCES...): <Name>Dialect.td, <Name>Ops.td in this folder -> Stepdown<Name>.
+function(stepdown_add_dialect name prefix)
+  set(LLVM_TARGET_DEFINITIONS ${name}Ops.td)
+  mlir_tablegen(${name}Dialect.h.inc -gen-dialect-decls -dialect=${prefix} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Dialect.cpp.inc -gen-dialect-defs -dialect=${prefix} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Types.h.inc -gen-typedef-decls -typedefs-dialect=${prefix} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Types.cpp.inc -gen-typedef-defs -typedefs-dialect=${prefix} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Attrs.h.inc -gen-attrdef-decls -attrdefs-dialect=${prefix} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Attrs.cpp.inc -gen-attrdef-defs -attrdefs-dialect=${prefix} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Enums.h.inc -gen-enum-decls EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Enums.cpp.inc -gen-enum-defs EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Ops.h.inc -gen-op-decls EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${name}Ops.cpp.inc -gen-op-defs EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  add_public_tablegen_target(Stepdown${name}IncGen)
+  stepdown_add_compiler_library(Stepdown${name} ${ARGN})
+  add_dependencies(Stepdown${name} Stepdown${name}IncGen)
+endfunction()
+
+# stepdown_add_stage(Fusion SOURCES... [LINK libs...]): Passes.td in this folder -> StepdownFusion.
+function(stepdown_add_stage name)
+  cmake_parse_arguments(A "" "" "LINK" ${ARGN})
+  set(LLVM_TARGET_DEFINITIONS Passes.td)
+  mlir_tablegen(Passes.h.inc -gen-pass-decls -name ${name} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  add_public_tablegen_target(Stepdown${name}PassIncGen)
+  stepdown_add_compiler_library(Stepdown${name} ${A_UNPARSED_ARGUMENTS} LINK ${A_LINK})
+  add_dependencies(Stepdown${name} Stepdown${name}PassIncGen StepdownTransformerIncGen)
+endfunction()
+
+# stepdown_add_unit_test(Name SOURCES... LINK libs...): a GoogleTest program that ctest runs.
+function(stepdown_add_unit_test name)
+  cmake_parse_arguments(A "" "" "LINK" ${ARGN})
+  add_executable(${name} ${A_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${A_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
+  target_compile_definitions(${name} PRIVATE STEPDOWN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()

@@ -1,0 +1,66 @@
+// Types of the transformer dialect: stored blocks, activation blocks, the KV cache, the batch.
+#ifndef STEPDOWN_TRANSFORMER_TYPES_TD
+#define STEPDOWN_TRANSFORMER_TYPES_TD
+include "dialects/Transformer/IR/TransformerDialect.td"
+
+def Transformer_BlockType : Transformer_Type<"Block", "block", [MemRefElementTypeInterface]> {
+  let summary = "one block of a storage type, with the exact bits of the file";
+  let description = [{
+    `!transformer.block<q4_1>` is 20 bytes that hold 32 values; a linear weight [out, in] is
+    `tensor<out x in/32 x !transformer.block<q4_1>>`. With `rows = 16` the block holds the same 32 (or 256) columns of 16
+    neighbouring rows, interleaved so that a vector lane owns a row; lib/Checkpoint/PackedFormat.h says how.
+    f32, f16 and bf16 are blocks of one value.
+
+    Example: `tensor<576x18x!transformer.block<q4_1>>`, `tensor<36x18x!transformer.block<q4_1, rows = 16>>`
+
+    C1: the storage name is one of lib/Checkpoint/BlockFormat.h. C2: rows is 1 or 16.
+  }];
+  let parameters = (ins StringRefParameter<"storage name as GGUF spells it, lower case">:$storage,
+                        DefaultValuedParameter<"unsigned", "1">:$rows);
+  let assemblyFormat = "`<` custom<StorageName>($storage) (`,` `rows` `=` $rows^)? `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The format of one row's block; never null for a verified type.
+    const ::stepdown::BlockFormat &getFormat() const;
+    /// Values per row in the block.
+    int64_t getElements() const;
+    /// Bytes of the whole block, all rows.
+    int64_t getBytes() const;
+  }];
+}
+
+def Transformer_ActivationType : Transformer_Type<"Activation", "activation", [MemRefElementTypeInterface]> {
+  let summary = "32 neighbouring values of some tokens, quantised to 8 bits or kept as float32";
+  let description = [{
+    What a linear layer reads: 32 columns of `tokens` tokens, interleaved. 8 bits: per token a float32 scale, the scale
+    times the sum of the codes, and 32 signed codes in [-127, 127]. float32: the values themselves.
+
+    Example: `tensor<?x18x!transformer.activation<q8, tokens = 16>>`
+
+    C1: the element is q8 or f32. C2: tokens is between 1 and 64.
+  }];
+  let parameters = (ins StringRefParameter<"q8 or f32">:$element, DefaultValuedParameter<"unsigned", "1">:$tokens);
+  let assemblyFormat = "`<` custom<StorageName>($element) (`,` `tokens` `=` $tokens^)? `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Bytes of the block, all tokens.
+    int64_t getBytes() const;
+  }];
+}
+
+def Transformer_CacheType : Transformer_Type<"Cache", "cache"> {
+  let summary = "the keys and values of one layer, in blocks of positions shared by all sequences";
+  let description = [{
+    Example: `!transformer.cache<heads = 3, key = 64, value = 64, element = f16>`
+
+    C1: heads, key and value are positive; C2: the element is f16 or f32.
+  }];
+  let parameters = (ins "unsigned":$heads, "unsigned":$key, "unsigned":$value, "::mlir::Type":$element);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def Transformer_BatchType : Transformer_Type<"Batch", "batch"> {
+  let summary = "which sequence and position each token of the step has, and each sequence's block table";
+}
+#endif

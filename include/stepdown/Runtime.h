@@ -1,0 +1,73 @@
+/* The runtime's C API: load an artifact, open a session, submit a ragged batch of tokens, step, read logits.
+ *
+ * Errors are values: every call that can fail returns a stepdown_status whose code is 0 on success, else a number of
+ * docs/errors.md; its text is valid until the thread's next call. Nothing aborts or throws across this interface.
+ * A model may be shared by many sessions and threads; a session is used by one thread at a time.
+ */
+#ifndef STEPDOWN_RUNTIME_H
+#define STEPDOWN_RUNTIME_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define STEPDOWN_API __attribute__((visibility("default")))
+#else
+#define STEPDOWN_API
+#endif
+
+typedef struct stepdown_model stepdown_model;
+typedef struct stepdown_session stepdown_session;
+typedef struct stepdown_status { int32_t code; const char *text; } stepdown_status;
+typedef int32_t stepdown_sequence; /* a sequence of a session; never negative */
+
+typedef struct stepdown_load_options {
+  const char *isa;      /* "x86-64-v3", "x86-64-v4-vnni"; NULL: the best this processor has */
+} stepdown_load_options;
+
+typedef struct stepdown_session_options {
+  int32_t threads;        /* 0: one per core */
+  int32_t kv_block;       /* 16, 32 or 64 positions; 0: 32 */
+  int64_t kv_positions;   /* positions the cache holds over all sequences; 0: the model's context once */
+  int32_t max_sequences;  /* 0: 16 */
+} stepdown_session_options;
+
+typedef struct stepdown_model_info {
+  const char *architecture, *name;
+  int32_t vocabulary, width, layers, max_context, max_step_tokens, exact;
+  uint64_t weight_bytes, arena_bytes, kv_bytes_per_position;
+} stepdown_model_info;
+
+/* One token of a batch: `want_logits` keeps its row. Tokens of a sequence are appended in the order given. */
+typedef struct stepdown_token { stepdown_sequence sequence; int32_t id; int32_t want_logits; } stepdown_token;
+
+STEPDOWN_API stepdown_status stepdown_model_load(const char *path, const stepdown_load_options *options, stepdown_model **model);
+STEPDOWN_API void stepdown_model_free(stepdown_model *model);
+STEPDOWN_API void stepdown_model_describe(const stepdown_model *model, stepdown_model_info *info);
+
+STEPDOWN_API stepdown_status stepdown_session_create(stepdown_model *model, const stepdown_session_options *options, stepdown_session **session);
+STEPDOWN_API void stepdown_session_free(stepdown_session *session);
+
+STEPDOWN_API stepdown_status stepdown_sequence_create(stepdown_session *session, stepdown_sequence *sequence);
+/* A second sequence with the same tokens; cache blocks are shared until one of them writes. */
+STEPDOWN_API stepdown_status stepdown_sequence_fork(stepdown_session *session, stepdown_sequence from, stepdown_sequence *to);
+/* Forgets the positions from `length` on. */
+STEPDOWN_API stepdown_status stepdown_sequence_truncate(stepdown_session *session, stepdown_sequence sequence, int32_t length);
+STEPDOWN_API int32_t stepdown_sequence_length(const stepdown_session *session, stepdown_sequence sequence);
+STEPDOWN_API void stepdown_sequence_free(stepdown_session *session, stepdown_sequence sequence);
+
+/* Queues tokens for the next step. Refuses, and queues nothing, when an id is out of range, a sequence would pass the
+ * context, the batch would pass max_step_tokens, or the cache is out of blocks. */
+STEPDOWN_API stepdown_status stepdown_session_submit(stepdown_session *session, const stepdown_token *tokens, size_t count);
+STEPDOWN_API stepdown_status stepdown_session_step(stepdown_session *session);
+/* Row `index` (in order of submission, of those that wanted logits) of the last step: float32 [vocabulary], valid until the next step. */
+STEPDOWN_API const float *stepdown_session_logits(const stepdown_session *session, size_t index);
+STEPDOWN_API size_t stepdown_session_logits_count(const stepdown_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

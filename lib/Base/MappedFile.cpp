@@ -1,0 +1,54 @@
+#include "lib/Base/MappedFile.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace stepdown {
+
+Result<MappedFile> MappedFile::open(const std::string &path) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return fail(ErrorCode::FileOpen, "%s: cannot open: %s", path.c_str(), std::strerror(errno));
+  struct stat info;
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(fd);
+    return fail(ErrorCode::FileOpen, "%s: expects a regular file", path.c_str());
+  }
+  MappedFile file;
+  file.name = path;
+  file.length = static_cast<size_t>(info.st_size);
+  if (file.length) {
+    void *map = mmap(nullptr, file.length, PROT_READ, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED) {
+      int reason = errno;
+      ::close(fd);
+      file.length = 0;
+      return fail(ErrorCode::FileRead, "%s: cannot map %lld bytes: %s", path.c_str(), (long long)info.st_size,
+                  std::strerror(reason));
+    }
+    file.bytes = static_cast<const uint8_t *>(map);
+  }
+  ::close(fd);
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile &&other) noexcept
+    : bytes(std::exchange(other.bytes, nullptr)), length(std::exchange(other.length, 0)), name(std::move(other.name)) {}
+
+MappedFile &MappedFile::operator=(MappedFile &&other) noexcept {
+  std::swap(bytes, other.bytes);
+  std::swap(length, other.length);
+  std::swap(name, other.name);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (bytes)
+    munmap(const_cast<uint8_t *>(bytes), length);
+}
+
+} // namespace stepdown

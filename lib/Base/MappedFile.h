@@ -1,0 +1,30 @@
+// A file mapped for reading, closed when it goes out of scope.
+#pragma once
+#include "lib/Base/Result.h"
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace stepdown {
+
+class MappedFile {
+public:
+  /// Maps the whole of `path`; E0901 or E0902. An empty file maps to no bytes.
+  static Result<MappedFile> open(const std::string &path);
+  MappedFile(MappedFile &&other) noexcept;
+  MappedFile &operator=(MappedFile &&other) noexcept;
+  MappedFile(const MappedFile &) = delete;
+  ~MappedFile();
+
+  const uint8_t *data() const { return bytes; }
+  size_t size() const { return length; }
+  const std::string &path() const { return name; }
+
+private:
+  MappedFile() = default;
+  const uint8_t *bytes = nullptr;
+  size_t length = 0;
+  std::string name;
+};
+
+} // namespace stepdown
