@@ -12,6 +12,8 @@ def Transformer_Dialect : Dialect {
   let summary = "What a transformer model computes: whole-layer operations on ragged batches of tokens";
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
+  let extraClassDeclaration = "void registerTypes();";
 }
 
 class Transformer_Type<string name, string typeMnemonic, list<Trait> traits = []>

@@ -1,0 +1,64 @@
+// Weights and the two ends of the model: weight, embedding, select_rows, logits.
+#include "dialects/Transformer/IR/TransformerOps.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+std::string WeightOp::getTensorName(int64_t index) {
+  auto [before, after] = getTensor().split("{layer}");
+  return isPerLayer() ? (before + Twine(index) + after).str() : getTensor().str();
+}
+
+LogicalResult WeightOp::verify() {
+  auto [before, after] = getTensor().split("{layer}");
+  if (getTensor().empty() || before.find_first_of("{}") != StringRef::npos ||
+      after.find_first_of("{}") != StringRef::npos) // C2
+    return emitOpError("expects a tensor name with at most one '{layer}', but got '") << getTensor() << "'";
+  if (auto rows = getRows()) {
+    int64_t count = getResult().getType().getDimSize(0);
+    if (rows->size() != 2 || (*rows)[0] < 0 || (*rows)[1] < (*rows)[0] || (*rows)[1] - (*rows)[0] != count) // C3
+      return emitOpError("expects rows [begin, end] of ") << count << " rows, but got [" << *rows << "]";
+  }
+  return success();
+}
+
+LogicalResult EmbeddingOp::verify() {
+  if (columns(getResult().getType()) != columns(getTable().getType())) // C4
+    return emitOpError("expects a result of ")
+           << columns(getTable().getType()) << " columns, but got " << columns(getResult().getType());
+  if (!mayBeEqual(getTokens().getType().getDimSize(0), getResult().getType().getDimSize(0))) // C5
+    return emitOpError("expects a result of ")
+           << getTokens().getType().getDimSize(0) << " tokens, but got " << getResult().getType().getDimSize(0);
+  if (!std::isfinite(getScale().convertToDouble())) // C6
+    return emitOpError("expects a finite scale, but got ") << getScale().convertToDouble();
+  return success();
+}
+
+LogicalResult SelectRowsOp::verify() {
+  if (columns(getX().getType()) != columns(getResult().getType())) // C4
+    return emitOpError("expects a result of ")
+           << columns(getX().getType()) << " columns, but got " << columns(getResult().getType());
+  if (!mayBeEqual(getRows().getType().getDimSize(0), getResult().getType().getDimSize(0))) // C5
+    return emitOpError("expects a result of ")
+           << getRows().getType().getDimSize(0) << " rows, but got " << getResult().getType().getDimSize(0);
+  return success();
+}
+
+LogicalResult LogitsOp::verify() {
+  RankedTensorType x = getX().getType(), weight = getWeight().getType(), result = getResult().getType();
+  if (columns(weight) != columns(x)) // C5
+    return emitOpError("expects a weight of ") << columns(x) << " columns, but got " << columns(weight);
+  if (columns(result) != weight.getDimSize(0)) // C6
+    return emitOpError("expects a result of ") << weight.getDimSize(0) << " columns, but got " << columns(result);
+  if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0)) // C7
+    return emitOpError("expects a bias of ")
+           << weight.getDimSize(0) << " elements, but got " << getBias().getType().getDimSize(0);
+  if (!mayBeEqual(x.getDimSize(0), result.getDimSize(0))) // C8
+    return emitOpError("expects a result of ") << x.getDimSize(0) << " rows, but got " << result.getDimSize(0);
+  double scale = getScale().convertToDouble(), softcap = getSoftcap().convertToDouble();
+  if (!std::isfinite(scale) || !std::isfinite(softcap) || softcap < 0) // C9
+    return emitOpError("expects a finite scale and a finite softcap that is not negative, but got ")
+           << scale << " and " << softcap;
+  return success();
+}

@@ -1,0 +1,35 @@
+// The transformer dialect with its types and attributes, and the questions its operations ask of a tensor's type.
+#pragma once
+#include "lib/Checkpoint/BlockFormat.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+
+#include "dialects/Transformer/IR/TransformerDialect.h.inc"
+#include "dialects/Transformer/IR/TransformerEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Transformer/IR/TransformerAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Transformer/IR/TransformerTypes.h.inc"
+
+namespace stepdown::transformer {
+
+/// The module attribute that holds a ModelAttr.
+inline constexpr llvm::StringLiteral modelAttrName = "transformer.model";
+
+/// tensor<T x N x f32>, T of any size, N static.
+bool isRows(mlir::Type type);
+/// tensor<R x i32>.
+bool isIndices(mlir::Type type);
+/// tensor<N x f32>, static.
+bool isVector(mlir::Type type);
+/// tensor<O x B x !transformer.block<..., rows = 1>>, static.
+bool isMatrix(mlir::Type type);
+
+/// Columns of a Rows or Matrix type: for a matrix its blocks times the values of one.
+int64_t columns(mlir::Type type);
+
+/// Whether two dimensions can be equal: the same size, or one of them dynamic.
+bool mayBeEqual(int64_t a, int64_t b);
+
+} // namespace stepdown::transformer

@@ -1,0 +1,101 @@
+// Types of the transformer dialect: what they hold, how they verify, and the shapes that operations ask for.
+#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+/// Storage names are keywords: q4_1, not "q4_1".
+static ParseResult parseStorageName(AsmParser &parser, std::string &name) {
+  StringRef keyword;
+  if (parser.parseKeyword(&keyword))
+    return failure();
+  name = keyword.str();
+  return success();
+}
+static void printStorageName(AsmPrinter &printer, StringRef name) { printer << name; }
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Transformer/IR/TransformerTypes.cpp.inc"
+
+void TransformerDialect::registerTypes() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/Transformer/IR/TransformerTypes.cpp.inc"
+      >();
+}
+
+LogicalResult BlockType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef storage, unsigned rows) {
+  if (!stepdown::blockFormat(storage.data(), storage.size())) // C1
+    return emitError() << "expects a storage type such as q4_1, but got '" << storage << "'";
+  if (rows != 1 && rows != 16) // C2
+    return emitError() << "expects 1 or 16 rows, but got " << rows;
+  return success();
+}
+
+const stepdown::BlockFormat &BlockType::getFormat() const {
+  return *stepdown::blockFormat(getStorage().data(), getStorage().size());
+}
+int64_t BlockType::getElements() const { return getFormat().elements; }
+int64_t BlockType::getBytes() const { return int64_t(getFormat().bytes) * getRows(); }
+
+LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef element, unsigned tokens) {
+  if (element != "q8" && element != "f32") // C1
+    return emitError() << "expects element q8 or f32, but got '" << element << "'";
+  if (tokens < 1 || tokens > 64) // C2
+    return emitError() << "expects between 1 and 64 tokens, but got " << tokens;
+  return success();
+}
+
+int64_t ActivationType::getBytes() const {
+  int64_t perToken = getElement() == "q8" ? 4 + 4 + 32 : 4 * 32; // scale, scaled sum, codes; or the values
+  return perToken * getTokens();
+}
+
+LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, unsigned heads, unsigned key,
+                                unsigned value, Type element) {
+  if (!heads || !key || !value) // C1
+    return emitError() << "expects positive heads, key and value, but got " << heads << ", " << key << " and " << value;
+  if (!element.isF16() && !element.isF32()) // C2
+    return emitError() << "expects element f16 or f32, but got " << element;
+  return success();
+}
+
+namespace stepdown::transformer {
+
+bool isRows(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 2 && tensor.getElementType().isF32() && !tensor.isDynamicDim(1) &&
+         tensor.getDimSize(1) > 0;
+}
+
+bool isIndices(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 1 && tensor.getElementType().isSignlessInteger(32);
+}
+
+bool isVector(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 1 && tensor.getElementType().isF32() && tensor.hasStaticShape() &&
+         tensor.getDimSize(0) > 0;
+}
+
+bool isMatrix(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || tensor.getRank() != 2 || !tensor.hasStaticShape() || tensor.getNumElements() == 0)
+    return false;
+  auto block = dyn_cast<BlockType>(tensor.getElementType());
+  return block && block.getRows() == 1;
+}
+
+int64_t columns(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  auto block = dyn_cast<BlockType>(tensor.getElementType());
+  return tensor.getDimSize(1) * (block ? block.getElements() : 1);
+}
+
+bool mayBeEqual(int64_t a, int64_t b) { return a == b || ShapedType::isDynamic(a) || ShapedType::isDynamic(b); }
+
+} // namespace stepdown::transformer
