@@ -1,0 +1,86 @@
+// The hyper-parameters of a checkpoint, read from its metadata and checked before anything computes with them: what
+// every model family needs to build its program. Defaults are filled in, per-layer keys are per-layer arrays.
+#pragma once
+#include "lib/Checkpoint/Gguf.h"
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace stepdown {
+
+enum class Family { Llama, Qwen2, Qwen3, Gemma3, Phi3 };
+
+/// Which elements of a head one rotation joins: (2k, 2k + 1), or (k, k + dimensions / 2).
+enum class RopePairs { Adjacent, Halves };
+
+enum class RopeScaling { None, Linear, Yarn, LongRope };
+
+/// Rotary positions. The angle of pair k at position p is p / factor * base^(-2k / dimensions) before the scheme's own
+/// rule; where the checkpoint has rope_freqs.weight (the llama3 scheme) or the LongRoPE tensors, each angle is divided
+/// by their element k.
+struct RopeParameters {
+  RopePairs pairs;
+  uint32_t dimensions;    ///< rotated part of a head: even, at most the head's size
+  double base;            ///< of layers that see the whole context
+  double localBase;       ///< of window layers, whose factor is 1
+  RopeScaling scaling;    ///< None also where the factor changes nothing
+  double factor;          ///< positions are divided by it; 1 without scaling
+  double attentionFactor; ///< multiplies cosine and sine; 1 unless the file says otherwise
+  uint64_t
+      originalContext; ///< tokens the model was first trained for; the context length unless the file says otherwise
+  double yarnBetaFast, yarnBetaSlow; ///< 32 and 1 unless the file says otherwise
+  double yarnLogMultiplier;          ///< 0: absent
+  bool frequencyFactors;             ///< the file has rope_freqs.weight {dimensions / 2}
+  bool longFactors; ///< the file has rope_factors_long.weight and rope_factors_short.weight {dimensions / 2}
+};
+
+struct ModelParameters {
+  Family family;
+  std::string architecture; ///< general.architecture, also the prefix of the keys
+  std::string name;         ///< general.name, or empty
+  uint32_t layers;
+  uint32_t width;                    ///< embedding length
+  uint32_t context;                  ///< tokens the file declares
+  uint32_t vocabulary;               ///< rows of the embedding
+  std::vector<uint32_t> heads;       ///< [layers] query heads
+  std::vector<uint32_t> kvHeads;     ///< [layers] divides heads
+  std::vector<uint32_t> feedForward; ///< [layers] width of the gated MLP
+  uint32_t headSize;                 ///< elements of one query, key and value head
+  double epsilon;                    ///< of RMS norm
+  double attentionScale;             ///< multiplies q . k; resolved, never 0
+  double finalSoftcap;               ///< logits become cap * tanh(logit / cap); 0: none
+  uint32_t window;                   ///< keys a window layer sees, the query's own included; 0: no layer has a window
+  std::vector<bool> local;           ///< [layers] whether the window applies
+  RopeParameters rope;
+  bool tiedHead; ///< no output.weight: the head is token_embd.weight
+
+  /// Rows of the projections of `layer`: heads * headSize, kvHeads * headSize.
+  uint32_t queryWidth(size_t layer) const { return heads[layer] * headSize; }
+  uint32_t keyWidth(size_t layer) const { return kvHeads[layer] * headSize; }
+};
+
+/// Reads and checks every key of the checkpoint's family; E0201 to E0219. Does not look at layer tensors: checkTensors
+/// does.
+Result<ModelParameters> readParameters(const Gguf &gguf);
+
+/// The architectures readParameters knows, "gemma3, llama, ...", for messages and help.
+std::string supportedArchitectures();
+
+/// The tensor `name`, refused when missing (E0220) or of another shape (E0221). `dims` is in GGUF order: a linear
+/// weight [out, in] is {in, out}; missing trailing dimensions are 1.
+Result<const GgufTensor *> requireTensor(const Gguf &gguf, std::string_view name, std::initializer_list<uint64_t> dims);
+
+/// As requireTensor, but null when missing.
+Result<const GgufTensor *> optionalTensor(const Gguf &gguf, std::string_view name,
+                                          std::initializer_list<uint64_t> dims);
+
+/// Every tensor the family needs is there and has the shape its parameters give it, in every layer.
+Status checkTensors(const Gguf &gguf, const ModelParameters &parameters);
+
+/// Refuses block scales and float weights that are not finite (E0222). Reads all weights: only where the user asks for
+/// it.
+Status checkFinite(const Gguf &gguf);
+
+} // namespace stepdown
