@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Writes a tiny random checkpoint of any family and storage type: a complete GGUF with a small valid tokenizer.
+
+    pip install numpy gguf
+    make_model.py OUT.gguf --family llama --type Q4_K --layers 2 --width 256
+    make_model.py OUT.gguf --family gemma3 --type mixed --window 16 --layers 12
+    make_model.py OUT.gguf --family qwen2 --type F32 --mix ffn_down=Q6_K --mix attn_v=Q8_0 --rope yarn:4
+
+The same options give the same bytes. Weights are scaled so that activations keep their size through the layers and the
+logits spread over several units; the test oracle reads the files. --deep N repeats the layer count N times.
+"""
+import argparse
+import numpy as np
+import gguf
+import random_weights
+import tiny_tokenizer
+
+FAMILIES = ("llama", "qwen2", "qwen3", "gemma3", "phi3")
+
+
+def parser():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("out")
+    a.add_argument("--family", choices=FAMILIES, default="llama")
+    a.add_argument("--type", default="F32", help="storage type of all matrices, or 'mixed': every type in turn")
+    a.add_argument("--mix", action="append", default=[], metavar="TENSOR=TYPE",
+                   help="type of the tensors whose name contains TENSOR (repeatable)")
+    a.add_argument("--norm-type", choices=random_weights.FLOATS, default="F32", help="type of norms and biases")
+    a.add_argument("--layers", type=int, default=2)
+    a.add_argument("--deep", type=int, default=1, help="multiplies --layers")
+    a.add_argument("--width", type=int, default=64)
+    a.add_argument("--heads", type=int, default=4)
+    a.add_argument("--kv-heads", type=int, default=2)
+    a.add_argument("--head-dim", type=int, default=0, help="0: width / heads")
+    a.add_argument("--ffn", type=int, default=0, help="0: 2 * width")
+    a.add_argument("--vocab", type=int, default=384)
+    a.add_argument("--context", type=int, default=512)
+    a.add_argument("--epsilon", type=float, default=1e-5)
+    a.add_argument("--freq-base", type=float, default=0, help="0: the family's usual base")
+    a.add_argument("--rope", default="none", metavar="none|linear:F|yarn:F[:ORIGINAL]|llama3:F|longrope:ORIGINAL[:FACTOR]")
+    a.add_argument("--rope-dims", type=int, default=0, help="rotated part of a head; 0: all of it")
+    a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma3")
+    a.add_argument("--pattern", default="", help="window pattern: a period, or a list such as 1,1,0 (1: window)")
+    a.add_argument("--softcap", type=float, default=0, help="final logit soft-cap of gemma3")
+    a.add_argument("--head", choices=("tied", "untied"), default="tied")
+    a.add_argument("--bias", action="store_true", help="biases on q, k, v (qwen2 always has them) and, for llama, on all linears")
+    a.add_argument("--fused-qkv", action="store_true", help="one attn_qkv tensor (phi3 always has it)")
+    a.add_argument("--tokenizer", choices=("bpe", "spm"), help="default: the family's usual kind")
+    a.add_argument("--split", type=int, default=0, help="tensors a shard; OUT then names the stem, without .gguf")
+    a.add_argument("--seed", type=int, default=1)
+    return a
+
+
+class Builder:
+    def __init__(self, o):
+        self.o = o
+        self.random = np.random.default_rng(o.seed)
+        self.layers = o.layers * o.deep
+        self.head_dim = o.head_dim or o.width // o.heads
+        self.ffn = o.ffn or 2 * o.width
+        self.window = o.window if o.window >= 0 else 32 if o.family == "gemma3" else 0
+        self.turn = 0
+        split = {"split_max_tensors": o.split} if o.split else {}
+        self.w = gguf.GGUFWriter(o.out, o.family, **split)
+
+    def type_of(self, name):
+        for rule in self.o.mix:
+            part, kind = rule.split("=")
+            if part in name:
+                return kind
+        if self.o.type != "mixed":
+            return self.o.type
+        self.turn += 1
+        return random_weights.TYPES[self.turn % len(random_weights.TYPES)]
+
+    def linear(self, name, rows, columns, gain=1.0):
+        """A [rows, columns] weight that multiplies the spread of its input by `gain`."""
+        data, kind = random_weights.matrix(self.random, self.type_of(name), rows, columns, gain / np.sqrt(columns))
+        self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
+
+    def vector(self, name, size, mean, spread):
+        values = (mean + spread * self.random.standard_normal(size)).astype(np.float32)
+        kind = random_weights.Kind[self.o.norm_type]
+        self.w.add_tensor(name, gguf.quants.quantize(values, kind) if kind != gguf.GGMLQuantizationType.F32 else values,
+                          raw_dtype=kind)
+
+    def norm(self, name, size, mean=1.0):
+        self.vector(name + ".weight", size, mean, 0.15)
+
+    def bias(self, name, size):
+        self.vector(name + ".bias", size, 0.0, 0.2)
+
+    def keys(self):
+        o, w = self.o, self.w
+        w.add_name(f"tiny {o.family} {o.type}")
+        w.add_quantization_version(2)
+        w.add_context_length(o.context)
+        w.add_embedding_length(o.width)
+        w.add_block_count(self.layers)
+        w.add_feed_forward_length(self.ffn)
+        w.add_head_count(o.heads)
+        w.add_head_count_kv(o.kv_heads)
+        if o.head_dim or o.family in ("qwen3", "gemma3"):
+            w.add_key_length(self.head_dim)
+            w.add_value_length(self.head_dim)
+        w.add_layer_norm_rms_eps(o.epsilon)
+        w.add_vocab_size(o.vocab)
+        usual = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "gemma3": 1e6, "phi3": 1e4}
+        w.add_rope_freq_base(o.freq_base or usual[o.family])
+        if o.rope_dims or o.family in ("llama", "phi3"):
+            w.add_rope_dimension_count(o.rope_dims or self.head_dim)
+        if self.window:
+            w.add_sliding_window(self.window)
+        if o.pattern:
+            key = f"{o.family}.attention.sliding_window_pattern"
+            if "," in o.pattern:
+                w.add_array(key, [p == "1" for p in o.pattern.split(",")])
+            else:
+                w.add_uint32(key, int(o.pattern))
+        if o.softcap:
+            w.add_final_logit_softcapping(o.softcap)
+
+    def rope(self):
+        """The keys and tensors of the scaling scheme."""
+        o, w = self.o, self.w
+        scheme, *numbers = o.rope.split(":")
+        numbers = [float(n) for n in numbers]
+        pairs = (o.rope_dims or self.head_dim) // 2
+        if scheme == "linear":
+            w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+            w.add_rope_scaling_factor(numbers[0])
+        elif scheme == "yarn":
+            w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+            w.add_rope_scaling_factor(numbers[0])
+            w.add_rope_scaling_orig_ctx_len(int(numbers[1]) if len(numbers) > 1 else o.context // int(numbers[0]))
+        elif scheme == "llama3":  # the rule of Llama 3.1, at a small original context
+            base, original, low, high = o.freq_base or 1e5, o.context / 4, 1.0, 4.0
+            wave = 2 * np.pi * base ** (2 * np.arange(pairs) / (2 * pairs))
+            t = (original / wave - low) / (high - low)
+            between = 1 / ((1 - t) / numbers[0] + t)
+            factors = np.where(wave < original / high, 1, np.where(wave > original / low, numbers[0], between))
+            w.add_tensor("rope_freqs.weight", factors.astype(np.float32))
+        elif scheme == "longrope":
+            w.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+            w.add_rope_scaling_orig_ctx_len(int(numbers[0]))
+            w.add_rope_scaling_attn_factors(
+                numbers[1] if len(numbers) > 1 else float(np.sqrt(1 + np.log(o.context / numbers[0]) / np.log(numbers[0]))))
+            for name, top in (("long", 8.0), ("short", 1.2)):
+                w.add_tensor(f"rope_factors_{name}.weight", np.linspace(1.0, top, pairs).astype(np.float32))
+        elif scheme != "none":
+            raise SystemExit(f"make_model: expects a rope scheme, but got {scheme}")
+
+    def layer(self, i):
+        o, p = self.o, f"blk.{i}."
+        q, kv = o.heads * self.head_dim, o.kv_heads * self.head_dim
+        gemma = o.family == "gemma3"
+        self.norm(p + "attn_norm", o.width)
+        # Queries and keys somewhat louder than unit, so that attention prefers some positions over others.
+        if o.family == "phi3" or o.fused_qkv:
+            self.linear(p + "attn_qkv", q + 2 * kv, o.width, 1.3)
+        else:
+            for name, rows, gain in (("q", q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)):
+                self.linear(p + "attn_" + name, rows, o.width, gain)
+                if o.bias or o.family == "qwen2":
+                    self.bias(p + "attn_" + name, rows)
+        if o.family in ("qwen3", "gemma3"):
+            self.norm(p + "attn_q_norm", self.head_dim)
+            self.norm(p + "attn_k_norm", self.head_dim)
+        self.linear(p + "attn_output", o.width, q)
+        if gemma:
+            self.norm(p + "post_attention_norm", o.width)
+        self.norm(p + "ffn_norm", o.width)
+        if o.family == "phi3":
+            self.linear(p + "ffn_up", 2 * self.ffn, o.width, 1.5)
+        else:
+            self.linear(p + "ffn_gate", self.ffn, o.width, 1.5)
+            self.linear(p + "ffn_up", self.ffn, o.width, 1.5)
+        self.linear(p + "ffn_down", o.width, self.ffn)
+        if gemma:
+            self.norm(p + "post_ffw_norm", o.width)
+        if o.bias and o.family == "llama":
+            for name, rows in (("attn_output", o.width), ("ffn_gate", self.ffn), ("ffn_up", self.ffn), ("ffn_down", o.width)):
+                self.bias(p + name, rows)
+
+    def run(self):
+        o = self.o
+        self.keys()
+        self.rope()
+        spm = (o.tokenizer or ("spm" if o.family in ("gemma3", "phi3") else "bpe")) == "spm"
+        pre = {"qwen2": "qwen2", "qwen3": "qwen2"}.get(o.family, "smollm")
+        tiny_tokenizer.write(self.w, tiny_tokenizer.spm(o.vocab, o.family == "gemma3") if spm else tiny_tokenizer.bpe(o.vocab, pre))
+        # A tied head repeats the input token where the embedding dominates the residual stream. gemma3 multiplies the
+        # embedding by sqrt(width), so there it is quieter and the last norm louder.
+        gemma = o.family == "gemma3"
+        self.linear("token_embd", o.vocab, o.width, 1.0 if gemma else 2.0)
+        for i in range(self.layers):
+            self.layer(i)
+        self.norm("output_norm", o.width, 2.0 if gemma else 1.0)
+        if o.head == "untied":
+            self.linear("output", o.vocab, o.width, 3.0)
+        self.w.write_header_to_file()
+        self.w.write_kv_data_to_file()
+        self.w.write_tensors_to_file()
+        self.w.close()
+
+
+def build(out, *options):
+    """Writes the model `out` with command-line `options`; for other scripts."""
+    Builder(parser().parse_args([str(out), *options])).run()
+
+
+if __name__ == "__main__":
+    Builder(parser().parse_args()).run()
