@@ -1,0 +1,55 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics
+
+// C1
+func.func @x_is_not_f32(%x: tensor<?x8xf16>, %batch: !transformer.batch) {
+  // expected-error @+1 {{operand #0 must be f32 tensor of tokens x columns with a static number of columns, but got 'tensor<?x8xf16>'}}
+  %y = transformer.rope half %x, %batch {head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x8xf16>
+  return
+}
+
+// -----
+
+// C2
+func.func @head_does_not_divide_the_columns(%x: tensor<?x8xf32>, %batch: !transformer.batch) {
+  // expected-error @+1 {{expects a positive head_dim that divides 8 columns, but got 3}}
+  %y = transformer.rope half %x, %batch {head_dim = 3 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// C2
+func.func @head_is_empty(%x: tensor<?x8xf32>, %batch: !transformer.batch) {
+  // expected-error @+1 {{expects a positive head_dim that divides 8 columns, but got 0}}
+  %y = transformer.rope half %x, %batch {head_dim = 0 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// C3
+func.func @more_pairs_than_the_head_has(%x: tensor<?x8xf32>, %batch: !transformer.batch) {
+  // expected-error @+1 {{expects between 1 and 2 inverse frequencies, but got 3}}
+  %y = transformer.rope half %x, %batch
+      {head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0, 0.5, 0.25>} : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// C4
+func.func @frequency_is_negative(%x: tensor<?x8xf32>, %batch: !transformer.batch) {
+  // expected-error @+1 {{expects finite inverse frequencies that are not negative, but got -5.000000e-01}}
+  %y = transformer.rope half %x, %batch {head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0, -0.5>} : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// C5
+func.func @attention_factor_is_zero(%x: tensor<?x8xf32>, %batch: !transformer.batch) {
+  // expected-error @+1 {{expects a finite and positive attention_factor, but got 0.000000e+00}}
+  %y = transformer.rope half %x, %batch
+      {attention_factor = 0.0 : f64, head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x8xf32>
+  return
+}
