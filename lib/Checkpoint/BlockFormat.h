@@ -13,20 +13,34 @@ namespace stepdown {
 
 /// Storage types, numbered as GGUF numbers them.
 enum class Storage : uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13,
-  Q6_K = 14, IQ4_NL = 20, IQ4_XS = 23, BF16 = 30, MXFP4 = 39
+  F32 = 0,
+  F16 = 1,
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q2_K = 10,
+  Q3_K = 11,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  IQ4_NL = 20,
+  IQ4_XS = 23,
+  BF16 = 30,
+  MXFP4 = 39
 };
 
 struct BlockFormat {
   Storage storage;
-  const char *name;       ///< GGUF's spelling in lower case, as in !transformer.block<q4_1>
-  int elements;           ///< values per block: 1, 32 or 256
-  int bytes;              ///< bytes per block
-  int group;              ///< values that share one scale: 1, 16 or 32
-  int bits;               ///< bits of a code; 0 for float types
-  int offset;             ///< subtracted from the code; 0 for table types
-  const int8_t *table;    ///< 16 values that replace the code, or null (mxfp4: doubled values, d is halved)
-  bool groupScales;       ///< an integer scale per group beside d
+  const char *name;    ///< GGUF's spelling in lower case, as in !transformer.block<q4_1>
+  int elements;        ///< values per block: 1, 32 or 256
+  int bytes;           ///< bytes per block
+  int group;           ///< values that share one scale: 1, 16 or 32
+  int bits;            ///< bits of a code; 0 for float types
+  int offset;          ///< subtracted from the code; 0 for table types
+  const int8_t *table; ///< 16 values that replace the code, or null (mxfp4: doubled values, d is halved)
+  bool groupScales;    ///< an integer scale per group beside d
   enum Minimum { None, Plain, Grouped } minimum; ///< none, + m, or - dmin * min[g]
   bool isQuantised() const { return bits != 0; }
   int groups() const { return elements / group; }
@@ -41,13 +55,13 @@ const char *ggufTypeName(uint32_t id);
 
 /// The fields of one quantised block, unpacked: what repacking for a target starts from.
 struct BlockFields {
-  float d;             ///< scale of the block, exact (mxfp4: already halved)
-  float m;             ///< minimum of the block: m (Plain) or dmin (Grouped), else 0
-  uint16_t dBits;      ///< d as the file's binary16 (mxfp4: the e8m0 byte)
-  uint16_t mBits;      ///< m or dmin as the file's binary16
-  int8_t scales[16];   ///< integer scale per group; 1 where the format has none
-  uint8_t minimums[16];///< integer minimum per group; 0 where the format has none
-  uint8_t codes[256];  ///< unsigned codes in element order (q8_0: value + 128, offset 128)
+  float d;              ///< scale of the block, exact (mxfp4: already halved)
+  float m;              ///< minimum of the block: m (Plain) or dmin (Grouped), else 0
+  uint16_t dBits;       ///< d as the file's binary16 (mxfp4: the e8m0 byte)
+  uint16_t mBits;       ///< m or dmin as the file's binary16
+  int8_t scales[16];    ///< integer scale per group; 1 where the format has none
+  uint8_t minimums[16]; ///< integer minimum per group; 0 where the format has none
+  uint8_t codes[256];   ///< unsigned codes in element order (q8_0: value + 128, offset 128)
 };
 
 /// Unpacks the block at `bytes`. Only for quantised formats.

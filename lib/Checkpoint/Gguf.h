@@ -19,30 +19,32 @@ enum class GgufType : uint32_t { U8, I8, U16, I16, U32, I32, F32, Bool, String, 
 
 /// One metadata value; arrays stay in the mapped bytes.
 struct GgufValue {
-  GgufType type;             ///< of the value; Array for arrays
-  GgufType element;          ///< element type of an array
-  uint64_t count = 1;        ///< elements of an array
-  uint64_t offset = 0;       ///< of the value's first byte in the file, for messages
-  const uint8_t *bytes = nullptr; ///< little-endian scalar, string bytes (count = length), or array elements
+  GgufType type;                         ///< of the value; Array for arrays
+  GgufType element;                      ///< element type of an array
+  uint64_t count = 1;                    ///< elements of an array
+  uint64_t offset = 0;                   ///< of the value's first byte in the file, for messages
+  const uint8_t *bytes = nullptr;        ///< little-endian scalar, string bytes (count = length), or array elements
   std::vector<std::string_view> strings; ///< elements of an array of strings
 };
 
-/// Metadata by key. Typed reads accept any integer type whose value fits; the error names key, expected and actual type.
+/// Metadata by key. Typed reads accept any integer type whose value fits; the error names key, expected and actual
+/// type.
 class Metadata {
 public:
   /// Parses `count` pairs at `span[offset...]`; `offset` moves past them. `file` is for messages.
-  static Result<Metadata> parse(const std::string &file, const uint8_t *span, size_t size, size_t &offset, uint64_t count);
+  static Result<Metadata> parse(const std::string &file, const uint8_t *span, size_t size, size_t &offset,
+                                uint64_t count);
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
   const GgufValue *find(std::string_view key) const;
-  Result<uint64_t> unsignedInteger(std::string_view key) const;       ///< E0201 missing, E0202 wrong type or negative
+  Result<uint64_t> unsignedInteger(std::string_view key) const; ///< E0201 missing, E0202 wrong type or negative
   Result<int64_t> integer(std::string_view key) const;
-  Result<double> real(std::string_view key) const;                   ///< f32 or f64 or integer
+  Result<double> real(std::string_view key) const; ///< f32 or f64 or integer
   Result<bool> boolean(std::string_view key) const;
   Result<std::string_view> string(std::string_view key) const;
   Result<std::vector<std::string_view>> strings(std::string_view key) const;
-  Result<std::vector<float>> reals(std::string_view key) const;      ///< array of f32
-  Result<std::vector<int64_t>> integers(std::string_view key) const; ///< array of any integer type or bool
+  Result<std::vector<float>> reals(std::string_view key) const;       ///< array of f32
+  Result<std::vector<int64_t>> integers(std::string_view key) const;  ///< array of any integer type or bool
   const std::vector<std::string_view> &keys() const { return order; } ///< in file order
   const std::string &file() const { return name; }
 
@@ -56,8 +58,8 @@ struct GgufTensor {
   std::string_view name;
   Storage storage;
   int rank;
-  uint64_t dims[4];      ///< dims[0] is contiguous; a linear weight [out, in] has dims {in, out}
-  uint64_t offset;       ///< of the data from the start of the file
+  uint64_t dims[4]; ///< dims[0] is contiguous; a linear weight [out, in] has dims {in, out}
+  uint64_t offset;  ///< of the data from the start of the file
   uint64_t bytes;
   const uint8_t *data;
 };

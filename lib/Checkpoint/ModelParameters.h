@@ -61,7 +61,7 @@ struct ModelParameters {
   uint32_t keyWidth(size_t layer) const { return kvHeads[layer] * headSize; }
 };
 
-/// Reads and checks every key of the checkpoint's family; E0201 to E0219. Does not look at layer tensors: checkTensors
+/// Reads and checks every key of the checkpoint's family; E0201 to E0213. Does not look at layer tensors: checkTensors
 /// does.
 Result<ModelParameters> readParameters(const Gguf &gguf);
 

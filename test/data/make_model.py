@@ -192,12 +192,12 @@ class Builder:
         # A tied head repeats the input token where the embedding dominates the residual stream. gemma3 multiplies the
         # embedding by sqrt(width), so there it is quieter and the last norm louder.
         gemma = o.family == "gemma3"
-        self.linear("token_embd", o.vocab, o.width, 1.0 if gemma else 2.0)
+        self.linear("token_embd", o.vocab, o.width, 0.25 if gemma else 2.0)
         for i in range(self.layers):
             self.layer(i)
-        self.norm("output_norm", o.width, 2.0 if gemma else 1.0)
+        self.norm("output_norm", o.width, 8.0 if gemma else 1.0)
         if o.head == "untied":
-            self.linear("output", o.vocab, o.width, 3.0)
+            self.linear("output", o.vocab, o.width, 0.375 if gemma else 3.0)
         self.w.write_header_to_file()
         self.w.write_kv_data_to_file()
         self.w.write_tensors_to_file()

@@ -1,0 +1,399 @@
+// Hyper-parameters: keys of formats that every family shares first, then what a family adds. Each value is checked
+// where it is read, so that the struct that leaves here can be divided by, allocated from and iterated over.
+#include "lib/Checkpoint/ModelParameters.h"
+#include "lib/Checkpoint/GgufShard.h"
+
+#include <cinttypes>
+#include <cmath>
+
+namespace stepdown {
+namespace {
+
+struct FamilyRow {
+  const char *architecture;
+  Family family;
+  RopePairs pairs;
+  uint32_t windowPeriod; // default period of the window pattern; 0: the family has no windows
+};
+constexpr FamilyRow families[] = {
+    {"gemma3", Family::Gemma3, RopePairs::Halves, 6}, {"llama", Family::Llama, RopePairs::Adjacent, 0},
+    {"phi3", Family::Phi3, RopePairs::Halves, 0},     {"qwen2", Family::Qwen2, RopePairs::Halves, 0},
+    {"qwen3", Family::Qwen3, RopePairs::Halves, 0},
+};
+
+// Far above every published model, far below what would overflow a product of two.
+constexpr uint64_t mostLayers = 4096, mostWidth = 1u << 20, mostHeads = 1u << 14, mostHeadSize = 1u << 14;
+constexpr uint64_t mostVocabulary = 1u << 24, mostContext = 1u << 30;
+
+class Reader {
+public:
+  Reader(const Gguf &gguf) : gguf(gguf), meta(gguf.metadata()) {}
+  Result<ModelParameters> read();
+
+private:
+  std::string key(const char *name) const { return p.architecture + "." + name; }
+  Error refuse(ErrorCode code, const std::string &key, const std::string &expectation) const;
+  template <typename T> Status keep(T &target, Result<T> value);
+
+  Status count(const char *name, uint64_t most, uint32_t &value);
+  Status countOr(const char *name, uint64_t most, uint32_t fallback, uint32_t &value);
+  Status perLayer(const char *name, uint64_t most, const std::vector<uint32_t> *fallback,
+                  std::vector<uint32_t> &values);
+  /// A finite number; `least` is the smallest that is allowed.
+  Status real(ErrorCode code, const char *name, double least, double fallback, double &value);
+
+  Status readIdentity();
+  Status readSizes();
+  Status readHeads();
+  Status readFeatures();
+  Status readRope();
+  Status readRopeScaling();
+  Status readWindow();
+  Status readWindowPattern(uint64_t period);
+
+  const Gguf &gguf;
+  const Metadata &meta;
+  const FamilyRow *row = nullptr;
+  ModelParameters p{};
+};
+
+#define STEPDOWN_CHECK(STATUS)                                                                                         \
+  if (Status status = (STATUS); !status)                                                                               \
+  return status
+
+Error Reader::refuse(ErrorCode code, const std::string &key, const std::string &expectation) const {
+  const GgufValue *value = meta.find(key);
+  std::string where = value ? "offset " + std::to_string(value->offset) + ": " : "";
+  return fail(code, "%s: %skey '%s': %s", meta.file().c_str(), where.c_str(), printable(key).c_str(),
+              expectation.c_str());
+}
+
+Status Reader::count(const char *name, uint64_t most, uint32_t &value) {
+  Result<uint64_t> number = meta.unsignedInteger(key(name));
+  if (!number)
+    return number.error();
+  if (*number == 0 || *number > most)
+    return refuse(ErrorCode::ModelRange, key(name),
+                  "expects 1 to " + std::to_string(most) + ", but got " + std::to_string(*number));
+  value = static_cast<uint32_t>(*number);
+  return Done{};
+}
+
+Status Reader::countOr(const char *name, uint64_t most, uint32_t fallback, uint32_t &value) {
+  value = fallback;
+  return meta.has(key(name)) ? count(name, most, value) : Done{};
+}
+
+Status Reader::perLayer(const char *name, uint64_t most, const std::vector<uint32_t> *fallback,
+                        std::vector<uint32_t> &values) {
+  const GgufValue *stored = meta.find(key(name));
+  if (!stored && fallback) {
+    values = *fallback;
+    return Done{};
+  }
+  if (!stored || stored->type != GgufType::Array) {
+    uint32_t value;
+    STEPDOWN_CHECK(count(name, most, value));
+    values.assign(p.layers, value);
+    return Done{};
+  }
+  if (stored->count != p.layers)
+    return refuse(ErrorCode::ModelLayerArray, key(name),
+                  "expects an array of " + std::to_string(p.layers) + " elements, one a layer, but got " +
+                      std::to_string(stored->count));
+  Result<std::vector<int64_t>> numbers = meta.integers(key(name));
+  if (!numbers)
+    return numbers.error();
+  for (size_t i = 0; i < numbers->size(); ++i) {
+    int64_t number = (*numbers)[i];
+    if (number <= 0 || static_cast<uint64_t>(number) > most)
+      return refuse(ErrorCode::ModelRange, key(name),
+                    "element " + std::to_string(i) + ": expects 1 to " + std::to_string(most) + ", but got " +
+                        std::to_string(number));
+    values.push_back(static_cast<uint32_t>(number));
+  }
+  return Done{};
+}
+
+Status Reader::real(ErrorCode code, const char *name, double least, double fallback, double &value) {
+  value = fallback;
+  if (!meta.has(key(name)))
+    return Done{};
+  Result<double> number = meta.real(key(name));
+  if (!number)
+    return number.error();
+  if (!std::isfinite(*number) || *number < least) {
+    char text[96];
+    std::snprintf(text, sizeof text, "expects a finite number of at least %g, but got %g", least, *number);
+    return refuse(code, key(name), text);
+  }
+  value = *number;
+  return Done{};
+}
+
+Status Reader::readIdentity() {
+  if (meta.has("general.type")) {
+    Result<std::string_view> type = meta.string("general.type");
+    if (!type)
+      return type.error();
+    if (*type != "model")
+      return refuse(ErrorCode::ModelKind, "general.type", "expects 'model', but got '" + printable(*type) + "'");
+  }
+  Result<std::string_view> architecture = meta.string("general.architecture");
+  if (!architecture)
+    return architecture.error();
+  p.architecture = std::string(*architecture);
+  for (const FamilyRow &family : families)
+    if (p.architecture == family.architecture)
+      row = &family;
+  if (!row)
+    return refuse(ErrorCode::ModelArchitecture, "general.architecture",
+                  "expects one of " + supportedArchitectures() + ", but got '" + printable(p.architecture) + "'");
+  p.family = row->family;
+  if (Result<std::string_view> name = meta.string("general.name"); name)
+    p.name = std::string(*name);
+  return Done{};
+}
+
+Status Reader::readSizes() {
+  STEPDOWN_CHECK(count("context_length", mostContext, p.context));
+  STEPDOWN_CHECK(count("embedding_length", mostWidth, p.width));
+  STEPDOWN_CHECK(count("block_count", mostLayers, p.layers));
+  STEPDOWN_CHECK(perLayer("feed_forward_length", mostWidth, nullptr, p.feedForward));
+  if (!meta.has(key("attention.layer_norm_rms_epsilon")))
+    return meta.real(key("attention.layer_norm_rms_epsilon")).error();
+  STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, "attention.layer_norm_rms_epsilon", 0, 0, p.epsilon));
+
+  const GgufValue *tokens = meta.find("tokenizer.ggml.tokens");
+  uint64_t listed = 0;
+  if (tokens) {
+    if (tokens->type != GgufType::Array || tokens->element != GgufType::String)
+      return meta.strings("tokenizer.ggml.tokens").error();
+    listed = tokens->count;
+  }
+  if (meta.has(key("vocab_size")) || !tokens) {
+    STEPDOWN_CHECK(count("vocab_size", mostVocabulary, p.vocabulary));
+    if (listed > p.vocabulary)
+      return refuse(ErrorCode::ModelVocabulary, key("vocab_size"),
+                    "expects at least the " + std::to_string(listed) + " entries of tokenizer.ggml.tokens, but got " +
+                        std::to_string(p.vocabulary));
+    return Done{};
+  }
+  if (listed == 0 || listed > mostVocabulary)
+    return refuse(ErrorCode::ModelRange, "tokenizer.ggml.tokens",
+                  "expects 1 to " + std::to_string(mostVocabulary) + " elements, but got " + std::to_string(listed));
+  p.vocabulary = static_cast<uint32_t>(listed);
+  return Done{};
+}
+
+Status Reader::readHeads() {
+  STEPDOWN_CHECK(perLayer("attention.head_count", mostHeads, nullptr, p.heads));
+  STEPDOWN_CHECK(perLayer("attention.head_count_kv", mostHeads, &p.heads, p.kvHeads));
+  for (uint32_t i = 0; i < p.layers; ++i)
+    if (p.heads[i] % p.kvHeads[i] != 0)
+      return refuse(ErrorCode::ModelHeads, key("attention.head_count_kv"),
+                    "layer " + std::to_string(i) + ": expects a divisor of the " + std::to_string(p.heads[i]) +
+                        " query heads, but got " + std::to_string(p.kvHeads[i]));
+  if (!meta.has(key("attention.key_length")) && p.width % p.heads[0] != 0)
+    return refuse(ErrorCode::ModelHeads, key("embedding_length"),
+                  "expects a multiple of the " + std::to_string(p.heads[0]) +
+                      " query heads where attention.key_length is missing, but got " + std::to_string(p.width));
+  STEPDOWN_CHECK(countOr("attention.key_length", mostHeadSize, p.width / p.heads[0], p.headSize));
+  if (p.headSize == 0 || p.headSize > mostHeadSize)
+    return refuse(ErrorCode::ModelHeads, key("embedding_length"),
+                  "expects heads of 1 to " + std::to_string(mostHeadSize) + " elements, but got " +
+                      std::to_string(p.headSize));
+  // One cache layout serves keys and values of every layer.
+  for (const char *name : {"attention.value_length", "attention.key_length_swa", "attention.value_length_swa"}) {
+    uint32_t size;
+    STEPDOWN_CHECK(countOr(name, mostHeadSize, p.headSize, size));
+    if (size != p.headSize)
+      return refuse(ErrorCode::ModelFeature, key(name),
+                    "expects the size of a key head, " + std::to_string(p.headSize) + ", but got " +
+                        std::to_string(size));
+  }
+  double scale;
+  STEPDOWN_CHECK(real(ErrorCode::ModelScale, "attention.scale", 0, 0, scale));
+  // gemma3's 27B, the one with 62 layers, scales by the width that its heads would have had.
+  double size = p.family == Family::Gemma3 && p.layers == 62 ? static_cast<double>(p.width) / p.heads[0] : p.headSize;
+  p.attentionScale = scale != 0 ? scale : 1 / std::sqrt(size);
+  return Done{};
+}
+
+/// Keys that ask for what the family's program does not compute: refused, never ignored.
+Status Reader::readFeatures() {
+  if (meta.has(key("expert_count"))) {
+    Result<uint64_t> experts = meta.unsignedInteger(key("expert_count"));
+    if (!experts)
+      return experts.error();
+    uint64_t used = 0;
+    if (meta.has(key("expert_used_count"))) {
+      Result<uint64_t> number = meta.unsignedInteger(key("expert_used_count"));
+      if (!number)
+        return number.error();
+      used = *number;
+    }
+    if (*experts != 0 && (used == 0 || used > *experts))
+      return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
+                    "expects 1 to the " + std::to_string(*experts) + " experts, but got " + std::to_string(used));
+    if (*experts == 0 && used != 0)
+      return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
+                    "expects 0 without experts, but got " + std::to_string(used));
+    for (const char *name : {"expert_group_count", "expert_group_used_count"}) {
+      if (!meta.has(key(name)))
+        continue;
+      Result<uint64_t> groups = meta.unsignedInteger(key(name));
+      if (!groups)
+        return groups.error();
+      if (*groups > 1 && *experts % *groups != 0)
+        return refuse(ErrorCode::ModelExperts, key(name),
+                      "expects a divisor of the " + std::to_string(*experts) + " experts, but got " +
+                          std::to_string(*groups));
+    }
+    if (*experts != 0)
+      return refuse(ErrorCode::ModelFeature, key("expert_count"),
+                    "expects 0 (dense layers), but got " + std::to_string(*experts) + " experts");
+  }
+  if (meta.has(key("attention.causal"))) {
+    Result<bool> causal = meta.boolean(key("attention.causal"));
+    if (!causal)
+      return causal.error();
+    if (!*causal)
+      return refuse(ErrorCode::ModelFeature, key("attention.causal"), "expects true (a decoder), but got false");
+  }
+  if (p.family == Family::Gemma3)
+    STEPDOWN_CHECK(real(ErrorCode::ModelScale, "final_logit_softcapping", 0, 0, p.finalSoftcap));
+  return Done{};
+}
+
+Status Reader::readRope() {
+  RopeParameters &r = p.rope;
+  r.pairs = row->pairs;
+  r.dimensions = p.headSize;
+  if (meta.has(key("rope.dimension_count"))) {
+    Result<uint64_t> dimensions = meta.unsignedInteger(key("rope.dimension_count"));
+    if (!dimensions)
+      return dimensions.error();
+    if (*dimensions == 0 || *dimensions % 2 != 0 || *dimensions > p.headSize)
+      return refuse(ErrorCode::ModelRope, key("rope.dimension_count"),
+                    "expects an even number from 2 to the head size " + std::to_string(p.headSize) + ", but got " +
+                        std::to_string(*dimensions));
+    r.dimensions = static_cast<uint32_t>(*dimensions);
+  } else if (p.headSize % 2 != 0) {
+    return refuse(ErrorCode::ModelRope, key("rope.dimension_count"),
+                  "expects it where the head size is odd (" + std::to_string(p.headSize) + "), but it is missing");
+  }
+  // The base is a divisor's logarithm: anything that is not a positive number has no angles.
+  constexpr double least = 0x1p-126;
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", least, 10000, r.base));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base_swa", least, p.family == Family::Gemma3 ? 10000 : r.base,
+                      r.localBase));
+  r.frequencyFactors = gguf.tensor("rope_freqs.weight") != nullptr;
+  r.longFactors = gguf.tensor("rope_factors_long.weight") || gguf.tensor("rope_factors_short.weight");
+  return readRopeScaling();
+}
+
+Status Reader::readRopeScaling() {
+  RopeParameters &r = p.rope;
+  const char *factorKey = meta.has(key("rope.scaling.factor")) ? "rope.scaling.factor" : "rope.scale_linear";
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, factorKey, 0, 1, r.factor));
+  if (r.factor == 0)
+    r.factor = 1;
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.attn_factor", 0, 1, r.attentionFactor));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_fast", 0, 32, r.yarnBetaFast));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_slow", 0, 1, r.yarnBetaSlow));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_log_multiplier", 0, 0, r.yarnLogMultiplier));
+  uint32_t original;
+  STEPDOWN_CHECK(countOr("rope.scaling.original_context_length", mostContext, p.context, original));
+  r.originalContext = original;
+
+  std::string_view type = "linear"; // what an absent key means; harmless with factor 1
+  if (meta.has(key("rope.scaling.type"))) {
+    Result<std::string_view> stored = meta.string(key("rope.scaling.type"));
+    if (!stored)
+      return stored.error();
+    type = *stored;
+  }
+  if (type == "none")
+    r.scaling = RopeScaling::None;
+  else if (type == "linear")
+    r.scaling = r.factor == 1 ? RopeScaling::None : RopeScaling::Linear;
+  else if (type == "yarn")
+    r.scaling = r.factor <= 1 ? RopeScaling::None : RopeScaling::Yarn;
+  else if (type == "longrope")
+    r.scaling = RopeScaling::LongRope;
+  else
+    return refuse(ErrorCode::ModelFeature, key("rope.scaling.type"),
+                  "expects none, linear, yarn or longrope, but got '" + printable(type) + "'");
+  if (r.scaling == RopeScaling::None || (r.scaling == RopeScaling::LongRope && r.longFactors))
+    r.factor = 1;
+  return Done{};
+}
+
+Status Reader::readWindow() {
+  p.local.assign(p.layers, false);
+  p.window = 0;
+  std::string name = key("attention.sliding_window");
+  if (row->windowPeriod == 0 || !meta.has(name))
+    return Done{};
+  Result<uint64_t> window = meta.unsignedInteger(name);
+  if (!window)
+    return window.error();
+  if (*window > mostContext)
+    return refuse(ErrorCode::ModelRange, name,
+                  "expects at most " + std::to_string(mostContext) + ", but got " + std::to_string(*window));
+  p.window = static_cast<uint32_t>(*window);
+  if (p.window == 0)
+    return Done{};
+  std::string pattern = key("attention.sliding_window_pattern");
+  const GgufValue *stored = meta.find(pattern);
+  if (!stored)
+    return readWindowPattern(row->windowPeriod);
+  if (stored->type != GgufType::Array) {
+    Result<uint64_t> period = meta.unsignedInteger(pattern);
+    if (!period)
+      return period.error();
+    return readWindowPattern(*period);
+  }
+  if (stored->count != p.layers)
+    return refuse(ErrorCode::ModelLayerArray, pattern,
+                  "expects an array of " + std::to_string(p.layers) + " elements, one a layer, but got " +
+                      std::to_string(stored->count));
+  Result<std::vector<int64_t>> flags = meta.integers(pattern);
+  if (!flags)
+    return flags.error();
+  for (uint32_t i = 0; i < p.layers; ++i)
+    p.local[i] = (*flags)[i] != 0;
+  return Done{};
+}
+
+/// With period n, layer i has the window where n is 0 or i mod n < n - 1.
+Status Reader::readWindowPattern(uint64_t period) {
+  for (uint32_t i = 0; i < p.layers; ++i)
+    p.local[i] = period == 0 || i % period < period - 1;
+  return Done{};
+}
+
+Result<ModelParameters> Reader::read() {
+  for (Status (Reader::*step)() : {&Reader::readIdentity, &Reader::readSizes, &Reader::readHeads, &Reader::readFeatures,
+                                   &Reader::readRope, &Reader::readWindow})
+    if (Status status = (this->*step)(); !status)
+      return status.error();
+  p.tiedHead = gguf.tensor("output.weight") == nullptr;
+  return p;
+}
+
+#undef STEPDOWN_CHECK
+
+} // namespace
+
+Result<ModelParameters> readParameters(const Gguf &gguf) { return Reader(gguf).read(); }
+
+std::string supportedArchitectures() {
+  std::string names;
+  for (const FamilyRow &family : families)
+    names += (names.empty() ? "" : ", ") + std::string(family.architecture);
+  return names;
+}
+
+} // namespace stepdown
