@@ -1,0 +1,133 @@
+// The filters that truncate, each as its paper or its first implementation defines it; formulas in Sampler.h.
+#include "runtime/Sampler/RowPasses.h"
+#include "runtime/Sampler/Sampler.h"
+#include <algorithm>
+#include <cmath>
+
+namespace stepdown {
+
+void Sampler::applyTopNSigma(Row &row) {
+  float highest = peak(row);
+  double finite = 0, sum = 0, squares = 0;
+  if (!row.sparse) {
+    rowPasses().moments(row.dense, columns, 0.0, finite, sum, squares);
+    rowPasses().moments(row.dense, columns, sum / finite, finite, sum, squares);
+    squares *= static_cast<double>(row.scale) * row.scale;
+  } else {
+    finite = static_cast<double>(row.kept);
+    for (size_t i = 0; i < row.kept; ++i)
+      sum += candidates[i].logit;
+    for (size_t i = 0; i < row.kept; ++i)
+      squares += (candidates[i].logit - sum / finite) * (candidates[i].logit - sum / finite);
+  }
+  keepAbove(row, static_cast<float>(highest - settings.topNSigma * std::sqrt(squares / finite)));
+}
+
+void Sampler::applyTypical(Row &row) {
+  makeSparse(row);
+  float highest = peak(row);
+  double logTotal = std::log(mass(row, highest)), entropy = 0;
+  for (size_t i = 0; i < row.kept; ++i) {
+    double logP = candidates[i].logit - highest - logTotal;
+    entropy -= std::exp(logP) * logP;
+  }
+  for (size_t i = 0; i < row.kept; ++i) {
+    double logP = candidates[i].logit - highest - logTotal;
+    keyed[i] = {static_cast<float>(std::fabs(-logP - entropy)), static_cast<float>(std::exp(logP))};
+  }
+  keepSmallestKeys(row, settings.typicalP);
+}
+
+void Sampler::applyTopP(Row &row) {
+  float highest = peak(row);
+  double total = mass(row, highest), wanted = settings.topP * total;
+  // Few tokens hold nearly all the mass: gather those within e^4, e^8, ... of the best until they hold enough.
+  if (!row.sparse) {
+    const Row dense = row;
+    for (float depth = 4.0f;; depth *= 2) {
+      row = dense;
+      keepAbove(row, depth < 128 ? highest - depth : -INFINITY);
+      if (depth >= 128 || mass(row, highest) >= wanted)
+        break;
+    }
+  }
+  for (size_t i = 0; i < row.kept; ++i)
+    keyed[i] = {-candidates[i].logit, static_cast<float>(std::exp(static_cast<double>(candidates[i].logit - highest)))};
+  keepSmallestKeys(row, wanted);
+}
+
+void Sampler::applyXtc(Row &row, double uniform) {
+  if (uniform >= settings.xtcProbability)
+    return;
+  makeSparse(row);
+  float highest = peak(row);
+  double logTotal = std::log(mass(row, highest)) + highest;
+  double cut = logTotal + std::log(static_cast<double>(settings.xtcThreshold));
+  size_t least = row.kept, above = 0;
+  for (size_t i = 0; i < row.kept; ++i)
+    if (candidates[i].logit >= cut) {
+      ++above;
+      if (least == row.kept || candidates[i].logit <= candidates[least].logit)
+        least = i;
+    }
+  if (above < 2)
+    return;
+  size_t kept = 0;
+  for (size_t i = 0; i < row.kept; ++i)
+    if (i == least || candidates[i].logit < cut)
+      candidates[kept++] = candidates[i];
+  row.kept = kept;
+}
+
+/// Basu, Ramachandran, Keskar, Varshney 2021, "Mirostat", algorithm 2: forget tokens more surprising than the bound,
+/// draw, and move the bound by how far the surprise of the drawn token (under the whole distribution) missed the
+/// target.
+int32_t Sampler::pickMirostat(Row &row, double uniform) {
+  const double bits = 0.69314718055994531;
+  float highest = peak(row);
+  double logTotal = std::log(mass(row, highest)) + highest;
+  keepAbove(row, std::min(highest, static_cast<float>(logTotal - bound * bits)));
+  int32_t id = pick(row, uniform);
+  for (size_t i = 0; i < row.kept; ++i)
+    if (candidates[i].id == id) {
+      double observed = (logTotal - candidates[i].logit) / bits;
+      bound -= static_cast<float>(settings.mirostatEta * (observed - settings.mirostatTau));
+    }
+  return id;
+}
+
+void Sampler::apply(SamplingStep step, Row &row, double uniform) {
+  bool truncates = settings.mirostatTau == 0;
+  switch (step) {
+  case SamplingStep::LogitBias:
+    return applyBias(row);
+  case SamplingStep::Penalties:
+    return applyPenalties(row);
+  case SamplingStep::Dry:
+    return applyDry(row);
+  case SamplingStep::Temperature:
+    if (!row.sparse)
+      row.scale /= settings.temperature;
+    for (size_t i = 0; row.sparse && i < row.kept; ++i)
+      candidates[i].logit *= 1.0f / settings.temperature;
+    return;
+  case SamplingStep::TopNSigma:
+    return truncates && settings.topNSigma > 0 ? applyTopNSigma(row) : void();
+  case SamplingStep::TopK:
+    return truncates && settings.topK > 0 && settings.topK < columns ? keepLargest(row, settings.topK) : void();
+  case SamplingStep::Typical:
+    return truncates && settings.typicalP < 1 ? applyTypical(row) : void();
+  case SamplingStep::TopP:
+    return truncates && settings.topP < 1 ? applyTopP(row) : void();
+  case SamplingStep::MinP:
+    if (truncates && settings.minP > 0) {
+      float highest = peak(row);
+      keepAbove(row, std::min(highest, highest + std::log(settings.minP)));
+    }
+    return;
+  case SamplingStep::Xtc:
+    return truncates && settings.xtcProbability > 0 ? applyXtc(row, uniform) : void();
+  }
+}
+
+} // namespace stepdown

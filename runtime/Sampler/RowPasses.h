@@ -1,0 +1,28 @@
+// The passes over a whole row of logits (262,144 floats for the largest vocabularies): the only part of sampling whose
+// cost grows with the vocabulary. Each is compiled for AVX-512, AVX2 and the baseline, with the same operations in the
+// same order (sixteen running values, added up pairwise at the end), so that all three give the same bits.
+#pragma once
+#include <cstddef>
+
+namespace stepdown {
+
+/// Logits that share one entry of the array of block maxima.
+constexpr size_t rowBlock = 128;
+
+struct RowPasses {
+  /// maxima[b] = max of logits[128 b, 128 b + 128). Returns false when a logit is NaN or +infinity.
+  bool (*blockMaxima)(const float *logits, size_t count, float *maxima);
+  /// sum of exp(logits[i] * scale - highest); terms below exp(-87) count as nothing.
+  double (*expSum)(const float *logits, size_t count, float scale, float highest);
+  /// weights[i] = exp(logits[i] * scale - highest).
+  void (*exponentials)(const float *logits, size_t count, float scale, float highest, float *weights);
+  /// Of the finite logits: how many, their sum, and the sum of squared distances from `centre`.
+  void (*moments)(const float *logits, size_t count, double centre, double &finite, double &sum, double &squares);
+};
+
+/// The passes for this processor.
+const RowPasses &rowPasses();
+/// All variants that this processor can run, for the test that they agree: returns how many.
+size_t rowPassVariants(const RowPasses *variants[3]);
+
+} // namespace stepdown
