@@ -1,0 +1,187 @@
+// Groups the layers into kinds, builds each kind once with the family's description, and @step around them.
+#include "lib/Frontend/Frontend.h"
+#include "lib/Frontend/Family.h"
+#include "lib/Frontend/RopeTable.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Verifier.h"
+#include <algorithm>
+#include <map>
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+
+const FamilyDescription *familyDescription(Family family) {
+  for (const FamilyDescription *each : {&llamaFamily, &qwen2Family, &qwen3Family, &gemma3Family, &phi3Family})
+    if (each->family == family)
+      return each;
+  return nullptr;
+}
+
+namespace {
+
+/// Every property of a layer that its code depends on; layers with equal signatures share one function.
+std::string signature(const Gguf &gguf, const ModelParameters &parameters, size_t layer) {
+  std::string prefix = "blk." + std::to_string(layer) + ".", text;
+  llvm::raw_string_ostream out(text);
+  out << (parameters.local[layer] ? "local " : "global ") << parameters.heads[layer] << " " << parameters.kvHeads[layer]
+      << " " << parameters.feedForward[layer];
+  std::map<StringRef, Storage> tensors; // in the order of names, whatever the order in the file
+  for (const GgufTensor &tensor : gguf.tensors())
+    if (StringRef(tensor.name).starts_with(prefix))
+      tensors[StringRef(tensor.name).drop_front(prefix.size())] = tensor.storage;
+  for (auto [name, storage] : tensors)
+    out << " " << name << ":" << blockFormat(storage)->name;
+  return text;
+}
+
+struct Kind {
+  std::string name;
+  size_t representative; // first layer of the kind
+};
+
+class ModuleBuilder {
+public:
+  ModuleBuilder(MLIRContext &context, const Gguf &gguf, const ModelParameters &parameters,
+                const FrontendOptions &options)
+      : gguf(gguf), parameters(parameters), options(options), builder(&context) {}
+
+  Result<OwningOpRef<ModuleOp>> build(const FamilyDescription &family);
+
+private:
+  void groupLayers();
+  Status buildKind(const FamilyDescription &family, const Kind &kind);
+  Status buildStep(const FamilyDescription &family);
+  Location named(StringRef name) { return NameLoc::get(builder.getStringAttr(name)); }
+  Value vector(StringRef name, int64_t size);
+  Result<Value> matrix(StringRef name, int64_t out);
+  RankedTensorType rows(int64_t columns) {
+    return RankedTensorType::get({ShapedType::kDynamic, columns}, builder.getF32Type());
+  }
+
+  const Gguf &gguf;
+  const ModelParameters &parameters;
+  const FrontendOptions &options;
+  OpBuilder builder;
+  std::vector<Kind> kinds;
+  SmallVector<int64_t> order; // [layers] index into kinds
+};
+
+void ModuleBuilder::groupLayers() {
+  std::map<std::string, int64_t> bySignature;
+  std::map<std::string, int> named;
+  for (size_t layer = 0; layer < parameters.layers; ++layer) {
+    auto [entry, isNew] = bySignature.try_emplace(signature(gguf, parameters, layer), int64_t(kinds.size()));
+    if (isNew) {
+      std::string name = parameters.window == 0 ? "layer" : parameters.local[layer] ? "local" : "global";
+      int count = named[name]++;
+      kinds.push_back({count ? name + "_" + std::to_string(count) : name, layer});
+    }
+    order.push_back(entry->second);
+  }
+}
+
+Status ModuleBuilder::buildKind(const FamilyDescription &family, const Kind &kind) {
+  size_t layer = kind.representative;
+  uint64_t context = options.context ? options.context : parameters.context;
+  Result<RopeTable> table = ropeTable(gguf, parameters, parameters.local[layer], context);
+  if (!table)
+    return table.error();
+  Type element = options.float32Cache ? Type(builder.getF32Type()) : Type(builder.getF16Type());
+  Type stream = rows(parameters.width), batch = BatchType::get(builder.getContext());
+  Type cache = CacheType::get(builder.getContext(), parameters.kvHeads[layer], parameters.headSize, parameters.headSize,
+                              element);
+  OpBuilder::InsertionGuard guard(builder);
+  auto function = func::FuncOp::create(builder, named(kind.name), kind.name,
+                                       builder.getFunctionType({stream, batch, cache}, {stream, cache}));
+  builder.setInsertionPointToStart(function.addEntryBlock());
+  LayerBuilder body(builder, gguf, parameters, layer, *table, function.getArgument(1), function.getArgument(2));
+  Value result = family.layer(body, function.getArgument(0));
+  if (body.error())
+    return *body.error();
+  func::ReturnOp::create(builder, named(kind.name), ValueRange{result, body.filledCache()});
+  return Done{};
+}
+
+Value ModuleBuilder::vector(StringRef name, int64_t size) {
+  return WeightOp::create(builder, named(name), RankedTensorType::get({size}, builder.getF32Type()),
+                          builder.getStringAttr(name), DenseI64ArrayAttr());
+}
+
+Result<Value> ModuleBuilder::matrix(StringRef name, int64_t out) {
+  auto tensor = requireTensor(gguf, name, {parameters.width, uint64_t(out)});
+  if (!tensor)
+    return tensor.error();
+  auto type = matrixType(builder.getContext(), (*tensor)->storage, out, parameters.width);
+  return Value(WeightOp::create(builder, named(name), type, builder.getStringAttr(name), DenseI64ArrayAttr()));
+}
+
+Status ModuleBuilder::buildStep(const FamilyDescription &family) {
+  OpBuilder::InsertionGuard guard(builder);
+  Type indices = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
+  Type stream = rows(parameters.width), logits = rows(parameters.vocabulary);
+  auto function =
+      func::FuncOp::create(builder, named("step"), "step",
+                           builder.getFunctionType({indices, indices, BatchType::get(builder.getContext())}, {logits}));
+  builder.setInsertionPointToStart(function.addEntryBlock());
+  Result<Value> table = matrix("token_embd.weight", parameters.vocabulary);
+  if (!table)
+    return table.error();
+  Value x = EmbeddingOp::create(builder, named("token_embd"), stream, function.getArgument(0), *table,
+                                builder.getF64FloatAttr(family.embeddingScale(parameters)));
+  SmallVector<Attribute> names;
+  for (const Kind &kind : kinds)
+    names.push_back(FlatSymbolRefAttr::get(builder.getContext(), kind.name));
+  x = LayersOp::create(builder, named("layers"), stream, x, function.getArgument(2), builder.getArrayAttr(names),
+                       builder.getDenseI64ArrayAttr(order));
+  x = SelectRowsOp::create(builder, named("select_rows"), stream, x, function.getArgument(1));
+  x = RMSNormOp::create(builder, named("output_norm"), stream, x, vector("output_norm.weight", parameters.width),
+                        builder.getF64FloatAttr(parameters.epsilon));
+  Result<Value> head = parameters.tiedHead ? table : matrix("output.weight", parameters.vocabulary);
+  if (!head)
+    return head.error();
+  Value bias = gguf.tensor("output.bias") ? vector("output.bias", parameters.vocabulary) : Value();
+  Value z = LogitsOp::create(builder, named("output"), logits, x, *head, bias, builder.getF64FloatAttr(1),
+                             builder.getF64FloatAttr(parameters.finalSoftcap));
+  func::ReturnOp::create(builder, named("step"), z);
+  return Done{};
+}
+
+Result<OwningOpRef<ModuleOp>> ModuleBuilder::build(const FamilyDescription &family) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(named(parameters.architecture));
+  uint64_t context = options.context ? options.context : parameters.context;
+  (*module)->setAttr(modelAttrName,
+                     ModelAttr::get(builder.getContext(), parameters.name, parameters.architecture, context,
+                                    parameters.width, parameters.layers, parameters.vocabulary));
+  builder.setInsertionPointToStart(module->getBody());
+  groupLayers();
+  for (const Kind &kind : kinds)
+    if (Status built = buildKind(family, kind); !built)
+      return built.error();
+  if (Status built = buildStep(family); !built)
+    return built.error();
+  if (failed(verify(*module)))
+    return fail(ErrorCode::FrontendModule, "%s: expects a module that verifies, but the one of family %s does not",
+                gguf.metadata().file().c_str(), parameters.architecture.c_str());
+  return Result<OwningOpRef<ModuleOp>>(std::move(module));
+}
+
+} // namespace
+
+Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext &context, const Gguf &gguf, const FrontendOptions &options) {
+  context.loadDialect<func::FuncDialect, TransformerDialect>();
+  Result<ModelParameters> parameters = readParameters(gguf);
+  if (!parameters)
+    return parameters.error();
+  if (Status tensors = checkTensors(gguf, *parameters); !tensors)
+    return tensors.error();
+  const FamilyDescription *family = familyDescription(parameters->family);
+  if (!family)
+    return fail(ErrorCode::FamilyUnsupported,
+                "%s: general.architecture: expects one of gemma3, llama, phi3, qwen2, qwen3, but got %s",
+                gguf.metadata().file().c_str(), parameters->architecture.c_str());
+  return ModuleBuilder(context, gguf, *parameters, options).build(*family);
+}
+
+} // namespace stepdown

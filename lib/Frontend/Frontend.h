@@ -1,0 +1,23 @@
+// checkpoint -> transformer module. The module holds one function for each kind of layer and @step, which embeds the
+// tokens, applies the layers in order and computes the logits of the rows asked for. It names weights; it holds none.
+#pragma once
+#include "lib/Base/Result.h"
+#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/ModelParameters.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace stepdown {
+
+struct FrontendOptions {
+  uint64_t context = 0;      ///< positions a sequence may have; 0: as many as the checkpoint declares
+  bool float32Cache = false; ///< keys and values are kept in float32 in place of float16
+};
+
+/// Builds func.func @step(%tokens: tensor<?xi32>, %rows: tensor<?xi32>, %batch: !transformer.batch) -> tensor<?xVxf32>
+/// and the layer kinds it applies. Layers whose attributes and storage types are equal share one kind.
+/// Errors: those of readParameters and checkTensors (E0201 to E0221), E0230 to E0232.
+Result<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(mlir::MLIRContext &context, const Gguf &gguf,
+                                                      const FrontendOptions &options = {});
+
+} // namespace stepdown

@@ -1,0 +1,120 @@
+// Each method emits the operations of its formula; the tensor's name is the location, so that later refusals name it.
+#include "lib/Frontend/LayerBuilder.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+
+static std::string symbolicName(StringRef tensor) { return ("blk.{layer}." + tensor).str(); }
+static std::string concreteName(size_t index, StringRef tensor) {
+  return ("blk." + llvm::Twine(index) + "." + tensor).str();
+}
+
+RankedTensorType matrixType(MLIRContext *context, Storage storage, int64_t out, int64_t in) {
+  const BlockFormat *format = blockFormat(storage);
+  return RankedTensorType::get({out, in / format->elements}, BlockType::get(context, format->name, 1));
+}
+
+Location LayerBuilder::location(StringRef tensor) {
+  return NameLoc::get(StringAttr::get(builder.getContext(), symbolicName(tensor)));
+}
+
+Type LayerBuilder::rows(Value like, int64_t columns) {
+  auto type = cast<RankedTensorType>(like.getType());
+  return RankedTensorType::get({type.getDimSize(0), columns}, type.getElementType());
+}
+
+bool LayerBuilder::has(StringRef tensor) const { return gguf.tensor(concreteName(index, tensor)); }
+
+/// The attribute of a row range, or none for all rows.
+static DenseI64ArrayAttr rowRange(OpBuilder &builder, int64_t total, int64_t begin, int64_t size) {
+  return size == total ? DenseI64ArrayAttr() : builder.getDenseI64ArrayAttr({begin, begin + size});
+}
+
+Value LayerBuilder::vector(StringRef tensor, int64_t total, int64_t begin, int64_t size) {
+  auto found = requireTensor(gguf, concreteName(index, tensor), {uint64_t(total)});
+  if (!found && !refusal)
+    refusal = found.error();
+  return WeightOp::create(builder, location(tensor), RankedTensorType::get({size}, builder.getF32Type()),
+                          builder.getStringAttr(symbolicName(tensor)), rowRange(builder, total, begin, size));
+}
+
+Value LayerBuilder::matrix(StringRef tensor, int64_t total, int64_t in, int64_t begin, int64_t out) {
+  auto found = requireTensor(gguf, concreteName(index, tensor), {uint64_t(in), uint64_t(total)});
+  if (!found && !refusal)
+    refusal = found.error();
+  Storage storage = found ? (*found)->storage : Storage::F32; // after a refusal any type will do
+  return WeightOp::create(builder, location(tensor), matrixType(builder.getContext(), storage, out, in),
+                          builder.getStringAttr(symbolicName(tensor)), rowRange(builder, total, begin, out));
+}
+
+Value LayerBuilder::norm(Value x, StringRef tensor) {
+  std::string name = (tensor + ".weight").str();
+  int64_t size = columns(x.getType());
+  return RMSNormOp::create(builder, location(tensor), x.getType(), x, vector(name, size, 0, size),
+                           builder.getF64FloatAttr(parameters.epsilon));
+}
+
+Value LayerBuilder::headNorm(Value x, StringRef tensor) {
+  std::string name = (tensor + ".weight").str();
+  int64_t size = parameters.headSize;
+  return RMSNormOp::create(builder, location(tensor), x.getType(), x, vector(name, size, 0, size),
+                           builder.getF64FloatAttr(parameters.epsilon));
+}
+
+Value LayerBuilder::linear(Value x, StringRef tensor, int64_t out) { return linearRows(x, tensor, 0, out, out); }
+
+Value LayerBuilder::linearRows(Value x, StringRef tensor, int64_t begin, int64_t out, int64_t total) {
+  std::string weight = (tensor + ".weight").str(), bias = (tensor + ".bias").str();
+  Value w = matrix(weight, total, columns(x.getType()), begin, out);
+  Value b = has(bias) ? vector(bias, total, begin, out) : Value();
+  return LinearOp::create(builder, location(tensor), rows(x, out), x, w, b);
+}
+
+Projections LayerBuilder::projections(Value x) {
+  int64_t q = parameters.queryWidth(index), k = parameters.keyWidth(index), all = q + 2 * k;
+  if (has("attn_qkv.weight"))
+    return {linearRows(x, "attn_qkv", 0, q, all), linearRows(x, "attn_qkv", q, k, all),
+            linearRows(x, "attn_qkv", q + k, k, all)};
+  return {linear(x, "attn_q", q), linear(x, "attn_k", k), linear(x, "attn_v", k)};
+}
+
+Value LayerBuilder::rope(Value x) {
+  auto pairs = parameters.rope.pairs == RopePairs::Adjacent ? Pairs::Adjacent : Pairs::Half;
+  return RopeOp::create(builder, location("rope"), x.getType(), PairsAttr::get(builder.getContext(), pairs), x, batch,
+                        builder.getI64IntegerAttr(parameters.headSize),
+                        builder.getDenseF64ArrayAttr(table.inverseFrequencies),
+                        builder.getF64FloatAttr(table.attentionFactor));
+}
+
+Value LayerBuilder::attention(const Projections &rotated) {
+  cache = KVAppendOp::create(builder, location("kv_append"), cache.getType(), rotated.k, rotated.v, batch, cache);
+  Value sinks = has("attn_sinks.weight")
+                    ? vector("attn_sinks.weight", parameters.heads[index], 0, parameters.heads[index])
+                    : Value();
+  int64_t window = parameters.local[index] ? parameters.window : 0;
+  Value attended =
+      AttentionOp::create(builder, location("attention"), rotated.q.getType(), rotated.q, batch, cache, sinks,
+                          builder.getF64FloatAttr(parameters.attentionScale), builder.getI64IntegerAttr(window),
+                          builder.getF64FloatAttr(0), builder.getBoolAttr(true));
+  return linear(attended, "attn_output", parameters.width);
+}
+
+Value LayerBuilder::gatedMlp(Value x, Gate gate) {
+  int64_t inner = parameters.feedForward[index];
+  Value g = linear(x, "ffn_gate", inner), up = linear(x, "ffn_up", inner);
+  Value h = GatedActivationOp::create(builder, location("ffn_activation"), g.getType(), gate, g, up);
+  return linear(h, "ffn_down", parameters.width);
+}
+
+Value LayerBuilder::fusedGatedMlp(Value x, StringRef tensor, Gate gate) {
+  int64_t inner = parameters.feedForward[index];
+  Value g = linearRows(x, tensor, 0, inner, 2 * inner), up = linearRows(x, tensor, inner, inner, 2 * inner);
+  Value h = GatedActivationOp::create(builder, location("ffn_activation"), g.getType(), gate, g, up);
+  return linear(h, "ffn_down", parameters.width);
+}
+
+Value LayerBuilder::add(Value a, Value b) { return AddOp::create(builder, location("residual"), a.getType(), a, b); }
+
+} // namespace stepdown

@@ -1,0 +1,112 @@
+// Frequency tables against the recorded ones of another implementation (conformance vectors), and against the formulas
+// worked by hand where the vectors are absent.
+#include "lib/Frontend/RopeTable.h"
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+using namespace stepdown;
+
+static std::string vectors() {
+  const char *set = std::getenv("STEPDOWN_VECTORS");
+  return set ? set : STEPDOWN_SOURCE_DIR "/../shared/vectors";
+}
+
+static RopeTableParameters parametersOf(const nlohmann::json &c) {
+  static const std::map<std::string, RopeScheme> schemes = {
+      {"default", RopeScheme::Default}, {"linear", RopeScheme::Linear}, {"dynamic", RopeScheme::DynamicNtk},
+      {"yarn", RopeScheme::Yarn},       {"llama3", RopeScheme::Llama3}, {"longrope", RopeScheme::LongRope}};
+  RopeTableParameters p;
+  p.scheme = schemes.at(c["rope_type"]);
+  p.base = c["rope_theta"];
+  p.dimensions = int(int(c["head_dim"]) * c.value("partial_rotary_factor", 1.0));
+  p.factor = c.value("factor", 1.0);
+  p.trainedContext = c["context_length"];
+  p.originalContext = c.value("original_max_position_embeddings", double(c["context_length"]));
+  p.sequenceLength = c["sequence_length"].is_null() ? p.trainedContext : double(c["sequence_length"]);
+  p.lowFrequencyFactor = c.value("low_freq_factor", 1.0);
+  p.highFrequencyFactor = c.value("high_freq_factor", 4.0);
+  p.betaFast = c.value("beta_fast", 32.0);
+  p.betaSlow = c.value("beta_slow", 1.0);
+  p.truncate = c.value("truncate", true);
+  p.mscale = c.value("mscale", 0.0);
+  p.mscaleAllDimensions = c.value("mscale_all_dim", 0.0);
+  if (c.contains("attention_factor"))
+    p.attentionFactor = double(c["attention_factor"]);
+  p.shortFactors = c.value("short_factor", std::vector<double>());
+  p.longFactors = c.value("long_factor", std::vector<double>());
+  return p;
+}
+
+TEST(RopeTableConformance, EqualsRecordedTables) {
+  std::ifstream file(vectors() + "/rope/rope.json");
+  if (!file)
+    GTEST_SKIP() << "no conformance vectors rope/rope.json";
+  for (const nlohmann::json &c : nlohmann::json::parse(file)["cases"]) {
+    SCOPED_TRACE(std::string(c["name"]));
+    RopeTable table = ropeTable(parametersOf(c));
+    std::vector<double> expected = c["inverse_frequencies"];
+    ASSERT_EQ(table.inverseFrequencies.size(), expected.size());
+    for (size_t k = 0; k < expected.size(); ++k)
+      EXPECT_NEAR(table.inverseFrequencies[k] / expected[k], 1, 1e-6) << "pair " << k;
+    EXPECT_NEAR(table.attentionFactor / double(c["attention_factor_expected"]), 1, 1e-6);
+  }
+}
+
+TEST(RopeTable, PlainHalvesAtEachPair) {
+  RopeTable table = ropeTable({RopeScheme::Default, /*base=*/16, /*dimensions=*/8});
+  ASSERT_EQ(table.inverseFrequencies.size(), 4u);
+  for (int k = 0; k < 4; ++k)
+    EXPECT_DOUBLE_EQ(table.inverseFrequencies[k], std::pow(0.5, k));
+  EXPECT_EQ(table.attentionFactor, 1);
+}
+
+TEST(RopeTable, LinearDividesEveryPair) {
+  RopeTable table = ropeTable({RopeScheme::Linear, 16, 8, /*factor=*/4});
+  for (int k = 0; k < 4; ++k)
+    EXPECT_DOUBLE_EQ(table.inverseFrequencies[k], std::pow(0.5, k) / 4);
+}
+
+TEST(RopeTable, DynamicNtkLeavesTheFirstPairAndDividesTheLastByTheFactor) {
+  RopeTableParameters p{RopeScheme::DynamicNtk, 16, 8, /*factor=*/3, /*trainedContext=*/100};
+  p.sequenceLength = 100; // within the trained length: nothing changes
+  EXPECT_DOUBLE_EQ(ropeTable(p).inverseFrequencies[3], 0.125);
+  p.sequenceLength = 200; // 3 * 200 / 100 - 2 = 4 times slower at the last pair
+  EXPECT_DOUBLE_EQ(ropeTable(p).inverseFrequencies[0], 1);
+  EXPECT_NEAR(ropeTable(p).inverseFrequencies[3], 0.125 / 4, 1e-15);
+}
+
+TEST(RopeTable, Llama3KeepsFastPairsAndDividesSlowOnes) {
+  RopeTableParameters p{RopeScheme::Llama3, 1e6, 64, /*factor=*/8};
+  p.originalContext = 8192;
+  RopeTable plain = ropeTable({RopeScheme::Default, 1e6, 64}), scaled = ropeTable(p);
+  EXPECT_EQ(scaled.inverseFrequencies.front(), plain.inverseFrequencies.front());
+  EXPECT_DOUBLE_EQ(scaled.inverseFrequencies.back(), plain.inverseFrequencies.back() / 8);
+  for (size_t k = 1; k < 32; ++k)
+    EXPECT_LT(scaled.inverseFrequencies[k], scaled.inverseFrequencies[k - 1]) << "pair " << k;
+}
+
+TEST(RopeTable, YarnKeepsFastPairsDividesSlowOnesAndSharpensAttention) {
+  RopeTableParameters p{RopeScheme::Yarn, 1e6, 64, /*factor=*/4};
+  p.originalContext = 32768;
+  RopeTable plain = ropeTable({RopeScheme::Default, 1e6, 64}), scaled = ropeTable(p);
+  EXPECT_EQ(scaled.inverseFrequencies.front(), plain.inverseFrequencies.front());
+  EXPECT_DOUBLE_EQ(scaled.inverseFrequencies.back(), plain.inverseFrequencies.back() / 4);
+  EXPECT_DOUBLE_EQ(scaled.attentionFactor, 0.1 * std::log(4.0) + 1);
+  p.attentionFactor = 1.5;
+  EXPECT_EQ(ropeTable(p).attentionFactor, 1.5);
+}
+
+TEST(RopeTable, LongRopeChoosesFactorsByLength) {
+  RopeTableParameters p{RopeScheme::LongRope, 16, 4, /*factor=*/32};
+  p.originalContext = 4096;
+  p.shortFactors = {1, 2};
+  p.longFactors = {4, 8};
+  p.sequenceLength = 4096;
+  EXPECT_DOUBLE_EQ(ropeTable(p).inverseFrequencies[1], 0.25 / 2);
+  p.sequenceLength = 4097;
+  EXPECT_DOUBLE_EQ(ropeTable(p).inverseFrequencies[1], 0.25 / 8);
+  EXPECT_DOUBLE_EQ(ropeTable(p).attentionFactor, std::sqrt(1 + 5.0 / 12.0)); // log 32 / log 4096
+}
