@@ -1,0 +1,150 @@
+// Hyper-parameters: defaults, per-layer arrays, rotary schemes and windows; and generated checkpoints of every family.
+#include "lib/Checkpoint/ModelParameters.h"
+#include "test/unit/GgufBytes.h"
+
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+
+namespace {
+
+/// The keys that every family requires, for six layers.
+GgufBytes base(const std::string &arch) {
+  return GgufBytes()
+      .text("general.architecture", arch)
+      .u32(arch + ".context_length", 2048)
+      .u32(arch + ".embedding_length", 64)
+      .u32(arch + ".block_count", 6)
+      .u32(arch + ".attention.head_count", 4)
+      .f32(arch + ".attention.layer_norm_rms_epsilon", 1e-6f)
+      .strings("tokenizer.ggml.tokens", {"a", "b", "c"});
+}
+GgufBytes withFeedForward(const std::string &arch) { return base(arch).u32(arch + ".feed_forward_length", 128); }
+
+ModelParameters read(const GgufBytes &bytes) {
+  GgufBytes::File file(bytes.bytes());
+  Result<Gguf> gguf = Gguf::open(file.path);
+  EXPECT_TRUE(gguf) << gguf.error().text();
+  Result<ModelParameters> parameters = readParameters(*gguf);
+  EXPECT_TRUE(parameters) << parameters.error().text();
+  return parameters ? *parameters : ModelParameters{};
+}
+
+TEST(ModelParameters, FillsInDefaults) {
+  ModelParameters p = read(withFeedForward("llama"));
+  EXPECT_EQ(p.vocabulary, 3u);
+  EXPECT_EQ(p.headSize, 16u);
+  EXPECT_EQ(p.heads, std::vector<uint32_t>(6, 4));
+  EXPECT_EQ(p.kvHeads, p.heads);
+  EXPECT_EQ(p.feedForward, std::vector<uint32_t>(6, 128));
+  EXPECT_EQ(p.attentionScale, 0.25);
+  EXPECT_EQ(p.window, 0u);
+  EXPECT_EQ(p.rope.pairs, RopePairs::Adjacent);
+  EXPECT_EQ(p.rope.dimensions, 16u);
+  EXPECT_EQ(p.rope.base, 10000.0);
+  EXPECT_EQ(p.rope.scaling, RopeScaling::None);
+  EXPECT_EQ(p.rope.factor, 1.0);
+  EXPECT_EQ(p.rope.originalContext, 2048u);
+  EXPECT_TRUE(p.tiedHead);
+}
+
+TEST(ModelParameters, ReadsPerLayerArrays) {
+  ModelParameters p = read(base("llama")
+                               .array<uint32_t>("llama.feed_forward_length", GgufType::U32, {1, 2, 3, 4, 5, 6})
+                               .array<int32_t>("llama.attention.head_count_kv", GgufType::I32, {4, 2, 1, 4, 2, 1}));
+  EXPECT_EQ(p.feedForward, (std::vector<uint32_t>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(p.kvHeads, (std::vector<uint32_t>{4, 2, 1, 4, 2, 1}));
+  EXPECT_EQ(p.keyWidth(1), 32u);
+  EXPECT_EQ(p.queryWidth(1), 64u);
+}
+
+TEST(ModelParameters, Gemma3HasFiveLocalLayersToOneGlobal) {
+  ModelParameters p = read(withFeedForward("gemma3")
+                               .u32("gemma3.attention.key_length", 32)
+                               .u32("gemma3.attention.value_length", 32)
+                               .f32("gemma3.rope.freq_base", 1e6f)
+                               .u32("gemma3.attention.sliding_window", 512));
+  EXPECT_EQ(p.window, 512u);
+  EXPECT_EQ(p.local, (std::vector<bool>{true, true, true, true, true, false}));
+  EXPECT_EQ(p.rope.base, 1e6);
+  EXPECT_EQ(p.rope.localBase, 10000.0);
+  EXPECT_EQ(p.rope.pairs, RopePairs::Halves);
+  EXPECT_DOUBLE_EQ(p.attentionScale, 1 / std::sqrt(32.0));
+}
+
+TEST(ModelParameters, WindowPatternIsAPeriodOrAnArray) {
+  auto windowed = [] { return withFeedForward("gemma3").u32("gemma3.attention.sliding_window", 8); };
+  std::string key = "gemma3.attention.sliding_window_pattern";
+  EXPECT_EQ(read(windowed().u32(key, 2)).local, (std::vector<bool>{true, false, true, false, true, false}));
+  EXPECT_EQ(read(windowed().u32(key, 0)).local, std::vector<bool>(6, true));
+  EXPECT_EQ(read(windowed().u32(key, 1)).local, std::vector<bool>(6, false));
+  EXPECT_EQ(read(windowed().array<uint8_t>(key, GgufType::Bool, {0, 1, 0, 0, 1, 0})).local,
+            (std::vector<bool>{false, true, false, false, true, false}));
+  EXPECT_EQ(read(withFeedForward("gemma3")).window, 0u); // no window key: every layer sees everything
+}
+
+TEST(ModelParameters, FamiliesWithoutWindowsIgnoreTheKey) {
+  EXPECT_EQ(read(withFeedForward("phi3").u32("phi3.attention.sliding_window", 2047)).window, 0u);
+}
+
+TEST(ModelParameters, RotaryScalingFollowsItsKeys) {
+  auto scaled = [](const char *type, float factor) {
+    return withFeedForward("qwen2").text("qwen2.rope.scaling.type", type).f32("qwen2.rope.scaling.factor", factor);
+  };
+  EXPECT_EQ(read(scaled("linear", 8)).rope.scaling, RopeScaling::Linear);
+  EXPECT_EQ(read(scaled("linear", 8)).rope.factor, 8.0);
+  EXPECT_EQ(read(scaled("linear", 0)).rope.scaling, RopeScaling::None); // 0 means 1
+  EXPECT_EQ(read(scaled("none", 8)).rope.factor, 1.0);
+  EXPECT_EQ(read(scaled("yarn", 1)).rope.scaling, RopeScaling::None); // the identity
+  ModelParameters yarn = read(scaled("yarn", 4).u32("qwen2.rope.scaling.original_context_length", 512));
+  EXPECT_EQ(yarn.rope.scaling, RopeScaling::Yarn);
+  EXPECT_EQ(yarn.rope.originalContext, 512u);
+  EXPECT_EQ(yarn.rope.yarnBetaFast, 32.0);
+  // The type is absent in old files, which name the factor differently.
+  ModelParameters old = read(withFeedForward("llama").f32("llama.rope.scale_linear", 2));
+  EXPECT_EQ(old.rope.scaling, RopeScaling::Linear);
+  EXPECT_EQ(old.rope.factor, 2.0);
+}
+
+TEST(ModelParameters, NamesWhatIsSupported) {
+  EXPECT_EQ(supportedArchitectures(), "gemma3, llama, phi3, qwen2, qwen3");
+}
+
+TEST(ModelTensors, OptionalTensorsMayBeMissingButNotMisshapen) {
+  GgufBytes::File file(GgufBytes().tensor("w", {4, 2}).bytes());
+  Result<Gguf> gguf = Gguf::open(file.path);
+  ASSERT_TRUE(gguf);
+  EXPECT_EQ(*optionalTensor(*gguf, "none", {4}), nullptr);
+  EXPECT_EQ(*optionalTensor(*gguf, "w", {4, 2}), gguf->tensor("w"));
+  EXPECT_EQ(*requireTensor(*gguf, "w", {4, 2, 1}), gguf->tensor("w"));
+  EXPECT_EQ(optionalTensor(*gguf, "w", {2, 4}).error().code, ErrorCode::ModelTensorShape);
+  EXPECT_EQ(requireTensor(*gguf, "none", {4}).error().code, ErrorCode::ModelTensorMissing);
+}
+
+class GeneratedModel : public testing::TestWithParam<const char *> {};
+
+TEST_P(GeneratedModel, HasEveryTensorItsParametersAskFor) {
+  std::string path = std::string(STEPDOWN_MODELS_DIR "/tiny-") + GetParam() + ".gguf";
+  if (access(path.c_str(), F_OK) != 0)
+    GTEST_SKIP() << path << " was not generated (needs the Python packages numpy and gguf)";
+  Result<Gguf> gguf = Gguf::open(path);
+  ASSERT_TRUE(gguf) << gguf.error().text();
+  Result<ModelParameters> p = readParameters(*gguf);
+  ASSERT_TRUE(p) << p.error().text();
+  EXPECT_EQ(std::string(GetParam()).rfind(p->architecture, 0), 0u);
+  Status tensors = checkTensors(*gguf, *p);
+  EXPECT_TRUE(tensors) << tensors.error().text();
+  Status finite = checkFinite(*gguf);
+  EXPECT_TRUE(finite) << finite.error().text();
+  EXPECT_EQ(p->rope.scaling == RopeScaling::Yarn, path.find("yarn") != std::string::npos);
+  EXPECT_EQ(p->rope.frequencyFactors, path.find("llama3") != std::string::npos);
+  EXPECT_EQ(p->rope.longFactors, path.find("longrope") != std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, GeneratedModel,
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "phi3", "gemma3-window", "gemma3-array",
+                                         "llama-linear", "llama-yarn", "llama-llama3", "phi3-longrope", "llama-bias",
+                                         "qwen3-halves"));
+
+} // namespace
