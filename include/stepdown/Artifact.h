@@ -83,7 +83,9 @@ typedef struct stepdown_program {
   uint32_t exit_first, exit_count;   /* dispatches after the layers */
 } stepdown_program;
 
-/* Steps of min_tokens or more tokens (up to the next bucket's) run this variant, `tile` tokens at a time. */
+/* The first bucket has min_tokens 0 or 1. Behind the last token, position, sequence and row, up to a whole tile, kernels find
+ * zeros; logits have room for whole tiles of rows. A step without rows leaves out the dispatches whose extent is rows.
+ * Steps of min_tokens or more tokens (up to the next bucket's) run this variant, `tile` tokens at a time. */
 typedef struct stepdown_bucket { uint32_t min_tokens, tile; } stepdown_bucket;
 
 /* An activation buffer inside the arena, sized for the largest step. Buffers may share bytes when never live together. */

@@ -51,11 +51,20 @@ STEPDOWN_API void stepdown_model_describe(const stepdown_model *model, stepdown_
 STEPDOWN_API stepdown_status stepdown_session_create(stepdown_model *model, const stepdown_session_options *options, stepdown_session **session);
 STEPDOWN_API void stepdown_session_free(stepdown_session *session);
 
+typedef struct stepdown_session_info {
+  int32_t threads, kv_block, max_sequences; /* as chosen where the options were 0 */
+  int64_t kv_positions;                     /* that the cache holds, whole blocks */
+  uint64_t kv_bytes;                        /* allocated for keys and values of all layers */
+  const char *isa;                          /* of the code that runs */
+} stepdown_session_info;
+STEPDOWN_API void stepdown_session_describe(const stepdown_session *session, stepdown_session_info *info);
+
 STEPDOWN_API stepdown_status stepdown_sequence_create(stepdown_session *session, stepdown_sequence *sequence);
 /* A second sequence with the same tokens; cache blocks are shared until one of them writes. */
 STEPDOWN_API stepdown_status stepdown_sequence_fork(stepdown_session *session, stepdown_sequence from, stepdown_sequence *to);
-/* Forgets the positions from `length` on. */
+/* Forgets the positions from `length` on. Refuses where an attention window before `length` was given back. */
 STEPDOWN_API stepdown_status stepdown_sequence_truncate(stepdown_session *session, stepdown_sequence sequence, int32_t length);
+/* Tokens submitted so far; -1 for a sequence that does not exist. */
 STEPDOWN_API int32_t stepdown_sequence_length(const stepdown_session *session, stepdown_sequence sequence);
 STEPDOWN_API void stepdown_sequence_free(stepdown_session *session, stepdown_sequence sequence);
 

@@ -1,0 +1,161 @@
+// include/stepdown/Runtime.h on top of Model and Session: no exception leaves, and every error becomes a value.
+#include "include/stepdown/Runtime.h"
+
+#include "runtime/Load/Model.h"
+#include "runtime/Session/Session.h"
+#include <cstdio>
+#include <new>
+
+using namespace stepdown;
+
+struct stepdown_model {
+  std::shared_ptr<const Model> model;
+};
+struct stepdown_session {
+  std::unique_ptr<Session> session;
+  std::vector<Session::Token> batch; ///< [max_step_tokens], reserved
+};
+
+namespace {
+
+/// The text of this thread's last error: fixed in size, so that running out of memory can be told too.
+thread_local char lastText[1024];
+
+stepdown_status report(ErrorCode code, const char *text) {
+  std::snprintf(lastText, sizeof lastText, "%s", text);
+  return {static_cast<int32_t>(code), lastText};
+}
+
+template <typename Body> stepdown_status guarded(Body body) {
+  try {
+    Status status = body();
+    if (status)
+      return {0, ""};
+    return report(status.error().code, status.error().message.c_str());
+  } catch (const std::bad_alloc &) {
+    return report(ErrorCode::OutOfMemory, "expects more memory than the system gives");
+  } catch (const std::exception &problem) {
+    return report(ErrorCode::OutOfMemory, problem.what());
+  }
+}
+
+} // namespace
+
+stepdown_status stepdown_model_load(const char *path, const stepdown_load_options *options, stepdown_model **model) {
+  *model = nullptr;
+  return guarded([&]() -> Status {
+    auto loaded = Model::load(path, options ? options->isa : nullptr);
+    if (!loaded)
+      return loaded.error();
+    *model = new stepdown_model{std::move(*loaded)};
+    return Done{};
+  });
+}
+
+void stepdown_model_free(stepdown_model *model) { delete model; }
+
+void stepdown_model_describe(const stepdown_model *model, stepdown_model_info *info) {
+  const Model &m = *model->model;
+  const stepdown_program &head = m.head();
+  *info = {};
+  info->architecture = m.architecture();
+  info->name = m.name();
+  info->vocabulary = static_cast<int32_t>(head.vocabulary);
+  info->width = static_cast<int32_t>(head.width);
+  info->layers = static_cast<int32_t>(m.program().layers.count);
+  info->max_context = static_cast<int32_t>(head.max_context);
+  info->max_step_tokens = static_cast<int32_t>(head.max_step_tokens);
+  info->exact = static_cast<int32_t>(head.exact);
+  info->weight_bytes = m.artifact().weightBytes();
+  info->arena_bytes = head.arena_bytes;
+  info->kv_bytes_per_position = m.cacheBytesPerPosition();
+}
+
+stepdown_status stepdown_session_create(stepdown_model *model, const stepdown_session_options *options,
+                                        stepdown_session **session) {
+  *session = nullptr;
+  return guarded([&]() -> Status {
+    Session::Options chosen;
+    if (options)
+      chosen = {options->threads, options->kv_block, options->kv_positions, options->max_sequences};
+    auto created = Session::create(model->model, chosen);
+    if (!created)
+      return created.error();
+    auto holder = std::make_unique<stepdown_session>();
+    holder->session = std::move(*created);
+    holder->batch.reserve(model->model->head().max_step_tokens);
+    *session = holder.release();
+    return Done{};
+  });
+}
+
+void stepdown_session_free(stepdown_session *session) { delete session; }
+
+void stepdown_session_describe(const stepdown_session *session, stepdown_session_info *info) {
+  const Session &s = *session->session;
+  *info = {};
+  info->threads = s.threads();
+  info->kv_block = s.kv().blockSize();
+  info->max_sequences = s.kv().sequences();
+  info->kv_positions = s.kv().capacity();
+  info->kv_bytes = s.kv().bytes();
+  info->isa = s.of().level();
+}
+
+stepdown_status stepdown_sequence_create(stepdown_session *session, stepdown_sequence *sequence) {
+  *sequence = -1;
+  return guarded([&]() -> Status {
+    Result<int32_t> created = session->session->createSequence();
+    if (!created)
+      return created.error();
+    *sequence = *created;
+    return Done{};
+  });
+}
+
+stepdown_status stepdown_sequence_fork(stepdown_session *session, stepdown_sequence from, stepdown_sequence *to) {
+  *to = -1;
+  return guarded([&]() -> Status {
+    Result<int32_t> created = session->session->fork(from);
+    if (!created)
+      return created.error();
+    *to = *created;
+    return Done{};
+  });
+}
+
+stepdown_status stepdown_sequence_truncate(stepdown_session *session, stepdown_sequence sequence, int32_t length) {
+  return guarded([&] { return session->session->truncate(sequence, length); });
+}
+
+int32_t stepdown_sequence_length(const stepdown_session *session, stepdown_sequence sequence) {
+  return session->session->length(sequence);
+}
+
+void stepdown_sequence_free(stepdown_session *session, stepdown_sequence sequence) {
+  session->session->freeSequence(sequence);
+}
+
+stepdown_status stepdown_session_submit(stepdown_session *session, const stepdown_token *tokens, size_t count) {
+  return guarded([&]() -> Status {
+    Session &s = *session->session;
+    // Refused before it is copied: the copy's room was reserved for one step.
+    if (count > s.roomForTokens())
+      return fail(ErrorCode::StepFull, "batch: expects at most %u more tokens in this step, but got %zu",
+                  s.roomForTokens(), count);
+    session->batch.clear();
+    for (size_t i = 0; i < count; ++i)
+      session->batch.push_back({tokens[i].sequence, tokens[i].id, tokens[i].want_logits != 0});
+    return s.submit(session->batch.data(), count);
+  });
+}
+
+stepdown_status stepdown_session_step(stepdown_session *session) {
+  return guarded([&] { return session->session->step(); });
+}
+
+const float *stepdown_session_logits(const stepdown_session *session, size_t index) {
+  return index < session->session->rows() ? session->session->logits(index) : nullptr;
+}
+
+size_t stepdown_session_logits_count(const stepdown_session *session) { return session->session->rows(); }

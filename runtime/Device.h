@@ -1,0 +1,92 @@
+// What the runtime asks of a machine: memory, copies, kernels in order, events.
+//
+// Nothing above this header assumes that the host can read a device's memory: an address is a number that kernels
+// understand, and only `host`, null where host and device do not share memory, may be dereferenced. A device holds what
+// all sessions share (code, weights); a queue is one session's ordered stream of work on it.
+#pragma once
+#include "lib/Base/Result.h"
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace stepdown {
+
+/// Bytes on a device; given back with Device::release.
+struct Memory {
+  uint64_t address = 0;
+  uint8_t *host = nullptr; ///< the same bytes, where the host can reach them
+  size_t bytes = 0;        ///< as asked for; 64 more may be read
+};
+
+/// One kernel with its resolved operands (see the kernel ABI in include/stepdown/Artifact.h).
+struct Launch {
+  uint64_t kernel = 0;                ///< what Device::kernel returned
+  const uint64_t *operands = nullptr; ///< valid until the launch is done
+  uint32_t words = 0;                 ///< of operands
+};
+
+/// An ordered stream of work. Calls come from one thread at a time.
+class Queue {
+public:
+  virtual ~Queue() = default;
+  virtual Status upload(uint64_t to, const void *from, size_t bytes) = 0;
+  virtual Status download(void *to, uint64_t from, size_t bytes) = 0;
+  virtual Status copy(uint64_t to, uint64_t from, size_t bytes) = 0;
+  /// Runs `count` launches in order, each after the whole of the one before it.
+  virtual Status launch(const Launch *launches, size_t count) = 0;
+  /// Marks this point of the stream; the event has happened once everything before it is done.
+  virtual uint64_t record() = 0;
+  virtual bool happened(uint64_t event) const = 0;
+  virtual Status wait(uint64_t event) = 0;
+  /// Waits for everything.
+  virtual Status sync() = 0;
+  /// Threads (or the device's own measure of width) that kernels are called with.
+  virtual int width() const = 0;
+};
+
+class Device {
+public:
+  virtual ~Device() = default;
+  virtual const char *name() const = 0;
+
+  /// Zeroed bytes at a multiple of 64, with 64 readable bytes behind them; E0601 when there are not enough.
+  virtual Result<Memory> allocate(size_t bytes, const char *purpose) = 0;
+  virtual void release(Memory &memory) = 0;
+  /// Bytes allocated and not yet released, as asked for.
+  virtual size_t allocated() const = 0;
+
+  /// The device's address of mapped, read-only host bytes that outlive it: the address itself, or that of an upload.
+  virtual Result<uint64_t> adopt(const uint8_t *bytes, size_t size) = 0;
+  /// Takes a private copy of native code, compares its XXH3 with `checksum` (E0506), and makes it executable.
+  virtual Result<uint64_t> loadCode(const uint8_t *bytes, size_t size, uint64_t checksum) = 0;
+  /// The kernel at `offset` of code that loadCode returned.
+  virtual uint64_t kernel(uint64_t code, uint64_t offset) const = 0;
+
+  /// A new stream; `threads` 0 takes every core.
+  virtual Result<std::unique_ptr<Queue>> queue(int threads) = 0;
+};
+
+/// Owns a Memory for as long as it lives.
+class Allocation {
+public:
+  Allocation() = default;
+  Allocation(Device &device, Memory memory) : owner(&device), held(memory) {}
+  Allocation(Allocation &&other) noexcept : owner(other.owner), held(other.held) { other.owner = nullptr; }
+  Allocation &operator=(Allocation &&other) noexcept {
+    std::swap(owner, other.owner);
+    std::swap(held, other.held);
+    return *this;
+  }
+  ~Allocation() {
+    if (owner)
+      owner->release(held);
+  }
+  const Memory &operator*() const { return held; }
+  const Memory *operator->() const { return &held; }
+
+private:
+  Device *owner = nullptr;
+  Memory held;
+};
+
+} // namespace stepdown

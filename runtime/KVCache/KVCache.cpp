@@ -1,0 +1,199 @@
+#include "runtime/KVCache/KVCache.h"
+
+#include <algorithm>
+
+namespace stepdown {
+namespace {
+
+int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+} // namespace
+
+Result<KVCache> KVCache::create(Device &device, Records<stepdown_cache_group> configs, const Shape &shape) {
+  KVCache cache;
+  cache.shape = shape;
+  cache.width = static_cast<int32_t>(ceilDivide(shape.maxContext, shape.blockSize));
+  cache.lengths.assign(shape.sequences, 0);
+  cache.borrowed.assign(shape.sequences, 0);
+  int64_t blocks = ceilDivide(shape.positions, shape.blockSize);
+  cache.positions = blocks * shape.blockSize;
+  for (const stepdown_cache_group &config : configs) {
+    Group group;
+    group.config = config;
+    group.blocks = static_cast<uint32_t>(blocks);
+    if (config.window) {
+      // A sequence never holds more than its window, what one step appends, and a block at either end.
+      int64_t most = ceilDivide(int64_t(config.window) + shape.maxStepTokens, shape.blockSize) + 1;
+      group.blocks = static_cast<uint32_t>(std::min(blocks, most * shape.sequences));
+    }
+    uint64_t element = config.element == STEPDOWN_F16 ? 2 : 4;
+    group.keyBlockBytes = element * config.kv_heads * shape.blockSize * config.key_dim;
+    group.valueBlockBytes = element * config.kv_heads * shape.blockSize * config.value_dim;
+    for (uint32_t layer = 0; layer < config.layers; ++layer) {
+      for (uint64_t blockBytes : {group.keyBlockBytes, group.valueBlockBytes}) {
+        Result<Memory> memory = device.allocate(blockBytes * group.blocks, "cache");
+        if (!memory)
+          return memory.error();
+        cache.total += memory->bytes;
+        group.tensors.emplace_back(device, *memory);
+      }
+    }
+    group.table.assign(size_t(shape.sequences) * cache.width, -1);
+    Result<Memory> table = device.allocate(group.table.size() * sizeof(int32_t), "block table");
+    if (!table)
+      return table.error();
+    group.tableMemory = Allocation(device, *table);
+    group.references.assign(group.blocks, 0);
+    // The lowest block comes off the stack first: a short conversation touches few pages.
+    for (uint32_t b = group.blocks; b > 0; --b)
+      group.free.push_back(static_cast<int32_t>(b - 1));
+    cache.groups.push_back(std::move(group));
+  }
+  return cache;
+}
+
+int32_t KVCache::firstVisible(const Group &group, int32_t length) const {
+  int32_t window = static_cast<int32_t>(std::min<uint32_t>(group.config.window, INT32_MAX));
+  if (!window || length < window)
+    return 0;
+  return (length - window + 1) / shape.blockSize;
+}
+
+void KVCache::drop(Group &group, int32_t &entry) {
+  if (entry < 0)
+    return;
+  if (--group.references[entry] == 0)
+    group.free.push_back(entry);
+  entry = -1;
+  group.dirty = true;
+}
+
+// Blocks that `growth` takes from the pool and, in `released`, blocks that windows give back first. Of k sequences that
+// append to one shared block, each but the last needs a copy: the references are counted down to see it, and up again.
+uint32_t KVCache::needed(Group &group, const Growth *growth, size_t count, uint32_t &released) {
+  uint32_t blocks = 0;
+  released = 0;
+  for (size_t i = 0; i < count; ++i) {
+    int32_t length = lengths[growth[i].sequence];
+    int32_t *entries = row(group, growth[i].sequence);
+    for (int32_t b = 0; b < firstVisible(group, length); ++b)
+      if (entries[b] >= 0 && --group.references[entries[b]] == 0)
+        ++released;
+    borrowed[growth[i].sequence] = 0;
+    if (length % shape.blockSize) {
+      uint32_t &references = group.references[entries[length / shape.blockSize]];
+      if (references > 1) {
+        --references;
+        ++blocks;
+        borrowed[growth[i].sequence] = 1;
+      }
+    }
+    blocks += static_cast<uint32_t>(ceilDivide(int64_t(length) + growth[i].tokens, shape.blockSize) -
+                                    ceilDivide(length, shape.blockSize));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    int32_t length = lengths[growth[i].sequence];
+    int32_t *entries = row(group, growth[i].sequence);
+    if (borrowed[growth[i].sequence])
+      ++group.references[entries[length / shape.blockSize]];
+    for (int32_t b = 0; b < firstVisible(group, length); ++b)
+      if (entries[b] >= 0)
+        ++group.references[entries[b]];
+  }
+  return blocks;
+}
+
+Status KVCache::append(const Growth *growth, size_t count, Queue &queue) {
+  for (Group &group : groups) {
+    uint32_t released, blocks = needed(group, growth, count, released);
+    if (blocks > group.free.size() + released)
+      return fail(ErrorCode::CacheFull, "cache: expects %u free blocks of %d positions, but %zu of %u are free", blocks,
+                  shape.blockSize, group.free.size() + released, group.blocks);
+  }
+  for (Group &group : groups) {
+    for (size_t i = 0; i < count; ++i) {
+      int32_t *entries = row(group, growth[i].sequence);
+      for (int32_t b = firstVisible(group, lengths[growth[i].sequence]); b > 0 && entries[b - 1] >= 0; --b)
+        drop(group, entries[b - 1]);
+    }
+    for (size_t i = 0; i < count; ++i)
+      if (Status ok = grow(group, growth[i], queue); !ok)
+        return ok;
+  }
+  for (size_t i = 0; i < count; ++i)
+    lengths[growth[i].sequence] += growth[i].tokens;
+  return Done{};
+}
+
+Status KVCache::grow(Group &group, const Growth &growth, Queue &queue) {
+  auto take = [&] {
+    int32_t block = group.free.back();
+    group.free.pop_back();
+    group.references[block] = 1;
+    group.dirty = true;
+    return block;
+  };
+  int32_t length = lengths[growth.sequence];
+  int32_t *entries = row(group, growth.sequence);
+  if (length % shape.blockSize) {
+    int32_t &tail = entries[length / shape.blockSize];
+    if (group.references[tail] > 1) {
+      int32_t shared = tail, own = take();
+      for (size_t t = 0; t < group.tensors.size(); ++t) {
+        uint64_t bytes = t % 2 ? group.valueBlockBytes : group.keyBlockBytes, base = group.tensors[t]->address;
+        if (Status ok = queue.copy(base + own * bytes, base + shared * bytes, bytes); !ok)
+          return ok;
+      }
+      --group.references[shared];
+      tail = own;
+    }
+  }
+  int64_t end = ceilDivide(int64_t(length) + growth.tokens, shape.blockSize);
+  for (int64_t b = ceilDivide(length, shape.blockSize); b < end; ++b)
+    entries[b] = take();
+  return Done{};
+}
+
+void KVCache::fork(int32_t from, int32_t to) {
+  for (Group &group : groups) {
+    const int32_t *source = row(group, from);
+    int32_t *target = row(group, to);
+    for (int32_t b = 0; b < width; ++b) {
+      target[b] = source[b];
+      if (source[b] >= 0)
+        ++group.references[source[b]];
+    }
+    group.dirty = true;
+  }
+  lengths[to] = lengths[from];
+}
+
+bool KVCache::truncate(int32_t sequence, int32_t newLength) {
+  // The next query, at newLength, sees from its window's first block on; an empty sequence needs none.
+  if (newLength > 0)
+    for (Group &group : groups)
+      for (int32_t b = firstVisible(group, newLength); b < ceilDivide(newLength, shape.blockSize); ++b)
+        if (row(group, sequence)[b] < 0)
+          return false;
+  for (Group &group : groups) {
+    int32_t *entries = row(group, sequence);
+    for (int64_t b = ceilDivide(newLength, shape.blockSize); b < ceilDivide(lengths[sequence], shape.blockSize); ++b)
+      drop(group, entries[b]);
+  }
+  lengths[sequence] = newLength;
+  return true;
+}
+
+Status KVCache::publish(Queue &queue) {
+  for (Group &group : groups) {
+    if (!group.dirty)
+      continue;
+    if (Status ok = queue.upload(group.tableMemory->address, group.table.data(), group.table.size() * sizeof(int32_t));
+        !ok)
+      return ok;
+    group.dirty = false;
+  }
+  return Done{};
+}
+
+} // namespace stepdown

@@ -1,0 +1,94 @@
+// The paged cache of keys and values.
+//
+// Layers with one cache shape and one attention window form a group. A group has one pool of blocks; a block holds
+// `blockSize` positions of one sequence in every layer of the group. Each sequence has a row of the group's block
+// table: entry i is the block of positions i * blockSize and following, or -1. Blocks count their references: a fork
+// shares them all, and the first to append to a partly filled shared block gets a copy of it (full blocks are never
+// written again, so they stay shared). In a group with a window, a block whose last position no later query sees goes
+// back to the pool.
+//
+// Everything is allocated when the cache is made; nothing afterwards.
+#pragma once
+#include "include/stepdown/Artifact.h"
+#include "runtime/Device.h"
+#include "runtime/Load/ArtifactFile.h"
+#include <vector>
+
+namespace stepdown {
+
+class KVCache {
+public:
+  struct Shape {
+    int32_t blockSize = 32;    ///< positions: 16, 32 or 64
+    int64_t positions = 0;     ///< that the cache holds over all sequences, rounded up to whole blocks
+    int32_t sequences = 16;    ///< rows of the block tables
+    int32_t maxContext = 0;    ///< positions a sequence may have
+    int32_t maxStepTokens = 0; ///< tokens appended between two releases of a window
+  };
+
+  static Result<KVCache> create(Device &device, Records<stepdown_cache_group> groups, const Shape &shape);
+
+  /// How many positions `sequence` is to grow by.
+  struct Growth {
+    int32_t sequence;
+    int32_t tokens;
+  };
+  /// Makes room for all of `growth` (each sequence once), or for none and returns E0608. Copies shared blocks on
+  /// `queue`.
+  Status append(const Growth *growth, size_t count, Queue &queue);
+  /// Row `to`, which must be empty, becomes a copy of row `from`.
+  void fork(int32_t from, int32_t to);
+  /// Forgets the positions from `newLength` on; false, changing nothing, when a window that they need was given back.
+  bool truncate(int32_t sequence, int32_t newLength);
+  int32_t length(int32_t sequence) const { return lengths[sequence]; }
+
+  int32_t blockSize() const { return shape.blockSize; }
+  int32_t sequences() const { return shape.sequences; }
+  int32_t tableWidth() const { return width; }
+  size_t groupCount() const { return groups.size(); }
+  uint32_t blocks(size_t group) const { return groups[group].blocks; }
+  uint32_t freeBlocks(size_t group) const { return static_cast<uint32_t>(groups[group].free.size()); }
+  uint64_t keys(size_t group, uint32_t layer) const { return groups[group].tensors[2 * layer]->address; }
+  uint64_t values(size_t group, uint32_t layer) const { return groups[group].tensors[2 * layer + 1]->address; }
+  uint64_t table(size_t group) const { return groups[group].tableMemory->address; }
+  /// Entry `index` of the row of `sequence`, as the host knows it.
+  int32_t entry(size_t group, int32_t sequence, int32_t index) const {
+    return groups[group].table[size_t(sequence) * width + index];
+  }
+  /// Bytes of keys and values over all groups, layers and blocks: what was allocated for them.
+  uint64_t bytes() const { return total; }
+  /// Positions that fit at once into the groups without a window.
+  int64_t capacity() const { return positions; }
+  /// Sends changed block tables to the device.
+  Status publish(Queue &queue);
+
+private:
+  struct Group {
+    stepdown_cache_group config;
+    uint32_t blocks = 0;
+    uint64_t keyBlockBytes = 0, valueBlockBytes = 0; ///< of one block in one layer
+    std::vector<Allocation> tensors;                 ///< [layers][keys, values]
+    Allocation tableMemory;                          ///< int32 [sequences, width]
+    std::vector<int32_t> table;                      ///< the host's copy of it
+    std::vector<uint32_t> references;                ///< [blocks]
+    std::vector<int32_t> free;                       ///< a stack
+    bool dirty = true;
+  };
+
+  int32_t *row(Group &group, int32_t sequence) { return group.table.data() + size_t(sequence) * width; }
+  /// First block of the row of `sequence` that a query at its next position sees.
+  int32_t firstVisible(const Group &group, int32_t length) const;
+  void drop(Group &group, int32_t &entry);
+  uint32_t needed(Group &group, const Growth *growth, size_t count, uint32_t &released);
+  Status grow(Group &group, const Growth &growth, Queue &queue);
+
+  Shape shape;
+  int32_t width = 0;
+  int64_t positions = 0;
+  uint64_t total = 0;
+  std::vector<Group> groups;
+  std::vector<int32_t> lengths;  ///< [sequences]
+  std::vector<uint8_t> borrowed; ///< [sequences]: needed() counted a copy for it
+};
+
+} // namespace stepdown

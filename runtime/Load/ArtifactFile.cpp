@@ -1,0 +1,235 @@
+#include "runtime/Load/ArtifactFile.h"
+
+#include "runtime/Checksum.h"
+#include "runtime/cpu/Processor.h"
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace stepdown {
+namespace {
+
+using ull = unsigned long long;
+
+const char *sectionName(uint32_t kind) {
+  switch (kind) {
+  case STEPDOWN_SECTION_METADATA:
+    return "metadata";
+  case STEPDOWN_SECTION_PROGRAM:
+    return "program";
+  case STEPDOWN_SECTION_CODE:
+    return "code";
+  case STEPDOWN_SECTION_WEIGHTS:
+    return "weights";
+  case STEPDOWN_SECTION_PROVENANCE:
+    return "provenance";
+  }
+  return nullptr;
+}
+
+} // namespace
+
+bool isArtifact(const std::string &path) {
+  char magic[8] = {};
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  bool whole = ::read(fd, magic, sizeof magic) == sizeof magic;
+  ::close(fd);
+  return whole && !std::memcmp(magic, STEPDOWN_ARTIFACT_MAGIC, sizeof magic);
+}
+
+Result<ArtifactFile> ArtifactFile::open(const std::string &path) {
+  ArtifactFile file;
+  file.name = path;
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return fail(ErrorCode::FileOpen, "%s: cannot open: %s", path.c_str(), std::strerror(errno));
+  Status mapped = file.map(fd);
+  ::close(fd);
+  if (!mapped)
+    return mapped.error();
+  if (Status ok = file.checkHeader(); !ok)
+    return ok.error();
+  if (Status ok = file.checkSections(); !ok)
+    return ok.error();
+  return file;
+}
+
+// One page more than the file is reserved behind it, so that kernels may read 64 bytes past the last weight.
+Status ArtifactFile::map(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+    return fail(ErrorCode::FileOpen, "%s: expects a regular file", name.c_str());
+  length = static_cast<uint64_t>(info.st_size);
+  if (length < STEPDOWN_PAGE)
+    return fail(ErrorCode::ArtifactSize, "%s: expects a header of %u bytes, but the file has %llu", name.c_str(),
+                STEPDOWN_PAGE, (ull)length);
+  reserved = (length + 2 * STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE;
+  void *range = mmap(nullptr, reserved, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (range != MAP_FAILED) {
+    base = static_cast<const uint8_t *>(range);
+    range = mmap(range, length, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
+  }
+  if (range == MAP_FAILED)
+    return fail(ErrorCode::FileRead, "%s: cannot map %llu bytes: %s", name.c_str(), (ull)length, std::strerror(errno));
+  return Done{};
+}
+
+Status ArtifactFile::checkHeader() {
+  std::memcpy(&head, base, sizeof head);
+  const char *file = name.c_str();
+  if (std::memcmp(head.magic, STEPDOWN_ARTIFACT_MAGIC, sizeof head.magic))
+    return fail(ErrorCode::ArtifactMagic, "%s: offset 0: expects magic \"%s\"", file, STEPDOWN_ARTIFACT_MAGIC);
+  if (head.abi_version != STEPDOWN_ABI_VERSION)
+    return fail(ErrorCode::ArtifactVersion,
+                "%s: offset 8: expects ABI version %u, but got %u; compile the checkpoint again", file,
+                STEPDOWN_ABI_VERSION, head.abi_version);
+  if (head.file_size != length)
+    return fail(ErrorCode::ArtifactSize, "%s: offset 16: expects a file of %llu bytes, but it has %llu", file,
+                (ull)head.file_size, (ull)length);
+  uint8_t page[STEPDOWN_PAGE];
+  std::memcpy(page, base, sizeof page);
+  std::memset(page + offsetof(stepdown_header, checksum), 0, sizeof head.checksum);
+  // The copy is what was summed and what is used: `head` may not differ from it.
+  std::memcpy(&head, page, sizeof head);
+  uint64_t expected;
+  std::memcpy(&expected, base + offsetof(stepdown_header, checksum), sizeof expected);
+  head.checksum = expected;
+  if (uint64_t actual = checksumOf(page, sizeof page); actual != expected)
+    return fail(ErrorCode::ArtifactHeader, "%s: offset 24: expects header checksum %016llx, but got %016llx", file,
+                (ull)expected, (ull)actual);
+  if (head.section_count > STEPDOWN_MAX_SECTIONS)
+    return fail(ErrorCode::ArtifactHeader, "%s: offset 12: expects at most %u sections, but got %u", file,
+                STEPDOWN_MAX_SECTIONS, head.section_count);
+  return Done{};
+}
+
+Status ArtifactFile::checkSections() {
+  const char *file = name.c_str();
+  std::vector<std::pair<uint64_t, uint64_t>> spans; // begin, end
+  std::vector<uint64_t> codeSizes;
+  for (uint32_t i = 0; i < head.section_count; ++i) {
+    const stepdown_section &s = head.sections[i];
+    const char *kind = sectionName(s.kind);
+    if (!kind)
+      return fail(ErrorCode::ArtifactSection, "%s: section %u: expects a known kind, but got %u", file, i, s.kind);
+    if (s.offset % STEPDOWN_PAGE || s.offset < STEPDOWN_PAGE || s.offset > length || s.size > length - s.offset)
+      return fail(ErrorCode::ArtifactSection,
+                  "%s: section %u (%s): expects whole pages within %llu bytes, but got offset %llu, size %llu", file, i,
+                  kind, (ull)length, (ull)s.offset, (ull)s.size);
+    spans.emplace_back(s.offset, s.offset + s.size);
+    int *only = s.kind == STEPDOWN_SECTION_METADATA     ? &metadataIndex
+                : s.kind == STEPDOWN_SECTION_PROGRAM    ? &programIndex
+                : s.kind == STEPDOWN_SECTION_WEIGHTS    ? &weightsIndex
+                : s.kind == STEPDOWN_SECTION_PROVENANCE ? &provenanceIndex
+                                                        : nullptr;
+    if (only && *only >= 0)
+      return fail(ErrorCode::ArtifactSection, "%s: section %u: expects one %s section, but section %d is one too", file,
+                  i, kind, *only);
+    if (only)
+      *only = static_cast<int>(i);
+    if (s.kind == STEPDOWN_SECTION_CODE) {
+      for (const CodeSection &other : codes)
+        if (other.level == s.level)
+          return fail(ErrorCode::ArtifactSection, "%s: section %u: expects one code section of level %u", file, i,
+                      s.level);
+      if (!levelName(s.level))
+        return fail(ErrorCode::ArtifactSection, "%s: section %u (code): expects a known level, but got %u", file, i,
+                    s.level);
+      codes.push_back({s.level, base + s.offset, s.size, s.checksum});
+      codeSizes.push_back(s.size);
+    }
+  }
+  for (auto [index, kind] :
+       {std::pair{metadataIndex, "metadata"}, {programIndex, "program"}, {weightsIndex, "weights"}})
+    if (index < 0)
+      return fail(ErrorCode::ArtifactSection, "%s: expects a %s section, but there is none", file, kind);
+  std::sort(spans.begin(), spans.end());
+  for (size_t i = 1; i < spans.size(); ++i)
+    if (spans[i].first < spans[i - 1].second)
+      return fail(ErrorCode::ArtifactSection, "%s: the section at offset %llu overlaps the one at offset %llu", file,
+                  (ull)spans[i].first, (ull)spans[i - 1].first);
+
+  // The program is copied first, so that what is summed and checked is what is used.
+  const stepdown_section &p = head.sections[programIndex];
+  programBytes.resize((p.size + 7) / 8);
+  std::memcpy(programBytes.data(), base + p.offset, p.size);
+  for (uint32_t i = 0; i < head.section_count; ++i) {
+    const stepdown_section &s = head.sections[i];
+    const void *bytes =
+        static_cast<int>(i) == programIndex ? static_cast<const void *>(programBytes.data()) : base + s.offset;
+    if (uint64_t actual = checksumOf(bytes, s.size); actual != s.checksum)
+      return fail(ErrorCode::ArtifactChecksum,
+                  "%s: section %u (%s, offset %llu): expects checksum %016llx, but got %016llx", file, i,
+                  sectionName(s.kind), (ull)s.offset, (ull)s.checksum, (ull)actual);
+  }
+  Result<Program> located = locateTables(name, reinterpret_cast<const uint8_t *>(programBytes.data()), p.size);
+  if (!located)
+    return located.error();
+  tables = *located;
+  return checkProgram(name, tables, weightBytes(), codeSizes);
+}
+
+std::string_view ArtifactFile::provenance() const {
+  return provenanceIndex < 0 ? std::string_view() : section(provenanceIndex);
+}
+
+Result<size_t> ArtifactFile::chooseCode(const char *isa) const {
+  std::string present;
+  for (const CodeSection &c : codes)
+    present += (present.empty() ? "" : ", ") + std::string(levelName(c.level));
+  if (isa) {
+    uint32_t wanted = levelNamed(isa);
+    if (!wanted)
+      return fail(ErrorCode::ArtifactLevel, "isa: expects x86-64-v3 or x86-64-v4-vnni, but got \"%s\"", isa);
+    for (size_t i = 0; i < codes.size(); ++i) {
+      if (codes[i].level != wanted)
+        continue;
+      if (!processorHas(wanted))
+        return fail(ErrorCode::ArtifactLevel, "isa: expects a level that this processor executes, but it lacks %s",
+                    isa);
+      return i;
+    }
+    return fail(ErrorCode::ArtifactLevel, "%s: expects code for %s, but the artifact holds %s", name.c_str(), isa,
+                present.empty() ? "none" : present.c_str());
+  }
+  size_t best = codes.size();
+  for (size_t i = 0; i < codes.size(); ++i)
+    if (processorHas(codes[i].level) && (best == codes.size() || codes[i].level > codes[best].level))
+      best = i;
+  if (best == codes.size())
+    return fail(ErrorCode::ArtifactLevel, "%s: expects code that this processor executes, but the artifact holds %s",
+                name.c_str(), present.empty() ? "none" : present.c_str());
+  return best;
+}
+
+ArtifactFile::ArtifactFile(ArtifactFile &&other) noexcept { *this = std::move(other); }
+
+ArtifactFile &ArtifactFile::operator=(ArtifactFile &&other) noexcept {
+  std::swap(name, other.name);
+  std::swap(base, other.base);
+  std::swap(length, other.length);
+  std::swap(reserved, other.reserved);
+  std::swap(head, other.head);
+  std::swap(metadataIndex, other.metadataIndex);
+  std::swap(programIndex, other.programIndex);
+  std::swap(weightsIndex, other.weightsIndex);
+  std::swap(provenanceIndex, other.provenanceIndex);
+  std::swap(codes, other.codes);
+  std::swap(programBytes, other.programBytes);
+  std::swap(tables, other.tables);
+  return *this;
+}
+
+ArtifactFile::~ArtifactFile() {
+  if (base)
+    munmap(const_cast<uint8_t *>(base), reserved);
+}
+
+} // namespace stepdown

@@ -1,0 +1,101 @@
+// An artifact, mapped and checked: nothing of it is used before header, bounds, checksums and every record of its
+// program were verified. A hostile file can at worst be refused.
+//
+// The program section is copied before it is checked, because a mapping shows what others write to the file later; code
+// is copied by the device that runs it; weights stay mapped, shared and read-only, and are only ever data.
+#pragma once
+#include "include/stepdown/Artifact.h"
+#include "lib/Base/Result.h"
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stepdown {
+
+/// The records of one table of the program.
+template <typename T> struct Records {
+  const T *first = nullptr;
+  uint32_t count = 0;
+  const T *begin() const { return first; }
+  const T *end() const { return first + count; }
+  const T &operator[](size_t i) const { return first[i]; }
+};
+
+/// The program section with its tables located, and, once checkProgram has passed, every index in it valid.
+struct Program {
+  stepdown_program head;
+  Records<stepdown_bucket> buckets;
+  Records<stepdown_buffer> buffers;
+  Records<stepdown_cache_group> groups;
+  Records<stepdown_layer> layers;
+  Records<stepdown_run> kinds;
+  Records<stepdown_weight> weights;
+  Records<uint32_t> weightLists;
+  Records<stepdown_kernel> kernels;
+  Records<stepdown_code_entry> code;
+  Records<stepdown_dispatch> dispatches;
+  Records<stepdown_operand> operands;
+  Records<char> strings;
+  const char *string(uint32_t at) const { return strings.first + at; }
+  /// The bucket of a step of `count` tokens or rows.
+  uint32_t bucketOf(uint32_t count) const;
+};
+
+/// Locates the tables in `bytes` [size], which must be aligned to 8; E0507.
+Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size_t size);
+/// Verifies every record: indices, ranges, alignments and limits. `codeSizes` are the code sections in file order;
+/// E0507.
+Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes,
+                    const std::vector<uint64_t> &codeSizes);
+
+struct CodeSection {
+  uint32_t level; ///< enum stepdown_level
+  const uint8_t *bytes;
+  uint64_t size, checksum;
+};
+
+class ArtifactFile {
+public:
+  /// Maps and verifies `path`; E0501 to E0507, E0901, E0902.
+  static Result<ArtifactFile> open(const std::string &path);
+  ArtifactFile(ArtifactFile &&other) noexcept;
+  ArtifactFile &operator=(ArtifactFile &&other) noexcept;
+  ~ArtifactFile();
+
+  const std::string &path() const { return name; }
+  uint64_t fileBytes() const { return length; }
+  const stepdown_header &header() const { return head; }
+  const Program &program() const { return tables; }
+  const std::vector<CodeSection> &code() const { return codes; } ///< in file order
+  std::string_view metadata() const { return section(metadataIndex); }
+  std::string_view provenance() const;
+  const uint8_t *weights() const { return base + head.sections[weightsIndex].offset; }
+  uint64_t weightBytes() const { return head.sections[weightsIndex].size; }
+
+  /// Which of code() to run: the one called `isa`, or, when null, the best that this processor executes; E0508.
+  Result<size_t> chooseCode(const char *isa) const;
+
+private:
+  ArtifactFile() = default;
+  Status map(int fd);
+  Status checkHeader();
+  Status checkSections();
+  std::string_view section(int index) const {
+    const stepdown_section &s = head.sections[index];
+    return {reinterpret_cast<const char *>(base + s.offset), s.size};
+  }
+
+  std::string name;
+  const uint8_t *base = nullptr;
+  uint64_t length = 0, reserved = 0;
+  stepdown_header head = {};
+  int metadataIndex = -1, programIndex = -1, weightsIndex = -1, provenanceIndex = -1;
+  std::vector<CodeSection> codes;
+  std::vector<uint64_t> programBytes; ///< the private copy that `tables` points into
+  Program tables = {};
+};
+
+/// Whether the file at `path` begins with the artifact's magic.
+bool isArtifact(const std::string &path);
+
+} // namespace stepdown

@@ -1,0 +1,65 @@
+#include "runtime/Load/Model.h"
+
+#include "runtime/cpu/CpuDevice.h"
+#include "runtime/cpu/Processor.h"
+#include <cstring>
+
+namespace stepdown {
+
+Result<Metadata> parseMetadata(const std::string &file, std::string_view section) {
+  uint64_t count;
+  if (section.size() < sizeof count)
+    return fail(ErrorCode::ArtifactSection, "%s: metadata: expects at least 8 bytes, but the section has %zu",
+                file.c_str(), section.size());
+  std::memcpy(&count, section.data(), sizeof count);
+  size_t offset = sizeof count;
+  return Metadata::parse(file, reinterpret_cast<const uint8_t *>(section.data()), section.size(), offset, count);
+}
+
+Result<std::shared_ptr<const Model>> Model::load(const std::string &path, const char *isa) {
+  Result<ArtifactFile> file = ArtifactFile::open(path);
+  if (!file)
+    return file.error();
+  Result<size_t> chosen = file->chooseCode(isa);
+  if (!chosen)
+    return chosen.error();
+  std::shared_ptr<Model> model(new Model(std::move(*file)));
+  Result<Metadata> pairs = parseMetadata(path, model->file.metadata());
+  if (!pairs)
+    return pairs.error();
+  model->pairs = std::make_unique<Metadata>(std::move(*pairs));
+  if (auto text = model->pairs->string("general.architecture"))
+    model->family = *text;
+  if (auto text = model->pairs->string("general.name"))
+    model->title = *text;
+  model->codeIndex = *chosen;
+  model->machine = makeCpuDevice();
+  const CodeSection &code = model->file.code()[*chosen];
+  Result<uint64_t> base = model->machine->loadCode(code.bytes, code.size, code.checksum);
+  if (!base)
+    return base.error();
+  model->codeAddress = *base;
+  Result<uint64_t> weights = model->machine->adopt(model->file.weights(), model->file.weightBytes());
+  if (!weights)
+    return weights.error();
+  model->weightsAddress = *weights;
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+const char *Model::level() const { return levelName(file.code()[codeIndex].level); }
+
+uint64_t Model::kernel(uint32_t kernel, uint32_t bucket) const {
+  const Program &p = program();
+  uint64_t offset = p.code[(codeIndex * p.kernels.count + kernel) * p.buckets.count + bucket].offset;
+  return offset == ~uint64_t(0) ? 0 : machine->kernel(codeAddress, offset);
+}
+
+uint64_t Model::cacheBytesPerPosition() const {
+  uint64_t bytes = 0;
+  for (const stepdown_cache_group &g : program().groups)
+    bytes +=
+        uint64_t(g.layers) * g.kv_heads * (uint64_t(g.key_dim) + g.value_dim) * (g.element == STEPDOWN_F16 ? 2 : 4);
+  return bytes;
+}
+
+} // namespace stepdown

@@ -1,0 +1,222 @@
+#include "runtime/Session/Session.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace stepdown {
+
+Result<Allocation> Session::allocate(size_t bytes, const char *purpose) {
+  Result<Memory> memory = model->device().allocate(bytes, purpose);
+  if (!memory)
+    return memory.error();
+  return Allocation(model->device(), *memory);
+}
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Options &options) {
+  const stepdown_program &head = model->head();
+  KVCache::Shape shape;
+  shape.blockSize = options.kvBlock ? options.kvBlock : 32;
+  shape.positions = options.kvPositions ? options.kvPositions : head.max_context;
+  shape.sequences = options.maxSequences ? options.maxSequences : 16;
+  shape.maxContext = static_cast<int32_t>(head.max_context);
+  shape.maxStepTokens = static_cast<int32_t>(head.max_step_tokens);
+  if (shape.blockSize != 16 && shape.blockSize != 32 && shape.blockSize != 64)
+    return fail(ErrorCode::SessionOption, "kv_block: expects 16, 32 or 64, but got %d", options.kvBlock);
+  if (options.threads < 0 || options.threads > 1024)
+    return fail(ErrorCode::SessionOption, "threads: expects 0 to 1024, but got %d", options.threads);
+  if (shape.sequences < 1 || shape.sequences > 65536)
+    return fail(ErrorCode::SessionOption, "max_sequences: expects 1 to 65536, but got %d", options.maxSequences);
+  if (shape.positions < 1 || shape.positions > (int64_t(1) << 31))
+    return fail(ErrorCode::SessionOption, "kv_positions: expects 1 to 2147483648, but got %lld",
+                (long long)options.kvPositions);
+
+  std::unique_ptr<Session> session(new Session(std::move(model)));
+  Result<std::unique_ptr<Queue>> queue = session->model->device().queue(options.threads);
+  if (!queue)
+    return queue.error();
+  session->queue = std::move(*queue);
+  Result<KVCache> cache = KVCache::create(session->model->device(), session->model->program().groups, shape);
+  if (!cache)
+    return cache.error();
+  session->cache = std::move(*cache);
+  session->states.assign(shape.sequences, State::None);
+  session->added.assign(shape.sequences, 0);
+  session->waiting.assign(shape.sequences, 0);
+  session->growth.reserve(shape.sequences);
+  if (Status placed = session->placeInputs(); !placed)
+    return placed.error();
+  return session;
+}
+
+Status Session::placeInputs() {
+  const Program &p = model->program();
+  uint32_t largestTile = 1;
+  for (const stepdown_bucket &bucket : p.buckets)
+    largestTile = std::max(largestTile, bucket.tile);
+  auto tiles = [&](uint32_t count) { return (count + largestTile - 1) / largestTile * largestTile; };
+  capacity = (tiles(p.head.max_step_tokens) + 15) / 16 * 16; // 16 int32 keep each array 64-byte aligned
+  staged.assign(4 * size_t(capacity), 0);
+  Result<Allocation> input = allocate(staged.size() * sizeof(int32_t), "tokens of a step");
+  if (!input)
+    return input.error();
+  inputs = std::move(*input);
+  Result<Allocation> activations = allocate(p.head.arena_bytes, "activations");
+  if (!activations)
+    return activations.error();
+  arena = std::move(*activations);
+  // Whole tiles of rows, so that a kernel may write all of its last tile.
+  size_t floats = size_t(tiles(p.head.max_step_rows)) * p.head.vocabulary;
+  Result<Allocation> logits = allocate(floats * sizeof(float), "logits");
+  if (!logits)
+    return logits.error();
+  logitsMemory = std::move(*logits);
+  if (!logitsMemory->host)
+    downloaded.resize(floats);
+  hostLogits = logitsMemory->host ? reinterpret_cast<const float *>(logitsMemory->host) : downloaded.data();
+
+  uint64_t array = uint64_t(capacity) * sizeof(int32_t), base = inputs->address;
+  StepPlaces places{arena->address, base, base + array, base + 2 * array, base + 3 * array, logitsMemory->address};
+  program = std::make_unique<StepProgram>(*model, places, cache);
+  return Done{};
+}
+
+Result<int32_t> Session::createSequence() {
+  for (size_t i = 0; i < states.size(); ++i)
+    if (states[i] == State::None) {
+      states[i] = State::Live;
+      return static_cast<int32_t>(i);
+    }
+  return fail(ErrorCode::SequenceLimit, "session: expects at most %zu sequences, and all are in use", states.size());
+}
+
+Status Session::expectIdle(int32_t sequence) const {
+  if (!live(sequence))
+    return fail(ErrorCode::SequenceUnknown, "sequence: expects one that was created, but got %d", sequence);
+  if (waiting[sequence])
+    return fail(ErrorCode::TokensQueued, "sequence %d: expects no queued tokens; step first", sequence);
+  return Done{};
+}
+
+Result<int32_t> Session::fork(int32_t sequence) {
+  if (Status ok = expectIdle(sequence); !ok)
+    return ok.error();
+  Result<int32_t> created = createSequence();
+  if (created)
+    cache.fork(sequence, *created);
+  return created;
+}
+
+Status Session::truncate(int32_t sequence, int32_t length) {
+  if (Status ok = expectIdle(sequence); !ok)
+    return ok;
+  if (length < 0 || length > cache.length(sequence))
+    return fail(ErrorCode::TruncateRange, "sequence %d: expects a length from 0 to %d, but got %d", sequence,
+                cache.length(sequence), length);
+  if (!cache.truncate(sequence, length))
+    return fail(ErrorCode::TruncateRange,
+                "sequence %d: expects the window before position %d in the cache, but its blocks were given back",
+                sequence, length);
+  return Done{};
+}
+
+void Session::freeSequence(int32_t sequence) {
+  if (!live(sequence))
+    return;
+  // The next step still writes the queued tokens' keys and values: their blocks may not serve another sequence before.
+  if (waiting[sequence]) {
+    states[sequence] = State::Leaving;
+    return;
+  }
+  cache.truncate(sequence, 0);
+  states[sequence] = State::None;
+}
+
+Status Session::submit(const Token *tokens, size_t count) {
+  const stepdown_program &head = model->head();
+  uint32_t rows = 0;
+  growth.clear();
+  Status bad = Done{};
+  for (size_t i = 0; i < count && bad; ++i) {
+    const Token &token = tokens[i];
+    if (!live(token.sequence)) {
+      bad = fail(ErrorCode::SequenceUnknown, "token %zu: expects a sequence that was created, but got %d", i,
+                 token.sequence);
+    } else if (token.id < 0 || static_cast<uint32_t>(token.id) >= head.vocabulary) {
+      bad = fail(ErrorCode::StepTokenRange, "token %zu: expects an id from 0 to %u, but got %d", i, head.vocabulary - 1,
+                 token.id);
+    } else {
+      if (!added[token.sequence])
+        growth.push_back({token.sequence, 0});
+      ++added[token.sequence];
+      rows += token.wantLogits;
+    }
+  }
+  for (KVCache::Growth &g : growth) {
+    g.tokens = added[g.sequence];
+    added[g.sequence] = 0;
+    if (bad && int64_t(cache.length(g.sequence)) + g.tokens > int64_t(head.max_context))
+      bad = fail(ErrorCode::ContextFull, "sequence %d: expects at most %u positions, but %d are there and %d more came",
+                 g.sequence, head.max_context, cache.length(g.sequence), g.tokens);
+  }
+  if (bad && (count > roomForTokens() || rows > roomForRows()))
+    bad = fail(ErrorCode::StepFull, "batch: expects at most %u tokens and %u rows in a step, but got %zu and %u",
+               head.max_step_tokens, head.max_step_rows, queued + count, queuedRows + rows);
+  if (!bad)
+    return bad;
+
+  // append() moves the lengths on, so each token's position is counted from the length before.
+  for (const KVCache::Growth &g : growth)
+    added[g.sequence] = cache.length(g.sequence);
+  Status grown = cache.append(growth.data(), growth.size(), *queue);
+  int32_t *ids = staged.data(), *positions = ids + capacity, *sequences = positions + capacity,
+          *wanted = sequences + capacity;
+  for (size_t i = 0; i < count && grown; ++i) {
+    ids[queued] = tokens[i].id;
+    positions[queued] = added[tokens[i].sequence]++;
+    sequences[queued] = tokens[i].sequence;
+    if (tokens[i].wantLogits)
+      wanted[queuedRows++] = static_cast<int32_t>(queued);
+    waiting[tokens[i].sequence] = 1;
+    ++queued;
+  }
+  for (const KVCache::Growth &g : growth)
+    added[g.sequence] = 0;
+  return grown;
+}
+
+Status Session::step() {
+  logitsCount = 0;
+  if (!queued)
+    return Done{};
+  // Behind the last token and row, up to a whole tile, kernels find zeros.
+  int32_t *ids = staged.data(), *positions = ids + capacity, *sequences = positions + capacity,
+          *wanted = sequences + capacity;
+  uint32_t rows = queuedRows;
+  const std::vector<Launch> &launches = program->prepare(queued, rows);
+  Status ok = queue->upload(inputs->address, staged.data(), staged.size() * sizeof(int32_t));
+  if (ok)
+    ok = cache.publish(*queue);
+  if (ok)
+    ok = queue->launch(launches.data(), launches.size());
+  if (ok && !logitsMemory->host)
+    ok = queue->download(downloaded.data(), logitsMemory->address,
+                         size_t(rows) * model->head().vocabulary * sizeof(float));
+  if (ok)
+    ok = queue->sync();
+  for (uint32_t i = 0; i < queued; ++i) {
+    waiting[sequences[i]] = 0;
+    if (states[sequences[i]] == State::Leaving) {
+      cache.truncate(sequences[i], 0);
+      states[sequences[i]] = State::None;
+    }
+  }
+  for (int32_t *array : {ids, positions, sequences})
+    std::memset(array, 0, queued * sizeof(int32_t));
+  std::memset(wanted, 0, rows * sizeof(int32_t));
+  queued = queuedRows = 0;
+  if (ok)
+    logitsCount = rows;
+  return ok;
+}
+
+} // namespace stepdown

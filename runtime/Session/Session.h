@@ -1,0 +1,86 @@
+// A session: sequences of tokens, their cache, and the memory of one step, of which nothing is allocated after
+// creation. Used by one thread at a time.
+#pragma once
+#include "runtime/KVCache/KVCache.h"
+#include "runtime/Load/Model.h"
+#include "runtime/Session/StepProgram.h"
+#include <memory>
+#include <vector>
+
+namespace stepdown {
+
+class Session {
+public:
+  struct Options {
+    int32_t threads = 0;      ///< 0: one per core
+    int32_t kvBlock = 0;      ///< 16, 32 or 64 positions; 0: 32
+    int64_t kvPositions = 0;  ///< over all sequences; 0: the model's context once
+    int32_t maxSequences = 0; ///< 0: 16
+  };
+  /// One token of a batch; the row of logits after it is kept when `wantLogits`.
+  struct Token {
+    int32_t sequence, id;
+    bool wantLogits;
+  };
+
+  /// E0601, E0602.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const Options &options);
+  /// A session must not move: its step program refers to its cache.
+  Session(const Session &) = delete;
+
+  /// A new, empty sequence; E0605.
+  Result<int32_t> createSequence();
+  /// A second sequence with the same tokens, sharing their blocks; E0604, E0605, E0610.
+  Result<int32_t> fork(int32_t sequence);
+  /// Forgets the positions from `length` on; E0604, E0609, E0610.
+  Status truncate(int32_t sequence, int32_t length);
+  /// Tokens submitted, or -1 for no sequence.
+  int32_t length(int32_t sequence) const { return live(sequence) ? cache.length(sequence) : -1; }
+  /// Gives the blocks back; of a sequence with queued tokens, after the next step.
+  void freeSequence(int32_t sequence);
+
+  /// Queues tokens for the next step: all of them, or none and E0603, E0604, E0606, E0607 or E0608.
+  Status submit(const Token *tokens, size_t count);
+  /// Computes what is queued; nothing queued is no error.
+  Status step();
+  /// Rows of logits of the last step.
+  size_t rows() const { return logitsCount; }
+  /// Row `index` in the order of submission: float32 [vocabulary], valid until the next step.
+  const float *logits(size_t index) const { return hostLogits + index * model->head().vocabulary; }
+
+  const Model &of() const { return *model; }
+  const KVCache &kv() const { return cache; }
+  int threads() const { return queue->width(); }
+  size_t dispatches() const { return program->dispatches(); }
+  /// Tokens and rows that may still be queued for the next step.
+  uint32_t roomForTokens() const { return model->head().max_step_tokens - queued; }
+  uint32_t roomForRows() const { return model->head().max_step_rows - queuedRows; }
+
+private:
+  enum class State : uint8_t { None, Live, Leaving };
+  explicit Session(std::shared_ptr<const Model> model) : model(std::move(model)) {}
+  bool live(int32_t sequence) const {
+    return sequence >= 0 && sequence < static_cast<int32_t>(states.size()) && states[sequence] == State::Live;
+  }
+  Status expectIdle(int32_t sequence) const;
+  Result<Allocation> allocate(size_t bytes, const char *purpose);
+  Status placeInputs();
+
+  std::shared_ptr<const Model> model;
+  std::unique_ptr<Queue> queue;
+  Allocation arena, inputs, logitsMemory;
+  KVCache cache;
+  std::unique_ptr<StepProgram> program;
+  std::vector<float> downloaded; ///< logits, where the host cannot read the device's
+  const float *hostLogits = nullptr;
+
+  uint32_t capacity = 0;                                ///< entries of each input array, a whole number of tiles
+  std::vector<int32_t> staged;                          ///< [4][capacity]: tokens, positions, sequences, rows
+  uint32_t queued = 0, queuedRows = 0, logitsCount = 0; ///< tokens and rows of the next step; rows of the last
+  std::vector<State> states;                            ///< [sequences]
+  std::vector<int32_t> added;                           ///< [sequences]: tokens of the batch being submitted
+  std::vector<uint8_t> waiting;                         ///< [sequences]: has queued tokens
+  std::vector<KVCache::Growth> growth;                  ///< of the batch being submitted
+};
+
+} // namespace stepdown

@@ -1,0 +1,110 @@
+#include "runtime/Session/StepProgram.h"
+
+namespace stepdown {
+
+StepProgram::StepProgram(const Model &model, const StepPlaces &places, const KVCache &cache)
+    : model(model), cache(cache), places(places) {
+  const Program &p = model.program();
+  unfold(p.head.entry_first, p.head.entry_count, nullptr);
+  for (const stepdown_layer &layer : p.layers)
+    unfold(p.kinds[layer.kind].first_dispatch, p.kinds[layer.kind].dispatch_count, &layer);
+  unfold(p.head.exit_first, p.head.exit_count, nullptr);
+  launches.reserve(invocations.size());
+}
+
+void StepProgram::unfold(uint32_t first, uint32_t count, const stepdown_layer *layer) {
+  const Program &p = model.program();
+  for (uint32_t i = first; i < first + count; ++i) {
+    const stepdown_dispatch &dispatch = p.dispatches[i];
+    Invocation invocation{dispatch.kernel, static_cast<uint32_t>(words.size()), 0, dispatch.extent == STEPDOWN_BY_ROWS};
+    for (uint32_t k = 0; k < dispatch.operand_count; ++k) {
+      const stepdown_operand &operand = p.operands[dispatch.first_operand + k];
+      words.push_back(address(operand, layer));
+      for (uint32_t d = 0; d < operand.rank; ++d) {
+        int64_t dim = operand.dims[d];
+        if (dim < 0 && dim >= STEPDOWN_DIM_ROW_TILES)
+          patches.push_back({static_cast<uint32_t>(words.size()), static_cast<int32_t>(dim)});
+        words.push_back(extent(dim, layer));
+      }
+    }
+    invocation.words = static_cast<uint32_t>(words.size()) - invocation.firstWord;
+    invocations.push_back(invocation);
+  }
+}
+
+uint64_t StepProgram::address(const stepdown_operand &operand, const stepdown_layer *layer) const {
+  const Program &p = model.program();
+  switch (operand.place) {
+  case STEPDOWN_AT_BUFFER:
+    return places.arena + p.buffers[operand.index].offset;
+  case STEPDOWN_AT_LAYER_WEIGHT:
+    return model.weights() + p.weights[p.weightLists[layer->first_weight + operand.index]].offset;
+  case STEPDOWN_AT_WEIGHT:
+    return model.weights() + p.weights[operand.index].offset;
+  case STEPDOWN_AT_KEYS:
+    return cache.keys(layer->cache_group, layer->cache_index);
+  case STEPDOWN_AT_VALUES:
+    return cache.values(layer->cache_group, layer->cache_index);
+  case STEPDOWN_AT_TOKENS:
+    return places.tokens;
+  case STEPDOWN_AT_POSITIONS:
+    return places.positions;
+  case STEPDOWN_AT_SEQUENCES:
+    return places.sequences;
+  case STEPDOWN_AT_BLOCK_TABLE:
+    return cache.table(layer->cache_group);
+  case STEPDOWN_AT_ROWS:
+    return places.rows;
+  case STEPDOWN_AT_LOGITS:
+    return places.logits;
+  }
+  return 0; // no other place passes checkProgram
+}
+
+uint64_t StepProgram::extent(int64_t dim, const stepdown_layer *layer) const {
+  const Program &p = model.program();
+  switch (dim) {
+  case STEPDOWN_DIM_TOKENS:
+    return tokens;
+  case STEPDOWN_DIM_ROWS:
+    return rows;
+  case STEPDOWN_DIM_TOKEN_TILES: {
+    uint32_t tile = p.buckets[p.bucketOf(tokens)].tile;
+    return (uint64_t(tokens) + tile - 1) / tile;
+  }
+  case STEPDOWN_DIM_ROW_TILES: {
+    uint32_t tile = p.buckets[p.bucketOf(rows)].tile;
+    return (uint64_t(rows) + tile - 1) / tile;
+  }
+  case STEPDOWN_DIM_BLOCKS:
+    return cache.blocks(layer->cache_group);
+  case STEPDOWN_DIM_BLOCK_GROUPS:
+    return cache.blockSize() / 16;
+  case STEPDOWN_DIM_BLOCK_SIZE:
+    return cache.blockSize();
+  case STEPDOWN_DIM_SEQUENCES:
+    return cache.sequences();
+  case STEPDOWN_DIM_TABLE_WIDTH:
+    return cache.tableWidth();
+  }
+  return static_cast<uint64_t>(dim);
+}
+
+const std::vector<Launch> &StepProgram::prepare(uint32_t newTokens, uint32_t newRows) {
+  if (newTokens == tokens && newRows == rows)
+    return launches;
+  tokens = newTokens;
+  rows = newRows;
+  for (const Patch &patch : patches)
+    words[patch.word] = extent(patch.symbol, nullptr);
+  const Program &p = model.program();
+  uint32_t tokenBucket = p.bucketOf(tokens), rowBucket = p.bucketOf(rows);
+  launches.clear();
+  for (const Invocation &invocation : invocations)
+    if (rows || !invocation.byRows)
+      launches.push_back({model.kernel(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket),
+                          words.data() + invocation.firstWord, invocation.words});
+  return launches;
+}
+
+} // namespace stepdown

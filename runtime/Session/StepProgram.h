@@ -1,0 +1,50 @@
+// The step program, unfolded: one launch for every dispatch of the entry, of each layer, and of the exit, with the
+// operand words that kernels read. All words are written when a session is made; a step changes only those that depend
+// on its count of tokens T and of rows R, and only when the count is another than the step before had.
+#pragma once
+#include "runtime/KVCache/KVCache.h"
+#include "runtime/Load/Model.h"
+#include <vector>
+
+namespace stepdown {
+
+/// Device addresses of what a session owns.
+struct StepPlaces {
+  uint64_t arena, tokens, positions, sequences, rows, logits;
+};
+
+class StepProgram {
+public:
+  StepProgram(const Model &model, const StepPlaces &places, const KVCache &cache);
+
+  /// The launches of a step of `tokens` (at least 1) and `rows`, valid until the next call. Without rows, the
+  /// dispatches whose extent is rows are left out. Allocates nothing.
+  const std::vector<Launch> &prepare(uint32_t tokens, uint32_t rows);
+  /// Dispatches of a step with rows.
+  size_t dispatches() const { return invocations.size(); }
+
+private:
+  struct Invocation {
+    uint32_t kernel, firstWord, words;
+    bool byRows;
+  };
+  struct Patch {
+    uint32_t word;
+    int32_t symbol;
+  };
+  void unfold(uint32_t first, uint32_t count, const stepdown_layer *layer);
+  uint64_t address(const stepdown_operand &operand, const stepdown_layer *layer) const;
+  /// Dimension `symbol` for the present counts.
+  uint64_t extent(int64_t symbol, const stepdown_layer *layer) const;
+
+  const Model &model;
+  const KVCache &cache;
+  StepPlaces places;
+  std::vector<Invocation> invocations;
+  std::vector<uint64_t> words;
+  std::vector<Patch> patches; ///< words that depend on T or R
+  std::vector<Launch> launches;
+  uint32_t tokens = 0, rows = 0; ///< that `words` and `launches` are for
+};
+
+} // namespace stepdown

@@ -1,0 +1,143 @@
+#include "runtime/cpu/CpuDevice.h"
+
+#include "runtime/Checksum.h"
+#include "runtime/cpu/Processor.h"
+#include "runtime/cpu/ThreadPool.h"
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <sys/mman.h>
+#include <vector>
+
+namespace stepdown {
+namespace {
+
+// A kernel has no type information in front of it, which UBSan's check of calls through pointers would read.
+__attribute__((no_sanitize("function"))) void call(const Launch &launch, int64_t thread, int64_t threads) {
+  using Function = void (*)(const uint64_t *operands, int64_t thread, int64_t threads);
+  reinterpret_cast<Function>(launch.kernel)(launch.operands, thread, threads);
+}
+
+class CpuQueue final : public Queue {
+public:
+  explicit CpuQueue(int threads) : pool(threads) {}
+  Status upload(uint64_t to, const void *from, size_t bytes) override {
+    std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+    return Done{};
+  }
+  Status download(void *to, uint64_t from, size_t bytes) override {
+    std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
+    return Done{};
+  }
+  Status copy(uint64_t to, uint64_t from, size_t bytes) override {
+    std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
+    return Done{};
+  }
+
+  // The threads enter once and run the whole list, a barrier after each kernel: a barrier costs a sixth of a fork and
+  // join.
+  Status launch(const Launch *launches, size_t count) override {
+    struct List {
+      ThreadPool &pool;
+      const Launch *launches;
+      size_t count;
+    } list{pool, launches, count};
+    pool.run(
+        [](void *context, int thread, int threads) {
+          auto &list = *static_cast<List *>(context);
+          for (size_t i = 0; i < list.count; ++i) {
+            call(list.launches[i], thread, threads);
+            if (i + 1 < list.count)
+              list.pool.barrier();
+          }
+        },
+        &list);
+    ++events;
+    return Done{};
+  }
+
+  // Work is done when launch returns, so every event has happened.
+  uint64_t record() override { return events; }
+  bool happened(uint64_t event) const override { return event <= events; }
+  Status wait(uint64_t) override { return Done{}; }
+  Status sync() override { return Done{}; }
+  int width() const override { return pool.size(); }
+
+private:
+  ThreadPool pool;
+  uint64_t events = 0;
+};
+
+class CpuDevice final : public Device {
+public:
+  ~CpuDevice() override {
+    for (auto [base, bytes] : code)
+      munmap(base, bytes);
+  }
+  const char *name() const override { return "cpu"; }
+
+  Result<Memory> allocate(size_t bytes, const char *purpose) override {
+    constexpr size_t slack = 64;
+    void *map = MAP_FAILED;
+    if (bytes <= SIZE_MAX / 2)
+      map = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+      return fail(ErrorCode::OutOfMemory, "%s: expects %zu bytes of memory, but the system has no room for them",
+                  purpose, bytes);
+    used += bytes;
+    return Memory{reinterpret_cast<uint64_t>(map), static_cast<uint8_t *>(map), bytes};
+  }
+  void release(Memory &memory) override {
+    if (!memory.host)
+      return;
+    munmap(memory.host, memory.bytes + 64);
+    used -= memory.bytes;
+    memory = Memory{};
+  }
+  size_t allocated() const override { return used; }
+
+  Result<uint64_t> adopt(const uint8_t *bytes, size_t) override { return reinterpret_cast<uint64_t>(bytes); }
+
+  // The copy is private, checked after it was made, and never writable and executable at once: whatever happens to
+  // the file later, only bytes that were verified run.
+  Result<uint64_t> loadCode(const uint8_t *bytes, size_t size, uint64_t checksum) override {
+    void *map = mmap(nullptr, size + 64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+      return fail(ErrorCode::OutOfMemory, "code: expects %zu bytes of memory, but the system has no room for them",
+                  size);
+    std::memcpy(map, bytes, size);
+    if (checksumOf(map, size) != checksum) {
+      munmap(map, size + 64);
+      return fail(ErrorCode::ArtifactChecksum,
+                  "code: expects checksum %016llx, but the bytes changed while being loaded",
+                  (unsigned long long)checksum);
+    }
+    if (mprotect(map, size + 64, PROT_READ | PROT_EXEC) != 0) {
+      int reason = errno;
+      munmap(map, size + 64);
+      return fail(ErrorCode::CodeNotExecutable,
+                  "code: expects the system to make %zu bytes executable, but it refused: %s", size,
+                  std::strerror(reason));
+    }
+    std::lock_guard<std::mutex> lock(codeMutex);
+    code.emplace_back(map, size + 64);
+    return reinterpret_cast<uint64_t>(map);
+  }
+  uint64_t kernel(uint64_t base, uint64_t offset) const override { return base + offset; }
+
+  Result<std::unique_ptr<Queue>> queue(int threads) override {
+    return std::unique_ptr<Queue>(new CpuQueue(threads > 0 ? threads : processorCores()));
+  }
+
+private:
+  std::atomic<size_t> used{0};
+  std::mutex codeMutex;
+  std::vector<std::pair<void *, size_t>> code;
+};
+
+} // namespace
+
+std::unique_ptr<Device> makeCpuDevice() { return std::make_unique<CpuDevice>(); }
+
+} // namespace stepdown

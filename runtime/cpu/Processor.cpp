@@ -1,0 +1,80 @@
+#include "runtime/cpu/Processor.h"
+
+#include <cpuid.h>
+#include <cstring>
+#include <sched.h>
+
+namespace stepdown {
+namespace {
+
+struct Level {
+  uint32_t number;
+  const char *name;
+};
+constexpr Level levels[] = {{STEPDOWN_LEVEL_X86_64_V3, "x86-64-v3"}, {STEPDOWN_LEVEL_X86_64_V4_VNNI, "x86-64-v4-vnni"}};
+
+/// Bits of XCR0: the register state that the system saves on a context switch.
+uint64_t savedState() {
+  uint32_t low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t(high) << 32) | low;
+}
+
+struct Features {
+  bool v3 = false, v4Vnni = false;
+  Features() {
+    uint32_t a, b, c1, d, b7, c7, d7, cx;
+    if (!__get_cpuid(1, &a, &b, &c1, &d))
+      return;
+    constexpr uint32_t needed1 = bit_FMA | bit_MOVBE | bit_OSXSAVE | bit_AVX | bit_F16C | bit_SSE4_2 | bit_POPCNT;
+    if ((c1 & needed1) != needed1 || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7))
+      return;
+    if (!__get_cpuid(0x80000001, &a, &b, &cx, &d))
+      return;
+    constexpr uint64_t avxState = 0x6, avx512State = 0xe6;
+    uint64_t saved = savedState();
+    constexpr uint32_t needed7 = bit_AVX2 | bit_BMI | bit_BMI2;
+    constexpr uint32_t lzcnt = 1u << 5;
+    v3 = (b7 & needed7) == needed7 && (cx & lzcnt) && (saved & avxState) == avxState;
+    constexpr uint32_t needed512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_AVX512CD;
+    v4Vnni = v3 && (b7 & needed512) == needed512 && (c7 & bit_AVX512VNNI) && (saved & avx512State) == avx512State;
+  }
+};
+
+} // namespace
+
+const char *levelName(uint32_t level) {
+  for (const Level &known : levels)
+    if (known.number == level)
+      return known.name;
+  return nullptr;
+}
+
+uint32_t levelNamed(const char *name) {
+  for (const Level &known : levels)
+    if (!std::strcmp(known.name, name))
+      return known.number;
+  return 0;
+}
+
+bool processorHas(uint32_t level) {
+  static const Features features;
+  switch (level) {
+  case STEPDOWN_LEVEL_X86_64_V3:
+    return features.v3;
+  case STEPDOWN_LEVEL_X86_64_V4_VNNI:
+    return features.v4Vnni;
+  }
+  return false;
+}
+
+int processorCores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0)
+    return 1;
+  int count = CPU_COUNT(&set);
+  return count > 0 ? count : 1;
+}
+
+} // namespace stepdown

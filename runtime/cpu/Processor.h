@@ -1,0 +1,16 @@
+// What this processor can execute, from cpuid and the register state that the system saves.
+#pragma once
+#include "include/stepdown/Artifact.h"
+
+namespace stepdown {
+
+/// "x86-64-v3" for STEPDOWN_LEVEL_X86_64_V3 and so on; null for a number that is no level.
+const char *levelName(uint32_t level);
+/// The level called `name`, or 0.
+uint32_t levelNamed(const char *name);
+/// Whether this processor, under this system, executes code of `level`.
+bool processorHas(uint32_t level);
+/// Cores that this process may use, at least 1.
+int processorCores();
+
+} // namespace stepdown

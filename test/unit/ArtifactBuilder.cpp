@@ -1,0 +1,184 @@
+#include "test/unit/ArtifactBuilder.h"
+
+#include "runtime/Checksum.h"
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <unistd.h>
+
+namespace stepdown::test {
+namespace {
+
+void put(std::vector<uint8_t> &out, const void *bytes, size_t size) {
+  auto *p = static_cast<const uint8_t *>(bytes);
+  out.insert(out.end(), p, p + size);
+}
+
+template <typename Records> stepdown_table table(std::vector<uint8_t> &out, const Records &records) {
+  out.resize((out.size() + 7) / 8 * 8);
+  stepdown_table where = {static_cast<uint32_t>(out.size()), static_cast<uint32_t>(records.size())};
+  put(out, records.data(), records.size() * sizeof(records[0]));
+  return where;
+}
+
+std::vector<uint8_t> toyKernel(const std::string &name) {
+  std::ifstream in(std::string(STEPDOWN_TOY_KERNELS) + "/" + name + ".bin", std::ios::binary);
+  if (!in)
+    throw std::runtime_error("no toy kernel " + name);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+struct TemporaryFiles {
+  std::vector<std::string> paths;
+  ~TemporaryFiles() {
+    for (const std::string &path : paths)
+      unlink(path.c_str());
+  }
+};
+
+} // namespace
+
+uint32_t ArtifactBuilder::string(const std::string &text) {
+  uint32_t at = static_cast<uint32_t>(strings.size());
+  strings += text;
+  strings += '\0';
+  return at;
+}
+
+uint32_t ArtifactBuilder::buffer(const std::string &name, uint64_t bytes) {
+  buffers.push_back({string(name), 0, head.arena_bytes, bytes});
+  head.arena_bytes += (bytes + 63) / 64 * 64;
+  return static_cast<uint32_t>(buffers.size() - 1);
+}
+
+uint32_t ArtifactBuilder::weight(const std::string &name, std::vector<uint64_t> dims,
+                                 const std::vector<float> &values) {
+  stepdown_weight w = {string(name), 0, STEPDOWN_PACKING_ROWS, static_cast<uint32_t>(dims.size()), {}, 0, 0};
+  std::copy(dims.begin(), dims.end(), w.dims);
+  weightBytes.resize((weightBytes.size() + 63) / 64 * 64);
+  w.offset = weightBytes.size();
+  w.bytes = values.size() * sizeof(float);
+  put(weightBytes, values.data(), w.bytes);
+  weights.push_back(w);
+  return static_cast<uint32_t>(weights.size() - 1);
+}
+
+uint32_t ArtifactBuilder::kernel(const std::string &name) {
+  kernels.push_back({string(name), 0});
+  uint32_t index = static_cast<uint32_t>(kernels.size() - 1);
+  std::vector<uint8_t> bytes = toyKernel(name);
+  // Entries are ordered by level, kernel, bucket: rebuilt whole, because a kernel more moves all levels but the first.
+  std::vector<stepdown_code_entry> all;
+  for (size_t level = 0; level < codes.size(); ++level) {
+    all.insert(all.end(), code.begin() + level * index * buckets.size(),
+               code.begin() + (level + 1) * index * buckets.size());
+    for (size_t b = 0; b < buckets.size(); ++b) {
+      std::vector<uint8_t> &out = codes[level].bytes;
+      out.resize((out.size() + 63) / 64 * 64, 0xcc);
+      all.push_back({out.size()});
+      put(out, bytes.data(), bytes.size());
+    }
+  }
+  code = all;
+  return index;
+}
+
+stepdown_operand ArtifactBuilder::operand(uint32_t place, uint32_t index, std::initializer_list<int64_t> dims) {
+  stepdown_operand o = {place, index, static_cast<uint32_t>(dims.size()), 0, {}};
+  std::copy(dims.begin(), dims.end(), o.dims);
+  return o;
+}
+
+uint32_t ArtifactBuilder::dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list) {
+  dispatches.push_back({kernel, extent, static_cast<uint32_t>(operands.size()), static_cast<uint32_t>(list.size())});
+  operands.insert(operands.end(), list.begin(), list.end());
+  return static_cast<uint32_t>(dispatches.size() - 1);
+}
+
+void ArtifactBuilder::pair(const std::string &key, const std::string &value) {
+  uint64_t length = key.size();
+  put(metadata, &length, 8);
+  put(metadata, key.data(), key.size());
+  uint32_t stringType = 8;
+  put(metadata, &stringType, 4);
+  length = value.size();
+  put(metadata, &length, 8);
+  put(metadata, value.data(), value.size());
+  ++pairs;
+}
+
+std::vector<uint8_t> ArtifactBuilder::program() const {
+  stepdown_program p = head;
+  std::vector<uint8_t> out(sizeof p);
+  p.buckets = table(out, buckets);
+  p.buffers = table(out, buffers);
+  p.groups = table(out, groups);
+  p.layers = table(out, layers);
+  p.kinds = table(out, kinds);
+  p.weights = table(out, weights);
+  p.weight_lists = table(out, weightLists);
+  p.kernels = table(out, kernels);
+  p.code = table(out, code);
+  p.dispatches = table(out, dispatches);
+  p.operands = table(out, operands);
+  p.strings = table(out, strings);
+  std::memcpy(out.data(), &p, sizeof p);
+  return out;
+}
+
+std::vector<uint8_t> ArtifactBuilder::file() const {
+  stepdown_header header = {};
+  std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, 8);
+  header.abi_version = STEPDOWN_ABI_VERSION;
+  std::vector<uint8_t> out(STEPDOWN_PAGE), pairBytes(8);
+  std::memcpy(pairBytes.data(), &pairs, 8);
+  put(pairBytes, metadata.data(), metadata.size());
+  auto section = [&](uint32_t kind, uint32_t level, const void *bytes, size_t size) {
+    out.resize((out.size() + STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE);
+    header.sections[header.section_count++] = {kind, level, out.size(), size, 0};
+    put(out, bytes, size);
+  };
+  section(STEPDOWN_SECTION_METADATA, 0, pairBytes.data(), pairBytes.size());
+  std::vector<uint8_t> tables = program();
+  section(STEPDOWN_SECTION_PROGRAM, 0, tables.data(), tables.size());
+  for (const Code &c : codes)
+    section(STEPDOWN_SECTION_CODE, c.level, c.bytes.data(), c.bytes.size());
+  section(STEPDOWN_SECTION_PROVENANCE, 0, provenance.data(), provenance.size());
+  section(STEPDOWN_SECTION_WEIGHTS, 0, weightBytes.data(), weightBytes.size());
+  header.file_size = out.size();
+  std::memcpy(out.data(), &header, sizeof header);
+  seal(out);
+  return out;
+}
+
+void seal(std::vector<uint8_t> &file, bool sections) {
+  stepdown_header header;
+  std::memcpy(&header, file.data(), sizeof header);
+  for (uint32_t i = 0; sections && i < header.section_count && i < STEPDOWN_MAX_SECTIONS; ++i) {
+    stepdown_section &s = header.sections[i];
+    if (s.offset <= file.size() && s.size <= file.size() - s.offset)
+      s.checksum = checksumOf(file.data() + s.offset, s.size);
+  }
+  header.checksum = 0;
+  std::memcpy(file.data(), &header, sizeof header);
+  header.checksum = checksumOf(file.data(), STEPDOWN_PAGE);
+  std::memcpy(file.data(), &header, sizeof header);
+}
+
+std::string temporaryFile(const std::vector<uint8_t> &bytes, const std::string &suffix) {
+  static TemporaryFiles files;
+  const char *folder = std::getenv("TMPDIR");
+  std::string path = std::string(folder ? folder : "/tmp") + "/stepdown-test-XXXXXX" + suffix;
+  int fd = mkstemps(path.data(), static_cast<int>(suffix.size()));
+  if (fd < 0)
+    throw std::runtime_error("no temporary file");
+  close(fd);
+  files.paths.push_back(path);
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+  return path;
+}
+
+} // namespace stepdown::test

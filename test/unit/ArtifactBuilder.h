@@ -1,0 +1,57 @@
+// Builds an artifact record by record, for the runtime's tests; every table is open, so that a test can spoil one.
+#pragma once
+#include "include/stepdown/Artifact.h"
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace stepdown::test {
+
+class ArtifactBuilder {
+public:
+  stepdown_program head = {};
+  std::vector<stepdown_bucket> buckets;
+  std::vector<stepdown_buffer> buffers;
+  std::vector<stepdown_cache_group> groups;
+  std::vector<stepdown_layer> layers;
+  std::vector<stepdown_run> kinds;
+  std::vector<stepdown_weight> weights;
+  std::vector<uint32_t> weightLists;
+  std::vector<stepdown_kernel> kernels;
+  std::vector<stepdown_code_entry> code;
+  std::vector<stepdown_dispatch> dispatches;
+  std::vector<stepdown_operand> operands;
+  std::string strings;
+  struct Code {
+    uint32_t level;
+    std::vector<uint8_t> bytes;
+  };
+  std::vector<Code> codes;
+  std::vector<uint8_t> weightBytes, metadata;
+  std::string provenance = "{}";
+
+  uint32_t string(const std::string &text);
+  uint32_t buffer(const std::string &name, uint64_t bytes);
+  uint32_t weight(const std::string &name, std::vector<uint64_t> dims, const std::vector<float> &values);
+  /// A kernel from the toy kernels' section of that name, the same code in every bucket and level.
+  uint32_t kernel(const std::string &name);
+  static stepdown_operand operand(uint32_t place, uint32_t index, std::initializer_list<int64_t> dims);
+  uint32_t dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list);
+  void pair(const std::string &key, const std::string &value);
+
+  /// The program section as it stands.
+  std::vector<uint8_t> program() const;
+  /// The whole file, sealed with checksums.
+  std::vector<uint8_t> file() const;
+
+private:
+  uint64_t pairs = 0;
+};
+
+/// Recomputes the checksums of a file whose bytes a test has changed; `sections` too, or the header's alone.
+void seal(std::vector<uint8_t> &file, bool sections = true);
+/// Writes `bytes` into a fresh temporary file and returns its path; removed when the process ends.
+std::string temporaryFile(const std::vector<uint8_t> &bytes, const std::string &suffix);
+
+} // namespace stepdown::test

@@ -1,0 +1,216 @@
+#include "runtime/Load/ArtifactFile.h"
+#include "runtime/Load/Model.h"
+#include "runtime/Session/Session.h"
+#include "test/unit/ToyModel.h"
+#include <cstring>
+#include <functional>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+using namespace stepdown;
+using test::ArtifactBuilder;
+using test::ToyModel;
+
+namespace {
+
+int codeOf(const std::vector<uint8_t> &bytes) {
+  auto file = ArtifactFile::open(test::temporaryFile(bytes, ".stepdown"));
+  return file ? 0 : static_cast<int>(file.error().code);
+}
+
+stepdown_header &headerOf(std::vector<uint8_t> &bytes) { return *reinterpret_cast<stepdown_header *>(bytes.data()); }
+
+TEST(ArtifactFile, opensWhatWasWritten) {
+  ToyModel toy;
+  std::string path = toy.write();
+  EXPECT_TRUE(isArtifact(path));
+  auto file = ArtifactFile::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(file->program().layers.count, 2u);
+  EXPECT_EQ(file->code().size(), 2u);
+  EXPECT_EQ(file->provenance(), "{}");
+  EXPECT_STREQ(file->program().string(file->program().weights[0].name), "token_embd.weight");
+}
+
+TEST(ArtifactFile, refusesADamagedHeader) {
+  const std::vector<uint8_t> good = ToyModel().build().file();
+  auto spoil = [&](bool sealed, const std::function<void(std::vector<uint8_t> &)> &change) {
+    std::vector<uint8_t> bytes = good;
+    change(bytes);
+    if (sealed)
+      test::seal(bytes, false);
+    return codeOf(bytes);
+  };
+  EXPECT_EQ(spoil(false, [](auto &b) { b.clear(); }), 501);
+  EXPECT_EQ(spoil(false, [](auto &b) { b.resize(4095); }), 501);
+  EXPECT_EQ(spoil(false, [](auto &b) { b.pop_back(); }), 501);
+  EXPECT_EQ(spoil(false, [](auto &b) { b.push_back(0); }), 501);
+  EXPECT_EQ(spoil(false, [](auto &b) { b[0] = 'G'; }), 502);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).abi_version = 2; }), 503);
+  EXPECT_EQ(spoil(false, [](auto &b) { headerOf(b).sections[0].level = 9; }), 504);
+  EXPECT_EQ(spoil(false, [](auto &b) { b[4000] = 1; }), 504);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).section_count = 65; }), 504);
+}
+
+TEST(ArtifactFile, refusesWrongSections) {
+  const std::vector<uint8_t> good = ToyModel().build().file();
+  auto spoil = [&](const std::function<void(stepdown_header &)> &change) {
+    std::vector<uint8_t> bytes = good;
+    change(headerOf(bytes));
+    test::seal(bytes, false);
+    return codeOf(bytes);
+  };
+  EXPECT_EQ(spoil([](auto &h) { h.sections[0].kind = 77; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[0].offset += 1; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[0].offset = 0; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[0].offset = ~uint64_t(4095); }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[4].size = ~uint64_t(0); }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[1].offset = h.sections[0].offset; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[0].kind = STEPDOWN_SECTION_PROGRAM; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { --h.section_count; }), 505); // no weights
+  EXPECT_EQ(spoil([](auto &h) { h.sections[3].level = h.sections[2].level; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[2].level = 0; }), 505);
+  for (int i = 0; i < 6; ++i)
+    EXPECT_EQ(spoil([&](auto &h) { h.sections[i].checksum ^= 1; }), 506) << i;
+}
+
+TEST(ArtifactFile, everyChangedByteOfASectionIsSeen) {
+  std::vector<uint8_t> bytes = ToyModel().build().file();
+  stepdown_header header = headerOf(bytes);
+  for (uint32_t i = 0; i < header.section_count; ++i) {
+    uint64_t last = header.sections[i].offset + header.sections[i].size - 1;
+    bytes[last] ^= 0x10;
+    EXPECT_EQ(codeOf(bytes), 506) << i;
+    bytes[last] ^= 0x10;
+  }
+  EXPECT_EQ(codeOf(bytes), 0);
+}
+
+struct BadRecord {
+  const char *name;
+  std::function<void(ArtifactBuilder &)> change;
+};
+
+TEST(ArtifactFile, refusesEveryBadRecord) {
+  constexpr uint32_t far = 0x7fffffff;
+  const BadRecord cases[] = {
+      {"vocabulary 0", [](auto &b) { b.head.vocabulary = 0; }},
+      {"vocabulary huge", [](auto &b) { b.head.vocabulary = ~0u; }},
+      {"width", [](auto &b) { b.head.width = ~0u; }},
+      {"context", [](auto &b) { b.head.max_context = 0; }},
+      {"step tokens", [](auto &b) { b.head.max_step_tokens = ~0u; }},
+      {"more rows than tokens", [](auto &b) { b.head.max_step_rows = b.head.max_step_tokens + 1; }},
+      {"exact", [](auto &b) { b.head.exact = 2; }},
+      {"no buckets", [](auto &b) { b.buckets.clear(), b.code.clear(); }},
+      {"first bucket", [](auto &b) { b.buckets[0].min_tokens = 2; }},
+      {"buckets descend", [](auto &b) { b.buckets[2].min_tokens = 2; }},
+      {"tile 0", [](auto &b) { b.buckets[1].tile = 0; }},
+      {"buffer beyond the arena", [](auto &b) { b.buffers[0].bytes = b.head.arena_bytes + 1; }},
+      {"buffer wraps", [](auto &b) { b.buffers[0].offset = ~uint64_t(63); }},
+      {"buffer alignment", [](auto &b) { b.buffers[0] = {0, 0, 4, 4}; }},
+      {"buffer name", [](auto &b) { b.buffers[0].name = far; }},
+      {"weight beyond the section", [](auto &b) { b.weights[0].bytes = 1u << 30; }},
+      {"weight wraps", [](auto &b) { b.weights[0].offset = ~uint64_t(63); }},
+      {"weight alignment", [](auto &b) { b.weights[0].offset = 4, b.weights[0].bytes = 4; }},
+      {"weight rank", [](auto &b) { b.weights[0].rank = 5; }},
+      {"weight packing", [](auto &b) { b.weights[0].packing = 9; }},
+      {"weight name", [](auto &b) { b.weights[0].name = far; }},
+      {"weight list", [](auto &b) { b.weightLists[0] = far; }},
+      {"strings end", [](auto &b) { b.strings.back() = 'x'; }},
+      {"kernel name", [](auto &b) { b.kernels[0].name = far; }},
+      {"cache dimension 0", [](auto &b) { b.groups[0].key_dim = 0; }},
+      {"cache dimension huge", [](auto &b) { b.groups[0].kv_heads = far; }},
+      {"cache element", [](auto &b) { b.groups[0].element = 2; }},
+      {"cache layers", [](auto &b) { b.groups[0].layers = 3; }},
+      {"cache layers huge", [](auto &b) { b.groups[0].layers = far; }},
+      {"layer kind", [](auto &b) { b.layers[0].kind = far; }},
+      {"layer group", [](auto &b) { b.layers[1].cache_group = far; }},
+      {"cache index twice", [](auto &b) { b.layers[1].cache_index = 0; }},
+      {"layer weights", [](auto &b) { b.layers[1].weight_count = 2; }},
+      {"layer weights wrap", [](auto &b) { b.layers[1].first_weight = ~0u; }},
+      {"kind range", [](auto &b) { b.kinds[0].dispatch_count = far; }},
+      {"code count", [](auto &b) { b.code.pop_back(); }},
+      {"code offset", [](auto &b) { b.code[3].offset = 1u << 20; }},
+      {"code missing", [](auto &b) { b.code[3].offset = ~uint64_t(0); }},
+      {"dispatch kernel", [](auto &b) { b.dispatches[1].kernel = far; }},
+      {"dispatch extent", [](auto &b) { b.dispatches[1].extent = 2; }},
+      {"dispatch operands", [](auto &b) { b.dispatches[1].first_operand = far; }},
+      {"dispatch operand count", [](auto &b) { b.dispatches[1].operand_count = 1000; }},
+      {"entry", [](auto &b) { b.head.entry_count = far; }},
+      {"exit", [](auto &b) { b.head.exit_first = far; }},
+      {"operand place", [](auto &b) { b.operands[0].place = 0; }},
+      {"operand place high", [](auto &b) { b.operands[0].place = 12; }},
+      {"operand buffer", [](auto &b) { b.operands[2].index = far; }},
+      {"operand weight", [](auto &b) { b.operands[0].index = far; }},
+      {"operand layer weight", [](auto &b) { b.operands[7].index = 1; }},
+      {"operand rank", [](auto &b) { b.operands[0].rank = 6; }},
+      {"operand symbol", [](auto &b) { b.operands[0].dims[0] = -10; }},
+      {"layer's cache outside a layer", [](auto &b) { b.operands[0].place = STEPDOWN_AT_KEYS; }},
+      {"layer's weight outside a layer", [](auto &b) { b.operands[0].place = STEPDOWN_AT_LAYER_WEIGHT; }},
+      {"layer's blocks outside a layer", [](auto &b) { b.operands[0].dims[0] = STEPDOWN_DIM_BLOCKS; }},
+  };
+  EXPECT_EQ(codeOf(ToyModel().build().file()), 0);
+  for (const BadRecord &bad : cases) {
+    ArtifactBuilder builder = ToyModel().build();
+    bad.change(builder);
+    EXPECT_EQ(codeOf(builder.file()), 507) << bad.name;
+  }
+}
+
+TEST(ArtifactFile, refusesTablesOutsideTheProgram) {
+  ArtifactBuilder builder = ToyModel().build();
+  std::vector<uint8_t> good = builder.file();
+  uint64_t at = headerOf(good).sections[1].offset;
+  for (size_t field = offsetof(stepdown_program, buckets); field < offsetof(stepdown_program, entry_first); field += 8)
+    for (stepdown_table table : {stepdown_table{1u << 20, 1}, stepdown_table{0, ~0u}, stepdown_table{~0u, ~0u}}) {
+      std::vector<uint8_t> bytes = good;
+      std::memcpy(bytes.data() + at + field, &table, sizeof table);
+      test::seal(bytes);
+      EXPECT_EQ(codeOf(bytes), 507) << "field at " << field;
+    }
+}
+
+// A thousand random single changes, sealed so that only the checks of records can catch them: whatever still opens must
+// also load and make a session or refuse, and never crash (the sanitizers watch).
+TEST(ArtifactFile, randomChangesNeverCrash) {
+  ToyModel toy;
+  std::vector<uint8_t> good = toy.build().file();
+  stepdown_section program = headerOf(good).sections[1];
+  uint32_t state = 12345;
+  auto random = [&](uint32_t n) { return (state = state * 1664525u + 1013904223u) % 0x7fffffff % n; };
+  int opened = 0;
+  for (int i = 0; i < 1000; ++i) {
+    std::vector<uint8_t> bytes = good;
+    bytes[program.offset + random(static_cast<uint32_t>(program.size))] ^= 1u << random(8);
+    test::seal(bytes);
+    std::string path = test::temporaryFile(bytes, ".stepdown");
+    if (auto model = Model::load(path, nullptr)) {
+      ++opened;
+      Session::Options options;
+      options.threads = 1;
+      (void)static_cast<bool>(Session::create(*model, options));
+    }
+    unlink(path.c_str());
+  }
+  EXPECT_LT(opened, 1000);
+}
+
+TEST(ArtifactFile, refusesALevelThatIsNotThere) {
+  ToyModel toy;
+  ArtifactBuilder builder = toy.build();
+  auto file = ArtifactFile::open(toy.write());
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->chooseCode("sparc").error().code, ErrorCode::ArtifactLevel);
+  builder.codes.pop_back();
+  builder.code.resize(builder.code.size() / 2);
+  auto single = ArtifactFile::open(test::temporaryFile(builder.file(), ".stepdown"));
+  ASSERT_TRUE(single) << single.error().message;
+  EXPECT_EQ(single->chooseCode("x86-64-v4-vnni").error().code, ErrorCode::ArtifactLevel);
+  builder.codes.clear();
+  builder.code.clear();
+  auto none = ArtifactFile::open(test::temporaryFile(builder.file(), ".stepdown"));
+  ASSERT_TRUE(none) << none.error().message;
+  EXPECT_EQ(none->chooseCode(nullptr).error().code, ErrorCode::ArtifactLevel);
+}
+
+} // namespace

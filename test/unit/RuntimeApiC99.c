@@ -1,0 +1,47 @@
+/* The C API as a C99 program uses it: greedy text of a model, token by token. */
+#include "include/stepdown/Runtime.h"
+
+int greedy_c99(const char *path, const int32_t *prompt, int prompt_count, int32_t *out, int out_count);
+
+int greedy_c99(const char *path, const int32_t *prompt, int prompt_count, int32_t *out, int out_count) {
+  stepdown_model *model = NULL;
+  stepdown_session *session = NULL;
+  stepdown_session_options options = {1, 0, 0, 0};
+  stepdown_sequence sequence;
+  stepdown_model_info info;
+  stepdown_status status = stepdown_model_load(path, NULL, &model);
+  int i, v, made = 0;
+  if (status.code == 0)
+    status = stepdown_session_create(model, &options, &session);
+  if (status.code == 0)
+    status = stepdown_sequence_create(session, &sequence);
+  if (status.code == 0) {
+    stepdown_model_describe(model, &info);
+    for (i = 0; i < prompt_count && status.code == 0; ++i) {
+      stepdown_token token = {0, 0, 0};
+      token.sequence = sequence;
+      token.id = prompt[i];
+      token.want_logits = i + 1 == prompt_count;
+      status = stepdown_session_submit(session, &token, 1);
+    }
+    while (made < out_count && status.code == 0) {
+      const float *logits;
+      stepdown_token token = {0, 0, 1};
+      int32_t best = 0;
+      status = stepdown_session_step(session);
+      logits = stepdown_session_logits(session, 0);
+      if (status.code != 0 || logits == NULL)
+        break;
+      for (v = 1; v < info.vocabulary; ++v)
+        if (logits[v] > logits[best])
+          best = v;
+      out[made++] = best;
+      token.sequence = sequence;
+      token.id = best;
+      status = stepdown_session_submit(session, &token, 1);
+    }
+  }
+  stepdown_session_free(session);
+  stepdown_model_free(model);
+  return status.code ? -status.code : made;
+}

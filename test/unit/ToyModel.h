@@ -1,0 +1,24 @@
+// A whole model of whole numbers in an artifact, and its logits computed plainly from the tokens alone.
+#pragma once
+#include "test/unit/ArtifactBuilder.h"
+#include <string>
+#include <vector>
+
+namespace stepdown::test {
+
+struct ToyModel {
+  uint32_t vocabulary = 40, width = 4, layers = 2, maxContext = 256, maxStepTokens = 64, maxStepRows = 16;
+  uint32_t window = 0;         ///< of a second cache group, which every second layer uses; 0: one group
+  uint32_t idleDispatches = 0; ///< empty kernels added to each layer
+
+  ArtifactBuilder build() const;
+  std::string write() const { return temporaryFile(build().file(), ".stepdown"); }
+  /// Logits [vocabulary] after `tokens`.
+  std::vector<float> logits(const std::vector<int32_t> &tokens) const;
+
+private:
+  std::vector<float> embedding() const; ///< [vocabulary, width]
+  uint32_t windowOf(uint32_t layer) const { return layer % 2 ? window : 0; }
+};
+
+} // namespace stepdown::test
