@@ -163,7 +163,8 @@ enum stepdown_symbol {
   STEPDOWN_DIM_BLOCK_GROUPS = -6, /* positions of a block / 16 */
   STEPDOWN_DIM_BLOCK_SIZE = -7,   /* positions of a block */
   STEPDOWN_DIM_SEQUENCES = -8,    /* rows of the block table */
-  STEPDOWN_DIM_TABLE_WIDTH = -9   /* entries of one row of it */
+  STEPDOWN_DIM_TABLE_WIDTH = -9,  /* entries of one row of it */
+  STEPDOWN_DIM_TILE = -10         /* tile of the bucket that runs */
 };
 
 typedef struct stepdown_operand {

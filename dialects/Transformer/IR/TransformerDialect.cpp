@@ -28,7 +28,10 @@ void TransformerDialect::initialize() {
 }
 
 LogicalResult TransformerDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
-  if (attribute.getName() != modelAttrName)
+  StringRef name = attribute.getName().getValue();
+  if (name == "transformer.parts" || name == "transformer.part" || name == "transformer.cyclic")
+    return success(); // how a kernel function is cut: passes/Linalg/KernelBuilder.h
+  if (name != modelAttrName)
     return op->emitOpError("expects no attribute of the transformer dialect but '")
            << modelAttrName << "', but got '" << attribute.getName().getValue() << "'";
   if (!isa<ModuleOp>(op))

@@ -19,6 +19,8 @@ inline constexpr llvm::StringLiteral modelAttrName = "transformer.model";
 
 /// tensor<T x N x f32>, T of any size, N static.
 bool isRows(mlir::Type type);
+/// tensor<T x B x !transformer.activation<...>>, B static: quantised rows.
+bool isActivations(mlir::Type type);
 /// tensor<R x i32>.
 bool isIndices(mlir::Type type);
 /// tensor<N x f32>, static.
@@ -26,7 +28,7 @@ bool isVector(mlir::Type type);
 /// tensor<O x B x !transformer.block<..., rows = 1>>, static.
 bool isMatrix(mlir::Type type);
 
-/// Columns of a Rows or Matrix type: for a matrix its blocks times the values of one.
+/// Columns of a Rows, Activations or Matrix type: for blocks their number times the values of one.
 int64_t columns(mlir::Type type);
 
 /// Whether two dimensions can be equal: the same size, or one of them dynamic.

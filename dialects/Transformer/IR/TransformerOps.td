@@ -4,6 +4,7 @@
 #define STEPDOWN_TRANSFORMER_OPS_TD
 include "dialects/Transformer/IR/TransformerAttrs.td"
 include "dialects/Transformer/IR/TransformerTypes.td"
+include "dialects/Transformer/IR/KernelOps.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
@@ -11,6 +12,8 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Transformer_Rows : Type<CPred<"::stepdown::transformer::isRows($_self)">,
     "f32 tensor of tokens x columns with a static number of columns", "::mlir::RankedTensorType">;
+def Transformer_LinearInput : Type<CPred<"::stepdown::transformer::isRows($_self) || ::stepdown::transformer::isActivations($_self)">,
+    "f32 tensor of tokens x columns with a static number of columns, or its activation blocks", "::mlir::RankedTensorType">;
 def Transformer_Indices : Type<CPred<"::stepdown::transformer::isIndices($_self)">,
     "i32 tensor of rank 1", "::mlir::RankedTensorType">;
 def Transformer_Vector : Type<CPred<"::stepdown::transformer::isVector($_self)">,
@@ -109,7 +112,7 @@ def Transformer_LogitsOp : Transformer_Op<"logits", [Pure]> {
     weight. C7: the bias has an element for every row of the weight. C8: x and result have as many rows. C9: scale is
     finite; softcap is finite and not negative.
   }];
-  let arguments = (ins Transformer_Rows:$x,                 // C1
+  let arguments = (ins Transformer_LinearInput:$x,                 // C1
                        Transformer_Matrix:$weight,          // C2
                        Optional<Transformer_Vector>:$bias,  // C3
                        DefaultValuedAttr<F64Attr, "1.0">:$scale, DefaultValuedAttr<F64Attr, "0.0">:$softcap);
@@ -178,7 +181,7 @@ def Transformer_LinearOp : Transformer_Op<"linear", [Pure]> {
     the result is tokens x columns of f32. C5: the weight has x's columns. C6: the result has a column for every row of
     the weight. C7: the bias has an element for every row of the weight. C8: x and result have as many tokens.
   }];
-  let arguments = (ins Transformer_Rows:$x,                  // C1
+  let arguments = (ins Transformer_LinearInput:$x,                  // C1
                        Transformer_Matrix:$weight,           // C2
                        Optional<Transformer_Vector>:$bias);  // C3
   let results = (outs Transformer_Rows:$result);             // C4

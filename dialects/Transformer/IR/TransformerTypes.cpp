@@ -1,5 +1,6 @@
 // Types of the transformer dialect: what they hold, how they verify, and the shapes that operations ask for.
 #include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Checkpoint/PackedFormat.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -38,20 +39,25 @@ LogicalResult BlockType::verify(function_ref<InFlightDiagnostic()> emitError, St
 const stepdown::BlockFormat &BlockType::getFormat() const {
   return *stepdown::blockFormat(getStorage().data(), getStorage().size());
 }
-int64_t BlockType::getElements() const { return getFormat().elements; }
-int64_t BlockType::getBytes() const { return int64_t(getFormat().bytes) * getRows(); }
+int64_t BlockType::getElements() const {
+  return getRows() == 1 ? getFormat().elements : packedFormat(getFormat()).columns;
+}
+int64_t BlockType::getBytes() const { return getRows() == 1 ? getFormat().bytes : packedFormat(getFormat()).bytes; }
 
-LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef element, unsigned tokens) {
+LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef element, unsigned tokens,
+                                     unsigned columns) {
   if (element != "q8" && element != "f32") // C1
     return emitError() << "expects element q8 or f32, but got '" << element << "'";
   if (tokens < 1 || tokens > 64) // C2
     return emitError() << "expects between 1 and 64 tokens, but got " << tokens;
+  if (columns != 32 && columns != 256) // C3
+    return emitError() << "expects 32 or 256 columns, but got " << columns;
   return success();
 }
 
 int64_t ActivationType::getBytes() const {
-  int64_t perToken = getElement() == "q8" ? 4 + 4 + 32 : 4 * 32; // scale, scaled sum, codes; or the values
-  return perToken * getTokens();
+  int64_t perToken = getElement() == "q8" ? 3 * 4 + 32 : 4 * 32; // scale, two scaled sums, codes; or the values
+  return perToken * getTokens() * getColumns() / 32;
 }
 
 LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, unsigned heads, unsigned key,
@@ -90,9 +96,16 @@ bool isMatrix(Type type) {
   return block && block.getRows() == 1;
 }
 
+bool isActivations(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 2 && isa<ActivationType>(tensor.getElementType()) && !tensor.isDynamicDim(1);
+}
+
 int64_t columns(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   auto block = dyn_cast<BlockType>(tensor.getElementType());
+  if (auto activation = dyn_cast<ActivationType>(tensor.getElementType()))
+    return tensor.getDimSize(1) * activation.getColumns();
   return tensor.getDimSize(1) * (block ? block.getElements() : 1);
 }
 

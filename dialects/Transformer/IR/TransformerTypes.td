@@ -32,15 +32,17 @@ def Transformer_BlockType : Transformer_Type<"Block", "block", [MemRefElementTyp
 def Transformer_ActivationType : Transformer_Type<"Activation", "activation", [MemRefElementTypeInterface]> {
   let summary = "32 neighbouring values of some tokens, quantised to 8 bits or kept as float32";
   let description = [{
-    What a linear layer reads: 32 columns of `tokens` tokens, interleaved. 8 bits: per token a float32 scale, the scale
-    times the sum of the codes, and 32 signed codes in [-127, 127]. float32: the values themselves.
+    What a linear layer reads: 32 columns of `tokens` tokens, interleaved. 8 bits: a float32 scale d of each token, d times
+    the sum of the 32 codes, d times the sum of the last 16, then 8 quads of 4 signed codes in [-127, 127] of each token.
+    float32: [32][tokens] values. `columns = 256` is 8 such blocks in a row, seen as one: what 256-column weights need.
 
     Example: `tensor<?x18x!transformer.activation<q8, tokens = 16>>`
 
-    C1: the element is q8 or f32. C2: tokens is between 1 and 64.
+    C1: the element is q8 or f32. C2: tokens is between 1 and 64. C3: columns is 32 or 256.
   }];
-  let parameters = (ins StringRefParameter<"q8 or f32">:$element, DefaultValuedParameter<"unsigned", "1">:$tokens);
-  let assemblyFormat = "`<` custom<StorageName>($element) (`,` `tokens` `=` $tokens^)? `>`";
+  let parameters = (ins StringRefParameter<"q8 or f32">:$element, DefaultValuedParameter<"unsigned", "1">:$tokens,
+                        DefaultValuedParameter<"unsigned", "32">:$columns);
+  let assemblyFormat = "`<` custom<StorageName>($element) (`,` `tokens` `=` $tokens^)? (`,` `columns` `=` $columns^)? `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// Bytes of the block, all tokens.

@@ -1,0 +1,72 @@
+// Verifiers and effects of the operations that kernels are made of.
+#include "dialects/Transformer/IR/TransformerOps.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+LogicalResult QuantizeOp::verify() {
+  auto from = dyn_cast<RankedTensorType>(getX().getType()), to = dyn_cast<RankedTensorType>(getResult().getType());
+  auto block = to ? dyn_cast<ActivationType>(to.getElementType()) : ActivationType();
+  if (!from || from.getRank() != 2 || !block || to.getRank() != 2 || block.getTokens() != 1 ||
+      to.getDimSize(1) * int64_t(block.getColumns()) != from.getDimSize(1)) // C1
+    return emitOpError() << "expects a result block of one token for every 32 columns of x (C1), but got " << getX().getType()
+                         << " and " << getResult().getType();
+  return success();
+}
+
+LogicalResult DispatchOp::verify() {
+  const int64_t inputs = getNumOperands(), values = inputs + getNumResults();
+  if (getDims().size() * 2 != getSources().size()) // C1
+    return emitOpError() << "expects dims for every pair of sources (C1), but got " << getDims().size() << " for "
+                         << getSources().size() << " numbers";
+  for (Attribute dims : getDims())
+    if (!isa<DenseI64ArrayAttr>(dims))
+      return emitOpError() << "expects dims to be arrays of i64 (C1), but got " << dims;
+  for (size_t i = 0; i < getSources().size(); i += 2)
+    if (getSources()[i] < 0 || getSources()[i] >= values) // C2
+      return emitOpError() << "expects sources below " << values << " (C2), but got " << getSources()[i];
+  for (size_t i = 0; i + 1 < getInplace().size(); i += 2)
+    if (getInplace()[i] < 0 || getInplace()[i] >= inputs || getInplace()[i + 1] < 0 ||
+        getInplace()[i + 1] >= int64_t(getNumResults())) // C3
+      return emitOpError() << "expects inplace pairs of an input and a result (C3)";
+  return success();
+}
+
+LogicalResult BlockDotOp::verify() {
+  auto acc = dyn_cast<VectorType>(getAcc().getType());
+  int64_t rows = acc ? acc.getNumElements() : 1;
+  if (rows != getWeight().getType().getRows()) // C1
+    return emitOpError() << "expects an accumulator of " << getWeight().getType().getRows() << " elements (C1), but got "
+                         << getAcc().getType();
+  return success();
+}
+
+LogicalResult BlockPtrOp::verify() {
+  int64_t rank = cast<MemRefType>(getBase().getType()).getRank();
+  if (int64_t(getIndices().size()) != rank) // C1
+    return emitOpError() << "expects " << rank << " indices (C1), but got " << getIndices().size();
+  return success();
+}
+
+/// On memrefs a tile operation reads its inputs and writes (and, where it keeps what it does not write, reads) its outputs.
+template <typename Op>
+static void tileEffects(Op op, SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    effects.emplace_back(MemoryEffects::Read::get(), &operand, SideEffects::DefaultResource::get());
+    if (op.isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand, SideEffects::DefaultResource::get());
+  }
+}
+
+#define TILE_OP(OP)                                                                                                    \
+  void OP::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {                  \
+    tileEffects(*this, effects);                                                                                       \
+  }
+TILE_OP(PackActivationOp)
+TILE_OP(GatherOp)
+TILE_OP(RotateOp)
+TILE_OP(CacheStoreOp)
+TILE_OP(AttendOp)
+#undef TILE_OP

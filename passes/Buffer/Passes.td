@@ -1,0 +1,17 @@
+// The buffer stage: tensors of a kernel become memrefs in place; scratch is on the stack and static.
+#ifndef STEPDOWN_BUFFER_PASSES_TD
+#define STEPDOWN_BUFFER_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def PlaceScratch : Pass<"place-scratch", "::mlir::func::FuncOp"> {
+  let summary = "Put a kernel's intermediate buffers on its stack";
+  let description = [{
+    Allocations of static size move to the function's entry as `memref.alloca`. A kernel neither allocates nor copies: a
+    copy of equal subviews, which bufferization leaves behind, is removed; any other copy or allocation is an error.
+
+    Before: `scf.forall ... { %0 = memref.alloc() : memref<4x36xvector<16xf32>> }`
+    After:  `%0 = memref.alloca() ...` before the loop
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+#endif

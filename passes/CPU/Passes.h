@@ -1,0 +1,11 @@
+// The passes of the CPU stage.
+#pragma once
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace stepdown {
+#define GEN_PASS_DECL
+#include "passes/CPU/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "passes/CPU/Passes.h.inc"
+} // namespace stepdown

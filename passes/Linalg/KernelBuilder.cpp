@@ -1,0 +1,269 @@
+// A kernel's arguments, and the order in which its operations are lowered; LowerOperations.cpp holds what each becomes.
+//
+// Two shapes of kernels. Token kernels (norms, rotation, attention, ...) are cut by tiles of tokens (attention also by
+// cache heads). Linear kernels are cut by groups of 16-row weight tiles, then by tiles of tokens; linears of one kernel that
+// feed different results are parts with loops of their own.
+#include "passes/Linalg/KernelBuilder.h"
+#include "include/stepdown/Artifact.h"
+#include "lib/Checkpoint/PackedFormat.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+
+static constexpr int64_t kLanes = kPackedRows;
+static constexpr int64_t kDynamic = ShapedType::kDynamic;
+
+KernelBuilder::KernelBuilder(KernelOp kernel, Bucket bucket, bool byRows)
+    : kernel(kernel), bucket(bucket), extent(byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS),
+      tiles(byRows ? STEPDOWN_DIM_ROW_TILES : STEPDOWN_DIM_TOKEN_TILES), loc(kernel.getLoc()) {}
+
+VectorType KernelBuilder::lane() { return VectorType::get({kLanes}, Float32Type::get(kernel.getContext())); }
+RankedTensorType KernelBuilder::lanes(ArrayRef<int64_t> shape) { return RankedTensorType::get(shape, lane()); }
+
+void KernelBuilder::argument(Value of, int64_t source, int64_t part, Type type, ArrayRef<int64_t> dims,
+                             ArrayRef<int64_t> tile, int64_t view) {
+  arguments.push_back({type, SmallVector<int64_t>(dims), SmallVector<int64_t>(tile), source, part, of, view});
+}
+
+/// Columns of the packed blocks of the weight that `value` is multiplied with, for each linear that reads it.
+static SmallVector<int64_t> viewsOf(Value value) {
+  SmallVector<int64_t> views;
+  for (Operation *user : value.getUsers()) {
+    Value weight;
+    if (auto linear = dyn_cast<LinearOp>(user))
+      weight = linear.getWeight();
+    else if (auto logits = dyn_cast<LogitsOp>(user))
+      weight = logits.getWeight();
+    if (!weight)
+      continue;
+    auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
+    int64_t columns = packedFormat(block.getFormat()).columns;
+    if (!llvm::is_contained(views, columns))
+      views.push_back(columns);
+  }
+  return views;
+}
+
+static bool usedBy(Value value, function_ref<bool(Operation *)> test) { return llvm::any_of(value.getUsers(), test); }
+
+LogicalResult KernelBuilder::describeInput(BlockArgument value) {
+  MLIRContext *context = value.getContext();
+  const int64_t source = value.getArgNumber(), tokens = bucket.tile;
+  const int64_t tokenLoop = isLinear || isAttention ? 1 : 0;
+  Type i32 = IntegerType::get(context, 32);
+  if (isa<BatchType>(value.getType())) {
+    argument(value, source, 0, RankedTensorType::get({kDynamic}, i32), {extent}, {tokenLoop, tokens});
+    argument(value, source, 1, RankedTensorType::get({kDynamic}, i32), {extent}, {tokenLoop, tokens});
+    argument(value, source, 2, RankedTensorType::get({kDynamic, kDynamic}, i32),
+             {STEPDOWN_DIM_SEQUENCES, STEPDOWN_DIM_TABLE_WIDTH}, {-1, 0, -1, 0});
+    return success();
+  }
+  if (auto cache = dyn_cast<CacheType>(value.getType())) {
+    const int64_t heads = cache.getHeads(), headLoop = isAttention ? 0 : -1;
+    argument(value, source, 0, RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getKey()), kLanes}, cache.getElement()),
+             {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_GROUPS, int64_t(cache.getKey()), kLanes},
+             {-1, 0, headLoop, 1, -1, 0, -1, 0, -1, 0});
+    argument(value, source, 1, RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getValue())}, cache.getElement()),
+             {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_SIZE, int64_t(cache.getValue())},
+             {-1, 0, headLoop, 1, -1, 0, -1, 0});
+    return success();
+  }
+  auto tensor = cast<RankedTensorType>(value.getType());
+  if (isIndices(tensor)) {
+    argument(value, source, 0, RankedTensorType::get({kDynamic}, i32), {extent}, {tokenLoop, tokens});
+    return success();
+  }
+  if (auto activation = dyn_cast<ActivationType>(tensor.getElementType())) {
+    for (int64_t view : viewsOf(value)) {
+      Type packed = ActivationType::get(context, activation.getElement(), tokens, view);
+      argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, columns(tensor) / view},
+               {tokenLoop, 1, -1, 0}, view);
+    }
+    return success();
+  }
+  if (auto block = dyn_cast<BlockType>(tensor.getElementType())) {
+    const int64_t rows = llvm::divideCeil(tensor.getDimSize(0), kLanes);
+    const int64_t blocks = columns(tensor) / packedFormat(block.getFormat()).columns;
+    Type packed = BlockType::get(context, block.getStorage(), kPackedRows);
+    if (!isLinear) { // a table to gather from
+      argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {rows, blocks}, {-1, 0, -1, 0});
+      return success();
+    }
+    argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {rows, blocks},
+             {2 * part, headColumns, -1, 0}); // loop and size are set in describe()
+    return success();
+  }
+  if (tensor.getRank() == 1 && !usedBy(value, [](Operation *op) { return isa<AttentionOp>(op); })) {
+    const int64_t vectors = llvm::divideCeil(tensor.getDimSize(0), kLanes);
+    if (isLinear)
+      argument(value, source, 0, lanes({kDynamic}), {vectors}, {0, 1});
+    else
+      argument(value, source, 0, lanes({vectors}), {vectors}, {-1, 0});
+    return success();
+  }
+  if (isRows(tensor)) {
+    const int64_t vectors = tensor.getDimSize(1) / kLanes;
+    const bool whole = usedBy(value, [](Operation *op) { return isa<SelectRowsOp>(op); });
+    if (tensor.getDimSize(1) % kLanes)
+      return kernel.emitOpError() << "expects columns in multiples of 16, but got " << tensor;
+    if (whole)
+      argument(value, source, 0, lanes({kDynamic, vectors}), {STEPDOWN_DIM_TOKENS, vectors}, {-1, 0, -1, 0});
+    else if (isAttention)
+      argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {1, tokens, 0, headColumns / kLanes});
+    else
+      argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {0, tokens, -1, 0});
+    return success();
+  }
+  SmallVector<int64_t> whole;
+  for (int64_t i = 0; i < tensor.getRank(); ++i)
+    whole.append({-1, 0});
+  argument(value, source, 0, tensor, tensor.getShape(), whole);
+  return success();
+}
+
+void KernelBuilder::describeResult(Value value, int64_t index) {
+  const int64_t source = kernel.getNumOperands() + index, tokens = bucket.tile;
+  auto tensor = cast<RankedTensorType>(value.getType());
+  if (auto activation = dyn_cast<ActivationType>(tensor.getElementType())) {
+    Type packed = ActivationType::get(value.getContext(), activation.getElement(), tokens, 32);
+    const int64_t blocks = columns(tensor) / 32;
+    if (isLinear)
+      argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, blocks}, {1, 1, 0, 1});
+    else if (isAttention)
+      argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {tiles, blocks},
+               {1, 1, 0, headColumns / 32});
+    else
+      argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {tiles, blocks}, {0, 1, -1, 0});
+    return;
+  }
+  const int64_t vectors = llvm::divideCeil(tensor.getDimSize(1), kLanes);
+  if (isLinear)
+    argument(value, source, 0, lanes({kDynamic, tokens, kDynamic}), {tiles, tokens, vectors}, {1, 1, -1, 0, 0, 1});
+  else if (isAttention)
+    argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {1, tokens, 0, headColumns / kLanes});
+  else
+    argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {0, tokens, -1, 0});
+}
+
+LogicalResult KernelBuilder::describe() {
+  Block &body = kernel.getBody().front();
+  for (Operation &op : body) {
+    isLinear |= isa<LinearOp, LogitsOp>(op);
+    if (auto attention = dyn_cast<AttentionOp>(op)) {
+      isAttention = true;
+      auto cache = attention.getCache().getType();
+      headColumns = cast<RankedTensorType>(attention.getQ().getType()).getDimSize(1) / cache.getHeads();
+      if (cache.getKey() % kLanes || cache.getValue() % kLanes || cache.getKey() != cache.getValue())
+        return attention.emitOpError() << "expects equal key and value columns in multiples of 16, but got " << cache;
+      if (!attention.getCausal())
+        return attention.emitOpError() << "expects causal attention: the cache kernels know no other";
+    }
+  }
+  const bool gated = llvm::any_of(body, [](Operation &op) { return isa<GatedActivationOp>(op); });
+  // Parts: a linear each, or all of them where a gate joins them.
+  SmallVector<Attribute> loops;
+  OpBuilder builder(kernel);
+  if (isLinear) {
+    for (Operation &op : body) {
+      if (!isa<LinearOp, LogitsOp>(op))
+        continue;
+      parts[op.getResult(0)] = gated ? 0 : part;
+      if (!gated || part == 0)
+        loops.push_back(builder.getDenseI64ArrayAttr({2 * part, 1}));
+      ++part;
+    }
+  } else {
+    loops.push_back(builder.getDenseI64ArrayAttr(isAttention ? ArrayRef<int64_t>{0, 1} : ArrayRef<int64_t>{0}));
+  }
+  kernel->setAttr(kPartsAttr, builder.getArrayAttr(loops));
+  for (BlockArgument value : body.getArguments())
+    if (failed(describeInput(value)))
+      return failure();
+  auto yield = cast<YieldOp>(body.getTerminator());
+  for (auto [i, value] : llvm::enumerate(yield.getValues()))
+    if (!isa<CacheType>(value.getType()))
+      describeResult(value, i);
+  // The row loop of each linear's own arguments.
+  auto setLoop = [&](Value of, int64_t loop, int64_t size) {
+    for (Argument &a : arguments)
+      if (a.of == of)
+        for (size_t d = 0; d < a.tile.size(); d += 2)
+          if (a.tile[d] != 1 && a.tile[d] != -1)
+            a.tile[d] = loop, a.tile[d + 1] = size;
+  };
+  if (isLinear)
+    for (Operation &op : body) {
+      if (!isa<LinearOp, LogitsOp>(op))
+        continue;
+      const int64_t loop = 2 * parts[op.getResult(0)];
+      // Two row tiles make the 32 columns of an activation block.
+      const bool packs = gated && llvm::any_of(yield.getValues(), [](Value v) { return isActivations(v.getType()); });
+      setLoop(op.getOperand(1), loop, packs ? 2 : 1);
+      if (op.getNumOperands() > 2)
+        setLoop(op.getOperand(2), loop, packs ? 2 : 1);
+      if (!gated)
+        setLoop(op.getResult(0), loop, 1);
+    }
+  // An elementwise result may take the place of the residual that it is made of.
+  for (auto [i, value] : llvm::enumerate(yield.getValues()))
+    if (auto add = value.getDefiningOp<AddOp>())
+      if (auto x = dyn_cast<BlockArgument>(add.getA()))
+        inplace.append({int64_t(x.getArgNumber()), int64_t(i)});
+  return success();
+}
+
+FailureOr<func::FuncOp> KernelBuilder::build(OpBuilder &builder, StringRef name) {
+  if (failed(describe()))
+    return failure();
+  SmallVector<Type> types, results;
+  for (Argument &a : arguments)
+    types.push_back(a.type);
+  for (Argument &a : arguments)
+    if (a.source >= int64_t(kernel.getNumOperands()) || (a.part <= 1 && isa<CacheType>(a.of.getType()) &&
+                                                         usedBy(a.of, [](Operation *op) { return isa<KVAppendOp>(op); })))
+      results.push_back(a.type);
+  auto function = func::FuncOp::create(builder, loc, name, builder.getFunctionType(types, results));
+  OpBuilder inner = OpBuilder::atBlockBegin(function.addEntryBlock());
+  b = &inner;
+  function->setAttr(kPartsAttr, kernel->getAttr(kPartsAttr));
+  kernel->removeAttr(kPartsAttr);
+  if (isAttention)
+    function->setAttr(kCyclicAttr, builder.getUnitAttr());
+  for (auto [i, a] : llvm::enumerate(arguments)) {
+    function.setArgAttr(i, kTileAttr, builder.getDenseI64ArrayAttr(a.tile));
+    sources.append({a.source, a.part});
+    dims.push_back(builder.getDenseI64ArrayAttr(a.dims));
+    Value value = function.getArgument(i);
+    if (a.source >= int64_t(kernel.getNumOperands())) {
+      destinations[a.of] = value;
+      continue;
+    }
+    if (a.view)
+      views[{a.of, a.view}] = value;
+    values[a.of].push_back(value);
+    if (!rowsLike && !isLinear && a.tile[0] == (isAttention ? 1 : 0))
+      rowsLike = value;
+  }
+  auto yield = cast<YieldOp>(kernel.getBody().front().getTerminator());
+  for (Operation &op : kernel.getBody().front().without_terminator())
+    if (failed(lower(op)))
+      return failure();
+  SmallVector<Value> returned;
+  for (Argument &a : arguments) // caches first come as inputs
+    if (isa<CacheType>(a.of.getType()) && usedBy(a.of, [](Operation *op) { return isa<KVAppendOp>(op); }))
+      for (Value value : yield.getValues())
+        if (auto append = value.getDefiningOp<KVAppendOp>())
+          if (append.getCache() == a.of)
+            returned.push_back(values[value][a.part]);
+  for (Value value : yield.getValues())
+    if (!isa<CacheType>(value.getType()))
+      returned.push_back(values[value].front());
+  func::ReturnOp::create(inner, loc, returned);
+  return function;
+}
+
+} // namespace stepdown

@@ -1,0 +1,96 @@
+// Each transformer.kernel becomes a dispatch of functions in the nested module @kernels, one function a token-count bucket.
+// Equal functions are made once: layers of a model, and models of a family, share most of theirs.
+#include "passes/Linalg/KernelBuilder.h"
+#include "include/stepdown/Artifact.h"
+#include "passes/Linalg/Passes.h"
+#include "llvm/ADT/StringMap.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+#define GEN_PASS_DEF_LOWERKERNELS
+#include "passes/Linalg/Passes.h.inc"
+
+namespace {
+struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
+  /// Values with a row for every wanted row of logits, not for every token.
+  llvm::DenseSet<Value> byRows;
+  llvm::StringMap<std::string> known; ///< text of a kernel's functions -> name
+  ModuleOp kernels;
+
+  bool isByRows(KernelOp kernel) {
+    for (Value input : kernel.getInputs())
+      if (byRows.contains(input))
+        return true;
+    return llvm::any_of(kernel.getBody().front(), [](Operation &op) { return isa<SelectRowsOp>(op); });
+  }
+
+  LogicalResult lower(KernelOp kernel) {
+    const bool rows = isByRows(kernel);
+    OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
+    SmallVector<func::FuncOp> functions;
+    SmallVector<int64_t> sources, inplace;
+    SmallVector<Attribute> dims;
+    std::string text;
+    for (Bucket bucket : buckets()) {
+      KernelBuilder build(kernel, bucket, rows);
+      FailureOr<func::FuncOp> function = build.build(inner, "kernel");
+      if (failed(function))
+        return failure();
+      functions.push_back(*function);
+      llvm::raw_string_ostream stream(text);
+      function->print(stream);
+      if (bucket.minTokens == 1)
+        sources = build.sources, inplace = build.inplace;
+      SmallVector<Attribute> own = build.dims;
+      if (dims.empty())
+        dims = own;
+      else if (dims != own) // the tile of a bucket shows in the dimensions: the runtime fills it in
+        for (auto [a, c] : llvm::zip(dims, own))
+          if (a != c)
+            a = tileDims(cast<DenseI64ArrayAttr>(a), cast<DenseI64ArrayAttr>(c));
+    }
+    auto [entry, isNew] = known.try_emplace(text);
+    if (isNew) {
+      std::string base = kernel.getLabel().str();
+      entry->second = base + "_" + std::to_string(known.size() - 1);
+      for (auto [i, function] : llvm::enumerate(functions))
+        function.setName(entry->second + "_b" + std::to_string(i));
+    } else {
+      for (func::FuncOp function : functions)
+        function.erase();
+    }
+    OpBuilder builder(kernel);
+    auto dispatch = DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), entry->second, kernel.getInputs(),
+                                       sources, builder.getArrayAttr(dims), rows, builder.getDenseI64ArrayAttr(inplace));
+    kernel.replaceAllUsesWith(dispatch.getResults());
+    if (rows)
+      byRows.insert(dispatch.result_begin(), dispatch.result_end());
+    kernel.erase();
+    ++dispatches;
+    return success();
+  }
+
+  /// Dimensions that differ between buckets are the bucket's tile.
+  static Attribute tileDims(DenseI64ArrayAttr a, DenseI64ArrayAttr c) {
+    SmallVector<int64_t> merged(a.asArrayRef());
+    for (auto [i, size] : llvm::enumerate(c.asArrayRef()))
+      if (merged[i] != size)
+        merged[i] = STEPDOWN_DIM_TILE;
+    return DenseI64ArrayAttr::get(a.getContext(), merged);
+  }
+
+  void runOnOperation() override {
+    OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
+    kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
+    SmallVector<KernelOp> work;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      function.walk([&](KernelOp kernel) { work.push_back(kernel); });
+    for (KernelOp kernel : work)
+      if (failed(lower(kernel)))
+        return signalPassFailure();
+  }
+};
+} // namespace
+} // namespace stepdown

@@ -1,0 +1,246 @@
+#include "passes/Vector/Emitter.h"
+#include "dialects/Transformer/IR/TransformerOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+
+namespace stepdown {
+
+Emitter::Emitter(OpBuilder &builder, Location loc, const Level &level) : b(builder), loc(loc), level(level) {
+  i8 = b.getI8Type(), i16 = b.getI16Type(), i32 = b.getI32Type(), i64 = b.getI64Type();
+  f16 = b.getF16Type(), f32 = b.getF32Type(), index = b.getIndexType();
+  ptr = LLVM::LLVMPointerType::get(b.getContext());
+}
+
+Value Emitter::number(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
+
+Value Emitter::splat(Type type, double value) {
+  Type element = getElementTypeOrSelf(type);
+  TypedAttr attr = isa<FloatType>(element) ? TypedAttr(b.getFloatAttr(element, value))
+                                           : TypedAttr(b.getIntegerAttr(element, static_cast<int64_t>(value)));
+  if (auto vector = dyn_cast<VectorType>(type))
+    attr = DenseElementsAttr::get(vector, Attribute(attr));
+  return arith::ConstantOp::create(b, loc, attr);
+}
+
+Value Emitter::bytes64(ArrayRef<uint8_t> sixteen) {
+  SmallVector<int8_t> all;
+  for (int i = 0; i < 4; ++i)
+    for (uint8_t byte : sixteen)
+      all.push_back(static_cast<int8_t>(byte));
+  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vec(i8, 64), ArrayRef<int8_t>(all)));
+}
+
+Value Emitter::dim(Value memref, int64_t which) { return memref::DimOp::create(b, loc, memref, which); }
+
+Value Emitter::pointer(Value memref, ValueRange indices) {
+  return transformer::BlockPtrOp::create(b, loc, ptr, memref, indices);
+}
+
+Value Emitter::at(Value pointer, int64_t offset) {
+  if (offset == 0)
+    return pointer;
+  return LLVM::GEPOp::create(b, loc, ptr, i8, pointer, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
+}
+
+Value Emitter::at(Value pointer, Value offset, int64_t scale) {
+  if (scale != 1)
+    offset = arith::MulIOp::create(b, loc, offset, number(scale));
+  return LLVM::GEPOp::create(b, loc, ptr, i8, pointer, ArrayRef<LLVM::GEPArg>{cast(offset, i64)});
+}
+
+Value Emitter::scratch(int64_t size) {
+  OpBuilder::InsertionGuard guard(b);
+  auto function = b.getInsertionBlock()->getParentOp()->getParentOfType<func::FuncOp>();
+  if (!function)
+    function = mlir::cast<func::FuncOp>(b.getInsertionBlock()->getParentOp());
+  b.setInsertionPointToStart(&function.getBody().front());
+  Value one = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(1));
+  return LLVM::AllocaOp::create(b, loc, ptr, LLVM::LLVMArrayType::get(i8, size), one, 64);
+}
+
+Value Emitter::load(Type type, Value pointer) {
+  unsigned align = getElementTypeOrSelf(type).getIntOrFloatBitWidth() / 8;
+  return LLVM::LoadOp::create(b, loc, type, pointer, align);
+}
+
+void Emitter::store(Value value, Value pointer) {
+  unsigned align = getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth() / 8;
+  LLVM::StoreOp::create(b, loc, value, pointer, align);
+}
+
+void Emitter::prefetch(Value pointer) { LLVM::Prefetch::create(b, loc, pointer, 0, 3, 1); }
+
+Value Emitter::spread(Value scalar) { return vector::BroadcastOp::create(b, loc, vec(scalar.getType()), scalar); }
+
+static bool isFloat(Value v) { return isa<FloatType>(getElementTypeOrSelf(v.getType())); }
+
+Value Emitter::add(Value a, Value c) {
+  return isFloat(a) ? Value(arith::AddFOp::create(b, loc, a, c)) : Value(arith::AddIOp::create(b, loc, a, c));
+}
+Value Emitter::sub(Value a, Value c) {
+  return isFloat(a) ? Value(arith::SubFOp::create(b, loc, a, c)) : Value(arith::SubIOp::create(b, loc, a, c));
+}
+Value Emitter::mul(Value a, Value c) {
+  return isFloat(a) ? Value(arith::MulFOp::create(b, loc, a, c)) : Value(arith::MulIOp::create(b, loc, a, c));
+}
+Value Emitter::fma(Value a, Value c, Value d) { return math::FmaOp::create(b, loc, a, c, d); }
+
+Value Emitter::max(Value a, Value c) { return select(less(a, c), c, a); }
+
+Value Emitter::toF32(Value v) {
+  Type type = f32;
+  if (auto vector = dyn_cast<VectorType>(v.getType()))
+    type = vec(f32, vector.getNumElements());
+  if (isFloat(v))
+    return v.getType() == type ? v : Value(arith::ExtFOp::create(b, loc, type, v));
+  return arith::SIToFPOp::create(b, loc, type, v);
+}
+
+Value Emitter::bitcast(Value v, Type type) {
+  if (v.getType() == type)
+    return v;
+  if (isa<VectorType>(type) && isa<VectorType>(v.getType()))
+    return vector::BitCastOp::create(b, loc, mlir::cast<VectorType>(type), v);
+  return arith::BitcastOp::create(b, loc, type, v);
+}
+
+Value Emitter::cast(Value v, Type type) {
+  if (v.getType() == type)
+    return v;
+  return arith::IndexCastOp::create(b, loc, type, v);
+}
+
+Value Emitter::sumLanes(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, v); }
+Value Emitter::maxLanes(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXNUMF, v); }
+
+void Emitter::when(Value condition, function_ref<void()> body) {
+  auto branch = scf::IfOp::create(b, loc, condition, false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  body();
+}
+
+Value Emitter::select(Value condition, Value a, Value c) { return arith::SelectOp::create(b, loc, condition, a, c); }
+
+Value Emitter::less(Value a, Value c) {
+  if (isFloat(a))
+    return arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, a, c);
+  return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, a, c);
+}
+
+Value Emitter::addI(Value a, int64_t c) { return c == 0 ? a : Value(arith::AddIOp::create(b, loc, a, number(c))); }
+
+Emitter::Values Emitter::loop(Value lower, Value upper, int64_t step, ValueRange carried,
+                              function_ref<Values(Value, ValueRange)> body) {
+  auto op = scf::ForOp::create(b, loc, lower, upper, number(step), carried);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(op.getBody());
+  Values next = body(op.getInductionVar(), op.getRegionIterArgs());
+  b.setInsertionPointToEnd(op.getBody());
+  if (op.getBody()->empty() || !op.getBody()->back().hasTrait<OpTrait::IsTerminator>())
+    scf::YieldOp::create(b, loc, next);
+  return Values(op.getResults());
+}
+
+void Emitter::loop(Value upper, function_ref<void(Value)> body) {
+  loop(number(0), upper, 1, {}, [&](Value i, ValueRange) {
+    body(i);
+    return Values();
+  });
+}
+
+Value Emitter::intrinsic(StringRef name, Type result, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name), operands).getResult(0);
+}
+
+Value Emitter::half(Value v, int64_t which) {
+  int64_t n = mlir::cast<VectorType>(v.getType()).getNumElements() / 2;
+  return vector::ExtractStridedSliceOp::create(b, loc, v, ArrayRef<int64_t>{which * n}, ArrayRef<int64_t>{n},
+                                               ArrayRef<int64_t>{1});
+}
+
+// vpdpbusd is four products and a sum an instruction. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are
+// summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the eighth.
+Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode) {
+  VectorType lanes = vec(i32);
+  if (level.avx512) {
+    Value acc = splat(lanes, 0);
+    for (auto [x, y] : llvm::zip(w, a))
+      acc = intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes, {acc, bitcast(x, vec(i8, 64)), bitcast(y, vec(i8, 64))});
+    return acc;
+  }
+  if (maxCode * 254 > 32767) {
+    Values low, high;
+    Value seven = splat(lanes, 0x7f7f7f7f), one = splat(lanes, 0x01010101);
+    for (Value x : w) {
+      low.push_back(arith::AndIOp::create(b, loc, x, seven));
+      high.push_back(arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, x, splat(lanes, 7)), one));
+    }
+    Value top = arith::ShLIOp::create(b, loc, dotQuads(high, a, 1), splat(lanes, 7));
+    return add(dotQuads(low, a, 127), top);
+  }
+  size_t run = 32767 / (maxCode * 254);
+  Value ones = splat(vec(i16, 16), 1), parts[2];
+  for (int h = 0; h < 2; ++h) {
+    Value sum;
+    for (size_t first = 0; first < w.size(); first += run) {
+      Value pairs;
+      for (size_t q = first; q < std::min(first + run, w.size()); ++q) {
+        Value x = half(bitcast(w[q], vec(i8, 64)), h), y = half(bitcast(a[q], vec(i8, 64)), h);
+        Value product = intrinsic("llvm.x86.avx2.pmadd.ub.sw", vec(i16, 16), {x, y});
+        pairs = pairs ? add(pairs, product) : product;
+      }
+      Value quads = intrinsic("llvm.x86.avx2.pmadd.wd", vec(i32, 8), {pairs, ones});
+      sum = sum ? add(sum, quads) : quads;
+    }
+    parts[h] = sum;
+  }
+  SmallVector<int64_t> order;
+  for (int64_t i = 0; i < kLanes; ++i)
+    order.push_back(i);
+  return vector::ShuffleOp::create(b, loc, parts[0], parts[1], order);
+}
+
+Value Emitter::lookUp(Value table, Value codes) {
+  Value bytes = bitcast(codes, vec(i8, 64));
+  if (level.avx512)
+    return bitcast(intrinsic("llvm.x86.avx512.pshuf.b.512", vec(i8, 64), {table, bytes}), vec(i32));
+  Value low = intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {half(table, 0), half(bytes, 0)});
+  Value high = intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {half(table, 1), half(bytes, 1)});
+  SmallVector<int64_t> order;
+  for (int64_t i = 0; i < 64; ++i)
+    order.push_back(i);
+  return bitcast(vector::ShuffleOp::create(b, loc, low, high, order), vec(i32));
+}
+
+// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: Cody-Waite reduction and a Taylor polynomial of degree 7.
+Value Emitter::exp(Value x) {
+  Type type = x.getType();
+  bool isVector = isa<VectorType>(type);
+  Type ints = isVector ? Type(vec(i32, mlir::cast<VectorType>(type).getNumElements())) : i32;
+  auto constant = [&](double v) { return splat(type, v); };
+  Value low = constant(-87.0), tiny = less(x, low);
+  Value clamped = select(tiny, low, select(less(constant(88.0), x), constant(88.0), x));
+  Value n = math::RoundEvenOp::create(b, loc, mul(clamped, constant(1.44269504088896340736)));
+  Value r = fma(n, constant(-0.693145751953125), clamped);
+  r = fma(n, constant(-1.42860682030941723212e-6), r);
+  Value p = constant(1.0 / 5040);
+  for (double c : {1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
+    p = fma(p, r, constant(c));
+  Value exponent = arith::ShLIOp::create(
+      b, loc, add(arith::FPToSIOp::create(b, loc, ints, n), splat(ints, 127)), splat(ints, 23));
+  return select(tiny, constant(0.0), mul(p, bitcast(exponent, type)));
+}
+
+Value Emitter::tanh(Value x) {
+  Value one = splat(x.getType(), 1.0), two = splat(x.getType(), 2.0);
+  Value e2 = add(exp(mul(x, two)), one);
+  return sub(one, arith::DivFOp::create(b, loc, two, e2));
+}
+
+} // namespace stepdown

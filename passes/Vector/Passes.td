@@ -1,0 +1,46 @@
+// The vector stage: what a tile computes, in vectors of 16 lanes and the target's dot products.
+#ifndef STEPDOWN_VECTOR_PASSES_TD
+#define STEPDOWN_VECTOR_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def SelectBlockDot : Pass<"select-block-dot", "::mlir::func::FuncOp"> {
+  let summary = "Select instructions for products of weight and activation blocks";
+  let description = [{
+    A `linalg.generic` whose body is `transformer.block_dot` becomes loops over row tiles, token tiles and blocks, with one
+    16-lane accumulator for each token in registers. Weights are unpacked as their PackedFormat says, for every storage type.
+
+    Before: `linalg.generic {...} ins(%w, %a) outs(%y) { transformer.block_dot ... }`
+    After:  `scf.for ... iter_args(%acc) { llvm.load; llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"; math.fma }`
+  }];
+  let options = [Option<"levelName", "level", "std::string", "\"x86-64-v4-vnni\"", "Instruction-set level of lib/Target/Level.h">];
+  let statistics = [Statistic<"selected", "selected", "Products selected">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+                           "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
+def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
+  let summary = "Select instructions for the structured tile operations";
+  let description = [{
+    `pack_activation`, `gather`, `rotate`, `cache_store` and `attend` on memrefs become loops of loads, vector arithmetic
+    and stores.
+
+    Before: `transformer.pack_activation ins(%x) outs(%a)`
+    After:  `scf.for ... { llvm.load; math.roundeven; llvm.store }`
+  }];
+  let options = [Option<"levelName", "level", "std::string", "\"x86-64-v4-vnni\"", "Instruction-set level of lib/Target/Level.h">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+                           "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
+def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {
+  let summary = "Expand exp, tanh and erf into one polynomial each";
+  let description = [{
+    One definition for every vector width and for tails, so that a result never depends on where an element lies.
+
+    Before: `math.exp %x : vector<16xf32>`
+    After:  `math.roundeven`, `math.fma` ..., `arith.shli`
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+                           "::mlir::arith::ArithDialect"];
+}
+#endif

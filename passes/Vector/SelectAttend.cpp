@@ -1,0 +1,247 @@
+// Attention over the paged cache with online softmax, 16 positions at a time.
+//
+// A lane owns a position while scores are computed (keys lie [key][16 positions]) and a column while values are summed.
+// `rows` query rows - the heads of a group, of one token or of several of the same sequence - share every key and value
+// that is loaded. Each row keeps its running maximum m, its sum of weights (16 partial sums) and its weighted values, all
+// on the stack and independent of the context. A position that a row may not see has weight exactly 0, and visiting 16 of
+// them changes no bit of the row's state, so the result depends on neither tiles, chunks nor cache blocks.
+#include "passes/Vector/SelectTileOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+namespace {
+
+constexpr double kMasked = -1e30;
+
+struct Attention {
+  Emitter &e;
+  AttendOp op;
+  Value q, keys, values, positions, sequences, table, sinks, out;
+  int64_t heads, keyDim, valueDim, group; ///< cache heads, columns of a head, query heads of a cache head
+  Type element;
+  VectorType lanes;
+
+  Attention(AttendOp op, Emitter &e) : e(e), op(op) {
+    auto in = op.getInputs();
+    q = in[0], keys = in[1], values = in[2], positions = in[3], sequences = in[4], table = in[5];
+    sinks = in.size() > 6 ? in[6] : Value();
+    out = op.getOutputs()[0];
+    auto keyType = cast<MemRefType>(keys.getType());
+    heads = keyType.getDimSize(1), keyDim = keyType.getDimSize(3);
+    valueDim = cast<MemRefType>(values.getType()).getDimSize(3);
+    element = keyType.getElementType();
+    group = cast<MemRefType>(q.getType()).getDimSize(1) * kLanes / (heads * keyDim);
+    lanes = e.vec(e.f32);
+  }
+
+  Value indexAt(Value memref, ValueRange at) {
+    return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index);
+  }
+  Value widen(Value pointer) { return e.toF32(e.load(e.vec(element), pointer)); }
+  Value minimum(Value a, Value c) { return e.select(e.less(a, c), a, c); }
+
+  /// Tokens [first, first + tokens) of one sequence with cache head `head`.
+  void attend(Value head, Value first, int64_t tokens);
+  void scores(int64_t rows, Value keyPointer, Value query, Value weights);
+  void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums);
+  void accumulate(int64_t rows, Value valuePointer, Value weights, Value sums);
+  void finish(int64_t rows, Value head, Value first, Value state, Value sums);
+};
+
+/// weights[row][16] = q[row] . k of 16 positions. query is [keyDim][rows].
+void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weights) {
+  const int64_t atOnce = e.level.avx512 ? 12 : 4, bytes = kLanes * element.getIntOrFloatBitWidth() / 8;
+  const int64_t unroll = keyDim % 4 == 0 ? 4 : 1;
+  for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
+    const int64_t count = std::min(atOnce, rows - r0);
+    Emitter::Values zero(count, e.splat(lanes, 0.0));
+    auto sums = e.loop(e.number(0), e.number(keyDim), unroll, zero, [&](Value d, ValueRange carried) {
+      Emitter::Values next(carried.begin(), carried.end());
+      for (int64_t u = 0; u < unroll; ++u) {
+        Value k = widen(e.at(e.at(keyPointer, u * bytes), d, bytes));
+        Value row = e.at(e.at(query, 4 * (u * rows + r0)), d, 4 * rows);
+        for (int64_t i = 0; i < count; ++i)
+          next[i] = e.fma(e.loadSpread(e.f32, e.at(row, 4 * i)), k, next[i]);
+      }
+      return next;
+    });
+    for (int64_t i = 0; i < count; ++i)
+      e.store(sums[i], e.at(weights, 64 * (r0 + i)));
+  }
+}
+
+/// Scores become weights; where a row's maximum grows, what it has summed is scaled down. state is [rows][1 + 16]: m, and
+/// the partial sums of weights, 128 bytes a row.
+void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums) {
+  SmallVector<int32_t> iota;
+  for (int32_t i = 0; i < kLanes; ++i)
+    iota.push_back(i);
+  Value places = arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(e.vec(e.i32), ArrayRef<int32_t>(iota)));
+  places = e.add(places, e.spread(e.cast(firstPosition, e.i32)));
+  const double softcap = op.getSoftcap().convertToDouble();
+  e.loop(e.number(rows), [&](Value r) {
+    Value score = e.load(lanes, e.at(weights, r, 64));
+    if (softcap != 0)
+      score = e.mul(e.tanh(e.mul(score, e.splat(lanes, 1.0 / softcap))), e.splat(lanes, softcap));
+    Value p = e.loadSpread(e.i32, e.at(rowPositions, r, 4));
+    Value hidden = e.less(p, places);
+    if (op.getWindow() > 0) {
+      Value begin = e.sub(p, e.splat(e.vec(e.i32), op.getWindow() - 1));
+      hidden = arith::OrIOp::create(e.b, e.loc, hidden, e.less(places, begin));
+    }
+    score = e.select(hidden, e.splat(lanes, kMasked), score);
+    Value mine = e.at(state, r, 128), partial = e.at(mine, 64);
+    Value m = e.load(e.f32, mine), largest = e.maxLanes(score);
+    e.when(e.less(m, largest), [&] {
+      Value factor = e.spread(e.exp(e.sub(m, largest)));
+      e.store(largest, mine);
+      e.store(e.mul(e.load(lanes, partial), factor), partial);
+      e.loop(e.number(valueDim / kLanes), [&](Value c) {
+        Value place = e.at(e.at(sums, r, 4 * valueDim), c, 64);
+        e.store(e.mul(e.load(lanes, place), factor), place);
+      });
+    });
+    Value weight = e.exp(e.sub(score, e.spread(e.load(e.f32, mine))));
+    weight = e.select(hidden, e.splat(lanes, 0.0), weight);
+    e.store(e.add(e.load(lanes, partial), weight), partial);
+    e.store(weight, e.at(weights, r, 64));
+  });
+}
+
+/// sums[row][valueDim] += weights[row][16] . v
+void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Value sums) {
+  const int64_t atOnce = e.level.avx512 ? 12 : 4, elementBytes = element.getIntOrFloatBitWidth() / 8;
+  e.loop(e.number(valueDim / kLanes), [&](Value c) {
+    Value column = e.at(valuePointer, c, kLanes * elementBytes);
+    for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
+      const int64_t count = std::min(atOnce, rows - r0);
+      Emitter::Values place, sum;
+      for (int64_t i = 0; i < count; ++i) {
+        place.push_back(e.at(e.at(sums, 4 * valueDim * (r0 + i)), c, 64));
+        sum.push_back(e.load(lanes, place.back()));
+      }
+      for (int64_t j = 0; j < kLanes; ++j) {
+        Value v = widen(e.at(column, j * valueDim * elementBytes));
+        for (int64_t i = 0; i < count; ++i)
+          sum[i] = e.fma(e.loadSpread(e.f32, e.at(weights, 64 * (r0 + i) + 4 * j)), v, sum[i]);
+      }
+      for (int64_t i = 0; i < count; ++i)
+        e.store(sum[i], place[i]);
+    }
+  });
+}
+
+void Attention::finish(int64_t rows, Value head, Value first, Value state, Value sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    Value mine = e.at(state, 128 * r);
+    Value total = e.sumLanes(e.load(lanes, e.at(mine, 64))), factor = e.splat(e.f32, 1.0);
+    Value queryHead = e.addI(e.mul(head, e.number(group)), r % group);
+    if (sinks) { // one more term of the denominator
+      Value m = e.load(e.f32, mine);
+      Value z = memref::LoadOp::create(e.b, e.loc, sinks, ValueRange{queryHead});
+      Value top = e.max(m, z);
+      factor = e.exp(e.sub(m, top));
+      total = e.add(e.mul(total, factor), e.exp(e.sub(z, top)));
+    }
+    Value none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, total, e.splat(e.f32, 0.0));
+    Value inverse = arith::DivFOp::create(e.b, e.loc, factor, total);
+    inverse = e.spread(e.select(none, e.splat(e.f32, 0.0), inverse));
+    Value to = e.pointer(out, {e.addI(first, r / group), e.mul(queryHead, e.number(valueDim / kLanes))});
+    e.loop(e.number(valueDim / kLanes), [&](Value c) {
+      e.store(e.mul(e.load(lanes, e.at(e.at(sums, 4 * valueDim * r), c, 64)), inverse), e.at(to, c, 64));
+    });
+  }
+}
+
+void Attention::attend(Value head, Value first, int64_t tokens) {
+  const int64_t rows = tokens * group;
+  Value query = e.scratch(4 * keyDim * rows), weights = e.scratch(64 * rows), state = e.scratch(128 * rows);
+  Value sums = e.scratch(4 * valueDim * rows), rowPositions = e.scratch(4 * rows);
+  Value scale = e.splat(e.f32, op.getScale().convertToDouble());
+  Value sequence = indexAt(sequences, {first}), lowest, highest;
+  for (int64_t t = 0; t < tokens; ++t) {
+    Value token = e.addI(first, t), p = indexAt(positions, {token});
+    lowest = lowest ? minimum(lowest, p) : p;
+    highest = highest ? e.max(highest, p) : p;
+    for (int64_t g = 0; g < group; ++g) {
+      const int64_t row = t * group + g;
+      e.store(e.cast(p, e.i32), e.at(rowPositions, 4 * row));
+      Value column = e.mul(e.addI(e.mul(head, e.number(group)), g), e.number(keyDim));
+      Value from = e.at(e.pointer(q, {token, e.number(0)}), column, 4);
+      e.loop(e.number(keyDim), [&](Value d) {
+        Value x = e.load(e.f32, e.at(from, d, 4));
+        e.store(e.mul(x, scale), e.at(e.at(query, 4 * row), d, 4 * rows));
+      });
+    }
+  }
+  Value zero = e.splat(lanes, 0.0);
+  e.loop(e.number(rows), [&](Value r) {
+    e.store(e.splat(e.f32, kMasked), e.at(state, r, 128));
+    e.store(zero, e.at(e.at(state, 64), r, 128));
+    e.loop(e.number(valueDim / kLanes), [&](Value c) { e.store(zero, e.at(e.at(sums, r, 4 * valueDim), c, 64)); });
+  });
+
+  Value begin = e.number(0);
+  if (op.getWindow() > 0) {
+    Value edge = e.addI(lowest, 1 - op.getWindow());
+    begin = arith::DivUIOp::create(e.b, e.loc, e.max(edge, e.number(0)), e.number(kLanes));
+  }
+  Value end = e.addI(arith::DivUIOp::create(e.b, e.loc, highest, e.number(kLanes)), 1);
+  Value perBlock = e.dim(keys, 2);
+  e.loop(begin, end, 1, {}, [&](Value j, ValueRange) {
+    Value block = indexAt(table, {sequence, arith::DivUIOp::create(e.b, e.loc, j, perBlock)});
+    Value inBlock = arith::RemUIOp::create(e.b, e.loc, j, perBlock);
+    e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
+      Value k = e.pointer(keys, {block, head, inBlock, e.number(0), e.number(0)});
+      Value v = e.pointer(values, {block, head, e.mul(inBlock, e.number(kLanes)), e.number(0)});
+      scores(rows, k, query, weights);
+      weigh(rows, e.mul(j, e.number(kLanes)), rowPositions, weights, state, sums);
+      accumulate(rows, v, weights, sums);
+    });
+    return Emitter::Values();
+  });
+  finish(rows, head, first, state, sums);
+}
+
+} // namespace
+
+void selectAttend(AttendOp op, Emitter &e) {
+  Attention attention(op, e);
+  const int64_t tile = cast<MemRefType>(attention.q.getType()).getDimSize(0) == 1 ? 1 : 4;
+  Value count = e.dim(attention.q, 0);
+  e.loop(e.number(attention.heads), [&](Value head) {
+    if (tile == 1)
+      return e.loop(count, [&](Value t) { attention.attend(head, t, 1); });
+    // `tile` tokens of one sequence together, others one by one.
+    e.loop(e.number(0), count, tile, {}, [&](Value t, ValueRange) {
+      Value together = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sle, e.addI(t, tile), count);
+      Value last = arith::MinSIOp::create(e.b, e.loc, e.addI(t, tile - 1), e.addI(count, -1));
+      Value same = e.splat(e.b.getI1Type(), 1), s = attention.indexAt(attention.sequences, {t});
+      for (int64_t i = 1; i < tile; ++i) {
+        Value other = arith::MinSIOp::create(e.b, e.loc, e.addI(t, i), last);
+        Value equal = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, s,
+                                            attention.indexAt(attention.sequences, {other}));
+        same = arith::AndIOp::create(e.b, e.loc, same, equal);
+      }
+      together = arith::AndIOp::create(e.b, e.loc, together, same);
+      auto branch = scf::IfOp::create(e.b, e.loc, together, true);
+      OpBuilder::InsertionGuard guard(e.b);
+      e.b.setInsertionPointToStart(branch.thenBlock());
+      attention.attend(head, t, tile);
+      e.b.setInsertionPointToStart(branch.elseBlock());
+      e.loop(t, e.addI(last, 1), 1, {}, [&](Value one, ValueRange) {
+        attention.attend(head, one, 1);
+        return Emitter::Values();
+      });
+      return Emitter::Values();
+    });
+  });
+  op.erase();
+}
+
+} // namespace stepdown

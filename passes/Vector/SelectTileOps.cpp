@@ -1,0 +1,198 @@
+// The structured tile operations, but for attention (SelectAttend.cpp), as loops over vectors of 16 lanes.
+#include "passes/Vector/SelectTileOps.h"
+#include "passes/Vector/Passes.h"
+#include "passes/Vector/WeightReader.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+#define GEN_PASS_DEF_SELECTTILEOPS
+#include "passes/Vector/Passes.h.inc"
+
+static Value divide(Emitter &e, Value a, int64_t c) { return arith::DivUIOp::create(e.b, e.loc, a, e.number(c)); }
+static Value remainder(Emitter &e, Value a, int64_t c) { return arith::RemUIOp::create(e.b, e.loc, a, e.number(c)); }
+static Value loadIndex(Emitter &e, Value memref, ValueRange at) {
+  return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index);
+}
+
+/// Row r, columns 32 b ... 32 b + 31 into token r mod tokens of tile r div tokens.
+static void selectPack(PackActivationOp op, Emitter &e) {
+  Value x = op.getInputs()[0], out = op.getOutputs()[0];
+  auto type = cast<ActivationType>(cast<MemRefType>(out.getType()).getElementType());
+  const int64_t tokens = type.getTokens();
+  VectorType lanes = e.vec(e.f32);
+  e.loop(e.dim(x, 0), [&](Value r) {
+    Value tile = divide(e, r, tokens), token = remainder(e, r, tokens);
+    e.loop(e.dim(out, 1), [&](Value b) {
+      Value column = e.mul(b, e.number(2));
+      Value from[2] = {e.load(lanes, e.pointer(x, {r, column})), e.load(lanes, e.pointer(x, {r, e.addI(column, 1)}))};
+      Value to = e.pointer(out, {tile, b});
+      if (type.getElement() == "f32") { // [32][tokens]
+        for (int64_t c = 0; c < 32; ++c) {
+          Value value = vector::ExtractOp::create(e.b, e.loc, from[c / kLanes], c % kLanes);
+          e.store(value, e.at(e.at(to, 4 * c * tokens), token, 4));
+        }
+        return;
+      }
+      Value largest = e.max(math::AbsFOp::create(e.b, e.loc, from[0]), math::AbsFOp::create(e.b, e.loc, from[1]));
+      largest = e.maxLanes(largest);
+      Value zero = e.splat(e.f32, 0.0);
+      Value isZero = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, largest, zero);
+      Value inverse = arith::DivFOp::create(e.b, e.loc, e.splat(e.f32, 127.0), largest);
+      Value factor = e.spread(e.select(isZero, zero, inverse));
+      Value sums[2], codes[2];
+      for (int h = 0; h < 2; ++h) {
+        Value rounded = math::RoundEvenOp::create(e.b, e.loc, e.mul(from[h], factor));
+        codes[h] = arith::FPToSIOp::create(e.b, e.loc, e.vec(e.i32), rounded);
+        sums[h] = e.sumLanes(codes[h]);
+        codes[h] = e.bitcast(arith::TruncIOp::create(e.b, e.loc, e.vec(e.i8), codes[h]), e.vec(e.i32, 4));
+      }
+      Value scale = e.mul(largest, e.splat(e.f32, 1.0 / 127.0));
+      auto put = [&](Value value, int64_t offset) { e.store(value, e.at(e.at(to, offset), token, 4)); };
+      put(scale, 0);
+      put(e.mul(scale, e.toF32(e.add(sums[0], sums[1]))), 4 * tokens);
+      put(e.mul(scale, e.toF32(sums[1])), 8 * tokens);
+      for (int64_t q = 0; q < 8; ++q)
+        put(vector::ExtractOp::create(e.b, e.loc, codes[q / 4], q % 4), 12 * tokens + 4 * q * tokens);
+    });
+  });
+  op.erase();
+}
+
+/// A row of the table is one lane of its packed blocks: the columns are decoded 16 rows wide and that lane kept.
+static void selectGather(GatherOp op, Emitter &e) {
+  Value tokens = op.getInputs()[0], table = op.getInputs()[1], out = op.getOutputs()[0];
+  auto block = cast<BlockType>(cast<MemRefType>(table.getType()).getElementType());
+  Value scale = e.splat(e.f32, op.getScale().convertToDouble());
+  e.loop(e.dim(tokens, 0), [&](Value r) {
+    Value id = loadIndex(e, tokens, {r});
+    Value tile = divide(e, id, kLanes), lane = remainder(e, id, kLanes);
+    e.loop(e.dim(table, 1), [&](Value k) {
+      WeightReader weight(e, block.getFormat());
+      weight.open(e.pointer(table, {tile, k}));
+      const int64_t vectors = block.getElements() / kLanes;
+      Value to = e.pointer(out, {r, e.mul(k, e.number(vectors))});
+      e.loop(e.number(weight.subBlocks()), [&](Value sub) {
+        weight.values(sub, [&](int column, Value w) {
+          Value one = vector::ExtractOp::create(e.b, e.loc, w, lane);
+          e.store(e.mul(one, scale), e.at(e.at(to, 4 * column), sub, 128));
+        });
+      });
+    });
+  });
+  op.erase();
+}
+
+/// Address of column `column` of row `row` of a tensor of 16-lane vectors; columns of a row are contiguous.
+static Value element(Emitter &e, Value rows, Value row, Value column) {
+  return e.at(e.pointer(rows, {row, e.number(0)}), column, 4);
+}
+
+/// The angle of position p is that of 64 * (p div 64) plus that of p mod 64: two small tables for any context.
+static void selectRotate(RotateOp op, Emitter &e) {
+  Value x = op.getInputs()[0], positions = op.getInputs()[1], coarse = op.getInputs()[2], fine = op.getInputs()[3];
+  Value out = op.getOutputs()[0];
+  const int64_t head = op.getHeadDim(), pairs = cast<MemRefType>(fine.getType()).getDimSize(2);
+  const bool adjacent = op.getPairs() == Pairs::Adjacent;
+  const int64_t columns = cast<MemRefType>(x.getType()).getDimSize(1) * kLanes;
+  auto load = [&](Value memref, ValueRange at) -> Value { return memref::LoadOp::create(e.b, e.loc, memref, at); };
+  auto get = [&](Value pointer) { return e.load(e.f32, pointer); };
+  Value zero = e.number(0), one = e.number(1);
+  Value cosines = e.scratch(4 * pairs), sines = e.scratch(4 * pairs); // [pairs], of one token
+  e.loop(e.dim(x, 0), [&](Value r) {
+    Value p = loadIndex(e, positions, {r}), high = divide(e, p, 64), low = remainder(e, p, 64);
+    e.loop(e.number(pairs), [&](Value k) {
+      Value c1 = load(coarse, {high, zero, k}), s1 = load(coarse, {high, one, k});
+      Value c2 = load(fine, {low, zero, k}), s2 = load(fine, {low, one, k});
+      e.store(e.sub(e.mul(c1, c2), e.mul(s1, s2)), e.at(cosines, k, 4));
+      e.store(e.add(e.mul(s1, c2), e.mul(c1, s2)), e.at(sines, k, 4));
+    });
+    e.loop(e.number(columns / head), [&](Value h) {
+      Value base = e.mul(h, e.number(head)), from = element(e, x, r, base), to = element(e, out, r, base);
+      e.loop(e.number(pairs), [&](Value k) {
+        Value u = adjacent ? e.mul(k, e.number(2)) : k, v = e.addI(u, adjacent ? 1 : pairs);
+        Value c = get(e.at(cosines, k, 4)), s = get(e.at(sines, k, 4));
+        Value xu = get(e.at(from, u, 4)), xv = get(e.at(from, v, 4));
+        e.store(e.sub(e.mul(xu, c), e.mul(xv, s)), e.at(to, u, 4));
+        e.store(e.add(e.mul(xu, s), e.mul(xv, c)), e.at(to, v, 4));
+      });
+      if (head != 2 * pairs)
+        e.loop(e.number(head - 2 * pairs), [&](Value k) {
+          Value u = e.addI(k, 2 * pairs);
+          e.store(get(e.at(from, u, 4)), e.at(to, u, 4));
+        });
+    });
+  });
+  op.erase();
+}
+
+static void selectCacheStore(CacheStoreOp op, Emitter &e) {
+  Value k = op.getInputs()[0], v = op.getInputs()[1], positions = op.getInputs()[2], sequences = op.getInputs()[3],
+        table = op.getInputs()[4], keys = op.getOutputs()[0], values = op.getOutputs()[1];
+  auto keyType = cast<MemRefType>(keys.getType()), valueType = cast<MemRefType>(values.getType());
+  const int64_t heads = keyType.getDimSize(1), keyDim = keyType.getDimSize(3), valueDim = valueType.getDimSize(3);
+  auto put = [&](Value value, Value memref, ValueRange at) {
+    if (!keyType.getElementType().isF32())
+      value = arith::TruncFOp::create(e.b, e.loc, keyType.getElementType(), value);
+    memref::StoreOp::create(e.b, e.loc, value, memref, at);
+  };
+  Value blockSize = e.dim(values, 2);
+  e.loop(e.dim(k, 0), [&](Value r) {
+    Value p = loadIndex(e, positions, {r}), s = loadIndex(e, sequences, {r});
+    Value inBlock = arith::RemUIOp::create(e.b, e.loc, p, blockSize);
+    Value block = loadIndex(e, table, {s, arith::DivUIOp::create(e.b, e.loc, p, blockSize)});
+    Value group = divide(e, inBlock, kLanes), lane = remainder(e, inBlock, kLanes);
+    e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
+      e.loop(e.number(heads), [&](Value h) {
+        Value key = element(e, k, r, e.mul(h, e.number(keyDim))), value = element(e, v, r, e.mul(h, e.number(valueDim)));
+        e.loop(e.number(keyDim), [&](Value i) { put(e.load(e.f32, e.at(key, i, 4)), keys, {block, h, group, i, lane}); });
+        e.loop(e.number(valueDim), [&](Value i) { put(e.load(e.f32, e.at(value, i, 4)), values, {block, h, inBlock, i}); });
+      });
+    });
+  });
+  op.erase();
+}
+
+namespace {
+struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
+  using impl::SelectTileOpsBase<SelectTileOps>::SelectTileOpsBase;
+
+  void runOnOperation() override {
+    const Level *chip = findLevel(levelName);
+    if (!chip) {
+      getOperation().emitError() << "expects a known level, but got '" << levelName << "'";
+      return signalPassFailure();
+    }
+    SmallVector<Operation *> work;
+    getOperation().walk([&](Operation *op) {
+      if (isa<PackActivationOp, GatherOp, RotateOp, CacheStoreOp, AttendOp>(op))
+        work.push_back(op);
+    });
+    for (Operation *op : work) {
+      for (Type type : op->getOperandTypes())
+        if (!isa<MemRefType>(type)) {
+          op->emitError() << "expects memrefs when instructions are selected, but got " << type;
+          return signalPassFailure();
+        }
+      OpBuilder builder(op);
+      Emitter e(builder, op->getLoc(), *chip);
+      if (auto pack = dyn_cast<PackActivationOp>(op))
+        selectPack(pack, e);
+      else if (auto gather = dyn_cast<GatherOp>(op))
+        selectGather(gather, e);
+      else if (auto rotate = dyn_cast<RotateOp>(op))
+        selectRotate(rotate, e);
+      else if (auto store = dyn_cast<CacheStoreOp>(op))
+        selectCacheStore(store, e);
+      else
+        selectAttend(cast<AttendOp>(op), e);
+    }
+  }
+};
+} // namespace
+} // namespace stepdown
