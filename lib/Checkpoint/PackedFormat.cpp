@@ -32,10 +32,17 @@ PackedFormat packedFormat(const BlockFormat &format) {
     p.minimumsOffset = place(format.groups() * kPackedRows);
   p.codesOffset = at;
   switch (format.bits) {
-  case 6: p.planes = 2, p.planeBits[0] = 4, p.planeBits[1] = 2; break;
-  case 5: p.planes = 2, p.planeBits[0] = 4, p.planeBits[1] = 1; break;
-  case 3: p.planes = 2, p.planeBits[0] = 2, p.planeBits[1] = 1; break;
-  default: p.planes = 1, p.planeBits[0] = format.bits;
+  case 6:
+    p.planes = 2, p.planeBits[0] = 4, p.planeBits[1] = 2;
+    break;
+  case 5:
+    p.planes = 2, p.planeBits[0] = 4, p.planeBits[1] = 1;
+    break;
+  case 3:
+    p.planes = 2, p.planeBits[0] = 2, p.planeBits[1] = 1;
+    break;
+  default:
+    p.planes = 1, p.planeBits[0] = format.bits;
   }
   p.codeBytes = 64 * format.bits;
   p.bytes = at + p.codeBytes * (p.columns / 32);

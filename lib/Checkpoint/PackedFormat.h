@@ -11,8 +11,9 @@
 //
 // Codes of 32 columns are 8 quads of 4 columns. A quad of 16 rows is one 64-byte vector, byte 4 * row + column: what a
 // four-way 8-bit dot product reads. A plane of b bits packs the quads into b such vectors: vector v carries quads
-// v, v + b, v + 2b, ..., the j-th of them in bits j * b .. j * b + b - 1 of each byte. 8-bit codes are one plane of 8 bits,
-// 6 = 4 + 2, 5 = 4 + 1, 4 = 4, 3 = 2 + 1, 2 = 2; the first plane holds the low bits. Rows past the last are zeros.
+// v, v + b, v + 2b, ..., the j-th of them in bits j * b .. j * b + b - 1 of each byte. 8-bit codes are one plane of 8
+// bits, 6 = 4 + 2, 5 = 4 + 1, 4 = 4, 3 = 2 + 1, 2 = 2; the first plane holds the low bits. Rows past the last are
+// zeros.
 #pragma once
 #include "lib/Checkpoint/BlockFormat.h"
 #include <vector>
@@ -23,13 +24,13 @@ constexpr int kPackedRows = 16;
 
 struct PackedFormat {
   const BlockFormat *format;
-  int columns;      ///< per block: 32 or 256
-  int scaleBytes;   ///< of one d: 2 or 4
+  int columns;                                                     ///< per block: 32 or 256
+  int scaleBytes;                                                  ///< of one d: 2 or 4
   int dOffset, mOffset, scalesOffset, minimumsOffset, codesOffset; ///< -1 where absent
-  int codeBytes;    ///< of 32 columns
-  int planes;       ///< 1 or 2
+  int codeBytes;                                                   ///< of 32 columns
+  int planes;                                                      ///< 1 or 2
   int planeBits[2];
-  int bytes;        ///< of the packed block
+  int bytes; ///< of the packed block
 };
 
 /// The packed form of `format`.

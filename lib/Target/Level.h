@@ -7,7 +7,7 @@
 namespace stepdown {
 
 struct Level {
-  const char *name;      ///< as --isa and --target spell it
+  const char *name; ///< as --isa and --target spell it
   stepdown_level id;
   const char *processor; ///< LLVM's -mcpu
   const char *features;  ///< LLVM's -mattr, on top of the processor

@@ -1,6 +1,7 @@
 // A kernel's scratch is static and lives on the stack of the thread that runs it.
-#include "passes/Buffer/Passes.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/Builders.h"
+#include "passes/Buffer/Passes.h"
 
 using namespace mlir;
 
@@ -34,6 +35,16 @@ struct PlaceScratch : impl::PlaceScratchBase<PlaceScratch> {
       }
       copy.erase();
     }
+    // Results were computed into arguments: a kernel returns nothing.
+    auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+    for (Value result : ret.getOperands())
+      if (!isa<BlockArgument>(result)) {
+        ret.emitOpError() << "expects results in the kernel's arguments";
+        return signalPassFailure();
+      }
+    ret->setOperands({});
+    function.setType(FunctionType::get(&getContext(), function.getArgumentTypes(), {}));
+    function.removeResAttrsAttr();
     OpBuilder b = OpBuilder::atBlockBegin(&function.getBody().front());
     for (memref::AllocOp alloc : allocations) {
       if (!alloc.getType().hasStaticShape()) {

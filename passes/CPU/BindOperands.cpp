@@ -1,9 +1,9 @@
 // The kernel ABI of include/stepdown/Artifact.h: operands are addresses and dimensions in one array of 64-bit numbers.
-#include "passes/CPU/BlockTypes.h"
-#include "passes/CPU/Passes.h"
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/CPU/BlockTypes.h"
+#include "passes/CPU/Passes.h"
 
 using namespace mlir;
 
@@ -14,7 +14,8 @@ namespace stepdown {
 namespace {
 struct BindOperands : impl::BindOperandsBase<BindOperands> {
   /// A memref of type `type` at operands[slot], with its dimensions behind it.
-  static Value bind(OpBuilder &b, Location loc, LLVMTypeConverter &converter, MemRefType type, Value operands, int64_t slot) {
+  static Value bind(OpBuilder &b, Location loc, LLVMTypeConverter &converter, MemRefType type, Value operands,
+                    int64_t slot) {
     Type i64 = b.getI64Type(), ptr = LLVM::LLVMPointerType::get(b.getContext());
     auto get = [&](Type t, int64_t at) -> Value {
       Value place = LLVM::GEPOp::create(b, loc, ptr, i64, operands, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(at)});
@@ -44,7 +45,8 @@ struct BindOperands : impl::BindOperandsBase<BindOperands> {
     auto number = [&](int64_t n) -> Value { return arith::ConstantIndexOp::create(b, loc, n); };
     SmallVector<Value> counts;
     for (OpFoldResult bound : forall.getMixedUpperBound())
-      counts.push_back(isa<Attribute>(bound) ? number(cast<IntegerAttr>(cast<Attribute>(bound)).getInt()) : cast<Value>(bound));
+      counts.push_back(isa<Attribute>(bound) ? number(cast<IntegerAttr>(cast<Attribute>(bound)).getInt())
+                                             : cast<Value>(bound));
     Value total = number(1);
     for (Value count : counts)
       total = arith::MulIOp::create(b, loc, total, count);
@@ -92,7 +94,8 @@ struct BindOperands : impl::BindOperandsBase<BindOperands> {
     for (unsigned i = 0; i < old; ++i) {
       auto type = dyn_cast<MemRefType>(entry.getArgument(i).getType());
       if (!type || !type.getLayout().isIdentity()) {
-        function.emitError() << "expects arguments that are contiguous memrefs, but got " << entry.getArgument(i).getType();
+        function.emitError() << "expects arguments that are contiguous memrefs, but got "
+                             << entry.getArgument(i).getType();
         return signalPassFailure();
       }
       entry.getArgument(i).replaceAllUsesWith(bind(b, loc, converter, type, operands, slot));

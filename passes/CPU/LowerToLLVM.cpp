@@ -1,6 +1,4 @@
 // Everything that the vector stage leaves becomes LLVM in one conversion.
-#include "passes/CPU/BlockTypes.h"
-#include "passes/CPU/Passes.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -15,6 +13,8 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Transforms/DialectConversion.h"
+#include "passes/CPU/BlockTypes.h"
+#include "passes/CPU/Passes.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;

@@ -1,8 +1,8 @@
 // A kernel's arguments, and the order in which its operations are lowered; LowerOperations.cpp holds what each becomes.
 //
 // Two shapes of kernels. Token kernels (norms, rotation, attention, ...) are cut by tiles of tokens (attention also by
-// cache heads). Linear kernels are cut by groups of 16-row weight tiles, then by tiles of tokens; linears of one kernel that
-// feed different results are parts with loops of their own.
+// cache heads). Linear kernels are cut by groups of 16-row weight tiles, then by tiles of tokens; linears of one kernel
+// that feed different results are parts with loops of their own.
 #include "passes/Linalg/KernelBuilder.h"
 #include "include/stepdown/Artifact.h"
 #include "lib/Checkpoint/PackedFormat.h"
@@ -64,10 +64,12 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
   }
   if (auto cache = dyn_cast<CacheType>(value.getType())) {
     const int64_t heads = cache.getHeads(), headLoop = isAttention ? 0 : -1;
-    argument(value, source, 0, RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getKey()), kLanes}, cache.getElement()),
+    argument(value, source, 0,
+             RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getKey()), kLanes}, cache.getElement()),
              {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_GROUPS, int64_t(cache.getKey()), kLanes},
              {-1, 0, headLoop, 1, -1, 0, -1, 0, -1, 0});
-    argument(value, source, 1, RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getValue())}, cache.getElement()),
+    argument(value, source, 1,
+             RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getValue())}, cache.getElement()),
              {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_SIZE, int64_t(cache.getValue())},
              {-1, 0, headLoop, 1, -1, 0, -1, 0});
     return success();
@@ -223,8 +225,9 @@ FailureOr<func::FuncOp> KernelBuilder::build(OpBuilder &builder, StringRef name)
   for (Argument &a : arguments)
     types.push_back(a.type);
   for (Argument &a : arguments)
-    if (a.source >= int64_t(kernel.getNumOperands()) || (a.part <= 1 && isa<CacheType>(a.of.getType()) &&
-                                                         usedBy(a.of, [](Operation *op) { return isa<KVAppendOp>(op); })))
+    if (a.source >= int64_t(kernel.getNumOperands()) ||
+        (a.part <= 1 && isa<CacheType>(a.of.getType()) &&
+         usedBy(a.of, [](Operation *op) { return isa<KVAppendOp>(op); })))
       results.push_back(a.type);
   auto function = func::FuncOp::create(builder, loc, name, builder.getFunctionType(types, results));
   OpBuilder inner = OpBuilder::atBlockBegin(function.addEntryBlock());

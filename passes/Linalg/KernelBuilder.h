@@ -6,10 +6,12 @@
 
 namespace stepdown {
 
-/// How the arguments of a kernel function are cut into tiles: an attribute of each argument, an i64 array of two numbers a
-/// dimension, (loop, size): iteration i of the loop sees [i * size, (i + 1) * size) of the dimension; loop -1 sees it whole.
+/// How the arguments of a kernel function are cut into tiles: an attribute of each argument, an i64 array of two
+/// numbers a dimension, (loop, size): iteration i of the loop sees [i * size, (i + 1) * size) of the dimension; loop -1
+/// sees it whole.
 inline constexpr llvm::StringLiteral kTileAttr = "transformer.tile";
-/// The loops of each part of a kernel function: an array of i64 arrays. Parts run one after the other without a barrier.
+/// The loops of each part of a kernel function: an array of i64 arrays. Parts run one after the other without a
+/// barrier.
 inline constexpr llvm::StringLiteral kPartsAttr = "transformer.parts";
 /// The part an operation of a kernel function belongs to (absent: 0).
 inline constexpr llvm::StringLiteral kPartAttr = "transformer.part";
@@ -23,9 +25,9 @@ public:
   /// A private function `name` at `builder`; emits a diagnostic and fails where an operation cannot be lowered.
   mlir::FailureOr<mlir::func::FuncOp> build(mlir::OpBuilder &builder, llvm::StringRef name);
 
-  llvm::SmallVector<int64_t> sources;        ///< of the dispatch, see DispatchOp
-  llvm::SmallVector<mlir::Attribute> dims;   ///< of the dispatch
-  llvm::SmallVector<int64_t> inplace;        ///< of the dispatch
+  llvm::SmallVector<int64_t> sources;      ///< of the dispatch, see DispatchOp
+  llvm::SmallVector<mlir::Attribute> dims; ///< of the dispatch
+  llvm::SmallVector<int64_t> inplace;      ///< of the dispatch
 
 private:
   using Value = mlir::Value;
@@ -34,8 +36,8 @@ private:
     mlir::Type type;
     llvm::SmallVector<int64_t> dims, tile;
     int64_t source, part;
-    Value of;      ///< the region's value
-    int64_t view;  ///< columns of an activation block, else 0
+    Value of;     ///< the region's value
+    int64_t view; ///< columns of an activation block, else 0
   };
 
   mlir::LogicalResult describe();
@@ -56,8 +58,8 @@ private:
   mlir::VectorType lane();
   mlir::RankedTensorType lanes(llvm::ArrayRef<int64_t> shape);
   Value destination(Value of, mlir::RankedTensorType type, Value like);
-  Value generic(Value out, mlir::ValueRange ins, llvm::ArrayRef<mlir::AffineMap> maps, unsigned parallel, unsigned reduction,
-                llvm::function_ref<Value(mlir::OpBuilder &, mlir::ValueRange)> body);
+  Value generic(Value out, mlir::ValueRange ins, llvm::ArrayRef<mlir::AffineMap> maps, unsigned parallel,
+                unsigned reduction, llvm::function_ref<Value(mlir::OpBuilder &, mlir::ValueRange)> body);
   Value zeros(Value out);
   Value splat(double value);
   Value dim(Value tensor, int64_t which);
@@ -65,17 +67,17 @@ private:
 
   transformer::KernelOp kernel;
   Bucket bucket;
-  int64_t extent, tiles;  ///< symbols of the rows and of their tiles
+  int64_t extent, tiles; ///< symbols of the rows and of their tiles
   bool isLinear = false, isAttention = false;
   int64_t part = 0, headColumns = 0;
   llvm::SmallVector<Argument> arguments;
   mlir::OpBuilder *b = nullptr;
   mlir::Location loc;
-  llvm::DenseMap<Value, Values> values;       ///< region value -> tensors of the function
+  llvm::DenseMap<Value, Values> values;                   ///< region value -> tensors of the function
   llvm::DenseMap<std::pair<Value, int64_t>, Value> views; ///< activations seen in blocks of so many columns
   llvm::DenseMap<Value, Value> destinations;
-  llvm::DenseMap<Value, int64_t> parts;       ///< region value -> part that computes it
-  Value rowsLike;                             ///< an argument with the rows of a tile
+  llvm::DenseMap<Value, int64_t> parts; ///< region value -> part that computes it
+  Value rowsLike;                       ///< an argument with the rows of a tile
 };
 
 } // namespace stepdown

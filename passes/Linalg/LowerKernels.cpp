@@ -1,7 +1,7 @@
-// Each transformer.kernel becomes a dispatch of functions in the nested module @kernels, one function a token-count bucket.
-// Equal functions are made once: layers of a model, and models of a family, share most of theirs.
-#include "passes/Linalg/KernelBuilder.h"
+// Each transformer.kernel becomes a dispatch of functions in the nested module @kernels, one function a token-count
+// bucket. Equal functions are made once: layers of a model, and models of a family, share most of theirs.
 #include "include/stepdown/Artifact.h"
+#include "passes/Linalg/KernelBuilder.h"
 #include "passes/Linalg/Passes.h"
 #include "llvm/ADT/StringMap.h"
 
@@ -62,8 +62,9 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
         function.erase();
     }
     OpBuilder builder(kernel);
-    auto dispatch = DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), entry->second, kernel.getInputs(),
-                                       sources, builder.getArrayAttr(dims), rows, builder.getDenseI64ArrayAttr(inplace));
+    auto dispatch =
+        DispatchOp::create(builder, kernel.getLoc(), kernel.getResultTypes(), entry->second, kernel.getInputs(),
+                           sources, builder.getArrayAttr(dims), rows, builder.getDenseI64ArrayAttr(inplace));
     kernel.replaceAllUsesWith(dispatch.getResults());
     if (rows)
       byRows.insert(dispatch.result_begin(), dispatch.result_end());

@@ -1,11 +1,11 @@
 // What each operation of a kernel becomes on packed tensors.
-#include "passes/Linalg/KernelBuilder.h"
 #include "lib/Checkpoint/PackedFormat.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Linalg/KernelBuilder.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -45,10 +45,9 @@ Value KernelBuilder::generic(Value out, ValueRange ins, ArrayRef<AffineMap> maps
                              function_ref<Value(OpBuilder &, ValueRange)> body) {
   SmallVector<utils::IteratorType> iterators(parallel, utils::IteratorType::parallel);
   iterators.append(reduction, utils::IteratorType::reduction);
-  auto op = linalg::GenericOp::create(*b, loc, TypeRange{out.getType()}, ins, ValueRange{out}, maps, iterators,
-                                      [&](OpBuilder &inner, Location, ValueRange in) {
-                                        linalg::YieldOp::create(inner, loc, body(inner, in));
-                                      });
+  auto op = linalg::GenericOp::create(
+      *b, loc, TypeRange{out.getType()}, ins, ValueRange{out}, maps, iterators,
+      [&](OpBuilder &inner, Location, ValueRange in) { linalg::YieldOp::create(inner, loc, body(inner, in)); });
   tag(op);
   return op.getResult(0);
 }
@@ -113,7 +112,8 @@ LogicalResult KernelBuilder::lower(Operation &op) {
   if (auto append = dyn_cast<KVAppendOp>(op)) {
     Values batch = values[append.getBatch()], cache = values[append.getCache()];
     SmallVector<Type> types = {cache[0].getType(), cache[1].getType()};
-    set(CacheStoreOp::create(*b, loc, types, ValueRange{one(append.getK()), one(append.getV()), batch[0], batch[1], batch[2]},
+    set(CacheStoreOp::create(*b, loc, types,
+                             ValueRange{one(append.getK()), one(append.getV()), batch[0], batch[1], batch[2]},
                              ValueRange{cache[0], cache[1]}),
         op.getResults());
     return success();
@@ -137,10 +137,9 @@ void KernelBuilder::lowerAdd(AddOp op) {
   Value x = values[op.getA()].front(), y = values[op.getB()].front();
   auto type = cast<RankedTensorType>(x.getType());
   AffineMap id = b->getMultiDimIdentityMap(2);
-  values[op.getResult()] = {generic(destination(op.getResult(), type, x), {x, y}, {id, id, id}, 2, 0,
-                                    [&](OpBuilder &i, ValueRange in) -> Value {
-                                      return arith::AddFOp::create(i, loc, in[0], in[1]);
-                                    })};
+  values[op.getResult()] = {
+      generic(destination(op.getResult(), type, x), {x, y}, {id, id, id}, 2, 0,
+              [&](OpBuilder &i, ValueRange in) -> Value { return arith::AddFOp::create(i, loc, in[0], in[1]); })};
 }
 
 /// Sum of squares in 16 partial sums, columns ascending; then the partial sums in lane order.
@@ -170,20 +169,20 @@ void KernelBuilder::lowerNorm(RMSNormOp op) {
   AffineMap id = b->getMultiDimIdentityMap(3), id2 = b->getMultiDimIdentityMap(2);
   Value in = split(x);
   Value squares = zeros(destination(Value(), lanes({kDynamic, heads}), rowsLike));
-  squares = generic(squares, {in}, {id, head}, 2, 1, [&](OpBuilder &k, ValueRange v) -> Value {
-    return math::FmaOp::create(k, loc, v[0], v[0], v[1]);
-  });
+  squares = generic(squares, {in}, {id, head}, 2, 1,
+                    [&](OpBuilder &k, ValueRange v) -> Value { return math::FmaOp::create(k, loc, v[0], v[0], v[1]); });
   Type f32 = b->getF32Type();
   const double eps = op.getEps().convertToDouble(), inverse = 1.0 / (width * kPackedRows);
-  Value factor = generic(destination(Value(), lanes({kDynamic, heads}), rowsLike), {squares}, {id2, id2}, 2, 0,
-                         [&](OpBuilder &k, ValueRange v) -> Value {
-                           Value sum = vector::ReductionOp::create(k, loc, vector::CombiningKind::ADD, v[0]);
-                           auto number = [&](double n) { return arith::ConstantOp::create(k, loc, k.getF32FloatAttr(n)); };
-                           Value mean = arith::MulFOp::create(k, loc, sum, number(inverse));
-                           Value root = math::SqrtOp::create(k, loc, arith::AddFOp::create(k, loc, mean, number(eps)));
-                           Value one = arith::DivFOp::create(k, loc, f32, number(1.0), root);
-                           return vector::BroadcastOp::create(k, loc, lane(), one);
-                         });
+  Value factor =
+      generic(destination(Value(), lanes({kDynamic, heads}), rowsLike), {squares}, {id2, id2}, 2, 0,
+              [&](OpBuilder &k, ValueRange v) -> Value {
+                Value sum = vector::ReductionOp::create(k, loc, vector::CombiningKind::ADD, v[0]);
+                auto number = [&](double n) { return arith::ConstantOp::create(k, loc, k.getF32FloatAttr(n)); };
+                Value mean = arith::MulFOp::create(k, loc, sum, number(inverse));
+                Value root = math::SqrtOp::create(k, loc, arith::AddFOp::create(k, loc, mean, number(eps)));
+                Value one = arith::DivFOp::create(k, loc, f32, number(1.0), root);
+                return vector::BroadcastOp::create(k, loc, lane(), one);
+              });
   Value out = split(destination(op.getResult(), type, rowsLike));
   Value y = generic(out, {in, factor, weight}, {id, head, column, id}, 3, 0, [&](OpBuilder &k, ValueRange v) -> Value {
     return arith::MulFOp::create(k, loc, arith::MulFOp::create(k, loc, v[0], v[1]), v[2]);
@@ -206,21 +205,21 @@ void KernelBuilder::lowerLayerNorm(LayerNormOp op) {
   };
   Value sums = generic(zeros(destination(Value(), lanes({kDynamic}), rowsLike)), {x}, {id, row}, 1, 1,
                        [&](OpBuilder &k, ValueRange v) -> Value { return arith::AddFOp::create(k, loc, v[0], v[1]); });
-  Value means = generic(destination(Value(), lanes({kDynamic}), rowsLike), {sums}, {id1, id1}, 1, 0,
-                        [&](OpBuilder &k, ValueRange v) -> Value {
-                          return vector::BroadcastOp::create(k, loc, lane(), mean(k, v[0]));
-                        });
+  Value means = generic(
+      destination(Value(), lanes({kDynamic}), rowsLike), {sums}, {id1, id1}, 1, 0,
+      [&](OpBuilder &k, ValueRange v) -> Value { return vector::BroadcastOp::create(k, loc, lane(), mean(k, v[0])); });
   Value squares = generic(zeros(destination(Value(), lanes({kDynamic}), rowsLike)), {x, means}, {id, row, row}, 1, 1,
                           [&](OpBuilder &k, ValueRange v) -> Value {
                             Value d = arith::SubFOp::create(k, loc, v[0], v[1]);
                             return math::FmaOp::create(k, loc, d, d, v[2]);
                           });
-  Value factor = generic(destination(Value(), lanes({kDynamic}), rowsLike), {squares}, {id1, id1}, 1, 0,
-                         [&](OpBuilder &k, ValueRange v) -> Value {
-                           auto number = [&](double n) { return arith::ConstantOp::create(k, loc, k.getF32FloatAttr(n)); };
-                           Value root = math::SqrtOp::create(k, loc, arith::AddFOp::create(k, loc, mean(k, v[0]), number(eps)));
-                           return vector::BroadcastOp::create(k, loc, lane(), arith::DivFOp::create(k, loc, number(1.0), root));
-                         });
+  Value factor =
+      generic(destination(Value(), lanes({kDynamic}), rowsLike), {squares}, {id1, id1}, 1, 0,
+              [&](OpBuilder &k, ValueRange v) -> Value {
+                auto number = [&](double n) { return arith::ConstantOp::create(k, loc, k.getF32FloatAttr(n)); };
+                Value root = math::SqrtOp::create(k, loc, arith::AddFOp::create(k, loc, mean(k, v[0]), number(eps)));
+                return vector::BroadcastOp::create(k, loc, lane(), arith::DivFOp::create(k, loc, number(1.0), root));
+              });
   values[op.getResult()] = {generic(destination(op.getResult(), type, rowsLike), {x, means, factor, weight, bias},
                                     {id, row, row, column, column, id}, 2, 0, [&](OpBuilder &k, ValueRange v) -> Value {
                                       Value d = arith::SubFOp::create(k, loc, v[0], v[1]);
@@ -241,7 +240,8 @@ void KernelBuilder::lowerQuantize(QuantizeOp op) {
   values[op.getResult()] = {pack.getResult(0)};
 }
 
-/// y[tile, token, rows] = sum over blocks of weight[rows, block] . x[tile, block][token], then bias, scale and soft-cap.
+/// y[tile, token, rows] = sum over blocks of weight[rows, block] . x[tile, block][token], then bias, scale and
+/// soft-cap.
 void KernelBuilder::lowerLinear(Operation *op, Value x, Value weight, Value bias, double scale, double softcap) {
   part = parts[op->getResult(0)];
   auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
@@ -253,12 +253,15 @@ void KernelBuilder::lowerLinear(Operation *op, Value x, Value weight, Value bias
     tag(out.getDefiningOp());
   }
   MLIRContext *c = op->getContext();
-  AffineExpr m = getAffineDimExpr(0, c), t = getAffineDimExpr(1, c), n = getAffineDimExpr(2, c), k = getAffineDimExpr(3, c);
-  Value y = generic(zeros(out), {w, a}, {AffineMap::get(4, 0, {n, k}, c), AffineMap::get(4, 0, {m, k}, c), AffineMap::get(4, 0, {m, t, n}, c)},
-                    3, 1, [&](OpBuilder &i, ValueRange v) -> Value {
-                      Value token = linalg::IndexOp::create(i, loc, 1);
-                      return BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
-                    });
+  AffineExpr m = getAffineDimExpr(0, c), t = getAffineDimExpr(1, c), n = getAffineDimExpr(2, c),
+             k = getAffineDimExpr(3, c);
+  Value y =
+      generic(zeros(out), {w, a},
+              {AffineMap::get(4, 0, {n, k}, c), AffineMap::get(4, 0, {m, k}, c), AffineMap::get(4, 0, {m, t, n}, c)}, 3,
+              1, [&](OpBuilder &i, ValueRange v) -> Value {
+                Value token = linalg::IndexOp::create(i, loc, 1);
+                return BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
+              });
   AffineMap id = b->getMultiDimIdentityMap(3), rows = AffineMap::get(3, 0, {n}, c);
   rows = AffineMap::get(3, 0, {getAffineDimExpr(2, c)}, c);
   if (bias)

@@ -1,9 +1,10 @@
-// The arguments say how they are cut (transformer.tile), the function how many loops each part has (transformer.parts); the
-// body is cloned onto slices. Nothing here knows what the operations compute: they follow the shapes of their operands.
-#include "passes/Tiling/Passes.h"
+// The arguments say how they are cut (transformer.tile), the function how many loops each part has (transformer.parts);
+// the body is cloned onto slices. Nothing here knows what the operations compute: they follow the shapes of their
+// operands.
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
+#include "passes/Tiling/Passes.h"
 
 using namespace mlir;
 
@@ -27,8 +28,11 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
       for (size_t d = 0; d < tile.size(); d += 2)
         if (tile[d] == loop) {
           Value size = tensor::DimOp::create(b, loc, argument, d / 2);
+          if (tile[d + 1] == 1)
+            return size;
           Value step = arith::ConstantIndexOp::create(b, loc, tile[d + 1]);
-          return arith::CeilDivUIOp::create(b, loc, size, step);
+          Value most = arith::ConstantIndexOp::create(b, loc, tile[d + 1] - 1);
+          return arith::DivUIOp::create(b, loc, arith::AddIOp::create(b, loc, size, most), step);
         }
     }
     return Value();
@@ -108,7 +112,8 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
       Slice slice = sliceOf(inner, loc, argument, loops, forall.getInductionVars());
       auto out = llvm::find(destinations, argument);
       Value from = out == destinations.end() ? Value(argument) : forall.getRegionIterArgs()[out - destinations.begin()];
-      map.map(argument, Value(tensor::ExtractSliceOp::create(inner, loc, from, slice.offsets, slice.sizes, slice.strides)));
+      map.map(argument,
+              Value(tensor::ExtractSliceOp::create(inner, loc, from, slice.offsets, slice.sizes, slice.strides)));
       slices[argument] = slice;
     }
     for (Operation *op : body) {
@@ -149,7 +154,8 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
     Location loc = empty.getLoc();
     auto type = empty.getType();
     SmallVector<int64_t> shape(type.getShape());
-    SmallVector<OpFoldResult> sizes, offsets(type.getRank(), b.getIndexAttr(0)), strides(type.getRank(), b.getIndexAttr(1));
+    SmallVector<OpFoldResult> sizes, offsets(type.getRank(), b.getIndexAttr(0)),
+        strides(type.getRank(), b.getIndexAttr(1));
     unsigned dynamic = 0;
     bool cut = false;
     for (int64_t &size : shape) {
@@ -186,8 +192,8 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
         result.setType(init.getType());
     } else if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(clone)) {
       auto from = cast<RankedTensorType>(collapse.getSrc().getType());
-      auto type = tensor::CollapseShapeOp::inferCollapsedType(
-          from, ArrayRef<AffineMap>(collapse.getReassociationMaps()));
+      auto type =
+          tensor::CollapseShapeOp::inferCollapsedType(from, ArrayRef<AffineMap>(collapse.getReassociationMaps()));
       collapse.getResult().setType(cast<RankedTensorType>(type));
     } else if (auto expand = dyn_cast<tensor::ExpandShapeOp>(clone)) {
       auto from = cast<RankedTensorType>(expand.getSrc().getType());

@@ -160,12 +160,15 @@ Value Emitter::intrinsic(StringRef name, Type result, ValueRange operands) {
 
 Value Emitter::half(Value v, int64_t which) {
   int64_t n = mlir::cast<VectorType>(v.getType()).getNumElements() / 2;
-  return vector::ExtractStridedSliceOp::create(b, loc, v, ArrayRef<int64_t>{which * n}, ArrayRef<int64_t>{n},
-                                               ArrayRef<int64_t>{1});
+  SmallVector<int64_t> order;
+  for (int64_t i = 0; i < n; ++i)
+    order.push_back(which * n + i);
+  return vector::ShuffleOp::create(b, loc, v, v, order);
 }
 
 // vpdpbusd is four products and a sum an instruction. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are
-// summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the eighth.
+// summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the
+// eighth.
 Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode) {
   VectorType lanes = vec(i32);
   if (level.avx512) {
@@ -232,8 +235,8 @@ Value Emitter::exp(Value x) {
   Value p = constant(1.0 / 5040);
   for (double c : {1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
     p = fma(p, r, constant(c));
-  Value exponent = arith::ShLIOp::create(
-      b, loc, add(arith::FPToSIOp::create(b, loc, ints, n), splat(ints, 127)), splat(ints, 23));
+  Value exponent =
+      arith::ShLIOp::create(b, loc, add(arith::FPToSIOp::create(b, loc, ints, n), splat(ints, 127)), splat(ints, 23));
   return select(tiny, constant(0.0), mul(p, bitcast(exponent, type)));
 }
 

@@ -21,19 +21,19 @@ public:
   mlir::Type i8, i16, i32, i64, f16, f32, ptr, index;
 
   mlir::VectorType vec(mlir::Type element, int64_t lanes = kLanes) { return mlir::VectorType::get({lanes}, element); }
-  Value number(int64_t value);                       ///< index
-  Value splat(mlir::Type vector, double value);      ///< constant vector or scalar, integer or float
-  Value bytes64(llvm::ArrayRef<uint8_t> sixteen);    ///< vector<64xi8>: the 16 bytes four times
+  Value number(int64_t value);                    ///< index
+  Value splat(mlir::Type vector, double value);   ///< constant vector or scalar, integer or float
+  Value bytes64(llvm::ArrayRef<uint8_t> sixteen); ///< vector<64xi8>: the 16 bytes four times
 
   Value dim(Value memref, int64_t which);
   Value pointer(Value memref, mlir::ValueRange indices);
-  Value at(Value pointer, int64_t offset);           ///< bytes
+  Value at(Value pointer, int64_t offset);                  ///< bytes
   Value at(Value pointer, Value offset, int64_t scale = 1); ///< index * scale bytes
-  Value scratch(int64_t size);                       ///< bytes on the stack, 64-byte aligned, for the whole function
+  Value scratch(int64_t size); ///< bytes on the stack, 64-byte aligned, for the whole function
   Value load(mlir::Type type, Value pointer);
   void store(Value value, Value pointer);
   void prefetch(Value pointer);
-  Value spread(Value scalar);                        ///< all 16 lanes
+  Value spread(Value scalar); ///< all 16 lanes
   Value loadSpread(mlir::Type element, Value pointer) { return spread(load(element, pointer)); }
 
   Value add(Value a, Value c);
@@ -41,15 +41,15 @@ public:
   Value mul(Value a, Value c);
   Value fma(Value a, Value c, Value d);
   Value max(Value a, Value c);
-  Value toF32(Value v);                              ///< of integer lanes or f16 lanes
+  Value toF32(Value v); ///< of integer lanes or f16 lanes
   Value bitcast(Value v, mlir::Type type);
-  Value cast(Value v, mlir::Type type);              ///< index <-> integer
-  Value sumLanes(Value v);                           ///< scalar, in ascending order of lanes
+  Value cast(Value v, mlir::Type type); ///< index <-> integer
+  Value sumLanes(Value v);              ///< scalar, in ascending order of lanes
   Value maxLanes(Value v);
   void when(Value condition, llvm::function_ref<void()> body);
   Value select(Value condition, Value a, Value c);
-  Value less(Value a, Value c);                      ///< signed or ordered
-  Value addI(Value a, int64_t c);                    ///< index plus constant
+  Value less(Value a, Value c);   ///< signed or ordered
+  Value addI(Value a, int64_t c); ///< index plus constant
   /// tanh(x) = 1 - 2 / (exp(2 x) + 1)
   Value tanh(Value x);
   /// exp(x), 0 below -87; one polynomial for every width, relative error 1e-7.
@@ -60,7 +60,8 @@ public:
               llvm::function_ref<Values(Value, mlir::ValueRange)> body);
   void loop(Value upper, llvm::function_ref<void(Value)> body);
 
-  /// Sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed bytes a, as vector<16xi32>.
+  /// Sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed bytes a, as
+  /// vector<16xi32>.
   Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode);
   /// table[code] of every byte of `codes`, a vector<16xi32>; `table` from bytes64.
   Value lookUp(Value table, Value codes);

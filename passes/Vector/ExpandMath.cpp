@@ -1,8 +1,8 @@
 // exp, tanh and erf as the emitter's polynomials, the same for every width.
-#include "passes/Vector/Emitter.h"
-#include "passes/Vector/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "passes/Vector/Emitter.h"
+#include "passes/Vector/Passes.h"
 
 using namespace mlir;
 

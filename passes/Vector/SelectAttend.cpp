@@ -2,13 +2,13 @@
 //
 // A lane owns a position while scores are computed (keys lie [key][16 positions]) and a column while values are summed.
 // `rows` query rows - the heads of a group, of one token or of several of the same sequence - share every key and value
-// that is loaded. Each row keeps its running maximum m, its sum of weights (16 partial sums) and its weighted values, all
-// on the stack and independent of the context. A position that a row may not see has weight exactly 0, and visiting 16 of
-// them changes no bit of the row's state, so the result depends on neither tiles, chunks nor cache blocks.
-#include "passes/Vector/SelectTileOps.h"
+// that is loaded. Each row keeps its running maximum m, its sum of weights (16 partial sums) and its weighted values,
+// all on the stack and independent of the context. A position that a row may not see has weight exactly 0, and visiting
+// 16 of them changes no bit of the row's state, so the result depends on neither tiles, chunks nor cache blocks.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Vector/SelectTileOps.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -39,9 +39,7 @@ struct Attention {
     lanes = e.vec(e.f32);
   }
 
-  Value indexAt(Value memref, ValueRange at) {
-    return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index);
-  }
+  Value indexAt(Value memref, ValueRange at) { return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index); }
   Value widen(Value pointer) { return e.toF32(e.load(e.vec(element), pointer)); }
   Value minimum(Value a, Value c) { return e.select(e.less(a, c), a, c); }
 
@@ -75,8 +73,8 @@ void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weight
   }
 }
 
-/// Scores become weights; where a row's maximum grows, what it has summed is scaled down. state is [rows][1 + 16]: m, and
-/// the partial sums of weights, 128 bytes a row.
+/// Scores become weights; where a row's maximum grows, what it has summed is scaled down. state is [rows][1 + 16]: m,
+/// and the partial sums of weights, 128 bytes a row.
 void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums) {
   SmallVector<int32_t> iota;
   for (int32_t i = 0; i < kLanes; ++i)

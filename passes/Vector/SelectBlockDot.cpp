@@ -1,11 +1,12 @@
-// A linalg.generic over (token tile, token, row tile, block) whose body is one block_dot becomes loops with the accumulators
-// in registers: for every row tile and token tile, the blocks are streamed once, unpacked once, and used for all tokens.
-// The order in which a row's products are added is the order of the columns, whatever the tile: results never depend on it.
+// A linalg.generic over (token tile, token, row tile, block) whose body is one block_dot becomes loops with the
+// accumulators in registers: for every row tile and token tile, the blocks are streamed once, unpacked once, and used
+// for all tokens. The order in which a row's products are added is the order of the columns, whatever the tile: results
+// never depend on it.
 #include "dialects/Transformer/IR/TransformerOps.h"
-#include "passes/Vector/Passes.h"
-#include "passes/Vector/WeightReader.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Vector/Passes.h"
+#include "passes/Vector/WeightReader.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -117,8 +118,10 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
         work.push_back({generic, dot});
     });
     for (auto [generic, dot] : work) {
-      if (generic.getNumLoops() != 4 || !generic.hasPureBufferSemantics() || dot.getWeight().getType().getRows() != kLanes) {
-        generic.emitError() << "expects block_dot on memrefs of packed blocks over (token tile, token, row tile, block)";
+      if (generic.getNumLoops() != 4 || !generic.hasPureBufferSemantics() ||
+          dot.getWeight().getType().getRows() != kLanes) {
+        generic.emitError()
+            << "expects block_dot on memrefs of packed blocks over (token tile, token, row tile, block)";
         return signalPassFailure();
       }
       select(generic, dot, *chip);

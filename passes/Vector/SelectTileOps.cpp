@@ -1,11 +1,11 @@
 // The structured tile operations, but for attention (SelectAttend.cpp), as loops over vectors of 16 lanes.
 #include "passes/Vector/SelectTileOps.h"
-#include "passes/Vector/Passes.h"
-#include "passes/Vector/WeightReader.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Vector/Passes.h"
+#include "passes/Vector/WeightReader.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -149,9 +149,12 @@ static void selectCacheStore(CacheStoreOp op, Emitter &e) {
     Value group = divide(e, inBlock, kLanes), lane = remainder(e, inBlock, kLanes);
     e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
       e.loop(e.number(heads), [&](Value h) {
-        Value key = element(e, k, r, e.mul(h, e.number(keyDim))), value = element(e, v, r, e.mul(h, e.number(valueDim)));
-        e.loop(e.number(keyDim), [&](Value i) { put(e.load(e.f32, e.at(key, i, 4)), keys, {block, h, group, i, lane}); });
-        e.loop(e.number(valueDim), [&](Value i) { put(e.load(e.f32, e.at(value, i, 4)), values, {block, h, inBlock, i}); });
+        Value key = element(e, k, r, e.mul(h, e.number(keyDim))),
+              value = element(e, v, r, e.mul(h, e.number(valueDim)));
+        e.loop(e.number(keyDim),
+               [&](Value i) { put(e.load(e.f32, e.at(key, i, 4)), keys, {block, h, group, i, lane}); });
+        e.loop(e.number(valueDim),
+               [&](Value i) { put(e.load(e.f32, e.at(value, i, 4)), values, {block, h, inBlock, i}); });
       });
     });
   });

@@ -17,9 +17,9 @@ public:
   /// 32 columns for an 8-bit dot product: sum over the columns is
   ///     sum_g scale[g] * (dot of the quads of group g)  +  bias[g] * (sum of the activations of group g).
   struct Codes {
-    Emitter::Values quads; ///< 8 x vector<16xi32>: unsigned bytes, byte i of a lane is column 4 q + i of a row
-    int maxCode;           ///< largest byte
-    int groups;            ///< 1 or 2
+    Emitter::Values quads;   ///< 8 x vector<16xi32>: unsigned bytes, byte i of a lane is column 4 q + i of a row
+    int maxCode;             ///< largest byte
+    int groups;              ///< 1 or 2
     Value scale[2], bias[2]; ///< vector<16xf32>
   };
   Codes codes(Value sub);

@@ -9,8 +9,7 @@ using namespace mlir::bufferization;
 using namespace stepdown::transformer;
 
 namespace {
-template <typename Op>
-struct TileOpModel : DstBufferizableOpInterfaceExternalModel<TileOpModel<Op>, Op> {
+template <typename Op> struct TileOpModel : DstBufferizableOpInterfaceExternalModel<TileOpModel<Op>, Op> {
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter, const BufferizationOptions &options,
                           BufferizationState &state) const {
     auto tile = cast<Op>(op);

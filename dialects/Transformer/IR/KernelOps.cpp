@@ -9,8 +9,8 @@ LogicalResult QuantizeOp::verify() {
   auto block = to ? dyn_cast<ActivationType>(to.getElementType()) : ActivationType();
   if (!from || from.getRank() != 2 || !block || to.getRank() != 2 || block.getTokens() != 1 ||
       to.getDimSize(1) * int64_t(block.getColumns()) != from.getDimSize(1)) // C1
-    return emitOpError() << "expects a result block of one token for every 32 columns of x (C1), but got " << getX().getType()
-                         << " and " << getResult().getType();
+    return emitOpError() << "expects a result block of one token for every 32 columns of x (C1), but got "
+                         << getX().getType() << " and " << getResult().getType();
   return success();
 }
 
@@ -36,8 +36,8 @@ LogicalResult BlockDotOp::verify() {
   auto acc = dyn_cast<VectorType>(getAcc().getType());
   int64_t rows = acc ? acc.getNumElements() : 1;
   if (rows != getWeight().getType().getRows()) // C1
-    return emitOpError() << "expects an accumulator of " << getWeight().getType().getRows() << " elements (C1), but got "
-                         << getAcc().getType();
+    return emitOpError() << "expects an accumulator of " << getWeight().getType().getRows()
+                         << " elements (C1), but got " << getAcc().getType();
   return success();
 }
 
@@ -48,7 +48,8 @@ LogicalResult BlockPtrOp::verify() {
   return success();
 }
 
-/// On memrefs a tile operation reads its inputs and writes (and, where it keeps what it does not write, reads) its outputs.
+/// On memrefs a tile operation reads its inputs and writes (and, where it keeps what it does not write, reads) its
+/// outputs.
 template <typename Op>
 static void tileEffects(Op op, SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
   for (OpOperand &operand : op->getOpOperands()) {
