@@ -36,7 +36,7 @@ if ! compgen -G 'llama_cpp_python-*.tar.gz' >/dev/null || [ -n "$version" ]; the
   PATH=$peer/venv/bin:$PATH venv/bin/pip download -q --no-deps --no-build-isolation --no-binary :all: \
     "llama-cpp-python${version:+==$version}" -d . || die "cannot fetch llama-cpp-python ${version:-(newest)}"
 fi
-archive=$(ls -t llama_cpp_python-*.tar.gz | head -n 1)
+archive=$(find . -maxdepth 1 -name 'llama_cpp_python-*.tar.gz' -printf '%T@ %f\n' | sort -rn | head -n 1 | cut -d ' ' -f 2)
 source=${archive%.tar.gz}
 [ -d "$source" ] || tar xzf "$archive" || die "cannot unpack $archive"
 vendor=$source/vendor/llama.cpp
