@@ -1,0 +1,218 @@
+#include "lib/Reference/Operations.h"
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <thread>
+
+namespace stepdown::reference {
+namespace {
+
+/// Row `r` of a stored matrix: out [columns].
+template <typename T> void decodeRow(const Matrix &matrix, size_t r, std::vector<float> &scratch, std::vector<T> &out) {
+  scratch.resize(matrix.columns);
+  decode(*matrix.format, matrix.bytes + r * matrix.rowBytes(), matrix.columns / matrix.format->elements,
+         scratch.data());
+  out.assign(scratch.begin(), scratch.end());
+}
+
+template <typename T> T softcapped(T z, double cap) { return cap == 0 ? z : T(cap) * std::tanh(z / T(cap)); }
+
+/// Calls body(begin, end) on parts of [0, count), one for each core. A result never depends on the parts.
+template <typename Body> void parallel(size_t count, Body body) {
+  size_t parts = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, std::max<size_t>(count, 1));
+  std::vector<std::thread> threads;
+  for (size_t p = 1; p < parts; ++p)
+    threads.emplace_back(body, count * p / parts, count * (p + 1) / parts);
+  body(0, count / parts);
+  for (std::thread &thread : threads)
+    thread.join();
+}
+
+} // namespace
+
+template <typename T> Tensor<T> embedding(const std::vector<int32_t> &tokens, const Matrix &table, double scale) {
+  Tensor<T> y(tokens.size(), table.columns);
+  std::vector<float> scratch;
+  std::vector<T> row;
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    decodeRow(table, tokens[t], scratch, row);
+    for (size_t c = 0; c < table.columns; ++c)
+      y.row(t)[c] = T(scale) * row[c];
+  }
+  return y;
+}
+
+template <typename T> Tensor<T> selectRows(const Tensor<T> &x, const std::vector<int32_t> &rows) {
+  Tensor<T> y(rows.size(), x.columns);
+  for (size_t r = 0; r < rows.size(); ++r)
+    std::copy_n(x.row(rows[r]), x.columns, y.row(r));
+  return y;
+}
+
+template <typename T> Tensor<T> rmsNorm(const Tensor<T> &x, const std::vector<T> &weight, double eps) {
+  Tensor<T> y(x.rows, x.columns);
+  size_t size = weight.size();
+  for (size_t begin = 0; begin < x.values.size(); begin += size) { // a row, or a head of it
+    T squares = 0;
+    for (size_t i = 0; i < size; ++i)
+      squares += x.values[begin + i] * x.values[begin + i];
+    T root = std::sqrt(squares / T(size) + T(eps));
+    for (size_t i = 0; i < size; ++i)
+      y.values[begin + i] = x.values[begin + i] / root * weight[i];
+  }
+  return y;
+}
+
+template <typename T>
+Tensor<T> layerNorm(const Tensor<T> &x, const std::vector<T> &weight, const std::vector<T> &bias, double eps) {
+  Tensor<T> y(x.rows, x.columns);
+  for (size_t t = 0; t < x.rows; ++t) {
+    T mean = 0, variance = 0;
+    for (size_t i = 0; i < x.columns; ++i)
+      mean += x.row(t)[i] / T(x.columns);
+    for (size_t i = 0; i < x.columns; ++i)
+      variance += (x.row(t)[i] - mean) * (x.row(t)[i] - mean) / T(x.columns);
+    for (size_t i = 0; i < x.columns; ++i)
+      y.row(t)[i] = (x.row(t)[i] - mean) / std::sqrt(variance + T(eps)) * weight[i] + bias[i];
+  }
+  return y;
+}
+
+template <typename T> Tensor<T> linear(const Tensor<T> &x, const Matrix &weight, const std::vector<T> *bias) {
+  constexpr size_t lanes =
+      8; // tokens whose sums run side by side, so that each may stay in index order and yet be fast
+  size_t tiles = (x.rows + lanes - 1) / lanes;
+  Tensor<T> y(x.rows, weight.rows);
+  std::vector<T> tiled(tiles * x.columns * lanes); // [tiles, columns, lanes]
+  for (size_t t = 0; t < x.rows; ++t)
+    for (size_t c = 0; c < x.columns; ++c)
+      tiled[(t / lanes * x.columns + c) * lanes + t % lanes] = x.row(t)[c];
+  parallel(weight.rows, [&](size_t begin, size_t end) {
+    std::vector<float> scratch;
+    std::vector<T> row;
+    for (size_t o = begin; o < end; ++o) {
+      decodeRow(weight, o, scratch, row);
+      for (size_t tile = 0; tile < tiles; ++tile) {
+        const T *in = tiled.data() + tile * x.columns * lanes;
+        T sums[lanes] = {};
+        for (size_t c = 0; c < x.columns; ++c)
+          for (size_t i = 0; i < lanes; ++i)
+            sums[i] += row[c] * in[c * lanes + i];
+        for (size_t t = tile * lanes; t < std::min(x.rows, (tile + 1) * lanes); ++t)
+          y.row(t)[o] = bias ? sums[t % lanes] + (*bias)[o] : sums[t % lanes];
+      }
+    }
+  });
+  return y;
+}
+
+template <typename T>
+Tensor<T> logits(const Tensor<T> &x, const Matrix &weight, const std::vector<T> *bias, double scale, double softcap) {
+  Tensor<T> z = linear(x, weight, bias);
+  for (T &value : z.values)
+    value = softcapped(T(scale) * value, softcap);
+  return z;
+}
+
+template <typename T> Tensor<T> rope(const Tensor<T> &x, const Batch &batch, const RopeShape &shape) {
+  Tensor<T> y = x;
+  for (size_t t = 0; t < x.rows; ++t)
+    for (size_t k = 0; k < shape.pairs; ++k) {
+      double angle = batch.positions[t] * shape.inverseFrequencies[k];
+      T c = T(shape.attentionFactor * std::cos(angle)), s = T(shape.attentionFactor * std::sin(angle));
+      for (size_t head = 0; head < x.columns; head += shape.headSize) {
+        size_t u = head + (shape.adjacent ? 2 * k : k), v = head + (shape.adjacent ? 2 * k + 1 : k + shape.pairs);
+        y.row(t)[u] = x.row(t)[u] * c - x.row(t)[v] * s;
+        y.row(t)[v] = x.row(t)[u] * s + x.row(t)[v] * c;
+      }
+    }
+  return y;
+}
+
+template <typename T> Cache<T> kvAppend(const Tensor<T> &k, const Tensor<T> &v, const Batch &batch, Cache<T> cache) {
+  auto round = [&](T value) { return cache.isFloat16 ? T(f16ToF32(f32ToF16(float(value)))) : value; };
+  for (size_t t = 0; t < k.rows; ++t) {
+    auto &entry = cache.sequences[batch.sequences[t]][batch.positions[t]];
+    entry.key.assign(k.row(t), k.row(t) + k.columns);
+    entry.value.assign(v.row(t), v.row(t) + v.columns);
+    std::transform(entry.key.begin(), entry.key.end(), entry.key.begin(), round);
+    std::transform(entry.value.begin(), entry.value.end(), entry.value.begin(), round);
+  }
+  return cache;
+}
+
+template <typename T>
+Tensor<T> attention(const Tensor<T> &q, const Batch &batch, const Cache<T> &cache, const std::vector<T> *sinks,
+                    const AttentionShape &shape) {
+  size_t heads = q.columns / cache.keySize, group = heads / cache.heads;
+  Tensor<T> y(q.rows, heads * cache.valueSize);
+  for (size_t t = 0; t < q.rows; ++t) {
+    std::vector<const typename Cache<T>::Entry *> visible;
+    for (auto &[position, entry] : cache.sequences.at(batch.sequences[t])) {
+      int64_t behind = int64_t(batch.positions[t]) - position;
+      if ((!shape.causal || behind >= 0) && (shape.window == 0 || behind < shape.window))
+        visible.push_back(&entry);
+    }
+    std::vector<T> scores(visible.size());
+    for (size_t h = 0; h < heads; ++h) {
+      const T *query = q.row(t) + h * cache.keySize;
+      T top = sinks ? (*sinks)[h] : -std::numeric_limits<T>::infinity();
+      for (size_t j = 0; j < visible.size(); ++j) {
+        const T *key = visible[j]->key.data() + h / group * cache.keySize;
+        T dot = 0;
+        for (size_t i = 0; i < cache.keySize; ++i)
+          dot += query[i] * key[i];
+        scores[j] = softcapped(T(shape.scale) * dot, shape.softcap);
+        top = std::max(top, scores[j]);
+      }
+      T sum = sinks ? std::exp((*sinks)[h] - top) : T(0);
+      for (T &score : scores)
+        sum += score = std::exp(score - top);
+      for (size_t j = 0; j < visible.size(); ++j)
+        for (size_t i = 0; i < cache.valueSize; ++i)
+          y.row(t)[h * cache.valueSize + i] += scores[j] / sum * visible[j]->value[h / group * cache.valueSize + i];
+    }
+  }
+  return y;
+}
+
+template <typename T> Tensor<T> gatedActivation(const Tensor<T> &gate, const Tensor<T> &up, Activation kind) {
+  Tensor<T> y(gate.rows, gate.columns);
+  for (size_t i = 0; i < y.values.size(); ++i) {
+    T g = gate.values[i], f;
+    if (kind == Activation::Silu)
+      f = g / (1 + std::exp(-g));
+    else if (kind == Activation::GeluTanh)
+      f = g / 2 * (1 + std::tanh(T(0.79788456080286535588) * (g + T(0.044715) * g * g * g))); // sqrt(2 / pi)
+    else
+      f = g / 2 * (1 + std::erf(g * T(0.70710678118654752440))); // 1 / sqrt(2)
+    y.values[i] = f * up.values[i];
+  }
+  return y;
+}
+
+template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b) {
+  Tensor<T> y = a;
+  for (size_t i = 0; i < y.values.size(); ++i)
+    y.values[i] += b.values[i];
+  return y;
+}
+
+#define STEPDOWN_INSTANTIATE(T)                                                                                        \
+  template Tensor<T> embedding(const std::vector<int32_t> &, const Matrix &, double);                                  \
+  template Tensor<T> selectRows(const Tensor<T> &, const std::vector<int32_t> &);                                      \
+  template Tensor<T> rmsNorm(const Tensor<T> &, const std::vector<T> &, double);                                       \
+  template Tensor<T> layerNorm(const Tensor<T> &, const std::vector<T> &, const std::vector<T> &, double);             \
+  template Tensor<T> linear(const Tensor<T> &, const Matrix &, const std::vector<T> *);                                \
+  template Tensor<T> logits(const Tensor<T> &, const Matrix &, const std::vector<T> *, double, double);                \
+  template Tensor<T> rope(const Tensor<T> &, const Batch &, const RopeShape &);                                        \
+  template Cache<T> kvAppend(const Tensor<T> &, const Tensor<T> &, const Batch &, Cache<T>);                           \
+  template Tensor<T> attention(const Tensor<T> &, const Batch &, const Cache<T> &, const std::vector<T> *,             \
+                               const AttentionShape &);                                                                \
+  template Tensor<T> gatedActivation(const Tensor<T> &, const Tensor<T> &, Activation);                                \
+  template Tensor<T> add(const Tensor<T> &, const Tensor<T> &);
+STEPDOWN_INSTANTIATE(float)
+STEPDOWN_INSTANTIATE(double)
+#undef STEPDOWN_INSTANTIATE
+
+} // namespace stepdown::reference

@@ -1,0 +1,80 @@
+// The meaning of every operation of the transformer dialect as plain loops over plain vectors, in float32 or float64.
+// What lowerings are compared with: written for reading, one formula of TransformerOps.td a function, sums in index
+// order.
+#pragma once
+#include "lib/Checkpoint/Gguf.h"
+#include <cstdint>
+#include <map>
+#include <vector>
+
+namespace stepdown::reference {
+
+/// [rows, columns], row-major.
+template <typename T> struct Tensor {
+  size_t rows = 0, columns = 0;
+  std::vector<T> values;
+  Tensor() = default;
+  Tensor(size_t rows, size_t columns) : rows(rows), columns(columns), values(rows * columns) {}
+  T *row(size_t r) { return values.data() + r * columns; }
+  const T *row(size_t r) const { return values.data() + r * columns; }
+};
+
+/// Rows [first, first + rows) of a stored matrix of `columns` values a row; decoded when it is read.
+struct Matrix {
+  const BlockFormat *format;
+  const uint8_t *bytes; ///< of row `first`
+  size_t rows, columns;
+  size_t rowBytes() const { return columns / format->elements * format->bytes; }
+};
+
+/// For each token of a step the sequence it belongs to and its position there.
+struct Batch {
+  std::vector<int32_t> sequences, positions; // [T]
+};
+
+/// Keys and values of one layer, by sequence and position.
+template <typename T> struct Cache {
+  size_t heads, keySize, valueSize;
+  bool isFloat16;
+  struct Entry {
+    std::vector<T> key, value; // [heads * keySize], [heads * valueSize]
+  };
+  std::map<int32_t, std::map<int32_t, Entry>> sequences;
+};
+
+enum class Activation { Silu, GeluTanh, GeluErf };
+
+struct RopeShape {
+  bool adjacent;
+  size_t headSize;
+  const double *inverseFrequencies;
+  size_t pairs;
+  double attentionFactor;
+};
+
+struct AttentionShape {
+  double scale, softcap;
+  int64_t window;
+  bool causal;
+};
+
+template <typename T> Tensor<T> embedding(const std::vector<int32_t> &tokens, const Matrix &table, double scale);
+template <typename T> Tensor<T> selectRows(const Tensor<T> &x, const std::vector<int32_t> &rows);
+template <typename T> Tensor<T> rmsNorm(const Tensor<T> &x, const std::vector<T> &weight, double eps);
+template <typename T>
+Tensor<T> layerNorm(const Tensor<T> &x, const std::vector<T> &weight, const std::vector<T> &bias, double eps);
+/// `bias` may be null. Rows of the weight are shared out to threads; every sum runs over the columns in order.
+template <typename T> Tensor<T> linear(const Tensor<T> &x, const Matrix &weight, const std::vector<T> *bias);
+template <typename T>
+Tensor<T> logits(const Tensor<T> &x, const Matrix &weight, const std::vector<T> *bias, double scale, double softcap);
+template <typename T> Tensor<T> rope(const Tensor<T> &x, const Batch &batch, const RopeShape &shape);
+/// A float16 cache rounds; a float32 cache keeps the precision of the evaluation.
+template <typename T> Cache<T> kvAppend(const Tensor<T> &k, const Tensor<T> &v, const Batch &batch, Cache<T> cache);
+/// `sinks` may be null.
+template <typename T>
+Tensor<T> attention(const Tensor<T> &q, const Batch &batch, const Cache<T> &cache, const std::vector<T> *sinks,
+                    const AttentionShape &shape);
+template <typename T> Tensor<T> gatedActivation(const Tensor<T> &gate, const Tensor<T> &up, Activation kind);
+template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b);
+
+} // namespace stepdown::reference
