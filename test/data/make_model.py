@@ -158,6 +158,8 @@ class Builder:
         # Queries and keys somewhat louder than unit, so that attention prefers some positions over others.
         if o.family == "phi3" or o.fused_qkv:
             self.linear(p + "attn_qkv", q + 2 * kv, o.width, 1.3)
+            if o.bias or o.family == "qwen2":
+                self.bias(p + "attn_qkv", q + 2 * kv)
         else:
             for name, rows, gain in (("q", q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)):
                 self.linear(p + "attn_" + name, rows, o.width, gain)

@@ -4,6 +4,7 @@
 #include "lib/Reference/Evaluator.h"
 #include "test/unit/MadeModel.h"
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -76,6 +77,85 @@ void compareWithRecorded(const char *checkpoint, const char *vectors, size_t lon
     }
   }
   EXPECT_GT(compared, 1u) << "prompts compared";
+}
+
+nlohmann::json recordedFigures() {
+  std::ifstream file(STEPDOWN_SOURCE_DIR "/test/data/reference/figures.json");
+  return nlohmann::json::parse(file);
+}
+
+/// All logits of the recorded entries, and the likelihood, within `tolerance` of the figures.
+void compareWithFigures(Precision precision, double tolerance) {
+  const nlohmann::json figures = recordedFigures();
+  std::vector<int32_t> tokens = figures["tokens"];
+  ASSERT_GT(figures["cases"].size(), 0u);
+  for (const nlohmann::json &recorded : figures["cases"]) {
+    std::string options = recorded["options"];
+    SCOPED_TRACE(options);
+    Model model(makeModel(options));
+    ASSERT_TRUE(model.module);
+    Result<Logits> logits = evaluate(*model.module, *model.gguf, tokens, precision);
+    ASSERT_TRUE(bool(logits)) << logits.error().text();
+    ASSERT_EQ(logits->rows, tokens.size());
+    double largest = 0;
+    for (size_t t = 0; t < tokens.size(); ++t)
+      for (size_t e = 0; e < figures["entries"].size(); ++e)
+        largest = std::max(largest,
+                           std::abs(logits->row(t)[size_t(figures["entries"][e])] - double(recorded["logits"][t][e])));
+    EXPECT_LE(largest, tolerance);
+    EXPECT_NEAR(meanNegativeLogLikelihood(*logits, tokens), double(recorded["mean_nll"]), tolerance);
+  }
+}
+
+TEST(Reference, Float64EqualsTheRecordedFigures) { compareWithFigures(Precision::Float64, 1e-7); }
+
+TEST(Reference, Float32IsCloseToTheRecordedFigures) { compareWithFigures(Precision::Float32, 1e-3); }
+
+TEST(Reference, StepsInAnyChunksAndCompanyGiveTheSameLogits) {
+  Model model(makeModel("--family gemma3 --type Q5_0 --layers 7 --window 8"));
+  ASSERT_TRUE(model.module);
+  std::vector<int32_t> tokens = recordedFigures()["tokens"];
+  Result<Logits> alone = evaluate(*model.module, *model.gguf, tokens, Precision::Float64);
+  ASSERT_TRUE(bool(alone));
+  Evaluator evaluator(*model.module, *model.gguf, Precision::Float64);
+  const int32_t size = tokens.size();
+  int32_t done[2] = {0, 0};
+  for (int32_t chunk : {5, 1, 7, 11}) { // sequence 4 runs a chunk in each step, sequence 9 two tokens beside it
+    Step step;
+    for (auto [sequence, count, at] : {std::tuple(9, 2, &done[1]), std::tuple(4, chunk, &done[0])})
+      for (int32_t i = 0; i < count && *at < size; ++i, ++*at) {
+        step.tokens.push_back(tokens[*at]);
+        step.sequences.push_back(sequence);
+        step.positions.push_back(*at);
+      }
+    step.rows = {0, int32_t(step.tokens.size()) - 1};
+    Result<Logits> logits = evaluator.step(step);
+    ASSERT_TRUE(bool(logits)) << logits.error().text();
+    for (size_t v = 0; v < logits->vocabulary; ++v) {
+      ASSERT_EQ(logits->row(0)[v], alone->row(done[1] - 2)[v]);
+      ASSERT_EQ(logits->row(1)[v], alone->row(done[0] - 1)[v]);
+    }
+  }
+}
+
+TEST(Reference, RefusesWhatIsOutOfRange) {
+  Model model(makeModel("--family llama --type F32"));
+  ASSERT_TRUE(model.module);
+  Evaluator evaluator(*model.module, *model.gguf, Precision::Float32);
+  for (const Step &step : {Step{{384}, {0}, {0}, {0}}, Step{{-1}, {0}, {0}, {0}}, Step{{3}, {0}, {0}, {1}},
+                           Step{{3, 4}, {0}, {0, 1}, {1}}}) {
+    Result<Logits> logits = evaluator.step(step);
+    ASSERT_FALSE(bool(logits));
+    EXPECT_EQ(logits.error().code, ErrorCode::ReferenceInput) << logits.error().text();
+  }
+}
+
+TEST(Reference, RefusesWeightsOfAnotherCheckpoint) {
+  Model one(makeModel("--family llama --type Q8_0")), other(makeModel("--family llama --type Q4_0"));
+  ASSERT_TRUE(one.module && other.module);
+  Result<Logits> logits = evaluate(*one.module, *other.gguf, {3}, Precision::Float32);
+  ASSERT_FALSE(bool(logits));
+  EXPECT_EQ(logits.error().code, ErrorCode::ReferenceWeight) << logits.error().text();
 }
 
 TEST(ReferenceConformance, SmolLM2) {
