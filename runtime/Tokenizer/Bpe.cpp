@@ -132,7 +132,7 @@ private:
     list.forEach([&](const MergeSymbol &symbol) {
       if (symbol.id >= 0)
         ids.push_back(symbol.id);
-      else if (Status ok = spell(word.substr(symbol.begin, symbol.length), ids); !ok)
+      else if (Status ok = spell(word.substr(symbol.begin, symbol.end - symbol.begin), ids); !ok)
         result = ok;
     });
     return result;

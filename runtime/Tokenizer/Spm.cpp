@@ -71,7 +71,7 @@ private:
     }
     list.merge(
         [&](const MergeSymbol &left, const MergeSymbol &right, Merge &merge) {
-          merge.id = vocabulary.findPlain(word.substr(left.begin, left.length + right.length));
+          merge.id = vocabulary.findPlain(word.substr(left.begin, right.end - left.begin));
           if (merge.id < 0)
             return false;
           merge.rank = rankOfScore(vocabulary.score(merge.id));
@@ -83,7 +83,7 @@ private:
       if (symbol.id >= 0) {
         ids.push_back(symbol.id);
       } else if (vocabulary.byteToken(0) >= 0) {
-        for (char c : word.substr(symbol.begin, symbol.length))
+        for (char c : word.substr(symbol.begin, symbol.end - symbol.begin))
           ids.push_back(vocabulary.byteToken(static_cast<uint8_t>(c)));
       } else if (vocabulary.unknown >= 0) {
         unknown = true;
