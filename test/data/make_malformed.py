@@ -4,8 +4,17 @@
     make_malformed.py FOLDER
 
 manifest.tsv: case, file, what to do with it (open | model | finite), expected code (0: accepted), and texts separated by
-'|' that the message must contain: the field, the value and, where there is one, the offset. Cases are grouped by the row
-of the table of malformed inputs in docs/errors.md; cases named good-* must be accepted. Needs nothing but Python.
+'|' that the message must contain: the field, the value and, where there is one, the offset. The number that a
+case begins with is what is wrong:
+
+  1 short header   2 magic   3 version, byte order   4 tensor count   5 pair count   6 string length   7 array length
+  8 value type   9 nested arrays   10 empty, long or repeated key   11 alignment   12 rank   13 zero or negative dimension
+  14 overflowing product   15 partial block   16 tensor type   17 tensor name   18 unaligned offset   19 offset outside
+  20 overlap, gap   21 overflowing total   22 truncation   24 split sets   25 missing key, wrong type   26 zero counts,
+  heads that do not divide   27 enormous counts, per-layer arrays   28 experts   29 missing or misshapen tensor   30 rotary
+  parameters, epsilon, scales   31 NaN and infinite weights       (23, error paths, is what the fuzz targets look for)
+
+Cases named good-* must be accepted. Needs nothing but Python.
 """
 import os, struct, sys
 
