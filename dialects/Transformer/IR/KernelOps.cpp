@@ -25,8 +25,8 @@ LogicalResult DispatchOp::verify() {
   for (size_t i = 0; i < getSources().size(); i += 2)
     if (getSources()[i] < 0 || getSources()[i] >= values) // C2
       return emitOpError() << "expects sources below " << values << " (C2), but got " << getSources()[i];
-  for (size_t i = 0; i + 1 < getInplace().size(); i += 2)
-    if (getInplace()[i] < 0 || getInplace()[i] >= inputs || getInplace()[i + 1] < 0 ||
+  for (size_t i = 0; i < getInplace().size(); i += 2)
+    if (i + 1 == getInplace().size() || getInplace()[i] < 0 || getInplace()[i] >= inputs || getInplace()[i + 1] < 0 ||
         getInplace()[i + 1] >= int64_t(getNumResults())) // C3
       return emitOpError() << "expects inplace pairs of an input and a result (C3)";
   return success();

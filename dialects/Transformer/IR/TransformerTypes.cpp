@@ -18,6 +18,27 @@ static ParseResult parseStorageName(AsmParser &parser, std::string &name) {
 }
 static void printStorageName(AsmPrinter &printer, StringRef name) { printer << name; }
 
+/// element (`,` (`tokens` | `columns`) `=` number)*, neither where it is the default.
+static ParseResult parseActivationShape(AsmParser &parser, std::string &element, unsigned &tokens, unsigned &columns) {
+  tokens = 1, columns = 32;
+  if (parseStorageName(parser, element))
+    return failure();
+  while (succeeded(parser.parseOptionalComma())) {
+    bool isTokens = succeeded(parser.parseOptionalKeyword("tokens"));
+    if ((!isTokens && parser.parseKeyword("columns")) || parser.parseEqual() ||
+        parser.parseInteger(isTokens ? tokens : columns))
+      return failure();
+  }
+  return success();
+}
+static void printActivationShape(AsmPrinter &printer, StringRef element, unsigned tokens, unsigned columns) {
+  printer << element;
+  if (tokens != 1)
+    printer << ", tokens = " << tokens;
+  if (columns != 32)
+    printer << ", columns = " << columns;
+}
+
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Transformer/IR/TransformerTypes.cpp.inc"
 

@@ -42,7 +42,7 @@ def Transformer_ActivationType : Transformer_Type<"Activation", "activation", [M
   }];
   let parameters = (ins StringRefParameter<"q8 or f32">:$element, DefaultValuedParameter<"unsigned", "1">:$tokens,
                         DefaultValuedParameter<"unsigned", "32">:$columns);
-  let assemblyFormat = "`<` custom<StorageName>($element) (`,` `tokens` `=` $tokens^)? (`,` `columns` `=` $columns^)? `>`";
+  let assemblyFormat = "`<` custom<ActivationShape>($element, $tokens, $columns) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// Bytes of the block, all tokens.

@@ -2,7 +2,7 @@
 
 // C1
 func.func @x_is_not_f32(%x: tensor<?x32xf16>, %w: tensor<8x1x!transformer.block<q4_1>>) {
-  // expected-error @+1 {{operand #0 must be f32 tensor of tokens x columns with a static number of columns, but got 'tensor<?x32xf16>'}}
+  // expected-error @+1 {{operand #0 must be f32 tensor of tokens x columns with a static number of columns, or its activation blocks, but got 'tensor<?x32xf16>'}}
   %y = transformer.linear %x, %w : (tensor<?x32xf16>, tensor<8x1x!transformer.block<q4_1>>) -> tensor<?x8xf32>
   return
 }

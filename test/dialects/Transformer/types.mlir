@@ -33,3 +33,9 @@ func.func private @cache_without_heads(!transformer.cache<heads = 0, key = 4, va
 // Cache C2
 // expected-error @+1 {{expects element f16 or f32, but got 'bf16'}}
 func.func private @cache_element(!transformer.cache<heads = 1, key = 4, value = 4, element = bf16>)
+
+// -----
+
+// Activation C3
+// expected-error @+1 {{expects 32 or 256 columns, but got 64}}
+func.func private @activation_columns(tensor<4x!transformer.activation<q8, columns = 64>>)
