@@ -1,4 +1,5 @@
 #include "lib/Base/MappedFile.h"
+#include "lib/Base/MappingGuard.h"
 
 #include <cerrno>
 #include <cstring>
@@ -31,6 +32,7 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
                   std::strerror(reason));
     }
     file.bytes = static_cast<const uint8_t *>(map);
+    noteMapping(map, file.length, path.c_str());
   }
   ::close(fd);
   return file;
@@ -47,8 +49,10 @@ MappedFile &MappedFile::operator=(MappedFile &&other) noexcept {
 }
 
 MappedFile::~MappedFile() {
-  if (bytes)
-    munmap(const_cast<uint8_t *>(bytes), length);
+  if (!bytes)
+    return;
+  forgetMapping(bytes);
+  munmap(const_cast<uint8_t *>(bytes), length);
 }
 
 } // namespace stepdown
