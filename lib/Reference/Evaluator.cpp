@@ -157,6 +157,10 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
         return Datum(gatedActivation(tensor(s, o.getGate()), tensor(s, o.getUp()), kind));
       })
       .Case([&](AddOp o) { return Datum(add(tensor(s, o.getA()), tensor(s, o.getB()))); })
+      .Case([&](QuantizeOp o) {
+        auto block = cast<ActivationType>(cast<RankedTensorType>(o.getResult().getType()).getElementType());
+        return Datum(block.getElement() == "q8" ? quantize(tensor(s, o.getX())) : tensor(s, o.getX()));
+      })
       .Default([&](Operation *other) -> Result<Datum> {
         return fail(ErrorCode::ReferenceOperation, "expects operations of the transformer dialect, but got %s",
                     other->getName().getStringRef().str().c_str());

@@ -198,6 +198,19 @@ template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b) {
   return y;
 }
 
+template <typename T> Tensor<T> quantize(const Tensor<T> &x) {
+  Tensor<T> y(x.rows, x.columns);
+  for (size_t begin = 0; begin < x.values.size(); begin += 32) {
+    float largest = 0;
+    for (size_t i = begin; i < begin + 32; ++i)
+      largest = std::max(largest, std::abs(float(x.values[i])));
+    float d = largest * (1.0f / 127), inverse = largest == 0 ? 0 : 127 / largest;
+    for (size_t i = begin; i < begin + 32; ++i)
+      y.values[i] = T(d) * T(std::nearbyint(float(x.values[i]) * inverse));
+  }
+  return y;
+}
+
 #define STEPDOWN_INSTANTIATE(T)                                                                                        \
   template Tensor<T> embedding(const std::vector<int32_t> &, const Matrix &, double);                                  \
   template Tensor<T> selectRows(const Tensor<T> &, const std::vector<int32_t> &);                                      \
@@ -210,7 +223,8 @@ template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b) {
   template Tensor<T> attention(const Tensor<T> &, const Batch &, const Cache<T> &, const std::vector<T> *,             \
                                const AttentionShape &);                                                                \
   template Tensor<T> gatedActivation(const Tensor<T> &, const Tensor<T> &, Activation);                                \
-  template Tensor<T> add(const Tensor<T> &, const Tensor<T> &);
+  template Tensor<T> add(const Tensor<T> &, const Tensor<T> &);                                                        \
+  template Tensor<T> quantize(const Tensor<T> &);
 STEPDOWN_INSTANTIATE(float)
 STEPDOWN_INSTANTIATE(double)
 #undef STEPDOWN_INSTANTIATE

@@ -1,7 +1,10 @@
 // The reference evaluator against another implementation: figures recorded from it for generated checkpoints, and,
 // where the vectors and the checkpoints are there, the two real ones.
+#include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Reference/Evaluator.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Verifier.h"
 #include "test/unit/MadeModel.h"
 #include <algorithm>
 #include <cmath>
@@ -136,6 +139,54 @@ TEST(Reference, StepsInAnyChunksAndCompanyGiveTheSameLogits) {
       ASSERT_EQ(logits->row(1)[v], alone->row(done[0] - 1)[v]);
     }
   }
+}
+
+TEST(Reference, AKernelMeansWhatItsBodyMeans) {
+  Model model(makeModel("--family llama --type Q8_0"));
+  ASSERT_TRUE(model.module);
+  Result<Logits> plain = evaluate(*model.module, *model.gguf, {3, 4, 5}, Precision::Float64);
+  std::vector<transformer::RMSNormOp> norms;
+  model.module->walk([&](transformer::RMSNormOp norm) { norms.push_back(norm); });
+  for (transformer::RMSNormOp norm : norms) {
+    mlir::OpBuilder builder(norm);
+    auto kernel = transformer::KernelOp::create(builder, norm.getLoc(), norm->getResultTypes(),
+                                                builder.getStringAttr("norm"), norm->getOperands());
+    norm.replaceAllUsesWith(kernel.getResult(0));
+    mlir::Block &body = kernel.getBody().emplaceBlock();
+    for (mlir::Value operand : norm->getOperands())
+      body.addArgument(operand.getType(), norm.getLoc());
+    norm->setOperands(body.getArguments());
+    norm->moveBefore(&body, body.end());
+    builder.setInsertionPointToEnd(&body);
+    transformer::YieldOp::create(builder, norm.getLoc(), norm->getResults());
+  }
+  ASSERT_TRUE(mlir::succeeded(mlir::verify(*model.module)));
+  Result<Logits> fused = evaluate(*model.module, *model.gguf, {3, 4, 5}, Precision::Float64);
+  ASSERT_TRUE(plain && fused);
+  EXPECT_EQ(plain->values, fused->values);
+}
+
+TEST(Reference, QuantizedActivationsStayCloseAndAreNotTheSame) {
+  Model model(makeModel("--family llama --type F32"));
+  ASSERT_TRUE(model.module);
+  Result<Logits> plain = evaluate(*model.module, *model.gguf, {3, 4, 5}, Precision::Float64);
+  std::vector<transformer::LinearOp> linears;
+  model.module->walk([&](transformer::LinearOp linear) { linears.push_back(linear); });
+  for (transformer::LinearOp linear : linears) {
+    mlir::OpBuilder builder(linear);
+    auto from = linear.getX().getType();
+    auto block = transformer::ActivationType::get(&model.context, "q8", 1, 32);
+    auto type = mlir::RankedTensorType::get({from.getDimSize(0), from.getDimSize(1) / 32}, block);
+    linear.getXMutable().assign(transformer::QuantizeOp::create(builder, linear.getLoc(), type, linear.getX()));
+  }
+  ASSERT_TRUE(mlir::succeeded(mlir::verify(*model.module)));
+  Result<Logits> quantised = evaluate(*model.module, *model.gguf, {3, 4, 5}, Precision::Float64);
+  ASSERT_TRUE(plain && quantised);
+  double largest = 0;
+  for (size_t i = 0; i < plain->values.size(); ++i)
+    largest = std::max(largest, std::abs(plain->values[i] - quantised->values[i]));
+  EXPECT_GT(largest, 1e-5);
+  EXPECT_LT(largest, 0.2);
 }
 
 TEST(Reference, RefusesWhatIsOutOfRange) {
