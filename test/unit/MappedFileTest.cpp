@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <string>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -43,6 +44,15 @@ TEST(MappedFile, MapsAnEmptyFileToNothing) {
 
 TEST(MappedFile, RefusesFolders) {
   Result<MappedFile> file = MappedFile::open("/tmp");
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().code, ErrorCode::FileOpen);
+}
+
+TEST(MappedFile, RefusesPipesWithoutWaiting) {
+  std::string path = "/tmp/stepdown-pipe-" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  Result<MappedFile> file = MappedFile::open(path);
+  unlink(path.c_str());
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().code, ErrorCode::FileOpen);
 }
