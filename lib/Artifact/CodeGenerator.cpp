@@ -1,0 +1,296 @@
+// One LLVM module and one LLVM context for each kernel function: functions then compile in parallel without sharing
+// anything, a message can always name its function, and the bytes cannot depend on how many threads there were.
+// Translation reads the one MLIR context and takes turns; optimisation and code generation do not.
+//
+// A kernel calls nothing. Three things in LLVM would make it call memcpy, memset or libm all the same: passes that
+// recognise loops (told that no library function exists), intrinsics that expand to calls (expanded to loops below),
+// and the selection of instructions for what the level lacks (found by the linker, which refuses it).
+#include "lib/Artifact/CodeGenerator.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/Analysis/TargetTransformInfo.h"
+#include "llvm/IR/DiagnosticInfo.h"
+#include "llvm/IR/DiagnosticPrinter.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/IntrinsicInst.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/SmallVectorMemoryBuffer.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+using namespace mlir;
+
+namespace stepdown {
+namespace {
+constexpr const char *kTriple = "x86_64-unknown-linux-gnu";
+// Longest memset or memcpy that instruction selection still writes out as stores.
+constexpr uint64_t kInlineBytes = 128;
+
+Result<std::unique_ptr<llvm::TargetMachine>> makeMachine(const Level &level) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+  });
+  std::string reason;
+  const llvm::Triple triple(kTriple);
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, reason);
+  if (!target)
+    return fail(ErrorCode::CodeTarget, "%s: expects an LLVM with this target: %s", level.name, reason.c_str());
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict; // a result is what the kernel says: llvm.fma or two roundings
+  options.EmitStackSizeSection = true;
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(triple, level.processor, level.features, options, llvm::Reloc::PIC_,
+                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+  if (!machine)
+    return fail(ErrorCode::CodeTarget, "%s: expects a target machine for processor %s", level.name, level.processor);
+  return machine;
+}
+
+/// A module with `function` and whatever it refers to: globals with their contents, other functions as declarations.
+OwningOpRef<ModuleOp> isolate(ModuleOp kernels, LLVM::LLVMFuncOp function) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(function.getLoc());
+  SymbolTable from(kernels), to(*module);
+  SmallVector<Operation *> work = {function->clone()};
+  to.insert(work.front());
+  while (!work.empty()) {
+    auto uses = SymbolTable::getSymbolUses(work.pop_back_val());
+    if (!uses)
+      continue;
+    for (SymbolTable::SymbolUse use : *uses) {
+      Operation *symbol = from.lookup(use.getSymbolRef().getRootReference());
+      if (!symbol || to.lookup(use.getSymbolRef().getRootReference()))
+        continue;
+      Operation *copy = symbol->clone();
+      if (auto other = dyn_cast<LLVM::LLVMFuncOp>(copy)) {
+        other.getBody().getBlocks().clear();
+        other.setLinkage(LLVM::Linkage::External);
+      } else if (auto global = dyn_cast<LLVM::GlobalOp>(copy);
+                 global && global.getLinkage() != LLVM::Linkage::External) {
+        global.setLinkage(LLVM::Linkage::Internal); // each function that reads it has its own
+      }
+      to.insert(copy);
+      work.push_back(copy);
+    }
+  }
+  return module;
+}
+
+void setAttributes(llvm::Module &module, const llvm::TargetMachine &machine) {
+  module.setTargetTriple(machine.getTargetTriple());
+  module.setDataLayout(machine.createDataLayout());
+  module.setPICLevel(llvm::PICLevel::BigPIC);
+  for (llvm::GlobalValue &value : module.global_values())
+    value.setDSOLocal(true); // one block: no table of addresses between its parts
+  for (llvm::Function &function : module) {
+    if (function.isIntrinsic())
+      continue;
+    function.setDoesNotThrow();
+    function.addFnAttr("frame-pointer", "none");
+    function.addFnAttr("no-builtins");
+    function.addFnAttr("target-cpu", machine.getTargetCPU());
+    function.addFnAttr("target-features", machine.getTargetFeatureString());
+  }
+}
+
+/// Loops instead of calls. The optimiser runs first: it removes or shrinks most of these.
+void expandMemoryIntrinsics(llvm::Module &module, llvm::TargetMachine &machine) {
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    llvm::SmallVector<llvm::MemIntrinsic *> found;
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      if (auto *memory = llvm::dyn_cast<llvm::MemIntrinsic>(&instruction)) {
+        auto *length = llvm::dyn_cast<llvm::ConstantInt>(memory->getLength());
+        if (!length || length->getZExtValue() > kInlineBytes)
+          found.push_back(memory);
+      }
+    const llvm::TargetTransformInfo costs = machine.getTargetTransformInfo(function);
+    for (llvm::MemIntrinsic *memory : found) {
+      if (auto *set = llvm::dyn_cast<llvm::MemSetInst>(memory))
+        llvm::expandMemSetAsLoop(set);
+      else if (auto *copy = llvm::dyn_cast<llvm::MemCpyInst>(memory))
+        llvm::expandMemCpyAsLoop(copy, costs);
+      else if (!llvm::expandMemMoveAsLoop(llvm::cast<llvm::MemMoveInst>(memory), costs))
+        continue;
+      memory->eraseFromParent();
+    }
+  }
+}
+
+void optimise(llvm::Module &module, llvm::TargetMachine &machine, const llvm::TargetLibraryInfoImpl &library) {
+  llvm::PipelineTuningOptions tuning;
+  // Kernels arrive vectorised and unrolled to the register file; doing it again costs registers and time.
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = false;
+  tuning.LoopInterleaving = false;
+  tuning.LoopUnrolling = false;
+  llvm::PassBuilder builder(&machine, tuning);
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  functions.registerPass([&] { return llvm::TargetLibraryAnalysis(library); });
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+}
+
+/// Generates one function after another, as a member of a team of threads.
+class Generator {
+public:
+  Generator(ModuleOp kernels, const Level &level, std::function<void(int, int)> progress)
+      : kernels(kernels), level(level), progress(std::move(progress)) {
+    for (auto function : kernels.getOps<LLVM::LLVMFuncOp>())
+      if (!function.isExternal())
+        functions.push_back(function);
+    objects.resize(functions.size());
+    milliseconds.resize(functions.size());
+    failures.resize(functions.size());
+  }
+
+  void work() {
+    Result<std::unique_ptr<llvm::TargetMachine>> machine = makeMachine(level);
+    for (;;) {
+      // Declared in this order: the module refers to its context, and both die before the next turn.
+      llvm::LLVMContext context;
+      std::unique_ptr<llvm::Module> module;
+      size_t index;
+      {
+        std::lock_guard<std::mutex> turn(mutex);
+        if (failed || next == functions.size())
+          return;
+        index = next++;
+        Status status = machine ? translate(index, context, module) : Status(machine.error());
+        if (!status) {
+          fail(index, status.error());
+          return;
+        }
+      }
+      const auto start = std::chrono::steady_clock::now();
+      Status status = compile(index, **machine, *module);
+      const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
+      std::lock_guard<std::mutex> turn(mutex);
+      milliseconds[index] = spent.count();
+      if (!status)
+        fail(index, status.error());
+      else if (++done; progress)
+        progress(done, static_cast<int>(functions.size()));
+    }
+  }
+
+  Result<NativeCode> link() {
+    // Functions are taken in order, so the first failure in order is the same whatever the number of threads.
+    for (std::optional<Error> &failure : failures)
+      if (failure)
+        return std::move(*failure);
+    ObjectLinker linker;
+    for (size_t i = 0; i < functions.size(); ++i) {
+      auto buffer = std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(objects[i]), false);
+      if (Status status = linker.add(functions[i].getSymName().str(), std::move(buffer)); !status)
+        return status.error();
+    }
+    Result<NativeCode> code = linker.link();
+    if (code)
+      for (size_t i = 0; i < functions.size(); ++i)
+        if (auto at = code->statistics.find(functions[i].getSymName().str()); at != code->statistics.end())
+          at->second.milliseconds = milliseconds[i];
+    return code;
+  }
+
+private:
+  void fail(size_t index, Error error) {
+    failed = true;
+    failures[index] = std::move(error);
+  }
+
+  Status translate(size_t index, llvm::LLVMContext &context, std::unique_ptr<llvm::Module> &module) {
+    const std::string name = functions[index].getSymName().str();
+    std::string reasons;
+    ScopedDiagnosticHandler handler(kernels.getContext(), [&](Diagnostic &diagnostic) {
+      reasons += (reasons.empty() ? "" : "; ") + diagnostic.str();
+      return success();
+    });
+    OwningOpRef<ModuleOp> alone = isolate(kernels, functions[index]);
+    module = translateModuleToLLVMIR(*alone, context, name);
+    if (!module)
+      return stepdown::fail(ErrorCode::CodeTranslation, "%s: expects operations of the LLVM dialect: %s", name.c_str(),
+                            reasons.c_str());
+    return Done{};
+  }
+
+  Status compile(size_t index, llvm::TargetMachine &machine, llvm::Module &module) {
+    const std::string name = functions[index].getSymName().str();
+    std::string reasons;
+    module.getContext().setDiagnosticHandlerCallBack(
+        [](const llvm::DiagnosticInfo *info, void *out) {
+          if (info->getSeverity() != llvm::DS_Error)
+            return;
+          llvm::raw_string_ostream stream(*static_cast<std::string *>(out));
+          llvm::DiagnosticPrinterRawOStream printer(stream);
+          info->print(printer);
+        },
+        &reasons);
+    setAttributes(module, machine);
+    llvm::TargetLibraryInfoImpl library(machine.getTargetTriple());
+    library.disableAllFunctions();
+    optimise(module, machine, library);
+    expandMemoryIntrinsics(module, machine);
+    llvm::legacy::PassManager passes;
+    passes.add(new llvm::TargetLibraryInfoWrapperPass(library));
+    llvm::raw_svector_ostream stream(objects[index]);
+    if (machine.addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
+      return stepdown::fail(ErrorCode::CodeRefused, "%s: expects a target that writes objects", name.c_str());
+    passes.run(module);
+    if (!reasons.empty())
+      return stepdown::fail(ErrorCode::CodeRefused, "%s: expects code that %s can execute: %s", name.c_str(),
+                            level.name, reasons.c_str());
+    return Done{};
+  }
+
+  ModuleOp kernels;
+  const Level &level;
+  std::function<void(int, int)> progress;
+  std::vector<LLVM::LLVMFuncOp> functions;
+  std::vector<llvm::SmallVector<char, 0>> objects; // [functions]
+  std::vector<double> milliseconds;                // [functions]
+  std::vector<std::optional<Error>> failures;      // [functions]
+  std::mutex mutex;                                // guards everything below, and translation
+  size_t next = 0;
+  int done = 0;
+  bool failed = false;
+};
+} // namespace
+
+Result<NativeCode> generateCode(ModuleOp kernels, const Level &level, int jobs,
+                                std::function<void(int done, int total)> progress) {
+  registerBuiltinDialectTranslation(*kernels.getContext());
+  registerLLVMDialectTranslation(*kernels.getContext());
+  Generator generator(kernels, level, std::move(progress));
+  std::vector<std::thread> team;
+  for (int i = 1; i < jobs; ++i)
+    team.emplace_back([&] { generator.work(); });
+  generator.work();
+  for (std::thread &thread : team)
+    thread.join();
+  return generator.link();
+}
+
+} // namespace stepdown
