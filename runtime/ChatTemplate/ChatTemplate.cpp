@@ -1,32 +1,125 @@
-// The public face of the interpreter; errors become values here.
+// The public face: contexts are built, templates parsed and rendered, and refusals become errors.
 #include "runtime/ChatTemplate/ChatTemplate.h"
+#include "runtime/ChatTemplate/Interpreter.h"
+#include "runtime/ChatTemplate/Json.h"
+#include <algorithm>
+#include <new>
 
 namespace stepdown {
 
-namespace jinja {
-class Value {};
-struct Program {};
-} // namespace jinja
+using jinja::Kind;
+using jinja::Value;
 
-ChatContext::ChatContext() : variables(std::make_unique<jinja::Value>()) {}
+ChatContext::ChatContext() : variables(std::make_unique<Value>(Value::dict())) {}
 ChatContext::~ChatContext() = default;
-ChatContext::ChatContext(const ChatContext &other) : variables(std::make_unique<jinja::Value>(*other.variables)) {}
-ChatContext &ChatContext::operator=(const ChatContext &other) { return *this = ChatContext(other); }
 ChatContext::ChatContext(ChatContext &&) noexcept = default;
 ChatContext &ChatContext::operator=(ChatContext &&) noexcept = default;
-Result<ChatContext> ChatContext::fromJson(std::string_view, const std::string &) { return ChatContext(); }
-bool ChatContext::has(std::string_view) const { return false; }
-void ChatContext::set(std::string_view, std::string_view) {}
-void ChatContext::set(std::string_view, bool) {}
-Status ChatContext::setJson(std::string_view, std::string_view) { return Done{}; }
-void ChatContext::setDefault(std::string_view, std::string_view) {}
-void ChatContext::setDefault(std::string_view, bool) {}
-void ChatContext::addMessage(std::string_view, std::string_view) {}
-Status setNow(RenderOptions &, std::string_view) { return Done{}; }
-Result<ChatTemplate> ChatTemplate::parse(std::string_view, const std::string &) { return ChatTemplate(); }
-Result<std::string> ChatTemplate::render(const ChatContext &, const RenderOptions &) const {
-  return fail(ErrorCode::TemplateSyntax, "expects the interpreter, but this build holds its interface alone");
+ChatContext &ChatContext::operator=(const ChatContext &other) { return *this = ChatContext(other); }
+
+/// The top level is copied, since `set` changes it; what it holds never changes and is shared.
+ChatContext::ChatContext(const ChatContext &other) : ChatContext() {
+  for (const auto &[key, value] : other.variables->dictionary().entries)
+    variables->dictionary().set(key, value);
 }
-bool ChatTemplate::mentions(std::string_view) const { return false; }
+
+Result<ChatContext> ChatContext::fromJson(std::string_view text, const std::string &file) {
+  Result<Value> json = jinja::readJson(text, file);
+  if (!json)
+    return json.error();
+  ChatContext context;
+  if (json->is(Kind::List))
+    context.variables->dictionary().set(Value::string("messages"), *json);
+  else if (json->is(Kind::Dict))
+    *context.variables = *json;
+  else
+    return fail(ErrorCode::ContextShape, "%s: expects an object or an array of messages, but got a value of type %s",
+                file.c_str(), jinja::typeName(*json));
+  return context;
+}
+
+bool ChatContext::has(std::string_view name) const { return variables->dictionary().find(name) != nullptr; }
+
+void ChatContext::set(std::string_view name, std::string_view text) {
+  variables->dictionary().set(Value::string(std::string(name)), Value::string(std::string(text)));
+}
+
+void ChatContext::set(std::string_view name, bool value) {
+  variables->dictionary().set(Value::string(std::string(name)), Value::boolean(value));
+}
+
+Status ChatContext::setJson(std::string_view name, std::string_view text) {
+  Result<Value> json = jinja::readJson(text, std::string(name));
+  if (!json)
+    return json.error();
+  variables->dictionary().set(Value::string(std::string(name)), *json);
+  return Done{};
+}
+
+void ChatContext::setDefault(std::string_view name, std::string_view text) {
+  if (!has(name))
+    set(name, text);
+}
+
+void ChatContext::setDefault(std::string_view name, bool value) {
+  if (!has(name))
+    set(name, value);
+}
+
+void ChatContext::addMessage(std::string_view role, std::string_view content) {
+  const Value *old = variables->dictionary().find("messages");
+  std::vector<Value> messages;
+  if (old && old->is(Kind::List))
+    messages = old->items();
+  Value message = Value::dict();
+  message.dictionary().set(Value::string("role"), Value::string(std::string(role)));
+  message.dictionary().set(Value::string("content"), Value::string(std::string(content)));
+  messages.push_back(std::move(message));
+  variables->dictionary().set(Value::string("messages"), Value::list(std::move(messages)));
+}
+
+namespace {
+
+Error explain(const std::string &name, const jinja::Refusal &refusal) {
+  std::string where = name + ": ";
+  if (refusal.line > 0)
+    where += "line " + std::to_string(refusal.line) + ": ";
+  if (!refusal.construct.empty() && refusal.code != ErrorCode::TemplateRefuses)
+    where += refusal.construct + ": ";
+  return fail(refusal.code, "%s%s", where.c_str(), refusal.message.c_str());
+}
+
+} // namespace
+
+Result<ChatTemplate> ChatTemplate::parse(std::string_view text, const std::string &name) {
+  try {
+    ChatTemplate chat;
+    chat.program = jinja::parseProgram(text, name);
+    return chat;
+  } catch (const jinja::Refusal &refusal) {
+    return explain(name, refusal);
+  } catch (const std::bad_alloc &) {
+    return fail(ErrorCode::TemplateMemory,
+                "%s: expects memory to parse a template of %zu bytes, but there is none left", name.c_str(),
+                text.size());
+  }
+}
+
+Result<std::string> ChatTemplate::render(const ChatContext &context, const RenderOptions &options) const {
+  try {
+    ChatContext complete = context;
+    complete.setDefault("add_generation_prompt", true);
+    jinja::Budget budget(options.limits.memoryBytes, options.limits.steps);
+    return jinja::Interpreter(*program, *complete.variables, options).run();
+  } catch (const jinja::Refusal &refusal) {
+    return explain(program->name, refusal);
+  } catch (const std::bad_alloc &) {
+    return fail(ErrorCode::TemplateMemory, "%s: expects memory to render, but there is none left",
+                program->name.c_str());
+  }
+}
+
+bool ChatTemplate::mentions(std::string_view variable) const {
+  return std::find(program->symbols.begin(), program->symbols.end(), variable) != program->symbols.end();
+}
 
 } // namespace stepdown

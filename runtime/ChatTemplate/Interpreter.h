@@ -1,0 +1,116 @@
+// Runs a Program. A recursive walk: statements write to the current output, expressions return values, and every node
+// counts against the Budget. Refusals travel as exceptions (Budget.h) and pick up line and construct on their way out.
+#pragma once
+#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "runtime/ChatTemplate/Program.h"
+#include <string>
+#include <vector>
+
+namespace stepdown::jinja {
+
+class Interpreter {
+public:
+  Interpreter(const Program &program, const Value &context, const RenderOptions &options);
+  std::string run();
+
+  // For filters, tests and functions.
+  Value call(const Value &callable, const Arguments &arguments);
+  Value callFilter(const std::string &name, const Value &input, const Arguments &arguments);
+  bool callTest(const std::string &name, const Value &input, const Arguments &arguments);
+  /// The local time, or the one that the options fix.
+  std::tm now() const;
+  /// Assigns the next item of a loop and says whether it passes the loop's condition.
+  bool passesCondition(const Statement &loop, const Value &scope, const Value &item);
+  /// A recursive loop called with new items: loop(items).
+  Value recurse(const Value &loop, const Value &items);
+
+private:
+  enum class Flow : uint8_t { Normal, Break, Continue };
+
+  // Statements (Interpreter.cpp)
+  Flow run(const Body &body);
+  Flow execute(const Statement &s);
+  Flow executeFor(const Statement &s, const Value &items, int depth);
+  Flow executeScoped(const Body &body);
+  void executeCall(const Statement &s);
+  std::string capture(const Body &body);
+  void assign(const Target &target, const Value &value);
+  Value macroValue(const Statement &s, std::string name);
+  Value callMacro(const Value &macro, const Arguments &arguments);
+  Value filtered(const Expression &filter, const Value &input);
+  void write(const std::string &text);
+
+  // Expressions (Evaluate.cpp)
+  Value evaluate(const Expression &e);
+  Value lookUp(int symbol);
+  Value literal(int number);
+  Value evaluateCall(const Expression &e);
+  Value evaluateFilter(const Expression &e);
+  Value evaluateTest(const Expression &e);
+  Value evaluateCompare(const Expression &e);
+  Value evaluateDict(const Expression &e);
+  Value evaluateSlice(const Expression &e);
+  Value evaluateConcat(const Expression &e);
+  std::vector<Value> evaluateAll(const std::vector<ExpressionPtr> &expressions);
+  Arguments arguments(const CallArguments &call);
+
+  /// Counts one node and one level, of calls and of the machine's stack.
+  class Level {
+  public:
+    explicit Level(Interpreter &interpreter);
+    ~Level() { --interpreter.depth; }
+
+  private:
+    Interpreter &interpreter;
+  };
+  /// Makes a new scope current while it lives.
+  class Scope {
+  public:
+    Scope(Interpreter &interpreter, Value parent);
+    ~Scope();
+    const Value &value() const { return interpreter.scope; }
+
+  private:
+    Interpreter &interpreter;
+    Value outer;
+  };
+
+  void store(int symbol, Value value);
+
+  const Program &program;
+  Value context; ///< dictionary
+  const RenderOptions &options;
+  Value scope; ///< the innermost; a ScopeObject
+  std::vector<Value> literals;
+  std::vector<Value> globals; ///< by symbol: what the context or the language defines; Missing until looked up
+  std::string *output = nullptr;
+  int depth = 0;
+  const char *stackBase = nullptr;
+  bool escaping = false;
+};
+
+/// The global functions: range, dict, namespace, cycler, joiner, raise_exception, strftime_now; Missing for others.
+Value globalFunction(std::string_view name);
+
+/// strftime of the C locale (Time.cpp).
+std::string formatTime(const std::tm &time, std::string_view format);
+
+struct LoopObject : Object {
+  Interpreter *interpreter = nullptr;
+  const Statement *statement = nullptr;
+  Value scope;              ///< in which the condition is evaluated
+  std::vector<Value> items; ///< that no condition has looked at yet, from `cursor` on
+  size_t cursor = 0;
+  std::vector<Value> ahead; ///< that passed, but whose turn has not come; reversed
+  Value previous, current, changed;
+  int64_t index0 = -1;
+  int64_t length = -1; ///< -1: not yet counted
+  int depth0 = 0;
+
+  /// The next item that passes the condition; Missing at the end.
+  Value pull();
+  Value peek();
+  bool advance();
+};
+
+} // namespace stepdown::jinja

@@ -1,0 +1,234 @@
+// Reading goes through the event interface of nlohmann's parser, so that numbers keep their digits and keys their
+// order.
+#include "runtime/ChatTemplate/Json.h"
+#include "runtime/ChatTemplate/Operations.h"
+#include "runtime/ChatTemplate/Text.h"
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace stepdown::jinja {
+
+namespace {
+
+constexpr size_t deepest = 400; // levels of a document; below the limit of what prints it
+
+class Builder : public nlohmann::json_sax<nlohmann::ordered_json> {
+public:
+  Value result;
+  std::string problem;
+
+  bool null() override { return add(Value::none()); }
+  bool boolean(bool b) override { return add(Value::boolean(b)); }
+  bool number_integer(number_integer_t i) override { return add(Value::integer(i)); }
+  bool number_unsigned(number_unsigned_t i) override {
+    return add(i > INT64_MAX ? Value::big(std::to_string(i)) : Value::integer(static_cast<int64_t>(i)));
+  }
+  bool number_float(number_float_t f, const string_t &digits) override {
+    bool whole = digits.find_first_of(".eE") == digits.npos; // an integer that the parser has no type for
+    return add(whole ? Value::big(digits) : Value::real(f));
+  }
+  bool string(string_t &s) override { return add(Value::string(std::move(s))); }
+  bool binary(binary_t &) override { return false; }
+  bool start_object(size_t) override { return open(Value::dict()); }
+  bool start_array(size_t) override { return open(Value::none()); }
+  bool key(string_t &k) override {
+    stack.back().key = Value::string(std::move(k));
+    return true;
+  }
+  bool end_object() override { return close(std::move(stack.back().object)); }
+  bool end_array() override { return close(Value::list(std::move(stack.back().items))); }
+  bool parse_error(size_t at, const std::string &, const nlohmann::detail::exception &e) override {
+    std::string what = e.what();
+    size_t colon = what.rfind("; ");
+    problem = "offset " + std::to_string(at) + ": expects JSON, but got " +
+              (colon == what.npos ? "a syntax error" : what.substr(colon + 2));
+    return false;
+  }
+
+private:
+  struct Level {
+    Value object, key;
+    std::vector<Value> items;
+  };
+  bool open(Value object) {
+    if (stack.size() >= deepest) {
+      problem = "expects JSON nested at most " + std::to_string(deepest) + " deep, but got more";
+      return false;
+    }
+    stack.push_back({std::move(object), Value(), {}});
+    return true;
+  }
+  bool close(Value done) {
+    stack.pop_back();
+    return add(std::move(done));
+  }
+  bool add(Value value) {
+    if (stack.empty())
+      result = std::move(value);
+    else if (stack.back().object.is(Kind::Dict))
+      stack.back().object.dictionary().set(std::move(stack.back().key), std::move(value));
+    else
+      stack.back().items.push_back(std::move(value));
+    return true;
+  }
+
+  std::vector<Level> stack;
+};
+
+class Writer {
+public:
+  explicit Writer(const JsonStyle &style) : style(style) {}
+  std::string out;
+
+  void value(const Value &v) {
+    Nesting guard;
+    Budget::spend(1);
+    if (out.capacity() - out.size() < 64)
+      Budget::require(out.size() * 2);
+    switch (v.kind()) {
+    case Kind::None:
+      out += "null";
+      break;
+    case Kind::Bool:
+      out += v.asInteger() ? "true" : "false";
+      break;
+    case Kind::Integer:
+      out += std::to_string(v.asInteger());
+      break;
+    case Kind::Big:
+      out += v.text();
+      break;
+    case Kind::Float:
+      out += real(v.asReal());
+      break;
+    case Kind::String:
+      string(v.text());
+      break;
+    case Kind::List:
+    case Kind::Tuple:
+      sequence('[', ']', v.items().size(), [&](size_t i) { value(v.items()[i]); });
+      break;
+    case Kind::Dict:
+      dictionary(v.dictionary());
+      break;
+    case Kind::Undefined:
+      if (v.security())
+        raiseUndefined(v);
+      [[fallthrough]];
+    default:
+      raise(std::string("Object of type ") + typeName(v) + " is not JSON serializable");
+    }
+  }
+
+private:
+  static std::string real(double f) {
+    if (std::isnan(f))
+      return "NaN";
+    if (std::isinf(f))
+      return f < 0 ? "-Infinity" : "Infinity";
+    return floatRepr(f);
+  }
+
+  template <typename Item> void sequence(char begin, char end, size_t count, Item item) {
+    out += begin;
+    ++depth;
+    for (size_t i = 0; i < count; ++i) {
+      out += i ? style.itemSeparator : "";
+      newline();
+      item(i);
+    }
+    --depth;
+    if (count)
+      newline();
+    out += end;
+  }
+
+  void newline() {
+    if (!style.lines)
+      return;
+    Budget::require(out.size() + style.indent.size() * depth);
+    Budget::spendBytes(style.indent.size() * depth);
+    out += '\n';
+    for (int i = 0; i < depth; ++i)
+      out += style.indent;
+  }
+
+  void dictionary(const DictObject &dict) {
+    std::vector<std::pair<Value, Value>> entries = dict.entries;
+    if (style.sortKeys)
+      sortStable(entries, false);
+    sequence('{', '}', entries.size(), [&](size_t i) {
+      const Value &key = entries[i].first;
+      switch (key.kind()) {
+      case Kind::String:
+        string(key.text());
+        break;
+      case Kind::None:
+      case Kind::Bool:
+      case Kind::Integer:
+      case Kind::Big:
+      case Kind::Float:
+        out += '"';
+        value(key);
+        out += '"';
+        break;
+      default:
+        raise(std::string("keys must be str, int, float, bool or None, not ") + typeName(key));
+      }
+      out += style.keySeparator;
+      value(entries[i].second);
+    });
+  }
+
+  void string(const std::string &s) {
+    Budget::spendBytes(s.size() * 2);
+    Budget::require(out.size() + s.size());
+    out += '"';
+    char buffer[16];
+    for (size_t i = 0, n; i < s.size(); i += n) {
+      uint32_t p = decodeAt(s, i, n);
+      static const std::string_view special = "\"\\\n\r\t\f\b", letters = "\"\\nrtfb";
+      size_t at = p < 0x80 ? special.find(static_cast<char>(p)) : special.npos;
+      if (at != special.npos) {
+        out += '\\';
+        out += letters[at];
+      } else if (p < 0x20 || (style.ensureAscii && p >= 0x7F)) {
+        if (p >= 0x10000) {
+          p -= 0x10000;
+          std::snprintf(buffer, sizeof buffer, "\\u%04x\\u%04x", 0xD800 + (p >> 10), 0xDC00 + (p & 0x3FF));
+        } else {
+          std::snprintf(buffer, sizeof buffer, "\\u%04x", p);
+        }
+        out += buffer;
+      } else {
+        out.append(s, i, n);
+      }
+    }
+    out += '"';
+  }
+
+  const JsonStyle &style;
+  int depth = 0;
+};
+
+} // namespace
+
+Result<Value> readJson(std::string_view text, const std::string &file) {
+  Builder builder;
+  if (text.substr(0, 3) == "\xEF\xBB\xBF")
+    text.remove_prefix(3);
+  if (!nlohmann::ordered_json::sax_parse(text.begin(), text.end(), &builder))
+    return fail(ErrorCode::ContextSyntax, "%s: %s", file.c_str(), builder.problem.c_str());
+  return builder.result;
+}
+
+std::string writeJson(const Value &value, const JsonStyle &style) {
+  Writer writer(style);
+  writer.value(value);
+  return std::move(writer.out);
+}
+
+} // namespace stepdown::jinja

@@ -1,0 +1,30 @@
+// Attributes and methods of the built-in types, and the loop variable.
+#pragma once
+#include "runtime/ChatTemplate/Value.h"
+
+namespace stepdown::jinja {
+
+/// A function bound to `self` (Missing for a global one).
+Value function(Native call, std::string name, Value self = Value());
+
+/// The method of a string, list, tuple, dictionary, number or view, or null. Names that would modify a list or a
+/// dictionary are in `modifying`.
+Native stringMethod(std::string_view name);
+Native containerMethod(const Value &value, std::string_view name);
+bool modifying(const Value &value, std::string_view name);
+
+/// The loop variable (Loop.cpp).
+int64_t loopLength(const Value &loop);
+std::vector<Value> loopRest(const Value &loop);
+Value loopAttribute(const Value &loop, std::string_view name);
+
+/// Reads the arguments of a call by position or name: one Value a parameter, Missing where not given.
+/// "join() got an unexpected keyword argument 'x'", "replace expected at least 2 arguments, got 1".
+std::vector<Value> bindArguments(const Arguments &arguments, const char *function,
+                                 std::initializer_list<const char *> parameters, size_t required);
+
+/// Checked readings of one argument.
+int64_t integerArgument(const Value &value, const char *function);
+const std::string &textArgument(const Value &value, const char *function);
+
+} // namespace stepdown::jinja
