@@ -15,18 +15,33 @@ Scheduler::~Scheduler() {
     session.freeSequence(request.sequence);
 }
 
-void Scheduler::add(std::vector<int32_t> tokens, RequestClient &client) {
-  if (tokens.empty()) {
-    client.failed(fail(ErrorCode::RequestField, "prompt: expects at least one token, but got none"));
-    return;
-  }
+Status Scheduler::expectPrompt(const std::vector<int32_t> &tokens, size_t clients) const {
   uint32_t context = session.of().head().max_context;
-  if (tokens.size() > context) {
-    client.failed(
-        fail(ErrorCode::ContextFull, "prompt: expects at most %u tokens, but got %zu", context, tokens.size()));
-    return;
-  }
-  entering.push_back({std::move(tokens), &client, -1, 0, -1, false, false});
+  if (tokens.empty())
+    return fail(ErrorCode::RequestField, "prompt: expects at least one token, but got none");
+  if (tokens.size() > context)
+    return fail(ErrorCode::ContextFull, "prompt: expects at most %u tokens, but got %zu", context, tokens.size());
+  if (clients > size_t(session.kv().sequences()))
+    return fail(ErrorCode::SequenceLimit, "request: expects at most %d answers, but %zu are wanted",
+                session.kv().sequences(), clients);
+  return Done{};
+}
+
+void Scheduler::add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients) {
+  Request request{std::move(tokens), std::move(clients), -1, 0, -1, false, false};
+  if (Status good = expectPrompt(request.tokens, request.clients.size()); !good)
+    refuse(request, good.error());
+  else
+    entering.push_back(std::move(request));
+}
+
+void Scheduler::refuse(Request &request, const Error &error) {
+  // Its blocks go back at once: the requests behind it in this very step may need them.
+  if (request.sequence >= 0)
+    session.freeSequence(request.sequence);
+  request.finished = request.refused = true;
+  for (RequestClient *client : request.clients)
+    client->failed(error);
 }
 
 // Whether every group has the blocks of a prompt free, beside those that prompts which entered before have yet to take;
@@ -54,13 +69,18 @@ void Scheduler::enter() {
   while (!entering.empty()) {
     Request &request = entering.front();
     bool alone = requests.empty();
+    size_t sequences = request.clients.size();
+    for (const Request &other : requests)
+      sequences += other.clients.size();
+    if (sequences > size_t(session.kv().sequences()) && !alone)
+      return;
     if (!fits(request.tokens.size()) && !alone)
       return;
     Result<int32_t> sequence = session.createSequence();
     if (!sequence && !alone)
       return;
     if (!sequence) {
-      request.client->failed(sequence.error());
+      refuse(request, sequence.error());
       entering.pop_front();
       continue;
     }
@@ -76,10 +96,7 @@ bool Scheduler::give(Request &request, const int32_t *ids, size_t count, bool wa
     batch.push_back({request.sequence, ids[i], wantLogits && i + 1 == count});
   Status submitted = session.submit(batch.data(), batch.size());
   if (!submitted) {
-    // Its blocks go back at once: the requests behind it in this very step may need them.
-    session.freeSequence(request.sequence);
-    request.finished = request.refused = true;
-    request.client->failed(submitted.error());
+    refuse(request, submitted.error());
     return false;
   }
   computed += count;
@@ -121,8 +138,24 @@ void Scheduler::submitPrompts() {
 
 void Scheduler::drawAll() {
   for (size_t row = 0; row < rowOwners.size(); ++row) {
-    Request &request = requests[rowOwners[row]];
-    request.next = request.client->draw(session.logits(row));
+    size_t owner = rowOwners[row];
+    const float *logits = session.logits(row);
+    // The fork comes before anything is drawn: it must hold the prompt and no more.
+    while (requests[owner].clients.size() > 1) {
+      Request branch{{}, {requests[owner].clients.back()}, -1, 0, -1, false, false};
+      requests[owner].clients.pop_back();
+      Result<int32_t> sequence = session.fork(requests[owner].sequence);
+      if (!sequence) {
+        refuse(branch, sequence.error());
+        continue;
+      }
+      branch.sequence = *sequence;
+      branch.next = branch.clients[0]->draw(logits);
+      branch.finished = branch.next < 0;
+      requests.push_back(std::move(branch));
+    }
+    Request &request = requests[owner];
+    request.next = request.clients[0]->draw(logits);
     request.finished = request.next < 0;
   }
 }

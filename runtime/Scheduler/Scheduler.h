@@ -4,6 +4,9 @@
 // came, with pieces of prompts (chunked prefill), so that a long prompt never stops the others. A request enters when a
 // sequence and the blocks of its whole prompt are free. One that runs out of blocks while others hold them is refused
 // with E0608, and the others go on. What a request computes does not depend on the company it keeps.
+//
+// A request may have several clients: its prompt is computed once, each client draws its first token from the same row,
+// and from there on each goes its own way on a fork that shares the prompt's blocks.
 #pragma once
 #include "runtime/Session/Session.h"
 #include <deque>
@@ -27,8 +30,9 @@ public:
   Scheduler(Session &session, uint32_t chunk);
   ~Scheduler();
 
-  /// Queues a request: prompt `tokens` (at least one, else E0611 to the client), then what the client draws.
-  void add(std::vector<int32_t> tokens, RequestClient &client);
+  /// Queues a request: prompt `tokens` (at least one, else E0611 to the clients), then what each client draws.
+  void add(std::vector<int32_t> tokens, RequestClient &client) { add(std::move(tokens), std::vector{&client}); }
+  void add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients);
   /// Runs one step; false when no request is left. An error concerns the device, and all requests.
   Result<bool> step();
   size_t waiting() const { return entering.size(); }
@@ -38,8 +42,8 @@ public:
 
 private:
   struct Request {
-    std::vector<int32_t> tokens; ///< the prompt
-    RequestClient *client;
+    std::vector<int32_t> tokens;          ///< the prompt
+    std::vector<RequestClient *> clients; ///< one from the first drawn token on
     int32_t sequence;
     size_t submitted; ///< of the prompt
     int32_t next;     ///< drawn and not yet submitted, or -1
@@ -52,6 +56,8 @@ private:
   void submitPrompts();
   bool give(Request &request, const int32_t *ids, size_t count, bool wantLogits);
   void drawAll();
+  void refuse(Request &request, const Error &error);
+  Status expectPrompt(const std::vector<int32_t> &tokens, size_t clients) const;
 
   Session &session;
   uint32_t chunk;

@@ -17,6 +17,21 @@ void put(std::vector<uint8_t> &out, const void *bytes, size_t size) {
   out.insert(out.end(), p, p + size);
 }
 
+namespace gguf {
+constexpr uint32_t u32 = 4, i32 = 5, f32 = 6, string = 8, array = 9;
+}
+
+void putString(std::vector<uint8_t> &out, const std::string &text) {
+  uint64_t length = text.size();
+  put(out, &length, 8);
+  put(out, text.data(), text.size());
+}
+
+void putArray(std::vector<uint8_t> &out, uint32_t element, uint64_t count) {
+  put(out, &element, 4);
+  put(out, &count, 8);
+}
+
 template <typename Records> stepdown_table table(std::vector<uint8_t> &out, const Records &records) {
   out.resize((out.size() + 7) / 8 * 8);
   stepdown_table where = {static_cast<uint32_t>(out.size()), static_cast<uint32_t>(records.size())};
@@ -98,16 +113,39 @@ uint32_t ArtifactBuilder::dispatch(uint32_t kernel, uint32_t extent, std::initia
   return static_cast<uint32_t>(dispatches.size() - 1);
 }
 
-void ArtifactBuilder::pair(const std::string &key, const std::string &value) {
-  uint64_t length = key.size();
-  put(metadata, &length, 8);
-  put(metadata, key.data(), key.size());
-  uint32_t stringType = 8;
-  put(metadata, &stringType, 4);
-  length = value.size();
-  put(metadata, &length, 8);
-  put(metadata, value.data(), value.size());
+void ArtifactBuilder::key(const std::string &key, uint32_t type) {
+  putString(metadata, key);
+  put(metadata, &type, 4);
   ++pairs;
+}
+
+void ArtifactBuilder::pair(const std::string &name, const std::string &value) {
+  key(name, gguf::string);
+  putString(metadata, value);
+}
+
+void ArtifactBuilder::pair(const std::string &name, const std::vector<std::string> &values) {
+  key(name, gguf::array);
+  putArray(metadata, gguf::string, values.size());
+  for (const std::string &value : values)
+    putString(metadata, value);
+}
+
+void ArtifactBuilder::pair(const std::string &name, const std::vector<float> &values) {
+  key(name, gguf::array);
+  putArray(metadata, gguf::f32, values.size());
+  put(metadata, values.data(), values.size() * 4);
+}
+
+void ArtifactBuilder::pair(const std::string &name, const std::vector<int32_t> &values) {
+  key(name, gguf::array);
+  putArray(metadata, gguf::i32, values.size());
+  put(metadata, values.data(), values.size() * 4);
+}
+
+void ArtifactBuilder::pair(const std::string &name, uint32_t value) {
+  key(name, gguf::u32);
+  put(metadata, &value, 4);
 }
 
 std::vector<uint8_t> ArtifactBuilder::program() const {

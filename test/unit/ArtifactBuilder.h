@@ -38,7 +38,12 @@ public:
   uint32_t kernel(const std::string &name);
   static stepdown_operand operand(uint32_t place, uint32_t index, std::initializer_list<int64_t> dims);
   uint32_t dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list);
+  /// Metadata pairs of GGUF's types string, array of strings, array of f32, array of i32, u32.
   void pair(const std::string &key, const std::string &value);
+  void pair(const std::string &key, const std::vector<std::string> &values);
+  void pair(const std::string &key, const std::vector<float> &values);
+  void pair(const std::string &key, const std::vector<int32_t> &values);
+  void pair(const std::string &key, uint32_t value);
 
   /// The program section as it stands.
   std::vector<uint8_t> program() const;
@@ -46,6 +51,7 @@ public:
   std::vector<uint8_t> file() const;
 
 private:
+  void key(const std::string &key, uint32_t type);
   uint64_t pairs = 0;
 };
 

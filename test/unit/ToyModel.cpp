@@ -56,9 +56,32 @@ ArtifactBuilder ToyModel::build() const {
       b.dispatch(head, STEPDOWN_BY_ROWS,
                  {embeddings, hidden, at(STEPDOWN_AT_ROWS, 0, {R}), at(STEPDOWN_AT_LOGITS, 0, {R, vocabulary})});
   b.head.exit_count = 1;
-  b.pair("general.architecture", "toy");
-  b.pair("general.name", "Toy");
+  b.pair("general.architecture", std::string("toy"));
+  b.pair("general.name", std::string("Toy"));
+  std::vector<int32_t> types(vocabulary, 1);
+  types[0] = 2;
+  types[1] = types[2] = 3;
+  b.pair("tokenizer.ggml.model", std::string("gpt2"));
+  b.pair("tokenizer.ggml.pre", std::string("default"));
+  b.pair("tokenizer.ggml.tokens", pieces());
+  b.pair("tokenizer.ggml.token_type", types);
+  b.pair("tokenizer.ggml.merges", std::vector<std::string>{});
+  b.pair("tokenizer.ggml.unknown_token_id", 0u);
+  b.pair("tokenizer.ggml.bos_token_id", 1u);
+  b.pair("tokenizer.ggml.eos_token_id", 2u);
   return b;
+}
+
+std::vector<std::string> ToyModel::pieces() {
+  // As byte-level BPE spells them: a space is U+0120, the bytes e2 82 ac are U+00E2, U+0124 and U+00AC.
+  std::vector<std::string> pieces = {"<unk>", "<s>", "</s>", "\xc4\xa0"};
+  for (char c = 'a'; c <= 'z'; ++c)
+    pieces.emplace_back(1, c);
+  for (const char *byte : {"\xc3\xa2", "\xc4\xa4", "\xc2\xac"})
+    pieces.emplace_back(byte);
+  for (int i = 33; i < 40; ++i)
+    pieces.push_back("w" + std::to_string(i));
+  return pieces;
 }
 
 std::vector<float> ToyModel::logits(const std::vector<int32_t> &tokens) const {

@@ -16,6 +16,9 @@ struct ToyModel {
   /// Logits [vocabulary] after `tokens`.
   std::vector<float> logits(const std::vector<int32_t> &tokens) const;
 
+  /// The texts of its tokens: unknown, <s>, </s>, a space, a to z, the three bytes of the euro sign, and w33 ... w39.
+  static std::vector<std::string> pieces();
+
 private:
   std::vector<float> embedding() const; ///< [vocabulary, width]
   uint32_t windowOf(uint32_t layer) const { return layer % 2 ? window : 0; }

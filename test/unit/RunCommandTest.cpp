@@ -1,0 +1,268 @@
+// stepdown-run as a user sees it, on the toy model: what it prints, and what it exits with.
+#include "test/unit/ToyModel.h"
+#include <algorithm>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using nlohmann::json;
+using stepdown::test::temporaryFile;
+using stepdown::test::ToyModel;
+
+namespace {
+
+struct Output {
+  int status;
+  std::string out, err;
+};
+
+Output run(const std::string &words, const std::string &environment = "") {
+  std::string out = temporaryFile({}, ".out"), err = temporaryFile({}, ".err");
+  int status = std::system((environment + " " STEPDOWN_RUN " " + words + " >" + out + " 2>" + err).c_str());
+  auto text = [](const std::string &path) {
+    std::ifstream in(path);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  return {WEXITSTATUS(status), text(out), text(err)};
+}
+
+std::vector<json> linesOf(const std::string &text) {
+  std::vector<json> lines;
+  for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
+    lines.push_back(json::parse(text.substr(at, text.find('\n', at) - at)));
+  return lines;
+}
+
+std::vector<int32_t> greedy(const ToyModel &toy, std::vector<int32_t> tokens, size_t count) {
+  std::vector<int32_t> drawn;
+  while (drawn.size() < count) {
+    auto logits = toy.logits(tokens);
+    drawn.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    tokens.push_back(drawn.back());
+  }
+  return drawn;
+}
+
+struct RunCommand : testing::Test {
+  ToyModel toy;
+  std::string model = toy.write();
+};
+
+TEST_F(RunCommand, generatesGreedily) {
+  Output done = run("generate " + model + " --tokens 1,5,9 -n 6 --ignore-eos --json");
+  ASSERT_EQ(done.status, 0) << done.err;
+  json object = linesOf(done.out).at(0);
+  EXPECT_EQ(object["prompt_tokens"], json({1, 5, 9}));
+  EXPECT_EQ(object["tokens"].get<std::vector<int32_t>>(), greedy(toy, {1, 5, 9}, 6));
+  EXPECT_EQ(object["finish_reason"], "length");
+  EXPECT_TRUE(object["timing"].is_object());
+}
+
+TEST_F(RunCommand, hashIsTheSameHoweverItIsRun) {
+  std::string prompt;
+  for (int i = 0; i < 90; ++i)
+    prompt += (i ? "," : "") + std::to_string((i * 7 + 3) % 40);
+  std::string base = "generate " + model + " --tokens " + prompt + " -n 12 --ignore-eos --json --hash-logits ";
+  std::string expected = linesOf(run(base).out).at(0)["logits_sha256"];
+  EXPECT_EQ(expected.size(), 64u);
+  for (const char *how : {"-t 1", "-t 4", "--chunk 1", "--chunk 7", "--chunk 64", "--kv-block 16", "--kv-block 64"})
+    EXPECT_EQ(linesOf(run(base + how).out).at(0)["logits_sha256"], expected) << how;
+  std::string requests;
+  for (int i = 0; i < 8; ++i)
+    requests +=
+        i == 5 ? "{\"id\":\"mine\",\"tokens\":[" + prompt + "],\"max_tokens\":12}\n"
+               : "{\"tokens\":[1," + std::to_string(i + 3) + "],\"max_tokens\":" + std::to_string(3 * i + 1) + "}\n";
+  std::string file = temporaryFile({requests.begin(), requests.end()}, ".jsonl");
+  Output all = run("generate " + model + " --requests " + file + " --ignore-eos --json --hash-logits");
+  ASSERT_EQ(all.status, 0) << all.err;
+  auto lines = linesOf(all.out);
+  ASSERT_EQ(lines.size(), 8u);
+  EXPECT_EQ(lines[5]["id"], "mine");
+  EXPECT_EQ(lines[5]["logits_sha256"], expected);
+  EXPECT_EQ(lines[2]["tokens"].size(), 7u);
+}
+
+TEST_F(RunCommand, hashIsSha256OfTheRows) {
+  auto logits = toy.logits({1, 5});
+  std::string rows(reinterpret_cast<const char *>(logits.data()), logits.size() * sizeof(float));
+  std::string file = temporaryFile({rows.begin(), rows.end()}, ".rows"), sum = temporaryFile({}, ".sum");
+  if (std::system(("sha256sum " + file + " >" + sum).c_str()))
+    GTEST_SKIP() << "no sha256sum on this machine";
+  std::string expected;
+  std::ifstream(sum) >> expected;
+  Output done = run("generate " + model + " --tokens 1,5 -n 1 --json --hash-logits");
+  EXPECT_EQ(linesOf(done.out).at(0)["logits_sha256"], expected);
+}
+
+TEST_F(RunCommand, seedsRepeatAndDiffer) {
+  std::string base = "generate " + model + " --tokens 1,5,9 -n 40 --ignore-eos --json --temperature 30 --seed ";
+  auto tokens = [&](const std::string &seed) { return linesOf(run(base + seed).out).at(0)["tokens"]; };
+  EXPECT_EQ(tokens("3"), tokens("3"));
+  EXPECT_NE(tokens("3"), tokens("4"));
+  auto answers = linesOf(run(base + "3 --answers 2").out);
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0]["tokens"], tokens("3"));
+  EXPECT_NE(answers[1]["tokens"], tokens("3"));
+}
+
+TEST_F(RunCommand, logProbabilitiesAreThoseOfTheRow) {
+  json object = linesOf(run("generate " + model + " --tokens 1,5 -n 1 --json --logprobs 2").out).at(0);
+  auto logits = toy.logits({1, 5});
+  double highest = *std::max_element(logits.begin(), logits.end()), sum = 0;
+  for (float l : logits)
+    sum += std::exp(l - highest);
+  EXPECT_NEAR(object["logprobs"][0]["logprob"].get<double>(), -std::log(sum), 1e-5);
+  EXPECT_EQ(object["logprobs"][0]["top"].size(), 2u);
+  EXPECT_EQ(object["logprobs"][0]["top"][0][0], object["tokens"][0]);
+}
+
+TEST_F(RunCommand, evalAgreesWithThePlainComputation) {
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < 50; ++i)
+    tokens.push_back((i * 11 + 1) % 40);
+  std::string list;
+  double nll = 0;
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    list += (t ? "," : "") + std::to_string(tokens[t]);
+    if (t + 1 == tokens.size())
+      break;
+    auto logits = toy.logits({tokens.begin(), tokens.begin() + t + 1});
+    double highest = *std::max_element(logits.begin(), logits.end()), sum = 0;
+    for (float l : logits)
+      sum += std::exp(l - highest);
+    nll += std::log(sum) + highest - logits[tokens[t + 1]];
+  }
+  std::string npy = temporaryFile({}, ".npy");
+  Output done = run("eval " + model + " --tokens " + list + " --json --logits " + npy);
+  ASSERT_EQ(done.status, 0) << done.err;
+  json object = json::parse(done.out);
+  EXPECT_EQ(object["tokens"], 50);
+  EXPECT_NEAR(object["mean_nll"].get<double>(), nll / 49, 1e-9 * nll);
+  EXPECT_EQ(object["top"].size(), 20u);
+  auto last = toy.logits(tokens);
+  EXPECT_EQ(object["top"][0][1].get<float>(), *std::max_element(last.begin(), last.end()));
+  struct stat info;
+  ASSERT_EQ(stat(npy.c_str(), &info), 0);
+  EXPECT_EQ(info.st_size % 64, 50 * 40 * 4 % 64);
+  EXPECT_EQ(run("eval " + model + " --tokens " + list + " --json --chunk 3 -t 2").out, done.out);
+}
+
+TEST_F(RunCommand, stopStringsAndCodePointsAreWhole) {
+  // Whatever the toy draws, its text never holds the stop string, and is valid UTF-8.
+  std::string plain = linesOf(run("generate " + model + " --tokens 1,4 -n 60 --ignore-eos --json").out).at(0)["text"];
+  ASSERT_GT(plain.size(), 8u);
+  std::string stop = plain.substr(plain.size() / 2, 3);
+  json object =
+      linesOf(run("generate " + model + " --tokens 1,4 -n 60 --ignore-eos --json --stop '" + stop + "'").out).at(0);
+  EXPECT_EQ(object["text"], plain.substr(0, plain.find(stop)));
+  EXPECT_EQ(object["finish_reason"], "stop");
+  EXPECT_EQ(run("generate " + model + " --tokens 1,4 -n 60 --ignore-eos").out, plain + "\n");
+}
+
+TEST_F(RunCommand, aRefusedRequestLetsTheOthersFinish) {
+  std::string huge = "[1";
+  for (int i = 0; i < 300; ++i)
+    huge += ",4";
+  std::string requests = "{\"tokens\":[1,4],\"max_tokens\":3}\n{\"id\":\"big\",\"tokens\":" + huge +
+                         "]}\n{\"tokens\":[1,5],\"max_tokens\":3}\n";
+  std::string file = temporaryFile({requests.begin(), requests.end()}, ".jsonl");
+  Output done = run("generate " + model + " --requests " + file + " --ignore-eos --json");
+  EXPECT_EQ(done.status, 1);
+  EXPECT_NE(done.err.find("stepdown-run: error E0606: request big: "), std::string::npos) << done.err;
+  auto lines = linesOf(done.out);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0]["tokens"].size(), 3u);
+  EXPECT_EQ(lines[1]["error"]["code"], 606);
+  EXPECT_EQ(lines[2]["tokens"].size(), 3u);
+}
+
+TEST_F(RunCommand, requestsThatAreWrongAreNamed) {
+  const std::pair<const char *, const char *> cases[] = {
+      {"{\"tokens\":[1]", "E0908"},
+      {"[1]", "E0611"},
+      {"{}", "E0611"},
+      {"{\"tokens\":[1],\"prompt\":\"a\"}", "E0611"},
+      {"{\"tokens\":[-1]}", "E0611"},
+      {"{\"tokens\":[99]}", "E0324"},
+      {"{\"tokens\":[1],\"temperture\":1}", "temperture"},
+      {"{\"tokens\":[1],\"temperature\":\"hot\"}", "E0611"},
+      {"{\"tokens\":[1],\"temperature\":-1}", "E0701"},
+      {"{\"tokens\":[1],\"max_tokens\":1.5}", "E0611"},
+      {"{\"tokens\":[1],\"stop\":[\"\"]}", "E0611"},
+      {"{\"tokens\":[1],\"logit_bias\":{\"99\":1}}", "E0702"},
+  };
+  for (auto [text, expected] : cases) {
+    std::string line = text;
+    Output done = run("generate " + model + " --requests " + temporaryFile({line.begin(), line.end()}, ".jsonl"));
+    EXPECT_EQ(done.status, 1) << text;
+    EXPECT_EQ(done.out, "") << text;
+    EXPECT_NE(done.err.find(expected), std::string::npos) << text << "\n" << done.err;
+  }
+}
+
+TEST_F(RunCommand, exitStatusTellsUsageFromRefusal) {
+  EXPECT_EQ(run("--help").status, 0);
+  EXPECT_EQ(run("--version").status, 0);
+  EXPECT_EQ(run("generate --help").status, 0);
+  for (const char *wrong : {"", "walk", "generate", "generate a b -p x", "generate a --no-such", "generate a -n",
+                            "generate a -n many -p x", "eval a -p x -f y", "inspect a --tensor t", "detokenize a"})
+    EXPECT_EQ(run(wrong).status, 2) << wrong;
+  Output missing = run("generate /no/such.gguf -p x");
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_EQ(missing.err.rfind("stepdown-run: error E0901: /no/such.gguf: ", 0), 0u) << missing.err;
+  EXPECT_EQ(std::count(missing.err.begin(), missing.err.end(), '\n'), 1);
+  EXPECT_EQ(run("generate " + model + " --tokens 1 --isa sparc").status, 1);
+  Output exact = run("generate " + model + " --tokens 1 --exact");
+  EXPECT_EQ(exact.status, 1);
+  EXPECT_NE(exact.err.find("--exact"), std::string::npos);
+}
+
+TEST_F(RunCommand, tokenizesBothWays) {
+  EXPECT_EQ(run("tokenize " + model + " --no-bos -p 'ab z'").out, "[4, 5, 3, 29]\n");
+  EXPECT_EQ(run("detokenize " + model + " --tokens 4,5,3,29").out, "ab z\n");
+  EXPECT_EQ(run("detokenize " + model + " --tokens 40").status, 1);
+}
+
+TEST_F(RunCommand, inspectsAndMeasures) {
+  json description = json::parse(run("inspect " + model + " --json").out);
+  EXPECT_EQ(description["metadata"]["general.name"], "Toy");
+  EXPECT_EQ(description["targets"].size(), 2u);
+  EXPECT_EQ(description["memory_plan"]["kv_bytes_per_position"], 2 * 2 * 4 * 4);
+  json table = json::parse(run("bench " + model + " -p 30 -n 5 -d 10 -t 1,2 -r 3 --json").out);
+  ASSERT_EQ(table.size(), 4u);
+  EXPECT_EQ(table[0]["test"], "pp30@d10");
+  EXPECT_EQ(table[1]["test"], "tg5@d10");
+  EXPECT_EQ(table[3]["threads"], 2);
+  EXPECT_EQ(table[0]["runs"].size(), 3u);
+}
+
+TEST_F(RunCommand, aFullDiskIsAnErrorAndLeavesNothing) {
+  Output done = run("eval " + model + " --tokens 1,2 --logits /dev/full/x.npy");
+  EXPECT_EQ(done.status, 1);
+  EXPECT_NE(done.err.find("E0903"), std::string::npos) << done.err;
+  int status = std::system(STEPDOWN_RUN " --help >/dev/full 2>/dev/null");
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+TEST_F(RunCommand, isOneSmallStaticFile) {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+  GTEST_SKIP() << "a sanitizer links its own runtime";
+#endif
+#endif
+  std::string stripped = temporaryFile({}, ".stripped"), needed = temporaryFile({}, ".needed");
+  if (std::system(("strip -o " + stripped + " " STEPDOWN_RUN).c_str()))
+    GTEST_SKIP() << "no strip on this machine";
+  struct stat info;
+  ASSERT_EQ(stat(stripped.c_str(), &info), 0);
+  EXPECT_LE(info.st_size, 10 << 20);
+  ASSERT_EQ(std::system(("LC_ALL=C ldd " STEPDOWN_RUN " >" + needed + " 2>&1; true").c_str()), 0);
+  std::ifstream in(needed);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  EXPECT_TRUE(text.find("not a dynamic") != std::string::npos || text.find("statically") != std::string::npos) << text;
+}
+
+} // namespace

@@ -1,0 +1,69 @@
+#include "runtime/TextStream.h"
+#include "runtime/Load/Model.h"
+#include "test/unit/ToyModel.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+
+namespace {
+
+struct Text : testing::Test {
+  test::ArtifactBuilder builder = test::ToyModel().build();
+  std::string bytes;
+  std::optional<Tokenizer> tokenizer;
+  void SetUp() override {
+    uint64_t count = 10;
+    bytes.assign(reinterpret_cast<const char *>(&count), 8);
+    bytes.append(builder.metadata.begin(), builder.metadata.end());
+    auto metadata = parseMetadata("toy", bytes);
+    ASSERT_TRUE(metadata) << metadata.error().message;
+    auto made = Tokenizer::create(*metadata);
+    ASSERT_TRUE(made) << made.error().message;
+    tokenizer.emplace(std::move(*made));
+  }
+  static std::vector<int32_t> ids(const std::string &letters) {
+    std::vector<int32_t> ids;
+    for (char c : letters)
+      ids.push_back(c == ' ' ? 3 : 4 + c - 'a');
+    return ids;
+  }
+};
+
+TEST_F(Text, aStopStringAcrossTokensNeverShows) {
+  TextStream stream(*tokenizer, {"stop"});
+  std::string shown;
+  for (int32_t id : ids("go sto stop on"))
+    shown += stream.push(id);
+  EXPECT_TRUE(stream.stopped());
+  EXPECT_EQ(shown + stream.finish(), "go sto ");
+}
+
+TEST_F(Text, theEarliestOfSeveralStopsWins) {
+  TextStream stream(*tokenizer, {"cd", "bc"});
+  std::string shown;
+  for (int32_t id : ids("abcd"))
+    shown += stream.push(id);
+  EXPECT_EQ(shown, "a");
+}
+
+TEST_F(Text, aBeginningThatComesToNothingIsShown) {
+  TextStream stream(*tokenizer, {"aab"});
+  std::string shown;
+  for (int32_t id : ids("aaac"))
+    shown += stream.push(id);
+  EXPECT_EQ(shown, "aaac");
+  shown += stream.push(4);
+  EXPECT_EQ(shown, "aaac");
+  EXPECT_EQ(stream.finish(), "a");
+}
+
+TEST_F(Text, halfACodePointWaits) {
+  TextStream stream(*tokenizer, {});
+  EXPECT_EQ(stream.push(30), "");
+  EXPECT_EQ(stream.push(31), "");
+  EXPECT_EQ(stream.push(32), "\xe2\x82\xac");
+  EXPECT_EQ(stream.push(30), "");
+  EXPECT_EQ(stream.finish(), "\xef\xbf\xbd");
+}
+
+} // namespace

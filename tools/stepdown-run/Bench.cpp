@@ -1,0 +1,176 @@
+#include "runtime/Session/Session.h"
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/ModelSource.h"
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace stepdown::run {
+namespace {
+
+/// One line of the table: `prompt` tokens at once, or `generate` tokens one by one after `depth` others.
+struct Measure {
+  std::string name;
+  size_t prompt, generate, depth;
+  int32_t threads;
+  std::vector<double> rates; ///< tokens per second of each run
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  size_t n = values.size();
+  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+class Bencher {
+public:
+  explicit Bencher(Session &session) : session(session) {}
+
+  /// Tokens per second of one run of `measure`.
+  Result<double> run(const Measure &measure) {
+    Result<int32_t> sequence = session.createSequence();
+    if (!sequence)
+      return sequence.error();
+    Status ok = feed(*sequence, measure.depth, false);
+    double begin = milliseconds();
+    if (ok)
+      ok = feed(*sequence, measure.prompt, true);
+    for (size_t i = 0; i < measure.generate && ok; ++i)
+      ok = feed(*sequence, 1, true);
+    double seconds = (milliseconds() - begin) / 1000;
+    session.freeSequence(*sequence);
+    if (!ok)
+      return ok.error();
+    return double(measure.prompt + measure.generate) / seconds;
+  }
+
+private:
+  /// Submits `count` tokens in the largest steps; logits of the last one if wanted.
+  Status feed(int32_t sequence, size_t count, bool wantLogits) {
+    size_t most = session.of().head().max_step_tokens;
+    for (size_t at = 0; at < count; at += batch.size()) {
+      batch.clear();
+      for (size_t t = at; t < count && batch.size() < most; ++t)
+        batch.push_back({sequence, next(), wantLogits && t + 1 == count});
+      if (Status ok = session.submit(batch.data(), batch.size()); !ok)
+        return ok;
+      if (Status ok = session.step(); !ok)
+        return ok;
+    }
+    return Done{};
+  }
+  /// Any token will do; a fixed sequence of them makes runs alike.
+  int32_t next() {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<int32_t>((state >> 33) % session.of().head().vocabulary);
+  }
+  Session &session;
+  std::vector<Session::Token> batch;
+  uint64_t state = 1;
+};
+
+Status runBench(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  auto prompts = arguments.integers("prompt", 0, INT32_MAX), generates = arguments.integers("generate", 0, INT32_MAX);
+  auto depths = arguments.integers("depth", 0, INT32_MAX), threads = arguments.integers("threads", 1, 1024);
+  for (auto *list : {&prompts, &generates, &depths, &threads})
+    if (!*list)
+      return list->error();
+  auto runs = arguments.integer("repeat", 5, 1, 1000);
+  if (!runs)
+    return runs.error();
+  if (!arguments.has("prompt") && !arguments.has("generate"))
+    *prompts = {512}, *generates = {64};
+  if (depths->empty())
+    *depths = {0};
+  if (threads->empty())
+    *threads = {0};
+  auto isa = arguments.text("isa");
+  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  if (!model)
+    return model.error();
+
+  std::vector<Measure> measures;
+  int64_t positions = 1;
+  for (int64_t t : *threads)
+    for (int64_t d : *depths) {
+      std::string suffix = d ? "@d" + std::to_string(d) : "";
+      for (int64_t p : *prompts)
+        if (p)
+          measures.push_back({"pp" + std::to_string(p) + suffix, size_t(p), 0, size_t(d), int32_t(t), {}});
+      for (int64_t n : *generates)
+        if (n)
+          measures.push_back({"tg" + std::to_string(n) + suffix, 0, size_t(n), size_t(d), int32_t(t), {}});
+    }
+  for (const Measure &m : measures)
+    positions = std::max<int64_t>(positions, m.prompt + m.generate + m.depth);
+  if (positions > (*model)->head().max_context)
+    return fail(ErrorCode::ContextFull, "bench: expects at most %u positions, but a test needs %lld",
+                (*model)->head().max_context, (long long)positions);
+
+  std::vector<std::unique_ptr<Session>> sessions;
+  for (int64_t t : *threads) {
+    Session::Options options;
+    options.threads = static_cast<int32_t>(t);
+    options.kvPositions = positions;
+    options.maxSequences = 1;
+    auto session = Session::create(*model, options);
+    if (!session)
+      return session.error();
+    sessions.push_back(std::move(*session));
+  }
+
+  // Run by run over all tests, so that a disturbance of the machine falls on all of them alike; run 0 warms up.
+  catchInterrupts();
+  size_t perThread = measures.size() / sessions.size();
+  for (int64_t run = 0; run <= *runs; ++run)
+    for (size_t i = 0; i < measures.size(); ++i) {
+      Session &session = *sessions[i / perThread];
+      measures[i].threads = session.threads();
+      Measure warm = measures[i];
+      if (run == 0)
+        warm.generate = std::min<size_t>(warm.generate, 4), warm.depth = 0;
+      Result<double> rate = Bencher(session).run(run ? measures[i] : warm);
+      if (!rate)
+        return rate.error();
+      if (run)
+        measures[i].rates.push_back(*rate);
+      if (interrupted())
+        return fail(ErrorCode::Interrupted, "bench: interrupted in run %lld of %lld", (long long)run, (long long)*runs);
+    }
+
+  nlohmann::json table = nlohmann::json::array();
+  std::string text;
+  for (const Measure &m : measures) {
+    table.push_back(
+        {{"test", m.name}, {"threads", m.threads}, {"tokens_per_second", median(m.rates)}, {"runs", m.rates}});
+    char line[128];
+    auto [low, high] = std::minmax_element(m.rates.begin(), m.rates.end());
+    std::snprintf(line, sizeof line, "%-14s %3d threads  %10.2f tokens/s  (%.2f to %.2f)\n", m.name.c_str(), m.threads,
+                  median(m.rates), *low, *high);
+    text += line;
+  }
+  return print(arguments.has("json") ? table.dump() + "\n" : text);
+}
+
+} // namespace
+
+Command benchCommand() {
+  return {"bench",
+          "MODEL",
+          "Measures tokens per second: medians of runs that take turns.",
+          {{"prompt", 'p', "512,...", "tokens of a prompt, computed at once (default 512)"},
+           {"generate", 'n', "64,...", "tokens computed one by one (default 64)"},
+           {"depth", 'd', "DEPTH,...", "positions that are in the cache before (default 0)"},
+           {"threads", 't', "1,2,...", "threads (default: one per core)"},
+           {"repeat", 'r', "N", "runs of each test (default 5), after one to warm up"},
+           {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
+           {"exact", 0, nullptr, "activations and cache stay float32"},
+           {"json", 0, nullptr, "[{\"test\", \"threads\", \"tokens_per_second\", \"runs\"}]"}},
+          "stepdown-run bench smollm2.gguf -p 512 -n 64 -t 1,2 -r 5",
+          runBench};
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,61 @@
+#include "tools/stepdown-run/Console.h"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <unistd.h>
+
+namespace stepdown::run {
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0;
+
+void onInterrupt(int) {
+  interrupts = interrupts + 1;
+  if (interrupts > 1)
+    _exit(1);
+}
+
+} // namespace
+
+Result<std::string> readText(const std::string &path) {
+  std::FILE *file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
+  if (!file)
+    return fail(ErrorCode::FileOpen, "%s: cannot open: %s", path.c_str(), std::strerror(errno));
+  std::string text;
+  char chunk[65536];
+  errno = 0;
+  while (size_t n = std::fread(chunk, 1, sizeof chunk, file))
+    text.append(chunk, n);
+  bool bad = std::ferror(file);
+  int reason = errno;
+  if (file != stdin)
+    std::fclose(file);
+  if (bad)
+    return fail(ErrorCode::FileRead, "%s: cannot read: %s", path.c_str(), std::strerror(reason));
+  return text;
+}
+
+Status print(const std::string &text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    return fail(ErrorCode::FileWrite, "stdout: cannot write: %s", std::strerror(errno));
+  return Done{};
+}
+
+void catchInterrupts() {
+  struct sigaction action = {};
+  action.sa_handler = onInterrupt;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool interrupted() { return interrupts > 0; }
+void clearInterrupt() { interrupts = 0; }
+
+double milliseconds() {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+} // namespace stepdown::run

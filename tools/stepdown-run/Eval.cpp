@@ -1,0 +1,193 @@
+#include "runtime/Npy.h"
+#include "runtime/Session/Session.h"
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/ModelSource.h"
+#include "tools/stepdown-run/Request.h"
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+namespace stepdown::run {
+namespace {
+
+/// -log softmax(row)[id], summed in double in the order of the vocabulary.
+double surprise(const float *row, size_t vocabulary, int32_t id) {
+  double highest = *std::max_element(row, row + vocabulary), sum = 0;
+  for (size_t i = 0; i < vocabulary; ++i)
+    sum += std::exp(row[i] - highest);
+  return std::log(sum) + highest - row[id];
+}
+
+/// The `count` highest logits, descending; ties by ascending id.
+nlohmann::json topOf(const float *row, size_t vocabulary, size_t count) {
+  std::vector<int32_t> ids(vocabulary);
+  std::iota(ids.begin(), ids.end(), 0);
+  count = std::min(count, vocabulary);
+  std::partial_sort(ids.begin(), ids.begin() + count, ids.end(),
+                    [&](int32_t a, int32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
+  nlohmann::json top = nlohmann::json::array();
+  for (size_t i = 0; i < count; ++i)
+    top.push_back({ids[i], row[ids[i]]});
+  return top;
+}
+
+/// Runs `tokens` in windows, each from an empty sequence, and calls `row(position, logits)` for every token.
+template <typename Row>
+Status runWindows(Session &session, const std::vector<int32_t> &tokens, size_t window, size_t chunk, Row row) {
+  std::vector<Session::Token> batch;
+  for (size_t start = 0; start < tokens.size(); start += window) {
+    Result<int32_t> sequence = session.createSequence();
+    if (!sequence)
+      return sequence.error();
+    size_t end = std::min(tokens.size(), start + window);
+    for (size_t at = start; at < end; at += batch.size()) {
+      batch.clear();
+      for (size_t t = at; t < end && batch.size() < chunk; ++t)
+        batch.push_back({*sequence, tokens[t], true});
+      if (Status ok = session.submit(batch.data(), batch.size()); !ok)
+        return ok;
+      if (Status ok = session.step(); !ok)
+        return ok;
+      for (size_t i = 0; i < batch.size(); ++i)
+        if (Status ok = row(at + i, session.logits(i)); !ok)
+          return ok;
+      if (interrupted())
+        return fail(ErrorCode::Interrupted, "eval: interrupted after %zu of %zu tokens", at + batch.size(),
+                    tokens.size());
+    }
+    session.freeSequence(*sequence);
+  }
+  return Done{};
+}
+
+Result<std::vector<int32_t>> tokensOf(const Arguments &arguments, const Tokenizer &tokenizer) {
+  Request request;
+  if (arguments.has("tokens")) {
+    auto ids = arguments.integers("tokens", 0, INT32_MAX);
+    if (!ids)
+      return ids.error();
+    request.tokens = std::vector<int32_t>(ids->begin(), ids->end());
+  } else {
+    auto text = textArgument(arguments);
+    if (!text)
+      return text.error();
+    request.prompt = std::move(*text);
+  }
+  auto tokens = promptOf(request, tokenizer);
+  if (tokens && tokens->empty())
+    return fail(ErrorCode::Usage, "eval: expects at least one token, but the text has none");
+  return tokens;
+}
+
+Status runEval(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  if (arguments.has("tokens") + arguments.has("prompt") + arguments.has("file") != 1)
+    return fail(ErrorCode::Usage, "eval: expects one of -p TEXT, -f FILE and --tokens; see stepdown-run eval --help");
+  auto threads = arguments.integer("threads", 0, 1, 1024), chunk = arguments.integer("chunk", INT32_MAX, 1, INT32_MAX);
+  auto context = arguments.integer("context", 0, 1, INT32_MAX), block = arguments.integer("kv-block", 32, 16, 64);
+  for (auto *number : {&threads, &chunk, &context, &block})
+    if (!*number)
+      return number->error();
+  auto isa = arguments.text("isa");
+  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  if (!model)
+    return model.error();
+  auto tokenizer = Tokenizer::create((*model)->metadata());
+  if (!tokenizer)
+    return tokenizer.error();
+  auto tokens = tokensOf(arguments, *tokenizer);
+  if (!tokens)
+    return tokens.error();
+  const stepdown_program &head = (*model)->head();
+  size_t window = *context ? *context : tokens->size();
+  if (std::min(window, tokens->size()) > head.max_context)
+    return fail(ErrorCode::ContextFull,
+                "eval: expects at most %u tokens, but got %zu; --context N evaluates windows of N", head.max_context,
+                std::min(window, tokens->size()));
+
+  Session::Options options;
+  options.threads = static_cast<int32_t>(*threads);
+  options.kvBlock = static_cast<int32_t>(*block);
+  options.kvPositions = static_cast<int64_t>(std::min(window, tokens->size()));
+  options.maxSequences = 1;
+  auto session = Session::create(*model, options);
+  if (!session)
+    return session.error();
+  std::optional<NpyWriter> file;
+  if (auto path = arguments.text("logits")) {
+    auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary});
+    if (!writer)
+      return writer.error();
+    file.emplace(std::move(*writer));
+  }
+
+  catchInterrupts();
+  double sum = 0;
+  size_t predicted = 0;
+  nlohmann::json top;
+  size_t step = std::min<size_t>({size_t(*chunk), head.max_step_tokens, head.max_step_rows});
+  Status ran = runWindows(**session, *tokens, window, step, [&](size_t at, const float *row) -> Status {
+    bool lastOfWindow = at % window == window - 1;
+    if (at + 1 < tokens->size() && !lastOfWindow) {
+      sum += surprise(row, head.vocabulary, (*tokens)[at + 1]);
+      ++predicted;
+    }
+    if (at + 1 == tokens->size())
+      top = topOf(row, head.vocabulary, 20);
+    return file ? file->write(row, head.vocabulary * sizeof(float)) : Status(Done{});
+  });
+  if (!ran)
+    return ran;
+  if (file)
+    if (Status ok = file->finish(); !ok)
+      return ok;
+  nlohmann::json result = {{"tokens", tokens->size()}, {"mean_nll", nullptr}, {"perplexity", nullptr}, {"top", top}};
+  if (predicted) {
+    result["mean_nll"] = sum / double(predicted);
+    result["perplexity"] = std::exp(sum / double(predicted));
+  }
+  if (arguments.has("json"))
+    return print(result.dump() + "\n");
+  std::string text = std::to_string(tokens->size()) + " tokens";
+  char line[96];
+  if (predicted) {
+    std::snprintf(line, sizeof line, ", mean negative log-likelihood %.6f, perplexity %.4f", sum / double(predicted),
+                  std::exp(sum / double(predicted)));
+    text += line;
+  }
+  text += "\nlikeliest next tokens:\n";
+  for (size_t i = 0; i < std::min<size_t>(top.size(), 5); ++i) {
+    int32_t id = top[i][0].get<int32_t>();
+    std::snprintf(line, sizeof line, "  %7d  %9.4f  ", id, top[i][1].get<double>());
+    text += line + nlohmann::json(tokenizer->piece(id)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+            "\n";
+  }
+  return print(text);
+}
+
+} // namespace
+
+Command evalCommand() {
+  return {"eval",
+          "MODEL",
+          "Measures how well the model predicts a text: mean negative log-likelihood, perplexity, the top 20 after it.",
+          {{"prompt", 'p', "TEXT", "the text"},
+           {"file", 'f', "FILE", "the text from a file; - for stdin"},
+           {"tokens", 0, "1,2,3", "token ids in place of a text"},
+           {"context", 0, "N", "evaluate windows of N tokens, each from an empty context (default: one window)"},
+           {"logits", 0, "FILE.npy", "write all rows of logits: float32 [tokens, vocabulary]"},
+           {"exact", 0, nullptr, "activations and cache stay float32"},
+           {"threads", 't', "N", "threads (default: one per core)"},
+           {"chunk", 0, "N", "tokens that one step takes at most (default: what a step holds)"},
+           {"kv-block", 0, "N", "positions in a cache block: 16, 32 or 64 (default 32)"},
+           {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
+           {"json", 0, nullptr, "{\"tokens\", \"mean_nll\", \"perplexity\", \"top\": [[id, logit] x 20]}"}},
+          "stepdown-run eval smollm2.gguf -f text.txt --json",
+          runEval};
+}
+
+} // namespace stepdown::run

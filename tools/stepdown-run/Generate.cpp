@@ -1,0 +1,253 @@
+#include "runtime/Session/Session.h"
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/Generation.h"
+#include "tools/stepdown-run/ModelSource.h"
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace stepdown::run {
+namespace {
+
+using nlohmann::json;
+
+Result<std::vector<Request>> requestsOf(const Arguments &arguments) {
+  Request request;
+  request.id = "0";
+  if (Status ok = readRequest(arguments, request); !ok)
+    return ok.error();
+  Result<int64_t> maxTokens = arguments.integer("max-tokens", request.maxTokens, 0, INT32_MAX);
+  Result<int64_t> answers = arguments.integer("answers", 1, 1, 1024);
+  Result<int64_t> probabilities = arguments.integer("logprobs", -1, 0, 20);
+  for (const Result<int64_t> *number : {&maxTokens, &answers, &probabilities})
+    if (!*number)
+      return number->error();
+  request.maxTokens = *maxTokens;
+  request.answers = *answers;
+  request.probabilities = *probabilities;
+  request.stops = arguments.all("stop");
+  request.ignoreEos = arguments.has("ignore-eos");
+  if (auto file = arguments.text("requests")) {
+    if (arguments.has("prompt") || arguments.has("file") || arguments.has("tokens"))
+      return fail(ErrorCode::Usage, "generate: expects a prompt or --requests, but got both");
+    Result<std::string> text = readText(*file);
+    if (!text)
+      return text.error();
+    request.id.clear();
+    return readRequests(*text, request, *file);
+  }
+  if (arguments.has("tokens")) {
+    if (arguments.has("prompt") || arguments.has("file"))
+      return fail(ErrorCode::Usage, "generate: expects -p, -f or --tokens, but got more than one of them");
+    Result<std::vector<int64_t>> ids = arguments.integers("tokens", 0, INT32_MAX);
+    if (!ids)
+      return ids.error();
+    request.tokens = std::vector<int32_t>(ids->begin(), ids->end());
+  } else {
+    Result<std::string> text = textArgument(arguments);
+    if (!text)
+      return text.error();
+    request.prompt = std::move(*text);
+  }
+  return std::vector{request};
+}
+
+json timingOf(const Generation &g) {
+  double prefill = (g.firstTokenAt - g.submittedAt) / 1000, decode = (g.finishedAt - g.firstTokenAt) / 1000;
+  json timing = {{"prompt_seconds", prefill}, {"decode_seconds", decode}};
+  if (prefill > 0)
+    timing["prompt_tokens_per_second"] = double(g.prompt().size()) / prefill;
+  if (decode > 0 && g.tokens().size() > 1)
+    timing["tokens_per_second"] = double(g.tokens().size() - 1) / decode;
+  return timing;
+}
+
+std::string jsonOf(Generation &g, size_t index) {
+  json object = {{"id", g.of().id}};
+  if (g.of().answers > 1)
+    object["answer"] = index;
+  object["prompt_tokens"] = g.prompt();
+  object["tokens"] = g.tokens();
+  object["text"] = g.text();
+  object["finish_reason"] = g.finishReason();
+  if (g.problem())
+    object["error"] = {{"code", static_cast<int>(g.problem()->code)}, {"message", g.problem()->message}};
+  if (g.of().probabilities >= 0) {
+    json rows = json::array();
+    for (size_t i = 0; i < g.logProbabilities().size(); ++i) {
+      const LogProbabilities &row = g.logProbabilities()[i];
+      json top = json::array();
+      for (int32_t t = 0; t < std::min<int64_t>(row.count, g.of().probabilities); ++t)
+        top.push_back({row.top[t].id, row.top[t].value});
+      rows.push_back({{"id", g.tokens()[i]}, {"logprob", row.chosen}, {"top", top}});
+    }
+    object["logprobs"] = rows;
+  }
+  object["timing"] = timingOf(g);
+  if (g.hashLogits)
+    object["logits_sha256"] = g.logitsHash();
+  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+/// The sessions' size: every request at its full length at once, as far as sequences go.
+Session::Options sessionFor(const std::vector<std::unique_ptr<Generation>> &generations, const stepdown_program &head,
+                            int32_t block) {
+  Session::Options options;
+  options.kvBlock = block;
+  options.maxSequences = static_cast<int32_t>(std::min<size_t>({generations.size(), head.max_step_rows, 64}));
+  for (auto &g : generations)
+    options.maxSequences = std::max(options.maxSequences, static_cast<int32_t>(g->of().answers));
+  std::vector<int64_t> lengths;
+  for (auto &g : generations) {
+    int64_t positions = std::min<int64_t>(g->prompt().size() + g->of().maxTokens, head.max_context);
+    lengths.push_back((positions + 63) / 64 * 64);
+  }
+  std::sort(lengths.rbegin(), lengths.rend());
+  lengths.resize(std::min<size_t>(lengths.size(), options.maxSequences));
+  for (int64_t length : lengths)
+    options.kvPositions += length;
+  return options;
+}
+
+Status runGenerate(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  auto requests = requestsOf(arguments);
+  auto threads = arguments.integer("threads", 0, 1, 1024), chunk = arguments.integer("chunk", 0, 1, INT32_MAX);
+  auto block = arguments.integer("kv-block", 32, 16, 64);
+  for (auto *number : {&threads, &chunk, &block})
+    if (!*number)
+      return number->error();
+  if (!requests)
+    return requests.error();
+  auto isa = arguments.text("isa");
+  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  if (!model)
+    return model.error();
+  auto tokenizer = Tokenizer::create((*model)->metadata());
+  if (!tokenizer)
+    return tokenizer.error();
+  const stepdown_program &head = (*model)->head();
+
+  bool asJson = arguments.has("json");
+  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::vector<RequestClient *>> clients;
+  for (const Request &request : *requests) {
+    auto prompt = promptOf(request, *tokenizer);
+    if (!prompt)
+      return prompt.error();
+    clients.emplace_back();
+    for (int64_t answer = 0; answer < request.answers; ++answer) {
+      auto generation = Generation::create(request, *prompt, *tokenizer, static_cast<int32_t>(head.vocabulary),
+                                           static_cast<int32_t>(head.max_context), static_cast<uint64_t>(answer));
+      if (!generation)
+        return generation.error();
+      (*generation)->hashLogits = arguments.has("hash-logits");
+      clients.back().push_back(generation->get());
+      generations.push_back(std::move(*generation));
+    }
+  }
+  bool single = generations.size() == 1;
+  if (single && !asJson)
+    generations[0]->listener = [](const std::string &text) { (void)static_cast<bool>(print(text)); };
+
+  Session::Options options = sessionFor(generations, head, static_cast<int32_t>(*block));
+  options.threads = static_cast<int32_t>(*threads);
+  auto session = Session::create(*model, options);
+  if (!session)
+    return session.error();
+  Scheduler scheduler(**session, static_cast<uint32_t>(*chunk));
+  double begin = milliseconds();
+  size_t next = 0;
+  for (size_t i = 0; i < clients.size(); ++i) {
+    if ((*requests)[i].maxTokens == 0)
+      for (RequestClient *client : clients[i])
+        static_cast<Generation *>(client)->stop("length");
+    else
+      scheduler.add(generations[next]->prompt(), clients[i]);
+    next += clients[i].size();
+  }
+
+  catchInterrupts();
+  size_t shown = 0;
+  bool more = true;
+  std::optional<Error> problem;
+  while (more || shown < generations.size()) {
+    for (; shown < generations.size() && generations[shown]->done(); ++shown) {
+      Generation &g = *generations[shown];
+      size_t first = shown;
+      while (first > 0 && generations[first - 1]->of().id == g.of().id)
+        --first;
+      Status printed = asJson ? print(jsonOf(g, shown - first)) : print(single ? "\n" : g.text() + "\n");
+      if (!printed)
+        return printed;
+      if (g.problem() && !problem)
+        problem = single ? *g.problem()
+                         : fail(g.problem()->code, "request %s: %s", g.of().id.c_str(), g.problem()->message.c_str());
+    }
+    if (!more)
+      break;
+    Result<bool> stepped = scheduler.step();
+    if (!stepped)
+      return stepped.error();
+    more = *stepped && !interrupted();
+    if (!more)
+      for (auto &g : generations)
+        g->stop("interrupted");
+  }
+  if (!asJson && isatty(STDERR_FILENO)) {
+    size_t drawn = 0;
+    for (auto &g : generations)
+      drawn += g->tokens().size();
+    double seconds = (milliseconds() - begin) / 1000;
+    std::fprintf(stderr, "%zu tokens in %.2f s, %.1f tokens/s, %d threads, %s\n", drawn, seconds, drawn / seconds,
+                 (*session)->threads(), (*model)->level());
+  }
+  if (problem)
+    return *problem;
+  if (interrupted())
+    return fail(ErrorCode::Interrupted, "generate: interrupted; what was drawn before is above");
+  return Done{};
+}
+
+} // namespace
+
+Command generateCommand() {
+  Command command{"generate",
+                  "MODEL",
+                  "Continues a prompt, or many at once, and prints the new text.",
+                  {{nullptr, 0, nullptr, "Prompt (one of)"},
+                   {"prompt", 'p', "TEXT", "the text to continue, special tokens in it read as such"},
+                   {"file", 'f', "FILE", "the same from a file; - for stdin"},
+                   {"tokens", 0, "1,2,3", "token ids in place of a text"},
+                   {"requests", 0, "FILE.jsonl",
+                    "one JSON object a line: {\"id\"?, \"prompt\" | \"tokens\", \"max_tokens\"?, and the "
+                    "options below with _ for -}; all run in one batch"},
+                   {nullptr, 0, nullptr, "Answer"},
+                   {"max-tokens", 'n', "N", "tokens to draw at most (default 256)"},
+                   {"stop", 0, "TEXT", "end the answer before this text (repeatable)"},
+                   {"ignore-eos", 0, nullptr, "go on after the token that ends a text"},
+                   {"raw", 0, nullptr, "no chat template (the default here; see the command chat)"},
+                   {"answers", 0, "N", "answers to each prompt, which is computed once (default 1)"}},
+                  "stepdown-run generate smollm2.gguf -p \"The capital of France is\" -n 32",
+                  runGenerate};
+  for (const Option &option : samplingOptions())
+    command.options.push_back(option);
+  for (const Option &option : std::vector<Option>{
+           {nullptr, 0, nullptr, "Execution (never changes the answer)"},
+           {"threads", 't', "N", "threads (default: one per core)"},
+           {"chunk", 0, "N", "prompt tokens that one step takes at most (default: what a step holds)"},
+           {"kv-block", 0, "N", "positions in a cache block: 16, 32 or 64 (default 32)"},
+           {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
+           {"exact", 0, nullptr, "activations and cache stay float32"},
+           {nullptr, 0, nullptr, "Output"},
+           {"json", 0, nullptr, "one JSON object for each answer"},
+           {"logprobs", 0, "N", "with --json: log-probabilities of each drawn token and the N likeliest (0 to 20)"},
+           {"hash-logits", 0, nullptr, "with --json: SHA-256 over the rows of logits that were drawn from"}})
+    command.options.push_back(option);
+  return command;
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,216 @@
+#include "runtime/Npy.h"
+#include "runtime/cpu/Processor.h"
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/ModelSource.h"
+#include <nlohmann/json.hpp>
+
+namespace stepdown::run {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Arrays longer than this are told by type and length.
+constexpr uint64_t shownElements = 16;
+
+ordered_json valueOf(const Metadata &metadata, std::string_view key) {
+  const GgufValue &value = *metadata.find(key);
+  switch (value.type) {
+  case GgufType::String:
+    return std::string(reinterpret_cast<const char *>(value.bytes), value.count);
+  case GgufType::Bool:
+    return *metadata.boolean(key);
+  case GgufType::F32:
+  case GgufType::F64:
+    return *metadata.real(key);
+  case GgufType::U64:
+    if (auto number = metadata.unsignedInteger(key))
+      return *number;
+    return nullptr;
+  case GgufType::Array:
+    break;
+  default:
+    if (auto number = metadata.integer(key))
+      return *number;
+    return nullptr;
+  }
+  if (value.count <= shownElements) {
+    if (auto list = metadata.strings(key))
+      return std::vector<std::string>(list->begin(), list->end());
+    if (auto list = metadata.reals(key))
+      return *list;
+    if (auto list = metadata.integers(key))
+      return *list;
+  }
+  return {{"array_of", value.count}};
+}
+
+ordered_json metadataOf(const Metadata &metadata) {
+  ordered_json object = ordered_json::object();
+  for (std::string_view key : metadata.keys())
+    object[std::string(key)] = valueOf(metadata, key);
+  return object;
+}
+
+ordered_json describe(const Gguf &checkpoint) {
+  ordered_json tensors = ordered_json::array();
+  uint64_t bytes = 0;
+  for (const GgufTensor &tensor : checkpoint.tensors()) {
+    const BlockFormat *format = blockFormat(tensor.storage);
+    std::vector<uint64_t> shape(tensor.dims, tensor.dims + tensor.rank);
+    std::reverse(shape.begin(), shape.end());
+    tensors.push_back({{"name", std::string(tensor.name)},
+                       {"type", format ? format->name : "unknown"},
+                       {"shape", shape},
+                       {"bytes", tensor.bytes}});
+    bytes += tensor.bytes;
+  }
+  return {{"kind", "checkpoint"},
+          {"metadata", metadataOf(checkpoint.metadata())},
+          {"tensor_bytes", bytes},
+          {"tensors", tensors}};
+}
+
+Result<ordered_json> describe(const ArtifactFile &artifact) {
+  Result<Metadata> metadata = parseMetadata(artifact.path(), artifact.metadata());
+  if (!metadata)
+    return metadata.error();
+  const Program &p = artifact.program();
+  ordered_json targets = ordered_json::array(), groups = ordered_json::array(), buckets = ordered_json::array();
+  for (const CodeSection &code : artifact.code())
+    targets.push_back(
+        {{"isa", levelName(code.level)}, {"code_bytes", code.size}, {"runs_here", processorHas(code.level)}});
+  uint64_t perPosition = 0;
+  for (const stepdown_cache_group &g : p.groups) {
+    uint64_t bytes =
+        uint64_t(g.layers) * g.kv_heads * (uint64_t(g.key_dim) + g.value_dim) * (g.element == STEPDOWN_F16 ? 2 : 4);
+    perPosition += bytes;
+    groups.push_back({{"layers", g.layers},
+                      {"kv_heads", g.kv_heads},
+                      {"key_dim", g.key_dim},
+                      {"value_dim", g.value_dim},
+                      {"window", g.window},
+                      {"element", g.element == STEPDOWN_F16 ? "f16" : "f32"},
+                      {"bytes_per_position", bytes}});
+  }
+  for (const stepdown_bucket &bucket : p.buckets)
+    buckets.push_back({{"min_tokens", bucket.min_tokens}, {"tile", bucket.tile}});
+  ordered_json provenance = ordered_json::parse(artifact.provenance(), nullptr, false);
+  if (provenance.is_discarded())
+    provenance = std::string(artifact.provenance());
+  return ordered_json{{"kind", "artifact"},
+                      {"abi_version", artifact.header().abi_version},
+                      {"metadata", metadataOf(*metadata)},
+                      {"targets", targets},
+                      {"exact", p.head.exact != 0},
+                      {"vocabulary", p.head.vocabulary},
+                      {"width", p.head.width},
+                      {"layers", p.layers.count},
+                      {"max_context", p.head.max_context},
+                      {"max_step_tokens", p.head.max_step_tokens},
+                      {"max_step_rows", p.head.max_step_rows},
+                      {"memory_plan",
+                       {{"weight_bytes", artifact.weightBytes()},
+                        {"activation_bytes", p.head.arena_bytes},
+                        {"kv_bytes_per_position", perPosition}}},
+                      {"cache_groups", groups},
+                      {"buckets", buckets},
+                      {"provenance", provenance}};
+}
+
+/// The same as indented lines: "key: value".
+void lines(const ordered_json &value, size_t indent, std::string &out) {
+  for (const auto &[key, item] : value.items()) {
+    out += std::string(indent, ' ') + (value.is_array() ? "-" : key + ":");
+    if (item.is_object() || (item.is_array() && !item.empty() && item[0].is_object())) {
+      if (item.is_object() && value.is_array()) {
+        out += " " + item.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+        continue;
+      }
+      out += "\n";
+      lines(item, indent + 2, out);
+      continue;
+    }
+    std::string text = item.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+    out += " " + (text.size() > 100 ? text.substr(0, 97) + "..." : text) + "\n";
+  }
+}
+
+Status writeTensor(const std::string &path, const std::string &name, const std::string &target) {
+  if (isArtifact(path))
+    return fail(ErrorCode::TensorUnknown, "%s: expects a checkpoint: the weights of an artifact are repacked",
+                path.c_str());
+  auto checkpoint = Gguf::open(path);
+  if (!checkpoint)
+    return checkpoint.error();
+  const GgufTensor *tensor = checkpoint->tensor(name);
+  if (!tensor)
+    return fail(ErrorCode::TensorUnknown, "%s: expects a tensor of the file, but got \"%s\"", path.c_str(),
+                name.c_str());
+  const BlockFormat *format = blockFormat(tensor->storage);
+  if (!format)
+    return fail(ErrorCode::TensorUnknown, "%s: %s: expects a type that can be decoded, but got type %u", path.c_str(),
+                name.c_str(), static_cast<uint32_t>(tensor->storage));
+  std::vector<uint64_t> shape(tensor->dims, tensor->dims + tensor->rank);
+  std::reverse(shape.begin(), shape.end());
+  auto writer = NpyWriter::create(target, "<f4", shape);
+  if (!writer)
+    return writer.error();
+  uint64_t blocks = tensor->bytes / format->bytes;
+  constexpr uint64_t atOnce = 4096;
+  std::vector<float> values(atOnce * format->elements);
+  for (uint64_t at = 0; at < blocks; at += atOnce) {
+    uint64_t count = std::min(atOnce, blocks - at);
+    decode(*format, tensor->data + at * format->bytes, count, values.data());
+    if (Status ok = writer->write(values.data(), count * format->elements * sizeof(float)); !ok)
+      return ok;
+  }
+  return writer->finish();
+}
+
+Status runInspect(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  const std::string &path = (*words)[0];
+  auto tensor = arguments.text("tensor"), target = arguments.text("npy");
+  if (bool(tensor) != bool(target))
+    return fail(ErrorCode::Usage, "inspect: expects --tensor NAME and --npy FILE together, but got one of them");
+  if (tensor)
+    return writeTensor(path, *tensor, *target);
+  ordered_json description;
+  if (isArtifact(path)) {
+    auto artifact = ArtifactFile::open(path);
+    if (!artifact)
+      return artifact.error();
+    auto described = describe(*artifact);
+    if (!described)
+      return described.error();
+    description = std::move(*described);
+  } else {
+    auto checkpoint = Gguf::open(path, true);
+    if (!checkpoint)
+      return checkpoint.error();
+    description = describe(*checkpoint);
+  }
+  if (arguments.has("json"))
+    return print(description.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  std::string text;
+  lines(description, 0, text);
+  return print(text);
+}
+
+} // namespace
+
+Command inspectCommand() {
+  return {"inspect",
+          "MODEL",
+          "Shows metadata, targets, memory plan and provenance; or writes one tensor out. Compiles nothing.",
+          {{"json", 0, nullptr, "one JSON object"},
+           {"tensor", 0, "NAME", "with --npy: this tensor of a checkpoint, dequantised exactly as the format defines"},
+           {"npy", 0, "FILE", "where to write it, as float32"}},
+          "stepdown-run inspect smollm2.gguf --tensor token_embd.weight --npy embeddings.npy",
+          runInspect};
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,162 @@
+#include "tools/stepdown-run/ModelSource.h"
+
+#include "runtime/Checksum.h"
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace stepdown::run {
+namespace {
+
+/// Identity of a file: what changes when its bytes do. Device and inode distinguish files, size and time versions.
+std::string identity(const struct stat &info) {
+  return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) + ":" + std::to_string(info.st_size) + ":" +
+         std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec) + "|";
+}
+
+Result<std::string> cacheFolder() {
+  const char *base = std::getenv("XDG_CACHE_HOME");
+  std::string folder;
+  if (base && *base == '/')
+    folder = base; // the specification ignores relative paths
+  else if (const char *home = std::getenv("HOME"); home && *home)
+    folder = std::string(home) + "/.cache";
+  else
+    return fail(ErrorCode::FileWrite, "cache: expects XDG_CACHE_HOME or HOME to name a folder, but neither is set");
+  folder += "/stepdown";
+  for (size_t slash = folder.find('/', 1);; slash = folder.find('/', slash + 1)) {
+    std::string part = folder.substr(0, slash);
+    if (mkdir(part.c_str(), 0755) != 0 && errno != EEXIST)
+      return fail(ErrorCode::FileWrite, "cache: cannot make %s: %s; name a folder with XDG_CACHE_HOME", part.c_str(),
+                  std::strerror(errno));
+    if (slash == std::string::npos)
+      break;
+  }
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    return fail(ErrorCode::FileWrite, "cache: cannot write into %s: %s; name a folder with XDG_CACHE_HOME",
+                folder.c_str(), std::strerror(errno));
+  return folder;
+}
+
+Result<std::string> compilerPath() {
+  char self[4096];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+  if (length <= 0 || length == sizeof self)
+    return fail(ErrorCode::CompileFailed, "expects to find stepdown-compile beside stepdown-run, but cannot read where "
+                                          "stepdown-run lies");
+  std::string path(self, length);
+  path = path.substr(0, path.rfind('/') + 1) + "stepdown-compile";
+  if (access(path.c_str(), X_OK) != 0)
+    return fail(ErrorCode::CompileFailed, "%s: expects the compiler beside stepdown-run, but cannot run it: %s",
+                path.c_str(), std::strerror(errno));
+  return path;
+}
+
+/// Runs the compiler with its messages on our stderr, and nothing of it on stdout.
+Status compile(const std::vector<std::string> &words) {
+  std::vector<char *> arguments;
+  for (const std::string &word : words)
+    arguments.push_back(const_cast<char *>(word.c_str()));
+  arguments.push_back(nullptr);
+  pid_t child = fork();
+  if (child < 0)
+    return fail(ErrorCode::CompileFailed, "%s: cannot start: %s", words[0].c_str(), std::strerror(errno));
+  if (child == 0) {
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR)
+      return fail(ErrorCode::CompileFailed, "%s: cannot wait for it: %s", words[0].c_str(), std::strerror(errno));
+  if (WIFSIGNALED(status))
+    return fail(ErrorCode::CompileFailed, "%s: the compiler was stopped by signal %d (%s); nothing was written",
+                words[1].c_str(), WTERMSIG(status), strsignal(WTERMSIG(status)));
+  if (WEXITSTATUS(status) != 0)
+    return fail(ErrorCode::CompileFailed, "%s: the compiler refused the checkpoint (exit status %d), as it says above",
+                words[1].c_str(), WEXITSTATUS(status));
+  return Done{};
+}
+
+} // namespace
+
+Result<std::string> artifactOf(const std::string &model, const CompileOptions &options) {
+  struct stat info, compilerInfo;
+  if (stat(model.c_str(), &info) != 0)
+    return fail(ErrorCode::FileOpen, "%s: cannot open: %s", model.c_str(), std::strerror(errno));
+  if (isArtifact(model))
+    return model;
+  Result<std::string> compiler = compilerPath();
+  if (!compiler)
+    return compiler.error();
+  if (stat(compiler->c_str(), &compilerInfo) != 0)
+    return fail(ErrorCode::CompileFailed, "%s: cannot read: %s", compiler->c_str(), std::strerror(errno));
+  Result<std::string> folder = cacheFolder();
+  if (!folder)
+    return folder.error();
+
+  std::string key = identity(info) + identity(compilerInfo) + (options.exact ? "exact" : "default");
+  size_t slash = model.rfind('/');
+  std::string stem = model.substr(slash == std::string::npos ? 0 : slash + 1);
+  stem = stem.substr(0, stem.rfind(".gguf")).substr(0, 100);
+  char name[32];
+  std::snprintf(name, sizeof name, "-%016llx", (unsigned long long)checksumOf(key.data(), key.size()));
+  std::string target = *folder + "/" + stem + name + (options.exact ? "-exact" : "") + ".stepdown";
+  if (isArtifact(target))
+    return target;
+  // Refusing a damaged checkpoint takes no compiler.
+  if (Result<Gguf> checkpoint = Gguf::open(model); !checkpoint)
+    return checkpoint.error();
+  if (isatty(STDERR_FILENO))
+    std::fprintf(stderr, "compiling %s, once, into %s\n", model.c_str(), target.c_str());
+  std::vector<std::string> words = {*compiler, model, "-o", target};
+  if (options.exact)
+    words.push_back("--exact");
+  if (Status compiled = compile(words); !compiled)
+    return compiled.error();
+  if (!isArtifact(target))
+    return fail(ErrorCode::CompileFailed, "%s: expects the compiler to write %s, but it is not there", model.c_str(),
+                target.c_str());
+  return target;
+}
+
+Result<std::shared_ptr<const Model>> loadModel(const std::string &model, const CompileOptions &options,
+                                               const char *isa) {
+  Result<std::string> path = artifactOf(model, options);
+  if (!path)
+    return path.error();
+  Result<std::shared_ptr<const Model>> loaded = Model::load(*path, isa);
+  if (loaded && options.exact && !(*loaded)->head().exact)
+    return fail(ErrorCode::ExactMismatch,
+                "%s: expects an artifact that keeps activations float32; compile it with stepdown-compile --exact",
+                model.c_str());
+  return loaded;
+}
+
+Result<MetadataSource> MetadataSource::open(const std::string &model) {
+  MetadataSource source;
+  if (!isArtifact(model)) {
+    Result<Gguf> checkpoint = Gguf::open(model, true);
+    if (!checkpoint)
+      return checkpoint.error();
+    source.checkpoint = std::move(*checkpoint);
+    return source;
+  }
+  Result<ArtifactFile> artifact = ArtifactFile::open(model);
+  if (!artifact)
+    return artifact.error();
+  source.artifact = std::move(*artifact);
+  Result<Metadata> pairs = parseMetadata(model, source.artifact->metadata());
+  if (!pairs)
+    return pairs.error();
+  source.pairs = std::move(*pairs);
+  return source;
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,315 @@
+#include "tools/stepdown-run/Request.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace stepdown::run {
+namespace {
+
+using nlohmann::json;
+
+struct RealOption {
+  const char *name;
+  float SamplingOptions::*field;
+  const char *argument, *help;
+};
+struct WholeOption {
+  const char *name;
+  int32_t SamplingOptions::*field;
+  const char *help;
+};
+
+constexpr RealOption reals[] = {
+    {"temperature", &SamplingOptions::temperature, "T", "0: always the likeliest token (default); 0.7: some variety"},
+    {"top-p", &SamplingOptions::topP, "P", "draw from the likeliest tokens of mass P (default 1: all)"},
+    {"min-p", &SamplingOptions::minP, "P", "drop tokens less likely than P times the likeliest (default 0)"},
+    {"typical-p", &SamplingOptions::typicalP, "P", "locally typical tokens of mass P (default 1: all)"},
+    {"top-n-sigma", &SamplingOptions::topNSigma, "N",
+     "keep logits within N deviations of the largest (default 0: all)"},
+    {"repetition-penalty", &SamplingOptions::repetitionPenalty, "R", "divide the logits of tokens seen (default 1)"},
+    {"presence-penalty", &SamplingOptions::presencePenalty, "R", "subtract for tokens in the answer (default 0)"},
+    {"frequency-penalty", &SamplingOptions::frequencyPenalty, "R", "subtract each time a token was drawn (default 0)"},
+    {"dry-multiplier", &SamplingOptions::dryMultiplier, "M", "punish repeated runs of tokens (default 0: off)"},
+    {"dry-base", &SamplingOptions::dryBase, "B", "growth of that punishment with length (default 1.75)"},
+    {"xtc-probability", &SamplingOptions::xtcProbability, "P",
+     "how often the likeliest tokens are left out (default 0)"},
+    {"xtc-threshold", &SamplingOptions::xtcThreshold, "P", "what counts as likely for it (default 0.1)"},
+    {"mirostat-tau", &SamplingOptions::mirostatTau, "BITS", "mirostat 2: surprise to hold (default 0: off)"},
+    {"mirostat-eta", &SamplingOptions::mirostatEta, "R", "its learning rate (default 0.1)"},
+};
+constexpr WholeOption wholes[] = {
+    {"top-k", &SamplingOptions::topK, "draw from the K likeliest tokens (default 0: all)"},
+    {"penalty-window", &SamplingOptions::penaltyWindow, "tokens back that the penalties see (default 0: all)"},
+    {"dry-allowed-length", &SamplingOptions::dryAllowedLength, "longest run that DRY lets pass (default 2)"},
+    {"dry-window", &SamplingOptions::dryWindow, "tokens back that DRY sees (default 1024)"},
+};
+constexpr std::pair<const char *, SamplingStep> steps[] = {{"bias", SamplingStep::LogitBias},
+                                                           {"penalties", SamplingStep::Penalties},
+                                                           {"dry", SamplingStep::Dry},
+                                                           {"temperature", SamplingStep::Temperature},
+                                                           {"top-n-sigma", SamplingStep::TopNSigma},
+                                                           {"top-k", SamplingStep::TopK},
+                                                           {"typical-p", SamplingStep::Typical},
+                                                           {"top-p", SamplingStep::TopP},
+                                                           {"min-p", SamplingStep::MinP},
+                                                           {"xtc", SamplingStep::Xtc}};
+
+std::string underscored(const char *name) {
+  std::string text = name;
+  std::replace(text.begin(), text.end(), '-', '_');
+  return text;
+}
+
+std::optional<std::vector<SamplingStep>> orderOf(const std::string &text) {
+  std::vector<SamplingStep> order;
+  for (size_t at = 0; at <= text.size();) {
+    size_t comma = std::min(text.find(',', at), text.size());
+    std::string name = text.substr(at, comma - at);
+    std::replace(name.begin(), name.end(), '_', '-');
+    auto known = std::find_if(std::begin(steps), std::end(steps), [&](auto &step) { return name == step.first; });
+    if (known == std::end(steps))
+      return std::nullopt;
+    order.push_back(known->second);
+    at = comma + 1;
+  }
+  return order;
+}
+
+Error badField(const std::string &where, const std::string &field, const std::string &expected, const json &actual) {
+  std::string text = actual.dump(-1, ' ', false, json::error_handler_t::replace);
+  return fail(ErrorCode::RequestField, "%s: %s: expects %s, but got %s", where.c_str(), field.c_str(), expected.c_str(),
+              text.size() > 60 ? (text.substr(0, 57) + "...").c_str() : text.c_str());
+}
+
+/// Reads one object field by field, keeping the first refusal.
+class FieldReader {
+public:
+  FieldReader(Request &request, const std::string &where) : request(request), where(where) {}
+  Status read(const std::string &key, const json &value) {
+    if (key == "id") {
+      if (!value.is_string() && !value.is_number_integer())
+        return bad(key, "a string or a whole number", value);
+      request.id = value.is_string() ? value.get<std::string>() : value.dump();
+      return Done{};
+    }
+    if (key == "prompt")
+      return value.is_string() ? (request.prompt = value.get<std::string>(), Status(Done{}))
+                               : bad(key, "a string", value);
+    if (key == "tokens")
+      return tokens(value);
+    if (key == "stop")
+      return stop(value);
+    if (key == "ignore_eos")
+      return value.is_boolean() ? (request.ignoreEos = value.get<bool>(), Status(Done{}))
+                                : bad(key, "true or false", value);
+    if (key == "max_tokens")
+      return whole(key, value, request.maxTokens, 0, INT32_MAX);
+    if (key == "n")
+      return whole(key, value, request.answers, 1, 1024);
+    if (key == "logprobs")
+      return whole(key, value, request.probabilities, 0, 20);
+    if (key == "seed") {
+      if (!value.is_number_integer())
+        return bad(key, "a whole number", value);
+      request.sampling.seed =
+          value.is_number_unsigned() ? value.get<uint64_t>() : static_cast<uint64_t>(value.get<int64_t>());
+      return Done{};
+    }
+    if (key == "logit_bias")
+      return bias(value);
+    if (key == "sampling_order") {
+      auto order = value.is_string() ? orderOf(value.get<std::string>()) : std::nullopt;
+      if (!order)
+        return bad(key, "names of sampling steps with commas between", value);
+      request.sampling.order = *order;
+      return Done{};
+    }
+    for (const RealOption &option : reals)
+      if (key == underscored(option.name)) {
+        if (!value.is_number())
+          return bad(key, "a number", value);
+        request.sampling.*option.field = value.get<float>();
+        return Done{};
+      }
+    for (const WholeOption &option : wholes)
+      if (key == underscored(option.name)) {
+        int64_t number = 0;
+        Status ok = whole(key, value, number, 0, INT32_MAX);
+        request.sampling.*option.field = static_cast<int32_t>(number);
+        return ok;
+      }
+    return fail(ErrorCode::RequestField, "%s: expects a field that generate knows, but got \"%s\"", where.c_str(),
+                key.c_str());
+  }
+
+private:
+  Status bad(const std::string &key, const char *expected, const json &value) {
+    return badField(where, key, expected, value);
+  }
+  Status whole(const std::string &key, const json &value, int64_t &field, int64_t low, int64_t high) {
+    if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) ||
+        value.get<int64_t>() < low || value.get<int64_t>() > high)
+      return badField(where, key, "a whole number from " + std::to_string(low) + " to " + std::to_string(high), value);
+    field = value.get<int64_t>();
+    return Done{};
+  }
+  Status tokens(const json &value) {
+    std::vector<int32_t> ids;
+    if (!value.is_array())
+      return bad("tokens", "an array of ids", value);
+    for (const json &id : value) {
+      int64_t number = 0;
+      if (Status ok = whole("tokens", id, number, 0, INT32_MAX); !ok)
+        return ok;
+      ids.push_back(static_cast<int32_t>(number));
+    }
+    request.tokens = std::move(ids);
+    return Done{};
+  }
+  Status stop(const json &value) {
+    request.stops.clear();
+    json list = value.is_string() ? json::array({value}) : value;
+    if (!list.is_array())
+      return bad("stop", "a string or an array of strings", value);
+    for (const json &text : list) {
+      if (!text.is_string() || text.get_ref<const std::string &>().empty())
+        return bad("stop", "strings that are not empty", text);
+      request.stops.push_back(text.get<std::string>());
+    }
+    return Done{};
+  }
+  Status bias(const json &value) {
+    if (!value.is_object())
+      return bad("logit_bias", "an object of ids and numbers", value);
+    request.sampling.logitBias.clear();
+    for (const auto &[key, number] : value.items()) {
+      std::optional<int64_t> id = parseInteger(key);
+      if (!id || *id < 0 || *id > INT32_MAX || !number.is_number())
+        return bad("logit_bias", "an object of ids and numbers", value);
+      request.sampling.logitBias.emplace_back(static_cast<int32_t>(*id), number.get<float>());
+    }
+    return Done{};
+  }
+  Request &request;
+  const std::string &where;
+};
+
+} // namespace
+
+std::vector<Option> samplingOptions() {
+  std::vector<Option> table = {{nullptr, 0, nullptr, "Sampling"}};
+  for (const RealOption &option : reals)
+    table.push_back({option.name, 0, option.argument, option.help});
+  for (const WholeOption &option : wholes)
+    table.push_back({option.name, 0, "K", option.help});
+  table.push_back({"logit-bias", 0, "ID=B", "add B to a token's logit; -inf forbids it (repeatable)"});
+  table.push_back({"sampling-order", 0, "LIST",
+                   "steps in the order to apply: bias,penalties,dry,temperature,top-n-sigma,top-k,"
+                   "typical-p,top-p,min-p,xtc (the default)"});
+  table.push_back({"seed", 0, "S", "of the random numbers, which depend on nothing else but the position (default 0)"});
+  return table;
+}
+
+Status readRequest(const Arguments &arguments, Request &request) {
+  auto usage = [](const char *option, const char *expected, const std::string &value) {
+    return fail(ErrorCode::Usage, "--%s: expects %s, but got \"%s\"", option, expected, value.c_str());
+  };
+  for (const RealOption &option : reals) {
+    Result<double> value = arguments.real(option.name, request.sampling.*option.field);
+    if (!value)
+      return value.error();
+    request.sampling.*option.field = static_cast<float>(*value);
+  }
+  for (const WholeOption &option : wholes) {
+    Result<int64_t> value = arguments.integer(option.name, request.sampling.*option.field, 0, INT32_MAX);
+    if (!value)
+      return value.error();
+    request.sampling.*option.field = static_cast<int32_t>(*value);
+  }
+  Result<int64_t> seed = arguments.integer("seed", 0, INT64_MIN, INT64_MAX);
+  if (!seed)
+    return seed.error();
+  request.sampling.seed = static_cast<uint64_t>(*seed);
+  for (const std::string &text : arguments.all("logit-bias")) {
+    size_t equals = text.find('=');
+    auto id = parseInteger(text.substr(0, equals));
+    auto value = equals == std::string::npos ? std::nullopt : parseReal(text.substr(equals + 1));
+    if (!id || *id < 0 || *id > INT32_MAX || !value)
+      return usage("logit-bias", "ID=NUMBER", text);
+    request.sampling.logitBias.emplace_back(static_cast<int32_t>(*id), static_cast<float>(*value));
+  }
+  if (auto text = arguments.text("sampling-order")) {
+    auto order = orderOf(*text);
+    if (!order)
+      return usage("sampling-order", "names of sampling steps with commas between", *text);
+    request.sampling.order = *order;
+  }
+  return Done{};
+}
+
+Result<Request> readRequest(const json &object, const Request &defaults, const std::string &where) {
+  Request request = defaults;
+  if (!object.is_object())
+    return badField(where, "request", "an object", object);
+  FieldReader reader(request, where);
+  for (const auto &[key, value] : object.items())
+    if (Status ok = reader.read(key, value); !ok)
+      return ok.error();
+  if (object.contains("tokens") && object.contains("prompt"))
+    return fail(ErrorCode::RequestField, "%s: expects prompt or tokens, but got both", where.c_str());
+  if (!request.prompt && !request.tokens)
+    return fail(ErrorCode::RequestField, "%s: expects prompt or tokens, but got neither", where.c_str());
+  return request;
+}
+
+Result<std::vector<Request>> readRequests(const std::string &text, const Request &defaults, const std::string &file) {
+  std::vector<Request> requests;
+  size_t line = 0;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    std::string words = text.substr(at, end - at);
+    at = end + 1;
+    ++line;
+    if (words.find_first_not_of(" \t\r") == std::string::npos)
+      continue;
+    std::string where = file + ": line " + std::to_string(line);
+    json object = json::parse(words, nullptr, false);
+    if (object.is_discarded())
+      return fail(ErrorCode::JsonSyntax, "%s: expects a JSON object", where.c_str());
+    Result<Request> request = readRequest(object, defaults, where);
+    if (!request)
+      return request.error();
+    if (request->id.empty())
+      request->id = std::to_string(requests.size());
+    requests.push_back(std::move(*request));
+  }
+  if (requests.empty())
+    return fail(ErrorCode::RequestField, "%s: expects at least one request, but there is none", file.c_str());
+  return requests;
+}
+
+Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer) {
+  if (request.tokens) {
+    if (Status ok = tokenizer.check(*request.tokens); !ok)
+      return ok.error();
+    return *request.tokens;
+  }
+  EncodeOptions options;
+  options.parseSpecial = true; // a raw prompt is the caller's own, template and all
+  return tokenizer.encode(*request.prompt, options);
+}
+
+void completeSampling(SamplingOptions &sampling, const Tokenizer &tokenizer, int32_t vocabulary) {
+  for (int32_t id : tokenizer.suppressed())
+    if (id < vocabulary)
+      sampling.logitBias.emplace_back(id, -std::numeric_limits<float>::infinity());
+  if (sampling.dryMultiplier == 0)
+    return;
+  for (int32_t id = 0; id < std::min(vocabulary, tokenizer.vocabularySize()); ++id)
+    if (tokenizer.piece(id).find_first_of("\n:\"*") != std::string::npos)
+      sampling.dryBreakers.push_back(id);
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,39 @@
+// One request for text: what generate's options and the lines of a JSONL file can say.
+#pragma once
+#include "runtime/Sampler/Sampler.h"
+#include "runtime/Tokenizer/Tokenizer.h"
+#include "tools/stepdown-run/Options.h"
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stepdown::run {
+
+struct Request {
+  std::string id;
+  std::optional<std::string> prompt;
+  std::optional<std::vector<int32_t>> tokens; ///< in place of the prompt
+  int64_t maxTokens = 256;
+  int64_t answers = 1;        ///< drawn from one prompt
+  int64_t probabilities = -1; ///< of how many tokens beside the chosen log-probabilities are wanted; -1: none
+  std::vector<std::string> stops;
+  bool ignoreEos = false;
+  SamplingOptions sampling;
+};
+
+/// The sampling options of a command's table: a heading, then one entry for each.
+std::vector<Option> samplingOptions();
+/// Reads them into `request`; E0905.
+Status readRequest(const Arguments &arguments, Request &request);
+/// The request in `object`, beginning with what `defaults` say; E0611 naming `where` and the field.
+Result<Request> readRequest(const nlohmann::json &object, const Request &defaults, const std::string &where);
+/// The requests of a JSONL text, one object a line; E0611, E0908.
+Result<std::vector<Request>> readRequests(const std::string &text, const Request &defaults, const std::string &file);
+
+/// The ids of the request's prompt, checked; E03xx.
+Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer);
+/// Completes what sampling needs to know of the vocabulary: tokens that end DRY's runs, tokens that may never be drawn.
+void completeSampling(SamplingOptions &sampling, const Tokenizer &tokenizer, int32_t vocabulary);
+
+} // namespace stepdown::run

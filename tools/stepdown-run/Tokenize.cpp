@@ -1,0 +1,88 @@
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/ModelSource.h"
+
+namespace stepdown::run {
+namespace {
+
+Status runTokenize(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  Result<std::string> text = textArgument(arguments);
+  if (!text)
+    return text.error();
+  auto source = MetadataSource::open((*words)[0]);
+  if (!source)
+    return source.error();
+  auto tokenizer = Tokenizer::create(source->metadata());
+  if (!tokenizer)
+    return tokenizer.error();
+  EncodeOptions options;
+  options.addSpecial = !arguments.has("no-bos");
+  options.parseSpecial = !arguments.has("no-special");
+  auto ids = tokenizer->encode(*text, options);
+  if (!ids)
+    return ids.error();
+  std::string line = "[";
+  for (size_t i = 0; i < ids->size(); ++i)
+    line += (i ? ", " : "") + std::to_string((*ids)[i]);
+  return print(line + "]\n");
+}
+
+Status runDetokenize(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  if (!arguments.has("tokens"))
+    return fail(ErrorCode::Usage, "detokenize: expects --tokens; see stepdown-run detokenize --help");
+  auto numbers = arguments.integers("tokens", 0, INT32_MAX);
+  if (!numbers)
+    return numbers.error();
+  auto source = MetadataSource::open((*words)[0]);
+  if (!source)
+    return source.error();
+  auto tokenizer = Tokenizer::create(source->metadata());
+  if (!tokenizer)
+    return tokenizer.error();
+  std::vector<int32_t> ids(numbers->begin(), numbers->end());
+  if (Status ok = tokenizer->check(ids); !ok)
+    return ok;
+  return print(tokenizer->decode(ids, arguments.has("keep-special")) + "\n");
+}
+
+} // namespace
+
+Result<std::string> textArgument(const Arguments &arguments) {
+  auto text = arguments.text("prompt"), file = arguments.text("file");
+  if (bool(text) == bool(file))
+    return fail(ErrorCode::Usage, "%s: expects -p TEXT or -f FILE, but got %s", arguments.command().name,
+                text ? "both" : "neither");
+  if (text)
+    return *text;
+  return readText(*file);
+}
+
+Command tokenizeCommand() {
+  return {"tokenize",
+          "MODEL",
+          "Prints the ids of a text as a JSON array; a checkpoint is not compiled for it.",
+          {{"prompt", 'p', "TEXT", "the text"},
+           {"file", 'f', "FILE", "the text from a file; - for stdin"},
+           {"no-bos", 0, nullptr, "leave out the tokens that the file puts around a text"},
+           {"no-special", 0, nullptr, "read <|...|> and its like as plain text"}},
+          "stepdown-run tokenize smollm2.gguf -p \"The capital of France is\"",
+          runTokenize};
+}
+
+Command detokenizeCommand() {
+  return {"detokenize",
+          "MODEL",
+          "Prints the text of token ids; a checkpoint is not compiled for it.",
+          {{"tokens", 0, "1,2,3", "the ids"},
+           {"keep-special", 0, nullptr, "show control tokens, which have no text otherwise"}},
+          "stepdown-run detokenize smollm2.gguf --tokens 504,3575,282,4649,314",
+          runDetokenize};
+}
+
+} // namespace stepdown::run
