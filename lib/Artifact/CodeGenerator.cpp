@@ -90,6 +90,18 @@ OwningOpRef<ModuleOp> isolate(ModuleOp kernels, LLVM::LLVMFuncOp function) {
   return module;
 }
 
+/// Whether the functions differ in nothing but their names, as the variants of a kernel for two buckets with one tile
+/// do.
+bool sameCode(LLVM::LLVMFuncOp a, LLVM::LLVMFuncOp b) {
+  if (a.getFunctionType() != b.getFunctionType() || !llvm::hasSingleElement(a->getRegions()))
+    return false;
+  for (NamedAttribute attribute : a->getAttrs())
+    if (attribute.getName() != a.getSymNameAttrName() && b->getAttr(attribute.getName()) != attribute.getValue())
+      return false;
+  return a->getAttrs().size() == b->getAttrs().size() &&
+         OperationEquivalence::isRegionEquivalentTo(&a.getBody(), &b.getBody(), OperationEquivalence::IgnoreLocations);
+}
+
 void setAttributes(llvm::Module &module, const llvm::TargetMachine &machine) {
   module.setTargetTriple(machine.getTargetTriple());
   module.setDataLayout(machine.createDataLayout());
@@ -158,9 +170,15 @@ class Generator {
 public:
   Generator(ModuleOp kernels, const Level &level, std::function<void(int, int)> progress)
       : kernels(kernels), level(level), progress(std::move(progress)) {
-    for (auto function : kernels.getOps<LLVM::LLVMFuncOp>())
-      if (!function.isExternal())
+    for (auto function : kernels.getOps<LLVM::LLVMFuncOp>()) {
+      if (function.isExternal())
+        continue;
+      auto same = llvm::find_if(functions, [&](LLVM::LLVMFuncOp other) { return sameCode(function, other); });
+      if (same == functions.end())
         functions.push_back(function);
+      else
+        twins.push_back({function, *same});
+    }
     objects.resize(functions.size());
     milliseconds.resize(functions.size());
     failures.resize(functions.size());
@@ -208,10 +226,16 @@ public:
         return status.error();
     }
     Result<NativeCode> code = linker.link();
-    if (code)
-      for (size_t i = 0; i < functions.size(); ++i)
-        if (auto at = code->statistics.find(functions[i].getSymName().str()); at != code->statistics.end())
-          at->second.milliseconds = milliseconds[i];
+    if (!code)
+      return code;
+    for (size_t i = 0; i < functions.size(); ++i)
+      if (auto at = code->statistics.find(functions[i].getSymName().str()); at != code->statistics.end())
+        at->second.milliseconds = milliseconds[i];
+    for (auto [function, twin] : twins)
+      if (auto at = code->entries.find(twin.getSymName().str()); at != code->entries.end()) {
+        code->entries[function.getSymName().str()] = at->second;
+        code->statistics[function.getSymName().str()] = code->statistics[at->first];
+      }
     return code;
   }
 
@@ -268,7 +292,9 @@ private:
   ModuleOp kernels;
   const Level &level;
   std::function<void(int, int)> progress;
-  std::vector<LLVM::LLVMFuncOp> functions;
+  std::vector<LLVM::LLVMFuncOp> functions; // no two of them the same
+  std::vector<std::pair<LLVM::LLVMFuncOp, LLVM::LLVMFuncOp>>
+      twins;                                       // a function, and the one in functions that it equals
   std::vector<llvm::SmallVector<char, 0>> objects; // [functions]
   std::vector<double> milliseconds;                // [functions]
   std::vector<std::optional<Error>> failures;      // [functions]

@@ -21,7 +21,7 @@ namespace stepdown {
 struct FunctionStatistics {
   uint64_t codeBytes = 0;  ///< instructions
   uint64_t stackBytes = 0; ///< of its frame
-  double milliseconds = 0; ///< processor time of optimisation and code generation; not reproducible
+  double milliseconds = 0; ///< time for optimisation and code generation; not reproducible
 };
 
 struct NativeCode {

@@ -226,6 +226,23 @@ TEST_P(CodeGenerator, PlacesEveryFunctionOnACacheLineAndCountsIt) {
   EXPECT_LT(code->statistics.at("axpy").stackBytes, 64u);
 }
 
+TEST_P(CodeGenerator, GeneratesEqualFunctionsOnce) {
+  const std::string body = "(%o: !llvm.ptr, %t: i64, %n: i64) {\n%c = llvm.mlir.constant(7 : i64) : i64\n"
+                           "%s = llvm.add %t, %c : i64\nllvm.store %s, %o : i64, !llvm.ptr\nllvm.return }\n";
+  std::string other = body;
+  other.replace(other.find("7"), 1, "8");
+  Result<NativeCode> code = generate(("llvm.func @a" + body + "llvm.func @b" + other + "llvm.func @c" + body).c_str());
+  ASSERT_TRUE(code) << code.error().text();
+  EXPECT_EQ(code->entries.at("c"), code->entries.at("a"));
+  EXPECT_NE(code->entries.at("b"), code->entries.at("a"));
+  Mapped mapped(*code);
+  uint64_t b = 0, c = 0;
+  mapped["b"](&b, 100, 1);
+  mapped["c"](&c, 100, 1);
+  EXPECT_EQ(b, 108u);
+  EXPECT_EQ(c, 107u);
+}
+
 TEST_P(CodeGenerator, RefusesACall) {
   Error error = refusal("llvm.func @malloc(i64) -> !llvm.ptr\n",
                         "%p = llvm.call @malloc(%n) : (i64) -> !llvm.ptr\nllvm.store %p, %o : !llvm.ptr, !llvm.ptr");
