@@ -2,10 +2,12 @@
 //
 // Merges are looked up by the ids of the two tokens, never by text: one 64-bit key, one probe. What a merge makes need
 // not be a token itself; then it stands for its single characters, and nothing merges with it any further.
+#include "lib/Checkpoint/GgufShard.h"
 #include "runtime/Tokenizer/ByteAlphabet.h"
 #include "runtime/Tokenizer/Encoder.h"
 #include "runtime/Tokenizer/MergeList.h"
 #include "runtime/Tokenizer/PreTokenizers.h"
+#include "runtime/Tokenizer/TextHash.h"
 #include "runtime/Tokenizer/Utf8.h"
 #include "runtime/Tokenizer/Vocabulary.h"
 
@@ -24,11 +26,19 @@ public:
       capacity *= 2;
     slots.assign(capacity, Slot{~uint64_t(0), {0, 0}});
   }
-  /// The first of two equal merges counts.
+  /// The first of two equal merges counts. Room is fetched a few merges before it is filled: see flush.
   void add(int32_t left, int32_t right, Merge merge) {
-    Slot &slot = slots[at(key(left, right))];
-    if (slot.key == ~uint64_t(0))
-      slot = {key(left, right), merge};
+    Slot &next = waiting[count++ % lag];
+    if (count > lag)
+      insert(next);
+    next = {key(left, right), merge};
+    __builtin_prefetch(&slots[home(next.key)], 1);
+  }
+  /// To be called after the last add, and before any find.
+  void flush() {
+    for (size_t i = count > lag ? count - lag : 0; i < count; ++i)
+      insert(waiting[i % lag]);
+    count = 0;
   }
   bool find(int32_t left, int32_t right, Merge &merge) const {
     const Slot &slot = slots[at(key(left, right))];
@@ -44,16 +54,26 @@ private:
   static uint64_t key(int32_t left, int32_t right) {
     return static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
   }
+  void insert(const Slot &merge) {
+    Slot &slot = slots[at(merge.key)];
+    if (slot.key == ~uint64_t(0))
+      slot = merge;
+  }
+  size_t home(uint64_t key) const {
+    uint64_t mixed = (key ^ key >> 29) * 0x9e3779b97f4a7c15;
+    return (mixed ^ mixed >> 32) & (slots.size() - 1);
+  }
   /// The slot of `key`, or the free one where it belongs.
   size_t at(uint64_t key) const {
-    size_t mask = slots.size() - 1;
-    uint64_t mixed = (key ^ key >> 29) * 0x9e3779b97f4a7c15;
-    size_t slot = (mixed ^ mixed >> 32) & mask;
+    size_t slot = home(key);
     while (slots[slot].key != key && slots[slot].key != ~uint64_t(0))
-      slot = (slot + 1) & mask;
+      slot = (slot + 1) & (slots.size() - 1);
     return slot;
   }
+  static constexpr size_t lag = 8; // a power of two
   std::vector<Slot> slots;
+  Slot waiting[lag];
+  size_t count = 0;
 };
 
 /// Names whose tokenizer.json says ignore_merges: a word that is a token is taken whole.
@@ -178,33 +198,52 @@ Result<MergeTable> readMerges(const Metadata &metadata, const Vocabulary &vocabu
     return fail(ErrorCode::MergeFormat, "%s: offset %" PRIu64 ": key '%s': expects below 2^31 merges, but got %" PRIu64,
                 file, value->offset, key, value->count);
   MergeTable table(value->count);
-  std::string joined;
-  int32_t next = 0; // in most vocabularies merge after merge made the next token
+  // Three look-ups a merge in tables larger than a cache: the places are fetched a few merges ahead of their use.
+  constexpr size_t ahead = 8; // a power of two
+  struct Ahead {
+    std::string_view left, right;
+    std::string joined;
+    uint64_t hashes[3];
+  } merges[ahead];
+  auto fetch = [&](size_t rank) {
+    Ahead &merge = merges[rank % ahead];
+    std::string_view text = value->strings[rank];
+    size_t space = std::min(text.find(' ', 1), text.size());
+    merge.left = text.substr(0, space);
+    merge.right = text.substr(std::min(space + 1, text.size()));
+    merge.joined.assign(merge.left).append(merge.right);
+    const std::string_view texts[] = {merge.left, merge.right, merge.joined};
+    for (int i = 0; i < 3; ++i) {
+      merge.hashes[i] = hashText(texts[i]);
+      vocabulary.fetch(merge.hashes[i]);
+    }
+  };
+  for (size_t rank = 0; rank < std::min<size_t>(ahead, value->strings.size()); ++rank)
+    fetch(rank);
   for (size_t rank = 0; rank < value->strings.size(); ++rank) {
     std::string_view text = value->strings[rank];
+    Ahead &merge = merges[rank % ahead];
     auto offset = [&] {
       return value->offset + static_cast<uint64_t>(text.data() - reinterpret_cast<const char *>(value->bytes));
     };
-    size_t space = text.find(' ', 1);
-    if (text.empty() || space == text.npos || space + 1 == text.size())
+    if (merge.left.empty() || merge.right.empty())
       return fail(ErrorCode::MergeFormat,
-                  "%s: offset %" PRIu64 ": key '%s': merge %zu: expects two parts with a space between, but got '%.*s'",
-                  file, offset(), key, rank, static_cast<int>(std::min<size_t>(text.size(), 40)), text.data());
-    std::string_view parts[] = {text.substr(0, space), text.substr(space + 1)};
+                  "%s: offset %" PRIu64 ": key '%s': merge %zu: expects two parts with a space between, but got '%s'",
+                  file, offset(), key, rank, printable(text).c_str());
+    const std::string_view parts[] = {merge.left, merge.right};
     int32_t ids[2];
     for (int i = 0; i < 2; ++i)
-      if ((ids[i] = vocabulary.find(parts[i])) < 0)
+      if ((ids[i] = vocabulary.find(parts[i], merge.hashes[i])) < 0)
         return fail(ErrorCode::MergePart,
-                    "%s: offset %" PRIu64 ": key '%s': merge %zu: expects parts that are tokens, but '%.*s' is none",
-                    file, offset(), key, rank, static_cast<int>(std::min<size_t>(parts[i].size(), 40)),
-                    parts[i].data());
-    joined.assign(parts[0]).append(parts[1]);
-    int32_t id = vocabulary.contains(next) && vocabulary.text(next) == joined ? next : vocabulary.find(joined);
-    next = id + 1;
-    if (id >= 0 && !vocabulary.isPlain(id))
-      continue; // no plain text turns into a control token
-    table.add(ids[0], ids[1], {static_cast<uint32_t>(rank), id});
+                    "%s: offset %" PRIu64 ": key '%s': merge %zu: expects parts that are tokens, but '%s' is none",
+                    file, offset(), key, rank, printable(parts[i]).c_str());
+    int32_t id = vocabulary.find(merge.joined, merge.hashes[2]);
+    if (id < 0 || vocabulary.isPlain(id)) // no plain text turns into a control token
+      table.add(ids[0], ids[1], {static_cast<uint32_t>(rank), id});
+    if (rank + ahead < value->strings.size())
+      fetch(rank + ahead);
   }
+  table.flush();
   return table;
 }
 
@@ -216,9 +255,8 @@ Result<std::unique_ptr<Encoder>> createBpe(const Metadata &metadata, const Vocab
   if (!row)
     return fail(ErrorCode::PreTokenizerUnknown,
                 "%s: offset %" PRIu64 ": key 'tokenizer.ggml.pre': expects the name of a known pre-tokenizer, but got "
-                "'%.*s'",
-                metadata.file().c_str(), metadata.find("tokenizer.ggml.pre")->offset,
-                static_cast<int>(std::min<size_t>(name.size(), 80)), name.data());
+                "'%s'",
+                metadata.file().c_str(), metadata.find("tokenizer.ggml.pre")->offset, printable(name).c_str());
   Result<std::unique_ptr<WordSplitter>> splitter = WordSplitter::create(*row);
   if (!splitter)
     return splitter.error();

@@ -1,4 +1,5 @@
 #include "runtime/Tokenizer/CharsMap.h"
+#include "runtime/Tokenizer/Vocabulary.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -21,8 +22,7 @@ Result<CharsMap> CharsMap::create(const Metadata &metadata) {
     return map;
   std::string where = metadata.file() + ": offset " + std::to_string(value->offset) + ": key '" + key + "'";
   if (value->type != GgufType::Array || (value->element != GgufType::U8 && value->element != GgufType::I8))
-    return fail(ErrorCode::TokenArrayType, "%s: expects an array of u8 or i8, but got %s", where.c_str(),
-                value->type == GgufType::Array ? "another element type" : "no array");
+    return wrongArray(metadata, key, *value, "u8 or i8");
   if (value->count == 0)
     return map;
   uint32_t bytes = 0;

@@ -148,9 +148,7 @@ Status Vocabulary::readSuppressed(const Metadata &metadata) {
     return Done{};
   const char *file = metadata.file().c_str();
   if (value->type != GgufType::Array || value->element != GgufType::I32)
-    return fail(ErrorCode::TokenArrayType,
-                "%s: offset %" PRIu64 ": key 'tokenizer.ggml.suppress_tokens': expects an array of i32, but got %s",
-                file, value->offset, value->type == GgufType::Array ? "another element type" : "no array");
+    return wrongArray(metadata, "tokenizer.ggml.suppress_tokens", *value, "i32");
   for (uint64_t i = 0; i < value->count; ++i) {
     int32_t id;
     std::memcpy(&id, value->bytes + i * sizeof id, sizeof id);

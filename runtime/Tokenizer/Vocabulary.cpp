@@ -1,4 +1,5 @@
 #include "runtime/Tokenizer/Vocabulary.h"
+#include "lib/Checkpoint/GgufShard.h"
 #include "runtime/Tokenizer/TextHash.h"
 
 #include <algorithm>
@@ -18,17 +19,6 @@ template <typename T> uint64_t load(const char *bytes) {
   return value;
 }
 
-/// A token's text for a message: at most 40 bytes, with what is not printable ASCII as \xNN.
-std::string quoted(std::string_view text) {
-  std::string out;
-  for (unsigned char c : text.substr(0, 40)) {
-    char hex[8];
-    std::snprintf(hex, sizeof hex, c >= 0x20 && c < 0x7f ? "%c" : "\\x%02x", c);
-    out += hex;
-  }
-  return text.size() > 40 ? out + "..." : out;
-}
-
 /// The value byte of a `<0xNN>` token with two upper-case digits, or -1.
 int byteOfText(std::string_view text) {
   if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>')
@@ -44,6 +34,13 @@ int byteOfText(std::string_view text) {
 }
 
 } // namespace
+
+Error wrongArray(const Metadata &metadata, const char *key, const GgufValue &value, const char *expected) {
+  bool isArray = value.type == GgufType::Array;
+  return fail(ErrorCode::TokenArrayType, "%s: offset %" PRIu64 ": key '%s': expects an array of %s, but got %s%s",
+              metadata.file().c_str(), value.offset, key, expected, isArray ? "an array of " : "",
+              ggufValueTypeName(static_cast<uint32_t>(isArray ? value.element : value.type)));
+}
 
 Result<std::unique_ptr<Vocabulary>> Vocabulary::create(const Metadata &metadata) {
   auto vocabulary = std::unique_ptr<Vocabulary>(new Vocabulary);
@@ -75,7 +72,7 @@ Status Vocabulary::readModel(const Metadata &metadata) {
     return fail(ErrorCode::TokenizerModel,
                 "%s: offset %" PRIu64 ": key 'tokenizer.ggml.model': expects llama, gpt2, gemma4, bert or t5, but got "
                 "'%s'",
-                metadata.file().c_str(), metadata.find("tokenizer.ggml.model")->offset, quoted(*name).c_str());
+                metadata.file().c_str(), metadata.find("tokenizer.ggml.model")->offset, printable(*name).c_str());
   if (const GgufValue *value = metadata.find("general.name"); value && value->type == GgufType::String) {
     modelName.assign(reinterpret_cast<const char *>(value->bytes), std::min<uint64_t>(value->count, 1024));
     for (char &c : modelName)
@@ -118,9 +115,7 @@ Status Vocabulary::readScores(const Metadata &metadata) {
   if (!value)
     return used ? Status(metadata.reals("tokenizer.ggml.scores").error()) : Status(Done{});
   if (value->type != GgufType::Array || (value->element != GgufType::F32 && value->element != GgufType::I32))
-    return fail(ErrorCode::TokenArrayType,
-                "%s: offset %" PRIu64 ": key 'tokenizer.ggml.scores': expects an array of f32 or i32, but got %s", file,
-                value->offset, value->type == GgufType::Array ? "another element type" : "no array");
+    return wrongArray(metadata, "tokenizer.ggml.scores", *value, "f32 or i32");
   if (value->count < texts.size())
     return fail(ErrorCode::TokenArrayShort,
                 "%s: offset %" PRIu64 ": key 'tokenizer.ggml.scores': expects one for each of %zu tokens, but got "
@@ -151,9 +146,7 @@ Status Vocabulary::readTypes(const Metadata &metadata) {
   if (!value)
     return Done{};
   if (value->type != GgufType::Array || value->element != GgufType::I32)
-    return fail(ErrorCode::TokenArrayType,
-                "%s: offset %" PRIu64 ": key 'tokenizer.ggml.token_type': expects an array of i32, but got %s", file,
-                value->offset, value->type == GgufType::Array ? "another element type" : "no array");
+    return wrongArray(metadata, "tokenizer.ggml.token_type", *value, "i32");
   if (value->count < texts.size())
     return fail(ErrorCode::TokenArrayShort,
                 "%s: offset %" PRIu64 ": key 'tokenizer.ggml.token_type': expects one for each of %zu tokens, but got "
@@ -178,6 +171,15 @@ Status Vocabulary::buildTable(const Metadata &metadata, const GgufValue &tokens)
   slots.assign(capacity, 0);
   mask64 = capacity - 1;
   const char *begin = reinterpret_cast<const char *>(tokens.bytes);
+  // The table is larger than a cache: slots are fetched a few tokens ahead of their use.
+  constexpr size_t ahead = 16; // a power of two
+  uint64_t hashes[ahead];
+  auto fetch = [&](size_t i) {
+    hashes[i % ahead] = hashText(texts[i]);
+    __builtin_prefetch(&slots[hashes[i % ahead] & mask64], 1);
+  };
+  for (size_t i = 0; i < std::min(ahead, texts.size()); ++i)
+    fetch(i);
   for (size_t i = 0; i < texts.size(); ++i) {
     std::string_view text = texts[i];
     auto offset = [&] { return tokens.offset + static_cast<uint64_t>(text.data() - begin); };
@@ -191,7 +193,9 @@ Status Vocabulary::buildTable(const Metadata &metadata, const GgufValue &tokens)
                   "%zu",
                   file, offset(), i, mostTokenBytes, text.size());
     longest = std::max(longest, text.size());
-    uint64_t hash = hashText(text), tag = hash >> 32 << 32;
+    uint64_t hash = hashes[i % ahead], tag = hash >> 32 << 32;
+    if (i + ahead < texts.size())
+      fetch(i + ahead);
     uint64_t at = hash & mask64;
     for (; slots[at]; at = (at + 1) & mask64)
       if ((slots[at] ^ tag) >> 32 == 0) {
@@ -200,7 +204,7 @@ Status Vocabulary::buildTable(const Metadata &metadata, const GgufValue &tokens)
           return fail(ErrorCode::TokenDuplicate,
                       "%s: offset %" PRIu64 ": key 'tokenizer.ggml.tokens': token %zu: expects a text of its own, but "
                       "'%s' is also token %zu",
-                      file, offset(), i, quoted(text).c_str(), other);
+                      file, offset(), i, printable(text).c_str(), other);
       }
     slots[at] = tag | (i + 1);
   }
@@ -208,9 +212,11 @@ Status Vocabulary::buildTable(const Metadata &metadata, const GgufValue &tokens)
 }
 
 int32_t Vocabulary::find(std::string_view text) const {
-  if (text.size() > longest)
-    return -1;
-  uint64_t hash = hashText(text), tag = hash >> 32;
+  return text.size() > longest ? -1 : find(text, hashText(text));
+}
+
+int32_t Vocabulary::find(std::string_view text, uint64_t hash) const {
+  uint64_t tag = hash >> 32;
   for (uint64_t at = hash & mask64; slots[at]; at = (at + 1) & mask64)
     if (slots[at] >> 32 == tag) {
       uint32_t id = static_cast<uint32_t>(slots[at]) - 1;
@@ -227,11 +233,16 @@ int32_t Vocabulary::findPlain(std::string_view text) const {
 
 Status Vocabulary::readByteTokens(const Metadata &metadata) {
   const char *file = metadata.file().c_str();
+  const GgufValue *tokens = metadata.find("tokenizer.ggml.tokens");
+  auto offsetOf = [&](std::string_view text) {
+    return tokens->offset + static_cast<uint64_t>(text.data() - reinterpret_cast<const char *>(tokens->bytes));
+  };
   for (size_t i = 0; i < types.size(); ++i)
     if (types[i] == TokenType::Byte && byteOfText(texts[i]) < 0)
       return fail(ErrorCode::ByteTokenText,
-                  "%s: key 'tokenizer.ggml.tokens': token %zu: expects <0x00> to <0xFF> for a byte token, but got '%s'",
-                  file, i, quoted(texts[i]).c_str());
+                  "%s: offset %" PRIu64 ": key 'tokenizer.ggml.tokens': token %zu: expects <0x00> to <0xFF> for a byte "
+                  "token, but got '%s'",
+                  file, offsetOf(texts[i]), i, printable(texts[i]).c_str());
   int present = 0, absent = 0;
   for (int byte = 0; byte < 256; ++byte) {
     char text[8];
@@ -244,10 +255,11 @@ Status Vocabulary::readByteTokens(const Metadata &metadata) {
   }
   bool used = model == TokenizerModel::Spm || model == TokenizerModel::SpmBpe;
   if (used && present && present < 256)
-    return fail(
-        ErrorCode::ByteTokenMissing,
-        "%s: key 'tokenizer.ggml.tokens': expects all 256 byte tokens or none, but got %d (<0x%02X> is missing)", file,
-        present, absent);
+    return fail(ErrorCode::ByteTokenMissing,
+                "%s: offset %" PRIu64
+                ": key 'tokenizer.ggml.tokens': expects all 256 byte tokens or none, but got %d (<0x%02X> "
+                "is missing)",
+                file, tokens->offset, present, absent);
   return Done{};
 }
 

@@ -23,12 +23,18 @@ enum class TokenizerModel { Spm, Bpe, SpmBpe, WordPiece, Unigram };
 /// U+2581, which stands for a space in the texts of all models but byte-level BPE.
 constexpr std::string_view spaceMark = "\xe2\x96\x81";
 
+/// E0309: `value` of `key` is not an array of `expected`.
+Error wrongArray(const Metadata &metadata, const char *key, const GgufValue &value, const char *expected);
+
 class Vocabulary {
 public:
   static Result<std::unique_ptr<Vocabulary>> create(const Metadata &metadata);
 
   /// The id of the token with exactly this text, or -1.
   int32_t find(std::string_view text) const;
+  /// The same in two steps, for those who look up many: begin to fetch what finding a text of this hash will read.
+  void fetch(uint64_t hash) const { __builtin_prefetch(&slots[hash & mask64]); }
+  int32_t find(std::string_view text, uint64_t hash) const;
   /// As find, but -1 for control, unknown and byte tokens: plain text never turns into those.
   int32_t findPlain(std::string_view text) const;
 

@@ -109,7 +109,7 @@ const std::vector<Refusal> &refusals() {
       // 34: other element types
       {"ScoresOfBytes",
        ErrorCode::TokenArrayType,
-       {"tokenizer.ggml.scores", "f32"},
+       {"expects an array of f32 or i32, but got an array of u8"},
        [] { return bare("llama").array<uint8_t>("tokenizer.ggml.scores", GgufType::U8, {0, 0, 0, 0}); }},
       {"ScoresOfTexts",
        ErrorCode::TokenArrayType,
@@ -117,7 +117,7 @@ const std::vector<Refusal> &refusals() {
        [] { return bare("llama").strings("tokenizer.ggml.scores", {"0", "0", "0", "0"}); }},
       {"ScoresNoArray",
        ErrorCode::TokenArrayType,
-       {"tokenizer.ggml.scores"},
+       {"tokenizer.ggml.scores", "but got f32"},
        [] { return bare("llama").f32("tokenizer.ggml.scores", 0); }},
       {"UnusedScoresOfTexts",
        ErrorCode::TokenArrayType,
