@@ -1,10 +1,12 @@
 // Frequency tables against the recorded ones of another implementation (conformance vectors), and against the formulas
 // worked by hand where the vectors are absent.
 #include "lib/Frontend/RopeTable.h"
+#include "test/unit/MadeModel.h"
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <map>
 #include <nlohmann/json.hpp>
 
 using namespace stepdown;
@@ -55,6 +57,53 @@ TEST(RopeTableConformance, EqualsRecordedTables) {
       EXPECT_NEAR(table.inverseFrequencies[k] / expected[k], 1, 1e-6) << "pair " << k;
     EXPECT_NEAR(table.attentionFactor / double(c["attention_factor_expected"]), 1, 1e-6);
   }
+}
+
+/// The table of a generated checkpoint, of its layers that see everything, for runs as long as `context`.
+static RopeTable tableOfModel(const std::string &options, uint64_t context) {
+  Result<Gguf> gguf = Gguf::open(makeModel(options));
+  EXPECT_TRUE(bool(gguf)) << gguf.error().text();
+  Result<ModelParameters> parameters = readParameters(*gguf);
+  EXPECT_TRUE(bool(parameters)) << parameters.error().text();
+  Result<RopeTable> table = ropeTable(*gguf, *parameters, false, context);
+  EXPECT_TRUE(bool(table)) << table.error().text();
+  return *table;
+}
+
+TEST(RopeTableConformance, CheckpointsThatCarryASchemeEqualRecordedTables) {
+  std::ifstream file(vectors() + "/rope/rope.json");
+  if (!file)
+    GTEST_SKIP() << "no conformance vectors rope/rope.json";
+  const nlohmann::json recorded = nlohmann::json::parse(file);
+  size_t compared = 0;
+  for (auto [name, options] : std::map<std::string, std::string>{
+           {"plain", "--head-dim 64 --freq-base 10000 --context 4096"},
+           {"linear", "--head-dim 64 --freq-base 10000 --context 4096 --rope linear:5"},
+           {"llama3", "--head-dim 128 --freq-base 500000 --context 32768 --rope llama3:8"},
+           {"llama3 small head", "--head-dim 64 --freq-base 500000 --context 32768 --rope llama3:32"},
+           {"YaRN", "--head-dim 128 --freq-base 1000000 --context 131072 --rope yarn:4:32768"}})
+    for (const nlohmann::json &c : recorded["cases"]) {
+      if (c["name"] != name)
+        continue;
+      SCOPED_TRACE(name);
+      RopeTable table = tableOfModel("--family llama --layers 1 " + options, 1000);
+      std::vector<double> expected = c["inverse_frequencies"];
+      ASSERT_EQ(table.inverseFrequencies.size(), expected.size());
+      for (size_t k = 0; k < expected.size(); ++k)
+        EXPECT_NEAR(table.inverseFrequencies[k] / expected[k], 1, 1e-6) << "pair " << k;
+      EXPECT_NEAR(table.attentionFactor / double(c["attention_factor_expected"]), 1, 1e-6);
+      ++compared;
+    }
+  EXPECT_EQ(compared, 5u);
+}
+
+TEST(RopeTable, LongRopeFactorsOfACheckpointFollowTheContextOfTheRun) {
+  const char *options = "--family phi3 --layers 1 --rope longrope:128:1.19 --context 4096 --freq-base 10000";
+  RopeTable plain = tableOfModel("--family phi3 --layers 1 --freq-base 10000", 128);
+  RopeTable within = tableOfModel(options, 128), beyond = tableOfModel(options, 129);
+  EXPECT_NEAR(plain.inverseFrequencies.back() / within.inverseFrequencies.back(), 1.2, 1e-6);
+  EXPECT_NEAR(plain.inverseFrequencies.back() / beyond.inverseFrequencies.back(), 8, 1e-6);
+  EXPECT_NEAR(within.attentionFactor, 1.19, 1e-6);
 }
 
 TEST(RopeTable, PlainHalvesAtEachPair) {
