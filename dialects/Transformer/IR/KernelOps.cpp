@@ -48,6 +48,98 @@ LogicalResult BlockPtrOp::verify() {
   return success();
 }
 
+namespace {
+/// What a tile operation expects of one operand.
+struct Operand {
+  enum Element { Lanes, Int32, Float32, Block, Activation, Cached };
+  const char *name;
+  int rank;
+  Element element;
+};
+} // namespace
+
+static bool isElement(Type type, Operand::Element element) {
+  switch (element) {
+  case Operand::Lanes: {
+    auto lanes = dyn_cast<VectorType>(type);
+    return lanes && lanes.getRank() == 1 && lanes.getDimSize(0) == 16 && lanes.getElementType().isF32();
+  }
+  case Operand::Int32:
+    return type.isSignlessInteger(32);
+  case Operand::Float32:
+    return type.isF32();
+  case Operand::Block:
+    return isa<BlockType>(type);
+  case Operand::Activation:
+    return isa<ActivationType>(type);
+  case Operand::Cached:
+    return type.isF16() || type.isF32();
+  }
+  return false;
+}
+
+/// `required` of the operands must be there, all of them may; those that are there have their rank and element.
+static LogicalResult verifyOperands(Operation *op, const char *which, ValueRange values, ArrayRef<Operand> operands,
+                                    size_t required) {
+  static const char *const elements[] = {"vector<16xf32>",          "i32",       "f32", "!transformer.block",
+                                         "!transformer.activation", "f16 or f32"};
+  if (values.size() < required || values.size() > operands.size()) // C1
+    return op->emitOpError() << "expects " << required << " " << which << ", but got " << values.size();
+  for (auto [value, operand] : llvm::zip(values, operands)) {
+    auto type = cast<ShapedType>(value.getType());
+    if (!type.hasRank() || type.getRank() != operand.rank || !isElement(type.getElementType(), operand.element)) // C2
+      return op->emitOpError() << "expects " << operand.name << " of rank " << operand.rank << " and element "
+                               << elements[operand.element] << ", but got " << type;
+  }
+  return success();
+}
+
+static LogicalResult verifyTile(Operation *op, ValueRange ins, ArrayRef<Operand> inputs, ValueRange outs,
+                                ArrayRef<Operand> outputs, size_t requiredInputs) {
+  return failure(failed(verifyOperands(op, "inputs", ins, inputs, requiredInputs)) ||
+                 failed(verifyOperands(op, "outputs", outs, outputs, outputs.size())));
+}
+
+LogicalResult PackActivationOp::verify() {
+  return verifyTile(*this, getInputs(), {{"x", 2, Operand::Lanes}}, getOutputs(), {{"a", 2, Operand::Activation}}, 1);
+}
+
+LogicalResult GatherOp::verify() {
+  return verifyTile(*this, getInputs(), {{"tokens", 1, Operand::Int32}, {"table", 2, Operand::Block}}, getOutputs(),
+                    {{"y", 2, Operand::Lanes}}, 2);
+}
+
+LogicalResult RotateOp::verify() {
+  return verifyTile(*this, getInputs(),
+                    {{"x", 2, Operand::Lanes},
+                     {"positions", 1, Operand::Int32},
+                     {"coarse", 3, Operand::Float32},
+                     {"fine", 3, Operand::Float32}},
+                    getOutputs(), {{"y", 2, Operand::Lanes}}, 4);
+}
+
+LogicalResult CacheStoreOp::verify() {
+  return verifyTile(*this, getInputs(),
+                    {{"k", 2, Operand::Lanes},
+                     {"v", 2, Operand::Lanes},
+                     {"positions", 1, Operand::Int32},
+                     {"sequences", 1, Operand::Int32},
+                     {"table", 2, Operand::Int32}},
+                    getOutputs(), {{"keys", 5, Operand::Cached}, {"values", 4, Operand::Cached}}, 5);
+}
+
+LogicalResult AttendOp::verify() {
+  return verifyTile(*this, getInputs(),
+                    {{"q", 2, Operand::Lanes},
+                     {"keys", 5, Operand::Cached},
+                     {"values", 4, Operand::Cached},
+                     {"positions", 1, Operand::Int32},
+                     {"sequences", 1, Operand::Int32},
+                     {"table", 2, Operand::Int32},
+                     {"sinks", 1, Operand::Float32}},
+                    getOutputs(), {{"y", 2, Operand::Lanes}}, 6);
+}
+
 /// On memrefs a tile operation reads its inputs and writes (and, where it keeps what it does not write, reads) its
 /// outputs.
 template <typename Op>

@@ -107,6 +107,7 @@ class Transformer_TileOp<string mnemonic, list<Trait> traits = []>
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputsMutable(); }
   }];
+  let hasVerifier = 1;
 }
 
 def Transformer_PackActivationOp : Transformer_TileOp<"pack_activation"> {
@@ -114,6 +115,8 @@ def Transformer_PackActivationOp : Transformer_TileOp<"pack_activation"> {
   let description = [{
     inputs: x [R, 2 B] of vector<16xf32>. outputs: a [ceil(R / tokens), B] of !transformer.activation; row r becomes token
     r mod tokens of tile r div tokens.
+
+    C1: there are as many inputs and outputs as listed. C2: each has the rank and element listed.
   }];
   let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs);
 }
@@ -123,6 +126,8 @@ def Transformer_GatherOp : Transformer_TileOp<"gather"> {
   let description = [{
     inputs: tokens [R] i32, table [V / 16, B] of !transformer.block<..., rows = 16>. outputs: y [R, N / 16] of
     vector<16xf32>; y[r] = scale * table[tokens[r]].
+
+    C1: there are as many inputs and outputs as listed. C2: each has the rank and element listed.
   }];
   let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs, F64Attr:$scale);
 }
@@ -133,6 +138,8 @@ def Transformer_RotateOp : Transformer_TileOp<"rotate"> {
     inputs: x [R, N / 16] of vector<16xf32>, positions [R] i32, coarse [C, 2, F] f32, fine [64, 2, F] f32: cosines, then sines, of the angles
     of positions 64 i, and of positions 0 ... 63 (times the attention factor). The angle of p is the sum of those of
     p div 64 and p mod 64. outputs: y as x.
+
+    C1: there are as many inputs and outputs as listed. C2: each has the rank and element listed.
   }];
   let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs, Transformer_PairsAttr:$pairs, I64Attr:$head_dim);
 }
@@ -143,6 +150,8 @@ def Transformer_CacheStoreOp : Transformer_TileOp<"cache_store"> {
     inputs: k, v [R, heads * key / 16 or value / 16] of vector<16xf32>, positions [R] i32, sequences [R] i32, table [S, W] i32.
     outputs: keys [blocks, heads, g, key, 16], values [blocks, heads, 16 g, value] (see Artifact.h). Position p of sequence
     s lies in block table[s, p div 16g]. A block below zero is not written.
+
+    C1: there are as many inputs and outputs as listed. C2: each has the rank and element listed.
   }];
   let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs);
 }
@@ -153,6 +162,8 @@ def Transformer_AttendOp : Transformer_TileOp<"attend"> {
     inputs: q [R, H * key / 16] of vector<16xf32>, keys, values, positions [R], sequences [R], table [S, W] as in cache_store, and sinks [H] f32
     where the model has them. outputs: y [R, H * value / 16] of vector<16xf32>. Positions are visited 16 at a time in ascending order, so the
     result depends neither on the size of cache blocks nor on how tokens are batched; scratch is independent of the context.
+
+    C1: there are as many inputs and outputs as listed. C2: each has the rank and element listed.
   }];
   let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs, F64Attr:$scale, I64Attr:$window,
                        F64Attr:$softcap, BoolAttr:$causal);
