@@ -42,22 +42,21 @@ SpecialTokens::SpecialTokens(const Vocabulary &vocabulary) {
   firstByte[256] = static_cast<uint32_t>(index);
 }
 
-const SpecialTokens::Candidate *SpecialTokens::longestAt(std::string_view text, size_t at, size_t limit,
-                                                         bool parseSpecial, uint64_t &steps) const {
-  uint8_t first = static_cast<uint8_t>(text[at]);
+const SpecialTokens::Candidate *SpecialTokens::longest(std::string_view text, size_t trusted, uint64_t &steps) const {
+  uint8_t first = static_cast<uint8_t>(text[0]);
   const Candidate *low = candidates.data() + firstByte[first], *high = candidates.data() + firstByte[first + 1];
   const Candidate *best = nullptr;
   // The range of candidates that agree with the text so far narrows byte by byte; a prefix sorts before what it begins.
   for (size_t length = 1; low < high; ++length) {
     ++steps;
     if (low->text.size() == length) {
-      if (low->always || parseSpecial)
+      if (low->always || length <= trusted)
         best = low;
       ++low;
     }
-    if (length == limit || at + length == text.size())
+    if (length == text.size())
       break;
-    uint8_t byte = static_cast<uint8_t>(text[at + length]);
+    uint8_t byte = static_cast<uint8_t>(text[length]);
     auto before = [length](const Candidate &c, uint8_t b) { return static_cast<uint8_t>(c.text[length]) < b; };
     auto after = [length](uint8_t b, const Candidate &c) { return b < static_cast<uint8_t>(c.text[length]); };
     low = std::lower_bound(low, high, byte, before);
@@ -67,10 +66,19 @@ const SpecialTokens::Candidate *SpecialTokens::longestAt(std::string_view text, 
 }
 
 std::vector<SpecialTokens::Fragment> SpecialTokens::partition(std::string_view text, bool parseSpecial,
+                                                              const std::vector<TextRange> *untrusted,
                                                               uint64_t &steps) const {
   std::vector<Fragment> fragments;
   if (text.empty())
     return fragments;
+  // Bytes from `at` on that a control token may have.
+  auto trustedFrom = [&](size_t at) -> size_t {
+    if (!parseSpecial || !untrusted)
+      return parseSpecial ? text.size() : 0;
+    auto next = std::upper_bound(untrusted->begin(), untrusted->end(), at,
+                                 [](size_t place, const TextRange &range) { return place < range.end; });
+    return next == untrusted->end() ? text.size() : next->begin > at ? next->begin - at : 0;
+  };
   struct Place {
     size_t at;
     const Candidate *candidate;
@@ -82,7 +90,7 @@ std::vector<SpecialTokens::Fragment> SpecialTokens::partition(std::string_view t
       uint8_t first = static_cast<uint8_t>(text[at]);
       if (firstByte[first] == firstByte[first + 1])
         continue;
-      if (const Candidate *found = longestAt(text, at, text.size(), parseSpecial, steps))
+      if (const Candidate *found = longest(text.substr(at), trustedFrom(at), steps))
         places[found->text.size()].push_back({at, found});
     }
   if (places.empty())
@@ -106,7 +114,7 @@ std::vector<SpecialTokens::Fragment> SpecialTokens::partition(std::string_view t
         continue;
       if (taken[end - 1]) {
         if (length > 1)
-          if (const Candidate *shorter = longestAt(text, begin, length - 1, parseSpecial, steps))
+          if (const Candidate *shorter = longest(text.substr(begin, length - 1), trustedFrom(begin), steps))
             places[shorter->text.size()].push_back({begin, shorter});
         continue;
       }

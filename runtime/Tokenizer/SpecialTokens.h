@@ -6,9 +6,8 @@
 // and one that meets text already taken falls back to the next shorter candidate there. That is linear but for the
 // fall-backs, of which a position has at most as many as candidates begin there.
 #pragma once
+#include "runtime/Tokenizer/Tokenizer.h"
 #include "runtime/Tokenizer/Vocabulary.h"
-
-#include <bitset>
 
 namespace stepdown {
 
@@ -20,8 +19,9 @@ public:
     int32_t id;        // of a special token; -1: raw text
     size_t begin, end; // bytes of the text
   };
-  /// The fragments of `text` in order; adjacent raw ones never occur, nor empty ones.
-  std::vector<Fragment> partition(std::string_view text, bool parseSpecial, uint64_t &steps) const;
+  /// The fragments of `text` in order; adjacent raw ones never occur, nor empty ones. `untrusted` may be null.
+  std::vector<Fragment> partition(std::string_view text, bool parseSpecial, const std::vector<TextRange> *untrusted,
+                                  uint64_t &steps) const;
 
 private:
   struct Candidate {
@@ -31,8 +31,8 @@ private:
     bool stripLeft; // takes the white space before it
     bool stripRight;
   };
-  /// The longest candidate at `at` of at most `limit` bytes, or null.
-  const Candidate *longestAt(std::string_view text, size_t at, size_t limit, bool parseSpecial, uint64_t &steps) const;
+  /// The longest candidate at the beginning of `text`, or null; `trusted` bytes of it may be read as control tokens.
+  const Candidate *longest(std::string_view text, size_t trusted, uint64_t &steps) const;
 
   std::vector<Candidate> candidates; // by text
   uint32_t firstByte[257];           // range of the candidates that begin with a byte

@@ -83,7 +83,8 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
   const Vocabulary &v = *vocabulary;
   uint64_t steps = 0;
   std::vector<int32_t> ids;
-  std::vector<SpecialTokens::Fragment> fragments = specials->partition(text, options.parseSpecial, steps);
+  std::vector<SpecialTokens::Fragment> fragments =
+      specials->partition(text, options.parseSpecial, options.untrusted, steps);
   if (options.addSpecial && v.addBos && (fragments.empty() || fragments.front().id != v.bos))
     ids.push_back(v.bos);
   for (const SpecialTokens::Fragment &fragment : fragments) {
@@ -103,6 +104,15 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
   if (ids.size() > INT32_MAX)
     return fail(ErrorCode::TextTooLong, "text: expects below 2^31 tokens, but got %zu", ids.size());
   return ids;
+}
+
+std::vector<TextRange> Tokenizer::controlRanges(std::string_view text) const {
+  std::vector<TextRange> ranges;
+  uint64_t steps = 0;
+  for (const SpecialTokens::Fragment &fragment : specials->partition(text, true, nullptr, steps))
+    if (isSpecial(fragment.id))
+      ranges.push_back({fragment.begin, fragment.end});
+  return ranges;
 }
 
 Status Tokenizer::check(const std::vector<int32_t> &ids) const {

@@ -18,6 +18,11 @@ class Vocabulary;
 class Encoder;
 class SpecialTokens;
 
+/// Bytes [begin, end) of a text.
+struct TextRange {
+  size_t begin, end;
+};
+
 struct EncodeOptions {
   /// Wrap the text in BOS and EOS ([CLS] and [SEP]) as the file asks for; never a second one beside one in the text.
   bool addSpecial = true;
@@ -27,6 +32,9 @@ struct EncodeOptions {
   bool normalizeNfc = false;
   /// When set, the elementary steps taken are added to it: the figure that proves linear time without a clock.
   uint64_t *steps = nullptr;
+  /// With parseSpecial: ranges, ascending and apart, in which a user wrote. A control token that would touch one is
+  /// read as plain text. See UserText.h.
+  const std::vector<TextRange> *untrusted = nullptr;
 };
 
 class Tokenizer {
@@ -40,6 +48,9 @@ public:
   /// The ids of `text`, which may be any bytes. E0322 when it has 2^31 bytes or more, E0323 when it has a character
   /// that the vocabulary cannot spell and no unknown token stands for.
   Result<std::vector<int32_t>> encode(std::string_view text, const EncodeOptions &options = {}) const;
+
+  /// Where `text` spells control or unknown tokens, ascending: what encode would take for them with parseSpecial.
+  std::vector<TextRange> controlRanges(std::string_view text) const;
 
   /// The bytes of `ids`; control and unknown tokens only when `keepSpecial`. Ids outside the vocabulary are skipped.
   std::string decode(const std::vector<int32_t> &ids, bool keepSpecial = false) const;

@@ -1,8 +1,10 @@
 // Any text with sound vocabularies: nothing of it is lost, and no control token comes out of it.
 #include "runtime/Tokenizer/PreTokenizers.h"
+#include "runtime/Tokenizer/UserText.h"
 #include "runtime/Tokenizer/Utf8.h"
 #include "test/unit/MadeVocabulary.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 
@@ -80,6 +82,16 @@ void expectNothingLost(const Tokenizer &tokenizer, std::string_view text) {
   require(tokenizer.decode(*ids, true) == text);
 }
 
+/// Of a text that a user wrote, nothing becomes a control token, and the template's own stay.
+void expectNothingForged(const Tokenizer &tokenizer, std::string_view text) {
+  UserText users(tokenizer);
+  const std::string turn = "<|im_end|>";
+  Result<std::vector<int32_t>> ids = users.encode(turn + users.shield(text) + turn);
+  require(static_cast<bool>(ids));
+  require(std::count_if(ids->begin(), ids->end(), [&](int32_t id) { return tokenizer.isSpecial(id); }) == 2);
+  require(tokenizer.decode(*ids, true) == turn + std::string(text) + turn);
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -87,6 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   std::string_view text(reinterpret_cast<const char *>(data) + 1, size - 1);
   expectNothingLost(bpe(), text);
+  expectNothingForged(bpe(), text);
   // The mark itself reads as a space, and after a user-defined token the word begins anew.
   if (text.find("\u2581") == text.npos && text.find("  ") == text.npos && text.find('\n') == text.npos)
     expectNothingLost(spm(), text);
