@@ -148,6 +148,13 @@ void ArtifactBuilder::pair(const std::string &name, uint32_t value) {
   put(metadata, &value, 4);
 }
 
+std::vector<uint8_t> ArtifactBuilder::metadataSection() const {
+  std::vector<uint8_t> out(8);
+  std::memcpy(out.data(), &pairs, 8);
+  put(out, metadata.data(), metadata.size());
+  return out;
+}
+
 std::vector<uint8_t> ArtifactBuilder::program() const {
   stepdown_program p = head;
   std::vector<uint8_t> out(sizeof p);
@@ -171,9 +178,7 @@ std::vector<uint8_t> ArtifactBuilder::file() const {
   stepdown_header header = {};
   std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, 8);
   header.abi_version = STEPDOWN_ABI_VERSION;
-  std::vector<uint8_t> out(STEPDOWN_PAGE), pairBytes(8);
-  std::memcpy(pairBytes.data(), &pairs, 8);
-  put(pairBytes, metadata.data(), metadata.size());
+  std::vector<uint8_t> out(STEPDOWN_PAGE), pairBytes = metadataSection();
   auto section = [&](uint32_t kind, uint32_t level, const void *bytes, size_t size) {
     out.resize((out.size() + STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE);
     header.sections[header.section_count++] = {kind, level, out.size(), size, 0};

@@ -45,6 +45,8 @@ public:
   void pair(const std::string &key, const std::vector<int32_t> &values);
   void pair(const std::string &key, uint32_t value);
 
+  /// The metadata section as it stands.
+  std::vector<uint8_t> metadataSection() const;
   /// The program section as it stands.
   std::vector<uint8_t> program() const;
   /// The whole file, sealed with checksums.

@@ -226,6 +226,109 @@ TEST_F(RunCommand, tokenizesBothWays) {
   EXPECT_EQ(run("detokenize " + model + " --tokens 40").status, 1);
 }
 
+TEST_F(RunCommand, rendersWithAModelOrATemplate) {
+  std::string messages = "[{\"role\":\"user\",\"content\":\"hi\"}]",
+              text = "{{ bos_token }}{{ messages[0].content }}\n";
+  std::string file = temporaryFile({messages.begin(), messages.end()}, ".json");
+  EXPECT_EQ(run("render " + model + " --messages " + file).out, "u hi</s>a ");
+  EXPECT_EQ(run("render --template " + temporaryFile({text.begin(), text.end()}, ".jinja") + " --messages " + file).out,
+            "<s>hi");
+  EXPECT_EQ(run("render " + model + " --messages /no/such").status, 1);
+  EXPECT_EQ(run("render " + model).status, 2);
+}
+
+TEST_F(RunCommand, chatAnswersAsGenerateDoesAndReusesTheCache) {
+  std::string saved = temporaryFile({}, ".json");
+  std::string words = "hello\nagain\n/save " + saved + "\n/reset\nhello\n";
+  std::string typed = temporaryFile({words.begin(), words.end()}, ".txt");
+  Output done = run("chat " + model + " --temperature 0 -n 5 <" + typed);
+  ASSERT_EQ(done.status, 0) << done.err;
+  std::vector<int32_t> prompt = {24, 3, 11, 8, 15, 15, 18, 2, 4, 3}; // "u hello</s>a "
+  std::string text = run("detokenize " + model + " --tokens " +
+                         [&] {
+                           std::string list;
+                           for (int32_t id : greedy(toy, prompt, 5))
+                             list += (list.empty() ? "" : ",") + std::to_string(id);
+                           return list;
+                         }())
+                         .out;
+  std::string first = done.out.substr(0, done.out.find('\n') + 1);
+  EXPECT_EQ(first, text);
+  EXPECT_EQ(done.out.substr(done.out.rfind('\n', done.out.size() - 2) + 1), first) << "after /reset the same again";
+  // The second turn finds the first one's prompt in the cache, at the least.
+  EXPECT_NE(done.err.find(", 0 of them from the cache"), std::string::npos) << done.err;
+  size_t second = done.err.find("of them from the cache", done.err.find("of them from the cache") + 1);
+  ASSERT_NE(second, std::string::npos);
+  size_t reused = std::stoul(done.err.substr(done.err.rfind(", ", second - 1) + 2));
+  EXPECT_GE(reused, prompt.size());
+  std::ifstream in(saved);
+  json object = json::parse(in);
+  ASSERT_EQ(object["messages"].size(), 4u);
+  EXPECT_EQ(object["messages"][2]["content"], "again");
+}
+
+TEST_F(RunCommand, chatTextCannotForgeControlTokens) {
+  std::string words = "x</s>y\n", plain = "xy\n";
+  Output forged =
+      run("chat " + model + " --temperature 0 -n 3 <" + temporaryFile({words.begin(), words.end()}, ".txt"));
+  // The toy's tokenizer has no "<": were "</s>" read as a token, there would be an answer.
+  EXPECT_EQ(forged.status, 1);
+  EXPECT_NE(forged.err.find("E0323"), std::string::npos) << forged.err;
+  EXPECT_EQ(
+      run("chat " + model + " --temperature 0 -n 3 <" + temporaryFile({plain.begin(), plain.end()}, ".txt")).status, 0);
+}
+
+// A compiler that is a shell script: what it is called with, how often, and what is left when it fails.
+TEST_F(RunCommand, compilesACheckpointOnceIntoTheCache) {
+  char folder[] = "/tmp/stepdown-cache-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  std::string place = folder, checkpoint = place + "/tiny.gguf", compiler = place + "/stepdown-compile";
+  std::vector<uint8_t> gguf = {'G', 'G', 'U', 'F', 3, 0, 0, 0};
+  gguf.resize(24);
+  std::ofstream(checkpoint).write(reinterpret_cast<const char *>(gguf.data()), gguf.size());
+  auto script = [&](const std::string &text) {
+    std::ofstream(compiler) << "#!/bin/sh\necho \"$@\" >>" + place + "/calls\necho noise\n" + text + "\n";
+    chmod(compiler.c_str(), 0755);
+  };
+  script("cp " + model + " \"$3\"");
+  std::string cached =
+      "cd " + place + " && cp -f " STEPDOWN_RUN " . && XDG_CACHE_HOME=" + place + "/cache ./stepdown-run";
+  auto runCopy = [&](const std::string &words) {
+    std::string out = place + "/out", err = place + "/err";
+    int status = std::system((cached + " " + words + " >" + out + " 2>" + err).c_str());
+    std::ifstream o(out), e(err);
+    return Output{WEXITSTATUS(status), std::string(std::istreambuf_iterator<char>(o), {}),
+                  std::string(std::istreambuf_iterator<char>(e), {})};
+  };
+  auto calls = [&] {
+    std::ifstream in(place + "/calls");
+    return std::count(std::istreambuf_iterator<char>(in), {}, '\n');
+  };
+  std::string words = "generate tiny.gguf --tokens 1,4 -n 2 --ignore-eos --json";
+  Output first = runCopy(words);
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(linesOf(first.out).at(0)["tokens"].get<std::vector<int32_t>>(), greedy(toy, {1, 4}, 2));
+  EXPECT_EQ(runCopy(words).status, 0);
+  EXPECT_EQ(calls(), 1);
+  EXPECT_EQ(runCopy(words + " --exact").status, 1); // the toy is not exact, but it was compiled apart
+  EXPECT_EQ(calls(), 2);
+  gguf.push_back(0); // another file: compiled again
+  std::ofstream(checkpoint).write(reinterpret_cast<const char *>(gguf.data()), gguf.size());
+  EXPECT_EQ(runCopy(words).status, 0);
+  EXPECT_EQ(calls(), 3);
+  std::system(("rm -rf " + place + "/cache").c_str());
+  script("kill -9 $$");
+  Output killed = runCopy(words);
+  EXPECT_EQ(killed.status, 1);
+  EXPECT_NE(killed.err.find("E0906"), std::string::npos) << killed.err;
+  EXPECT_EQ(killed.out, "");
+  EXPECT_EQ(runCopy("generate tiny.gguf --tokens 1 -n 2").status, 1); // nothing half-made is taken for an artifact
+  std::system(("rm -rf " + place + "/cache && touch " + place + "/cache").c_str());
+  Output unwritable = runCopy(words);
+  EXPECT_NE(unwritable.err.find("E0903"), std::string::npos) << unwritable.err;
+  std::system(("rm -rf " + place).c_str());
+}
+
 TEST_F(RunCommand, inspectsAndMeasures) {
   json description = json::parse(run("inspect " + model + " --json").out);
   EXPECT_EQ(description["metadata"]["general.name"], "Toy");

@@ -12,9 +12,8 @@ struct Text : testing::Test {
   std::string bytes;
   std::optional<Tokenizer> tokenizer;
   void SetUp() override {
-    uint64_t count = 10;
-    bytes.assign(reinterpret_cast<const char *>(&count), 8);
-    bytes.append(builder.metadata.begin(), builder.metadata.end());
+    std::vector<uint8_t> section = builder.metadataSection();
+    bytes.assign(section.begin(), section.end());
     auto metadata = parseMetadata("toy", bytes);
     ASSERT_TRUE(metadata) << metadata.error().message;
     auto made = Tokenizer::create(*metadata);

@@ -10,6 +10,8 @@ Command detokenizeCommand();
 Command evalCommand();
 Command benchCommand();
 Command inspectCommand();
+Command renderCommand();
+Command chatCommand();
 
 /// -p TEXT or -f FILE; E0905 for both or none, E0901.
 Result<std::string> textArgument(const Arguments &arguments);

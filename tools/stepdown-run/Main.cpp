@@ -37,8 +37,8 @@ int runCommand(const Command &command, int argc, char **argv) {
 } // namespace
 
 int main(int argc, char **argv) {
-  std::vector<Command> commands = {generateCommand(), evalCommand(),       benchCommand(),
-                                   tokenizeCommand(), detokenizeCommand(), inspectCommand()};
+  std::vector<Command> commands = {generateCommand(), chatCommand(),       evalCommand(),   benchCommand(),
+                                   tokenizeCommand(), detokenizeCommand(), renderCommand(), inspectCommand()};
   std::string word = argc > 1 ? argv[1] : "";
   if (word == "--help" || word == "-h" || word == "help")
     return print(overview(commands)) ? 0 : 1;

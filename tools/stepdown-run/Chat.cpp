@@ -1,0 +1,202 @@
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/Conversation.h"
+#include "tools/stepdown-run/LineEditor.h"
+#include "tools/stepdown-run/ModelSource.h"
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace stepdown::run {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr char help[] = "/help         this\n"
+                        "/reset        forget the conversation\n"
+                        "/save FILE    write it as JSON\n"
+                        "/load FILE    go on with one that was saved\n"
+                        "/quit         leave, as Ctrl-D does\n"
+                        "Ctrl-C stops the answer. Everything else is said to the model.\n";
+
+Status save(const std::vector<Conversation::Message> &messages, const std::string &path) {
+  ordered_json list = ordered_json::array();
+  for (const Conversation::Message &message : messages)
+    list.push_back({{"role", message.role}, {"content", message.content}});
+  std::string text =
+      ordered_json{{"messages", list}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  std::string temporary = path + ".writing-" + std::to_string(getpid());
+  std::FILE *file = std::fopen(temporary.c_str(), "wb");
+  bool good = file && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (file)
+    good = std::fclose(file) == 0 && good;
+  if (good && std::rename(temporary.c_str(), path.c_str()) == 0)
+    return Done{};
+  Error problem = fail(ErrorCode::FileWrite, "%s: cannot write: %s", path.c_str(), std::strerror(errno));
+  unlink(temporary.c_str());
+  return problem;
+}
+
+Result<std::vector<Conversation::Message>> load(const std::string &path) {
+  auto text = readText(path);
+  if (!text)
+    return text.error();
+  ordered_json object = ordered_json::parse(*text, nullptr, false);
+  if (object.is_discarded())
+    return fail(ErrorCode::JsonSyntax, "%s: expects JSON", path.c_str());
+  const ordered_json list = object.is_object() && object.contains("messages") ? object["messages"] : object;
+  std::vector<Conversation::Message> messages;
+  if (!list.is_array())
+    return fail(ErrorCode::RequestField, "%s: messages: expects an array", path.c_str());
+  for (const ordered_json &item : list) {
+    if (!item.is_object() || !item.contains("role") || !item["role"].is_string() || !item.contains("content") ||
+        !item["content"].is_string())
+      return fail(ErrorCode::RequestField, "%s: message %zu: expects a role and a content, both strings", path.c_str(),
+                  messages.size());
+    messages.push_back({item["role"].get<std::string>(), item["content"].get<std::string>()});
+  }
+  return messages;
+}
+
+class Chat {
+public:
+  Chat(Conversation &conversation, const Request &request, const std::optional<std::string> &system)
+      : conversation(conversation), request(request), system(system) {
+    begin();
+  }
+
+  Status run() {
+    LineEditor editor("> ");
+    if (editor.interactive())
+      std::fprintf(stderr, "%s\n", "/help tells what can be typed; Ctrl-D leaves.");
+    while (auto line = editor.next()) {
+      clearInterrupt();
+      if (line->find_first_not_of(" \t") == std::string::npos)
+        continue;
+      if ((*line)[0] == '/') {
+        if (*line == "/quit" || *line == "/exit")
+          break;
+        command(*line);
+        continue;
+      }
+      if (Status said = say(*line); !said && !editor.interactive())
+        return said;
+    }
+    return Done{};
+  }
+
+private:
+  void begin() {
+    conversation.reset();
+    if (system)
+      conversation.setMessages({{"system", *system}});
+  }
+
+  void command(const std::string &line) {
+    size_t blank = line.find(' ');
+    std::string word = line.substr(0, blank), rest = blank == std::string::npos ? "" : line.substr(blank + 1);
+    Status done = Done{};
+    if (word == "/reset") {
+      begin();
+    } else if (word == "/save" && !rest.empty()) {
+      done = save(conversation.messages(), rest);
+    } else if (word == "/load" && !rest.empty()) {
+      auto messages = load(rest);
+      if (messages)
+        conversation.setMessages(std::move(*messages));
+      else
+        done = messages.error();
+    } else {
+      std::fputs(help, stderr);
+      return;
+    }
+    if (!done)
+      std::fprintf(stderr, "stepdown-run: %s\n", done.error().text().c_str());
+    else
+      std::fprintf(stderr, "%zu messages\n", conversation.messages().size());
+  }
+
+  Status say(const std::string &line) {
+    Status said =
+        conversation.say(line, request, [](const std::string &text) { (void)static_cast<bool>(print(text)); });
+    bool stopped = interrupted();
+    clearInterrupt();
+    (void)static_cast<bool>(print("\n"));
+    if (!said && !(stopped && said.error().code == ErrorCode::Interrupted)) {
+      std::fprintf(stderr, "stepdown-run: %s\n", said.error().text().c_str());
+      return said;
+    }
+    const Conversation::Figures &f = conversation.lastTurn();
+    size_t computed = f.promptTokens - f.reused;
+    std::fprintf(stderr, "[%s%zu tokens, %.1f tokens/s; prompt %zu, %zu of them from the cache, %.1f tokens/s]\n",
+                 stopped ? "stopped; " : "", f.drawn, f.answerSeconds > 0 ? f.drawn / f.answerSeconds : 0,
+                 f.promptTokens, f.reused, f.promptSeconds > 0 ? computed / f.promptSeconds : 0);
+    return Done{};
+  }
+
+  Conversation &conversation;
+  const Request &request;
+  const std::optional<std::string> &system;
+};
+
+Status runChat(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  Request request;
+  request.sampling.temperature = 0.7f;
+  request.sampling.topP = 0.95f;
+  if (Status ok = readRequest(arguments, request); !ok)
+    return ok;
+  auto maxTokens = arguments.integer("max-tokens", INT32_MAX, 1, INT32_MAX);
+  auto threads = arguments.integer("threads", 0, 1, 1024), context = arguments.integer("context", 0, 1, INT32_MAX);
+  for (auto *number : {&maxTokens, &threads, &context})
+    if (!*number)
+      return number->error();
+  request.maxTokens = *maxTokens;
+  request.stops = arguments.all("stop");
+  auto isa = arguments.text("isa");
+  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  if (!model)
+    return model.error();
+  auto tokenizer = Tokenizer::create((*model)->metadata());
+  if (!tokenizer)
+    return tokenizer.error();
+  auto chatTemplate = chatTemplateOf((*model)->metadata());
+  if (!chatTemplate)
+    return chatTemplate.error();
+  Session::Options options;
+  options.threads = static_cast<int32_t>(*threads);
+  options.kvPositions = *context;
+  options.maxSequences = 1;
+  auto session = Session::create(*model, options);
+  if (!session)
+    return session.error();
+  catchInterrupts();
+  Conversation conversation(**session, *tokenizer, *chatTemplate);
+  return Chat(conversation, request, arguments.text("system")).run();
+}
+
+} // namespace
+
+Command chatCommand() {
+  Command command{"chat",
+                  "MODEL",
+                  "Talks with a model through its own template; each turn computes only what is new.",
+                  {{"system", 0, "TEXT", "a system message to begin with"},
+                   {"max-tokens", 'n', "N", "tokens of an answer at most (default: what the context holds)"},
+                   {"stop", 0, "TEXT", "end answers before this text (repeatable)"},
+                   {"context", 0, "N", "positions that the cache holds (default: the model's context)"},
+                   {"threads", 't', "N", "threads (default: one per core)"},
+                   {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
+                   {"exact", 0, nullptr, "activations and cache stay float32"}},
+                  "stepdown-run chat smollm2.gguf",
+                  runChat};
+  std::vector<Option> sampling = samplingOptions();
+  sampling[0].help = "Sampling (in chat, temperature is 0.7 and top-p 0.95 where nothing else is said)";
+  command.options.insert(command.options.end(), sampling.begin(), sampling.end());
+  return command;
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,58 @@
+// A conversation with a model: messages, the prompt that the model's template makes of them, and a sequence in whose
+// cache the turns before stay, so that a turn computes only what is new.
+//
+// Text that a person typed can never become a control token: where it spells one ("<|im_end|>"), the spelling is broken
+// by a mark before the template is rendered, and the pieces between marks are tokenised apart.
+#pragma once
+#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "runtime/Session/Session.h"
+#include "tools/stepdown-run/Generation.h"
+#include <string>
+#include <vector>
+
+namespace stepdown::run {
+
+/// The template that a model's metadata carry; E0201 where there is none.
+Result<ChatTemplate> chatTemplateOf(const Metadata &metadata);
+
+class Conversation {
+public:
+  struct Message {
+    std::string role, content;
+  };
+
+  Conversation(Session &session, const Tokenizer &tokenizer, const ChatTemplate &chatTemplate);
+  ~Conversation();
+  Conversation(const Conversation &) = delete;
+
+  /// Adds what the user says, draws the answer with `request`'s options, and calls `listener` with its text as it
+  /// comes. On an error the conversation is as before the turn; an interrupt ends the answer early and is no error.
+  Status say(const std::string &text, const Request &request, Generation::Listener listener);
+  void reset();
+  const std::vector<Message> &messages() const { return turns; }
+  void setMessages(std::vector<Message> messages) { turns = std::move(messages); }
+
+  /// The ids of the prompt for the messages so far; E04xx, E03xx.
+  Result<std::vector<int32_t>> prompt() const;
+
+  struct Figures {
+    size_t promptTokens = 0, reused = 0, drawn = 0;
+    double promptSeconds = 0, answerSeconds = 0;
+  };
+  const Figures &lastTurn() const { return figures; }
+
+private:
+  std::string guarded(const std::string &text) const;
+  Status feed(const std::vector<int32_t> &tokens);
+
+  Session &session;
+  const Tokenizer &tokenizer;
+  const ChatTemplate &chatTemplate;
+  std::vector<std::string> controls; ///< spellings of control tokens, longest first
+  std::vector<Message> turns;
+  int32_t sequence = -1;
+  std::vector<int32_t> cached; ///< what the sequence holds
+  Figures figures;
+};
+
+} // namespace stepdown::run
