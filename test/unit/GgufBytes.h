@@ -60,6 +60,21 @@ public:
     return *this;
   }
 
+  /// A tensor of any storage type with these bytes.
+  GgufBytes &stored(const std::string &name, const std::vector<uint64_t> &dims, Storage storage,
+                    const std::vector<uint8_t> &bytes) {
+    string(infos, name);
+    append(infos, static_cast<uint32_t>(dims.size()));
+    for (uint64_t dim : dims)
+      append(infos, dim);
+    append(infos, static_cast<uint32_t>(storage));
+    append(infos, static_cast<uint64_t>(data.size()));
+    data.append(bytes.begin(), bytes.end());
+    data.resize((data.size() + 31) / 32 * 32);
+    ++tensorCount;
+    return *this;
+  }
+
   std::string bytes() const {
     std::string out = "GGUF";
     append(out, uint32_t(3));

@@ -1,0 +1,235 @@
+// The section is cut into chunks of about a megabyte. A thread takes the next chunk, packs it into its own buffer,
+// waits for its turn, and then adds it to the checksum and writes it: packing runs in parallel, the file and the
+// checksum grow in order, and memory is bounded by one buffer a thread however large the model is.
+#include "lib/Artifact/WeightPacker.h"
+#include "lib/Checkpoint/PackedFormat.h"
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace stepdown {
+namespace {
+constexpr uint64_t kAlignment = 64;
+constexpr uint64_t kChunkBytes = 1 << 20;
+constexpr uint64_t kFloatsOfChunk = kChunkBytes / sizeof(float); // whole blocks of every storage type
+
+uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+uint64_t product(const std::vector<int64_t> &dims, size_t from) {
+  uint64_t count = 1;
+  for (size_t d = from; d < dims.size(); ++d)
+    count *= static_cast<uint64_t>(dims[d]);
+  return count;
+}
+
+/// A piece of one weight: 16-row tiles, or floats of rows.
+struct Chunk {
+  size_t entry;
+  uint64_t first, last;
+  uint64_t offset, bytes; // in the section; the last chunk of a weight ends with the zeros before the next one
+};
+
+std::vector<Chunk> cut(const PackedWeights &plan) {
+  std::vector<Chunk> chunks;
+  for (size_t i = 0; i < plan.entries.size(); ++i) {
+    const WeightEntry &entry = plan.entries[i];
+    const PackedWeight &place = plan.places[i];
+    uint64_t count, unitBytes, piece;
+    if (entry.packing == STEPDOWN_PACKING_TILES16) {
+      count = (product(entry.dims, 1) + kPackedRows - 1) / kPackedRows;
+      unitBytes = place.bytes / count;
+      piece = std::max<uint64_t>(1, kChunkBytes / unitBytes);
+    } else {
+      count = product(entry.dims, 0);
+      unitBytes = sizeof(float);
+      piece = kFloatsOfChunk;
+    }
+    const uint64_t end = i + 1 < plan.places.size() ? plan.places[i + 1].offset : plan.bytes;
+    for (uint64_t first = 0; first < count; first += piece) {
+      const uint64_t last = std::min(count, first + piece), offset = place.offset + first * unitBytes;
+      chunks.push_back({i, first, last, offset, (last == count ? end : place.offset + last * unitBytes) - offset});
+    }
+  }
+  return chunks;
+}
+
+/// Tells the system that pages inside [begin, begin + bytes) of the mapped checkpoint need not stay in this process.
+void giveBack(const uint8_t *begin, uint64_t bytes) {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
+  const uintptr_t to = (reinterpret_cast<uintptr_t>(begin) + bytes) / page * page;
+  if (from < to)
+    madvise(reinterpret_cast<void *>(from), to - from, MADV_DONTNEED);
+}
+
+void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &out) {
+  const WeightEntry &entry = plan.entries[chunk.entry];
+  const uint8_t *source = plan.places[chunk.entry].source;
+  out.assign(chunk.bytes, 0);
+  if (!source) {
+    std::memcpy(out.data(), entry.table.data() + chunk.first, (chunk.last - chunk.first) * sizeof(float));
+    return;
+  }
+  const BlockFormat &format = *blockFormat(static_cast<Storage>(entry.storage));
+  if (entry.packing == STEPDOWN_PACKING_TILES16) {
+    const uint64_t columns = entry.dims[0], rows = product(entry.dims, 1);
+    const uint64_t rowBytes = columns / format.elements * format.bytes;
+    packTiles(format, source, rows, columns, chunk.first, chunk.last, out.data());
+    const uint64_t last = std::min(rows, chunk.last * kPackedRows);
+    giveBack(source + chunk.first * kPackedRows * rowBytes, (last - chunk.first * kPackedRows) * rowBytes);
+    return;
+  }
+  const uint8_t *from = source + chunk.first / format.elements * format.bytes;
+  const uint64_t blocks = (chunk.last - chunk.first) / format.elements;
+  decode(format, from, blocks, reinterpret_cast<float *>(out.data()));
+  giveBack(from, blocks * format.bytes);
+}
+
+class Writer {
+public:
+  Writer(const PackedWeights &plan, const std::string &path, int fd, uint64_t fileOffset,
+         const std::function<void(uint64_t, uint64_t)> &progress)
+      : plan(plan), path(path), fd(fd), fileOffset(fileOffset), progress(progress), chunks(cut(plan)) {
+    XXH3_64bits_reset(&hash);
+  }
+
+  void work() {
+    std::vector<uint8_t> buffer;
+    for (;;) {
+      std::unique_lock<std::mutex> lock(mutex);
+      if (next == chunks.size() || failure)
+        return;
+      const size_t index = next++;
+      lock.unlock();
+      pack(plan, chunks[index], buffer);
+      lock.lock();
+      turns.wait(lock, [&] { return turn == index || failure; });
+      if (failure)
+        return;
+      XXH3_64bits_update(&hash, buffer.data(), buffer.size());
+      if (Status status = write(buffer, chunks[index].offset); !status)
+        failure = status.error();
+      else if (progress)
+        progress(chunks[index].offset + buffer.size(), plan.bytes);
+      ++turn;
+      turns.notify_all();
+    }
+  }
+
+  std::optional<Error> failure;
+  XXH3_state_t hash;
+
+private:
+  Status write(const std::vector<uint8_t> &buffer, uint64_t offset) {
+    for (size_t done = 0; done < buffer.size();) {
+      const ssize_t some = pwrite(fd, buffer.data() + done, buffer.size() - done, fileOffset + offset + done);
+      if (some < 0 && errno == EINTR)
+        continue;
+      if (some <= 0)
+        return fail(ErrorCode::FileWrite, "%s: offset %llu: expects to write %zu bytes of weights, but: %s",
+                    path.c_str(), static_cast<unsigned long long>(fileOffset + offset + done), buffer.size() - done,
+                    std::strerror(some < 0 ? errno : ENOSPC));
+      done += some;
+    }
+    return Done{};
+  }
+
+  const PackedWeights &plan;
+  const std::string &path;
+  const int fd;
+  const uint64_t fileOffset;
+  const std::function<void(uint64_t, uint64_t)> &progress;
+  const std::vector<Chunk> chunks;
+  std::mutex mutex; // guards everything below, failure, hash and the file
+  std::condition_variable turns;
+  size_t next = 0; // chunk that nobody has taken
+  size_t turn = 0; // chunk that is written next
+};
+
+/// Where the entry begins in the checkpoint, or why it cannot be packed.
+Result<const uint8_t *> locate(const Gguf &checkpoint, const WeightEntry &entry) {
+  const char *file = checkpoint.file().path().c_str(), *name = entry.tensor.c_str();
+  const GgufTensor *tensor = checkpoint.tensor(entry.tensor);
+  if (!tensor)
+    return fail(ErrorCode::ModelTensorMissing, "%s: expects tensor '%s'", file, name);
+  const BlockFormat &format = *blockFormat(tensor->storage);
+  if (entry.storage != static_cast<uint32_t>(tensor->storage))
+    return fail(ErrorCode::WeightMismatch, "%s: tensor '%s': expects storage type %u, but it is stored as %s", file,
+                name, entry.storage, format.name);
+  uint64_t total = 1;
+  for (int d = 0; d < tensor->rank; ++d)
+    total *= tensor->dims[d];
+  // A vector is cut between any elements, a matrix between rows.
+  const uint64_t unit = entry.dims.size() == 1 ? 1 : tensor->dims[0];
+  const uint64_t begin = entry.firstRow * unit, count = product(entry.dims, 0);
+  if ((entry.dims.size() > 1 && static_cast<uint64_t>(entry.dims[0]) != unit) || entry.firstRow < 0 || begin > total ||
+      count > total - begin)
+    return fail(
+        ErrorCode::WeightMismatch,
+        "%s: tensor '%s': expects %llu elements in rows of %lld from row %lld on, but it has %llu in rows of %llu",
+        file, name, static_cast<unsigned long long>(count), static_cast<long long>(entry.dims[0]),
+        static_cast<long long>(entry.firstRow), static_cast<unsigned long long>(total),
+        static_cast<unsigned long long>(tensor->dims[0]));
+  const uint64_t whole = entry.packing == STEPDOWN_PACKING_TILES16 ? packedFormat(format).columns : format.elements;
+  if (begin % format.elements != 0 || entry.dims[0] % whole != 0)
+    return fail(ErrorCode::WeightMismatch,
+                "%s: tensor '%s': expects rows of whole blocks of %llu elements, but they have %lld from %llu on", file,
+                name, static_cast<unsigned long long>(whole), static_cast<long long>(entry.dims[0]),
+                static_cast<unsigned long long>(begin));
+  return tensor->data + begin / format.elements * format.bytes;
+}
+} // namespace
+
+Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries) {
+  PackedWeights plan;
+  for (const WeightEntry &entry : entries) {
+    const bool sound = !entry.dims.empty() && entry.dims.size() <= 4 &&
+                       std::all_of(entry.dims.begin(), entry.dims.end(), [](int64_t d) { return d > 0; });
+    const bool table = !entry.table.empty();
+    if (!sound || (table && (entry.packing != STEPDOWN_PACKING_ROWS || entry.table.size() != product(entry.dims, 0))))
+      return fail(ErrorCode::WeightMismatch, "weight '%s': expects 1 to 4 dimensions that its values fill",
+                  entry.tensor.c_str());
+    PackedWeight place{plan.bytes, 0, nullptr};
+    if (!table) {
+      Result<const uint8_t *> source = locate(checkpoint, entry);
+      if (!source)
+        return source.error();
+      place.source = *source;
+    }
+    place.bytes =
+        entry.packing == STEPDOWN_PACKING_TILES16
+            ? packedBytes(*blockFormat(static_cast<Storage>(entry.storage)), product(entry.dims, 1), entry.dims[0])
+            : aligned(product(entry.dims, 0) * sizeof(float));
+    plan.bytes = aligned(plan.bytes + place.bytes);
+    plan.places.push_back(place);
+  }
+  plan.bytes += kAlignment; // kernels may read that far past the last weight
+  plan.entries = std::move(entries);
+  return plan;
+}
+
+Status writeWeights(const PackedWeights &plan, const std::string &path, int fd, uint64_t fileOffset, int jobs,
+                    const std::function<void(uint64_t, uint64_t)> &progress, uint64_t *checksum) {
+  Writer writer(plan, path, fd, fileOffset, progress);
+  std::vector<std::thread> team;
+  for (int i = 1; i < jobs; ++i)
+    team.emplace_back([&] { writer.work(); });
+  writer.work();
+  for (std::thread &thread : team)
+    thread.join();
+  if (writer.failure)
+    return std::move(*writer.failure);
+  *checksum = XXH3_64bits_digest(&writer.hash);
+  return Done{};
+}
+
+} // namespace stepdown
