@@ -1,21 +1,10 @@
 #include "tools/stepdown-run/Conversation.h"
 
+#include "runtime/Tokenizer/UserText.h"
 #include "tools/stepdown-run/Console.h"
 #include <algorithm>
 
 namespace stepdown::run {
-namespace {
-
-/// U+FDD0, which Unicode reserves for uses like this and no text holds.
-constexpr char mark[] = "\xef\xb7\x90";
-
-void removeMarks(std::string &text) {
-  for (size_t at; (at = text.find(mark)) != std::string::npos;)
-    text.erase(at, sizeof mark - 1);
-}
-
-} // namespace
-
 Result<ChatTemplate> chatTemplateOf(const Metadata &metadata) {
   auto text = metadata.string("tokenizer.chat_template");
   if (!text)
@@ -24,13 +13,7 @@ Result<ChatTemplate> chatTemplateOf(const Metadata &metadata) {
 }
 
 Conversation::Conversation(Session &session, const Tokenizer &tokenizer, const ChatTemplate &chatTemplate)
-    : session(session), tokenizer(tokenizer), chatTemplate(chatTemplate) {
-  for (int32_t id = 0; id < tokenizer.vocabularySize(); ++id)
-    if (tokenizer.isSpecial(id))
-      if (std::string text = tokenizer.piece(id); !text.empty())
-        controls.push_back(std::move(text));
-  std::sort(controls.begin(), controls.end(), [](auto &a, auto &b) { return a.size() > b.size(); });
-}
+    : session(session), tokenizer(tokenizer), chatTemplate(chatTemplate) {}
 
 Conversation::~Conversation() { reset(); }
 
@@ -42,43 +25,20 @@ void Conversation::reset() {
   sequence = -1;
 }
 
-std::string Conversation::guarded(const std::string &text) const {
-  std::string out = text;
-  removeMarks(out);
-  for (const std::string &control : controls)
-    for (size_t at = 0; (at = out.find(control, at)) != std::string::npos; at += control.size()) {
-      size_t cut = at + 1; // behind the first code point
-      while (cut < at + control.size() && (static_cast<unsigned char>(out[cut]) & 0xc0) == 0x80)
-        ++cut;
-      out.insert(cut, mark);
-    }
-  return out;
-}
-
 Result<std::vector<int32_t>> Conversation::prompt() const {
   ChatContext context;
   if (tokenizer.bos() >= 0)
     context.set("bos_token", tokenizer.piece(tokenizer.bos()));
   if (tokenizer.eos() >= 0)
     context.set("eos_token", tokenizer.piece(tokenizer.eos()));
+  // Marks are numbered from one prompt to the next, so every prompt begins with none.
+  UserText users(tokenizer);
   for (const Message &message : turns)
-    context.addMessage(message.role, guarded(message.content));
+    context.addMessage(message.role, users.shield(message.content));
   auto text = chatTemplate.render(context);
   if (!text)
     return text.error();
-  EncodeOptions options;
-  options.addSpecial = false;
-  options.parseSpecial = true;
-  std::vector<int32_t> ids;
-  for (size_t at = 0; at <= text->size();) {
-    size_t end = std::min(text->find(mark, at), text->size());
-    auto part = tokenizer.encode(std::string_view(*text).substr(at, end - at), options);
-    if (!part)
-      return part.error();
-    ids.insert(ids.end(), part->begin(), part->end());
-    at = end + sizeof mark - 1;
-  }
-  return ids;
+  return users.encode(*text);
 }
 
 // Brings the sequence to `tokens`, keeping what it shares with them but the last, whose logits are wanted.

@@ -1,8 +1,7 @@
 // A conversation with a model: messages, the prompt that the model's template makes of them, and a sequence in whose
 // cache the turns before stay, so that a turn computes only what is new.
 //
-// Text that a person typed can never become a control token: where it spells one ("<|im_end|>"), the spelling is broken
-// by a mark before the template is rendered, and the pieces between marks are tokenised apart.
+// Text that a person typed can never become a control token (runtime/Tokenizer/UserText.h).
 #pragma once
 #include "runtime/ChatTemplate/ChatTemplate.h"
 #include "runtime/Session/Session.h"
@@ -42,13 +41,11 @@ public:
   const Figures &lastTurn() const { return figures; }
 
 private:
-  std::string guarded(const std::string &text) const;
   Status feed(const std::vector<int32_t> &tokens);
 
   Session &session;
   const Tokenizer &tokenizer;
   const ChatTemplate &chatTemplate;
-  std::vector<std::string> controls; ///< spellings of control tokens, longest first
   std::vector<Message> turns;
   int32_t sequence = -1;
   std::vector<int32_t> cached; ///< what the sequence holds
