@@ -1,5 +1,6 @@
 // stepdown-run: runs what stepdown-compile wrote. Exit status 0: done, 1: refused or failed, 2: wrong usage.
 #include "include/stepdown/Artifact.h"
+#include "lib/Base/MappingGuard.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include <cstdio>
@@ -47,6 +48,7 @@ int main(int argc, char **argv) {
                        ", no LLVM inside; built with " __VERSION__ "\n";
     return print(text) ? 0 : 1;
   }
+  guardMappings("stepdown-run");
   try {
     for (const Command &command : commands)
       if (word == command.name)
