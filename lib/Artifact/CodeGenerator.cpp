@@ -23,6 +23,7 @@
 #include "llvm/Support/SmallVectorMemoryBuffer.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
 #include <algorithm>
 #include <chrono>
@@ -165,11 +166,22 @@ void optimise(llvm::Module &module, llvm::TargetMachine &machine, const llvm::Ta
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
 }
 
+/// Selects instructions and writes them as an object or as assembly; changes `module`. False: the target cannot.
+bool emit(llvm::Module &module, llvm::TargetMachine &machine, const llvm::TargetLibraryInfoImpl &library,
+          llvm::CodeGenFileType type, llvm::raw_pwrite_stream &stream) {
+  llvm::legacy::PassManager passes;
+  passes.add(new llvm::TargetLibraryInfoWrapperPass(library));
+  if (machine.addPassesToEmitFile(passes, stream, nullptr, type))
+    return false;
+  passes.run(module);
+  return true;
+}
+
 /// Generates one function after another, as a member of a team of threads.
 class Generator {
 public:
-  Generator(ModuleOp kernels, const Level &level, std::function<void(int, int)> progress)
-      : kernels(kernels), level(level), progress(std::move(progress)) {
+  Generator(ModuleOp kernels, const Level &level, std::function<void(int, int)> progress, std::string dump)
+      : kernels(kernels), level(level), progress(std::move(progress)), dump(std::move(dump)) {
     for (auto function : kernels.getOps<LLVM::LLVMFuncOp>()) {
       if (function.isExternal())
         continue;
@@ -277,21 +289,46 @@ private:
     library.disableAllFunctions();
     optimise(module, machine, library);
     expandMemoryIntrinsics(module, machine);
-    llvm::legacy::PassManager passes;
-    passes.add(new llvm::TargetLibraryInfoWrapperPass(library));
+    if (Status status = writeTexts(name, module, machine, library); !status)
+      return status;
     llvm::raw_svector_ostream stream(objects[index]);
-    if (machine.addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
+    if (!emit(module, machine, library, llvm::CodeGenFileType::ObjectFile, stream))
       return stepdown::fail(ErrorCode::CodeRefused, "%s: expects a target that writes objects", name.c_str());
-    passes.run(module);
     if (!reasons.empty())
       return stepdown::fail(ErrorCode::CodeRefused, "%s: expects code that %s can execute: %s", name.c_str(),
                             level.name, reasons.c_str());
     return Done{};
   }
 
+  /// The optimised LLVM IR and the assembly, where somebody wants to read them.
+  Status writeTexts(const std::string &name, const llvm::Module &module, llvm::TargetMachine &machine,
+                    const llvm::TargetLibraryInfoImpl &library) {
+    if (dump.empty())
+      return Done{};
+    const std::string path = dump + "/" + name + "." + level.name;
+    std::error_code error;
+    llvm::raw_fd_ostream ir(path + ".ll", error);
+    if (!error) {
+      module.print(ir, nullptr);
+      llvm::raw_fd_ostream assembly(path + ".s", error);
+      if (!error)
+        emit(*llvm::CloneModule(module), machine, library, llvm::CodeGenFileType::AssemblyFile, assembly);
+      for (llvm::raw_fd_ostream *stream : {&ir, &assembly}) {
+        stream->flush();
+        error = error ? error : stream->error();
+        stream->clear_error(); // reported below instead of by the destructor, which would end the program
+      }
+    }
+    if (error)
+      return stepdown::fail(ErrorCode::FileWrite, "%s: expects room for LLVM IR and assembly, but: %s", path.c_str(),
+                            error.message().c_str());
+    return Done{};
+  }
+
   ModuleOp kernels;
   const Level &level;
   std::function<void(int, int)> progress;
+  const std::string dump;                  // folder or empty
   std::vector<LLVM::LLVMFuncOp> functions; // no two of them the same
   std::vector<std::pair<LLVM::LLVMFuncOp, LLVM::LLVMFuncOp>>
       twins;                                       // a function, and the one in functions that it equals
@@ -306,10 +343,10 @@ private:
 } // namespace
 
 Result<NativeCode> generateCode(ModuleOp kernels, const Level &level, int jobs,
-                                std::function<void(int done, int total)> progress) {
+                                std::function<void(int done, int total)> progress, const std::string &dump) {
   registerBuiltinDialectTranslation(*kernels.getContext());
   registerLLVMDialectTranslation(*kernels.getContext());
-  Generator generator(kernels, level, std::move(progress));
+  Generator generator(kernels, level, std::move(progress), dump);
   std::vector<std::thread> team;
   for (int i = 1; i < jobs; ++i)
     team.emplace_back([&] { generator.work(); });

@@ -5,6 +5,8 @@
 #include "mlir/Parser/Parser.h"
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -241,6 +243,27 @@ TEST_P(CodeGenerator, GeneratesEqualFunctionsOnce) {
   mapped["c"](&c, 100, 1);
   EXPECT_EQ(b, 108u);
   EXPECT_EQ(c, 107u);
+}
+
+TEST_P(CodeGenerator, WritesWhatItGeneratesForReaders) {
+  char folder[] = "/tmp/stepdown-code-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  Result<NativeCode> plain = generate(kKernels);
+  Result<NativeCode> code = generateCode(*module, level(), 2, {}, folder);
+  ASSERT_TRUE(plain && code);
+  EXPECT_EQ(code->bytes, plain->bytes);
+  const std::string base = std::string(folder) + "/axpy." + GetParam();
+  auto text = [&](const char *ending) {
+    std::ifstream in(base + ending);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  EXPECT_NE(text(".ll").find("void @axpy(ptr"), std::string::npos);
+  EXPECT_NE(text(".s").find("vfmadd"), std::string::npos);
+  EXPECT_EQ(text(".s").find("zmm") != std::string::npos, level().avx512);
+  std::filesystem::remove_all(folder);
+  Result<NativeCode> nowhere = generateCode(*module, level(), 1, {}, folder);
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().code, ErrorCode::FileWrite);
 }
 
 TEST_P(CodeGenerator, RefusesACall) {
