@@ -45,6 +45,7 @@ Result<std::unique_ptr<llvm::TargetMachine>> makeMachine(const Level &level) {
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser(); // without it, inline assembly ends the program
   });
   std::string reason;
   const llvm::Triple triple(kTriple);

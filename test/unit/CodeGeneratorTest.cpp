@@ -306,6 +306,26 @@ TEST_P(CodeGenerator, RefusesAConstantThatHoldsAnAddress) {
   EXPECT_NE(error.message.find(".data.rel.ro"), std::string::npos) << error.message;
 }
 
+TEST_P(CodeGenerator, RefusesAnAbsoluteAddress) {
+  Error error = refusal("", "%a = llvm.inline_asm has_side_effects \"movabsq $$kernel, $0\", \"=r\" : () -> i64\n"
+                            "llvm.store %a, %o : i64, !llvm.ptr");
+  EXPECT_EQ(error.code, ErrorCode::CodeRelocation);
+  EXPECT_EQ(error.message, "kernel: expects references that do not depend on where the code is mapped, but kernel is "
+                           "reached by R_X86_64_64");
+}
+
+TEST_P(CodeGenerator, LeavesNoTableOfAddresses) {
+  Result<NativeCode> code = generate(R"(llvm.func @kernel(%o: !llvm.ptr, %t: i64, %n: i64) {
+      %a = llvm.inline_asm has_side_effects "movq kernel@GOTPCREL(%rip), $0", "=r" : () -> i64
+      llvm.store %a, %o : i64, !llvm.ptr
+      llvm.return })");
+  ASSERT_TRUE(code) << code.error().text();
+  Mapped mapped(*code);
+  uint64_t address = 0;
+  mapped["kernel"](&address, 0, 1);
+  EXPECT_EQ(address, reinterpret_cast<uint64_t>(mapped["kernel"]));
+}
+
 TEST_P(CodeGenerator, ReportsTheFirstFailureWithAnyJobs) {
   std::string text = "llvm.func @gone()\n";
   for (int i = 0; i < 12; ++i) {
