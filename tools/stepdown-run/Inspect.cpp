@@ -188,7 +188,10 @@ Status runInspect(const Arguments &arguments) {
       return described.error();
     description = std::move(*described);
   } else {
-    auto checkpoint = Gguf::open(path, true);
+    // Tensors of types that we lack can be listed; damaged ones are refused.
+    auto checkpoint = Gguf::open(path);
+    if (!checkpoint && checkpoint.error().code == ErrorCode::GgufTensorTypeUnsupported)
+      checkpoint = Gguf::open(path, true);
     if (!checkpoint)
       return checkpoint.error();
     description = describe(*checkpoint);

@@ -1,5 +1,6 @@
 #include "tools/stepdown-run/ModelSource.h"
 
+#include "lib/Checkpoint/ModelParameters.h"
 #include "runtime/Checksum.h"
 #include <cerrno>
 #include <cstdlib>
@@ -84,6 +85,17 @@ Status compile(const std::vector<std::string> &words) {
   return Done{};
 }
 
+/// Refusing a damaged or foreign checkpoint takes no compiler.
+Status checkCheckpoint(const std::string &model) {
+  Result<Gguf> checkpoint = Gguf::open(model);
+  if (!checkpoint)
+    return checkpoint.error();
+  Result<ModelParameters> parameters = readParameters(*checkpoint);
+  if (!parameters)
+    return parameters.error();
+  return checkTensors(*checkpoint, *parameters);
+}
+
 } // namespace
 
 Result<std::string> artifactOf(const std::string &model, const CompileOptions &options) {
@@ -93,8 +105,10 @@ Result<std::string> artifactOf(const std::string &model, const CompileOptions &o
   if (isArtifact(model))
     return model;
   Result<std::string> compiler = compilerPath();
-  if (!compiler)
-    return compiler.error();
+  if (!compiler) {
+    Status good = checkCheckpoint(model);
+    return good ? compiler.error() : good.error();
+  }
   if (stat(compiler->c_str(), &compilerInfo) != 0)
     return fail(ErrorCode::CompileFailed, "%s: cannot read: %s", compiler->c_str(), std::strerror(errno));
   Result<std::string> folder = cacheFolder();
@@ -110,9 +124,8 @@ Result<std::string> artifactOf(const std::string &model, const CompileOptions &o
   std::string target = *folder + "/" + stem + name + (options.exact ? "-exact" : "") + ".stepdown";
   if (isArtifact(target))
     return target;
-  // Refusing a damaged checkpoint takes no compiler.
-  if (Result<Gguf> checkpoint = Gguf::open(model); !checkpoint)
-    return checkpoint.error();
+  if (Status good = checkCheckpoint(model); !good)
+    return good.error();
   if (isatty(STDERR_FILENO))
     std::fprintf(stderr, "compiling %s, once, into %s\n", model.c_str(), target.c_str());
   std::vector<std::string> words = {*compiler, model, "-o", target};
