@@ -188,6 +188,18 @@ private:
   int32_t byteIds[256]; // token of a single byte, or -1
 };
 
+/// Converters store the user-defined tokens of SPM-style vocabularies, runs of spaces among them, with "▁" as a space
+/// already, but leave the merges that made them as they were.
+int32_t findPart(const Vocabulary &vocabulary, std::string_view part, uint64_t hash) {
+  int32_t id = vocabulary.find(part, hash);
+  if (id >= 0 || vocabulary.model != TokenizerModel::SpmBpe || part.find(spaceMark) == part.npos)
+    return id;
+  std::string spaced;
+  for (size_t mark; (mark = part.find(spaceMark)) != part.npos; part.remove_prefix(mark + spaceMark.size()))
+    spaced.append(part.substr(0, mark)) += ' ';
+  return vocabulary.find(spaced.append(part));
+}
+
 Result<MergeTable> readMerges(const Metadata &metadata, const Vocabulary &vocabulary) {
   constexpr const char *key = "tokenizer.ggml.merges";
   const GgufValue *value = metadata.find(key);
@@ -233,7 +245,7 @@ Result<MergeTable> readMerges(const Metadata &metadata, const Vocabulary &vocabu
     const std::string_view parts[] = {merge.left, merge.right};
     int32_t ids[2];
     for (int i = 0; i < 2; ++i)
-      if ((ids[i] = vocabulary.find(parts[i], merge.hashes[i])) < 0)
+      if ((ids[i] = findPart(vocabulary, parts[i], merge.hashes[i])) < 0)
         return fail(ErrorCode::MergePart,
                     "%s: offset %" PRIu64 ": key '%s': merge %zu: expects parts that are tokens, but '%s' is none",
                     file, offset(), key, rank, printable(parts[i]).c_str());

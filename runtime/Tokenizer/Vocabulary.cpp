@@ -131,7 +131,7 @@ Status Vocabulary::readScores(const Metadata &metadata) {
       scores[i] = static_cast<float>(
           static_cast<int32_t>(load<uint32_t>(reinterpret_cast<const char *>(value->bytes + i * sizeof(int32_t)))));
   for (size_t i = 0; i < scores.size(); ++i)
-    if (!(std::fabs(scores[i]) <= 1e30f)) // sums over a whole text have to stay finite
+    if (!std::isfinite(scores[i]))
       return fail(ErrorCode::TokenScore,
                   "%s: offset %" PRIu64 ": key 'tokenizer.ggml.scores': element %zu: expects a finite number, but got "
                   "%g",

@@ -147,6 +147,13 @@ TEST(Bpe, SpmStyleMergesCharactersAndFallsBackToBytes) {
   EXPECT_EQ(made->decode(made.plain("ab ab\n\u00e9")), "ab ab\n\u00e9");
 }
 
+TEST(Bpe, SpmStyleMergesMayNameRunsOfSpacesThatTheFileStoresAsSpaces) {
+  std::vector<MadeToken> tokens = spmTokens({{"\u2581"}, {"a"}, {"  ", 0, userType}, {"    ", 0, userType}});
+  MadeTokenizer made(vocabularyBytes("gemma4", tokens)
+                         .strings("tokenizer.ggml.merges", {"\u2581 \u2581", "\u2581\u2581 \u2581\u2581"}));
+  EXPECT_EQ(made.plain("a       a"), (Ids{firstSpmId + 1, firstSpmId + 3, firstSpmId + 2, firstSpmId, firstSpmId + 1}));
+}
+
 /// Merging as the definition has it: look through all pairs, again and again.
 Texts mergeSlowly(std::string_view text, const std::map<std::string, int> &ranks) {
   Texts parts;
