@@ -1,0 +1,188 @@
+// The operations of the reference evaluator against values worked out by hand and against properties of their formulas:
+// what no recorded checkpoint covers.
+#include "lib/Reference/Operations.h"
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <random>
+
+using namespace stepdown;
+using namespace stepdown::reference;
+
+namespace {
+
+Tensor<double> tensor(size_t rows, size_t columns, std::vector<double> values) {
+  Tensor<double> t(rows, columns);
+  t.values = std::move(values);
+  return t;
+}
+
+Tensor<double> random(size_t rows, size_t columns, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<double> normal;
+  Tensor<double> t(rows, columns);
+  for (double &value : t.values)
+    value = normal(generator);
+  return t;
+}
+
+Batch sequence(size_t tokens, int32_t first = 0) {
+  Batch batch;
+  for (size_t t = 0; t < tokens; ++t)
+    batch.sequences.push_back(0), batch.positions.push_back(first + int32_t(t));
+  return batch;
+}
+
+Cache<double> emptyCache(size_t heads, size_t size) { return {heads, size, size, false, {}}; }
+
+double dot(const double *a, const double *b, size_t size) {
+  double sum = 0;
+  for (size_t i = 0; i < size; ++i)
+    sum += a[i] * b[i];
+  return sum;
+}
+
+TEST(ReferenceOperations, RmsNormOfARowAndOfEachHead) {
+  Tensor<double> x = tensor(1, 4, {3, 4, 0, 5});
+  Tensor<double> row = rmsNorm(x, {1, 2, 1, 1}, 0.0); // mean of squares 12.5
+  EXPECT_DOUBLE_EQ(row.values[1], 4 / std::sqrt(12.5) * 2);
+  Tensor<double> heads = rmsNorm(x, {1, 2}, 0.5); // 12.5 in both heads, plus eps
+  EXPECT_DOUBLE_EQ(heads.values[0], 3 / std::sqrt(13.0));
+  EXPECT_DOUBLE_EQ(heads.values[3], 5 / std::sqrt(13.0) * 2);
+}
+
+TEST(ReferenceOperations, LayerNormSubtractsTheMean) {
+  Tensor<double> y = layerNorm(tensor(1, 4, {1, 3, 1, 3}), {1, 1, 2, 1}, {0, 0, 0, 10}, 3.0); // mean 2, variance 1
+  EXPECT_EQ(y.values, (std::vector<double>{-0.5, 0.5, -1, 10.5}));
+}
+
+TEST(ReferenceOperations, GatedActivations) {
+  Tensor<double> gate = tensor(1, 3, {-1, 0, 2}), up = tensor(1, 3, {3, 3, 0.5});
+  for (double g : {-1.0, 2.0}) {
+    size_t i = g < 0 ? 0 : 2;
+    double u = up.values[i];
+    EXPECT_NEAR(gatedActivation(gate, up, Activation::Silu).values[i], u * g / (1 + std::exp(-g)), 1e-15);
+    EXPECT_NEAR(gatedActivation(gate, up, Activation::GeluErf).values[i], u * g / 2 * std::erfc(-g / std::sqrt(2.0)),
+                1e-15);
+    double inner = std::sqrt(2 / M_PI) * (g + 0.044715 * std::pow(g, 3));
+    EXPECT_NEAR(gatedActivation(gate, up, Activation::GeluTanh).values[i], u * g / (1 + std::exp(-2 * inner)), 1e-15);
+  }
+  EXPECT_EQ(gatedActivation(gate, up, Activation::Silu).values[1], 0);
+}
+
+TEST(ReferenceOperations, RopeKeepsLengthsAndDependsOnDistancesOnly) {
+  const double frequencies[] = {1, 0.1};
+  for (bool adjacent : {true, false}) {
+    RopeShape shape{adjacent, 6, frequencies, 2, 1.0}; // 4 of 6 columns rotate
+    Tensor<double> q = random(1, 12, 1), k = random(1, 12, 2);
+    auto rotated = [&](const Tensor<double> &x, int32_t position) { return rope(x, sequence(1, position), shape); };
+    double near = dot(rotated(q, 9).row(0), rotated(k, 4).row(0), 12);
+    double far = dot(rotated(q, 1009).row(0), rotated(k, 1004).row(0), 12);
+    EXPECT_NEAR(near, far, 1e-9);
+    EXPECT_GT(std::abs(near - dot(q.row(0), k.row(0), 12)), 1e-3);
+    EXPECT_NEAR(dot(rotated(q, 9).row(0), rotated(q, 9).row(0), 12), dot(q.row(0), q.row(0), 12), 1e-12);
+    EXPECT_EQ(rotated(q, 9).values[4], q.values[4]);
+    EXPECT_EQ(rotated(q, 9).values[11], q.values[11]);
+  }
+}
+
+TEST(ReferenceOperations, RopeTurnsTheRightColumns) {
+  const double quarter[] = {M_PI / 2, 0};
+  Tensor<double> x = tensor(1, 4, {1, 2, 3, 4});
+  Tensor<double> adjacent = rope(x, sequence(1, 1), {true, 4, quarter, 2, 2.0});
+  Tensor<double> half = rope(x, sequence(1, 1), {false, 4, quarter, 2, 2.0});
+  const double expectedAdjacent[] = {-4, 2, 6, 8}, expectedHalf[] = {-6, 4, 2, 8}; // twice the rotated values
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_NEAR(adjacent.values[i], expectedAdjacent[i], 1e-12);
+    EXPECT_NEAR(half.values[i], expectedHalf[i], 1e-12);
+  }
+}
+
+TEST(ReferenceOperations, AttentionOverTwoKeysIsASigmoidOfTheirScores) {
+  Cache<double> cache = kvAppend(tensor(2, 1, {0, 1}), tensor(2, 1, {10, 20}), sequence(2), emptyCache(1, 1));
+  Tensor<double> q = tensor(1, 1, {3});
+  auto at = [&](AttentionShape shape, const std::vector<double> *sinks = nullptr) {
+    return attention(q, sequence(1, 1), cache, sinks, shape).values[0];
+  };
+  auto expected = [](double z, double sink = 0) { // scores 0 and z, a share for the sink
+    return (10 + 20 * std::exp(z)) / (1 + std::exp(z) + sink);
+  };
+  EXPECT_NEAR(at({0.5, 0, 0, true}), expected(1.5), 1e-12);
+  EXPECT_NEAR(at({0.5, 2, 0, true}), expected(2 * std::tanh(0.75)), 1e-12);
+  EXPECT_NEAR(at({0.5, 0, 1, true}), 20, 1e-12); // a window of 1 sees itself
+  EXPECT_NEAR(at({0.5, 0, 2, true}), expected(1.5), 1e-12);
+  std::vector<double> sinks = {0.7};
+  EXPECT_NEAR(at({0.5, 0, 0, true}, &sinks), expected(1.5, std::exp(0.7)), 1e-12);
+}
+
+TEST(ReferenceOperations, CausalityHidesLaterPositionsOnly) {
+  Cache<double> cache = kvAppend(random(5, 4, 3), random(5, 4, 4), sequence(5), emptyCache(1, 4));
+  Cache<double> prefix = kvAppend(random(5, 4, 3), random(5, 4, 4), sequence(5), emptyCache(1, 4));
+  prefix.sequences[0].erase(3), prefix.sequences[0].erase(4);
+  Tensor<double> q = random(1, 4, 5);
+  EXPECT_EQ(attention(q, sequence(1, 2), cache, static_cast<std::vector<double> *>(nullptr), {1, 0, 0, true}).values,
+            attention(q, sequence(1, 2), prefix, static_cast<std::vector<double> *>(nullptr), {1, 0, 0, false}).values);
+}
+
+TEST(ReferenceOperations, QueryHeadsShareKeyHeadsInGroups) {
+  Cache<double> cache = kvAppend(random(3, 4, 6), random(3, 4, 7), sequence(3), emptyCache(2, 2)); // 2 heads of 2
+  Tensor<double> q = random(1, 8, 8);                                                              // 4 heads of 2
+  AttentionShape shape{1, 0, 0, true};
+  Tensor<double> all = attention(q, sequence(1, 2), cache, static_cast<std::vector<double> *>(nullptr), shape);
+  for (size_t h = 0; h < 4; ++h) {
+    Cache<double> one = emptyCache(1, 2);
+    for (auto &[position, entry] : cache.sequences[0]) {
+      auto part = [&](const std::vector<double> &v) {
+        return std::vector<double>(v.begin() + h / 2 * 2, v.begin() + h / 2 * 2 + 2);
+      };
+      one.sequences[0][position] = {part(entry.key), part(entry.value)};
+    }
+    Tensor<double> single = attention(tensor(1, 2, {q.values[2 * h], q.values[2 * h + 1]}), sequence(1, 2), one,
+                                      static_cast<std::vector<double> *>(nullptr), shape);
+    EXPECT_EQ(single.values[0], all.values[2 * h]);
+    EXPECT_EQ(single.values[1], all.values[2 * h + 1]);
+  }
+}
+
+TEST(ReferenceOperations, SequencesDoNotSeeEachOther) {
+  Cache<double> both = emptyCache(1, 2);
+  Batch ragged{{5, 8, 5}, {0, 0, 1}};
+  Tensor<double> k = random(3, 2, 9), v = random(3, 2, 10);
+  both = kvAppend(k, v, ragged, both);
+  Tensor<double> y =
+      attention(random(1, 2, 11), Batch{{8}, {0}}, both, static_cast<std::vector<double> *>(nullptr), {1, 0, 0, true});
+  EXPECT_EQ(y.values, (std::vector<double>{v.row(1)[0], v.row(1)[1]}));
+}
+
+TEST(ReferenceOperations, AFloat16CacheRoundsAndAFloat32CacheDoesNot) {
+  Cache<double> half{1, 1, 1, true, {}}, full{1, 1, 1, false, {}};
+  Tensor<double> third = tensor(1, 1, {1.0 / 3});
+  EXPECT_EQ(kvAppend(third, third, sequence(1), half).sequences[0][0].key[0], 0.333251953125);
+  EXPECT_EQ(kvAppend(third, third, sequence(1), full).sequences[0][0].key[0], 1.0 / 3);
+}
+
+TEST(ReferenceOperations, LinearAndLogitsReadStoredRows) {
+  const float stored[] = {1, 2, 3, 4, 5, 6};
+  uint8_t bytes[sizeof stored];
+  std::memcpy(bytes, stored, sizeof stored);
+  Matrix weight{blockFormat(Storage::F32), bytes, 3, 2};
+  std::vector<double> bias = {10, 20, 30};
+  Tensor<double> x = tensor(2, 2, {1, 0, 1, -1});
+  EXPECT_EQ(linear(x, weight, &bias).values, (std::vector<double>{11, 23, 35, 9, 19, 29}));
+  Tensor<double> z = logits(x, weight, &bias, 0.5, 3);
+  EXPECT_DOUBLE_EQ(z.values[0], 3 * std::tanh(5.5 / 3));
+  EXPECT_EQ(embedding<double>({2, 0}, weight, 2).values, (std::vector<double>{10, 12, 2, 4}));
+}
+
+TEST(ReferenceOperations, QuantizeKeepsTheLargestValueAndRoundsTheRest) {
+  Tensor<double> x(1, 64);
+  x.values[0] = -127, x.values[1] = 0.4, x.values[2] = 0.6, x.values[40] = 1e-3; // the second block has its own scale
+  Tensor<double> y = quantize(x);
+  EXPECT_NEAR(y.values[0], -127, 1e-4);
+  EXPECT_EQ(y.values[1], 0);
+  EXPECT_NEAR(y.values[2], 1, 1e-6);
+  EXPECT_NEAR(y.values[40], 1e-3, 1e-9);
+  EXPECT_EQ(y.values[41], 0);
+}
+
+} // namespace
