@@ -7,7 +7,8 @@ namespace stepdown::jinja::filters {
 
 #define STEPDOWN_FILTERS(X)                                                                                            \
   X(absolute)                                                                                                          \
-  X(attr) X(batch) X(capitalized) X(centered) X(defaulted) X(dictsort) X(escape) X(filesize) X(first) X(toFloat)       \
+  X(attr)                                                                                                              \
+  X(batch) X(capitalized) X(centered) X(defaulted) X(dictsort) X(escape) X(filesize) X(first) X(toFloat)               \
       X(forceEscape) X(formatted) X(groupby) X(indented) X(toInt) X(joined) X(last) X(length) X(toList) X(lowered)     \
           X(items) X(mapped) X(smallest) X(largest) X(reject) X(rejectattr) X(replaced) X(reversed) X(rounded) X(safe) \
               X(select) X(selectattr) X(sliced) X(sorted) X(string) X(striptags) X(sum) X(titled) X(trimmed)           \

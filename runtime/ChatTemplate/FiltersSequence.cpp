@@ -37,6 +37,17 @@ Value foldCase(const Value &value, bool caseSensitive) {
   return value.is(Kind::String) && !caseSensitive ? Value::string(lower(value.text())) : value;
 }
 
+/// A generator that fails does so when it is asked for items, which may be never.
+template <typename Make> Value lazily(Make make) {
+  try {
+    return make();
+  } catch (Refusal &refusal) {
+    if (refusal.code != ErrorCode::TemplateOperation)
+      throw;
+    return Value::failingGenerator(refusal.message);
+  }
+}
+
 Value choose(Interpreter &interpreter, const Value &input, const Arguments &given, bool byAttribute, bool keep) {
   std::vector<Value> out;
   if (!truth(input))
@@ -82,39 +93,41 @@ Value extreme(const Value &input, const Arguments &given, bool largest) {
 } // namespace
 
 Value select(Interpreter &i, const Value &input, const Arguments &given) {
-  return choose(i, input, given, false, true);
+  return lazily([&]() { return choose(i, input, given, false, true); });
 }
 Value reject(Interpreter &i, const Value &input, const Arguments &given) {
-  return choose(i, input, given, false, false);
+  return lazily([&]() { return choose(i, input, given, false, false); });
 }
 Value selectattr(Interpreter &i, const Value &input, const Arguments &given) {
-  return choose(i, input, given, true, true);
+  return lazily([&]() { return choose(i, input, given, true, true); });
 }
 Value rejectattr(Interpreter &i, const Value &input, const Arguments &given) {
-  return choose(i, input, given, true, false);
+  return lazily([&]() { return choose(i, input, given, true, false); });
 }
 
 Value mapped(Interpreter &interpreter, const Value &input, const Arguments &given) {
-  if (!truth(input))
-    return Value::generator({});
-  std::vector<Value> out;
-  bool byAttribute = given.positional.empty() && std::any_of(given.named.begin(), given.named.end(),
-                                                             [](const auto &n) { return n.first == "attribute"; });
-  if (byAttribute) {
-    std::vector<Value> a = bindArguments(given, "map", {"attribute", "default"}, 1);
-    std::vector<Value> parts = attributeParts(a[0]);
+  return lazily([&]() -> Value {
+    if (!truth(input))
+      return Value::generator({});
+    std::vector<Value> out;
+    bool byAttribute = given.positional.empty() && std::any_of(given.named.begin(), given.named.end(),
+                                                               [](const auto &n) { return n.first == "attribute"; });
+    if (byAttribute) {
+      std::vector<Value> a = bindArguments(given, "map", {"attribute", "default"}, 1);
+      std::vector<Value> parts = attributeParts(a[0]);
+      for (const Value &item : itemsOf(input))
+        out.push_back(getAttribute(item, parts, a[1]));
+      return Value::generator(std::move(out));
+    }
+    if (given.positional.empty())
+      raise("map requires a filter argument");
+    Arguments rest = given;
+    rest.positional.erase(rest.positional.begin());
+    const std::string &name = textArgument(given.positional[0], "map");
     for (const Value &item : itemsOf(input))
-      out.push_back(getAttribute(item, parts, a[1]));
+      out.push_back(interpreter.callFilter(name, item, rest));
     return Value::generator(std::move(out));
-  }
-  if (given.positional.empty())
-    raise("map requires a filter argument");
-  Arguments rest = given;
-  rest.positional.erase(rest.positional.begin());
-  const std::string &name = textArgument(given.positional[0], "map");
-  for (const Value &item : itemsOf(input))
-    out.push_back(interpreter.callFilter(name, item, rest));
-  return Value::generator(std::move(out));
+  });
 }
 
 Value smallest(Interpreter &, const Value &input, const Arguments &given) { return extreme(input, given, false); }
@@ -123,6 +136,8 @@ Value largest(Interpreter &, const Value &input, const Arguments &given) { retur
 Value first(Interpreter &, const Value &input, const Arguments &) {
   if (input.is(Kind::Generator)) {
     auto &generator = input.as<SequenceObject>();
+    if (!generator.failure.empty())
+      raise(generator.failure);
     if (generator.next < generator.items.size())
       return generator.items[generator.next++];
   } else {
@@ -149,14 +164,16 @@ Value toList(Interpreter &, const Value &input, const Arguments &) {
 }
 
 Value items(Interpreter &, const Value &input, const Arguments &) {
-  if (input.is(Kind::Undefined))
-    return Value::generator({});
-  if (!input.is(Kind::Dict))
-    raise("Can only get item pairs from a mapping.");
-  std::vector<Value> pairs;
-  for (const auto &[key, value] : input.dictionary().entries)
-    pairs.push_back(Value::tuple({key, value}));
-  return Value::generator(std::move(pairs));
+  return lazily([&]() -> Value {
+    if (input.is(Kind::Undefined))
+      return Value::generator({});
+    if (!input.is(Kind::Dict))
+      raise("Can only get item pairs from a mapping.");
+    std::vector<Value> pairs;
+    for (const auto &[key, value] : input.dictionary().entries)
+      pairs.push_back(Value::tuple({key, value}));
+    return Value::generator(std::move(pairs));
+  });
 }
 
 Value joined(Interpreter &, const Value &input, const Arguments &given) {
@@ -239,17 +256,19 @@ Value groupby(Interpreter &, const Value &input, const Arguments &given) {
 }
 
 Value unique(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "unique", {"case_sensitive", "attribute"}, 0);
-  std::vector<Value> parts = attributeParts(a[1]), out;
-  Value seen = Value::dict();
-  for (const Value &item : itemsOf(input)) {
-    Value key = foldCase(getAttribute(item, parts), truth(a[0]));
-    if (seen.dictionary().find(key))
-      continue;
-    seen.dictionary().set(key, Value::none());
-    out.push_back(item);
-  }
-  return Value::generator(std::move(out));
+  return lazily([&]() -> Value {
+    std::vector<Value> a = bindArguments(given, "unique", {"case_sensitive", "attribute"}, 0);
+    std::vector<Value> parts = attributeParts(a[1]), out;
+    Value seen = Value::dict();
+    for (const Value &item : itemsOf(input)) {
+      Value key = foldCase(getAttribute(item, parts), truth(a[0]));
+      if (seen.dictionary().find(key))
+        continue;
+      seen.dictionary().set(key, Value::none());
+      out.push_back(item);
+    }
+    return Value::generator(std::move(out));
+  });
 }
 
 Value reversed(Interpreter &, const Value &input, const Arguments &) {
@@ -274,45 +293,49 @@ Value sum(Interpreter &, const Value &input, const Arguments &given) {
 }
 
 Value batch(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "batch", {"linecount", "fill_with"}, 1);
-  int64_t count = integerArgument(a[0], "batch");
-  std::vector<Value> rows, row;
-  for (const Value &item : itemsOf(input)) {
-    if (static_cast<int64_t>(row.size()) == count) {
+  return lazily([&]() -> Value {
+    std::vector<Value> a = bindArguments(given, "batch", {"linecount", "fill_with"}, 1);
+    int64_t count = integerArgument(a[0], "batch");
+    std::vector<Value> rows, row;
+    for (const Value &item : itemsOf(input)) {
+      if (static_cast<int64_t>(row.size()) == count) {
+        rows.push_back(Value::list(std::move(row)));
+        row.clear();
+      }
+      row.push_back(item);
+    }
+    if (!row.empty()) {
+      if (!a[1].missing() && !a[1].is(Kind::None)) {
+        Budget::require(static_cast<size_t>(std::max<int64_t>(count, 0)) * sizeof(Value));
+        Budget::spend(std::max<int64_t>(count, 0) / 4);
+        while (static_cast<int64_t>(row.size()) < count)
+          row.push_back(a[1]);
+      }
       rows.push_back(Value::list(std::move(row)));
-      row.clear();
     }
-    row.push_back(item);
-  }
-  if (!row.empty()) {
-    if (!a[1].missing() && !a[1].is(Kind::None)) {
-      Budget::require(static_cast<size_t>(std::max<int64_t>(count, 0)) * sizeof(Value));
-      Budget::spend(std::max<int64_t>(count, 0) / 4);
-      while (static_cast<int64_t>(row.size()) < count)
-        row.push_back(a[1]);
-    }
-    rows.push_back(Value::list(std::move(row)));
-  }
-  return Value::generator(std::move(rows));
+    return Value::generator(std::move(rows));
+  });
 }
 
 Value sliced(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "slice", {"slices", "fill_with"}, 1);
-  std::vector<Value> items = itemsOf(input), rows;
-  int64_t slices = integerArgument(a[0], "slice"), length = static_cast<int64_t>(items.size());
-  if (slices == 0)
-    raise("integer division or modulo by zero");
-  Budget::require(static_cast<size_t>(std::max<int64_t>(slices, 0)) * sizeof(SequenceObject));
-  int64_t each = slices > 0 ? length / slices : 0, extra = slices > 0 ? length % slices : 0;
-  for (int64_t i = 0, begin = 0; i < slices; ++i) {
-    int64_t end = begin + each + (i < extra);
-    std::vector<Value> row(items.begin() + begin, items.begin() + end);
-    if (!a[1].missing() && !a[1].is(Kind::None) && i >= extra)
-      row.push_back(a[1]);
-    rows.push_back(Value::list(std::move(row)));
-    begin = end;
-  }
-  return Value::generator(std::move(rows));
+  return lazily([&]() -> Value {
+    std::vector<Value> a = bindArguments(given, "slice", {"slices", "fill_with"}, 1);
+    std::vector<Value> items = itemsOf(input), rows;
+    int64_t slices = integerArgument(a[0], "slice"), length = static_cast<int64_t>(items.size());
+    if (slices == 0)
+      raise("integer division or modulo by zero");
+    Budget::require(static_cast<size_t>(std::max<int64_t>(slices, 0)) * sizeof(SequenceObject));
+    int64_t each = slices > 0 ? length / slices : 0, extra = slices > 0 ? length % slices : 0;
+    for (int64_t i = 0, begin = 0; i < slices; ++i) {
+      int64_t end = begin + each + (i < extra);
+      std::vector<Value> row(items.begin() + begin, items.begin() + end);
+      if (!a[1].missing() && !a[1].is(Kind::None) && i >= extra)
+        row.push_back(a[1]);
+      rows.push_back(Value::list(std::move(row)));
+      begin = end;
+    }
+    return Value::generator(std::move(rows));
+  });
 }
 
 } // namespace stepdown::jinja::filters

@@ -236,8 +236,6 @@ std::string percentField(const Value &value, Specification f, bool left, bool ze
 } // namespace
 
 std::string formatValue(const Value &value, std::string_view specification) {
-  if (value.is(Kind::Undefined) && specification.empty())
-    return toText(value);
   if (specification.empty())
     return toText(value);
   Specification f = parseSpecification(specification);
@@ -256,8 +254,6 @@ std::string formatValue(const Value &value, std::string_view specification) {
     return padded(f, "", text, align);
   }
   if (value.isIntegral() && (!f.type || std::string_view("bdoxXn").find(f.type) != std::string_view::npos)) {
-    if (value.is(Kind::Bool) && !f.type)
-      return padded(f, "", value.asInteger() ? "True" : "False", f.align ? f.align : '<');
     if (f.precision >= 0)
       raise("Precision not allowed in integer format specifier");
     f.type = !f.type || f.type == 'n' ? 'd' : f.type;

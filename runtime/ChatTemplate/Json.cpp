@@ -114,10 +114,6 @@ public:
     case Kind::Dict:
       dictionary(v.dictionary());
       break;
-    case Kind::Undefined:
-      if (v.security())
-        raiseUndefined(v);
-      [[fallthrough]];
     default:
       raise(std::string("Object of type ") + typeName(v) + " is not JSON serializable");
     }

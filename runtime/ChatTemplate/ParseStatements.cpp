@@ -105,7 +105,11 @@ std::unique_ptr<Statement> Parser::statement() {
     s->kind = tag == "break" ? StatementKind::Break : StatementKind::Continue;
   } else if (tag == "print") {
     s->kind = StatementKind::Output;
-    s->expression = tupleOrExpression(true, nullptr, false);
+    s->expression = node(ExpressionKind::Concat, s->line); // print a, b: one after the other
+    do {
+      s->expression->children.push_back(expression());
+      deepen(*s->expression, s->expression->children.back());
+    } while (skipOperator(","));
     scope = false;
   } else if (tag == "include" || tag == "import" || tag == "from" || tag == "extends") {
     syntax(s->line, "expects a template that stands alone, but got the tag '" + tag + "', which reads another one");

@@ -3,6 +3,7 @@
 #include "runtime/ChatTemplate/Operations.h"
 #include "runtime/ChatTemplate/Program.h"
 #include "runtime/ChatTemplate/Text.h"
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -20,12 +21,6 @@ void appendItems(std::string &out, const std::vector<Value> &items) {
     out += i ? ", " : "";
     appendRepr(out, items[i]);
   }
-}
-
-std::string addressed(const char *what, const Value &value) {
-  char buffer[96];
-  std::snprintf(buffer, sizeof buffer, "<%s at %p>", what, static_cast<const void *>(value.identity()));
-  return buffer;
 }
 
 void appendRepr(std::string &out, const Value &value) {
@@ -93,6 +88,15 @@ void appendRepr(std::string &out, const Value &value) {
     break;
   }
   case Kind::Namespace: {
+    static thread_local std::vector<Object *> open; // a namespace may hold itself
+    if (std::find(open.begin(), open.end(), value.identity()) != open.end()) {
+      out += "<Namespace {...}>";
+      break;
+    }
+    struct Opened {
+      explicit Opened(Object *object) { open.push_back(object); }
+      ~Opened() { open.pop_back(); }
+    } opened(value.identity());
     out += "<Namespace {";
     bool first = true;
     for (const auto &[name, item] : value.as<NamespaceObject>().attributes) {
@@ -113,16 +117,16 @@ void appendRepr(std::string &out, const Value &value) {
            std::to_string(loopLength(value)) + ">";
     break;
   case Kind::Generator:
-    out += addressed("generator object", value);
+    out += "<generator object>";
     break;
   case Kind::Function:
-    out += addressed(("function " + value.as<FunctionObject>().name).c_str(), value);
+    out += "<function " + value.as<FunctionObject>().name + ">"; // no address: it would tell of the host
     break;
   case Kind::Cycler:
-    out += addressed("jinja2.utils.Cycler object", value);
+    out += "<jinja2.utils.Cycler object>";
     break;
   case Kind::Joiner:
-    out += addressed("jinja2.utils.Joiner object", value);
+    out += "<jinja2.utils.Joiner object>";
     break;
   }
 }
@@ -132,11 +136,8 @@ void appendRepr(std::string &out, const Value &value) {
 std::string toText(const Value &value) {
   if (value.is(Kind::String))
     return value.text();
-  if (value.is(Kind::Undefined)) {
-    if (value.security())
-      raiseUndefined(value);
+  if (value.is(Kind::Undefined))
     return {};
-  }
   return toRepr(value);
 }
 

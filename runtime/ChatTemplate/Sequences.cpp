@@ -174,6 +174,8 @@ std::vector<Value> itemsOf(const Value &value) {
     break;
   case Kind::Generator: {
     auto &generator = value.as<SequenceObject>();
+    if (!generator.failure.empty())
+      raise(generator.failure);
     out.assign(generator.items.begin() + generator.next, generator.items.end());
     generator.next = generator.items.size();
     break;

@@ -156,6 +156,10 @@ std::string formatTime(const std::tm &t, std::string_view format) {
     case 'R':
       out += formatTime(t, "%H:%M");
       break;
+    case 's': // taken as UTC, for no time zone of the host may show
+      number("%ld",
+             daysFrom(t.tm_year + 1900, month + 1, t.tm_mday) * 86400 + t.tm_hour * 3600 + t.tm_min * 60 + t.tm_sec);
+      break;
     case 'S':
       number(two, t.tm_sec);
       break;

@@ -171,6 +171,12 @@ Value Value::generator(std::vector<Value> items) {
   return Value(Kind::Generator, sequence(std::move(items)).release());
 }
 
+Value Value::failingGenerator(std::string failure) {
+  Value value = generator({});
+  value.as<SequenceObject>().failure = std::move(failure);
+  return value;
+}
+
 Value Value::dict() { return Value(Kind::Dict, fresh<DictObject>().release()); }
 
 const std::string &Value::text() const { return as<StringObject>().text; }

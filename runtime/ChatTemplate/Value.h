@@ -86,6 +86,7 @@ public:
   static Value list(std::vector<Value> items);
   static Value tuple(std::vector<Value> items, bool grouped = false);
   static Value generator(std::vector<Value> items);
+  static Value failingGenerator(std::string failure);
   static Value dict();
   /// `security`: using it is an error of the sandbox (E0408) rather than of the template (E0403).
   static Value undefined(std::string message, bool security = false);
@@ -140,7 +141,8 @@ struct StringObject : Object {
 struct SequenceObject : Object {
   std::vector<Value> items;
   bool grouped = false;
-  size_t next = 0; ///< of a generator: the first item not yet handed out
+  size_t next = 0;     ///< of a generator: the first item not yet handed out
+  std::string failure; ///< of a generator: what asking it for items raises
 };
 
 /// Insertion-ordered; keys are equal as in Python (1, 1.0 and true are one key). Lookup is by hash beyond eight keys.
