@@ -44,12 +44,26 @@ Interpreter::Level::Level(Interpreter &i) : interpreter(i) {
   }
 }
 
-Interpreter::Scope::Scope(Interpreter &i, Value parent) : interpreter(i) {
+namespace {
+Value makeScope(Value parent) {
   auto object = std::make_unique<ScopeObject>();
   object->account(sizeof(ScopeObject));
   object->parent = std::move(parent);
+  return Value(Kind::Namespace, object.release());
+}
+} // namespace
+
+Interpreter::Scope::Scope(Interpreter &i, Value parent) : interpreter(i) {
+  Value inner = makeScope(std::move(parent));
   outer = std::move(i.scope);
-  i.scope = Value(Kind::Namespace, object.release());
+  i.scope = std::move(inner);
+}
+
+void Interpreter::Scope::renew(const Value &parent) {
+  if (interpreter.scope.unique())
+    interpreter.scope.as<ScopeObject>().variables.clear();
+  else
+    interpreter.scope = makeScope(parent);
 }
 
 Interpreter::Scope::~Scope() { interpreter.scope = std::move(outer); }
@@ -233,13 +247,12 @@ Interpreter::Flow Interpreter::executeFor(const Statement &s, const Value &items
   if (!s.condition && s.usesLoop)
     state.length = static_cast<int64_t>(state.items.size());
   bool any = false;
-  while (state.advance()) {
+  for (Scope inner(*this, state.scope); state.advance(); inner.renew(state.scope)) {
     any = true;
-    Scope inner(*this, state.scope);
     if (s.usesLoop)
       store(program.loopSymbol, loop);
     assign(s.target, state.current);
-    Budget::spend(1);
+    Budget::spend(2);
     if (run(s.body) == Flow::Break)
       break;
   }

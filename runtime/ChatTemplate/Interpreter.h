@@ -68,7 +68,8 @@ private:
   public:
     Scope(Interpreter &interpreter, Value parent);
     ~Scope();
-    const Value &value() const { return interpreter.scope; }
+    /// An empty scope for the next turn of a loop: the same one, unless something (a macro) has kept it.
+    void renew(const Value &parent);
 
   private:
     Interpreter &interpreter;

@@ -43,7 +43,7 @@ public:
   bool parse_error(size_t at, const std::string &, const nlohmann::detail::exception &e) override {
     std::string what = e.what();
     size_t colon = what.rfind("; ");
-    problem = "offset " + std::to_string(at) + ": expects JSON, but got " +
+    problem = "offset " + std::to_string(at ? at - 1 : 0) + ": expects JSON, but got " +
               (colon == what.npos ? "a syntax error" : what.substr(colon + 2));
     return false;
   }

@@ -17,6 +17,7 @@ Value like(const Value &self, std::string text) { return Value::string(std::move
 
 Value parts(const Value &self, const std::vector<std::string_view> &pieces) {
   std::vector<Value> items;
+  Budget::spend(pieces.size() * 2);
   for (std::string_view piece : pieces)
     items.push_back(like(self, std::string(piece)));
   return Value::list(std::move(items));

@@ -262,7 +262,9 @@ bool less(const Value &a, const Value &b, const char *symbol) {
   }
   refuseUndefined(a);
   refuseUndefined(b);
-  raise(std::string("'") + symbol + "' not supported between instances of " + quoted(a) + " and " + quoted(b));
+  bool swapped = symbol == std::string_view(">") || symbol == std::string_view("<="); // asked as b < a
+  raise(std::string("'") + symbol + "' not supported between instances of " + quoted(swapped ? b : a) + " and " +
+        quoted(swapped ? a : b));
 }
 
 bool compare(Comparison how, const Value &a, const Value &b) {
@@ -328,8 +330,8 @@ Value binary(Binary op, const Value &a, const Value &b) {
       return repeat(a, b.asInteger());
     if (right && a.isIntegral())
       return repeat(b, a.asInteger());
-    if (left && !b.is(Kind::Undefined))
-      raise("can't multiply sequence by non-int of type " + quoted(b));
+    if ((left || right) && !a.is(Kind::Undefined) && !b.is(Kind::Undefined))
+      raise("can't multiply sequence by non-int of type " + quoted(left ? b : a));
   }
   if (op == Binary::Modulo && a.is(Kind::String))
     return formatPercent(a, b);

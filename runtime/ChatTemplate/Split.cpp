@@ -147,6 +147,7 @@ std::string replace(std::string_view s, std::string_view from, std::string_view 
       Budget::require((out.size() + more) * 2);
   };
   if (from.empty()) { // between all code points
+    Budget::spend(s.size());
     size_t i = 0;
     for (size_t n; limit != 0; i += n, --limit) {
       room(to.size() + 4);
@@ -158,8 +159,9 @@ std::string replace(std::string_view s, std::string_view from, std::string_view 
     }
     return i < s.size() ? out += s.substr(i) : out;
   }
-  size_t begin = 0;
+  size_t begin = 0, matches = 0;
   for (size_t at; limit != 0 && (at = s.find(from, begin)) != s.npos; --limit) {
+    Budget::spend(++matches & 1);
     room(at - begin + to.size());
     out += s.substr(begin, at - begin);
     out += to;

@@ -51,7 +51,7 @@ void appendPoint(std::string &s, uint32_t p) {
 }
 
 size_t countPoints(std::string_view s) {
-  Budget::spendBytes(s.size());
+  Budget::spendBytes(s.size() * 4);
   size_t count = 0;
   for (size_t i = 0, n; i < s.size(); i += n, ++count)
     decodeAt(s, i, n);
@@ -62,6 +62,7 @@ size_t offsetOf(std::string_view s, size_t index) {
   size_t at = 0;
   for (size_t n; at < s.size() && index > 0; at += n, --index)
     decodeAt(s, at, n);
+  Budget::spendBytes(at * 4);
   return at;
 }
 

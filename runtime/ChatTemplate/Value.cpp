@@ -15,8 +15,8 @@ namespace {
 
 thread_local Budget *currentBudget = nullptr;
 thread_local int nestingDepth = 0;
-thread_local std::vector<Object *> dying;
 thread_local bool freeing = false;
+thread_local Object *dying = nullptr; // plain, so that values of static duration may outlive the thread's other locals
 
 template <typename T> std::unique_ptr<T> fresh(size_t extra = 0) {
   auto object = std::make_unique<T>();
@@ -31,14 +31,12 @@ Budget::Budget(size_t memoryBytes, uint64_t steps) : memoryLimit(memoryBytes), s
 }
 
 Budget::~Budget() {
-  // Cycles run through these; emptied, they let go of each other. Holding all meanwhile keeps the list still.
-  std::vector<Value> held;
-  for (MutableObject *object : changing)
-    if (object)
-      held.emplace_back(Kind::Namespace, object);
-  for (const Value &value : held)
-    value.as<MutableObject>().clear();
-  held.clear();
+  // Cycles run through these; emptied, they let go of each other.
+  for (size_t i = 0; i < changing.size(); ++i)
+    if (changing[i]) {
+      Value held(Kind::Namespace, changing[i]);
+      changing[i]->clear();
+    }
   currentBudget = outer;
 }
 
@@ -67,6 +65,7 @@ void Budget::charge(size_t bytes) {
 size_t Budget::enlist(MutableObject *object) {
   if (vacant.empty()) {
     changing.push_back(object);
+    vacant.reserve(changing.capacity()); // so that `forget`, which destructors call, allocates nothing
     return changing.size() - 1;
   }
   size_t place = vacant.back();
@@ -112,13 +111,14 @@ MutableObject::~MutableObject() {
 }
 
 void Value::free(Object *object) {
-  dying.push_back(object);
+  object->nextDying = dying;
+  dying = object;
   if (freeing)
     return;
   freeing = true;
-  while (!dying.empty()) {
-    Object *next = dying.back();
-    dying.pop_back();
+  while (dying) {
+    Object *next = dying;
+    dying = next->nextDying;
     delete next;
   }
   freeing = false;

@@ -57,6 +57,7 @@ private:
   uint32_t references = 0;
   size_t accounted = 0;
   Budget *budget = nullptr;
+  Object *nextDying = nullptr;
 };
 
 struct StringObject;
@@ -110,6 +111,8 @@ public:
   DictObject &dictionary() const;          ///< Dict
   template <typename T> T &as() const { return *static_cast<T *>(object); }
   Object *identity() const { return counted() ? object : nullptr; }
+  /// Whether this is the only reference to a counted object.
+  bool unique() const { return counted() && object->references == 1; }
 
 private:
   Value(Kind kind, int64_t i) : tag(kind), bits(i) {}
