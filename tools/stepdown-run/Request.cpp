@@ -78,7 +78,9 @@ std::optional<std::vector<SamplingStep>> orderOf(const std::string &text) {
 }
 
 Error badField(const std::string &where, const std::string &field, const std::string &expected, const json &actual) {
-  std::string text = actual.dump(-1, ' ', false, json::error_handler_t::replace);
+  // Nested values are only named: printing them would recurse as deep as the input likes.
+  std::string text = actual.is_structured() ? std::string("an ") + actual.type_name()
+                                            : actual.dump(-1, ' ', false, json::error_handler_t::replace);
   return fail(ErrorCode::RequestField, "%s: %s: expects %s, but got %s", where.c_str(), field.c_str(), expected.c_str(),
               text.size() > 60 ? (text.substr(0, 57) + "...").c_str() : text.c_str());
 }
