@@ -1,0 +1,46 @@
+#include "lib/Pipeline/Contract.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+using namespace mlir;
+
+namespace stepdown {
+namespace {
+
+struct ContractCheck : PassWrapper<ContractCheck, OperationPass<ModuleOp>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ContractCheck)
+  const Phase *phase;
+  explicit ContractCheck(const Phase &phase) : phase(&phase) {}
+  StringRef getArgument() const final { return "check-contract"; }
+  StringRef getDescription() const final { return "Check that a phase left only the dialects of its row"; }
+
+  void runOnOperation() override {
+    WalkResult result = getOperation().walk([&](Operation *op) {
+      if (isa<ModuleOp>(op))
+        return WalkResult::advance();
+      auto inner = op->getParentOfType<ModuleOp>();
+      const bool inKernels = inner != getOperation();
+      ArrayRef<const char *> allowed = inKernels ? phase->kernels : phase->program;
+      StringRef dialect = op->getName().getDialectNamespace();
+      if (llvm::any_of(allowed, [&](const char *name) { return dialect == name; }))
+        return WalkResult::advance();
+      Operation *function = op;
+      while (function && !isa<SymbolOpInterface>(function))
+        function = function->getParentOp();
+      auto diagnostic = op->emitError() << "phase '" << phase->name << "' expects nothing but ";
+      llvm::interleaveComma(allowed, diagnostic, [&](const char *name) { diagnostic << name; });
+      diagnostic << (inKernels ? " in a kernel" : " in the program") << ", but '" << op->getName() << "' is left";
+      if (function)
+        diagnostic << " in @" << SymbolTable::getSymbolName(function).getValue();
+      return WalkResult::interrupt();
+    });
+    if (result.wasInterrupted())
+      signalPassFailure();
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Pass> createContractCheck(const Phase &phase) { return std::make_unique<ContractCheck>(phase); }
+
+} // namespace stepdown

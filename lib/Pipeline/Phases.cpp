@@ -1,0 +1,150 @@
+// The order of the compiler. Only this file knows it: stages know dialects and lib/Target, never each other.
+#include "lib/Pipeline/Phases.h"
+#include "dialects/Transformer/IR/KernelBufferization.h"
+#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Pipeline/Contract.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Transforms/Passes.h"
+#include "passes/Buffer/Passes.h"
+#include "passes/CPU/Passes.h"
+#include "passes/Fusion/Passes.h"
+#include "passes/Linalg/Passes.h"
+#include "passes/Tiling/Passes.h"
+#include "passes/Vector/Passes.h"
+
+using namespace mlir;
+
+namespace stepdown {
+
+static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
+  OpPassManager &functions = manager.nest<func::FuncOp>();
+  functions.addPass(createQuantizeActivations({options.exact}));
+  // From the most particular to the most general: what one fusion takes, the next does not see.
+  functions.addPass(createFuseGatedActivation());
+  functions.addPass(createFuseSiblingLinears());
+  functions.addPass(createFuseRopeAppend());
+  functions.addPass(createFuseAttention());
+  functions.addPass(createFuseResidualNorm());
+  functions.addPass(createWrapKernels());
+}
+
+static void buildLinalg(OpPassManager &manager, const PhaseOptions &) { manager.addPass(createLowerKernels()); }
+
+static void buildTiles(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createTileKernels());
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+}
+
+static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+  kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
+}
+
+static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.level->name}));
+  kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.level->name}));
+  kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  kernels.addNestedPass<func::FuncOp>(createExpandMath());
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+}
+
+static void buildCPU(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createBindOperands());
+  kernels.addPass(memref::createExpandStridedMetadataPass());
+  kernels.addPass(createLowerAffinePass());
+  kernels.addPass(createSCFToControlFlowPass());
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createLowerToLLVM());
+  kernels.addPass(createReconcileUnrealizedCastsPass());
+  kernels.addPass(createCanonicalizerPass());
+}
+
+static const char *const kProgram[] = {"transformer", "func"};
+static const char *const kTensors[] = {"transformer", "func", "linalg", "tensor", "arith", "math", "vector"};
+static const char *const kTiles[] = {"transformer", "func", "linalg", "tensor", "arith", "math", "vector", "scf"};
+static const char *const kBuffers[] = {"transformer", "func", "linalg", "memref", "arith", "math", "vector", "scf"};
+static const char *const kVectors[] = {"transformer", "func", "memref", "arith", "math", "vector", "scf", "llvm"};
+static const char *const kNative[] = {"llvm"};
+
+static const Phase kPhases[] = {
+    {"transformer", "what the model computes: whole-layer operations, one function for each kind of layer", nullptr, kProgram, {}, false},
+    {"fusion", "operations that share memory traffic join in kernels", buildFusion, kProgram, {}, false},
+    {"linalg", "kernels become functions of linalg and tile operations on packed tensors, one for each token-count bucket",
+     buildLinalg, kProgram, kTensors, false},
+    {"tiles", "kernels are cut into the tiles that threads share out", buildTiles, kProgram, kTiles, false},
+    {"buffers", "tensors become memrefs in place, scratch goes to the stack", buildBuffers, kProgram, kBuffers, false},
+    {"vector", "tiles become vectors of 16 lanes and the target's dot products", buildVector, kProgram, kVectors, true},
+    {"cpu", "kernels become LLVM functions with the runtime's kernel ABI", buildCPU, kProgram, kNative, true},
+};
+
+ArrayRef<Phase> phases() { return kPhases; }
+
+const Phase *findPhase(StringRef name) {
+  for (const Phase &phase : kPhases)
+    if (name == phase.name)
+      return &phase;
+  return nullptr;
+}
+
+void buildPhase(const Phase &phase, OpPassManager &manager, const PhaseOptions &options) {
+  if (phase.build)
+    phase.build(manager, options);
+  manager.addPass(createContractCheck(phase));
+}
+
+void registerCompilerDialects(DialectRegistry &registry) {
+  registry.insert<transformer::TransformerDialect, affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect,
+                  cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
+                  memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+  arith::registerBufferizableOpInterfaceExternalModels(registry);
+  linalg::registerBufferizableOpInterfaceExternalModels(registry);
+  scf::registerBufferizableOpInterfaceExternalModels(registry);
+  tensor::registerBufferizableOpInterfaceExternalModels(registry);
+  bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(registry);
+  transformer::registerKernelBufferization(registry);
+}
+
+void registerPhases() {
+  registerFusionPasses();
+  registerLinalgPasses();
+  registerTilingPasses();
+  registerBufferPasses();
+  registerVectorPasses();
+  registerCPUPasses();
+  struct Options : PassPipelineOptions<Options> {
+    PassOptions::Option<bool> exact{*this, "exact", llvm::cl::desc("Keep activations in float32"), llvm::cl::init(false)};
+    PassOptions::Option<std::string> level{*this, "level", llvm::cl::desc("Instruction-set level"),
+                                           llvm::cl::init("x86-64-v4-vnni")};
+  };
+  for (const Phase &phase : kPhases)
+    PassPipelineRegistration<Options>((Twine("phase-") + phase.name).str(), phase.sentence,
+                                      [&phase](OpPassManager &manager, const Options &options) {
+                                        const Level *level = findLevel(options.level);
+                                        PhaseOptions chosen{options.exact, level ? level : &levels().back()};
+                                        buildPhase(phase, manager, chosen);
+                                      });
+}
+
+} // namespace stepdown

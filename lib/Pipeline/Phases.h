@@ -1,0 +1,34 @@
+// THE table: every phase of the compiler in order, what it does in one sentence, and the dialects it leaves.
+#pragma once
+#include "lib/Base/Result.h"
+#include "lib/Target/Level.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace stepdown {
+
+struct PhaseOptions {
+  bool exact = false;                  ///< activations stay float32
+  const Level *level = nullptr;        ///< of the phases below buffers
+};
+
+struct Phase {
+  const char *name;      ///< as --compile-to spells it
+  const char *sentence;
+  void (*build)(mlir::OpPassManager &manager, const PhaseOptions &options); ///< null for the first
+  llvm::ArrayRef<const char *> program; ///< dialects left in the program functions
+  llvm::ArrayRef<const char *> kernels; ///< dialects left in the kernels' module
+  bool perLevel;         ///< runs once for each instruction-set level
+};
+
+llvm::ArrayRef<Phase> phases();
+const Phase *findPhase(llvm::StringRef name);
+
+/// Adds `phase` and the check of its contract.
+void buildPhase(const Phase &phase, mlir::OpPassManager &manager, const PhaseOptions &options);
+
+/// Registers the pipelines `phase-<name>` and the dialects, passes and interfaces they need.
+void registerPhases();
+void registerCompilerDialects(mlir::DialectRegistry &registry);
+
+} // namespace stepdown

@@ -1,0 +1,131 @@
+// Fusions of operations that work on each token by itself, or on each token and head.
+#include "passes/Fusion/Grouping.h"
+#include "passes/Fusion/Passes.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+#define GEN_PASS_DEF_FUSEROPEAPPEND
+#define GEN_PASS_DEF_FUSEATTENTION
+#define GEN_PASS_DEF_FUSERESIDUALNORM
+#define GEN_PASS_DEF_WRAPKERNELS
+#include "passes/Fusion/Passes.h.inc"
+
+/// The angle tables of `rope` for every position of the model's context: (coarse, fine).
+static SmallVector<Value> ropeTables(OpBuilder &b, RopeOp rope, int64_t positions) {
+  const int64_t pairs = rope.getInverseFrequencies().size(), coarse = (positions + 63) / 64;
+  auto type = [&](int64_t rows) { return RankedTensorType::get({rows, 2, pairs}, b.getF32Type()); };
+  auto table = [&](int64_t rows, int64_t stride, double factor) -> Value {
+    return RopeTableOp::create(b, rope.getLoc(), type(rows), rope.getInverseFrequenciesAttr(),
+                               b.getI64IntegerAttr(stride), b.getF64FloatAttr(factor));
+  };
+  return {table(coarse, 64, 1.0), table(64, 1, rope.getAttentionFactor().convertToDouble())};
+}
+
+static int64_t positionsOf(func::FuncOp function) {
+  auto module = function->getParentOfType<ModuleOp>();
+  auto model = module ? module->getAttrOfType<ModelAttr>(modelAttrName) : ModelAttr();
+  return model ? model.getPositions() : 4096;
+}
+
+namespace {
+struct FuseRopeAppend : impl::FuseRopeAppendBase<FuseRopeAppend> {
+  void runOnOperation() override {
+    hoistWeights(getOperation());
+    SmallVector<RopeOp> ropes;
+    getOperation().walk([&](RopeOp op) { ropes.push_back(op); });
+    SmallVector<Operation *> done;
+    for (RopeOp rope : ropes) {
+      if (llvm::is_contained(done, rope.getOperation()))
+        continue;
+      SmallVector<Operation *> group;
+      auto take = [&](RopeOp op) {
+        if (auto norm = op.getX().getDefiningOp<RMSNormOp>(); norm && norm->hasOneUse())
+          group.push_back(norm);
+        group.push_back(op);
+        done.push_back(op);
+      };
+      take(rope);
+      // The other rotations of the same angles, and the append that stores one of them.
+      for (RopeOp other : ropes)
+        if (other != rope && other->getBlock() == rope->getBlock() &&
+            other.getInverseFrequencies() == rope.getInverseFrequencies() &&
+            other.getAttentionFactor() == rope.getAttentionFactor())
+          take(other);
+      for (Operation *op : SmallVector<Operation *>(group))
+        for (Operation *user : op->getUsers())
+          if (isa<KVAppendOp>(user) && !llvm::is_contained(group, user))
+            group.push_back(user);
+      OpBuilder b = OpBuilder::atBlockBegin(rope->getBlock());
+      makeKernel("rope_append", group, ropeTables(b, rope, positionsOf(getOperation())));
+    }
+  }
+};
+
+struct FuseAttention : impl::FuseAttentionBase<FuseAttention> {
+  void runOnOperation() override {
+    SmallVector<AttentionOp> work;
+    getOperation().walk([&](AttentionOp op) { work.push_back(op); });
+    for (AttentionOp op : work) {
+      SmallVector<Operation *> group = {op};
+      auto quantize = onlyUser<QuantizeOp>(op.getResult());
+      const int64_t headColumns = columns(op.getResult().getType()) / op.getCache().getType().getHeads();
+      if (quantize && headColumns % 32 == 0)
+        group.push_back(quantize);
+      makeKernel("attention", group);
+    }
+  }
+};
+
+struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
+  void runOnOperation() override {
+    hoistWeights(getOperation());
+    auto free = [](Operation *op) { return op && isa<func::FuncOp>(op->getParentOp()); };
+    SmallVector<AddOp> adds;
+    getOperation().walk([&](AddOp op) { adds.push_back(op); });
+    for (AddOp add : adds) {
+      SmallVector<Operation *> group;
+      for (Value operand : add->getOperands()) // a norm of what is added
+        if (auto post = operand.getDefiningOp<RMSNormOp>(); post && post->hasOneUse() && free(post))
+          group.push_back(post);
+      group.push_back(add);
+      for (Operation *user : add->getUsers())
+        if (isa<RMSNormOp, LayerNormOp>(user) && free(user))
+          takeNorm(user, group);
+      makeKernel("residual_norm", group);
+    }
+    SmallVector<Operation *> norms;
+    getOperation().walk([&](Operation *op) {
+      if (isa<RMSNormOp, LayerNormOp>(op) && free(op))
+        norms.push_back(op);
+    });
+    for (Operation *norm : norms) {
+      SmallVector<Operation *> group;
+      if (auto select = norm->getOperand(0).getDefiningOp<SelectRowsOp>(); select && select->hasOneUse())
+        group.push_back(select);
+      takeNorm(norm, group);
+      makeKernel("norm", group);
+    }
+  }
+
+  static void takeNorm(Operation *norm, SmallVector<Operation *> &group) {
+    group.push_back(norm);
+    for (Operation *user : norm->getUsers())
+      if (isa<QuantizeOp>(user))
+        group.push_back(user);
+  }
+};
+
+struct WrapKernels : impl::WrapKernelsBase<WrapKernels> {
+  void runOnOperation() override {
+    SmallVector<Operation *> work;
+    for (Operation &op : getOperation().getBody().front())
+      if (isa<TransformerDialect>(op.getDialect()) && !isa<KernelOp, WeightOp, RopeTableOp, LayersOp, DispatchOp>(op))
+        work.push_back(&op);
+    for (Operation *op : work)
+      makeKernel(op->getName().stripDialect(), {op});
+  }
+};
+} // namespace
+} // namespace stepdown

@@ -1,0 +1,62 @@
+#include "passes/Fusion/Grouping.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+
+KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group, ValueRange extra) {
+  llvm::SmallSetVector<Operation *, 8> members(group.begin(), group.end());
+  SmallVector<Operation *> ordered(members.begin(), members.end());
+  llvm::sort(ordered, [](Operation *a, Operation *c) { return a->isBeforeInBlock(c); });
+  llvm::SmallSetVector<Value, 8> inputs;
+  SmallVector<Value> outputs;
+  for (Operation *op : ordered) {
+    for (Value operand : op->getOperands())
+      if (!members.contains(operand.getDefiningOp()))
+        inputs.insert(operand);
+    for (Value result : op->getResults())
+      if (llvm::any_of(result.getUsers(), [&](Operation *user) { return !members.contains(user); }))
+        outputs.push_back(result);
+  }
+  for (Value value : extra)
+    inputs.insert(value);
+  // After the last input, before the first user of an output.
+  Operation *first = ordered.front(), *place = first;
+  for (Value input : inputs)
+    if (Operation *def = input.getDefiningOp())
+      if (def->getBlock() == first->getBlock() && !def->isBeforeInBlock(place))
+        place = def->getNextNode();
+  for (Value output : outputs)
+    for (Operation *user : output.getUsers())
+      if (!members.contains(user) && user->getBlock() == first->getBlock() && user->isBeforeInBlock(place))
+        return KernelOp();
+  OpBuilder b(place);
+  Location loc = ordered.back()->getLoc();
+  auto kernel = KernelOp::create(b, loc, ValueRange(outputs).getTypes(), b.getStringAttr(label), inputs.getArrayRef());
+  Block *body = b.createBlock(&kernel.getBody());
+  for (Value input : inputs) {
+    BlockArgument argument = body->addArgument(input.getType(), input.getLoc());
+    input.replaceUsesWithIf(argument, [&](OpOperand &use) { return members.contains(use.getOwner()); });
+  }
+  for (auto [output, result] : llvm::zip(outputs, kernel.getResults()))
+    output.replaceUsesWithIf(result, [&](OpOperand &use) { return !members.contains(use.getOwner()); });
+  for (Operation *op : ordered)
+    op->moveBefore(body, body->end());
+  b.setInsertionPointToEnd(body);
+  YieldOp::create(b, loc, outputs);
+  return kernel;
+}
+
+void hoistWeights(func::FuncOp function) {
+  Block &block = function.getBody().front();
+  SmallVector<Operation *> weights;
+  for (Operation &op : block)
+    if (isa<WeightOp, RopeTableOp>(op))
+      weights.push_back(&op);
+  for (Operation *op : llvm::reverse(weights))
+    op->moveBefore(&block, block.begin());
+}
+
+} // namespace stepdown

@@ -1,0 +1,80 @@
+// The fusion stage: operations that share memory traffic join in one kernel.
+#ifndef STEPDOWN_FUSION_PASSES_TD
+#define STEPDOWN_FUSION_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def QuantizeActivations : Pass<"quantize-activations", "::mlir::func::FuncOp"> {
+  let summary = "Give every linear layer its input as activation blocks";
+  let description = [{
+    A quantised weight reads 8-bit blocks, a float weight, or any weight with `exact`, float32 blocks. Layers that read the
+    same rows share the blocks.
+
+    Before: `transformer.linear %x, %w`
+    After:  `%a = transformer.quantize %x` and `transformer.linear %a, %w`
+  }];
+  let options = [Option<"exact", "exact", "bool", "false", "Keep activations in float32">];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+
+def FuseGatedActivation : Pass<"fuse-gated-activation", "::mlir::func::FuncOp"> {
+  let summary = "Fuse a gated activation, and the packing of its result, into the two linears that feed it";
+  let description = [{
+    Gate and up are computed for the same rows and tokens by the same tile, so that neither goes to memory.
+
+    Before: `linear`, `linear`, `gated_activation`, `quantize`
+    After:  `transformer.kernel "gated_linear"` of all four
+  }];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+
+def FuseSiblingLinears : Pass<"fuse-sibling-linears", "::mlir::func::FuncOp"> {
+  let summary = "Fuse linears that read the same activations";
+  let description = [{
+    The activations are read once and one barrier serves all (q, k and v).
+
+    Before: `linear %a, %q`, `linear %a, %k`, `linear %a, %v`
+    After:  `transformer.kernel "linear"` of all three
+  }];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+
+def FuseRopeAppend : Pass<"fuse-rope-append", "::mlir::func::FuncOp"> {
+  let summary = "Fuse head norms, rotary embedding and the append to the cache";
+  let description = [{
+    Each token's query and key are normed, rotated and stored while they are in the nearest cache.
+
+    Before: `rms_norm %q`, `rope %q`, `rope %k`, `kv_append`
+    After:  `transformer.kernel "rope_append"` of all
+  }];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+
+def FuseAttention : Pass<"fuse-attention", "::mlir::func::FuncOp"> {
+  let summary = "Fuse attention with the packing of its result";
+  let description = [{
+    Where the columns of a cache head's queries are a multiple of 32, a tile of the attention fills whole activation blocks.
+
+    Before: `attention`, `quantize`
+    After:  `transformer.kernel "attention"` of both
+  }];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+
+def FuseResidualNorm : Pass<"fuse-residual-norm", "::mlir::func::FuncOp"> {
+  let summary = "Fuse residual sums with the norms around them and the packing of their result";
+  let description = [{
+    Before: `rms_norm %h` (post norm), `add %x, ...`, `rms_norm`, `quantize`
+    After:  `transformer.kernel "norm"` of all
+  }];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+
+def WrapKernels : Pass<"wrap-kernels", "::mlir::func::FuncOp"> {
+  let summary = "Make a kernel of each operation that no fusion took";
+  let description = [{
+    Before: `transformer.embedding`
+    After:  `transformer.kernel "embedding" { transformer.embedding }`
+  }];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+#endif
