@@ -28,6 +28,11 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
 
   LogicalResult lower(KernelOp kernel) {
     const bool rows = isByRows(kernel);
+    // The cache gives back the blocks that no later query of this kind of layer can see.
+    kernel.walk([&](AttentionOp attention) {
+      if (attention.getWindow() > 0)
+        kernel->getParentOfType<func::FuncOp>()->setAttr(kWindowAttr, attention.getWindowAttr());
+    });
     OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
     SmallVector<func::FuncOp> functions;
     SmallVector<int64_t> sources, inplace;

@@ -16,6 +16,8 @@ namespace stepdown::transformer {
 
 /// The module attribute that holds a ModelAttr.
 inline constexpr llvm::StringLiteral modelAttrName = "transformer.model";
+/// The attribute of a layer kind whose attention sees a window of so many positions.
+inline constexpr llvm::StringLiteral kWindowAttr = "transformer.window";
 
 /// tensor<T x N x f32>, T of any size, N static.
 bool isRows(mlir::Type type);

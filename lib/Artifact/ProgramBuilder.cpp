@@ -1,0 +1,341 @@
+// Walks @step and the layer kinds. A value lies in a buffer of the arena unless it is an input, a weight or a cache; the
+// residual stream has one buffer for the whole step, which every layer reads and leaves its result in. The buffers of the
+// entry, of each kind and of the exit share the bytes behind it, since only one of them runs at a time; inside a run a
+// buffer's bytes are free again after its last reader (first fit).
+#include "lib/Artifact/ProgramBuilder.h"
+#include "lib/Checkpoint/BlockFormat.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
+#include <cmath>
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+namespace {
+
+constexpr uint64_t kAlign = 64;
+
+struct Place {
+  stepdown_place place = STEPDOWN_AT_BUFFER;
+  uint32_t index = 0;
+};
+
+/// Bytes of an activation for `rows` tokens.
+uint64_t bytesOf(Type type, int64_t rows) {
+  auto tensor = cast<RankedTensorType>(type);
+  if (auto block = dyn_cast<ActivationType>(tensor.getElementType()))
+    return rows * tensor.getDimSize(1) * (block.getBytes() / block.getTokens());
+  return rows * llvm::alignTo(tensor.getDimSize(1), 16) * 4;
+}
+
+class Builder {
+public:
+  Builder(ModuleOp module, int64_t maxTokens, bool exact) : module(module), exact(exact) {
+    int64_t tile = 1;
+    for (const Bucket &bucket : buckets()) {
+      program.buckets.push_back({uint32_t(bucket.minTokens), uint32_t(bucket.tile)});
+      tile = std::max<int64_t>(tile, bucket.tile);
+    }
+    rows = llvm::alignTo(maxTokens, tile);
+    program.header.max_step_tokens = program.header.max_step_rows = maxTokens;
+  }
+
+  Result<Program> build();
+
+private:
+  struct Run {
+    std::vector<std::string> slots;          ///< per-layer weights, `{layer}` in the name
+    std::vector<WeightOp> slotOps;
+    uint32_t first = 0, count = 0;
+    CacheType cache;
+    uint32_t window = 0;
+  };
+
+  Error wrong(Operation *op, const char *what) {
+    std::string text;
+    llvm::raw_string_ostream(text) << op->getName() << ": " << what;
+    return fail(ErrorCode::ProgramShape, "the step program cannot be written: %s", text.c_str());
+  }
+
+  Status walk(func::FuncOp function, Operation *from, Operation *to, Run &run);
+  Status dispatch(DispatchOp op, Run &run);
+  Result<Place> placeOf(Value value, int64_t part, Run &run);
+  uint32_t buffer(Value value, StringRef name, Operation *last);
+  uint32_t weight(WeightOp op, int64_t layer);
+  uint32_t table(RopeTableOp op);
+  uint32_t newBuffer(const std::string &name, uint64_t offset, uint64_t bytes);
+  static bool isTrivial(Operation *op) { return isa<WeightOp, RopeTableOp, func::ReturnOp, LayersOp>(op); }
+
+  ModuleOp module;
+  bool exact;
+  int64_t rows;
+  Program program;
+  llvm::DenseMap<Value, Place> places;
+  llvm::DenseMap<Value, uint32_t> bufferOf;
+  std::map<std::pair<std::string, int64_t>, uint32_t> weightIndex;
+  std::map<std::string, uint32_t> kernelIndex;
+  struct Live {
+    uint64_t offset, bytes;
+    Operation *last;
+  };
+  std::vector<Live> live; ///< of the current run
+  uint64_t base = 0, high = 0;
+  uint32_t residual = 0;
+  Value logits;
+};
+
+uint32_t Builder::newBuffer(const std::string &name, uint64_t offset, uint64_t bytes) {
+  program.buffers.push_back({0, 0, offset, bytes});
+  program.bufferNames.push_back(name);
+  return program.buffers.size() - 1;
+}
+
+/// A buffer for `value` in the current run, live until `last`.
+uint32_t Builder::buffer(Value value, StringRef name, Operation *last) {
+  const uint64_t bytes = llvm::alignTo(bytesOf(value.getType(), rows) + kAlign, kAlign);
+  Operation *now = value.getDefiningOp();
+  llvm::erase_if(live, [&](const Live &l) { return l.last->isBeforeInBlock(now); });
+  llvm::sort(live, [](const Live &a, const Live &c) { return a.offset < c.offset; });
+  uint64_t offset = base;
+  for (const Live &l : live) {
+    if (offset + bytes <= l.offset)
+      break;
+    offset = std::max(offset, l.offset + l.bytes);
+  }
+  live.push_back({offset, bytes, last});
+  high = std::max(high, offset + bytes);
+  return newBuffer(name.str(), offset, bytes);
+}
+
+uint32_t Builder::weight(WeightOp op, int64_t layer) {
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  ProgramWeight w;
+  w.tensor = op.getTensorName(layer);
+  if (auto range = op.getRows())
+    w.firstRow = (*range)[0];
+  auto [entry, isNew] = weightIndex.try_emplace({w.tensor, w.firstRow}, uint32_t(program.weights.size()));
+  if (!isNew)
+    return entry->second;
+  if (auto block = dyn_cast<BlockType>(type.getElementType())) {
+    w.dims = {columns(type), type.getDimSize(0)};
+    w.storage = uint32_t(block.getFormat().storage);
+    w.packing = STEPDOWN_PACKING_TILES16;
+  } else {
+    w.dims = {type.getDimSize(0)};
+    w.storage = uint32_t(Storage::F32);
+  }
+  program.weights.push_back(std::move(w));
+  return entry->second;
+}
+
+uint32_t Builder::table(RopeTableOp op) {
+  std::string name;
+  llvm::raw_string_ostream stream(name);
+  stream << "rope_table[" << op.getStride() << ", " << op.getFactor();
+  for (double f : op.getInverseFrequencies())
+    stream << ", " << llvm::format("%.17g", f);
+  stream << "]";
+  auto [entry, isNew] = weightIndex.try_emplace({name, -1}, uint32_t(program.weights.size()));
+  if (!isNew)
+    return entry->second;
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  const int64_t count = type.getDimSize(0), pairs = type.getDimSize(2);
+  const double factor = op.getFactor().convertToDouble();
+  ProgramWeight w;
+  w.tensor = "rope_table." + std::to_string(program.weights.size());
+  w.dims = {pairs, 2, count};
+  w.storage = uint32_t(Storage::F32);
+  for (int64_t i = 0; i < count; ++i)
+    for (int part = 0; part < 2; ++part)
+      for (int64_t k = 0; k < pairs; ++k) {
+        double angle = double(i * op.getStride()) * op.getInverseFrequencies()[k];
+        w.table.push_back(float(factor * (part ? std::sin(angle) : std::cos(angle))));
+      }
+  program.weights.push_back(std::move(w));
+  return entry->second;
+}
+
+Result<Place> Builder::placeOf(Value value, int64_t part, Run &run) {
+  if (isa<BatchType>(value.getType())) {
+    static const stepdown_place parts[] = {STEPDOWN_AT_POSITIONS, STEPDOWN_AT_SEQUENCES, STEPDOWN_AT_BLOCK_TABLE};
+    return Place{parts[part], 0};
+  }
+  if (isa<CacheType>(value.getType()))
+    return Place{part ? STEPDOWN_AT_VALUES : STEPDOWN_AT_KEYS, 0};
+  if (auto op = value.getDefiningOp<WeightOp>()) {
+    if (!op.isPerLayer())
+      return Place{STEPDOWN_AT_WEIGHT, weight(op, 0)};
+    for (auto [i, known] : llvm::enumerate(run.slotOps))
+      if (known == op)
+        return Place{STEPDOWN_AT_LAYER_WEIGHT, uint32_t(i)};
+    run.slotOps.push_back(op);
+    return Place{STEPDOWN_AT_LAYER_WEIGHT, uint32_t(run.slotOps.size() - 1)};
+  }
+  if (auto op = value.getDefiningOp<RopeTableOp>())
+    return Place{STEPDOWN_AT_WEIGHT, table(op)};
+  auto known = places.find(value);
+  if (known == places.end())
+    return fail(ErrorCode::ProgramShape, "the step program cannot be written: a value of a dispatch has no place");
+  return known->second;
+}
+
+Status Builder::dispatch(DispatchOp op, Run &run) {
+  // Where the results lie.
+  for (auto [i, result] : llvm::enumerate(op.getOutputs())) {
+    if (isa<CacheType>(result.getType()))
+      continue;
+    if (result == logits) {
+      places[result] = {STEPDOWN_AT_LOGITS, 0};
+      continue;
+    }
+    Operation *last = op;
+    bool leaves = false; // the run hands it on as the residual stream
+    for (Operation *user : result.getUsers()) {
+      leaves |= isa<func::ReturnOp, LayersOp>(user);
+      if (last->isBeforeInBlock(user))
+        last = user;
+    }
+    bool shared = false;
+    for (size_t p = 0; p + 1 < op.getInplace().size(); p += 2) {
+      Value input = op.getInputs()[op.getInplace()[p]];
+      if (op.getInplace()[p + 1] != int64_t(i) || !places.contains(input))
+        continue;
+      const bool dead = llvm::all_of(input.getUsers(), [&](Operation *user) { return !op->isBeforeInBlock(user); });
+      if (!dead)
+        continue;
+      places[result] = places[input];
+      for (Live &l : live)
+        if (places[input].place == STEPDOWN_AT_BUFFER && program.buffers[places[input].index].offset == l.offset)
+          l.last = last;
+      shared = true;
+    }
+    if (leaves) {
+      if (shared && places[result].index != residual)
+        return wrong(op, "the residual stream is not computed in place");
+      places[result] = {STEPDOWN_AT_BUFFER, residual};
+      continue;
+    }
+    if (!shared)
+      places[result] = {STEPDOWN_AT_BUFFER,
+                        buffer(result, (op.getKernel() + "." + Twine(i)).str(), last)};
+  }
+  auto [kernel, isNew] = kernelIndex.try_emplace(op.getKernel().str(), uint32_t(program.kernels.size()));
+  if (isNew)
+    program.kernels.push_back(op.getKernel().str());
+  stepdown_dispatch record{kernel->second, uint32_t(op.getByRows() ? STEPDOWN_BY_ROWS : STEPDOWN_BY_TOKENS),
+                           uint32_t(program.operands.size()), 0};
+  for (size_t i = 0; i < op.getSources().size(); i += 2) {
+    const int64_t source = op.getSources()[i], inputs = op.getInputs().size();
+    Value value = source < inputs ? op.getInputs()[source] : op.getOutputs()[source - inputs];
+    Result<Place> place = placeOf(value, op.getSources()[i + 1], run);
+    if (!place)
+      return place.error();
+    stepdown_operand operand{};
+    operand.place = place->place;
+    operand.index = place->index;
+    ArrayRef<int64_t> dims = cast<DenseI64ArrayAttr>(op.getDims()[i / 2]).asArrayRef();
+    if (dims.size() > STEPDOWN_MAX_RANK)
+      return wrong(op, "an operand has too many dimensions");
+    operand.rank = dims.size();
+    llvm::copy(dims, operand.dims);
+    program.operands.push_back(operand);
+    ++record.operand_count;
+  }
+  program.dispatches.push_back(record);
+  ++run.count;
+  return Done{};
+}
+
+/// The dispatches of `function` from `from` (inclusive, or the first) to `to` (exclusive).
+Status Builder::walk(func::FuncOp function, Operation *from, Operation *to, Run &run) {
+  live.clear();
+  run.first = program.dispatches.size();
+  for (Operation *op = from; op && op != to; op = op->getNextNode()) {
+    if (isTrivial(op))
+      continue;
+    auto launch = dyn_cast<DispatchOp>(op);
+    if (!launch)
+      return wrong(op, "only dispatches are left after the linalg phase");
+    if (Status status = dispatch(launch, run); !status)
+      return status;
+  }
+  return Done{};
+}
+
+Result<Program> Builder::build() {
+  auto step = module.lookupSymbol<func::FuncOp>("step");
+  auto model = module->getAttrOfType<ModelAttr>(modelAttrName);
+  if (!step || !model)
+    return fail(ErrorCode::ProgramShape, "the step program cannot be written: expects @step and a transformer.model");
+  Block &body = step.getBody().front();
+  auto layersOps = llvm::to_vector(body.getOps<LayersOp>());
+  if (layersOps.size() != 1 || step.getNumArguments() != 3)
+    return fail(ErrorCode::ProgramShape, "the step program cannot be written: expects one transformer.layers in @step");
+  LayersOp layers = layersOps.front();
+  places[step.getArgument(0)] = {STEPDOWN_AT_TOKENS, 0};
+  places[step.getArgument(1)] = {STEPDOWN_AT_ROWS, 0};
+  logits = cast<func::ReturnOp>(body.getTerminator()).getOperand(0);
+
+  const uint64_t residualBytes = llvm::alignTo(bytesOf(layers.getX().getType(), rows) + kAlign, kAlign);
+  residual = newBuffer("residual", 0, residualBytes);
+  base = high = residualBytes;
+
+  Run entry;
+  if (Status status = walk(step, &body.front(), layers, entry); !status)
+    return status.error();
+  program.header.entry_first = entry.first, program.header.entry_count = entry.count;
+  places[layers.getResult()] = {STEPDOWN_AT_BUFFER, residual};
+
+  std::vector<Run> runs;
+  for (Attribute kind : layers.getKinds()) {
+    auto function = module.lookupSymbol<func::FuncOp>(cast<FlatSymbolRefAttr>(kind).getValue());
+    Run run;
+    run.cache = cast<CacheType>(function.getArgument(2).getType());
+    places[function.getArgument(0)] = {STEPDOWN_AT_BUFFER, residual};
+    if (Status status = walk(function, &function.getBody().front().front(), nullptr, run); !status)
+      return status.error();
+    if (auto window = function->getAttrOfType<IntegerAttr>(kWindowAttr))
+      run.window = window.getInt();
+    program.kinds.push_back({run.first, run.count});
+    runs.push_back(std::move(run));
+  }
+  // Layers of one cache shape and window share block tables.
+  for (auto [index, kind] : llvm::enumerate(layers.getOrder())) {
+    Run &run = runs[kind];
+    stepdown_cache_group group{0, run.cache.getHeads(), run.cache.getKey(), run.cache.getValue(), run.window,
+                               uint32_t(run.cache.getElement().isF32() ? STEPDOWN_F32 : STEPDOWN_F16)};
+    auto same = std::find_if(program.groups.begin(), program.groups.end(), [&](const stepdown_cache_group &g) {
+      return g.kv_heads == group.kv_heads && g.key_dim == group.key_dim && g.value_dim == group.value_dim &&
+             g.window == group.window && g.element == group.element;
+    });
+    if (same == program.groups.end())
+      same = program.groups.insert(same, group);
+    stepdown_layer layer{uint32_t(kind), uint32_t(same - program.groups.begin()), same->layers++,
+                         uint32_t(program.weightLists.size()), uint32_t(run.slotOps.size())};
+    for (WeightOp op : run.slotOps)
+      program.weightLists.push_back(weight(op, index));
+    program.layers.push_back(layer);
+  }
+  Run exit;
+  if (Status status = walk(step, layers->getNextNode(), nullptr, exit); !status)
+    return status.error();
+  program.header.exit_first = exit.first, program.header.exit_count = exit.count;
+  if (!entry.slotOps.empty() || !exit.slotOps.empty())
+    return fail(ErrorCode::ProgramShape, "the step program cannot be written: a weight of a layer is read outside the layers");
+  program.header.vocabulary = model.getVocabulary();
+  program.header.width = model.getWidth();
+  program.header.max_context = model.getPositions();
+  program.header.exact = exact;
+  program.header.arena_bytes = high;
+  return std::move(program);
+}
+
+} // namespace
+
+Result<Program> buildProgram(ModuleOp module, int64_t maxTokens, bool exact) {
+  return Builder(module, maxTokens, exact).build();
+}
+
+} // namespace stepdown

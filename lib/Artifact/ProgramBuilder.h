@@ -1,0 +1,45 @@
+// The step program of an artifact, from the program functions that the linalg phase leaves: dispatches in order, where their
+// operands lie, and the plan of the arena.
+#pragma once
+#include "dialects/Transformer/IR/TransformerOps.h"
+#include "include/stepdown/Artifact.h"
+#include "lib/Base/Result.h"
+#include "lib/Target/Level.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include <map>
+#include <string>
+#include <vector>
+
+namespace stepdown {
+
+/// A weight of the artifact: rows [firstRow, firstRow + rows) of a tensor of the checkpoint, or a table computed here.
+struct ProgramWeight {
+  std::string tensor;               ///< the checkpoint's name; of a table, what it holds
+  int64_t firstRow = 0;
+  std::vector<int64_t> dims;        ///< dims[0] contiguous
+  uint32_t storage = 0;             ///< GGUF type id
+  stepdown_packing packing = STEPDOWN_PACKING_ROWS;
+  std::vector<float> table;         ///< values of a table, else empty
+};
+
+/// The tables of the program section, before they are laid out.
+struct Program {
+  stepdown_program header{};
+  std::vector<stepdown_bucket> buckets;
+  std::vector<stepdown_buffer> buffers;
+  std::vector<stepdown_cache_group> groups;
+  std::vector<stepdown_layer> layers;
+  std::vector<stepdown_run> kinds;
+  std::vector<ProgramWeight> weights;
+  std::vector<uint32_t> weightLists;
+  std::vector<std::string> kernels; ///< base names: bucket b of kernel k is kernels[k] + "_b" + b
+  std::vector<stepdown_dispatch> dispatches;
+  std::vector<stepdown_operand> operands;
+  std::vector<std::string> bufferNames; ///< of buffers
+};
+
+/// Reads the program of `module` (after the linalg phase) for steps of at most `maxTokens` tokens. E0810 where the program
+/// is not one that an artifact can hold.
+Result<Program> buildProgram(mlir::ModuleOp module, int64_t maxTokens, bool exact);
+
+} // namespace stepdown

@@ -1,0 +1,39 @@
+// checkpoint -> artifact: what stepdown-compile and the C API do.
+#pragma once
+#include "lib/Base/Result.h"
+#include "lib/Target/Level.h"
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace stepdown {
+
+struct CompileOptions {
+  std::vector<const Level *> levels;   ///< code for these; empty: all
+  bool exact = false;                  ///< activations and cache stay float32
+  bool float32Cache = false;
+  uint64_t maxContext = 0;             ///< positions a sequence may have; 0: the checkpoint's
+  int64_t maxStepTokens = 512;         ///< tokens of the largest step
+  int jobs = 0;                        ///< threads; 0: one a core
+  std::string dump;                    ///< folder for the IR after every phase, or empty
+  /// Called with what is being done, and how much of how much.
+  std::function<void(const std::string &what, uint64_t done, uint64_t total)> progress;
+};
+
+struct CompileReport {
+  std::vector<std::pair<std::string, double>> seconds; ///< of each phase and step, in order
+  std::string explain;                                 ///< fusion report and memory plan, JSON
+  uint64_t artifactBytes = 0;
+};
+
+/// Compiles the checkpoint at `model` into the artifact `output`.
+Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options);
+
+/// The IR of the checkpoint after `phase`, as text.
+Result<std::string> compileTo(const std::string &model, const std::string &phase, const CompileOptions &options);
+
+/// The explain report alone, compiled as far as it takes.
+Result<std::string> explainModel(const std::string &model, const CompileOptions &options);
+
+} // namespace stepdown

@@ -1,0 +1,39 @@
+#include "lib/Driver/Provenance.h"
+#include "include/stepdown/Artifact.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
+
+namespace stepdown {
+
+std::string versionText() {
+  return "stepdown " STEPDOWN_VERSION ", LLVM " LLVM_VERSION_STRING ", artifact ABI " + std::to_string(STEPDOWN_ABI_VERSION);
+}
+
+std::string provenance(const Gguf &checkpoint, const CompileOptions &options, const std::vector<const Level *> &levels) {
+  const MappedFile &file = checkpoint.file();
+  llvm::SHA256 hash;
+  hash.update(llvm::ArrayRef<uint8_t>(file.data(), file.size()));
+  llvm::json::Array names;
+  for (const Level *level : levels)
+    names.push_back(level->name);
+  llvm::json::Object root{
+      {"compiler", "stepdown " STEPDOWN_VERSION},
+      {"llvm", LLVM_VERSION_STRING},
+      {"abi", int64_t(STEPDOWN_ABI_VERSION)},
+      {"checkpoint", llvm::json::Object{{"file", llvm::sys::path::filename(file.path())},
+                                        {"bytes", int64_t(file.size())},
+                                        {"sha256", llvm::toHex(hash.final(), true)}}},
+      {"options", llvm::json::Object{{"exact", options.exact},
+                                     {"kv_type", options.exact || options.float32Cache ? "f32" : "f16"},
+                                     {"max_context", int64_t(options.maxContext)},
+                                     {"max_step_tokens", options.maxStepTokens},
+                                     {"targets", std::move(names)}}}};
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));
+  return text;
+}
+
+} // namespace stepdown
