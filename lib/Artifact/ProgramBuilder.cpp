@@ -5,6 +5,7 @@
 #include "lib/Artifact/ProgramBuilder.h"
 #include "lib/Checkpoint/BlockFormat.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
 #include <cmath>

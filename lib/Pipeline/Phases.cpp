@@ -43,8 +43,8 @@ static void buildLinalg(OpPassManager &manager, const PhaseOptions &) { manager.
 static void buildTiles(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createTileKernels());
+  // No CSE while kernels are tensors: it would give two accumulators one zero to start from, and bufferization a copy.
   kernels.addPass(createCanonicalizerPass());
-  kernels.addPass(createCSEPass());
 }
 
 static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {

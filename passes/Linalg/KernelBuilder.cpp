@@ -202,11 +202,11 @@ LogicalResult KernelBuilder::describe() {
       if (!isa<LinearOp, LogitsOp>(op))
         continue;
       const int64_t loop = 2 * parts[op.getResult(0)];
-      // Two row tiles make the 32 columns of an activation block.
+      // Two row tiles make the 32 columns of an activation block: always both.
       const bool packs = gated && llvm::any_of(yield.getValues(), [](Value v) { return isActivations(v.getType()); });
-      setLoop(op.getOperand(1), loop, packs ? 2 : 1);
+      setLoop(op.getOperand(1), loop, packs ? -2 : 1);
       if (op.getNumOperands() > 2)
-        setLoop(op.getOperand(2), loop, packs ? 2 : 1);
+        setLoop(op.getOperand(2), loop, packs ? -2 : 1);
       if (!gated)
         setLoop(op.getResult(0), loop, 1);
     }

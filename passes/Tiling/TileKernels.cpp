@@ -28,10 +28,11 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
       for (size_t d = 0; d < tile.size(); d += 2)
         if (tile[d] == loop) {
           Value size = tensor::DimOp::create(b, loc, argument, d / 2);
-          if (tile[d + 1] == 1)
+          const int64_t cut = std::abs(tile[d + 1]);
+          if (cut == 1)
             return size;
-          Value step = arith::ConstantIndexOp::create(b, loc, tile[d + 1]);
-          Value most = arith::ConstantIndexOp::create(b, loc, tile[d + 1] - 1);
+          Value step = arith::ConstantIndexOp::create(b, loc, cut);
+          Value most = arith::ConstantIndexOp::create(b, loc, cut - 1);
           return arith::DivUIOp::create(b, loc, arith::AddIOp::create(b, loc, size, most), step);
         }
     }
@@ -58,12 +59,13 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
         slice.bounds.push_back(type.getDimSize(d));
         continue;
       }
-      const int64_t size = tile[2 * d + 1];
+      const bool divides = tile[2 * d + 1] < 0;
+      const int64_t size = std::abs(tile[2 * d + 1]);
       Value step = arith::ConstantIndexOp::create(b, loc, size);
       Value offset = arith::MulIOp::create(b, loc, indices[loop - loops.begin()], step);
       slice.offsets.push_back(offset);
       slice.bounds.push_back(size);
-      if (size == 1 || (!type.isDynamicDim(d) && type.getDimSize(d) % size == 0)) {
+      if (size == 1 || divides || (!type.isDynamicDim(d) && type.getDimSize(d) % size == 0)) {
         slice.sizes.push_back(b.getIndexAttr(size));
         continue;
       }
