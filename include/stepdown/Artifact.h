@@ -164,7 +164,8 @@ enum stepdown_symbol {
   STEPDOWN_DIM_BLOCK_SIZE = -7,   /* positions of a block */
   STEPDOWN_DIM_SEQUENCES = -8,    /* rows of the block table */
   STEPDOWN_DIM_TABLE_WIDTH = -9,  /* entries of one row of it */
-  STEPDOWN_DIM_TILE = -10         /* tile of the bucket that runs */
+  STEPDOWN_DIM_TOKEN_TILE = -10,  /* tile of T's bucket */
+  STEPDOWN_DIM_ROW_TILE = -11     /* tile of R's bucket */
 };
 
 typedef struct stepdown_operand {

@@ -1,5 +1,6 @@
-// The file is reserved in full before anything is written, so that a full disk is known at once; then it is filled through
-// a shared mapping: weights are packed straight into place, and the compiler's own memory does not grow with the model.
+// The file is reserved in full before anything is written, so that a full disk is known at once; then it is filled
+// through a shared mapping: weights are packed straight into place, and the compiler's own memory does not grow with
+// the model.
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Checkpoint/PackedFormat.h"
 #include "llvm/Support/MathExtras.h"
@@ -117,7 +118,8 @@ Status planJobs(const Gguf &checkpoint, const Program &program, const std::vecto
     }
     const GgufTensor *tensor = checkpoint.tensor(w.tensor);
     if (!tensor)
-      return fail(ErrorCode::ModelTensorMissing, "%s: expects tensor '%s'", checkpoint.file().path().c_str(), w.tensor.c_str());
+      return fail(ErrorCode::ModelTensorMissing, "%s: expects tensor '%s'", checkpoint.file().path().c_str(),
+                  w.tensor.c_str());
     if (w.packing == STEPDOWN_PACKING_ROWS) {
       jobs.push_back({&w, tensor, out, 0, 0});
       continue;

@@ -1,7 +1,7 @@
-// Walks @step and the layer kinds. A value lies in a buffer of the arena unless it is an input, a weight or a cache; the
-// residual stream has one buffer for the whole step, which every layer reads and leaves its result in. The buffers of the
-// entry, of each kind and of the exit share the bytes behind it, since only one of them runs at a time; inside a run a
-// buffer's bytes are free again after its last reader (first fit).
+// Walks @step and the layer kinds. A value lies in a buffer of the arena unless it is an input, a weight or a cache;
+// the residual stream has one buffer for the whole step, which every layer reads and leaves its result in. The buffers
+// of the entry, of each kind and of the exit share the bytes behind it, since only one of them runs at a time; inside a
+// run a buffer's bytes are free again after its last reader (first fit).
 #include "lib/Artifact/ProgramBuilder.h"
 #include "lib/Checkpoint/BlockFormat.h"
 #include "llvm/ADT/MapVector.h"
@@ -47,7 +47,7 @@ public:
 
 private:
   struct Run {
-    std::vector<std::string> slots;          ///< per-layer weights, `{layer}` in the name
+    std::vector<std::string> slots; ///< per-layer weights, `{layer}` in the name
     std::vector<WeightOp> slotOps;
     uint32_t first = 0, count = 0;
     CacheType cache;
@@ -219,8 +219,7 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
       continue;
     }
     if (!shared)
-      places[result] = {STEPDOWN_AT_BUFFER,
-                        buffer(result, (op.getKernel() + "." + Twine(i)).str(), last)};
+      places[result] = {STEPDOWN_AT_BUFFER, buffer(result, (op.getKernel() + "." + Twine(i)).str(), last)};
   }
   auto [kernel, isNew] = kernelIndex.try_emplace(op.getKernel().str(), uint32_t(program.kernels.size()));
   if (isNew)
@@ -305,7 +304,11 @@ Result<Program> Builder::build() {
   // Layers of one cache shape and window share block tables.
   for (auto [index, kind] : llvm::enumerate(layers.getOrder())) {
     Run &run = runs[kind];
-    stepdown_cache_group group{0, run.cache.getHeads(), run.cache.getKey(), run.cache.getValue(), run.window,
+    stepdown_cache_group group{0,
+                               run.cache.getHeads(),
+                               run.cache.getKey(),
+                               run.cache.getValue(),
+                               run.window,
                                uint32_t(run.cache.getElement().isF32() ? STEPDOWN_F32 : STEPDOWN_F16)};
     auto same = std::find_if(program.groups.begin(), program.groups.end(), [&](const stepdown_cache_group &g) {
       return g.kv_heads == group.kv_heads && g.key_dim == group.key_dim && g.value_dim == group.value_dim &&
@@ -324,7 +327,8 @@ Result<Program> Builder::build() {
     return status.error();
   program.header.exit_first = exit.first, program.header.exit_count = exit.count;
   if (!entry.slotOps.empty() || !exit.slotOps.empty())
-    return fail(ErrorCode::ProgramShape, "the step program cannot be written: a weight of a layer is read outside the layers");
+    return fail(ErrorCode::ProgramShape,
+                "the step program cannot be written: a weight of a layer is read outside the layers");
   program.header.vocabulary = model.getVocabulary();
   program.header.width = model.getWidth();
   program.header.max_context = model.getPositions();

@@ -1,5 +1,5 @@
-// The step program of an artifact, from the program functions that the linalg phase leaves: dispatches in order, where their
-// operands lie, and the plan of the arena.
+// The step program of an artifact, from the program functions that the linalg phase leaves: dispatches in order, where
+// their operands lie, and the plan of the arena.
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "include/stepdown/Artifact.h"
@@ -14,12 +14,12 @@ namespace stepdown {
 
 /// A weight of the artifact: rows [firstRow, firstRow + rows) of a tensor of the checkpoint, or a table computed here.
 struct ProgramWeight {
-  std::string tensor;               ///< the checkpoint's name; of a table, what it holds
+  std::string tensor; ///< the checkpoint's name; of a table, what it holds
   int64_t firstRow = 0;
-  std::vector<int64_t> dims;        ///< dims[0] contiguous
-  uint32_t storage = 0;             ///< GGUF type id
+  std::vector<int64_t> dims; ///< dims[0] contiguous
+  uint32_t storage = 0;      ///< GGUF type id
   stepdown_packing packing = STEPDOWN_PACKING_ROWS;
-  std::vector<float> table;         ///< values of a table, else empty
+  std::vector<float> table; ///< values of a table, else empty
 };
 
 /// The tables of the program section, before they are laid out.
@@ -38,8 +38,8 @@ struct Program {
   std::vector<std::string> bufferNames; ///< of buffers
 };
 
-/// Reads the program of `module` (after the linalg phase) for steps of at most `maxTokens` tokens. E0810 where the program
-/// is not one that an artifact can hold.
+/// Reads the program of `module` (after the linalg phase) for steps of at most `maxTokens` tokens. E0810 where the
+/// program is not one that an artifact can hold.
 Result<Program> buildProgram(mlir::ModuleOp module, int64_t maxTokens, bool exact);
 
 } // namespace stepdown

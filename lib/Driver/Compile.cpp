@@ -18,9 +18,7 @@ using namespace mlir;
 namespace stepdown {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// One checkpoint on its way through the phases.
 class Compilation {

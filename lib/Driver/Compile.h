@@ -10,13 +10,13 @@
 namespace stepdown {
 
 struct CompileOptions {
-  std::vector<const Level *> levels;   ///< code for these; empty: all
-  bool exact = false;                  ///< activations and cache stay float32
+  std::vector<const Level *> levels; ///< code for these; empty: all
+  bool exact = false;                ///< activations and cache stay float32
   bool float32Cache = false;
-  uint64_t maxContext = 0;             ///< positions a sequence may have; 0: the checkpoint's
-  int64_t maxStepTokens = 512;         ///< tokens of the largest step
-  int jobs = 0;                        ///< threads; 0: one a core
-  std::string dump;                    ///< folder for the IR after every phase, or empty
+  uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's
+  int64_t maxStepTokens = 512; ///< tokens of the largest step
+  int jobs = 0;                ///< threads; 0: one a core
+  std::string dump;            ///< folder for the IR after every phase, or empty
   /// Called with what is being done, and how much of how much.
   std::function<void(const std::string &what, uint64_t done, uint64_t total)> progress;
 };

@@ -9,10 +9,12 @@
 namespace stepdown {
 
 std::string versionText() {
-  return "stepdown " STEPDOWN_VERSION ", LLVM " LLVM_VERSION_STRING ", artifact ABI " + std::to_string(STEPDOWN_ABI_VERSION);
+  return "stepdown " STEPDOWN_VERSION ", LLVM " LLVM_VERSION_STRING ", artifact ABI " +
+         std::to_string(STEPDOWN_ABI_VERSION);
 }
 
-std::string provenance(const Gguf &checkpoint, const CompileOptions &options, const std::vector<const Level *> &levels) {
+std::string provenance(const Gguf &checkpoint, const CompileOptions &options,
+                       const std::vector<const Level *> &levels) {
   const MappedFile &file = checkpoint.file();
   llvm::SHA256 hash;
   hash.update(llvm::ArrayRef<uint8_t>(file.data(), file.size()));

@@ -89,9 +89,15 @@ static const char *const kVectors[] = {"transformer", "func", "memref", "arith",
 static const char *const kNative[] = {"llvm"};
 
 static const Phase kPhases[] = {
-    {"transformer", "what the model computes: whole-layer operations, one function for each kind of layer", nullptr, kProgram, {}, false},
+    {"transformer",
+     "what the model computes: whole-layer operations, one function for each kind of layer",
+     nullptr,
+     kProgram,
+     {},
+     false},
     {"fusion", "operations that share memory traffic join in kernels", buildFusion, kProgram, {}, false},
-    {"linalg", "kernels become functions of linalg and tile operations on packed tensors, one for each token-count bucket",
+    {"linalg",
+     "kernels become functions of linalg and tile operations on packed tensors, one for each token-count bucket",
      buildLinalg, kProgram, kTensors, false},
     {"tiles", "kernels are cut into the tiles that threads share out", buildTiles, kProgram, kTiles, false},
     {"buffers", "tensors become memrefs in place, scratch goes to the stack", buildBuffers, kProgram, kBuffers, false},
@@ -115,9 +121,10 @@ void buildPhase(const Phase &phase, OpPassManager &manager, const PhaseOptions &
 }
 
 void registerCompilerDialects(DialectRegistry &registry) {
-  registry.insert<transformer::TransformerDialect, affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect,
-                  cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
-                  memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+  registry.insert<transformer::TransformerDialect, affine::AffineDialect, arith::ArithDialect,
+                  bufferization::BufferizationDialect, cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect,
+                  LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect,
+                  vector::VectorDialect>();
   arith::registerBufferizableOpInterfaceExternalModels(registry);
   linalg::registerBufferizableOpInterfaceExternalModels(registry);
   scf::registerBufferizableOpInterfaceExternalModels(registry);
@@ -134,7 +141,8 @@ void registerPhases() {
   registerVectorPasses();
   registerCPUPasses();
   struct Options : PassPipelineOptions<Options> {
-    PassOptions::Option<bool> exact{*this, "exact", llvm::cl::desc("Keep activations in float32"), llvm::cl::init(false)};
+    PassOptions::Option<bool> exact{*this, "exact", llvm::cl::desc("Keep activations in float32"),
+                                    llvm::cl::init(false)};
     PassOptions::Option<std::string> level{*this, "level", llvm::cl::desc("Instruction-set level"),
                                            llvm::cl::init("x86-64-v4-vnni")};
   };

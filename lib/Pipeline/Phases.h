@@ -8,17 +8,17 @@
 namespace stepdown {
 
 struct PhaseOptions {
-  bool exact = false;                  ///< activations stay float32
-  const Level *level = nullptr;        ///< of the phases below buffers
+  bool exact = false;           ///< activations stay float32
+  const Level *level = nullptr; ///< of the phases below buffers
 };
 
 struct Phase {
-  const char *name;      ///< as --compile-to spells it
+  const char *name; ///< as --compile-to spells it
   const char *sentence;
   void (*build)(mlir::OpPassManager &manager, const PhaseOptions &options); ///< null for the first
-  llvm::ArrayRef<const char *> program; ///< dialects left in the program functions
-  llvm::ArrayRef<const char *> kernels; ///< dialects left in the kernels' module
-  bool perLevel;         ///< runs once for each instruction-set level
+  llvm::ArrayRef<const char *> program;                                     ///< dialects left in the program functions
+  llvm::ArrayRef<const char *> kernels;                                     ///< dialects left in the kernels' module
+  bool perLevel; ///< runs once for each instruction-set level
 };
 
 llvm::ArrayRef<Phase> phases();

@@ -5,9 +5,9 @@
 
 namespace stepdown {
 
-/// The kernel `label` of `group`, whose operations are in one block. Its inputs are what the group reads from outside, then
-/// `extra`; its outputs what others read of it. Null, and nothing changed, where an operation between them depends on the
-/// group and the group on it.
+/// The kernel `label` of `group`, whose operations are in one block. Its inputs are what the group reads from outside,
+/// then `extra`; its outputs what others read of it. Null, and nothing changed, where an operation between them depends
+/// on the group and the group on it.
 transformer::KernelOp makeKernel(llvm::StringRef label, llvm::ArrayRef<mlir::Operation *> group,
                                  mlir::ValueRange extra = {});
 

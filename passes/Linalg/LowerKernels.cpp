@@ -54,7 +54,7 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
       else if (dims != own) // the tile of a bucket shows in the dimensions: the runtime fills it in
         for (auto [a, c] : llvm::zip(dims, own))
           if (a != c)
-            a = tileDims(cast<DenseI64ArrayAttr>(a), cast<DenseI64ArrayAttr>(c));
+            a = tileDims(cast<DenseI64ArrayAttr>(a), cast<DenseI64ArrayAttr>(c), rows);
     }
     auto [entry, isNew] = known.try_emplace(text);
     if (isNew) {
@@ -79,11 +79,11 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
   }
 
   /// Dimensions that differ between buckets are the bucket's tile.
-  static Attribute tileDims(DenseI64ArrayAttr a, DenseI64ArrayAttr c) {
+  static Attribute tileDims(DenseI64ArrayAttr a, DenseI64ArrayAttr c, bool rows) {
     SmallVector<int64_t> merged(a.asArrayRef());
     for (auto [i, size] : llvm::enumerate(c.asArrayRef()))
       if (merged[i] != size)
-        merged[i] = STEPDOWN_DIM_TILE;
+        merged[i] = rows ? STEPDOWN_DIM_ROW_TILE : STEPDOWN_DIM_TOKEN_TILE;
     return DenseI64ArrayAttr::get(a.getContext(), merged);
   }
 

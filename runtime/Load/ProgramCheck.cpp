@@ -186,9 +186,9 @@ private:
     if (o.rank > STEPDOWN_MAX_RANK)
       return bad("operand", i, "rank", o.rank, "at most %llu", STEPDOWN_MAX_RANK);
     for (uint32_t d = 0; d < o.rank; ++d)
-      if (o.dims[d] < STEPDOWN_DIM_TABLE_WIDTH)
+      if (o.dims[d] < STEPDOWN_DIM_ROW_TILE)
         return fail(ErrorCode::ArtifactTable, "%s: operand %u: dims[%u]: expects at least %d, but got %lld", file, i, d,
-                    STEPDOWN_DIM_TABLE_WIDTH, (long long)o.dims[d]);
+                    STEPDOWN_DIM_ROW_TILE, (long long)o.dims[d]);
     return Done{};
   }
 

@@ -22,7 +22,8 @@ void StepProgram::unfold(uint32_t first, uint32_t count, const stepdown_layer *l
       words.push_back(address(operand, layer));
       for (uint32_t d = 0; d < operand.rank; ++d) {
         int64_t dim = operand.dims[d];
-        if (dim < 0 && dim >= STEPDOWN_DIM_ROW_TILES)
+        if ((dim < 0 && dim >= STEPDOWN_DIM_ROW_TILES) || dim == STEPDOWN_DIM_TOKEN_TILE ||
+            dim == STEPDOWN_DIM_ROW_TILE)
           patches.push_back({static_cast<uint32_t>(words.size()), static_cast<int32_t>(dim)});
         words.push_back(extent(dim, layer));
       }
@@ -86,6 +87,10 @@ uint64_t StepProgram::extent(int64_t dim, const stepdown_layer *layer) const {
     return cache.sequences();
   case STEPDOWN_DIM_TABLE_WIDTH:
     return cache.tableWidth();
+  case STEPDOWN_DIM_TOKEN_TILE:
+    return p.buckets[p.bucketOf(tokens)].tile;
+  case STEPDOWN_DIM_ROW_TILE:
+    return p.buckets[p.bucketOf(rows)].tile;
   }
   return static_cast<uint64_t>(dim);
 }
