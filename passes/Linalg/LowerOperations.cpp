@@ -93,7 +93,7 @@ LogicalResult KernelBuilder::lower(Operation &op) {
   }
   if (auto rope = dyn_cast<RopeOp>(op)) {
     Value x = one(rope.getX());
-    Value out = destination(rope.getResult(), cast<RankedTensorType>(x.getType()), x);
+    Value out = destination(rope.getResult(), cast<RankedTensorType>(x.getType()), rowsLike);
     auto &tables = values[rope.getX()];
     (void)tables;
     Values batch = values[rope.getBatch()];
@@ -121,7 +121,7 @@ LogicalResult KernelBuilder::lower(Operation &op) {
   if (auto attention = dyn_cast<AttentionOp>(op)) {
     Values batch = values[attention.getBatch()], cache = values[attention.getCache()];
     Value q = one(attention.getQ());
-    Value out = destination(attention.getResult(), cast<RankedTensorType>(q.getType()), q);
+    Value out = destination(attention.getResult(), cast<RankedTensorType>(q.getType()), rowsLike);
     SmallVector<Value> ins = {q, cache[0], cache[1], batch[0], batch[1], batch[2]};
     if (attention.getSinks())
       ins.push_back(one(attention.getSinks()));
