@@ -1,4 +1,5 @@
 // stepdown-run as a user sees it, on the toy model: what it prints, and what it exits with.
+#include "test/unit/MadeModel.h"
 #include "test/unit/ToyModel.h"
 #include <algorithm>
 #include <fstream>
@@ -280,9 +281,8 @@ TEST_F(RunCommand, compilesACheckpointOnceIntoTheCache) {
   char folder[] = "/tmp/stepdown-cache-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   std::string place = folder, checkpoint = place + "/tiny.gguf", compiler = place + "/stepdown-compile";
-  std::vector<uint8_t> gguf = {'G', 'G', 'U', 'F', 3, 0, 0, 0};
-  gguf.resize(24);
-  std::ofstream(checkpoint).write(reinterpret_cast<const char *>(gguf.data()), gguf.size());
+  std::string made = stepdown::makeModel("--family llama --type F32");
+  ASSERT_EQ(std::system(("cp " + made + " " + checkpoint).c_str()), 0);
   auto script = [&](const std::string &text) {
     std::ofstream(compiler) << "#!/bin/sh\necho \"$@\" >>" + place + "/calls\necho noise\n" + text + "\n";
     chmod(compiler.c_str(), 0755);
@@ -309,8 +309,7 @@ TEST_F(RunCommand, compilesACheckpointOnceIntoTheCache) {
   EXPECT_EQ(calls(), 1);
   EXPECT_EQ(runCopy(words + " --exact").status, 1); // the toy is not exact, but it was compiled apart
   EXPECT_EQ(calls(), 2);
-  gguf.push_back(0); // another file: compiled again
-  std::ofstream(checkpoint).write(reinterpret_cast<const char *>(gguf.data()), gguf.size());
+  ASSERT_EQ(std::system(("touch -d 2001-02-03 " + checkpoint).c_str()), 0); // another version: compiled again
   EXPECT_EQ(runCopy(words).status, 0);
   EXPECT_EQ(calls(), 3);
   std::system(("rm -rf " + place + "/cache").c_str());
