@@ -126,7 +126,7 @@ Status runGenerate(const Arguments &arguments) {
   auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
   if (!model)
     return model.error();
-  auto tokenizer = Tokenizer::create((*model)->metadata());
+  auto tokenizer = openTokenizer((*model)->metadata());
   if (!tokenizer)
     return tokenizer.error();
   const stepdown_program &head = (*model)->head();

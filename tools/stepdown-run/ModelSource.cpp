@@ -172,4 +172,12 @@ Result<MetadataSource> MetadataSource::open(const std::string &model) {
   return source;
 }
 
+Result<Tokenizer> openTokenizer(const Metadata &metadata) {
+  Result<Tokenizer> tokenizer = Tokenizer::create(metadata);
+  if (tokenizer)
+    for (const std::string &warning : tokenizer->warnings())
+      std::fprintf(stderr, "stepdown-run: warning: %s\n", warning.c_str());
+  return tokenizer;
+}
+
 } // namespace stepdown::run

@@ -33,4 +33,7 @@ private:
   std::optional<Metadata> pairs;
 };
 
+/// The tokenizer of a model; what its file leaves to be guessed is told on stderr.
+Result<Tokenizer> openTokenizer(const Metadata &metadata);
+
 } // namespace stepdown::run

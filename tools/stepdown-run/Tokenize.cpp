@@ -15,7 +15,7 @@ Status runTokenize(const Arguments &arguments) {
   auto source = MetadataSource::open((*words)[0]);
   if (!source)
     return source.error();
-  auto tokenizer = Tokenizer::create(source->metadata());
+  auto tokenizer = openTokenizer(source->metadata());
   if (!tokenizer)
     return tokenizer.error();
   EncodeOptions options;
@@ -42,7 +42,7 @@ Status runDetokenize(const Arguments &arguments) {
   auto source = MetadataSource::open((*words)[0]);
   if (!source)
     return source.error();
-  auto tokenizer = Tokenizer::create(source->metadata());
+  auto tokenizer = openTokenizer(source->metadata());
   if (!tokenizer)
     return tokenizer.error();
   std::vector<int32_t> ids(numbers->begin(), numbers->end());
