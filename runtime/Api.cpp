@@ -3,13 +3,21 @@
 
 #include "runtime/Load/Model.h"
 #include "runtime/Session/Session.h"
+#include "runtime/Tokenizer/Tokenizer.h"
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
+#include <mutex>
 #include <new>
+#include <optional>
 
 using namespace stepdown;
 
 struct stepdown_model {
   std::shared_ptr<const Model> model;
+  // The tokenizer takes longer to make than the model to load, and not every program has text.
+  mutable std::mutex mutex;
+  mutable std::optional<Result<Tokenizer>> tokenizer;
 };
 struct stepdown_session {
   std::unique_ptr<Session> session;
@@ -39,6 +47,15 @@ template <typename Body> stepdown_status guarded(Body body) {
   }
 }
 
+Result<const Tokenizer *> tokenizerOf(const stepdown_model *model) {
+  std::lock_guard<std::mutex> lock(model->mutex);
+  if (!model->tokenizer)
+    model->tokenizer.emplace(Tokenizer::create(model->model->metadata()));
+  if (!*model->tokenizer)
+    return model->tokenizer->error();
+  return &**model->tokenizer;
+}
+
 } // namespace
 
 stepdown_status stepdown_model_load(const char *path, const stepdown_load_options *options, stepdown_model **model) {
@@ -47,7 +64,8 @@ stepdown_status stepdown_model_load(const char *path, const stepdown_load_option
     auto loaded = Model::load(path, options ? options->isa : nullptr);
     if (!loaded)
       return loaded.error();
-    *model = new stepdown_model{std::move(*loaded)};
+    *model = new stepdown_model();
+    (*model)->model = std::move(*loaded);
     return Done{};
   });
 }
@@ -159,3 +177,54 @@ const float *stepdown_session_logits(const stepdown_session *session, size_t ind
 }
 
 size_t stepdown_session_logits_count(const stepdown_session *session) { return session->session->rows(); }
+
+stepdown_status stepdown_model_tokenize(const stepdown_model *model, const char *text, size_t length, int32_t flags,
+                                        int32_t *ids, size_t capacity, size_t *count) {
+  *count = 0;
+  return guarded([&]() -> Status {
+    auto tokenizer = tokenizerOf(model);
+    if (!tokenizer)
+      return tokenizer.error();
+    EncodeOptions options;
+    options.addSpecial = flags & STEPDOWN_ADD_SPECIAL;
+    options.parseSpecial = flags & STEPDOWN_PARSE_SPECIAL;
+    auto encoded = (*tokenizer)->encode({text, length}, options);
+    if (!encoded)
+      return encoded.error();
+    *count = encoded->size();
+    std::copy_n(encoded->begin(), std::min(capacity, encoded->size()), ids);
+    if (encoded->size() > capacity)
+      return fail(ErrorCode::RoomTooSmall, "ids: expects room for %zu, but there is room for %zu", encoded->size(),
+                  capacity);
+    return Done{};
+  });
+}
+
+stepdown_status stepdown_model_token_text(const stepdown_model *model, int32_t id, char *text, size_t capacity,
+                                          size_t *length) {
+  *length = 0;
+  return guarded([&]() -> Status {
+    auto tokenizer = tokenizerOf(model);
+    if (!tokenizer)
+      return tokenizer.error();
+    if (Status known = (*tokenizer)->check({id}); !known)
+      return known;
+    std::string piece = (*tokenizer)->isSpecial(id) ? "" : (*tokenizer)->piece(id);
+    *length = piece.size();
+    std::memcpy(text, piece.data(), std::min(capacity, piece.size()));
+    if (piece.size() > capacity)
+      return fail(ErrorCode::RoomTooSmall, "text: expects room for %zu bytes, but there is room for %zu", piece.size(),
+                  capacity);
+    return Done{};
+  });
+}
+
+int32_t stepdown_model_ends_text(const stepdown_model *model, int32_t id) {
+  bool ends = false;
+  (void)guarded([&]() -> Status {
+    auto tokenizer = tokenizerOf(model);
+    ends = tokenizer && (*tokenizer)->isEndOfGeneration(id);
+    return Done{};
+  });
+  return ends;
+}

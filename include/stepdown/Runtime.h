@@ -76,6 +76,19 @@ STEPDOWN_API stepdown_status stepdown_session_step(stepdown_session *session);
 STEPDOWN_API const float *stepdown_session_logits(const stepdown_session *session, size_t index);
 STEPDOWN_API size_t stepdown_session_logits_count(const stepdown_session *session);
 
+/* The model's tokenizer; made on first use, then shared by all threads. `flags`: STEPDOWN_ADD_SPECIAL puts the tokens around
+ * the text that the file asks for (BOS), STEPDOWN_PARSE_SPECIAL reads "<|...|>" as control tokens: never for what a user wrote.
+ * Writes at most `capacity` ids and the number of all of them to `count`; code 612 when there are more than `capacity`. */
+enum { STEPDOWN_ADD_SPECIAL = 1, STEPDOWN_PARSE_SPECIAL = 2 };
+STEPDOWN_API stepdown_status stepdown_model_tokenize(const stepdown_model *model, const char *text, size_t length, int32_t flags,
+                                                     int32_t *ids, size_t capacity, size_t *count);
+/* The bytes that one token stands for, which may be part of a code point: writes at most `capacity` of them and the number of
+ * all to `length`, without a zero. Control tokens have none. */
+STEPDOWN_API stepdown_status stepdown_model_token_text(const stepdown_model *model, int32_t id, char *text, size_t capacity,
+                                                       size_t *length);
+/* 1 where the text ends with this token; else, and for ids that do not exist, 0. */
+STEPDOWN_API int32_t stepdown_model_ends_text(const stepdown_model *model, int32_t id);
+
 #ifdef __cplusplus
 }
 #endif

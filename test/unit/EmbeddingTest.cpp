@@ -1,0 +1,108 @@
+// Installs the project into a folder, builds a C program against it with find_package and with pkg-config, and runs it.
+#include "test/unit/ToyModel.h"
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <set>
+#include <sstream>
+
+using stepdown::test::ToyModel;
+
+namespace {
+
+struct Installed : testing::Test {
+  static std::string folder;
+  static void SetUpTestSuite() {
+    std::string pattern = testing::TempDir() + "/stepdown-install-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder = pattern;
+    ASSERT_EQ(shell("cmake --install " STEPDOWN_BINARY_DIR " --prefix " + folder + "/tree"), "") << folder;
+  }
+  static void TearDownTestSuite() { shell("rm -rf " + folder); }
+  /// Runs a command; what it said where it failed, else "".
+  static std::string shell(const std::string &command) {
+    std::string log = testing::TempDir() + "/stepdown-embedding.log";
+    if (std::system(("{ " + command + "; } >" + log + " 2>&1").c_str()) == 0)
+      return "";
+    return command + "\n" + read(log);
+  }
+  static std::string read(const std::string &path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  /// The text that `program` makes of "hello" must be the toy model's.
+  void expectText(const std::string &program) {
+    ToyModel toy;
+    std::string out = folder + "/out", model = toy.write();
+    ASSERT_EQ(
+        shell("LD_LIBRARY_PATH=" + folder + "/tree/" STEPDOWN_LIBDIR " " + program + " " + model + " hello 9 >" + out),
+        "");
+    std::vector<int32_t> tokens = {11, 8, 15, 15, 18};
+    std::string expected;
+    for (int i = 0; i < 9; ++i) {
+      auto logits = toy.logits(tokens);
+      int32_t best = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      if (best == 2)
+        break;
+      if (best >= 4 && best < 30)
+        expected += static_cast<char>('a' + best - 4);
+      else if (best == 3)
+        expected += ' ';
+      else if (best >= 33)
+        expected += ToyModel::pieces()[best];
+      tokens.push_back(best);
+    }
+    EXPECT_EQ(read(out), expected + "\n");
+  }
+};
+std::string Installed::folder;
+
+TEST_F(Installed, findPackageBuildsACProgramThatGenerates) {
+  ASSERT_EQ(shell("cmake -S " STEPDOWN_SOURCE_DIR "/test/embedding -B " + folder +
+                  "/build -DCMAKE_PREFIX_PATH=" + folder +
+                  "/tree -DCMAKE_C_COMPILER=" STEPDOWN_CC " -DCMAKE_CXX_COMPILER=" STEPDOWN_CXX " && cmake --build " +
+                  folder + "/build && " + folder + "/build/headers"),
+            "");
+  expectText(folder + "/build/generate");
+}
+
+TEST_F(Installed, pkgConfigBuildsItToo) {
+  if (!shell("pkg-config --version").empty())
+    GTEST_SKIP() << "no pkg-config on this machine";
+  ASSERT_EQ(shell("export PKG_CONFIG_PATH=" + folder +
+                  "/tree/" STEPDOWN_LIBDIR "/pkgconfig && " STEPDOWN_CC " -std=c99 " STEPDOWN_SOURCE_DIR
+                  "/test/embedding/generate.c $(pkg-config --cflags --libs stepdown) -o " +
+                  folder + "/generate-pc"),
+            "");
+  expectText(folder + "/generate-pc");
+}
+
+TEST_F(Installed, onlyTheApiIsVisibleAndVersioned) {
+  std::string list = folder + "/symbols";
+  if (!shell("nm -D --defined-only " + folder + "/tree/" STEPDOWN_LIBDIR "/libstepdown.so >" + list).empty())
+    GTEST_SKIP() << "no nm on this machine";
+  std::istringstream in(read(list));
+  std::set<std::string> names;
+  for (std::string line; std::getline(in, line);) {
+    std::string name = line.substr(line.rfind(' ') + 1);
+    if (name == "STEPDOWN_0")
+      continue;
+    EXPECT_EQ(name.rfind("stepdown_", 0), 0u) << line;
+    EXPECT_NE(name.find("@@STEPDOWN_0"), std::string::npos) << line;
+    names.insert(name.substr(0, name.find('@')));
+  }
+  // Every function that the header declares is there.
+  std::string header = read(STEPDOWN_SOURCE_DIR "/include/stepdown/Runtime.h");
+  size_t declared = 0;
+  for (size_t at = 0; (at = header.find("STEPDOWN_API ", at)) != std::string::npos; ++at) {
+    size_t end = header.find('(', at), begin = header.rfind("stepdown_", end);
+    if (header.compare(at, 18, "STEPDOWN_API __att") == 0)
+      continue;
+    ++declared;
+    EXPECT_TRUE(names.count(header.substr(begin, end - begin))) << header.substr(begin, end - begin);
+  }
+  EXPECT_GE(declared, 15u);
+}
+
+} // namespace
