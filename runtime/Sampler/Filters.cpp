@@ -26,16 +26,16 @@ void Sampler::applyTopNSigma(Row &row) {
 void Sampler::applyTypical(Row &row) {
   makeSparse(row);
   float highest = peak(row);
-  double logTotal = std::log(mass(row, highest)), entropy = 0;
+  double total = mass(row, highest), logTotal = std::log(total), entropy = 0;
+  const float *weight = candidateWeights(row, highest);
+  for (size_t i = 0; i < row.kept; ++i)
+    entropy -= weight[i] * (candidates[i].logit - highest - logTotal);
+  entropy /= total;
   for (size_t i = 0; i < row.kept; ++i) {
     double logP = candidates[i].logit - highest - logTotal;
-    entropy -= std::exp(logP) * logP;
+    keyed[i] = {static_cast<float>(std::fabs(-logP - entropy)), weight[i]};
   }
-  for (size_t i = 0; i < row.kept; ++i) {
-    double logP = candidates[i].logit - highest - logTotal;
-    keyed[i] = {static_cast<float>(std::fabs(-logP - entropy)), static_cast<float>(std::exp(logP))};
-  }
-  keepSmallestKeys(row, settings.typicalP);
+  keepSmallestKeys(row, settings.typicalP * total);
 }
 
 void Sampler::applyTopP(Row &row) {
@@ -51,8 +51,9 @@ void Sampler::applyTopP(Row &row) {
         break;
     }
   }
+  const float *weight = candidateWeights(row, highest);
   for (size_t i = 0; i < row.kept; ++i)
-    keyed[i] = {-candidates[i].logit, static_cast<float>(std::exp(static_cast<double>(candidates[i].logit - highest)))};
+    keyed[i] = {-candidates[i].logit, weight[i]};
   keepSmallestKeys(row, wanted);
 }
 

@@ -157,28 +157,38 @@ void Sampler::keepSmallestKeys(Row &row, double mass) {
   row.kept = kept;
 }
 
+/// exp(logit - highest) of each candidate of a sparse row, in `scratch`.
+const float *Sampler::candidateWeights(Row &row, float highest) {
+  for (size_t i = 0; i < row.kept; ++i)
+    scratch[i] = candidates[i].logit;
+  rowPasses().exponentials(scratch.data(), row.kept, 1.0f, highest, scratch.data());
+  return scratch.data();
+}
+
 double Sampler::mass(Row &row, float highest) {
   if (!row.sparse)
     return rowPasses().expSum(row.dense, columns, row.scale, highest);
-  double total = 0;
   for (size_t i = 0; i < row.kept; ++i)
-    total += std::exp(static_cast<double>(candidates[i].logit - highest));
-  return total;
+    scratch[i] = candidates[i].logit;
+  return rowPasses().expSum(scratch.data(), row.kept, 1.0f, highest);
 }
 
 /// The inverse of the cumulative distribution, in ascending id, at `uniform` of [0, 1).
 int32_t Sampler::pick(Row &row, double uniform) {
   float highest = peak(row);
   if (row.sparse) {
-    double left = uniform * mass(row, highest);
+    const float *weight = candidateWeights(row, highest);
+    double total = 0;
+    for (size_t i = 0; i < row.kept; ++i)
+      total += weight[i];
+    double left = uniform * total;
     int32_t last = candidates[row.kept - 1].id;
     for (size_t i = 0; i < row.kept; ++i) {
-      double weight = std::exp(static_cast<double>(candidates[i].logit - highest));
-      if (weight > 0)
+      if (weight[i] > 0)
         last = candidates[i].id;
-      if (left < weight)
+      if (left < weight[i])
         return last;
-      left -= weight;
+      left -= weight[i];
     }
     return last;
   }

@@ -137,6 +137,7 @@ private:
   void keepLargest(Row &row, size_t k);
   void keepSmallestKeys(Row &row, double mass);
   double mass(Row &row, float highest);
+  const float *candidateWeights(Row &row, float highest);
   int32_t pick(Row &row, double uniform);
   // Filters.cpp
   void apply(SamplingStep step, Row &row, double uniform);
