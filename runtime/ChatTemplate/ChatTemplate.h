@@ -32,7 +32,7 @@ struct RenderLimits {
   size_t outputBytes = size_t(64) << 20;  ///< E0406
   size_t memoryBytes = size_t(256) << 20; ///< live values of the interpreter; E0407
   uint64_t steps = 20000000;              ///< nodes evaluated, and bytes handled / 64; E0404
-  int depth = 400;                        ///< nested expressions, statements, macro calls and values; E0405
+  int depth = 1500;                       ///< nested expressions, statements, macro calls and values; E0405
 };
 
 struct RenderOptions {

@@ -157,7 +157,8 @@ Result<int32_t> Sampler::draw(const float *logits, uint64_t request, uint64_t po
     return fail(ErrorCode::SamplingLogits,
                 "request %llu, position %llu: expects logits that are numbers, but got NaN or +infinity",
                 static_cast<unsigned long long>(request), static_cast<unsigned long long>(position));
-  bool possible = peak(row) > -std::numeric_limits<float>::infinity();
+  constexpr float infinite = std::numeric_limits<float>::infinity();
+  bool possible = peak(row) > -infinite;
   double logTotal = probabilities && possible ? topTokens(row, *probabilities) : 0;
   if (allowed) {
     for (int32_t i = 0; i < columns; ++i)
@@ -166,13 +167,19 @@ Result<int32_t> Sampler::draw(const float *logits, uint64_t request, uint64_t po
     row.maximaValid = false;
   }
   int32_t id = -1;
-  if (possible && settings.temperature == 0) {
+  if (possible && settings.temperature < 1e-5f) {
     id = greedy(row);
   } else if (possible) {
     std::array<uint32_t, 4> random = philox(settings.seed, request, position);
     for (SamplingStep step : settings.order) {
       apply(step, row, uniform(random[2], random[3]));
-      possible = peak(row) > -std::numeric_limits<float>::infinity();
+      float highest = peak(row);
+      if (!(highest < infinite)) // bias, penalties and temperature together left the range of float
+        return fail(ErrorCode::SamplingLogits,
+                    "request %llu, position %llu: expects logits that stay finite, but one is %g",
+                    static_cast<unsigned long long>(request), static_cast<unsigned long long>(position),
+                    static_cast<double>(highest));
+      possible = highest > -infinite;
       if (!possible)
         break;
     }

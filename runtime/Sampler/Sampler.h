@@ -40,13 +40,12 @@ enum class SamplingStep : uint8_t {
 };
 
 struct SamplingOptions {
-  float temperature =
-      1.0f;               ///< 0: greedy, the largest logit after bias, penalties and DRY; other filters have no effect
-  int32_t topK = 0;       ///< 0: off
-  float topP = 1.0f;      ///< 1: off; (0, 1]
-  float minP = 0.0f;      ///< 0: off; [0, 1]
-  float typicalP = 1.0f;  ///< 1: off; (0, 1]; Meister et al. 2023, "Locally typical sampling"
-  float topNSigma = 0.0f; ///< 0: off; Tang et al. 2024, "Top-n sigma"
+  float temperature = 1.0f; ///< 0 (or below 1e-5): greedy, the largest logit after bias, penalties and DRY
+  int32_t topK = 0;         ///< 0: off
+  float topP = 1.0f;        ///< 1: off; (0, 1]
+  float minP = 0.0f;        ///< 0: off; [0, 1]
+  float typicalP = 1.0f;    ///< 1: off; (0, 1]; Meister et al. 2023, "Locally typical sampling"
+  float topNSigma = 0.0f;   ///< 0: off; Tang et al. 2024, "Top-n sigma"
 
   float repetitionPenalty = 1.0f; ///< 1: off; l > 0 ? l / r : l * r; Keskar et al. 2019 (CTRL); prompt and answer count
   float presencePenalty = 0.0f;   ///< l -= p if the answer holds the token

@@ -121,8 +121,8 @@ TEST(ChatTemplate, CyclesAreFreed) { // the leak checker of the sanitized build 
 TEST(ChatTemplate, RecursionOfOrdinaryDepthWorks) {
   std::string text =
       "{% macro m(x) %}{% if x > 0 %}{{ x }}{% for i in [1] %}{{ m(x - 1) }}{% endfor %}{% endif %}{% endmacro %}"
-      "{{ m(30) }}";
-  EXPECT_EQ(render(text).substr(0, 8), "30292827");
+      "{{ m(150) }}";
+  EXPECT_EQ(render(text).substr(0, 8), "15014914");
 }
 
 TEST(ChatTemplate, ContextsKeepOrderAndDefaults) {

@@ -11,10 +11,24 @@
 #include <gtest/gtest.h>
 #include <limits>
 #include <map>
+#include <new>
 #include <numeric>
 #include <random>
 
 using namespace stepdown;
+
+namespace {
+size_t allocations = 0;
+}
+
+void *operator new(size_t bytes) {
+  ++allocations;
+  if (void *memory = std::malloc(bytes))
+    return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void *memory) noexcept { std::free(memory); }
+void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -434,6 +448,44 @@ TEST(Sampler, RefusesWhatHasNoMeaning) {
   EXPECT_EQ(code([](SamplingOptions &o) { o.logitBias = {{10, 1.0f}}; }), ErrorCode::SamplingToken);
   float logits[3] = {0, NAN, 0};
   Result<int32_t> r = make({}, 3).draw(logits, 0, 0);
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, ErrorCode::SamplingLogits);
+}
+
+TEST(Sampler, DrawsAndAcceptsWithoutAllocation) {
+  std::vector<float> logits = someLogits(small, 17);
+  SamplingOptions o;
+  o.topK = 50;
+  o.topP = o.typicalP = 0.9f;
+  o.minP = 0.01f;
+  o.topNSigma = 2.0f;
+  o.repetitionPenalty = 1.1f;
+  o.dryMultiplier = 0.8f;
+  o.xtcProbability = 0.5f;
+  o.penaltyWindow = 64;
+  o.logitBias = {{3, 1.0f}};
+  Sampler sampler = make(o, small);
+  LogProbabilities probabilities;
+  size_t before = allocations;
+  for (int i = 0; i < 300; ++i) {
+    Result<int32_t> id = sampler.draw(logits.data(), 0, i, &probabilities);
+    sampler.accept(id ? *id : 0);
+  }
+  EXPECT_EQ(allocations, before);
+}
+
+TEST(Sampler, ExtremesOfTemperature) {
+  std::vector<float> logits = {1.0f, 5.0f, 0.0f, -3.0f};
+  SamplingOptions o;
+  o.temperature = 1e-30f;
+  EXPECT_EQ(*make(o, 4).draw(logits.data(), 0, 0), 1);
+  o.temperature = 1e-4f;
+  expectDraws(make(o, 4), logits, {0, 1, 0, 0});
+  o.temperature = 1e9f;
+  expectDraws(make(o, 4), logits, {0.25, 0.25, 0.25, 0.25});
+  o.temperature = 1e-4f;
+  logits[1] = 3e38f;
+  Result<int32_t> r = make(o, 4).draw(logits.data(), 0, 0);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, ErrorCode::SamplingLogits);
 }
