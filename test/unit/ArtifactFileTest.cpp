@@ -144,7 +144,7 @@ TEST(ArtifactFile, refusesEveryBadRecord) {
       {"operand weight", [](auto &b) { b.operands[0].index = far; }},
       {"operand layer weight", [](auto &b) { b.operands[7].index = 1; }},
       {"operand rank", [](auto &b) { b.operands[0].rank = 6; }},
-      {"operand symbol", [](auto &b) { b.operands[0].dims[0] = -10; }},
+      {"operand symbol", [](auto &b) { b.operands[0].dims[0] = STEPDOWN_DIM_ROW_TILE - 1; }},
       {"layer's cache outside a layer", [](auto &b) { b.operands[0].place = STEPDOWN_AT_KEYS; }},
       {"layer's weight outside a layer", [](auto &b) { b.operands[0].place = STEPDOWN_AT_LAYER_WEIGHT; }},
       {"layer's blocks outside a layer", [](auto &b) { b.operands[0].dims[0] = STEPDOWN_DIM_BLOCKS; }},
