@@ -3,8 +3,10 @@
 #include "runtime/Tokenizer/ByteAlphabet.h"
 #include "runtime/Tokenizer/Utf8.h"
 
+#include <atomic>
 #include <map>
 #include <random>
+#include <thread>
 
 namespace stepdown {
 namespace {
@@ -365,6 +367,28 @@ TEST(Encode, ComposesOnlyWhenAsked) {
   for (int i = 0; i < 200000; ++i)
     marks += i % 2 ? "\u0316" : "\u0301";
   EXPECT_EQ(made->encode(marks, options)->size(), marks.size());
+}
+
+TEST(Encode, ServesManyThreadsAtATime) {
+  MadeTokenizer made(bpe({{"ab"}, {"<|im_end|>", 0, controlType}}, {"a b"}, "gpt-4o"));
+  std::string text;
+  for (int i = 0; i < 200; ++i)
+    text += "ab Cd\u4e2d " + std::to_string(i) + "<|im_end|>";
+  EncodeOptions options;
+  options.parseSpecial = true;
+  const Ids expected = *made->encode(text, options);
+  std::vector<std::thread> threads;
+  std::atomic<int> equal{0};
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&] {
+      for (int repeat = 0; repeat < 5; ++repeat) {
+        Result<Ids> ids = made->encode(text, options);
+        equal += ids && *ids == expected && made->decode(*ids, true) == text;
+      }
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(equal, 40);
 }
 
 /// Steps for texts of one and two lengths tell linear from quadratic without a clock.
