@@ -4,16 +4,17 @@
  * The runtime maps the file and checks header, bounds and checksums before it looks at anything else; code is mapped
  * executable only after that. All tables are plain records addressed by offset and count, verified before use.
  *
- * The step program. A step runs on a ragged batch of T tokens, of which R rows want logits. The program is three runs of
- * dispatches: the entry (once), the dispatches of each layer's kind (once a layer), and the exit (once). A dispatch names
- * a kernel and its operands; an operand is a tensor: where it lies, and its dimensions, constant or symbolic. A kernel
- * has one variant for each token-count bucket and each instruction-set level. Results never depend on the bucket.
+ * The step program. A step runs on a ragged batch of T tokens, of which R rows want logits. The program is three runs
+ * of dispatches: the entry (once), the dispatches of each layer's kind (once a layer), and the exit (once). A dispatch
+ * names a kernel and its operands; an operand is a tensor: where it lies, and its dimensions, constant or symbolic. A
+ * kernel has one variant for each token-count bucket and each instruction-set level. Results never depend on the
+ * bucket.
  *
  * Kernel ABI:  void kernel(const uint64_t *operands, int64_t thread, int64_t threads)
  * operands: for each operand its address and then all its dimensions, 8 bytes each. Every thread of the pool calls the
  * kernel once; the kernel divides its tiles among the threads; a barrier follows every dispatch. Code is position
- * independent, has no relocations, no writable data and calls nothing outside its section. Addresses of arena buffers, weights and caches are
- * 64-byte aligned, and 64 readable bytes follow each (kernels may prefetch further).
+ * independent, has no relocations, no writable data and calls nothing outside its section. Addresses of arena buffers,
+ * weights and caches are 64-byte aligned, and 64 readable bytes follow each (kernels may prefetch further).
  */
 #ifndef STEPDOWN_ARTIFACT_H
 #define STEPDOWN_ARTIFACT_H
@@ -27,74 +28,86 @@
 #define STEPDOWN_MAX_RANK 5u
 
 enum stepdown_section_kind {
-  STEPDOWN_SECTION_METADATA = 1,   /* u64 count, then that many GGUF metadata pairs, verbatim: tokenizer, template, parameters */
-  STEPDOWN_SECTION_PROGRAM = 2,    /* stepdown_program and the tables it points to */
-  STEPDOWN_SECTION_CODE = 3,       /* native code; level = enum stepdown_level */
-  STEPDOWN_SECTION_WEIGHTS = 4,    /* packed weights, each 64-byte aligned */
-  STEPDOWN_SECTION_PROVENANCE = 5  /* JSON text: compiler, options, checkpoint hash, explain report */
+  STEPDOWN_SECTION_METADATA =
+      1, /* u64 count, then that many GGUF metadata pairs, verbatim: tokenizer, template, parameters */
+  STEPDOWN_SECTION_PROGRAM = 2,   /* stepdown_program and the tables it points to */
+  STEPDOWN_SECTION_CODE = 3,      /* native code; level = enum stepdown_level */
+  STEPDOWN_SECTION_WEIGHTS = 4,   /* packed weights, each 64-byte aligned */
+  STEPDOWN_SECTION_PROVENANCE = 5 /* JSON text: compiler, options, checkpoint hash, explain report */
 };
 
 enum stepdown_level {
-  STEPDOWN_LEVEL_X86_64_V3 = 1,      /* AVX2, FMA, F16C, BMI2 */
-  STEPDOWN_LEVEL_X86_64_V4_VNNI = 2  /* AVX-512 F, BW, DQ, VL, CD, VNNI */
+  STEPDOWN_LEVEL_X86_64_V3 = 1,     /* AVX2, FMA, F16C, BMI2 */
+  STEPDOWN_LEVEL_X86_64_V4_VNNI = 2 /* AVX-512 F, BW, DQ, VL, CD, VNNI */
 };
 
 typedef struct stepdown_section {
-  uint32_t kind;      /* enum stepdown_section_kind */
-  uint32_t level;     /* of CODE, else 0 */
-  uint64_t offset;    /* from the start of the file, a multiple of STEPDOWN_PAGE */
-  uint64_t size;      /* bytes */
-  uint64_t checksum;  /* XXH3, 64 bits, of the bytes */
+  uint32_t kind;     /* enum stepdown_section_kind */
+  uint32_t level;    /* of CODE, else 0 */
+  uint64_t offset;   /* from the start of the file, a multiple of STEPDOWN_PAGE */
+  uint64_t size;     /* bytes */
+  uint64_t checksum; /* XXH3, 64 bits, of the bytes */
 } stepdown_section;
 
 typedef struct stepdown_header {
-  char magic[8];            /* STEPDOWN_ARTIFACT_MAGIC */
-  uint32_t abi_version;     /* STEPDOWN_ABI_VERSION */
+  char magic[8];        /* STEPDOWN_ARTIFACT_MAGIC */
+  uint32_t abi_version; /* STEPDOWN_ABI_VERSION */
   uint32_t section_count;
   uint64_t file_size;
-  uint64_t checksum;        /* XXH3 of the header page with this field 0 */
+  uint64_t checksum; /* XXH3 of the header page with this field 0 */
   stepdown_section sections[STEPDOWN_MAX_SECTIONS];
 } stepdown_header;
 
 /* A table inside the program section: `count` records at `offset` bytes from the start of the section. */
-typedef struct stepdown_table { uint32_t offset, count; } stepdown_table;
+typedef struct stepdown_table {
+  uint32_t offset, count;
+} stepdown_table;
 
 typedef struct stepdown_program {
-  uint32_t vocabulary;       /* rows of the logits */
-  uint32_t width;            /* of the residual stream */
-  uint32_t max_context;      /* positions a sequence may have */
-  uint32_t max_step_tokens;  /* T of the largest step; arena_bytes holds it */
-  uint32_t max_step_rows;    /* R of the largest step */
-  uint32_t exact;            /* 1: float32 activations and cache */
-  uint64_t arena_bytes;      /* the activations of the largest step */
-  stepdown_table buckets;    /* stepdown_bucket, ascending */
-  stepdown_table buffers;    /* stepdown_buffer */
-  stepdown_table groups;     /* stepdown_cache_group */
-  stepdown_table layers;     /* stepdown_layer, in order */
-  stepdown_table kinds;      /* stepdown_run: the dispatches of each layer kind */
-  stepdown_table weights;    /* stepdown_weight */
+  uint32_t vocabulary;         /* rows of the logits */
+  uint32_t width;              /* of the residual stream */
+  uint32_t max_context;        /* positions a sequence may have */
+  uint32_t max_step_tokens;    /* T of the largest step; arena_bytes holds it */
+  uint32_t max_step_rows;      /* R of the largest step */
+  uint32_t exact;              /* 1: float32 activations and cache */
+  uint64_t arena_bytes;        /* the activations of the largest step */
+  stepdown_table buckets;      /* stepdown_bucket, ascending */
+  stepdown_table buffers;      /* stepdown_buffer */
+  stepdown_table groups;       /* stepdown_cache_group */
+  stepdown_table layers;       /* stepdown_layer, in order */
+  stepdown_table kinds;        /* stepdown_run: the dispatches of each layer kind */
+  stepdown_table weights;      /* stepdown_weight */
   stepdown_table weight_lists; /* uint32: indices into weights; a layer's list begins at first_weight */
-  stepdown_table kernels;    /* stepdown_kernel */
-  stepdown_table code;       /* stepdown_code_entry: kernels.count * buckets.count entries per level, see there */
-  stepdown_table dispatches; /* stepdown_dispatch */
-  stepdown_table operands;   /* stepdown_operand */
-  stepdown_table strings;    /* bytes: zero-terminated names */
+  stepdown_table kernels;      /* stepdown_kernel */
+  stepdown_table code;         /* stepdown_code_entry: kernels.count * buckets.count entries per level, see there */
+  stepdown_table dispatches;   /* stepdown_dispatch */
+  stepdown_table operands;     /* stepdown_operand */
+  stepdown_table strings;      /* bytes: zero-terminated names */
   uint32_t entry_first, entry_count; /* dispatches before the layers */
   uint32_t exit_first, exit_count;   /* dispatches after the layers */
 } stepdown_program;
 
-/* The first bucket has min_tokens 0 or 1. Behind the last token, position, sequence and row, up to a whole tile, kernels find
- * zeros; logits have room for whole tiles of rows. A step without rows leaves out the dispatches whose extent is rows.
- * Steps of min_tokens or more tokens (up to the next bucket's) run this variant, `tile` tokens at a time. */
-typedef struct stepdown_bucket { uint32_t min_tokens, tile; } stepdown_bucket;
+/* The first bucket has min_tokens 0 or 1. Behind the last token, position, sequence and row, up to a whole tile,
+ * kernels find zeros; logits have room for whole tiles of rows. A step without rows leaves out the dispatches whose
+ * extent is rows. Steps of min_tokens or more tokens (up to the next bucket's) run this variant, `tile` tokens at a
+ * time. */
+typedef struct stepdown_bucket {
+  uint32_t min_tokens, tile;
+} stepdown_bucket;
 
-/* An activation buffer inside the arena, sized for the largest step. Buffers may share bytes when never live together. */
-typedef struct stepdown_buffer { uint32_t name; uint32_t reserved; uint64_t offset, bytes; } stepdown_buffer;
+/* An activation buffer inside the arena, sized for the largest step. Buffers may share bytes when never live together.
+ */
+typedef struct stepdown_buffer {
+  uint32_t name;
+  uint32_t reserved;
+  uint64_t offset, bytes;
+} stepdown_buffer;
 
 enum stepdown_element { STEPDOWN_F32 = 0, STEPDOWN_F16 = 1 };
 
 /* Layers with one cache shape and one window share block tables. Block = `16 * g` positions (g = 1, 2 or 4).
- * keys [blocks, kv_heads, g, key_dim, 16], values [blocks, kv_heads, 16 * g, value_dim], one pair of tensors a layer. */
+ * keys [blocks, kv_heads, g, key_dim, 16], values [blocks, kv_heads, 16 * g, value_dim], one pair of tensors a layer.
+ */
 typedef struct stepdown_cache_group {
   uint32_t layers, kv_heads, key_dim, value_dim;
   uint32_t window;  /* 0: every position; else a query sees itself and window - 1 positions before */
@@ -102,19 +115,21 @@ typedef struct stepdown_cache_group {
 } stepdown_cache_group;
 
 typedef struct stepdown_layer {
-  uint32_t kind;         /* index into kinds */
+  uint32_t kind; /* index into kinds */
   uint32_t cache_group;
   uint32_t cache_index;  /* which of the group's layers */
   uint32_t first_weight; /* into weight_lists */
   uint32_t weight_count;
 } stepdown_layer;
 
-typedef struct stepdown_run { uint32_t first_dispatch, dispatch_count; } stepdown_run;
+typedef struct stepdown_run {
+  uint32_t first_dispatch, dispatch_count;
+} stepdown_run;
 
 typedef struct stepdown_weight {
-  uint32_t name;          /* into strings: the checkpoint's tensor name */
-  uint32_t storage;       /* GGUF type id of the checkpoint's tensor */
-  uint32_t packing;       /* enum stepdown_packing */
+  uint32_t name;    /* into strings: the checkpoint's tensor name */
+  uint32_t storage; /* GGUF type id of the checkpoint's tensor */
+  uint32_t packing; /* enum stepdown_packing */
   uint32_t rank;
   uint64_t dims[4];       /* dims[0] contiguous, as in GGUF */
   uint64_t offset, bytes; /* in the weights section, as packed */
@@ -125,32 +140,38 @@ enum stepdown_packing {
   STEPDOWN_PACKING_TILES16 = 1 /* 16 rows interleaved; lib/Checkpoint/PackedFormat.h describes the blocks */
 };
 
-typedef struct stepdown_kernel { uint32_t name; uint32_t reserved; } stepdown_kernel;
+typedef struct stepdown_kernel {
+  uint32_t name;
+  uint32_t reserved;
+} stepdown_kernel;
 
-/* Entry (kernel, bucket) of the level is code[level_index * kernels * buckets + kernel * buckets + bucket], where level_index
- * counts the CODE sections in file order. `offset` is into that section; ~0 where the kernel has no such variant. */
-typedef struct stepdown_code_entry { uint64_t offset; } stepdown_code_entry;
+/* Entry (kernel, bucket) of the level is code[level_index * kernels * buckets + kernel * buckets + bucket], where
+ * level_index counts the CODE sections in file order. `offset` is into that section; ~0 where the kernel has no such
+ * variant. */
+typedef struct stepdown_code_entry {
+  uint64_t offset;
+} stepdown_code_entry;
 
 enum stepdown_extent { STEPDOWN_BY_TOKENS = 0, STEPDOWN_BY_ROWS = 1 }; /* which count selects the bucket */
 
 typedef struct stepdown_dispatch {
   uint32_t kernel;
-  uint32_t extent;        /* enum stepdown_extent */
+  uint32_t extent; /* enum stepdown_extent */
   uint32_t first_operand, operand_count;
 } stepdown_dispatch;
 
 enum stepdown_place {
-  STEPDOWN_AT_BUFFER = 1,        /* index: buffers */
-  STEPDOWN_AT_LAYER_WEIGHT = 2,  /* index: into the layer's weight list */
-  STEPDOWN_AT_WEIGHT = 3,        /* index: weights */
-  STEPDOWN_AT_KEYS = 4,          /* this layer's cache */
+  STEPDOWN_AT_BUFFER = 1,       /* index: buffers */
+  STEPDOWN_AT_LAYER_WEIGHT = 2, /* index: into the layer's weight list */
+  STEPDOWN_AT_WEIGHT = 3,       /* index: weights */
+  STEPDOWN_AT_KEYS = 4,         /* this layer's cache */
   STEPDOWN_AT_VALUES = 5,
-  STEPDOWN_AT_TOKENS = 6,        /* int32 [T] */
-  STEPDOWN_AT_POSITIONS = 7,     /* int32 [T] */
-  STEPDOWN_AT_SEQUENCES = 8,     /* int32 [T]: row of the block table */
-  STEPDOWN_AT_BLOCK_TABLE = 9,   /* int32 [sequences, table width] of this layer's cache group; -1 where no block is */
-  STEPDOWN_AT_ROWS = 10,         /* int32 [R]: tokens of the step whose logits are wanted */
-  STEPDOWN_AT_LOGITS = 11        /* float32 [R, vocabulary] */
+  STEPDOWN_AT_TOKENS = 6,      /* int32 [T] */
+  STEPDOWN_AT_POSITIONS = 7,   /* int32 [T] */
+  STEPDOWN_AT_SEQUENCES = 8,   /* int32 [T]: row of the block table */
+  STEPDOWN_AT_BLOCK_TABLE = 9, /* int32 [sequences, table width] of this layer's cache group; -1 where no block is */
+  STEPDOWN_AT_ROWS = 10,       /* int32 [R]: tokens of the step whose logits are wanted */
+  STEPDOWN_AT_LOGITS = 11      /* float32 [R, vocabulary] */
 };
 
 /* Dimensions below zero stand for these. */
@@ -169,7 +190,7 @@ enum stepdown_symbol {
 };
 
 typedef struct stepdown_operand {
-  uint32_t place;  /* enum stepdown_place */
+  uint32_t place; /* enum stepdown_place */
   uint32_t index;
   uint32_t rank;
   uint32_t reserved;

@@ -5,6 +5,7 @@
 
 namespace stepdown::jinja::filters {
 
+// clang-format off: the formatter never comes to rest on a list without commas.
 #define STEPDOWN_FILTERS(X)                                                                                            \
   X(absolute)                                                                                                          \
   X(attr)                                                                                                              \
@@ -18,6 +19,7 @@ namespace stepdown::jinja::filters {
           X(replaced) X(reversed) X(rounded) X(safe) X(select) X(selectattr) X(sliced) X(sorted) X(string)             \
               X(striptags) X(sum) X(titled) X(trimmed) X(truncated) X(unique) X(uppered) X(urlencode) X(wordcount)     \
                   X(wordwrap) X(xmlattr) X(tojson) X(pprint)
+// clang-format on
 #define STEPDOWN_DECLARE(NAME) Value NAME(Interpreter &, const Value &input, const Arguments &given);
 STEPDOWN_FILTERS(STEPDOWN_DECLARE)
 #undef STEPDOWN_DECLARE

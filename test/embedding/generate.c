@@ -1,7 +1,7 @@
 /* Continues a text with a model, greedily: generate MODEL.stepdown "The capital of France is" 16 */
-#include <stepdown/Runtime.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stepdown/Runtime.h>
 #include <string.h>
 
 static void check(stepdown_status status) {
