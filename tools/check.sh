@@ -1,0 +1,159 @@
+#!/bin/bash
+# Builds everything and runs every test; in under 30 minutes on two cores. The last line counts single tests:
+# `N passed, N failed`, and `, N skipped` where some were. Exit status 1 when anything failed.
+#
+#   tools/check.sh [style|docs|unit|run|lit]...     all parts without an argument
+#
+#   style  clang-format, and who may know whom        unit  GoogleTest programs of single parts
+#   docs   generated pages are current                run   tests that run the programs as a user does
+#   lit    dialects, passes and phases, one .mlir file a behaviour
+#
+# The parts unit, run and lit build first. Real checkpoints are fetched into models/ (STEPDOWN_MODELS names another folder);
+# without a network the tests that need them skip. JOBS is the number of jobs where it is not the number of cores.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+build=$root/build
+results=$build/results
+jobs=${JOBS:-$(nproc)}
+python=python3
+# Tests that run whole programs; the others run single parts.
+programs='^(Refusals-.*|RunCommandTest|EmbeddingTest|PythonPackage.*|.*EndToEnd.*|damaged-ir)$'
+
+parts=("$@")
+[ $# -gt 0 ] || parts=(style docs unit run lit)
+for part in "${parts[@]}"; do
+  case $part in
+  style | docs | unit | run | lit) ;;
+  -h | --help)
+    sed -n '2,14s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+  *)
+    echo "usage: check.sh [style|docs|unit|run|lit]..." >&2
+    exit 2
+    ;;
+  esac
+done
+wants() { [[ " ${parts[*]} " == *" $1 "* ]]; }
+
+# one NAME COMMAND...: a check that is one test; its output is shown when it fails.
+one() {
+  local name=$1 start=$SECONDS
+  shift
+  if "$@" >"$results/$name.log" 2>&1; then
+    echo "passed $name" >>"$results/single"
+    echo "   $name passed ($((SECONDS - start)) s)"
+  else
+    echo "failed $name" >>"$results/single"
+    cat "$results/$name.log" >&2
+    echo "   $name FAILED" >&2
+  fi
+}
+
+formatted() { git ls-files -z '*.cpp' '*.h' '*.c' | xargs -0 clang-format-22 --dry-run -Werror; }
+
+# The runtime and what outsiders include, and the libraries that the runtime links, never see LLVM.
+runtime_knows_no_llvm() {
+  ! grep -rnE '#[[:space:]]*include[[:space:]]*[<"](llvm|mlir)(-c)?/' runtime include lib/Base lib/Checkpoint tools/stepdown-run
+}
+
+# A stage includes dialects and lib/Target, never another stage.
+stages_know_no_stage() {
+  local stage status=0
+  for stage in passes/*/; do
+    stage=$(basename "$stage")
+    if grep -rnE '#include "passes/' "passes/$stage" | grep -vE "#include \"passes/$stage/"; then
+      status=1
+    fi
+  done
+  return $status
+}
+
+# The tests write checkpoints with the Python packages gguf and numpy.
+find_python() {
+  python3 -c 'import gguf, numpy' 2>/dev/null && return
+  python=$build/venv/bin/python
+  [ -x "$python" ] && "$python" -c 'import gguf, numpy' 2>/dev/null && return
+  echo "   installing gguf and numpy into build/venv"
+  if ! { python3 -m venv "$build/venv" && "$build/venv/bin/pip" install -q --disable-pip-version-check gguf numpy; }; then
+    echo "check: cannot install gguf and numpy; tests on generated checkpoints will skip" >&2
+    python=python3
+  fi
+}
+
+build_all() {
+  local launcher=()
+  command -v ccache >/dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  cmake -S . -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
+    -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld -DCMAKE_SHARED_LINKER_FLAGS=-fuse-ld=lld -DSTEPDOWN_TESTS=ON \
+    -DPython3_EXECUTABLE="$(command -v "$python")" "${launcher[@]}" && cmake --build "$build" -j "$jobs"
+}
+
+# programs_of NAME -R|-E: ctest over the programs that the pattern takes or leaves; results land in $results.
+programs_of() {
+  local status=0
+  GTEST_OUTPUT="xml:$results/gtest/" ctest --test-dir "$build" -j "$jobs" --timeout 900 --output-on-failure \
+    --output-junit "$results/ctest-$1.xml" "${@:2}" || status=$?
+  [ -s "$results/ctest-$1.xml" ] || echo "failed ctest-$1 (status $status)" >>"$results/single"
+}
+
+finish() {
+  echo "== $SECONDS s in all"
+  "$python" tools/count-tests.py "$results"
+}
+
+mkdir -p "$build"
+rm -rf "$results"
+mkdir -p "$results/gtest"
+: >"$results/single"
+
+echo "== packages"
+tools/install-packages.sh test || {
+  echo "0 passed, 1 failed"
+  exit 1
+}
+if wants style; then
+  echo "== style"
+  one clang-format formatted
+  one runtime-knows-no-llvm runtime_knows_no_llvm
+  one stages-know-no-stage stages_know_no_stage
+fi
+if wants docs; then
+  echo "== docs"
+  one generated-pages tools/gen-docs.sh --check
+  one error-page python3 tools/error-docs.py --check
+fi
+if wants unit || wants run || wants lit; then
+  echo "== build"
+  find_python
+  start=$SECONDS
+  if ! build_all >"$results/build.log" 2>&1; then
+    tail -n 60 "$results/build.log" >&2
+    echo "failed build" >>"$results/single"
+    finish
+    exit 1
+  fi
+  echo "   $((SECONDS - start)) s"
+fi
+if wants unit || wants run; then
+  echo "== checkpoints"
+  export STEPDOWN_MODELS=${STEPDOWN_MODELS:-$root/models}
+  tools/fetch-models.sh all || echo "check: cannot fetch the checkpoints; the tests that need them will skip" >&2
+fi
+if wants unit; then
+  echo "== unit"
+  programs_of unit -E "${programs%$}|lit|ErrorDocs)\$"
+fi
+if wants run; then
+  echo "== run"
+  programs_of run -R "$programs"
+fi
+if wants lit; then
+  echo "== lit"
+  lit=$("$(command -v llvm-config-22)" --bindir)/lit
+  "$lit" -sv -j "$jobs" --xunit-xml-output "$results/lit.xml" "$build/test" || [ -s "$results/lit.xml" ] ||
+    echo "failed lit" >>"$results/single"
+fi
+finish
