@@ -11,6 +11,7 @@
 namespace stepdown::run {
 
 struct Request {
+  Request() { sampling.temperature = 0; } // the likeliest token, where nothing else is said
   std::string id;
   std::optional<std::string> prompt;
   std::optional<std::vector<int32_t>> tokens; ///< in place of the prompt
