@@ -349,7 +349,8 @@ Value formatPercent(const Value &text, const Value &arguments) {
     out += text.markup() && f.type == 's' && !(value.is(Kind::String) && value.markup()) ? escapeHtml(field) : field;
   }
   bool leftover = tuple ? next < arguments.items().size()
-                        : next == 0 && !named && !arguments.is(Kind::Dict) && !arguments.is(Kind::List);
+                        : next == 0 && !named && !arguments.is(Kind::Dict) && !arguments.is(Kind::List) &&
+                              !arguments.is(Kind::Undefined) && !arguments.is(Kind::Range); // what has items
   if (leftover)
     raise("not all arguments converted during string formatting");
   return Value::string(std::move(out), text.markup());

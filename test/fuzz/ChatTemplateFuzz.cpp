@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!chat || !given)
     return 0;
   RenderOptions options;
-  options.limits.steps = 100000;
+  options.limits.steps = 30000;
   options.limits.outputBytes = 1 << 16;
   options.limits.memoryBytes = 16 << 20;
   require(static_cast<bool>(setNow(options, "2026-11-21T09:30:00")));

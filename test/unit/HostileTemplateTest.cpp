@@ -92,7 +92,7 @@ TEST(HostileTemplate, EveryOneIsRefusedByItsNumber) {
     EXPECT_EQ(message.find("made.gguf: tokenizer.chat_template: line "), 0u) << h.name << ": " << message;
     EXPECT_NE(message.find(h.said), message.npos) << h.name << ": " << message;
     EXPECT_LT(message.size(), 400u) << h.name; // not the template itself
-    EXPECT_LT(seconds, 30) << h.name;          // a second on an idle machine
+    EXPECT_LT(seconds, 120) << h.name;         // a second on an idle machine
   }
 }
 
