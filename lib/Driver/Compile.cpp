@@ -63,6 +63,7 @@ public:
     PassManager manager(&context);
     PhaseOptions chosen;
     chosen.exact = options.exact;
+    chosen.activations = options.activations;
     chosen.level = level;
     buildPhase(phase, manager, chosen);
     LogicalResult result = manager.run(target);

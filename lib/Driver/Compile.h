@@ -12,6 +12,7 @@ namespace stepdown {
 struct CompileOptions {
   std::vector<const Level *> levels; ///< code for these; empty: all
   bool exact = false;                ///< activations and cache stay float32
+  std::string activations = "q8x2";  ///< blocks that quantised weights read: q8x2 (two 8-bit codes a value) or q8 (one)
   bool float32Cache = false;
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's
   int64_t maxStepTokens = 512; ///< tokens of the largest step

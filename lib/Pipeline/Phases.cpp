@@ -28,7 +28,7 @@ namespace stepdown {
 
 static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
   OpPassManager &functions = manager.nest<func::FuncOp>();
-  functions.addPass(createQuantizeActivations({options.exact}));
+  functions.addPass(createQuantizeActivations({options.exact, options.activations}));
   // From the most particular to the most general: what one fusion takes, the next does not see.
   functions.addPass(createFuseGatedActivation());
   functions.addPass(createFuseSiblingLinears());
@@ -143,16 +143,18 @@ void registerPhases() {
   struct Options : PassPipelineOptions<Options> {
     PassOptions::Option<bool> exact{*this, "exact", llvm::cl::desc("Keep activations in float32"),
                                     llvm::cl::init(false)};
+    PassOptions::Option<std::string> activations{*this, "activations", llvm::cl::desc("Element of activation blocks"),
+                                                 llvm::cl::init("q8x2")};
     PassOptions::Option<std::string> level{*this, "level", llvm::cl::desc("Instruction-set level"),
                                            llvm::cl::init("x86-64-v4-vnni")};
   };
   for (const Phase &phase : kPhases)
-    PassPipelineRegistration<Options>((Twine("phase-") + phase.name).str(), phase.sentence,
-                                      [&phase](OpPassManager &manager, const Options &options) {
-                                        const Level *level = findLevel(options.level);
-                                        PhaseOptions chosen{options.exact, level ? level : &levels().back()};
-                                        buildPhase(phase, manager, chosen);
-                                      });
+    PassPipelineRegistration<Options>(
+        (Twine("phase-") + phase.name).str(), phase.sentence, [&phase](OpPassManager &manager, const Options &options) {
+          const Level *level = findLevel(options.level);
+          PhaseOptions chosen{options.exact, options.activations, level ? level : &levels().back()};
+          buildPhase(phase, manager, chosen);
+        });
 }
 
 } // namespace stepdown

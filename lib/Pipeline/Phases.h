@@ -8,8 +8,9 @@
 namespace stepdown {
 
 struct PhaseOptions {
-  bool exact = false;           ///< activations stay float32
-  const Level *level = nullptr; ///< of the phases below buffers
+  bool exact = false;               ///< activations stay float32
+  std::string activations = "q8x2"; ///< element of activation blocks: q8 or q8x2
+  const Level *level = nullptr;     ///< of the phases below buffers
 };
 
 struct Phase {

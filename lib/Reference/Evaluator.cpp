@@ -162,7 +162,8 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
       })
       .Case([&](QuantizeOp o) {
         auto block = cast<ActivationType>(cast<RankedTensorType>(o.getResult().getType()).getElementType());
-        return Datum(block.getElement() == "q8" ? quantize(tensor(s, o.getX())) : tensor(s, o.getX()));
+        const Tensor<T> &x = tensor(s, o.getX());
+        return Datum(block.getElement() == "f32" ? x : quantize(x, block.getElement() == "q8x2"));
       })
       .Default([&](Operation *other) -> Result<Datum> {
         return fail(ErrorCode::ReferenceOperation, "expects operations of the transformer dialect, but got %s",

@@ -198,15 +198,17 @@ template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b) {
   return y;
 }
 
-template <typename T> Tensor<T> quantize(const Tensor<T> &x) {
+template <typename T> Tensor<T> quantize(const Tensor<T> &x, bool residual) {
   Tensor<T> y(x.rows, x.columns);
   for (size_t begin = 0; begin < x.values.size(); begin += 32) {
     float largest = 0;
     for (size_t i = begin; i < begin + 32; ++i)
       largest = std::max(largest, std::abs(float(x.values[i])));
     float d = largest * (1.0f / 127), inverse = largest == 0 ? 0 : 127 / largest;
-    for (size_t i = begin; i < begin + 32; ++i)
-      y.values[i] = T(d) * T(std::nearbyint(float(x.values[i]) * inverse));
+    for (size_t i = begin; i < begin + 32; ++i) {
+      const float exact = float(x.values[i]) * inverse, code = std::nearbyint(exact);
+      y.values[i] = T(d) * (T(code) + (residual ? T(std::nearbyint((exact - code) * 254)) / T(254) : T(0)));
+    }
   }
   return y;
 }
@@ -224,7 +226,7 @@ template <typename T> Tensor<T> quantize(const Tensor<T> &x) {
                                const AttentionShape &);                                                                \
   template Tensor<T> gatedActivation(const Tensor<T> &, const Tensor<T> &, Activation);                                \
   template Tensor<T> add(const Tensor<T> &, const Tensor<T> &);                                                        \
-  template Tensor<T> quantize(const Tensor<T> &);
+  template Tensor<T> quantize(const Tensor<T> &, bool);
 STEPDOWN_INSTANTIATE(float)
 STEPDOWN_INSTANTIATE(double)
 #undef STEPDOWN_INSTANTIATE

@@ -77,6 +77,6 @@ Tensor<T> attention(const Tensor<T> &q, const Batch &batch, const Cache<T> &cach
 template <typename T> Tensor<T> gatedActivation(const Tensor<T> &gate, const Tensor<T> &up, Activation kind);
 template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b);
 /// The values that 8-bit blocks of 32 columns keep of x: d * round(x / d) with d = max |x| / 127, in float32.
-template <typename T> Tensor<T> quantize(const Tensor<T> &x);
+template <typename T> Tensor<T> quantize(const Tensor<T> &x, bool residual);
 
 } // namespace stepdown::reference

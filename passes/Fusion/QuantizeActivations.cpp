@@ -24,7 +24,7 @@ struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> 
         op->emitOpError() << "expects columns in multiples of 32, but got " << type;
         return signalPassFailure();
       }
-      StringRef element = exact || !block.getFormat().isQuantised() ? "f32" : "q8";
+      StringRef element = exact || !block.getFormat().isQuantised() ? StringRef("f32") : StringRef(activations);
       Type packed = RankedTensorType::get({type.getDimSize(0), type.getDimSize(1) / 32},
                                           ActivationType::get(&getContext(), element, 1, 32));
       Value &blocks = made[{x, packed}];

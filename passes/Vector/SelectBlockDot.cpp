@@ -18,27 +18,38 @@ namespace stepdown {
 namespace {
 using Values = Emitter::Values;
 
-/// Accumulators after 32 columns, 8-bit activations. `a` points to the activation block of `tokens` tokens.
-Values dotQ8(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t tokens, int64_t first, ValueRange acc) {
+/// Products of `w` with quads [begin, end) of token `t`, as float lanes: of the codes, and with `residual` also of the
+/// residual codes, which count 1 / 254. `a` points to the activation block of `tokens` tokens.
+Value dotCodes(Emitter &e, WeightReader::Codes &w, Value a, int64_t tokens, int64_t t, int begin, int end,
+               bool residual) {
+  Value total;
+  for (int plane = residual ? 1 : 0; plane >= 0; --plane) {
+    Values quads;
+    for (int q = begin; q < end; ++q)
+      quads.push_back(e.loadSpread(e.i32, e.at(a, (12 + 32 * plane) * tokens + 4 * (q * tokens + t))));
+    Value dot = e.toF32(e.dotQuads(ArrayRef<Value>(w.quads).slice(begin, end - begin), quads, w.maxCode));
+    total = total ? e.fma(total, e.splat(e.vec(e.f32), 1.0 / 254.0), dot) : dot;
+  }
+  return total;
+}
+
+/// Accumulators after 32 columns, 8-bit activations.
+Values dotQ8(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t tokens, int64_t first, bool residual,
+             ValueRange acc) {
   WeightReader::Codes w = weight.codes(sub);
   Values result;
   for (auto [i, sum] : llvm::enumerate(acc)) {
     int64_t t = first + i;
-    Values quads;
-    for (int64_t q = 0; q < 8; ++q)
-      quads.push_back(e.loadSpread(e.i32, e.at(a, 12 * tokens + 4 * (q * tokens + t))));
     Value scale = e.loadSpread(e.f32, e.at(a, 4 * t));
     if (w.groups == 1) {
-      Value dot = e.toF32(e.dotQuads(w.quads, quads, w.maxCode));
+      Value dot = dotCodes(e, w, a, tokens, t, 0, 8, residual);
       Value next = sum;
       if (w.bias[0])
         next = e.fma(w.bias[0], e.loadSpread(e.f32, e.at(a, 4 * (tokens + t))), next);
       result.push_back(e.fma(dot, e.mul(w.scale[0], scale), next));
       continue;
     }
-    ArrayRef<Value> all = w.quads, q = quads;
-    Value low = e.toF32(e.dotQuads(all.take_front(4), q.take_front(4), w.maxCode));
-    Value high = e.toF32(e.dotQuads(all.drop_front(4), q.drop_front(4), w.maxCode));
+    Value low = dotCodes(e, w, a, tokens, t, 0, 4, residual), high = dotCodes(e, w, a, tokens, t, 4, 8, residual);
     Value next = sum;
     if (w.bias[0]) { // bias0 * (all - upper) + bias1 * upper
       next = e.fma(w.bias[0], e.loadSpread(e.f32, e.at(a, 4 * (tokens + t))), next);
@@ -69,7 +80,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
     const int64_t tokens = activation.getTokens(), subBytes = activation.getBytes() / (activation.getColumns() / 32);
-    const bool q8 = activation.getElement() == "q8";
+    const bool residual = activation.getElement() == "q8x2", codes = residual || activation.getElement() == "q8";
     Value tokenTiles = e.dim(out, 0), rowTiles = e.dim(out, 2), blocks = e.dim(weights, 1);
     const int64_t blockBytes = dot.getWeight().getType().getBytes();
 
@@ -88,8 +99,8 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             weight.open(w);
             auto step = [&](Value sub, ValueRange sums) {
               Value block = e.at(a, sub, subBytes);
-              return q8 ? dotQ8(e, weight, sub, block, tokens, first, sums)
-                        : dotF32(e, weight, sub, block, tokens, first, sums);
+              return codes ? dotQ8(e, weight, sub, block, tokens, first, residual, sums)
+                           : dotF32(e, weight, sub, block, tokens, first, sums);
             };
             if (tokens == 1)
               for (int64_t line = 0; line < blockBytes; line += 64)

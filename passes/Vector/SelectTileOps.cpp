@@ -45,20 +45,37 @@ static void selectPack(PackActivationOp op, Emitter &e) {
       Value isZero = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, largest, zero);
       Value inverse = arith::DivFOp::create(e.b, e.loc, e.splat(e.f32, 127.0), largest);
       Value factor = e.spread(e.select(isZero, zero, inverse));
-      Value sums[2], codes[2];
+      const bool residual = type.getElement() == "q8x2";
+      Value sums[2], codes[2], rests[2], restSums[2];
       for (int h = 0; h < 2; ++h) {
-        Value rounded = math::RoundEvenOp::create(e.b, e.loc, e.mul(from[h], factor));
-        codes[h] = arith::FPToSIOp::create(e.b, e.loc, e.vec(e.i32), rounded);
-        sums[h] = e.sumLanes(codes[h]);
-        codes[h] = e.bitcast(arith::TruncIOp::create(e.b, e.loc, e.vec(e.i8), codes[h]), e.vec(e.i32, 4));
+        Value exact = e.mul(from[h], factor), rounded = math::RoundEvenOp::create(e.b, e.loc, exact);
+        auto encode = [&](Value x, Value &code, Value &sum) {
+          code = arith::FPToSIOp::create(e.b, e.loc, e.vec(e.i32), x);
+          sum = e.sumLanes(code);
+          code = e.bitcast(arith::TruncIOp::create(e.b, e.loc, e.vec(e.i8), code), e.vec(e.i32, 4));
+        };
+        encode(rounded, codes[h], sums[h]);
+        if (residual) {
+          Value rest = e.mul(e.sub(exact, rounded), e.splat(lanes, 254.0));
+          encode(math::RoundEvenOp::create(e.b, e.loc, rest), rests[h], restSums[h]);
+        }
       }
       Value scale = e.mul(largest, e.splat(e.f32, 1.0 / 127.0));
       auto put = [&](Value value, int64_t offset) { e.store(value, e.at(e.at(to, offset), token, 4)); };
       put(scale, 0);
-      put(e.mul(scale, e.toF32(e.add(sums[0], sums[1]))), 4 * tokens);
-      put(e.mul(scale, e.toF32(sums[1])), 8 * tokens);
-      for (int64_t q = 0; q < 8; ++q)
+      Value upper = e.toF32(sums[1]), all = e.toF32(e.add(sums[0], sums[1]));
+      if (residual) {
+        Value unit = e.splat(e.f32, 1.0 / 254.0);
+        upper = e.fma(e.toF32(restSums[1]), unit, upper);
+        all = e.fma(e.toF32(e.add(restSums[0], restSums[1])), unit, all);
+      }
+      put(e.mul(scale, all), 4 * tokens);
+      put(e.mul(scale, upper), 8 * tokens);
+      for (int64_t q = 0; q < 8; ++q) {
         put(vector::ExtractOp::create(e.b, e.loc, codes[q / 4], q % 4), 12 * tokens + 4 * q * tokens);
+        if (residual)
+          put(vector::ExtractOp::create(e.b, e.loc, rests[q / 4], q % 4), (12 + 32) * tokens + 4 * q * tokens);
+      }
     });
   });
   op.erase();

@@ -177,7 +177,7 @@ TEST(ReferenceOperations, LinearAndLogitsReadStoredRows) {
 TEST(ReferenceOperations, QuantizeKeepsTheLargestValueAndRoundsTheRest) {
   Tensor<double> x(1, 64);
   x.values[0] = -127, x.values[1] = 0.4, x.values[2] = 0.6, x.values[40] = 1e-3; // the second block has its own scale
-  Tensor<double> y = quantize(x);
+  Tensor<double> y = quantize(x, false);
   EXPECT_NEAR(y.values[0], -127, 1e-4);
   EXPECT_EQ(y.values[1], 0);
   EXPECT_NEAR(y.values[2], 1, 1e-6);

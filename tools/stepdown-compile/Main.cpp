@@ -20,6 +20,8 @@ Compiles a checkpoint (.gguf) into one artifact with native code, packed weights
   --max-context=N      positions a sequence may have (default: what the checkpoint declares)
   --kv-type=f16|f32    element of the KV cache (default: f16)
   --exact              activations and KV cache stay float32
+  --activations=q8x2|q8  blocks that quantised weights read: two 8-bit codes a value, or one (faster prompts, logits
+                       off by about 0.2)
   --jobs=N             threads (default: one a core)
   --compile-to=PHASE   stop after the phase and print its IR; --compile-to=help lists the phases
   --dump=DIR           write the IR after every phase into DIR
@@ -114,6 +116,10 @@ int main(int argc, char **argv) {
       if (std::strcmp(value, "f16") && std::strcmp(value, "f32"))
         return usage("unknown --kv-type '%s' (f16, f32)", value);
       options.float32Cache = !std::strcmp(value, "f32");
+    } else if ((value = valueOf("--activations", argc, argv, i))) {
+      if (std::strcmp(value, "q8") && std::strcmp(value, "q8x2"))
+        return usage("unknown --activations '%s' (q8x2, q8)", value);
+      options.activations = value;
     } else if ((value = valueOf("--max-context", argc, argv, i))) {
       if (!parseCount(value, count) || count == 0)
         return usage("expects --max-context to be a positive number, but got '%s'", value);

@@ -67,8 +67,8 @@ int64_t BlockType::getBytes() const { return getRows() == 1 ? getFormat().bytes 
 
 LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef element, unsigned tokens,
                                      unsigned columns) {
-  if (element != "q8" && element != "f32") // C1
-    return emitError() << "expects element q8 or f32, but got '" << element << "'";
+  if (element != "q8" && element != "q8x2" && element != "f32") // C1
+    return emitError() << "expects element q8, q8x2 or f32, but got '" << element << "'";
   if (tokens < 1 || tokens > 64) // C2
     return emitError() << "expects between 1 and 64 tokens, but got " << tokens;
   if (columns != 32 && columns != 256) // C3
@@ -77,7 +77,8 @@ LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitErro
 }
 
 int64_t ActivationType::getBytes() const {
-  int64_t perToken = getElement() == "q8" ? 3 * 4 + 32 : 4 * 32; // scale, two scaled sums, codes; or the values
+  int64_t scales = 3 * 4; // scale, two scaled sums
+  int64_t perToken = getElement() == "q8" ? scales + 32 : getElement() == "q8x2" ? scales + 64 : 4 * 32;
   return perToken * getTokens() * getColumns() / 32;
 }
 
