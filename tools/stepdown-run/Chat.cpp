@@ -45,7 +45,7 @@ Result<std::vector<Conversation::Message>> load(const std::string &path) {
   ordered_json object = ordered_json::parse(*text, nullptr, false);
   if (object.is_discarded())
     return fail(ErrorCode::JsonSyntax, "%s: expects JSON", path.c_str());
-  const ordered_json list = object.is_object() && object.contains("messages") ? object["messages"] : object;
+  const ordered_json &list = object.is_object() && object.contains("messages") ? object["messages"] : object;
   std::vector<Conversation::Message> messages;
   if (!list.is_array())
     return fail(ErrorCode::RequestField, "%s: messages: expects an array", path.c_str());

@@ -172,13 +172,18 @@ private:
   }
   Status stop(const json &value) {
     request.stops.clear();
-    json list = value.is_string() ? json::array({value}) : value;
-    if (!list.is_array())
-      return bad("stop", "a string or an array of strings", value);
-    for (const json &text : list) {
-      if (!text.is_string() || text.get_ref<const std::string &>().empty())
-        return bad("stop", "strings that are not empty", text);
-      request.stops.push_back(text.get<std::string>());
+    auto take = [&](const json &text) {
+      bool good = text.is_string() && !text.get_ref<const std::string &>().empty();
+      if (good)
+        request.stops.push_back(text.get<std::string>());
+      return good;
+    };
+    if (value.is_array()) {
+      for (const json &text : value)
+        if (!take(text))
+          return bad("stop", "strings that are not empty", text);
+    } else if (!take(value)) {
+      return bad("stop", "a string that is not empty, or an array of such", value);
     }
     return Done{};
   }
