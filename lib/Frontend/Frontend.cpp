@@ -178,9 +178,8 @@ Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext &context, const Gguf &gguf
     return tensors.error();
   const FamilyDescription *family = familyDescription(parameters->family);
   if (!family)
-    return fail(ErrorCode::FamilyUnsupported,
-                "%s: general.architecture: expects one of gemma3, llama, phi3, qwen2, qwen3, but got %s",
-                gguf.metadata().file().c_str(), parameters->architecture.c_str());
+    return fail(ErrorCode::FamilyUnsupported, "%s: general.architecture: expects one of %s, but got %s",
+                gguf.metadata().file().c_str(), supportedArchitectures().c_str(), parameters->architecture.c_str());
   return ModuleBuilder(context, gguf, *parameters, options).build(*family);
 }
 
