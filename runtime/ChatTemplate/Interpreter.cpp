@@ -311,7 +311,7 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
   const Statement &s = *macro.statement;
   std::string shown = macro.name.empty() ? "None" : reprOf(macro.name);
   size_t count = s.parameters.size();
-  Value keep = value, defined = macro.scope;
+  Value defined = macro.scope;
   std::string text, *outer = output;
   output = &text;
   struct Restore {

@@ -246,11 +246,13 @@ Value sliceOf(const Value &value, const Value &startBound, const Value &stopBoun
   if (value.is(Kind::Range)) {
     auto &range = value.as<RangeObject>();
     auto sliced = std::make_unique<RangeObject>();
-    if (step < -1000000000 || step > 1000000000)
-      step = step > 0 ? 1000000000 : -1000000000;
-    sliced->start = range.start + start * range.step;
-    sliced->step = range.step * step;
-    sliced->stop = sliced->start + count * sliced->step;
+    if (count > 0)
+      sliced->start = range.start + start * range.step;
+    if (count > 1) // then the step stays inside the range; otherwise it does not matter
+      sliced->step = range.step * step;
+    // One step past the last may be past 64 bits; any stop beyond the last will do.
+    __int128 stop = static_cast<__int128>(sliced->start) + static_cast<__int128>(count) * sliced->step;
+    sliced->stop = static_cast<int64_t>(std::min<__int128>(std::max<__int128>(stop, INT64_MIN), INT64_MAX));
     return Value(Kind::Range, sliced.release());
   }
   if (value.isSequence()) {

@@ -160,7 +160,7 @@ struct DictObject : Object {
 };
 
 struct ViewObject : Object {
-  enum class Of { Keys, Values, Items } of = Of::Keys;
+  enum class Of : uint8_t { Keys, Values, Items } of = Of::Keys;
   Value dict;
 };
 
