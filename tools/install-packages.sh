@@ -12,7 +12,7 @@ build=(
   cmake ninja-build ccache                                 # the build
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev          # Unicode in tokenizers and templates; JSON
   libedit-dev                                              # the line editor of chat
-  zlib1g-dev libzstd-dev                                   # LLVM's CMake files look for them
+  zlib1g-dev                                               # LLVM's CMake files look for it
   python3 python3-pip ca-certificates                      # fetches the checkpoints
 )
 test=(libgtest-dev clang-format-22 llvm-22-tools python3-venv g++ pkg-config binutils git)
@@ -61,4 +61,4 @@ for package in "${missing[@]}"; do
 done
 [ ${#absent[@]} -eq 0 ] ||
   die "no source in /etc/apt has: ${absent[*]} (LLVM 22 is in bookworm-security of Debian 12, and at https://apt.llvm.org)"
-apt install -qq -y --no-install-recommends "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+apt install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
