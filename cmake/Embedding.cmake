@@ -7,8 +7,10 @@ include(CMakePackageConfigHelpers)
 add_library(stepdown SHARED ${CMAKE_SOURCE_DIR}/runtime/Api.cpp)
 set_target_properties(stepdown PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
 target_link_libraries(stepdown PRIVATE StepdownRuntime)
-target_link_options(stepdown PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/Stepdown.map -Wl,--no-undefined
-  -static-libstdc++ -static-libgcc)
+target_link_options(stepdown PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/Stepdown.map)
+if(NOT STEPDOWN_SANITIZE AND NOT STEPDOWN_FUZZ) # a sanitizer's functions come with the program
+  target_link_options(stepdown PRIVATE -Wl,--no-undefined -static-libstdc++ -static-libgcc)
+endif()
 set_target_properties(stepdown PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/Stepdown.map)
 target_include_directories(stepdown INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
