@@ -1,25 +1,14 @@
-// The file is reserved in full before anything is written, so that a full disk is known at once; then it is filled
-// through a shared mapping: weights are packed straight into place, and the compiler's own memory does not grow with
-// the model.
+// The file is reserved in full before anything is written, so that a full disk is known at once; weights are packed in
+// bounded memory, and the compiler's own memory does not grow with the model.
 #include "lib/Artifact/ArtifactWriter.h"
-#include "lib/Checkpoint/PackedFormat.h"
 #include "llvm/Support/MathExtras.h"
-#include <atomic>
-#include <cerrno>
 #include <cstring>
-#include <fcntl.h>
-#include <mutex>
-#include <sys/mman.h>
-#include <thread>
-#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace stepdown {
 namespace {
-
-constexpr uint64_t kAlign = 64;
 
 /// Appends records and says where they went.
 class Tables {
@@ -44,26 +33,23 @@ public:
   std::vector<char> bytes;
 };
 
-/// Offsets and sizes of the packed weights; total bytes.
-uint64_t placeWeights(const Program &program, std::vector<stepdown_weight> &records, Names &names) {
-  uint64_t at = 0;
-  for (const ProgramWeight &w : program.weights) {
+/// The records of the packed weights.
+std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, Names &names) {
+  std::vector<stepdown_weight> records;
+  for (size_t i = 0; i < plan.entries.size(); ++i) {
+    const WeightEntry &w = plan.entries[i];
     stepdown_weight record{};
     record.name = names.add(w.tensor);
     record.storage = w.storage;
     record.packing = w.packing;
     record.rank = w.dims.size();
-    uint64_t count = 1;
     for (size_t d = 0; d < 4; ++d)
-      record.dims[d] = d < w.dims.size() ? w.dims[d] : 1, count *= record.dims[d];
-    record.offset = at;
-    record.bytes = w.packing == STEPDOWN_PACKING_TILES16
-                       ? packedBytes(*blockFormat(Storage(w.storage)), w.dims[1], w.dims[0])
-                       : llvm::alignTo(count, 16) * 4;
-    at = llvm::alignTo(at + record.bytes, kAlign);
+      record.dims[d] = d < w.dims.size() ? w.dims[d] : 1;
+    record.offset = plan.places[i].offset;
+    record.bytes = plan.places[i].bytes;
     records.push_back(record);
   }
-  return at + kAlign; // kernels may read a little past the last
+  return records;
 }
 
 std::vector<uint8_t> layOutProgram(Program &program, const std::vector<LevelCode> &code,
@@ -78,7 +64,10 @@ std::vector<uint8_t> layOutProgram(Program &program, const std::vector<LevelCode
     for (const std::string &name : program.kernels)
       for (size_t b = 0; b < program.buckets.size(); ++b) {
         auto found = level.code.entries.find(name + "_b" + std::to_string(b));
-        entries.push_back({found == level.code.entries.end() ? ~uint64_t(0) : found->second});
+        if (found != level.code.entries.end())
+          entries.push_back({found->second});
+        else // a bucket without code of its own runs that of the one before
+          entries.push_back({b ? entries.back().offset : ~uint64_t(0)});
       }
   Tables tables;
   tables.bytes.resize(sizeof(stepdown_program));
@@ -99,76 +88,26 @@ std::vector<uint8_t> layOutProgram(Program &program, const std::vector<LevelCode
   return std::move(tables.bytes);
 }
 
-struct Job {
-  const ProgramWeight *weight;
-  const GgufTensor *tensor;
-  uint8_t *out;
-  size_t firstTile, lastTile;
-};
-
-/// Cuts the weights into pieces of about a megabyte.
-Status planJobs(const Gguf &checkpoint, const Program &program, const std::vector<stepdown_weight> &records,
-                uint8_t *section, std::vector<Job> &jobs) {
-  for (size_t i = 0; i < records.size(); ++i) {
-    const ProgramWeight &w = program.weights[i];
-    uint8_t *out = section + records[i].offset;
-    if (!w.table.empty()) {
-      std::memcpy(out, w.table.data(), w.table.size() * 4);
-      continue;
-    }
-    const GgufTensor *tensor = checkpoint.tensor(w.tensor);
-    if (!tensor)
-      return fail(ErrorCode::ModelTensorMissing, "%s: expects tensor '%s'", checkpoint.file().path().c_str(),
-                  w.tensor.c_str());
-    if (w.packing == STEPDOWN_PACKING_ROWS) {
-      jobs.push_back({&w, tensor, out, 0, 0});
-      continue;
-    }
-    const size_t tiles = llvm::divideCeil(w.dims[1], kPackedRows);
-    const size_t tileBytes = records[i].bytes / tiles, piece = std::max<size_t>(1, (1 << 20) / tileBytes);
-    for (size_t first = 0; first < tiles; first += piece)
-      jobs.push_back({&w, tensor, out + first * tileBytes, first, std::min(tiles, first + piece)});
-  }
-  return Done{};
-}
-
-void runJob(const Job &job) {
-  const BlockFormat &format = *blockFormat(job.tensor->storage);
-  const size_t columns = job.tensor->dims[0], rowBytes = columns / format.elements * format.bytes;
-  const uint8_t *source = job.tensor->data + job.weight->firstRow * rowBytes;
-  if (job.weight->packing == STEPDOWN_PACKING_TILES16)
-    packTiles(format, source, job.weight->dims[1], columns, job.firstTile, job.lastTile, job.out);
-  else
-    decode(format, job.tensor->data + job.weight->firstRow * format.bytes, job.weight->dims[0] / format.elements,
-           reinterpret_cast<float *>(job.out));
-}
-
-struct TemporaryFile {
-  std::string path;
-  int fd = -1;
-  void *map = MAP_FAILED;
-  size_t size = 0;
-  bool kept = false;
-  ~TemporaryFile() {
-    if (map != MAP_FAILED)
-      munmap(map, size);
-    if (fd >= 0)
-      close(fd);
-    if (!kept && !path.empty())
-      unlink(path.c_str());
-  }
-};
-
 } // namespace
 
-Status writeArtifact(const std::string &path, ArtifactParts parts, int jobs,
+Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights) {
+  for (WeightEntry &weight : weights)
+    if (weight.packing == STEPDOWN_PACKING_ROWS && weight.table.empty())
+      if (const GgufTensor *tensor = checkpoint.tensor(weight.tensor))
+        weight.storage = static_cast<uint32_t>(tensor->storage);
+  return planWeights(checkpoint, std::move(weights));
+}
+
+Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress) {
+  const Gguf &checkpoint = *parts.checkpoint;
+  Result<PackedWeights> plan = planProgramWeights(checkpoint, std::move(parts.program.weights));
+  if (!plan)
+    return plan.error();
   Names names;
   names.add("");
-  std::vector<stepdown_weight> records;
-  const uint64_t weightBytes = placeWeights(parts.program, records, names);
+  const std::vector<stepdown_weight> records = describeWeights(*plan, names);
   const std::vector<uint8_t> program = layOutProgram(parts.program, parts.code, records, names);
-  const Gguf &checkpoint = *parts.checkpoint;
   const uint64_t pairs = checkpoint.metadataCount();
   std::vector<uint8_t> metadata(sizeof pairs);
   std::memcpy(metadata.data(), &pairs, sizeof pairs);
@@ -176,80 +115,45 @@ Status writeArtifact(const std::string &path, ArtifactParts parts, int jobs,
                   checkpoint.file().data() + checkpoint.metadataEnd());
 
   stepdown_header header{};
+  static_assert(sizeof header <= STEPDOWN_PAGE);
   std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, sizeof header.magic);
   header.abi_version = STEPDOWN_ABI_VERSION;
+  struct Content {
+    const void *data;
+    uint64_t size;
+  };
+  std::vector<Content> contents;
   uint64_t at = STEPDOWN_PAGE;
-  auto section = [&](uint32_t kind, uint32_t level, uint64_t size) {
-    header.sections[header.section_count++] = {kind, level, at, size, 0};
+  auto section = [&](uint32_t kind, uint32_t level, const void *data, uint64_t size) {
+    header.sections[header.section_count++] = {kind, level, at, size, data ? XXH3_64bits(data, size) : 0};
+    contents.push_back({data, size});
     at = llvm::alignTo(at + size, STEPDOWN_PAGE);
   };
-  section(STEPDOWN_SECTION_METADATA, 0, metadata.size());
-  section(STEPDOWN_SECTION_PROGRAM, 0, program.size());
+  section(STEPDOWN_SECTION_METADATA, 0, metadata.data(), metadata.size());
+  section(STEPDOWN_SECTION_PROGRAM, 0, program.data(), program.size());
   for (const LevelCode &level : parts.code)
-    section(STEPDOWN_SECTION_CODE, level.level->id, level.code.bytes.size());
-  section(STEPDOWN_SECTION_PROVENANCE, 0, parts.provenance.size());
-  section(STEPDOWN_SECTION_WEIGHTS, 0, weightBytes);
+    section(STEPDOWN_SECTION_CODE, level.level->id, level.code.bytes.data(), level.code.bytes.size());
+  section(STEPDOWN_SECTION_PROVENANCE, 0, parts.provenance.data(), parts.provenance.size());
+  section(STEPDOWN_SECTION_WEIGHTS, 0, nullptr, plan->bytes);
   header.file_size = at;
 
-  TemporaryFile file;
-  file.path = path + ".part" + std::to_string(getpid());
-  auto writeError = [&](const char *what, int reason) {
-    return fail(ErrorCode::FileWrite, "%s: cannot %s: %s", path.c_str(), what, std::strerror(reason));
-  };
-  file.fd = open(file.path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file.fd < 0) {
-    int reason = errno;
-    file.path.clear();
-    return writeError("create the file", reason);
-  }
-  if (int reason = posix_fallocate(file.fd, 0, at))
-    return writeError(("reserve " + std::to_string(at) + " bytes").c_str(), reason);
-  file.size = at;
-  file.map = mmap(nullptr, at, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
-  if (file.map == MAP_FAILED)
-    return writeError("map the file", errno);
-  auto *bytes = static_cast<uint8_t *>(file.map);
-
-  std::vector<const std::vector<uint8_t> *> contents = {&metadata, &program};
-  for (const LevelCode &level : parts.code)
-    contents.push_back(&level.code.bytes);
-  const std::vector<uint8_t> provenance(parts.provenance.begin(), parts.provenance.end());
-  contents.push_back(&provenance);
+  if (Status status = file.reserve(at); !status)
+    return status;
   for (size_t i = 0; i < contents.size(); ++i)
-    std::memcpy(bytes + header.sections[i].offset, contents[i]->data(), contents[i]->size());
-
-  std::vector<Job> work;
+    if (contents[i].data)
+      if (Status status = file.write(contents[i].data, contents[i].size, header.sections[i].offset); !status)
+        return status;
   stepdown_section &weights = header.sections[header.section_count - 1];
-  if (Status status = planJobs(checkpoint, parts.program, records, bytes + weights.offset, work); !status)
-    return status.error();
-  std::atomic<size_t> next{0}, done{0};
-  std::mutex reporting;
-  auto worker = [&] {
-    for (size_t i; (i = next++) < work.size();) {
-      runJob(work[i]);
-      size_t finished = ++done;
-      if (progress) {
-        std::lock_guard<std::mutex> lock(reporting);
-        progress(weightBytes * finished / work.size(), weightBytes);
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int i = 1; i < jobs; ++i)
-    threads.emplace_back(worker);
-  worker();
-  for (std::thread &thread : threads)
-    thread.join();
-
-  for (uint32_t i = 0; i < header.section_count; ++i)
-    header.sections[i].checksum = XXH3_64bits(bytes + header.sections[i].offset, header.sections[i].size);
-  static_assert(sizeof header <= STEPDOWN_PAGE);
-  std::memcpy(bytes, &header, sizeof header);
-  reinterpret_cast<stepdown_header *>(bytes)->checksum = XXH3_64bits(bytes, STEPDOWN_PAGE);
-  if (rename(file.path.c_str(), path.c_str()) != 0)
-    return writeError("rename the finished file", errno);
-  file.kept = true;
-  return Done{};
+  if (Status status =
+          writeWeights(*plan, file.path(), file.descriptor(), weights.offset, jobs, progress, &weights.checksum);
+      !status)
+    return status;
+  std::vector<uint8_t> page(STEPDOWN_PAGE);
+  std::memcpy(page.data(), &header, sizeof header);
+  reinterpret_cast<stepdown_header *>(page.data())->checksum = XXH3_64bits(page.data(), page.size());
+  if (Status status = file.write(page.data(), page.size(), 0); !status)
+    return status;
+  return file.commit();
 }
 
 } // namespace stepdown

@@ -2,6 +2,7 @@
 #pragma once
 #include "lib/Artifact/ObjectLinker.h"
 #include "lib/Artifact/ProgramBuilder.h"
+#include "lib/Base/PartFile.h"
 #include "lib/Checkpoint/Gguf.h"
 #include <functional>
 #include <string>
@@ -21,10 +22,13 @@ struct ArtifactParts {
   std::string provenance; ///< JSON
 };
 
-/// Writes `parts` to a temporary file beside `path` and renames it: `path` is whole or untouched. `jobs` threads pack
-/// the weights. `progress` gets bytes packed and bytes in all. E0220 for a tensor the checkpoint lacks, E0903 where the
-/// disk is full or the folder cannot be written.
-Status writeArtifact(const std::string &path, ArtifactParts parts, int jobs,
+/// planWeights, where vectors are declared without the storage type that the checkpoint has them in.
+Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights);
+
+/// Writes `parts` to `file` and commits it: its path is whole or untouched. `jobs` threads pack the weights. `progress`
+/// gets bytes packed and bytes in all. E0220 for a tensor the checkpoint lacks, E0818 for one that does not fit, E0903
+/// where the disk is full.
+Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress);
 
 } // namespace stepdown

@@ -3,6 +3,7 @@
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "include/stepdown/Artifact.h"
+#include "lib/Artifact/WeightPacker.h"
 #include "lib/Base/Result.h"
 #include "lib/Target/Level.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -12,15 +13,7 @@
 
 namespace stepdown {
 
-/// A weight of the artifact: rows [firstRow, firstRow + rows) of a tensor of the checkpoint, or a table computed here.
-struct ProgramWeight {
-  std::string tensor; ///< the checkpoint's name; of a table, what it holds
-  int64_t firstRow = 0;
-  std::vector<int64_t> dims; ///< dims[0] contiguous
-  uint32_t storage = 0;      ///< GGUF type id
-  stepdown_packing packing = STEPDOWN_PACKING_ROWS;
-  std::vector<float> table; ///< values of a table, else empty
-};
+using ProgramWeight = WeightEntry;
 
 /// The tables of the program section, before they are laid out.
 struct Program {
@@ -32,7 +25,7 @@ struct Program {
   std::vector<stepdown_run> kinds;
   std::vector<ProgramWeight> weights;
   std::vector<uint32_t> weightLists;
-  std::vector<std::string> kernels; ///< base names: bucket b of kernel k is kernels[k] + "_b" + b
+  std::vector<std::string> kernels; ///< base names: bucket b of kernel k is kernels[k] + "_b" + b, or b - 1's
   std::vector<stepdown_dispatch> dispatches;
   std::vector<stepdown_operand> operands;
   std::vector<std::string> bufferNames; ///< of buffers

@@ -2,15 +2,19 @@
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Artifact/CodeGenerator.h"
 #include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Driver/Provenance.h"
+#include "lib/Explain/Report.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Pipeline/Phases.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "llvm/Support/ThreadPool.h"
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 
 using namespace mlir;
@@ -18,18 +22,24 @@ using namespace mlir;
 namespace stepdown {
 namespace {
 
+/// Rotary tables have a row for every 64 positions, and positions are 32-bit.
+constexpr uint64_t kMaxContext = 1 << 24;
+
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// One checkpoint on its way through the phases.
 class Compilation {
 public:
   Compilation(const std::string &path, const CompileOptions &options)
-      : path(path), options(options), context(makeRegistry()) {
+      : path(path), options(options),
+        jobs(options.jobs > 0 ? options.jobs : std::max(1u, std::thread::hardware_concurrency())),
+        pool(llvm::hardware_concurrency(jobs)), context(makeRegistry(), MLIRContext::Threading::DISABLED) {
+    if (jobs > 1)
+      context.setThreadPool(pool);
     levels.assign(options.levels.begin(), options.levels.end());
     if (levels.empty())
       for (const Level &level : stepdown::levels())
         levels.push_back(&level);
-    jobs = options.jobs > 0 ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
   }
 
   Status open() {
@@ -38,6 +48,8 @@ public:
     if (!file)
       return file.error();
     checkpoint.emplace(std::move(*file));
+    if (Status status = checkContext(); !status)
+      return status;
     FrontendOptions frontend;
     frontend.context = options.maxContext;
     frontend.float32Cache = options.exact || options.float32Cache;
@@ -47,6 +59,48 @@ public:
     module = std::move(*built);
     report.seconds.push_back({"transformer", now() - begin});
     return dump("transformer", *module);
+  }
+
+  Status checkContext() {
+    if (options.maxContext > kMaxContext)
+      return fail(ErrorCode::CompileOption, "%s: expects --max-context of at most %llu positions, but got %llu",
+                  path.c_str(), (unsigned long long)kMaxContext, (unsigned long long)options.maxContext);
+    Result<ModelParameters> parameters = readParameters(*checkpoint);
+    if (!parameters)
+      return parameters.error();
+    if (options.warn && options.maxContext > parameters->context)
+      options.warn(path + ": --max-context=" + std::to_string(options.maxContext) +
+                   " is more than the checkpoint declares (" + std::to_string(parameters->context) +
+                   "): what the model says beyond that is not what it was trained for");
+    return Done{};
+  }
+
+  /// Lowers as far as the levels do not matter, and tells what came of it on the way.
+  Result<Program> plan() {
+    for (const Phase &phase : phases()) {
+      if (phase.perLevel)
+        break;
+      if (!phase.build)
+        continue;
+      if (Status status = run(phase, *module, nullptr); !status)
+        return status.error();
+      if (StringRef(phase.name) == "fusion") {
+        fusion = explainFusion(*module);
+        measureKernels(*module, fusion);
+      } else if (StringRef(phase.name) == "linalg") {
+        nameKernels(*module, fusion);
+      }
+    }
+    Result<Program> program = buildProgram(*module, options.maxStepTokens, options.exact);
+    if (!program)
+      return program;
+    Result<PackedWeights> weights = planProgramWeights(*checkpoint, program->weights);
+    if (!weights)
+      return weights.error();
+    memory = memoryPlan(*program, weights->bytes);
+    report.explain = toText(fusion, memory);
+    report.explainJson = toJson(fusion, memory);
+    return program;
   }
 
   /// Runs `phase` on `target`, with what it says kept as the error.
@@ -136,11 +190,15 @@ public:
 
   std::string path;
   const CompileOptions &options;
+  const int jobs;
+  llvm::DefaultThreadPool pool; // outlives the context
   MLIRContext context;
   std::vector<const Level *> levels;
-  int jobs, dumped = 0;
+  int dumped = 0;
   std::optional<Gguf> checkpoint;
   OwningOpRef<ModuleOp> module;
+  FusionReport fusion;
+  MemoryPlan memory;
   CompileReport report;
 };
 
@@ -150,9 +208,13 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   Compilation c(model, options);
   if (Status status = c.open(); !status)
     return status.error();
-  if (Status status = c.lower(""); !status)
-    return status.error();
-  Result<Program> program = buildProgram(*c.module, options.maxStepTokens, options.exact);
+  // Before the work, so that a folder that cannot be written is known at once.
+  Result<PartFile> file = PartFile::create(output);
+  if (!file)
+    return file.error();
+  std::future<std::string> hash = std::async(c.jobs > 1 ? std::launch::async : std::launch::deferred,
+                                             [&] { return checkpointHash(*c.checkpoint); });
+  Result<Program> program = c.plan();
   if (!program)
     return program.error();
   ArtifactParts parts;
@@ -164,26 +226,38 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
       return native.error();
     const double begin = now();
     auto kernels = (*native)->lookupSymbol<ModuleOp>("kernels");
-    Result<NativeCode> code = generateCode(kernels, *level, c.jobs, [&](int done, int total) {
-      if (options.progress)
-        options.progress(std::string("code for ") + level->name, done, total);
-    });
+    Result<NativeCode> code = generateCode(
+        kernels, *level, c.jobs,
+        [&](int done, int total) {
+          if (options.progress)
+            options.progress(std::string("code for ") + level->name, done, total);
+        },
+        options.dump);
     if (!code)
       return code.error();
     c.report.seconds.push_back({std::string("code.") + level->name, now() - begin});
     parts.code.push_back({level, std::move(*code)});
   }
   double begin = now();
-  parts.provenance = provenance(*c.checkpoint, options, c.levels);
+  parts.provenance = provenance(*c.checkpoint, hash.get(), options, c.levels, c.memory);
   c.report.seconds.push_back({"hash", now() - begin});
   begin = now();
-  Status written = writeArtifact(output, std::move(parts), c.jobs, [&](uint64_t done, uint64_t total) {
+  Status written = writeArtifact(std::move(*file), std::move(parts), c.jobs, [&](uint64_t done, uint64_t total) {
     if (options.progress)
       options.progress("packing weights", done, total);
   });
   if (!written)
     return written.error();
   c.report.seconds.push_back({"write", now() - begin});
+  return std::move(c.report);
+}
+
+Result<CompileReport> explainModel(const std::string &model, const CompileOptions &options) {
+  Compilation c(model, options);
+  if (Status status = c.open(); !status)
+    return status.error();
+  if (Result<Program> program = c.plan(); !program)
+    return program.error();
   return std::move(c.report);
 }
 

@@ -17,24 +17,25 @@ struct CompileOptions {
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's
   int64_t maxStepTokens = 512; ///< tokens of the largest step
   int jobs = 0;                ///< threads; 0: one a core
-  std::string dump;            ///< folder for the IR after every phase, or empty
+  std::string dump;            ///< folder for the IR after every phase, LLVM IR and assembly, or empty
+  std::function<void(const std::string &text)> warn; ///< called with what is allowed, but hardly meant
   /// Called with what is being done, and how much of how much.
   std::function<void(const std::string &what, uint64_t done, uint64_t total)> progress;
 };
 
 struct CompileReport {
   std::vector<std::pair<std::string, double>> seconds; ///< of each phase and step, in order
-  std::string explain;                                 ///< fusion report and memory plan, JSON
-  uint64_t artifactBytes = 0;
+  std::string explain, explainJson;                    ///< fusion report, memory plan and roofline: text and JSON
 };
 
-/// Compiles the checkpoint at `model` into the artifact `output`.
+/// Compiles the checkpoint at `model` into the artifact `output`, which is whole or untouched. E0832 for an option out
+/// of range, E0903 where `output` cannot be written.
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options);
 
 /// The IR of the checkpoint after `phase`, as text.
 Result<std::string> compileTo(const std::string &model, const std::string &phase, const CompileOptions &options);
 
-/// The explain report alone, compiled as far as it takes.
-Result<std::string> explainModel(const std::string &model, const CompileOptions &options);
+/// The explain report alone, compiled as far as it takes; writes nothing.
+Result<CompileReport> explainModel(const std::string &model, const CompileOptions &options);
 
 } // namespace stepdown

@@ -13,11 +13,16 @@ std::string versionText() {
          std::to_string(STEPDOWN_ABI_VERSION);
 }
 
-std::string provenance(const Gguf &checkpoint, const CompileOptions &options,
-                       const std::vector<const Level *> &levels) {
+std::string checkpointHash(const Gguf &checkpoint) {
   const MappedFile &file = checkpoint.file();
   llvm::SHA256 hash;
   hash.update(llvm::ArrayRef<uint8_t>(file.data(), file.size()));
+  return llvm::toHex(hash.final(), true);
+}
+
+std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
+                       const std::vector<const Level *> &levels, const MemoryPlan &plan) {
+  const MappedFile &file = checkpoint.file();
   llvm::json::Array names;
   for (const Level *level : levels)
     names.push_back(level->name);
@@ -27,13 +32,14 @@ std::string provenance(const Gguf &checkpoint, const CompileOptions &options,
       {"abi", int64_t(STEPDOWN_ABI_VERSION)},
       {"checkpoint", llvm::json::Object{{"file", llvm::sys::path::filename(file.path())},
                                         {"bytes", int64_t(file.size())},
-                                        {"sha256", llvm::toHex(hash.final(), true)}}},
+                                        {"sha256", hash}}},
       {"options", llvm::json::Object{{"exact", options.exact},
                                      {"activations", options.exact ? "f32" : options.activations},
                                      {"kv_type", options.exact || options.float32Cache ? "f32" : "f16"},
                                      {"max_context", int64_t(options.maxContext)},
                                      {"max_step_tokens", options.maxStepTokens},
-                                     {"targets", std::move(names)}}}};
+                                     {"targets", std::move(names)}}},
+      {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));
   return text;

@@ -2,10 +2,14 @@
 #pragma once
 #include "lib/Checkpoint/Gguf.h"
 #include "lib/Driver/Compile.h"
+#include "lib/Explain/Report.h"
 
 namespace stepdown {
-/// Compiler, LLVM and ABI version, options, levels, and the name, size and SHA-256 of the checkpoint.
-std::string provenance(const Gguf &checkpoint, const CompileOptions &options, const std::vector<const Level *> &levels);
+/// The SHA-256 of the checkpoint, in hexadecimal; reads all of it.
+std::string checkpointHash(const Gguf &checkpoint);
+/// Compiler, LLVM and ABI version, options, levels, the name, size and hash of the checkpoint, and the memory plan.
+std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
+                       const std::vector<const Level *> &levels, const MemoryPlan &plan);
 /// "stepdown 0.1.0, LLVM 22.1.8, artifact ABI 1"
 std::string versionText();
 } // namespace stepdown

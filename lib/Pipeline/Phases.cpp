@@ -44,7 +44,7 @@ static void buildTiles(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createTileKernels());
   // No CSE while kernels are tensors: it would give two accumulators one zero to start from, and bufferization a copy.
-  kernels.addPass(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
 }
 
 static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
@@ -53,8 +53,8 @@ static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
   bufferize.bufferizeFunctionBoundaries = true;
   bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
   kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
-  kernels.addPass(createCanonicalizerPass());
-  kernels.addPass(createCSEPass());
+  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
   kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
 }
 
@@ -64,21 +64,21 @@ static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
   kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.level->name}));
   kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   kernels.addNestedPass<func::FuncOp>(createExpandMath());
-  kernels.addPass(createCanonicalizerPass());
-  kernels.addPass(createCSEPass());
+  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
 static void buildCPU(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createBindOperands());
-  kernels.addPass(memref::createExpandStridedMetadataPass());
-  kernels.addPass(createLowerAffinePass());
-  kernels.addPass(createSCFToControlFlowPass());
-  kernels.addPass(createCanonicalizerPass());
-  kernels.addPass(createCSEPass());
+  kernels.addNestedPass<func::FuncOp>(memref::createExpandStridedMetadataPass());
+  kernels.addNestedPass<func::FuncOp>(createLowerAffinePass());
+  kernels.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
+  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
   kernels.addPass(createLowerToLLVM());
-  kernels.addPass(createReconcileUnrealizedCastsPass());
-  kernels.addPass(createCanonicalizerPass());
+  kernels.addNestedPass<LLVM::LLVMFuncOp>(createReconcileUnrealizedCastsPass());
+  kernels.addNestedPass<LLVM::LLVMFuncOp>(createCanonicalizerPass());
 }
 
 static const char *const kProgram[] = {"transformer", "func"};

@@ -1,5 +1,6 @@
 // Each transformer.kernel becomes a dispatch of functions in the nested module @kernels, one function a token-count
-// bucket. Equal functions are made once: layers of a model, and models of a family, share most of theirs.
+// bucket; a bucket whose function would be that of the bucket before has none. Equal functions are made once: layers of
+// a model, and models of a family, share most of theirs.
 #include "include/stepdown/Artifact.h"
 #include "passes/Linalg/KernelBuilder.h"
 #include "passes/Linalg/Passes.h"
@@ -37,15 +38,22 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
     SmallVector<func::FuncOp> functions;
     SmallVector<int64_t> sources, inplace;
     SmallVector<Attribute> dims;
-    std::string text;
+    std::string text, last;
     for (Bucket bucket : buckets()) {
       KernelBuilder build(kernel, bucket, rows);
       FailureOr<func::FuncOp> function = build.build(inner, "kernel");
       if (failed(function))
         return failure();
+      std::string printed;
+      llvm::raw_string_ostream(printed) << *function;
+      if (printed == last) {
+        function->erase();
+        function = func::FuncOp();
+      } else {
+        text += printed;
+        last = std::move(printed);
+      }
       functions.push_back(*function);
-      llvm::raw_string_ostream stream(text);
-      function->print(stream);
       if (bucket.minTokens == 1)
         sources = build.sources, inplace = build.inplace;
       SmallVector<Attribute> own = build.dims;
@@ -61,10 +69,12 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
       std::string base = kernel.getLabel().str();
       entry->second = base + "_" + std::to_string(known.size() - 1);
       for (auto [i, function] : llvm::enumerate(functions))
-        function.setName(entry->second + "_b" + std::to_string(i));
+        if (function)
+          function.setName(entry->second + "_b" + std::to_string(i));
     } else {
       for (func::FuncOp function : functions)
-        function.erase();
+        if (function)
+          function.erase();
     }
     OpBuilder builder(kernel);
     auto dispatch =

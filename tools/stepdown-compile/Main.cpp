@@ -1,4 +1,6 @@
 // stepdown-compile: checkpoint -> artifact, or the IR after a phase.
+#include "lib/Base/MappingGuard.h"
+#include "lib/Base/PartFile.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Driver/Provenance.h"
 #include "lib/Pipeline/Phases.h"
@@ -24,7 +26,9 @@ Compiles a checkpoint (.gguf) into one artifact with native code, packed weights
                        off by about 0.2)
   --jobs=N             threads (default: one a core)
   --compile-to=PHASE   stop after the phase and print its IR; --compile-to=help lists the phases
-  --dump=DIR           write the IR after every phase into DIR
+  --dump=DIR           write the IR after every phase, LLVM IR and assembly into DIR
+  --explain[=json]     print which operations share a kernel and what keeps the others apart, the memory plan in bytes,
+                       and bytes and operations of every kernel; writes an artifact only with -o
   --time-report        print the seconds of every phase
   --help, --version
 
@@ -85,9 +89,12 @@ static void listPhases() {
 }
 
 int main(int argc, char **argv) {
+  guardMappings("stepdown-compile");
+  removePartFilesOnSignals("stepdown-compile");
   CompileOptions options;
-  std::string model, output, phase;
+  std::string model, output, phase, explain;
   bool timeReport = false;
+  options.warn = [](const std::string &text) { std::fprintf(stderr, "stepdown-compile: warning: %s\n", text.c_str()); };
   for (int i = 1; i < argc; ++i) {
     const char *argument = argv[i], *value = nullptr;
     uint64_t count = 0;
@@ -103,9 +110,17 @@ int main(int argc, char **argv) {
       options.exact = true;
     else if (!std::strcmp(argument, "--time-report"))
       timeReport = true;
-    else if (!std::strcmp(argument, "-o") && i + 1 < argc)
+    else if (!std::strcmp(argument, "--explain"))
+      explain = "text";
+    else if (!std::strncmp(argument, "--explain=", 10)) {
+      explain = argument + 10;
+      if (explain != "json" && explain != "text")
+        return usage("unknown --explain '%s' (json)", argument + 10);
+    } else if (!std::strcmp(argument, "-o")) {
+      if (i + 1 == argc || !*argv[i + 1])
+        return usage("expects a file after %s", "-o");
       output = argv[++i];
-    else if ((value = valueOf("--compile-to", argc, argv, i)))
+    } else if ((value = valueOf("--compile-to", argc, argv, i)))
       phase = value;
     else if ((value = valueOf("--dump", argc, argv, i)))
       options.dump = value;
@@ -154,6 +169,13 @@ int main(int argc, char **argv) {
       return refuse(fail(ErrorCode::FileWrite, "%s: cannot write the IR", output.c_str()));
     return 0;
   }
+  if (!explain.empty() && output.empty()) {
+    Result<CompileReport> report = explainModel(model, options);
+    if (!report)
+      return refuse(report.error());
+    std::fputs((explain == "json" ? report->explainJson : report->explain).c_str(), stdout);
+    return 0;
+  }
   if (output.empty()) {
     size_t slash = model.rfind('/'), from = slash == std::string::npos ? 0 : slash + 1;
     size_t dot = model.rfind('.');
@@ -172,6 +194,8 @@ int main(int argc, char **argv) {
     std::fputs("\r\033[K", stderr);
   if (!report)
     return refuse(report.error());
+  if (!explain.empty())
+    std::fputs((explain == "json" ? report->explainJson : report->explain).c_str(), stdout);
   if (timeReport) {
     double total = 0;
     for (auto &[name, seconds] : report->seconds) {

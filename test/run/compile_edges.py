@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Interrupts, starves and misuses stepdown-compile, and looks at what it says and leaves.
+
+    compile_edges.py STEPDOWN_COMPILE STEPDOWN_RUN
+
+Ends with 77, which ctest takes for skipped, where the Python packages numpy and gguf are missing.
+"""
+import json, os, resource, signal, subprocess, sys, tempfile, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
+try:
+    import make_model
+except ImportError:
+    print("skipped: needs the Python packages numpy and gguf")
+    sys.exit(77)
+
+COMPILE, RUN = sys.argv[1:]
+V3 = "--target=x86-64-v3"
+failures = []
+
+
+def run(*words, **more):
+    return subprocess.run([COMPILE, *words], capture_output=True, text=True, **more)
+
+
+def expect(what, got, expected):
+    if got != expected:
+        failures.append(f"{what}: expects {expected!r}, but got {got!r}")
+
+
+def refused(what, done, status, *texts):
+    expect(f"{what}: status", done.returncode, status)
+    expect(f"{what}: stdout", done.stdout, "")
+    for text in texts:
+        if text not in done.stderr:
+            failures.append(f"{what}: expects '{text}' in: {done.stderr.strip()[:300]}")
+
+
+def interrupted(model, output, number):
+    """Starts a compile and stops it with signal `number` when its file has appeared."""
+    folder = os.path.dirname(output)
+    child = subprocess.Popen([COMPILE, model, "-o", output], stderr=subprocess.PIPE, text=True)
+    until = time.time() + 60
+    while not any(".part" in name for name in os.listdir(folder)) and child.poll() is None and time.time() < until:
+        time.sleep(0.002)
+    child.send_signal(number)
+    text = child.communicate(timeout=60)[1]
+    expect(f"signal {number}: status", child.returncode, -number)
+    return text
+
+
+def main():
+    with tempfile.TemporaryDirectory() as base:
+        model, folder = os.path.join(base, "tiny.gguf"), os.path.join(base, "out")
+        make_model.build(model, "--family", "llama", "--type", "Q8_0")
+        os.mkdir(folder)
+        output = os.path.join(folder, "tiny.stepdown")
+
+        refused("no model", run(), 2, "MODEL")
+        refused("unknown option", run(model, "--colour"), 2, "unknown option '--colour'")
+        refused("unknown target", run(model, "--target=z80"), 2, "z80")
+        refused("unknown explain", run(model, "--explain=yaml"), 2, "yaml")
+        refused("-o without a file", run(model, "-o"), 2, "-o")
+        refused("context of 0", run(model, "--max-context=0"), 2, "--max-context")
+        refused("context without end", run(model, "-o", output, f"--max-context={1 << 40}"), 1, "error E0832", str(1 << 40))
+        refused("missing folder", run(model, "-o", os.path.join(folder, "none", "x.stepdown")), 1, "error E0903", "none/x.stepdown")
+        refused("output is a folder", run(model, "-o", folder), 1, "error E0903", folder)
+        refused("folder that nothing can be created in", run(model, "-o", "/proc/x.stepdown"), 1, "error E0903", "/proc/x.stepdown")
+        small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+        refused("no room", run(model, V3, "-o", output, preexec_fn=small), 1, "error E0903", "tiny.stepdown")
+        expect("left behind by refusals", os.listdir(folder), [])
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if "error E0907" not in (text := interrupted(model, output, number)):
+                failures.append(f"signal {number}: expects error E0907, but got: {text.strip()}")
+            expect(f"left behind by signal {number}", os.listdir(folder), [])
+        with open(output, "w") as other:
+            other.write("before")
+        interrupted(model, output, signal.SIGKILL)
+        left = sorted(os.listdir(folder))
+        expect("files after SIGKILL", [name.split(".part")[0] for name in left], ["tiny.stepdown"] * 2)
+        with open(output) as other:
+            expect("the file from before", other.read(), "before")
+
+        # The next compile of the same output cleans up, and --jobs never shows in the bytes.
+        dump = os.path.join(base, "dump")
+        done = run(model, V3, "-o", output, "--jobs=3", f"--dump={dump}")
+        expect("compile after SIGKILL", (done.returncode, done.stdout, done.stderr), (0, "", ""))
+        expect("files after it", os.listdir(folder), ["tiny.stepdown"])
+        single = os.path.join(base, "single.stepdown")
+        expect("compile with one thread", run(model, V3, "-o", single, "--jobs=1").returncode, 0)
+        with open(output, "rb") as a, open(single, "rb") as b:
+            expect("bytes equal for --jobs=1 and --jobs=3", a.read() == b.read(), True)
+        inspected = json.loads(subprocess.run([RUN, "inspect", output, "--json"], capture_output=True).stdout)
+        expect("targets", [t["isa"] for t in inspected["targets"]], ["x86-64-v3"])
+        names = os.listdir(dump)
+        kernels = {name.split(".")[0] for name in names if name.endswith(".x86-64-v3.s")}
+        expect("kernels with assembly and LLVM IR", kernels, {name.split(".")[0] for name in names if name.endswith(".x86-64-v3.ll")})
+        if not any(name.startswith("attention_") for name in kernels):
+            failures.append(f"expects the assembly of attention in the dump, but got {sorted(kernels)}")
+
+        # More positions than the checkpoint declares are allowed, and said.
+        done = run(model, V3, "-o", single, "--max-context=1000")
+        expect("larger context: status", done.returncode, 0)
+        if "warning" not in done.stderr or "512" not in done.stderr:
+            failures.append(f"larger context: expects a warning that names 512, but got: {done.stderr.strip()}")
+        inspected = json.loads(subprocess.run([RUN, "inspect", single, "--json"], capture_output=True).stdout)
+        expect("larger context", inspected["max_context"], 1000)
+        done = run(model, V3, "-o", single, "--max-context=4")
+        expect("context of 4: status and messages", (done.returncode, done.stderr), (0, ""))
+        answer = subprocess.run([RUN, "generate", single, "--tokens", "1,2,3,4,5", "-n", "1"], capture_output=True, text=True)
+        expect("5 tokens in a context of 4: status", answer.returncode, 1)
+        if "error E0" not in answer.stderr:
+            failures.append(f"5 tokens in a context of 4: expects a numbered error, but got: {answer.stderr.strip()}")
+    print("\n".join(failures) or "compile edges: all as expected")
+    sys.exit(1 if failures else 0)
+
+
+main()

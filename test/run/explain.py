@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Checks stepdown-compile --explain against what can be worked out without it.
+
+    explain.py STEPDOWN_COMPILE STEPDOWN_RUN LIBSTEPDOWN
+
+Edges are counted in the text of --compile-to=transformer, fused ones in that of --compile-to=fusion; weights, caches and
+traffic follow from the options of the made checkpoint; the runtime says what it allocates. Ends with 77, which ctest
+takes for skipped, where the Python packages numpy and gguf are missing.
+"""
+import collections, ctypes, json, os, re, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
+try:
+    import make_model
+except ImportError:
+    print("skipped: needs the Python packages numpy and gguf")
+    sys.exit(77)
+
+COMPILE, RUN, LIBRARY = sys.argv[1:]
+NOT_COMPUTED = {"weight", "rope_table", "kernel", "yield", "quantize"}
+failures = []
+
+
+def expect(what, got, expected):
+    if got != expected:
+        failures.append(f"{what}: expects {expected}, but got {got}")
+
+
+def output(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: status {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def edges_of(text, within_kernels):
+    """(producer, consumer) of each use of a result in the printed module, as a multiset."""
+    found, sources = collections.Counter(), {}
+    function, inside = None, False
+    for line in text.splitlines():
+        if "func.func" in line:
+            function, sources = re.search(r"@(\w+)", line).group(1), {}
+            if not within_kernels and function != "step":
+                sources["%arg0"] = "layers"
+            continue
+        operation = re.search(r"transformer\.(\w+)", line.split(" : ")[0])
+        if "transformer.kernel" in line:
+            inside, sources = within_kernels, {}
+            continue
+        if not operation or (within_kernels and not inside):
+            continue
+        name = operation.group(1)
+        left, right = line.split("=", 1) if re.match(r"\s*%[\w:]+ = ", line) else ("", line)
+        if name == "yield":
+            inside = False
+            continue
+        for used in re.findall(r"%\w+", right.split(" : ")[0]):
+            if used in sources and name not in NOT_COMPUTED:
+                found[sources[used], name] += 1
+            if used in sources and name == "quantize":  # what reads the blocks reads the producer
+                sources[left.strip()] = sources[used]
+        if left and name not in NOT_COMPUTED:
+            sources[left.strip()] = name
+    return found
+
+
+def pair(edge):
+    return edge["producer"]["op"], edge["consumer"]["op"]
+
+
+def padded(value, unit):
+    return -(-value // unit) * unit
+
+
+def check(folder, family, options, o):
+    model, artifact = os.path.join(folder, family + ".gguf"), os.path.join(folder, family + ".stepdown")
+    make_model.build(model, "--family", family, *options)
+    before = set(os.listdir(folder))
+    text = output(COMPILE, model, "--explain")
+    report = json.loads(output(COMPILE, model, "--explain=json"))
+    expect(f"{family}: files that --explain leaves", set(os.listdir(folder)), before)
+
+    edges, kernels = report["edges"], {k["id"]: k for k in report["kernels"]}
+    frontend = edges_of(output(COMPILE, model, "--compile-to=transformer"), False)
+    expect(f"{family}: edges", collections.Counter(map(pair, edges)), frontend)
+    fusion = output(COMPILE, model, "--compile-to=fusion")
+    element = re.search(r"transformer\.activation<(\w+)", fusion).group(1)
+    fused = edges_of(fusion, True)
+    expect(f"{family}: fused edges", collections.Counter(pair(e) for e in edges if e["fused"]), fused)
+    for e in edges:
+        same = "kernel" in e["producer"] and e["producer"].get("kernel") == e["consumer"].get("kernel")
+        expect(f"{family}: {pair(e)} in one function's kernel", e["fused"], same and e["producer"]["op"] != "layers")
+        expect(f"{family}: {pair(e)} has a reason", bool(e.get("reason")), not e["fused"])
+        if e["fused"]:
+            expect(f"{family}: {pair(e)} kernel known", e["kernel"] in kernels, True)
+        elif e["reason"] not in text:
+            failures.append(f"{family}: the text lacks '{e['reason']}'")
+        if "no fusion joins" in e.get("reason", ""):
+            failures.append(f"{family}: {pair(e)}: expects a predicate, but got '{e['reason']}'")
+
+    attention = next(e for e in edges if pair(e) == ("attention", "linear"))
+    columns = o["heads"] // o["kv_heads"] * o["head_dim"]
+    if columns % 32:
+        expect(f"{family}: packing of attention", attention["packing"].get("reason"),
+               f"the {columns} columns of a cache head's queries are not a multiple of 32")
+    else:
+        expect(f"{family}: packing of attention", attention["packing"],
+               {"kernel": attention["producer"]["kernel"]})
+
+    # Weights: rows in sixteens, vectors in 64 bytes, two rotary tables a base, 64 bytes behind.
+    width, ffn, q, kv = o["width"], o["ffn"], o["heads"] * o["head_dim"], o["kv_heads"] * o["head_dim"]
+    row = lambda n: n // 32 * 34  # q8_0
+    matrix = lambda rows, n: padded(padded(rows, 16) * row(n), 64)
+    layer = (matrix(q, width) + 2 * matrix(kv, width) + matrix(width, q) + 2 * matrix(ffn, width) + matrix(width, ffn) +
+             o["norms"] * padded(width * 4, 64) + o["head_norms"] * padded(o["head_dim"] * 4, 64))
+    pairs = o["head_dim"] // 2
+    tables = o["bases"] * (-(-o["context"] // 64) + 64) * 2 * pairs * 4
+    weights = matrix(o["vocab"], width) + padded(width * 4, 64) + o["layers"] * layer + tables + 64
+    plan = report["memory_plan"]
+    expect(f"{family}: weight bytes", plan["weight_bytes"], weights)
+    group_bytes = [g["kv_bytes_per_token"] for g in plan["cache_groups"]]
+    expect(f"{family}: KV bytes a token of each group", sorted(group_bytes),
+           sorted(2 * layers * o["kv_heads"] * o["head_dim"] * 2 for layers in o["groups"]))
+    expect(f"{family}: KV bytes a token", plan["kv_bytes_per_token"], sum(group_bytes))
+
+    # What the artifact says and what the runtime allocates.
+    output(COMPILE, model, "-o", artifact, "--target=x86-64-v3")
+    inspected = json.loads(output(RUN, "inspect", artifact, "--json"))
+    expect(f"{family}: plan in the provenance", inspected["provenance"]["memory_plan"], plan)
+    expect(f"{family}: plan that the artifact holds", inspected["memory_plan"],
+           {"weight_bytes": plan["weight_bytes"], "activation_bytes": plan["activation_bytes"],
+            "kv_bytes_per_position": plan["kv_bytes_per_token"]})
+    check_runtime(family, artifact, plan)
+    check_traffic(family, edges, kernels, element, o)
+
+
+class Status(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_int32), ("text", ctypes.c_char_p)]
+
+
+class ModelInfo(ctypes.Structure):
+    _fields_ = [("architecture", ctypes.c_char_p), ("name", ctypes.c_char_p)] + [
+        (name, ctypes.c_int32) for name in ("vocabulary", "width", "layers", "max_context", "max_step_tokens", "exact")] + [
+        (name, ctypes.c_uint64) for name in ("weight_bytes", "arena_bytes", "kv_bytes_per_position")]
+
+
+class SessionOptions(ctypes.Structure):
+    _fields_ = [("threads", ctypes.c_int32), ("kv_block", ctypes.c_int32), ("kv_positions", ctypes.c_int64),
+                ("max_sequences", ctypes.c_int32)]
+
+
+class SessionInfo(ctypes.Structure):
+    _fields_ = [("threads", ctypes.c_int32), ("kv_block", ctypes.c_int32), ("max_sequences", ctypes.c_int32),
+                ("kv_positions", ctypes.c_int64), ("kv_bytes", ctypes.c_uint64), ("isa", ctypes.c_char_p)]
+
+
+def check_runtime(family, artifact, plan):
+    library = ctypes.CDLL(LIBRARY)
+    for function in (library.stepdown_model_load, library.stepdown_session_create):
+        function.restype = Status
+    model, session = ctypes.c_void_p(), ctypes.c_void_p()
+    status = library.stepdown_model_load(artifact.encode(), None, ctypes.byref(model))
+    if status.code:
+        failures.append(f"{family}: cannot load: {status.text.decode()}")
+        return
+    info = ModelInfo()
+    library.stepdown_model_describe(model, ctypes.byref(info))
+    expect(f"{family}: weights of the runtime", info.weight_bytes, plan["weight_bytes"])
+    expect(f"{family}: arena of the runtime", info.arena_bytes, plan["activation_bytes"])
+    expect(f"{family}: KV of the runtime", info.kv_bytes_per_position, plan["kv_bytes_per_token"])
+    options = SessionOptions(1, 16, 256, 1)
+    status = library.stepdown_session_create(model, ctypes.byref(options), ctypes.byref(session))
+    if status.code:
+        failures.append(f"{family}: no session: {status.text.decode()}")
+        return
+    described = SessionInfo()
+    library.stepdown_session_describe(session, ctypes.byref(described))
+    expect(f"{family}: KV bytes allocated", described.kv_bytes, plan["kv_bytes_per_token"] * described.kv_positions)
+    library.stepdown_session_free(session)
+    library.stepdown_model_free(model)
+
+
+def check_traffic(family, edges, kernels, element, o):
+    def kernel_of(op, name):
+        ends = [end for e in edges for end in (e["producer"], e["consumer"])]
+        return kernels[next(end["kernel"] for end in ends if end["op"] == op and end["name"].endswith(name))]
+
+    length = min(512, o["context"])
+    down = kernel_of("linear", "ffn_down")
+    codes = {"q8": 1, "q8x2": 2}[element]  # bytes a value
+    q8 = o["ffn"] // 32 * (12 + 32 * codes)  # a scale and two sums before the codes
+    for key, tokens in (("one_token", 1), ("prompt", length)):
+        expect(f"{family}: ffn_down, {tokens} tokens", {k: down[key][k] for k in ("bytes_read", "bytes_written", "operations")},
+               {"bytes_read": o["width"] * (o["ffn"] // 32 * 34) + tokens * q8, "bytes_written": tokens * o["width"] * 4,
+                "operations": tokens * 2 * o["ffn"] * o["width"]})
+        attention = [k for k in kernels.values() if k["label"] == "attention"]
+        scores = 2 * (o["head_dim"] + o["head_dim"]) + 4
+        quantize = 3 * codes * o["heads"] * o["head_dim"] * tokens if (o["heads"] // o["kv_heads"] * o["head_dim"]) % 32 == 0 else 0
+        expected = set()
+        for window in o["windows"]:
+            positions = range(length - tokens, length)
+            pairs = sum(min(p + 1, window) if window else p + 1 for p in positions)
+            expected.add(o["heads"] * pairs * scores + quantize)
+        expect(f"{family}: operations of attention, {tokens} tokens", {k[key]["operations"] for k in attention}, expected)
+        head = next(k for k in kernels.values() if k["label"] == "logits")
+        expect(f"{family}: rows of the head, {tokens} tokens", head[key]["tokens"], 1)
+    expect(f"{family}: dispatches of layers", sum(k["times"] for k in kernels.values() if k["label"] == "attention"), o["layers"])
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        check(folder, "llama", ["--type", "Q8_0", "--heads", "4", "--kv-heads", "2", "--layers", "3"],
+              dict(width=64, ffn=128, heads=4, kv_heads=2, head_dim=16, vocab=384, context=512, layers=3, norms=2,
+                   head_norms=0, bases=1, groups=[3], windows=[0]))
+        check(folder, "gemma3", ["--type", "Q8_0", "--heads", "3", "--kv-heads", "1", "--head-dim", "32", "--layers", "4",
+                                 "--window", "40", "--pattern", "1,0,1,1"],
+              dict(width=64, ffn=128, heads=3, kv_heads=1, head_dim=32, vocab=384, context=512, layers=4, norms=4,
+                   head_norms=2, bases=2, groups=[3, 1], windows=[0, 40]))
+        check(folder, "qwen3", ["--type", "Q8_0", "--heads", "4", "--kv-heads", "4", "--head-dim", "16"],
+              dict(width=64, ffn=128, heads=4, kv_heads=4, head_dim=16, vocab=384, context=512, layers=2, norms=2,
+                   head_norms=2, bases=1, groups=[2], windows=[0]))
+    print("\n".join(failures) or "explain: all as expected")
+    sys.exit(1 if failures else 0)
+
+
+main()
