@@ -102,7 +102,8 @@ programs_of() {
 finish() {
   # `times` prints 1m2.3s 0m4.5s for all that ran: processor time, which a busy machine does not stretch.
   local spent
-  spent=$(times | awk 'NR == 2 {for (i = 1; i <= 2; ++i) {split($i, part, /[ms]/); sum += 60 * part[1] + part[2]}; printf "%.0f", sum}')
+  times >"$results/times" # not in $(...), which has children of its own
+  spent=$(awk 'NR == 2 {for (i = 1; i <= 2; ++i) {split($i, part, /[ms]/); sum += 60 * part[1] + part[2]}; printf "%.0f", sum}' "$results/times")
   echo "== $SECONDS s in all, $spent s of processor time"
   "$python" tools/count-tests.py "$results"
 }

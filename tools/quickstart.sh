@@ -65,6 +65,7 @@ step "fetch SmolLM2-135M-Instruct" tools/fetch-models.sh smollm2
 step "compile" compile
 step "generate" "$build/bin/stepdown-run" generate "$models/smollm2.stepdown" -p "The capital of France is" -n 32 --temperature 0
 # Seconds of processor time of all that ran, which a busy machine does not stretch: `times` prints 1m2.3s 0m4.5s for them.
-spent=$(times | awk 'NR == 2 {for (i = 1; i <= 2; ++i) {split($i, part, /[ms]/); sum += 60 * part[1] + part[2]}; printf "%.0f", sum}')
+times >"$build/times"
+spent=$(awk 'NR == 2 {for (i = 1; i <= 2; ++i) {split($i, part, /[ms]/); sum += 60 * part[1] + part[2]}; printf "%.0f", sum}' "$build/times")
 echo "quickstart: done in $(($(date +%s) - began)) s, $spent s of processor time"
 echo "quickstart: next: build/bin/stepdown-run chat ${models#"$root"/}/smollm2.stepdown"
