@@ -3,6 +3,7 @@
 #include "runtime/Sampler/Sampler.h"
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace stepdown {
 
@@ -60,10 +61,24 @@ void Sampler::applyTopP(Row &row) {
 void Sampler::applyXtc(Row &row, double uniform) {
   if (uniform >= settings.xtcProbability)
     return;
-  makeSparse(row);
   float highest = peak(row);
   double logTotal = std::log(mass(row, highest)) + highest;
-  double cut = logTotal + std::log(static_cast<double>(settings.xtcThreshold));
+  auto cut = static_cast<float>(logTotal + std::log(static_cast<double>(settings.xtcThreshold)));
+  const float nothing = -std::numeric_limits<float>::infinity();
+  if (!row.sparse) { // few tokens reach the cut: they alone are touched
+    Row likely = row;
+    keepAbove(likely, cut);
+    if (likely.kept < 2)
+      return;
+    size_t least = 0;
+    for (size_t i = 1; i < likely.kept; ++i)
+      least = candidates[i].logit <= candidates[least].logit ? i : least;
+    makeEditable(row);
+    for (size_t i = 0; i < likely.kept; ++i)
+      if (i != least)
+        work[candidates[i].id] = nothing;
+    return;
+  }
   size_t least = row.kept, above = 0;
   for (size_t i = 0; i < row.kept; ++i)
     if (candidates[i].logit >= cut) {

@@ -111,6 +111,36 @@ void Sampler::keepLargest(Row &row, size_t k) {
   row.kept = kept;
 }
 
+/// Where the entries are many: adds up their weights in 1024 intervals of the key, moves the entries of the interval in
+/// which the sum reaches `mass` to the front, and takes what lies before it off `mass`. Returns how many are left.
+template <typename Entry> static size_t narrow(Entry *all, size_t count, double &mass) {
+  if (count < 4096)
+    return count;
+  constexpr size_t intervals = 1024;
+  float low = all[0].key, high = all[0].key;
+  for (size_t i = 1; i < count; ++i) {
+    low = std::min(low, all[i].key);
+    high = std::max(high, all[i].key);
+  }
+  float unit = intervals / (high - low);
+  if (!(unit > 0 && unit < std::numeric_limits<float>::infinity()))
+    return count;
+  auto intervalOf = [&](const Entry &e) {
+    return std::min<size_t>(static_cast<size_t>((e.key - low) * unit), intervals - 1);
+  };
+  double sums[intervals] = {};
+  for (size_t i = 0; i < count; ++i)
+    sums[intervalOf(all[i])] += all[i].weight;
+  size_t interval = 0;
+  while (interval + 1 < intervals && sums[interval] < mass)
+    mass -= sums[interval++];
+  size_t left = 0;
+  for (size_t i = 0; i < count; ++i)
+    if (intervalOf(all[i]) == interval)
+      all[left++] = all[i];
+  return left;
+}
+
 /// `keyed` holds one entry a candidate. Keeps the shortest run of ascending keys whose weights reach `mass`; the last
 /// of equal keys go by ascending id. Expected linear time: quickselect that descends by weight instead of rank.
 void Sampler::keepSmallestKeys(Row &row, double mass) {
@@ -118,8 +148,10 @@ void Sampler::keepSmallestKeys(Row &row, double mass) {
   // The partition shuffles, so the keys in candidate order go to `scratch` first.
   for (size_t i = 0; i < row.kept; ++i)
     scratch[i] = all[i].key;
-  size_t begin = 0, end = row.kept;
-  float cut = std::numeric_limits<float>::infinity();
+  size_t begin = 0, end = narrow(all, row.kept, mass);
+  float cut = -std::numeric_limits<float>::infinity(); // where sums round past the end: all of what is looked at
+  for (size_t i = 0; i < end; ++i)
+    cut = std::max(cut, all[i].key);
   size_t ties = row.kept;
   while (begin < end) {
     float a = all[begin].key, b = all[begin + (end - begin) / 2].key, c = all[end - 1].key;

@@ -261,6 +261,12 @@ TEST(Sampler, XtcDropsTheTopChoicesButTheLeast) {
   for (size_t i = 0; i < 5; ++i)
     expected[i] = 0.7 * p[i] + 0.3 * acted[i];
   expectDraws(make(o, 5), logits, expected);
+  o.topK = 4; // from here on the row is a list of candidates
+  Distribution four = normalised({p[0], p[1], p[2], p[3], 0}), fourActed = normalised({0, 0, p[2], p[3], 0});
+  for (size_t i = 0; i < 5; ++i)
+    expected[i] = 0.7 * four[i] + 0.3 * fourActed[i];
+  expectDraws(make(o, 5), logits, expected);
+  o.topK = 0;
   o.xtcThreshold = 0.6f; // at most one token can reach it
   expectDraws(make(o, 5), logits, p);
 }
@@ -488,6 +494,39 @@ TEST(Sampler, ExtremesOfTemperature) {
   Result<int32_t> r = make(o, 4).draw(logits.data(), 0, 0);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, ErrorCode::SamplingLogits);
+}
+
+TEST(Sampler, CutsByMassOverAWholeVocabularyAreExact) {
+  // The set that top-p and typical keep of 6,000 tokens, told by which tokens are ever drawn at a temperature that
+  // makes all of them equally likely.
+  constexpr size_t many = 6000;
+  std::vector<float> logits = someLogits(many, 18, 0.5);
+  Distribution p = softmax(logits);
+  double entropy = 0;
+  for (double x : p)
+    entropy -= x * std::log(x);
+  Distribution nearness(many);
+  for (size_t i = 0; i < many; ++i)
+    nearness[i] = -std::fabs(-std::log(p[i]) - entropy);
+  for (bool typical : {false, true}) {
+    SamplingOptions o;
+    (typical ? o.typicalP : o.topP) = 0.02f;
+    o.temperature = 1e9f;
+    o.order = {typical ? SamplingStep::Typical : SamplingStep::TopP, SamplingStep::Temperature};
+    std::vector<size_t> order = ranking(typical ? nearness : p);
+    size_t keep = prefixOfMass(p, order, 0.02);
+    ASSERT_GT(keep, 30u);
+    std::vector<bool> expected(many), drawn(many);
+    for (size_t i = 0; i < keep; ++i)
+      expected[order[i]] = true;
+    Sampler sampler = make(o, many);
+    for (int i = 0; i < 4000; ++i)
+      drawn[*sampler.draw(logits.data(), 0, i)] = true;
+    size_t differ = 0;
+    for (size_t i = 0; i < many; ++i)
+      differ += expected[i] != drawn[i];
+    EXPECT_LE(differ, 1u) << keep; // the last token may go either way by rounding
+  }
 }
 
 TEST(Sampler, AgreesWithItselfAtAVocabularyOf262144) {
