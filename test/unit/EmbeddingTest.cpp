@@ -78,6 +78,44 @@ TEST_F(Installed, pkgConfigBuildsItToo) {
   expectText(folder + "/generate-pc");
 }
 
+TEST_F(Installed, thePythonPackageGivesTheSameLogits) {
+  if (!shell("python3 -c 'import numpy'").empty())
+    GTEST_SKIP() << "no python3 with numpy on this machine";
+  ToyModel toy;
+  std::vector<int32_t> tokens = {11, 8, 15, 15, 18};
+  std::ofstream rows(folder + "/rows", std::ios::binary);
+  for (size_t n = 1; n <= tokens.size(); ++n) {
+    auto logits = toy.logits({tokens.begin(), tokens.begin() + n});
+    rows.write(reinterpret_cast<const char *>(logits.data()), logits.size() * sizeof(float));
+  }
+  rows.close();
+  std::ofstream(folder + "/check.py") << R"(
+import sys
+import numpy as np
+import stepdown
+model = stepdown.Model(sys.argv[1])
+ids = model.tokenize("hello")
+assert ids == [11, 8, 15, 15, 18], ids
+expected = np.fromfile(sys.argv[2], np.float32).reshape(5, 40)
+sequence = model.session(threads=2).sequence()
+assert np.array_equal(sequence.logits(ids), expected)
+fork = sequence.fork()
+assert np.array_equal(sequence.feed([4]), fork.feed([4])) and len(fork) == 6
+sequence.truncate(4)
+assert np.array_equal(sequence.feed([18]), expected[4])
+assert model.detokenize(ids) == "hello"
+try:
+    sequence.feed([40])
+    raise AssertionError("an id outside the vocabulary was taken")
+except stepdown.Error as error:
+    assert error.code == 603, error
+)";
+  EXPECT_EQ(shell("PYTHONPATH=" STEPDOWN_SOURCE_DIR "/python PYTHONDONTWRITEBYTECODE=1 STEPDOWN_LIBRARY=" + folder +
+                  "/tree/" STEPDOWN_LIBDIR "/libstepdown.so python3 " + folder + "/check.py " + toy.write() + " " +
+                  folder + "/rows"),
+            "");
+}
+
 TEST_F(Installed, onlyTheApiIsVisibleAndVersioned) {
   std::string list = folder + "/symbols";
   if (!shell("nm -D --defined-only " + folder + "/tree/" STEPDOWN_LIBDIR "/libstepdown.so >" + list).empty())
