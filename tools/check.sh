@@ -18,8 +18,8 @@ build=$root/build
 results=$build/results
 jobs=${JOBS:-$(nproc)}
 python=python3
-# Tests that run whole programs; the others run single parts.
-programs='^(Refusals-.*|RunCommandTest|EmbeddingTest|PythonPackage.*|.*EndToEnd.*|damaged-ir)$'
+# GoogleTest programs are named ...Test; these of them run whole programs, as the scripts of test/run do.
+programs='^(RunCommandTest|EmbeddingTest)$'
 
 parts=("$@")
 [ $# -gt 0 ] || parts=(style docs unit run lit)
@@ -148,11 +148,12 @@ if wants unit || wants run; then
 fi
 if wants unit; then
   echo "== unit"
-  programs_of unit -E "${programs%$}|lit|ErrorDocs)\$"
+  programs_of unit -R 'Test$' -E "$programs"
 fi
 if wants run; then
   echo "== run"
   programs_of run -R "$programs"
+  programs_of scripts -E '(Test|^lit|^ErrorDocs)$'
 fi
 if wants lit; then
   echo "== lit"
