@@ -7,7 +7,7 @@ static const Level kLevels[] = {
     {"x86-64-v4-vnni", STEPDOWN_LEVEL_X86_64_V4_VNNI, "x86-64-v4", "+avx512vnni,-prefer-256-bit", true, 16, 4096},
 };
 // A tile of 16 tokens fills the accumulators of AVX-512; 4 suits speculation and small batches.
-static const Bucket kBuckets[] = {{1, 1}, {2, 4}, {9, 16}, {128, 16}};
+static const Bucket kBuckets[] = {{1, 1, 1}, {2, 4, 1}, {9, 16, 4}, {128, 16, 4}};
 
 llvm::ArrayRef<Level> levels() { return kLevels; }
 

@@ -21,9 +21,10 @@ llvm::ArrayRef<Level> levels();
 /// The level called `name`, or null.
 const Level *findLevel(llvm::StringRef name);
 
-/// A token-count bucket: steps of at least minTokens tokens run `tile` tokens at a time.
+/// A token-count bucket: steps of at least minTokens tokens run `tile` tokens at a time. A linear layer's unit of work
+/// is `group` such tiles, whose activations stay in the second-level cache while all weights pass.
 struct Bucket {
-  int minTokens, tile;
+  int minTokens, tile, group;
 };
 llvm::ArrayRef<Bucket> buckets();
 

@@ -1,7 +1,8 @@
 // A kernel's arguments, and the order in which its operations are lowered; LowerOperations.cpp holds what each becomes.
 //
 // Two shapes of kernels. Token kernels (norms, rotation, attention, ...) are cut by tiles of tokens (attention also by
-// cache heads). Linear kernels are cut by groups of 16-row weight tiles, then by tiles of tokens; linears of one kernel
+// cache heads). Linear kernels are cut by groups of token tiles, then by 16-row weight tiles, so that the
+// activations of a group stay near while the weights pass; linears of one kernel
 // that feed different results are parts with loops of their own.
 #include "passes/Linalg/KernelBuilder.h"
 #include "include/stepdown/Artifact.h"
@@ -83,7 +84,7 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
     for (int64_t view : viewsOf(value)) {
       Type packed = ActivationType::get(context, activation.getElement(), tokens, view);
       argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, columns(tensor) / view},
-               {tokenLoop, 1, -1, 0}, view);
+               {tokenLoop, isLinear ? bucket.group : 1, -1, 0}, view);
     }
     return success();
   }
@@ -134,7 +135,8 @@ void KernelBuilder::describeResult(Value value, int64_t index) {
     Type packed = ActivationType::get(value.getContext(), activation.getElement(), tokens, 32);
     const int64_t blocks = columns(tensor) / 32;
     if (isLinear)
-      argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, blocks}, {1, 1, 0, 1});
+      argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, blocks},
+               {1, bucket.group, 0, 1});
     else if (isAttention)
       argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {tiles, blocks},
                {1, 1, 0, headColumns / 32});
@@ -144,7 +146,8 @@ void KernelBuilder::describeResult(Value value, int64_t index) {
   }
   const int64_t vectors = llvm::divideCeil(tensor.getDimSize(1), kLanes);
   if (isLinear)
-    argument(value, source, 0, lanes({kDynamic, tokens, kDynamic}), {tiles, tokens, vectors}, {1, 1, -1, 0, 0, 1});
+    argument(value, source, 0, lanes({kDynamic, tokens, kDynamic}), {tiles, tokens, vectors},
+             {1, bucket.group, -1, 0, 0, 1});
   else if (isAttention)
     argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {1, tokens, 0, headColumns / kLanes});
   else
@@ -175,7 +178,7 @@ LogicalResult KernelBuilder::describe() {
         continue;
       parts[op.getResult(0)] = gated ? 0 : part;
       if (!gated || part == 0)
-        loops.push_back(builder.getDenseI64ArrayAttr({2 * part, 1}));
+        loops.push_back(builder.getDenseI64ArrayAttr({1, 2 * part}));
       ++part;
     }
   } else {

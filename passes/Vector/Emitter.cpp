@@ -169,10 +169,10 @@ Value Emitter::half(Value v, int64_t which) {
 // vpdpbusd is four products and a sum an instruction. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are
 // summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the
 // eighth.
-Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode) {
+Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value start) {
   VectorType lanes = vec(i32);
   if (level.avx512) {
-    Value acc = splat(lanes, 0);
+    Value acc = start ? start : splat(lanes, 0);
     for (auto [x, y] : llvm::zip(w, a))
       acc = intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes, {acc, bitcast(x, vec(i8, 64)), bitcast(y, vec(i8, 64))});
     return acc;
@@ -184,8 +184,8 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode) {
       low.push_back(arith::AndIOp::create(b, loc, x, seven));
       high.push_back(arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, x, splat(lanes, 7)), one));
     }
-    Value top = arith::ShLIOp::create(b, loc, dotQuads(high, a, 1), splat(lanes, 7));
-    return add(dotQuads(low, a, 127), top);
+    Value top = shiftLeft(dotQuads(high, a, 1), 7);
+    return add(dotQuads(low, a, 127, start), top);
   }
   size_t run = 32767 / (maxCode * 254);
   Value ones = splat(vec(i16, 16), 1), parts[2];
@@ -206,8 +206,11 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode) {
   SmallVector<int64_t> order;
   for (int64_t i = 0; i < kLanes; ++i)
     order.push_back(i);
-  return vector::ShuffleOp::create(b, loc, parts[0], parts[1], order);
+  Value sum = vector::ShuffleOp::create(b, loc, parts[0], parts[1], order);
+  return start ? add(start, sum) : sum;
 }
+
+Value Emitter::shiftLeft(Value v, int64_t bits) { return arith::ShLIOp::create(b, loc, v, splat(v.getType(), bits)); }
 
 Value Emitter::lookUp(Value table, Value codes) {
   Value bytes = bitcast(codes, vec(i8, 64));

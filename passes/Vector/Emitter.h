@@ -60,9 +60,10 @@ public:
               llvm::function_ref<Values(Value, mlir::ValueRange)> body);
   void loop(Value upper, llvm::function_ref<void(Value)> body);
 
-  /// Sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed bytes a, as
-  /// vector<16xi32>.
-  Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode);
+  /// `start` (or zero) plus the sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed
+  /// bytes a, as vector<16xi32>.
+  Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {});
+  Value shiftLeft(Value lanes, int64_t bits);
   /// table[code] of every byte of `codes`, a vector<16xi32>; `table` from bytes64.
   Value lookUp(Value table, Value codes);
 

@@ -18,19 +18,20 @@ namespace stepdown {
 namespace {
 using Values = Emitter::Values;
 
-/// Products of `w` with quads [begin, end) of token `t`, as float lanes: of the codes, and with `residual` also of the
-/// residual codes, which count 1 / 254. `a` points to the activation block of `tokens` tokens.
+/// Products of `w` with quads [begin, end) of token `t`, as float lanes; with `residual` 256 times those of the codes
+/// plus those of the residual codes (the scale counts the 256). `a` points to the activation block of `tokens` tokens.
 Value dotCodes(Emitter &e, WeightReader::Codes &w, Value a, int64_t tokens, int64_t t, int begin, int end,
                bool residual) {
   Value total;
-  for (int plane = residual ? 1 : 0; plane >= 0; --plane) {
+  for (int plane = 0; plane <= int(residual); ++plane) {
     Values quads;
     for (int q = begin; q < end; ++q)
       quads.push_back(e.loadSpread(e.i32, e.at(a, (12 + 32 * plane) * tokens + 4 * (q * tokens + t))));
-    Value dot = e.toF32(e.dotQuads(ArrayRef<Value>(w.quads).slice(begin, end - begin), quads, w.maxCode));
-    total = total ? e.fma(total, e.splat(e.vec(e.f32), 1.0 / 254.0), dot) : dot;
+    if (total)
+      total = e.shiftLeft(total, 8);
+    total = e.dotQuads(ArrayRef<Value>(w.quads).slice(begin, end - begin), quads, w.maxCode, total);
   }
-  return total;
+  return e.toF32(total);
 }
 
 /// Accumulators after 32 columns, 8-bit activations.

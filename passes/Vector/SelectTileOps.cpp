@@ -56,16 +56,17 @@ static void selectPack(PackActivationOp op, Emitter &e) {
         };
         encode(rounded, codes[h], sums[h]);
         if (residual) {
-          Value rest = e.mul(e.sub(exact, rounded), e.splat(lanes, 254.0));
-          encode(math::RoundEvenOp::create(e.b, e.loc, rest), rests[h], restSums[h]);
+          Value rest = math::RoundEvenOp::create(e.b, e.loc, e.mul(e.sub(exact, rounded), e.splat(lanes, 256.0)));
+          Value most = e.splat(lanes, 127.0);
+          encode(e.select(e.less(most, rest), most, rest), rests[h], restSums[h]);
         }
       }
       Value scale = e.mul(largest, e.splat(e.f32, 1.0 / 127.0));
       auto put = [&](Value value, int64_t offset) { e.store(value, e.at(e.at(to, offset), token, 4)); };
-      put(scale, 0);
+      put(residual ? e.mul(scale, e.splat(e.f32, 1.0 / 256.0)) : scale, 0);
       Value upper = e.toF32(sums[1]), all = e.toF32(e.add(sums[0], sums[1]));
       if (residual) {
-        Value unit = e.splat(e.f32, 1.0 / 254.0);
+        Value unit = e.splat(e.f32, 1.0 / 256.0);
         upper = e.fma(e.toF32(restSums[1]), unit, upper);
         all = e.fma(e.toF32(e.add(restSums[0], restSums[1])), unit, all);
       }

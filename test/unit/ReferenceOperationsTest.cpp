@@ -183,9 +183,9 @@ TEST(ReferenceOperations, QuantizeKeepsTheLargestValueAndRoundsTheRest) {
   EXPECT_NEAR(y.values[2], 1, 1e-6);
   EXPECT_NEAR(y.values[40], 1e-3, 1e-9);
   EXPECT_EQ(y.values[41], 0);
-  Tensor<double> z = quantize(x, true); // the residual keeps 1 / 254 of a step
-  EXPECT_NEAR(z.values[1], 0.4, 0.5 / 254 + 1e-6);
-  EXPECT_NEAR(z.values[2], 0.6, 0.5 / 254 + 1e-6);
+  Tensor<double> z = quantize(x, true); // the residual keeps 1 / 256 of a step
+  EXPECT_NEAR(z.values[1], 0.4, 0.5 / 256 + 1e-6);
+  EXPECT_NEAR(z.values[2], 0.6, 0.5 / 256 + 1e-6);
 }
 
 } // namespace

@@ -34,7 +34,7 @@ def Transformer_ActivationType : Transformer_Type<"Activation", "activation", [M
   let description = [{
     What a linear layer reads: 32 columns of `tokens` tokens, interleaved. 8 bits: a float32 scale d of each token, d times
     the sum of the 32 codes, d times the sum of the last 16, then 8 quads of 4 signed codes in [-127, 127] of each token.
-    q8x2 adds 8 quads of residual codes behind them: the value is d * (code + residual / 254), which is worth 15 bits, and the
+    q8x2 adds 8 quads of residual codes behind them: the value is d * (code + residual / 256), which is worth 15 bits, and the
     sums count both. float32: [32][tokens] values. `columns = 256` is 8 such blocks in a row, seen as one: what 256-column weights need.
 
     Example: `tensor<?x18x!transformer.activation<q8, tokens = 16>>`
