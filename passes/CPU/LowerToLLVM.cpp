@@ -34,10 +34,33 @@ struct BlockPtrLowering : ConvertOpToLLVMPattern<BlockPtrOp> {
 };
 
 struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
+  /// Whether the conversion knows `op`; says which kernel it is left in where not.
+  static LogicalResult checkKnown(Operation *op, LLVMTypeConverter &converter) {
+    static constexpr const char *known[] = {"builtin", "func",   "memref", "arith", "math",
+                                            "cf",      "vector", "index",  "ub",    "llvm"};
+    auto function = isa<func::FuncOp>(op) ? cast<func::FuncOp>(op) : op->getParentOfType<func::FuncOp>();
+    StringRef name = function ? function.getName() : StringRef("?");
+    if (!isa<BlockPtrOp>(op) && !llvm::is_contained(known, op->getName().getDialectNamespace()))
+      return op->emitOpError() << "expects to be lowered before kernels become LLVM, but is left in @" << name;
+    SmallVector<Type> types(op->getOperandTypes());
+    llvm::append_range(types, op->getResultTypes());
+    if (isa<func::FuncOp>(op))
+      llvm::append_range(types, cast<func::FuncOp>(op).getArgumentTypes());
+    for (Type type : types)
+      if (!converter.convertType(type))
+        return op->emitOpError() << "expects types of numbers, vectors, memrefs and blocks in @" << name << ", but got "
+                                 << type;
+    return success();
+  }
+
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     LLVMTypeConverter converter(context);
     addBlockTypes(converter);
+    WalkResult unknown =
+        getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) { return WalkResult(checkKnown(op, converter)); });
+    if (unknown.wasInterrupted())
+      return signalPassFailure();
     RewritePatternSet patterns(context);
     vector::populateVectorBroadcastLoweringPatterns(patterns);
     populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);

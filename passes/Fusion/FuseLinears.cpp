@@ -33,6 +33,8 @@ struct FuseGatedActivation : impl::FuseGatedActivationBase<FuseGatedActivation> 
 
 struct FuseSiblingLinears : impl::FuseSiblingLinearsBase<FuseSiblingLinears> {
   void runOnOperation() override {
+    if (getOperation().isExternal())
+      return;
     hoistWeights(getOperation());
     llvm::MapVector<Value, SmallVector<Operation *>> siblings;
     for (auto linear : getOperation().getBody().front().getOps<LinearOp>())

@@ -34,7 +34,10 @@ struct FuseRopeAppend : impl::FuseRopeAppendBase<FuseRopeAppend> {
   void runOnOperation() override {
     hoistWeights(getOperation());
     SmallVector<RopeOp> ropes;
-    getOperation().walk([&](RopeOp op) { ropes.push_back(op); });
+    getOperation().walk([&](RopeOp op) {
+      if (isFree(op))
+        ropes.push_back(op);
+    });
     SmallVector<Operation *> done;
     for (RopeOp rope : ropes) {
       if (llvm::is_contained(done, rope.getOperation()))
@@ -81,23 +84,22 @@ struct FuseAttention : impl::FuseAttentionBase<FuseAttention> {
 struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
   void runOnOperation() override {
     hoistWeights(getOperation());
-    auto free = [](Operation *op) { return op && isa<func::FuncOp>(op->getParentOp()); };
     SmallVector<AddOp> adds;
     getOperation().walk([&](AddOp op) { adds.push_back(op); });
     for (AddOp add : adds) {
       SmallVector<Operation *> group;
       for (Value operand : add->getOperands()) // a norm of what is added
-        if (auto post = operand.getDefiningOp<RMSNormOp>(); post && post->hasOneUse() && free(post))
+        if (auto post = operand.getDefiningOp<RMSNormOp>(); post && post->hasOneUse() && isFree(post))
           group.push_back(post);
       group.push_back(add);
       for (Operation *user : add->getUsers())
-        if (isa<RMSNormOp, LayerNormOp>(user) && free(user))
+        if (isa<RMSNormOp, LayerNormOp>(user) && isFree(user))
           takeNorm(user, group);
       makeKernel("residual_norm", group);
     }
     SmallVector<Operation *> norms;
     getOperation().walk([&](Operation *op) {
-      if (isa<RMSNormOp, LayerNormOp>(op) && free(op))
+      if (isa<RMSNormOp, LayerNormOp>(op) && isFree(op))
         norms.push_back(op);
     });
     for (Operation *norm : norms) {
@@ -119,6 +121,8 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
 
 struct WrapKernels : impl::WrapKernelsBase<WrapKernels> {
   void runOnOperation() override {
+    if (getOperation().isExternal())
+      return;
     SmallVector<Operation *> work;
     for (Operation &op : getOperation().getBody().front())
       if (isa<TransformerDialect>(op.getDialect()) && !isa<KernelOp, WeightOp, RopeTableOp, LayersOp, DispatchOp>(op))

@@ -6,7 +6,12 @@ using namespace stepdown::transformer;
 
 namespace stepdown {
 
+bool isFree(Operation *op) { return isa_and_nonnull<func::FuncOp>(op->getParentOp()); }
+
 KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group, ValueRange extra) {
+  for (Operation *op : group)
+    if (!isFree(op) || op->getBlock() != group.front()->getBlock())
+      return KernelOp();
   llvm::SmallSetVector<Operation *, 8> members(group.begin(), group.end());
   SmallVector<Operation *> ordered(members.begin(), members.end());
   llvm::sort(ordered, [](Operation *a, Operation *c) { return a->isBeforeInBlock(c); });
@@ -50,6 +55,8 @@ KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group, ValueRange ext
 }
 
 void hoistWeights(func::FuncOp function) {
+  if (function.isExternal())
+    return;
   Block &block = function.getBody().front();
   SmallVector<Operation *> weights;
   for (Operation &op : block)

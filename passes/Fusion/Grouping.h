@@ -5,9 +5,12 @@
 
 namespace stepdown {
 
-/// The kernel `label` of `group`, whose operations are in one block. Its inputs are what the group reads from outside,
-/// then `extra`; its outputs what others read of it. Null, and nothing changed, where an operation between them depends
-/// on the group and the group on it.
+/// Whether `op` is in a function's body itself, not in a kernel's.
+bool isFree(mlir::Operation *op);
+
+/// The kernel `label` of `group`. Its inputs are what the group reads from outside, then `extra`; its outputs what
+/// others read of it. Null, and nothing changed, where operations are in several blocks or in a kernel already, or
+/// where one between them depends on the group and the group on it.
 transformer::KernelOp makeKernel(llvm::StringRef label, llvm::ArrayRef<mlir::Operation *> group,
                                  mlir::ValueRange extra = {});
 

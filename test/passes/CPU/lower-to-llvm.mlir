@@ -1,0 +1,50 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -lower-to-llvm | FileCheck %s
+
+// A packed q4_1 block of 16 rows has 16 * (2 + 2 + 16) bytes.
+// CHECK-LABEL: llvm.func @address_of_a_block
+// CHECK: llvm.getelementptr %{{.*}}[%{{.*}}] : (!llvm.ptr, i64) -> !llvm.ptr, !llvm.array<320 x i8>
+func.func @address_of_a_block(%w: memref<4x2x!transformer.block<q4_1, rows = 16>>, %i: index) -> !llvm.ptr {
+  %0 = transformer.block_ptr %w[%i, %i] : memref<4x2x!transformer.block<q4_1, rows = 16>> -> !llvm.ptr
+  return %0 : !llvm.ptr
+}
+
+// -----
+
+// Scale, two scaled sums and 32 codes for each of 4 tokens.
+// CHECK-LABEL: llvm.func @address_of_an_activation
+// CHECK: !llvm.array<176 x i8>
+func.func @address_of_an_activation(%a: memref<?x!transformer.activation<q8, tokens = 4>>, %i: index) -> !llvm.ptr {
+  %0 = transformer.block_ptr %a[%i] : memref<?x!transformer.activation<q8, tokens = 4>> -> !llvm.ptr
+  return %0 : !llvm.ptr
+}
+
+// -----
+
+// Contraction is explicit: what was no fused multiply-add becomes none.
+// CHECK-LABEL: llvm.func @separate_roundings
+// CHECK: llvm.fmul
+// CHECK-NEXT: llvm.fadd
+func.func @separate_roundings(%x: vector<16xf32>) -> vector<16xf32> {
+  %0 = arith.mulf %x, %x : vector<16xf32>
+  %1 = arith.addf %0, %x : vector<16xf32>
+  return %1 : vector<16xf32>
+}
+
+// -----
+
+// A loop belongs to an earlier step of the phase.
+func.func @loop_is_left(%n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // expected-error @+1 {{'scf.for' op expects to be lowered before kernels become LLVM, but is left in @loop_is_left}}
+  scf.for %i = %c0 to %n step %c1 {
+  }
+  return
+}
+
+// -----
+
+// expected-error @+1 {{expects types of numbers, vectors, memrefs and blocks in @tensor_is_left, but got 'tensor<4xf32>'}}
+func.func @tensor_is_left(%x: tensor<4xf32>) {
+  return
+}

@@ -1,0 +1,50 @@
+// RUN: stepdown-opt %s -fuse-gated-activation | FileCheck %s
+
+!a = tensor<?x1x!transformer.activation<q8>>
+!w = tensor<32x1x!transformer.block<q4_1>>
+!rows = tensor<?x32xf32>
+
+// CHECK-LABEL: @gate_and_up
+// CHECK: %[[K:.*]] = transformer.kernel "gated_linear" ({{.*}}) -> (tensor<?x1x!transformer.activation<q8>>) {
+// CHECK-NEXT: linear
+// CHECK-NEXT: linear
+// CHECK-NEXT: gated_activation silu
+// CHECK-NEXT: %[[Q:.*]] = transformer.quantize
+// CHECK-NEXT: yield %[[Q]]
+// CHECK: return %[[K]]
+func.func @gate_and_up(%a: !a, %g: !w, %u: !w) -> !a {
+  %0 = transformer.linear %a, %g : (!a, !w) -> !rows
+  %1 = transformer.linear %a, %u : (!a, !w) -> !rows
+  %2 = transformer.gated_activation silu %0, %1 : !rows
+  %3 = transformer.quantize %2 : !rows -> !a
+  return %3 : !a
+}
+
+// CHECK-LABEL: @gate_is_read_twice
+// CHECK-NOT: transformer.kernel
+func.func @gate_is_read_twice(%a: !a, %g: !w, %u: !w) -> (!a, !rows) {
+  %0 = transformer.linear %a, %g : (!a, !w) -> !rows
+  %1 = transformer.linear %a, %u : (!a, !w) -> !rows
+  %2 = transformer.gated_activation silu %0, %1 : !rows
+  %3 = transformer.quantize %2 : !rows -> !a
+  return %3, %0 : !a, !rows
+}
+
+// CHECK-LABEL: @inputs_differ
+// CHECK-NOT: transformer.kernel
+func.func @inputs_differ(%a: !a, %b: !a, %g: !w, %u: !w) -> !a {
+  %0 = transformer.linear %a, %g : (!a, !w) -> !rows
+  %1 = transformer.linear %b, %u : (!a, !w) -> !rows
+  %2 = transformer.gated_activation silu %0, %1 : !rows
+  %3 = transformer.quantize %2 : !rows -> !a
+  return %3 : !a
+}
+
+// CHECK-LABEL: @result_stays_rows
+// CHECK-NOT: transformer.kernel
+func.func @result_stays_rows(%a: !a, %g: !w, %u: !w) -> !rows {
+  %0 = transformer.linear %a, %g : (!a, !w) -> !rows
+  %1 = transformer.linear %a, %u : (!a, !w) -> !rows
+  %2 = transformer.gated_activation silu %0, %1 : !rows
+  return %2 : !rows
+}

@@ -1,0 +1,42 @@
+// RUN: stepdown-opt %s -fuse-residual-norm | FileCheck %s
+
+!rows = tensor<?x32xf32>
+!a = tensor<?x1x!transformer.activation<q8>>
+!w = tensor<32xf32>
+
+// CHECK-LABEL: @post_norm_add_norm_pack
+// CHECK: transformer.kernel "residual_norm" {{.*}} -> (tensor<?x32xf32>, tensor<?x1x!transformer.activation<q8>>)
+// CHECK-NEXT: rms_norm
+// CHECK-NEXT: add
+// CHECK-NEXT: rms_norm
+// CHECK-NEXT: quantize
+// CHECK-NEXT: yield
+func.func @post_norm_add_norm_pack(%x: !rows, %h: !rows, %post: !w, %norm: !w) -> (!rows, !a) {
+  %0 = transformer.rms_norm %h, %post {eps = 1.0e-5 : f64} : !rows, !w
+  %1 = transformer.add %x, %0 : !rows
+  %2 = transformer.rms_norm %1, %norm {eps = 1.0e-5 : f64} : !rows, !w
+  %3 = transformer.quantize %2 : !rows -> !a
+  return %1, %3 : !rows, !a
+}
+
+// CHECK-LABEL: @selected_rows
+// CHECK: transformer.kernel "norm"
+// CHECK-NEXT: select_rows
+// CHECK-NEXT: rms_norm
+// CHECK-NEXT: yield
+func.func @selected_rows(%x: !rows, %rows: tensor<?xi32>, %norm: !w) -> !rows {
+  %0 = transformer.select_rows %x, %rows : (!rows, tensor<?xi32>) -> !rows
+  %1 = transformer.rms_norm %0, %norm {eps = 1.0e-5 : f64} : !rows, !w
+  return %1 : !rows
+}
+
+// A norm of one operand that is read elsewhere too is no part of the sum.
+// CHECK-LABEL: @post_norm_is_read_twice
+// CHECK: transformer.kernel "residual_norm"
+// CHECK-NEXT: transformer.add
+// CHECK-NEXT: transformer.yield
+func.func @post_norm_is_read_twice(%x: !rows, %h: !rows, %post: !w) -> (!rows, !rows) {
+  %0 = transformer.rms_norm %h, %post {eps = 1.0e-5 : f64} : !rows, !w
+  %1 = transformer.add %x, %0 : !rows
+  return %1, %0 : !rows, !rows
+}

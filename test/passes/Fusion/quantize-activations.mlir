@@ -1,0 +1,51 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations | FileCheck %s
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations=exact | FileCheck %s --check-prefix=EXACT
+
+// Layers that read the same rows share their blocks.
+// CHECK-LABEL: @quantised_weights
+// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x64xf32>
+// CHECK: %[[A:.*]] = transformer.quantize %[[X]] : tensor<?x64xf32> -> tensor<?x2x!transformer.activation<q8{{.*}}>>
+// CHECK-NOT: transformer.quantize
+// CHECK: transformer.linear %[[A]]
+// CHECK: transformer.linear %[[A]]
+// EXACT-LABEL: @quantised_weights
+// EXACT: transformer.quantize {{.*}} -> tensor<?x2x!transformer.activation<f32>>
+// EXACT-NOT: transformer.quantize
+// EXACT-LABEL: @mixed_weights
+func.func @quantised_weights(%x: tensor<?x64xf32>, %q: tensor<32x2x!transformer.block<q4_1>>,
+                             %k: tensor<16x2x!transformer.block<q8_0>>) -> (tensor<?x32xf32>, tensor<?x16xf32>) {
+  %0 = transformer.linear %x, %q : (tensor<?x64xf32>, tensor<32x2x!transformer.block<q4_1>>) -> tensor<?x32xf32>
+  %1 = transformer.linear %x, %k : (tensor<?x64xf32>, tensor<16x2x!transformer.block<q8_0>>) -> tensor<?x16xf32>
+  return %0, %1 : tensor<?x32xf32>, tensor<?x16xf32>
+}
+
+// -----
+
+// A weight of each kind: the rows are packed twice.
+// CHECK-LABEL: @mixed_weights
+// CHECK-DAG: transformer.quantize {{.*}} -> tensor<?x1x!transformer.activation<q8{{.*}}>>
+// CHECK-DAG: transformer.quantize {{.*}} -> tensor<?x1x!transformer.activation<f32>>
+func.func @mixed_weights(%x: tensor<?x32xf32>, %q: tensor<32x1x!transformer.block<q4_1>>,
+                         %k: tensor<16x32x!transformer.block<f16>>) -> (tensor<?x32xf32>, tensor<?x16xf32>) {
+  %0 = transformer.linear %x, %q : (tensor<?x32xf32>, tensor<32x1x!transformer.block<q4_1>>) -> tensor<?x32xf32>
+  %1 = transformer.linear %x, %k : (tensor<?x32xf32>, tensor<16x32x!transformer.block<f16>>) -> tensor<?x16xf32>
+  return %0, %1 : tensor<?x32xf32>, tensor<?x16xf32>
+}
+
+// -----
+
+// What is packed already stays.
+// CHECK-LABEL: @packed_before
+// CHECK-NOT: transformer.quantize
+func.func @packed_before(%a: tensor<?x1x!transformer.activation<q8>>, %w: tensor<96x1x!transformer.block<q8_0>>) -> tensor<?x96xf32> {
+  %0 = transformer.logits %a, %w : (tensor<?x1x!transformer.activation<q8>>, tensor<96x1x!transformer.block<q8_0>>) -> tensor<?x96xf32>
+  return %0 : tensor<?x96xf32>
+}
+
+// -----
+
+func.func @rows_of_half_a_block(%x: tensor<?x48xf32>, %w: tensor<16x48x!transformer.block<f32>>) -> tensor<?x16xf32> {
+  // expected-error @+1 {{expects columns in multiples of 32, but got 'tensor<?x48xf32>'}}
+  %0 = transformer.linear %x, %w : (tensor<?x48xf32>, tensor<16x48x!transformer.block<f32>>) -> tensor<?x16xf32>
+  return %0 : tensor<?x16xf32>
+}

@@ -1,0 +1,141 @@
+// RUN: stepdown-opt %s -select-block-dot=level=x86-64-v4-vnni | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: stepdown-opt %s -select-block-dot=level=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
+
+#w = affine_map<(m, t, n, k) -> (n, k)>
+#a = affine_map<(m, t, n, k) -> (m, k)>
+#y = affine_map<(m, t, n, k) -> (m, t, n)>
+
+// Nibbles are masked out of the stored bytes; a streamed weight is fetched ahead.
+// CHECK-LABEL: @q4_1_one_token
+// CHECK: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<16xf32>)
+// CHECK: llvm.intr.prefetch
+// CHECK: arith.shrui
+// V4-COUNT-8: "llvm.x86.avx512.vpdpbusd.512"
+// V3: "llvm.x86.avx2.pmadd.ub.sw"
+// V3-NOT: avx512
+// CHECK: math.fma
+// CHECK-NOT: transformer.block_dot
+// CHECK: return
+func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<q4_1, rows = 16>>, memref<?x?x!transformer.activation<q8>>)
+      outs(%y : memref<?x1x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// The products of 8-bit codes exceed 16 bits: AVX2 takes them as words.
+// CHECK-LABEL: @q8_0_one_token
+// V4-COUNT-8: "llvm.x86.avx512.vpdpbusd.512"
+// V3: "llvm.x86.avx2.pmadd.wd"
+// CHECK: math.fma
+// CHECK-NOT: transformer.block_dot
+// CHECK: return
+func.func @q8_0_one_token(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<q8_0, rows = 16>>, memref<?x?x!transformer.activation<q8>>)
+      outs(%y : memref<?x1x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<q8_0, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q8_0, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// A scale for 16 columns: two sums for each token.
+// CHECK-LABEL: @q6_k_grouped_scales
+// CHECK: scf.for
+// CHECK: scf.for
+// V4-COUNT-4: vpdpbusd
+// CHECK: arith.sitofp
+// V4-COUNT-4: vpdpbusd
+// CHECK: arith.sitofp
+// CHECK-NOT: transformer.block_dot
+// CHECK: return
+func.func @q6_k_grouped_scales(%w: memref<?x?x!transformer.block<q6_k, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, columns = 256>>, %y: memref<?x1x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<q6_k, rows = 16>>, memref<?x?x!transformer.activation<q8, columns = 256>>)
+      outs(%y : memref<?x1x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<q6_k, rows = 16>, %x: !transformer.activation<q8, columns = 256>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q6_k, rows = 16>, !transformer.activation<q8, columns = 256>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// Codes are looked up.
+// CHECK-LABEL: @iq4_nl_table
+// V4: "llvm.x86.avx512.pshuf.b.512"
+// V3: "llvm.x86.avx2.pshuf.b"
+// CHECK: math.fma
+// CHECK-NOT: transformer.block_dot
+// CHECK: return
+func.func @iq4_nl_table(%w: memref<?x?x!transformer.block<iq4_nl, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<iq4_nl, rows = 16>>, memref<?x?x!transformer.activation<q8>>)
+      outs(%y : memref<?x1x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<iq4_nl, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<iq4_nl, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// Float weights take float activations, a column at a time, and no integer product.
+// CHECK-LABEL: @bf16_float_activations
+// V4-NOT: vpdpbusd
+// V3-NOT: pmadd
+// CHECK: arith.shli
+// CHECK-COUNT-32: math.fma
+// CHECK-NOT: transformer.block_dot
+// CHECK: return
+func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows = 16>>, %a: memref<?x?x!transformer.activation<f32>>, %y: memref<?x1x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<bf16, rows = 16>>, memref<?x?x!transformer.activation<f32>>)
+      outs(%y : memref<?x1x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<bf16, rows = 16>, %x: !transformer.activation<f32>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<bf16, rows = 16>, !transformer.activation<f32>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// A weight is unpacked once for all tokens of the tile that registers hold.
+// CHECK-LABEL: @sixteen_tokens
+// V4: -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+// V3-COUNT-4: -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK-NOT: transformer.block_dot
+// CHECK: return
+func.func @sixteen_tokens(%w: memref<?x?x!transformer.block<q4_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, tokens = 16>>, %y: memref<?x16x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<q4_0, rows = 16>>, memref<?x?x!transformer.activation<q8, tokens = 16>>)
+      outs(%y : memref<?x16x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<q4_0, rows = 16>, %x: !transformer.activation<q8, tokens = 16>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_0, rows = 16>, !transformer.activation<q8, tokens = 16>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// What multiplies no blocks is another pass's.
+// CHECK-LABEL: @sum_of_lanes
+// CHECK: linalg.generic
+#id = affine_map<(i) -> (i)>
+func.func @sum_of_lanes(%x: memref<?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#id], iterator_types = ["parallel"]} outs(%x : memref<?xvector<16xf32>>) {
+  ^bb0(%a: vector<16xf32>):
+    %0 = arith.addf %a, %a : vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}

@@ -1,0 +1,73 @@
+// RUN: stepdown-opt %s -select-tile-ops | FileCheck %s
+
+!lanes = vector<16xf32>
+
+// Largest magnitude, codes rounded to even, scale, and the sums that minimums need.
+// CHECK-LABEL: @pack_8_bit
+// CHECK: vector.reduction <maxnumf>
+// CHECK: math.roundeven
+// CHECK: arith.fptosi
+// CHECK: llvm.store %{{.*}} : i32
+// CHECK-NOT: transformer.pack_activation
+func.func @pack_8_bit(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<q8, tokens = 4>>) {
+  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<q8, tokens = 4>>)
+  return
+}
+
+// CHECK-LABEL: @pack_float
+// CHECK-NOT: math.roundeven
+// CHECK-COUNT-32: llvm.store %{{.*}} : f32
+// CHECK: return
+func.func @pack_float(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<f32>>) {
+  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<f32>>)
+  return
+}
+
+// A row of a table is one lane of its packed blocks.
+// CHECK-LABEL: @gather_rows
+// CHECK: %[[LANE:.*]] = arith.remui
+// CHECK: vector.extract %{{.*}}[%[[LANE]]]
+// CHECK-NOT: transformer.gather
+func.func @gather_rows(%ids: memref<?xi32>, %table: memref<6x1x!transformer.block<q8_0, rows = 16>>, %y: memref<?x2x!lanes>) {
+  transformer.gather ins(%ids, %table : memref<?xi32>, memref<6x1x!transformer.block<q8_0, rows = 16>>) outs(%y : memref<?x2x!lanes>) {scale = 1.0 : f64}
+  return
+}
+
+// Half of a head of 16 rotates: 8 columns are copied.
+// CHECK-LABEL: @rotate_half_of_a_head
+// CHECK: arith.divui %{{.*}}, %c64
+// CHECK: memref.load
+// CHECK: scf.for %{{.*}} = %c0{{.*}} to %c8
+// CHECK-NOT: transformer.rotate
+func.func @rotate_half_of_a_head(%x: memref<?x1x!lanes>, %p: memref<?xi32>, %coarse: memref<4x2x4xf32>, %fine: memref<64x2x4xf32>) {
+  transformer.rotate ins(%x, %p, %coarse, %fine : memref<?x1x!lanes>, memref<?xi32>, memref<4x2x4xf32>, memref<64x2x4xf32>)
+      outs(%x : memref<?x1x!lanes>) {head_dim = 16 : i64, pairs = #transformer<pairs half>}
+  return
+}
+
+// A position without a block in the table (-1) is dropped; the cache is rounded to its element.
+// CHECK-LABEL: @store_into_blocks
+// CHECK: arith.cmpi sge
+// CHECK: scf.if
+// CHECK: arith.truncf %{{.*}} : f32 to f16
+// CHECK-NOT: transformer.cache_store
+func.func @store_into_blocks(%k: memref<?x1x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
+                             %keys: memref<?x1x?x16x16xf16>, %values: memref<?x1x?x16xf16>) {
+  transformer.cache_store ins(%k, %k, %p, %s, %table : memref<?x1x!lanes>, memref<?x1x!lanes>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%keys, %values : memref<?x1x?x16x16xf16>, memref<?x1x?x16xf16>)
+  return
+}
+
+// The loop over positions begins where the window does; its scratch knows nothing of the context.
+// CHECK-LABEL: @attend_in_a_window
+// CHECK-COUNT-5: llvm.alloca
+// CHECK-NOT: llvm.alloca
+// CHECK-NOT: transformer.attend
+// CHECK: return
+func.func @attend_in_a_window(%q: memref<1x1x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
+                              %keys: memref<?x1x?x16x16xf16>, %values: memref<?x1x?x16xf16>) {
+  transformer.attend ins(%q, %keys, %values, %p, %s, %table
+      : memref<1x1x!lanes>, memref<?x1x?x16x16xf16>, memref<?x1x?x16xf16>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%q : memref<1x1x!lanes>) {causal = true, scale = 0.25 : f64, softcap = 0.0 : f64, window = 8 : i64}
+  return
+}

@@ -1,0 +1,168 @@
+"""A plain float64 forward pass of a GGUF checkpoint: what the conformance suite compares compiled models with.
+
+Every family and rotary scheme of test/data/make_model.py, no fusion, no tiling, no cache. `rounded=True` rounds what the
+default mode rounds (the inputs of quantised linears to 8-bit blocks of 32, keys and values to binary16): how far that
+moves the logits is the noise that a compiled model without --exact may show.
+"""
+import numpy as np
+import gguf
+
+
+class Model:
+    def __init__(self, path):
+        reader = gguf.GGUFReader(path)
+        self.meta = {k: f.contents() for k, f in reader.fields.items() if not k.startswith("tokenizer.ggml.")}
+        self.tensors = {t.name: t for t in reader.tensors}
+        self.family = self.meta["general.architecture"]
+        get = self.key
+        self.layers, self.width, self.heads = get("block_count"), get("embedding_length"), get("attention.head_count")
+        self.kv_heads = get("attention.head_count_kv", self.heads)
+        self.head_dim = get("attention.key_length", self.width // self.heads)
+        self.inner, self.epsilon = get("feed_forward_length"), get("attention.layer_norm_rms_epsilon")
+        self.softcap = get("final_logit_softcapping", 0.0)
+        self.weights = {}
+
+    def key(self, name, default=None):
+        return self.meta.get(f"{self.family}.{name}", default)
+
+    def has(self, name):
+        return name in self.tensors
+
+    def weight(self, name, rows=slice(None)):
+        """float64, [out, in] for matrices; `rows` of them."""
+        if name not in self.weights:
+            t = self.tensors[name]
+            values = gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float64)
+            self.weights[name] = values.reshape([int(n) for n in t.shape[::-1]])
+        return self.weights[name][rows]
+
+    def quantised(self, name):
+        return self.tensors[name].tensor_type.name not in ("F32", "F16", "BF16")
+
+    def windows(self, layer):
+        """The window of a layer, 0 where it sees everything."""
+        window = self.key("attention.sliding_window", 0)
+        if self.family != "gemma3" or not window:
+            return 0
+        pattern = self.key("attention.sliding_window_pattern", 6)
+        if isinstance(pattern, (list, np.ndarray)):
+            return window if pattern[layer] else 0
+        return window if layer % int(pattern) != int(pattern) - 1 else 0
+
+    def frequencies(self, local):
+        """(radians a position for each pair, factor of cosine and sine)"""
+        dims = self.key("rope.dimension_count", self.head_dim)
+        base = 10000.0 if local else float(self.key("rope.freq_base", 10000.0))
+        inverse = base ** (-np.arange(0, dims, 2, dtype=np.float64) / dims)
+        context, original = self.key("context_length"), self.key("rope.scaling.original_context_length", 0)
+        factor, scheme = self.key("rope.scaling.factor", 1.0), self.key("rope.scaling.type")
+        magnitude = self.key("rope.scaling.attn_factor", 1.0)
+        if scheme == "linear" and not local:
+            inverse = inverse / factor
+        elif scheme == "yarn" and not local:
+            pair = lambda turns: dims * np.log(original / (turns * 2 * np.pi)) / (2 * np.log(base))
+            low, high = max(np.floor(pair(32)), 0), min(np.ceil(pair(1)), dims - 1)
+            ramp = np.clip((np.arange(dims // 2) - low) / max(high - low, 0.001), 0, 1)
+            inverse = inverse / factor * ramp + inverse * (1 - ramp)
+            magnitude *= 0.1 * np.log(factor) + 1
+        divisors = "rope_freqs.weight"
+        if scheme == "longrope":
+            divisors = "rope_factors_long.weight" if context > original else "rope_factors_short.weight"
+        if self.has(divisors):
+            inverse = inverse / self.weight(divisors)
+        return inverse, magnitude
+
+
+def rms_norm(x, weight, epsilon):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon) * weight
+
+
+def round_blocks(x):
+    """`x` as 8-bit blocks of 32 columns hold it."""
+    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    scale = np.abs(blocks).max(-1, keepdims=True) / 127
+    return (np.rint(blocks / np.where(scale == 0, 1, scale)) * scale).reshape(x.shape)
+
+
+def rotate(x, inverse, magnitude, adjacent):
+    """x: [tokens, heads, head_dim]"""
+    angle = np.arange(x.shape[0])[:, None] * inverse
+    c, s = magnitude * np.cos(angle)[:, None], magnitude * np.sin(angle)[:, None]
+    pairs = len(inverse)
+    first = slice(0, 2 * pairs, 2) if adjacent else slice(0, pairs)
+    second = slice(1, 2 * pairs, 2) if adjacent else slice(pairs, 2 * pairs)
+    y = x.copy()
+    y[..., first], y[..., second] = x[..., first] * c - x[..., second] * s, x[..., first] * s + x[..., second] * c
+    return y
+
+
+def forward(m, tokens, rounded=False):
+    """Logits of every position: [tokens, vocabulary]."""
+    n, gemma = len(tokens), m.family == "gemma3"
+
+    def linear(x, name, begin=0, end=None):
+        tensor = name + ".weight"
+        if rounded and m.quantised(tensor):
+            x = round_blocks(x)
+        y = x @ m.weight(tensor, slice(begin, end)).T
+        return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
+
+    x = m.weight("token_embd.weight", np.asarray(tokens)) * (np.sqrt(m.width) if gemma else 1.0)
+    distance = np.arange(n)[:, None] - np.arange(n)[None, :]
+    q_size, k_size = m.heads * m.head_dim, m.kv_heads * m.head_dim
+    for layer in range(m.layers):
+        p, window = f"blk.{layer}.", m.windows(layer)
+        h = rms_norm(x, m.weight(p + "attn_norm.weight"), m.epsilon)
+        if m.has(p + "attn_qkv.weight"):
+            edges = (0, q_size, q_size + k_size, q_size + 2 * k_size)
+            q, k, v = (linear(h, p + "attn_qkv", a, b) for a, b in zip(edges, edges[1:]))
+        else:
+            q, k, v = (linear(h, p + "attn_" + c) for c in "qkv")
+        q, k, v = (a.reshape(n, -1, m.head_dim) for a in (q, k, v))
+        if m.has(p + "attn_q_norm.weight"):
+            q = rms_norm(q, m.weight(p + "attn_q_norm.weight"), m.epsilon)
+            k = rms_norm(k, m.weight(p + "attn_k_norm.weight"), m.epsilon)
+        inverse, magnitude = m.frequencies(window > 0)
+        q, k = (rotate(a, inverse, magnitude, m.family == "llama") for a in (q, k))
+        if rounded:
+            k, v = (a.astype(np.float16).astype(np.float64) for a in (k, v))
+        seen = (distance >= 0) & (distance < window if window else True)
+        out = np.empty_like(q)
+        for head in range(m.heads):
+            cache = head // (m.heads // m.kv_heads)
+            score = np.where(seen, q[:, head] @ k[:, cache].T / np.sqrt(m.head_dim), -np.inf)
+            share = np.exp(score - score.max(-1, keepdims=True))
+            out[:, head] = share / share.sum(-1, keepdims=True) @ v[:, cache]
+        h = linear(out.reshape(n, -1), p + "attn_output")
+        x = x + (rms_norm(h, m.weight(p + "post_attention_norm.weight"), m.epsilon) if gemma else h)
+        h = rms_norm(x, m.weight(p + "ffn_norm.weight"), m.epsilon)
+        if m.family == "phi3":
+            gate, up = linear(h, p + "ffn_up", 0, m.inner), linear(h, p + "ffn_up", m.inner)
+        else:
+            gate, up = linear(h, p + "ffn_gate"), linear(h, p + "ffn_up")
+        if gemma:
+            gate = 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)))
+        else:
+            gate = gate / (1 + np.exp(-gate))
+        h = linear(gate * up, p + "ffn_down")
+        x = x + (rms_norm(h, m.weight(p + "post_ffw_norm.weight"), m.epsilon) if gemma else h)
+    x = rms_norm(x, m.weight("output_norm.weight"), m.epsilon)
+    logits = linear(x, "output" if m.has("output.weight") else "token_embd")
+    return m.softcap * np.tanh(logits / m.softcap) if m.softcap else logits
+
+
+def mean_nll(logits, tokens):
+    top = logits.max(-1, keepdims=True)
+    total = (top + np.log(np.exp(logits - top).sum(-1, keepdims=True)))[:, 0]
+    return float(np.mean([total[t] - logits[t, tokens[t + 1]] for t in range(len(tokens) - 1)]))
+
+
+def greedy(m, tokens, count):
+    """`count` likeliest continuations, and the smallest margin between first and second choice."""
+    tokens, margin = list(tokens), np.inf
+    for _ in range(count):
+        row = forward(m, tokens)[-1]
+        best = np.sort(row)[-2:]
+        margin = min(margin, best[1] - best[0])
+        tokens.append(int(row.argmax()))
+    return tokens[-count:], float(margin)
