@@ -1,27 +1,56 @@
-# What `cmake --install` gives to programs that embed the runtime: libstepdown.so, the headers, stepdown-run, a package
-# that find_package(Stepdown) finds, and a pkg-config file.
+# What `cmake --install` gives to programs that embed Stepdown, as the component Runtime: libstepdown shared and static, its
+# headers, stepdown-run, a pkg-config file, and a package in which find_package(Stepdown) finds Stepdown::Runtime and
+# Stepdown::RuntimeStatic.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
-
-# Only the functions of the C API leave the library, under a version of their own.
-add_library(stepdown SHARED ${CMAKE_SOURCE_DIR}/runtime/Api.cpp)
-set_target_properties(stepdown PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
-target_link_libraries(stepdown PRIVATE StepdownRuntime)
-target_link_options(stepdown PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/Stepdown.map)
-if(NOT STEPDOWN_SANITIZE AND NOT STEPDOWN_FUZZ) # a sanitizer's functions come with the program
-  target_link_options(stepdown PRIVATE -Wl,--no-undefined -static-libstdc++ -static-libgcc)
-endif()
-set_target_properties(stepdown PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/Stepdown.map)
-target_include_directories(stepdown INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-
-install(TARGETS stepdown EXPORT StepdownTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(TARGETS stepdown-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/stepdown DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Stepdown)
-install(EXPORT StepdownTargets NAMESPACE Stepdown:: DESTINATION ${package_folder})
-file(WRITE ${CMAKE_BINARY_DIR}/StepdownConfig.cmake "include(\${CMAKE_CURRENT_LIST_DIR}/StepdownTargets.cmake)\n")
+set(runtime_parts StepdownBase StepdownCheckpoint StepdownSampler StepdownTokenizer StepdownRuntime)
+set_target_properties(${runtime_parts} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+set(api_sources ${CMAKE_SOURCE_DIR}/runtime/Api.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiGenerate.cpp)
+
+# Only the functions of the C API leave a library, under a version of their own.
+function(stepdown_api_library target exported)
+  set_target_properties(${target} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 EXPORT_NAME ${exported}
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/Stepdown.map)
+  target_link_options(${target} PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/Stepdown.map)
+  if(NOT STEPDOWN_SANITIZE) # the program brings the sanitizer's symbols
+    target_link_options(${target} PRIVATE -Wl,--no-undefined)
+  endif()
+  target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  add_library(Stepdown::${exported} ALIAS ${target})
+endfunction()
+
+add_library(stepdown SHARED ${api_sources})
+stepdown_api_library(stepdown Runtime)
+target_link_libraries(stepdown PRIVATE StepdownRuntime)
+if(NOT STEPDOWN_SANITIZE)
+  target_link_options(stepdown PRIVATE -static-libstdc++ -static-libgcc)
+endif()
+
+# The static library holds all parts, so that there is one file to link.
+set(objects ${runtime_parts})
+list(TRANSFORM objects REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>")
+add_library(stepdown-static STATIC ${api_sources} ${objects})
+set_target_properties(stepdown-static PROPERTIES OUTPUT_NAME stepdown EXPORT_NAME RuntimeStatic
+  CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+target_include_directories(stepdown-static INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(stepdown-static INTERFACE pcre2-8 utf8proc stdc++ m Threads::Threads)
+
+install(TARGETS stepdown stepdown-static EXPORT StepdownRuntimeTargets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Runtime NAMELINK_COMPONENT Runtime
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Runtime)
+install(TARGETS stepdown-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT Runtime)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/stepdown DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT Runtime
+  FILES_MATCHING PATTERN "*.h")
+install(EXPORT StepdownRuntimeTargets NAMESPACE Stepdown:: DESTINATION ${package_folder} COMPONENT Runtime)
+
+configure_file(${CMAKE_SOURCE_DIR}/cmake/StepdownConfig.cmake.in ${CMAKE_BINARY_DIR}/StepdownConfig.cmake @ONLY)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/StepdownConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/StepdownConfig.cmake ${CMAKE_BINARY_DIR}/StepdownConfigVersion.cmake
-  DESTINATION ${package_folder})
+  DESTINATION ${package_folder} COMPONENT Runtime)
+# The file finds the tree from where it lies, wherever that was moved to.
+file(RELATIVE_PATH prefix_of_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" prefix_of_pc "${prefix_of_pc}")
 configure_file(${CMAKE_SOURCE_DIR}/cmake/stepdown.pc.in ${CMAKE_BINARY_DIR}/stepdown.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/stepdown.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${CMAKE_BINARY_DIR}/stepdown.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT Runtime)

@@ -1,62 +1,42 @@
 // include/stepdown/Runtime.h on top of Model and Session: no exception leaves, and every error becomes a value.
-#include "include/stepdown/Runtime.h"
-
-#include "runtime/Load/Model.h"
-#include "runtime/Session/Session.h"
-#include "runtime/Tokenizer/Tokenizer.h"
+#include "runtime/ApiHandles.h"
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <mutex>
-#include <new>
-#include <optional>
 
 using namespace stepdown;
 
-struct stepdown_model {
-  std::shared_ptr<const Model> model;
-  // The tokenizer takes longer to make than the model to load, and not every program has text.
-  mutable std::mutex mutex;
-  mutable std::optional<Result<Tokenizer>> tokenizer;
-};
-struct stepdown_session {
-  std::unique_ptr<Session> session;
-  std::vector<Session::Token> batch; ///< [max_step_tokens], reserved
-};
-
-namespace {
-
-/// The text of this thread's last error: fixed in size, so that running out of memory can be told too.
-thread_local char lastText[1024];
+namespace stepdown::api {
 
 stepdown_status report(ErrorCode code, const char *text) {
+  // Fixed in size, so that running out of memory can be told too.
+  static thread_local char lastText[1024];
   std::snprintf(lastText, sizeof lastText, "%s", text);
   return {static_cast<int32_t>(code), lastText};
 }
 
-template <typename Body> stepdown_status guarded(Body body) {
-  try {
-    Status status = body();
-    if (status)
-      return {0, ""};
-    return report(status.error().code, status.error().message.c_str());
-  } catch (const std::bad_alloc &) {
-    return report(ErrorCode::OutOfMemory, "expects more memory than the system gives");
-  } catch (const std::exception &problem) {
-    return report(ErrorCode::OutOfMemory, problem.what());
-  }
+Result<const Tokenizer *> tokenizerOf(const SharedModel &shared) {
+  std::lock_guard<std::mutex> lock(shared.mutex);
+  if (!shared.tokenizer)
+    shared.tokenizer.emplace(Tokenizer::create(shared.model->metadata()));
+  if (!*shared.tokenizer)
+    return shared.tokenizer->error();
+  return &**shared.tokenizer;
 }
 
-Result<const Tokenizer *> tokenizerOf(const stepdown_model *model) {
-  std::lock_guard<std::mutex> lock(model->mutex);
-  if (!model->tokenizer)
-    model->tokenizer.emplace(Tokenizer::create(model->model->metadata()));
-  if (!*model->tokenizer)
-    return model->tokenizer->error();
-  return &**model->tokenizer;
+Status giveText(const std::string &text, char *out, size_t capacity, size_t *length) {
+  *length = text.size();
+  if (size_t fitting = std::min(capacity, text.size()))
+    std::memcpy(out, text.data(), fitting);
+  if (text.size() > capacity)
+    return fail(ErrorCode::RoomTooSmall, "text: expects room for %zu bytes, but there is room for %zu", text.size(),
+                capacity);
+  return Done{};
 }
 
-} // namespace
+} // namespace stepdown::api
+
+using namespace stepdown::api;
 
 stepdown_status stepdown_model_load(const char *path, const stepdown_load_options *options, stepdown_model **model) {
   *model = nullptr;
@@ -64,8 +44,9 @@ stepdown_status stepdown_model_load(const char *path, const stepdown_load_option
     auto loaded = Model::load(path, options ? options->isa : nullptr);
     if (!loaded)
       return loaded.error();
-    *model = new stepdown_model();
-    (*model)->model = std::move(*loaded);
+    auto shared = std::make_shared<SharedModel>();
+    shared->model = std::move(*loaded);
+    *model = new stepdown_model{std::move(shared)};
     return Done{};
   });
 }
@@ -73,7 +54,7 @@ stepdown_status stepdown_model_load(const char *path, const stepdown_load_option
 void stepdown_model_free(stepdown_model *model) { delete model; }
 
 void stepdown_model_describe(const stepdown_model *model, stepdown_model_info *info) {
-  const Model &m = *model->model;
+  const Model &m = *model->shared->model;
   const stepdown_program &head = m.head();
   *info = {};
   info->architecture = m.architecture();
@@ -96,12 +77,13 @@ stepdown_status stepdown_session_create(stepdown_model *model, const stepdown_se
     Session::Options chosen;
     if (options)
       chosen = {options->threads, options->kv_block, options->kv_positions, options->max_sequences};
-    auto created = Session::create(model->model, chosen);
+    auto created = Session::create(model->shared->model, chosen);
     if (!created)
       return created.error();
     auto holder = std::make_unique<stepdown_session>();
     holder->session = std::move(*created);
-    holder->batch.reserve(model->model->head().max_step_tokens);
+    holder->batch.reserve(model->shared->model->head().max_step_tokens);
+    holder->shared = model->shared;
     *session = holder.release();
     return Done{};
   });
@@ -182,7 +164,7 @@ stepdown_status stepdown_model_tokenize(const stepdown_model *model, const char 
                                         int32_t *ids, size_t capacity, size_t *count) {
   *count = 0;
   return guarded([&]() -> Status {
-    auto tokenizer = tokenizerOf(model);
+    auto tokenizer = tokenizerOf(*model->shared);
     if (!tokenizer)
       return tokenizer.error();
     EncodeOptions options;
@@ -204,25 +186,34 @@ stepdown_status stepdown_model_token_text(const stepdown_model *model, int32_t i
                                           size_t *length) {
   *length = 0;
   return guarded([&]() -> Status {
-    auto tokenizer = tokenizerOf(model);
+    auto tokenizer = tokenizerOf(*model->shared);
     if (!tokenizer)
       return tokenizer.error();
     if (Status known = (*tokenizer)->check({id}); !known)
       return known;
     std::string piece = (*tokenizer)->isSpecial(id) ? "" : (*tokenizer)->piece(id);
-    *length = piece.size();
-    std::memcpy(text, piece.data(), std::min(capacity, piece.size()));
-    if (piece.size() > capacity)
-      return fail(ErrorCode::RoomTooSmall, "text: expects room for %zu bytes, but there is room for %zu", piece.size(),
-                  capacity);
-    return Done{};
+    return giveText(piece, text, capacity, length);
+  });
+}
+
+stepdown_status stepdown_model_detokenize(const stepdown_model *model, const int32_t *ids, size_t count, int32_t flags,
+                                          char *text, size_t capacity, size_t *length) {
+  *length = 0;
+  return guarded([&]() -> Status {
+    auto tokenizer = tokenizerOf(*model->shared);
+    if (!tokenizer)
+      return tokenizer.error();
+    const std::vector<int32_t> all(ids, ids + count);
+    if (Status known = (*tokenizer)->check(all); !known)
+      return known;
+    return giveText((*tokenizer)->decode(all, flags & STEPDOWN_KEEP_SPECIAL), text, capacity, length);
   });
 }
 
 int32_t stepdown_model_ends_text(const stepdown_model *model, int32_t id) {
   bool ends = false;
   (void)guarded([&]() -> Status {
-    auto tokenizer = tokenizerOf(model);
+    auto tokenizer = tokenizerOf(*model->shared);
     ends = tokenizer && (*tokenizer)->isEndOfGeneration(id);
     return Done{};
   });

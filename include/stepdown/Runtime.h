@@ -1,30 +1,23 @@
-/* The runtime's C API: load an artifact, open a session, submit a ragged batch of tokens, step, read logits.
+/* The runtime's C API: load an artifact, open a session, and generate text; or submit ragged batches of tokens, step,
+ * and read logits. docs/embedding.md shows both.
  *
  * Errors are values: every call that can fail returns a stepdown_status whose code is 0 on success, else a number of
  * docs/errors.md; its text is valid until the thread's next call. Nothing aborts or throws across this interface.
- * A model may be shared by many sessions and threads; a session is used by one thread at a time.
+ * A model may be shared by many sessions and threads, and freed while sessions still use it; a session, and a sampler,
+ * is used by one thread at a time.
  */
 #ifndef STEPDOWN_RUNTIME_H
 #define STEPDOWN_RUNTIME_H
 #include <stddef.h>
 #include <stdint.h>
+#include <stepdown/Status.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
-#define STEPDOWN_API __attribute__((visibility("default")))
-#else
-#define STEPDOWN_API
-#endif
-
 typedef struct stepdown_model stepdown_model;
 typedef struct stepdown_session stepdown_session;
-typedef struct stepdown_status {
-  int32_t code;
-  const char *text;
-} stepdown_status;
 typedef int32_t stepdown_sequence; /* a sequence of a session; never negative */
 
 typedef struct stepdown_load_options {
@@ -102,6 +95,85 @@ STEPDOWN_API stepdown_status stepdown_model_token_text(const stepdown_model *mod
                                                        size_t capacity, size_t *length);
 /* 1 where the text ends with this token; else, and for ids that do not exist, 0. */
 STEPDOWN_API int32_t stepdown_model_ends_text(const stepdown_model *model, int32_t id);
+
+/* The text of `count` ids, as bytes without a zero; control tokens only with STEPDOWN_KEEP_SPECIAL. Writes at most
+ * `capacity` bytes and the number of all to `length`; code 612 when there are more, 324 for an id outside the
+ * vocabulary. */
+enum { STEPDOWN_KEEP_SPECIAL = 4 };
+STEPDOWN_API stepdown_status stepdown_model_detokenize(const stepdown_model *model, const int32_t *ids, size_t count,
+                                                       int32_t flags, char *text, size_t capacity, size_t *length);
+
+/* How tokens are drawn. All zero (and NULL in its place) draws the most likely token each time; a field that is zero
+ * has no effect. The steps act in the order of the fields, but bias, penalties and DRY come before the temperature. */
+typedef struct stepdown_sampling {
+  float temperature;      /* logits are divided by it; 0: the most likely token, whatever is kept */
+  float top_n_sigma;      /* keeps logits within so many standard deviations of the largest */
+  int32_t top_k;          /* keeps the k most likely */
+  float typical_p, top_p; /* (0, 1): keeps a smallest set of that mass, by typicality and by probability */
+  float min_p;            /* (0, 1]: keeps what has that share of the largest probability */
+  float xtc_probability, xtc_threshold;
+  float mirostat_tau;       /* target surprise in bits; takes the place of all steps that keep a part */
+  float repetition_penalty; /* divides positive and multiplies negative logits of tokens seen; 1: no effect too */
+  float presence_penalty, frequency_penalty;
+  int32_t penalty_window;  /* tokens that the three penalties look back on; 0: all */
+  float dry_multiplier;    /* punishes what would continue a repeated run */
+  uint64_t seed;           /* the random numbers are a function of it and the position alone */
+  const int32_t *bias_ids; /* [bias_count]; `bias` [bias_count] is added to their logits; -INFINITY forbids one */
+  const float *bias;
+  size_t bias_count;
+} stepdown_sampling;
+
+/* A sampler for rows of logits of `model`; it remembers tokens for the penalties. Refuses options out of range: 701,
+ * 702. */
+typedef struct stepdown_sampler stepdown_sampler;
+STEPDOWN_API stepdown_status stepdown_sampler_create(const stepdown_model *model, const stepdown_sampling *sampling,
+                                                     stepdown_sampler **sampler);
+STEPDOWN_API void stepdown_sampler_free(stepdown_sampler *sampler);
+/* The token at `position` of its sequence from `logits`, float32 [vocabulary]. 703, 704. Does not accept it. */
+STEPDOWN_API stepdown_status stepdown_sampler_draw(stepdown_sampler *sampler, const float *logits, uint64_t position,
+                                                   int32_t *id);
+/* Remembers a token: of the answer (`generated` 1), or of the prompt. */
+STEPDOWN_API stepdown_status stepdown_sampler_accept(stepdown_sampler *sampler, int32_t id, int32_t generated);
+
+/* Called on the thread that generates, for each token of the answer, with the text that it completes: UTF-8, whole code
+ * points, often none; at the end once more, with id -1, when text had waited. `text` ends with a zero that `length`
+ * does not count. Anything but 0 ends the answer. Must not throw, and must not use the session. */
+typedef int32_t (*stepdown_text_callback)(void *context, int32_t id, const char *text, size_t length);
+
+typedef struct stepdown_generate_options {
+  int32_t max_tokens; /* 0: 256; -1: until the context is full */
+  int32_t ignore_end; /* 1: tokens that end a text are text like others */
+  stepdown_sampling sampling;
+  const char *const *stops; /* [stop_count] texts that end the answer; they are not part of it */
+  size_t stop_count;
+  stepdown_text_callback on_text; /* or NULL */
+  void *context;                  /* its first argument */
+} stepdown_generate_options;
+
+enum {
+  STEPDOWN_FINISH_END = 1,     /* the model ended the text */
+  STEPDOWN_FINISH_STOP = 2,    /* a text of `stops` came */
+  STEPDOWN_FINISH_LENGTH = 3,  /* max_tokens were drawn, or the context is full */
+  STEPDOWN_FINISH_CALLBACK = 4 /* the callback asked for it */
+};
+typedef struct stepdown_generation {
+  int32_t prompt_tokens, tokens; /* computed; drawn, one that ended the text included */
+  int32_t finish;                /* STEPDOWN_FINISH_... */
+  double prompt_seconds, decode_seconds;
+} stepdown_generation;
+
+/* Continues `prompt`, a text that ends with a zero, in a sequence of its own that is freed at the end. `options` and
+ * `result` may be NULL. Control tokens in `prompt` are plain text; use stepdown_model_tokenize and the function below
+ * to have them read. */
+STEPDOWN_API stepdown_status stepdown_generate(stepdown_session *session, const char *prompt,
+                                               const stepdown_generate_options *options, stepdown_generation *result);
+/* Appends `count` tokens, at least one, to a sequence and continues it. Afterwards the sequence holds them and the
+ * answer but for its last token, which stepdown_sequence_length tells. Refuses with 610 while other tokens of the
+ * session are queued. */
+STEPDOWN_API stepdown_status stepdown_sequence_generate(stepdown_session *session, stepdown_sequence sequence,
+                                                        const int32_t *ids, size_t count,
+                                                        const stepdown_generate_options *options,
+                                                        stepdown_generation *result);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,6 @@
 // One request for text: what generate's options and the lines of a JSONL file can say.
 #pragma once
+#include "runtime/CompleteSampling.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Tokenizer/Tokenizer.h"
 #include "tools/stepdown-run/Options.h"
@@ -34,7 +35,5 @@ Result<std::vector<Request>> readRequests(const std::string &text, const Request
 
 /// The ids of the request's prompt, checked; E03xx.
 Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer);
-/// Completes what sampling needs to know of the vocabulary: tokens that end DRY's runs, tokens that may never be drawn.
-void completeSampling(SamplingOptions &sampling, const Tokenizer &tokenizer, int32_t vocabulary);
 
 } // namespace stepdown::run

@@ -1,4 +1,5 @@
-/* Continues a text with a model, greedily: generate MODEL.stepdown "The capital of France is" 16 */
+/* What stepdown_generate does, by hand: submit tokens, step, read logits. step MODEL.stepdown "The capital of France
+ * is" 16 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <stepdown/Runtime.h>

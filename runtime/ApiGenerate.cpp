@@ -1,0 +1,224 @@
+// The part of include/stepdown/Runtime.h that draws tokens: samplers, and whole answers.
+#include "runtime/ApiHandles.h"
+#include "runtime/CompleteSampling.h"
+#include "runtime/TextStream.h"
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+using namespace stepdown;
+using namespace stepdown::api;
+
+namespace {
+
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// The options of the C API, where zero means "no effect", as the sampler takes them.
+SamplingOptions optionsOf(const stepdown_sampling *given) {
+  SamplingOptions options;
+  options.temperature = 0;
+  if (!given)
+    return options;
+  auto orNeutral = [](float value, float neutral) { return value == 0 ? neutral : value; };
+  options.temperature = given->temperature;
+  options.topNSigma = given->top_n_sigma;
+  options.topK = given->top_k;
+  options.typicalP = orNeutral(given->typical_p, 1);
+  options.topP = orNeutral(given->top_p, 1);
+  options.minP = given->min_p;
+  options.xtcProbability = given->xtc_probability;
+  options.xtcThreshold = orNeutral(given->xtc_threshold, options.xtcThreshold);
+  options.mirostatTau = given->mirostat_tau;
+  options.repetitionPenalty = orNeutral(given->repetition_penalty, 1);
+  options.presencePenalty = given->presence_penalty;
+  options.frequencyPenalty = given->frequency_penalty;
+  options.penaltyWindow = given->penalty_window;
+  options.dryMultiplier = given->dry_multiplier;
+  options.seed = given->seed;
+  for (size_t i = 0; i < given->bias_count; ++i)
+    options.logitBias.emplace_back(given->bias_ids[i], given->bias[i]);
+  return options;
+}
+
+Result<Sampler> makeSampler(const SharedModel &shared, const stepdown_sampling *given) {
+  auto tokenizer = tokenizerOf(shared);
+  if (!tokenizer)
+    return tokenizer.error();
+  SamplingOptions options = optionsOf(given);
+  const int32_t vocabulary = static_cast<int32_t>(shared.model->head().vocabulary);
+  completeSampling(options, **tokenizer, vocabulary);
+  return Sampler::create(options, vocabulary);
+}
+
+Status expectKnown(int32_t id, int32_t vocabulary) {
+  if (id < 0 || id >= vocabulary)
+    return fail(ErrorCode::StepTokenRange, "id: expects one of 0 to %d, but got %d", vocabulary - 1, id);
+  return Done{};
+}
+
+/// One answer: tokens of one sequence, drawn until something ends it.
+class Answer {
+public:
+  Answer(Session &session, const Tokenizer &tokenizer, Sampler sampler, const stepdown_generate_options &options,
+         stepdown_generation &result)
+      : session(session), tokenizer(tokenizer), sampler(std::move(sampler)), options(options), result(result),
+        stream(tokenizer, {options.stops, options.stops + options.stop_count}) {}
+
+  Status run(int32_t sequence, const int32_t *ids, size_t count) {
+    const stepdown_program &head = session.of().head();
+    if (session.roomForTokens() != head.max_step_tokens)
+      return fail(ErrorCode::TokensQueued, "session: expects no queued tokens, but %u wait for a step",
+                  head.max_step_tokens - session.roomForTokens());
+    if (count == 0)
+      return fail(ErrorCode::RequestField, "prompt: expects at least one token, but it is empty");
+    const double begin = seconds();
+    for (size_t done = 0; done < count;) {
+      const size_t piece = std::min<size_t>(count - done, head.max_step_tokens);
+      std::vector<Session::Token> batch;
+      for (size_t i = done; i < done + piece; ++i)
+        batch.push_back({sequence, ids[i], i + 1 == count});
+      if (Status computed = step(batch.data(), piece); !computed)
+        return computed;
+      done += piece;
+    }
+    for (size_t i = 0; i < count; ++i)
+      sampler.accept(ids[i], false);
+    result.prompt_tokens = static_cast<int32_t>(count);
+    const double prompted = seconds();
+    result.prompt_seconds = prompted - begin;
+    Status drawn = draw(sequence);
+    result.decode_seconds = seconds() - prompted;
+    return drawn;
+  }
+
+private:
+  Status step(const Session::Token *tokens, size_t count) {
+    if (Status queued = session.submit(tokens, count); !queued)
+      return queued;
+    return session.step();
+  }
+
+  Status draw(int32_t sequence) {
+    const int64_t context = session.of().head().max_context;
+    const int64_t limit = options.max_tokens == 0 ? 256 : options.max_tokens < 0 ? context : options.max_tokens;
+    while (true) {
+      const int64_t position = session.length(sequence);
+      Result<int32_t> id = sampler.draw(session.logits(0), 0, static_cast<uint64_t>(position));
+      if (!id)
+        return id.error();
+      sampler.accept(*id);
+      ++result.tokens;
+      if (!options.ignore_end && tokenizer.isEndOfGeneration(*id))
+        return finish(STEPDOWN_FINISH_END);
+      if (!tell(*id, stream.push(*id)))
+        return finish(STEPDOWN_FINISH_CALLBACK);
+      if (stream.stopped())
+        return finish(STEPDOWN_FINISH_STOP);
+      if (result.tokens >= limit || position + 1 >= context)
+        return finish(STEPDOWN_FINISH_LENGTH);
+      const Session::Token next = {sequence, *id, true};
+      if (Status computed = step(&next, 1); !computed)
+        return computed;
+    }
+  }
+
+  bool tell(int32_t id, const std::string &text) {
+    return !options.on_text || options.on_text(options.context, id, text.c_str(), text.size()) == 0;
+  }
+
+  Status finish(int32_t why) {
+    result.finish = why;
+    std::string rest = stream.finish();
+    if (!rest.empty() && why != STEPDOWN_FINISH_CALLBACK)
+      tell(-1, rest);
+    return Done{};
+  }
+
+  Session &session;
+  const Tokenizer &tokenizer;
+  Sampler sampler;
+  const stepdown_generate_options &options;
+  stepdown_generation &result;
+  TextStream stream;
+};
+
+Status generate(stepdown_session &session, int32_t sequence, const int32_t *ids, size_t count,
+                const stepdown_generate_options *given, stepdown_generation *wanted) {
+  const stepdown_generate_options options = given ? *given : stepdown_generate_options{};
+  stepdown_generation unwanted;
+  stepdown_generation &result = wanted ? *wanted : unwanted;
+  result = {};
+  if (options.max_tokens < -1)
+    return fail(ErrorCode::RequestField, "max_tokens: expects -1 or more, but got %d", options.max_tokens);
+  auto tokenizer = tokenizerOf(*session.shared);
+  if (!tokenizer)
+    return tokenizer.error();
+  Result<Sampler> sampler = makeSampler(*session.shared, &options.sampling);
+  if (!sampler)
+    return sampler.error();
+  return Answer(*session.session, **tokenizer, std::move(*sampler), options, result).run(sequence, ids, count);
+}
+
+} // namespace
+
+stepdown_status stepdown_sampler_create(const stepdown_model *model, const stepdown_sampling *sampling,
+                                        stepdown_sampler **sampler) {
+  *sampler = nullptr;
+  return guarded([&]() -> Status {
+    Result<Sampler> made = makeSampler(*model->shared, sampling);
+    if (!made)
+      return made.error();
+    *sampler = new stepdown_sampler{std::move(*made), static_cast<int32_t>(model->shared->model->head().vocabulary)};
+    return Done{};
+  });
+}
+
+void stepdown_sampler_free(stepdown_sampler *sampler) { delete sampler; }
+
+stepdown_status stepdown_sampler_draw(stepdown_sampler *sampler, const float *logits, uint64_t position, int32_t *id) {
+  *id = -1;
+  return guarded([&]() -> Status {
+    Result<int32_t> drawn = sampler->sampler.draw(logits, 0, position);
+    if (!drawn)
+      return drawn.error();
+    *id = *drawn;
+    return Done{};
+  });
+}
+
+stepdown_status stepdown_sampler_accept(stepdown_sampler *sampler, int32_t id, int32_t generated) {
+  return guarded([&]() -> Status {
+    if (Status known = expectKnown(id, sampler->vocabulary); !known)
+      return known;
+    sampler->sampler.accept(id, generated != 0);
+    return Done{};
+  });
+}
+
+stepdown_status stepdown_sequence_generate(stepdown_session *session, stepdown_sequence sequence, const int32_t *ids,
+                                           size_t count, const stepdown_generate_options *options,
+                                           stepdown_generation *result) {
+  return guarded([&] { return generate(*session, sequence, ids, count, options, result); });
+}
+
+stepdown_status stepdown_generate(stepdown_session *session, const char *prompt,
+                                  const stepdown_generate_options *options, stepdown_generation *result) {
+  return guarded([&]() -> Status {
+    auto tokenizer = tokenizerOf(*session->shared);
+    if (!tokenizer)
+      return tokenizer.error();
+    auto ids = (*tokenizer)->encode(prompt);
+    if (!ids)
+      return ids.error();
+    Result<int32_t> sequence = session->session->createSequence();
+    if (!sequence)
+      return sequence.error();
+    // Freed on every way out, also by an exception.
+    struct Freed {
+      Session &session;
+      int32_t sequence;
+      ~Freed() { session.freeSequence(sequence); }
+    } freed{*session->session, *sequence};
+    return generate(*session, *sequence, ids->data(), ids->size(), options, result);
+  });
+}
