@@ -211,6 +211,25 @@ TEST_F(Sessions, twoModelsAndEightThreadsWorkTogether) {
     EXPECT_EQ(results[i], (i % 2 ? other : toy).logits(tokens)) << i;
 }
 
+// The memory plan that inspect shows is what a session takes, to the byte.
+TEST_F(Sessions, allocatesWhatThePlanSays) {
+  toy.window = 40;
+  Session::Options options;
+  options.kvBlock = 16;
+  options.kvPositions = 128;
+  options.maxSequences = 3;
+  open(options);
+  const stepdown_program &head = model->head();
+  uint64_t cache = 128 * model->cacheBytesPerPosition();
+  uint64_t tables = 2 * 3 * (toy.maxContext / 16) * sizeof(int32_t); // groups, sequences, entries
+  uint64_t inputs = 4 * toy.maxStepTokens * sizeof(int32_t);         // tokens, positions, sequences, rows
+  uint64_t logits = uint64_t(toy.maxStepRows) * toy.vocabulary * sizeof(float);
+  EXPECT_EQ(session->kv().bytes(), cache);
+  EXPECT_EQ(model->device().allocated(), head.arena_bytes + cache + tables + inputs + logits);
+  session.reset();
+  EXPECT_EQ(model->device().allocated(), 0u);
+}
+
 TEST_F(Sessions, forcedLevelsRunTheSameProgram) {
   for (const char *isa : {"x86-64-v3", "x86-64-v4-vnni"}) {
     auto loaded = Model::load(toy.write(), isa);

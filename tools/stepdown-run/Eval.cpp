@@ -129,7 +129,9 @@ Status runEval(const Arguments &arguments) {
   double sum = 0;
   size_t predicted = 0;
   nlohmann::json top;
-  size_t step = std::min<size_t>({size_t(*chunk), head.max_step_tokens, head.max_step_rows});
+  // Every token wants its row: 64 MiB of them at a time are enough for speed, and spare a large vocabulary gigabytes.
+  size_t rowsInReach = std::max<size_t>(16, (size_t(64) << 20) / (head.vocabulary * sizeof(float)));
+  size_t step = std::min<size_t>({size_t(*chunk), head.max_step_tokens, head.max_step_rows, rowsInReach});
   Status ran = runWindows(**session, *tokens, window, step, [&](size_t at, const float *row) -> Status {
     bool lastOfWindow = at % window == window - 1;
     if (at + 1 < tokens->size() && !lastOfWindow) {
