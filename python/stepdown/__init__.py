@@ -4,8 +4,10 @@
     model = Model("smollm2.stepdown")
     print(model.generate("The capital of France is", max_tokens=16))
 
-The library is looked for where STEPDOWN_LIBRARY says, then where the system's linker looks.
+The library is looked for where STEPDOWN_LIBRARY says; else beside this package, in the prefix of this Python, in /usr/local,
+and where the system's linker looks.
 """
-from ._model import Error, Model, Sequence, Session
+from ._model import Answer, Error, Model, Sequence, Session
 
-__all__ = ["Error", "Model", "Sequence", "Session"]
+__all__ = ["Answer", "Error", "Model", "Sequence", "Session"]
+__version__ = "0.1.0"

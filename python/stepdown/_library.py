@@ -1,7 +1,8 @@
 """The functions of include/stepdown/Runtime.h as ctypes sees them."""
 import ctypes
 import os
-from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+import sys
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 
 
 class Status(ctypes.Structure):
@@ -31,6 +32,28 @@ class Token(ctypes.Structure):
     _fields_ = [("sequence", c_int32), ("id", c_int32), ("want_logits", c_int32)]
 
 
+class Sampling(ctypes.Structure):
+    _fields_ = [("temperature", c_float), ("top_n_sigma", c_float), ("top_k", c_int32), ("typical_p", c_float),
+                ("top_p", c_float), ("min_p", c_float), ("xtc_probability", c_float), ("xtc_threshold", c_float),
+                ("mirostat_tau", c_float), ("repetition_penalty", c_float), ("presence_penalty", c_float),
+                ("frequency_penalty", c_float), ("penalty_window", c_int32), ("dry_multiplier", c_float),
+                ("seed", c_uint64), ("bias_ids", POINTER(c_int32)), ("bias", POINTER(c_float)),
+                ("bias_count", c_size_t)]
+
+
+TextCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int32, POINTER(ctypes.c_char), c_size_t)
+
+
+class GenerateOptions(ctypes.Structure):
+    _fields_ = [("max_tokens", c_int32), ("ignore_end", c_int32), ("sampling", Sampling), ("stops", POINTER(c_char_p)),
+                ("stop_count", c_size_t), ("on_text", TextCallback), ("context", c_void_p)]
+
+
+class GenerationInfo(ctypes.Structure):
+    _fields_ = [("prompt_tokens", c_int32), ("tokens", c_int32), ("finish", c_int32), ("prompt_seconds", c_double),
+                ("decode_seconds", c_double)]
+
+
 _HANDLE = c_void_p
 _FUNCTIONS = {
     "stepdown_model_load": (Status, [c_char_p, POINTER(LoadOptions), POINTER(_HANDLE)]),
@@ -52,13 +75,37 @@ _FUNCTIONS = {
                                          POINTER(c_size_t)]),
     "stepdown_model_token_text": (Status, [_HANDLE, c_int32, c_char_p, c_size_t, POINTER(c_size_t)]),
     "stepdown_model_ends_text": (c_int32, [_HANDLE, c_int32]),
+    "stepdown_model_detokenize": (Status, [_HANDLE, POINTER(c_int32), c_size_t, c_int32, c_char_p, c_size_t,
+                                           POINTER(c_size_t)]),
+    "stepdown_sequence_generate": (Status, [_HANDLE, c_int32, POINTER(c_int32), c_size_t, POINTER(GenerateOptions),
+                                            POINTER(GenerationInfo)]),
 }
 
 
+def candidates() -> "list[str]":
+    """Where the library is looked for: STEPDOWN_LIBRARY alone where it is set; else beside the package, in the prefix of
+    this Python, in /usr/local, and where the system's linker looks."""
+    named = os.environ.get("STEPDOWN_LIBRARY")
+    if named:
+        return [named]
+    folders = [os.path.dirname(os.path.abspath(__file__))]
+    for prefix in (sys.prefix, "/usr/local"):
+        folders += [os.path.join(prefix, part) for part in ("lib", "lib64", "lib/x86_64-linux-gnu")]
+    paths = [os.path.join(folder, "libstepdown.so.0") for folder in folders]
+    return [path for path in paths if os.path.exists(path)] + ["libstepdown.so.0"]
+
+
 def load() -> ctypes.CDLL:
-    """Opens the library and declares its functions; OSError where it is not found."""
-    library = ctypes.CDLL(os.environ.get("STEPDOWN_LIBRARY", "libstepdown.so.0"))
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library
+    """Opens the first of `candidates` that loads, and declares its functions; OSError where none does."""
+    problems = []
+    for path in candidates():
+        try:
+            library = ctypes.CDLL(path)
+        except OSError as problem:
+            problems.append(str(problem))
+            continue
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+        return library
+    raise OSError("expects libstepdown.so.0: cmake --install it, or name it in STEPDOWN_LIBRARY; " + "; ".join(problems))

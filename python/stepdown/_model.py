@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator, Optional, Sequence as Ids
 
 import numpy as np
 
 from . import _library
-from ._library import LoadOptions, ModelInfo, SessionInfo, SessionOptions, Status, Token
+from ._library import GenerateOptions, GenerationInfo, LoadOptions, ModelInfo, Sampling, SessionInfo, SessionOptions, Status
+from ._library import TextCallback, Token
 
 _lib: Optional[ctypes.CDLL] = None
 
@@ -31,6 +33,21 @@ class Error(Exception):
 def _check(status: Status) -> None:
     if status.code:
         raise Error(status.code, status.text.decode("utf-8", "replace"))
+
+
+@dataclass
+class Answer:
+    """What was drawn after a prompt.
+
+    ids: the tokens, without one that ended the text. text: theirs, up to a stop text. finish: "end" (the model ended the
+    text), "stop", "length", or "callback". The seconds are those of the prompt's steps and of the answer's.
+    """
+
+    text: str
+    ids: list[int]
+    finish: str
+    prompt_seconds: float
+    decode_seconds: float
 
 
 class Model:
@@ -77,8 +94,18 @@ class Model:
         _check(_library_().stepdown_model_token_text(self._handle, id, text, len(text), ctypes.byref(length)))
         return text.raw[: length.value]
 
-    def detokenize(self, ids: Iterable[int]) -> str:
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+    def detokenize(self, ids: Iterable[int], keep_special: bool = False) -> str:
+        """The text of `ids`; control tokens only with `keep_special`."""
+        ids = list(ids)
+        room, length = 64 + 16 * len(ids), ctypes.c_size_t()
+        while True:
+            text = ctypes.create_string_buffer(room)
+            status = _library_().stepdown_model_detokenize(self._handle, (ctypes.c_int32 * len(ids))(*ids), len(ids),
+                                                           4 if keep_special else 0, text, room, ctypes.byref(length))
+            if status.code != 612:  # E0612: more bytes than room
+                _check(status)
+                return text.raw[: length.value].decode("utf-8", "replace")
+            room = length.value
 
     def ends_text(self, id: int) -> bool:
         return bool(_library_().stepdown_model_ends_text(self._handle, id))
@@ -88,11 +115,14 @@ class Model:
         return Session(self, threads, kv_block, kv_positions, max_sequences)
 
     def generate(self, prompt: "str | Ids[int]", max_tokens: int = 256,
-                 choose: Optional[Callable[[np.ndarray], int]] = None, threads: int = 0) -> str:
-        """The text after `prompt`. `choose` draws an id from a row of logits; None takes the likeliest."""
+                 choose: Optional[Callable[[np.ndarray], int]] = None, threads: int = 0, **options) -> str:
+        """The text after `prompt`. `choose` draws an id from a row of logits, float32 [vocabulary]; None draws as the
+        `options` of `Sequence.answer` say, the likeliest token where there are none."""
         ids = self.tokenize(prompt, parse_special=True) if isinstance(prompt, str) else list(prompt)
         positions = min(len(ids) + max_tokens, self.max_context)
         session = self.session(threads=threads, kv_positions=max(positions, 1), max_sequences=1)
+        if choose is None:
+            return session.sequence().answer(ids, max_tokens, **options).text
         return self.detokenize(session.sequence().generate(ids, max_tokens, choose))
 
 
@@ -185,3 +215,45 @@ class Sequence:
     def generate(self, ids: Ids[int], max_tokens: int = 256,
                  choose: Optional[Callable[[np.ndarray], int]] = None) -> list[int]:
         return list(self.stream(ids, max_tokens, choose))
+
+    def answer(self, ids: Ids[int], max_tokens: int = 256, *, stop: Ids[str] = (),
+               on_text: Optional[Callable[[str], object]] = None, ignore_end: bool = False,
+               bias: Optional[dict[int, float]] = None, **sampling: float) -> Answer:
+        """Appends `ids` and draws an answer, in C; the sequence then holds all of it but its last token.
+
+        sampling: the fields of stepdown_sampling in Runtime.h (temperature, top_k, top_p, min_p, typical_p, top_n_sigma,
+        repetition_penalty, presence_penalty, frequency_penalty, dry_multiplier, seed ...); none draws the likeliest token.
+        bias: what is added to the logits of ids. on_text: called with text as it becomes certain, whole characters only;
+        False from it ends the answer, and what it raises is raised here. Error 701 for an option out of its range.
+        """
+        options, info, drawn, texts, raised = GenerateOptions(), GenerationInfo(), [], [], []
+        known = {name for name, _ in Sampling._fields_} - {"bias_ids", "bias", "bias_count"}
+        for name, value in sampling.items():
+            if name not in known:
+                raise TypeError(f"answer: expects one of {', '.join(sorted(known))}, but got {name!r}")
+            setattr(options.sampling, name, value)
+        if bias:
+            options.sampling.bias_ids = (ctypes.c_int32 * len(bias))(*bias)
+            options.sampling.bias = (ctypes.c_float * len(bias))(*bias.values())
+            options.sampling.bias_count = len(bias)
+
+        def hear(_context: object, id: int, text: "ctypes._Pointer[ctypes.c_char]", length: int) -> int:
+            try:
+                if id >= 0:
+                    drawn.append(id)
+                texts.append(text[:length].decode("utf-8", "replace"))
+                return int(on_text is not None and bool(texts[-1]) and on_text(texts[-1]) is False)
+            except BaseException as problem:  # must not pass through C
+                raised.append(problem)
+                return 1
+
+        options.max_tokens, options.ignore_end, options.on_text = max_tokens, ignore_end, TextCallback(hear)
+        stops = [text.encode() for text in stop]
+        options.stops, options.stop_count = (ctypes.c_char_p * len(stops))(*stops), len(stops)
+        status = _library_().stepdown_sequence_generate(self.session._handle, self._number,
+                                                        (ctypes.c_int32 * len(ids))(*ids), len(ids), options, info)
+        if raised:
+            raise raised[0]
+        _check(status)
+        finish = ("", "end", "stop", "length", "callback")[info.finish]
+        return Answer("".join(texts), drawn, finish, info.prompt_seconds, info.decode_seconds)

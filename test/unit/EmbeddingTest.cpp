@@ -117,13 +117,44 @@ assert np.array_equal(sequence.feed([4]), fork.feed([4])) and len(fork) == 6
 sequence.truncate(4)
 assert np.array_equal(sequence.feed([18]), expected[4])
 assert model.detokenize(ids) == "hello"
+likeliest = model.session().sequence().generate(ids, 9)
+answer = model.session(threads=1).sequence().answer(ids, 9)
+assert answer.ids == likeliest and answer.text == model.detokenize(likeliest), answer
+assert answer.finish == ("length" if len(likeliest) == 9 else "end"), answer
+assert model.generate("hello", 9) == answer.text
+heard = []
+again = model.generate("hello", 9, on_text=heard.append)
+assert "".join(heard) == again == answer.text
+stopped = model.session().sequence().answer(ids, 9, stop=[answer.text[2]])
+assert stopped.text == answer.text[: answer.text.index(answer.text[2])] and stopped.finish == "stop", stopped
+drawn = [model.session().sequence().answer(ids, 9, temperature=3, seed=seed).ids for seed in (1, 1, 2, 3)]
+assert drawn[0] == drawn[1] and drawn.count(drawn[0]) < 4, drawn
+forbidden = model.session().sequence().answer(ids, 9, bias={likeliest[0]: float("-inf")})
+assert likeliest[0] not in forbidden.ids and len(forbidden.ids) > 0
+try:
+    model.generate("hello", 9, on_text=lambda text: 1 // 0)
+    raise AssertionError("what on_text raised was lost")
+except ZeroDivisionError:
+    pass
+try:
+    model.generate("hello", 9, temperature=1, top_p=2)
+    raise AssertionError("an option out of range was taken")
+except stepdown.Error as error:
+    assert error.code == 701, error
 try:
     sequence.feed([40])
     raise AssertionError("an id outside the vocabulary was taken")
 except stepdown.Error as error:
     assert error.code == 603, error
 )";
-  EXPECT_EQ(shell("PYTHONPATH=" STEPDOWN_SOURCE_DIR "/python PYTHONDONTWRITEBYTECODE=1 STEPDOWN_LIBRARY=" + folder +
+  std::string site = STEPDOWN_SOURCE_DIR "/python";
+  if (shell("python3 -m pip --version").empty()) {
+    site = folder + "/site";
+    ASSERT_EQ(shell("cp -r " STEPDOWN_SOURCE_DIR "/python " + folder + "/package && cd " + folder +
+                    "/package && python3 -m pip install -q --no-index --no-deps --target " + site + " ."),
+              "");
+  }
+  EXPECT_EQ(shell("PYTHONPATH=" + site + " PYTHONDONTWRITEBYTECODE=1 STEPDOWN_LIBRARY=" + folder +
                   "/tree/" STEPDOWN_LIBDIR "/libstepdown.so python3 " + folder + "/check.py " + toy.write() + " " +
                   folder + "/rows"),
             "");
