@@ -24,6 +24,10 @@ struct PlaceScratch : impl::PlaceScratchBase<PlaceScratch> {
     func::FuncOp function = getOperation();
     if (function.isExternal())
       return;
+    if (!llvm::hasSingleElement(function.getBody())) {
+      function.emitError() << "expects a kernel of one block";
+      return signalPassFailure();
+    }
     SmallVector<memref::CopyOp> copies;
     SmallVector<memref::AllocOp> allocations;
     function.walk([&](memref::CopyOp op) { copies.push_back(op); });

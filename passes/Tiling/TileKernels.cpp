@@ -212,11 +212,36 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
     }
   }
 
+  /// A loop and a size for each dimension of every cut argument, and lists of loops for parts.
+  LogicalResult checkAttributes(ArrayAttr parts) {
+    if (!llvm::hasSingleElement(function.getBody()))
+      return function.emitError() << "expects a kernel of one block";
+    for (Attribute loops : parts)
+      if (!isa<DenseI64ArrayAttr>(loops))
+        return function.emitError() << "expects transformer.parts to list loops, but got " << loops;
+    for (BlockArgument argument : function.getArguments()) {
+      ArrayRef<int64_t> tile = tileOf(argument.getArgNumber());
+      auto type = dyn_cast<RankedTensorType>(argument.getType());
+      if (tile.empty())
+        continue;
+      if (!type || static_cast<int64_t>(tile.size()) != 2 * type.getRank())
+        return function.emitError() << "expects a loop and a size in transformer.tile for each dimension of "
+                                    << argument.getType() << ", but got " << tile.size() << " numbers";
+      for (size_t d = 0; d < tile.size(); d += 2)
+        if (tile[d] >= 0 && tile[d + 1] == 0)
+          return function.emitError() << "expects tiles of at least one element, but got 0 in dimension " << d / 2
+                                      << " of argument " << argument.getArgNumber();
+    }
+    return success();
+  }
+
   void runOnOperation() override {
     function = getOperation();
     auto parts = function->getAttrOfType<ArrayAttr>("transformer.parts");
     if (!parts)
       return;
+    if (failed(checkAttributes(parts)))
+      return signalPassFailure();
     auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
     OpBuilder b(ret);
     SmallVector<Value> results(ret.getOperands());

@@ -179,6 +179,31 @@ static void selectCacheStore(CacheStoreOp op, Emitter &e) {
   op.erase();
 }
 
+/// Whether the sizes that loops are unrolled by are static, and those that divide are not zero.
+static LogicalResult checkSizes(Operation *op) {
+  for (Type type : op->getOperandTypes())
+    if (!isa<MemRefType>(type))
+      return op->emitError() << "expects memrefs when instructions are selected, but got " << type;
+  auto size = [&](unsigned operand, unsigned d) {
+    return cast<MemRefType>(op->getOperand(operand).getType()).getDimSize(d);
+  };
+  if (auto rotate = dyn_cast<RotateOp>(op)) {
+    const int64_t head = rotate.getHeadDim(), pairs = size(3, 2), vectors = size(0, 1);
+    if (head <= 0 || pairs <= 0 || vectors <= 0 || head < 2 * pairs || vectors * kLanes % head)
+      return op->emitOpError() << "expects heads of static size that divide the columns and hold both halves of all "
+                                  "pairs, but got head_dim "
+                               << head << " for " << rotate.getInputs()[0].getType();
+  } else if (isa<CacheStoreOp, AttendOp>(op)) {
+    const bool attend = isa<AttendOp>(op);
+    const unsigned keys = attend ? 1 : 5, values = attend ? 2 : 6;
+    const int64_t heads = size(keys, 1), keyDim = size(keys, 3), valueDim = size(values, 3), vectors = size(0, 1);
+    if (heads <= 0 || keyDim <= 0 || valueDim <= 0 || vectors <= 0 || vectors * kLanes % (heads * keyDim))
+      return op->emitOpError() << "expects cache heads of static size that divide the columns, but got "
+                               << op->getOperand(keys).getType() << " and " << op->getOperand(values).getType();
+  }
+  return success();
+}
+
 namespace {
 struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
   using impl::SelectTileOpsBase<SelectTileOps>::SelectTileOpsBase;
@@ -195,11 +220,8 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
         work.push_back(op);
     });
     for (Operation *op : work) {
-      for (Type type : op->getOperandTypes())
-        if (!isa<MemRefType>(type)) {
-          op->emitError() << "expects memrefs when instructions are selected, but got " << type;
-          return signalPassFailure();
-        }
+      if (failed(checkSizes(op)))
+        return signalPassFailure();
       OpBuilder builder(op);
       Emitter e(builder, op->getLoc(), *chip);
       if (auto pack = dyn_cast<PackActivationOp>(op))

@@ -52,3 +52,12 @@ func.func @result_in_scratch() -> memref<2xf32> {
   // expected-error @+1 {{expects results in the kernel's arguments}}
   return %0 : memref<2xf32>
 }
+
+// -----
+
+// expected-error @+1 {{expects a kernel of one block}}
+func.func @two_blocks() {
+  cf.br ^bb1
+^bb1:
+  return
+}

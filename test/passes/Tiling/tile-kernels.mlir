@@ -59,3 +59,35 @@ func.func @result_of_its_own(%x: tensor<?x2xf32> {transformer.tile = array<i64: 
   %0 = arith.addf %x, %x : tensor<?x2xf32>
   return %0 : tensor<?x2xf32>
 }
+
+// -----
+
+// expected-error @+1 {{expects a loop and a size in transformer.tile for each dimension of 'tensor<?x2xf32>', but got 1 numbers}}
+func.func @tile_of_half_a_pair(%x: tensor<?x2xf32> {transformer.tile = array<i64: 0>}) -> tensor<?x2xf32>
+    attributes {transformer.parts = [array<i64: 0>]} {
+  return %x : tensor<?x2xf32>
+}
+
+// -----
+
+// expected-error @+1 {{expects tiles of at least one element, but got 0 in dimension 0 of argument 0}}
+func.func @tile_of_nothing(%x: tensor<?xf32> {transformer.tile = array<i64: 0, 0>}) -> tensor<?xf32>
+    attributes {transformer.parts = [array<i64: 0>]} {
+  return %x : tensor<?xf32>
+}
+
+// -----
+
+// expected-error @+1 {{expects transformer.parts to list loops, but got 5 : i64}}
+func.func @part_that_is_a_number(%x: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.parts = [5 : i64]} {
+  return %x : tensor<?xf32>
+}
+
+// -----
+
+// expected-error @+1 {{expects a kernel of one block}}
+func.func @two_blocks(%x: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.parts = [array<i64: 0>]} {
+  cf.br ^bb1
+^bb1:
+  return %x : tensor<?xf32>
+}
