@@ -1,6 +1,6 @@
-# What `cmake --install` gives to programs that embed Stepdown, as the component Runtime: libstepdown shared and static, its
-# headers, stepdown-run, a pkg-config file, and a package in which find_package(Stepdown) finds Stepdown::Runtime and
-# Stepdown::RuntimeStatic.
+# What `cmake --install` gives to programs that embed Stepdown, in two components: Runtime (libstepdown shared and static,
+# its headers, stepdown-run, a pkg-config file) and Compiler (libstepdown-compiler and stepdown-compile, which need MLIR).
+# find_package(Stepdown) finds Stepdown::Runtime, Stepdown::RuntimeStatic and, where it was installed, Stepdown::Compiler.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Stepdown)
@@ -44,6 +44,18 @@ install(TARGETS stepdown-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONE
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/stepdown DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT Runtime
   FILES_MATCHING PATTERN "*.h")
 install(EXPORT StepdownRuntimeTargets NAMESPACE Stepdown:: DESTINATION ${package_folder} COMPONENT Runtime)
+
+if(STEPDOWN_COMPILER)
+  add_library(stepdown-compiler SHARED ${CMAKE_SOURCE_DIR}/lib/Driver/CompilerApi.cpp)
+  stepdown_api_library(stepdown-compiler Compiler)
+  target_link_libraries(stepdown-compiler PRIVATE StepdownDriver)
+  target_precompile_headers(stepdown-compiler REUSE_FROM StepdownPCH)
+  set_target_properties(stepdown-compiler stepdown-compile PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS stepdown-compiler EXPORT StepdownCompilerTargets
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Compiler NAMELINK_COMPONENT Compiler)
+  install(TARGETS stepdown-compile RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT Compiler)
+  install(EXPORT StepdownCompilerTargets NAMESPACE Stepdown:: DESTINATION ${package_folder} COMPONENT Compiler)
+endif()
 
 configure_file(${CMAKE_SOURCE_DIR}/cmake/StepdownConfig.cmake.in ${CMAKE_BINARY_DIR}/StepdownConfig.cmake @ONLY)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/StepdownConfigVersion.cmake COMPATIBILITY SameMinorVersion)

@@ -160,8 +160,48 @@ except stepdown.Error as error:
             "");
 }
 
+// A checkpoint through the compiler's C API, and what it gives through Python, against figures that an independent
+// float64 implementation computed.
+TEST_F(Installed, aCProgramCompilesAModelThatAgreesWithTheOracle) {
+#ifndef STEPDOWN_HAS_COMPILER
+  GTEST_SKIP() << "the compiler is not built";
+#else
+  if (!shell("python3 -c 'import numpy, gguf'").empty())
+    GTEST_SKIP() << "no python3 with numpy and gguf on this machine";
+  ASSERT_EQ(shell("cmake --install " STEPDOWN_BINARY_DIR " --component Compiler --prefix " + folder +
+                  "/tree && cmake -S " STEPDOWN_SOURCE_DIR "/examples -B " + folder +
+                  "/build-compile -DCMAKE_PREFIX_PATH=" + folder +
+                  "/tree -DCMAKE_C_COMPILER=" STEPDOWN_CC " && cmake --build " + folder + "/build-compile"),
+            "");
+  const std::string compile = folder + "/build-compile/compile ", made = folder + "/made";
+  EXPECT_NE(shell(compile + "/no/such/file.gguf " + made + ".stepdown").find("error E0901"), std::string::npos);
+  ASSERT_EQ(shell("python3 " STEPDOWN_SOURCE_DIR "/test/data/make_model.py " + made +
+                  ".gguf --family llama --type F32 && " + compile + made + ".gguf " + made + ".stepdown && " + folder +
+                  "/build-compile/generate " + made + ".stepdown hello 4"),
+            "");
+  std::ofstream(folder + "/oracle.py") << R"(
+import json
+import sys
+import numpy as np
+import stepdown
+with open(sys.argv[2]) as file:
+    figures = json.load(file)
+case = next(case for case in figures["cases"] if case["options"] == "--family llama --type F32")
+rows = stepdown.Model(sys.argv[1]).session(threads=2).sequence().logits(figures["tokens"])
+expected = np.array(case["logits"])
+off = np.abs(rows[:, figures["entries"]] - expected).max()
+assert rows.dtype == np.float32 and off < 0.02, off  # the cache holds float16
+print(off)
+)";
+  EXPECT_EQ(shell("PYTHONPATH=" STEPDOWN_SOURCE_DIR "/python PYTHONDONTWRITEBYTECODE=1 STEPDOWN_LIBRARY=" + folder +
+                  "/tree/" STEPDOWN_LIBDIR "/libstepdown.so python3 " + folder + "/oracle.py " + made +
+                  ".stepdown " STEPDOWN_SOURCE_DIR "/test/data/reference/figures.json"),
+            "");
+#endif
+}
+
 TEST_F(Installed, headersAreC99AndCxx17) {
-  for (const char *header : {"Artifact", "Runtime", "Status"})
+  for (const char *header : {"Artifact", "Compiler", "Runtime", "Status"})
     for (const char *compiler : {STEPDOWN_CC " -x c -std=c99", STEPDOWN_CXX " -x c++ -std=c++17"})
       EXPECT_EQ(shell("echo '#include <stepdown/" + std::string(header) + ".h>' | " + compiler +
                       " -Wall -Wextra -Werror -pedantic -fsyntax-only -I" + folder + "/tree/include -"),

@@ -1,0 +1,37 @@
+/* The compiler's C API: a checkpoint in, an artifact out. In libstepdown-compiler, which needs LLVM and MLIR 22;
+ * programs that only run artifacts need Runtime.h alone.
+ */
+#ifndef STEPDOWN_COMPILER_H
+#define STEPDOWN_COMPILER_H
+#include <stepdown/Status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Called on a thread that compiles, one call at a time, with what is being done ("fusion", "packing weights") and how much of how much of
+ * it; `total` is 0 where that is not known. Must not throw. */
+typedef void (*stepdown_progress_callback)(void *context, const char *what, uint64_t done, uint64_t total);
+
+/* All zero (and NULL in its place): what stepdown-compile does without options. */
+typedef struct stepdown_compile_options {
+  const char *targets;  /* names with commas between: "cpu" (all levels), "x86-64-v3", "x86-64-v4-vnni"; NULL: "cpu" */
+  uint64_t max_context; /* positions that a sequence may have; 0: the checkpoint's */
+  int32_t exact;        /* 1: activations and cache stay float32 */
+  int32_t kv_float32;   /* 1: the cache holds float32, else float16 */
+  const char *activations;                /* blocks that quantised weights read: "q8x2" or "q8"; NULL: "q8x2" */
+  int32_t jobs;                           /* threads, at most 1024; 0: one per core */
+  stepdown_progress_callback on_progress; /* or NULL */
+  void *context;                          /* its first argument */
+} stepdown_compile_options;
+
+/* Compiles the checkpoint `model` (.gguf, of a split one the first file) into the artifact `output`, which is complete
+ * or not there. 1xx to 3xx: the checkpoint is refused; 8xx: it cannot be compiled, or an option has no such value
+ * (832); 9xx: a file cannot be read or written. Any number of threads may compile at a time. */
+STEPDOWN_API stepdown_status stepdown_compile(const char *model, const char *output,
+                                              const stepdown_compile_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

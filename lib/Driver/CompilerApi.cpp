@@ -1,0 +1,66 @@
+// include/stepdown/Compiler.h on top of compileModel: no exception leaves, and every error becomes a value.
+#include "include/stepdown/Compiler.h"
+
+#include "lib/Driver/Compile.h"
+#include <cstdio>
+#include <new>
+
+using namespace stepdown;
+
+static stepdown_status report(ErrorCode code, const char *text) {
+  // Fixed in size, so that running out of memory can be told too.
+  static thread_local char lastText[1024];
+  std::snprintf(lastText, sizeof lastText, "%s", text);
+  return {static_cast<int32_t>(code), lastText};
+}
+
+/// The levels that `names` lists, none for all; E0832.
+static Result<std::vector<const Level *>> readTargets(llvm::StringRef names) {
+  std::vector<const Level *> chosen;
+  llvm::SmallVector<llvm::StringRef> list;
+  names.split(list, ',');
+  for (llvm::StringRef name : list) {
+    if (name == "cpu")
+      return std::vector<const Level *>();
+    const Level *level = findLevel(name);
+    if (!level)
+      return fail(ErrorCode::CompileOption, "targets: expects cpu, x86-64-v3 or x86-64-v4-vnni, but got '%s'",
+                  name.str().c_str());
+    chosen.push_back(level);
+  }
+  return chosen;
+}
+
+stepdown_status stepdown_compile(const char *model, const char *output, const stepdown_compile_options *given) {
+  try {
+    CompileOptions options;
+    if (given) {
+      auto levels = readTargets(given->targets ? given->targets : "cpu");
+      if (!levels)
+        return report(levels.error().code, levels.error().message.c_str());
+      if (given->jobs < 0 || given->jobs > 1024)
+        return report(ErrorCode::CompileOption, "jobs: expects 0 to 1024 threads");
+      options.levels = std::move(*levels);
+      options.maxContext = given->max_context;
+      options.exact = given->exact != 0;
+      options.float32Cache = given->kv_float32 != 0;
+      if (given->activations)
+        options.activations = given->activations;
+      if (options.activations != "q8" && options.activations != "q8x2")
+        return report(ErrorCode::CompileOption, "activations: expects q8 or q8x2");
+      options.jobs = given->jobs;
+      if (given->on_progress)
+        options.progress = [given](const std::string &what, uint64_t done, uint64_t total) {
+          given->on_progress(given->context, what.c_str(), done, total);
+        };
+    }
+    Result<CompileReport> compiled = compileModel(model, output, options);
+    if (!compiled)
+      return report(compiled.error().code, compiled.error().message.c_str());
+    return {0, ""};
+  } catch (const std::bad_alloc &) {
+    return report(ErrorCode::OutOfMemory, "expects more memory than the system gives");
+  } catch (const std::exception &problem) {
+    return report(ErrorCode::PhaseFailed, problem.what());
+  }
+}
