@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* Called on a thread that compiles, one call at a time, with what is being done ("fusion", "packing weights") and how much of how much of
- * it; `total` is 0 where that is not known. Must not throw. */
+/* Called on a thread that compiles, one call at a time, with what is being done ("fusion", "packing weights") and how
+ * much of how much of it; `total` is 0 where that is not known. Must not throw. */
 typedef void (*stepdown_progress_callback)(void *context, const char *what, uint64_t done, uint64_t total);
 
 /* All zero (and NULL in its place): what stepdown-compile does without options. */

@@ -207,7 +207,8 @@ template <typename T> Tensor<T> quantize(const Tensor<T> &x, bool residual) {
     float d = largest * (1.0f / 127), inverse = largest == 0 ? 0 : 127 / largest;
     for (size_t i = begin; i < begin + 32; ++i) {
       const float exact = float(x.values[i]) * inverse, code = std::nearbyint(exact);
-      y.values[i] = T(d) * (T(code) + (residual ? T(std::min(127.0f, std::nearbyint((exact - code) * 256))) / T(256) : T(0)));
+      y.values[i] =
+          T(d) * (T(code) + (residual ? T(std::min(127.0f, std::nearbyint((exact - code) * 256))) / T(256) : T(0)));
     }
   }
   return y;
