@@ -94,8 +94,6 @@ LogicalResult KernelBuilder::lower(Operation &op) {
   if (auto rope = dyn_cast<RopeOp>(op)) {
     Value x = one(rope.getX());
     Value out = destination(rope.getResult(), cast<RankedTensorType>(x.getType()), rowsLike);
-    auto &tables = values[rope.getX()];
-    (void)tables;
     Values batch = values[rope.getBatch()];
     Value coarse, fine; // the kernel's rope tables: rank-3 inputs of these frequencies, coarse first
     for (BlockArgument argument : kernel.getBody().front().getArguments())
@@ -150,13 +148,10 @@ void KernelBuilder::lowerNorm(RMSNormOp op) {
   const int64_t heads = all / width;
   MLIRContext *c = op.getContext();
   AffineExpr t = getAffineDimExpr(0, c), h = getAffineDimExpr(1, c), i = getAffineDimExpr(2, c);
-  AffineMap full = AffineMap::get(3, 0, {t, h * width + i}, c), head = AffineMap::get(3, 0, {t, h}, c);
+  AffineMap head = AffineMap::get(3, 0, {t, h}, c);
   AffineMap column = AffineMap::get(3, 0, {i}, c);
-  (void)full;
   // [rows, heads, width] view of the rows
   auto split = [&](Value v) -> Value {
-    if (heads == 1 && false)
-      return v;
     auto from = cast<RankedTensorType>(v.getType());
     SmallVector<OpFoldResult> shape = {dim(v, 0), b->getIndexAttr(heads), b->getIndexAttr(width)};
     if (!from.isDynamicDim(0))
@@ -262,8 +257,7 @@ void KernelBuilder::lowerLinear(Operation *op, Value x, Value weight, Value bias
                 Value token = linalg::IndexOp::create(i, loc, 1);
                 return BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
               });
-  AffineMap id = b->getMultiDimIdentityMap(3), rows = AffineMap::get(3, 0, {n}, c);
-  rows = AffineMap::get(3, 0, {getAffineDimExpr(2, c)}, c);
+  AffineMap id = b->getMultiDimIdentityMap(3), rows = AffineMap::get(3, 0, {getAffineDimExpr(2, c)}, c);
   if (bias)
     y = generic(y, {values[bias].front()}, {rows, id}, 3, 0,
                 [&](OpBuilder &i, ValueRange v) -> Value { return arith::AddFOp::create(i, loc, v[1], v[0]); });
