@@ -74,6 +74,15 @@ TEST(ArtifactFile, refusesWrongSections) {
     EXPECT_EQ(spoil([&](auto &h) { h.sections[i].checksum ^= 1; }), 506) << i;
 }
 
+TEST(ArtifactFile, refusesAnEmptyProgram) {
+  std::vector<uint8_t> bytes = ToyModel().build().file();
+  for (stepdown_section &section : headerOf(bytes).sections)
+    if (section.kind == STEPDOWN_SECTION_PROGRAM)
+      section.size = 0;
+  test::seal(bytes);
+  EXPECT_EQ(codeOf(bytes), 507);
+}
+
 TEST(ArtifactFile, everyChangedByteOfASectionIsSeen) {
   std::vector<uint8_t> bytes = ToyModel().build().file();
   stepdown_header header = headerOf(bytes);
