@@ -25,7 +25,7 @@ public:
       if (key == "descr" && !descr)
         descr = quoted(array.type);
       else if (key == "fortran_order" && !order)
-        order = word("False");
+        order = word("False") || (array.fortranOrder = word("True"));
       else if (key == "shape" && !shape)
         shape = tuple(array.shape);
       else
@@ -110,9 +110,9 @@ Result<NpyArray> parseNpy(const std::string &file, const uint8_t *bytes, size_t 
   NpyArray array;
   HeaderReader reader({reinterpret_cast<const char *>(bytes + begin), length});
   if (!reader.read(array))
-    return bad(begin, "a header with descr, fortran_order False and shape");
+    return bad(begin, "a header with descr, fortran_order and shape");
   const std::string &type = array.type;
-  bool little = type.size() >= 3 && (type[0] == '<' || type[0] == '|') && std::strchr("fiub", type[1]);
+  bool little = type.size() >= 3 && (type[0] == '<' || type[0] == '|') && std::strchr("fiubV", type[1]);
   array.elementBytes = little && type.size() == 3 ? static_cast<size_t>(type[2] - '0') : 0;
   if (array.elementBytes != 1 && array.elementBytes != 2 && array.elementBytes != 4 && array.elementBytes != 8)
     return bad(begin, "little-endian numbers of 1, 2, 4 or 8 bytes");

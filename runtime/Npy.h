@@ -1,4 +1,4 @@
-// NumPy's .npy files, format versions 1 to 3, little-endian, in C order.
+// NumPy's .npy files, format versions 1 to 3, little-endian.
 // Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 #pragma once
 #include "lib/Base/MappedFile.h"
@@ -13,12 +13,13 @@ namespace stepdown {
 struct NpyArray {
   std::string type; ///< "<f4", "|i1", ... as in the header's descr
   size_t elementBytes = 0;
+  bool fortranOrder = false; ///< the first dimension is the contiguous one
   std::vector<uint64_t> shape;
   const uint8_t *data = nullptr;
   size_t bytes = 0;
 };
 
-/// Reads `size` bytes at `bytes`; E0904 for what is malformed, in Fortran order, big-endian or of an object type.
+/// Reads `size` bytes at `bytes`; E0904 for what is malformed, big-endian or of an object type.
 Result<NpyArray> parseNpy(const std::string &file, const uint8_t *bytes, size_t size);
 
 /// Writes an array row by row into a temporary name beside `path`, and gives it its name when it is whole.

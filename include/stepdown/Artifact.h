@@ -15,10 +15,17 @@
  * kernel once; the kernel divides its tiles among the threads; a barrier follows every dispatch. Code is position
  * independent, has no relocations, no writable data and calls nothing outside its section. Addresses of arena buffers,
  * weights and caches are 64-byte aligned, and 64 readable bytes follow each (kernels may prefetch further).
+ *
+ * Functions. An artifact of a plain module has FUNCTIONS, CODE and PROVENANCE, and none of METADATA, PROGRAM and
+ * WEIGHTS. Its code has the kernels' signature and is called with thread 0 of 1; the operands are the address of a
+ * stepdown_call, then of every argument its address and dimensions, then for every result room for the same, which the
+ * function fills in. Arrays are contiguous and row-major. Results lie in the call's arena, in an argument or in the
+ * code; arguments are only read.
  */
 #ifndef STEPDOWN_ARTIFACT_H
 #define STEPDOWN_ARTIFACT_H
 #include <stdint.h>
+#include <stepdown/Element.h>
 
 #define STEPDOWN_ARTIFACT_MAGIC "STEPDOWN"
 #define STEPDOWN_ABI_VERSION 1u
@@ -26,14 +33,16 @@
 #define STEPDOWN_MAX_SECTIONS 64u
 #define STEPDOWN_MAX_BUCKETS 8u
 #define STEPDOWN_MAX_RANK 5u
+#define STEPDOWN_MAX_ARRAY_RANK 8u /* of arguments and results of functions */
 
 enum stepdown_section_kind {
   STEPDOWN_SECTION_METADATA =
       1, /* u64 count, then that many GGUF metadata pairs, verbatim: tokenizer, template, parameters */
-  STEPDOWN_SECTION_PROGRAM = 2,   /* stepdown_program and the tables it points to */
-  STEPDOWN_SECTION_CODE = 3,      /* native code; level = enum stepdown_level */
-  STEPDOWN_SECTION_WEIGHTS = 4,   /* packed weights, each 64-byte aligned */
-  STEPDOWN_SECTION_PROVENANCE = 5 /* JSON text: compiler, options, checkpoint hash, explain report */
+  STEPDOWN_SECTION_PROGRAM = 2,    /* stepdown_program and the tables it points to */
+  STEPDOWN_SECTION_CODE = 3,       /* native code; level = enum stepdown_level */
+  STEPDOWN_SECTION_WEIGHTS = 4,    /* packed weights, each 64-byte aligned */
+  STEPDOWN_SECTION_PROVENANCE = 5, /* JSON text: compiler, options, checkpoint hash, explain report */
+  STEPDOWN_SECTION_FUNCTIONS = 6   /* stepdown_functions and the tables it points to */
 };
 
 enum stepdown_level {
@@ -103,15 +112,13 @@ typedef struct stepdown_buffer {
   uint64_t offset, bytes;
 } stepdown_buffer;
 
-enum stepdown_element { STEPDOWN_F32 = 0, STEPDOWN_F16 = 1 };
-
 /* Layers with one cache shape and one window share block tables. Block = `16 * g` positions (g = 1, 2 or 4).
  * keys [blocks, kv_heads, g, key_dim, 16], values [blocks, kv_heads, 16 * g, value_dim], one pair of tensors a layer.
  */
 typedef struct stepdown_cache_group {
   uint32_t layers, kv_heads, key_dim, value_dim;
   uint32_t window;  /* 0: every position; else a query sees itself and window - 1 positions before */
-  uint32_t element; /* enum stepdown_element */
+  uint32_t element; /* STEPDOWN_F32 or STEPDOWN_F16 */
 } stepdown_cache_group;
 
 typedef struct stepdown_layer {
@@ -196,5 +203,33 @@ typedef struct stepdown_operand {
   uint32_t reserved;
   int64_t dims[STEPDOWN_MAX_RANK];
 } stepdown_operand;
+
+typedef struct stepdown_functions {
+  stepdown_table functions; /* stepdown_function */
+  stepdown_table values;    /* stepdown_value */
+  stepdown_table code;      /* stepdown_code_entry: functions.count per CODE section, in file order */
+  stepdown_table strings;   /* bytes: zero-terminated names */
+} stepdown_functions;
+
+typedef struct stepdown_function {
+  uint32_t name;        /* into strings */
+  uint32_t first_value; /* into values: the arguments, then the results */
+  uint32_t argument_count, result_count;
+} stepdown_function;
+
+typedef struct stepdown_value {
+  uint32_t element; /* enum stepdown_element */
+  uint32_t rank;
+  int64_t dims[STEPDOWN_MAX_ARRAY_RANK]; /* -1: any size; beyond rank 0 */
+} stepdown_value;
+
+/* What a function and its caller share during one call. */
+typedef struct stepdown_call {
+  uint64_t next;    /* address of the arena's first free byte, a multiple of 64; the function moves it */
+  uint64_t end;     /* address behind the arena's last byte, a multiple of 64 */
+  uint64_t failure; /* 0; or the address, inside the code, of the text of the check that failed; or ~0: the arena is
+                       too small */
+  uint64_t wanted;  /* bytes that did not fit */
+} stepdown_call;
 
 #endif

@@ -1,6 +1,7 @@
 // The file is reserved in full before anything is written, so that a full disk is known at once; weights are packed in
 // bounded memory, and the compiler's own memory does not grow with the model.
 #include "lib/Artifact/ArtifactWriter.h"
+#include "lib/Artifact/Tables.h"
 #include "llvm/Support/MathExtras.h"
 #include <cstring>
 
@@ -10,27 +11,52 @@
 namespace stepdown {
 namespace {
 
-/// Appends records and says where they went.
-class Tables {
+/// The sections of a file, each on its own pages, and the header that lists them.
+class Sections {
 public:
-  template <typename T> stepdown_table add(const std::vector<T> &records) {
-    bytes.resize(llvm::alignTo(bytes.size(), 8));
-    stepdown_table table{uint32_t(bytes.size()), uint32_t(records.size())};
-    const auto *from = reinterpret_cast<const uint8_t *>(records.data());
-    bytes.insert(bytes.end(), from, from + records.size() * sizeof(T));
-    return table;
+  Sections() {
+    static_assert(sizeof header <= STEPDOWN_PAGE);
+    std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, sizeof header.magic);
+    header.abi_version = STEPDOWN_ABI_VERSION;
+    header.file_size = STEPDOWN_PAGE;
   }
-  std::vector<uint8_t> bytes;
-};
 
-class Names {
-public:
-  uint32_t add(const std::string &name) {
-    uint32_t at = bytes.size();
-    bytes.insert(bytes.end(), name.c_str(), name.c_str() + name.size() + 1);
-    return at;
+  /// `data` is null for bytes that are written later.
+  void add(uint32_t kind, uint32_t level, const void *data, uint64_t size) {
+    header.sections[header.section_count++] = {kind, level, header.file_size, size, data ? XXH3_64bits(data, size) : 0};
+    contents.push_back(data);
+    header.file_size = llvm::alignTo(header.file_size + size, STEPDOWN_PAGE);
   }
-  std::vector<char> bytes;
+
+  void add(const std::vector<LevelCode> &code) {
+    for (const LevelCode &level : code)
+      add(STEPDOWN_SECTION_CODE, level.level->id, level.code.bytes.data(), level.code.bytes.size());
+  }
+
+  Status write(PartFile &file) {
+    if (Status status = file.reserve(header.file_size); !status)
+      return status;
+    for (size_t i = 0; i < contents.size(); ++i)
+      if (contents[i])
+        if (Status status = file.write(contents[i], header.sections[i].size, header.sections[i].offset); !status)
+          return status;
+    return Done{};
+  }
+
+  /// The header last: until then the file is none.
+  Status seal(PartFile &file) {
+    std::vector<uint8_t> page(STEPDOWN_PAGE);
+    std::memcpy(page.data(), &header, sizeof header);
+    reinterpret_cast<stepdown_header *>(page.data())->checksum = XXH3_64bits(page.data(), page.size());
+    if (Status status = file.write(page.data(), page.size(), 0); !status)
+      return status;
+    return file.commit();
+  }
+
+  stepdown_header header{};
+
+private:
+  std::vector<const void *> contents;
 };
 
 /// The records of the packed weights.
@@ -114,46 +140,32 @@ Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
   metadata.insert(metadata.end(), checkpoint.file().data() + checkpoint.metadataBegin(),
                   checkpoint.file().data() + checkpoint.metadataEnd());
 
-  stepdown_header header{};
-  static_assert(sizeof header <= STEPDOWN_PAGE);
-  std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, sizeof header.magic);
-  header.abi_version = STEPDOWN_ABI_VERSION;
-  struct Content {
-    const void *data;
-    uint64_t size;
-  };
-  std::vector<Content> contents;
-  uint64_t at = STEPDOWN_PAGE;
-  auto section = [&](uint32_t kind, uint32_t level, const void *data, uint64_t size) {
-    header.sections[header.section_count++] = {kind, level, at, size, data ? XXH3_64bits(data, size) : 0};
-    contents.push_back({data, size});
-    at = llvm::alignTo(at + size, STEPDOWN_PAGE);
-  };
-  section(STEPDOWN_SECTION_METADATA, 0, metadata.data(), metadata.size());
-  section(STEPDOWN_SECTION_PROGRAM, 0, program.data(), program.size());
-  for (const LevelCode &level : parts.code)
-    section(STEPDOWN_SECTION_CODE, level.level->id, level.code.bytes.data(), level.code.bytes.size());
-  section(STEPDOWN_SECTION_PROVENANCE, 0, parts.provenance.data(), parts.provenance.size());
-  section(STEPDOWN_SECTION_WEIGHTS, 0, nullptr, plan->bytes);
-  header.file_size = at;
-
-  if (Status status = file.reserve(at); !status)
+  Sections sections;
+  sections.add(STEPDOWN_SECTION_METADATA, 0, metadata.data(), metadata.size());
+  sections.add(STEPDOWN_SECTION_PROGRAM, 0, program.data(), program.size());
+  sections.add(parts.code);
+  sections.add(STEPDOWN_SECTION_PROVENANCE, 0, parts.provenance.data(), parts.provenance.size());
+  sections.add(STEPDOWN_SECTION_WEIGHTS, 0, nullptr, plan->bytes);
+  if (Status status = sections.write(file); !status)
     return status;
-  for (size_t i = 0; i < contents.size(); ++i)
-    if (contents[i].data)
-      if (Status status = file.write(contents[i].data, contents[i].size, header.sections[i].offset); !status)
-        return status;
-  stepdown_section &weights = header.sections[header.section_count - 1];
+  stepdown_section &weights = sections.header.sections[sections.header.section_count - 1];
   if (Status status =
           writeWeights(*plan, file.path(), file.descriptor(), weights.offset, jobs, progress, &weights.checksum);
       !status)
     return status;
-  std::vector<uint8_t> page(STEPDOWN_PAGE);
-  std::memcpy(page.data(), &header, sizeof header);
-  reinterpret_cast<stepdown_header *>(page.data())->checksum = XXH3_64bits(page.data(), page.size());
-  if (Status status = file.write(page.data(), page.size(), 0); !status)
+  return sections.seal(file);
+}
+
+Status writeFunctions(PartFile file, const std::vector<FunctionSignature> &functions,
+                      const std::vector<LevelCode> &code, const std::string &provenance) {
+  const std::vector<uint8_t> table = layOutFunctions(functions, code);
+  Sections sections;
+  sections.add(STEPDOWN_SECTION_FUNCTIONS, 0, table.data(), table.size());
+  sections.add(code);
+  sections.add(STEPDOWN_SECTION_PROVENANCE, 0, provenance.data(), provenance.size());
+  if (Status status = sections.write(file); !status)
     return status;
-  return file.commit();
+  return sections.seal(file);
 }
 
 } // namespace stepdown

@@ -1,5 +1,7 @@
-// Writes one artifact: metadata of the checkpoint, step program, code of every level, packed weights, provenance.
+// Writes one artifact: metadata of the checkpoint, step program, code of every level, packed weights, provenance; or
+// the functions of a plain module, their code and provenance.
 #pragma once
+#include "lib/Artifact/FunctionTable.h"
 #include "lib/Artifact/ObjectLinker.h"
 #include "lib/Artifact/ProgramBuilder.h"
 #include "lib/Base/PartFile.h"
@@ -9,11 +11,6 @@
 #include <vector>
 
 namespace stepdown {
-
-struct LevelCode {
-  const Level *level;
-  NativeCode code;
-};
 
 struct ArtifactParts {
   const Gguf *checkpoint;
@@ -30,5 +27,9 @@ Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<Wei
 /// where the disk is full.
 Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress);
+
+/// Writes functions, their code and `provenance` to `file` and commits it. E0903.
+Status writeFunctions(PartFile file, const std::vector<FunctionSignature> &functions,
+                      const std::vector<LevelCode> &code, const std::string &provenance);
 
 } // namespace stepdown

@@ -1,4 +1,4 @@
-// checkpoint -> artifact: what stepdown-compile and the C API do.
+// checkpoint or plain module -> artifact: what stepdown-compile and the C API do.
 #pragma once
 #include "lib/Base/Result.h"
 #include "lib/Target/Level.h"
@@ -28,11 +28,16 @@ struct CompileReport {
   std::string explain, explainJson;                    ///< fusion report, memory plan and roofline: text and JSON
 };
 
-/// Compiles the checkpoint at `model` into the artifact `output`, which is whole or untouched. E0832 for an option out
-/// of range, E0903 where `output` cannot be written.
+/// Compiles `text`, a plain MLIR module that messages call `name`, into the artifact `output`, which is whole or
+/// untouched. E0833 for text that is no module, E0834 for what no function of an artifact can hold.
+Result<CompileReport> compilePlainText(const std::string &text, const std::string &name, const std::string &output,
+                                       const CompileOptions &options);
+
+/// Compiles the checkpoint, or plain module (.mlir), at `model` into the artifact `output`, which is whole or
+/// untouched. E0832 for an option out of range, E0903 where `output` cannot be written.
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options);
 
-/// The IR of the checkpoint after `phase`, as text.
+/// The IR of the checkpoint or plain module after `phase`, as text.
 Result<std::string> compileTo(const std::string &model, const std::string &phase, const CompileOptions &options);
 
 /// The explain report alone, compiled as far as it takes; writes nothing.

@@ -20,12 +20,32 @@ std::string checkpointHash(const Gguf &checkpoint) {
   return llvm::toHex(hash.final(), true);
 }
 
-std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
-                       const std::vector<const Level *> &levels, const MemoryPlan &plan) {
-  const MappedFile &file = checkpoint.file();
+static llvm::json::Array namesOf(const std::vector<const Level *> &levels) {
   llvm::json::Array names;
   for (const Level *level : levels)
     names.push_back(level->name);
+  return names;
+}
+
+std::string plainProvenance(const std::string &path, const std::string &source,
+                            const std::vector<const Level *> &levels) {
+  llvm::SHA256 hash;
+  hash.update(source);
+  llvm::json::Object root{{"compiler", "stepdown " STEPDOWN_VERSION},
+                          {"llvm", LLVM_VERSION_STRING},
+                          {"abi", int64_t(STEPDOWN_ABI_VERSION)},
+                          {"module", llvm::json::Object{{"file", llvm::sys::path::filename(path)},
+                                                        {"bytes", int64_t(source.size())},
+                                                        {"sha256", llvm::toHex(hash.final(), true)}}},
+                          {"options", llvm::json::Object{{"targets", namesOf(levels)}}}};
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));
+  return text;
+}
+
+std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
+                       const std::vector<const Level *> &levels, const MemoryPlan &plan) {
+  const MappedFile &file = checkpoint.file();
   llvm::json::Object root{
       {"compiler", "stepdown " STEPDOWN_VERSION},
       {"llvm", LLVM_VERSION_STRING},
@@ -38,7 +58,7 @@ std::string provenance(const Gguf &checkpoint, const std::string &hash, const Co
                                      {"kv_type", options.exact || options.float32Cache ? "f32" : "f16"},
                                      {"max_context", int64_t(options.maxContext)},
                                      {"max_step_tokens", options.maxStepTokens},
-                                     {"targets", std::move(names)}}},
+                                     {"targets", namesOf(levels)}}},
       {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));

@@ -10,6 +10,9 @@ std::string checkpointHash(const Gguf &checkpoint);
 /// Compiler, LLVM and ABI version, options, levels, the name, size and hash of the checkpoint, and the memory plan.
 std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
                        const std::vector<const Level *> &levels, const MemoryPlan &plan);
+/// The same for a plain module, `source` its bytes.
+std::string plainProvenance(const std::string &path, const std::string &source,
+                            const std::vector<const Level *> &levels);
 /// "stepdown 0.1.0, LLVM 22.1.8, artifact ABI 1"
 std::string versionText();
 } // namespace stepdown

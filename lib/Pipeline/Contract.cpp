@@ -1,4 +1,5 @@
 #include "lib/Pipeline/Contract.h"
+#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
@@ -20,16 +21,20 @@ struct ContractCheck : PassWrapper<ContractCheck, OperationPass<ModuleOp>> {
         return WalkResult::advance();
       auto inner = op->getParentOfType<ModuleOp>();
       const bool inKernels = inner != getOperation();
-      ArrayRef<const char *> allowed = inKernels ? phase->kernels : phase->program;
-      StringRef dialect = op->getName().getDialectNamespace();
-      if (llvm::any_of(allowed, [&](const char *name) { return dialect == name; }))
-        return WalkResult::advance();
       Operation *function = op;
       while (function && !isa<SymbolOpInterface>(function))
         function = function->getParentOp();
+      const bool inPlain = inKernels && getOperation()->hasAttr(transformer::kPlainAttr);
+      ArrayRef<const char *> allowed = inPlain ? phase->callable : inKernels ? phase->kernels : phase->program;
+      StringRef dialect = op->getName().getDialectNamespace();
+      if (llvm::any_of(allowed, [&](const char *name) { return dialect == name; }))
+        return WalkResult::advance();
       auto diagnostic = op->emitError() << "phase '" << phase->name << "' expects nothing but ";
       llvm::interleaveComma(allowed, diagnostic, [&](const char *name) { diagnostic << name; });
-      diagnostic << (inKernels ? " in a kernel" : " in the program") << ", but '" << op->getName() << "' is left";
+      diagnostic << (inPlain     ? " in a function"
+                     : inKernels ? " in a kernel"
+                                 : " in the program")
+                 << ", but '" << op->getName() << "' is left";
       if (function)
         diagnostic << " in @" << SymbolTable::getSymbolName(function).getValue();
       return WalkResult::interrupt();

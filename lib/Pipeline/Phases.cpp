@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/Func/Extensions/InlinerExtension.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -38,7 +39,13 @@ static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
   functions.addPass(createWrapKernels());
 }
 
-static void buildLinalg(OpPassManager &manager, const PhaseOptions &) { manager.addPass(createLowerKernels()); }
+static void buildLinalg(OpPassManager &manager, const PhaseOptions &) {
+  manager.addPass(createLowerKernels());
+  // Functions of a plain module: what they call becomes part of them.
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addPass(createInlinerPass());
+  functions.addPass(createSymbolDCEPass());
+}
 
 static void buildTiles(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
@@ -52,10 +59,12 @@ static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
   bufferization::OneShotBufferizePassOptions bufferize;
   bufferize.bufferizeFunctionBoundaries = true;
   bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  bufferize.allowReturnAllocsFromLoops = true; // functions of plain modules may; a kernel's would be refused below
   kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
   kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
   kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
+  kernels.addNestedPass<func::FuncOp>(createPlaceArrays());
 }
 
 static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
@@ -71,11 +80,13 @@ static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
 static void buildCPU(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createBindOperands());
+  kernels.addNestedPass<func::FuncOp>(createBindArrays());
   kernels.addNestedPass<func::FuncOp>(memref::createExpandStridedMetadataPass());
   kernels.addNestedPass<func::FuncOp>(createLowerAffinePass());
   kernels.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
   kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
+  kernels.addPass(createLowerAssertions());
   kernels.addPass(createLowerToLLVM());
   kernels.addNestedPass<LLVM::LLVMFuncOp>(createReconcileUnrealizedCastsPass());
   kernels.addNestedPass<LLVM::LLVMFuncOp>(createCanonicalizerPass());
@@ -87,6 +98,11 @@ static const char *const kTiles[] = {"transformer", "func", "linalg", "tensor", 
 static const char *const kBuffers[] = {"transformer", "func", "linalg", "memref", "arith", "math", "vector", "scf"};
 static const char *const kVectors[] = {"transformer", "func", "memref", "arith", "math", "vector", "scf", "llvm"};
 static const char *const kNative[] = {"llvm"};
+// Functions of plain modules: what people write, then the same without transformer, then buffers, vectors, LLVM.
+static const char *const kPlain[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
+static const char *const kPlainTensors[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf"};
+static const char *const kPlainBuffers[] = {"func", "linalg", "memref", "arith", "math", "scf", "affine", "cf"};
+static const char *const kPlainVectors[] = {"func", "memref", "arith", "math", "vector", "scf", "affine", "cf"};
 
 static const Phase kPhases[] = {
     {"transformer",
@@ -94,15 +110,19 @@ static const Phase kPhases[] = {
      nullptr,
      kProgram,
      {},
+     kPlain,
      false},
-    {"fusion", "operations that share memory traffic join in kernels", buildFusion, kProgram, {}, false},
+    {"fusion", "operations that share memory traffic join in kernels", buildFusion, kProgram, {}, kPlain, false},
     {"linalg",
      "kernels become functions of linalg and tile operations on packed tensors, one for each token-count bucket",
-     buildLinalg, kProgram, kTensors, false},
-    {"tiles", "kernels are cut into the tiles that threads share out", buildTiles, kProgram, kTiles, false},
-    {"buffers", "tensors become memrefs in place, scratch goes to the stack", buildBuffers, kProgram, kBuffers, false},
-    {"vector", "tiles become vectors of 16 lanes and the target's dot products", buildVector, kProgram, kVectors, true},
-    {"cpu", "kernels become LLVM functions with the runtime's kernel ABI", buildCPU, kProgram, kNative, true},
+     buildLinalg, kProgram, kTensors, kPlainTensors, false},
+    {"tiles", "kernels are cut into the tiles that threads share out", buildTiles, kProgram, kTiles, kPlainTensors,
+     false},
+    {"buffers", "tensors become memrefs in place, scratch goes to the stack", buildBuffers, kProgram, kBuffers,
+     kPlainBuffers, false},
+    {"vector", "tiles become vectors of 16 lanes and the target's dot products", buildVector, kProgram, kVectors,
+     kPlainVectors, true},
+    {"cpu", "kernels become LLVM functions with the runtime's kernel ABI", buildCPU, kProgram, kNative, kNative, true},
 };
 
 ArrayRef<Phase> phases() { return kPhases; }
@@ -131,6 +151,7 @@ void registerCompilerDialects(DialectRegistry &registry) {
   tensor::registerBufferizableOpInterfaceExternalModels(registry);
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(registry);
   transformer::registerKernelBufferization(registry);
+  func::registerInlinerExtension(registry);
 }
 
 void registerPhases() {

@@ -19,7 +19,8 @@ struct Phase {
   void (*build)(mlir::OpPassManager &manager, const PhaseOptions &options); ///< null for the first
   llvm::ArrayRef<const char *> program;                                     ///< dialects left in the program functions
   llvm::ArrayRef<const char *> kernels;                                     ///< dialects left in the kernels' module
-  bool perLevel; ///< runs once for each instruction-set level
+  llvm::ArrayRef<const char *> callable; ///< dialects left in functions of a plain module, which lie beside kernels
+  bool perLevel;                         ///< runs once for each instruction-set level
 };
 
 llvm::ArrayRef<Phase> phases();

@@ -1,8 +1,9 @@
 // The kernel ABI of include/stepdown/Artifact.h: operands are addresses and dimensions in one array of 64-bit numbers.
-#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
+#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/CPU/BlockTypes.h"
+#include "passes/CPU/Operands.h"
 #include "passes/CPU/Passes.h"
 
 using namespace mlir;
@@ -13,31 +14,6 @@ namespace stepdown {
 
 namespace {
 struct BindOperands : impl::BindOperandsBase<BindOperands> {
-  /// A memref of type `type` at operands[slot], with its dimensions behind it.
-  static Value bind(OpBuilder &b, Location loc, LLVMTypeConverter &converter, MemRefType type, Value operands,
-                    int64_t slot) {
-    Type i64 = b.getI64Type(), ptr = LLVM::LLVMPointerType::get(b.getContext());
-    auto get = [&](Type t, int64_t at) -> Value {
-      Value place = LLVM::GEPOp::create(b, loc, ptr, i64, operands, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(at)});
-      return LLVM::LoadOp::create(b, loc, t, place);
-    };
-    auto number = [&](int64_t n) -> Value { return LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(n)); };
-    const int64_t rank = type.getRank();
-    Value base = get(ptr, slot);
-    SmallVector<Value> sizes(rank), strides(rank);
-    Value stride = number(1);
-    for (int64_t d = rank - 1; d >= 0; --d) {
-      sizes[d] = type.isDynamicDim(d) ? get(i64, slot + 1 + d) : number(type.getDimSize(d));
-      strides[d] = stride;
-      stride = LLVM::MulOp::create(b, loc, stride, sizes[d]);
-    }
-    SmallVector<Value> fields = {base, base, number(0)};
-    fields.append(sizes);
-    fields.append(strides);
-    Value descriptor = MemRefDescriptor::pack(b, loc, converter, type, fields);
-    return UnrealizedConversionCastOp::create(b, loc, type, descriptor).getResult(0);
-  }
-
   /// Tiles [total * thread / threads, total * (thread + 1) / threads), or thread, thread + threads, ...
   static void share(scf::ForallOp forall, Value thread, Value threads, bool cyclic) {
     OpBuilder b(forall);
@@ -78,7 +54,7 @@ struct BindOperands : impl::BindOperandsBase<BindOperands> {
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    if (function.isExternal())
+    if (function.isExternal() || function->hasAttr(transformer::kCallableAttr)) // bind-arrays takes those
       return;
     MLIRContext *context = &getContext();
     LLVMTypeConverter converter(context);
@@ -98,7 +74,7 @@ struct BindOperands : impl::BindOperandsBase<BindOperands> {
                              << entry.getArgument(i).getType();
         return signalPassFailure();
       }
-      entry.getArgument(i).replaceAllUsesWith(bind(b, loc, converter, type, operands, slot));
+      entry.getArgument(i).replaceAllUsesWith(bindOperand(b, loc, converter, type, operands, slot));
       slot += 1 + type.getRank();
     }
     entry.eraseArguments(0, old);

@@ -16,6 +16,33 @@ def BindOperands : Pass<"bind-operands", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect"];
 }
 
+def BindArrays : Pass<"bind-arrays", "::mlir::func::FuncOp"> {
+  let summary = "Give a callable function the artifact's signature and its arrays the call's arena";
+  let description = [{
+    Arguments and results of a function with `transformer.callable` become addresses and dimensions in one array, behind the
+    address of the call's record (stepdown_call of include/stepdown/Artifact.h). An allocation takes the next bytes of the
+    arena, after a check (`cf.assert`) that they are there; a loop that carries no array gives back at the end of each
+    iteration what the iteration took.
+
+    Before: `func.func @f(%x: memref<?xf32>) -> memref<?xf32> attributes {transformer.callable} { memref.alloc(%n) ... }`
+    After:  `func.func @f(%operands: !llvm.ptr, %thread: i64, %threads: i64) { llvm.load; arith.addi; cf.assert ... }`
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
+def LowerAssertions : Pass<"lower-assertions", "::mlir::ModuleOp"> {
+  let summary = "Make a check that fails end the call with its text";
+  let description = [{
+    Each `cf.assert` of a callable function becomes a branch to a block that stores the address of the text in the call's
+    record and returns. The text is a constant of the code, so nothing outside it has to be known.
+
+    Before: `cf.assert %ok, "sizes differ"`
+    After:  `cf.cond_br %ok, ^next, ^failed` and `^failed: llvm.store %text, %failure; return`
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect"];
+}
+
 def LowerToLLVM : Pass<"lower-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert kernels to the LLVM dialect, with blocks as arrays of bytes";
   let description = [{

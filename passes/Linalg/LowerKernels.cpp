@@ -99,7 +99,9 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
 
   void runOnOperation() override {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
-    kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
+    kernels = getOperation().lookupSymbol<ModuleOp>("kernels"); // a plain module comes with its functions in it
+    if (!kernels)
+      kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
     SmallVector<KernelOp> work;
     for (auto function : getOperation().getOps<func::FuncOp>())
       function.walk([&](KernelOp kernel) { work.push_back(kernel); });

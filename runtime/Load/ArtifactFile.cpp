@@ -28,6 +28,8 @@ const char *sectionName(uint32_t kind) {
     return "weights";
   case STEPDOWN_SECTION_PROVENANCE:
     return "provenance";
+  case STEPDOWN_SECTION_FUNCTIONS:
+    return "functions";
   }
   return nullptr;
 }
@@ -128,6 +130,7 @@ Status ArtifactFile::checkSections() {
                 : s.kind == STEPDOWN_SECTION_PROGRAM    ? &programIndex
                 : s.kind == STEPDOWN_SECTION_WEIGHTS    ? &weightsIndex
                 : s.kind == STEPDOWN_SECTION_PROVENANCE ? &provenanceIndex
+                : s.kind == STEPDOWN_SECTION_FUNCTIONS  ? &functionsIndex
                                                         : nullptr;
     if (only && *only >= 0)
       return fail(ErrorCode::ArtifactSection, "%s: section %u: expects one %s section, but section %d is one too", file,
@@ -148,7 +151,9 @@ Status ArtifactFile::checkSections() {
   }
   for (auto [index, kind] :
        {std::pair{metadataIndex, "metadata"}, {programIndex, "program"}, {weightsIndex, "weights"}})
-    if (index < 0)
+    if (holdsFunctions() && index >= 0)
+      return fail(ErrorCode::ArtifactSection, "%s: section %d (%s): expects none beside functions", file, index, kind);
+    else if (!holdsFunctions() && index < 0)
       return fail(ErrorCode::ArtifactSection, "%s: expects a %s section, but there is none", file, kind);
   std::sort(spans.begin(), spans.end());
   for (size_t i = 1; i < spans.size(); ++i)
@@ -156,19 +161,27 @@ Status ArtifactFile::checkSections() {
       return fail(ErrorCode::ArtifactSection, "%s: the section at offset %llu overlaps the one at offset %llu", file,
                   (ull)spans[i].first, (ull)spans[i - 1].first);
 
-  // The program is copied first, so that what is summed and checked is what is used.
-  const stepdown_section &p = head.sections[programIndex];
+  // The tables are copied first, so that what is summed and checked is what is used.
+  const int tableIndex = holdsFunctions() ? functionsIndex : programIndex;
+  const stepdown_section &p = head.sections[tableIndex];
   programBytes.resize((p.size + 7) / 8);
   if (p.size) // an empty section has no bytes to point to; the check of the tables refuses it
     std::memcpy(programBytes.data(), base + p.offset, p.size);
   for (uint32_t i = 0; i < head.section_count; ++i) {
     const stepdown_section &s = head.sections[i];
     const void *bytes =
-        static_cast<int>(i) == programIndex ? static_cast<const void *>(programBytes.data()) : base + s.offset;
+        static_cast<int>(i) == tableIndex ? static_cast<const void *>(programBytes.data()) : base + s.offset;
     if (uint64_t actual = checksumOf(bytes, s.size); actual != s.checksum)
       return fail(ErrorCode::ArtifactChecksum,
                   "%s: section %u (%s, offset %llu): expects checksum %016llx, but got %016llx", file, i,
                   sectionName(s.kind), (ull)s.offset, (ull)s.checksum, (ull)actual);
+  }
+  if (holdsFunctions()) {
+    Result<FunctionTable> found = locateFunctions(name, reinterpret_cast<const uint8_t *>(programBytes.data()), p.size);
+    if (!found)
+      return found.error();
+    functionTable = *found;
+    return checkFunctions(name, functionTable, codeSizes);
   }
   Result<Program> located = locateTables(name, reinterpret_cast<const uint8_t *>(programBytes.data()), p.size);
   if (!located)
@@ -179,6 +192,22 @@ Status ArtifactFile::checkSections() {
 
 std::string_view ArtifactFile::provenance() const {
   return provenanceIndex < 0 ? std::string_view() : section(provenanceIndex);
+}
+
+Status ArtifactFile::expectModel() const {
+  if (!holdsFunctions())
+    return Done{};
+  return fail(ErrorCode::ArtifactKind,
+              "%s: expects a model, but the artifact holds %u functions of a plain module; use stepdown-run call",
+              name.c_str(), functionTable.functions.count);
+}
+
+Status ArtifactFile::expectFunctions() const {
+  if (holdsFunctions())
+    return Done{};
+  return fail(ErrorCode::ArtifactKind,
+              "%s: expects functions of a plain module, but the artifact holds a model; use stepdown-run generate",
+              name.c_str());
 }
 
 Result<size_t> ArtifactFile::chooseCode(const char *isa) const {
@@ -222,9 +251,11 @@ ArtifactFile &ArtifactFile::operator=(ArtifactFile &&other) noexcept {
   std::swap(programIndex, other.programIndex);
   std::swap(weightsIndex, other.weightsIndex);
   std::swap(provenanceIndex, other.provenanceIndex);
+  std::swap(functionsIndex, other.functionsIndex);
   std::swap(codes, other.codes);
   std::swap(programBytes, other.programBytes);
   std::swap(tables, other.tables);
+  std::swap(functionTable, other.functionTable);
   return *this;
 }
 

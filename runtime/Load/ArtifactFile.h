@@ -48,6 +48,19 @@ Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size
 Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes,
                     const std::vector<uint64_t> &codeSizes);
 
+/// The FUNCTIONS section with its tables located, and, once checkFunctions has passed, every index in it valid.
+struct FunctionTable {
+  Records<stepdown_function> functions;
+  Records<stepdown_value> values;
+  Records<stepdown_code_entry> code;
+  Records<char> strings;
+  const char *string(uint32_t at) const { return strings.first + at; }
+};
+
+/// The same for the FUNCTIONS section of a plain module's artifact; E0507.
+Result<FunctionTable> locateFunctions(const std::string &file, const uint8_t *bytes, size_t size);
+Status checkFunctions(const std::string &file, const FunctionTable &table, const std::vector<uint64_t> &codeSizes);
+
 struct CodeSection {
   uint32_t level; ///< enum stepdown_level
   const uint8_t *bytes;
@@ -65,7 +78,13 @@ public:
   const std::string &path() const { return name; }
   uint64_t fileBytes() const { return length; }
   const stepdown_header &header() const { return head; }
+  /// Whether it holds functions of a plain module; then there is no program, no metadata and no weights.
+  bool holdsFunctions() const { return functionsIndex >= 0; }
+  /// E0510 where the artifact is of the other kind.
+  Status expectModel() const;
+  Status expectFunctions() const;
   const Program &program() const { return tables; }
+  const FunctionTable &functions() const { return functionTable; }
   const std::vector<CodeSection> &code() const { return codes; } ///< in file order
   std::string_view metadata() const { return section(metadataIndex); }
   std::string_view provenance() const;
@@ -89,10 +108,11 @@ private:
   const uint8_t *base = nullptr;
   uint64_t length = 0, reserved = 0;
   stepdown_header head = {};
-  int metadataIndex = -1, programIndex = -1, weightsIndex = -1, provenanceIndex = -1;
+  int metadataIndex = -1, programIndex = -1, weightsIndex = -1, provenanceIndex = -1, functionsIndex = -1;
   std::vector<CodeSection> codes;
-  std::vector<uint64_t> programBytes; ///< the private copy that `tables` points into
+  std::vector<uint64_t> programBytes; ///< the private copy that `tables` or `functionTable` points into
   Program tables = {};
+  FunctionTable functionTable = {};
 };
 
 /// Whether the file at `path` begins with the artifact's magic.

@@ -20,6 +20,8 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path, const 
   Result<ArtifactFile> file = ArtifactFile::open(path);
   if (!file)
     return file.error();
+  if (Status model = file->expectModel(); !model)
+    return model.error();
   Result<size_t> chosen = file->chooseCode(isa);
   if (!chosen)
     return chosen.error();

@@ -12,6 +12,7 @@ Command benchCommand();
 Command inspectCommand();
 Command renderCommand();
 Command chatCommand();
+Command callCommand();
 
 /// -p TEXT or -f FILE; E0905 for both or none, E0901.
 Result<std::string> textArgument(const Arguments &arguments);

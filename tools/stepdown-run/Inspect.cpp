@@ -1,3 +1,4 @@
+#include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Npy.h"
 #include "runtime/cpu/Processor.h"
 #include "tools/stepdown-run/Commands.h"
@@ -71,15 +72,42 @@ ordered_json describe(const Gguf &checkpoint) {
           {"tensors", tensors}};
 }
 
+ordered_json describeTargets(const ArtifactFile &artifact) {
+  ordered_json targets = ordered_json::array();
+  for (const CodeSection &code : artifact.code())
+    targets.push_back(
+        {{"isa", levelName(code.level)}, {"code_bytes", code.size}, {"runs_here", processorHas(code.level)}});
+  return targets;
+}
+
+ordered_json describeProvenance(const ArtifactFile &artifact) {
+  ordered_json provenance = ordered_json::parse(artifact.provenance(), nullptr, false);
+  return provenance.is_discarded() ? ordered_json(std::string(artifact.provenance())) : provenance;
+}
+
+/// The functions of a plain module, with the type and shape of every argument and result.
+ordered_json describeFunctions(const ArtifactFile &artifact) {
+  const FunctionTable &table = artifact.functions();
+  ordered_json functions = ordered_json::array();
+  for (const stepdown_function &f : table.functions) {
+    ordered_json arguments = ordered_json::array(), results = ordered_json::array();
+    for (uint32_t i = 0; i < f.argument_count + f.result_count; ++i)
+      (i < f.argument_count ? arguments : results).push_back(describe(arrayOf(table.values[f.first_value + i])));
+    functions.push_back({{"name", table.string(f.name)}, {"arguments", arguments}, {"results", results}});
+  }
+  return {{"kind", "functions"},
+          {"abi_version", artifact.header().abi_version},
+          {"targets", describeTargets(artifact)},
+          {"functions", functions},
+          {"provenance", describeProvenance(artifact)}};
+}
+
 Result<ordered_json> describe(const ArtifactFile &artifact) {
   Result<Metadata> metadata = parseMetadata(artifact.path(), artifact.metadata());
   if (!metadata)
     return metadata.error();
   const Program &p = artifact.program();
-  ordered_json targets = ordered_json::array(), groups = ordered_json::array(), buckets = ordered_json::array();
-  for (const CodeSection &code : artifact.code())
-    targets.push_back(
-        {{"isa", levelName(code.level)}, {"code_bytes", code.size}, {"runs_here", processorHas(code.level)}});
+  ordered_json groups = ordered_json::array(), buckets = ordered_json::array();
   uint64_t perPosition = 0;
   for (const stepdown_cache_group &g : p.groups) {
     uint64_t bytes =
@@ -95,13 +123,10 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
   }
   for (const stepdown_bucket &bucket : p.buckets)
     buckets.push_back({{"min_tokens", bucket.min_tokens}, {"tile", bucket.tile}});
-  ordered_json provenance = ordered_json::parse(artifact.provenance(), nullptr, false);
-  if (provenance.is_discarded())
-    provenance = std::string(artifact.provenance());
   return ordered_json{{"kind", "artifact"},
                       {"abi_version", artifact.header().abi_version},
                       {"metadata", metadataOf(*metadata)},
-                      {"targets", targets},
+                      {"targets", describeTargets(artifact)},
                       {"exact", p.head.exact != 0},
                       {"vocabulary", p.head.vocabulary},
                       {"width", p.head.width},
@@ -115,7 +140,7 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
                         {"kv_bytes_per_position", perPosition}}},
                       {"cache_groups", groups},
                       {"buckets", buckets},
-                      {"provenance", provenance}};
+                      {"provenance", describeProvenance(artifact)}};
 }
 
 /// The same as indented lines: "key: value".
@@ -183,7 +208,7 @@ Status runInspect(const Arguments &arguments) {
     auto artifact = ArtifactFile::open(path);
     if (!artifact)
       return artifact.error();
-    auto described = describe(*artifact);
+    auto described = artifact->holdsFunctions() ? describeFunctions(*artifact) : describe(*artifact);
     if (!described)
       return described.error();
     description = std::move(*described);

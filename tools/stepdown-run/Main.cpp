@@ -38,8 +38,9 @@ int runCommand(const Command &command, int argc, char **argv) {
 } // namespace
 
 int main(int argc, char **argv) {
-  std::vector<Command> commands = {generateCommand(), chatCommand(),       evalCommand(),   benchCommand(),
-                                   tokenizeCommand(), detokenizeCommand(), renderCommand(), inspectCommand()};
+  std::vector<Command> commands = {generateCommand(), chatCommand(),     evalCommand(),
+                                   benchCommand(),    tokenizeCommand(), detokenizeCommand(),
+                                   renderCommand(),   inspectCommand(),  callCommand()};
   std::string word = argc > 1 ? argv[1] : "";
   if (word == "--help" || word == "-h" || word == "help")
     return print(overview(commands)) ? 0 : 1;

@@ -164,6 +164,8 @@ Result<MetadataSource> MetadataSource::open(const std::string &model) {
   Result<ArtifactFile> artifact = ArtifactFile::open(model);
   if (!artifact)
     return artifact.error();
+  if (Status holdsModel = artifact->expectModel(); !holdsModel)
+    return holdsModel.error();
   source.artifact = std::move(*artifact);
   Result<Metadata> pairs = parseMetadata(model, source.artifact->metadata());
   if (!pairs)

@@ -19,6 +19,11 @@ inline constexpr llvm::StringLiteral modelAttrName = "transformer.model";
 /// The attribute of a layer kind whose attention sees a window of so many positions.
 inline constexpr llvm::StringLiteral kWindowAttr = "transformer.window";
 
+/// The attribute of a module that was a plain one: its functions lie in the nested module @kernels.
+inline constexpr llvm::StringLiteral kPlainAttr = "transformer.plain";
+/// The attribute of a function of the kernels' module that callers of the artifact name: arrays in, arrays out.
+inline constexpr llvm::StringLiteral kCallableAttr = "transformer.callable";
+
 /// tensor<T x N x f32>, T of any size, N static.
 bool isRows(mlir::Type type);
 /// tensor<T x B x !transformer.activation<...>>, B static: quantised rows.

@@ -1,0 +1,84 @@
+#include "lib/Artifact/FunctionTable.h"
+#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Artifact/Tables.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include <cstring>
+
+using namespace mlir;
+
+namespace stepdown {
+
+static stepdown_element elementOf(Type type) {
+  if (type.isIndex())
+    return STEPDOWN_INDEX;
+  if (type.isBF16())
+    return STEPDOWN_BF16;
+  if (isa<FloatType>(type))
+    return type.isF16() ? STEPDOWN_F16 : type.isF32() ? STEPDOWN_F32 : STEPDOWN_F64;
+  switch (type.getIntOrFloatBitWidth()) {
+  case 1:
+    return STEPDOWN_I1;
+  case 8:
+    return STEPDOWN_I8;
+  case 16:
+    return STEPDOWN_I16;
+  case 32:
+    return STEPDOWN_I32;
+  default:
+    return STEPDOWN_I64;
+  }
+}
+
+static stepdown_value valueOf(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  stepdown_value value{};
+  value.element = elementOf(tensor.getElementType());
+  value.rank = static_cast<uint32_t>(tensor.getRank());
+  for (int64_t d = 0; d < tensor.getRank(); ++d)
+    value.dims[d] = tensor.isDynamicDim(d) ? -1 : tensor.getDimSize(d);
+  return value;
+}
+
+std::vector<FunctionSignature> callableFunctions(ModuleOp module) {
+  std::vector<FunctionSignature> all;
+  module.walk([&](func::FuncOp function) {
+    if (!function->hasAttr(transformer::kCallableAttr))
+      return;
+    FunctionSignature signature{function.getName().str(), {}, {}};
+    for (Type type : function.getArgumentTypes())
+      signature.arguments.push_back(valueOf(type));
+    for (Type type : function.getResultTypes())
+      signature.results.push_back(valueOf(type));
+    all.push_back(std::move(signature));
+  });
+  return all;
+}
+
+std::vector<uint8_t> layOutFunctions(const std::vector<FunctionSignature> &functions,
+                                     const std::vector<LevelCode> &code) {
+  Names names;
+  std::vector<stepdown_function> records;
+  std::vector<stepdown_value> values;
+  for (const FunctionSignature &function : functions) {
+    records.push_back({names.add(function.name), static_cast<uint32_t>(values.size()),
+                       static_cast<uint32_t>(function.arguments.size()),
+                       static_cast<uint32_t>(function.results.size())});
+    values.insert(values.end(), function.arguments.begin(), function.arguments.end());
+    values.insert(values.end(), function.results.begin(), function.results.end());
+  }
+  std::vector<stepdown_code_entry> entries;
+  for (const LevelCode &level : code)
+    for (const FunctionSignature &function : functions)
+      entries.push_back({level.code.entries.at(function.name)});
+  Tables tables;
+  tables.bytes.resize(sizeof(stepdown_functions));
+  stepdown_functions header{};
+  header.functions = tables.add(records);
+  header.values = tables.add(values);
+  header.code = tables.add(entries);
+  header.strings = tables.add(names.bytes);
+  std::memcpy(tables.bytes.data(), &header, sizeof header);
+  return std::move(tables.bytes);
+}
+
+} // namespace stepdown

@@ -1,0 +1,221 @@
+#include "lib/Driver/Compilation.h"
+#include "lib/Artifact/ArtifactWriter.h"
+#include "lib/Artifact/CodeGenerator.h"
+#include "lib/Checkpoint/ModelParameters.h"
+#include "lib/Frontend/Frontend.h"
+#include "lib/Frontend/PlainModule.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+using namespace mlir;
+
+namespace stepdown {
+
+/// Rotary tables have a row for every 64 positions, and positions are 32-bit.
+static constexpr uint64_t kMaxContext = 1 << 24;
+
+double compileClock() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+static Status writeText(const std::string &file, const std::string &text) {
+  std::ofstream out(file, std::ios::binary);
+  out << text;
+  out.flush();
+  if (!out)
+    return fail(ErrorCode::FileWrite, "%s: cannot write %zu bytes", file.c_str(), text.size());
+  return Done{};
+}
+
+static DialectRegistry makeRegistry() {
+  DialectRegistry registry;
+  registerCompilerDialects(registry);
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  return registry;
+}
+
+Compilation::Compilation(const std::string &path, const CompileOptions &options)
+    : path(path), options(options),
+      jobs(options.jobs > 0 ? options.jobs : std::max(1u, std::thread::hardware_concurrency())),
+      pool(llvm::hardware_concurrency(jobs)), context(makeRegistry(), MLIRContext::Threading::DISABLED) {
+  if (jobs > 1)
+    context.setThreadPool(pool);
+  levels.assign(options.levels.begin(), options.levels.end());
+  if (levels.empty())
+    for (const Level &level : stepdown::levels())
+      levels.push_back(&level);
+}
+
+Status Compilation::openCheckpoint() {
+  const double begin = compileClock();
+  Result<Gguf> file = Gguf::open(path);
+  if (!file)
+    return file.error();
+  checkpoint.emplace(std::move(*file));
+  if (Status status = checkContext(); !status)
+    return status;
+  FrontendOptions frontend;
+  frontend.context = options.maxContext;
+  frontend.float32Cache = options.exact || options.float32Cache;
+  Result<OwningOpRef<ModuleOp>> built = buildModule(context, *checkpoint, frontend);
+  if (!built)
+    return built.error();
+  module = std::move(*built);
+  report.seconds.push_back({"transformer", compileClock() - begin});
+  return dump("transformer", *module);
+}
+
+Status Compilation::openPlainModule(const std::string *text) {
+  const double begin = compileClock();
+  if (text) {
+    source = *text;
+  } else {
+    Result<MappedFile> file = MappedFile::open(path);
+    if (!file)
+      return file.error();
+    source.assign(reinterpret_cast<const char *>(file->data()), file->size());
+  }
+  Result<OwningOpRef<ModuleOp>> read = parsePlainModule(context, source, path);
+  if (!read)
+    return read.error();
+  module = std::move(*read);
+  report.seconds.push_back({"transformer", compileClock() - begin});
+  return dump("transformer", *module);
+}
+
+Status Compilation::checkContext() {
+  if (options.maxContext > kMaxContext)
+    return fail(ErrorCode::CompileOption, "%s: expects --max-context of at most %llu positions, but got %llu",
+                path.c_str(), (unsigned long long)kMaxContext, (unsigned long long)options.maxContext);
+  Result<ModelParameters> parameters = readParameters(*checkpoint);
+  if (!parameters)
+    return parameters.error();
+  if (options.warn && options.maxContext > parameters->context)
+    options.warn(path + ": --max-context=" + std::to_string(options.maxContext) +
+                 " is more than the checkpoint declares (" + std::to_string(parameters->context) +
+                 "): what the model says beyond that is not what it was trained for");
+  return Done{};
+}
+
+Result<Program> Compilation::plan() {
+  for (const Phase &phase : phases()) {
+    if (phase.perLevel)
+      break;
+    if (!phase.build)
+      continue;
+    if (Status status = run(phase, *module, nullptr); !status)
+      return status.error();
+    if (StringRef(phase.name) == "fusion") {
+      fusion = explainFusion(*module);
+      measureKernels(*module, fusion);
+    } else if (StringRef(phase.name) == "linalg") {
+      nameKernels(*module, fusion);
+    }
+  }
+  Result<Program> program = buildProgram(*module, options.maxStepTokens, options.exact);
+  if (!program)
+    return program;
+  Result<PackedWeights> weights = planProgramWeights(*checkpoint, program->weights);
+  if (!weights)
+    return weights.error();
+  memory = memoryPlan(*program, weights->bytes);
+  report.explain = toText(fusion, memory);
+  report.explainJson = toJson(fusion, memory);
+  return program;
+}
+
+Status Compilation::run(const Phase &phase, ModuleOp target, const Level *level) {
+  const double begin = compileClock();
+  if (options.progress)
+    options.progress(phase.name, 0, 0);
+  std::string said;
+  ScopedDiagnosticHandler keep(&context, [&](Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && said.empty())
+      llvm::raw_string_ostream(said) << diagnostic.getLocation() << ": " << diagnostic;
+    return success();
+  });
+  PassManager manager(&context);
+  PhaseOptions chosen;
+  chosen.exact = options.exact;
+  chosen.activations = options.activations;
+  chosen.level = level;
+  buildPhase(phase, manager, chosen);
+  LogicalResult result = manager.run(target);
+  std::string name = phase.name;
+  if (phase.perLevel)
+    name += std::string(".") + level->name;
+  if (failed(result))
+    return fail(ErrorCode::PhaseFailed, "%s: phase '%s': %s", path.c_str(), name.c_str(), said.c_str());
+  report.seconds.push_back({name, compileClock() - begin});
+  return dump(name, target);
+}
+
+Status Compilation::lower(StringRef last) {
+  for (const Phase &phase : phases()) {
+    if (phase.perLevel)
+      break;
+    if (phase.build)
+      if (Status status = run(phase, *module, nullptr); !status)
+        return status;
+    if (last == phase.name)
+      break;
+  }
+  return Done{};
+}
+
+Result<OwningOpRef<ModuleOp>> Compilation::lowerFor(const Level &level, StringRef last) {
+  OwningOpRef<ModuleOp> copy(cast<ModuleOp>(module.get()->clone()));
+  for (const Phase &phase : phases()) {
+    if (!phase.perLevel)
+      continue;
+    if (Status status = run(phase, *copy, &level); !status)
+      return status.error();
+    if (last == phase.name)
+      break;
+  }
+  return std::move(copy);
+}
+
+Result<std::vector<LevelCode>> Compilation::generate() {
+  std::vector<LevelCode> all;
+  for (const Level *level : levels) {
+    Result<OwningOpRef<ModuleOp>> native = lowerFor(*level, "");
+    if (!native)
+      return native.error();
+    const double begin = compileClock();
+    auto kernels = (*native)->lookupSymbol<ModuleOp>("kernels");
+    Result<NativeCode> code = generateCode(
+        kernels, *level, jobs,
+        [&](int done, int total) {
+          if (options.progress)
+            options.progress(std::string("code for ") + level->name, done, total);
+        },
+        options.dump);
+    if (!code)
+      return code.error();
+    report.seconds.push_back({std::string("code.") + level->name, compileClock() - begin});
+    all.push_back({level, std::move(*code)});
+  }
+  return all;
+}
+
+Status Compilation::dump(const std::string &name, ModuleOp target) {
+  if (options.dump.empty())
+    return Done{};
+  std::error_code code;
+  std::filesystem::create_directories(options.dump, code);
+  const std::string file =
+      options.dump + "/" + (dumped < 10 ? "0" : "") + std::to_string(dumped) + "-" + name + ".mlir";
+  ++dumped;
+  std::string text;
+  llvm::raw_string_ostream(text) << target;
+  return writeText(file, text);
+}
+
+} // namespace stepdown

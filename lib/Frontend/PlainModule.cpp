@@ -1,0 +1,248 @@
+#include "lib/Frontend/PlainModule.h"
+#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "include/stepdown/Artifact.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+
+namespace stepdown {
+namespace {
+
+/// What people write programs in, and what the canonical forms of it need.
+constexpr const char *kDialects[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
+
+std::string placeOf(Location loc) {
+  if (auto file = loc->findInstanceOf<FileLineColLoc>())
+    return (file.getFilename().getValue() + ":" + Twine(file.getLine()) + ":" + Twine(file.getColumn())).str();
+  return "?";
+}
+
+/// Keeps the first error that the parser or the verifier reports.
+class FirstError {
+public:
+  explicit FirstError(MLIRContext &context)
+      : handler(&context, [this](Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() == DiagnosticSeverity::Error && text.empty())
+            text = placeOf(diagnostic.getLocation()) + ": " + diagnostic.str();
+          return success();
+        }) {}
+  std::string text;
+
+private:
+  ScopedDiagnosticHandler handler;
+};
+
+bool isElement(Type type) {
+  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type, IndexType>(type) ||
+         (type.isSignlessInteger() && llvm::is_contained({1, 8, 16, 32, 64}, type.getIntOrFloatBitWidth()));
+}
+
+class ModuleReader {
+public:
+  explicit ModuleReader(ModuleOp module) : module(module) {}
+
+  Status check() {
+    for (Operation &op : *module.getBody()) {
+      auto function = dyn_cast<func::FuncOp>(op);
+      if (!function)
+        return refuse(&op) << "expects functions (func.func) at the top of the module, but got '" << op.getName()
+                           << "'";
+      if (Status status = checkFunction(function); !status)
+        return status;
+    }
+    if (callable.empty())
+      return refuse(module) << "expects a public function, but the module has "
+                            << (module.getBody()->empty() ? "none at all" : "private ones alone");
+    return checkRecursion();
+  }
+
+  /// Gives every public function a signature of tensors alone, and its insides to a private one where they differ.
+  void makeCallable() {
+    OpBuilder b(module.getContext());
+    for (func::FuncOp function : callable) {
+      bool called = !SymbolTable::symbolKnownUseEmpty(function, module);
+      auto isScalar = [](Type type) { return !isa<RankedTensorType>(type); };
+      if (called || llvm::any_of(function.getArgumentTypes(), isScalar) ||
+          llvm::any_of(function.getResultTypes(), isScalar))
+        function = wrap(function);
+      function->setAttr(transformer::kCallableAttr, b.getUnitAttr());
+      for (unsigned i = 0; i < function.getNumArguments(); ++i) // callers keep what they gave
+        function.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName, b.getBoolAttr(false));
+    }
+  }
+
+  void nest() {
+    OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
+    auto kernels = ModuleOp::create(b, module.getLoc(), "kernels");
+    module->setAttr(transformer::kPlainAttr, b.getUnitAttr());
+    for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
+      if (&op != kernels)
+        op.moveBefore(kernels.getBody(), kernels.getBody()->end());
+  }
+
+private:
+  /// A message under construction that becomes the error.
+  struct Refusal {
+    std::string text;
+    template <typename T> Refusal &operator<<(const T &part) {
+      llvm::raw_string_ostream(text) << part;
+      return *this;
+    }
+    operator Status() const { return fail(ErrorCode::ModuleUnsupported, "%s", text.c_str()); }
+  };
+  Refusal refuse(Operation *op) { return Refusal{placeOf(op->getLoc()) + ": "}; }
+
+  Status checkFunction(func::FuncOp function) {
+    StringRef name = function.getName();
+    if (function.isExternal())
+      return refuse(function) << "expects functions with a body, but @" << name << " has none";
+    if (!llvm::hasSingleElement(function.getBody()))
+      return refuse(function) << "expects functions of one block, but @" << name << " branches: use scf.if and scf.for";
+    if (function.isPublic()) {
+      if (name.empty() || llvm::any_of(name, [](char c) { return c <= ' ' || c == '/' || c == 127; }))
+        return refuse(function) << "expects names of public functions without spaces and slashes, but got @\"" << name
+                                << "\"";
+      for (auto [types, what] :
+           {std::pair(function.getArgumentTypes(), "argument"), std::pair(function.getResultTypes(), "result")})
+        for (auto [i, type] : llvm::enumerate(types))
+          if (!isArray(type))
+            return refuse(function) << "@" << name << ": expects " << what << " " << i
+                                    << " to be a number or a ranked tensor of at most " << STEPDOWN_MAX_ARRAY_RANK
+                                    << " dimensions of f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index, but got "
+                                    << type;
+      callable.push_back(function);
+    }
+    Operation *bad = nullptr;
+    Status status = Done{};
+    function.walk([&](Operation *op) {
+      if (status = checkOperation(op); !status)
+        bad = op;
+      return bad ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    return status;
+  }
+
+  static bool isArray(Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (!tensor)
+      return isElement(type);
+    return isElement(tensor.getElementType()) && !tensor.getEncoding() && tensor.getRank() <= STEPDOWN_MAX_ARRAY_RANK;
+  }
+
+  Status checkOperation(Operation *op) {
+    StringRef dialect = op->getName().getDialectNamespace();
+    if (!llvm::is_contained(kDialects, dialect)) {
+      Refusal refusal = refuse(op) << "'" << op->getName() << "': expects operations of ";
+      refusal.text += llvm::join(ArrayRef<const char *>(kDialects), ", ");
+      return refusal;
+    }
+    if (dialect == "cf" && !isa<cf::AssertOp>(op))
+      return refuse(op) << "'" << op->getName() << "': expects functions of one block: use scf.if and scf.for";
+    for (TypeRange types : {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
+      for (Type type : types) {
+        auto tensor = dyn_cast<RankedTensorType>(type);
+        if (tensor ? tensor.getEncoding() || !(isElement(tensor.getElementType())) : !isNumber(type))
+          return refuse(op) << "'" << op->getName()
+                            << "': expects numbers and ranked tensors of f16, bf16, f32, f64, i1, i8, i16, i32, i64 "
+                               "or index, but got "
+                            << type;
+      }
+    return Done{};
+  }
+
+  /// A scalar inside a function: integers of any width that a register holds.
+  static bool isNumber(Type type) {
+    return isElement(type) || (type.isSignlessInteger() && type.getIntOrFloatBitWidth() <= 64);
+  }
+
+  /// Depth-first over the calls; `path` is where the walk stands.
+  Status checkRecursion() {
+    llvm::SmallSetVector<Operation *, 16> path;
+    llvm::DenseSet<Operation *> done;
+    for (auto function : module.getOps<func::FuncOp>())
+      if (Status status = visit(function, path, done); !status)
+        return status;
+    return Done{};
+  }
+
+  Status visit(func::FuncOp function, llvm::SmallSetVector<Operation *, 16> &path, llvm::DenseSet<Operation *> &done) {
+    if (done.contains(function))
+      return Done{};
+    path.insert(function);
+    Status status = Done{};
+    function.walk([&](func::CallOp call) {
+      auto callee = module.lookupSymbol<func::FuncOp>(call.getCallee());
+      if (path.contains(callee))
+        status = refuse(call) << "expects calls that come to an end, but @" << callee.getName() << " calls itself";
+      else
+        status = visit(callee, path, done);
+      return status ? WalkResult::advance() : WalkResult::interrupt();
+    });
+    path.remove(function);
+    done.insert(function);
+    return status;
+  }
+
+  /// A public function around `inner`, which becomes private.
+  func::FuncOp wrap(func::FuncOp inner) {
+    OpBuilder b(inner);
+    Location loc = inner.getLoc();
+    std::string name = inner.getName().str(), hidden = name + ".inner";
+    while (module.lookupSymbol(hidden))
+      hidden += "_";
+    (void)SymbolTable::replaceAllSymbolUses(inner, b.getStringAttr(hidden), module);
+    inner.setName(hidden);
+    inner.setPrivate();
+    auto arrays = [](TypeRange types) {
+      SmallVector<Type> all;
+      for (Type type : types)
+        all.push_back(isa<RankedTensorType>(type) ? type : RankedTensorType::get({}, type));
+      return all;
+    };
+    auto outer = func::FuncOp::create(
+        b, loc, name, b.getFunctionType(arrays(inner.getArgumentTypes()), arrays(inner.getResultTypes())));
+    OpBuilder body = OpBuilder::atBlockBegin(outer.addEntryBlock());
+    SmallVector<Value> given, made;
+    for (auto [argument, type] : llvm::zip(outer.getArguments(), inner.getArgumentTypes()))
+      given.push_back(argument.getType() == type ? Value(argument) : tensor::ExtractOp::create(body, loc, argument));
+    auto call = func::CallOp::create(body, loc, inner, given);
+    for (auto [result, type] : llvm::zip(call.getResults(), outer.getResultTypes()))
+      made.push_back(result.getType() == type ? Value(result)
+                                              : tensor::FromElementsOp::create(body, loc, type, ValueRange{result}));
+    func::ReturnOp::create(body, loc, made);
+    return outer;
+  }
+
+  ModuleOp module;
+  SmallVector<func::FuncOp> callable;
+};
+
+} // namespace
+
+bool isPlainModule(StringRef path) { return path.ends_with(".mlir") || path.ends_with(".mlirbc"); }
+
+Result<OwningOpRef<ModuleOp>> parsePlainModule(MLIRContext &context, StringRef text, StringRef name) {
+  FirstError error(context);
+  ParserConfig config(&context);
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, config, name);
+  if (!module) {
+    std::string said = error.text.empty() ? name.str() + ": expects a module" : error.text;
+    if (StringRef(said).contains("not found for custom op") || StringRef(said).contains("unregistered dialect"))
+      said += "; the compiler knows " + llvm::join(ArrayRef<const char *>(kDialects), ", ");
+    return fail(ErrorCode::ModuleSyntax, "%s", said.c_str());
+  }
+  ModuleReader reader(*module);
+  if (Status status = reader.check(); !status)
+    return status.error();
+  reader.makeCallable();
+  reader.nest();
+  return module;
+}
+
+} // namespace stepdown

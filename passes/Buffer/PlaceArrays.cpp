@@ -1,0 +1,64 @@
+// Callable functions may copy and allocate, unlike kernels; where their arrays lie is decided here and in bind-arrays.
+#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "passes/Buffer/Passes.h"
+
+using namespace mlir;
+
+namespace stepdown {
+#define GEN_PASS_DEF_PLACEARRAYS
+#include "passes/Buffer/Passes.h.inc"
+
+namespace {
+struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
+  static constexpr int64_t kMostStack = 16 << 10;
+
+  /// Whether no view of `value` leaves the block that it is made in.
+  static bool staysInside(Value value) {
+    for (Operation *user : value.getUsers()) {
+      if (user->hasTrait<OpTrait::IsTerminator>() || isa<LoopLikeOpInterface>(user))
+        return false;
+      for (Value result : user->getResults())
+        if (isa<BaseMemRefType>(result.getType()) && !staysInside(result))
+          return false;
+    }
+    return true;
+  }
+
+  void runOnOperation() override {
+    func::FuncOp function = getOperation();
+    if (!function->hasAttr(transformer::kCallableAttr))
+      return;
+    SmallVector<memref::CopyOp> copies;
+    SmallVector<memref::AllocOp> allocations;
+    function.walk([&](memref::CopyOp op) { copies.push_back(op); });
+    function.walk([&](memref::AllocOp op) { allocations.push_back(op); });
+    for (memref::CopyOp copy : copies) {
+      OpBuilder b(copy);
+      linalg::makeMemRefCopyOp(b, copy.getLoc(), copy.getSource(), copy.getTarget());
+      copy.erase();
+    }
+    OpBuilder b = OpBuilder::atBlockBegin(&function.getBody().front());
+    int64_t used = 0;
+    for (memref::AllocOp alloc : allocations) {
+      MemRefType type = alloc.getType();
+      Type element = type.getElementType();
+      if (!alloc->getParentOfType<LoopLikeOpInterface>() || !type.hasStaticShape() || !staysInside(alloc))
+        continue;
+      const int64_t bytes =
+          type.getNumElements() * (element.isIndex() ? 8 : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
+      if (used + bytes > kMostStack)
+        continue;
+      used += llvm::alignTo(bytes, 64);
+      Value place = memref::AllocaOp::create(b, alloc.getLoc(), type, b.getI64IntegerAttr(64));
+      alloc.replaceAllUsesWith(place);
+      alloc.erase();
+    }
+  }
+};
+} // namespace
+} // namespace stepdown

@@ -1,0 +1,90 @@
+// Verifies every record of a FUNCTIONS section, so that a call may follow any index in it.
+#include "runtime/Load/ArtifactFile.h"
+
+#include <cstring>
+
+namespace stepdown {
+namespace {
+
+using ull = unsigned long long;
+
+/// Keeps the array of operands of one call small, whatever a table says.
+constexpr uint32_t maxValues = 1024;
+
+bool inside(uint64_t first, uint64_t count, uint64_t limit) { return first <= limit && count <= limit - first; }
+
+Error bad(const std::string &file, const char *table, uint32_t index, const char *field, int64_t value,
+          const std::string &expected) {
+  return fail(ErrorCode::ArtifactTable, "%s: %s %u: %s: expects %s, but got %lld", file.c_str(), table, index, field,
+              expected.c_str(), (long long)value);
+}
+
+} // namespace
+
+Result<FunctionTable> locateFunctions(const std::string &file, const uint8_t *bytes, size_t size) {
+  stepdown_functions head;
+  FunctionTable table;
+  if (size < sizeof head)
+    return fail(ErrorCode::ArtifactTable, "%s: functions: expects %zu bytes, but the section has %zu", file.c_str(),
+                sizeof head, size);
+  std::memcpy(&head, bytes, sizeof head);
+  Status failed = Done{};
+  auto locate = [&](const char *name, const stepdown_table &at, auto &records) {
+    using Record = std::remove_const_t<std::remove_pointer_t<decltype(records.first)>>;
+    if (at.offset % alignof(Record) || !inside(at.offset, uint64_t(at.count) * sizeof(Record), size)) {
+      if (failed)
+        failed = fail(ErrorCode::ArtifactTable,
+                      "%s: functions: %s: expects %u aligned records within %zu bytes, but they begin at %u",
+                      file.c_str(), name, at.count, size, at.offset);
+      return;
+    }
+    records.first = reinterpret_cast<const Record *>(bytes + at.offset);
+    records.count = at.count;
+  };
+  locate("functions", head.functions, table.functions);
+  locate("values", head.values, table.values);
+  locate("code", head.code, table.code);
+  locate("strings", head.strings, table.strings);
+  if (!failed)
+    return failed.error();
+  return table;
+}
+
+Status checkFunctions(const std::string &file, const FunctionTable &table, const std::vector<uint64_t> &codeSizes) {
+  if (table.strings.count == 0 || table.strings[table.strings.count - 1] != 0)
+    return fail(ErrorCode::ArtifactTable, "%s: functions: strings: expects a last byte of 0", file.c_str());
+  for (uint32_t i = 0; i < table.values.count; ++i) {
+    const stepdown_value &v = table.values[i];
+    if (v.element > STEPDOWN_INDEX)
+      return bad(file, "value", i, "element", v.element, "at most " + std::to_string(STEPDOWN_INDEX));
+    if (v.rank > STEPDOWN_MAX_ARRAY_RANK)
+      return bad(file, "value", i, "rank", v.rank, "at most " + std::to_string(STEPDOWN_MAX_ARRAY_RANK));
+    for (uint32_t d = 0; d < v.rank; ++d)
+      if (v.dims[d] < -1)
+        return bad(file, "value", i, "dims", v.dims[d], "a size, or -1");
+  }
+  for (uint32_t i = 0; i < table.functions.count; ++i) {
+    const stepdown_function &f = table.functions[i];
+    if (f.name >= table.strings.count)
+      return bad(file, "function", i, "name", f.name, "below " + std::to_string(table.strings.count));
+    for (uint32_t earlier = 0; earlier < i; ++earlier)
+      if (!std::strcmp(table.string(f.name), table.string(table.functions[earlier].name)))
+        return bad(file, "function", i, "name", f.name, "a name of its own");
+    if (f.argument_count > maxValues || f.result_count > maxValues)
+      return bad(file, "function", i, "values", uint64_t(f.argument_count) + f.result_count,
+                 "at most " + std::to_string(maxValues) + " of each kind");
+    if (!inside(f.first_value, uint64_t(f.argument_count) + f.result_count, table.values.count))
+      return bad(file, "function", i, "first_value", f.first_value,
+                 std::to_string(uint64_t(f.argument_count) + f.result_count) + " values below " +
+                     std::to_string(table.values.count));
+  }
+  if (table.code.count != uint64_t(table.functions.count) * codeSizes.size())
+    return bad(file, "functions", 0, "code entries", table.code.count, "one for each function and level");
+  for (uint32_t i = 0; i < table.code.count; ++i)
+    if (table.code[i].offset >= codeSizes[i / table.functions.count])
+      return bad(file, "code entry", i, "offset", static_cast<int64_t>(table.code[i].offset),
+                 "below " + std::to_string(codeSizes[i / table.functions.count]));
+  return Done{};
+}
+
+} // namespace stepdown
