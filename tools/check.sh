@@ -2,14 +2,16 @@
 # Builds everything and runs every test; in under 30 minutes on two cores. The last line counts single tests:
 # `N passed, N failed`, and `, N skipped` where some were. Exit status 1 when anything failed.
 #
-#   tools/check.sh [style|docs|unit|run|lit]...     all parts without an argument
+#   tools/check.sh [style|docs|unit|run|lit|tsan|fuzz]...     all parts without an argument
 #
 #   style  clang-format, and who may know whom        unit  GoogleTest programs of single parts
 #   docs   generated pages are current                run   tests that run the programs as a user does
 #   lit    dialects, passes and phases, one .mlir file a behaviour
+#   tsan   what runs threads, under ThreadSanitizer   fuzz  every fuzz target for half a minute, under ASan and UBSan
 #
-# The parts unit, run and lit build first. Real checkpoints are fetched into models/ (STEPDOWN_MODELS names another folder);
-# without a network the tests that need them skip. JOBS is the number of jobs where it is not the number of cores.
+# The parts unit, run and lit build first; tsan and fuzz build what they need without the compiler, into build-tsan and
+# build-fuzz. Real checkpoints are fetched into models/ (STEPDOWN_MODELS names another folder); without a network the tests
+# that need them skip. JOBS is the number of jobs where it is not the number of cores.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,18 +22,20 @@ jobs=${JOBS:-$(nproc)}
 python=python3
 # GoogleTest programs are named ...Test; these of them run whole programs, as the scripts of test/run do.
 programs='^(RunCommandTest|EmbeddingTest)$'
+# These run threads of ours, or the C API from several of its caller's.
+threaded=(ConcurrencyTest ThreadPoolTest SchedulerTest SessionTest GenerateApiTest)
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(style docs unit run lit)
+[ $# -gt 0 ] || parts=(style docs unit run lit tsan fuzz)
 for part in "${parts[@]}"; do
   case $part in
-  style | docs | unit | run | lit) ;;
+  style | docs | unit | run | lit | tsan | fuzz) ;;
   -h | --help)
     sed -n '2,14s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
-    echo "usage: check.sh [style|docs|unit|run|lit]..." >&2
+    echo "usage: check.sh [style|docs|unit|run|lit|tsan|fuzz]..." >&2
     exit 2
     ;;
   esac
@@ -83,21 +87,28 @@ find_python() {
   fi
 }
 
-build_all() {
+# configure FOLDER OPTIONS...
+configure() {
   local launcher=()
   command -v ccache >/dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-  cmake -S . -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
+  cmake -S . -B "$1" -G Ninja -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
     -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld -DCMAKE_SHARED_LINKER_FLAGS=-fuse-ld=lld -DSTEPDOWN_TESTS=ON \
-    -DPython3_EXECUTABLE="$(command -v "$python")" "${launcher[@]}" && cmake --build "$build" -j "$jobs"
+    -DPython3_EXECUTABLE="$(command -v "$python")" "${launcher[@]}" "${@:2}"
+}
+build_all() { configure "$build" && cmake --build "$build" -j "$jobs"; }
+build_threaded() {
+  configure build-tsan -DSTEPDOWN_COMPILER=OFF -DSTEPDOWN_SANITIZE=thread &&
+    cmake --build build-tsan -j "$jobs" --target "${threaded[@]}"
 }
 
-# programs_of NAME -R|-E: ctest over the programs that the pattern takes or leaves; results land in $results.
-programs_of() {
+# programs_in BUILD RESULTS NAME -R|-E: ctest over the programs that the pattern takes or leaves.
+programs_in() {
   local status=0
-  GTEST_OUTPUT="xml:$results/gtest/" ctest --test-dir "$build" -j "$jobs" --timeout 900 --output-on-failure \
-    --output-junit "$results/ctest-$1.xml" "${@:2}" || status=$?
-  [ -s "$results/ctest-$1.xml" ] || echo "failed ctest-$1 (status $status)" >>"$results/single"
+  GTEST_OUTPUT="xml:$2/gtest/" ctest --test-dir "$1" -j "$jobs" --timeout 900 --output-on-failure \
+    --output-junit "$2/ctest-$3.xml" "${@:4}" || status=$?
+  [ -s "$2/ctest-$3.xml" ] || echo "failed ctest-$3 (status $status)" >>"$results/single"
 }
+programs_of() { programs_in "$build" "$results" "$@"; }
 
 finish() {
   # `times` prints 1m2.3s 0m4.5s for all that ran: processor time, which a busy machine does not stretch.
@@ -160,5 +171,24 @@ if wants lit; then
   lit=$("$(command -v llvm-config-22)" --bindir)/lit
   "$lit" -sv -j "$jobs" --xunit-xml-output "$results/lit.xml" "$build/test" || [ -s "$results/lit.xml" ] ||
     echo "failed lit" >>"$results/single"
+fi
+if wants tsan; then
+  echo "== tsan"
+  find_python
+  start=$SECONDS
+  if build_threaded >"$results/tsan-build.log" 2>&1; then
+    echo "   built in $((SECONDS - start)) s"
+    mkdir -p "$results/tsan/gtest"
+    # Twenty times: threads meet differently each time.
+    GTEST_REPEAT=20 programs_in build-tsan "$results/tsan" tsan -R "^($(IFS='|'; echo "${threaded[*]}"))\$"
+  else
+    tail -n 60 "$results/tsan-build.log" >&2
+    echo "failed tsan-build" >>"$results/single"
+  fi
+fi
+if wants fuzz; then
+  echo "== fuzz"
+  find_python
+  JOBS=$jobs PYTHON=$python RESULTS=$results/single tools/fuzz.sh --seconds 30 || true # the results tell
 fi
 finish

@@ -6,6 +6,7 @@
 FOLDER/single          lines `passed NAME` or `failed NAME`
 FOLDER/ctest-*.xml     JUnit of ctest, one case a program
 FOLDER/gtest/*.xml     one file a GoogleTest program, one case a test: these replace the program's case above
+FOLDER/PART/           ctest-*.xml and gtest/ of programs that were built another way; their names begin with PART
 FOLDER/lit.xml         xunit of lit, one case a file
 
 Exit status 1 when anything failed or nothing ran.
@@ -51,6 +52,8 @@ def main():
     with open(folder + "/single", encoding="utf-8") as file:
         results = [(name.strip(), outcome) for outcome, name in (line.split(" ", 1) for line in file)]
     results += of_programs(folder)
+    for part in sorted({os.path.dirname(path) for path in glob.glob(folder + "/*/ctest-*.xml")}):
+        results += [(f"{os.path.basename(part)}: {name}", outcome) for name, outcome in of_programs(part)]
     if os.path.exists(folder + "/lit.xml"):
         results += cases(folder + "/lit.xml")
     count = {outcome: sum(1 for _, o in results if o == outcome) for outcome in ("passed", "failed", "skipped")}

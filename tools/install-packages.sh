@@ -15,7 +15,7 @@ build=(
   zlib1g-dev                                               # LLVM's CMake files look for it
   python3 python3-pip ca-certificates                      # fetches the checkpoints
 )
-test=(libgtest-dev clang-format-22 llvm-22-tools python3-venv g++ pkg-config binutils git)
+test=(libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ pkg-config binutils git)
 
 die() {
   echo "install-packages: $*" >&2
