@@ -85,4 +85,8 @@ private:
   uint64_t pairsBegin = 0, pairsEnd = 0, pairs = 0;
 };
 
+/// The files of the split model whose first shard is called `path`, by the name alone: NAME-00001-of-00003.gguf and its
+/// two siblings, which may not be there. `path` alone where it is no such name.
+std::vector<std::string> shardPaths(const std::string &path);
+
 } // namespace stepdown

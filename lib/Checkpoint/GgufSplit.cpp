@@ -2,6 +2,7 @@
 #include "lib/Checkpoint/GgufShard.h"
 
 #include <cinttypes>
+#include <cstdlib>
 #include <unistd.h>
 
 namespace stepdown {
@@ -36,6 +37,21 @@ Status checkShard(const std::string &path, const Metadata &meta, uint64_t number
 
 } // namespace
 
+std::vector<std::string> shardPaths(const std::string &path) {
+  std::vector<std::string> paths = {path};
+  const size_t tail = suffix(0, 2).size();
+  if (path.size() < tail)
+    return paths;
+  const std::string stem = path.substr(0, path.size() - tail);
+  // The five digits before ".gguf"; what else may stand there does not make the same suffix again.
+  const uint64_t count = std::strtoull(path.c_str() + path.size() - 10, nullptr, 10);
+  if (count > mostShards || path != stem + suffix(0, count))
+    return paths;
+  for (uint64_t i = 1; i < count; ++i)
+    paths.push_back(stem + suffix(i, count));
+  return paths;
+}
+
 Status readOtherShards(const std::string &path, const Metadata &first, std::vector<MappedFile> &files,
                        std::vector<GgufTensor> &tensors) {
   if (!first.has("split.count"))
@@ -51,13 +67,12 @@ Status readOtherShards(const std::string &path, const Metadata &first, std::vect
     return Done{};
   if (Status ok = checkShard(path, first, 0, *count); !ok)
     return ok;
-  std::string tail = suffix(0, *count);
-  if (path.size() < tail.size() || path.compare(path.size() - tail.size(), tail.size(), tail) != 0)
+  const std::vector<std::string> names = shardPaths(path);
+  if (names.size() != *count)
     return fail(ErrorCode::GgufSplitName, "%s: name: expects the first of %" PRIu64 " shards to end in %s",
-                path.c_str(), *count, tail.c_str());
-  std::string stem = path.substr(0, path.size() - tail.size());
+                path.c_str(), *count, suffix(0, *count).c_str());
   for (uint64_t i = 1; i < *count; ++i) {
-    std::string name = stem + suffix(i, *count);
+    const std::string &name = names[i];
     if (access(name.c_str(), F_OK) != 0)
       return fail(ErrorCode::GgufSplitMissing, "%s: split.count: expects %" PRIu64 " shards, but %s is missing",
                   path.c_str(), *count, name.c_str());

@@ -312,6 +312,17 @@ TEST_F(RunCommand, compilesACheckpointOnceIntoTheCache) {
   ASSERT_EQ(std::system(("touch -d 2001-02-03 " + checkpoint).c_str()), 0); // another version: compiled again
   EXPECT_EQ(runCopy(words).status, 0);
   EXPECT_EQ(calls(), 3);
+  // Of a split checkpoint every file counts, though the first alone is named.
+  const std::string second = place + "/tiny-00002-of-00002.gguf";
+  ASSERT_EQ(
+      std::system(("cd " + place + " && cp tiny.gguf tiny-00001-of-00002.gguf && cp tiny.gguf " + second).c_str()), 0);
+  const std::string split = "generate tiny-00001-of-00002.gguf --tokens 1,4 -n 2";
+  EXPECT_EQ(runCopy(split).status, 0);
+  EXPECT_EQ(runCopy(split).status, 0);
+  EXPECT_EQ(calls(), 4);
+  ASSERT_EQ(std::system(("touch -d 2001-02-03 " + second).c_str()), 0);
+  EXPECT_EQ(runCopy(split).status, 0);
+  EXPECT_EQ(calls(), 5);
   std::system(("rm -rf " + place + "/cache").c_str());
   script("kill -9 $$");
   Output killed = runCopy(words);

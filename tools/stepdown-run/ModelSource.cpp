@@ -115,7 +115,11 @@ Result<std::string> artifactOf(const std::string &model, const CompileOptions &o
   if (!folder)
     return folder.error();
 
-  std::string key = identity(info) + identity(compilerInfo) + (options.exact ? "exact" : "default");
+  std::string key = identity(info);
+  for (const std::string &shard : shardPaths(model)) // of a split checkpoint each file counts
+    if (shard != model && stat(shard.c_str(), &info) == 0)
+      key += identity(info);
+  key += identity(compilerInfo) + (options.exact ? "exact" : "default");
   size_t slash = model.rfind('/');
   std::string stem = model.substr(slash == std::string::npos ? 0 : slash + 1);
   stem = stem.substr(0, stem.rfind(".gguf")).substr(0, 100);
