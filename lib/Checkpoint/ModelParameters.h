@@ -80,7 +80,7 @@ Result<const GgufTensor *> optionalTensor(const Gguf &gguf, std::string_view nam
 Status checkTensors(const Gguf &gguf, const ModelParameters &parameters);
 
 /// Refuses block scales and float weights that are not finite (E0222). Reads all weights: only where the user asks for
-/// it.
+/// it (stepdown-compile --check-weights).
 Status checkFinite(const Gguf &gguf);
 
 } // namespace stepdown

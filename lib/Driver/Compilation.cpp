@@ -58,6 +58,8 @@ Status Compilation::openCheckpoint() {
   if (!file)
     return file.error();
   checkpoint.emplace(std::move(*file));
+  if (Status status = checkWeights(); !status)
+    return status;
   if (Status status = checkContext(); !status)
     return status;
   FrontendOptions frontend;
@@ -87,6 +89,17 @@ Status Compilation::openPlainModule(const std::string *text) {
   module = std::move(*read);
   report.seconds.push_back({"transformer", compileClock() - begin});
   return dump("transformer", *module);
+}
+
+Status Compilation::checkWeights() {
+  if (!options.checkWeights)
+    return Done{};
+  if (options.progress)
+    options.progress("checking weights", 0, 0);
+  const double begin = compileClock();
+  Status finite = checkFinite(*checkpoint);
+  report.seconds.push_back({"check weights", compileClock() - begin});
+  return finite;
 }
 
 Status Compilation::checkContext() {

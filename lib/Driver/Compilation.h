@@ -44,6 +44,7 @@ public:
   CompileReport report;
 
 private:
+  Status checkWeights();
   Status checkContext();
   /// Runs `phase` on `target`, with what it says kept as the error.
   Status run(const Phase &phase, mlir::ModuleOp target, const Level *level);

@@ -14,6 +14,7 @@ struct CompileOptions {
   bool exact = false;                ///< activations and cache stay float32
   std::string activations = "q8x2";  ///< blocks that quantised weights read: q8x2 (two 8-bit codes a value) or q8 (one)
   bool float32Cache = false;
+  bool checkWeights = false;   ///< refuse weights and block scales that are NaN or infinite (E0222); reads all of them
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's
   int64_t maxStepTokens = 512; ///< tokens of the largest step
   int jobs = 0;                ///< threads; 0: one a core

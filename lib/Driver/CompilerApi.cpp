@@ -1,6 +1,7 @@
 // include/stepdown/Compiler.h on top of compileModel: no exception leaves, and every error becomes a value.
 #include "include/stepdown/Compiler.h"
 
+#include "lib/Base/SizedOptions.h"
 #include "lib/Driver/Compile.h"
 #include <cstdio>
 #include <new>
@@ -31,10 +32,13 @@ static Result<std::vector<const Level *>> readTargets(llvm::StringRef names) {
   return chosen;
 }
 
-stepdown_status stepdown_compile(const char *model, const char *output, const stepdown_compile_options *given) {
+stepdown_status stepdown_compile(const char *model, const char *output, const stepdown_compile_options *wanted) {
   try {
     CompileOptions options;
-    if (given) {
+    auto known = takeOptions(wanted, "stepdown_compile_options");
+    if (!known)
+      return report(known.error().code, known.error().message.c_str());
+    if (const stepdown_compile_options *given = &*known) {
       auto levels = readTargets(given->targets ? given->targets : "cpu");
       if (!levels)
         return report(levels.error().code, levels.error().message.c_str());
@@ -44,6 +48,7 @@ stepdown_status stepdown_compile(const char *model, const char *output, const st
       options.maxContext = given->max_context;
       options.exact = given->exact != 0;
       options.float32Cache = given->kv_float32 != 0;
+      options.checkWeights = given->check_weights != 0;
       if (given->activations)
         options.activations = given->activations;
       if (options.activations != "q8" && options.activations != "q8x2")

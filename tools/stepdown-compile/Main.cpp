@@ -24,6 +24,7 @@ Compiles a checkpoint (.gguf) into one artifact with native code, packed weights
   --exact              activations and KV cache stay float32
   --activations=q8x2|q8  blocks that quantised weights read: two 8-bit codes a value, or one (faster prompts, logits
                        off by about 0.2)
+  --check-weights      refuse weights that are NaN or infinite, and name the tensor; reads all of them first
   --jobs=N             threads (default: one a core)
   --compile-to=PHASE   stop after the phase and print its IR; --compile-to=help lists the phases
   --dump=DIR           write the IR after every phase, LLVM IR and assembly into DIR
@@ -108,6 +109,8 @@ int main(int argc, char **argv) {
     }
     if (!std::strcmp(argument, "--exact"))
       options.exact = true;
+    else if (!std::strcmp(argument, "--check-weights"))
+      options.checkWeights = true;
     else if (!std::strcmp(argument, "--time-report"))
       timeReport = true;
     else if (!std::strcmp(argument, "--explain"))
