@@ -11,6 +11,7 @@ int main(int argc, char **argv) {
   stepdown_compile_options options = {0};
   if (argc != 3)
     return 2;
+  options.size = sizeof options;
   options.on_progress = tell;
   options.context = stderr;
   stepdown_status status = stepdown_compile(argv[1], argv[2], &options);

@@ -14,6 +14,7 @@ int main(int argc, char **argv) {
   stepdown_generate_options options = {0};
   if (argc < 3)
     return 2;
+  options.size = sizeof options;
   options.max_tokens = argc > 3 ? atoi(argv[3]) : 32;
   options.on_text = print;
   options.context = stdout;

@@ -16,7 +16,7 @@ int main(int argc, char **argv) {
   stepdown_model *model;
   stepdown_session *session;
   stepdown_sequence sequence;
-  stepdown_model_info info;
+  stepdown_model_info info = {0};
   int32_t ids[1024], best = -1;
   size_t count, length, i;
   int left = argc > 3 ? atoi(argv[3]) : 16;
@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
   if (argc < 3)
     return 2;
   check(stepdown_model_load(argv[1], NULL, &model));
-  stepdown_model_describe(model, &info);
+  info.size = sizeof info;
+  check(stepdown_model_describe(model, &info));
   check(stepdown_session_create(model, NULL, &session));
   check(stepdown_sequence_create(session, &sequence));
   check(stepdown_model_tokenize(model, argv[2], strlen(argv[2]), STEPDOWN_ADD_SPECIAL, ids, 1024, &count));

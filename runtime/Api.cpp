@@ -1,4 +1,5 @@
 // include/stepdown/Runtime.h on top of Model and Session: no exception leaves, and every error becomes a value.
+#include "lib/Base/SizedOptions.h"
 #include "runtime/ApiHandles.h"
 #include <algorithm>
 #include <cstdio>
@@ -24,6 +25,14 @@ Result<const Tokenizer *> tokenizerOf(const SharedModel &shared) {
   return &**shared.tokenizer;
 }
 
+Status giveIds(const std::vector<int32_t> &ids, int32_t *out, size_t capacity, size_t *count) {
+  *count = ids.size();
+  std::copy_n(ids.begin(), std::min(capacity, ids.size()), out);
+  if (ids.size() > capacity)
+    return fail(ErrorCode::RoomTooSmall, "ids: expects room for %zu, but there is room for %zu", ids.size(), capacity);
+  return Done{};
+}
+
 Status giveText(const std::string &text, char *out, size_t capacity, size_t *length) {
   *length = text.size();
   if (size_t fitting = std::min(capacity, text.size()))
@@ -41,7 +50,10 @@ using namespace stepdown::api;
 stepdown_status stepdown_model_load(const char *path, const stepdown_load_options *options, stepdown_model **model) {
   *model = nullptr;
   return guarded([&]() -> Status {
-    auto loaded = Model::load(path, options ? options->isa : nullptr);
+    auto chosen = takeOptions(options, "stepdown_load_options");
+    if (!chosen)
+      return chosen.error();
+    auto loaded = Model::load(path, chosen->isa, chosen->copy ? FileUse::copied : FileUse::mapped);
     if (!loaded)
       return loaded.error();
     auto shared = std::make_shared<SharedModel>();
@@ -53,31 +65,33 @@ stepdown_status stepdown_model_load(const char *path, const stepdown_load_option
 
 void stepdown_model_free(stepdown_model *model) { delete model; }
 
-void stepdown_model_describe(const stepdown_model *model, stepdown_model_info *info) {
+stepdown_status stepdown_model_describe(const stepdown_model *model, stepdown_model_info *out) {
   const Model &m = *model->shared->model;
   const stepdown_program &head = m.head();
-  *info = {};
-  info->architecture = m.architecture();
-  info->name = m.name();
-  info->vocabulary = static_cast<int32_t>(head.vocabulary);
-  info->width = static_cast<int32_t>(head.width);
-  info->layers = static_cast<int32_t>(m.program().layers.count);
-  info->max_context = static_cast<int32_t>(head.max_context);
-  info->max_step_tokens = static_cast<int32_t>(head.max_step_tokens);
-  info->exact = static_cast<int32_t>(head.exact);
-  info->weight_bytes = m.artifact().weightBytes();
-  info->arena_bytes = head.arena_bytes;
-  info->kv_bytes_per_position = m.cacheBytesPerPosition();
+  stepdown_model_info info = {};
+  info.architecture = m.architecture();
+  info.name = m.name();
+  info.vocabulary = static_cast<int32_t>(head.vocabulary);
+  info.width = static_cast<int32_t>(head.width);
+  info.layers = static_cast<int32_t>(m.program().layers.count);
+  info.max_context = static_cast<int32_t>(head.max_context);
+  info.max_step_tokens = static_cast<int32_t>(head.max_step_tokens);
+  info.exact = static_cast<int32_t>(head.exact);
+  info.weight_bytes = m.artifact().weightBytes();
+  info.arena_bytes = head.arena_bytes;
+  info.kv_bytes_per_position = m.cacheBytesPerPosition();
+  return guarded([&] { return giveResult(out, info, "stepdown_model_info"); });
 }
 
 stepdown_status stepdown_session_create(stepdown_model *model, const stepdown_session_options *options,
                                         stepdown_session **session) {
   *session = nullptr;
   return guarded([&]() -> Status {
-    Session::Options chosen;
-    if (options)
-      chosen = {options->threads, options->kv_block, options->kv_positions, options->max_sequences};
-    auto created = Session::create(model->shared->model, chosen);
+    auto chosen = takeOptions(options, "stepdown_session_options");
+    if (!chosen)
+      return chosen.error();
+    auto created = Session::create(model->shared->model,
+                                   {chosen->threads, chosen->kv_block, chosen->kv_positions, chosen->max_sequences});
     if (!created)
       return created.error();
     auto holder = std::make_unique<stepdown_session>();
@@ -91,15 +105,16 @@ stepdown_status stepdown_session_create(stepdown_model *model, const stepdown_se
 
 void stepdown_session_free(stepdown_session *session) { delete session; }
 
-void stepdown_session_describe(const stepdown_session *session, stepdown_session_info *info) {
+stepdown_status stepdown_session_describe(const stepdown_session *session, stepdown_session_info *out) {
   const Session &s = *session->session;
-  *info = {};
-  info->threads = s.threads();
-  info->kv_block = s.kv().blockSize();
-  info->max_sequences = s.kv().sequences();
-  info->kv_positions = s.kv().capacity();
-  info->kv_bytes = s.kv().bytes();
-  info->isa = s.of().level();
+  stepdown_session_info info = {};
+  info.threads = s.threads();
+  info.kv_block = s.kv().blockSize();
+  info.max_sequences = s.kv().sequences();
+  info.kv_positions = s.kv().capacity();
+  info.kv_bytes = s.kv().bytes();
+  info.isa = s.of().level();
+  return guarded([&] { return giveResult(out, info, "stepdown_session_info"); });
 }
 
 stepdown_status stepdown_sequence_create(stepdown_session *session, stepdown_sequence *sequence) {
@@ -173,12 +188,7 @@ stepdown_status stepdown_model_tokenize(const stepdown_model *model, const char 
     auto encoded = (*tokenizer)->encode({text, length}, options);
     if (!encoded)
       return encoded.error();
-    *count = encoded->size();
-    std::copy_n(encoded->begin(), std::min(capacity, encoded->size()), ids);
-    if (encoded->size() > capacity)
-      return fail(ErrorCode::RoomTooSmall, "ids: expects room for %zu, but there is room for %zu", encoded->size(),
-                  capacity);
-    return Done{};
+    return giveIds(*encoded, ids, capacity, count);
   });
 }
 

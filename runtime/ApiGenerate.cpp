@@ -1,4 +1,5 @@
 // The part of include/stepdown/Runtime.h that draws tokens: samplers, and whole answers.
+#include "lib/Base/SizedOptions.h"
 #include "runtime/ApiHandles.h"
 #include "runtime/CompleteSampling.h"
 #include "runtime/TextStream.h"
@@ -14,11 +15,11 @@ namespace {
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// The options of the C API, where zero means "no effect", as the sampler takes them.
-SamplingOptions optionsOf(const stepdown_sampling *given) {
-  SamplingOptions options;
-  options.temperature = 0;
+Result<SamplingOptions> optionsOf(const stepdown_sampling *wanted) {
+  auto given = takeOptions(wanted, "stepdown_sampling");
   if (!given)
-    return options;
+    return given.error();
+  SamplingOptions options;
   auto orNeutral = [](float value, float neutral) { return value == 0 ? neutral : value; };
   options.temperature = given->temperature;
   options.topNSigma = given->top_n_sigma;
@@ -44,10 +45,12 @@ Result<Sampler> makeSampler(const SharedModel &shared, const stepdown_sampling *
   auto tokenizer = tokenizerOf(shared);
   if (!tokenizer)
     return tokenizer.error();
-  SamplingOptions options = optionsOf(given);
+  auto options = optionsOf(given);
+  if (!options)
+    return options.error();
   const int32_t vocabulary = static_cast<int32_t>(shared.model->head().vocabulary);
-  completeSampling(options, **tokenizer, vocabulary);
-  return Sampler::create(options, vocabulary);
+  completeSampling(*options, **tokenizer, vocabulary);
+  return Sampler::create(*options, vocabulary);
 }
 
 Status expectKnown(int32_t id, int32_t vocabulary) {
@@ -144,19 +147,25 @@ private:
 
 Status generate(stepdown_session &session, int32_t sequence, const int32_t *ids, size_t count,
                 const stepdown_generate_options *given, stepdown_generation *wanted) {
-  const stepdown_generate_options options = given ? *given : stepdown_generate_options{};
-  stepdown_generation unwanted;
-  stepdown_generation &result = wanted ? *wanted : unwanted;
-  result = {};
-  if (options.max_tokens < -1)
-    return fail(ErrorCode::RequestField, "max_tokens: expects -1 or more, but got %d", options.max_tokens);
+  auto options = takeOptions(given, "stepdown_generate_options");
+  if (!options)
+    return options.error();
+  stepdown_generation result = {};
+  if (wanted) // refused now rather than after all the work; zero where nothing comes of it
+    if (Status ok = giveResult(wanted, result, "stepdown_generation"); !ok)
+      return ok;
+  if (options->max_tokens < -1)
+    return fail(ErrorCode::RequestField, "max_tokens: expects -1 or more, but got %d", options->max_tokens);
   auto tokenizer = tokenizerOf(*session.shared);
   if (!tokenizer)
     return tokenizer.error();
-  Result<Sampler> sampler = makeSampler(*session.shared, &options.sampling);
+  Result<Sampler> sampler = makeSampler(*session.shared, options->sampling);
   if (!sampler)
     return sampler.error();
-  return Answer(*session.session, **tokenizer, std::move(*sampler), options, result).run(sequence, ids, count);
+  Status done = Answer(*session.session, **tokenizer, std::move(*sampler), *options, result).run(sequence, ids, count);
+  if (wanted)
+    (void)static_cast<bool>(giveResult(wanted, result, "stepdown_generation"));
+  return done;
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // What the handles of the C API hold, and how its functions turn exceptions and errors into values.
 #pragma once
 #include "include/stepdown/Runtime.h"
+#include "runtime/ChatTemplate/ChatTemplate.h"
 #include "runtime/Load/Model.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Session/Session.h"
@@ -15,15 +16,18 @@ namespace stepdown::api {
 /// What a model's handle and the sessions on it share.
 struct SharedModel {
   std::shared_ptr<const Model> model;
-  // The tokenizer takes longer to make than the model to load, and not every program has text.
+  // These take longer to make than the model to load, and not every program has text.
   mutable std::mutex mutex;
   mutable std::optional<Result<Tokenizer>> tokenizer;
+  mutable std::optional<Result<ChatTemplate>> chatTemplate;
 };
 
 /// The error as a value; its text stays until the thread's next error.
 stepdown_status report(ErrorCode code, const char *text);
 /// The tokenizer, made on the first call; any thread.
 Result<const Tokenizer *> tokenizerOf(const SharedModel &shared);
+/// Copies `ids` to a caller's array of `capacity`; E0612.
+Status giveIds(const std::vector<int32_t> &ids, int32_t *out, size_t capacity, size_t *count);
 /// Copies `text` to a caller's array of `capacity` bytes; E0612.
 Status giveText(const std::string &text, char *out, size_t capacity, size_t *length);
 

@@ -3,6 +3,7 @@
  */
 #ifndef STEPDOWN_COMPILER_H
 #define STEPDOWN_COMPILER_H
+#include <stddef.h>
 #include <stepdown/Status.h>
 
 #ifdef __cplusplus
@@ -13,14 +14,17 @@ extern "C" {
  * much of how much of it; `total` is 0 where that is not known. Must not throw. */
 typedef void (*stepdown_progress_callback)(void *context, const char *what, uint64_t done, uint64_t total);
 
-/* All zero (and NULL in its place): what stepdown-compile does without options. */
+/* All zero but the size (and NULL in its place): what stepdown-compile does without options. The size is there so that
+ * later versions can add fields, as Runtime.h says; 613. */
 typedef struct stepdown_compile_options {
-  const char *targets;  /* names with commas between: "cpu" (all levels), "x86-64-v3", "x86-64-v4-vnni"; NULL: "cpu" */
-  uint64_t max_context; /* positions that a sequence may have; 0: the checkpoint's */
-  int32_t exact;        /* 1: activations and cache stay float32 */
-  int32_t kv_float32;   /* 1: the cache holds float32, else float16 */
+  size_t size;           /* sizeof(stepdown_compile_options) */
+  const char *targets;   /* names with commas between: "cpu" (all levels), "x86-64-v3", "x86-64-v4-vnni"; NULL: "cpu" */
+  uint64_t max_context;  /* positions that a sequence may have; 0: the checkpoint's */
+  int32_t exact;         /* 1: activations and cache stay float32 */
+  int32_t kv_float32;    /* 1: the cache holds float32, else float16 */
+  int32_t jobs;          /* threads, at most 1024; 0: one per core */
+  int32_t check_weights; /* 1: refuses weights that are NaN or infinite (222); reads all of them */
   const char *activations;                /* blocks that quantised weights read: "q8x2" or "q8"; NULL: "q8x2" */
-  int32_t jobs;                           /* threads, at most 1024; 0: one per core */
   stepdown_progress_callback on_progress; /* or NULL */
   void *context;                          /* its first argument */
 } stepdown_compile_options;

@@ -5,6 +5,14 @@
  * docs/errors.md; its text is valid until the thread's next call. Nothing aborts or throws across this interface.
  * A model may be shared by many sessions and threads, and freed while sessions still use it; a session, and a sampler,
  * is used by one thread at a time.
+ *
+ * Structures of options and of results begin with their size, which the caller sets; all else may stay zero:
+ *
+ *   stepdown_session_options options = {0};
+ *   options.size = sizeof options;
+ *
+ * Later versions add fields at the end only. A library fills what an older program does not have with zeros, and
+ * refuses with 613 what a newer program sets and it does not know; a size that was not set is refused with 613 too.
  */
 #ifndef STEPDOWN_RUNTIME_H
 #define STEPDOWN_RUNTIME_H
@@ -21,17 +29,25 @@ typedef struct stepdown_session stepdown_session;
 typedef int32_t stepdown_sequence; /* a sequence of a session; never negative */
 
 typedef struct stepdown_load_options {
+  size_t size;     /* sizeof(stepdown_load_options) */
   const char *isa; /* "x86-64-v3", "x86-64-v4-vnni"; NULL: the best this processor has */
+  /* 0: the file is mapped. Processes share its pages, and it has to keep its bytes while the model lives: reading where
+   * it was cut short raises SIGBUS. 1: the file is read into memory of this process, verified there, and let go. */
+  int32_t copy;
+  int32_t reserved; /* 0 */
 } stepdown_load_options;
 
 typedef struct stepdown_session_options {
+  size_t size;           /* sizeof(stepdown_session_options) */
+  int64_t kv_positions;  /* positions the cache holds over all sequences; 0: the model's context once */
   int32_t threads;       /* 0: one per core */
   int32_t kv_block;      /* 16, 32 or 64 positions; 0: 32 */
-  int64_t kv_positions;  /* positions the cache holds over all sequences; 0: the model's context once */
   int32_t max_sequences; /* 0: 16 */
+  int32_t reserved;      /* 0 */
 } stepdown_session_options;
 
 typedef struct stepdown_model_info {
+  size_t size; /* sizeof(stepdown_model_info), set by the caller */
   const char *architecture, *name;
   int32_t vocabulary, width, layers, max_context, max_step_tokens, exact;
   uint64_t weight_bytes, arena_bytes, kv_bytes_per_position;
@@ -47,19 +63,21 @@ typedef struct stepdown_token {
 STEPDOWN_API stepdown_status stepdown_model_load(const char *path, const stepdown_load_options *options,
                                                  stepdown_model **model);
 STEPDOWN_API void stepdown_model_free(stepdown_model *model);
-STEPDOWN_API void stepdown_model_describe(const stepdown_model *model, stepdown_model_info *info);
+/* 613. The texts last as long as the model. */
+STEPDOWN_API stepdown_status stepdown_model_describe(const stepdown_model *model, stepdown_model_info *info);
 
 STEPDOWN_API stepdown_status stepdown_session_create(stepdown_model *model, const stepdown_session_options *options,
                                                      stepdown_session **session);
 STEPDOWN_API void stepdown_session_free(stepdown_session *session);
 
 typedef struct stepdown_session_info {
-  int32_t threads, kv_block, max_sequences; /* as chosen where the options were 0 */
-  int64_t kv_positions;                     /* that the cache holds, whole blocks */
-  uint64_t kv_bytes;                        /* allocated for keys and values of all layers */
-  const char *isa;                          /* of the code that runs */
+  size_t size;                                        /* sizeof(stepdown_session_info), set by the caller */
+  int64_t kv_positions;                               /* that the cache holds, whole blocks */
+  uint64_t kv_bytes;                                  /* allocated for keys and values of all layers */
+  const char *isa;                                    /* of the code that runs */
+  int32_t threads, kv_block, max_sequences, reserved; /* as chosen where the options were 0 */
 } stepdown_session_info;
-STEPDOWN_API void stepdown_session_describe(const stepdown_session *session, stepdown_session_info *info);
+STEPDOWN_API stepdown_status stepdown_session_describe(const stepdown_session *session, stepdown_session_info *info);
 
 STEPDOWN_API stepdown_status stepdown_sequence_create(stepdown_session *session, stepdown_sequence *sequence);
 /* A second sequence with the same tokens; cache blocks are shared until one of them writes. */
@@ -96,6 +114,26 @@ STEPDOWN_API stepdown_status stepdown_model_token_text(const stepdown_model *mod
 /* 1 where the text ends with this token; else, and for ids that do not exist, 0. */
 STEPDOWN_API int32_t stepdown_model_ends_text(const stepdown_model *model, int32_t id);
 
+/* The messages of a chat as a prompt, by the template that the checkpoint carries. */
+typedef struct stepdown_message {
+  const char *role, *content; /* "system", "user", "assistant"; texts that end with a zero */
+} stepdown_message;
+typedef struct stepdown_chat_options {
+  size_t size;           /* sizeof(stepdown_chat_options) */
+  const char *variables; /* a JSON object of what else the template reads: tools, enable_thinking ...; or NULL */
+  int32_t no_answer;     /* 1: ends after the last message, without the beginning of an answer */
+  int32_t reserved;      /* 0 */
+} stepdown_chat_options;
+/* The ids of the prompt. What `messages` say never becomes a control token, whatever its letters are. Writes as
+ * stepdown_model_tokenize does. 201: the checkpoint has no template; 4xx: the template refuses; 612. */
+STEPDOWN_API stepdown_status stepdown_model_chat_tokens(const stepdown_model *model, const stepdown_message *messages,
+                                                        size_t message_count, const stepdown_chat_options *options,
+                                                        int32_t *ids, size_t capacity, size_t *count);
+/* The prompt as text, byte for byte what the template gives: to look at. Writes as stepdown_model_detokenize does. */
+STEPDOWN_API stepdown_status stepdown_model_chat_text(const stepdown_model *model, const stepdown_message *messages,
+                                                      size_t message_count, const stepdown_chat_options *options,
+                                                      char *text, size_t capacity, size_t *length);
+
 /* The text of `count` ids, as bytes without a zero; control tokens only with STEPDOWN_KEEP_SPECIAL. Writes at most
  * `capacity` bytes and the number of all to `length`; code 612 when there are more, 324 for an id outside the
  * vocabulary. */
@@ -103,9 +141,11 @@ enum { STEPDOWN_KEEP_SPECIAL = 4 };
 STEPDOWN_API stepdown_status stepdown_model_detokenize(const stepdown_model *model, const int32_t *ids, size_t count,
                                                        int32_t flags, char *text, size_t capacity, size_t *length);
 
-/* How tokens are drawn. All zero (and NULL in its place) draws the most likely token each time; a field that is zero
- * has no effect. The steps act in the order of the fields, but bias, penalties and DRY come before the temperature. */
+/* How tokens are drawn. All zero but the size (and NULL in its place) draws the most likely token each time; a field
+ * that is zero has no effect. The steps act in the order of the fields, but bias, penalties and DRY come before the
+ * temperature. */
 typedef struct stepdown_sampling {
+  size_t size;            /* sizeof(stepdown_sampling) */
   float temperature;      /* logits are divided by it; 0: the most likely token, whatever is kept */
   float top_n_sigma;      /* keeps logits within so many standard deviations of the largest */
   int32_t top_k;          /* keeps the k most likely */
@@ -141,10 +181,11 @@ STEPDOWN_API stepdown_status stepdown_sampler_accept(stepdown_sampler *sampler, 
 typedef int32_t (*stepdown_text_callback)(void *context, int32_t id, const char *text, size_t length);
 
 typedef struct stepdown_generate_options {
-  int32_t max_tokens; /* 0: 256; -1: until the context is full */
-  int32_t ignore_end; /* 1: tokens that end a text are text like others */
-  stepdown_sampling sampling;
-  const char *const *stops; /* [stop_count] texts that end the answer; they are not part of it */
+  size_t size;                       /* sizeof(stepdown_generate_options) */
+  int32_t max_tokens;                /* 0: 256; -1: until the context is full */
+  int32_t ignore_end;                /* 1: tokens that end a text are text like others */
+  const stepdown_sampling *sampling; /* or NULL: the most likely token each time */
+  const char *const *stops;          /* [stop_count] texts that end the answer; they are not part of it */
   size_t stop_count;
   stepdown_text_callback on_text; /* or NULL */
   void *context;                  /* its first argument */
@@ -157,8 +198,9 @@ enum {
   STEPDOWN_FINISH_CALLBACK = 4 /* the callback asked for it */
 };
 typedef struct stepdown_generation {
+  size_t size;                   /* sizeof(stepdown_generation), set by the caller */
   int32_t prompt_tokens, tokens; /* computed; drawn, one that ended the text included */
-  int32_t finish;                /* STEPDOWN_FINISH_... */
+  int32_t finish, reserved;      /* STEPDOWN_FINISH_... */
   double prompt_seconds, decode_seconds;
 } stepdown_generation;
 

@@ -9,31 +9,47 @@ class Status(ctypes.Structure):
     _fields_ = [("code", c_int32), ("text", c_char_p)]
 
 
-class LoadOptions(ctypes.Structure):
-    _fields_ = [("isa", c_char_p)]
+class Sized(ctypes.Structure):
+    """A structure that begins with its size, so that later versions of the library can tell which fields it has."""
+
+    def __init__(self, **values):
+        super().__init__(size=ctypes.sizeof(self), **values)
 
 
-class SessionOptions(ctypes.Structure):
-    _fields_ = [("threads", c_int32), ("kv_block", c_int32), ("kv_positions", c_int64), ("max_sequences", c_int32)]
+class LoadOptions(Sized):
+    _fields_ = [("size", c_size_t), ("isa", c_char_p), ("copy", c_int32), ("reserved", c_int32)]
 
 
-class ModelInfo(ctypes.Structure):
-    _fields_ = [("architecture", c_char_p), ("name", c_char_p)] + [
+class SessionOptions(Sized):
+    _fields_ = [("size", c_size_t), ("kv_positions", c_int64), ("threads", c_int32), ("kv_block", c_int32),
+                ("max_sequences", c_int32), ("reserved", c_int32)]
+
+
+class ModelInfo(Sized):
+    _fields_ = [("size", c_size_t), ("architecture", c_char_p), ("name", c_char_p)] + [
         (field, c_int32) for field in ("vocabulary", "width", "layers", "max_context", "max_step_tokens", "exact")
     ] + [(field, c_uint64) for field in ("weight_bytes", "arena_bytes", "kv_bytes_per_position")]
 
 
-class SessionInfo(ctypes.Structure):
-    _fields_ = [("threads", c_int32), ("kv_block", c_int32), ("max_sequences", c_int32), ("kv_positions", c_int64),
-                ("kv_bytes", c_uint64), ("isa", c_char_p)]
+class SessionInfo(Sized):
+    _fields_ = [("size", c_size_t), ("kv_positions", c_int64), ("kv_bytes", c_uint64), ("isa", c_char_p),
+                ("threads", c_int32), ("kv_block", c_int32), ("max_sequences", c_int32), ("reserved", c_int32)]
 
 
 class Token(ctypes.Structure):
     _fields_ = [("sequence", c_int32), ("id", c_int32), ("want_logits", c_int32)]
 
 
-class Sampling(ctypes.Structure):
-    _fields_ = [("temperature", c_float), ("top_n_sigma", c_float), ("top_k", c_int32), ("typical_p", c_float),
+class Message(ctypes.Structure):
+    _fields_ = [("role", c_char_p), ("content", c_char_p)]
+
+
+class ChatOptions(Sized):
+    _fields_ = [("size", c_size_t), ("variables", c_char_p), ("no_answer", c_int32), ("reserved", c_int32)]
+
+
+class Sampling(Sized):
+    _fields_ = [("size", c_size_t), ("temperature", c_float), ("top_n_sigma", c_float), ("top_k", c_int32), ("typical_p", c_float),
                 ("top_p", c_float), ("min_p", c_float), ("xtc_probability", c_float), ("xtc_threshold", c_float),
                 ("mirostat_tau", c_float), ("repetition_penalty", c_float), ("presence_penalty", c_float),
                 ("frequency_penalty", c_float), ("penalty_window", c_int32), ("dry_multiplier", c_float),
@@ -44,24 +60,24 @@ class Sampling(ctypes.Structure):
 TextCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int32, POINTER(ctypes.c_char), c_size_t)
 
 
-class GenerateOptions(ctypes.Structure):
-    _fields_ = [("max_tokens", c_int32), ("ignore_end", c_int32), ("sampling", Sampling), ("stops", POINTER(c_char_p)),
-                ("stop_count", c_size_t), ("on_text", TextCallback), ("context", c_void_p)]
+class GenerateOptions(Sized):
+    _fields_ = [("size", c_size_t), ("max_tokens", c_int32), ("ignore_end", c_int32), ("sampling", POINTER(Sampling)),
+                ("stops", POINTER(c_char_p)), ("stop_count", c_size_t), ("on_text", TextCallback), ("context", c_void_p)]
 
 
-class GenerationInfo(ctypes.Structure):
-    _fields_ = [("prompt_tokens", c_int32), ("tokens", c_int32), ("finish", c_int32), ("prompt_seconds", c_double),
-                ("decode_seconds", c_double)]
+class GenerationInfo(Sized):
+    _fields_ = [("size", c_size_t), ("prompt_tokens", c_int32), ("tokens", c_int32), ("finish", c_int32),
+                ("reserved", c_int32), ("prompt_seconds", c_double), ("decode_seconds", c_double)]
 
 
 _HANDLE = c_void_p
 _FUNCTIONS = {
     "stepdown_model_load": (Status, [c_char_p, POINTER(LoadOptions), POINTER(_HANDLE)]),
     "stepdown_model_free": (None, [_HANDLE]),
-    "stepdown_model_describe": (None, [_HANDLE, POINTER(ModelInfo)]),
+    "stepdown_model_describe": (Status, [_HANDLE, POINTER(ModelInfo)]),
     "stepdown_session_create": (Status, [_HANDLE, POINTER(SessionOptions), POINTER(_HANDLE)]),
     "stepdown_session_free": (None, [_HANDLE]),
-    "stepdown_session_describe": (None, [_HANDLE, POINTER(SessionInfo)]),
+    "stepdown_session_describe": (Status, [_HANDLE, POINTER(SessionInfo)]),
     "stepdown_sequence_create": (Status, [_HANDLE, POINTER(c_int32)]),
     "stepdown_sequence_fork": (Status, [_HANDLE, c_int32, POINTER(c_int32)]),
     "stepdown_sequence_truncate": (Status, [_HANDLE, c_int32, c_int32]),
@@ -77,6 +93,10 @@ _FUNCTIONS = {
     "stepdown_model_ends_text": (c_int32, [_HANDLE, c_int32]),
     "stepdown_model_detokenize": (Status, [_HANDLE, POINTER(c_int32), c_size_t, c_int32, c_char_p, c_size_t,
                                            POINTER(c_size_t)]),
+    "stepdown_model_chat_tokens": (Status, [_HANDLE, POINTER(Message), c_size_t, POINTER(ChatOptions), POINTER(c_int32),
+                                            c_size_t, POINTER(c_size_t)]),
+    "stepdown_model_chat_text": (Status, [_HANDLE, POINTER(Message), c_size_t, POINTER(ChatOptions), c_char_p, c_size_t,
+                                          POINTER(c_size_t)]),
     "stepdown_sequence_generate": (Status, [_HANDLE, c_int32, POINTER(c_int32), c_size_t, POINTER(GenerateOptions),
                                             POINTER(GenerationInfo)]),
 }

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator, Optional, Sequence as Ids
@@ -9,8 +10,8 @@ from typing import Callable, Iterable, Iterator, Optional, Sequence as Ids
 import numpy as np
 
 from . import _library
-from ._library import GenerateOptions, GenerationInfo, LoadOptions, ModelInfo, Sampling, SessionInfo, SessionOptions, Status
-from ._library import TextCallback, Token
+from ._library import ChatOptions, GenerateOptions, GenerationInfo, LoadOptions, Message, ModelInfo, Sampling, SessionInfo
+from ._library import SessionOptions, Status, TextCallback, Token
 
 _lib: Optional[ctypes.CDLL] = None
 
@@ -53,21 +54,23 @@ class Answer:
 class Model:
     """An artifact in memory. Any number of sessions and threads may share it.
 
-    isa: "x86-64-v3", "x86-64-v4-vnni", or None for the best that the processor has.
+    isa: "x86-64-v3", "x86-64-v4-vnni", or None for the best that the processor has. copy: read the file into memory of
+    this process; else it is mapped, shared with other processes, and must not be cut short while the model lives.
     """
 
-    def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None):
+    def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False):
         self._handle = ctypes.c_void_p()
-        options = LoadOptions(isa.encode() if isa else None)
+        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy)
         _check(_library_().stepdown_model_load(os.fsencode(path), options, ctypes.byref(self._handle)))
         info = ModelInfo()
-        _library_().stepdown_model_describe(self._handle, info)
+        _check(_library_().stepdown_model_describe(self._handle, info))
         self.architecture: str = info.architecture.decode()
         self.name: str = info.name.decode()
         self.vocabulary: int = info.vocabulary
         self.max_context: int = info.max_context
         self.max_step_tokens: int = info.max_step_tokens
         self.weight_bytes: int = info.weight_bytes
+        self.arena_bytes: int = info.arena_bytes
         self.kv_bytes_per_position: int = info.kv_bytes_per_position
 
     def __del__(self) -> None:
@@ -107,6 +110,23 @@ class Model:
                 return text.raw[: length.value].decode("utf-8", "replace")
             room = length.value
 
+    def chat(self, messages: "Iterable[dict[str, str]]", answer: bool = True, **variables: object) -> list[int]:
+        """The ids of the prompt that the model's chat template makes of [{"role": "user", "content": "Hello"}, ...]; with
+        the beginning of an answer unless `answer` is False. What a message says never becomes a control token. `variables`
+        are what else the template reads (tools, enable_thinking ...), as JSON knows it."""
+        said = [(message["role"].encode(), message["content"].encode()) for message in messages]
+        listed, count = (Message * len(said))(*(Message(*pair) for pair in said)), ctypes.c_size_t()
+        options = ChatOptions(variables=json.dumps(variables).encode() if variables else None, no_answer=not answer)
+        room = 64 + sum(len(content) for _, content in said)
+        while True:
+            ids = (ctypes.c_int32 * room)()
+            status = _library_().stepdown_model_chat_tokens(self._handle, listed, len(said), options, ids, room,
+                                                            ctypes.byref(count))
+            if status.code != 612:  # E0612: more ids than room
+                _check(status)
+                return list(ids[: count.value])
+            room = count.value
+
     def ends_text(self, id: int) -> bool:
         return bool(_library_().stepdown_model_ends_text(self._handle, id))
 
@@ -132,10 +152,11 @@ class Session:
     def __init__(self, model: Model, threads: int, kv_block: int, kv_positions: int, max_sequences: int):
         self.model = model
         self._handle = ctypes.c_void_p()
-        options = SessionOptions(threads, kv_block, kv_positions, max_sequences)
+        options = SessionOptions(threads=threads, kv_block=kv_block, kv_positions=kv_positions,
+                                 max_sequences=max_sequences)
         _check(_library_().stepdown_session_create(model._handle, options, ctypes.byref(self._handle)))
         info = SessionInfo()
-        _library_().stepdown_session_describe(self._handle, info)
+        _check(_library_().stepdown_session_describe(self._handle, info))
         self.threads: int = info.threads
         self.kv_positions: int = info.kv_positions
         self.kv_bytes: int = info.kv_bytes
@@ -227,15 +248,16 @@ class Sequence:
         False from it ends the answer, and what it raises is raised here. Error 701 for an option out of its range.
         """
         options, info, drawn, texts, raised = GenerateOptions(), GenerationInfo(), [], [], []
-        known = {name for name, _ in Sampling._fields_} - {"bias_ids", "bias", "bias_count"}
+        known = {name for name, _ in Sampling._fields_} - {"size", "bias_ids", "bias", "bias_count"}
+        ways = Sampling()
         for name, value in sampling.items():
             if name not in known:
                 raise TypeError(f"answer: expects one of {', '.join(sorted(known))}, but got {name!r}")
-            setattr(options.sampling, name, value)
+            setattr(ways, name, value)
         if bias:
-            options.sampling.bias_ids = (ctypes.c_int32 * len(bias))(*bias)
-            options.sampling.bias = (ctypes.c_float * len(bias))(*bias.values())
-            options.sampling.bias_count = len(bias)
+            ways.bias_ids = (ctypes.c_int32 * len(bias))(*bias)
+            ways.bias = (ctypes.c_float * len(bias))(*bias.values())
+            ways.bias_count = len(bias)
 
         def hear(_context: object, id: int, text: "ctypes._Pointer[ctypes.c_char]", length: int) -> int:
             try:
@@ -247,6 +269,7 @@ class Sequence:
                 raised.append(problem)
                 return 1
 
+        options.sampling = ctypes.pointer(ways)
         options.max_tokens, options.ignore_end, options.on_text = max_tokens, ignore_end, TextCallback(hear)
         stops = [text.encode() for text in stop]
         options.stops, options.stop_count = (ctypes.c_char_p * len(stops))(*stops), len(stops)

@@ -1,5 +1,6 @@
 #include "runtime/Load/ArtifactFile.h"
 
+#include "lib/Base/MappingGuard.h"
 #include "runtime/Checksum.h"
 #include "runtime/cpu/Processor.h"
 #include <algorithm>
@@ -38,7 +39,7 @@ const char *sectionName(uint32_t kind) {
 
 bool isArtifact(const std::string &path) {
   char magic[8] = {};
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); // which waits for no pipe's writer
   if (fd < 0)
     return false;
   bool whole = ::read(fd, magic, sizeof magic) == sizeof magic;
@@ -46,13 +47,13 @@ bool isArtifact(const std::string &path) {
   return whole && !std::memcmp(magic, STEPDOWN_ARTIFACT_MAGIC, sizeof magic);
 }
 
-Result<ArtifactFile> ArtifactFile::open(const std::string &path) {
+Result<ArtifactFile> ArtifactFile::open(const std::string &path, FileUse use) {
   ArtifactFile file;
   file.name = path;
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); // which waits for no pipe's writer
   if (fd < 0)
     return fail(ErrorCode::FileOpen, "%s: cannot open: %s", path.c_str(), std::strerror(errno));
-  Status mapped = file.map(fd);
+  Status mapped = file.map(fd, use);
   ::close(fd);
   if (!mapped)
     return mapped.error();
@@ -64,7 +65,7 @@ Result<ArtifactFile> ArtifactFile::open(const std::string &path) {
 }
 
 // One page more than the file is reserved behind it, so that kernels may read 64 bytes past the last weight.
-Status ArtifactFile::map(int fd) {
+Status ArtifactFile::map(int fd, FileUse use) {
   struct stat info;
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
     return fail(ErrorCode::FileOpen, "%s: expects a regular file", name.c_str());
@@ -73,6 +74,8 @@ Status ArtifactFile::map(int fd) {
     return fail(ErrorCode::ArtifactSize, "%s: expects a header of %u bytes, but the file has %llu", name.c_str(),
                 STEPDOWN_PAGE, (ull)length);
   reserved = (length + 2 * STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE;
+  if (use == FileUse::copied)
+    return copy(fd);
   void *range = mmap(nullptr, reserved, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (range != MAP_FAILED) {
     base = static_cast<const uint8_t *>(range);
@@ -80,6 +83,30 @@ Status ArtifactFile::map(int fd) {
   }
   if (range == MAP_FAILED)
     return fail(ErrorCode::FileRead, "%s: cannot map %llu bytes: %s", name.c_str(), (ull)length, std::strerror(errno));
+  noteMapping(base, length, name.c_str());
+  return Done{};
+}
+
+Status ArtifactFile::copy(int fd) {
+  void *range = mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (range == MAP_FAILED)
+    return fail(ErrorCode::OutOfMemory, "%s: expects %llu bytes of memory, but the system has no room for them",
+                name.c_str(), (ull)length);
+  base = static_cast<const uint8_t *>(range);
+  for (uint64_t done = 0; done < length;) {
+    ssize_t got = pread(fd, static_cast<uint8_t *>(range) + done, length - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return fail(ErrorCode::FileRead, "%s: offset %llu: cannot read: %s", name.c_str(), (ull)done,
+                  std::strerror(errno));
+    if (got == 0)
+      return fail(ErrorCode::FileRead, "%s: expects %llu bytes, but the file was cut short to %llu while it was read",
+                  name.c_str(), (ull)length, (ull)done);
+    done += static_cast<uint64_t>(got);
+  }
+  if (mprotect(range, reserved, PROT_READ) != 0)
+    return fail(ErrorCode::FileRead, "%s: cannot protect its copy: %s", name.c_str(), std::strerror(errno));
   return Done{};
 }
 
@@ -260,8 +287,10 @@ ArtifactFile &ArtifactFile::operator=(ArtifactFile &&other) noexcept {
 }
 
 ArtifactFile::~ArtifactFile() {
-  if (base)
-    munmap(const_cast<uint8_t *>(base), reserved);
+  if (!base)
+    return;
+  forgetMapping(base);
+  munmap(const_cast<uint8_t *>(base), reserved);
 }
 
 } // namespace stepdown

@@ -2,7 +2,8 @@
 // program were verified. A hostile file can at worst be refused.
 //
 // The program section is copied before it is checked, because a mapping shows what others write to the file later; code
-// is copied by the device that runs it; weights stay mapped, shared and read-only, and are only ever data.
+// is copied by the device that runs it; weights stay mapped, shared and read-only, and are only ever data. A caller
+// that cannot rely on a file that keeps its length and bytes has all of it copied before it is checked.
 #pragma once
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/Result.h"
@@ -67,10 +68,15 @@ struct CodeSection {
   uint64_t size, checksum;
 };
 
+enum class FileUse {
+  mapped, ///< shared with other processes; the file must keep its length while it is used
+  copied  ///< read into memory of this process; the file is not used afterwards
+};
+
 class ArtifactFile {
 public:
-  /// Maps and verifies `path`; E0501 to E0507, E0901, E0902.
-  static Result<ArtifactFile> open(const std::string &path);
+  /// Maps or copies `path`, and verifies it; E0501 to E0507, E0601, E0901, E0902.
+  static Result<ArtifactFile> open(const std::string &path, FileUse use = FileUse::mapped);
   ArtifactFile(ArtifactFile &&other) noexcept;
   ArtifactFile &operator=(ArtifactFile &&other) noexcept;
   ~ArtifactFile();
@@ -96,7 +102,8 @@ public:
 
 private:
   ArtifactFile() = default;
-  Status map(int fd);
+  Status map(int fd, FileUse use);
+  Status copy(int fd);
   Status checkHeader();
   Status checkSections();
   std::string_view section(int index) const {

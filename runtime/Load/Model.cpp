@@ -16,8 +16,8 @@ Result<Metadata> parseMetadata(const std::string &file, std::string_view section
   return Metadata::parse(file, reinterpret_cast<const uint8_t *>(section.data()), section.size(), offset, count);
 }
 
-Result<std::shared_ptr<const Model>> Model::load(const std::string &path, const char *isa) {
-  Result<ArtifactFile> file = ArtifactFile::open(path);
+Result<std::shared_ptr<const Model>> Model::load(const std::string &path, const char *isa, FileUse use) {
+  Result<ArtifactFile> file = ArtifactFile::open(path, use);
   if (!file)
     return file.error();
   if (Status model = file->expectModel(); !model)

@@ -11,8 +11,9 @@ namespace stepdown {
 class Model {
 public:
   /// Loads `path`, with the code of level `isa` or, when null, of the best level of this processor; E05xx, E01xx,
-  /// E02xx.
-  static Result<std::shared_ptr<const Model>> load(const std::string &path, const char *isa);
+  /// E02xx, E09xx, and E0601 where a copy finds no memory.
+  static Result<std::shared_ptr<const Model>> load(const std::string &path, const char *isa,
+                                                   FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
   const Program &program() const { return file.program(); }

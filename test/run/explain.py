@@ -7,7 +7,7 @@ Edges are counted in the text of --compile-to=transformer, fused ones in that of
 traffic follow from the options of the made checkpoint; the runtime says what it allocates. Ends with 77, which ctest
 takes for skipped, where the Python packages numpy and gguf are missing.
 """
-import collections, ctypes, json, os, re, subprocess, sys, tempfile
+import collections, json, os, re, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
 try:
@@ -16,7 +16,11 @@ except ImportError:
     print("skipped: needs the Python packages numpy and gguf")
     sys.exit(77)
 
-COMPILE, RUN, LIBRARY = sys.argv[1:]
+COMPILE, RUN, os.environ["STEPDOWN_LIBRARY"] = sys.argv[1:]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python"))
+sys.dont_write_bytecode = True
+import stepdown
+
 NOT_COMPUTED = {"weight", "rope_table", "kernel", "yield", "quantize"}
 failures = []
 
@@ -134,50 +138,17 @@ def check(folder, family, options, o):
     check_traffic(family, edges, kernels, element, o)
 
 
-class Status(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_int32), ("text", ctypes.c_char_p)]
-
-
-class ModelInfo(ctypes.Structure):
-    _fields_ = [("architecture", ctypes.c_char_p), ("name", ctypes.c_char_p)] + [
-        (name, ctypes.c_int32) for name in ("vocabulary", "width", "layers", "max_context", "max_step_tokens", "exact")] + [
-        (name, ctypes.c_uint64) for name in ("weight_bytes", "arena_bytes", "kv_bytes_per_position")]
-
-
-class SessionOptions(ctypes.Structure):
-    _fields_ = [("threads", ctypes.c_int32), ("kv_block", ctypes.c_int32), ("kv_positions", ctypes.c_int64),
-                ("max_sequences", ctypes.c_int32)]
-
-
-class SessionInfo(ctypes.Structure):
-    _fields_ = [("threads", ctypes.c_int32), ("kv_block", ctypes.c_int32), ("max_sequences", ctypes.c_int32),
-                ("kv_positions", ctypes.c_int64), ("kv_bytes", ctypes.c_uint64), ("isa", ctypes.c_char_p)]
-
-
 def check_runtime(family, artifact, plan):
-    library = ctypes.CDLL(LIBRARY)
-    for function in (library.stepdown_model_load, library.stepdown_session_create):
-        function.restype = Status
-    model, session = ctypes.c_void_p(), ctypes.c_void_p()
-    status = library.stepdown_model_load(artifact.encode(), None, ctypes.byref(model))
-    if status.code:
-        failures.append(f"{family}: cannot load: {status.text.decode()}")
+    try:
+        model = stepdown.Model(artifact)
+        session = model.session(threads=1, kv_block=16, kv_positions=256, max_sequences=1)
+    except stepdown.Error as error:
+        failures.append(f"{family}: cannot run: {error}")
         return
-    info = ModelInfo()
-    library.stepdown_model_describe(model, ctypes.byref(info))
-    expect(f"{family}: weights of the runtime", info.weight_bytes, plan["weight_bytes"])
-    expect(f"{family}: arena of the runtime", info.arena_bytes, plan["activation_bytes"])
-    expect(f"{family}: KV of the runtime", info.kv_bytes_per_position, plan["kv_bytes_per_token"])
-    options = SessionOptions(1, 16, 256, 1)
-    status = library.stepdown_session_create(model, ctypes.byref(options), ctypes.byref(session))
-    if status.code:
-        failures.append(f"{family}: no session: {status.text.decode()}")
-        return
-    described = SessionInfo()
-    library.stepdown_session_describe(session, ctypes.byref(described))
-    expect(f"{family}: KV bytes allocated", described.kv_bytes, plan["kv_bytes_per_token"] * described.kv_positions)
-    library.stepdown_session_free(session)
-    library.stepdown_model_free(model)
+    expect(f"{family}: weights of the runtime", model.weight_bytes, plan["weight_bytes"])
+    expect(f"{family}: arena of the runtime", model.arena_bytes, plan["activation_bytes"])
+    expect(f"{family}: KV of the runtime", model.kv_bytes_per_position, plan["kv_bytes_per_token"])
+    expect(f"{family}: KV bytes allocated", session.kv_bytes, plan["kv_bytes_per_token"] * session.kv_positions)
 
 
 def check_traffic(family, edges, kernels, element, o):

@@ -1,4 +1,5 @@
 #include "runtime/Load/ArtifactFile.h"
+#include "lib/Base/MappingGuard.h"
 #include "runtime/Load/Model.h"
 #include "runtime/Session/Session.h"
 #include "test/unit/ToyModel.h"
@@ -220,6 +221,24 @@ TEST(ArtifactFile, refusesALevelThatIsNotThere) {
   auto none = ArtifactFile::open(test::temporaryFile(builder.file(), ".stepdown"));
   ASSERT_TRUE(none) << none.error().message;
   EXPECT_EQ(none->chooseCode(nullptr).error().code, ErrorCode::ArtifactLevel);
+}
+
+/// Opens an artifact, cuts the file to its header, and reads the last weight.
+void readShrunken(const std::string &path) {
+  guardMappings("program");
+  auto file = ArtifactFile::open(path);
+  if (!file || truncate(path.c_str(), STEPDOWN_PAGE) != 0)
+    _exit(7);
+  volatile uint8_t last = file->weights()[file->weightBytes() - 1];
+  _exit(8 + last % 2);
+}
+
+using ArtifactFileDeathTest = testing::Test;
+
+TEST(ArtifactFileDeathTest, theGuardNamesAnArtifactThatShrank) {
+  ToyModel toy;
+  std::string path = toy.write();
+  EXPECT_EXIT(readShrunken(path), testing::ExitedWithCode(1), "error E0902: " + path + ": .*cut short");
 }
 
 } // namespace

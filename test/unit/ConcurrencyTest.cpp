@@ -53,7 +53,7 @@ TEST(Concurrency, twoModelsAndEightThreads) {
       const std::string prompt(static_cast<size_t>(3 + t), static_cast<char>('a' + t));
       const std::vector<int32_t> expected = greedy(toy, std::vector<int32_t>(prompt.size(), 4 + t));
       begin.pass();
-      stepdown_session_options size = {1 + t % 3, 16, 64, 2};
+      stepdown_session_options size = {sizeof size, 64, 1 + t % 3, 16, 2, 0};
       stepdown_session *session;
       ASSERT_EQ(stepdown_session_create(models[t % 2], &size, &session).code, 0);
       for (int round = 0; round < kRounds; ++round) {
@@ -63,6 +63,7 @@ TEST(Concurrency, twoModelsAndEightThreads) {
         ASSERT_EQ(count, prompt.size());
         std::vector<int32_t> drawn;
         stepdown_generate_options options = {};
+        options.size = sizeof options;
         options.max_tokens = kTokens;
         options.ignore_end = 1;
         options.on_text = keep;
@@ -96,12 +97,13 @@ TEST(Concurrency, modelsComeAndGoWhileOthersRun) {
       for (int round = 0; round < kRounds; ++round) {
         stepdown_model *model;
         stepdown_session *session;
-        stepdown_session_options size = {1, 16, 64, 1};
+        stepdown_session_options size = {sizeof size, 64, 1, 16, 1, 0};
         ASSERT_EQ(stepdown_model_load(path.c_str(), nullptr, &model).code, 0);
         ASSERT_EQ(stepdown_session_create(model, &size, &session).code, 0);
         stepdown_model_free(model); // the session keeps what it needs
         std::vector<int32_t> drawn;
         stepdown_generate_options options = {};
+        options.size = sizeof options;
         options.max_tokens = kTokens;
         options.ignore_end = 1;
         options.on_text = keep;

@@ -117,6 +117,11 @@ assert np.array_equal(sequence.feed([4]), fork.feed([4])) and len(fork) == 6
 sequence.truncate(4)
 assert np.array_equal(sequence.feed([18]), expected[4])
 assert model.detokenize(ids) == "hello"
+hello = [{"role": "user", "content": "hi"}]
+assert model.chat(hello) == [24, 3, 11, 12, 2, 4, 3], model.chat(hello)
+assert model.chat(hello, answer=False) == [24, 3, 11, 12, 2]
+copied = stepdown.Model(sys.argv[1], copy=True)
+assert np.array_equal(copied.session().sequence().logits(ids), expected)
 likeliest = model.session().sequence().generate(ids, 9)
 answer = model.session(threads=1).sequence().answer(ids, 9)
 assert answer.ids == likeliest and answer.text == model.detokenize(likeliest), answer

@@ -33,12 +33,17 @@ struct GenerateApi : testing::Test {
   stepdown_session *session = nullptr;
   Heard heard;
   stepdown_generate_options options = {};
+  stepdown_sampling sampling = {};
   stepdown_generation result = {};
   const std::vector<int32_t> hello = {11, 8, 15, 15, 18};
 
   void SetUp() override {
     ASSERT_EQ(stepdown_model_load(toy.write().c_str(), nullptr, &model).code, 0);
     ASSERT_EQ(stepdown_session_create(model, nullptr, &session).code, 0);
+    options.size = sizeof options;
+    options.sampling = &sampling;
+    sampling.size = sizeof sampling;
+    result.size = sizeof result;
     options.max_tokens = 9;
     options.ignore_end = 1;
     options.on_text = Heard::hear;
@@ -97,9 +102,9 @@ TEST_F(GenerateApi, endsWithTheTokenThatEndsATextUnlessIgnored) {
   const int32_t end = 2;
   const float strong = 1e6f;
   ASSERT_EQ(stepdown_model_ends_text(model, end), 1);
-  options.sampling.bias_ids = &end;
-  options.sampling.bias = &strong;
-  options.sampling.bias_count = 1;
+  sampling.bias_ids = &end;
+  sampling.bias = &strong;
+  sampling.bias_count = 1;
   options.ignore_end = 0;
   ASSERT_EQ(stepdown_generate(session, "hello", &options, &result).code, 0);
   EXPECT_EQ(result.finish, STEPDOWN_FINISH_END);
@@ -114,9 +119,9 @@ TEST_F(GenerateApi, endsWithTheTokenThatEndsATextUnlessIgnored) {
 TEST_F(GenerateApi, biasForbidsTokens) {
   const int32_t first = greedy(hello, 1)[0];
   const float never = -INFINITY;
-  options.sampling.bias_ids = &first;
-  options.sampling.bias = &never;
-  options.sampling.bias_count = 1;
+  sampling.bias_ids = &first;
+  sampling.bias = &never;
+  sampling.bias_count = 1;
   ASSERT_EQ(stepdown_generate(session, "hello", &options, &result).code, 0);
   EXPECT_EQ(heard.ids, greedy(hello, 9, [&](int32_t id) { return id != first; }));
 }
@@ -177,10 +182,10 @@ TEST_F(GenerateApi, refusesAndGoesOn) {
   options.max_tokens = -2;
   EXPECT_EQ(stepdown_generate(session, "hello", &options, &result).code, 611);
   options.max_tokens = 3;
-  options.sampling.temperature = 1;
-  options.sampling.top_p = 2;
+  sampling.temperature = 1;
+  sampling.top_p = 2;
   EXPECT_EQ(stepdown_generate(session, "hello", &options, &result).code, 701);
-  options.sampling.top_p = 0;
+  sampling.top_p = 0;
   stepdown_sequence sequence;
   ASSERT_EQ(stepdown_sequence_create(session, &sequence).code, 0);
   EXPECT_EQ(stepdown_sequence_generate(session, sequence, nullptr, 0, &options, &result).code, 611);
@@ -201,7 +206,6 @@ TEST_F(GenerateApi, aSessionOutlivesTheHandleOfItsModel) {
 }
 
 TEST_F(GenerateApi, aSamplerDrawsAsTheAnswerDoes) {
-  stepdown_sampling sampling = {};
   sampling.temperature = 2;
   sampling.top_k = 8;
   sampling.repetition_penalty = 1.3f;
@@ -224,7 +228,7 @@ TEST_F(GenerateApi, aSamplerDrawsAsTheAnswerDoes) {
   EXPECT_EQ(stepdown_sampler_draw(sampler, none.data(), 0, &id).code, 704);
   EXPECT_EQ(id, -1);
   stepdown_sampler_free(sampler);
-  options.sampling = sampling;
+  options.sampling = &sampling;
   ASSERT_EQ(stepdown_generate(session, "hello", &options, &result).code, 0);
   EXPECT_EQ(heard.ids, drawn);
   EXPECT_NE(heard.ids, greedy(hello, 9));
@@ -249,7 +253,7 @@ TEST_F(GenerateApi, outOfMemoryIsAnErrorValue) {
     setrlimit(RLIMIT_AS, &limit);
     stepdown_status status = stepdown_model_tokenize(model, text.data(), text.size(), 0, &id, 1, &count);
     bool told = status.code == 601 && std::string(status.text).find("memory") != std::string::npos;
-    stepdown_session_options huge = {1, 0, int64_t(1) << 24, 0};
+    stepdown_session_options huge = {sizeof huge, int64_t(1) << 24, 1, 0, 0, 0};
     stepdown_session *none;
     status = stepdown_session_create(model, &huge, &none);
     told = told && status.code == 601 && none == nullptr;

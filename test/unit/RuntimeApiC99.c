@@ -1,22 +1,38 @@
-/* The C API as a C99 program uses it: greedy text of a model, token by token. */
+/* The C API as a C99 program uses it: greedy text of a model, token by token; and the prompt of a chat. */
 #include "include/stepdown/Runtime.h"
 
 int greedy_c99(const char *path, const int32_t *prompt, int prompt_count, int32_t *out, int out_count);
+int chat_c99(const char *path, const char *said, int32_t *ids, size_t capacity, size_t *count);
+
+int chat_c99(const char *path, const char *said, int32_t *ids, size_t capacity, size_t *count) {
+  stepdown_model *model = NULL;
+  stepdown_message messages[2] = {{"system", "be"}, {"user", NULL}};
+  stepdown_status status = stepdown_model_load(path, NULL, &model);
+  messages[1].content = said;
+  if (status.code == 0)
+    status = stepdown_model_chat_tokens(model, messages, 2, NULL, ids, capacity, count);
+  stepdown_model_free(model);
+  return status.code;
+}
 
 int greedy_c99(const char *path, const int32_t *prompt, int prompt_count, int32_t *out, int out_count) {
   stepdown_model *model = NULL;
   stepdown_session *session = NULL;
-  stepdown_session_options options = {1, 0, 0, 0};
+  stepdown_session_options options = {0};
   stepdown_sequence sequence;
-  stepdown_model_info info;
+  stepdown_model_info info = {0};
   stepdown_status status = stepdown_model_load(path, NULL, &model);
   int i, v, made = 0;
+  options.size = sizeof options;
+  options.threads = 1;
+  info.size = sizeof info;
   if (status.code == 0)
     status = stepdown_session_create(model, &options, &session);
   if (status.code == 0)
     status = stepdown_sequence_create(session, &sequence);
+  if (status.code == 0)
+    status = stepdown_model_describe(model, &info);
   if (status.code == 0) {
-    stepdown_model_describe(model, &info);
     for (i = 0; i < prompt_count && status.code == 0; ++i) {
       stepdown_token token = {0, 0, 0};
       token.sequence = sequence;

@@ -1,10 +1,14 @@
 #include "include/stepdown/Runtime.h"
 #include "test/unit/ToyModel.h"
 #include <algorithm>
+#include <cstring>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 extern "C" int greedy_c99(const char *path, const int32_t *prompt, int promptCount, int32_t *out, int outCount);
+extern "C" int chat_c99(const char *path, const char *said, int32_t *ids, size_t capacity, size_t *count);
 
 using stepdown::test::ToyModel;
 
@@ -39,20 +43,22 @@ TEST(RuntimeApi, describesModelAndSession) {
   ToyModel toy;
   stepdown_model *model;
   stepdown_session *session;
-  stepdown_load_options load = {"x86-64-v3"};
+  stepdown_load_options load = {sizeof load, "x86-64-v3", 0, 0};
   if (stepdown_status status = stepdown_model_load(toy.write().c_str(), &load, &model); status.code == 508)
     GTEST_SKIP() << status.text;
-  stepdown_model_info info;
-  stepdown_model_describe(model, &info);
+  stepdown_model_info info = {};
+  info.size = sizeof info;
+  ASSERT_EQ(stepdown_model_describe(model, &info).code, 0);
   EXPECT_STREQ(info.architecture, "toy");
   EXPECT_STREQ(info.name, "Toy");
   EXPECT_EQ(info.vocabulary, 40);
   EXPECT_EQ(info.layers, 2);
   EXPECT_EQ(info.kv_bytes_per_position, 2u * 2 * 4 * 4); // layers, keys and values, width, float32
-  stepdown_session_options options = {2, 64, 100, 3};
+  stepdown_session_options options = {sizeof options, 100, 2, 64, 3, 0};
   ASSERT_EQ(stepdown_session_create(model, &options, &session).code, 0);
-  stepdown_session_info chosen;
-  stepdown_session_describe(session, &chosen);
+  stepdown_session_info chosen = {};
+  chosen.size = sizeof chosen;
+  ASSERT_EQ(stepdown_session_describe(session, &chosen).code, 0);
   EXPECT_EQ(chosen.threads, 2);
   EXPECT_EQ(chosen.kv_block, 64);
   EXPECT_EQ(chosen.kv_positions, 128);
@@ -73,6 +79,129 @@ TEST(RuntimeApi, describesModelAndSession) {
   EXPECT_EQ(stepdown_session_step(session).code, 0);
   EXPECT_EQ(stepdown_session_logits_count(session), 0u);
   stepdown_session_free(session);
+  stepdown_model_free(model);
+}
+
+// A program that was built with headers of another version has structures of another size.
+TEST(RuntimeApi, structuresOfOlderAndNewerProgramsAreUnderstood) {
+  ToyModel toy;
+  stepdown_model *model;
+  stepdown_session *session;
+  ASSERT_EQ(stepdown_model_load(toy.write().c_str(), nullptr, &model).code, 0);
+  struct {
+    stepdown_session_options known;
+    int32_t later[2];
+  } newer = {{0, 100, 2, 64, 3, 0}, {0, 0}};
+  for (size_t unset : {size_t(0), size_t(4), size_t(1) << 20}) {
+    newer.known.size = unset;
+    stepdown_status status = stepdown_session_create(model, &newer.known, &session);
+    EXPECT_EQ(status.code, 613);
+    EXPECT_NE(std::string(status.text).find(std::to_string(unset)), std::string::npos) << status.text;
+  }
+  newer.known.size = sizeof newer;
+  newer.later[1] = 1; // which nobody here knows the meaning of
+  EXPECT_EQ(stepdown_session_create(model, &newer.known, &session).code, 613);
+  newer.later[1] = 0;
+  ASSERT_EQ(stepdown_session_create(model, &newer.known, &session).code, 0);
+
+  // Results are written as far as the caller's structure reaches.
+  stepdown_session_info info;
+  std::memset(&info, 0x55, sizeof info);
+  info.size = offsetof(stepdown_session_info, isa);
+  ASSERT_EQ(stepdown_session_describe(session, &info).code, 0);
+  EXPECT_EQ(info.kv_positions, 128);
+  EXPECT_EQ(info.threads, 0x55555555);
+  EXPECT_EQ(info.size, offsetof(stepdown_session_info, isa));
+  info.size = 0;
+  EXPECT_EQ(stepdown_session_describe(session, &info).code, 613);
+  stepdown_session_free(session);
+
+  // An older program's options end before the later ones.
+  newer.known.size = offsetof(stepdown_session_options, max_sequences);
+  ASSERT_EQ(stepdown_session_create(model, &newer.known, &session).code, 0);
+  info.size = sizeof info;
+  ASSERT_EQ(stepdown_session_describe(session, &info).code, 0);
+  EXPECT_EQ(info.threads, 2);
+  EXPECT_EQ(info.max_sequences, 16);
+  stepdown_session_free(session);
+  stepdown_model_free(model);
+}
+
+// Room between fields would be read as a later version's field.
+TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
+#define ENDS_WITH(type, field) EXPECT_EQ(sizeof(type), offsetof(type, field) + sizeof(type::field))
+  ENDS_WITH(stepdown_load_options, reserved);
+  ENDS_WITH(stepdown_session_options, reserved);
+  ENDS_WITH(stepdown_session_info, reserved);
+  ENDS_WITH(stepdown_model_info, kv_bytes_per_position);
+  ENDS_WITH(stepdown_chat_options, reserved);
+  ENDS_WITH(stepdown_sampling, bias_count);
+  ENDS_WITH(stepdown_generate_options, context);
+  ENDS_WITH(stepdown_generation, decode_seconds);
+#undef ENDS_WITH
+}
+
+TEST(RuntimeApi, aCopiedModelNeedsItsFileNoMore) {
+  ToyModel toy;
+  const std::string path = toy.write();
+  stepdown_load_options options = {sizeof options, nullptr, 1, 0};
+  stepdown_model *model;
+  stepdown_session *session;
+  stepdown_sequence sequence;
+  ASSERT_EQ(stepdown_model_load(path.c_str(), &options, &model).code, 0);
+  ASSERT_EQ(truncate(path.c_str(), 0), 0); // a mapped model would raise SIGBUS below
+  ASSERT_EQ(stepdown_session_create(model, nullptr, &session).code, 0);
+  ASSERT_EQ(stepdown_sequence_create(session, &sequence).code, 0);
+  stepdown_token token = {sequence, 7, 1};
+  ASSERT_EQ(stepdown_session_submit(session, &token, 1).code, 0);
+  ASSERT_EQ(stepdown_session_step(session).code, 0);
+  std::vector<float> expected = toy.logits({7});
+  EXPECT_EQ(std::vector<float>(stepdown_session_logits(session, 0), stepdown_session_logits(session, 0) + 40),
+            expected);
+  stepdown_session_free(session);
+  stepdown_model_free(model);
+}
+
+TEST(RuntimeApi, aPipeIsNotWaitedFor) {
+  const std::string path = testing::TempDir() + "/stepdown-pipe-" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  stepdown_model *model;
+  stepdown_status status = stepdown_model_load(path.c_str(), nullptr, &model);
+  EXPECT_EQ(status.code, 901);
+  EXPECT_NE(std::string(status.text).find("regular file"), std::string::npos) << status.text;
+  unlink(path.c_str());
+}
+
+TEST(RuntimeApi, messagesBecomeAPrompt) {
+  ToyModel toy;
+  toy.chatTemplate = "{% for m in messages %}<s>{{ m.content }}</s>{% endfor %}"
+                     "{% if add_generation_prompt %}<s>{% endif %}{{ extra }}";
+  const std::string path = toy.write();
+  int32_t ids[32];
+  size_t count;
+  ASSERT_EQ(chat_c99(path.c_str(), "hi", ids, 32, &count), 0);
+  EXPECT_EQ(std::vector<int32_t>(ids, ids + count), (std::vector<int32_t>{1, 5, 8, 2, 1, 11, 12, 2, 1}));
+  EXPECT_EQ(chat_c99(path.c_str(), "hi", ids, 8, &count), 612);
+  EXPECT_EQ(count, 9u);
+  // What a user writes ends no turn.
+  ASSERT_EQ(chat_c99(path.c_str(), "h</s>i", ids, 32, &count), 0);
+  EXPECT_EQ(std::count(ids, ids + count, 2), 2);
+
+  stepdown_model *model;
+  ASSERT_EQ(stepdown_model_load(path.c_str(), nullptr, &model).code, 0);
+  stepdown_message message = {"user", "a</s>"};
+  stepdown_chat_options options = {sizeof options, "{\"extra\": \"xyz\"}", 1, 0};
+  char text[32];
+  size_t length;
+  ASSERT_EQ(stepdown_model_chat_text(model, &message, 1, &options, text, sizeof text, &length).code, 0);
+  EXPECT_EQ(std::string(text, length), "<s>a</s></s>xyz");
+  options.variables = "{";
+  EXPECT_EQ(stepdown_model_chat_tokens(model, &message, 1, &options, ids, 32, &count).code, 409);
+  EXPECT_EQ(count, 0u);
+  stepdown_model_free(model);
+  toy.chatTemplate.clear();
+  ASSERT_EQ(stepdown_model_load(toy.write().c_str(), nullptr, &model).code, 0);
+  EXPECT_EQ(stepdown_model_chat_tokens(model, &message, 1, nullptr, ids, 32, &count).code, 201);
   stepdown_model_free(model);
 }
 

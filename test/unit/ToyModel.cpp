@@ -66,9 +66,8 @@ ArtifactBuilder ToyModel::build() const {
   b.pair("tokenizer.ggml.tokens", pieces());
   b.pair("tokenizer.ggml.token_type", types);
   b.pair("tokenizer.ggml.merges", std::vector<std::string>{});
-  b.pair("tokenizer.chat_template",
-         std::string("{% for m in messages %}{{ m.role[0] }} {{ m.content }}{{ eos_token }}{% endfor %}"
-                     "{% if add_generation_prompt %}a {% endif %}"));
+  if (!chatTemplate.empty())
+    b.pair("tokenizer.chat_template", chatTemplate);
   b.pair("tokenizer.ggml.unknown_token_id", 0u);
   b.pair("tokenizer.ggml.bos_token_id", 1u);
   b.pair("tokenizer.ggml.eos_token_id", 2u);

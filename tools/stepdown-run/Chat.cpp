@@ -1,3 +1,4 @@
+#include "runtime/ChatPrompt.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/Conversation.h"

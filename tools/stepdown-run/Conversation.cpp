@@ -1,16 +1,10 @@
 #include "tools/stepdown-run/Conversation.h"
 
-#include "runtime/Tokenizer/UserText.h"
+#include "runtime/ChatPrompt.h"
 #include "tools/stepdown-run/Console.h"
 #include <algorithm>
 
 namespace stepdown::run {
-Result<ChatTemplate> chatTemplateOf(const Metadata &metadata) {
-  auto text = metadata.string("tokenizer.chat_template");
-  if (!text)
-    return text.error();
-  return ChatTemplate::parse(*text, metadata.file() + ": tokenizer.chat_template");
-}
 
 Conversation::Conversation(Session &session, const Tokenizer &tokenizer, const ChatTemplate &chatTemplate)
     : session(session), tokenizer(tokenizer), chatTemplate(chatTemplate) {}
@@ -26,19 +20,10 @@ void Conversation::reset() {
 }
 
 Result<std::vector<int32_t>> Conversation::prompt() const {
-  ChatContext context;
-  if (tokenizer.bos() >= 0)
-    context.set("bos_token", tokenizer.piece(tokenizer.bos()));
-  if (tokenizer.eos() >= 0)
-    context.set("eos_token", tokenizer.piece(tokenizer.eos()));
-  // Marks are numbered from one prompt to the next, so every prompt begins with none.
-  UserText users(tokenizer);
+  std::vector<ChatMessage> said;
   for (const Message &message : turns)
-    context.addMessage(message.role, users.shield(message.content));
-  auto text = chatTemplate.render(context);
-  if (!text)
-    return text.error();
-  return users.encode(*text);
+    said.push_back({message.role, message.content});
+  return chatPrompt(chatTemplate, tokenizer, said);
 }
 
 // Brings the sequence to `tokens`, keeping what it shares with them but the last, whose logits are wanted.

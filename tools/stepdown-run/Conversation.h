@@ -1,7 +1,7 @@
 // A conversation with a model: messages, the prompt that the model's template makes of them, and a sequence in whose
 // cache the turns before stay, so that a turn computes only what is new.
 //
-// Text that a person typed can never become a control token (runtime/Tokenizer/UserText.h).
+// Text that a person typed can never become a control token (runtime/ChatPrompt.h).
 #pragma once
 #include "runtime/ChatTemplate/ChatTemplate.h"
 #include "runtime/Session/Session.h"
@@ -10,9 +10,6 @@
 #include <vector>
 
 namespace stepdown::run {
-
-/// The template that a model's metadata carry; E0201 where there is none.
-Result<ChatTemplate> chatTemplateOf(const Metadata &metadata);
 
 class Conversation {
 public:

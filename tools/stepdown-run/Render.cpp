@@ -1,6 +1,6 @@
+#include "runtime/ChatPrompt.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
-#include "tools/stepdown-run/Conversation.h"
 #include "tools/stepdown-run/ModelSource.h"
 
 namespace stepdown::run {

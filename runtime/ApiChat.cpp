@@ -1,0 +1,85 @@
+// The part of include/stepdown/Runtime.h that makes prompts of messages.
+#include "lib/Base/SizedOptions.h"
+#include "runtime/ApiHandles.h"
+#include "runtime/ChatPrompt.h"
+
+using namespace stepdown;
+using namespace stepdown::api;
+
+namespace {
+
+Result<const ChatTemplate *> templateOf(const SharedModel &shared) {
+  std::lock_guard<std::mutex> lock(shared.mutex);
+  if (!shared.chatTemplate)
+    shared.chatTemplate.emplace(chatTemplateOf(shared.model->metadata()));
+  if (!*shared.chatTemplate)
+    return shared.chatTemplate->error();
+  return &**shared.chatTemplate;
+}
+
+/// What the template sees beside `messages`.
+Result<ChatContext> contextOf(const stepdown_chat_options *wanted) {
+  auto options = takeOptions(wanted, "stepdown_chat_options");
+  if (!options)
+    return options.error();
+  ChatContext context;
+  if (options->variables) {
+    auto given = ChatContext::fromJson(options->variables, "variables");
+    if (!given)
+      return given.error();
+    context = std::move(*given);
+  }
+  if (options->no_answer)
+    context.set("add_generation_prompt", false);
+  return context;
+}
+
+} // namespace
+
+stepdown_status stepdown_model_chat_tokens(const stepdown_model *model, const stepdown_message *messages,
+                                           size_t message_count, const stepdown_chat_options *options, int32_t *ids,
+                                           size_t capacity, size_t *count) {
+  *count = 0;
+  return guarded([&]() -> Status {
+    auto context = contextOf(options);
+    if (!context)
+      return context.error();
+    auto tokenizer = tokenizerOf(*model->shared);
+    if (!tokenizer)
+      return tokenizer.error();
+    auto chatTemplate = templateOf(*model->shared);
+    if (!chatTemplate)
+      return chatTemplate.error();
+    std::vector<ChatMessage> said;
+    for (size_t i = 0; i < message_count; ++i)
+      said.push_back({messages[i].role, messages[i].content});
+    auto prompt = chatPrompt(**chatTemplate, **tokenizer, said, std::move(*context));
+    if (!prompt)
+      return prompt.error();
+    return giveIds(*prompt, ids, capacity, count);
+  });
+}
+
+stepdown_status stepdown_model_chat_text(const stepdown_model *model, const stepdown_message *messages,
+                                         size_t message_count, const stepdown_chat_options *options, char *text,
+                                         size_t capacity, size_t *length) {
+  *length = 0;
+  return guarded([&]() -> Status {
+    auto context = contextOf(options);
+    if (!context)
+      return context.error();
+    auto tokenizer = tokenizerOf(*model->shared);
+    if (!tokenizer)
+      return tokenizer.error();
+    auto chatTemplate = templateOf(*model->shared);
+    if (!chatTemplate)
+      return chatTemplate.error();
+    setTokens(*context, **tokenizer);
+    for (size_t i = 0; i < message_count; ++i)
+      context->addMessage(messages[i].role, messages[i].content);
+    auto rendered = (*chatTemplate)->render(*context);
+    if (!rendered)
+      return rendered.error();
+    return giveText(*rendered, text, capacity, length);
+  });
+}
