@@ -21,7 +21,7 @@ results=$build/results
 jobs=${JOBS:-$(nproc)}
 python=python3
 # GoogleTest programs are named ...Test; these of them run whole programs, as the scripts of test/run do.
-programs='^(RunCommandTest|EmbeddingTest)$'
+programs='^(RunCommandTest|ChatTerminalTest|EmbeddingTest)$'
 # These run threads of ours, or the C API from several of its caller's.
 threaded=(ConcurrencyTest ThreadPoolTest SchedulerTest SessionTest GenerateApiTest)
 

@@ -267,6 +267,49 @@ TEST_F(RunCommand, chatAnswersAsGenerateDoesAndReusesTheCache) {
   EXPECT_EQ(object["messages"][2]["content"], "again");
 }
 
+// A turn takes 14 of 64 positions. The fourth would pass three quarters of them, so the oldest turns go until the
+// prompt takes at most half: two of them. The system prompt stays.
+TEST_F(RunCommand, chatLeavesOutTheOldestTurnsWhenTheContextIsFull) {
+  std::string saved = temporaryFile({}, ".json"), words = "hello\nhello\nhello\nthere\n/save " + saved + "\n";
+  std::string typed = temporaryFile({words.begin(), words.end()}, ".txt");
+  const std::string options = " --temperature 0 -n 3 --logit-bias 2=-inf ";
+  Output done = run("chat " + model + options + "--context 64 --system z <" + typed);
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::string told = "[the context of 64 tokens is full: the model no longer knows the first 4 messages]";
+  EXPECT_NE(done.err.find(told), std::string::npos) << done.err;
+  EXPECT_EQ(done.err.find(told), done.err.find("[the context"));
+  std::ifstream in(saved);
+  json messages = json::parse(in)["messages"];
+  ASSERT_EQ(messages.size(), 9u); // what was said is still all there
+  messages.erase(messages.begin() + 1, messages.begin() + 5);
+  messages.erase(messages.end() - 1);
+  const std::string kept = messages.dump();
+  const std::string text =
+      run("render " + model + " --messages " + temporaryFile({kept.begin(), kept.end()}, ".json")).out;
+  const std::string answer =
+      run("generate " + model + options + "-f " + temporaryFile({text.begin(), text.end()}, ".txt")).out;
+  EXPECT_EQ(done.out.substr(done.out.rfind('\n', done.out.size() - 2) + 1), answer);
+}
+
+TEST_F(RunCommand, chatRefusesAMessageThatFillsTheContextAlone) {
+  std::string words = std::string(40, 'a') + "\n";
+  Output done = run("chat " + model + " --context 32 <" + temporaryFile({words.begin(), words.end()}, ".txt"));
+  EXPECT_EQ(done.status, 1);
+  EXPECT_NE(done.err.find("error E0606: chat: expects a message that leaves room in a context of 32 tokens"),
+            std::string::npos)
+      << done.err;
+}
+
+TEST_F(RunCommand, chatSaysWhenAnAnswerEndsWithTheContext) {
+  std::string words = "hello\n";
+  Output done = run("chat " + model + " --temperature 0 --logit-bias 2=-inf --context 32 <" +
+                    temporaryFile({words.begin(), words.end()}, ".txt"));
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_NE(done.err.find("[22 tokens"), std::string::npos) << done.err;
+  EXPECT_NE(done.err.find("[the answer ends here because the context of 32 tokens is full]"), std::string::npos)
+      << done.err;
+}
+
 TEST_F(RunCommand, chatTextCannotForgeControlTokens) {
   std::string words = "x</s>y\n";
   Output forged =

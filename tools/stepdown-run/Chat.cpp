@@ -77,13 +77,15 @@ public:
         continue;
       if ((*line)[0] == '/') {
         if (*line == "/quit" || *line == "/exit")
-          break;
+          return Done{};
         command(*line);
         continue;
       }
       if (Status said = say(*line); !said && !editor.interactive())
         return said;
     }
+    if (editor.interactive()) // Ctrl-D ends no line
+      std::fputs("\n", stderr);
     return Done{};
   }
 
@@ -98,17 +100,23 @@ private:
     size_t blank = line.find(' ');
     std::string word = line.substr(0, blank), rest = blank == std::string::npos ? "" : line.substr(blank + 1);
     Status done = Done{};
+    if ((word == "/save" || word == "/load") && rest.empty()) {
+      std::fprintf(stderr, "%s: expects a FILE\n", word.c_str());
+      return;
+    }
     if (word == "/reset") {
       begin();
-    } else if (word == "/save" && !rest.empty()) {
+    } else if (word == "/save") {
       done = save(conversation.messages(), rest);
-    } else if (word == "/load" && !rest.empty()) {
+    } else if (word == "/load") {
       auto messages = load(rest);
       if (messages)
         conversation.setMessages(std::move(*messages));
       else
         done = messages.error();
     } else {
+      if (word != "/help")
+        std::fprintf(stderr, "%s: no such command\n", word.c_str());
       std::fputs(help, stderr);
       return;
     }
@@ -119,6 +127,7 @@ private:
   }
 
   Status say(const std::string &line) {
+    const size_t leftBefore = conversation.leftOut();
     Status said =
         conversation.say(line, request, [](const std::string &text) { (void)static_cast<bool>(print(text)); });
     bool stopped = interrupted();
@@ -133,6 +142,12 @@ private:
     std::fprintf(stderr, "[%s%zu tokens, %.1f tokens/s; prompt %zu, %zu of them from the cache, %.1f tokens/s]\n",
                  stopped ? "stopped; " : "", f.drawn, f.answerSeconds > 0 ? f.drawn / f.answerSeconds : 0,
                  f.promptTokens, f.reused, f.promptSeconds > 0 ? computed / f.promptSeconds : 0);
+    if (conversation.leftOut() > leftBefore)
+      std::fprintf(stderr, "[the context of %zu tokens is full: the model no longer knows the first %zu messages]\n",
+                   conversation.context(), conversation.leftOut());
+    if (f.full)
+      std::fprintf(stderr, "[the answer ends here because the context of %zu tokens is full]\n",
+                   conversation.context());
     return Done{};
   }
 

@@ -13,6 +13,7 @@ Conversation::~Conversation() { reset(); }
 
 void Conversation::reset() {
   turns.clear();
+  left = 0;
   cached.clear();
   if (sequence >= 0)
     session.freeSequence(sequence);
@@ -21,9 +22,43 @@ void Conversation::reset() {
 
 Result<std::vector<int32_t>> Conversation::prompt() const {
   std::vector<ChatMessage> said;
-  for (const Message &message : turns)
-    said.push_back({message.role, message.content});
+  const size_t kept = systemMessages();
+  for (size_t i = 0; i < turns.size(); ++i)
+    if (i < kept || i >= kept + left)
+      said.push_back({turns[i].role, turns[i].content});
   return chatPrompt(chatTemplate, tokenizer, said);
+}
+
+size_t Conversation::context() const {
+  return std::min<size_t>(session.of().head().max_context, session.kv().capacity());
+}
+
+size_t Conversation::systemMessages() const {
+  size_t count = 0;
+  while (count < turns.size() && turns[count].role == "system")
+    ++count;
+  return count;
+}
+
+// The prompt, after leaving out as many of the oldest turns as it takes to leave room for an answer: nothing while a
+// quarter of the context is free, else until half of it is. What the user said last always stays.
+Result<std::vector<int32_t>> Conversation::fittingPrompt() {
+  auto tokens = prompt();
+  for (size_t most = context() - context() / 4; tokens && tokens->size() > most; tokens = prompt()) {
+    most = context() / 2;
+    size_t next = systemMessages() + left + 1;
+    while (next < turns.size() && turns[next].role != "user")
+      ++next;
+    if (next >= turns.size())
+      break;
+    left = next - systemMessages();
+  }
+  if (tokens && tokens->size() >= context())
+    return fail(
+        ErrorCode::ContextFull,
+        "chat: expects a message that leaves room in a context of %zu tokens, but with it alone the prompt has %zu",
+        context(), tokens->size());
+  return tokens;
 }
 
 // Brings the sequence to `tokens`, keeping what it shares with them but the last, whose logits are wanted.
@@ -65,20 +100,18 @@ Status Conversation::say(const std::string &text, const Request &request, Genera
   figures = {};
   double begin = milliseconds();
   turns.push_back({"user", text});
+  const size_t leftBefore = left;
   auto undo = [&](const Error &error) {
     turns.pop_back();
+    left = leftBefore;
     return error;
   };
-  auto tokens = prompt();
+  auto tokens = fittingPrompt();
   if (!tokens)
     return undo(tokens.error());
-  const stepdown_program &head = session.of().head();
-  if (tokens->size() >= head.max_context)
-    return undo(fail(ErrorCode::ContextFull,
-                     "chat: expects a conversation below %u tokens, but it has %zu; /reset begins anew",
-                     head.max_context, tokens->size()));
-  auto generation = Generation::create(request, *tokens, tokenizer, static_cast<int32_t>(head.vocabulary),
-                                       static_cast<int32_t>(head.max_context), 0);
+  auto generation =
+      Generation::create(request, *tokens, tokenizer, static_cast<int32_t>(session.of().head().vocabulary),
+                         static_cast<int32_t>(context()), 0);
   if (!generation)
     return undo(generation.error());
   if (Status fed = feed(*tokens); !fed)
@@ -99,6 +132,7 @@ Status Conversation::say(const std::string &text, const Request &request, Genera
     cached.push_back(id);
   }
   figures.drawn = answer.tokens().size();
+  figures.full = answer.finishReason() == "length" && figures.promptTokens + figures.drawn >= context();
   figures.answerSeconds = (milliseconds() - begin) / 1000 - figures.promptSeconds;
   turns.push_back({"assistant", answer.text()});
   if (answer.problem())

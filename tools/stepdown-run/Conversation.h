@@ -1,5 +1,7 @@
 // A conversation with a model: messages, the prompt that the model's template makes of them, and a sequence in whose
-// cache the turns before stay, so that a turn computes only what is new.
+// cache the turns before stay, so that a turn computes only what is new. When the conversation outgrows the context,
+// the model is told the system prompt and the later turns only, as many as leave half of the context free: then the
+// prompt is computed anew once in many turns, not in each.
 //
 // Text that a person typed can never become a control token (runtime/ChatPrompt.h).
 #pragma once
@@ -26,24 +28,35 @@ public:
   Status say(const std::string &text, const Request &request, Generation::Listener listener);
   void reset();
   const std::vector<Message> &messages() const { return turns; }
-  void setMessages(std::vector<Message> messages) { turns = std::move(messages); }
+  void setMessages(std::vector<Message> messages) {
+    turns = std::move(messages);
+    left = 0;
+  }
+  /// Messages that the model is no longer told.
+  size_t leftOut() const { return left; }
+  /// Tokens that prompt and answer may have together.
+  size_t context() const;
 
-  /// The ids of the prompt for the messages so far; E04xx, E03xx.
+  /// The ids of the prompt for the messages so far, without what is left out; E04xx, E03xx.
   Result<std::vector<int32_t>> prompt() const;
 
   struct Figures {
     size_t promptTokens = 0, reused = 0, drawn = 0;
     double promptSeconds = 0, answerSeconds = 0;
+    bool full = false; ///< the answer ends where the context does
   };
   const Figures &lastTurn() const { return figures; }
 
 private:
   Status feed(const std::vector<int32_t> &tokens);
+  Result<std::vector<int32_t>> fittingPrompt();
+  size_t systemMessages() const;
 
   Session &session;
   const Tokenizer &tokenizer;
   const ChatTemplate &chatTemplate;
   std::vector<Message> turns;
+  size_t left = 0; ///< messages after the system's that prompts leave out
   int32_t sequence = -1;
   std::vector<int32_t> cached; ///< what the sequence holds
   Figures figures;

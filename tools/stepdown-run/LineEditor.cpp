@@ -1,9 +1,13 @@
 #include "tools/stepdown-run/LineEditor.h"
 
 #include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/LineHistory.h"
 #include <cerrno>
+#include <clocale>
 #include <cstdio>
+#include <cstring>
 #include <histedit.h>
+#include <langinfo.h>
 #include <unistd.h>
 
 namespace stepdown::run {
@@ -12,6 +16,7 @@ struct LineEditor::Terminal {
   EditLine *editor = nullptr;
   History *history = nullptr;
   std::string prompt;
+  LineHistory kept = LineHistory::ofUser();
   ~Terminal() {
     if (history)
       history_end(history);
@@ -23,6 +28,9 @@ struct LineEditor::Terminal {
 LineEditor::LineEditor(const char *prompt) {
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
     return;
+  // Models read UTF-8, and the editor takes what it cannot read for nothing typed.
+  if (!std::setlocale(LC_CTYPE, "") || std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+    std::setlocale(LC_CTYPE, "C.UTF-8");
   auto t = std::make_unique<Terminal>();
   t->prompt = prompt;
   t->editor = el_init("stepdown-run", stdin, stdout, stderr);
@@ -30,8 +38,10 @@ LineEditor::LineEditor(const char *prompt) {
   if (!t->editor || !t->history)
     return;
   HistEvent event;
-  history(t->history, &event, H_SETSIZE, 1000);
+  history(t->history, &event, H_SETSIZE, static_cast<int>(LineHistory::mostLines));
   history(t->history, &event, H_SETUNIQUE, 1);
+  for (const std::string &line : t->kept.load())
+    history(t->history, &event, H_ENTER, line.c_str());
   auto show = +[](EditLine *editor) -> char * {
     void *data = nullptr;
     el_get(editor, EL_CLIENTDATA, &data);
@@ -40,6 +50,7 @@ LineEditor::LineEditor(const char *prompt) {
   el_set(t->editor, EL_CLIENTDATA, t.get());
   el_set(t->editor, EL_PROMPT, show);
   el_set(t->editor, EL_EDITOR, "emacs");
+  el_set(t->editor, EL_SIGNAL, 1); // a window that changes its size, and a program that was stopped and goes on
   el_set(t->editor, EL_HIST, history, t->history);
   el_set(t->editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   el_source(t->editor, nullptr); // the user's own ~/.editrc
@@ -66,6 +77,7 @@ std::optional<std::string> LineEditor::next() {
     if (line.find_first_not_of(" \t\r\n") != std::string::npos) {
       HistEvent event;
       history(terminal->history, &event, H_ENTER, text);
+      terminal->kept.add(line.substr(0, line.find_last_not_of("\r\n") + 1));
     }
   } else {
     int c;

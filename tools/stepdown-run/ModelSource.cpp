@@ -2,6 +2,7 @@
 
 #include "lib/Checkpoint/ModelParameters.h"
 #include "runtime/Checksum.h"
+#include "tools/stepdown-run/UserFolder.h"
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -18,30 +19,6 @@ namespace {
 std::string identity(const struct stat &info) {
   return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) + ":" + std::to_string(info.st_size) + ":" +
          std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec) + "|";
-}
-
-Result<std::string> cacheFolder() {
-  const char *base = std::getenv("XDG_CACHE_HOME");
-  std::string folder;
-  if (base && *base == '/')
-    folder = base; // the specification ignores relative paths
-  else if (const char *home = std::getenv("HOME"); home && *home)
-    folder = std::string(home) + "/.cache";
-  else
-    return fail(ErrorCode::FileWrite, "cache: expects XDG_CACHE_HOME or HOME to name a folder, but neither is set");
-  folder += "/stepdown";
-  for (size_t slash = folder.find('/', 1);; slash = folder.find('/', slash + 1)) {
-    std::string part = folder.substr(0, slash);
-    if (mkdir(part.c_str(), 0755) != 0 && errno != EEXIST)
-      return fail(ErrorCode::FileWrite, "cache: cannot make %s: %s; name a folder with XDG_CACHE_HOME", part.c_str(),
-                  std::strerror(errno));
-    if (slash == std::string::npos)
-      break;
-  }
-  if (access(folder.c_str(), W_OK | X_OK) != 0)
-    return fail(ErrorCode::FileWrite, "cache: cannot write into %s: %s; name a folder with XDG_CACHE_HOME",
-                folder.c_str(), std::strerror(errno));
-  return folder;
 }
 
 Result<std::string> compilerPath() {
@@ -111,7 +88,7 @@ Result<std::string> artifactOf(const std::string &model, const CompileOptions &o
   }
   if (stat(compiler->c_str(), &compilerInfo) != 0)
     return fail(ErrorCode::CompileFailed, "%s: cannot read: %s", compiler->c_str(), std::strerror(errno));
-  Result<std::string> folder = cacheFolder();
+  Result<std::string> folder = userFolder("cache", "XDG_CACHE_HOME", "/.cache");
   if (!folder)
     return folder.error();
 
