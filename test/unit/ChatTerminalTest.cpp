@@ -9,6 +9,7 @@
 #include <pty.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 using stepdown::run::LineHistory;
@@ -67,6 +68,22 @@ public:
                   << "'";
     return false;
   }
+  /// Waits until the program shows its prompt and waits for a key; what is typed earlier, the terminal itself would
+  /// edit.
+  bool prompts() {
+    if (!shows("> "))
+      return false;
+    for (int left = 600; left > 0; --left, usleep(100000))
+      if (termios mode; tcgetattr(master, &mode) == 0 && !(mode.c_lflag & ICANON) && waits())
+        return true;
+    ADD_FAILURE() << "expects the program to wait for a key";
+    return false;
+  }
+  bool waits() const {
+    const std::string status = read("/proc/" + std::to_string(child) + "/stat");
+    const size_t state = status.rfind(") ");
+    return state != status.npos && status.compare(state + 2, 1, "S") == 0;
+  }
   /// The status that the program ends with.
   int ends() {
     while (receive(60000))
@@ -110,13 +127,13 @@ constexpr char up[] = "\x1b[A", left[] = "\x1b[D", end[] = "\x05", interrupt[] =
 TEST_F(ChatTerminal, whatIsTypedCanBeEditedAndIsRecalledAnotherDay) {
   {
     Terminal terminal(chat(), folder);
-    ASSERT_TRUE(terminal.shows("> "));
+    ASSERT_TRUE(terminal.prompts());
     terminal.type("gr\xc3\xbc\xc3\x9f" + std::string(left) + "\x7f" + end + "e\r"); // a letter of two bytes goes
-    ASSERT_TRUE(terminal.shows("tokens/s]"));
+    ASSERT_TRUE(terminal.shows("tokens/s]") && terminal.prompts());
     terminal.type("/save " + saved + "\r");
-    ASSERT_TRUE(terminal.shows("2 messages"));
+    ASSERT_TRUE(terminal.shows("2 messages") && terminal.prompts());
     terminal.type(" not for others\r");
-    ASSERT_TRUE(terminal.shows("tokens/s]"));
+    ASSERT_TRUE(terminal.shows("tokens/s]") && terminal.prompts());
     terminal.type(endOfInput);
     EXPECT_EQ(terminal.ends(), 0);
   }
@@ -134,9 +151,9 @@ TEST_F(ChatTerminal, whatIsTypedCanBeEditedAndIsRecalledAnotherDay) {
   unlink(saved.c_str());
 
   Terminal terminal(chat(), folder);
-  ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.prompts());
   terminal.type(std::string(up) + up + "!\r");
-  ASSERT_TRUE(terminal.shows("tokens/s]"));
+  ASSERT_TRUE(terminal.shows("tokens/s]") && terminal.prompts());
   terminal.type(std::string(up) + up + "\r"); // past what was just said: the line that saves
   ASSERT_TRUE(terminal.shows("2 messages"));
   EXPECT_NE(read(saved).find("\"gr\xc3\x9f"
@@ -149,16 +166,18 @@ TEST_F(ChatTerminal, anInterruptStopsTheAnswerAndALineButNotTheProgram) {
   toy.maxContext = 1 << 16;
   std::vector<std::string> words = {STEPDOWN_RUN, "chat", toy.write(), "-t", "1", "--logit-bias", "2=-inf"}; // no end
   Terminal terminal(words, folder);
-  ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.prompts());
   terminal.type("hello\r");
-  usleep(200000);
+  ASSERT_TRUE(terminal.shows("w3")); // of the answer
   terminal.type(interrupt);
   ASSERT_TRUE(terminal.shows("[stopped; "));
-  ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.prompts());
   terminal.type("half a line");
   ASSERT_TRUE(terminal.shows("half a line"));
+  while (!terminal.waits())
+    usleep(1000);
   terminal.type(interrupt);
-  ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.prompts());
   terminal.type("/help\r");
   ASSERT_TRUE(terminal.shows("forget the conversation"));
   terminal.type("/quit\r");
