@@ -8,6 +8,7 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -30,6 +31,12 @@ static Status writeText(const std::string &file, const std::string &text) {
   if (!out)
     return fail(ErrorCode::FileWrite, "%s: cannot write %zu bytes", file.c_str(), text.size());
   return Done{};
+}
+
+static std::string textOf(Location loc) {
+  std::string text;
+  llvm::raw_string_ostream(text) << loc;
+  return text;
 }
 
 static DialectRegistry makeRegistry() {
@@ -150,7 +157,8 @@ Status Compilation::run(const Phase &phase, ModuleOp target, const Level *level)
   std::string said;
   ScopedDiagnosticHandler keep(&context, [&](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() == DiagnosticSeverity::Error && said.empty())
-      llvm::raw_string_ostream(said) << diagnostic.getLocation() << ": " << diagnostic;
+      said =
+          (checkpoint ? textOf(diagnostic.getLocation()) : placeOf(diagnostic.getLocation())) + ": " + diagnostic.str();
     return success();
   });
   PassManager manager(&context);
@@ -163,6 +171,12 @@ Status Compilation::run(const Phase &phase, ModuleOp target, const Level *level)
   std::string name = phase.name;
   if (phase.perLevel)
     name += std::string(".") + level->name;
+  // Upstream conversions say that and no more.
+  if (size_t at = said.find("failed to legalize operation "); at != std::string::npos)
+    said = said.substr(0, at) + said.substr(at + std::strlen("failed to legalize operation ")) +
+           ": expects an operation that has a form in machine code, but this has none";
+  if (failed(result) && !checkpoint) // the place names the file
+    return fail(ErrorCode::ModuleUnsupported, "%s (phase '%s')", said.c_str(), name.c_str());
   if (failed(result))
     return fail(ErrorCode::PhaseFailed, "%s: phase '%s': %s", path.c_str(), name.c_str(), said.c_str());
   report.seconds.push_back({name, compileClock() - begin});

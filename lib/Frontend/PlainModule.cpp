@@ -17,12 +17,6 @@ namespace {
 /// What people write programs in, and what the canonical forms of it need.
 constexpr const char *kDialects[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
 
-std::string placeOf(Location loc) {
-  if (auto file = loc->findInstanceOf<FileLineColLoc>())
-    return (file.getFilename().getValue() + ":" + Twine(file.getLine()) + ":" + Twine(file.getColumn())).str();
-  return "?";
-}
-
 /// Keeps the first error that the parser or the verifier reports.
 class FirstError {
 public:
@@ -142,6 +136,8 @@ private:
       refusal.text += llvm::join(ArrayRef<const char *>(kDialects), ", ");
       return refusal;
     }
+    if (isa<arith::RemFOp>(op))
+      return refuse(op) << "'" << op->getName() << "': expects operations that have a lowering, but this has none";
     if (dialect == "cf" && !isa<cf::AssertOp>(op))
       return refuse(op) << "'" << op->getName() << "': expects functions of one block: use scf.if and scf.for";
     for (TypeRange types : {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
@@ -225,9 +221,16 @@ private:
 
 } // namespace
 
+std::string placeOf(Location loc) {
+  if (auto file = loc->findInstanceOf<FileLineColLoc>())
+    return (file.getFilename().getValue() + ":" + Twine(file.getLine()) + ":" + Twine(file.getColumn())).str();
+  return "?";
+}
+
 bool isPlainModule(StringRef path) { return path.ends_with(".mlir") || path.ends_with(".mlirbc"); }
 
 Result<OwningOpRef<ModuleOp>> parsePlainModule(MLIRContext &context, StringRef text, StringRef name) {
+  context.loadDialect<func::FuncDialect, tensor::TensorDialect>(); // for what is built around functions
   FirstError error(context);
   ParserConfig config(&context);
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, config, name);

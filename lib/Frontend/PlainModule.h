@@ -3,11 +3,15 @@
 #pragma once
 #include "lib/Base/Result.h"
 #include "mlir/IR/BuiltinOps.h"
+#include <string>
 
 namespace stepdown {
 
 /// Whether `path` names a plain module (.mlir, or .mlirbc for bytecode) and not a checkpoint.
 bool isPlainModule(llvm::StringRef path);
+
+/// "program.mlir:3:5", or "?" where no line is known.
+std::string placeOf(mlir::Location loc);
 
 /// The module of `text`, which messages call `name`, with its public functions ready to be called from outside:
 /// every argument and result is a tensor (a scalar becomes one of rank 0), and the function has the attribute

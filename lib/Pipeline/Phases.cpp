@@ -43,8 +43,12 @@ static void buildLinalg(OpPassManager &manager, const PhaseOptions &) {
   manager.addPass(createLowerKernels());
   // Functions of a plain module: what they call becomes part of them.
   OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addPass(createDecomposeOperations());
   functions.addPass(createInlinerPass());
   functions.addPass(createSymbolDCEPass());
+  functions.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
+  functions.addNestedPass<func::FuncOp>(createCheckSizes());
+  functions.addNestedPass<func::FuncOp>(createFuseElementwise());
 }
 
 static void buildTiles(OpPassManager &manager, const PhaseOptions &) {
@@ -72,6 +76,7 @@ static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
   kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.level->name}));
   kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.level->name}));
   kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  kernels.addNestedPass<func::FuncOp>(createExpandElementary());
   kernels.addNestedPass<func::FuncOp>(createExpandMath());
   kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
   kernels.addNestedPass<func::FuncOp>(createCSEPass());

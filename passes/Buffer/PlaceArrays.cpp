@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/Transforms/Transforms.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "passes/Buffer/Passes.h"
@@ -33,6 +34,12 @@ struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
     func::FuncOp function = getOperation();
     if (!function->hasAttr(transformer::kCallableAttr))
       return;
+    SmallVector<scf::ForallOp> foralls;
+    function.walk([&](scf::ForallOp op) { foralls.push_back(op); });
+    IRRewriter rewriter(&getContext());
+    for (scf::ForallOp forall : foralls) // one thread runs a function
+      if (rewriter.setInsertionPoint(forall); failed(scf::forallToForLoop(rewriter, forall)))
+        return signalPassFailure();
     SmallVector<memref::CopyOp> copies;
     SmallVector<memref::AllocOp> allocations;
     function.walk([&](memref::CopyOp op) { copies.push_back(op); });

@@ -17,4 +17,42 @@ def LowerKernels : Pass<"lower-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::mlir::func::FuncDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
                            "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
+
+def DecomposeOperations : Pass<"decompose-operations", "::mlir::ModuleOp"> {
+  let summary = "Write operations of plain modules that stand for several as linalg on tensors";
+  let description = [{
+    `transformer.rms_norm`, `layer_norm`, `gated_activation` and `add` on rows of float32, `linalg.softmax`, `linalg.pack`,
+    `linalg.unpack` and `tensor.concat`. Only functions of plain modules hold these: kernels of models are lowered by
+    lower-kernels on packed tensors.
+
+    Before: `transformer.rms_norm %x, %w {eps = 1.0e-5 : f64}`
+    After:  `linalg.generic` for the sum of squares, and one for the rows
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect"];
+}
+
+def FuseElementwise : Pass<"fuse-elementwise", "::mlir::func::FuncOp"> {
+  let summary = "Fuse elementwise operations of a callable function into their only reader";
+  let description = [{
+    A producer whose every element is read once, by one operation, is computed there and never stored.
+
+    Before: `linalg.generic { math.exp }`, `linalg.generic { arith.mulf }`
+    After:  `linalg.generic { math.exp; arith.mulf }`
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::affine::AffineDialect"];
+}
+
+def CheckSizes : Pass<"check-sizes", "::mlir::func::FuncOp"> {
+  let summary = "Assert what the types of a callable function leave open";
+  let description = [{
+    Dimensions that one loop goes through must agree, indices and slices lie inside, divisors are not zero. What types and
+    constants prove needs no assertion.
+
+    Before: `linalg.matmul ins(%a, %b : tensor<?x?xf32>, tensor<?x?xf32>) ...`
+    After:  `cf.assert %0, "linalg.matmul: expects dimension 0 of operand 1 to equal dimension 1 of operand 0, but they differ"`
+  }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect",
+                           "::mlir::affine::AffineDialect"];
+}
 #endif

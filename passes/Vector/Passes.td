@@ -32,6 +32,19 @@ def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
                            "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def ExpandElementary : Pass<"expand-elementary", "::mlir::func::FuncOp"> {
+  let summary = "Expand the elementary functions of callable functions in float64";
+  let description = [{
+    exp, log, sin, tanh, erf, powf and the others become series in float64, rounded once to the type of the result; f16 and
+    bf16 are computed in float32. One definition for every vector width. Only in functions with `transformer.callable`: kernels
+    of models have polynomials of their own, which are shorter (expand-math).
+
+    Before: `math.log %x : f32`
+    After:  `arith.extf`, `arith.shrui` ..., `math.fma` ..., `arith.truncf`
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {
   let summary = "Expand exp, tanh and erf into one polynomial each";
   let description = [{

@@ -135,6 +135,19 @@ def check_refusals(folder):
         failures.append(f"inspect: expects {expected}, but got {described.get('functions')}")
 
 
+def check_failing_calls(folder):
+    """Checks that fail while a function runs are errors of the call, at every level."""
+    source, output = folder.write(call_cases.FAILING), folder.name(".stepdown")
+    done = run(COMPILE, source, "-o", output)
+    if done.returncode:
+        failures.append(f"failing calls: {done.stderr}")
+        return
+    for level in levels(output):
+        for function, arguments, code, words in call_cases.failing_calls():
+            files = [word for value in arguments for word in ("--arg", folder.array(value))]
+            refused(f"{function} at {level}", run(RUN, "call", output, function, *files, "--isa", level), code, *words)
+
+
 def check_phases(folder):
     source = folder.write(call_cases.MATMUL)
     for phase, word in (("transformer", "linalg.matmul"), ("linalg", "linalg.matmul"), ("buffers", "memref"),
@@ -158,6 +171,7 @@ def main():
         for case in cases:
             check_case(folder, case)
         check_refusals(folder)
+        check_failing_calls(folder)
         check_phases(folder)
     for failure in failures:
         print("FAILED " + failure)

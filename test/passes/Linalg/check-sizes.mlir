@@ -1,0 +1,65 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -pass-pipeline='builtin.module(func.func(check-sizes))' | FileCheck %s
+
+// CHECK-LABEL: func.func @sizes_that_meet(
+// CHECK:         cf.assert %{{.*}}, "linalg.matmul: expects dimension 0 of operand 1 to equal dimension 1 of operand 0, but they differ"
+// CHECK:         linalg.matmul
+func.func @sizes_that_meet(%a: tensor<4x?xf32>, %b: tensor<?x5xf32>, %c: tensor<4x5xf32>) -> tensor<4x5xf32> attributes {transformer.callable} {
+  %0 = linalg.matmul ins(%a, %b : tensor<4x?xf32>, tensor<?x5xf32>) outs(%c : tensor<4x5xf32>) -> tensor<4x5xf32>
+  return %0 : tensor<4x5xf32>
+}
+
+// CHECK-LABEL: func.func @types_prove_it(
+// CHECK-NOT:     cf.assert
+// CHECK:         return
+func.func @types_prove_it(%a: tensor<4x3xf32>, %b: tensor<3x5xf32>, %c: tensor<4x5xf32>, %n: i32) -> (tensor<4x5xf32>, i32, f32) attributes {transformer.callable} {
+  %0 = linalg.matmul ins(%a, %b : tensor<4x3xf32>, tensor<3x5xf32>) outs(%c : tensor<4x5xf32>) -> tensor<4x5xf32>
+  %c2 = arith.constant 2 : index
+  %three = arith.constant 3 : i32
+  %1 = arith.divsi %n, %three : i32
+  %2 = tensor.extract %0[%c2, %c2] : tensor<4x5xf32>
+  return %0, %1, %2 : tensor<4x5xf32>, i32, f32
+}
+
+// CHECK-LABEL: func.func @index_inside(
+// CHECK:         cf.assert %{{.*}}, "tensor.extract: expects index 0 inside the tensor, but it lies outside"
+func.func @index_inside(%a: tensor<?xf32>, %i: index) -> f32 attributes {transformer.callable} {
+  %0 = tensor.extract %a[%i] : tensor<?xf32>
+  return %0 : f32
+}
+
+// CHECK-LABEL: func.func @slice_inside(
+// CHECK:         cf.assert %{{.*}}, "tensor.extract_slice: expects a slice inside dimension 0, but it ends outside"
+func.func @slice_inside(%a: tensor<8xf32>, %i: index) -> tensor<2xf32> attributes {transformer.callable} {
+  %0 = tensor.extract_slice %a[%i] [2] [1] : tensor<8xf32> to tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
+
+// CHECK-LABEL: func.func @divisor(
+// CHECK:         cf.assert %{{.*}}, "arith.divsi: expects a divisor other than 0"
+// CHECK:         cf.assert %{{.*}}, "arith.divsi: expects a quotient that fits its type"
+func.func @divisor(%a: i32, %b: i32) -> i32 attributes {transformer.callable} {
+  %0 = arith.divsi %a, %b : i32
+  return %0 : i32
+}
+
+// CHECK-LABEL: func.func @windows(
+// CHECK:         cf.assert %{{.*}}, "linalg.conv_1d: expects dimension 0 of operand 0 to hold every window, but it is too small"
+func.func @windows(%a: tensor<?xf32>, %w: tensor<3xf32>, %o: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.callable} {
+  %0 = linalg.conv_1d ins(%a, %w : tensor<?xf32>, tensor<3xf32>) outs(%o : tensor<?xf32>) -> tensor<?xf32>
+  return %0 : tensor<?xf32>
+}
+
+// CHECK-LABEL: func.func @kernels_are_left_alone(
+// CHECK-NOT:     cf.assert
+func.func @kernels_are_left_alone(%a: tensor<?xf32>, %i: index) -> f32 {
+  %0 = tensor.extract %a[%i] : tensor<?xf32>
+  return %0 : f32
+}
+
+// -----
+
+func.func @no_form_on_buffers(%a: tensor<4xf32>, %i: tensor<2x1xindex>) -> tensor<2xf32> attributes {transformer.callable} {
+  // expected-error @+1 {{'tensor.gather' op expects operations that have a form on buffers, but this has none}}
+  %0 = tensor.gather %a[%i] gather_dims([0]) : (tensor<4xf32>, tensor<2x1xindex>) -> tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
