@@ -2,6 +2,7 @@
 #include "runtime/Load/ArtifactFile.h"
 
 #include <cstring>
+#include <unordered_set>
 
 namespace stepdown {
 namespace {
@@ -10,6 +11,8 @@ using ull = unsigned long long;
 
 /// Keeps the array of operands of one call small, whatever a table says.
 constexpr uint32_t maxValues = 1024;
+/// Names that overlap in a hostile file, each the end of the one before, take no longer than this allows to compare.
+constexpr size_t maxName = 1024;
 
 bool inside(uint64_t first, uint64_t count, uint64_t limit) { return first <= limit && count <= limit - first; }
 
@@ -63,13 +66,16 @@ Status checkFunctions(const std::string &file, const FunctionTable &table, const
       if (v.dims[d] < -1)
         return bad(file, "value", i, "dims", v.dims[d], "a size, or -1");
   }
+  std::unordered_set<std::string_view> names;
   for (uint32_t i = 0; i < table.functions.count; ++i) {
     const stepdown_function &f = table.functions[i];
     if (f.name >= table.strings.count)
       return bad(file, "function", i, "name", f.name, "below " + std::to_string(table.strings.count));
-    for (uint32_t earlier = 0; earlier < i; ++earlier)
-      if (!std::strcmp(table.string(f.name), table.string(table.functions[earlier].name)))
-        return bad(file, "function", i, "name", f.name, "a name of its own");
+    const size_t length = strnlen(table.string(f.name), maxName + 1);
+    if (length > maxName)
+      return bad(file, "function", i, "name", f.name, "a name of at most " + std::to_string(maxName) + " bytes");
+    if (!names.insert({table.string(f.name), length}).second)
+      return bad(file, "function", i, "name", f.name, "a name of its own");
     if (f.argument_count > maxValues || f.result_count > maxValues)
       return bad(file, "function", i, "values", uint64_t(f.argument_count) + f.result_count,
                  "at most " + std::to_string(maxValues) + " of each kind");

@@ -223,6 +223,44 @@ TEST(ArtifactFile, refusesALevelThatIsNotThere) {
   EXPECT_EQ(none->chooseCode(nullptr).error().code, ErrorCode::ArtifactLevel);
 }
 
+/// A FUNCTIONS section of functions without values, whose names begin at `names` in `strings`.
+std::vector<uint8_t> functionsSection(const std::vector<uint32_t> &names, const std::string &strings) {
+  stepdown_functions head = {};
+  std::vector<stepdown_function> functions;
+  for (uint32_t name : names)
+    functions.push_back({name, 0, 0, 0});
+  const size_t records = functions.size() * sizeof(stepdown_function);
+  head.functions = {sizeof head, static_cast<uint32_t>(functions.size())};
+  head.strings = {static_cast<uint32_t>(sizeof head + records), static_cast<uint32_t>(strings.size() + 1)};
+  std::vector<uint8_t> bytes(sizeof head + records + strings.size() + 1);
+  std::memcpy(bytes.data(), &head, sizeof head);
+  std::memcpy(bytes.data() + sizeof head, functions.data(), records);
+  std::memcpy(bytes.data() + sizeof head + records, strings.data(), strings.size());
+  return bytes;
+}
+
+// Compared one with each other, names that are ends of one long text would keep a loader busy for hours.
+TEST(FunctionCheck, namesAreShortAndTheirOwn) {
+  auto codeOfNames = [](const std::vector<uint32_t> &names, const std::string &strings) {
+    std::vector<uint8_t> bytes = functionsSection(names, strings);
+    auto table = locateFunctions("file", bytes.data(), bytes.size());
+    EXPECT_TRUE(table);
+    Status checked = checkFunctions("file", *table, {});
+    return checked ? std::string() : checked.error().text();
+  };
+  EXPECT_EQ(codeOfNames({0, 2, 4}, std::string("a\0b\0c", 5)), "");
+  EXPECT_NE(codeOfNames({0, 2, 0}, std::string("a\0b", 3)).find("function 2: name: expects a name of its own"),
+            std::string::npos);
+  std::vector<uint32_t> ends(200000);
+  for (uint32_t i = 0; i < ends.size(); ++i)
+    ends[i] = i;
+  EXPECT_NE(codeOfNames(ends, std::string(ends.size(), 'a')).find("at most 1024 bytes"), std::string::npos);
+  for (uint32_t i = 0; i < ends.size(); ++i)
+    ends[i] = 200000 - i % 1024;
+  EXPECT_NE(codeOfNames(ends, std::string(200000, 'a')).find("function 1024: name: expects a name of its own"),
+            std::string::npos);
+}
+
 /// Opens an artifact, cuts the file to its header, and reads the last weight.
 void readShrunken(const std::string &path) {
   guardMappings("program");
