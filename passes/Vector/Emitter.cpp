@@ -116,7 +116,23 @@ Value Emitter::cast(Value v, Type type) {
 }
 
 Value Emitter::sumLanes(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, v); }
-Value Emitter::maxLanes(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXNUMF, v); }
+Value Emitter::maxLanes(Value v) {
+  return vector::ReductionOp::create(b, loc, isFloat(v) ? vector::CombiningKind::MAXNUMF : vector::CombiningKind::MAXSI,
+                                     v);
+}
+
+Value Emitter::any(Value lanes) {
+  Value bits = LLVM::BitcastOp::create(b, loc, i16, lanes);
+  return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bits, splat(i16, 0));
+}
+
+Value Emitter::hide(Value pointer) {
+  return LLVM::InlineAsmOp::create(b, loc, TypeRange{ptr}, ValueRange{pointer}, b.getStringAttr(""),
+                                   b.getStringAttr("=r,0"), /*has_side_effects=*/b.getUnitAttr(), nullptr,
+                                   LLVM::TailCallKindAttr::get(b.getContext(), LLVM::TailCallKind::None), nullptr,
+                                   nullptr)
+      .getResult(0);
+}
 
 void Emitter::when(Value condition, function_ref<void()> body) {
   auto branch = scf::IfOp::create(b, loc, condition, false);

@@ -46,6 +46,10 @@ public:
   Value cast(Value v, mlir::Type type); ///< index <-> integer
   Value sumLanes(Value v);              ///< scalar, in ascending order of lanes
   Value maxLanes(Value v);
+  Value any(Value lanes); ///< of vector<16xi1>
+  /// The same pointer, which the optimiser knows nothing of: what is read through it in a loop is read in every round.
+  /// Else 16 lanes spread in a loop are spread before it, and spilled.
+  Value hide(Value pointer);
   void when(Value condition, llvm::function_ref<void()> body);
   Value select(Value condition, Value a, Value c);
   Value less(Value a, Value c);   ///< signed or ordered

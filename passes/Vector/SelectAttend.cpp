@@ -16,7 +16,7 @@ using namespace stepdown::transformer;
 namespace stepdown {
 namespace {
 
-constexpr double kMasked = -1e30;
+constexpr double kMasked = -1e30, kNone = -1e29; ///< a hidden score, and the maximum of none: exp(kMasked - kNone) = 0
 
 struct Attention {
   Emitter &e;
@@ -41,6 +41,11 @@ struct Attention {
 
   Value indexAt(Value memref, ValueRange at) { return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index); }
   Value widen(Value pointer) { return e.toF32(e.load(e.vec(element), pointer)); }
+  /// Rows whose sums stay in registers, in equal parts.
+  int64_t rowsAtOnce(int64_t rows) {
+    const int64_t most = e.level.avx512 ? 12 : 4, parts = (rows + most - 1) / most;
+    return (rows + parts - 1) / parts;
+  }
   Value minimum(Value a, Value c) { return e.select(e.less(a, c), a, c); }
 
   /// Tokens [first, first + tokens) of one sequence with cache head `head`.
@@ -53,7 +58,7 @@ struct Attention {
 
 /// weights[row][16] = q[row] . k of 16 positions. query is [keyDim][rows].
 void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weights) {
-  const int64_t atOnce = e.level.avx512 ? 12 : 4, bytes = kLanes * element.getIntOrFloatBitWidth() / 8;
+  const int64_t atOnce = rowsAtOnce(rows), bytes = kLanes * element.getIntOrFloatBitWidth() / 8;
   const int64_t unroll = keyDim % 4 == 0 ? 4 : 1;
   for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
     const int64_t count = std::min(atOnce, rows - r0);
@@ -94,8 +99,9 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
     }
     score = e.select(hidden, e.splat(lanes, kMasked), score);
     Value mine = e.at(state, r, 128), partial = e.at(mine, 64);
-    Value m = e.load(e.f32, mine), largest = e.maxLanes(score);
-    e.when(e.less(m, largest), [&] {
+    Value m = e.load(e.f32, mine);
+    e.when(e.any(e.less(e.spread(m), score)), [&] { // seldom, once some positions are seen
+      Value largest = e.maxLanes(score);
       Value factor = e.spread(e.exp(e.sub(m, largest)));
       e.store(largest, mine);
       e.store(e.mul(e.load(lanes, partial), factor), partial);
@@ -105,7 +111,6 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
       });
     });
     Value weight = e.exp(e.sub(score, e.spread(e.load(e.f32, mine))));
-    weight = e.select(hidden, e.splat(lanes, 0.0), weight);
     e.store(e.add(e.load(lanes, partial), weight), partial);
     e.store(weight, e.at(weights, r, 64));
   });
@@ -113,9 +118,9 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
 
 /// sums[row][valueDim] += weights[row][16] . v
 void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Value sums) {
-  const int64_t atOnce = e.level.avx512 ? 12 : 4, elementBytes = element.getIntOrFloatBitWidth() / 8;
+  const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
   e.loop(e.number(valueDim / kLanes), [&](Value c) {
-    Value column = e.at(valuePointer, c, kLanes * elementBytes);
+    Value column = e.at(valuePointer, c, kLanes * elementBytes), mine = e.hide(weights);
     for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
       const int64_t count = std::min(atOnce, rows - r0);
       Emitter::Values place, sum;
@@ -126,7 +131,7 @@ void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Valu
       for (int64_t j = 0; j < kLanes; ++j) {
         Value v = widen(e.at(column, j * valueDim * elementBytes));
         for (int64_t i = 0; i < count; ++i)
-          sum[i] = e.fma(e.loadSpread(e.f32, e.at(weights, 64 * (r0 + i) + 4 * j)), v, sum[i]);
+          sum[i] = e.fma(e.loadSpread(e.f32, e.at(mine, 64 * (r0 + i) + 4 * j)), v, sum[i]);
       }
       for (int64_t i = 0; i < count; ++i)
         e.store(sum[i], place[i]);
@@ -179,7 +184,7 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
   }
   Value zero = e.splat(lanes, 0.0);
   e.loop(e.number(rows), [&](Value r) {
-    e.store(e.splat(e.f32, kMasked), e.at(state, r, 128));
+    e.store(e.splat(e.f32, kNone), e.at(state, r, 128));
     e.store(zero, e.at(e.at(state, 64), r, 128));
     e.loop(e.number(valueDim / kLanes), [&](Value c) { e.store(zero, e.at(e.at(sums, r, 4 * valueDim), c, 64)); });
   });
