@@ -24,7 +24,7 @@ typedef struct stepdown_compile_options {
   int32_t kv_float32;    /* 1: the cache holds float32, else float16 */
   int32_t jobs;          /* threads, at most 1024; 0: one per core */
   int32_t check_weights; /* 1: refuses weights that are NaN or infinite (222); reads all of them */
-  const char *activations;                /* blocks that quantised weights read: "q8x2" or "q8"; NULL: "q8x2" */
+  const char *activations;                /* blocks that quantised weights read: "q8o2", "q8x2" or "q8"; NULL: "q8o2" */
   stepdown_progress_callback on_progress; /* or NULL */
   void *context;                          /* its first argument */
 } stepdown_compile_options;

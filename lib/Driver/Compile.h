@@ -12,7 +12,7 @@ namespace stepdown {
 struct CompileOptions {
   std::vector<const Level *> levels; ///< code for these; empty: all
   bool exact = false;                ///< activations and cache stay float32
-  std::string activations = "q8x2";  ///< blocks that quantised weights read: q8x2 (two 8-bit codes a value) or q8 (one)
+  std::string activations = "q8o2";  ///< blocks that quantised weights read: q8o2, q8x2 or q8 (-quantize-activations)
   bool float32Cache = false;
   bool checkWeights = false;   ///< refuse weights and block scales that are NaN or infinite (E0222); reads all of them
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's

@@ -51,8 +51,8 @@ stepdown_status stepdown_compile(const char *model, const char *output, const st
       options.checkWeights = given->check_weights != 0;
       if (given->activations)
         options.activations = given->activations;
-      if (options.activations != "q8" && options.activations != "q8x2")
-        return report(ErrorCode::CompileOption, "activations: expects q8 or q8x2");
+      if (options.activations != "q8" && options.activations != "q8o2" && options.activations != "q8x2")
+        return report(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8");
       options.jobs = given->jobs;
       if (given->on_progress)
         options.progress = [given](const std::string &what, uint64_t done, uint64_t total) {

@@ -170,7 +170,7 @@ void registerPhases() {
     PassOptions::Option<bool> exact{*this, "exact", llvm::cl::desc("Keep activations in float32"),
                                     llvm::cl::init(false)};
     PassOptions::Option<std::string> activations{*this, "activations", llvm::cl::desc("Element of activation blocks"),
-                                                 llvm::cl::init("q8x2")};
+                                                 llvm::cl::init("q8o2")};
     PassOptions::Option<std::string> level{*this, "level", llvm::cl::desc("Instruction-set level"),
                                            llvm::cl::init("x86-64-v4-vnni")};
   };

@@ -9,7 +9,7 @@ namespace stepdown {
 
 struct PhaseOptions {
   bool exact = false;               ///< activations stay float32
-  std::string activations = "q8x2"; ///< element of activation blocks: q8 or q8x2
+  std::string activations = "q8o2"; ///< element of activation blocks: q8o2, q8x2 or q8
   const Level *level = nullptr;     ///< of the phases below buffers
 };
 

@@ -163,7 +163,11 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
       .Case([&](QuantizeOp o) {
         auto block = cast<ActivationType>(cast<RankedTensorType>(o.getResult().getType()).getElementType());
         const Tensor<T> &x = tensor(s, o.getX());
-        return Datum(block.getElement() == "f32" ? x : quantize(x, block.getElement() == "q8x2"));
+        if (block.getElement() == "f32")
+          return Datum(x);
+        return Datum(quantize(x, block.getElement() == "q8"     ? Codes::One
+                                 : block.getElement() == "q8o2" ? Codes::Outliers
+                                                                : Codes::Residual));
       })
       .Default([&](Operation *other) -> Result<Datum> {
         return fail(ErrorCode::ReferenceOperation, "expects operations of the transformer dialect, but got %s",

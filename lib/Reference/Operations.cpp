@@ -198,17 +198,26 @@ template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b) {
   return y;
 }
 
-template <typename T> Tensor<T> quantize(const Tensor<T> &x, bool residual) {
+template <typename T> Tensor<T> quantize(const Tensor<T> &x, Codes codes) {
   Tensor<T> y(x.rows, x.columns);
   for (size_t begin = 0; begin < x.values.size(); begin += 32) {
-    float largest = 0;
-    for (size_t i = begin; i < begin + 32; ++i)
-      largest = std::max(largest, std::abs(float(x.values[i])));
+    float quads[8] = {}; // the largest magnitude of each
+    for (size_t i = 0; i < 32; ++i)
+      quads[i / 4] = std::max(quads[i / 4], std::abs(float(x.values[begin + i])));
+    std::sort(quads, quads + 8);
+    const float largest = quads[7];
     float d = largest * (1.0f / 127), inverse = largest == 0 ? 0 : 127 / largest;
+    if (codes == Codes::Outliers) {
+      const float others = quads[5] * (1.0f / 127), least = largest * (1.0f / 16319);
+      d = std::max(others, least);
+      inverse = others < least ? 16319 / largest : 127 / quads[5];
+      if (largest < 1e-30f)
+        d = inverse = 0;
+    }
     for (size_t i = begin; i < begin + 32; ++i) {
       const float exact = float(x.values[i]) * inverse, code = std::nearbyint(exact);
-      y.values[i] =
-          T(d) * (T(code) + (residual ? T(std::min(127.0f, std::nearbyint((exact - code) * 256))) / T(256) : T(0)));
+      const float rest = codes == Codes::Residual ? std::min(127.0f, std::nearbyint((exact - code) * 256)) : 0;
+      y.values[i] = T(d) * (T(code) + T(rest) / T(256));
     }
   }
   return y;
@@ -227,7 +236,7 @@ template <typename T> Tensor<T> quantize(const Tensor<T> &x, bool residual) {
                                const AttentionShape &);                                                                \
   template Tensor<T> gatedActivation(const Tensor<T> &, const Tensor<T> &, Activation);                                \
   template Tensor<T> add(const Tensor<T> &, const Tensor<T> &);                                                        \
-  template Tensor<T> quantize(const Tensor<T> &, bool);
+  template Tensor<T> quantize(const Tensor<T> &, Codes);
 STEPDOWN_INSTANTIATE(float)
 STEPDOWN_INSTANTIATE(double)
 #undef STEPDOWN_INSTANTIATE

@@ -76,7 +76,11 @@ Tensor<T> attention(const Tensor<T> &q, const Batch &batch, const Cache<T> &cach
                     const AttentionShape &shape);
 template <typename T> Tensor<T> gatedActivation(const Tensor<T> &gate, const Tensor<T> &up, Activation kind);
 template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b);
-/// The values that 8-bit blocks of 32 columns keep of x: d * round(x / d) with d = max |x| / 127, in float32.
-template <typename T> Tensor<T> quantize(const Tensor<T> &x, bool residual);
+/// What 8-bit blocks of 32 columns keep of a value: a code (q8), a code and a residual code in steps of 1 / 256 (q8x2),
+/// or a code, and 7 bits more in the two quads of columns with the largest values (q8o2).
+enum class Codes { One, Residual, Outliers };
+/// The values that such blocks keep of x, computed in float32: d * (code + ...). d = max |x| / 127; with outliers the
+/// maximum is that of the other six quads, and d at least max |x| / 16319.
+template <typename T> Tensor<T> quantize(const Tensor<T> &x, Codes codes);
 
 } // namespace stepdown::reference

@@ -3,6 +3,7 @@
 // for all tokens. The order in which a row's products are added is the order of the columns, whatever the tile: results
 // never depend on it.
 #include "dialects/Transformer/IR/TransformerOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Vector/Passes.h"
@@ -18,49 +19,93 @@ namespace stepdown {
 namespace {
 using Values = Emitter::Values;
 
-/// Products of `w` with quads [begin, end) of token `t`, as float lanes; with `residual` 256 times those of the codes
-/// plus those of the residual codes (the scale counts the 256). `a` points to the activation block of `tokens` tokens.
-Value dotCodes(Emitter &e, WeightReader::Codes &w, Value a, int64_t tokens, int64_t t, int begin, int end,
-               bool residual) {
-  Value total;
-  for (int plane = 0; plane <= int(residual); ++plane) {
-    Values quads;
-    for (int q = begin; q < end; ++q)
-      quads.push_back(e.loadSpread(e.i32, e.at(a, (12 + 32 * plane) * tokens + 4 * (q * tokens + t))));
-    if (total)
-      total = e.shiftLeft(total, 8);
-    total = e.dotQuads(ArrayRef<Value>(w.quads).slice(begin, end - begin), quads, w.maxCode, total);
+/// Products of a weight's codes with 8-bit activation blocks (ActivationType says where their fields lie).
+class CodeDot {
+public:
+  CodeDot(Emitter &e, ActivationType type)
+      : e(e), tokens(type.getTokens()), residual(type.getElement() == "q8x2"), outliers(type.getElement() == "q8o2") {
+    if (outliers)
+      kept = e.scratch(8 * 64 + 2 * 64);
   }
-  return e.toF32(total);
-}
 
-/// Accumulators after 32 columns, 8-bit activations.
-Values dotQ8(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t tokens, int64_t first, bool residual,
-             ValueRange acc) {
-  WeightReader::Codes w = weight.codes(sub);
-  Values result;
-  for (auto [i, sum] : llvm::enumerate(acc)) {
-    int64_t t = first + i;
-    Value scale = e.loadSpread(e.f32, e.at(a, 4 * t));
-    if (w.groups == 1) {
-      Value dot = dotCodes(e, w, a, tokens, t, 0, 8, residual);
-      Value next = sum;
-      if (w.bias[0])
+  /// Accumulators of tokens [first, first + acc.size()) after 32 columns. `a` points to the activation block.
+  Values dot(WeightReader &weight, Value sub, Value a, int64_t first, ValueRange acc) {
+    w = weight.codes(sub);
+    if (outliers)
+      keep();
+    Values result;
+    for (auto [i, sum] : llvm::enumerate(acc)) {
+      const int64_t t = first + i;
+      Value scale = e.loadSpread(e.f32, e.at(a, 4 * t)), next = sum;
+      if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
         next = e.fma(w.bias[0], e.loadSpread(e.f32, e.at(a, 4 * (tokens + t))), next);
-      result.push_back(e.fma(dot, e.mul(w.scale[0], scale), next));
-      continue;
+      if (w.groups == 1) {
+        Value dot =
+            e.toF32(codes(a, t, 0, 8, outliers ? e.shiftLeft(highCodes(a, t, 1, highCodes(a, t, 0)), 7) : Value()));
+        result.push_back(e.fma(dot, e.mul(w.scale[0], scale), next));
+        continue;
+      }
+      if (w.bias[0])
+        next = e.fma(e.sub(w.bias[1], w.bias[0]), e.loadSpread(e.f32, e.at(a, 4 * (2 * tokens + t))), next);
+      Value dot = e.mul(e.toF32(codes(a, t, 0, 4)), w.scale[0]);
+      dot = e.fma(e.toF32(codes(a, t, 4, 8)), w.scale[1], dot);
+      if (outliers)
+        for (int i = 0; i < 2; ++i) { // quads 0 to 3 have scale 0
+          Value group = arith::AndIOp::create(e.b, e.loc, placeOf(a, t, i), e.number(4 * 64));
+          Value scale = e.load(e.vec(e.f32), e.at(e.at(kept, 8 * 64), divide(group, 4)));
+          dot = e.fma(e.toF32(highCodes(a, t, i)), scale, dot);
+        }
+      result.push_back(e.fma(dot, scale, next));
     }
-    Value low = dotCodes(e, w, a, tokens, t, 0, 4, residual), high = dotCodes(e, w, a, tokens, t, 4, 8, residual);
-    Value next = sum;
-    if (w.bias[0]) { // bias0 * (all - upper) + bias1 * upper
-      next = e.fma(w.bias[0], e.loadSpread(e.f32, e.at(a, 4 * (tokens + t))), next);
-      next = e.fma(e.sub(w.bias[1], w.bias[0]), e.loadSpread(e.f32, e.at(a, 4 * (2 * tokens + t))), next);
-    }
-    Value dot = e.fma(high, w.scale[1], e.mul(low, w.scale[0]));
-    result.push_back(e.fma(dot, scale, next));
+    return result;
   }
-  return result;
-}
+
+private:
+  Value divide(Value v, int64_t by) { return arith::DivUIOp::create(e.b, e.loc, v, e.number(by)); }
+  Value quad(Value a, int64_t offset, int64_t q, int64_t t) {
+    return e.loadSpread(e.i32, e.at(a, offset * tokens + 4 * (q * tokens + t)));
+  }
+
+  /// Products with quads [begin, end) of token `t`, added to `start`; with residual codes 256 times those of the codes
+  /// plus those of the residual codes (the scale counts the 256).
+  Value codes(Value a, int64_t t, int begin, int end, Value start = {}) {
+    Value total = start;
+    for (int plane = 0; plane <= int(residual); ++plane) {
+      Values quads;
+      for (int q = begin; q < end; ++q)
+        quads.push_back(quad(a, 12 + 32 * plane, q, t));
+      if (plane)
+        total = e.shiftLeft(total, 8);
+      total = e.dotQuads(ArrayRef<Value>(w.quads).slice(begin, end - begin), quads, w.maxCode, total);
+    }
+    return total;
+  }
+
+  /// Which quad outlier `i` of token `t` is, times 64; for the tokens of a tile that the step does not have, whose
+  /// bytes are whatever was there, some quad.
+  Value placeOf(Value a, int64_t t, int i) {
+    Value place = e.load(e.i32, e.at(a, 52 * tokens + 4 * (i * tokens + t)));
+    return e.cast(arith::AndIOp::create(e.b, e.loc, place, e.splat(e.i32, 7 * 64)), e.index);
+  }
+  /// Products with the high codes of outlier `i`, added to `start`: its weights are found by its number.
+  Value highCodes(Value a, int64_t t, int i, Value start = {}) {
+    Value weights = e.load(e.vec(e.i32), e.at(kept, placeOf(a, t, i)));
+    return e.dotQuads({weights}, {quad(a, 44, i, t)}, w.maxCode, start);
+  }
+  /// Weights where a number can name them: 8 quads, then for two groups 128 times their scales.
+  void keep() {
+    for (auto [q, codes] : llvm::enumerate(w.quads))
+      e.store(codes, e.at(kept, 64 * q));
+    for (int g = 0; g < 2 && w.groups == 2; ++g)
+      e.store(e.mul(w.scale[g], e.splat(e.vec(e.f32), 128.0)), e.at(kept, 64 * (8 + g)));
+  }
+
+  Emitter &e;
+  const int64_t tokens;
+  const bool residual, outliers;
+  WeightReader::Codes w;
+  Value kept; // what keep() stored
+};
 
 /// The same with float32 activations: a column at a time.
 Values dotF32(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t tokens, int64_t first, ValueRange acc) {
@@ -81,7 +126,10 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
     const int64_t tokens = activation.getTokens(), subBytes = activation.getBytes() / (activation.getColumns() / 32);
-    const bool residual = activation.getElement() == "q8x2", codes = residual || activation.getElement() == "q8";
+    const bool codes = activation.getElement() != "f32";
+    std::optional<CodeDot> products;
+    if (codes)
+      products.emplace(e, activation);
     Value tokenTiles = e.dim(out, 0), rowTiles = e.dim(out, 2), blocks = e.dim(weights, 1);
     const int64_t blockBytes = dot.getWeight().getType().getBytes();
 
@@ -100,7 +148,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             weight.open(w);
             auto step = [&](Value sub, ValueRange sums) {
               Value block = e.at(a, sub, subBytes);
-              return codes ? dotQ8(e, weight, sub, block, tokens, first, residual, sums)
+              return codes ? products->dot(weight, sub, block, first, sums)
                            : dotF32(e, weight, sub, block, tokens, first, sums);
             };
             if (tokens == 1)

@@ -1,7 +1,7 @@
-// The structured tile operations, but for attention (SelectAttend.cpp), as loops over vectors of 16 lanes.
+// The structured tile operations, but for attention (SelectAttend.cpp) and packing (SelectPack.cpp), as loops over
+// vectors of 16 lanes.
 #include "passes/Vector/SelectTileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Vector/Passes.h"
@@ -18,68 +18,6 @@ static Value divide(Emitter &e, Value a, int64_t c) { return arith::DivUIOp::cre
 static Value remainder(Emitter &e, Value a, int64_t c) { return arith::RemUIOp::create(e.b, e.loc, a, e.number(c)); }
 static Value loadIndex(Emitter &e, Value memref, ValueRange at) {
   return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index);
-}
-
-/// Row r, columns 32 b ... 32 b + 31 into token r mod tokens of tile r div tokens.
-static void selectPack(PackActivationOp op, Emitter &e) {
-  Value x = op.getInputs()[0], out = op.getOutputs()[0];
-  auto type = cast<ActivationType>(cast<MemRefType>(out.getType()).getElementType());
-  const int64_t tokens = type.getTokens();
-  VectorType lanes = e.vec(e.f32);
-  e.loop(e.dim(x, 0), [&](Value r) {
-    Value tile = divide(e, r, tokens), token = remainder(e, r, tokens);
-    e.loop(e.dim(out, 1), [&](Value b) {
-      Value column = e.mul(b, e.number(2));
-      Value from[2] = {e.load(lanes, e.pointer(x, {r, column})), e.load(lanes, e.pointer(x, {r, e.addI(column, 1)}))};
-      Value to = e.pointer(out, {tile, b});
-      if (type.getElement() == "f32") { // [32][tokens]
-        for (int64_t c = 0; c < 32; ++c) {
-          Value value = vector::ExtractOp::create(e.b, e.loc, from[c / kLanes], c % kLanes);
-          e.store(value, e.at(e.at(to, 4 * c * tokens), token, 4));
-        }
-        return;
-      }
-      Value largest = e.max(math::AbsFOp::create(e.b, e.loc, from[0]), math::AbsFOp::create(e.b, e.loc, from[1]));
-      largest = e.maxLanes(largest);
-      Value zero = e.splat(e.f32, 0.0);
-      Value isZero = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, largest, zero);
-      Value inverse = arith::DivFOp::create(e.b, e.loc, e.splat(e.f32, 127.0), largest);
-      Value factor = e.spread(e.select(isZero, zero, inverse));
-      const bool residual = type.getElement() == "q8x2";
-      Value sums[2], codes[2], rests[2], restSums[2];
-      for (int h = 0; h < 2; ++h) {
-        Value exact = e.mul(from[h], factor), rounded = math::RoundEvenOp::create(e.b, e.loc, exact);
-        auto encode = [&](Value x, Value &code, Value &sum) {
-          code = arith::FPToSIOp::create(e.b, e.loc, e.vec(e.i32), x);
-          sum = e.sumLanes(code);
-          code = e.bitcast(arith::TruncIOp::create(e.b, e.loc, e.vec(e.i8), code), e.vec(e.i32, 4));
-        };
-        encode(rounded, codes[h], sums[h]);
-        if (residual) {
-          Value rest = math::RoundEvenOp::create(e.b, e.loc, e.mul(e.sub(exact, rounded), e.splat(lanes, 256.0)));
-          Value most = e.splat(lanes, 127.0);
-          encode(e.select(e.less(most, rest), most, rest), rests[h], restSums[h]);
-        }
-      }
-      Value scale = e.mul(largest, e.splat(e.f32, 1.0 / 127.0));
-      auto put = [&](Value value, int64_t offset) { e.store(value, e.at(e.at(to, offset), token, 4)); };
-      put(residual ? e.mul(scale, e.splat(e.f32, 1.0 / 256.0)) : scale, 0);
-      Value upper = e.toF32(sums[1]), all = e.toF32(e.add(sums[0], sums[1]));
-      if (residual) {
-        Value unit = e.splat(e.f32, 1.0 / 256.0);
-        upper = e.fma(e.toF32(restSums[1]), unit, upper);
-        all = e.fma(e.toF32(e.add(restSums[0], restSums[1])), unit, all);
-      }
-      put(e.mul(scale, all), 4 * tokens);
-      put(e.mul(scale, upper), 8 * tokens);
-      for (int64_t q = 0; q < 8; ++q) {
-        put(vector::ExtractOp::create(e.b, e.loc, codes[q / 4], q % 4), 12 * tokens + 4 * q * tokens);
-        if (residual)
-          put(vector::ExtractOp::create(e.b, e.loc, rests[q / 4], q % 4), (12 + 32) * tokens + 4 * q * tokens);
-      }
-    });
-  });
-  op.erase();
 }
 
 /// A row of the table is one lane of its packed blocks: the columns are decoded 16 rows wide and that lane kept.

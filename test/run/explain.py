@@ -88,7 +88,8 @@ def check(folder, family, options, o):
     frontend = edges_of(output(COMPILE, model, "--compile-to=transformer"), False)
     expect(f"{family}: edges", collections.Counter(map(pair, edges)), frontend)
     fusion = output(COMPILE, model, "--compile-to=fusion")
-    element = re.search(r"transformer\.activation<(\w+)", fusion).group(1)
+    elements = re.findall(r"transformer\.activation<(\w+)", fusion)
+    element = "q8o2" if "q8o2" in elements else elements[0]  # of the feed-forward layers
     fused = edges_of(fusion, True)
     expect(f"{family}: fused edges", collections.Counter(pair(e) for e in edges if e["fused"]), fused)
     for e in edges:
@@ -158,8 +159,9 @@ def check_traffic(family, edges, kernels, element, o):
 
     length = min(512, o["context"])
     down = kernel_of("linear", "ffn_down")
-    codes = {"q8": 1, "q8x2": 2}[element]  # bytes a value
-    q8 = o["ffn"] // 32 * (12 + 32 * codes)  # a scale and two sums before the codes
+    bytes_of = {"q8": 12 + 32, "q8o2": 12 + 32 + 16, "q8x2": 12 + 64}  # a scale and two sums before the codes
+    codes = 1 if element == "q8" else 2  # of a value of attention's result
+    q8 = o["ffn"] // 32 * bytes_of[element]
     for key, tokens in (("one_token", 1), ("prompt", length)):
         expect(f"{family}: ffn_down, {tokens} tokens", {k: down[key][k] for k in ("bytes_read", "bytes_written", "operations")},
                {"bytes_read": o["width"] * (o["ffn"] // 32 * 34) + tokens * q8, "bytes_written": tokens * o["width"] * 4,

@@ -1,7 +1,7 @@
 """A plain float64 forward pass of a GGUF checkpoint: what the conformance suite compares compiled models with.
 
 Every family and rotary scheme of test/data/make_model.py, no fusion, no tiling, no cache. `rounded=True` rounds what the
-default mode rounds (the inputs of quantised linears to 8-bit blocks of 32, keys and values to binary16): how far that
+default mode rounds (the inputs of quantised linears to blocks of 32 columns, keys and values to binary16): how far that
 moves the logits is the noise that a compiled model without --exact may show.
 """
 import numpy as np
@@ -77,10 +77,12 @@ def rms_norm(x, weight, epsilon):
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon) * weight
 
 
-def round_blocks(x):
-    """`x` as 8-bit blocks of 32 columns hold it."""
+def round_blocks(x, outliers):
+    """`x` as 8-bit blocks of 32 columns hold it: a code and a residual code for each value; or `outliers`: a code, its scale
+    set by the six quads of columns with the smallest largest values, and 7 bits more for the other two."""
     blocks = x.reshape(*x.shape[:-1], -1, 32)
-    scale = np.abs(blocks).max(-1, keepdims=True) / 127
+    quads = np.sort(np.abs(blocks).reshape(*blocks.shape[:-1], 8, 4).max(-1), -1)
+    scale = np.maximum(quads[..., 5] / 127, quads[..., 7] / 16319)[..., None] if outliers else quads[..., 7:] / (127 * 256)
     return (np.rint(blocks / np.where(scale == 0, 1, scale)) * scale).reshape(x.shape)
 
 
@@ -103,7 +105,7 @@ def forward(m, tokens, rounded=False):
     def linear(x, name, begin=0, end=None):
         tensor = name + ".weight"
         if rounded and m.quantised(tensor):
-            x = round_blocks(x)
+            x = round_blocks(x, outliers=".ffn_" in name)
         y = x @ m.weight(tensor, slice(begin, end)).T
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
 

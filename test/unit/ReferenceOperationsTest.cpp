@@ -177,15 +177,39 @@ TEST(ReferenceOperations, LinearAndLogitsReadStoredRows) {
 TEST(ReferenceOperations, QuantizeKeepsTheLargestValueAndRoundsTheRest) {
   Tensor<double> x(1, 64);
   x.values[0] = -127, x.values[1] = 0.4, x.values[2] = 0.6, x.values[40] = 1e-3; // the second block has its own scale
-  Tensor<double> y = quantize(x, false);
+  Tensor<double> y = quantize(x, Codes::One);
   EXPECT_NEAR(y.values[0], -127, 1e-4);
   EXPECT_EQ(y.values[1], 0);
   EXPECT_NEAR(y.values[2], 1, 1e-6);
   EXPECT_NEAR(y.values[40], 1e-3, 1e-9);
   EXPECT_EQ(y.values[41], 0);
-  Tensor<double> z = quantize(x, true); // the residual keeps 1 / 256 of a step
+  Tensor<double> z = quantize(x, Codes::Residual); // the residual keeps 1 / 256 of a step
   EXPECT_NEAR(z.values[1], 0.4, 0.5 / 256 + 1e-6);
   EXPECT_NEAR(z.values[2], 0.6, 0.5 / 256 + 1e-6);
+}
+
+TEST(ReferenceOperations, OutliersDoNotCoarsenTheOthers) {
+  Tensor<double> x(1, 32);
+  for (int i = 0; i < 32; ++i)
+    x.values[i] = 0.01 * (i % 7 - 3);                         // at most 0.03
+  x.values[5] = 2.5, x.values[6] = -0.9, x.values[30] = -1.7; // in quads 1 and 7
+  Tensor<double> one = quantize(x, Codes::One), y = quantize(x, Codes::Outliers);
+  double worst = 0, worstOfOne = 0;
+  for (int i = 0; i < 32; ++i) {
+    worst = std::max(worst, std::abs(x.values[i] - y.values[i]));
+    worstOfOne = std::max(worstOfOne, std::abs(x.values[i] - one.values[i]));
+  }
+  EXPECT_LE(worst, 0.5 * 0.03 / 127 * 1.001); // half a step of what the other six quads need
+  EXPECT_GT(worstOfOne, 0.004);
+
+  x.values[30] = -900; // 127 * 128 + 63 steps at most: the scale follows
+  y = quantize(x, Codes::Outliers);
+  EXPECT_NEAR(y.values[30], -900, 900.0 / 16319);
+  EXPECT_NEAR(y.values[5], 2.5, 900.0 / 16319);
+  x.values[0] = x.values[15] = x.values[20] = 500; // a third quad of large values is no outlier
+  y = quantize(x, Codes::Outliers);
+  EXPECT_NEAR(y.values[20], 500, 500.0 / 254);
+  EXPECT_EQ(quantize(Tensor<double>(1, 32), Codes::Outliers).values, std::vector<double>(32, 0.0));
 }
 
 } // namespace

@@ -15,8 +15,8 @@ def Transformer_QuantizeOp : Op<Transformer_Dialect, "quantize", [Pure]> {
   let summary = "rows of float32 as activation blocks, the form that linear layers read";
   let description = [{
     y[t, b] holds x[t, 32 b ... 32 b + 31]: for q8 a scale d = max |x| / 127 and codes round(x / d), ties to even; for q8x2 also codes
-    of what that leaves, in steps of d / 256; for f32
-    the values.
+    of what that leaves, in steps of d / 256; for q8o2 d = max |x| / 127 over the columns but those of the two quads with the largest
+    values (and at least max |x| / 16319), and 15 bits for these; for f32 the values.
 
     Example: `%a = transformer.quantize %x : tensor<?x576xf32> -> tensor<?x18x!transformer.activation<q8>>`
 

@@ -3,6 +3,7 @@
 #include "lib/Checkpoint/PackedFormat.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -67,8 +68,8 @@ int64_t BlockType::getBytes() const { return getRows() == 1 ? getFormat().bytes 
 
 LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef element, unsigned tokens,
                                      unsigned columns) {
-  if (element != "q8" && element != "q8x2" && element != "f32") // C1
-    return emitError() << "expects element q8, q8x2 or f32, but got '" << element << "'";
+  if (element != "q8" && element != "q8o2" && element != "q8x2" && element != "f32") // C1
+    return emitError() << "expects element q8, q8o2, q8x2 or f32, but got '" << element << "'";
   if (tokens < 1 || tokens > 64) // C2
     return emitError() << "expects between 1 and 64 tokens, but got " << tokens;
   if (columns != 32 && columns != 256) // C3
@@ -78,7 +79,11 @@ LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitErro
 
 int64_t ActivationType::getBytes() const {
   int64_t scales = 3 * 4; // scale, two scaled sums
-  int64_t perToken = getElement() == "q8" ? scales + 32 : getElement() == "q8x2" ? scales + 64 : 4 * 32;
+  int64_t perToken = llvm::StringSwitch<int64_t>(getElement())
+                         .Case("q8", scales + 32)
+                         .Case("q8o2", scales + 32 + 8 + 8)
+                         .Case("q8x2", scales + 64)
+                         .Default(4 * 32);
   return perToken * getTokens() * getColumns() / 32;
 }
 

@@ -1,5 +1,6 @@
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations | FileCheck %s
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations=exact | FileCheck %s --check-prefix=EXACT
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations=activations=q8x2 | FileCheck %s --check-prefix=TWO
 
 // Layers that read the same rows share their blocks.
 // CHECK-LABEL: @quantised_weights
@@ -30,6 +31,26 @@ func.func @mixed_weights(%x: tensor<?x32xf32>, %q: tensor<32x1x!transformer.bloc
   %0 = transformer.linear %x, %q : (tensor<?x32xf32>, tensor<32x1x!transformer.block<q4_1>>) -> tensor<?x32xf32>
   %1 = transformer.linear %x, %k : (tensor<?x32xf32>, tensor<16x32x!transformer.block<f16>>) -> tensor<?x16xf32>
   return %0, %1 : tensor<?x32xf32>, tensor<?x16xf32>
+}
+
+// -----
+
+// Before and behind a gated activation, outliers have more bits; elsewhere every value has two codes.
+// CHECK-LABEL: @feed_forward
+// CHECK: transformer.quantize %{{.*}} -> tensor<?x2x!transformer.activation<q8o2>>
+// CHECK: transformer.gated_activation
+// CHECK: transformer.quantize %{{.*}} -> tensor<?x4x!transformer.activation<q8o2>>
+// CHECK: transformer.quantize %{{.*}} -> tensor<?x2x!transformer.activation<q8x2>>
+// TWO-LABEL: @feed_forward
+// TWO-COUNT-3: activation<q8x2>>
+func.func @feed_forward(%x: tensor<?x64xf32>, %g: tensor<128x2x!transformer.block<q4_1>>, %u: tensor<128x2x!transformer.block<q4_1>>,
+                        %d: tensor<64x4x!transformer.block<q4_1>>, %o: tensor<64x2x!transformer.block<q4_1>>) -> tensor<?x64xf32> {
+  %0 = transformer.linear %x, %g : (tensor<?x64xf32>, tensor<128x2x!transformer.block<q4_1>>) -> tensor<?x128xf32>
+  %1 = transformer.linear %x, %u : (tensor<?x64xf32>, tensor<128x2x!transformer.block<q4_1>>) -> tensor<?x128xf32>
+  %2 = transformer.gated_activation silu %0, %1 : tensor<?x128xf32>
+  %3 = transformer.linear %2, %d : (tensor<?x128xf32>, tensor<64x4x!transformer.block<q4_1>>) -> tensor<?x64xf32>
+  %4 = transformer.linear %3, %o : (tensor<?x64xf32>, tensor<64x2x!transformer.block<q4_1>>) -> tensor<?x64xf32>
+  return %4 : tensor<?x64xf32>
 }
 
 // -----

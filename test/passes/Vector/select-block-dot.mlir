@@ -69,6 +69,31 @@ func.func @q6_k_grouped_scales(%w: memref<?x?x!transformer.block<q6_k, rows = 16
   return
 }
 
+// Two quads have high codes, whose weights are found by the quads' numbers.
+// CHECK-LABEL: @q4_1_outliers
+// CHECK: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<16xf32>)
+// CHECK-COUNT-8: llvm.store {{.*}} : vector<16xi32>
+// CHECK: %[[PLACE:.*]] = arith.index_cast
+// CHECK: %[[INDEX:.*]] = arith.index_cast %[[PLACE]] : index to i64
+// CHECK: llvm.getelementptr %{{.*}}[%[[INDEX]]]
+// V4-COUNT-2: vpdpbusd
+// CHECK: arith.shli
+// V4-COUNT-8: vpdpbusd
+// CHECK: arith.sitofp
+// CHECK-NOT: transformer.block_dot
+// CHECK: return
+func.func @q4_1_outliers(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8o2>>, %y: memref<?x1x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<q4_1, rows = 16>>, memref<?x?x!transformer.activation<q8o2>>)
+      outs(%y : memref<?x1x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8o2>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8o2>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
 // Codes are looked up.
 // CHECK-LABEL: @iq4_nl_table
 // V4: "llvm.x86.avx512.pshuf.b.512"

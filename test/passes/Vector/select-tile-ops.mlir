@@ -4,13 +4,24 @@
 
 // Largest magnitude, codes rounded to even, scale, and the sums that minimums need.
 // CHECK-LABEL: @pack_8_bit
-// CHECK: vector.reduction <maxnumf>
+// CHECK: vector.reduction <maxsi>
 // CHECK: math.roundeven
 // CHECK: arith.fptosi
 // CHECK: llvm.store %{{.*}} : i32
 // CHECK-NOT: transformer.pack_activation
 func.func @pack_8_bit(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<q8, tokens = 4>>) {
   transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<q8, tokens = 4>>)
+  return
+}
+
+// The largest quad is found twice; what it holds beyond 7 bits is kept apart.
+// CHECK-LABEL: @pack_outliers
+// CHECK-COUNT-2: vector.reduction <minsi>
+// CHECK: arith.divf
+// CHECK-COUNT-2: arith.shrsi
+// CHECK-NOT: transformer.pack_activation
+func.func @pack_outliers(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<q8o2, tokens = 4>>) {
+  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<q8o2, tokens = 4>>)
   return
 }
 
