@@ -75,6 +75,7 @@ static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.level->name}));
   kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.level->name}));
+  kernels.addNestedPass<func::FuncOp>(createVectorizeStructured({options.level->name}));
   kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   kernels.addNestedPass<func::FuncOp>(createExpandElementary());
   kernels.addNestedPass<func::FuncOp>(createExpandMath());

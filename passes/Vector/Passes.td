@@ -32,6 +32,23 @@ def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
                            "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def VectorizeStructured : Pass<"vectorize-structured", "::mlir::func::FuncOp"> {
+  let summary = "Write linalg operations of callable functions as loops over vectors";
+  let description = [{
+    A loop along which every operand stays or goes to the next element becomes the lanes: 512 bits of the widest element. With
+    reductions, blocks of rows and vectors keep their sums in registers, and a product that feeds a sum is one multiply-add.
+    Sums keep their order, or, where only a reduction can be the lanes, are joined in a fixed tree. What has no such loop is
+    left to convert-linalg-to-loops.
+
+    Before: `linalg.matmul ins(%a, %b) outs(%c)`
+    After:  `scf.for ... iter_args(24 x vector<16xf32>) { vector.load; memref.load; vector.broadcast; math.fma }`
+  }];
+  let options = [Option<"levelName", "level", "std::string", "\"x86-64-v4-vnni\"", "Instruction-set level of lib/Target/Level.h">];
+  let statistics = [Statistic<"vectorized", "vectorized", "Operations written as vectors">];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::affine::AffineDialect"];
+}
+
 def ExpandElementary : Pass<"expand-elementary", "::mlir::func::FuncOp"> {
   let summary = "Expand the elementary functions of callable functions in float64";
   let description = [{
