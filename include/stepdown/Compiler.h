@@ -29,11 +29,18 @@ typedef struct stepdown_compile_options {
   void *context;                          /* its first argument */
 } stepdown_compile_options;
 
-/* Compiles the checkpoint `model` (.gguf, of a split one the first file) into the artifact `output`, which is complete
- * or not there. 1xx to 3xx: the checkpoint is refused; 8xx: it cannot be compiled, or an option has no such value
- * (832); 9xx: a file cannot be read or written. Any number of threads may compile at a time. */
+/* Compiles the checkpoint `model` (.gguf, of a split one the first file), or the plain MLIR module `model` (.mlir),
+ * into the artifact `output`, which is complete or not there. 1xx to 3xx: the checkpoint is refused; 8xx: it cannot be
+ * compiled, or an option has no such value (832); 9xx: a file cannot be read or written. Any number of threads may
+ * compile at a time. */
 STEPDOWN_API stepdown_status stepdown_compile(const char *model, const char *output,
                                               const stepdown_compile_options *options);
+
+/* Compiles `length` bytes at `text`, a plain MLIR module as text or bytecode, which messages call `name`, into the
+ * artifact `output`; stepdown_module_load of Runtime.h loads it. Of the options, targets, jobs and on_progress count.
+ * 833: not a module; 834: one with what no function of an artifact can hold. */
+STEPDOWN_API stepdown_status stepdown_compile_module(const char *text, size_t length, const char *name,
+                                                     const char *output, const stepdown_compile_options *options);
 
 #ifdef __cplusplus
 }

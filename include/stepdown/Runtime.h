@@ -18,6 +18,7 @@
 #define STEPDOWN_RUNTIME_H
 #include <stddef.h>
 #include <stdint.h>
+#include <stepdown/Element.h>
 #include <stepdown/Status.h>
 
 #ifdef __cplusplus
@@ -216,6 +217,49 @@ STEPDOWN_API stepdown_status stepdown_sequence_generate(stepdown_session *sessio
                                                         const int32_t *ids, size_t count,
                                                         const stepdown_generate_options *options,
                                                         stepdown_generation *result);
+
+/* The functions of an artifact that was compiled from a plain MLIR module (stepdown_compile of a .mlir file). A module
+ * is used by any number of threads at a time, and may be freed while results of its functions still live. */
+typedef struct stepdown_module stepdown_module;
+typedef struct stepdown_results stepdown_results;
+
+enum { STEPDOWN_ARRAY_RANK = 8 };
+/* An array, row-major without gaps. Of a signature: a size may be -1, which stands for any, and data is NULL. */
+typedef struct stepdown_array {
+  const void *data;
+  int32_t element;                    /* enum stepdown_element */
+  int32_t rank;                       /* 0 for a number */
+  int64_t shape[STEPDOWN_ARRAY_RANK]; /* [rank] */
+} stepdown_array;
+
+typedef struct stepdown_function_info {
+  size_t size;      /* sizeof(stepdown_function_info), set by the caller */
+  const char *name; /* lasts as long as the module */
+  size_t arguments, results;
+} stepdown_function_info;
+
+/* 5xx; 510 for the artifact of a model. */
+STEPDOWN_API stepdown_status stepdown_module_load(const char *path, const stepdown_load_options *options,
+                                                  stepdown_module **module);
+STEPDOWN_API void stepdown_module_free(stepdown_module *module);
+/* "x86-64-v3" and so on: the level of the code that runs. */
+STEPDOWN_API const char *stepdown_module_isa(const stepdown_module *module);
+STEPDOWN_API size_t stepdown_module_function_count(const stepdown_module *module);
+/* Function `index` in the module's order: 613, 620. */
+STEPDOWN_API stepdown_status stepdown_module_function(const stepdown_module *module, size_t index,
+                                                      stepdown_function_info *info);
+/* The type of value `which` of function `index`, its arguments first, then its results: 620, 621. */
+STEPDOWN_API stepdown_status stepdown_module_value(const stepdown_module *module, size_t index, size_t which,
+                                                   stepdown_array *type);
+/* Calls `function` with `count` arrays, which are only read. 620: no such function; 621, 622: other arguments than it
+ * takes; 623: a check of the program failed; 624: it needs more memory than the machine has. */
+STEPDOWN_API stepdown_status stepdown_module_call(const stepdown_module *module, const char *function,
+                                                  const stepdown_array *arguments, size_t count,
+                                                  stepdown_results **results);
+STEPDOWN_API size_t stepdown_results_count(const stepdown_results *results);
+/* Result `index`, below the count; its data lives as long as `results`. */
+STEPDOWN_API void stepdown_results_array(const stepdown_results *results, size_t index, stepdown_array *array);
+STEPDOWN_API void stepdown_results_free(stepdown_results *results);
 
 #ifdef __cplusplus
 }

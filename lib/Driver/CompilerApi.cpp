@@ -32,34 +32,41 @@ static Result<std::vector<const Level *>> readTargets(llvm::StringRef names) {
   return chosen;
 }
 
-stepdown_status stepdown_compile(const char *model, const char *output, const stepdown_compile_options *wanted) {
+/// The options as the driver takes them; `given` must live as long as they. E0832.
+static Result<CompileOptions> readOptions(const stepdown_compile_options &given) {
+  CompileOptions options;
+  auto levels = readTargets(given.targets ? given.targets : "cpu");
+  if (!levels)
+    return levels.error();
+  if (given.jobs < 0 || given.jobs > 1024)
+    return fail(ErrorCode::CompileOption, "jobs: expects 0 to 1024 threads");
+  options.levels = std::move(*levels);
+  options.maxContext = given.max_context;
+  options.exact = given.exact != 0;
+  options.float32Cache = given.kv_float32 != 0;
+  options.checkWeights = given.check_weights != 0;
+  if (given.activations)
+    options.activations = given.activations;
+  if (options.activations != "q8" && options.activations != "q8o2" && options.activations != "q8x2")
+    return fail(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8");
+  options.jobs = given.jobs;
+  if (given.on_progress)
+    options.progress = [&given](const std::string &what, uint64_t done, uint64_t total) {
+      given.on_progress(given.context, what.c_str(), done, total);
+    };
+  return options;
+}
+
+/// The status of `body`, a function of the options; what it throws becomes a value too.
+template <typename Body> static stepdown_status compileWith(const stepdown_compile_options *wanted, Body body) {
   try {
-    CompileOptions options;
     auto known = takeOptions(wanted, "stepdown_compile_options");
     if (!known)
       return report(known.error().code, known.error().message.c_str());
-    if (const stepdown_compile_options *given = &*known) {
-      auto levels = readTargets(given->targets ? given->targets : "cpu");
-      if (!levels)
-        return report(levels.error().code, levels.error().message.c_str());
-      if (given->jobs < 0 || given->jobs > 1024)
-        return report(ErrorCode::CompileOption, "jobs: expects 0 to 1024 threads");
-      options.levels = std::move(*levels);
-      options.maxContext = given->max_context;
-      options.exact = given->exact != 0;
-      options.float32Cache = given->kv_float32 != 0;
-      options.checkWeights = given->check_weights != 0;
-      if (given->activations)
-        options.activations = given->activations;
-      if (options.activations != "q8" && options.activations != "q8o2" && options.activations != "q8x2")
-        return report(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8");
-      options.jobs = given->jobs;
-      if (given->on_progress)
-        options.progress = [given](const std::string &what, uint64_t done, uint64_t total) {
-          given->on_progress(given->context, what.c_str(), done, total);
-        };
-    }
-    Result<CompileReport> compiled = compileModel(model, output, options);
+    Result<CompileOptions> options = readOptions(*known);
+    if (!options)
+      return report(options.error().code, options.error().message.c_str());
+    Result<CompileReport> compiled = body(*options);
     if (!compiled)
       return report(compiled.error().code, compiled.error().message.c_str());
     return {0, ""};
@@ -68,4 +75,15 @@ stepdown_status stepdown_compile(const char *model, const char *output, const st
   } catch (const std::exception &problem) {
     return report(ErrorCode::PhaseFailed, problem.what());
   }
+}
+
+stepdown_status stepdown_compile(const char *model, const char *output, const stepdown_compile_options *wanted) {
+  return compileWith(wanted, [&](const CompileOptions &options) { return compileModel(model, output, options); });
+}
+
+stepdown_status stepdown_compile_module(const char *text, size_t length, const char *name, const char *output,
+                                        const stepdown_compile_options *wanted) {
+  return compileWith(wanted, [&](const CompileOptions &options) {
+    return compilePlainText(std::string(text, length), name, output, options);
+  });
 }

@@ -70,6 +70,14 @@ class GenerationInfo(Sized):
                 ("reserved", c_int32), ("prompt_seconds", c_double), ("decode_seconds", c_double)]
 
 
+class Array(ctypes.Structure):
+    _fields_ = [("data", c_void_p), ("element", c_int32), ("rank", c_int32), ("shape", c_int64 * 8)]
+
+
+class FunctionInfo(Sized):
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("arguments", c_size_t), ("results", c_size_t)]
+
+
 _HANDLE = c_void_p
 _FUNCTIONS = {
     "stepdown_model_load": (Status, [c_char_p, POINTER(LoadOptions), POINTER(_HANDLE)]),
@@ -99,6 +107,16 @@ _FUNCTIONS = {
                                           POINTER(c_size_t)]),
     "stepdown_sequence_generate": (Status, [_HANDLE, c_int32, POINTER(c_int32), c_size_t, POINTER(GenerateOptions),
                                             POINTER(GenerationInfo)]),
+    "stepdown_module_load": (Status, [c_char_p, POINTER(LoadOptions), POINTER(_HANDLE)]),
+    "stepdown_module_free": (None, [_HANDLE]),
+    "stepdown_module_isa": (c_char_p, [_HANDLE]),
+    "stepdown_module_function_count": (c_size_t, [_HANDLE]),
+    "stepdown_module_function": (Status, [_HANDLE, c_size_t, POINTER(FunctionInfo)]),
+    "stepdown_module_value": (Status, [_HANDLE, c_size_t, c_size_t, POINTER(Array)]),
+    "stepdown_module_call": (Status, [_HANDLE, c_char_p, POINTER(Array), c_size_t, POINTER(_HANDLE)]),
+    "stepdown_results_count": (c_size_t, [_HANDLE]),
+    "stepdown_results_array": (None, [_HANDLE, c_size_t, POINTER(Array)]),
+    "stepdown_results_free": (None, [_HANDLE]),
 }
 
 

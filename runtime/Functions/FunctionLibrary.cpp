@@ -70,8 +70,9 @@ CallResults::~CallResults() {
     pool->give(std::move(arena), used);
 }
 
-Result<std::shared_ptr<const FunctionLibrary>> FunctionLibrary::load(const std::string &path, const char *isa) {
-  Result<ArtifactFile> file = ArtifactFile::open(path);
+Result<std::shared_ptr<const FunctionLibrary>> FunctionLibrary::load(const std::string &path, const char *isa,
+                                                                     FileUse use) {
+  Result<ArtifactFile> file = ArtifactFile::open(path, use);
   if (!file)
     return file.error();
   if (Status functions = file->expectFunctions(); !functions)
@@ -122,6 +123,9 @@ Status FunctionLibrary::checkArguments(const CallableFunction &function, const s
     if (!fits(function.arguments[i], arguments[i]))
       return fail(ErrorCode::ArgumentMismatch, "%s: argument %zu: expects %s, but got %s", function.name, i,
                   describe(function.arguments[i]).c_str(), describe(arguments[i]).c_str());
+    if (!arguments[i].data && arguments[i].elements())
+      return fail(ErrorCode::ArgumentMismatch, "%s: argument %zu: expects the address of its data, but got none",
+                  function.name, i);
   }
   return Done{};
 }

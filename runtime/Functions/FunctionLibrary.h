@@ -50,7 +50,8 @@ private:
 class FunctionLibrary {
 public:
   /// Loads `path` with the code of level `isa`, or, when null, of the best level of this processor; E05xx.
-  static Result<std::shared_ptr<const FunctionLibrary>> load(const std::string &path, const char *isa);
+  static Result<std::shared_ptr<const FunctionLibrary>> load(const std::string &path, const char *isa,
+                                                             FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
   const char *level() const;

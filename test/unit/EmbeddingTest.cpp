@@ -184,6 +184,32 @@ TEST_F(Installed, aCProgramCompilesAModelThatAgreesWithTheOracle) {
                   ".gguf --family llama --type F32 && " + compile + made + ".gguf " + made + ".stepdown && " + folder +
                   "/build-compile/generate " + made + ".stepdown hello 4"),
             "");
+  // A plain module from C, and the same artifact from Python.
+  EXPECT_EQ(
+      shell("test \"$(" + folder + "/build-compile/module " + made + "-sum.stepdown | tr '\\n' ' ')\" = '2 5 -8 '"),
+      "");
+  std::ofstream(folder + "/program.py") << R"(
+import sys
+import numpy as np
+from stepdown import Error, Program
+program = Program.load(sys.argv[1])
+assert list(program.functions) == ["sum"]
+assert str(program.functions["sum"].arguments[1]) == "f32 [?]" and len(program.functions["sum"].results) == 1
+a = np.arange(40, dtype=np.float32)
+[c] = program.call("sum", a[::2], a[1::2])
+assert c.dtype == np.float32 and np.array_equal(c, a[::2] + a[1::2])
+for code, name, arguments in ((620, "summ", (a, a)), (621, "sum", (a,)), (622, "sum", (a, a.astype(np.float64))),
+                              (622, "sum", (a, a.reshape(2, 20))), (623, "sum", (a, a[1:]))):
+    try:
+        program.call(name, *arguments)
+        raise AssertionError(f"expects error {code}")
+    except Error as error:
+        assert error.code == code, error
+)";
+  EXPECT_EQ(shell("PYTHONPATH=" STEPDOWN_SOURCE_DIR "/python PYTHONDONTWRITEBYTECODE=1 STEPDOWN_LIBRARY=" + folder +
+                  "/tree/" STEPDOWN_LIBDIR "/libstepdown.so python3 " + folder + "/program.py " + made +
+                  "-sum.stepdown"),
+            "");
   std::ofstream(folder + "/oracle.py") << R"(
 import json
 import sys
@@ -206,7 +232,7 @@ print(off)
 }
 
 TEST_F(Installed, headersAreC99AndCxx17) {
-  for (const char *header : {"Artifact", "Compiler", "Runtime", "Status"})
+  for (const char *header : {"Artifact", "Compiler", "Element", "Runtime", "Status"})
     for (const char *compiler : {STEPDOWN_CC " -x c -std=c99", STEPDOWN_CXX " -x c++ -std=c++17"})
       EXPECT_EQ(shell("echo '#include <stepdown/" + std::string(header) + ".h>' | " + compiler +
                       " -Wall -Wextra -Werror -pedantic -fsyntax-only -I" + folder + "/tree/include -"),

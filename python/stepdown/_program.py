@@ -1,0 +1,127 @@
+"""Program: the functions of a plain MLIR module, called with numpy arrays."""
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from . import _model
+from ._library import Array, FunctionInfo, LoadOptions
+
+# By the numbers of Element.h; numpy has no bf16, so its bits travel as uint16.
+_NAMES = ("f32", "f16", "bf16", "f64", "i1", "i8", "i16", "i32", "i64", "index")
+_TYPES = tuple(np.dtype(name) for name in ("f4", "f2", "u2", "f8", "?", "i1", "i2", "i4", "i8", "i8"))
+
+
+@dataclass(frozen=True)
+class ArrayType:
+    """Element and shape of an argument or result; None stands for a size of any value."""
+
+    element: str
+    shape: tuple[Optional[int], ...]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return _TYPES[_NAMES.index(self.element)]
+
+    def __str__(self) -> str:
+        return f"{self.element} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class Function:
+    name: str
+    arguments: tuple[ArrayType, ...]
+    results: tuple[ArrayType, ...]
+
+
+class Program:
+    """An artifact that stepdown-compile made of a .mlir file. Any number of threads may call its functions.
+
+    functions: by name, in the module's order, with the types of arguments and results. isa: of the code that runs.
+    """
+
+    def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False):
+        library = _model._library_()
+        self._handle = ctypes.c_void_p()
+        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy)
+        _model._check(library.stepdown_module_load(os.fsencode(path), options, ctypes.byref(self._handle)))
+        self.isa: str = library.stepdown_module_isa(self._handle).decode()
+        self.functions: dict[str, Function] = {}
+        for index in range(library.stepdown_module_function_count(self._handle)):
+            info = FunctionInfo()
+            _model._check(library.stepdown_module_function(self._handle, index, info))
+            types = tuple(self._type(index, which) for which in range(info.arguments + info.results))
+            name = info.name.decode()
+            self.functions[name] = Function(name, types[: info.arguments], types[info.arguments :])
+
+    @classmethod
+    def load(cls, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False) -> Program:
+        return cls(path, isa, copy)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) and _model._lib is not None:
+            _model._lib.stepdown_module_free(self._handle)
+            self._handle = ctypes.c_void_p()
+
+    def _type(self, index: int, which: int) -> ArrayType:
+        array = Array()
+        _model._check(_model._library_().stepdown_module_value(self._handle, index, which, array))
+        sizes = tuple(None if size < 0 else size for size in array.shape[: array.rank])
+        return ArrayType(_NAMES[array.element], sizes)
+
+    def call(self, name: str, *arguments: "np.typing.ArrayLike") -> list[np.ndarray]:
+        """The results of function `name`, copied.
+
+        Arrays have the element that the function takes, in any memory order; bf16 travels as uint16 bits, and integers of
+        either sign fit an integer of their width. Python numbers become what the function takes. Errors: 620 no such
+        function, 621 and 622 other arguments than it takes, 623 a check of the program failed, 624 no memory.
+        """
+        library = _model._library_()
+        function = self.functions.get(name)
+        arrays, structures = [], (Array * max(len(arguments), 1))()
+        for i, argument in enumerate(arguments):
+            expected = function.arguments[i] if function and i < len(function.arguments) else None
+            array = self._convert(argument, expected)
+            if array.ndim > 8:
+                raise _model.Error(622, f"{name}: argument {i}: expects at most 8 dimensions, but got {array.ndim}")
+            arrays.append(array)  # keeps the data
+            structures[i].element = self._element(array, expected, f"{name}: argument {i}")
+            structures[i].rank = array.ndim
+            structures[i].shape[: array.ndim] = array.shape
+            structures[i].data = array.ctypes.data
+        results = ctypes.c_void_p()
+        _model._check(library.stepdown_module_call(self._handle, name.encode(), structures, len(arguments),
+                                                   ctypes.byref(results)))
+        try:
+            return [self._result(results, i) for i in range(library.stepdown_results_count(results))]
+        finally:
+            library.stepdown_results_free(results)
+
+    @staticmethod
+    def _convert(argument: "np.typing.ArrayLike", expected: Optional[ArrayType]) -> np.ndarray:
+        if isinstance(argument, (bool, int, float)) and expected:
+            argument = np.asarray(argument, expected.dtype)
+        return np.asarray(argument, order="C")
+
+    @staticmethod
+    def _element(array: np.ndarray, expected: Optional[ArrayType], what: str) -> int:
+        if expected:
+            kinds = "iu" if expected.dtype.kind in "iu" and expected.element != "bf16" else expected.dtype.kind
+            if array.dtype.kind in kinds and array.dtype.itemsize == expected.dtype.itemsize and array.dtype.isnative:
+                return _NAMES.index(expected.element)
+        for index, dtype in enumerate(_TYPES):
+            if dtype == array.dtype and _NAMES[index] not in ("bf16", "index"):
+                return index
+        raise _model.Error(622, f"{what}: expects {expected or 'an array of numbers'}, but got {array.dtype}")
+
+    @staticmethod
+    def _result(results: ctypes.c_void_p, index: int) -> np.ndarray:
+        array = Array()
+        _model._library_().stepdown_results_array(results, index, array)
+        shape, dtype = tuple(array.shape[: array.rank]), _TYPES[array.element]
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        return np.frombuffer(ctypes.string_at(array.data, size) if size else b"", dtype).reshape(shape).copy()
