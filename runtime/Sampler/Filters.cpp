@@ -24,38 +24,44 @@ void Sampler::applyTopNSigma(Row &row) {
   keepAbove(row, static_cast<float>(highest - settings.topNSigma * std::sqrt(squares / finite)));
 }
 
+/// A token's surprise less the entropy is how far its logit lies below the mean of the logits.
 void Sampler::applyTypical(Row &row) {
-  makeSparse(row);
-  float highest = peak(row);
-  double total = mass(row, highest), logTotal = std::log(total), entropy = 0;
-  const float *weight = candidateWeights(row, highest);
-  for (size_t i = 0; i < row.kept; ++i)
-    entropy -= weight[i] * (candidates[i].logit - highest - logTotal);
-  entropy /= total;
-  for (size_t i = 0; i < row.kept; ++i) {
-    double logP = candidates[i].logit - highest - logTotal;
-    keyed[i] = {static_cast<float>(std::fabs(-logP - entropy)), weight[i]};
+  const float highest = peak(row);
+  double total = 0, moment = 0; // of logit - highest
+  if (!row.sparse) {
+    rowPasses().weigh(row.dense, columns, row.scale, highest, scratch.data(), total, moment);
+    return keepNearestDense(row, highest, static_cast<float>(moment / total), settings.typicalP);
   }
-  keepSmallestKeys(row, settings.typicalP * total);
+  const float *weight = candidateWeights(row, highest);
+  for (size_t i = 0; i < row.kept; ++i) {
+    total += weight[i];
+    moment += static_cast<double>(weight[i]) * (candidates[i].logit - highest);
+  }
+  keepNearest(row, highest, static_cast<float>(moment / total), settings.typicalP * total);
 }
 
 void Sampler::applyTopP(Row &row) {
-  float highest = peak(row);
-  double total = mass(row, highest), wanted = settings.topP * total;
-  // Few tokens hold nearly all the mass: gather those within e^4, e^8, ... of the best until they hold enough.
-  if (!row.sparse) {
+  const float highest = peak(row);
+  double wanted = 0;
+  if (row.sparse) {
+    wanted = settings.topP * mass(row, highest);
+  } else {
+    // Mostly, few tokens hold nearly all the mass: those within e^4, e^8, ... of the best are gathered until they hold
+    // enough, as long as that touches few blocks.
     const Row dense = row;
-    for (float depth = 4.0f;; depth *= 2) {
-      row = dense;
-      keepAbove(row, depth < 128 ? highest - depth : -INFINITY);
-      if (depth >= 128 || mass(row, highest) >= wanted)
-        break;
+    for (float depth = 4.0f; !row.sparse; depth *= 2) {
+      if (touchesMuch(row, highest - depth)) {
+        rowPasses().exponentials(row.dense, columns, row.scale, highest, scratch.data());
+        return keepNearestDense(row, highest, 0, settings.topP);
+      }
+      if (wanted == 0)
+        wanted = settings.topP * mass(row, highest);
+      keepAbove(row, highest - depth);
+      if (mass(row, highest) < wanted)
+        row = dense;
     }
   }
-  const float *weight = candidateWeights(row, highest);
-  for (size_t i = 0; i < row.kept; ++i)
-    keyed[i] = {-candidates[i].logit, weight[i]};
-  keepSmallestKeys(row, wanted);
+  keepNearest(row, highest, 0, wanted);
 }
 
 void Sampler::applyXtc(Row &row, double uniform) {
@@ -137,8 +143,11 @@ void Sampler::apply(SamplingStep step, Row &row, double uniform) {
     return truncates && settings.topP < 1 ? applyTopP(row) : void();
   case SamplingStep::MinP:
     if (truncates && settings.minP > 0) {
-      float highest = peak(row);
-      keepAbove(row, std::min(highest, highest + std::log(settings.minP)));
+      float highest = peak(row), threshold = std::min(highest, highest + std::log(settings.minP));
+      if (!row.sparse && touchesMuch(row, threshold))
+        maskBelow(row, threshold);
+      else
+        keepAbove(row, threshold);
     }
     return;
   case SamplingStep::Xtc:

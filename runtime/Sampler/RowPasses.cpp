@@ -95,6 +95,90 @@ STEPDOWN_INLINE void exponentialsBody(const float *logits, size_t count, float s
     weights[i] = exponential(logits[i] * scale - highest);
 }
 
+STEPDOWN_INLINE void weighBody(const float *logits, size_t count, float scale, float highest, float *weights,
+                               double &sum, double &moment) {
+  sum = moment = 0;
+  for (size_t begin = 0; begin < count; begin += 1024) {
+    size_t n = count - begin < 1024 ? count - begin : 1024;
+    const float *l = logits + begin;
+    float *w = weights + begin;
+    float s[lanes] = {}, m[lanes] = {};
+    size_t i = 0;
+    auto add = [&](size_t at, size_t lane) __attribute__((always_inline)) {
+      float x = l[at] * scale - highest, e = exponential(x);
+      w[at] = e;
+      s[lane] += e;
+      m[lane] += e * (x < -87.0f ? -87.0f : x);
+    };
+    for (; i + lanes <= n; i += lanes)
+      for (size_t j = 0; j < lanes; ++j)
+        add(i + j, j);
+    for (; i < n; ++i)
+      add(i, 0);
+    sum += pairwise(s);
+    moment += pairwise(m);
+  }
+}
+
+STEPDOWN_INLINE float keyAt(const float *logits, size_t i, const KeyOf &key) {
+  float distance = key.centre - (logits[i] * key.scale - key.highest);
+  return distance < 0 ? -distance : distance;
+}
+
+/// In units of an interval, and inside the last one where it is larger than all.
+STEPDOWN_INLINE float intervalAt(const float *logits, size_t i, const KeyOf &key) {
+  constexpr float unit = keyIntervals / KeyOf::reach, last = keyIntervals - 1;
+  float at = keyAt(logits, i, key) * unit;
+  return at < last ? at : last;
+}
+
+// Four arrays of sums: one alone would wait for its own last addition wherever many keys are alike.
+STEPDOWN_INLINE void addByKeyBody(const float *logits, size_t count, const KeyOf &key, const float *weights,
+                                  double *sums) {
+  double apart[4][keyIntervals] = {};
+  int32_t interval[lanes];
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (size_t j = 0; j < lanes; ++j)
+      interval[j] = static_cast<int32_t>(intervalAt(logits, i + j, key));
+    for (size_t j = 0; j < lanes; ++j)
+      apart[j % 4][interval[j]] += static_cast<double>(weights[i + j]);
+  }
+  for (; i < count; ++i)
+    apart[0][static_cast<int32_t>(intervalAt(logits, i, key))] += static_cast<double>(weights[i]);
+  for (size_t k = 0; k < keyIntervals; ++k)
+    sums[k] = (apart[0][k] + apart[1][k]) + (apart[2][k] + apart[3][k]);
+}
+
+STEPDOWN_INLINE size_t idsInIntervalBody(const float *logits, size_t count, const KeyOf &key, size_t interval,
+                                         int32_t *ids) {
+  const float low = static_cast<float>(interval), high = low + 1;
+  size_t found = 0;
+  auto take = [&](size_t i) __attribute__((always_inline)) {
+    float at = intervalAt(logits, i, key);
+    ids[found] = static_cast<int32_t>(i);
+    found += at >= low && at < high;
+  };
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    int32_t any = 0;
+    for (size_t j = 0; j < lanes; ++j) {
+      float at = intervalAt(logits, i + j, key);
+      any |= at >= low && at < high;
+    }
+    for (size_t j = 0; any && j < lanes; ++j)
+      take(i + j);
+  }
+  for (; i < count; ++i)
+    take(i);
+  return found;
+}
+
+STEPDOWN_INLINE void keepKeysBody(const float *logits, size_t count, const KeyOf &key, float cut, float *out) {
+  for (size_t i = 0; i < count; ++i)
+    out[i] = keyAt(logits, i, key) <= cut ? logits[i] * key.scale : -std::numeric_limits<float>::infinity();
+}
+
 STEPDOWN_INLINE void momentsBody(const float *logits, size_t count, double centre, double &finite, double &sum,
                                  double &squares) {
   double n[lanes] = {}, s[lanes] = {}, q[lanes] = {};
@@ -124,13 +208,24 @@ STEPDOWN_INLINE void momentsBody(const float *logits, size_t count, double centr
   TARGET void NAME##Moments(const float *l, size_t n, double c, double &f, double &s, double &q) {                     \
     momentsBody(l, n, c, f, s, q);                                                                                     \
   }                                                                                                                    \
-  const RowPasses NAME = {NAME##Maxima, NAME##Sum, NAME##Exp, NAME##Moments};                                          \
+  TARGET void NAME##Weigh(const float *l, size_t n, float s, float h, float *w, double &t, double &m) {                \
+    weighBody(l, n, s, h, w, t, m);                                                                                    \
+  }                                                                                                                    \
+  TARGET void NAME##ByKey(const float *l, size_t n, KeyOf k, const float *w, double *s) {                              \
+    addByKeyBody(l, n, k, w, s);                                                                                       \
+  }                                                                                                                    \
+  TARGET size_t NAME##Ids(const float *l, size_t n, KeyOf k, size_t i, int32_t *ids) {                                 \
+    return idsInIntervalBody(l, n, k, i, ids);                                                                         \
+  }                                                                                                                    \
+  TARGET void NAME##Keep(const float *l, size_t n, KeyOf k, float c, float *o) { keepKeysBody(l, n, k, c, o); }        \
+  const RowPasses NAME = {NAME##Maxima, NAME##Sum, NAME##Exp,  NAME##Weigh,                                            \
+                          NAME##ByKey,  NAME##Ids, NAME##Keep, NAME##Moments};                                         \
   }
 
 STEPDOWN_VARIANT(baseline, )
 #if defined(__x86_64__)
 STEPDOWN_VARIANT(avx2, __attribute__((target("avx2"))))
-STEPDOWN_VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,prefer-256-bit"))))
+STEPDOWN_VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))))
 #endif
 
 size_t rowPassVariants(const RowPasses *variants[3]) {

@@ -2,9 +2,8 @@
 //
 // The trick that keeps sampling cheap at 262,144 logits: one pass notes the maximum of every 128 logits. The k-th
 // largest of those maxima is a lower bound for the k-th largest logit, so a top-k, a top-p or a min-p touches again
-// only the few blocks that can hold a survivor. Nothing sorts the vocabulary; where a cut by mass is needed, a
-// quickselect that carries sums finds the last survivor in linear time, and a stable pass keeps candidates in ascending
-// id.
+// only the few blocks that can hold a survivor. Nothing sorts the vocabulary (MassCut.cpp finds where a mass is
+// reached), and candidates are always in ascending id.
 #include "runtime/Sampler/RowPasses.h"
 #include "runtime/Sampler/Sampler.h"
 #include <algorithm>
@@ -48,6 +47,23 @@ void Sampler::makeEditable(Row &row) {
   row.scale = 1.0f;
 }
 
+bool Sampler::touchesMuch(const Row &row, float threshold) const {
+  size_t count = 0;
+  for (size_t b = 0; b < blockMaxima.size(); ++b)
+    count += blockMaxima[b] * row.scale >= threshold;
+  return count > blockMaxima.size() / 8;
+}
+
+void Sampler::maskBelow(Row &row, float threshold) {
+  for (int32_t i = 0; i < columns; ++i) {
+    float logit = row.dense[i] * row.scale;
+    work[i] = logit >= threshold ? logit : nothing;
+  }
+  row.dense = work.data();
+  row.scale = 1.0f;
+  row.maximaValid = false;
+}
+
 void Sampler::keepAbove(Row &row, float threshold) {
   size_t kept = 0;
   if (row.sparse) {
@@ -65,8 +81,8 @@ void Sampler::keepAbove(Row &row, float threshold) {
     int32_t end = std::min<int64_t>(columns, int64_t(b + 1) * rowBlock);
     for (int32_t id = b * rowBlock; id < end; ++id) {
       float logit = row.dense[id] * row.scale;
-      if (logit >= threshold && logit > nothing)
-        candidates[kept++] = {id, logit};
+      candidates[kept] = {id, logit}; // a branch would be mistaken half the time
+      kept += logit >= threshold && logit > nothing;
     }
   }
   row.sparse = true;
@@ -108,84 +124,6 @@ void Sampler::keepLargest(Row &row, size_t k) {
       candidates[kept++] = c;
     }
   }
-  row.kept = kept;
-}
-
-/// Where the entries are many: adds up their weights in 1024 intervals of the key, moves the entries of the interval in
-/// which the sum reaches `mass` to the front, and takes what lies before it off `mass`. Returns how many are left.
-template <typename Entry> static size_t narrow(Entry *all, size_t count, double &mass) {
-  if (count < 4096)
-    return count;
-  constexpr size_t intervals = 1024;
-  float low = all[0].key, high = all[0].key;
-  for (size_t i = 1; i < count; ++i) {
-    low = std::min(low, all[i].key);
-    high = std::max(high, all[i].key);
-  }
-  float unit = intervals / (high - low);
-  if (!(unit > 0 && unit < std::numeric_limits<float>::infinity()))
-    return count;
-  auto intervalOf = [&](const Entry &e) {
-    return std::min<size_t>(static_cast<size_t>((e.key - low) * unit), intervals - 1);
-  };
-  double sums[intervals] = {};
-  for (size_t i = 0; i < count; ++i)
-    sums[intervalOf(all[i])] += all[i].weight;
-  size_t interval = 0;
-  while (interval + 1 < intervals && sums[interval] < mass)
-    mass -= sums[interval++];
-  size_t left = 0;
-  for (size_t i = 0; i < count; ++i)
-    if (intervalOf(all[i]) == interval)
-      all[left++] = all[i];
-  return left;
-}
-
-/// `keyed` holds one entry a candidate. Keeps the shortest run of ascending keys whose weights reach `mass`; the last
-/// of equal keys go by ascending id. Expected linear time: quickselect that descends by weight instead of rank.
-void Sampler::keepSmallestKeys(Row &row, double mass) {
-  Keyed *all = keyed.data();
-  // The partition shuffles, so the keys in candidate order go to `scratch` first.
-  for (size_t i = 0; i < row.kept; ++i)
-    scratch[i] = all[i].key;
-  size_t begin = 0, end = narrow(all, row.kept, mass);
-  float cut = -std::numeric_limits<float>::infinity(); // where sums round past the end: all of what is looked at
-  for (size_t i = 0; i < end; ++i)
-    cut = std::max(cut, all[i].key);
-  size_t ties = row.kept;
-  while (begin < end) {
-    float a = all[begin].key, b = all[begin + (end - begin) / 2].key, c = all[end - 1].key;
-    float pivot = std::max(std::min(a, b), std::min(std::max(a, b), c));
-    size_t less = begin, greater = end, i = begin; // Dijkstra's three-way partition
-    double massLess = 0, massEqual = 0;
-    while (i < greater) {
-      if (all[i].key < pivot) {
-        massLess += all[i].weight;
-        std::swap(all[i++], all[less++]);
-      } else if (all[i].key > pivot) {
-        std::swap(all[i], all[--greater]);
-      } else {
-        massEqual += all[i++].weight;
-      }
-    }
-    if (massLess >= mass && less > begin) {
-      end = less;
-    } else if (massLess + massEqual >= mass) {
-      double each = massEqual / static_cast<double>(greater - less); // equal keys have equal weights
-      cut = pivot;
-      ties = std::max<size_t>(1, static_cast<size_t>(std::ceil((mass - massLess) / each)));
-      break;
-    } else {
-      mass -= massLess + massEqual;
-      begin = greater;
-    }
-  }
-  size_t kept = 0;
-  for (size_t i = 0; i < row.kept; ++i)
-    if (scratch[i] < cut || (scratch[i] == cut && ties > 0)) {
-      ties -= scratch[i] == cut;
-      candidates[kept++] = candidates[i];
-    }
   row.kept = kept;
 }
 

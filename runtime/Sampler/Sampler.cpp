@@ -96,6 +96,7 @@ Result<Sampler> Sampler::create(const SamplingOptions &options, int32_t vocabula
     s.blockMaxima = LazyArray<float, false>((n + rowBlock - 1) / rowBlock);
     s.scratch = LazyArray<float, false>(std::max<size_t>(n, 1024));
     s.keyed = LazyArray<Keyed, false>(n);
+    s.ids = LazyArray<int32_t, false>(n);
     s.candidates = LazyArray<Candidate, false>(n);
     bool penalties = options.repetitionPenalty != 1 || options.presencePenalty != 0 || options.frequencyPenalty != 0;
     bool dry = options.dryMultiplier != 0;

@@ -112,6 +112,11 @@ private:
   struct Keyed {
     float key, weight;
   };
+  /// The largest key that is kept, and how many of those that are equal to it.
+  struct KeyCut {
+    float key;
+    size_t ties;
+  };
   struct Slot {
     int32_t id;
     bool generated;
@@ -133,11 +138,16 @@ private:
   void makeEditable(Row &row);
   void makeSparse(Row &row);
   void keepAbove(Row &row, float threshold);
+  bool touchesMuch(const Row &row, float threshold) const;
+  void maskBelow(Row &row, float threshold);
   void keepLargest(Row &row, size_t k);
-  void keepSmallestKeys(Row &row, double mass);
   double mass(Row &row, float highest);
   const float *candidateWeights(Row &row, float highest);
   int32_t pick(Row &row, double uniform);
+  // MassCut.cpp
+  static KeyCut cutAt(Keyed *all, size_t count, double mass);
+  void keepNearest(Row &row, float highest, float centre, double wanted);
+  void keepNearestDense(Row &row, float highest, float centre, double part);
   // Filters.cpp
   void apply(SamplingStep step, Row &row, double uniform);
   void applyTopNSigma(Row &row);
@@ -162,7 +172,8 @@ private:
   LazyArray<float, false> work;           ///< [vocabulary], a row that steps have changed
   LazyArray<float, false> blockMaxima;    ///< [vocabulary / 128, rounded up]
   LazyArray<float, false> scratch;        ///< [vocabulary], values that are partitioned
-  LazyArray<Keyed, false> keyed;          ///< [vocabulary], keys and weights of `candidates`, then partitioned
+  LazyArray<Keyed, false> keyed;          ///< [vocabulary], keys and weights that are partitioned
+  LazyArray<int32_t, false> ids;          ///< [vocabulary], of `keyed`, where that is a part of a dense row
   LazyArray<Candidate, false> candidates; ///< [vocabulary], ascending id
   LazyArray<int32_t, true> occurrences;   ///< [vocabulary], in prompt and answer
   LazyArray<int32_t, true> answered;      ///< [vocabulary], in the answer

@@ -1,124 +1,15 @@
-// The sampler against closed forms: each filter's surviving set and probabilities are worked out here the slow and
-// obvious way (sort everything, add up), and 1e5 draws must follow them by the chi-square test.
-#include "runtime/Sampler/Sampler.h"
+// The sampler against closed forms: each filter's surviving set and probabilities are worked out in Distributions.h,
+// and 1e5 draws must follow them by the chi-square test.
 #include "runtime/Sampler/Philox.h"
-#include "runtime/Sampler/RowPasses.h"
-
-#include <algorithm>
-#include <chrono>
-#include <cmath>
+#include "test/unit/Distributions.h"
 #include <cstring>
-#include <gtest/gtest.h>
 #include <limits>
 #include <map>
-#include <new>
-#include <numeric>
-#include <random>
 
 using namespace stepdown;
+using namespace stepdown::test;
 
 namespace {
-size_t allocations = 0;
-}
-
-void *operator new(size_t bytes) {
-  ++allocations;
-  if (void *memory = std::malloc(bytes))
-    return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
-
-namespace {
-
-using Distribution = std::vector<double>; // [vocabulary], 0 for tokens that can't be drawn
-
-std::vector<float> someLogits(size_t count, uint32_t seed, double spread = 3.0) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<double> normal(0.0, spread);
-  std::vector<float> logits(count);
-  for (float &l : logits)
-    l = static_cast<float>(normal(engine));
-  return logits;
-}
-
-Distribution softmax(const std::vector<float> &logits, double temperature = 1) {
-  double highest = *std::max_element(logits.begin(), logits.end()), total = 0;
-  Distribution p(logits.size());
-  for (size_t i = 0; i < p.size(); ++i)
-    total += p[i] = std::exp((logits[i] - highest) / temperature);
-  for (double &x : p)
-    x /= total;
-  return p;
-}
-
-Distribution normalised(Distribution p) {
-  double total = std::accumulate(p.begin(), p.end(), 0.0);
-  for (double &x : p)
-    x /= total;
-  return p;
-}
-
-std::vector<size_t> ranking(const Distribution &p) {
-  std::vector<size_t> order(p.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
-  return order;
-}
-
-Distribution onlyFirst(const Distribution &p, const std::vector<size_t> &order, size_t keep) {
-  Distribution out(p.size());
-  for (size_t i = 0; i < keep; ++i)
-    out[order[i]] = p[order[i]];
-  return normalised(out);
-}
-
-size_t prefixOfMass(const Distribution &p, const std::vector<size_t> &order, double mass) {
-  double sum = 0;
-  for (size_t i = 0; i < order.size(); ++i)
-    if ((sum += p[order[i]]) >= mass)
-      return i + 1;
-  return order.size();
-}
-
-Sampler make(const SamplingOptions &options, size_t vocabulary) {
-  Result<Sampler> sampler = Sampler::create(options, static_cast<int32_t>(vocabulary));
-  EXPECT_TRUE(sampler) << sampler.error().text();
-  return *sampler;
-}
-
-/// 1e5 draws follow `expected`: nothing impossible is drawn, and chi-square (cells of expectation < 5 pooled) stays
-/// below its mean plus five standard deviations; the numbers are a fixed function of the seed, so this never flickers.
-void expectDraws(Sampler sampler, const std::vector<float> &logits, const Distribution &expected) {
-  constexpr int draws = 100000;
-  std::vector<int> counts(logits.size());
-  for (int i = 0; i < draws; ++i) {
-    Result<int32_t> id = sampler.draw(logits.data(), 7, i);
-    ASSERT_TRUE(id) << id.error().text();
-    ++counts[*id];
-  }
-  double chi = 0, pooledExpected = 0, pooledCount = 0;
-  int cells = 0;
-  for (size_t i = 0; i < counts.size(); ++i) {
-    double e = expected[i] * draws;
-    if (expected[i] == 0)
-      ASSERT_EQ(counts[i], 0) << "token " << i << " is ruled out";
-    if (e < 5) {
-      pooledExpected += e;
-      pooledCount += counts[i];
-      continue;
-    }
-    chi += (counts[i] - e) * (counts[i] - e) / e;
-    ++cells;
-  }
-  if (pooledExpected >= 5) {
-    chi += (pooledCount - pooledExpected) * (pooledCount - pooledExpected) / pooledExpected;
-    ++cells;
-  }
-  double freedom = std::max(cells - 1, 0);
-  EXPECT_LE(chi, freedom + 5 * std::sqrt(2 * freedom) + 1e-9) << cells << " cells";
-}
 
 constexpr size_t small = 300; // several blocks, the last one not full
 
@@ -126,29 +17,6 @@ TEST(Sampler, PhiloxMatchesThePublishedVectors) {
   // Known answers distributed with the paper's library, for counter and key of all zeroes and all ones.
   EXPECT_EQ(philox(0, 0, 0), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox(~0ull, ~0ull, ~0ull), (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-}
-
-TEST(Sampler, PassesAgreeBetweenInstructionSetsAndWithDoubles) {
-  std::vector<float> logits = someLogits(5003, 1);
-  logits[77] = -std::numeric_limits<float>::infinity();
-  const RowPasses *variants[3];
-  size_t count = rowPassVariants(variants);
-  double first = 0;
-  for (size_t v = 0; v < count; ++v) {
-    float highest = *std::max_element(logits.begin(), logits.end());
-    double sum = variants[v]->expSum(logits.data(), logits.size(), 1.0f, highest), exact = 0;
-    for (float l : logits)
-      exact += std::exp(static_cast<double>(l) - highest);
-    EXPECT_NEAR(sum / exact, 1.0, 3e-7);
-    first = v == 0 ? sum : first;
-    EXPECT_EQ(std::memcmp(&sum, &first, sizeof sum), 0) << "variant " << v;
-    std::vector<float> weights(logits.size());
-    variants[v]->exponentials(logits.data(), logits.size(), 0.5f, highest * 0.5f, weights.data());
-    for (size_t i = 0; i < logits.size(); ++i) {
-      double e = std::exp(logits[i] * 0.5 - highest * 0.5);
-      EXPECT_NEAR(weights[i], e, e * 1e-6) << logits[i];
-    }
-  }
 }
 
 TEST(Sampler, DrawsTheSoftmaxAtATemperature) {
@@ -456,90 +324,6 @@ TEST(Sampler, RefusesWhatHasNoMeaning) {
   Result<int32_t> r = make({}, 3).draw(logits, 0, 0);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, ErrorCode::SamplingLogits);
-}
-
-TEST(Sampler, DrawsAndAcceptsWithoutAllocation) {
-  std::vector<float> logits = someLogits(small, 17);
-  SamplingOptions o;
-  o.topK = 50;
-  o.topP = o.typicalP = 0.9f;
-  o.minP = 0.01f;
-  o.topNSigma = 2.0f;
-  o.repetitionPenalty = 1.1f;
-  o.dryMultiplier = 0.8f;
-  o.xtcProbability = 0.5f;
-  o.penaltyWindow = 64;
-  o.logitBias = {{3, 1.0f}};
-  Sampler sampler = make(o, small);
-  LogProbabilities probabilities;
-  size_t before = allocations;
-  for (int i = 0; i < 300; ++i) {
-    Result<int32_t> id = sampler.draw(logits.data(), 0, i, &probabilities);
-    sampler.accept(id ? *id : 0);
-  }
-  EXPECT_EQ(allocations, before);
-}
-
-TEST(Sampler, ExtremesOfTemperature) {
-  std::vector<float> logits = {1.0f, 5.0f, 0.0f, -3.0f};
-  SamplingOptions o;
-  o.temperature = 1e-30f;
-  EXPECT_EQ(*make(o, 4).draw(logits.data(), 0, 0), 1);
-  o.temperature = 1e-4f;
-  expectDraws(make(o, 4), logits, {0, 1, 0, 0});
-  o.temperature = 1e9f;
-  expectDraws(make(o, 4), logits, {0.25, 0.25, 0.25, 0.25});
-  o.temperature = 1e-4f;
-  logits[1] = 3e38f;
-  Result<int32_t> r = make(o, 4).draw(logits.data(), 0, 0);
-  ASSERT_FALSE(r);
-  EXPECT_EQ(r.error().code, ErrorCode::SamplingLogits);
-}
-
-TEST(Sampler, CutsByMassOverAWholeVocabularyAreExact) {
-  // The set that top-p and typical keep of 6,000 tokens, told by which tokens are ever drawn at a temperature that
-  // makes all of them equally likely.
-  constexpr size_t many = 6000;
-  std::vector<float> logits = someLogits(many, 18, 0.5);
-  Distribution p = softmax(logits);
-  double entropy = 0;
-  for (double x : p)
-    entropy -= x * std::log(x);
-  Distribution nearness(many);
-  for (size_t i = 0; i < many; ++i)
-    nearness[i] = -std::fabs(-std::log(p[i]) - entropy);
-  for (bool typical : {false, true}) {
-    SamplingOptions o;
-    (typical ? o.typicalP : o.topP) = 0.02f;
-    o.temperature = 1e9f;
-    o.order = {typical ? SamplingStep::Typical : SamplingStep::TopP, SamplingStep::Temperature};
-    std::vector<size_t> order = ranking(typical ? nearness : p);
-    size_t keep = prefixOfMass(p, order, 0.02);
-    ASSERT_GT(keep, 30u);
-    std::vector<bool> expected(many), drawn(many);
-    for (size_t i = 0; i < keep; ++i)
-      expected[order[i]] = true;
-    Sampler sampler = make(o, many);
-    for (int i = 0; i < 4000; ++i)
-      drawn[*sampler.draw(logits.data(), 0, i)] = true;
-    size_t differ = 0;
-    for (size_t i = 0; i < many; ++i)
-      differ += expected[i] != drawn[i];
-    EXPECT_LE(differ, 1u) << keep; // the last token may go either way by rounding
-  }
-}
-
-TEST(Sampler, AgreesWithItselfAtAVocabularyOf262144) {
-  // The dense path and the path through candidates are different code for the same draw.
-  constexpr size_t large = 262144;
-  std::vector<float> logits = someLogits(large, 16, 2.0);
-  SamplingOptions dense, sparse;
-  sparse.topP = 1.0f - 6e-8f; // keeps all but the last few, so nearly every draw is the same
-  Sampler a = make(dense, large), b = make(sparse, large);
-  int same = 0;
-  for (int i = 0; i < 40; ++i)
-    same += *a.draw(logits.data(), 0, i) == *b.draw(logits.data(), 0, i);
-  EXPECT_GE(same, 38);
 }
 
 } // namespace
