@@ -39,6 +39,21 @@ void onSignal(int signal) {
 }
 static_assert(static_cast<int>(ErrorCode::Interrupted) == 907, "the handler prints the number as text");
 
+const char *inputName = "";
+alignas(16) char faultStack[64 << 10]; // the fault may be that the stack is full
+
+void onFault(int) {
+  for (Slot &slot : slots)
+    if (slot.published.load(std::memory_order_acquire))
+      unlink(slot.path);
+  say(programName);
+  say(": error E0835: ");
+  say(inputName);
+  say(": expects a module that the compiler takes, but reading or lowering it ended in a fault; nothing was written\n");
+  _exit(1);
+}
+static_assert(static_cast<int>(ErrorCode::CompilerFault) == 835, "the handler prints the number as text");
+
 Error cannot(const std::string &path, const char *what, int reason) {
   return fail(ErrorCode::FileWrite, "%s: cannot %s: %s", path.c_str(), what, std::strerror(reason));
 }
@@ -143,6 +158,20 @@ void removePartFilesOnSignals(const char *program) {
       sigaction(signal, &action, nullptr);
   }
   std::signal(SIGXFSZ, SIG_IGN);
+}
+
+void explainFaults(const char *input) {
+  inputName = input;
+  stack_t stack = {};
+  stack.ss_sp = faultStack;
+  stack.ss_size = sizeof faultStack;
+  sigaltstack(&stack, nullptr);
+  struct sigaction action = {};
+  action.sa_handler = onFault;
+  action.sa_flags = SA_ONSTACK | SA_RESETHAND;
+  sigemptyset(&action.sa_mask);
+  for (int signal : {SIGSEGV, SIGFPE, SIGILL, SIGABRT})
+    sigaction(signal, &action, nullptr);
 }
 
 } // namespace stepdown

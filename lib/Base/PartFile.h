@@ -37,4 +37,9 @@ private:
 /// library must not take signals from its host. `program` must live as long as the program.
 void removePartFilesOnSignals(const char *program);
 
+/// From now on a fault of the program itself (SIGSEGV, SIGFPE, SIGILL, SIGABRT) removes every PartFile, prints
+/// "PROGRAM: error E0835: INPUT: ..." and ends the program with status 1: parsers and passes of other projects meet
+/// text that nobody tried on them. After removePartFilesOnSignals; `input` must live as long as the program.
+void explainFaults(const char *input);
+
 } // namespace stepdown

@@ -551,6 +551,12 @@ func.func @f(%a: i1) {
 }""", "E0834", ["2:1", "one block"]
     yield "a key-value cache", """
 func.func @f(%x: tensor<?x4xf32>, %b: !transformer.batch) { return }""", "E0834", ["argument 1", "batch"]
+    # A malformed list that the parser of linalg.reduce does not survive.
+    yield "a fault", """
+func.func @f(%x: tensor<4x6xf32>, %i: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = linalg.reduce { arith.addf } ins(%x : tensor<4x6xf32>) outs(%i : tensor<4xf32>) dimensions = [4x, 2]
+  return %0 : tensor<4xf32>
+}""", "E08", []
     yield "recursion", """
 func.func @f(%a: f32) -> f32 {
   %0 = func.call @f(%a) : (f32) -> f32

@@ -3,6 +3,7 @@
 #include "lib/Base/PartFile.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Driver/Provenance.h"
+#include "lib/Frontend/PlainModule.h"
 #include "lib/Pipeline/Phases.h"
 #include <cstdio>
 #include <cstdlib>
@@ -13,9 +14,10 @@
 using namespace stepdown;
 
 static const char kHelp[] =
-    R"(usage: stepdown-compile MODEL [-o FILE.stepdown] [options]
+    R"(usage: stepdown-compile MODEL|PROGRAM.mlir [-o FILE.stepdown] [options]
 
-Compiles a checkpoint (.gguf) into one artifact with native code, packed weights, tokenizer and memory plan.
+Compiles a checkpoint (.gguf) into one artifact with native code, packed weights, tokenizer and memory plan; or a plain
+MLIR module (.mlir: linalg, tensor, arith, math, scf, transformer) into one with its functions.
 
   -o FILE              the artifact (default: MODEL with the ending .stepdown, in the current folder)
   --target=LIST        cpu (all x86-64 levels, chosen when loaded; the default), x86-64-v3, x86-64-v4-vnni
@@ -35,6 +37,7 @@ Compiles a checkpoint (.gguf) into one artifact with native code, packed weights
   --help, --version
 
 The next step: stepdown-run generate FILE.stepdown -p "The capital of France is" -n 32
+          or:  stepdown-run call FILE.stepdown FUNCTION --arg A.npy --out R.npy
 )";
 
 static int usage(const char *format, const char *what) {
@@ -160,6 +163,8 @@ int main(int argc, char **argv) {
   }
   if (model.empty())
     return usage("expects a %s", "MODEL");
+  if (isPlainModule(model))
+    explainFaults(model.c_str());
   if (!phase.empty()) {
     Result<std::string> text = compileTo(model, phase, options);
     if (!text)
