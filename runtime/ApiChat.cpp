@@ -17,21 +17,35 @@ Result<const ChatTemplate *> templateOf(const SharedModel &shared) {
   return &**shared.chatTemplate;
 }
 
-/// What the template sees beside `messages`.
-Result<ChatContext> contextOf(const stepdown_chat_options *wanted) {
+/// What a prompt is made of.
+struct Prompt {
+  const Tokenizer *tokenizer;
+  const ChatTemplate *chatTemplate;
+  ChatContext context; ///< what the template sees beside the messages
+};
+
+Result<Prompt> promptFor(const stepdown_model &model, const stepdown_chat_options *wanted) {
   auto options = takeOptions(wanted, "stepdown_chat_options");
   if (!options)
     return options.error();
-  ChatContext context;
+  Prompt prompt;
   if (options->variables) {
     auto given = ChatContext::fromJson(options->variables, "variables");
     if (!given)
       return given.error();
-    context = std::move(*given);
+    prompt.context = std::move(*given);
   }
   if (options->no_answer)
-    context.set("add_generation_prompt", false);
-  return context;
+    prompt.context.set("add_generation_prompt", false);
+  auto tokenizer = tokenizerOf(*model.shared);
+  if (!tokenizer)
+    return tokenizer.error();
+  prompt.tokenizer = *tokenizer;
+  auto chatTemplate = templateOf(*model.shared);
+  if (!chatTemplate)
+    return chatTemplate.error();
+  prompt.chatTemplate = *chatTemplate;
+  return prompt;
 }
 
 } // namespace
@@ -41,22 +55,16 @@ stepdown_status stepdown_model_chat_tokens(const stepdown_model *model, const st
                                            size_t capacity, size_t *count) {
   *count = 0;
   return guarded([&]() -> Status {
-    auto context = contextOf(options);
-    if (!context)
-      return context.error();
-    auto tokenizer = tokenizerOf(*model->shared);
-    if (!tokenizer)
-      return tokenizer.error();
-    auto chatTemplate = templateOf(*model->shared);
-    if (!chatTemplate)
-      return chatTemplate.error();
+    auto prompt = promptFor(*model, options);
+    if (!prompt)
+      return prompt.error();
     std::vector<ChatMessage> said;
     for (size_t i = 0; i < message_count; ++i)
       said.push_back({messages[i].role, messages[i].content});
-    auto prompt = chatPrompt(**chatTemplate, **tokenizer, said, std::move(*context));
-    if (!prompt)
-      return prompt.error();
-    return giveIds(*prompt, ids, capacity, count);
+    auto tokens = chatPrompt(*prompt->chatTemplate, *prompt->tokenizer, said, std::move(prompt->context));
+    if (!tokens)
+      return tokens.error();
+    return giveIds(*tokens, ids, capacity, count);
   });
 }
 
@@ -65,19 +73,13 @@ stepdown_status stepdown_model_chat_text(const stepdown_model *model, const step
                                          size_t capacity, size_t *length) {
   *length = 0;
   return guarded([&]() -> Status {
-    auto context = contextOf(options);
-    if (!context)
-      return context.error();
-    auto tokenizer = tokenizerOf(*model->shared);
-    if (!tokenizer)
-      return tokenizer.error();
-    auto chatTemplate = templateOf(*model->shared);
-    if (!chatTemplate)
-      return chatTemplate.error();
-    setTokens(*context, **tokenizer);
+    auto prompt = promptFor(*model, options);
+    if (!prompt)
+      return prompt.error();
+    setTokens(prompt->context, *prompt->tokenizer);
     for (size_t i = 0; i < message_count; ++i)
-      context->addMessage(messages[i].role, messages[i].content);
-    auto rendered = (*chatTemplate)->render(*context);
+      prompt->context.addMessage(messages[i].role, messages[i].content);
+    auto rendered = prompt->chatTemplate->render(prompt->context);
     if (!rendered)
       return rendered.error();
     return giveText(*rendered, text, capacity, length);

@@ -36,6 +36,17 @@ def _check(status: Status) -> None:
         raise Error(status.code, status.text.decode("utf-8", "replace"))
 
 
+def _ids(room: int, fill: Callable[[object, int], Status], count: ctypes.c_size_t) -> list[int]:
+    """What `fill` writes into an array of `room` ids, and their number into `count`; once more where they did not fit."""
+    while True:
+        ids = (ctypes.c_int32 * room)()
+        status = fill(ids, room)
+        if status.code != 612:  # E0612: more ids than room
+            _check(status)
+            return list(ids[: count.value])
+        room = count.value
+
+
 @dataclass
 class Answer:
     """What was drawn after a prompt.
@@ -81,15 +92,8 @@ class Model:
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The ids of `text`. `parse_special` reads "<|...|>" as control tokens: never for what a user wrote."""
         data, flags, count = text.encode(), (1 if add_special else 0) | (2 if parse_special else 0), ctypes.c_size_t()
-        room = len(data) + 8
-        while True:
-            ids = (ctypes.c_int32 * room)()
-            status = _library_().stepdown_model_tokenize(self._handle, data, len(data), flags, ids, room,
-                                                         ctypes.byref(count))
-            if status.code != 612:  # E0612: more ids than room
-                _check(status)
-                return list(ids[: count.value])
-            room = count.value
+        return _ids(len(data) + 8, lambda ids, room: _library_().stepdown_model_tokenize(
+            self._handle, data, len(data), flags, ids, room, ctypes.byref(count)), count)
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that a token stands for; b"" for control tokens."""
@@ -117,15 +121,10 @@ class Model:
         said = [(message["role"].encode(), message["content"].encode()) for message in messages]
         listed, count = (Message * len(said))(*(Message(*pair) for pair in said)), ctypes.c_size_t()
         options = ChatOptions(variables=json.dumps(variables).encode() if variables else None, no_answer=not answer)
-        room = 64 + sum(len(content) for _, content in said)
-        while True:
-            ids = (ctypes.c_int32 * room)()
-            status = _library_().stepdown_model_chat_tokens(self._handle, listed, len(said), options, ids, room,
-                                                            ctypes.byref(count))
-            if status.code != 612:  # E0612: more ids than room
-                _check(status)
-                return list(ids[: count.value])
-            room = count.value
+        if any(b"\0" in text for pair in said for text in pair):
+            raise ValueError("chat: expects texts without NUL characters")
+        return _ids(64 + sum(len(content) for _, content in said), lambda ids, room: _library_().stepdown_model_chat_tokens(
+            self._handle, listed, len(said), options, ids, room, ctypes.byref(count)), count)
 
     def ends_text(self, id: int) -> bool:
         return bool(_library_().stepdown_model_ends_text(self._handle, id))

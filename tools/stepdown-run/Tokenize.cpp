@@ -1,27 +1,47 @@
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"
+#include <memory>
+#include <optional>
 
 namespace stepdown::run {
 namespace {
 
-Status runTokenize(const Arguments &arguments) {
+/// A tokenizer, and the file whose strings it refers to.
+struct OpenTokenizer {
+  MetadataSource source;
+  std::optional<Tokenizer> tokenizer;
+};
+
+/// Of the model that the command line names.
+Result<std::unique_ptr<OpenTokenizer>> tokenizerOf(const Arguments &arguments) {
   auto words = arguments.positionals(1);
   if (!words)
+    return words.error();
+  auto source = MetadataSource::open((*words)[0]);
+  if (!source)
+    return source.error();
+  std::unique_ptr<OpenTokenizer> open(new OpenTokenizer{std::move(*source), std::nullopt});
+  auto tokenizer = openTokenizer(open->source.metadata());
+  if (!tokenizer)
+    return tokenizer.error();
+  open->tokenizer.emplace(std::move(*tokenizer));
+  return open;
+}
+
+Status runTokenize(const Arguments &arguments) {
+  if (auto words = arguments.positionals(1); !words)
     return words.error();
   Result<std::string> text = textArgument(arguments);
   if (!text)
     return text.error();
-  auto source = MetadataSource::open((*words)[0]);
-  if (!source)
-    return source.error();
-  auto tokenizer = openTokenizer(source->metadata());
-  if (!tokenizer)
-    return tokenizer.error();
+  auto open = tokenizerOf(arguments);
+  if (!open)
+    return open.error();
   EncodeOptions options;
   options.addSpecial = !arguments.has("no-bos");
   options.parseSpecial = !arguments.has("no-special");
-  auto ids = tokenizer->encode(*text, options);
+  auto ids = (*open)->tokenizer->encode(*text, options);
   if (!ids)
     return ids.error();
   std::string line = "[";
@@ -31,24 +51,21 @@ Status runTokenize(const Arguments &arguments) {
 }
 
 Status runDetokenize(const Arguments &arguments) {
-  auto words = arguments.positionals(1);
-  if (!words)
+  if (auto words = arguments.positionals(1); !words)
     return words.error();
   if (!arguments.has("tokens"))
     return fail(ErrorCode::Usage, "detokenize: expects --tokens; see stepdown-run detokenize --help");
   auto numbers = arguments.integers("tokens", 0, INT32_MAX);
   if (!numbers)
     return numbers.error();
-  auto source = MetadataSource::open((*words)[0]);
-  if (!source)
-    return source.error();
-  auto tokenizer = openTokenizer(source->metadata());
-  if (!tokenizer)
-    return tokenizer.error();
+  auto open = tokenizerOf(arguments);
+  if (!open)
+    return open.error();
+  const Tokenizer &tokenizer = *(*open)->tokenizer;
   std::vector<int32_t> ids(numbers->begin(), numbers->end());
-  if (Status ok = tokenizer->check(ids); !ok)
+  if (Status ok = tokenizer.check(ids); !ok)
     return ok;
-  return print(tokenizer->decode(ids, arguments.has("keep-special")) + "\n");
+  return print(tokenizer.decode(ids, arguments.has("keep-special")) + "\n");
 }
 
 } // namespace

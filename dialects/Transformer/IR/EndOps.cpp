@@ -1,6 +1,5 @@
-// Weights and the two ends of the model: weight, embedding, select_rows, logits.
+// Weights and what comes before and after the layers: weight, embedding, select_rows.
 #include "dialects/Transformer/IR/TransformerOps.h"
-#include <cmath>
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -42,23 +41,5 @@ LogicalResult SelectRowsOp::verify() {
   if (!mayBeEqual(getRows().getType().getDimSize(0), getResult().getType().getDimSize(0))) // C5
     return emitOpError("expects a result of ")
            << getRows().getType().getDimSize(0) << " rows, but got " << getResult().getType().getDimSize(0);
-  return success();
-}
-
-LogicalResult LogitsOp::verify() {
-  RankedTensorType x = getX().getType(), weight = getWeight().getType(), result = getResult().getType();
-  if (columns(weight) != columns(x)) // C5
-    return emitOpError("expects a weight of ") << columns(x) << " columns, but got " << columns(weight);
-  if (columns(result) != weight.getDimSize(0)) // C6
-    return emitOpError("expects a result of ") << weight.getDimSize(0) << " columns, but got " << columns(result);
-  if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0)) // C7
-    return emitOpError("expects a bias of ")
-           << weight.getDimSize(0) << " elements, but got " << getBias().getType().getDimSize(0);
-  if (!mayBeEqual(x.getDimSize(0), result.getDimSize(0))) // C8
-    return emitOpError("expects a result of ") << x.getDimSize(0) << " rows, but got " << result.getDimSize(0);
-  double scale = getScale().convertToDouble(), softcap = getSoftcap().convertToDouble();
-  if (!std::isfinite(scale) || !std::isfinite(softcap) || softcap < 0) // C9
-    return emitOpError("expects a finite scale and a finite softcap that is not negative, but got ")
-           << scale << " and " << softcap;
   return success();
 }

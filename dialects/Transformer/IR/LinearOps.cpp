@@ -1,19 +1,34 @@
-// Linear layers: linear.
+// Linear layers: linear, and logits, which is one over the rows that are asked for.
 #include "dialects/Transformer/IR/TransformerOps.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace stepdown::transformer;
 
-LogicalResult LinearOp::verify() {
-  RankedTensorType x = getX().getType(), weight = getWeight().getType(), result = getResult().getType();
+/// C5 to C8 of both; `rows` is what messages call the rows of x.
+template <typename Op> static LogicalResult verifyProduct(Op op, const char *rows) {
+  RankedTensorType x = op.getX().getType(), weight = op.getWeight().getType(), result = op.getResult().getType();
   if (columns(weight) != columns(x)) // C5
-    return emitOpError("expects a weight of ") << columns(x) << " columns, but got " << columns(weight);
+    return op.emitOpError("expects a weight of ") << columns(x) << " columns, but got " << columns(weight);
   if (columns(result) != weight.getDimSize(0)) // C6
-    return emitOpError("expects a result of ") << weight.getDimSize(0) << " columns, but got " << columns(result);
-  if (getBias() && getBias().getType().getDimSize(0) != weight.getDimSize(0)) // C7
-    return emitOpError("expects a bias of ")
-           << weight.getDimSize(0) << " elements, but got " << getBias().getType().getDimSize(0);
+    return op.emitOpError("expects a result of ") << weight.getDimSize(0) << " columns, but got " << columns(result);
+  if (op.getBias() && op.getBias().getType().getDimSize(0) != weight.getDimSize(0)) // C7
+    return op.emitOpError("expects a bias of ")
+           << weight.getDimSize(0) << " elements, but got " << op.getBias().getType().getDimSize(0);
   if (!mayBeEqual(x.getDimSize(0), result.getDimSize(0))) // C8
-    return emitOpError("expects a result of ") << x.getDimSize(0) << " tokens, but got " << result.getDimSize(0);
+    return op.emitOpError("expects a result of ")
+           << x.getDimSize(0) << " " << rows << ", but got " << result.getDimSize(0);
+  return success();
+}
+
+LogicalResult LinearOp::verify() { return verifyProduct(*this, "tokens"); }
+
+LogicalResult LogitsOp::verify() {
+  if (failed(verifyProduct(*this, "rows")))
+    return failure();
+  double scale = getScale().convertToDouble(), softcap = getSoftcap().convertToDouble();
+  if (!std::isfinite(scale) || !std::isfinite(softcap) || softcap < 0) // C9
+    return emitOpError("expects a finite scale and a finite softcap that is not negative, but got ")
+           << scale << " and " << softcap;
   return success();
 }
