@@ -1,5 +1,5 @@
 #include "lib/Artifact/FunctionTable.h"
-#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Artifact/Tables.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include <cstring>
@@ -9,6 +9,8 @@ using namespace mlir;
 namespace stepdown {
 
 static stepdown_element elementOf(Type type) {
+  if (auto block = dyn_cast<transformer::BlockType>(type))
+    return block.getStorage() == "f32" ? STEPDOWN_F32 : block.getStorage() == "f16" ? STEPDOWN_F16 : STEPDOWN_BF16;
   if (type.isIndex())
     return STEPDOWN_INDEX;
   if (type.isBF16())
@@ -29,7 +31,14 @@ static stepdown_element elementOf(Type type) {
   }
 }
 
+// Batches and caches as passes/Linalg/PlainLinalg.h has them.
 static stepdown_value valueOf(Type type) {
+  if (isa<transformer::BatchType>(type))
+    return {STEPDOWN_I32, 1, {-1}};
+  if (auto cache = dyn_cast<transformer::CacheType>(type))
+    return {uint32_t(elementOf(cache.getElement())),
+            2,
+            {-1, int64_t(cache.getHeads()) * (int64_t(cache.getKey()) + int64_t(cache.getValue()))}};
   auto tensor = cast<RankedTensorType>(type);
   stepdown_value value{};
   value.element = elementOf(tensor.getElementType());

@@ -40,6 +40,7 @@ void onSignal(int signal) {
 static_assert(static_cast<int>(ErrorCode::Interrupted) == 907, "the handler prints the number as text");
 
 const char *inputName = "";
+char diagnostic[1024] = {};            // ends with a zero
 alignas(16) char faultStack[64 << 10]; // the fault may be that the stack is full
 
 void onFault(int) {
@@ -47,12 +48,19 @@ void onFault(int) {
     if (slot.published.load(std::memory_order_acquire))
       unlink(slot.path);
   say(programName);
+  if (*diagnostic) {
+    say(": error E0833: ");
+    say(diagnostic);
+    say("\n");
+    _exit(1);
+  }
   say(": error E0835: ");
   say(inputName);
   say(": expects a module that the compiler takes, but reading or lowering it ended in a fault; nothing was written\n");
   _exit(1);
 }
-static_assert(static_cast<int>(ErrorCode::CompilerFault) == 835, "the handler prints the number as text");
+static_assert(static_cast<int>(ErrorCode::CompilerFault) == 835 && static_cast<int>(ErrorCode::ModuleSyntax) == 833,
+              "the handler prints the numbers as text");
 
 Error cannot(const std::string &path, const char *what, int reason) {
   return fail(ErrorCode::FileWrite, "%s: cannot %s: %s", path.c_str(), what, std::strerror(reason));
@@ -159,6 +167,8 @@ void removePartFilesOnSignals(const char *program) {
   }
   std::signal(SIGXFSZ, SIG_IGN);
 }
+
+void noteDiagnostic(const char *text) { std::strncpy(diagnostic, text, sizeof diagnostic - 1); }
 
 void explainFaults(const char *input) {
   inputName = input;

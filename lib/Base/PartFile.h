@@ -41,5 +41,8 @@ void removePartFilesOnSignals(const char *program);
 /// "PROGRAM: error E0835: INPUT: ..." and ends the program with status 1: parsers and passes of other projects meet
 /// text that nobody tried on them. After removePartFilesOnSignals; `input` must live as long as the program.
 void explainFaults(const char *input);
+/// What a parser has complained of so far ("FILE:3:5: ..."; empty for nothing): a fault behind that is told as E0833
+/// with this text.
+void noteDiagnostic(const char *text);
 
 } // namespace stepdown

@@ -1,6 +1,7 @@
 #include "lib/Frontend/PlainModule.h"
-#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "dialects/Transformer/IR/TransformerOps.h"
 #include "include/stepdown/Artifact.h"
+#include "lib/Base/PartFile.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -23,9 +24,10 @@ public:
   explicit FirstError(MLIRContext &context)
       : handler(&context, [this](Diagnostic &diagnostic) {
           if (diagnostic.getSeverity() == DiagnosticSeverity::Error && text.empty())
-            text = placeOf(diagnostic.getLocation()) + ": " + diagnostic.str();
+            noteDiagnostic((text = placeOf(diagnostic.getLocation()) + ": " + diagnostic.str()).c_str());
           return success();
         }) {}
+  ~FirstError() { noteDiagnostic(""); }
   std::string text;
 
 private:
@@ -35,6 +37,15 @@ private:
 bool isElement(Type type) {
   return isa<Float16Type, BFloat16Type, Float32Type, Float64Type, IndexType>(type) ||
          (type.isSignlessInteger() && llvm::is_contained({1, 8, 16, 32, 64}, type.getIntOrFloatBitWidth()));
+}
+
+/// Types of transformer that an array stands for: a batch, a cache, blocks of one float.
+bool hasArrayForm(Type type) {
+  if (isa<transformer::BatchType, transformer::CacheType>(type))
+    return true;
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  auto block = tensor ? dyn_cast<transformer::BlockType>(tensor.getElementType()) : transformer::BlockType();
+  return block && block.getRows() == 1 && llvm::is_contained({"f32", "f16", "bf16"}, block.getStorage());
 }
 
 class ModuleReader {
@@ -61,7 +72,7 @@ public:
     OpBuilder b(module.getContext());
     for (func::FuncOp function : callable) {
       bool called = !SymbolTable::symbolKnownUseEmpty(function, module);
-      auto isScalar = [](Type type) { return !isa<RankedTensorType>(type); };
+      auto isScalar = [](Type type) { return isElement(type); };
       if (called || llvm::any_of(function.getArgumentTypes(), isScalar) ||
           llvm::any_of(function.getResultTypes(), isScalar))
         function = wrap(function);
@@ -123,6 +134,8 @@ private:
   }
 
   static bool isArray(Type type) {
+    if (hasArrayForm(type))
+      return true;
     auto tensor = dyn_cast<RankedTensorType>(type);
     if (!tensor)
       return isElement(type);
@@ -143,6 +156,8 @@ private:
     for (TypeRange types : {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
       for (Type type : types) {
         auto tensor = dyn_cast<RankedTensorType>(type);
+        if (hasArrayForm(type))
+          continue;
         if (tensor ? tensor.getEncoding() || !(isElement(tensor.getElementType())) : !isNumber(type))
           return refuse(op) << "'" << op->getName()
                             << "': expects numbers and ranked tensors of f16, bf16, f32, f64, i1, i8, i16, i32, i64 "
@@ -198,7 +213,7 @@ private:
     auto arrays = [](TypeRange types) {
       SmallVector<Type> all;
       for (Type type : types)
-        all.push_back(isa<RankedTensorType>(type) ? type : RankedTensorType::get({}, type));
+        all.push_back(isElement(type) ? RankedTensorType::get({}, type) : type);
       return all;
     };
     auto outer = func::FuncOp::create(

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "passes/Linalg/Passes.h"
+#include "passes/Linalg/PlainLinalg.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -153,9 +154,34 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
         [&](OpBuilder &k, ValueRange v) -> Value { return arith::AddFOp::create(k, op.getLoc(), v[0], v[1]); });
   }
 
+  llvm::DenseMap<Operation *, CacheType> caches; ///< of attentions, as they were
+
+  /// Arrays in place of batches, caches and blocks of one float, wherever they occur.
+  void usePlainTypes() {
+    getOperation().walk([&](Operation *op) {
+      if (auto attention = dyn_cast<AttentionOp>(op))
+        caches[op] = attention.getCache().getType();
+    });
+    getOperation().walk([&](Operation *op) {
+      for (Value result : op->getResults())
+        result.setType(plainType(result.getType()));
+      for (Region &region : op->getRegions())
+        for (Block &block : region)
+          for (BlockArgument argument : block.getArguments())
+            argument.setType(plainType(argument.getType()));
+      if (auto function = dyn_cast<func::FuncOp>(op)) {
+        auto plain = [](TypeRange types) { return llvm::map_to_vector(types, plainType); };
+        function.setType(
+            FunctionType::get(&getContext(), plain(function.getArgumentTypes()), plain(function.getResultTypes())));
+      }
+    });
+  }
+
   LogicalResult decompose(Operation *op) {
     IRRewriter rewriter(op);
-    Value one;
+    Value one = decomposeLinear(rewriter, op);
+    if (!one)
+      one = decomposeAttention(rewriter, op, caches.lookup(op));
     if (auto norm = dyn_cast<RMSNormOp>(op))
       one = lowerRMSNorm(rewriter, norm);
     else if (auto layer = dyn_cast<LayerNormOp>(op))
@@ -188,10 +214,16 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
   }
 
   void runOnOperation() override {
+    // Batches, caches and stored blocks have an array form in plain modules alone.
+    auto outer = getOperation()->getParentOfType<ModuleOp>();
+    const bool plain = getOperation()->hasAttr(kPlainAttr) || (outer && outer->hasAttr(kPlainAttr));
+    if (plain)
+      usePlainTypes();
     SmallVector<Operation *> work;
     getOperation().walk([&](Operation *op) {
-      if (isa<RMSNormOp, LayerNormOp, GatedActivationOp, AddOp, linalg::SoftmaxOp, linalg::PackOp, linalg::UnPackOp,
-              tensor::ConcatOp>(op))
+      if (isa<RMSNormOp, LayerNormOp, GatedActivationOp, AddOp, SelectRowsOp, linalg::SoftmaxOp, linalg::PackOp,
+              linalg::UnPackOp, tensor::ConcatOp>(op) ||
+          (plain && isa<RopeOp, KVAppendOp, AttentionOp, LinearOp, LogitsOp, EmbeddingOp>(op)))
         work.push_back(op);
     });
     for (Operation *op : work)

@@ -441,6 +441,93 @@ func.func @gates(%g: tensor<5x37xf32>, %u: tensor<5x37xf32>) -> (tensor<5x37xf32
        Call("gates", [x, up], [silu, gelu_tanh, gelu_erf])])
 
 
+def softmaxed(scores, sink=None):
+    top = scores.max(-1, keepdims=True)
+    if sink is not None:
+        top = np.maximum(top, sink)
+    weights = np.exp(scores - top)
+    total = weights.sum(-1, keepdims=True)
+    return weights / (total if sink is None else total + np.exp(sink - top))
+
+
+def layer_cases():
+    """Rotation, a cache as one array, attention over it, and products with stored floats."""
+    tokens, positions = 5, np.array([0, 1, 2, 3, 4], np.int32)
+    x, w, bias = normal(tokens, 32), normal(24, 32), normal(24)
+    table = normal(40, 32).astype(np.float16)
+    ids = np.array([3, 39, 0, 7], np.int32)
+    freq = [1.0, 0.1, 0.01]
+    rotated = {}
+    for kind in ("half", "adjacent"):
+        y = x.astype(float).reshape(tokens, 4, 8).copy()
+        for k, f in enumerate(freq):
+            u, v = (2 * k, 2 * k + 1) if kind == "adjacent" else (k, k + 3)
+            c, s = (1.5 * fn(positions * f)[:, None] for fn in (np.cos, np.sin))
+            a, b = y[:, :, u].copy(), y[:, :, v].copy()
+            y[:, :, u], y[:, :, v] = a * c - b * s, a * s + b * c
+        rotated[kind] = y.reshape(tokens, 32)
+    yield Case("rope, linear, embedding", """
+func.func @half(%x: tensor<?x32xf32>, %b: !transformer.batch) -> tensor<?x32xf32> {
+  %0 = transformer.rope half %x, %b {head_dim = 8 : i64, inverse_frequencies = array<f64: 1.0, 0.1, 0.01>, attention_factor = 1.5 : f64} : tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
+}
+func.func @adjacent(%x: tensor<?x32xf32>, %b: !transformer.batch) -> tensor<?x32xf32> {
+  %0 = transformer.rope adjacent %x, %b {head_dim = 8 : i64, inverse_frequencies = array<f64: 1.0, 0.1, 0.01>, attention_factor = 1.5 : f64} : tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
+}
+func.func @linear(%x: tensor<?x32xf32>, %w: tensor<24x32x!transformer.block<f32>>, %b: tensor<24xf32>) -> tensor<?x24xf32> {
+  %0 = transformer.linear %x, %w, %b : (tensor<?x32xf32>, tensor<24x32x!transformer.block<f32>>, tensor<24xf32>) -> tensor<?x24xf32>
+  return %0 : tensor<?x24xf32>
+}
+func.func @logits(%x: tensor<?x32xf32>, %w: tensor<24x32x!transformer.block<f16>>) -> tensor<?x24xf32> {
+  %0 = transformer.logits %x, %w {scale = 0.5 : f64, softcap = 3.0 : f64} : (tensor<?x32xf32>, tensor<24x32x!transformer.block<f16>>) -> tensor<?x24xf32>
+  return %0 : tensor<?x24xf32>
+}
+func.func @embedding(%t: tensor<?xi32>, %w: tensor<40x32x!transformer.block<f16>>) -> tensor<?x32xf32> {
+  %0 = transformer.embedding %t, %w {scale = 2.0 : f64} : (tensor<?xi32>, tensor<40x32x!transformer.block<f16>>) -> tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
+}
+func.func @select(%x: tensor<?x32xf32>, %r: tensor<?xi32>) -> tensor<?x32xf32> {
+  %0 = transformer.select_rows %x, %r : (tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
+}""", [Call("half", [x, positions], [rotated["half"]]), Call("adjacent", [x, positions], [rotated["adjacent"]]),
+       Call("linear", [x, w, bias], [product(x, w.T) + bias], 1e-5, 1e-4),
+       Call("logits", [x, w.astype(np.float16)],
+            [3 * np.tanh(product(x, w.astype(np.float16).T) / 2 / 3)], 1e-5, 1e-4),
+       Call("embedding", [ids, table], [2 * table[ids].astype(float)], exact=True),
+       Call("select", [x, np.array([4, 0], np.int32)], [x[[4, 0]]], exact=True)])
+    heads, key, value, groups, places = 2, 6, 4, 3, 9
+    cache = normal(places, heads * (key + value)).astype(np.float16)
+    at = np.array([3, 4, 5], np.int32)
+    k, v, q, sinks = normal(3, heads * key), normal(3, heads * value), normal(3, heads * groups * key), normal(6)
+    filled = cache.copy()
+    filled[at] = np.hstack([k, v]).astype(np.float16)
+    keys = filled[:, : heads * key].astype(float).reshape(places, heads, key)
+    values = filled[:, heads * key :].astype(float).reshape(places, heads, value)
+    z = 0.3 * np.einsum("thgi,phi->thgp", q.astype(float).reshape(3, heads, groups, key), keys)
+    behind = at[:, None] - np.arange(places)[None, :]
+    results = []
+    for window, cap, sink in ((0, 0, None), (2, 5, sinks.astype(float).reshape(heads, groups, 1))):
+        scores = cap * np.tanh(z / cap) if cap else z
+        seen = (behind >= 0) & ((behind < window) if window else True)
+        p = softmaxed(np.where(seen[:, None, None, :], scores, -np.inf), sink)
+        results.append(np.einsum("thgp,phi->thgi", p, values).reshape(3, -1))
+    cache_type = "!transformer.cache<heads = 2, key = 6, value = 4, element = f16>"
+    yield Case("attention over a cache", f"""
+func.func @attend(%q: tensor<?x36xf32>, %k: tensor<?x12xf32>, %v: tensor<?x8xf32>, %b: !transformer.batch, %c: {cache_type})
+    -> (tensor<?x24xf32>, {cache_type}) {{
+  %c1 = transformer.kv_append %k, %v, %b, %c : tensor<?x12xf32>, tensor<?x8xf32>, {cache_type}
+  %y = transformer.attention %q, %b, %c1 {{scale = 0.3 : f64}} : (tensor<?x36xf32>, !transformer.batch, {cache_type}) -> tensor<?x24xf32>
+  return %y, %c1 : tensor<?x24xf32>, {cache_type}
+}}
+func.func @window(%q: tensor<?x36xf32>, %b: !transformer.batch, %c: {cache_type}, %s: tensor<6xf32>) -> tensor<?x24xf32> {{
+  %y = transformer.attention %q, %b, %c, %s {{scale = 0.3 : f64, window = 2 : i64, softcap = 5.0 : f64}}
+       : (tensor<?x36xf32>, !transformer.batch, {cache_type}, tensor<6xf32>) -> tensor<?x24xf32>
+  return %y : tensor<?x24xf32>
+}}""", [Call("attend", [q, k, v, at, cache], [results[0], filled], 1e-5, 1e-5),
+        Call("window", [q, at, filled, sinks], [results[1]], 1e-5, 1e-5)])
+
+
 def math_cases():
     """Elementary functions within two units of the last place of what float64 says."""
     from math import erf, erfc
@@ -467,7 +554,8 @@ func.func @{name}(%x: tensor<?x{mlir}>) -> tensor<?x{mlir}> {{
 
 
 def cases():
-    return [*matmul_cases(), *numbers_cases(), *tensor_cases(), *linalg_cases(), *transformer_cases(), *math_cases()]
+    return [*matmul_cases(), *numbers_cases(), *tensor_cases(), *linalg_cases(), *transformer_cases(), *layer_cases(),
+            *math_cases()]
 
 
 FAILING = """
@@ -549,14 +637,14 @@ func.func @f(%a: i1) {
 ^next:
   return
 }""", "E0834", ["2:1", "one block"]
-    yield "a key-value cache", """
-func.func @f(%x: tensor<?x4xf32>, %b: !transformer.batch) { return }""", "E0834", ["argument 1", "batch"]
+    yield "quantised blocks", """
+func.func @f(%w: tensor<4x2x!transformer.block<q4_1>>) { return }""", "E0834", ["argument 0", "q4_1"]
     # A malformed list that the parser of linalg.reduce does not survive.
     yield "a fault", """
 func.func @f(%x: tensor<4x6xf32>, %i: tensor<4xf32>) -> tensor<4xf32> {
   %0 = linalg.reduce { arith.addf } ins(%x : tensor<4x6xf32>) outs(%i : tensor<4xf32>) dimensions = [4x, 2]
   return %0 : tensor<4xf32>
-}""", "E08", []
+}""", "E0833", [":3:103: expected ']'"]
     yield "recursion", """
 func.func @f(%a: f32) -> f32 {
   %0 = func.call @f(%a) : (f32) -> f32
