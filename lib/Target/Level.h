@@ -12,7 +12,7 @@ struct Level {
   const char *processor; ///< LLVM's -mcpu
   const char *features;  ///< LLVM's -mattr, on top of the processor
   bool avx512;           ///< 512-bit registers and vpdpbusd; else AVX2
-  int tokensAtOnce;      ///< tokens of a tile whose accumulators stay in registers
+  int tokensAtOnce;      ///< tokens of a tile whose accumulators of 16 rows stay in registers
   int prefetchBytes;     ///< how far ahead of a streamed weight to prefetch
 };
 

@@ -75,7 +75,9 @@ void Emitter::store(Value value, Value pointer) {
 
 void Emitter::prefetch(Value pointer) { LLVM::Prefetch::create(b, loc, pointer, 0, 3, 1); }
 
-Value Emitter::spread(Value scalar) { return vector::BroadcastOp::create(b, loc, vec(scalar.getType()), scalar); }
+Value Emitter::spread(Value scalar, int64_t lanes) {
+  return vector::BroadcastOp::create(b, loc, vec(scalar.getType(), lanes), scalar);
+}
 
 static bool isFloat(Value v) { return isa<FloatType>(getElementTypeOrSelf(v.getType())); }
 
@@ -174,23 +176,28 @@ Value Emitter::intrinsic(StringRef name, Type result, ValueRange operands) {
   return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name), operands).getResult(0);
 }
 
-Value Emitter::half(Value v, int64_t which) {
-  int64_t n = mlir::cast<VectorType>(v.getType()).getNumElements() / 2;
-  SmallVector<int64_t> order;
-  for (int64_t i = 0; i < n; ++i)
-    order.push_back(which * n + i);
-  return vector::ShuffleOp::create(b, loc, v, v, order);
+Value Emitter::part(Value v, int64_t lanes, int64_t which) {
+  if (mlir::cast<VectorType>(v.getType()).getNumElements() == lanes)
+    return v;
+  return vector::ShuffleOp::create(b, loc, v, v, llvm::to_vector(llvm::seq(which * lanes, (which + 1) * lanes)));
+}
+
+Value Emitter::join(Value low, Value high) {
+  const int64_t lanes = 2 * mlir::cast<VectorType>(low.getType()).getNumElements();
+  return vector::ShuffleOp::create(b, loc, low, high, llvm::to_vector(llvm::seq<int64_t>(0, lanes)));
 }
 
 // vpdpbusd is four products and a sum an instruction. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are
 // summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the
 // eighth.
 Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value start) {
-  VectorType lanes = vec(i32);
+  const int64_t bytes = 4 * registerLanes();
+  VectorType lanes = vec(i32, registerLanes());
   if (level.avx512) {
     Value acc = start ? start : splat(lanes, 0);
     for (auto [x, y] : llvm::zip(w, a))
-      acc = intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes, {acc, bitcast(x, vec(i8, 64)), bitcast(y, vec(i8, 64))});
+      acc = intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes,
+                      {acc, bitcast(x, vec(i8, bytes)), bitcast(y, vec(i8, bytes))});
     return acc;
   }
   if (maxCode * 254 > 32767) {
@@ -203,27 +210,19 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value
     Value top = shiftLeft(dotQuads(high, a, 1), 7);
     return add(dotQuads(low, a, 127, start), top);
   }
-  size_t run = 32767 / (maxCode * 254);
-  Value ones = splat(vec(i16, 16), 1), parts[2];
-  for (int h = 0; h < 2; ++h) {
-    Value sum;
-    for (size_t first = 0; first < w.size(); first += run) {
-      Value pairs;
-      for (size_t q = first; q < std::min(first + run, w.size()); ++q) {
-        Value x = half(bitcast(w[q], vec(i8, 64)), h), y = half(bitcast(a[q], vec(i8, 64)), h);
-        Value product = intrinsic("llvm.x86.avx2.pmadd.ub.sw", vec(i16, 16), {x, y});
-        pairs = pairs ? add(pairs, product) : product;
-      }
-      Value quads = intrinsic("llvm.x86.avx2.pmadd.wd", vec(i32, 8), {pairs, ones});
-      sum = sum ? add(sum, quads) : quads;
+  const size_t run = 32767 / (maxCode * 254);
+  Value ones = splat(vec(i16, bytes / 2), 1), sum = start;
+  for (size_t first = 0; first < w.size(); first += run) {
+    Value pairs;
+    for (size_t q = first; q < std::min(first + run, w.size()); ++q) {
+      Value product = intrinsic("llvm.x86.avx2.pmadd.ub.sw", vec(i16, bytes / 2),
+                                {bitcast(w[q], vec(i8, bytes)), bitcast(a[q], vec(i8, bytes))});
+      pairs = pairs ? add(pairs, product) : product;
     }
-    parts[h] = sum;
+    Value quads = intrinsic("llvm.x86.avx2.pmadd.wd", lanes, {pairs, ones});
+    sum = sum ? add(sum, quads) : quads;
   }
-  SmallVector<int64_t> order;
-  for (int64_t i = 0; i < kLanes; ++i)
-    order.push_back(i);
-  Value sum = vector::ShuffleOp::create(b, loc, parts[0], parts[1], order);
-  return start ? add(start, sum) : sum;
+  return sum;
 }
 
 Value Emitter::shiftLeft(Value v, int64_t bits) { return arith::ShLIOp::create(b, loc, v, splat(v.getType(), bits)); }
@@ -232,12 +231,10 @@ Value Emitter::lookUp(Value table, Value codes) {
   Value bytes = bitcast(codes, vec(i8, 64));
   if (level.avx512)
     return bitcast(intrinsic("llvm.x86.avx512.pshuf.b.512", vec(i8, 64), {table, bytes}), vec(i32));
-  Value low = intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {half(table, 0), half(bytes, 0)});
-  Value high = intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {half(table, 1), half(bytes, 1)});
-  SmallVector<int64_t> order;
-  for (int64_t i = 0; i < 64; ++i)
-    order.push_back(i);
-  return bitcast(vector::ShuffleOp::create(b, loc, low, high, order), vec(i32));
+  Value halves[2];
+  for (int h = 0; h < 2; ++h)
+    halves[h] = intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {part(table, 32, h), part(bytes, 32, h)});
+  return bitcast(join(halves[0], halves[1]), vec(i32));
 }
 
 // exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: Cody-Waite reduction and a Taylor polynomial of degree 7.

@@ -33,7 +33,7 @@ public:
   Value load(mlir::Type type, Value pointer);
   void store(Value value, Value pointer);
   void prefetch(Value pointer);
-  Value spread(Value scalar); ///< all 16 lanes
+  Value spread(Value scalar, int64_t lanes = kLanes);
   Value loadSpread(mlir::Type element, Value pointer) { return spread(load(element, pointer)); }
 
   Value add(Value a, Value c);
@@ -64,8 +64,11 @@ public:
               llvm::function_ref<Values(Value, mlir::ValueRange)> body);
   void loop(Value upper, llvm::function_ref<void(Value)> body);
 
+  int64_t registerLanes() const { return level.avx512 ? 16 : 8; } ///< of 32 bits
+  Value part(Value v, int64_t lanes, int64_t which);              ///< the which-th `lanes` lanes
+  Value join(Value low, Value high);
   /// `start` (or zero) plus the sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed
-  /// bytes a, as vector<16xi32>.
+  /// bytes a: all vector<NxI32>, N = registerLanes().
   Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {});
   Value shiftLeft(Value lanes, int64_t bits);
   /// table[code] of every byte of `codes`, a vector<16xi32>; `table` from bytes64.
@@ -73,7 +76,6 @@ public:
 
 private:
   Value intrinsic(llvm::StringRef name, mlir::Type result, mlir::ValueRange operands);
-  Value half(Value v, int64_t which);
 };
 
 } // namespace stepdown

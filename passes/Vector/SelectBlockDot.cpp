@@ -19,51 +19,69 @@ namespace stepdown {
 namespace {
 using Values = Emitter::Values;
 
-/// Products of a weight's codes with 8-bit activation blocks (ActivationType says where their fields lie).
+/// Products of a weight's codes with 8-bit activation blocks (ActivationType says where their fields lie). Rows are
+/// taken as many at a time as a register has lanes, all tokens with the first of them before the others: so the
+/// unpacked codes of AVX2's 8 rows stay in registers.
 class CodeDot {
 public:
   CodeDot(Emitter &e, ActivationType type)
-      : e(e), tokens(type.getTokens()), residual(type.getElement() == "q8x2"), outliers(type.getElement() == "q8o2") {
+      : e(e), lanes(e.registerLanes()), tokens(type.getTokens()), residual(type.getElement() == "q8x2"),
+        outliers(type.getElement() == "q8o2") {
     if (outliers)
       kept = e.scratch(8 * 64 + 2 * 64);
   }
 
   /// Accumulators of tokens [first, first + acc.size()) after 32 columns. `a` points to the activation block.
   Values dot(WeightReader &weight, Value sub, Value a, int64_t first, ValueRange acc) {
-    w = weight.codes(sub);
+    const WeightReader::Codes all = weight.codes(sub);
     if (outliers)
-      keep();
-    Values result;
-    for (auto [i, sum] : llvm::enumerate(acc)) {
-      const int64_t t = first + i;
-      Value scale = e.loadSpread(e.f32, e.at(a, 4 * t)), next = sum;
-      if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
-        next = e.fma(w.bias[0], e.loadSpread(e.f32, e.at(a, 4 * (tokens + t))), next);
-      if (w.groups == 1) {
-        Value dot =
-            e.toF32(codes(a, t, 0, 8, outliers ? e.shiftLeft(highCodes(a, t, 1, highCodes(a, t, 0)), 7) : Value()));
-        result.push_back(e.fma(dot, e.mul(w.scale[0], scale), next));
-        continue;
+      keep(all);
+    Values result(acc.size());
+    for (part = 0; part < kLanes / lanes; ++part) {
+      w = all;
+      for (Value &quad : w.quads)
+        quad = e.part(quad, lanes, part);
+      for (int g = 0; g < w.groups; ++g) {
+        w.scale[g] = e.part(w.scale[g], lanes, part);
+        if (w.bias[g])
+          w.bias[g] = e.part(w.bias[g], lanes, part);
       }
-      if (w.bias[0])
-        next = e.fma(e.sub(w.bias[1], w.bias[0]), e.loadSpread(e.f32, e.at(a, 4 * (2 * tokens + t))), next);
-      Value dot = e.mul(e.toF32(codes(a, t, 0, 4)), w.scale[0]);
-      dot = e.fma(e.toF32(codes(a, t, 4, 8)), w.scale[1], dot);
-      if (outliers)
-        for (int i = 0; i < 2; ++i) { // quads 0 to 3 have scale 0
-          Value group = arith::AndIOp::create(e.b, e.loc, placeOf(a, t, i), e.number(4 * 64));
-          Value scale = e.load(e.vec(e.f32), e.at(e.at(kept, 8 * 64), divide(group, 4)));
-          dot = e.fma(e.toF32(highCodes(a, t, i)), scale, dot);
-        }
-      result.push_back(e.fma(dot, scale, next));
+      Value mine = part == 0 ? a : e.hide(a); // spread again: to keep 16 spread values costs more than to load them
+      for (auto [i, sum] : llvm::enumerate(acc)) {
+        Value next = token(mine, first + i, e.part(sum, lanes, part));
+        result[i] = part == 0 ? next : e.join(result[i], next);
+      }
     }
     return result;
   }
 
 private:
-  Value divide(Value v, int64_t by) { return arith::DivUIOp::create(e.b, e.loc, v, e.number(by)); }
-  Value quad(Value a, int64_t offset, int64_t q, int64_t t) {
-    return e.loadSpread(e.i32, e.at(a, offset * tokens + 4 * (q * tokens + t)));
+  /// A 32-bit value of token `t` in all lanes.
+  Value field(Type type, Value a, int64_t offset, int64_t t) {
+    return e.spread(e.load(type, e.at(a, offset * tokens + 4 * t)), lanes);
+  }
+  Value quad(Value a, int64_t offset, int64_t q, int64_t t) { return field(e.i32, a, offset + 4 * q, t); }
+
+  /// The accumulator of token `t` after 32 columns.
+  Value token(Value a, int64_t t, Value sum) {
+    Value scale = field(e.f32, a, 0, t);
+    if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
+      sum = e.fma(w.bias[0], field(e.f32, a, 4, t), sum);
+    if (w.groups == 1) {
+      Value high = outliers ? e.shiftLeft(highCodes(a, t, {0, 1}), 7) : Value();
+      return e.fma(e.toF32(codes(a, t, 0, 8, high)), e.mul(w.scale[0], scale), sum);
+    }
+    if (w.bias[0])
+      sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8, t), sum);
+    Value dot = e.mul(e.toF32(codes(a, t, 0, 4)), w.scale[0]);
+    dot = e.fma(e.toF32(codes(a, t, 4, 8)), w.scale[1], dot);
+    if (outliers)
+      for (int i = 0; i < 2; ++i) { // quads 0 to 3 have scale 0
+        Value upper = arith::AndIOp::create(e.b, e.loc, placeOf(a, t, i), e.number(4 * 64));
+        Value group = arith::DivUIOp::create(e.b, e.loc, upper, e.number(4));
+        dot = e.fma(e.toF32(highCodes(a, t, {i})), e.load(e.vec(e.f32, lanes), e.at(at(8), group)), dot);
+      }
+    return e.fma(dot, scale, sum);
   }
 
   /// Products with quads [begin, end) of token `t`, added to `start`; with residual codes 256 times those of the codes
@@ -87,24 +105,30 @@ private:
     Value place = e.load(e.i32, e.at(a, 52 * tokens + 4 * (i * tokens + t)));
     return e.cast(arith::AndIOp::create(e.b, e.loc, place, e.splat(e.i32, 7 * 64)), e.index);
   }
-  /// Products with the high codes of outlier `i`, added to `start`: its weights are found by its number.
-  Value highCodes(Value a, int64_t t, int i, Value start = {}) {
-    Value weights = e.load(e.vec(e.i32), e.at(kept, placeOf(a, t, i)));
-    return e.dotQuads({weights}, {quad(a, 44, i, t)}, w.maxCode, start);
+  /// Products with the high codes of `which` outliers: their weights are found by their numbers.
+  Value highCodes(Value a, int64_t t, ArrayRef<int> which) {
+    Values weights, quads;
+    for (int i : which) {
+      weights.push_back(e.load(e.vec(e.i32, lanes), e.at(at(0), placeOf(a, t, i))));
+      quads.push_back(quad(a, 44, i, t));
+    }
+    return e.dotQuads(weights, quads, w.maxCode);
   }
   /// Weights where a number can name them: 8 quads, then for two groups 128 times their scales.
-  void keep() {
-    for (auto [q, codes] : llvm::enumerate(w.quads))
+  void keep(const WeightReader::Codes &all) {
+    for (auto [q, codes] : llvm::enumerate(all.quads))
       e.store(codes, e.at(kept, 64 * q));
-    for (int g = 0; g < 2 && w.groups == 2; ++g)
-      e.store(e.mul(w.scale[g], e.splat(e.vec(e.f32), 128.0)), e.at(kept, 64 * (8 + g)));
+    for (int g = 0; g < 2 && all.groups == 2; ++g)
+      e.store(e.mul(all.scale[g], e.splat(e.vec(e.f32), 128.0)), e.at(kept, 64 * (8 + g)));
   }
+  Value at(int64_t which) { return e.at(kept, 64 * which + 4 * lanes * part); }
 
   Emitter &e;
-  const int64_t tokens;
+  const int64_t lanes, tokens;
   const bool residual, outliers;
-  WeightReader::Codes w;
-  Value kept; // what keep() stored
+  int64_t part = 0;      // which rows of the 16, in units of `lanes`
+  WeightReader::Codes w; // of these rows
+  Value kept;            // what keep() stored
 };
 
 /// The same with float32 activations: a column at a time.
@@ -130,13 +154,15 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     std::optional<CodeDot> products;
     if (codes)
       products.emplace(e, activation);
+    // Codes are worth unpacking for as many tokens as there are, though AVX2 keeps the accumulators of 16 on the stack.
+    const int64_t atOnce = codes ? 16 : chip.tokensAtOnce;
     Value tokenTiles = e.dim(out, 0), rowTiles = e.dim(out, 2), blocks = e.dim(weights, 1);
     const int64_t blockBytes = dot.getWeight().getType().getBytes();
 
     e.loop(rowTiles, [&](Value n) {
       e.loop(tokenTiles, [&](Value m) {
-        for (int64_t first = 0; first < tokens; first += chip.tokensAtOnce) {
-          const int64_t count = std::min<int64_t>(chip.tokensAtOnce, tokens - first);
+        for (int64_t first = 0; first < tokens; first += atOnce) {
+          const int64_t count = std::min<int64_t>(atOnce, tokens - first);
           Values place, acc;
           for (int64_t t = 0; t < count; ++t) {
             place.push_back(e.pointer(out, {m, e.number(first + t), n}));

@@ -135,8 +135,7 @@ func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows =
 
 // A weight is unpacked once for all tokens of the tile that registers hold.
 // CHECK-LABEL: @sixteen_tokens
-// V4: -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
-// V3-COUNT-4: -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+// CHECK: -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
 // CHECK-NOT: llvm.intr.prefetch
 // CHECK-NOT: transformer.block_dot
 // CHECK: return
