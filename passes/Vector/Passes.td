@@ -36,7 +36,8 @@ def VectorizeStructured : Pass<"vectorize-structured", "::mlir::func::FuncOp"> {
   let summary = "Write linalg operations of callable functions as loops over vectors";
   let description = [{
     A loop along which every operand stays or goes to the next element becomes the lanes: 512 bits of the widest element. With
-    reductions, blocks of rows and vectors keep their sums in registers, and a product that feeds a sum is one multiply-add.
+    reductions, blocks of rows and vectors keep their sums in registers, read a copy of the columns that all rows share, and a
+    product that feeds a sum is one multiply-add.
     Sums keep their order, or, where only a reduction can be the lanes, are joined in a fixed tree. What has no such loop is
     left to convert-linalg-to-loops.
 

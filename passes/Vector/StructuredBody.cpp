@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -117,11 +118,30 @@ Value StructuredBody::load(OpBuilder &b, const Block &block, OpOperand &operand,
   auto type = dyn_cast<MemRefType>(operand.get().getType());
   if (!type)
     return operand.get();
+  if (auto panel = panels.find(operand.getOperandNumber()); panel != panels.end()) {
+    Values at = {block.ivs[panel->second.loop], arith::ConstantIndexOp::create(b, loc, vector * block.width)};
+    return vector::LoadOp::create(b, loc, VectorType::get({block.width}, type.getElementType()), panel->second.memory,
+                                  at);
+  }
   Values indices = indicesOf(b, block, maps[operand.getOperandNumber()], row, vector);
   if (block.width > 1 && stepOf(operand, block.lane) == Step::NextElement)
     return vector::LoadOp::create(b, loc, VectorType::get({block.width}, type.getElementType()), operand.get(),
                                   indices);
   return memref::LoadOp::create(b, loc, operand.get(), indices);
+}
+
+void StructuredBody::pack(OpBuilder &b, Block &block, OpOperand &operand, unsigned loop, Value size, Value panel) {
+  auto each = scf::ForOp::create(b, loc, arith::ConstantIndexOp::create(b, loc, 0), size,
+                                 arith::ConstantIndexOp::create(b, loc, 1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(each.getBody());
+  block.ivs[loop] = each.getInductionVar();
+  for (int64_t vector = 0; vector < block.vectors; ++vector) {
+    Values at = {block.ivs[loop], arith::ConstantIndexOp::create(b, loc, vector * block.width)};
+    vector::StoreOp::create(b, loc, load(b, block, operand, 0, vector), panel, at);
+  }
+  b.setInsertionPointAfter(each);
+  panels[operand.getOperandNumber()] = {panel, loop};
 }
 
 StructuredBody::Values StructuredBody::loadOutputs(OpBuilder &b, const Block &block) {

@@ -39,6 +39,15 @@ public:
   Values compute(mlir::OpBuilder &b, const Block &block, mlir::ValueRange soFar);
   void storeOutputs(mlir::OpBuilder &b, const Block &block, mlir::ValueRange values);
 
+  /// Copies what input `operand` holds for every iteration of `loop` at the lanes of `block` into `panel` [loop,
+  /// lanes], where compute finds it until `panels` is cleared.
+  void pack(mlir::OpBuilder &b, Block &block, mlir::OpOperand &operand, unsigned loop, Value size, Value panel);
+  struct Panel {
+    Value memory; ///< [iterations of loop, vectors * width]
+    unsigned loop;
+  };
+  std::map<unsigned, Panel> panels; ///< by operand
+
   mutable mlir::linalg::LinalgOp op; ///< its interface asks without const
   const mlir::Location loc;
   llvm::SmallVector<mlir::AffineMap> maps;

@@ -8,6 +8,7 @@
 #include "lib/Target/Level.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -42,6 +43,7 @@ public:
     for (unsigned loop = 0; loop < loops; ++loop)
       if (isParallel(loop) && loop != lane && loop != rowLoop)
         outer.push_back(loop);
+    makePanels();
     nest(outer, [&] { isParallel(lane) ? overLane() : overRows(); });
     return true;
   }
@@ -97,6 +99,48 @@ private:
     if (outputs > 1)
       rows = 1, vectors = 1;
     block.rowLoop = rowLoop;
+  }
+
+  /// Room for what all row blocks read again: the columns of a block, next to each other instead of a whole row apart.
+  void makePanels() {
+    SmallVector<unsigned> list = reductions(true);
+    if (!isParallel(lane) || rowLoop == ~0u || list.size() != 1)
+      return;
+    reduction = list.front();
+    for (OpOperand *input : body.op.getDpsInputOperands()) {
+      auto type = dyn_cast<MemRefType>(input->get().getType());
+      if (!type || body.stepOf(*input, lane) != Step::NextElement || body.stepOf(*input, rowLoop) != Step::Stays ||
+          !body.maps[input->getOperandNumber()].isFunctionOfDim(reduction))
+        continue;
+      auto size = getConstantIntValue(sizes[reduction]);
+      auto panel = MemRefType::get({size ? *size : ShapedType::kDynamic, vectors * width}, type.getElementType());
+      Value memory = memref::AllocOp::create(b, loc, panel, size ? ValueRange() : ValueRange{sizes[reduction]},
+                                             b.getI64IntegerAttr(64));
+      panels.push_back({input, memory});
+    }
+  }
+
+  /// inside() with the inputs of a whole block packed, where enough rows read them.
+  void packed(llvm::function_ref<void()> inside) {
+    constexpr int64_t blocks = 4;
+    auto known = getConstantIntValue(sizes[rowLoop == ~0u ? 0 : rowLoop]);
+    if (panels.empty() || (known && *known < blocks * rows))
+      return inside();
+    auto pack = [&] {
+      for (auto [input, memory] : panels)
+        body.pack(b, block, *input, reduction, sizes[reduction], memory);
+      inside();
+      body.panels.clear();
+    };
+    if (known)
+      return pack();
+    Value many = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, sizes[rowLoop], number(blocks * rows));
+    auto choice = scf::IfOp::create(b, loc, many, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(choice.thenBlock());
+    pack();
+    b.setInsertionPointToStart(choice.elseBlock());
+    inside();
   }
 
   /// for every point of `list`: inside()
@@ -189,7 +233,9 @@ private:
     inSteps(lane, steps, [&](int64_t step) {
       block.width = step == 1 ? 1 : width;
       block.vectors = step == 1 ? 1 : step / width;
-      overRows([&] { results(); });
+      block.rows = 1;
+      auto all = [&] { overRows([&] { results(); }); };
+      step == vectors *width ? packed(all) : all();
     });
   }
 
@@ -299,6 +345,8 @@ private:
   SmallVector<Value> sizes; // of the loops
   unsigned lane = ~0u, rowLoop = ~0u;
   int64_t width = 1, vectors = 1, rows = 1; // of a block
+  unsigned reduction = ~0u;                 // the loop that panels hold all of
+  SmallVector<std::pair<OpOperand *, Value>> panels;
   StructuredBody::Block block;
 };
 

@@ -1,9 +1,11 @@
 // RUN: stepdown-opt %s -pass-pipeline='builtin.module(func.func(vectorize-structured))' | FileCheck %s
 // RUN: stepdown-opt %s -pass-pipeline='builtin.module(func.func(vectorize-structured{level=x86-64-v3}))' | FileCheck %s --check-prefix=V3
 
-// 8 rows of 3 vectors stay in registers, then what is left of rows and columns.
+// 8 rows of 3 vectors stay in registers, and read a copy of their 48 columns; then what is left of rows and columns.
 // CHECK-LABEL: func.func @matmul(
+// CHECK:         %[[PANEL:.*]] = memref.alloc() {alignment = 64 : i64} : memref<32x48xf32>
 // CHECK:         scf.for %{{.*}} step %c48
+// CHECK-COUNT-3:     vector.store %{{.*}}, %[[PANEL]]
 // CHECK:           scf.for %{{.*}} step %c8
 // CHECK-COUNT-24:    vector.load {{.*}} memref<64x96xf32>, vector<16xf32>
 // CHECK:             scf.for {{.*}} -> (vector<16xf32>
@@ -16,6 +18,20 @@
 // V3-COUNT-6:     math.fma
 func.func @matmul(%a: memref<64x32xf32>, %b: memref<32x96xf32>, %c: memref<64x96xf32>) attributes {transformer.callable} {
   linalg.matmul ins(%a, %b : memref<64x32xf32>, memref<32x96xf32>) outs(%c : memref<64x96xf32>)
+  return
+}
+
+// Whether there are rows enough to copy for is known when it runs.
+// CHECK-LABEL: func.func @matmul_of_any_size(
+// CHECK:         %[[PANEL:.*]] = memref.alloc(%{{.*}}) {{.*}} : memref<?x48xf32>
+// CHECK:         arith.cmpi uge, %{{.*}}, %c32
+// CHECK:         scf.if
+// CHECK:           vector.store %{{.*}}, %[[PANEL]]
+// CHECK:         } else {
+// CHECK-NOT:       %[[PANEL]]
+// CHECK:         return
+func.func @matmul_of_any_size(%a: memref<?x?xf32>, %b: memref<?x?xf32>, %c: memref<?x?xf32>) attributes {transformer.callable} {
+  linalg.matmul ins(%a, %b : memref<?x?xf32>, memref<?x?xf32>) outs(%c : memref<?x?xf32>)
   return
 }
 
