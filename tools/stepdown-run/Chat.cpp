@@ -19,7 +19,9 @@ constexpr char help[] = "/help         this\n"
                         "/save FILE    write it as JSON\n"
                         "/load FILE    go on with one that was saved\n"
                         "/quit         leave, as Ctrl-D does\n"
-                        "Ctrl-C stops the answer. Everything else is said to the model.\n";
+                        "Ctrl-C stops the answer. Everything else is said to the model.\n"
+                        "What is typed is kept in $XDG_STATE_HOME/stepdown/history (else ~/.local/state/...), but for\n"
+                        "lines that begin with a blank.\n";
 
 Status save(const std::vector<Conversation::Message> &messages, const std::string &path) {
   ordered_json list = ordered_json::array();
