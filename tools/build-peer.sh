@@ -1,23 +1,35 @@
 #!/bin/bash
-# Builds the peer that test/bench compares with: llama-bench and llama-perplexity of the llama.cpp that the Python source
-# package llama-cpp-python carries, natively for this machine. About ten minutes on two cores; does nothing when built.
+# Builds the peers that test/bench compares with, natively for this machine: llama-bench and llama-perplexity of the
+# llama.cpp that the Python source package llama-cpp-python carries; or llama-bench of a checkout of one of its relatives,
+# such as ik_llama.cpp. About ten minutes on two cores; does nothing when built.
 #
-#   tools/build-peer.sh [VERSION]     -> build/peer/llama-bench, build/peer/llama-perplexity, build/peer/VERSION
+#   tools/build-peer.sh [VERSION]      -> build/peer/llama-bench, build/peer/llama-perplexity, build/peer/VERSION
+#   tools/build-peer.sh --source DIR   -> build/peer-NAME/llama-bench, build/peer-NAME/VERSION; NAME is that of DIR
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 peer=$root/build/peer
-version=${1:-}
+version=
+source=
 targets=(llama-bench llama-perplexity)
 
 die() {
   echo "build-peer: $*" >&2
   exit 1
 }
+if [ "${1:-}" = --source ]; then
+  [ -f "${2:-}/CMakeLists.txt" ] || die "expects --source to name a checkout, but '${2:-}' has no CMakeLists.txt"
+  vendor=$(cd "$2" && pwd)
+  source=$(basename "$vendor")
+  peer=$root/build/peer-$source
+  targets=(llama-bench)
+else
+  version=${1:-}
+fi
 for tool in python3 cmake c++; do
   command -v $tool >/dev/null || die "expects $tool on the PATH, but it is missing"
 done
-if [ -x "$peer/llama-bench" ] && [ -x "$peer/llama-perplexity" ] && [ -z "$version" ]; then
+if [ -x "$peer/llama-bench" ] && [ -f "$peer/VERSION" ] && [ -z "$version" ]; then
   echo "build-peer: $(cat "$peer/VERSION") is already in $peer"
   exit 0
 fi
@@ -26,30 +38,40 @@ cd "$peer"
 
 # pip asks a source package for its metadata even when it only downloads it; that needs the package's build backend, here
 # in an environment of its own, because an isolated build would fetch and build cmake and ninja as well.
-if [ ! -x venv/bin/pip ]; then
-  echo "build-peer: making a Python environment"
-  python3 -m venv venv || die "cannot make a Python environment (on Debian: apt-get install python3-venv)"
-  venv/bin/pip install -q scikit-build-core cmake ninja || die "cannot install scikit-build-core"
-fi
-if ! compgen -G 'llama_cpp_python-*.tar.gz' >/dev/null || [ -n "$version" ]; then
-  echo "build-peer: fetching the source package llama-cpp-python"
-  PATH=$peer/venv/bin:$PATH venv/bin/pip download -q --no-deps --no-build-isolation --no-binary :all: \
-    "llama-cpp-python${version:+==$version}" -d . || die "cannot fetch llama-cpp-python ${version:-(newest)}"
-fi
-archive=$(find . -maxdepth 1 -name 'llama_cpp_python-*.tar.gz' -printf '%T@ %f\n' | sort -rn | head -n 1 | cut -d ' ' -f 2)
-source=${archive%.tar.gz}
-[ -d "$source" ] || tar xzf "$archive" || die "cannot unpack $archive"
-vendor=$source/vendor/llama.cpp
-[ -f "$vendor/CMakeLists.txt" ] || die "expects $vendor in $archive, but it is missing"
+fetch_llama() {
+  if [ ! -x venv/bin/pip ]; then
+    echo "build-peer: making a Python environment"
+    python3 -m venv venv || die "cannot make a Python environment (on Debian: apt-get install python3-venv)"
+    venv/bin/pip install -q scikit-build-core cmake ninja || die "cannot install scikit-build-core"
+  fi
+  if ! compgen -G 'llama_cpp_python-*.tar.gz' >/dev/null || [ -n "$version" ]; then
+    echo "build-peer: fetching the source package llama-cpp-python"
+    PATH=$peer/venv/bin:$PATH venv/bin/pip download -q --no-deps --no-build-isolation --no-binary :all: \
+      "llama-cpp-python${version:+==$version}" -d . || die "cannot fetch llama-cpp-python ${version:-(newest)}"
+  fi
+  archive=$(find . -maxdepth 1 -name 'llama_cpp_python-*.tar.gz' -printf '%T@ %f\n' | sort -rn | head -n 1 | cut -d ' ' -f 2)
+  name=${archive%.tar.gz}
+  [ -d "$name" ] || tar xzf "$archive" || die "cannot unpack $archive"
+  vendor=$name/vendor/llama.cpp
+  [ -f "$vendor/CMakeLists.txt" ] || die "expects $vendor in $archive, but it is missing"
+  name=${name/_cpp_/-cpp-}
+}
 
+if [ -z "$source" ]; then
+  fetch_llama
+else
+  name=$source-$(git -C "$vendor" rev-parse --short HEAD 2>/dev/null || echo unknown)
+fi
+examples=OFF # where older trees keep llama-bench
+[ -z "$source" ] || examples=ON
 generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 cmake -S "$vendor" -B out "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF \
-  -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_TOOLS=ON \
+  -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES="$examples" -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_TOOLS=ON \
   >configure.log 2>&1 || die "configuring failed, see $peer/configure.log"
 cmake --build out --target "${targets[@]}" -j "$(nproc)" >build.log 2>&1 || die "building failed, see $peer/build.log"
 for target in "${targets[@]}"; do
   cp "out/bin/$target" .
 done
-echo "${source/_cpp_/-cpp-}" >VERSION
-echo "build-peer: $(cat VERSION) is in $peer"
+echo "$name" >VERSION
+echo "build-peer: $name is in $peer"

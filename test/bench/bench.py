@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compares stepdown-run with llama.cpp on the same files, and prints a Markdown table of medians and ratios.
+"""Compares stepdown-run with its peers on the same files, and prints a Markdown table of medians and ratios.
 
     test/bench/bench.py [MODEL.gguf...]      default: models/smollm2.gguf models/gemma3.gguf
 
-The two take turns within one run, and begin each round alternately, so that whatever else the machine does strikes both. A ratio
-is the median of the rounds' ratios. tools/build-peer.sh builds the peer. Needs Python alone.
+All take turns within one run, in one order and then the other, so that whatever else the machine does strikes all. A ratio
+is the median of the rounds' ratios. tools/build-peer.sh builds peers. Needs Python alone.
 """
 import argparse, datetime, json, os, platform, statistics, subprocess, sys, tempfile
 
@@ -21,8 +21,10 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5, help="rounds of both programs (default 5)")
     parser.add_argument("--isa", help="instruction-set level (default: the best that the processor has)")
     parser.add_argument("--bin", default=os.path.join(ROOT, "build", "bin"), help="folder of the programs (default build/bin)")
-    parser.add_argument("--peer", default=os.path.join(ROOT, "build", "peer"), help="folder of llama-bench (default build/peer)")
-    return parser.parse_args()
+    parser.add_argument("--peer", action="append", help="folder of a llama-bench (default build/peer); may be repeated")
+    options = parser.parse_args()
+    options.peer = options.peer or [os.path.join(ROOT, "build", "peer")]
+    return options
 
 
 def run(command):
@@ -40,11 +42,20 @@ def ours(options, artifact, threads):
     return {{"pp": "prefill", "tg": "decode"}[row["test"][:2]]: row["tokens_per_second"] for row in rows}
 
 
-def peers(options, model, threads):
-    """The same for llama-bench, which measures prompt and generation apart as well."""
-    rows = json.loads(run([os.path.join(options.peer, "llama-bench"), "-m", model, "-p", str(options.prompt), "-n",
+def theirs(options, folder, model, threads):
+    """The same for the llama-bench in `folder`, which measures prompt and generation apart as well."""
+    rows = json.loads(run([os.path.join(folder, "llama-bench"), "-m", model, "-p", str(options.prompt), "-n",
                            str(options.generate), "-t", threads, "-r", "1", "-o", "json"]))
     return {"decode" if row["n_gen"] else "prefill": row["avg_ts"] for row in rows}
+
+
+def version(folder):
+    """What a peer calls itself: the first line of the file VERSION beside it, else the folder's name."""
+    file = os.path.join(folder, "VERSION")
+    if not os.path.exists(file):
+        return os.path.basename(os.path.abspath(folder))
+    with open(file, encoding="utf-8") as lines:
+        return lines.readline().strip()
 
 
 def processor():
@@ -55,32 +66,34 @@ def processor():
 
 def main():
     options = arguments()
-    for program in (os.path.join(options.bin, "stepdown-compile"), os.path.join(options.peer, "llama-bench")):
+    for program in [os.path.join(options.bin, "stepdown-compile")] + [os.path.join(peer, "llama-bench") for peer in options.peer]:
         if not os.access(program, os.X_OK):
             sys.exit(f"bench: expects {program}; tools/quickstart.sh and tools/build-peer.sh build what is missing")
-    version = os.path.join(options.peer, "VERSION")
-    peer = open(version, encoding="utf-8").read().strip() if os.path.exists(version) else "llama.cpp"
+    names = [version(peer) for peer in options.peer]
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
     print(f"{datetime.date.today()}, {processor()}, load {os.getloadavg()[0]:.1f} when it began; commit {commit or 'unknown'}; "
-          f"peer: {peer}; {options.rounds} rounds\n")
-    print("| model | test | threads | stepdown, tokens/s | llama.cpp, tokens/s | ratio |")
-    print("| --- | --- | --- | --- | --- | --- |")
+          f"{options.rounds} rounds\n")
+    print("| model | test | threads | stepdown, tokens/s |" + "".join(f" {name}, tokens/s | ratio |" for name in names))
+    print("| --- | --- | --- | --- |" + " --- | --- |" * len(names))
     with tempfile.TemporaryDirectory() as folder:
         for model in options.models:
             name = os.path.splitext(os.path.basename(model))[0]
             artifact = os.path.join(folder, name + ".stepdown")
             run([os.path.join(options.bin, "stepdown-compile"), model, "-o", artifact])
             for threads in options.threads.split(","):
-                mine, theirs = [], []
+                programs = [lambda: ours(options, artifact, threads)]
+                programs += [lambda folder=folder: theirs(options, folder, model, threads) for folder in options.peer]
+                rounds = [[] for _ in programs]
                 for turn in range(options.rounds):
-                    pair = [lambda: mine.append(ours(options, artifact, threads)), lambda: theirs.append(peers(options, model, threads))]
-                    for measure in pair if turn % 2 == 0 else reversed(pair):
-                        measure()
+                    for i in range(len(programs)) if turn % 2 == 0 else reversed(range(len(programs))):
+                        rounds[i].append(programs[i]())
                 for test, tokens in (("prefill", options.prompt), ("decode", options.generate)):
-                    a, b = [r[test] for r in mine], [r[test] for r in theirs]
-                    ratio = statistics.median(x / y for x, y in zip(a, b))
-                    print(f"| {name} | {test} {tokens} | {threads} | {statistics.median(a):.1f} | {statistics.median(b):.1f} | "
-                          f"{ratio:.2f} |", flush=True)
+                    mine, *others = [[r[test] for r in program] for program in rounds]
+                    row = f"| {name} | {test} {tokens} | {threads} | {statistics.median(mine):.1f} |"
+                    for other in others:
+                        ratio = statistics.median(x / y for x, y in zip(mine, other))
+                        row += f" {statistics.median(other):.1f} | {ratio:.2f} |"
+                    print(row, flush=True)
             os.remove(artifact)
 
 
