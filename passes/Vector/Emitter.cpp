@@ -194,11 +194,17 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value
   const int64_t bytes = 4 * registerLanes();
   VectorType lanes = vec(i32, registerLanes());
   if (level.avx512) {
-    Value acc = start ? start : splat(lanes, 0);
-    for (auto [x, y] : llvm::zip(w, a))
-      acc = intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes,
-                      {acc, bitcast(x, vec(i8, bytes)), bitcast(y, vec(i8, bytes))});
-    return acc;
+    // Two sums: one alone would wait for its own last product, four tokens in flight or not.
+    const size_t run = w.size() >= 8 ? w.size() / 2 : w.size();
+    Value total;
+    for (size_t first = 0; first < w.size(); first += run) {
+      Value acc = first == 0 && start ? start : splat(lanes, 0);
+      for (size_t q = first; q < std::min(first + run, w.size()); ++q)
+        acc = intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes,
+                        {acc, bitcast(w[q], vec(i8, bytes)), bitcast(a[q], vec(i8, bytes))});
+      total = total ? add(total, acc) : acc;
+    }
+    return total;
   }
   if (maxCode * 254 > 32767) {
     Values low, high;

@@ -1,7 +1,6 @@
-// A linalg.generic over (token tile, token, row tile, block) whose body is one block_dot becomes loops with the
-// accumulators in registers: for every row tile and token tile, the blocks are streamed once, unpacked once, and used
-// for all tokens. The order in which a row's products are added is the order of the columns, whatever the tile: results
-// never depend on it.
+// A linalg.generic over (token tile, token, row tile, block) whose body is one block_dot becomes loops. Few tokens keep
+// their accumulators in registers while weights stream by; tiles of 16 tokens stream by the unpacked weights. Either
+// way the order in which a row's products are added is the order of the columns: results never depend on the tile.
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -20,8 +19,7 @@ namespace {
 using Values = Emitter::Values;
 
 /// Products of a weight's codes with 8-bit activation blocks (ActivationType says where their fields lie). Rows are
-/// taken as many at a time as a register has lanes, all tokens with the first of them before the others: so the
-/// unpacked codes of AVX2's 8 rows stay in registers.
+/// taken as many at a time as a register has lanes, so that the unpacked codes of AVX2's 8 rows stay in registers.
 class CodeDot {
 public:
   CodeDot(Emitter &e, ActivationType type)
@@ -31,67 +29,59 @@ public:
       kept = e.scratch(8 * 64 + 2 * 64);
   }
 
-  /// Accumulators of tokens [first, first + acc.size()) after 32 columns. `a` points to the activation block.
-  Values dot(WeightReader &weight, Value sub, Value a, int64_t first, ValueRange acc) {
-    const WeightReader::Codes all = weight.codes(sub);
+  int64_t parts() const { return kLanes / lanes; }
+
+  /// Unpacks the 32 columns `sub` of a weight.
+  void open(WeightReader &weight, Value sub) {
+    all = weight.codes(sub);
     if (outliers)
-      keep(all);
-    Values result(acc.size());
-    for (part = 0; part < kLanes / lanes; ++part) {
-      w = all;
-      for (Value &quad : w.quads)
-        quad = e.part(quad, lanes, part);
-      for (int g = 0; g < w.groups; ++g) {
-        w.scale[g] = e.part(w.scale[g], lanes, part);
-        if (w.bias[g])
-          w.bias[g] = e.part(w.bias[g], lanes, part);
-      }
-      Value mine = part == 0 ? a : e.hide(a); // spread again: to keep 16 spread values costs more than to load them
-      for (auto [i, sum] : llvm::enumerate(acc)) {
-        Value next = token(mine, first + i, e.part(sum, lanes, part));
-        result[i] = part == 0 ? next : e.join(result[i], next);
-      }
+      keep();
+  }
+  /// The rows that token() computes from here on: those of part `which`.
+  void take(int64_t which) {
+    part = which, w = all;
+    for (Value &quad : w.quads)
+      quad = e.part(quad, lanes, part);
+    for (int g = 0; g < w.groups; ++g) {
+      w.scale[g] = e.part(w.scale[g], lanes, part);
+      if (w.bias[g])
+        w.bias[g] = e.part(w.bias[g], lanes, part);
     }
-    return result;
   }
-
-private:
-  /// A 32-bit value of token `t` in all lanes.
-  Value field(Type type, Value a, int64_t offset, int64_t t) {
-    return e.spread(e.load(type, e.at(a, offset * tokens + 4 * t)), lanes);
-  }
-  Value quad(Value a, int64_t offset, int64_t q, int64_t t) { return field(e.i32, a, offset + 4 * q, t); }
-
-  /// The accumulator of token `t` after 32 columns.
-  Value token(Value a, int64_t t, Value sum) {
-    Value scale = field(e.f32, a, 0, t);
+  /// The accumulator of one token after these columns. `a` points to the activation block, 4 bytes on for each token.
+  Value token(Value a, Value sum) {
+    Value scale = field(e.f32, a, 0);
     if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
-      sum = e.fma(w.bias[0], field(e.f32, a, 4, t), sum);
+      sum = e.fma(w.bias[0], field(e.f32, a, 4), sum);
     if (w.groups == 1) {
-      Value high = outliers ? e.shiftLeft(highCodes(a, t, {0, 1}), 7) : Value();
-      return e.fma(e.toF32(codes(a, t, 0, 8, high)), e.mul(w.scale[0], scale), sum);
+      Value high = outliers ? e.shiftLeft(highCodes(a, {0, 1}), 7) : Value();
+      return e.fma(e.toF32(codes(a, 0, 8, high)), e.mul(w.scale[0], scale), sum);
     }
     if (w.bias[0])
-      sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8, t), sum);
-    Value dot = e.mul(e.toF32(codes(a, t, 0, 4)), w.scale[0]);
-    dot = e.fma(e.toF32(codes(a, t, 4, 8)), w.scale[1], dot);
+      sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8), sum);
+    Value dot = e.mul(e.toF32(codes(a, 0, 4)), w.scale[0]);
+    dot = e.fma(e.toF32(codes(a, 4, 8)), w.scale[1], dot);
     if (outliers)
       for (int i = 0; i < 2; ++i) { // quads 0 to 3 have scale 0
-        Value upper = arith::AndIOp::create(e.b, e.loc, placeOf(a, t, i), e.number(4 * 64));
+        Value upper = arith::AndIOp::create(e.b, e.loc, placeOf(a, i), e.number(4 * 64));
         Value group = arith::DivUIOp::create(e.b, e.loc, upper, e.number(4));
-        dot = e.fma(e.toF32(highCodes(a, t, {i})), e.load(e.vec(e.f32, lanes), e.at(at(8), group)), dot);
+        dot = e.fma(e.toF32(highCodes(a, {i})), e.load(e.vec(e.f32, lanes), e.at(at(8), group)), dot);
       }
     return e.fma(dot, scale, sum);
   }
 
-  /// Products with quads [begin, end) of token `t`, added to `start`; with residual codes 256 times those of the codes
-  /// plus those of the residual codes (the scale counts the 256).
-  Value codes(Value a, int64_t t, int begin, int end, Value start = {}) {
+private:
+  /// A 32-bit value of the token in all lanes.
+  Value field(Type type, Value a, int64_t offset) { return e.spread(e.load(type, e.at(a, offset * tokens)), lanes); }
+
+  /// Products with quads [begin, end), added to `start`; with residual codes 256 times those of the codes plus those of
+  /// the residual codes (the scale counts the 256).
+  Value codes(Value a, int begin, int end, Value start = {}) {
     Value total = start;
     for (int plane = 0; plane <= int(residual); ++plane) {
       Values quads;
       for (int q = begin; q < end; ++q)
-        quads.push_back(quad(a, 12 + 32 * plane, q, t));
+        quads.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
       if (plane)
         total = e.shiftLeft(total, 8);
       total = e.dotQuads(ArrayRef<Value>(w.quads).slice(begin, end - begin), quads, w.maxCode, total);
@@ -99,23 +89,23 @@ private:
     return total;
   }
 
-  /// Which quad outlier `i` of token `t` is, times 64; for the tokens of a tile that the step does not have, whose
-  /// bytes are whatever was there, some quad.
-  Value placeOf(Value a, int64_t t, int i) {
-    Value place = e.load(e.i32, e.at(a, 52 * tokens + 4 * (i * tokens + t)));
+  /// Which quad outlier `i` is, times 64; for the tokens of a tile that the step does not have, whose bytes are
+  /// whatever was there, some quad.
+  Value placeOf(Value a, int i) {
+    Value place = e.load(e.i32, e.at(a, (52 + 4 * i) * tokens));
     return e.cast(arith::AndIOp::create(e.b, e.loc, place, e.splat(e.i32, 7 * 64)), e.index);
   }
   /// Products with the high codes of `which` outliers: their weights are found by their numbers.
-  Value highCodes(Value a, int64_t t, ArrayRef<int> which) {
+  Value highCodes(Value a, ArrayRef<int> which) {
     Values weights, quads;
     for (int i : which) {
-      weights.push_back(e.load(e.vec(e.i32, lanes), e.at(at(0), placeOf(a, t, i))));
-      quads.push_back(quad(a, 44, i, t));
+      weights.push_back(e.load(e.vec(e.i32, lanes), e.at(at(0), placeOf(a, i))));
+      quads.push_back(field(e.i32, a, 44 + 4 * i));
     }
     return e.dotQuads(weights, quads, w.maxCode);
   }
   /// Weights where a number can name them: 8 quads, then for two groups 128 times their scales.
-  void keep(const WeightReader::Codes &all) {
+  void keep() {
     for (auto [q, codes] : llvm::enumerate(all.quads))
       e.store(codes, e.at(kept, 64 * q));
     for (int g = 0; g < 2 && all.groups == 2; ++g)
@@ -126,17 +116,31 @@ private:
   Emitter &e;
   const int64_t lanes, tokens;
   const bool residual, outliers;
-  int64_t part = 0;      // which rows of the 16, in units of `lanes`
-  WeightReader::Codes w; // of these rows
-  Value kept;            // what keep() stored
+  int64_t part = 0;           // which rows of the 16, in units of `lanes`
+  WeightReader::Codes all, w; // of 16 rows, and of these
+  Value kept;                 // what keep() stored
 };
 
+/// Accumulators of neighbouring tokens, the first at `a`, after 32 columns.
+Values dotCodes(Emitter &e, CodeDot &products, WeightReader &weight, Value sub, Value a, ValueRange acc) {
+  products.open(weight, sub);
+  Values result(acc.size());
+  for (int64_t part = 0; part < products.parts(); ++part) {
+    products.take(part);
+    for (auto [t, sum] : llvm::enumerate(acc)) {
+      Value next = products.token(e.at(a, 4 * t), e.part(sum, e.registerLanes(), part));
+      result[t] = part == 0 ? next : e.join(result[t], next);
+    }
+  }
+  return result;
+}
+
 /// The same with float32 activations: a column at a time.
-Values dotF32(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t tokens, int64_t first, ValueRange acc) {
+Values dotF32(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t tokens, ValueRange acc) {
   Values result(acc.begin(), acc.end());
   weight.values(sub, [&](int column, Value w) {
-    for (auto [i, sum] : llvm::enumerate(result))
-      sum = e.fma(w, e.loadSpread(e.f32, e.at(a, 4 * (column * tokens + first + i))), sum);
+    for (auto [t, sum] : llvm::enumerate(result))
+      sum = e.fma(w, e.loadSpread(e.f32, e.at(a, 4 * (column * tokens + t))), sum);
   });
   return result;
 }
@@ -147,15 +151,22 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
   void select(linalg::GenericOp generic, BlockDotOp dot, const Level &chip) {
     OpBuilder builder(generic);
     Emitter e(builder, generic.getLoc(), chip);
+    auto activation = dot.getActivation().getType();
+    if (activation.getElement() != "f32" && activation.getTokens() == kLanes)
+      streamTokens(e, generic, dot);
+    else
+      streamWeights(e, generic, dot, chip.tokensAtOnce);
+    generic.erase();
+  }
+
+  /// A few tokens: their accumulators stay in registers while the weights stream by.
+  void streamWeights(Emitter &e, linalg::GenericOp generic, BlockDotOp dot, int64_t atOnce) {
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
     const int64_t tokens = activation.getTokens(), subBytes = activation.getBytes() / (activation.getColumns() / 32);
-    const bool codes = activation.getElement() != "f32";
     std::optional<CodeDot> products;
-    if (codes)
+    if (activation.getElement() != "f32")
       products.emplace(e, activation);
-    // Codes are worth unpacking for as many tokens as there are, though AVX2 keeps the accumulators of 16 on the stack.
-    const int64_t atOnce = codes ? 16 : chip.tokensAtOnce;
     Value tokenTiles = e.dim(out, 0), rowTiles = e.dim(out, 2), blocks = e.dim(weights, 1);
     const int64_t blockBytes = dot.getWeight().getType().getBytes();
 
@@ -173,13 +184,13 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             Value w = e.pointer(weights, {n, k}), a = e.pointer(activations, {m, k});
             weight.open(w);
             auto step = [&](Value sub, ValueRange sums) {
-              Value block = e.at(a, sub, subBytes);
-              return codes ? products->dot(weight, sub, block, first, sums)
-                           : dotF32(e, weight, sub, block, tokens, first, sums);
+              Value block = e.at(e.at(a, sub, subBytes), 4 * first);
+              return products ? dotCodes(e, *products, weight, sub, block, sums)
+                              : dotF32(e, weight, sub, block, tokens, sums);
             };
             if (tokens == 1)
               for (int64_t line = 0; line < blockBytes; line += 64)
-                e.prefetch(e.at(w, chip.prefetchBytes + line));
+                e.prefetch(e.at(w, e.level.prefetchBytes + line));
             if (weight.subBlocks() == 1)
               return step(e.number(0), carried);
             return e.loop(e.number(0), e.number(weight.subBlocks()), 1, carried, step);
@@ -189,7 +200,59 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
         }
       });
     });
-    generic.erase();
+  }
+
+  /// Tiles of 16 tokens: the unpacked codes stay in registers while the tokens of up to four tiles stream by, their
+  /// accumulators in the first-level cache.
+  void streamTokens(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
+    constexpr int64_t kTiles = 4;
+    Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
+    auto activation = dot.getActivation().getType();
+    const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
+    const int64_t bytes = 4 * e.registerLanes();
+    CodeDot products(e, activation);
+    Value sums = e.scratch(kTiles * kLanes * 64); // [tiles, tokens, 16 rows]
+    Value tokenTiles = e.dim(out, 0);
+    e.loop(e.dim(out, 2), [&](Value n) {
+      e.loop(e.number(0), tokenTiles, kTiles, {}, [&](Value first, ValueRange) {
+        Value tiles = arith::SubIOp::create(e.b, e.loc, tokenTiles, first);
+        tiles = arith::MinUIOp::create(e.b, e.loc, tiles, e.number(kTiles));
+        auto eachToken = [&](llvm::function_ref<void(Value tile, Value token, Value sum)> body) {
+          e.loop(tiles, [&](Value m) {
+            e.loop(e.number(kLanes), [&](Value t) { body(m, t, e.at(e.at(sums, m, kLanes * 64), t, 64)); });
+          });
+        };
+        eachToken([&](Value m, Value t, Value sum) {
+          e.store(e.load(e.vec(e.f32), e.pointer(out, {e.add(first, m), t, n})), sum);
+        });
+        e.loop(e.dim(weights, 1), [&](Value k) {
+          WeightReader weight(e, dot.getWeight().getType().getFormat());
+          weight.open(e.pointer(weights, {n, k}));
+          auto step = [&](Value sub) {
+            products.open(weight, sub);
+            for (int64_t part = 0; part < products.parts(); ++part) {
+              products.take(part);
+              e.loop(tiles, [&](Value m) {
+                Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
+                Value mine = e.at(e.at(sums, part * bytes), m, kLanes * 64);
+                e.loop(e.number(kLanes), [&](Value t) {
+                  Value at = e.at(mine, t, 64);
+                  e.store(products.token(e.at(block, t, 4), e.load(e.vec(e.f32, e.registerLanes()), at)), at);
+                });
+              });
+            }
+          };
+          if (weight.subBlocks() == 1)
+            step(e.number(0));
+          else
+            e.loop(e.number(weight.subBlocks()), step);
+        });
+        eachToken([&](Value m, Value t, Value sum) {
+          e.store(e.load(e.vec(e.f32), sum), e.pointer(out, {e.add(first, m), t, n}));
+        });
+        return Values();
+      });
+    });
   }
 
   void runOnOperation() override {

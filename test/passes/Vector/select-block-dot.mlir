@@ -133,9 +133,22 @@ func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows =
   return
 }
 
-// A weight is unpacked once for all tokens of the tile that registers hold.
+// A weight is unpacked once for all tokens of up to four tiles, whose accumulators lie in memory; AVX2 takes 8 rows, then the others.
 // CHECK-LABEL: @sixteen_tokens
-// CHECK: -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+// CHECK: llvm.alloca {{.*}}array<4096 x i8>
+// CHECK: arith.shrui
+// CHECK: scf.for
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c16
+// V4: llvm.load %{{.*}} -> vector<16xf32>
+// V4-COUNT-8: vpdpbusd
+// V4: llvm.store %{{.*}} : vector<16xf32>
+// V4-NOT: vpdpbusd
+// V3-COUNT-8: pmadd.ub.sw
+// V3: llvm.store %{{.*}} : vector<8xf32>
+// V3: scf.for %{{.*}} = %{{.*}} to %c16
+// V3-COUNT-8: pmadd.ub.sw
+// V3: llvm.store %{{.*}} : vector<8xf32>
+// V3-NOT: pmadd.ub.sw
 // CHECK-NOT: llvm.intr.prefetch
 // CHECK-NOT: transformer.block_dot
 // CHECK: return
