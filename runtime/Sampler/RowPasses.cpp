@@ -1,5 +1,6 @@
-// One body per pass, inlined into a wrapper for each instruction set. Contraction of a * b + c is off in this project,
-// so a wider vector changes how many elements go at once and never a bit of a result.
+// One body per pass, inlined into a wrapper for each instruction set. Contraction of a * b + c is off in this project
+// and fused products are written out, so a wider vector changes how many elements go at once and never a bit of a
+// result.
 #include "runtime/Sampler/RowPasses.h"
 #include <cmath>
 #include <cstdint>
@@ -18,18 +19,18 @@ constexpr size_t lanes = 16;
 /// seventh power on [-ln 2 / 2, ln 2 / 2], with ln 2 in two parts (Cody and Waite 1980).
 STEPDOWN_INLINE float exponential(float x) {
   float bounded = x < -87.0f ? -87.0f : x;
-  float shifted = bounded * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the sum is rounded to an integer
+  float shifted = __builtin_fmaf(bounded, 1.44269504f, 12582912.0f); // 1.5 * 2^23: the sum is rounded to an integer
   float n = shifted - 12582912.0f;
-  float r = bounded - n * 0.693359375f;
-  r = r - n * -2.12194440e-4f;
+  float r = __builtin_fmaf(n, -0.693359375f, bounded);
+  r = __builtin_fmaf(n, 2.12194440e-4f, r);
   float p = 1.0f / 5040.0f;
-  p = p * r + 1.0f / 720.0f;
-  p = p * r + 1.0f / 120.0f;
-  p = p * r + 1.0f / 24.0f;
-  p = p * r + 1.0f / 6.0f;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
+  p = __builtin_fmaf(p, r, 1.0f / 720.0f);
+  p = __builtin_fmaf(p, r, 1.0f / 120.0f);
+  p = __builtin_fmaf(p, r, 1.0f / 24.0f);
+  p = __builtin_fmaf(p, r, 1.0f / 6.0f);
+  p = __builtin_fmaf(p, r, 0.5f);
+  p = __builtin_fmaf(p, r, 1.0f);
+  p = __builtin_fmaf(p, r, 1.0f);
   int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
   float power;
   std::memcpy(&power, &bits, 4);
@@ -224,15 +225,15 @@ STEPDOWN_INLINE void momentsBody(const float *logits, size_t count, double centr
 
 STEPDOWN_VARIANT(baseline, )
 #if defined(__x86_64__)
-STEPDOWN_VARIANT(avx2, __attribute__((target("avx2"))))
-STEPDOWN_VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))))
+STEPDOWN_VARIANT(avx2, __attribute__((target("avx2,fma"))))
+STEPDOWN_VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma"))))
 #endif
 
 size_t rowPassVariants(const RowPasses *variants[3]) {
   size_t count = 0;
   variants[count++] = &baseline;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2"))
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     variants[count++] = &avx2;
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     variants[count++] = &avx512;
