@@ -68,7 +68,7 @@ public:
   Value part(Value v, int64_t lanes, int64_t which);              ///< the which-th `lanes` lanes
   Value join(Value low, Value high);
   /// `start` (or zero) plus the sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed
-  /// bytes a: all vector<NxI32>, N = registerLanes().
+  /// bytes a: all vector<Nxi32>, N = registerLanes().
   Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {});
   Value shiftLeft(Value lanes, int64_t bits);
   /// table[code] of every byte of `codes`, a vector<16xi32>; `table` from bytes64.

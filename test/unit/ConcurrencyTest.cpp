@@ -28,6 +28,17 @@ int32_t keep(void *context, int32_t id, const char *, size_t) {
   return 0;
 }
 
+/// kTokens of the likeliest, each of which is appended to `drawn`.
+stepdown_generate_options keptIn(std::vector<int32_t> &drawn) {
+  stepdown_generate_options options = {};
+  options.size = sizeof options;
+  options.max_tokens = kTokens;
+  options.ignore_end = 1;
+  options.on_text = keep;
+  options.context = &drawn;
+  return options;
+}
+
 /// All threads wait for each other, so that first uses really meet.
 struct Gate {
   std::atomic<int> waiting{kThreads};
@@ -62,12 +73,7 @@ TEST(Concurrency, twoModelsAndEightThreads) {
         ASSERT_EQ(stepdown_model_tokenize(models[t % 2], prompt.data(), prompt.size(), 0, ids, 32, &count).code, 0);
         ASSERT_EQ(count, prompt.size());
         std::vector<int32_t> drawn;
-        stepdown_generate_options options = {};
-        options.size = sizeof options;
-        options.max_tokens = kTokens;
-        options.ignore_end = 1;
-        options.on_text = keep;
-        options.context = &drawn;
+        stepdown_generate_options options = keptIn(drawn);
         ASSERT_EQ(stepdown_generate(session, prompt.c_str(), &options, nullptr).code, 0);
         EXPECT_EQ(drawn, expected) << "thread " << t << ", round " << round;
         // Each thread has the text of its own error.
@@ -102,12 +108,7 @@ TEST(Concurrency, modelsComeAndGoWhileOthersRun) {
         ASSERT_EQ(stepdown_session_create(model, &size, &session).code, 0);
         stepdown_model_free(model); // the session keeps what it needs
         std::vector<int32_t> drawn;
-        stepdown_generate_options options = {};
-        options.size = sizeof options;
-        options.max_tokens = kTokens;
-        options.ignore_end = 1;
-        options.on_text = keep;
-        options.context = &drawn;
+        stepdown_generate_options options = keptIn(drawn);
         ASSERT_EQ(stepdown_generate(session, prompt, &options, nullptr).code, 0);
         EXPECT_EQ(drawn, expected);
         stepdown_session_free(session);
