@@ -11,11 +11,12 @@ build=(
   clang-22 lld-22 llvm-22-dev libmlir-22-dev mlir-22-tools # the compiler, and what ours is made of
   cmake ninja-build ccache                                 # the build
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev          # Unicode in tokenizers and templates; JSON
+  libxxhash-dev                                            # checksums of artifacts
   libedit-dev                                              # the line editor of chat
   zlib1g-dev                                               # LLVM's CMake files look for it
   python3 python3-pip ca-certificates                      # fetches the checkpoints
 )
-test=(libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ pkg-config binutils git)
+test=(libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ make pkg-config binutils git)
 
 die() {
   echo "install-packages: $*" >&2
