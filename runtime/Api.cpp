@@ -1,6 +1,7 @@
 // include/stepdown/Runtime.h on top of Model and Session: no exception leaves, and every error becomes a value.
 #include "lib/Base/SizedOptions.h"
 #include "runtime/ApiHandles.h"
+#include "runtime/Devices.h"
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -53,7 +54,10 @@ stepdown_status stepdown_model_load(const char *path, const stepdown_load_option
     auto chosen = takeOptions(options, "stepdown_load_options");
     if (!chosen)
       return chosen.error();
-    auto loaded = Model::load(path, chosen->isa, chosen->copy ? FileUse::copied : FileUse::mapped);
+    auto device = openDevice(chosen->device);
+    if (!device)
+      return device.error();
+    auto loaded = Model::load(path, std::move(*device), chosen->isa, chosen->copy ? FileUse::copied : FileUse::mapped);
     if (!loaded)
       return loaded.error();
     auto shared = std::make_shared<SharedModel>();

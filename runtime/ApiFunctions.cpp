@@ -1,6 +1,7 @@
 // The part of include/stepdown/Runtime.h that calls functions of plain modules.
 #include "lib/Base/SizedOptions.h"
 #include "runtime/ApiHandles.h"
+#include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include <algorithm>
 
@@ -40,7 +41,11 @@ stepdown_status stepdown_module_load(const char *path, const stepdown_load_optio
     auto chosen = takeOptions(options, "stepdown_load_options");
     if (!chosen)
       return chosen.error();
-    auto loaded = FunctionLibrary::load(path, chosen->isa, chosen->copy ? FileUse::copied : FileUse::mapped);
+    auto device = openDevice(chosen->device);
+    if (!device)
+      return device.error();
+    auto loaded =
+        FunctionLibrary::load(path, std::move(*device), chosen->isa, chosen->copy ? FileUse::copied : FileUse::mapped);
     if (!loaded)
       return loaded.error();
     *module = new stepdown_module{std::move(*loaded)};

@@ -20,12 +20,13 @@ struct Memory {
 
 /// One kernel with its resolved operands (see the kernel ABI in include/stepdown/Artifact.h).
 struct Launch {
-  uint64_t kernel = 0;                ///< what Device::kernel returned
-  const uint64_t *operands = nullptr; ///< valid until the launch is done
-  uint32_t words = 0;                 ///< of operands
+  uint64_t kernel = 0;   ///< what Device::kernel returned
+  uint64_t operands = 0; ///< device address of the words, which stay as they are until the launch is done
+  uint32_t words = 0;    ///< of operands
 };
 
-/// An ordered stream of work. Calls come from one thread at a time.
+/// An ordered stream of work. Calls come from one thread at a time. Work may be done later than the call that asks for
+/// it: `from` of an upload and `to` of a download belong to the queue until an event after them has happened.
 class Queue {
 public:
   virtual ~Queue() = default;
@@ -48,9 +49,16 @@ class Device {
 public:
   virtual ~Device() = default;
   virtual const char *name() const = 0;
+  /// Whether it executes code of `level` (enum stepdown_level).
+  virtual bool accepts(uint32_t level) const = 0;
 
   /// Zeroed bytes at a multiple of 64, with 64 readable bytes behind them; E0601 when there are not enough.
   virtual Result<Memory> allocate(size_t bytes, const char *purpose) = 0;
+  /// Addresses for arrays whose sizes a call decides, as many as the device may have bytes, a multiple of 4096; pages
+  /// become memory when they are first written. E0601 where there are next to none.
+  virtual Result<Memory> reserve(const char *purpose) = 0;
+  /// Gives back the pages of reserved memory from byte `from` to byte `to`; what they hold is lost.
+  virtual void discard(Memory &memory, size_t from, size_t to) = 0;
   virtual void release(Memory &memory) = 0;
   /// Bytes allocated and not yet released, as asked for.
   virtual size_t allocated() const = 0;
@@ -81,6 +89,8 @@ public:
     if (owner)
       owner->release(held);
   }
+  /// Gives the pages of reserved memory back, see Device::discard.
+  void discard(size_t from, size_t to) { owner->discard(held, from, to); }
   const Memory &operator*() const { return held; }
   const Memory *operator->() const { return &held; }
 

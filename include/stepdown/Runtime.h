@@ -35,7 +35,8 @@ typedef struct stepdown_load_options {
   /* 0: the file is mapped. Processes share its pages, and it has to keep its bytes while the model lives: reading where
    * it was cut short raises SIGBUS. 1: the file is read into memory of this process, verified there, and let go. */
   int32_t copy;
-  int32_t reserved; /* 0 */
+  int32_t reserved;   /* 0 */
+  const char *device; /* what runs it, by name: NULL or "cpu" */
 } stepdown_load_options;
 
 typedef struct stepdown_session_options {

@@ -17,7 +17,8 @@ class Sized(ctypes.Structure):
 
 
 class LoadOptions(Sized):
-    _fields_ = [("size", c_size_t), ("isa", c_char_p), ("copy", c_int32), ("reserved", c_int32)]
+    _fields_ = [("size", c_size_t), ("isa", c_char_p), ("copy", c_int32), ("reserved", c_int32),
+                ("device", c_char_p)]
 
 
 class SessionOptions(Sized):

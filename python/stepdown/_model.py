@@ -67,11 +67,14 @@ class Model:
 
     isa: "x86-64-v3", "x86-64-v4-vnni", or None for the best that the processor has. copy: read the file into memory of
     this process; else it is mapped, shared with other processes, and must not be cut short while the model lives.
+    device: what runs it, by name; None for "cpu".
     """
 
-    def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False):
+    def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False,
+                 device: Optional[str] = None):
         self._handle = ctypes.c_void_p()
-        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy)
+        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy,
+                              device=device.encode() if device else None)
         _check(_library_().stepdown_model_load(os.fsencode(path), options, ctypes.byref(self._handle)))
         info = ModelInfo()
         _check(_library_().stepdown_model_describe(self._handle, info))

@@ -42,12 +42,15 @@ class Program:
     """An artifact that stepdown-compile made of a .mlir file. Any number of threads may call its functions.
 
     functions: by name, in the module's order, with the types of arguments and results. isa: of the code that runs.
+    device: its name, None for "cpu".
     """
 
-    def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False):
+    def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False,
+                 device: Optional[str] = None):
         library = _model._library_()
         self._handle = ctypes.c_void_p()
-        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy)
+        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy,
+                              device=device.encode() if device else None)
         _model._check(library.stepdown_module_load(os.fsencode(path), options, ctypes.byref(self._handle)))
         self.isa: str = library.stepdown_module_isa(self._handle).decode()
         self.functions: dict[str, Function] = {}
@@ -59,8 +62,9 @@ class Program:
             self.functions[name] = Function(name, types[: info.arguments], types[info.arguments :])
 
     @classmethod
-    def load(cls, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False) -> Program:
-        return cls(path, isa, copy)
+    def load(cls, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False,
+             device: Optional[str] = None) -> Program:
+        return cls(path, isa, copy, device)
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) and _model._lib is not None:

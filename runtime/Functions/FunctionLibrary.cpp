@@ -1,6 +1,5 @@
 #include "runtime/Functions/FunctionLibrary.h"
 
-#include "runtime/cpu/CpuDevice.h"
 #include "runtime/cpu/Processor.h"
 #include <cstring>
 
@@ -17,12 +16,6 @@ constexpr Element elements[] = {{"f32", 4}, {"f16", 2}, {"bf16", 2}, {"f64", 8},
                                 {"i8", 1},  {"i16", 2}, {"i32", 4},  {"i64", 8}, {"index", 8}};
 static_assert(sizeof elements / sizeof *elements == STEPDOWN_INDEX + 1);
 
-/// A function has no type information in front of it, which UBSan's check of calls through pointers would read.
-__attribute__((no_sanitize("function"))) void enter(uint64_t address, const uint64_t *operands) {
-  using Function = void (*)(const uint64_t *operands, int64_t thread, int64_t threads);
-  reinterpret_cast<Function>(address)(operands, 0, 1);
-}
-
 /// Whether an array of `dims` is one that `expected` describes.
 bool fits(const Array &expected, const Array &array) {
   if (array.element != expected.element || array.dims.size() != expected.dims.size())
@@ -33,11 +26,16 @@ bool fits(const Array &expected, const Array &array) {
   return true;
 }
 
-std::unique_ptr<uint8_t[]> copyOf(const void *data, size_t bytes) {
-  std::unique_ptr<uint8_t[]> copy(new uint8_t[bytes + 1]);
-  if (bytes)
-    std::memcpy(copy.get(), data, bytes);
-  return copy;
+uint64_t alignUp(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/// Takes `bytes` from what is left of a room; E0624.
+Result<uint64_t> place(const char *function, const CallRoom &room, uint64_t &next, uint64_t bytes) {
+  if (bytes > room.end() - next)
+    return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of %llu bytes, but %llu of %llu are taken",
+                function, (ull)bytes, (ull)(next - room.begin()), (ull)(room.end() - room.begin()));
+  const uint64_t address = next;
+  next = alignUp(next + bytes);
+  return address;
 }
 
 } // namespace
@@ -66,18 +64,18 @@ std::string describe(const Array &array) {
 }
 
 CallResults::~CallResults() {
-  if (arena)
-    pool->give(std::move(arena), used);
+  if (room)
+    rooms->give(std::move(room), used);
 }
 
-Result<std::shared_ptr<const FunctionLibrary>> FunctionLibrary::load(const std::string &path, const char *isa,
-                                                                     FileUse use) {
+Result<std::shared_ptr<const FunctionLibrary>>
+FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, const char *isa, FileUse use) {
   Result<ArtifactFile> file = ArtifactFile::open(path, use);
   if (!file)
     return file.error();
   if (Status functions = file->expectFunctions(); !functions)
     return functions.error();
-  Result<size_t> chosen = file->chooseCode(isa);
+  Result<size_t> chosen = file->chooseCode(*device, isa);
   if (!chosen)
     return chosen.error();
   std::shared_ptr<FunctionLibrary> library(new FunctionLibrary(std::move(*file)));
@@ -90,9 +88,9 @@ Result<std::shared_ptr<const FunctionLibrary>> FunctionLibrary::load(const std::
     library->signatures.push_back(std::move(signature));
   }
   library->codeIndex = *chosen;
-  library->machine = makeCpuDevice();
+  library->rooms = std::make_shared<CallRooms>(std::move(device));
   const CodeSection &code = library->file.code()[*chosen];
-  Result<uint64_t> base = library->machine->loadCode(code.bytes, code.size, code.checksum);
+  Result<uint64_t> base = library->device().loadCode(code.bytes, code.size, code.checksum);
   if (!base)
     return base.error();
   library->codeAddress = *base;
@@ -130,10 +128,11 @@ Status FunctionLibrary::checkArguments(const CallableFunction &function, const s
   return Done{};
 }
 
-Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_call &call, const Arena &arena) const {
+Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_call &call,
+                               const CallRoom &room) const {
   if (call.failure == ~uint64_t(0))
     return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of %llu bytes, but %llu of %llu are taken",
-                function.name, (ull)call.wanted, (ull)(call.next - arena.begin()), (ull)(arena.end() - arena.begin()));
+                function.name, (ull)call.wanted, (ull)(call.next - room.begin()), (ull)(room.end() - room.begin()));
   // The text is a constant of the code; whatever the number says, nothing outside is read.
   const CodeSection &code = file.code()[codeIndex];
   const uint64_t offset = call.failure - codeAddress;
@@ -144,42 +143,69 @@ Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_
   return fail(ErrorCode::FunctionCheck, "%s: %s", function.name, text.c_str());
 }
 
+// The arena of a call begins with the record that function and caller share, then come the operand words, then, where
+// the device does not read the host's memory, the arguments; the function takes the rest.
 Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const std::vector<Array> &arguments) const {
   const CallableFunction &function = signatures[index];
   if (Status good = checkArguments(function, arguments); !good)
     return good.error();
   std::unique_ptr<CallResults> results(new CallResults());
-  Result<std::unique_ptr<Arena>> arena = pool->take();
-  if (!arena)
-    return arena.error();
-  results->pool = pool;
-  results->arena = std::move(*arena);
-  const Arena &memory = *results->arena;
+  Result<std::unique_ptr<CallRoom>> taken = rooms->take();
+  if (!taken)
+    return taken.error();
+  results->rooms = rooms;
+  results->room = std::move(*taken);
+  const CallRoom &room = *results->room;
+  Queue &queue = *room.queue;
+  const bool shared = room.arena->host;
 
-  stepdown_call record = {memory.begin(), memory.end(), 0, 0};
-  std::vector<uint64_t> operands = {reinterpret_cast<uint64_t>(&record)};
-  std::vector<std::unique_ptr<uint8_t[]>> aligned;
+  constexpr size_t recordWords = sizeof(stepdown_call) / sizeof(uint64_t);
+  size_t words = recordWords + 1;
+  for (const std::vector<Array> *arrays : {&function.arguments, &function.results})
+    for (const Array &array : *arrays)
+      words += 1 + array.dims.size();
+  uint64_t next = room.begin() + alignUp(words * sizeof(uint64_t));
+  results->used = next - room.begin();
+  std::vector<uint64_t> operands(recordWords); // the record, then the operands
+  operands.push_back(room.begin());
   for (const Array &argument : arguments) {
-    const void *data = argument.data;
-    if (reinterpret_cast<uint64_t>(data) % elementBytes(argument.element)) {
-      aligned.push_back(copyOf(data, argument.bytes()));
-      data = aligned.back().get();
+    uint64_t address = reinterpret_cast<uint64_t>(argument.data);
+    if (!shared || address % elementBytes(argument.element)) {
+      Result<uint64_t> own = place(function.name, room, next, argument.bytes());
+      if (!own)
+        return own.error();
+      if (argument.bytes())
+        if (Status sent = queue.upload(*own, argument.data, argument.bytes()); !sent)
+          return sent.error();
+      address = *own;
+      results->used = next - room.begin();
     }
-    operands.push_back(reinterpret_cast<uint64_t>(data));
+    operands.push_back(address);
     operands.insert(operands.end(), argument.dims.begin(), argument.dims.end());
   }
-  const size_t firstResult = operands.size();
-  size_t words = firstResult;
-  for (const Array &result : function.results)
-    words += 1 + result.dims.size();
+  size_t at = operands.size(); // of the first result
   operands.resize(words);
-  const FunctionTable &table = file.functions();
-  enter(machine->kernel(codeAddress, table.code[codeIndex * table.functions.count + index].offset), operands.data());
-  results->used = record.next - memory.begin();
-  if (record.failure)
-    return failure(function, record, memory);
+  stepdown_call record = {next, room.end(), 0, 0};
+  std::memcpy(operands.data(), &record, sizeof record);
 
-  size_t at = firstResult;
+  const FunctionTable &table = file.functions();
+  const uint64_t offset = table.code[codeIndex * table.functions.count + index].offset;
+  const Launch launch = {device().kernel(codeAddress, offset), room.begin() + sizeof record,
+                         static_cast<uint32_t>(words - recordWords)};
+  Status ran = queue.upload(room.begin(), operands.data(), words * sizeof(uint64_t));
+  if (ran)
+    ran = queue.launch(&launch, 1);
+  if (ran)
+    ran = queue.download(operands.data(), room.begin(), words * sizeof(uint64_t));
+  if (ran)
+    ran = queue.sync();
+  if (!ran)
+    return ran.error();
+  std::memcpy(&record, operands.data(), sizeof record);
+  results->used = record.next - room.begin();
+  if (record.failure)
+    return failure(function, record, room);
+
   for (const Array &expected : function.results) {
     const uint64_t address = operands[at++];
     Array result{expected.element, {}, reinterpret_cast<const void *>(address)};
@@ -188,12 +214,17 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
     if (!fits(expected, result))
       return fail(ErrorCode::FunctionCheck, "%s: result %zu: expects %s, but got %s", function.name,
                   results->values.size(), describe(expected).c_str(), describe(result).c_str());
-    if (address < memory.begin() || address >= memory.end()) {
-      results->copies.push_back(copyOf(result.data, result.bytes()));
+    if (!shared || address < room.begin() || address >= room.end()) {
+      results->copies.emplace_back(new uint8_t[result.bytes() + 1]);
       result.data = results->copies.back().get();
+      if (result.bytes())
+        if (Status got = queue.download(results->copies.back().get(), address, result.bytes()); !got)
+          return got.error();
     }
     results->values.push_back(std::move(result));
   }
+  if (Status done = queue.sync(); !done)
+    return done.error();
   return results;
 }
 

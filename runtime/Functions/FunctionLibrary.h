@@ -2,7 +2,7 @@
 // threads may call at a time.
 #pragma once
 #include "runtime/Device.h"
-#include "runtime/Functions/Arena.h"
+#include "runtime/Functions/CallRoom.h"
 #include "runtime/Load/ArtifactFile.h"
 #include <memory>
 
@@ -41,20 +41,22 @@ private:
   friend class FunctionLibrary;
   CallResults() = default;
   std::vector<Array> values;
-  std::vector<std::unique_ptr<uint8_t[]>> copies; ///< of results that lie in an argument or in the code
-  std::shared_ptr<ArenaPool> pool;
-  std::unique_ptr<Arena> arena;
+  std::vector<std::unique_ptr<uint8_t[]>> copies; ///< of results that do not lie in memory of this call
+  std::shared_ptr<CallRooms> rooms;
+  std::unique_ptr<CallRoom> room;
   size_t used = 0;
 };
 
 class FunctionLibrary {
 public:
-  /// Loads `path` with the code of level `isa`, or, when null, of the best level of this processor; E05xx.
-  static Result<std::shared_ptr<const FunctionLibrary>> load(const std::string &path, const char *isa,
-                                                             FileUse use = FileUse::mapped);
+  /// Loads `path` onto `device`, with the code of level `isa` or, when null, of the best level that the device accepts;
+  /// E05xx.
+  static Result<std::shared_ptr<const FunctionLibrary>> load(const std::string &path, std::shared_ptr<Device> device,
+                                                             const char *isa = nullptr, FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
   const char *level() const;
+  Device &device() const { return rooms->device(); }
   const std::vector<CallableFunction> &functions() const { return signatures; } ///< in the module's order
   Result<size_t> find(const std::string &name) const;                           ///< E0620
 
@@ -64,11 +66,10 @@ public:
 private:
   explicit FunctionLibrary(ArtifactFile file) : file(std::move(file)) {}
   Status checkArguments(const CallableFunction &function, const std::vector<Array> &arguments) const;
-  Error failure(const CallableFunction &function, const stepdown_call &call, const Arena &arena) const;
+  Error failure(const CallableFunction &function, const stepdown_call &call, const CallRoom &room) const;
   ArtifactFile file;
-  std::unique_ptr<Device> machine;
   std::vector<CallableFunction> signatures;
-  std::shared_ptr<ArenaPool> pool = std::make_shared<ArenaPool>();
+  std::shared_ptr<CallRooms> rooms;
   size_t codeIndex = 0;
   uint64_t codeAddress = 0;
 };

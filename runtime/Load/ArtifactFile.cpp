@@ -237,7 +237,7 @@ Status ArtifactFile::expectFunctions() const {
               name.c_str());
 }
 
-Result<size_t> ArtifactFile::chooseCode(const char *isa) const {
+Result<size_t> ArtifactFile::chooseCode(const Device &device, const char *isa) const {
   std::string present;
   for (const CodeSection &c : codes)
     present += (present.empty() ? "" : ", ") + std::string(levelName(c.level));
@@ -248,9 +248,9 @@ Result<size_t> ArtifactFile::chooseCode(const char *isa) const {
     for (size_t i = 0; i < codes.size(); ++i) {
       if (codes[i].level != wanted)
         continue;
-      if (!processorHas(wanted))
-        return fail(ErrorCode::ArtifactLevel, "isa: expects a level that this processor executes, but it lacks %s",
-                    isa);
+      if (!device.accepts(wanted))
+        return fail(ErrorCode::ArtifactLevel, "isa: expects a level that device %s executes here, but it lacks %s",
+                    device.name(), isa);
       return i;
     }
     return fail(ErrorCode::ArtifactLevel, "%s: expects code for %s, but the artifact holds %s", name.c_str(), isa,
@@ -258,11 +258,11 @@ Result<size_t> ArtifactFile::chooseCode(const char *isa) const {
   }
   size_t best = codes.size();
   for (size_t i = 0; i < codes.size(); ++i)
-    if (processorHas(codes[i].level) && (best == codes.size() || codes[i].level > codes[best].level))
+    if (device.accepts(codes[i].level) && (best == codes.size() || codes[i].level > codes[best].level))
       best = i;
   if (best == codes.size())
-    return fail(ErrorCode::ArtifactLevel, "%s: expects code that this processor executes, but the artifact holds %s",
-                name.c_str(), present.empty() ? "none" : present.c_str());
+    return fail(ErrorCode::ArtifactLevel, "%s: expects code that device %s executes here, but the artifact holds %s",
+                name.c_str(), device.name(), present.empty() ? "none" : present.c_str());
   return best;
 }
 

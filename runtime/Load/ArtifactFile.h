@@ -7,6 +7,7 @@
 #pragma once
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/Result.h"
+#include "runtime/Device.h"
 #include <string>
 #include <string_view>
 #include <vector>
@@ -97,8 +98,8 @@ public:
   const uint8_t *weights() const { return base + head.sections[weightsIndex].offset; }
   uint64_t weightBytes() const { return head.sections[weightsIndex].size; }
 
-  /// Which of code() to run: the one called `isa`, or, when null, the best that this processor executes; E0508.
-  Result<size_t> chooseCode(const char *isa) const;
+  /// Which of code() `device` is to run: the one called `isa`, or, when null, the best that it accepts; E0508.
+  Result<size_t> chooseCode(const Device &device, const char *isa) const;
 
 private:
   ArtifactFile() = default;

@@ -1,6 +1,5 @@
 #include "runtime/Load/Model.h"
 
-#include "runtime/cpu/CpuDevice.h"
 #include "runtime/cpu/Processor.h"
 #include <cstring>
 
@@ -16,13 +15,14 @@ Result<Metadata> parseMetadata(const std::string &file, std::string_view section
   return Metadata::parse(file, reinterpret_cast<const uint8_t *>(section.data()), section.size(), offset, count);
 }
 
-Result<std::shared_ptr<const Model>> Model::load(const std::string &path, const char *isa, FileUse use) {
+Result<std::shared_ptr<const Model>> Model::load(const std::string &path, std::shared_ptr<Device> device,
+                                                 const char *isa, FileUse use) {
   Result<ArtifactFile> file = ArtifactFile::open(path, use);
   if (!file)
     return file.error();
   if (Status model = file->expectModel(); !model)
     return model.error();
-  Result<size_t> chosen = file->chooseCode(isa);
+  Result<size_t> chosen = file->chooseCode(*device, isa);
   if (!chosen)
     return chosen.error();
   std::shared_ptr<Model> model(new Model(std::move(*file)));
@@ -35,7 +35,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path, const 
   if (auto text = model->pairs->string("general.name"))
     model->title = *text;
   model->codeIndex = *chosen;
-  model->machine = makeCpuDevice();
+  model->machine = std::move(device);
   const CodeSection &code = model->file.code()[*chosen];
   Result<uint64_t> base = model->machine->loadCode(code.bytes, code.size, code.checksum);
   if (!base)

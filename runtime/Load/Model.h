@@ -10,10 +10,10 @@ namespace stepdown {
 
 class Model {
 public:
-  /// Loads `path`, with the code of level `isa` or, when null, of the best level of this processor; E05xx, E01xx,
-  /// E02xx, E09xx, and E0601 where a copy finds no memory.
-  static Result<std::shared_ptr<const Model>> load(const std::string &path, const char *isa,
-                                                   FileUse use = FileUse::mapped);
+  /// Loads `path` onto `device`, with the code of level `isa` or, when null, of the best level that the device accepts;
+  /// E05xx, E01xx, E02xx, E09xx, and E0601 where a copy finds no memory.
+  static Result<std::shared_ptr<const Model>> load(const std::string &path, std::shared_ptr<Device> device,
+                                                   const char *isa = nullptr, FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
   const Program &program() const { return file.program(); }
@@ -34,7 +34,7 @@ public:
 private:
   explicit Model(ArtifactFile file) : file(std::move(file)) {}
   ArtifactFile file;
-  std::unique_ptr<Device> machine;
+  std::shared_ptr<Device> machine;
   std::unique_ptr<Metadata> pairs;
   std::string family, title;
   size_t codeIndex = 0;

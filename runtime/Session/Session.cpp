@@ -76,7 +76,10 @@ Status Session::placeInputs() {
 
   uint64_t array = uint64_t(capacity) * sizeof(int32_t), base = inputs->address;
   StepPlaces places{arena->address, base, base + array, base + 2 * array, base + 3 * array, logitsMemory->address};
-  program = std::make_unique<StepProgram>(*model, places, cache);
+  Result<std::unique_ptr<StepProgram>> made = StepProgram::create(*model, places, cache);
+  if (!made)
+    return made.error();
+  program = std::move(*made);
   return Done{};
 }
 
@@ -192,12 +195,11 @@ Status Session::step() {
   int32_t *ids = staged.data(), *positions = ids + capacity, *sequences = positions + capacity,
           *wanted = sequences + capacity;
   uint32_t rows = queuedRows;
-  const std::vector<Launch> &launches = program->prepare(queued, rows);
   Status ok = queue->upload(inputs->address, staged.data(), staged.size() * sizeof(int32_t));
   if (ok)
     ok = cache.publish(*queue);
   if (ok)
-    ok = queue->launch(launches.data(), launches.size());
+    ok = program->launch(queued, rows, *queue);
   if (ok && !logitsMemory->host)
     ok = queue->download(downloaded.data(), logitsMemory->address,
                          size_t(rows) * model->head().vocabulary * sizeof(float));

@@ -2,33 +2,40 @@
 
 namespace stepdown {
 
-StepProgram::StepProgram(const Model &model, const StepPlaces &places, const KVCache &cache)
-    : model(model), cache(cache), places(places) {
+Result<std::unique_ptr<StepProgram>> StepProgram::create(const Model &model, const StepPlaces &places,
+                                                         const KVCache &cache) {
+  std::unique_ptr<StepProgram> made(new StepProgram(model, places, cache));
   const Program &p = model.program();
-  unfold(p.head.entry_first, p.head.entry_count, nullptr);
+  made->unfold(p.head.entry_first, p.head.entry_count, nullptr);
   for (const stepdown_layer &layer : p.layers)
-    unfold(p.kinds[layer.kind].first_dispatch, p.kinds[layer.kind].dispatch_count, &layer);
-  unfold(p.head.exit_first, p.head.exit_count, nullptr);
-  launches.reserve(invocations.size());
+    made->unfold(p.kinds[layer.kind].first_dispatch, p.kinds[layer.kind].dispatch_count, &layer);
+  made->unfold(p.head.exit_first, p.head.exit_count, nullptr);
+  made->launches.reserve(made->invocations.size());
+  Result<Memory> memory = model.device().allocate(made->staged.size() * sizeof(uint64_t), "operands of a step");
+  if (!memory)
+    return memory.error();
+  made->uploaded = Allocation(model.device(), *memory);
+  return made;
 }
 
 void StepProgram::unfold(uint32_t first, uint32_t count, const stepdown_layer *layer) {
   const Program &p = model.program();
   for (uint32_t i = first; i < first + count; ++i) {
     const stepdown_dispatch &dispatch = p.dispatches[i];
-    Invocation invocation{dispatch.kernel, static_cast<uint32_t>(words.size()), 0, dispatch.extent == STEPDOWN_BY_ROWS};
+    Invocation invocation{dispatch.kernel, static_cast<uint32_t>(staged.size()), 0,
+                          dispatch.extent == STEPDOWN_BY_ROWS};
     for (uint32_t k = 0; k < dispatch.operand_count; ++k) {
       const stepdown_operand &operand = p.operands[dispatch.first_operand + k];
-      words.push_back(address(operand, layer));
+      staged.push_back(address(operand, layer));
       for (uint32_t d = 0; d < operand.rank; ++d) {
         int64_t dim = operand.dims[d];
         if ((dim < 0 && dim >= STEPDOWN_DIM_ROW_TILES) || dim == STEPDOWN_DIM_TOKEN_TILE ||
             dim == STEPDOWN_DIM_ROW_TILE)
-          patches.push_back({static_cast<uint32_t>(words.size()), static_cast<int32_t>(dim)});
-        words.push_back(extent(dim, layer));
+          patches.push_back({static_cast<uint32_t>(staged.size()), static_cast<int32_t>(dim)});
+        staged.push_back(extent(dim, layer));
       }
     }
-    invocation.words = static_cast<uint32_t>(words.size()) - invocation.firstWord;
+    invocation.words = static_cast<uint32_t>(staged.size()) - invocation.firstWord;
     invocations.push_back(invocation);
   }
 }
@@ -95,21 +102,30 @@ uint64_t StepProgram::extent(int64_t dim, const stepdown_layer *layer) const {
   return static_cast<uint64_t>(dim);
 }
 
-const std::vector<Launch> &StepProgram::prepare(uint32_t newTokens, uint32_t newRows) {
+void StepProgram::prepare(uint32_t newTokens, uint32_t newRows) {
   if (newTokens == tokens && newRows == rows)
-    return launches;
+    return;
+  dirty = true;
   tokens = newTokens;
   rows = newRows;
   for (const Patch &patch : patches)
-    words[patch.word] = extent(patch.symbol, nullptr);
+    staged[patch.word] = extent(patch.symbol, nullptr);
   const Program &p = model.program();
   uint32_t tokenBucket = p.bucketOf(tokens), rowBucket = p.bucketOf(rows);
   launches.clear();
   for (const Invocation &invocation : invocations)
     if (rows || !invocation.byRows)
       launches.push_back({model.kernel(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket),
-                          words.data() + invocation.firstWord, invocation.words});
-  return launches;
+                          uploaded->address + invocation.firstWord * sizeof(uint64_t), invocation.words});
+}
+
+Status StepProgram::launch(uint32_t newTokens, uint32_t newRows, Queue &queue) {
+  prepare(newTokens, newRows);
+  if (dirty)
+    if (Status ok = queue.upload(uploaded->address, staged.data(), staged.size() * sizeof(uint64_t)); !ok)
+      return ok;
+  dirty = false;
+  return queue.launch(launches.data(), launches.size());
 }
 
 } // namespace stepdown

@@ -4,6 +4,7 @@
 #pragma once
 #include "runtime/KVCache/KVCache.h"
 #include "runtime/Load/Model.h"
+#include <memory>
 #include <vector>
 
 namespace stepdown {
@@ -15,11 +16,13 @@ struct StepPlaces {
 
 class StepProgram {
 public:
-  StepProgram(const Model &model, const StepPlaces &places, const KVCache &cache);
+  /// E0601.
+  static Result<std::unique_ptr<StepProgram>> create(const Model &model, const StepPlaces &places,
+                                                     const KVCache &cache);
 
-  /// The launches of a step of `tokens` (at least 1) and `rows`, valid until the next call. Without rows, the
-  /// dispatches whose extent is rows are left out. Allocates nothing.
-  const std::vector<Launch> &prepare(uint32_t tokens, uint32_t rows);
+  /// Launches a step of `tokens` (at least 1) and `rows`. Without rows, the dispatches whose extent is rows are left
+  /// out. Allocates nothing.
+  Status launch(uint32_t tokens, uint32_t rows, Queue &queue);
   /// Dispatches of a step with rows.
   size_t dispatches() const { return invocations.size(); }
 
@@ -32,6 +35,9 @@ private:
     uint32_t word;
     int32_t symbol;
   };
+  StepProgram(const Model &model, const StepPlaces &places, const KVCache &cache)
+      : model(model), cache(cache), places(places) {}
+  void prepare(uint32_t tokens, uint32_t rows);
   void unfold(uint32_t first, uint32_t count, const stepdown_layer *layer);
   uint64_t address(const stepdown_operand &operand, const stepdown_layer *layer) const;
   /// Dimension `symbol` for the present counts.
@@ -41,10 +47,12 @@ private:
   const KVCache &cache;
   StepPlaces places;
   std::vector<Invocation> invocations;
-  std::vector<uint64_t> words;
+  std::vector<uint64_t> staged; ///< operand words, which `uploaded` holds too
+  Allocation uploaded;
   std::vector<Patch> patches; ///< words that depend on T or R
   std::vector<Launch> launches;
-  uint32_t tokens = 0, rows = 0; ///< that `words` and `launches` are for
+  uint32_t tokens = 0, rows = 0; ///< that `staged` and `launches` are for
+  bool dirty = true;             ///< `uploaded` is behind `staged`
 };
 
 } // namespace stepdown

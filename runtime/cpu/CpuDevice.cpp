@@ -3,11 +3,13 @@
 #include "runtime/Checksum.h"
 #include "runtime/cpu/Processor.h"
 #include "runtime/cpu/ThreadPool.h"
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <vector>
 
 namespace stepdown {
@@ -16,7 +18,7 @@ namespace {
 // A kernel has no type information in front of it, which UBSan's check of calls through pointers would read.
 __attribute__((no_sanitize("function"))) void call(const Launch &launch, int64_t thread, int64_t threads) {
   using Function = void (*)(const uint64_t *operands, int64_t thread, int64_t threads);
-  reinterpret_cast<Function>(launch.kernel)(launch.operands, thread, threads);
+  reinterpret_cast<Function>(launch.kernel)(reinterpret_cast<const uint64_t *>(launch.operands), thread, threads);
 }
 
 class CpuQueue final : public Queue {
@@ -63,9 +65,9 @@ public:
       munmap(base, bytes);
   }
   const char *name() const override { return "cpu"; }
+  bool accepts(uint32_t level) const override { return processorHas(level); }
 
   Result<Memory> allocate(size_t bytes, const char *purpose) override {
-    constexpr size_t slack = 64;
     void *map = MAP_FAILED;
     if (bytes <= SIZE_MAX / 2)
       map = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -75,10 +77,33 @@ public:
     used += bytes;
     return Memory{reinterpret_cast<uint64_t>(map), static_cast<uint8_t *>(map), bytes};
   }
+  Result<Memory> reserve(const char *purpose) override {
+    constexpr size_t smallest = size_t(1) << 24;
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t size = smallest;
+    if (pages > 0 && page > 0)
+      size = std::max(size, static_cast<size_t>(pages) * static_cast<size_t>(page));
+    for (; size >= smallest; size /= 2) {
+      size = size / 4096 * 4096;
+      void *map =
+          mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (map == MAP_FAILED)
+        continue;
+      used += size;
+      return Memory{reinterpret_cast<uint64_t>(map), static_cast<uint8_t *>(map), size};
+    }
+    return fail(ErrorCode::OutOfMemory, "%s: expects %zu bytes of addresses, but the system has no room for them",
+                purpose, smallest);
+  }
+  void discard(Memory &memory, size_t from, size_t to) override {
+    from = (from + 4095) / 4096 * 4096, to = std::min(memory.bytes, (to + 4095) / 4096 * 4096);
+    if (from < to)
+      madvise(memory.host + from, to - from, MADV_DONTNEED);
+  }
   void release(Memory &memory) override {
     if (!memory.host)
       return;
-    munmap(memory.host, memory.bytes + 64);
+    munmap(memory.host, memory.bytes + slack);
     used -= memory.bytes;
     memory = Memory{};
   }
@@ -118,6 +143,7 @@ public:
   }
 
 private:
+  static constexpr size_t slack = 64; // readable behind every allocation
   std::atomic<size_t> used{0};
   std::mutex codeMutex;
   std::vector<std::pair<void *, size_t>> code;

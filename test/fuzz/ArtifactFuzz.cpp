@@ -1,6 +1,7 @@
 // Any bytes as an artifact, with checksums made right so that only the checks of sections and records stand in the way:
 // opened or refused, and whatever opens makes a model and a session, or a library of functions. Its code is mapped, but
 // never run; what would run, and with which addresses, is compared with what the file was verified to hold.
+#include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Session/Session.h"
 #include "runtime/Session/StepProgram.h"
@@ -186,11 +187,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (file < 0 || write(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
     std::abort();
   const std::string path = "/proc/self/fd/" + std::to_string(file);
-  if (auto model = Model::load(path, nullptr, size % 2 ? FileUse::copied : FileUse::mapped))
+  if (auto model = Model::load(path, *openDevice(nullptr), nullptr, size % 2 ? FileUse::copied : FileUse::mapped))
     useModel(*model);
   else
     require(!model.error().message.empty());
-  if (auto functions = FunctionLibrary::load(path, nullptr))
+  if (auto functions = FunctionLibrary::load(path, *openDevice(nullptr)))
     useFunctions(**functions);
   else
     require(!functions.error().message.empty());

@@ -1,5 +1,6 @@
 #include "runtime/Load/ArtifactFile.h"
 #include "lib/Base/MappingGuard.h"
+#include "runtime/Devices.h"
 #include "runtime/Load/Model.h"
 #include "runtime/Session/Session.h"
 #include "test/unit/ToyModel.h"
@@ -194,7 +195,7 @@ TEST(ArtifactFile, randomChangesNeverCrash) {
     bytes[program.offset + random(static_cast<uint32_t>(program.size))] ^= 1u << random(8);
     test::seal(bytes);
     std::string path = test::temporaryFile(bytes, ".stepdown");
-    if (auto model = Model::load(path, nullptr)) {
+    if (auto model = Model::load(path, *openDevice(nullptr))) {
       ++opened;
       Session::Options options;
       options.threads = 1;
@@ -210,17 +211,17 @@ TEST(ArtifactFile, refusesALevelThatIsNotThere) {
   ArtifactBuilder builder = toy.build();
   auto file = ArtifactFile::open(toy.write());
   ASSERT_TRUE(file);
-  EXPECT_EQ(file->chooseCode("sparc").error().code, ErrorCode::ArtifactLevel);
+  EXPECT_EQ(file->chooseCode(**openDevice(nullptr), "sparc").error().code, ErrorCode::ArtifactLevel);
   builder.codes.pop_back();
   builder.code.resize(builder.code.size() / 2);
   auto single = ArtifactFile::open(test::temporaryFile(builder.file(), ".stepdown"));
   ASSERT_TRUE(single) << single.error().message;
-  EXPECT_EQ(single->chooseCode("x86-64-v4-vnni").error().code, ErrorCode::ArtifactLevel);
+  EXPECT_EQ(single->chooseCode(**openDevice(nullptr), "x86-64-v4-vnni").error().code, ErrorCode::ArtifactLevel);
   builder.codes.clear();
   builder.code.clear();
   auto none = ArtifactFile::open(test::temporaryFile(builder.file(), ".stepdown"));
   ASSERT_TRUE(none) << none.error().message;
-  EXPECT_EQ(none->chooseCode(nullptr).error().code, ErrorCode::ArtifactLevel);
+  EXPECT_EQ(none->chooseCode(**openDevice(nullptr), nullptr).error().code, ErrorCode::ArtifactLevel);
 }
 
 /// A FUNCTIONS section of functions without values, whose names begin at `names` in `strings`.

@@ -1,6 +1,7 @@
 // Artifacts of plain modules, made record by record: what the loader refuses, and what a call does with what code
 // returns.
 #include "include/stepdown/Runtime.h"
+#include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Load/Model.h"
 #include "test/unit/ToyModel.h"
@@ -62,12 +63,12 @@ struct Parts {
 };
 
 int codeOf(const Parts &parts) {
-  auto library = FunctionLibrary::load(parts.write(), nullptr);
+  auto library = FunctionLibrary::load(parts.write(), *openDevice(nullptr));
   return library ? 0 : static_cast<int>(library.error().code);
 }
 
 TEST(Functions, loadsWhatWasWritten) {
-  auto library = FunctionLibrary::load(Parts().write(), nullptr);
+  auto library = FunctionLibrary::load(Parts().write(), *openDevice(nullptr));
   ASSERT_TRUE(library) << library.error().message;
   ASSERT_EQ((*library)->functions().size(), 2u);
   EXPECT_STREQ((*library)->functions()[1].name, "one");
@@ -114,12 +115,12 @@ TEST(Functions, refusesSectionsOfAModelBesideFunctions) {
 }
 
 TEST(Functions, modelsAndFunctionsAreNotTakenForEachOther) {
-  EXPECT_EQ(static_cast<int>(Model::load(Parts().write(), nullptr).error().code), 510);
-  EXPECT_EQ(static_cast<int>(FunctionLibrary::load(test::ToyModel().write(), nullptr).error().code), 510);
+  EXPECT_EQ(static_cast<int>(Model::load(Parts().write(), *openDevice(nullptr)).error().code), 510);
+  EXPECT_EQ(static_cast<int>(FunctionLibrary::load(test::ToyModel().write(), *openDevice(nullptr)).error().code), 510);
 }
 
 TEST(Functions, checksArgumentsAndResults) {
-  auto library = FunctionLibrary::load(Parts().write(), nullptr);
+  auto library = FunctionLibrary::load(Parts().write(), *openDevice(nullptr));
   ASSERT_TRUE(library) << library.error().message;
   auto call = [&](size_t index, const std::vector<Array> &arguments) {
     auto results = (*library)->call(index, arguments);

@@ -43,7 +43,7 @@ TEST(RuntimeApi, describesModelAndSession) {
   ToyModel toy;
   stepdown_model *model;
   stepdown_session *session;
-  stepdown_load_options load = {sizeof load, "x86-64-v3", 0, 0};
+  stepdown_load_options load = {sizeof load, "x86-64-v3", 0, 0, "cpu"};
   if (stepdown_status status = stepdown_model_load(toy.write().c_str(), &load, &model); status.code == 508)
     GTEST_SKIP() << status.text;
   stepdown_model_info info = {};
@@ -130,7 +130,7 @@ TEST(RuntimeApi, structuresOfOlderAndNewerProgramsAreUnderstood) {
 // Room between fields would be read as a later version's field.
 TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
 #define ENDS_WITH(type, field) EXPECT_EQ(sizeof(type), offsetof(type, field) + sizeof(type::field))
-  ENDS_WITH(stepdown_load_options, reserved);
+  ENDS_WITH(stepdown_load_options, device);
   ENDS_WITH(stepdown_session_options, reserved);
   ENDS_WITH(stepdown_session_info, reserved);
   ENDS_WITH(stepdown_model_info, kv_bytes_per_position);
@@ -144,7 +144,7 @@ TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
 TEST(RuntimeApi, aCopiedModelNeedsItsFileNoMore) {
   ToyModel toy;
   const std::string path = toy.write();
-  stepdown_load_options options = {sizeof options, nullptr, 1, 0};
+  stepdown_load_options options = {sizeof options, nullptr, 1, 0, nullptr};
   stepdown_model *model;
   stepdown_session *session;
   stepdown_sequence sequence;
@@ -160,6 +160,15 @@ TEST(RuntimeApi, aCopiedModelNeedsItsFileNoMore) {
             expected);
   stepdown_session_free(session);
   stepdown_model_free(model);
+}
+
+TEST(RuntimeApi, anUnknownDeviceIsRefusedWithTheList) {
+  stepdown_load_options options = {sizeof options, nullptr, 0, 0, "abacus"};
+  stepdown_model *model;
+  const stepdown_status status = stepdown_model_load(ToyModel().write().c_str(), &options, &model);
+  EXPECT_EQ(status.code, 911);
+  EXPECT_STREQ(status.text, "device: expects one of cpu, but got \"abacus\"");
+  EXPECT_EQ(model, nullptr);
 }
 
 TEST(RuntimeApi, aPipeIsNotWaitedFor) {

@@ -1,4 +1,5 @@
 #include "runtime/Scheduler/Scheduler.h"
+#include "test/device/Kinds.h"
 #include "test/unit/ToyModel.h"
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -24,11 +25,11 @@ struct Greedy : RequestClient {
   void failed(const Error &error) override { problem = error.text(); }
 };
 
-struct Requests : testing::Test {
+struct Requests : testing::TestWithParam<test::DeviceKind> {
   ToyModel toy;
   std::unique_ptr<Session> session;
   void open(int64_t positions = 0) {
-    auto model = Model::load(toy.write(), nullptr);
+    auto model = Model::load(toy.write(), GetParam().make());
     ASSERT_TRUE(model) << model.error().message;
     Session::Options options;
     options.kvBlock = 16;
@@ -61,7 +62,7 @@ struct Requests : testing::Test {
   }
 };
 
-TEST_F(Requests, aloneAndTogetherDrawTheSame) {
+TEST_P(Requests, aloneAndTogetherDrawTheSame) {
   for (uint32_t chunk : {0u, 1u, 7u, 40u}) {
     open(1000);
     Scheduler scheduler(*session, chunk);
@@ -75,7 +76,7 @@ TEST_F(Requests, aloneAndTogetherDrawTheSame) {
   }
 }
 
-TEST_F(Requests, moreRequestsThanSequencesWaitTheirTurn) {
+TEST_P(Requests, moreRequestsThanSequencesWaitTheirTurn) {
   open(256);
   Scheduler scheduler(*session, 0);
   std::vector<Greedy> clients(40, Greedy(3, toy.vocabulary));
@@ -86,7 +87,7 @@ TEST_F(Requests, moreRequestsThanSequencesWaitTheirTurn) {
     EXPECT_EQ(clients[i].drawn, expected(prompt(30, i), 3)) << i << " " << clients[i].problem;
 }
 
-TEST_F(Requests, outOfBlocksRefusesOneAndTheOthersGoOn) {
+TEST_P(Requests, outOfBlocksRefusesOneAndTheOthersGoOn) {
   open(64); // four blocks of 16
   Scheduler scheduler(*session, 0);
   Greedy longer(100, toy.vocabulary), shorter(10, toy.vocabulary);
@@ -98,7 +99,7 @@ TEST_F(Requests, outOfBlocksRefusesOneAndTheOthersGoOn) {
   EXPECT_EQ(shorter.drawn, expected(prompt(20, 2), 10));
 }
 
-TEST_F(Requests, anImpossiblePromptIsRefused) {
+TEST_P(Requests, anImpossiblePromptIsRefused) {
   open(64);
   Scheduler scheduler(*session, 0);
   Greedy huge(1, toy.vocabulary), tooLong(1, toy.vocabulary), empty(1, toy.vocabulary), good(2, toy.vocabulary);
@@ -112,5 +113,7 @@ TEST_F(Requests, anImpossiblePromptIsRefused) {
   EXPECT_EQ(empty.problem.rfind("error E0611", 0), 0u) << empty.problem;
   EXPECT_EQ(good.drawn, expected({1}, 2));
 }
+
+INSTANTIATE_ON_DEVICES(Requests);
 
 } // namespace

@@ -1,4 +1,5 @@
 // Counts every call of malloc and its kin, and so of operator new: 1,000 decode steps make none.
+#include "runtime/Devices.h"
 #include "runtime/Session/Session.h"
 #include "test/unit/ToyModel.h"
 #include <atomic>
@@ -37,7 +38,7 @@ TEST(SessionAllocation, aThousandDecodeStepsAllocateNothing) {
   test::ToyModel toy;
   toy.maxContext = 2048;
   toy.window = 40;
-  auto model = Model::load(toy.write(), nullptr);
+  auto model = Model::load(toy.write(), *openDevice(nullptr));
   ASSERT_TRUE(model);
   for (int threads : {1, 2}) {
     Session::Options options;

@@ -1,4 +1,5 @@
 #include "runtime/Session/Session.h"
+#include "test/device/Kinds.h"
 #include "test/unit/ToyModel.h"
 #include <gtest/gtest.h>
 #include <thread>
@@ -15,12 +16,12 @@ std::vector<int32_t> someTokens(size_t count, uint32_t seed = 7) {
   return tokens;
 }
 
-struct Sessions : testing::Test {
+struct Sessions : testing::TestWithParam<test::DeviceKind> {
   ToyModel toy;
   std::shared_ptr<const Model> model;
   std::unique_ptr<Session> session;
   void open(Session::Options options = {}) {
-    auto loaded = Model::load(toy.write(), nullptr);
+    auto loaded = Model::load(toy.write(), GetParam().make());
     ASSERT_TRUE(loaded) << loaded.error().message;
     model = *loaded;
     auto created = Session::create(model, options);
@@ -39,7 +40,7 @@ struct Sessions : testing::Test {
   }
 };
 
-TEST_F(Sessions, logitsAreTheModels) {
+TEST_P(Sessions, logitsAreTheModels) {
   open();
   auto tokens = someTokens(50);
   int32_t s = *session->createSequence();
@@ -49,7 +50,7 @@ TEST_F(Sessions, logitsAreTheModels) {
   EXPECT_EQ(row(0), toy.logits(tokens));
 }
 
-TEST_F(Sessions, chunksThreadsBlocksAndWindowsGiveTheSameLogits) {
+TEST_P(Sessions, chunksThreadsBlocksAndWindowsGiveTheSameLogits) {
   toy.window = 21;
   toy.layers = 3;
   auto tokens = someTokens(150);
@@ -71,7 +72,7 @@ TEST_F(Sessions, chunksThreadsBlocksAndWindowsGiveTheSameLogits) {
       }
 }
 
-TEST_F(Sessions, unequalSequencesShareAStep) {
+TEST_P(Sessions, unequalSequencesShareAStep) {
   open();
   std::vector<std::vector<int32_t>> prompts;
   for (size_t i = 0; i < 6; ++i) {
@@ -84,7 +85,7 @@ TEST_F(Sessions, unequalSequencesShareAStep) {
     EXPECT_EQ(row(i), toy.logits(prompts[i])) << i;
 }
 
-TEST_F(Sessions, aForkGoesItsOwnWay) {
+TEST_P(Sessions, aForkGoesItsOwnWay) {
   open();
   auto tokens = someTokens(37);
   int32_t parent = *session->createSequence();
@@ -101,7 +102,7 @@ TEST_F(Sessions, aForkGoesItsOwnWay) {
   EXPECT_EQ(row(1), toy.logits(right));
 }
 
-TEST_F(Sessions, truncateTakesTokensBack) {
+TEST_P(Sessions, truncateTakesTokensBack) {
   open();
   auto tokens = someTokens(40);
   int32_t s = *session->createSequence();
@@ -116,7 +117,7 @@ TEST_F(Sessions, truncateTakesTokensBack) {
   EXPECT_EQ(row(0), toy.logits(tokens));
 }
 
-TEST_F(Sessions, aStepWithoutRowsComputesNoLogits) {
+TEST_P(Sessions, aStepWithoutRowsComputesNoLogits) {
   open();
   int32_t s = *session->createSequence();
   ASSERT_TRUE(submit(s, {1, 2}, false));
@@ -127,7 +128,7 @@ TEST_F(Sessions, aStepWithoutRowsComputesNoLogits) {
   EXPECT_EQ(row(0), toy.logits({1, 2, 3}));
 }
 
-TEST_F(Sessions, refusalsQueueNothing) {
+TEST_P(Sessions, refusalsQueueNothing) {
   toy.maxContext = 48;
   open();
   int32_t s = *session->createSequence();
@@ -150,7 +151,7 @@ TEST_F(Sessions, refusalsQueueNothing) {
   EXPECT_EQ(session->createSequence().error().code, ErrorCode::SequenceLimit);
 }
 
-TEST_F(Sessions, aFreedSequenceLeavesAfterItsQueuedTokensAreWritten) {
+TEST_P(Sessions, aFreedSequenceLeavesAfterItsQueuedTokensAreWritten) {
   Session::Options options;
   options.kvPositions = 32;
   open(options);
@@ -167,28 +168,28 @@ TEST_F(Sessions, aFreedSequenceLeavesAfterItsQueuedTokensAreWritten) {
   EXPECT_EQ(row(0), toy.logits({1}));
 }
 
-TEST_F(Sessions, optionsOutOfRangeAreRefused) {
+TEST_P(Sessions, optionsOutOfRangeAreRefused) {
   open();
   for (Session::Options bad : {Session::Options{-1, 0, 0, 0}, Session::Options{0, 48, 0, 0},
                                Session::Options{0, 0, -5, 0}, Session::Options{0, 0, 0, -1}})
     EXPECT_EQ(Session::create(model, bad).error().code, ErrorCode::SessionOption);
 }
 
-TEST_F(Sessions, memoryThatIsNotThereIsAnError) {
+TEST_P(Sessions, memoryThatIsNotThereIsAnError) {
   ToyModel large;
   test::ArtifactBuilder builder = large.build();
   builder.head.arena_bytes = uint64_t(1) << 62;
-  auto loaded = Model::load(test::temporaryFile(builder.file(), ".stepdown"), nullptr);
+  auto loaded = Model::load(test::temporaryFile(builder.file(), ".stepdown"), GetParam().make());
   ASSERT_TRUE(loaded) << loaded.error().message;
   auto created = Session::create(*loaded, {});
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().code, ErrorCode::OutOfMemory);
 }
 
-TEST_F(Sessions, twoModelsAndEightThreadsWorkTogether) {
+TEST_P(Sessions, twoModelsAndEightThreadsWorkTogether) {
   ToyModel other;
   other.layers = 3;
-  auto first = *Model::load(toy.write(), nullptr), second = *Model::load(other.write(), nullptr);
+  auto first = *Model::load(toy.write(), GetParam().make()), second = *Model::load(other.write(), GetParam().make());
   auto tokens = someTokens(30);
   std::vector<float> results[8];
   std::vector<std::thread> threads;
@@ -212,7 +213,7 @@ TEST_F(Sessions, twoModelsAndEightThreadsWorkTogether) {
 }
 
 // The memory plan that inspect shows is what a session takes, to the byte.
-TEST_F(Sessions, allocatesWhatThePlanSays) {
+TEST_P(Sessions, allocatesWhatThePlanSays) {
   toy.window = 40;
   Session::Options options;
   options.kvBlock = 16;
@@ -224,15 +225,27 @@ TEST_F(Sessions, allocatesWhatThePlanSays) {
   uint64_t tables = 2 * 3 * (toy.maxContext / 16) * sizeof(int32_t); // groups, sequences, entries
   uint64_t inputs = 4 * toy.maxStepTokens * sizeof(int32_t);         // tokens, positions, sequences, rows
   uint64_t logits = uint64_t(toy.maxStepRows) * toy.vocabulary * sizeof(float);
+  // An address and the dimensions of each operand of the entry, of every layer and of the exit.
+  uint64_t operands = 0;
+  const Program &p = model->program();
+  auto count = [&](uint32_t first, uint32_t dispatches) {
+    for (uint32_t d = first; d < first + dispatches; ++d)
+      for (uint32_t i = 0; i < p.dispatches[d].operand_count; ++i)
+        operands += (1 + p.operands[p.dispatches[d].first_operand + i].rank) * sizeof(uint64_t);
+  };
+  count(head.entry_first, head.entry_count);
+  for (const stepdown_layer &layer : p.layers)
+    count(p.kinds[layer.kind].first_dispatch, p.kinds[layer.kind].dispatch_count);
+  count(head.exit_first, head.exit_count);
   EXPECT_EQ(session->kv().bytes(), cache);
-  EXPECT_EQ(model->device().allocated(), head.arena_bytes + cache + tables + inputs + logits);
+  EXPECT_EQ(model->device().allocated(), head.arena_bytes + cache + tables + inputs + logits + operands);
   session.reset();
   EXPECT_EQ(model->device().allocated(), 0u);
 }
 
-TEST_F(Sessions, forcedLevelsRunTheSameProgram) {
+TEST_P(Sessions, forcedLevelsRunTheSameProgram) {
   for (const char *isa : {"x86-64-v3", "x86-64-v4-vnni"}) {
-    auto loaded = Model::load(toy.write(), isa);
+    auto loaded = Model::load(toy.write(), GetParam().make(), isa);
     if (!loaded && loaded.error().code == ErrorCode::ArtifactLevel) {
       std::printf("skipped %s: %s\n", isa, loaded.error().message.c_str());
       continue;
@@ -245,5 +258,7 @@ TEST_F(Sessions, forcedLevelsRunTheSameProgram) {
     EXPECT_EQ(row(0), toy.logits({1, 2, 3}));
   }
 }
+
+INSTANTIATE_ON_DEVICES(Sessions);
 
 } // namespace

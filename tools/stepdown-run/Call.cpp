@@ -1,5 +1,6 @@
 // call: one function of a plain module's artifact, with arrays from .npy files.
 #include "lib/Base/MappedFile.h"
+#include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Npy.h"
 #include "runtime/cpu/Processor.h"
@@ -196,7 +197,7 @@ Status runCall(const Arguments &arguments) {
                 path.c_str());
   }
   auto isa = arguments.text("isa");
-  auto library = FunctionLibrary::load(path, isa ? isa->c_str() : nullptr);
+  auto library = FunctionLibrary::load(path, *openDevice(nullptr), isa ? isa->c_str() : nullptr);
   if (!library)
     return library.error();
   const std::string device = arguments.text("device").value_or("cpu");

@@ -2,6 +2,7 @@
 
 #include "lib/Checkpoint/ModelParameters.h"
 #include "runtime/Checksum.h"
+#include "runtime/Devices.h"
 #include "tools/stepdown-run/UserFolder.h"
 #include <cerrno>
 #include <cstdlib>
@@ -125,7 +126,7 @@ Result<std::shared_ptr<const Model>> loadModel(const std::string &model, const C
   Result<std::string> path = artifactOf(model, options);
   if (!path)
     return path.error();
-  Result<std::shared_ptr<const Model>> loaded = Model::load(*path, isa);
+  Result<std::shared_ptr<const Model>> loaded = Model::load(*path, *openDevice(nullptr), isa);
   if (loaded && options.exact && !(*loaded)->head().exact)
     return fail(ErrorCode::ExactMismatch,
                 "%s: expects an artifact that keeps activations float32; compile it with stepdown-compile --exact",

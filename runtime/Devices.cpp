@@ -1,0 +1,34 @@
+#include "runtime/Devices.h"
+
+#include "runtime/cpu/CpuDevice.h"
+#include <cstring>
+
+namespace stepdown {
+namespace {
+
+struct Kind {
+  const char *name;
+  std::unique_ptr<Device> (*make)();
+};
+constexpr Kind kinds[] = {{"cpu", makeCpuDevice}};
+
+} // namespace
+
+const char *deviceNames() {
+  static const std::string all = [] {
+    std::string names;
+    for (const Kind &kind : kinds)
+      names += (names.empty() ? "" : ", ") + std::string(kind.name);
+    return names;
+  }();
+  return all.c_str();
+}
+
+Result<std::shared_ptr<Device>> openDevice(const char *name) {
+  for (const Kind &kind : kinds)
+    if (!name || !std::strcmp(kind.name, name))
+      return std::shared_ptr<Device>(kind.make());
+  return fail(ErrorCode::DeviceUnavailable, "device: expects one of %s, but got \"%s\"", deviceNames(), name);
+}
+
+} // namespace stepdown

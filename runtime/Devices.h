@@ -1,0 +1,13 @@
+// The machines that kernels can run on, by name: the one place that knows which kinds of Device there are.
+#pragma once
+#include "runtime/Device.h"
+#include <memory>
+
+namespace stepdown {
+
+/// The names that openDevice takes, as "cpu, nvidia".
+const char *deviceNames();
+/// A new device called `name` ("cpu" for null); E0911 with the list for another name.
+Result<std::shared_ptr<Device>> openDevice(const char *name);
+
+} // namespace stepdown

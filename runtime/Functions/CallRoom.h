@@ -1,0 +1,36 @@
+// What one call of a function takes of a device: a queue, and a range of addresses whose pages the device fills as they
+// are touched.
+//
+// A function's intermediate arrays depend on the shapes it is called with, so their sum is not known before. Reserving
+// addresses for as much as the device has costs nothing, and spares functions an allocator: they move one number.
+#pragma once
+#include "runtime/Device.h"
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace stepdown {
+
+struct CallRoom {
+  Allocation arena;
+  std::unique_ptr<Queue> queue;
+  uint64_t begin() const { return arena->address; } ///< a multiple of 64
+  uint64_t end() const { return begin() + arena->bytes / 64 * 64; }
+};
+
+/// Rooms between calls: a call takes one, and its results give it back. Any thread.
+class CallRooms {
+public:
+  explicit CallRooms(std::shared_ptr<Device> device) : machine(std::move(device)) {}
+  Device &device() const { return *machine; }
+  Result<std::unique_ptr<CallRoom>> take(); ///< E0601
+  /// `used`: bytes of the arena that the call took.
+  void give(std::unique_ptr<CallRoom> room, size_t used);
+
+private:
+  std::shared_ptr<Device> machine;
+  std::mutex mutex;
+  std::vector<std::unique_ptr<CallRoom>> idle;
+};
+
+} // namespace stepdown
