@@ -1,4 +1,4 @@
-// call: one function of a plain module's artifact, with arrays from .npy files.
+// call: one function of a plain module's artifact, with arrays from .npy files or written out.
 #include "lib/Base/MappedFile.h"
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
@@ -6,6 +6,7 @@
 #include "runtime/cpu/Processor.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/WrittenArray.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -49,10 +50,10 @@ std::string nameOf(const std::string &type) {
   return type.substr(1, 1) + std::to_string(8 * std::strtoul(type.c_str() + 2, nullptr, 10));
 }
 
-/// An argument and what holds its bytes.
+/// An argument and what holds its bytes: the file, or `bytes` where it was written out or had to be reordered.
 struct Argument {
   std::optional<MappedFile> file;
-  std::vector<uint8_t> reordered;
+  std::vector<uint8_t> bytes;
   Array array;
 };
 
@@ -74,7 +75,12 @@ std::vector<uint8_t> rowMajor(const NpyArray &npy) {
   return out;
 }
 
-Status readArgument(const std::string &path, const CallableFunction &function, size_t i, Argument &argument) {
+Error mismatch(const std::string &source, const CallableFunction &function, size_t i, const std::string &got) {
+  return fail(ErrorCode::ArgumentMismatch, "%s: %s: argument %zu: expects %s, but got %s", source.c_str(),
+              function.name, i, describe(function.arguments[i]).c_str(), got.c_str());
+}
+
+Status readFile(const std::string &path, const CallableFunction &function, size_t i, Argument &argument) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.error();
@@ -84,19 +90,31 @@ Status readArgument(const std::string &path, const CallableFunction &function, s
     return npy.error();
   Array &array = argument.array;
   array.dims.assign(npy->shape.begin(), npy->shape.end());
-  const Array &expected = function.arguments[i];
-  array.element = expected.element;
-  if (!isType(npy->type, expected.element)) {
+  array.element = function.arguments[i].element;
+  if (!isType(npy->type, array.element)) {
     std::string shape = describe(array);
-    return fail(ErrorCode::ArgumentMismatch, "%s: %s: argument %zu: expects %s, but got %s%s", path.c_str(),
-                function.name, i, describe(expected).c_str(), nameOf(npy->type).c_str(),
-                shape.substr(shape.find(' ')).c_str());
+    return mismatch(path, function, i, nameOf(npy->type) + shape.substr(shape.find(' ')));
   }
   array.data = npy->data;
   if (npy->fortranOrder && npy->shape.size() > 1) {
-    argument.reordered = rowMajor(*npy);
-    array.data = argument.reordered.data();
+    argument.bytes = rowMajor(*npy);
+    array.data = argument.bytes.data();
   }
+  return Done{};
+}
+
+/// `text` is the name of a .npy file or an array written out; the numbers of a random one are those of (seed, i).
+Status readArgument(const std::string &text, uint64_t seed, const CallableFunction &function, size_t i,
+                    Argument &argument) {
+  if (!isWrittenArray(text))
+    return readFile(text, function, i, argument);
+  Result<WrittenArray> written = parseWrittenArray(text, seed, i);
+  if (!written)
+    return written.error();
+  argument.bytes = std::move(written->bytes);
+  argument.array = {written->element, std::move(written->dims), argument.bytes.data()};
+  if (argument.array.element != function.arguments[i].element)
+    return mismatch(text.substr(0, 60), function, i, describe(argument.array));
   return Done{};
 }
 
@@ -196,6 +214,9 @@ Status runCall(const Arguments &arguments) {
     return fail(ErrorCode::ArtifactMagic, "%s: expects an artifact; stepdown-compile makes one of a .mlir module",
                 path.c_str());
   }
+  auto seed = arguments.integer("seed", 0, 0, INT64_MAX);
+  if (!seed)
+    return seed.error();
   auto isa = arguments.text("isa");
   auto library = FunctionLibrary::load(path, *openDevice(nullptr), isa ? isa->c_str() : nullptr);
   if (!library)
@@ -215,12 +236,12 @@ Status runCall(const Arguments &arguments) {
   if (wanted.size() > function.results.size())
     return fail(ErrorCode::ArgumentCount, "%s: expects at most %zu results (--out), but got %zu", function.name,
                 function.results.size(), wanted.size());
-  std::vector<Argument> files(given.size());
+  std::vector<Argument> read(given.size());
   std::vector<Array> arrays;
   for (size_t i = 0; i < given.size(); ++i) {
-    if (Status read = readArgument(given[i], function, i, files[i]); !read)
-      return read;
-    arrays.push_back(files[i].array);
+    if (Status done = readArgument(given[i], static_cast<uint64_t>(*seed), function, i, read[i]); !done)
+      return done;
+    arrays.push_back(read[i].array);
   }
 
   std::vector<double> runs;
@@ -273,17 +294,20 @@ Status runCall(const Arguments &arguments) {
 } // namespace
 
 Command callCommand() {
-  return {"call",
-          "FILE.stepdown FUNCTION",
-          "Calls a function of an artifact that was compiled from a plain MLIR module, with arrays from .npy files.",
-          {{"arg", 0, "FILE.npy", "the next argument; one for each, in order"},
-           {"out", 0, "FILE.npy", "where to write the next result; results without a file are shown"},
-           {"device", 0, "NAME", "what runs it: cpu (the default)"},
-           {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni; default: the best of this processor"},
-           {"repeat", 0, "N", "call it N more times and tell the least and the median time"},
-           {"json", 0, nullptr, "one JSON object: function, device, isa, results, timing"}},
-          "stepdown-run call matmul.stepdown matmul --arg a.npy --arg b.npy --out c.npy --repeat 10",
-          runCall};
+  return {
+      "call",
+      "FILE.stepdown FUNCTION",
+      "Calls a function of an artifact that was compiled from a plain MLIR module, with arrays from .npy files or "
+      "written out.",
+      {{"arg", 0, "ARRAY", "the next argument, one for each, in order: FILE.npy, f32[2]=1,2, f32=1.5, random:f32[3,4]"},
+       {"seed", 0, "N", "of random arguments: floats uniform from -1 to 1, integers from -100 to 100 (default 0)"},
+       {"out", 0, "FILE.npy", "where to write the next result; results without a file are shown"},
+       {"device", 0, "NAME", "what runs it: cpu (the default)"},
+       {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni; default: the best of this processor"},
+       {"repeat", 0, "N", "call it N more times and tell the least and the median time"},
+       {"json", 0, nullptr, "one JSON object: function, device, isa, results, timing"}},
+      "stepdown-run call program.stepdown matmul --arg 'random:f32[100,200]' --arg b.npy --out c.npy --repeat 20",
+      runCall};
 }
 
 } // namespace stepdown::run
