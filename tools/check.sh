@@ -9,6 +9,8 @@
 #   lit    dialects, passes and phases, one .mlir file a behaviour
 #   tsan   what runs threads, under ThreadSanitizer   fuzz  every fuzz target for half a minute, under ASan and UBSan
 #
+# Whatever of the system the build and the scripts use must be of a package that tools/install-packages.sh names: on Debian,
+# style and the build check that, and programs of other packages are hidden from all that runs here.
 # The parts unit, run and lit build first; tsan and fuzz build what they need without the compiler, into build-tsan and
 # build-fuzz. Real checkpoints are fetched into models/ (STEPDOWN_MODELS names another folder); without a network the tests
 # that need them skip. JOBS is the number of jobs where it is not the number of cores.
@@ -31,7 +33,7 @@ for part in "${parts[@]}"; do
   case $part in
   style | docs | unit | run | lit | tsan | fuzz) ;;
   -h | --help)
-    sed -n '2,14s/^# \{0,1\}//p' "$0"
+    sed -n '2,16s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -75,6 +77,12 @@ stages_know_no_stage() {
   return $status
 }
 
+# Files and programs of packages that install-packages.sh does not name are there by chance; so this holds elsewhere, too.
+on_debian() { [ -z "${STEPDOWN_SKIP_PACKAGES:-}" ] && command -v dpkg-query >/dev/null; }
+hide_unnamed_programs() {
+  tools/needed-packages.py decoys "$results/decoys" && export PATH="$results/decoys:$PATH"
+}
+
 # The tests write checkpoints with the Python packages gguf and numpy.
 find_python() {
   python3 -c 'import gguf, numpy' 2>/dev/null && return
@@ -111,6 +119,7 @@ programs_in() {
 programs_of() { programs_in "$build" "$results" "$@"; }
 
 finish() {
+  ! on_debian || one called-programs tools/needed-packages.py called "$results/decoys"
   # `times` prints 1m2.3s 0m4.5s for all that ran: processor time, which a busy machine does not stretch.
   local spent
   times >"$results/times" # not in $(...), which has children of its own
@@ -129,11 +138,17 @@ tools/install-packages.sh test || {
   echo "0 passed, 1 failed"
   exit 1
 }
+! on_debian || hide_unnamed_programs >/dev/null || {
+  echo "failed called-programs" >>"$results/single"
+  finish
+  exit 1
+}
 if wants style; then
   echo "== style"
   one clang-format formatted
   one runtime-knows-no-llvm runtime_knows_no_llvm
   one stages-know-no-stage stages_know_no_stage
+  ! on_debian || one script-packages tools/needed-packages.py scripts
 fi
 if wants docs; then
   echo "== docs"
@@ -151,6 +166,7 @@ if wants unit || wants run || wants lit; then
     exit 1
   fi
   echo "   $((SECONDS - start)) s"
+  ! on_debian || one build-packages tools/needed-packages.py files "$build"
 fi
 if wants unit || wants run; then
   echo "== checkpoints"

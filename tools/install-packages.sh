@@ -2,7 +2,9 @@
 # Installs the Debian packages that Stepdown is built from, and only those that are missing. Names whatever cannot be had.
 #
 #   tools/install-packages.sh [build|test]     build: what the programs need (default); test: also what the tests need
+#   tools/install-packages.sh --list [...]     prints their names, one a line, and installs nothing
 #
+# tools/check.sh fails where something uses a package that is not named here (tools/needed-packages.py).
 # Debian 12 carries LLVM 22 in bookworm-security. On another system install the same things yourself and set
 # STEPDOWN_SKIP_PACKAGES=1, with which this script does nothing.
 set -euo pipefail
@@ -22,18 +24,27 @@ die() {
   echo "install-packages: $*" >&2
   exit 1
 }
+list=
+if [ "${1:-}" = --list ]; then
+  list=1
+  shift
+fi
 case ${1:-build} in
 build) wanted=("${build[@]}") ;;
 test) wanted=("${build[@]}" "${test[@]}") ;;
 -h | --help)
-  sed -n '2,7s/^# \{0,1\}//p' "$0"
+  sed -n '2,9s/^# \{0,1\}//p' "$0"
   exit 0
   ;;
 *)
-  echo "usage: install-packages.sh [build|test]" >&2
+  echo "usage: install-packages.sh [--list] [build|test]" >&2
   exit 2
   ;;
 esac
+if [ -n "$list" ]; then
+  printf '%s\n' "${wanted[@]}"
+  exit 0
+fi
 [ -z "${STEPDOWN_SKIP_PACKAGES:-}" ] || exit 0
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
   die "expects Debian 12 with apt-get; elsewhere install the equivalents of: ${wanted[*]}; then set STEPDOWN_SKIP_PACKAGES=1"
