@@ -1,5 +1,6 @@
 # What `cmake --install` gives to programs that embed Stepdown, in two components: Runtime (libstepdown shared and static,
-# its headers, stepdown-run, a pkg-config file) and Compiler (libstepdown-compiler and stepdown-compile, which need MLIR).
+# its headers, stepdown-run, a pkg-config file) and Compiler (libstepdown-compiler, stepdown-compile and a pkg-config file,
+# which need MLIR).
 # find_package(Stepdown) finds Stepdown::Runtime, Stepdown::RuntimeStatic and, where it was installed, Stepdown::Compiler.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -67,3 +68,7 @@ file(RELATIVE_PATH prefix_of_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" prefix_of_pc "${prefix_of_pc}")
 configure_file(${CMAKE_SOURCE_DIR}/cmake/stepdown.pc.in ${CMAKE_BINARY_DIR}/stepdown.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/stepdown.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT Runtime)
+if(STEPDOWN_COMPILER)
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/stepdown-compiler.pc.in ${CMAKE_BINARY_DIR}/stepdown-compiler.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/stepdown-compiler.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT Compiler)
+endif()

@@ -9,8 +9,10 @@ static void tell(void *file, const char *what, uint64_t done, uint64_t total) {
 
 int main(int argc, char **argv) {
   stepdown_compile_options options = {0};
-  if (argc != 3)
+  if (argc != 3) {
+    fputs("usage: compile MODEL.gguf MODEL.stepdown\n", stderr);
     return 2;
+  }
   options.size = sizeof options;
   options.on_progress = tell;
   options.context = stderr;

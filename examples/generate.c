@@ -12,8 +12,10 @@ int main(int argc, char **argv) {
   stepdown_model *model = NULL;
   stepdown_session *session = NULL;
   stepdown_generate_options options = {0};
-  if (argc < 3)
+  if (argc < 3) {
+    fputs("usage: generate MODEL.stepdown TEXT [TOKENS]\n", stderr);
     return 2;
+  }
   options.size = sizeof options;
   options.max_tokens = argc > 3 ? atoi(argv[3]) : 32;
   options.on_text = print;

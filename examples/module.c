@@ -15,8 +15,10 @@ int main(int argc, char **argv) {
   stepdown_module *module = NULL;
   stepdown_results *results = NULL;
   stepdown_status status;
-  if (argc != 2)
+  if (argc != 2) {
+    fputs("usage: module SUM.stepdown\n", stderr);
     return 2;
+  }
   status = stepdown_compile_module(text, strlen(text), "sum.mlir", argv[1], NULL);
   if (status.code == 0)
     status = stepdown_module_load(argv[1], NULL, &module);

@@ -1,5 +1,5 @@
-/* What stepdown_generate does, by hand: submit tokens, step, read logits. step MODEL.stepdown "The capital of France
- * is" 16 */
+/* What stepdown_generate does, by hand: submit tokens, step, read logits.
+ * step MODEL.stepdown "The capital of France is" [TOKENS] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <stepdown/Runtime.h>
@@ -21,8 +21,10 @@ int main(int argc, char **argv) {
   size_t count, length, i;
   int left = argc > 3 ? atoi(argv[3]) : 16;
   char text[256];
-  if (argc < 3)
+  if (argc < 3) {
+    fputs("usage: step MODEL.stepdown TEXT [TOKENS]\n", stderr);
     return 2;
+  }
   check(stepdown_model_load(argv[1], NULL, &model));
   info.size = sizeof info;
   check(stepdown_model_describe(model, &info));

@@ -83,16 +83,18 @@ hide_unnamed_programs() {
   tools/needed-packages.py decoys "$results/decoys" && export PATH="$results/decoys:$PATH"
 }
 
+# What begins with #! can be run as it is, and nothing else can.
+scripts_are_executable() {
+  diff <(git ls-files -s | sed -n 's/^100755 [^\t]*\t//p' | sort) \
+    <(git ls-files -z | xargs -0 awk 'FNR == 1 && /^#!/ {print FILENAME} {nextfile}' | sort)
+}
+
 # The tests write checkpoints with the Python packages gguf and numpy.
 find_python() {
-  python3 -c 'import gguf, numpy' 2>/dev/null && return
-  python=$build/venv/bin/python
-  [ -x "$python" ] && "$python" -c 'import gguf, numpy' 2>/dev/null && return
-  echo "   installing gguf and numpy into build/venv"
-  if ! { python3 -m venv "$build/venv" && "$build/venv/bin/pip" install -q --disable-pip-version-check gguf numpy; }; then
-    echo "check: cannot install gguf and numpy; tests on generated checkpoints will skip" >&2
+  python=$(tools/test-python.sh) || {
+    echo "check: tests on generated checkpoints will skip" >&2
     python=python3
-  fi
+  }
 }
 
 # configure FOLDER OPTIONS...
@@ -148,6 +150,7 @@ if wants style; then
   one clang-format formatted
   one runtime-knows-no-llvm runtime_knows_no_llvm
   one stages-know-no-stage stages_know_no_stage
+  one scripts-are-executable scripts_are_executable
   ! on_debian || one script-packages tools/needed-packages.py scripts
 fi
 if wants docs; then

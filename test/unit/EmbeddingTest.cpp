@@ -32,6 +32,12 @@ struct Installed : testing::Test {
     std::ifstream in(path);
     return {std::istreambuf_iterator<char>(in), {}};
   }
+  /// Without arguments a program of examples/ says how it is called, and ends with status 2.
+  void expectUsage(const std::string &program, const std::string &usage) {
+    const std::string said = shell("LD_LIBRARY_PATH=" + folder + "/tree/" STEPDOWN_LIBDIR " " + program +
+                                   " || { test $? -eq 2 && echo status 2 && false; }");
+    EXPECT_NE(said.find("\nusage: " + usage + "\nstatus 2\n"), std::string::npos) << said;
+  }
   /// The text that `program` makes of "hello" must be the toy model's.
   void expectText(const std::string &program) {
     ToyModel toy;
@@ -65,6 +71,8 @@ TEST_F(Installed, findPackageBuildsProgramsThatGenerate) {
             "");
   expectText(folder + "/build/generate");
   expectText(folder + "/build/step");
+  expectUsage(folder + "/build/generate", "generate MODEL.stepdown TEXT [TOKENS]");
+  expectUsage(folder + "/build/step", "step MODEL.stepdown TEXT [TOKENS]");
   // The tree may be moved, and the static program needs nothing of it.
   ASSERT_EQ(shell("mv " + folder + "/tree " + folder + "/away"), "");
   expectText(folder + "/build/generate-static");
@@ -83,12 +91,22 @@ TEST_F(Installed, findPackageNamesTheComponentThatIsMissing) {
 TEST_F(Installed, pkgConfigBuildsItToo) {
   if (!shell("pkg-config --version").empty())
     GTEST_SKIP() << "no pkg-config on this machine";
-  ASSERT_EQ(shell("export PKG_CONFIG_PATH=" + folder +
-                  "/tree/" STEPDOWN_LIBDIR "/pkgconfig && " STEPDOWN_CC " -std=c99 " STEPDOWN_SOURCE_DIR
-                  "/examples/generate.c $(pkg-config --cflags --libs stepdown) -o " +
+  ASSERT_EQ(setenv("PKG_CONFIG_PATH", (folder + "/tree/" STEPDOWN_LIBDIR "/pkgconfig").c_str(), 1), 0);
+  ASSERT_EQ(shell(STEPDOWN_CC " -std=c99 " STEPDOWN_SOURCE_DIR
+                              "/examples/generate.c $(pkg-config --cflags --libs stepdown) -o " +
                   folder + "/generate-pc"),
             "");
   expectText(folder + "/generate-pc");
+#ifdef STEPDOWN_HAS_COMPILER
+  ASSERT_EQ(shell("cmake --install " STEPDOWN_BINARY_DIR " --component Compiler --prefix " + folder +
+                  "/tree && " STEPDOWN_CC " -std=c99 " STEPDOWN_SOURCE_DIR
+                  "/examples/module.c $(pkg-config --cflags --libs stepdown-compiler stepdown) -o " +
+                  folder + "/module-pc"),
+            "");
+  EXPECT_EQ(shell("export LD_LIBRARY_PATH=" + folder + "/tree/" STEPDOWN_LIBDIR " && test \"$(" + folder +
+                  "/module-pc " + folder + "/sum.stepdown | tr '\\n' ' ')\" = '2 5 -8 '"),
+            "");
+#endif
 }
 
 TEST_F(Installed, thePythonPackageGivesTheSameLogits) {
@@ -184,6 +202,8 @@ TEST_F(Installed, aCProgramCompilesAModelThatAgreesWithTheOracle) {
                   ".gguf --family llama --type F32 && " + compile + made + ".gguf " + made + ".stepdown && " + folder +
                   "/build-compile/generate " + made + ".stepdown hello 4"),
             "");
+  expectUsage(folder + "/build-compile/compile", "compile MODEL.gguf MODEL.stepdown");
+  expectUsage(folder + "/build-compile/module", "module SUM.stepdown");
   // A plain module from C, and the same artifact from Python.
   EXPECT_EQ(
       shell("test \"$(" + folder + "/build-compile/module " + made + "-sum.stepdown | tr '\\n' ' ')\" = '2 5 -8 '"),
