@@ -4,6 +4,7 @@
 #include "runtime/ChatTemplate/Json.h"
 #include <algorithm>
 #include <new>
+#include <stdexcept>
 
 namespace stepdown {
 
@@ -40,18 +41,18 @@ Result<ChatContext> ChatContext::fromJson(std::string_view text, const std::stri
 bool ChatContext::has(std::string_view name) const { return variables->dictionary().find(name) != nullptr; }
 
 void ChatContext::set(std::string_view name, std::string_view text) {
-  variables->dictionary().set(Value::string(std::string(name)), Value::string(std::string(text)));
+  variables->dictionary().set(Value::string(jinja::String(name)), Value::string(jinja::String(text)));
 }
 
 void ChatContext::set(std::string_view name, bool value) {
-  variables->dictionary().set(Value::string(std::string(name)), Value::boolean(value));
+  variables->dictionary().set(Value::string(jinja::String(name)), Value::boolean(value));
 }
 
 Status ChatContext::setJson(std::string_view name, std::string_view text) {
   Result<Value> json = jinja::readJson(text, std::string(name));
   if (!json)
     return json.error();
-  variables->dictionary().set(Value::string(std::string(name)), *json);
+  variables->dictionary().set(Value::string(jinja::String(name)), *json);
   return Done{};
 }
 
@@ -66,13 +67,17 @@ void ChatContext::setDefault(std::string_view name, bool value) {
 }
 
 void ChatContext::addMessage(std::string_view role, std::string_view content) {
+  Value message = Value::dict();
+  message.dictionary().set(Value::string("role"), Value::string(jinja::String(role)));
+  message.dictionary().set(Value::string("content"), Value::string(jinja::String(content)));
   const Value *old = variables->dictionary().find("messages");
-  std::vector<Value> messages;
+  if (old && old->is(Kind::List) && old->unique()) { // no one else has seen the list
+    old->as<jinja::SequenceObject>().items.push_back(std::move(message));
+    return;
+  }
+  jinja::Vector<Value> messages;
   if (old && old->is(Kind::List))
     messages = old->items();
-  Value message = Value::dict();
-  message.dictionary().set(Value::string("role"), Value::string(std::string(role)));
-  message.dictionary().set(Value::string("content"), Value::string(std::string(content)));
   messages.push_back(std::move(message));
   variables->dictionary().set(Value::string("messages"), Value::list(std::move(messages)));
 }
@@ -88,19 +93,24 @@ Error explain(const std::string &name, const jinja::Refusal &refusal) {
   return fail(refusal.code, "%s%s", where.c_str(), refusal.message.c_str());
 }
 
+Error noMemory(const std::string &name) {
+  return fail(ErrorCode::TemplateMemory, "%s: expects more memory than the system gives", name.c_str());
+}
+
 } // namespace
 
-Result<ChatTemplate> ChatTemplate::parse(std::string_view text, const std::string &name) {
+Result<ChatTemplate> ChatTemplate::parse(std::string_view text, const std::string &name, const RenderLimits &limits) {
   try {
     ChatTemplate chat;
+    jinja::Budget budget(limits.memoryBytes, limits.steps);
     chat.program = jinja::parseProgram(text, name);
     return chat;
   } catch (const jinja::Refusal &refusal) {
     return explain(name, refusal);
+  } catch (const std::length_error &) {
+    return noMemory(name);
   } catch (const std::bad_alloc &) {
-    return fail(ErrorCode::TemplateMemory,
-                "%s: expects memory to parse a template of %zu bytes, but there is none left", name.c_str(),
-                text.size());
+    return noMemory(name);
   }
 }
 
@@ -109,12 +119,14 @@ Result<std::string> ChatTemplate::render(const ChatContext &context, const Rende
     ChatContext complete = context;
     complete.setDefault("add_generation_prompt", true);
     jinja::Budget budget(options.limits.memoryBytes, options.limits.steps);
-    return jinja::Interpreter(*program, *complete.variables, options).run();
+    jinja::String text = jinja::Interpreter(*program, *complete.variables, options).run();
+    return std::string(text);
   } catch (const jinja::Refusal &refusal) {
     return explain(program->name, refusal);
+  } catch (const std::length_error &) { // longer than any container
+    return noMemory(program->name);
   } catch (const std::bad_alloc &) {
-    return fail(ErrorCode::TemplateMemory, "%s: expects memory to render, but there is none left",
-                program->name.c_str());
+    return noMemory(program->name);
   }
 }
 

@@ -26,12 +26,12 @@ class Value;
 struct Program;
 } // namespace jinja
 
-/// What a template may use. The defaults leave room for prompts of megabytes and end a hostile template in about a
-/// second.
+/// What a template may use, to be read and to be rendered. The defaults leave room for prompts of megabytes and end a
+/// hostile template in about a second.
 struct RenderLimits {
   size_t outputBytes = size_t(64) << 20;  ///< E0406
-  size_t memoryBytes = size_t(256) << 20; ///< live values of the interpreter; E0407
-  uint64_t steps = 20000000;              ///< nodes evaluated, and bytes handled / 64; E0404
+  size_t memoryBytes = size_t(256) << 20; ///< everything alive: values, text written, the parsed template; E0407
+  uint64_t steps = 20000000;              ///< of less than about 50 ns: a node, 64 bytes copied ...; E0404
   int depth = 1500;                       ///< nested expressions, statements, macro calls and values; E0405
 };
 
@@ -55,7 +55,8 @@ public:
   ChatContext &operator=(ChatContext &&) noexcept;
 
   /// A JSON object of variables ({"messages": [...], "tools": [...], ...}), or an array, which becomes `messages`.
-  /// Key order is kept. E0409: not JSON; E0410: neither object nor array. `file` is for messages.
+  /// Key order is kept. E0409: not JSON; E0410: neither object nor array; E0404, E0407: more than RenderLimits allows.
+  /// `file` is for messages.
   static Result<ChatContext> fromJson(std::string_view text, const std::string &file);
 
   bool has(std::string_view name) const;
@@ -80,8 +81,10 @@ private:
 /// A parsed template. Immutable: any number of threads may render it at once, each with a context of its own.
 class ChatTemplate {
 public:
-  /// E0401: the text is not a template, naming line and construct. `name` is for messages.
-  static Result<ChatTemplate> parse(std::string_view text, const std::string &name = "chat template");
+  /// E0401: the text is not a template, naming line and construct. E0404, E0407: it takes more work or memory to read
+  /// than `limits` allow. `name` is for messages.
+  static Result<ChatTemplate> parse(std::string_view text, const std::string &name = "chat template",
+                                    const RenderLimits &limits = {});
 
   /// The prompt. `add_generation_prompt` defaults to true where the context does not say.
   /// E0402: the template refuses (raise_exception), with its own words. E0403: an operation fails (wrong type,

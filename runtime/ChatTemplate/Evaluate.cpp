@@ -4,19 +4,30 @@
 
 namespace stepdown::jinja {
 
+namespace {
+/// Outside the budget, which may be the reason to say it.
+std::string quoted(const char *before, std::string_view name) {
+  return std::string(before).append(name.substr(0, 80)).append("'");
+}
+} // namespace
+
 Value Interpreter::lookUp(int symbol) {
-  const Value *at = &scope;
-  while (!at->missing()) {
+  size_t looked = 0; // variables and scopes not yet paid for
+  for (const Value *at = &scope; !at->missing();) {
     auto &object = at->as<ScopeObject>();
+    looked += 2 + object.variables.size();
+    if (looked >= 16) {
+      Budget::spend(looked / 16);
+      looked = 0;
+    }
     for (const auto &[name, value] : object.variables)
       if (name == symbol)
         return value;
-    Budget::spend(object.variables.size() / 16);
     at = &object.parent;
   }
   Value &global = globals[symbol];
   if (global.missing()) {
-    const std::string &name = program.symbols[symbol];
+    const String &name = program.symbols[symbol];
     const Value *given = context.dictionary().find(std::string_view(name));
     global = given ? *given : globalFunction(name);
     if (global.missing())
@@ -99,7 +110,7 @@ Value Interpreter::evaluate(const Expression &e) {
       return evaluate(*child[1]);
     if (child[2])
       return evaluate(*child[2]);
-    return Value::undefined("the inline if-expression on line " + std::to_string(e.line) +
+    return Value::undefined("the inline if-expression on line " + decimal(e.line) +
                             " evaluated to false and no else section was defined.");
   case ExpressionKind::Binary: {
     Value left = evaluate(*child[0]);
@@ -113,8 +124,8 @@ Value Interpreter::evaluate(const Expression &e) {
   return Value();
 }
 
-std::vector<Value> Interpreter::evaluateAll(const std::vector<ExpressionPtr> &expressions) {
-  std::vector<Value> values;
+Vector<Value> Interpreter::evaluateAll(const Vector<ExpressionPtr> &expressions) {
+  Vector<Value> values;
   values.reserve(expressions.size());
   for (const ExpressionPtr &e : expressions)
     values.push_back(evaluate(*e));
@@ -139,18 +150,18 @@ Value Interpreter::evaluateSlice(const Expression &e) {
 }
 
 Value Interpreter::evaluateConcat(const Expression &e) {
-  std::string text;
+  String text;
   bool markup = false;
-  std::vector<Value> parts = evaluateAll(e.children);
+  Vector<Value> parts = evaluateAll(e.children);
   if (escaping)
     for (const Value &part : parts)
       markup |= part.is(Kind::String) && part.markup();
   for (const Value &part : parts) {
-    std::string piece = markup ? escaped(part) : toText(part);
-    Budget::require(text.size() + piece.size());
-    text += piece;
+    if (markup)
+      text += escaped(part);
+    else
+      appendText(text, part);
   }
-  Budget::spendBytes(text.size() / 4);
   return Value::string(std::move(text), markup);
 }
 
@@ -176,7 +187,7 @@ Arguments Interpreter::arguments(const CallArguments &call) {
   if (call.spreadNamed) {
     Value dict = evaluate(*call.spreadNamed);
     if (!dict.is(Kind::Dict))
-      raise(std::string("argument after ** must be a mapping, not ") + typeName(dict));
+      raise(String("argument after ** must be a mapping, not ") + typeName(dict));
     for (const auto &[key, value] : dict.dictionary().entries) {
       if (!key.is(Kind::String))
         raise("keywords must be strings");
@@ -204,7 +215,7 @@ Value Interpreter::call(const Value &callable, const Arguments &given) {
   case Kind::Undefined:
     raiseUndefined(callable);
   default:
-    raise(std::string("'") + typeName(callable) + "' object is not callable");
+    raise(String("'") + typeName(callable) + "' object is not callable");
   }
 }
 
@@ -215,7 +226,7 @@ Value Interpreter::evaluateCall(const Expression &e) {
     return call(callee, given);
   } catch (Refusal &refusal) {
     if (refusal.construct.empty() && callee.is(Kind::Function))
-      refusal.construct = callee.as<FunctionObject>().name + "()";
+      refusal.construct = std::string(callee.as<FunctionObject>().name).append("()");
     if (refusal.line == 0)
       refusal.line = e.line;
     throw;
@@ -231,7 +242,7 @@ Value Interpreter::evaluateFilter(const Expression &e) {
     return e.filter(*this, input, given);
   } catch (Refusal &refusal) {
     if (refusal.construct.empty())
-      refusal.construct = "filter '" + e.text + "'";
+      refusal.construct = quoted("filter '", e.text);
     if (refusal.line == 0)
       refusal.line = e.line;
     throw;
@@ -247,14 +258,14 @@ Value Interpreter::evaluateTest(const Expression &e) {
     return Value::boolean(e.test(*this, input, given));
   } catch (Refusal &refusal) {
     if (refusal.construct.empty())
-      refusal.construct = "test '" + e.text + "'";
+      refusal.construct = quoted("test '", e.text);
     if (refusal.line == 0)
       refusal.line = e.line;
     throw;
   }
 }
 
-Value Interpreter::callFilter(const std::string &name, const Value &input, const Arguments &given) {
+Value Interpreter::callFilter(const String &name, const Value &input, const Arguments &given) {
   Level level(*this);
   FilterFunction filter = findFilter(name);
   if (!filter)
@@ -262,7 +273,7 @@ Value Interpreter::callFilter(const std::string &name, const Value &input, const
   return filter(*this, input, given);
 }
 
-bool Interpreter::callTest(const std::string &name, const Value &input, const Arguments &given) {
+bool Interpreter::callTest(const String &name, const Value &input, const Arguments &given) {
   Level level(*this);
   TestFunction test = findTest(name);
   if (!test)

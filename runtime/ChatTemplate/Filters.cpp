@@ -8,65 +8,71 @@
 
 namespace stepdown::jinja {
 
+namespace {
+const std::pair<std::string_view, FilterFunction> table[] = {
+    {"tojson", filters::tojson},
+    {"trim", filters::trimmed},
+    {"length", filters::length},
+    {"default", filters::defaulted},
+    {"string", filters::string},
+    {"join", filters::joined},
+    {"lower", filters::lowered},
+    {"upper", filters::uppered},
+    {"safe", filters::safe},
+    {"list", filters::toList},
+    {"items", filters::items},
+    {"replace", filters::replaced},
+    {"selectattr", filters::selectattr},
+    {"rejectattr", filters::rejectattr},
+    {"select", filters::select},
+    {"reject", filters::reject},
+    {"map", filters::mapped},
+    {"dictsort", filters::dictsort},
+    {"first", filters::first},
+    {"last", filters::last},
+    {"count", filters::length},
+    {"d", filters::defaulted},
+    {"abs", filters::absolute},
+    {"attr", filters::attr},
+    {"batch", filters::batch},
+    {"capitalize", filters::capitalized},
+    {"center", filters::centered},
+    {"e", filters::escape},
+    {"escape", filters::escape},
+    {"filesizeformat", filters::filesize},
+    {"float", filters::toFloat},
+    {"forceescape", filters::forceEscape},
+    {"format", filters::formatted},
+    {"groupby", filters::groupby},
+    {"indent", filters::indented},
+    {"int", filters::toInt},
+    {"min", filters::smallest},
+    {"max", filters::largest},
+    {"pprint", filters::pprint},
+    {"reverse", filters::reversed},
+    {"round", filters::rounded},
+    {"slice", filters::sliced},
+    {"sort", filters::sorted},
+    {"striptags", filters::striptags},
+    {"sum", filters::sum},
+    {"title", filters::titled},
+    {"truncate", filters::truncated},
+    {"unique", filters::unique},
+    {"urlencode", filters::urlencode},
+    {"wordcount", filters::wordcount},
+    {"wordwrap", filters::wordwrap},
+    {"xmlattr", filters::xmlattr},
+};
+} // namespace
+
 FilterFunction findFilter(std::string_view name) {
-  using namespace filters;
-  static const std::pair<std::string_view, FilterFunction> table[] = {{"tojson", tojson},
-                                                                      {"trim", trimmed},
-                                                                      {"length", length},
-                                                                      {"default", defaulted},
-                                                                      {"string", string},
-                                                                      {"join", joined},
-                                                                      {"lower", lowered},
-                                                                      {"upper", uppered},
-                                                                      {"safe", safe},
-                                                                      {"list", toList},
-                                                                      {"items", items},
-                                                                      {"replace", replaced},
-                                                                      {"selectattr", selectattr},
-                                                                      {"rejectattr", rejectattr},
-                                                                      {"select", select},
-                                                                      {"reject", reject},
-                                                                      {"map", mapped},
-                                                                      {"dictsort", dictsort},
-                                                                      {"first", first},
-                                                                      {"last", last},
-                                                                      {"count", length},
-                                                                      {"d", defaulted},
-                                                                      {"abs", absolute},
-                                                                      {"attr", attr},
-                                                                      {"batch", batch},
-                                                                      {"capitalize", capitalized},
-                                                                      {"center", centered},
-                                                                      {"e", escape},
-                                                                      {"escape", escape},
-                                                                      {"filesizeformat", filesize},
-                                                                      {"float", toFloat},
-                                                                      {"forceescape", forceEscape},
-                                                                      {"format", formatted},
-                                                                      {"groupby", groupby},
-                                                                      {"indent", indented},
-                                                                      {"int", toInt},
-                                                                      {"min", smallest},
-                                                                      {"max", largest},
-                                                                      {"pprint", pprint},
-                                                                      {"reverse", reversed},
-                                                                      {"round", rounded},
-                                                                      {"slice", sliced},
-                                                                      {"sort", sorted},
-                                                                      {"striptags", striptags},
-                                                                      {"sum", sum},
-                                                                      {"title", titled},
-                                                                      {"truncate", truncated},
-                                                                      {"unique", unique},
-                                                                      {"urlencode", urlencode},
-                                                                      {"wordcount", wordcount},
-                                                                      {"wordwrap", wordwrap},
-                                                                      {"xmlattr", xmlattr}};
   for (const auto &[known, filter] : table)
     if (known == name)
       return filter;
   return nullptr;
 }
+
+Vector<std::string_view> filterNames() { return namesOf(table); }
 
 namespace filters {
 
@@ -77,29 +83,29 @@ Value absolute(Interpreter &, const Value &input, const Arguments &) {
     return Value::real(std::fabs(input.asReal()));
   if (input.is(Kind::Undefined))
     raiseUndefined(input);
-  raise(std::string("bad operand type for abs(): '") + typeName(input) + "'");
+  raise(String("bad operand type for abs(): '") + typeName(input) + "'");
 }
 
 Value attr(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "attr", {"name"}, 1);
-  const std::string &name = textArgument(a[0], "attr");
+  Vector<Value> a = bindArguments(given, "attr", {"name"}, 1);
+  const String &name = textArgument(a[0], "attr");
   if (input.is(Kind::Undefined))
     raiseUndefined(input);
   Value member = memberOf(input, name);
   return member.missing()
-             ? Value::undefined(reprOf(std::string(typeName(input)) + " object") + " has no attribute " + reprOf(name))
+             ? Value::undefined(reprOf(String(typeName(input)) + " object") + " has no attribute " + reprOf(name))
              : member;
 }
 
 Value defaulted(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "default", {"default_value", "boolean"}, 0);
+  Vector<Value> a = bindArguments(given, "default", {"default_value", "boolean"}, 0);
   if (input.is(Kind::Undefined) || (truth(a[1]) && !truth(input)))
     return a[0].missing() ? Value::string("") : a[0];
   return input;
 }
 
 Value toInt(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "int", {"default", "base"}, 0);
+  Vector<Value> a = bindArguments(given, "int", {"default", "base"}, 0);
   Value otherwise = a[0].missing() ? Value::integer(0) : a[0];
   double real = NAN;
   if (input.is(Kind::Undefined))
@@ -126,7 +132,7 @@ Value toInt(Interpreter &, const Value &input, const Arguments &given) {
 }
 
 Value toFloat(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "float", {"default"}, 0);
+  Vector<Value> a = bindArguments(given, "float", {"default"}, 0);
   if (input.is(Kind::Undefined))
     raiseUndefined(input);
   if (input.isNumber())
@@ -138,15 +144,15 @@ Value toFloat(Interpreter &, const Value &input, const Arguments &given) {
 }
 
 Value rounded(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "round", {"precision", "method"}, 0);
+  Vector<Value> a = bindArguments(given, "round", {"precision", "method"}, 0);
   int64_t precision = a[0].missing() ? 0 : integerArgument(a[0], "round");
-  std::string method = a[1].missing() ? "common" : textArgument(a[1], "round");
+  String method = a[1].missing() ? "common" : textArgument(a[1], "round");
   if (method != "common" && method != "ceil" && method != "floor")
     raise("method must be common, ceil or floor");
   if (!input.isNumber()) {
     if (input.is(Kind::Undefined))
       raiseUndefined(input);
-    raise(std::string("type ") + typeName(input) + " doesn't define __round__ method");
+    raise(String("type ") + typeName(input) + " doesn't define __round__ method");
   }
   precision = std::min<int64_t>(std::max<int64_t>(precision, -300), 300);
   double x = input.asReal();
@@ -154,8 +160,9 @@ Value rounded(Interpreter &, const Value &input, const Arguments &given) {
     if (input.isIntegral() && precision >= 0)
       return Value::integer(input.asInteger());
     double result;
+    Budget::spend(128); // hundreds of digits there and back
     if (precision >= 0) {
-      std::string digits(700, 0);
+      String digits(700, 0);
       std::snprintf(digits.data(), digits.size(), "%.*f", static_cast<int>(precision), x);
       result = std::isfinite(x) ? std::strtod(digits.c_str(), nullptr) : x;
     } else {
@@ -172,7 +179,7 @@ Value rounded(Interpreter &, const Value &input, const Arguments &given) {
 }
 
 Value filesize(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "filesizeformat", {"binary"}, 0);
+  Vector<Value> a = bindArguments(given, "filesizeformat", {"binary"}, 0);
   bool binary = truth(a[0]);
   double base = binary ? 1024 : 1000;
   std::optional<double> size = input.isNumber()         ? std::optional<double>(input.asReal())
@@ -180,6 +187,7 @@ Value filesize(Interpreter &, const Value &input, const Arguments &given) {
                                                         : std::nullopt;
   if (!size)
     raise("could not convert to float: " + toRepr(input));
+  Budget::spend(64); // hundreds of digits
   char buffer[400];
   if (*size == 1)
     return Value::string("1 Byte");
@@ -203,7 +211,7 @@ Value string(Interpreter &, const Value &input, const Arguments &) {
 Value pprint(Interpreter &, const Value &input, const Arguments &) { return Value::string(toRepr(input)); }
 
 Value tojson(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "tojson", {"ensure_ascii", "indent", "separators", "sort_keys"}, 0);
+  Vector<Value> a = bindArguments(given, "tojson", {"ensure_ascii", "indent", "separators", "sort_keys"}, 0);
   JsonStyle style;
   style.ensureAscii = truth(a[0]);
   style.sortKeys = truth(a[3]);
@@ -213,13 +221,12 @@ Value tojson(Interpreter &, const Value &input, const Arguments &given) {
     if (a[1].is(Kind::String))
       style.indent = a[1].text();
     else
-      style.indent =
-          std::string(std::min<int64_t>(std::max<int64_t>(integerArgument(a[1], "tojson"), 0), 1 << 16), ' ');
+      style.indent = String(std::min<int64_t>(std::max<int64_t>(integerArgument(a[1], "tojson"), 0), 1 << 16), ' ');
   }
   if (!a[2].missing() && !a[2].is(Kind::None)) {
-    std::vector<Value> separators = itemsOf(a[2]);
+    Vector<Value> separators = itemsOf(a[2]);
     if (separators.size() != 2)
-      raise("tojson: expects two separators, but got " + std::to_string(separators.size()));
+      raise("tojson: expects two separators, but got " + decimal(separators.size()));
     style.itemSeparator = textArgument(separators[0], "tojson");
     style.keySeparator = textArgument(separators[1], "tojson");
   }

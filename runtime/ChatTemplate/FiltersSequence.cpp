@@ -9,8 +9,8 @@ namespace stepdown::jinja::filters {
 namespace {
 
 /// "a.b.0": attributes and, for digits, items.
-std::vector<Value> attributeParts(const Value &attribute) {
-  std::vector<Value> parts;
+Vector<Value> attributeParts(const Value &attribute) {
+  Vector<Value> parts;
   if (!attribute.is(Kind::String)) {
     if (!attribute.missing() && !attribute.is(Kind::None))
       parts.push_back(attribute);
@@ -19,12 +19,12 @@ std::vector<Value> attributeParts(const Value &attribute) {
   std::string_view dot = ".";
   for (std::string_view part : split(attribute.text(), &dot, -1)) {
     bool digits = !part.empty() && part.size() < 18 && part.find_first_not_of("0123456789") == part.npos;
-    parts.push_back(digits ? Value::integer(std::stoll(std::string(part))) : Value::string(std::string(part)));
+    parts.push_back(digits ? Value::integer(*parseInteger(part, 10)) : Value::string(String(part)));
   }
   return parts;
 }
 
-Value getAttribute(Value item, const std::vector<Value> &parts, const Value &otherwise = Value()) {
+Value getAttribute(Value item, const Vector<Value> &parts, const Value &otherwise = Value()) {
   for (const Value &part : parts) {
     item = itemOf(item, part);
     if (item.is(Kind::Undefined) && !otherwise.missing() && !otherwise.is(Kind::None))
@@ -44,15 +44,16 @@ template <typename Make> Value lazily(Make make) {
   } catch (Refusal &refusal) {
     if (refusal.code != ErrorCode::TemplateOperation)
       throw;
-    return Value::failingGenerator(refusal.message);
+    Budget::spend(100); // what unwinding takes
+    return Value::failingGenerator(String(refusal.message));
   }
 }
 
 Value choose(Interpreter &interpreter, const Value &input, const Arguments &given, bool byAttribute, bool keep) {
-  std::vector<Value> out;
+  Vector<Value> out;
   if (!truth(input))
     return Value::generator({});
-  std::vector<Value> parts;
+  Vector<Value> parts;
   Arguments rest = given;
   if (byAttribute) {
     if (given.positional.empty())
@@ -60,7 +61,7 @@ Value choose(Interpreter &interpreter, const Value &input, const Arguments &give
     parts = attributeParts(given.positional[0]);
     rest.positional.erase(rest.positional.begin());
   }
-  std::string test;
+  String test;
   if (!rest.positional.empty()) {
     test = textArgument(rest.positional[0], "select");
     rest.positional.erase(rest.positional.begin());
@@ -75,8 +76,8 @@ Value choose(Interpreter &interpreter, const Value &input, const Arguments &give
 }
 
 Value extreme(const Value &input, const Arguments &given, bool largest) {
-  std::vector<Value> a = bindArguments(given, largest ? "max" : "min", {"case_sensitive", "attribute"}, 0);
-  std::vector<Value> parts = attributeParts(a[1]), items = itemsOf(input);
+  Vector<Value> a = bindArguments(given, largest ? "max" : "min", {"case_sensitive", "attribute"}, 0);
+  Vector<Value> parts = attributeParts(a[1]), items = itemsOf(input);
   if (items.empty())
     return Value::undefined("No aggregated item, sequence was empty.");
   Value best = items[0], bestKey = foldCase(getAttribute(best, parts), truth(a[0]));
@@ -109,12 +110,12 @@ Value mapped(Interpreter &interpreter, const Value &input, const Arguments &give
   return lazily([&]() -> Value {
     if (!truth(input))
       return Value::generator({});
-    std::vector<Value> out;
+    Vector<Value> out;
     bool byAttribute = given.positional.empty() && std::any_of(given.named.begin(), given.named.end(),
                                                                [](const auto &n) { return n.first == "attribute"; });
     if (byAttribute) {
-      std::vector<Value> a = bindArguments(given, "map", {"attribute", "default"}, 1);
-      std::vector<Value> parts = attributeParts(a[0]);
+      Vector<Value> a = bindArguments(given, "map", {"attribute", "default"}, 1);
+      Vector<Value> parts = attributeParts(a[0]);
       for (const Value &item : itemsOf(input))
         out.push_back(getAttribute(item, parts, a[1]));
       return Value::generator(std::move(out));
@@ -123,7 +124,7 @@ Value mapped(Interpreter &interpreter, const Value &input, const Arguments &give
       raise("map requires a filter argument");
     Arguments rest = given;
     rest.positional.erase(rest.positional.begin());
-    const std::string &name = textArgument(given.positional[0], "map");
+    const String &name = textArgument(given.positional[0], "map");
     for (const Value &item : itemsOf(input))
       out.push_back(interpreter.callFilter(name, item, rest));
     return Value::generator(std::move(out));
@@ -140,8 +141,11 @@ Value first(Interpreter &, const Value &input, const Arguments &) {
       raise(generator.failure);
     if (generator.next < generator.items.size())
       return generator.items[generator.next++];
+  } else if (input.isSequence()) {
+    if (!input.items().empty())
+      return input.items()[0];
   } else {
-    std::vector<Value> items = itemsOf(input);
+    Vector<Value> items = itemsOf(input);
     if (!items.empty())
       return items[0];
   }
@@ -150,9 +154,10 @@ Value first(Interpreter &, const Value &input, const Arguments &) {
 
 Value last(Interpreter &, const Value &input, const Arguments &) {
   if (input.is(Kind::Generator) || !isIterable(input))
-    raise(std::string("'") + typeName(input) + "' object is not reversible");
-  std::vector<Value> items = itemsOf(input);
-  return items.empty() ? Value::undefined("No last item, sequence was empty.") : items.back();
+    raise(String("'") + typeName(input) + "' object is not reversible");
+  const Vector<Value> items = input.isSequence() ? Vector<Value>() : itemsOf(input);
+  const Vector<Value> &all = input.isSequence() ? input.items() : items;
+  return all.empty() ? Value::undefined("No last item, sequence was empty.") : all.back();
 }
 
 Value length(Interpreter &, const Value &input, const Arguments &) { return Value::integer(requireLength(input)); }
@@ -169,7 +174,7 @@ Value items(Interpreter &, const Value &input, const Arguments &) {
       return Value::generator({});
     if (!input.is(Kind::Dict))
       raise("Can only get item pairs from a mapping.");
-    std::vector<Value> pairs;
+    Vector<Value> pairs;
     for (const auto &[key, value] : input.dictionary().entries)
       pairs.push_back(Value::tuple({key, value}));
     return Value::generator(std::move(pairs));
@@ -177,75 +182,73 @@ Value items(Interpreter &, const Value &input, const Arguments &) {
 }
 
 Value joined(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "join", {"d", "attribute"}, 0);
-  std::string separator = a[0].missing() ? "" : toText(a[0]), out;
-  std::vector<Value> parts = attributeParts(a[1]);
+  Vector<Value> a = bindArguments(given, "join", {"d", "attribute"}, 0);
+  String separator = a[0].missing() ? "" : toText(a[0]), out;
+  Vector<Value> parts = attributeParts(a[1]);
   bool first = true;
   for (const Value &item : itemsOf(input)) {
-    std::string piece = toText(getAttribute(item, parts));
-    Budget::require(out.size() + separator.size() + piece.size());
-    out += first ? "" : separator;
-    out += piece;
+    if (!first)
+      out += separator;
+    appendText(out, getAttribute(item, parts));
     first = false;
   }
-  Budget::spendBytes(out.size());
   return Value::string(std::move(out));
 }
 
 Value dictsort(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "dictsort", {"case_sensitive", "by", "reverse"}, 0);
-  std::string by = a[1].missing() ? "key" : textArgument(a[1], "dictsort");
+  Vector<Value> a = bindArguments(given, "dictsort", {"case_sensitive", "by", "reverse"}, 0);
+  String by = a[1].missing() ? "key" : textArgument(a[1], "dictsort");
   if (by != "key" && by != "value")
     raise("You can only sort by either \"key\" or \"value\"");
   if (!input.is(Kind::Dict)) {
     if (input.is(Kind::Undefined))
       raiseUndefined(input);
-    raise(std::string("'") + typeName(input) + "' object has no attribute 'items'");
+    raise(String("'") + typeName(input) + "' object has no attribute 'items'");
   }
-  std::vector<std::pair<Value, Value>> keyed;
+  Vector<std::pair<Value, Value>> keyed;
   for (const auto &[key, value] : input.dictionary().entries)
     keyed.emplace_back(foldCase(by == "key" ? key : value, truth(a[0])), Value::tuple({key, value}));
   sortStable(keyed, truth(a[2]));
-  std::vector<Value> out;
+  Vector<Value> out;
   for (auto &entry : keyed)
     out.push_back(std::move(entry.second));
   return Value::list(std::move(out));
 }
 
 Value sorted(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "sort", {"reverse", "case_sensitive", "attribute"}, 0);
-  std::vector<std::vector<Value>> attributes;
+  Vector<Value> a = bindArguments(given, "sort", {"reverse", "case_sensitive", "attribute"}, 0);
+  Vector<Vector<Value>> attributes;
   std::string_view comma = ",";
   if (a[2].is(Kind::String))
     for (std::string_view part : split(a[2].text(), &comma, -1))
-      attributes.push_back(attributeParts(Value::string(std::string(part))));
+      attributes.push_back(attributeParts(Value::string(String(part))));
   else
     attributes.push_back(attributeParts(a[2]));
-  std::vector<std::pair<Value, Value>> keyed;
+  Vector<std::pair<Value, Value>> keyed;
   for (const Value &item : itemsOf(input)) {
-    std::vector<Value> key;
-    for (const std::vector<Value> &parts : attributes)
+    Vector<Value> key;
+    for (const Vector<Value> &parts : attributes)
       key.push_back(foldCase(getAttribute(item, parts), truth(a[1])));
     keyed.emplace_back(Value::list(std::move(key)), item);
   }
   sortStable(keyed, truth(a[0]));
-  std::vector<Value> out;
+  Vector<Value> out;
   for (auto &entry : keyed)
     out.push_back(std::move(entry.second));
   return Value::list(std::move(out));
 }
 
 Value groupby(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "groupby", {"attribute", "default", "case_sensitive"}, 1);
-  std::vector<Value> parts = attributeParts(a[0]);
+  Vector<Value> a = bindArguments(given, "groupby", {"attribute", "default", "case_sensitive"}, 1);
+  Vector<Value> parts = attributeParts(a[0]);
   bool caseSensitive = truth(a[2]);
-  std::vector<std::pair<Value, Value>> keyed;
+  Vector<std::pair<Value, Value>> keyed;
   for (const Value &item : itemsOf(input))
     keyed.emplace_back(foldCase(getAttribute(item, parts, a[1]), caseSensitive), item);
   sortStable(keyed, false);
-  std::vector<Value> groups;
+  Vector<Value> groups;
   for (size_t i = 0; i < keyed.size();) {
-    std::vector<Value> members;
+    Vector<Value> members;
     size_t begin = i;
     for (; i < keyed.size() && equals(keyed[i].first, keyed[begin].first); ++i)
       members.push_back(keyed[i].second);
@@ -257,8 +260,8 @@ Value groupby(Interpreter &, const Value &input, const Arguments &given) {
 
 Value unique(Interpreter &, const Value &input, const Arguments &given) {
   return lazily([&]() -> Value {
-    std::vector<Value> a = bindArguments(given, "unique", {"case_sensitive", "attribute"}, 0);
-    std::vector<Value> parts = attributeParts(a[1]), out;
+    Vector<Value> a = bindArguments(given, "unique", {"case_sensitive", "attribute"}, 0);
+    Vector<Value> parts = attributeParts(a[1]), out;
     Value seen = Value::dict();
     for (const Value &item : itemsOf(input)) {
       Value key = foldCase(getAttribute(item, parts), truth(a[0]));
@@ -276,14 +279,14 @@ Value reversed(Interpreter &, const Value &input, const Arguments &) {
     return sliceOf(input, Value(), Value(), Value::integer(-1));
   if (!isIterable(input))
     raise("argument must be iterable");
-  std::vector<Value> items = itemsOf(input);
+  Vector<Value> items = itemsOf(input);
   std::reverse(items.begin(), items.end());
   return input.is(Kind::Generator) ? Value::list(std::move(items)) : Value::generator(std::move(items));
 }
 
 Value sum(Interpreter &, const Value &input, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "sum", {"attribute", "start"}, 0);
-  std::vector<Value> parts = attributeParts(a[0]);
+  Vector<Value> a = bindArguments(given, "sum", {"attribute", "start"}, 0);
+  Vector<Value> parts = attributeParts(a[0]);
   Value total = a[1].missing() ? Value::integer(0) : a[1];
   if (total.is(Kind::String))
     raise("sum() can't sum strings [use ''.join(seq) instead]");
@@ -294,9 +297,9 @@ Value sum(Interpreter &, const Value &input, const Arguments &given) {
 
 Value batch(Interpreter &, const Value &input, const Arguments &given) {
   return lazily([&]() -> Value {
-    std::vector<Value> a = bindArguments(given, "batch", {"linecount", "fill_with"}, 1);
+    Vector<Value> a = bindArguments(given, "batch", {"linecount", "fill_with"}, 1);
     int64_t count = integerArgument(a[0], "batch");
-    std::vector<Value> rows, row;
+    Vector<Value> rows, row;
     for (const Value &item : itemsOf(input)) {
       if (static_cast<int64_t>(row.size()) == count) {
         rows.push_back(Value::list(std::move(row)));
@@ -306,10 +309,8 @@ Value batch(Interpreter &, const Value &input, const Arguments &given) {
     }
     if (!row.empty()) {
       if (!a[1].missing() && !a[1].is(Kind::None)) {
-        Budget::require(static_cast<size_t>(std::max<int64_t>(count, 0)) * sizeof(Value));
-        Budget::spend(std::max<int64_t>(count, 0) / 4);
-        while (static_cast<int64_t>(row.size()) < count)
-          row.push_back(a[1]);
+        if (count > static_cast<int64_t>(row.size()))
+          row.resize(count, a[1]);
       }
       rows.push_back(Value::list(std::move(row)));
     }
@@ -319,16 +320,18 @@ Value batch(Interpreter &, const Value &input, const Arguments &given) {
 
 Value sliced(Interpreter &, const Value &input, const Arguments &given) {
   return lazily([&]() -> Value {
-    std::vector<Value> a = bindArguments(given, "slice", {"slices", "fill_with"}, 1);
-    std::vector<Value> items = itemsOf(input), rows;
+    Vector<Value> a = bindArguments(given, "slice", {"slices", "fill_with"}, 1);
+    Vector<Value> items = itemsOf(input), rows;
     int64_t slices = integerArgument(a[0], "slice"), length = static_cast<int64_t>(items.size());
     if (slices == 0)
       raise("integer division or modulo by zero");
+    if (slices > static_cast<int64_t>(SIZE_MAX / 2 / sizeof(SequenceObject)))
+      Budget::require(SIZE_MAX);
     Budget::require(static_cast<size_t>(std::max<int64_t>(slices, 0)) * sizeof(SequenceObject));
     int64_t each = slices > 0 ? length / slices : 0, extra = slices > 0 ? length % slices : 0;
     for (int64_t i = 0, begin = 0; i < slices; ++i) {
       int64_t end = begin + each + (i < extra);
-      std::vector<Value> row(items.begin() + begin, items.begin() + end);
+      Vector<Value> row(items.begin() + begin, items.begin() + end);
       if (!a[1].missing() && !a[1].is(Kind::None) && i >= extra)
         row.push_back(a[1]);
       rows.push_back(Value::list(std::move(row)));

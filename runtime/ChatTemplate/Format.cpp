@@ -13,7 +13,7 @@ constexpr int64_t widest = 1 << 20; // of a field; a template has no use for mor
 
 /// [[fill]align][sign][#][0][width][grouping][.precision][type]
 struct Specification {
-  std::string fill = " ";
+  String fill = " ";
   char align = 0, sign = '-', grouping = 0, type = 0;
   bool alternate = false, zero = false;
   int64_t width = 0, precision = -1;
@@ -23,7 +23,7 @@ int64_t readNumber(std::string_view s, size_t &at) {
   int64_t n = 0;
   for (; at < s.size() && s[at] >= '0' && s[at] <= '9'; ++at)
     if ((n = n * 10 + (s[at] - '0')) > widest)
-      raise("expects a field width of at most " + std::to_string(widest) + ", but got more");
+      raise("expects a field width of at most " + decimal(widest) + ", but got more");
   return n;
 }
 
@@ -63,14 +63,24 @@ Specification parseSpecification(std::string_view s) {
   if (at < s.size())
     f.type = s[at++];
   if (at < s.size())
-    raise("Invalid format specifier '" + std::string(s) + "'");
+    raise("Invalid format specifier '" + String(s) + "'");
   return f;
 }
 
-std::string grouped(const std::string &digits, char mark, size_t every) {
+/// Zeroes in front that take part in the groups, as many as `room` has place for together with the marks.
+void zeroFill(String &digits, int64_t room, int64_t every) {
+  int64_t count = static_cast<int64_t>(digits.size());
+  count = std::max(count, room / (every + 1) * every - 1); // d digits take d + (d - 1) / every
+  while (count + 1 + count / every <= room)
+    ++count;
+  digits.insert(0, count - digits.size(), '0');
+}
+
+String grouped(const String &digits, char mark, size_t every) {
   if (!mark)
     return digits;
-  std::string out;
+  Budget::spendDecoding(digits.size());
+  String out;
   for (size_t i = 0; i < digits.size(); ++i) {
     if (i && (digits.size() - i) % every == 0)
       out += mark;
@@ -79,16 +89,11 @@ std::string grouped(const std::string &digits, char mark, size_t every) {
   return out;
 }
 
-std::string padded(const Specification &f, const std::string &sign, const std::string &body, char align) {
+String padded(const Specification &f, const String &sign, const String &body, char align) {
   int64_t missing = f.width - static_cast<int64_t>(countPoints(sign) + countPoints(body));
   if (missing <= 0)
     return sign + body;
-  auto fill = [&](int64_t n) {
-    std::string out;
-    for (; n > 0; --n)
-      out += f.fill;
-    return out;
-  };
+  auto fill = [&](int64_t n) { return repeated(f.fill, n); };
   switch (align) {
   case '<':
     return sign + body + fill(missing);
@@ -101,32 +106,32 @@ std::string padded(const Specification &f, const std::string &sign, const std::s
   }
 }
 
-std::string signOf(bool negative, char mode) { return negative ? "-" : mode == '+' ? "+" : mode == ' ' ? " " : ""; }
+String signOf(bool negative, char mode) { return negative ? "-" : mode == '+' ? "+" : mode == ' ' ? " " : ""; }
 
-std::string formatInteger(int64_t value, const Specification &f) {
+String formatInteger(int64_t value, const Specification &f) {
   uint64_t magnitude = value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
   int base = f.type == 'b' ? 2 : f.type == 'o' ? 8 : f.type == 'x' || f.type == 'X' ? 16 : 10;
-  std::string digits;
+  String digits;
   do
     digits.insert(digits.begin(), (f.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[magnitude % base]);
   while (magnitude /= base);
-  std::string sign = signOf(value < 0, f.sign);
+  String sign = signOf(value < 0, f.sign);
   if (f.alternate && base != 10)
-    sign += std::string("0") + f.type;
+    sign += String("0") + f.type;
   char align = f.align ? f.align : '>';
-  if (f.grouping && f.fill == "0" && align == '=') // zeroes take part in the groups
-    while (static_cast<int64_t>(sign.size() + grouped("0" + digits, f.grouping, base == 10 ? 3 : 4).size()) <= f.width)
-      digits = "0" + digits;
+  if (f.grouping && f.fill == "0" && align == '=')
+    zeroFill(digits, f.width - static_cast<int64_t>(sign.size()), base == 10 ? 3 : 4);
   return padded(f, sign, grouped(digits, f.grouping, base == 10 ? 3 : 4), align);
 }
 
 /// The digits of |value| as the type letter asks, without sign.
-std::string realDigits(double value, const Specification &f) {
+String realDigits(double value, const Specification &f) {
   char type = f.type ? f.type : 'g';
   bool percent = type == '%';
   double magnitude = std::fabs(percent ? value * 100 : value);
+  Budget::spend(64); // hundreds of digits
   if (std::isnan(value) || std::isinf(value)) {
-    std::string word = std::isnan(value) ? "nan" : "inf";
+    String word = std::isnan(value) ? "nan" : "inf";
     return (type >= 'A' && type <= 'Z' ? upper(word) : word) + (percent ? "%" : "");
   }
   if (!f.type && f.precision < 0)
@@ -137,12 +142,12 @@ std::string realDigits(double value, const Specification &f) {
     precision = 1;
   char shape[16];
   std::snprintf(shape, sizeof shape, "%%%s.*%c", f.alternate ? "#" : "", letter == 'F' ? 'f' : letter);
-  std::string out(400 + precision, 0);
+  String out(400 + precision, 0);
   out.resize(std::snprintf(out.data(), out.size(), shape, precision, magnitude));
   if (!f.type) { // like 'g', but with one digit past the point, and an exponent one digit earlier
     int exponent = magnitude == 0 ? 0 : static_cast<int>(std::floor(std::log10(magnitude)));
     if (exponent == precision - 1 && out.find('e') == out.npos && out.find('.') == out.npos) {
-      std::string text(64 + precision, 0);
+      String text(64 + precision, 0);
       text.resize(std::snprintf(text.data(), text.size(), "%.*e", precision - 1, magnitude));
       return text;
     }
@@ -152,27 +157,26 @@ std::string realDigits(double value, const Specification &f) {
   return percent ? out + "%" : out;
 }
 
-std::string formatReal(double value, const Specification &f) {
-  std::string digits = realDigits(value, f);
+String formatReal(double value, const Specification &f) {
+  String digits = realDigits(value, f);
   size_t whole = digits.find_first_not_of("0123456789");
   whole = whole == digits.npos ? digits.size() : whole;
-  std::string sign = signOf(std::signbit(value) && !std::isnan(value), f.sign);
-  std::string front = digits.substr(0, whole), back = digits.substr(whole);
+  String sign = signOf(std::signbit(value) && !std::isnan(value), f.sign);
+  String front = digits.substr(0, whole), back = digits.substr(whole);
   char align = f.align ? f.align : '>';
   if (f.grouping && f.fill == "0" && align == '=')
-    while (static_cast<int64_t>(sign.size() + grouped("0" + front, f.grouping, 3).size() + back.size()) <= f.width)
-      front = "0" + front;
+    zeroFill(front, f.width - static_cast<int64_t>(sign.size() + back.size()), 3);
   return padded(f, sign, grouped(front, f.grouping, 3) + back, align);
 }
 
 /// One field of a '%' format, its letter already known.
-std::string percentField(const Value &value, Specification f, bool left, bool zero) {
+String percentField(const Value &value, Specification f, bool left, bool zero) {
   f.align = left ? '<' : '>';
   switch (f.type) {
   case 's':
   case 'r':
   case 'a': {
-    std::string text = f.type == 's' ? toText(value) : toRepr(value);
+    String text = f.type == 's' ? toText(value) : toRepr(value);
     if (f.precision >= 0)
       text.resize(offsetOf(text, f.precision));
     return padded(f, "", text, f.align);
@@ -181,7 +185,7 @@ std::string percentField(const Value &value, Specification f, bool left, bool ze
     if (value.is(Kind::String) && countPoints(value.text()) == 1)
       return padded(f, "", value.text(), f.align);
     if (value.isIntegral() && value.asInteger() >= 0 && value.asInteger() < 0x110000) {
-      std::string text;
+      String text;
       appendPoint(text, static_cast<uint32_t>(value.asInteger()));
       return padded(f, "", text, f.align);
     }
@@ -195,8 +199,8 @@ std::string percentField(const Value &value, Specification f, bool left, bool ze
     bool decimal = f.type == 'd' || f.type == 'i' || f.type == 'u';
     if (!value.isNumber() || (!decimal && value.is(Kind::Float)) || std::isnan(value.asReal()) ||
         std::fabs(value.asReal()) > 9.2e18)
-      raise(std::string("%") + f.type + " format: " + (decimal ? "a real number" : "an integer") +
-            " is required, not " + typeName(value));
+      raise(String("%") + f.type + " format: " + (decimal ? "a real number" : "an integer") + " is required, not " +
+            typeName(value));
     int64_t i = value.is(Kind::Float) ? static_cast<int64_t>(value.asReal()) : value.asInteger();
     if (decimal)
       f.type = 'd';
@@ -206,7 +210,7 @@ std::string percentField(const Value &value, Specification f, bool left, bool ze
       digits.width = f.precision + (i < 0);
       digits.fill = "0";
       digits.align = '=';
-      std::string text = formatInteger(i, digits);
+      String text = formatInteger(i, digits);
       return padded(f, i >= 0 ? signOf(false, f.sign) : "", text, f.align);
     }
     if (zero && !left) {
@@ -222,32 +226,32 @@ std::string percentField(const Value &value, Specification f, bool left, bool ze
   case 'g':
   case 'G':
     if (!value.isNumber())
-      raise(std::string("must be real number, not ") + typeName(value));
+      raise(String("must be real number, not ") + typeName(value));
     if (zero && !left) {
       f.fill = "0";
       f.align = '=';
     }
     return formatReal(value.asReal(), f);
   default:
-    raise(std::string("unsupported format character '") + f.type + "'");
+    raise(String("unsupported format character '") + f.type + "'");
   }
 }
 
 } // namespace
 
-std::string formatValue(const Value &value, std::string_view specification) {
+String formatValue(const Value &value, std::string_view specification) {
   if (specification.empty())
     return toText(value);
   Specification f = parseSpecification(specification);
   auto unknown = [&]() {
-    raise(std::string("Unknown format code '") + f.type + "' for object of type '" + typeName(value) + "'");
+    raise(String("Unknown format code '") + f.type + "' for object of type '" + typeName(value) + "'");
   };
   if (value.is(Kind::String)) {
     if (f.type && f.type != 's')
       unknown();
     if (f.align == '=' && !f.zero)
       raise("'=' alignment not allowed in string format specifier");
-    std::string text = value.text();
+    String text = value.text();
     if (f.precision >= 0)
       text.resize(offsetOf(text, f.precision));
     char align = !f.align || f.align == '=' ? '<' : f.align;
@@ -262,7 +266,7 @@ std::string formatValue(const Value &value, std::string_view specification) {
   if (value.isIntegral() && f.type == 'c') {
     if (value.asInteger() < 0 || value.asInteger() > 0x10FFFF)
       raise("%c arg not in range(0x110000)");
-    std::string text;
+    String text;
     appendPoint(text, static_cast<uint32_t>(value.asInteger()));
     return padded(f, "", text, f.align ? f.align : '<');
   }
@@ -271,12 +275,12 @@ std::string formatValue(const Value &value, std::string_view specification) {
       unknown();
     return formatReal(value.asReal(), f);
   }
-  raise(std::string("unsupported format string passed to ") + typeName(value) + ".__format__");
+  raise(String("unsupported format string passed to ") + typeName(value) + ".__format__");
 }
 
 Value formatPercent(const Value &text, const Value &arguments) {
-  const std::string &s = text.text();
-  Budget::spendBytes(s.size());
+  const String &s = text.text();
+  Budget::spendDecoding(s.size());
   bool tuple = arguments.is(Kind::Tuple);
   size_t next = 0;
   auto take = [&]() -> Value {
@@ -286,7 +290,7 @@ Value formatPercent(const Value &text, const Value &arguments) {
       raise("not enough arguments for format string");
     return arguments.items()[next++];
   };
-  std::string out;
+  String out;
   bool named = false;
   for (size_t i = 0; i < s.size(); ++i) {
     if (s[i] != '%') {
@@ -302,7 +306,7 @@ Value formatPercent(const Value &text, const Value &arguments) {
         raise("incomplete format key");
       if (!arguments.is(Kind::Dict))
         raise("format requires a mapping");
-      std::string key = s.substr(i + 1, close - i - 1);
+      String key = s.substr(i + 1, close - i - 1);
       const Value *found = arguments.dictionary().find(std::string_view(key));
       if (!found)
         raise("KeyError: " + reprOf(key));
@@ -344,8 +348,7 @@ Value formatPercent(const Value &text, const Value &arguments) {
     }
     if (value.missing())
       value = take();
-    Budget::require(out.size() * 2 + f.width);
-    std::string field = percentField(value, f, left, zero);
+    String field = percentField(value, f, left, zero);
     out += text.markup() && f.type == 's' && !(value.is(Kind::String) && value.markup()) ? escapeHtml(field) : field;
   }
   bool leftover = tuple ? next < arguments.items().size()

@@ -39,15 +39,14 @@ Interpreter::Level::Level(Interpreter &i) : interpreter(i) {
   ptrdiff_t used = i.stackBase - &here;
   if (++i.depth > i.options.limits.depth || used > stackBytes || used < -stackBytes) {
     --i.depth;
-    refuse(ErrorCode::TemplateDepth, "expects at most " + std::to_string(i.options.limits.depth) +
-                                         " nested levels, but the template goes deeper");
+    refuse(ErrorCode::TemplateDepth,
+           "expects at most " + decimal(i.options.limits.depth) + " nested levels, but the template goes deeper");
   }
 }
 
 namespace {
 Value makeScope(Value parent) {
   auto object = std::make_unique<ScopeObject>();
-  object->account(sizeof(ScopeObject));
   object->parent = std::move(parent);
   return Value(Kind::Namespace, object.release());
 }
@@ -72,10 +71,10 @@ Interpreter::Interpreter(const Program &program, const Value &context, const Ren
     : program(program), context(context), options(options), literals(program.literals.size()),
       globals(program.symbols.size()) {}
 
-std::string Interpreter::run() {
+String Interpreter::run() {
   char here;
   stackBase = &here;
-  std::string text;
+  String text;
   output = &text;
   Scope root(*this, Value());
   run(program.body);
@@ -91,12 +90,21 @@ std::tm Interpreter::now() const {
   return local;
 }
 
-void Interpreter::write(const std::string &text) {
+void Interpreter::write(std::string_view text) {
   Budget::spendBytes(text.size());
   if (text.size() > options.limits.outputBytes || output->size() > options.limits.outputBytes - text.size())
-    refuse(ErrorCode::TemplateOutput, "expects a text of at most " + std::to_string(options.limits.outputBytes) +
-                                          " bytes, but the template writes more");
+    refuse(ErrorCode::TemplateOutput,
+           "expects a text of at most " + decimal(options.limits.outputBytes) + " bytes, but the template writes more");
   *output += text;
+}
+
+void Interpreter::write(const Value &value) {
+  if (escaping)
+    write(escaped(value));
+  else if (value.is(Kind::String))
+    write(value.text());
+  else
+    write(toText(value));
 }
 
 Interpreter::Flow Interpreter::run(const Body &body) {
@@ -122,11 +130,11 @@ Interpreter::Flow Interpreter::executeScoped(const Body &body) {
   return run(body);
 }
 
-std::string Interpreter::capture(const Body &body) {
-  std::string text, *outer = output;
+String Interpreter::capture(const Body &body) {
+  String text, *outer = output;
   output = &text;
   struct Restore {
-    std::string *&place, *value;
+    String *&place, *value;
     ~Restore() { place = value; }
   } restore{output, outer};
   executeScoped(body);
@@ -139,11 +147,9 @@ Interpreter::Flow Interpreter::execute(const Statement &s) {
   case StatementKind::Data:
     write(s.text);
     break;
-  case StatementKind::Output: {
-    Value value = evaluate(*s.expression);
-    write(escaping ? escaped(value) : toText(value));
+  case StatementKind::Output:
+    write(evaluate(*s.expression));
     break;
-  }
   case StatementKind::If:
     for (const auto &[condition, body] : s.branches)
       if (!condition || truth(evaluate(*condition)))
@@ -160,7 +166,7 @@ Interpreter::Flow Interpreter::execute(const Statement &s) {
     break;
   }
   case StatementKind::With: {
-    std::vector<Value> values = evaluateAll(s.values); // outside the new scope
+    Vector<Value> values = evaluateAll(s.values); // outside the new scope
     Scope inner(*this, scope);
     for (size_t i = 0; i < s.targets.size(); ++i)
       assign(s.targets[i], values[i]);
@@ -195,24 +201,23 @@ Interpreter::Flow Interpreter::execute(const Statement &s) {
 
 void Interpreter::store(int symbol, Value value) {
   auto &variables = scope.as<ScopeObject>().variables;
+  Budget::spend(1 + variables.size() / 16);
   for (auto &[name, old] : variables)
     if (name == symbol) {
       old = std::move(value);
       return;
     }
-  Budget::spend(1 + variables.size() / 8);
   variables.emplace_back(symbol, std::move(value));
 }
 
 void Interpreter::assign(const Target &target, const Value &value) {
   if (target.tuple) {
-    std::vector<Value> items = itemsOf(value);
+    Vector<Value> items = itemsOf(value);
     size_t wanted = target.parts.size();
     if (items.size() > wanted)
-      raise("too many values to unpack (expected " + std::to_string(wanted) + ")");
+      raise("too many values to unpack (expected " + decimal(wanted) + ")");
     if (items.size() < wanted)
-      raise("not enough values to unpack (expected " + std::to_string(wanted) + ", got " +
-            std::to_string(items.size()) + ")");
+      raise("not enough values to unpack (expected " + decimal(wanted) + ", got " + decimal(items.size()) + ")");
     for (size_t i = 0; i < wanted; ++i)
       assign(target.parts[i], items[i]);
     return;
@@ -225,18 +230,17 @@ void Interpreter::assign(const Target &target, const Value &value) {
   if (!space.is(Kind::Namespace))
     raise("cannot assign attribute on non-namespace object");
   auto &attributes = space.as<NamespaceObject>().attributes;
+  Budget::spend(1 + attributes.size() / 8 + target.attribute.size() / 64);
   for (auto &[name, old] : attributes)
     if (name == target.attribute) {
       old = value;
       return;
     }
-  Budget::spend(1 + attributes.size() / 8);
   attributes.emplace_back(target.attribute, value);
 }
 
 Interpreter::Flow Interpreter::executeFor(const Statement &s, const Value &items, int depth0) {
   auto object = std::make_unique<LoopObject>();
-  object->account(sizeof(LoopObject));
   LoopObject &state = *object;
   Value loop(Kind::Loop, object.release());
   state.interpreter = this;
@@ -274,10 +278,10 @@ Value Interpreter::recurse(const Value &loop, const Value &items) {
   if (state.scope.missing())
     raise("expects a loop that still runs, but it has ended");
   Level level(*this);
-  std::string text, *outer = output;
+  String text, *outer = output;
   output = &text;
   struct Restore {
-    std::string *&place, *value;
+    String *&place, *value;
     ~Restore() { place = value; }
   } restore{output, outer};
   Value base = state.scope;
@@ -288,9 +292,8 @@ Value Interpreter::recurse(const Value &loop, const Value &items) {
   return Value::string(std::move(text), escaping);
 }
 
-Value Interpreter::macroValue(const Statement &s, std::string name) {
+Value Interpreter::macroValue(const Statement &s, String name) {
   auto macro = std::make_unique<MacroObject>();
-  macro->account(sizeof(MacroObject));
   macro->statement = &s;
   macro->scope = scope;
   macro->name = std::move(name);
@@ -302,25 +305,25 @@ void Interpreter::executeCall(const Statement &s) {
   Value callee = evaluate(*call.children[0]);
   Arguments values = arguments(call.call);
   values.named.emplace_back("caller", macroValue(s, ""));
-  Value result = this->call(callee, values);
-  write(escaping ? escaped(result) : toText(result));
+  write(this->call(callee, values));
 }
 
 Value Interpreter::callMacro(const Value &value, const Arguments &given) {
   auto &macro = value.as<MacroObject>();
   const Statement &s = *macro.statement;
-  std::string shown = macro.name.empty() ? "None" : reprOf(macro.name);
+  String shown = macro.name.empty() ? "None" : reprOf(macro.name);
   size_t count = s.parameters.size();
   Value defined = macro.scope;
-  std::string text, *outer = output;
+  String text, *outer = output;
   output = &text;
   struct Restore {
-    std::string *&place, *value;
+    String *&place, *value;
     ~Restore() { place = value; }
   } restore{output, outer};
   Scope inner(*this, defined);
-  std::vector<std::pair<std::string, Value>> named = given.named;
-  auto take = [&](const std::string &name) -> Value {
+  Vector<std::pair<String, Value>> named = given.named;
+  auto take = [&](const String &name) -> Value {
+    Budget::spend(1 + named.size() / 4);
     for (size_t i = 0; i < named.size(); ++i)
       if (named[i].first == name) {
         Value found = std::move(named[i].second);
@@ -331,9 +334,9 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
   };
   // All given arguments first: a default may refer to any of them.
   bool explicitCaller = false;
-  std::vector<bool> bound(count);
+  Vector<bool> bound(count);
   for (size_t i = 0; i < count; ++i) {
-    const std::string &name = program.symbols[s.parameters[i]];
+    const String &name = program.symbols[s.parameters[i]];
     explicitCaller |= name == "caller";
     Value argument = i < given.positional.size() ? given.positional[i] : take(name);
     bound[i] = !argument.missing();
@@ -358,12 +361,12 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
     raise("macro " + shown + " takes no keyword argument " + reprOf(named[0].first));
   }
   if (s.usesVarargs) {
-    std::vector<Value> rest;
+    Vector<Value> rest;
     if (given.positional.size() > count)
       rest.assign(given.positional.begin() + count, given.positional.end());
     store(program.varargsSymbol, Value::tuple(std::move(rest)));
   } else if (given.positional.size() > count) {
-    raise("macro " + shown + " takes not more than " + std::to_string(count) + " argument(s)");
+    raise("macro " + shown + " takes not more than " + decimal(count) + " argument(s)");
   }
   size_t firstDefault = count - s.values.size();
   for (size_t i = 0; i < count; ++i)

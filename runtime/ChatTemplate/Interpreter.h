@@ -11,12 +11,13 @@ namespace stepdown::jinja {
 class Interpreter {
 public:
   Interpreter(const Program &program, const Value &context, const RenderOptions &options);
-  std::string run();
+  /// The text that the program writes.
+  String run();
 
   // For filters, tests and functions.
   Value call(const Value &callable, const Arguments &arguments);
-  Value callFilter(const std::string &name, const Value &input, const Arguments &arguments);
-  bool callTest(const std::string &name, const Value &input, const Arguments &arguments);
+  Value callFilter(const String &name, const Value &input, const Arguments &arguments);
+  bool callTest(const String &name, const Value &input, const Arguments &arguments);
   /// The local time, or the one that the options fix.
   std::tm now() const;
   /// Assigns the next item of a loop and says whether it passes the loop's condition.
@@ -33,12 +34,13 @@ private:
   Flow executeFor(const Statement &s, const Value &items, int depth);
   Flow executeScoped(const Body &body);
   void executeCall(const Statement &s);
-  std::string capture(const Body &body);
+  String capture(const Body &body);
   void assign(const Target &target, const Value &value);
-  Value macroValue(const Statement &s, std::string name);
+  Value macroValue(const Statement &s, String name);
   Value callMacro(const Value &macro, const Arguments &arguments);
   Value filtered(const Expression &filter, const Value &input);
-  void write(const std::string &text);
+  void write(std::string_view text);
+  void write(const Value &value); ///< as text, escaped where that is on
 
   // Expressions (Evaluate.cpp)
   Value evaluate(const Expression &e);
@@ -51,7 +53,7 @@ private:
   Value evaluateDict(const Expression &e);
   Value evaluateSlice(const Expression &e);
   Value evaluateConcat(const Expression &e);
-  std::vector<Value> evaluateAll(const std::vector<ExpressionPtr> &expressions);
+  Vector<Value> evaluateAll(const Vector<ExpressionPtr> &expressions);
   Arguments arguments(const CallArguments &call);
 
   /// Counts one node and one level, of calls and of the machine's stack.
@@ -82,9 +84,9 @@ private:
   Value context; ///< dictionary
   const RenderOptions &options;
   Value scope; ///< the innermost; a ScopeObject
-  std::vector<Value> literals;
-  std::vector<Value> globals; ///< by symbol: what the context or the language defines; Missing until looked up
-  std::string *output = nullptr;
+  Vector<Value> literals;
+  Vector<Value> globals; ///< by symbol: what the context or the language defines; Missing until looked up
+  String *output = nullptr;
   int depth = 0;
   const char *stackBase = nullptr;
   bool escaping = false;
@@ -94,15 +96,15 @@ private:
 Value globalFunction(std::string_view name);
 
 /// strftime of the C locale (Time.cpp).
-std::string formatTime(const std::tm &time, std::string_view format);
+String formatTime(const std::tm &time, std::string_view format);
 
-struct LoopObject : Object {
+struct LoopObject : MutableObject {
   Interpreter *interpreter = nullptr;
   const Statement *statement = nullptr;
-  Value scope;              ///< in which the condition is evaluated
-  std::vector<Value> items; ///< that no condition has looked at yet, from `cursor` on
+  Value scope;         ///< in which the condition is evaluated
+  Vector<Value> items; ///< that no condition has looked at yet, from `cursor` on
   size_t cursor = 0;
-  std::vector<Value> ahead; ///< that passed, but whose turn has not come; reversed
+  Vector<Value> ahead; ///< that passed, but whose turn has not come; reversed
   Value previous, current, changed;
   int64_t index0 = -1;
   int64_t length = -1; ///< -1: not yet counted
@@ -112,6 +114,7 @@ struct LoopObject : Object {
   Value pull();
   Value peek();
   bool advance();
+  void clear() override;
 };
 
 } // namespace stepdown::jinja

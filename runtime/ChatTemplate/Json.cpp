@@ -1,6 +1,7 @@
 // Reading goes through the event interface of nlohmann's parser, so that numbers keep their digits and keys their
 // order.
 #include "runtime/ChatTemplate/Json.h"
+#include "runtime/ChatTemplate/ChatTemplate.h"
 #include "runtime/ChatTemplate/Operations.h"
 #include "runtime/ChatTemplate/Text.h"
 #include <algorithm>
@@ -24,18 +25,18 @@ public:
   bool boolean(bool b) override { return add(Value::boolean(b)); }
   bool number_integer(number_integer_t i) override { return add(Value::integer(i)); }
   bool number_unsigned(number_unsigned_t i) override {
-    return add(i > INT64_MAX ? Value::big(std::to_string(i)) : Value::integer(static_cast<int64_t>(i)));
+    return add(i > INT64_MAX ? Value::big(decimal(i)) : Value::integer(static_cast<int64_t>(i)));
   }
   bool number_float(number_float_t f, const string_t &digits) override {
     bool whole = digits.find_first_of(".eE") == digits.npos; // an integer that the parser has no type for
     return add(whole ? Value::big(digits) : Value::real(f));
   }
-  bool string(string_t &s) override { return add(Value::string(std::move(s))); }
+  bool string(string_t &s) override { return add(Value::string(String(s))); }
   bool binary(binary_t &) override { return false; }
   bool start_object(size_t) override { return open(Value::dict()); }
   bool start_array(size_t) override { return open(Value::none()); }
   bool key(string_t &k) override {
-    stack.back().key = Value::string(std::move(k));
+    stack.back().key = Value::string(String(k));
     return true;
   }
   bool end_object() override { return close(std::move(stack.back().object)); }
@@ -51,7 +52,7 @@ public:
 private:
   struct Level {
     Value object, key;
-    std::vector<Value> items;
+    Vector<Value> items;
   };
   bool open(Value object) {
     if (stack.size() >= deepest) {
@@ -75,19 +76,17 @@ private:
     return true;
   }
 
-  std::vector<Level> stack;
+  Vector<Level> stack;
 };
 
 class Writer {
 public:
   explicit Writer(const JsonStyle &style) : style(style) {}
-  std::string out;
+  String out;
 
   void value(const Value &v) {
     Nesting guard;
     Budget::spend(1);
-    if (out.capacity() - out.size() < 64)
-      Budget::require(out.size() * 2);
     switch (v.kind()) {
     case Kind::None:
       out += "null";
@@ -96,7 +95,7 @@ public:
       out += v.asInteger() ? "true" : "false";
       break;
     case Kind::Integer:
-      out += std::to_string(v.asInteger());
+      out += decimal(v.asInteger());
       break;
     case Kind::Big:
       out += v.text();
@@ -115,12 +114,12 @@ public:
       dictionary(v.dictionary());
       break;
     default:
-      raise(std::string("Object of type ") + typeName(v) + " is not JSON serializable");
+      raise(String("Object of type ") + typeName(v) + " is not JSON serializable");
     }
   }
 
 private:
-  static std::string real(double f) {
+  static String real(double f) {
     if (std::isnan(f))
       return "NaN";
     if (std::isinf(f))
@@ -132,7 +131,8 @@ private:
     out += begin;
     ++depth;
     for (size_t i = 0; i < count; ++i) {
-      out += i ? style.itemSeparator : "";
+      if (i)
+        out += style.itemSeparator;
       newline();
       item(i);
     }
@@ -145,15 +145,14 @@ private:
   void newline() {
     if (!style.lines)
       return;
-    Budget::require(out.size() + style.indent.size() * depth);
-    Budget::spendBytes(style.indent.size() * depth);
+    Budget::spend(1 + depth / 4);
     out += '\n';
     for (int i = 0; i < depth; ++i)
       out += style.indent;
   }
 
   void dictionary(const DictObject &dict) {
-    std::vector<std::pair<Value, Value>> entries = dict.entries;
+    Vector<std::pair<Value, Value>> entries = dict.entries;
     if (style.sortKeys)
       sortStable(entries, false);
     sequence('{', '}', entries.size(), [&](size_t i) {
@@ -172,19 +171,25 @@ private:
         out += '"';
         break;
       default:
-        raise(std::string("keys must be str, int, float, bool or None, not ") + typeName(key));
+        raise(String("keys must be str, int, float, bool or None, not ") + typeName(key));
       }
       out += style.keySeparator;
       value(entries[i].second);
     });
   }
 
-  void string(const std::string &s) {
-    Budget::spendBytes(s.size() * 2);
-    Budget::require(out.size() + s.size());
+  void string(const String &s) {
+    Budget::spendDecoding(s.size());
     out += '"';
     char buffer[16];
+    auto plain = [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; };
     for (size_t i = 0, n; i < s.size(); i += n) {
+      for (n = 0; i + n < s.size() && plain(s[i + n]);)
+        ++n;
+      if (n > 0) {
+        out.append(s, i, n);
+        continue;
+      }
       uint32_t p = decodeAt(s, i, n);
       static const std::string_view special = "\"\\\n\r\t\f\b", letters = "\"\\nrtfb";
       size_t at = p < 0x80 ? special.find(static_cast<char>(p)) : special.npos;
@@ -213,15 +218,22 @@ private:
 } // namespace
 
 Result<Value> readJson(std::string_view text, const std::string &file) {
-  Builder builder;
   if (text.substr(0, 3) == "\xEF\xBB\xBF")
     text.remove_prefix(3);
-  if (!nlohmann::ordered_json::sax_parse(text.begin(), text.end(), &builder))
-    return fail(ErrorCode::ContextSyntax, "%s: %s", file.c_str(), builder.problem.c_str());
-  return builder.result;
+  try {
+    const RenderLimits limits;
+    Budget budget(limits.memoryBytes, limits.steps);
+    Budget::spend(text.size() / 4);
+    Builder builder;
+    if (!nlohmann::ordered_json::sax_parse(text.begin(), text.end(), &builder))
+      return fail(ErrorCode::ContextSyntax, "%s: %s", file.c_str(), builder.problem.c_str());
+    return builder.result;
+  } catch (const Refusal &refusal) {
+    return fail(refusal.code, "%s: %s", file.c_str(), refusal.message.c_str());
+  }
 }
 
-std::string writeJson(const Value &value, const JsonStyle &style) {
+String writeJson(const Value &value, const JsonStyle &style) {
   Writer writer(style);
   writer.value(value);
   return std::move(writer.out);

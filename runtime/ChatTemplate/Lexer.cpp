@@ -9,13 +9,14 @@ namespace stepdown::jinja {
 
 namespace {
 
-[[noreturn]] void syntax(int line, std::string message) {
-  throw Refusal{ErrorCode::TemplateSyntax, std::move(message), line, {}};
+[[noreturn]] void syntax(int line, String message) {
+  throw Refusal{ErrorCode::TemplateSyntax, std::string(message), line, {}};
 }
 
 /// One newline is \n whatever the file had, and a final one goes.
-std::string normalised(std::string_view text) {
-  std::string out;
+String normalised(std::string_view text) {
+  Budget::spendLookups(text.size()); // what reading the text character by character takes
+  String out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\r') {
@@ -32,17 +33,27 @@ std::string normalised(std::string_view text) {
 
 class Lexer {
 public:
-  explicit Lexer(std::string_view raw) : source(normalised(raw)) {}
+  explicit Lexer(Tokens &tokens) : tokens(tokens), source(tokens.source) {}
 
-  std::vector<Token> run() {
+  void run() {
     while (at < source.size())
       text();
-    push(TokenKind::End, "");
-    return std::move(tokens);
+    push(TokenKind::End, {});
   }
 
 private:
-  void push(TokenKind kind, std::string text) { tokens.push_back({kind, line, std::move(text)}); }
+  /// `text` lies in the source.
+  void push(TokenKind kind, std::string_view text) {
+    Budget::spend(4);
+    tokens.list.push_back({kind, kind == TokenKind::Operator ? operatorCode(text) : uint16_t(0), line, text});
+  }
+  void pushDecoded(TokenKind kind, String text) {
+    tokens.decoded.push_back(std::move(text));
+    push(kind, tokens.decoded.back());
+  }
+  std::string_view piece(size_t begin, size_t bytes = std::string_view::npos) const {
+    return std::string_view(source).substr(begin, bytes);
+  }
 
   void advance(size_t to) {
     line += static_cast<int>(std::count(source.begin() + at, source.begin() + to, '\n'));
@@ -72,7 +83,7 @@ private:
         kept = text.substr(0, begin);
     }
     if (!kept.empty())
-      push(TokenKind::Data, std::string(kept));
+      push(TokenKind::Data, kept);
     advance(tag);
   }
 
@@ -94,7 +105,7 @@ private:
            !startsAt(tag, "{#"))
       ++tag;
     if (tag == source.npos) {
-      push(TokenKind::Data, source.substr(at));
+      push(TokenKind::Data, piece(at));
       advance(source.size());
       return;
     }
@@ -106,7 +117,7 @@ private:
       return comment(inside);
     if (kind == '%' && raw(inside))
       return;
-    push(kind == '{' ? TokenKind::OutputBegin : TokenKind::BlockBegin, "");
+    push(kind == '{' ? TokenKind::OutputBegin : TokenKind::BlockBegin, {});
     advance(inside);
     expression(kind == '{');
   }
@@ -157,13 +168,13 @@ private:
     while (true) {
       advance(skipSpace(at));
       if (at >= source.size())
-        syntax(line, std::string("expects ") + close + " before the end of the template");
+        syntax(line, String("expects ") + close + " before the end of the template");
       if (brackets.empty()) {
         char sign = signAt(at);
         size_t end = at + (sign != 0);
         bool signAllowed = !output || sign != '+';
         if (signAllowed && startsAt(end, close)) {
-          push(output ? TokenKind::OutputEnd : TokenKind::BlockEnd, "");
+          push(output ? TokenKind::OutputEnd : TokenKind::BlockEnd, {});
           size_t next = output ? (sign == '-' ? skipSpace(end + 2) : end + 2) : afterClose(end, sign);
           lineStarting = source[next - 1] == '\n';
           advance(next);
@@ -186,7 +197,7 @@ private:
       size_t end = at;
       while (end < source.size() && isWord(decodeAt(source, end, n)))
         end += n;
-      push(TokenKind::Name, source.substr(at, end - at));
+      push(TokenKind::Name, piece(at, end - at));
       at = end;
       return;
     }
@@ -198,9 +209,9 @@ private:
         return;
       }
     if (!c || std::string_view("+-/*%~[](){}><=.:|,;").find(static_cast<char>(c)) == std::string_view::npos)
-      syntax(line, "unexpected char " + std::string(1, '\'') + source.substr(at, n) + "'");
+      syntax(line, "unexpected char " + String(1, '\'') + source.substr(at, n) + "'");
     bracket(static_cast<char>(c));
-    push(TokenKind::Operator, source.substr(at, 1));
+    push(TokenKind::Operator, piece(at, 1));
     ++at;
   }
 
@@ -211,9 +222,9 @@ private:
         syntax(line, "expects brackets nested at most 200 deep, but got more");
     } else if (c == ')' || c == ']' || c == '}') {
       if (brackets.empty())
-        syntax(line, std::string("unexpected '") + c + "'");
+        syntax(line, String("unexpected '") + c + "'");
       if (brackets.back() != c)
-        syntax(line, std::string("unexpected '") + c + "', expected '" + brackets.back() + "'");
+        syntax(line, String("unexpected '") + c + "', expected '" + brackets.back() + "'");
       brackets.pop_back();
     }
   }
@@ -258,7 +269,12 @@ private:
         for (end = at + 1; end < source.size() && source[end] == '0';)
           ++end;
     }
-    std::string digits;
+    if (base == 10 && piece(at, end - at).find('_') == std::string_view::npos) {
+      push(real ? TokenKind::Float : TokenKind::Integer, piece(at, end - at));
+      at = end;
+      return;
+    }
+    String digits;
     for (size_t i = base == 10 ? at : first; i < end; ++i)
       if (source[i] != '_')
         digits += source[i];
@@ -268,9 +284,9 @@ private:
       unsigned long long value = std::strtoull(digits.c_str(), &stop, base);
       if (errno || value > INT64_MAX)
         syntax(line, "expects an integer within 64 bits, but got " + source.substr(at, std::min<size_t>(end - at, 40)));
-      digits = std::to_string(value);
+      digits = decimal(static_cast<int64_t>(value));
     }
-    push(real ? TokenKind::Float : TokenKind::Integer, std::move(digits));
+    pushDecoded(real ? TokenKind::Float : TokenKind::Integer, std::move(digits));
     at = end;
   }
 
@@ -279,13 +295,17 @@ private:
     while (end < source.size() && source[end] != quote)
       end += source[end] == '\\' ? 2 : 1;
     if (end >= source.size())
-      syntax(line, std::string("unexpected char '") + quote + "': the string has no end");
-    push(TokenKind::String, unescape(std::string_view(source).substr(at + 1, end - at - 1)));
+      syntax(line, String("unexpected char '") + quote + "': the string has no end");
+    std::string_view inside = piece(at + 1, end - at - 1);
+    if (inside.find('\\') == inside.npos)
+      push(TokenKind::String, inside);
+    else
+      pushDecoded(TokenKind::String, unescape(inside));
     advance(end + 1);
   }
 
-  std::string unescape(std::string_view s) const {
-    std::string out;
+  String unescape(std::string_view s) const {
+    String out;
     for (size_t i = 0; i < s.size(); ++i) {
       if (s[i] != '\\' || i + 1 >= s.size()) {
         out += s[i];
@@ -325,24 +345,24 @@ private:
       char c = from + k < s.size() ? static_cast<char>(s[from + k] | 0x20) : 0;
       bool decimal = from + k < s.size() && s[from + k] >= '0' && s[from + k] <= '9';
       if (!decimal && (c < 'a' || c > 'f'))
-        syntax(line, std::string("truncated \\") + letter + " escape");
+        syntax(line, String("truncated \\") + letter + " escape");
       point = point * 16 + (decimal ? s[from + k] - '0' : c - 'a' + 10);
     }
     if (point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-      syntax(line, std::string("illegal Unicode character in \\") + letter + " escape");
+      syntax(line, String("illegal Unicode character in \\") + letter + " escape");
     return point;
   }
 
-  const std::string source;
+  Tokens &tokens;
+  const String &source;
   size_t at = 0;
   int line = 1;
   bool lineStarting = true;
-  std::vector<char> brackets;
-  std::vector<Token> tokens;
+  Vector<char> brackets;
 };
 
 } // namespace
 
-std::vector<Token> tokenise(std::string_view text) { return Lexer(text).run(); }
+Tokens::Tokens(std::string_view text) : source(normalised(text)) { Lexer(*this).run(); }
 
 } // namespace stepdown::jinja

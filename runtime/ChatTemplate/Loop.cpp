@@ -36,10 +36,17 @@ bool LoopObject::advance() {
   return true;
 }
 
+/// loop.changed(loop) holds the loop itself.
+void LoopObject::clear() {
+  scope = previous = current = changed = Value();
+  items.clear();
+  ahead.clear();
+}
+
 int64_t loopLength(const Value &loop) {
   auto &state = loop.as<LoopObject>();
   if (state.length < 0) {
-    std::vector<Value> rest = loopRest(loop);
+    Vector<Value> rest = loopRest(loop);
     std::reverse(rest.begin(), rest.end());
     state.ahead = std::move(rest);
     state.length = state.index0 + 1 + static_cast<int64_t>(state.ahead.size());
@@ -47,9 +54,9 @@ int64_t loopLength(const Value &loop) {
   return state.length;
 }
 
-std::vector<Value> loopRest(const Value &loop) {
+Vector<Value> loopRest(const Value &loop) {
   auto &state = loop.as<LoopObject>();
-  std::vector<Value> rest(state.ahead.rbegin(), state.ahead.rend());
+  Vector<Value> rest(state.ahead.rbegin(), state.ahead.rend());
   state.ahead.clear();
   for (Value item = state.pull(); !item.missing(); item = state.pull())
     rest.push_back(item);
@@ -73,38 +80,45 @@ Value changed(Interpreter &, const Value &self, const Arguments &given) {
   return Value::boolean(true);
 }
 
+Value at(const Value &loop, int64_t offset) { return Value::integer(loop.as<LoopObject>().index0 + offset); }
+Value left(const Value &loop, int64_t offset) {
+  return Value::integer(loopLength(loop) - loop.as<LoopObject>().index0 - offset);
+}
+
+Value previousItem(const Value &loop) {
+  auto &state = loop.as<LoopObject>();
+  return state.index0 == 0 ? Value::undefined("there is no previous item") : state.previous;
+}
+
+Value nextItem(const Value &loop) {
+  Value next = loop.as<LoopObject>().peek();
+  return next.missing() ? Value::undefined("there is no next item") : next;
+}
+
+const std::pair<std::string_view, Value (*)(const Value &)> attributes[] = {
+    {"index", [](const Value &loop) { return at(loop, 1); }},
+    {"index0", [](const Value &loop) { return at(loop, 0); }},
+    {"first", [](const Value &loop) { return Value::boolean(loop.as<LoopObject>().index0 == 0); }},
+    {"last", [](const Value &loop) { return Value::boolean(loop.as<LoopObject>().peek().missing()); }},
+    {"length", [](const Value &loop) { return Value::integer(loopLength(loop)); }},
+    {"revindex", [](const Value &loop) { return left(loop, 0); }},
+    {"revindex0", [](const Value &loop) { return left(loop, 1); }},
+    {"depth", [](const Value &loop) { return Value::integer(loop.as<LoopObject>().depth0 + 1); }},
+    {"depth0", [](const Value &loop) { return Value::integer(loop.as<LoopObject>().depth0); }},
+    {"previtem", previousItem},
+    {"nextitem", nextItem},
+    {"cycle", [](const Value &loop) { return function(cycle, "cycle", loop); }},
+    {"changed", [](const Value &loop) { return function(changed, "changed", loop); }},
+};
+
 } // namespace
 
+Vector<std::string_view> loopNames() { return namesOf(attributes); }
+
 Value loopAttribute(const Value &loop, std::string_view name) {
-  auto &state = loop.as<LoopObject>();
-  if (name == "index")
-    return Value::integer(state.index0 + 1);
-  if (name == "index0")
-    return Value::integer(state.index0);
-  if (name == "first")
-    return Value::boolean(state.index0 == 0);
-  if (name == "last")
-    return Value::boolean(state.peek().missing());
-  if (name == "length")
-    return Value::integer(loopLength(loop));
-  if (name == "revindex")
-    return Value::integer(loopLength(loop) - state.index0);
-  if (name == "revindex0")
-    return Value::integer(loopLength(loop) - state.index0 - 1);
-  if (name == "depth")
-    return Value::integer(state.depth0 + 1);
-  if (name == "depth0")
-    return Value::integer(state.depth0);
-  if (name == "previtem")
-    return state.index0 == 0 ? Value::undefined("there is no previous item") : state.previous;
-  if (name == "nextitem") {
-    Value next = state.peek();
-    return next.missing() ? Value::undefined("there is no next item") : next;
-  }
-  if (name == "cycle")
-    return function(cycle, "cycle", loop);
-  if (name == "changed")
-    return function(changed, "changed", loop);
+  for (const auto &[known, attribute] : attributes)
+    if (known == name)
+      return attribute(loop);
   return Value();
 }
 

@@ -5,21 +5,20 @@
 
 namespace stepdown::jinja {
 
-Value function(Native call, std::string name, Value self) {
+Value function(Native call, std::string_view name, Value self) {
   auto object = std::make_unique<FunctionObject>();
-  object->account(sizeof(FunctionObject));
   object->call = call;
-  object->name = std::move(name);
+  object->name = name;
   object->self = std::move(self);
   return Value(Kind::Function, object.release());
 }
 
-std::vector<Value> bindArguments(const Arguments &given, const char *name,
-                                 std::initializer_list<const char *> parameters, size_t required) {
-  std::vector<Value> values(parameters.size());
+Vector<Value> bindArguments(const Arguments &given, const char *name, std::initializer_list<const char *> parameters,
+                            size_t required) {
+  Vector<Value> values(parameters.size());
   if (given.positional.size() > parameters.size())
-    raise(std::string(name) + "() takes at most " + std::to_string(parameters.size()) + " arguments (" +
-          std::to_string(given.positional.size()) + " given)");
+    raise(String(name) + "() takes at most " + decimal(parameters.size()) + " arguments (" +
+          decimal(given.positional.size()) + " given)");
   std::copy(given.positional.begin(), given.positional.end(), values.begin());
   for (const auto &[key, value] : given.named) {
     size_t i = 0;
@@ -29,14 +28,14 @@ std::vector<Value> bindArguments(const Arguments &given, const char *name,
       ++i;
     }
     if (i == parameters.size())
-      raise(std::string(name) + "() got an unexpected keyword argument " + reprOf(key));
+      raise(String(name) + "() got an unexpected keyword argument " + reprOf(key));
     if (!values[i].missing())
-      raise(std::string(name) + "() got multiple values for argument " + reprOf(key));
+      raise(String(name) + "() got multiple values for argument " + reprOf(key));
     values[i] = value;
   }
   for (size_t i = 0; i < required; ++i)
     if (values[i].missing())
-      raise(std::string(name) + "() missing 1 required positional argument: " + reprOf(parameters.begin()[i]));
+      raise(String(name) + "() missing 1 required positional argument: " + reprOf(parameters.begin()[i]));
   return values;
 }
 
@@ -45,15 +44,15 @@ int64_t integerArgument(const Value &value, const char *name) {
     return value.asInteger();
   if (value.is(Kind::Undefined))
     raiseUndefined(value);
-  raise(std::string(name) + ": '" + typeName(value) + "' object cannot be interpreted as an integer");
+  raise(String(name) + ": '" + typeName(value) + "' object cannot be interpreted as an integer");
 }
 
-const std::string &textArgument(const Value &value, const char *name) {
+const String &textArgument(const Value &value, const char *name) {
   if (value.is(Kind::String))
     return value.text();
   if (value.is(Kind::Undefined))
     raiseUndefined(value);
-  raise(std::string(name) + "() argument must be str, not " + typeName(value));
+  raise(String(name) + "() argument must be str, not " + typeName(value));
 }
 
 namespace {
@@ -70,23 +69,41 @@ Value cyclerReset(Interpreter &, const Value &self, const Arguments &) {
   return Value::none();
 }
 
-Value macroAttribute(const Value &value, std::string_view name) {
-  auto &macro = value.as<MacroObject>();
-  if (name == "name")
-    return macro.name.empty() ? Value::none() : Value::string(macro.name);
-  if (name == "catch_kwargs")
-    return Value::boolean(macro.statement->usesKwargs);
-  if (name == "catch_varargs")
-    return Value::boolean(macro.statement->usesVarargs);
-  if (name == "caller")
-    return Value::boolean(macro.statement->usesCaller);
+using Attribute = std::pair<std::string_view, Value (*)(const Value &)>;
+
+const Attribute macroAttributes[] = {
+    {"name",
+     [](const Value &v) {
+       const String &name = v.as<MacroObject>().name;
+       return name.empty() ? Value::none() : Value::string(name);
+     }},
+    {"catch_kwargs", [](const Value &v) { return Value::boolean(v.as<MacroObject>().statement->usesKwargs); }},
+    {"catch_varargs", [](const Value &v) { return Value::boolean(v.as<MacroObject>().statement->usesVarargs); }},
+    {"caller", [](const Value &v) { return Value::boolean(v.as<MacroObject>().statement->usesCaller); }},
+};
+
+const Attribute cyclerAttributes[] = {
+    {"current", [](const Value &v) { return v.as<CyclerObject>().items[v.as<CyclerObject>().position]; }},
+    {"next", [](const Value &v) { return function(cyclerNext, "next", v); }},
+    {"reset", [](const Value &v) { return function(cyclerReset, "reset", v); }},
+};
+
+const Attribute groupAttributes[] = {
+    // of what groupby returns
+    {"grouper", [](const Value &v) { return v.items()[0]; }},
+    {"list", [](const Value &v) { return v.items()[1]; }},
+};
+
+template <size_t N> Value attributeIn(const Attribute (&table)[N], const Value &value, std::string_view name) {
+  for (const auto &[known, attribute] : table)
+    if (known == name)
+      return attribute(value);
   return Value();
 }
 
 Value rangeFunction(Interpreter &, const Value &, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "range", {"start", "stop", "step"}, 1);
+  Vector<Value> a = bindArguments(given, "range", {"start", "stop", "step"}, 1);
   auto range = std::make_unique<RangeObject>();
-  range->account(sizeof(RangeObject));
   range->start = a[1].missing() ? 0 : integerArgument(a[0], "range");
   range->stop = integerArgument(a[1].missing() ? a[0] : a[1], "range");
   range->step = a[2].missing() ? 1 : integerArgument(a[2], "range");
@@ -103,7 +120,7 @@ Value rangeFunction(Interpreter &, const Value &, const Arguments &given) {
 
 Value dictFunction(Interpreter &, const Value &, const Arguments &given) {
   if (given.positional.size() > 1)
-    raise("dict expected at most 1 argument, got " + std::to_string(given.positional.size()));
+    raise("dict expected at most 1 argument, got " + decimal(given.positional.size()));
   Value dict = Value::dict();
   if (!given.positional.empty()) {
     const Value &source = given.positional[0];
@@ -112,9 +129,9 @@ Value dictFunction(Interpreter &, const Value &, const Arguments &given) {
         dict.dictionary().set(key, value);
     else
       for (const Value &pair : itemsOf(source)) {
-        std::vector<Value> parts = itemsOf(pair);
+        Vector<Value> parts = itemsOf(pair);
         if (parts.size() != 2)
-          raise("dictionary update sequence element has length " + std::to_string(parts.size()) + "; 2 is required");
+          raise("dictionary update sequence element has length " + decimal(parts.size()) + "; 2 is required");
         dict.dictionary().set(parts[0], parts[1]);
       }
   }
@@ -126,7 +143,6 @@ Value dictFunction(Interpreter &, const Value &, const Arguments &given) {
 Value namespaceFunction(Interpreter &interpreter, const Value &self, const Arguments &given) {
   Value initial = dictFunction(interpreter, self, given);
   auto space = std::make_unique<NamespaceObject>();
-  space->account(sizeof(NamespaceObject));
   for (const auto &[key, value] : initial.dictionary().entries)
     if (key.is(Kind::String))
       space->attributes.emplace_back(key.text(), value);
@@ -137,43 +153,53 @@ Value cyclerFunction(Interpreter &, const Value &, const Arguments &given) {
   if (given.positional.empty())
     raise("at least one item has to be provided");
   auto cycler = std::make_unique<CyclerObject>();
-  cycler->account(sizeof(CyclerObject) + given.positional.size() * sizeof(Value));
   cycler->items = given.positional;
   return Value(Kind::Cycler, cycler.release());
 }
 
 Value joinerFunction(Interpreter &, const Value &, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "joiner", {"sep"}, 0);
+  Vector<Value> a = bindArguments(given, "joiner", {"sep"}, 0);
   auto joiner = std::make_unique<JoinerObject>();
-  joiner->account(sizeof(JoinerObject));
   joiner->separator = a[0].missing() ? Value::string(", ") : a[0];
   return Value(Kind::Joiner, joiner.release());
 }
 
 Value raiseException(Interpreter &, const Value &, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "raise_exception", {"message"}, 1);
+  Vector<Value> a = bindArguments(given, "raise_exception", {"message"}, 1);
   refuse(ErrorCode::TemplateRefuses, toText(a[0]));
 }
 
 Value strftimeNow(Interpreter &interpreter, const Value &, const Arguments &given) {
-  std::vector<Value> a = bindArguments(given, "strftime_now", {"format"}, 1);
+  Vector<Value> a = bindArguments(given, "strftime_now", {"format"}, 1);
   return Value::string(formatTime(interpreter.now(), textArgument(a[0], "strftime")));
 }
+
+const std::pair<std::string_view, Native> functions[] = {
+    {"range", rangeFunction},      {"dict", dictFunction},     {"namespace", namespaceFunction},
+    {"cycler", cyclerFunction},    {"joiner", joinerFunction}, {"raise_exception", raiseException},
+    {"strftime_now", strftimeNow},
+};
 
 } // namespace
 
 Value globalFunction(std::string_view name) {
-  static const std::pair<std::string_view, Native> functions[] = {
-      {"range", rangeFunction},     {"dict", dictFunction},     {"namespace", namespaceFunction},
-      {"cycler", cyclerFunction},   {"joiner", joinerFunction}, {"raise_exception", raiseException},
-      {"strftime_now", strftimeNow}};
   for (const auto &[known, native] : functions)
     if (known == name)
-      return function(native, std::string(name));
+      return function(native, name);
   return Value();
 }
 
-Value memberOf(const Value &value, const std::string &name) {
+Vector<std::string_view> functionNames() { return namesOf(functions); }
+
+Vector<std::string_view> memberNames() {
+  Vector<std::string_view> all = methodNames();
+  for (const Vector<std::string_view> &some :
+       {loopNames(), namesOf(macroAttributes), namesOf(cyclerAttributes), namesOf(groupAttributes)})
+    all.insert(all.end(), some.begin(), some.end());
+  return all;
+}
+
+Value memberOf(const Value &value, const String &name) {
   auto privateName = [&]() {
     return Value::undefined("access to attribute " + reprOf(name) + " of '" + typeName(value) + "' object is unsafe.",
                             true);
@@ -188,8 +214,9 @@ Value memberOf(const Value &value, const std::string &name) {
     method = stringMethod(name);
     break;
   case Kind::Tuple:
-    if (value.grouped() && (name == "grouper" || name == "list"))
-      return value.items()[name == "list"];
+    if (value.grouped())
+      if (Value part = attributeIn(groupAttributes, value, name); !part.missing())
+        return part;
     [[fallthrough]];
   case Kind::List:
   case Kind::Dict:
@@ -199,6 +226,7 @@ Value memberOf(const Value &value, const std::string &name) {
     method = containerMethod(value, name);
     break;
   case Kind::Namespace:
+    Budget::spend(1 + value.as<NamespaceObject>().attributes.size() / 8 + name.size() / 64);
     for (const auto &[known, item] : value.as<NamespaceObject>().attributes)
       if (known == name)
         return item;
@@ -206,15 +234,9 @@ Value memberOf(const Value &value, const std::string &name) {
   case Kind::Loop:
     return loopAttribute(value, name);
   case Kind::Macro:
-    return macroAttribute(value, name);
+    return attributeIn(macroAttributes, value, name);
   case Kind::Cycler:
-    if (name == "current")
-      return value.as<CyclerObject>().items[value.as<CyclerObject>().position];
-    if (name == "next")
-      return function(cyclerNext, "next", value);
-    if (name == "reset")
-      return function(cyclerReset, "reset", value);
-    return Value();
+    return attributeIn(cyclerAttributes, value, name);
   default:
     return Value();
   }

@@ -13,13 +13,13 @@ namespace {
 
 using Given = const Arguments &;
 
-Value like(const Value &self, std::string text) { return Value::string(std::move(text), self.markup()); }
+Value like(const Value &self, String text) { return Value::string(std::move(text), self.markup()); }
 
-Value parts(const Value &self, const std::vector<std::string_view> &pieces) {
-  std::vector<Value> items;
-  Budget::spend(pieces.size() * 2);
+Value parts(const Value &self, const Vector<std::string_view> &pieces) {
+  Vector<Value> items;
+  items.reserve(pieces.size());
   for (std::string_view piece : pieces)
-    items.push_back(like(self, std::string(piece)));
+    items.push_back(like(self, String(piece)));
   return Value::list(std::move(items));
 }
 
@@ -27,23 +27,22 @@ bool given(const Value &argument) { return !argument.missing() && !argument.is(K
 
 template <bool Left, bool Right> Value stripMethod(Interpreter &, const Value &self, Given g) {
   const char *name = Left && Right ? "strip" : Left ? "lstrip" : "rstrip";
-  std::vector<Value> a = bindArguments(g, name, {"chars"}, 0);
+  Vector<Value> a = bindArguments(g, name, {"chars"}, 0);
   if (!given(a[0]))
-    return like(self, std::string(strip(self.text(), nullptr, Left, Right)));
+    return like(self, String(strip(self.text(), nullptr, Left, Right)));
   if (!a[0].is(Kind::String))
-    raise(std::string(name) + " arg must be None or str");
+    raise(String(name) + " arg must be None or str");
   std::string_view set = a[0].text();
-  Budget::spendBytes(self.text().size() * (1 + set.size() / 16));
-  return like(self, std::string(strip(self.text(), &set, Left, Right)));
+  return like(self, String(strip(self.text(), &set, Left, Right)));
 }
 
 template <bool Right> Value splitMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, Right ? "rsplit" : "split", {"sep", "maxsplit"}, 0);
+  Vector<Value> a = bindArguments(g, Right ? "rsplit" : "split", {"sep", "maxsplit"}, 0);
   int64_t limit = a[1].missing() ? -1 : integerArgument(a[1], "split");
   std::string_view separator;
   if (given(a[0])) {
     if (!a[0].is(Kind::String))
-      raise(std::string("must be str or None, not ") + typeName(a[0]));
+      raise(String("must be str or None, not ") + typeName(a[0]));
     separator = a[0].text();
   }
   const std::string_view *by = given(a[0]) ? &separator : nullptr;
@@ -51,17 +50,16 @@ template <bool Right> Value splitMethod(Interpreter &, const Value &self, Given 
 }
 
 Value splitlinesMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "splitlines", {"keepends"}, 0);
+  Vector<Value> a = bindArguments(g, "splitlines", {"keepends"}, 0);
   return parts(self, splitLines(self.text(), truth(a[0])));
 }
 
 template <bool Right> Value partitionMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "partition", {"sep"}, 1);
-  const std::string &text = self.text(), &separator = textArgument(a[0], "partition");
+  Vector<Value> a = bindArguments(g, "partition", {"sep"}, 1);
+  const String &text = self.text(), &separator = textArgument(a[0], "partition");
   if (separator.empty())
     raise("empty separator");
-  Budget::spendBytes(text.size() * 2);
-  size_t at = Right ? text.rfind(separator) : text.find(separator);
+  size_t at = Right ? findLast(text, separator) : findText(text, separator);
   if (at == text.npos)
     return Right ? Value::tuple({like(self, ""), like(self, ""), self})
                  : Value::tuple({self, like(self, ""), like(self, "")});
@@ -70,7 +68,12 @@ template <bool Right> Value partitionMethod(Interpreter &, const Value &self, Gi
 
 /// The part of the text that start and end (code points, as in slices) leave, and how many code points precede it.
 std::string_view window(const Value &self, const Value &start, const Value &end, int64_t &skipped, bool &empty) {
-  const std::string &text = self.text();
+  const String &text = self.text();
+  if (!given(start) && !given(end)) {
+    skipped = 0;
+    empty = false;
+    return text;
+  }
   int64_t length = *lengthOf(self);
   int64_t from = given(start) ? integerArgument(start, "find") : 0,
           to = given(end) ? integerArgument(end, "find") : length;
@@ -80,6 +83,8 @@ std::string_view window(const Value &self, const Value &start, const Value &end,
   skipped = from;
   if (empty)
     return {};
+  if (length == static_cast<int64_t>(text.size())) // ASCII
+    return std::string_view(text).substr(from, to - from);
   size_t begin = offsetOf(text, from);
   std::string_view rest = std::string_view(text).substr(begin);
   return rest.substr(0, offsetOf(rest, to - from));
@@ -88,13 +93,12 @@ std::string_view window(const Value &self, const Value &start, const Value &end,
 enum class Seek { Find, RFind, Index, RIndex };
 
 template <Seek How> Value findMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "find", {"sub", "start", "end"}, 1);
-  const std::string &sub = textArgument(a[0], "find");
+  Vector<Value> a = bindArguments(g, "find", {"sub", "start", "end"}, 1);
+  const String &sub = textArgument(a[0], "find");
   int64_t skipped;
   bool empty;
   std::string_view text = window(self, a[1], a[2], skipped, empty);
-  Budget::spendBytes(text.size() * 2);
-  size_t at = empty ? text.npos : How == Seek::Find || How == Seek::Index ? text.find(sub) : text.rfind(sub);
+  size_t at = empty ? text.npos : How == Seek::Find || How == Seek::Index ? findText(text, sub) : findLast(text, sub);
   if (at == text.npos) {
     if (How == Seek::Index || How == Seek::RIndex)
       raise("substring not found");
@@ -104,32 +108,35 @@ template <Seek How> Value findMethod(Interpreter &, const Value &self, Given g) 
 }
 
 Value countMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "count", {"sub", "start", "end"}, 1);
-  const std::string &sub = textArgument(a[0], "count");
+  Vector<Value> a = bindArguments(g, "count", {"sub", "start", "end"}, 1);
+  const String &sub = textArgument(a[0], "count");
   int64_t skipped, count = 0;
   bool empty;
   std::string_view text = window(self, a[1], a[2], skipped, empty);
-  Budget::spendBytes(text.size() * 2);
   if (empty)
     return Value::integer(0);
   if (sub.empty())
     return Value::integer(static_cast<int64_t>(countPoints(text)) + 1);
-  for (size_t at = 0; (at = text.find(sub, at)) != text.npos; at += sub.size())
+  for (size_t at = 0; (at = findText(text, sub, at)) != text.npos; at += sub.size())
     ++count;
   return Value::integer(count);
 }
 
 template <bool End> Value affixMethod(Interpreter &, const Value &self, Given g) {
   const char *name = End ? "endswith" : "startswith";
-  std::vector<Value> a = bindArguments(g, name, {"prefix", "start", "end"}, 1);
+  Vector<Value> a = bindArguments(g, name, {"prefix", "start", "end"}, 1);
   int64_t skipped;
   bool empty;
   std::string_view text = window(self, a[1], a[2], skipped, empty);
-  std::vector<Value> options = a[0].is(Kind::Tuple) ? a[0].items() : std::vector<Value>{a[0]};
-  for (const Value &option : options) {
-    if (!option.is(Kind::String))
-      raise(std::string(name) + " first arg must be str or a tuple of str, not " + typeName(option));
-    const std::string &affix = option.text();
+  const Value *option = &a[0], *end = option + 1;
+  if (a[0].is(Kind::Tuple)) {
+    option = a[0].items().data();
+    end = option + a[0].items().size();
+  }
+  for (; option != end; ++option) {
+    if (!option->is(Kind::String))
+      raise(String(name) + " first arg must be str or a tuple of str, not " + typeName(*option));
+    const String &affix = option->text();
     Budget::spendBytes(affix.size());
     if (!empty && affix.size() <= text.size() &&
         text.compare(End ? text.size() - affix.size() : 0, affix.size(), affix) == 0)
@@ -139,8 +146,9 @@ template <bool End> Value affixMethod(Interpreter &, const Value &self, Given g)
 }
 
 template <bool End> Value removeMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, End ? "removesuffix" : "removeprefix", {"prefix"}, 1);
-  const std::string &text = self.text(), &affix = textArgument(a[0], "removeprefix");
+  Vector<Value> a = bindArguments(g, End ? "removesuffix" : "removeprefix", {"prefix"}, 1);
+  const String &text = self.text(), &affix = textArgument(a[0], "removeprefix");
+  Budget::spendBytes(affix.size());
   bool there =
       affix.size() <= text.size() && text.compare(End ? text.size() - affix.size() : 0, affix.size(), affix) == 0;
   if (!there)
@@ -149,33 +157,35 @@ template <bool End> Value removeMethod(Interpreter &, const Value &self, Given g
 }
 
 Value replaceMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "replace", {"old", "new", "count"}, 2);
+  Vector<Value> a = bindArguments(g, "replace", {"old", "new", "count"}, 2);
   int64_t limit = a[2].missing() ? -1 : integerArgument(a[2], "replace");
-  std::string to = textArgument(a[1], "replace");
+  String to = textArgument(a[1], "replace");
   if (self.markup())
     to = escaped(a[1]);
   return like(self, replace(self.text(), textArgument(a[0], "replace"), to, limit));
 }
 
 Value joinMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "join", {"iterable"}, 1);
-  std::string out;
+  Vector<Value> a = bindArguments(g, "join", {"iterable"}, 1);
+  String out;
   size_t index = 0;
   for (const Value &item : itemsOf(a[0])) {
     if (!item.is(Kind::String))
-      raise("sequence item " + std::to_string(index) + ": expected str instance, " + typeName(item) + " found");
-    Budget::require(out.size() + self.text().size() + item.text().size());
-    out += index++ ? self.text() : "";
-    out += self.markup() ? escaped(item) : item.text();
+      raise("sequence item " + decimal(index) + ": expected str instance, " + typeName(item) + " found");
+    if (index++)
+      out += self.text();
+    if (self.markup())
+      out += escaped(item);
+    else
+      out += item.text();
   }
-  Budget::spendBytes(out.size());
   return like(self, std::move(out));
 }
 
 Value formatMethod(Interpreter &, const Value &self, Given g) { return like(self, formatBraces(self, g)); }
 
 Value formatMapMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "format_map", {"mapping"}, 1);
+  Vector<Value> a = bindArguments(g, "format_map", {"mapping"}, 1);
   Arguments named;
   if (a[0].is(Kind::Dict))
     for (const auto &[key, value] : a[0].dictionary().entries)
@@ -184,18 +194,21 @@ Value formatMapMethod(Interpreter &, const Value &self, Given g) {
   return like(self, formatBraces(self, named));
 }
 
-template <std::string (*Change)(std::string_view)> Value changeMethod(Interpreter &, const Value &self, Given g) {
+template <String (*Change)(std::string_view)> Value changeMethod(Interpreter &, const Value &self, Given g) {
   bindArguments(g, "str method", {}, 0);
   return like(self, Change(self.text()));
 }
 
 template <bool (*Is)(uint32_t)> Value everyMethod(Interpreter &, const Value &self, Given g) {
   bindArguments(g, "str method", {}, 0);
-  const std::string &text = self.text();
-  Budget::spendBytes(text.size() * 2);
+  const String &text = self.text();
+  Meter meter(4);
   bool all = !text.empty() || Is == isPrintable;
-  for (size_t i = 0, n; i < text.size() && all; i += n)
+  for (size_t i = 0, n; i < text.size() && all; i += n) {
     all = Is(decodeAt(text, i, n));
+    meter.seen(n);
+  }
+  meter.settle();
   return Value::boolean(all);
 }
 
@@ -208,8 +221,8 @@ Value isasciiMethod(Interpreter &i, const Value &self, Given g) {
 
 /// isupper, islower: at least one cased character, and none of the other case.
 template <bool Upper> Value caseMethod(Interpreter &, const Value &self, Given) {
-  const std::string &text = self.text();
-  Budget::spendBytes(text.size() * 2);
+  const String &text = self.text();
+  Budget::spendLookups(text.size());
   bool any = false;
   for (size_t i = 0, n; i < text.size(); i += n) {
     uint32_t p = decodeAt(text, i, n);
@@ -221,8 +234,8 @@ template <bool Upper> Value caseMethod(Interpreter &, const Value &self, Given) 
 }
 
 Value istitleMethod(Interpreter &, const Value &self, Given) {
-  const std::string &text = self.text();
-  Budget::spendBytes(text.size() * 2);
+  const String &text = self.text();
+  Budget::spendLookups(text.size());
   bool any = false, inWord = false;
   for (size_t i = 0, n; i < text.size(); i += n) {
     uint32_t p = decodeAt(text, i, n);
@@ -236,7 +249,8 @@ Value istitleMethod(Interpreter &, const Value &self, Given) {
 }
 
 Value isidentifierMethod(Interpreter &, const Value &self, Given) {
-  const std::string &text = self.text();
+  const String &text = self.text();
+  Budget::spendLookups(text.size());
   bool fine = !text.empty();
   for (size_t i = 0, n; i < text.size() && fine; i += n) {
     uint32_t p = decodeAt(text, i, n);
@@ -245,20 +259,11 @@ Value isidentifierMethod(Interpreter &, const Value &self, Given) {
   return Value::boolean(fine);
 }
 
-std::string repeated(std::string_view fill, int64_t times) {
-  Budget::require(fill.size() * static_cast<size_t>(std::max<int64_t>(times, 0)));
-  std::string out;
-  for (; times > 0; --times)
-    out += fill;
-  Budget::spendBytes(out.size());
-  return out;
-}
-
 /// ljust '<', rjust '>', center '^'; where an odd number of blanks goes is CPython's choice.
 template <char How> Value justifyMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "center", {"width", "fillchar"}, 1);
+  Vector<Value> a = bindArguments(g, "center", {"width", "fillchar"}, 1);
   int64_t width = std::min<int64_t>(integerArgument(a[0], "center"), int64_t(1) << 40);
-  std::string fill = a[1].missing() ? " " : textArgument(a[1], "center");
+  String fill = a[1].missing() ? " " : textArgument(a[1], "center");
   if (countPoints(fill) != 1)
     raise("The fill character must be exactly one character long");
   int64_t missing = std::max<int64_t>(width - *lengthOf(self), 0);
@@ -267,17 +272,18 @@ template <char How> Value justifyMethod(Interpreter &, const Value &self, Given 
 }
 
 Value zfillMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "zfill", {"width"}, 1);
+  Vector<Value> a = bindArguments(g, "zfill", {"width"}, 1);
   int64_t missing = std::min<int64_t>(integerArgument(a[0], "zfill"), int64_t(1) << 40) - *lengthOf(self);
-  const std::string &text = self.text();
+  const String &text = self.text();
   size_t sign = !text.empty() && (text[0] == '+' || text[0] == '-');
   return like(self, text.substr(0, sign) + repeated("0", missing) + text.substr(sign));
 }
 
 Value expandtabsMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "expandtabs", {"tabsize"}, 0);
+  Vector<Value> a = bindArguments(g, "expandtabs", {"tabsize"}, 0);
   int64_t size = a[0].missing() ? 8 : std::min<int64_t>(integerArgument(a[0], "expandtabs"), 1 << 16);
-  std::string out;
+  Budget::spendLookups(self.text().size());
+  String out;
   int64_t column = 0;
   for (char c : self.text()) {
     if (c == '\t') {
@@ -293,7 +299,7 @@ Value expandtabsMethod(Interpreter &, const Value &self, Given g) {
 }
 
 Value getMethod(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "get", {"key", "default"}, 1);
+  Vector<Value> a = bindArguments(g, "get", {"key", "default"}, 1);
   const Value *found = self.dictionary().find(a[0]);
   return found ? *found : a[1].missing() ? Value::none() : a[1];
 }
@@ -301,7 +307,6 @@ Value getMethod(Interpreter &, const Value &self, Given g) {
 template <int Of> Value viewMethod(Interpreter &, const Value &self, Given g) {
   bindArguments(g, "dict view", {}, 0);
   auto view = std::make_unique<ViewObject>();
-  view->account(sizeof(ViewObject));
   view->of = static_cast<ViewObject::Of>(Of);
   view->dict = self;
   return Value(Kind::View, view.release());
@@ -310,7 +315,7 @@ template <int Of> Value viewMethod(Interpreter &, const Value &self, Given g) {
 Value copyMethod(Interpreter &, const Value &self, Given) { return self; } // values never change
 
 Value sequenceCount(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "count", {"value"}, 1);
+  Vector<Value> a = bindArguments(g, "count", {"value"}, 1);
   int64_t count = 0;
   for (const Value &item : self.items())
     count += equals(item, a[0]);
@@ -318,7 +323,7 @@ Value sequenceCount(Interpreter &, const Value &self, Given g) {
 }
 
 Value sequenceIndex(Interpreter &, const Value &self, Given g) {
-  std::vector<Value> a = bindArguments(g, "index", {"value"}, 1);
+  Vector<Value> a = bindArguments(g, "index", {"value"}, 1);
   for (size_t i = 0; i < self.items().size(); ++i)
     if (equals(self.items()[i], a[0]))
       return Value::integer(static_cast<int64_t>(i));
@@ -339,10 +344,7 @@ Value isIntegerMethod(Interpreter &, const Value &self, Given) {
   return Value::boolean(std::isfinite(f) && f == std::floor(f));
 }
 
-struct Named {
-  std::string_view name;
-  Native method;
-};
+using Named = std::pair<std::string_view, Native>;
 
 const Named stringMethods[] = {
     {"strip", stripMethod<true, true>},
@@ -397,11 +399,13 @@ const Named dictMethods[] = {{"get", getMethod},
                              {"items", viewMethod<2>},
                              {"copy", copyMethod}};
 const Named listMethods[] = {{"count", sequenceCount}, {"index", sequenceIndex}, {"copy", copyMethod}};
+const Named integerMethods[] = {{"bit_length", bitLengthMethod}};
+const Named floatMethods[] = {{"is_integer", isIntegerMethod}};
 
 template <size_t N> Native search(const Named (&methods)[N], std::string_view name) {
-  for (const Named &m : methods)
-    if (m.name == name)
-      return m.method;
+  for (const auto &[known, method] : methods)
+    if (known == name)
+      return method;
   return nullptr;
 }
 
@@ -419,12 +423,20 @@ Native containerMethod(const Value &value, std::string_view name) {
     return search(listMethods, name);
   case Kind::Integer:
   case Kind::Bool:
-    return name == "bit_length" ? bitLengthMethod : nullptr;
+    return search(integerMethods, name);
   case Kind::Float:
-    return name == "is_integer" ? isIntegerMethod : nullptr;
+    return search(floatMethods, name);
   default:
     return nullptr;
   }
+}
+
+Vector<std::string_view> methodNames() {
+  Vector<std::string_view> all = namesOf(stringMethods);
+  for (const Vector<std::string_view> &some :
+       {namesOf(dictMethods), namesOf(listMethods), namesOf(integerMethods), namesOf(floatMethods)})
+    all.insert(all.end(), some.begin(), some.end());
+  return all;
 }
 
 bool modifying(const Value &value, std::string_view name) {

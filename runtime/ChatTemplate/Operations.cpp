@@ -9,7 +9,7 @@ namespace stepdown::jinja {
 
 namespace {
 
-std::string quoted(const Value &value) { return std::string("'") + typeName(value) + "'"; }
+String quoted(const Value &value) { return String("'") + typeName(value) + "'"; }
 
 void refuseUndefined(const Value &value) {
   if (value.is(Kind::Undefined))
@@ -19,7 +19,7 @@ void refuseUndefined(const Value &value) {
 [[noreturn]] void unsupported(const char *symbol, const Value &a, const Value &b) {
   refuseUndefined(a);
   refuseUndefined(b);
-  raise(std::string("unsupported operand type(s) for ") + symbol + ": " + quoted(a) + " and " + quoted(b));
+  raise(String("unsupported operand type(s) for ") + symbol + ": " + quoted(a) + " and " + quoted(b));
 }
 
 [[noreturn]] void tooLarge() { raise("expects integers within 64 bits, but a result is larger"); }
@@ -33,26 +33,17 @@ Value wide(__int128 i) {
 Value repeat(const Value &value, int64_t times) {
   times = std::max<int64_t>(times, 0);
   if (value.is(Kind::String)) {
-    const std::string &text = value.text();
-    if (text.empty() || times == 0)
-      return Value::string("", value.markup());
-    if (static_cast<uint64_t>(times) > SIZE_MAX / text.size())
-      Budget::require(SIZE_MAX);
-    Budget::require(text.size() * times);
-    Budget::spendBytes(text.size() * times);
-    std::string out;
-    out.reserve(text.size() * times);
-    for (int64_t i = 0; i < times; ++i)
-      out += text;
-    return Value::string(std::move(out), value.markup());
+    const String &text = value.text();
+    return Value::string(repeated(text, times), value.markup());
   }
-  const std::vector<Value> &items = value.items();
-  std::vector<Value> out;
+  const Vector<Value> &items = value.items();
+  Vector<Value> out;
   if (!items.empty() && times > 0) {
     if (static_cast<uint64_t>(times) > SIZE_MAX / sizeof(Value) / items.size())
       Budget::require(SIZE_MAX);
     Budget::require(items.size() * times * sizeof(Value));
     Budget::spend(items.size() * times / 4);
+    out.reserve(items.size() * times);
     for (int64_t i = 0; i < times; ++i)
       out.insert(out.end(), items.begin(), items.end());
   }
@@ -61,23 +52,23 @@ Value repeat(const Value &value, int64_t times) {
 
 Value add(const Value &a, const Value &b) {
   if (a.is(Kind::String) && b.is(Kind::String)) {
-    Budget::require(a.text().size() + b.text().size());
-    Budget::spendBytes(b.text().size() + a.text().size() / 8);
     if (a.markup() || b.markup())
       return Value::string(escaped(a) + escaped(b), true);
     return Value::string(a.text() + b.text());
   }
   if (a.isSequence() && b.kind() == a.kind()) {
-    std::vector<Value> items = a.items();
+    Vector<Value> items;
+    items.reserve(a.items().size() + b.items().size());
+    items = a.items();
     items.insert(items.end(), b.items().begin(), b.items().end());
     return a.is(Kind::List) ? Value::list(std::move(items)) : Value::tuple(std::move(items));
   }
   refuseUndefined(a);
   refuseUndefined(b);
   if (a.is(Kind::String))
-    raise("can only concatenate str (not \"" + std::string(typeName(b)) + "\") to str");
+    raise("can only concatenate str (not \"" + String(typeName(b)) + "\") to str");
   if (a.isSequence())
-    raise(std::string("can only concatenate ") + typeName(a) + " (not \"" + typeName(b) + "\") to " + typeName(a));
+    raise(String("can only concatenate ") + typeName(a) + " (not \"" + typeName(b) + "\") to " + typeName(a));
   unsupported("+", a, b);
 }
 
@@ -204,7 +195,9 @@ bool equals(const Value &a, const Value &b) {
     return true;
   case Kind::String:
   case Kind::Big:
-    Budget::spendBytes(std::min(a.text().size(), b.text().size()));
+    if (a.text().size() != b.text().size())
+      return false;
+    Budget::spendBytes(a.text().size());
     return a.text() == b.text();
   default:
     break;
@@ -236,7 +229,7 @@ bool equals(const Value &a, const Value &b) {
            (x.length() == 0 || (x.start == y.start && (x.length() == 1 || x.step == y.step)));
   }
   if (a.is(Kind::View) && a.as<ViewObject>().of != ViewObject::Of::Values) {
-    std::vector<Value> x = itemsOf(a), y = itemsOf(b);
+    Vector<Value> x = itemsOf(a), y = itemsOf(b);
     return x.size() == y.size() && std::all_of(x.begin(), x.end(), [&](const Value &v) { return contains(b, v); });
   }
   return false;
@@ -263,7 +256,7 @@ bool less(const Value &a, const Value &b, const char *symbol) {
   refuseUndefined(a);
   refuseUndefined(b);
   bool swapped = symbol == std::string_view(">") || symbol == std::string_view("<="); // asked as b < a
-  raise(std::string("'") + symbol + "' not supported between instances of " + quoted(swapped ? b : a) + " and " +
+  raise(String("'") + symbol + "' not supported between instances of " + quoted(swapped ? b : a) + " and " +
         quoted(swapped ? a : b));
 }
 
@@ -294,9 +287,8 @@ bool contains(const Value &container, const Value &item) {
   switch (container.kind()) {
   case Kind::String:
     if (!item.is(Kind::String))
-      raise("'in <string>' requires string as left operand, not " + std::string(typeName(item)));
-    Budget::spendBytes(container.text().size());
-    return container.text().find(item.text()) != std::string::npos;
+      raise("'in <string>' requires string as left operand, not " + String(typeName(item)));
+    return findText(container.text(), item.text()) != String::npos;
   case Kind::Dict:
     return container.dictionary().find(item) != nullptr;
   case Kind::View:
@@ -356,9 +348,9 @@ Value positive(const Value &value) {
   raise("bad operand type for unary +: " + quoted(value));
 }
 
-void sortStable(std::vector<std::pair<Value, Value>> &keyed, bool reverse) {
+void sortStable(Vector<std::pair<Value, Value>> &keyed, bool reverse) {
   // Bottom-up merges; with `reverse`, equal elements keep their order too, as in Python.
-  std::vector<std::pair<Value, Value>> buffer(keyed.size());
+  Vector<std::pair<Value, Value>> buffer(keyed.size());
   auto before = [&](const Value &a, const Value &b) { return reverse ? less(b, a) : less(a, b); };
   for (size_t width = 1; width < keyed.size(); width *= 2) {
     for (size_t begin = 0; begin < keyed.size(); begin += 2 * width) {
@@ -366,7 +358,7 @@ void sortStable(std::vector<std::pair<Value, Value>> &keyed, bool reverse) {
       size_t end = std::min(begin + 2 * width, keyed.size());
       for (size_t out = begin; out < end; ++out) {
         bool right = i == middle || (j < end && before(keyed[j].first, keyed[i].first));
-        buffer[out] = keyed[right ? j++ : i++];
+        buffer[out] = std::move(keyed[right ? j++ : i++]);
       }
     }
     keyed.swap(buffer);

@@ -25,26 +25,27 @@ Value positive(const Value &value);
 std::optional<int64_t> lengthOf(const Value &value);
 int64_t requireLength(const Value &value);
 /// The items in order; a generator is used up. "'int' object is not iterable".
-std::vector<Value> itemsOf(const Value &value);
+Vector<Value> itemsOf(const Value &value);
 bool isIterable(const Value &value);
 /// Stable merge sort by `less` (which may refuse).
-void sortStable(std::vector<std::pair<Value, Value>> &keyed, bool reverse);
+void sortStable(Vector<std::pair<Value, Value>> &keyed, bool reverse);
 
 /// str(value) and repr(value).
-std::string toText(const Value &value);
-std::string toRepr(const Value &value);
-std::string reprOf(std::string_view text);
-std::string floatRepr(double f);
+String toText(const Value &value);
+void appendText(String &out, const Value &value);
+String toRepr(const Value &value);
+String reprOf(std::string_view text);
+String floatRepr(double f);
 /// HTML escape of anything: markup stays as it is.
-std::string escaped(const Value &value);
+String escaped(const Value &value);
 
 /// value.name and value[key] (attribute first, item first); undefined where there is neither.
-Value attributeOf(const Value &value, const std::string &name);
+Value attributeOf(const Value &value, const String &name);
 Value itemOf(const Value &value, const Value &key);
 /// value[start:stop:step]; Missing or None for a bound left out.
 Value sliceOf(const Value &value, const Value &start, const Value &stop, const Value &step);
 /// The method or property that `value` has by that name, or Missing.
-Value memberOf(const Value &value, const std::string &name);
+Value memberOf(const Value &value, const String &name);
 
 /// Integers from numbers and text as int() and float() read them; nullopt where Python raises ValueError.
 std::optional<int64_t> parseInteger(std::string_view text, int base);
@@ -53,8 +54,8 @@ std::optional<double> parseReal(std::string_view text);
 /// text % arguments.
 Value formatPercent(const Value &text, const Value &arguments);
 /// str.format.
-std::string formatBraces(const Value &text, const Arguments &arguments);
+String formatBraces(const Value &text, const Arguments &arguments);
 /// format(value, specification).
-std::string formatValue(const Value &value, std::string_view specification);
+String formatValue(const Value &value, std::string_view specification);
 
 } // namespace stepdown::jinja

@@ -1,6 +1,7 @@
 // Expressions.
 #include "runtime/ChatTemplate/Parser.h"
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 
 namespace stepdown::jinja {
@@ -13,16 +14,15 @@ constexpr int deepestTree = 400;    // of an expression such as a + b + c ...
 Parser::Depth::Depth(Parser &p) : parser(p) {
   if (++p.depth > deepestNesting) {
     --p.depth;
-    p.syntax(p.peek().line,
-             "expects constructs nested at most " + std::to_string(deepestNesting) + " deep, but got more");
+    p.syntax(p.peek().line, "expects constructs nested at most " + decimal(deepestNesting) + " deep, but got more");
   }
 }
 
-void Parser::syntax(int line, std::string message) const {
-  throw Refusal{ErrorCode::TemplateSyntax, std::move(message), line, {}};
+void Parser::syntax(int line, std::string_view message) const {
+  throw Refusal{ErrorCode::TemplateSyntax, std::string(message.substr(0, 4096)), line, {}};
 }
 
-std::string Parser::describe(const Token &token) {
+String Parser::describe(const Token &token) {
   switch (token.kind) {
   case TokenKind::Data:
     return "template data";
@@ -37,31 +37,31 @@ std::string Parser::describe(const Token &token) {
   case TokenKind::End:
     return "the end of the template";
   default:
-    return "'" + token.text.substr(0, 80) + "'";
+    return String("'").append(token.text.substr(0, 80)) + "'";
   }
 }
 
 void Parser::expect(TokenKind kind, const char *what) {
   if (peek().kind != kind)
-    syntax(peek().line, std::string("expects ") + what + ", but got " + describe(peek()));
+    syntax(peek().line, String("expects ") + what + ", but got " + describe(peek()));
   next();
 }
 
 void Parser::expectOperator(const char *text) {
   if (!skipOperator(text))
-    syntax(peek().line, std::string("expects '") + text + "', but got " + describe(peek()));
+    syntax(peek().line, String("expects '") + text + "', but got " + describe(peek()));
 }
 
-std::string Parser::expectName() {
+std::string_view Parser::expectName() {
   if (peek().kind != TokenKind::Name)
     syntax(peek().line, "expects a name, but got " + describe(peek()));
   return next().text;
 }
 
-int Parser::symbol(const std::string &name) {
+int Parser::symbol(std::string_view name) {
   auto [place, added] = symbols.emplace(name, static_cast<int>(program.symbols.size()));
   if (added)
-    program.symbols.push_back(name);
+    program.symbols.emplace_back(name);
   return place->second;
 }
 
@@ -69,10 +69,11 @@ void Parser::deepen(Expression &e, const ExpressionPtr &child) {
   if (child)
     e.depth = std::max(e.depth, child->depth + 1);
   if (e.depth > deepestTree)
-    syntax(e.line, "expects an expression of at most " + std::to_string(deepestTree) + " levels, but got more");
+    syntax(e.line, "expects an expression of at most " + decimal(deepestTree) + " levels, but got more");
 }
 
 ExpressionPtr Parser::node(ExpressionKind kind, int line, ExpressionPtr a, ExpressionPtr b) {
+  Budget::spend(8); // the levels of precedence that were asked before
   auto e = std::make_unique<Expression>();
   e->kind = kind;
   e->line = line;
@@ -91,25 +92,29 @@ ExpressionPtr Parser::literal(Literal value, int line) {
   return e;
 }
 
-ExpressionPtr Parser::name(const std::string &text, int line) {
-  for (Statement *macro : macros) {
-    macro->usesCaller |= text == "caller";
-    macro->usesVarargs |= text == "varargs";
-    macro->usesKwargs |= text == "kwargs";
-  }
-  if (text == "loop")
-    for (Statement *loop : loops)
-      loop->usesLoop = true;
+ExpressionPtr Parser::name(std::string_view text, int line) {
+  // What surrounds a marked one is marked already.
+  auto mark = [](const Vector<Statement *> &around, bool Statement::*uses) {
+    for (size_t i = around.size(); i > 0 && !(around[i - 1]->*uses); --i)
+      around[i - 1]->*uses = true;
+  };
+  if (text == "caller")
+    mark(macros, &Statement::usesCaller);
+  else if (text == "varargs")
+    mark(macros, &Statement::usesVarargs);
+  else if (text == "kwargs")
+    mark(macros, &Statement::usesKwargs);
+  else if (text == "loop")
+    mark(loops, &Statement::usesLoop);
   ExpressionPtr e = node(ExpressionKind::Name, line);
   e->number = symbol(text);
-  e->text = text;
   return e;
 }
 
 /// An expression, or several with commas between: a tuple. It may end in a comma.
 ExpressionPtr Parser::tupleOrExpression(bool withConditional, const char *endName, bool parenthesised) {
   int line = peek().line;
-  std::vector<ExpressionPtr> items;
+  Vector<ExpressionPtr> items;
   bool tuple = false;
   while (true) {
     if (!items.empty())
@@ -295,9 +300,8 @@ ExpressionPtr Parser::primary() {
   case TokenKind::Integer:
     next();
     value.kind = Kind::Integer;
-    errno = 0;
-    value.integer = std::strtoll(token.text.c_str(), nullptr, 10);
-    if (errno) { // printed as it is, like a large integer of the context
+    if (std::from_chars(token.text.data(), token.text.data() + token.text.size(), value.integer).ec != std::errc()) {
+      // printed as it is, like a large integer of the context
       value.kind = Kind::Big;
       value.text = token.text;
     }
@@ -305,7 +309,8 @@ ExpressionPtr Parser::primary() {
   case TokenKind::Float:
     next();
     value.kind = Kind::Float;
-    value.real = std::strtod(token.text.c_str(), nullptr);
+    Budget::spend(token.text.size());
+    value.real = std::strtod(String(token.text).c_str(), nullptr);
     return literal(value, line);
   default:
     break;
@@ -422,7 +427,7 @@ ExpressionPtr Parser::filter(ExpressionPtr input) {
   e->children.push_back(std::move(input));
   e->text = expectName();
   while (skipOperator("."))
-    e->text += "." + expectName();
+    (e->text += ".").append(expectName());
   if (isOperator("("))
     e->call = callArguments();
   e->filter = findFilter(e->text);
@@ -437,7 +442,7 @@ ExpressionPtr Parser::test(ExpressionPtr input) {
   ExpressionPtr e = node(ExpressionKind::Test, line, std::move(input));
   e->text = expectName();
   while (skipOperator("."))
-    e->text += "." + expectName();
+    (e->text += ".").append(expectName());
   TokenKind kind = peek().kind;
   bool argument = kind == TokenKind::Name || kind == TokenKind::String || kind == TokenKind::Integer ||
                   kind == TokenKind::Float || isOperator("[") || isOperator("{");
@@ -479,9 +484,9 @@ CallArguments Parser::callArguments() {
       call.spreadNamed = expression();
     } else if (peek().kind == TokenKind::Name && peek(1).kind == TokenKind::Operator && peek(1).text == "=") {
       ensure(!call.spreadNamed);
-      std::string key = next().text;
+      std::string_view key = next().text;
       next();
-      call.named.emplace_back(std::move(key), expression());
+      call.named.emplace_back(key, expression());
     } else {
       ensure(!call.spread && !call.spreadNamed && call.named.empty());
       call.positional.push_back(expression());

@@ -4,6 +4,10 @@
 
 namespace stepdown::jinja {
 
+namespace {
+String quoted(const char *before, std::string_view name) { return String(before).append(name.substr(0, 80)); }
+} // namespace
+
 void Parser::run() {
   program.loopSymbol = symbol("loop");
   program.callerSymbol = symbol("caller");
@@ -46,11 +50,11 @@ Body Parser::statements(std::initializer_list<const char *> ends) {
     body.push_back(std::move(s));
   }
   if (ends.size()) {
-    std::string wanted;
+    String wanted;
     for (const char *end : ends)
-      wanted += (wanted.empty() ? "'" : " or '") + std::string(end) + "'";
+      wanted += (wanted.empty() ? "'" : " or '") + String(end) + "'";
     syntax(peek().line, "Unexpected end of template. Jinja was looking for the following tags: " + wanted +
-                            ". The innermost block that needs to be closed is '" + open.back() + "'.");
+                            quoted(". The innermost block that needs to be closed is '", open.back()) + "'.");
   }
   return body;
 }
@@ -67,7 +71,7 @@ std::unique_ptr<Statement> Parser::statement() {
   s->line = peek().line;
   if (peek().kind != TokenKind::Name)
     syntax(s->line, "expects the name of a tag, but got " + describe(peek()));
-  std::string tag = next().text;
+  const std::string_view tag = next().text;
   open.push_back(tag);
   size_t mark = unknown.size();
   bool scope = true;
@@ -101,7 +105,7 @@ std::unique_ptr<Statement> Parser::statement() {
     next();
   } else if (tag == "break" || tag == "continue") {
     if (loops.empty())
-      syntax(s->line, "'" + tag + "' outside loop");
+      syntax(s->line, quoted("'", tag) + "' outside loop");
     s->kind = tag == "break" ? StatementKind::Break : StatementKind::Continue;
   } else if (tag == "print") {
     s->kind = StatementKind::Output;
@@ -112,11 +116,14 @@ std::unique_ptr<Statement> Parser::statement() {
     } while (skipOperator(","));
     scope = false;
   } else if (tag == "include" || tag == "import" || tag == "from" || tag == "extends") {
-    syntax(s->line, "expects a template that stands alone, but got the tag '" + tag + "', which reads another one");
+    syntax(s->line,
+           quoted("expects a template that stands alone, but got the tag '", tag) + "', which reads another one");
   } else {
     open.pop_back();
-    syntax(s->line, "Encountered unknown tag '" + tag + "'." +
-                        (open.empty() ? "" : " The innermost block that needs to be closed is '" + open.back() + "'."));
+    syntax(s->line,
+           quoted("Encountered unknown tag '", tag) + "'." +
+               (open.empty() ? String()
+                             : quoted(" The innermost block that needs to be closed is '", open.back()) + "'."));
   }
   // Only an `if` excuses an unknown filter, and no scope inside it does.
   if (scope)
@@ -131,7 +138,7 @@ void Parser::parseIf(Statement &s) {
     ExpressionPtr condition = tupleOrExpression(false, nullptr, false);
     Body body = block({"elif", "else", "endif"});
     s.branches.emplace_back(std::move(condition), std::move(body));
-    std::string end = next().text;
+    const std::string_view end = next().text;
     if (end == "elif")
       continue;
     if (end == "else") {
@@ -170,9 +177,9 @@ Target Parser::simpleTarget(bool withNamespace) {
   }
   static const char *const reserved[] = {"true", "false", "none", "True", "False", "None"};
   int line = peek().line;
-  std::string name = expectName();
+  const std::string_view name = expectName();
   if (std::any_of(std::begin(reserved), std::end(reserved), [&](const char *r) { return name == r; }))
-    syntax(line, "can't assign to '" + name + "'");
+    syntax(line, quoted("can't assign to '", name) + "'");
   t.symbol = symbol(name);
   if (withNamespace && skipOperator("."))
     t.attribute = expectName();
@@ -246,7 +253,7 @@ void Parser::signature(Statement &s) {
 
 Body Parser::macroBody(Statement &s, const char *end) {
   macros.push_back(&s);
-  std::vector<Statement *> outerLoops;
+  Vector<Statement *> outerLoops;
   outerLoops.swap(loops); // a break inside a macro can't end a loop around it
   Body body = block({end});
   next();
@@ -286,12 +293,13 @@ void Parser::parseFilterBlock(Statement &s) {
 
 void Parser::parseBlock(Statement &s) {
   s.kind = StatementKind::Scope;
-  std::string name = expectName();
+  const std::string_view name = expectName();
   skipName("scoped");
   skipName("required");
   s.body = block({"endblock"});
   next();
-  skipName(name.c_str());
+  if (peek().kind == TokenKind::Name && peek().text == name)
+    next();
 }
 
 std::shared_ptr<const Program> parseProgram(std::string_view text, const std::string &name) {

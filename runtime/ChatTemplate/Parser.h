@@ -4,13 +4,13 @@
 #include "runtime/ChatTemplate/Lexer.h"
 #include "runtime/ChatTemplate/Program.h"
 #include <initializer_list>
-#include <unordered_map>
+#include <map>
 
 namespace stepdown::jinja {
 
 class Parser {
 public:
-  Parser(std::string_view text, Program &program) : tokens(tokenise(text)), program(program) {}
+  Parser(std::string_view text, Program &program) : lexed(text), tokens(lexed.list), program(program) {}
   void run();
 
 private:
@@ -53,13 +53,13 @@ private:
   ExpressionPtr test(ExpressionPtr input);
   CallArguments callArguments();
   ExpressionPtr literal(Literal value, int line);
-  ExpressionPtr name(const std::string &text, int line);
+  ExpressionPtr name(std::string_view text, int line);
   ExpressionPtr node(ExpressionKind kind, int line, ExpressionPtr a = nullptr, ExpressionPtr b = nullptr);
   void deepen(Expression &e, const ExpressionPtr &child);
 
   const Token &peek(size_t ahead = 0) const { return tokens[std::min(at + ahead, tokens.size() - 1)]; }
   const Token &next() { return tokens[at + 1 < tokens.size() ? at++ : at]; }
-  bool isOperator(const char *text) const { return peek().kind == TokenKind::Operator && peek().text == text; }
+  bool isOperator(const char *text) const { return peek().code == operatorCode(text); }
   bool isName(const char *text, size_t ahead = 0) const {
     return peek(ahead).kind == TokenKind::Name && peek(ahead).text == text;
   }
@@ -67,15 +67,15 @@ private:
   bool skipName(const char *text) { return isName(text) && (next(), true); }
   void expectOperator(const char *text);
   void expect(TokenKind kind, const char *what);
-  std::string expectName();
-  [[noreturn]] void syntax(int line, std::string message) const;
-  static std::string describe(const Token &token);
+  std::string_view expectName();
+  [[noreturn]] void syntax(int line, std::string_view message) const;
+  static String describe(const Token &token);
 
-  int symbol(const std::string &name);
+  int symbol(std::string_view name);
   /// A filter or test that does not exist is an error of the template as a whole, unless it stands where it may never
   /// be reached: in a branch of an `if`. So the unknown ones wait here until it is known what they stand in.
   struct Unknown {
-    std::string message;
+    String message;
     int line;
   };
   void refuseUnknownSince(size_t mark);
@@ -86,14 +86,16 @@ private:
     ~Depth() { --parser.depth; }
   };
 
-  std::vector<Token> tokens;
+  const Tokens lexed;
+  const Vector<Token> &tokens;
   Program &program;
   size_t at = 0;
   int depth = 0;
-  std::unordered_map<std::string, int> symbols;
-  std::vector<Unknown> unknown;
-  std::vector<Statement *> macros, loops; ///< that enclose what is being parsed
-  std::vector<std::string> open;          ///< tags, for messages
+  /// By name, which lies in `lexed`. A tree, since names may be chosen to collide in a table.
+  std::map<std::string_view, int, std::less<std::string_view>, Charged<std::pair<const std::string_view, int>>> symbols;
+  Vector<Unknown> unknown;
+  Vector<Statement *> macros, loops; ///< that enclose what is being parsed
+  Vector<std::string_view> open;     ///< tags, for messages
 };
 
 } // namespace stepdown::jinja

@@ -39,19 +39,19 @@ struct Expression;
 using ExpressionPtr = std::unique_ptr<Expression>;
 
 struct CallArguments {
-  std::vector<ExpressionPtr> positional;
-  std::vector<std::pair<std::string, ExpressionPtr>> named;
+  Vector<ExpressionPtr> positional;
+  Vector<std::pair<String, ExpressionPtr>> named;
   ExpressionPtr spread, spreadNamed; ///< *x, **x
 };
 
-struct Expression {
+struct Expression : Counted {
   ExpressionKind kind;
   int line = 0;
   int depth = 1; ///< of the tree below
   int number = 0;
-  std::string text;
-  std::vector<ExpressionPtr> children;
-  std::vector<Comparison> comparisons;
+  String text;
+  Vector<ExpressionPtr> children;
+  Vector<Comparison> comparisons;
   CallArguments call;
   FilterFunction filter = nullptr;
   TestFunction test = nullptr;
@@ -75,26 +75,26 @@ enum class StatementKind : uint8_t {
 };
 
 struct Statement;
-using Body = std::vector<std::unique_ptr<Statement>>;
+using Body = Vector<std::unique_ptr<Statement>>;
 
 /// What is assigned to: a name, an attribute of a namespace, or a tuple of targets.
 struct Target {
   int symbol = -1;
-  std::string attribute;     ///< of a namespace
-  std::vector<Target> parts; ///< of a tuple
+  String attribute;     ///< of a namespace
+  Vector<Target> parts; ///< of a tuple
   bool tuple = false;
 };
 
-struct Statement {
+struct Statement : Counted {
   StatementKind kind;
   int line = 0;
-  std::string text;
+  String text;
   ExpressionPtr expression, condition, filter;
   Target target;
-  std::vector<Target> targets;       ///< With
-  std::vector<ExpressionPtr> values; ///< With; defaults of a macro, aligned to its last parameters
-  std::vector<int> parameters;       ///< symbols of a macro or caller
-  std::vector<std::pair<ExpressionPtr, Body>> branches;
+  Vector<Target> targets;       ///< With
+  Vector<ExpressionPtr> values; ///< With; defaults of a macro, aligned to its last parameters
+  Vector<int> parameters;       ///< symbols of a macro or caller
+  Vector<std::pair<ExpressionPtr, Body>> branches;
   Body body, otherwise;
   bool recursive = false, usesLoop = false;                         ///< of a for
   bool usesCaller = false, usesVarargs = false, usesKwargs = false; ///< of a macro
@@ -104,21 +104,21 @@ struct Literal {
   Kind kind = Kind::None;
   int64_t integer = 0;
   double real = 0;
-  std::string text;
+  String text;
 };
 
 struct Program {
-  std::string name;
+  std::string name; ///< for messages
   Body body;
-  std::vector<std::string> symbols;
-  std::vector<Literal> literals;
+  Vector<String> symbols;
+  Vector<Literal> literals;
   int loopSymbol = 0, callerSymbol = 0, varargsSymbol = 0, kwargsSymbol = 0;
 };
 
 /// A name and its values, from the inside out. Changes while its body runs; macros keep theirs alive.
 struct ScopeObject : MutableObject {
   Value parent; ///< the enclosing scope, held as a Namespace-kind reference; Missing at the root
-  std::vector<std::pair<int, Value>> variables;
+  Vector<std::pair<int, Value>> variables;
   void clear() override {
     variables.clear();
     parent = Value();
@@ -128,7 +128,7 @@ struct ScopeObject : MutableObject {
 struct MacroObject : Object {
   const Statement *statement = nullptr;
   Value scope; ///< where it was defined
-  std::string name;
+  String name;
 };
 
 /// Throws Refusal (E0401).
@@ -136,5 +136,8 @@ std::shared_ptr<const Program> parseProgram(std::string_view text, const std::st
 
 FilterFunction findFilter(std::string_view name);
 TestFunction findTest(std::string_view name);
+/// All that there are; TemplateBudgetTest goes through them.
+Vector<std::string_view> filterNames();
+Vector<std::string_view> testNames();
 
 } // namespace stepdown::jinja

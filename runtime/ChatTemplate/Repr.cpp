@@ -14,20 +14,31 @@ namespace stepdown::jinja {
 
 namespace {
 
-void appendRepr(std::string &out, const Value &value);
+void appendRepr(String &out, const Value &value);
 
-void appendItems(std::string &out, const std::vector<Value> &items) {
+/// A namespace that is being printed.
+struct Opened {
+  explicit Opened(const Object *object) : object(object), outer(innermost), depth(outer ? outer->depth + 1 : 0) {
+    innermost = this;
+  }
+  ~Opened() { innermost = outer; }
+  const Object *object;
+  Opened *outer;
+  size_t depth;
+  static thread_local Opened *innermost;
+};
+thread_local Opened *Opened::innermost = nullptr;
+
+void appendItems(String &out, const Vector<Value> &items) {
   for (size_t i = 0; i < items.size(); ++i) {
     out += i ? ", " : "";
     appendRepr(out, items[i]);
   }
 }
 
-void appendRepr(std::string &out, const Value &value) {
+void appendRepr(String &out, const Value &value) {
   Nesting guard;
   Budget::spend(1);
-  if (out.capacity() - out.size() < 64)
-    Budget::require(out.size() * 2);
   switch (value.kind()) {
   case Kind::Missing:
     out += "missing";
@@ -42,7 +53,7 @@ void appendRepr(std::string &out, const Value &value) {
     out += value.asInteger() ? "True" : "False";
     break;
   case Kind::Integer:
-    out += std::to_string(value.asInteger());
+    out += decimal(value.asInteger());
     break;
   case Kind::Big:
     out += value.text();
@@ -77,26 +88,26 @@ void appendRepr(std::string &out, const Value &value) {
     break;
   }
   case Kind::View:
-    out += std::string(typeName(value)) + "([";
+    out += String(typeName(value)) + "([";
     appendItems(out, itemsOf(value));
     out += "])";
     break;
   case Kind::Range: {
     auto &range = value.as<RangeObject>();
-    out += "range(" + std::to_string(range.start) + ", " + std::to_string(range.stop) +
-           (range.step == 1 ? "" : ", " + std::to_string(range.step)) + ")";
+    out += "range(" + decimal(range.start) + ", " + decimal(range.stop) +
+           (range.step == 1 ? "" : ", " + decimal(range.step)) + ")";
     break;
   }
   case Kind::Namespace: {
-    static thread_local std::vector<Object *> open; // a namespace may hold itself
-    if (std::find(open.begin(), open.end(), value.identity()) != open.end()) {
+    bool within = false; // a namespace may hold itself
+    for (const Opened *o = Opened::innermost; o && !within; o = o->outer)
+      within = o->object == value.identity();
+    if (within) {
       out += "<Namespace {...}>";
       break;
     }
-    struct Opened {
-      explicit Opened(Object *object) { open.push_back(object); }
-      ~Opened() { open.pop_back(); }
-    } opened(value.identity());
+    Opened opened(value.identity());
+    Budget::spend(1 + opened.depth / 16);
     out += "<Namespace {";
     bool first = true;
     for (const auto &[name, item] : value.as<NamespaceObject>().attributes) {
@@ -109,12 +120,12 @@ void appendRepr(std::string &out, const Value &value) {
   }
   case Kind::Macro: {
     auto &macro = value.as<MacroObject>();
-    out += "<Macro " + (macro.name.empty() ? std::string("anonymous") : reprOf(macro.name)) + ">";
+    out += "<Macro " + (macro.name.empty() ? String("anonymous") : reprOf(macro.name)) + ">";
     break;
   }
   case Kind::Loop:
-    out += "<LoopContext " + std::to_string(loopAttribute(value, "index").asInteger()) + "/" +
-           std::to_string(loopLength(value)) + ">";
+    out +=
+        "<LoopContext " + decimal(loopAttribute(value, "index").asInteger()) + "/" + decimal(loopLength(value)) + ">";
     break;
   case Kind::Generator:
     out += "<generator object>";
@@ -133,7 +144,7 @@ void appendRepr(std::string &out, const Value &value) {
 
 } // namespace
 
-std::string toText(const Value &value) {
+String toText(const Value &value) {
   if (value.is(Kind::String))
     return value.text();
   if (value.is(Kind::Undefined))
@@ -141,22 +152,30 @@ std::string toText(const Value &value) {
   return toRepr(value);
 }
 
-std::string toRepr(const Value &value) {
-  std::string out;
+void appendText(String &out, const Value &value) {
+  if (value.is(Kind::String))
+    out += value.text();
+  else if (!value.is(Kind::Undefined))
+    appendRepr(out, value);
+}
+
+String toRepr(const Value &value) {
+  String out;
   appendRepr(out, value);
   return out;
 }
 
-std::string escaped(const Value &value) {
-  std::string text = toText(value);
-  return value.is(Kind::String) && value.markup() ? text : escapeHtml(text);
+String escaped(const Value &value) {
+  if (value.is(Kind::String))
+    return value.markup() ? value.text() : escapeHtml(value.text());
+  return escapeHtml(toText(value));
 }
 
-std::string reprOf(std::string_view text) {
-  Budget::spendBytes(text.size() * 4);
+String reprOf(std::string_view text) {
+  Budget::spendLookups(text.size());
   bool single = text.find('\'') != text.npos, both = single && text.find('"') != text.npos;
   char quote = single && !both ? '"' : '\'';
-  std::string out(1, quote);
+  String out(1, quote);
   char buffer[16];
   for (size_t i = 0, n; i < text.size(); i += n) {
     uint32_t p = decodeAt(text, i, n);
@@ -179,22 +198,23 @@ std::string reprOf(std::string_view text) {
   return out += quote;
 }
 
-std::string floatRepr(double f) {
+String floatRepr(double f) {
+  Budget::spend(8);
   if (std::isnan(f))
     return "nan";
   if (std::isinf(f))
     return f < 0 ? "-inf" : "inf";
   char buffer[40];
   auto end = std::to_chars(buffer, buffer + sizeof buffer, f, std::chars_format::scientific);
-  std::string scientific(buffer, end.ptr);
+  String scientific(buffer, end.ptr);
   size_t e = scientific.find('e');
   int exponent = std::atoi(scientific.c_str() + e + 1);
   bool negative = scientific[0] == '-';
-  std::string digits;
+  String digits;
   for (char c : scientific.substr(0, e))
     if (c >= '0' && c <= '9')
       digits += c;
-  std::string out = negative ? "-" : "";
+  String out = negative ? "-" : "";
   int count = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) { // repr switches to an exponent where %r of C's 17 digits would
     out += digits[0];
@@ -204,15 +224,16 @@ std::string floatRepr(double f) {
     return out + buffer;
   }
   if (exponent < 0)
-    return out + "0." + std::string(-exponent - 1, '0') + digits;
+    return out + "0." + String(-exponent - 1, '0') + digits;
   if (count <= exponent + 1)
-    return out + digits + std::string(exponent + 1 - count, '0') + ".0";
+    return out + digits + String(exponent + 1 - count, '0') + ".0";
   return out + digits.substr(0, exponent + 1) + "." + digits.substr(exponent + 1);
 }
 
 std::optional<int64_t> parseInteger(std::string_view text, int base) {
+  Budget::spendLookups(text.size());
   text = strip(text, nullptr, true, true);
-  std::string digits;
+  String digits;
   bool negative = false;
   size_t i = 0;
   if (i < text.size() && (text[i] == '+' || text[i] == '-'))
@@ -255,15 +276,16 @@ std::optional<int64_t> parseInteger(std::string_view text, int base) {
   int64_t result = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), result, base);
   if (error == std::errc::result_out_of_range)
-    raise("expects integers within 64 bits, but got " + std::string(text.substr(0, 40)));
+    raise(String("expects integers within 64 bits, but got ").append(text.substr(0, 40)));
   if (error != std::errc() || end != digits.data() + digits.size() || digits[0] == '-')
     return std::nullopt;
   return negative ? -result : result;
 }
 
 std::optional<double> parseReal(std::string_view text) {
+  Budget::spend(4 + text.size() / 2);
   text = strip(text, nullptr, true, true);
-  std::string plain;
+  String plain;
   for (size_t i = 0; i < text.size(); ++i) {
     auto digit = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
     if (text[i] == '_' && i > 0 && digit(i - 1) && digit(i + 1))
@@ -271,7 +293,7 @@ std::optional<double> parseReal(std::string_view text) {
     plain += text[i];
   }
   size_t at = !plain.empty() && (plain[0] == '+' || plain[0] == '-');
-  std::string word = lower(plain.substr(at));
+  String word = lower(plain.substr(at));
   double sign = at && plain[0] == '-' ? -1.0 : 1.0;
   if (word == "inf" || word == "infinity")
     return sign * INFINITY;

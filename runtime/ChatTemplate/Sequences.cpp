@@ -19,7 +19,7 @@ int64_t pointsOf(const Value &value) {
 bool ascii(const Value &value) { return pointsOf(value) == static_cast<int64_t>(value.text().size()); }
 
 /// How Undefined names the object that lacks something: "dict object", "None".
-std::string describe(const Value &value) {
+String describe(const Value &value) {
   switch (value.kind()) {
   case Kind::None:
     return "None";
@@ -38,11 +38,11 @@ std::string describe(const Value &value) {
   case Kind::String:
     return value.markup() ? "markupsafe.Markup object" : "str object";
   default:
-    return std::string(typeName(value)) + " object";
+    return String(typeName(value)) + " object";
   }
 }
 
-Value noAttribute(const Value &value, const std::string &name) {
+Value noAttribute(const Value &value, const String &name) {
   return Value::undefined(reprOf(describe(value)) + " has no attribute " + reprOf(name));
 }
 
@@ -53,10 +53,9 @@ Value itemAt(const Value &value, int64_t index, int64_t length) {
     return Value();
   switch (value.kind()) {
   case Kind::String: {
-    const std::string &text = value.text();
+    const String &text = value.text();
     if (ascii(value))
       return Value::string(text.substr(index, 1));
-    Budget::spendBytes(index);
     size_t bytes, at = offsetOf(text, index);
     decodeAt(text, at, bytes);
     return Value::string(text.substr(at, bytes));
@@ -123,7 +122,7 @@ std::optional<int64_t> lengthOf(const Value &value) {
 int64_t requireLength(const Value &value) {
   if (std::optional<int64_t> length = lengthOf(value))
     return *length;
-  raise(std::string("object of type '") + typeName(value) + "' has no len()");
+  raise(String("object of type '") + typeName(value) + "' has no len()");
 }
 
 bool isIterable(const Value &value) {
@@ -143,15 +142,14 @@ bool isIterable(const Value &value) {
   }
 }
 
-std::vector<Value> itemsOf(const Value &value) {
-  std::vector<Value> out;
+Vector<Value> itemsOf(const Value &value) {
+  Vector<Value> out;
   switch (value.kind()) {
   case Kind::Undefined:
     return out;
   case Kind::String: {
-    const std::string &text = value.text();
-    Budget::require(text.size() * sizeof(StringObject));
-    Budget::spend(text.size());
+    const String &text = value.text();
+    Budget::spend(text.size() / 4);
     for (size_t i = 0, n; i < text.size(); i += n) {
       decodeAt(text, i, n);
       out.push_back(Value::string(text.substr(i, n)));
@@ -160,7 +158,7 @@ std::vector<Value> itemsOf(const Value &value) {
   }
   case Kind::List:
   case Kind::Tuple:
-    Budget::spend(1 + value.items().size() / 4);
+    Budget::spend(1 + value.items().size() / 8);
     return value.items();
   case Kind::Dict:
     for (const auto &entry : value.dictionary().entries)
@@ -183,7 +181,6 @@ std::vector<Value> itemsOf(const Value &value) {
   case Kind::Range: {
     auto &range = value.as<RangeObject>();
     int64_t length = range.length();
-    Budget::require(length * sizeof(Value));
     out.reserve(length);
     for (int64_t i = 0; i < length; ++i)
       out.push_back(Value::integer(range.start + i * range.step));
@@ -192,13 +189,14 @@ std::vector<Value> itemsOf(const Value &value) {
   case Kind::Loop:
     return loopRest(value);
   default:
-    raise(std::string("'") + typeName(value) + "' object is not iterable");
+    raise(String("'") + typeName(value) + "' object is not iterable");
   }
-  Budget::spend(1 + out.size() / 4);
+  Budget::spend(1 + out.size() / 8);
   return out;
 }
 
-Value attributeOf(const Value &value, const std::string &name) {
+Value attributeOf(const Value &value, const String &name) {
+  Budget::spend(2);
   if (value.is(Kind::Undefined))
     raiseUndefined(value);
   Value member = memberOf(value, name);
@@ -211,6 +209,7 @@ Value attributeOf(const Value &value, const std::string &name) {
 }
 
 Value itemOf(const Value &value, const Value &key) {
+  Budget::spend(1);
   if (value.is(Kind::Undefined))
     raiseUndefined(value);
   Value item = plainItem(value, key);
@@ -229,7 +228,7 @@ Value sliceOf(const Value &value, const Value &startBound, const Value &stopBoun
   if (value.is(Kind::Dict))
     raise("unhashable type: 'slice'");
   if (!value.is(Kind::String) && !value.isSequence() && !value.is(Kind::Range))
-    raise(std::string("'") + typeName(value) + "' object is not subscriptable");
+    raise(String("'") + typeName(value) + "' object is not subscriptable");
   for (const Value *bound : {&startBound, &stopBound, &stepBound})
     if (!bound->missing() && !bound->is(Kind::None) && !bound->isIntegral())
       raise("slice indices must be integers or None or have an __index__ method");
@@ -256,20 +255,22 @@ Value sliceOf(const Value &value, const Value &startBound, const Value &stopBoun
     return Value(Kind::Range, sliced.release());
   }
   if (value.isSequence()) {
-    std::vector<Value> out;
+    Vector<Value> out;
+    Budget::spend(1 + count / 8);
+    out.reserve(count);
     for (int64_t i = 0; i < count; ++i)
       out.push_back(value.items()[start + i * step]);
     return value.is(Kind::List) ? Value::list(std::move(out)) : Value::tuple(std::move(out));
   }
-  const std::string &text = value.text();
-  Budget::spendBytes(text.size());
-  std::string out;
+  const String &text = value.text();
+  String out;
   if (step == 1) {
     size_t begin = ascii(value) ? start : offsetOf(text, start);
     size_t bytes = ascii(value) ? count : offsetOf(std::string_view(text).substr(begin), count);
     out = text.substr(begin, bytes);
   } else {
-    std::vector<size_t> offsets; // of each code point
+    Budget::spend(1 + count / 8 + (ascii(value) ? 0 : text.size() / 8));
+    Vector<size_t> offsets; // of each code point
     if (!ascii(value))
       for (size_t i = 0, n; i < text.size(); i += n) {
         offsets.push_back(i);

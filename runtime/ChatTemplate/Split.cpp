@@ -7,14 +7,33 @@ namespace stepdown::jinja {
 
 namespace {
 
-bool strippable(uint32_t point, const std::string_view *set) {
-  if (!set)
-    return isSpace(point);
-  for (size_t i = 0, n; i < set->size(); i += n)
-    if (decodeAt(*set, i, n) == point)
-      return true;
-  return false;
-}
+/// The characters that a call of strip takes away: white space, or those of a set, sorted.
+class Strippable {
+public:
+  explicit Strippable(const std::string_view *set) : spaces(!set) {
+    if (spaces)
+      return;
+    Budget::spend(1 + set->size()); // and sorted
+    for (size_t i = 0, n; i < set->size(); i += n) {
+      uint32_t point = decodeAt(*set, i, n);
+      if (point < 128)
+        ascii[point] = true;
+      else
+        others.push_back(point);
+    }
+    std::sort(others.begin(), others.end());
+    others.erase(std::unique(others.begin(), others.end()), others.end());
+  }
+  bool operator()(uint32_t point) const {
+    if (spaces)
+      return isSpace(point);
+    return point < 128 ? ascii[point] : std::binary_search(others.begin(), others.end(), point);
+  }
+
+private:
+  bool spaces, ascii[128] = {};
+  Vector<uint32_t> others;
+};
 
 /// Start of the code point that ends before `end`.
 size_t stepBack(std::string_view s, size_t end) {
@@ -33,22 +52,25 @@ bool isLineEnd(uint32_t p) {
 } // namespace
 
 std::string_view strip(std::string_view s, const std::string_view *set, bool left, bool right) {
-  Budget::spendBytes(set ? set->size() : 0);
+  const Strippable strippable(set);
+  Meter meter(4);
   size_t begin = 0, end = s.size(), n;
-  while (left && begin < end && strippable(decodeAt(s, begin, n), set))
-    begin += n;
+  for (; left && begin < end && strippable(decodeAt(s, begin, n)); begin += n)
+    meter.seen(n);
   while (right && begin < end) {
     size_t last = stepBack(s, end);
-    if (!strippable(decodeAt(s, last, n), set))
+    if (!strippable(decodeAt(s, last, n)))
       break;
+    meter.seen(end - last);
     end = last;
   }
+  meter.settle();
   return s.substr(begin, end - begin);
 }
 
-std::vector<std::string_view> splitLines(std::string_view s, bool keepEnds) {
-  Budget::spendBytes(s.size() * 4);
-  std::vector<std::string_view> lines;
+Vector<std::string_view> splitLines(std::string_view s, bool keepEnds) {
+  Budget::spendLookups(s.size());
+  Vector<std::string_view> lines;
   size_t begin = 0;
   for (size_t i = 0, n; i < s.size(); i += n) {
     uint32_t p = decodeAt(s, i, n);
@@ -65,15 +87,14 @@ std::vector<std::string_view> splitLines(std::string_view s, bool keepEnds) {
   return lines;
 }
 
-std::vector<std::string_view> split(std::string_view s, const std::string_view *separator, int64_t limit) {
-  Budget::spendBytes(s.size() * 4);
-  std::vector<std::string_view> parts;
+Vector<std::string_view> split(std::string_view s, const std::string_view *separator, int64_t limit) {
+  Vector<std::string_view> parts;
   if (separator) {
     if (separator->empty())
       raise("empty separator");
     size_t begin = 0;
     while (limit < 0 || static_cast<int64_t>(parts.size()) < limit) {
-      size_t at = s.find(*separator, begin);
+      size_t at = findText(s, *separator, begin);
       if (at == s.npos)
         break;
       parts.push_back(s.substr(begin, at - begin));
@@ -82,6 +103,7 @@ std::vector<std::string_view> split(std::string_view s, const std::string_view *
     parts.push_back(s.substr(begin));
     return parts;
   }
+  Budget::spendLookups(s.size());
   for (size_t i = 0, n; i < s.size();) {
     if (isSpace(decodeAt(s, i, n))) {
       i += n;
@@ -99,17 +121,16 @@ std::vector<std::string_view> split(std::string_view s, const std::string_view *
   return parts;
 }
 
-std::vector<std::string_view> splitRight(std::string_view s, const std::string_view *separator, int64_t limit) {
+Vector<std::string_view> splitRight(std::string_view s, const std::string_view *separator, int64_t limit) {
   if (limit < 0)
     return split(s, separator, limit);
-  Budget::spendBytes(s.size() * 4);
-  std::vector<std::string_view> parts;
+  Vector<std::string_view> parts;
   if (separator) {
     if (separator->empty())
       raise("empty separator");
     size_t end = s.size();
     while (static_cast<int64_t>(parts.size()) < limit) {
-      size_t at = end < separator->size() ? s.npos : s.rfind(*separator, end - separator->size());
+      size_t at = findLast(s.substr(0, end), *separator);
       if (at == s.npos)
         break;
       parts.push_back(s.substr(at + separator->size(), end - at - separator->size()));
@@ -117,6 +138,7 @@ std::vector<std::string_view> splitRight(std::string_view s, const std::string_v
     }
     parts.push_back(s.substr(0, end));
   } else {
+    Budget::spendLookups(s.size());
     size_t end = s.size(), n;
     while (end > 0) {
       size_t last = stepBack(s, end);
@@ -139,18 +161,12 @@ std::vector<std::string_view> splitRight(std::string_view s, const std::string_v
   return parts;
 }
 
-std::string replace(std::string_view s, std::string_view from, std::string_view to, int64_t limit) {
-  Budget::spendBytes(s.size() * 4);
-  std::string out;
-  auto room = [&](size_t more) {
-    if (out.capacity() < out.size() + more)
-      Budget::require((out.size() + more) * 2);
-  };
+String replace(std::string_view s, std::string_view from, std::string_view to, int64_t limit) {
+  String out;
   if (from.empty()) { // between all code points
-    Budget::spend(s.size());
+    Budget::spendLookups(s.size());
     size_t i = 0;
     for (size_t n; limit != 0; i += n, --limit) {
-      room(to.size() + 4);
       out += to;
       if (i >= s.size())
         break;
@@ -159,15 +175,30 @@ std::string replace(std::string_view s, std::string_view from, std::string_view 
     }
     return i < s.size() ? out += s.substr(i) : out;
   }
-  size_t begin = 0, matches = 0;
-  for (size_t at; limit != 0 && (at = s.find(from, begin)) != s.npos; --limit) {
-    Budget::spend(++matches & 1);
-    room(at - begin + to.size());
+  size_t begin = 0;
+  for (size_t at; limit != 0 && (at = findText(s, from, begin)) != s.npos; --limit) {
     out += s.substr(begin, at - begin);
     out += to;
     begin = at + from.size();
   }
   return out += s.substr(begin);
+}
+
+String repeated(std::string_view fill, int64_t times) {
+  if (times <= 0 || fill.empty())
+    return {};
+  if (static_cast<uint64_t>(times) > SIZE_MAX / fill.size())
+    Budget::require(SIZE_MAX);
+  const size_t bytes = fill.size() * static_cast<size_t>(times);
+  Budget::require(bytes);
+  if (fill.size() == 1)
+    return String(bytes, fill[0]);
+  Budget::spendDecoding(bytes);
+  String out;
+  out.reserve(bytes);
+  for (; times > 0; --times)
+    out += fill;
+  return out;
 }
 
 } // namespace stepdown::jinja

@@ -64,54 +64,57 @@ bool isSame(Interpreter &, const Value &v, Given given) {
 bool isFilter(Interpreter &, const Value &v, Given) { return v.is(Kind::String) && findFilter(v.text()); }
 bool isTest(Interpreter &, const Value &v, Given) { return v.is(Kind::String) && findTest(v.text()); }
 
+const std::pair<std::string_view, TestFunction> table[] = {
+    {"defined", isDefined},
+    {"undefined", isKind<Kind::Undefined>},
+    {"none", isKind<Kind::None>},
+    {"string", isKind<Kind::String>},
+    {"mapping", isKind<Kind::Dict>},
+    {"boolean", isKind<Kind::Bool>},
+    {"float", isKind<Kind::Float>},
+    {"integer", isInteger},
+    {"number", isNumberTest},
+    {"true", isTrue},
+    {"false", isFalse},
+    {"sequence", isSequenceTest},
+    {"iterable", isIterableTest},
+    {"callable", isCallable},
+    {"escaped", isEscaped},
+    {"upper", isUpperTest},
+    {"lower", isLowerTest},
+    {"odd", isOdd},
+    {"even", isEven},
+    {"divisibleby", isDivisible},
+    {"sameas", isSame},
+    {"filter", isFilter},
+    {"test", isTest},
+    {"in", compares<Comparison::In>},
+    {"eq", compares<Comparison::Equal>},
+    {"==", compares<Comparison::Equal>},
+    {"equalto", compares<Comparison::Equal>},
+    {"ne", compares<Comparison::NotEqual>},
+    {"!=", compares<Comparison::NotEqual>},
+    {"lt", compares<Comparison::Less>},
+    {"<", compares<Comparison::Less>},
+    {"lessthan", compares<Comparison::Less>},
+    {"le", compares<Comparison::LessEqual>},
+    {"<=", compares<Comparison::LessEqual>},
+    {"gt", compares<Comparison::Greater>},
+    {">", compares<Comparison::Greater>},
+    {"greaterthan", compares<Comparison::Greater>},
+    {"ge", compares<Comparison::GreaterEqual>},
+    {">=", compares<Comparison::GreaterEqual>},
+};
+
 } // namespace
 
 TestFunction findTest(std::string_view name) {
-  static const std::pair<std::string_view, TestFunction> table[] = {
-      {"defined", isDefined},
-      {"undefined", isKind<Kind::Undefined>},
-      {"none", isKind<Kind::None>},
-      {"string", isKind<Kind::String>},
-      {"mapping", isKind<Kind::Dict>},
-      {"boolean", isKind<Kind::Bool>},
-      {"float", isKind<Kind::Float>},
-      {"integer", isInteger},
-      {"number", isNumberTest},
-      {"true", isTrue},
-      {"false", isFalse},
-      {"sequence", isSequenceTest},
-      {"iterable", isIterableTest},
-      {"callable", isCallable},
-      {"escaped", isEscaped},
-      {"upper", isUpperTest},
-      {"lower", isLowerTest},
-      {"odd", isOdd},
-      {"even", isEven},
-      {"divisibleby", isDivisible},
-      {"sameas", isSame},
-      {"filter", isFilter},
-      {"test", isTest},
-      {"in", compares<Comparison::In>},
-      {"eq", compares<Comparison::Equal>},
-      {"==", compares<Comparison::Equal>},
-      {"equalto", compares<Comparison::Equal>},
-      {"ne", compares<Comparison::NotEqual>},
-      {"!=", compares<Comparison::NotEqual>},
-      {"lt", compares<Comparison::Less>},
-      {"<", compares<Comparison::Less>},
-      {"lessthan", compares<Comparison::Less>},
-      {"le", compares<Comparison::LessEqual>},
-      {"<=", compares<Comparison::LessEqual>},
-      {"gt", compares<Comparison::Greater>},
-      {">", compares<Comparison::Greater>},
-      {"greaterthan", compares<Comparison::Greater>},
-      {"ge", compares<Comparison::GreaterEqual>},
-      {">=", compares<Comparison::GreaterEqual>},
-  };
   for (const auto &[known, test] : table)
     if (known == name)
       return test;
   return nullptr;
 }
+
+Vector<std::string_view> testNames() { return namesOf(table); }
 
 } // namespace stepdown::jinja

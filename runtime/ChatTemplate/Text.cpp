@@ -30,7 +30,7 @@ uint32_t decodeAt(std::string_view s, size_t at, size_t &bytes) {
   return point;
 }
 
-void appendPoint(std::string &s, uint32_t p) {
+void appendPoint(String &s, uint32_t p) {
   if (p < 0x80) {
     s += static_cast<char>(p);
   } else if (p >= 0xDC80 && p <= 0xDCFF) {
@@ -51,7 +51,7 @@ void appendPoint(std::string &s, uint32_t p) {
 }
 
 size_t countPoints(std::string_view s) {
-  Budget::spendBytes(s.size() * 4);
+  Budget::spendDecoding(s.size());
   size_t count = 0;
   for (size_t i = 0, n; i < s.size(); i += n, ++count)
     decodeAt(s, i, n);
@@ -59,10 +59,13 @@ size_t countPoints(std::string_view s) {
 }
 
 size_t offsetOf(std::string_view s, size_t index) {
+  Meter meter(16);
   size_t at = 0;
-  for (size_t n; at < s.size() && index > 0; at += n, --index)
+  for (size_t n; at < s.size() && index > 0; at += n, --index) {
     decodeAt(s, at, n);
-  Budget::spendBytes(at * 4);
+    meter.seen(n);
+  }
+  meter.settle();
   return at;
 }
 
@@ -112,14 +115,14 @@ const LongCase *longCase(uint32_t p) {
 
 bool isSurrogate(uint32_t p) { return p >= 0xD800 && p < 0xE000; }
 
-void appendUpper(std::string &out, uint32_t p) {
+void appendUpper(String &out, uint32_t p) {
   if (const LongCase *c = longCase(p))
     out += c->upper;
   else
     appendPoint(out, isSurrogate(p) ? p : utf8proc_toupper(p));
 }
 
-void appendTitle(std::string &out, uint32_t p) {
+void appendTitle(String &out, uint32_t p) {
   if (const LongCase *c = longCase(p))
     out += c->title;
   else
@@ -134,7 +137,7 @@ bool caseIgnorable(uint32_t p) {
 }
 
 /// A capital sigma becomes a final one after a cased letter and before none.
-void appendLower(std::string &out, std::string_view s, size_t at, uint32_t p, size_t bytes) {
+void appendLower(String &out, std::string_view s, size_t at, uint32_t p, size_t bytes) {
   if (p == 0x0130) {
     out += "i\u0307";
     return;
@@ -198,17 +201,17 @@ bool isLower(uint32_t p) {
 bool isTitle(uint32_t p) { return categoryOf(p) == UTF8PROC_CATEGORY_LT; }
 bool isCased(uint32_t p) { return isUpper(p) || isLower(p) || isTitle(p); }
 
-std::string upper(std::string_view s) {
-  Budget::spendBytes(s.size() * 4);
-  std::string out;
+String upper(std::string_view s) {
+  Budget::spendLookups(s.size());
+  String out;
   for (size_t i = 0, n; i < s.size(); i += n)
     appendUpper(out, decodeAt(s, i, n));
   return out;
 }
 
-std::string lower(std::string_view s) {
-  Budget::spendBytes(s.size() * 4);
-  std::string out;
+String lower(std::string_view s) {
+  Budget::spendLookups(s.size());
+  String out;
   for (size_t i = 0, n; i < s.size(); i += n) {
     uint32_t p = decodeAt(s, i, n);
     appendLower(out, s, i, p, n);
@@ -216,11 +219,12 @@ std::string lower(std::string_view s) {
   return out;
 }
 
-std::string capitalize(std::string_view s) {
+String capitalize(std::string_view s) {
   if (s.empty())
     return {};
+  Budget::spendLookups(s.size());
   size_t first;
-  std::string out;
+  String out;
   appendTitle(out, decodeAt(s, 0, first));
   for (size_t i = first, n; i < s.size(); i += n) {
     uint32_t p = decodeAt(s, i, n);
@@ -229,9 +233,9 @@ std::string capitalize(std::string_view s) {
   return out;
 }
 
-std::string title(std::string_view s) {
-  Budget::spendBytes(s.size() * 4);
-  std::string out;
+String title(std::string_view s) {
+  Budget::spendLookups(s.size());
+  String out;
   bool inWord = false;
   for (size_t i = 0, n; i < s.size(); i += n) {
     uint32_t p = decodeAt(s, i, n);
@@ -244,9 +248,9 @@ std::string title(std::string_view s) {
   return out;
 }
 
-std::string swapcase(std::string_view s) {
-  Budget::spendBytes(s.size() * 4);
-  std::string out;
+String swapcase(std::string_view s) {
+  Budget::spendLookups(s.size());
+  String out;
   for (size_t i = 0, n; i < s.size(); i += n) {
     uint32_t p = decodeAt(s, i, n);
     if (isUpper(p))
@@ -259,9 +263,9 @@ std::string swapcase(std::string_view s) {
   return out;
 }
 
-std::string escapeHtml(std::string_view s) {
-  Budget::spendBytes(s.size());
-  std::string out;
+String escapeHtml(std::string_view s) {
+  Budget::spendDecoding(s.size());
+  String out;
   for (char c : s)
     switch (c) {
     case '&':

@@ -50,11 +50,12 @@ Status setNow(RenderOptions &options, std::string_view text) {
 
 namespace jinja {
 
-std::string formatTime(const std::tm &t, std::string_view format) {
+String formatTime(const std::tm &t, std::string_view format) {
   static const char *const days[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
   static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
                                        "July",    "August",   "September", "October", "November", "December"};
-  std::string out;
+  Budget::spend(1 + format.size() * 8); // two characters may be five numbers
+  String out;
   char buffer[64];
   auto number = [&](const char *shape, int64_t n) {
     std::snprintf(buffer, sizeof buffer, shape, static_cast<long>(n));

@@ -1,6 +1,7 @@
 // Making, counting and freeing values; hashing; dictionaries.
 #include "runtime/ChatTemplate/Value.h"
 #include "runtime/ChatTemplate/Operations.h"
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -8,107 +9,17 @@
 
 namespace stepdown::jinja {
 
-void raise(std::string message) { throw Refusal{ErrorCode::TemplateOperation, std::move(message), 0, {}}; }
-void refuse(ErrorCode code, std::string message) { throw Refusal{code, std::move(message), 0, {}}; }
-
 namespace {
 
-thread_local Budget *currentBudget = nullptr;
-thread_local int nestingDepth = 0;
 thread_local bool freeing = false;
 thread_local Object *dying = nullptr; // plain, so that values of static duration may outlive the thread's other locals
 
-template <typename T> std::unique_ptr<T> fresh(size_t extra = 0) {
-  auto object = std::make_unique<T>();
-  object->account(sizeof(T) + extra);
-  return object;
-}
+/// Spreads the bits of a hash: those of integers are the integers.
+uint32_t spread(size_t hash) { return static_cast<uint32_t>((hash * 0x9E3779B97F4A7C15ull) >> 32); }
 
 } // namespace
 
-Budget::Budget(size_t memoryBytes, uint64_t steps) : memoryLimit(memoryBytes), stepLimit(steps), outer(currentBudget) {
-  currentBudget = this;
-}
-
-Budget::~Budget() {
-  // Cycles run through these; emptied, they let go of each other.
-  for (size_t i = 0; i < changing.size(); ++i)
-    if (changing[i]) {
-      Value held(Kind::Namespace, changing[i]);
-      changing[i]->clear();
-    }
-  currentBudget = outer;
-}
-
-Budget *Budget::current() { return currentBudget; }
-
-void Budget::spend(uint64_t steps) {
-  if (!currentBudget)
-    return;
-  currentBudget->used += steps;
-  if (currentBudget->used > currentBudget->stepLimit)
-    refuse(ErrorCode::TemplateSteps,
-           "expects at most " + std::to_string(currentBudget->stepLimit) + " steps, but the template goes on");
-}
-
-void Budget::require(size_t bytes) {
-  if (currentBudget && (bytes > currentBudget->memoryLimit || currentBudget->live > currentBudget->memoryLimit - bytes))
-    refuse(ErrorCode::TemplateMemory, "expects values of at most " + std::to_string(currentBudget->memoryLimit) +
-                                          " bytes together, but the template asks for more");
-}
-
-void Budget::charge(size_t bytes) {
-  require(bytes);
-  live += bytes;
-}
-
-size_t Budget::enlist(MutableObject *object) {
-  if (vacant.empty()) {
-    changing.push_back(object);
-    vacant.reserve(changing.capacity()); // so that `forget`, which destructors call, allocates nothing
-    return changing.size() - 1;
-  }
-  size_t place = vacant.back();
-  vacant.pop_back();
-  changing[place] = object;
-  return place;
-}
-
-void Budget::forget(size_t place) {
-  changing[place] = nullptr;
-  vacant.push_back(place);
-}
-
-Nesting::Nesting() {
-  if (++nestingDepth > 500) {
-    --nestingDepth;
-    refuse(ErrorCode::TemplateDepth, "expects values nested at most 500 deep, but got more");
-  }
-}
-Nesting::~Nesting() { --nestingDepth; }
-
-Object::~Object() {
-  if (budget)
-    budget->release(accounted);
-}
-
-void Object::account(size_t bytes) {
-  if (!Budget::current())
-    return;
-  Budget::current()->charge(bytes);
-  budget = Budget::current();
-  accounted += bytes;
-}
-
-MutableObject::MutableObject() : registered(Budget::current()) {
-  if (registered)
-    seat = registered->enlist(this);
-}
-
-MutableObject::~MutableObject() {
-  if (registered)
-    registered->forget(seat);
-}
+Object::~Object() = default;
 
 void Value::free(Object *object) {
   object->nextDying = dying;
@@ -130,90 +41,96 @@ Value Value::real(double f) {
   return v;
 }
 
-Value Value::string(std::string text, bool markup) {
-  auto object = fresh<StringObject>(text.size());
-  object->text = std::move(text);
-  object->flag = markup;
-  return Value(Kind::String, object.release());
-}
-
-Value Value::big(std::string digits) {
-  auto object = fresh<StringObject>(digits.size());
-  object->text = std::move(digits);
-  return Value(Kind::Big, object.release());
-}
-
-Value Value::undefined(std::string message, bool security) {
-  auto object = fresh<StringObject>(message.size());
-  object->text = std::move(message);
-  object->flag = security;
-  return Value(Kind::Undefined, object.release());
-}
-
 namespace {
-std::unique_ptr<SequenceObject> sequence(std::vector<Value> items) {
+
+std::unique_ptr<StringObject> textual(String text, bool flag) {
+  auto object = std::make_unique<StringObject>();
+  object->text = std::move(text);
+  object->flag = flag;
+  return object;
+}
+
+std::unique_ptr<SequenceObject> sequence(Vector<Value> items) {
   Budget::spend(1 + items.size() / 4);
-  auto object = fresh<SequenceObject>(items.size() * sizeof(Value));
+  auto object = std::make_unique<SequenceObject>();
   object->items = std::move(items);
   return object;
 }
+
 } // namespace
 
-Value Value::list(std::vector<Value> items) { return Value(Kind::List, sequence(std::move(items)).release()); }
+Value Value::string(String text, bool markup) {
+  return Value(Kind::String, textual(std::move(text), markup).release());
+}
+Value Value::big(std::string_view digits) { return Value(Kind::Big, textual(String(digits), false).release()); }
+Value Value::undefined(String message, bool security) {
+  return Value(Kind::Undefined, textual(std::move(message), security).release());
+}
 
-Value Value::tuple(std::vector<Value> items, bool grouped) {
+Value Value::list(Vector<Value> items) { return Value(Kind::List, sequence(std::move(items)).release()); }
+
+Value Value::tuple(Vector<Value> items, bool grouped) {
   auto object = sequence(std::move(items));
   object->grouped = grouped;
   return Value(Kind::Tuple, object.release());
 }
 
-Value Value::generator(std::vector<Value> items) {
-  return Value(Kind::Generator, sequence(std::move(items)).release());
-}
+Value Value::generator(Vector<Value> items) { return Value(Kind::Generator, sequence(std::move(items)).release()); }
 
-Value Value::failingGenerator(std::string failure) {
+Value Value::failingGenerator(String failure) {
   Value value = generator({});
   value.as<SequenceObject>().failure = std::move(failure);
   return value;
 }
 
-Value Value::dict() { return Value(Kind::Dict, fresh<DictObject>().release()); }
+Value Value::dict() { return Value(Kind::Dict, std::make_unique<DictObject>().release()); }
 
-const std::string &Value::text() const { return as<StringObject>().text; }
+const String &Value::text() const { return as<StringObject>().text; }
 bool Value::markup() const { return as<StringObject>().flag; }
 bool Value::security() const { return as<StringObject>().flag; }
 bool Value::grouped() const { return as<SequenceObject>().grouped; }
-const std::vector<Value> &Value::items() const { return as<SequenceObject>().items; }
+const Vector<Value> &Value::items() const { return as<SequenceObject>().items; }
 DictObject &Value::dictionary() const { return as<DictObject>(); }
 
-const Value *DictObject::find(const Value &key) const {
-  if (entries.size() <= 8) {
-    hashOf(key); // refuses what can't be a key
-    for (const auto &[k, v] : entries)
-      if (equals(k, key))
-        return &v;
-    return nullptr;
+template <typename Equal> const Value *DictObject::probe(uint32_t hash, Equal equal) const {
+  const size_t mask = slots.size() - 1;
+  size_t looked = 0;
+  for (size_t i = hash & mask; slots[i].place; i = (i + 1) & mask) {
+    if (slots[i].hash == hash && equal(entries[slots[i].place - 1].first))
+      return &entries[slots[i].place - 1].second;
+    if (++looked % 8 == 0)
+      Budget::spend(1);
   }
-  auto [first, last] = index.equal_range(hashOf(key));
-  for (; first != last; ++first)
-    if (equals(entries[first->second].first, key))
-      return &entries[first->second].second;
+  return nullptr;
+}
+
+void DictObject::insert(uint32_t hash, uint32_t place) {
+  const size_t mask = slots.size() - 1;
+  size_t i = hash & mask;
+  for (size_t looked = 0; slots[i].place; i = (i + 1) & mask)
+    if (++looked % 8 == 0)
+      Budget::spend(1);
+  slots[i] = {place, hash};
+}
+
+const Value *DictObject::find(const Value &key) const {
+  const uint32_t hash = spread(hashOf(key)); // refuses what can't be a key
+  if (!slots.empty())
+    return probe(hash, [&](const Value &k) { return equals(k, key); });
+  for (const auto &[k, v] : entries)
+    if (equals(k, key))
+      return &v;
   return nullptr;
 }
 
 const Value *DictObject::find(std::string_view key) const {
-  if (entries.size() <= 8) {
-    for (const auto &[k, v] : entries)
-      if (k.is(Kind::String) && k.text() == key)
-        return &v;
-    return nullptr;
-  }
-  auto [first, last] = index.equal_range(std::hash<std::string_view>()(key));
-  for (; first != last; ++first) {
-    const Value &k = entries[first->second].first;
-    if (k.is(Kind::String) && k.text() == key)
-      return &entries[first->second].second;
-  }
+  Budget::spend(1 + key.size() / 8); // hashed, or compared with up to eight keys
+  auto equal = [&](const Value &k) { return k.is(Kind::String) && k.text() == key; };
+  if (!slots.empty())
+    return probe(spread(std::hash<std::string_view>()(key)), equal);
+  for (const auto &[k, v] : entries)
+    if (equal(k))
+      return &v;
   return nullptr;
 }
 
@@ -222,15 +139,22 @@ void DictObject::set(Value key, Value value) {
     const_cast<Value &>(*old) = std::move(value);
     return;
   }
-  account(sizeof(entries[0]));
-  entries.emplace_back(std::move(key), std::move(value));
-  if (entries.size() == 9) {
-    for (size_t i = 0; i < entries.size(); ++i)
-      index.emplace(hashOf(entries[i].first), i);
-  } else if (entries.size() > 9) {
-    account(64);
-    index.emplace(hashOf(entries.back().first), entries.size() - 1);
+  if (entries.size() >= UINT32_MAX - 1)
+    throw std::bad_alloc();
+  if (entries.size() >= 8 && slots.size() < 2 * (entries.size() + 1)) {
+    Budget::spend(1 + entries.size() / 4);
+    Vector<Slot> old(std::max<size_t>(32, 4 * slots.size()));
+    old.swap(slots);
+    for (const Slot &slot : old)
+      if (slot.place)
+        insert(slot.hash, slot.place);
+    if (old.empty())
+      for (size_t i = 0; i < entries.size(); ++i)
+        insert(spread(hashOf(entries[i].first)), static_cast<uint32_t>(i + 1));
   }
+  entries.emplace_back(std::move(key), std::move(value));
+  if (!slots.empty())
+    insert(spread(hashOf(entries.back().first)), static_cast<uint32_t>(entries.size()));
 }
 
 int64_t RangeObject::length() const {
@@ -255,6 +179,7 @@ size_t hashOf(const Value &value) {
     Budget::spendBytes(value.text().size());
     return std::hash<std::string_view>()(value.text());
   case Kind::Big:
+    Budget::spendBytes(value.text().size());
     return std::hash<std::string_view>()(value.text());
   case Kind::Tuple: {
     size_t h = 0x345678;
@@ -270,7 +195,7 @@ size_t hashOf(const Value &value) {
   case Kind::List:
   case Kind::Dict:
   case Kind::View:
-    raise(std::string("unhashable type: '") + typeName(value) + "'");
+    raise(String("unhashable type: '") + typeName(value) + "'");
   default:
     return std::hash<const void *>()(value.identity());
   }

@@ -2,15 +2,14 @@
 // callables.
 //
 // A Value is 16 bytes: a kind, and a scalar or a counted reference. Lists, tuples, dictionaries and strings never
-// change once they are made (the sandbox has no method that would), so references can only form a cycle through the two
-// things that do change, namespaces and scopes; the Budget of a rendering clears those at its end. Objects are freed
-// by a queue, not by recursion, so that a list nested a million deep is no stack overflow.
+// change once they are made (the sandbox has no method that would), so references can only form a cycle through the
+// things that do change, namespaces, scopes and loops; the Budget of a rendering clears those at its end. Objects are
+// freed by a queue, not by recursion, so that a list nested a million deep is no stack overflow.
 #pragma once
 #include "runtime/ChatTemplate/Budget.h"
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -44,19 +43,15 @@ enum class Kind : uint8_t {
 };
 
 /// What a counted reference points to.
-class Object {
+class Object : public Counted {
 public:
   Object() = default;
   Object(const Object &) = delete;
   virtual ~Object();
-  /// Charges `bytes` to the budget of the running rendering, until the object dies.
-  void account(size_t bytes);
 
 private:
   friend class Value;
   uint32_t references = 0;
-  size_t accounted = 0;
-  Budget *budget = nullptr;
   Object *nextDying = nullptr;
 };
 
@@ -81,16 +76,16 @@ public:
   static Value boolean(bool b) { return Value(Kind::Bool, int64_t(b)); }
   static Value integer(int64_t i) { return Value(Kind::Integer, i); }
   static Value real(double f);
-  static Value big(std::string digits);
+  static Value big(std::string_view digits);
   /// `markup`: the text counts as escaped HTML (filter `safe`), as Python's Markup does.
-  static Value string(std::string text, bool markup = false);
-  static Value list(std::vector<Value> items);
-  static Value tuple(std::vector<Value> items, bool grouped = false);
-  static Value generator(std::vector<Value> items);
-  static Value failingGenerator(std::string failure);
+  static Value string(String text, bool markup = false);
+  static Value list(Vector<Value> items);
+  static Value tuple(Vector<Value> items, bool grouped = false);
+  static Value generator(Vector<Value> items);
+  static Value failingGenerator(String failure);
   static Value dict();
   /// `security`: using it is an error of the sandbox (E0408) rather than of the template (E0403).
-  static Value undefined(std::string message, bool security = false);
+  static Value undefined(String message, bool security = false);
   /// Takes ownership of a new object.
   Value(Kind kind, Object *owned) : tag(kind), object(owned) { retain(); }
 
@@ -103,12 +98,12 @@ public:
 
   int64_t asInteger() const { return bits; } ///< Bool, Integer
   double asReal() const { return tag == Kind::Float ? number : static_cast<double>(bits); }
-  const std::string &text() const;         ///< String, Big; the message of Undefined
-  bool markup() const;                     ///< String
-  bool security() const;                   ///< Undefined
-  bool grouped() const;                    ///< Tuple made by groupby
-  const std::vector<Value> &items() const; ///< List, Tuple
-  DictObject &dictionary() const;          ///< Dict
+  const String &text() const;         ///< String, Big; the message of Undefined
+  bool markup() const;                ///< String
+  bool security() const;              ///< Undefined
+  bool grouped() const;               ///< Tuple made by groupby
+  const Vector<Value> &items() const; ///< List, Tuple
+  DictObject &dictionary() const;     ///< Dict
   template <typename T> T &as() const { return *static_cast<T *>(object); }
   Object *identity() const { return counted() ? object : nullptr; }
   /// Whether this is the only reference to a counted object.
@@ -136,27 +131,37 @@ private:
 };
 
 struct StringObject : Object {
-  std::string text;
+  String text;
   bool flag = false;           ///< markup of a string, security of an undefined
   mutable int64_t points = -1; ///< code points, once counted
 };
 
 struct SequenceObject : Object {
-  std::vector<Value> items;
+  Vector<Value> items;
   bool grouped = false;
-  size_t next = 0;     ///< of a generator: the first item not yet handed out
-  std::string failure; ///< of a generator: what asking it for items raises
+  size_t next = 0; ///< of a generator: the first item not yet handed out
+  String failure;  ///< of a generator: what asking it for items raises
 };
 
 /// Insertion-ordered; keys are equal as in Python (1, 1.0 and true are one key). Lookup is by hash beyond eight keys.
 struct DictObject : Object {
-  std::vector<std::pair<Value, Value>> entries;
-  std::unordered_multimap<size_t, size_t> index; ///< hash -> place in `entries`
+  Vector<std::pair<Value, Value>> entries;
 
   const Value *find(const Value &key) const;
   const Value *find(std::string_view key) const;
   /// Adds, or replaces the value of an equal key. Only for dictionaries that no template has seen yet.
   void set(Value key, Value value);
+
+private:
+  /// Open addressing in a power of two of slots. Keys may be chosen to collide, so each slot looked at is paid for.
+  struct Slot {
+    uint32_t place = 0; ///< in `entries`, plus 1; 0: vacant
+    uint32_t hash = 0;
+  };
+  Vector<Slot> slots;
+
+  template <typename Equal> const Value *probe(uint32_t hash, Equal equal) const;
+  void insert(uint32_t hash, uint32_t place);
 };
 
 struct ViewObject : Object {
@@ -170,18 +175,16 @@ struct RangeObject : Object {
 };
 
 /// Objects that change, and so may take part in a cycle.
-struct MutableObject : Object {
-  MutableObject();
-  ~MutableObject() override;
+struct MutableObject : Object, Ring {
+  MutableObject() {
+    if (Budget *budget = Budget::current())
+      budget->watch(*this);
+  }
   virtual void clear() = 0;
-
-private:
-  Budget *registered;
-  size_t seat = 0; ///< in the budget's list
 };
 
 struct NamespaceObject : MutableObject {
-  std::vector<std::pair<std::string, Value>> attributes;
+  Vector<std::pair<String, Value>> attributes;
   void clear() override { attributes.clear(); }
 };
 
@@ -191,11 +194,11 @@ using Native = Value (*)(Interpreter &, const Value &self, const Arguments &);
 struct FunctionObject : Object {
   Native call = nullptr;
   Value self;
-  std::string name;
+  String name;
 };
 
 struct CyclerObject : Object {
-  std::vector<Value> items;
+  Vector<Value> items;
   size_t position = 0;
 };
 
@@ -206,8 +209,8 @@ struct JoinerObject : Object {
 
 /// Arguments of a call, in order.
 struct Arguments {
-  std::vector<Value> positional;
-  std::vector<std::pair<std::string, Value>> named;
+  Vector<Value> positional;
+  Vector<std::pair<String, Value>> named;
 };
 
 /// Hash that agrees with equality; refuses lists and dictionaries ("unhashable type").
