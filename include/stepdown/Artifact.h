@@ -34,6 +34,7 @@
 #define STEPDOWN_MAX_BUCKETS 8u
 #define STEPDOWN_MAX_RANK 5u
 #define STEPDOWN_MAX_ARRAY_RANK 8u /* of arguments and results of functions */
+#define STEPDOWN_LANES 16u         /* rows of logits are padded to a whole number of so many floats */
 
 enum stepdown_section_kind {
   STEPDOWN_SECTION_METADATA =
@@ -178,7 +179,7 @@ enum stepdown_place {
   STEPDOWN_AT_SEQUENCES = 8,   /* int32 [T]: row of the block table */
   STEPDOWN_AT_BLOCK_TABLE = 9, /* int32 [sequences, table width] of this layer's cache group; -1 where no block is */
   STEPDOWN_AT_ROWS = 10,       /* int32 [R]: tokens of the step whose logits are wanted */
-  STEPDOWN_AT_LOGITS = 11      /* float32 [R, vocabulary] */
+  STEPDOWN_AT_LOGITS = 11      /* float32 [R, vocabulary rounded up to a multiple of STEPDOWN_LANES] */
 };
 
 /* Dimensions below zero stand for these. */

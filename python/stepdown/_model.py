@@ -179,11 +179,10 @@ class Session:
         tokens = [Token(sequence._number, id, wanted) for sequence, id, wanted in batch]
         _check(_library_().stepdown_session_submit(self._handle, (Token * len(tokens))(*tokens), len(tokens)))
         _check(_library_().stepdown_session_step(self._handle))
-        rows = _library_().stepdown_session_logits_count(self._handle)
-        if not rows:
-            return np.empty((0, self.model.vocabulary), np.float32)
-        first = _library_().stepdown_session_logits(self._handle, 0)
-        return np.ctypeslib.as_array(first, (rows, self.model.vocabulary)).copy()
+        rows = np.empty((_library_().stepdown_session_logits_count(self._handle), self.model.vocabulary), np.float32)
+        for i, row in enumerate(rows):  # they do not follow one another without gaps
+            row[:] = np.ctypeslib.as_array(_library_().stepdown_session_logits(self._handle, i), row.shape)
+        return rows
 
 
 class Sequence:

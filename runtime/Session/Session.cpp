@@ -65,7 +65,8 @@ Status Session::placeInputs() {
     return activations.error();
   arena = std::move(*activations);
   // Whole tiles of rows, so that a kernel may write all of its last tile.
-  size_t floats = size_t(tiles(p.head.max_step_rows)) * p.head.vocabulary;
+  logitsStride = (size_t(p.head.vocabulary) + STEPDOWN_LANES - 1) / STEPDOWN_LANES * STEPDOWN_LANES;
+  size_t floats = tiles(p.head.max_step_rows) * logitsStride;
   Result<Allocation> logits = allocate(floats * sizeof(float), "logits");
   if (!logits)
     return logits.error();
@@ -201,8 +202,7 @@ Status Session::step() {
   if (ok)
     ok = program->launch(queued, rows, *queue);
   if (ok && !logitsMemory->host)
-    ok = queue->download(downloaded.data(), logitsMemory->address,
-                         size_t(rows) * model->head().vocabulary * sizeof(float));
+    ok = queue->download(downloaded.data(), logitsMemory->address, rows * logitsStride * sizeof(float));
   if (ok)
     ok = queue->sync();
   for (uint32_t i = 0; i < queued; ++i) {

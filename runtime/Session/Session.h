@@ -46,7 +46,7 @@ public:
   /// Rows of logits of the last step.
   size_t rows() const { return logitsCount; }
   /// Row `index` in the order of submission: float32 [vocabulary], valid until the next step.
-  const float *logits(size_t index) const { return hostLogits + index * model->head().vocabulary; }
+  const float *logits(size_t index) const { return hostLogits + index * logitsStride; }
 
   const Model &of() const { return *model; }
   const KVCache &kv() const { return cache; }
@@ -73,6 +73,7 @@ private:
   std::unique_ptr<StepProgram> program;
   std::vector<float> downloaded; ///< logits, where the host cannot read the device's
   const float *hostLogits = nullptr;
+  size_t logitsStride = 0; ///< floats from one row of logits to the next: kernels write whole vectors
 
   uint32_t capacity = 0;                                ///< entries of each input array, a whole number of tiles
   std::vector<int32_t> staged;                          ///< [4][capacity]: tokens, positions, sequences, rows

@@ -33,7 +33,7 @@ def parser():
     a.add_argument("--kv-heads", type=int, default=2)
     a.add_argument("--head-dim", type=int, default=0, help="0: width / heads")
     a.add_argument("--ffn", type=int, default=0, help="0: 2 * width")
-    a.add_argument("--vocab", type=int, default=384)
+    a.add_argument("--vocab", type=int, default=389)
     a.add_argument("--context", type=int, default=512)
     a.add_argument("--epsilon", type=float, default=1e-5)
     a.add_argument("--freq-base", type=float, default=0, help="0: the family's usual base")

@@ -46,7 +46,7 @@ def main():
     program, failures = sys.argv[1], []
     with tempfile.TemporaryDirectory() as folder:
         path = lambda name: os.path.join(folder, name)
-        options = "--family gemma3 --type Q4_0 --layers 6 --window 16 --vocab 384".split()
+        options = "--family gemma3 --type Q4_0 --layers 6 --window 16 --vocab 389".split()
         make_model.build(path("shallow.gguf"), *options)
         make_model.build(path("deep.gguf"), *options, "--deep", "8")
         for phase in PHASES:

@@ -183,14 +183,14 @@ def check_traffic(family, edges, kernels, element, o):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         check(folder, "llama", ["--type", "Q8_0", "--heads", "4", "--kv-heads", "2", "--layers", "3"],
-              dict(width=64, ffn=128, heads=4, kv_heads=2, head_dim=16, vocab=384, context=512, layers=3, norms=2,
+              dict(width=64, ffn=128, heads=4, kv_heads=2, head_dim=16, vocab=389, context=512, layers=3, norms=2,
                    head_norms=0, bases=1, groups=[3], windows=[0]))
         check(folder, "gemma3", ["--type", "Q8_0", "--heads", "3", "--kv-heads", "1", "--head-dim", "32", "--layers", "4",
                                  "--window", "40", "--pattern", "1,0,1,1"],
-              dict(width=64, ffn=128, heads=3, kv_heads=1, head_dim=32, vocab=384, context=512, layers=4, norms=4,
+              dict(width=64, ffn=128, heads=3, kv_heads=1, head_dim=32, vocab=389, context=512, layers=4, norms=4,
                    head_norms=2, bases=2, groups=[3, 1], windows=[0, 40]))
         check(folder, "qwen3", ["--type", "Q8_0", "--heads", "4", "--kv-heads", "4", "--head-dim", "16"],
-              dict(width=64, ffn=128, heads=4, kv_heads=4, head_dim=16, vocab=384, context=512, layers=2, norms=2,
+              dict(width=64, ffn=128, heads=4, kv_heads=4, head_dim=16, vocab=389, context=512, layers=2, norms=2,
                    head_norms=2, bases=1, groups=[2], windows=[0]))
     print("\n".join(failures) or "explain: all as expected")
     sys.exit(1 if failures else 0)

@@ -127,7 +127,7 @@ import stepdown
 model = stepdown.Model(sys.argv[1])
 ids = model.tokenize("hello")
 assert ids == [11, 8, 15, 15, 18], ids
-expected = np.fromfile(sys.argv[2], np.float32).reshape(5, 40)
+expected = np.fromfile(sys.argv[2], np.float32).reshape(5, 41)
 sequence = model.session(threads=2).sequence()
 assert np.array_equal(sequence.logits(ids), expected)
 fork = sequence.fork()
@@ -165,7 +165,7 @@ try:
 except stepdown.Error as error:
     assert error.code == 701, error
 try:
-    sequence.feed([40])
+    sequence.feed([41])
     raise AssertionError("an id outside the vocabulary was taken")
 except stepdown.Error as error:
     assert error.code == 603, error

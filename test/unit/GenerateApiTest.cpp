@@ -93,7 +93,7 @@ TEST_F(GenerateApi, theTextIsThatOfTheTokens) {
   EXPECT_EQ(heard.text, std::string(text, length));
   EXPECT_EQ(stepdown_model_detokenize(model, heard.ids.data(), heard.ids.size(), 0, text, 1, &length).code, 612);
   EXPECT_EQ(length, heard.text.size());
-  int32_t unknown = 40;
+  int32_t unknown = 41;
   EXPECT_EQ(stepdown_model_detokenize(model, &unknown, 1, 0, text, sizeof text, &length).code, 324);
 }
 
@@ -222,8 +222,8 @@ TEST_F(GenerateApi, aSamplerDrawsAsTheAnswerDoes) {
     drawn.push_back(id);
     tokens.push_back(id);
   }
-  EXPECT_EQ(stepdown_sampler_accept(sampler, 40, 1).code, 603);
-  std::vector<float> none(40, -INFINITY);
+  EXPECT_EQ(stepdown_sampler_accept(sampler, 41, 1).code, 603);
+  std::vector<float> none(41, -INFINITY);
   int32_t id;
   EXPECT_EQ(stepdown_sampler_draw(sampler, none.data(), 0, &id).code, 704);
   EXPECT_EQ(id, -1);

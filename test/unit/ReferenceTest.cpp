@@ -193,7 +193,7 @@ TEST(Reference, RefusesWhatIsOutOfRange) {
   Model model(makeModel("--family llama --type F32"));
   ASSERT_TRUE(model.module);
   Evaluator evaluator(*model.module, *model.gguf, Precision::Float32);
-  for (const Step &step : {Step{{384}, {0}, {0}, {0}}, Step{{-1}, {0}, {0}, {0}}, Step{{3}, {0}, {0}, {1}},
+  for (const Step &step : {Step{{389}, {0}, {0}, {0}}, Step{{-1}, {0}, {0}, {0}}, Step{{3}, {0}, {0}, {1}},
                            Step{{3, 4}, {0}, {0, 1}, {1}}}) {
     Result<Logits> logits = evaluator.step(step);
     ASSERT_FALSE(bool(logits));

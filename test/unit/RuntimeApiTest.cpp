@@ -51,7 +51,7 @@ TEST(RuntimeApi, describesModelAndSession) {
   ASSERT_EQ(stepdown_model_describe(model, &info).code, 0);
   EXPECT_STREQ(info.architecture, "toy");
   EXPECT_STREQ(info.name, "Toy");
-  EXPECT_EQ(info.vocabulary, 40);
+  EXPECT_EQ(info.vocabulary, 41);
   EXPECT_EQ(info.layers, 2);
   EXPECT_EQ(info.kv_bytes_per_position, 2u * 2 * 4 * 4); // layers, keys and values, width, float32
   stepdown_session_options options = {sizeof options, 100, 2, 64, 3, 0};
@@ -156,7 +156,7 @@ TEST(RuntimeApi, aCopiedModelNeedsItsFileNoMore) {
   ASSERT_EQ(stepdown_session_submit(session, &token, 1).code, 0);
   ASSERT_EQ(stepdown_session_step(session).code, 0);
   std::vector<float> expected = toy.logits({7});
-  EXPECT_EQ(std::vector<float>(stepdown_session_logits(session, 0), stepdown_session_logits(session, 0) + 40),
+  EXPECT_EQ(std::vector<float>(stepdown_session_logits(session, 0), stepdown_session_logits(session, 0) + 41),
             expected);
   stepdown_session_free(session);
   stepdown_model_free(model);

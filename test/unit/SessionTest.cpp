@@ -133,7 +133,7 @@ TEST_P(Sessions, refusalsQueueNothing) {
   open();
   int32_t s = *session->createSequence();
   auto refused = [&](Status status) { return status ? ErrorCode{} : status.error().code; };
-  EXPECT_EQ(refused(submit(s, {1, 40})), ErrorCode::StepTokenRange);
+  EXPECT_EQ(refused(submit(s, {1, 41})), ErrorCode::StepTokenRange);
   EXPECT_EQ(refused(submit(s, {-1})), ErrorCode::StepTokenRange);
   EXPECT_EQ(refused(submit(99, {1})), ErrorCode::SequenceUnknown);
   EXPECT_EQ(refused(submit(s, someTokens(49))), ErrorCode::ContextFull);
@@ -224,7 +224,7 @@ TEST_P(Sessions, allocatesWhatThePlanSays) {
   uint64_t cache = 128 * model->cacheBytesPerPosition();
   uint64_t tables = 2 * 3 * (toy.maxContext / 16) * sizeof(int32_t); // groups, sequences, entries
   uint64_t inputs = 4 * toy.maxStepTokens * sizeof(int32_t);         // tokens, positions, sequences, rows
-  uint64_t logits = uint64_t(toy.maxStepRows) * toy.vocabulary * sizeof(float);
+  uint64_t logits = uint64_t(toy.maxStepRows) * 48 * sizeof(float);  // 41 columns in whole vectors
   // An address and the dimensions of each operand of the entry, of every layer and of the exit.
   uint64_t operands = 0;
   const Program &p = model->program();

@@ -62,7 +62,7 @@ KERNEL(attend) {
   }
 }
 
-/* operands: table [vocabulary, width], x [T, width], rows [R], logits [R, vocabulary] */
+/* operands: table [vocabulary, width], x [T, width], rows [R], logits [R, stride] */
 KERNEL(head) {
   const float *table = (const float *)o[0];
   int64_t vocabulary = (int64_t)o[1], width = (int64_t)o[2];
@@ -70,11 +70,12 @@ KERNEL(head) {
   const int32_t *rows = (const int32_t *)o[6];
   int64_t count = (int64_t)o[7];
   float *logits = (float *)o[8];
+  int64_t stride = (int64_t)o[10];
   for (int64_t i = thread; i < count * vocabulary; i += threads) {
     int64_t r = i / vocabulary, v = modulo(i, vocabulary), sum = 0;
     for (int64_t w = 0; w < width; ++w)
       sum += (int64_t)(x[rows[r] * width + w] * table[v * width + w]);
-    logits[i] = (float)sum;
+    logits[r * stride + v] = (float)sum;
   }
 }
 

@@ -34,6 +34,7 @@ ArtifactBuilder ToyModel::build() const {
   uint32_t embed = b.kernel("embed"), append = b.kernel("append"), attend = b.kernel("attend"), head = b.kernel("head"),
            idle = b.kernel("idle");
   constexpr int64_t T = STEPDOWN_DIM_TOKENS, R = STEPDOWN_DIM_ROWS;
+  const int64_t stride = (vocabulary + STEPDOWN_LANES - 1) / STEPDOWN_LANES * STEPDOWN_LANES;
   stepdown_operand hidden = at(STEPDOWN_AT_BUFFER, x, {T, width});
   stepdown_operand positions = at(STEPDOWN_AT_POSITIONS, 0, {T}), sequences = at(STEPDOWN_AT_SEQUENCES, 0, {T});
   stepdown_operand blocks = at(STEPDOWN_AT_BLOCK_TABLE, 0, {STEPDOWN_DIM_SEQUENCES, STEPDOWN_DIM_TABLE_WIDTH});
@@ -54,7 +55,7 @@ ArtifactBuilder ToyModel::build() const {
   }
   b.head.exit_first =
       b.dispatch(head, STEPDOWN_BY_ROWS,
-                 {embeddings, hidden, at(STEPDOWN_AT_ROWS, 0, {R}), at(STEPDOWN_AT_LOGITS, 0, {R, vocabulary})});
+                 {embeddings, hidden, at(STEPDOWN_AT_ROWS, 0, {R}), at(STEPDOWN_AT_LOGITS, 0, {R, stride})});
   b.head.exit_count = 1;
   b.pair("general.architecture", std::string("toy"));
   b.pair("general.name", std::string("Toy"));
@@ -81,7 +82,7 @@ std::vector<std::string> ToyModel::pieces() {
     pieces.emplace_back(1, c);
   for (const char *byte : {"\xc3\xa2", "\xc4\xa4", "\xc2\xac"})
     pieces.emplace_back(byte);
-  for (int i = 33; i < 40; ++i)
+  for (int i = 33; i < 41; ++i)
     pieces.push_back("w" + std::to_string(i));
   return pieces;
 }

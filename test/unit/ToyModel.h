@@ -7,7 +7,7 @@
 namespace stepdown::test {
 
 struct ToyModel {
-  uint32_t vocabulary = 40, width = 4, layers = 2, maxContext = 256, maxStepTokens = 64, maxStepRows = 16;
+  uint32_t vocabulary = 41, width = 4, layers = 2, maxContext = 256, maxStepTokens = 64, maxStepRows = 16;
   uint32_t window = 0;         ///< of a second cache group, which every second layer uses; 0: one group
   uint32_t idleDispatches = 0; ///< empty kernels added to each layer
 
@@ -19,7 +19,7 @@ struct ToyModel {
   /// Logits [vocabulary] after `tokens`.
   std::vector<float> logits(const std::vector<int32_t> &tokens) const;
 
-  /// The texts of its tokens: unknown, <s>, </s>, a space, a to z, the three bytes of the euro sign, and w33 ... w39.
+  /// The texts of its tokens: unknown, <s>, </s>, a space, a to z, the three bytes of the euro sign, and w33 ... w40.
   static std::vector<std::string> pieces();
 
 private:
