@@ -2,6 +2,7 @@
 #include "lib/Pipeline/Phases.h"
 #include "dialects/Transformer/IR/KernelBufferization.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Pipeline/Canonicalization.h"
 #include "lib/Pipeline/Contract.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -44,7 +45,9 @@ static void buildLinalg(OpPassManager &manager, const PhaseOptions &) {
   // Functions of a plain module: what they call becomes part of them.
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addPass(createDecomposeOperations());
-  functions.addPass(createInlinerPass());
+  functions.addPass(createInlinerPass(llvm::StringMap<OpPassManager>(), [](OpPassManager &callees) {
+    callees.addPass(createSoundCanonicalizer()); // the inliner brings the whole one of its own
+  }));
   functions.addPass(createSymbolDCEPass());
   functions.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
   functions.addNestedPass<func::FuncOp>(createCheckSizes());
@@ -55,7 +58,7 @@ static void buildTiles(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createTileKernels());
   // No CSE while kernels are tensors: it would give two accumulators one zero to start from, and bufferization a copy.
-  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
 }
 
 static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
@@ -65,7 +68,7 @@ static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
   bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
   bufferize.allowReturnAllocsFromLoops = true; // functions of plain modules may; a kernel's would be refused below
   kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
-  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
   kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
   kernels.addNestedPass<func::FuncOp>(createPlaceArrays());
@@ -79,7 +82,7 @@ static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
   kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   kernels.addNestedPass<func::FuncOp>(createExpandElementary());
   kernels.addNestedPass<func::FuncOp>(createExpandMath());
-  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
@@ -90,12 +93,12 @@ static void buildCPU(OpPassManager &manager, const PhaseOptions &) {
   kernels.addNestedPass<func::FuncOp>(memref::createExpandStridedMetadataPass());
   kernels.addNestedPass<func::FuncOp>(createLowerAffinePass());
   kernels.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
-  kernels.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
   kernels.addPass(createLowerAssertions());
   kernels.addPass(createLowerToLLVM());
   kernels.addNestedPass<LLVM::LLVMFuncOp>(createReconcileUnrealizedCastsPass());
-  kernels.addNestedPass<LLVM::LLVMFuncOp>(createCanonicalizerPass());
+  kernels.addNestedPass<LLVM::LLVMFuncOp>(createSoundCanonicalizer());
 }
 
 static const char *const kProgram[] = {"transformer", "func"};

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Every operation of plain modules on every element type, against references that know nothing of it.
+
+    operations.py STEPDOWN_COMPILE LIBRARY [--only TEXT]
+
+An operation on an element type is one function, which computes it of constants, of numbers, of a tensor and of a tensor
+of any size. Functions are compiled many at a time and called in this process through LIBRARY (libstepdown.so), with the
+code of each level that the processor has. Ends with the table of operations and types. --only: cases whose name and type
+hold TEXT. Ends with 77, which ctest takes for skipped, where the Python package numpy is missing.
+"""
+import itertools, os, subprocess, sys, tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+try:
+    import numpy as np  # noqa: F401
+except ImportError:
+    print("skipped: needs the Python package numpy")
+    sys.exit(77)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
+COMPILE, os.environ["STEPDOWN_LIBRARY"] = sys.argv[1:3]
+ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+import operation_upstream
+import stepdown
+from operation_elements import ELEMENTS
+
+BATCH = 48  # functions of one module
+LEVELS = ("x86-64-v3", "x86-64-v4-vnni")
+
+
+def cases():
+    yield from operation_upstream.PROGRAMS
+
+
+def compile_module(folder, name, batch):
+    """The path of the artifact of `batch`, or what the compiler said."""
+    source, artifact = (os.path.join(folder, name + suffix) for suffix in (".mlir", ".stepdown"))
+    with open(source, "w", encoding="utf-8") as file:
+        file.writelines(case.function(f"f{i}") for i, case in enumerate(batch))
+    done = subprocess.run([COMPILE, source, "-o", artifact], capture_output=True, text=True)
+    return (artifact, "") if done.returncode == 0 else (None, done.stderr.strip())
+
+
+def check_batch(folder, name, batch):
+    """{case: problems}; a module that does not compile is cut in two until the function is alone."""
+    artifact, said = compile_module(folder, name, batch)
+    if artifact is None:
+        if len(batch) == 1:
+            return {id(batch[0]): [f"{batch[0].name} of {batch[0].column}: expects to compile, but: {said[:400]}"]}
+        half = len(batch) // 2
+        return {**check_batch(folder, name + "a", batch[:half]), **check_batch(folder, name + "b", batch[half:])}
+    found = {id(case): [] for case in batch}
+    for level in LEVELS:
+        try:
+            program = stepdown.Program.load(artifact, isa=level)
+        except stepdown.Error as error:
+            if error.code != 508:  # the processor lacks the level
+                raise
+            skipped.add(level)
+            continue
+        for i, case in enumerate(batch):
+            try:
+                problems = case.check(lambda *arrays, i=i: program.call(f"f{i}", *arrays))
+            except stepdown.Error as error:
+                problems = [f"{case.name} of {case.column}: {error}"]
+            found[id(case)] += [f"{problem} at {level}" for problem in problems]
+    return found
+
+
+def table(done, problems):
+    """Operations and types: = equal, ~ within its bound, ! wrong."""
+    rows = {}
+    for case in done:
+        if case.column:
+            bounded = getattr(case, "bound", 0) or any(v.ulps for v in getattr(case, "variants", []))
+            rows.setdefault(case.name, {}).setdefault(case.column.name, []).append(
+                "!" if problems[id(case)] else "~" if bounded else "=")
+    counts = dict.fromkeys("=~!", 0)
+    print(f"{'':34}" + " ".join(f"{e.name:>5}" for e in ELEMENTS))
+    for name in sorted(rows):
+        cells = []
+        for element in ELEMENTS:
+            marks = rows[name].get(element.name, [])
+            cells.append(next((mark for mark in "!~=" if mark in marks), ""))
+            for mark in cells[-1]:
+                counts[mark] += 1
+        print(f"{name:34}" + " ".join(f"{cell:>5}" for cell in cells).rstrip())
+    return counts
+
+
+skipped = set()
+
+
+def main():
+    done = [case for case in cases() if ONLY in f"{case.name} {case.column.name if case.column else ''}"]
+    problems = {}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        batches = [done[at:at + BATCH] for at in range(0, len(done), BATCH)]
+        for found in pool.map(check_batch, itertools.repeat(folder), [f"m{i}" for i in range(len(batches))], batches):
+            problems.update(found)
+    counts = table(done, problems)
+    wrong = [problem for case in done for problem in problems[id(case)]]
+    for problem in wrong:
+        print("FAILED " + problem)
+    for level in sorted(skipped):
+        print(f"skipped {level}: this processor lacks it")
+    forms = sum(len(case.forms()) for case in done)
+    print(f"operations: {len(done)} functions in {forms} forms; of operations and types {counts['=']} equal, {counts['~']} "
+          f"within their bound, {counts['!']} wrong; {len(wrong)} failures")
+    sys.exit(1 if wrong or not done else 0)
+
+
+main()
