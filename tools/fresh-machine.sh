@@ -119,14 +119,12 @@ install_debian() {
   mirror=$(sources | awk '$2 == "bookworm" {print $1; exit}')
   [ -n "$mirror" ] && sources | grep -q ' bookworm-security$' ||
     die "expects the archives bookworm and bookworm-security in /etc/apt, but got: $(sources | tr '\n' ';')"
-  local more=()
+  local more=() said
   sources | grep -q '^https:' && more=(--include=ca-certificates)
-  debootstrap --variant=minbase "${more[@]}" bookworm "$folder" "$mirror" >"$folder.log" 2>&1 || {
-    tail -n 20 "$folder.log" "$folder/debootstrap/debootstrap.log" >&2 2>/dev/null
-    rm -f "$folder.log"
+  said=$(debootstrap --variant=minbase "${more[@]}" bookworm "$folder" "$mirror" 2>&1) || {
+    tail -n 20 <<<"$said" >&2
     die "debootstrap failed"
   }
-  rm -f "$folder.log"
   touch "$folder/$marker"
 }
 
