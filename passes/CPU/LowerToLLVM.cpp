@@ -1,4 +1,5 @@
 // Everything that the vector stage leaves becomes LLVM in one conversion.
+#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -13,6 +14,7 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Transforms/DialectConversion.h"
+#include "passes/CPU/BFloatBits.h"
 #include "passes/CPU/BlockTypes.h"
 #include "passes/CPU/Passes.h"
 
@@ -55,6 +57,9 @@ struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
 
   void runOnOperation() override {
     MLIRContext *context = &getContext();
+    auto outer = getOperation()->getParentOfType<ModuleOp>();
+    if (getOperation()->hasAttr(kPlainAttr) || (outer && outer->hasAttr(kPlainAttr)))
+      carryBFloat16AsBits(getOperation());
     LLVMTypeConverter converter(context);
     addBlockTypes(converter);
     WalkResult unknown =

@@ -46,7 +46,8 @@ def LowerAssertions : Pass<"lower-assertions", "::mlir::ModuleOp"> {
 def LowerToLLVM : Pass<"lower-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert kernels to the LLVM dialect, with blocks as arrays of bytes";
   let description = [{
-    One conversion for every dialect that the vector stage leaves. Before: `memref<?x?x!transformer.block<q4_1, rows = 16>>`.
+    One conversion for every dialect that the vector stage leaves. In a plain module, i16 takes the place of bf16 first: LLVM
+    calls a library to move a number of that type. Before: `memref<?x?x!transformer.block<q4_1, rows = 16>>`.
     After: `!llvm.array<320 x i8>` behind a pointer.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];

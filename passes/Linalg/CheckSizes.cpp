@@ -5,9 +5,11 @@
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Matchers.h"
 #include "passes/Linalg/Passes.h"
 
 using namespace mlir;
@@ -154,6 +156,19 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
     c.require(fits, "expects a quotient that fits its type");
   }
 
+  /// 1 / 0 to some power; of a known exponent that is not negative, nothing is left to check.
+  static void checkPower(math::IPowIOp op) {
+    APInt known;
+    if (matchPattern(op.getRhs(), m_ConstantInt(&known)) && known.isNonNegative())
+      return;
+    Checks c(op);
+    Value zero = arith::ConstantOp::create(c.b, c.loc, c.b.getIntegerAttr(op.getType(), 0));
+    Value some = c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::ne, op.getLhs(), zero);
+    Value whole = c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::sge, op.getRhs(), zero);
+    c.require(c.b.createOrFold<arith::OrIOp>(c.loc, some, whole),
+              "expects a base other than 0 where the exponent is negative");
+  }
+
   static void checkElements(Operation *op, Value from, Value to) {
     OpBuilder after(op->getBlock(), std::next(op->getIterator()));
     Checks c(op);
@@ -207,6 +222,8 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
     } else if (isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::FloorDivSIOp,
                    arith::CeilDivSIOp, arith::CeilDivUIOp>(op)) {
       checkDivision(op);
+    } else if (auto power = dyn_cast<math::IPowIOp>(op)) {
+      checkPower(power);
     }
   }
 

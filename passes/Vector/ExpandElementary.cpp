@@ -3,9 +3,9 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Vector/Elementary.h"
+#include "passes/Vector/ExpandArithmetic.h"
 #include "passes/Vector/NarrowFloats.h"
 #include "passes/Vector/Passes.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -88,7 +88,7 @@ struct ExpandElementary : impl::ExpandElementaryBase<ExpandElementary> {
       return;
     }
     if (isa<math::SqrtOp, math::AbsFOp, math::CeilOp, math::FloorOp, math::TruncOp, math::RoundOp, math::RoundEvenOp,
-            math::FmaOp, math::CopySignOp, math::ClampFOp>(op))
+            math::FmaOp, math::CopySignOp>(op))
       return; // an instruction each
     SmallVector<Value> wide;
     for (Value operand : op->getOperands())
@@ -109,10 +109,10 @@ struct ExpandElementary : impl::ExpandElementaryBase<ExpandElementary> {
     if (!getOperation()->hasAttr(transformer::kCallableAttr))
       return;
     RewritePatternSet patterns(&getContext());
-    math::populateExpansionPatterns(patterns, {"ipowi", "clampf"});
     arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
+    expandArithmetic(getOperation());
     SmallVector<Operation *> work;
     getOperation().walk([&](Operation *op) { work.push_back(op); });
     for (Operation *op : work)

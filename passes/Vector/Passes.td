@@ -54,13 +54,15 @@ def ExpandElementary : Pass<"expand-elementary", "::mlir::func::FuncOp"> {
   let summary = "Expand the elementary functions of callable functions in float64";
   let description = [{
     exp, log, sin, tanh, erf, powf and the others become series in float64, rounded once to the type of the result; f16 and
-    bf16 are computed in float32. One definition for every vector width. Only in functions with `transformer.callable`: kernels
-    of models have polynomials of their own, which are shorter (expand-math).
+    bf16 are computed in float32. One definition for every vector width. Before that, operations that LLVM lowers wrongly or
+    not at all are written as arithmetic: `math.clampf`, `isinf`, `ipowi`, `arith.truncf` with a rounding mode and others
+    (ExpandArithmetic.h). Only in functions with `transformer.callable`: kernels of models have polynomials of their own,
+    which are shorter (expand-math).
 
     Before: `math.log %x : f32`
     After:  `arith.extf`, `arith.shrui` ..., `math.fma` ..., `arith.truncf`
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
 def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {

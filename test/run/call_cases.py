@@ -385,6 +385,10 @@ func.func @divide(%a: tensor<3xi32>, %b: tensor<3xi32>) -> tensor<3xi32> {
   %0 = arith.divsi %a, %b : tensor<3xi32>
   return %0 : tensor<3xi32>
 }
+func.func @power(%a: tensor<3xi32>, %n: tensor<3xi32>) -> tensor<3xi32> {
+  %0 = math.ipowi %a, %n : tensor<3xi32>
+  return %0 : tensor<3xi32>
+}
 func.func @positive(%n: index) -> index {
   %c0 = arith.constant 0 : index
   %ok = arith.cmpi sgt, %n, %c0 : index
@@ -410,7 +414,8 @@ def failing_calls():
     ones = np.array([1, 2, -(1 << 31)], np.int32)
     yield "divide", [ones, np.array([1, 0, 1], np.int32)], "E0623", ["arith.divsi", "other than 0"]
     yield "divide", [ones, np.array([1, 1, -1], np.int32)], "E0623", ["arith.divsi", "fits"]
-    yield "positive", [np.int64(0)], "E0623", ["n is a count", ".mlir:17:3"]
+    yield "power", [np.array([1, 0, 2], np.int32), np.array([2, -1, 3], np.int32)], "E0623", ["math.ipowi", "other than 0"]
+    yield "positive", [np.int64(0)], "E0623", ["n is a count", ".mlir:21:3"]
     for n in (1 << 60, -1, 1 << 44):
         yield "large", [np.int64(n)], "E0624", ["large", "room"]
 

@@ -21,6 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
 COMPILE, os.environ["STEPDOWN_LIBRARY"] = sys.argv[1:3]
 ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+import operation_arith
+import operation_math
 import operation_upstream
 import stepdown
 from operation_elements import ELEMENTS
@@ -30,6 +32,8 @@ LEVELS = ("x86-64-v3", "x86-64-v4-vnni")
 
 
 def cases():
+    yield from operation_arith.cases()
+    yield from operation_math.cases()
     yield from operation_upstream.PROGRAMS
 
 

@@ -48,3 +48,22 @@ func.func @loop_is_left(%n: index) {
 func.func @tensor_is_left(%x: tensor<4xf32>) {
   return
 }
+
+// -----
+
+// In a plain module bf16 travels as its bits, constants too; of i16 LLVM calls no library.
+// CHECK-LABEL: module attributes {transformer.plain}
+// CHECK-NOT: bf16
+// CHECK: llvm.mlir.constant(16256 : i16) : i16
+// CHECK-NOT: bf16
+module attributes {transformer.plain} {
+  func.func @bits(%p: i1, %x: i16) -> i16 {
+    %one = arith.constant 1.0 : bf16
+    %b = arith.bitcast %x : i16 to bf16
+    %v = arith.select %p, %one, %b : bf16
+    %all = vector.broadcast %v : bf16 to vector<4xbf16>
+    %last = vector.extract %all[3] : bf16 from vector<4xbf16>
+    %i = arith.bitcast %last : bf16 to i16
+    return %i : i16
+  }
+}

@@ -45,3 +45,63 @@ func.func @kernels_are_left_alone(%x: f32) -> f32 {
   %0 = math.exp %x : f32
   return %0 : f32
 }
+
+// The smaller bound last, so that it wins where the bounds cross: LLVM 22.1 had them exchanged.
+// CHECK-LABEL: func.func @clamp
+// CHECK: %[[BELOW:.*]] = arith.minimumf %arg0, %arg2
+// CHECK: arith.maximumf %[[BELOW]], %arg1
+func.func @clamp(%x: f32, %low: f32, %high: f32) -> f32 attributes {transformer.callable} {
+  %0 = math.clampf %x to [%low, %high] : f32
+  return %0 : f32
+}
+
+// CHECK-LABEL: func.func @infinite
+// CHECK-NOT: math.isinf
+// CHECK: arith.cmpf oeq
+func.func @infinite(%x: f64) -> i1 attributes {transformer.callable} {
+  %0 = math.isinf %x : f64
+  return %0 : i1
+}
+
+// A comparison and a choice, since LLVM makes a call of fmaxf of the maximum.
+// CHECK-LABEL: func.func @larger
+// CHECK-NOT: arith.maxnumf
+// CHECK: arith.select %{{.*}}, %arg0, %arg1 : vector<4xi1>, vector<4xf16>
+func.func @larger(%a: vector<4xf16>, %b: vector<4xf16>) -> vector<4xf16> attributes {transformer.callable} {
+  %0 = arith.maxnumf %a, %b : vector<4xf16>
+  return %0 : vector<4xf16>
+}
+
+// Through float64, which holds 32 bits: rounded once.
+// CHECK-LABEL: func.func @convert
+// CHECK: arith.sitofp %arg0 : i32 to f64
+func.func @convert(%x: i32) -> bf16 attributes {transformer.callable} {
+  %0 = arith.sitofp %x : i32 to bf16
+  return %0 : bf16
+}
+
+// CHECK-LABEL: func.func @toward_zero
+// CHECK: %[[NEAR:.*]] = arith.truncf %arg0 : f32 to f16
+// CHECK: arith.bitcast %[[NEAR]] : f16 to i16
+// CHECK: arith.subi
+func.func @toward_zero(%x: f32) -> f16 attributes {transformer.callable} {
+  %0 = arith.truncf %x toward_zero : f32 to f16
+  return %0 : f16
+}
+
+// CHECK-LABEL: func.func @cube
+// CHECK-COUNT-2: arith.muli
+// CHECK-NOT: scf.for
+// CHECK: return
+func.func @cube(%x: i32) -> i32 attributes {transformer.callable} {
+  %three = arith.constant 3 : i32
+  %0 = math.ipowi %x, %three : i32
+  return %0 : i32
+}
+
+// CHECK-LABEL: func.func @power
+// CHECK: scf.for
+func.func @power(%x: i32, %n: i32) -> i32 attributes {transformer.callable} {
+  %0 = math.ipowi %x, %n : i32
+  return %0 : i32
+}
