@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace stepdown {
@@ -26,6 +27,8 @@ struct GgufValue {
   const uint8_t *bytes = nullptr;        ///< little-endian scalar, string bytes (count = length), or array elements
   std::vector<std::string_view> strings; ///< elements of an array of strings
 };
+
+class KeyLog;
 
 /// Metadata by key. Typed reads accept any integer type whose value fits; the error names key, expected and actual
 /// type.
@@ -49,9 +52,26 @@ public:
   const std::string &file() const { return name; }
 
 private:
+  friend class KeyLog;
   std::string name;
   std::vector<std::string_view> order;
   std::unordered_map<std::string_view, GgufValue> values;
+};
+
+/// Notes which keys of `metadata` the thread that made it asks for while it lives, by whatever read, so that what
+/// nobody asked for can be judged (UnreadKeys.h). Logs of one thread nest, and every one that fits notes.
+class KeyLog {
+public:
+  explicit KeyLog(const Metadata &metadata);
+  KeyLog(const KeyLog &) = delete;
+  ~KeyLog();
+  bool asked(std::string_view key) const { return keys.count(key) != 0; }
+
+private:
+  friend class Metadata;
+  const Metadata &metadata;
+  KeyLog *outer;                             // of this thread, or null
+  std::unordered_set<std::string_view> keys; // views of the metadata's own
 };
 
 struct GgufTensor {

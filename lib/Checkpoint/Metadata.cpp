@@ -212,9 +212,20 @@ Result<Metadata> Metadata::parse(const std::string &file, const uint8_t *span, s
   return meta;
 }
 
+// Of this thread: metadata is shared by threads that read it at the same time, and a log is not.
+static thread_local KeyLog *innermost = nullptr;
+
+KeyLog::KeyLog(const Metadata &metadata) : metadata(metadata), outer(innermost) { innermost = this; }
+KeyLog::~KeyLog() { innermost = outer; }
+
 const GgufValue *Metadata::find(std::string_view key) const {
   auto it = values.find(key);
-  return it == values.end() ? nullptr : &it->second;
+  if (it == values.end())
+    return nullptr;
+  for (KeyLog *log = innermost; log; log = log->outer)
+    if (&log->metadata == this)
+      log->keys.insert(it->first);
+  return &it->second;
 }
 
 Result<uint64_t> Metadata::unsignedInteger(std::string_view key) const {

@@ -3,6 +3,7 @@
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Checkpoint/GgufShard.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cmath>
 
@@ -13,12 +14,14 @@ struct FamilyRow {
   const char *architecture;
   Family family;
   RopePairs pairs;
-  uint32_t windowPeriod; // default period of the window pattern; 0: the family has no windows
+  // Default period of the window pattern; 0: every layer has the window (Phi 3, Mistral); -1: which ones have it is for
+  // the file to say.
+  int windowPeriod;
 };
 constexpr FamilyRow families[] = {
     {"gemma3", Family::Gemma3, RopePairs::Halves, 6}, {"llama", Family::Llama, RopePairs::Adjacent, 0},
-    {"phi3", Family::Phi3, RopePairs::Halves, 0},     {"qwen2", Family::Qwen2, RopePairs::Halves, 0},
-    {"qwen3", Family::Qwen3, RopePairs::Halves, 0},
+    {"phi3", Family::Phi3, RopePairs::Halves, 0},     {"qwen2", Family::Qwen2, RopePairs::Halves, -1},
+    {"qwen3", Family::Qwen3, RopePairs::Halves, -1},
 };
 
 // Far above every published model, far below what would overflow a product of two.
@@ -27,7 +30,7 @@ constexpr uint64_t mostVocabulary = 1u << 24, mostContext = 1u << 30;
 
 class Reader {
 public:
-  Reader(const Gguf &gguf) : gguf(gguf), meta(gguf.metadata()) {}
+  Reader(const Gguf &gguf) : gguf(gguf), meta(gguf.metadata()), log(meta) {}
   Result<ModelParameters> read();
 
 private:
@@ -51,8 +54,12 @@ private:
   Status readWindow();
   Status readWindowPattern(uint64_t period);
 
+  /// Refuses a value of `name` other than `expected`, which is what stands for a missing one too.
+  Status same(const char *name, uint64_t expected, const char *what);
+
   const Gguf &gguf;
   const Metadata &meta;
+  const KeyLog log;
   const FamilyRow *row = nullptr;
   ModelParameters p{};
 };
@@ -152,12 +159,37 @@ Status Reader::readIdentity() {
   p.family = row->family;
   if (Result<std::string_view> name = meta.string("general.name"); name)
     p.name = std::string(*name);
+  // The layout of blocks; there has been no other since files are GGUF.
+  if (const char *version = "general.quantization_version"; meta.has(version)) {
+    Result<uint64_t> number = meta.unsignedInteger(version);
+    if (!number)
+      return number.error();
+    if (*number != 2 && std::any_of(gguf.tensors().begin(), gguf.tensors().end(), [](const GgufTensor &tensor) {
+          const BlockFormat *format = blockFormat(tensor.storage);
+          return format && format->isQuantised();
+        }))
+      return refuse(ErrorCode::ModelFeature, version, "expects 2, but got " + std::to_string(*number));
+  }
+  return Done{};
+}
+
+Status Reader::same(const char *name, uint64_t expected, const char *what) {
+  if (!meta.has(key(name)))
+    return Done{};
+  Result<uint64_t> number = meta.unsignedInteger(key(name));
+  if (!number)
+    return number.error();
+  if (*number != expected)
+    return refuse(ErrorCode::ModelFeature, key(name),
+                  std::string("expects ") + what + ", " + std::to_string(expected) + ", but got " +
+                      std::to_string(*number));
   return Done{};
 }
 
 Status Reader::readSizes() {
   STEPDOWN_CHECK(count("context_length", mostContext, p.context));
   STEPDOWN_CHECK(count("embedding_length", mostWidth, p.width));
+  STEPDOWN_CHECK(same("embedding_length_out", p.width, "the embedding length"));
   STEPDOWN_CHECK(count("block_count", mostLayers, p.layers));
   STEPDOWN_CHECK(perLayer("feed_forward_length", mostWidth, nullptr, p.feedForward));
   if (!meta.has(key("attention.layer_norm_rms_epsilon")))
@@ -222,38 +254,34 @@ Status Reader::readHeads() {
 
 /// Keys that ask for what the family's program does not compute: refused, never ignored.
 Status Reader::readFeatures() {
-  if (meta.has(key("expert_count"))) {
-    Result<uint64_t> experts = meta.unsignedInteger(key("expert_count"));
-    if (!experts)
-      return experts.error();
-    uint64_t used = 0;
-    if (meta.has(key("expert_used_count"))) {
-      Result<uint64_t> number = meta.unsignedInteger(key("expert_used_count"));
-      if (!number)
-        return number.error();
-      used = *number;
+  uint64_t experts = 0, used = 0;
+  for (auto [name, number] : {std::pair{"expert_count", &experts}, {"expert_used_count", &used}})
+    if (meta.has(key(name))) {
+      Result<uint64_t> stored = meta.unsignedInteger(key(name));
+      if (!stored)
+        return stored.error();
+      *number = *stored;
     }
-    if (*experts != 0 && (used == 0 || used > *experts))
-      return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
-                    "expects 1 to the " + std::to_string(*experts) + " experts, but got " + std::to_string(used));
-    if (*experts == 0 && used != 0)
-      return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
-                    "expects 0 without experts, but got " + std::to_string(used));
-    for (const char *name : {"expert_group_count", "expert_group_used_count"}) {
-      if (!meta.has(key(name)))
-        continue;
-      Result<uint64_t> groups = meta.unsignedInteger(key(name));
-      if (!groups)
-        return groups.error();
-      if (*groups > 1 && *experts % *groups != 0)
-        return refuse(ErrorCode::ModelExperts, key(name),
-                      "expects a divisor of the " + std::to_string(*experts) + " experts, but got " +
-                          std::to_string(*groups));
-    }
-    if (*experts != 0)
-      return refuse(ErrorCode::ModelFeature, key("expert_count"),
-                    "expects 0 (dense layers), but got " + std::to_string(*experts) + " experts");
+  if (experts != 0 && (used == 0 || used > experts))
+    return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
+                  "expects 1 to the " + std::to_string(experts) + " experts, but got " + std::to_string(used));
+  if (experts == 0 && used != 0)
+    return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
+                  "expects 0 without experts, but got " + std::to_string(used));
+  for (const char *name : {"expert_group_count", "expert_group_used_count"}) {
+    if (!meta.has(key(name)))
+      continue;
+    Result<uint64_t> groups = meta.unsignedInteger(key(name));
+    if (!groups)
+      return groups.error();
+    if (*groups > 1 && (experts == 0 || experts % *groups != 0))
+      return refuse(ErrorCode::ModelExperts, key(name),
+                    "expects a divisor of the " + std::to_string(experts) + " experts, but got " +
+                        std::to_string(*groups));
   }
+  if (experts != 0)
+    return refuse(ErrorCode::ModelFeature, key("expert_count"),
+                  "expects 0 (dense layers), but got " + std::to_string(experts) + " experts");
   if (meta.has(key("attention.causal"))) {
     Result<bool> causal = meta.boolean(key("attention.causal"));
     if (!causal)
@@ -263,6 +291,14 @@ Status Reader::readFeatures() {
   }
   if (p.family == Family::Gemma3)
     STEPDOWN_CHECK(real(ErrorCode::ModelScale, "final_logit_softcapping", 0, 0, p.finalSoftcap));
+  if (meta.has(key("tensor_data_layout"))) {
+    Result<std::string_view> layout = meta.string(key("tensor_data_layout"));
+    if (!layout)
+      return layout.error();
+    if (*layout != "reference" && *layout != "Meta AI original pth") // two names of one layout
+      return refuse(ErrorCode::ModelFeature, key("tensor_data_layout"),
+                    "expects 'reference', but got '" + printable(*layout) + "'");
+  }
   return Done{};
 }
 
@@ -283,6 +319,8 @@ Status Reader::readRope() {
     return refuse(ErrorCode::ModelRope, key("rope.dimension_count"),
                   "expects it where the head size is odd (" + std::to_string(p.headSize) + "), but it is missing");
   }
+  STEPDOWN_CHECK(same("rope.dimension_count_swa", r.dimensions, "the rotated part of a head"));
+  r.localScaled = p.family != Family::Gemma3;
   // The base is a divisor's logarithm: anything that is not a positive number has no angles.
   constexpr double least = 0x1p-126;
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", least, 10000, r.base));
@@ -327,14 +365,28 @@ Status Reader::readRopeScaling() {
                   "expects none, linear, yarn or longrope, but got '" + printable(type) + "'");
   if (r.scaling == RopeScaling::None || (r.scaling == RopeScaling::LongRope && r.longFactors))
     r.factor = 1;
+  // How much of YaRN's ramp applies: all of it for yarn, none otherwise, and a negative number leaves it at that.
+  if (std::string name = key("rope.scaling.yarn_ext_factor"); meta.has(name)) {
+    Result<double> ramp = meta.real(name);
+    if (!ramp)
+      return ramp.error();
+    const double expected = r.scaling == RopeScaling::Yarn ? 1 : 0;
+    if (r.scaling != RopeScaling::None && !(*ramp < 0) && *ramp != expected) {
+      char text[96];
+      std::snprintf(text, sizeof text, "expects %g with scaling type %s, but got %g", expected, printable(type).c_str(),
+                    *ramp);
+      return refuse(ErrorCode::ModelFeature, name, text);
+    }
+  }
   return Done{};
 }
 
 Status Reader::readWindow() {
   p.local.assign(p.layers, false);
   p.window = 0;
-  std::string name = key("attention.sliding_window");
-  if (row->windowPeriod == 0 || !meta.has(name))
+  std::string name = key("attention.sliding_window"), pattern = key("attention.sliding_window_pattern");
+  const GgufValue *stored = meta.find(pattern); // asked for in any case: without a window it says nothing
+  if (!meta.has(name))
     return Done{};
   Result<uint64_t> window = meta.unsignedInteger(name);
   if (!window)
@@ -345,10 +397,19 @@ Status Reader::readWindow() {
   p.window = static_cast<uint32_t>(*window);
   if (p.window == 0)
     return Done{};
-  std::string pattern = key("attention.sliding_window_pattern");
-  const GgufValue *stored = meta.find(pattern);
+  if (!stored && row->windowPeriod < 0) {
+    // A window that reaches over the whole context is none.
+    if (p.window >= p.context) {
+      p.window = 0;
+      return Done{};
+    }
+    return refuse(ErrorCode::ModelFeature, name,
+                  "expects 0, the context length " + std::to_string(p.context) +
+                      " or more, or attention.sliding_window_pattern to say which layers have it, but got " +
+                      std::to_string(p.window));
+  }
   if (!stored)
-    return readWindowPattern(row->windowPeriod);
+    return readWindowPattern(static_cast<uint64_t>(row->windowPeriod));
   if (stored->type != GgufType::Array) {
     Result<uint64_t> period = meta.unsignedInteger(pattern);
     if (!period)
@@ -379,6 +440,8 @@ Result<ModelParameters> Reader::read() {
                                    &Reader::readRope, &Reader::readWindow})
     if (Status status = (this->*step)(); !status)
       return status.error();
+  if (Status status = checkUnreadKeys(meta, log, p.architecture); !status)
+    return status.error();
   p.tiedHead = gguf.tensor("output.weight") == nullptr;
   return p;
 }

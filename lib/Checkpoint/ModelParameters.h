@@ -24,7 +24,8 @@ struct RopeParameters {
   RopePairs pairs;
   uint32_t dimensions;    ///< rotated part of a head: even, at most the head's size
   double base;            ///< of layers that see the whole context
-  double localBase;       ///< of window layers, whose factor is 1
+  double localBase;       ///< of window layers
+  bool localScaled;       ///< whether the scheme holds for window layers too; else their factor is 1
   RopeScaling scaling;    ///< None also where the factor changes nothing
   double factor;          ///< positions are divided by it; 1 without scaling
   double attentionFactor; ///< multiplies cosine and sine; 1 unless the file says otherwise
@@ -61,8 +62,8 @@ struct ModelParameters {
   uint32_t keyWidth(size_t layer) const { return kvHeads[layer] * headSize; }
 };
 
-/// Reads and checks every key of the checkpoint's family; E0201 to E0213. Does not look at layer tensors: checkTensors
-/// does.
+/// Reads and checks every key of the checkpoint's family; E0201 to E0213, E0285 for a key that changes what the model
+/// computes and that nothing here reads. Does not look at layer tensors: checkTensors does.
 Result<ModelParameters> readParameters(const Gguf &gguf);
 
 /// The architectures readParameters knows, "gemma3, llama, ...", for messages and help.
@@ -76,7 +77,11 @@ Result<const GgufTensor *> requireTensor(const Gguf &gguf, std::string_view name
 Result<const GgufTensor *> optionalTensor(const Gguf &gguf, std::string_view name,
                                           std::initializer_list<uint64_t> dims);
 
-/// Every tensor the family needs is there and has the shape its parameters give it, in every layer.
+/// E0285: a key that `log` has not noted changes what the model computes, or may (the tables of ModelKeys.cpp).
+Status checkUnreadKeys(const Metadata &metadata, const KeyLog &log, const std::string &architecture);
+
+/// Every tensor the family needs is there and has the shape its parameters give it, in every layer; E0286 for one that
+/// the family does not read.
 Status checkTensors(const Gguf &gguf, const ModelParameters &parameters);
 
 /// Refuses block scales and float weights that are not finite (E0222). Reads all weights: only where the user asks for

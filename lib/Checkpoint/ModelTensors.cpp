@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cmath>
+#include <iterator>
+#include <unordered_set>
 
 namespace stepdown {
 namespace {
@@ -16,18 +18,34 @@ std::string shapeText(const uint64_t *dims, int rank) {
   return text + "}";
 }
 
+/// Tensors that no family reads and that none needs, by the end of their name.
+constexpr struct {
+  std::string_view ending;
+  const char *reason;
+} harmlessTensors[] = {
+    {".attn_rot_embd.weight", "the frequencies that the rotary keys give, as old converters copied them"},
+    {".attn_rot_embd", "the same, in files that are older still"},
+};
+
+bool endsWith(std::string_view text, std::string_view ending) {
+  return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
+}
+
 /// Checks the tensors of one model, remembering the first refusal, so that the lists below read as lists.
 struct Checker {
   const Gguf &gguf;
   const ModelParameters &p;
   Status status = Done{};
+  std::unordered_set<std::string> read = {}; // every name that the family may have
 
   void need(const std::string &name, std::initializer_list<uint64_t> dims) {
+    read.insert(name);
     if (status)
       if (auto tensor = requireTensor(gguf, name, dims); !tensor)
         status = tensor.error();
   }
   void allow(const std::string &name, std::initializer_list<uint64_t> dims) {
+    read.insert(name);
     if (status)
       if (auto tensor = optionalTensor(gguf, name, dims); !tensor)
         status = tensor.error();
@@ -55,6 +73,7 @@ struct Checker {
       need(at + "attn_q_norm.weight", {p.headSize});
       need(at + "attn_k_norm.weight", {p.headSize});
     }
+    allow(at + "attn_sinks.weight", {p.heads[layer]});
     linear(at + "attn_output", q, p.width);
     if (p.family == Family::Gemma3)
       need(at + "post_attention_norm.weight", {p.width});
@@ -79,16 +98,44 @@ struct Checker {
     need("output_norm.weight", {p.width});
     allow("output.weight", {p.width, p.vocabulary});
     allow("output.bias", {p.vocabulary});
-    allow("rope_freqs.weight", {p.rope.dimensions / 2});
     if (p.rope.longFactors) {
       need("rope_factors_long.weight", {p.rope.dimensions / 2});
       need("rope_factors_short.weight", {p.rope.dimensions / 2});
+    } else {
+      allow("rope_freqs.weight", {p.rope.dimensions / 2});
     }
     for (uint32_t i = 0; i < p.layers && status; ++i) {
       std::string at = "blk." + std::to_string(i) + ".";
       attention(at, i);
       feedForward(at, i);
     }
+    if (status)
+      status = others();
+  }
+
+  /// What the family does not read would change the model that it was written for: refused, with the first few names.
+  Status others() const {
+    constexpr size_t named = 5;
+    const GgufTensor *first = nullptr;
+    std::string list;
+    size_t count = 0;
+    for (const GgufTensor &tensor : gguf.tensors()) {
+      if (read.count(std::string(tensor.name)) ||
+          std::any_of(std::begin(harmlessTensors), std::end(harmlessTensors),
+                      [&](const auto &each) { return endsWith(tensor.name, each.ending); }))
+        continue;
+      first = first ? first : &tensor;
+      if (++count <= named)
+        list += (list.empty() ? "'" : ", '") + printable(tensor.name) + "'";
+    }
+    if (count == 0)
+      return Done{};
+    return fail(ErrorCode::ModelTensorUnread,
+                "%s: offset %" PRIu64
+                ": expects tensors that the family %s with %u layers reads, but got %zu that it does "
+                "not: %s%s",
+                gguf.file().path().c_str(), first->offset, p.architecture.c_str(), p.layers, count, list.c_str(),
+                count > named ? ", ..." : "");
   }
 };
 

@@ -114,6 +114,7 @@ static Result<std::vector<double>> frequencyFactors(const Gguf &gguf, const char
 Result<RopeTable> ropeTable(const Gguf &gguf, const ModelParameters &parameters, bool local, uint64_t context) {
   const RopeParameters &rope = parameters.rope;
   RopeTableParameters p;
+  const bool scaled = !local || rope.localScaled;
   p.base = local ? rope.localBase : rope.base;
   p.dimensions = rope.dimensions;
   p.factor = rope.factor;
@@ -121,9 +122,9 @@ Result<RopeTable> ropeTable(const Gguf &gguf, const ModelParameters &parameters,
   p.sequenceLength = double(context);
   p.betaFast = rope.yarnBetaFast;
   p.betaSlow = rope.yarnBetaSlow;
-  if (!local && rope.scaling == RopeScaling::Linear)
+  if (scaled && rope.scaling == RopeScaling::Linear)
     p.scheme = RopeScheme::Linear;
-  else if (!local && rope.scaling == RopeScaling::Yarn && rope.factor > 1) // a factor of 1 or less is the identity
+  else if (scaled && rope.scaling == RopeScaling::Yarn && rope.factor > 1) // a factor of 1 or less is the identity
     p.scheme = RopeScheme::Yarn;
   RopeTable table = ropeTable(p);
   if (p.scheme == RopeScheme::Yarn && rope.yarnLogMultiplier != 0)

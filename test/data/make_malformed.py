@@ -12,7 +12,7 @@ case begins with is what is wrong:
   14 overflowing product   15 partial block   16 tensor type   17 tensor name   18 unaligned offset   19 offset outside
   20 overlap, gap   21 overflowing total   22 truncation   24 split sets   25 missing key, wrong type   26 zero counts,
   heads that do not divide   27 enormous counts, per-layer arrays   28 experts   29 missing or misshapen tensor   30 rotary
-  parameters, epsilon, scales   31 NaN and infinite weights       (23, error paths, is what the fuzz targets look for)
+  parameters, epsilon, scales   31 NaN and infinite weights   32 keys and 33 tensors that nothing reads       (23, error paths, is what the fuzz targets look for)
 
 Cases named good-* must be accepted. Needs nothing but Python.
 """
@@ -198,6 +198,10 @@ class Model:
         self.keys["llama." + key] = (kind, v)
         return self
 
+    def general(self, key, kind, v, whole=None):
+        self.keys[whole or "general." + key] = (kind, v)
+        return self
+
     def array(self, key, kind, items):
         self.keys.pop("llama." + key, None)
         self.arrays["llama." + key] = (kind, items)
@@ -279,6 +283,47 @@ def model(s):
         case("30-attention-factor-" + name, 213, Model().set("rope.scaling.attn_factor", F32, number), "attn_factor")
     case("30-scheme", 212, Model().set("rope.scaling.type", STRING, "spiral"), "rope.scaling.type", "spiral", "yarn")
     case("30-encoder", 212, Model().set("attention.causal", BOOL, 0), "attention.causal", "false")
+    for key, kind, v in (("logit_scale", F32, 0.5), ("attention.clamp_kqv", F32, 8.0), ("attention.max_alibi_bias", F32, 8.0),
+                         ("attn_logit_softcapping", F32, 50.0), ("final_logit_softcapping", F32, 30.0), ("use_parallel_residual", BOOL, 1),
+                         ("pooling_type", U32, 3), ("ssm.state_size", U32, 16), ("a.key.of.next.year", U32, 0)):
+        case("32-" + key.replace(".", "-"), 285, Model().set(key, kind, v), "llama." + key, "offset", "family llama")
+    case("32-array", 285, Model().array("rope.dimension_sections", I32, [1, 1, 0, 0]), "rope.dimension_sections", "array of 4")
+    case("32-labels", 285, Model().array("classifier.output_labels", STRING, ["good"]), "classifier.output_labels", "classifier")
+    case("32-quantization-version", 212, Model().shape("blk.0.attn_rot_embd.weight", [32]).general("quantization_version", U32, 1).bytes(
+        kinds={"blk.0.attn_rot_embd.weight": 2}, poison=b"\0" * 18), "general.quantization_version", "expects 2", "got 1")
+    case("32-layout", 212, Model().set("tensor_data_layout", STRING, "transposed"), "tensor_data_layout", "transposed")
+    case("32-diffusion", 285, Model().general("", BOOL, 1, "diffusion.shift_logits"), "diffusion.shift_logits")
+    case("32-adapter", 285, Model().general("", STRING, "lora", "adapter.type"), "adapter.type", "lora")
+    case("28-experts-used-alone", 211, Model().set("expert_used_count", U32, 2), "expert_used_count", "got 2")
+    case("28-groups-alone", 211, Model().set("expert_group_count", U32, 2), "expert_group_count", "got 2")
+    case("30-rope-swa", 212, Model().set("rope.dimension_count_swa", U32, 2), "rope.dimension_count_swa", "4", "got 2")
+    case("30-embedding-out", 212, Model().set("embedding_length_out", U32, 4), "embedding_length_out", "8", "got 4")
+    ramp = lambda kind, v: Model().set("rope.scaling.type", STRING, kind).set("rope.scaling.factor", F32, 2).set("rope.scaling.yarn_ext_factor", F32, v)
+    case("30-ramp-yarn", 212, ramp("yarn", 0.5), "yarn_ext_factor", "expects 1", "got 0.5")
+    case("30-ramp-linear", 212, ramp("linear", 1), "yarn_ext_factor", "expects 0", "got 1")
+    case("good-ramp-yarn", 0, ramp("yarn", 1))
+    case("good-ramp-unset", 0, ramp("linear", -1))
+    # What asks for nothing may be there.
+    off = Model()
+    for key, kind, v in (("logit_scale", F32, 1), ("residual_scale", F32, 0), ("attention.clamp_kqv", F32, -0.0), ("expert_count", U32, 0),
+                         ("expert_used_count", U32, 0), ("use_parallel_residual", BOOL, 0), ("pooling_type", U32, 0),
+                         ("rope.scaling.finetuned", BOOL, 1), ("attention.layer_norm_epsilon", F32, 0.5), ("embedding_length_out", U32, 8),
+                         ("tensor_data_layout", STRING, "Meta AI original pth")):
+        off.set(key, kind, v)
+    off.array("rope.dimension_sections", I32, [0, 0, 0, 0])
+    off.general("sampling.temp", F32, 0.6).general("", STRING, "x", "someone.quantized_by").general("", BOOL, 0, "clip.has_vision_encoder")
+    case("good-keys-that-ask-nothing", 0, off)
+    extra = lambda name, dims: Model().shape(name, dims)
+    for name, dims in (("blk.0.attn_q_norm.weight", [4]), ("blk.0.attn_norm.bias", [8]), ("output_norm.bias", [8]), ("blk.1.attn_norm.weight", [8]),
+                       ("blk.0.ffn_up.scale", [1]), ("cls.weight", [8, 8]), ("mm.0.weight", [8, 8]), ("position_embd.weight", [8, 64]),
+                       ("blk.0.ffn_gate_inp.weight", [8, 4])):
+        case("33-" + name.replace(".", "-"), 286, extra(name, dims), name, "family llama", "offset")
+    case("33-split-beside-fused", 286, extra("blk.0.attn_qkv.weight", [8, 16]), "blk.0.attn_q.weight", "got 3")
+    longrope = extra("rope_factors_long.weight", [2]).shape("rope_factors_short.weight", [2]).set("rope.scaling.type", STRING, "longrope")
+    case("good-longrope", 0, longrope)
+    case("33-two-kinds-of-factors", 286, longrope.shape("rope_freqs.weight", [2]), "rope_freqs.weight")
+    case("33-sinks", 221, extra("blk.0.attn_sinks.weight", [3]), "attn_sinks", "{2}", "{3}")
+    case("good-old-frequencies", 0, extra("blk.0.attn_rot_embd.weight", [2]))
     case("30-value-size", 212, Model().set("attention.value_length", U32, 6), "value_length", "4", "got 6")
     finite(s)
 
@@ -291,18 +336,18 @@ def with_tokens(count):
 
 def finite(s):
     def poisoned(kind, block, width):
-        m = Model().without("output_norm.weight").shape("extra.weight", [width])
-        return m.bytes(kinds={"extra.weight": kind}, poison=block)
+        m = Model().without("output_norm.weight").shape("blk.0.attn_rot_embd.weight", [width])
+        return m.bytes(kinds={"blk.0.attn_rot_embd.weight": kind}, poison=block)
 
     for name, half in (("inf", 0x7C00), ("nan", 0x7E00)):
         d = struct.pack("<H", half)
-        s.case(f"31-q4_0-{name}", 222, poisoned(2, d + b"\x11" * 16, 32), "extra.weight", "q4_0", name, do="finite")
-        s.case(f"31-q4_1-minimum-{name}", 222, poisoned(3, b"\0\x3c" + d + b"\x11" * 16, 32), "extra.weight", name, do="finite")
-        s.case(f"31-q6_k-{name}", 222, poisoned(14, b"\x11" * 208 + d, 256), "extra.weight", "q6_k", do="finite")
-        s.case(f"31-f32-{name}", 222, poisoned(0, struct.pack("<f", INF if name == "inf" else NAN), 1), "extra.weight", "f32", do="finite")
+        s.case(f"31-q4_0-{name}", 222, poisoned(2, d + b"\x11" * 16, 32), "blk.0.attn_rot_embd.weight", "q4_0", name, do="finite")
+        s.case(f"31-q4_1-minimum-{name}", 222, poisoned(3, b"\0\x3c" + d + b"\x11" * 16, 32), "blk.0.attn_rot_embd.weight", name, do="finite")
+        s.case(f"31-q6_k-{name}", 222, poisoned(14, b"\x11" * 208 + d, 256), "blk.0.attn_rot_embd.weight", "q6_k", do="finite")
+        s.case(f"31-f32-{name}", 222, poisoned(0, struct.pack("<f", INF if name == "inf" else NAN), 1), "blk.0.attn_rot_embd.weight", "f32", do="finite")
     s.case("good-finite", 0, Model().bytes(), do="finite")
-    s.case("good-infinite-scale-accepted", 0, Model().shape("extra.weight", [32]).bytes(
-        kinds={"extra.weight": 2}, poison=b"\0\x7c" + b"\x11" * 16), do="model")
+    s.case("good-infinite-scale-accepted", 0, Model().shape("blk.0.attn_rot_embd.weight", [32]).bytes(
+        kinds={"blk.0.attn_rot_embd.weight": 2}, poison=b"\0\x7c" + b"\x11" * 16), do="model")
 
 
 def good(s):

@@ -42,26 +42,30 @@ class Model:
     def windows(self, layer):
         """The window of a layer, 0 where it sees everything."""
         window = self.key("attention.sliding_window", 0)
-        if self.family != "gemma3" or not window:
-            return 0
-        pattern = self.key("attention.sliding_window_pattern", 6)
+        # Every layer has it but where the family, or the file, says otherwise.
+        pattern = self.key("attention.sliding_window_pattern", 6 if self.family == "gemma3" else 0)
         if isinstance(pattern, (list, np.ndarray)):
             return window if pattern[layer] else 0
-        return window if layer % int(pattern) != int(pattern) - 1 else 0
+        return window if not pattern or layer % int(pattern) != int(pattern) - 1 else 0
 
     def frequencies(self, local):
         """(radians a position for each pair, factor of cosine and sine)"""
         dims = self.key("rope.dimension_count", self.head_dim)
-        base = 10000.0 if local else float(self.key("rope.freq_base", 10000.0))
+        base = float(self.key("rope.freq_base", 10000.0))
+        gemma = self.family == "gemma3"
+        if local:
+            base = float(self.key("rope.freq_base_swa", 10000.0 if gemma else base))
+        scaled = not (local and gemma)
         inverse = base ** (-np.arange(0, dims, 2, dtype=np.float64) / dims)
         context, original = self.key("context_length"), self.key("rope.scaling.original_context_length", 0)
-        factor, scheme = self.key("rope.scaling.factor", 1.0), self.key("rope.scaling.type")
-        magnitude = self.key("rope.scaling.attn_factor", 1.0)
-        if scheme == "linear" and not local:
+        factor = self.key("rope.scaling.factor", self.key("rope.scale_linear", 1.0))
+        scheme, magnitude = self.key("rope.scaling.type", "linear"), self.key("rope.scaling.attn_factor", 1.0)
+        if scheme == "linear" and scaled:
             inverse = inverse / factor
-        elif scheme == "yarn" and not local:
+        elif scheme == "yarn" and scaled:
+            fast, slow = self.key("rope.scaling.yarn_beta_fast", 32.0), self.key("rope.scaling.yarn_beta_slow", 1.0)
             pair = lambda turns: dims * np.log(original / (turns * 2 * np.pi)) / (2 * np.log(base))
-            low, high = max(np.floor(pair(32)), 0), min(np.ceil(pair(1)), dims - 1)
+            low, high = max(np.floor(pair(fast)), 0), min(np.ceil(pair(slow)), dims - 1)
             ramp = np.clip((np.arange(dims // 2) - low) / max(high - low, 0.001), 0, 1)
             inverse = inverse / factor * ramp + inverse * (1 - ramp)
             magnitude *= 0.1 * np.log(factor) + 1
@@ -111,6 +115,7 @@ def forward(m, tokens, rounded=False):
 
     x = m.weight("token_embd.weight", np.asarray(tokens)) * (np.sqrt(m.width) if gemma else 1.0)
     distance = np.arange(n)[:, None] - np.arange(n)[None, :]
+    scale = m.key("attention.scale") or 1 / np.sqrt(m.head_dim)
     q_size, k_size = m.heads * m.head_dim, m.kv_heads * m.head_dim
     for layer in range(m.layers):
         p, window = f"blk.{layer}.", m.windows(layer)
@@ -132,7 +137,7 @@ def forward(m, tokens, rounded=False):
         out = np.empty_like(q)
         for head in range(m.heads):
             cache = head // (m.heads // m.kv_heads)
-            score = np.where(seen, q[:, head] @ k[:, cache].T / np.sqrt(m.head_dim), -np.inf)
+            score = np.where(seen, q[:, head] @ k[:, cache].T * scale, -np.inf)
             share = np.exp(score - score.max(-1, keepdims=True))
             out[:, head] = share / share.sum(-1, keepdims=True) @ v[:, cache]
         h = linear(out.reshape(n, -1), p + "attn_output")

@@ -1,9 +1,10 @@
 // Hyper-parameters: defaults, per-layer arrays, rotary schemes and windows; and generated checkpoints of every family.
 #include "lib/Checkpoint/ModelParameters.h"
-#include "test/unit/GgufBytes.h"
+#include "test/unit/MadeMetadata.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <thread>
 
 using namespace stepdown;
 
@@ -84,8 +85,48 @@ TEST(ModelParameters, WindowPatternIsAPeriodOrAnArray) {
   EXPECT_EQ(read(withFeedForward("gemma3")).window, 0u); // no window key: every layer sees everything
 }
 
-TEST(ModelParameters, FamiliesWithoutWindowsIgnoreTheKey) {
-  EXPECT_EQ(read(withFeedForward("phi3").u32("phi3.attention.sliding_window", 2047)).window, 0u);
+TEST(ModelParameters, AWindowWithoutPatternHoldsInEveryLayerOrIsRefused) {
+  for (std::string arch : {"phi3", "llama"}) {
+    ModelParameters p = read(withFeedForward(arch).u32(arch + ".attention.sliding_window", 2047));
+    EXPECT_EQ(p.window, 2047u) << arch;
+    EXPECT_EQ(p.local, std::vector<bool>(6, true)) << arch;
+    EXPECT_EQ(p.rope.localBase, p.rope.base) << arch;
+    EXPECT_TRUE(p.rope.localScaled) << arch;
+  }
+  for (std::string arch : {"qwen2", "qwen3"}) {
+    auto windowed = [&](uint32_t window) {
+      return withFeedForward(arch).u32(arch + ".attention.sliding_window", window);
+    };
+    EXPECT_EQ(read(windowed(0)).window, 0u) << arch;
+    EXPECT_EQ(read(windowed(2048)).window, 0u) << arch; // the context
+    std::string key = arch + ".attention.sliding_window_pattern";
+    EXPECT_EQ(read(windowed(7).u32(key, 2)).local, (std::vector<bool>{true, false, true, false, true, false})) << arch;
+    GgufBytes::File file(windowed(2047).bytes());
+    Result<Gguf> gguf = Gguf::open(file.path);
+    ASSERT_TRUE(gguf);
+    EXPECT_EQ(readParameters(*gguf).error().code, ErrorCode::ModelFeature) << arch;
+  }
+  EXPECT_FALSE(read(withFeedForward("gemma3")).rope.localScaled);
+}
+
+TEST(KeyLog, NotesWhatItsThreadAsksForWhileItLives) {
+  MadeMetadata made(GgufBytes().u32("a", 1).u32("b", 2).u32("c", 3).u32("d", 4)), other(GgufBytes().u32("a", 1));
+  const Metadata &metadata = made.metadata();
+  metadata.has("a");
+  KeyLog log(metadata);
+  metadata.has("b");
+  {
+    KeyLog inner(metadata);
+    (void)metadata.real("c");
+    EXPECT_TRUE(inner.asked("c"));
+    EXPECT_FALSE(inner.asked("b"));
+  }
+  other.metadata().has("a");
+  std::thread([&] { metadata.has("d"); }).join();
+  EXPECT_TRUE(log.asked("b"));
+  EXPECT_TRUE(log.asked("c"));
+  EXPECT_FALSE(log.asked("a")); // before it lived, and of other metadata
+  EXPECT_FALSE(log.asked("d"));
 }
 
 TEST(ModelParameters, RotaryScalingFollowsItsKeys) {
