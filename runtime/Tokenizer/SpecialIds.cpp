@@ -11,32 +11,22 @@ namespace {
 
 std::string keyName(const char *name) { return std::string("tokenizer.ggml.") + name; }
 
-/// Texts that end a turn or a document in published models; GGUF has no list, so the text has to tell.
-constexpr std::string_view endTexts[] = {"<|eot_id|>",
-                                         "<|im_end|>",
-                                         "<|end|>",
-                                         "<|return|>",
-                                         "<|call|>",
-                                         "<|flush|>",
-                                         "<|calls|>",
-                                         "<end_of_turn>",
-                                         "<turn|>",
-                                         "<|endoftext|>",
-                                         "<|eom_id|>",
-                                         "<|eom|>",
-                                         "<|eot|>",
-                                         "<EOT>",
-                                         "_<EOT>",
-                                         "< EOT >",
-                                         "<|end_of_text|>",
-                                         "<|end_of_turn|>",
-                                         "<end_of_utterance>",
-                                         "<|END_OF_TURN_TOKEN|>",
-                                         "<\xef\xbd\x9c"
-                                         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"};
-
-bool isEndText(std::string_view text) {
-  return std::find(std::begin(endTexts), std::end(endTexts), text) != std::end(endTexts);
+const char *typeName(TokenType type) {
+  switch (type) {
+  case TokenType::Normal:
+    return "normal";
+  case TokenType::Unknown:
+    return "unknown";
+  case TokenType::Control:
+    return "control";
+  case TokenType::UserDefined:
+    return "user-defined";
+  case TokenType::Unused:
+    return "unused";
+  case TokenType::Byte:
+    return "byte";
+  }
+  return "?";
 }
 
 } // namespace
@@ -109,6 +99,36 @@ Status Vocabulary::readSpecialIds(const Metadata &metadata) {
     eos = separator >= 0 ? separator : eos;
     separator = eos;
   }
+  const struct {
+    const char *key; // old files have the first of two
+    int32_t *id;
+  } fills[] = {
+      {"prefix_token_id", &fillPrefix},  {"fim_pre_token_id", &fillPrefix},     {"suffix_token_id", &fillSuffix},
+      {"fim_suf_token_id", &fillSuffix}, {"middle_token_id", &fillMiddle},      {"fim_mid_token_id", &fillMiddle},
+      {"fim_pad_token_id", &fillPad},    {"fim_rep_token_id", &fillRepository}, {"fim_sep_token_id", &fillSeparator}};
+  for (const auto &fill : fills)
+    if (Status ok = readSpecialId(metadata, fill.key, -1, *fill.id); !ok)
+      return ok;
+  return readEndIds(metadata);
+}
+
+/// Some converters list every token that ends an answer.
+Status Vocabulary::readEndIds(const Metadata &metadata) {
+  const std::string key = keyName("eos_token_ids");
+  const GgufValue *value = metadata.find(key);
+  if (!value)
+    return Done{};
+  Result<std::vector<int64_t>> listed = metadata.integers(key);
+  if (!listed)
+    return listed.error();
+  for (int64_t id : *listed) {
+    if (id < 0 || id >= size())
+      return fail(ErrorCode::SpecialTokenRange,
+                  "%s: offset %" PRIu64
+                  ": key '%s': expects ids below the %zu tokens of the vocabulary, but got %" PRId64,
+                  metadata.file().c_str(), value->offset, key.c_str(), texts.size(), id);
+    endOfGeneration.push_back(static_cast<int32_t>(id));
+  }
   return Done{};
 }
 
@@ -133,8 +153,16 @@ Status Vocabulary::readSwitches(const Metadata &metadata) {
       return value.error();
     *row.value = *value;
   }
-  if (model == TokenizerModel::WordPiece)
+  if (model == TokenizerModel::WordPiece) {
+    for (const auto &row : rows)
+      if (row.value != &addSpacePrefix && metadata.has(keyName(row.key)) && !*row.value)
+        warnings.push_back(metadata.file() + ": key '" + keyName(row.key) +
+                           "' is false, but texts of this kind of tokenizer always begin and end with their markers");
     addBos = addEos = true;
+  }
+  if (addSpacePrefix && (model == TokenizerModel::Bpe || model == TokenizerModel::WordPiece))
+    warnings.push_back(metadata.file() + ": key 'tokenizer.ggml.add_space_prefix' is true, but this kind of tokenizer "
+                                         "puts no space before a text");
   if (addBos && bos < 0)
     warnings.push_back(metadata.file() + ": key 'tokenizer.ggml.add_bos_token' asks for a token that the file lacks");
   addBos = addBos && bos >= 0;
@@ -164,24 +192,71 @@ Status Vocabulary::readSuppressed(const Metadata &metadata) {
   return Done{};
 }
 
-void Vocabulary::findEndOfGeneration() {
-  for (int32_t id : {eos, eot, eom})
-    if (id >= 0)
-      endOfGeneration.push_back(id);
-  for (int32_t id = 0; id < size(); ++id) {
-    // Old files call "<|im_end|>" user-defined, which would let the text of a user end a turn: it is a control token.
-    if (types[id] == TokenType::UserDefined && isEndText(texts[id]))
-      types[id] = TokenType::Control;
-    if (types[id] == TokenType::Control && isEndText(texts[id]))
-      endOfGeneration.push_back(id);
-  }
-  // In the harmony format <|end|> ends one message of an answer, and <|return|> or <|call|> the answer.
-  int32_t end = find("<|end|>"), finish = find("<|return|>"), call = find("<|call|>");
+void Vocabulary::findEndOfGeneration(const Metadata &metadata) {
   auto &ids = endOfGeneration;
-  if (end >= 0 && finish >= 0 && call >= 0)
-    ids.erase(std::remove(ids.begin(), ids.end(), end), ids.end());
+  std::string overridden;
+  size_t count = 0;
+  for (const KnownToken &known : knownTokens()) {
+    const int32_t id = find(known.text);
+    // The file names another token for this part; then the text may mean anything.
+    if (id < 0 || (fillOf(known.role) >= 0 && fillOf(known.role) != id))
+      continue;
+    const TokenType type = types[id];
+    if (known.role == KnownToken::EndsWhereTyped && type != TokenType::Control && type != TokenType::UserDefined)
+      continue;
+    // Phi 3 and Gemma end with other tokens, and "</s>" is there a text of its own (HTML).
+    if (known.text == "</s>" && type == TokenType::UserDefined && metadata.has(keyName("eos_token_id")) && id != eos)
+      continue;
+    if (endsAnswer(known.role))
+      ids.push_back(id);
+    if (isSpecial(id))
+      continue;
+    types[id] = TokenType::Control;
+    if (count++ < 5)
+      overridden +=
+          (count > 1 ? ", " : "") + std::to_string(id) + " '" + std::string(known.text) + "' (" + typeName(type) + ")";
+  }
+  if (count)
+    warnings.push_back(metadata.file() + ": key 'tokenizer.ggml.token_type': expects " + std::to_string(count) +
+                       (count == 1 ? " token" : " tokens") +
+                       " known by text to be control tokens; read as such: " + overridden + (count > 5 ? ", ..." : ""));
+  for (int32_t id : {eos, eot, eom, fillPad, fillRepository, fillSeparator})
+    if (id >= 0)
+      ids.push_back(id);
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  // In the harmony format <|end|> ends one message of an answer, and <|return|> or <|call|> the answer; in that of
+  // Solar
+  // <|flush|> and <|calls|> do.
+  auto has = [&](std::string_view text) { return find(text) >= 0; };
+  auto drop = [&](std::string_view text) { ids.erase(std::remove(ids.begin(), ids.end(), find(text)), ids.end()); };
+  const bool call = has("<|call|>") || has("<|calls|>");
+  if (call && (has("<|return|>") || has("<|flush|>")))
+    drop("<|end|>");
+  // Gemma 4 has "</s>" for HTML, too, and types it in every way.
+  if (has("<|tool_response>") && find("</s>") != eos)
+    drop("</s>");
+}
+
+int32_t Vocabulary::fillOf(KnownToken::Role role) const {
+  switch (role) {
+  case KnownToken::FillPrefix:
+    return fillPrefix;
+  case KnownToken::FillSuffix:
+    return fillSuffix;
+  case KnownToken::FillMiddle:
+    return fillMiddle;
+  case KnownToken::FillPad:
+    return fillPad;
+  case KnownToken::FillRepository:
+    return fillRepository;
+  case KnownToken::FillSeparator:
+    return fillSeparator;
+  case KnownToken::Ends:
+  case KnownToken::EndsWhereTyped:
+    break;
+  }
+  return -1;
 }
 
 } // namespace stepdown

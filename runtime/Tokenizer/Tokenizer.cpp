@@ -65,12 +65,15 @@ Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::create(const Metadata &metadata) {
   Tokenizer tokenizer;
+  const KeyLog log(metadata);
   Result<std::unique_ptr<Vocabulary>> vocabulary = Vocabulary::create(metadata);
   if (!vocabulary)
     return vocabulary.error();
   Result<std::unique_ptr<Encoder>> encoder = createEncoder(metadata, **vocabulary);
   if (!encoder)
     return encoder.error();
+  if (Status known = checkTokenizerKeys(metadata, log, (*vocabulary)->model); !known)
+    return known.error();
   tokenizer.vocabulary = std::move(*vocabulary);
   tokenizer.specials = std::make_unique<const SpecialTokens>(*tokenizer.vocabulary);
   tokenizer.encoder = std::move(*encoder);

@@ -50,7 +50,7 @@ Result<std::unique_ptr<Vocabulary>> Vocabulary::create(const Metadata &metadata)
   for (Step step : steps)
     if (Status ok = (vocabulary.get()->*step)(metadata); !ok)
       return ok.error();
-  vocabulary->findEndOfGeneration();
+  vocabulary->findEndOfGeneration(metadata);
   return vocabulary;
 }
 

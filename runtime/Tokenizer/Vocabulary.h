@@ -6,6 +6,7 @@
 #pragma once
 #include "lib/Base/Result.h"
 #include "lib/Checkpoint/Gguf.h"
+#include "runtime/Tokenizer/KnownTokens.h"
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,6 +26,9 @@ constexpr std::string_view spaceMark = "\xe2\x96\x81";
 
 /// E0309: `value` of `key` is not an array of `expected`.
 Error wrongArray(const Metadata &metadata, const char *key, const GgufValue &value, const char *expected);
+
+/// E0385: a key of the tokenizer that `log` has not noted changes the ids of a text, or may.
+Status checkTokenizerKeys(const Metadata &metadata, const KeyLog &log, TokenizerModel model);
 
 class Vocabulary {
 public:
@@ -53,6 +57,7 @@ public:
   std::string modelName; ///< general.name in lower case: two families have habits that no key tells
   std::string pre;       ///< tokenizer.ggml.pre, "default" where it is missing
   int32_t bos = -1, eos = -1, eot = -1, eom = -1, unknown = -1, separator = -1, padding = -1, mask = -1;
+  int32_t fillPrefix = -1, fillSuffix = -1, fillMiddle = -1, fillPad = -1, fillRepository = -1, fillSeparator = -1;
   bool addBos = false, addEos = false, addSpacePrefix = false;
   std::vector<int32_t> endOfGeneration; ///< ascending
   std::vector<int32_t> suppressed;      ///< ascending
@@ -69,7 +74,10 @@ private:
   Status readSpecialId(const Metadata &metadata, const char *name, int64_t fallback, int32_t &id);
   Status readSwitches(const Metadata &metadata);
   Status readSuppressed(const Metadata &metadata);
-  void findEndOfGeneration();
+  Status readEndIds(const Metadata &metadata);
+  void findEndOfGeneration(const Metadata &metadata);
+  /// The id that the file gives for a part of a text with a hole, or -1.
+  int32_t fillOf(KnownToken::Role role) const;
 
   std::vector<std::string_view> texts;
   std::vector<TokenType> types;

@@ -245,6 +245,31 @@ const std::vector<Refusal> &refusals() {
          return vocabularyBytes("t5", letters(4))
              .array<float>("tokenizer.ggml.precompiled_charsmap", GgufType::F32, {0});
        }},
+      // keys that no reader of the kind asks for
+      {"CharsMapOfAnotherKind",
+       ErrorCode::TokenizerKeyUnread,
+       {"tokenizer.ggml.precompiled_charsmap", "kind llama", "an array of 4"},
+       [] { return llama().array<uint8_t>("tokenizer.ggml.precompiled_charsmap", GgufType::U8, {1, 2, 3, 4}); }},
+      {"ExtraWhitespacesOfAnotherKind",
+       ErrorCode::TokenizerKeyUnread,
+       {"tokenizer.ggml.remove_extra_whitespaces", "kind gpt2", "true"},
+       [] { return gpt2({}).scalar("tokenizer.ggml.remove_extra_whitespaces", GgufType::Bool, uint8_t(1)); }},
+      {"LowerCaseOfAnotherKind",
+       ErrorCode::TokenizerKeyUnread,
+       {"tokenizer.ggml.normalizer.lowercase", "kind gpt2"},
+       [] { return gpt2({}).scalar("tokenizer.ggml.normalizer.lowercase", GgufType::Bool, uint8_t(1)); }},
+      {"AKeyOfNextYear",
+       ErrorCode::TokenizerKeyUnread,
+       {"tokenizer.ggml.reverse", "offset", "got 0"},
+       [] { return gpt2({}).u32("tokenizer.ggml.reverse", 0); }},
+      {"FillOutside",
+       ErrorCode::SpecialTokenRange,
+       {"tokenizer.ggml.fim_rep_token_id", "but got 12"},
+       [] { return gpt2({}).u32("tokenizer.ggml.fim_rep_token_id", 12); }},
+      {"EndsOutside",
+       ErrorCode::SpecialTokenRange,
+       {"tokenizer.ggml.eos_token_ids", "but got 259"},
+       [] { return llama().array<uint32_t>("tokenizer.ggml.eos_token_ids", GgufType::U32, {2, 259}); }},
   };
   return all;
 }
@@ -275,6 +300,23 @@ TEST(TokenizerAcceptance, TakesWhatRealFilesHave) {
                           .scalar("tokenizer.ggml.eos_token_id", GgufType::I16, int16_t(2)));
   EXPECT_EQ(other->bos(), 1);
   EXPECT_EQ(other->eos(), 2);
+  // Keys that ask for nothing here.
+  const uint8_t no = 0, yes = 1;
+  MadeTokenizer asks(llama()
+                         .scalar("tokenizer.ggml.remove_extra_whitespaces", GgufType::Bool, no)
+                         .array<uint8_t>("tokenizer.ggml.precompiled_charsmap", GgufType::U8, {})
+                         .scalar("tokenizer.ggml.add_sep_token", GgufType::Bool, yes)
+                         .u32("tokenizer.ggml.token_type_count", 2)
+                         .text("tokenizer.chat_template.tool_use", "{{ x }}")
+                         .strings("tokenizer.chat_templates", {"tool_use"})
+                         .text("tokenizer.huggingface.json", "{}"));
+  EXPECT_TRUE(asks->warnings().empty());
+}
+
+TEST(TokenizerAcceptance, TellsOfSwitchesThatItsKindDoesNotHave) {
+  MadeTokenizer made(gpt2({}).scalar("tokenizer.ggml.add_space_prefix", GgufType::Bool, uint8_t(1)));
+  ASSERT_EQ(made->warnings().size(), 1u);
+  EXPECT_NE(made->warnings()[0].find("add_space_prefix"), std::string::npos);
 }
 
 TEST(TokenizerRefusalOfText, HasALimitOf31Bits) {

@@ -330,9 +330,9 @@ TEST(EndOfGeneration, IsReadFromIdsAndFromTexts) {
                          .u32("tokenizer.ggml.eos_token_id", 'e')
                          .u32("tokenizer.ggml.eot_token_id", 'f')
                          .u32("tokenizer.ggml.eom_token_id", 'g'));
-  EXPECT_EQ(made->endOfGeneration(), (Ids{'e', 'f', 'g', 256, 258}));
+  EXPECT_EQ(made->endOfGeneration(), (Ids{'e', 'f', 'g', 256, 257, 258}));
   EXPECT_TRUE(made->isEndOfGeneration(256));
-  EXPECT_FALSE(made->isEndOfGeneration(257));
+  EXPECT_FALSE(made->isEndOfGeneration(259));
   // It ends a turn, so the text of a user must not spell it, whatever the file calls it.
   EXPECT_EQ(made.plain("<|eot_id|>").size(), 10u);
 }
