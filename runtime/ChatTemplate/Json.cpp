@@ -180,8 +180,8 @@ private:
 
   void string(const String &s) {
     Budget::spendDecoding(s.size());
+    Meter meter(2); // of what isn't plain
     out += '"';
-    char buffer[16];
     auto plain = [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; };
     for (size_t i = 0, n; i < s.size(); i += n) {
       for (n = 0; i + n < s.size() && plain(s[i + n]);)
@@ -191,6 +191,7 @@ private:
         continue;
       }
       uint32_t p = decodeAt(s, i, n);
+      meter.seen(n);
       static const std::string_view special = "\"\\\n\r\t\f\b", letters = "\"\\nrtfb";
       size_t at = p < 0x80 ? special.find(static_cast<char>(p)) : special.npos;
       if (at != special.npos) {
@@ -199,16 +200,22 @@ private:
       } else if (p < 0x20 || (style.ensureAscii && p >= 0x7F)) {
         if (p >= 0x10000) {
           p -= 0x10000;
-          std::snprintf(buffer, sizeof buffer, "\\u%04x\\u%04x", 0xD800 + (p >> 10), 0xDC00 + (p & 0x3FF));
-        } else {
-          std::snprintf(buffer, sizeof buffer, "\\u%04x", p);
+          escape(0xD800 + (p >> 10));
+          p = 0xDC00 + (p & 0x3FF);
         }
-        out += buffer;
+        escape(p);
       } else {
         out.append(s, i, n);
       }
     }
+    meter.settle();
     out += '"';
+  }
+
+  void escape(uint32_t unit) {
+    out += "\\u";
+    for (int shift = 12; shift >= 0; shift -= 4)
+      out += "0123456789abcdef"[unit >> shift & 15];
   }
 
   const JsonStyle &style;
