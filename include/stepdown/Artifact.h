@@ -4,6 +4,11 @@
  * The runtime maps the file and checks header, bounds and checksums before it looks at anything else; code is mapped
  * executable only after that. All tables are plain records addressed by offset and count, verified before use.
  *
+ * Trust. An artifact holds native code that runs in the process that loads it: it deserves the trust of a program.
+ * What a loader verifies is that everything around the code is what the code was compiled for, so that a damaged or
+ * altered table is refused instead of followed. It cannot verify what the instructions themselves do, and checksums
+ * tell accidents, not attackers: who can write the file can write the sums.
+ *
  * The step program. A step runs on a ragged batch of T tokens, of which R rows want logits. The program is three runs
  * of dispatches: the entry (once), the dispatches of each layer's kind (once a layer), and the exit (once). A dispatch
  * names a kernel and its operands; an operand is a tensor: where it lies, and its dimensions, constant or symbolic. A
@@ -15,6 +20,11 @@
  * kernel once; the kernel divides its tiles among the threads; a barrier follows every dispatch. Code is position
  * independent, has no relocations, no writable data and calls nothing outside its section. Addresses of arena buffers,
  * weights and caches are 64-byte aligned, and 64 readable bytes follow each (kernels may prefetch further).
+ *
+ * What code was compiled for. A CODE section begins with an index: every entry into its instructions, and for each
+ * operand of the entry its place, its dimensions, the bytes of an element and what its values must be below. The index
+ * is part of the code: kernels rely on it without looking. The program's tables only refer to entries, and a loader
+ * refuses every dispatch whose operands differ from the entry's, or lie where the largest step has no room for them.
  *
  * Functions. An artifact of a plain module has FUNCTIONS, CODE and PROVENANCE, and none of METADATA, PROGRAM and
  * WEIGHTS. Its code has the kernels' signature and is called with thread 0 of 1; the operands are the address of a
@@ -28,7 +38,9 @@
 #include <stepdown/Element.h>
 
 #define STEPDOWN_ARTIFACT_MAGIC "STEPDOWN"
-#define STEPDOWN_ABI_VERSION 1u
+/* Raised whenever an older loader would misread a newer file, or the other way round: loaders take their own version
+ * alone, and a checkpoint is compiled again. 2: sections of code have an index; code entries are numbers of entries. */
+#define STEPDOWN_ABI_VERSION 2u
 #define STEPDOWN_PAGE 4096u
 #define STEPDOWN_MAX_SECTIONS 64u
 #define STEPDOWN_MAX_BUCKETS 8u
@@ -40,7 +52,7 @@ enum stepdown_section_kind {
   STEPDOWN_SECTION_METADATA =
       1, /* u64 count, then that many GGUF metadata pairs, verbatim: tokenizer, template, parameters */
   STEPDOWN_SECTION_PROGRAM = 2,    /* stepdown_program and the tables it points to */
-  STEPDOWN_SECTION_CODE = 3,       /* native code; level = enum stepdown_level */
+  STEPDOWN_SECTION_CODE = 3,       /* stepdown_code, its tables, native code; level = enum stepdown_level */
   STEPDOWN_SECTION_WEIGHTS = 4,    /* packed weights, each 64-byte aligned */
   STEPDOWN_SECTION_PROVENANCE = 5, /* JSON text: compiler, options, checkpoint hash, explain report */
   STEPDOWN_SECTION_FUNCTIONS = 6   /* stepdown_functions and the tables it points to */
@@ -74,25 +86,25 @@ typedef struct stepdown_table {
 } stepdown_table;
 
 typedef struct stepdown_program {
-  uint32_t vocabulary;         /* rows of the logits */
-  uint32_t width;              /* of the residual stream */
-  uint32_t max_context;        /* positions a sequence may have */
-  uint32_t max_step_tokens;    /* T of the largest step; arena_bytes holds it */
-  uint32_t max_step_rows;      /* R of the largest step */
-  uint32_t exact;              /* 1: float32 activations and cache */
-  uint64_t arena_bytes;        /* the activations of the largest step */
-  stepdown_table buckets;      /* stepdown_bucket, ascending */
-  stepdown_table buffers;      /* stepdown_buffer */
-  stepdown_table groups;       /* stepdown_cache_group */
-  stepdown_table layers;       /* stepdown_layer, in order */
-  stepdown_table kinds;        /* stepdown_run: the dispatches of each layer kind */
-  stepdown_table weights;      /* stepdown_weight */
-  stepdown_table weight_lists; /* uint32: indices into weights; a layer's list begins at first_weight */
-  stepdown_table kernels;      /* stepdown_kernel */
-  stepdown_table code;         /* stepdown_code_entry: kernels.count * buckets.count entries per level, see there */
-  stepdown_table dispatches;   /* stepdown_dispatch */
-  stepdown_table operands;     /* stepdown_operand */
-  stepdown_table strings;      /* bytes: zero-terminated names */
+  uint32_t vocabulary;               /* rows of the logits */
+  uint32_t width;                    /* of the residual stream */
+  uint32_t max_context;              /* positions a sequence may have */
+  uint32_t max_step_tokens;          /* T of the largest step; arena_bytes holds it */
+  uint32_t max_step_rows;            /* R of the largest step */
+  uint32_t exact;                    /* 1: float32 activations and cache */
+  uint64_t arena_bytes;              /* the activations of the largest step */
+  stepdown_table buckets;            /* stepdown_bucket, ascending */
+  stepdown_table buffers;            /* stepdown_buffer */
+  stepdown_table groups;             /* stepdown_cache_group */
+  stepdown_table layers;             /* stepdown_layer, in order */
+  stepdown_table kinds;              /* stepdown_run: the dispatches of each layer kind */
+  stepdown_table weights;            /* stepdown_weight */
+  stepdown_table weight_lists;       /* uint32: indices into weights; a layer's list begins at first_weight */
+  stepdown_table kernels;            /* stepdown_kernel */
+  stepdown_table code;               /* uint32: kernels.count * buckets.count per level, see stepdown_kernel */
+  stepdown_table dispatches;         /* stepdown_dispatch */
+  stepdown_table operands;           /* stepdown_operand */
+  stepdown_table strings;            /* bytes: zero-terminated names */
   uint32_t entry_first, entry_count; /* dispatches before the layers */
   uint32_t exit_first, exit_count;   /* dispatches after the layers */
 } stepdown_program;
@@ -148,17 +160,12 @@ enum stepdown_packing {
   STEPDOWN_PACKING_TILES16 = 1 /* 16 rows interleaved; lib/Checkpoint/PackedFormat.h describes the blocks */
 };
 
+/* The variant of a kernel for a bucket is entry code[level_index * kernels * buckets + kernel * buckets + bucket] of
+ * the level's CODE section, where level_index counts the CODE sections in file order; ~0 where the kernel has none. */
 typedef struct stepdown_kernel {
   uint32_t name;
   uint32_t reserved;
 } stepdown_kernel;
-
-/* Entry (kernel, bucket) of the level is code[level_index * kernels * buckets + kernel * buckets + bucket], where
- * level_index counts the CODE sections in file order. `offset` is into that section; ~0 where the kernel has no such
- * variant. */
-typedef struct stepdown_code_entry {
-  uint64_t offset;
-} stepdown_code_entry;
 
 enum stepdown_extent { STEPDOWN_BY_TOKENS = 0, STEPDOWN_BY_ROWS = 1 }; /* which count selects the bucket */
 
@@ -205,10 +212,40 @@ typedef struct stepdown_operand {
   int64_t dims[STEPDOWN_MAX_RANK];
 } stepdown_operand;
 
+/* What stands at the start of a CODE section. Tables are addressed from the start of the section. */
+typedef struct stepdown_code {
+  stepdown_table entries;    /* stepdown_entry */
+  stepdown_table parameters; /* stepdown_parameter, of kernels */
+  stepdown_table values;     /* stepdown_value, of functions */
+  uint64_t instructions;     /* where they begin: a multiple of STEPDOWN_PAGE behind the tables */
+} stepdown_code;
+
+/* One way into the instructions. Several may have one offset: the same code for operands of other shapes. */
+typedef struct stepdown_entry {
+  uint64_t offset;  /* from the start of the section, behind `instructions` */
+  uint32_t first;   /* into parameters; of a function into values: the arguments, then the results */
+  uint32_t count;   /* operands; of a function arguments */
+  uint32_t results; /* of a function; a kernel has none */
+  uint32_t extent;  /* of a kernel, enum stepdown_extent: what it was compiled to be dispatched by */
+  uint32_t tile;    /* of a kernel: tokens of the tile that it was compiled for; 0 for a function */
+  uint32_t reserved;
+} stepdown_entry;
+
+/* What a kernel takes for granted of one operand: a dispatch has the same place, rank and dimensions. */
+typedef struct stepdown_parameter {
+  uint32_t place; /* enum stepdown_place */
+  uint32_t rank;
+  uint32_t element_bytes; /* of what the dimensions count: a number, a vector of 16, a block */
+  uint32_t reserved;
+  uint64_t bound; /* TOKENS, POSITIONS: every value is below it. BLOCK_TABLE: how many positions back, the query's
+                     own counted, the kernel looks. 0: any, all */
+  int64_t dims[STEPDOWN_MAX_RANK]; /* constants, or enum stepdown_symbol */
+} stepdown_parameter;
+
 typedef struct stepdown_functions {
   stepdown_table functions; /* stepdown_function */
-  stepdown_table values;    /* stepdown_value */
-  stepdown_table code;      /* stepdown_code_entry: functions.count per CODE section, in file order */
+  stepdown_table values;    /* stepdown_value, the same as those of the code's entries */
+  stepdown_table code;      /* uint32: entries of the CODE section, functions.count per section, in file order */
   stepdown_table strings;   /* bytes: zero-terminated names */
 } stepdown_functions;
 

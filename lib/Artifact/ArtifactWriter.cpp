@@ -11,6 +11,16 @@
 namespace stepdown {
 namespace {
 
+/// The CODE sections, and the number of every entry in each of them.
+struct PlacedCode {
+  PlacedCode(const std::vector<LevelCode> &code, const std::vector<CodeEntry> &entries) {
+    for (const LevelCode &level : code)
+      sections.emplace_back(level.level->id, layOutCode(level.code, entries, numbers));
+  }
+  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> sections; ///< level, bytes
+  std::vector<uint32_t> numbers;                                   ///< [sections, entries]
+};
+
 /// The sections of a file, each on its own pages, and the header that lists them.
 class Sections {
 public:
@@ -28,9 +38,9 @@ public:
     header.file_size = llvm::alignTo(header.file_size + size, STEPDOWN_PAGE);
   }
 
-  void add(const std::vector<LevelCode> &code) {
-    for (const LevelCode &level : code)
-      add(STEPDOWN_SECTION_CODE, level.level->id, level.code.bytes.data(), level.code.bytes.size());
+  void add(const PlacedCode &code) {
+    for (const auto &[level, bytes] : code.sections)
+      add(STEPDOWN_SECTION_CODE, level, bytes.data(), bytes.size());
   }
 
   Status write(PartFile &file) {
@@ -78,23 +88,13 @@ std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, Names &n
   return records;
 }
 
-std::vector<uint8_t> layOutProgram(Program &program, const std::vector<LevelCode> &code,
+std::vector<uint8_t> layOutProgram(Program &program, const std::vector<uint32_t> &code,
                                    const std::vector<stepdown_weight> &weights, Names &names) {
   std::vector<stepdown_kernel> kernels;
   for (const std::string &name : program.kernels)
     kernels.push_back({names.add(name), 0});
   for (size_t i = 0; i < program.buffers.size(); ++i)
     program.buffers[i].name = names.add(program.bufferNames[i]);
-  std::vector<stepdown_code_entry> entries;
-  for (const LevelCode &level : code)
-    for (const std::string &name : program.kernels)
-      for (size_t b = 0; b < program.buckets.size(); ++b) {
-        auto found = level.code.entries.find(name + "_b" + std::to_string(b));
-        if (found != level.code.entries.end())
-          entries.push_back({found->second});
-        else // a bucket without code of its own runs that of the one before
-          entries.push_back({b ? entries.back().offset : ~uint64_t(0)});
-      }
   Tables tables;
   tables.bytes.resize(sizeof(stepdown_program));
   stepdown_program header = program.header;
@@ -106,7 +106,7 @@ std::vector<uint8_t> layOutProgram(Program &program, const std::vector<LevelCode
   header.weights = tables.add(weights);
   header.weight_lists = tables.add(program.weightLists);
   header.kernels = tables.add(kernels);
-  header.code = tables.add(entries);
+  header.code = tables.add(code);
   header.dispatches = tables.add(program.dispatches);
   header.operands = tables.add(program.operands);
   header.strings = tables.add(names.bytes);
@@ -133,7 +133,8 @@ Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
   Names names;
   names.add("");
   const std::vector<stepdown_weight> records = describeWeights(*plan, names);
-  const std::vector<uint8_t> program = layOutProgram(parts.program, parts.code, records, names);
+  const PlacedCode code(parts.code, parts.program.variants);
+  const std::vector<uint8_t> program = layOutProgram(parts.program, code.numbers, records, names);
   const uint64_t pairs = checkpoint.metadataCount();
   std::vector<uint8_t> metadata(sizeof pairs);
   std::memcpy(metadata.data(), &pairs, sizeof pairs);
@@ -143,7 +144,7 @@ Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
   Sections sections;
   sections.add(STEPDOWN_SECTION_METADATA, 0, metadata.data(), metadata.size());
   sections.add(STEPDOWN_SECTION_PROGRAM, 0, program.data(), program.size());
-  sections.add(parts.code);
+  sections.add(code);
   sections.add(STEPDOWN_SECTION_PROVENANCE, 0, parts.provenance.data(), parts.provenance.size());
   sections.add(STEPDOWN_SECTION_WEIGHTS, 0, nullptr, plan->bytes);
   if (Status status = sections.write(file); !status)
@@ -158,10 +159,11 @@ Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
 
 Status writeFunctions(PartFile file, const std::vector<FunctionSignature> &functions,
                       const std::vector<LevelCode> &code, const std::string &provenance) {
-  const std::vector<uint8_t> table = layOutFunctions(functions, code);
+  const PlacedCode placed(code, entriesOf(functions));
+  const std::vector<uint8_t> table = layOutFunctions(functions, placed.numbers);
   Sections sections;
   sections.add(STEPDOWN_SECTION_FUNCTIONS, 0, table.data(), table.size());
-  sections.add(code);
+  sections.add(placed);
   sections.add(STEPDOWN_SECTION_PROVENANCE, 0, provenance.data(), provenance.size());
   if (Status status = sections.write(file); !status)
     return status;

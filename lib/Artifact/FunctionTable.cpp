@@ -63,8 +63,20 @@ std::vector<FunctionSignature> callableFunctions(ModuleOp module) {
   return all;
 }
 
+std::vector<CodeEntry> entriesOf(const std::vector<FunctionSignature> &functions) {
+  std::vector<CodeEntry> entries;
+  for (const FunctionSignature &function : functions) {
+    CodeEntry entry{function.name, {}, {}, function.arguments};
+    entry.record.count = static_cast<uint32_t>(function.arguments.size());
+    entry.record.results = static_cast<uint32_t>(function.results.size());
+    entry.values.insert(entry.values.end(), function.results.begin(), function.results.end());
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
 std::vector<uint8_t> layOutFunctions(const std::vector<FunctionSignature> &functions,
-                                     const std::vector<LevelCode> &code) {
+                                     const std::vector<uint32_t> &numbers) {
   Names names;
   std::vector<stepdown_function> records;
   std::vector<stepdown_value> values;
@@ -75,16 +87,12 @@ std::vector<uint8_t> layOutFunctions(const std::vector<FunctionSignature> &funct
     values.insert(values.end(), function.arguments.begin(), function.arguments.end());
     values.insert(values.end(), function.results.begin(), function.results.end());
   }
-  std::vector<stepdown_code_entry> entries;
-  for (const LevelCode &level : code)
-    for (const FunctionSignature &function : functions)
-      entries.push_back({level.code.entries.at(function.name)});
   Tables tables;
   tables.bytes.resize(sizeof(stepdown_functions));
   stepdown_functions header{};
   header.functions = tables.add(records);
   header.values = tables.add(values);
-  header.code = tables.add(entries);
+  header.code = tables.add(numbers);
   header.strings = tables.add(names.bytes);
   std::memcpy(tables.bytes.data(), &header, sizeof header);
   return std::move(tables.bytes);

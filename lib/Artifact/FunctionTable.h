@@ -1,7 +1,7 @@
 // The functions of a plain module as the FUNCTIONS section of an artifact lists them.
 #pragma once
 #include "include/stepdown/Artifact.h"
-#include "lib/Artifact/ObjectLinker.h"
+#include "lib/Artifact/KernelSignature.h"
 #include "lib/Target/Level.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
@@ -22,8 +22,11 @@ struct FunctionSignature {
 /// The callable functions of `module`, in order, as the frontend leaves them: of ranked tensors alone.
 std::vector<FunctionSignature> callableFunctions(mlir::ModuleOp module);
 
-/// The bytes of a FUNCTIONS section; every level has code of every function.
+/// What the code of each of `functions` is called with.
+std::vector<CodeEntry> entriesOf(const std::vector<FunctionSignature> &functions);
+
+/// The bytes of a FUNCTIONS section; `numbers` are the entries of each function in the code of each level.
 std::vector<uint8_t> layOutFunctions(const std::vector<FunctionSignature> &functions,
-                                     const std::vector<LevelCode> &code);
+                                     const std::vector<uint32_t> &numbers);
 
 } // namespace stepdown

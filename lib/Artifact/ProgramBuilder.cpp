@@ -67,6 +67,7 @@ private:
   uint32_t weight(WeightOp op, int64_t layer);
   uint32_t table(RopeTableOp op);
   uint32_t newBuffer(const std::string &name, uint64_t offset, uint64_t bytes);
+  Result<uint32_t> kernel(DispatchOp op, const std::vector<stepdown_operand> &operands);
   static bool isTrivial(Operation *op) { return isa<WeightOp, RopeTableOp, func::ReturnOp, LayersOp>(op); }
 
   ModuleOp module;
@@ -76,7 +77,7 @@ private:
   llvm::DenseMap<Value, Place> places;
   llvm::DenseMap<Value, uint32_t> bufferOf;
   std::map<std::pair<std::string, int64_t>, uint32_t> weightIndex;
-  std::map<std::string, uint32_t> kernelIndex;
+  std::map<std::string, uint32_t> kernelIndex; ///< by name and what its variants are compiled for
   struct Live {
     uint64_t offset, bytes;
     Operation *last;
@@ -221,11 +222,7 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
     if (!shared)
       places[result] = {STEPDOWN_AT_BUFFER, buffer(result, (op.getKernel() + "." + Twine(i)).str(), last)};
   }
-  auto [kernel, isNew] = kernelIndex.try_emplace(op.getKernel().str(), uint32_t(program.kernels.size()));
-  if (isNew)
-    program.kernels.push_back(op.getKernel().str());
-  stepdown_dispatch record{kernel->second, uint32_t(op.getByRows() ? STEPDOWN_BY_ROWS : STEPDOWN_BY_TOKENS),
-                           uint32_t(program.operands.size()), 0};
+  std::vector<stepdown_operand> operands;
   for (size_t i = 0; i < op.getSources().size(); i += 2) {
     const int64_t source = op.getSources()[i], inputs = op.getInputs().size();
     Value value = source < inputs ? op.getInputs()[source] : op.getOutputs()[source - inputs];
@@ -240,12 +237,35 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
       return wrong(op, "an operand has too many dimensions");
     operand.rank = dims.size();
     llvm::copy(dims, operand.dims);
-    program.operands.push_back(operand);
-    ++record.operand_count;
+    operands.push_back(operand);
   }
-  program.dispatches.push_back(record);
+  Result<uint32_t> number = kernel(op, operands);
+  if (!number)
+    return number.error();
+  program.dispatches.push_back({*number, uint32_t(op.getByRows() ? STEPDOWN_BY_ROWS : STEPDOWN_BY_TOKENS),
+                                uint32_t(program.operands.size()), uint32_t(operands.size())});
+  program.operands.insert(program.operands.end(), operands.begin(), operands.end());
   ++run.count;
   return Done{};
+}
+
+/// The number of the kernel of `op` for `operands`.
+Result<uint32_t> Builder::kernel(DispatchOp op, const std::vector<stepdown_operand> &operands) {
+  auto kernels = module.lookupSymbol<ModuleOp>("kernels");
+  if (!kernels)
+    return fail(ErrorCode::ProgramShape, "the step program cannot be written: expects the module @kernels");
+  Result<std::vector<CodeEntry>> variants = variantsOf(op, operands, kernels);
+  if (!variants)
+    return variants.error();
+  std::string key = op.getKernel().str() + (op.getByRows() ? "/rows" : "/tokens");
+  for (const stepdown_parameter &p : variants->front().parameters) // the others differ in their blocks alone
+    key.append(reinterpret_cast<const char *>(&p), sizeof p);
+  auto [known, isNew] = kernelIndex.try_emplace(key, uint32_t(program.kernels.size()));
+  if (isNew) {
+    program.kernels.push_back(op.getKernel().str());
+    llvm::append_range(program.variants, *variants);
+  }
+  return known->second;
 }
 
 /// The dispatches of `function` from `from` (inclusive, or the first) to `to` (exclusive).

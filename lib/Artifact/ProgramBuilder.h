@@ -3,6 +3,7 @@
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "include/stepdown/Artifact.h"
+#include "lib/Artifact/KernelSignature.h"
 #include "lib/Artifact/WeightPacker.h"
 #include "lib/Base/Result.h"
 #include "lib/Target/Level.h"
@@ -25,7 +26,8 @@ struct Program {
   std::vector<stepdown_run> kinds;
   std::vector<ProgramWeight> weights;
   std::vector<uint32_t> weightLists;
-  std::vector<std::string> kernels; ///< base names: bucket b of kernel k is kernels[k] + "_b" + b, or b - 1's
+  std::vector<std::string> kernels; ///< names; one that operands of several shapes use stands here once for each
+  std::vector<CodeEntry> variants;  ///< [kernels, buckets]
   std::vector<stepdown_dispatch> dispatches;
   std::vector<stepdown_operand> operands;
   std::vector<std::string> bufferNames; ///< of buffers

@@ -124,6 +124,7 @@ Status Compilation::checkContext() {
 }
 
 Result<Program> Compilation::plan() {
+  std::optional<Result<Program>> program;
   for (const Phase &phase : phases()) {
     if (phase.perLevel)
       break;
@@ -136,18 +137,18 @@ Result<Program> Compilation::plan() {
       measureKernels(*module, fusion);
     } else if (StringRef(phase.name) == "linalg") {
       nameKernels(*module, fusion);
+      program = buildProgram(*module, options.maxStepTokens, options.exact); // while kernels still take tensors
+      if (!*program)
+        return *program;
     }
   }
-  Result<Program> program = buildProgram(*module, options.maxStepTokens, options.exact);
-  if (!program)
-    return program;
-  Result<PackedWeights> weights = planProgramWeights(*checkpoint, program->weights);
+  Result<PackedWeights> weights = planProgramWeights(*checkpoint, (*program)->weights);
   if (!weights)
     return weights.error();
-  memory = memoryPlan(*program, weights->bytes);
+  memory = memoryPlan(**program, weights->bytes);
   report.explain = toText(fusion, memory);
   report.explainJson = toJson(fusion, memory);
-  return program;
+  return std::move(*program);
 }
 
 Status Compilation::run(const Phase &phase, ModuleOp target, const Level *level) {

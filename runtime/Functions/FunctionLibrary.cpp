@@ -188,8 +188,8 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
   stepdown_call record = {next, room.end(), 0, 0};
   std::memcpy(operands.data(), &record, sizeof record);
 
-  const FunctionTable &table = file.functions();
-  const uint64_t offset = table.code[codeIndex * table.functions.count + index].offset;
+  const uint32_t entry = file.functions().entry(codeIndex, index);
+  const uint64_t offset = file.code()[codeIndex].index.entries[entry].offset;
   const Launch launch = {device().kernel(codeAddress, offset), room.begin() + sizeof record,
                          static_cast<uint32_t>(words - recordWords)};
   Status ran = queue.upload(room.begin(), operands.data(), words * sizeof(uint64_t));

@@ -142,7 +142,6 @@ Status ArtifactFile::checkHeader() {
 Status ArtifactFile::checkSections() {
   const char *file = name.c_str();
   std::vector<std::pair<uint64_t, uint64_t>> spans; // begin, end
-  std::vector<uint64_t> codeSizes;
   for (uint32_t i = 0; i < head.section_count; ++i) {
     const stepdown_section &s = head.sections[i];
     const char *kind = sectionName(s.kind);
@@ -172,8 +171,7 @@ Status ArtifactFile::checkSections() {
       if (!levelName(s.level))
         return fail(ErrorCode::ArtifactSection, "%s: section %u (code): expects a known level, but got %u", file, i,
                     s.level);
-      codes.push_back({s.level, base + s.offset, s.size, s.checksum});
-      codeSizes.push_back(s.size);
+      codes.push_back({s.level, nullptr, s.size, s.checksum, {}}); // bytes and index: once they are copied
     }
   }
   for (auto [index, kind] :
@@ -188,33 +186,52 @@ Status ArtifactFile::checkSections() {
       return fail(ErrorCode::ArtifactSection, "%s: the section at offset %llu overlaps the one at offset %llu", file,
                   (ull)spans[i].first, (ull)spans[i - 1].first);
 
-  // The tables are copied first, so that what is summed and checked is what is used.
-  const int tableIndex = holdsFunctions() ? functionsIndex : programIndex;
-  const stepdown_section &p = head.sections[tableIndex];
-  programBytes.resize((p.size + 7) / 8);
-  if (p.size) // an empty section has no bytes to point to; the check of the tables refuses it
-    std::memcpy(programBytes.data(), base + p.offset, p.size);
+  // Records are copied first, so that what is summed and checked is what is used.
+  copies.resize(head.section_count);
+  size_t code = 0;
   for (uint32_t i = 0; i < head.section_count; ++i) {
     const stepdown_section &s = head.sections[i];
-    const void *bytes =
-        static_cast<int>(i) == tableIndex ? static_cast<const void *>(programBytes.data()) : base + s.offset;
+    const uint8_t *bytes = base + s.offset;
+    if (s.kind == STEPDOWN_SECTION_CODE || s.kind == STEPDOWN_SECTION_PROGRAM || s.kind == STEPDOWN_SECTION_FUNCTIONS) {
+      copies[i].resize((s.size + 7) / 8);
+      if (s.size) // an empty section has no bytes to point to; the check of its records refuses it
+        std::memcpy(copies[i].data(), bytes, s.size);
+      bytes = reinterpret_cast<const uint8_t *>(copies[i].data());
+    }
+    if (s.kind == STEPDOWN_SECTION_CODE)
+      codes[code++].bytes = bytes;
     if (uint64_t actual = checksumOf(bytes, s.size); actual != s.checksum)
       return fail(ErrorCode::ArtifactChecksum,
                   "%s: section %u (%s, offset %llu): expects checksum %016llx, but got %016llx", file, i,
                   sectionName(s.kind), (ull)s.offset, (ull)s.checksum, (ull)actual);
   }
+  return checkRecords();
+}
+
+Status ArtifactFile::checkRecords() {
+  std::vector<CodeIndex> indices;
+  for (CodeSection &section : codes) {
+    Result<CodeIndex> index = locateCode(name, section.bytes, section.size, holdsFunctions());
+    if (!index)
+      return index.error();
+    section.index = *index;
+    indices.push_back(*index);
+  }
+  const int tableIndex = holdsFunctions() ? functionsIndex : programIndex;
+  const auto *bytes = reinterpret_cast<const uint8_t *>(copies[tableIndex].data());
+  const uint64_t size = head.sections[tableIndex].size;
   if (holdsFunctions()) {
-    Result<FunctionTable> found = locateFunctions(name, reinterpret_cast<const uint8_t *>(programBytes.data()), p.size);
+    Result<FunctionTable> found = locateFunctions(name, bytes, size);
     if (!found)
       return found.error();
     functionTable = *found;
-    return checkFunctions(name, functionTable, codeSizes);
+    return checkFunctions(name, functionTable, indices);
   }
-  Result<Program> located = locateTables(name, reinterpret_cast<const uint8_t *>(programBytes.data()), p.size);
+  Result<Program> located = locateTables(name, bytes, size);
   if (!located)
     return located.error();
   tables = *located;
-  return checkProgram(name, tables, weightBytes(), codeSizes);
+  return checkProgram(name, tables, weightBytes(), indices);
 }
 
 std::string_view ArtifactFile::provenance() const {
@@ -280,7 +297,7 @@ ArtifactFile &ArtifactFile::operator=(ArtifactFile &&other) noexcept {
   std::swap(provenanceIndex, other.provenanceIndex);
   std::swap(functionsIndex, other.functionsIndex);
   std::swap(codes, other.codes);
-  std::swap(programBytes, other.programBytes);
+  std::swap(copies, other.copies);
   std::swap(tables, other.tables);
   std::swap(functionTable, other.functionTable);
   return *this;

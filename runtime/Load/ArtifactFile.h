@@ -1,9 +1,10 @@
 // An artifact, mapped and checked: nothing of it is used before header, bounds, checksums and every record of its
-// program were verified. A hostile file can at worst be refused.
+// program were verified, and every dispatch is one that its kernel was compiled for. What the kernels' instructions do
+// is not verified: an artifact deserves the trust of a program (include/stepdown/Artifact.h).
 //
-// The program section is copied before it is checked, because a mapping shows what others write to the file later; code
-// is copied by the device that runs it; weights stay mapped, shared and read-only, and are only ever data. A caller
-// that cannot rely on a file that keeps its length and bytes has all of it copied before it is checked.
+// Program and code sections are copied before they are checked, because a mapping shows what others write to the file
+// later; weights stay mapped, shared and read-only, and are only ever data. A caller that cannot rely on a file that
+// keeps its length and bytes has all of it copied before it is checked.
 #pragma once
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/Result.h"
@@ -34,39 +35,62 @@ struct Program {
   Records<stepdown_weight> weights;
   Records<uint32_t> weightLists;
   Records<stepdown_kernel> kernels;
-  Records<stepdown_code_entry> code;
+  Records<uint32_t> code;
   Records<stepdown_dispatch> dispatches;
   Records<stepdown_operand> operands;
   Records<char> strings;
   const char *string(uint32_t at) const { return strings.first + at; }
   /// The bucket of a step of `count` tokens or rows.
   uint32_t bucketOf(uint32_t count) const;
+  /// The entry of a kernel's variant in the code section number `level`; ~0 where there is none.
+  uint32_t entry(size_t level, uint32_t kernel, uint32_t bucket) const {
+    return code[(level * kernels.count + kernel) * buckets.count + bucket];
+  }
 };
+
+/// The index in front of a CODE section.
+struct CodeIndex {
+  Records<stepdown_entry> entries;
+  Records<stepdown_parameter> parameters;
+  Records<stepdown_value> values;
+};
+
+/// Locates and verifies the index in `bytes` [size], a whole CODE section, aligned to 8: every entry lies inside the
+/// instructions, and its parameters or values inside their tables. `functions`: entries are functions, not kernels.
+/// E0507.
+Result<CodeIndex> locateCode(const std::string &file, const uint8_t *bytes, size_t size, bool functions);
 
 /// Locates the tables in `bytes` [size], which must be aligned to 8; E0507.
 Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size_t size);
-/// Verifies every record: indices, ranges, alignments and limits. `codeSizes` are the code sections in file order;
-/// E0507.
+/// Verifies every record: indices, ranges, alignments and limits (E0507), and every dispatch against what its kernel
+/// was compiled for (E0560). `codes` are the code sections in file order.
 Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes,
-                    const std::vector<uint64_t> &codeSizes);
+                    const std::vector<CodeIndex> &codes);
+/// The last part of checkProgram: operands are those that the kernels' entries list, and lie where the largest step has
+/// room for them; E0560.
+Status checkOperands(const std::string &file, const Program &program, const std::vector<CodeIndex> &codes);
 
 /// The FUNCTIONS section with its tables located, and, once checkFunctions has passed, every index in it valid.
 struct FunctionTable {
   Records<stepdown_function> functions;
   Records<stepdown_value> values;
-  Records<stepdown_code_entry> code;
+  Records<uint32_t> code;
   Records<char> strings;
   const char *string(uint32_t at) const { return strings.first + at; }
+  /// The entry of a function in the code section number `level`.
+  uint32_t entry(size_t level, size_t function) const { return code[level * functions.count + function]; }
 };
 
-/// The same for the FUNCTIONS section of a plain module's artifact; E0507.
+/// The same for the FUNCTIONS section of a plain module's artifact; E0507, and E0560 where code was compiled for other
+/// arguments and results.
 Result<FunctionTable> locateFunctions(const std::string &file, const uint8_t *bytes, size_t size);
-Status checkFunctions(const std::string &file, const FunctionTable &table, const std::vector<uint64_t> &codeSizes);
+Status checkFunctions(const std::string &file, const FunctionTable &table, const std::vector<CodeIndex> &codes);
 
 struct CodeSection {
   uint32_t level; ///< enum stepdown_level
   const uint8_t *bytes;
   uint64_t size, checksum;
+  CodeIndex index;
 };
 
 enum class FileUse {
@@ -76,7 +100,7 @@ enum class FileUse {
 
 class ArtifactFile {
 public:
-  /// Maps or copies `path`, and verifies it; E0501 to E0507, E0601, E0901, E0902.
+  /// Maps or copies `path`, and verifies it; E0501 to E0507, E0560, E0601, E0901, E0902.
   static Result<ArtifactFile> open(const std::string &path, FileUse use = FileUse::mapped);
   ArtifactFile(ArtifactFile &&other) noexcept;
   ArtifactFile &operator=(ArtifactFile &&other) noexcept;
@@ -107,6 +131,8 @@ private:
   Status copy(int fd);
   Status checkHeader();
   Status checkSections();
+  /// Verifies what the sections say.
+  Status checkRecords();
   std::string_view section(int index) const {
     const stepdown_section &s = head.sections[index];
     return {reinterpret_cast<const char *>(base + s.offset), s.size};
@@ -118,7 +144,7 @@ private:
   stepdown_header head = {};
   int metadataIndex = -1, programIndex = -1, weightsIndex = -1, provenanceIndex = -1, functionsIndex = -1;
   std::vector<CodeSection> codes;
-  std::vector<uint64_t> programBytes; ///< the private copy that `tables` or `functionTable` points into
+  std::vector<std::vector<uint64_t>> copies; ///< of sections that `codes`, `tables` or `functionTable` point into
   Program tables = {};
   FunctionTable functionTable = {};
 };

@@ -53,7 +53,30 @@ Result<FunctionTable> locateFunctions(const std::string &file, const uint8_t *by
   return table;
 }
 
-Status checkFunctions(const std::string &file, const FunctionTable &table, const std::vector<uint64_t> &codeSizes) {
+/// Code reads its arguments by rank, and as many bytes as element and sizes say: they are those of its entry.
+static Status checkEntry(const std::string &file, const FunctionTable &table, uint32_t function, const CodeIndex &code,
+                         uint32_t number) {
+  const stepdown_function &f = table.functions[function];
+  const stepdown_entry &entry = code.entries[number];
+  if (entry.count != f.argument_count || entry.results != f.result_count)
+    return fail(ErrorCode::ArtifactOperand,
+                "%s: function %s: expects %u arguments and %u results, as its code does, but got %u and %u",
+                file.c_str(), table.string(f.name), entry.count, entry.results, f.argument_count, f.result_count);
+  for (uint32_t i = 0; i < f.argument_count + f.result_count; ++i) {
+    const stepdown_value &value = table.values[f.first_value + i], &compiled = code.values[entry.first + i];
+    bool same = value.element == compiled.element && value.rank == compiled.rank;
+    for (uint32_t d = 0; same && d < value.rank; ++d)
+      same = value.dims[d] == compiled.dims[d];
+    if (!same)
+      return fail(ErrorCode::ArtifactOperand,
+                  "%s: function %s: value %u: expects element, rank and sizes that its code was compiled for, but got "
+                  "element %u, rank %u",
+                  file.c_str(), table.string(f.name), i, value.element, value.rank);
+  }
+  return Done{};
+}
+
+Status checkFunctions(const std::string &file, const FunctionTable &table, const std::vector<CodeIndex> &codes) {
   if (table.strings.count == 0 || table.strings[table.strings.count - 1] != 0)
     return fail(ErrorCode::ArtifactTable, "%s: functions: strings: expects a last byte of 0", file.c_str());
   for (uint32_t i = 0; i < table.values.count; ++i) {
@@ -84,12 +107,15 @@ Status checkFunctions(const std::string &file, const FunctionTable &table, const
                  std::to_string(uint64_t(f.argument_count) + f.result_count) + " values below " +
                      std::to_string(table.values.count));
   }
-  if (table.code.count != uint64_t(table.functions.count) * codeSizes.size())
+  if (table.code.count != uint64_t(table.functions.count) * codes.size())
     return bad(file, "functions", 0, "code entries", table.code.count, "one for each function and level");
-  for (uint32_t i = 0; i < table.code.count; ++i)
-    if (table.code[i].offset >= codeSizes[i / table.functions.count])
-      return bad(file, "code entry", i, "offset", static_cast<int64_t>(table.code[i].offset),
-                 "below " + std::to_string(codeSizes[i / table.functions.count]));
+  for (uint32_t i = 0; i < table.code.count; ++i) {
+    const CodeIndex &code = codes[i / table.functions.count];
+    if (table.code[i] >= code.entries.count)
+      return bad(file, "code", i, "entry", table.code[i], "below " + std::to_string(code.entries.count));
+    if (Status same = checkEntry(file, table, i % table.functions.count, code, table.code[i]); !same)
+      return same;
+  }
   return Done{};
 }
 

@@ -51,9 +51,8 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path, std::s
 const char *Model::level() const { return levelName(file.code()[codeIndex].level); }
 
 uint64_t Model::kernel(uint32_t kernel, uint32_t bucket) const {
-  const Program &p = program();
-  uint64_t offset = p.code[(codeIndex * p.kernels.count + kernel) * p.buckets.count + bucket].offset;
-  return offset == ~uint64_t(0) ? 0 : machine->kernel(codeAddress, offset);
+  const uint32_t entry = program().entry(codeIndex, kernel, bucket);
+  return entry == ~uint32_t(0) ? 0 : machine->kernel(codeAddress, file.code()[codeIndex].index.entries[entry].offset);
 }
 
 uint64_t Model::cacheBytesPerPosition() const {

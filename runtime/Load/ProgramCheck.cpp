@@ -118,14 +118,14 @@ public:
     return Done{};
   }
 
-  Status code(const std::vector<uint64_t> &codeSizes) {
+  Status code(const std::vector<CodeIndex> &codes) {
     uint64_t perLevel = uint64_t(p.kernels.count) * p.buckets.count;
-    if (p.code.count != perLevel * codeSizes.size())
+    if (p.code.count != perLevel * codes.size())
       return bad("program", 0, "code entries", p.code.count, "%llu kernels x %llu buckets x levels", p.kernels.count,
                  p.buckets.count);
     for (uint32_t i = 0; i < p.code.count; ++i)
-      if (p.code[i].offset != ~uint64_t(0) && p.code[i].offset >= codeSizes[i / perLevel])
-        return bad("code entry", i, "offset", p.code[i].offset, "below %llu", codeSizes[i / perLevel]);
+      if (p.code[i] != ~uint32_t(0) && p.code[i] >= codes[i / perLevel].entries.count)
+        return bad("code", i, "entry", p.code[i], "below %llu", codes[i / perLevel].entries.count);
     return Done{};
   }
 
@@ -169,7 +169,7 @@ private:
     uint64_t largest = d.extent == STEPDOWN_BY_ROWS ? p.head.max_step_rows : p.head.max_step_tokens;
     for (size_t level = 0; level < levels; ++level)
       for (uint32_t b = 0; b < p.buckets.count && p.buckets[b].min_tokens <= largest; ++b)
-        if (p.code[(level * p.kernels.count + d.kernel) * p.buckets.count + b].offset == ~uint64_t(0))
+        if (p.entry(level, d.kernel, b) == ~uint32_t(0))
           return fail(ErrorCode::ArtifactTable, "%s: dispatch %u: expects code of kernel %s for steps of %u tokens",
                       file, i, p.string(p.kernels[d.kernel].name), p.buckets[b].min_tokens);
     return Done{};
@@ -276,7 +276,7 @@ Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size
 }
 
 Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes,
-                    const std::vector<uint64_t> &codeSizes) {
+                    const std::vector<CodeIndex> &codes) {
   Checker checker(file, program);
   if (Status ok = checker.limits(); !ok)
     return ok;
@@ -286,9 +286,11 @@ Status checkProgram(const std::string &file, const Program &program, uint64_t we
     return ok;
   if (Status ok = checker.layers(); !ok)
     return ok;
-  if (Status ok = checker.code(codeSizes); !ok)
+  if (Status ok = checker.code(codes); !ok)
     return ok;
-  return checker.dispatches(codeSizes.size());
+  if (Status ok = checker.dispatches(codes.size()); !ok)
+    return ok;
+  return checkOperands(file, program, codes);
 }
 
 } // namespace stepdown

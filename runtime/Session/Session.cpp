@@ -200,7 +200,9 @@ Status Session::step() {
   if (ok)
     ok = cache.publish(*queue);
   if (ok)
-    ok = program->launch(queued, rows, *queue);
+    ok = program->prepare(queued, rows, *queue);
+  if (ok)
+    ok = queue->launch(program->launches().data(), program->launches().size());
   if (ok && !logitsMemory->host)
     ok = queue->download(downloaded.data(), logitsMemory->address, rows * logitsStride * sizeof(float));
   if (ok)

@@ -10,7 +10,7 @@ Result<std::unique_ptr<StepProgram>> StepProgram::create(const Model &model, con
   for (const stepdown_layer &layer : p.layers)
     made->unfold(p.kinds[layer.kind].first_dispatch, p.kinds[layer.kind].dispatch_count, &layer);
   made->unfold(p.head.exit_first, p.head.exit_count, nullptr);
-  made->launches.reserve(made->invocations.size());
+  made->prepared.reserve(made->invocations.size());
   Result<Memory> memory = model.device().allocate(made->staged.size() * sizeof(uint64_t), "operands of a step");
   if (!memory)
     return memory.error();
@@ -102,7 +102,7 @@ uint64_t StepProgram::extent(int64_t dim, const stepdown_layer *layer) const {
   return static_cast<uint64_t>(dim);
 }
 
-void StepProgram::prepare(uint32_t newTokens, uint32_t newRows) {
+void StepProgram::count(uint32_t newTokens, uint32_t newRows) {
   if (newTokens == tokens && newRows == rows)
     return;
   dirty = true;
@@ -112,20 +112,20 @@ void StepProgram::prepare(uint32_t newTokens, uint32_t newRows) {
     staged[patch.word] = extent(patch.symbol, nullptr);
   const Program &p = model.program();
   uint32_t tokenBucket = p.bucketOf(tokens), rowBucket = p.bucketOf(rows);
-  launches.clear();
+  prepared.clear();
   for (const Invocation &invocation : invocations)
     if (rows || !invocation.byRows)
-      launches.push_back({model.kernel(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket),
+      prepared.push_back({model.kernel(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket),
                           uploaded->address + invocation.firstWord * sizeof(uint64_t), invocation.words});
 }
 
-Status StepProgram::launch(uint32_t newTokens, uint32_t newRows, Queue &queue) {
-  prepare(newTokens, newRows);
+Status StepProgram::prepare(uint32_t newTokens, uint32_t newRows, Queue &queue) {
+  count(newTokens, newRows);
   if (dirty)
     if (Status ok = queue.upload(uploaded->address, staged.data(), staged.size() * sizeof(uint64_t)); !ok)
       return ok;
   dirty = false;
-  return queue.launch(launches.data(), launches.size());
+  return Done{};
 }
 
 } // namespace stepdown

@@ -20,9 +20,10 @@ public:
   static Result<std::unique_ptr<StepProgram>> create(const Model &model, const StepPlaces &places,
                                                      const KVCache &cache);
 
-  /// Launches a step of `tokens` (at least 1) and `rows`. Without rows, the dispatches whose extent is rows are left
-  /// out. Allocates nothing.
-  Status launch(uint32_t tokens, uint32_t rows, Queue &queue);
+  /// Makes launches() those of a step of `tokens` (at least 1) and `rows`, and has `queue` send their operands. Without
+  /// rows, the dispatches whose extent is rows are left out. Allocates nothing.
+  Status prepare(uint32_t tokens, uint32_t rows, Queue &queue);
+  const std::vector<Launch> &launches() const { return prepared; }
   /// Dispatches of a step with rows.
   size_t dispatches() const { return invocations.size(); }
 
@@ -37,7 +38,7 @@ private:
   };
   StepProgram(const Model &model, const StepPlaces &places, const KVCache &cache)
       : model(model), cache(cache), places(places) {}
-  void prepare(uint32_t tokens, uint32_t rows);
+  void count(uint32_t tokens, uint32_t rows);
   void unfold(uint32_t first, uint32_t count, const stepdown_layer *layer);
   uint64_t address(const stepdown_operand &operand, const stepdown_layer *layer) const;
   /// Dimension `symbol` for the present counts.
@@ -50,8 +51,8 @@ private:
   std::vector<uint64_t> staged; ///< operand words, which `uploaded` holds too
   Allocation uploaded;
   std::vector<Patch> patches; ///< words that depend on T or R
-  std::vector<Launch> launches;
-  uint32_t tokens = 0, rows = 0; ///< that `staged` and `launches` are for
+  std::vector<Launch> prepared;
+  uint32_t tokens = 0, rows = 0; ///< that `staged` and `prepared` are for
   bool dirty = true;             ///< `uploaded` is behind `staged`
 };
 

@@ -1,6 +1,6 @@
 // Any bytes as an artifact, with checksums made right so that only the checks of sections and records stand in the way:
 // opened or refused, and whatever opens makes a model and a session, or a library of functions. Its code is mapped, but
-// never run; what would run, and with which addresses, is compared with what the file was verified to hold.
+// never run; what would run is what was compiled for it, and every operand lies where there is room for its bytes.
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Session/Session.h"
@@ -38,10 +38,12 @@ public:
       : model(model), p(model.program()), cache(cache), arena{uint64_t(1) << 40, p.head.arena_bytes},
         places{arena.begin,       uint64_t(2) << 40, uint64_t(3) << 40,
                uint64_t(4) << 40, uint64_t(5) << 40, uint64_t(6) << 40},
-        program(model, places, cache) {}
+        queue(*model.device().queue(1)), program(*StepProgram::create(model, places, cache)) {}
 
-  void run(uint32_t tokens, uint32_t rows) {
-    left = &program.prepare(tokens, rows);
+  void run(uint32_t newTokens, uint32_t rows) {
+    tokens = newTokens;
+    require(static_cast<bool>(program->prepare(tokens, rows, *queue)));
+    left = &program->launches();
     next = 0;
     dispatches(p.head.entry_first, p.head.entry_count, nullptr, rows);
     for (const stepdown_layer &layer : p.layers)
@@ -58,40 +60,86 @@ private:
         continue;
       require(next < left->size());
       const Launch &launch = (*left)[next++];
+      const uint64_t *operands = reinterpret_cast<const uint64_t *>(launch.operands); // the processor's memory is ours
       // Which code section the processor chose is not told; every one has room for every kernel.
       require(launch.kernel != 0);
+      const uint32_t bucket = p.bucketOf(dispatch.extent == STEPDOWN_BY_ROWS ? rows : tokens);
       uint32_t word = 0;
       for (uint32_t k = 0; k < dispatch.operand_count; ++k) {
         const stepdown_operand &o = p.operands[dispatch.first_operand + k];
-        address(o, layer, launch.operands[word]);
+        for (size_t level = 0; level < model.artifact().code().size(); ++level) {
+          const CodeIndex &code = model.artifact().code()[level].index;
+          const stepdown_entry &entry = code.entries[p.entry(level, dispatch.kernel, bucket)];
+          require(entry.count == dispatch.operand_count && entry.extent == dispatch.extent &&
+                  entry.tile == p.buckets[bucket].tile);
+          const stepdown_parameter &compiled = code.parameters[entry.first + k];
+          require(o.place == compiled.place && o.rank == compiled.rank);
+          uint64_t bytes = compiled.element_bytes;
+          for (uint32_t d = 0; d < o.rank; ++d) {
+            require(o.dims[d] == compiled.dims[d]);
+            require(!__builtin_mul_overflow(bytes, operands[word + 1 + d], &bytes));
+          }
+          address(o, layer, operands[word], bytes);
+        }
         for (uint32_t d = 0; d < o.rank; ++d)
-          require(o.dims[d] >= 0 ? launch.operands[word + 1 + d] == uint64_t(o.dims[d])
-                                 : launch.operands[word + 1 + d] <= uint64_t(1) << 32);
+          require(o.dims[d] >= 0 ? operands[word + 1 + d] == uint64_t(o.dims[d])
+                                 : operands[word + 1 + d] <= uint64_t(1) << 32);
         word += 1 + o.rank;
       }
       require(word == launch.words);
     }
   }
 
-  void address(const stepdown_operand &o, const stepdown_layer *layer, uint64_t address) {
+  /// The place of `o` begins at `address`, inside its memory, and has `bytes`.
+  void address(const stepdown_operand &o, const stepdown_layer *layer, uint64_t address, uint64_t bytes) {
     const Region weights = {model.weights(), model.artifact().weightBytes()};
+    auto whole = [&](const Region &region, uint64_t own) {
+      region.holds(address, own);
+      require(bytes <= own);
+    };
+    auto exactly = [&](uint64_t begin, uint64_t own) { require(address == begin && bytes <= own); };
+    auto cacheBytes = [&](uint64_t dim) {
+      const stepdown_cache_group &g = p.groups[layer->cache_group];
+      return uint64_t(cache.blocks(layer->cache_group)) * cache.blockSize() * g.kv_heads * dim *
+             (g.element == STEPDOWN_F16 ? 2 : 4);
+    };
+    const uint64_t step = uint64_t(p.head.max_step_tokens) * sizeof(int32_t);
     switch (o.place) {
     case STEPDOWN_AT_BUFFER:
-      return arena.holds(address, p.buffers[o.index].bytes);
+      return whole(arena, p.buffers[o.index].bytes);
     case STEPDOWN_AT_WEIGHT:
-      return weights.holds(address, p.weights[o.index].bytes);
+      return whole(weights, p.weights[o.index].bytes);
     case STEPDOWN_AT_LAYER_WEIGHT:
-      return weights.holds(address, p.weights[p.weightLists[layer->first_weight + o.index]].bytes);
+      return whole(weights, p.weights[p.weightLists[layer->first_weight + o.index]].bytes);
     case STEPDOWN_AT_KEYS:
-      return require(address == cache.keys(layer->cache_group, layer->cache_index));
+      return exactly(cache.keys(layer->cache_group, layer->cache_index),
+                     cacheBytes(p.groups[layer->cache_group].key_dim));
     case STEPDOWN_AT_VALUES:
-      return require(address == cache.values(layer->cache_group, layer->cache_index));
+      return exactly(cache.values(layer->cache_group, layer->cache_index),
+                     cacheBytes(p.groups[layer->cache_group].value_dim));
     case STEPDOWN_AT_BLOCK_TABLE:
-      return require(address == cache.table(layer->cache_group));
+      return exactly(cache.table(layer->cache_group),
+                     uint64_t(cache.sequences()) * cache.tableWidth() * sizeof(int32_t));
+    case STEPDOWN_AT_TOKENS:
+      return exactly(places.tokens, step);
+    case STEPDOWN_AT_POSITIONS:
+      return exactly(places.positions, step);
+    case STEPDOWN_AT_SEQUENCES:
+      return exactly(places.sequences, step);
+    case STEPDOWN_AT_ROWS:
+      return exactly(places.rows, step);
     default:
-      require(address == places.tokens || address == places.positions || address == places.sequences ||
-              address == places.rows || address == places.logits);
+      return exactly(places.logits, logitsBytes());
     }
+  }
+
+  /// As a session allocates them: whole tiles of rows.
+  uint64_t logitsBytes() const {
+    uint64_t tile = 1;
+    for (const stepdown_bucket &bucket : p.buckets)
+      tile = std::max<uint64_t>(tile, bucket.tile);
+    return (p.head.max_step_rows + tile - 1) / tile * tile * ((uint64_t(p.head.vocabulary) + 15) / 16 * 16) *
+           sizeof(float);
   }
 
   const Model &model;
@@ -99,7 +147,9 @@ private:
   const KVCache &cache;
   const Region arena;
   const StepPlaces places;
-  StepProgram program;
+  std::unique_ptr<Queue> queue;
+  std::unique_ptr<StepProgram> program;
+  uint32_t tokens = 0;
   const std::vector<Launch> *left = nullptr;
   size_t next = 0;
 };
@@ -157,7 +207,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t mos
   const stepdown_section &section = header.sections[draw(STEPDOWN_MAX_SECTIONS)];
   uint64_t begin = 0, bytes = sizeof header;
   if ((section.kind == STEPDOWN_SECTION_PROGRAM || section.kind == STEPDOWN_SECTION_METADATA ||
-       section.kind == STEPDOWN_SECTION_FUNCTIONS) &&
+       section.kind == STEPDOWN_SECTION_FUNCTIONS || section.kind == STEPDOWN_SECTION_CODE) &&
       section.offset < size && section.size >= 8 && section.size <= size - section.offset) {
     begin = section.offset;
     bytes = section.size;

@@ -82,23 +82,14 @@ uint32_t ArtifactBuilder::weight(const std::string &name, std::vector<uint64_t> 
 }
 
 uint32_t ArtifactBuilder::kernel(const std::string &name) {
-  kernels.push_back({string(name), 0});
-  uint32_t index = static_cast<uint32_t>(kernels.size() - 1);
   std::vector<uint8_t> bytes = toyKernel(name);
-  // Entries are ordered by level, kernel, bucket: rebuilt whole, because a kernel more moves all levels but the first.
-  std::vector<stepdown_code_entry> all;
-  for (size_t level = 0; level < codes.size(); ++level) {
-    all.insert(all.end(), code.begin() + level * index * buckets.size(),
-               code.begin() + (level + 1) * index * buckets.size());
-    for (size_t b = 0; b < buckets.size(); ++b) {
-      std::vector<uint8_t> &out = codes[level].bytes;
-      out.resize((out.size() + 63) / 64 * 64, 0xcc);
-      all.push_back({out.size()});
-      put(out, bytes.data(), bytes.size());
-    }
+  for (Code &level : codes) {
+    level.bytes.resize((level.bytes.size() + 63) / 64 * 64, 0xcc);
+    if (&level == &codes.front())
+      texts.push_back({string(name), level.bytes.size()});
+    put(level.bytes, bytes.data(), bytes.size());
   }
-  code = all;
-  return index;
+  return static_cast<uint32_t>(texts.size() - 1);
 }
 
 stepdown_operand ArtifactBuilder::operand(uint32_t place, uint32_t index, std::initializer_list<int64_t> dims) {
@@ -107,8 +98,26 @@ stepdown_operand ArtifactBuilder::operand(uint32_t place, uint32_t index, std::i
   return o;
 }
 
-uint32_t ArtifactBuilder::dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list) {
-  dispatches.push_back({kernel, extent, static_cast<uint32_t>(operands.size()), static_cast<uint32_t>(list.size())});
+uint32_t ArtifactBuilder::dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list,
+                                   uint64_t window) {
+  const auto count = static_cast<uint32_t>(list.size());
+  for (const stepdown_bucket &bucket : buckets)
+    entries.push_back(
+        {texts[kernel].offset, static_cast<uint32_t>(parameters.size()), count, 0, extent, bucket.tile, 0});
+  for (const stepdown_operand &o : list) {
+    stepdown_parameter q = {o.place, o.rank, 4, 0, 0, {}};
+    q.bound = o.place == STEPDOWN_AT_TOKENS ? head.vocabulary : o.place == STEPDOWN_AT_BLOCK_TABLE ? window : 0;
+    std::copy(std::begin(o.dims), std::end(o.dims), q.dims);
+    parameters.push_back(q);
+  }
+  // Entries are ordered by kernel and bucket, the same in each level.
+  kernels.push_back({texts[kernel].name, 0});
+  code.clear();
+  for (size_t level = 0; level < codes.size(); ++level)
+    for (uint32_t entry = 0; entry < entries.size(); ++entry)
+      code.push_back(entry);
+  dispatches.push_back(
+      {static_cast<uint32_t>(kernels.size() - 1), extent, static_cast<uint32_t>(operands.size()), count});
   operands.insert(operands.end(), list.begin(), list.end());
   return static_cast<uint32_t>(dispatches.size() - 1);
 }
@@ -174,6 +183,23 @@ std::vector<uint8_t> ArtifactBuilder::program() const {
   return out;
 }
 
+std::vector<uint8_t> ArtifactBuilder::codeSection(const Code &code) const {
+  stepdown_code index = {};
+  std::vector<uint8_t> out(sizeof index);
+  const size_t size =
+      sizeof index + entries.size() * sizeof(stepdown_entry) + parameters.size() * sizeof(stepdown_parameter);
+  index.instructions = (size + STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE;
+  std::vector<stepdown_entry> placed = entries;
+  for (stepdown_entry &entry : placed)
+    entry.offset += index.instructions;
+  index.entries = table(out, placed);
+  index.parameters = table(out, parameters);
+  std::memcpy(out.data(), &index, sizeof index);
+  out.resize(index.instructions);
+  put(out, code.bytes.data(), code.bytes.size());
+  return out;
+}
+
 std::vector<uint8_t> ArtifactBuilder::file() const {
   stepdown_header header = {};
   std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, 8);
@@ -187,8 +213,10 @@ std::vector<uint8_t> ArtifactBuilder::file() const {
   section(STEPDOWN_SECTION_METADATA, 0, pairBytes.data(), pairBytes.size());
   std::vector<uint8_t> tables = program();
   section(STEPDOWN_SECTION_PROGRAM, 0, tables.data(), tables.size());
-  for (const Code &c : codes)
-    section(STEPDOWN_SECTION_CODE, c.level, c.bytes.data(), c.bytes.size());
+  for (const Code &c : codes) {
+    std::vector<uint8_t> bytes = codeSection(c);
+    section(STEPDOWN_SECTION_CODE, c.level, bytes.data(), bytes.size());
+  }
   section(STEPDOWN_SECTION_PROVENANCE, 0, provenance.data(), provenance.size());
   section(STEPDOWN_SECTION_WEIGHTS, 0, weightBytes.data(), weightBytes.size());
   header.file_size = out.size();

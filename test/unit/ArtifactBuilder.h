@@ -19,15 +19,17 @@ public:
   std::vector<stepdown_weight> weights;
   std::vector<uint32_t> weightLists;
   std::vector<stepdown_kernel> kernels;
-  std::vector<stepdown_code_entry> code;
+  std::vector<uint32_t> code;
   std::vector<stepdown_dispatch> dispatches;
   std::vector<stepdown_operand> operands;
   std::string strings;
   struct Code {
     uint32_t level;
-    std::vector<uint8_t> bytes;
+    std::vector<uint8_t> bytes; ///< instructions alone
   };
   std::vector<Code> codes;
+  std::vector<stepdown_entry> entries;        ///< of every code section; offsets into its instructions
+  std::vector<stepdown_parameter> parameters; ///< of every code section
   std::vector<uint8_t> weightBytes, metadata;
   std::string provenance = "{}";
 
@@ -37,7 +39,10 @@ public:
   /// A kernel from the toy kernels' section of that name, the same code in every bucket and level.
   uint32_t kernel(const std::string &name);
   static stepdown_operand operand(uint32_t place, uint32_t index, std::initializer_list<int64_t> dims);
-  uint32_t dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list);
+  /// A dispatch of a kernel that is compiled for just these operands, of elements of four bytes, for tokens of the
+  /// vocabulary, and for the last `window` positions of a sequence (0: all).
+  uint32_t dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list,
+                    uint64_t window = 0);
   /// Metadata pairs of GGUF's types string, array of strings, array of f32, array of i32, u32.
   void pair(const std::string &key, const std::string &value);
   void pair(const std::string &key, const std::vector<std::string> &values);
@@ -54,6 +59,12 @@ public:
 
 private:
   void key(const std::string &key, uint32_t type);
+  std::vector<uint8_t> codeSection(const Code &code) const;
+  struct Text {
+    uint32_t name;
+    uint64_t offset;
+  };
+  std::vector<Text> texts; ///< of kernel()
   uint64_t pairs = 0;
 };
 

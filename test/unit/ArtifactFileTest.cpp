@@ -48,7 +48,8 @@ TEST(ArtifactFile, refusesADamagedHeader) {
   EXPECT_EQ(spoil(false, [](auto &b) { b.pop_back(); }), 501);
   EXPECT_EQ(spoil(false, [](auto &b) { b.push_back(0); }), 501);
   EXPECT_EQ(spoil(false, [](auto &b) { b[0] = 'G'; }), 502);
-  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).abi_version = 2; }), 503);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).abi_version = STEPDOWN_ABI_VERSION + 1; }), 503);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).abi_version = STEPDOWN_ABI_VERSION - 1; }), 503);
   EXPECT_EQ(spoil(false, [](auto &b) { headerOf(b).sections[0].level = 9; }), 504);
   EXPECT_EQ(spoil(false, [](auto &b) { b[4000] = 1; }), 504);
   EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).section_count = 65; }), 504);
@@ -141,8 +142,14 @@ TEST(ArtifactFile, refusesEveryBadRecord) {
       {"layer weights wrap", [](auto &b) { b.layers[1].first_weight = ~0u; }},
       {"kind range", [](auto &b) { b.kinds[0].dispatch_count = far; }},
       {"code count", [](auto &b) { b.code.pop_back(); }},
-      {"code offset", [](auto &b) { b.code[3].offset = 1u << 20; }},
-      {"code missing", [](auto &b) { b.code[3].offset = ~uint64_t(0); }},
+      {"code entry", [](auto &b) { b.code[3] = far; }},
+      {"code missing", [](auto &b) { b.code[3] = ~0u; }},
+      {"entry before the instructions", [](auto &b) { b.entries[1].offset = ~uint64_t(63); }},
+      {"entry behind the instructions", [](auto &b) { b.entries[1].offset = 1u << 20; }},
+      {"entry of a function", [](auto &b) { b.entries[1].results = 1; }},
+      {"entry's parameters", [](auto &b) { b.entries[1].first = far; }},
+      {"entry's parameters wrap", [](auto &b) { b.entries[1].count = ~0u; }},
+      {"parameter rank", [](auto &b) { b.parameters[1].rank = 6; }},
       {"dispatch kernel", [](auto &b) { b.dispatches[1].kernel = far; }},
       {"dispatch extent", [](auto &b) { b.dispatches[1].extent = 2; }},
       {"dispatch operands", [](auto &b) { b.dispatches[1].first_operand = far; }},
@@ -166,6 +173,62 @@ TEST(ArtifactFile, refusesEveryBadRecord) {
     bad.change(builder);
     EXPECT_EQ(codeOf(builder.file()), 507) << bad.name;
   }
+}
+
+// What a kernel takes for granted is compared with what a step would give it: one change each, on either side.
+TEST(ArtifactFile, refusesOperandsThatAKernelWasNotCompiledFor) {
+  const BadRecord cases[] = {
+      {"place", [](auto &b) { b.operands[1].place = STEPDOWN_AT_ROWS; }},
+      {"tokens from a buffer", [](auto &b) { b.operands[1] = b.operands[2]; }},
+      {"rank", [](auto &b) { b.operands[0].rank = 1; }},
+      {"size", [](auto &b) { ++b.operands[0].dims[0]; }},
+      {"symbol", [](auto &b) { b.operands[2].dims[0] = STEPDOWN_DIM_ROWS; }},
+      {"extent", [](auto &b) { b.dispatches.back().extent = STEPDOWN_BY_TOKENS; }},
+      {"operand count", [](auto &b) { --b.dispatches[0].operand_count; }},
+      {"first operand", [](auto &b) { ++b.dispatches[0].first_operand; }},
+      {"kernel", [](auto &b) { b.dispatches[1].kernel = 2; }},
+      {"another kernel's code", [](auto &b) { b.code[0] = b.code[3]; }},
+      {"another bucket's code", [](auto &b) { b.code[0] = b.code[1]; }},
+      {"tile of a bucket", [](auto &b) { b.buckets[1].tile = 16; }},
+      {"buffer too small", [](auto &b) { --b.buffers[0].bytes; }},
+      {"steps too large", [](auto &b) { ++b.head.max_step_tokens; }},
+      {"weight too small", [](auto &b) { --b.weights[0].bytes; }},
+      {"layer weight too small", [](auto &b) { b.weights[1].bytes = 3; }},
+      {"vocabulary beyond the table", [](auto &b) { ++b.head.vocabulary; }},
+      {"heads of the cache", [](auto &b) { ++b.groups[0].kv_heads; }},
+      {"keys of the cache", [](auto &b) { --b.groups[0].key_dim; }},
+      {"values of the cache", [](auto &b) { ++b.groups[0].value_dim; }},
+      {"element of the cache", [](auto &b) { b.groups[0].element = STEPDOWN_F16; }},
+      {"window of the cache", [](auto &b) { b.groups[0].window = 64; }},
+      {"context beyond the tables", [](auto &b) { b.parameters[4].bound = 255; }},
+      {"element of positions", [](auto &b) { b.parameters[4].element_bytes = 8; }},
+      {"element of a buffer", [](auto &b) { b.parameters[2].element_bytes = 8; }},
+      {"a size beyond 64 bits",
+       [](auto &b) {
+         for (auto *dims : {b.operands[0].dims, b.parameters[0].dims})
+           dims[0] = dims[1] = int64_t(1) << 62;
+       }},
+  };
+  for (const BadRecord &bad : cases) {
+    ArtifactBuilder builder = ToyModel().build();
+    bad.change(builder);
+    EXPECT_EQ(codeOf(builder.file()), 560) << bad.name;
+  }
+  ArtifactBuilder builder = ToyModel().build();
+  builder.parameters[4].bound = 256; // positions below it: just enough
+  EXPECT_EQ(codeOf(builder.file()), 0);
+}
+
+// A layer's cache gives blocks back that lie before its window: a kernel that looks further back must not read there.
+TEST(ArtifactFile, refusesACacheThatForgetsWhatAKernelReads) {
+  ToyModel toy;
+  toy.window = 48;
+  ArtifactBuilder builder = toy.build();
+  EXPECT_EQ(codeOf(builder.file()), 0);
+  builder.groups[1].window = 47;
+  EXPECT_EQ(codeOf(builder.file()), 560);
+  builder.groups[1].window = 49;
+  EXPECT_EQ(codeOf(builder.file()), 0);
 }
 
 TEST(ArtifactFile, refusesTablesOutsideTheProgram) {

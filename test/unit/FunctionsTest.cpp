@@ -18,26 +18,45 @@ struct Parts {
   stepdown_functions head = {};
   std::vector<stepdown_function> functions = {{0, 0, 0, 0}, {5, 0, 1, 1}};
   std::vector<stepdown_value> values = {{STEPDOWN_F32, 2, {-1, 3}}, {STEPDOWN_F32, 1, {2}}};
-  std::vector<stepdown_code_entry> code = {{0}, {64}};
+  std::vector<uint32_t> code = {0, 1};
+  std::vector<stepdown_entry> entries = {{0, 0, 0, 0, 0, 0, 0}, {64, 0, 1, 1, 0, 0, 0}};
+  std::vector<stepdown_value> compiled = values; // what the code was made for
+  uint64_t instructions = STEPDOWN_PAGE;
   std::string strings = std::string("none\0one\0", 9);
   std::vector<uint8_t> machine = std::vector<uint8_t>(65, 0xc3); // ret
   std::vector<std::pair<uint32_t, std::vector<uint8_t>>> more;   // sections beside
 
+  template <typename Records> static void add(std::vector<uint8_t> &out, stepdown_table &at, const Records &records) {
+    out.resize((out.size() + 7) / 8 * 8);
+    at.offset += static_cast<uint32_t>(out.size()); // what a test put there moves it
+    at.count += static_cast<uint32_t>(records.size());
+    const auto *bytes = reinterpret_cast<const uint8_t *>(records.data());
+    out.insert(out.end(), bytes, bytes + records.size() * sizeof(records[0]));
+  }
+
   std::vector<uint8_t> table() const {
     std::vector<uint8_t> out(sizeof head);
     stepdown_functions header = head;
-    auto add = [&](stepdown_table &at, const auto *records, size_t count) {
-      out.resize((out.size() + 7) / 8 * 8);
-      at.offset += static_cast<uint32_t>(out.size()); // what a test put there moves it
-      at.count += static_cast<uint32_t>(count);
-      const auto *bytes = reinterpret_cast<const uint8_t *>(records);
-      out.insert(out.end(), bytes, bytes + count * sizeof *records);
-    };
-    add(header.functions, functions.data(), functions.size());
-    add(header.values, values.data(), values.size());
-    add(header.code, code.data(), code.size());
-    add(header.strings, strings.data(), strings.size());
+    add(out, header.functions, functions);
+    add(out, header.values, values);
+    add(out, header.code, code);
+    add(out, header.strings, strings);
     std::memcpy(out.data(), &header, sizeof header);
+    return out;
+  }
+
+  std::vector<uint8_t> codeSection() const {
+    stepdown_code index = {};
+    index.instructions = instructions;
+    std::vector<uint8_t> out(sizeof index);
+    std::vector<stepdown_entry> placed = entries;
+    for (stepdown_entry &entry : placed)
+      entry.offset += STEPDOWN_PAGE;
+    add(out, index.entries, placed);
+    add(out, index.values, compiled);
+    std::memcpy(out.data(), &index, sizeof index);
+    out.resize(STEPDOWN_PAGE);
+    out.insert(out.end(), machine.begin(), machine.end());
     return out;
   }
 
@@ -52,7 +71,7 @@ struct Parts {
       out.resize((out.size() + STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE);
     };
     section(STEPDOWN_SECTION_FUNCTIONS, 0, table());
-    section(STEPDOWN_SECTION_CODE, STEPDOWN_LEVEL_X86_64_V3, machine);
+    section(STEPDOWN_SECTION_CODE, STEPDOWN_LEVEL_X86_64_V3, codeSection());
     for (const auto &[kind, bytes] : more)
       section(kind, 0, bytes);
     header.file_size = out.size();
@@ -94,15 +113,40 @@ TEST(Functions, refusesWrongRecords) {
   EXPECT_EQ(spoil([](Parts &p) { p.values[0].element = STEPDOWN_INDEX + 1; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.values[0].rank = 9; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.values[0].dims[1] = -2; }), 507);
-  EXPECT_EQ(spoil([](Parts &p) { p.code[1].offset = 65; }), 507);
-  EXPECT_EQ(spoil([](Parts &p) { p.code[0].offset = ~uint64_t(0); }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.code[1] = 2; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.code[0] = ~0u; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.code.pop_back(); }), 507);
-  EXPECT_EQ(spoil([](Parts &p) { p.code.push_back({0}); }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.code.push_back(0); }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.entries[1].offset = 65; }), 507) << "behind the instructions";
+  EXPECT_EQ(spoil([](Parts &p) { p.entries[0].offset = ~uint64_t(0); }), 507) << "before the instructions";
+  EXPECT_EQ(spoil([](Parts &p) { p.entries[1].first = 1; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.entries[1].count = ~0u; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.compiled[1].rank = 9; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.instructions = 8; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.instructions = 2 * STEPDOWN_PAGE; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.instructions = ~uint64_t(STEPDOWN_PAGE - 1); }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.strings.pop_back(); }), 507) << "a name without an end";
   EXPECT_EQ(spoil([](Parts &p) { p.strings.clear(); }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.head.values.offset = 4; }), 507) << "not aligned";
   EXPECT_EQ(spoil([](Parts &p) { p.head.functions.offset = 1 << 20; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.head.functions.count = 0x10000000; }), 507);
+}
+
+// Code reads its arguments by their ranks, and as many bytes as elements and sizes say.
+TEST(Functions, refusesOtherArgumentsThanTheCodeWasCompiledFor) {
+  auto spoil = [](const std::function<void(Parts &)> &change) {
+    Parts parts;
+    change(parts);
+    return codeOf(parts);
+  };
+  EXPECT_EQ(spoil([](Parts &p) { p.values[0].element = STEPDOWN_I8; }), 560);
+  EXPECT_EQ(spoil([](Parts &p) { p.values[0].rank = 1; }), 560);
+  EXPECT_EQ(spoil([](Parts &p) { p.values[0].dims[1] = 2; }), 560);
+  EXPECT_EQ(spoil([](Parts &p) { p.values[0].dims[1] = -1; }), 560);
+  EXPECT_EQ(spoil([](Parts &p) { p.values[1].dims[0] = 3; }), 560);
+  EXPECT_EQ(spoil([](Parts &p) { p.functions[1].argument_count = 0; }), 560);
+  EXPECT_EQ(spoil([](Parts &p) { p.functions[1].argument_count = 2, p.functions[1].result_count = 0; }), 560);
+  EXPECT_EQ(spoil([](Parts &p) { p.code[1] = 0; }), 560) << "another function's code";
 }
 
 TEST(Functions, refusesSectionsOfAModelBesideFunctions) {

@@ -21,7 +21,7 @@ ArtifactBuilder ToyModel::build() const {
   b.head.max_step_rows = maxStepRows;
   b.buckets = {{0, 1}, {2, 8}, {16, 16}};
   b.codes = {{STEPDOWN_LEVEL_X86_64_V3, {}}, {STEPDOWN_LEVEL_X86_64_V4_VNNI, {}}};
-  uint32_t x = b.buffer("x", uint64_t(maxStepTokens) * width * sizeof(float));
+  uint32_t x = b.buffer("x", uint64_t(maxStepTokens + 15) / 16 * 16 * width * sizeof(float)); // whole tiles
   uint32_t table = b.weight("token_embd.weight", {width, vocabulary}, embedding());
   uint32_t groups = window ? 2 : 1;
   for (uint32_t g = 0; g < groups; ++g)
@@ -46,9 +46,10 @@ ArtifactBuilder ToyModel::build() const {
   for (uint32_t g = 0; g < groups; ++g) {
     uint32_t first =
         b.dispatch(append, STEPDOWN_BY_TOKENS,
-                   {hidden, positions, sequences, blocks, at(STEPDOWN_AT_LAYER_WEIGHT, 0, {1}), keys, values});
+                   {hidden, positions, sequences, blocks, at(STEPDOWN_AT_LAYER_WEIGHT, 0, {1}), keys, values}, 1);
     b.dispatch(attend, STEPDOWN_BY_TOKENS,
-               {hidden, positions, sequences, blocks, at(STEPDOWN_AT_BUFFER, x, {b.groups[g].window}), keys, values});
+               {hidden, positions, sequences, blocks, at(STEPDOWN_AT_BUFFER, x, {b.groups[g].window}), keys, values},
+               b.groups[g].window);
     for (uint32_t i = 0; i < idleDispatches; ++i)
       b.dispatch(idle, STEPDOWN_BY_TOKENS, {hidden, at(STEPDOWN_AT_BUFFER, x, {STEPDOWN_DIM_TOKEN_TILES, 16, width})});
     b.kinds.push_back({first, 2 + idleDispatches});

@@ -1,0 +1,147 @@
+// Dimensions and places are those of the dispatch that the kernel was compiled for, to the letter: kernels with static
+// dimensions never read the operands' words, and those that do take it for granted that they agree with each other.
+// What else a kernel relies on is what it uses as an index: tokens into a table, positions into tables of angles, and
+// the entries of the block table that its window reaches.
+#include "lib/Artifact/KernelSignature.h"
+#include "lib/Artifact/Tables.h"
+#include "lib/Target/Level.h"
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <tuple>
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+namespace {
+
+/// Bytes of one element of an argument, 0 for an element that no kernel has.
+uint64_t elementBytes(Type element) {
+  if (auto block = dyn_cast<BlockType>(element))
+    return block.getBytes();
+  if (auto block = dyn_cast<ActivationType>(element))
+    return block.getBytes();
+  if (auto vector = dyn_cast<VectorType>(element))
+    return vector.getNumElements() * (vector.getElementTypeBitWidth() / 8);
+  return element.isIntOrFloat() ? element.getIntOrFloatBitWidth() / 8 : 0;
+}
+
+uint64_t smaller(uint64_t bound, uint64_t other) { return bound ? std::min(bound, other) : other; }
+
+/// What the values of `argument` must be below, or how far back its entries are read; 0 where it does not matter.
+uint64_t boundOf(func::FuncOp kernel, BlockArgument argument, DispatchOp dispatch) {
+  uint64_t bound = 0;
+  bool all = false;
+  auto dimsOf = [&](Value value) {
+    const unsigned number = cast<BlockArgument>(value).getArgNumber();
+    return cast<DenseI64ArrayAttr>(dispatch.getDims()[number]).asArrayRef();
+  };
+  for (Operation *user : argument.getUsers()) {
+    if (auto gather = dyn_cast<GatherOp>(user)) {
+      auto block = cast<BlockType>(cast<RankedTensorType>(gather.getInputs()[1].getType()).getElementType());
+      bound = smaller(bound, uint64_t(dimsOf(gather.getInputs()[1])[0]) * block.getRows());
+    } else if (auto rotate = dyn_cast<RotateOp>(user)) {
+      if (rotate.getInputs()[1] == argument)
+        bound = smaller(bound, uint64_t(dimsOf(rotate.getInputs()[2])[0]) * dimsOf(rotate.getInputs()[3])[0]);
+    } else if (auto attend = dyn_cast<AttendOp>(user)) {
+      if (attend.getInputs()[5] != argument)
+        continue;
+      all |= attend.getWindow() <= 0;
+      bound = std::max(bound, uint64_t(std::max<int64_t>(attend.getWindow(), 0)));
+    } else if (auto store = dyn_cast<CacheStoreOp>(user)) {
+      if (store.getInputs()[4] == argument)
+        bound = std::max<uint64_t>(bound, 1);
+    }
+  }
+  return all ? 0 : bound;
+}
+
+Error wrong(DispatchOp dispatch, const std::string &what) {
+  return fail(ErrorCode::ProgramShape, "the step program cannot be written: kernel %s: %s",
+              dispatch.getKernel().str().c_str(), what.c_str());
+}
+
+template <typename T> std::string bytesOf(const std::vector<T> &records) {
+  return {reinterpret_cast<const char *>(records.data()), records.size() * sizeof(T)};
+}
+
+/// Appends `own` to `all` where they are not in it yet, and says where they are.
+template <typename T>
+uint32_t place(const std::vector<T> &own, std::vector<T> &all, std::map<std::string, uint32_t> &known) {
+  auto [entry, isNew] = known.try_emplace(bytesOf(own), uint32_t(all.size()));
+  if (isNew)
+    all.insert(all.end(), own.begin(), own.end());
+  return entry->second;
+}
+
+} // namespace
+
+Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector<stepdown_operand> &operands,
+                                          ModuleOp kernels) {
+  std::vector<CodeEntry> variants;
+  for (auto [b, bucket] : llvm::enumerate(buckets())) {
+    const std::string name = dispatch.getKernel().str() + "_b" + std::to_string(b);
+    auto kernel = kernels.lookupSymbol<func::FuncOp>(name);
+    if (!kernel) {
+      if (variants.empty() || variants.back().record.tile != uint32_t(bucket.tile))
+        return wrong(dispatch, "expects a function for tiles of " + std::to_string(bucket.tile) + " tokens");
+      variants.push_back(variants.back());
+      continue;
+    }
+    if (kernel.getNumArguments() != operands.size())
+      return wrong(dispatch, "expects as many arguments as operands");
+    CodeEntry variant{name, {}, {}, {}};
+    variant.record.count = operands.size();
+    variant.record.extent = dispatch.getByRows() ? STEPDOWN_BY_ROWS : STEPDOWN_BY_TOKENS;
+    variant.record.tile = bucket.tile;
+    for (auto [argument, operand] : llvm::zip(kernel.getArguments(), operands)) {
+      stepdown_parameter parameter{};
+      parameter.place = operand.place;
+      parameter.rank = operand.rank;
+      parameter.element_bytes = elementBytes(cast<RankedTensorType>(argument.getType()).getElementType());
+      if (!parameter.element_bytes)
+        return wrong(dispatch, "expects arguments of numbers, vectors or blocks");
+      parameter.bound = boundOf(kernel, argument, dispatch);
+      std::copy(std::begin(operand.dims), std::end(operand.dims), parameter.dims);
+      variant.parameters.push_back(parameter);
+    }
+    variants.push_back(std::move(variant));
+  }
+  return variants;
+}
+
+std::vector<uint8_t> layOutCode(const NativeCode &code, const std::vector<CodeEntry> &entries,
+                                std::vector<uint32_t> &numbers) {
+  std::vector<stepdown_entry> records;
+  std::vector<stepdown_parameter> parameters;
+  std::vector<stepdown_value> values;
+  std::map<std::string, uint32_t> knownParameters, knownValues, known;
+  for (const CodeEntry &entry : entries) {
+    stepdown_entry record = entry.record;
+    record.offset = code.entries.at(entry.function);
+    record.first = entry.values.empty() ? place(entry.parameters, parameters, knownParameters)
+                                        : place(entry.values, values, knownValues);
+    auto [number, isNew] = known.try_emplace(bytesOf(std::vector<stepdown_entry>{record}), uint32_t(records.size()));
+    if (isNew)
+      records.push_back(record);
+    numbers.push_back(number->second);
+  }
+  Tables tables;
+  tables.bytes.resize(sizeof(stepdown_code));
+  const uint64_t index = sizeof(stepdown_code) + records.size() * sizeof(stepdown_entry) +
+                         parameters.size() * sizeof(stepdown_parameter) + values.size() * sizeof(stepdown_value);
+  stepdown_code header{};
+  header.instructions = llvm::alignTo(index, STEPDOWN_PAGE);
+  for (stepdown_entry &record : records)
+    record.offset += header.instructions;
+  header.entries = tables.add(records);
+  header.parameters = tables.add(parameters);
+  header.values = tables.add(values);
+  std::memcpy(tables.bytes.data(), &header, sizeof header);
+  tables.bytes.resize(header.instructions);
+  tables.bytes.insert(tables.bytes.end(), code.bytes.begin(), code.bytes.end());
+  return std::move(tables.bytes);
+}
+
+} // namespace stepdown
