@@ -19,11 +19,7 @@ stepdown_status report(ErrorCode code, const char *text) {
 
 Result<const Tokenizer *> tokenizerOf(const SharedModel &shared) {
   std::lock_guard<std::mutex> lock(shared.mutex);
-  if (!shared.tokenizer)
-    shared.tokenizer.emplace(Tokenizer::create(shared.model->metadata()));
-  if (!*shared.tokenizer)
-    return shared.tokenizer->error();
-  return &**shared.tokenizer;
+  return madeOnce(shared.tokenizer, [&] { return Tokenizer::create(shared.model->metadata()); });
 }
 
 Status giveIds(const std::vector<int32_t> &ids, int32_t *out, size_t capacity, size_t *count) {

@@ -10,11 +10,7 @@ namespace {
 
 Result<const ChatTemplate *> templateOf(const SharedModel &shared) {
   std::lock_guard<std::mutex> lock(shared.mutex);
-  if (!shared.chatTemplate)
-    shared.chatTemplate.emplace(chatTemplateOf(shared.model->metadata()));
-  if (!*shared.chatTemplate)
-    return shared.chatTemplate->error();
-  return &**shared.chatTemplate;
+  return madeOnce(shared.chatTemplate, [&] { return chatTemplateOf(shared.model->metadata()); });
 }
 
 /// What a prompt is made of.

@@ -22,6 +22,19 @@ struct SharedModel {
   mutable std::optional<Result<ChatTemplate>> chatTemplate;
 };
 
+/// What `make` gave the first time, error or not; but a want of memory passes, and is not what is remembered.
+template <typename T, typename Make> Result<const T *> madeOnce(std::optional<Result<T>> &place, Make make) {
+  if (!place) {
+    Result<T> made = make();
+    if (!made && made.error().code == ErrorCode::OutOfMemory)
+      return made.error();
+    place.emplace(std::move(made));
+  }
+  if (!*place)
+    return place->error();
+  return &**place;
+}
+
 /// The error as a value; its text stays until the thread's next error.
 stepdown_status report(ErrorCode code, const char *text);
 /// The tokenizer, made on the first call; any thread.

@@ -94,7 +94,7 @@ Error explain(const std::string &name, const jinja::Refusal &refusal) {
 }
 
 Error noMemory(const std::string &name) {
-  return fail(ErrorCode::TemplateMemory, "%s: expects more memory than the system gives", name.c_str());
+  return fail(ErrorCode::OutOfMemory, "%s: expects more memory than the system gives", name.c_str());
 }
 
 } // namespace

@@ -82,14 +82,14 @@ private:
 class ChatTemplate {
 public:
   /// E0401: the text is not a template, naming line and construct. E0404, E0407: it takes more work or memory to read
-  /// than `limits` allow. `name` is for messages.
+  /// than `limits` allow; E0601: more than the system gives. `name` is for messages.
   static Result<ChatTemplate> parse(std::string_view text, const std::string &name = "chat template",
                                     const RenderLimits &limits = {});
 
   /// The prompt. `add_generation_prompt` defaults to true where the context does not say.
   /// E0402: the template refuses (raise_exception), with its own words. E0403: an operation fails (wrong type,
-  /// undefined value ...). E0404 to E0407: a limit. E0408: something outside the sandbox (modifying a list, private
-  /// attributes).
+  /// undefined value ...). E0404 to E0407: a limit; E0601: the system's memory. E0408: something outside the sandbox
+  /// (modifying a list, private attributes).
   Result<std::string> render(const ChatContext &context, const RenderOptions &options = {}) const;
 
   /// Whether the text mentions a variable (`tools`, `enable_thinking` ...).

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
 #include <utf8proc.h>
 
 namespace stepdown {
@@ -29,16 +30,17 @@ bool canCompose(std::string_view text) {
 
 /// `text` in NFC; text that is no well-formed UTF-8 as it is.
 std::string compose(std::string_view text) {
-  uint8_t *composed = nullptr;
-  utf8proc_ssize_t length = -1;
-  if (canCompose(text))
-    length = utf8proc_map(reinterpret_cast<const uint8_t *>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-                          &composed, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  std::string out(text);
-  if (length >= 0)
-    out.assign(reinterpret_cast<const char *>(composed), static_cast<size_t>(length));
-  std::free(composed);
-  return out;
+  if (!canCompose(text))
+    return std::string(text);
+  uint8_t *bytes = nullptr;
+  const utf8proc_ssize_t length =
+      utf8proc_map(reinterpret_cast<const uint8_t *>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &bytes,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const std::unique_ptr<uint8_t, decltype(&std::free)> composed(bytes, &std::free);
+  if (length == UTF8PROC_ERROR_NOMEM) // not a reason to read the text as it is, which gives other ids
+    throw std::bad_alloc();
+  return length < 0 ? std::string(text)
+                    : std::string(reinterpret_cast<const char *>(bytes), static_cast<size_t>(length));
 }
 
 Result<std::unique_ptr<Encoder>> createEncoder(const Metadata &metadata, const Vocabulary &vocabulary) {

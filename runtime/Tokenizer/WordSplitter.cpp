@@ -5,6 +5,8 @@
 #include "runtime/Tokenizer/PreTokenizers.h"
 #include "runtime/Tokenizer/Utf8.h"
 
+#include <new>
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <utf8proc.h>
@@ -41,18 +43,20 @@ std::string spellOut(std::string_view pattern) {
   return out;
 }
 
+template <typename T, void (*Free)(T *)> struct Freed {
+  void operator()(T *object) const { Free(object); }
+};
+template <typename T, void (*Free)(T *)> using Owned = std::unique_ptr<T, Freed<T, Free>>;
+
+/// What a match needs; std::bad_alloc.
 struct MatchState {
-  pcre2_match_data *data;
-  pcre2_match_context *context;
-  MatchState() : data(pcre2_match_data_create(1, nullptr)), context(pcre2_match_context_create(nullptr)) {
-    if (context)
-      pcre2_set_match_limit(context, matchLimit);
+  Owned<pcre2_match_data, pcre2_match_data_free> data{pcre2_match_data_create(1, nullptr)};
+  Owned<pcre2_match_context, pcre2_match_context_free> context{pcre2_match_context_create(nullptr)};
+  MatchState() {
+    if (!data || !context)
+      throw std::bad_alloc();
+    pcre2_set_match_limit(context.get(), matchLimit);
   }
-  ~MatchState() {
-    pcre2_match_data_free(data);
-    pcre2_match_context_free(context);
-  }
-  MatchState(const MatchState &) = delete;
 };
 
 /// Cuts every run of decimal digits in `piece` where the rest of the run is a multiple of three.
@@ -82,11 +86,10 @@ void cutDigits(std::string_view piece, std::vector<std::string_view> &words) {
 } // namespace
 
 struct WordSplitter::Pattern {
-  pcre2_code *code;
+  Owned<pcre2_code, pcre2_code_free> code;
   bool compiled; // to machine code
-  explicit Pattern(pcre2_code *code) : code(code), compiled(pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0) {}
-  ~Pattern() { pcre2_code_free(code); }
-  Pattern(const Pattern &) = delete;
+  explicit Pattern(Owned<pcre2_code, pcre2_code_free> given)
+      : code(std::move(given)), compiled(pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE) == 0) {}
 };
 
 WordSplitter::WordSplitter() = default;
@@ -99,23 +102,23 @@ Result<std::unique_ptr<WordSplitter>> WordSplitter::create(const PreTokenizer &r
     std::string spelt = spellOut(pattern);
     int error = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code *code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelt.data()), spelt.size(), PCRE2_UTF | PCRE2_UCP,
-                                     &error, &offset, nullptr);
+    Owned<pcre2_code, pcre2_code_free> code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelt.data()), spelt.size(),
+                                                          PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr));
+    if (!code && error == PCRE2_ERROR_HEAP_FAILED) // no fault of the pattern
+      throw std::bad_alloc();
     if (!code) {
       PCRE2_UCHAR text[128] = {};
       pcre2_get_error_message(error, text, sizeof text);
       return fail(ErrorCode::PreTokenizerPattern, "pre-tokenizer '%s': offset %zu: %s", row.names.front(), offset,
                   reinterpret_cast<const char *>(text));
     }
-    splitter->patterns.push_back(std::make_unique<const Pattern>(code));
+    splitter->patterns.push_back(std::make_unique<const Pattern>(std::move(code)));
   }
   return splitter;
 }
 
 Status WordSplitter::split(std::string_view text, std::vector<std::string_view> &words, uint64_t &steps) const {
-  MatchState state;
-  if (!state.data || !state.context)
-    return fail(ErrorCode::PreTokenizerMatch, "text: expects memory to match in, but there is none");
+  const MatchState state;
   words.assign(1, text);
   std::vector<std::string_view> pieces;
   for (const auto &pattern : patterns) {
@@ -126,11 +129,13 @@ Status WordSplitter::split(std::string_view text, std::vector<std::string_view> 
       size_t at = 0; // end of the match before
       while (at < piece.size()) {
         ++steps;
-        int count = match(pattern->code, reinterpret_cast<PCRE2_SPTR>(piece.data()), piece.size(), at,
-                          PCRE2_NO_UTF_CHECK, state.data, state.context);
+        int count = match(pattern->code.get(), reinterpret_cast<PCRE2_SPTR>(piece.data()), piece.size(), at,
+                          PCRE2_NO_UTF_CHECK, state.data.get(), state.context.get());
         if (count == PCRE2_ERROR_NOMATCH)
           break;
-        const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(state.data);
+        if (count == PCRE2_ERROR_NOMEMORY)
+          throw std::bad_alloc();
+        const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(state.data.get());
         if (count < 0 || bounds[1] <= at)
           return fail(ErrorCode::PreTokenizerMatch,
                       "text: expects a pre-tokenizer match within its limits at byte %zu, but PCRE2 gave error %d",
