@@ -151,7 +151,7 @@ typedef struct stepdown_weight {
   uint32_t storage; /* GGUF type id of the checkpoint's tensor */
   uint32_t packing; /* enum stepdown_packing */
   uint32_t rank;
-  uint64_t dims[4];       /* dims[0] contiguous, as in GGUF */
+  uint64_t dims[4];       /* dims[0] contiguous, as in GGUF; with the zeros that whole tiles need */
   uint64_t offset, bytes; /* in the weights section, as packed */
 } stepdown_weight;
 

@@ -78,9 +78,10 @@ std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, Names &n
     record.name = names.add(w.tensor);
     record.storage = w.storage;
     record.packing = w.packing;
-    record.rank = w.dims.size();
+    const std::vector<int64_t> dims = w.packedDims();
+    record.rank = dims.size();
     for (size_t d = 0; d < 4; ++d)
-      record.dims[d] = d < w.dims.size() ? w.dims[d] : 1;
+      record.dims[d] = d < dims.size() ? dims[d] : 1;
     record.offset = plan.places[i].offset;
     record.bytes = plan.places[i].bytes;
     records.push_back(record);

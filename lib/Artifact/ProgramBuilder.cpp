@@ -76,7 +76,7 @@ private:
   Program program;
   llvm::DenseMap<Value, Place> places;
   llvm::DenseMap<Value, uint32_t> bufferOf;
-  std::map<std::pair<std::string, int64_t>, uint32_t> weightIndex;
+  std::map<std::tuple<std::string, int64_t, size_t, size_t>, uint32_t> weightIndex; ///< tensor, first row, groups
   std::map<std::string, uint32_t> kernelIndex; ///< by name and what its variants are compiled for
   struct Live {
     uint64_t offset, bytes;
@@ -117,15 +117,20 @@ uint32_t Builder::weight(WeightOp op, int64_t layer) {
   w.tensor = op.getTensorName(layer);
   if (auto range = op.getRows())
     w.firstRow = (*range)[0];
-  auto [entry, isNew] = weightIndex.try_emplace({w.tensor, w.firstRow}, uint32_t(program.weights.size()));
+  if (auto groups = op.getGroups())
+    w.padding.group = (*groups)[0], w.padding.groupRoom = (*groups)[1];
+  if (op.getColumns())
+    w.padding.columns = columns(type);
+  auto [entry, isNew] = weightIndex.try_emplace({w.tensor, w.firstRow, w.padding.group, w.padding.groupRoom},
+                                                uint32_t(program.weights.size()));
   if (!isNew)
     return entry->second;
   if (auto block = dyn_cast<BlockType>(type.getElementType())) {
-    w.dims = {columns(type), type.getDimSize(0)};
+    w.dims = {op.getStoredColumns(), op.getStoredRows()};
     w.storage = uint32_t(block.getFormat().storage);
     w.packing = STEPDOWN_PACKING_TILES16;
   } else {
-    w.dims = {type.getDimSize(0)};
+    w.dims = {op.getStoredRows()};
     w.storage = uint32_t(Storage::F32);
   }
   program.weights.push_back(std::move(w));
@@ -139,7 +144,7 @@ uint32_t Builder::table(RopeTableOp op) {
   for (double f : op.getInverseFrequencies())
     stream << ", " << llvm::format("%.17g", f);
   stream << "]";
-  auto [entry, isNew] = weightIndex.try_emplace({name, -1}, uint32_t(program.weights.size()));
+  auto [entry, isNew] = weightIndex.try_emplace({name, -1, 1, 1}, uint32_t(program.weights.size()));
   if (!isNew)
     return entry->second;
   auto type = cast<RankedTensorType>(op.getResult().getType());

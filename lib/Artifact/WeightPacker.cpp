@@ -2,7 +2,6 @@
 // waits for its turn, and then adds it to the checksum and writes it: packing runs in parallel, the file and the
 // checksum grow in order, and memory is bounded by one buffer a thread however large the model is.
 #include "lib/Artifact/WeightPacker.h"
-#include "lib/Checkpoint/PackedFormat.h"
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
@@ -45,11 +44,11 @@ std::vector<Chunk> cut(const PackedWeights &plan) {
     const PackedWeight &place = plan.places[i];
     uint64_t count, unitBytes, piece;
     if (entry.packing == STEPDOWN_PACKING_TILES16) {
-      count = (product(entry.dims, 1) + kPackedRows - 1) / kPackedRows;
+      count = (product(entry.packedDims(), 1) + kPackedRows - 1) / kPackedRows;
       unitBytes = place.bytes / count;
       piece = std::max<uint64_t>(1, kChunkBytes / unitBytes);
     } else {
-      count = product(entry.dims, 0);
+      count = product(entry.packedDims(), 0);
       unitBytes = sizeof(float);
       piece = kFloatsOfChunk;
     }
@@ -71,6 +70,16 @@ void giveBack(const uint8_t *begin, uint64_t bytes) {
     madvise(reinterpret_cast<void *>(from), to - from, MADV_DONTNEED);
 }
 
+/// Elements [first, last) of a padded vector; all of it is decoded for each chunk, of which few vectors have a second.
+void packVector(const WeightEntry &entry, const uint8_t *source, uint64_t first, uint64_t last, float *out) {
+  const BlockFormat &format = *blockFormat(static_cast<Storage>(entry.storage));
+  std::vector<float> values(entry.dims[0]);
+  decode(format, source, values.size() / format.elements, values.data());
+  for (uint64_t i = first; i < last; ++i)
+    if (entry.padding.isStored(i))
+      out[i - first] = values[entry.padding.storedBefore(i)];
+}
+
 void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &out) {
   const WeightEntry &entry = plan.entries[chunk.entry];
   const uint8_t *source = plan.places[chunk.entry].source;
@@ -83,11 +92,14 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
   if (entry.packing == STEPDOWN_PACKING_TILES16) {
     const uint64_t columns = entry.dims[0], rows = product(entry.dims, 1);
     const uint64_t rowBytes = columns / format.elements * format.bytes;
-    packTiles(format, source, rows, columns, chunk.first, chunk.last, out.data());
-    const uint64_t last = std::min(rows, chunk.last * kPackedRows);
-    giveBack(source + chunk.first * kPackedRows * rowBytes, (last - chunk.first * kPackedRows) * rowBytes);
+    packTiles(format, source, rows, columns, chunk.first, chunk.last, out.data(), entry.padding);
+    const uint64_t first = entry.padding.storedBefore(chunk.first * kPackedRows);
+    const uint64_t last = std::min(rows, entry.padding.storedBefore(chunk.last * kPackedRows));
+    giveBack(source + first * rowBytes, (last - first) * rowBytes);
     return;
   }
+  if (!entry.padding.none())
+    return packVector(entry, source, chunk.first, chunk.last, reinterpret_cast<float *>(out.data()));
   const uint8_t *from = source + chunk.first / format.elements * format.bytes;
   const uint64_t blocks = (chunk.last - chunk.first) / format.elements;
   decode(format, from, blocks, reinterpret_cast<float *>(out.data()));
@@ -179,15 +191,34 @@ Result<const uint8_t *> locate(const Gguf &checkpoint, const WeightEntry &entry)
         file, name, static_cast<unsigned long long>(count), static_cast<long long>(entry.dims[0]),
         static_cast<long long>(entry.firstRow), static_cast<unsigned long long>(total),
         static_cast<unsigned long long>(tensor->dims[0]));
-  const uint64_t whole = entry.packing == STEPDOWN_PACKING_TILES16 ? packedFormat(format).columns : format.elements;
+  const WeightPadding &padding = entry.padding;
+  const bool tiles = entry.packing == STEPDOWN_PACKING_TILES16;
+  const uint64_t whole = tiles && !padding.columns ? packedFormat(format).columns : format.elements;
   if (begin % format.elements != 0 || entry.dims[0] % whole != 0)
     return fail(ErrorCode::WeightMismatch,
                 "%s: tensor '%s': expects rows of whole blocks of %llu elements, but they have %lld from %llu on", file,
                 name, static_cast<unsigned long long>(whole), static_cast<long long>(entry.dims[0]),
                 static_cast<unsigned long long>(begin));
+  if (padding.group == 0 || padding.groupRoom < padding.group || entry.dims.back() % padding.group != 0 ||
+      (padding.columns && (!tiles || format.isQuantised() || padding.columns < static_cast<uint64_t>(entry.dims[0]) ||
+                           padding.columns % packedFormat(format).columns != 0)))
+    return fail(
+        ErrorCode::WeightMismatch,
+        "%s: tensor '%s': expects padding of whole groups and of float columns to whole tiles, but got groups of "
+        "%zu in %zu and %zu columns",
+        file, name, padding.group, padding.groupRoom, padding.columns);
   return tensor->data + begin / format.elements * format.bytes;
 }
 } // namespace
+
+std::vector<int64_t> WeightEntry::packedDims() const {
+  std::vector<int64_t> all = dims;
+  if (padding.columns)
+    all.front() = static_cast<int64_t>(padding.columns);
+  if (padding.group != padding.groupRoom)
+    all.back() = static_cast<int64_t>(padding.rows(dims.back()));
+  return all;
+}
 
 Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries) {
   PackedWeights plan;
@@ -205,10 +236,10 @@ Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntr
         return source.error();
       place.source = *source;
     }
-    place.bytes =
-        entry.packing == STEPDOWN_PACKING_TILES16
-            ? packedBytes(*blockFormat(static_cast<Storage>(entry.storage)), product(entry.dims, 1), entry.dims[0])
-            : aligned(product(entry.dims, 0) * sizeof(float));
+    const std::vector<int64_t> dims = entry.packedDims();
+    place.bytes = entry.packing == STEPDOWN_PACKING_TILES16
+                      ? packedBytes(*blockFormat(static_cast<Storage>(entry.storage)), product(dims, 1), dims[0])
+                      : aligned(product(dims, 0) * sizeof(float));
     plan.bytes = aligned(plan.bytes + place.bytes);
     plan.places.push_back(place);
   }

@@ -3,6 +3,7 @@
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/Result.h"
 #include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/PackedFormat.h"
 #include <functional>
 #include <string>
 #include <vector>
@@ -14,10 +15,14 @@ namespace stepdown {
 struct WeightEntry {
   std::string tensor; ///< the checkpoint's name; of a table, what it holds
   int64_t firstRow = 0;
-  std::vector<int64_t> dims; ///< dims[0] contiguous, 1 to 4
+  std::vector<int64_t> dims; ///< dims[0] contiguous, 1 to 4; of the tensor, without padding
   uint32_t storage = 0;      ///< GGUF type id of the checkpoint's tensor
   stepdown_packing packing = STEPDOWN_PACKING_ROWS;
-  std::vector<float> table; ///< values of a table, else empty
+  std::vector<float> table;   ///< values of a table, else empty
+  WeightPadding padding = {}; ///< of a matrix or vector
+
+  /// The dimensions with padding.
+  std::vector<int64_t> packedDims() const;
 };
 
 /// Where a weight lies in the section. Rows are followed by zeros up to a whole 64 bytes, which `bytes` counts.

@@ -75,19 +75,22 @@ static void packCodes(const PackedFormat &p, const uint8_t *codes, int row, uint
 }
 
 void packTiles(const BlockFormat &format, const uint8_t *source, size_t rows, size_t columns, size_t firstTile,
-               size_t lastTile, uint8_t *out) {
+               size_t lastTile, uint8_t *out, const WeightPadding &padding) {
   const PackedFormat p = packedFormat(format);
-  const size_t blocks = columns / p.columns;
+  const size_t blocks = (padding.columns ? padding.columns : columns) / p.columns, all = padding.rows(rows);
   const size_t rowBytes = columns / format.elements * format.bytes;
   std::memset(out, 0, (lastTile - firstTile) * blocks * p.bytes);
   BlockFields fields;
   for (size_t tile = firstTile; tile < lastTile; ++tile)
-    for (int r = 0; r < kPackedRows && tile * kPackedRows + r < rows; ++r) {
-      const uint8_t *row = source + (tile * kPackedRows + r) * rowBytes;
+    for (int r = 0; r < kPackedRows && tile * kPackedRows + r < all; ++r) {
+      const size_t at = tile * kPackedRows + r;
+      if (!padding.isStored(at))
+        continue;
+      const uint8_t *row = source + padding.storedBefore(at) * rowBytes;
       uint8_t *block = out + (tile - firstTile) * blocks * p.bytes;
       for (size_t b = 0; b < blocks; ++b, block += p.bytes) {
         if (!format.isQuantised()) {
-          for (int c = 0; c < 32; ++c)
+          for (size_t c = 0; c < 32 && b * 32 + c < columns; ++c)
             std::memcpy(block + (c * kPackedRows + r) * format.bytes, row + (b * 32 + c) * format.bytes, format.bytes);
           continue;
         }

@@ -16,6 +16,7 @@
 // zeros.
 #pragma once
 #include "lib/Checkpoint/BlockFormat.h"
+#include <algorithm>
 #include <vector>
 
 namespace stepdown {
@@ -33,6 +34,17 @@ struct PackedFormat {
   int bytes; ///< of the packed block
 };
 
+/// Zeros that a weight has in an artifact and its tensor has not: behind every `group` rows (elements of a vector) up
+/// to `groupRoom`, and behind the columns of a row up to `columns` (0: none; else a float format's, a multiple of 32).
+struct WeightPadding {
+  size_t group = 1, groupRoom = 1, columns = 0;
+  bool none() const { return group == groupRoom && columns == 0; }
+  size_t rows(size_t stored) const { return stored / group * groupRoom; }
+  /// How many of the tensor's rows lie before row `row`.
+  size_t storedBefore(size_t row) const { return row / groupRoom * group + std::min(row % groupRoom, group); }
+  bool isStored(size_t row) const { return row % groupRoom < group; }
+};
+
 /// The packed form of `format`.
 PackedFormat packedFormat(const BlockFormat &format);
 
@@ -40,8 +52,8 @@ PackedFormat packedFormat(const BlockFormat &format);
 size_t packedBytes(const BlockFormat &format, size_t rows, size_t columns);
 
 /// Packs 16-row tiles [firstTile, lastTile) of a [rows, columns] weight stored row-major at `source` into `out`, which
-/// is where tile firstTile begins.
+/// is where tile firstTile begins. Tiles are those of the weight as it is padded.
 void packTiles(const BlockFormat &format, const uint8_t *source, size_t rows, size_t columns, size_t firstTile,
-               size_t lastTile, uint8_t *out);
+               size_t lastTile, uint8_t *out, const WeightPadding &padding = {});
 
 } // namespace stepdown

@@ -201,6 +201,9 @@ private:
   std::string packingReason(Operation *producer, QuantizeOp packing) {
     if (auto attention = dyn_cast<AttentionOp>(producer)) {
       const int64_t columns = columnsOf(attention.getResult()) / attention.getCache().getType().getHeads();
+      if (packing.getGroups() && (*packing.getGroups())[0] != (*packing.getGroups())[1])
+        return llvm::formatv("heads of {0} columns lie in {1} each, and blocks have no room between them",
+                             (*packing.getGroups())[0], (*packing.getGroups())[1]);
       if (columns % 32)
         return llvm::formatv("the {0} columns of a cache head's queries are not a multiple of 32", columns);
     }

@@ -29,8 +29,9 @@ using namespace mlir;
 namespace stepdown {
 
 static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
+  manager.addNestedPass<func::FuncOp>(createQuantizeActivations({options.exact, options.activations}));
+  manager.addPass(createPadSizes());
   OpPassManager &functions = manager.nest<func::FuncOp>();
-  functions.addPass(createQuantizeActivations({options.exact, options.activations}));
   // From the most particular to the most general: what one fusion takes, the next does not see.
   functions.addPass(createFuseGatedActivation());
   functions.addPass(createFuseSiblingLinears());

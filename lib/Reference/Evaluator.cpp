@@ -62,19 +62,22 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::w
     return fail(ErrorCode::ModelTensorMissing, "%s: expects tensor '%s', but there is none",
                 gguf.metadata().file().c_str(), name.c_str());
   RankedTensorType type = op.getResult().getType();
-  int64_t begin = op.getRows() ? (*op.getRows())[0] : 0, rows = type.getDimSize(0);
+  int64_t begin = op.getRows() ? (*op.getRows())[0] : 0, rows = op.getStoredRows();
+  WeightPadding padding;
+  if (auto groups = op.getGroups())
+    padding.group = (*groups)[0], padding.groupRoom = (*groups)[1];
   const BlockFormat *format = blockFormat(found->storage);
   auto block = dyn_cast<BlockType>(type.getElementType());
   if (block && block.getStorage() != format->name)
     return fail(ErrorCode::ReferenceWeight, "tensor '%s': expects storage %s, but the checkpoint has %s", name.c_str(),
                 block.getStorage().str().c_str(), format->name);
   if (block) {
-    uint64_t in = columns(type);
+    uint64_t in = op.getStoredColumns();
     if (found->dims[0] != in || found->dims[1] < uint64_t(begin + rows))
       return fail(ErrorCode::ModelTensorShape, "tensor '%s': expects %lld rows of %llu values, but got %llu of %llu",
                   name.c_str(), (long long)(begin + rows), (unsigned long long)in, (unsigned long long)found->dims[1],
                   (unsigned long long)found->dims[0]);
-    Matrix whole{format, found->data, size_t(rows), size_t(in)};
+    Matrix whole{format, found->data, padding.rows(rows), size_t(columns(type)), padding, size_t(in)};
     whole.bytes += begin * whole.rowBytes();
     return Datum(whole);
   }
@@ -83,7 +86,11 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::w
                 (long long)(begin + rows), (unsigned long long)found->dims[0]);
   std::vector<float> values(found->dims[0]);
   decode(*format, found->data, values.size() / format->elements, values.data());
-  return Datum(std::vector<T>(values.begin() + begin, values.begin() + begin + rows));
+  std::vector<T> all(type.getDimSize(0));
+  for (size_t i = 0; i < all.size(); ++i)
+    if (padding.isStored(i))
+      all[i] = values[begin + padding.storedBefore(i)];
+  return Datum(std::move(all));
 }
 
 template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::layers(LayersOp op, Scope &scope) {
@@ -123,8 +130,9 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
             return fail(ErrorCode::ReferenceInput, "expects rows below %zu, but got %d", x.rows, row);
         return Datum(selectRows(x, ids(s, o.getRows())));
       })
-      .Case(
-          [&](RMSNormOp o) { return Datum(rmsNorm(tensor(s, o.getX()), *vector(s, o.getWeight()), real(o.getEps()))); })
+      .Case([&](RMSNormOp o) {
+        return Datum(rmsNorm(tensor(s, o.getX()), *vector(s, o.getWeight()), real(o.getEps()), o.getPadding()));
+      })
       .Case([&](LayerNormOp o) {
         return Datum(
             layerNorm(tensor(s, o.getX()), *vector(s, o.getWeight()), *vector(s, o.getBias()), real(o.getEps())));
@@ -162,7 +170,10 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
       })
       .Case([&](QuantizeOp o) {
         auto block = cast<ActivationType>(cast<RankedTensorType>(o.getResult().getType()).getElementType());
-        const Tensor<T> &x = tensor(s, o.getX());
+        const Tensor<T> &given = tensor(s, o.getX());
+        auto groups = o.getGroups();
+        Tensor<T> x =
+            gathered(given, groups ? (*groups)[0] : 1, groups ? (*groups)[1] : 1, columns(o.getResult().getType()));
         if (block.getElement() == "f32")
           return Datum(x);
         return Datum(quantize(x, block.getElement() == "q8"     ? Codes::One

@@ -9,9 +9,10 @@ namespace {
 
 /// Row `r` of a stored matrix: out [columns].
 template <typename T> void decodeRow(const Matrix &matrix, size_t r, std::vector<float> &scratch, std::vector<T> &out) {
-  scratch.resize(matrix.columns);
-  decode(*matrix.format, matrix.bytes + r * matrix.rowBytes(), matrix.columns / matrix.format->elements,
-         scratch.data());
+  scratch.assign(matrix.columns, 0);
+  if (matrix.padding.isStored(r))
+    decode(*matrix.format, matrix.bytes + matrix.padding.storedBefore(r) * matrix.rowBytes(),
+           matrix.valuesOfRow() / matrix.format->elements, scratch.data());
   out.assign(scratch.begin(), scratch.end());
 }
 
@@ -49,14 +50,14 @@ template <typename T> Tensor<T> selectRows(const Tensor<T> &x, const std::vector
   return y;
 }
 
-template <typename T> Tensor<T> rmsNorm(const Tensor<T> &x, const std::vector<T> &weight, double eps) {
+template <typename T> Tensor<T> rmsNorm(const Tensor<T> &x, const std::vector<T> &weight, double eps, size_t padding) {
   Tensor<T> y(x.rows, x.columns);
   size_t size = weight.size();
   for (size_t begin = 0; begin < x.values.size(); begin += size) { // a row, or a head of it
     T squares = 0;
     for (size_t i = 0; i < size; ++i)
       squares += x.values[begin + i] * x.values[begin + i];
-    T root = std::sqrt(squares / T(size) + T(eps));
+    T root = std::sqrt(squares / T(size - padding) + T(eps));
     for (size_t i = 0; i < size; ++i)
       y.values[begin + i] = x.values[begin + i] / root * weight[i];
   }
@@ -92,6 +93,7 @@ template <typename T> Tensor<T> linear(const Tensor<T> &x, const Matrix &weight,
     std::vector<T> row;
     for (size_t o = begin; o < end; ++o) {
       decodeRow(weight, o, scratch, row);
+      row.resize(x.columns); // blocks of 32 columns may have zeros behind the last
       for (size_t tile = 0; tile < tiles; ++tile) {
         const T *in = tiled.data() + tile * x.columns * lanes;
         T sums[lanes] = {};
@@ -223,10 +225,19 @@ template <typename T> Tensor<T> quantize(const Tensor<T> &x, Codes codes) {
   return y;
 }
 
+template <typename T> Tensor<T> gathered(const Tensor<T> &x, size_t size, size_t room, size_t columns) {
+  Tensor<T> y(x.rows, columns);
+  for (size_t t = 0; t < x.rows; ++t)
+    for (size_t c = 0; c < x.columns; ++c)
+      if (c % room < size)
+        y.row(t)[c / room * size + c % room] = x.row(t)[c];
+  return y;
+}
+
 #define STEPDOWN_INSTANTIATE(T)                                                                                        \
   template Tensor<T> embedding(const std::vector<int32_t> &, const Matrix &, double);                                  \
   template Tensor<T> selectRows(const Tensor<T> &, const std::vector<int32_t> &);                                      \
-  template Tensor<T> rmsNorm(const Tensor<T> &, const std::vector<T> &, double);                                       \
+  template Tensor<T> rmsNorm(const Tensor<T> &, const std::vector<T> &, double, size_t);                               \
   template Tensor<T> layerNorm(const Tensor<T> &, const std::vector<T> &, const std::vector<T> &, double);             \
   template Tensor<T> linear(const Tensor<T> &, const Matrix &, const std::vector<T> *);                                \
   template Tensor<T> logits(const Tensor<T> &, const Matrix &, const std::vector<T> *, double, double);                \
@@ -236,7 +247,8 @@ template <typename T> Tensor<T> quantize(const Tensor<T> &x, Codes codes) {
                                const AttentionShape &);                                                                \
   template Tensor<T> gatedActivation(const Tensor<T> &, const Tensor<T> &, Activation);                                \
   template Tensor<T> add(const Tensor<T> &, const Tensor<T> &);                                                        \
-  template Tensor<T> quantize(const Tensor<T> &, Codes);
+  template Tensor<T> quantize(const Tensor<T> &, Codes);                                                               \
+  template Tensor<T> gathered(const Tensor<T> &, size_t, size_t, size_t);
 STEPDOWN_INSTANTIATE(float)
 STEPDOWN_INSTANTIATE(double)
 #undef STEPDOWN_INSTANTIATE

@@ -3,6 +3,7 @@
 // order.
 #pragma once
 #include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/PackedFormat.h"
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -23,8 +24,11 @@ template <typename T> struct Tensor {
 struct Matrix {
   const BlockFormat *format;
   const uint8_t *bytes; ///< of row `first`
-  size_t rows, columns;
-  size_t rowBytes() const { return columns / format->elements * format->bytes; }
+  size_t rows, columns; ///< with padding
+  WeightPadding padding = {};
+  size_t storedColumns = 0; ///< of the tensor where padding adds some
+  size_t valuesOfRow() const { return storedColumns ? storedColumns : columns; }
+  size_t rowBytes() const { return valuesOfRow() / format->elements * format->bytes; }
 };
 
 /// For each token of a step the sequence it belongs to and its position there.
@@ -60,7 +64,9 @@ struct AttentionShape {
 
 template <typename T> Tensor<T> embedding(const std::vector<int32_t> &tokens, const Matrix &table, double scale);
 template <typename T> Tensor<T> selectRows(const Tensor<T> &x, const std::vector<int32_t> &rows);
-template <typename T> Tensor<T> rmsNorm(const Tensor<T> &x, const std::vector<T> &weight, double eps);
+/// The mean leaves out `padding` columns of zeros.
+template <typename T>
+Tensor<T> rmsNorm(const Tensor<T> &x, const std::vector<T> &weight, double eps, size_t padding = 0);
 template <typename T>
 Tensor<T> layerNorm(const Tensor<T> &x, const std::vector<T> &weight, const std::vector<T> &bias, double eps);
 /// `bias` may be null. Rows of the weight are shared out to threads; every sum runs over the columns in order.
@@ -82,5 +88,7 @@ enum class Codes { One, Residual, Outliers };
 /// The values that such blocks keep of x, computed in float32: d * (code + ...). d = max |x| / 127; with outliers the
 /// maximum is that of the other six quads, and d at least max |x| / 16319.
 template <typename T> Tensor<T> quantize(const Tensor<T> &x, Codes codes);
+/// The first `size` of every `room` columns, one group after the other, and zeros up to `columns`.
+template <typename T> Tensor<T> gathered(const Tensor<T> &x, size_t size, size_t room, size_t columns);
 
 } // namespace stepdown::reference

@@ -74,7 +74,7 @@ struct FuseAttention : impl::FuseAttentionBase<FuseAttention> {
       SmallVector<Operation *> group = {op};
       auto quantize = onlyUser<QuantizeOp>(op.getResult());
       const int64_t headColumns = columns(op.getResult().getType()) / op.getCache().getType().getHeads();
-      if (quantize && headColumns % 32 == 0)
+      if (quantize && !quantize.getGroups() && headColumns % 32 == 0)
         group.push_back(quantize);
       makeKernel("attention", group);
     }

@@ -29,12 +29,8 @@ struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> 
       Value x = op->getOperand(0);
       auto type = cast<RankedTensorType>(x.getType());
       auto block = cast<BlockType>(cast<RankedTensorType>(op->getOperand(1).getType()).getElementType());
-      if (type.getDimSize(1) % 32) {
-        op->emitOpError() << "expects columns in multiples of 32, but got " << type;
-        return signalPassFailure();
-      }
       StringRef element = exact || !block.getFormat().isQuantised() ? StringRef("f32") : elementFor(op);
-      Type packed = RankedTensorType::get({type.getDimSize(0), type.getDimSize(1) / 32},
+      Type packed = RankedTensorType::get({type.getDimSize(0), int64_t(llvm::divideCeil(type.getDimSize(1), 32))},
                                           ActivationType::get(&getContext(), element, 1, 32));
       Value &blocks = made[{x, packed}];
       if (!blocks) {

@@ -91,6 +91,8 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
   if (auto block = dyn_cast<BlockType>(tensor.getElementType())) {
     const int64_t rows = llvm::divideCeil(tensor.getDimSize(0), kLanes);
     const int64_t blocks = columns(tensor) / packedFormat(block.getFormat()).columns;
+    if (columns(tensor) % packedFormat(block.getFormat()).columns)
+      return kernel.emitOpError() << "expects a weight of whole packed blocks, but got " << tensor;
     Type packed = BlockType::get(context, block.getStorage(), kPackedRows);
     if (!isLinear) { // a table to gather from
       argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {rows, blocks}, {-1, 0, -1, 0});

@@ -70,8 +70,11 @@ LogicalResult KernelBuilder::lower(Operation &op) {
     return lowerNorm(norm), success();
   if (auto norm = dyn_cast<LayerNormOp>(op))
     return lowerLayerNorm(norm), success();
-  if (auto quantize = dyn_cast<QuantizeOp>(op))
+  if (auto quantize = dyn_cast<QuantizeOp>(op)) {
+    if (!quantize.getGroups() && columns(quantize.getX().getType()) % 32)
+      return op.emitOpError() << "expects columns in multiples of 32, but got " << quantize.getX().getType();
     return lowerQuantize(quantize), success();
+  }
   if (auto select = dyn_cast<SelectRowsOp>(op))
     return lowerSelect(select), success();
   if (auto gate = dyn_cast<GatedActivationOp>(op))
@@ -167,7 +170,8 @@ void KernelBuilder::lowerNorm(RMSNormOp op) {
   squares = generic(squares, {in}, {id, head}, 2, 1,
                     [&](OpBuilder &k, ValueRange v) -> Value { return math::FmaOp::create(k, loc, v[0], v[0], v[1]); });
   Type f32 = b->getF32Type();
-  const double eps = op.getEps().convertToDouble(), inverse = 1.0 / (width * kPackedRows);
+  const int64_t counted = width * kPackedRows - op.getPadding();
+  const double eps = op.getEps().convertToDouble(), inverse = 1.0 / counted;
   Value factor =
       generic(destination(Value(), lanes({kDynamic, heads}), rowsLike), {squares}, {id2, id2}, 2, 0,
               [&](OpBuilder &k, ValueRange v) -> Value {
@@ -230,7 +234,8 @@ void KernelBuilder::lowerQuantize(QuantizeOp op) {
     x = tensor::CollapseShapeOp::create(*b, loc, x, ArrayRef<ReassociationIndices>{{0, 1}, {2}});
     tag(x.getDefiningOp());
   }
-  auto pack = PackActivationOp::create(*b, loc, TypeRange{out.getType()}, ValueRange{x}, ValueRange{out});
+  auto pack =
+      PackActivationOp::create(*b, loc, TypeRange{out.getType()}, ValueRange{x}, ValueRange{out}, op.getGroupsAttr());
   tag(pack);
   values[op.getResult()] = {pack.getResult(0)};
 }

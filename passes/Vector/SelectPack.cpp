@@ -145,18 +145,43 @@ void Pack::outliers() {
 
 } // namespace
 
+/// Columns 32 b ... 32 b + 31 of row `r`, of those that the groups [n, m] of `op` read, as two vectors: a value at a
+/// time, since a group may begin anywhere in a vector. Behind the last they are zeros.
+static void gatherColumns(PackActivationOp op, Emitter &e, Value place, Value r, Value b, Value &low, Value &high) {
+  Value x = op.getInputs()[0], row = e.pointer(x, {r, e.number(0)});
+  const int64_t size = (*op.getGroups())[0], room = (*op.getGroups())[1];
+  const int64_t read = cast<MemRefType>(x.getType()).getDimSize(1) * kLanes / room * size;
+  Value first = e.mul(b, e.number(32)), left = arith::SubIOp::create(e.b, e.loc, e.number(read), first);
+  e.store(e.splat(e.vec(e.f32), 0.0), place);
+  e.store(e.splat(e.vec(e.f32), 0.0), e.at(place, 64));
+  Value count = arith::MinSIOp::create(e.b, e.loc, left, e.number(32));
+  e.loop(count, [&](Value i) {
+    Value column = e.add(first, i);
+    Value group = arith::DivUIOp::create(e.b, e.loc, column, e.number(size));
+    Value skipped = e.mul(group, e.number(room - size));
+    e.store(e.load(e.f32, e.at(row, e.add(column, skipped), 4)), e.at(place, i, 4));
+  });
+  low = e.load(e.vec(e.f32), place), high = e.load(e.vec(e.f32), e.at(place, 64));
+}
+
 void selectPack(PackActivationOp op, Emitter &e) {
   Value x = op.getInputs()[0], out = op.getOutputs()[0];
   auto type = cast<ActivationType>(cast<MemRefType>(out.getType()).getElementType());
   const int64_t tokens = type.getTokens();
   VectorType lanes = e.vec(e.f32);
+  Value place = op.getGroups() ? e.scratch(2 * 64) : Value();
   // Row r, columns 32 b ... 32 b + 31, into token r mod tokens of tile r div tokens.
   e.loop(e.dim(x, 0), [&](Value r) {
     Value tile = arith::DivUIOp::create(e.b, e.loc, r, e.number(tokens));
     Value token = arith::RemUIOp::create(e.b, e.loc, r, e.number(tokens));
     e.loop(e.dim(out, 1), [&](Value b) {
-      Value column = e.mul(b, e.number(2));
-      Value low = e.load(lanes, e.pointer(x, {r, column})), high = e.load(lanes, e.pointer(x, {r, e.addI(column, 1)}));
+      Value column = e.mul(b, e.number(2)), low, high;
+      if (op.getGroups()) {
+        gatherColumns(op, e, place, r, b, low, high);
+      } else {
+        low = e.load(lanes, e.pointer(x, {r, column}));
+        high = e.load(lanes, e.pointer(x, {r, e.addI(column, 1)}));
+      }
       Pack pack(e, tokens, e.pointer(out, {tile, b}), token, low, high);
       if (type.getElement() == "f32")
         pack.values();

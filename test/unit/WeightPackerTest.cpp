@@ -186,8 +186,60 @@ TEST_P(WeightPacker, DecodesRows) {
     ASSERT_EQ(at<uint32_t>(&section[4 * i]), bits(expected[256 + i])) << i;
 }
 
+TEST_P(WeightPacker, PutsZerosBehindGroupsAndColumns) {
+  const BlockFormat &format = formatOf(GetParam());
+  const bool isFloat = !format.isQuantised();
+  const int64_t rows = 39, columns = isFloat ? 37 : format.elements, room = isFloat ? 64 : columns;
+  const std::vector<uint8_t> source = randomBlocks(format, 41 * columns / format.elements, 11);
+  Packing packing(GgufBytes().stored("w", {uint64_t(columns), 41}, format.storage, source));
+  WeightEntry padded = entry("w", {columns, rows}, GetParam(), STEPDOWN_PACKING_TILES16, 2);
+  padded.padding = {13, 29, isFloat ? size_t(room) : 0}; // groups begin and end inside tiles
+  Result<PackedWeights> plan = packing.plan({padded, padded});
+  ASSERT_TRUE(plan) << plan.error().text();
+  const std::vector<uint8_t> section = packing.write(*plan);
+  const std::vector<float> expected = decoded(format, source);
+  const int64_t packedRows = rows / 13 * 29, tiles = (packedRows + 15) / 16, block = format.elements == 256 ? 256 : 32;
+  const size_t blockBytes = plan->places[0].bytes / (tiles * (room / block));
+  for (int64_t row = 0; row < tiles * 16; ++row)
+    for (int64_t column = 0; column < room; ++column) {
+      const uint8_t *at = section.data() + (row / 16 * (room / block) + column / block) * blockBytes;
+      const bool stored = row < packedRows && row % 29 < 13 && column < columns;
+      const float value = unpack(format, at, row % 16, column % block);
+      if (stored)
+        ASSERT_EQ(bits(value), bits(expected[(2 + row / 29 * 13 + row % 29) * columns + column]))
+            << row << " " << column;
+      else
+        ASSERT_EQ(value, 0.0f) << row << " " << column; // of either sign
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, WeightPacker, testing::ValuesIn(kTypes),
                          [](const testing::TestParamInfo<const char *> &info) { return std::string(info.param); });
+
+TEST(WeightSection, PutsZerosBehindGroupsOfAVector) {
+  Packing packing(GgufBytes().tensor("a", {35}));
+  WeightEntry padded = entry("a", {26}, "f32", STEPDOWN_PACKING_ROWS, 3);
+  padded.padding = {13, 16, 0};
+  Result<PackedWeights> plan = packing.plan({padded});
+  ASSERT_TRUE(plan) << plan.error().text();
+  EXPECT_EQ(plan->places[0].bytes, 128u);
+  Result<PackedWeights> plainPlan = packing.plan({entry("a", {26}, "f32", STEPDOWN_PACKING_ROWS, 3)});
+  const std::vector<uint8_t> section = packing.write(*plan), plain = packing.write(*plainPlan);
+  for (int i = 0; i < 32; ++i)
+    EXPECT_EQ(at<uint32_t>(&section[4 * i]), i % 16 < 13 ? at<uint32_t>(&plain[4 * (i / 16 * 13 + i % 16)]) : 0u) << i;
+}
+
+TEST(WeightSection, RefusesPaddingThatIsNone) {
+  Packing packing(GgufBytes().tensor("m", {37, 26}));
+  for (WeightPadding bad : {WeightPadding{12, 16, 64}, WeightPadding{13, 12, 64}, WeightPadding{13, 16, 48},
+                            WeightPadding{13, 16, 32}, WeightPadding{0, 0, 64}}) {
+    WeightEntry padded = entry("m", {37, 26}, "f32", STEPDOWN_PACKING_TILES16);
+    padded.padding = bad;
+    Result<PackedWeights> plan = packing.plan({padded});
+    ASSERT_FALSE(plan);
+    EXPECT_EQ(plan.error().code, ErrorCode::WeightMismatch);
+  }
+}
 
 TEST(WeightSection, AlignsEveryWeightAndEndsWithZeros) {
   Packing packing(GgufBytes().tensor("a", {5}).tensor("b", {33}).tensor("m", {32, 17}));

@@ -1,14 +1,28 @@
 // Verifiers and effects of the operations that kernels are made of.
 #include "dialects/Transformer/IR/TransformerOps.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
 
+int64_t QuantizeOp::getReadColumns() {
+  const int64_t all = cast<RankedTensorType>(getX().getType()).getDimSize(1);
+  return getGroups() ? all / (*getGroups())[1] * (*getGroups())[0] : all;
+}
+
 LogicalResult QuantizeOp::verify() {
+  if (auto groups = getGroups()) {
+    auto x = dyn_cast<RankedTensorType>(getX().getType());
+    if (groups->size() != 2 || (*groups)[0] < 1 || (*groups)[1] < (*groups)[0] || !x || x.getRank() != 2 ||
+        x.getDimSize(1) % (*groups)[1]) // C2
+      return emitOpError() << "expects groups [n, m] with 1 <= n <= m and m a divisor of the columns of "
+                           << getX().getType() << " (C2), but got [" << *groups << "]";
+  }
   auto from = dyn_cast<RankedTensorType>(getX().getType()), to = dyn_cast<RankedTensorType>(getResult().getType());
   auto block = to ? dyn_cast<ActivationType>(to.getElementType()) : ActivationType();
   if (!from || from.getRank() != 2 || !block || to.getRank() != 2 || block.getTokens() != 1 ||
-      to.getDimSize(1) * int64_t(block.getColumns()) != from.getDimSize(1)) // C1
+      to.getDimSize(1) * int64_t(block.getColumns()) !=
+          int64_t(llvm::alignTo(getReadColumns(), block.getColumns()))) // C1
     return emitOpError() << "expects a result block of one token for every 32 columns of x (C1), but got "
                          << getX().getType() << " and " << getResult().getType();
   return success();

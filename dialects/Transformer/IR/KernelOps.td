@@ -16,15 +16,21 @@ def Transformer_QuantizeOp : Op<Transformer_Dialect, "quantize", [Pure]> {
   let description = [{
     y[t, b] holds x[t, 32 b ... 32 b + 31]: for q8 a scale d = max |x| / 127 and codes round(x / d), ties to even; for q8x2 also codes
     of what that leaves, in steps of d / 256; for q8o2 d = max |x| / 127 over the columns but those of the two quads with the largest
-    values (and at least max |x| / 16319), and 15 bits for these; for f32 the values.
+    values (and at least max |x| / 16319), and 15 bits for these; for f32 the values. The last block is filled up with zeros.
+    `groups [n, m]` reads the first n of every m columns of x and leaves out the others: heads that pad-sizes has spread.
 
     Example: `%a = transformer.quantize %x : tensor<?x576xf32> -> tensor<?x18x!transformer.activation<q8>>`
 
-    C1: the result has a block for every 32 columns of x, and blocks of one token.
+    C1: the result has a block for every 32 columns of x that are read, the last perhaps for fewer, and blocks of one token.
+    C2: groups is [n, m] with 1 <= n <= m, and m divides x's columns.
   }];
-  let arguments = (ins AnyRankedTensor:$x);
+  let arguments = (ins AnyRankedTensor:$x, OptionalAttr<DenseI64ArrayAttr>:$groups);
   let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+  let assemblyFormat = "$x (`groups` $groups^)? attr-dict `:` type($x) `->` type($result)";
+  let extraClassDeclaration = [{
+    /// Columns of x that are read.
+    int64_t getReadColumns();
+  }];
   let hasVerifier = 1;
 }
 
@@ -115,11 +121,11 @@ def Transformer_PackActivationOp : Transformer_TileOp<"pack_activation"> {
   let summary = "rows of 16-lane vectors into activation blocks";
   let description = [{
     inputs: x [R, 2 B] of vector<16xf32>. outputs: a [ceil(R / tokens), B] of !transformer.activation; row r becomes token
-    r mod tokens of tile r div tokens.
+    r mod tokens of tile r div tokens. `groups` as in transformer.quantize; x then has as many vectors as it needs.
 
     C1: there are as many inputs and outputs as listed. C2: each has the rank and element listed.
   }];
-  let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs);
+  let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs, OptionalAttr<DenseI64ArrayAttr>:$groups);
 }
 
 def Transformer_GatherOp : Transformer_TileOp<"gather"> {

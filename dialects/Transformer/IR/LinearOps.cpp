@@ -1,5 +1,6 @@
 // Linear layers: linear, and logits, which is one over the rows that are asked for.
 #include "dialects/Transformer/IR/TransformerOps.h"
+#include "llvm/Support/MathExtras.h"
 #include <cmath>
 
 using namespace mlir;
@@ -8,8 +9,9 @@ using namespace stepdown::transformer;
 /// C5 to C8 of both; `rows` is what messages call the rows of x.
 template <typename Op> static LogicalResult verifyProduct(Op op, const char *rows) {
   RankedTensorType x = op.getX().getType(), weight = op.getWeight().getType(), result = op.getResult().getType();
-  if (columns(weight) != columns(x)) // C5
-    return op.emitOpError("expects a weight of ") << columns(x) << " columns, but got " << columns(weight);
+  const int64_t given = columns(weight), wanted = isActivations(x) ? llvm::alignTo(given, 32) : given;
+  if (wanted != columns(x)) // C5
+    return op.emitOpError("expects a weight of ") << columns(x) << " columns, but got " << given;
   if (columns(result) != weight.getDimSize(0)) // C6
     return op.emitOpError("expects a result of ") << weight.getDimSize(0) << " columns, but got " << columns(result);
   if (op.getBias() && op.getBias().getType().getDimSize(0) != weight.getDimSize(0)) // C7

@@ -17,6 +17,8 @@ LogicalResult RMSNormOp::verify() {
            << columns(getX().getType()) << " columns, but got " << elements;
   if (!isEpsilon(getEps())) // C4
     return emitOpError("expects a finite eps that is not negative, but got ") << getEps().convertToDouble();
+  if (int64_t(getPadding()) < 0 || int64_t(getPadding()) >= elements) // C5
+    return emitOpError("expects a padding of 0 to ") << elements - 1 << " columns, but got " << int64_t(getPadding());
   return success();
 }
 

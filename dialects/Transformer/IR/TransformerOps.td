@@ -34,25 +34,36 @@ def Transformer_WeightOp : Transformer_Op<"weight", [Pure]> {
     The bytes stay in the file. `{layer}` in the name stands for the index of the layer that runs, so that all layers of
     one kind share one function. A matrix [out, in] is out x in / e blocks of e values; a vector is decoded to float32.
     `rows [begin, end]` takes those rows of a tensor in which the file fuses several (q, k and v; gate and up).
+    `groups [n, m]` puts m - n rows (elements of a vector) of zeros behind every n, and `columns n` says that the tensor has n columns and
+    the result's further ones are zeros: how pad-sizes makes tiles whole.
 
     Example:
     ```mlir
     %w = transformer.weight "blk.{layer}.attn_qkv.weight" rows [0, 576] : tensor<576x18x!transformer.block<q4_1>>
     %n = transformer.weight "output_norm.weight" : tensor<576xf32>
+    %p = transformer.weight "blk.{layer}.attn_q.weight" groups [100, 112] columns 300 : tensor<336x320x!transformer.block<f16>>
     ```
     C1: the result is a static matrix of blocks with rows = 1, or a static vector of f32.
     C2: the name is not empty, and `{layer}` is the only brace in it.
-    C3: rows is [begin, end] with 0 <= begin, and end - begin is the result's first dimension.
+    C3: rows is [begin, end] with 0 <= begin, and end - begin is the result's first dimension, less what groups adds.
+    C4: groups is [n, m] with 1 <= n <= m, and m divides the result's first dimension. C5: columns is at least 1 and at most
+    the result's, which is a matrix of blocks of one value.
   }];
-  let arguments = (ins StrAttr:$tensor, OptionalAttr<DenseI64ArrayAttr>:$rows);
+  let arguments = (ins StrAttr:$tensor, OptionalAttr<DenseI64ArrayAttr>:$rows, OptionalAttr<DenseI64ArrayAttr>:$groups,
+                       OptionalAttr<I64Attr>:$columns);
   let results = (outs Transformer_Stored:$result); // C1
-  let assemblyFormat = "$tensor (`rows` $rows^)? attr-dict `:` type($result)";
+  let assemblyFormat = "$tensor (`rows` $rows^)? (`groups` $groups^)? (`columns` $columns^)? attr-dict `:` type($result)";
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::StringAttr":$tensor, "::mlir::DenseI64ArrayAttr":$rows),
+                            [{ build($_builder, $_state, type, tensor, rows, ::mlir::DenseI64ArrayAttr(), ::mlir::IntegerAttr()); }]>];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// Whether the tensor differs from layer to layer.
     bool isPerLayer() { return getTensor().contains("{layer}"); }
     /// The checkpoint's name of the tensor in layer `index`.
     std::string getTensorName(int64_t index);
+    /// The result's rows (elements of a vector) that the tensor has, and the columns of each (1 of a vector).
+    int64_t getStoredRows();
+    int64_t getStoredColumns();
   }];
 }
 
@@ -108,8 +119,8 @@ def Transformer_LogitsOp : Transformer_Op<"logits", [Pure]> {
         : (tensor<?x576xf32>, tensor<49152x18x!transformer.block<q8_0>>) -> tensor<?x49152xf32>
     ```
     C1: x is rows x columns of f32. C2: the weight is a static matrix of blocks. C3: the bias is a static vector. C4: the
-    result is rows x columns of f32. C5: the weight has x's columns. C6: the result has a column for every row of the
-    weight. C7: the bias has an element for every row of the weight. C8: x and result have as many rows. C9: scale is
+    result is rows x columns of f32. C5: the weight has x's columns; as activation blocks x has whole 32. C6: the result has a column
+    for every row of the weight. C7: the bias has an element for every row of the weight. C8: x and result have as many rows. C9: scale is
     finite; softcap is finite and not negative.
   }];
   let arguments = (ins Transformer_LinearInput:$x,                 // C1
@@ -127,18 +138,19 @@ def Transformer_RMSNormOp : Transformer_Op<"rms_norm", [Pure, AllTypesMatch<["x"
   let summary = "root mean square norm of each row, or of each head of it";
   let description = [{
     y[t, h, i] = x[t, h, i] / sqrt(mean_j x[t, h, j]^2 + eps) * weight[i] for x [T, H * D] seen as [T, H, D], weight [D].
-    A weight of all columns (H = 1) norms the row; a weight of one head's columns norms every head by itself.
+    A weight of all columns (H = 1) norms the row; a weight of one head's columns norms every head by itself. `padding` of the D columns
+    are zeros that the mean does not count.
 
     Example:
     ```mlir
     %y = transformer.rms_norm %x, %w {eps = 1.0e-5 : f64} : tensor<?x576xf32>, tensor<576xf32>
     ```
     C1: x is tokens x columns of f32. C2: the weight is a static vector. C3: columns are a multiple of the weight's
-    elements. C4: eps is finite and not negative.
+    elements. C4: eps is finite and not negative. C5: padding is not negative and less than the weight's elements.
   }];
   let arguments = (ins Transformer_Rows:$x,          // C1
                        Transformer_Vector:$weight,   // C2
-                       F64Attr:$eps);
+                       F64Attr:$eps, DefaultValuedAttr<I64Attr, "0">:$padding);
   let results = (outs Transformer_Rows:$result);
   let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight)";
   let hasVerifier = 1;
@@ -178,7 +190,7 @@ def Transformer_LinearOp : Transformer_Op<"linear", [Pure]> {
         : (tensor<?x576xf32>, tensor<1536x18x!transformer.block<q4_1>>, tensor<1536xf32>) -> tensor<?x1536xf32>
     ```
     C1: x is tokens x columns of f32. C2: the weight is a static matrix of blocks. C3: the bias is a static vector. C4:
-    the result is tokens x columns of f32. C5: the weight has x's columns. C6: the result has a column for every row of
+    the result is tokens x columns of f32. C5: the weight has x's columns; as activation blocks x has whole 32. C6: the result has a column for every row of
     the weight. C7: the bias has an element for every row of the weight. C8: x and result have as many tokens.
   }];
   let arguments = (ins Transformer_LinearInput:$x,                  // C1

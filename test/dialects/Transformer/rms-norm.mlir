@@ -33,3 +33,12 @@ func.func @eps_is_negative(%x: tensor<?x8xf32>, %w: tensor<8xf32>) {
   %y = transformer.rms_norm %x, %w {eps = -1.0 : f64} : tensor<?x8xf32>, tensor<8xf32>
   return
 }
+
+// -----
+
+// C5
+func.func @padding_of_all_columns(%x: tensor<?x16xf32>, %w: tensor<8xf32>) {
+  // expected-error @+1 {{expects a padding of 0 to 7 columns, but got 8}}
+  %y = transformer.rms_norm %x, %w {eps = 1.0e-5 : f64, padding = 8 : i64} : tensor<?x16xf32>, tensor<8xf32>
+  return
+}

@@ -51,3 +51,31 @@ func.func @rows_begin_below_zero() {
   %w = transformer.weight "w" rows [-1, 7] : tensor<8x1x!transformer.block<q4_1>>
   return
 }
+
+// -----
+
+// C3, C4
+func.func @rows_without_the_zeros_of_groups() {
+  %w = transformer.weight "w" rows [5, 31] groups [13, 16] columns 7 : tensor<32x32x!transformer.block<f16>>
+  // expected-error @+1 {{expects rows [begin, end] of 26 rows, but got [0, 32]}}
+  %u = transformer.weight "w" rows [0, 32] groups [13, 16] : tensor<32x32x!transformer.block<f16>>
+  return
+}
+
+// -----
+
+// C4
+func.func @groups_that_do_not_divide() {
+  // expected-error @+1 {{expects groups [n, m] with 1 <= n <= m and m a divisor of 24 rows, but got [13, 16]}}
+  %w = transformer.weight "w" groups [13, 16] : tensor<24xf32>
+  return
+}
+
+// -----
+
+// C5
+func.func @columns_of_quantised_blocks() {
+  // expected-error @+1 {{expects columns of a matrix of blocks of one value, 1 to those of 'tensor<16x1x!transformer.block<q8_0>>', but got 31}}
+  %w = transformer.weight "w" columns 31 : tensor<16x1x!transformer.block<q8_0>>
+  return
+}

@@ -82,3 +82,14 @@ func.func @attend_in_a_window(%q: memref<1x1x!lanes>, %p: memref<?xi32>, %s: mem
       outs(%q : memref<1x1x!lanes>) {causal = true, scale = 0.25 : f64, softcap = 0.0 : f64, window = 8 : i64}
   return
 }
+
+// Heads of 13 columns lie in 16: the 26 of two are gathered one by one into a block whose rest is zeros.
+// CHECK-LABEL: @pack_spread_heads
+// CHECK: arith.minsi
+// CHECK: arith.divui %{{.*}}, %c13
+// CHECK-COUNT-32: llvm.store %{{.*}} : f32
+// CHECK-NOT: transformer.pack_activation
+func.func @pack_spread_heads(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<f32>>) {
+  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<f32>>) {groups = array<i64: 13, 16>}
+  return
+}
