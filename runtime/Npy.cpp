@@ -1,9 +1,7 @@
 #include "runtime/Npy.h"
 
-#include <cerrno>
 #include <cstring>
 #include <string_view>
-#include <unistd.h>
 
 namespace stepdown {
 namespace {
@@ -128,62 +126,22 @@ Result<NpyArray> parseNpy(const std::string &file, const uint8_t *bytes, size_t 
 }
 
 Result<NpyWriter> NpyWriter::create(const std::string &path, const std::string &type,
-                                    const std::vector<uint64_t> &shape) {
-  std::string temporary = path + ".writing-" + std::to_string(getpid());
-  std::FILE *file = std::fopen(temporary.c_str(), "wb");
+                                    const std::vector<uint64_t> &shape, const std::vector<std::string> &inputs) {
+  Result<PartFile> file = PartFile::create(path, inputs, PartFile::Order::forward);
   if (!file)
-    return fail(ErrorCode::FileWrite, "%s: cannot write: %s", path.c_str(), std::strerror(errno));
-  NpyWriter writer(path, temporary, file);
+    return file.error();
+  NpyWriter writer(std::move(*file));
   std::string header = "{'descr': '" + type + "', 'fortran_order': False, 'shape': (";
   for (size_t i = 0; i < shape.size(); ++i)
     header += std::to_string(shape[i]) + (shape.size() == 1 || i + 1 < shape.size() ? ", " : "");
   header += "), }";
   // The data begin at a multiple of 64.
   header.append(63 - (header.size() + 10) % 64, ' ').push_back('\n');
-  uint8_t start[10] = {0x93,
-                       'N',
-                       'U',
-                       'M',
-                       'P',
-                       'Y',
-                       1,
-                       0,
-                       static_cast<uint8_t>(header.size()),
-                       static_cast<uint8_t>(header.size() >> 8)};
-  if (Status ok = writer.write(start, sizeof start); !ok)
-    return ok.error();
-  if (Status ok = writer.write(header.data(), header.size()); !ok)
+  const std::string start = std::string(magic) + '\x01' + '\0' + static_cast<char>(header.size() & 255) +
+                            static_cast<char>(header.size() >> 8);
+  if (Status ok = writer.write((start + header).data(), start.size() + header.size()); !ok)
     return ok.error();
   return writer;
-}
-
-NpyWriter::NpyWriter(NpyWriter &&other) noexcept
-    : path(std::move(other.path)), temporary(std::move(other.temporary)), file(std::exchange(other.file, nullptr)) {}
-
-NpyWriter::~NpyWriter() {
-  if (!file)
-    return;
-  std::fclose(file);
-  unlink(temporary.c_str());
-}
-
-Error NpyWriter::failed() {
-  return fail(ErrorCode::FileWrite, "%s: cannot write: %s", path.c_str(), std::strerror(errno));
-}
-
-Status NpyWriter::write(const void *bytes, size_t size) {
-  if (std::fwrite(bytes, 1, size, file) != size)
-    return failed();
-  return Done{};
-}
-
-Status NpyWriter::finish() {
-  bool flushed = std::fclose(std::exchange(file, nullptr)) == 0;
-  if (flushed && std::rename(temporary.c_str(), path.c_str()) == 0)
-    return Done{};
-  Error problem = failed();
-  unlink(temporary.c_str());
-  return problem;
 }
 
 } // namespace stepdown

@@ -2,8 +2,8 @@
 // Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 #pragma once
 #include "lib/Base/MappedFile.h"
+#include "lib/Base/PartFile.h"
 #include "lib/Base/Result.h"
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -22,24 +22,18 @@ struct NpyArray {
 /// Reads `size` bytes at `bytes`; E0904 for what is malformed, big-endian or of an object type.
 Result<NpyArray> parseNpy(const std::string &file, const uint8_t *bytes, size_t size);
 
-/// Writes an array row by row into a temporary name beside `path`, and gives it its name when it is whole.
+/// Writes an array row by row, as PartFile does.
 class NpyWriter {
 public:
-  /// `type` as in NpyArray; E0903.
-  static Result<NpyWriter> create(const std::string &path, const std::string &type, const std::vector<uint64_t> &shape);
-  NpyWriter(NpyWriter &&other) noexcept;
-  NpyWriter &operator=(NpyWriter &&) = delete;
-  /// Takes the temporary file away if finish was not reached.
-  ~NpyWriter();
-  Status write(const void *bytes, size_t size); ///< E0903
-  Status finish();                              ///< E0903
+  /// `type` as in NpyArray; E0903, E0960 where `path` is one of `inputs`.
+  static Result<NpyWriter> create(const std::string &path, const std::string &type, const std::vector<uint64_t> &shape,
+                                  const std::vector<std::string> &inputs = {});
+  Status write(const void *bytes, size_t size) { return file.append(bytes, size); } ///< E0903
+  Status finish() { return file.commit(); }                                         ///< E0903
 
 private:
-  NpyWriter(std::string path, std::string temporary, std::FILE *file)
-      : path(std::move(path)), temporary(std::move(temporary)), file(file) {}
-  Error failed();
-  std::string path, temporary;
-  std::FILE *file;
+  explicit NpyWriter(PartFile file) : file(std::move(file)) {}
+  PartFile file;
 };
 
 } // namespace stepdown

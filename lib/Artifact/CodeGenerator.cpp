@@ -6,6 +6,7 @@
 // recognise loops (told that no library function exists), intrinsics that expand to calls (expanded to loops below),
 // and the selection of instructions for what the level lacks (found by the linker, which refuses it).
 #include "lib/Artifact/CodeGenerator.h"
+#include "lib/Base/PartFile.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -307,23 +308,14 @@ private:
     if (dump.empty())
       return Done{};
     const std::string path = dump + "/" + name + "." + level.name;
-    std::error_code error;
-    llvm::raw_fd_ostream ir(path + ".ll", error);
-    if (!error) {
-      module.print(ir, nullptr);
-      llvm::raw_fd_ostream assembly(path + ".s", error);
-      if (!error)
-        emit(*llvm::CloneModule(module), machine, library, llvm::CodeGenFileType::AssemblyFile, assembly);
-      for (llvm::raw_fd_ostream *stream : {&ir, &assembly}) {
-        stream->flush();
-        error = error ? error : stream->error();
-        stream->clear_error(); // reported below instead of by the destructor, which would end the program
-      }
-    }
-    if (error)
-      return stepdown::fail(ErrorCode::FileWrite, "%s: expects room for LLVM IR and assembly, but: %s", path.c_str(),
-                            error.message().c_str());
-    return Done{};
+    llvm::SmallString<0> text;
+    llvm::raw_svector_ostream stream(text);
+    module.print(stream, nullptr);
+    if (Status written = writeFile(path + ".ll", text.str()); !written)
+      return written;
+    text.clear();
+    emit(*llvm::CloneModule(module), machine, library, llvm::CodeGenFileType::AssemblyFile, stream);
+    return writeFile(path + ".s", text.str());
   }
 
   ModuleOp kernels;

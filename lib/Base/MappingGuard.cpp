@@ -1,6 +1,6 @@
 // The table of mappings is read by a signal handler: fixed slots, claimed and published with atomics, never freed.
 #include "lib/Base/MappingGuard.h"
-#include "lib/Base/Result.h"
+#include "lib/Base/PartFile.h"
 
 #include <atomic>
 #include <csignal>
@@ -33,6 +33,7 @@ void onBusError(int signal, siginfo_t *info, void *) {
     uintptr_t begin = slot.begin.load(std::memory_order_acquire);
     if (begin == 0 || address < begin || address >= slot.end)
       continue;
+    removePartFiles();
     write(programName);
     write(": error E0902: ");
     write(slot.path);

@@ -3,34 +3,53 @@
 #include "lib/Base/Result.h"
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace stepdown {
 
-/// `path` while it is being written: "PATH.part<process>" beside it, removed unless committed. Files that a killed
-/// process left beside `path` are removed when the next one is created.
+/// Everything that a program writes under a name that a user gave.
+///
+/// A regular file, or one that is not there yet, is written under another name beside it, "PATH.part-" and 16 random
+/// hexadecimal digits, and takes its name, links followed, when it is whole; its permissions stay. Files that a killed
+/// process left there are removed when the next one is created: the lock that a living process holds on its file is
+/// gone, whichever container the process was in. Pipes, character devices (/dev/null, a terminal) and the program's own
+/// descriptors (/dev/stdout, /dev/fd/3) are written to as they are. Block devices and sockets are refused.
 class PartFile {
 public:
-  /// E0903: the folder does not exist or cannot be written, or `path` is a folder.
-  static Result<PartFile> create(const std::string &path);
+  enum class Order { anywhere, forward }; ///< forward: with append alone, so that a pipe has its bytes at once
+  /// E0903: the folder does not exist or cannot be written, or `path` is a folder. E0960: it is one of `inputs`.
+  static Result<PartFile> create(const std::string &path, const std::vector<std::string> &inputs = {},
+                                 Order order = Order::anywhere);
   PartFile(PartFile &&other);
   PartFile &operator=(PartFile &&) = delete;
   ~PartFile();
 
   int descriptor() const { return fd; }
-  const std::string &path() const { return target; }
+  const std::string &path() const { return name; }
   /// Takes `bytes` of the disk. E0903: there are not as many.
   Status reserve(uint64_t bytes);
   /// Writes `size` bytes at `offset`. E0903: the disk is full or fails.
   Status write(const void *data, uint64_t size, uint64_t offset);
-  /// Gives the file its name: `path` is now this one, whole. E0903: the system refuses.
+  /// Writes `size` bytes behind those of the append before. E0903.
+  Status append(const void *data, uint64_t size);
+  /// Gives the file its name: `path` is now this one, whole. E0903: the system refuses, or a pipe's reader is gone.
   Status commit();
 
 private:
-  PartFile(std::string path, std::string part, int fd, int slot)
-      : target(std::move(path)), part(std::move(part)), fd(fd), slot(slot) {}
-  std::string target, part;
-  int fd, slot;
+  explicit PartFile(std::string name) : name(std::move(name)) {}
+  Status openStream(int opened, Order order);
+  Status openPart(unsigned mode);
+  std::string name, target, part; ///< as given; links followed; while it is written, or empty
+  int fd = -1, stream = -1;       ///< what is written to; where it goes in the end, if elsewhere
+  int slot = -1;
 };
+
+/// `text` as the whole of the file `path`; E0903, E0960.
+Status writeFile(const std::string &path, std::string_view text, const std::vector<std::string> &inputs = {});
+
+/// Removes every PartFile of this process. For signal handlers of programs that are about to end.
+void removePartFiles();
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove every PartFile, print "PROGRAM: error E0907: ..." and end the program
 /// as the signal does; a write beyond the limit of file sizes becomes an error instead of a signal. For programs: a

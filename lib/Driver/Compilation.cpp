@@ -1,6 +1,7 @@
 #include "lib/Driver/Compilation.h"
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Artifact/CodeGenerator.h"
+#include "lib/Base/PartFile.h"
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/PlainModule.h"
@@ -10,7 +11,6 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 using namespace mlir;
@@ -22,15 +22,6 @@ static constexpr uint64_t kMaxContext = 1 << 24;
 
 double compileClock() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-static Status writeText(const std::string &file, const std::string &text) {
-  std::ofstream out(file, std::ios::binary);
-  out << text;
-  out.flush();
-  if (!out)
-    return fail(ErrorCode::FileWrite, "%s: cannot write %zu bytes", file.c_str(), text.size());
-  return Done{};
 }
 
 static std::string textOf(Location loc) {
@@ -243,7 +234,7 @@ Status Compilation::dump(const std::string &name, ModuleOp target) {
   ++dumped;
   std::string text;
   llvm::raw_string_ostream(text) << target;
-  return writeText(file, text);
+  return writeFile(file, text, {path});
 }
 
 } // namespace stepdown

@@ -14,7 +14,7 @@ namespace stepdown {
 static Result<CompileReport> compilePlain(Compilation &c, const std::string *text, const std::string &output) {
   if (Status status = c.openPlainModule(text); !status)
     return status.error();
-  Result<PartFile> file = PartFile::create(output);
+  Result<PartFile> file = PartFile::create(output, text ? std::vector<std::string>() : std::vector{c.path});
   if (!file)
     return file.error();
   std::vector<FunctionSignature> functions = callableFunctions(*c.module);
@@ -44,7 +44,7 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   if (Status status = c.openCheckpoint(); !status)
     return status.error();
   // Before the work, so that a folder that cannot be written is known at once.
-  Result<PartFile> file = PartFile::create(output);
+  Result<PartFile> file = PartFile::create(output, shardPaths(model));
   if (!file)
     return file.error();
   std::future<std::string> hash = std::async(c.jobs > 1 ? std::launch::async : std::launch::deferred,

@@ -35,7 +35,7 @@ Result<CompileReport> compilePlainText(const std::string &text, const std::strin
                                        const CompileOptions &options);
 
 /// Compiles the checkpoint, or plain module (.mlir), at `model` into the artifact `output`, which is whole or
-/// untouched. E0832 for an option out of range, E0903 where `output` cannot be written.
+/// untouched. E0832 for an option out of range, E0903 where `output` cannot be written, E0960 where it is an input.
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options);
 
 /// The IR of the checkpoint or plain module after `phase`, as text.

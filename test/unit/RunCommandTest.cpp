@@ -366,6 +366,22 @@ TEST_F(RunCommand, compilesACheckpointOnceIntoTheCache) {
   ASSERT_EQ(std::system(("touch -d 2001-02-03 " + second).c_str()), 0);
   EXPECT_EQ(runCopy(split).status, 0);
   EXPECT_EQ(calls(), 5);
+  // What became damaged in the cache is compiled again, and said to be; once repaired it serves.
+  for (const char *damage : {"printf x | dd of=$f bs=1 seek=5000 conv=notrunc", "truncate -s 5000 $f"}) {
+    const std::string each = "for f in " + place + "/cache/stepdown/*.stepdown; do " + damage + "; done 2>/dev/null";
+    ASSERT_EQ(std::system(each.c_str()), 0);
+    const auto before = calls();
+    Output repaired = runCopy(words);
+    EXPECT_EQ(repaired.status, 0) << repaired.err;
+    EXPECT_NE(repaired.err.find("compiling tiny.gguf again"), std::string::npos) << repaired.err;
+    EXPECT_EQ(repaired.out.substr(0, 20), first.out.substr(0, 20));
+    EXPECT_EQ(calls(), before + 1);
+    EXPECT_EQ(runCopy(words).status, 0);
+    EXPECT_EQ(calls(), before + 1);
+  }
+  std::system(("rm -rf " + place + "/cache").c_str());
+  script("printf STEPDOWNdamaged >\"$3\"");
+  EXPECT_NE(runCopy(words).err.find("E0501"), std::string::npos); // once again, not for ever
   std::system(("rm -rf " + place + "/cache").c_str());
   script("kill -9 $$");
   Output killed = runCopy(words);

@@ -173,10 +173,8 @@ int main(int argc, char **argv) {
       std::fputs(text->c_str(), stdout);
       return 0;
     }
-    FILE *file = std::fopen(output.c_str(), "w");
-    if (!file || std::fputs(text->c_str(), file) < 0 || std::fclose(file) != 0)
-      return refuse(fail(ErrorCode::FileWrite, "%s: cannot write the IR", output.c_str()));
-    return 0;
+    Status written = writeFile(output, *text, {model});
+    return written ? 0 : refuse(written.error());
   }
   if (!explain.empty() && output.empty()) {
     Result<CompileReport> report = explainModel(model, options);

@@ -175,8 +175,8 @@ std::string summaryOf(const Array &array) {
   return text + (count > shownValues ? " ..." : "");
 }
 
-Status writeResult(const std::string &path, const Array &array) {
-  auto writer = NpyWriter::create(path, npyType(array.element), {array.dims.begin(), array.dims.end()});
+Status writeResult(const std::string &path, const Array &array, const std::vector<std::string> &inputs) {
+  auto writer = NpyWriter::create(path, npyType(array.element), {array.dims.begin(), array.dims.end()}, inputs);
   if (!writer)
     return writer.error();
   if (Status ok = writer->write(array.data, array.bytes()); !ok)
@@ -256,8 +256,10 @@ Status runCall(const Arguments &arguments) {
     if (run || !*repeat) // the first of several finds cold pages
       runs.push_back(milliseconds() - begin);
   }
+  std::vector<std::string> inputs = given;
+  inputs.push_back(path);
   for (size_t i = 0; i < wanted.size(); ++i)
-    if (Status written = writeResult(wanted[i], results->arrays()[i]); !written)
+    if (Status written = writeResult(wanted[i], results->arrays()[i], inputs); !written)
       return written;
 
   const double least = *std::min_element(runs.begin(), runs.end()), median = medianOf(runs);

@@ -1,3 +1,4 @@
+#include "lib/Base/PartFile.h"
 #include "runtime/ChatPrompt.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
@@ -23,22 +24,13 @@ constexpr char help[] = "/help         this\n"
                         "What is typed is kept in $XDG_STATE_HOME/stepdown/history (else ~/.local/state/...), but for\n"
                         "lines that begin with a blank.\n";
 
-Status save(const std::vector<Conversation::Message> &messages, const std::string &path) {
+Status save(const std::vector<Conversation::Message> &messages, const std::string &path, const std::string &model) {
   ordered_json list = ordered_json::array();
   for (const Conversation::Message &message : messages)
     list.push_back({{"role", message.role}, {"content", message.content}});
   std::string text =
       ordered_json{{"messages", list}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-  std::string temporary = path + ".writing-" + std::to_string(getpid());
-  std::FILE *file = std::fopen(temporary.c_str(), "wb");
-  bool good = file && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (file)
-    good = std::fclose(file) == 0 && good;
-  if (good && std::rename(temporary.c_str(), path.c_str()) == 0)
-    return Done{};
-  Error problem = fail(ErrorCode::FileWrite, "%s: cannot write: %s", path.c_str(), std::strerror(errno));
-  unlink(temporary.c_str());
-  return problem;
+  return writeFile(path, text, {model});
 }
 
 Result<std::vector<Conversation::Message>> load(const std::string &path) {
@@ -64,8 +56,9 @@ Result<std::vector<Conversation::Message>> load(const std::string &path) {
 
 class Chat {
 public:
-  Chat(Conversation &conversation, const Request &request, const std::optional<std::string> &system)
-      : conversation(conversation), request(request), system(system) {
+  Chat(Conversation &conversation, const Request &request, const std::optional<std::string> &system,
+       const std::string &model)
+      : conversation(conversation), request(request), system(system), model(model) {
     begin();
   }
 
@@ -109,7 +102,7 @@ private:
     if (word == "/reset") {
       begin();
     } else if (word == "/save") {
-      done = save(conversation.messages(), rest);
+      done = save(conversation.messages(), rest, model);
     } else if (word == "/load") {
       auto messages = load(rest);
       if (messages)
@@ -156,6 +149,7 @@ private:
   Conversation &conversation;
   const Request &request;
   const std::optional<std::string> &system;
+  const std::string &model; ///< its file
 };
 
 Status runChat(const Arguments &arguments) {
@@ -193,7 +187,7 @@ Status runChat(const Arguments &arguments) {
     return session.error();
   catchInterrupts();
   Conversation conversation(**session, *tokenizer, *chatTemplate);
-  return Chat(conversation, request, arguments.text("system")).run();
+  return Chat(conversation, request, arguments.text("system"), (*words)[0]).run();
 }
 
 } // namespace

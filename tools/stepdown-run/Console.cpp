@@ -1,5 +1,7 @@
 #include "tools/stepdown-run/Console.h"
 
+#include "lib/Base/PartFile.h"
+
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -14,8 +16,10 @@ volatile std::sig_atomic_t interrupts = 0;
 
 void onInterrupt(int) {
   interrupts = interrupts + 1;
-  if (interrupts > 1)
+  if (interrupts > 1) {
+    removePartFiles();
     _exit(1);
+  }
 }
 
 } // namespace

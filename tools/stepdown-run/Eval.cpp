@@ -119,7 +119,8 @@ Status runEval(const Arguments &arguments) {
     return session.error();
   std::optional<NpyWriter> file;
   if (auto path = arguments.text("logits")) {
-    auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary});
+    auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary},
+                                    {(*words)[0], arguments.text("file").value_or("")});
     if (!writer)
       return writer.error();
     file.emplace(std::move(*writer));

@@ -178,7 +178,7 @@ Status writeTensor(const std::string &path, const std::string &name, const std::
                 name.c_str(), static_cast<uint32_t>(tensor->storage));
   std::vector<uint64_t> shape(tensor->dims, tensor->dims + tensor->rank);
   std::reverse(shape.begin(), shape.end());
-  auto writer = NpyWriter::create(target, "<f4", shape);
+  auto writer = NpyWriter::create(target, "<f4", shape, shardPaths(path));
   if (!writer)
     return writer.error();
   uint64_t blocks = tensor->bytes / format->bytes;

@@ -1,6 +1,7 @@
 // stepdown-run: runs what stepdown-compile wrote. Exit status 0: done, 1: refused or failed, 2: wrong usage.
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/MappingGuard.h"
+#include "lib/Base/PartFile.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include <cstdio>
@@ -50,6 +51,7 @@ int main(int argc, char **argv) {
     return print(text) ? 0 : 1;
   }
   guardMappings("stepdown-run");
+  removePartFilesOnSignals("stepdown-run");
   try {
     for (const Command &command : commands)
       if (word == command.name)

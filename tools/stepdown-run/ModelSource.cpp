@@ -63,6 +63,24 @@ Status compile(const std::vector<std::string> &words) {
   return Done{};
 }
 
+/// Whether an artifact that was refused so is not as the compiler wrote it.
+bool damaged(ErrorCode code) {
+  switch (code) {
+  case ErrorCode::ArtifactSize:
+  case ErrorCode::ArtifactMagic:
+  case ErrorCode::ArtifactVersion:
+  case ErrorCode::ArtifactHeader:
+  case ErrorCode::ArtifactSection:
+  case ErrorCode::ArtifactChecksum:
+  case ErrorCode::ArtifactTable:
+  case ErrorCode::ArtifactOperand:
+  case ErrorCode::ArtifactKind:
+    return true;
+  default:
+    return false;
+  }
+}
+
 /// Refusing a damaged or foreign checkpoint takes no compiler.
 Status checkCheckpoint(const std::string &model) {
   Result<Gguf> checkpoint = Gguf::open(model);
@@ -76,7 +94,7 @@ Status checkCheckpoint(const std::string &model) {
 
 } // namespace
 
-Result<std::string> artifactOf(const std::string &model, const CompileOptions &options) {
+Result<std::string> artifactOf(const std::string &model, const CompileOptions &options, bool again) {
   struct stat info, compilerInfo;
   if (stat(model.c_str(), &info) != 0)
     return fail(ErrorCode::FileOpen, "%s: cannot open: %s", model.c_str(), std::strerror(errno));
@@ -104,7 +122,7 @@ Result<std::string> artifactOf(const std::string &model, const CompileOptions &o
   char name[32];
   std::snprintf(name, sizeof name, "-%016llx", (unsigned long long)checksumOf(key.data(), key.size()));
   std::string target = *folder + "/" + stem + name + (options.exact ? "-exact" : "") + ".stepdown";
-  if (isArtifact(target))
+  if (!again && isArtifact(target))
     return target;
   if (Status good = checkCheckpoint(model); !good)
     return good.error();
@@ -127,6 +145,14 @@ Result<std::shared_ptr<const Model>> loadModel(const std::string &model, const C
   if (!path)
     return path.error();
   Result<std::shared_ptr<const Model>> loaded = Model::load(*path, *openDevice(nullptr), isa);
+  if (!loaded && *path != model && damaged(loaded.error().code)) { // the cache is ours to repair
+    std::fprintf(stderr, "stepdown-run: warning: %s; compiling %s again\n", loaded.error().text().c_str(),
+                 model.c_str());
+    path = artifactOf(model, options, true);
+    if (!path)
+      return path.error();
+    loaded = Model::load(*path, *openDevice(nullptr), isa);
+  }
   if (loaded && options.exact && !(*loaded)->head().exact)
     return fail(ErrorCode::ExactMismatch,
                 "%s: expects an artifact that keeps activations float32; compile it with stepdown-compile --exact",

@@ -14,10 +14,12 @@ struct CompileOptions {
   bool exact = false;
 };
 
-/// The path of an artifact of `model`: itself, or the cache's, compiled now where it is missing; E0901, E0903, E0906.
-Result<std::string> artifactOf(const std::string &model, const CompileOptions &options);
+/// The path of an artifact of `model`: itself, or the cache's, compiled now where it is missing, or in any case where
+/// `again`; E0901, E0903, E0906.
+Result<std::string> artifactOf(const std::string &model, const CompileOptions &options, bool again = false);
 
-/// Loads `model` for running, compiled where needed. E0909 when `options` ask for more than an artifact can do.
+/// Loads `model` for running, compiled where needed, and again where the cache's artifact is damaged. E0909 when
+/// `options` ask for more than an artifact can do.
 Result<std::shared_ptr<const Model>> loadModel(const std::string &model, const CompileOptions &options,
                                                const char *isa);
 
