@@ -11,17 +11,20 @@ namespace stepdown {
 static constexpr const char *kUnsound[] = {
     // A value that scf.condition hands on twice becomes the other branch's,
     // https://github.com/llvm/llvm-project/issues/219456.
-    "(anonymous namespace)::WhileMoveIfDown",
+    "WhileMoveIfDown",
     // What a cast to fewer bits cut off comes back, issues 90238 and 90296.
-    "(anonymous namespace)::IndexCastOfIndexCast",
-    "(anonymous namespace)::IndexCastUIOfIndexCastUI",
+    "IndexCastOfIndexCast",
+    "IndexCastUIOfIndexCastUI",
     // Two roundings become one (added by pull request 139925).
-    "(anonymous namespace)::TruncFSIToFPToSIToFP",
-    "(anonymous namespace)::TruncFUIToFPToUIToFP",
+    "TruncFSIToFPToSIToFP",
+    "TruncFUIToFPToUIToFP",
 };
 
 std::unique_ptr<Pass> createSoundCanonicalizer() {
-  SmallVector<std::string> unsound(std::begin(kUnsound), std::end(kUnsound));
+  SmallVector<std::string> unsound;
+  for (const char *name : kUnsound)
+    for (const char *scope : {"(anonymous namespace)::", "{anonymous}::"}) // as Clang writes it, and GCC
+      unsound.push_back(std::string(scope) + name);
   return createCanonicalizerPass(GreedyRewriteConfig(), unsound);
 }
 

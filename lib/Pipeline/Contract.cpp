@@ -27,7 +27,8 @@ struct ContractCheck : PassWrapper<ContractCheck, OperationPass<ModuleOp>> {
       const bool inPlain = inKernels && getOperation()->hasAttr(transformer::kPlainAttr);
       ArrayRef<const char *> allowed = inPlain ? phase->callable : inKernels ? phase->kernels : phase->program;
       StringRef dialect = op->getName().getDialectNamespace();
-      if (llvm::any_of(allowed, [&](const char *name) { return dialect == name; }))
+      StringRef whole = op->getName().getStringRef();
+      if (llvm::any_of(allowed, [&](StringRef name) { return dialect == name || whole == name; }))
         return WalkResult::advance();
       auto diagnostic = op->emitError() << "phase '" << phase->name << "' expects nothing but ";
       llvm::interleaveComma(allowed, diagnostic, [&](const char *name) { diagnostic << name; });

@@ -110,8 +110,10 @@ static const char *const kVectors[] = {"transformer", "func", "memref", "arith",
 static const char *const kNative[] = {"llvm"};
 // Functions of plain modules: what people write, then the same without transformer, then buffers, vectors, LLVM.
 static const char *const kPlain[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
-static const char *const kPlainTensors[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf"};
-static const char *const kPlainBuffers[] = {"func", "linalg", "memref", "arith", "math", "scf", "affine", "cf"};
+static const char *const kPlainTensors[] = {
+    "func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer.elementary"};
+static const char *const kPlainBuffers[] = {
+    "func", "linalg", "memref", "arith", "math", "scf", "affine", "cf", "transformer.elementary"};
 static const char *const kPlainVectors[] = {"func", "memref", "arith", "math", "vector", "scf", "affine", "cf"};
 
 static const Phase kPhases[] = {

@@ -2,10 +2,11 @@
 // Kernels of models hold none of them; lower-kernels knows what theirs become on packed tensors.
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "passes/Linalg/DecomposeRelayout.h"
 #include "passes/Linalg/Passes.h"
 #include "passes/Linalg/PlainLinalg.h"
+#include "passes/Linalg/SoundForms.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -152,10 +153,8 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
       parts = softmax.decomposeOperation(rewriter);
     else if (auto concat = dyn_cast<tensor::ConcatOp>(op))
       parts = concat.decomposeOperation(rewriter);
-    else if (auto pack = dyn_cast<linalg::PackOp>(op))
-      return succeeded(linalg::lowerPack(rewriter, pack)) ? success() : refuse(op);
-    else if (auto unpack = dyn_cast<linalg::UnPackOp>(op))
-      return succeeded(linalg::lowerUnPack(rewriter, unpack)) ? success() : refuse(op);
+    else if (isRelayout(op))
+      return succeeded(decomposeRelayout(rewriter, op)) ? success() : refuse(op);
     if (failed(parts))
       return refuse(op);
     rewriter.replaceOp(op, *parts);
@@ -174,14 +173,17 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
       usePlainTypes();
     SmallVector<Operation *> work;
     getOperation().walk([&](Operation *op) {
-      if (isa<RMSNormOp, LayerNormOp, GatedActivationOp, AddOp, SelectRowsOp, linalg::SoftmaxOp, linalg::PackOp,
-              linalg::UnPackOp, tensor::ConcatOp>(op) ||
+      if (isRelayout(op) ||
+          isa<RMSNormOp, LayerNormOp, GatedActivationOp, AddOp, SelectRowsOp, linalg::SoftmaxOp, tensor::ConcatOp>(
+              op) ||
           (plain && isa<RopeOp, KVAppendOp, AttentionOp, LinearOp, LogitsOp, EmbeddingOp>(op)))
         work.push_back(op);
     });
     for (Operation *op : work)
       if (failed(decompose(op)))
         return signalPassFailure();
+    if (plain)
+      giveSoundForms(getOperation());
   }
 };
 } // namespace

@@ -22,16 +22,18 @@ def DecomposeOperations : Pass<"decompose-operations", "::mlir::ModuleOp"> {
   let summary = "Write operations of plain modules that stand for several as linalg on tensors";
   let description = [{
     `transformer.rms_norm`, `layer_norm`, `gated_activation`, `add`, `linear`, `logits`, `embedding`, `select_rows`, `rope`, `kv_append`
-    and `attention` on rows of float32, `linalg.softmax`, `linalg.pack`, `linalg.unpack` and `tensor.concat`. Only functions of plain
-    modules hold these: kernels of models are lowered by lower-kernels on packed tensors. In a plain module, arrays take the
+    and `attention` on rows of float32, `linalg.softmax`, `pack`, `unpack` and Winograd's transforms, `tensor.concat` and `bitcast`,
+    `affine.delinearize_index` and `linearize_index`. Only functions of plain modules hold these: kernels of models are lowered by lower-kernels on packed tensors. In a plain module, arrays take the
     place of three types: of a batch the positions of its tokens (i32 [T], one sequence), of a cache a row for each position (keys of all
-    heads, then values), of blocks of one float that float.
+    heads, then values), of blocks of one float that float. Last, what upstream's passes compute wrongly in the form in which people
+    write it gets another (SoundForms.h).
 
     Before: `transformer.rms_norm %x, %w {eps = 1.0e-5 : f64}`
     After:  `linalg.generic` for the sum of squares, and one for the rows
   }];
   let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect",
-                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::mlir::cf::ControlFlowDialect",
+                           "::mlir::affine::AffineDialect"];
 }
 
 def FuseElementwise : Pass<"fuse-elementwise", "::mlir::func::FuncOp"> {

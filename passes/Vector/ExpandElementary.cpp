@@ -1,5 +1,5 @@
 // Functions of plain modules compute elementary functions as accurately as a library would, of any float type.
-#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -63,6 +63,13 @@ struct ExpandElementary : impl::ExpandElementaryBase<ExpandElementary> {
   static void expandOne(Operation *op) {
     OpBuilder b(op);
     Location loc = op->getLoc();
+    if (auto named = dyn_cast<transformer::ElementaryOp>(op)) {
+      OperationState state(loc, named.getFunction(), named.getOperands(), op->getResultTypes());
+      Operation *function = b.create(state);
+      op->replaceAllUsesWith(function);
+      op->erase();
+      return expandOne(function);
+    }
     if (auto both = dyn_cast<math::SincosOp>(op)) {
       both.getSin().replaceAllUsesWith(math::SinOp::create(b, loc, both.getOperand()));
       both.getCos().replaceAllUsesWith(math::CosOp::create(b, loc, both.getOperand()));

@@ -105,7 +105,7 @@ class Elementwise:
     def compare(self, v, form, got, expected, which):
         variant = self.variants[v]
         wrong = [(k, g, e) for k, g, e in zip(which, values(variant.result, got), expected)
-                 if not (variant.same(g, e) if variant.same else agrees(variant, g, e, form.startswith("constant")))]
+                 if not (variant.same(g, e) if variant.same else agrees(variant, g, e))]
         if not wrong:
             return []
         k, g, e = wrong[0]
@@ -114,7 +114,7 @@ class Elementwise:
                 f" ({len(wrong)} of {len(expected)} wrong)"]
 
 
-def agrees(variant, got, expected, constant):
+def agrees(variant, got, expected):
     if not variant.result.is_float:
         return got == expected
     if math.isnan(expected) or math.isnan(got):
@@ -126,9 +126,7 @@ def agrees(variant, got, expected, constant):
         return min(size, abs(got)) >= float(largest(variant.result)) and (got > 0) == (expected > 0)
     exponent = math.frexp(size)[1] - 1 if size else variant.result.least
     unit = math.ldexp(1.0, max(exponent, variant.result.least) - variant.result.precision + 1)
-    # Of constants, the compiler's C library computes the elementary functions, in the type itself.
-    ulps = max(variant.ulps, 2) if constant else variant.ulps
-    return float(abs(np.longdouble(got) - np.longdouble(expected))) <= ulps * unit
+    return float(abs(np.longdouble(got) - np.longdouble(expected))) <= variant.ulps * unit
 
 
 

@@ -3,6 +3,7 @@
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Transforms/InliningUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -15,7 +16,16 @@ using namespace stepdown::transformer;
 #define GET_OP_CLASSES
 #include "dialects/Transformer/IR/TransformerOps.cpp.inc"
 
+namespace {
+/// Functions of plain modules become part of their callers.
+struct Inlining : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+  bool isLegalToInline(Operation *op, Region *, bool, IRMapping &) const final { return isa<ElementaryOp>(op); }
+};
+} // namespace
+
 void TransformerDialect::initialize() {
+  addInterfaces<Inlining>();
   registerTypes();
   addAttributes<
 #define GET_ATTRDEF_LIST

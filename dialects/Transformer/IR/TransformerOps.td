@@ -372,4 +372,30 @@ def Transformer_YieldOp : Transformer_Op<"yield", [Pure, Terminator, ReturnLike,
   let builders = [OpBuilder<(ins), [{ /* yields nothing */ }]>];
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?"; // C1: HasParent, Terminator
 }
+
+//===-- Plain modules ---------------------------------------------------------------------------------------------===//
+
+def Transformer_ElementaryOp : Transformer_Op<"elementary", !listconcat([Pure], ElementwiseMappable.traits)> {
+  let summary = "an elementary function that nobody evaluates before expand-elementary";
+  let description = [{
+    y = function(x ...), of numbers, vectors or tensors element by element. It takes the place of `math.exp` and its like in plain
+    modules: MLIR folds those of constants with the C library of the machine that compiles, in the type itself, which gives other
+    digits than the code does, and a NaN of `math.atan2` where both are 0.
+
+    Example:
+    ```mlir
+    %y = transformer.elementary "math.exp"(%x) : (f32) -> f32
+    ```
+    C1: the function is an operation of math on floats that expand-elementary knows. C2: it has as many operands as that. C3: the
+    first operand has the result's type.
+  }];
+  let arguments = (ins StrAttr:$function, Variadic<AnyType>:$operands);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$function `(` $operands `)` attr-dict `:` functional-type($operands, $result)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// How many operands `function` has, such as "math.exp"; 0 where it is none of them.
+    static unsigned arity(::llvm::StringRef function);
+  }];
+}
 #endif

@@ -1,0 +1,129 @@
+#include "passes/Linalg/SoundForms.h"
+#include "dialects/Transformer/IR/TransformerOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using stepdown::transformer::ElementaryOp;
+
+namespace stepdown {
+namespace {
+
+/// Upstream's conversion of elementwise operations folds them first: x xor x of any size to a constant of no size,
+/// which has no form on buffers.
+void makeGeneric(Operation *op) {
+  if (!OpTrait::hasElementwiseMappableTraits(op) ||
+      !llvm::all_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>))
+    return;
+  IRRewriter b(op);
+  Location loc = op->getLoc();
+  SmallVector<Value> ins, outs;
+  for (Value operand : op->getOperands())
+    if (isa<RankedTensorType>(operand.getType()))
+      ins.push_back(operand);
+  for (Type type : op->getResultTypes()) { // an operand of the type, or room
+    auto same = llvm::find_if(ins, [&](Value in) { return in.getType() == type; });
+    if (same != ins.end())
+      outs.push_back(*same);
+    else
+      outs.push_back(tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, ins.front()),
+                                             cast<RankedTensorType>(type).getElementType()));
+  }
+  const int64_t rank = cast<RankedTensorType>(ins.front().getType()).getRank();
+  SmallVector<AffineMap> maps(ins.size() + outs.size(), b.getMultiDimIdentityMap(rank));
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+  auto body = [&](OpBuilder &k, Location, ValueRange elements) {
+    SmallVector<Value> operands;
+    unsigned next = 0;
+    for (Value operand : op->getOperands()) // a number stands for every element
+      operands.push_back(isa<RankedTensorType>(operand.getType()) ? elements[next++] : operand);
+    SmallVector<Type> types;
+    for (Type type : op->getResultTypes())
+      types.push_back(cast<RankedTensorType>(type).getElementType());
+    OperationState state(loc, op->getName(), operands, types, op->getAttrs());
+    linalg::YieldOp::create(k, loc, k.create(state)->getResults());
+  };
+  auto generic = linalg::GenericOp::create(b, loc, TypeRange(ValueRange(outs)), ins, outs, maps, loops, body);
+  SmallVector<Value> results;
+  for (auto [made, type] : llvm::zip(generic.getResults(), op->getResultTypes()))
+    results.push_back(made.getType() == type ? Value(made) : tensor::CastOp::create(b, loc, type, made));
+  b.replaceOp(op, results);
+}
+
+/// A map that reads what it writes would not get it: llvm-project issue 213241.
+void makeGeneric(linalg::MapOp op) {
+  IRRewriter rewriter(op);
+  (void)linalg::generalizeNamedOp(rewriter, op);
+}
+
+/// Which of several sizes of 1 a source lacks is guessed again and again, and once wrongly: pull request 217361.
+void giveAllDimensions(tensor::InsertSliceOp op) {
+  RankedTensorType type = op.getSourceType();
+  if (type.getRank() == op.getDestType().getRank())
+    return;
+  OpBuilder b(op);
+  llvm::SmallBitVector dropped = op.getDroppedDims();
+  SmallVector<ReassociationIndices> groups;
+  SmallVector<OpFoldResult> sizes;
+  SmallVector<int64_t> shape;
+  ReassociationIndices group;
+  for (int64_t d = 0, at = 0; d < op.getDestType().getRank(); ++d) {
+    group.push_back(d);
+    const bool one = dropped.test(d);
+    sizes.push_back(one ? OpFoldResult(b.getIndexAttr(1)) : tensor::getMixedSize(b, op.getLoc(), op.getSource(), at));
+    shape.push_back(one ? 1 : type.getDimSize(at));
+    if (!one) {
+      groups.push_back(group);
+      group.clear();
+      ++at;
+    }
+  }
+  if (!groups.empty()) // ones behind the last dimension
+    groups.back().append(group);
+  Value whole = tensor::ExpandShapeOp::create(b, op.getLoc(), type.clone(shape), op.getSource(), groups, sizes);
+  op.getSourceMutable().assign(whole);
+}
+
+/// Promises that an addition or a shift does not overflow: canonical forms keep them where they join two additions
+/// whose constants do, and code that takes them at their word computes something else (llvm-project issue 140328).
+void dropPromises(Operation *op) {
+  if (auto flags = dyn_cast<arith::ArithIntegerOverflowFlagsInterface>(op))
+    op->setAttr(flags.getIntegerOverflowAttrName(),
+                arith::IntegerOverflowFlagsAttr::get(op->getContext(), arith::IntegerOverflowFlags::none));
+}
+
+/// Elementary functions that no pattern folds. What linalg's own operations hold stays with them: they are printed
+/// without it, and their operands are arrays.
+void hideElementary(Operation *op) {
+  auto structured = dyn_cast<linalg::LinalgOp>(op->getParentOp());
+  if (structured && !isa<linalg::GenericOp, linalg::ReduceOp>(structured))
+    return;
+  OpBuilder b(op);
+  auto make = [&](StringRef function) -> Value {
+    return ElementaryOp::create(b, op->getLoc(), op->getOperand(0).getType(), function, op->getOperands());
+  };
+  if (isa<math::SincosOp>(op))
+    op->replaceAllUsesWith(ValueRange{make("math.sin"), make("math.cos")});
+  else if (ElementaryOp::arity(op->getName().getStringRef()))
+    op->replaceAllUsesWith(ValueRange{make(op->getName().getStringRef())});
+  else
+    return;
+  op->erase();
+}
+
+} // namespace
+
+void giveSoundForms(ModuleOp module) {
+  module.walk([](linalg::MapOp op) { makeGeneric(op); });
+  module.walk([](Operation *op) { makeGeneric(op); });
+  module.walk([](tensor::InsertSliceOp op) { giveAllDimensions(op); });
+  module.walk([](Operation *op) {
+    dropPromises(op);
+    hideElementary(op);
+  });
+}
+
+} // namespace stepdown
