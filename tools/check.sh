@@ -157,6 +157,7 @@ if wants docs; then
   echo "== docs"
   one generated-pages tools/gen-docs.sh --check
   one error-page python3 tools/error-docs.py --check
+  one operation-list python3 tools/operation-docs.py --check
 fi
 if wants unit || wants run || wants lit; then
   echo "== build"

@@ -18,6 +18,14 @@ namespace {
 /// What people write programs in, and what the canonical forms of it need.
 constexpr const char *kDialects[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
 
+struct Refused {
+  StringRef operation, why, instead;
+};
+constexpr Refused kRefused[] = {
+#define STEPDOWN_REFUSED(operation, why, instead) {operation, why, instead},
+#include "lib/Frontend/RefusedOperations.def"
+};
+
 /// Keeps the first error that the parser or the verifier reports.
 class FirstError {
 public:
@@ -149,10 +157,11 @@ private:
       refusal.text += llvm::join(ArrayRef<const char *>(kDialects), ", ");
       return refusal;
     }
-    if (isa<arith::RemFOp>(op))
-      return refuse(op) << "'" << op->getName() << "': expects operations that have a lowering, but this has none";
-    if (dialect == "cf" && !isa<cf::AssertOp>(op))
-      return refuse(op) << "'" << op->getName() << "': expects functions of one block: use scf.if and scf.for";
+    for (const Refused &refused : kRefused)
+      if (op->getName().getStringRef() == refused.operation)
+        return refuse(op) << "'" << op->getName()
+                          << "': expects an operation that has a lowering, but this has none: " << refused.why
+                          << "; write " << refused.instead;
     for (TypeRange types : {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
       for (Type type : types) {
         auto tensor = dyn_cast<RankedTensorType>(type);
@@ -253,6 +262,8 @@ Result<OwningOpRef<ModuleOp>> parsePlainModule(MLIRContext &context, StringRef t
     std::string said = error.text.empty() ? name.str() + ": expects a module" : error.text;
     if (StringRef(said).contains("not found for custom op") || StringRef(said).contains("unregistered dialect"))
       said += "; the compiler knows " + llvm::join(ArrayRef<const char *>(kDialects), ", ");
+    if (StringRef(said).contains("unsupported non numeric type"))
+      said += "; of this element type, write linalg.generic";
     return fail(ErrorCode::ModuleSyntax, "%s", said.c_str());
   }
   ModuleReader reader(*module);

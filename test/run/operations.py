@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Every operation of plain modules on every element type, against references that know nothing of it.
 
-    operations.py STEPDOWN_COMPILE LIBRARY [--only TEXT]
+    operations.py STEPDOWN_COMPILE LIBRARY MLIR_INCLUDE [--only TEXT]
 
 An operation on an element type is one function, which computes it of constants, of numbers, of a tensor and of a tensor
 of any size. Functions are compiled many at a time and called in this process through LIBRARY (libstepdown.so), with the
-code of each level that the processor has. Ends with the table of operations and types. --only: cases whose name and type
-hold TEXT. Ends with 77, which ctest takes for skipped, where the Python package numpy is missing.
+code of each level that the processor has. What docs/programs.md says is refused must be, and every operation that the
+headers in MLIR_INCLUDE declare is computed or refused. Ends with the table of operations and types. --only: cases whose
+name and type hold TEXT, and nothing else. Ends with 77, which ctest takes for skipped, where the Python package numpy is missing.
 """
-import itertools, os, subprocess, sys, tempfile
+import itertools, os, re, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 try:
@@ -19,12 +20,16 @@ except ImportError:
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
-COMPILE, os.environ["STEPDOWN_LIBRARY"] = sys.argv[1:3]
+COMPILE, os.environ["STEPDOWN_LIBRARY"], INCLUDE = sys.argv[1:4]
 ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
 import operation_arith
+import operation_linalg
 import operation_math
+import operation_refused
+import operation_tensor
 import operation_upstream
 import stepdown
+from operation_case import Elementwise
 from operation_elements import ELEMENTS
 
 BATCH = 48  # functions of one module
@@ -34,6 +39,8 @@ LEVELS = ("x86-64-v3", "x86-64-v4-vnni")
 def cases():
     yield from operation_arith.cases()
     yield from operation_math.cases()
+    yield from operation_linalg.cases()
+    yield from operation_tensor.cases()
     yield from operation_upstream.PROGRAMS
 
 
@@ -42,7 +49,10 @@ def compile_module(folder, name, batch):
     source, artifact = (os.path.join(folder, name + suffix) for suffix in (".mlir", ".stepdown"))
     with open(source, "w", encoding="utf-8") as file:
         file.writelines(case.function(f"f{i}") for i, case in enumerate(batch))
-    done = subprocess.run([COMPILE, source, "-o", artifact], capture_output=True, text=True)
+    # What an operation becomes differs between levels; where elements go does not, so there one level will do.
+    all_levels = any(isinstance(case, Elementwise) for case in batch)
+    target = [] if all_levels else [f"--target={NATIVE[0]}"]
+    done = subprocess.run([COMPILE, *target, source, "-o", artifact], capture_output=True, text=True)
     return (artifact, "") if done.returncode == 0 else (None, done.stderr.strip())
 
 
@@ -55,7 +65,7 @@ def check_batch(folder, name, batch):
         half = len(batch) // 2
         return {**check_batch(folder, name + "a", batch[:half]), **check_batch(folder, name + "b", batch[half:])}
     found = {id(case): [] for case in batch}
-    for level in LEVELS:
+    for level in LEVELS if any(isinstance(case, Elementwise) for case in batch) else NATIVE:
         try:
             program = stepdown.Program.load(artifact, isa=level)
         except stepdown.Error as error:
@@ -94,24 +104,39 @@ def table(done, problems):
 
 
 skipped = set()
+NATIVE = [LEVELS[0]]  # the best level of this processor, in the end
+
+
+def choose_level(folder):
+    artifact, said = compile_module(folder, "level", [next(iter(operation_arith.cases()))])
+    if artifact is None:
+        sys.exit(f"operations: expects a module to compile, but: {said}")
+    NATIVE[0] = stepdown.Program.load(artifact).isa
 
 
 def main():
     done = [case for case in cases() if ONLY in f"{case.name} {case.column.name if case.column else ''}"]
     problems = {}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        choose_level(folder)
+        done.sort(key=lambda case: not isinstance(case, Elementwise))  # modules of one kind
         batches = [done[at:at + BATCH] for at in range(0, len(done), BATCH)]
         for found in pool.map(check_batch, itertools.repeat(folder), [f"m{i}" for i in range(len(batches))], batches):
             problems.update(found)
+        listed, declared, refused = [], 0, 0
+        if not ONLY:
+            texts = "".join(case.function("f") for case in done if not problems[id(case)])
+            computed = set(re.findall(r"\b(?:func|linalg|tensor|arith|math|scf|affine|cf)\.[a-z_0-9.]*[a-z_0-9]", texts))
+            listed, declared, refused = operation_refused.problems(COMPILE, folder, INCLUDE, computed)
     counts = table(done, problems)
-    wrong = [problem for case in done for problem in problems[id(case)]]
+    wrong = [problem for case in done for problem in problems[id(case)]] + listed
     for problem in wrong:
         print("FAILED " + problem)
     for level in sorted(skipped):
         print(f"skipped {level}: this processor lacks it")
     forms = sum(len(case.forms()) for case in done)
     print(f"operations: {len(done)} functions in {forms} forms; of operations and types {counts['=']} equal, {counts['~']} "
-          f"within their bound, {counts['!']} wrong; {len(wrong)} failures")
+          f"within their bound, {counts['!']} wrong; of {declared} operations {refused} refused; {len(wrong)} failures")
     sys.exit(1 if wrong or not done else 0)
 
 
