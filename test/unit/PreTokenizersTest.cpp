@@ -1,6 +1,8 @@
 // Where each pre-tokenizer cuts a text. The pieces were found by following the pattern by hand.
 #include "runtime/Tokenizer/PreTokenizers.h"
 
+#include <algorithm>
+#include <ctime>
 #include <gtest/gtest.h>
 
 namespace stepdown {
@@ -119,6 +121,42 @@ TEST(PreTokenizers, WhiteSpaceIsUnicodes) {
 TEST(PreTokenizers, SeeNothingBeyondTheirPiece) {
   // The space before a digit is the end of its piece, so the lookahead finds no word after it.
   EXPECT_EQ(cut("smollm", "a  1"), "a|  |1");
+}
+
+double threadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+/// What PCRE2 backtracks over counts in no steps of ours, so this takes a clock: runs of all kinds, and runs that end
+/// in what the pattern did not hope for, four times as long.
+TEST(PreTokenizers, TakeLinearTimeForRuns) {
+  const char *const runs[] = {" ",       "\n",     "\r\n",   "a",      "A",   "7",   "'",  "'s", ".", "\u0301",
+                              "e\u0301", "\u4e2d", "\u0e01", "\u00b2", " \n", "\n ", "aA", "1,", "-", "_ "};
+  const char *const ends[] = {"", "x", "\n", "!"};
+  for (std::string_view name : preTokenizerNames()) {
+    Result<std::unique_ptr<WordSplitter>> splitter = WordSplitter::create(*findPreTokenizer(name));
+    ASSERT_TRUE(splitter) << name;
+    for (const char *run : runs)
+      for (const char *end : ends) {
+        auto seconds = [&](size_t bytes) {
+          std::string text;
+          while (text.size() < bytes)
+            text += run;
+          text += end;
+          std::vector<std::string_view> words;
+          uint64_t steps = 0;
+          const double start = threadSeconds();
+          Status ok = (*splitter)->split(text, words, steps);
+          EXPECT_TRUE(ok) << name << ": " << run << end << ": " << ok.error().text();
+          return threadSeconds() - start;
+        };
+        if (double small = seconds(5003); small > 0.005) // 1 us a byte is no longer the work of one pass
+          EXPECT_LT(seconds(20011), 8 * std::min(small, seconds(5003)))
+              << name << ": '" << run << "' and '" << end << "'";
+      }
+  }
 }
 
 } // namespace
