@@ -38,7 +38,7 @@ public:
       : model(model), p(model.program()), cache(cache), arena{uint64_t(1) << 40, p.head.arena_bytes},
         places{arena.begin,       uint64_t(2) << 40, uint64_t(3) << 40,
                uint64_t(4) << 40, uint64_t(5) << 40, uint64_t(6) << 40},
-        queue(*model.device().queue(1)), program(*StepProgram::create(model, places, cache)) {}
+        queue(std::move(*model.device().queue(1))), program(std::move(*StepProgram::create(model, places, cache))) {}
 
   void run(uint32_t newTokens, uint32_t rows) {
     tokens = newTokens;
