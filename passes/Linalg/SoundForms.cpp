@@ -98,7 +98,7 @@ void dropPromises(Operation *op) {
 /// Elementary functions that no pattern folds. What linalg's own operations hold stays with them: they are printed
 /// without it, and their operands are arrays.
 void hideElementary(Operation *op) {
-  auto structured = dyn_cast<linalg::LinalgOp>(op->getParentOp());
+  auto structured = dyn_cast_or_null<linalg::LinalgOp>(op->getParentOp()); // the outermost module has none
   if (structured && !isa<linalg::GenericOp, linalg::ReduceOp>(structured))
     return;
   OpBuilder b(op);

@@ -6,8 +6,10 @@
 // LINALG-NOT:   func.func private
 // LINALG-LABEL: func.func @twice_sum(
 // LINALG-NOT:     = call
-// LINALG:         linalg.map { arith.addf }
-// LINALG:         linalg.map { arith.addf }
+// LINALG:         linalg.generic
+// LINALG:           arith.addf
+// LINALG:           arith.addf
+// LINALG-NOT:     linalg.generic
 // BUFFERS-LABEL: func.func @twice_sum(
 // BUFFERS-SAME:    %{{.*}}: memref<4xf32>) -> memref<4xf32>
 // CPU-LABEL: llvm.func @twice_sum(

@@ -58,7 +58,7 @@ module attributes {transformer.plain} {
     // CHECK:         tensor.extract_slice %[[CACHE]][0, 0]
     // CHECK:         tensor.extract_slice %[[CACHE]][0, 8]
     // CHECK:         arith.cmpi sge
-    // CHECK:         math.exp
+    // CHECK:         transformer.elementary "math.exp"
     // CHECK-NOT:     transformer.
     // CHECK:         return
     func.func @attend(%q: tensor<?x8xf32>, %b: !transformer.batch, %c: !transformer.cache<heads = 2, key = 4, value = 4, element = f16>) -> tensor<?x8xf32> {
@@ -77,8 +77,8 @@ module attributes {transformer.plain} {
 
     // CHECK-LABEL: func.func @rotate_and_multiply(
     // CHECK-SAME:    tensor<24x8xbf16>
-    // CHECK-DAG:     math.cos %{{.*}} : f64
-    // CHECK-DAG:     math.sin %{{.*}} : f64
+    // CHECK-DAG:     transformer.elementary "math.cos"
+    // CHECK-DAG:     transformer.elementary "math.sin"
     // CHECK:         arith.extf %{{.*}} : bf16 to f32
     func.func @rotate_and_multiply(%x: tensor<?x8xf32>, %b: !transformer.batch, %w: tensor<24x8x!transformer.block<bf16>>) -> tensor<?x24xf32> {
       %0 = transformer.rope half %x, %b {head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0, 0.1>} : tensor<?x8xf32>
