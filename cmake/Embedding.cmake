@@ -43,6 +43,7 @@ install(TARGETS stepdown stepdown-static EXPORT StepdownRuntimeTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Runtime NAMELINK_COMPONENT Runtime
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Runtime)
 install(TARGETS stepdown-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT Runtime)
+stepdown_shell_files(stepdown-run Runtime BASH completion bash ZSH completion zsh MANUAL manual)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/stepdown DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT Runtime
   FILES_MATCHING PATTERN "*.h")
 install(EXPORT StepdownRuntimeTargets NAMESPACE Stepdown:: DESTINATION ${package_folder} COMPONENT Runtime)
@@ -56,6 +57,7 @@ if(STEPDOWN_COMPILER)
   install(TARGETS stepdown-compiler EXPORT StepdownCompilerTargets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Compiler NAMELINK_COMPONENT Compiler)
   install(TARGETS stepdown-compile RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT Compiler)
+  stepdown_shell_files(stepdown-compile Compiler BASH --completion=bash ZSH --completion=zsh MANUAL --manual)
   install(EXPORT StepdownCompilerTargets NAMESPACE Stepdown:: DESTINATION ${package_folder} COMPONENT Compiler)
 endif()
 

@@ -70,3 +70,26 @@ function(stepdown_add_unit_test name)
   target_compile_definitions(${name} PRIVATE STEPDOWN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
+
+# stepdown_shell_files(program component BASH words... ZSH words... MANUAL words...): the completion scripts and the manual
+# page that the program prints of its own option table, written when it is built and installed with it.
+function(stepdown_shell_files program component)
+  cmake_parse_arguments(A "" "" "BASH;ZSH;MANUAL" ${ARGN})
+  set(share ${CMAKE_BINARY_DIR}/share)
+  set(bash ${share}/bash-completion/completions/${program})
+  set(zsh ${share}/zsh/site-functions/_${program})
+  set(manual ${share}/man/man1/${program}.1)
+  foreach(file ${bash} ${zsh} ${manual})
+    get_filename_component(folder ${file} DIRECTORY)
+    file(MAKE_DIRECTORY ${folder})
+  endforeach()
+  add_custom_command(OUTPUT ${bash} ${zsh} ${manual}
+    COMMAND ${program} ${A_BASH} > ${bash}
+    COMMAND ${program} ${A_ZSH} > ${zsh}
+    COMMAND ${program} ${A_MANUAL} > ${manual}
+    DEPENDS ${program} VERBATIM)
+  add_custom_target(${program}-shell-files ALL DEPENDS ${bash} ${zsh} ${manual})
+  install(FILES ${bash} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT ${component})
+  install(FILES ${zsh} DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT ${component})
+  install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT ${component})
+endfunction()

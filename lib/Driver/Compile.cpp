@@ -1,6 +1,7 @@
 #include "lib/Driver/Compile.h"
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Artifact/FunctionTable.h"
+#include "lib/Base/Suggestion.h"
 #include "lib/Driver/Compilation.h"
 #include "lib/Driver/Provenance.h"
 #include "lib/Frontend/PlainModule.h"
@@ -88,7 +89,8 @@ Result<CompileReport> explainModel(const std::string &model, const CompileOption
 Result<std::string> compileTo(const std::string &model, const std::string &phase, const CompileOptions &options) {
   const Phase *last = findPhase(phase);
   if (!last)
-    return fail(ErrorCode::CompileOption, "expects a phase of --compile-to=help, but got '%s'", phase.c_str());
+    return fail(ErrorCode::CompileOption, "expects a phase of --compile-to=help, but got '%s'%s", phase.c_str(),
+                suggestion(phase, phaseNames()).c_str());
   Compilation c(model, options);
   if (Status status = isPlainModule(model) ? c.openPlainModule(nullptr) : c.openCheckpoint(); !status)
     return status.error();

@@ -2,6 +2,7 @@
 #include "include/stepdown/Compiler.h"
 
 #include "lib/Base/SizedOptions.h"
+#include "lib/Base/Suggestion.h"
 #include "lib/Driver/Compile.h"
 #include <cstdio>
 #include <new>
@@ -24,9 +25,13 @@ static Result<std::vector<const Level *>> readTargets(llvm::StringRef names) {
     if (name == "cpu")
       return std::vector<const Level *>();
     const Level *level = findLevel(name);
-    if (!level)
-      return fail(ErrorCode::CompileOption, "targets: expects cpu, x86-64-v3 or x86-64-v4-vnni, but got '%s'",
-                  name.str().c_str());
+    if (!level) {
+      std::vector<std::string> known = {"cpu"};
+      for (const Level &each : levels())
+        known.push_back(each.name);
+      return fail(ErrorCode::CompileOption, "targets: expects cpu, x86-64-v3 or x86-64-v4-vnni, but got '%s'%s",
+                  name.str().c_str(), suggestion(name.str(), known).c_str());
+    }
     chosen.push_back(level);
   }
   return chosen;

@@ -146,6 +146,13 @@ const Phase *findPhase(StringRef name) {
   return nullptr;
 }
 
+std::vector<std::string> phaseNames() {
+  std::vector<std::string> names;
+  for (const Phase &phase : kPhases)
+    names.push_back(phase.name);
+  return names;
+}
+
 void buildPhase(const Phase &phase, OpPassManager &manager, const PhaseOptions &options) {
   if (phase.build)
     phase.build(manager, options);

@@ -25,6 +25,8 @@ struct Phase {
 
 llvm::ArrayRef<Phase> phases();
 const Phase *findPhase(llvm::StringRef name);
+/// In their order, for messages and tables of options.
+std::vector<std::string> phaseNames();
 
 /// Adds `phase` and the check of its contract.
 void buildPhase(const Phase &phase, mlir::OpPassManager &manager, const PhaseOptions &options);

@@ -1,5 +1,6 @@
 #include "runtime/Functions/FunctionLibrary.h"
 
+#include "lib/Base/Suggestion.h"
 #include "runtime/cpu/Processor.h"
 #include <cstring>
 
@@ -101,13 +102,15 @@ const char *FunctionLibrary::level() const { return levelName(file.code()[codeIn
 
 Result<size_t> FunctionLibrary::find(const std::string &name) const {
   std::string known;
+  std::vector<std::string> names;
   for (size_t i = 0; i < signatures.size(); ++i) {
     if (name == signatures[i].name)
       return i;
     known += (i ? ", " : "") + std::string(signatures[i].name);
+    names.push_back(signatures[i].name);
   }
-  return fail(ErrorCode::FunctionUnknown, "%s: expects one of the functions %s, but got \"%s\"", file.path().c_str(),
-              known.c_str(), name.c_str());
+  return fail(ErrorCode::FunctionUnknown, "%s: expects one of the functions %s, but got \"%s\"%s", file.path().c_str(),
+              known.c_str(), name.c_str(), suggestion(name, names).c_str());
 }
 
 Status FunctionLibrary::checkArguments(const CallableFunction &function, const std::vector<Array> &arguments) const {

@@ -9,58 +9,7 @@
 
 namespace stepdown {
 
-const std::vector<SamplingStep> &defaultOrder() {
-  static const std::vector<SamplingStep> order = {
-      SamplingStep::LogitBias, SamplingStep::Penalties, SamplingStep::Dry,     SamplingStep::Temperature,
-      SamplingStep::TopNSigma, SamplingStep::TopK,      SamplingStep::Typical, SamplingStep::TopP,
-      SamplingStep::MinP,      SamplingStep::Xtc};
-  return order;
-}
-
-const std::vector<SamplingStep> &temperatureLast() {
-  static const std::vector<SamplingStep> order = {
-      SamplingStep::LogitBias, SamplingStep::Penalties,  SamplingStep::Dry,  SamplingStep::TopNSigma,
-      SamplingStep::TopK,      SamplingStep::Typical,    SamplingStep::TopP, SamplingStep::MinP,
-      SamplingStep::Xtc,       SamplingStep::Temperature};
-  return order;
-}
-
 namespace {
-
-struct Range {
-  const char *name;
-  double value, low, high;
-  bool openLow; ///< `low` itself is refused
-};
-
-Status checkRanges(const SamplingOptions &o) {
-  constexpr double large = 1e9;
-  const Range ranges[] = {
-      {"temperature", o.temperature, 0, large, false},
-      {"top_k", double(o.topK), 0, large * 4, false},
-      {"top_p", o.topP, 0, 1, true},
-      {"min_p", o.minP, 0, 1, false},
-      {"typical_p", o.typicalP, 0, 1, true},
-      {"top_n_sigma", o.topNSigma, 0, large, false},
-      {"repetition_penalty", o.repetitionPenalty, 0, large, true},
-      {"presence_penalty", o.presencePenalty, -large, large, false},
-      {"frequency_penalty", o.frequencyPenalty, -large, large, false},
-      {"penalty_window", double(o.penaltyWindow), 0, 1 << 24, false},
-      {"dry_multiplier", o.dryMultiplier, 0, large, false},
-      {"dry_base", o.dryBase, 1, large, false},
-      {"dry_allowed_length", double(o.dryAllowedLength), 0, large, false},
-      {"dry_window", double(o.dryWindow), 1, 1 << 24, false},
-      {"xtc_probability", o.xtcProbability, 0, 1, false},
-      {"xtc_threshold", o.xtcThreshold, 0, 1, true},
-      {"mirostat_tau", o.mirostatTau, 0, large, false},
-      {"mirostat_eta", o.mirostatEta, 0, large, false},
-  };
-  for (const Range &r : ranges)
-    if (!(r.value >= r.low && r.value <= r.high) || (r.openLow && r.value == r.low))
-      return fail(ErrorCode::SamplingOption, "expects %s in %c%g, %g], but got %g", r.name, r.openLow ? '(' : '[',
-                  r.low, r.high, r.value);
-  return Done{};
-}
 
 Status checkIds(const SamplingOptions &o, int32_t vocabulary) {
   for (auto [id, bias] : o.logitBias) {

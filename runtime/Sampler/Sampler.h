@@ -18,6 +18,7 @@
 #pragma once
 #include "lib/Base/Result.h"
 #include "runtime/Sampler/LazyArray.h"
+#include "runtime/Sampler/SamplingOptions.h"
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -25,54 +26,6 @@
 #include <vector>
 
 namespace stepdown {
-
-enum class SamplingStep : uint8_t {
-  LogitBias,   ///< l_i += bias_i
-  Penalties,   ///< repetition, then frequency and presence
-  Dry,         ///< l_i -= multiplier * base^(match - allowed), where i would continue a repeated run of `match` tokens
-  Temperature, ///< l_i /= T
-  TopNSigma,   ///< keeps l_i >= max - n * standard deviation of the logits
-  TopK,        ///< keeps the k largest
-  Typical,     ///< keeps the smallest set of mass >= P whose surprise is nearest to the entropy
-  TopP,        ///< keeps the smallest set of the most probable of mass >= P
-  MinP,        ///< keeps p_i >= P * max p
-  Xtc,         ///< with a probability: drops all but the least probable of those with p_i >= threshold
-};
-
-struct SamplingOptions {
-  float temperature = 1.0f; ///< 0 (or below 1e-5): greedy, the largest logit after bias, penalties and DRY
-  int32_t topK = 0;         ///< 0: off
-  float topP = 1.0f;        ///< 1: off; (0, 1]
-  float minP = 0.0f;        ///< 0: off; [0, 1]
-  float typicalP = 1.0f;    ///< 1: off; (0, 1]; Meister et al. 2023, "Locally typical sampling"
-  float topNSigma = 0.0f;   ///< 0: off; Tang et al. 2024, "Top-n sigma"
-
-  float repetitionPenalty = 1.0f; ///< 1: off; l > 0 ? l / r : l * r; Keskar et al. 2019 (CTRL); prompt and answer count
-  float presencePenalty = 0.0f;   ///< l -= p if the answer holds the token
-  float frequencyPenalty = 0.0f;  ///< l -= f * times that the answer holds the token
-  int32_t penaltyWindow = 0;      ///< the last n tokens count for the three penalties; 0: all
-
-  float dryMultiplier = 0.0f;       ///< 0: off
-  float dryBase = 1.75f;            ///< >= 1
-  int32_t dryAllowedLength = 2;     ///< runs shorter than this are not punished
-  int32_t dryWindow = 1024;         ///< the last n tokens in which runs are looked for
-  std::vector<int32_t> dryBreakers; ///< ids that end a run (newline, colon, quote, star ...)
-
-  float xtcProbability = 0.0f; ///< 0: off; how often XTC acts
-  float xtcThreshold = 0.1f;   ///< above 0.5 it can never act
-
-  float mirostatTau = 0.0f; ///< 0: off; target surprise in bits; Basu et al. 2021, version 2. Takes the place of all
-  float mirostatEta = 0.1f; ///< filters that truncate (top-n-sigma, top-k, typical, top-p, min-p, XTC)
-
-  std::vector<std::pair<int32_t, float>> logitBias; ///< (id, addend); -infinity forbids a token
-  uint64_t seed = 0;
-  std::vector<SamplingStep> order; ///< empty: the default order; steps that it does not name are not applied
-};
-
-/// The order used where `SamplingOptions::order` is empty.
-const std::vector<SamplingStep> &defaultOrder();
-/// penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature: the order of llama.cpp.
-const std::vector<SamplingStep> &temperatureLast();
 
 struct TokenLogProbability {
   int32_t id;

@@ -57,6 +57,13 @@ uint32_t levelNamed(const char *name) {
   return 0;
 }
 
+std::vector<std::string> levelNames() {
+  std::vector<std::string> names;
+  for (const Level &known : levels)
+    names.push_back(known.name);
+  return names;
+}
+
 bool processorHas(uint32_t level) {
   static const Features features;
   switch (level) {

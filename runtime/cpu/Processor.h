@@ -1,6 +1,8 @@
 // What this processor can execute, from cpuid and the register state that the system saves.
 #pragma once
 #include "include/stepdown/Artifact.h"
+#include <string>
+#include <vector>
 
 namespace stepdown {
 
@@ -8,6 +10,8 @@ namespace stepdown {
 const char *levelName(uint32_t level);
 /// The level called `name`, or 0.
 uint32_t levelNamed(const char *name);
+/// All levels, lowest first.
+std::vector<std::string> levelNames();
 /// Whether this processor, under this system, executes code of `level`.
 bool processorHas(uint32_t level);
 /// Cores that this process may use, at least 1.

@@ -1,6 +1,7 @@
 // stepdown-compile: checkpoint -> artifact, or the IR after a phase.
 #include "lib/Base/MappingGuard.h"
 #include "lib/Base/PartFile.h"
+#include "lib/CommandLine/CommandLine.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Driver/Provenance.h"
 #include "lib/Frontend/PlainModule.h"
@@ -12,80 +13,27 @@
 #include <unistd.h>
 
 using namespace stepdown;
-
-static const char kHelp[] =
-    R"(usage: stepdown-compile MODEL|PROGRAM.mlir [-o FILE.stepdown] [options]
-
-Compiles a checkpoint (.gguf) into one artifact with native code, packed weights, tokenizer and memory plan; or a plain
-MLIR module (.mlir: linalg, tensor, arith, math, scf, transformer) into one with its functions.
-
-  -o FILE              the artifact (default: MODEL with the ending .stepdown, in the current folder)
-  --target=LIST        cpu (all x86-64 levels, chosen when loaded; the default), x86-64-v3, x86-64-v4-vnni
-  --max-context=N      positions a sequence may have (default: what the checkpoint declares)
-  --kv-type=f16|f32    element of the KV cache (default: f16)
-  --exact              activations and KV cache stay float32
-  --activations=KIND   8-bit codes that quantised weights read: q8o2 (default: two codes a value, in feed-forward layers
-                       one and 7 bits more for the largest), q8x2 (always two: logits within 0.01, prompts a quarter
-                       slower), q8 (always one: faster prompts, logits off by about 0.2)
-  --check-weights      refuse weights that are NaN or infinite, and name the tensor; reads all of them first
-  --jobs=N             threads (default: one a core)
-  --compile-to=PHASE   stop after the phase and print its IR; --compile-to=help lists the phases
-  --dump=DIR           write the IR after every phase, LLVM IR and assembly into DIR
-  --explain[=json]     print which operations share a kernel and what keeps the others apart, the memory plan in bytes,
-                       and bytes and operations of every kernel; writes an artifact only with -o
-  --time-report        print the seconds of every phase
-  --help, --version
-
-The next step: stepdown-run generate FILE.stepdown -p "The capital of France is" -n 32
-          or:  stepdown-run call FILE.stepdown FUNCTION --arg A.npy --out R.npy
-)";
-
-static int usage(const char *format, const char *what) {
-  std::fprintf(stderr, "stepdown-compile: error: ");
-  std::fprintf(stderr, format, what);
-  std::fprintf(stderr, "; see stepdown-compile --help\n");
-  return 2;
-}
+using commandline::Arguments;
+using commandline::Command;
+using commandline::Option;
+using commandline::Tool;
 
 static int refuse(const Error &error) {
   std::fprintf(stderr, "stepdown-compile: %s\n", error.text().c_str());
-  return 1;
+  return error.code == ErrorCode::Usage ? 2 : 1;
 }
 
-/// The value of `--name=value` or `--name value`, or null.
-static const char *valueOf(const char *name, int argc, char **argv, int &i) {
-  size_t n = std::strlen(name);
-  if (std::strncmp(argv[i], name, n) != 0)
-    return nullptr;
-  if (argv[i][n] == '=')
-    return argv[i] + n + 1;
-  if (argv[i][n] == 0 && i + 1 < argc)
-    return argv[++i];
-  return nullptr;
-}
-
-static bool parseCount(const char *text, uint64_t &value) {
-  char *end = nullptr;
-  value = std::strtoull(text, &end, 10);
-  return *text >= '0' && *text <= '9' && *end == 0;
-}
-
-static bool parseTargets(const std::string &list, std::vector<const Level *> &out) {
-  for (size_t at = 0; at <= list.size();) {
-    size_t end = std::min(list.find(',', at), list.size());
-    std::string name = list.substr(at, end - at);
-    at = end + 1;
-    if (name == "cpu") {
-      for (const Level &level : levels())
-        out.push_back(&level);
-      continue;
-    }
-    const Level *level = findLevel(name);
-    if (!level)
-      return false;
-    out.push_back(level);
-  }
-  return true;
+static std::vector<const Level *> targetsOf(const std::string &list) {
+  std::vector<const Level *> chosen;
+  llvm::SmallVector<llvm::StringRef> names;
+  llvm::StringRef(list).split(names, ',');
+  for (llvm::StringRef name : names)
+    if (const Level *level = findLevel(name))
+      chosen.push_back(level);
+    else // cpu
+      for (const Level &each : levels())
+        chosen.push_back(&each);
+  return chosen;
 }
 
 static void listPhases() {
@@ -93,76 +41,33 @@ static void listPhases() {
     std::printf("%-12s %s\n", phase.name, phase.sentence);
 }
 
-int main(int argc, char **argv) {
-  guardMappings("stepdown-compile");
-  removePartFilesOnSignals("stepdown-compile");
-  CompileOptions options;
-  std::string model, output, phase, explain;
-  bool timeReport = false;
-  options.warn = [](const std::string &text) { std::fprintf(stderr, "stepdown-compile: warning: %s\n", text.c_str()); };
-  for (int i = 1; i < argc; ++i) {
-    const char *argument = argv[i], *value = nullptr;
-    uint64_t count = 0;
-    if (!std::strcmp(argument, "--help") || !std::strcmp(argument, "-h")) {
-      std::fputs(kHelp, stdout);
-      return 0;
-    }
-    if (!std::strcmp(argument, "--version")) {
-      std::printf("%s\n", versionText().c_str());
-      return 0;
-    }
-    if (!std::strcmp(argument, "--exact"))
-      options.exact = true;
-    else if (!std::strcmp(argument, "--check-weights"))
-      options.checkWeights = true;
-    else if (!std::strcmp(argument, "--time-report"))
-      timeReport = true;
-    else if (!std::strcmp(argument, "--explain"))
-      explain = "text";
-    else if (!std::strncmp(argument, "--explain=", 10)) {
-      explain = argument + 10;
-      if (explain != "json" && explain != "text")
-        return usage("unknown --explain '%s' (json)", argument + 10);
-    } else if (!std::strcmp(argument, "-o")) {
-      if (i + 1 == argc || !*argv[i + 1])
-        return usage("expects a file after %s", "-o");
-      output = argv[++i];
-    } else if ((value = valueOf("--compile-to", argc, argv, i)))
-      phase = value;
-    else if ((value = valueOf("--dump", argc, argv, i)))
-      options.dump = value;
-    else if ((value = valueOf("--target", argc, argv, i))) {
-      if (!parseTargets(value, options.levels))
-        return usage("unknown target in '%s' (targets: cpu, x86-64-v3, x86-64-v4-vnni)", value);
-    } else if ((value = valueOf("--kv-type", argc, argv, i))) {
-      if (std::strcmp(value, "f16") && std::strcmp(value, "f32"))
-        return usage("unknown --kv-type '%s' (f16, f32)", value);
-      options.float32Cache = !std::strcmp(value, "f32");
-    } else if ((value = valueOf("--activations", argc, argv, i))) {
-      if (std::strcmp(value, "q8") && std::strcmp(value, "q8o2") && std::strcmp(value, "q8x2"))
-        return usage("unknown --activations '%s' (q8o2, q8x2, q8)", value);
-      options.activations = value;
-    } else if ((value = valueOf("--max-context", argc, argv, i))) {
-      if (!parseCount(value, count) || count == 0)
-        return usage("expects --max-context to be a positive number, but got '%s'", value);
-      options.maxContext = count;
-    } else if ((value = valueOf("--jobs", argc, argv, i))) {
-      if (!parseCount(value, count) || count == 0 || count > 1024)
-        return usage("expects --jobs to be a positive number, but got '%s'", value);
-      options.jobs = int(count);
-    } else if (argument[0] == '-')
-      return usage("unknown option '%s'", argument);
-    else if (model.empty())
-      model = argument;
-    else
-      return usage("expects one MODEL, but got also '%s'", argument);
-  }
-  if (phase == "help") {
+static int compile(const Arguments &arguments) {
+  if (arguments.value("compile-to") == "help") {
     listPhases();
     return 0;
   }
-  if (model.empty())
-    return usage("expects a %s", "MODEL");
+  if (arguments.has("completion") || arguments.has("manual")) {
+    const Tool &tool = arguments.tool();
+    std::fputs(
+        (arguments.has("manual") ? manualPage(tool) : completionScript(tool, arguments.value("completion"))).c_str(),
+        stdout);
+    return 0;
+  }
+  auto words = arguments.positionals(1);
+  if (!words)
+    return refuse(words.error());
+  const std::string &model = (*words)[0], phase = arguments.value("compile-to"), explain = arguments.value("explain");
+  std::string output = arguments.value("output");
+  CompileOptions options;
+  options.warn = [](const std::string &text) { std::fprintf(stderr, "stepdown-compile: warning: %s\n", text.c_str()); };
+  options.levels = targetsOf(arguments.value("target"));
+  options.maxContext = static_cast<uint64_t>(arguments.integer("max-context"));
+  options.float32Cache = arguments.value("kv-type") == "f32";
+  options.exact = arguments.has("exact");
+  options.activations = arguments.value("activations");
+  options.checkWeights = arguments.has("check-weights");
+  options.jobs = static_cast<int>(arguments.integer("jobs"));
+  options.dump = arguments.value("dump");
   if (isPlainModule(model))
     explainFaults(model.c_str());
   if (!phase.empty()) {
@@ -203,7 +108,7 @@ int main(int argc, char **argv) {
     return refuse(report.error());
   if (!explain.empty())
     std::fputs((explain == "json" ? report->explainJson : report->explain).c_str(), stdout);
-  if (timeReport) {
+  if (arguments.has("time-report")) {
     double total = 0;
     for (auto &[name, seconds] : report->seconds) {
       std::printf("%-24s %8.3f s\n", name.c_str(), seconds);
@@ -212,4 +117,84 @@ int main(int argc, char **argv) {
     std::printf("%-24s %8.3f s\n", "total", total);
   }
   return 0;
+}
+
+static Tool table() {
+  std::vector<std::string> targets = {"cpu"}, stops = phaseNames();
+  for (const Level &level : levels())
+    targets.push_back(level.name);
+  stops.push_back("help");
+  static const std::string version = versionText();
+  const char *description =
+      "Compiles a checkpoint (.gguf) into one artifact with native code, packed weights, tokenizer and memory plan; or "
+      "a "
+      "plain MLIR module (.mlir: linalg, tensor, arith, math, scf, transformer) into one with its functions.";
+  Command command{
+      "",
+      "MODEL|PROGRAM.mlir",
+      description,
+      {Option("output", 'o', "FILE", "the artifact")
+           .file()
+           .otherwiseIt("MODEL with the ending .stepdown, in the current folder"),
+       Option("target", 0, "LIST", "what to compile for, where cpu stands for all levels, chosen when loaded")
+           .oneOf(targets)
+           .lists()
+           .by("cpu"),
+       Option("max-context", 0, "N", "positions a sequence may have")
+           .whole(1, INT64_MAX)
+           .otherwiseIt("what the checkpoint declares"),
+       Option("kv-type", 0, "TYPE", "element of the KV cache").oneOf({"f16", "f32"}).by("f16"),
+       {"exact", 0, nullptr, "activations and KV cache stay float32"},
+       Option("activations", 0, "KIND",
+              "8-bit codes that quantised weights read; q8o2: two codes a value, in feed-forward layers one and 7 bits "
+              "more for the largest; q8x2: always two (logits within 0.01, prompts a quarter slower); q8: always one "
+              "(faster prompts, logits off by about 0.2)")
+           .oneOf({"q8o2", "q8x2", "q8"})
+           .by("q8o2"),
+       {"check-weights", 0, nullptr,
+        "refuse weights that are NaN or infinite, and name the tensor; reads all of them first"},
+       Option("jobs", 0, "N", "threads").whole(1, 1024).otherwiseIt("one per core"),
+       {nullptr, 0, nullptr, "Looking inside"},
+       Option("compile-to", 0, "PHASE", "print the IR after this phase and stop there, or list all phases")
+           .among(stops),
+       Option("dump", 0, "DIR", "write the IR after every phase, LLVM IR and assembly into DIR").folder(),
+       Option(
+           "explain", 0, "FORM",
+           "print which operations share a kernel and what keeps the others apart, the memory plan in bytes, and bytes "
+           "and operations of every kernel, as text or json; writes an artifact only with -o")
+           .oneOf({"text", "json"})
+           .orBare("text"),
+       {"time-report", 0, nullptr, "print the seconds of every phase"},
+       {nullptr, 0, nullptr, "This program"},
+       Option("completion", 0, "SHELL", "print a script with which a shell completes options").oneOf({"bash", "zsh"}),
+       {"manual", 0, nullptr, "print the manual page"},
+       {"version", 0, nullptr, "print the versions of compiler, LLVM and artifacts"}},
+      "stepdown-compile smollm2.gguf -o smollm2.stepdown\n"
+      "stepdown-run generate smollm2.stepdown -p \"The capital of France is\" -n 32\n"
+      "stepdown-compile program.mlir -o program.stepdown\n"
+      "stepdown-run call program.stepdown FUNCTION --arg A.npy --out R.npy",
+      nullptr};
+  return {"stepdown-compile",
+          "compile transformer models and MLIR modules into artifacts",
+          description,
+          version.c_str(),
+          {command}};
+}
+
+int main(int argc, char **argv) {
+  guardMappings("stepdown-compile");
+  removePartFilesOnSignals("stepdown-compile");
+  const Tool tool = table();
+  Result<Arguments> arguments = Arguments::parse(tool, tool.commands[0], argc - 1, argv + 1);
+  if (!arguments)
+    return refuse(arguments.error());
+  if (arguments->help()) {
+    std::fputs(helpText(tool, arguments->command()).c_str(), stdout);
+    return 0;
+  }
+  if (arguments->has("version")) {
+    std::printf("%s\n", versionText().c_str());
+    return 0;
+  }
+  return compile(*arguments);
 }

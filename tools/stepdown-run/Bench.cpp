@@ -73,20 +73,17 @@ Status runBench(const Arguments &arguments) {
   auto words = arguments.positionals(1);
   if (!words)
     return words.error();
-  auto prompts = arguments.integers("prompt", 0, INT32_MAX), generates = arguments.integers("generate", 0, INT32_MAX);
-  auto depths = arguments.integers("depth", 0, INT32_MAX), threads = arguments.integers("threads", 1, 1024);
-  for (auto *list : {&prompts, &generates, &depths, &threads})
-    if (!*list)
-      return list->error();
-  auto runs = arguments.integer("repeat", 5, 1, 1000);
-  if (!runs)
-    return runs.error();
-  if (!arguments.has("prompt") && !arguments.has("generate"))
-    *prompts = {512}, *generates = {64};
-  if (depths->empty())
-    *depths = {0};
-  if (threads->empty())
-    *threads = {0};
+  std::vector<int64_t> prompts = arguments.integers("prompt"), generates = arguments.integers("generate");
+  const std::vector<int64_t> depths = arguments.integers("depth");
+  std::vector<int64_t> threads = arguments.integers("threads");
+  const int64_t runs = arguments.integer("repeat");
+  // One of the two given is the only one wanted.
+  if (arguments.has("prompt") && !arguments.has("generate"))
+    generates.clear();
+  if (arguments.has("generate") && !arguments.has("prompt"))
+    prompts.clear();
+  if (threads.empty())
+    threads = {0};
   auto isa = arguments.text("isa");
   auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
   if (!model)
@@ -94,13 +91,13 @@ Status runBench(const Arguments &arguments) {
 
   std::vector<Measure> measures;
   int64_t positions = 1;
-  for (int64_t t : *threads)
-    for (int64_t d : *depths) {
+  for (int64_t t : threads)
+    for (int64_t d : depths) {
       std::string suffix = d ? "@d" + std::to_string(d) : "";
-      for (int64_t p : *prompts)
+      for (int64_t p : prompts)
         if (p)
           measures.push_back({"pp" + std::to_string(p) + suffix, size_t(p), 0, size_t(d), int32_t(t), {}});
-      for (int64_t n : *generates)
+      for (int64_t n : generates)
         if (n)
           measures.push_back({"tg" + std::to_string(n) + suffix, 0, size_t(n), size_t(d), int32_t(t), {}});
     }
@@ -111,7 +108,7 @@ Status runBench(const Arguments &arguments) {
                 (*model)->head().max_context, (long long)positions);
 
   std::vector<std::unique_ptr<Session>> sessions;
-  for (int64_t t : *threads) {
+  for (int64_t t : threads) {
     Session::Options options;
     options.threads = static_cast<int32_t>(t);
     options.kvPositions = positions;
@@ -125,7 +122,7 @@ Status runBench(const Arguments &arguments) {
   // Run by run over all tests, so that a disturbance of the machine falls on all of them alike; run 0 warms up.
   catchInterrupts();
   size_t perThread = measures.size() / sessions.size();
-  for (int64_t run = 0; run <= *runs; ++run)
+  for (int64_t run = 0; run <= runs; ++run)
     for (size_t i = 0; i < measures.size(); ++i) {
       Session &session = *sessions[i / perThread];
       measures[i].threads = session.threads();
@@ -138,7 +135,7 @@ Status runBench(const Arguments &arguments) {
       if (run)
         measures[i].rates.push_back(*rate);
       if (interrupted())
-        return fail(ErrorCode::Interrupted, "bench: interrupted in run %lld of %lld", (long long)run, (long long)*runs);
+        return fail(ErrorCode::Interrupted, "bench: interrupted in run %lld of %lld", (long long)run, (long long)runs);
     }
 
   nlohmann::json table = nlohmann::json::array();
@@ -158,19 +155,28 @@ Status runBench(const Arguments &arguments) {
 } // namespace
 
 Command benchCommand() {
-  return {"bench",
-          "MODEL",
-          "Measures tokens per second: medians of runs that take turns.",
-          {{"prompt", 'p', "512,...", "tokens of a prompt, computed at once (default 512)"},
-           {"generate", 'n', "64,...", "tokens computed one by one (default 64)"},
-           {"depth", 'd', "DEPTH,...", "positions that are in the cache before (default 0)"},
-           {"threads", 't', "1,2,...", "threads (default: one per core)"},
-           {"repeat", 'r', "N", "runs of each test (default 5), after one to warm up"},
-           {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
-           {"exact", 0, nullptr, "activations and cache stay float32"},
-           {"json", 0, nullptr, "[{\"test\", \"threads\", \"tokens_per_second\", \"runs\"}]"}},
-          "stepdown-run bench smollm2.gguf -p 512 -n 64 -t 1,2 -r 5",
-          runBench};
+  return {
+      "bench",
+      "MODEL",
+      "Measures tokens per second: medians of runs that take turns.",
+      {Option("prompt", 'p', "512,...", "tokens of a prompt, computed at once")
+           .whole(0, INT32_MAX)
+           .lists()
+           .by("512")
+           .otherwiseIt("none beside -n"),
+       Option("generate", 'n', "64,...", "tokens computed one by one")
+           .whole(0, INT32_MAX)
+           .lists()
+           .by("64")
+           .otherwiseIt("none beside -p"),
+       Option("depth", 'd', "DEPTH,...", "positions that are in the cache before").whole(0, INT32_MAX).lists().by("0"),
+       Option("threads", 't', "1,2,...", "threads").whole(1, 1024).lists().otherwiseIt("one per core"),
+       Option("repeat", 'r', "N", "runs of each test, after one to warm up").whole(1, 1000).by("5"),
+       isaOption(),
+       exactOption(),
+       {"json", 0, nullptr, "[{\"test\", \"threads\", \"tokens_per_second\", \"runs\"}]"}},
+      "stepdown-run bench smollm2.gguf -p 512 -n 64 -t 1,2 -r 5",
+      runBench};
 }
 
 } // namespace stepdown::run

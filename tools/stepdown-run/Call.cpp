@@ -1,5 +1,6 @@
 // call: one function of a plain module's artifact, with arrays from .npy files or written out.
 #include "lib/Base/MappedFile.h"
+#include "lib/Base/Suggestion.h"
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Npy.h"
@@ -196,17 +197,16 @@ Status checkDevice(const std::string &device, const FunctionLibrary &library) {
   std::string present;
   for (const CodeSection &code : library.artifact().code())
     present += (present.empty() ? "" : ", ") + std::string(levelName(code.level));
-  return fail(ErrorCode::DeviceUnavailable, "%s: expects --device cpu, for which the artifact holds %s, but got \"%s\"",
-              library.artifact().path().c_str(), present.c_str(), device.c_str());
+  return fail(ErrorCode::DeviceUnavailable,
+              "%s: expects --device cpu, for which the artifact holds %s, but got \"%s\"%s",
+              library.artifact().path().c_str(), present.c_str(), device.c_str(), suggestion(device, {"cpu"}).c_str());
 }
 
 Status runCall(const Arguments &arguments) {
   auto words = arguments.positionals(2);
   if (!words)
     return words.error();
-  auto repeat = arguments.integer("repeat", 0, 0, 1000000);
-  if (!repeat)
-    return repeat.error();
+  const int64_t repeat = arguments.integer("repeat");
   const std::string &path = (*words)[0];
   if (!isArtifact(path)) {
     if (Result<MappedFile> file = MappedFile::open(path); !file)
@@ -214,14 +214,12 @@ Status runCall(const Arguments &arguments) {
     return fail(ErrorCode::ArtifactMagic, "%s: expects an artifact; stepdown-compile makes one of a .mlir module",
                 path.c_str());
   }
-  auto seed = arguments.integer("seed", 0, 0, INT64_MAX);
-  if (!seed)
-    return seed.error();
+  const int64_t seed = arguments.integer("seed");
   auto isa = arguments.text("isa");
   auto library = FunctionLibrary::load(path, *openDevice(nullptr), isa ? isa->c_str() : nullptr);
   if (!library)
     return library.error();
-  const std::string device = arguments.text("device").value_or("cpu");
+  const std::string device = arguments.value("device");
   if (Status there = checkDevice(device, **library); !there)
     return there;
   Result<size_t> index = (*library)->find((*words)[1]);
@@ -239,21 +237,21 @@ Status runCall(const Arguments &arguments) {
   std::vector<Argument> read(given.size());
   std::vector<Array> arrays;
   for (size_t i = 0; i < given.size(); ++i) {
-    if (Status done = readArgument(given[i], static_cast<uint64_t>(*seed), function, i, read[i]); !done)
+    if (Status done = readArgument(given[i], static_cast<uint64_t>(seed), function, i, read[i]); !done)
       return done;
     arrays.push_back(read[i].array);
   }
 
   std::vector<double> runs;
   std::unique_ptr<CallResults> results;
-  for (int64_t run = 0; run <= *repeat; ++run) {
+  for (int64_t run = 0; run <= repeat; ++run) {
     results.reset(); // its arena serves the next call
     const double begin = milliseconds();
     auto called = (*library)->call(*index, arrays);
     if (!called)
       return called.error();
     results = std::move(*called);
-    if (run || !*repeat) // the first of several finds cold pages
+    if (run || !repeat) // the first of several finds cold pages
       runs.push_back(milliseconds() - begin);
   }
   std::vector<std::string> inputs = given;
@@ -284,7 +282,7 @@ Status runCall(const Arguments &arguments) {
       text += "result " + std::to_string(i) + ": " + summaryOf(results->arrays()[i]) + "\n";
     else
       text += "result " + std::to_string(i) + ": " + describe(results->arrays()[i]) + " -> " + wanted[i] + "\n";
-  if (*repeat) {
+  if (repeat) {
     char line[120];
     std::snprintf(line, sizeof line, "%zu runs on %s: min %.3f ms, median %.3f ms\n", runs.size(), (*library)->level(),
                   least, median);
@@ -296,20 +294,26 @@ Status runCall(const Arguments &arguments) {
 } // namespace
 
 Command callCommand() {
-  return {
-      "call",
-      "FILE.stepdown FUNCTION",
-      "Calls a function of an artifact that was compiled from a plain MLIR module, with arrays from .npy files or "
-      "written out.",
-      {{"arg", 0, "ARRAY", "the next argument, one for each, in order: FILE.npy, f32[2]=1,2, f32=1.5, random:f32[3,4]"},
-       {"seed", 0, "N", "of random arguments: floats uniform from -1 to 1, integers from -100 to 100 (default 0)"},
-       {"out", 0, "FILE.npy", "where to write the next result; results without a file are shown"},
-       {"device", 0, "NAME", "what runs it: cpu (the default)"},
-       {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni; default: the best of this processor"},
-       {"repeat", 0, "N", "call it N more times and tell the least and the median time"},
-       {"json", 0, nullptr, "one JSON object: function, device, isa, results, timing"}},
-      "stepdown-run call program.stepdown matmul --arg 'random:f32[100,200]' --arg b.npy --out c.npy --repeat 20",
-      runCall};
+  return {"call",
+          "FILE.stepdown FUNCTION",
+          "Calls a function of an artifact that was compiled from a plain MLIR module, with arrays from .npy files or "
+          "written out.",
+          {Option("arg", 0, "ARRAY",
+                  "the next argument, one for each, in order: FILE.npy, f32[2]=1,2, f32=1.5, random:f32[3,4]")
+               .file()
+               .repeats(),
+           Option("seed", 0, "N", "of random arguments: floats uniform from -1 to 1, integers from -100 to 100")
+               .whole(0, INT64_MAX)
+               .by("0"),
+           Option("out", 0, "FILE.npy", "where to write the next result; results without a file are shown")
+               .file()
+               .repeats(),
+           Option("device", 0, "NAME", "what runs it").among({"cpu"}).by("cpu"),
+           isaOption(),
+           Option("repeat", 0, "N", "call it N more times and tell the least and the median time").whole(0, 1000000),
+           {"json", 0, nullptr, "one JSON object: function, device, isa, results, timing"}},
+          "stepdown-run call program.stepdown matmul --arg 'random:f32[100,200]' --arg b.npy --out c.npy --repeat 20",
+          runCall};
 }
 
 } // namespace stepdown::run

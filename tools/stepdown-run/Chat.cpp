@@ -157,16 +157,9 @@ Status runChat(const Arguments &arguments) {
   if (!words)
     return words.error();
   Request request;
-  request.sampling.temperature = 0.7f;
-  request.sampling.topP = 0.95f;
   if (Status ok = readRequest(arguments, request); !ok)
     return ok;
-  auto maxTokens = arguments.integer("max-tokens", INT32_MAX, 1, INT32_MAX);
-  auto threads = arguments.integer("threads", 0, 1, 1024), context = arguments.integer("context", 0, 1, INT32_MAX);
-  for (auto *number : {&maxTokens, &threads, &context})
-    if (!*number)
-      return number->error();
-  request.maxTokens = *maxTokens;
+  request.maxTokens = arguments.integer("max-tokens", INT32_MAX);
   request.stops = arguments.all("stop");
   auto isa = arguments.text("isa");
   auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
@@ -179,8 +172,8 @@ Status runChat(const Arguments &arguments) {
   if (!chatTemplate)
     return chatTemplate.error();
   Session::Options options;
-  options.threads = static_cast<int32_t>(*threads);
-  options.kvPositions = *context;
+  options.threads = static_cast<int32_t>(arguments.integer("threads"));
+  options.kvPositions = arguments.integer("context");
   options.maxSequences = 1;
   auto session = Session::create(*model, options);
   if (!session)
@@ -197,16 +190,22 @@ Command chatCommand() {
                   "MODEL",
                   "Talks with a model through its own template; each turn computes only what is new.",
                   {{"system", 0, "TEXT", "a system message to begin with"},
-                   {"max-tokens", 'n', "N", "tokens of an answer at most (default: what the context holds)"},
-                   {"stop", 0, "TEXT", "end answers before this text (repeatable)"},
-                   {"context", 0, "N", "positions that the cache holds (default: the model's context)"},
-                   {"threads", 't', "N", "threads (default: one per core)"},
-                   {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
-                   {"exact", 0, nullptr, "activations and cache stay float32"}},
+                   Option("max-tokens", 'n', "N", "tokens of an answer at most")
+                       .whole(1, INT32_MAX)
+                       .otherwiseIt("what the context holds"),
+                   Option("stop", 0, "TEXT", "end answers before this text").repeats(),
+                   Option("context", 0, "N", "positions that the cache holds")
+                       .whole(1, INT32_MAX)
+                       .otherwiseIt("the model's context"),
+                   threadsOption(),
+                   isaOption(),
+                   exactOption()},
                   "stepdown-run chat smollm2.gguf",
                   runChat};
-  std::vector<Option> sampling = samplingOptions();
-  sampling[0].help = "Sampling (in chat, temperature is 0.7 and top-p 0.95 where nothing else is said)";
+  SamplingOptions lively;
+  lively.temperature = 0.7f;
+  lively.topP = 0.95f;
+  const std::vector<Option> sampling = samplingOptions(lively);
   command.options.insert(command.options.end(), sampling.begin(), sampling.end());
   return command;
 }

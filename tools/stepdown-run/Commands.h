@@ -1,8 +1,12 @@
 // The commands of stepdown-run; each lives in the file of its name.
 #pragma once
-#include "tools/stepdown-run/Options.h"
+#include "lib/CommandLine/CommandLine.h"
 
 namespace stepdown::run {
+
+using commandline::Arguments;
+using commandline::Command;
+using commandline::Option;
 
 Command generateCommand();
 Command tokenizeCommand();
@@ -13,6 +17,15 @@ Command inspectCommand();
 Command renderCommand();
 Command chatCommand();
 Command callCommand();
+Command completionCommand();
+Command manualCommand();
+
+// Options that several commands have.
+Option threadsOption();
+Option isaOption();
+Option exactOption();
+Option kvBlockOption();
+Option tokensOption(const char *meaning);
 
 /// -p TEXT or -f FILE; E0905 for both or none, E0901.
 Result<std::string> textArgument(const Arguments &arguments);

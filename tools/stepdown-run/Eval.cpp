@@ -65,10 +65,8 @@ Status runWindows(Session &session, const std::vector<int32_t> &tokens, size_t w
 Result<std::vector<int32_t>> tokensOf(const Arguments &arguments, const Tokenizer &tokenizer) {
   Request request;
   if (arguments.has("tokens")) {
-    auto ids = arguments.integers("tokens", 0, INT32_MAX);
-    if (!ids)
-      return ids.error();
-    request.tokens = std::vector<int32_t>(ids->begin(), ids->end());
+    const std::vector<int64_t> ids = arguments.integers("tokens");
+    request.tokens = std::vector<int32_t>(ids.begin(), ids.end());
   } else {
     auto text = textArgument(arguments);
     if (!text)
@@ -87,11 +85,7 @@ Status runEval(const Arguments &arguments) {
     return words.error();
   if (arguments.has("tokens") + arguments.has("prompt") + arguments.has("file") != 1)
     return fail(ErrorCode::Usage, "eval: expects one of -p TEXT, -f FILE and --tokens; see stepdown-run eval --help");
-  auto threads = arguments.integer("threads", 0, 1, 1024), chunk = arguments.integer("chunk", INT32_MAX, 1, INT32_MAX);
-  auto context = arguments.integer("context", 0, 1, INT32_MAX), block = arguments.integer("kv-block", 32, 16, 64);
-  for (auto *number : {&threads, &chunk, &context, &block})
-    if (!*number)
-      return number->error();
+  const int64_t context = arguments.integer("context");
   auto isa = arguments.text("isa");
   auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
   if (!model)
@@ -103,15 +97,15 @@ Status runEval(const Arguments &arguments) {
   if (!tokens)
     return tokens.error();
   const stepdown_program &head = (*model)->head();
-  size_t window = *context ? *context : tokens->size();
+  size_t window = context ? size_t(context) : tokens->size();
   if (std::min(window, tokens->size()) > head.max_context)
     return fail(ErrorCode::ContextFull,
                 "eval: expects at most %u tokens, but got %zu; --context N evaluates windows of N", head.max_context,
                 std::min(window, tokens->size()));
 
   Session::Options options;
-  options.threads = static_cast<int32_t>(*threads);
-  options.kvBlock = static_cast<int32_t>(*block);
+  options.threads = static_cast<int32_t>(arguments.integer("threads"));
+  options.kvBlock = static_cast<int32_t>(arguments.integer("kv-block"));
   options.kvPositions = static_cast<int64_t>(std::min(window, tokens->size()));
   options.maxSequences = 1;
   auto session = Session::create(*model, options);
@@ -132,7 +126,8 @@ Status runEval(const Arguments &arguments) {
   nlohmann::json top;
   // Every token wants its row: 64 MiB of them at a time are enough for speed, and spare a large vocabulary gigabytes.
   size_t rowsInReach = std::max<size_t>(16, (size_t(64) << 20) / (head.vocabulary * sizeof(float)));
-  size_t step = std::min<size_t>({size_t(*chunk), head.max_step_tokens, head.max_step_rows, rowsInReach});
+  size_t step = std::min<size_t>(
+      {size_t(arguments.integer("chunk", INT32_MAX)), head.max_step_tokens, head.max_step_rows, rowsInReach});
   Status ran = runWindows(**session, *tokens, window, step, [&](size_t at, const float *row) -> Status {
     bool lastOfWindow = at % window == window - 1;
     if (at + 1 < tokens->size() && !lastOfWindow) {
@@ -179,15 +174,19 @@ Command evalCommand() {
           "MODEL",
           "Measures how well the model predicts a text: mean negative log-likelihood, perplexity, the top 20 after it.",
           {{"prompt", 'p', "TEXT", "the text"},
-           {"file", 'f', "FILE", "the text from a file; - for stdin"},
-           {"tokens", 0, "1,2,3", "token ids in place of a text"},
-           {"context", 0, "N", "evaluate windows of N tokens, each from an empty context (default: one window)"},
-           {"logits", 0, "FILE.npy", "write all rows of logits: float32 [tokens, vocabulary]"},
-           {"exact", 0, nullptr, "activations and cache stay float32"},
-           {"threads", 't', "N", "threads (default: one per core)"},
-           {"chunk", 0, "N", "tokens that one step takes at most (default: what a step holds)"},
-           {"kv-block", 0, "N", "positions in a cache block: 16, 32 or 64 (default 32)"},
-           {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
+           Option("file", 'f', "FILE", "the text from a file; - for stdin").file(),
+           tokensOption("token ids in place of a text"),
+           Option("context", 0, "N", "evaluate windows of N tokens, each from an empty context")
+               .whole(1, INT32_MAX)
+               .otherwiseIt("one window"),
+           Option("logits", 0, "FILE.npy", "write all rows of logits: float32 [tokens, vocabulary]").file(),
+           exactOption(),
+           threadsOption(),
+           Option("chunk", 0, "N", "tokens that one step takes at most")
+               .whole(1, INT32_MAX)
+               .otherwiseIt("what a step holds"),
+           kvBlockOption(),
+           isaOption(),
            {"json", 0, nullptr, "{\"tokens\", \"mean_nll\", \"perplexity\", \"top\": [[id, logit] x 20]}"}},
           "stepdown-run eval smollm2.gguf -f text.txt --json",
           runEval};

@@ -17,15 +17,9 @@ Result<std::vector<Request>> requestsOf(const Arguments &arguments) {
   request.id = "0";
   if (Status ok = readRequest(arguments, request); !ok)
     return ok.error();
-  Result<int64_t> maxTokens = arguments.integer("max-tokens", request.maxTokens, 0, INT32_MAX);
-  Result<int64_t> answers = arguments.integer("answers", 1, 1, 1024);
-  Result<int64_t> probabilities = arguments.integer("logprobs", -1, 0, 20);
-  for (const Result<int64_t> *number : {&maxTokens, &answers, &probabilities})
-    if (!*number)
-      return number->error();
-  request.maxTokens = *maxTokens;
-  request.answers = *answers;
-  request.probabilities = *probabilities;
+  request.maxTokens = arguments.integer("max-tokens");
+  request.answers = arguments.integer("answers");
+  request.probabilities = arguments.integer("logprobs", -1);
   request.stops = arguments.all("stop");
   request.ignoreEos = arguments.has("ignore-eos");
   if (auto file = arguments.text("requests")) {
@@ -40,10 +34,8 @@ Result<std::vector<Request>> requestsOf(const Arguments &arguments) {
   if (arguments.has("tokens")) {
     if (arguments.has("prompt") || arguments.has("file"))
       return fail(ErrorCode::Usage, "generate: expects -p, -f or --tokens, but got more than one of them");
-    Result<std::vector<int64_t>> ids = arguments.integers("tokens", 0, INT32_MAX);
-    if (!ids)
-      return ids.error();
-    request.tokens = std::vector<int32_t>(ids->begin(), ids->end());
+    const std::vector<int64_t> ids = arguments.integers("tokens");
+    request.tokens = std::vector<int32_t>(ids.begin(), ids.end());
   } else {
     Result<std::string> text = textArgument(arguments);
     if (!text)
@@ -115,11 +107,6 @@ Status runGenerate(const Arguments &arguments) {
   if (!words)
     return words.error();
   auto requests = requestsOf(arguments);
-  auto threads = arguments.integer("threads", 0, 1, 1024), chunk = arguments.integer("chunk", 0, 1, INT32_MAX);
-  auto block = arguments.integer("kv-block", 32, 16, 64);
-  for (auto *number : {&threads, &chunk, &block})
-    if (!*number)
-      return number->error();
   if (!requests)
     return requests.error();
   auto isa = arguments.text("isa");
@@ -153,12 +140,12 @@ Status runGenerate(const Arguments &arguments) {
   if (single && !asJson)
     generations[0]->listener = [](const std::string &text) { (void)static_cast<bool>(print(text)); };
 
-  Session::Options options = sessionFor(generations, head, static_cast<int32_t>(*block));
-  options.threads = static_cast<int32_t>(*threads);
+  Session::Options options = sessionFor(generations, head, static_cast<int32_t>(arguments.integer("kv-block")));
+  options.threads = static_cast<int32_t>(arguments.integer("threads"));
   auto session = Session::create(*model, options);
   if (!session)
     return session.error();
-  Scheduler scheduler(**session, static_cast<uint32_t>(*chunk));
+  Scheduler scheduler(**session, static_cast<uint32_t>(arguments.integer("chunk")));
   double begin = milliseconds();
   size_t next = 0;
   for (size_t i = 0; i < clients.size(); ++i) {
@@ -220,31 +207,35 @@ Command generateCommand() {
                   "Continues a prompt, or many at once, and prints the new text.",
                   {{nullptr, 0, nullptr, "Prompt (one of)"},
                    {"prompt", 'p', "TEXT", "the text to continue, special tokens in it read as such"},
-                   {"file", 'f', "FILE", "the same from a file; - for stdin"},
-                   {"tokens", 0, "1,2,3", "token ids in place of a text"},
-                   {"requests", 0, "FILE.jsonl",
-                    "one JSON object a line: {\"id\"?, \"prompt\" | \"tokens\", \"max_tokens\"?, and the "
-                    "options below with _ for -}; all run in one batch"},
+                   Option("file", 'f', "FILE", "the same from a file; - for stdin").file(),
+                   tokensOption("token ids in place of a text"),
+                   Option("requests", 0, "FILE.jsonl",
+                          "one JSON object a line: {\"id\"?, \"prompt\" | \"tokens\", \"max_tokens\"?, and the "
+                          "options below with _ for -}; all run in one batch")
+                       .file(),
                    {nullptr, 0, nullptr, "Answer"},
-                   {"max-tokens", 'n', "N", "tokens to draw at most (default 256)"},
-                   {"stop", 0, "TEXT", "end the answer before this text (repeatable)"},
+                   Option("max-tokens", 'n', "N", "tokens to draw at most").whole(0, INT32_MAX).by("256"),
+                   Option("stop", 0, "TEXT", "end the answer before this text").repeats(),
                    {"ignore-eos", 0, nullptr, "go on after the token that ends a text"},
                    {"raw", 0, nullptr, "no chat template (the default here; see the command chat)"},
-                   {"answers", 0, "N", "answers to each prompt, which is computed once (default 1)"}},
+                   Option("answers", 0, "N", "answers to each prompt, which is computed once").whole(1, 1024).by("1")},
                   "stepdown-run generate smollm2.gguf -p \"The capital of France is\" -n 32",
                   runGenerate};
-  for (const Option &option : samplingOptions())
+  for (const Option &option : samplingOptions(Request().sampling))
     command.options.push_back(option);
   for (const Option &option : std::vector<Option>{
            {nullptr, 0, nullptr, "Execution (never changes the answer)"},
-           {"threads", 't', "N", "threads (default: one per core)"},
-           {"chunk", 0, "N", "prompt tokens that one step takes at most (default: what a step holds)"},
-           {"kv-block", 0, "N", "positions in a cache block: 16, 32 or 64 (default 32)"},
-           {"isa", 0, "LEVEL", "x86-64-v3 or x86-64-v4-vnni (default: the best that the processor has)"},
-           {"exact", 0, nullptr, "activations and cache stay float32"},
+           threadsOption(),
+           Option("chunk", 0, "N", "prompt tokens that one step takes at most")
+               .whole(1, INT32_MAX)
+               .otherwiseIt("what a step holds"),
+           kvBlockOption(),
+           isaOption(),
+           exactOption(),
            {nullptr, 0, nullptr, "Output"},
            {"json", 0, nullptr, "one JSON object for each answer"},
-           {"logprobs", 0, "N", "with --json: log-probabilities of each drawn token and the N likeliest (0 to 20)"},
+           Option("logprobs", 0, "N", "with --json: log-probabilities of each drawn token and the N likeliest")
+               .whole(0, 20),
            {"hash-logits", 0, nullptr, "with --json: SHA-256 over the rows of logits that were drawn from"}})
     command.options.push_back(option);
   return command;

@@ -1,3 +1,4 @@
+#include "lib/Base/Suggestion.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Npy.h"
 #include "runtime/cpu/Processor.h"
@@ -169,9 +170,13 @@ Status writeTensor(const std::string &path, const std::string &name, const std::
   if (!checkpoint)
     return checkpoint.error();
   const GgufTensor *tensor = checkpoint->tensor(name);
-  if (!tensor)
-    return fail(ErrorCode::TensorUnknown, "%s: expects a tensor of the file, but got \"%s\"", path.c_str(),
-                name.c_str());
+  if (!tensor) {
+    std::vector<std::string> names;
+    for (const GgufTensor &known : checkpoint->tensors())
+      names.emplace_back(known.name);
+    return fail(ErrorCode::TensorUnknown, "%s: expects a tensor of the file, but got \"%s\"%s", path.c_str(),
+                name.c_str(), suggestion(name, names).c_str());
+  }
   const BlockFormat *format = blockFormat(tensor->storage);
   if (!format)
     return fail(ErrorCode::TensorUnknown, "%s: %s: expects a type that can be decoded, but got type %u", path.c_str(),
@@ -236,7 +241,7 @@ Command inspectCommand() {
           "Shows metadata, targets, memory plan and provenance; or writes one tensor out. Compiles nothing.",
           {{"json", 0, nullptr, "one JSON object"},
            {"tensor", 0, "NAME", "with --npy: this tensor of a checkpoint, dequantised exactly as the format defines"},
-           {"npy", 0, "FILE", "where to write it, as float32"}},
+           Option("npy", 0, "FILE.npy", "where to write it, as float32").file()},
           "stepdown-run inspect smollm2.gguf --tensor token_embd.weight --npy embeddings.npy",
           runInspect};
 }

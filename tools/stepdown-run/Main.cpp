@@ -2,10 +2,10 @@
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/MappingGuard.h"
 #include "lib/Base/PartFile.h"
+#include "lib/Base/Suggestion.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include <cstdio>
-#include <cstring>
 #include <exception>
 
 using namespace stepdown;
@@ -13,14 +13,15 @@ using namespace stepdown::run;
 
 namespace {
 
-std::string overview(const std::vector<Command> &commands) {
-  std::string text =
-      "stepdown-run COMMAND MODEL [options]\n"
-      "MODEL is an artifact (.stepdown), or a checkpoint (.gguf), which is compiled once into the cache.\n\n";
-  for (const Command &command : commands)
-    text +=
-        "  " + std::string(command.name) + std::string(12 - std::strlen(command.name), ' ') + command.summary + "\n";
-  return text + "\nstepdown-run COMMAND --help tells the options; stepdown-run --version what this is.\n";
+using commandline::Tool;
+
+Tool table() {
+  return {"stepdown-run",
+          "run transformer models and functions that stepdown-compile compiled",
+          "MODEL is an artifact (.stepdown), or a checkpoint (.gguf), which is compiled once into the cache.",
+          "stepdown " STEPDOWN_VERSION,
+          {generateCommand(), chatCommand(), evalCommand(), benchCommand(), tokenizeCommand(), detokenizeCommand(),
+           renderCommand(), inspectCommand(), callCommand(), completionCommand(), manualCommand()}};
 }
 
 int report(const Error &error) {
@@ -28,23 +29,21 @@ int report(const Error &error) {
   return error.code == ErrorCode::Usage ? 2 : 1;
 }
 
-int runCommand(const Command &command, int argc, char **argv) {
-  Result<Arguments> arguments = Arguments::parse(command, argc, argv);
+int runCommand(const Tool &tool, const Command &command, int argc, char **argv) {
+  Result<Arguments> arguments = Arguments::parse(tool, command, argc, argv);
   if (!arguments)
     return report(arguments.error());
-  Status done = arguments->help() ? print(helpText(command)) : command.run(*arguments);
+  Status done = arguments->help() ? print(helpText(tool, command)) : command.run(*arguments);
   return done ? 0 : report(done.error());
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-  std::vector<Command> commands = {generateCommand(), chatCommand(),     evalCommand(),
-                                   benchCommand(),    tokenizeCommand(), detokenizeCommand(),
-                                   renderCommand(),   inspectCommand(),  callCommand()};
+  const Tool tool = table();
   std::string word = argc > 1 ? argv[1] : "";
   if (word == "--help" || word == "-h" || word == "help")
-    return print(overview(commands)) ? 0 : 1;
+    return print(overviewText(tool)) ? 0 : 1;
   if (word == "--version") {
     std::string text = "stepdown-run " STEPDOWN_VERSION ", artifact ABI " + std::to_string(STEPDOWN_ABI_VERSION) +
                        ", no LLVM inside; built with " __VERSION__ "\n";
@@ -53,15 +52,16 @@ int main(int argc, char **argv) {
   guardMappings("stepdown-run");
   removePartFilesOnSignals("stepdown-run");
   try {
-    for (const Command &command : commands)
-      if (word == command.name)
-        return runCommand(command, argc - 2, argv + 2);
+    if (const Command *command = tool.find(word))
+      return runCommand(tool, *command, argc - 2, argv + 2);
   } catch (const std::bad_alloc &) {
     return report(fail(ErrorCode::OutOfMemory, "%s: expects more memory than the system gives", word.c_str()));
   } catch (const std::exception &problem) {
     return report(fail(ErrorCode::OutOfMemory, "%s: %s", word.c_str(), problem.what()));
   }
-  report(fail(ErrorCode::Usage, "expects a command, but got %s; see stepdown-run --help",
-              word.empty() ? "none" : ("\"" + word + "\"").c_str()));
-  return 2;
+  std::vector<std::string> names;
+  for (const Command &command : tool.commands)
+    names.push_back(command.name);
+  const std::string got = word.empty() ? "none" : "\"" + word + "\"" + suggestion(word, names);
+  return report(fail(ErrorCode::Usage, "expects a command, but got %s; see stepdown-run --help", got.c_str()));
 }

@@ -74,10 +74,11 @@ Command renderCommand() {
   return {"render",
           "MODEL|--template FILE",
           "Prints the text that a chat template makes of messages, byte for byte; a checkpoint is not compiled for it.",
-          {{"template", 0, "FILE.jinja", "a template in place of a model's own"},
-           {"messages", 0, "FILE.json",
-            "an array of messages, or an object of variables with \"messages\" in it; - for stdin"},
-           {"now", 0, "TIME", "the time that strftime_now sees, 2026-11-21T09:30:00 (default: now)"}},
+          {Option("template", 0, "FILE.jinja", "a template in place of a model's own").file(),
+           Option("messages", 0, "FILE.json",
+                  "an array of messages, or an object of variables with \"messages\" in it; - for stdin")
+               .file(),
+           Option("now", 0, "TIME", "the time that strftime_now sees, 2026-11-21T09:30:00").otherwiseIt("now")},
           "stepdown-run render smollm2.gguf --messages chat.json",
           runRender};
 }

@@ -8,73 +8,22 @@
 namespace stepdown::run {
 namespace {
 
+using commandline::parseInteger;
+using commandline::parseReal;
 using nlohmann::json;
 
-struct RealOption {
-  const char *name;
-  float SamplingOptions::*field;
-  const char *argument, *help;
-};
-struct WholeOption {
-  const char *name;
-  int32_t SamplingOptions::*field;
-  const char *help;
-};
-
-constexpr RealOption reals[] = {
-    {"temperature", &SamplingOptions::temperature, "T", "0: always the likeliest token (default); 0.7: some variety"},
-    {"top-p", &SamplingOptions::topP, "P", "draw from the likeliest tokens of mass P (default 1: all)"},
-    {"min-p", &SamplingOptions::minP, "P", "drop tokens less likely than P times the likeliest (default 0)"},
-    {"typical-p", &SamplingOptions::typicalP, "P", "locally typical tokens of mass P (default 1: all)"},
-    {"top-n-sigma", &SamplingOptions::topNSigma, "N",
-     "keep logits within N deviations of the largest (default 0: all)"},
-    {"repetition-penalty", &SamplingOptions::repetitionPenalty, "R", "divide the logits of tokens seen (default 1)"},
-    {"presence-penalty", &SamplingOptions::presencePenalty, "R", "subtract for tokens in the answer (default 0)"},
-    {"frequency-penalty", &SamplingOptions::frequencyPenalty, "R", "subtract each time a token was drawn (default 0)"},
-    {"dry-multiplier", &SamplingOptions::dryMultiplier, "M", "punish repeated runs of tokens (default 0: off)"},
-    {"dry-base", &SamplingOptions::dryBase, "B", "growth of that punishment with length (default 1.75)"},
-    {"xtc-probability", &SamplingOptions::xtcProbability, "P",
-     "how often the likeliest tokens are left out (default 0)"},
-    {"xtc-threshold", &SamplingOptions::xtcThreshold, "P", "what counts as likely for it (default 0.1)"},
-    {"mirostat-tau", &SamplingOptions::mirostatTau, "BITS", "mirostat 2: surprise to hold (default 0: off)"},
-    {"mirostat-eta", &SamplingOptions::mirostatEta, "R", "its learning rate (default 0.1)"},
-};
-constexpr WholeOption wholes[] = {
-    {"top-k", &SamplingOptions::topK, "draw from the K likeliest tokens (default 0: all)"},
-    {"penalty-window", &SamplingOptions::penaltyWindow, "tokens back that the penalties see (default 0: all)"},
-    {"dry-allowed-length", &SamplingOptions::dryAllowedLength, "longest run that DRY lets pass (default 2)"},
-    {"dry-window", &SamplingOptions::dryWindow, "tokens back that DRY sees (default 1024)"},
-};
-constexpr std::pair<const char *, SamplingStep> steps[] = {{"bias", SamplingStep::LogitBias},
-                                                           {"penalties", SamplingStep::Penalties},
-                                                           {"dry", SamplingStep::Dry},
-                                                           {"temperature", SamplingStep::Temperature},
-                                                           {"top-n-sigma", SamplingStep::TopNSigma},
-                                                           {"top-k", SamplingStep::TopK},
-                                                           {"typical-p", SamplingStep::Typical},
-                                                           {"top-p", SamplingStep::TopP},
-                                                           {"min-p", SamplingStep::MinP},
-                                                           {"xtc", SamplingStep::Xtc}};
-
-std::string underscored(const char *name) {
+/// "top_n_sigma" as the command line has it: "top-n-sigma".
+std::string dashed(const char *name) {
   std::string text = name;
-  std::replace(text.begin(), text.end(), '-', '_');
+  std::replace(text.begin(), text.end(), '_', '-');
   return text;
 }
 
-std::optional<std::vector<SamplingStep>> orderOf(const std::string &text) {
-  std::vector<SamplingStep> order;
-  for (size_t at = 0; at <= text.size();) {
-    size_t comma = std::min(text.find(',', at), text.size());
-    std::string name = text.substr(at, comma - at);
-    std::replace(name.begin(), name.end(), '_', '-');
-    auto known = std::find_if(std::begin(steps), std::end(steps), [&](auto &step) { return name == step.first; });
-    if (known == std::end(steps))
-      return std::nullopt;
-    order.push_back(known->second);
-    at = comma + 1;
-  }
-  return order;
+/// A number as people write it: "0.1", not 0.1f's nearest double.
+std::string shown(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
 }
 
 Error badField(const std::string &where, const std::string &field, const std::string &expected, const json &actual) {
@@ -122,26 +71,28 @@ public:
     if (key == "logit_bias")
       return bias(value);
     if (key == "sampling_order") {
-      auto order = value.is_string() ? orderOf(value.get<std::string>()) : std::nullopt;
-      if (!order)
+      if (!value.is_string())
         return bad(key, "names of sampling steps with commas between", value);
-      request.sampling.order = *order;
+      auto order = samplingOrder(value.get<std::string>());
+      if (!order)
+        return fail(ErrorCode::RequestField, "%s: %s", where.c_str(), order.error().message.c_str());
+      request.sampling.order = std::move(*order);
       return Done{};
     }
-    for (const RealOption &option : reals)
-      if (key == underscored(option.name)) {
-        if (!value.is_number())
-          return bad(key, "a number", value);
-        request.sampling.*option.field = value.get<float>();
-        return Done{};
-      }
-    for (const WholeOption &option : wholes)
-      if (key == underscored(option.name)) {
+    for (const SamplingField &field : samplingFields()) {
+      if (key != field.name)
+        continue;
+      if (field.whole) {
         int64_t number = 0;
         Status ok = whole(key, value, number, 0, INT32_MAX);
-        request.sampling.*option.field = static_cast<int32_t>(number);
+        request.sampling.*field.whole = static_cast<int32_t>(number);
         return ok;
       }
+      if (!value.is_number())
+        return bad(key, "a number", value);
+      request.sampling.*field.real = value.get<float>();
+      return Done{};
+    }
     return fail(ErrorCode::RequestField, "%s: expects a field that generate knows, but got \"%s\"", where.c_str(),
                 key.c_str());
   }
@@ -205,53 +156,53 @@ private:
 
 } // namespace
 
-std::vector<Option> samplingOptions() {
+std::vector<Option> samplingOptions(const SamplingOptions &defaults) {
+  // Names of options live as long as the program, as those of other tables do.
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const SamplingField &field : samplingFields())
+      all.push_back(dashed(field.name));
+    return all;
+  }();
   std::vector<Option> table = {{nullptr, 0, nullptr, "Sampling"}};
-  for (const RealOption &option : reals)
-    table.push_back({option.name, 0, option.argument, option.help});
-  for (const WholeOption &option : wholes)
-    table.push_back({option.name, 0, "K", option.help});
-  table.push_back({"logit-bias", 0, "ID=B", "add B to a token's logit; -inf forbids it (repeatable)"});
-  table.push_back({"sampling-order", 0, "LIST",
-                   "steps in the order to apply: bias,penalties,dry,temperature,top-n-sigma,top-k,"
-                   "typical-p,top-p,min-p,xtc (the default)"});
-  table.push_back({"seed", 0, "S", "of the random numbers, which depend on nothing else but the position (default 0)"});
+  for (size_t i = 0; i < names.size(); ++i) {
+    const SamplingField &field = samplingFields()[i];
+    Option option(names[i].c_str(), 0, field.argument, field.meaning);
+    table.push_back(field.real ? option.real().by(shown(defaults.*field.real))
+                               : option.whole(0, INT32_MAX).by(std::to_string(defaults.*field.whole)));
+  }
+  table.push_back(Option("logit-bias", 0, "ID=B", "add B to a token's logit; -inf forbids it").repeats());
+  table.push_back(Option("sampling-order", 0, "LIST", "the steps that are applied, in their order")
+                      .oneOf(samplingStepNames())
+                      .lists());
+  table.push_back(Option("seed", 0, "S", "of the random numbers, which depend on nothing else but the position")
+                      .whole(INT64_MIN, INT64_MAX)
+                      .by("0"));
   return table;
 }
 
 Status readRequest(const Arguments &arguments, Request &request) {
-  auto usage = [](const char *option, const char *expected, const std::string &value) {
-    return fail(ErrorCode::Usage, "--%s: expects %s, but got \"%s\"", option, expected, value.c_str());
-  };
-  for (const RealOption &option : reals) {
-    Result<double> value = arguments.real(option.name, request.sampling.*option.field);
-    if (!value)
-      return value.error();
-    request.sampling.*option.field = static_cast<float>(*value);
+  for (const SamplingField &field : samplingFields()) {
+    const std::string name = dashed(field.name);
+    if (field.real)
+      request.sampling.*field.real = static_cast<float>(arguments.real(name.c_str()));
+    else
+      request.sampling.*field.whole = static_cast<int32_t>(arguments.integer(name.c_str()));
   }
-  for (const WholeOption &option : wholes) {
-    Result<int64_t> value = arguments.integer(option.name, request.sampling.*option.field, 0, INT32_MAX);
-    if (!value)
-      return value.error();
-    request.sampling.*option.field = static_cast<int32_t>(*value);
-  }
-  Result<int64_t> seed = arguments.integer("seed", 0, INT64_MIN, INT64_MAX);
-  if (!seed)
-    return seed.error();
-  request.sampling.seed = static_cast<uint64_t>(*seed);
+  request.sampling.seed = static_cast<uint64_t>(arguments.integer("seed"));
   for (const std::string &text : arguments.all("logit-bias")) {
     size_t equals = text.find('=');
     auto id = parseInteger(text.substr(0, equals));
     auto value = equals == std::string::npos ? std::nullopt : parseReal(text.substr(equals + 1));
     if (!id || *id < 0 || *id > INT32_MAX || !value)
-      return usage("logit-bias", "ID=NUMBER", text);
+      return arguments.usage("expects ID=NUMBER for logit-bias, but got \"" + text + "\"");
     request.sampling.logitBias.emplace_back(static_cast<int32_t>(*id), static_cast<float>(*value));
   }
   if (auto text = arguments.text("sampling-order")) {
-    auto order = orderOf(*text);
+    auto order = samplingOrder(*text);
     if (!order)
-      return usage("sampling-order", "names of sampling steps with commas between", *text);
-    request.sampling.order = *order;
+      return order.error();
+    request.sampling.order = std::move(*order);
   }
   return Done{};
 }

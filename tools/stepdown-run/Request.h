@@ -1,15 +1,18 @@
 // One request for text: what generate's options and the lines of a JSONL file can say.
 #pragma once
+#include "lib/CommandLine/CommandLine.h"
 #include "runtime/CompleteSampling.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Tokenizer/Tokenizer.h"
-#include "tools/stepdown-run/Options.h"
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace stepdown::run {
+
+using commandline::Arguments;
+using commandline::Option;
 
 struct Request {
   Request() { sampling.temperature = 0; } // the likeliest token, where nothing else is said
@@ -24,8 +27,8 @@ struct Request {
   SamplingOptions sampling;
 };
 
-/// The sampling options of a command's table: a heading, then one entry for each.
-std::vector<Option> samplingOptions();
+/// The sampling options of a command's table, which begins with `defaults`: a heading, then one entry for each.
+std::vector<Option> samplingOptions(const SamplingOptions &defaults);
 /// Reads them into `request`; E0905.
 Status readRequest(const Arguments &arguments, Request &request);
 /// The request in `object`, beginning with what `defaults` say; E0611 naming `where` and the field.

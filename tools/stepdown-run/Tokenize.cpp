@@ -55,14 +55,12 @@ Status runDetokenize(const Arguments &arguments) {
     return words.error();
   if (!arguments.has("tokens"))
     return fail(ErrorCode::Usage, "detokenize: expects --tokens; see stepdown-run detokenize --help");
-  auto numbers = arguments.integers("tokens", 0, INT32_MAX);
-  if (!numbers)
-    return numbers.error();
+  const std::vector<int64_t> numbers = arguments.integers("tokens");
   auto open = tokenizerOf(arguments);
   if (!open)
     return open.error();
   const Tokenizer &tokenizer = *(*open)->tokenizer;
-  std::vector<int32_t> ids(numbers->begin(), numbers->end());
+  std::vector<int32_t> ids(numbers.begin(), numbers.end());
   if (Status ok = tokenizer.check(ids); !ok)
     return ok;
   return print(tokenizer.decode(ids, arguments.has("keep-special")) + "\n");
@@ -85,7 +83,7 @@ Command tokenizeCommand() {
           "MODEL",
           "Prints the ids of a text as a JSON array; a checkpoint is not compiled for it.",
           {{"prompt", 'p', "TEXT", "the text"},
-           {"file", 'f', "FILE", "the text from a file; - for stdin"},
+           Option("file", 'f', "FILE", "the text from a file; - for stdin").file(),
            {"no-bos", 0, nullptr, "leave out the tokens that the file puts around a text"},
            {"no-special", 0, nullptr, "read <|...|> and its like as plain text"}},
           "stepdown-run tokenize smollm2.gguf -p \"The capital of France is\"",
@@ -96,8 +94,7 @@ Command detokenizeCommand() {
   return {"detokenize",
           "MODEL",
           "Prints the text of token ids; a checkpoint is not compiled for it.",
-          {{"tokens", 0, "1,2,3", "the ids"},
-           {"keep-special", 0, nullptr, "show control tokens, which have no text otherwise"}},
+          {tokensOption("the ids"), {"keep-special", 0, nullptr, "show control tokens, which have no text otherwise"}},
           "stepdown-run detokenize smollm2.gguf --tokens 504,3575,282,4649,314",
           runDetokenize};
 }

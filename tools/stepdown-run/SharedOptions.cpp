@@ -1,0 +1,50 @@
+// Options that several commands have, and the commands that print what follows from the table of all of them.
+#include "runtime/cpu/Processor.h"
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+
+namespace stepdown::run {
+namespace {
+
+Status runCompletion(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  const std::string &shell = (*words)[0];
+  if (shell != "bash" && shell != "zsh")
+    return arguments.usage("expects bash or zsh, but got \"" + shell + "\"");
+  return print(completionScript(arguments.tool(), shell));
+}
+
+Status runManual(const Arguments &arguments) {
+  if (auto none = arguments.positionals(0); !none)
+    return none.error();
+  return print(manualPage(arguments.tool()));
+}
+
+} // namespace
+
+Option threadsOption() { return Option("threads", 't', "N", "threads").whole(1, 1024).otherwiseIt("one per core"); }
+Option isaOption() {
+  return Option("isa", 0, "LEVEL", "code of this level").among(levelNames()).otherwiseIt("the best of this processor");
+}
+Option exactOption() { return {"exact", 0, nullptr, "activations and cache stay float32"}; }
+Option kvBlockOption() {
+  return Option("kv-block", 0, "N", "positions in a cache block").oneOf({"16", "32", "64"}).by("32");
+}
+Option tokensOption(const char *meaning) { return Option("tokens", 0, "1,2,3", meaning).whole(0, INT32_MAX).lists(); }
+
+Command completionCommand() {
+  return {"completion",
+          "bash|zsh",
+          "Prints a script with which a shell completes commands, options and their values.",
+          {},
+          "source <(stepdown-run completion bash)",
+          runCompletion};
+}
+
+Command manualCommand() {
+  return {"manual", "", "Prints the manual page.", {}, "stepdown-run manual | man -l -", runManual};
+}
+
+} // namespace stepdown::run
