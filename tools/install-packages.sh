@@ -18,8 +18,7 @@ build=(
   zlib1g-dev                                               # LLVM's CMake files look for it
   python3 python3-pip ca-certificates                      # fetches the checkpoints
 )
-test=(libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ make pkg-config binutils git
-  zsh groff-base) # read the completion and the manual pages
+test=(libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ make pkg-config binutils git zsh groff-base)
 
 die() {
   echo "install-packages: $*" >&2
