@@ -21,8 +21,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What a script looks for itself, and says which package to install: no build and no test needs it.
 OF_ITS_OWN = {"fresh-machine.sh": {"debootstrap"}}
 SYSTEM_FOLDERS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/games")
+# pip tells package hosts on what system it runs: it asks lsb_release and rustc where they exist, and goes on without them.
 DECOY = """#!/bin/sh
 name=${0##*/}
+caller=$(tr '\\0' ' ' <"/proc/$PPID/cmdline")
+case $caller in *"-m pip "* | */pip\\ * | */pip[0-9.]*\\ * | */pip/__pip-runner__.py*) exit 127 ;; esac
 echo "$name" >>"${0%/*}/.called"
 echo "$name: expects to run on any machine, but tools/install-packages.sh does not name its package" >&2
 exit 127

@@ -30,6 +30,12 @@ def check_decoys(folder):
     shown = {"sh", "awk", "sed", "python3", "cmake", "ninja", "clang-22", "cc", "ar", "ld", "git", "pip3", "perl"}
     if hidden & shown:
         failures.append(f"decoys: expects no decoy of {sorted(hidden & shown)}")
+    # pip looks for programs that tell the system's name and needs none of them.
+    for caller in (["-m", "pip"], ["/usr/bin/pip3"], ["/usr/bin/pip"]):
+        call = [sys.executable, "-c", f"import subprocess, sys; sys.exit(subprocess.call([{decoys + '/make'!r}]))", *caller, "download"]
+        done = subprocess.run(call, capture_output=True, text=True)
+        if done.returncode != 127 or done.stderr:
+            failures.append(f"decoy called by {caller}: expects status 127 and no word, but got {done.returncode}: {done.stderr}")
     tell("none called", 0, "0 programs", words=["called", decoys, "--without", "make"])
     done = subprocess.run("make --version", shell=True, env={**os.environ, "PATH": decoys + ":" + os.environ["PATH"]},
                           capture_output=True, text=True)
