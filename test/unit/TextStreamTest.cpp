@@ -2,6 +2,7 @@
 #include "runtime/Load/Model.h"
 #include "test/unit/ToyModel.h"
 #include <gtest/gtest.h>
+#include <random>
 
 using namespace stepdown;
 
@@ -54,6 +55,37 @@ TEST_F(Text, aBeginningThatComesToNothingIsShown) {
   shown += stream.push(4);
   EXPECT_EQ(shown, "aaac");
   EXPECT_EQ(stream.finish(), "a");
+}
+
+// Against a search of the whole text: two letters only, so that beginnings overlap.
+TEST_F(Text, findsWhatASearchOfTheWholeTextFinds) {
+  std::mt19937 random(11);
+  auto letters = [&](size_t n) {
+    std::string text(n, 'a');
+    for (char &c : text)
+      c = random() % 3 ? 'a' : 'b';
+    return text;
+  };
+  for (int round = 0; round < 2000; ++round) {
+    std::string text = letters(29), stop = letters(1 + random() % 7);
+    TextStream stream(*tokenizer, {stop, ""});
+    std::string shown;
+    for (int32_t id : ids(text))
+      shown += stream.push(id);
+    shown += stream.finish();
+    ASSERT_EQ(shown, text.substr(0, text.find(stop))) << text << " stopped by " << stop;
+    ASSERT_EQ(stream.stopped(), text.find(stop) != std::string::npos);
+  }
+}
+
+// The text fits the stop string up to its last letter, again and again: 10^5 letters against 10^5 are 10^10 pairs.
+TEST_F(Text, aStopStringThatNearlyFitsTakesTimeOfTheTextAlone) {
+  const size_t length = 100003;
+  TextStream stream(*tokenizer, {std::string(length, 'a') + "b"});
+  size_t shown = 0;
+  for (int32_t id : ids(std::string(2 * length, 'a') + "c"))
+    shown += stream.push(id).size();
+  EXPECT_EQ(shown, 2 * length + 1);
 }
 
 TEST_F(Text, halfACodePointWaits) {
