@@ -267,7 +267,7 @@ typedef struct stepdown_call {
   uint64_t end;     /* address behind the arena's last byte, a multiple of 64 */
   uint64_t failure; /* 0; or the address, inside the code, of the text of the check that failed; or ~0: the arena is
                        too small */
-  uint64_t wanted;  /* bytes that did not fit */
+  uint64_t wanted;  /* bytes that did not fit; ~0: more than can be told */
 } stepdown_call;
 
 #endif

@@ -8,12 +8,16 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/MathExtras.h"
 #include "llvm/Support/SourceMgr.h"
 
 using namespace mlir;
 
 namespace stepdown {
 namespace {
+
+/// As the runtime has it, which checks what only a call knows.
+constexpr uint64_t kMostArrayBytes = uint64_t(1) << 46;
 
 /// What people write programs in, and what the canonical forms of it need.
 constexpr const char *kDialects[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
@@ -41,6 +45,15 @@ public:
 private:
   ScopedDiagnosticHandler handler;
 };
+
+/// Whether the sizes that `type` knows make no more bytes than an array may have, be it empty or not.
+bool hasSaneSize(ShapedType type) {
+  uint64_t bytes = type.getElementType().isIntOrFloat() ? llvm::divideCeil(type.getElementTypeBitWidth(), 8) : 8;
+  for (int64_t size : type.getShape())
+    if (size > 1)
+      bytes = llvm::SaturatingMultiply<uint64_t>(bytes, size);
+  return bytes <= kMostArrayBytes;
+}
 
 bool isElement(Type type) {
   return isa<Float16Type, BFloat16Type, Float32Type, Float64Type, IndexType>(type) ||
@@ -123,12 +136,16 @@ private:
                                 << "\"";
       for (auto [types, what] :
            {std::pair(function.getArgumentTypes(), "argument"), std::pair(function.getResultTypes(), "result")})
-        for (auto [i, type] : llvm::enumerate(types))
+        for (auto [i, type] : llvm::enumerate(types)) {
+          if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && !hasSaneSize(tensor))
+            return refuse(function) << "@" << name << ": expects " << what << " " << i
+                                    << " of at most 2^46 bytes, but got " << type;
           if (!isArray(type))
             return refuse(function) << "@" << name << ": expects " << what << " " << i
                                     << " to be a number or a ranked tensor of at most " << STEPDOWN_MAX_ARRAY_RANK
                                     << " dimensions of f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index, but got "
                                     << type;
+        }
       callable.push_back(function);
     }
     Operation *bad = nullptr;
@@ -165,6 +182,8 @@ private:
     for (TypeRange types : {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
       for (Type type : types) {
         auto tensor = dyn_cast<RankedTensorType>(type);
+        if (tensor && !hasSaneSize(tensor))
+          return refuse(op) << "'" << op->getName() << "': expects arrays of at most 2^46 bytes, but got " << type;
         if (hasArrayForm(type))
           continue;
         if (tensor ? tensor.getEncoding() || !(isElement(tensor.getElementType())) : !isNumber(type))

@@ -7,6 +7,7 @@
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "passes/Buffer/Passes.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -56,9 +57,10 @@ struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
       Type element = type.getElementType();
       if (!alloc->getParentOfType<LoopLikeOpInterface>() || !type.hasStaticShape() || !staysInside(alloc))
         continue;
-      const int64_t bytes =
-          type.getNumElements() * (element.isIndex() ? 8 : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
-      if (used + bytes > kMostStack)
+      uint64_t bytes = element.isIndex() ? 8 : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+      for (int64_t size : type.getShape())
+        bytes = llvm::SaturatingMultiply<uint64_t>(bytes, size);
+      if (bytes > kMostStack || used + int64_t(bytes) > kMostStack)
         continue;
       used += llvm::alignTo(bytes, 64);
       Value place = memref::AllocaOp::create(b, alloc.getLoc(), type, b.getI64IntegerAttr(64));

@@ -9,8 +9,10 @@
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "passes/CPU/Operands.h"
 #include "passes/CPU/Passes.h"
+#include "llvm/Support/MathExtras.h"
 #include <cstddef>
 
 using namespace mlir;
@@ -24,6 +26,7 @@ namespace {
 constexpr int64_t kAlignment = 64;
 /// No array of a call is larger, so that sums of sizes stay inside 64 bits.
 constexpr int64_t kMostBytes = int64_t(1) << 46;
+constexpr int64_t kTooManyBytes = kMostBytes + kAlignment; ///< stands for whatever is more
 
 struct BindArrays : impl::BindArraysBase<BindArrays> {
   Value call; ///< the record, !llvm.ptr
@@ -47,24 +50,40 @@ struct BindArrays : impl::BindArraysBase<BindArrays> {
     Type i64 = b.getI64Type();
     SmallVector<Value> sizes;
     unsigned dynamic = 0;
-    Value bytes = number(b, loc, bytesOf(type.getElementType())), fits;
+    // `bytes` of the array, and `extent`: what it would have if no size were zero. An empty array has sizes, too, and
+    // products of them stay inside 64 bits where the extent does. What types know is multiplied here.
+    uint64_t known = bytesOf(type.getElementType());
+    Value extent, fits, empty;
     auto require = [&](Value condition) {
       fits = fits ? Value(arith::AndIOp::create(b, loc, fits, condition)) : condition;
     };
+    for (int64_t size : type.getShape())
+      if (!ShapedType::isDynamic(size))
+        known =
+            std::min<uint64_t>(llvm::SaturatingMultiply<uint64_t>(known, std::max<int64_t>(size, 1)), kTooManyBytes);
+    extent = number(b, loc, known);
     for (int64_t size : type.getShape()) {
       if (!ShapedType::isDynamic(size)) {
         sizes.push_back(number(b, loc, size));
-        bytes = arith::MulIOp::create(b, loc, bytes, sizes.back());
         continue;
       }
       Value wanted = arith::IndexCastOp::create(b, loc, i64, alloc.getDynamicSizes()[dynamic++]);
       sizes.push_back(wanted);
+      Value zero = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, wanted, number(b, loc, 0));
+      empty = empty ? Value(arith::OrIOp::create(b, loc, empty, zero)) : zero;
       // As unsigned numbers a negative size is too large; the product of two below 2^46 is checked by its high half.
-      auto product = arith::MulUIExtendedOp::create(b, loc, bytes, wanted);
+      auto product = arith::MulUIExtendedOp::create(b, loc, extent,
+                                                    arith::SelectOp::create(b, loc, zero, number(b, loc, 1), wanted));
       require(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, product.getHigh(), number(b, loc, 0)));
-      bytes = product.getLow();
+      extent = product.getLow();
     }
-    require(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, bytes, number(b, loc, kMostBytes)));
+    require(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, extent, number(b, loc, kMostBytes)));
+    extent = arith::SelectOp::create(b, loc, fits, extent, number(b, loc, kTooManyBytes));
+    Value bytes = extent;
+    if (llvm::is_contained(type.getShape(), 0))
+      empty = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+    if (empty)
+      bytes = arith::SelectOp::create(b, loc, arith::AndIOp::create(b, loc, fits, empty), number(b, loc, 0), extent);
     Value rounded = arith::AndIOp::create(b, loc, arith::AddIOp::create(b, loc, bytes, number(b, loc, kAlignment - 1)),
                                           number(b, loc, -kAlignment));
     Value next = LLVM::LoadOp::create(b, loc, i64, place(b, loc, offsetof(stepdown_call, next)));
@@ -77,6 +96,31 @@ struct BindArrays : impl::BindArraysBase<BindArrays> {
     Value base = LLVM::IntToPtrOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext()), next);
     alloc.replaceAllUsesWith(bindMemory(b, loc, converter, type, base, sizes));
     alloc.erase();
+  }
+
+  /// `expand` as the view that its sizes describe: upstream's own expansion takes but one of them from the operation.
+  static void reinterpret(memref::ExpandShapeOp expand) {
+    OpBuilder b(expand);
+    Location loc = expand.getLoc();
+    MemRefType type = expand.getResultType();
+    auto whole = memref::ExtractStridedMetadataOp::create(b, loc, expand.getSrc());
+    auto [known, start] = type.getStridesAndOffset();
+    SmallVector<OpFoldResult> sizes = expand.getMixedOutputShape(), strides(type.getRank());
+    for (auto [d, group] : llvm::enumerate(expand.getReassociationIndices())) {
+      Value stride = whole.getStrides()[d];
+      for (int64_t i : llvm::reverse(group)) {
+        strides[i] = ShapedType::isDynamic(known[i]) ? OpFoldResult(stride) : b.getIndexAttr(known[i]);
+        if (i != group.front())
+          stride = arith::MulIOp::create(b, loc, stride, getValueOrCreateConstantIndexOp(b, loc, sizes[i]));
+      }
+    }
+    for (OpFoldResult &stride : strides) // a source of rank 0: ones alone
+      if (!stride)
+        stride = b.getIndexAttr(1);
+    OpFoldResult offset = ShapedType::isDynamic(start) ? OpFoldResult(whole.getOffset()) : b.getIndexAttr(start);
+    Value view = memref::ReinterpretCastOp::create(b, loc, type, whole.getBaseBuffer(), offset, sizes, strides);
+    expand.replaceAllUsesWith(view);
+    expand.erase();
   }
 
   /// Whether an iteration of `loop` takes something and hands no array on.
@@ -163,6 +207,13 @@ struct BindArrays : impl::BindArraysBase<BindArrays> {
       giveBack(loop);
     for (memref::AllocOp alloc : allocations)
       take(alloc, converter);
+    SmallVector<memref::ExpandShapeOp> expansions;
+    function.walk([&](memref::ExpandShapeOp op) {
+      if (!op.getResultType().hasStaticShape())
+        expansions.push_back(op);
+    });
+    for (memref::ExpandShapeOp expand : expansions)
+      reinterpret(expand);
   }
 };
 } // namespace

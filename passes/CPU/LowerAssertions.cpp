@@ -44,20 +44,22 @@ struct LowerAssertions : impl::LowerAssertionsBase<LowerAssertions> {
     Type ptr = operands.getType(), i64 = IntegerType::get(&getContext(), 64);
     SmallVector<cf::AssertOp> work;
     function.walk([&](cf::AssertOp op) { work.push_back(op); });
-    llvm::DenseMap<Operation *, Block *> failed; // by text, null for the arena
+    llvm::StringMap<Block *> failed; // by text
     for (cf::AssertOp op : work) {
-      const bool arena = op.getMsg() == kArenaCheck;
-      LLVM::GlobalOp text = arena ? LLVM::GlobalOp() : constantOf(textOf(op));
+      const bool tooLarge = op.getMsg() == transformer::kTooLargeCheck, arena = op.getMsg() == kArenaCheck || tooLarge;
+      const std::string text = arena ? op.getMsg().str() : textOf(op);
       Block *&target = failed[text];
       if (!target) {
+        LLVM::GlobalOp constant = arena ? LLVM::GlobalOp() : constantOf(text);
         OpBuilder b(&getContext());
         Location loc = op.getLoc();
         target = b.createBlock(&function.getBody(), function.getBody().end());
         Value call = loadOperand(b, loc, ptr, operands, 0), failure;
-        if (arena)
-          failure = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(-1));
-        else
-          failure = LLVM::PtrToIntOp::create(b, loc, i64, LLVM::AddressOfOp::create(b, loc, text));
+        Value all = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(-1));
+        if (tooLarge)
+          LLVM::StoreOp::create(b, loc, all, operandPlace(b, loc, call, offsetof(stepdown_call, wanted) / 8));
+        failure =
+            arena ? all : Value(LLVM::PtrToIntOp::create(b, loc, i64, LLVM::AddressOfOp::create(b, loc, constant)));
         LLVM::StoreOp::create(b, loc, failure, operandPlace(b, loc, call, offsetof(stepdown_call, failure) / 8));
         func::ReturnOp::create(b, loc);
       }

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
 #include "passes/Linalg/Passes.h"
+#include "passes/Linalg/SizeArithmetic.h"
 
 using namespace mlir;
 
@@ -20,39 +21,14 @@ namespace stepdown {
 
 namespace {
 
-/// Assertions in front of one operation.
-class Checks {
-public:
-  explicit Checks(Operation *op) : b(op), loc(op->getLoc()), name(op->getName().getStringRef()) {}
-
-  Value size(Value tensor, int64_t dim) { return b.createOrFold<tensor::DimOp>(loc, tensor, dim); }
-  Value number(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
-  Value value(OpFoldResult of) { return getValueOrCreateConstantIndexOp(b, loc, of); }
-
-  void require(arith::CmpIPredicate predicate, Value a, Value c, const Twine &text) {
-    Value ok = b.createOrFold<arith::CmpIOp>(loc, predicate, a, c);
-    require(ok, text);
-  }
-  void require(Value ok, const Twine &text) {
-    if (auto known = getConstantIntValue(ok); known && *known != 0)
-      return;
-    cf::AssertOp::create(b, loc, ok, (name + ": " + text).str());
-  }
-  /// 0 <= index < size of the tensor's dimension.
-  void inside(Value index, Value tensor, int64_t dim) {
-    require(arith::CmpIPredicate::ult, index, size(tensor, dim),
-            "expects index " + Twine(dim) + " inside the tensor, but it lies outside");
-  }
-
-  OpBuilder b;
-  Location loc;
-  StringRef name;
-};
-
 struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
-  /// Dimensions that one loop goes through agree; sums of loops (convolutions) stay inside.
-  static void check(linalg::LinalgOp op) {
-    Checks c(op);
+  using Predicate = arith::CmpIPredicate;
+
+  SizeFacts facts;
+
+  /// Dimensions that one loop goes through agree; other indices (of convolutions) stay inside.
+  void check(linalg::LinalgOp op) {
+    SizeArithmetic s(op, &facts);
     SmallVector<std::pair<OpOperand *, int64_t>> owner(op.getNumLoops(), {nullptr, 0});
     SmallVector<Value> sizes(op.getNumLoops());
     for (OpOperand &operand : op->getOpOperands()) {
@@ -65,78 +41,90 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
         auto &[first, dim] = owner[loop.getPosition()];
         if (!first) {
           first = &operand, dim = d;
-          sizes[loop.getPosition()] = c.size(operand.get(), d);
+          sizes[loop.getPosition()] = s.size(operand.get(), d);
           continue;
         }
         if (type.isDynamicDim(d) || cast<RankedTensorType>(first->get().getType()).isDynamicDim(dim))
-          c.require(arith::CmpIPredicate::eq, c.size(operand.get(), d), sizes[loop.getPosition()],
+          s.require(Predicate::eq, s.size(operand.get(), d), sizes[loop.getPosition()],
                     "expects dimension " + Twine(d) + " of operand " + Twine(operand.getOperandNumber()) +
                         " to equal dimension " + Twine(dim) + " of operand " + Twine(first->getOperandNumber()) +
                         ", but they differ");
       }
     }
+    checkWindows(op, s, sizes);
+  }
+
+  /// Indices that are no loop alone lie inside, unless some loop is empty: then nothing is read.
+  void checkWindows(linalg::LinalgOp op, SizeArithmetic &s, ArrayRef<Value> sizes) {
+    SmallVector<Value> last; // of each loop, in 128 bits
+    Value empty;
     for (OpOperand &operand : op->getOpOperands()) {
       AffineMap map = op.getMatchingIndexingMap(&operand);
       for (auto [d, expr] : llvm::enumerate(map.getResults())) {
         auto type = dyn_cast<RankedTensorType>(operand.get().getType());
-        if (!type || !isa<AffineBinaryOpExpr>(expr) || llvm::any_of(sizes, [](Value size) { return !size; }))
+        if (!type || isa<AffineDimExpr>(expr) || llvm::any_of(sizes, [](Value size) { return !size; }))
           continue;
-        // The largest index: all loops at their last iteration. An empty loop reads nothing.
-        SmallVector<OpFoldResult> last;
-        Value some;
-        for (Value size : sizes) {
-          last.push_back(c.b.createOrFold<arith::SubIOp>(c.loc, size, c.number(1)));
-          Value empty = c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::eq, size, c.number(0));
-          some = some ? c.b.createOrFold<arith::OrIOp>(c.loc, some, empty) : empty;
+        for (size_t i = last.size(); i < sizes.size(); ++i) {
+          last.push_back(s.sub(s.wide(sizes[i]), s.wide(1)));
+          Value none = s.compare(Predicate::eq, sizes[i], s.index(0));
+          empty = empty ? s.either(empty, none) : none;
         }
-        OpFoldResult index =
-            affine::makeComposedFoldedAffineApply(c.b, c.loc, AffineMap::get(map.getNumDims(), 0, expr), last);
-        Value fits =
-            c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::ult, c.value(index), c.size(operand.get(), d));
-        c.require(c.b.createOrFold<arith::OrIOp>(c.loc, fits, some), "expects dimension " + Twine(d) + " of operand " +
-                                                                         Twine(operand.getOperandNumber()) +
-                                                                         " to hold every window, but it is too small");
+        IndexRange range = rangeOf(s, expr, last);
+        Value fits = s.both(s.compare(Predicate::sge, range.least, s.wide(0)),
+                            s.compare(Predicate::slt, range.most, s.wideSize(operand.get(), d)));
+        s.require(empty ? s.either(fits, empty) : fits, "expects dimension " + Twine(d) + " of operand " +
+                                                            Twine(operand.getOperandNumber()) +
+                                                            " to hold every window, but it is too small");
       }
     }
   }
 
-  /// Elements [offset, offset + size * stride) lie inside each dimension of `whole`.
-  static void checkSlice(OffsetSizeAndStrideOpInterface op, Value whole, Value part) {
-    Checks c(op);
+  /// Elements offset + i * stride, for i below size, lie inside each dimension of `whole`. What is a constant is
+  /// checked as well: the verifier sees attributes alone.
+  void checkSlice(OffsetSizeAndStrideOpInterface op, Operation *before, Value whole, Value part,
+                  const llvm::SmallBitVector &dropped) {
+    SizeArithmetic s(before, &facts);
+    s.name = op->getName().getStringRef();
     auto type = cast<RankedTensorType>(whole.getType());
+    const unsigned firstStride = op.getOffsetSizeAndStrideStartOperandIndex() +
+                                 llvm::count_if(op.getStaticOffsets(), ShapedType::isDynamic) +
+                                 llvm::count_if(op.getStaticSizes(), ShapedType::isDynamic);
+    unsigned strides = 0; // that are operands
     for (int64_t d = 0; d < type.getRank(); ++d) {
-      OpFoldResult offset = op.getMixedOffsets()[d], size = op.getMixedSizes()[d], stride = op.getMixedStrides()[d];
-      if (getConstantIntValue(offset) && getConstantIntValue(size) && getConstantIntValue(stride) &&
-          !type.isDynamicDim(d))
-        continue; // the verifier has seen it
-      Value from = c.value(offset), count = c.value(size), step = c.value(stride), most = c.size(whole, d);
-      c.require(arith::CmpIPredicate::sge, count, c.number(0), "expects a size of at least 0 in dimension " + Twine(d));
-      c.require(arith::CmpIPredicate::ule, from, most, "expects an offset inside dimension " + Twine(d));
-      Value last = c.b.createOrFold<arith::AddIOp>(
-          c.loc, from,
-          c.b.createOrFold<arith::MulIOp>(c.loc, c.b.createOrFold<arith::SubIOp>(c.loc, count, c.number(1)), step));
-      Value none = c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::eq, count, c.number(0));
-      Value fits = c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::ult, last, most);
-      c.require(c.b.createOrFold<arith::OrIOp>(c.loc, fits, none),
-                "expects a slice inside dimension " + Twine(d) + ", but it ends outside");
+      OpFoldResult stride = op.getMixedStrides()[d];
+      Value from = s.index(op.getMixedOffsets()[d]), count = s.index(op.getMixedSizes()[d]), step = s.index(stride);
+      Value most = s.size(whole, d);
+      s.require(Predicate::sge, count, s.index(0), "expects a size of at least 0 in dimension " + Twine(d));
+      s.require(Predicate::ule, from, most, "expects an offset inside dimension " + Twine(d));
+      Value last = s.add(s.wide(from), s.mul(s.sub(s.wide(count), s.wide(1)), s.wide(step)));
+      Value none = s.compare(Predicate::eq, count, s.index(0));
+      // The first and the last lie inside, so those between them do. Offset and last fit 128 bits whatever they are.
+      Value fits = s.compare(Predicate::slt, last, s.wide(most));
+      if (getConstantIntValue(stride) != 1) {
+        fits = s.both(fits, s.compare(Predicate::sge, last, s.wide(0)));
+        fits = s.both(fits, s.compare(Predicate::ult, from, most));
+      }
+      s.require(s.either(fits, none), "expects a slice inside dimension " + Twine(d) + ", but it ends outside");
+      if (!isa<Value>(stride))
+        continue;
+      // The stride of one element or none means nothing; times that of the array it must not pass 64 bits all the same.
+      Value several = s.compare(Predicate::ugt, count, s.index(1));
+      op->setOperand(firstStride + strides++, s.b.createOrFold<arith::SelectOp>(s.loc, several, step, s.index(1)));
     }
     if (!part)
       return;
     // Dimensions of the part are those of the slice but for dropped ones of size 1.
-    llvm::SmallBitVector dropped = op.getOperation()->getNumResults()
-                                       ? cast<tensor::InsertSliceOp>(op.getOperation()).getDroppedDims()
-                                       : llvm::SmallBitVector(type.getRank());
     int64_t at = 0;
     for (int64_t d = 0; d < type.getRank(); ++d)
       if (!dropped.test(d))
-        c.require(arith::CmpIPredicate::eq, c.size(part, at++), c.value(op.getMixedSizes()[d]),
+        s.require(Predicate::eq, s.size(part, at++), s.index(op.getMixedSizes()[d]),
                   "expects the source to have the slice's size in dimension " + Twine(d) + ", but they differ");
   }
 
-  static void checkDivision(Operation *op) {
+  void checkDivision(Operation *op) {
     if (!op->getResult(0).getType().isIntOrIndex())
       return;
-    Checks c(op);
+    SizeArithmetic c(op, &facts);
     Value divisor = op->getOperand(1);
     if (auto known = getConstantIntValue(divisor); known && *known != 0 && *known != -1)
       return;
@@ -157,11 +145,11 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
   }
 
   /// 1 / 0 to some power; of a known exponent that is not negative, nothing is left to check.
-  static void checkPower(math::IPowIOp op) {
+  void checkPower(math::IPowIOp op) {
     APInt known;
     if (matchPattern(op.getRhs(), m_ConstantInt(&known)) && known.isNonNegative())
       return;
-    Checks c(op);
+    SizeArithmetic c(op, &facts);
     Value zero = arith::ConstantOp::create(c.b, c.loc, c.b.getIntegerAttr(op.getType(), 0));
     Value some = c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::ne, op.getLhs(), zero);
     Value whole = c.b.createOrFold<arith::CmpIOp>(c.loc, arith::CmpIPredicate::sge, op.getRhs(), zero);
@@ -169,56 +157,107 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
               "expects a base other than 0 where the exponent is negative");
   }
 
-  static void checkElements(Operation *op, Value from, Value to) {
-    OpBuilder after(op->getBlock(), std::next(op->getIterator()));
-    Checks c(op);
-    c.b.setInsertionPointAfter(op);
-    auto count = [&](Value tensor) {
-      Value product = c.number(1);
-      for (int64_t d = 0; d < cast<RankedTensorType>(tensor.getType()).getRank(); ++d)
-        product = c.b.createOrFold<arith::MulIOp>(c.loc, product, c.size(tensor, d));
-      return product;
-    };
-    if (cast<RankedTensorType>(from.getType()).hasStaticShape() &&
-        cast<RankedTensorType>(to.getType()).hasStaticShape())
-      return;
-    c.require(arith::CmpIPredicate::eq, count(from), count(to), "expects as many elements as there were");
+  /// Padding by sizes, to a size.
+  void checkPad(tensor::PadOp pad) {
+    SizeArithmetic s(pad, &facts);
+    for (int64_t d = 0; d < pad.getSourceType().getRank(); ++d) {
+      Value low = s.index(pad.getMixedLowPad()[d]), high = s.index(pad.getMixedHighPad()[d]);
+      for (Value amount : {low, high})
+        s.require(Predicate::sge, amount, s.index(0), "expects padding of at least 0");
+      Value sum = s.add(s.add(s.wideSize(pad.getSource(), d), s.wide(low)), s.wide(high));
+      s.requireRoom(s.compare(Predicate::sle, sum, s.wide(kMostElements)));
+    }
   }
 
-  static void check(Operation *op) {
+  /// Arrays that are made with the sizes `given` where their type leaves them open.
+  void checkMade(Operation *op, ValueRange given) {
+    SizeArithmetic s(op, &facts);
+    auto type = cast<RankedTensorType>(op->getResult(0).getType());
+    unsigned next = 0;
+    for (int64_t d = 0; d < type.getRank(); ++d)
+      s.requireSize(type.isDynamicDim(d) ? given[next++] : s.index(type.getDimSize(d)), d);
+  }
+
+  /// A dimension of which the tensor has one.
+  void checkDim(tensor::DimOp op) {
+    SizeArithmetic s(op, &facts);
+    const int64_t rank = cast<RankedTensorType>(op.getSource().getType()).getRank();
+    auto known = getConstantIntValue(op.getIndex());
+    if (known && *known >= 0 && *known < rank)
+      return;
+    s.require(Predicate::ult, op.getIndex(), s.index(rank), "expects an index below the rank of " + Twine(rank));
+    if (rank && !known)
+      return;
+    op.replaceAllUsesWith(s.index(0)); // never reached
+    facts.replaced.push_back(op);
+  }
+
+  /// Steps go forward, and the one past the end is a number of the loop's type.
+  void checkSteps(Operation *op, Value from, Value to, Value step, bool isUnsigned) {
+    SizeArithmetic s(op, &facts);
+    auto integer = [&](llvm::APInt value) -> Value {
+      return arith::ConstantOp::create(s.b, s.loc, s.b.getIntegerAttr(step.getType(), value));
+    };
+    const unsigned width = step.getType().isIndex() ? 64 : step.getType().getIntOrFloatBitWidth();
+    Value zero = integer(llvm::APInt(width, 0));
+    s.require(isUnsigned ? Predicate::ugt : Predicate::sgt, step, zero, "expects a positive step");
+    if (getConstantIntValue(step) == 1)
+      return;
+    Value most = integer(isUnsigned ? llvm::APInt::getMaxValue(width) : llvm::APInt::getSignedMaxValue(width));
+    Value slack = s.sub(step, integer(llvm::APInt(width, 1)));
+    Value fits = s.compare(isUnsigned ? Predicate::ule : Predicate::sle, to, s.sub(most, slack));
+    Value none = s.compare(isUnsigned ? Predicate::uge : Predicate::sge, from, to);
+    s.require(s.either(fits, none), "expects an end that steps do not pass the largest integer for");
+  }
+
+  void check(Operation *op) {
     if (auto structured = dyn_cast<linalg::LinalgOp>(op)) {
       check(structured);
     } else if (auto extract = dyn_cast<tensor::ExtractOp>(op)) {
       for (auto [d, index] : llvm::enumerate(extract.getIndices()))
-        Checks(op).inside(index, extract.getTensor(), d);
+        SizeArithmetic(op, &facts).requireInside(index, extract.getTensor(), d);
     } else if (auto insert = dyn_cast<tensor::InsertOp>(op)) {
       for (auto [d, index] : llvm::enumerate(insert.getIndices()))
-        Checks(op).inside(index, insert.getDest(), d);
+        SizeArithmetic(op, &facts).requireInside(index, insert.getDest(), d);
     } else if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
-      checkSlice(slice, slice.getSource(), Value());
+      checkSlice(slice, op, slice.getSource(), Value(), {});
     } else if (auto put = dyn_cast<tensor::InsertSliceOp>(op)) {
-      checkSlice(put, put.getDest(), put.getSource());
+      checkSlice(put, op, put.getDest(), put.getSource(), put.getDroppedDims());
+    } else if (auto put = dyn_cast<tensor::ParallelInsertSliceOp>(op)) { // only its like may stand beside it
+      checkSlice(put, op->getParentOp(), put.getDest(), put.getSource(), put.getDroppedDims());
     } else if (auto cast = dyn_cast<tensor::CastOp>(op)) {
       auto to = dyn_cast<RankedTensorType>(cast.getType());
       for (int64_t d = 0; to && d < to.getRank(); ++d)
         if (!to.isDynamicDim(d)) {
-          Checks c(op);
-          c.require(arith::CmpIPredicate::eq, c.size(cast.getSource(), d), c.number(to.getDimSize(d)),
+          SizeArithmetic s(op, &facts);
+          s.require(Predicate::eq, s.size(cast.getSource(), d), s.index(to.getDimSize(d)),
                     "expects " + Twine(to.getDimSize(d)) + " in dimension " + Twine(d) + ", but the size differs");
         }
     } else if (auto pad = dyn_cast<tensor::PadOp>(op)) {
-      Checks c(op);
-      for (OpFoldResult amount : llvm::concat<OpFoldResult>(pad.getMixedLowPad(), pad.getMixedHighPad()))
-        if (!getConstantIntValue(amount))
-          c.require(arith::CmpIPredicate::sge, c.value(amount), c.number(0), "expects padding of at least 0");
+      checkPad(pad);
+    } else if (auto empty = dyn_cast<tensor::EmptyOp>(op)) {
+      checkMade(op, empty.getDynamicSizes());
+    } else if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
+      checkMade(op, splat.getDynamicSizes());
+    } else if (auto generate = dyn_cast<tensor::GenerateOp>(op)) {
+      checkMade(op, generate.getDynamicExtents());
+    } else if (auto dim = dyn_cast<tensor::DimOp>(op)) {
+      checkDim(dim);
     } else if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op)) {
-      checkElements(op, expand.getSrc(), expand.getResult());
+      checkExpand(expand, facts);
     } else if (auto reshape = dyn_cast<tensor::ReshapeOp>(op)) {
-      checkElements(op, reshape.getSource(), reshape.getResult());
+      expandReshape(reshape, facts);
     } else if (auto loop = dyn_cast<scf::ForOp>(op)) {
-      Checks c(op);
-      Value zero = arith::ConstantOp::create(c.b, c.loc, c.b.getIntegerAttr(loop.getStep().getType(), 0));
-      c.require(arith::CmpIPredicate::sgt, loop.getStep(), zero, "expects a positive step");
+      checkSteps(op, loop.getLowerBound(), loop.getUpperBound(), loop.getStep(), loop.getUnsignedCmp());
+    } else if (isa<scf::ForallOp, scf::ParallelOp>(op)) {
+      auto loops = mlir::cast<LoopLikeOpInterface>(op);
+      OpBuilder b(op);
+      for (auto [from, to, step] :
+           llvm::zip(*loops.getLoopLowerBounds(), *loops.getLoopUpperBounds(), *loops.getLoopSteps())) {
+        auto value = [&](OpFoldResult of) { return getValueOrCreateConstantIndexOp(b, op->getLoc(), of); };
+        Value low = value(from), high = value(to);
+        checkSteps(op, low, high, value(step), false);
+      }
     } else if (isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::FloorDivSIOp,
                    arith::CeilDivSIOp, arith::CeilDivUIOp>(op)) {
       checkDivision(op);
@@ -242,8 +281,11 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
     });
     if (known.wasInterrupted())
       return signalPassFailure();
+    facts = SizeFacts();
     for (Operation *op : work)
       check(op);
+    for (Operation *op : facts.replaced)
+      op->erase();
   }
 };
 } // namespace

@@ -6,6 +6,7 @@
 #include "passes/Linalg/DecomposeRelayout.h"
 #include "passes/Linalg/Passes.h"
 #include "passes/Linalg/PlainLinalg.h"
+#include "passes/Linalg/SizeArithmetic.h"
 #include "passes/Linalg/SoundForms.h"
 
 using namespace mlir;
@@ -132,6 +133,8 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
   }
 
   LogicalResult decompose(Operation *op) {
+    if (isa<linalg::PackOp, linalg::UnPackOp>(op))
+      checkPack(op);
     IRRewriter rewriter(op);
     Value one = decomposeLinear(rewriter, op);
     if (!one)
@@ -151,10 +154,12 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     FailureOr<SmallVector<Value>> parts = failure();
     if (auto softmax = dyn_cast<linalg::SoftmaxOp>(op))
       parts = softmax.decomposeOperation(rewriter);
-    else if (auto concat = dyn_cast<tensor::ConcatOp>(op))
+    else if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
+      checkConcat(op);
       parts = concat.decomposeOperation(rewriter);
-    else if (isRelayout(op))
+    } else if (isRelayout(op)) {
       return succeeded(decomposeRelayout(rewriter, op)) ? success() : refuse(op);
+    }
     if (failed(parts))
       return refuse(op);
     rewriter.replaceOp(op, *parts);

@@ -50,8 +50,9 @@ def FuseElementwise : Pass<"fuse-elementwise", "::mlir::func::FuncOp"> {
 def CheckSizes : Pass<"check-sizes", "::mlir::func::FuncOp"> {
   let summary = "Assert what the types of a callable function leave open";
   let description = [{
-    Dimensions that one loop goes through must agree, indices and slices lie inside, divisors are not zero. What types and
-    constants prove needs no assertion.
+    Dimensions that one loop goes through must agree, indices and slices lie inside, sizes are sizes and hold what there was,
+    divisors are not zero. What types and constants prove needs no assertion. What is asserted of sizes is computed in 128
+    bits, so that no offset, stride or size that a caller gives can wrap it.
 
     Before: `linalg.matmul ins(%a, %b : tensor<?x?xf32>, tensor<?x?xf32>) ...`
     After:  `cf.assert %0, "linalg.matmul: expects dimension 0 of operand 1 to equal dimension 1 of operand 0, but they differ"`

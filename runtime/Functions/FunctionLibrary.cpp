@@ -27,6 +27,22 @@ bool fits(const Array &expected, const Array &array) {
   return true;
 }
 
+/// No array is larger, so that what functions compute of sizes stays inside 64 bits (SizeArithmetic.h).
+constexpr uint64_t mostBytes = uint64_t(1) << 46;
+
+/// Whether `array` stays inside mostBytes, also where a size of zero hides how large the others are.
+bool inBounds(const Array &array) {
+  uint64_t bytes = elementBytes(array.element);
+  for (int64_t dim : array.dims) {
+    if (dim <= 1)
+      continue;
+    if (uint64_t(dim) > mostBytes / bytes)
+      return false;
+    bytes *= uint64_t(dim);
+  }
+  return true;
+}
+
 uint64_t alignUp(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// Takes `bytes` from what is left of a room; E0624.
@@ -124,6 +140,9 @@ Status FunctionLibrary::checkArguments(const CallableFunction &function, const s
     if (!fits(function.arguments[i], arguments[i]))
       return fail(ErrorCode::ArgumentMismatch, "%s: argument %zu: expects %s, but got %s", function.name, i,
                   describe(function.arguments[i]).c_str(), describe(arguments[i]).c_str());
+    if (!inBounds(arguments[i]))
+      return fail(ErrorCode::ArgumentMismatch, "%s: argument %zu: expects an array of at most 2^46 bytes, but got %s",
+                  function.name, i, describe(arguments[i]).c_str());
     if (!arguments[i].data && arguments[i].elements())
       return fail(ErrorCode::ArgumentMismatch, "%s: argument %zu: expects the address of its data, but got none",
                   function.name, i);
@@ -133,6 +152,9 @@ Status FunctionLibrary::checkArguments(const CallableFunction &function, const s
 
 Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_call &call,
                                const CallRoom &room) const {
+  if (call.failure == ~uint64_t(0) && call.wanted > mostBytes)
+    return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of more than 2^46 bytes, which no memory has",
+                function.name);
   if (call.failure == ~uint64_t(0))
     return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of %llu bytes, but %llu of %llu are taken",
                 function.name, (ull)call.wanted, (ull)(call.next - room.begin()), (ull)(room.end() - room.begin()));

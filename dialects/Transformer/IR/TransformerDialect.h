@@ -23,6 +23,9 @@ inline constexpr llvm::StringLiteral kWindowAttr = "transformer.window";
 inline constexpr llvm::StringLiteral kPlainAttr = "transformer.plain";
 /// The attribute of a function of the kernels' module that callers of the artifact name: arrays in, arrays out.
 inline constexpr llvm::StringLiteral kCallableAttr = "transformer.callable";
+/// What a `cf.assert` of a callable function says where an array is larger than any memory: its caller lacks room, and
+/// no check of the program failed.
+inline constexpr llvm::StringLiteral kTooLargeCheck = "stepdown: the array is too large";
 
 /// tensor<T x N x f32>, T of any size, N static.
 bool isRows(mlir::Type type);

@@ -79,3 +79,19 @@ module {
     }
   }
 }
+
+// -----
+
+// Each size comes from the operation; upstream would take one of them, and come to a fault where there are two.
+// CHECK-LABEL: func.func @expands(
+// CHECK:         memref.reinterpret_cast %{{.*}} to offset: [0], sizes: [%{{.*}}, %{{.*}}], strides: [%{{.*}}, 1]
+module {
+  module @kernels {
+    func.func @expands(%x: memref<?xf32>, %n: memref<index>, %m: memref<index>) -> memref<?x?xf32> attributes {transformer.callable} {
+      %rows = memref.load %n[] : memref<index>
+      %columns = memref.load %m[] : memref<index>
+      %y = memref.expand_shape %x [[0, 1]] output_shape [%rows, %columns] : memref<?xf32> into memref<?x?xf32>
+      return %y : memref<?x?xf32>
+    }
+  }
+}

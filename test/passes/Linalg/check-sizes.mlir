@@ -63,3 +63,88 @@ func.func @no_form_on_buffers(%a: tensor<4xf32>, %i: tensor<2x1xindex>) -> tenso
   %0 = tensor.gather %a[%i] gather_dims([0]) : (tensor<4xf32>, tensor<2x1xindex>) -> tensor<2xf32>
   return %0 : tensor<2xf32>
 }
+
+// -----
+
+// What a caller says about sizes is computed in 128 bits.
+// CHECK-LABEL: func.func @wide(
+// CHECK:         cf.assert %{{.*}}, "tensor.pad: expects padding of at least 0"
+// CHECK:         arith.addi %{{.*}} : i128
+// CHECK:         cf.assert %{{.*}}, "stepdown: the array is too large"
+func.func @wide(%a: tensor<?xf32>, %n: index) -> tensor<?xf32> attributes {transformer.callable} {
+  %z = arith.constant 0.0 : f32
+  %0 = tensor.pad %a low[%n] high[0] {
+  ^bb0(%i: index):
+    tensor.yield %z : f32
+  } : tensor<?xf32> to tensor<?xf32>
+  return %0 : tensor<?xf32>
+}
+
+// CHECK-LABEL: func.func @made(
+// CHECK:         cf.assert %{{.*}}, "tensor.empty: expects a size of at least 0 in dimension 1, but got less"
+// CHECK:         cf.assert %{{.*}}, "stepdown: the array is too large"
+func.func @made(%n: index) -> tensor<3x?xf32> attributes {transformer.callable} {
+  %0 = tensor.empty(%n) : tensor<3x?xf32>
+  return %0 : tensor<3x?xf32>
+}
+
+// Constants are checked as operands are.
+// CHECK-LABEL: func.func @constant_slice(
+// CHECK:         cf.assert %{{.*}}, "tensor.extract_slice: expects a slice inside dimension 0, but it ends outside"
+func.func @constant_slice(%a: tensor<5xf32>) -> tensor<2xf32> attributes {transformer.callable} {
+  %c4 = arith.constant 4 : index
+  %0 = tensor.extract_slice %a[%c4] [2] [1] : tensor<5xf32> to tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
+
+// CHECK-LABEL: func.func @several_sizes(
+// CHECK:         cf.assert %{{.*}}, "tensor.expand_shape: expects as many elements as there were"
+// CHECK:         tensor.expand_shape
+func.func @several_sizes(%a: tensor<?xf32>, %n: index, %m: index) -> tensor<?x?xf32> attributes {transformer.callable} {
+  %0 = tensor.expand_shape %a [[0, 1]] output_shape [%n, %m] : tensor<?xf32> into tensor<?x?xf32>
+  return %0 : tensor<?x?xf32>
+}
+
+// CHECK-LABEL: func.func @reshape(
+// CHECK:         tensor.collapse_shape
+// CHECK:         cf.assert %{{.*}}, "tensor.reshape: expects as many elements as there were"
+// CHECK:         tensor.expand_shape
+// CHECK-NOT:     tensor.reshape
+func.func @reshape(%a: tensor<?x?xf32>, %s: tensor<2xindex>) -> tensor<?x?xf32> attributes {transformer.callable} {
+  %0 = tensor.reshape %a(%s) : (tensor<?x?xf32>, tensor<2xindex>) -> tensor<?x?xf32>
+  return %0 : tensor<?x?xf32>
+}
+
+// CHECK-LABEL: func.func @no_such_dimension(
+// CHECK:         cf.assert %{{.*}}, "tensor.dim: expects an index below the rank of 1"
+func.func @no_such_dimension(%a: tensor<?xf32>, %i: index) -> index attributes {transformer.callable} {
+  %0 = tensor.dim %a, %i : tensor<?xf32>
+  return %0 : index
+}
+
+// One assertion for a chain of operations on arrays of one shape: results have the sizes of what they are computed into.
+// CHECK-LABEL: func.func @chain(
+// CHECK-COUNT-1: cf.assert
+// CHECK-NOT:     cf.assert
+// CHECK:         return
+func.func @chain(%a: tensor<?xf32>, %b: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.callable} {
+  %0 = linalg.add ins(%a, %b : tensor<?xf32>, tensor<?xf32>) outs(%a : tensor<?xf32>) -> tensor<?xf32>
+  %1 = linalg.mul ins(%0, %b : tensor<?xf32>, tensor<?xf32>) outs(%a : tensor<?xf32>) -> tensor<?xf32>
+  %2 = linalg.sub ins(%1, %b : tensor<?xf32>, tensor<?xf32>) outs(%1 : tensor<?xf32>) -> tensor<?xf32>
+  return %2 : tensor<?xf32>
+}
+
+// What a branch asserts does not hold beside it.
+// CHECK-LABEL: func.func @branches(
+// CHECK-COUNT-2: cf.assert
+func.func @branches(%a: tensor<?xf32>, %i: index, %c: i1) -> f32 attributes {transformer.callable} {
+  %0 = scf.if %c -> f32 {
+    %1 = tensor.extract %a[%i] : tensor<?xf32>
+    scf.yield %1 : f32
+  } else {
+    %2 = tensor.extract %a[%i] : tensor<?xf32>
+    %3 = arith.negf %2 : f32
+    scf.yield %3 : f32
+  }
+  return %0 : f32
+}
