@@ -2,6 +2,8 @@
 #include "dialects/Transformer/IR/TransformerDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Linalg/Passes.h"
 
@@ -19,14 +21,76 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
     return operand->get().hasOneUse() && reader && reader.getMatchingIndexingMap(operand).isPermutation();
   }
 
+  /// Operations that a round made. Fusing copies both bodies, so that a chain fused from its front copies its beginning
+  /// as often as it is long; where no round takes what it made itself, each doubles what is fused, and a body is copied
+  /// as often as its logarithm.
+  struct Round : RewriterBase::Listener {
+    llvm::DenseSet<Operation *> made;
+    void notifyOperationInserted(Operation *op, OpBuilder::InsertPoint) override {
+      if (isa<linalg::GenericOp>(op))
+        made.insert(op);
+    }
+    void notifyOperationErased(Operation *op) override { made.erase(op); }
+  };
+
+  static bool isElementwise(Operation *op) {
+    auto same = [](AffineMap map) { return map.isIdentity() || map.getNumResults() == 0; };
+    auto structured = dyn_cast_or_null<linalg::LinalgOp>(op);
+    return structured && !isa<linalg::FillOp>(op) && structured.hasPureTensorSemantics() &&
+           linalg::isElementwise(structured) && llvm::all_of(structured.getIndexingMapsArray(), same);
+  }
+
+  /// linalg.add, linalg.map and others that take each element from the same place, in the form that fuses, where there
+  /// is something to fuse with. Not those that transpose: fused, they would keep their reader from vectors.
+  static void generalize(func::FuncOp function) {
+    SmallVector<linalg::LinalgOp> named;
+    function.walk([&](linalg::LinalgOp op) {
+      auto fuses = [](Value value) { return value.hasOneUse() && isa<linalg::LinalgOp>(*value.user_begin()); };
+      auto partner = [&](Value value) { return fuses(value) && isElementwise(value.getDefiningOp()); };
+      if (!isa<linalg::GenericOp>(op) && isElementwise(op) &&
+          (llvm::any_of(op->getOperands(), partner) || llvm::any_of(op->getResults(), fuses)))
+        named.push_back(op);
+    });
+    IRRewriter rewriter(function.getContext());
+    for (linalg::LinalgOp op : named) {
+      rewriter.setInsertionPoint(op);
+      (void)linalg::generalizeNamedOp(rewriter, op); // one that has no such form stays as it is
+    }
+  }
+
+  /// The size of a result is that of the array it is computed into, which is there without computing.
+  struct SizeOfResult : OpRewritePattern<tensor::DimOp> {
+    using OpRewritePattern::OpRewritePattern;
+    LogicalResult matchAndRewrite(tensor::DimOp op, PatternRewriter &rewriter) const override {
+      auto computed = op.getSource().getDefiningOp<linalg::LinalgOp>();
+      if (!computed)
+        return rewriter.notifyMatchFailure(op, "expects the size of a structured operation's result");
+      auto result = cast<OpResult>(op.getSource());
+      Value init = computed.getDpsInitOperand(result.getResultNumber())->get();
+      rewriter.modifyOpInPlace(op, [&] { op.getSourceMutable().assign(init); });
+      return success();
+    }
+  };
+
   void runOnOperation() override {
     if (!getOperation()->hasAttr(transformer::kCallableAttr))
       return;
-    RewritePatternSet patterns(&getContext());
-    linalg::populateElementwiseOpsFusionPatterns(patterns, readOnce);
-    linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    generalize(getOperation());
+    for (bool changed = true; changed;) {
+      Round round;
+      RewritePatternSet patterns(&getContext());
+      linalg::populateElementwiseOpsFusionPatterns(patterns, [&](OpOperand *operand) {
+        return readOnce(operand) && !round.made.contains(operand->getOwner()) &&
+               !round.made.contains(operand->get().getDefiningOp());
+      });
+      linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());
+      patterns.add<SizeOfResult>(&getContext());
+      GreedyRewriteConfig config;
+      config.setListener(&round);
+      if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config, &changed)))
+        return signalPassFailure();
+      changed = !round.made.empty(); // what folds without making anything needs no other round
+    }
   }
 };
 } // namespace

@@ -39,7 +39,8 @@ def DecomposeOperations : Pass<"decompose-operations", "::mlir::ModuleOp"> {
 def FuseElementwise : Pass<"fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "Fuse elementwise operations of a callable function into their only reader";
   let description = [{
-    A producer whose every element is read once, by one operation, is computed there and never stored.
+    A producer whose every element is read once, by one operation, is computed there and never stored. In rounds that
+    fuse pairs, so that the time grows with the length of a chain and not with its square.
 
     Before: `linalg.generic { math.exp }`, `linalg.generic { arith.mulf }`
     After:  `linalg.generic { math.exp; arith.mulf }`
