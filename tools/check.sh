@@ -68,6 +68,12 @@ runtime_knows_no_llvm() {
   ! grep -rnE '#[[:space:]]*include[[:space:]]*[<"](llvm|mlir)(-c)?/' runtime include lib/Base lib/CommandLine lib/Checkpoint tools/stepdown-run
 }
 
+# Nor do they see anything else of the compiler: what both sides must know is in include/stepdown or lib/Base.
+runtime_knows_no_compiler() {
+  ! grep -rnE '#include "(lib/(Artifact|Driver|Explain|Frontend|Pipeline|Reference|Target)|passes|dialects)/' runtime include lib/Base lib/CommandLine \
+    lib/Checkpoint tools/stepdown-run
+}
+
 # A stage includes dialects and lib/Target, never another stage.
 stages_know_no_stage() {
   local stage status=0
@@ -152,6 +158,7 @@ if wants style; then
   echo "== style"
   one clang-format formatted
   one runtime-knows-no-llvm runtime_knows_no_llvm
+  one runtime-knows-no-compiler runtime_knows_no_compiler
   one stages-know-no-stage stages_know_no_stage
   one scripts-are-executable scripts_are_executable
   ! on_debian || one script-packages tools/needed-packages.py scripts

@@ -157,7 +157,7 @@ typedef struct stepdown_weight {
 
 enum stepdown_packing {
   STEPDOWN_PACKING_ROWS = 0,   /* float32, row-major: norm weights, biases, tables */
-  STEPDOWN_PACKING_TILES16 = 1 /* 16 rows interleaved; lib/Checkpoint/PackedFormat.h describes the blocks */
+  STEPDOWN_PACKING_TILES16 = 1 /* 16 rows interleaved; lib/Target/Layout.h describes the blocks */
 };
 
 /* The variant of a kernel for a bucket is entry code[level_index * kernels * buckets + kernel * buckets + bucket] of

@@ -13,9 +13,9 @@ namespace {
 
 /// The CODE sections, and the number of every entry in each of them.
 struct PlacedCode {
-  PlacedCode(const std::vector<LevelCode> &code, const std::vector<CodeEntry> &entries) {
-    for (const LevelCode &level : code)
-      sections.emplace_back(level.level->id, layOutCode(level.code, entries, numbers));
+  PlacedCode(const std::vector<TargetCode> &code, const std::vector<CodeEntry> &entries) {
+    for (const TargetCode &one : code)
+      sections.emplace_back(one.target->id, layOutCode(one.code, entries, numbers));
   }
   std::vector<std::pair<uint32_t, std::vector<uint8_t>>> sections; ///< level, bytes
   std::vector<uint32_t> numbers;                                   ///< [sections, entries]
@@ -77,7 +77,7 @@ std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, Names &n
     stepdown_weight record{};
     record.name = names.add(w.tensor);
     record.storage = w.storage;
-    record.packing = w.packing;
+    record.packing = w.layout ? w.layout->packing : STEPDOWN_PACKING_ROWS;
     const std::vector<int64_t> dims = w.packedDims();
     record.rank = dims.size();
     for (size_t d = 0; d < 4; ++d)
@@ -117,18 +117,19 @@ std::vector<uint8_t> layOutProgram(Program &program, const std::vector<uint32_t>
 
 } // namespace
 
-Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights) {
+Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights, uint64_t alignment) {
   for (WeightEntry &weight : weights)
-    if (weight.packing == STEPDOWN_PACKING_ROWS && weight.table.empty())
+    if (!weight.layout && weight.table.empty())
       if (const GgufTensor *tensor = checkpoint.tensor(weight.tensor))
         weight.storage = static_cast<uint32_t>(tensor->storage);
-  return planWeights(checkpoint, std::move(weights));
+  return planWeights(checkpoint, std::move(weights), alignment);
 }
 
 Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress) {
   const Gguf &checkpoint = *parts.checkpoint;
-  Result<PackedWeights> plan = planProgramWeights(checkpoint, std::move(parts.program.weights));
+  Result<PackedWeights> plan =
+      planProgramWeights(checkpoint, std::move(parts.program.weights), parts.program.alignment);
   if (!plan)
     return plan.error();
   Names names;
@@ -159,7 +160,7 @@ Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
 }
 
 Status writeFunctions(PartFile file, const std::vector<FunctionSignature> &functions,
-                      const std::vector<LevelCode> &code, const std::string &provenance) {
+                      const std::vector<TargetCode> &code, const std::string &provenance) {
   const PlacedCode placed(code, entriesOf(functions));
   const std::vector<uint8_t> table = layOutFunctions(functions, placed.numbers);
   Sections sections;

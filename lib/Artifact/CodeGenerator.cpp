@@ -4,7 +4,7 @@
 //
 // A kernel calls nothing. Three things in LLVM would make it call memcpy, memset or libm all the same: passes that
 // recognise loops (told that no library function exists), intrinsics that expand to calls (expanded to loops below),
-// and the selection of instructions for what the level lacks (found by the linker, which refuses it).
+// and the selection of instructions for what the target lacks (found by the linker, which refuses it).
 #include "lib/Artifact/CodeGenerator.h"
 #include "lib/Base/PartFile.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -39,7 +39,7 @@ constexpr const char *kTriple = "x86_64-unknown-linux-gnu";
 // Longest memset or memcpy that instruction selection still writes out as stores.
 constexpr uint64_t kInlineBytes = 128;
 
-Result<std::unique_ptr<llvm::TargetMachine>> makeMachine(const Level &level) {
+Result<std::unique_ptr<llvm::TargetMachine>> makeMachine(const Target &target) {
   static std::once_flag once;
   std::call_once(once, [] {
     LLVMInitializeX86TargetInfo();
@@ -50,17 +50,17 @@ Result<std::unique_ptr<llvm::TargetMachine>> makeMachine(const Level &level) {
   });
   std::string reason;
   const llvm::Triple triple(kTriple);
-  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, reason);
-  if (!target)
-    return fail(ErrorCode::CodeTarget, "%s: expects an LLVM with this target: %s", level.name, reason.c_str());
+  const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, reason);
+  if (!backend)
+    return fail(ErrorCode::CodeTarget, "%s: expects an LLVM with this target: %s", target.name, reason.c_str());
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict; // a result is what the kernel says: llvm.fma or two roundings
   options.EmitStackSizeSection = true;
   std::unique_ptr<llvm::TargetMachine> machine(
-      target->createTargetMachine(triple, level.processor, level.features, options, llvm::Reloc::PIC_,
-                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+      backend->createTargetMachine(triple, target.processor, target.features, options, llvm::Reloc::PIC_,
+                                   llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
   if (!machine)
-    return fail(ErrorCode::CodeTarget, "%s: expects a target machine for processor %s", level.name, level.processor);
+    return fail(ErrorCode::CodeTarget, "%s: expects a target machine for processor %s", target.name, target.processor);
   return machine;
 }
 
@@ -182,8 +182,8 @@ bool emit(llvm::Module &module, llvm::TargetMachine &machine, const llvm::Target
 /// Generates one function after another, as a member of a team of threads.
 class Generator {
 public:
-  Generator(ModuleOp kernels, const Level &level, std::function<void(int, int)> progress, std::string dump)
-      : kernels(kernels), level(level), progress(std::move(progress)), dump(std::move(dump)) {
+  Generator(ModuleOp kernels, const Target &target, std::function<void(int, int)> progress, std::string dump)
+      : kernels(kernels), target(target), progress(std::move(progress)), dump(std::move(dump)) {
     for (auto function : kernels.getOps<LLVM::LLVMFuncOp>()) {
       if (function.isExternal())
         continue;
@@ -199,7 +199,7 @@ public:
   }
 
   void work() {
-    Result<std::unique_ptr<llvm::TargetMachine>> machine = makeMachine(level);
+    Result<std::unique_ptr<llvm::TargetMachine>> machine = makeMachine(target);
     for (;;) {
       // Declared in this order: the module refers to its context, and both die before the next turn.
       llvm::LLVMContext context;
@@ -298,7 +298,7 @@ private:
       return stepdown::fail(ErrorCode::CodeRefused, "%s: expects a target that writes objects", name.c_str());
     if (!reasons.empty())
       return stepdown::fail(ErrorCode::CodeRefused, "%s: expects code that %s can execute: %s", name.c_str(),
-                            level.name, reasons.c_str());
+                            target.name, reasons.c_str());
     return Done{};
   }
 
@@ -307,7 +307,7 @@ private:
                     const llvm::TargetLibraryInfoImpl &library) {
     if (dump.empty())
       return Done{};
-    const std::string path = dump + "/" + name + "." + level.name;
+    const std::string path = dump + "/" + name + "." + target.name;
     llvm::SmallString<0> text;
     llvm::raw_svector_ostream stream(text);
     module.print(stream, nullptr);
@@ -319,7 +319,7 @@ private:
   }
 
   ModuleOp kernels;
-  const Level &level;
+  const Target &target;
   std::function<void(int, int)> progress;
   const std::string dump;                  // folder or empty
   std::vector<LLVM::LLVMFuncOp> functions; // no two of them the same
@@ -335,11 +335,11 @@ private:
 };
 } // namespace
 
-Result<NativeCode> generateCode(ModuleOp kernels, const Level &level, int jobs,
+Result<NativeCode> generateCode(ModuleOp kernels, const Target &target, int jobs,
                                 std::function<void(int done, int total)> progress, const std::string &dump) {
   registerBuiltinDialectTranslation(*kernels.getContext());
   registerLLVMDialectTranslation(*kernels.getContext());
-  Generator generator(kernels, level, std::move(progress), dump);
+  Generator generator(kernels, target, std::move(progress), dump);
   std::vector<std::thread> team;
   for (int i = 1; i < jobs; ++i)
     team.emplace_back([&] { generator.work(); });

@@ -1,7 +1,7 @@
-// Kernels in the LLVM dialect become native code for one instruction-set level.
+// Kernels in the LLVM dialect become native code for one target.
 #pragma once
 #include "lib/Artifact/ObjectLinker.h"
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <functional>
 
@@ -11,10 +11,10 @@ namespace stepdown {
 /// leaves it, with `jobs` threads (at least 1), and links them into one position-independent block. Equal modules give
 /// equal bytes, whatever `jobs` and the building machine are. Functions that differ in their names alone share one
 /// entry and count as one. `progress` is called after each function, from any thread but never from two at once.
-/// `dump`, unless empty, is a folder that exists; it gets <function>.<level>.ll and .s of every distinct function,
+/// `dump`, unless empty, is a folder that exists; it gets <function>.<target>.ll and .s of every distinct function,
 /// optimised. Errors: E0810 unknown target, E0811 no translation, E0812 the code generator refuses, E0813 to E0817 of
 /// ObjectLinker (a call out of the kernels, writable data, an absolute address), E0903 `dump` cannot be written.
-Result<NativeCode> generateCode(mlir::ModuleOp kernels, const Level &level, int jobs,
+Result<NativeCode> generateCode(mlir::ModuleOp kernels, const Target &target, int jobs,
                                 std::function<void(int done, int total)> progress = {}, const std::string &dump = {});
 
 } // namespace stepdown

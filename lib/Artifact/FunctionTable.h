@@ -2,15 +2,15 @@
 #pragma once
 #include "include/stepdown/Artifact.h"
 #include "lib/Artifact/KernelSignature.h"
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
 #include <vector>
 
 namespace stepdown {
 
-struct LevelCode {
-  const Level *level;
+struct TargetCode {
+  const Target *target;
   NativeCode code;
 };
 
@@ -25,7 +25,7 @@ std::vector<FunctionSignature> callableFunctions(mlir::ModuleOp module);
 /// What the code of each of `functions` is called with.
 std::vector<CodeEntry> entriesOf(const std::vector<FunctionSignature> &functions);
 
-/// The bytes of a FUNCTIONS section; `numbers` are the entries of each function in the code of each level.
+/// The bytes of a FUNCTIONS section; `numbers` are the entries of each function in the code of each target.
 std::vector<uint8_t> layOutFunctions(const std::vector<FunctionSignature> &functions,
                                      const std::vector<uint32_t> &numbers);
 

@@ -4,7 +4,6 @@
 // the entries of the block table that its window reaches.
 #include "lib/Artifact/KernelSignature.h"
 #include "lib/Artifact/Tables.h"
-#include "lib/Target/Level.h"
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -78,9 +77,9 @@ uint32_t place(const std::vector<T> &own, std::vector<T> &all, std::map<std::str
 } // namespace
 
 Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector<stepdown_operand> &operands,
-                                          ModuleOp kernels) {
+                                          ModuleOp kernels, ArrayRef<Bucket> buckets) {
   std::vector<CodeEntry> variants;
-  for (auto [b, bucket] : llvm::enumerate(buckets())) {
+  for (auto [b, bucket] : llvm::enumerate(buckets)) {
     const std::string name = dispatch.getKernel().str() + "_b" + std::to_string(b);
     auto kernel = kernels.lookupSymbol<func::FuncOp>(name);
     if (!kernel) {

@@ -4,6 +4,7 @@
 #include "include/stepdown/Artifact.h"
 #include "lib/Artifact/ObjectLinker.h"
 #include "lib/Base/Result.h"
+#include "lib/Target/Target.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include <string>
 #include <vector>
@@ -22,7 +23,8 @@ struct CodeEntry {
 /// its own runs that of the one before. From the kernel's functions in `kernels` as the linalg phase leaves them. E0810
 /// where they do not fit the dispatch.
 Result<std::vector<CodeEntry>> variantsOf(transformer::DispatchOp dispatch,
-                                          const std::vector<stepdown_operand> &operands, mlir::ModuleOp kernels);
+                                          const std::vector<stepdown_operand> &operands, mlir::ModuleOp kernels,
+                                          llvm::ArrayRef<Bucket> buckets);
 
 /// The bytes of a CODE section: index, then `code` from the next page on, so that it keeps its place within pages.
 /// `numbers` becomes the number of each of `entries` in the index; equal ones share theirs.

@@ -16,26 +16,18 @@ using namespace stepdown::transformer;
 namespace stepdown {
 namespace {
 
-constexpr uint64_t kAlign = 64;
-
 struct Place {
   stepdown_place place = STEPDOWN_AT_BUFFER;
   uint32_t index = 0;
 };
 
-/// Bytes of an activation for `rows` tokens.
-uint64_t bytesOf(Type type, int64_t rows) {
-  auto tensor = cast<RankedTensorType>(type);
-  if (auto block = dyn_cast<ActivationType>(tensor.getElementType()))
-    return rows * tensor.getDimSize(1) * (block.getBytes() / block.getTokens());
-  return rows * llvm::alignTo(tensor.getDimSize(1), 16) * 4;
-}
-
 class Builder {
 public:
-  Builder(ModuleOp module, int64_t maxTokens, bool exact) : module(module), exact(exact) {
+  Builder(ModuleOp module, const Target &target, int64_t maxTokens, bool exact)
+      : module(module), target(target), layout(*target.layout), exact(exact) {
     int64_t tile = 1;
-    for (const Bucket &bucket : buckets()) {
+    program.alignment = layout.alignment;
+    for (const Bucket &bucket : target.buckets) {
       program.buckets.push_back({uint32_t(bucket.minTokens), uint32_t(bucket.tile)});
       tile = std::max<int64_t>(tile, bucket.tile);
     }
@@ -63,6 +55,7 @@ private:
   Status walk(func::FuncOp function, Operation *from, Operation *to, Run &run);
   Status dispatch(DispatchOp op, Run &run);
   Result<Place> placeOf(Value value, int64_t part, Run &run);
+  uint64_t bufferBytes(Type type);
   uint32_t buffer(Value value, StringRef name, Operation *last);
   uint32_t weight(WeightOp op, int64_t layer);
   uint32_t table(RopeTableOp op);
@@ -71,6 +64,8 @@ private:
   static bool isTrivial(Operation *op) { return isa<WeightOp, RopeTableOp, func::ReturnOp, LayersOp>(op); }
 
   ModuleOp module;
+  const Target &target;
+  const Layout &layout;
   bool exact;
   int64_t rows;
   Program program;
@@ -94,9 +89,18 @@ uint32_t Builder::newBuffer(const std::string &name, uint64_t offset, uint64_t b
   return program.buffers.size() - 1;
 }
 
+/// Bytes of a buffer for an activation of the largest step, and behind it as many as kernels may read.
+uint64_t Builder::bufferBytes(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  uint64_t bytes = rows * llvm::alignTo(tensor.getDimSize(1), layout.rows) * 4;
+  if (auto block = dyn_cast<ActivationType>(tensor.getElementType()))
+    bytes = rows * tensor.getDimSize(1) * (block.getBytes() / block.getTokens());
+  return llvm::alignTo(bytes + layout.alignment, layout.alignment);
+}
+
 /// A buffer for `value` in the current run, live until `last`.
 uint32_t Builder::buffer(Value value, StringRef name, Operation *last) {
-  const uint64_t bytes = llvm::alignTo(bytesOf(value.getType(), rows) + kAlign, kAlign);
+  const uint64_t bytes = bufferBytes(value.getType());
   Operation *now = value.getDefiningOp();
   llvm::erase_if(live, [&](const Live &l) { return l.last->isBeforeInBlock(now); });
   llvm::sort(live, [](const Live &a, const Live &c) { return a.offset < c.offset; });
@@ -128,7 +132,7 @@ uint32_t Builder::weight(WeightOp op, int64_t layer) {
   if (auto block = dyn_cast<BlockType>(type.getElementType())) {
     w.dims = {op.getStoredColumns(), op.getStoredRows()};
     w.storage = uint32_t(block.getFormat().storage);
-    w.packing = STEPDOWN_PACKING_TILES16;
+    w.layout = &layout;
   } else {
     w.dims = {op.getStoredRows()};
     w.storage = uint32_t(Storage::F32);
@@ -259,7 +263,7 @@ Result<uint32_t> Builder::kernel(DispatchOp op, const std::vector<stepdown_opera
   auto kernels = module.lookupSymbol<ModuleOp>("kernels");
   if (!kernels)
     return fail(ErrorCode::ProgramShape, "the step program cannot be written: expects the module @kernels");
-  Result<std::vector<CodeEntry>> variants = variantsOf(op, operands, kernels);
+  Result<std::vector<CodeEntry>> variants = variantsOf(op, operands, kernels, target.buckets);
   if (!variants)
     return variants.error();
   std::string key = op.getKernel().str() + (op.getByRows() ? "/rows" : "/tokens");
@@ -303,7 +307,7 @@ Result<Program> Builder::build() {
   places[step.getArgument(1)] = {STEPDOWN_AT_ROWS, 0};
   logits = cast<func::ReturnOp>(body.getTerminator()).getOperand(0);
 
-  const uint64_t residualBytes = llvm::alignTo(bytesOf(layers.getX().getType(), rows) + kAlign, kAlign);
+  const uint64_t residualBytes = bufferBytes(layers.getX().getType());
   residual = newBuffer("residual", 0, residualBytes);
   base = high = residualBytes;
 
@@ -364,8 +368,8 @@ Result<Program> Builder::build() {
 
 } // namespace
 
-Result<Program> buildProgram(ModuleOp module, int64_t maxTokens, bool exact) {
-  return Builder(module, maxTokens, exact).build();
+Result<Program> buildProgram(ModuleOp module, const Target &target, int64_t maxTokens, bool exact) {
+  return Builder(module, target, maxTokens, exact).build();
 }
 
 } // namespace stepdown

@@ -6,7 +6,7 @@
 #include "lib/Artifact/KernelSignature.h"
 #include "lib/Artifact/WeightPacker.h"
 #include "lib/Base/Result.h"
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include <map>
 #include <string>
@@ -19,6 +19,7 @@ using ProgramWeight = WeightEntry;
 /// The tables of the program section, before they are laid out.
 struct Program {
   stepdown_program header{};
+  uint64_t alignment = 0; ///< of weights and buffers, in bytes
   std::vector<stepdown_bucket> buckets;
   std::vector<stepdown_buffer> buffers;
   std::vector<stepdown_cache_group> groups;
@@ -33,8 +34,8 @@ struct Program {
   std::vector<std::string> bufferNames; ///< of buffers
 };
 
-/// Reads the program of `module` (after the linalg phase) for steps of at most `maxTokens` tokens. E0810 where the
-/// program is not one that an artifact can hold.
-Result<Program> buildProgram(mlir::ModuleOp module, int64_t maxTokens, bool exact);
+/// Reads the program of `module` (after the linalg phase for `target`) for steps of at most `maxTokens` tokens. E0810
+/// where the program is not one that an artifact can hold.
+Result<Program> buildProgram(mlir::ModuleOp module, const Target &target, int64_t maxTokens, bool exact);
 
 } // namespace stepdown

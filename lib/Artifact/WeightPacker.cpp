@@ -17,11 +17,8 @@
 
 namespace stepdown {
 namespace {
-constexpr uint64_t kAlignment = 64;
 constexpr uint64_t kChunkBytes = 1 << 20;
 constexpr uint64_t kFloatsOfChunk = kChunkBytes / sizeof(float); // whole blocks of every storage type
-
-uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 uint64_t product(const std::vector<int64_t> &dims, size_t from) {
   uint64_t count = 1;
@@ -30,7 +27,7 @@ uint64_t product(const std::vector<int64_t> &dims, size_t from) {
   return count;
 }
 
-/// A piece of one weight: 16-row tiles, or floats of rows.
+/// A piece of one weight: tiles, or floats of rows.
 struct Chunk {
   size_t entry;
   uint64_t first, last;
@@ -43,8 +40,8 @@ std::vector<Chunk> cut(const PackedWeights &plan) {
     const WeightEntry &entry = plan.entries[i];
     const PackedWeight &place = plan.places[i];
     uint64_t count, unitBytes, piece;
-    if (entry.packing == STEPDOWN_PACKING_TILES16) {
-      count = (product(entry.packedDims(), 1) + kPackedRows - 1) / kPackedRows;
+    if (entry.layout) {
+      count = tilesOf(*entry.layout, product(entry.packedDims(), 1));
       unitBytes = place.bytes / count;
       piece = std::max<uint64_t>(1, kChunkBytes / unitBytes);
     } else {
@@ -89,12 +86,12 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
     return;
   }
   const BlockFormat &format = *blockFormat(static_cast<Storage>(entry.storage));
-  if (entry.packing == STEPDOWN_PACKING_TILES16) {
+  if (const Layout *layout = entry.layout) {
     const uint64_t columns = entry.dims[0], rows = product(entry.dims, 1);
     const uint64_t rowBytes = columns / format.elements * format.bytes;
-    packTiles(format, source, rows, columns, chunk.first, chunk.last, out.data(), entry.padding);
-    const uint64_t first = entry.padding.storedBefore(chunk.first * kPackedRows);
-    const uint64_t last = std::min(rows, entry.padding.storedBefore(chunk.last * kPackedRows));
+    packTiles(*layout, format, source, rows, columns, chunk.first, chunk.last, out.data(), entry.padding);
+    const uint64_t first = entry.padding.storedBefore(chunk.first * layout->rows);
+    const uint64_t last = std::min(rows, entry.padding.storedBefore(chunk.last * layout->rows));
     giveBack(source + first * rowBytes, (last - first) * rowBytes);
     return;
   }
@@ -192,16 +189,16 @@ Result<const uint8_t *> locate(const Gguf &checkpoint, const WeightEntry &entry)
         static_cast<long long>(entry.firstRow), static_cast<unsigned long long>(total),
         static_cast<unsigned long long>(tensor->dims[0]));
   const WeightPadding &padding = entry.padding;
-  const bool tiles = entry.packing == STEPDOWN_PACKING_TILES16;
-  const uint64_t whole = tiles && !padding.columns ? packedFormat(format).columns : format.elements;
+  const uint64_t block = entry.layout ? packedBlock(*entry.layout, format).columns : format.elements;
+  const uint64_t whole = padding.columns ? format.elements : block;
   if (begin % format.elements != 0 || entry.dims[0] % whole != 0)
     return fail(ErrorCode::WeightMismatch,
                 "%s: tensor '%s': expects rows of whole blocks of %llu elements, but they have %lld from %llu on", file,
                 name, static_cast<unsigned long long>(whole), static_cast<long long>(entry.dims[0]),
                 static_cast<unsigned long long>(begin));
   if (padding.group == 0 || padding.groupRoom < padding.group || entry.dims.back() % padding.group != 0 ||
-      (padding.columns && (!tiles || format.isQuantised() || padding.columns < static_cast<uint64_t>(entry.dims[0]) ||
-                           padding.columns % packedFormat(format).columns != 0)))
+      (padding.columns && (!entry.layout || format.isQuantised() ||
+                           padding.columns < static_cast<uint64_t>(entry.dims[0]) || padding.columns % block != 0)))
     return fail(
         ErrorCode::WeightMismatch,
         "%s: tensor '%s': expects padding of whole groups and of float columns to whole tiles, but got groups of "
@@ -220,13 +217,14 @@ std::vector<int64_t> WeightEntry::packedDims() const {
   return all;
 }
 
-Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries) {
+Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries, uint64_t alignment) {
+  auto aligned = [&](uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
   PackedWeights plan;
   for (const WeightEntry &entry : entries) {
     const bool sound = !entry.dims.empty() && entry.dims.size() <= 4 &&
                        std::all_of(entry.dims.begin(), entry.dims.end(), [](int64_t d) { return d > 0; });
     const bool table = !entry.table.empty();
-    if (!sound || (table && (entry.packing != STEPDOWN_PACKING_ROWS || entry.table.size() != product(entry.dims, 0))))
+    if (!sound || (table && (entry.layout || entry.table.size() != product(entry.dims, 0))))
       return fail(ErrorCode::WeightMismatch, "weight '%s': expects 1 to 4 dimensions that its values fill",
                   entry.tensor.c_str());
     PackedWeight place{plan.bytes, 0, nullptr};
@@ -237,13 +235,13 @@ Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntr
       place.source = *source;
     }
     const std::vector<int64_t> dims = entry.packedDims();
-    place.bytes = entry.packing == STEPDOWN_PACKING_TILES16
-                      ? packedBytes(*blockFormat(static_cast<Storage>(entry.storage)), product(dims, 1), dims[0])
-                      : aligned(product(dims, 0) * sizeof(float));
+    place.bytes = entry.layout ? packedBytes(*entry.layout, *blockFormat(static_cast<Storage>(entry.storage)),
+                                             product(dims, 1), dims[0])
+                               : aligned(product(dims, 0) * sizeof(float));
     plan.bytes = aligned(plan.bytes + place.bytes);
     plan.places.push_back(place);
   }
-  plan.bytes += kAlignment; // kernels may read that far past the last weight
+  plan.bytes += alignment; // kernels may read that far past the last weight
   plan.entries = std::move(entries);
   return plan;
 }

@@ -3,7 +3,7 @@
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/Result.h"
 #include "lib/Checkpoint/Gguf.h"
-#include "lib/Checkpoint/PackedFormat.h"
+#include "lib/Target/Layout.h"
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,19 +15,19 @@ namespace stepdown {
 struct WeightEntry {
   std::string tensor; ///< the checkpoint's name; of a table, what it holds
   int64_t firstRow = 0;
-  std::vector<int64_t> dims; ///< dims[0] contiguous, 1 to 4; of the tensor, without padding
-  uint32_t storage = 0;      ///< GGUF type id of the checkpoint's tensor
-  stepdown_packing packing = STEPDOWN_PACKING_ROWS;
-  std::vector<float> table;   ///< values of a table, else empty
-  WeightPadding padding = {}; ///< of a matrix or vector
+  std::vector<int64_t> dims;      ///< dims[0] contiguous, 1 to 4; of the tensor, without padding
+  uint32_t storage = 0;           ///< GGUF type id of the checkpoint's tensor
+  const Layout *layout = nullptr; ///< of a matrix in packed blocks; null: rows of float32
+  std::vector<float> table;       ///< values of a table, else empty
+  WeightPadding padding = {};     ///< of a matrix or vector
 
   /// The dimensions with padding.
   std::vector<int64_t> packedDims() const;
 };
 
-/// Where a weight lies in the section. Rows are followed by zeros up to a whole 64 bytes, which `bytes` counts.
+/// Where a weight lies in the section. Rows are followed by zeros up to the alignment, which `bytes` counts.
 struct PackedWeight {
-  uint64_t offset; ///< from the start of the section, a multiple of 64
+  uint64_t offset; ///< from the start of the section, a multiple of the alignment
   uint64_t bytes;
   const uint8_t *source; ///< its first row in the checkpoint; null for a table
 };
@@ -36,12 +36,13 @@ struct PackedWeight {
 struct PackedWeights {
   std::vector<WeightEntry> entries;
   std::vector<PackedWeight> places; ///< one for each entry
-  uint64_t bytes = 0;               ///< of the section: a multiple of 64, with 64 zeros behind the last weight
+  uint64_t bytes = 0;               ///< of the section, with zeros behind the last weight
 };
 
-/// Lays `entries` out in order. E0220: the checkpoint lacks a tensor. E0818: it has the tensor in another shape or
-/// storage type, or the range of rows does not fit the packing.
-Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries);
+/// Lays `entries` out in order, each at a multiple of `alignment` bytes, and so many zeros behind the last. E0220: the
+/// checkpoint lacks a tensor. E0818: it has the tensor in another shape or storage type, or the range of rows does not
+/// fit the packing.
+Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries, uint64_t alignment);
 
 /// Packs with `jobs` threads (at least 1) and writes the section to `fd` at `fileOffset`; at most a few MiB for each
 /// thread are held in memory, and pages of the checkpoint are given back once read. `path` is what messages call the

@@ -52,4 +52,11 @@ std::string suggestion(std::string_view typed, const std::vector<std::string> &n
   return name.empty() ? "" : "; did you mean " + std::string(prefix) + name + "?";
 }
 
+std::string alternatives(const std::vector<std::string> &names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+  return text;
+}
+
 } // namespace stepdown

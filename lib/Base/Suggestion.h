@@ -16,4 +16,7 @@ std::string closest(std::string_view typed, const std::vector<std::string> &name
 /// "; did you mean NAME?" for the closest of `names`, each of which begins with `prefix` when it is shown; else empty.
 std::string suggestion(std::string_view typed, const std::vector<std::string> &names, std::string_view prefix = "");
 
+/// "a, b or c".
+std::string alternatives(const std::vector<std::string> &names);
+
 } // namespace stepdown

@@ -1,4 +1,5 @@
 // --help of a command and of a tool, from their tables.
+#include "lib/Base/Suggestion.h"
 #include "lib/CommandLine/CommandLine.h"
 #include <algorithm>
 #include <cstdint>
@@ -47,11 +48,8 @@ std::string fullMeaning(const Option &option) {
   std::string text = option.meaning, more;
   const bool told = std::all_of(option.names.begin(), option.names.end(),
                                 [&](const std::string &name) { return text.find(name) != text.npos; });
-  if (!told) {
-    text += ": ";
-    for (size_t i = 0; i < option.names.size(); ++i)
-      text += (i == 0 ? "" : i + 1 == option.names.size() ? " or " : ", ") + option.names[i];
-  }
+  if (!told)
+    text += ": " + alternatives(option.names);
   if (option.kind == ValueKind::Whole && option.high < INT32_MAX)
     more = std::to_string(option.low) + " to " + std::to_string(option.high);
   if (option.repeatable)

@@ -44,10 +44,10 @@ Compilation::Compilation(const std::string &path, const CompileOptions &options)
       pool(llvm::hardware_concurrency(jobs)), context(makeRegistry(), MLIRContext::Threading::DISABLED) {
   if (jobs > 1)
     context.setThreadPool(pool);
-  levels.assign(options.levels.begin(), options.levels.end());
-  if (levels.empty())
-    for (const Level &level : stepdown::levels())
-      levels.push_back(&level);
+  targets.assign(options.targets.begin(), options.targets.end());
+  if (targets.empty())
+    for (const Target &target : stepdown::targets())
+      targets.push_back(&target);
 }
 
 Status Compilation::openCheckpoint() {
@@ -121,19 +121,20 @@ Result<Program> Compilation::plan() {
       break;
     if (!phase.build)
       continue;
-    if (Status status = run(phase, *module, nullptr); !status)
+    if (Status status = run(phase, *module, *targets.front()); !status)
       return status.error();
     if (StringRef(phase.name) == "fusion") {
-      fusion = explainFusion(*module);
-      measureKernels(*module, fusion);
+      fusion = explainFusion(*module, *targets.front()->layout);
+      measureKernels(*module, *targets.front()->layout, fusion);
     } else if (StringRef(phase.name) == "linalg") {
       nameKernels(*module, fusion);
-      program = buildProgram(*module, options.maxStepTokens, options.exact); // while kernels still take tensors
+      program = buildProgram(*module, *targets.front(), options.maxStepTokens,
+                             options.exact); // while kernels still take tensors
       if (!*program)
         return *program;
     }
   }
-  Result<PackedWeights> weights = planProgramWeights(*checkpoint, (*program)->weights);
+  Result<PackedWeights> weights = planProgramWeights(*checkpoint, (*program)->weights, (*program)->alignment);
   if (!weights)
     return weights.error();
   memory = memoryPlan(**program, weights->bytes);
@@ -142,7 +143,7 @@ Result<Program> Compilation::plan() {
   return std::move(*program);
 }
 
-Status Compilation::run(const Phase &phase, ModuleOp target, const Level *level) {
+Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &target) {
   const double begin = compileClock();
   if (options.progress)
     options.progress(phase.name, 0, 0);
@@ -157,12 +158,12 @@ Status Compilation::run(const Phase &phase, ModuleOp target, const Level *level)
   PhaseOptions chosen;
   chosen.exact = options.exact;
   chosen.activations = options.activations;
-  chosen.level = level;
+  chosen.target = &target;
   buildPhase(phase, manager, chosen);
-  LogicalResult result = manager.run(target);
+  LogicalResult result = manager.run(lowered);
   std::string name = phase.name;
   if (phase.perLevel)
-    name += std::string(".") + level->name;
+    name += std::string(".") + target.name;
   // Upstream conversions say that and no more.
   if (size_t at = said.find("failed to legalize operation "); at != std::string::npos)
     said = said.substr(0, at) + said.substr(at + std::strlen("failed to legalize operation ")) +
@@ -172,7 +173,7 @@ Status Compilation::run(const Phase &phase, ModuleOp target, const Level *level)
   if (failed(result))
     return fail(ErrorCode::PhaseFailed, "%s: phase '%s': %s", path.c_str(), name.c_str(), said.c_str());
   report.seconds.push_back({name, compileClock() - begin});
-  return dump(name, target);
+  return dump(name, lowered);
 }
 
 Status Compilation::lower(StringRef last) {
@@ -180,7 +181,7 @@ Status Compilation::lower(StringRef last) {
     if (phase.perLevel)
       break;
     if (phase.build)
-      if (Status status = run(phase, *module, nullptr); !status)
+      if (Status status = run(phase, *module, *targets.front()); !status)
         return status;
     if (last == phase.name)
       break;
@@ -188,12 +189,12 @@ Status Compilation::lower(StringRef last) {
   return Done{};
 }
 
-Result<OwningOpRef<ModuleOp>> Compilation::lowerFor(const Level &level, StringRef last) {
+Result<OwningOpRef<ModuleOp>> Compilation::lowerFor(const Target &target, StringRef last) {
   OwningOpRef<ModuleOp> copy(cast<ModuleOp>(module.get()->clone()));
   for (const Phase &phase : phases()) {
     if (!phase.perLevel)
       continue;
-    if (Status status = run(phase, *copy, &level); !status)
+    if (Status status = run(phase, *copy, target); !status)
       return status.error();
     if (last == phase.name)
       break;
@@ -201,25 +202,25 @@ Result<OwningOpRef<ModuleOp>> Compilation::lowerFor(const Level &level, StringRe
   return std::move(copy);
 }
 
-Result<std::vector<LevelCode>> Compilation::generate() {
-  std::vector<LevelCode> all;
-  for (const Level *level : levels) {
-    Result<OwningOpRef<ModuleOp>> native = lowerFor(*level, "");
+Result<std::vector<TargetCode>> Compilation::generate() {
+  std::vector<TargetCode> all;
+  for (const Target *target : targets) {
+    Result<OwningOpRef<ModuleOp>> native = lowerFor(*target, "");
     if (!native)
       return native.error();
     const double begin = compileClock();
     auto kernels = (*native)->lookupSymbol<ModuleOp>("kernels");
     Result<NativeCode> code = generateCode(
-        kernels, *level, jobs,
+        kernels, *target, jobs,
         [&](int done, int total) {
           if (options.progress)
-            options.progress(std::string("code for ") + level->name, done, total);
+            options.progress(std::string("code for ") + target->name, done, total);
         },
         options.dump);
     if (!code)
       return code.error();
-    report.seconds.push_back({std::string("code.") + level->name, compileClock() - begin});
-    all.push_back({level, std::move(*code)});
+    report.seconds.push_back({std::string("code.") + target->name, compileClock() - begin});
+    all.push_back({target, std::move(*code)});
   }
   return all;
 }

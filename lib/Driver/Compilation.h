@@ -21,21 +21,21 @@ public:
   /// Reads a plain module from the file, or from `text` where given.
   Status openPlainModule(const std::string *text);
 
-  /// Lowers a checkpoint's module as far as the levels do not matter, and tells what came of it on the way.
+  /// Lowers a checkpoint's module as far as all targets share, and tells what came of it on the way.
   Result<Program> plan();
-  /// Runs the phases after the frontend up to `last` (all where empty), as far as they do not depend on the level.
+  /// Runs the phases after the frontend up to `last` (all where empty), as far as all targets share them.
   Status lower(llvm::StringRef last);
-  /// The phases of one level up to `last` (all where empty), on a copy.
-  Result<mlir::OwningOpRef<mlir::ModuleOp>> lowerFor(const Level &level, llvm::StringRef last);
-  /// Native code of every level.
-  Result<std::vector<LevelCode>> generate();
+  /// The phases of one target up to `last` (all where empty), on a copy.
+  Result<mlir::OwningOpRef<mlir::ModuleOp>> lowerFor(const Target &target, llvm::StringRef last);
+  /// Native code of every target.
+  Result<std::vector<TargetCode>> generate();
 
   std::string path;
   const CompileOptions &options;
   const int jobs;
   llvm::DefaultThreadPool pool; ///< outlives the context
   mlir::MLIRContext context;
-  std::vector<const Level *> levels;
+  std::vector<const Target *> targets; ///< of one layout and one list of buckets, as lib/Target says
   std::optional<Gguf> checkpoint;
   std::string source; ///< text or bytecode of the plain module
   mlir::OwningOpRef<mlir::ModuleOp> module;
@@ -46,8 +46,8 @@ public:
 private:
   Status checkWeights();
   Status checkContext();
-  /// Runs `phase` on `target`, with what it says kept as the error.
-  Status run(const Phase &phase, mlir::ModuleOp target, const Level *level);
+  /// Runs `phase` on `lowered`, with what it says kept as the error.
+  Status run(const Phase &phase, mlir::ModuleOp lowered, const Target &target);
   Status dump(const std::string &name, mlir::ModuleOp target);
   int dumped = 0;
 };

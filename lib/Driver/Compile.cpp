@@ -21,11 +21,11 @@ static Result<CompileReport> compilePlain(Compilation &c, const std::string *tex
   std::vector<FunctionSignature> functions = callableFunctions(*c.module);
   if (Status status = c.lower(""); !status)
     return status.error();
-  Result<std::vector<LevelCode>> code = c.generate();
+  Result<std::vector<TargetCode>> code = c.generate();
   if (!code)
     return code.error();
   const double begin = compileClock();
-  Status written = writeFunctions(std::move(*file), functions, *code, plainProvenance(c.path, c.source, c.levels));
+  Status written = writeFunctions(std::move(*file), functions, *code, plainProvenance(c.path, c.source, c.targets));
   if (!written)
     return written.error();
   c.report.seconds.push_back({"write", compileClock() - begin});
@@ -56,12 +56,12 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   ArtifactParts parts;
   parts.checkpoint = &*c.checkpoint;
   parts.program = std::move(*program);
-  Result<std::vector<LevelCode>> code = c.generate();
+  Result<std::vector<TargetCode>> code = c.generate();
   if (!code)
     return code.error();
   parts.code = std::move(*code);
   double begin = compileClock();
-  parts.provenance = provenance(*c.checkpoint, hash.get(), options, c.levels, c.memory);
+  parts.provenance = provenance(*c.checkpoint, hash.get(), options, c.targets, c.memory);
   c.report.seconds.push_back({"hash", compileClock() - begin});
   begin = compileClock();
   Status written = writeArtifact(std::move(*file), std::move(parts), c.jobs, [&](uint64_t done, uint64_t total) {
@@ -103,7 +103,7 @@ Result<std::string> compileTo(const std::string &model, const std::string &phase
     stream << *c.module;
     return text;
   }
-  Result<OwningOpRef<ModuleOp>> native = c.lowerFor(*c.levels.back(), phase);
+  Result<OwningOpRef<ModuleOp>> native = c.lowerFor(*c.targets.back(), phase);
   if (!native)
     return native.error();
   stream << **native;

@@ -1,7 +1,7 @@
 // checkpoint or plain module -> artifact: what stepdown-compile and the C API do.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -10,9 +10,9 @@
 namespace stepdown {
 
 struct CompileOptions {
-  std::vector<const Level *> levels; ///< code for these; empty: all
-  bool exact = false;                ///< activations and cache stay float32
-  std::string activations = "q8o2";  ///< blocks that quantised weights read: q8o2, q8x2 or q8 (-quantize-activations)
+  std::vector<const Target *> targets; ///< code for these; empty: all
+  bool exact = false;                  ///< activations and cache stay float32
+  std::string activations = "q8o2";    ///< blocks that quantised weights read: q8o2, q8x2 or q8 (-quantize-activations)
   bool float32Cache = false;
   bool checkWeights = false;   ///< refuse weights and block scales that are NaN or infinite (E0222); reads all of them
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's

@@ -16,23 +16,23 @@ static stepdown_status report(ErrorCode code, const char *text) {
   return {static_cast<int32_t>(code), lastText};
 }
 
-/// The levels that `names` lists, none for all; E0832.
-static Result<std::vector<const Level *>> readTargets(llvm::StringRef names) {
-  std::vector<const Level *> chosen;
+/// The targets that `names` lists, none for all; E0832.
+static Result<std::vector<const Target *>> readTargets(llvm::StringRef names) {
+  std::vector<const Target *> chosen;
   llvm::SmallVector<llvm::StringRef> list;
   names.split(list, ',');
   for (llvm::StringRef name : list) {
     if (name == "cpu")
-      return std::vector<const Level *>();
-    const Level *level = findLevel(name);
-    if (!level) {
+      return std::vector<const Target *>();
+    const Target *target = findTarget(name);
+    if (!target) {
       std::vector<std::string> known = {"cpu"};
-      for (const Level &each : levels())
+      for (const Target &each : targets())
         known.push_back(each.name);
-      return fail(ErrorCode::CompileOption, "targets: expects cpu, x86-64-v3 or x86-64-v4-vnni, but got '%s'%s",
+      return fail(ErrorCode::CompileOption, "targets: expects %s, but got '%s'%s", alternatives(known).c_str(),
                   name.str().c_str(), suggestion(name.str(), known).c_str());
     }
-    chosen.push_back(level);
+    chosen.push_back(target);
   }
   return chosen;
 }
@@ -40,12 +40,12 @@ static Result<std::vector<const Level *>> readTargets(llvm::StringRef names) {
 /// The options as the driver takes them; `given` must live as long as they. E0832.
 static Result<CompileOptions> readOptions(const stepdown_compile_options &given) {
   CompileOptions options;
-  auto levels = readTargets(given.targets ? given.targets : "cpu");
-  if (!levels)
-    return levels.error();
+  auto targets = readTargets(given.targets ? given.targets : "cpu");
+  if (!targets)
+    return targets.error();
   if (given.jobs < 0 || given.jobs > 1024)
     return fail(ErrorCode::CompileOption, "jobs: expects 0 to 1024 threads");
-  options.levels = std::move(*levels);
+  options.targets = std::move(*targets);
   options.maxContext = given.max_context;
   options.exact = given.exact != 0;
   options.float32Cache = given.kv_float32 != 0;

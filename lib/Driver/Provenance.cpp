@@ -20,15 +20,15 @@ std::string checkpointHash(const Gguf &checkpoint) {
   return llvm::toHex(hash.final(), true);
 }
 
-static llvm::json::Array namesOf(const std::vector<const Level *> &levels) {
+static llvm::json::Array namesOf(const std::vector<const Target *> &targets) {
   llvm::json::Array names;
-  for (const Level *level : levels)
-    names.push_back(level->name);
+  for (const Target *target : targets)
+    names.push_back(target->name);
   return names;
 }
 
 std::string plainProvenance(const std::string &path, const std::string &source,
-                            const std::vector<const Level *> &levels) {
+                            const std::vector<const Target *> &targets) {
   llvm::SHA256 hash;
   hash.update(source);
   llvm::json::Object root{{"compiler", "stepdown " STEPDOWN_VERSION},
@@ -37,14 +37,14 @@ std::string plainProvenance(const std::string &path, const std::string &source,
                           {"module", llvm::json::Object{{"file", llvm::sys::path::filename(path)},
                                                         {"bytes", int64_t(source.size())},
                                                         {"sha256", llvm::toHex(hash.final(), true)}}},
-                          {"options", llvm::json::Object{{"targets", namesOf(levels)}}}};
+                          {"options", llvm::json::Object{{"targets", namesOf(targets)}}}};
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));
   return text;
 }
 
 std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
-                       const std::vector<const Level *> &levels, const MemoryPlan &plan) {
+                       const std::vector<const Target *> &targets, const MemoryPlan &plan) {
   const MappedFile &file = checkpoint.file();
   llvm::json::Object root{
       {"compiler", "stepdown " STEPDOWN_VERSION},
@@ -58,7 +58,7 @@ std::string provenance(const Gguf &checkpoint, const std::string &hash, const Co
                                      {"kv_type", options.exact || options.float32Cache ? "f32" : "f16"},
                                      {"max_context", int64_t(options.maxContext)},
                                      {"max_step_tokens", options.maxStepTokens},
-                                     {"targets", namesOf(levels)}}},
+                                     {"targets", namesOf(targets)}}},
       {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));

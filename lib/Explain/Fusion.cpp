@@ -11,8 +11,6 @@ using namespace stepdown::transformer;
 namespace stepdown {
 namespace {
 
-constexpr int64_t kTileRows = 16; // rows of a weight that one tile of a linear computes
-
 /// A value as its producer in the frontend's module, and the packing on the way.
 struct Source {
   Value value;
@@ -46,11 +44,10 @@ bool isComputed(Operation *op) {
   return isa<TransformerDialect>(op->getDialect()) && !isStored(op) && !isa<KernelOp, YieldOp, QuantizeOp>(op);
 }
 int64_t columnsOf(Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(1); }
-int64_t tilesOf(Operation *linear) { return (columnsOf(linear->getResult(0)) + kTileRows - 1) / kTileRows; }
 
 class Explainer {
 public:
-  explicit Explainer(FusionReport &report) : report(report) {}
+  Explainer(FusionReport &report, const Layout &layout) : report(report), layout(layout) {}
 
   void run(func::FuncOp function) {
     for (auto kernel : function.getOps<KernelOp>()) {
@@ -78,6 +75,7 @@ public:
   }
 
 private:
+  int64_t tilesOf(Operation *linear) { return stepdown::tilesOf(layout, columnsOf(linear->getResult(0))); }
   KernelOp kernelOf(Operation *op) { return op->getParentOfType<KernelOp>(); }
 
   ExplainedOp describe(Operation *op) {
@@ -163,7 +161,7 @@ private:
                          consumer->getName().stripDialect());
   }
 
-  /// Why a linear, whose tiles compute 16 columns, keeps apart from `consumer`.
+  /// Why a linear, whose tiles compute as many columns as the layout has rows, keeps apart from `consumer`.
   std::string reasonAfterLinear(Operation *linear, Operation *consumer, KernelOp to) {
     const int64_t columns = columnsOf(linear->getResult(0)), tiles = tilesOf(linear);
     const char *several = "{0} needs whole rows of {1} columns, which {2} tiles of the linear compute";
@@ -171,15 +169,15 @@ private:
       const int64_t normed = cast<RankedTensorType>(consumer->getOperand(1).getType()).getDimSize(0);
       if (normed == columns && tiles > 1)
         return llvm::formatv(several, "a norm", columns, tiles);
-      if (normed > kTileRows)
+      if (normed > layout.rows)
         return llvm::formatv("a norm of heads needs {0} columns, of which a tile of the linear computes {1}", normed,
-                             kTileRows);
+                             layout.rows);
     }
     if (isa<AddOp>(consumer) && holds<RMSNormOp, LayerNormOp>(to) && tiles > 1)
       return llvm::formatv(several, "a norm in the kernel of the sum", columns, tiles);
-    if (auto rope = dyn_cast<RopeOp>(consumer); rope && rope.getHeadDim() > kTileRows)
+    if (auto rope = dyn_cast<RopeOp>(consumer); rope && rope.getHeadDim() > uint64_t(layout.rows))
       return llvm::formatv("a rotation needs heads of {0} columns, of which a tile of the linear computes {1}",
-                           rope.getHeadDim(), kTileRows);
+                           rope.getHeadDim(), layout.rows);
     if (isa<KVAppendOp>(consumer) && holds<RopeOp>(to))
       return "keys and values are stored together, and the rotation of the keys is in the kernel that stores them";
     if (auto gated = dyn_cast<GatedActivationOp>(consumer)) {
@@ -209,22 +207,23 @@ private:
     }
     KernelOp kernel = kernelOf(producer);
     if (isa<LinearOp, LogitsOp>(producer))
-      return llvm::formatv("a block has 32 columns, of which a tile of the linear computes {0}", kTileRows);
+      return llvm::formatv("a block has 32 columns, of which a tile of the linear computes {0}", layout.rows);
     if (kernel && readers[kernel].size() > 1)
       return llvm::formatv("the producer's kernel is read by {0} kernels", readers[kernel].size());
     return "no fusion takes the packing";
   }
 
   FusionReport &report;
+  const Layout &layout;
   llvm::DenseMap<Operation *, int> kernelIndex;
   llvm::DenseMap<Operation *, llvm::SmallSetVector<Operation *, 4>> readers; // of each kernel, in its function
 };
 
 } // namespace
 
-FusionReport explainFusion(ModuleOp fused) {
+FusionReport explainFusion(ModuleOp fused, const Layout &layout) {
   FusionReport report;
-  Explainer explainer(report);
+  Explainer explainer(report, layout);
   for (auto function : fused.getOps<func::FuncOp>())
     explainer.run(function);
   return report;

@@ -60,9 +60,9 @@ struct MemoryPlan {
 };
 
 /// Edges and kernels of `fused`, the module after the fusion phase; of kernels no name yet.
-FusionReport explainFusion(mlir::ModuleOp fused);
+FusionReport explainFusion(mlir::ModuleOp fused, const Layout &layout);
 /// Tells each kernel's traffic, in the module that explainFusion saw.
-void measureKernels(mlir::ModuleOp fused, FusionReport &report);
+void measureKernels(mlir::ModuleOp fused, const Layout &layout, FusionReport &report);
 /// Fills in the names of the kernels from `lowered`, the same module after the linalg phase.
 void nameKernels(mlir::ModuleOp lowered, FusionReport &report);
 

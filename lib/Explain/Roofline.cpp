@@ -1,6 +1,5 @@
 // What a kernel must move and compute, whatever its code does: each operand is read once and each result written once.
 // Operations count each multiplication, addition, comparison and function of a value as one.
-#include "lib/Checkpoint/PackedFormat.h"
 #include "lib/Explain/Report.h"
 #include <algorithm>
 
@@ -25,10 +24,10 @@ struct Load {
   }
 };
 
-uint64_t matrixBytes(RankedTensorType type, uint64_t rows) {
+uint64_t matrixBytes(RankedTensorType type, uint64_t rows, const Layout &layout) {
   auto block = cast<BlockType>(type.getElementType());
-  const uint64_t tile = packedBytes(block.getFormat(), kPackedRows, type.getDimSize(1) * block.getElements());
-  return rows * tile / kPackedRows;
+  const uint64_t tile = packedBytes(layout, block.getFormat(), layout.rows, type.getDimSize(1) * block.getElements());
+  return rows * tile / layout.rows;
 }
 
 uint64_t cacheBytes(CacheType type, uint64_t positions) {
@@ -36,14 +35,14 @@ uint64_t cacheBytes(CacheType type, uint64_t positions) {
 }
 
 /// Bytes of `value` that a kernel reads or writes for `count` tokens or rows.
-uint64_t bytesOf(Type type, uint64_t count) {
+uint64_t bytesOf(Type type, uint64_t count, const Layout &layout) {
   if (isa<BatchType>(type))
     return count * 8; // position and sequence
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor)
     return 0; // caches: the operations inside say what they touch
   if (isa<BlockType>(tensor.getElementType()))
-    return matrixBytes(tensor, (tensor.getDimSize(0) + kPackedRows - 1) / kPackedRows * kPackedRows);
+    return matrixBytes(tensor, tilesOf(layout, tensor.getDimSize(0)) * layout.rows, layout);
   if (auto block = dyn_cast<ActivationType>(tensor.getElementType()))
     return count * tensor.getDimSize(1) * (block.getBytes() / block.getTokens());
   uint64_t bytes = 4;
@@ -88,7 +87,7 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
   return values; // embedding, add
 }
 
-KernelTraffic measure(KernelOp kernel, const Load &load, bool byRows) {
+KernelTraffic measure(KernelOp kernel, const Load &load, bool byRows, const Layout &layout) {
   KernelTraffic out;
   const uint64_t count = byRows ? load.rows : load.tokens;
   out.tokens = count;
@@ -97,7 +96,7 @@ KernelTraffic measure(KernelOp kernel, const Load &load, bool byRows) {
     out.operations += operationsOf(&op, load, count);
     if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
       gathered.insert(embedding.getTable());
-      out.read += matrixBytes(cast<RankedTensorType>(embedding.getTable().getType()), count);
+      out.read += matrixBytes(cast<RankedTensorType>(embedding.getTable().getType()), count, layout);
     } else if (auto append = dyn_cast<KVAppendOp>(op)) {
       out.written += cacheBytes(append.getCache().getType(), count);
     } else if (auto attention = dyn_cast<AttentionOp>(op)) {
@@ -112,16 +111,16 @@ KernelTraffic measure(KernelOp kernel, const Load &load, bool byRows) {
     if (table && type) // one row a token at most
       out.read += std::min<uint64_t>(count, type.getDimSize(0)) * type.getDimSize(1) * type.getDimSize(2) * 4;
     else
-      out.read += bytesOf(input.getType(), count);
+      out.read += bytesOf(input.getType(), count, layout);
   }
   for (Value output : kernel.getOutputs())
-    out.written += bytesOf(output.getType(), count);
+    out.written += bytesOf(output.getType(), count, layout);
   return out;
 }
 
 } // namespace
 
-void measureKernels(ModuleOp fused, FusionReport &report) {
+void measureKernels(ModuleOp fused, const Layout &layout, FusionReport &report) {
   auto model = fused->getAttrOfType<ModelAttr>(modelAttrName);
   const uint64_t length = std::min<uint64_t>(512, model ? model.getPositions() : 512);
   llvm::StringMap<uint64_t> times;
@@ -140,8 +139,8 @@ void measureKernels(ModuleOp fused, FusionReport &report) {
                    llvm::any_of(kernel.getBody().front(), [](Operation &op) { return isa<SelectRowsOp>(op); });
       if (row.byRows)
         rows.insert(kernel.getOutputs().begin(), kernel.getOutputs().end());
-      row.one = measure(kernel, {1, length, 1}, row.byRows);
-      row.many = measure(kernel, {length, length, 1}, row.byRows);
+      row.one = measure(kernel, {1, length, 1}, row.byRows, layout);
+      row.many = measure(kernel, {length, length, 1}, row.byRows, layout);
     }
   }
 }

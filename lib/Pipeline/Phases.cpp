@@ -30,7 +30,7 @@ namespace stepdown {
 
 static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
   manager.addNestedPass<func::FuncOp>(createQuantizeActivations({options.exact, options.activations}));
-  manager.addPass(createPadSizes());
+  manager.addPass(createPadSizes({options.target->name}));
   OpPassManager &functions = manager.nest<func::FuncOp>();
   // From the most particular to the most general: what one fusion takes, the next does not see.
   functions.addPass(createFuseGatedActivation());
@@ -41,8 +41,8 @@ static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
   functions.addPass(createWrapKernels());
 }
 
-static void buildLinalg(OpPassManager &manager, const PhaseOptions &) {
-  manager.addPass(createLowerKernels());
+static void buildLinalg(OpPassManager &manager, const PhaseOptions &options) {
+  manager.addPass(createLowerKernels({options.target->name}));
   // Functions of a plain module: what they call becomes part of them.
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addPass(createDecomposeOperations());
@@ -77,9 +77,9 @@ static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
 
 static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.level->name}));
-  kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.level->name}));
-  kernels.addNestedPass<func::FuncOp>(createVectorizeStructured({options.level->name}));
+  kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.target->name}));
+  kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.target->name}));
+  kernels.addNestedPass<func::FuncOp>(createVectorizeStructured({options.target->name}));
   kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   kernels.addNestedPass<func::FuncOp>(createExpandElementary());
   kernels.addNestedPass<func::FuncOp>(createExpandMath());
@@ -185,14 +185,14 @@ void registerPhases() {
                                     llvm::cl::init(false)};
     PassOptions::Option<std::string> activations{*this, "activations", llvm::cl::desc("Element of activation blocks"),
                                                  llvm::cl::init("q8o2")};
-    PassOptions::Option<std::string> level{*this, "level", llvm::cl::desc("Instruction-set level"),
-                                           llvm::cl::init("x86-64-v4-vnni")};
+    PassOptions::Option<std::string> target{*this, "target", llvm::cl::desc("Target of lib/Base/Targets.def"),
+                                            llvm::cl::init("x86-64-v4-vnni")};
   };
   for (const Phase &phase : kPhases)
     PassPipelineRegistration<Options>(
         (Twine("phase-") + phase.name).str(), phase.sentence, [&phase](OpPassManager &manager, const Options &options) {
-          const Level *level = findLevel(options.level);
-          PhaseOptions chosen{options.exact, options.activations, level ? level : &levels().back()};
+          const Target *target = findTarget(options.target);
+          PhaseOptions chosen{options.exact, options.activations, target ? target : &targets().back()};
           buildPhase(phase, manager, chosen);
         });
 }

@@ -1,7 +1,7 @@
 // THE table: every phase of the compiler in order, what it does in one sentence, and the dialects it leaves.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 
@@ -10,7 +10,8 @@ namespace stepdown {
 struct PhaseOptions {
   bool exact = false;               ///< activations stay float32
   std::string activations = "q8o2"; ///< element of activation blocks: q8o2, q8x2 or q8
-  const Level *level = nullptr;     ///< of the phases below buffers
+  /// Fusion and linalg read its layout and buckets, vector all of it.
+  const Target *target = &targets().back();
 };
 
 struct Phase {

@@ -3,7 +3,7 @@
 // order.
 #pragma once
 #include "lib/Checkpoint/Gguf.h"
-#include "lib/Checkpoint/PackedFormat.h"
+#include "lib/Target/Layout.h"
 #include <cstdint>
 #include <map>
 #include <vector>

@@ -9,6 +9,7 @@
 // of a norm has to be told how many columns there are. A quantised weight's columns lie in the blocks of the file,
 // which know nothing of heads: what it reads is packed without the zeros between heads (the groups of quantize).
 #include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Target/Target.h"
 #include "passes/Fusion/Passes.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -20,7 +21,7 @@ namespace stepdown {
 #include "passes/Fusion/Passes.h.inc"
 
 namespace {
-constexpr int64_t kLanes = 16, kBlock = 32;
+constexpr int64_t kBlock = 32; // columns of an activation block
 
 /// Every `size` columns (rows of the weight that computes them) lie in `room`.
 struct Groups {
@@ -29,6 +30,9 @@ struct Groups {
 };
 
 struct PadSizes : impl::PadSizesBase<PadSizes> {
+  using impl::PadSizesBase<PadSizes>::PadSizesBase;
+
+  int64_t lanes = 0;                    ///< of a vector of the target
   llvm::DenseMap<Value, int64_t> heads; ///< rows that hold heads one after the other -> columns of one
   bool failed = false;
 
@@ -69,7 +73,7 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
 
   Groups groupsOf(Value rows) {
     if (int64_t size = heads.lookup(rows))
-      return {size, int64_t(llvm::alignTo(size, kLanes))};
+      return {size, int64_t(llvm::alignTo(size, lanes))};
     const int64_t columns = cast<RankedTensorType>(rows.getType()).getDimSize(1);
     return {columns,
             isa_and_nonnull<LogitsOp>(rows.getDefiningOp()) ? columns : int64_t(llvm::alignTo(columns, kBlock))};
@@ -78,8 +82,8 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
   Type padded(Value value) {
     Type type = value.getType();
     if (auto cache = dyn_cast<CacheType>(type))
-      return CacheType::get(type.getContext(), cache.getHeads(), llvm::alignTo(cache.getKey(), kLanes),
-                            llvm::alignTo(cache.getValue(), kLanes), cache.getElement());
+      return CacheType::get(type.getContext(), cache.getHeads(), llvm::alignTo(cache.getKey(), lanes),
+                            llvm::alignTo(cache.getValue(), lanes), cache.getElement());
     if (!isRows(type))
       return type;
     auto rows = cast<RankedTensorType>(type);
@@ -144,6 +148,12 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
   }
 
   void runOnOperation() override {
+    const Target *target = findTarget(targetName);
+    if (!target) {
+      getOperation().emitError() << "expects a known target, but got '" << targetName << "'";
+      return signalPassFailure();
+    }
+    lanes = target->layout->rows;
     SmallVector<func::FuncOp> functions;
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (function

@@ -20,7 +20,7 @@ def QuantizeActivations : Pass<"quantize-activations", "::mlir::func::FuncOp"> {
 }
 
 def PadSizes : Pass<"pad-sizes", "::mlir::ModuleOp"> {
-  let summary = "Pad rows to multiples of 32 columns and heads to multiples of 16 with zeros";
+  let summary = "Pad rows to multiples of 32 columns and heads to whole vectors of the target with zeros";
   let description = [{
     Vectors, activation blocks and cache heads are whole from here on, whatever sizes the checkpoint has; weights say which of their rows
     and columns the file has, norms how many columns their mean counts, and quantize how heads are spread. Logits keep their columns.
@@ -28,6 +28,7 @@ def PadSizes : Pass<"pad-sizes", "::mlir::ModuleOp"> {
     Before: `%w = transformer.weight "blk.{layer}.attn_k.weight" : tensor<200x300x...>`, `transformer.linear %a, %w` to 2 heads of 100 columns
     After:  `%w = transformer.weight "blk.{layer}.attn_k.weight" groups [100, 112] columns 300 : tensor<224x320x...>`
   }];
+  let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
 }
 

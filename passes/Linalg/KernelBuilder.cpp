@@ -1,12 +1,11 @@
 // A kernel's arguments, and the order in which its operations are lowered; LowerOperations.cpp holds what each becomes.
 //
 // Two shapes of kernels. Token kernels (norms, rotation, attention, ...) are cut by tiles of tokens (attention also by
-// cache heads). Linear kernels are cut by groups of token tiles, then by 16-row weight tiles, so that the
+// cache heads). Linear kernels are cut by groups of token tiles, then by weight tiles of the layout's rows, so that the
 // activations of a group stay near while the weights pass; linears of one kernel
 // that feed different results are parts with loops of their own.
 #include "passes/Linalg/KernelBuilder.h"
 #include "include/stepdown/Artifact.h"
-#include "lib/Checkpoint/PackedFormat.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -15,14 +14,14 @@ using namespace stepdown::transformer;
 
 namespace stepdown {
 
-static constexpr int64_t kLanes = kPackedRows;
 static constexpr int64_t kDynamic = ShapedType::kDynamic;
 
-KernelBuilder::KernelBuilder(KernelOp kernel, Bucket bucket, bool byRows)
-    : kernel(kernel), bucket(bucket), extent(byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS),
+KernelBuilder::KernelBuilder(KernelOp kernel, const Layout &layout, Bucket bucket, bool byRows)
+    : kernel(kernel), layout(layout), laneCount(layout.rows), bucket(bucket),
+      extent(byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS),
       tiles(byRows ? STEPDOWN_DIM_ROW_TILES : STEPDOWN_DIM_TOKEN_TILES), loc(kernel.getLoc()) {}
 
-VectorType KernelBuilder::lane() { return VectorType::get({kLanes}, Float32Type::get(kernel.getContext())); }
+VectorType KernelBuilder::lane() { return VectorType::get({laneCount}, Float32Type::get(kernel.getContext())); }
 RankedTensorType KernelBuilder::lanes(ArrayRef<int64_t> shape) { return RankedTensorType::get(shape, lane()); }
 
 void KernelBuilder::argument(Value of, int64_t source, int64_t part, Type type, ArrayRef<int64_t> dims,
@@ -31,7 +30,7 @@ void KernelBuilder::argument(Value of, int64_t source, int64_t part, Type type, 
 }
 
 /// Columns of the packed blocks of the weight that `value` is multiplied with, for each linear that reads it.
-static SmallVector<int64_t> viewsOf(Value value) {
+static SmallVector<int64_t> viewsOf(Value value, const Layout &layout) {
   SmallVector<int64_t> views;
   for (Operation *user : value.getUsers()) {
     Value weight;
@@ -42,7 +41,7 @@ static SmallVector<int64_t> viewsOf(Value value) {
     if (!weight)
       continue;
     auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
-    int64_t columns = packedFormat(block.getFormat()).columns;
+    int64_t columns = packedBlock(layout, block.getFormat()).columns;
     if (!llvm::is_contained(views, columns))
       views.push_back(columns);
   }
@@ -66,8 +65,8 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
   if (auto cache = dyn_cast<CacheType>(value.getType())) {
     const int64_t heads = cache.getHeads(), headLoop = isAttention ? 0 : -1;
     argument(value, source, 0,
-             RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getKey()), kLanes}, cache.getElement()),
-             {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_GROUPS, int64_t(cache.getKey()), kLanes},
+             RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getKey()), laneCount}, cache.getElement()),
+             {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_GROUPS, int64_t(cache.getKey()), laneCount},
              {-1, 0, headLoop, 1, -1, 0, -1, 0, -1, 0});
     argument(value, source, 1,
              RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getValue())}, cache.getElement()),
@@ -81,7 +80,7 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
     return success();
   }
   if (auto activation = dyn_cast<ActivationType>(tensor.getElementType())) {
-    for (int64_t view : viewsOf(value)) {
+    for (int64_t view : viewsOf(value, layout)) {
       Type packed = ActivationType::get(context, activation.getElement(), tokens, view);
       argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, columns(tensor) / view},
                {tokenLoop, isLinear ? bucket.group : 1, -1, 0}, view);
@@ -89,11 +88,11 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
     return success();
   }
   if (auto block = dyn_cast<BlockType>(tensor.getElementType())) {
-    const int64_t rows = llvm::divideCeil(tensor.getDimSize(0), kLanes);
-    const int64_t blocks = columns(tensor) / packedFormat(block.getFormat()).columns;
-    if (columns(tensor) % packedFormat(block.getFormat()).columns)
+    const int64_t rows = llvm::divideCeil(tensor.getDimSize(0), laneCount);
+    const int64_t blocks = columns(tensor) / packedBlock(layout, block.getFormat()).columns;
+    if (columns(tensor) % packedBlock(layout, block.getFormat()).columns)
       return kernel.emitOpError() << "expects a weight of whole packed blocks, but got " << tensor;
-    Type packed = BlockType::get(context, block.getStorage(), kPackedRows);
+    Type packed = BlockType::get(context, block.getStorage(), layout.rows);
     if (!isLinear) { // a table to gather from
       argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {rows, blocks}, {-1, 0, -1, 0});
       return success();
@@ -103,7 +102,7 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
     return success();
   }
   if (tensor.getRank() == 1 && !usedBy(value, [](Operation *op) { return isa<AttentionOp>(op); })) {
-    const int64_t vectors = llvm::divideCeil(tensor.getDimSize(0), kLanes);
+    const int64_t vectors = llvm::divideCeil(tensor.getDimSize(0), laneCount);
     if (isLinear)
       argument(value, source, 0, lanes({kDynamic}), {vectors}, {0, 1});
     else
@@ -111,14 +110,15 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
     return success();
   }
   if (isRows(tensor)) {
-    const int64_t vectors = tensor.getDimSize(1) / kLanes;
+    const int64_t vectors = tensor.getDimSize(1) / laneCount;
     const bool whole = usedBy(value, [](Operation *op) { return isa<SelectRowsOp>(op); });
-    if (tensor.getDimSize(1) % kLanes)
-      return kernel.emitOpError() << "expects columns in multiples of 16, but got " << tensor;
+    if (tensor.getDimSize(1) % laneCount)
+      return kernel.emitOpError() << "expects columns in multiples of " << layout.rows << ", but got " << tensor;
     if (whole)
       argument(value, source, 0, lanes({kDynamic, vectors}), {STEPDOWN_DIM_TOKENS, vectors}, {-1, 0, -1, 0});
     else if (isAttention)
-      argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {1, tokens, 0, headColumns / kLanes});
+      argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors},
+               {1, tokens, 0, headColumns / laneCount});
     else
       argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {0, tokens, -1, 0});
     return success();
@@ -146,12 +146,12 @@ void KernelBuilder::describeResult(Value value, int64_t index) {
       argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {tiles, blocks}, {0, 1, -1, 0});
     return;
   }
-  const int64_t vectors = llvm::divideCeil(tensor.getDimSize(1), kLanes);
+  const int64_t vectors = llvm::divideCeil(tensor.getDimSize(1), laneCount);
   if (isLinear)
     argument(value, source, 0, lanes({kDynamic, tokens, kDynamic}), {tiles, tokens, vectors},
              {1, bucket.group, -1, 0, 0, 1});
   else if (isAttention)
-    argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {1, tokens, 0, headColumns / kLanes});
+    argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {1, tokens, 0, headColumns / laneCount});
   else
     argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {0, tokens, -1, 0});
 }
@@ -164,8 +164,9 @@ LogicalResult KernelBuilder::describe() {
       isAttention = true;
       auto cache = attention.getCache().getType();
       headColumns = cast<RankedTensorType>(attention.getQ().getType()).getDimSize(1) / cache.getHeads();
-      if (cache.getKey() % kLanes || cache.getValue() % kLanes || cache.getKey() != cache.getValue())
-        return attention.emitOpError() << "expects equal key and value columns in multiples of 16, but got " << cache;
+      if (cache.getKey() % laneCount || cache.getValue() % laneCount || cache.getKey() != cache.getValue())
+        return attention.emitOpError() << "expects equal key and value columns in multiples of " << layout.rows
+                                       << ", but got " << cache;
       if (!attention.getCausal())
         return attention.emitOpError() << "expects causal attention: the cache kernels know no other";
     }

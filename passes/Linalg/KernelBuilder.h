@@ -1,7 +1,7 @@
 // Builds the function of one kernel for one token-count bucket.
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace stepdown {
@@ -20,7 +20,7 @@ inline constexpr llvm::StringLiteral kCyclicAttr = "transformer.cyclic";
 
 class KernelBuilder {
 public:
-  KernelBuilder(transformer::KernelOp kernel, Bucket bucket, bool byRows);
+  KernelBuilder(transformer::KernelOp kernel, const Layout &layout, Bucket bucket, bool byRows);
 
   /// A private function `name` at `builder`; emits a diagnostic and fails where an operation cannot be lowered.
   mlir::FailureOr<mlir::func::FuncOp> build(mlir::OpBuilder &builder, llvm::StringRef name);
@@ -66,6 +66,8 @@ private:
   void tag(mlir::Operation *op);
 
   transformer::KernelOp kernel;
+  const Layout &layout;
+  const int64_t laneCount; ///< floats of a vector, rows of a packed block
   Bucket bucket;
   int64_t extent, tiles; ///< symbols of the rows and of their tiles
   bool isLinear = false, isAttention = false;

@@ -15,10 +15,13 @@ namespace stepdown {
 
 namespace {
 struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
+  using impl::LowerKernelsBase<LowerKernels>::LowerKernelsBase;
+
   /// Values with a row for every wanted row of logits, not for every token.
   llvm::DenseSet<Value> byRows;
   llvm::StringMap<std::string> known; ///< text of a kernel's functions -> name
   ModuleOp kernels;
+  const Target *target = nullptr;
 
   bool isByRows(KernelOp kernel) {
     for (Value input : kernel.getInputs())
@@ -39,8 +42,8 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
     SmallVector<int64_t> sources, inplace;
     SmallVector<Attribute> dims;
     std::string text, last;
-    for (Bucket bucket : buckets()) {
-      KernelBuilder build(kernel, bucket, rows);
+    for (Bucket bucket : target->buckets) {
+      KernelBuilder build(kernel, *target->layout, bucket, rows);
       FailureOr<func::FuncOp> function = build.build(inner, "kernel");
       if (failed(function))
         return failure();
@@ -98,6 +101,11 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
   }
 
   void runOnOperation() override {
+    target = findTarget(targetName);
+    if (!target) {
+      getOperation().emitError() << "expects a known target, but got '" << targetName << "'";
+      return signalPassFailure();
+    }
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     kernels = getOperation().lookupSymbol<ModuleOp>("kernels"); // a plain module comes with its functions in it
     if (!kernels)

@@ -1,5 +1,4 @@
 // What each operation of a kernel becomes on packed tensors.
-#include "lib/Checkpoint/PackedFormat.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -87,7 +86,7 @@ LogicalResult KernelBuilder::lower(Operation &op) {
     return success();
   }
   if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
-    auto type = lanes({kDynamic, columns(embedding.getResult().getType()) / kPackedRows});
+    auto type = lanes({kDynamic, columns(embedding.getResult().getType()) / laneCount});
     Value tokens = one(embedding.getTokens()), out = destination(embedding.getResult(), type, tokens);
     set(GatherOp::create(*b, loc, TypeRange{out.getType()}, ValueRange{tokens, one(embedding.getTable())},
                          ValueRange{out}, embedding.getScaleAttr()),
@@ -143,7 +142,7 @@ void KernelBuilder::lowerAdd(AddOp op) {
               [&](OpBuilder &i, ValueRange in) -> Value { return arith::AddFOp::create(i, loc, in[0], in[1]); })};
 }
 
-/// Sum of squares in 16 partial sums, columns ascending; then the partial sums in lane order.
+/// Sum of squares in a partial sum a lane, columns ascending; then the partial sums in lane order.
 void KernelBuilder::lowerNorm(RMSNormOp op) {
   Value x = values[op.getX()].front(), weight = values[op.getWeight()].front();
   auto type = cast<RankedTensorType>(x.getType());
@@ -170,7 +169,7 @@ void KernelBuilder::lowerNorm(RMSNormOp op) {
   squares = generic(squares, {in}, {id, head}, 2, 1,
                     [&](OpBuilder &k, ValueRange v) -> Value { return math::FmaOp::create(k, loc, v[0], v[0], v[1]); });
   Type f32 = b->getF32Type();
-  const int64_t counted = width * kPackedRows - op.getPadding();
+  const int64_t counted = width * laneCount - op.getPadding();
   const double eps = op.getEps().convertToDouble(), inverse = 1.0 / counted;
   Value factor =
       generic(destination(Value(), lanes({kDynamic, heads}), rowsLike), {squares}, {id2, id2}, 2, 0,
@@ -194,7 +193,7 @@ void KernelBuilder::lowerNorm(RMSNormOp op) {
 void KernelBuilder::lowerLayerNorm(LayerNormOp op) {
   Value x = values[op.getX()].front(), weight = values[op.getWeight()].front(), bias = values[op.getBias()].front();
   auto type = cast<RankedTensorType>(x.getType());
-  const double inverse = 1.0 / (type.getDimSize(1) * kPackedRows), eps = op.getEps().convertToDouble();
+  const double inverse = 1.0 / (type.getDimSize(1) * laneCount), eps = op.getEps().convertToDouble();
   MLIRContext *c = op.getContext();
   AffineMap id = b->getMultiDimIdentityMap(2), row = AffineMap::get(2, 0, {getAffineDimExpr(0, c)}, c);
   AffineMap column = AffineMap::get(2, 0, {getAffineDimExpr(1, c)}, c), id1 = b->getMultiDimIdentityMap(1);
@@ -245,7 +244,7 @@ void KernelBuilder::lowerQuantize(QuantizeOp op) {
 void KernelBuilder::lowerLinear(Operation *op, Value x, Value weight, Value bias, double scale, double softcap) {
   part = parts[op->getResult(0)];
   auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
-  Value a = views[{x, packedFormat(block.getFormat()).columns}], w = values[weight].front();
+  Value a = views[{x, packedBlock(layout, block.getFormat()).columns}], w = values[weight].front();
   Value out = destinations.lookup(op->getResult(0));
   if (!out) {
     out = tensor::EmptyOp::create(*b, loc, ArrayRef<int64_t>{kDynamic, bucket.tile, kDynamic}, lane(),

@@ -6,13 +6,14 @@ include "mlir/Pass/PassBase.td"
 def LowerKernels : Pass<"lower-kernels", "::mlir::ModuleOp"> {
   let summary = "Lower fused kernels to linalg on packed tensors";
   let description = [{
-    Every `transformer.kernel` becomes a `transformer.dispatch` of a function, once for each token-count bucket, in the nested
-    module @kernels; equal kernels share their functions. Packing is a rewrite of the types: rows of float32 become 16-lane
-    vectors, 16 rows of a weight one block, the tokens of a tile one activation block.
+    Every `transformer.kernel` becomes a `transformer.dispatch` of a function, once for each token-count bucket of the target, in the nested
+    module @kernels; equal kernels share their functions. Packing is a rewrite of the types, by the target's layout (16 rows
+    today): rows of float32 become 16-lane vectors, 16 rows of a weight one block, the tokens of a tile one activation block.
 
     Before: `transformer.kernel "ffn" (...) { transformer.linear ... }`
     After:  `transformer.dispatch @ffn_0(...)` and `func.func @ffn_0_b0(...) { linalg.generic { transformer.block_dot } }`
   }];
+  let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let statistics = [Statistic<"dispatches", "dispatches", "Dispatches">];
   let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::mlir::func::FuncDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
                            "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];

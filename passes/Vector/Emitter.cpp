@@ -10,7 +10,8 @@ using namespace mlir;
 
 namespace stepdown {
 
-Emitter::Emitter(OpBuilder &builder, Location loc, const Level &level) : b(builder), loc(loc), level(level) {
+Emitter::Emitter(OpBuilder &builder, Location loc, const Target &target)
+    : b(builder), loc(loc), target(target), layout(*target.layout), lanes(layout.rows) {
   i8 = b.getI8Type(), i16 = b.getI16Type(), i32 = b.getI32Type(), i64 = b.getI64Type();
   f16 = b.getF16Type(), f32 = b.getF32Type(), index = b.getIndexType();
   ptr = LLVM::LLVMPointerType::get(b.getContext());
@@ -193,7 +194,7 @@ Value Emitter::join(Value low, Value high) {
 Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value start) {
   const int64_t bytes = 4 * registerLanes();
   VectorType lanes = vec(i32, registerLanes());
-  if (level.avx512) {
+  if (target.avx512) {
     // Two sums: one alone would wait for its own last product, four tokens in flight or not.
     const size_t run = w.size() >= 8 ? w.size() / 2 : w.size();
     Value total;
@@ -235,7 +236,7 @@ Value Emitter::shiftLeft(Value v, int64_t bits) { return arith::ShLIOp::create(b
 
 Value Emitter::lookUp(Value table, Value codes) {
   Value bytes = bitcast(codes, vec(i8, 64));
-  if (level.avx512)
+  if (target.avx512)
     return bitcast(intrinsic("llvm.x86.avx512.pshuf.b.512", vec(i8, 64), {table, bytes}), vec(i32));
   Value halves[2];
   for (int h = 0; h < 2; ++h)

@@ -1,26 +1,28 @@
-// Writes the vector code of a kernel: 16 lanes at a time, addresses in bytes, every fused multiply-add explicit.
+// Writes the vector code of a kernel: a vector of the layout's lanes at a time, addresses in bytes, every fused
+// multiply-add explicit.
 #pragma once
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Builders.h"
 
 namespace stepdown {
 
-constexpr int64_t kLanes = 16;
-
 class Emitter {
 public:
-  Emitter(mlir::OpBuilder &builder, mlir::Location loc, const Level &level);
+  Emitter(mlir::OpBuilder &builder, mlir::Location loc, const Target &target);
   using Value = mlir::Value;
   using Values = llvm::SmallVector<Value>;
 
   mlir::OpBuilder &b;
   mlir::Location loc;
-  const Level &level;
+  const Target &target;
+  const Layout &layout;
+  const int64_t lanes; ///< of a vector: the rows of a packed block
   mlir::Type i8, i16, i32, i64, f16, f32, ptr, index;
 
-  mlir::VectorType vec(mlir::Type element, int64_t lanes = kLanes) { return mlir::VectorType::get({lanes}, element); }
+  mlir::VectorType vec(mlir::Type element) { return vec(element, lanes); }
+  mlir::VectorType vec(mlir::Type element, int64_t lanes) { return mlir::VectorType::get({lanes}, element); }
   Value number(int64_t value);                    ///< index
   Value splat(mlir::Type vector, double value);   ///< constant vector or scalar, integer or float
   Value bytes64(llvm::ArrayRef<uint8_t> sixteen); ///< vector<64xi8>: the 16 bytes four times
@@ -33,7 +35,8 @@ public:
   Value load(mlir::Type type, Value pointer);
   void store(Value value, Value pointer);
   void prefetch(Value pointer);
-  Value spread(Value scalar, int64_t lanes = kLanes);
+  Value spread(Value scalar) { return spread(scalar, lanes); }
+  Value spread(Value scalar, int64_t lanes);
   Value loadSpread(mlir::Type element, Value pointer) { return spread(load(element, pointer)); }
 
   Value add(Value a, Value c);
@@ -64,8 +67,8 @@ public:
               llvm::function_ref<Values(Value, mlir::ValueRange)> body);
   void loop(Value upper, llvm::function_ref<void(Value)> body);
 
-  int64_t registerLanes() const { return level.avx512 ? 16 : 8; } ///< of 32 bits
-  Value part(Value v, int64_t lanes, int64_t which);              ///< the which-th `lanes` lanes
+  int64_t registerLanes() const { return target.avx512 ? 16 : 8; } ///< of 32 bits
+  Value part(Value v, int64_t lanes, int64_t which);               ///< the which-th `lanes` lanes
   Value join(Value low, Value high);
   /// `start` (or zero) plus the sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed
   /// bytes a: all vector<Nxi32>, N = registerLanes().

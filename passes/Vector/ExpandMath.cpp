@@ -35,7 +35,7 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
     });
     for (Operation *op : work) {
       OpBuilder builder(op);
-      Emitter e(builder, op->getLoc(), levels().front());
+      Emitter e(builder, op->getLoc(), targets().front());
       Value x = op->getOperand(0);
       Value y = isa<math::ExpOp>(op) ? e.exp(x) : isa<math::TanhOp>(op) ? e.tanh(x) : expandErf(e, x);
       op->getResult(0).replaceAllUsesWith(y);

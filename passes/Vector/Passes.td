@@ -7,12 +7,12 @@ def SelectBlockDot : Pass<"select-block-dot", "::mlir::func::FuncOp"> {
   let summary = "Select instructions for products of weight and activation blocks";
   let description = [{
     A `linalg.generic` whose body is `transformer.block_dot` becomes loops over row tiles, token tiles and blocks, with one
-    16-lane accumulator for each token in registers. Weights are unpacked as their PackedFormat says, for every storage type.
+    16-lane accumulator for each token in registers. Weights are unpacked as lib/Target/Layout.h says, for every storage type.
 
     Before: `linalg.generic {...} ins(%w, %a) outs(%y) { transformer.block_dot ... }`
     After:  `scf.for ... iter_args(%acc) { llvm.load; llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"; math.fma }`
   }];
-  let options = [Option<"levelName", "level", "std::string", "\"x86-64-v4-vnni\"", "Instruction-set level of lib/Target/Level.h">];
+  let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let statistics = [Statistic<"selected", "selected", "Products selected">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
                            "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
@@ -27,7 +27,7 @@ def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
     Before: `transformer.pack_activation ins(%x) outs(%a)`
     After:  `scf.for ... { llvm.load; math.roundeven; llvm.store }`
   }];
-  let options = [Option<"levelName", "level", "std::string", "\"x86-64-v4-vnni\"", "Instruction-set level of lib/Target/Level.h">];
+  let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
                            "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
@@ -44,7 +44,7 @@ def VectorizeStructured : Pass<"vectorize-structured", "::mlir::func::FuncOp"> {
     Before: `linalg.matmul ins(%a, %b) outs(%c)`
     After:  `scf.for ... iter_args(24 x vector<16xf32>) { vector.load; memref.load; vector.broadcast; math.fma }`
   }];
-  let options = [Option<"levelName", "level", "std::string", "\"x86-64-v4-vnni\"", "Instruction-set level of lib/Target/Level.h">];
+  let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let statistics = [Statistic<"vectorized", "vectorized", "Operations written as vectors">];
   let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
                            "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::affine::AffineDialect"];

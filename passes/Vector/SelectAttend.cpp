@@ -35,7 +35,7 @@ struct Attention {
     heads = keyType.getDimSize(1), keyDim = keyType.getDimSize(3);
     valueDim = cast<MemRefType>(values.getType()).getDimSize(3);
     element = keyType.getElementType();
-    group = cast<MemRefType>(q.getType()).getDimSize(1) * kLanes / (heads * keyDim);
+    group = cast<MemRefType>(q.getType()).getDimSize(1) * e.lanes / (heads * keyDim);
     lanes = e.vec(e.f32);
   }
 
@@ -43,7 +43,7 @@ struct Attention {
   Value widen(Value pointer) { return e.toF32(e.load(e.vec(element), pointer)); }
   /// Rows whose sums stay in registers, in equal parts.
   int64_t rowsAtOnce(int64_t rows) {
-    const int64_t most = e.level.avx512 ? 12 : 4, parts = (rows + most - 1) / most;
+    const int64_t most = e.target.avx512 ? 12 : 4, parts = (rows + most - 1) / most;
     return (rows + parts - 1) / parts;
   }
   Value minimum(Value a, Value c) { return e.select(e.less(a, c), a, c); }
@@ -58,7 +58,7 @@ struct Attention {
 
 /// weights[row][16] = q[row] . k of 16 positions. query is [keyDim][rows].
 void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weights) {
-  const int64_t atOnce = rowsAtOnce(rows), bytes = kLanes * element.getIntOrFloatBitWidth() / 8;
+  const int64_t atOnce = rowsAtOnce(rows), bytes = e.lanes * element.getIntOrFloatBitWidth() / 8;
   const int64_t unroll = keyDim % 4 == 0 ? 4 : 1;
   for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
     const int64_t count = std::min(atOnce, rows - r0);
@@ -82,7 +82,7 @@ void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weight
 /// and the partial sums of weights, 128 bytes a row.
 void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums) {
   SmallVector<int32_t> iota;
-  for (int32_t i = 0; i < kLanes; ++i)
+  for (int32_t i = 0; i < e.lanes; ++i)
     iota.push_back(i);
   Value places = arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(e.vec(e.i32), ArrayRef<int32_t>(iota)));
   places = e.add(places, e.spread(e.cast(firstPosition, e.i32)));
@@ -105,7 +105,7 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
       Value factor = e.spread(e.exp(e.sub(m, largest)));
       e.store(largest, mine);
       e.store(e.mul(e.load(lanes, partial), factor), partial);
-      e.loop(e.number(valueDim / kLanes), [&](Value c) {
+      e.loop(e.number(valueDim / e.lanes), [&](Value c) {
         Value place = e.at(e.at(sums, r, 4 * valueDim), c, 64);
         e.store(e.mul(e.load(lanes, place), factor), place);
       });
@@ -119,8 +119,8 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
 /// sums[row][valueDim] += weights[row][16] . v
 void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Value sums) {
   const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
-  e.loop(e.number(valueDim / kLanes), [&](Value c) {
-    Value column = e.at(valuePointer, c, kLanes * elementBytes), mine = e.hide(weights);
+  e.loop(e.number(valueDim / e.lanes), [&](Value c) {
+    Value column = e.at(valuePointer, c, e.lanes * elementBytes), mine = e.hide(weights);
     for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
       const int64_t count = std::min(atOnce, rows - r0);
       Emitter::Values place, sum;
@@ -128,7 +128,7 @@ void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Valu
         place.push_back(e.at(e.at(sums, 4 * valueDim * (r0 + i)), c, 64));
         sum.push_back(e.load(lanes, place.back()));
       }
-      for (int64_t j = 0; j < kLanes; ++j) {
+      for (int64_t j = 0; j < e.lanes; ++j) {
         Value v = widen(e.at(column, j * valueDim * elementBytes));
         for (int64_t i = 0; i < count; ++i)
           sum[i] = e.fma(e.loadSpread(e.f32, e.at(mine, 64 * (r0 + i) + 4 * j)), v, sum[i]);
@@ -154,8 +154,8 @@ void Attention::finish(int64_t rows, Value head, Value first, Value state, Value
     Value none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, total, e.splat(e.f32, 0.0));
     Value inverse = arith::DivFOp::create(e.b, e.loc, factor, total);
     inverse = e.spread(e.select(none, e.splat(e.f32, 0.0), inverse));
-    Value to = e.pointer(out, {e.addI(first, r / group), e.mul(queryHead, e.number(valueDim / kLanes))});
-    e.loop(e.number(valueDim / kLanes), [&](Value c) {
+    Value to = e.pointer(out, {e.addI(first, r / group), e.mul(queryHead, e.number(valueDim / e.lanes))});
+    e.loop(e.number(valueDim / e.lanes), [&](Value c) {
       e.store(e.mul(e.load(lanes, e.at(e.at(sums, 4 * valueDim * r), c, 64)), inverse), e.at(to, c, 64));
     });
   }
@@ -186,24 +186,24 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
   e.loop(e.number(rows), [&](Value r) {
     e.store(e.splat(e.f32, kNone), e.at(state, r, 128));
     e.store(zero, e.at(e.at(state, 64), r, 128));
-    e.loop(e.number(valueDim / kLanes), [&](Value c) { e.store(zero, e.at(e.at(sums, r, 4 * valueDim), c, 64)); });
+    e.loop(e.number(valueDim / e.lanes), [&](Value c) { e.store(zero, e.at(e.at(sums, r, 4 * valueDim), c, 64)); });
   });
 
   Value begin = e.number(0);
   if (op.getWindow() > 0) {
     Value edge = e.addI(lowest, 1 - op.getWindow());
-    begin = arith::DivUIOp::create(e.b, e.loc, e.max(edge, e.number(0)), e.number(kLanes));
+    begin = arith::DivUIOp::create(e.b, e.loc, e.max(edge, e.number(0)), e.number(e.lanes));
   }
-  Value end = e.addI(arith::DivUIOp::create(e.b, e.loc, highest, e.number(kLanes)), 1);
+  Value end = e.addI(arith::DivUIOp::create(e.b, e.loc, highest, e.number(e.lanes)), 1);
   Value perBlock = e.dim(keys, 2);
   e.loop(begin, end, 1, {}, [&](Value j, ValueRange) {
     Value block = indexAt(table, {sequence, arith::DivUIOp::create(e.b, e.loc, j, perBlock)});
     Value inBlock = arith::RemUIOp::create(e.b, e.loc, j, perBlock);
     e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
       Value k = e.pointer(keys, {block, head, inBlock, e.number(0), e.number(0)});
-      Value v = e.pointer(values, {block, head, e.mul(inBlock, e.number(kLanes)), e.number(0)});
+      Value v = e.pointer(values, {block, head, e.mul(inBlock, e.number(e.lanes)), e.number(0)});
       scores(rows, k, query, weights);
-      weigh(rows, e.mul(j, e.number(kLanes)), rowPositions, weights, state, sums);
+      weigh(rows, e.mul(j, e.number(e.lanes)), rowPositions, weights, state, sums);
       accumulate(rows, v, weights, sums);
     });
     return Emitter::Values();

@@ -29,7 +29,7 @@ public:
       kept = e.scratch(8 * 64 + 2 * 64);
   }
 
-  int64_t parts() const { return kLanes / lanes; }
+  int64_t parts() const { return e.lanes / lanes; }
 
   /// Unpacks the 32 columns `sub` of a weight.
   void open(WeightReader &weight, Value sub) {
@@ -148,14 +148,14 @@ Values dotF32(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t toke
 struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
   using impl::SelectBlockDotBase<SelectBlockDot>::SelectBlockDotBase;
 
-  void select(linalg::GenericOp generic, BlockDotOp dot, const Level &chip) {
+  void select(linalg::GenericOp generic, BlockDotOp dot, const Target &target) {
     OpBuilder builder(generic);
-    Emitter e(builder, generic.getLoc(), chip);
+    Emitter e(builder, generic.getLoc(), target);
     auto activation = dot.getActivation().getType();
-    if (activation.getElement() != "f32" && activation.getTokens() == kLanes)
+    if (activation.getElement() != "f32" && activation.getTokens() == e.lanes)
       streamTokens(e, generic, dot);
     else
-      streamWeights(e, generic, dot, chip.tokensAtOnce);
+      streamWeights(e, generic, dot, target.tokensAtOnce);
     generic.erase();
   }
 
@@ -190,7 +190,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             };
             if (tokens == 1)
               for (int64_t line = 0; line < blockBytes; line += 64)
-                e.prefetch(e.at(w, e.level.prefetchBytes + line));
+                e.prefetch(e.at(w, e.target.prefetchBytes + line));
             if (weight.subBlocks() == 1)
               return step(e.number(0), carried);
             return e.loop(e.number(0), e.number(weight.subBlocks()), 1, carried, step);
@@ -211,7 +211,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
     const int64_t bytes = 4 * e.registerLanes();
     CodeDot products(e, activation);
-    Value sums = e.scratch(kTiles * kLanes * 64); // [tiles, tokens, 16 rows]
+    Value sums = e.scratch(kTiles * e.lanes * 64); // [tiles, tokens, 16 rows]
     Value tokenTiles = e.dim(out, 0);
     e.loop(e.dim(out, 2), [&](Value n) {
       e.loop(e.number(0), tokenTiles, kTiles, {}, [&](Value first, ValueRange) {
@@ -219,7 +219,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
         tiles = arith::MinUIOp::create(e.b, e.loc, tiles, e.number(kTiles));
         auto eachToken = [&](llvm::function_ref<void(Value tile, Value token, Value sum)> body) {
           e.loop(tiles, [&](Value m) {
-            e.loop(e.number(kLanes), [&](Value t) { body(m, t, e.at(e.at(sums, m, kLanes * 64), t, 64)); });
+            e.loop(e.number(e.lanes), [&](Value t) { body(m, t, e.at(e.at(sums, m, e.lanes * 64), t, 64)); });
           });
         };
         eachToken([&](Value m, Value t, Value sum) {
@@ -234,8 +234,8 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
               products.take(part);
               e.loop(tiles, [&](Value m) {
                 Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
-                Value mine = e.at(e.at(sums, part * bytes), m, kLanes * 64);
-                e.loop(e.number(kLanes), [&](Value t) {
+                Value mine = e.at(e.at(sums, part * bytes), m, e.lanes * 64);
+                e.loop(e.number(e.lanes), [&](Value t) {
                   Value at = e.at(mine, t, 64);
                   e.store(products.token(e.at(block, t, 4), e.load(e.vec(e.f32, e.registerLanes()), at)), at);
                 });
@@ -256,9 +256,9 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
   }
 
   void runOnOperation() override {
-    const Level *chip = findLevel(levelName);
-    if (!chip) {
-      getOperation().emitError() << "expects a known level, but got '" << levelName << "'";
+    const Target *target = findTarget(targetName);
+    if (!target) {
+      getOperation().emitError() << "expects a known target, but got '" << targetName << "'";
       return signalPassFailure();
     }
     SmallVector<std::pair<linalg::GenericOp, BlockDotOp>> work;
@@ -268,12 +268,12 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     });
     for (auto [generic, dot] : work) {
       if (generic.getNumLoops() != 4 || !generic.hasPureBufferSemantics() ||
-          dot.getWeight().getType().getRows() != kLanes) {
+          dot.getWeight().getType().getLayout() != target->layout) {
         generic.emitError()
             << "expects block_dot on memrefs of packed blocks over (token tile, token, row tile, block)";
         return signalPassFailure();
       }
-      select(generic, dot, *chip);
+      select(generic, dot, *target);
       ++selected;
     }
   }

@@ -53,7 +53,7 @@ struct Pack {
 /// [32][tokens] float32.
 void Pack::values() {
   for (int64_t c = 0; c < 32; ++c)
-    put(vector::ExtractOp::create(e.b, e.loc, from[c / kLanes], c % kLanes), 4 * c);
+    put(vector::ExtractOp::create(e.b, e.loc, from[c / e.lanes], c % e.lanes), 4 * c);
 }
 
 /// A code a value, and with `residual` another for what it leaves.
@@ -121,7 +121,7 @@ void Pack::outliers() {
   Value sums[2], codes[2], highs[2];
   for (int h = 0; h < 2; ++h) {
     Value all = toInt(round(e.mul(from[h], factor)));
-    Value mine = constant(kLanes, [&](int32_t i) { return 4 * h + i / 4; });
+    Value mine = constant(e.lanes, [&](int32_t i) { return 4 * h + i / 4; });
     Value isTop =
         arith::OrIOp::create(e.b, e.loc, same(mine, e.spread(numbersOf[0])), same(mine, e.spread(numbersOf[1])));
     Value high = arith::ShRSIOp::create(e.b, e.loc, e.add(all, e.splat(ints, 64)), e.splat(ints, 7));
@@ -150,7 +150,7 @@ void Pack::outliers() {
 static void gatherColumns(PackActivationOp op, Emitter &e, Value place, Value r, Value b, Value &low, Value &high) {
   Value x = op.getInputs()[0], row = e.pointer(x, {r, e.number(0)});
   const int64_t size = (*op.getGroups())[0], room = (*op.getGroups())[1];
-  const int64_t read = cast<MemRefType>(x.getType()).getDimSize(1) * kLanes / room * size;
+  const int64_t read = cast<MemRefType>(x.getType()).getDimSize(1) * e.lanes / room * size;
   Value first = e.mul(b, e.number(32)), left = arith::SubIOp::create(e.b, e.loc, e.number(read), first);
   e.store(e.splat(e.vec(e.f32), 0.0), place);
   e.store(e.splat(e.vec(e.f32), 0.0), e.at(place, 64));

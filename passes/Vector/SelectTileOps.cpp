@@ -27,11 +27,11 @@ static void selectGather(GatherOp op, Emitter &e) {
   Value scale = e.splat(e.f32, op.getScale().convertToDouble());
   e.loop(e.dim(tokens, 0), [&](Value r) {
     Value id = loadIndex(e, tokens, {r});
-    Value tile = divide(e, id, kLanes), lane = remainder(e, id, kLanes);
+    Value tile = divide(e, id, e.lanes), lane = remainder(e, id, e.lanes);
     e.loop(e.dim(table, 1), [&](Value k) {
       WeightReader weight(e, block.getFormat());
       weight.open(e.pointer(table, {tile, k}));
-      const int64_t vectors = block.getElements() / kLanes;
+      const int64_t vectors = block.getElements() / e.lanes;
       Value to = e.pointer(out, {r, e.mul(k, e.number(vectors))});
       e.loop(e.number(weight.subBlocks()), [&](Value sub) {
         weight.values(sub, [&](int column, Value w) {
@@ -55,7 +55,7 @@ static void selectRotate(RotateOp op, Emitter &e) {
   Value out = op.getOutputs()[0];
   const int64_t head = op.getHeadDim(), pairs = cast<MemRefType>(fine.getType()).getDimSize(2);
   const bool adjacent = op.getPairs() == Pairs::Adjacent;
-  const int64_t columns = cast<MemRefType>(x.getType()).getDimSize(1) * kLanes;
+  const int64_t columns = cast<MemRefType>(x.getType()).getDimSize(1) * e.lanes;
   auto load = [&](Value memref, ValueRange at) -> Value { return memref::LoadOp::create(e.b, e.loc, memref, at); };
   auto get = [&](Value pointer) { return e.load(e.f32, pointer); };
   Value zero = e.number(0), one = e.number(1);
@@ -102,7 +102,7 @@ static void selectCacheStore(CacheStoreOp op, Emitter &e) {
     Value p = loadIndex(e, positions, {r}), s = loadIndex(e, sequences, {r});
     Value inBlock = arith::RemUIOp::create(e.b, e.loc, p, blockSize);
     Value block = loadIndex(e, table, {s, arith::DivUIOp::create(e.b, e.loc, p, blockSize)});
-    Value group = divide(e, inBlock, kLanes), lane = remainder(e, inBlock, kLanes);
+    Value group = divide(e, inBlock, e.lanes), lane = remainder(e, inBlock, e.lanes);
     e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
       e.loop(e.number(heads), [&](Value h) {
         Value key = element(e, k, r, e.mul(h, e.number(keyDim))),
@@ -118,7 +118,7 @@ static void selectCacheStore(CacheStoreOp op, Emitter &e) {
 }
 
 /// Whether the sizes that loops are unrolled by are static, and those that divide are not zero.
-static LogicalResult checkSizes(Operation *op) {
+static LogicalResult checkSizes(Operation *op, int64_t lanes) {
   for (Type type : op->getOperandTypes())
     if (!isa<MemRefType>(type))
       return op->emitError() << "expects memrefs when instructions are selected, but got " << type;
@@ -127,7 +127,7 @@ static LogicalResult checkSizes(Operation *op) {
   };
   if (auto rotate = dyn_cast<RotateOp>(op)) {
     const int64_t head = rotate.getHeadDim(), pairs = size(3, 2), vectors = size(0, 1);
-    if (head <= 0 || pairs <= 0 || vectors <= 0 || head < 2 * pairs || vectors * kLanes % head)
+    if (head <= 0 || pairs <= 0 || vectors <= 0 || head < 2 * pairs || vectors * lanes % head)
       return op->emitOpError() << "expects heads of static size that divide the columns and hold both halves of all "
                                   "pairs, but got head_dim "
                                << head << " for " << rotate.getInputs()[0].getType();
@@ -135,7 +135,7 @@ static LogicalResult checkSizes(Operation *op) {
     const bool attend = isa<AttendOp>(op);
     const unsigned keys = attend ? 1 : 5, values = attend ? 2 : 6;
     const int64_t heads = size(keys, 1), keyDim = size(keys, 3), valueDim = size(values, 3), vectors = size(0, 1);
-    if (heads <= 0 || keyDim <= 0 || valueDim <= 0 || vectors <= 0 || vectors * kLanes % (heads * keyDim))
+    if (heads <= 0 || keyDim <= 0 || valueDim <= 0 || vectors <= 0 || vectors * lanes % (heads * keyDim))
       return op->emitOpError() << "expects cache heads of static size that divide the columns, but got "
                                << op->getOperand(keys).getType() << " and " << op->getOperand(values).getType();
   }
@@ -147,9 +147,9 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
   using impl::SelectTileOpsBase<SelectTileOps>::SelectTileOpsBase;
 
   void runOnOperation() override {
-    const Level *chip = findLevel(levelName);
-    if (!chip) {
-      getOperation().emitError() << "expects a known level, but got '" << levelName << "'";
+    const Target *target = findTarget(targetName);
+    if (!target) {
+      getOperation().emitError() << "expects a known target, but got '" << targetName << "'";
       return signalPassFailure();
     }
     SmallVector<Operation *> work;
@@ -158,10 +158,10 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
         work.push_back(op);
     });
     for (Operation *op : work) {
-      if (failed(checkSizes(op)))
+      if (failed(checkSizes(op, target->layout->rows)))
         return signalPassFailure();
       OpBuilder builder(op);
-      Emitter e(builder, op->getLoc(), *chip);
+      Emitter e(builder, op->getLoc(), *target);
       if (auto pack = dyn_cast<PackActivationOp>(op))
         selectPack(pack, e);
       else if (auto gather = dyn_cast<GatherOp>(op))

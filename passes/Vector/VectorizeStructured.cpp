@@ -5,7 +5,7 @@
 // (a sum along rows), lanes hold partial sums that are joined in a fixed tree. With reductions, a block of rows and
 // vectors is computed at once, so that what the rows share is loaded once and all sums stay in registers.
 #include "dialects/Transformer/IR/TransformerDialect.h"
-#include "lib/Target/Level.h"
+#include "lib/Target/Target.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -27,8 +27,8 @@ using Values = StructuredBody::Values;
 
 class Vectorizer {
 public:
-  Vectorizer(StructuredBody &body, const Level &level, OpBuilder &b)
-      : body(body), level(level), b(b), loc(body.loc), loops(body.iterators.size()) {}
+  Vectorizer(StructuredBody &body, const Target &target, OpBuilder &b)
+      : body(body), target(target), b(b), loc(body.loc), loops(body.iterators.size()) {}
 
   /// False where no loop can be the lane.
   bool run() {
@@ -90,8 +90,8 @@ private:
     // Accumulators of 512 bits: 24 of 32 registers, or 6 of 8 pairs.
     const int64_t outputs = body.op.getRegionOutputArgs().size();
     if (isParallel(lane)) {
-      vectors = level.avx512 ? 3 : 1;
-      rows = rowLoop == ~0u ? 1 : (level.avx512 ? 8 : 6);
+      vectors = target.avx512 ? 3 : 1;
+      rows = rowLoop == ~0u ? 1 : (target.avx512 ? 8 : 6);
     } else {
       vectors = rowLoop == ~0u ? 4 : 1;
       rows = rowLoop == ~0u ? 1 : 4;
@@ -338,7 +338,7 @@ private:
   }
 
   StructuredBody &body;
-  const Level &level;
+  const Target &target;
   OpBuilder &b;
   const Location loc;
   const unsigned loops;
@@ -354,9 +354,9 @@ struct VectorizeStructured : impl::VectorizeStructuredBase<VectorizeStructured> 
   using impl::VectorizeStructuredBase<VectorizeStructured>::VectorizeStructuredBase;
 
   void runOnOperation() override {
-    const Level *level = findLevel(levelName);
-    if (!level) {
-      getOperation().emitError() << "expects a level of lib/Target, but got '" << levelName << "'";
+    const Target *target = findTarget(targetName);
+    if (!target) {
+      getOperation().emitError() << "expects a target of lib/Target, but got '" << targetName << "'";
       return signalPassFailure();
     }
     if (!getOperation()->hasAttr(transformer::kCallableAttr))
@@ -368,7 +368,7 @@ struct VectorizeStructured : impl::VectorizeStructuredBase<VectorizeStructured> 
         continue;
       StructuredBody body(op);
       OpBuilder b(op);
-      if (!body.isArithmetic() || !Vectorizer(body, *level, b).run())
+      if (!body.isArithmetic() || !Vectorizer(body, *target, b).run())
         continue; // one element at a time, by the pass behind this one
       op->erase();
       ++vectorized;

@@ -7,7 +7,7 @@ using namespace mlir;
 namespace stepdown {
 
 WeightReader::WeightReader(Emitter &emitter, const BlockFormat &format)
-    : e(emitter), packed(packedFormat(format)), format(format), offset(format.offset) {
+    : e(emitter), packed(packedBlock(emitter.layout, format)), format(format), offset(format.offset) {
   if (format.table) // table values become unsigned by adding what makes the smallest one zero
     offset = -*std::min_element(format.table, format.table + 16);
 }
@@ -16,9 +16,9 @@ void WeightReader::open(Value pointer) {
   block = pointer;
   if (!format.isQuantised())
     return;
-  d = e.toF32(e.load(e.vec(packed.scaleBytes == 4 ? e.f32 : e.f16), e.at(block, packed.dOffset)));
-  if (packed.mOffset >= 0)
-    m = e.toF32(e.load(e.vec(e.f16), e.at(block, packed.mOffset)));
+  d = e.toF32(e.load(e.vec(packed.d.bytes == 4 ? e.f32 : e.f16), e.at(block, packed.d.at(0))));
+  if (packed.m.exists())
+    m = e.toF32(e.load(e.vec(e.f16), e.at(block, packed.m.at(0))));
 }
 
 Value WeightReader::tableOf(int bias) {
@@ -31,28 +31,25 @@ Value WeightReader::tableOf(int bias) {
 Emitter::Values WeightReader::quads(Value sub) {
   VectorType lanes = e.vec(e.i32);
   Value base = e.at(e.at(block, packed.codesOffset), sub, packed.codeBytes);
-  Emitter::Values result(8);
-  int low = 0, planeOffset = 0;
+  Emitter::Values result(kQuads);
   for (int i = 0; i < packed.planes; ++i) {
-    const int bits = packed.planeBits[i];
+    const PackedPlane &plane = packed.plane[i];
     Emitter::Values raw;
-    for (int v = 0; v < bits; ++v)
-      raw.push_back(e.load(lanes, e.at(base, planeOffset + 64 * v)));
-    for (int q = 0; q < 8; ++q) {
-      Value x = raw[q % bits];
-      if (bits < 8) {
-        int shift = q / bits * bits - low; // moves the plane's bits to where they belong in the code
+    for (int q = 0; q < plane.vectors(); ++q) // the first quads lie in different vectors
+      raw.push_back(e.load(lanes, e.at(base, plane.vectorOf(q))));
+    for (int q = 0; q < kQuads; ++q) {
+      Value x = raw[q % plane.vectors()];
+      if (plane.bits < 8) {
+        int shift = plane.shiftOf(q) - plane.low; // moves the plane's bits to where they belong in the code
         if (shift > 0)
           x = arith::ShRUIOp::create(e.b, e.loc, x, e.splat(lanes, shift));
         else if (shift < 0)
           x = arith::ShLIOp::create(e.b, e.loc, x, e.splat(lanes, -shift));
-        uint32_t mask = ((1u << bits) - 1) << low;
+        uint32_t mask = ((1u << plane.bits) - 1) << plane.low;
         x = arith::AndIOp::create(e.b, e.loc, x, e.splat(lanes, static_cast<int32_t>(mask * 0x01010101u)));
       }
       result[q] = result[q] ? Value(arith::OrIOp::create(e.b, e.loc, result[q], x)) : x;
     }
-    low += bits;
-    planeOffset += 64 * bits;
   }
   if (format.table) {
     Value table = tableOf(offset);
@@ -63,9 +60,9 @@ Emitter::Values WeightReader::quads(Value sub) {
 }
 
 /// Integer scale or minimum of a group of the 32 columns `sub`, as float lanes.
-Value WeightReader::groupField(int fieldOffset, Value sub, int group, bool isSigned) {
-  const int groups = 32 / format.group;
-  Value bytes = e.load(e.vec(e.i8), e.at(e.at(block, fieldOffset + group * kPackedRows), sub, groups * kPackedRows));
+Value WeightReader::groupField(const PackedField &field, Value sub, int group, bool isSigned) {
+  const int groups = kCodeColumns / format.group;
+  Value bytes = e.load(e.vec(e.i8), e.at(e.at(block, field.at(0, group)), sub, groups * field.stride));
   Value wide = isSigned ? Value(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32), bytes))
                         : Value(arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i32), bytes));
   return e.toF32(wide);
@@ -74,17 +71,17 @@ Value WeightReader::groupField(int fieldOffset, Value sub, int group, bool isSig
 WeightReader::Codes WeightReader::codes(Value sub) {
   Codes c;
   c.quads = quads(sub);
-  c.groups = 32 / format.group;
+  c.groups = kCodeColumns / format.group;
   c.maxCode = (1 << format.bits) - 1;
   if (format.table)
     c.maxCode = *std::max_element(format.table, format.table + 16) + offset;
   for (int g = 0; g < c.groups; ++g) {
-    c.scale[g] = packed.scalesOffset >= 0 ? e.mul(d, groupField(packed.scalesOffset, sub, g, true)) : d;
+    c.scale[g] = packed.scales.exists() ? e.mul(d, groupField(packed.scales, sub, g, true)) : d;
     Value bias;
     if (format.minimum == BlockFormat::Plain)
       bias = m;
     else if (format.minimum == BlockFormat::Grouped)
-      bias = e.mul(e.mul(m, e.splat(e.vec(e.f32), -1.0)), groupField(packed.minimumsOffset, sub, g, false));
+      bias = e.mul(e.mul(m, e.splat(e.vec(e.f32), -1.0)), groupField(packed.minimums, sub, g, false));
     if (offset)
       bias = bias ? e.fma(c.scale[g], e.splat(e.vec(e.f32), -offset), bias)
                   : e.mul(c.scale[g], e.splat(e.vec(e.f32), -offset));
@@ -96,9 +93,8 @@ WeightReader::Codes WeightReader::codes(Value sub) {
 void WeightReader::values(Value sub, llvm::function_ref<void(int, Value)> column) {
   if (!format.isQuantised()) {
     Type element = format.storage == Storage::F32 ? e.f32 : format.storage == Storage::F16 ? e.f16 : e.i16;
-    const int bytes = kPackedRows * format.bytes;
-    for (int c = 0; c < 32; ++c) {
-      Value x = e.load(e.vec(element), e.at(block, c * bytes));
+    for (int c = 0; c < kCodeColumns; ++c) {
+      Value x = e.load(e.vec(element), e.at(block, packed.values.at(0, c)));
       if (format.storage == Storage::BF16)
         x = e.bitcast(arith::ShLIOp::create(e.b, e.loc, arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i32), x),
                                             e.splat(e.vec(e.i32), 16)),
@@ -109,12 +105,12 @@ void WeightReader::values(Value sub, llvm::function_ref<void(int, Value)> column
   }
   Emitter::Values all = quads(sub);
   Value scale, minimum;
-  for (int c = 0; c < 32; ++c) {
+  for (int c = 0; c < kCodeColumns; ++c) {
     if (c % format.group == 0) {
       int g = c / format.group;
-      scale = packed.scalesOffset >= 0 ? e.mul(d, groupField(packed.scalesOffset, sub, g, true)) : d;
+      scale = packed.scales.exists() ? e.mul(d, groupField(packed.scales, sub, g, true)) : d;
       if (format.minimum == BlockFormat::Grouped)
-        minimum = e.mul(m, groupField(packed.minimumsOffset, sub, g, false));
+        minimum = e.mul(m, groupField(packed.minimums, sub, g, false));
     }
     Value code = all[c / 4];
     if (c % 4)

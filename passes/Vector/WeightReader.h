@@ -1,7 +1,7 @@
-// Reads packed weight blocks (lib/Checkpoint/PackedFormat.h) as vectors of 16 rows: the one place that turns a
-// PackedFormat into instructions, for every storage type.
+// Reads packed weight blocks as vectors of their rows: the one place that turns the description of a block
+// (lib/Target/Layout.h) into instructions, for every storage type.
 #pragma once
-#include "lib/Checkpoint/PackedFormat.h"
+#include "lib/Target/Layout.h"
 #include "passes/Vector/Emitter.h"
 
 namespace stepdown {
@@ -17,25 +17,25 @@ public:
   /// 32 columns for an 8-bit dot product: sum over the columns is
   ///     sum_g scale[g] * (dot of the quads of group g)  +  bias[g] * (sum of the activations of group g).
   struct Codes {
-    Emitter::Values quads;   ///< 8 x vector<16xi32>: unsigned bytes, byte i of a lane is column 4 q + i of a row
+    Emitter::Values quads;   ///< 8 x vector<lanes x i32>: unsigned bytes, byte i of a lane is column 4 q + i of a row
     int maxCode;             ///< largest byte
     int groups;              ///< 1 or 2
-    Value scale[2], bias[2]; ///< vector<16xf32>
+    Value scale[2], bias[2]; ///< vector<lanes x f32>
   };
   Codes codes(Value sub);
 
-  /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<16xf32>, the exact value of each row.
+  /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<lanes x f32>, the exact value of each row.
   void values(Value sub, llvm::function_ref<void(int, Value)> column);
 
-  int subBlocks() const { return packed.columns / 32; }
+  int subBlocks() const { return packed.columns / kCodeColumns; }
 
 private:
   Emitter::Values quads(Value sub);
   Value tableOf(int bias);
-  Value groupField(int offset, Value sub, int group, bool isSigned);
+  Value groupField(const PackedField &field, Value sub, int group, bool isSigned);
 
   Emitter &e;
-  PackedFormat packed;
+  PackedBlock packed;
   const BlockFormat &format;
   int offset; ///< what codes, after the table, are too large by
   Value block, d, m;

@@ -262,8 +262,8 @@ Result<size_t> ArtifactFile::chooseCode(const Device &device, const char *isa) c
   if (isa) {
     uint32_t wanted = levelNamed(isa);
     if (!wanted)
-      return fail(ErrorCode::ArtifactLevel, "isa: expects x86-64-v3 or x86-64-v4-vnni, but got \"%s\"%s", isa,
-                  suggestion(isa, levelNames()).c_str());
+      return fail(ErrorCode::ArtifactLevel, "isa: expects %s, but got \"%s\"%s", alternatives(levelNames()).c_str(),
+                  isa, suggestion(isa, levelNames()).c_str());
     for (size_t i = 0; i < codes.size(); ++i) {
       if (codes[i].level != wanted)
         continue;

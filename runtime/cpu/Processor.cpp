@@ -7,11 +7,20 @@
 namespace stepdown {
 namespace {
 
-struct Level {
+/// What targets need, as lib/Base/Targets.def names it.
+enum Feature : uint32_t { HasV3 = 1, HasAvx512 = 2, HasVnni = 4 };
+
+struct Target {
   uint32_t number;
   const char *name;
+  uint32_t needs;
 };
-constexpr Level levels[] = {{STEPDOWN_LEVEL_X86_64_V3, "x86-64-v3"}, {STEPDOWN_LEVEL_X86_64_V4_VNNI, "x86-64-v4-vnni"}};
+constexpr Target targets[] = {
+#define STEPDOWN_TARGET(id, name, processor, features, avx512, tokensAtOnce, prefetchBytes, needs)                     \
+  {STEPDOWN_LEVEL_##id, name, needs},
+#include "lib/Base/Targets.def"
+#undef STEPDOWN_TARGET
+};
 
 /// Bits of XCR0: the register state that the system saves on a context switch.
 uint64_t savedState() {
@@ -20,38 +29,41 @@ uint64_t savedState() {
   return (uint64_t(high) << 32) | low;
 }
 
-struct Features {
-  bool v3 = false, v4Vnni = false;
-  Features() {
-    uint32_t a, b, c1, d, b7, c7, d7, cx;
-    if (!__get_cpuid(1, &a, &b, &c1, &d))
-      return;
-    constexpr uint32_t needed1 = bit_FMA | bit_MOVBE | bit_OSXSAVE | bit_AVX | bit_F16C | bit_SSE4_2 | bit_POPCNT;
-    if ((c1 & needed1) != needed1 || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7))
-      return;
-    if (!__get_cpuid(0x80000001, &a, &b, &cx, &d))
-      return;
-    constexpr uint64_t avxState = 0x6, avx512State = 0xe6;
-    uint64_t saved = savedState();
-    constexpr uint32_t needed7 = bit_AVX2 | bit_BMI | bit_BMI2;
-    constexpr uint32_t lzcnt = 1u << 5;
-    v3 = (b7 & needed7) == needed7 && (cx & lzcnt) && (saved & avxState) == avxState;
-    constexpr uint32_t needed512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_AVX512CD;
-    v4Vnni = v3 && (b7 & needed512) == needed512 && (c7 & bit_AVX512VNNI) && (saved & avx512State) == avx512State;
-  }
-};
+uint32_t features() {
+  uint32_t a, b, c1, d, b7, c7, d7, cx;
+  if (!__get_cpuid(1, &a, &b, &c1, &d))
+    return 0;
+  constexpr uint32_t needed1 = bit_FMA | bit_MOVBE | bit_OSXSAVE | bit_AVX | bit_F16C | bit_SSE4_2 | bit_POPCNT;
+  if ((c1 & needed1) != needed1 || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7))
+    return 0;
+  if (!__get_cpuid(0x80000001, &a, &b, &cx, &d))
+    return 0;
+  constexpr uint64_t avxState = 0x6, avx512State = 0xe6;
+  uint64_t saved = savedState();
+  constexpr uint32_t needed7 = bit_AVX2 | bit_BMI | bit_BMI2;
+  constexpr uint32_t lzcnt = 1u << 5;
+  uint32_t has = 0;
+  if ((b7 & needed7) == needed7 && (cx & lzcnt) && (saved & avxState) == avxState)
+    has |= HasV3;
+  constexpr uint32_t needed512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_AVX512CD;
+  if ((b7 & needed512) == needed512 && (saved & avx512State) == avx512State)
+    has |= HasAvx512;
+  if (c7 & bit_AVX512VNNI)
+    has |= HasVnni;
+  return has;
+}
 
 } // namespace
 
 const char *levelName(uint32_t level) {
-  for (const Level &known : levels)
+  for (const Target &known : targets)
     if (known.number == level)
       return known.name;
   return nullptr;
 }
 
 uint32_t levelNamed(const char *name) {
-  for (const Level &known : levels)
+  for (const Target &known : targets)
     if (!std::strcmp(known.name, name))
       return known.number;
   return 0;
@@ -59,19 +71,16 @@ uint32_t levelNamed(const char *name) {
 
 std::vector<std::string> levelNames() {
   std::vector<std::string> names;
-  for (const Level &known : levels)
+  for (const Target &known : targets)
     names.push_back(known.name);
   return names;
 }
 
 bool processorHas(uint32_t level) {
-  static const Features features;
-  switch (level) {
-  case STEPDOWN_LEVEL_X86_64_V3:
-    return features.v3;
-  case STEPDOWN_LEVEL_X86_64_V4_VNNI:
-    return features.v4Vnni;
-  }
+  static const uint32_t here = features();
+  for (const Target &known : targets)
+    if (known.number == level)
+      return (here & known.needs) == known.needs;
   return false;
 }
 

@@ -2,7 +2,7 @@
 // RUN: stepdown-opt %s -phase-fusion -phase-linalg | FileCheck %s --check-prefix=LINALG
 // RUN: stepdown-opt %s -phase-fusion -phase-linalg -phase-tiles | FileCheck %s --check-prefix=TILES
 // RUN: stepdown-opt %s -phase-fusion -phase-linalg -phase-tiles -phase-buffers | FileCheck %s --check-prefix=BUFFERS
-// RUN: stepdown-opt %s -phase-fusion -phase-linalg -phase-tiles -phase-buffers -phase-vector=level=x86-64-v3 | FileCheck %s --check-prefix=VECTOR
+// RUN: stepdown-opt %s -phase-fusion -phase-linalg -phase-tiles -phase-buffers -phase-vector=target=x86-64-v3 | FileCheck %s --check-prefix=VECTOR
 // RUN: stepdown-opt %s -phase-fusion -phase-linalg -phase-tiles -phase-buffers -phase-vector -phase-cpu | FileCheck %s --check-prefix=CPU
 
 // One linear layer down the whole road.

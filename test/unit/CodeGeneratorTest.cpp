@@ -98,7 +98,7 @@ llvm.func @fill(%operands: !llvm.ptr, %thread: i64, %threads: i64) {
 }
 )mlir";
 
-bool executes(const Level &level) {
+bool executes(const Target &level) {
   __builtin_cpu_init();
   if (level.avx512)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -133,7 +133,7 @@ protected:
     EXPECT_TRUE(module);
     return generateCode(*module, level(), jobs, std::move(progress));
   }
-  const Level &level() { return *findLevel(GetParam()); }
+  const Target &level() { return *findTarget(GetParam()); }
 
   /// The refusal of a function with this body.
   Error refusal(const std::string &before, const std::string &body) {

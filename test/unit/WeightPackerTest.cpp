@@ -1,4 +1,4 @@
-// Packs tiny tensors of every storage type and reads them back by the words of lib/Checkpoint/PackedFormat.h, one value
+// Packs tiny tensors of every storage type and reads them back by the words of lib/Target/Layout.h, one value
 // at a time; what comes out must be what decode() gives, bit for bit.
 #include "lib/Artifact/WeightPacker.h"
 #include "runtime/Checksum.h"
@@ -45,10 +45,10 @@ template <typename T> T at(const uint8_t *bytes) {
   return value;
 }
 
-/// The value in `row` (of 16) and `column` (of the block) of a packed block.
-float unpack(const BlockFormat &format, const uint8_t *block, int row, int column) {
+/// The value in `row` (of `rows`) and `column` (of the block) of a packed block.
+float unpack(const BlockFormat &format, const uint8_t *block, int row, int column, int rows = 16) {
   if (!format.isQuantised()) {
-    const uint8_t *value = block + (column * 16 + row) * format.bytes;
+    const uint8_t *value = block + (column * rows + row) * format.bytes;
     if (format.storage == Storage::F32)
       return at<float>(value);
     if (format.storage == Storage::F16)
@@ -59,21 +59,21 @@ float unpack(const BlockFormat &format, const uint8_t *block, int row, int colum
   const bool wideScale = format.storage == Storage::MXFP4;
   const int group = column / format.group;
   const float d = wideScale ? at<float>(block + 4 * row) : f16ToF32(at<uint16_t>(block + 2 * row));
-  block += wideScale ? 64 : 32;
+  block += (wideScale ? 4 : 2) * rows;
   float m = 0, scale = 1, minimum = 0;
   if (format.minimum != BlockFormat::None) {
     m = f16ToF32(at<uint16_t>(block + 2 * row));
-    block += 32;
+    block += 2 * rows;
   }
   if (format.groupScales) {
-    scale = static_cast<int8_t>(block[group * 16 + row]);
-    block += format.groups() * 16;
+    scale = static_cast<int8_t>(block[group * rows + row]);
+    block += format.groups() * rows;
   }
   if (format.minimum == BlockFormat::Grouped) {
-    minimum = block[group * 16 + row];
-    block += format.groups() * 16;
+    minimum = block[group * rows + row];
+    block += format.groups() * rows;
   }
-  block += column / 32 * 64 * format.bits;
+  block += column / 32 * 4 * rows * format.bits;
   const int quad = column % 32 / 4, byte = 4 * row + column % 4;
   const std::vector<int> planes = format.bits == 6   ? std::vector<int>{4, 2}
                                   : format.bits == 5 ? std::vector<int>{4, 1}
@@ -82,8 +82,8 @@ float unpack(const BlockFormat &format, const uint8_t *block, int row, int colum
   int code = 0, low = 0;
   for (int bits : planes) {
     const int inByte = quad / bits * bits;
-    code |= ((block[64 * (quad % bits) + byte] >> inByte) & ((1 << bits) - 1)) << low;
-    block += 64 * bits;
+    code |= ((block[4 * rows * (quad % bits) + byte] >> inByte) & ((1 << bits) - 1)) << low;
+    block += 4 * rows * bits;
     low += bits;
   }
   const float number = format.table ? format.table[code] : static_cast<float>(code - format.offset);
@@ -107,7 +107,9 @@ public:
     EXPECT_TRUE(gguf) << gguf.error().text();
   }
 
-  Result<PackedWeights> plan(std::vector<WeightEntry> entries) { return planWeights(*gguf, std::move(entries)); }
+  Result<PackedWeights> plan(std::vector<WeightEntry> entries, uint64_t alignment = 64) {
+    return planWeights(*gguf, std::move(entries), alignment);
+  }
 
   /// The bytes of the section, written behind a page of other bytes.
   std::vector<uint8_t> write(const PackedWeights &plan, int jobs = 1, uint64_t *checksum = nullptr,
@@ -130,9 +132,9 @@ private:
   Result<Gguf> gguf;
 };
 
-WeightEntry entry(const std::string &tensor, std::vector<int64_t> dims, const char *type, stepdown_packing packing,
+WeightEntry entry(const std::string &tensor, std::vector<int64_t> dims, const char *type, const Layout *layout,
                   int64_t firstRow = 0) {
-  return {tensor, firstRow, std::move(dims), static_cast<uint32_t>(formatOf(type).storage), packing, {}};
+  return {tensor, firstRow, std::move(dims), static_cast<uint32_t>(formatOf(type).storage), layout, {}};
 }
 
 uint32_t bits(float value) { return at<uint32_t>(reinterpret_cast<const uint8_t *>(&value)); }
@@ -144,8 +146,7 @@ protected:
     const BlockFormat &format = formatOf(GetParam());
     const std::vector<uint8_t> source = randomBlocks(format, 40 * 512 / format.elements, 7);
     Packing packing(GgufBytes().stored("w", {512, 40}, format.storage, source));
-    Result<PackedWeights> plan =
-        packing.plan({entry("w", {512, rows}, GetParam(), STEPDOWN_PACKING_TILES16, firstRow)});
+    Result<PackedWeights> plan = packing.plan({entry("w", {512, rows}, GetParam(), &kTiles16, firstRow)});
     ASSERT_TRUE(plan) << plan.error().text();
     const std::vector<uint8_t> section = packing.write(*plan);
     const std::vector<float> expected = decoded(format, source);
@@ -178,7 +179,7 @@ TEST_P(WeightPacker, DecodesRows) {
   const BlockFormat &format = formatOf(GetParam());
   const std::vector<uint8_t> source = randomBlocks(format, 3 * 256 / format.elements, 9);
   Packing packing(GgufBytes().stored("w", {256, 3}, format.storage, source));
-  Result<PackedWeights> plan = packing.plan({entry("w", {256, 2}, GetParam(), STEPDOWN_PACKING_ROWS, 1)});
+  Result<PackedWeights> plan = packing.plan({entry("w", {256, 2}, GetParam(), nullptr, 1)});
   ASSERT_TRUE(plan) << plan.error().text();
   const std::vector<uint8_t> section = packing.write(*plan);
   const std::vector<float> expected = decoded(format, source);
@@ -192,7 +193,7 @@ TEST_P(WeightPacker, PutsZerosBehindGroupsAndColumns) {
   const int64_t rows = 39, columns = isFloat ? 37 : format.elements, room = isFloat ? 64 : columns;
   const std::vector<uint8_t> source = randomBlocks(format, 41 * columns / format.elements, 11);
   Packing packing(GgufBytes().stored("w", {uint64_t(columns), 41}, format.storage, source));
-  WeightEntry padded = entry("w", {columns, rows}, GetParam(), STEPDOWN_PACKING_TILES16, 2);
+  WeightEntry padded = entry("w", {columns, rows}, GetParam(), &kTiles16, 2);
   padded.padding = {13, 29, isFloat ? size_t(room) : 0}; // groups begin and end inside tiles
   Result<PackedWeights> plan = packing.plan({padded, padded});
   ASSERT_TRUE(plan) << plan.error().text();
@@ -213,17 +214,41 @@ TEST_P(WeightPacker, PutsZerosBehindGroupsAndColumns) {
     }
 }
 
+// No size of the packer is 16: a layout of 8 rows, which no target has.
+TEST_P(WeightPacker, PacksByAnyLayout) {
+  static const Layout narrow = {"tiles8", STEPDOWN_PACKING_TILES16, 8, 32};
+  const BlockFormat &format = formatOf(GetParam());
+  const int64_t rows = 37, firstRow = 3, block = format.elements == 256 ? 256 : 32, blocks = 512 / block;
+  const std::vector<uint8_t> source = randomBlocks(format, 41 * 512 / format.elements, 17);
+  Packing packing(GgufBytes().stored("w", {512, 41}, format.storage, source).tensor("a", {5}));
+  Result<PackedWeights> plan = packing.plan(
+      {entry("a", {5}, "f32", nullptr), entry("w", {512, rows}, GetParam(), &narrow, firstRow)}, narrow.alignment);
+  ASSERT_TRUE(plan) << plan.error().text();
+  EXPECT_EQ(plan->places[0].bytes, 32u);
+  ASSERT_EQ(plan->places[1].offset, 32u);
+  ASSERT_EQ(plan->places[1].bytes % (5 * blocks), 0u); // 37 rows are 5 tiles
+  const size_t blockBytes = plan->places[1].bytes / (5 * blocks);
+  const std::vector<uint8_t> section = packing.write(*plan, 2);
+  const std::vector<float> expected = decoded(format, source);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < 512; ++column) {
+      const uint8_t *at = section.data() + 32 + (row / 8 * blocks + column / block) * blockBytes;
+      ASSERT_EQ(bits(unpack(format, at, row % 8, column % block, 8)), bits(expected[(firstRow + row) * 512 + column]))
+          << "row " << row << " column " << column;
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, WeightPacker, testing::ValuesIn(kTypes),
                          [](const testing::TestParamInfo<const char *> &info) { return std::string(info.param); });
 
 TEST(WeightSection, PutsZerosBehindGroupsOfAVector) {
   Packing packing(GgufBytes().tensor("a", {35}));
-  WeightEntry padded = entry("a", {26}, "f32", STEPDOWN_PACKING_ROWS, 3);
+  WeightEntry padded = entry("a", {26}, "f32", nullptr, 3);
   padded.padding = {13, 16, 0};
   Result<PackedWeights> plan = packing.plan({padded});
   ASSERT_TRUE(plan) << plan.error().text();
   EXPECT_EQ(plan->places[0].bytes, 128u);
-  Result<PackedWeights> plainPlan = packing.plan({entry("a", {26}, "f32", STEPDOWN_PACKING_ROWS, 3)});
+  Result<PackedWeights> plainPlan = packing.plan({entry("a", {26}, "f32", nullptr, 3)});
   const std::vector<uint8_t> section = packing.write(*plan), plain = packing.write(*plainPlan);
   for (int i = 0; i < 32; ++i)
     EXPECT_EQ(at<uint32_t>(&section[4 * i]), i % 16 < 13 ? at<uint32_t>(&plain[4 * (i / 16 * 13 + i % 16)]) : 0u) << i;
@@ -233,7 +258,7 @@ TEST(WeightSection, RefusesPaddingThatIsNone) {
   Packing packing(GgufBytes().tensor("m", {37, 26}));
   for (WeightPadding bad : {WeightPadding{12, 16, 64}, WeightPadding{13, 12, 64}, WeightPadding{13, 16, 48},
                             WeightPadding{13, 16, 32}, WeightPadding{0, 0, 64}}) {
-    WeightEntry padded = entry("m", {37, 26}, "f32", STEPDOWN_PACKING_TILES16);
+    WeightEntry padded = entry("m", {37, 26}, "f32", &kTiles16);
     padded.padding = bad;
     Result<PackedWeights> plan = packing.plan({padded});
     ASSERT_FALSE(plan);
@@ -243,10 +268,9 @@ TEST(WeightSection, RefusesPaddingThatIsNone) {
 
 TEST(WeightSection, AlignsEveryWeightAndEndsWithZeros) {
   Packing packing(GgufBytes().tensor("a", {5}).tensor("b", {33}).tensor("m", {32, 17}));
-  WeightEntry table{"table", 0, {3, 2}, 0, STEPDOWN_PACKING_ROWS, {1, 2, 3, 4, 5, 6}};
-  Result<PackedWeights> plan =
-      packing.plan({entry("a", {5}, "f32", STEPDOWN_PACKING_ROWS), entry("b", {20}, "f32", STEPDOWN_PACKING_ROWS, 7),
-                    table, entry("m", {32, 17}, "f32", STEPDOWN_PACKING_TILES16)});
+  WeightEntry table{"table", 0, {3, 2}, 0, nullptr, {1, 2, 3, 4, 5, 6}};
+  Result<PackedWeights> plan = packing.plan({entry("a", {5}, "f32", nullptr), entry("b", {20}, "f32", nullptr, 7),
+                                             table, entry("m", {32, 17}, "f32", &kTiles16)});
   ASSERT_TRUE(plan) << plan.error().text();
   ASSERT_EQ(plan->places.size(), 4u);
   const uint64_t offsets[] = {0, 64, 192, 256}, sizes[] = {64, 128, 64, 2 * 32 * 64};
@@ -273,9 +297,9 @@ TEST(WeightSection, IsTheSameWithAnyJobs) {
   const std::vector<uint8_t> source = randomBlocks(formatOf("q8_0"), 4096 * 32, 3);
   Packing packing(
       GgufBytes().tensor("rows", {1024, 800}).stored("tiles", {1024, 4096}, Storage::Q8_0, source).tensor("end", {1}));
-  Result<PackedWeights> plan = packing.plan({entry("rows", {1024, 800}, "f32", STEPDOWN_PACKING_ROWS),
-                                             entry("tiles", {1024, 4096}, "q8_0", STEPDOWN_PACKING_TILES16),
-                                             entry("end", {1}, "f32", STEPDOWN_PACKING_ROWS)});
+  Result<PackedWeights> plan =
+      packing.plan({entry("rows", {1024, 800}, "f32", nullptr), entry("tiles", {1024, 4096}, "q8_0", &kTiles16),
+                    entry("end", {1}, "f32", nullptr)});
   ASSERT_TRUE(plan) << plan.error().text();
   uint64_t one = 0, three = 0, last = 0, calls = 0;
   const std::vector<uint8_t> first = packing.write(*plan, 1, &one);
@@ -294,7 +318,7 @@ TEST(WeightSection, IsTheSameWithAnyJobs) {
 
 TEST(WeightSection, SaysWhereAFullDiskStoppedIt) {
   Packing packing(GgufBytes().tensor("rows", {1024, 1000}));
-  Result<PackedWeights> plan = packing.plan({entry("rows", {1024, 1000}, "f32", STEPDOWN_PACKING_ROWS)});
+  Result<PackedWeights> plan = packing.plan({entry("rows", {1024, 1000}, "f32", nullptr)});
   ASSERT_TRUE(plan);
   const int fd = open("/dev/full", O_WRONLY);
   if (fd < 0)
@@ -317,21 +341,21 @@ TEST(WeightSection, RefusesWhatTheCheckpointDoesNotHold) {
                       .stored("w", {32, 8}, Storage::Q4_0, randomBlocks(format, 8, 1))
                       .tensor("odd", {20, 4}));
   auto refusal = [&](WeightEntry wrong) {
-    Result<PackedWeights> plan = packing.plan({entry("norm", {64}, "f32", STEPDOWN_PACKING_ROWS), std::move(wrong)});
+    Result<PackedWeights> plan = packing.plan({entry("norm", {64}, "f32", nullptr), std::move(wrong)});
     EXPECT_FALSE(plan);
     return plan ? Error{ErrorCode::FileOpen, ""} : plan.error();
   };
-  EXPECT_EQ(refusal(entry("gone", {64}, "f32", STEPDOWN_PACKING_ROWS)).code, ErrorCode::ModelTensorMissing);
+  EXPECT_EQ(refusal(entry("gone", {64}, "f32", nullptr)).code, ErrorCode::ModelTensorMissing);
   const WeightEntry wrong[] = {
-      entry("w", {32, 8}, "q4_1", STEPDOWN_PACKING_TILES16),     // another type
-      entry("w", {32, 9}, "q4_0", STEPDOWN_PACKING_TILES16),     // more rows
-      entry("w", {32, 4}, "q4_0", STEPDOWN_PACKING_TILES16, 5),  // a range past the end
-      entry("w", {32, 4}, "q4_0", STEPDOWN_PACKING_TILES16, -1), // or before the beginning
-      entry("w", {64, 4}, "q4_0", STEPDOWN_PACKING_TILES16),     // longer rows
-      entry("odd", {20, 4}, "f32", STEPDOWN_PACKING_TILES16),    // rows that are not whole packed blocks
-      entry("w", {16}, "q4_0", STEPDOWN_PACKING_ROWS),           // half a block
-      entry("norm", {64, 0}, "f32", STEPDOWN_PACKING_ROWS),      // nothing
-      {"table", 0, {4}, 0, STEPDOWN_PACKING_ROWS, {1, 2, 3}},    // a table of other dimensions
+      entry("w", {32, 8}, "q4_1", &kTiles16),     // another type
+      entry("w", {32, 9}, "q4_0", &kTiles16),     // more rows
+      entry("w", {32, 4}, "q4_0", &kTiles16, 5),  // a range past the end
+      entry("w", {32, 4}, "q4_0", &kTiles16, -1), // or before the beginning
+      entry("w", {64, 4}, "q4_0", &kTiles16),     // longer rows
+      entry("odd", {20, 4}, "f32", &kTiles16),    // rows that are not whole packed blocks
+      entry("w", {16}, "q4_0", nullptr),          // half a block
+      entry("norm", {64, 0}, "f32", nullptr),     // nothing
+      {"table", 0, {4}, 0, nullptr, {1, 2, 3}},   // a table of other dimensions
   };
   for (const WeightEntry &w : wrong) {
     Error error = refusal(w);

@@ -23,15 +23,15 @@ static int refuse(const Error &error) {
   return error.code == ErrorCode::Usage ? 2 : 1;
 }
 
-static std::vector<const Level *> targetsOf(const std::string &list) {
-  std::vector<const Level *> chosen;
+static std::vector<const Target *> targetsOf(const std::string &list) {
+  std::vector<const Target *> chosen;
   llvm::SmallVector<llvm::StringRef> names;
   llvm::StringRef(list).split(names, ',');
   for (llvm::StringRef name : names)
-    if (const Level *level = findLevel(name))
-      chosen.push_back(level);
+    if (const Target *target = findTarget(name))
+      chosen.push_back(target);
     else // cpu
-      for (const Level &each : levels())
+      for (const Target &each : targets())
         chosen.push_back(&each);
   return chosen;
 }
@@ -60,7 +60,7 @@ static int compile(const Arguments &arguments) {
   std::string output = arguments.value("output");
   CompileOptions options;
   options.warn = [](const std::string &text) { std::fprintf(stderr, "stepdown-compile: warning: %s\n", text.c_str()); };
-  options.levels = targetsOf(arguments.value("target"));
+  options.targets = targetsOf(arguments.value("target"));
   options.maxContext = static_cast<uint64_t>(arguments.integer("max-context"));
   options.float32Cache = arguments.value("kv-type") == "f32";
   options.exact = arguments.has("exact");
@@ -120,9 +120,9 @@ static int compile(const Arguments &arguments) {
 }
 
 static Tool table() {
-  std::vector<std::string> targets = {"cpu"}, stops = phaseNames();
-  for (const Level &level : levels())
-    targets.push_back(level.name);
+  std::vector<std::string> names = {"cpu"}, stops = phaseNames();
+  for (const Target &target : targets())
+    names.push_back(target.name);
   stops.push_back("help");
   static const std::string version = versionText();
   const char *description =
@@ -137,7 +137,7 @@ static Tool table() {
            .file()
            .otherwiseIt("MODEL with the ending .stepdown, in the current folder"),
        Option("target", 0, "LIST", "what to compile for, where cpu stands for all levels, chosen when loaded")
-           .oneOf(targets)
+           .oneOf(names)
            .lists()
            .by("cpu"),
        Option("max-context", 0, "N", "positions a sequence may have")

@@ -1,5 +1,6 @@
 // Verifiers and effects of the operations that kernels are made of.
 #include "dialects/Transformer/IR/TransformerOps.h"
+#include "lib/Target/Layout.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -76,7 +77,8 @@ static bool isElement(Type type, Operand::Element element) {
   switch (element) {
   case Operand::Lanes: {
     auto lanes = dyn_cast<VectorType>(type);
-    return lanes && lanes.getRank() == 1 && lanes.getDimSize(0) == 16 && lanes.getElementType().isF32();
+    return lanes && lanes.getRank() == 1 && stepdown::layoutOfRows(lanes.getDimSize(0)) &&
+           lanes.getElementType().isF32();
   }
   case Operand::Int32:
     return type.isSignlessInteger(32);
@@ -95,8 +97,12 @@ static bool isElement(Type type, Operand::Element element) {
 /// `required` of the operands must be there, all of them may; those that are there have their rank and element.
 static LogicalResult verifyOperands(Operation *op, const char *which, ValueRange values, ArrayRef<Operand> operands,
                                     size_t required) {
-  static const char *const elements[] = {"vector<16xf32>",          "i32",       "f32", "!transformer.block",
-                                         "!transformer.activation", "f16 or f32"};
+  static const std::string elements[] = {"vector<" + stepdown::layoutRows() + "xf32>",
+                                         "i32",
+                                         "f32",
+                                         "!transformer.block",
+                                         "!transformer.activation",
+                                         "f16 or f32"};
   if (values.size() < required || values.size() > operands.size()) // C1
     return op->emitOpError() << "expects " << required << " " << which << ", but got " << values.size();
   for (auto [value, operand] : llvm::zip(values, operands)) {

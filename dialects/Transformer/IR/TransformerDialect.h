@@ -5,6 +5,10 @@
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpImplementation.h"
 
+namespace stepdown {
+struct Layout;
+}
+
 #include "dialects/Transformer/IR/TransformerDialect.h.inc"
 #include "dialects/Transformer/IR/TransformerEnums.h.inc"
 #define GET_ATTRDEF_CLASSES

@@ -1,6 +1,6 @@
 // Types of the transformer dialect: what they hold, how they verify, and the shapes that operations ask for.
 #include "dialects/Transformer/IR/TransformerDialect.h"
-#include "lib/Checkpoint/PackedFormat.h"
+#include "lib/Target/Layout.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -53,18 +53,21 @@ void TransformerDialect::registerTypes() {
 LogicalResult BlockType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef storage, unsigned rows) {
   if (!stepdown::blockFormat(storage.data(), storage.size())) // C1
     return emitError() << "expects a storage type such as q4_1, but got '" << storage << "'";
-  if (rows != 1 && rows != 16) // C2
-    return emitError() << "expects 1 or 16 rows, but got " << rows;
+  if (rows != 1 && !stepdown::layoutOfRows(rows)) // C2
+    return emitError() << "expects 1 or " << stepdown::layoutRows() << " rows, but got " << rows;
   return success();
 }
 
 const stepdown::BlockFormat &BlockType::getFormat() const {
   return *stepdown::blockFormat(getStorage().data(), getStorage().size());
 }
+const stepdown::Layout *BlockType::getLayout() const { return stepdown::layoutOfRows(getRows()); }
 int64_t BlockType::getElements() const {
-  return getRows() == 1 ? getFormat().elements : packedFormat(getFormat()).columns;
+  return getLayout() ? packedBlock(*getLayout(), getFormat()).columns : getFormat().elements;
 }
-int64_t BlockType::getBytes() const { return getRows() == 1 ? getFormat().bytes : packedFormat(getFormat()).bytes; }
+int64_t BlockType::getBytes() const {
+  return getLayout() ? packedBlock(*getLayout(), getFormat()).bytes : getFormat().bytes;
+}
 
 LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef element, unsigned tokens,
                                      unsigned columns) {

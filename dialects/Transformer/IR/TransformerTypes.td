@@ -8,12 +8,13 @@ def Transformer_BlockType : Transformer_Type<"Block", "block", [MemRefElementTyp
   let description = [{
     `!transformer.block<q4_1>` is 20 bytes that hold 32 values; a linear weight [out, in] is
     `tensor<out x in/32 x !transformer.block<q4_1>>`. With `rows = 16` the block holds the same 32 (or 256) columns of 16
-    neighbouring rows, interleaved so that a vector lane owns a row; lib/Checkpoint/PackedFormat.h says how.
+    neighbouring rows, interleaved so that a vector lane owns a row; lib/Target/Layout.h says how.
     f32, f16 and bf16 are blocks of one value.
 
     Example: `tensor<576x18x!transformer.block<q4_1>>`, `tensor<36x18x!transformer.block<q4_1, rows = 16>>`
 
-    C1: the storage name is one of lib/Checkpoint/BlockFormat.h. C2: rows is 1 or 16.
+    C1: the storage name is one of lib/Checkpoint/BlockFormat.h. C2: rows is 1 or those of a layout of
+    lib/Target, which is 16.
   }];
   let parameters = (ins StringRefParameter<"storage name as GGUF spells it, lower case">:$storage,
                         DefaultValuedParameter<"unsigned", "1">:$rows);
@@ -22,6 +23,8 @@ def Transformer_BlockType : Transformer_Type<"Block", "block", [MemRefElementTyp
   let extraClassDeclaration = [{
     /// The format of one row's block; never null for a verified type.
     const ::stepdown::BlockFormat &getFormat() const;
+    /// How the rows are packed; null for one row.
+    const ::stepdown::Layout *getLayout() const;
     /// Values per row in the block.
     int64_t getElements() const;
     /// Bytes of the whole block, all rows.

@@ -1,7 +1,7 @@
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -select-block-dot
-// RUN: not stepdown-opt %s -split-input-file -select-block-dot=level=x86-64-v9 2>&1 | FileCheck %s
+// RUN: not stepdown-opt %s -split-input-file -select-block-dot=target=x86-64-v9 2>&1 | FileCheck %s
 
-// CHECK: error: expects a known level, but got 'x86-64-v9'
+// CHECK: error: expects a known target, but got 'x86-64-v9'
 #w = affine_map<(n, k) -> (n, k)>
 #a = affine_map<(n, k) -> (k)>
 #y = affine_map<(n, k) -> (n)>

@@ -1,5 +1,5 @@
-// RUN: stepdown-opt %s -select-block-dot=level=x86-64-v4-vnni | FileCheck %s --check-prefixes=CHECK,V4
-// RUN: stepdown-opt %s -select-block-dot=level=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: stepdown-opt %s -select-block-dot=target=x86-64-v4-vnni | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: stepdown-opt %s -select-block-dot=target=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
 
 #w = affine_map<(m, t, n, k) -> (n, k)>
 #a = affine_map<(m, t, n, k) -> (m, k)>

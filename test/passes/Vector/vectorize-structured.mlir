@@ -1,5 +1,5 @@
 // RUN: stepdown-opt %s -pass-pipeline='builtin.module(func.func(vectorize-structured))' | FileCheck %s
-// RUN: stepdown-opt %s -pass-pipeline='builtin.module(func.func(vectorize-structured{level=x86-64-v3}))' | FileCheck %s --check-prefix=V3
+// RUN: stepdown-opt %s -pass-pipeline='builtin.module(func.func(vectorize-structured{target=x86-64-v3}))' | FileCheck %s --check-prefix=V3
 
 // 8 rows of 3 vectors stay in registers, and read a copy of their 48 columns; then what is left of rows and columns.
 // CHECK-LABEL: func.func @matmul(

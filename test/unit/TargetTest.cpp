@@ -1,0 +1,35 @@
+// What the compiler knows of targets, and that the runtime knows the same ones.
+#include "lib/Target/Target.h"
+#include "runtime/cpu/Processor.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+
+TEST(Target, IsOneForCompilerAndRuntime) {
+  std::vector<std::string> names;
+  for (const Target &target : targets()) {
+    names.push_back(target.name);
+    EXPECT_EQ(findTarget(target.name), &target);
+    EXPECT_EQ(levelNamed(target.name), target.id);
+    EXPECT_STREQ(levelName(target.id), target.name);
+  }
+  EXPECT_EQ(levelNames(), names);
+  EXPECT_EQ(findTarget("x86-64-v9"), nullptr);
+  EXPECT_EQ(levelName(0), nullptr);
+  EXPECT_FALSE(processorHas(0));
+}
+
+// A higher target is chosen before a lower one, by its number in the file.
+TEST(Target, AscendsInTheTableAndInTheFile) {
+  for (size_t i = 1; i < targets().size(); ++i)
+    EXPECT_LT(targets()[i - 1].id, targets()[i].id);
+}
+
+// The phases above `vector` run once for all targets, and an artifact has one copy of the weights: whoever adds a
+// target with another layout or other buckets has to change that first.
+TEST(Target, SharesLayoutAndBuckets) {
+  for (const Target &target : targets()) {
+    EXPECT_EQ(target.layout, targets().front().layout) << target.name;
+    EXPECT_EQ(target.buckets.data(), targets().front().buckets.data()) << target.name;
+  }
+}
