@@ -14,7 +14,6 @@ build=(
   cmake ninja-build ccache                                 # the build
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev          # Unicode in tokenizers and templates; JSON
   libxxhash-dev                                            # checksums of artifacts
-  libedit-dev                                              # the line editor of chat
   zlib1g-dev                                               # LLVM's CMake files look for it
   python3 python3-pip ca-certificates                      # fetches the checkpoints
 )

@@ -1,5 +1,7 @@
 #include "lib/Base/PartFile.h"
+#include "lib/Base/Suggestion.h"
 #include "runtime/ChatPrompt.h"
+#include "tools/stepdown-run/ChatSettings.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/Conversation.h"
@@ -15,14 +17,21 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr char help[] = "/help         this\n"
-                        "/reset        forget the conversation\n"
-                        "/save FILE    write it as JSON\n"
-                        "/load FILE    go on with one that was saved\n"
-                        "/quit         leave, as Ctrl-D does\n"
-                        "Ctrl-C stops the answer. Everything else is said to the model.\n"
-                        "What is typed is kept in $XDG_STATE_HOME/stepdown/history (else ~/.local/state/...), but for\n"
-                        "lines that begin with a blank.\n";
+constexpr char help[] =
+    "/help               this\n"
+    "/set OPTION VALUE   change how answers are drawn: /set temperature 0.3; /set alone tells how\n"
+    "/regenerate         draw the last answer once more\n"
+    "/reset              forget the conversation\n"
+    "/save FILE          write it as JSON\n"
+    "/load FILE          go on with one that was saved\n"
+    "/quit               leave, as Ctrl-D does\n"
+    "Ctrl-C stops the answer. Everything else is said to the model. Alt-Enter, or a backslash before Enter, begins a\n"
+    "new line; pasted text keeps its lines. Up and Ctrl-R recall what was typed, Tab completes commands.\n"
+    "What is typed is kept in $XDG_STATE_HOME/stepdown/history (else ~/.local/state/...), but for lines that begin\n"
+    "with a blank and texts of several lines.\n";
+
+const std::vector<std::string> commandNames = {"/help", "/set",  "/regenerate", "/reset",
+                                               "/save", "/load", "/quit",       "/exit"};
 
 Status save(const std::vector<Conversation::Message> &messages, const std::string &path, const std::string &model) {
   ordered_json list = ordered_json::array();
@@ -56,27 +65,28 @@ Result<std::vector<Conversation::Message>> load(const std::string &path) {
 
 class Chat {
 public:
-  Chat(Conversation &conversation, const Request &request, const std::optional<std::string> &system,
+  Chat(Conversation &conversation, ChatSettings settings, const std::optional<std::string> &system,
        const std::string &model)
-      : conversation(conversation), request(request), system(system), model(model) {
+      : conversation(conversation), settings(std::move(settings)), system(system), model(model) {
     begin();
   }
 
   Status run() {
-    LineEditor editor("> ");
+    LineEditor editor("> ", [this](const std::string &text) { return completions(text); });
     if (editor.interactive())
       std::fprintf(stderr, "%s\n", "/help tells what can be typed; Ctrl-D leaves.");
     while (auto line = editor.next()) {
       clearInterrupt();
-      if (line->find_first_not_of(" \t") == std::string::npos)
+      if (line->find_first_not_of(" \t\n") == std::string::npos)
         continue;
-      if ((*line)[0] == '/') {
+      if ((*line)[0] == '/' && line->find('\n') == std::string::npos) {
         if (*line == "/quit" || *line == "/exit")
           return Done{};
         command(*line);
         continue;
       }
-      if (Status said = say(*line); !said && !editor.interactive())
+      Status said = answer([&](auto listener) { return conversation.say(*line, settings.request(), listener); });
+      if (!said && !editor.interactive())
         return said;
     }
     if (editor.interactive()) // Ctrl-D ends no line
@@ -89,6 +99,17 @@ private:
     conversation.reset();
     if (system)
       conversation.setMessages({{"system", *system}});
+  }
+
+  /// Commands, and the options of /set.
+  std::vector<std::string> completions(const std::string &text) const {
+    std::vector<std::string> all = commandNames, found;
+    for (const std::string &name : settings.names())
+      all.push_back("/set " + name);
+    for (const std::string &each : all)
+      if (each.compare(0, text.size(), text) == 0 && (text.find(' ') != text.npos || each.find(' ') == each.npos))
+        found.push_back(each);
+    return found;
   }
 
   void command(const std::string &line) {
@@ -109,9 +130,21 @@ private:
         conversation.setMessages(std::move(*messages));
       else
         done = messages.error();
+    } else if (word == "/set") {
+      if (!rest.empty())
+        done = settings.set(rest);
+      std::fputs(rest.empty() ? settings.text().c_str() : done ? (rest + "\n").c_str() : "", stderr);
+      if (done)
+        return;
+    } else if (word == "/regenerate") {
+      if (settings.request().sampling.temperature == 0)
+        std::fputs("[with temperature 0 the answer is always the same: /set temperature 0.7]\n", stderr);
+      (void)static_cast<bool>(
+          answer([&](auto listener) { return conversation.regenerate(settings.request(), listener); }));
+      return;
     } else {
       if (word != "/help")
-        std::fprintf(stderr, "%s: no such command\n", word.c_str());
+        std::fprintf(stderr, "%s: no such command%s\n", word.c_str(), suggestion(word, commandNames).c_str());
       std::fputs(help, stderr);
       return;
     }
@@ -121,10 +154,10 @@ private:
       std::fprintf(stderr, "%zu messages\n", conversation.messages().size());
   }
 
-  Status say(const std::string &line) {
+  /// Has `turn` print an answer as it comes, and tells what it took.
+  Status answer(const std::function<Status(Generation::Listener)> &turn) {
     const size_t leftBefore = conversation.leftOut();
-    Status said =
-        conversation.say(line, request, [](const std::string &text) { (void)static_cast<bool>(print(text)); });
+    Status said = turn([](const std::string &text) { (void)static_cast<bool>(print(text)); });
     bool stopped = interrupted();
     clearInterrupt();
     (void)static_cast<bool>(print("\n"));
@@ -147,20 +180,18 @@ private:
   }
 
   Conversation &conversation;
-  const Request &request;
-  const std::optional<std::string> &system;
-  const std::string &model; ///< its file
+  ChatSettings settings;
+  const std::optional<std::string> system;
+  const std::string model; ///< its file
 };
 
 Status runChat(const Arguments &arguments) {
   auto words = arguments.positionals(1);
   if (!words)
     return words.error();
-  Request request;
-  if (Status ok = readRequest(arguments, request); !ok)
-    return ok;
-  request.maxTokens = arguments.integer("max-tokens", INT32_MAX);
-  request.stops = arguments.all("stop");
+  auto settings = ChatSettings::of(arguments);
+  if (!settings)
+    return settings.error();
   auto isa = arguments.text("isa");
   auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
   if (!model)
@@ -180,7 +211,7 @@ Status runChat(const Arguments &arguments) {
     return session.error();
   catchInterrupts();
   Conversation conversation(**session, *tokenizer, *chatTemplate);
-  return Chat(conversation, request, arguments.text("system"), (*words)[0]).run();
+  return Chat(conversation, std::move(*settings), arguments.text("system"), (*words)[0]).run();
 }
 
 } // namespace

@@ -96,7 +96,24 @@ Status Conversation::feed(const std::vector<int32_t> &tokens) {
   return Done{};
 }
 
-Status Conversation::say(const std::string &text, const Request &request, Generation::Listener listener) {
+Status Conversation::regenerate(const Request &request, Generation::Listener listener) {
+  if (turns.size() < 2 || turns.back().role != "assistant" || turns[turns.size() - 2].role != "user")
+    return fail(ErrorCode::RequestField, "chat: expects an answer to draw again, but there is none");
+  const std::vector<Message> before = turns;
+  const uint64_t answer = again + 1;
+  const std::string said = turns[turns.size() - 2].content;
+  turns.resize(turns.size() - 2);
+  Status done = say(said, request, std::move(listener), answer);
+  if (!done)
+    turns = before;
+  else
+    again = answer;
+  return done;
+}
+
+Status Conversation::say(const std::string &text, const Request &request, Generation::Listener listener,
+                         uint64_t answerNumber) {
+  again = 0;
   figures = {};
   double begin = milliseconds();
   turns.push_back({"user", text});
@@ -111,7 +128,7 @@ Status Conversation::say(const std::string &text, const Request &request, Genera
     return undo(tokens.error());
   auto generation =
       Generation::create(request, *tokens, tokenizer, static_cast<int32_t>(session.of().head().vocabulary),
-                         static_cast<int32_t>(context()), 0);
+                         static_cast<int32_t>(context()), answerNumber);
   if (!generation)
     return undo(generation.error());
   if (Status fed = feed(*tokens); !fed)

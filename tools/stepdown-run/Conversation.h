@@ -25,7 +25,12 @@ public:
 
   /// Adds what the user says, draws the answer with `request`'s options, and calls `listener` with its text as it
   /// comes. On an error the conversation is as before the turn; an interrupt ends the answer early and is no error.
-  Status say(const std::string &text, const Request &request, Generation::Listener listener);
+  Status say(const std::string &text, const Request &request, Generation::Listener listener) {
+    return say(text, request, std::move(listener), 0);
+  }
+  /// Draws the answer to what was said last once more, with random numbers of its own. On an error the answer before is
+  /// there again. E0611 where there is no answer yet.
+  Status regenerate(const Request &request, Generation::Listener listener);
   void reset();
   const std::vector<Message> &messages() const { return turns; }
   void setMessages(std::vector<Message> messages) {
@@ -48,6 +53,7 @@ public:
   const Figures &lastTurn() const { return figures; }
 
 private:
+  Status say(const std::string &text, const Request &request, Generation::Listener listener, uint64_t answer);
   Status feed(const std::vector<int32_t> &tokens);
   Result<std::vector<int32_t>> fittingPrompt();
   size_t systemMessages() const;
@@ -58,6 +64,7 @@ private:
   std::vector<Message> turns;
   size_t left = 0; ///< messages after the system's that prompts leave out
   int32_t sequence = -1;
+  uint64_t again = 0;          ///< answers that were drawn to what was said last, after the first
   std::vector<int32_t> cached; ///< what the sequence holds
   Figures figures;
 };

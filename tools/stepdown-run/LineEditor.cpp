@@ -1,93 +1,421 @@
+// The text is drawn whole after each key, or burst of keys. Rows that are full are left to the terminal to wrap: then a
+// terminal that changes its size can put the row together again, and text that somebody copies has no line breaks that
+// nobody typed. After a change of size the cursor is taken to be where the text, laid out anew, has it.
 #include "tools/stepdown-run/LineEditor.h"
 
-#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/EditedText.h"
+#include "tools/stepdown-run/Keys.h"
 #include "tools/stepdown-run/LineHistory.h"
+#include <algorithm>
 #include <cerrno>
-#include <clocale>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <histedit.h>
-#include <langinfo.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace stepdown::run {
+namespace {
 
-struct LineEditor::Terminal {
-  EditLine *editor = nullptr;
-  History *history = nullptr;
-  std::string prompt;
-  LineHistory kept = LineHistory::ofUser();
-  ~Terminal() {
-    if (history)
-      history_end(history);
-    if (editor)
-      el_end(editor);
+constexpr int escapeMilliseconds = 50; ///< after which an ESC was the key of that name
+
+volatile std::sig_atomic_t resized = 0;
+void onResize(int) { resized = 1; }
+
+} // namespace
+
+class LineEditor::Terminal {
+public:
+  Terminal(const char *prompt, Completer completer) : prompt(prompt), completer(std::move(completer)) {
+    history = kept.load();
   }
+
+  std::optional<std::string> edit() {
+    const RawMode raw;
+    if (!raw.good)
+      return std::nullopt;
+    text = {};
+    place = history.size();
+    draft.clear();
+    shownRow = shownTop = 0;
+    draw();
+    while (true) {
+      Key key;
+      if (!read(key)) {
+        leave("");
+        return std::nullopt;
+      }
+      if (key.kind == KeyKind::Interrupt) {
+        leave("^C");
+        return "";
+      }
+      if (key.kind == KeyKind::EndOfInput && text.empty())
+        return std::nullopt;
+      if (key.kind == KeyKind::Enter && !continues()) {
+        leave("");
+        remember();
+        return text.text();
+      }
+      if (key.kind == KeyKind::Search ? !search() : !apply(key)) {
+        leave("");
+        return std::nullopt;
+      }
+      if (bytes.empty()) // else more is to come
+        draw();
+    }
+  }
+
+private:
+  /// The terminal as the editor needs it, and as it was again at the end.
+  struct RawMode {
+    bool good;
+    RawMode() : good(tcgetattr(STDIN_FILENO, &before) == 0) {
+      struct sigaction action = {};
+      action.sa_handler = onResize;
+      sigemptyset(&action.sa_mask);
+      sigaction(SIGWINCH, &action, &resizeBefore);
+      if (good)
+        enter();
+    }
+    ~RawMode() {
+      sigaction(SIGWINCH, &resizeBefore, nullptr);
+      if (good)
+        leave();
+    }
+    void enter() const {
+      termios mode = before;
+      mode.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG | IEXTEN);
+      mode.c_iflag &= ~tcflag_t(ICRNL | INLCR | IGNCR | IXON | ISTRIP);
+      mode.c_cc[VMIN] = 1, mode.c_cc[VTIME] = 0;
+      tcsetattr(STDIN_FILENO, TCSADRAIN, &mode); // what was typed before stays
+      write("\x1b[?2004h");
+    }
+    void leave() const {
+      write("\x1b[?2004l");
+      tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+    }
+    termios before = {};
+    struct sigaction resizeBefore = {};
+  };
+
+  static void write(std::string_view text) {
+    std::fflush(stdout);
+    while (!text.empty()) {
+      const ssize_t some = ::write(STDOUT_FILENO, text.data(), text.size());
+      if (some < 0 && errno != EINTR)
+        return;
+      text.remove_prefix(some > 0 ? static_cast<size_t>(some) : 0);
+    }
+  }
+
+  static winsize size() {
+    winsize window = {};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col == 0)
+      window.ws_col = 80;
+    if (window.ws_row == 0)
+      window.ws_row = 24;
+    window.ws_col = std::max<unsigned short>(window.ws_col, 8);
+    return window;
+  }
+  size_t width() const { return size().ws_col; }
+
+  /// The next key; false at the end of input.
+  bool read(Key &key) {
+    while (true) {
+      if (takeKey(bytes, false, key))
+        return true;
+      pollfd wait = {STDIN_FILENO, POLLIN, 0};
+      // A paste may be long in coming; nothing else that begins with ESC is.
+      const bool pasting = bytes.compare(0, 6, "\x1b[200~") == 0;
+      const int ready = poll(&wait, 1, bytes.empty() || pasting ? -1 : escapeMilliseconds);
+      if (resized) {
+        resized = 0;
+        redrawResized();
+      }
+      if (ready == 0 && takeKey(bytes, true, key))
+        return true;
+      if (ready <= 0)
+        continue;
+      char some[4096];
+      const ssize_t got = ::read(STDIN_FILENO, some, sizeof some);
+      if (got > 0)
+        bytes.append(some, static_cast<size_t>(got));
+      else if (got == 0 || (errno != EINTR && errno != EAGAIN))
+        return false;
+    }
+  }
+
+  /// A backslash at the end, which becomes a line break.
+  bool continues() {
+    if (text.empty() || text.cursor() != text.text().size() || text.text().back() != '\\')
+      return false;
+    text.eraseLeft();
+    return true;
+  }
+
+  /// What `key` does to the text; false when there is nothing more to read.
+  bool apply(const Key &key) {
+    switch (key.kind) {
+    case KeyKind::Text:
+    case KeyKind::Paste:
+      text.insert(key.text);
+      break;
+    case KeyKind::Enter: // after a backslash
+    case KeyKind::NewLine:
+      text.insert("\n");
+      break;
+    case KeyKind::Tab:
+      complete();
+      break;
+    case KeyKind::Left:
+      text.left();
+      break;
+    case KeyKind::Right:
+      text.right();
+      break;
+    case KeyKind::Up:
+      if (!text.rowUp(prompt, width()))
+        recall(-1);
+      break;
+    case KeyKind::Down:
+      if (!text.rowDown(prompt, width()))
+        recall(1);
+      break;
+    case KeyKind::Home:
+      text.lineBegin();
+      break;
+    case KeyKind::End:
+      text.lineEnd();
+      break;
+    case KeyKind::WordLeft:
+      text.wordLeft();
+      break;
+    case KeyKind::WordRight:
+      text.wordRight();
+      break;
+    case KeyKind::Backspace:
+      text.eraseLeft();
+      break;
+    case KeyKind::Delete:
+    case KeyKind::EndOfInput:
+      text.eraseRight();
+      break;
+    case KeyKind::KillWordLeft:
+      killed = text.killWordLeft();
+      break;
+    case KeyKind::KillSpaceLeft:
+      killed = text.killSpaceLeft();
+      break;
+    case KeyKind::KillWordRight:
+      killed = text.killWordRight();
+      break;
+    case KeyKind::KillToBegin:
+      killed = text.killToLineBegin();
+      break;
+    case KeyKind::KillToEnd:
+      killed = text.killToLineEnd();
+      break;
+    case KeyKind::Yank:
+      text.insert(killed);
+      break;
+    case KeyKind::Swap:
+      text.swapLetters();
+      break;
+    case KeyKind::Clear:
+      write("\x1b[H\x1b[2J");
+      shownRow = shownTop = 0;
+      break;
+    case KeyKind::Suspend:
+      suspend();
+      break;
+    default:
+      break;
+    }
+    return true;
+  }
+
+  void suspend() {
+    leave("");
+    termios mode;
+    tcgetattr(STDIN_FILENO, &mode);
+    termios plain = mode;
+    plain.c_lflag |= ICANON | ECHO | ISIG | IEXTEN;
+    plain.c_iflag |= ICRNL | IXON;
+    write("\x1b[?2004l");
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &plain);
+    raise(SIGTSTP);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &mode); // the shell has put us into the foreground again
+    write("\x1b[?2004h");
+    shownRow = shownTop = 0;
+  }
+
+  void recall(int by) {
+    if ((by < 0 && place == 0) || (by > 0 && place == history.size()))
+      return;
+    if (place == history.size())
+      draft = text.text();
+    place += static_cast<size_t>(by);
+    text.set(place == history.size() ? draft : history[place]);
+  }
+
+  void remember() {
+    const std::string &typed = text.text();
+    if (typed.find_first_not_of(" \t\r\n") == std::string::npos)
+      return;
+    if (history.empty() || history.back() != typed)
+      history.push_back(typed);
+    if (history.size() > LineHistory::mostLines)
+      history.erase(history.begin());
+    kept.add(typed);
+  }
+
+  void complete() {
+    const std::string before = text.text().substr(0, text.cursor());
+    std::vector<std::string> found = completer ? completer(before) : std::vector<std::string>{};
+    if (found.empty())
+      return;
+    std::string common = found[0];
+    for (const std::string &other : found) {
+      auto differs = std::mismatch(common.begin(), common.end(), other.begin(), other.end());
+      common.erase(differs.first, common.end());
+    }
+    if (common.size() > before.size()) {
+      const std::string behind = text.text().substr(text.cursor());
+      text.set(common + (found.size() == 1 ? " " : "") + behind);
+      text.moveTo(text.text().size() - behind.size());
+    } else if (found.size() > 1) {
+      leave("");
+      std::string list;
+      for (const std::string &each : found)
+        list += each + "\r\n";
+      write(list);
+    }
+  }
+
+  /// Looks for what is typed in the history, newest first; the key that ends it is done. False at the end of input.
+  bool search() {
+    const EditedText before = text;
+    std::string wanted;
+    size_t at = history.size();
+    auto find = [&](size_t below) {
+      for (size_t i = below; i-- > 0;)
+        if (history[i].find(wanted) != std::string::npos) {
+          text.set(history[i]);
+          at = i;
+          return;
+        }
+    };
+    for (Key key;;) {
+      draw("(search: " + wanted + ") ");
+      if (!read(key))
+        return false;
+      if (key.kind == KeyKind::Text) {
+        wanted += key.text;
+        find(std::min(at + 1, history.size()));
+      } else if (key.kind == KeyKind::Search) {
+        find(at);
+      } else if (key.kind == KeyKind::Backspace && !wanted.empty()) {
+        while (!wanted.empty() && (wanted.back() & 0xc0) == 0x80)
+          wanted.pop_back();
+        if (!wanted.empty())
+          wanted.pop_back();
+        find(history.size());
+      } else if (key.kind == KeyKind::Cancel || key.kind == KeyKind::Interrupt) {
+        text = before;
+        return true;
+      } else {
+        if (at < history.size())
+          place = at;
+        if (key.kind == KeyKind::Enter) // ends the text as well
+          bytes.insert(0, "\r");
+        return key.kind == KeyKind::Enter || apply(key);
+      }
+    }
+  }
+
+  /// Draws everything: from the first of the rows that are there, with what of the text goes on the screen.
+  void draw(const std::string &shownPrompt) {
+    const winsize window = size();
+    const TextLayout layout = text.layout(shownPrompt, window.ws_col);
+    const size_t most = window.ws_row, count = layout.rows.size();
+    size_t top = std::min(shownTop, layout.cursorRow);
+    if (layout.cursorRow >= top + most)
+      top = layout.cursorRow + 1 - most;
+    if (count <= most)
+      top = 0;
+    const size_t end = std::min(count, top + most);
+    std::string out = "\r";
+    if (shownRow > shownTop)
+      out += "\x1b[" + std::to_string(shownRow - shownTop) + "A";
+    out += "\x1b[J";
+    for (size_t row = top; row < end; ++row) {
+      out += layout.rows[row].bytes;
+      // A full row goes on by itself, once there is something to go on with.
+      if (row + 1 < end && (!layout.rows[row].broken || layout.rows[row + 1].bytes.empty()))
+        out += "\r\n";
+    }
+    if (end - 1 > layout.cursorRow)
+      out += "\x1b[" + std::to_string(end - 1 - layout.cursorRow) + "A";
+    out += "\r";
+    if (layout.cursorColumn > 0)
+      out += "\x1b[" + std::to_string(layout.cursorColumn) + "C";
+    write(out);
+    shownRow = layout.cursorRow;
+    shownTop = top;
+    drawnPrompt = shownPrompt;
+  }
+  void draw() { draw(prompt); }
+
+  void redrawResized() {
+    shownRow = text.layout(drawnPrompt, width()).cursorRow;
+    shownTop = 0;
+    draw(drawnPrompt);
+  }
+
+  /// Puts the cursor on the row behind the text, after `mark`.
+  void leave(const char *mark) {
+    const size_t cursor = text.cursor();
+    text.moveTo(text.text().size());
+    draw();
+    write(std::string(mark) + "\r\n");
+    text.moveTo(cursor);
+    shownRow = shownTop = 0;
+  }
+
+  const std::string prompt;
+  const Completer completer;
+  const LineHistory kept = LineHistory::ofUser();
+  std::vector<std::string> history; ///< oldest first
+  size_t place = 0;                 ///< in the history; behind it for what is new
+  std::string draft;                ///< what is new, while something of the history is shown
+  EditedText text;
+  std::string killed, bytes;
+  std::string drawnPrompt;
+  size_t shownRow = 0, shownTop = 0; ///< of the layout: the cursor's row, and the first that is on the screen
 };
 
-LineEditor::LineEditor(const char *prompt) {
-  if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-    return;
-  // Models read UTF-8, and the editor takes what it cannot read for nothing typed.
-  if (!std::setlocale(LC_CTYPE, "") || std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
-    std::setlocale(LC_CTYPE, "C.UTF-8");
-  auto t = std::make_unique<Terminal>();
-  t->prompt = prompt;
-  t->editor = el_init("stepdown-run", stdin, stdout, stderr);
-  t->history = history_init();
-  if (!t->editor || !t->history)
-    return;
-  HistEvent event;
-  history(t->history, &event, H_SETSIZE, static_cast<int>(LineHistory::mostLines));
-  history(t->history, &event, H_SETUNIQUE, 1);
-  for (const std::string &line : t->kept.load())
-    history(t->history, &event, H_ENTER, line.c_str());
-  auto show = +[](EditLine *editor) -> char * {
-    void *data = nullptr;
-    el_get(editor, EL_CLIENTDATA, &data);
-    return static_cast<Terminal *>(data)->prompt.data();
-  };
-  el_set(t->editor, EL_CLIENTDATA, t.get());
-  el_set(t->editor, EL_PROMPT, show);
-  el_set(t->editor, EL_EDITOR, "emacs");
-  el_set(t->editor, EL_SIGNAL, 1); // a window that changes its size, and a program that was stopped and goes on
-  el_set(t->editor, EL_HIST, history, t->history);
-  el_set(t->editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
-  el_source(t->editor, nullptr); // the user's own ~/.editrc
-  terminal = std::move(t);
+LineEditor::LineEditor(const char *prompt, Completer completer) {
+  const char *kind = std::getenv("TERM");
+  if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !(kind && !std::strcmp(kind, "dumb")))
+    terminal = std::make_unique<Terminal>(prompt, std::move(completer));
 }
 
 LineEditor::~LineEditor() = default;
 
-bool LineEditor::interactive() const { return terminal != nullptr; }
-
 std::optional<std::string> LineEditor::next() {
+  if (terminal)
+    return terminal->edit();
   std::string line;
-  if (terminal) {
-    int length = 0;
-    const char *text = el_gets(terminal->editor, &length);
-    if (!text || length <= 0) {
-      if (length < 0 && interrupted()) {
-        std::printf("\n");
-        return "";
-      }
-      return std::nullopt;
-    }
-    line.assign(text, length);
-    if (line.find_first_not_of(" \t\r\n") != std::string::npos) {
-      HistEvent event;
-      history(terminal->history, &event, H_ENTER, text);
-      terminal->kept.add(line.substr(0, line.find_last_not_of("\r\n") + 1));
-    }
-  } else {
-    int c;
-    errno = 0;
-    while ((c = std::getchar()) != EOF && c != '\n')
-      line += static_cast<char>(c);
-    if (c == EOF && line.empty())
-      return std::nullopt;
-  }
-  while (!line.empty() && (line.back() == '\n' || line.back() == '\r'))
+  int c;
+  errno = 0;
+  while ((c = std::getchar()) != EOF && c != '\n')
+    line += static_cast<char>(c);
+  if (c == EOF && line.empty())
+    return std::nullopt;
+  while (!line.empty() && line.back() == '\r')
     line.pop_back();
   return line;
 }

@@ -1,22 +1,31 @@
-// Lines from a person: with editing and a history on a terminal (libedit), plain from a pipe.
+// What a person types: on a terminal with editing over rows and lines, a history, and completion; plain from a pipe.
+//
+// Enter ends the text. Alt-Enter (and Shift-Enter, where the terminal tells it from Enter) puts a line break into it,
+// as does a backslash at its end before Enter; pasted text keeps its line breaks. Keys are those of emacs, as in
+// shells.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace stepdown::run {
 
 class LineEditor {
 public:
+  /// What the text before the cursor may become by Tab: whole texts.
+  using Completer = std::function<std::vector<std::string>(const std::string &text)>;
+
   /// `prompt` is shown on terminals only.
-  explicit LineEditor(const char *prompt);
+  explicit LineEditor(const char *prompt, Completer completer = {});
   ~LineEditor();
-  /// The next line without its end, or nothing at the end of input. An interrupt gives an empty line.
+  /// What was typed next, without its end, or nothing at the end of input. An interrupt gives an empty text.
   std::optional<std::string> next();
-  bool interactive() const;
+  bool interactive() const { return terminal != nullptr; }
 
 private:
-  struct Terminal;
+  class Terminal;
   std::unique_ptr<Terminal> terminal;
 };
 

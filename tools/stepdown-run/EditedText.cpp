@@ -1,0 +1,239 @@
+#include "tools/stepdown-run/EditedText.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utf8proc.h>
+
+namespace stepdown::run {
+namespace {
+
+constexpr size_t tabColumns = 4;
+
+/// The character at the beginning of `text`, which is UTF-8 and not empty.
+size_t characterBytes(std::string_view text) {
+  const auto *data = reinterpret_cast<const utf8proc_uint8_t *>(text.data());
+  utf8proc_int32_t last = 0, state = 0;
+  size_t at = 0;
+  while (at < text.size()) {
+    utf8proc_int32_t point;
+    const auto size = utf8proc_iterate(data + at, static_cast<utf8proc_ssize_t>(text.size() - at), &point);
+    if (size <= 0)
+      return std::max<size_t>(at, 1);
+    if (at > 0 && utf8proc_grapheme_break_stateful(last, point, &state))
+      break;
+    last = point;
+    at += static_cast<size_t>(size);
+  }
+  return at;
+}
+
+/// Columns of one character: those of its widest code point, as terminals take accents and joined emoji.
+size_t characterColumns(std::string_view character) {
+  if (character == "\t")
+    return tabColumns;
+  const auto *data = reinterpret_cast<const utf8proc_uint8_t *>(character.data());
+  size_t columns = 0;
+  for (size_t at = 0; at < character.size();) {
+    utf8proc_int32_t point;
+    const auto size = utf8proc_iterate(data + at, static_cast<utf8proc_ssize_t>(character.size() - at), &point);
+    if (size <= 0)
+      return 1;
+    columns = std::max(columns, static_cast<size_t>(std::max(utf8proc_charwidth(point), 0)));
+    at += static_cast<size_t>(size);
+  }
+  return columns;
+}
+
+/// UTF-8 with newlines and tabs, and no other control characters.
+std::string cleaned(std::string_view text) {
+  std::string out;
+  const auto *data = reinterpret_cast<const utf8proc_uint8_t *>(text.data());
+  for (size_t at = 0; at < text.size();) {
+    utf8proc_int32_t point;
+    const auto size = utf8proc_iterate(data + at, static_cast<utf8proc_ssize_t>(text.size() - at), &point);
+    if (size <= 0) {
+      out += "\xEF\xBF\xBD";
+      ++at;
+      continue;
+    }
+    const bool control = point < 32 || (point >= 127 && point < 160);
+    if (!control || point == '\n' || point == '\t')
+      out.append(text, at, static_cast<size_t>(size));
+    at += static_cast<size_t>(size);
+  }
+  return out;
+}
+
+bool isWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || (c & 0x80) || c == '_'; }
+
+} // namespace
+
+size_t columnsOf(std::string_view text) {
+  size_t columns = 0;
+  for (size_t at = 0, size; at < text.size(); at += size) {
+    size = characterBytes(text.substr(at));
+    columns += characterColumns(text.substr(at, size));
+  }
+  return columns;
+}
+
+size_t EditedText::after(size_t offset) const {
+  return offset >= bytes.size() ? bytes.size() : offset + characterBytes(std::string_view(bytes).substr(offset));
+}
+
+// Characters are found from the left: where one begins depends on what is before it.
+size_t EditedText::before(size_t offset) const {
+  size_t line = offset == 0 ? 0 : bytes.rfind('\n', offset - 1) + 1; // 0 where there is none
+  if (line == offset)
+    return offset == 0 ? 0 : offset - 1;
+  while (after(line) < offset)
+    line = after(line);
+  return line;
+}
+
+void EditedText::set(std::string_view text) {
+  bytes = cleaned(text);
+  at = bytes.size();
+}
+
+void EditedText::insert(std::string_view text) {
+  const std::string good = cleaned(text);
+  bytes.insert(at, good);
+  at += good.size();
+}
+
+void EditedText::left() { at = before(at); }
+void EditedText::right() { at = after(at); }
+
+void EditedText::wordLeft() {
+  while (at > 0 && !isWord(bytes[before(at)]))
+    left();
+  while (at > 0 && isWord(bytes[before(at)]))
+    left();
+}
+
+void EditedText::wordRight() {
+  while (at < bytes.size() && !isWord(bytes[at]))
+    right();
+  while (at < bytes.size() && isWord(bytes[at]))
+    right();
+}
+
+void EditedText::lineBegin() { at = at == 0 ? 0 : bytes.rfind('\n', at - 1) + 1; }
+void EditedText::lineEnd() { at = std::min(bytes.find('\n', at), bytes.size()); }
+
+std::string EditedText::kill(size_t from, size_t to) {
+  std::string gone = bytes.substr(from, to - from);
+  bytes.erase(from, to - from);
+  at = from;
+  return gone;
+}
+
+void EditedText::eraseLeft() { kill(before(at), at); }
+void EditedText::eraseRight() { kill(at, after(at)); }
+
+std::string EditedText::killWordLeft() {
+  const size_t end = at;
+  wordLeft();
+  return kill(at, end);
+}
+
+std::string EditedText::killSpaceLeft() {
+  const size_t end = at;
+  auto isBlank = [&] { return std::isspace(static_cast<unsigned char>(bytes[before(at)])) != 0; };
+  while (at > 0 && isBlank())
+    left();
+  while (at > 0 && !isBlank())
+    left();
+  return kill(at, end);
+}
+
+std::string EditedText::killWordRight() {
+  const size_t begin = at;
+  wordRight();
+  return kill(begin, at);
+}
+
+std::string EditedText::killToLineBegin() {
+  const size_t end = at;
+  lineBegin();
+  return kill(at, end);
+}
+
+// On the end of a line the newline goes.
+std::string EditedText::killToLineEnd() {
+  const size_t begin = at;
+  lineEnd();
+  return kill(begin, at == begin ? after(at) : at);
+}
+
+void EditedText::swapLetters() {
+  if (at == 0 || bytes.size() < 2)
+    return;
+  if (at == bytes.size())
+    left();
+  const size_t first = before(at);
+  if (first == at)
+    return;
+  const size_t end = after(at);
+  bytes = bytes.substr(0, first) + bytes.substr(at, end - at) + bytes.substr(first, at - first) + bytes.substr(end);
+  at = end;
+}
+
+TextLayout EditedText::layout(std::string_view prompt, size_t width, std::vector<Place> *places) const {
+  TextLayout out;
+  const size_t indent = columnsOf(prompt);
+  out.rows.push_back({std::string(prompt), indent, false});
+  auto breakRow = [&] {
+    out.rows.back().broken = true;
+    out.rows.emplace_back();
+  };
+  for (size_t offset = 0, size;; offset += size) {
+    const bool end = offset >= bytes.size();
+    std::string_view character;
+    size_t columns = 1; // that the cursor takes at the end
+    if (!end && bytes[offset] != '\n') {
+      character = std::string_view(bytes).substr(offset, characterBytes(std::string_view(bytes).substr(offset)));
+      columns = characterColumns(character);
+    }
+    const bool fits = out.rows.back().columns + columns <= width;
+    // The cursor before a newline, or at the end, wants a column of its own.
+    if (!fits && (!character.empty() || offset == at))
+      breakRow();
+    const Place place = {offset, out.rows.size() - 1, out.rows.back().columns};
+    if (places)
+      places->push_back(place);
+    if (offset == at) {
+      out.cursorRow = place.row;
+      out.cursorColumn = place.column;
+    }
+    if (end)
+      return out;
+    size = character.empty() ? 1 : character.size();
+    if (character.empty()) {
+      const size_t blanks = std::min(indent, width - 1);
+      out.rows.push_back({std::string(blanks, ' '), blanks, false});
+      continue;
+    }
+    out.rows.back().bytes += character == "\t" ? std::string(tabColumns, ' ') : std::string(character);
+    out.rows.back().columns += columns;
+  }
+}
+
+bool EditedText::moveRows(std::string_view prompt, size_t width, int by) {
+  std::vector<Place> places;
+  const TextLayout now = layout(prompt, width, &places);
+  const size_t target = now.cursorRow + static_cast<size_t>(by);
+  if ((by < 0 && now.cursorRow == 0) || target >= now.rows.size())
+    return false;
+  size_t bestGap = static_cast<size_t>(-1);
+  for (const Place &place : places) {
+    const size_t gap =
+        place.column > now.cursorColumn ? place.column - now.cursorColumn : now.cursorColumn - place.column;
+    if (place.row == target && gap < bestGap)
+      at = place.offset, bestGap = gap;
+  }
+  return true;
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,49 @@
+// Keys of a terminal, from the bytes that it sends: letters, control characters, escape sequences, and pasted text.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace stepdown::run {
+
+enum class KeyKind {
+  None,  ///< a sequence that no key of ours has
+  Text,  ///< letters
+  Paste, ///< a text that came at once, newlines and all
+  Enter,
+  NewLine, ///< Alt-Enter, or Shift-Enter where the terminal tells: a line break in the text
+  Tab,
+  Left,
+  Right,
+  Up,
+  Down,
+  Home,
+  End,
+  WordLeft,
+  WordRight,
+  Backspace,
+  Delete,
+  KillWordLeft,
+  KillSpaceLeft,
+  KillWordRight,
+  KillToBegin,
+  KillToEnd,
+  Yank,
+  Swap,
+  Clear,
+  Search,
+  Interrupt,
+  EndOfInput,
+  Suspend,
+  Cancel,
+};
+
+struct Key {
+  KeyKind kind = KeyKind::None;
+  std::string text; ///< of Text and Paste
+};
+
+/// Takes the first key off `bytes`. False where it is not complete yet: an escape sequence, a letter, or a paste whose
+/// end has not come. With `noMore`, what is there is all that will come for now.
+bool takeKey(std::string &bytes, bool noMore, Key &key);
+
+} // namespace stepdown::run
