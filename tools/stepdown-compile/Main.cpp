@@ -1,6 +1,7 @@
 // stepdown-compile: checkpoint -> artifact, or the IR after a phase.
 #include "lib/Base/MappingGuard.h"
 #include "lib/Base/PartFile.h"
+#include "lib/Base/ProgressLines.h"
 #include "lib/CommandLine/CommandLine.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Driver/Provenance.h"
@@ -68,6 +69,9 @@ static int compile(const Arguments &arguments) {
   options.checkWeights = arguments.has("check-weights");
   options.jobs = static_cast<int>(arguments.integer("jobs"));
   options.dump = arguments.value("dump");
+  ProgressLines lines("stepdown-compile", arguments.has("verbose"));
+  if (arguments.has("verbose"))
+    options.progress = [&](const std::string &what, uint64_t done, uint64_t total) { lines.report(what, done, total); };
   if (isPlainModule(model))
     explainFaults(model.c_str());
   if (!phase.empty()) {
@@ -93,7 +97,7 @@ static int compile(const Arguments &arguments) {
     size_t dot = model.rfind('.');
     output = model.substr(from, dot == std::string::npos || dot < from ? std::string::npos : dot - from) + ".stepdown";
   }
-  const bool terminal = isatty(STDERR_FILENO);
+  const bool terminal = isatty(STDERR_FILENO) && !options.progress;
   if (terminal)
     options.progress = [](const std::string &what, uint64_t done, uint64_t total) {
       if (total)
@@ -154,6 +158,7 @@ static Tool table() {
        {"check-weights", 0, nullptr,
         "refuse weights that are NaN or infinite, and name the tensor; reads all of them first"},
        Option("jobs", 0, "N", "threads").whole(1, 1024).otherwiseIt("one per core"),
+       {"verbose", 0, nullptr, "tell on stderr what is being done, a line each, with the seconds since the start"},
        {nullptr, 0, nullptr, "Looking inside"},
        Option("compile-to", 0, "PHASE", "print the IR after this phase and stop there, or list all phases")
            .among(stops),

@@ -1,3 +1,4 @@
+#include "lib/Base/ProgressLines.h"
 #include "runtime/Session/Session.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
@@ -85,7 +86,7 @@ Status runBench(const Arguments &arguments) {
   if (threads.empty())
     threads = {0};
   auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
   if (!model)
     return model.error();
 
@@ -121,6 +122,7 @@ Status runBench(const Arguments &arguments) {
 
   // Run by run over all tests, so that a disturbance of the machine falls on all of them alike; run 0 warms up.
   catchInterrupts();
+  ProgressLines lines("stepdown-run", arguments.has("verbose"));
   size_t perThread = measures.size() / sessions.size();
   for (int64_t run = 0; run <= runs; ++run)
     for (size_t i = 0; i < measures.size(); ++i) {
@@ -129,6 +131,8 @@ Status runBench(const Arguments &arguments) {
       Measure warm = measures[i];
       if (run == 0)
         warm.generate = std::min<size_t>(warm.generate, 4), warm.depth = 0;
+      lines.report((run ? "run " + std::to_string(run) + " of " + std::to_string(runs) : "warming up") + ": " +
+                   warm.name + ", " + std::to_string(session.threads()) + " threads");
       Result<double> rate = Bencher(session).run(run ? measures[i] : warm);
       if (!rate)
         return rate.error();
@@ -174,6 +178,7 @@ Command benchCommand() {
        Option("repeat", 'r', "N", "runs of each test, after one to warm up").whole(1, 1000).by("5"),
        isaOption(),
        exactOption(),
+       verboseOption(),
        {"json", 0, nullptr, "[{\"test\", \"threads\", \"tokens_per_second\", \"runs\"}]"}},
       "stepdown-run bench smollm2.gguf -p 512 -n 64 -t 1,2 -r 5",
       runBench};

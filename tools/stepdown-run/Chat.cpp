@@ -30,6 +30,19 @@ constexpr char help[] =
     "What is typed is kept in $XDG_STATE_HOME/stepdown/history (else ~/.local/state/...), but for lines that begin\n"
     "with a blank and texts of several lines.\n";
 
+constexpr char about[] =
+    "What is typed is said to the model, but for the commands /help, /set OPTION VALUE (of those below that change "
+    "answers; alone it lists them), /regenerate, /reset, /save FILE, /load FILE and /quit. Enter ends a message; "
+    "Alt-Enter, or a backslash before Enter, begins a new line in it, and pasted text keeps its lines. Keys are those "
+    "of "
+    "shells: arrows, Ctrl-A and Ctrl-E (begin and end of the line), Ctrl-K, Ctrl-U, Ctrl-W and Alt-D (erase to its "
+    "end, "
+    "to its begin, a word before and behind), Ctrl-Y (what was erased last), Up, Down and Ctrl-R (what was typed "
+    "before, "
+    "and a search in it), Tab (completes commands), Ctrl-L (a clear screen), Ctrl-Z (stops the program). Ctrl-C stops "
+    "the "
+    "answer or the line, Ctrl-D leaves. Where input or output is no terminal, each line is a message.";
+
 const std::vector<std::string> commandNames = {"/help", "/set",  "/regenerate", "/reset",
                                                "/save", "/load", "/quit",       "/exit"};
 
@@ -193,7 +206,7 @@ Status runChat(const Arguments &arguments) {
   if (!settings)
     return settings.error();
   auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
   if (!model)
     return model.error();
   auto tokenizer = openTokenizer((*model)->metadata());
@@ -230,9 +243,11 @@ Command chatCommand() {
                        .otherwiseIt("the model's context"),
                    threadsOption(),
                    isaOption(),
-                   exactOption()},
+                   exactOption(),
+                   verboseOption()},
                   "stepdown-run chat smollm2.gguf",
-                  runChat};
+                  runChat,
+                  about};
   SamplingOptions lively;
   lively.temperature = 0.7f;
   lively.topP = 0.95f;

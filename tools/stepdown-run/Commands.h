@@ -24,6 +24,7 @@ Command manualCommand();
 Option threadsOption();
 Option isaOption();
 Option exactOption();
+Option verboseOption();
 Option kvBlockOption();
 Option tokensOption(const char *meaning);
 

@@ -1,3 +1,4 @@
+#include "lib/Base/ProgressLines.h"
 #include "runtime/Npy.h"
 #include "runtime/Session/Session.h"
 #include "tools/stepdown-run/Commands.h"
@@ -87,7 +88,7 @@ Status runEval(const Arguments &arguments) {
     return fail(ErrorCode::Usage, "eval: expects one of -p TEXT, -f FILE and --tokens; see stepdown-run eval --help");
   const int64_t context = arguments.integer("context");
   auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
   if (!model)
     return model.error();
   auto tokenizer = openTokenizer((*model)->metadata());
@@ -128,12 +129,15 @@ Status runEval(const Arguments &arguments) {
   size_t rowsInReach = std::max<size_t>(16, (size_t(64) << 20) / (head.vocabulary * sizeof(float)));
   size_t step = std::min<size_t>(
       {size_t(arguments.integer("chunk", INT32_MAX)), head.max_step_tokens, head.max_step_rows, rowsInReach});
+  ProgressLines lines("stepdown-run", arguments.has("verbose"));
+  const std::string work = "evaluating " + std::to_string(tokens->size()) + " tokens";
   Status ran = runWindows(**session, *tokens, window, step, [&](size_t at, const float *row) -> Status {
     bool lastOfWindow = at % window == window - 1;
     if (at + 1 < tokens->size() && !lastOfWindow) {
       sum += surprise(row, head.vocabulary, (*tokens)[at + 1]);
       ++predicted;
     }
+    lines.report(work, at + 1, tokens->size());
     if (at + 1 == tokens->size())
       top = topOf(row, head.vocabulary, 20);
     return file ? file->write(row, head.vocabulary * sizeof(float)) : Status(Done{});
@@ -187,6 +191,7 @@ Command evalCommand() {
                .otherwiseIt("what a step holds"),
            kvBlockOption(),
            isaOption(),
+           verboseOption(),
            {"json", 0, nullptr, "{\"tokens\", \"mean_nll\", \"perplexity\", \"top\": [[id, logit] x 20]}"}},
           "stepdown-run eval smollm2.gguf -f text.txt --json",
           runEval};

@@ -1,3 +1,4 @@
+#include "lib/Base/ProgressLines.h"
 #include "runtime/Session/Session.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
@@ -102,6 +103,17 @@ Session::Options sessionFor(const std::vector<std::unique_ptr<Generation>> &gene
   return options;
 }
 
+/// Tokens that were drawn, of those that may be at most.
+void tell(ProgressLines &lines, const std::vector<std::unique_ptr<Generation>> &generations) {
+  uint64_t drawn = 0, most = 0;
+  for (auto &g : generations) {
+    const auto wanted = static_cast<uint64_t>(g->of().maxTokens);
+    drawn += g->done() ? wanted : g->tokens().size();
+    most += wanted;
+  }
+  lines.report("drawing tokens", drawn, most);
+}
+
 Status runGenerate(const Arguments &arguments) {
   auto words = arguments.positionals(1);
   if (!words)
@@ -110,7 +122,7 @@ Status runGenerate(const Arguments &arguments) {
   if (!requests)
     return requests.error();
   auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact")}, isa ? isa->c_str() : nullptr);
+  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
   if (!model)
     return model.error();
   auto tokenizer = openTokenizer((*model)->metadata());
@@ -158,6 +170,7 @@ Status runGenerate(const Arguments &arguments) {
   }
 
   catchInterrupts();
+  ProgressLines lines("stepdown-run", arguments.has("verbose"));
   size_t shown = 0;
   bool more = true;
   std::optional<Error> problem;
@@ -180,6 +193,7 @@ Status runGenerate(const Arguments &arguments) {
     if (!stepped)
       return stepped.error();
     more = *stepped && !interrupted();
+    tell(lines, generations);
     if (!more)
       for (auto &g : generations)
         g->stop("interrupted");
@@ -232,6 +246,7 @@ Command generateCommand() {
            kvBlockOption(),
            isaOption(),
            exactOption(),
+           verboseOption(),
            {nullptr, 0, nullptr, "Output"},
            {"json", 0, nullptr, "one JSON object for each answer"},
            Option("logprobs", 0, "N", "with --json: log-probabilities of each drawn token and the N likeliest")

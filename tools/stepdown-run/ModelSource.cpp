@@ -126,11 +126,13 @@ Result<std::string> artifactOf(const std::string &model, const CompileOptions &o
     return target;
   if (Status good = checkCheckpoint(model); !good)
     return good.error();
-  if (isatty(STDERR_FILENO))
+  if (options.verbose || isatty(STDERR_FILENO))
     std::fprintf(stderr, "compiling %s, once, into %s\n", model.c_str(), target.c_str());
   std::vector<std::string> words = {*compiler, model, "-o", target};
   if (options.exact)
     words.push_back("--exact");
+  if (options.verbose)
+    words.push_back("--verbose");
   if (Status compiled = compile(words); !compiled)
     return compiled.error();
   if (!isArtifact(target))

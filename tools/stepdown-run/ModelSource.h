@@ -12,6 +12,7 @@ namespace stepdown::run {
 /// What a compilation depends on beside the checkpoint and the compiler.
 struct CompileOptions {
   bool exact = false;
+  bool verbose = false; ///< not what it depends on: tells on stderr what is being done
 };
 
 /// The path of an artifact of `model`: itself, or the cache's, compiled now where it is missing, or in any case where

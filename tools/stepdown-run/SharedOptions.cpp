@@ -29,6 +29,9 @@ Option isaOption() {
   return Option("isa", 0, "LEVEL", "code of this level").among(levelNames()).otherwiseIt("the best of this processor");
 }
 Option exactOption() { return {"exact", 0, nullptr, "activations and cache stay float32"}; }
+Option verboseOption() {
+  return {"verbose", 0, nullptr, "tell on stderr what is being done, a line each, with the seconds since the start"};
+}
 Option kvBlockOption() {
   return Option("kv-block", 0, "N", "positions in a cache block").oneOf({"16", "32", "64"}).by("32");
 }
