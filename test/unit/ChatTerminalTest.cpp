@@ -1,12 +1,17 @@
-// stepdown-run chat on a terminal of its own, as a person uses it: editing, history, interrupts.
+// stepdown-run chat on a terminal of its own, as a person uses it: editing, history, interrupts, and what is on the
+// screen.
+#include "test/unit/Screen.h"
 #include "test/unit/ToyModel.h"
 #include "tools/stepdown-run/LineHistory.h"
 #include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <optional>
 #include <poll.h>
 #include <pty.h>
+#include <random>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -30,13 +35,16 @@ std::string makeFolder() {
 /// A program on a pseudo terminal: what it shows, and keys for it.
 class Terminal {
 public:
-  explicit Terminal(const std::vector<std::string> &words, const std::string &state) {
-    child = forkpty(&master, nullptr, nullptr, nullptr);
+  explicit Terminal(const std::vector<std::string> &words, const std::string &state, unsigned short columns = 80,
+                    const char *kind = "xterm")
+      : screen(columns, rows) {
+    winsize size = {rows, columns, 0, 0};
+    child = forkpty(&master, nullptr, nullptr, &size);
     if (child != 0)
       return;
     setenv("XDG_STATE_HOME", state.c_str(), 1);
     setenv("HOME", state.c_str(), 1);
-    setenv("TERM", "xterm", 1);
+    setenv("TERM", kind, 1);
     setenv("LC_ALL", "C", 1); // what is typed is UTF-8 all the same
     std::vector<char *> arguments;
     for (const std::string &word : words)
@@ -73,18 +81,63 @@ public:
   bool prompts() {
     if (!shows("> "))
       return false;
-    for (int left = 600; left > 0; --left, usleep(100000))
-      if (termios mode; tcgetattr(master, &mode) == 0 && !(mode.c_lflag & ICANON) && waits())
+    for (int left = 6000; left > 0; --left, usleep(10000))
+      if (waits())
         return true;
     ADD_FAILURE() << "expects the program to wait for a key";
     return false;
   }
+  /// Types, and waits until the last rows that hold something are `rows`, and the program waits for the next key.
+  testing::AssertionResult after(const std::string &keys, const std::string &expected,
+                                 std::optional<size_t> column = {}) {
+    type(keys);
+    return becomes(expected, column);
+  }
+  /// The same of what comes by itself. `column`: where the cursor must be, too.
+  testing::AssertionResult becomes(const std::string &expected, std::optional<size_t> column = {}) {
+    const size_t count = static_cast<size_t>(std::count(expected.begin(), expected.end(), '\n'));
+    std::string last;
+    for (int left = 600; left > 0; --left) {
+      const bool quiet = waits(); // before the look at what it wrote: it writes, then waits
+      const size_t before = shown.size();
+      if (!receive(0) && ended)
+        break;
+      last = screen.lastRows(count);
+      if (quiet && shown.size() == before && last == expected &&
+          screen.cursorColumn() == column.value_or(screen.cursorColumn()))
+        return testing::AssertionSuccess();
+      receive(50);
+    }
+    return testing::AssertionFailure() << "expects\n"
+                                       << expected << "on the screen, but got\n"
+                                       << last << "with the cursor in column " << screen.cursorColumn();
+  }
+  /// Another width, as when somebody drags the window.
+  void resize(unsigned short columns) {
+    screen.resize(columns);
+    winsize size = {rows, columns, 0, 0};
+    ioctl(master, TIOCSWINSZ, &size);
+  }
+  stepdown::test::Screen screen;
+  static constexpr unsigned short rows = 23;
+
+  /// Whether it has the terminal, and sleeps.
   bool waits() const {
+    termios mode;
+    if (tcgetattr(master, &mode) != 0 || (mode.c_lflag & ICANON))
+      return false;
     const std::string status = read("/proc/" + std::to_string(child) + "/stat");
     const size_t state = status.rfind(") ");
     return state != status.npos && status.compare(state + 2, 1, "S") == 0;
   }
-  /// The status that the program ends with.
+  /// Whether lines are edited by the terminal, and echoed.
+  bool isOrdinary() const {
+    termios mode;
+    return tcgetattr(master, &mode) == 0 && (mode.c_lflag & ICANON) && (mode.c_lflag & ECHO);
+  }
+  void send(int signal) const { kill(child, signal); }
+  const std::string &everything() const { return shown; }
+  /// The status that the program ends with; -1 where a signal ended it.
   int ends() {
     while (receive(60000))
       ;
@@ -101,9 +154,11 @@ private:
       return milliseconds < 1000; // nothing yet
     char bytes[4096];
     ssize_t got = ::read(master, bytes, sizeof bytes);
-    if (got <= 0)
+    ended = got <= 0;
+    if (ended)
       return false;
     shown.append(bytes, static_cast<size_t>(got));
+    screen.feed({bytes, static_cast<size_t>(got)});
     return true;
   }
 
@@ -111,6 +166,7 @@ private:
   int master = -1;
   std::string shown;
   size_t seen = 0;
+  bool ended = false;
 };
 
 struct ChatTerminal : testing::Test {
@@ -122,7 +178,8 @@ struct ChatTerminal : testing::Test {
   void TearDown() override { std::system(("rm -rf " + folder).c_str()); }
 };
 
-constexpr char up[] = "\x1b[A", left[] = "\x1b[D", end[] = "\x05", interrupt[] = "\x03", endOfInput[] = "\x04";
+constexpr char up[] = "\x1b[A", left[] = "\x1b[D", right[] = "\x1b[C", end[] = "\x05", interrupt[] = "\x03",
+               endOfInput[] = "\x04";
 
 TEST_F(ChatTerminal, whatIsTypedCanBeEditedAndIsRecalledAnotherDay) {
   {
@@ -182,6 +239,213 @@ TEST_F(ChatTerminal, anInterruptStopsTheAnswerAndALineButNotTheProgram) {
   ASSERT_TRUE(terminal.shows("forget the conversation"));
   terminal.type("/quit\r");
   EXPECT_EQ(terminal.ends(), 0);
+}
+
+TEST_F(ChatTerminal, aWrappedLineCanBeEdited) {
+  Terminal terminal(chat(), folder, 23);
+  ASSERT_TRUE(terminal.prompts());
+  const std::string typed = "abcdefghij klmnopqrst uvwxyz 0123456789";
+  EXPECT_TRUE(terminal.after(typed, "> abcdefghij klmnopqrst\n uvwxyz 0123456789\n"));
+  std::string keys;
+  for (int i = 0; i < 19; ++i)
+    keys += left; // onto the last letter of the first row
+  EXPECT_TRUE(terminal.after(keys + "XY", "> abcdefghij klmnopqrsX\nYt uvwxyz 0123456789\n"));
+  EXPECT_TRUE(terminal.after("\x7f\x7f\x7f\x7f", "> abcdefghij klmnopqt u\nvwxyz 0123456789\n"));
+  EXPECT_TRUE(terminal.after(std::string("\x01") + "\x0b", ">\n")) << "Ctrl-A, Ctrl-K";
+  EXPECT_TRUE(terminal.after("\x19", "> abcdefghij klmnopqt u\nvwxyz 0123456789\n")) << "Ctrl-Y";
+  // Exactly as wide as the terminal: the cursor has a row of its own.
+  EXPECT_TRUE(terminal.after(std::string("\x15") + "123456789012345678901", "> 123456789012345678901\n", 0));
+  EXPECT_TRUE(terminal.after("2", "> 123456789012345678901\n2\n"));
+  EXPECT_TRUE(terminal.after("\x7f\x7f", "> 12345678901234567890\n"));
+  // A letter of two columns does not part.
+  EXPECT_TRUE(terminal.after("\xe6\xbc\xa2!", "> 12345678901234567890\n\xe6\xbc\xa2!\n"));
+  EXPECT_TRUE(terminal.after(std::string(left) + left + "1", "> 123456789012345678901\n\xe6\xbc\xa2!\n"));
+}
+
+TEST_F(ChatTerminal, aChangeOfWidthLeavesNothingBehind) {
+  Terminal terminal(chat(), folder, 41);
+  ASSERT_TRUE(terminal.prompts());
+  ASSERT_TRUE(terminal.after("one two three four five six seven eight nine ten eleven",
+                             "> one two three four five six seven eight\n nine ten eleven\n"));
+  terminal.resize(19);
+  EXPECT_TRUE(terminal.becomes("leaves.\n> one two three fou\nr five six seven ei\nght nine ten eleven\n"));
+  EXPECT_TRUE(
+      terminal.after(std::string(up) + "_", "> one two three fou\nr five six seven ei\n_ght nine ten eleve\nn\n"));
+  terminal.resize(67);
+  EXPECT_TRUE(terminal.becomes(
+      "/help tells what can be typed; Ctrl-D leaves.\n> one two three four five six seven ei_ght nine ten eleven\n"));
+  // A row that is full, below which the cursor has one of its own.
+  const std::string full(65, 'x'), help = "/help tells what can be typed; Ctrl-D leaves.";
+  EXPECT_TRUE(terminal.after(std::string(end) + "\x15" + full, help + "\n> " + full + "\n", 0));
+  terminal.resize(41);
+  EXPECT_TRUE(terminal.becomes(help.substr(0, 41) + "\n" + help.substr(41) + "\n> " + full.substr(0, 39) + "\n" +
+                               full.substr(39) + "\n"));
+  terminal.resize(67);
+  EXPECT_TRUE(terminal.becomes(help + "\n> " + full + "\n", 0));
+}
+
+TEST_F(ChatTerminal, severalLinesAreOneMessage) {
+  Terminal terminal(chat(), folder, 41);
+  ASSERT_TRUE(terminal.prompts());
+  // Line ends come from terminals as Enter does; what a paste says is text, not keys.
+  EXPECT_TRUE(terminal.after("\x1b[200~first\rsecond \x03\tof three\rthird\x1b[201~",
+                             "> first\n  second     of three\n  third\n"));
+  EXPECT_TRUE(terminal.after(std::string(up) + up + end + "!", "> first!\n  second     of three\n  third\n"));
+  EXPECT_TRUE(terminal.after("\x1b\r"
+                             "more\\\rand",
+                             "> first!\n  more\n  and\n  second     of three\n  third\n"));
+  terminal.type("\r");
+  ASSERT_TRUE(terminal.shows("tokens/s]") && terminal.prompts());
+  terminal.type("/save " + saved + "\r");
+  ASSERT_TRUE(terminal.shows("2 messages") && terminal.prompts());
+  EXPECT_NE(read(saved).find("\"first!\\nmore\\nand\\nsecond \\tof three\\nthird\""), std::string::npos) << read(saved);
+  EXPECT_EQ(read(folder + "/stepdown/history"), "/save " + saved + "\n") << "one line each";
+}
+
+TEST_F(ChatTerminal, moreThanTheScreenHoldsIsScrolled) {
+  Terminal terminal(chat(), folder, 41);
+  ASSERT_TRUE(terminal.prompts());
+  std::string text;
+  for (int i = 0; i < 53; ++i)
+    text += (i ? "\r" : "") + ("line " + std::to_string(i));
+  terminal.type("\x1b[200~" + text + "\x1b[201~");
+  EXPECT_TRUE(terminal.becomes("  line 51\n  line 52\n"));
+  EXPECT_TRUE(terminal.after("\x7f\x7f"
+                             "60",
+                             "  line 51\n  line 60\n"));
+  std::string ups;
+  for (int i = 0; i < 52; ++i)
+    ups += up;
+  std::string top = "> line 0!\n";
+  for (int i = 1; i < Terminal::rows; ++i)
+    top += "  line " + std::to_string(i) + "\n";
+  EXPECT_TRUE(terminal.after(ups + end + "!", top));
+}
+
+/// One letter of the alphabet below, and its columns.
+struct Letter {
+  const char *bytes;
+  size_t columns;
+};
+// One that is wide, one with an accent of its own, and a flag of two code points.
+constexpr Letter letters[] = {
+    {"a", 1}, {"7", 1}, {"\xe6\xbc\xa2", 2}, {"e\xcc\x81", 1}, {"\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa", 2}};
+
+/// What a terminal of `width` columns shows of `text` behind the prompt, and the column of the cursor before letter
+/// `at`.
+std::pair<std::string, size_t> shownOf(const std::vector<size_t> &text, size_t at, size_t width) {
+  std::string rows = "> ";
+  size_t column = 2, cursor = 0;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    const bool end = i == text.size();
+    const size_t columns = end ? 1 : letters[text[i]].columns;
+    if (column + columns > width && (!end || at == i))
+      rows += end ? "" : "\n", column = 0;
+    if (at == i)
+      cursor = column;
+    if (!end)
+      rows += letters[text[i]].bytes, column += columns;
+  }
+  if (text.empty())
+    rows = ">";
+  return {rows + "\n", cursor};
+}
+
+TEST_F(ChatTerminal, anyEditingLeavesOnTheScreenWhatIsInTheText) {
+  constexpr size_t width = 11;
+  Terminal terminal(chat(), folder, width);
+  ASSERT_TRUE(terminal.prompts());
+  std::mt19937 random(23);
+  auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
+  std::vector<size_t> text;
+  size_t at = 0;
+  for (int burst = 0; burst < 211; ++burst) {
+    std::string keys;
+    for (size_t i = 0, n = 1 + below(5); i < n; ++i)
+      switch (below(text.size() < 29 ? 12 : 6)) {
+      case 0:
+        keys += left, at -= at > 0;
+        break;
+      case 1:
+        keys += right, at += at < text.size();
+        break;
+      case 2:
+        keys += "\x7f"; // backspace
+        if (at > 0)
+          text.erase(text.begin() + static_cast<long>(--at));
+        break;
+      case 3:
+        keys += "\x1b[3~"; // delete
+        if (at < text.size())
+          text.erase(text.begin() + static_cast<long>(at));
+        break;
+      case 4:
+        keys += "\x01", at = 0;
+        break;
+      case 5:
+        keys += end, at = text.size();
+        break;
+      default: {
+        const size_t letter = below(std::size(letters));
+        keys += letters[letter].bytes;
+        text.insert(text.begin() + static_cast<long>(at++), letter);
+      }
+      }
+    const auto [rows, column] = shownOf(text, at, width);
+    ASSERT_TRUE(terminal.after(keys, rows, column)) << "burst " << burst;
+  }
+}
+
+TEST_F(ChatTerminal, aDumbTerminalEditsItsLinesItself) {
+  for (const char *kind : {"dumb", ""}) {
+    Terminal terminal(chat(), folder, 80, kind);
+    ASSERT_TRUE(terminal.shows("> "));
+    terminal.type("hello\n");
+    ASSERT_TRUE(terminal.shows("tokens/s]") && terminal.shows("> "));
+    terminal.type(interrupt);
+    ASSERT_TRUE(terminal.shows("> "));
+    terminal.type("/quit\n");
+    EXPECT_EQ(terminal.ends(), 0);
+    EXPECT_EQ(terminal.everything().find('\x1b'), std::string::npos) << "no sequences";
+  }
+}
+
+TEST_F(ChatTerminal, aSignalThatEndsItGivesTheTerminalBack) {
+  Terminal terminal(chat(), folder);
+  ASSERT_TRUE(terminal.prompts());
+  EXPECT_FALSE(terminal.isOrdinary());
+  EXPECT_TRUE(terminal.after("half", "> half\n"));
+  terminal.send(SIGTERM);
+  ASSERT_TRUE(terminal.shows("\x1b[?2004l"));
+  EXPECT_EQ(terminal.ends(), -1);
+  EXPECT_TRUE(terminal.isOrdinary());
+}
+
+TEST_F(ChatTerminal, endOfInputErasesWhereThereIsTextAndLeavesWhereThereIsNone) {
+  Terminal terminal(chat(), folder);
+  ASSERT_TRUE(terminal.prompts());
+  EXPECT_TRUE(terminal.after(std::string("abc\x01") + endOfInput, "> bc\n"));
+  EXPECT_TRUE(terminal.after(std::string(interrupt), "> bc^C\n>\n"));
+  terminal.type(endOfInput);
+  EXPECT_EQ(terminal.ends(), 0);
+  EXPECT_TRUE(terminal.isOrdinary());
+}
+
+TEST_F(ChatTerminal, searchesAndCompletes) {
+  Terminal terminal(chat(), folder, 61);
+  ASSERT_TRUE(terminal.prompts());
+  ASSERT_TRUE(terminal.after("/set temperature 0.25\r", "> /set temperature 0.25\ntemperature 0.25\n>\n"));
+  ASSERT_TRUE(terminal.after("/set top-k 7\r", "> /set top-k 7\ntop-k 7\n>\n"));
+  EXPECT_TRUE(terminal.after("\x12"
+                             "temp",
+                             "(search: temp) /set temperature 0.25\n"));
+  EXPECT_TRUE(terminal.after("\x7f\x7f", "(search: te) /set temperature 0.25\n"));
+  EXPECT_TRUE(terminal.after("\x7f\x7f", "(search: )\n"));
+  EXPECT_TRUE(terminal.after("temperature 0.25", "(search: temperature 0.25) /set temperature 0.25\n"));
+  EXPECT_TRUE(terminal.after(std::string(end), "> /set temperature 0.25\n"));
+  EXPECT_TRUE(terminal.after(std::string("\x15") + "/reg\t", "> /regenerate\n"));
+  EXPECT_TRUE(terminal.after(std::string("\x15") + "/set temp\t0", "> /set temperature 0\n"));
+  EXPECT_TRUE(terminal.after("\x15/sa\t", "> /save\n"));
 }
 
 TEST(LineHistory, keepsTheLastLinesAndCutsWhatHasGrown) {

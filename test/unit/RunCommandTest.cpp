@@ -267,6 +267,40 @@ TEST_F(RunCommand, chatAnswersAsGenerateDoesAndReusesTheCache) {
   EXPECT_EQ(object["messages"][2]["content"], "again");
 }
 
+TEST_F(RunCommand, chatChangesOptionsAndDrawsAnswersAgain) {
+  auto chat = [&](const std::string &words) {
+    return run("chat " + model + " --logit-bias 2=-inf -n 9 --seed 5 --temperature 1000 --top-p 1 <" +
+               temporaryFile({words.begin(), words.end()}, ".txt"));
+  };
+  const std::string saved = temporaryFile({}, ".json");
+  Output again = chat("hello\n/regenerate\n/regenerate\n/save " + saved + "\n");
+  ASSERT_EQ(again.status, 0) << again.err;
+  std::vector<std::string> answers;
+  for (size_t at = 0, end; (end = again.out.find('\n', at)) != again.out.npos; at = end + 1)
+    answers.push_back(again.out.substr(at, end - at));
+  ASSERT_EQ(answers.size(), 3u) << again.out;
+  EXPECT_NE(answers[0], answers[1]);
+  EXPECT_NE(answers[1], answers[2]);
+  EXPECT_EQ(chat("hello\n/regenerate\n/regenerate\n").out, again.out) << "the same numbers each time";
+  std::ifstream in(saved);
+  json object = json::parse(in);
+  ASSERT_EQ(object["messages"].size(), 2u);
+  EXPECT_EQ(object["messages"][1]["content"], answers[2]);
+
+  Output set =
+      chat("/set temperature 0\n/set max-tokens 3\nhello\n/set temperatur 1\n/set threads 3\n/set top-k -1\n/set\n");
+  EXPECT_EQ(set.out, run("chat " + model + " --logit-bias 2=-inf -n 3 --temperature 0 --top-p 1 <" +
+                         temporaryFile({'h', 'e', 'l', 'l', 'o', '\n'}, ".txt"))
+                         .out);
+  EXPECT_NE(set.err.find("but got \"temperatur\"; did you mean temperature?"), std::string::npos) << set.err;
+  EXPECT_NE(set.err.find("but got \"threads\""), std::string::npos) << set.err;
+  EXPECT_NE(set.err.find("for --top-k, but got \"-1\""), std::string::npos) << set.err;
+  EXPECT_NE(set.err.find("max-tokens          3\n"), std::string::npos) << set.err;
+  EXPECT_NE(set.err.find("logit-bias          2=-inf\n"), std::string::npos) << set.err;
+  Output none = chat("/regenerate\n");
+  EXPECT_NE(none.err.find("E0611"), std::string::npos) << none.err;
+}
+
 // A turn takes 14 of 64 positions. The fourth would pass three quarters of them, so the oldest turns go until the
 // prompt takes at most half: two of them. The system prompt stays.
 TEST_F(RunCommand, chatLeavesOutTheOldestTurnsWhenTheContextIsFull) {

@@ -100,14 +100,13 @@ Status Conversation::regenerate(const Request &request, Generation::Listener lis
   if (turns.size() < 2 || turns.back().role != "assistant" || turns[turns.size() - 2].role != "user")
     return fail(ErrorCode::RequestField, "chat: expects an answer to draw again, but there is none");
   const std::vector<Message> before = turns;
-  const uint64_t answer = again + 1;
+  const uint64_t drawn = again, answer = drawn + 1;
   const std::string said = turns[turns.size() - 2].content;
   turns.resize(turns.size() - 2);
   Status done = say(said, request, std::move(listener), answer);
   if (!done)
     turns = before;
-  else
-    again = answer;
+  again = done ? answer : drawn;
   return done;
 }
 

@@ -27,8 +27,10 @@ size_t characterBytes(std::string_view text) {
   return at;
 }
 
-/// Columns of one character: those of its widest code point, as terminals take accents and joined emoji.
+/// Columns of one character: those of its widest code point, as terminals take accents and joined emoji; a flag, of two
+/// code points with one column each, has two.
 size_t characterColumns(std::string_view character) {
+  constexpr utf8proc_int32_t flagA = 0x1f1e6, flagZ = 0x1f1ff;
   if (character == "\t")
     return tabColumns;
   const auto *data = reinterpret_cast<const utf8proc_uint8_t *>(character.data());
@@ -38,10 +40,21 @@ size_t characterColumns(std::string_view character) {
     const auto size = utf8proc_iterate(data + at, static_cast<utf8proc_ssize_t>(character.size() - at), &point);
     if (size <= 0)
       return 1;
+    if (point >= flagA && point <= flagZ)
+      return character.size() > static_cast<size_t>(size) ? 2 : 1;
     columns = std::max(columns, static_cast<size_t>(std::max(utf8proc_charwidth(point), 0)));
     at += static_cast<size_t>(size);
   }
   return columns;
+}
+
+/// Whether terminals agree that `character`, of two columns, goes to the next row where one column is left. Some take a
+/// flag for its two code points.
+bool wrapsWhole(std::string_view character) {
+  utf8proc_int32_t point = 0;
+  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t *>(character.data()),
+                   static_cast<utf8proc_ssize_t>(character.size()), &point);
+  return utf8proc_charwidth(point) == 2;
 }
 
 /// UTF-8 with newlines and tabs, and no other control characters.
@@ -182,12 +195,22 @@ void EditedText::swapLetters() {
 
 TextLayout EditedText::layout(std::string_view prompt, size_t width, std::vector<Place> *places) const {
   TextLayout out;
-  const size_t indent = columnsOf(prompt);
-  out.rows.push_back({std::string(prompt), indent, false});
-  auto breakRow = [&] {
-    out.rows.back().broken = true;
+  out.rows.emplace_back();
+  auto breakRow = [&](std::string_view next) {
+    out.rows.back().broken = out.rows.back().columns == width || wrapsWhole(next);
     out.rows.emplace_back();
   };
+  size_t indent = 0;
+  for (size_t offset = 0, size; offset < prompt.size(); offset += size) { // one of a search may be long
+    size = characterBytes(prompt.substr(offset));
+    const std::string_view character = prompt.substr(offset, size);
+    const size_t columns = characterColumns(character);
+    if (out.rows.back().columns + columns > width)
+      breakRow(character);
+    out.rows.back().bytes += character;
+    out.rows.back().columns += columns;
+    indent += columns;
+  }
   for (size_t offset = 0, size;; offset += size) {
     const bool end = offset >= bytes.size();
     std::string_view character;
@@ -199,7 +222,7 @@ TextLayout EditedText::layout(std::string_view prompt, size_t width, std::vector
     const bool fits = out.rows.back().columns + columns <= width;
     // The cursor before a newline, or at the end, wants a column of its own.
     if (!fits && (!character.empty() || offset == at))
-      breakRow();
+      breakRow(character);
     const Place place = {offset, out.rows.size() - 1, out.rows.back().columns};
     if (places)
       places->push_back(place);

@@ -110,6 +110,13 @@ size_t letterBytes(unsigned char c) { return c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0
 
 } // namespace
 
+int patience(const std::string &bytes) {
+  constexpr int escapeMilliseconds = 50, sequenceMilliseconds = 1000; // a line over the network may stop for a while
+  if (bytes.empty() || bytes[0] != '\x1b' || bytes.compare(0, pasteBegin.size(), pasteBegin) == 0)
+    return -1;
+  return bytes.size() == 1 ? escapeMilliseconds : sequenceMilliseconds;
+}
+
 bool takeKey(std::string &bytes, bool noMore, Key &key) {
   key = {};
   if (bytes.empty())

@@ -46,4 +46,8 @@ struct Key {
 /// end has not come. With `noMore`, what is there is all that will come for now.
 bool takeKey(std::string &bytes, bool noMore, Key &key);
 
+/// How long to wait for the rest of `bytes`, which takeKey left, in milliseconds: -1 for as long as it takes, where
+/// something must follow. An ESC alone is a key of that name where nothing follows at once.
+int patience(const std::string &bytes);
+
 } // namespace stepdown::run

@@ -3,9 +3,11 @@
 // nobody typed. After a change of size the cursor is taken to be where the text, laid out anew, has it.
 #include "tools/stepdown-run/LineEditor.h"
 
+#include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/EditedText.h"
 #include "tools/stepdown-run/Keys.h"
 #include "tools/stepdown-run/LineHistory.h"
+#include "tools/stepdown-run/RawTerminal.h"
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -14,18 +16,9 @@
 #include <cstring>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 namespace stepdown::run {
-namespace {
-
-constexpr int escapeMilliseconds = 50; ///< after which an ESC was the key of that name
-
-volatile std::sig_atomic_t resized = 0;
-void onResize(int) { resized = 1; }
-
-} // namespace
 
 class LineEditor::Terminal {
 public:
@@ -34,9 +27,15 @@ public:
   }
 
   std::optional<std::string> edit() {
-    const RawMode raw;
-    if (!raw.good)
+    if (!raw.enter())
       return std::nullopt;
+    auto typed = editRaw();
+    raw.leave();
+    return typed;
+  }
+
+private:
+  std::optional<std::string> editRaw() {
     text = {};
     place = history.size();
     draft.clear();
@@ -68,39 +67,6 @@ public:
     }
   }
 
-private:
-  /// The terminal as the editor needs it, and as it was again at the end.
-  struct RawMode {
-    bool good;
-    RawMode() : good(tcgetattr(STDIN_FILENO, &before) == 0) {
-      struct sigaction action = {};
-      action.sa_handler = onResize;
-      sigemptyset(&action.sa_mask);
-      sigaction(SIGWINCH, &action, &resizeBefore);
-      if (good)
-        enter();
-    }
-    ~RawMode() {
-      sigaction(SIGWINCH, &resizeBefore, nullptr);
-      if (good)
-        leave();
-    }
-    void enter() const {
-      termios mode = before;
-      mode.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG | IEXTEN);
-      mode.c_iflag &= ~tcflag_t(ICRNL | INLCR | IGNCR | IXON | ISTRIP);
-      mode.c_cc[VMIN] = 1, mode.c_cc[VTIME] = 0;
-      tcsetattr(STDIN_FILENO, TCSADRAIN, &mode); // what was typed before stays
-      write("\x1b[?2004h");
-    }
-    void leave() const {
-      write("\x1b[?2004l");
-      tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
-    }
-    termios before = {};
-    struct sigaction resizeBefore = {};
-  };
-
   static void write(std::string_view text) {
     std::fflush(stdout);
     while (!text.empty()) {
@@ -127,18 +93,21 @@ private:
     while (true) {
       if (takeKey(bytes, false, key))
         return true;
-      pollfd wait = {STDIN_FILENO, POLLIN, 0};
-      // A paste may be long in coming; nothing else that begins with ESC is.
-      const bool pasting = bytes.compare(0, 6, "\x1b[200~") == 0;
-      const int ready = poll(&wait, 1, bytes.empty() || pasting ? -1 : escapeMilliseconds);
-      if (resized) {
-        resized = 0;
-        redrawResized();
+      pollfd wait[] = {{STDIN_FILENO, POLLIN, 0}, {raw.resizes(), POLLIN, 0}};
+      const int ready = poll(wait, 2, patience(bytes));
+      if (interrupted()) { // from elsewhere: as a key it comes with the bytes
+        key.kind = KeyKind::Interrupt;
+        return true;
       }
       if (ready == 0 && takeKey(bytes, true, key))
         return true;
       if (ready <= 0)
         continue;
+      if (wait[1].revents) {
+        raw.takeResize();
+        redrawResized();
+        continue;
+      }
       char some[4096];
       const ssize_t got = ::read(STDIN_FILENO, some, sizeof some);
       if (got > 0)
@@ -148,9 +117,11 @@ private:
     }
   }
 
-  /// A backslash at the end, which becomes a line break.
+  /// A backslash at the end of the line with the cursor behind it, which becomes a line break.
   bool continues() {
-    if (text.empty() || text.cursor() != text.text().size() || text.text().back() != '\\')
+    const std::string &typed = text.text();
+    const size_t at = text.cursor();
+    if (at == 0 || typed[at - 1] != '\\' || (at < typed.size() && typed[at] != '\n'))
       return false;
     text.eraseLeft();
     return true;
@@ -239,16 +210,9 @@ private:
 
   void suspend() {
     leave("");
-    termios mode;
-    tcgetattr(STDIN_FILENO, &mode);
-    termios plain = mode;
-    plain.c_lflag |= ICANON | ECHO | ISIG | IEXTEN;
-    plain.c_iflag |= ICRNL | IXON;
-    write("\x1b[?2004l");
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &plain);
+    raw.leave();
     raise(SIGTSTP);
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &mode); // the shell has put us into the foreground again
-    write("\x1b[?2004h");
+    raw.enter(); // the shell has put us into the foreground again
     shownRow = shownTop = 0;
   }
 
@@ -298,31 +262,31 @@ private:
   /// Looks for what is typed in the history, newest first; the key that ends it is done. False at the end of input.
   bool search() {
     const EditedText before = text;
-    std::string wanted;
+    EditedText wanted;
     size_t at = history.size();
     auto find = [&](size_t below) {
       for (size_t i = below; i-- > 0;)
-        if (history[i].find(wanted) != std::string::npos) {
+        if (history[i].find(wanted.text()) != std::string::npos) {
           text.set(history[i]);
           at = i;
           return;
         }
     };
     for (Key key;;) {
-      draw("(search: " + wanted + ") ");
+      draw("(search: " + wanted.text() + ") ");
       if (!read(key))
         return false;
       if (key.kind == KeyKind::Text) {
-        wanted += key.text;
+        wanted.insert(key.text);
         find(std::min(at + 1, history.size()));
       } else if (key.kind == KeyKind::Search) {
         find(at);
       } else if (key.kind == KeyKind::Backspace && !wanted.empty()) {
-        while (!wanted.empty() && (wanted.back() & 0xc0) == 0x80)
-          wanted.pop_back();
+        wanted.eraseLeft();
+        text = before;
+        at = history.size();
         if (!wanted.empty())
-          wanted.pop_back();
-        find(history.size());
+          find(at);
       } else if (key.kind == KeyKind::Cancel || key.kind == KeyKind::Interrupt) {
         text = before;
         return true;
@@ -366,11 +330,21 @@ private:
     shownRow = layout.cursorRow;
     shownTop = top;
     drawnPrompt = shownPrompt;
+    ownRow = hasOwnRow(layout);
   }
   void draw() { draw(prompt); }
 
+  /// Whether the cursor is below a row that is full, on one that holds nothing.
+  static bool hasOwnRow(const TextLayout &layout) {
+    return layout.cursorRow > 0 && layout.rows[layout.cursorRow - 1].broken &&
+           layout.rows[layout.cursorRow].bytes.empty();
+  }
+
+  // A row for the cursor alone was begun by us, so it is there with any width; where the text only now fills its row,
+  // the cursor is still behind it.
   void redrawResized() {
-    shownRow = text.layout(drawnPrompt, width()).cursorRow;
+    const TextLayout layout = text.layout(drawnPrompt, width());
+    shownRow = layout.cursorRow - hasOwnRow(layout) + ownRow;
     shownTop = 0;
     draw(drawnPrompt);
   }
@@ -385,6 +359,7 @@ private:
     shownRow = shownTop = 0;
   }
 
+  RawTerminal raw;
   const std::string prompt;
   const Completer completer;
   const LineHistory kept = LineHistory::ofUser();
@@ -394,12 +369,14 @@ private:
   EditedText text;
   std::string killed, bytes;
   std::string drawnPrompt;
+  bool ownRow = false;               ///< as drawn, the cursor has one
   size_t shownRow = 0, shownTop = 0; ///< of the layout: the cursor's row, and the first that is on the screen
 };
 
-LineEditor::LineEditor(const char *prompt, Completer completer) {
+LineEditor::LineEditor(const char *prompt, Completer completer) : prompt(prompt) {
   const char *kind = std::getenv("TERM");
-  if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !(kind && !std::strcmp(kind, "dumb")))
+  person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+  if (person && kind && *kind && std::strcmp(kind, "dumb") != 0)
     terminal = std::make_unique<Terminal>(prompt, std::move(completer));
 }
 
@@ -408,11 +385,20 @@ LineEditor::~LineEditor() = default;
 std::optional<std::string> LineEditor::next() {
   if (terminal)
     return terminal->edit();
+  if (person) {
+    std::fputs(prompt.c_str(), stdout);
+    std::fflush(stdout);
+  }
   std::string line;
   int c;
   errno = 0;
   while ((c = std::getchar()) != EOF && c != '\n')
     line += static_cast<char>(c);
+  if (c == EOF && person && interrupted()) {
+    std::clearerr(stdin);
+    std::fputs("\n", stdout);
+    return "";
+  }
   if (c == EOF && line.empty())
     return std::nullopt;
   while (!line.empty() && line.back() == '\r')
