@@ -4,9 +4,9 @@
     command_line.py PROGRAM...
 
 Each option that --help tells must be in the manual page and in both scripts; bash must read its script and complete
-with it. zsh and groff check theirs where the system has them.
+with it. zsh, on a terminal of its own, and groff check theirs where the system has them.
 """
-import os, re, shutil, subprocess, sys, tempfile
+import os, pty, re, select, shutil, signal, subprocess, sys, tempfile, time
 
 failures = []
 
@@ -29,6 +29,46 @@ def completed(script, program, *words):
     done = subprocess.run(["bash", "--norc", "-c", "\n".join(line), "bash", script, program, *words], capture_output=True, text=True)
     expect(f"completing {words}", not done.stderr, done.stderr)
     return done.stdout.split()
+
+
+def zsh_completes(script, cases):
+    """Types each line of `cases` and Tab in zsh, which must show what belongs to it."""
+    if not shutil.which("zsh"):
+        return
+    child, master = pty.fork()
+    if child == 0:
+        os.execvpe("zsh", ["zsh", "-f", "-i"], {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TERM": "vt100", "COLUMNS": "200", "LC_ALL": "C"})
+    shown = ""
+
+    def shows(text):
+        nonlocal shown
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            clean = re.sub(r"\x1b[\[(][?0-9;]*[A-Za-z]|\x1b[=>]|[\r\n\0\x07]", "", shown)
+            if text in clean:
+                shown = ""
+                return True
+            if select.select([master], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(master, 65536).decode(errors="replace")
+                except OSError:
+                    break
+        expect("zsh", False, f"expects {text!r} to be shown, but got {shown[-500:]!r}")
+        return False
+
+    # The word is not shown as it is typed, but when zsh has come to it.
+    os.write(master, f"PS1=; autoload -Uz compinit; compinit -D -u; source {script}; echo rea''dy\n".encode())
+    if shows("ready"):
+        for typed, expected in cases:
+            os.write(master, typed.encode() + b"\t")
+            if not shows(expected):
+                break
+            os.write(master, b"\x15echo ne''xt\n")
+            if not shows("next"):
+                break
+    os.close(master)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def lint(page, name):
@@ -90,6 +130,10 @@ def main():
             for words, expected in cases:
                 got = completed(script, program, *words)
                 expect(f"{program}: completing {words}", len(got) > 6 if expected is None else got == expected, got)
+            zsh_completes(os.path.join(folder, f"{program}.zsh"),
+                          [("stepdown-run gene", "stepdown-run generate "), ("stepdown-run chat m --logit-b", "m --logit-bias"),
+                           ("stepdown-run eval m --isa x86-64-v4", "x86-64-v4-vnni")] if program == "stepdown-run" else
+                          [("stepdown-compile --check-w", "stepdown-compile --check-weights"), ("stepdown-compile m --compile-to=lin", "--compile-to=linalg")])
     print("\n".join(failures) or f"{sum(counts)} options of {len(counts)} programs: all as --help tells")
     sys.exit(1 if failures else 0)
 
