@@ -48,17 +48,21 @@ static stepdown_value valueOf(Type type) {
   return value;
 }
 
+FunctionSignature signatureOf(StringRef name, FunctionType type) {
+  FunctionSignature signature{name.str(), {}, {}};
+  for (Type argument : type.getInputs())
+    signature.arguments.push_back(valueOf(argument));
+  for (Type result : type.getResults())
+    signature.results.push_back(valueOf(result));
+  return signature;
+}
+
 std::vector<FunctionSignature> callableFunctions(ModuleOp module) {
   std::vector<FunctionSignature> all;
   module.walk([&](func::FuncOp function) {
     if (!function->hasAttr(transformer::kCallableAttr))
       return;
-    FunctionSignature signature{function.getName().str(), {}, {}};
-    for (Type type : function.getArgumentTypes())
-      signature.arguments.push_back(valueOf(type));
-    for (Type type : function.getResultTypes())
-      signature.results.push_back(valueOf(type));
-    all.push_back(std::move(signature));
+    all.push_back(signatureOf(function.getName(), function.getFunctionType()));
   });
   return all;
 }

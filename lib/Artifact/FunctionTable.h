@@ -4,6 +4,7 @@
 #include "lib/Artifact/KernelSignature.h"
 #include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/BuiltinTypes.h"
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct FunctionSignature {
   std::string name;
   std::vector<stepdown_value> arguments, results;
 };
+
+/// A function of ranked tensors, batches and caches as callers see it.
+FunctionSignature signatureOf(llvm::StringRef name, mlir::FunctionType type);
 
 /// The callable functions of `module`, in order, as the frontend leaves them: of ranked tensors alone.
 std::vector<FunctionSignature> callableFunctions(mlir::ModuleOp module);

@@ -51,15 +51,22 @@ Compilation::Compilation(const std::string &path, const CompileOptions &options)
 }
 
 Status Compilation::openCheckpoint() {
-  const double begin = compileClock();
-  Result<Gguf> file = Gguf::open(path);
+  Status read = readCheckpoint(path);
+  return read ? buildCheckpoint() : read;
+}
+
+Status Compilation::readCheckpoint(const std::string &name) {
+  Result<Gguf> file = Gguf::open(name);
   if (!file)
     return file.error();
   checkpoint.emplace(std::move(*file));
   if (Status status = checkWeights(); !status)
     return status;
-  if (Status status = checkContext(); !status)
-    return status;
+  return checkContext();
+}
+
+Status Compilation::buildCheckpoint() {
+  const double begin = compileClock();
   FrontendOptions frontend;
   frontend.context = options.maxContext;
   frontend.float32Cache = options.exact || options.float32Cache;
@@ -73,18 +80,24 @@ Status Compilation::openCheckpoint() {
 
 Status Compilation::openPlainModule(const std::string *text) {
   const double begin = compileClock();
+  std::string bytes;
   if (text) {
-    source = *text;
+    bytes = *text;
   } else {
     Result<MappedFile> file = MappedFile::open(path);
     if (!file)
       return file.error();
-    source.assign(reinterpret_cast<const char *>(file->data()), file->size());
+    bytes.assign(reinterpret_cast<const char *>(file->data()), file->size());
   }
-  Result<OwningOpRef<ModuleOp>> read = parsePlainModule(context, source, path);
+  Result<OwningOpRef<ModuleOp>> read = parsePlainModule(context, bytes, path);
   if (!read)
     return read.error();
   module = std::move(*read);
+  source = sourceOf(path, bytes);
+  module->walk([&](func::FuncOp function) {
+    if (function->hasAttr(transformer::kCallableAttr))
+      functions.push_back({function.getName().str(), function.getFunctionType()});
+  });
   report.seconds.push_back({"transformer", compileClock() - begin});
   return dump("transformer", *module);
 }
@@ -116,10 +129,18 @@ Status Compilation::checkContext() {
 
 Result<Program> Compilation::plan() {
   std::optional<Result<Program>> program;
+  if (done && StringRef(done->name) == "fusion") {
+    fusion = explainFusion(*module, *targets.front()->layout);
+    measureKernels(*module, *targets.front()->layout, fusion);
+  } else if (done && StringRef(done->name) == "linalg") {
+    program = buildProgram(*module, *targets.front(), options.maxStepTokens, options.exact);
+    if (!*program)
+      return *program;
+  }
   for (const Phase &phase : phases()) {
-    if (phase.perLevel)
+    if (phase.perLevel || (resumed && program)) // printed IR goes on from here
       break;
-    if (!phase.build)
+    if (!phase.build || !isAhead(phase))
       continue;
     if (Status status = run(phase, *module, *targets.front()); !status)
       return status.error();
@@ -140,6 +161,8 @@ Result<Program> Compilation::plan() {
   memory = memoryPlan(**program, weights->bytes);
   report.explain = toText(fusion, memory);
   report.explainJson = toJson(fusion, memory);
+  if (Status status = takeKernels(); !status)
+    return status.error();
   return std::move(*program);
 }
 
@@ -180,7 +203,7 @@ Status Compilation::lower(StringRef last) {
   for (const Phase &phase : phases()) {
     if (phase.perLevel)
       break;
-    if (phase.build)
+    if (phase.build && isAhead(phase))
       if (Status status = run(phase, *module, *targets.front()); !status)
         return status;
     if (last == phase.name)
@@ -192,7 +215,7 @@ Status Compilation::lower(StringRef last) {
 Result<OwningOpRef<ModuleOp>> Compilation::lowerFor(const Target &target, StringRef last) {
   OwningOpRef<ModuleOp> copy(cast<ModuleOp>(module.get()->clone()));
   for (const Phase &phase : phases()) {
-    if (!phase.perLevel)
+    if (!phase.perLevel || !isAhead(phase))
       continue;
     if (Status status = run(phase, *copy, target); !status)
       return status.error();

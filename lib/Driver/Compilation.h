@@ -4,6 +4,7 @@
 #include "lib/Artifact/ProgramBuilder.h"
 #include "lib/Checkpoint/Gguf.h"
 #include "lib/Driver/Compile.h"
+#include "lib/Driver/Provenance.h"
 #include "lib/Explain/Report.h"
 #include "lib/Pipeline/Phases.h"
 #include "llvm/Support/ThreadPool.h"
@@ -20,6 +21,10 @@ public:
   Status openCheckpoint();
   /// Reads a plain module from the file, or from `text` where given.
   Status openPlainModule(const std::string *text);
+  /// Reads IR that the phase `options.from` left, and takes over the options that it was made with. E0833, E0855.
+  Status openPrinted();
+  /// Reads the checkpoint of printed IR, whose artifact is wanted; E0832 where `options.weights` names none.
+  Status openWeights();
 
   /// Lowers a checkpoint's module as far as all targets share, and tells what came of it on the way.
   Result<Program> plan();
@@ -27,28 +32,40 @@ public:
   Status lower(llvm::StringRef last);
   /// The phases of one target up to `last` (all where empty), on a copy.
   Result<mlir::OwningOpRef<mlir::ModuleOp>> lowerFor(const Target &target, llvm::StringRef last);
+  /// `lowered` after `phase` as text that openPrinted takes.
+  std::string printed(const Phase &phase, mlir::ModuleOp lowered, const Target *only) const;
   /// Native code of every target.
   Result<std::vector<TargetCode>> generate();
 
   std::string path;
-  const CompileOptions &options;
+  CompileOptions options;
   const int jobs;
   llvm::DefaultThreadPool pool; ///< outlives the context
   mlir::MLIRContext context;
   std::vector<const Target *> targets; ///< of one layout and one list of buckets, as lib/Target says
   std::optional<Gguf> checkpoint;
-  std::string source; ///< text or bytecode of the plain module
+  PlainSource source;                                                ///< of a plain module
+  std::vector<std::pair<std::string, mlir::FunctionType>> functions; ///< of a plain module, as callers see them
+  EditedIr edited;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   FusionReport fusion;
   MemoryPlan memory;
   CompileReport report;
 
 private:
+  /// Whether the module has not been through `phase`.
+  bool isAhead(const Phase &phase) const { return !done || &phase > done; }
+  Status readCheckpoint(const std::string &file);
+  Status buildCheckpoint();
+  Status takeKernels();
   Status checkWeights();
   Status checkContext();
   /// Runs `phase` on `lowered`, with what it says kept as the error.
   Status run(const Phase &phase, mlir::ModuleOp lowered, const Target &target);
   Status dump(const std::string &name, mlir::ModuleOp target);
+  const Phase *from = nullptr;               ///< the phase that left printed IR
+  const Phase *done = nullptr;               ///< the last phase of printed IR, of a row of phases()
+  mlir::OwningOpRef<mlir::ModuleOp> resumed; ///< printed IR of a model behind the linalg phase
   int dumped = 0;
 };
 

@@ -11,21 +11,23 @@ using namespace mlir;
 
 namespace stepdown {
 
-/// A plain module through the same phases; the artifact holds its functions.
-static Result<CompileReport> compilePlain(Compilation &c, const std::string *text, const std::string &output) {
-  if (Status status = c.openPlainModule(text); !status)
-    return status.error();
-  Result<PartFile> file = PartFile::create(output, text ? std::vector<std::string>() : std::vector{c.path});
+/// A plain module that was opened, through the same phases; the artifact holds its functions. `inputs`: files that the
+/// output must not replace.
+static Result<CompileReport> compilePlain(Compilation &c, const std::string &output,
+                                          const std::vector<std::string> &inputs) {
+  Result<PartFile> file = PartFile::create(output, inputs);
   if (!file)
     return file.error();
-  std::vector<FunctionSignature> functions = callableFunctions(*c.module);
+  std::vector<FunctionSignature> functions;
+  for (const auto &[name, type] : c.functions)
+    functions.push_back(signatureOf(name, type));
   if (Status status = c.lower(""); !status)
     return status.error();
   Result<std::vector<TargetCode>> code = c.generate();
   if (!code)
     return code.error();
   const double begin = compileClock();
-  Status written = writeFunctions(std::move(*file), functions, *code, plainProvenance(c.path, c.source, c.targets));
+  Status written = writeFunctions(std::move(*file), functions, *code, plainProvenance(c.source, c.targets, c.edited));
   if (!written)
     return written.error();
   c.report.seconds.push_back({"write", compileClock() - begin});
@@ -35,17 +37,29 @@ static Result<CompileReport> compilePlain(Compilation &c, const std::string *tex
 Result<CompileReport> compilePlainText(const std::string &text, const std::string &name, const std::string &output,
                                        const CompileOptions &options) {
   Compilation c(name, options);
-  return compilePlain(c, &text, output);
+  if (Status status = c.openPlainModule(&text); !status)
+    return status.error();
+  return compilePlain(c, output, {});
+}
+
+/// Whatever the input is, with the checkpoint of a model.
+static Status open(Compilation &c) {
+  if (c.options.from.empty())
+    return isPlainModule(c.path) ? c.openPlainModule(nullptr) : c.openCheckpoint();
+  Status read = c.openPrinted();
+  return read ? c.openWeights() : read;
 }
 
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options) {
   Compilation c(model, options);
-  if (isPlainModule(model))
-    return compilePlain(c, nullptr, output);
-  if (Status status = c.openCheckpoint(); !status)
+  if (Status status = open(c); !status)
     return status.error();
+  if (!c.checkpoint)
+    return compilePlain(c, output, {model});
   // Before the work, so that a folder that cannot be written is known at once.
-  Result<PartFile> file = PartFile::create(output, shardPaths(model));
+  std::vector<std::string> inputs = shardPaths(options.from.empty() ? model : options.weights);
+  inputs.push_back(model);
+  Result<PartFile> file = PartFile::create(output, inputs);
   if (!file)
     return file.error();
   std::future<std::string> hash = std::async(c.jobs > 1 ? std::launch::async : std::launch::deferred,
@@ -61,7 +75,7 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
     return code.error();
   parts.code = std::move(*code);
   double begin = compileClock();
-  parts.provenance = provenance(*c.checkpoint, hash.get(), options, c.targets, c.memory);
+  parts.provenance = provenance(*c.checkpoint, hash.get(), c.options, c.targets, c.memory, c.edited);
   c.report.seconds.push_back({"hash", compileClock() - begin});
   begin = compileClock();
   Status written = writeArtifact(std::move(*file), std::move(parts), c.jobs, [&](uint64_t done, uint64_t total) {
@@ -75,12 +89,20 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
 }
 
 Result<CompileReport> explainModel(const std::string &model, const CompileOptions &options) {
-  if (isPlainModule(model))
+  if (options.from.empty() && isPlainModule(model))
     return fail(ErrorCode::CompileOption, "%s: expects a checkpoint for --explain, but got a plain module",
                 model.c_str());
+  if (options.from == "linalg")
+    return fail(ErrorCode::CompileOption,
+                "%s: expects IR of fusion or an earlier phase for --explain: what linalg "
+                "leaves no longer tells what was fused",
+                model.c_str());
   Compilation c(model, options);
-  if (Status status = c.openCheckpoint(); !status)
+  if (Status status = open(c); !status)
     return status.error();
+  if (!c.checkpoint)
+    return fail(ErrorCode::CompileOption, "%s: expects IR of a model for --explain, but got that of a plain module",
+                model.c_str());
   if (Result<Program> program = c.plan(); !program)
     return program.error();
   return std::move(c.report);
@@ -92,22 +114,21 @@ Result<std::string> compileTo(const std::string &model, const std::string &phase
     return fail(ErrorCode::CompileOption, "expects a phase of --compile-to=help, but got '%s'%s", phase.c_str(),
                 suggestion(phase, phaseNames()).c_str());
   Compilation c(model, options);
-  if (Status status = isPlainModule(model) ? c.openPlainModule(nullptr) : c.openCheckpoint(); !status)
+  if (!options.from.empty() && findPhase(options.from) >= last)
+    return fail(ErrorCode::CompileOption, "expects --compile-to of a phase after '%s', but got '%s'",
+                options.from.c_str(), phase.c_str());
+  // No weights are needed to print.
+  if (Status status = options.from.empty() ? open(c) : c.openPrinted(); !status)
     return status.error();
-  std::string text;
-  llvm::raw_string_ostream stream(text);
   if (last->build)
     if (Status status = c.lower(phase); !status)
       return status.error();
-  if (!last->perLevel) {
-    stream << *c.module;
-    return text;
-  }
+  if (!last->perLevel)
+    return c.printed(*last, *c.module, nullptr);
   Result<OwningOpRef<ModuleOp>> native = c.lowerFor(*c.targets.back(), phase);
   if (!native)
     return native.error();
-  stream << **native;
-  return text;
+  return c.printed(*last, **native, c.targets.back());
 }
 
 } // namespace stepdown

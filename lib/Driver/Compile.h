@@ -18,6 +18,8 @@ struct CompileOptions {
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's
   int64_t maxStepTokens = 512; ///< tokens of the largest step
   int jobs = 0;                ///< threads; 0: one a core
+  std::string from;            ///< the input is IR that this phase left, as compileTo prints it; empty: it is not
+  std::string weights;         ///< with `from`, of a model: its checkpoint
   std::string dump;            ///< folder for the IR after every phase, LLVM IR and assembly, or empty
   std::function<void(const std::string &text)> warn; ///< called with what is allowed, but hardly meant
   /// Called with what is being done, and how much of how much.
@@ -38,7 +40,8 @@ Result<CompileReport> compilePlainText(const std::string &text, const std::strin
 /// untouched. E0832 for an option out of range, E0903 where `output` cannot be written, E0960 where it is an input.
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options);
 
-/// The IR of the checkpoint or plain module after `phase`, as text.
+/// The IR of the checkpoint or plain module after `phase`, as text that can be given back with `from`. E0855, E0856:
+/// what was given is not the IR of that phase.
 Result<std::string> compileTo(const std::string &model, const std::string &phase, const CompileOptions &options);
 
 /// The explain report alone, compiled as far as it takes; writes nothing.

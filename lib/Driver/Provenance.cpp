@@ -27,24 +27,39 @@ static llvm::json::Array namesOf(const std::vector<const Target *> &targets) {
   return names;
 }
 
-std::string plainProvenance(const std::string &path, const std::string &source,
-                            const std::vector<const Target *> &targets) {
+PlainSource sourceOf(const std::string &path, const std::string &bytes) {
   llvm::SHA256 hash;
-  hash.update(source);
-  llvm::json::Object root{{"compiler", "stepdown " STEPDOWN_VERSION},
-                          {"llvm", LLVM_VERSION_STRING},
-                          {"abi", int64_t(STEPDOWN_ABI_VERSION)},
-                          {"module", llvm::json::Object{{"file", llvm::sys::path::filename(path)},
-                                                        {"bytes", int64_t(source.size())},
-                                                        {"sha256", llvm::toHex(hash.final(), true)}}},
-                          {"options", llvm::json::Object{{"targets", namesOf(targets)}}}};
+  hash.update(bytes);
+  return {llvm::sys::path::filename(path).str(), bytes.size(), llvm::toHex(hash.final(), true)};
+}
+
+static llvm::json::Object describe(const PlainSource &source) {
+  return llvm::json::Object{{"file", source.file}, {"bytes", int64_t(source.bytes)}, {"sha256", source.sha256}};
+}
+
+static std::string textOf(llvm::json::Object root, const EditedIr &edited) {
+  if (!edited.phase.empty()) {
+    llvm::json::Object ir = describe(edited.file);
+    ir["phase"] = edited.phase;
+    root["edited_ir"] = std::move(ir);
+  }
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));
   return text;
 }
 
+std::string plainProvenance(const PlainSource &source, const std::vector<const Target *> &targets,
+                            const EditedIr &edited) {
+  llvm::json::Object root{{"compiler", "stepdown " STEPDOWN_VERSION},
+                          {"llvm", LLVM_VERSION_STRING},
+                          {"abi", int64_t(STEPDOWN_ABI_VERSION)},
+                          {"module", describe(source)},
+                          {"options", llvm::json::Object{{"targets", namesOf(targets)}}}};
+  return textOf(std::move(root), edited);
+}
+
 std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
-                       const std::vector<const Target *> &targets, const MemoryPlan &plan) {
+                       const std::vector<const Target *> &targets, const MemoryPlan &plan, const EditedIr &edited) {
   const MappedFile &file = checkpoint.file();
   llvm::json::Object root{
       {"compiler", "stepdown " STEPDOWN_VERSION},
@@ -60,9 +75,7 @@ std::string provenance(const Gguf &checkpoint, const std::string &hash, const Co
                                      {"max_step_tokens", options.maxStepTokens},
                                      {"targets", namesOf(targets)}}},
       {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
-  std::string text;
-  llvm::raw_string_ostream(text) << llvm::json::Value(std::move(root));
-  return text;
+  return textOf(std::move(root), edited);
 }
 
 } // namespace stepdown

@@ -69,10 +69,19 @@ static int compile(const Arguments &arguments) {
   options.checkWeights = arguments.has("check-weights");
   options.jobs = static_cast<int>(arguments.integer("jobs"));
   options.dump = arguments.value("dump");
+  options.from = arguments.value("compile-from");
+  options.weights = arguments.value("weights");
+  if (options.from.empty() && !options.weights.empty())
+    return refuse(arguments.usage("expects --weights with --compile-from only"));
+  if (!options.from.empty())
+    for (const char *name : {"max-context", "kv-type", "exact", "activations"})
+      if (arguments.has(name))
+        return refuse(arguments.usage(std::string("expects no --") + name +
+                                      " with --compile-from, since the IR has been made with or without it"));
   ProgressLines lines("stepdown-compile", arguments.has("verbose"));
   if (arguments.has("verbose"))
     options.progress = [&](const std::string &what, uint64_t done, uint64_t total) { lines.report(what, done, total); };
-  if (isPlainModule(model))
+  if (isPlainModule(model) || !options.from.empty())
     explainFaults(model.c_str());
   if (!phase.empty()) {
     Result<std::string> text = compileTo(model, phase, options);
@@ -162,6 +171,11 @@ static Tool table() {
        {nullptr, 0, nullptr, "Looking inside"},
        Option("compile-to", 0, "PHASE", "print the IR after this phase and stop there, or list all phases")
            .among(stops),
+       Option("compile-from", 0, "PHASE",
+              "the input is IR that --compile-to printed after this phase; goes on from there")
+           .among(phaseNames()),
+       Option("weights", 0, "MODEL", "with --compile-from of a model's IR: the checkpoint that it was printed of")
+           .file(),
        Option("dump", 0, "DIR", "write the IR after every phase, LLVM IR and assembly into DIR").folder(),
        Option(
            "explain", 0, "FORM",

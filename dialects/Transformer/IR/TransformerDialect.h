@@ -25,6 +25,8 @@ inline constexpr llvm::StringLiteral kWindowAttr = "transformer.window";
 
 /// The attribute of a module that was a plain one: its functions lie in the nested module @kernels.
 inline constexpr llvm::StringLiteral kPlainAttr = "transformer.plain";
+/// The attribute of a printed module: what the phases before it knew and those after it do not find in the IR.
+inline constexpr llvm::StringLiteral kCompiledAttr = "transformer.compiled";
 /// The attribute of a function of the kernels' module that callers of the artifact name: arrays in, arrays out.
 inline constexpr llvm::StringLiteral kCallableAttr = "transformer.callable";
 /// What a `cf.assert` of a callable function says where an array is larger than any memory: its caller lacks room, and
