@@ -3,7 +3,7 @@
 namespace stepdown {
 
 // A tile of 16 tokens fills the accumulators of AVX-512; 4 suits speculation and small batches.
-static const Bucket kBuckets[] = {{1, 1, 1}, {2, 4, 1}, {9, 16, 4}, {128, 16, 4}};
+static const Bucket kBuckets[] = {{1, 1, 1}, {2, 4, 1}, {9, 16, 4}};
 
 static const Target kTargets[] = {
 #define STEPDOWN_TARGET(id, name, processor, features, avx512, tokensAtOnce, prefetchBytes, needs)                     \

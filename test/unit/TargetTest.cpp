@@ -33,3 +33,15 @@ TEST(Target, SharesLayoutAndBuckets) {
     EXPECT_EQ(target.buckets.data(), targets().front().buckets.data()) << target.name;
   }
 }
+
+TEST(Target, HasBucketsThatAscendAndDiffer) {
+  const llvm::ArrayRef<Bucket> buckets = targets().front().buckets;
+  ASSERT_EQ(buckets.front().minTokens, 1);
+  ASSERT_LE(buckets.size(), size_t(STEPDOWN_MAX_BUCKETS));
+  for (size_t i = 1; i < buckets.size(); ++i) {
+    EXPECT_LT(buckets[i - 1].minTokens, buckets[i].minTokens);
+    EXPECT_NE(std::make_pair(buckets[i - 1].tile, buckets[i - 1].group),
+              std::make_pair(buckets[i].tile, buckets[i].group))
+        << "bucket " << i << " does what the one before does";
+  }
+}

@@ -8,7 +8,7 @@
 // CHECK: transformer.dispatch @linear_0(
 // CHECK: transformer.dispatch @linear_0(
 // CHECK: module @kernels
-// One token, then tiles of 4 and of 16; the last bucket's function would be that of the bucket before.
+// A function for each bucket of the target: one token, then tiles of 4 and of 16.
 // CHECK: func.func @linear_0_b0(%{{.*}}: tensor<?x?x!transformer.activation<q8>> {transformer.tile = {{.*}}}, %{{.*}}: tensor<?x?x!transformer.block<q4_1, rows = 16>>
 // CHECK: linalg.generic {{.*}} ["parallel", "parallel", "parallel", "reduction"]
 // CHECK: transformer.block_dot
