@@ -18,6 +18,7 @@ struct Prompt {
   const Tokenizer *tokenizer;
   const ChatTemplate *chatTemplate;
   ChatContext context; ///< what the template sees beside the messages
+  const char *json;    ///< more messages, or null
 };
 
 Result<Prompt> promptFor(const stepdown_model &model, const stepdown_chat_options *wanted) {
@@ -25,6 +26,7 @@ Result<Prompt> promptFor(const stepdown_model &model, const stepdown_chat_option
   if (!options)
     return options.error();
   Prompt prompt;
+  prompt.json = options->messages;
   if (options->variables) {
     auto given = ChatContext::fromJson(options->variables, "variables");
     if (!given)
@@ -57,7 +59,7 @@ stepdown_status stepdown_model_chat_tokens(const stepdown_model *model, const st
     std::vector<ChatMessage> said;
     for (size_t i = 0; i < message_count; ++i)
       said.push_back({messages[i].role, messages[i].content});
-    auto tokens = chatPrompt(*prompt->chatTemplate, *prompt->tokenizer, said, std::move(prompt->context));
+    auto tokens = chatPrompt(*prompt->chatTemplate, *prompt->tokenizer, said, std::move(prompt->context), prompt->json);
     if (!tokens)
       return tokens.error();
     return giveIds(*tokens, ids, capacity, count);
@@ -75,6 +77,11 @@ stepdown_status stepdown_model_chat_text(const stepdown_model *model, const step
     setTokens(prompt->context, *prompt->tokenizer);
     for (size_t i = 0; i < message_count; ++i)
       prompt->context.addMessage(messages[i].role, messages[i].content);
+    if (prompt->json)
+      if (Status added = prompt->context.addMessages(prompt->json, "messages",
+                                                     [](std::string_view said) { return std::string(said); });
+          !added)
+        return added;
     auto rendered = prompt->chatTemplate->render(prompt->context);
     if (!rendered)
       return rendered.error();

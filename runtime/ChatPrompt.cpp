@@ -17,12 +17,17 @@ void setTokens(ChatContext &context, const Tokenizer &tokenizer) {
 }
 
 Result<std::vector<int32_t>> chatPrompt(const ChatTemplate &chatTemplate, const Tokenizer &tokenizer,
-                                        const std::vector<ChatMessage> &messages, ChatContext context) {
+                                        const std::vector<ChatMessage> &messages, ChatContext context,
+                                        const char *json) {
   setTokens(context, tokenizer);
   // Marks are numbered from one prompt to the next, so every prompt begins with none.
   UserText users(tokenizer);
   for (const ChatMessage &message : messages)
     context.addMessage(message.role, users.shield(message.content));
+  if (json)
+    if (Status added = context.addMessages(json, "messages", [&](std::string_view said) { return users.shield(said); });
+        !added)
+      return added.error();
   auto text = chatTemplate.render(context);
   if (!text)
     return text.error();

@@ -19,8 +19,10 @@ Result<ChatTemplate> chatTemplateOf(const Metadata &metadata);
 /// Sets bos_token and eos_token as the tokenizer has them, "" where it has none, unless `context` has them.
 void setTokens(ChatContext &context, const Tokenizer &tokenizer);
 
-/// The ids of the prompt of `messages`, appended to those of `context`, which are taken as they are; E04xx, E03xx.
+/// The ids of the prompt of `messages`, appended to those of `context`, which are taken as they are, and of `json`, an
+/// array of more of them, of any form that the template reads; E04xx, E03xx.
 Result<std::vector<int32_t>> chatPrompt(const ChatTemplate &chatTemplate, const Tokenizer &tokenizer,
-                                        const std::vector<ChatMessage> &messages, ChatContext context = {});
+                                        const std::vector<ChatMessage> &messages, ChatContext context = {},
+                                        const char *json = nullptr);
 
 } // namespace stepdown

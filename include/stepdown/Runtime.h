@@ -125,9 +125,12 @@ typedef struct stepdown_chat_options {
   const char *variables; /* a JSON object of what else the template reads: tools, enable_thinking ...; or NULL */
   int32_t no_answer;     /* 1: ends after the last message, without the beginning of an answer */
   int32_t reserved;      /* 0 */
+  const char *messages;  /* a JSON array of more messages, of any form that the template reads, or NULL: contents of
+                            several parts, calls of tools, none at all; 409, 410 */
 } stepdown_chat_options;
-/* The ids of the prompt. What `messages` say never becomes a control token, whatever its letters are. Writes as
- * stepdown_model_tokenize does. 201: the checkpoint has no template; 4xx: the template refuses; 612. */
+/* The ids of the prompt. What `messages`, here and in the options, say never becomes a control token, whatever its
+ * letters are. Writes as stepdown_model_tokenize does. 201: the checkpoint has no template; 4xx: the template refuses;
+ * 612. */
 STEPDOWN_API stepdown_status stepdown_model_chat_tokens(const stepdown_model *model, const stepdown_message *messages,
                                                         size_t message_count, const stepdown_chat_options *options,
                                                         int32_t *ids, size_t capacity, size_t *count);

@@ -46,7 +46,8 @@ class Message(ctypes.Structure):
 
 
 class ChatOptions(Sized):
-    _fields_ = [("size", c_size_t), ("variables", c_char_p), ("no_answer", c_int32), ("reserved", c_int32)]
+    _fields_ = [("size", c_size_t), ("variables", c_char_p), ("no_answer", c_int32), ("reserved", c_int32),
+                ("messages", c_char_p)]
 
 
 class Sampling(Sized):
@@ -144,7 +145,9 @@ def load() -> ctypes.CDLL:
             problems.append(str(problem))
             continue
         for name, (result, arguments) in _FUNCTIONS.items():
-            function = getattr(library, name)
+            function = getattr(library, name, None)
+            if function is None:
+                raise OSError(f"{path}: expects the libstepdown.so.0 of this package's release, but it lacks {name}")
             function.restype, function.argtypes = result, arguments
         return library
     raise OSError("expects libstepdown.so.0: cmake --install it, or name it in STEPDOWN_LIBRARY; " + "; ".join(problems))

@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator, Optional, Sequence as Ids
 
 import numpy as np
 
+from . import _arguments as given
 from . import _library
+from ._arguments import Error
 from ._library import ChatOptions, GenerateOptions, GenerationInfo, LoadOptions, Message, ModelInfo, Sampling, SessionInfo
 from ._library import SessionOptions, Status, TextCallback, Token
 
@@ -21,14 +22,6 @@ def _library_() -> ctypes.CDLL:
     if _lib is None:
         _lib = _library.load()
     return _lib
-
-
-class Error(Exception):
-    """A refusal. `code` is its number in docs/errors.md."""
-
-    def __init__(self, code: int, text: str):
-        super().__init__(f"error E{code:04d}: {text}")
-        self.code = code
 
 
 def _check(status: Status) -> None:
@@ -45,6 +38,11 @@ def _ids(room: int, fill: Callable[[object, int], Status], count: ctypes.c_size_
             _check(status)
             return list(ids[: count.value])
         room = count.value
+
+
+def load_options(what: str, isa: object, copy: object, device: object) -> LoadOptions:
+    return LoadOptions(isa=given.optional_text(isa, f"{what}: isa"), copy=given.flag(copy, f"{what}: copy"),
+                       device=given.optional_text(device, f"{what}: device"))
 
 
 @dataclass
@@ -73,9 +71,8 @@ class Model:
     def __init__(self, path: "str | os.PathLike[str]", isa: Optional[str] = None, copy: bool = False,
                  device: Optional[str] = None):
         self._handle = ctypes.c_void_p()
-        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy,
-                              device=device.encode() if device else None)
-        _check(_library_().stepdown_model_load(os.fsencode(path), options, ctypes.byref(self._handle)))
+        file, options = given.path(path, "Model: path"), load_options("Model", isa, copy, device)
+        _check(_library_().stepdown_model_load(file, options, ctypes.byref(self._handle)))
         info = ModelInfo()
         _check(_library_().stepdown_model_describe(self._handle, info))
         self.architecture: str = info.architecture.decode()
@@ -94,43 +91,45 @@ class Model:
 
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The ids of `text`. `parse_special` reads "<|...|>" as control tokens: never for what a user wrote."""
-        data, flags, count = text.encode(), (1 if add_special else 0) | (2 if parse_special else 0), ctypes.c_size_t()
+        data, count = given.text(text, "tokenize: text"), ctypes.c_size_t()
+        flags = given.flag(add_special, "tokenize: add_special") | given.flag(parse_special, "tokenize: parse_special") << 1
         return _ids(len(data) + 8, lambda ids, room: _library_().stepdown_model_tokenize(
             self._handle, data, len(data), flags, ids, room, ctypes.byref(count)), count)
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that a token stands for; b"" for control tokens."""
+        id = given.integer(id, "token_bytes: id", 324)
         text, length = ctypes.create_string_buffer(4096), ctypes.c_size_t()
         _check(_library_().stepdown_model_token_text(self._handle, id, text, len(text), ctypes.byref(length)))
         return text.raw[: length.value]
 
     def detokenize(self, ids: Iterable[int], keep_special: bool = False) -> str:
         """The text of `ids`; control tokens only with `keep_special`."""
-        ids = list(ids)
+        ids, flags = given.ids(ids, "detokenize: ids", 324), 4 if given.flag(keep_special, "detokenize: keep_special") else 0
         room, length = 64 + 16 * len(ids), ctypes.c_size_t()
         while True:
             text = ctypes.create_string_buffer(room)
-            status = _library_().stepdown_model_detokenize(self._handle, (ctypes.c_int32 * len(ids))(*ids), len(ids),
-                                                           4 if keep_special else 0, text, room, ctypes.byref(length))
+            status = _library_().stepdown_model_detokenize(self._handle, ids, len(ids), flags, text, room,
+                                                           ctypes.byref(length))
             if status.code != 612:  # E0612: more bytes than room
                 _check(status)
                 return text.raw[: length.value].decode("utf-8", "replace")
             room = length.value
 
-    def chat(self, messages: "Iterable[dict[str, str]]", answer: bool = True, **variables: object) -> list[int]:
+    def chat(self, messages: "Iterable[dict[str, object]]", answer: bool = True, **variables: object) -> list[int]:
         """The ids of the prompt that the model's chat template makes of [{"role": "user", "content": "Hello"}, ...]; with
-        the beginning of an answer unless `answer` is False. What a message says never becomes a control token. `variables`
-        are what else the template reads (tools, enable_thinking ...), as JSON knows it."""
-        said = [(message["role"].encode(), message["content"].encode()) for message in messages]
-        listed, count = (Message * len(said))(*(Message(*pair) for pair in said)), ctypes.c_size_t()
-        options = ChatOptions(variables=json.dumps(variables).encode() if variables else None, no_answer=not answer)
-        if any(b"\0" in text for pair in said for text in pair):
-            raise ValueError("chat: expects texts without NUL characters")
-        return _ids(64 + sum(len(content) for _, content in said), lambda ids, room: _library_().stepdown_model_chat_tokens(
-            self._handle, listed, len(said), options, ids, room, ctypes.byref(count)), count)
+        the beginning of an answer unless `answer` is False. Messages are what the template reads: contents of several parts,
+        calls of tools, anything that JSON knows. What they say never becomes a control token. `variables` are what else the
+        template reads (tools, enable_thinking ...). Error 4xx where the template refuses."""
+        said = given.as_json(given.listed(messages, "chat: messages", "a list of messages"), "chat: messages")
+        options, count = ChatOptions(messages=said, no_answer=not given.flag(answer, "chat: answer")), ctypes.c_size_t()
+        if variables:
+            options.variables = given.as_json(variables, "chat: variables")
+        return _ids(64 + len(said), lambda ids, room: _library_().stepdown_model_chat_tokens(
+            self._handle, None, 0, options, ids, room, ctypes.byref(count)), count)
 
     def ends_text(self, id: int) -> bool:
-        return bool(_library_().stepdown_model_ends_text(self._handle, id))
+        return bool(_library_().stepdown_model_ends_text(self._handle, given.integer(id, "ends_text: id", 324)))
 
     def session(self, threads: int = 0, kv_block: int = 0, kv_positions: int = 0, max_sequences: int = 0) -> Session:
         """0 takes one thread a core, blocks of 32, the model's context once, 16 sequences."""
@@ -140,9 +139,12 @@ class Model:
                  choose: Optional[Callable[[np.ndarray], int]] = None, threads: int = 0, **options) -> str:
         """The text after `prompt`. `choose` draws an id from a row of logits, float32 [vocabulary]; None draws as the
         `options` of `Sequence.answer` say, the likeliest token where there are none."""
-        ids = self.tokenize(prompt, parse_special=True) if isinstance(prompt, str) else list(prompt)
+        ids = self.tokenize(prompt, parse_special=True) if isinstance(prompt, str) else list(given.ids(prompt, "generate: prompt", 603))
+        max_tokens = given.integer(max_tokens, "generate: max_tokens", 611)
         positions = min(len(ids) + max_tokens, self.max_context)
         session = self.session(threads=threads, kv_positions=max(positions, 1), max_sequences=1)
+        if choose is not None and options:
+            raise TypeError(f"generate: expects either choose or ways to draw, but got also {', '.join(sorted(options))}")
         if choose is None:
             return session.sequence().answer(ids, max_tokens, **options).text
         return self.detokenize(session.sequence().generate(ids, max_tokens, choose))
@@ -154,8 +156,10 @@ class Session:
     def __init__(self, model: Model, threads: int, kv_block: int, kv_positions: int, max_sequences: int):
         self.model = model
         self._handle = ctypes.c_void_p()
-        options = SessionOptions(threads=threads, kv_block=kv_block, kv_positions=kv_positions,
-                                 max_sequences=max_sequences)
+        options = SessionOptions(threads=given.integer(threads, "session: threads", 602),
+                                 kv_block=given.integer(kv_block, "session: kv_block", 602),
+                                 kv_positions=given.integer(kv_positions, "session: kv_positions", 602, -(1 << 63), (1 << 63) - 1),
+                                 max_sequences=given.integer(max_sequences, "session: max_sequences", 602))
         _check(_library_().stepdown_session_create(model._handle, options, ctypes.byref(self._handle)))
         info = SessionInfo()
         _check(_library_().stepdown_session_describe(self._handle, info))
@@ -169,6 +173,14 @@ class Session:
             _lib.stepdown_session_free(self._handle)
             self._handle = ctypes.c_void_p()
 
+    def _token(self, i: int, entry: object) -> Token:
+        if not isinstance(entry, (tuple, list)) or len(entry) != 3 or not isinstance(entry[0], Sequence):
+            raise TypeError(f"step: token {i}: expects (sequence, id, whether its logits are wanted), but got {entry!r:.60}")
+        sequence, id, wanted = entry
+        if sequence.session is not self:
+            raise Error(604, f"step: token {i}: expects a sequence of this session, but got one of another")
+        return Token(sequence._number, given.integer(id, f"step: token {i}: id", 603), given.flag(wanted, f"step: token {i}: wanted"))
+
     def sequence(self) -> Sequence:
         number = ctypes.c_int32()
         _check(_library_().stepdown_sequence_create(self._handle, ctypes.byref(number)))
@@ -176,7 +188,7 @@ class Session:
 
     def step(self, batch: Iterable[tuple[Sequence, int, bool]]) -> np.ndarray:
         """Computes one ragged batch of (sequence, id, whether its logits are wanted): float32 [rows, vocabulary], copied."""
-        tokens = [Token(sequence._number, id, wanted) for sequence, id, wanted in batch]
+        tokens = [self._token(i, entry) for i, entry in enumerate(given.listed(batch, "step: batch", "a list of tokens"))]
         _check(_library_().stepdown_session_submit(self._handle, (Token * len(tokens))(*tokens), len(tokens)))
         _check(_library_().stepdown_session_step(self._handle))
         rows = np.empty((_library_().stepdown_session_logits_count(self._handle), self.model.vocabulary), np.float32)
@@ -205,11 +217,14 @@ class Sequence:
         return Sequence(self.session, number.value)
 
     def truncate(self, length: int) -> None:
+        length = given.integer(length, "truncate: length", 609)
         _check(_library_().stepdown_sequence_truncate(self.session._handle, self._number, length))
 
     def feed(self, ids: Ids[int]) -> np.ndarray:
         """Appends `ids`, in as many steps as they need; the logits after the last one: float32 [vocabulary]."""
-        rows, most = np.empty((0, 0), np.float32), self.session.model.max_step_tokens
+        ids, most = list(given.ids(ids, "feed: ids", 603)), self.session.model.max_step_tokens
+        if not ids:
+            raise Error(611, "feed: ids: expects at least one id, but got none")
         for begin in range(0, len(ids), most):
             part = ids[begin : begin + most]
             last = begin + len(part) == len(ids)
@@ -218,16 +233,21 @@ class Sequence:
 
     def logits(self, ids: Ids[int]) -> np.ndarray:
         """Appends `ids`; the logits after each: float32 [len(ids), vocabulary]."""
-        most = min(self.session.model.max_step_tokens, 64)
+        ids, most = list(given.ids(ids, "logits: ids", 603)), min(self.session.model.max_step_tokens, 64)
+        if not ids:
+            return np.empty((0, self.session.model.vocabulary), np.float32)
         parts = [ids[begin : begin + most] for begin in range(0, len(ids), most)]
         return np.concatenate([self.session.step([(self, id, True) for id in part]) for part in parts])
 
     def stream(self, ids: Ids[int], max_tokens: int = 256,
                choose: Optional[Callable[[np.ndarray], int]] = None) -> Iterator[int]:
         """Appends `ids`, then draws and yields tokens until the text ends or `max_tokens` are drawn."""
+        max_tokens = given.integer(max_tokens, "stream: max_tokens", 611)
+        if choose is not None:
+            given.function(choose, "stream: choose")
         row = self.feed(ids)
         for drawn in range(max_tokens):
-            id = int(np.argmax(row)) if choose is None else int(choose(row))
+            id = int(np.argmax(row)) if choose is None else given.integer(choose(row), "stream: what choose returns", 603)
             if self.session.model.ends_text(id):
                 return
             yield id
@@ -249,16 +269,9 @@ class Sequence:
         False from it ends the answer, and what it raises is raised here. Error 701 for an option out of its range.
         """
         options, info, drawn, texts, raised = GenerateOptions(), GenerationInfo(), [], [], []
-        known = {name for name, _ in Sampling._fields_} - {"size", "bias_ids", "bias", "bias_count"}
-        ways = Sampling()
-        for name, value in sampling.items():
-            if name not in known:
-                raise TypeError(f"answer: expects one of {', '.join(sorted(known))}, but got {name!r}")
-            setattr(ways, name, value)
-        if bias:
-            ways.bias_ids = (ctypes.c_int32 * len(bias))(*bias)
-            ways.bias = (ctypes.c_float * len(bias))(*bias.values())
-            ways.bias_count = len(bias)
+        ways = self._ways(bias, sampling)
+        if on_text is not None:
+            given.function(on_text, "answer: on_text")
 
         def hear(_context: object, id: int, text: "ctypes._Pointer[ctypes.c_char]", length: int) -> int:
             try:
@@ -271,13 +284,39 @@ class Sequence:
                 return 1
 
         options.sampling = ctypes.pointer(ways)
-        options.max_tokens, options.ignore_end, options.on_text = max_tokens, ignore_end, TextCallback(hear)
-        stops = [text.encode() for text in stop]
+        options.max_tokens = given.integer(max_tokens, "answer: max_tokens", 611)
+        options.ignore_end, options.on_text = given.flag(ignore_end, "answer: ignore_end"), TextCallback(hear)
+        stops = [given.text(text, f"answer: stop {i}", terminated=True)
+                 for i, text in enumerate(given.listed(stop, "answer: stop", "a list of texts"))]
+        ids = given.ids(ids, "answer: ids", 603)
         options.stops, options.stop_count = (ctypes.c_char_p * len(stops))(*stops), len(stops)
-        status = _library_().stepdown_sequence_generate(self.session._handle, self._number,
-                                                        (ctypes.c_int32 * len(ids))(*ids), len(ids), options, info)
+        status = _library_().stepdown_sequence_generate(self.session._handle, self._number, ids, len(ids), options, info)
         if raised:
             raise raised[0]
         _check(status)
         finish = ("", "end", "stop", "length", "callback")[info.finish]
         return Answer("".join(texts), drawn, finish, info.prompt_seconds, info.decode_seconds)
+
+    @staticmethod
+    def _ways(bias: object, sampling: "dict[str, object]") -> Sampling:
+        """The ways to draw that `answer` was asked for."""
+        kinds = {name: kind for name, kind in Sampling._fields_ if name not in ("size", "bias_ids", "bias", "bias_count")}
+        ways = Sampling()
+        for name, value in sampling.items():
+            if name not in kinds:
+                raise TypeError(f"answer: expects one of {', '.join(sorted(kinds))}, but got {name!r}")
+            what = f"answer: {name}"
+            if kinds[name] is ctypes.c_float:
+                setattr(ways, name, given.real(value, what))
+            else:
+                unsigned = kinds[name] is ctypes.c_uint64
+                setattr(ways, name, given.integer(value, what, 701, *((0, (1 << 64) - 1) if unsigned else ())))
+        if bias is None:
+            return ways
+        if not isinstance(bias, dict):
+            raise TypeError(f"answer: bias: expects a dict of ids and numbers, but got {type(bias).__name__}")
+        ids = given.ids(list(bias), "answer: bias", 702)
+        values = [given.real(value, f"answer: bias of id {id}") for id, value in bias.items()]
+        if ids:
+            ways.bias_ids, ways.bias, ways.bias_count = ids, (ctypes.c_float * len(values))(*values), len(values)
+        return ways

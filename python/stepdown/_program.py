@@ -8,8 +8,9 @@ from typing import Optional
 
 import numpy as np
 
+from . import _arguments as given
 from . import _model
-from ._library import Array, FunctionInfo, LoadOptions
+from ._library import Array, FunctionInfo
 
 # By the numbers of Element.h; numpy has no bf16, so its bits travel as uint16.
 _NAMES = ("f32", "f16", "bf16", "f64", "i1", "i8", "i16", "i32", "i64", "index")
@@ -49,9 +50,8 @@ class Program:
                  device: Optional[str] = None):
         library = _model._library_()
         self._handle = ctypes.c_void_p()
-        options = LoadOptions(isa=isa.encode() if isa else None, copy=copy,
-                              device=device.encode() if device else None)
-        _model._check(library.stepdown_module_load(os.fsencode(path), options, ctypes.byref(self._handle)))
+        file, options = given.path(path, "Program: path"), _model.load_options("Program", isa, copy, device)
+        _model._check(library.stepdown_module_load(file, options, ctypes.byref(self._handle)))
         self.isa: str = library.stepdown_module_isa(self._handle).decode()
         self.functions: dict[str, Function] = {}
         for index in range(library.stepdown_module_function_count(self._handle)):
@@ -84,12 +84,12 @@ class Program:
         either sign fit an integer of their width. Python numbers become what the function takes. Errors: 620 no such
         function, 621 and 622 other arguments than it takes, 623 a check of the program failed, 624 no memory.
         """
-        library = _model._library_()
+        library, named = _model._library_(), given.text(name, "call: name", terminated=True)
         function = self.functions.get(name)
         arrays, structures = [], (Array * max(len(arguments), 1))()
         for i, argument in enumerate(arguments):
             expected = function.arguments[i] if function and i < len(function.arguments) else None
-            array = self._convert(argument, expected)
+            array = self._convert(argument, expected, f"{name}: argument {i}")
             if array.ndim > 8:
                 raise _model.Error(622, f"{name}: argument {i}: expects at most 8 dimensions, but got {array.ndim}")
             arrays.append(array)  # keeps the data
@@ -98,7 +98,7 @@ class Program:
             structures[i].shape[: array.ndim] = array.shape
             structures[i].data = array.ctypes.data
         results = ctypes.c_void_p()
-        _model._check(library.stepdown_module_call(self._handle, name.encode(), structures, len(arguments),
+        _model._check(library.stepdown_module_call(self._handle, named, structures, len(arguments),
                                                    ctypes.byref(results)))
         try:
             return [self._result(results, i) for i in range(library.stepdown_results_count(results))]
@@ -106,10 +106,17 @@ class Program:
             library.stepdown_results_free(results)
 
     @staticmethod
-    def _convert(argument: "np.typing.ArrayLike", expected: Optional[ArrayType]) -> np.ndarray:
-        if isinstance(argument, (bool, int, float)) and expected:
-            argument = np.asarray(argument, expected.dtype)
-        return np.asarray(argument, order="C")
+    def _convert(argument: "np.typing.ArrayLike", expected: Optional[ArrayType], what: str) -> np.ndarray:
+        try:
+            if isinstance(argument, (bool, int, float)) and expected:
+                array = np.asarray(argument, expected.dtype)
+                # A number that its type cannot hold must not become another; float elements round it, as they must.
+                if expected.dtype.kind in "iub" and array.item() != argument:
+                    raise ValueError(f"{argument} has no exact form")
+                return array
+            return np.asarray(argument, order="C")
+        except (TypeError, ValueError, OverflowError) as problem:
+            raise _model.Error(622, f"{what}: expects {expected or 'an array of numbers'}, but: {problem}") from None
 
     @staticmethod
     def _element(array: np.ndarray, expected: Optional[ArrayType], what: str) -> int:

@@ -70,6 +70,10 @@ void ChatContext::addMessage(std::string_view role, std::string_view content) {
   Value message = Value::dict();
   message.dictionary().set(Value::string("role"), Value::string(jinja::String(role)));
   message.dictionary().set(Value::string("content"), Value::string(jinja::String(content)));
+  append(std::move(message));
+}
+
+void ChatContext::append(Value message) {
   const Value *old = variables->dictionary().find("messages");
   if (old && old->is(Kind::List) && old->unique()) { // no one else has seen the list
     old->as<jinja::SequenceObject>().items.push_back(std::move(message));
@@ -80,6 +84,47 @@ void ChatContext::addMessage(std::string_view role, std::string_view content) {
     messages = old->items();
   messages.push_back(std::move(message));
   variables->dictionary().set(Value::string("messages"), Value::list(std::move(messages)));
+}
+
+namespace {
+
+using Shield = std::function<std::string(std::string_view)>;
+
+/// `value` with `shield` of every text in it. JSON's nesting is bounded where it is read.
+Value shielded(const Value &value, const Shield &shield) {
+  if (value.is(Kind::String))
+    return Value::string(jinja::String(std::string_view(shield(value.text()))));
+  if (value.is(Kind::List)) {
+    jinja::Vector<Value> items;
+    for (const Value &item : value.items())
+      items.push_back(shielded(item, shield));
+    return Value::list(std::move(items));
+  }
+  if (!value.is(Kind::Dict))
+    return value;
+  Value copy = Value::dict();
+  for (const auto &[key, item] : value.dictionary().entries)
+    copy.dictionary().set(shielded(key, shield), shielded(item, shield));
+  return copy;
+}
+
+} // namespace
+
+Status ChatContext::addMessages(std::string_view json, const std::string &name, const Shield &shield) {
+  Result<Value> read = jinja::readJson(json, name);
+  if (!read)
+    return read.error();
+  if (!read->is(Kind::List))
+    return fail(ErrorCode::ContextShape, "%s: expects an array of messages, but got a value of type %s", name.c_str(),
+                jinja::typeName(*read));
+  for (const Value &given : read->items()) {
+    Value message = shielded(given, shield);
+    if (given.is(Kind::Dict)) // templates compare roles, and what follows one is theirs
+      if (const Value *role = given.dictionary().find("role"))
+        message.dictionary().set(Value::string("role"), *role);
+    append(std::move(message));
+  }
+  return Done{};
 }
 
 namespace {

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -72,9 +73,14 @@ public:
 
   /// Appends {"role": role, "content": content} to `messages`.
   void addMessage(std::string_view role, std::string_view content);
+  /// Appends the messages of a JSON array to `messages`, whatever each is: contents of parts, calls of tools. Texts in
+  /// them, but for roles, become what `shield` makes of them. E0409, E0410; `name` is for messages.
+  Status addMessages(std::string_view json, const std::string &name,
+                     const std::function<std::string(std::string_view)> &shield);
 
 private:
   friend class ChatTemplate;
+  void append(jinja::Value message);
   std::unique_ptr<jinja::Value> variables; ///< a dictionary
 };
 
