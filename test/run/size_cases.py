@@ -73,8 +73,10 @@ def insert(a, b, offset, stride):
 def pad(a, *amounts):
     pairs = list(zip(amounts[::2], amounts[1::2]))
     sizes = [n + low + high for n, (low, high) in zip(a.shape, pairs)]
-    if min(amounts) < 0 or not all(map(size, sizes)):
+    if min(amounts) < 0:
         return REFUSED
+    if not all(map(size, sizes)):
+        return LARGE
     return bounded(math.prod(max(n, 1) for n in sizes), lambda: np.pad(a, pairs), 0 in sizes)
 
 

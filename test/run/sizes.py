@@ -3,8 +3,9 @@
 
     sizes.py STEPDOWN_COMPILE LIBSTEPDOWN [--draws N] [--seed N]
 
-Every function of size_cases.py is called N times (200) with random numbers, at each level that this processor has. What a machine could hold must be returned; what wraps at 64 bits,
-lies outside or disagrees with the array must be refused; what no machine holds, too. Ends with 77 where numpy is missing.
+Every function of size_cases.py is called N times (200) with random numbers, at each level that this processor has. What a
+machine could hold must be returned; what wraps at 64 bits, lies outside or disagrees with the array must be refused; what no
+machine holds, too. Ends with 77 where numpy is missing.
 """
 import argparse
 import os
@@ -40,7 +41,9 @@ def compiled(compiler, folder, name, text):
 def check(function, program, level, random, draws, notes):
     """Calls `function` and prints what is wrong; then how often it returned, was refused, and was too large."""
     counts = {"returned": 0, REFUSED: 0, LARGE: 0}
-    for _ in range(draws):
+    for draw in range(50 * draws):  # more than `draws` only until there were both outcomes
+        if draw >= draws and counts[REFUSED] and (counts["returned"] or function.name in size_cases.ALL_REFUSED):
+            break
         arguments = function.arguments(random)
         expected = function.model(*arguments)
         if isinstance(expected, str) and expected == TOO_LONG:
@@ -49,7 +52,7 @@ def check(function, program, level, random, draws, notes):
         notes.write(call + "\n")
         counts[expected if isinstance(expected, str) else "returned"] += 1
         # Operands of a refused operation may be too large before it is reached.
-        codes = (623, 624) if any(not isinstance(a, np.ndarray) and a > 1 << 24 for a in arguments) else (623,)
+        codes = (623, 624) if isinstance(expected, str) and expected == LARGE or any(not isinstance(a, np.ndarray) and a > 1 << 24 for a in arguments) else (623,)
         try:
             [got] = program.call(function.name, *[a if isinstance(a, np.ndarray) else np.array(a, np.int64) for a in arguments])
         except stepdown.Error as error:
