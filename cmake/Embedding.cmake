@@ -52,6 +52,7 @@ if(STEPDOWN_COMPILER)
   add_library(stepdown-compiler SHARED ${CMAKE_SOURCE_DIR}/lib/Driver/CompilerApi.cpp)
   stepdown_api_library(stepdown-compiler Compiler)
   target_link_libraries(stepdown-compiler PRIVATE StepdownDriver)
+  add_dependencies(stepdown-compiler stepdown-compile) # which it starts
   target_precompile_headers(stepdown-compiler REUSE_FROM StepdownPCH)
   set_target_properties(stepdown-compiler stepdown-compile PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS stepdown-compiler EXPORT StepdownCompilerTargets

@@ -27,7 +27,17 @@ typedef struct stepdown_compile_options {
   const char *activations;                /* blocks that quantised weights read: "q8o2", "q8x2" or "q8"; NULL: "q8o2" */
   stepdown_progress_callback on_progress; /* or NULL */
   void *context;                          /* its first argument */
+  const char *program; /* path of the stepdown-compile that does the work; NULL: the one installed with this library */
+  int32_t in_process;  /* 1: the work is done in this process, and what ends it ends the host */
+  int32_t reserved;    /* 0 */
 } stepdown_compile_options;
+
+/* Both functions start the program stepdown-compile and wait for it, so that nothing in a checkpoint or module, nor a
+ * limit of memory that the system keeps, ends the host: 835 says that the compiler came to a fault (with what it was
+ * doing, where that is known), 840 that the program ended otherwise without an outcome, 841 that it is not there or
+ * belongs to another build. Nothing is left of an artifact then. The program ends when the thread that waits for it
+ * does; a signal to the process group, as Ctrl-C sends, ends it too. With in_process = 1 all is done by the calling
+ * thread and others that it starts; it needs 8 MiB of stack. */
 
 /* Compiles the checkpoint `model` (.gguf, of a split one the first file), or the plain MLIR module `model` (.mlir),
  * into the artifact `output`, which is complete or not there. 1xx to 3xx: the checkpoint is refused; 8xx: it cannot be
@@ -37,8 +47,9 @@ STEPDOWN_API stepdown_status stepdown_compile(const char *model, const char *out
                                               const stepdown_compile_options *options);
 
 /* Compiles `length` bytes at `text`, a plain MLIR module as text or bytecode, which messages call `name`, into the
- * artifact `output`; stepdown_module_load of Runtime.h loads it. Of the options, targets, jobs and on_progress count.
- * 833: not a module; 834: one with what no function of an artifact can hold. */
+ * artifact `output`; stepdown_module_load of Runtime.h loads it. The options of checkpoints (max_context, exact,
+ * kv_float32, check_weights, activations) mean nothing here. 833: not a module; 834: one with what no function of an
+ * artifact can hold; 842 to 845: one beyond the limits that docs/programs.md names. */
 STEPDOWN_API stepdown_status stepdown_compile_module(const char *text, size_t length, const char *name,
                                                      const char *output, const stepdown_compile_options *options);
 

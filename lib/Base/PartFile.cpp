@@ -45,6 +45,7 @@ static_assert(static_cast<int>(ErrorCode::Interrupted) == 907, "the handler prin
 const char *inputName = "";
 char diagnostic[1024] = {};            // ends with a zero
 alignas(16) char faultStack[64 << 10]; // the fault may be that the stack is full
+thread_local char work[512] = {};      // ends with a zero; of the thread that comes to the fault
 
 void onFault(int) {
   removePartFiles();
@@ -57,7 +58,12 @@ void onFault(int) {
   }
   say(": error E0835: ");
   say(inputName);
-  say(": expects a module that the compiler takes, but reading or lowering it ended in a fault; nothing was written\n");
+  say(": expects a module that the compiler takes, but reading or lowering it ended in a fault");
+  if (*work) {
+    say(" in ");
+    say(work);
+  }
+  say("; nothing was written\n");
   _exit(1);
 }
 static_assert(static_cast<int>(ErrorCode::CompilerFault) == 835 && static_cast<int>(ErrorCode::ModuleSyntax) == 833,
@@ -368,6 +374,8 @@ void removePartFilesOnSignals(const char *program) {
 }
 
 void noteDiagnostic(const char *text) { std::strncpy(diagnostic, text, sizeof diagnostic - 1); }
+
+void noteWork(const char *text) { std::strncpy(work, text, sizeof work - 1); }
 
 void explainFaults(const char *input) {
   inputName = input;

@@ -63,5 +63,7 @@ void explainFaults(const char *input);
 /// What a parser has complained of so far ("FILE:3:5: ..."; empty for nothing): a fault behind that is told as E0833
 /// with this text.
 void noteDiagnostic(const char *text);
+/// What this thread does from now on ("fuse-elementwise of @f, FILE:3:5"; empty for nothing): a fault tells it.
+void noteWork(const char *text);
 
 } // namespace stepdown

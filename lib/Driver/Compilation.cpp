@@ -4,6 +4,7 @@
 #include "lib/Base/PartFile.h"
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Frontend/Frontend.h"
+#include "lib/Frontend/ModuleLimits.h"
 #include "lib/Frontend/PlainModule.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -87,6 +88,8 @@ Status Compilation::openPlainModule(const std::string *text) {
     Result<MappedFile> file = MappedFile::open(path);
     if (!file)
       return file.error();
+    if (Status status = checkModuleBytes(file->size(), path); !status)
+      return status;
     bytes.assign(reinterpret_cast<const char *>(file->data()), file->size());
   }
   Result<OwningOpRef<ModuleOp>> read = parsePlainModule(context, bytes, path);
@@ -166,6 +169,22 @@ Result<Program> Compilation::plan() {
   return std::move(*program);
 }
 
+/// So that a fault inside a pass can say which one, and on what.
+struct NoteWork : PassInstrumentation {
+  void runBeforePass(Pass *pass, Operation *op) override {
+    std::string what = pass->getArgument().str();
+    if (what.empty()) // it hands its operations to other passes
+      return;
+    if (auto symbol = dyn_cast<SymbolOpInterface>(op); symbol && symbol.getNameAttr())
+      what += " of @" + symbol.getName().str();
+    if (std::string place = placeOf(op->getLoc()); place != "?" && !StringRef(place).ends_with(":0:0"))
+      what += ", " + place;
+    noteWork(what.c_str());
+  }
+  void runAfterPass(Pass *, Operation *) override { noteWork(""); }
+  void runAfterPassFailed(Pass *, Operation *) override { noteWork(""); }
+};
+
 Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &target) {
   const double begin = compileClock();
   if (options.progress)
@@ -183,6 +202,7 @@ Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &targ
   chosen.activations = options.activations;
   chosen.target = &target;
   buildPhase(phase, manager, chosen);
+  manager.addInstrumentation(std::make_unique<NoteWork>());
   LogicalResult result = manager.run(lowered);
   std::string name = phase.name;
   if (phase.perLevel)

@@ -1,9 +1,9 @@
-// include/stepdown/Compiler.h on top of compileModel: no exception leaves, and every error becomes a value.
+// include/stepdown/Compiler.h: the call goes to a process of its own, or is done here where the options say so. No
+// exception leaves, and every error becomes a value.
 #include "include/stepdown/Compiler.h"
 
 #include "lib/Base/SizedOptions.h"
-#include "lib/Base/Suggestion.h"
-#include "lib/Driver/Compile.h"
+#include "lib/Driver/CompileProcess.h"
 #include <cstdio>
 #include <new>
 
@@ -16,65 +16,33 @@ static stepdown_status report(ErrorCode code, const char *text) {
   return {static_cast<int32_t>(code), lastText};
 }
 
-/// The targets that `names` lists, none for all; E0832.
-static Result<std::vector<const Target *>> readTargets(llvm::StringRef names) {
-  std::vector<const Target *> chosen;
-  llvm::SmallVector<llvm::StringRef> list;
-  names.split(list, ',');
-  for (llvm::StringRef name : list) {
-    if (name == "cpu")
-      return std::vector<const Target *>();
-    const Target *target = findTarget(name);
-    if (!target) {
-      std::vector<std::string> known = {"cpu"};
-      for (const Target &each : targets())
-        known.push_back(each.name);
-      return fail(ErrorCode::CompileOption, "targets: expects %s, but got '%s'%s", alternatives(known).c_str(),
-                  name.str().c_str(), suggestion(name.str(), known).c_str());
-    }
-    chosen.push_back(target);
-  }
-  return chosen;
-}
-
-/// The options as the driver takes them; `given` must live as long as they. E0832.
-static Result<CompileOptions> readOptions(const stepdown_compile_options &given) {
-  CompileOptions options;
-  auto targets = readTargets(given.targets ? given.targets : "cpu");
-  if (!targets)
-    return targets.error();
-  if (given.jobs < 0 || given.jobs > 1024)
-    return fail(ErrorCode::CompileOption, "jobs: expects 0 to 1024 threads");
-  options.targets = std::move(*targets);
-  options.maxContext = given.max_context;
-  options.exact = given.exact != 0;
-  options.float32Cache = given.kv_float32 != 0;
-  options.checkWeights = given.check_weights != 0;
-  if (given.activations)
-    options.activations = given.activations;
-  if (options.activations != "q8" && options.activations != "q8o2" && options.activations != "q8x2")
-    return fail(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8");
-  options.jobs = given.jobs;
-  if (given.on_progress)
-    options.progress = [&given](const std::string &what, uint64_t done, uint64_t total) {
-      given.on_progress(given.context, what.c_str(), done, total);
+/// The outcome of `call`, with what `wanted` says.
+static Status compile(CompileCall &call, const stepdown_compile_options *wanted) {
+  auto options = takeOptions(wanted, "stepdown_compile_options");
+  if (!options)
+    return options.error();
+  call.targets = options->targets ? options->targets : "cpu";
+  call.activations = options->activations ? options->activations : "";
+  call.maxContext = options->max_context;
+  call.jobs = options->jobs;
+  call.exact = options->exact != 0;
+  call.float32Cache = options->kv_float32 != 0;
+  call.checkWeights = options->check_weights != 0;
+  CompileProgress progress;
+  if (options->on_progress)
+    progress = [&](const std::string &what, uint64_t done, uint64_t total) {
+      options->on_progress(options->context, what.c_str(), done, total);
     };
-  return options;
+  if (options->in_process)
+    return compileHere(call, progress);
+  return compileByProgram(options->program ? options->program : "", call, progress);
 }
 
-/// The status of `body`, a function of the options; what it throws becomes a value too.
-template <typename Body> static stepdown_status compileWith(const stepdown_compile_options *wanted, Body body) {
+/// What `body` gives, with what it throws.
+template <typename Body> static stepdown_status guarded(Body body) {
   try {
-    auto known = takeOptions(wanted, "stepdown_compile_options");
-    if (!known)
-      return report(known.error().code, known.error().message.c_str());
-    Result<CompileOptions> options = readOptions(*known);
-    if (!options)
-      return report(options.error().code, options.error().message.c_str());
-    Result<CompileReport> compiled = body(*options);
-    if (!compiled)
-      return report(compiled.error().code, compiled.error().message.c_str());
-    return {0, ""};
+    Status done = body();
+    return done ? stepdown_status{0, ""} : report(done.error().code, done.error().message.c_str());
   } catch (const std::bad_alloc &) {
     return report(ErrorCode::OutOfMemory, "expects more memory than the system gives");
   } catch (const std::exception &problem) {
@@ -83,12 +51,22 @@ template <typename Body> static stepdown_status compileWith(const stepdown_compi
 }
 
 stepdown_status stepdown_compile(const char *model, const char *output, const stepdown_compile_options *wanted) {
-  return compileWith(wanted, [&](const CompileOptions &options) { return compileModel(model, output, options); });
+  return guarded([&] {
+    CompileCall call;
+    call.input = model;
+    call.output = output;
+    return compile(call, wanted);
+  });
 }
 
 stepdown_status stepdown_compile_module(const char *text, size_t length, const char *name, const char *output,
                                         const stepdown_compile_options *wanted) {
-  return compileWith(wanted, [&](const CompileOptions &options) {
-    return compilePlainText(std::string(text, length), name, output, options);
+  return guarded([&] {
+    CompileCall call;
+    call.isText = true;
+    call.input = name;
+    call.text.assign(text, length);
+    call.output = output;
+    return compile(call, wanted);
   });
 }

@@ -2,6 +2,7 @@
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/PartFile.h"
+#include "lib/Frontend/ModuleLimits.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -273,6 +274,8 @@ std::string placeOf(Location loc) {
 bool isPlainModule(StringRef path) { return path.ends_with(".mlir") || path.ends_with(".mlirbc"); }
 
 Result<OwningOpRef<ModuleOp>> parsePlainModule(MLIRContext &context, StringRef text, StringRef name) {
+  if (Status status = checkModuleText(text, name); !status)
+    return status.error();
   context.loadDialect<func::FuncDialect, tensor::TensorDialect>(); // for what is built around functions
   FirstError error(context);
   ParserConfig config(&context);
@@ -285,6 +288,8 @@ Result<OwningOpRef<ModuleOp>> parsePlainModule(MLIRContext &context, StringRef t
       said += "; of this element type, write linalg.generic";
     return fail(ErrorCode::ModuleSyntax, "%s", said.c_str());
   }
+  if (Status status = checkModuleSize(*module, name); !status)
+    return status.error();
   ModuleReader reader(*module);
   if (Status status = reader.check(); !status)
     return status.error();

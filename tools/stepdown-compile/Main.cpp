@@ -4,6 +4,7 @@
 #include "lib/Base/ProgressLines.h"
 #include "lib/CommandLine/CommandLine.h"
 #include "lib/Driver/Compile.h"
+#include "lib/Driver/CompileProcess.h"
 #include "lib/Driver/Provenance.h"
 #include "lib/Frontend/PlainModule.h"
 #include "lib/Pipeline/Phases.h"
@@ -203,6 +204,8 @@ static Tool table() {
 int main(int argc, char **argv) {
   guardMappings("stepdown-compile");
   removePartFilesOnSignals("stepdown-compile");
+  if (argc == 2 && std::strcmp(argv[1], kForLibrary) == 0) // not for people, so that the table has no such option
+    return answerLibrary();
   const Tool tool = table();
   Result<Arguments> arguments = Arguments::parse(tool, tool.commands[0], argc - 1, argv + 1);
   if (!arguments)

@@ -1,0 +1,66 @@
+#include "lib/Driver/CompileCall.h"
+#include "lib/Base/Suggestion.h"
+#include "lib/Driver/Compile.h"
+#include <new>
+
+namespace stepdown {
+
+/// The targets that `names` lists, none for all; E0832.
+static Result<std::vector<const Target *>> readTargets(llvm::StringRef names) {
+  std::vector<const Target *> chosen;
+  llvm::SmallVector<llvm::StringRef> list;
+  names.split(list, ',');
+  for (llvm::StringRef name : list) {
+    if (name == "cpu")
+      return std::vector<const Target *>();
+    const Target *target = findTarget(name);
+    if (!target) {
+      std::vector<std::string> known = {"cpu"};
+      for (const Target &each : targets())
+        known.push_back(each.name);
+      return fail(ErrorCode::CompileOption, "targets: expects %s, but got '%s'%s", alternatives(known).c_str(),
+                  name.str().c_str(), suggestion(name.str(), known).c_str());
+    }
+    chosen.push_back(target);
+  }
+  return chosen;
+}
+
+/// The options as the driver takes them; E0832.
+static Result<CompileOptions> readOptions(const CompileCall &call) {
+  CompileOptions options;
+  auto targets = readTargets(call.targets);
+  if (!targets)
+    return targets.error();
+  if (call.jobs < 0 || call.jobs > 1024)
+    return fail(ErrorCode::CompileOption, "jobs: expects 0 to 1024 threads");
+  options.targets = std::move(*targets);
+  options.maxContext = call.maxContext;
+  options.exact = call.exact;
+  options.float32Cache = call.float32Cache;
+  options.checkWeights = call.checkWeights;
+  if (!call.activations.empty())
+    options.activations = call.activations;
+  if (options.activations != "q8" && options.activations != "q8o2" && options.activations != "q8x2")
+    return fail(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8");
+  options.jobs = call.jobs;
+  return options;
+}
+
+Status compileHere(const CompileCall &call, const CompileProgress &progress) {
+  try {
+    Result<CompileOptions> options = readOptions(call);
+    if (!options)
+      return options.error();
+    options->progress = progress;
+    Result<CompileReport> compiled = call.isText ? compilePlainText(call.text, call.input, call.output, *options)
+                                                 : compileModel(call.input, call.output, *options);
+    return compiled ? Status(Done{}) : compiled.error();
+  } catch (const std::bad_alloc &) {
+    return fail(ErrorCode::OutOfMemory, "expects more memory than the system gives");
+  } catch (const std::exception &problem) {
+    return fail(ErrorCode::PhaseFailed, "%s", problem.what());
+  }
+}
+
+} // namespace stepdown
