@@ -11,27 +11,39 @@ namespace stepdown {
 SizeArithmetic::SizeArithmetic(Operation *op, SizeFacts *facts)
     : b(op), loc(op->getLoc()), name(op->getName().getStringRef()), facts(facts) {}
 
-/// The array whose sizes `tensor` has because it was computed into it.
-static Value origin(Value tensor) {
-  for (;;) {
-    auto result = dyn_cast<OpResult>(tensor);
-    Operation *op = result ? result.getOwner() : nullptr;
-    if (auto structured = dyn_cast_or_null<linalg::LinalgOp>(op))
-      tensor = structured.getDpsInitOperand(result.getResultNumber())->get();
-    else if (auto insert = dyn_cast_or_null<tensor::InsertOp>(op))
-      tensor = insert.getDest();
-    else if (auto put = dyn_cast_or_null<tensor::InsertSliceOp>(op))
-      tensor = put.getDest();
-    else
-      return tensor;
+/// The array that `tensor` was computed into, if it was.
+static Value computedInto(Value tensor) {
+  auto result = dyn_cast<OpResult>(tensor);
+  Operation *op = result ? result.getOwner() : nullptr;
+  if (auto structured = dyn_cast_or_null<linalg::LinalgOp>(op))
+    return structured.getDpsInitOperand(result.getResultNumber())->get();
+  if (auto insert = dyn_cast_or_null<tensor::InsertOp>(op))
+    return insert.getDest();
+  if (auto put = dyn_cast_or_null<tensor::InsertSliceOp>(op))
+    return put.getDest();
+  return Value();
+}
+
+Value SizeFacts::origin(Value tensor) {
+  SmallVector<Value> path;
+  for (Value into = tensor; into; into = computedInto(tensor)) {
+    tensor = into;
+    if (auto known = origins.find(tensor); known != origins.end()) {
+      tensor = known->second;
+      break;
+    }
+    path.push_back(tensor);
   }
+  for (Value passed : path)
+    origins[passed] = tensor;
+  return tensor;
 }
 
 Value SizeArithmetic::size(Value tensor, int64_t dim) {
   auto type = cast<RankedTensorType>(tensor.getType());
   if (!facts || !type.isDynamicDim(dim))
     return b.createOrFold<tensor::DimOp>(loc, tensor, dim);
-  tensor = origin(tensor);
+  tensor = facts->origin(tensor);
   Value &size = facts->sizes[{tensor, dim}];
   if (size)
     return size;

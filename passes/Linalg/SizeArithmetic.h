@@ -22,6 +22,10 @@ constexpr int64_t kMostElements = int64_t(1) << 46;
 /// arrays of one shape has one assertion. Operations that it saw must not be erased while it lives.
 struct SizeFacts {
   using Fact = std::tuple<int64_t, const void *, const void *>; ///< predicate, and two values or constants
+  /// The array whose sizes `tensor` has because it was computed into it, in one array or a chain of them. Remembered:
+  /// each operation of a chain asks for the whole way.
+  mlir::Value origin(mlir::Value tensor);
+  llvm::DenseMap<mlir::Value, mlir::Value> origins;
   llvm::DenseMap<std::pair<mlir::Value, int64_t>, mlir::Value> sizes;
   llvm::SmallVector<mlir::Operation *> replaced; ///< without uses; to be erased at the end
   std::map<Fact, llvm::SmallVector<mlir::Block *, 1>>
