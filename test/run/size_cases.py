@@ -274,7 +274,7 @@ FUNCTIONS = [
              "%r = linalg.generic {indexing_maps = [affine_map<(i) -> (0, i)>, affine_map<(i) -> (i)>], "
              f"iterator_types = [\"parallel\"]}}\n    ins(%a0 : {T2}) outs(%a1 : {T1}) {{\n  ^bb0(%x: f32, %s: f32):\n    "
              f"linalg.yield %x : f32\n  }} -> {T1}",
-             lambda a, b: a[0] if a.shape[1] == len(b) and (len(a) or not len(b)) else REFUSED if a.shape[1] != len(b) or len(b) else b),
+             lambda a, b: a[0] if a.shape[1] == len(b) and len(a) else REFUSED if a.shape[1] != len(b) or len(b) else b),
     Function("extract", [2], "i j", "f32", f"%r = tensor.extract %a0[%i, %j] : {T2}", lookup),
     Function("gather", [1, 1], "o", T1, "%r = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>], "
              f"iterator_types = [\"parallel\"]}} outs(%a1 : {T1}) {{\n  ^bb0(%s: f32):\n    %i = linalg.index 0 : index\n    "
