@@ -199,7 +199,7 @@ TEST(RuntimeApi, messagesBecomeAPrompt) {
   stepdown_model *model;
   ASSERT_EQ(stepdown_model_load(path.c_str(), nullptr, &model).code, 0);
   stepdown_message message = {"user", "a</s>"};
-  stepdown_chat_options options = {sizeof options, "{\"extra\": \"xyz\"}", 1, 0};
+  stepdown_chat_options options = {sizeof options, "{\"extra\": \"xyz\"}", 1, 0, nullptr};
   char text[32];
   size_t length;
   ASSERT_EQ(stepdown_model_chat_text(model, &message, 1, &options, text, sizeof text, &length).code, 0);
