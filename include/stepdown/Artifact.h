@@ -45,6 +45,8 @@
 #define STEPDOWN_MAX_SECTIONS 64u
 #define STEPDOWN_MAX_BUCKETS 8u
 #define STEPDOWN_MAX_RANK 5u
+#define STEPDOWN_MAX_CONTEXT                                                                                           \
+  (1u << 24)                       /* positions: a 32-bit one numbers them, and rotary tables have a row for every 64 */
 #define STEPDOWN_MAX_ARRAY_RANK 8u /* of arguments and results of functions */
 #define STEPDOWN_LANES 16u         /* rows of logits are padded to a whole number of so many floats */
 

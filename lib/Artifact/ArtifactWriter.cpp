@@ -58,9 +58,7 @@ public:
     std::vector<uint8_t> page(STEPDOWN_PAGE);
     std::memcpy(page.data(), &header, sizeof header);
     reinterpret_cast<stepdown_header *>(page.data())->checksum = XXH3_64bits(page.data(), page.size());
-    if (Status status = file.write(page.data(), page.size(), 0); !status)
-      return status;
-    return file.commit();
+    return file.write(page.data(), page.size(), 0);
   }
 
   stepdown_header header{};
@@ -89,8 +87,13 @@ std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, Names &n
   return records;
 }
 
-std::vector<uint8_t> layOutProgram(Program &program, const std::vector<uint32_t> &code,
-                                   const std::vector<stepdown_weight> &weights, Names &names) {
+} // namespace
+
+std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint32_t> &numbers,
+                                   const PackedWeights &plan) {
+  Names names;
+  names.add("");
+  const std::vector<stepdown_weight> weights = describeWeights(plan, names);
   std::vector<stepdown_kernel> kernels;
   for (const std::string &name : program.kernels)
     kernels.push_back({names.add(name), 0});
@@ -107,15 +110,13 @@ std::vector<uint8_t> layOutProgram(Program &program, const std::vector<uint32_t>
   header.weights = tables.add(weights);
   header.weight_lists = tables.add(program.weightLists);
   header.kernels = tables.add(kernels);
-  header.code = tables.add(code);
+  header.code = tables.add(numbers);
   header.dispatches = tables.add(program.dispatches);
   header.operands = tables.add(program.operands);
   header.strings = tables.add(names.bytes);
   std::memcpy(tables.bytes.data(), &header, sizeof header);
   return std::move(tables.bytes);
 }
-
-} // namespace
 
 Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights, uint64_t alignment) {
   for (WeightEntry &weight : weights)
@@ -125,18 +126,15 @@ Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<Wei
   return planWeights(checkpoint, std::move(weights), alignment);
 }
 
-Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
+Status writeArtifact(PartFile &file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress) {
   const Gguf &checkpoint = *parts.checkpoint;
   Result<PackedWeights> plan =
       planProgramWeights(checkpoint, std::move(parts.program.weights), parts.program.alignment);
   if (!plan)
     return plan.error();
-  Names names;
-  names.add("");
-  const std::vector<stepdown_weight> records = describeWeights(*plan, names);
   const PlacedCode code(parts.code, parts.program.variants);
-  const std::vector<uint8_t> program = layOutProgram(parts.program, code.numbers, records, names);
+  const std::vector<uint8_t> program = layOutProgram(std::move(parts.program), code.numbers, *plan);
   const uint64_t pairs = checkpoint.metadataCount();
   std::vector<uint8_t> metadata(sizeof pairs);
   std::memcpy(metadata.data(), &pairs, sizeof pairs);
@@ -159,7 +157,7 @@ Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
   return sections.seal(file);
 }
 
-Status writeFunctions(PartFile file, const std::vector<FunctionSignature> &functions,
+Status writeFunctions(PartFile &file, const std::vector<FunctionSignature> &functions,
                       const std::vector<TargetCode> &code, const std::string &provenance) {
   const PlacedCode placed(code, entriesOf(functions));
   const std::vector<uint8_t> table = layOutFunctions(functions, placed.numbers);

@@ -14,22 +14,27 @@ namespace stepdown {
 
 struct ArtifactParts {
   const Gguf *checkpoint;
-  Program program;
+  BuiltProgram program;
   std::vector<TargetCode> code;
   std::string provenance; ///< JSON
 };
 
+/// The bytes of the PROGRAM section of `program` with the packed weights `plan`; `numbers` are the entries of its
+/// variants in the code of each level.
+std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint32_t> &numbers,
+                                   const PackedWeights &plan);
+
 /// planWeights, where vectors are declared without the storage type that the checkpoint has them in.
 Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights, uint64_t alignment);
 
-/// Writes `parts` to `file` and commits it: its path is whole or untouched. `jobs` threads pack the weights. `progress`
-/// gets bytes packed and bytes in all. E0220 for a tensor the checkpoint lacks, E0818 for one that does not fit, E0903
+/// Writes `parts` to `file`, whose name it leaves to the caller. `jobs` threads pack the weights. `progress` gets bytes
+/// packed and bytes in all. E0220 for a tensor the checkpoint lacks, E0818 for one that does not fit, E0903
 /// where the disk is full.
-Status writeArtifact(PartFile file, ArtifactParts parts, int jobs,
+Status writeArtifact(PartFile &file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress);
 
-/// Writes functions, their code and `provenance` to `file` and commits it. E0903.
-Status writeFunctions(PartFile file, const std::vector<FunctionSignature> &functions,
+/// The same for functions, their code and `provenance`. E0903.
+Status writeFunctions(PartFile &file, const std::vector<FunctionSignature> &functions,
                       const std::vector<TargetCode> &code, const std::string &provenance);
 
 } // namespace stepdown

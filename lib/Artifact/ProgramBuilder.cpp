@@ -35,7 +35,7 @@ public:
     program.header.max_step_tokens = program.header.max_step_rows = maxTokens;
   }
 
-  Result<Program> build();
+  Result<BuiltProgram> build();
 
 private:
   struct Run {
@@ -68,7 +68,7 @@ private:
   const Layout &layout;
   bool exact;
   int64_t rows;
-  Program program;
+  BuiltProgram program;
   llvm::DenseMap<Value, Place> places;
   llvm::DenseMap<Value, uint32_t> bufferOf;
   std::map<std::tuple<std::string, int64_t, size_t, size_t>, uint32_t> weightIndex; ///< tensor, first row, groups
@@ -293,7 +293,7 @@ Status Builder::walk(func::FuncOp function, Operation *from, Operation *to, Run 
   return Done{};
 }
 
-Result<Program> Builder::build() {
+Result<BuiltProgram> Builder::build() {
   auto step = module.lookupSymbol<func::FuncOp>("step");
   auto model = module->getAttrOfType<ModelAttr>(modelAttrName);
   if (!step || !model)
@@ -368,7 +368,7 @@ Result<Program> Builder::build() {
 
 } // namespace
 
-Result<Program> buildProgram(ModuleOp module, const Target &target, int64_t maxTokens, bool exact) {
+Result<BuiltProgram> buildProgram(ModuleOp module, const Target &target, int64_t maxTokens, bool exact) {
   return Builder(module, target, maxTokens, exact).build();
 }
 

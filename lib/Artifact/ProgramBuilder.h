@@ -17,7 +17,7 @@ namespace stepdown {
 using ProgramWeight = WeightEntry;
 
 /// The tables of the program section, before they are laid out.
-struct Program {
+struct BuiltProgram {
   stepdown_program header{};
   uint64_t alignment = 0; ///< of weights and buffers, in bytes
   std::vector<stepdown_bucket> buckets;
@@ -36,6 +36,6 @@ struct Program {
 
 /// Reads the program of `module` (after the linalg phase for `target`) for steps of at most `maxTokens` tokens. E0810
 /// where the program is not one that an artifact can hold.
-Result<Program> buildProgram(mlir::ModuleOp module, const Target &target, int64_t maxTokens, bool exact);
+Result<BuiltProgram> buildProgram(mlir::ModuleOp module, const Target &target, int64_t maxTokens, bool exact);
 
 } // namespace stepdown

@@ -27,6 +27,8 @@ public:
 
   int descriptor() const { return fd; }
   const std::string &path() const { return name; }
+  /// Where the bytes can be read until commit, also those on their way into a pipe.
+  std::string partPath() const { return part.empty() ? "/proc/self/fd/" + std::to_string(fd) : part; }
   /// Takes `bytes` of the disk. E0903: there are not as many.
   Status reserve(uint64_t bytes);
   /// Writes `size` bytes at `offset`. E0903: the disk is full or fails.

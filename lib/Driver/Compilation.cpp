@@ -3,6 +3,7 @@
 #include "lib/Artifact/CodeGenerator.h"
 #include "lib/Base/PartFile.h"
 #include "lib/Checkpoint/ModelParameters.h"
+#include "lib/Driver/Verification.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/ModuleLimits.h"
 #include "lib/Frontend/PlainModule.h"
@@ -17,9 +18,6 @@
 using namespace mlir;
 
 namespace stepdown {
-
-/// Rotary tables have a row for every 64 positions, and positions are 32-bit.
-static constexpr uint64_t kMaxContext = 1 << 24;
 
 double compileClock() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -58,12 +56,18 @@ Status Compilation::openCheckpoint() {
 
 Status Compilation::readCheckpoint(const std::string &name) {
   Result<Gguf> file = Gguf::open(name);
+  if (!file && file.error().code == ErrorCode::GgufMagic && name == path)
+    return fail(ErrorCode::GgufMagic,
+                "%s; a plain MLIR module is the other input, and its name ends in .mlir or .mlirbc",
+                file.error().message.c_str());
   if (!file)
     return file.error();
   checkpoint.emplace(std::move(*file));
-  if (Status status = checkWeights(); !status)
+  if (Status status = checkContext(); !status)
     return status;
-  return checkContext();
+  if (Status status = forArtifact ? verifyText(*checkpoint, options.warn) : Done{}; !status)
+    return status;
+  return checkWeights(); // last, since it reads all of the file
 }
 
 Status Compilation::buildCheckpoint() {
@@ -117,12 +121,18 @@ Status Compilation::checkWeights() {
 }
 
 Status Compilation::checkContext() {
-  if (options.maxContext > kMaxContext)
+  if (options.maxContext > STEPDOWN_MAX_CONTEXT)
     return fail(ErrorCode::CompileOption, "%s: expects --max-context of at most %llu positions, but got %llu",
-                path.c_str(), (unsigned long long)kMaxContext, (unsigned long long)options.maxContext);
+                path.c_str(), (unsigned long long)STEPDOWN_MAX_CONTEXT, (unsigned long long)options.maxContext);
   Result<ModelParameters> parameters = readParameters(*checkpoint);
   if (!parameters)
     return parameters.error();
+  if (!options.maxContext && parameters->context > STEPDOWN_MAX_CONTEXT)
+    return fail(
+        ErrorCode::ArtifactTable,
+        "%s: key '%s.context_length': expects at most %u positions, as many as an artifact can have, but got %u; "
+        "--max-context=N compiles it for fewer",
+        path.c_str(), parameters->architecture.c_str(), STEPDOWN_MAX_CONTEXT, parameters->context);
   if (options.warn && options.maxContext > parameters->context)
     options.warn(path + ": --max-context=" + std::to_string(options.maxContext) +
                  " is more than the checkpoint declares (" + std::to_string(parameters->context) +
@@ -130,8 +140,8 @@ Status Compilation::checkContext() {
   return Done{};
 }
 
-Result<Program> Compilation::plan() {
-  std::optional<Result<Program>> program;
+Result<BuiltProgram> Compilation::plan() {
+  std::optional<Result<BuiltProgram>> program;
   if (done && StringRef(done->name) == "fusion") {
     fusion = explainFusion(*module, *targets.front()->layout);
     measureKernels(*module, *targets.front()->layout, fusion);
@@ -161,6 +171,8 @@ Result<Program> Compilation::plan() {
   Result<PackedWeights> weights = planProgramWeights(*checkpoint, (*program)->weights, (*program)->alignment);
   if (!weights)
     return weights.error();
+  if (Status status = verifyProgram(path, **program, *weights, targets); !status)
+    return status.error();
   memory = memoryPlan(**program, weights->bytes);
   report.explain = toText(fusion, memory);
   report.explainJson = toJson(fusion, memory);

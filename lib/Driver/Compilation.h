@@ -27,7 +27,7 @@ public:
   Status openWeights();
 
   /// Lowers a checkpoint's module as far as all targets share, and tells what came of it on the way.
-  Result<Program> plan();
+  Result<BuiltProgram> plan();
   /// Runs the phases after the frontend up to `last` (all where empty), as far as all targets share them.
   Status lower(llvm::StringRef last);
   /// The phases of one target up to `last` (all where empty), on a copy.
@@ -51,6 +51,7 @@ public:
   FusionReport fusion;
   MemoryPlan memory;
   CompileReport report;
+  bool forArtifact = false; ///< the checkpoint must be one that the runtime can use, tokenizer included
 
 private:
   /// Whether the module has not been through `phase`.

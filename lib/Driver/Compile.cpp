@@ -4,6 +4,7 @@
 #include "lib/Base/Suggestion.h"
 #include "lib/Driver/Compilation.h"
 #include "lib/Driver/Provenance.h"
+#include "lib/Driver/Verification.h"
 #include "lib/Frontend/PlainModule.h"
 #include <future>
 
@@ -11,26 +12,40 @@ using namespace mlir;
 
 namespace stepdown {
 
+/// Gives `file` its name, once it is one that the runtime loads.
+static Status finish(Compilation &c, PartFile &file) {
+  const double begin = compileClock();
+  Status good = verifyArtifact(file.partPath(), file.path());
+  if (good)
+    good = file.commit();
+  c.report.seconds.push_back({"verify", compileClock() - begin});
+  return good;
+}
+
 /// A plain module that was opened, through the same phases; the artifact holds its functions. `inputs`: files that the
 /// output must not replace.
 static Result<CompileReport> compilePlain(Compilation &c, const std::string &output,
                                           const std::vector<std::string> &inputs) {
-  Result<PartFile> file = PartFile::create(output, inputs);
-  if (!file)
-    return file.error();
   std::vector<FunctionSignature> functions;
   for (const auto &[name, type] : c.functions)
     functions.push_back(signatureOf(name, type));
+  if (Status status = verifyFunctions(c.path, functions, c.targets); !status)
+    return status.error();
+  Result<PartFile> file = PartFile::create(output, inputs);
+  if (!file)
+    return file.error();
   if (Status status = c.lower(""); !status)
     return status.error();
   Result<std::vector<TargetCode>> code = c.generate();
   if (!code)
     return code.error();
   const double begin = compileClock();
-  Status written = writeFunctions(std::move(*file), functions, *code, plainProvenance(c.source, c.targets, c.edited));
+  Status written = writeFunctions(*file, functions, *code, plainProvenance(c.source, c.targets, c.edited));
   if (!written)
     return written.error();
   c.report.seconds.push_back({"write", compileClock() - begin});
+  if (Status status = finish(c, *file); !status)
+    return status.error();
   return std::move(c.report);
 }
 
@@ -52,6 +67,7 @@ static Status open(Compilation &c) {
 
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options) {
   Compilation c(model, options);
+  c.forArtifact = true;
   if (Status status = open(c); !status)
     return status.error();
   if (!c.checkpoint)
@@ -64,7 +80,7 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
     return file.error();
   std::future<std::string> hash = std::async(c.jobs > 1 ? std::launch::async : std::launch::deferred,
                                              [&] { return checkpointHash(*c.checkpoint); });
-  Result<Program> program = c.plan();
+  Result<BuiltProgram> program = c.plan();
   if (!program)
     return program.error();
   ArtifactParts parts;
@@ -78,13 +94,15 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   parts.provenance = provenance(*c.checkpoint, hash.get(), c.options, c.targets, c.memory, c.edited);
   c.report.seconds.push_back({"hash", compileClock() - begin});
   begin = compileClock();
-  Status written = writeArtifact(std::move(*file), std::move(parts), c.jobs, [&](uint64_t done, uint64_t total) {
+  Status written = writeArtifact(*file, std::move(parts), c.jobs, [&](uint64_t done, uint64_t total) {
     if (options.progress)
       options.progress("packing weights", done, total);
   });
   if (!written)
     return written.error();
   c.report.seconds.push_back({"write", compileClock() - begin});
+  if (Status status = finish(c, *file); !status)
+    return status.error();
   return std::move(c.report);
 }
 
@@ -103,7 +121,7 @@ Result<CompileReport> explainModel(const std::string &model, const CompileOption
   if (!c.checkpoint)
     return fail(ErrorCode::CompileOption, "%s: expects IR of a model for --explain, but got that of a plain module",
                 model.c_str());
-  if (Result<Program> program = c.plan(); !program)
+  if (Result<BuiltProgram> program = c.plan(); !program)
     return program.error();
   return std::move(c.report);
 }

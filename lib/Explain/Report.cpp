@@ -15,11 +15,17 @@ uint64_t MemoryPlan::bytesPerToken() const {
   return sum;
 }
 
-MemoryPlan memoryPlan(const Program &program, uint64_t weightBytes) {
+MemoryPlan memoryPlan(const BuiltProgram &program, uint64_t weightBytes) {
   MemoryPlan plan;
   plan.weights = weightBytes;
   plan.activations = program.header.arena_bytes;
   plan.largestStep = program.header.max_step_tokens;
+  // As a session has them: rows in whole tiles of the largest bucket, each in whole vectors.
+  uint64_t tile = 1;
+  for (const stepdown_bucket &bucket : program.buckets)
+    tile = std::max<uint64_t>(tile, bucket.tile);
+  plan.logits = llvm::alignTo(program.header.max_step_rows, tile) *
+                llvm::alignTo(program.header.vocabulary, STEPDOWN_LANES) * sizeof(float);
   plan.positions = program.header.max_context;
   for (const stepdown_cache_group &g : program.groups)
     plan.groups.push_back(
@@ -37,11 +43,9 @@ static Object memoryObject(const MemoryPlan &plan) {
                             {"window", int64_t(g.window)},
                             {"element_bytes", int64_t(g.elementBytes)},
                             {"kv_bytes_per_token", int64_t(g.bytesPerToken())}});
-  return Object{{"weight_bytes", int64_t(plan.weights)},
-                {"activation_bytes", int64_t(plan.activations)},
-                {"largest_step_tokens", int64_t(plan.largestStep)},
-                {"max_context", int64_t(plan.positions)},
-                {"kv_bytes_per_token", int64_t(plan.bytesPerToken())},
+  return Object{{"weight_bytes", int64_t(plan.weights)},  {"activation_bytes", int64_t(plan.activations)},
+                {"logits_bytes", int64_t(plan.logits)},   {"largest_step_tokens", int64_t(plan.largestStep)},
+                {"max_context", int64_t(plan.positions)}, {"kv_bytes_per_token", int64_t(plan.bytesPerToken())},
                 {"cache_groups", std::move(groups)}};
 }
 
@@ -137,6 +141,8 @@ std::string toText(const FusionReport &report, const MemoryPlan &plan) {
   out << llvm::formatv("  {0,-44} {1,14}\n",
                        llvm::formatv("activations, steps of up to {0} tokens", plan.largestStep).str(),
                        plan.activations);
+  out << llvm::formatv("  {0,-44} {1,14}\n", llvm::formatv("logits, up to {0} rows", plan.largestStep).str(),
+                       plan.logits);
   for (const CacheGroupPlan &g : plan.groups)
     out << llvm::formatv("  {0,-44} {1,14}\n",
                          llvm::formatv("KV a token: {0} layers x {1} heads x ({2} + {3}) x {4}{5}", g.layers, g.heads,

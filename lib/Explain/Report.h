@@ -53,6 +53,7 @@ struct CacheGroupPlan {
 struct MemoryPlan {
   uint64_t weights = 0;     ///< the packed weights section
   uint64_t activations = 0; ///< the arena, for the largest step
+  uint64_t logits = 0;      ///< rows of a step, as many as it has tokens
   uint64_t largestStep = 0; ///< its tokens
   uint64_t positions = 0;   ///< of the longest sequence
   std::vector<CacheGroupPlan> groups;
@@ -66,7 +67,7 @@ void measureKernels(mlir::ModuleOp fused, const Layout &layout, FusionReport &re
 /// Fills in the names of the kernels from `lowered`, the same module after the linalg phase.
 void nameKernels(mlir::ModuleOp lowered, FusionReport &report);
 
-MemoryPlan memoryPlan(const Program &program, uint64_t weightBytes);
+MemoryPlan memoryPlan(const BuiltProgram &program, uint64_t weightBytes);
 
 /// {"activations", "cache_groups", "kv_bytes_per_token", "weights", ...} in bytes; one object.
 std::string toJson(const MemoryPlan &plan);

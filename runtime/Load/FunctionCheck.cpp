@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <unordered_set>
+#include <utility>
 
 namespace stepdown {
 namespace {
@@ -96,12 +97,13 @@ Status checkFunctions(const std::string &file, const FunctionTable &table, const
       return bad(file, "function", i, "name", f.name, "below " + std::to_string(table.strings.count));
     const size_t length = strnlen(table.string(f.name), maxName + 1);
     if (length > maxName)
-      return bad(file, "function", i, "name", f.name, "a name of at most " + std::to_string(maxName) + " bytes");
+      return bad(file, "function", i, "name", static_cast<int64_t>(std::strlen(table.string(f.name))),
+                 "at most " + std::to_string(maxName) + " bytes");
     if (!names.insert({table.string(f.name), length}).second)
       return bad(file, "function", i, "name", f.name, "a name of its own");
-    if (f.argument_count > maxValues || f.result_count > maxValues)
-      return bad(file, "function", i, "values", uint64_t(f.argument_count) + f.result_count,
-                 "at most " + std::to_string(maxValues) + " of each kind");
+    for (auto [kind, count] : {std::pair{"arguments", f.argument_count}, {"results", f.result_count}})
+      if (count > maxValues)
+        return bad(file, "function", i, kind, count, "at most " + std::to_string(maxValues));
     if (!inside(f.first_value, uint64_t(f.argument_count) + f.result_count, table.values.count))
       return bad(file, "function", i, "first_value", f.first_value,
                  std::to_string(uint64_t(f.argument_count) + f.result_count) + " values below " +

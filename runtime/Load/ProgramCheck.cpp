@@ -10,7 +10,7 @@ using ull = unsigned long long;
 
 // Limits that no model comes near; they keep products of two fields inside 64 bits, and tables that a small file can
 // describe from unfolding into more memory than a machine has.
-constexpr uint64_t maxVocabulary = 1u << 24, maxWidth = 1u << 20, maxContext = 1u << 24, maxStep = 1u << 20;
+constexpr uint64_t maxVocabulary = 1u << 24, maxWidth = 1u << 20, maxContext = STEPDOWN_MAX_CONTEXT, maxStep = 1u << 20;
 constexpr uint64_t maxCacheDim = 1u << 16, maxInvocations = 1u << 20, maxOperands = 64, maxWords = 1u << 24;
 
 /// Does `first` ... `first + count` lie inside `limit` records?

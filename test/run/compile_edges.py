@@ -9,7 +9,7 @@ import json, os, resource, signal, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
 try:
-    import make_model
+    import gguf_edit, make_model
 except ImportError:
     print("skipped: needs the Python packages numpy and gguf")
     sys.exit(77)
@@ -49,8 +49,69 @@ def interrupted(model, output, number):
     return text
 
 
+def limits(base):
+    """What the loader refuses, the compiler refuses with the same number, before it generates code, and writes nothing."""
+    output = os.path.join(base, "limits", "out.stepdown")
+    os.mkdir(os.path.dirname(output))
+    kind = "tensor<3xf32>"
+
+    def function(name="f", arguments=1, results=1):
+        path = os.path.join(base, "limits.mlir")
+        takes, gives = ", ".join(f"%a{i}: {kind}" for i in range(arguments)), ", ".join([kind] * results)
+        with open(path, "w") as file:
+            file.write(f"func.func @{name}({takes}) -> ({gives}) {{ return {', '.join(['%a0'] * results)} : {gives} }}\n")
+        return path
+
+    def refuse(what, path, number, *texts, within=4.0):
+        start = os.times()
+        done = run(path, "-o", output)
+        spent = sum(os.times()[2:4]) - sum(start[2:4])  # processor time of the child
+        refused(what, done, 1, f"error E{number:04d}: {path}", *texts)
+        expect(f"{what}: left", os.listdir(os.path.dirname(output)), [])
+        if spent > within:
+            failures.append(f"{what}: expects a refusal before the work, but it took {spent:.1f} s")
+
+    refuse("1,025 arguments", function(arguments=1025), 507, "arguments", "at most 1024", "got 1025", "@f")
+    refuse("2,000 arguments", function(arguments=2000), 507, "arguments", "got 2000")
+    refuse("1,025 results", function(results=1025), 507, "results", "at most 1024", "got 1025")
+    refuse("a name of 1,025 bytes", function("n" * 1025), 507, "name", "at most 1024 bytes", "got 1025")
+    refuse("a name of 5,000 bytes", function("n" * 5000), 507, "name", "got 5000")
+    for what, made in (("1,024 arguments", lambda: function(arguments=1024)), ("a name of 1,024 bytes", lambda: function("n" * 1024))):
+        expect(f"{what}: status", run(made(), "-o", output, V3).returncode, 0)
+        expect(f"{what}: the loader", subprocess.run([RUN, "inspect", output], capture_output=True).returncode, 0)
+        os.remove(output)
+    nine = os.path.join(base, "rank9.mlir")
+    with open(nine, "w") as file:
+        file.write("func.func @f(%a: tensor<1x1x1x1x1x1x1x1x1xf32>) -> tensor<3xf32> {\n %c = arith.constant dense<0.0> : tensor<3xf32>\n return %c : tensor<3xf32>\n}\n")
+    refuse("9 dimensions", nine, 834, "at most 8")
+
+    model, path = os.path.join(base, "limits.gguf"), os.path.join(base, "limits-one.gguf")
+    make_model.build(model, "--family", "llama")
+    changed = lambda key, kind, value: gguf_edit.read(model).set(key, kind, value).write(path)
+    refuse("a context of 2^24 + 1", changed("llama.context_length", "u32", (1 << 24) + 1), 507, "llama.context_length", "16777216", "--max-context")
+    expect("the same with --max-context", run(path, "-o", output, V3, "--max-context=64").returncode, 0)
+    os.remove(output)
+    # A tokenizer that no command opens.
+    refuse("no kind of tokenizer", gguf_edit.read(model).drop("tokenizer.ggml.model").write(path), 201, "tokenizer.ggml.model")
+    refuse("an unknown kind of tokenizer", changed("tokenizer.ggml.model", "string", "rwkv"), 301, "rwkv")
+    refuse("an unknown pre-tokenizer", changed("tokenizer.ggml.pre", "string", "nobodys"), 302, "nobodys")
+    refuse("no merges", gguf_edit.read(model).drop("tokenizer.ggml.merges").write(path), 201, "merges")
+    refuse("types too few", changed("tokenizer.ggml.token_type", "i32", [1, 1, 1]), 308, "token_type")
+    refuse("an end outside", changed("tokenizer.ggml.eos_token_id", "u32", 9973), 307, "eos_token_id")
+    refuse("a key that nobody reads", changed("tokenizer.ggml.remove_extra_whitespaces", "bool", True), 385, "remove_extra_whitespaces")
+    # Metadata comes before weights, which --check-weights reads all of.
+    refused("the tokenizer before weights", run(path, "-o", output, "--check-weights"), 1, "error E0385")
+    expect("the IR of it", run(path, "--compile-to=transformer").returncode, 0)
+
+    text = os.path.join(base, "notes.txt")
+    with open(text, "w") as file:
+        file.write("module {\n}\n but with another name\n")
+    refuse("another file", text, 102, ".mlir")
+
+
 def main():
     with tempfile.TemporaryDirectory() as base:
+        limits(base)
         model, folder = os.path.join(base, "tiny.gguf"), os.path.join(base, "out")
         make_model.build(model, "--family", "llama", "--type", "Q8_0")
         os.mkdir(folder)

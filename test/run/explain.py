@@ -123,6 +123,8 @@ def check(folder, family, options, o):
     weights = matrix(o["vocab"], width) + padded(width * 4, 64) + o["layers"] * layer + tables + 64
     plan = report["memory_plan"]
     expect(f"{family}: weight bytes", plan["weight_bytes"], weights)
+    expect(f"{family}: logits", plan["logits_bytes"], 512 * padded(o["vocab"], 16) * 4)  # steps of 512 rows
+    expect(f"{family}: logits in the text", re.search(r"logits, up to 512 rows +(\d+)", text).group(1), str(plan["logits_bytes"]))
     group_bytes = [g["kv_bytes_per_token"] for g in plan["cache_groups"]]
     expect(f"{family}: KV bytes a token of each group", sorted(group_bytes),
            sorted(2 * layers * o["kv_heads"] * o["head_dim"] * 2 for layers in o["groups"]))
@@ -133,7 +135,7 @@ def check(folder, family, options, o):
     inspected = json.loads(output(RUN, "inspect", artifact, "--json"))
     expect(f"{family}: plan in the provenance", inspected["provenance"]["memory_plan"], plan)
     expect(f"{family}: plan that the artifact holds", inspected["memory_plan"],
-           {"weight_bytes": plan["weight_bytes"], "activation_bytes": plan["activation_bytes"],
+           {"weight_bytes": plan["weight_bytes"], "activation_bytes": plan["activation_bytes"], "logits_bytes": plan["logits_bytes"],
             "kv_bytes_per_position": plan["kv_bytes_per_token"]})
     check_runtime(family, artifact, plan)
     check_traffic(family, edges, kernels, element, o)

@@ -124,6 +124,13 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
   }
   for (const stepdown_bucket &bucket : p.buckets)
     buckets.push_back({{"min_tokens", bucket.min_tokens}, {"tile", bucket.tile}});
+  // What a session takes for them: rows in whole tiles of the largest bucket, each in whole vectors.
+  uint64_t tile = 1;
+  for (const stepdown_bucket &bucket : p.buckets)
+    tile = std::max<uint64_t>(tile, bucket.tile);
+  const uint64_t logitsBytes = (p.head.max_step_rows + tile - 1) / tile * tile *
+                               ((uint64_t(p.head.vocabulary) + STEPDOWN_LANES - 1) / STEPDOWN_LANES * STEPDOWN_LANES) *
+                               sizeof(float);
   return ordered_json{{"kind", "artifact"},
                       {"abi_version", artifact.header().abi_version},
                       {"metadata", metadataOf(*metadata)},
@@ -138,6 +145,7 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
                       {"memory_plan",
                        {{"weight_bytes", artifact.weightBytes()},
                         {"activation_bytes", p.head.arena_bytes},
+                        {"logits_bytes", logitsBytes},
                         {"kv_bytes_per_position", perPosition}}},
                       {"cache_groups", groups},
                       {"buckets", buckets},
