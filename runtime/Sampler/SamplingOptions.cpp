@@ -2,43 +2,45 @@
 
 #include "lib/Base/Suggestion.h"
 #include <algorithm>
+#include <cstdio>
 
 namespace stepdown {
-namespace {
-
-struct Range {
-  const char *name;
-  double value, low, high;
-  bool openLow; ///< `low` itself is refused
-};
-
-} // namespace
-
 const std::vector<SamplingField> &samplingFields() {
   static const std::vector<SamplingField> fields = {
 #define STEPDOWN_SAMPLING_REAL(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                     \
-  {#NAME, &SamplingOptions::FIELD, nullptr, ARGUMENT, MEANING},
+  {#NAME, &SamplingOptions::FIELD, nullptr, LOW, HIGH, false, ARGUMENT, MEANING},
+#define STEPDOWN_SAMPLING_SHARE(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                    \
+  {#NAME, &SamplingOptions::FIELD, nullptr, LOW, HIGH, true, ARGUMENT, MEANING},
 #define STEPDOWN_SAMPLING_WHOLE(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                    \
-  {#NAME, nullptr, &SamplingOptions::FIELD, ARGUMENT, MEANING},
+  {#NAME, nullptr, &SamplingOptions::FIELD, LOW, HIGH, false, ARGUMENT, MEANING},
 #include "runtime/Sampler/SamplingOptions.def"
   };
   return fields;
 }
 
+std::string SamplingField::range() const {
+  char text[80];
+  const int digits = real ? 6 : 10; // of an int32_t, all; of a float, what a person wrote
+  std::snprintf(text, sizeof text, "%s in %c%.*g, %.*g]", name, openLow ? '(' : '[', digits, low, digits, high);
+  return text;
+}
+
+Status SamplingField::set(SamplingOptions &options, double value) const {
+  const double held = real ? static_cast<double>(static_cast<float>(value)) : value;
+  if (!(held >= low && held <= high) || (openLow && held == low))
+    return fail(ErrorCode::SamplingOption, "expects %s, but got %.*g", range().c_str(), real ? 6 : 10, value);
+  if (real)
+    options.*real = static_cast<float>(value);
+  else
+    options.*whole = static_cast<int32_t>(value);
+  return Done{};
+}
+
 Status checkRanges(const SamplingOptions &options) {
-  const Range ranges[] = {
-#define STEPDOWN_SAMPLING_REAL(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                     \
-  {#NAME, options.FIELD, LOW, HIGH, false},
-#define STEPDOWN_SAMPLING_SHARE(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                    \
-  {#NAME, options.FIELD, LOW, HIGH, true},
-#define STEPDOWN_SAMPLING_WHOLE(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                    \
-  {#NAME, double(options.FIELD), LOW, HIGH, false},
-#include "runtime/Sampler/SamplingOptions.def"
-  };
-  for (const Range &r : ranges)
-    if (!(r.value >= r.low && r.value <= r.high) || (r.openLow && r.value == r.low))
-      return fail(ErrorCode::SamplingOption, "expects %s in %c%g, %g], but got %g", r.name, r.openLow ? '(' : '[',
-                  r.low, r.high, r.value);
+  SamplingOptions scratch;
+  for (const SamplingField &field : samplingFields())
+    if (Status ok = field.set(scratch, field.real ? double(options.*field.real) : double(options.*field.whole)); !ok)
+      return ok;
   return Done{};
 }
 

@@ -25,12 +25,19 @@ struct SamplingOptions {
   std::vector<SamplingStep> order; ///< empty: the default order; steps that it does not name are not applied
 };
 
-/// A field that is one number, as tables of options have it: `real` or `whole`, the other is null.
+/// A field that is one number, as tables of options have it, whatever road they come by: `real` or `whole`, the other
+/// is null.
 struct SamplingField {
   const char *name; ///< "top_n_sigma"
   float SamplingOptions::*real;
   int32_t SamplingOptions::*whole;
+  double low, high; ///< of its values
+  bool openLow;     ///< `low` itself is none
   const char *argument, *meaning;
+  /// "top_p in (0, 1]"
+  std::string range() const;
+  /// Gives the field `value`; E0701 where that is outside the range, or NaN.
+  Status set(SamplingOptions &options, double value) const;
 };
 const std::vector<SamplingField> &samplingFields();
 

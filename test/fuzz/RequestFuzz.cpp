@@ -11,8 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!requests && requests.error().message.rfind("input: ", 0) != 0)
     std::abort();
   if (requests)
-    for (const run::Request &request : *requests)
-      if (request.maxTokens < 0 || request.answers < 1 || bool(request.prompt) == bool(request.tokens))
+    for (const auto &[request, where, refusal] : *requests)
+      if (refusal ? refusal->message.rfind(where + ": ", 0) != 0
+                  : request.maxTokens < 0 || request.answers < 1 || bool(request.prompt) == bool(request.tokens))
         std::abort();
   return 0;
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <tuple>
 #include <unistd.h>
 
 using nlohmann::json;
@@ -178,6 +179,36 @@ TEST_F(RunCommand, aRefusedRequestLetsTheOthersFinish) {
   EXPECT_EQ(lines[0]["tokens"].size(), 3u);
   EXPECT_EQ(lines[1]["error"]["code"], 606);
   EXPECT_EQ(lines[2]["tokens"].size(), 3u);
+}
+
+TEST_F(RunCommand, everyRefusedRequestIsNamedAndTheOthersGoOn) {
+  const std::string requests =
+      "{\"id\":\"one\",\"tokens\":[1,4],\"max_tokens\":3}\n{\"id\":\"range\",\"tokens\":[1],\"top_p\":2}\n"
+      "{\"tokens\":[1\n{\"id\":\"one\",\"tokens\":[1]}\n{\"id\":\"far\",\"tokens\":[99]}\n"
+      "{\"id\":\"bias\",\"tokens\":[1],\"logit_bias\":{\"99\":1}}\n"
+      "{\"id\":\"none\",\"tokens\":[]}\n{\"id\":\"last\",\"tokens\":[1,5],\"max_tokens\":3}\n";
+  std::string file = temporaryFile({requests.begin(), requests.end()}, ".jsonl");
+  Output done = run("generate " + model + " --requests " + file + " --ignore-eos --json");
+  EXPECT_EQ(done.status, 1);
+  auto lines = linesOf(done.out);
+  ASSERT_EQ(lines.size(), 8u) << done.err;
+  const std::vector<std::tuple<int, std::string, int>> refused = {
+      {1, "range", 701}, {2, "2", 908}, {3, "one", 611}, {4, "far", 324}, {5, "bias", 702}, {6, "none", 611}};
+  for (const auto &[index, id, code] : refused) {
+    EXPECT_EQ(lines[index]["id"], id);
+    EXPECT_EQ(lines[index]["error"]["code"], code) << lines[index];
+    char expected[400];
+    std::snprintf(expected, sizeof expected, "stepdown-run: error E%04d: request %s: %s: line %d: ", code, id.c_str(),
+                  file.c_str(), index + 1);
+    EXPECT_NE(done.err.find(expected), std::string::npos) << expected << "\n" << done.err;
+  }
+  for (size_t index : {0, 7})
+    EXPECT_EQ(lines[index]["tokens"].size(), 3u);
+  EXPECT_NE(done.err.find("6 of 8 requests were refused"), std::string::npos) << done.err;
+  // Answers in text: those that there are, each on a line.
+  Output text = run("generate " + model + " --requests " + file + " --ignore-eos");
+  EXPECT_EQ(text.status, 1);
+  EXPECT_EQ(text.out, lines[0]["text"].get<std::string>() + "\n" + lines[7]["text"].get<std::string>() + "\n");
 }
 
 TEST_F(RunCommand, requestsThatAreWrongAreNamed) {

@@ -5,6 +5,7 @@
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/Conversation.h"
+#include "tools/stepdown-run/JsonText.h"
 #include "tools/stepdown-run/LineEditor.h"
 #include "tools/stepdown-run/ModelSource.h"
 #include <cerrno>
@@ -59,10 +60,10 @@ Result<std::vector<Conversation::Message>> load(const std::string &path) {
   auto text = readText(path);
   if (!text)
     return text.error();
-  ordered_json object = ordered_json::parse(*text, nullptr, false);
-  if (object.is_discarded())
-    return fail(ErrorCode::JsonSyntax, "%s: expects JSON", path.c_str());
-  const ordered_json &list = object.is_object() && object.contains("messages") ? object["messages"] : object;
+  Result<ordered_json> object = parseJson<ordered_json>(*text, path);
+  if (!object)
+    return object.error();
+  const ordered_json &list = object->is_object() && object->contains("messages") ? (*object)["messages"] : *object;
   std::vector<Conversation::Message> messages;
   if (!list.is_array())
     return fail(ErrorCode::RequestField, "%s: messages: expects an array", path.c_str());

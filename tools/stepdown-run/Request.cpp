@@ -1,12 +1,17 @@
 #include "tools/stepdown-run/Request.h"
+#include "tools/stepdown-run/JsonText.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <map>
 
 namespace stepdown::run {
 namespace {
+
+constexpr const char *seedRange = "a whole number from -9223372036854775808 to 18446744073709551615";
 
 using commandline::parseInteger;
 using commandline::parseReal;
@@ -55,17 +60,14 @@ public:
     if (key == "ignore_eos")
       return value.is_boolean() ? (request.ignoreEos = value.get<bool>(), Status(Done{}))
                                 : bad(key, "true or false", value);
-    if (key == "max_tokens")
-      return whole(key, value, request.maxTokens, 0, INT32_MAX);
-    if (key == "n")
-      return whole(key, value, request.answers, 1, 1024);
-    if (key == "logprobs")
-      return whole(key, value, request.probabilities, 0, 20);
+    for (const RequestField &field : requestFields())
+      if (key == field.name)
+        return whole(key, value, request.*field.field, field.low, field.high);
     if (key == "seed") {
-      if (!value.is_number_integer())
-        return bad(key, "a whole number", value);
-      request.sampling.seed =
-          value.is_number_unsigned() ? value.get<uint64_t>() : static_cast<uint64_t>(value.get<int64_t>());
+      std::optional<uint64_t> seed = value.is_number_integer() ? parseSeed(value.dump()) : std::nullopt;
+      if (!seed)
+        return bad(key, value.is_number() ? seedRange : "a whole number", value);
+      request.sampling.seed = *seed;
       return Done{};
     }
     if (key == "logit_bias")
@@ -75,23 +77,17 @@ public:
         return bad(key, "names of sampling steps with commas between", value);
       auto order = samplingOrder(value.get<std::string>());
       if (!order)
-        return fail(ErrorCode::RequestField, "%s: %s", where.c_str(), order.error().message.c_str());
+        return fail(order.error().code, "%s: %s", where.c_str(), order.error().message.c_str());
       request.sampling.order = std::move(*order);
       return Done{};
     }
     for (const SamplingField &field : samplingFields()) {
       if (key != field.name)
         continue;
-      if (field.whole) {
-        int64_t number = 0;
-        Status ok = whole(key, value, number, 0, INT32_MAX);
-        request.sampling.*field.whole = static_cast<int32_t>(number);
-        return ok;
-      }
-      if (!value.is_number())
-        return bad(key, "a number", value);
-      request.sampling.*field.real = value.get<float>();
-      return Done{};
+      if (field.whole ? !value.is_number_integer() : !value.is_number())
+        return bad(key, field.whole ? "a whole number" : "a number", value);
+      Status ok = field.set(request.sampling, value.get<double>());
+      return ok ? ok : Status(fail(ok.error().code, "%s: %s", where.c_str(), ok.error().message.c_str()));
     }
     return fail(ErrorCode::RequestField, "%s: expects a field that generate knows, but got \"%s\"", where.c_str(),
                 key.c_str());
@@ -144,9 +140,13 @@ private:
     request.sampling.logitBias.clear();
     for (const auto &[key, number] : value.items()) {
       std::optional<int64_t> id = parseInteger(key);
-      if (!id || *id < 0 || *id > INT32_MAX || !number.is_number())
-        return bad("logit_bias", "an object of ids and numbers", value);
-      request.sampling.logitBias.emplace_back(static_cast<int32_t>(*id), number.get<float>());
+      // JSON has no infinity, which forbids a token: it comes as "-inf".
+      std::optional<double> bias = number.is_number()   ? std::optional(number.get<double>())
+                                   : number.is_string() ? parseReal(number.get<std::string>())
+                                                        : std::nullopt;
+      if (!id || *id < 0 || *id > INT32_MAX || !bias || (number.is_string() && std::isfinite(*bias)))
+        return bad("logit_bias", "an object of ids and numbers, or \"-inf\"", value);
+      request.sampling.logitBias.emplace_back(static_cast<int32_t>(*id), static_cast<float>(*bias));
     }
     return Done{};
   }
@@ -155,6 +155,33 @@ private:
 };
 
 } // namespace
+
+const std::vector<RequestField> &requestFields() {
+  static const std::vector<RequestField> fields = {
+      {"max_tokens", "max-tokens", &Request::maxTokens, 0, INT32_MAX},
+      {"n", "answers", &Request::answers, 1, 1024},
+      {"logprobs", "logprobs", &Request::probabilities, 0, 20},
+  };
+  return fields;
+}
+
+Option limited(Option option) {
+  for (const RequestField &field : requestFields())
+    if (!std::strcmp(option.name, field.option))
+      option.whole(field.low, field.high);
+  return option;
+}
+
+std::optional<uint64_t> parseSeed(const std::string &text) {
+  if (std::optional<int64_t> number = parseInteger(text))
+    return static_cast<uint64_t>(*number);
+  uint64_t large = 0;
+  const char *end = text.data() + text.size();
+  auto [stopped, problem] = std::from_chars(text.data(), end, large);
+  if (text.empty() || problem != std::errc() || stopped != end)
+    return std::nullopt;
+  return large;
+}
 
 std::vector<Option> samplingOptions(const SamplingOptions &defaults) {
   // Names of options live as long as the program, as those of other tables do.
@@ -168,28 +195,43 @@ std::vector<Option> samplingOptions(const SamplingOptions &defaults) {
   for (size_t i = 0; i < names.size(); ++i) {
     const SamplingField &field = samplingFields()[i];
     Option option(names[i].c_str(), 0, field.argument, field.meaning);
+    // Its limits are those of the field, and checked there.
     table.push_back(field.real ? option.real().by(shown(defaults.*field.real))
-                               : option.whole(0, INT32_MAX).by(std::to_string(defaults.*field.whole)));
+                               : option.whole(INT64_MIN, INT64_MAX).by(std::to_string(defaults.*field.whole)));
   }
   table.push_back(Option("logit-bias", 0, "ID=B", "add B to a token's logit; -inf forbids it").repeats());
   table.push_back(Option("sampling-order", 0, "LIST", "the steps that are applied, in their order")
-                      .oneOf(samplingStepNames())
+                      .among(samplingStepNames())
                       .lists());
-  table.push_back(Option("seed", 0, "S", "of the random numbers, which depend on nothing else but the position")
-                      .whole(INT64_MIN, INT64_MAX)
-                      .by("0"));
+  table.push_back(
+      Option("seed", 0, "S", "of the random numbers, which depend on nothing else but the position").by("0"));
   return table;
 }
 
 Status readRequest(const Arguments &arguments, Request &request) {
+  auto declared = [&](const char *name) {
+    const std::vector<Option> &table = arguments.command().options;
+    return std::any_of(table.begin(), table.end(),
+                       [&](const Option &option) { return !option.isHeading() && !std::strcmp(option.name, name); });
+  };
+  for (const RequestField &field : requestFields())
+    if (declared(field.option))
+      request.*field.field = arguments.integer(field.option, request.*field.field);
+  request.stops = arguments.all("stop");
+  if (std::count(request.stops.begin(), request.stops.end(), ""))
+    return arguments.usage("expects a text that is not empty for --stop, but got \"\"");
   for (const SamplingField &field : samplingFields()) {
     const std::string name = dashed(field.name);
-    if (field.real)
-      request.sampling.*field.real = static_cast<float>(arguments.real(name.c_str()));
-    else
-      request.sampling.*field.whole = static_cast<int32_t>(arguments.integer(name.c_str()));
+    const double value = field.real ? arguments.real(name.c_str()) : double(arguments.integer(name.c_str()));
+    if (Status ok = field.set(request.sampling, value); !ok)
+      return fail(ok.error().code, "expects %s for --%s, but got \"%s\"", field.range().c_str(), name.c_str(),
+                  arguments.value(name.c_str()).c_str());
   }
-  request.sampling.seed = static_cast<uint64_t>(arguments.integer("seed"));
+  const std::string seedText = arguments.value("seed");
+  std::optional<uint64_t> seed = parseSeed(seedText);
+  if (!seed)
+    return arguments.usage(std::string("expects ") + seedRange + " for --seed, but got \"" + seedText + "\"");
+  request.sampling.seed = *seed;
   for (const std::string &text : arguments.all("logit-bias")) {
     size_t equals = text.find('=');
     auto id = parseInteger(text.substr(0, equals));
@@ -207,45 +249,57 @@ Status readRequest(const Arguments &arguments, Request &request) {
   return Done{};
 }
 
-Result<Request> readRequest(const json &object, const Request &defaults, const std::string &where) {
-  Request request = defaults;
+Status readRequest(const json &object, Request &request, const std::string &where) {
   if (!object.is_object())
     return badField(where, "request", "an object", object);
   FieldReader reader(request, where);
+  if (auto id = object.find("id"); id != object.end())
+    if (Status ok = reader.read("id", *id); !ok)
+      return ok;
   for (const auto &[key, value] : object.items())
     if (Status ok = reader.read(key, value); !ok)
-      return ok.error();
+      return ok;
   if (object.contains("tokens") && object.contains("prompt"))
     return fail(ErrorCode::RequestField, "%s: expects prompt or tokens, but got both", where.c_str());
   if (!request.prompt && !request.tokens)
     return fail(ErrorCode::RequestField, "%s: expects prompt or tokens, but got neither", where.c_str());
-  return request;
+  return Done{};
 }
 
-Result<std::vector<Request>> readRequests(const std::string &text, const Request &defaults, const std::string &file) {
-  std::vector<Request> requests;
-  size_t line = 0;
+/// Reads `words`, the text of one line, which begins at `offset` of its file.
+static Status readLine(const std::string &words, size_t offset, RequestLine &line) {
+  Result<json> object = parseJson<json>(words, line.where, offset);
+  return object ? readRequest(*object, line.request, line.where) : Status(object.error());
+}
+
+Result<std::vector<RequestLine>> readRequests(const std::string &text, const Request &defaults,
+                                              const std::string &file) {
+  std::vector<RequestLine> lines;
+  std::map<std::string, std::string> seen; // id -> where
+  size_t number = 0;
   for (size_t at = 0; at < text.size();) {
     size_t end = std::min(text.find('\n', at), text.size());
-    std::string words = text.substr(at, end - at);
+    const size_t begin = at;
+    std::string words = text.substr(begin, end - begin);
     at = end + 1;
-    ++line;
+    ++number;
     if (words.find_first_not_of(" \t\r") == std::string::npos)
       continue;
-    std::string where = file + ": line " + std::to_string(line);
-    json object = json::parse(words, nullptr, false);
-    if (object.is_discarded())
-      return fail(ErrorCode::JsonSyntax, "%s: expects a JSON object", where.c_str());
-    Result<Request> request = readRequest(object, defaults, where);
-    if (!request)
-      return request.error();
-    if (request->id.empty())
-      request->id = std::to_string(requests.size());
-    requests.push_back(std::move(*request));
+    RequestLine line{defaults, file + ": line " + std::to_string(number), std::nullopt};
+    line.request.id.clear();
+    if (Status read = readLine(words, begin, line); !read)
+      line.refusal = read.error();
+    if (line.request.id.empty())
+      line.request.id = std::to_string(lines.size());
+    auto [before, isNew] = seen.try_emplace(line.request.id, "line " + std::to_string(number));
+    if (!isNew && !line.refusal)
+      line.refusal = fail(ErrorCode::RequestField, "%s: id: expects one of its own, but %s has it too",
+                          line.where.c_str(), before->second.c_str());
+    lines.push_back(std::move(line));
   }
-  if (requests.empty())
+  if (lines.empty())
     return fail(ErrorCode::RequestField, "%s: expects at least one request, but there is none", file.c_str());
-  return requests;
+  return lines;
 }
 
 Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer) {

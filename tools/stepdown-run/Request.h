@@ -14,6 +14,17 @@ namespace stepdown::run {
 using commandline::Arguments;
 using commandline::Option;
 
+struct Request;
+
+/// Limits that options of the command line and fields of JSON share with each other; those of numbers that say how
+/// tokens are drawn are in SamplingOptions.def.
+struct RequestField {
+  const char *name;   ///< "max_tokens", in JSON
+  const char *option; ///< "max-tokens"
+  int64_t Request::*field;
+  int64_t low, high;
+};
+
 struct Request {
   Request() { sampling.temperature = 0; } // the likeliest token, where nothing else is said
   std::string id;
@@ -27,14 +38,30 @@ struct Request {
   SamplingOptions sampling;
 };
 
+const std::vector<RequestField> &requestFields();
+/// `option` with the limits of its field.
+Option limited(Option option);
+/// A seed, from -2^63 to 2^64 - 1: negative ones are those of two's complement. None for another text.
+std::optional<uint64_t> parseSeed(const std::string &text);
+
 /// The sampling options of a command's table, which begins with `defaults`: a heading, then one entry for each.
 std::vector<Option> samplingOptions(const SamplingOptions &defaults);
-/// Reads them into `request`; E0905.
+/// Reads them, and --max-tokens, --answers, --logprobs and --stop as far as the command has them, into `request`;
+/// E0905, E0701.
 Status readRequest(const Arguments &arguments, Request &request);
-/// The request in `object`, beginning with what `defaults` say; E0611 naming `where` and the field.
-Result<Request> readRequest(const nlohmann::json &object, const Request &defaults, const std::string &where);
-/// The requests of a JSONL text, one object a line; E0611, E0908.
-Result<std::vector<Request>> readRequests(const std::string &text, const Request &defaults, const std::string &file);
+/// Reads `object` over what `request` says already; E0611, E0701 naming `where` and the field. The id is read first.
+Status readRequest(const nlohmann::json &object, Request &request, const std::string &where);
+
+/// A line of a file of requests: a request, or why it is none.
+struct RequestLine {
+  Request request;   ///< with its id in any case: the line's own, or, where it has none, how many came before
+  std::string where; ///< "FILE: line 3"
+  std::optional<Error> refusal; ///< E0611, E0701, E0908; begins with `where`
+};
+/// The lines of a JSONL text that are not blank, each beginning with what `defaults` say. A refused one does not keep
+/// the others from being read. An id that came before is refused. E0611 where there is no line.
+Result<std::vector<RequestLine>> readRequests(const std::string &text, const Request &defaults,
+                                              const std::string &file);
 
 /// The ids of the request's prompt, checked; E03xx.
 Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer);
