@@ -134,7 +134,7 @@ TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
   ENDS_WITH(stepdown_session_options, reserved);
   ENDS_WITH(stepdown_session_info, reserved);
   ENDS_WITH(stepdown_model_info, kv_bytes_per_position);
-  ENDS_WITH(stepdown_chat_options, reserved);
+  ENDS_WITH(stepdown_chat_options, messages);
   ENDS_WITH(stepdown_sampling, bias_count);
   ENDS_WITH(stepdown_generate_options, context);
   ENDS_WITH(stepdown_generation, decode_seconds);
