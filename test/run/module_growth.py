@@ -3,8 +3,8 @@
 
     module_growth.py STEPDOWN_COMPILE
 
-One generator a shape of module. Where the system counts instructions (perf stat), the whole process may take six times as many, less those of a module of one
-operation. Elsewhere there is processor time, of which a busy machine takes two or three times as much one moment as the next:
+One generator a shape of module. Where the system counts instructions (perf stat), the whole process may take six times as
+many, less those of a module of one operation. Elsewhere there is processor time, of which a busy machine takes two or three times as much one moment as the next:
 then the longer module has 5 seconds, least of three, where chains of 1,000 took 14 when their cost grew with the square.
 Memory may grow sixfold in either case.
 """
