@@ -50,9 +50,13 @@ Compilation::Compilation(const std::string &path, const CompileOptions &options)
 }
 
 Status Compilation::openCheckpoint() {
-  Status read = readCheckpoint(path);
-  return read ? buildCheckpoint() : read;
+  Status opened = readCheckpoint(path);
+  if (opened)
+    opened = buildCheckpoint();
+  return opened ? checkText() : opened; // after what a model without text needs as well
 }
+
+Status Compilation::checkText() { return forArtifact ? verifyText(*checkpoint, options.warn) : Done{}; }
 
 Status Compilation::readCheckpoint(const std::string &name) {
   Result<Gguf> file = Gguf::open(name);
@@ -64,8 +68,6 @@ Status Compilation::readCheckpoint(const std::string &name) {
     return file.error();
   checkpoint.emplace(std::move(*file));
   if (Status status = checkContext(); !status)
-    return status;
-  if (Status status = forArtifact ? verifyText(*checkpoint, options.warn) : Done{}; !status)
     return status;
   return checkWeights(); // last, since it reads all of the file
 }

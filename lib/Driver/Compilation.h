@@ -58,6 +58,7 @@ private:
   bool isAhead(const Phase &phase) const { return !done || &phase > done; }
   Status readCheckpoint(const std::string &file);
   Status buildCheckpoint();
+  Status checkText();
   Status takeKernels();
   Status checkWeights();
   Status checkContext();

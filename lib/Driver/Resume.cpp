@@ -168,7 +168,8 @@ Status Compilation::openWeights() {
   if (options.weights.empty())
     return fail(ErrorCode::CompileOption, "%s: expects --weights MODEL, the checkpoint that the IR was printed of",
                 path.c_str());
-  if (Status status = readCheckpoint(options.weights); !status)
+  Status opened = readCheckpoint(options.weights);
+  if (Status status = opened ? checkText() : opened; !status)
     return status;
   if (from <= findPhase("linalg"))
     return Done{};
