@@ -14,27 +14,29 @@ namespace {
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-/// The options of the C API, where zero means "no effect", as the sampler takes them.
+/// The options of the C API as the sampler takes them. Zero is what has no effect, whatever value that is, or what
+/// stands where nobody says anything; but the temperature's zero is one, and -1 gives the zero of two that have one.
 Result<SamplingOptions> optionsOf(const stepdown_sampling *wanted) {
   auto given = takeOptions(wanted, "stepdown_sampling");
   if (!given)
     return given.error();
   SamplingOptions options;
-  auto orNeutral = [](float value, float neutral) { return value == 0 ? neutral : value; };
+#define STEPDOWN_SAMPLING_REAL(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                     \
+  if (given->NAME != 0)                                                                                                \
+    options.FIELD = given->NAME;
+#define STEPDOWN_SAMPLING_WHOLE STEPDOWN_SAMPLING_REAL
+#include "runtime/Sampler/SamplingOptions.def"
   options.temperature = given->temperature;
-  options.topNSigma = given->top_n_sigma;
-  options.topK = given->top_k;
-  options.typicalP = orNeutral(given->typical_p, 1);
-  options.topP = orNeutral(given->top_p, 1);
-  options.minP = given->min_p;
-  options.xtcProbability = given->xtc_probability;
-  options.xtcThreshold = orNeutral(given->xtc_threshold, options.xtcThreshold);
-  options.mirostatTau = given->mirostat_tau;
-  options.repetitionPenalty = orNeutral(given->repetition_penalty, 1);
-  options.presencePenalty = given->presence_penalty;
-  options.frequencyPenalty = given->frequency_penalty;
-  options.penaltyWindow = given->penalty_window;
-  options.dryMultiplier = given->dry_multiplier;
+  if (options.mirostatEta == -1)
+    options.mirostatEta = 0;
+  if (options.dryAllowedLength == -1)
+    options.dryAllowedLength = 0;
+  if (given->sampling_order) {
+    auto order = samplingOrder(given->sampling_order);
+    if (!order)
+      return order.error();
+    options.order = std::move(*order);
+  }
   options.seed = given->seed;
   for (size_t i = 0; i < given->bias_count; ++i)
     options.logitBias.emplace_back(given->bias_ids[i], given->bias[i]);

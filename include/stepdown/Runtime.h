@@ -166,6 +166,12 @@ typedef struct stepdown_sampling {
   const int32_t *bias_ids; /* [bias_count]; `bias` [bias_count] is added to their logits; -INFINITY forbids one */
   const float *bias;
   size_t bias_count;
+  float mirostat_eta;         /* mirostat's learning rate; 0: 0.1, -1: none */
+  float dry_base;             /* growth of DRY's punishment with the length of the run; 0: 1.75 */
+  int32_t dry_allowed_length; /* the longest run that goes unpunished; 0: 2, -1: none */
+  int32_t dry_window;         /* tokens back in which runs are looked for; 0: 1024 */
+  const char *sampling_order; /* names of steps, as docs/sampling.md has them, with commas between: these alone, in this
+                                 order; or NULL */
 } stepdown_sampling;
 
 /* A sampler for rows of logits of `model`; it remembers tokens for the penalties. Refuses options out of range: 701,

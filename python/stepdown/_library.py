@@ -56,7 +56,8 @@ class Sampling(Sized):
                 ("mirostat_tau", c_float), ("repetition_penalty", c_float), ("presence_penalty", c_float),
                 ("frequency_penalty", c_float), ("penalty_window", c_int32), ("dry_multiplier", c_float),
                 ("seed", c_uint64), ("bias_ids", POINTER(c_int32)), ("bias", POINTER(c_float)),
-                ("bias_count", c_size_t)]
+                ("bias_count", c_size_t), ("mirostat_eta", c_float), ("dry_base", c_float),
+                ("dry_allowed_length", c_int32), ("dry_window", c_int32), ("sampling_order", c_char_p)]
 
 
 TextCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int32, POINTER(ctypes.c_char), c_size_t)

@@ -260,16 +260,20 @@ class Sequence:
 
     def answer(self, ids: Ids[int], max_tokens: int = 256, *, stop: Ids[str] = (),
                on_text: Optional[Callable[[str], object]] = None, ignore_end: bool = False,
-               bias: Optional[dict[int, float]] = None, **sampling: float) -> Answer:
+               bias: Optional[dict[int, float]] = None, sampling_order: Optional[str] = None,
+               **sampling: float) -> Answer:
         """Appends `ids` and draws an answer, in C; the sequence then holds all of it but its last token.
 
         sampling: the fields of stepdown_sampling in Runtime.h (temperature, top_k, top_p, min_p, typical_p, top_n_sigma,
         repetition_penalty, presence_penalty, frequency_penalty, dry_multiplier, seed ...); none draws the likeliest token.
+        sampling_order: names of steps (docs/sampling.md) with commas between, which alone are applied, in this order.
         bias: what is added to the logits of ids. on_text: called with text as it becomes certain, whole characters only;
         False from it ends the answer, and what it raises is raised here. Error 701 for an option out of its range.
         """
         options, info, drawn, texts, raised = GenerateOptions(), GenerationInfo(), [], [], []
         ways = self._ways(bias, sampling)
+        if sampling_order is not None:
+            ways.sampling_order = given.text(sampling_order, "answer: sampling_order", terminated=True)
         if on_text is not None:
             given.function(on_text, "answer: on_text")
 
@@ -300,7 +304,8 @@ class Sequence:
     @staticmethod
     def _ways(bias: object, sampling: "dict[str, object]") -> Sampling:
         """The ways to draw that `answer` was asked for."""
-        kinds = {name: kind for name, kind in Sampling._fields_ if name not in ("size", "bias_ids", "bias", "bias_count")}
+        kinds = {name: kind for name, kind in Sampling._fields_ if kind in (ctypes.c_float, ctypes.c_int32, ctypes.c_uint64)
+                 and name not in ("size", "bias_count")}
         ways = Sampling()
         for name, value in sampling.items():
             if name not in kinds:
@@ -311,6 +316,8 @@ class Sequence:
             else:
                 unsigned = kinds[name] is ctypes.c_uint64
                 setattr(ways, name, given.integer(value, what, 701, *((0, (1 << 64) - 1) if unsigned else ())))
+            if name in ("mirostat_eta", "dry_allowed_length") and getattr(ways, name) == 0:
+                setattr(ways, name, -1)  # C's zero is their default
         if bias is None:
             return ways
         if not isinstance(bias, dict):

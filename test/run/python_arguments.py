@@ -97,9 +97,9 @@ def entry_points(model, program, artifact, module):
     yield "answer max_tokens", "integer", lambda v: sequence().answer([3], v if v != 1 << 31 else "x")
     yield "answer ignore_end", "flag", lambda v: sequence().answer([3], 2, ignore_end=v)
     yield "answer bias", "bias", lambda v: sequence().answer([3], 2, bias=v)
-    for name in ("temperature", "top_p", "min_p", "presence_penalty", "dry_multiplier"):
+    for name in ("temperature", "top_p", "min_p", "presence_penalty", "dry_multiplier", "mirostat_eta", "dry_base"):
         yield f"answer {name}", "real", lambda v, name=name: sequence().answer([3], 2, **{name: v})
-    for name in ("top_k", "penalty_window"):
+    for name in ("top_k", "penalty_window", "dry_allowed_length", "dry_window"):
         yield f"answer {name}", "integer", lambda v, name=name: sequence().answer([3], 2, **{name: v})
     yield "answer seed", "integer", lambda v: sequence().answer([3], 2, seed=v if v not in (1 << 31, 1 << 40) else 1 << 64)
     yield "step", "ids", lambda v: model.session(threads=1).step(v)

@@ -1,13 +1,16 @@
 // Answers and samplers of the C API, against the toy model's logits computed plainly.
 #include "include/stepdown/Runtime.h"
+#include "runtime/Sampler/Sampler.h"
 #include "test/unit/ToyModel.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <random>
 #include <string>
 #include <sys/resource.h>
 
+using namespace stepdown;
 using stepdown::test::ToyModel;
 
 namespace {
@@ -232,6 +235,83 @@ TEST_F(GenerateApi, aSamplerDrawsAsTheAnswerDoes) {
   ASSERT_EQ(stepdown_generate(session, "hello", &options, &result).code, 0);
   EXPECT_EQ(heard.ids, drawn);
   EXPECT_NE(heard.ids, greedy(hello, 9));
+}
+
+// Every number that requests may give, said by C's structure and in C++, draws the same tokens.
+TEST_F(GenerateApi, everySamplingOptionIsHeard) {
+  constexpr int rows = 60, vocabulary = 41;
+  std::vector<float> logits(rows * vocabulary);
+  std::mt19937 random(7);
+  for (float &l : logits)
+    l = static_cast<float>(random() % 1000) / 250;
+  auto drawC = [&] {
+    stepdown_sampler *sampler;
+    EXPECT_EQ(stepdown_sampler_create(model, &sampling, &sampler).code, 0);
+    std::vector<int32_t> ids(rows);
+    for (int i = 0; i < rows; ++i) {
+      EXPECT_EQ(stepdown_sampler_draw(sampler, &logits[i * vocabulary], i, &ids[i]).code, 0);
+      EXPECT_EQ(stepdown_sampler_accept(sampler, ids[i], 1).code, 0);
+    }
+    stepdown_sampler_free(sampler);
+    return ids;
+  };
+  auto draw = [&](const SamplingOptions &options) {
+    auto sampler = Sampler::create(options, vocabulary);
+    EXPECT_TRUE(sampler) << sampler.error().message;
+    std::vector<int32_t> ids;
+    for (int i = 0; i < rows; ++i) {
+      auto id = sampler->draw(&logits[i * vocabulary], 0, i);
+      EXPECT_TRUE(id) << id.error().message;
+      sampler->accept(ids.emplace_back(*id));
+    }
+    return ids;
+  };
+  // Some value that is not the default.
+  auto another = [](double none, double high) {
+    return none != 0   ? none < high ? none + 0.25 * std::min(none, high - none) + (none >= 2) : 0.75
+           : high == 1 ? 0.4
+                       : 3;
+  };
+  for (bool mirostat : {false, true}) {
+    stepdown_sampling base = {};
+    SamplingOptions options, same;
+    base.size = sizeof base;
+    base.seed = options.seed = 5;
+    base.temperature = options.temperature = 1.5f;
+    base.dry_multiplier = options.dryMultiplier = 2;
+    if (mirostat)
+      base.mirostat_tau = options.mirostatTau = 3;
+    sampling = base;
+    const std::vector<int32_t> plain = drawC();
+    EXPECT_EQ(plain, draw(options));
+#define STEPDOWN_SAMPLING_REAL(FIELD, NAME, ARGUMENT, DEFAULT, LOW, HIGH, MEANING)                                     \
+  sampling = base;                                                                                                     \
+  same = options;                                                                                                      \
+  sampling.NAME = same.FIELD = static_cast<decltype(same.FIELD)>(another(DEFAULT, HIGH));                              \
+  EXPECT_EQ(drawC(), draw(same)) << #NAME;
+#define STEPDOWN_SAMPLING_WHOLE STEPDOWN_SAMPLING_REAL
+#include "runtime/Sampler/SamplingOptions.def"
+    // Their zeros are values of their own.
+    sampling = base;
+    same = options;
+    sampling.mirostat_eta = -1, same.mirostatEta = 0;
+    EXPECT_EQ(drawC(), draw(same));
+    EXPECT_EQ(drawC() != plain, mirostat);
+    sampling = base;
+    same = options;
+    sampling.dry_allowed_length = -1, same.dryAllowedLength = 0;
+    EXPECT_EQ(drawC(), draw(same));
+    EXPECT_NE(drawC(), plain);
+    sampling = base;
+    same = options;
+    sampling.sampling_order = "top-k";
+    same.order = {SamplingStep::TopK};
+    EXPECT_EQ(drawC(), draw(same));
+    EXPECT_NE(drawC(), plain);
+  }
+  sampling.sampling_order = "top-k,tempreature";
+  stepdown_sampler *none;
+  EXPECT_EQ(stepdown_sampler_create(model, &sampling, &none).code, 701);
 }
 
 #if defined(__has_feature)

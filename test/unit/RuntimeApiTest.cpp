@@ -135,7 +135,7 @@ TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
   ENDS_WITH(stepdown_session_info, reserved);
   ENDS_WITH(stepdown_model_info, kv_bytes_per_position);
   ENDS_WITH(stepdown_chat_options, messages);
-  ENDS_WITH(stepdown_sampling, bias_count);
+  ENDS_WITH(stepdown_sampling, sampling_order);
   ENDS_WITH(stepdown_generate_options, context);
   ENDS_WITH(stepdown_generation, decode_seconds);
 #undef ENDS_WITH
