@@ -3,13 +3,11 @@
 
     module_growth.py STEPDOWN_COMPILE
 
-One generator a shape of module. Where the system counts instructions (perf stat), the whole process may take six times as
-many, less those of a module of one operation. Elsewhere there is processor time, of which a busy machine takes two or three times as much one moment as the next:
-then the longer module has 5 seconds, least of three, where chains of 1,000 took 14 when their cost grew with the square.
-Memory may grow sixfold in either case.
+One generator a shape of module. A busy machine takes two or three times as much processor time one moment as the next: the
+longer module has 5 seconds, least of three, where chains of 1,000 took 14 when their cost grew with the square. Memory may
+grow sixfold.
 """
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -126,35 +124,22 @@ SECONDS = 5
 
 
 def once(program, folder, text):
-    """(instructions or seconds, KiB) of a compilation."""
-    source, output, log = (os.path.join(folder, name) for name in ("m.mlir", "m.stepdown", "log"))
+    """(seconds of processor time, KiB) of a compilation."""
+    source, output = os.path.join(folder, "m.mlir"), os.path.join(folder, "m.stepdown")
     with open(source, "w", encoding="utf-8") as file:
         file.write(text)
-    command = [program, source, "-o", output, "--target=x86-64-v3", "--jobs=1"]
-    counted = ["perf", "stat", "-x,", "-e", "instructions:u", "-o", log, *command] if COUNTS else command
-    child = subprocess.Popen(counted, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen([program, source, "-o", output, "--target=x86-64-v3", "--jobs=1"], stderr=subprocess.PIPE, text=True)
     said = child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
     if status:
         sys.exit(f"FAILED: status {status}: {said[:500]}")
-    if not COUNTS:
-        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
-    with open(log, encoding="utf-8") as file:
-        return float(next(line for line in file if "instructions" in line).split(",")[0]), usage.ru_maxrss
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 def costs(program, folder, *texts):
     """The least cost of each text, compiled in turns."""
-    rounds = [[once(program, folder, text) for text in texts] for _ in range(1 if COUNTS else 3)]
+    rounds = [[once(program, folder, text) for text in texts] for _ in range(3)]
     return [tuple(map(min, zip(*column))) for column in zip(*rounds)]
-
-
-def counts():
-    """Whether this system counts instructions."""
-    if not shutil.which("perf"):
-        return False
-    done = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", "true"], capture_output=True, text=True)
-    return done.returncode == 0 and done.stderr.split(",")[0].isdigit()
 
 
 def main():
@@ -162,18 +147,15 @@ def main():
     only = sys.argv[2:]
     with tempfile.TemporaryDirectory() as folder:
         [(base, kib)] = costs(sys.argv[1], folder, scalars(1))
-        unit = 1e9 if COUNTS else 1
-        name = "10^9 instructions" if COUNTS else "seconds"
-        print(f"{'shape':16s} {'n':>5s} {name:>18s} {'4 n':>18s} ratio, and of memory; a module of one operation takes {base / unit:.3f}")
+        name = "seconds"
+        print(f"{'shape':16s} {'n':>5s} {name:>18s} {'4 n':>18s} ratio, and of memory; a module of one operation takes {base:.3f}")
         for shape, n in SHAPES.items():
             if only and shape.__name__ not in only:
                 continue
             (small, less), (large, more) = costs(sys.argv[1], folder, shape(n), shape(4 * n))
             ratio, growth = (large - base) / (small - base), (more - kib) / max(less - kib, 4096)
-            print(f"{shape.__name__:16s} {n:5d} {(small - base) / unit:18.3f} {(large - base) / unit:18.3f} {ratio:5.2f} {growth:5.2f}", flush=True)
-            if COUNTS and ratio > 6:
-                failures.append(f"{shape.__name__}: expects less than 6 times for 4 times the module, but got {ratio:.2f}")
-            if not COUNTS and large > SECONDS:
+            print(f"{shape.__name__:16s} {n:5d} {(small - base):18.3f} {(large - base):18.3f} {ratio:5.2f} {growth:5.2f}", flush=True)
+            if large > SECONDS:
                 failures.append(f"{shape.__name__}: expects at most {SECONDS} s, but got {large:.2f}")
             if growth > 6:
                 failures.append(f"{shape.__name__}: expects less than 6 times the memory, but got {growth:.2f}")
@@ -181,5 +163,4 @@ def main():
     sys.exit(1 if failures else 0)
 
 
-COUNTS = counts()
 main()
