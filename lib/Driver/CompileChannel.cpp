@@ -45,28 +45,27 @@ bool callFromBytes(const std::string &bytes, CompileCall &call) {
   return reader.whole();
 }
 
-static bool sendAll(int fd, const void *data, size_t size) {
+/// All of `size` bytes by `some(done, left)`, which tells how many came through; false where none do.
+template <typename Some> static bool transfer(size_t size, Some some) {
   for (size_t done = 0; done < size;) {
-    const ssize_t some = send(fd, static_cast<const char *>(data) + done, size - done, MSG_NOSIGNAL);
-    if (some < 0 && errno == EINTR)
+    const ssize_t bytes = some(done, size - done);
+    if (bytes < 0 && errno == EINTR)
       continue;
-    if (some <= 0)
+    if (bytes <= 0)
       return false;
-    done += size_t(some);
+    done += size_t(bytes);
   }
   return true;
 }
 
+static bool sendAll(int fd, const void *data, size_t size) {
+  auto *bytes = static_cast<const char *>(data);
+  return transfer(size, [&](size_t done, size_t left) { return send(fd, bytes + done, left, MSG_NOSIGNAL); });
+}
+
 static bool receiveAll(int fd, void *data, size_t size) {
-  for (size_t done = 0; done < size;) {
-    const ssize_t some = recv(fd, static_cast<char *>(data) + done, size - done, 0);
-    if (some < 0 && errno == EINTR)
-      continue;
-    if (some <= 0)
-      return false;
-    done += size_t(some);
-  }
-  return true;
+  auto *bytes = static_cast<char *>(data);
+  return transfer(size, [&](size_t done, size_t left) { return recv(fd, bytes + done, left, 0); });
 }
 
 bool sendFrame(int fd, FrameKind kind, const std::string &bytes) {

@@ -3,6 +3,7 @@
 // That the places of tiles16 are those of the words in the header is WeightPackerTest's to say, which knows no
 // description.
 #include "lib/Target/Layout.h"
+#include "test/unit/RandomBlocks.h"
 #include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -12,10 +13,10 @@
 #include <vector>
 
 using namespace stepdown;
+using test::kTypes;
+using test::randomBlocks;
 
 namespace {
-const char *const kTypes[] = {"f32",  "f16",  "bf16", "q4_0", "q4_1", "q5_0",   "q5_1",   "q8_0",
-                              "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4"};
 const Layout kLayouts[] = {
     kTiles16, {"tiles8", STEPDOWN_PACKING_TILES16, 8, 32}, {"tiles5", STEPDOWN_PACKING_TILES16, 5, 4}};
 
@@ -23,22 +24,6 @@ template <typename T> T at(const uint8_t *bytes) {
   T value;
   std::memcpy(&value, bytes, sizeof value);
   return value;
-}
-
-/// Random blocks whose values are all finite.
-std::vector<uint8_t> randomBlocks(const BlockFormat &format, size_t count) {
-  std::mt19937 random(13);
-  std::vector<uint8_t> bytes(count * format.bytes);
-  std::vector<float> values(format.elements);
-  for (size_t b = 0; b < count; ++b) {
-    uint8_t *block = bytes.data() + b * format.bytes;
-    do {
-      for (int i = 0; i < format.bytes; ++i)
-        block[i] = static_cast<uint8_t>(random());
-      decode(format, block, 1, values.data());
-    } while (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }));
-  }
-  return bytes;
 }
 
 /// The code of a row and a column, put together from the planes that hold its bits.
@@ -93,7 +78,7 @@ protected:
 TEST_P(LayoutOf, ReadsBackWhatWasPacked) {
   for (size_t rows : {1, 7, 37, 53}) {
     const size_t columns = 3 * p.columns, blocks = 3, tiles = tilesOf(layout, rows);
-    const std::vector<uint8_t> source = randomBlocks(format, rows * columns / format.elements);
+    const std::vector<uint8_t> source = randomBlocks(format, rows * columns / format.elements, 13);
     std::vector<float> expected(rows * columns);
     decode(format, source.data(), expected.size() / format.elements, expected.data());
     ASSERT_EQ(packedBytes(layout, format, rows, columns), tiles * blocks * p.bytes);

@@ -21,14 +21,15 @@ struct Output {
   std::string out, err;
 };
 
+std::string textOf(const std::string &path) {
+  std::ifstream in(path);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
 Output run(const std::string &words, const std::string &environment = "") {
   std::string out = temporaryFile({}, ".out"), err = temporaryFile({}, ".err");
   int status = std::system((environment + " " STEPDOWN_RUN " " + words + " >" + out + " 2>" + err).c_str());
-  auto text = [](const std::string &path) {
-    std::ifstream in(path);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  };
-  return {WEXITSTATUS(status), text(out), text(err)};
+  return {WEXITSTATUS(status), textOf(out), textOf(err)};
 }
 
 std::vector<json> linesOf(const std::string &text) {
@@ -401,13 +402,11 @@ TEST_F(RunCommand, compilesACheckpointOnceIntoTheCache) {
   auto runCopy = [&](const std::string &words) {
     std::string out = place + "/out", err = place + "/err";
     int status = std::system((cached + " " + words + " >" + out + " 2>" + err).c_str());
-    std::ifstream o(out), e(err);
-    return Output{WEXITSTATUS(status), std::string(std::istreambuf_iterator<char>(o), {}),
-                  std::string(std::istreambuf_iterator<char>(e), {})};
+    return Output{WEXITSTATUS(status), textOf(out), textOf(err)};
   };
   auto calls = [&] {
-    std::ifstream in(place + "/calls");
-    return std::count(std::istreambuf_iterator<char>(in), {}, '\n');
+    const std::string text = textOf(place + "/calls");
+    return std::count(text.begin(), text.end(), '\n');
   };
   std::string words = "generate tiny.gguf --tokens 1,4 -n 2 --ignore-eos --json";
   Output first = runCopy(words);
@@ -494,8 +493,7 @@ TEST_F(RunCommand, isOneSmallStaticFile) {
   ASSERT_EQ(stat(stripped.c_str(), &info), 0);
   EXPECT_LE(info.st_size, 10 << 20);
   ASSERT_EQ(std::system(("LC_ALL=C ldd " STEPDOWN_RUN " >" + needed + " 2>&1; true").c_str()), 0);
-  std::ifstream in(needed);
-  std::string text(std::istreambuf_iterator<char>(in), {});
+  const std::string text = textOf(needed);
   EXPECT_TRUE(text.find("not a dynamic") != std::string::npos || text.find("statically") != std::string::npos) << text;
 }
 

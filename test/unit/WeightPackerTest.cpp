@@ -3,6 +3,7 @@
 #include "lib/Artifact/WeightPacker.h"
 #include "runtime/Checksum.h"
 #include "test/unit/GgufBytes.h"
+#include "test/unit/RandomBlocks.h"
 #include <cmath>
 #include <fcntl.h>
 #include <fstream>
@@ -10,28 +11,11 @@
 #include <random>
 
 using namespace stepdown;
+using test::kTypes;
+using test::randomBlocks;
 
 namespace {
-const char *const kTypes[] = {"f32",  "f16",  "bf16", "q4_0", "q4_1", "q5_0",   "q5_1",   "q8_0",
-                              "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4"};
-
 const BlockFormat &formatOf(const std::string &name) { return *blockFormat(name.c_str(), name.size()); }
-
-/// Random blocks whose values are all finite: [count * elements] values.
-std::vector<uint8_t> randomBlocks(const BlockFormat &format, size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<uint8_t> bytes(count * format.bytes);
-  std::vector<float> values(format.elements);
-  for (size_t b = 0; b < count; ++b) {
-    uint8_t *block = bytes.data() + b * format.bytes;
-    do {
-      for (int i = 0; i < format.bytes; ++i)
-        block[i] = static_cast<uint8_t>(random());
-      decode(format, block, 1, values.data());
-    } while (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }));
-  }
-  return bytes;
-}
 
 std::vector<float> decoded(const BlockFormat &format, const std::vector<uint8_t> &bytes) {
   std::vector<float> values(bytes.size() / format.bytes * format.elements);
