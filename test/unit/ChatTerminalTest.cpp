@@ -410,6 +410,17 @@ TEST_F(ChatTerminal, aDumbTerminalEditsItsLinesItself) {
   }
 }
 
+TEST_F(ChatTerminal, anInterruptAsThePromptIsShownIsSeen) {
+  Terminal terminal(chat(), folder, 80, "dumb");
+  for (int round = 0; round < 2003; ++round) {
+    ASSERT_TRUE(terminal.shows("> ")) << "round " << round;
+    terminal.type(interrupt); // it has yet to begin to wait
+  }
+  ASSERT_TRUE(terminal.shows("> "));
+  terminal.type("/quit\n");
+  EXPECT_EQ(terminal.ends(), 0);
+}
+
 TEST_F(ChatTerminal, aSignalThatEndsItGivesTheTerminalBack) {
   Terminal terminal(chat(), folder);
   ASSERT_TRUE(terminal.prompts());

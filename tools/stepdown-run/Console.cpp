@@ -7,12 +7,15 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace stepdown::run {
 namespace {
 
 volatile std::sig_atomic_t interrupts = 0;
+// For those who wait: between the look at a flag and the wait, or in another thread's handler, a signal were lost.
+int interruptPipe[2] = {-1, -1};
 
 void onInterrupt(int) {
   interrupts = interrupts + 1;
@@ -20,6 +23,9 @@ void onInterrupt(int) {
     removePartFiles();
     _exit(1);
   }
+  const int before = errno;
+  (void)!::write(interruptPipe[1], "", 1);
+  errno = before;
 }
 
 } // namespace
@@ -49,6 +55,8 @@ Status print(const std::string &text) {
 }
 
 void catchInterrupts() {
+  if (interruptPipe[0] < 0 && pipe2(interruptPipe, O_CLOEXEC | O_NONBLOCK) != 0)
+    interruptPipe[0] = interruptPipe[1] = -1; // then only what asks interrupted() sees them
   struct sigaction action = {};
   action.sa_handler = onInterrupt;
   sigemptyset(&action.sa_mask);
@@ -56,7 +64,14 @@ void catchInterrupts() {
 }
 
 bool interrupted() { return interrupts > 0; }
-void clearInterrupt() { interrupts = 0; }
+int interruptsToPoll() { return interruptPipe[0]; }
+
+void clearInterrupt() {
+  char some[64];
+  while (::read(interruptPipe[0], some, sizeof some) > 0)
+    ;
+  interrupts = 0;
+}
 
 double milliseconds() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();

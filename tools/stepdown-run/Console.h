@@ -13,6 +13,8 @@ Status print(const std::string &text);
 /// Ctrl-C asks the running command to end after the present step; a second one ends the program at once.
 void catchInterrupts();
 bool interrupted();
+/// A file that can be read from Ctrl-C on until clearInterrupt(), for poll(); -1 before catchInterrupts().
+int interruptsToPoll();
 /// Forgets an interrupt: chat goes on after it.
 void clearInterrupt();
 

@@ -93,8 +93,8 @@ private:
     while (true) {
       if (takeKey(bytes, false, key))
         return true;
-      pollfd wait[] = {{STDIN_FILENO, POLLIN, 0}, {raw.resizes(), POLLIN, 0}};
-      const int ready = poll(wait, 2, patience(bytes));
+      pollfd wait[] = {{STDIN_FILENO, POLLIN, 0}, {raw.resizes(), POLLIN, 0}, {interruptsToPoll(), POLLIN, 0}};
+      const int ready = poll(wait, 3, patience(bytes));
       if (interrupted()) { // from elsewhere: as a key it comes with the bytes
         key.kind = KeyKind::Interrupt;
         return true;
@@ -389,18 +389,28 @@ std::optional<std::string> LineEditor::next() {
     std::fputs(prompt.c_str(), stdout);
     std::fflush(stdout);
   }
-  std::string line;
-  int c;
-  errno = 0;
-  while ((c = std::getchar()) != EOF && c != '\n')
-    line += static_cast<char>(c);
-  if (c == EOF && person && interrupted()) {
-    std::clearerr(stdin);
-    std::fputs("\n", stdout);
-    return "";
+  size_t end;
+  while ((end = pending.find('\n')) == pending.npos) {
+    pollfd wait[] = {{STDIN_FILENO, POLLIN, 0}, {interruptsToPoll(), POLLIN, 0}};
+    const int ready = poll(wait, 2, -1);
+    if (interrupted()) {
+      pending.clear(); // as the terminal forgot the line
+      std::fputs(person ? "\n" : "", stdout);
+      return person ? std::optional<std::string>("") : std::nullopt;
+    }
+    if (ready <= 0 || !wait[0].revents)
+      continue;
+    char some[4096];
+    const ssize_t got = ::read(STDIN_FILENO, some, sizeof some);
+    if (got > 0)
+      pending.append(some, static_cast<size_t>(got));
+    else if (got == 0 || (errno != EINTR && errno != EAGAIN))
+      break;
   }
-  if (c == EOF && line.empty())
+  if (pending.empty())
     return std::nullopt;
+  std::string line = pending.substr(0, end);
+  pending.erase(0, end == pending.npos ? end : end + 1);
   while (!line.empty() && line.back() == '\r')
     line.pop_back();
   return line;

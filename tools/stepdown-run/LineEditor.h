@@ -29,6 +29,7 @@ private:
   class Terminal;
   const std::string prompt;
   bool person = false;
+  std::string pending; ///< was read, and belongs to later lines
   std::unique_ptr<Terminal> terminal;
 };
 
