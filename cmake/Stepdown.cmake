@@ -59,7 +59,7 @@ function(stepdown_add_stage name)
   mlir_tablegen(Passes.h.inc -gen-pass-decls -name ${name} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR} ${MLIR_INCLUDE_DIRS})
   add_public_tablegen_target(Stepdown${name}PassIncGen)
   stepdown_add_compiler_library(Stepdown${name} ${A_UNPARSED_ARGUMENTS} LINK ${A_LINK})
-  add_dependencies(Stepdown${name} Stepdown${name}PassIncGen StepdownTransformerIncGen)
+  add_dependencies(Stepdown${name} Stepdown${name}PassIncGen StepdownTransformerIncGen StepdownTileIncGen)
 endfunction()
 
 # stepdown_add_unit_test(Name SOURCES... LINK libs...): a GoogleTest program that ctest runs.

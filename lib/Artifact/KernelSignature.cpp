@@ -3,6 +3,7 @@
 // What else a kernel relies on is what it uses as an index: tokens into a table, positions into tables of angles, and
 // the entries of the block table that its window reaches.
 #include "lib/Artifact/KernelSignature.h"
+#include "dialects/Tile/IR/TileOps.h"
 #include "lib/Artifact/Tables.h"
 #include <algorithm>
 #include <cstring>
@@ -37,19 +38,19 @@ uint64_t boundOf(func::FuncOp kernel, BlockArgument argument, DispatchOp dispatc
     return cast<DenseI64ArrayAttr>(dispatch.getDims()[number]).asArrayRef();
   };
   for (Operation *user : argument.getUsers()) {
-    if (auto gather = dyn_cast<GatherOp>(user)) {
-      auto block = cast<BlockType>(cast<RankedTensorType>(gather.getInputs()[1].getType()).getElementType());
-      bound = smaller(bound, uint64_t(dimsOf(gather.getInputs()[1])[0]) * block.getRows());
-    } else if (auto rotate = dyn_cast<RotateOp>(user)) {
-      if (rotate.getInputs()[1] == argument)
-        bound = smaller(bound, uint64_t(dimsOf(rotate.getInputs()[2])[0]) * dimsOf(rotate.getInputs()[3])[0]);
-    } else if (auto attend = dyn_cast<AttendOp>(user)) {
-      if (attend.getInputs()[5] != argument)
+    if (auto gather = dyn_cast<tile::GatherOp>(user)) {
+      auto block = cast<BlockType>(cast<RankedTensorType>(gather.getTable().getType()).getElementType());
+      bound = smaller(bound, uint64_t(dimsOf(gather.getTable())[0]) * block.getRows());
+    } else if (auto rotate = dyn_cast<tile::RotateOp>(user)) {
+      if (rotate.getPositions() == argument)
+        bound = smaller(bound, uint64_t(dimsOf(rotate.getCoarse())[0]) * dimsOf(rotate.getFine())[0]);
+    } else if (auto attend = dyn_cast<tile::AttendOp>(user)) {
+      if (attend.getTable() != argument)
         continue;
       all |= attend.getWindow() <= 0;
       bound = std::max(bound, uint64_t(std::max<int64_t>(attend.getWindow(), 0)));
-    } else if (auto store = dyn_cast<CacheStoreOp>(user)) {
-      if (store.getInputs()[4] == argument)
+    } else if (auto store = dyn_cast<tile::CacheStoreOp>(user)) {
+      if (store.getTable() == argument)
         bound = std::max<uint64_t>(bound, 1);
     }
   }

@@ -1,6 +1,7 @@
 // The order of the compiler. Only this file knows it: stages know dialects and lib/Target, never each other.
 #include "lib/Pipeline/Phases.h"
-#include "dialects/Transformer/IR/KernelBufferization.h"
+#include "dialects/Tile/IR/TileBufferization.h"
+#include "dialects/Tile/IR/TileDialect.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
 #include "lib/Pipeline/Canonicalization.h"
 #include "lib/Pipeline/Contract.h"
@@ -103,10 +104,10 @@ static void buildCPU(OpPassManager &manager, const PhaseOptions &) {
 }
 
 static const char *const kProgram[] = {"transformer", "func"};
-static const char *const kTensors[] = {"transformer", "func", "linalg", "tensor", "arith", "math", "vector"};
-static const char *const kTiles[] = {"transformer", "func", "linalg", "tensor", "arith", "math", "vector", "scf"};
-static const char *const kBuffers[] = {"transformer", "func", "linalg", "memref", "arith", "math", "vector", "scf"};
-static const char *const kVectors[] = {"transformer", "func", "memref", "arith", "math", "vector", "scf", "llvm"};
+static const char *const kTensors[] = {"tile", "func", "linalg", "tensor", "arith", "math", "vector"};
+static const char *const kTiles[] = {"tile", "func", "linalg", "tensor", "arith", "math", "vector", "scf"};
+static const char *const kBuffers[] = {"tile", "func", "linalg", "memref", "arith", "math", "vector", "scf"};
+static const char *const kVectors[] = {"tile", "func", "memref", "arith", "math", "vector", "scf", "llvm"};
 static const char *const kNative[] = {"llvm"};
 // Functions of plain modules: what people write, then the same without transformer, then buffers, vectors, LLVM.
 static const char *const kPlain[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
@@ -160,7 +161,7 @@ void buildPhase(const Phase &phase, OpPassManager &manager, const PhaseOptions &
 }
 
 void registerCompilerDialects(DialectRegistry &registry) {
-  registry.insert<transformer::TransformerDialect, affine::AffineDialect, arith::ArithDialect,
+  registry.insert<transformer::TransformerDialect, tile::TileDialect, affine::AffineDialect, arith::ArithDialect,
                   bufferization::BufferizationDialect, cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect,
                   LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect,
                   vector::VectorDialect>();
@@ -169,7 +170,7 @@ void registerCompilerDialects(DialectRegistry &registry) {
   scf::registerBufferizableOpInterfaceExternalModels(registry);
   tensor::registerBufferizableOpInterfaceExternalModels(registry);
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(registry);
-  transformer::registerKernelBufferization(registry);
+  tile::registerTileBufferization(registry);
   func::registerInlinerExtension(registry);
 }
 

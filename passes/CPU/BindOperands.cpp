@@ -1,5 +1,5 @@
 // The kernel ABI of include/stepdown/Artifact.h: operands are addresses and dimensions in one array of 64-bit numbers.
-#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "dialects/Tile/IR/TileDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/CPU/BlockTypes.h"
@@ -85,8 +85,8 @@ struct BindOperands : impl::BindOperandsBase<BindOperands> {
     SmallVector<scf::ForallOp> loops;
     function.walk([&](scf::ForallOp op) { loops.push_back(op); });
     for (scf::ForallOp loop : loops)
-      share(loop, thread, threads, function->hasAttr("transformer.cyclic"));
-    function->removeAttr("transformer.cyclic");
+      share(loop, thread, threads, function->hasAttr(tile::kCyclicAttr));
+    function->removeAttr(tile::kCyclicAttr);
   }
 };
 } // namespace

@@ -1,6 +1,5 @@
 // Everything that the vector stage leaves becomes LLVM in one conversion.
-#include "dialects/Transformer/IR/TransformerDialect.h"
-#include "dialects/Transformer/IR/TransformerOps.h"
+#include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
@@ -26,9 +25,10 @@ namespace stepdown {
 #include "passes/CPU/Passes.h.inc"
 
 namespace {
-struct BlockPtrLowering : ConvertOpToLLVMPattern<BlockPtrOp> {
+struct BlockPtrLowering : ConvertOpToLLVMPattern<tile::BlockPtrOp> {
   using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-  LogicalResult matchAndRewrite(BlockPtrOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(tile::BlockPtrOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     auto type = cast<MemRefType>(op.getBase().getType());
     rewriter.replaceOp(op, getStridedElementPtr(rewriter, op.getLoc(), type, adaptor.getBase(), adaptor.getIndices()));
     return success();
@@ -42,7 +42,7 @@ struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
                                             "cf",      "vector", "index",  "ub",    "llvm"};
     auto function = isa<func::FuncOp>(op) ? cast<func::FuncOp>(op) : op->getParentOfType<func::FuncOp>();
     StringRef name = function ? function.getName() : StringRef("?");
-    if (!isa<BlockPtrOp>(op) && !llvm::is_contained(known, op->getName().getDialectNamespace()))
+    if (!isa<tile::BlockPtrOp>(op) && !llvm::is_contained(known, op->getName().getDialectNamespace()))
       return op->emitOpError() << "expects to be lowered before kernels become LLVM, but is left in @" << name;
     SmallVector<Type> types(op->getOperandTypes());
     llvm::append_range(types, op->getResultTypes());

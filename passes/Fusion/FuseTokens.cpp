@@ -61,7 +61,11 @@ struct FuseRopeAppend : impl::FuseRopeAppendBase<FuseRopeAppend> {
           if (isa<KVAppendOp>(user) && !llvm::is_contained(group, user))
             group.push_back(user);
       OpBuilder b = OpBuilder::atBlockBegin(rope->getBlock());
-      makeKernel("rope_append", group, ropeTables(b, rope, positionsOf(getOperation())));
+      const SmallVector<Value> tables = ropeTables(b, rope, positionsOf(getOperation()));
+      for (Operation *op : group)
+        if (auto member = dyn_cast<RopeOp>(op))
+          member.getTablesMutable().assign(tables);
+      makeKernel("rope_append", group);
     }
   }
 };

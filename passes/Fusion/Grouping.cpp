@@ -8,25 +8,24 @@ namespace stepdown {
 
 bool isFree(Operation *op) { return isa_and_nonnull<func::FuncOp>(op->getParentOp()); }
 
-KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group, ValueRange extra) {
+KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group) {
   for (Operation *op : group)
     if (!isFree(op) || op->getBlock() != group.front()->getBlock())
       return KernelOp();
   llvm::SmallSetVector<Operation *, 8> members(group.begin(), group.end());
   SmallVector<Operation *> ordered(members.begin(), members.end());
   llvm::sort(ordered, [](Operation *a, Operation *c) { return a->isBeforeInBlock(c); });
-  llvm::SmallSetVector<Value, 8> inputs;
+  llvm::SmallSetVector<Value, 8> inputs, tables;
   SmallVector<Value> outputs;
   for (Operation *op : ordered) {
     for (Value operand : op->getOperands())
       if (!members.contains(operand.getDefiningOp()))
-        inputs.insert(operand);
+        (operand.getDefiningOp<RopeTableOp>() ? tables : inputs).insert(operand);
     for (Value result : op->getResults())
       if (llvm::any_of(result.getUsers(), [&](Operation *user) { return !members.contains(user); }))
         outputs.push_back(result);
   }
-  for (Value value : extra)
-    inputs.insert(value);
+  inputs.insert_range(tables);
   // After the last input, before the first user of an output.
   Operation *first = ordered.front(), *place = first;
   for (Value input : inputs)

@@ -8,11 +8,10 @@ namespace stepdown {
 /// Whether `op` is in a function's body itself, not in a kernel's.
 bool isFree(mlir::Operation *op);
 
-/// The kernel `label` of `group`. Its inputs are what the group reads from outside, then `extra`; its outputs what
+/// The kernel `label` of `group`. Its inputs are what the group reads from outside, tables last; its outputs what
 /// others read of it. Null, and nothing changed, where operations are in several blocks or in a kernel already, or
 /// where one between them depends on the group and the group on it.
-transformer::KernelOp makeKernel(llvm::StringRef label, llvm::ArrayRef<mlir::Operation *> group,
-                                 mlir::ValueRange extra = {});
+transformer::KernelOp makeKernel(llvm::StringRef label, llvm::ArrayRef<mlir::Operation *> group);
 
 /// Weights and tables move to the front of the function: they depend on nothing.
 void hoistWeights(mlir::func::FuncOp function);

@@ -98,7 +98,7 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
       return success();
     }
     argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {rows, blocks},
-             {2 * part, headColumns, -1, 0}); // loop and size are set in describe()
+             {0, 1, -1, 0}); // describe() sets loop and size of the rows
     return success();
   }
   if (tensor.getRank() == 1 && !usedBy(value, [](Operation *op) { return isa<AttentionOp>(op); })) {
@@ -173,21 +173,18 @@ LogicalResult KernelBuilder::describe() {
   }
   const bool gated = llvm::any_of(body, [](Operation &op) { return isa<GatedActivationOp>(op); });
   // Parts: a linear each, or all of them where a gate joins them.
-  SmallVector<Attribute> loops;
-  OpBuilder builder(kernel);
+  Builder builder(kernel);
   if (isLinear) {
     for (Operation &op : body) {
       if (!isa<LinearOp, LogitsOp>(op))
         continue;
-      parts[op.getResult(0)] = gated ? 0 : part;
-      if (!gated || part == 0)
-        loops.push_back(builder.getDenseI64ArrayAttr({1, 2 * part}));
-      ++part;
+      if (!gated || loops.empty())
+        loops.push_back(builder.getDenseI64ArrayAttr({1, 2 * int64_t(loops.size())}));
+      parts[op.getResult(0)] = loops.size() - 1;
     }
   } else {
     loops.push_back(builder.getDenseI64ArrayAttr(isAttention ? ArrayRef<int64_t>{0, 1} : ArrayRef<int64_t>{0}));
   }
-  kernel->setAttr(kPartsAttr, builder.getArrayAttr(loops));
   for (BlockArgument value : body.getArguments())
     if (failed(describeInput(value)))
       return failure();
@@ -238,12 +235,13 @@ FailureOr<func::FuncOp> KernelBuilder::build(OpBuilder &builder, StringRef name)
   auto function = func::FuncOp::create(builder, loc, name, builder.getFunctionType(types, results));
   OpBuilder inner = OpBuilder::atBlockBegin(function.addEntryBlock());
   b = &inner;
-  function->setAttr(kPartsAttr, kernel->getAttr(kPartsAttr));
-  kernel->removeAttr(kPartsAttr);
+  SmallVector<DenseI64ArrayAttr> cuts;
+  for (Argument &a : arguments)
+    cuts.push_back(builder.getDenseI64ArrayAttr(a.tile));
+  function->setAttr(tile::kTilingAttr, tile::TilingAttr::get(builder.getContext(), loops, cuts));
   if (isAttention)
-    function->setAttr(kCyclicAttr, builder.getUnitAttr());
+    function->setAttr(tile::kCyclicAttr, builder.getUnitAttr());
   for (auto [i, a] : llvm::enumerate(arguments)) {
-    function.setArgAttr(i, kTileAttr, builder.getDenseI64ArrayAttr(a.tile));
     sources.append({a.source, a.part});
     dims.push_back(builder.getDenseI64ArrayAttr(a.dims));
     Value value = function.getArgument(i);

@@ -1,22 +1,11 @@
 // Builds the function of one kernel for one token-count bucket.
 #pragma once
+#include "dialects/Tile/IR/TileOps.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace stepdown {
-
-/// How the arguments of a kernel function are cut into tiles: an attribute of each argument, an i64 array of two
-/// numbers a dimension, (loop, size): iteration i of the loop sees [i * size, (i + 1) * size) of the dimension; loop -1
-/// sees it whole.
-inline constexpr llvm::StringLiteral kTileAttr = "transformer.tile";
-/// The loops of each part of a kernel function: an array of i64 arrays. Parts run one after the other without a
-/// barrier.
-inline constexpr llvm::StringLiteral kPartsAttr = "transformer.parts";
-/// The part an operation of a kernel function belongs to (absent: 0).
-inline constexpr llvm::StringLiteral kPartAttr = "transformer.part";
-/// Threads take tiles in turn instead of ranges: for tiles of unequal cost.
-inline constexpr llvm::StringLiteral kCyclicAttr = "transformer.cyclic";
 
 class KernelBuilder {
 public:
@@ -34,7 +23,7 @@ private:
   using Values = llvm::SmallVector<Value>;
   struct Argument {
     mlir::Type type;
-    llvm::SmallVector<int64_t> dims, tile;
+    llvm::SmallVector<int64_t> dims, tile; ///< tile as TilingAttr has it
     int64_t source, part;
     Value of;     ///< the region's value
     int64_t view; ///< columns of an activation block, else 0
@@ -63,7 +52,6 @@ private:
   Value zeros(Value out);
   Value splat(double value);
   Value dim(Value tensor, int64_t which);
-  void tag(mlir::Operation *op);
 
   transformer::KernelOp kernel;
   const Layout &layout;
@@ -71,14 +59,15 @@ private:
   Bucket bucket;
   int64_t extent, tiles; ///< symbols of the rows and of their tiles
   bool isLinear = false, isAttention = false;
-  int64_t part = 0, headColumns = 0;
+  int64_t headColumns = 0;
+  llvm::SmallVector<mlir::DenseI64ArrayAttr> loops; ///< of each part, see TilingAttr
   llvm::SmallVector<Argument> arguments;
   mlir::OpBuilder *b = nullptr;
   mlir::Location loc;
   llvm::DenseMap<Value, Values> values;                   ///< region value -> tensors of the function
   llvm::DenseMap<std::pair<Value, int64_t>, Value> views; ///< activations seen in blocks of so many columns
   llvm::DenseMap<Value, Value> destinations;
-  llvm::DenseMap<Value, int64_t> parts; ///< region value -> part that computes it
+  llvm::DenseMap<Value, int64_t> parts; ///< result of a linear -> part that computes it
   Value rowsLike;                       ///< an argument with the rows of a tile
 };
 

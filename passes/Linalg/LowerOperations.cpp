@@ -13,16 +13,7 @@ namespace stepdown {
 
 static constexpr int64_t kDynamic = ShapedType::kDynamic;
 
-void KernelBuilder::tag(Operation *op) {
-  if (part > 0)
-    op->setAttr(kPartAttr, b->getI64IntegerAttr(part));
-}
-
-Value KernelBuilder::dim(Value tensor, int64_t which) {
-  Value size = tensor::DimOp::create(*b, loc, tensor, which);
-  tag(size.getDefiningOp());
-  return size;
-}
+Value KernelBuilder::dim(Value tensor, int64_t which) { return tensor::DimOp::create(*b, loc, tensor, which); }
 
 Value KernelBuilder::splat(double value) {
   return arith::ConstantOp::create(*b, loc, DenseElementsAttr::get(lane(), b->getF32FloatAttr(value).getValue()));
@@ -35,20 +26,17 @@ Value KernelBuilder::destination(Value of, RankedTensorType type, Value like) {
   SmallVector<Value> sizes;
   if (type.isDynamicDim(0))
     sizes.push_back(dim(like, 0));
-  Value empty = tensor::EmptyOp::create(*b, loc, type.getShape(), type.getElementType(), sizes);
-  tag(empty.getDefiningOp());
-  return empty;
+  return tensor::EmptyOp::create(*b, loc, type.getShape(), type.getElementType(), sizes);
 }
 
 Value KernelBuilder::generic(Value out, ValueRange ins, ArrayRef<AffineMap> maps, unsigned parallel, unsigned reduction,
                              function_ref<Value(OpBuilder &, ValueRange)> body) {
   SmallVector<utils::IteratorType> iterators(parallel, utils::IteratorType::parallel);
   iterators.append(reduction, utils::IteratorType::reduction);
-  auto op = linalg::GenericOp::create(
-      *b, loc, TypeRange{out.getType()}, ins, ValueRange{out}, maps, iterators,
-      [&](OpBuilder &inner, Location, ValueRange in) { linalg::YieldOp::create(inner, loc, body(inner, in)); });
-  tag(op);
-  return op.getResult(0);
+  return linalg::GenericOp::create(
+             *b, loc, TypeRange{out.getType()}, ins, ValueRange{out}, maps, iterators,
+             [&](OpBuilder &inner, Location, ValueRange in) { linalg::YieldOp::create(inner, loc, body(inner, in)); })
+      .getResult(0);
 }
 
 Value KernelBuilder::zeros(Value out) {
@@ -59,10 +47,7 @@ Value KernelBuilder::zeros(Value out) {
 
 LogicalResult KernelBuilder::lower(Operation &op) {
   auto one = [&](Value v) { return values[v].front(); };
-  auto set = [&](Operation *made, ValueRange of) {
-    tag(made);
-    values[of.front()] = Values(made->getResults());
-  };
+  auto set = [&](Operation *made) { values[op.getResult(0)] = Values(made->getResults()); };
   if (auto add = dyn_cast<AddOp>(op))
     return lowerAdd(add), success();
   if (auto norm = dyn_cast<RMSNormOp>(op))
@@ -88,46 +73,34 @@ LogicalResult KernelBuilder::lower(Operation &op) {
   if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
     auto type = lanes({kDynamic, columns(embedding.getResult().getType()) / laneCount});
     Value tokens = one(embedding.getTokens()), out = destination(embedding.getResult(), type, tokens);
-    set(GatherOp::create(*b, loc, TypeRange{out.getType()}, ValueRange{tokens, one(embedding.getTable())},
-                         ValueRange{out}, embedding.getScaleAttr()),
-        op.getResults());
+    set(tile::GatherOp::create(*b, loc, out.getType(), tokens, one(embedding.getTable()), out,
+                               embedding.getScaleAttr()));
     return success();
   }
   if (auto rope = dyn_cast<RopeOp>(op)) {
     Value x = one(rope.getX());
     Value out = destination(rope.getResult(), cast<RankedTensorType>(x.getType()), rowsLike);
     Values batch = values[rope.getBatch()];
-    Value coarse, fine; // the kernel's rope tables: rank-3 inputs of these frequencies, coarse first
-    for (BlockArgument argument : kernel.getBody().front().getArguments())
-      if (auto tensor = dyn_cast<RankedTensorType>(argument.getType()))
-        if (tensor.getRank() == 3)
-          (coarse ? fine : coarse) = one(argument);
-    if (!coarse || !fine)
-      return rope.emitOpError() << "expects the kernel to read the rope tables of its frequencies";
-    set(RotateOp::create(*b, loc, TypeRange{out.getType()}, ValueRange{x, batch[0], coarse, fine}, ValueRange{out},
-                         rope.getPairsAttr(), rope.getHeadDimAttr()),
-        op.getResults());
+    if (rope.getTables().empty())
+      return rope.emitOpError() << "expects the tables of its angles, as fuse-rope-append makes them";
+    set(tile::RotateOp::create(*b, loc, out.getType(), x, batch[0], one(rope.getTables()[0]), one(rope.getTables()[1]),
+                               out, rope.getPairsAttr(), rope.getHeadDimAttr()));
     return success();
   }
   if (auto append = dyn_cast<KVAppendOp>(op)) {
     Values batch = values[append.getBatch()], cache = values[append.getCache()];
     SmallVector<Type> types = {cache[0].getType(), cache[1].getType()};
-    set(CacheStoreOp::create(*b, loc, types,
-                             ValueRange{one(append.getK()), one(append.getV()), batch[0], batch[1], batch[2]},
-                             ValueRange{cache[0], cache[1]}),
-        op.getResults());
+    set(tile::CacheStoreOp::create(*b, loc, types, one(append.getK()), one(append.getV()), batch[0], batch[1], batch[2],
+                                   cache[0], cache[1]));
     return success();
   }
   if (auto attention = dyn_cast<AttentionOp>(op)) {
     Values batch = values[attention.getBatch()], cache = values[attention.getCache()];
     Value q = one(attention.getQ());
     Value out = destination(attention.getResult(), cast<RankedTensorType>(q.getType()), rowsLike);
-    SmallVector<Value> ins = {q, cache[0], cache[1], batch[0], batch[1], batch[2]};
-    if (attention.getSinks())
-      ins.push_back(one(attention.getSinks()));
-    set(AttendOp::create(*b, loc, TypeRange{out.getType()}, ins, ValueRange{out}, attention.getScaleAttr(),
-                         attention.getWindowAttr(), attention.getSoftcapAttr(), attention.getCausalAttr()),
-        op.getResults());
+    Value sinks = attention.getSinks() ? one(attention.getSinks()) : Value();
+    set(tile::AttendOp::create(*b, loc, out.getType(), q, cache[0], cache[1], batch[0], batch[1], batch[2], sinks, out,
+                               attention.getScaleAttr(), attention.getWindowAttr(), attention.getSoftcapAttr()));
     return success();
   }
   return op.emitOpError() << "expects an operation that the linalg stage can lower inside a kernel";
@@ -160,7 +133,6 @@ void KernelBuilder::lowerNorm(RMSNormOp op) {
       shape[0] = b->getIndexAttr(from.getDimSize(0));
     Value view = tensor::ExpandShapeOp::create(*b, loc, lanes({from.getDimSize(0), heads, width}), v,
                                                ArrayRef<ReassociationIndices>{{0}, {1, 2}}, shape);
-    tag(view.getDefiningOp());
     return view;
   };
   AffineMap id = b->getMultiDimIdentityMap(3), id2 = b->getMultiDimIdentityMap(2);
@@ -186,7 +158,6 @@ void KernelBuilder::lowerNorm(RMSNormOp op) {
     return arith::MulFOp::create(k, loc, arith::MulFOp::create(k, loc, v[0], v[1]), v[2]);
   });
   Value joined = tensor::CollapseShapeOp::create(*b, loc, type, y, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
-  tag(joined.getDefiningOp());
   values[op.getResult()] = {joined};
 }
 
@@ -231,25 +202,20 @@ void KernelBuilder::lowerQuantize(QuantizeOp op) {
   auto type = cast<RankedTensorType>(x.getType());
   if (type.getRank() == 3) { // a linear kernel's [tiles, tokens, vectors]
     x = tensor::CollapseShapeOp::create(*b, loc, x, ArrayRef<ReassociationIndices>{{0, 1}, {2}});
-    tag(x.getDefiningOp());
   }
-  auto pack =
-      PackActivationOp::create(*b, loc, TypeRange{out.getType()}, ValueRange{x}, ValueRange{out}, op.getGroupsAttr());
-  tag(pack);
+  auto pack = tile::PackActivationOp::create(*b, loc, TypeRange{out.getType()}, x, out, op.getGroupsAttr());
   values[op.getResult()] = {pack.getResult(0)};
 }
 
 /// y[tile, token, rows] = sum over blocks of weight[rows, block] . x[tile, block][token], then bias, scale and
 /// soft-cap.
 void KernelBuilder::lowerLinear(Operation *op, Value x, Value weight, Value bias, double scale, double softcap) {
-  part = parts[op->getResult(0)];
   auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
   Value a = views[{x, packedBlock(layout, block.getFormat()).columns}], w = values[weight].front();
   Value out = destinations.lookup(op->getResult(0));
   if (!out) {
     out = tensor::EmptyOp::create(*b, loc, ArrayRef<int64_t>{kDynamic, bucket.tile, kDynamic}, lane(),
                                   ValueRange{dim(a, 0), dim(w, 0)});
-    tag(out.getDefiningOp());
   }
   MLIRContext *c = op->getContext();
   AffineExpr m = getAffineDimExpr(0, c), t = getAffineDimExpr(1, c), n = getAffineDimExpr(2, c),
@@ -259,7 +225,7 @@ void KernelBuilder::lowerLinear(Operation *op, Value x, Value weight, Value bias
               {AffineMap::get(4, 0, {n, k}, c), AffineMap::get(4, 0, {m, k}, c), AffineMap::get(4, 0, {m, t, n}, c)}, 3,
               1, [&](OpBuilder &i, ValueRange v) -> Value {
                 Value token = linalg::IndexOp::create(i, loc, 1);
-                return BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
+                return tile::BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
               });
   AffineMap id = b->getMultiDimIdentityMap(3), rows = AffineMap::get(3, 0, {getAffineDimExpr(2, c)}, c);
   if (bias)
@@ -278,7 +244,6 @@ void KernelBuilder::lowerLinear(Operation *op, Value x, Value weight, Value bias
       return z;
     });
   values[op->getResult(0)] = {y};
-  part = 0;
 }
 
 void KernelBuilder::lowerGate(GatedActivationOp op) {

@@ -11,11 +11,12 @@ def LowerKernels : Pass<"lower-kernels", "::mlir::ModuleOp"> {
     today): rows of float32 become 16-lane vectors, 16 rows of a weight one block, the tokens of a tile one activation block.
 
     Before: `transformer.kernel "ffn" (...) { transformer.linear ... }`
-    After:  `transformer.dispatch @ffn_0(...)` and `func.func @ffn_0_b0(...) { linalg.generic { transformer.block_dot } }`
+    After:  `transformer.dispatch @ffn_0(...)` and `func.func @ffn_0_b0(...) { linalg.generic { tile.block_dot } }`
   }];
   let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let statistics = [Statistic<"dispatches", "dispatches", "Dispatches">];
-  let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::mlir::func::FuncDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::stepdown::tile::TileDialect", "::mlir::func::FuncDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
                            "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 

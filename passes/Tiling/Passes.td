@@ -6,13 +6,14 @@ include "mlir/Pass/PassBase.td"
 def TileKernels : Pass<"tile-kernels", "::mlir::func::FuncOp"> {
   let summary = "Cut a kernel into tiles";
   let description = [{
-    The body of a kernel function moves into one `scf.forall` for each of its parts, on the slices that the arguments'
-    `transformer.tile` attributes describe. Intermediate tensors shrink to a tile, of static size.
+    The body of a kernel function moves into one `scf.forall` for each of its parts, on the slices that its
+    `tile.tiling` describes. Intermediate tensors shrink to a tile, of static size.
 
-    Before: `func.func @k(%x: tensor<?x36xvector<16xf32>> {transformer.tile = array<i64: 0, 4, -1, 0>}) { linalg.generic ... }`
+    Before: `func.func @k(%x: tensor<?x36xvector<16xf32>>) attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments =
+    [[0 by 4, whole]]>} { linalg.generic ... }`
     After:  `scf.forall (%i) in (%n) { tensor.extract_slice; linalg.generic ...; tensor.parallel_insert_slice }`
   }];
   let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect",
-                           "::mlir::affine::AffineDialect"];
+                           "::mlir::affine::AffineDialect", "::stepdown::tile::TileDialect"];
 }
 #endif

@@ -1,6 +1,6 @@
-// The arguments say how they are cut (transformer.tile), the function how many loops each part has (transformer.parts);
-// the body is cloned onto slices. Nothing here knows what the operations compute: they follow the shapes of their
-// operands.
+// The function says how its arguments are cut and how many loops each part has (tile.tiling); what a part's results
+// need is cloned onto slices. Nothing here knows what the operations compute: they follow the shapes of their operands.
+#include "dialects/Tile/IR/TileDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
@@ -15,27 +15,22 @@ namespace stepdown {
 namespace {
 struct TileKernels : impl::TileKernelsBase<TileKernels> {
   func::FuncOp function;
-
-  ArrayRef<int64_t> tileOf(unsigned argument) {
-    auto attr = function.getArgAttrOfType<DenseI64ArrayAttr>(argument, "transformer.tile");
-    return attr ? attr.asArrayRef() : ArrayRef<int64_t>();
-  }
+  tile::TilingAttr tiling;
 
   /// Iterations of `loop`: how many tiles the first argument that it cuts has.
   Value tripCount(OpBuilder &b, Location loc, int64_t loop) {
-    for (BlockArgument argument : function.getArguments()) {
-      ArrayRef<int64_t> tile = tileOf(argument.getArgNumber());
-      for (size_t d = 0; d < tile.size(); d += 2)
-        if (tile[d] == loop) {
-          Value size = tensor::DimOp::create(b, loc, argument, d / 2);
-          const int64_t cut = std::abs(tile[d + 1]);
-          if (cut == 1)
-            return size;
-          Value step = arith::ConstantIndexOp::create(b, loc, cut);
-          Value most = arith::ConstantIndexOp::create(b, loc, cut - 1);
-          return arith::DivUIOp::create(b, loc, arith::AddIOp::create(b, loc, size, most), step);
-        }
-    }
+    for (BlockArgument argument : function.getArguments())
+      for (unsigned d = 0; d < tiling.getRank(argument.getArgNumber()); ++d) {
+        const auto cut = tiling.getCut(argument.getArgNumber(), d);
+        if (cut.loop != loop)
+          continue;
+        Value size = tensor::DimOp::create(b, loc, argument, d);
+        if (cut.size == 1)
+          return size;
+        Value step = arith::ConstantIndexOp::create(b, loc, cut.size);
+        Value most = arith::ConstantIndexOp::create(b, loc, cut.size - 1);
+        return arith::DivUIOp::create(b, loc, arith::AddIOp::create(b, loc, size, most), step);
+      }
     return Value();
   }
 
@@ -46,27 +41,25 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
 
   Slice sliceOf(OpBuilder &b, Location loc, BlockArgument argument, ArrayRef<int64_t> loops, ValueRange indices) {
     auto type = cast<RankedTensorType>(argument.getType());
-    ArrayRef<int64_t> tile = tileOf(argument.getArgNumber());
     Slice slice;
     for (int64_t d = 0; d < type.getRank(); ++d) {
       slice.strides.push_back(b.getIndexAttr(1));
-      const int64_t *loop = tile.empty() ? nullptr : llvm::find(loops, tile[2 * d]);
+      const auto cut = tiling.getCut(argument.getArgNumber(), d);
+      const int64_t *loop = llvm::find(loops, cut.loop);
       OpFoldResult whole = type.isDynamicDim(d) ? OpFoldResult(Value(tensor::DimOp::create(b, loc, argument, d)))
                                                 : OpFoldResult(b.getIndexAttr(type.getDimSize(d)));
-      if (!loop || loop == loops.end()) {
+      if (loop == loops.end()) {
         slice.offsets.push_back(b.getIndexAttr(0));
         slice.sizes.push_back(whole);
         slice.bounds.push_back(type.getDimSize(d));
         continue;
       }
-      const bool divides = tile[2 * d + 1] < 0;
-      const int64_t size = std::abs(tile[2 * d + 1]);
-      Value step = arith::ConstantIndexOp::create(b, loc, size);
+      Value step = arith::ConstantIndexOp::create(b, loc, cut.size);
       Value offset = arith::MulIOp::create(b, loc, indices[loop - loops.begin()], step);
       slice.offsets.push_back(offset);
-      slice.bounds.push_back(size);
-      if (size == 1 || divides || (!type.isDynamicDim(d) && type.getDimSize(d) % size == 0)) {
-        slice.sizes.push_back(b.getIndexAttr(size));
+      slice.bounds.push_back(cut.size);
+      if (cut.size == 1 || cut.exact || (!type.isDynamicDim(d) && type.getDimSize(d) % cut.size == 0)) {
+        slice.sizes.push_back(b.getIndexAttr(cut.size));
         continue;
       }
       Value end = tensor::DimOp::create(b, loc, argument, d);
@@ -76,33 +69,48 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
     return slice;
   }
 
-  LogicalResult tilePart(OpBuilder &b, int64_t part, ArrayRef<int64_t> loops, func::ReturnOp ret,
+  /// The operations that results [first, last) need, in their order.
+  SmallVector<Operation *> needed(func::ReturnOp ret, unsigned first, unsigned last) {
+    llvm::SmallPtrSet<Operation *, 32> wanted;
+    auto want = [&](ValueRange values) {
+      for (Value value : values)
+        if (Operation *op = value.getDefiningOp())
+          wanted.insert(op);
+    };
+    want(ret.getOperands().slice(first, last - first));
+    SmallVector<Operation *> all;
+    for (Operation &op : llvm::reverse(function.getBody().front().without_terminator()))
+      if (wanted.contains(&op)) {
+        op.walk([&](Operation *inner) { want(inner->getOperands()); }); // what regions capture, too
+        all.push_back(&op);
+      }
+    std::reverse(all.begin(), all.end());
+    return all;
+  }
+
+  /// Tiles results [first, last), which make one part with `loops`.
+  LogicalResult tilePart(OpBuilder &b, unsigned first, unsigned last, ArrayRef<int64_t> loops, func::ReturnOp ret,
                          SmallVector<Value> &results) {
     Location loc = function.getLoc();
     SmallVector<OpFoldResult> bounds;
     for (int64_t loop : loops) {
       Value count = tripCount(b, loc, loop);
       if (!count)
-        return function.emitError() << "expects an argument that loop " << loop << " of part " << part << " cuts";
+        return function.emitError() << "expects an argument that loop " << loop << " cuts";
       bounds.push_back(count);
     }
-    // The operations of this part, and which results they make.
-    SmallVector<Operation *> body;
-    for (Operation &op : function.getBody().front().without_terminator()) {
-      auto own = op.getAttrOfType<IntegerAttr>("transformer.part");
-      const bool anywhere = op.hasTrait<OpTrait::ConstantLike>();
-      if (anywhere || (own ? own.getInt() : 0) == part)
-        body.push_back(&op);
-    }
+    const SmallVector<Operation *> body = needed(ret, first, last);
     SmallVector<unsigned> made;
     SmallVector<Value> destinations;
-    for (auto [i, value] : llvm::enumerate(ret.getOperands()))
-      if (value.getDefiningOp() && llvm::is_contained(body, value.getDefiningOp())) {
-        made.push_back(i);
-        destinations.push_back(destinationOf(value));
-        if (!destinations.back())
-          return value.getDefiningOp()->emitOpError() << "expects a result in one of the kernel's arguments";
-      }
+    for (unsigned i = first; i < last; ++i) {
+      Operation *op = ret.getOperand(i).getDefiningOp();
+      if (!op)
+        continue;
+      made.push_back(i);
+      destinations.push_back(destinationOf(ret.getOperand(i)));
+      if (!destinations.back())
+        return op->emitOpError() << "expects a result in one of the kernel's arguments";
+    }
     auto forall = scf::ForallOp::create(b, loc, bounds, destinations, std::nullopt);
     OpBuilder inner = OpBuilder::atBlockBegin(forall.getBody());
     IRMapping map;
@@ -212,53 +220,30 @@ struct TileKernels : impl::TileKernelsBase<TileKernels> {
     }
   }
 
-  /// A loop and a size for each dimension of every cut argument, and lists of loops for parts.
-  LogicalResult checkAttributes(ArrayAttr parts) {
-    if (!llvm::hasSingleElement(function.getBody()))
-      return function.emitError() << "expects a kernel of one block";
-    for (Attribute loops : parts)
-      if (!isa<DenseI64ArrayAttr>(loops))
-        return function.emitError() << "expects transformer.parts to list loops, but got " << loops;
-    for (BlockArgument argument : function.getArguments()) {
-      ArrayRef<int64_t> tile = tileOf(argument.getArgNumber());
-      auto type = dyn_cast<RankedTensorType>(argument.getType());
-      if (tile.empty())
-        continue;
-      if (!type || static_cast<int64_t>(tile.size()) != 2 * type.getRank())
-        return function.emitError() << "expects a loop and a size in transformer.tile for each dimension of "
-                                    << argument.getType() << ", but got " << tile.size() << " numbers";
-      for (size_t d = 0; d < tile.size(); d += 2)
-        if (tile[d] >= 0 && tile[d + 1] == 0)
-          return function.emitError() << "expects tiles of at least one element, but got 0 in dimension " << d / 2
-                                      << " of argument " << argument.getArgNumber();
-    }
-    return success();
-  }
-
   void runOnOperation() override {
     function = getOperation();
-    auto parts = function->getAttrOfType<ArrayAttr>("transformer.parts");
-    if (!parts)
+    tiling = function->getAttrOfType<tile::TilingAttr>(tile::kTilingAttr);
+    if (!tiling)
       return;
-    if (failed(checkAttributes(parts)))
+    if (!llvm::hasSingleElement(function.getBody())) {
+      function.emitError() << "expects a kernel of one block";
       return signalPassFailure();
+    }
     auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
     OpBuilder b(ret);
     SmallVector<Value> results(ret.getOperands());
     SmallVector<Operation *> old;
     for (Operation &op : function.getBody().front().without_terminator())
       old.push_back(&op);
-    SmallVector<Value> originals(ret.getOperands());
-    for (auto [i, loops] : llvm::enumerate(parts))
-      if (failed(tilePart(b, i, cast<DenseI64ArrayAttr>(loops).asArrayRef(), ret, results)))
+    const bool one = tiling.getParts().size() == 1;
+    for (auto [i, loops] : llvm::enumerate(tiling.getParts()))
+      if (failed(tilePart(b, i, one ? results.size() : i + 1, loops.asArrayRef(), ret, results)))
         return signalPassFailure();
     ret->setOperands(results);
     for (Operation *op : llvm::reverse(old))
       if (op->use_empty())
         op->erase();
-    function->removeAttr("transformer.parts");
-    for (unsigned i = 0; i < function.getNumArguments(); ++i)
-      function.removeArgAttr(i, "transformer.tile");
+    function->removeAttr(tile::kTilingAttr);
   }
 };
 } // namespace

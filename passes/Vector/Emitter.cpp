@@ -1,5 +1,5 @@
 #include "passes/Vector/Emitter.h"
-#include "dialects/Transformer/IR/TransformerOps.h"
+#include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -39,7 +39,7 @@ Value Emitter::bytes64(ArrayRef<uint8_t> sixteen) {
 Value Emitter::dim(Value memref, int64_t which) { return memref::DimOp::create(b, loc, memref, which); }
 
 Value Emitter::pointer(Value memref, ValueRange indices) {
-  return transformer::BlockPtrOp::create(b, loc, ptr, memref, indices);
+  return tile::BlockPtrOp::create(b, loc, ptr, memref, indices);
 }
 
 Value Emitter::at(Value pointer, int64_t offset) {

@@ -6,15 +6,15 @@ include "mlir/Pass/PassBase.td"
 def SelectBlockDot : Pass<"select-block-dot", "::mlir::func::FuncOp"> {
   let summary = "Select instructions for products of weight and activation blocks";
   let description = [{
-    A `linalg.generic` whose body is `transformer.block_dot` becomes loops over row tiles, token tiles and blocks, with one
+    A `linalg.generic` whose body is `tile.block_dot` becomes loops over row tiles, token tiles and blocks, with one
     16-lane accumulator for each token in registers. Weights are unpacked as lib/Target/Layout.h says, for every storage type.
 
-    Before: `linalg.generic {...} ins(%w, %a) outs(%y) { transformer.block_dot ... }`
+    Before: `linalg.generic {...} ins(%w, %a) outs(%y) { tile.block_dot ... }`
     After:  `scf.for ... iter_args(%acc) { llvm.load; llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"; math.fma }`
   }];
   let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let statistics = [Statistic<"selected", "selected", "Products selected">];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+  let dependentDialects = ["::stepdown::tile::TileDialect", "::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
                            "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 
@@ -24,11 +24,11 @@ def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
     `pack_activation`, `gather`, `rotate`, `cache_store` and `attend` on memrefs become loops of loads, vector arithmetic
     and stores.
 
-    Before: `transformer.pack_activation ins(%x) outs(%a)`
+    Before: `tile.pack_activation ins(%x) outs(%a)`
     After:  `scf.for ... { llvm.load; math.roundeven; llvm.store }`
   }];
   let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+  let dependentDialects = ["::stepdown::tile::TileDialect", "::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
                            "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 

@@ -11,6 +11,7 @@
 #include "passes/Vector/SelectTileOps.h"
 
 using namespace mlir;
+using namespace stepdown::tile;
 using namespace stepdown::transformer;
 
 namespace stepdown {
@@ -27,10 +28,8 @@ struct Attention {
   VectorType lanes;
 
   Attention(AttendOp op, Emitter &e) : e(e), op(op) {
-    auto in = op.getInputs();
-    q = in[0], keys = in[1], values = in[2], positions = in[3], sequences = in[4], table = in[5];
-    sinks = in.size() > 6 ? in[6] : Value();
-    out = op.getOutputs()[0];
+    q = op.getQ(), keys = op.getKeys(), values = op.getValues(), sinks = op.getSinks(), out = op.getY();
+    positions = op.getPositions(), sequences = op.getSequences(), table = op.getTable();
     auto keyType = cast<MemRefType>(keys.getType());
     heads = keyType.getDimSize(1), keyDim = keyType.getDimSize(3);
     valueDim = cast<MemRefType>(values.getType()).getDimSize(3);

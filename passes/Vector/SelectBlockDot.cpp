@@ -1,7 +1,7 @@
 // A linalg.generic over (token tile, token, row tile, block) whose body is one block_dot becomes loops. Few tokens keep
 // their accumulators in registers while weights stream by; tiles of 16 tokens stream by the unpacked weights. Either
 // way the order in which a row's products are added is the order of the columns: results never depend on the tile.
-#include "dialects/Transformer/IR/TransformerOps.h"
+#include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -9,6 +9,7 @@
 #include "passes/Vector/WeightReader.h"
 
 using namespace mlir;
+using namespace stepdown::tile;
 using namespace stepdown::transformer;
 
 namespace stepdown {

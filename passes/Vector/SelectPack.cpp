@@ -7,6 +7,7 @@
 #include "passes/Vector/SelectTileOps.h"
 
 using namespace mlir;
+using namespace stepdown::tile;
 using namespace stepdown::transformer;
 
 namespace stepdown {
@@ -148,7 +149,7 @@ void Pack::outliers() {
 /// Columns 32 b ... 32 b + 31 of row `r`, of those that the groups [n, m] of `op` read, as two vectors: a value at a
 /// time, since a group may begin anywhere in a vector. Behind the last they are zeros.
 static void gatherColumns(PackActivationOp op, Emitter &e, Value place, Value r, Value b, Value &low, Value &high) {
-  Value x = op.getInputs()[0], row = e.pointer(x, {r, e.number(0)});
+  Value x = op.getX(), row = e.pointer(x, {r, e.number(0)});
   const int64_t size = (*op.getGroups())[0], room = (*op.getGroups())[1];
   const int64_t read = cast<MemRefType>(x.getType()).getDimSize(1) * e.lanes / room * size;
   Value first = e.mul(b, e.number(32)), left = arith::SubIOp::create(e.b, e.loc, e.number(read), first);
@@ -165,7 +166,7 @@ static void gatherColumns(PackActivationOp op, Emitter &e, Value place, Value r,
 }
 
 void selectPack(PackActivationOp op, Emitter &e) {
-  Value x = op.getInputs()[0], out = op.getOutputs()[0];
+  Value x = op.getX(), out = op.getA();
   auto type = cast<ActivationType>(cast<MemRefType>(out.getType()).getElementType());
   const int64_t tokens = type.getTokens();
   VectorType lanes = e.vec(e.f32);

@@ -8,6 +8,7 @@
 #include "passes/Vector/WeightReader.h"
 
 using namespace mlir;
+using namespace stepdown::tile;
 using namespace stepdown::transformer;
 
 namespace stepdown {
@@ -22,7 +23,7 @@ static Value loadIndex(Emitter &e, Value memref, ValueRange at) {
 
 /// A row of the table is one lane of its packed blocks: the columns are decoded 16 rows wide and that lane kept.
 static void selectGather(GatherOp op, Emitter &e) {
-  Value tokens = op.getInputs()[0], table = op.getInputs()[1], out = op.getOutputs()[0];
+  Value tokens = op.getTokens(), table = op.getTable(), out = op.getY();
   auto block = cast<BlockType>(cast<MemRefType>(table.getType()).getElementType());
   Value scale = e.splat(e.f32, op.getScale().convertToDouble());
   e.loop(e.dim(tokens, 0), [&](Value r) {
@@ -51,8 +52,7 @@ static Value element(Emitter &e, Value rows, Value row, Value column) {
 
 /// The angle of position p is that of 64 * (p div 64) plus that of p mod 64: two small tables for any context.
 static void selectRotate(RotateOp op, Emitter &e) {
-  Value x = op.getInputs()[0], positions = op.getInputs()[1], coarse = op.getInputs()[2], fine = op.getInputs()[3];
-  Value out = op.getOutputs()[0];
+  Value x = op.getX(), positions = op.getPositions(), coarse = op.getCoarse(), fine = op.getFine(), out = op.getY();
   const int64_t head = op.getHeadDim(), pairs = cast<MemRefType>(fine.getType()).getDimSize(2);
   const bool adjacent = op.getPairs() == Pairs::Adjacent;
   const int64_t columns = cast<MemRefType>(x.getType()).getDimSize(1) * e.lanes;
@@ -88,8 +88,8 @@ static void selectRotate(RotateOp op, Emitter &e) {
 }
 
 static void selectCacheStore(CacheStoreOp op, Emitter &e) {
-  Value k = op.getInputs()[0], v = op.getInputs()[1], positions = op.getInputs()[2], sequences = op.getInputs()[3],
-        table = op.getInputs()[4], keys = op.getOutputs()[0], values = op.getOutputs()[1];
+  Value k = op.getK(), v = op.getV(), positions = op.getPositions(), sequences = op.getSequences();
+  Value table = op.getTable(), keys = op.getKeys(), values = op.getValues();
   auto keyType = cast<MemRefType>(keys.getType()), valueType = cast<MemRefType>(values.getType());
   const int64_t heads = keyType.getDimSize(1), keyDim = keyType.getDimSize(3), valueDim = valueType.getDimSize(3);
   auto put = [&](Value value, Value memref, ValueRange at) {
@@ -122,22 +122,24 @@ static LogicalResult checkSizes(Operation *op, int64_t lanes) {
   for (Type type : op->getOperandTypes())
     if (!isa<MemRefType>(type))
       return op->emitError() << "expects memrefs when instructions are selected, but got " << type;
-  auto size = [&](unsigned operand, unsigned d) {
-    return cast<MemRefType>(op->getOperand(operand).getType()).getDimSize(d);
+  auto size = [&](Value operand, unsigned d) { return cast<MemRefType>(operand.getType()).getDimSize(d); };
+  auto heads = [&](Value rows, Value keys, Value values) -> LogicalResult {
+    const int64_t count = size(keys, 1), keyDim = size(keys, 3), valueDim = size(values, 3), vectors = size(rows, 1);
+    if (count <= 0 || keyDim <= 0 || valueDim <= 0 || vectors <= 0 || vectors * lanes % (count * keyDim))
+      return op->emitOpError() << "expects cache heads of static size that divide the columns, but got "
+                               << keys.getType() << " and " << values.getType();
+    return success();
   };
+  if (auto store = dyn_cast<CacheStoreOp>(op))
+    return heads(store.getK(), store.getKeys(), store.getValues());
+  if (auto attend = dyn_cast<AttendOp>(op))
+    return heads(attend.getQ(), attend.getKeys(), attend.getValues());
   if (auto rotate = dyn_cast<RotateOp>(op)) {
-    const int64_t head = rotate.getHeadDim(), pairs = size(3, 2), vectors = size(0, 1);
+    const int64_t head = rotate.getHeadDim(), pairs = size(rotate.getFine(), 2), vectors = size(rotate.getX(), 1);
     if (head <= 0 || pairs <= 0 || vectors <= 0 || head < 2 * pairs || vectors * lanes % head)
       return op->emitOpError() << "expects heads of static size that divide the columns and hold both halves of all "
                                   "pairs, but got head_dim "
-                               << head << " for " << rotate.getInputs()[0].getType();
-  } else if (isa<CacheStoreOp, AttendOp>(op)) {
-    const bool attend = isa<AttendOp>(op);
-    const unsigned keys = attend ? 1 : 5, values = attend ? 2 : 6;
-    const int64_t heads = size(keys, 1), keyDim = size(keys, 3), valueDim = size(values, 3), vectors = size(0, 1);
-    if (heads <= 0 || keyDim <= 0 || valueDim <= 0 || vectors <= 0 || vectors * lanes % (heads * keyDim))
-      return op->emitOpError() << "expects cache heads of static size that divide the columns, but got "
-                               << op->getOperand(keys).getType() << " and " << op->getOperand(values).getType();
+                               << head << " for " << rotate.getX().getType();
   }
   return success();
 }

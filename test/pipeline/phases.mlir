@@ -14,7 +14,7 @@
 // TILES: func.func @linear{{.*}}tensor<
 // TILES: scf.forall
 // BUFFERS: func.func @linear{{.*}}memref<
-// BUFFERS: transformer.block_dot
+// BUFFERS: tile.block_dot
 // VECTOR: func.func @linear{{.*}}memref<
 // VECTOR: llvm.call_intrinsic "llvm.x86.avx2
 // CPU: llvm.func @linear{{.*}}(%{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64)

@@ -39,9 +39,8 @@ void TransformerDialect::initialize() {
 
 LogicalResult TransformerDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   StringRef name = attribute.getName().getValue();
-  if (name == "transformer.parts" || name == "transformer.part" || name == "transformer.cyclic" ||
-      name == kWindowAttr || name == kCallableAttr || name == kPlainAttr || name == kCompiledAttr)
-    return success(); // how a kernel function is cut: passes/Linalg/KernelBuilder.h
+  if (name == kWindowAttr || name == kCallableAttr || name == kPlainAttr || name == kCompiledAttr)
+    return success();
   if (name != modelAttrName)
     return op->emitOpError("expects no attribute of the transformer dialect but '")
            << modelAttrName << "', but got '" << attribute.getName().getValue() << "'";

@@ -252,14 +252,15 @@ def Transformer_RopeOp : Transformer_Op<"rope", [Pure, AllTypesMatch<["x", "resu
     ```
     C1: x is tokens x columns of f32. C2: head_dim is positive and divides the columns. C3: there is at least one inverse
     frequency, and not more than head_dim / 2. C4: inverse frequencies are finite and not negative. C5: attention_factor
-    is finite and positive.
+    is finite and positive. C6: `tables`, which operations in a transformer.kernel have, are the two transformer.rope_table of
+    these angles [rows, 2, F]: of every 64th position, and of positions 0 ... 63.
   }];
   let arguments = (ins Transformer_PairsAttr:$pairs,
                        Transformer_Rows:$x,  // C1
-                       Transformer_BatchType:$batch, I64Attr:$head_dim, DenseF64ArrayAttr:$inverse_frequencies,
-                       DefaultValuedAttr<F64Attr, "1.0">:$attention_factor);
+                       Transformer_BatchType:$batch, Variadic<AnyRankedTensor>:$tables, I64Attr:$head_dim,
+                       DenseF64ArrayAttr:$inverse_frequencies, DefaultValuedAttr<F64Attr, "1.0">:$attention_factor);
   let results = (outs Transformer_Rows:$result);
-  let assemblyFormat = "`` $pairs $x `,` $batch attr-dict `:` type($x)";
+  let assemblyFormat = "`` $pairs $x `,` $batch (`tables` `(` $tables^ `:` type($tables) `)`)? attr-dict `:` type($x)";
   let hasVerifier = 1;
 }
 

@@ -29,7 +29,7 @@ func.func @range_of_tiles(%x: memref<?x2xf32>, %y: memref<?x2xf32>) {
 // CHECK: scf.for %[[I:.*]] = %[[T]] to %{{.*}} step %[[N]]
 // CHECK: arith.remui %[[I]]
 // CHECK: arith.divui %[[I]]
-func.func @every_other_tile(%x: memref<?x2xf32>) attributes {transformer.cyclic} {
+func.func @every_other_tile(%x: memref<?x2xf32>) attributes {tile.cyclic} {
   %c0 = arith.constant 0 : index
   %zero = arith.constant 0.0 : f32
   %n = memref.dim %x, %c0 : memref<?x2xf32>

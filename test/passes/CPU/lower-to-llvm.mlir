@@ -4,7 +4,7 @@
 // CHECK-LABEL: llvm.func @address_of_a_block
 // CHECK: llvm.getelementptr %{{.*}}[%{{.*}}] : (!llvm.ptr, i64) -> !llvm.ptr, !llvm.array<320 x i8>
 func.func @address_of_a_block(%w: memref<4x2x!transformer.block<q4_1, rows = 16>>, %i: index) -> !llvm.ptr {
-  %0 = transformer.block_ptr %w[%i, %i] : memref<4x2x!transformer.block<q4_1, rows = 16>> -> !llvm.ptr
+  %0 = tile.block_ptr %w[%i, %i] : memref<4x2x!transformer.block<q4_1, rows = 16>> -> !llvm.ptr
   return %0 : !llvm.ptr
 }
 
@@ -14,7 +14,7 @@ func.func @address_of_a_block(%w: memref<4x2x!transformer.block<q4_1, rows = 16>
 // CHECK-LABEL: llvm.func @address_of_an_activation
 // CHECK: !llvm.array<176 x i8>
 func.func @address_of_an_activation(%a: memref<?x!transformer.activation<q8, tokens = 4>>, %i: index) -> !llvm.ptr {
-  %0 = transformer.block_ptr %a[%i] : memref<?x!transformer.activation<q8, tokens = 4>> -> !llvm.ptr
+  %0 = tile.block_ptr %a[%i] : memref<?x!transformer.activation<q8, tokens = 4>> -> !llvm.ptr
   return %0 : !llvm.ptr
 }
 

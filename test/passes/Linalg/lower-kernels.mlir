@@ -9,9 +9,10 @@
 // CHECK: transformer.dispatch @linear_0(
 // CHECK: module @kernels
 // A function for each bucket of the target: one token, then tiles of 4 and of 16.
-// CHECK: func.func @linear_0_b0(%{{.*}}: tensor<?x?x!transformer.activation<q8>> {transformer.tile = {{.*}}}, %{{.*}}: tensor<?x?x!transformer.block<q4_1, rows = 16>>
+// CHECK: func.func @linear_0_b0(%{{.*}}: tensor<?x?x!transformer.activation<q8>>, %{{.*}}: tensor<?x?x!transformer.block<q4_1, rows = 16>>
+// CHECK-SAME: tile.tiling = #tile.tiling<parts = {{\[\[}}1, 0]], arguments = {{\[\[}}1 by 1, whole], [0 by 1, whole], [1 by 1, whole, 0 by 1]]>
 // CHECK: linalg.generic {{.*}} ["parallel", "parallel", "parallel", "reduction"]
-// CHECK: transformer.block_dot
+// CHECK: tile.block_dot
 // CHECK: func.func @linear_0_b1(%{{.*}}: tensor<?x?x!transformer.activation<q8, tokens = 4>>
 // CHECK: func.func @linear_0_b2(
 // CHECK-NOT: func.func

@@ -14,9 +14,8 @@
 // CHECK: linalg.generic
 // CHECK: linalg.generic
 // CHECK: tensor.parallel_insert_slice %{{.*}} into %[[O]]
-func.func @tiles_of_four(%x: tensor<?x2x!lanes> {transformer.tile = array<i64: 0, 4, -1, 0>},
-                         %y: tensor<?x2x!lanes> {transformer.tile = array<i64: 0, 4, -1, 0>}) -> tensor<?x2x!lanes>
-    attributes {transformer.parts = [array<i64: 0>]} {
+func.func @tiles_of_four(%x: tensor<?x2x!lanes>, %y: tensor<?x2x!lanes>) -> tensor<?x2x!lanes>
+    attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[0 by 4, whole], [0 by 4, whole]]>} {
   %c0 = arith.constant 0 : index
   %rows = tensor.dim %x, %c0 : tensor<?x2x!lanes>
   %e = tensor.empty(%rows) : tensor<?x2x!lanes>
@@ -35,7 +34,27 @@ func.func @tiles_of_four(%x: tensor<?x2x!lanes> {transformer.tile = array<i64: 0
 
 // -----
 
-// No parts, no tiles: a function that is no kernel stays.
+// A result for each part; what both need, each computes.
+// CHECK-LABEL: @two_parts
+// CHECK-SAME: (%[[X:.*]]: tensor<?xf32>, %[[Y:.*]]: tensor<?xf32>, %[[Z:.*]]: tensor<?xf32>)
+// CHECK: %[[A:.*]] = scf.forall {{.*}} shared_outs(%{{.*}} = %[[Y]])
+// CHECK: linalg.fill
+// CHECK-NOT: linalg.exp
+// CHECK: %[[B:.*]] = scf.forall {{.*}} shared_outs(%{{.*}} = %[[Z]])
+// CHECK-NOT: linalg.fill
+// CHECK: linalg.exp
+// CHECK: return %[[A]], %[[B]]
+func.func @two_parts(%x: tensor<?xf32>, %y: tensor<?xf32>, %z: tensor<?xf32>) -> (tensor<?xf32>, tensor<?xf32>)
+    attributes {tile.tiling = #tile.tiling<parts = [[0], [1]], arguments = [[0 by 4], [0 by 4], [1 by 8]]>} {
+  %number = arith.constant 7.0 : f32
+  %0 = linalg.fill ins(%number : f32) outs(%y : tensor<?xf32>) -> tensor<?xf32>
+  %1 = linalg.exp ins(%z : tensor<?xf32>) outs(%z : tensor<?xf32>) -> tensor<?xf32>
+  return %0, %1 : tensor<?xf32>, tensor<?xf32>
+}
+
+// -----
+
+// No tiling, no tiles: a function that is no kernel stays.
 // CHECK-LABEL: @no_kernel
 // CHECK-NOT: scf.forall
 // CHECK: return
@@ -45,16 +64,16 @@ func.func @no_kernel(%x: tensor<?x2xvector<16xf32>>) -> tensor<?x2xvector<16xf32
 
 // -----
 
-// expected-error @+1 {{expects an argument that loop 3 of part 0 cuts}}
-func.func @loop_that_cuts_nothing(%x: tensor<?x2xvector<16xf32>> {transformer.tile = array<i64: 0, 4, -1, 0>})
-    -> tensor<?x2xvector<16xf32>> attributes {transformer.parts = [array<i64: 3>]} {
+// expected-error @+1 {{expects an argument that loop 3 cuts}}
+func.func @loop_that_cuts_nothing(%x: tensor<?x2xvector<16xf32>>) -> tensor<?x2xvector<16xf32>>
+    attributes {tile.tiling = #tile.tiling<parts = [[3]], arguments = [[0 by 4, whole]]>} {
   return %x : tensor<?x2xvector<16xf32>>
 }
 
 // -----
 
-func.func @result_of_its_own(%x: tensor<?x2xf32> {transformer.tile = array<i64: 0, 4, -1, 0>})
-    -> tensor<?x2xf32> attributes {transformer.parts = [array<i64: 0>]} {
+func.func @result_of_its_own(%x: tensor<?x2xf32>) -> tensor<?x2xf32>
+    attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[0 by 4, whole]]>} {
   // expected-error @+1 {{expects a result in one of the kernel's arguments}}
   %0 = arith.addf %x, %x : tensor<?x2xf32>
   return %0 : tensor<?x2xf32>
@@ -62,31 +81,8 @@ func.func @result_of_its_own(%x: tensor<?x2xf32> {transformer.tile = array<i64: 
 
 // -----
 
-// expected-error @+1 {{expects a loop and a size in transformer.tile for each dimension of 'tensor<?x2xf32>', but got 1 numbers}}
-func.func @tile_of_half_a_pair(%x: tensor<?x2xf32> {transformer.tile = array<i64: 0>}) -> tensor<?x2xf32>
-    attributes {transformer.parts = [array<i64: 0>]} {
-  return %x : tensor<?x2xf32>
-}
-
-// -----
-
-// expected-error @+1 {{expects tiles of at least one element, but got 0 in dimension 0 of argument 0}}
-func.func @tile_of_nothing(%x: tensor<?xf32> {transformer.tile = array<i64: 0, 0>}) -> tensor<?xf32>
-    attributes {transformer.parts = [array<i64: 0>]} {
-  return %x : tensor<?xf32>
-}
-
-// -----
-
-// expected-error @+1 {{expects transformer.parts to list loops, but got 5 : i64}}
-func.func @part_that_is_a_number(%x: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.parts = [5 : i64]} {
-  return %x : tensor<?xf32>
-}
-
-// -----
-
 // expected-error @+1 {{expects a kernel of one block}}
-func.func @two_blocks(%x: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.parts = [array<i64: 0>]} {
+func.func @two_blocks(%x: tensor<?xf32>) -> tensor<?xf32> attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[0 by 4]]>} {
   cf.br ^bb1
 ^bb1:
   return %x : tensor<?xf32>

@@ -13,7 +13,7 @@ func.func @other_loops(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: 
       outs(%y : memref<?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
     %t = linalg.index 0 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
@@ -32,7 +32,7 @@ func.func @tensors(%w: tensor<?x?x!transformer.block<q4_1, rows = 16>>, %a: tens
       outs(%y : tensor<?x1x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   } -> tensor<?x1x?xvector<16xf32>>
   return %z : tensor<?x1x?xvector<16xf32>>

@@ -14,7 +14,7 @@
 // V3: "llvm.x86.avx2.pmadd.ub.sw"
 // V3-NOT: avx512
 // CHECK: math.fma
-// CHECK-NOT: transformer.block_dot
+// CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
@@ -22,7 +22,7 @@ func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %
       outs(%y : memref<?x1x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
@@ -33,7 +33,7 @@ func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %
 // V4-COUNT-8: "llvm.x86.avx512.vpdpbusd.512"
 // V3: "llvm.x86.avx2.pmadd.wd"
 // CHECK: math.fma
-// CHECK-NOT: transformer.block_dot
+// CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @q8_0_one_token(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
@@ -41,7 +41,7 @@ func.func @q8_0_one_token(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %
       outs(%y : memref<?x1x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<q8_0, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q8_0, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q8_0, rows = 16>, !transformer.activation<q8>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
@@ -55,7 +55,7 @@ func.func @q8_0_one_token(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %
 // CHECK: arith.sitofp
 // V4-COUNT-4: vpdpbusd
 // CHECK: arith.sitofp
-// CHECK-NOT: transformer.block_dot
+// CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @q6_k_grouped_scales(%w: memref<?x?x!transformer.block<q6_k, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, columns = 256>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
@@ -63,7 +63,7 @@ func.func @q6_k_grouped_scales(%w: memref<?x?x!transformer.block<q6_k, rows = 16
       outs(%y : memref<?x1x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<q6_k, rows = 16>, %x: !transformer.activation<q8, columns = 256>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q6_k, rows = 16>, !transformer.activation<q8, columns = 256>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q6_k, rows = 16>, !transformer.activation<q8, columns = 256>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
@@ -80,7 +80,7 @@ func.func @q6_k_grouped_scales(%w: memref<?x?x!transformer.block<q6_k, rows = 16
 // CHECK: arith.shli
 // V4-COUNT-8: vpdpbusd
 // CHECK: arith.sitofp
-// CHECK-NOT: transformer.block_dot
+// CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @q4_1_outliers(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8o2>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
@@ -88,7 +88,7 @@ func.func @q4_1_outliers(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a
       outs(%y : memref<?x1x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8o2>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8o2>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8o2>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
@@ -99,7 +99,7 @@ func.func @q4_1_outliers(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a
 // V4: "llvm.x86.avx512.pshuf.b.512"
 // V3: "llvm.x86.avx2.pshuf.b"
 // CHECK: math.fma
-// CHECK-NOT: transformer.block_dot
+// CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @iq4_nl_table(%w: memref<?x?x!transformer.block<iq4_nl, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
@@ -107,7 +107,7 @@ func.func @iq4_nl_table(%w: memref<?x?x!transformer.block<iq4_nl, rows = 16>>, %
       outs(%y : memref<?x1x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<iq4_nl, rows = 16>, %x: !transformer.activation<q8>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<iq4_nl, rows = 16>, !transformer.activation<q8>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<iq4_nl, rows = 16>, !transformer.activation<q8>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
@@ -119,7 +119,7 @@ func.func @iq4_nl_table(%w: memref<?x?x!transformer.block<iq4_nl, rows = 16>>, %
 // V3-NOT: pmadd
 // CHECK: arith.shli
 // CHECK-COUNT-32: math.fma
-// CHECK-NOT: transformer.block_dot
+// CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows = 16>>, %a: memref<?x?x!transformer.activation<f32>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
@@ -127,7 +127,7 @@ func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows =
       outs(%y : memref<?x1x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<bf16, rows = 16>, %x: !transformer.activation<f32>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<bf16, rows = 16>, !transformer.activation<f32>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<bf16, rows = 16>, !transformer.activation<f32>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
@@ -150,7 +150,7 @@ func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows =
 // V3: llvm.store %{{.*}} : vector<8xf32>
 // V3-NOT: pmadd.ub.sw
 // CHECK-NOT: llvm.intr.prefetch
-// CHECK-NOT: transformer.block_dot
+// CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @sixteen_tokens(%w: memref<?x?x!transformer.block<q4_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, tokens = 16>>, %y: memref<?x16x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
@@ -158,7 +158,7 @@ func.func @sixteen_tokens(%w: memref<?x?x!transformer.block<q4_0, rows = 16>>, %
       outs(%y : memref<?x16x?xvector<16xf32>>) {
   ^bb0(%b: !transformer.block<q4_0, rows = 16>, %x: !transformer.activation<q8, tokens = 16>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = transformer.block_dot %b, %x[%t], %sum : !transformer.block<q4_0, rows = 16>, !transformer.activation<q8, tokens = 16>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_0, rows = 16>, !transformer.activation<q8, tokens = 16>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return

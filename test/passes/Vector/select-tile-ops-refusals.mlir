@@ -4,7 +4,7 @@
 
 func.func @tensors(%x: tensor<?x2x!lanes>, %a: tensor<?x1x!transformer.activation<q8>>) -> tensor<?x1x!transformer.activation<q8>> {
   // expected-error @+1 {{expects memrefs when instructions are selected, but got 'tensor<?x2xvector<16xf32>>'}}
-  %0 = transformer.pack_activation ins(%x : tensor<?x2x!lanes>) outs(%a : tensor<?x1x!transformer.activation<q8>>) -> tensor<?x1x!transformer.activation<q8>>
+  %0 = tile.pack_activation ins(%x : tensor<?x2x!lanes>) outs(%a : tensor<?x1x!transformer.activation<q8>>) -> tensor<?x1x!transformer.activation<q8>>
   return %0 : tensor<?x1x!transformer.activation<q8>>
 }
 
@@ -12,7 +12,7 @@ func.func @tensors(%x: tensor<?x2x!lanes>, %a: tensor<?x1x!transformer.activatio
 
 func.func @heads_of_nothing(%x: memref<?x1xvector<16xf32>>, %p: memref<?xi32>, %coarse: memref<4x2x4xf32>, %fine: memref<64x2x4xf32>) {
   // expected-error @+1 {{expects heads of static size that divide the columns and hold both halves of all pairs, but got head_dim 0}}
-  transformer.rotate ins(%x, %p, %coarse, %fine : memref<?x1xvector<16xf32>>, memref<?xi32>, memref<4x2x4xf32>, memref<64x2x4xf32>)
+  tile.rotate ins(%x, %p, %coarse, %fine : memref<?x1xvector<16xf32>>, memref<?xi32>, memref<4x2x4xf32>, memref<64x2x4xf32>)
       outs(%x : memref<?x1xvector<16xf32>>) {head_dim = 0 : i64, pairs = #transformer<pairs half>}
   return
 }
@@ -22,9 +22,9 @@ func.func @heads_of_nothing(%x: memref<?x1xvector<16xf32>>, %p: memref<?xi32>, %
 func.func @heads_of_any_number(%q: memref<1x1xvector<16xf32>>, %p: memref<?xi32>, %table: memref<?x?xi32>,
                                %keys: memref<?x?x?x?x16xf16>, %values: memref<?x1x?x?xf16>) {
   // expected-error @+1 {{expects cache heads of static size that divide the columns, but got 'memref<?x?x?x?x16xf16>' and 'memref<?x1x?x?xf16>'}}
-  transformer.attend ins(%q, %keys, %values, %p, %p, %table
+  tile.attend ins(%q, %keys, %values, %p, %p, %table
       : memref<1x1xvector<16xf32>>, memref<?x?x?x?x16xf16>, memref<?x1x?x?xf16>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
-      outs(%q : memref<1x1xvector<16xf32>>) {causal = true, scale = 0.25 : f64, softcap = 0.0 : f64, window = 8 : i64}
+      outs(%q : memref<1x1xvector<16xf32>>) {scale = 0.25 : f64, softcap = 0.0 : f64, window = 8 : i64}
   return
 }
 
@@ -33,7 +33,7 @@ func.func @heads_of_any_number(%q: memref<1x1xvector<16xf32>>, %p: memref<?xi32>
 func.func @store_of_other_columns(%k: memref<?x1xvector<16xf32>>, %p: memref<?xi32>, %table: memref<?x?xi32>,
                                   %keys: memref<?x1x?x12x16xf16>, %values: memref<?x1x?x12xf16>) {
   // expected-error @+1 {{expects cache heads of static size that divide the columns}}
-  transformer.cache_store ins(%k, %k, %p, %p, %table : memref<?x1xvector<16xf32>>, memref<?x1xvector<16xf32>>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+  tile.cache_store ins(%k, %k, %p, %p, %table : memref<?x1xvector<16xf32>>, memref<?x1xvector<16xf32>>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
       outs(%keys, %values : memref<?x1x?x12x16xf16>, memref<?x1x?x12xf16>)
   return
 }

@@ -8,9 +8,9 @@
 // CHECK: math.roundeven
 // CHECK: arith.fptosi
 // CHECK: llvm.store %{{.*}} : i32
-// CHECK-NOT: transformer.pack_activation
+// CHECK-NOT: tile.pack_activation
 func.func @pack_8_bit(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<q8, tokens = 4>>) {
-  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<q8, tokens = 4>>)
+  tile.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<q8, tokens = 4>>)
   return
 }
 
@@ -19,9 +19,9 @@ func.func @pack_8_bit(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activa
 // CHECK-COUNT-2: vector.reduction <minsi>
 // CHECK: arith.divf
 // CHECK-COUNT-2: arith.shrsi
-// CHECK-NOT: transformer.pack_activation
+// CHECK-NOT: tile.pack_activation
 func.func @pack_outliers(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<q8o2, tokens = 4>>) {
-  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<q8o2, tokens = 4>>)
+  tile.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<q8o2, tokens = 4>>)
   return
 }
 
@@ -30,7 +30,7 @@ func.func @pack_outliers(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.act
 // CHECK-COUNT-32: llvm.store %{{.*}} : f32
 // CHECK: return
 func.func @pack_float(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<f32>>) {
-  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<f32>>)
+  tile.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<f32>>)
   return
 }
 
@@ -38,9 +38,9 @@ func.func @pack_float(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activa
 // CHECK-LABEL: @gather_rows
 // CHECK: %[[LANE:.*]] = arith.remui
 // CHECK: vector.extract %{{.*}}[%[[LANE]]]
-// CHECK-NOT: transformer.gather
+// CHECK-NOT: tile.gather
 func.func @gather_rows(%ids: memref<?xi32>, %table: memref<6x1x!transformer.block<q8_0, rows = 16>>, %y: memref<?x2x!lanes>) {
-  transformer.gather ins(%ids, %table : memref<?xi32>, memref<6x1x!transformer.block<q8_0, rows = 16>>) outs(%y : memref<?x2x!lanes>) {scale = 1.0 : f64}
+  tile.gather ins(%ids, %table : memref<?xi32>, memref<6x1x!transformer.block<q8_0, rows = 16>>) outs(%y : memref<?x2x!lanes>) {scale = 1.0 : f64}
   return
 }
 
@@ -49,9 +49,9 @@ func.func @gather_rows(%ids: memref<?xi32>, %table: memref<6x1x!transformer.bloc
 // CHECK: arith.divui %{{.*}}, %c64
 // CHECK: memref.load
 // CHECK: scf.for %{{.*}} = %c0{{.*}} to %c8
-// CHECK-NOT: transformer.rotate
+// CHECK-NOT: tile.rotate
 func.func @rotate_half_of_a_head(%x: memref<?x1x!lanes>, %p: memref<?xi32>, %coarse: memref<4x2x4xf32>, %fine: memref<64x2x4xf32>) {
-  transformer.rotate ins(%x, %p, %coarse, %fine : memref<?x1x!lanes>, memref<?xi32>, memref<4x2x4xf32>, memref<64x2x4xf32>)
+  tile.rotate ins(%x, %p, %coarse, %fine : memref<?x1x!lanes>, memref<?xi32>, memref<4x2x4xf32>, memref<64x2x4xf32>)
       outs(%x : memref<?x1x!lanes>) {head_dim = 16 : i64, pairs = #transformer<pairs half>}
   return
 }
@@ -61,10 +61,10 @@ func.func @rotate_half_of_a_head(%x: memref<?x1x!lanes>, %p: memref<?xi32>, %coa
 // CHECK: arith.cmpi sge
 // CHECK: scf.if
 // CHECK: arith.truncf %{{.*}} : f32 to f16
-// CHECK-NOT: transformer.cache_store
+// CHECK-NOT: tile.cache_store
 func.func @store_into_blocks(%k: memref<?x1x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
                              %keys: memref<?x1x?x16x16xf16>, %values: memref<?x1x?x16xf16>) {
-  transformer.cache_store ins(%k, %k, %p, %s, %table : memref<?x1x!lanes>, memref<?x1x!lanes>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+  tile.cache_store ins(%k, %k, %p, %s, %table : memref<?x1x!lanes>, memref<?x1x!lanes>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
       outs(%keys, %values : memref<?x1x?x16x16xf16>, memref<?x1x?x16xf16>)
   return
 }
@@ -73,13 +73,13 @@ func.func @store_into_blocks(%k: memref<?x1x!lanes>, %p: memref<?xi32>, %s: memr
 // CHECK-LABEL: @attend_in_a_window
 // CHECK-COUNT-5: llvm.alloca
 // CHECK-NOT: llvm.alloca
-// CHECK-NOT: transformer.attend
+// CHECK-NOT: tile.attend
 // CHECK: return
 func.func @attend_in_a_window(%q: memref<1x1x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
                               %keys: memref<?x1x?x16x16xf16>, %values: memref<?x1x?x16xf16>) {
-  transformer.attend ins(%q, %keys, %values, %p, %s, %table
+  tile.attend ins(%q, %keys, %values, %p, %s, %table
       : memref<1x1x!lanes>, memref<?x1x?x16x16xf16>, memref<?x1x?x16xf16>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
-      outs(%q : memref<1x1x!lanes>) {causal = true, scale = 0.25 : f64, softcap = 0.0 : f64, window = 8 : i64}
+      outs(%q : memref<1x1x!lanes>) {scale = 0.25 : f64, softcap = 0.0 : f64, window = 8 : i64}
   return
 }
 
@@ -88,8 +88,8 @@ func.func @attend_in_a_window(%q: memref<1x1x!lanes>, %p: memref<?xi32>, %s: mem
 // CHECK: arith.minsi
 // CHECK: arith.divui %{{.*}}, %c13
 // CHECK-COUNT-32: llvm.store %{{.*}} : f32
-// CHECK-NOT: transformer.pack_activation
+// CHECK-NOT: tile.pack_activation
 func.func @pack_spread_heads(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer.activation<f32>>) {
-  transformer.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<f32>>) {groups = array<i64: 13, 16>}
+  tile.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<f32>>) {groups = array<i64: 13, 16>}
   return
 }

@@ -3,6 +3,6 @@
 namespace mlir {
 class DialectRegistry;
 }
-namespace stepdown::transformer {
-void registerKernelBufferization(mlir::DialectRegistry &registry);
+namespace stepdown::tile {
+void registerTileBufferization(mlir::DialectRegistry &registry);
 }

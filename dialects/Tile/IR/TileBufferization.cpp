@@ -1,12 +1,12 @@
 // Tile operations on tensors become the same operations on memrefs, in place.
-#include "dialects/Transformer/IR/KernelBufferization.h"
-#include "dialects/Transformer/IR/TransformerOps.h"
+#include "dialects/Tile/IR/TileBufferization.h"
+#include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
 
 using namespace mlir;
 using namespace mlir::bufferization;
-using namespace stepdown::transformer;
+using namespace stepdown::tile;
 
 namespace {
 template <typename Op> struct TileOpModel : DstBufferizableOpInterfaceExternalModel<TileOpModel<Op>, Op> {
@@ -38,8 +38,8 @@ template <typename Op> struct TileOpModel : DstBufferizableOpInterfaceExternalMo
 };
 } // namespace
 
-void stepdown::transformer::registerKernelBufferization(DialectRegistry &registry) {
-  registry.addExtension(+[](MLIRContext *context, TransformerDialect *) {
+void stepdown::tile::registerTileBufferization(DialectRegistry &registry) {
+  registry.addExtension(+[](MLIRContext *context, TileDialect *) {
     PackActivationOp::attachInterface<TileOpModel<PackActivationOp>>(*context);
     GatherOp::attachInterface<TileOpModel<GatherOp>>(*context);
     RotateOp::attachInterface<TileOpModel<RotateOp>>(*context);

@@ -3,6 +3,6 @@
 // C1
 func.func @index_missing(%w: memref<4x2x!transformer.block<q4_1>>, %i: index) {
   // expected-error @+1 {{expects 2 indices}}
-  %p = transformer.block_ptr %w[%i] : memref<4x2x!transformer.block<q4_1>> -> !llvm.ptr
+  %p = tile.block_ptr %w[%i] : memref<4x2x!transformer.block<q4_1>> -> !llvm.ptr
   return
 }

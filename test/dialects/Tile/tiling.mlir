@@ -1,0 +1,70 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics | FileCheck %s
+
+// CHECK: tile.tiling = #tile.tiling<parts = {{\[\[}}1, 0]], arguments = {{\[\[}}1 by 4, whole], [], [0 by 2 exact]]>
+func.func @as_written(%x: tensor<?x3xf32>, %n: index, %y: tensor<?xf32>)
+    attributes {tile.cyclic, tile.tiling = #tile.tiling<parts = [[1, 0]], arguments = [[1 by 4, whole], [], [0 by 2 exact]]>} {
+  return
+}
+
+// -----
+
+// C1
+// expected-error @+1 {{expects tiles of at least one element (C1), but got 0}}
+func.func @tile_of_nothing(%x: tensor<?xf32>) attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[0 by 0]]>} {
+  return
+}
+
+// -----
+
+// C1
+// expected-error @+1 {{expects tiles of at least one element (C1), but got -2}}
+func.func @tile_of_less(%x: tensor<?xf32>) attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[0 by -2]]>} {
+  return
+}
+
+// -----
+
+// C1
+// expected-error @+1 {{expects loops that are not negative (C1), but got -1}}
+func.func @part_that_is_whole(%x: tensor<?xf32>) attributes {tile.tiling = #tile.tiling<parts = [[-1]], arguments = [[whole]]>} {
+  return
+}
+
+// -----
+
+// C1
+// expected-error @+1 {{expects loops that are not negative (C1), but got -3}}
+func.func @dimension_of_no_loop(%x: tensor<?xf32>) attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[-3 by 5]]>} {
+  return
+}
+
+// -----
+
+// C2
+// expected-error @+1 {{expects tile.tiling of 2 arguments (C2), but got 1}}
+func.func @argument_missing(%x: tensor<?xf32>, %y: tensor<?xf32>) attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[whole]]>} {
+  return
+}
+
+// -----
+
+// C2
+// expected-error @+1 {{expects tile.tiling to cut each dimension of 'tensor<?x2xf32>' (C2), but got 1}}
+func.func @dimension_missing(%x: tensor<?x2xf32>) attributes {tile.tiling = #tile.tiling<parts = [[0]], arguments = [[whole]]>} {
+  return
+}
+
+// -----
+
+// C2
+// expected-error @+1 {{expects a part for each of 1 results, or one for all (C2), but got 2}}
+func.func @part_without_result(%x: tensor<?xf32>) -> tensor<?xf32> attributes {tile.tiling = #tile.tiling<parts = [[0], [1]], arguments = [[0 by 5]]>} {
+  return %x : tensor<?xf32>
+}
+
+// -----
+
+// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, and 'tile.cyclic' on a function, but got 'tile.part'}}
+func.func @other_attribute() attributes {tile.part = 1 : i64} {
+  return
+}
