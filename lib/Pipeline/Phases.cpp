@@ -43,10 +43,10 @@ static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
 }
 
 static void buildLinalg(OpPassManager &manager, const PhaseOptions &options) {
+  manager.addPass(createDecomposeOperations());
   manager.addPass(createLowerKernels({options.target->name}));
   // Functions of a plain module: what they call becomes part of them.
   OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addPass(createDecomposeOperations());
   functions.addPass(createInlinerPass(llvm::StringMap<OpPassManager>(), [](OpPassManager &callees) {
     callees.addPass(createSoundCanonicalizer()); // the inliner brings the whole one of its own
   }));

@@ -32,7 +32,7 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     return p.generic(p.empty(shapeOf(p, ins[0])), ins, 2, 0, indices, body);
   }
 
-  /// y = x / sqrt(mean x^2 + eps) * weight, over heads of as many columns as the weight has.
+  /// y = x * (1 / sqrt(mean x^2 + eps)) * weight, over heads of as many columns as the weight has.
   static Value lowerRMSNorm(OpBuilder &b, RMSNormOp op) {
     PlainLinalg p(b, op.getLoc());
     auto type = cast<RankedTensorType>(op.getX().getType());
@@ -44,18 +44,29 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     Value squares =
         p.generic(p.filled(ArrayRef(shape).drop_back(), 0), {x}, 3, 1, {{0, 1, 2}, {0, 1}},
                   [&](OpBuilder &k, ValueRange v) -> Value { return math::FmaOp::create(k, p.loc, v[0], v[0], v[1]); });
-    Value y = p.generic(p.empty(shape), {x, squares, op.getWeight()}, 3, 0, {{0, 1, 2}, {0, 1}, {2}, {0, 1, 2}},
+    Value factor = inverseDeviation(p, squares, n - op.getPadding(), op.getEps().convertToDouble());
+    Value y = p.generic(p.empty(shape), {x, factor, op.getWeight()}, 3, 0, {{0, 1, 2}, {0, 1}, {2}, {0, 1, 2}},
                         [&](OpBuilder &k, ValueRange v) -> Value {
-                          Value root = deviation(p, k, v[1], n, op.getEps().convertToDouble());
-                          return arith::MulFOp::create(k, p.loc, arith::DivFOp::create(k, p.loc, v[0], root), v[2]);
+                          return arith::MulFOp::create(k, p.loc, arith::MulFOp::create(k, p.loc, v[0], v[1]), v[2]);
                         });
     return tensor::CollapseShapeOp::create(b, p.loc, type, y, groups);
   }
 
-  /// sqrt(sum / n + eps)
-  static Value deviation(PlainLinalg &p, OpBuilder &k, Value sum, int64_t n, double eps) {
-    Value mean = arith::MulFOp::create(k, p.loc, sum, p.number(k, 1.0 / n));
-    return math::SqrtOp::create(k, p.loc, arith::AddFOp::create(k, p.loc, mean, p.number(k, eps)));
+  /// A value for each sum.
+  static Value eachSum(PlainLinalg &p, Value sums, PlainLinalg::Body body) {
+    const unsigned rank = cast<RankedTensorType>(sums.getType()).getRank();
+    SmallVector<unsigned> all;
+    llvm::append_range(all, llvm::seq(0u, rank));
+    return p.generic(p.empty(shapeOf(p, sums)), {sums}, rank, 0, {all, all}, body);
+  }
+
+  /// 1 / sqrt(sum / n + eps) of each sum of squares.
+  static Value inverseDeviation(PlainLinalg &p, Value squares, int64_t n, double eps) {
+    return eachSum(p, squares, [&](OpBuilder &k, ValueRange v) -> Value {
+      Value mean = arith::MulFOp::create(k, p.loc, v[0], p.number(k, 1.0 / n));
+      Value root = math::SqrtOp::create(k, p.loc, arith::AddFOp::create(k, p.loc, mean, p.number(k, eps)));
+      return arith::DivFOp::create(k, p.loc, p.number(k, 1), root);
+    });
   }
 
   static Value lowerLayerNorm(OpBuilder &b, LayerNormOp op) {
@@ -67,18 +78,18 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     Value sums = p.generic(zeros, {x}, 2, 1, {{0, 1}, {0}}, [&](OpBuilder &k, ValueRange v) -> Value {
       return arith::AddFOp::create(k, p.loc, v[0], v[1]);
     });
-    auto centred = [&](OpBuilder &k, Value value, Value sum) -> Value {
-      return arith::SubFOp::create(k, p.loc, value, arith::MulFOp::create(k, p.loc, sum, p.number(k, 1.0 / n)));
-    };
-    Value squares = p.generic(zeros, {x, sums}, 2, 1, {{0, 1}, {0}, {0}}, [&](OpBuilder &k, ValueRange v) -> Value {
-      Value d = centred(k, v[0], v[1]);
+    Value means = eachSum(p, sums, [&](OpBuilder &k, ValueRange v) -> Value {
+      return arith::MulFOp::create(k, p.loc, v[0], p.number(k, 1.0 / n));
+    });
+    Value squares = p.generic(zeros, {x, means}, 2, 1, {{0, 1}, {0}, {0}}, [&](OpBuilder &k, ValueRange v) -> Value {
+      Value d = arith::SubFOp::create(k, p.loc, v[0], v[1]);
       return math::FmaOp::create(k, p.loc, d, d, v[2]);
     });
-    return p.generic(p.empty(shape), {x, sums, squares, op.getWeight(), op.getBias()}, 2, 0,
+    Value factor = inverseDeviation(p, squares, n, op.getEps().convertToDouble());
+    return p.generic(p.empty(shape), {x, means, factor, op.getWeight(), op.getBias()}, 2, 0,
                      {{0, 1}, {0}, {0}, {1}, {1}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
-                       Value root = deviation(p, k, v[2], n, op.getEps().convertToDouble());
-                       Value y = arith::DivFOp::create(k, p.loc, centred(k, v[0], v[1]), root);
-                       return math::FmaOp::create(k, p.loc, y, v[3], v[4]);
+                       Value d = arith::SubFOp::create(k, p.loc, v[0], v[1]);
+                       return math::FmaOp::create(k, p.loc, arith::MulFOp::create(k, p.loc, d, v[2]), v[3], v[4]);
                      });
   }
 
@@ -87,10 +98,10 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     return rowwise(p, {op.getGate(), op.getUp()}, [&](OpBuilder &k, ValueRange v) -> Value {
       auto mul = [&](Value a, Value c) -> Value { return arith::MulFOp::create(k, p.loc, a, c); };
       auto add = [&](Value a, Value c) -> Value { return arith::AddFOp::create(k, p.loc, a, c); };
-      Value g = v[0], one = p.number(k, 1);
+      Value g = v[0];
       if (op.getKind() == Gate::Silu) {
-        Value decay = math::ExpOp::create(k, p.loc, arith::NegFOp::create(k, p.loc, g));
-        return mul(arith::DivFOp::create(k, p.loc, g, add(one, decay)), v[1]);
+        Value decay = math::ExpOp::create(k, p.loc, mul(g, p.number(k, -1)));
+        return mul(arith::DivFOp::create(k, p.loc, g, add(p.number(k, 1), decay)), v[1]);
       }
       Value inner;
       if (op.getKind() == Gate::GeluTanh) {
@@ -99,7 +110,7 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
       } else {
         inner = math::ErfOp::create(k, p.loc, mul(g, p.number(k, 0.70710678118654752440)));
       }
-      return mul(mul(mul(g, p.number(k, 0.5)), add(one, inner)), v[1]);
+      return mul(mul(mul(g, p.number(k, 0.5)), add(p.number(k, 1), inner)), v[1]);
     });
   }
 
@@ -132,11 +143,11 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     });
   }
 
-  LogicalResult decompose(Operation *op) {
+  LogicalResult decompose(Operation *op, bool plain) {
     if (isa<linalg::PackOp, linalg::UnPackOp>(op))
       checkPack(op);
     IRRewriter rewriter(op);
-    Value one = decomposeLinear(rewriter, op);
+    Value one = decomposeLinear(rewriter, op, plain);
     if (!one)
       one = decomposeAttention(rewriter, op, caches.lookup(op));
     if (auto norm = dyn_cast<RMSNormOp>(op))
@@ -179,13 +190,13 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     SmallVector<Operation *> work;
     getOperation().walk([&](Operation *op) {
       if (isRelayout(op) ||
-          isa<RMSNormOp, LayerNormOp, GatedActivationOp, AddOp, SelectRowsOp, linalg::SoftmaxOp, tensor::ConcatOp>(
-              op) ||
-          (plain && isa<RopeOp, KVAppendOp, AttentionOp, LinearOp, LogitsOp, EmbeddingOp>(op)))
+          isa<RMSNormOp, LayerNormOp, GatedActivationOp, AddOp, LogitsOp, linalg::SoftmaxOp, tensor::ConcatOp>(op) ||
+          (isa<LinearOp>(op) && (plain || op->getNumOperands() > 2)) ||
+          (plain && isa<SelectRowsOp, RopeOp, KVAppendOp, AttentionOp, EmbeddingOp>(op)))
         work.push_back(op);
     });
     for (Operation *op : work)
-      if (failed(decompose(op)))
+      if (failed(decompose(op, plain)))
         return signalPassFailure();
     if (plain)
       giveSoundForms(getOperation());

@@ -33,19 +33,21 @@ void KernelBuilder::argument(Value of, int64_t source, int64_t part, Type type, 
 static SmallVector<int64_t> viewsOf(Value value, const Layout &layout) {
   SmallVector<int64_t> views;
   for (Operation *user : value.getUsers()) {
-    Value weight;
-    if (auto linear = dyn_cast<LinearOp>(user))
-      weight = linear.getWeight();
-    else if (auto logits = dyn_cast<LogitsOp>(user))
-      weight = logits.getWeight();
-    if (!weight)
+    auto linear = dyn_cast<LinearOp>(user);
+    if (!linear)
       continue;
-    auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
+    auto block = cast<BlockType>(cast<RankedTensorType>(linear.getWeight().getType()).getElementType());
     int64_t columns = packedBlock(layout, block.getFormat()).columns;
     if (!llvm::is_contained(views, columns))
       views.push_back(columns);
   }
   return views;
+}
+
+/// One value for each place of operands of one shape.
+static bool isElementwise(linalg::GenericOp op) {
+  return op.getNumDpsInputs() > 0 &&
+         llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); });
 }
 
 static bool usedBy(Value value, function_ref<bool(Operation *)> test) { return llvm::any_of(value.getUsers(), test); }
@@ -159,7 +161,7 @@ void KernelBuilder::describeResult(Value value, int64_t index) {
 LogicalResult KernelBuilder::describe() {
   Block &body = kernel.getBody().front();
   for (Operation &op : body) {
-    isLinear |= isa<LinearOp, LogitsOp>(op);
+    isLinear |= isa<LinearOp>(op);
     if (auto attention = dyn_cast<AttentionOp>(op)) {
       isAttention = true;
       auto cache = attention.getCache().getType();
@@ -171,16 +173,27 @@ LogicalResult KernelBuilder::describe() {
         return attention.emitOpError() << "expects causal attention: the cache kernels know no other";
     }
   }
-  const bool gated = llvm::any_of(body, [](Operation &op) { return isa<GatedActivationOp>(op); });
-  // Parts: a linear each, or all of them where a gate joins them.
+  // Parts: a linear each, with what is made of its result, or all of them where something joins their results.
   Builder builder(kernel);
+  bool joined = false;
   if (isLinear) {
-    for (Operation &op : body) {
-      if (!isa<LinearOp, LogitsOp>(op))
-        continue;
-      if (!gated || loops.empty())
+    for (Operation &op : body.without_terminator()) {
+      if (isa<LinearOp>(op)) {
+        parts[op.getResult(0)] = loops.size();
         loops.push_back(builder.getDenseI64ArrayAttr({1, 2 * int64_t(loops.size())}));
-      parts[op.getResult(0)] = loops.size() - 1;
+        continue;
+      }
+      for (Value operand : op.getOperands())
+        if (auto from = parts.find(operand); from != parts.end() && op.getNumResults() == 1) {
+          const int64_t part = from->second;
+          auto [own, isFirst] = parts.try_emplace(op.getResult(0), part);
+          joined |= !isFirst && own->second != part;
+        }
+    }
+    if (joined) {
+      loops.resize(1);
+      for (auto &part : parts)
+        part.second = 0;
     }
   } else {
     loops.push_back(builder.getDenseI64ArrayAttr(isAttention ? ArrayRef<int64_t>{0, 1} : ArrayRef<int64_t>{0}));
@@ -200,23 +213,22 @@ LogicalResult KernelBuilder::describe() {
           if (a.tile[d] != 1 && a.tile[d] != -1)
             a.tile[d] = loop, a.tile[d + 1] = size;
   };
-  if (isLinear)
-    for (Operation &op : body) {
-      if (!isa<LinearOp, LogitsOp>(op))
-        continue;
-      const int64_t loop = 2 * parts[op.getResult(0)];
-      // Two row tiles make the 32 columns of an activation block: always both.
-      const bool packs = gated && llvm::any_of(yield.getValues(), [](Value v) { return isActivations(v.getType()); });
-      setLoop(op.getOperand(1), loop, packs ? -2 : 1);
-      if (op.getNumOperands() > 2)
-        setLoop(op.getOperand(2), loop, packs ? -2 : 1);
-      if (!gated)
-        setLoop(op.getResult(0), loop, 1);
-    }
+  // Two row tiles make the 32 columns of an activation block: always both.
+  const bool packs = joined && llvm::any_of(yield.getValues(), [](Value v) { return isActivations(v.getType()); });
+  for (Operation &op : body.without_terminator()) {
+    auto part = op.getNumResults() ? parts.find(op.getResult(0)) : parts.end();
+    if (part == parts.end())
+      continue;
+    for (Value operand : op.getOperands().drop_front()) // weights, biases
+      if (isa<BlockArgument>(operand))
+        setLoop(operand, 2 * part->second, packs ? -2 : 1);
+    if (!joined)
+      setLoop(op.getResult(0), 2 * part->second, 1);
+  }
   // An elementwise result may take the place of the residual that it is made of.
   for (auto [i, value] : llvm::enumerate(yield.getValues()))
-    if (auto add = value.getDefiningOp<AddOp>())
-      if (auto x = dyn_cast<BlockArgument>(add.getA()))
+    if (auto add = value.getDefiningOp<linalg::GenericOp>(); add && isElementwise(add))
+      if (auto x = dyn_cast<BlockArgument>(add.getInputs()[0]))
         inplace.append({int64_t(x.getArgNumber()), int64_t(i)});
   return success();
 }

@@ -4,6 +4,9 @@
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/IRMapping.h"
 
 namespace stepdown {
 
@@ -36,13 +39,18 @@ private:
                 llvm::ArrayRef<int64_t> tile, int64_t view = 0);
 
   mlir::LogicalResult lower(mlir::Operation &op);
-  void lowerAdd(transformer::AddOp op);
-  void lowerNorm(transformer::RMSNormOp op);
-  void lowerLayerNorm(transformer::LayerNormOp op);
   void lowerQuantize(transformer::QuantizeOp op);
-  void lowerLinear(mlir::Operation *op, Value x, Value weight, Value bias, double scale, double softcap);
-  void lowerGate(transformer::GatedActivationOp op);
+  void lowerLinear(transformer::LinearOp op);
   void lowerSelect(transformer::SelectRowsOp op);
+  mlir::LogicalResult packSplit(mlir::tensor::ExpandShapeOp op);
+  mlir::LogicalResult packJoin(mlir::tensor::CollapseShapeOp op);
+  mlir::LogicalResult packGeneric(mlir::linalg::GenericOp op);
+  mlir::LogicalResult packEach(mlir::linalg::GenericOp op, unsigned columns, bool ofTiles);
+  Value finalPlace(Value value);
+  mlir::LogicalResult packColumns(mlir::linalg::GenericOp op, unsigned columns);
+  mlir::LogicalResult packRows(mlir::linalg::GenericOp op);
+  Value split(Value rows, mlir::RankedTensorType type);
+  Value packBody(mlir::OpBuilder &inner, mlir::linalg::GenericOp op, mlir::IRMapping &map, bool lanes);
 
   mlir::VectorType lane();
   mlir::RankedTensorType lanes(llvm::ArrayRef<int64_t> shape);
@@ -67,8 +75,10 @@ private:
   llvm::DenseMap<Value, Values> values;                   ///< region value -> tensors of the function
   llvm::DenseMap<std::pair<Value, int64_t>, Value> views; ///< activations seen in blocks of so many columns
   llvm::DenseMap<Value, Value> destinations;
-  llvm::DenseMap<Value, int64_t> parts; ///< result of a linear -> part that computes it
+  llvm::DenseMap<Value, int64_t> parts; ///< of a linear, and what is made of it -> part that computes it
   Value rowsLike;                       ///< an argument with the rows of a tile
+  llvm::DenseSet<Value> partial;        ///< sums over columns: a lane of each is the sum of its columns
+  llvm::DenseSet<Value> perRow;         ///< one number for each row or head, not columns: all lanes hold it
 };
 
 } // namespace stepdown

@@ -84,34 +84,41 @@ static Value gather(PlainLinalg &p, Value table, Value index, double scale) {
   });
 }
 
-/// y[t, o] = sum_c x[t, c] * weight[o, c] + bias[o].
-static Value product(PlainLinalg &p, Value x, Value weight, Value bias) {
+/// y[t, o] = sum_c x[t, c] * weight[o, c].
+static Value product(PlainLinalg &p, Value x, Value weight) {
   Value out = p.filled({p.mixedSize(x, 0), p.mixedSize(weight, 0)}, 0);
-  if (bias)
-    out = p.generic(out, {bias}, 2, 0, {{1}, {0, 1}}, [&](OpBuilder &, ValueRange v) -> Value { return v[0]; });
   return p.generic(out, {x, weight}, 3, 1, {{0, 2}, {1, 2}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
     Value term = arith::MulFOp::create(k, p.loc, v[0], p.toF32(k, v[1]));
     return arith::AddFOp::create(k, p.loc, v[2], term);
   });
 }
 
-Value decomposeLinear(OpBuilder &b, Operation *op) {
+Value decomposeLinear(OpBuilder &b, Operation *op, bool plain) {
   PlainLinalg p(b, op->getLoc());
-  Value bias = op->getNumOperands() > 2 ? op->getOperand(2) : Value();
   if (auto embedding = dyn_cast<EmbeddingOp>(op))
     return gather(p, embedding.getTable(), embedding.getTokens(), embedding.getScale().convertToDouble());
   if (auto select = dyn_cast<SelectRowsOp>(op))
     return gather(p, select.getX(), select.getRows(), 1);
-  if (isa<LinearOp>(op))
-    return product(p, op->getOperand(0), op->getOperand(1), bias);
-  auto logits = dyn_cast<LogitsOp>(op);
-  if (!logits)
+  if (!isa<LinearOp, LogitsOp>(op))
     return Value();
-  Value z = product(p, op->getOperand(0), op->getOperand(1), bias);
-  Value out = p.empty({p.mixedSize(z, 0), p.mixedSize(z, 1)});
-  return p.generic(out, {z}, 2, 0, {{0, 1}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
-    return capped(p, k, v[0], logits.getScale().convertToDouble(), logits.getSoftcap().convertToDouble());
-  });
+  // The product itself, then what is done with each of its numbers. Stored blocks are multiplied as the target packs
+  // them.
+  Value x = op->getOperand(0), weight = op->getOperand(1);
+  Value y = plain ? product(p, x, weight)
+                  : LinearOp::create(b, p.loc, op->getResult(0).getType(), x, weight, /*bias=*/Value()).getResult();
+  auto each = [&](ValueRange ins, ArrayRef<SmallVector<unsigned>> indices, PlainLinalg::Body body) {
+    y = p.generic(p.empty({p.mixedSize(y, 0), p.mixedSize(y, 1)}), ins, 2, 0, indices, body);
+  };
+  if (op->getNumOperands() > 2)
+    each({y, op->getOperand(2)}, {{0, 1}, {1}, {0, 1}},
+         [&](OpBuilder &k, ValueRange v) -> Value { return arith::AddFOp::create(k, p.loc, v[0], v[1]); });
+  auto logits = dyn_cast<LogitsOp>(op);
+  const double scale = logits ? logits.getScale().convertToDouble() : 1;
+  const double softcap = logits ? logits.getSoftcap().convertToDouble() : 0;
+  if (scale != 1 || softcap != 0)
+    each({y}, {{0, 1}, {0, 1}},
+         [&](OpBuilder &k, ValueRange v) -> Value { return capped(p, k, v[0], scale, softcap); });
+  return y;
 }
 
 // --- rotation and attention ------------------------------------------------------------------------------------------

@@ -35,8 +35,9 @@ public:
 };
 
 /// What rope, kv_append and attention become, and linear, logits, embedding and select_rows; null for another
-/// operation. Types were replaced by plainType before; `cache` is the one that an attention had.
+/// operation. In a `plain` module types were replaced by plainType before, and `cache` is the one that an attention
+/// had; elsewhere products with stored blocks stay linear operations, without bias.
 mlir::Value decomposeAttention(mlir::OpBuilder &b, mlir::Operation *op, transformer::CacheType cache);
-mlir::Value decomposeLinear(mlir::OpBuilder &b, mlir::Operation *op);
+mlir::Value decomposeLinear(mlir::OpBuilder &b, mlir::Operation *op, bool plain);
 
 } // namespace stepdown

@@ -430,9 +430,9 @@ func.func @f(%a: tensor<2xf32>) -> tensor<3xf32> {
 }""", "E0833", ["3:3", "return"]
     yield "unknown dialect", """
 func.func @f(%a: tensor<2xf32>) {
-  tile.acquire %a
+  channel.acquire %a
   return
-}""", "E0833", ["3:3", "tile", "linalg, tensor, arith, math, scf"]
+}""", "E0833", ["3:3", "channel", "linalg, tensor, arith, math, scf"]
     yield "no function", "module { }", "E0834", ["public function"]
     yield "a declaration", "func.func private @g(tensor<2xf32>)", "E0834", ["@g", "body"]
     yield "a foreign dialect", """

@@ -12,6 +12,9 @@ def transformer_cases():
     layer = centred / np.sqrt((centred ** 2).mean(1, keepdims=True) + 1e-5) * w + b
     heads = normal(4, 24)
     h = heads.astype(float).reshape(4, 3, 8)
+    padded = normal(5, 41) * (np.arange(41) < 37)  # four columns are padding: zeros that the mean does not count
+    pd, pw = padded.astype(float), np.concatenate([w, normal(4)])
+    without = pd / np.sqrt((pd ** 2).sum(1, keepdims=True) / 37 + 1e-5) * pw
     by_head = h / np.sqrt((h ** 2).mean(2, keepdims=True) + 1e-6) * w[:8]
     up = normal(5, 37)
     from math import erf
@@ -36,6 +39,10 @@ func.func @heads(%x: tensor<4x24xf32>, %w: tensor<8xf32>) -> tensor<4x24xf32> {
   %0 = transformer.rms_norm %x, %w {eps = 1.0e-6 : f64} : tensor<4x24xf32>, tensor<8xf32>
   return %0 : tensor<4x24xf32>
 }
+func.func @padded(%x: tensor<?x41xf32>, %w: tensor<41xf32>) -> tensor<?x41xf32> {
+  %0 = transformer.rms_norm %x, %w {eps = 1.0e-5 : f64, padding = 4 : i64} : tensor<?x41xf32>, tensor<41xf32>
+  return %0 : tensor<?x41xf32>
+}
 func.func @layer_norm(%x: tensor<?x37xf32>, %w: tensor<37xf32>, %b: tensor<37xf32>) -> tensor<?x37xf32> {
   %0 = transformer.layer_norm %x, %w, %b {eps = 1.0e-5 : f64} : tensor<?x37xf32>, tensor<37xf32>, tensor<37xf32>
   return %0 : tensor<?x37xf32>
@@ -46,7 +53,7 @@ func.func @gates(%g: tensor<5x37xf32>, %u: tensor<5x37xf32>) -> (tensor<5x37xf32
   %2 = transformer.gated_activation gelu_erf %g, %u : tensor<5x37xf32>
   return %0, %1, %2 : tensor<5x37xf32>, tensor<5x37xf32>, tensor<5x37xf32>
 }""", [Call("rms_norm", [x, w], [rms]), Call("layer_norm", [x, w, b], [layer], 1e-5, 1e-5),
-       Call("residual", [x * 0, x, w], [x, rms]), Call("heads", [heads, w[:8]], [by_head.reshape(4, 24)]),
+       Call("residual", [x * 0, x, w], [x, rms]), Call("padded", [padded, pw], [without]), Call("heads", [heads, w[:8]], [by_head.reshape(4, 24)]),
        Call("gates", [x, up], [silu, gelu_tanh, gelu_erf])])
 
 

@@ -4,8 +4,10 @@
 // CHECK:         %[[X:.*]] = tensor.expand_shape %{{.*}} {{\[\[}}0], [1, 2]]
 // CHECK:         linalg.generic {{.*}}iterator_types = ["parallel", "parallel", "reduction"]} ins(%[[X]]
 // CHECK:           math.fma
-// CHECK:         linalg.generic {{.*}}iterator_types = ["parallel", "parallel", "parallel"]}
+// CHECK:         linalg.generic {{.*}}iterator_types = ["parallel", "parallel"]}
 // CHECK:           math.sqrt
+// CHECK:         linalg.generic {{.*}}iterator_types = ["parallel", "parallel", "parallel"]}
+// CHECK-NOT:       math.sqrt
 // CHECK:         tensor.collapse_shape
 func.func @norm_over_heads(%x: tensor<?x12xf32>, %w: tensor<4xf32>) -> tensor<?x12xf32> {
   %0 = transformer.rms_norm %x, %w {eps = 1.0e-5 : f64} : tensor<?x12xf32>, tensor<4xf32>

@@ -1,4 +1,4 @@
-// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -lower-kernels | FileCheck %s
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -decompose-operations -lower-kernels | FileCheck %s
 
 !a = tensor<?x2x!transformer.activation<q8>>
 !w = tensor<32x2x!transformer.block<q4_1>>
@@ -38,6 +38,97 @@ func.func @selected_rows(%x: tensor<?x32xf32>, %rows: tensor<?xi32>, %w: tensor<
     %1 = transformer.select_rows %a, %r : (tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x32xf32>
     %2 = transformer.rms_norm %1, %n {eps = 1.0e-5 : f64} : tensor<?x32xf32>, tensor<32xf32>
     transformer.yield %2 : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+// A sum over columns keeps a partial sum in each lane; the number that is made of it is held in all lanes.
+// CHECK-LABEL: func.func @norm_of_rows
+// CHECK:       func.func @norm_0_b0(
+// CHECK-SAME:    %[[X:.*]]: tensor<?x6xvector<16xf32>>, %[[W:.*]]: tensor<6xvector<16xf32>>, %[[Y:.*]]: tensor<?x6xvector<16xf32>>)
+// CHECK:         linalg.generic {{.*}} ["parallel", "parallel", "reduction"]} ins(%{{.*}} : tensor<?x1x6xvector<16xf32>>) outs(%{{.*}} : tensor<?x1xvector<16xf32>>)
+// CHECK:           math.fma {{.*}} : vector<16xf32>
+// CHECK:         linalg.generic {{.*}} ["parallel", "parallel"]}
+// CHECK:           %[[SUM:.*]] = vector.reduction <add>, %{{.*}} : vector<16xf32> into f32
+// CHECK:           %[[MEAN:.*]] = arith.mulf %[[SUM]]
+// CHECK:           math.sqrt
+// CHECK:           vector.broadcast {{.*}} : f32 to vector<16xf32>
+// CHECK:         linalg.generic {{.*}} ["parallel", "parallel", "parallel"]}
+// CHECK:         } -> tensor<?x1x6xvector<16xf32>>
+func.func @norm_of_rows(%x: tensor<?x96xf32>, %w: tensor<96xf32>) -> tensor<?x96xf32> {
+  %0 = transformer.kernel "norm" (%a = %x : tensor<?x96xf32>, %n = %w : tensor<96xf32>) -> (tensor<?x96xf32>) {
+    %1 = transformer.rms_norm %a, %n {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
+    transformer.yield %1 : tensor<?x96xf32>
+  }
+  return %0 : tensor<?x96xf32>
+}
+
+// -----
+
+!a = tensor<?x2x!transformer.activation<q8>>
+!w = tensor<32x2x!transformer.block<q4_1>>
+
+// What is made of each number of a product takes its place: bias and soft-cap need no tiles of their own.
+// CHECK-LABEL: func.func @capped_logits
+// CHECK:       func.func @logits_0_b0(
+// CHECK-SAME:    %[[B:[a-z0-9]*]]: tensor<?xvector<16xf32>>, %[[Y:[a-z0-9]*]]: tensor<?x1x?xvector<16xf32>>)
+// CHECK-SAME:    arguments = {{.*}}[1 by 1, whole], [0 by 1, whole], [0 by 1], [1 by 1, whole, 0 by 1]]>
+// CHECK-NOT:     tensor.empty
+// CHECK:         %[[DOT:.*]] = linalg.generic {{.*}} "reduction"]}
+// CHECK:         %[[SUM:.*]] = linalg.generic {{.*}} ins(%[[B]] : tensor<?xvector<16xf32>>) outs(%[[DOT]] : tensor<?x1x?xvector<16xf32>>)
+// CHECK:           arith.addf
+// CHECK:         linalg.generic {{.*}} outs(%[[SUM]] : tensor<?x1x?xvector<16xf32>>)
+// CHECK:           math.tanh
+func.func @capped_logits(%x: !a, %m: !w, %bias: tensor<32xf32>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "logits" (%a = %x : !a, %n = %m : !w, %b = %bias : tensor<32xf32>) -> (tensor<?x32xf32>) {
+    %1 = transformer.logits %a, %n, %b {scale = 0.5 : f64, softcap = 7.0 : f64} : (!a, !w, tensor<32xf32>) -> tensor<?x32xf32>
+    transformer.yield %1 : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @sum_read_as_columns(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "odd" (%a = %x : tensor<?x32xf32>) -> (tensor<?x32xf32>) {
+    %c0 = arith.constant 0 : index
+    %zero = arith.constant 0.0 : f32
+    %n = tensor.dim %a, %c0 : tensor<?x32xf32>
+    %1 = tensor.empty(%n) : tensor<?xf32>
+    %2 = linalg.fill ins(%zero : f32) outs(%1 : tensor<?xf32>) -> tensor<?xf32>
+    %3 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (t)>], iterator_types = ["parallel", "reduction"]} ins(%a : tensor<?x32xf32>) outs(%2 : tensor<?xf32>) {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.addf %p, %q : f32
+      linalg.yield %s : f32
+    } -> tensor<?xf32>
+    %4 = tensor.empty(%n) : tensor<?x32xf32>
+    // expected-error @+1 {{expects the number that a sum over columns is made into, but reads the sum itself}}
+    %5 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (t)>, affine_map<(t, c) -> (t, c)>], iterator_types = ["parallel", "parallel"]} ins(%a, %3 : tensor<?x32xf32>, tensor<?xf32>) outs(%4 : tensor<?x32xf32>) {
+    ^bb0(%p: f32, %q: f32, %r: f32):
+      %s = arith.mulf %p, %q : f32
+      linalg.yield %s : f32
+    } -> tensor<?x32xf32>
+    transformer.yield %5 : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @largest_of_columns(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "odd" (%a = %x : tensor<?x32xf32>) -> (tensor<?x32xf32>) {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %a, %c0 : tensor<?x32xf32>
+    %1 = tensor.empty(%n) : tensor<?xf32>
+    // expected-error @+1 {{expects no reduction but a sum over columns inside a kernel}}
+    %3 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (t)>], iterator_types = ["parallel", "reduction"]} ins(%a : tensor<?x32xf32>) outs(%1 : tensor<?xf32>) {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.maximumf %p, %q : f32
+      linalg.yield %s : f32
+    } -> tensor<?xf32>
+    transformer.yield %a : tensor<?x32xf32>
   }
   return %0 : tensor<?x32xf32>
 }
