@@ -31,7 +31,7 @@ static stepdown_element elementOf(Type type) {
   }
 }
 
-// Batches and caches as passes/Linalg/PlainLinalg.h has them.
+// Batches and caches as passes/Linalg/PlainOperations.h has them.
 static stepdown_value valueOf(Type type) {
   if (isa<transformer::BatchType>(type))
     return {STEPDOWN_I32, 1, {-1}};

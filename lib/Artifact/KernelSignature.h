@@ -20,8 +20,8 @@ struct CodeEntry {
 };
 
 /// The variants of `dispatch`, one for each bucket, whose operands are at `operands`; a bucket without a function of
-/// its own runs that of the one before. From the kernel's functions in `kernels` as the linalg phase leaves them. E0810
-/// where they do not fit the dispatch.
+/// its own runs that of the one before. From the kernel's functions in `kernels` as the packing phase leaves them.
+/// E0810 where they do not fit the dispatch.
 Result<std::vector<CodeEntry>> variantsOf(transformer::DispatchOp dispatch,
                                           const std::vector<stepdown_operand> &operands, mlir::ModuleOp kernels,
                                           llvm::ArrayRef<Bucket> buckets);

@@ -286,7 +286,7 @@ Status Builder::walk(func::FuncOp function, Operation *from, Operation *to, Run 
       continue;
     auto launch = dyn_cast<DispatchOp>(op);
     if (!launch)
-      return wrong(op, "only dispatches are left after the linalg phase");
+      return wrong(op, "only dispatches are left after the packing phase");
     if (Status status = dispatch(launch, run); !status)
       return status;
   }

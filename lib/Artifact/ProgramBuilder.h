@@ -1,4 +1,4 @@
-// The step program of an artifact, from the program functions that the linalg phase leaves: dispatches in order, where
+// The step program of an artifact, from the program functions that the packing phase leaves: dispatches in order, where
 // their operands lie, and the plan of the arena.
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
@@ -34,7 +34,7 @@ struct BuiltProgram {
   std::vector<std::string> bufferNames; ///< of buffers
 };
 
-/// Reads the program of `module` (after the linalg phase for `target`) for steps of at most `maxTokens` tokens. E0810
+/// Reads the program of `module` (after the packing phase for `target`) for steps of at most `maxTokens` tokens. E0810
 /// where the program is not one that an artifact can hold.
 Result<BuiltProgram> buildProgram(mlir::ModuleOp module, const Target &target, int64_t maxTokens, bool exact);
 

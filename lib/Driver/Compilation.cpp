@@ -11,7 +11,6 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <thread>
 
@@ -81,6 +80,7 @@ Status Compilation::buildCheckpoint() {
   if (!built)
     return built.error();
   module = std::move(*built);
+  enter(Input::Model);
   report.seconds.push_back({"transformer", compileClock() - begin});
   return dump("transformer", *module);
 }
@@ -102,6 +102,7 @@ Status Compilation::openPlainModule(const std::string *text) {
   if (!read)
     return read.error();
   module = std::move(*read);
+  enter(Input::Functions);
   source = sourceOf(path, bytes);
   module->walk([&](func::FuncOp function) {
     if (function->hasAttr(transformer::kCallableAttr))
@@ -142,34 +143,32 @@ Status Compilation::checkContext() {
   return Done{};
 }
 
+void Compilation::enter(Input input) {
+  road = &roadOf(input, *targets.front());
+  done = road->phases.begin();
+}
+
 Result<BuiltProgram> Compilation::plan() {
   std::optional<Result<BuiltProgram>> program;
-  if (done && StringRef(done->name) == "fusion") {
-    fusion = explainFusion(*module, *targets.front()->layout);
-    measureKernels(*module, *targets.front()->layout, fusion);
-  } else if (done && StringRef(done->name) == "linalg") {
-    program = buildProgram(*module, *targets.front(), options.maxStepTokens, options.exact);
-    if (!*program)
-      return *program;
-  }
-  for (const Phase &phase : phases()) {
-    if (phase.perLevel || (resumed && program)) // printed IR goes on from here
-      break;
-    if (!phase.build || !isAhead(phase))
-      continue;
-    if (Status status = run(phase, *module, *targets.front()); !status)
-      return status.error();
+  const Phase *packing = road->find("packing");
+  auto take = [&](const Phase &phase) -> Status {
     if (StringRef(phase.name) == "fusion") {
       fusion = explainFusion(*module, *targets.front()->layout);
       measureKernels(*module, *targets.front()->layout, fusion);
-    } else if (StringRef(phase.name) == "linalg") {
+    } else if (&phase == packing) {
       nameKernels(*module, fusion);
       program = buildProgram(*module, *targets.front(), options.maxStepTokens,
                              options.exact); // while kernels still take tensors
       if (!*program)
-        return *program;
+        return program->error();
     }
-  }
+    return Done{};
+  };
+  Status lowered = take(*done); // of printed IR
+  if (lowered)
+    lowered = lowerTo(resumed ? packing + 1 : road->find(road->fork), take); // printed IR goes on from there
+  if (!lowered)
+    return lowered.error();
   Result<PackedWeights> weights = planProgramWeights(*checkpoint, (*program)->weights, (*program)->alignment);
   if (!weights)
     return weights.error();
@@ -215,16 +214,12 @@ Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &targ
   chosen.exact = options.exact;
   chosen.activations = options.activations;
   chosen.target = &target;
-  buildPhase(phase, manager, chosen);
+  buildPhase(*road, phase, manager, chosen);
   manager.addInstrumentation(std::make_unique<NoteWork>());
   LogicalResult result = manager.run(lowered);
   std::string name = phase.name;
-  if (phase.perLevel)
+  if (!road->isShared(phase))
     name += std::string(".") + target.name;
-  // Upstream conversions say that and no more.
-  if (size_t at = said.find("failed to legalize operation "); at != std::string::npos)
-    said = said.substr(0, at) + said.substr(at + std::strlen("failed to legalize operation ")) +
-           ": expects an operation that has a form in machine code, but this has none";
   if (failed(result) && !checkpoint) // the place names the file
     return fail(ErrorCode::ModuleUnsupported, "%s (phase '%s')", said.c_str(), name.c_str());
   if (failed(result))
@@ -233,36 +228,36 @@ Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &targ
   return dump(name, lowered);
 }
 
-Status Compilation::lower(StringRef last) {
-  for (const Phase &phase : phases()) {
-    if (phase.perLevel)
-      break;
-    if (phase.build && isAhead(phase))
-      if (Status status = run(phase, *module, *targets.front()); !status)
-        return status;
-    if (last == phase.name)
-      break;
+Status Compilation::run(const Phase *from, const Phase *end, ModuleOp lowered, const Target &target, After after) {
+  for (const Phase *phase = from + 1; phase < end; ++phase) {
+    Status status = run(*phase, lowered, target);
+    if (status && after)
+      status = after(*phase);
+    if (!status)
+      return status;
   }
   return Done{};
 }
 
-Result<OwningOpRef<ModuleOp>> Compilation::lowerFor(const Target &target, StringRef last) {
+Status Compilation::lowerTo(const Phase *end, After after) {
+  Status status = run(done, end, *module, *targets.front(), after);
+  done = std::max(done, end - 1);
+  return status;
+}
+
+Status Compilation::lower(const Phase &last) { return lowerTo(std::min(&last + 1, road->find(road->fork)), nullptr); }
+
+Result<OwningOpRef<ModuleOp>> Compilation::lowerFor(const Target &target, const Phase &last) {
   OwningOpRef<ModuleOp> copy(cast<ModuleOp>(module.get()->clone()));
-  for (const Phase &phase : phases()) {
-    if (!phase.perLevel || !isAhead(phase))
-      continue;
-    if (Status status = run(phase, *copy, target); !status)
-      return status.error();
-    if (last == phase.name)
-      break;
-  }
+  if (Status status = run(done, &last + 1, *copy, target, nullptr); !status)
+    return status.error();
   return std::move(copy);
 }
 
 Result<std::vector<TargetCode>> Compilation::generate() {
   std::vector<TargetCode> all;
   for (const Target *target : targets) {
-    Result<OwningOpRef<ModuleOp>> native = lowerFor(*target, "");
+    Result<OwningOpRef<ModuleOp>> native = lowerFor(*target, road->phases.back());
     if (!native)
       return native.error();
     const double begin = compileClock();

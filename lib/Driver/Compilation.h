@@ -26,14 +26,14 @@ public:
   /// Reads the checkpoint of printed IR, whose artifact is wanted; E0832 where `options.weights` names none.
   Status openWeights();
 
-  /// Lowers a checkpoint's module as far as all targets share, and tells what came of it on the way.
+  /// Lowers a checkpoint's module to the fork of its road, and tells what came of it on the way.
   Result<BuiltProgram> plan();
-  /// Runs the phases after the frontend up to `last` (all where empty), as far as all targets share them.
-  Status lower(llvm::StringRef last);
-  /// The phases of one target up to `last` (all where empty), on a copy.
-  Result<mlir::OwningOpRef<mlir::ModuleOp>> lowerFor(const Target &target, llvm::StringRef last);
-  /// `lowered` after `phase` as text that openPrinted takes.
-  std::string printed(const Phase &phase, mlir::ModuleOp lowered, const Target *only) const;
+  /// Lowers the module to the fork of its road, where its targets part, or through `last` where that is before.
+  Status lower(const Phase &last);
+  /// A copy of the module, lowered for `target` alone through `last`.
+  Result<mlir::OwningOpRef<mlir::ModuleOp>> lowerFor(const Target &target, const Phase &last);
+  /// The IR after `phase`, for the highest of the targets where they have parted, as text that openPrinted takes.
+  Result<std::string> print(const Phase &phase);
   /// Native code of every target.
   Result<std::vector<TargetCode>> generate();
 
@@ -43,6 +43,8 @@ public:
   llvm::DefaultThreadPool pool; ///< outlives the context
   mlir::MLIRContext context;
   std::vector<const Target *> targets; ///< of one layout and one list of buckets, as lib/Target says
+  const Road *road = nullptr;          ///< which the module takes, once there is one
+  const Phase *done = nullptr;         ///< the phase of the road that the module is through
   std::optional<Gguf> checkpoint;
   PlainSource source;                                                ///< of a plain module
   std::vector<std::pair<std::string, mlir::FunctionType>> functions; ///< of a plain module, as callers see them
@@ -54,8 +56,12 @@ public:
   bool forArtifact = false; ///< the checkpoint must be one that the runtime can use, tokenizer included
 
 private:
-  /// Whether the module has not been through `phase`.
-  bool isAhead(const Phase &phase) const { return !done || &phase > done; }
+  using After = llvm::function_ref<Status(const Phase &)>;
+  /// The module is what the frontend makes of `input`.
+  void enter(Input input);
+  /// Runs the phases behind `from` and before `end`, each followed by `after`.
+  Status run(const Phase *from, const Phase *end, mlir::ModuleOp lowered, const Target &target, After after);
+  Status lowerTo(const Phase *end, After after);
   Status readCheckpoint(const std::string &file);
   Status buildCheckpoint();
   Status checkText();
@@ -66,8 +72,7 @@ private:
   Status run(const Phase &phase, mlir::ModuleOp lowered, const Target &target);
   Status dump(const std::string &name, mlir::ModuleOp target);
   const Phase *from = nullptr;               ///< the phase that left printed IR
-  const Phase *done = nullptr;               ///< the last phase of printed IR, of a row of phases()
-  mlir::OwningOpRef<mlir::ModuleOp> resumed; ///< printed IR of a model behind the linalg phase
+  mlir::OwningOpRef<mlir::ModuleOp> resumed; ///< printed IR of a model behind the packing phase
   int dumped = 0;
 };
 

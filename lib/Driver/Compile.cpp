@@ -34,7 +34,7 @@ static Result<CompileReport> compilePlain(Compilation &c, const std::string &out
   Result<PartFile> file = PartFile::create(output, inputs);
   if (!file)
     return file.error();
-  if (Status status = c.lower(""); !status)
+  if (Status status = c.lower(c.road->phases.back()); !status)
     return status.error();
   Result<std::vector<TargetCode>> code = c.generate();
   if (!code)
@@ -110,11 +110,11 @@ Result<CompileReport> explainModel(const std::string &model, const CompileOption
   if (options.from.empty() && isPlainModule(model))
     return fail(ErrorCode::CompileOption, "%s: expects a checkpoint for --explain, but got a plain module",
                 model.c_str());
-  if (options.from == "linalg")
+  if (options.from == "linalg" || options.from == "packing")
     return fail(ErrorCode::CompileOption,
-                "%s: expects IR of fusion or an earlier phase for --explain: what linalg "
+                "%s: expects IR of fusion or an earlier phase for --explain: what %s "
                 "leaves no longer tells what was fused",
-                model.c_str());
+                model.c_str(), options.from.c_str());
   Compilation c(model, options);
   if (Status status = open(c); !status)
     return status.error();
@@ -127,26 +127,21 @@ Result<CompileReport> explainModel(const std::string &model, const CompileOption
 }
 
 Result<std::string> compileTo(const std::string &model, const std::string &phase, const CompileOptions &options) {
-  const Phase *last = findPhase(phase);
-  if (!last)
+  if (!llvm::is_contained(phaseNames(), phase))
     return fail(ErrorCode::CompileOption, "expects a phase of --compile-to=help, but got '%s'%s", phase.c_str(),
                 suggestion(phase, phaseNames()).c_str());
   Compilation c(model, options);
-  if (!options.from.empty() && findPhase(options.from) >= last)
-    return fail(ErrorCode::CompileOption, "expects --compile-to of a phase after '%s', but got '%s'",
-                options.from.c_str(), phase.c_str());
   // No weights are needed to print.
   if (Status status = options.from.empty() ? open(c) : c.openPrinted(); !status)
     return status.error();
-  if (last->build)
-    if (Status status = c.lower(phase); !status)
-      return status.error();
-  if (!last->perLevel)
-    return c.printed(*last, *c.module, nullptr);
-  Result<OwningOpRef<ModuleOp>> native = c.lowerFor(*c.targets.back(), phase);
-  if (!native)
-    return native.error();
-  return c.printed(*last, **native, c.targets.back());
+  const Phase *last = c.road->find(phase);
+  if (!last)
+    return fail(ErrorCode::CompileOption, "%s: expects --compile-to of a phase that a %s goes through, but got '%s'",
+                model.c_str(), c.road->unit, phase.c_str());
+  if (!options.from.empty() && c.done >= last)
+    return fail(ErrorCode::CompileOption, "expects --compile-to of a phase after '%s', but got '%s'",
+                options.from.c_str(), phase.c_str());
+  return c.print(*last);
 }
 
 } // namespace stepdown

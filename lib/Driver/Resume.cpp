@@ -1,7 +1,7 @@
 // Going on from printed IR. Of a plain module the IR and its record are all there is. A model needs its checkpoint for
-// the weights, and its step program is read from the functions that the linalg phase leaves: behind that phase the
-// kernels come from the IR, and the program from the checkpoint, once more through the phases up to linalg. Who changed
-// the program in between is told, since the change would be lost.
+// the weights, and its step program is read from the functions that the packing phase leaves: behind that phase the
+// kernels come from the IR, and the program from the checkpoint, once more through the phases up to packing. Who
+// changed the program in between is told, since the change would be lost.
 //
 // IR carries the places of what it was made from. What is wrong with the text itself is told by its own lines, so those
 // stand in while it is verified.
@@ -24,19 +24,25 @@ using namespace mlir;
 
 namespace stepdown {
 
-std::string Compilation::printed(const Phase &phase, ModuleOp lowered, const Target *only) const {
+Result<std::string> Compilation::print(const Phase &phase) {
   PrintedRecord record;
   record.phase = phase.name;
-  record.plain = lowered->hasAttr(transformer::kPlainAttr);
+  record.plain = road->input == Input::Functions;
   record.source = source;
   record.functions = functions;
   record.exact = options.exact;
   record.float32Cache = options.float32Cache;
   record.activations = options.activations;
   record.maxContext = options.maxContext;
-  if (only && phase.perLevel)
-    record.target = only->name;
-  return printModule(lowered, record);
+  if (Status status = lower(phase); !status)
+    return status.error();
+  if (road->isShared(phase))
+    return printModule(*module, record);
+  record.target = targets.back()->name;
+  Result<OwningOpRef<ModuleOp>> lowered = lowerFor(*targets.back(), phase);
+  if (!lowered)
+    return lowered.error();
+  return printModule(**lowered, record);
 }
 
 namespace {
@@ -72,10 +78,10 @@ public:
   }
 
   /// E0855 where `module` holds what `phase` does not leave.
-  Status check(ModuleOp module, const Phase &phase) {
+  Status check(ModuleOp module, const Road &road, const Phase &phase) {
     FirstError error(context);
     PassManager manager(&context);
-    manager.addPass(createContractCheck(phase));
+    manager.addPass(createContractCheck(road, phase));
     if (failed(manager.run(module)))
       return fail(ErrorCode::PrintedModule, "%s", error.text.c_str());
     return Done{};
@@ -119,11 +125,10 @@ private:
 } // namespace
 
 Status Compilation::openPrinted() {
-  from = findPhase(options.from);
-  if (!from)
+  if (!llvm::is_contained(phaseNames(), options.from))
     return fail(ErrorCode::CompileOption, "expects a phase of --compile-to=help for --compile-from, but got '%s'%s",
                 options.from.c_str(), suggestion(options.from, phaseNames()).c_str());
-  const double begin = compileClock();
+  const double start = compileClock();
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.error();
@@ -133,7 +138,12 @@ Status Compilation::openPrinted() {
   if (!read)
     return read.error();
   module = std::move(*read);
-  if (Status status = text.check(*module, *from); !status)
+  enter((*module)->hasAttr(transformer::kPlainAttr) ? Input::Functions : Input::Model);
+  from = done = road->find(options.from);
+  if (!from)
+    return fail(ErrorCode::PrintedModule, "%s: expects IR of a phase that a %s goes through, but got that of '%s'",
+                path.c_str(), road->unit, options.from.c_str());
+  if (Status status = text.check(*module, *road, *from); !status)
     return status;
   text.restore();
   Result<PrintedRecord> record = takeRecord(*module, from->name, text.place);
@@ -147,9 +157,8 @@ Status Compilation::openPrinted() {
   options.maxContext = record->maxContext;
   if (record->edited)
     edited = {from->name, sourceOf(path, bytes)};
-  done = from;
-  report.seconds.push_back({"read", compileClock() - begin});
-  if (!from->perLevel)
+  report.seconds.push_back({"read", compileClock() - start});
+  if (road->isShared(*from))
     return Done{};
   const Target *only = findTarget(record->target);
   if (!only)
@@ -163,7 +172,7 @@ Status Compilation::openPrinted() {
 }
 
 Status Compilation::openWeights() {
-  if ((*module)->hasAttr(transformer::kPlainAttr))
+  if (road->input == Input::Functions)
     return Done{};
   if (options.weights.empty())
     return fail(ErrorCode::CompileOption, "%s: expects --weights MODEL, the checkpoint that the IR was printed of",
@@ -171,10 +180,9 @@ Status Compilation::openWeights() {
   Status opened = readCheckpoint(options.weights);
   if (Status status = opened ? checkText() : opened; !status)
     return status;
-  if (from <= findPhase("linalg"))
+  if (from <= road->find("packing"))
     return Done{};
   resumed = std::move(module);
-  done = nullptr;
   return buildCheckpoint();
 }
 
@@ -196,12 +204,12 @@ Status Compilation::takeKernels() {
   if (given.size() != built.size() || !llvm::all_of_zip(given, built, same) ||
       (*resumed)->getDiscardableAttrDictionary() != (*module)->getDiscardableAttrDictionary())
     return fail(ErrorCode::PrintedProgram,
-                "%s: expects the step program that %s has after the linalg phase, but the "
+                "%s: expects the step program that %s has after the packing phase, but the "
                 "functions of the module differ",
                 path.c_str(), options.weights.c_str());
   module = std::move(resumed);
   done = from;
-  return lower("");
+  return lower(road->phases.back());
 }
 
 } // namespace stepdown

@@ -64,7 +64,7 @@ struct MemoryPlan {
 FusionReport explainFusion(mlir::ModuleOp fused, const Layout &layout);
 /// Tells each kernel's traffic, in the module that explainFusion saw.
 void measureKernels(mlir::ModuleOp fused, const Layout &layout, FusionReport &report);
-/// Fills in the names of the kernels from `lowered`, the same module after the linalg phase.
+/// Fills in the names of the kernels from `lowered`, the same module after the packing phase.
 void nameKernels(mlir::ModuleOp lowered, FusionReport &report);
 
 MemoryPlan memoryPlan(const BuiltProgram &program, uint64_t weightBytes);

@@ -1,5 +1,4 @@
 #include "lib/Pipeline/Contract.h"
-#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
@@ -10,8 +9,9 @@ namespace {
 
 struct ContractCheck : PassWrapper<ContractCheck, OperationPass<ModuleOp>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ContractCheck)
+  const Road *road;
   const Phase *phase;
-  explicit ContractCheck(const Phase &phase) : phase(&phase) {}
+  ContractCheck(const Road &road, const Phase &phase) : road(&road), phase(&phase) {}
   StringRef getArgument() const final { return "check-contract"; }
   StringRef getDescription() const final { return "Check that a phase left only the dialects of its row"; }
 
@@ -24,18 +24,16 @@ struct ContractCheck : PassWrapper<ContractCheck, OperationPass<ModuleOp>> {
       Operation *function = op;
       while (function && !isa<SymbolOpInterface>(function))
         function = function->getParentOp();
-      const bool inPlain = inKernels && getOperation()->hasAttr(transformer::kPlainAttr);
-      ArrayRef<const char *> allowed = inPlain ? phase->callable : inKernels ? phase->kernels : phase->program;
+      ArrayRef<const char *> allowed = inKernels ? phase->kernels : phase->program;
       StringRef dialect = op->getName().getDialectNamespace();
       StringRef whole = op->getName().getStringRef();
       if (llvm::any_of(allowed, [&](StringRef name) { return dialect == name || whole == name; }))
         return WalkResult::advance();
-      auto diagnostic = op->emitError() << "phase '" << phase->name << "' expects nothing but ";
+      auto diagnostic = op->emitError() << "phase '" << phase->name << "' expects nothing "
+                                        << (allowed.empty() ? "" : "but ");
       llvm::interleaveComma(allowed, diagnostic, [&](const char *name) { diagnostic << name; });
-      diagnostic << (inPlain     ? " in a function"
-                     : inKernels ? " in a kernel"
-                                 : " in the program")
-                 << ", but '" << op->getName() << "' is left";
+      diagnostic << (allowed.empty() ? "" : " ") << "in " << (inKernels ? "a " : "the ")
+                 << (inKernels ? road->unit : "program") << ", but '" << op->getName() << "' is left";
       if (function)
         diagnostic << " in @" << SymbolTable::getSymbolName(function).getValue();
       return WalkResult::interrupt();
@@ -47,6 +45,8 @@ struct ContractCheck : PassWrapper<ContractCheck, OperationPass<ModuleOp>> {
 
 } // namespace
 
-std::unique_ptr<Pass> createContractCheck(const Phase &phase) { return std::make_unique<ContractCheck>(phase); }
+std::unique_ptr<Pass> createContractCheck(const Road &road, const Phase &phase) {
+  return std::make_unique<ContractCheck>(road, phase);
+}
 
 } // namespace stepdown

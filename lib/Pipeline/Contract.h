@@ -4,6 +4,7 @@
 #include <memory>
 
 namespace stepdown {
-/// A pass that fails, naming phase, function, operation and what was allowed, where `phase` left anything else.
-std::unique_ptr<mlir::Pass> createContractCheck(const Phase &phase);
+/// A pass that fails, naming phase, function, operation and what was allowed, where `phase` of `road` left anything
+/// else.
+std::unique_ptr<mlir::Pass> createContractCheck(const Road &road, const Phase &phase);
 } // namespace stepdown

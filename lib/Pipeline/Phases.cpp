@@ -3,6 +3,7 @@
 #include "dialects/Tile/IR/TileBufferization.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Base/Suggestion.h"
 #include "lib/Pipeline/Canonicalization.h"
 #include "lib/Pipeline/Contract.h"
 #include "mlir/Conversion/Passes.h"
@@ -22,6 +23,7 @@
 #include "passes/CPU/Passes.h"
 #include "passes/Fusion/Passes.h"
 #include "passes/Linalg/Passes.h"
+#include "passes/Packing/Passes.h"
 #include "passes/Tiling/Passes.h"
 #include "passes/Vector/Passes.h"
 
@@ -29,7 +31,36 @@ using namespace mlir;
 
 namespace stepdown {
 
-static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
+// What both roads to the CPU have in common.
+
+static void addBufferization(OpPassManager &kernels) {
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  bufferize.allowReturnAllocsFromLoops = true; // functions of plain modules may; place-scratch refuses a kernel's
+  kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
+}
+
+/// Behind the pass that gives functions their signature: no view, no affine map, no loop.
+static void addBranches(OpPassManager &kernels) {
+  kernels.addNestedPass<func::FuncOp>(memref::createExpandStridedMetadataPass());
+  kernels.addNestedPass<func::FuncOp>(createLowerAffinePass());
+  kernels.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
+}
+
+static void addLLVM(OpPassManager &kernels) {
+  kernels.addPass(createLowerToLLVM());
+  kernels.addNestedPass<LLVM::LLVMFuncOp>(createReconcileUnrealizedCastsPass());
+  kernels.addNestedPass<LLVM::LLVMFuncOp>(createSoundCanonicalizer());
+}
+
+// A model on the CPU.
+
+static void fuseModel(OpPassManager &manager, const PhaseOptions &options) {
   manager.addNestedPass<func::FuncOp>(createQuantizeActivations({options.exact, options.activations}));
   manager.addPass(createPadSizes({options.target->name}));
   OpPassManager &functions = manager.nest<func::FuncOp>();
@@ -42,11 +73,50 @@ static void buildFusion(OpPassManager &manager, const PhaseOptions &options) {
   functions.addPass(createWrapKernels());
 }
 
-static void buildLinalg(OpPassManager &manager, const PhaseOptions &options) {
-  manager.addPass(createDecomposeOperations());
-  manager.addPass(createLowerKernels({options.target->name}));
-  // Functions of a plain module: what they call becomes part of them.
+static void lowerModel(OpPassManager &manager, const PhaseOptions &) { manager.addPass(createLowerOperations()); }
+
+static void packKernels(OpPassManager &manager, const PhaseOptions &options) {
+  manager.addPass(createPackKernels({options.target->name}));
+}
+
+static void tileKernels(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createTileKernels());
+  // No CSE while kernels are tensors: it would give two accumulators one zero to start from, and bufferization a copy.
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+}
+
+static void bufferizeKernels(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  addBufferization(kernels);
+  kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
+}
+
+static void vectorizeKernels(OpPassManager &manager, const PhaseOptions &options) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.target->name}));
+  kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.target->name}));
+  // What is left of linalg is elementwise, of elements that are vectors already.
+  kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  kernels.addNestedPass<func::FuncOp>(createExpandMath());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
+}
+
+static void bindKernels(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createBindOperands());
+  addBranches(kernels);
+  addLLVM(kernels);
+}
+
+// Functions of a plain module on the CPU.
+
+static void lowerFunctions(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addPass(createLowerOperations());
+  functions.addPass(createDecomposeOperations());
+  // What they call becomes part of them.
   functions.addPass(createInlinerPass(llvm::StringMap<OpPassManager>(), [](OpPassManager &callees) {
     callees.addPass(createSoundCanonicalizer()); // the inliner brings the whole one of its own
   }));
@@ -56,92 +126,99 @@ static void buildLinalg(OpPassManager &manager, const PhaseOptions &options) {
   functions.addNestedPass<func::FuncOp>(createFuseElementwise());
 }
 
-static void buildTiles(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createTileKernels());
-  // No CSE while kernels are tensors: it would give two accumulators one zero to start from, and bufferization a copy.
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+static void simplifyFunctions(OpPassManager &manager, const PhaseOptions &) {
+  manager.nest<ModuleOp>().addNestedPass<func::FuncOp>(createSoundCanonicalizer());
 }
 
-static void buildBuffers(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  bufferization::OneShotBufferizePassOptions bufferize;
-  bufferize.bufferizeFunctionBoundaries = true;
-  bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
-  bufferize.allowReturnAllocsFromLoops = true; // functions of plain modules may; a kernel's would be refused below
-  kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
-  kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
-  kernels.addNestedPass<func::FuncOp>(createPlaceArrays());
+static void bufferizeFunctions(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  addBufferization(functions);
+  functions.addNestedPass<func::FuncOp>(createPlaceArrays());
 }
 
-static void buildVector(OpPassManager &manager, const PhaseOptions &options) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.target->name}));
-  kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.target->name}));
-  kernels.addNestedPass<func::FuncOp>(createVectorizeStructured({options.target->name}));
-  kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
-  kernels.addNestedPass<func::FuncOp>(createExpandElementary());
-  kernels.addNestedPass<func::FuncOp>(createExpandMath());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
+static void vectorizeFunctions(OpPassManager &manager, const PhaseOptions &options) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addNestedPass<func::FuncOp>(createVectorizeStructured({options.target->name}));
+  functions.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass()); // what has no lane
+  functions.addNestedPass<func::FuncOp>(createExpandElementary());
+  functions.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  functions.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
-static void buildCPU(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createBindOperands());
-  kernels.addNestedPass<func::FuncOp>(createBindArrays());
-  kernels.addNestedPass<func::FuncOp>(memref::createExpandStridedMetadataPass());
-  kernels.addNestedPass<func::FuncOp>(createLowerAffinePass());
-  kernels.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
-  kernels.addPass(createLowerAssertions());
-  kernels.addPass(createLowerToLLVM());
-  kernels.addNestedPass<LLVM::LLVMFuncOp>(createReconcileUnrealizedCastsPass());
-  kernels.addNestedPass<LLVM::LLVMFuncOp>(createSoundCanonicalizer());
+static void bindFunctions(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addNestedPass<func::FuncOp>(createBindArrays());
+  addBranches(functions);
+  functions.addPass(createLowerAssertions());
+  functions.addPass(createCarryBFloat16());
+  addLLVM(functions);
 }
 
 static const char *const kProgram[] = {"transformer", "func"};
+static const char *const kRows[] = {"transformer", "func", "linalg", "tensor", "arith", "math"};
 static const char *const kTensors[] = {"tile", "func", "linalg", "tensor", "arith", "math", "vector"};
 static const char *const kTiles[] = {"tile", "func", "linalg", "tensor", "arith", "math", "vector", "scf"};
 static const char *const kBuffers[] = {"tile", "func", "linalg", "memref", "arith", "math", "vector", "scf"};
 static const char *const kVectors[] = {"tile", "func", "memref", "arith", "math", "vector", "scf", "llvm"};
 static const char *const kNative[] = {"llvm"};
-// Functions of plain modules: what people write, then the same without transformer, then buffers, vectors, LLVM.
-static const char *const kPlain[] = {"func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer"};
-static const char *const kPlainTensors[] = {
-    "func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer.elementary"};
-static const char *const kPlainBuffers[] = {
-    "func", "linalg", "memref", "arith", "math", "scf", "affine", "cf", "transformer.elementary"};
-static const char *const kPlainVectors[] = {"func", "memref", "arith", "math", "vector", "scf", "affine", "cf"};
 
-static const Phase kPhases[] = {
-    {"transformer",
-     "what the model computes: whole-layer operations, one function for each kind of layer",
-     nullptr,
-     kProgram,
-     {},
-     kPlain,
-     false},
-    {"fusion", "operations that share memory traffic join in kernels", buildFusion, kProgram, {}, kPlain, false},
-    {"linalg",
+static const ArrayRef<const char *> kNothing;
+
+static const Phase kModelOnCPU[] = {
+    {"transformer", "what the model computes: whole-layer operations, one function for each kind of layer", nullptr,
+     kProgram, kNothing},
+    {"fusion", "operations that share memory traffic join in kernels", fuseModel, kProgram, kNothing},
+    {"linalg", "operations on rows become linalg, in their kernels", lowerModel, kRows, kNothing},
+    {"packing",
      "kernels become functions of linalg and tile operations on packed tensors, one for each token-count bucket",
-     buildLinalg, kProgram, kTensors, kPlainTensors, false},
-    {"tiles", "kernels are cut into the tiles that threads share out", buildTiles, kProgram, kTiles, kPlainTensors,
-     false},
-    {"buffers", "tensors become memrefs in place, scratch goes to the stack", buildBuffers, kProgram, kBuffers,
-     kPlainBuffers, false},
-    {"vector", "tiles become vectors of 16 lanes and the target's dot products", buildVector, kProgram, kVectors,
-     kPlainVectors, true},
-    {"cpu", "kernels become LLVM functions with the runtime's kernel ABI", buildCPU, kProgram, kNative, kNative, true},
+     packKernels, kProgram, kTensors},
+    {"tiles", "kernels are cut into the tiles that threads share out", tileKernels, kProgram, kTiles},
+    {"buffers", "tensors become memrefs in place, scratch goes to the stack", bufferizeKernels, kProgram, kBuffers},
+    {"vector", "tiles become vectors of 16 lanes and the target's dot products", vectorizeKernels, kProgram, kVectors},
+    {"cpu", "kernels become LLVM functions with the runtime's kernel ABI", bindKernels, kProgram, kNative},
 };
 
-ArrayRef<Phase> phases() { return kPhases; }
+static const char *const kWritten[] = {"func", "linalg", "tensor", "arith",      "math",
+                                       "scf",  "affine", "cf",     "transformer"};
+static const char *const kArrays[] = {
+    "func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "transformer.elementary"};
+static const char *const kPlaced[] = {
+    "func", "linalg", "memref", "arith", "math", "scf", "affine", "cf", "transformer.elementary"};
+static const char *const kLanes[] = {"func", "memref", "arith", "math", "vector", "scf", "affine", "cf"};
 
-const Phase *findPhase(StringRef name) {
-  for (const Phase &phase : kPhases)
+// Phases have the names that they have for models, so that --compile-to means the same place on either road.
+static const Phase kFunctionsOnCPU[] = {
+    {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
+    {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
+    {"linalg", "calls are inlined, operations become linalg with its sizes checked, and elementwise ones join",
+     lowerFunctions, kNothing, kArrays},
+    {"packing", "nothing: functions work on arrays as they are given", nullptr, kNothing, kArrays},
+    {"tiles", "nothing is cut, since one thread runs a function; what sizes say is simplified", simplifyFunctions,
+     kNothing, kArrays},
+    {"buffers", "tensors become memrefs, copies are written out, small arrays go to the stack", bufferizeFunctions,
+     kNothing, kPlaced},
+    {"vector", "structured operations become loops over the target's vectors, elementary functions series",
+     vectorizeFunctions, kNothing, kLanes},
+    {"cpu", "functions become LLVM functions with the runtime's signature, arrays lie in the call's arena",
+     bindFunctions, kNothing, kNative},
+};
+
+static const Road kRoads[] = {
+    {Input::Model, "cpu", "kernel", "vector", kModelOnCPU},
+    {Input::Functions, "cpu", "function", "vector", kFunctionsOnCPU},
+};
+
+ArrayRef<Road> roads() { return kRoads; }
+
+const Road &roadOf(Input input, const Target &target) {
+  for (const Road &road : kRoads)
+    if (road.input == input && StringRef(road.target) == target.road)
+      return road;
+  llvm_unreachable("expects a road for every input and target"); // TargetTest walks all of them
+}
+
+const Phase *Road::find(StringRef name) const {
+  for (const Phase &phase : phases)
     if (name == phase.name)
       return &phase;
   return nullptr;
@@ -149,15 +226,17 @@ const Phase *findPhase(StringRef name) {
 
 std::vector<std::string> phaseNames() {
   std::vector<std::string> names;
-  for (const Phase &phase : kPhases)
-    names.push_back(phase.name);
+  for (const Road &road : kRoads)
+    for (const Phase &phase : road.phases)
+      if (!llvm::is_contained(names, phase.name))
+        names.push_back(phase.name);
   return names;
 }
 
-void buildPhase(const Phase &phase, OpPassManager &manager, const PhaseOptions &options) {
+void buildPhase(const Road &road, const Phase &phase, OpPassManager &manager, const PhaseOptions &options) {
   if (phase.build)
     phase.build(manager, options);
-  manager.addPass(createContractCheck(phase));
+  manager.addPass(createContractCheck(road, phase));
 }
 
 void registerCompilerDialects(DialectRegistry &registry) {
@@ -174,28 +253,65 @@ void registerCompilerDialects(DialectRegistry &registry) {
   func::registerInlinerExtension(registry);
 }
 
+using PipelineError = llvm::function_ref<LogicalResult(const Twine &)>;
+
+namespace {
+struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
+  Option<bool> exact{*this, "exact", llvm::cl::desc("Keep activations in float32"), llvm::cl::init(false)};
+  Option<std::string> activations{*this, "activations", llvm::cl::desc("Element of activation blocks"),
+                                  llvm::cl::init("q8o2")};
+  Option<std::string> input{*this, "input", llvm::cl::desc("What is compiled: model or functions"),
+                            llvm::cl::init("model")};
+  Option<std::string> target{*this, "target", llvm::cl::desc("Target of lib/Base/Targets.def"),
+                             llvm::cl::init(targets().back().name)};
+};
+} // namespace
+
+/// The phase `name` of the road that the options name; a value that none has is refused with the values there are.
+static LogicalResult buildPipeline(StringRef name, OpPassManager &manager, StringRef text, PipelineError refuse) {
+  PipelineOptions options;
+  if (failed(options.parseFromString(text)))
+    return failure();
+  const std::vector<std::string> inputs = {"model", "functions"}; // in the order of Input
+  const auto input = llvm::find(inputs, options.input.getValue());
+  if (input == inputs.end())
+    return refuse("phase-" + name + ": expects an input of " + alternatives(inputs) + ", but got '" +
+                  options.input.getValue() + "'" + suggestion(options.input, inputs));
+  const Target *target = findTarget(options.target);
+  if (!target) {
+    std::vector<std::string> names;
+    for (const Target &each : targets())
+      names.push_back(each.name);
+    return refuse("phase-" + name + ": expects a target of " + alternatives(names) + ", but got '" +
+                  options.target.getValue() + "'" + suggestion(options.target, names));
+  }
+  const Road &road = roadOf(Input(input - inputs.begin()), *target);
+  const Phase *phase = road.find(name);
+  if (!phase)
+    return refuse("phase-" + name + ": expects a phase of " + *input + " on " + road.target);
+  buildPhase(road, *phase, manager, {options.exact, options.activations, target});
+  return success();
+}
+
 void registerPhases() {
   registerFusionPasses();
   registerLinalgPasses();
+  registerPackingPasses();
   registerTilingPasses();
   registerBufferPasses();
   registerVectorPasses();
   registerCPUPasses();
-  struct Options : PassPipelineOptions<Options> {
-    PassOptions::Option<bool> exact{*this, "exact", llvm::cl::desc("Keep activations in float32"),
-                                    llvm::cl::init(false)};
-    PassOptions::Option<std::string> activations{*this, "activations", llvm::cl::desc("Element of activation blocks"),
-                                                 llvm::cl::init("q8o2")};
-    PassOptions::Option<std::string> target{*this, "target", llvm::cl::desc("Target of lib/Base/Targets.def"),
-                                            llvm::cl::init("x86-64-v4-vnni")};
-  };
-  for (const Phase &phase : kPhases)
-    PassPipelineRegistration<Options>(
-        (Twine("phase-") + phase.name).str(), phase.sentence, [&phase](OpPassManager &manager, const Options &options) {
-          const Target *target = findTarget(options.target);
-          PhaseOptions chosen{options.exact, options.activations, target ? target : &targets().back()};
-          buildPhase(phase, manager, chosen);
-        });
+  for (const std::string &name : phaseNames()) {
+    const Phase *first = nullptr;
+    for (const Road &road : kRoads)
+      first = first ? first : road.find(name);
+    registerPassPipeline(
+        "phase-" + name, first->sentence,
+        [name](OpPassManager &manager, StringRef options, PipelineError refuse) {
+          return buildPipeline(name, manager, options, refuse);
+        },
+        [](llvm::function_ref<void(const mlir::detail::PassOptions &)> take) { take(PipelineOptions()); });
+  }
 }
 
 } // namespace stepdown

@@ -24,10 +24,11 @@ struct Target {
   int prefetchBytes;
   const Layout *layout;           ///< of packed weights and of rows of activations
   llvm::ArrayRef<Bucket> buckets; ///< ascending, the first from 1 token on
+  const char *road;               ///< that leads to its code: lib/Pipeline/Phases.h
 };
 
-/// All targets, lowest first. They share layout and buckets: the phases above `vector` run once for all of them, and an
-/// artifact has one program and one copy of the weights.
+/// All targets, lowest first. They share layout and buckets: they go together until their road's fork, and an artifact
+/// has one program and one copy of the weights.
 llvm::ArrayRef<Target> targets();
 /// The target called `name`, or null.
 const Target *findTarget(llvm::StringRef name);

@@ -18,9 +18,9 @@ def PlaceScratch : Pass<"place-scratch", "::mlir::func::FuncOp"> {
 def PlaceArrays : Pass<"place-arrays", "::mlir::func::FuncOp"> {
   let summary = "Write copies and parallel loops out, and put small arrays of loops on the stack";
   let description = [{
-    In a function with `transformer.callable`, a copy becomes a `linalg.generic`, which later stages know how to compute, a `scf.forall` the loops of one thread; an
-    array of static size that lives within one iteration of a loop moves to the stack, up to 16 KiB of them together. All
-    others stay allocations: the CPU stage takes them from the call's arena.
+    In a function of a plain module, a copy becomes a `linalg.generic`, which later stages know how to compute, a
+    `scf.forall` the loops of one thread; an array of static size that lives within one iteration of a loop moves to the
+    stack, up to 16 KiB of them together. All others stay allocations: the CPU stage takes them from the call's arena.
 
     Before: `memref.copy %a, %b`
     After:  `linalg.generic ins(%a) outs(%b) { linalg.yield %in }`

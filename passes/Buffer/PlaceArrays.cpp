@@ -1,5 +1,5 @@
-// Callable functions may copy and allocate, unlike kernels; where their arrays lie is decided here and in bind-arrays.
-#include "dialects/Transformer/IR/TransformerDialect.h"
+// Functions of plain modules may copy and allocate, unlike kernels; where their arrays lie is decided here and in
+// bind-arrays.
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -33,7 +33,7 @@ struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    if (!function->hasAttr(transformer::kCallableAttr))
+    if (function.isExternal())
       return;
     SmallVector<scf::ForallOp> foralls;
     function.walk([&](scf::ForallOp op) { foralls.push_back(op); });

@@ -1,5 +1,4 @@
 // A kernel's scratch is static and lives on the stack of the thread that runs it.
-#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Builders.h"
 #include "passes/Buffer/Passes.h"
@@ -23,7 +22,7 @@ namespace {
 struct PlaceScratch : impl::PlaceScratchBase<PlaceScratch> {
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    if (function.isExternal() || function->hasAttr(transformer::kCallableAttr)) // place-arrays takes those
+    if (function.isExternal())
       return;
     if (!llvm::hasSingleElement(function.getBody())) {
       function.emitError() << "expects a kernel of one block";

@@ -1,8 +1,7 @@
-// Callable functions: the signature of include/stepdown/Artifact.h, and arrays in the arena of the call.
+// Functions of plain modules: the signature of include/stepdown/Artifact.h, and arrays in the arena of the call.
 //
 // The arena is a range of addresses that the caller reserved; taking from it moves one number of the call's record.
 // Nothing is given back one by one: the call as a whole is, and each iteration of a loop that hands no array on.
-#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "include/stepdown/Artifact.h"
 #include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -161,8 +160,12 @@ struct BindArrays : impl::BindArraysBase<BindArrays> {
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    if (!function->hasAttr(transformer::kCallableAttr))
+    if (function.isExternal())
       return;
+    if (!llvm::hasSingleElement(function.getBody())) {
+      function.emitError() << "expects a function of one block";
+      return signalPassFailure();
+    }
     LLVMTypeConverter converter(&getContext());
     Block &entry = function.getBody().front();
     OpBuilder b = OpBuilder::atBlockBegin(&entry);

@@ -54,7 +54,7 @@ struct BindOperands : impl::BindOperandsBase<BindOperands> {
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    if (function.isExternal() || function->hasAttr(transformer::kCallableAttr)) // bind-arrays takes those
+    if (function.isExternal())
       return;
     MLIRContext *context = &getContext();
     LLVMTypeConverter converter(context);

@@ -72,7 +72,7 @@ struct LowerAssertions : impl::LowerAssertionsBase<LowerAssertions> {
 
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (function->hasAttr(transformer::kCallableAttr)) {
+      if (!function.isExternal()) {
         lower(function);
         function->removeAttr(transformer::kCallableAttr);
       }

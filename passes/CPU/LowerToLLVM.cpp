@@ -13,7 +13,6 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Transforms/DialectConversion.h"
-#include "passes/CPU/BFloatBits.h"
 #include "passes/CPU/BlockTypes.h"
 #include "passes/CPU/Passes.h"
 
@@ -36,13 +35,23 @@ struct BlockPtrLowering : ConvertOpToLLVMPattern<tile::BlockPtrOp> {
 };
 
 struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
-  /// Whether the conversion knows `op`; says which kernel it is left in where not.
-  static LogicalResult checkKnown(Operation *op, LLVMTypeConverter &converter) {
-    static constexpr const char *known[] = {"builtin", "func",   "memref", "arith", "math",
-                                            "cf",      "vector", "index",  "ub",    "llvm"};
+  using Dialects = llvm::SmallDenseSet<StringRef>;
+
+  /// Those of which `patterns` convert operations.
+  static Dialects dialectsOf(RewritePatternSet &patterns) {
+    Dialects dialects;
+    for (const auto &pattern : patterns.getNativePatterns())
+      if (std::optional<OperationName> root = pattern->getRootKind())
+        dialects.insert(root->getDialectNamespace());
+    return dialects;
+  }
+
+  /// Whether the conversion knows `op`; says which function it is left in where not.
+  static LogicalResult checkKnown(Operation *op, const Dialects &known, LLVMTypeConverter &converter) {
     auto function = isa<func::FuncOp>(op) ? cast<func::FuncOp>(op) : op->getParentOfType<func::FuncOp>();
     StringRef name = function ? function.getName() : StringRef("?");
-    if (!isa<tile::BlockPtrOp>(op) && !llvm::is_contained(known, op->getName().getDialectNamespace()))
+    if (!isa<ModuleOp, UnrealizedConversionCastOp, tile::BlockPtrOp>(op) &&
+        !isa_and_nonnull<LLVM::LLVMDialect>(op->getDialect()) && !known.contains(op->getName().getDialectNamespace()))
       return op->emitOpError() << "expects to be lowered before kernels become LLVM, but is left in @" << name;
     SmallVector<Type> types(op->getOperandTypes());
     llvm::append_range(types, op->getResultTypes());
@@ -57,15 +66,8 @@ struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
 
   void runOnOperation() override {
     MLIRContext *context = &getContext();
-    auto outer = getOperation()->getParentOfType<ModuleOp>();
-    if (getOperation()->hasAttr(kPlainAttr) || (outer && outer->hasAttr(kPlainAttr)))
-      carryBFloat16AsBits(getOperation());
     LLVMTypeConverter converter(context);
     addBlockTypes(converter);
-    WalkResult unknown =
-        getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) { return WalkResult(checkKnown(op, converter)); });
-    if (unknown.wasInterrupted())
-      return signalPassFailure();
     RewritePatternSet patterns(context);
     vector::populateVectorBroadcastLoweringPatterns(patterns);
     populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
@@ -76,10 +78,25 @@ struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
     populateMathToLLVMConversionPatterns(converter, patterns);
     index::populateIndexToLLVMConversionPatterns(converter, patterns);
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
+    const Dialects known = dialectsOf(patterns);
     patterns.add<BlockPtrLowering>(converter);
+    WalkResult unknown = getOperation().walk<WalkOrder::PreOrder>(
+        [&](Operation *op) { return WalkResult(checkKnown(op, known, converter)); });
+    if (unknown.wasInterrupted())
+      return signalPassFailure();
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();
-    if (failed(applyFullConversion(getOperation(), target, std::move(patterns))))
+    // Partial: a full one would tell of what is left in its own words.
+    if (failed(applyPartialConversion(getOperation(), target, std::move(patterns))))
+      return signalPassFailure();
+    WalkResult left = getOperation().walk<WalkOrder::PreOrder>([](Operation *op) {
+      if (isa<ModuleOp, UnrealizedConversionCastOp>(op) || isa_and_nonnull<LLVM::LLVMDialect>(op->getDialect()))
+        return WalkResult::advance();
+      op->emitError() << "'" << op->getName()
+                      << "': expects an operation that has a form in machine code, but this has none";
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
       signalPassFailure();
   }
 };

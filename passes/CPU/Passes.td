@@ -17,9 +17,9 @@ def BindOperands : Pass<"bind-operands", "::mlir::func::FuncOp"> {
 }
 
 def BindArrays : Pass<"bind-arrays", "::mlir::func::FuncOp"> {
-  let summary = "Give a callable function the artifact's signature and its arrays the call's arena";
+  let summary = "Give a function of a plain module the artifact's signature and its arrays the call's arena";
   let description = [{
-    Arguments and results of a function with `transformer.callable` become addresses and dimensions in one array, behind the
+    Arguments and results become addresses and dimensions in one array, behind the
     address of the call's record (stepdown_call of include/stepdown/Artifact.h). An allocation takes the next bytes of the
     arena, after a check (`cf.assert`) that they are there; a loop that carries no array gives back at the end of each
     iteration what the iteration took.
@@ -34,7 +34,7 @@ def BindArrays : Pass<"bind-arrays", "::mlir::func::FuncOp"> {
 def LowerAssertions : Pass<"lower-assertions", "::mlir::ModuleOp"> {
   let summary = "Make a check that fails end the call with its text";
   let description = [{
-    Each `cf.assert` of a callable function becomes a branch to a block that stores the address of the text in the call's
+    Each `cf.assert` of a function of a plain module becomes a branch to a block that stores the address of the text in the call's
     record and returns. The text is a constant of the code, so nothing outside it has to be known.
 
     Before: `cf.assert %ok, "sizes differ"`
@@ -43,12 +43,26 @@ def LowerAssertions : Pass<"lower-assertions", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect"];
 }
 
+def CarryBFloat16 : Pass<"carry-bfloat16", "::mlir::ModuleOp"> {
+  let summary = "Carry bf16 as the sixteen bits that it is";
+  let description = [{
+    In functions of a plain module, and in the constants that they read, i16 takes the place of bf16: they compute nothing in
+    bf16 any more (expand-elementary), but LLVM calls a library to move a number of that type.
+
+    Before: `arith.select %p, %a, %b : bf16`
+    After:  `arith.select %p, %a, %b : i16`
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def LowerToLLVM : Pass<"lower-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert kernels to the LLVM dialect, with blocks as arrays of bytes";
   let description = [{
-    One conversion for every dialect that the vector stage leaves. In a plain module, i16 takes the place of bf16 first: LLVM
-    calls a library to move a number of that type. Before: `memref<?x?x!transformer.block<q4_1, rows = 16>>`.
-    After: `!llvm.array<320 x i8>` behind a pointer.
+    One conversion for every dialect that the vector stage leaves. What it cannot convert it names: an operation of a dialect
+    of which it converts none, and one that has no form in machine code.
+
+    Before: `memref<?x?x!transformer.block<q4_1, rows = 16>>`
+    After:  `!llvm.array<320 x i8>` behind a pointer
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }

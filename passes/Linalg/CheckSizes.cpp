@@ -1,6 +1,5 @@
 // What a module leaves open until it runs: dimensions that must agree, indices that must lie inside, divisors that must
 // not be zero. Where types prove it, nothing is left; the rest becomes one assertion each.
-#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -267,8 +266,6 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
   }
 
   void runOnOperation() override {
-    if (!getOperation()->hasAttr(transformer::kCallableAttr))
-      return;
     SmallVector<Operation *> work;
     WalkResult known = getOperation().walk([&](Operation *op) {
       work.push_back(op);

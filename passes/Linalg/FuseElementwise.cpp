@@ -1,5 +1,4 @@
 // Fewer arrays: a value that is read once need not be stored.
-#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
@@ -73,8 +72,6 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   };
 
   void runOnOperation() override {
-    if (!getOperation()->hasAttr(transformer::kCallableAttr))
-      return;
     generalize(getOperation());
     for (bool changed = true; changed;) {
       Round round;

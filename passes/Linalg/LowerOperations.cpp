@@ -1,149 +1,174 @@
-// What operations of a kernel that the linalg stage leaves whole become on packed tensors; PackStructured.cpp has the
-// others.
+// What each operation on rows computes, as linalg: the one place that says so, for kernels of models and functions of
+// plain modules alike. The kernels' linalg is packed for a target later; products with stored blocks stay whole until
+// then, and only what is done with each of their numbers becomes linalg here.
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "passes/Linalg/KernelBuilder.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "passes/Linalg/LinalgBuilder.h"
+#include "passes/Linalg/Passes.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
 
 namespace stepdown {
+#define GEN_PASS_DEF_LOWEROPERATIONS
+#include "passes/Linalg/Passes.h.inc"
 
-static constexpr int64_t kDynamic = ShapedType::kDynamic;
+namespace {
 
-Value KernelBuilder::dim(Value tensor, int64_t which) { return tensor::DimOp::create(*b, loc, tensor, which); }
+Value add(OpBuilder &k, Location loc, Value a, Value b) { return arith::AddFOp::create(k, loc, a, b); }
+Value sub(OpBuilder &k, Location loc, Value a, Value b) { return arith::SubFOp::create(k, loc, a, b); }
+Value mul(OpBuilder &k, Location loc, Value a, Value b) { return arith::MulFOp::create(k, loc, a, b); }
 
-Value KernelBuilder::splat(double value) {
-  return arith::ConstantOp::create(*b, loc, DenseElementsAttr::get(lane(), b->getF32FloatAttr(value).getValue()));
+/// One value for each of [T, N], of the same place of every input.
+Value rowwise(LinalgBuilder &p, ValueRange ins, LinalgBuilder::Body body) {
+  SmallVector<SmallVector<unsigned>> indices(ins.size() + 1, {0, 1});
+  return p.generic(p.empty(p.mixedSizes(ins[0])), ins, 2, 0, indices, body);
 }
 
-/// Where `of` is computed: its argument if the kernel yields it, else a tensor of its own with the rows of `like`.
-Value KernelBuilder::destination(Value of, RankedTensorType type, Value like) {
-  if (Value place = of ? destinations.lookup(of) : Value())
-    return place;
-  SmallVector<Value> sizes;
-  if (type.isDynamicDim(0))
-    sizes.push_back(dim(like, 0));
-  return tensor::EmptyOp::create(*b, loc, type.getShape(), type.getElementType(), sizes);
+/// A value for each sum.
+Value eachSum(LinalgBuilder &p, Value sums, LinalgBuilder::Body body) {
+  const unsigned rank = cast<RankedTensorType>(sums.getType()).getRank();
+  SmallVector<unsigned> all;
+  llvm::append_range(all, llvm::seq(0u, rank));
+  return p.generic(p.empty(p.mixedSizes(sums)), {sums}, rank, 0, {all, all}, body);
 }
 
-Value KernelBuilder::generic(Value out, ValueRange ins, ArrayRef<AffineMap> maps, unsigned parallel, unsigned reduction,
-                             function_ref<Value(OpBuilder &, ValueRange)> body) {
-  SmallVector<utils::IteratorType> iterators(parallel, utils::IteratorType::parallel);
-  iterators.append(reduction, utils::IteratorType::reduction);
-  return linalg::GenericOp::create(
-             *b, loc, TypeRange{out.getType()}, ins, ValueRange{out}, maps, iterators,
-             [&](OpBuilder &inner, Location, ValueRange in) { linalg::YieldOp::create(inner, loc, body(inner, in)); })
-      .getResult(0);
+/// 1 / sqrt(sum / n + eps) of each sum of squares.
+Value inverseDeviation(LinalgBuilder &p, Value squares, int64_t n, const APFloat &eps) {
+  return eachSum(p, squares, [&](OpBuilder &k, ValueRange v) -> Value {
+    Value mean = mul(k, p.loc, v[0], p.number(k, 1.0 / n));
+    Value root = math::SqrtOp::create(k, p.loc, add(k, p.loc, mean, p.number(k, eps.convertToDouble())));
+    return arith::DivFOp::create(k, p.loc, p.number(k, 1), root);
+  });
 }
 
-Value KernelBuilder::zeros(Value out) {
-  unsigned rank = cast<RankedTensorType>(out.getType()).getRank();
-  Value zero = splat(0);
-  return generic(out, {}, {b->getMultiDimIdentityMap(rank)}, rank, 0, [&](OpBuilder &, ValueRange) { return zero; });
-}
-
-LogicalResult KernelBuilder::lower(Operation &op) {
-  auto one = [&](Value v) { return values[v].front(); };
-  auto set = [&](Operation *made) { values[op.getResult(0)] = Values(made->getResults()); };
-  if (isa<arith::ConstantOp, tensor::EmptyOp, tensor::DimOp, linalg::FillOp>(op))
-    return success(); // made anew where they are used
-  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op))
-    return packSplit(expand);
-  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op))
-    return packJoin(collapse);
-  if (auto structured = dyn_cast<linalg::GenericOp>(op))
-    return packGeneric(structured);
-  if (auto quantize = dyn_cast<QuantizeOp>(op)) {
-    if (!quantize.getGroups() && columns(quantize.getX().getType()) % 32)
-      return op.emitOpError() << "expects columns in multiples of 32, but got " << quantize.getX().getType();
-    return lowerQuantize(quantize), success();
-  }
-  if (auto select = dyn_cast<SelectRowsOp>(op))
-    return lowerSelect(select), success();
-  if (auto linear = dyn_cast<LinearOp>(op))
-    return lowerLinear(linear), success();
-  if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
-    auto type = lanes({kDynamic, columns(embedding.getResult().getType()) / laneCount});
-    Value tokens = one(embedding.getTokens()), out = destination(embedding.getResult(), type, tokens);
-    set(tile::GatherOp::create(*b, loc, out.getType(), tokens, one(embedding.getTable()), out,
-                               embedding.getScaleAttr()));
+struct LowerAdd : OpRewritePattern<AddOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AddOp op, PatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    rewriter.replaceOp(
+        op, rowwise(p, {op.getA(), op.getB()}, [&](OpBuilder &k, ValueRange v) { return add(k, p.loc, v[0], v[1]); }));
     return success();
   }
-  if (auto rope = dyn_cast<RopeOp>(op)) {
-    Value x = one(rope.getX());
-    Value out = destination(rope.getResult(), cast<RankedTensorType>(x.getType()), rowsLike);
-    Values batch = values[rope.getBatch()];
-    if (rope.getTables().empty())
-      return rope.emitOpError() << "expects the tables of its angles, as fuse-rope-append makes them";
-    set(tile::RotateOp::create(*b, loc, out.getType(), x, batch[0], one(rope.getTables()[0]), one(rope.getTables()[1]),
-                               out, rope.getPairsAttr(), rope.getHeadDimAttr()));
+};
+
+/// y = x * (1 / sqrt(mean x^2 + eps)) * weight, over heads of as many columns as the weight has; columns that are
+/// padding are zeros, and not counted.
+struct LowerRMSNorm : OpRewritePattern<RMSNormOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(RMSNormOp op, PatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    auto type = cast<RankedTensorType>(op.getX().getType());
+    const int64_t n = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(0);
+    SmallVector<ReassociationIndices> groups = {{0}, {1, 2}};
+    auto split = type.clone({type.getDimSize(0), type.getDimSize(1) / n, n});
+    Value x = tensor::ExpandShapeOp::create(rewriter, p.loc, split, op.getX(), groups);
+    SmallVector<OpFoldResult> shape = p.mixedSizes(x);
+    Value squares =
+        p.generic(p.filled(ArrayRef(shape).drop_back(), 0), {x}, 3, 1, {{0, 1, 2}, {0, 1}},
+                  [&](OpBuilder &k, ValueRange v) -> Value { return math::FmaOp::create(k, p.loc, v[0], v[0], v[1]); });
+    Value factor = inverseDeviation(p, squares, n - op.getPadding(), op.getEps());
+    Value y = p.generic(p.empty(shape), {x, factor, op.getWeight()}, 3, 0, {{0, 1, 2}, {0, 1}, {2}, {0, 1, 2}},
+                        [&](OpBuilder &k, ValueRange v) { return mul(k, p.loc, mul(k, p.loc, v[0], v[1]), v[2]); });
+    rewriter.replaceOpWithNewOp<tensor::CollapseShapeOp>(op, type, y, groups);
     return success();
   }
-  if (auto append = dyn_cast<KVAppendOp>(op)) {
-    Values batch = values[append.getBatch()], cache = values[append.getCache()];
-    SmallVector<Type> types = {cache[0].getType(), cache[1].getType()};
-    set(tile::CacheStoreOp::create(*b, loc, types, one(append.getK()), one(append.getV()), batch[0], batch[1], batch[2],
-                                   cache[0], cache[1]));
+};
+
+/// y = (x - mean x) * (1 / sqrt(variance + eps)) * weight + bias.
+struct LowerLayerNorm : OpRewritePattern<LayerNormOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LayerNormOp op, PatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    Value x = op.getX();
+    const int64_t n = cast<RankedTensorType>(x.getType()).getDimSize(1);
+    SmallVector<OpFoldResult> shape = p.mixedSizes(x);
+    Value zeros = p.filled(ArrayRef(shape).drop_back(), 0);
+    Value sums = p.generic(zeros, {x}, 2, 1, {{0, 1}, {0}},
+                           [&](OpBuilder &k, ValueRange v) { return add(k, p.loc, v[0], v[1]); });
+    Value means =
+        eachSum(p, sums, [&](OpBuilder &k, ValueRange v) { return mul(k, p.loc, v[0], p.number(k, 1.0 / n)); });
+    Value squares = p.generic(zeros, {x, means}, 2, 1, {{0, 1}, {0}, {0}}, [&](OpBuilder &k, ValueRange v) -> Value {
+      Value d = sub(k, p.loc, v[0], v[1]);
+      return math::FmaOp::create(k, p.loc, d, d, v[2]);
+    });
+    Value factor = inverseDeviation(p, squares, n, op.getEps());
+    rewriter.replaceOp(op, p.generic(p.empty(shape), {x, means, factor, op.getWeight(), op.getBias()}, 2, 0,
+                                     {{0, 1}, {0}, {0}, {1}, {1}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
+                                       Value d = mul(k, p.loc, sub(k, p.loc, v[0], v[1]), v[2]);
+                                       return math::FmaOp::create(k, p.loc, d, v[3], v[4]);
+                                     }));
     return success();
   }
-  if (auto attention = dyn_cast<AttentionOp>(op)) {
-    Values batch = values[attention.getBatch()], cache = values[attention.getCache()];
-    Value q = one(attention.getQ());
-    Value out = destination(attention.getResult(), cast<RankedTensorType>(q.getType()), rowsLike);
-    Value sinks = attention.getSinks() ? one(attention.getSinks()) : Value();
-    set(tile::AttendOp::create(*b, loc, out.getType(), q, cache[0], cache[1], batch[0], batch[1], batch[2], sinks, out,
-                               attention.getScaleAttr(), attention.getWindowAttr(), attention.getSoftcapAttr()));
+};
+
+struct LowerGatedActivation : OpRewritePattern<GatedActivationOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(GatedActivationOp op, PatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    rewriter.replaceOp(op, rowwise(p, {op.getGate(), op.getUp()}, [&](OpBuilder &k, ValueRange v) {
+                         return mul(k, p.loc, activate(p, k, op.getKind(), v[0]), v[1]);
+                       }));
     return success();
   }
-  return op.emitOpError() << "expects an operation that the linalg stage can lower inside a kernel";
-}
 
-void KernelBuilder::lowerQuantize(QuantizeOp op) {
-  Value x = values[op.getX()].front(), out = destinations.lookup(op.getResult());
-  auto type = cast<RankedTensorType>(x.getType());
-  if (type.getRank() == 3) { // a linear kernel's [tiles, tokens, vectors]
-    x = tensor::CollapseShapeOp::create(*b, loc, x, ArrayRef<ReassociationIndices>{{0, 1}, {2}});
+  static Value activate(LinalgBuilder &p, OpBuilder &k, Gate kind, Value g) {
+    auto times = [&](Value a, double c) { return mul(k, p.loc, a, p.number(k, c)); };
+    if (kind == Gate::Silu) {
+      Value decay = math::ExpOp::create(k, p.loc, times(g, -1));
+      return arith::DivFOp::create(k, p.loc, g, add(k, p.loc, p.number(k, 1), decay));
+    }
+    Value inner;
+    if (kind == Gate::GeluTanh) {
+      Value cubic = math::FmaOp::create(k, p.loc, times(mul(k, p.loc, g, g), 0.044715), g, g);
+      inner = math::TanhOp::create(k, p.loc, times(cubic, 0.79788456080286535588)); // sqrt(2 / pi)
+    } else {
+      inner = math::ErfOp::create(k, p.loc, times(g, 0.70710678118654752440)); // 1 / sqrt(2)
+    }
+    return mul(k, p.loc, times(g, 0.5), add(k, p.loc, p.number(k, 1), inner));
   }
-  auto pack = tile::PackActivationOp::create(*b, loc, TypeRange{out.getType()}, x, out, op.getGroupsAttr());
-  values[op.getResult()] = {pack.getResult(0)};
+};
+
+/// The product, then its bias, for each of its numbers.
+Value addBias(LinalgBuilder &p, Value y, Value bias) {
+  return p.generic(p.empty(p.mixedSizes(y)), {y, bias}, 2, 0, {{0, 1}, {1}, {0, 1}},
+                   [&](OpBuilder &k, ValueRange v) { return add(k, p.loc, v[0], v[1]); });
 }
 
-/// y[tile, token, rows] = sum over blocks of weight[rows, block] . x[tile, block][token], where what is made of it
-/// goes.
-void KernelBuilder::lowerLinear(LinearOp op) {
-  auto block = cast<BlockType>(cast<RankedTensorType>(op.getWeight().getType()).getElementType());
-  Value a = views[{op.getX(), packedBlock(layout, block.getFormat()).columns}], w = values[op.getWeight()].front();
-  Value out = finalPlace(op.getResult());
-  if (!out)
-    out = tensor::EmptyOp::create(*b, loc, ArrayRef<int64_t>{kDynamic, bucket.tile, kDynamic}, lane(),
-                                  ValueRange{dim(a, 0), dim(w, 0)});
-  MLIRContext *c = op.getContext();
-  AffineExpr m = getAffineDimExpr(0, c), t = getAffineDimExpr(1, c), n = getAffineDimExpr(2, c),
-             k = getAffineDimExpr(3, c);
-  values[op.getResult()] = {
-      generic(zeros(out), {w, a},
-              {AffineMap::get(4, 0, {n, k}, c), AffineMap::get(4, 0, {m, k}, c), AffineMap::get(4, 0, {m, t, n}, c)}, 3,
-              1, [&](OpBuilder &i, ValueRange v) -> Value {
-                Value token = linalg::IndexOp::create(i, loc, 1);
-                return tile::BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
-              })};
-}
+struct LowerBias : OpRewritePattern<LinearOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LinearOp op, PatternRewriter &rewriter) const override {
+    if (!op.getBias())
+      return rewriter.notifyMatchFailure(op, "expects a bias: a product alone is packed, or decomposed, whole");
+    LinalgBuilder p(rewriter, op.getLoc());
+    Value y = LinearOp::create(rewriter, p.loc, op.getType(), op.getX(), op.getWeight(), Value());
+    rewriter.replaceOp(op, addBias(p, y, op.getBias()));
+    return success();
+  }
+};
 
-void KernelBuilder::lowerSelect(SelectRowsOp op) {
-  Value x = values[op.getX()].front(), rows = values[op.getRows()].front();
-  auto type = cast<RankedTensorType>(x.getType());
-  MLIRContext *c = op.getContext();
-  AffineMap id = b->getMultiDimIdentityMap(2), row = AffineMap::get(2, 0, {getAffineDimExpr(0, c)}, c);
-  values[op.getResult()] = {generic(destination(op.getResult(), type, rows), {rows}, {row, id}, 2, 0,
-                                    [&](OpBuilder &k, ValueRange v) -> Value {
-                                      Value index = arith::IndexCastOp::create(k, loc, k.getIndexType(), v[0]);
-                                      Value column = linalg::IndexOp::create(k, loc, 1);
-                                      return tensor::ExtractOp::create(k, loc, x, ValueRange{index, column});
-                                    })};
-}
+struct LowerLogits : OpRewritePattern<LogitsOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LogitsOp op, PatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    Value y = LinearOp::create(rewriter, p.loc, op.getType(), op.getX(), op.getWeight(), Value());
+    if (op.getBias())
+      y = addBias(p, y, op.getBias());
+    const double scale = op.getScale().convertToDouble(), softcap = op.getSoftcap().convertToDouble();
+    if (scale != 1 || softcap != 0)
+      y = rowwise(p, y, [&](OpBuilder &k, ValueRange v) { return p.capped(k, v[0], scale, softcap); });
+    rewriter.replaceOp(op, y);
+    return success();
+  }
+};
 
+struct LowerOperations : impl::LowerOperationsBase<LowerOperations> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<LowerAdd, LowerRMSNorm, LowerLayerNorm, LowerGatedActivation, LowerBias, LowerLogits>(&getContext());
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
+  }
+};
+} // namespace
 } // namespace stepdown

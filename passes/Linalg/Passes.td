@@ -1,45 +1,41 @@
-// The linalg stage: fused kernels become functions of linalg and tile operations on packed tensors.
+// The linalg stage: operations on rows become linalg, once for all targets; functions of plain modules get sound forms.
 #ifndef STEPDOWN_LINALG_PASSES_TD
 #define STEPDOWN_LINALG_PASSES_TD
 include "mlir/Pass/PassBase.td"
 
-def LowerKernels : Pass<"lower-kernels", "::mlir::ModuleOp"> {
-  let summary = "Lower fused kernels to linalg on packed tensors";
+def LowerOperations : Pass<"lower-operations", "::mlir::ModuleOp"> {
+  let summary = "Write operations on rows as linalg";
   let description = [{
-    Every `transformer.kernel` becomes a `transformer.dispatch` of a function, once for each token-count bucket of the target, in the nested
-    module @kernels; equal kernels share their functions. Packing is a rewrite of the types, by the target's layout (16 rows
-    today): rows of float32 become 16-lane vectors, 16 rows of a weight one block, the tokens of a tile one activation block.
+    `transformer.rms_norm`, `layer_norm`, `gated_activation` and `add`, the bias of `linear` and `logits`, and the soft-cap of
+    `logits`: on rows of float32, in kernels of models and in functions of plain modules alike. Products with stored weights
+    stay `transformer.linear`: what is a block, and how many of them are multiplied at once, is the target's.
 
-    Before: `transformer.kernel "ffn" (...) { transformer.linear ... }`
-    After:  `transformer.dispatch @ffn_0(...)` and `func.func @ffn_0_b0(...) { linalg.generic { tile.block_dot } }`
+    Before: `transformer.rms_norm %x, %w {eps = 1.0e-5 : f64}`
+    After:  `linalg.generic` for the sum of squares, one for the factor of each row, and one for the rows
   }];
-  let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
-  let statistics = [Statistic<"dispatches", "dispatches", "Dispatches">];
-  let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::stepdown::tile::TileDialect", "::mlir::func::FuncDialect",
-                           "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
-                           "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect"];
 }
 
 def DecomposeOperations : Pass<"decompose-operations", "::mlir::ModuleOp"> {
   let summary = "Write operations of plain modules that stand for several as linalg on tensors";
   let description = [{
-    `transformer.rms_norm`, `layer_norm`, `gated_activation`, `add`, `linear`, `logits`, `embedding`, `select_rows`, `rope`, `kv_append`
-    and `attention` on rows of float32, `linalg.softmax`, `pack`, `unpack` and Winograd's transforms, `tensor.concat` and `bitcast`,
-    `affine.delinearize_index` and `linearize_index`. Only functions of plain modules hold these: kernels of models are lowered by lower-kernels on packed tensors. In a plain module, arrays take the
-    place of three types: of a batch the positions of its tokens (i32 [T], one sequence), of a cache a row for each position (keys of all
+    `transformer.linear` without bias, `embedding`, `select_rows`, `rope`, `kv_append` and `attention` on rows of float32, `linalg.softmax`, `pack`, `unpack` and Winograd's transforms, `tensor.concat` and `bitcast`,
+    `affine.delinearize_index` and `linearize_index`. Kernels of models hold none of these, or pack-kernels packs theirs.
+    Arrays take the place of three types: of a batch the positions of its tokens (i32 [T], one sequence), of a cache a row for each position (keys of all
     heads, then values), of blocks of one float that float. Last, what upstream's passes compute wrongly in the form in which people
     write it gets another (SoundForms.h).
 
-    Before: `transformer.rms_norm %x, %w {eps = 1.0e-5 : f64}`
-    After:  `linalg.generic` for the sum of squares, and one for the rows
+    Before: `transformer.linear %x, %w`
+    After:  `linalg.generic {iterator_types = ["parallel", "parallel", "reduction"]}` of float32
   }];
-  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect",
-                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::mlir::cf::ControlFlowDialect",
-                           "::mlir::affine::AffineDialect"];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::cf::ControlFlowDialect", "::mlir::affine::AffineDialect"];
 }
 
 def FuseElementwise : Pass<"fuse-elementwise", "::mlir::func::FuncOp"> {
-  let summary = "Fuse elementwise operations of a callable function into their only reader";
+  let summary = "Fuse elementwise operations of a plain module into their only reader";
   let description = [{
     A producer whose every element is read once, by one operation, is computed there and never stored. In rounds that
     fuse pairs, so that the time grows with the length of a chain and not with its square.
@@ -51,7 +47,7 @@ def FuseElementwise : Pass<"fuse-elementwise", "::mlir::func::FuncOp"> {
 }
 
 def CheckSizes : Pass<"check-sizes", "::mlir::func::FuncOp"> {
-  let summary = "Assert what the types of a callable function leave open";
+  let summary = "Assert what the types of a plain module leave open";
   let description = [{
     Dimensions that one loop goes through must agree, indices and slices lie inside, sizes are sizes and hold what there was,
     divisors are not zero. What types and constants prove needs no assertion. What is asserted of sizes is computed in 128

@@ -113,8 +113,6 @@ struct ExpandElementary : impl::ExpandElementaryBase<ExpandElementary> {
   }
 
   void runOnOperation() override {
-    if (!getOperation()->hasAttr(transformer::kCallableAttr))
-      return;
     RewritePatternSet patterns(&getContext());
     arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

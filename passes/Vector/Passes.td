@@ -33,7 +33,7 @@ def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
 }
 
 def VectorizeStructured : Pass<"vectorize-structured", "::mlir::func::FuncOp"> {
-  let summary = "Write linalg operations of callable functions as loops over vectors";
+  let summary = "Write linalg operations of plain modules as loops over vectors";
   let description = [{
     A loop along which every operand stays or goes to the next element becomes the lanes: 512 bits of the widest element. With
     reductions, blocks of rows and vectors keep their sums in registers, read a copy of the columns that all rows share, and a
@@ -51,13 +51,12 @@ def VectorizeStructured : Pass<"vectorize-structured", "::mlir::func::FuncOp"> {
 }
 
 def ExpandElementary : Pass<"expand-elementary", "::mlir::func::FuncOp"> {
-  let summary = "Expand the elementary functions of callable functions in float64";
+  let summary = "Expand the elementary functions of plain modules in float64";
   let description = [{
     exp, log, sin, tanh, erf, powf and the others become series in float64, rounded once to the type of the result; f16 and
     bf16 are computed in float32. One definition for every vector width. Before that, operations that LLVM lowers wrongly or
     not at all are written as arithmetic: `math.clampf`, `isinf`, `ipowi`, `arith.truncf` with a rounding mode and others
-    (ExpandArithmetic.h). Only in functions with `transformer.callable`: kernels of models have polynomials of their own,
-    which are shorter (expand-math).
+    (ExpandArithmetic.h). Kernels of models have polynomials of their own, which are shorter (expand-math).
 
     Before: `math.log %x : f32`
     After:  `arith.extf`, `arith.shrui` ..., `math.fma` ..., `arith.truncf`

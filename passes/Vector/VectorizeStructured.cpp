@@ -1,10 +1,9 @@
-// Structured operations of callable functions become loops over vectors.
+// Structured operations of functions of plain modules become loops over vectors.
 //
 // One loop is chosen as the lane: every operand either stays where it is or goes to the next element as it advances. A
 // parallel lane is preferred; then each lane owns a result, and sums keep their order. Where only a reduction will do
 // (a sum along rows), lanes hold partial sums that are joined in a fixed tree. With reductions, a block of rows and
 // vectors is computed at once, so that what the rows share is loaded once and all sums stay in registers.
-#include "dialects/Transformer/IR/TransformerDialect.h"
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -359,8 +358,6 @@ struct VectorizeStructured : impl::VectorizeStructuredBase<VectorizeStructured> 
       getOperation().emitError() << "expects a target of lib/Target, but got '" << targetName << "'";
       return signalPassFailure();
     }
-    if (!getOperation()->hasAttr(transformer::kCallableAttr))
-      return;
     SmallVector<linalg::LinalgOp> work;
     getOperation().walk([&](linalg::LinalgOp op) { work.push_back(op); });
     for (linalg::LinalgOp op : work) {

@@ -1,8 +1,8 @@
 // RUN: stepdown-opt %s -verify-diagnostics -phase-linalg
 
-// What no kernel holds is no kernel's to lower.
-func.func @arithmetic(%x: f32) -> f32 {
-  // expected-error @+1 {{phase 'linalg' expects nothing but transformer, func in the program, but 'arith.mulf' is left in @arithmetic}}
-  %0 = arith.mulf %x, %x : f32
-  return %0 : f32
+// Kernels hold linalg and what it is made of.
+func.func @memory() {
+  // expected-error @+1 {{phase 'linalg' expects nothing but transformer, func, linalg, tensor, arith, math in the program, but 'memref.alloc' is left in @memory}}
+  %0 = memref.alloc() : memref<7xf32>
+  return
 }

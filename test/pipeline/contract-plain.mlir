@@ -1,4 +1,4 @@
-// RUN: stepdown-opt %s -verify-diagnostics -phase-fusion
+// RUN: stepdown-opt %s -verify-diagnostics -phase-fusion=input=functions
 
 module attributes {transformer.plain} {
   module @kernels {

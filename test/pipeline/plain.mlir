@@ -1,6 +1,6 @@
-// RUN: stepdown-opt %s -phase-linalg | FileCheck %s --check-prefix=LINALG
-// RUN: stepdown-opt %s -phase-linalg -phase-tiles -phase-buffers | FileCheck %s --check-prefix=BUFFERS
-// RUN: stepdown-opt %s -phase-linalg -phase-tiles -phase-buffers -phase-vector -phase-cpu | FileCheck %s --check-prefix=CPU
+// RUN: stepdown-opt %s -phase-linalg=input=functions | FileCheck %s --check-prefix=LINALG
+// RUN: stepdown-opt %s -phase-linalg=input=functions -phase-tiles=input=functions -phase-buffers=input=functions | FileCheck %s --check-prefix=BUFFERS
+// RUN: stepdown-opt %s -phase-linalg=input=functions -phase-tiles=input=functions -phase-buffers=input=functions -phase-vector=input=functions -phase-cpu=input=functions | FileCheck %s --check-prefix=CPU
 
 // Functions of a plain module take the road of the kernels, and what they call becomes part of them.
 // LINALG-NOT:   func.func private

@@ -20,7 +20,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-PHASES = ("transformer", "fusion", "linalg", "tiles", "buffers", "vector", "cpu")
+PHASES = ("transformer", "fusion", "linalg", "packing", "tiles", "buffers", "vector", "cpu")
 OPERATION = re.compile(r"^\s*(?:%[^=]*= )?\"?([a-z_]+\.[a-z_.0-9]+)", re.MULTILINE)
 
 

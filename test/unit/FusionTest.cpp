@@ -62,7 +62,8 @@ TEST(Fusion, AFusedModuleMeansWhatTheUnfusedOneMeans) {
           [&](mlir::OpPassManager &manager) {
             PhaseOptions phase;
             phase.exact = exact;
-            buildPhase(*findPhase("fusion"), manager, phase);
+            const Road &road = roadOf(Input::Model, *phase.target);
+            buildPhase(road, *road.find("fusion"), manager, phase);
           },
           fusedKernels);
       ASSERT_TRUE(bool(plain)) << plain.error().text();

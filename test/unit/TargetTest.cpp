@@ -25,7 +25,7 @@ TEST(Target, AscendsInTheTableAndInTheFile) {
     EXPECT_LT(targets()[i - 1].id, targets()[i].id);
 }
 
-// The phases above `vector` run once for all targets, and an artifact has one copy of the weights: whoever adds a
+// The phases before a road's fork run once for all targets, and an artifact has one copy of the weights: whoever adds a
 // target with another layout or other buckets has to change that first.
 TEST(Target, SharesLayoutAndBuckets) {
   for (const Target &target : targets()) {

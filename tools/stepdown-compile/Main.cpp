@@ -38,14 +38,15 @@ static std::vector<const Target *> targetsOf(const std::string &list) {
   return chosen;
 }
 
-static void listPhases() {
-  for (const Phase &phase : phases())
+static void listPhases(Input input) {
+  for (const Phase &phase : roadOf(input, targets().back()).phases)
     std::printf("%-12s %s\n", phase.name, phase.sentence);
 }
 
 static int compile(const Arguments &arguments) {
   if (arguments.value("compile-to") == "help") {
-    listPhases();
+    auto words = arguments.positionals(1);
+    listPhases(words && isPlainModule((*words)[0]) ? Input::Functions : Input::Model);
     return 0;
   }
   if (arguments.has("completion") || arguments.has("manual")) {

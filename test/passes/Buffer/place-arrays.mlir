@@ -37,10 +37,3 @@ func.func @what_leaves_an_iteration_stays(%n: index, %x: memref<16xf32>) -> memr
   }
   return %y : memref<16xf32>
 }
-
-// CHECK-LABEL: func.func @kernels_are_left_alone(
-// CHECK:         memref.copy
-func.func @kernels_are_left_alone(%a: memref<?xf32>, %b: memref<?xf32>) {
-  memref.copy %a, %b : memref<?xf32> to memref<?xf32>
-  return
-}

@@ -82,6 +82,29 @@ module {
 
 // -----
 
+module {
+  module @kernels {
+    // expected-error @+1 {{expects a function of one block}}
+    func.func @branches(%x: memref<?xf32>) {
+      cf.br ^bb1
+    ^bb1:
+      return
+    }
+  }
+}
+
+// -----
+
+// Whoever reads IR may find a declaration in it.
+// CHECK: func.func private @declared(memref<7xf32>)
+module {
+  module @kernels {
+    func.func private @declared(memref<7xf32>)
+  }
+}
+
+// -----
+
 // Each size comes from the operation; upstream would take one of them, and come to a fault where there are two.
 // CHECK-LABEL: func.func @expands(
 // CHECK:         memref.reinterpret_cast %{{.*}} to offset: [0], sizes: [%{{.*}}, %{{.*}}], strides: [%{{.*}}, 1]

@@ -51,19 +51,20 @@ func.func @tensor_is_left(%x: tensor<4xf32>) {
 
 // -----
 
-// In a plain module bf16 travels as its bits, constants too; of i16 LLVM calls no library.
-// CHECK-LABEL: module attributes {transformer.plain}
-// CHECK-NOT: bf16
-// CHECK: llvm.mlir.constant(16256 : i16) : i16
-// CHECK-NOT: bf16
-module attributes {transformer.plain} {
-  func.func @bits(%p: i1, %x: i16) -> i16 {
-    %one = arith.constant 1.0 : bf16
-    %b = arith.bitcast %x : i16 to bf16
-    %v = arith.select %p, %one, %b : bf16
-    %all = vector.broadcast %v : bf16 to vector<4xbf16>
-    %last = vector.extract %all[3] : bf16 from vector<4xbf16>
-    %i = arith.bitcast %last : bf16 to i16
-    return %i : i16
-  }
+// The dialect has operations that the conversion knows, but this is none of them.
+func.func @no_form_in_machine_code(%x: f32) -> f32 {
+  // expected-error @+1 {{'math.cbrt': expects an operation that has a form in machine code, but this has none}}
+  %0 = math.cbrt %x : f32
+  return %0 : f32
+}
+
+// -----
+
+// A value of the operation's own type goes to what was converted: the cast between is not what is told of.
+func.func @one_of_several(%x: vector<4xf32>) -> vector<4xf32> {
+  %0 = arith.addf %x, %x : vector<4xf32>
+  // expected-error @+1 {{'math.acosh': expects an operation that has a form in machine code, but this has none}}
+  %1 = math.acosh %0 : vector<4xf32>
+  %2 = arith.mulf %1, %0 : vector<4xf32>
+  return %2 : vector<4xf32>
 }

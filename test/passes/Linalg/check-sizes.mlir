@@ -49,13 +49,6 @@ func.func @windows(%a: tensor<?xf32>, %w: tensor<3xf32>, %o: tensor<?xf32>) -> t
   return %0 : tensor<?xf32>
 }
 
-// CHECK-LABEL: func.func @kernels_are_left_alone(
-// CHECK-NOT:     cf.assert
-func.func @kernels_are_left_alone(%a: tensor<?xf32>, %i: index) -> f32 {
-  %0 = tensor.extract %a[%i] : tensor<?xf32>
-  return %0 : f32
-}
-
 // -----
 
 func.func @no_form_on_buffers(%a: tensor<4xf32>, %i: tensor<2x1xindex>) -> tensor<2xf32> attributes {transformer.callable} {

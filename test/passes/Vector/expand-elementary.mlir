@@ -39,13 +39,6 @@ func.func @instructions_stay(%x: f32) -> f32 attributes {transformer.callable} {
   return %1 : f32
 }
 
-// CHECK-LABEL: func.func @kernels_are_left_alone(
-// CHECK:         math.exp
-func.func @kernels_are_left_alone(%x: f32) -> f32 {
-  %0 = math.exp %x : f32
-  return %0 : f32
-}
-
 // The smaller bound last, so that it wins where the bounds cross: LLVM 22.1 had them exchanged.
 // CHECK-LABEL: func.func @clamp
 // CHECK: %[[BELOW:.*]] = arith.minimumf %arg0, %arg2

@@ -110,10 +110,3 @@ func.func @checked(%x: memref<8xi32>, %ok: i1) attributes {transformer.callable}
   }
   return
 }
-
-// CHECK-LABEL: func.func @kernels_are_left_alone(
-// CHECK:         linalg.fill
-func.func @kernels_are_left_alone(%x: memref<64xf32>, %v: f32) {
-  linalg.fill ins(%v : f32) outs(%x : memref<64xf32>)
-  return
-}

@@ -2,20 +2,20 @@
 // bucket; a bucket whose function would be that of the bucket before has none. Equal functions are made once: layers of
 // a model, and models of a family, share most of theirs.
 #include "include/stepdown/Artifact.h"
-#include "passes/Linalg/KernelBuilder.h"
-#include "passes/Linalg/Passes.h"
+#include "passes/Packing/KernelPacker.h"
+#include "passes/Packing/Passes.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
 
 namespace stepdown {
-#define GEN_PASS_DEF_LOWERKERNELS
-#include "passes/Linalg/Passes.h.inc"
+#define GEN_PASS_DEF_PACKKERNELS
+#include "passes/Packing/Passes.h.inc"
 
 namespace {
-struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
-  using impl::LowerKernelsBase<LowerKernels>::LowerKernelsBase;
+struct PackKernels : impl::PackKernelsBase<PackKernels> {
+  using impl::PackKernelsBase<PackKernels>::PackKernelsBase;
 
   /// Values with a row for every wanted row of logits, not for every token.
   llvm::DenseSet<Value> byRows;
@@ -43,7 +43,7 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
     SmallVector<Attribute> dims;
     std::string text, last;
     for (Bucket bucket : target->buckets) {
-      KernelBuilder build(kernel, *target->layout, bucket, rows);
+      KernelPacker build(kernel, *target->layout, bucket, rows);
       FailureOr<func::FuncOp> function = build.build(inner, "kernel");
       if (failed(function))
         return failure();
@@ -107,9 +107,7 @@ struct LowerKernels : impl::LowerKernelsBase<LowerKernels> {
       return signalPassFailure();
     }
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
-    kernels = getOperation().lookupSymbol<ModuleOp>("kernels"); // a plain module comes with its functions in it
-    if (!kernels)
-      kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
+    kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
     SmallVector<KernelOp> work;
     for (auto function : getOperation().getOps<func::FuncOp>())
       function.walk([&](KernelOp kernel) { work.push_back(kernel); });

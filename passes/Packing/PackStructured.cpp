@@ -7,7 +7,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "passes/Linalg/KernelBuilder.h"
+#include "passes/Packing/KernelPacker.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -15,7 +15,7 @@ using namespace stepdown::transformer;
 namespace stepdown {
 
 /// [rows, heads, vectors] view of `rows`; `type` is what it is of, in columns.
-Value KernelBuilder::split(Value rows, RankedTensorType type) {
+Value KernelPacker::split(Value rows, RankedTensorType type) {
   auto from = cast<RankedTensorType>(rows.getType());
   const int64_t heads = type.getDimSize(1), vectors = type.getDimSize(2) / laneCount;
   SmallVector<OpFoldResult> shape = {b->getIndexAttr(0), b->getIndexAttr(heads), b->getIndexAttr(vectors)};
@@ -24,7 +24,7 @@ Value KernelBuilder::split(Value rows, RankedTensorType type) {
                                        ArrayRef<ReassociationIndices>{{0}, {1, 2}}, shape);
 }
 
-LogicalResult KernelBuilder::packSplit(tensor::ExpandShapeOp op) {
+LogicalResult KernelPacker::packSplit(tensor::ExpandShapeOp op) {
   RankedTensorType type = op.getResultType();
   if (type.getRank() != 3 || op.getSrcType().getRank() != 2 || type.getDimSize(2) % laneCount)
     return op.emitOpError() << "expects rows that are split into heads of columns in multiples of " << laneCount
@@ -33,7 +33,7 @@ LogicalResult KernelBuilder::packSplit(tensor::ExpandShapeOp op) {
   return success();
 }
 
-LogicalResult KernelBuilder::packJoin(tensor::CollapseShapeOp op) {
+LogicalResult KernelPacker::packJoin(tensor::CollapseShapeOp op) {
   if (op.getSrcType().getRank() != 3 || op.getResultType().getRank() != 2)
     return op.emitOpError() << "expects heads that are joined to rows, but got " << op.getResultType();
   Value in = values[op.getSrc()].front();
@@ -45,7 +45,7 @@ LogicalResult KernelBuilder::packJoin(tensor::CollapseShapeOp op) {
 }
 
 /// Clones the body of `op`, whose arguments are mapped, and gives what it yields: on vectors, or on single numbers.
-Value KernelBuilder::packBody(OpBuilder &inner, linalg::GenericOp op, IRMapping &map, bool lanes) {
+Value KernelPacker::packBody(OpBuilder &inner, linalg::GenericOp op, IRMapping &map, bool lanes) {
   for (Operation &old : op.getBody()->without_terminator()) {
     Operation *made = inner.clone(old, map);
     if (!lanes)
@@ -67,7 +67,7 @@ static bool adds(linalg::GenericOp op) {
   return fma && fma.getC() == before;
 }
 
-LogicalResult KernelBuilder::packGeneric(linalg::GenericOp op) {
+LogicalResult KernelPacker::packGeneric(linalg::GenericOp op) {
   auto refuse = [&](const char *what) { return op.emitOpError() << "expects " << what << " inside a kernel"; };
   if (op.getNumDpsInits() != 1 ||
       !llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isProjectedPermutation(); }))
@@ -100,7 +100,7 @@ static bool isReadOnce(Value value) {
 }
 
 /// The argument that the kernel yields of `value`, also where it yields what is made of it number by number.
-Value KernelBuilder::finalPlace(Value value) {
+Value KernelPacker::finalPlace(Value value) {
   while (!destinations.contains(value) && isReadOnce(value)) {
     auto use = llvm::find_if(value.getUses(), [](OpOperand &use) { return !isa<tensor::DimOp>(use.getOwner()); });
     auto next = dyn_cast<linalg::GenericOp>(use->getOwner());
@@ -113,7 +113,7 @@ Value KernelBuilder::finalPlace(Value value) {
 
 /// A value for each place of the first operand, which may be the tiles of a linear. It takes that place where the
 /// kernel made the operand for it.
-LogicalResult KernelBuilder::packEach(linalg::GenericOp op, unsigned columns, bool ofTiles) {
+LogicalResult KernelPacker::packEach(linalg::GenericOp op, unsigned columns, bool ofTiles) {
   Values ins;
   for (Value in : op.getInputs())
     ins.push_back(values[in].front());
@@ -149,7 +149,7 @@ LogicalResult KernelBuilder::packEach(linalg::GenericOp op, unsigned columns, bo
 }
 
 /// Loops over rows, perhaps heads, and columns; the last may be summed over.
-LogicalResult KernelBuilder::packColumns(linalg::GenericOp op, unsigned columns) {
+LogicalResult KernelPacker::packColumns(linalg::GenericOp op, unsigned columns) {
   const unsigned loops = op.getNumLoops();
   const bool sums = op.getIteratorTypesArray()[columns] == utils::IteratorType::reduction;
   auto result = cast<RankedTensorType>(op.getResult(0).getType());
@@ -183,7 +183,7 @@ LogicalResult KernelBuilder::packColumns(linalg::GenericOp op, unsigned columns)
 }
 
 /// A number for each row or head, from sums over its columns.
-LogicalResult KernelBuilder::packRows(linalg::GenericOp op) {
+LogicalResult KernelPacker::packRows(linalg::GenericOp op) {
   Values ins;
   for (Value in : op.getInputs()) {
     if (!partial.contains(in))

@@ -1,4 +1,4 @@
-#include "passes/Linalg/PlainLinalg.h"
+#include "passes/Linalg/PlainOperations.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -30,51 +30,8 @@ Type plainType(Type type) {
   return type;
 }
 
-Value PlainLinalg::number(OpBuilder &k, double value) {
-  return arith::ConstantOp::create(k, loc, k.getF32FloatAttr(static_cast<float>(value)));
-}
-
-OpFoldResult PlainLinalg::mixedSize(Value tensor, int64_t dim) {
-  auto type = cast<RankedTensorType>(tensor.getType());
-  if (type.isDynamicDim(dim))
-    return Value(tensor::DimOp::create(b, loc, tensor, dim));
-  return b.getIndexAttr(type.getDimSize(dim));
-}
-
-Value PlainLinalg::empty(ArrayRef<OpFoldResult> shape) {
-  return tensor::EmptyOp::create(b, loc, shape, b.getF32Type());
-}
-
-Value PlainLinalg::filled(ArrayRef<OpFoldResult> shape, double value) {
-  return linalg::FillOp::create(b, loc, ValueRange{number(b, value)}, ValueRange{empty(shape)}).getResult(0);
-}
-
-Value PlainLinalg::generic(Value out, ValueRange ins, unsigned loops, unsigned reductions,
-                           ArrayRef<SmallVector<unsigned>> indices, Body body) {
-  SmallVector<AffineMap> maps;
-  for (const SmallVector<unsigned> &each : indices)
-    maps.push_back(AffineMap::getMultiDimMapWithTargets(loops, each, b.getContext()));
-  SmallVector<utils::IteratorType> iterators(loops - reductions, utils::IteratorType::parallel);
-  iterators.append(reductions, utils::IteratorType::reduction);
-  return linalg::GenericOp::create(
-             b, loc, TypeRange{out.getType()}, ins, ValueRange{out}, maps, iterators,
-             [&](OpBuilder &k, Location, ValueRange values) { linalg::YieldOp::create(k, loc, body(k, values)); })
-      .getResult(0);
-}
-
-Value PlainLinalg::toF32(OpBuilder &k, Value value) {
-  return value.getType().isF32() ? value : Value(arith::ExtFOp::create(k, loc, k.getF32Type(), value));
-}
-
-/// scale * z, or softcap * tanh(scale * z / softcap).
-static Value capped(PlainLinalg &p, OpBuilder &k, Value z, double scale, double softcap) {
-  auto mul = [&](Value a, double c) -> Value { return arith::MulFOp::create(k, p.loc, a, p.number(k, c)); };
-  z = scale == 1 ? z : mul(z, scale);
-  return softcap == 0 ? z : mul(math::TanhOp::create(k, p.loc, mul(z, 1 / softcap)), softcap);
-}
-
 /// out[i, c] = scale * rows[index[i], c].
-static Value gather(PlainLinalg &p, Value table, Value index, double scale) {
+static Value gather(LinalgBuilder &p, Value table, Value index, double scale) {
   Value out = p.empty({p.mixedSize(index, 0), p.mixedSize(table, 1)});
   return p.generic(out, {index}, 2, 0, {{0}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
     Value row = arith::IndexCastOp::create(k, p.loc, k.getIndexType(), v[0]);
@@ -85,7 +42,7 @@ static Value gather(PlainLinalg &p, Value table, Value index, double scale) {
 }
 
 /// y[t, o] = sum_c x[t, c] * weight[o, c].
-static Value product(PlainLinalg &p, Value x, Value weight) {
+static Value product(LinalgBuilder &p, Value x, Value weight) {
   Value out = p.filled({p.mixedSize(x, 0), p.mixedSize(weight, 0)}, 0);
   return p.generic(out, {x, weight}, 3, 1, {{0, 2}, {1, 2}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
     Value term = arith::MulFOp::create(k, p.loc, v[0], p.toF32(k, v[1]));
@@ -93,38 +50,21 @@ static Value product(PlainLinalg &p, Value x, Value weight) {
   });
 }
 
-Value decomposeLinear(OpBuilder &b, Operation *op, bool plain) {
-  PlainLinalg p(b, op->getLoc());
+Value decomposeLinear(OpBuilder &b, Operation *op) {
+  LinalgBuilder p(b, op->getLoc());
   if (auto embedding = dyn_cast<EmbeddingOp>(op))
     return gather(p, embedding.getTable(), embedding.getTokens(), embedding.getScale().convertToDouble());
   if (auto select = dyn_cast<SelectRowsOp>(op))
     return gather(p, select.getX(), select.getRows(), 1);
-  if (!isa<LinearOp, LogitsOp>(op))
-    return Value();
-  // The product itself, then what is done with each of its numbers. Stored blocks are multiplied as the target packs
-  // them.
-  Value x = op->getOperand(0), weight = op->getOperand(1);
-  Value y = plain ? product(p, x, weight)
-                  : LinearOp::create(b, p.loc, op->getResult(0).getType(), x, weight, /*bias=*/Value()).getResult();
-  auto each = [&](ValueRange ins, ArrayRef<SmallVector<unsigned>> indices, PlainLinalg::Body body) {
-    y = p.generic(p.empty({p.mixedSize(y, 0), p.mixedSize(y, 1)}), ins, 2, 0, indices, body);
-  };
-  if (op->getNumOperands() > 2)
-    each({y, op->getOperand(2)}, {{0, 1}, {1}, {0, 1}},
-         [&](OpBuilder &k, ValueRange v) -> Value { return arith::AddFOp::create(k, p.loc, v[0], v[1]); });
-  auto logits = dyn_cast<LogitsOp>(op);
-  const double scale = logits ? logits.getScale().convertToDouble() : 1;
-  const double softcap = logits ? logits.getSoftcap().convertToDouble() : 0;
-  if (scale != 1 || softcap != 0)
-    each({y}, {{0, 1}, {0, 1}},
-         [&](OpBuilder &k, ValueRange v) -> Value { return capped(p, k, v[0], scale, softcap); });
-  return y;
+  if (auto linear = dyn_cast<LinearOp>(op)) // its bias is added by lower-operations
+    return product(p, linear.getX(), linear.getWeight());
+  return Value();
 }
 
 // --- rotation and attention ------------------------------------------------------------------------------------------
 
 /// [rows, columns...] of `x`, its columns as `shape`.
-static Value split(PlainLinalg &p, Value x, ArrayRef<int64_t> shape) {
+static Value split(LinalgBuilder &p, Value x, ArrayRef<int64_t> shape) {
   auto type = cast<RankedTensorType>(x.getType());
   SmallVector<int64_t> all = {type.getDimSize(0)};
   all.append(shape.begin(), shape.end());
@@ -135,7 +75,7 @@ static Value split(PlainLinalg &p, Value x, ArrayRef<int64_t> shape) {
 }
 
 /// Columns [first, first + count), every `step`-th, of all heads of x [T, H, D].
-static void slice(PlainLinalg &p, Value x, int64_t first, int64_t count, int64_t step,
+static void slice(LinalgBuilder &p, Value x, int64_t first, int64_t count, int64_t step,
                   SmallVector<OpFoldResult> (&bounds)[3]) {
   Builder &b = p.b;
   bounds[0] = {b.getIndexAttr(0), b.getIndexAttr(0), b.getIndexAttr(first)};
@@ -144,7 +84,7 @@ static void slice(PlainLinalg &p, Value x, int64_t first, int64_t count, int64_t
 }
 
 static Value lowerRope(OpBuilder &b, RopeOp op) {
-  PlainLinalg p(b, op.getLoc());
+  LinalgBuilder p(b, op.getLoc());
   Value x = op.getX(), positions = op->getOperand(1); // no longer a batch
   auto type = cast<RankedTensorType>(x.getType());
   const int64_t columns = op.getHeadDim(), heads = type.getDimSize(1) / columns;
@@ -186,7 +126,7 @@ static Value lowerRope(OpBuilder &b, RopeOp op) {
 
 /// Rows of the cache are keys and values beside each other; each token replaces that of its position.
 static Value lowerAppend(OpBuilder &b, KVAppendOp op) {
-  PlainLinalg p(b, op.getLoc());
+  LinalgBuilder p(b, op.getLoc());
   Value positions = op->getOperand(2), cache = op->getOperand(3); // no longer a batch and a cache
   const Type element = cast<RankedTensorType>(cache.getType()).getElementType();
   Value zero = arith::ConstantIndexOp::create(b, p.loc, 0), one = arith::ConstantIndexOp::create(b, p.loc, 1);
@@ -220,7 +160,7 @@ static Value lowerAppend(OpBuilder &b, KVAppendOp op) {
 }
 
 static Value lowerAttention(OpBuilder &b, AttentionOp op, CacheType cacheType) {
-  PlainLinalg p(b, op.getLoc());
+  LinalgBuilder p(b, op.getLoc());
   Value q = op.getQ(), positions = op->getOperand(1), cache = op->getOperand(2), sinks = op.getSinks();
   const int64_t heads = cacheType.getHeads(), key = cacheType.getKey(), value = cacheType.getValue();
   const int64_t group = cast<RankedTensorType>(q.getType()).getDimSize(1) / (heads * key);
@@ -243,7 +183,7 @@ static Value lowerAttention(OpBuilder &b, AttentionOp op, CacheType cacheType) {
   const int64_t window = op.getWindow();
   scores = p.generic(p.empty({t, h, g, n}), {scores, positions}, 4, 0, {{0, 1, 2, 3}, {0}, {0, 1, 2, 3}},
                      [&](OpBuilder &k, ValueRange v) -> Value {
-                       Value z = capped(p, k, v[0], op.getScale().convertToDouble(), op.getSoftcap().convertToDouble());
+                       Value z = p.capped(k, v[0], op.getScale().convertToDouble(), op.getSoftcap().convertToDouble());
                        Value at = linalg::IndexOp::create(k, p.loc, 3);
                        Value here = arith::IndexCastOp::create(k, p.loc, k.getIndexType(), v[1]);
                        Value behind = arith::SubIOp::create(k, p.loc, here, at);

@@ -1,4 +1,4 @@
-// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -decompose-operations -lower-kernels | FileCheck %s
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -lower-operations -pack-kernels | FileCheck %s
 
 !a = tensor<?x2x!transformer.activation<q8>>
 !w = tensor<32x2x!transformer.block<q4_1>>
@@ -137,7 +137,7 @@ func.func @largest_of_columns(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
 
 func.func @operation_of_the_program(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
   %0 = transformer.kernel "odd" (%a = %x : tensor<?x32xf32>) -> (tensor<?x32xf32>) {
-    // expected-error @+1 {{expects an operation that the linalg stage can lower inside a kernel}}
+    // expected-error @+1 {{expects an operation that has a packed form inside a kernel}}
     %1 = transformer.dispatch @other(%a) sources [0, 0] dims [array<i64: -1, 2>] : (tensor<?x32xf32>) -> tensor<?x32xf32>
     transformer.yield %1 : tensor<?x32xf32>
   }

@@ -10,9 +10,9 @@
 
 namespace stepdown {
 
-class KernelBuilder {
+class KernelPacker {
 public:
-  KernelBuilder(transformer::KernelOp kernel, const Layout &layout, Bucket bucket, bool byRows);
+  KernelPacker(transformer::KernelOp kernel, const Layout &layout, Bucket bucket, bool byRows);
 
   /// A private function `name` at `builder`; emits a diagnostic and fails where an operation cannot be lowered.
   mlir::FailureOr<mlir::func::FuncOp> build(mlir::OpBuilder &builder, llvm::StringRef name);

@@ -1,12 +1,16 @@
-#include "passes/CPU/BFloatBits.h"
-#include "dialects/Transformer/IR/TransformerDialect.h"
+// Functions of plain modules have bf16 as sixteen bits in machine code. They compute nothing in bf16 any more
+// (expand-elementary), but LLVM still calls __truncsfbf2 to move a number of that type, or to make a vector of it.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/CPU/Passes.h"
 
 using namespace mlir;
 
 namespace stepdown {
+#define GEN_PASS_DEF_CARRYBFLOAT16
+#include "passes/CPU/Passes.h.inc"
+
 namespace {
 
 Type bitsType(Type type) {
@@ -49,16 +53,17 @@ void carry(Operation *op) {
   }
 }
 
-} // namespace
-
-void carryBFloat16AsBits(ModuleOp module) {
-  for (auto global : module.getOps<memref::GlobalOp>()) {
-    global.setType(cast<MemRefType>(bitsType(global.getType())));
-    if (auto value = global.getInitialValue())
-      global.setInitialValueAttr(bitsAttribute(*value));
+struct CarryBFloat16 : impl::CarryBFloat16Base<CarryBFloat16> {
+  void runOnOperation() override {
+    for (auto global : getOperation().getOps<memref::GlobalOp>()) {
+      global.setType(cast<MemRefType>(bitsType(global.getType())));
+      if (auto value = global.getInitialValue())
+        global.setInitialValueAttr(bitsAttribute(*value));
+    }
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      function.walk([](Operation *op) { carry(op); }); // in program order: operands before what takes them
   }
-  for (auto function : module.getOps<func::FuncOp>())
-    function.walk([](Operation *op) { carry(op); }); // in program order: operands before what takes them
-}
+};
+} // namespace
 
 } // namespace stepdown

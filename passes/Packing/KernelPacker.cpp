@@ -4,7 +4,7 @@
 // cache heads). Linear kernels are cut by groups of token tiles, then by weight tiles of the layout's rows, so that the
 // activations of a group stay near while the weights pass; linears of one kernel
 // that feed different results are parts with loops of their own.
-#include "passes/Linalg/KernelBuilder.h"
+#include "passes/Packing/KernelPacker.h"
 #include "include/stepdown/Artifact.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -16,16 +16,16 @@ namespace stepdown {
 
 static constexpr int64_t kDynamic = ShapedType::kDynamic;
 
-KernelBuilder::KernelBuilder(KernelOp kernel, const Layout &layout, Bucket bucket, bool byRows)
+KernelPacker::KernelPacker(KernelOp kernel, const Layout &layout, Bucket bucket, bool byRows)
     : kernel(kernel), layout(layout), laneCount(layout.rows), bucket(bucket),
       extent(byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS),
       tiles(byRows ? STEPDOWN_DIM_ROW_TILES : STEPDOWN_DIM_TOKEN_TILES), loc(kernel.getLoc()) {}
 
-VectorType KernelBuilder::lane() { return VectorType::get({laneCount}, Float32Type::get(kernel.getContext())); }
-RankedTensorType KernelBuilder::lanes(ArrayRef<int64_t> shape) { return RankedTensorType::get(shape, lane()); }
+VectorType KernelPacker::lane() { return VectorType::get({laneCount}, Float32Type::get(kernel.getContext())); }
+RankedTensorType KernelPacker::lanes(ArrayRef<int64_t> shape) { return RankedTensorType::get(shape, lane()); }
 
-void KernelBuilder::argument(Value of, int64_t source, int64_t part, Type type, ArrayRef<int64_t> dims,
-                             ArrayRef<int64_t> tile, int64_t view) {
+void KernelPacker::argument(Value of, int64_t source, int64_t part, Type type, ArrayRef<int64_t> dims,
+                            ArrayRef<int64_t> tile, int64_t view) {
   arguments.push_back({type, SmallVector<int64_t>(dims), SmallVector<int64_t>(tile), source, part, of, view});
 }
 
@@ -52,7 +52,7 @@ static bool isElementwise(linalg::GenericOp op) {
 
 static bool usedBy(Value value, function_ref<bool(Operation *)> test) { return llvm::any_of(value.getUsers(), test); }
 
-LogicalResult KernelBuilder::describeInput(BlockArgument value) {
+LogicalResult KernelPacker::describeInput(BlockArgument value) {
   MLIRContext *context = value.getContext();
   const int64_t source = value.getArgNumber(), tokens = bucket.tile;
   const int64_t tokenLoop = isLinear || isAttention ? 1 : 0;
@@ -132,7 +132,7 @@ LogicalResult KernelBuilder::describeInput(BlockArgument value) {
   return success();
 }
 
-void KernelBuilder::describeResult(Value value, int64_t index) {
+void KernelPacker::describeResult(Value value, int64_t index) {
   const int64_t source = kernel.getNumOperands() + index, tokens = bucket.tile;
   auto tensor = cast<RankedTensorType>(value.getType());
   if (auto activation = dyn_cast<ActivationType>(tensor.getElementType())) {
@@ -158,7 +158,7 @@ void KernelBuilder::describeResult(Value value, int64_t index) {
     argument(value, source, 0, lanes({kDynamic, vectors}), {extent, vectors}, {0, tokens, -1, 0});
 }
 
-LogicalResult KernelBuilder::describe() {
+LogicalResult KernelPacker::describe() {
   Block &body = kernel.getBody().front();
   for (Operation &op : body) {
     isLinear |= isa<LinearOp>(op);
@@ -233,7 +233,7 @@ LogicalResult KernelBuilder::describe() {
   return success();
 }
 
-FailureOr<func::FuncOp> KernelBuilder::build(OpBuilder &builder, StringRef name) {
+FailureOr<func::FuncOp> KernelPacker::build(OpBuilder &builder, StringRef name) {
   if (failed(describe()))
     return failure();
   SmallVector<Type> types, results;
