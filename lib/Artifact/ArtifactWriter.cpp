@@ -17,7 +17,7 @@ struct PlacedCode {
     for (const TargetCode &one : code)
       sections.emplace_back(one.target->id, layOutCode(one.code, entries, numbers));
   }
-  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> sections; ///< level, bytes
+  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> sections; ///< target, bytes
   std::vector<uint32_t> numbers;                                   ///< [sections, entries]
 };
 
@@ -32,15 +32,16 @@ public:
   }
 
   /// `data` is null for bytes that are written later.
-  void add(uint32_t kind, uint32_t level, const void *data, uint64_t size) {
-    header.sections[header.section_count++] = {kind, level, header.file_size, size, data ? XXH3_64bits(data, size) : 0};
+  void add(uint32_t kind, uint32_t target, const void *data, uint64_t size) {
+    header.sections[header.section_count++] = {kind, target, header.file_size, size,
+                                               data ? XXH3_64bits(data, size) : 0};
     contents.push_back(data);
     header.file_size = llvm::alignTo(header.file_size + size, STEPDOWN_PAGE);
   }
 
   void add(const PlacedCode &code) {
-    for (const auto &[level, bytes] : code.sections)
-      add(STEPDOWN_SECTION_CODE, level, bytes.data(), bytes.size());
+    for (const auto &[target, bytes] : code.sections)
+      add(STEPDOWN_SECTION_CODE, target, bytes.data(), bytes.size());
   }
 
   Status write(PartFile &file) {

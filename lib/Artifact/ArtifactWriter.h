@@ -20,7 +20,7 @@ struct ArtifactParts {
 };
 
 /// The bytes of the PROGRAM section of `program` with the packed weights `plan`; `numbers` are the entries of its
-/// variants in the code of each level.
+/// variants in the code of each target.
 std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint32_t> &numbers,
                                    const PackedWeights &plan);
 

@@ -57,16 +57,6 @@ FunctionSignature signatureOf(StringRef name, FunctionType type) {
   return signature;
 }
 
-std::vector<FunctionSignature> callableFunctions(ModuleOp module) {
-  std::vector<FunctionSignature> all;
-  module.walk([&](func::FuncOp function) {
-    if (!function->hasAttr(transformer::kCallableAttr))
-      return;
-    all.push_back(signatureOf(function.getName(), function.getFunctionType()));
-  });
-  return all;
-}
-
 std::vector<CodeEntry> entriesOf(const std::vector<FunctionSignature> &functions) {
   std::vector<CodeEntry> entries;
   for (const FunctionSignature &function : functions) {

@@ -23,9 +23,6 @@ struct FunctionSignature {
 /// A function of ranked tensors, batches and caches as callers see it.
 FunctionSignature signatureOf(llvm::StringRef name, mlir::FunctionType type);
 
-/// The callable functions of `module`, in order, as the frontend leaves them: of ranked tensors alone.
-std::vector<FunctionSignature> callableFunctions(mlir::ModuleOp module);
-
 /// What the code of each of `functions` is called with.
 std::vector<CodeEntry> entriesOf(const std::vector<FunctionSignature> &functions);
 

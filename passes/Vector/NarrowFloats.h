@@ -6,7 +6,7 @@ namespace stepdown {
 
 /// Computes every arith and math operation on f16 and bf16 in float32 and rounds its result once: for sums, products,
 /// quotients and square roots the same as rounding the exact result. Conversions to and from bf16, and from float64,
-/// become integer arithmetic, since some levels have no instruction for them and code calls nothing.
+/// become integer arithmetic, since some targets have no instruction for them and code calls nothing.
 void expandNarrowFloats(mlir::func::FuncOp function);
 
 } // namespace stepdown

@@ -132,6 +132,10 @@ def main():
         path = lambda name: os.path.join(base, name)
         phases = [line.split()[0] for line in good("--compile-to=help").splitlines()]
         plain = write(path("plain.mlir"), PLAIN)
+        # Phases of functions have the same names, and say what they do with functions.
+        functions = good(plain, "--compile-to=help")
+        if [line.split()[0] for line in functions.splitlines()] != phases or functions == good("--compile-to=help"):
+            failures.append(f"expects the phases of functions, but got: {functions}")
         everyPhase(base, plain, phases, [], [], True)
         model = path("tiny.gguf")
         make_model.build(model, "--family", "gemma3", "--type", "Q8_0", "--layers", "2")

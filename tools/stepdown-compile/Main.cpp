@@ -151,7 +151,7 @@ static Tool table() {
       {Option("output", 'o', "FILE", "the artifact")
            .file()
            .otherwiseIt("MODEL with the ending .stepdown, in the current folder"),
-       Option("target", 0, "LIST", "what to compile for, where cpu stands for all levels, chosen when loaded")
+       Option("target", 0, "LIST", "what to compile for, where cpu stands for all of them, chosen when loaded")
            .oneOf(names)
            .lists()
            .by("cpu"),
@@ -171,7 +171,8 @@ static Tool table() {
        Option("jobs", 0, "N", "threads").whole(1, 1024).otherwiseIt("one per core"),
        {"verbose", 0, nullptr, "tell on stderr what is being done, a line each, with the seconds since the start"},
        {nullptr, 0, nullptr, "Looking inside"},
-       Option("compile-to", 0, "PHASE", "print the IR after this phase and stop there, or list all phases")
+       Option("compile-to", 0, "PHASE",
+              "print the IR after this phase and stop there, or list the phases of a model or PROGRAM.mlir")
            .among(stops),
        Option("compile-from", 0, "PHASE",
               "the input is IR that --compile-to printed after this phase; goes on from there")
