@@ -2,17 +2,13 @@
 #include "lib/Base/SizedOptions.h"
 #include "runtime/ApiHandles.h"
 #include "runtime/CompleteSampling.h"
-#include "runtime/TextStream.h"
+#include "runtime/Generate/Generate.h"
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 
 using namespace stepdown;
 using namespace stepdown::api;
 
 namespace {
-
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// The options of the C API as the sampler takes them. Zero is what has no effect, whatever value that is, or what
 /// stands where nobody says anything; but the temperature's zero is one, and -1 gives the zero of two that have one.
@@ -61,112 +57,74 @@ Status expectKnown(int32_t id, int32_t vocabulary) {
   return Done{};
 }
 
-/// One answer: tokens of one sequence, drawn until something ends it.
-class Answer {
-public:
-  Answer(Session &session, const Tokenizer &tokenizer, Sampler sampler, const stepdown_generate_options &options,
-         stepdown_generation &result)
-      : session(session), tokenizer(tokenizer), sampler(std::move(sampler)), options(options), result(result),
-        stream(tokenizer, {options.stops, options.stops + options.stop_count}) {}
-
-  Status run(int32_t sequence, const int32_t *ids, size_t count) {
-    const stepdown_program &head = session.of().head();
-    if (session.roomForTokens() != head.max_step_tokens)
-      return fail(ErrorCode::TokensQueued, "session: expects no queued tokens, but %u wait for a step",
-                  head.max_step_tokens - session.roomForTokens());
-    if (count == 0)
-      return fail(ErrorCode::RequestField, "prompt: expects at least one token, but it is empty");
-    const double begin = seconds();
-    for (size_t done = 0; done < count;) {
-      const size_t piece = std::min<size_t>(count - done, head.max_step_tokens);
-      std::vector<Session::Token> batch;
-      for (size_t i = done; i < done + piece; ++i)
-        batch.push_back({sequence, ids[i], i + 1 == count});
-      if (Status computed = step(batch.data(), piece); !computed)
-        return computed;
-      done += piece;
-    }
-    for (size_t i = 0; i < count; ++i)
-      sampler.accept(ids[i], false);
-    result.prompt_tokens = static_cast<int32_t>(count);
-    const double prompted = seconds();
-    result.prompt_seconds = prompted - begin;
-    Status drawn = draw(sequence);
-    result.decode_seconds = seconds() - prompted;
-    return drawn;
+/// What drawing an answer came to, so far as it went.
+stepdown_generation resultOf(const Generation &answer) {
+  stepdown_generation result = {};
+  if (answer.prompted())
+    result.prompt_tokens = static_cast<int32_t>(answer.prompt().size());
+  result.tokens = static_cast<int32_t>(answer.tokens().size());
+  switch (answer.finish()) {
+  case Finish::End:
+    result.finish = STEPDOWN_FINISH_END;
+    break;
+  case Finish::Stop:
+    result.finish = STEPDOWN_FINISH_STOP;
+    break;
+  case Finish::Length:
+    result.finish = STEPDOWN_FINISH_LENGTH;
+    break;
+  case Finish::Listener:
+    result.finish = STEPDOWN_FINISH_CALLBACK;
+    break;
+  case Finish::None:
+  case Finish::Interrupted:
+  case Finish::Error:
+    break;
   }
+  result.prompt_seconds = answer.promptSeconds();
+  result.decode_seconds = answer.decodeSeconds();
+  return result;
+}
 
-private:
-  Status step(const Session::Token *tokens, size_t count) {
-    if (Status queued = session.submit(tokens, count); !queued)
-      return queued;
-    return session.step();
-  }
-
-  Status draw(int32_t sequence) {
-    const int64_t context = session.of().head().max_context;
-    const int64_t limit = options.max_tokens == 0 ? 256 : options.max_tokens < 0 ? context : options.max_tokens;
-    while (true) {
-      const int64_t position = session.length(sequence);
-      Result<int32_t> id = sampler.draw(session.logits(0), 0, static_cast<uint64_t>(position));
-      if (!id)
-        return id.error();
-      sampler.accept(*id);
-      ++result.tokens;
-      if (!options.ignore_end && tokenizer.isEndOfGeneration(*id))
-        return finish(STEPDOWN_FINISH_END);
-      if (!tell(*id, stream.push(*id)))
-        return finish(STEPDOWN_FINISH_CALLBACK);
-      if (stream.stopped())
-        return finish(STEPDOWN_FINISH_STOP);
-      if (result.tokens >= limit || position + 1 >= context)
-        return finish(STEPDOWN_FINISH_LENGTH);
-      const Session::Token next = {sequence, *id, true};
-      if (Status computed = step(&next, 1); !computed)
-        return computed;
-    }
-  }
-
-  bool tell(int32_t id, const std::string &text) {
-    return !options.on_text || options.on_text(options.context, id, text.c_str(), text.size()) == 0;
-  }
-
-  Status finish(int32_t why) {
-    result.finish = why;
-    std::string rest = stream.finish();
-    if (!rest.empty() && why != STEPDOWN_FINISH_CALLBACK)
-      tell(-1, rest);
-    return Done{};
-  }
-
-  Session &session;
-  const Tokenizer &tokenizer;
-  Sampler sampler;
-  const stepdown_generate_options &options;
-  stepdown_generation &result;
-  TextStream stream;
-};
-
-Status generate(stepdown_session &session, int32_t sequence, const int32_t *ids, size_t count,
+Status generate(stepdown_session &handle, int32_t sequence, const int32_t *ids, size_t count,
                 const stepdown_generate_options *given, stepdown_generation *wanted) {
   auto options = takeOptions(given, "stepdown_generate_options");
   if (!options)
     return options.error();
-  stepdown_generation result = {};
   if (wanted) // refused now rather than after all the work; zero where nothing comes of it
-    if (Status ok = giveResult(wanted, result, "stepdown_generation"); !ok)
+    if (Status ok = giveResult(wanted, stepdown_generation(), "stepdown_generation"); !ok)
       return ok;
   if (options->max_tokens < -1)
     return fail(ErrorCode::RequestField, "max_tokens: expects -1 or more, but got %d", options->max_tokens);
-  auto tokenizer = tokenizerOf(*session.shared);
+  auto tokenizer = tokenizerOf(*handle.shared);
   if (!tokenizer)
     return tokenizer.error();
-  Result<Sampler> sampler = makeSampler(*session.shared, options->sampling);
-  if (!sampler)
-    return sampler.error();
-  Status done = Answer(*session.session, **tokenizer, std::move(*sampler), *options, result).run(sequence, ids, count);
+  auto sampling = optionsOf(options->sampling);
+  if (!sampling)
+    return sampling.error();
+  GenerationOptions how;
+  if (options->max_tokens)
+    how.maxTokens = options->max_tokens < 0 ? INT64_MAX : options->max_tokens;
+  how.stops.assign(options->stops, options->stops + options->stop_count);
+  how.ignoreEnd = options->ignore_end != 0;
+  how.sampling = std::move(*sampling);
+  Session &session = *handle.session;
+  const std::vector<int32_t> prompt(ids, ids + count);
+  Generation::Place place = {static_cast<int32_t>(session.of().head().vocabulary), session.context()};
+  if (session.length(sequence) > 0) {
+    place.first = session.length(sequence);
+    place.before = session.tokens(sequence);
+  }
+  auto answer = Generation::create(how, prompt, **tokenizer, place);
+  if (!answer)
+    return answer.error();
+  if (options->on_text)
+    (*answer)->listener = [&options](int32_t id, const std::string &text) {
+      return options->on_text(options->context, id, text.c_str(), text.size()) == 0;
+    };
+  Status done = continueSequence(session, sequence, prompt, **answer);
   if (wanted)
-    (void)static_cast<bool>(giveResult(wanted, result, "stepdown_generation"));
+    (void)static_cast<bool>(giveResult(wanted, resultOf(**answer), "stepdown_generation"));
   return done;
 }
 

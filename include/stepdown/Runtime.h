@@ -187,13 +187,13 @@ STEPDOWN_API stepdown_status stepdown_sampler_draw(stepdown_sampler *sampler, co
 STEPDOWN_API stepdown_status stepdown_sampler_accept(stepdown_sampler *sampler, int32_t id, int32_t generated);
 
 /* Called on the thread that generates, for each token of the answer, with the text that it completes: UTF-8, whole code
- * points, often none; at the end once more, with id -1, when text had waited. `text` ends with a zero that `length`
- * does not count. Anything but 0 ends the answer. Must not throw, and must not use the session. */
+ * points, often none; at the end, be it an error, once more, with id -1, when text had waited. `text` ends with a zero
+ * that `length` does not count. Anything but 0 ends the answer. Must not throw, and must not use the session. */
 typedef int32_t (*stepdown_text_callback)(void *context, int32_t id, const char *text, size_t length);
 
 typedef struct stepdown_generate_options {
   size_t size;                       /* sizeof(stepdown_generate_options) */
-  int32_t max_tokens;                /* 0: 256; -1: until the context is full */
+  int32_t max_tokens;                /* 0: 256; -1: until the context is full, or a cache that is smaller */
   int32_t ignore_end;                /* 1: tokens that end a text are text like others */
   const stepdown_sampling *sampling; /* or NULL: the most likely token each time */
   const char *const *stops;          /* [stop_count] texts that end the answer; they are not part of it */
@@ -205,7 +205,7 @@ typedef struct stepdown_generate_options {
 enum {
   STEPDOWN_FINISH_END = 1,     /* the model ended the text */
   STEPDOWN_FINISH_STOP = 2,    /* a text of `stops` came */
-  STEPDOWN_FINISH_LENGTH = 3,  /* max_tokens were drawn, or the context is full */
+  STEPDOWN_FINISH_LENGTH = 3,  /* max_tokens were drawn, or there is no room for more, as -1 has it */
   STEPDOWN_FINISH_CALLBACK = 4 /* the callback asked for it */
 };
 typedef struct stepdown_generation {
@@ -221,8 +221,9 @@ typedef struct stepdown_generation {
 STEPDOWN_API stepdown_status stepdown_generate(stepdown_session *session, const char *prompt,
                                                const stepdown_generate_options *options, stepdown_generation *result);
 /* Appends `count` tokens, at least one, to a sequence and continues it. Afterwards the sequence holds them and the
- * answer but for its last token, which stepdown_sequence_length tells. Refuses with 610 while other tokens of the
- * session are queued. */
+ * answer but for its last token, which stepdown_sequence_length tells. Penalties and DRY look back on all of it, as if
+ * it had been given at once. Refuses with 610 while other tokens of the session are queued, and before anything is
+ * computed with 603, 604, 606 and 611. */
 STEPDOWN_API stepdown_status stepdown_sequence_generate(stepdown_session *session, stepdown_sequence sequence,
                                                         const int32_t *ids, size_t count,
                                                         const stepdown_generate_options *options,

@@ -17,6 +17,8 @@ Result<KVCache> KVCache::create(Device &device, Records<stepdown_cache_group> co
   cache.borrowed.assign(shape.sequences, 0);
   int64_t blocks = ceilDivide(shape.positions, shape.blockSize);
   cache.positions = blocks * shape.blockSize;
+  cache.longestSequence = shape.maxContext;
+  const auto atOnce = static_cast<int32_t>(std::min<int64_t>(shape.maxContext, cache.positions));
   for (const stepdown_cache_group &config : configs) {
     Group group;
     group.config = config;
@@ -25,6 +27,10 @@ Result<KVCache> KVCache::create(Device &device, Records<stepdown_cache_group> co
       // A sequence never holds more than its window, what one step appends, and a block at either end.
       int64_t most = ceilDivide(int64_t(config.window) + shape.maxStepTokens, shape.blockSize) + 1;
       group.blocks = static_cast<uint32_t>(std::min(blocks, most * shape.sequences));
+      if (group.blocks < most)
+        cache.longestSequence = atOnce;
+    } else {
+      cache.longestSequence = atOnce;
     }
     uint64_t element = config.element == STEPDOWN_F16 ? 2 : 4;
     group.keyBlockBytes = element * config.kv_heads * shape.blockSize * config.key_dim;

@@ -59,6 +59,9 @@ public:
   uint64_t bytes() const { return total; }
   /// Positions that fit at once into the groups without a window.
   int64_t capacity() const { return positions; }
+  /// Positions that one sequence may have when it has the cache for itself: all of them, and more than there are at
+  /// once where every group gives back what its window has passed.
+  int32_t longest() const { return longestSequence; }
   /// Sends changed block tables to the device.
   Status publish(Queue &queue);
 
@@ -85,6 +88,7 @@ private:
   Shape shape;
   int32_t width = 0;
   int64_t positions = 0;
+  int32_t longestSequence = 0;
   uint64_t total = 0;
   std::vector<Group> groups;
   std::vector<int32_t> lengths;  ///< [sequences]

@@ -6,30 +6,51 @@ namespace stepdown {
 
 Scheduler::Scheduler(Session &session, uint32_t chunk) : session(session), chunk(chunk) {
   requests.reserve(session.kv().sequences());
-  rowOwners.reserve(session.kv().sequences());
+  owned.reserve(session.kv().sequences());
   batch.reserve(session.of().head().max_step_tokens);
 }
 
 Scheduler::~Scheduler() {
-  for (Request &request : requests)
+  for (const Request &request : requests)
+    leave(request);
+}
+
+void Scheduler::leave(const Request &request) {
+  if (!request.borrowed)
     session.freeSequence(request.sequence);
 }
 
-Status Scheduler::expectPrompt(const std::vector<int32_t> &tokens, size_t clients) const {
-  uint32_t context = session.of().head().max_context;
+Status Scheduler::expectPrompt(const Request &request) const {
+  const uint32_t context = session.of().head().max_context, vocabulary = session.of().head().vocabulary;
+  const std::vector<int32_t> &tokens = request.tokens;
   if (tokens.empty())
     return fail(ErrorCode::RequestField, "prompt: expects at least one token, but got none");
-  if (tokens.size() > context)
-    return fail(ErrorCode::ContextFull, "prompt: expects at most %u tokens, but got %zu", context, tokens.size());
-  if (clients > size_t(session.kv().sequences()))
+  const int32_t held = request.borrowed ? session.length(request.sequence) : 0;
+  if (held < 0)
+    return fail(ErrorCode::SequenceUnknown, "sequence: expects one that was created, but got %d", request.sequence);
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= vocabulary)
+      return fail(ErrorCode::StepTokenRange, "prompt: token %zu: expects an id from 0 to %u, but got %d", i,
+                  vocabulary - 1, tokens[i]);
+  const uint32_t room = context - static_cast<uint32_t>(held);
+  if (tokens.size() > room)
+    return fail(ErrorCode::ContextFull, "prompt: expects at most %u tokens, but got %zu", room, tokens.size());
+  if (request.clients.size() > size_t(session.kv().sequences()))
     return fail(ErrorCode::SequenceLimit, "request: expects at most %d answers, but %zu are wanted",
-                session.kv().sequences(), clients);
+                session.kv().sequences(), request.clients.size());
   return Done{};
 }
 
 void Scheduler::add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients) {
-  Request request{std::move(tokens), std::move(clients), -1, 0, -1, false, false};
-  if (Status good = expectPrompt(request.tokens, request.clients.size()); !good)
+  queue({std::move(tokens), std::move(clients)});
+}
+
+void Scheduler::resume(int32_t sequence, std::vector<int32_t> tokens, RequestClient &client) {
+  queue({std::move(tokens), {&client}, sequence, true});
+}
+
+void Scheduler::queue(Request &&request) {
+  if (Status good = expectPrompt(request); !good)
     refuse(request, good.error());
   else
     entering.push_back(std::move(request));
@@ -37,8 +58,7 @@ void Scheduler::add(std::vector<int32_t> tokens, std::vector<RequestClient *> cl
 
 void Scheduler::refuse(Request &request, const Error &error) {
   // Its blocks go back at once: the requests behind it in this very step may need them.
-  if (request.sequence >= 0)
-    session.freeSequence(request.sequence);
+  leave(request);
   request.finished = request.refused = true;
   for (RequestClient *client : request.clients)
     client->failed(error);
@@ -76,42 +96,48 @@ void Scheduler::enter() {
       return;
     if (!fits(request.tokens.size()) && !alone)
       return;
-    Result<int32_t> sequence = session.createSequence();
-    if (!sequence && !alone)
-      return;
-    if (!sequence) {
-      refuse(request, sequence.error());
-      entering.pop_front();
-      continue;
+    if (!request.borrowed) {
+      Result<int32_t> sequence = session.createSequence();
+      if (!sequence && !alone)
+        return;
+      if (!sequence) {
+        refuse(request, sequence.error());
+        entering.pop_front();
+        continue;
+      }
+      request.sequence = *sequence;
     }
-    request.sequence = *sequence;
     requests.push_back(std::move(request));
     entering.pop_front();
   }
 }
 
-bool Scheduler::give(Request &request, const int32_t *ids, size_t count, bool wantLogits) {
+// Queues tokens, wanting the rows after the last `wanted` of them.
+bool Scheduler::give(Request &request, const int32_t *ids, size_t count, size_t wanted) {
   batch.clear();
   for (size_t i = 0; i < count; ++i)
-    batch.push_back({request.sequence, ids[i], wantLogits && i + 1 == count});
+    batch.push_back({request.sequence, ids[i], i + wanted >= count});
   Status submitted = session.submit(batch.data(), batch.size());
   if (!submitted) {
     refuse(request, submitted.error());
     return false;
   }
   computed += count;
-  if (wantLogits)
-    rowOwners.push_back(&request - requests.data());
+  if (wanted)
+    owned.push_back({static_cast<size_t>(&request - requests.data()),
+                     owned.empty() ? 0 : owned.back().first + owned.back().count, wanted});
   return true;
 }
 
 void Scheduler::submitDrawn() {
   for (Request &request : requests) {
-    if (request.next < 0 || !session.roomForTokens() || !session.roomForRows())
+    const size_t count = request.next.size();
+    // What fits into no step is refused by one that is empty.
+    const bool room = count <= std::min(session.roomForTokens(), session.roomForRows());
+    if (!count || (!room && !owned.empty()))
       continue;
-    int32_t id = request.next;
-    request.next = -1;
-    give(request, &id, 1, true);
+    give(request, request.next.data(), count, count);
+    request.next.clear();
   }
 }
 
@@ -129,34 +155,42 @@ void Scheduler::submitPrompts() {
       if (--count == 0)
         continue;
     }
-    if (!give(request, request.tokens.data() + request.submitted, count, last))
+    if (!give(request, request.tokens.data() + request.submitted, count, last ? 1 : 0))
       continue;
     request.submitted += count;
     budget -= count;
   }
 }
 
+void Scheduler::draw(Request &request, const LogitRows &rows) {
+  const size_t kept = std::min(request.clients[0]->draw(rows, request.next), rows.count);
+  request.finished = request.next.empty();
+  if (kept == rows.count)
+    return;
+  const auto wrong = static_cast<int32_t>(rows.count - kept);
+  Status forgotten = session.truncate(request.sequence, session.length(request.sequence) - wrong);
+  if (!forgotten && (request.borrowed || !request.finished))
+    refuse(request, forgotten.error());
+}
+
 void Scheduler::drawAll() {
-  for (size_t row = 0; row < rowOwners.size(); ++row) {
-    size_t owner = rowOwners[row];
-    const float *logits = session.logits(row);
+  for (const Rows &those : owned) {
+    const LogitRows rows = {session.logits(those.first), those.count, session.rowStride()};
     // The fork comes before anything is drawn: it must hold the prompt and no more.
-    while (requests[owner].clients.size() > 1) {
-      Request branch{{}, {requests[owner].clients.back()}, -1, 0, -1, false, false};
-      requests[owner].clients.pop_back();
-      Result<int32_t> sequence = session.fork(requests[owner].sequence);
+    while (requests[those.owner].clients.size() > 1) {
+      Request branch;
+      branch.clients = {requests[those.owner].clients.back()};
+      requests[those.owner].clients.pop_back();
+      Result<int32_t> sequence = session.fork(requests[those.owner].sequence);
       if (!sequence) {
         refuse(branch, sequence.error());
         continue;
       }
       branch.sequence = *sequence;
-      branch.next = branch.clients[0]->draw(logits);
-      branch.finished = branch.next < 0;
+      draw(branch, rows);
       requests.push_back(std::move(branch));
     }
-    Request &request = requests[owner];
-    request.next = request.clients[0]->draw(logits);
-    request.finished = request.next < 0;
+    draw(requests[those.owner], rows);
   }
 }
 
@@ -164,15 +198,15 @@ Result<bool> Scheduler::step() {
   enter();
   if (requests.empty())
     return false;
-  rowOwners.clear();
+  owned.clear();
   submitDrawn();
   submitPrompts();
   if (Status stepped = session.step(); !stepped)
     return stepped.error();
   drawAll();
-  for (Request &request : requests)
+  for (const Request &request : requests)
     if (request.finished && !request.refused)
-      session.freeSequence(request.sequence);
+      leave(request);
   requests.erase(std::remove_if(requests.begin(), requests.end(), [](const Request &r) { return r.finished; }),
                  requests.end());
   return !requests.empty() || !entering.empty();

@@ -43,6 +43,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   session->added.assign(shape.sequences, 0);
   session->waiting.assign(shape.sequences, 0);
   session->growth.reserve(shape.sequences);
+  session->held = LazyArray<int32_t, false>(size_t(shape.sequences) * session->cache.longest());
   if (Status placed = session->placeInputs(); !placed)
     return placed.error();
   return session;
@@ -105,8 +106,10 @@ Result<int32_t> Session::fork(int32_t sequence) {
   if (Status ok = expectIdle(sequence); !ok)
     return ok.error();
   Result<int32_t> created = createSequence();
-  if (created)
-    cache.fork(sequence, *created);
+  if (!created)
+    return created;
+  cache.fork(sequence, *created);
+  std::copy_n(tokens(sequence), length(sequence), &held[size_t(*created) * cache.longest()]);
   return created;
 }
 
@@ -177,6 +180,7 @@ Status Session::submit(const Token *tokens, size_t count) {
   for (size_t i = 0; i < count && grown; ++i) {
     ids[queued] = tokens[i].id;
     positions[queued] = added[tokens[i].sequence]++;
+    held[size_t(tokens[i].sequence) * cache.longest() + positions[queued]] = tokens[i].id;
     sequences[queued] = tokens[i].sequence;
     if (tokens[i].wantLogits)
       wanted[queuedRows++] = static_cast<int32_t>(queued);

@@ -3,6 +3,7 @@
 #pragma once
 #include "runtime/KVCache/KVCache.h"
 #include "runtime/Load/Model.h"
+#include "runtime/Sampler/LazyArray.h"
 #include "runtime/Session/StepProgram.h"
 #include <memory>
 #include <vector>
@@ -36,6 +37,8 @@ public:
   Status truncate(int32_t sequence, int32_t length);
   /// Tokens submitted, or -1 for no sequence.
   int32_t length(int32_t sequence) const { return live(sequence) ? cache.length(sequence) : -1; }
+  /// The ids of a live sequence: [length(sequence)], until it changes.
+  const int32_t *tokens(int32_t sequence) const { return &held[size_t(sequence) * cache.longest()]; }
   /// Gives the blocks back; of a sequence with queued tokens, after the next step.
   void freeSequence(int32_t sequence);
 
@@ -47,9 +50,13 @@ public:
   size_t rows() const { return logitsCount; }
   /// Row `index` in the order of submission: float32 [vocabulary], valid until the next step.
   const float *logits(size_t index) const { return hostLogits + index * logitsStride; }
+  /// Floats from one row of logits to the next.
+  size_t rowStride() const { return logitsStride; }
 
   const Model &of() const { return *model; }
   const KVCache &kv() const { return cache; }
+  /// Positions that one sequence may have: the model's context, or what the cache holds where that is less.
+  int32_t context() const { return cache.longest(); }
   int threads() const { return queue->width(); }
   size_t dispatches() const { return program->dispatches(); }
   /// Tokens and rows that may still be queued for the next step.
@@ -80,6 +87,7 @@ private:
   uint32_t queued = 0, queuedRows = 0, logitsCount = 0; ///< tokens and rows of the next step; rows of the last
   std::vector<State> states;                            ///< [sequences]
   std::vector<int32_t> added;                           ///< [sequences]: tokens of the batch being submitted
+  LazyArray<int32_t, false> held;                       ///< [sequences][context], of tokens submitted
   std::vector<uint8_t> waiting;                         ///< [sequences]: has queued tokens
   std::vector<KVCache::Growth> growth;                  ///< of the batch being submitted
 };

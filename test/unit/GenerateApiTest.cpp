@@ -201,6 +201,50 @@ TEST_F(GenerateApi, refusesAndGoesOn) {
     ASSERT_EQ(stepdown_generate(session, "hello", &options, &result).code, 0);
 }
 
+TEST_F(GenerateApi, whatIsRefusedLeavesTheSequenceAsItWas) {
+  stepdown_sequence sequence;
+  ASSERT_EQ(stepdown_sequence_create(session, &sequence).code, 0);
+  std::vector<int32_t> longer(257, 4), wrong(150, 4); // a step takes 64
+  wrong.back() = 41;
+  EXPECT_EQ(stepdown_sequence_generate(session, sequence, longer.data(), longer.size(), &options, &result).code, 606);
+  EXPECT_EQ(stepdown_sequence_generate(session, sequence, wrong.data(), wrong.size(), &options, &result).code, 603);
+  EXPECT_EQ(stepdown_sequence_length(session, sequence), 0);
+  EXPECT_EQ(result.prompt_tokens, 0);
+}
+
+// Another sequence holds most of the cache, and text waits for more of a stop text.
+TEST_F(GenerateApi, anErrorInTheMiddleTellsWhatWaited) {
+  ASSERT_EQ(stepdown_generate(session, "hello", &options, &result).code, 0);
+  const std::string whole = heard.text;
+  stepdown_session_options small = {};
+  small.size = sizeof small;
+  small.kv_positions = 64;
+  stepdown_session *other;
+  ASSERT_EQ(stepdown_session_create(model, &small, &other).code, 0);
+  stepdown_sequence first, second;
+  ASSERT_EQ(stepdown_sequence_create(other, &first).code, 0);
+  ASSERT_EQ(stepdown_sequence_create(other, &second).code, 0);
+  const std::vector<int32_t> most(32, 4);
+  options.max_tokens = 1;
+  ASSERT_EQ(stepdown_sequence_generate(other, first, most.data(), most.size(), &options, &result).code, 0);
+  options.max_tokens = 100;
+  const std::string never = "\x01", begun = whole + never;
+  const char *stops[] = {begun.c_str()};
+  options.stops = stops;
+  options.stop_count = 1;
+  heard = {};
+  EXPECT_EQ(stepdown_sequence_generate(other, second, hello.data(), 5, &options, &result).code, 608);
+  EXPECT_EQ(result.finish, 0);
+  EXPECT_EQ(result.tokens, 32 - 5 + 1);
+  EXPECT_EQ(heard.ids.size(), 28u);
+  char text[1024];
+  size_t length = 0;
+  ASSERT_EQ(stepdown_model_detokenize(model, heard.ids.data(), heard.ids.size(), 0, text, sizeof text, &length).code,
+            0);
+  EXPECT_EQ(heard.text, std::string(text, length));
+  stepdown_session_free(other);
+}
+
 TEST_F(GenerateApi, aSessionOutlivesTheHandleOfItsModel) {
   stepdown_model_free(model);
   model = nullptr;

@@ -131,6 +131,24 @@ TEST_F(Cache, windowGivesBlocksBack) {
   EXPECT_EQ(cache.freeBlocks(0), 5u);
 }
 
+// longest() is what a sequence that is alone can really have: one more position is refused, or is past the context.
+TEST_F(Cache, theLongestSequenceFitsAndNoLonger) {
+  shape.maxContext = 640;
+  for (std::vector<uint32_t> windows : std::vector<std::vector<uint32_t>>{{0}, {0, 40}, {40}, {40, 70}, {40, 200}}) {
+    groups.clear();
+    for (uint32_t window : windows)
+      groups.push_back({3, 2, 8, 16, window, STEPDOWN_F16});
+    KVCache cache = make();
+    const bool rolls = windows[0] == 40 && windows.back() < 200;
+    EXPECT_EQ(cache.longest(), rolls ? 640 : 160) << windows.size() << " " << windows.back();
+    while (cache.length(1) < cache.longest())
+      ASSERT_TRUE(append(cache, 1, std::min(31, cache.longest() - cache.length(1)))) << cache.length(1);
+    if (!rolls && windows.back() < 200) {
+      EXPECT_FALSE(append(cache, 1, 1));
+    }
+  }
+}
+
 TEST_F(Cache, randomUseNeverLosesABlock) {
   groups.push_back({1, 1, 4, 4, 24, STEPDOWN_F32});
   KVCache cache = make();

@@ -18,9 +18,43 @@ struct Greedy : RequestClient {
   std::vector<int32_t> drawn;
   std::string problem;
   Greedy(size_t limit, size_t vocabulary) : limit(limit), vocabulary(vocabulary) {}
-  int32_t draw(const float *logits) override {
-    drawn.push_back(highest(logits, vocabulary));
-    return drawn.size() == limit ? -1 : drawn.back();
+  size_t draw(const LogitRows &rows, std::vector<int32_t> &next) override {
+    EXPECT_EQ(rows.count, 1u);
+    drawn.push_back(highest(rows[0], vocabulary));
+    if (drawn.size() < limit)
+      next = {drawn.back()};
+    return 1;
+  }
+  void failed(const Error &error) override { problem = error.text(); }
+};
+
+/// Draws as Greedy does, but gives guesses of what comes behind each token that it knows. It knows the truth, and
+/// guesses wrongly at every third place.
+struct Guessing : RequestClient {
+  std::vector<int32_t> truth, drawn, given;
+  size_t vocabulary, limit;
+  std::vector<size_t> guesses;  ///< how many in each round, over and over
+  std::vector<size_t> rowsSeen; ///< in each round
+  std::string problem;
+  Guessing(std::vector<int32_t> truth, size_t vocabulary, std::vector<size_t> guesses)
+      : truth(std::move(truth)), vocabulary(vocabulary), limit(this->truth.size()), guesses(std::move(guesses)) {}
+  size_t draw(const LogitRows &rows, std::vector<int32_t> &next) override {
+    EXPECT_EQ(rows.count, given.empty() ? 1 : given.size());
+    EXPECT_TRUE(next.empty());
+    size_t kept = 0;
+    do
+      drawn.push_back(highest(rows[kept++], vocabulary));
+    while (kept < rows.count && given[kept] == drawn.back() && drawn.size() < limit);
+    given.clear();
+    if (drawn.size() < limit) {
+      given = {drawn.back()};
+      const size_t count = guesses[rowsSeen.size() % guesses.size()];
+      for (size_t at = drawn.size(); at < std::min(limit, drawn.size() + count); ++at)
+        given.push_back(at % 3 == 2 ? (truth[at] + 1) % 40 : truth[at]);
+    }
+    rowsSeen.push_back(rows.count);
+    next = given;
+    return kept;
   }
   void failed(const Error &error) override { problem = error.text(); }
 };
@@ -112,6 +146,104 @@ TEST_P(Requests, anImpossiblePromptIsRefused) {
   EXPECT_EQ(tooLong.problem.rfind("error E0606", 0), 0u) << tooLong.problem;
   EXPECT_EQ(empty.problem.rfind("error E0611", 0), 0u) << empty.problem;
   EXPECT_EQ(good.drawn, expected({1}, 2));
+}
+
+// Several rows are taken and several tokens given; what guesses turn out wrong is forgotten, in windows too.
+TEST_P(Requests, guessesDrawTheSameInFewerSteps) {
+  for (uint32_t window : {0u, 19u}) {
+    toy.window = window;
+    open(1000);
+    const std::vector<int32_t> plainly = expected(prompt(37, 1), 41);
+    for (const std::vector<size_t> &guesses : std::vector<std::vector<size_t>>{{2, 1}, {0, 5, 1}, {13}}) {
+      Scheduler scheduler(*session, 7);
+      Guessing guessing(plainly, toy.vocabulary, guesses);
+      Greedy beside(31, toy.vocabulary);
+      scheduler.add(prompt(37, 1), guessing);
+      scheduler.add(prompt(11, 2), beside);
+      runAll(scheduler);
+      EXPECT_EQ(guessing.problem, "");
+      EXPECT_EQ(guessing.drawn, plainly);
+      EXPECT_LT(guessing.rowsSeen.size(), plainly.size());
+      EXPECT_EQ(beside.drawn, expected(prompt(11, 2), 31));
+      EXPECT_EQ(session->kv().freeBlocks(0), session->kv().blocks(0));
+    }
+  }
+}
+
+// Three rows come, and two tokens are given in return.
+TEST_P(Requests, rowsAreThoseOfTheTokensGiven) {
+  open();
+  const std::vector<int32_t> plainly = expected(prompt(5, 3), 11);
+  Scheduler scheduler(*session, 0);
+  Guessing guessing(plainly, toy.vocabulary, {2, 1});
+  scheduler.add(prompt(5, 3), guessing);
+  runAll(scheduler);
+  EXPECT_EQ(guessing.drawn, plainly);
+  // Guesses of places 1, 2; 3; 5, 6; 6; 8, 9; 9, of which those of 2, 5 and 8 are wrong, and with them what is behind.
+  EXPECT_EQ(guessing.rowsSeen, (std::vector<size_t>{1, 3, 2, 3, 2, 3, 2}));
+}
+
+TEST_P(Requests, eachForkGuessesForItself) {
+  open();
+  const std::vector<int32_t> plainly = expected(prompt(29, 4), 17);
+  Scheduler scheduler(*session, 0);
+  std::vector<Guessing> guessing;
+  for (size_t guesses : {3, 0, 2})
+    guessing.emplace_back(plainly, toy.vocabulary, std::vector<size_t>{guesses});
+  scheduler.add(prompt(29, 4), {&guessing[0], &guessing[1], &guessing[2]});
+  runAll(scheduler);
+  for (const Guessing &each : guessing)
+    EXPECT_EQ(each.drawn, plainly);
+  EXPECT_EQ(session->kv().freeBlocks(0), session->kv().blocks(0));
+}
+
+TEST_P(Requests, moreTokensThanAStepHoldsAreRefused) {
+  open();
+  Scheduler scheduler(*session, 0);
+  Guessing guessing(expected(prompt(5, 1), 40), toy.vocabulary, {toy.maxStepRows}); // and one that it knows
+  Greedy beside(9, toy.vocabulary);
+  scheduler.add(prompt(5, 1), guessing);
+  scheduler.add(prompt(5, 2), beside);
+  runAll(scheduler);
+  EXPECT_EQ(guessing.problem.rfind("error E0607", 0), 0u) << guessing.problem;
+  EXPECT_EQ(beside.drawn, expected(prompt(5, 2), 9));
+}
+
+TEST_P(Requests, goOnWithASequenceThatStaysTheCallers) {
+  open();
+  const int32_t sequence = *session->createSequence();
+  const std::vector<int32_t> whole = prompt(31, 5);
+  const std::vector<int32_t> plainly = expected(whole, 13);
+  for (size_t begin : {0, 17}) {
+    Scheduler scheduler(*session, 0);
+    Guessing guessing(begin ? plainly : expected({whole.begin(), whole.begin() + 17}, 1), toy.vocabulary, {4});
+    scheduler.resume(sequence, {whole.begin() + begin, begin ? whole.end() : whole.begin() + 17}, guessing);
+    runAll(scheduler);
+    EXPECT_EQ(guessing.problem, "");
+    EXPECT_EQ(guessing.drawn, guessing.truth);
+    // All but the last token drawn, and no guess.
+    EXPECT_EQ(session->length(sequence), begin ? 31 + 12 : 17);
+  }
+}
+
+TEST_P(Requests, anImpossiblePromptOfASequenceIsRefusedBeforeItComesIn) {
+  open();
+  const int32_t sequence = *session->createSequence();
+  Greedy first(1, toy.vocabulary), tooLong(1, toy.vocabulary), unknown(1, toy.vocabulary), none(1, toy.vocabulary);
+  std::vector<int32_t> wrong = prompt(100, 1); // which one step does not hold
+  wrong[99] = 41;
+  Scheduler scheduler(*session, 0);
+  scheduler.resume(sequence, prompt(3, 1), first);
+  runAll(scheduler);
+  scheduler.resume(sequence, prompt(254, 1), tooLong);
+  scheduler.resume(sequence, wrong, unknown);
+  scheduler.resume(sequence + 1, prompt(3, 1), none);
+  runAll(scheduler);
+  EXPECT_EQ(first.problem, "");
+  EXPECT_EQ(tooLong.problem.rfind("error E0606", 0), 0u) << tooLong.problem;
+  EXPECT_EQ(unknown.problem.rfind("error E0603", 0), 0u) << unknown.problem;
+  EXPECT_EQ(none.problem.rfind("error E0604", 0), 0u) << none.problem;
+  EXPECT_EQ(session->length(sequence), 3);
 }
 
 INSTANTIATE_ON_DEVICES(Requests);

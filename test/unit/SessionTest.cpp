@@ -100,6 +100,18 @@ TEST_P(Sessions, aForkGoesItsOwnWay) {
   ASSERT_TRUE(session->step());
   EXPECT_EQ(row(0), toy.logits(left));
   EXPECT_EQ(row(1), toy.logits(right));
+  auto held = [&](int32_t sequence) {
+    const int32_t *ids = session->tokens(sequence);
+    return std::vector<int32_t>(ids, ids + session->length(sequence));
+  };
+  EXPECT_EQ(held(parent), left);
+  EXPECT_EQ(held(child), right);
+  ASSERT_TRUE(session->truncate(child, 7));
+  ASSERT_TRUE(submit(child, {12}));
+  right.resize(7);
+  right.push_back(12);
+  EXPECT_EQ(held(child), right);
+  EXPECT_EQ(held(parent), left);
 }
 
 TEST_P(Sessions, truncateTakesTokensBack) {

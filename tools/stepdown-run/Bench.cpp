@@ -71,9 +71,6 @@ private:
 };
 
 Status runBench(const Arguments &arguments) {
-  auto words = arguments.positionals(1);
-  if (!words)
-    return words.error();
   std::vector<int64_t> prompts = arguments.integers("prompt"), generates = arguments.integers("generate");
   const std::vector<int64_t> depths = arguments.integers("depth");
   std::vector<int64_t> threads = arguments.integers("threads");
@@ -85,8 +82,7 @@ Status runBench(const Arguments &arguments) {
     prompts.clear();
   if (threads.empty())
     threads = {0};
-  auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
+  auto model = loadModel(arguments);
   if (!model)
     return model.error();
 
@@ -145,8 +141,11 @@ Status runBench(const Arguments &arguments) {
   nlohmann::json table = nlohmann::json::array();
   std::string text;
   for (const Measure &m : measures) {
-    table.push_back(
-        {{"test", m.name}, {"threads", m.threads}, {"tokens_per_second", median(m.rates)}, {"runs", m.rates}});
+    nlohmann::json &row = table.emplace_back();
+    row["test"] = m.name;
+    row["threads"] = m.threads;
+    row["tokens_per_second"] = median(m.rates);
+    row["runs"] = m.rates;
     char line[128];
     auto [low, high] = std::minmax_element(m.rates.begin(), m.rates.end());
     std::snprintf(line, sizeof line, "%-14s %3d threads  %10.2f tokens/s  (%.2f to %.2f)\n", m.name.c_str(), m.threads,

@@ -99,7 +99,7 @@ public:
         command(*line);
         continue;
       }
-      Status said = answer([&](auto listener) { return conversation.say(*line, settings.request(), listener); });
+      Status said = answer(&*line);
       if (!said && !editor.interactive())
         return said;
     }
@@ -153,8 +153,7 @@ private:
     } else if (word == "/regenerate") {
       if (settings.request().sampling.temperature == 0)
         std::fputs("[with temperature 0 the answer is always the same: /set temperature 0.7]\n", stderr);
-      (void)static_cast<bool>(
-          answer([&](auto listener) { return conversation.regenerate(settings.request(), listener); }));
+      (void)static_cast<bool>(answer(nullptr));
       return;
     } else {
       if (word != "/help")
@@ -168,22 +167,24 @@ private:
       std::fprintf(stderr, "%zu messages\n", conversation.messages().size());
   }
 
-  /// Has `turn` print an answer as it comes, and tells what it took.
-  Status answer(const std::function<Status(Generation::Listener)> &turn) {
+  /// Prints the answer to what is said, or to what was said last once more, and tells what it took.
+  Status answer(const std::string *said) {
     const size_t leftBefore = conversation.leftOut();
-    Status said = turn([](const std::string &text) { (void)static_cast<bool>(print(text)); });
+    auto show = [](int32_t, const std::string &text) { return text.empty() || print(text) || true; };
+    Status done =
+        said ? conversation.say(*said, settings.request(), show) : conversation.regenerate(settings.request(), show);
     bool stopped = interrupted();
     clearInterrupt();
     (void)static_cast<bool>(print("\n"));
-    if (!said && !(stopped && said.error().code == ErrorCode::Interrupted)) {
-      std::fprintf(stderr, "stepdown-run: %s\n", said.error().text().c_str());
-      return said;
+    if (!done && !(stopped && done.error().code == ErrorCode::Interrupted)) {
+      std::fprintf(stderr, "stepdown-run: %s\n", done.error().text().c_str());
+      return done;
     }
     const Conversation::Figures &f = conversation.lastTurn();
     size_t computed = f.promptTokens - f.reused;
     std::fprintf(stderr, "[%s%zu tokens, %.1f tokens/s; prompt %zu, %zu of them from the cache, %.1f tokens/s]\n",
-                 stopped ? "stopped; " : "", f.drawn, f.answerSeconds > 0 ? f.drawn / f.answerSeconds : 0,
-                 f.promptTokens, f.reused, f.promptSeconds > 0 ? computed / f.promptSeconds : 0);
+                 stopped ? "stopped; " : "", f.drawn, f.tokensPerSecond, f.promptTokens, f.reused,
+                 f.promptSeconds > 0 ? computed / f.promptSeconds : 0);
     if (conversation.leftOut() > leftBefore)
       std::fprintf(stderr, "[the context of %zu tokens is full: the model no longer knows the first %zu messages]\n",
                    conversation.context(), conversation.leftOut());
@@ -206,25 +207,22 @@ Status runChat(const Arguments &arguments) {
   auto settings = ChatSettings::of(arguments);
   if (!settings)
     return settings.error();
-  auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
-  if (!model)
-    return model.error();
-  auto tokenizer = openTokenizer((*model)->metadata());
-  if (!tokenizer)
-    return tokenizer.error();
-  auto chatTemplate = chatTemplateOf((*model)->metadata());
+  auto opened = TextModel::open(arguments);
+  if (!opened)
+    return opened.error();
+  const TextModel &source = **opened;
+  auto chatTemplate = chatTemplateOf(source.model->metadata());
   if (!chatTemplate)
     return chatTemplate.error();
   Session::Options options;
   options.threads = static_cast<int32_t>(arguments.integer("threads"));
   options.kvPositions = arguments.integer("context");
   options.maxSequences = 1;
-  auto session = Session::create(*model, options);
+  auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
   catchInterrupts();
-  Conversation conversation(**session, *tokenizer, *chatTemplate);
+  Conversation conversation(**session, source.tokenizer, *chatTemplate);
   return Chat(conversation, std::move(*settings), arguments.text("system"), (*words)[0]).run();
 }
 

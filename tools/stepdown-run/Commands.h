@@ -30,5 +30,8 @@ Option tokensOption(const char *meaning);
 
 /// -p TEXT or -f FILE; E0905 for both or none, E0901.
 Result<std::string> textArgument(const Arguments &arguments);
+struct Request;
+/// The prompt of `request`: the ids of --tokens, else the text of -p or -f; E0905, E0901.
+Status readPrompt(const Arguments &arguments, Request &request);
 
 } // namespace stepdown::run

@@ -14,7 +14,6 @@ Conversation::~Conversation() { reset(); }
 void Conversation::reset() {
   turns.clear();
   left = 0;
-  cached.clear();
   if (sequence >= 0)
     session.freeSequence(sequence);
   sequence = -1;
@@ -29,9 +28,8 @@ Result<std::vector<int32_t>> Conversation::prompt() const {
   return chatPrompt(chatTemplate, tokenizer, said);
 }
 
-size_t Conversation::context() const {
-  return std::min<size_t>(session.of().head().max_context, session.kv().capacity());
-}
+// What the cache holds at once, even where windows let a sequence be longer: --context says how much is remembered.
+size_t Conversation::context() const { return std::min<size_t>(session.context(), session.kv().capacity()); }
 
 size_t Conversation::systemMessages() const {
   size_t count = 0;
@@ -61,60 +59,55 @@ Result<std::vector<int32_t>> Conversation::fittingPrompt() {
   return tokens;
 }
 
-// Brings the sequence to `tokens`, keeping what it shares with them but the last, whose logits are wanted.
-Status Conversation::feed(const std::vector<int32_t> &tokens) {
+// Forgets what the sequence holds from `length` on.
+Status Conversation::cutBack(int32_t length) {
+  Status cut = session.truncate(sequence, length);
+  // A window that was given back cannot be had again: then everything is computed anew.
+  return cut ? cut : session.truncate(sequence, 0);
+}
+
+// Draws `answer` to `tokens`, computing only those that the sequence does not hold. The last is among them, for its
+// logits are wanted.
+Status Conversation::draw(const std::vector<int32_t> &tokens, Generation &answer) {
   if (sequence < 0) {
     Result<int32_t> created = session.createSequence();
     if (!created)
       return created.error();
     sequence = *created;
-    cached.clear();
   }
-  size_t shared = std::mismatch(cached.begin(), cached.end(), tokens.begin(), tokens.end()).first - cached.begin();
-  shared = std::min(shared, tokens.size() - 1);
-  // A window that was given back cannot be had again: then everything is computed anew.
-  if (!session.truncate(sequence, static_cast<int32_t>(shared))) {
-    if (Status ok = session.truncate(sequence, 0); !ok)
-      return ok;
-    shared = 0;
-  }
-  cached.assign(tokens.begin(), tokens.begin() + shared);
-  figures.reused = shared;
-  std::vector<Session::Token> batch;
-  while (cached.size() < tokens.size()) {
-    batch.clear();
-    for (size_t t = cached.size(); t < tokens.size() && batch.size() < session.roomForTokens(); ++t)
-      batch.push_back({sequence, tokens[t], t + 1 == tokens.size()});
-    if (Status ok = session.submit(batch.data(), batch.size()); !ok)
-      return ok;
-    if (Status ok = session.step(); !ok)
-      return ok;
-    cached.insert(cached.end(), tokens.begin() + cached.size(), tokens.begin() + cached.size() + batch.size());
-    if (interrupted())
-      return fail(ErrorCode::Interrupted, "chat: interrupted while reading the prompt");
-  }
-  return Done{};
+  const int32_t *held = session.tokens(sequence);
+  const auto shared = std::mismatch(held, held + session.length(sequence), tokens.begin(), tokens.end()).first - held;
+  if (Status kept = cutBack(static_cast<int32_t>(std::min<size_t>(shared, std::max<size_t>(tokens.size(), 1) - 1)));
+      !kept)
+    return kept;
+  const int32_t reused = session.length(sequence);
+  figures.reused = static_cast<size_t>(reused);
+  Status drawn = continueSequence(session, sequence, {tokens.begin() + reused, tokens.end()}, answer);
+  if (!drawn)
+    (void)static_cast<bool>(cutBack(reused)); // what came in since may be wrong
+  return drawn;
 }
 
-Status Conversation::regenerate(const Request &request, Generation::Listener listener) {
+Status Conversation::regenerate(const GenerationOptions &options, Generation::Listener listener) {
   if (turns.size() < 2 || turns.back().role != "assistant" || turns[turns.size() - 2].role != "user")
     return fail(ErrorCode::RequestField, "chat: expects an answer to draw again, but there is none");
-  const std::vector<Message> before = turns;
   const uint64_t drawn = again, answer = drawn + 1;
-  const std::string said = turns[turns.size() - 2].content;
+  Message before = std::move(turns.back()), said = std::move(turns[turns.size() - 2]);
   turns.resize(turns.size() - 2);
-  Status done = say(said, request, std::move(listener), answer);
-  if (!done)
-    turns = before;
+  Status done = say(said.content, options, std::move(listener), answer);
+  if (!done) {
+    turns.push_back(std::move(said));
+    turns.push_back(std::move(before));
+  }
   again = done ? answer : drawn;
   return done;
 }
 
-Status Conversation::say(const std::string &text, const Request &request, Generation::Listener listener,
+Status Conversation::say(const std::string &text, const GenerationOptions &options, Generation::Listener listener,
                          uint64_t answerNumber) {
   again = 0;
   figures = {};
-  double begin = milliseconds();
+  const double begin = milliseconds();
   turns.push_back({"user", text});
   const size_t leftBefore = left;
   auto undo = [&](const Error &error) {
@@ -125,34 +118,27 @@ Status Conversation::say(const std::string &text, const Request &request, Genera
   auto tokens = fittingPrompt();
   if (!tokens)
     return undo(tokens.error());
-  auto generation =
-      Generation::create(request, *tokens, tokenizer, static_cast<int32_t>(session.of().head().vocabulary),
-                         static_cast<int32_t>(context()), answerNumber);
-  if (!generation)
-    return undo(generation.error());
-  if (Status fed = feed(*tokens); !fed)
-    return undo(fed.error());
-  Generation &answer = **generation;
+  GenerationOptions how = options;
+  how.answer = answerNumber;
+  const double rendered = milliseconds();
+  auto made = Generation::create(
+      how, *tokens, tokenizer, {static_cast<int32_t>(session.of().head().vocabulary), static_cast<int64_t>(context())});
+  if (!made)
+    return undo(made.error());
+  Generation &answer = **made;
+  answer.interrupted = interrupted;
   answer.listener = std::move(listener);
+  Status drawn = draw(*tokens, answer);
   figures.promptTokens = tokens->size();
-  figures.promptSeconds = (milliseconds() - begin) / 1000;
-  for (int32_t id; (id = answer.draw(session.logits(0))) >= 0;) {
-    Session::Token token{sequence, id, true};
-    Status stepped = session.submit(&token, 1);
-    if (stepped)
-      stepped = session.step();
-    if (!stepped) {
-      answer.failed(stepped.error());
-      break;
-    }
-    cached.push_back(id);
-  }
+  figures.promptSeconds = answer.prompted() ? (rendered - begin) / 1000 + answer.promptSeconds() : 0;
   figures.drawn = answer.tokens().size();
-  figures.full = answer.finishReason() == "length" && figures.promptTokens + figures.drawn >= context();
-  figures.answerSeconds = (milliseconds() - begin) / 1000 - figures.promptSeconds;
+  figures.tokensPerSecond = answer.tokensPerSecond();
+  figures.full = answer.finish() == Finish::Length && figures.promptTokens + figures.drawn >= context();
+  if (!drawn)
+    return undo(drawn.error());
+  if (answer.finish() == Finish::Interrupted && answer.tokens().empty())
+    return undo(fail(ErrorCode::Interrupted, "chat: interrupted while reading the prompt"));
   turns.push_back({"assistant", answer.text()});
-  if (answer.problem())
-    return *answer.problem();
   return Done{};
 }
 

@@ -6,8 +6,7 @@
 // Text that a person typed can never become a control token (runtime/ChatPrompt.h).
 #pragma once
 #include "runtime/ChatTemplate/ChatTemplate.h"
-#include "runtime/Session/Session.h"
-#include "tools/stepdown-run/Generation.h"
+#include "runtime/Generate/Generate.h"
 #include <string>
 #include <vector>
 
@@ -23,14 +22,14 @@ public:
   ~Conversation();
   Conversation(const Conversation &) = delete;
 
-  /// Adds what the user says, draws the answer with `request`'s options, and calls `listener` with its text as it
+  /// Adds what the user says, draws the answer as `options` say, and calls `listener` with its text as it
   /// comes. On an error the conversation is as before the turn; an interrupt ends the answer early and is no error.
-  Status say(const std::string &text, const Request &request, Generation::Listener listener) {
-    return say(text, request, std::move(listener), 0);
+  Status say(const std::string &text, const GenerationOptions &options, Generation::Listener listener) {
+    return say(text, options, std::move(listener), 0);
   }
   /// Draws the answer to what was said last once more, with random numbers of its own. On an error the answer before is
   /// there again. E0611 where there is no answer yet.
-  Status regenerate(const Request &request, Generation::Listener listener);
+  Status regenerate(const GenerationOptions &options, Generation::Listener listener);
   void reset();
   const std::vector<Message> &messages() const { return turns; }
   void setMessages(std::vector<Message> messages) {
@@ -47,14 +46,16 @@ public:
 
   struct Figures {
     size_t promptTokens = 0, reused = 0, drawn = 0;
-    double promptSeconds = 0, answerSeconds = 0;
-    bool full = false; ///< the answer ends where the context does
+    double promptSeconds = 0;   ///< with the template's
+    double tokensPerSecond = 0; ///< of the answer
+    bool full = false;          ///< the answer ends where the context does
   };
   const Figures &lastTurn() const { return figures; }
 
 private:
-  Status say(const std::string &text, const Request &request, Generation::Listener listener, uint64_t answer);
-  Status feed(const std::vector<int32_t> &tokens);
+  Status say(const std::string &text, const GenerationOptions &options, Generation::Listener listener, uint64_t answer);
+  Status cutBack(int32_t length);
+  Status draw(const std::vector<int32_t> &tokens, Generation &answer);
   Result<std::vector<int32_t>> fittingPrompt();
   size_t systemMessages() const;
 
@@ -64,8 +65,7 @@ private:
   std::vector<Message> turns;
   size_t left = 0; ///< messages after the system's that prompts leave out
   int32_t sequence = -1;
-  uint64_t again = 0;          ///< answers that were drawn to what was said last, after the first
-  std::vector<int32_t> cached; ///< what the sequence holds
+  uint64_t again = 0; ///< answers that were drawn to what was said last, after the first
   Figures figures;
 };
 

@@ -65,15 +65,8 @@ Status runWindows(Session &session, const std::vector<int32_t> &tokens, size_t w
 
 Result<std::vector<int32_t>> tokensOf(const Arguments &arguments, const Tokenizer &tokenizer) {
   Request request;
-  if (arguments.has("tokens")) {
-    const std::vector<int64_t> ids = arguments.integers("tokens");
-    request.tokens = std::vector<int32_t>(ids.begin(), ids.end());
-  } else {
-    auto text = textArgument(arguments);
-    if (!text)
-      return text.error();
-    request.prompt = std::move(*text);
-  }
+  if (Status ok = readPrompt(arguments, request); !ok)
+    return ok.error();
   auto tokens = promptOf(request, tokenizer);
   if (tokens && tokens->empty())
     return fail(ErrorCode::Usage, "eval: expects at least one token, but the text has none");
@@ -87,17 +80,14 @@ Status runEval(const Arguments &arguments) {
   if (arguments.has("tokens") + arguments.has("prompt") + arguments.has("file") != 1)
     return fail(ErrorCode::Usage, "eval: expects one of -p TEXT, -f FILE and --tokens; see stepdown-run eval --help");
   const int64_t context = arguments.integer("context");
-  auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
-  if (!model)
-    return model.error();
-  auto tokenizer = openTokenizer((*model)->metadata());
-  if (!tokenizer)
-    return tokenizer.error();
-  auto tokens = tokensOf(arguments, *tokenizer);
+  auto opened = TextModel::open(arguments);
+  if (!opened)
+    return opened.error();
+  const TextModel &source = **opened;
+  auto tokens = tokensOf(arguments, source.tokenizer);
   if (!tokens)
     return tokens.error();
-  const stepdown_program &head = (*model)->head();
+  const stepdown_program &head = source.model->head();
   size_t window = context ? size_t(context) : tokens->size();
   if (std::min(window, tokens->size()) > head.max_context)
     return fail(ErrorCode::ContextFull,
@@ -109,7 +99,7 @@ Status runEval(const Arguments &arguments) {
   options.kvBlock = static_cast<int32_t>(arguments.integer("kv-block"));
   options.kvPositions = static_cast<int64_t>(std::min(window, tokens->size()));
   options.maxSequences = 1;
-  auto session = Session::create(*model, options);
+  auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
   std::optional<NpyWriter> file;
@@ -147,7 +137,10 @@ Status runEval(const Arguments &arguments) {
   if (file)
     if (Status ok = file->finish(); !ok)
       return ok;
-  nlohmann::json result = {{"tokens", tokens->size()}, {"mean_nll", nullptr}, {"perplexity", nullptr}, {"top", top}};
+  nlohmann::json result;
+  result["tokens"] = tokens->size();
+  result["mean_nll"] = result["perplexity"] = nullptr;
+  result["top"] = top;
   if (predicted) {
     result["mean_nll"] = sum / double(predicted);
     result["perplexity"] = std::exp(sum / double(predicted));
@@ -165,7 +158,8 @@ Status runEval(const Arguments &arguments) {
   for (size_t i = 0; i < std::min<size_t>(top.size(), 5); ++i) {
     int32_t id = top[i][0].get<int32_t>();
     std::snprintf(line, sizeof line, "  %7d  %9.4f  ", id, top[i][1].get<double>());
-    text += line + nlohmann::json(tokenizer->piece(id)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+    text += line +
+            nlohmann::json(source.tokenizer.piece(id)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
             "\n";
   }
   return print(text);

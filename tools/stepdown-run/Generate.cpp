@@ -1,9 +1,10 @@
+#include "runtime/Generate/Generate.h"
 #include "lib/Base/ProgressLines.h"
-#include "runtime/Session/Session.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
-#include "tools/stepdown-run/Generation.h"
 #include "tools/stepdown-run/ModelSource.h"
+#include "tools/stepdown-run/Request.h"
+#include "tools/stepdown-run/Sha256.h"
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
@@ -18,7 +19,7 @@ Result<std::vector<RequestLine>> requestsOf(const Arguments &arguments) {
   request.id = "0";
   if (Status ok = readRequest(arguments, request); !ok)
     return ok.error();
-  request.ignoreEos = arguments.has("ignore-eos");
+  request.ignoreEnd = arguments.has("ignore-eos");
   if (auto file = arguments.text("requests")) {
     if (arguments.has("prompt") || arguments.has("file") || arguments.has("tokens"))
       return fail(ErrorCode::Usage, "generate: expects a prompt or --requests, but got both");
@@ -28,17 +29,10 @@ Result<std::vector<RequestLine>> requestsOf(const Arguments &arguments) {
     request.id.clear();
     return readRequests(*text, request, *file);
   }
-  if (arguments.has("tokens")) {
-    if (arguments.has("prompt") || arguments.has("file"))
-      return fail(ErrorCode::Usage, "generate: expects -p, -f or --tokens, but got more than one of them");
-    const std::vector<int64_t> ids = arguments.integers("tokens");
-    request.tokens = std::vector<int32_t>(ids.begin(), ids.end());
-  } else {
-    Result<std::string> text = textArgument(arguments);
-    if (!text)
-      return text.error();
-    request.prompt = std::move(*text);
-  }
+  if (arguments.has("tokens") && (arguments.has("prompt") || arguments.has("file")))
+    return fail(ErrorCode::Usage, "generate: expects -p, -f or --tokens, but got more than one of them");
+  if (Status ok = readPrompt(arguments, request); !ok)
+    return ok.error();
   return std::vector{RequestLine{request, "", std::nullopt}};
 }
 
@@ -50,63 +44,99 @@ Error named(const RequestLine &line, const Error &refusal) {
   return fail(refusal.code, "request %s: %s", line.request.id.substr(0, 100).c_str(), message.c_str());
 }
 
+/// One of the answers to a request.
+struct Answer {
+  const Request *request;
+  std::unique_ptr<Generation> generation;
+  std::optional<Sha256> rows; ///< the hash of those drawn from, where it is wanted
+};
+
 json timingOf(const Generation &g) {
-  double prefill = (g.firstTokenAt - g.submittedAt) / 1000, decode = (g.finishedAt - g.firstTokenAt) / 1000;
-  json timing = {{"prompt_seconds", prefill}, {"decode_seconds", decode}};
-  if (prefill > 0)
-    timing["prompt_tokens_per_second"] = double(g.prompt().size()) / prefill;
-  if (decode > 0 && g.tokens().size() > 1)
-    timing["tokens_per_second"] = double(g.tokens().size() - 1) / decode;
+  json timing;
+  timing["prompt_seconds"] = g.promptSeconds();
+  timing["decode_seconds"] = g.decodeSeconds();
+  if (g.promptSeconds() > 0)
+    timing["prompt_tokens_per_second"] = double(g.prompt().size()) / g.promptSeconds();
+  if (g.tokensPerSecond() > 0)
+    timing["tokens_per_second"] = g.tokensPerSecond();
   return timing;
 }
 
-json errorOf(const Error &error) { return {{"code", static_cast<int>(error.code)}, {"message", error.message}}; }
+const char *nameOf(Finish finish) {
+  switch (finish) {
+  case Finish::Length:
+    return "length";
+  case Finish::Interrupted:
+    return "interrupted";
+  case Finish::Error:
+    return "error";
+  default:
+    return "stop";
+  }
+}
+
+json errorOf(const Error &error) {
+  json object;
+  object["code"] = static_cast<int>(error.code);
+  object["message"] = error.message;
+  return object;
+}
+
+std::string lineOf(const json &object) { return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
 /// The object of a request that was refused before it began.
 std::string jsonOf(const RequestLine &line) {
-  const json object = {
-      {"id", line.request.id}, {"finish_reason", "error"}, {"error", errorOf(named(line, *line.refusal))}};
-  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  json object;
+  object["id"] = line.request.id;
+  object["finish_reason"] = "error";
+  object["error"] = errorOf(named(line, *line.refusal));
+  return lineOf(object);
 }
 
-std::string jsonOf(Generation &g, size_t index) {
-  json object = {{"id", g.of().id}};
-  if (g.of().answers > 1)
+std::string jsonOf(Answer &answer, size_t index) {
+  const Request &request = *answer.request;
+  const Generation &g = *answer.generation;
+  json object;
+  object["id"] = request.id;
+  if (request.answers > 1)
     object["answer"] = index;
   object["prompt_tokens"] = g.prompt();
   object["tokens"] = g.tokens();
   object["text"] = g.text();
-  object["finish_reason"] = g.finishReason();
+  object["finish_reason"] = nameOf(g.finish());
   if (g.problem())
     object["error"] = errorOf(*g.problem());
-  if (g.of().probabilities >= 0) {
+  if (request.probabilities >= 0) {
     json rows = json::array();
     for (size_t i = 0; i < g.logProbabilities().size(); ++i) {
       const LogProbabilities &row = g.logProbabilities()[i];
       json top = json::array();
-      for (int32_t t = 0; t < std::min<int64_t>(row.count, g.of().probabilities); ++t)
+      for (int32_t t = 0; t < std::min<int64_t>(row.count, request.probabilities); ++t)
         top.push_back({row.top[t].id, row.top[t].value});
-      rows.push_back({{"id", g.tokens()[i]}, {"logprob", row.chosen}, {"top", top}});
+      json &each = rows.emplace_back();
+      each["id"] = g.tokens()[i];
+      each["logprob"] = row.chosen;
+      each["top"] = std::move(top);
     }
     object["logprobs"] = rows;
   }
   object["timing"] = timingOf(g);
-  if (g.hashLogits)
-    object["logits_sha256"] = g.logitsHash();
-  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  if (answer.rows)
+    object["logits_sha256"] = answer.rows->finish();
+  return lineOf(object);
 }
 
 /// The sessions' size: every request at its full length at once, as far as sequences go.
-Session::Options sessionFor(const std::vector<std::unique_ptr<Generation>> &generations, const stepdown_program &head,
+Session::Options sessionFor(const std::vector<std::unique_ptr<Answer>> &answers, const stepdown_program &head,
                             int32_t block) {
   Session::Options options;
   options.kvBlock = block;
-  options.maxSequences = static_cast<int32_t>(std::min<size_t>({generations.size(), head.max_step_rows, 64}));
-  for (auto &g : generations)
-    options.maxSequences = std::max(options.maxSequences, static_cast<int32_t>(g->of().answers));
+  options.maxSequences = static_cast<int32_t>(std::min<size_t>({answers.size(), head.max_step_rows, 64}));
   std::vector<int64_t> lengths;
-  for (auto &g : generations) {
-    int64_t positions = std::min<int64_t>(g->prompt().size() + g->of().maxTokens, head.max_context);
+  for (const std::unique_ptr<Answer> &answer : answers) {
+    options.maxSequences = std::max(options.maxSequences, static_cast<int32_t>(answer->request->answers));
+    int64_t positions =
+        std::min<int64_t>(answer->generation->prompt().size() + answer->request->maxTokens, head.max_context);
     lengths.push_back((positions + 63) / 64 * 64);
   }
   std::sort(lengths.rbegin(), lengths.rend());
@@ -117,31 +147,41 @@ Session::Options sessionFor(const std::vector<std::unique_ptr<Generation>> &gene
 }
 
 /// Tokens that were drawn, of those that may be at most.
-void tell(ProgressLines &lines, const std::vector<std::unique_ptr<Generation>> &generations) {
+void tell(ProgressLines &lines, const std::vector<std::unique_ptr<Answer>> &answers) {
   uint64_t drawn = 0, most = 0;
-  for (auto &g : generations) {
-    const auto wanted = static_cast<uint64_t>(g->of().maxTokens);
-    drawn += g->done() ? wanted : g->tokens().size();
+  for (const std::unique_ptr<Answer> &answer : answers) {
+    const auto wanted = static_cast<uint64_t>(answer->request->maxTokens);
+    const Finish finish = answer->generation->finish();
+    drawn += finish == Finish::None || finish == Finish::Interrupted ? answer->generation->tokens().size() : wanted;
     most += wanted;
   }
   lines.report("drawing tokens", drawn, most);
 }
 
-/// Adds the generations of one request; E03xx, E07xx.
-Status begin(const Request &request, const Model &model, const Tokenizer &tokenizer, bool hashLogits,
-             std::vector<std::unique_ptr<Generation>> &generations, std::vector<RequestClient *> &clients) {
-  auto prompt = promptOf(request, tokenizer);
+/// Adds the answers to one request, to all and to `its`; E03xx, E07xx.
+Status begin(const Request &request, const TextModel &source, bool hashLogits,
+             std::vector<std::unique_ptr<Answer>> &all, std::vector<Answer *> &its) {
+  auto prompt = promptOf(request, source.tokenizer);
   if (!prompt)
     return prompt.error();
-  const stepdown_program &head = model.head();
-  for (int64_t answer = 0; answer < request.answers; ++answer) {
-    auto generation = Generation::create(request, *prompt, tokenizer, static_cast<int32_t>(head.vocabulary),
-                                         static_cast<int32_t>(head.max_context), static_cast<uint64_t>(answer));
+  const stepdown_program &head = source.model->head();
+  const Generation::Place place = {static_cast<int32_t>(head.vocabulary), head.max_context};
+  GenerationOptions options = request;
+  options.logProbabilities = request.probabilities >= 0;
+  for (; options.answer < static_cast<uint64_t>(request.answers); ++options.answer) {
+    auto generation = Generation::create(options, *prompt, source.tokenizer, place);
     if (!generation)
       return generation.error(); // of the first answer: they differ in nothing that could be refused
-    (*generation)->hashLogits = hashLogits;
-    clients.push_back(generation->get());
-    generations.push_back(std::move(*generation));
+    all.emplace_back(new Answer{&request, std::move(*generation), std::nullopt});
+    Answer &answer = *all.back();
+    answer.generation->interrupted = interrupted;
+    if (hashLogits) {
+      answer.rows.emplace();
+      answer.generation->onRow = [&rows = *answer.rows, bytes = head.vocabulary * sizeof(float)](const float *row) {
+        rows.add(row, bytes);
+      };
+    }
+    its.push_back(&answer);
   }
   return Done{};
 }
@@ -149,23 +189,24 @@ Status begin(const Request &request, const Model &model, const Tokenizer &tokeni
 /// Prints answers in the order of their requests, and on stderr why others are not answered.
 class Printer {
 public:
-  Printer(const std::vector<RequestLine> &lines, const std::vector<std::vector<RequestClient *>> &clients, bool asJson,
+  Printer(const std::vector<RequestLine> &lines, const std::vector<std::vector<Answer *>> &answers, bool asJson,
           bool single)
-      : lines(lines), clients(clients), asJson(asJson), single(single) {}
+      : lines(lines), answers(answers), asJson(asJson), single(single) {}
 
   /// Prints those that are done and whose predecessors are.
   Status finished() {
-    for (; line < lines.size(); ++line, answer = 0) {
+    for (; line < lines.size(); ++line, index = 0) {
       if (lines[line].refusal) {
         tell(named(lines[line], *lines[line].refusal));
         if (Status printed = asJson ? print(jsonOf(lines[line])) : Status(Done{}); !printed)
           return printed;
       }
-      for (; answer < clients[line].size(); ++answer) {
-        Generation &g = *static_cast<Generation *>(clients[line][answer]);
+      for (; index < answers[line].size(); ++index) {
+        Answer &answer = *answers[line][index];
+        const Generation &g = *answer.generation;
         if (!g.done())
           return Done{};
-        if (Status printed = asJson ? print(jsonOf(g, answer)) : print(textOf(g)); !printed)
+        if (Status printed = print(asJson ? jsonOf(answer, index) : textOf(g)); !printed)
           return printed;
         if (g.problem() && lines[line].where.empty())
           problem = *g.problem();
@@ -201,9 +242,9 @@ private:
   }
 
   const std::vector<RequestLine> &lines;
-  const std::vector<std::vector<RequestClient *>> &clients;
+  const std::vector<std::vector<Answer *>> &answers;
   const bool asJson, single;
-  size_t line = 0, answer = 0; ///< the next
+  size_t line = 0, index = 0; ///< the next
   size_t count = 0, told = SIZE_MAX;
   ErrorCode last = ErrorCode::RequestField;
   std::optional<Error> problem; ///< of a request of the command line
@@ -216,85 +257,78 @@ Status runGenerate(const Arguments &arguments) {
   auto lines = requestsOf(arguments);
   if (!lines)
     return lines.error();
-  std::vector<std::vector<RequestClient *>> clients(lines->size()); // of each line
+  std::vector<std::unique_ptr<Answer>> all;              // in order
+  std::vector<std::vector<Answer *>> its(lines->size()); // of each line
   bool asJson = arguments.has("json");
   auto nothingToDraw = [&] { // tells why
-    Printer printer(*lines, clients, asJson, false);
+    Printer printer(*lines, its, asJson, false);
     Status printed = printer.finished();
     return printed ? printer.refused() : printed;
   };
   if (std::all_of(lines->begin(), lines->end(), [](const RequestLine &line) { return line.refusal; }))
     return nothingToDraw();
-  auto isa = arguments.text("isa");
-  auto model = loadModel((*words)[0], {arguments.has("exact"), arguments.has("verbose")}, isa ? isa->c_str() : nullptr);
-  if (!model)
-    return model.error();
-  auto tokenizer = openTokenizer((*model)->metadata());
-  if (!tokenizer)
-    return tokenizer.error();
-  const stepdown_program &head = (*model)->head();
+  auto opened = TextModel::open(arguments);
+  if (!opened)
+    return opened.error();
+  const TextModel &source = **opened;
 
   const bool fromFile = arguments.has("requests");
-  std::vector<std::unique_ptr<Generation>> generations;
   for (size_t i = 0; i < lines->size(); ++i) {
     RequestLine &line = (*lines)[i];
     if (line.refusal)
       continue;
-    Status begun = begin(line.request, **model, *tokenizer, arguments.has("hash-logits"), generations, clients[i]);
+    Status begun = begin(line.request, source, arguments.has("hash-logits"), all, its[i]);
     if (!begun && !fromFile)
       return begun;
     if (!begun)
       line.refusal = begun.error();
   }
-  if (generations.empty())
+  if (all.empty())
     return nothingToDraw();
-  bool single = !fromFile && generations.size() == 1;
+  bool single = !fromFile && all.size() == 1;
   if (single && !asJson)
-    generations[0]->listener = [](const std::string &text) { (void)static_cast<bool>(print(text)); };
+    all[0]->generation->listener = [](int32_t, const std::string &text) { return text.empty() || print(text) || true; };
 
-  Session::Options options = sessionFor(generations, head, static_cast<int32_t>(arguments.integer("kv-block")));
+  Session::Options options = sessionFor(all, source.model->head(), static_cast<int32_t>(arguments.integer("kv-block")));
   options.threads = static_cast<int32_t>(arguments.integer("threads"));
-  auto session = Session::create(*model, options);
+  auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
   Scheduler scheduler(**session, static_cast<uint32_t>(arguments.integer("chunk")));
   double start = milliseconds();
-  size_t next = 0;
-  for (const std::vector<RequestClient *> &answers : clients) {
-    if (answers.empty())
-      continue;
-    if (generations[next]->of().maxTokens == 0)
-      for (RequestClient *client : answers)
-        static_cast<Generation *>(client)->stop("length");
-    else
-      scheduler.add(generations[next]->prompt(), answers);
-    next += answers.size();
+  std::vector<Generation *> generations;
+  for (const std::vector<Answer *> &answers : its) {
+    std::vector<RequestClient *> waiting;
+    for (Answer *answer : answers) {
+      generations.push_back(answer->generation.get());
+      if (!answer->generation->done()) // it wants a token
+        waiting.push_back(answer->generation.get());
+    }
+    if (!waiting.empty())
+      scheduler.add(answers[0]->generation->prompt(), waiting);
   }
 
   catchInterrupts();
   ProgressLines progress("stepdown-run", arguments.has("verbose"));
-  Printer printer(*lines, clients, asJson, single);
+  Printer printer(*lines, its, asJson, single);
   for (bool more = true; more;) {
     if (Status printed = printer.finished(); !printed)
       return printed;
-    Result<bool> stepped = scheduler.step();
+    Result<bool> stepped = stepAnswers(scheduler, generations);
     if (!stepped)
       return stepped.error();
-    more = *stepped && !interrupted();
-    tell(progress, generations);
-    if (!more)
-      for (auto &g : generations)
-        g->stop("interrupted");
+    more = *stepped;
+    tell(progress, all);
   }
   if (Status printed = printer.finished(); !printed)
     return printed;
   if (!asJson && isatty(STDERR_FILENO)) {
     size_t drawn = 0;
-    for (auto &g : generations)
-      drawn += g->tokens().size();
+    for (const Generation *generation : generations)
+      drawn += generation->tokens().size();
     double seconds = (milliseconds() - start) / 1000;
     std::fprintf(stderr, "%zu tokens in %.2f s, %.1f tokens/s, %d threads, %s\n", drawn, seconds, drawn / seconds,
-                 (*session)->threads(), (*model)->level());
+                 (*session)->threads(), source.model->level());
   }
   if (Status refused = printer.refused(); !refused)
     return refused;

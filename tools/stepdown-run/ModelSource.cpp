@@ -16,6 +16,12 @@
 namespace stepdown::run {
 namespace {
 
+/// What a compilation depends on beside the checkpoint and the compiler.
+struct CompileOptions {
+  bool exact;
+  bool verbose; ///< not what it depends on: tells on stderr what is being done
+};
+
 /// Identity of a file: what changes when its bytes do. Device and inode distinguish files, size and time versions.
 std::string identity(const struct stat &info) {
   return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) + ":" + std::to_string(info.st_size) + ":" +
@@ -94,7 +100,9 @@ Status checkCheckpoint(const std::string &model) {
 
 } // namespace
 
-Result<std::string> artifactOf(const std::string &model, const CompileOptions &options, bool again) {
+/// The path of an artifact of `model`: itself, or the cache's, compiled now where it is missing, or in any case where
+/// `again`; E0901, E0903, E0906.
+static Result<std::string> artifactOf(const std::string &model, const CompileOptions &options, bool again = false) {
   struct stat info, compilerInfo;
   if (stat(model.c_str(), &info) != 0)
     return fail(ErrorCode::FileOpen, "%s: cannot open: %s", model.c_str(), std::strerror(errno));
@@ -141,8 +149,14 @@ Result<std::string> artifactOf(const std::string &model, const CompileOptions &o
   return target;
 }
 
-Result<std::shared_ptr<const Model>> loadModel(const std::string &model, const CompileOptions &options,
-                                               const char *isa) {
+Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  const std::string &model = (*words)[0];
+  const CompileOptions options = {arguments.has("exact"), arguments.has("verbose")};
+  const auto named = arguments.text("isa");
+  const char *isa = named ? named->c_str() : nullptr;
   Result<std::string> path = artifactOf(model, options);
   if (!path)
     return path.error();
@@ -190,6 +204,16 @@ Result<Tokenizer> openTokenizer(const Metadata &metadata) {
     for (const std::string &warning : tokenizer->warnings())
       std::fprintf(stderr, "stepdown-run: warning: %s\n", warning.c_str());
   return tokenizer;
+}
+
+Result<std::unique_ptr<TextModel>> TextModel::open(const commandline::Arguments &arguments) {
+  auto model = loadModel(arguments);
+  if (!model)
+    return model.error();
+  auto tokenizer = openTokenizer((*model)->metadata());
+  if (!tokenizer)
+    return tokenizer.error();
+  return std::unique_ptr<TextModel>(new TextModel{std::move(*model), std::move(*tokenizer)});
 }
 
 } // namespace stepdown::run

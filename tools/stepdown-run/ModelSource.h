@@ -1,6 +1,7 @@
 // Where MODEL leads: an artifact, or a checkpoint that is compiled once into the cache and then run from there.
 #pragma once
 #include "lib/Checkpoint/Gguf.h"
+#include "lib/CommandLine/CommandLine.h"
 #include "runtime/Load/ArtifactFile.h"
 #include "runtime/Load/Model.h"
 #include "runtime/Tokenizer/Tokenizer.h"
@@ -9,20 +10,17 @@
 
 namespace stepdown::run {
 
-/// What a compilation depends on beside the checkpoint and the compiler.
-struct CompileOptions {
-  bool exact = false;
-  bool verbose = false; ///< not what it depends on: tells on stderr what is being done
+/// Loads the MODEL of a command line for running, with its --exact, --verbose and --isa: compiled where needed, and
+/// again where the cache's artifact is damaged. E0909 when they ask for more than an artifact can do.
+Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arguments);
+
+/// A model with its tokenizer.
+struct TextModel {
+  std::shared_ptr<const Model> model;
+  Tokenizer tokenizer;
+  /// As loadModel() and openTokenizer() do.
+  static Result<std::unique_ptr<TextModel>> open(const commandline::Arguments &arguments);
 };
-
-/// The path of an artifact of `model`: itself, or the cache's, compiled now where it is missing, or in any case where
-/// `again`; E0901, E0903, E0906.
-Result<std::string> artifactOf(const std::string &model, const CompileOptions &options, bool again = false);
-
-/// Loads `model` for running, compiled where needed, and again where the cache's artifact is damaged. E0909 when
-/// `options` ask for more than an artifact can do.
-Result<std::shared_ptr<const Model>> loadModel(const std::string &model, const CompileOptions &options,
-                                               const char *isa);
 
 /// The metadata of a checkpoint or an artifact; compiles nothing. A file without model tensors will do.
 class MetadataSource {

@@ -58,7 +58,7 @@ public:
     if (key == "stop")
       return stop(value);
     if (key == "ignore_eos")
-      return value.is_boolean() ? (request.ignoreEos = value.get<bool>(), Status(Done{}))
+      return value.is_boolean() ? (request.ignoreEnd = value.get<bool>(), Status(Done{}))
                                 : bad(key, "true or false", value);
     for (const RequestField &field : requestFields())
       if (key == field.name)

@@ -1,8 +1,7 @@
 // One request for text: what generate's options and the lines of a JSONL file can say.
 #pragma once
 #include "lib/CommandLine/CommandLine.h"
-#include "runtime/CompleteSampling.h"
-#include "runtime/Sampler/Sampler.h"
+#include "runtime/Generate/GenerationOptions.h"
 #include "runtime/Tokenizer/Tokenizer.h"
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -25,17 +24,13 @@ struct RequestField {
   int64_t low, high;
 };
 
-struct Request {
+struct Request : GenerationOptions {
   Request() { sampling.temperature = 0; } // the likeliest token, where nothing else is said
   std::string id;
   std::optional<std::string> prompt;
   std::optional<std::vector<int32_t>> tokens; ///< in place of the prompt
-  int64_t maxTokens = 256;
-  int64_t answers = 1;        ///< drawn from one prompt
+  int64_t answers = 1;                        ///< drawn from one prompt
   int64_t probabilities = -1; ///< of how many tokens beside the chosen log-probabilities are wanted; -1: none
-  std::vector<std::string> stops;
-  bool ignoreEos = false;
-  SamplingOptions sampling;
 };
 
 const std::vector<RequestField> &requestFields();

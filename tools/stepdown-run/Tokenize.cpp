@@ -1,6 +1,7 @@
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"
+#include "tools/stepdown-run/Request.h"
 #include <memory>
 #include <optional>
 
@@ -76,6 +77,19 @@ Result<std::string> textArgument(const Arguments &arguments) {
   if (text)
     return *text;
   return readText(*file);
+}
+
+Status readPrompt(const Arguments &arguments, Request &request) {
+  if (arguments.has("tokens")) {
+    const std::vector<int64_t> ids = arguments.integers("tokens");
+    request.tokens.emplace(ids.begin(), ids.end());
+    return Done{};
+  }
+  Result<std::string> text = textArgument(arguments);
+  if (!text)
+    return text.error();
+  request.prompt = std::move(*text);
+  return Done{};
 }
 
 Command tokenizeCommand() {

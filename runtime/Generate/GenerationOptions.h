@@ -1,0 +1,19 @@
+// How an answer is drawn, and what ends it: the same for the command line, the C API and chats.
+#pragma once
+#include "runtime/Sampler/SamplingOptions.h"
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stepdown {
+
+struct GenerationOptions {
+  int64_t maxTokens = 256;        ///< that are drawn at most; 0: none, and the prompt is not computed
+  std::vector<std::string> stops; ///< texts that end the answer and are no part of it
+  bool ignoreEnd = false;         ///< tokens that end a text are text like others
+  bool logProbabilities = false;  ///< are kept, of every token
+  SamplingOptions sampling;       ///< as asked for; what the vocabulary adds (CompleteSampling.h) comes later
+  uint64_t answer = 0; ///< which of several to one prompt: the random numbers are a function of it, seed and position
+};
+
+} // namespace stepdown

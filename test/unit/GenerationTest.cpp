@@ -1,0 +1,126 @@
+// An answer in the making, on rows that a test makes: what ends it, and what its listener hears.
+#include "runtime/Devices.h"
+#include "runtime/Generate/Generate.h"
+#include "test/unit/ToyModel.h"
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using test::ToyModel;
+
+namespace {
+
+constexpr int32_t endOfText = 2, letter = 4, euro = 30; // "a"; the first of the three bytes of the euro sign
+
+struct OneAnswer : testing::Test {
+  ToyModel toy;
+  std::shared_ptr<const Model> model = *Model::load(toy.write(), *openDevice(nullptr));
+  Result<Tokenizer> tokenizer = Tokenizer::create(model->metadata());
+  GenerationOptions options;
+  Generation::Place place = {41, 256, 0};
+  std::vector<std::pair<int32_t, std::string>> heard;
+  std::unique_ptr<Generation> answer;
+
+  OneAnswer() { options.sampling.temperature = 0; }
+  void begin(std::vector<int32_t> prompt = {11, 8}) {
+    auto made = Generation::create(options, std::move(prompt), *tokenizer, place);
+    ASSERT_TRUE(made) << made.error().message;
+    answer = std::move(*made);
+    answer->listener = [this](int32_t id, const std::string &text) { return heard.emplace_back(id, text), true; };
+  }
+  /// Has it draw `id`, and returns whether it wants to go on.
+  bool draw(int32_t id, float other = 0) {
+    std::vector<float> row(48, other);
+    row[static_cast<size_t>(id)] = 1;
+    std::vector<int32_t> next;
+    EXPECT_EQ(answer->draw({row.data(), 1, row.size()}, next), 1u);
+    if (!next.empty()) {
+      EXPECT_EQ(next, std::vector<int32_t>{id});
+    }
+    EXPECT_EQ(next.empty(), answer->done());
+    return !next.empty();
+  }
+};
+using Heard = std::vector<std::pair<int32_t, std::string>>;
+
+TEST_F(OneAnswer, hearsEachTokenWithTheTextThatItCompletes) {
+  begin();
+  for (int32_t id : {letter, euro, euro + 1, euro + 2})
+    EXPECT_TRUE(draw(id));
+  EXPECT_FALSE(draw(endOfText));
+  EXPECT_EQ(answer->finish(), Finish::End);
+  EXPECT_EQ(heard, (Heard{{letter, "a"}, {euro, ""}, {euro + 1, ""}, {euro + 2, "\u20ac"}}));
+  EXPECT_EQ(answer->tokens(), (std::vector<int32_t>{letter, euro, euro + 1, euro + 2, endOfText}));
+  EXPECT_EQ(answer->text(), "a\u20ac");
+}
+
+// What waited is told whatever ends the answer: the model, the length, an interrupt, an error, or somebody from
+// outside.
+TEST_F(OneAnswer, tellsWhatWaitedHoweverItEnds) {
+  options.stops = {"abc"};
+  options.maxTokens = 3;
+  for (Finish how : {Finish::End, Finish::Length, Finish::Interrupted, Finish::Error, Finish::Stop}) {
+    heard.clear();
+    begin();
+    EXPECT_TRUE(draw(letter));
+    EXPECT_TRUE(draw(letter + 1));
+    Heard expected = {{letter, ""}, {letter + 1, ""}, {-1, "ab"}};
+    if (how == Finish::End) {
+      draw(endOfText);
+    } else if (how == Finish::Length) {
+      draw(letter);
+      expected = {{letter, ""}, {letter + 1, ""}, {letter, "ab"}, {-1, "a"}};
+    } else if (how == Finish::Interrupted) {
+      answer->interrupted = [] { return true; };
+      draw(letter);
+    } else if (how == Finish::Error) {
+      draw(letter, NAN);
+      ASSERT_TRUE(answer->problem());
+      EXPECT_EQ(answer->problem()->code, ErrorCode::SamplingLogits);
+    } else {
+      draw(letter + 2);
+      expected = {{letter, ""}, {letter + 1, ""}, {letter + 2, ""}};
+    }
+    EXPECT_EQ(answer->finish(), how);
+    EXPECT_EQ(heard, expected) << static_cast<int>(how);
+    std::string told;
+    for (const auto &each : heard)
+      told += each.second;
+    EXPECT_EQ(answer->text(), told);
+  }
+}
+
+TEST_F(OneAnswer, aListenerThatEndsItHearsNoMore) {
+  options.stops = {"abc"};
+  begin();
+  answer->listener = [this](int32_t id, const std::string &text) {
+    heard.emplace_back(id, text);
+    return id != letter + 1;
+  };
+  EXPECT_TRUE(draw(letter));
+  EXPECT_FALSE(draw(letter + 1));
+  EXPECT_EQ(answer->finish(), Finish::Listener);
+  EXPECT_EQ(heard, (Heard{{letter, ""}, {letter + 1, ""}}));
+  EXPECT_EQ(answer->text(), "ab");
+}
+
+TEST_F(OneAnswer, endsWhereTheContextDoes) {
+  const std::vector<int32_t> before = {4, 5, 6, 7, 8, 9, 10, 11};
+  place = {41, 13, 8, before.data()};
+  options.ignoreEnd = true;
+  begin({11, 8, 5});
+  EXPECT_TRUE(draw(endOfText));
+  EXPECT_FALSE(draw(letter)); // at the thirteenth place
+  EXPECT_EQ(answer->finish(), Finish::Length);
+}
+
+TEST_F(OneAnswer, ofNoTokensIsDoneAtOnce) {
+  options.maxTokens = 0;
+  begin();
+  EXPECT_EQ(answer->finish(), Finish::Length);
+  EXPECT_FALSE(answer->prompted());
+  EXPECT_EQ(answer->promptSeconds(), 0);
+  EXPECT_EQ(answer->tokensPerSecond(), 0);
+}
+
+} // namespace
