@@ -12,7 +12,6 @@ double seconds() { return std::chrono::duration<double>(std::chrono::steady_cloc
 
 Result<std::unique_ptr<Generation>> Generation::create(const GenerationOptions &options, std::vector<int32_t> prompt,
                                                        const Tokenizer &tokenizer, const Place &place) {
-  const double now = seconds();
   SamplingOptions sampling = options.sampling;
   completeSampling(sampling, tokenizer, place.vocabulary);
   Result<Sampler> sampler = Sampler::create(sampling, place.vocabulary);
@@ -25,7 +24,7 @@ Result<std::unique_ptr<Generation>> Generation::create(const GenerationOptions &
     generation->sampler.accept(id, false);
   generation->promptTokens = std::move(prompt);
   generation->place = place;
-  generation->createdAt = now;
+  generation->createdAt = seconds();
   if (options.maxTokens <= 0)
     generation->stop(Finish::Length);
   return generation;

@@ -120,17 +120,17 @@ Status Conversation::say(const std::string &text, const GenerationOptions &optio
     return undo(tokens.error());
   GenerationOptions how = options;
   how.answer = answerNumber;
-  const double rendered = milliseconds();
   auto made = Generation::create(
       how, *tokens, tokenizer, {static_cast<int32_t>(session.of().head().vocabulary), static_cast<int64_t>(context())});
   if (!made)
     return undo(made.error());
   Generation &answer = **made;
+  const double prepared = milliseconds();
   answer.interrupted = interrupted;
   answer.listener = std::move(listener);
   Status drawn = draw(*tokens, answer);
   figures.promptTokens = tokens->size();
-  figures.promptSeconds = answer.prompted() ? (rendered - begin) / 1000 + answer.promptSeconds() : 0;
+  figures.promptSeconds = answer.prompted() ? (prepared - begin) / 1000 + answer.promptSeconds() : 0;
   figures.drawn = answer.tokens().size();
   figures.tokensPerSecond = answer.tokensPerSecond();
   figures.full = answer.finish() == Finish::Length && figures.promptTokens + figures.drawn >= context();
