@@ -34,6 +34,9 @@ public:
   Result<mlir::OwningOpRef<mlir::ModuleOp>> lowerFor(const Target &target, const Phase &last);
   /// The IR after `phase`, for the highest of the targets where they have parted, as text that openPrinted takes.
   Result<std::string> print(const Phase &phase);
+  /// Tells of each function of a plain module what it became, and lowers the module to the fork of its road. E0832 for
+  /// printed IR behind the linalg phase.
+  Status explainFunctions();
   /// Native code of every target.
   Result<std::vector<TargetCode>> generate();
 

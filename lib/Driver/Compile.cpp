@@ -34,7 +34,7 @@ static Result<CompileReport> compilePlain(Compilation &c, const std::string &out
   Result<PartFile> file = PartFile::create(output, inputs);
   if (!file)
     return file.error();
-  if (Status status = c.lower(c.road->phases.back()); !status)
+  if (Status status = c.options.explain ? c.explainFunctions() : c.lower(c.road->phases.back()); !status)
     return status.error();
   Result<std::vector<TargetCode>> code = c.generate();
   if (!code)
@@ -107,20 +107,18 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
 }
 
 Result<CompileReport> explainModel(const std::string &model, const CompileOptions &options) {
-  if (options.from.empty() && isPlainModule(model))
-    return fail(ErrorCode::CompileOption, "%s: expects a checkpoint for --explain, but got a plain module",
-                model.c_str());
+  Compilation c(model, options);
+  if (Status status = open(c); !status)
+    return status.error();
+  if (!c.checkpoint) {
+    Status told = c.explainFunctions();
+    return told ? Result<CompileReport>(std::move(c.report)) : told.error();
+  }
   if (options.from == "linalg" || options.from == "packing")
     return fail(ErrorCode::CompileOption,
                 "%s: expects IR of fusion or an earlier phase for --explain: what %s "
                 "leaves no longer tells what was fused",
                 model.c_str(), options.from.c_str());
-  Compilation c(model, options);
-  if (Status status = open(c); !status)
-    return status.error();
-  if (!c.checkpoint)
-    return fail(ErrorCode::CompileOption, "%s: expects IR of a model for --explain, but got that of a plain module",
-                model.c_str());
   if (Result<BuiltProgram> program = c.plan(); !program)
     return program.error();
   return std::move(c.report);

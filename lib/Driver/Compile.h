@@ -20,6 +20,7 @@ struct CompileOptions {
   int jobs = 0;                ///< threads; 0: one a core
   std::string from;            ///< the input is IR that this phase left, as compileTo prints it; empty: it is not
   std::string weights;         ///< with `from`, of a model: its checkpoint
+  bool explain = false;        ///< tell of a plain module what its functions became; of a model it is always told
   std::string dump;            ///< folder for the IR after every phase, LLVM IR and assembly, or empty
   std::function<void(const std::string &text)> warn; ///< called with what is allowed, but hardly meant
   /// Called with what is being done, and how much of how much.
@@ -28,7 +29,7 @@ struct CompileOptions {
 
 struct CompileReport {
   std::vector<std::pair<std::string, double>> seconds; ///< of each phase and step, in order
-  std::string explain, explainJson;                    ///< fusion report, memory plan and roofline: text and JSON
+  std::string explain, explainJson;                    ///< fusion, memory plan and roofline: text and JSON
 };
 
 /// Compiles `text`, a plain MLIR module that messages call `name`, into the artifact `output`, which is whole or

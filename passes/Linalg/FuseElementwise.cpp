@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/Linalg/ElementwiseEdge.h"
 #include "passes/Linalg/Passes.h"
 
 using namespace mlir;
@@ -12,14 +13,19 @@ namespace stepdown {
 #define GEN_PASS_DEF_FUSEELEMENTWISE
 #include "passes/Linalg/Passes.h.inc"
 
+const char *whyStored(OpOperand &operand) {
+  if (!operand.get().hasOneUse())
+    return "it is read more than once";
+  auto reader = dyn_cast<linalg::LinalgOp>(operand.getOwner());
+  if (!reader)
+    return "its reader is no structured operation";
+  if (!reader.getMatchingIndexingMap(&operand).isPermutation())
+    return "its reader does not take every element once";
+  return nullptr;
+}
+
 namespace {
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
-  /// Whether the reader takes every element once: then nothing is computed twice.
-  static bool readOnce(OpOperand *operand) {
-    auto reader = dyn_cast<linalg::LinalgOp>(operand->getOwner());
-    return operand->get().hasOneUse() && reader && reader.getMatchingIndexingMap(operand).isPermutation();
-  }
-
   /// Operations that a round made. Fusing copies both bodies, so that a chain fused from its front copies its beginning
   /// as often as it is long; where no round takes what it made itself, each doubles what is fused, and a body is copied
   /// as often as its logarithm.
@@ -77,7 +83,7 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
       Round round;
       RewritePatternSet patterns(&getContext());
       linalg::populateElementwiseOpsFusionPatterns(patterns, [&](OpOperand *operand) {
-        return readOnce(operand) && !round.made.contains(operand->getOwner()) &&
+        return !whyStored(*operand) && !round.made.contains(operand->getOwner()) &&
                !round.made.contains(operand->get().getDefiningOp());
       });
       linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());

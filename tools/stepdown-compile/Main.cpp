@@ -71,6 +71,7 @@ static int compile(const Arguments &arguments) {
   options.checkWeights = arguments.has("check-weights");
   options.jobs = static_cast<int>(arguments.integer("jobs"));
   options.dump = arguments.value("dump");
+  options.explain = !explain.empty();
   options.from = arguments.value("compile-from");
   options.weights = arguments.value("weights");
   if (options.from.empty() && !options.weights.empty())
@@ -183,7 +184,8 @@ static Tool table() {
        Option(
            "explain", 0, "FORM",
            "print which operations share a kernel and what keeps the others apart, the memory plan in bytes, and bytes "
-           "and operations of every kernel, as text or json; writes an artifact only with -o")
+           "and operations of every kernel, or of every function of a module, as text or json; writes an artifact only "
+           "with -o")
            .oneOf({"text", "json"})
            .orBare("text"),
        {"time-report", 0, nullptr, "print the seconds of every phase"},

@@ -1,0 +1,31 @@
+#include "lib/Driver/Compilation.h"
+#include "lib/Explain/Functions.h"
+
+using namespace mlir;
+
+namespace stepdown {
+
+Status Compilation::explainFunctions() {
+  if (from && from > road->find("linalg"))
+    return fail(ErrorCode::CompileOption,
+                "%s: expects IR of linalg or an earlier phase for --explain: what %s leaves no longer tells what was "
+                "fused",
+                path.c_str(), from->name);
+  FunctionExplainer explainer(*module);
+  if (Status status = lower(*road->find("linalg")); !status)
+    return status;
+  explainer.takeOperations(*module);
+  if (Status status = lower(road->phases.back()); !status) // to the fork
+    return status;
+  for (const Target *target : targets) {
+    Result<OwningOpRef<ModuleOp>> lowered = lowerFor(*target, *road->find("vector"));
+    if (!lowered)
+      return lowered.error();
+    explainer.takeArrays(**lowered, target->name);
+  }
+  report.explain = toText(explainer.functions);
+  report.explainJson = toJson(explainer.functions);
+  return Done{};
+}
+
+} // namespace stepdown
