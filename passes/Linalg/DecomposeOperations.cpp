@@ -1,8 +1,10 @@
 // Operations of a plain module that stand for several and that kernels of models have no linalg for, or do not hold at
 // all: those on a cache or on stored weights, and linalg's aggregates.
 #include "dialects/Transformer/IR/TransformerOps.h"
+#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Transforms/DialectConversion.h"
 #include "passes/Linalg/DecomposeRelayout.h"
 #include "passes/Linalg/Passes.h"
 #include "passes/Linalg/PlainOperations.h"
@@ -72,8 +74,21 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     return op->emitOpError() << "expects a form that takes linalg and tensor operations alone, but there is none of it";
   }
 
+  /// Loops and branches of affine have no form on buffers where they hand arrays on; scf's have. All of them, since
+  /// one inside another takes the other's variable for its own bounds, which it may only of an affine loop.
+  LogicalResult lowerAffine() {
+    RewritePatternSet patterns(&getContext());
+    populateAffineToStdConversionPatterns(patterns);
+    ConversionTarget target(getContext());
+    target.addIllegalOp<affine::AffineForOp, affine::AffineIfOp, affine::AffineYieldOp>();
+    target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
+    return applyPartialConversion(getOperation(), target, std::move(patterns));
+  }
+
   void runOnOperation() override {
     usePlainTypes();
+    if (failed(lowerAffine()))
+      return signalPassFailure();
     SmallVector<Operation *> work;
     getOperation().walk([&](Operation *op) {
       if (isRelayout(op) || isa<SelectRowsOp, RopeOp, KVAppendOp, AttentionOp, LinearOp, EmbeddingOp, linalg::SoftmaxOp,

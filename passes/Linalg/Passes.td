@@ -20,9 +20,10 @@ def LowerOperations : Pass<"lower-operations", "::mlir::ModuleOp"> {
 def DecomposeOperations : Pass<"decompose-operations", "::mlir::ModuleOp"> {
   let summary = "Write operations of plain modules that stand for several as linalg on tensors";
   let description = [{
-    `transformer.linear` without bias, `embedding`, `select_rows`, `rope`, `kv_append` and `attention` on rows of float32, `linalg.softmax`, `pack`, `unpack` and Winograd's transforms, `tensor.concat` and `bitcast`,
-    `affine.delinearize_index` and `linearize_index`. Kernels of models hold none of these, or pack-kernels packs theirs.
-    Arrays take the place of three types: of a batch the positions of its tokens (i32 [T], one sequence), of a cache a row for each position (keys of all
+    `transformer.linear` without bias, `embedding`, `select_rows`, `rope`, `kv_append` and `attention` on rows of float32,
+    `linalg.softmax`, `pack`, `unpack` and Winograd's transforms, `tensor.concat` and `bitcast`, `affine.for`, `if`,
+    `delinearize_index` and `linearize_index`. Kernels of models hold none of these, or pack-kernels packs theirs. Arrays take
+    the place of three types: of a batch the positions of its tokens (i32 [T], one sequence), of a cache a row for each position (keys of all
     heads, then values), of blocks of one float that float. Last, what upstream's passes compute wrongly in the form in which people
     write it gets another (SoundForms.h).
 

@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -114,12 +115,45 @@ void hideElementary(Operation *op) {
   op->erase();
 }
 
+/// Upstream's conversion of scf.index_switch keeps the lower half of the number and of the cases alone
+/// (https://github.com/llvm/llvm-project/issues/111589). So both become numbers of 32 bits.
+void narrowSwitch(scf::IndexSwitchOp op) {
+  auto cast = op.getArg().getDefiningOp<arith::IndexCastOp>();
+  const bool known = cast && cast.getIn().getType().getIntOrFloatBitWidth() <= 32; // a sign goes along
+  const bool narrow = llvm::all_of(op.getCases(), [](int64_t value) { return llvm::isInt<32>(value); });
+  if (op.getCases().empty() || (known && narrow))
+    return;
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  auto number = [&](int64_t value) -> Value { return arith::ConstantIndexOp::create(b, loc, value); };
+  Value arg = op.getArg(), chosen;
+  if (narrow) { // whatever has more bits becomes a number that is no case
+    int64_t other = 0;
+    while (llvm::is_contained(op.getCases(), other))
+      ++other;
+    Value shifted = arith::AddIOp::create(b, loc, arg, number(int64_t(1) << 31));
+    Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, shifted, number(int64_t(1) << 32));
+    chosen = arith::SelectOp::create(b, loc, fits, arg, number(other));
+  } else { // the position of the case
+    SmallVector<int64_t> positions;
+    chosen = number(op.getCases().size());
+    for (auto [position, value] : llvm::enumerate(op.getCases())) {
+      Value same = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, arg, number(value));
+      chosen = arith::SelectOp::create(b, loc, same, number(position), chosen);
+      positions.push_back(position);
+    }
+    op.setCases(positions);
+  }
+  op.getArgMutable().assign(chosen);
+}
+
 } // namespace
 
 void giveSoundForms(ModuleOp module) {
   module.walk([](linalg::MapOp op) { makeGeneric(op); });
   module.walk([](Operation *op) { makeGeneric(op); });
   module.walk([](tensor::InsertSliceOp op) { giveAllDimensions(op); });
+  module.walk([](scf::IndexSwitchOp op) { narrowSwitch(op); });
   module.walk([](Operation *op) {
     dropPromises(op);
     hideElementary(op);

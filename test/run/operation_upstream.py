@@ -89,6 +89,49 @@ func.func @f(%x: tensor<5x2x7xf32>, %d: tensor<5x14xf32>) -> tensor<3x14xf32> {
   return %s : tensor<3x14xf32>
 }""", [np.arange(70, dtype=np.float32).reshape(5, 2, 7), np.zeros((5, 14), np.float32)],
             [np.arange(42, dtype=np.float32).reshape(3, 14)]),
+    # scf.index_switch saw the lower half of its number and of its cases alone.
+    Program("llvm-project issue 111589", """
+func.func @f(%x: tensor<6xindex>) -> (tensor<6xi32>, tensor<6xi32>) {
+  %c1 = arith.constant 1 : i32
+  %c2 = arith.constant 2 : i32
+  %c3 = arith.constant 3 : i32
+  %c4 = arith.constant 4 : i32
+  %e = tensor.empty() : tensor<6xi32>
+  %n, %w = scf.forall (%i) in (6) shared_outs(%a = %e, %b = %e) -> (tensor<6xi32>, tensor<6xi32>) {
+    %k = tensor.extract %x[%i] : tensor<6xindex>
+    %0 = scf.index_switch %k -> i32
+    case 0 {
+      scf.yield %c1 : i32
+    }
+    case 5 {
+      scf.yield %c2 : i32
+    }
+    default {
+      scf.yield %c3 : i32
+    }
+    %1 = scf.index_switch %k -> i32
+    case 4294967296 {
+      scf.yield %c1 : i32
+    }
+    case -9223372036854775808 {
+      scf.yield %c2 : i32
+    }
+    case 5 {
+      scf.yield %c3 : i32
+    }
+    default {
+      scf.yield %c4 : i32
+    }
+    %s0 = tensor.from_elements %0 : tensor<1xi32>
+    %s1 = tensor.from_elements %1 : tensor<1xi32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %s0 into %a[%i] [1] [1] : tensor<1xi32> into tensor<6xi32>
+      tensor.parallel_insert_slice %s1 into %b[%i] [1] [1] : tensor<1xi32> into tensor<6xi32>
+    }
+  }
+  return %n, %w : tensor<6xi32>, tensor<6xi32>
+}""", [np.array([0, 5, 1 << 32, (1 << 32) + 5, -(1 << 63), 2], np.int64)],
+            [np.array([1, 2, 3, 3, 3, 3], np.int32), np.array([4, 3, 1, 4, 2, 4], np.int32)]),
     # A loop of one iteration whose argument nobody reads (RemoveDeadRegionBranchOpSuccessorInputs).
     Program("llvm-project issue 216956", """
 func.func @f(%x: i32) -> i32 {

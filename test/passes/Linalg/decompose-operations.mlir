@@ -60,3 +60,89 @@ module attributes {transformer.plain} {
     }
   }
 }
+
+// -----
+
+module attributes {transformer.plain} {
+  module @kernels {
+    // Arrays that a loop of affine hands on have no form on buffers; a loop inside it has its variable for a bound.
+    // CHECK-LABEL: func.func @affine_loops_of_arrays(
+    // CHECK-NOT:     affine.{{for|if|yield}}
+    // CHECK:         scf.for
+    // CHECK:           scf.for
+    // CHECK:             scf.if
+    // CHECK-NOT:     affine.{{for|if|yield}}
+    // CHECK:         return
+    func.func @affine_loops_of_arrays(%x: tensor<5xf32>) -> tensor<5xf32> {
+      %0 = affine.for %i = 0 to 3 iter_args(%a = %x) -> tensor<5xf32> {
+        %1 = affine.for %j = affine_map<(d0) -> (d0)>(%i) to 3 iter_args(%b = %a) -> tensor<5xf32> {
+          %2 = affine.if affine_set<(d0) : (d0 - 1 >= 0)>(%j) -> tensor<5xf32> {
+            affine.yield %b : tensor<5xf32>
+          } else {
+            affine.yield %x : tensor<5xf32>
+          }
+          affine.yield %2 : tensor<5xf32>
+        }
+        affine.yield %1 : tensor<5xf32>
+      }
+      return %0 : tensor<5xf32>
+    }
+
+    // A number beyond 32 bits is no case, so it becomes one that is no case, the first: 0 and 1 are.
+    // CHECK-LABEL: func.func @switch_on_a_number(%arg0: index
+    // CHECK:         %[[FITS:.*]] = arith.cmpi ult
+    // CHECK:         %[[OTHER:.*]] = arith.constant 2 : index
+    // CHECK:         %[[NARROW:.*]] = arith.select %[[FITS]], %arg0, %[[OTHER]]
+    // CHECK:         scf.index_switch %[[NARROW]]
+    // CHECK:         case 0
+    // CHECK:         case 1
+    func.func @switch_on_a_number(%n: index, %x: i32, %y: i32) -> i32 {
+      %0 = scf.index_switch %n -> i32
+      case 0 {
+        scf.yield %x : i32
+      }
+      case 1 {
+        scf.yield %y : i32
+      }
+      default {
+        scf.yield %x : i32
+      }
+      return %0 : i32
+    }
+
+    // Cases beyond 32 bits are known by their position.
+    // CHECK-LABEL: func.func @switch_with_large_cases(
+    // CHECK-COUNT-2: arith.select
+    // CHECK:         scf.index_switch
+    // CHECK:         case 0
+    // CHECK:         case 1
+    func.func @switch_with_large_cases(%n: index, %x: i32, %y: i32) -> i32 {
+      %0 = scf.index_switch %n -> i32
+      case 4294967296 {
+        scf.yield %x : i32
+      }
+      case -1 {
+        scf.yield %y : i32
+      }
+      default {
+        scf.yield %x : i32
+      }
+      return %0 : i32
+    }
+
+    // CHECK-LABEL: func.func @switch_on_32_bits(
+    // CHECK:         %[[N:.*]] = arith.index_cast
+    // CHECK-NEXT:    scf.index_switch %[[N]]
+    func.func @switch_on_32_bits(%n: i32, %x: i32) -> i32 {
+      %i = arith.index_cast %n : i32 to index
+      %0 = scf.index_switch %i -> i32
+      case 4 {
+        scf.yield %x : i32
+      }
+      default {
+        scf.yield %n : i32
+      }
+      return %0 : i32
+    }
+  }
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Random structured control flow, compiled and called, against what Python computes of the same program.
+
+    control_flow.py STEPDOWN_COMPILE LIBSTEPDOWN [--count N] [--seed N] [--first N]
+
+N functions (200) of control_program.py nest scf.for, while, if, index_switch, forall and execute_region and affine.for
+and if, with values that loops carry, swap and hand on twice, over integers, floats and tensors, and each is called with
+several arguments at the best level of the processor. Results are equal to the bit. --first: number of the first function
+of a seed, so that one can be seen alone. Ends with 77, which ctest takes for skipped, where numpy is missing.
+"""
+import argparse, os, random, subprocess, sys, tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
+try:
+    import numpy as np
+except ImportError:
+    print("skipped: needs the Python package numpy")
+    sys.exit(77)
+import control_program as program
+
+BATCH = 25  # functions of one module
+DRAWS = 4  # arguments of each
+NUMPY = {"i1": np.bool_, "i32": np.int32, "i64": np.int64, "index": np.int64, "f32": np.float32}
+
+
+def made(seed, number):
+    return program.Function(f"{seed}/{number}", f"f{number}")
+
+
+def equal(kind, got, expected):
+    got, expected = np.atleast_1d(got), np.atleast_1d(expected)
+    if got.shape != expected.shape or got.dtype != expected.dtype:
+        return False
+    if program.element(kind) == "f32":  # zeros have signs; a NaN is a NaN
+        return bool(np.all((got.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(got) & np.isnan(expected))))
+    return bool(np.all(got == expected))
+
+
+def array(kind, value):
+    return np.array(value, NUMPY[program.element(kind)])
+
+
+def worker(artifact, seed, first, count):
+    """Calls each function; its number is said before, so that a fault has a name."""
+    import stepdown
+    library = stepdown.Program.load(artifact)
+    for number in range(first, first + count):
+        print(f"at {number}", flush=True)
+        function, draw = made(seed, number), random.Random(f"{seed}/{number}/arguments")
+        for _ in range(DRAWS):
+            arguments = function.arguments(draw)
+            given = [array(kind, value) for kind, value in zip(program.ARGUMENTS, arguments)]
+            try:
+                got = library.call(function.name, *given)
+            except stepdown.Error as error:
+                print(f"FAILED {number}: {arguments}: expects results, but got: {error}", flush=True)
+                break
+            expected = [array(kind, value) for kind, value in zip(function.result_types, function.call(arguments))]
+            wrong = [f"result {i} ({kind}): expects {e.tolist()}, but got {g.tolist()}"
+                     for i, (kind, g, e) in enumerate(zip(function.result_types, got, expected)) if not equal(kind, g, e)]
+            if wrong:
+                print(f"FAILED {number}: {arguments}: {'; '.join(wrong)}", flush=True)
+                break
+    print("done", flush=True)
+
+
+def check(compiler, folder, seed, first, count):
+    """Failures of functions `first` on; a module that does not compile is cut in two until the function is alone."""
+    source, artifact = (os.path.join(folder, f"{first}-{count}{suffix}") for suffix in (".mlir", ".stepdown"))
+    with open(source, "w", encoding="utf-8") as file:
+        file.writelines(made(seed, number).text for number in range(first, first + count))
+    done = subprocess.run([compiler, source, "-o", artifact, "--jobs=1"], capture_output=True, text=True)
+    if done.returncode and count > 1:
+        half = count // 2
+        return check(compiler, folder, seed, first, half) + check(compiler, folder, seed, first + half, count - half)
+    if done.returncode:
+        return [f"FAILED {first}: expects to compile, but: {done.stderr.strip()[:600]}"]
+    done = subprocess.run([sys.executable, os.path.abspath(__file__), "--worker", artifact, str(seed), str(first), str(count)],
+                          capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    failures = [line for line in lines if line.startswith("FAILED")]
+    if not lines or lines[-1] != "done":
+        failures.append(f"FAILED {lines[-1:]}: status {done.returncode}: {done.stderr[-400:]}")
+    for path in (source, artifact):
+        os.remove(path)
+    return failures
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("compiler")
+    a.add_argument("library")
+    a.add_argument("--count", type=int, default=200)
+    a.add_argument("--seed", type=int, default=None)
+    a.add_argument("--first", type=int, default=0)
+    a.add_argument("--print", action="store_true", help="print the functions and do nothing else")
+    options = a.parse_args()
+    os.environ["STEPDOWN_LIBRARY"] = os.path.abspath(options.library)
+    seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
+    if options.print:
+        print("".join(made(seed, options.first + i).text for i in range(options.count)))
+        return
+    print(f"seed {seed}", flush=True)
+    failures = []
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        starts = range(options.first, options.first + options.count, BATCH)
+        for found in pool.map(lambda at: check(options.compiler, folder, seed, at, min(BATCH, options.first + options.count - at)), starts):
+            failures += found
+            for line in found:
+                print(line, flush=True)
+    print(f"control_flow: {options.count} functions, {DRAWS} calls of each, {len(failures)} failures"
+          + (f"; one of them alone: --seed {seed} --first NUMBER --count 1" if failures else ""))
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    else:
+        main()
