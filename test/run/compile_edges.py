@@ -109,6 +109,16 @@ def limits(base):
     refuse("another file", text, 102, ".mlir")
 
 
+def requests(base, artifact):
+    """What is not JSON is refused at the byte where it ceases to be, counted from 0."""
+    path = os.path.join(base, "requests.jsonl")
+    for text, at in (('{"tokens": [1, 2', 16), ('{"tokens": [1,, 2]}', 14), ('{"tokens": [1]} x', 16), ('{"tokens" [1]}', 10), ("[", 1)):
+        with open(path, "w") as file:
+            file.write(text + "\n")
+        done = subprocess.run([RUN, "generate", artifact, "--requests", path], capture_output=True, text=True)
+        refused(f"request {text}", done, 1, "error E0908", f"{path}: line 1", f"at offset {at}:")
+
+
 def main():
     with tempfile.TemporaryDirectory() as base:
         limits(base)
@@ -160,6 +170,8 @@ def main():
         expect("kernels with assembly and LLVM IR", kernels, {name.split(".")[0] for name in names if name.endswith(".x86-64-v3.ll")})
         if not any(name.startswith("attention_") for name in kernels):
             failures.append(f"expects the assembly of attention in the dump, but got {sorted(kernels)}")
+
+        requests(base, output)
 
         # More positions than the checkpoint declares are allowed, and said.
         done = run(model, V3, "-o", single, "--max-context=1000")

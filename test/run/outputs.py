@@ -212,6 +212,21 @@ def part_files(base):
     expect("part files of two", len(seen - {"x.stepdown.part-0123456789abcdef"}), 2)
     expect("files after two", sorted(os.listdir(folder)), sorted(others + ["x.stepdown"]))
     expect("the artifact of two", run([RUN, "inspect", target]).returncode, 0)
+
+    # Two in containers, where both are process 1.
+    alone = ["unshare", "--pid", "--fork"]
+    if run([*alone, "true"]).returncode:
+        print("part files: no namespaces, which were refused here")
+    else:
+        seen = set()
+        children = [subprocess.Popen([*alone, COMPILE, model, "-o", target], stderr=subprocess.PIPE) for _ in range(2)]
+        while any(child.poll() is None for child in children):
+            seen.update(name for name in os.listdir(folder) if ".part-" in name and name not in others)
+            time.sleep(0.001)
+        expect("two of one process number", [child.wait() for child in children], [0, 0])
+        expect("part files of two of one number", len(seen), 2)
+        expect("files after two of one number", sorted(os.listdir(folder)), sorted(others + ["x.stepdown"]))
+        expect("the artifact of two of one number", run([RUN, "inspect", target]).returncode, 0)
     before = read(target)
 
     # Cut the checkpoint as soon as the part file is there, and again while weights are packed.

@@ -2,7 +2,7 @@
 """Models of random shapes against float64: sizes that are no whole tile, in every place that has a size.
 
     shapes.py --bin build/bin                                 40 shapes of a seed that it prints
-    shapes.py --bin build/bin --count 10000 --seed 7 --jobs 4
+    shapes.py --bin build/bin --count 500 --first 170 --seed 7 --jobs 4    shapes 170 to 669: many shapes in parts, over days
     shapes.py --bin build/bin --seed 7 --only 123             one shape again, as a failure names it
 
 A shape is a checkpoint of one to three layers with a prime vocabulary, odd widths where the storage type allows them, heads
@@ -211,6 +211,7 @@ def main():
     a.add_argument("--bin", required=True, help="folder of stepdown-compile and stepdown-run")
     a.add_argument("--library", help="libstepdown.so; default: STEPDOWN_LIBRARY, else beside --bin")
     a.add_argument("--count", type=int, default=40)
+    a.add_argument("--first", type=int, default=0, help="index of the first shape")
     a.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
     a.add_argument("--only", type=int, help="run this case alone")
     a.add_argument("--jobs", type=int, default=1, help="cases at a time")
@@ -221,8 +222,8 @@ def main():
     if not setup.levels:
         print("skipped: this processor has none of the levels")
         sys.exit(77)
-    indices = range(options.count) if options.only is None else [options.only]
-    print(f"{len(indices)} shapes of seed {options.seed} at {', '.join(setup.levels)}", flush=True)
+    indices = range(options.first, options.first + options.count) if options.only is None else range(options.only, options.only + 1)
+    print(f"{len(indices)} shapes of seed {options.seed}, {indices.start} to {indices.stop - 1}, at {', '.join(setup.levels)}", flush=True)
     failed, done, worst, start = 0, 0, [0.0, 0.0], time.time()
     with multiprocessing.Pool(options.jobs, maxtasksperchild=200) as pool:
         for index, drawn, failures, off in pool.imap_unordered(run_case, [(setup, i) for i in indices]):
@@ -233,7 +234,7 @@ def main():
                 print(f"FAILED --seed {options.seed} --only {index}: {' '.join(drawn)}", *failures, sep="\n    ", flush=True)
             if done % 100 == 0:
                 print(f"{done} shapes, {failed} failures; worst {worst[0]:.1e} and {worst[1]:.2f}; {time.time() - start:.0f} s", flush=True)
-    print(f"{done} shapes, {failed} failures; worst --exact {worst[0]:.1e} of the spread, default {worst[1]:.2f} times the noise; {time.time() - start:.0f} s")
+    print(f"{done} shapes, {indices.start} to {indices.stop - 1} of seed {options.seed}, {failed} failures; worst --exact {worst[0]:.1e} of the spread, default {worst[1]:.2f} times the noise; {time.time() - start:.0f} s")
     sys.exit(1 if failed or done != len(indices) else 0)
 
 
