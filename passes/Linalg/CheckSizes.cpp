@@ -104,6 +104,9 @@ struct CheckSizes : impl::CheckSizesBase<CheckSizes> {
         fits = s.both(fits, s.compare(Predicate::ult, from, most));
       }
       s.require(s.either(fits, none), "expects a slice inside dimension " + Twine(d) + ", but it ends outside");
+      if (part && getConstantIntValue(stride) != 1) // which of them would stay?
+        s.require(s.either(s.compare(Predicate::ne, step, s.index(0)), s.compare(Predicate::ule, count, s.index(1))),
+                  "expects a stride other than 0 for several elements in dimension " + Twine(d));
       if (!isa<Value>(stride))
         continue;
       // The stride of one element or none means nothing; times that of the array it must not pass 64 bits all the same.

@@ -206,7 +206,7 @@ FUNCTIONS = [
     Function("insert_slice", [1, 1], "o n s", T1,
              f"%r = tensor.insert_slice %a0 into %a1[%o] [%n] [%s] : {T1} into {T1}",
              lambda a, b, o, n, s: REFUSED if n != len(a) or (s == 0 and n > 1) else insert(a, b, o, s),
-             lambda random, a, b: [int(random.integers(0, len(b) + 1)), len(a), int(random.choice([1, 2, -1, 1 << 62]))]),
+             lambda random, a, b: [int(random.integers(0, len(b) + 1)), len(a), int(random.choice([1, 2, -1, 0, 1 << 62]))]),
     Function("insert_in_parallel", [1, 1], "o n", T1,
              f"%c1 = arith.constant 1 : index\n  %r = scf.forall (%i) in (%c1) shared_outs(%q = %a1) -> ({T1}) {{\n"
              f"    scf.forall.in_parallel {{ tensor.parallel_insert_slice %a0 into %q[%o] [%n] [1] : {T1} into {T1} }}\n  }}",
