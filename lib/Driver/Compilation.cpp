@@ -105,7 +105,7 @@ Status Compilation::openPlainModule(const std::string *text) {
   enter(Input::Functions);
   source = sourceOf(path, bytes);
   module->walk([&](func::FuncOp function) {
-    if (function->hasAttr(transformer::kCallableAttr))
+    if (function.isPublic())
       functions.push_back({function.getName().str(), function.getFunctionType()});
   });
   report.seconds.push_back({"transformer", compileClock() - begin});

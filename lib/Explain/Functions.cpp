@@ -162,10 +162,10 @@ llvm::SetVector<Operation *> handedOut(func::FuncOp function) {
 }
 
 /// Functions that callers know, in the order of the module.
-SmallVector<func::FuncOp> callable(ModuleOp module) {
+SmallVector<func::FuncOp> publicFunctions(ModuleOp module) {
   SmallVector<func::FuncOp> found;
   module.walk([&](func::FuncOp function) {
-    if (function->hasAttr(transformer::kCallableAttr))
+    if (function.isPublic())
       found.push_back(function);
   });
   return found;
@@ -208,7 +208,7 @@ std::vector<WrittenOp> FunctionExplainer::writtenAt(Operation *op) const {
 }
 
 void FunctionExplainer::takeOperations(ModuleOp lowered) {
-  for (func::FuncOp function : callable(lowered)) {
+  for (func::FuncOp function : publicFunctions(lowered)) {
     FunctionReport report;
     report.name = function.getName();
     report.totalOperations = 0;
@@ -244,7 +244,7 @@ void FunctionExplainer::takeOperations(ModuleOp lowered) {
 }
 
 void FunctionExplainer::takeArrays(ModuleOp lowered, const std::string &target) {
-  for (auto [function, report] : llvm::zip_equal(callable(lowered), functions)) {
+  for (auto [function, report] : llvm::zip_equal(publicFunctions(lowered), functions)) {
     TargetArrays out;
     out.target = target;
     out.range = 0;

@@ -83,22 +83,21 @@ public:
       if (Status status = checkFunction(function); !status)
         return status;
     }
-    if (callable.empty())
+    if (functions.empty())
       return refuse(module) << "expects a public function, but the module has "
                             << (module.getBody()->empty() ? "none at all" : "private ones alone");
     return checkRecursion();
   }
 
   /// Gives every public function a signature of tensors alone, and its insides to a private one where they differ.
-  void makeCallable() {
+  void takeArrays() {
     OpBuilder b(module.getContext());
-    for (func::FuncOp function : callable) {
+    for (func::FuncOp function : functions) {
       bool called = !SymbolTable::symbolKnownUseEmpty(function, module);
       auto isScalar = [](Type type) { return isElement(type); };
       if (called || llvm::any_of(function.getArgumentTypes(), isScalar) ||
           llvm::any_of(function.getResultTypes(), isScalar))
         function = wrap(function);
-      function->setAttr(transformer::kCallableAttr, b.getUnitAttr());
       for (unsigned i = 0; i < function.getNumArguments(); ++i) // callers keep what they gave
         function.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName, b.getBoolAttr(false));
     }
@@ -147,7 +146,7 @@ private:
                                     << " dimensions of f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index, but got "
                                     << type;
         }
-      callable.push_back(function);
+      functions.push_back(function);
     }
     Operation *bad = nullptr;
     Status status = Done{};
@@ -260,7 +259,7 @@ private:
   }
 
   ModuleOp module;
-  SmallVector<func::FuncOp> callable;
+  SmallVector<func::FuncOp> functions; ///< the public ones
 };
 
 } // namespace
@@ -293,7 +292,7 @@ Result<OwningOpRef<ModuleOp>> parsePlainModule(MLIRContext &context, StringRef t
   ModuleReader reader(*module);
   if (Status status = reader.check(); !status)
     return status.error();
-  reader.makeCallable();
+  reader.takeArrays();
   reader.nest();
   return module;
 }

@@ -13,10 +13,10 @@ bool isPlainModule(llvm::StringRef path);
 /// "program.mlir:3:5", or "?" where no line is known.
 std::string placeOf(mlir::Location loc);
 
-/// The module of `text`, which messages call `name`, with its public functions ready to be called from outside:
-/// every argument and result is a tensor (a scalar becomes one of rank 0), and the function has the attribute
-/// `transformer.callable`. E0833: `text` does not parse or verify, or names a dialect that the compiler lacks. E0834:
-/// an operation, type or function that no artifact can hold. Both name file, line and column.
+/// The module of `text`, which messages call `name`, with its public functions ready to be called from outside: every
+/// argument and result is a tensor (a scalar becomes one of rank 0). E0833: `text` does not parse or verify, or names a
+/// dialect that the compiler lacks. E0834: an operation, type or function that no artifact can hold. Both name file,
+/// line and column.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> parsePlainModule(mlir::MLIRContext &context, llvm::StringRef text,
                                                            llvm::StringRef name);
 

@@ -72,10 +72,8 @@ struct LowerAssertions : impl::LowerAssertionsBase<LowerAssertions> {
 
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal()) {
+      if (!function.isExternal())
         lower(function);
-        function->removeAttr(transformer::kCallableAttr);
-      }
   }
 };
 } // namespace

@@ -24,7 +24,7 @@ def BindArrays : Pass<"bind-arrays", "::mlir::func::FuncOp"> {
     arena, after a check (`cf.assert`) that they are there; a loop that carries no array gives back at the end of each
     iteration what the iteration took.
 
-    Before: `func.func @f(%x: memref<?xf32>) -> memref<?xf32> attributes {transformer.callable} { memref.alloc(%n) ... }`
+    Before: `func.func @f(%x: memref<?xf32>) -> memref<?xf32> { memref.alloc(%n) ... }`
     After:  `func.func @f(%operands: !llvm.ptr, %thread: i64, %threads: i64) { llvm.load; arith.addi; cf.assert ... }`
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::cf::ControlFlowDialect", "::mlir::arith::ArithDialect",

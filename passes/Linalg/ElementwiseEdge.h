@@ -1,4 +1,4 @@
-// Between which two structured operations of a callable function no array need lie: asked by the pass that fuses them,
+// Between which two structured operations of a plain module no array need lie: asked by the pass that fuses them,
 // and by the report of what it left.
 #pragma once
 #include "mlir/IR/Value.h"

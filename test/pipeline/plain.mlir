@@ -21,7 +21,7 @@ module attributes {transformer.plain} {
       %0 = linalg.map { arith.addf } ins(%x, %x : tensor<4xf32>, tensor<4xf32>) outs(%x : tensor<4xf32>)
       return %0 : tensor<4xf32>
     }
-    func.func @twice_sum(%x: tensor<4xf32> {bufferization.writable = false}) -> tensor<4xf32> attributes {transformer.callable} {
+    func.func @twice_sum(%x: tensor<4xf32> {bufferization.writable = false}) -> tensor<4xf32> {
       %0 = call @sum(%x) : (tensor<4xf32>) -> tensor<4xf32>
       %1 = call @sum(%0) : (tensor<4xf32>) -> tensor<4xf32>
       return %1 : tensor<4xf32>

@@ -39,7 +39,7 @@ void TransformerDialect::initialize() {
 
 LogicalResult TransformerDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   StringRef name = attribute.getName().getValue();
-  if (name == kWindowAttr || name == kCallableAttr || name == kPlainAttr || name == kCompiledAttr)
+  if (name == kWindowAttr || name == kPlainAttr || name == kCompiledAttr)
     return success();
   if (name != modelAttrName)
     return op->emitOpError("expects no attribute of the transformer dialect but '")

@@ -23,15 +23,14 @@ inline constexpr llvm::StringLiteral modelAttrName = "transformer.model";
 /// The attribute of a layer kind whose attention sees a window of so many positions.
 inline constexpr llvm::StringLiteral kWindowAttr = "transformer.window";
 
-/// The attribute of a module that was a plain one: its functions lie in the nested module @kernels.
+/// The attribute of a module that was a plain one: its functions lie in the nested module @kernels. Callers of the
+/// artifact name the public ones: arrays in, arrays out.
 inline constexpr llvm::StringLiteral kPlainAttr = "transformer.plain";
+/// What a `cf.assert` of such a function says where an array is larger than any memory: its caller lacks room, and no
+/// check of the program failed.
+inline constexpr llvm::StringLiteral kTooLargeCheck = "stepdown: the array is too large";
 /// The attribute of a printed module: what the phases before it knew and those after it do not find in the IR.
 inline constexpr llvm::StringLiteral kCompiledAttr = "transformer.compiled";
-/// The attribute of a function of the kernels' module that callers of the artifact name: arrays in, arrays out.
-inline constexpr llvm::StringLiteral kCallableAttr = "transformer.callable";
-/// What a `cf.assert` of a callable function says where an array is larger than any memory: its caller lacks room, and
-/// no check of the program failed.
-inline constexpr llvm::StringLiteral kTooLargeCheck = "stepdown: the array is too large";
 
 /// tensor<T x N x f32>, T of any size, N static.
 bool isRows(mlir::Type type);

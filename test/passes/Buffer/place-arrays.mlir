@@ -3,7 +3,7 @@
 // CHECK-LABEL: func.func @a_copy_is_written_out(
 // CHECK-NOT:     memref.copy
 // CHECK:         linalg.generic {{.*}} ins(%{{.*}} : memref<?xf32>) outs(%{{.*}} : memref<?xf32>)
-func.func @a_copy_is_written_out(%a: memref<?xf32>, %b: memref<?xf32>) attributes {transformer.callable} {
+func.func @a_copy_is_written_out(%a: memref<?xf32>, %b: memref<?xf32>) {
   memref.copy %a, %b : memref<?xf32> to memref<?xf32>
   return
 }
@@ -13,7 +13,7 @@ func.func @a_copy_is_written_out(%a: memref<?xf32>, %b: memref<?xf32>) attribute
 // CHECK:         scf.for
 // CHECK-NOT:       memref.alloc()
 // CHECK:           memref.alloc() : memref<65536xf32>
-func.func @small_arrays_of_loops_lie_on_the_stack(%n: index, %x: f32) attributes {transformer.callable} {
+func.func @small_arrays_of_loops_lie_on_the_stack(%n: index, %x: f32) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   scf.for %i = %c0 to %n step %c1 {
@@ -28,7 +28,7 @@ func.func @small_arrays_of_loops_lie_on_the_stack(%n: index, %x: f32) attributes
 // CHECK-LABEL: func.func @what_leaves_an_iteration_stays(
 // CHECK:         scf.for
 // CHECK:           memref.alloc() : memref<16xf32>
-func.func @what_leaves_an_iteration_stays(%n: index, %x: memref<16xf32>) -> memref<16xf32> attributes {transformer.callable} {
+func.func @what_leaves_an_iteration_stays(%n: index, %x: memref<16xf32>) -> memref<16xf32> {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %y = scf.for %i = %c0 to %n step %c1 iter_args(%last = %x) -> memref<16xf32> {

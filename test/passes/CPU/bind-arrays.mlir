@@ -14,7 +14,7 @@
 // CHECK-NEXT:    return
 module {
   module @kernels {
-    func.func @takes_from_the_arena(%x: memref<?xf32>, %n: memref<index>) -> memref<?xf32> attributes {transformer.callable} {
+    func.func @takes_from_the_arena(%x: memref<?xf32>, %n: memref<index>) -> memref<?xf32> {
       %size = memref.load %n[] : memref<index>
       %y = memref.alloc(%size) : memref<?xf32>
       return %y : memref<?xf32>
@@ -33,7 +33,7 @@ module {
 // CHECK-NEXT:    }
 module {
   module @kernels {
-    func.func @gives_back(%n: memref<index>, %x: memref<?xf32>) attributes {transformer.callable} {
+    func.func @gives_back(%n: memref<index>, %x: memref<?xf32>) {
       %c0 = arith.constant 0 : index
       %c1 = arith.constant 1 : index
       %zero = arith.constant 0.0 : f32
@@ -56,7 +56,7 @@ module {
 // CHECK:           arith.mului_extended
 module {
   module @kernels {
-    func.func @hands_on(%n: memref<index>, %x: memref<?xf32>) -> memref<?xf32> attributes {transformer.callable} {
+    func.func @hands_on(%n: memref<index>, %x: memref<?xf32>) -> memref<?xf32> {
       %c0 = arith.constant 0 : index
       %c1 = arith.constant 1 : index
       %size = memref.load %n[] : memref<index>
@@ -74,7 +74,7 @@ module {
 module {
   module @kernels {
     // expected-error @+1 {{expects arguments and results that are contiguous memrefs, but got 'f32'}}
-    func.func @a_number(%x: f32) attributes {transformer.callable} {
+    func.func @a_number(%x: f32) {
       return
     }
   }
@@ -110,7 +110,7 @@ module {
 // CHECK:         memref.reinterpret_cast %{{.*}} to offset: [0], sizes: [%{{.*}}, %{{.*}}], strides: [%{{.*}}, 1]
 module {
   module @kernels {
-    func.func @expands(%x: memref<?xf32>, %n: memref<index>, %m: memref<index>) -> memref<?x?xf32> attributes {transformer.callable} {
+    func.func @expands(%x: memref<?xf32>, %n: memref<index>, %m: memref<index>) -> memref<?x?xf32> {
       %rows = memref.load %n[] : memref<index>
       %columns = memref.load %m[] : memref<index>
       %y = memref.expand_shape %x [[0, 1]] output_shape [%rows, %columns] : memref<?xf32> into memref<?x?xf32>

@@ -16,7 +16,7 @@
 // CHECK:         llvm.mlir.constant(-1 : i64)
 module {
   module @kernels {
-    func.func @ends_the_call(%operands: !llvm.ptr, %thread: i64, %ok: i1) attributes {transformer.callable} {
+    func.func @ends_the_call(%operands: !llvm.ptr, %thread: i64, %ok: i1) {
       cf.assert %ok, "sizes differ"
       cf.assert %ok, "stepdown: the arena is too small"
       cf.assert %ok, "stepdown: the arena is too small"

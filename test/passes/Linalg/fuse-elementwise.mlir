@@ -8,7 +8,7 @@
 // CHECK-NEXT:      arith.mulf
 // CHECK-NOT:     linalg.generic
 // CHECK:         return
-func.func @read_once(%x: tensor<8xf32>, %o: tensor<8xf32>) -> tensor<8xf32> attributes {transformer.callable} {
+func.func @read_once(%x: tensor<8xf32>, %o: tensor<8xf32>) -> tensor<8xf32> {
   %0 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<8xf32>) outs(%o : tensor<8xf32>) {
   ^bb0(%a: f32, %b: f32):
     %e = math.exp %a : f32
@@ -26,7 +26,7 @@ func.func @read_once(%x: tensor<8xf32>, %o: tensor<8xf32>) -> tensor<8xf32> attr
 // CHECK-LABEL: func.func @read_by_every_row(
 // CHECK:         linalg.generic
 // CHECK:         linalg.generic
-func.func @read_by_every_row(%x: tensor<8xf32>, %o: tensor<8xf32>, %p: tensor<4x8xf32>) -> tensor<4x8xf32> attributes {transformer.callable} {
+func.func @read_by_every_row(%x: tensor<8xf32>, %o: tensor<8xf32>, %p: tensor<4x8xf32>) -> tensor<4x8xf32> {
   %0 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<8xf32>) outs(%o : tensor<8xf32>) {
   ^bb0(%a: f32, %b: f32):
     %e = math.exp %a : f32
@@ -49,7 +49,7 @@ func.func @read_by_every_row(%x: tensor<8xf32>, %o: tensor<8xf32>, %p: tensor<4x
 // CHECK-NEXT:      arith.mulf
 // CHECK-NOT:     linalg.generic
 // CHECK:         return
-func.func @dynamic_and_named(%x: tensor<?xf32>, %y: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.callable} {
+func.func @dynamic_and_named(%x: tensor<?xf32>, %y: tensor<?xf32>) -> tensor<?xf32> {
   %0 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<?xf32>) outs(%x : tensor<?xf32>) {
   ^bb0(%a: f32, %b: f32):
     %e = math.exp %a : f32
@@ -62,7 +62,7 @@ func.func @dynamic_and_named(%x: tensor<?xf32>, %y: tensor<?xf32>) -> tensor<?xf
 
 // CHECK-LABEL: func.func @alone(
 // CHECK:         linalg.add
-func.func @alone(%x: tensor<8xf32>, %y: tensor<8xf32>) -> tensor<8xf32> attributes {transformer.callable} {
+func.func @alone(%x: tensor<8xf32>, %y: tensor<8xf32>) -> tensor<8xf32> {
   %0 = linalg.add ins(%x, %y : tensor<8xf32>, tensor<8xf32>) outs(%x : tensor<8xf32>) -> tensor<8xf32>
   return %0 : tensor<8xf32>
 }

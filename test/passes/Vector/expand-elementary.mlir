@@ -6,7 +6,7 @@
 // CHECK:         math.fma
 // CHECK:         %[[Y:.*]] = arith.truncf %{{.*}} : f64 to f32
 // CHECK-NEXT:    return %[[Y]]
-func.func @in_float64(%x: f32) -> f32 attributes {transformer.callable} {
+func.func @in_float64(%x: f32) -> f32 {
   %0 = math.exp %x : f32
   return %0 : f32
 }
@@ -14,7 +14,7 @@ func.func @in_float64(%x: f32) -> f32 attributes {transformer.callable} {
 // CHECK-LABEL: func.func @vectors_the_same(
 // CHECK-NOT:     math.log
 // CHECK:         math.fma %{{.*}} : vector<8xf64>
-func.func @vectors_the_same(%x: vector<8xf64>) -> vector<8xf64> attributes {transformer.callable} {
+func.func @vectors_the_same(%x: vector<8xf64>) -> vector<8xf64> {
   %0 = math.log %x : vector<8xf64>
   return %0 : vector<8xf64>
 }
@@ -25,7 +25,7 @@ func.func @vectors_the_same(%x: vector<8xf64>) -> vector<8xf64> attributes {tran
 // CHECK:         %[[S:.*]] = arith.addf %{{.*}} : f32
 // CHECK:         arith.bitcast %[[S]] : f32 to i32
 // CHECK:         arith.trunci %{{.*}} : i32 to i16
-func.func @narrow(%x: bf16) -> bf16 attributes {transformer.callable} {
+func.func @narrow(%x: bf16) -> bf16 {
   %0 = arith.addf %x, %x : bf16
   return %0 : bf16
 }
@@ -33,7 +33,7 @@ func.func @narrow(%x: bf16) -> bf16 attributes {transformer.callable} {
 // CHECK-LABEL: func.func @instructions_stay(
 // CHECK:         math.sqrt
 // CHECK:         math.floor
-func.func @instructions_stay(%x: f32) -> f32 attributes {transformer.callable} {
+func.func @instructions_stay(%x: f32) -> f32 {
   %0 = math.sqrt %x : f32
   %1 = math.floor %0 : f32
   return %1 : f32
@@ -43,7 +43,7 @@ func.func @instructions_stay(%x: f32) -> f32 attributes {transformer.callable} {
 // CHECK-LABEL: func.func @clamp
 // CHECK: %[[BELOW:.*]] = arith.minimumf %arg0, %arg2
 // CHECK: arith.maximumf %[[BELOW]], %arg1
-func.func @clamp(%x: f32, %low: f32, %high: f32) -> f32 attributes {transformer.callable} {
+func.func @clamp(%x: f32, %low: f32, %high: f32) -> f32 {
   %0 = math.clampf %x to [%low, %high] : f32
   return %0 : f32
 }
@@ -51,7 +51,7 @@ func.func @clamp(%x: f32, %low: f32, %high: f32) -> f32 attributes {transformer.
 // CHECK-LABEL: func.func @infinite
 // CHECK-NOT: math.isinf
 // CHECK: arith.cmpf oeq
-func.func @infinite(%x: f64) -> i1 attributes {transformer.callable} {
+func.func @infinite(%x: f64) -> i1 {
   %0 = math.isinf %x : f64
   return %0 : i1
 }
@@ -60,7 +60,7 @@ func.func @infinite(%x: f64) -> i1 attributes {transformer.callable} {
 // CHECK-LABEL: func.func @larger
 // CHECK-NOT: arith.maxnumf
 // CHECK: arith.select %{{.*}}, %arg0, %arg1 : vector<4xi1>, vector<4xf16>
-func.func @larger(%a: vector<4xf16>, %b: vector<4xf16>) -> vector<4xf16> attributes {transformer.callable} {
+func.func @larger(%a: vector<4xf16>, %b: vector<4xf16>) -> vector<4xf16> {
   %0 = arith.maxnumf %a, %b : vector<4xf16>
   return %0 : vector<4xf16>
 }
@@ -68,7 +68,7 @@ func.func @larger(%a: vector<4xf16>, %b: vector<4xf16>) -> vector<4xf16> attribu
 // Through float64, which holds 32 bits: rounded once.
 // CHECK-LABEL: func.func @convert
 // CHECK: arith.sitofp %arg0 : i32 to f64
-func.func @convert(%x: i32) -> bf16 attributes {transformer.callable} {
+func.func @convert(%x: i32) -> bf16 {
   %0 = arith.sitofp %x : i32 to bf16
   return %0 : bf16
 }
@@ -77,7 +77,7 @@ func.func @convert(%x: i32) -> bf16 attributes {transformer.callable} {
 // CHECK: %[[NEAR:.*]] = arith.truncf %arg0 : f32 to f16
 // CHECK: arith.bitcast %[[NEAR]] : f16 to i16
 // CHECK: arith.subi
-func.func @toward_zero(%x: f32) -> f16 attributes {transformer.callable} {
+func.func @toward_zero(%x: f32) -> f16 {
   %0 = arith.truncf %x toward_zero : f32 to f16
   return %0 : f16
 }
@@ -86,7 +86,7 @@ func.func @toward_zero(%x: f32) -> f16 attributes {transformer.callable} {
 // CHECK-COUNT-2: arith.muli
 // CHECK-NOT: scf.for
 // CHECK: return
-func.func @cube(%x: i32) -> i32 attributes {transformer.callable} {
+func.func @cube(%x: i32) -> i32 {
   %three = arith.constant 3 : i32
   %0 = math.ipowi %x, %three : i32
   return %0 : i32
@@ -94,7 +94,7 @@ func.func @cube(%x: i32) -> i32 attributes {transformer.callable} {
 
 // CHECK-LABEL: func.func @power
 // CHECK: scf.for
-func.func @power(%x: i32, %n: i32) -> i32 attributes {transformer.callable} {
+func.func @power(%x: i32, %n: i32) -> i32 {
   %0 = math.ipowi %x, %n : i32
   return %0 : i32
 }

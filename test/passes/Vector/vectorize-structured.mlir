@@ -16,7 +16,7 @@
 // V3:         scf.for %{{.*}} step %c6
 // V3:           scf.for {{.*}} -> (vector<16xf32>
 // V3-COUNT-6:     math.fma
-func.func @matmul(%a: memref<64x32xf32>, %b: memref<32x96xf32>, %c: memref<64x96xf32>) attributes {transformer.callable} {
+func.func @matmul(%a: memref<64x32xf32>, %b: memref<32x96xf32>, %c: memref<64x96xf32>) {
   linalg.matmul ins(%a, %b : memref<64x32xf32>, memref<32x96xf32>) outs(%c : memref<64x96xf32>)
   return
 }
@@ -30,7 +30,7 @@ func.func @matmul(%a: memref<64x32xf32>, %b: memref<32x96xf32>, %c: memref<64x96
 // CHECK:         } else {
 // CHECK-NOT:       %[[PANEL]]
 // CHECK:         return
-func.func @matmul_of_any_size(%a: memref<?x?xf32>, %b: memref<?x?xf32>, %c: memref<?x?xf32>) attributes {transformer.callable} {
+func.func @matmul_of_any_size(%a: memref<?x?xf32>, %b: memref<?x?xf32>, %c: memref<?x?xf32>) {
   linalg.matmul ins(%a, %b : memref<?x?xf32>, memref<?x?xf32>) outs(%c : memref<?x?xf32>)
   return
 }
@@ -45,7 +45,7 @@ func.func @matmul_of_any_size(%a: memref<?x?xf32>, %b: memref<?x?xf32>, %c: memr
 // CHECK:           memref.load
 // CHECK:           math.exp %{{.*}} : f32
 // CHECK:           memref.store
-func.func @elementwise(%x: memref<?xf32>, %y: memref<?xf32>) attributes {transformer.callable} {
+func.func @elementwise(%x: memref<?xf32>, %y: memref<?xf32>) {
   linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]} ins(%x : memref<?xf32>) outs(%y : memref<?xf32>) {
   ^bb0(%a: f32, %b: f32):
     %e = math.exp %a : f32
@@ -61,7 +61,7 @@ func.func @elementwise(%x: memref<?xf32>, %y: memref<?xf32>) attributes {transfo
 // CHECK:         vector.shuffle {{.*}} : vector<16xf32>, vector<16xf32>
 // CHECK:         arith.addf %{{.*}} : vector<8xf32>
 // CHECK:         arith.addf %{{.*}} : vector<1xf32>
-func.func @row_sums(%x: memref<4x256xf32>, %y: memref<4xf32>) attributes {transformer.callable} {
+func.func @row_sums(%x: memref<4x256xf32>, %y: memref<4xf32>) {
   linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]}
       ins(%x : memref<4x256xf32>) outs(%y : memref<4xf32>) {
   ^bb0(%a: f32, %s: f32):
@@ -76,7 +76,7 @@ func.func @row_sums(%x: memref<4x256xf32>, %y: memref<4xf32>) attributes {transf
 // CHECK:         scf.for
 // CHECK:           %[[START:.*]] = vector.load %{{.*}} : memref<64xf64>, vector<8xf64>
 // CHECK:           scf.for {{.*}} iter_args(%{{.*}} = %[[START]]
-func.func @column_sums(%x: memref<4x64xf64>, %y: memref<64xf64>) attributes {transformer.callable} {
+func.func @column_sums(%x: memref<4x64xf64>, %y: memref<64xf64>) {
   linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>], iterator_types = ["reduction", "parallel"]}
       ins(%x : memref<4x64xf64>) outs(%y : memref<64xf64>) {
   ^bb0(%a: f64, %s: f64):
@@ -90,7 +90,7 @@ func.func @column_sums(%x: memref<4x64xf64>, %y: memref<64xf64>) attributes {tra
 // No loop goes along both arrays.
 // CHECK-LABEL: func.func @transpose(
 // CHECK:         linalg.generic
-func.func @transpose(%x: memref<4x8xf32>, %y: memref<8x4xf32>) attributes {transformer.callable} {
+func.func @transpose(%x: memref<4x8xf32>, %y: memref<8x4xf32>) {
   linalg.generic {indexing_maps = [affine_map<(i, j) -> (j, i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
       ins(%x : memref<4x8xf32>) outs(%y : memref<8x4xf32>) {
   ^bb0(%a: f32, %b: f32):
@@ -102,7 +102,7 @@ func.func @transpose(%x: memref<4x8xf32>, %y: memref<8x4xf32>) attributes {trans
 // A check in the body is no arithmetic.
 // CHECK-LABEL: func.func @checked(
 // CHECK:         linalg.generic
-func.func @checked(%x: memref<8xi32>, %ok: i1) attributes {transformer.callable} {
+func.func @checked(%x: memref<8xi32>, %ok: i1) {
   linalg.generic {indexing_maps = [affine_map<(i) -> (i)>], iterator_types = ["parallel"]} outs(%x : memref<8xi32>) {
   ^bb0(%a: i32):
     cf.assert %ok, "checked"
