@@ -9,8 +9,24 @@ def PlaceScratch : Pass<"place-scratch", "::mlir::func::FuncOp"> {
     Allocations of static size move to the function's entry as `memref.alloca`. A kernel neither allocates nor copies: a
     copy of equal subviews, which bufferization leaves behind, is removed; any other copy or allocation is an error.
 
-    Before: `scf.forall ... { %0 = memref.alloc() : memref<4x36xvector<16xf32>> }`
-    After:  `%0 = memref.alloca() ...` before the loop
+    Before:
+    ```mlir
+    func.func @scratch_of_a_tile(%x: memref<?x2xvector<16xf32>>) {
+      ...
+      scf.forall (%i) in (3) {
+        %0 = memref.alloc() : memref<4x2xvector<16xf32>>
+        memref.store %zero, %0[%c0, %c0] : memref<4x2xvector<16xf32>>
+      }
+    ```
+    After:
+    ```mlir
+    func.func @scratch_of_a_tile(%x: memref<?x2xvector<16xf32>>) {
+      %scratch = memref.alloca() {alignment = 64 : i64} : memref<4x2xvector<16xf32>>
+      ...
+      scf.forall (%i) in (3) {
+        memref.store %zero, %scratch[%c0, %c0] : memref<4x2xvector<16xf32>>
+      }
+    ```
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
 }
@@ -22,8 +38,19 @@ def PlaceArrays : Pass<"place-arrays", "::mlir::func::FuncOp"> {
     `scf.forall` the loops of one thread; an array of static size that lives within one iteration of a loop moves to the
     stack, up to 16 KiB of them together. All others stay allocations: the CPU stage takes them from the call's arena.
 
-    Before: `memref.copy %a, %b`
-    After:  `linalg.generic ins(%a) outs(%b) { linalg.yield %in }`
+    Before:
+    ```mlir
+    func.func @a_copy_is_written_out(%a: memref<?xf32>, %b: memref<?xf32>) {
+      memref.copy %a, %b : memref<?xf32> to memref<?xf32>
+    ```
+    After:
+    ```mlir
+    func.func @a_copy_is_written_out(%a: memref<?xf32>, %b: memref<?xf32>) {
+      linalg.generic {... iterator_types = ["parallel"]} ins(%a : memref<?xf32>) outs(%b : memref<?xf32>) {
+      ^bb0(%in: f32, %out: f32):
+        linalg.yield %in : f32
+      }
+    ```
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::linalg::LinalgDialect"];
 }

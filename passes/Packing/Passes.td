@@ -6,14 +6,33 @@ include "mlir/Pass/PassBase.td"
 def PackKernels : Pass<"pack-kernels", "::mlir::ModuleOp"> {
   let summary = "Make of fused kernels functions on packed tensors";
   let description = [{
-    Every `transformer.kernel` becomes a `transformer.dispatch` of a function, once for each token-count bucket of the target,
-    in the nested module @kernels; equal kernels share their functions. Packing is a rewrite of the types, by the target's layout
-    (16 rows today): rows of float32 become 16-lane vectors, 16 rows of a weight one block, the tokens of a tile one activation
-    block. Linalg on rows becomes linalg on lanes, whatever it computes; what works on blocks or the cache becomes an operation
-    of the tile dialect.
+    Every `transformer.kernel` becomes a `transformer.dispatch` of a function, once for each token-count bucket of
+    the target, in the nested module @kernels; equal kernels share their functions. Packing is a rewrite of the
+    types, by the target's layout (16 rows today): rows of float32 become 16-lane vectors, 16 rows of a weight one
+    block, the tokens of a tile one activation block. Linalg on rows becomes linalg on lanes, whatever it computes;
+    what works on blocks or the cache becomes an operation of the tile dialect.
 
-    Before: `transformer.kernel "ffn" (...) { transformer.linear ... }`
-    After:  `transformer.dispatch @ffn_0(...)` and `func.func @ffn_0_b0(...) { linalg.generic { tile.block_dot } }`
+    Before:
+    ```mlir
+    func.func @equal_kernels(%a: !a, %w: !w, %u: !w) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+      %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w) -> (tensor<?x32xf32>) {
+        %2 = transformer.linear %x, %m : (!a, !w) -> tensor<?x32xf32>
+    ```
+    After:
+    ```mlir
+    func.func @equal_kernels(%a: ..., %w: ..., %u: ...
+      %0 = transformer.dispatch @linear_0(%a, %w) ...
+      ...
+    func.func @linear_0_b0(%x: tensor<?x?x!transformer.activation<q8>>,
+        %m: tensor<?x?x!transformer.block<q4_1, rows = 16>>, ...
+      ...
+      %0 = linalg.generic {...} ins(%m, %x : ...
+      ^bb0(%rows: ..., %token: ..., %sum: vector<16xf32>):
+        %1 = linalg.index 1 : index
+        %2 = tile.block_dot %rows, %token[%1], %sum : <q4_1, rows = 16>, <q8>, vector<16xf32>
+    ...
+    func.func @linear_0_b1(%x: tensor<?x?x!transformer.activation<q8, tokens = 4>>, ...
+    ```
   }];
   let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let statistics = [Statistic<"dispatches", "dispatches", "Dispatches">];
