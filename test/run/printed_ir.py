@@ -148,7 +148,7 @@ def main():
         linalg, tiles = write(path("l.mlir"), good(model, "--compile-to=linalg")), write(path("t.mlir"), good(model, "--compile-to=tiles"))
         output = path("x.stepdown")
         refused("no weights", run(linalg, "--compile-from=linalg", "-o", output), 1, "error E0832", "--weights")
-        refused("wrong phase", run(tiles, "--compile-from=linalg", "-o", output, "--weights", model), 1, "error E0855: " + tiles + ":", "'scf.forall")
+        refused("wrong phase", run(tiles, "--compile-from=packing", "-o", output, "--weights", model), 1, "error E0855: " + tiles + ":", "'scf.forall")
         refused("unknown phase", run(tiles, "--compile-from=tile", "-o", output), 1, "error E0832", "did you mean tiles?")
         refused("backwards", run(tiles, "--compile-from=tiles", "--compile-to=linalg"), 1, "error E0832", "after 'tiles'")
         refused("options of the first half", run(tiles, "--compile-from=tiles", "--exact"), 2, "error E0905", "--exact")
