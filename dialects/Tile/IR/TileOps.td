@@ -173,7 +173,7 @@ def Tile_BlockPtrOp : Op<Tile_Dialect, "block_ptr", [Pure]> {
   let summary = "address of one element of a memref";
   let description = [{
     How the vector stage reads the fields of a block in place. Example:
-    `%p = tile.block_ptr %w[%i, %k] : memref<?x?x!transformer.block<q4_1, rows = 16>>`
+    `%p = tile.block_ptr %w[%i, %k] : memref<?x?x!transformer.block<q4_1, rows = 16>> -> !llvm.ptr`
 
     C1: there is an index for every dimension.
   }];
