@@ -1,7 +1,7 @@
 // The part of include/stepdown/Runtime.h that makes prompts of messages.
 #include "lib/Base/SizedOptions.h"
+#include "lib/Text/ChatPrompt.h"
 #include "runtime/ApiHandles.h"
-#include "runtime/ChatPrompt.h"
 
 using namespace stepdown;
 using namespace stepdown::api;

@@ -1,11 +1,11 @@
 // What the handles of the C API hold, and how its functions turn exceptions and errors into values.
 #pragma once
 #include "include/stepdown/Runtime.h"
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
 #include "runtime/Load/Model.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Session/Session.h"
-#include "runtime/Tokenizer/Tokenizer.h"
 #include <memory>
 #include <mutex>
 #include <new>

@@ -1,7 +1,7 @@
 // What sampling has to know of the vocabulary, which a request does not say.
 #pragma once
+#include "lib/Text/Tokenizer/Tokenizer.h"
 #include "runtime/Sampler/Sampler.h"
-#include "runtime/Tokenizer/Tokenizer.h"
 
 namespace stepdown {
 

@@ -64,14 +64,26 @@ one() {
 formatted() { git ls-files -z '*.cpp' '*.h' '*.c' | xargs -0 clang-format-22 --dry-run -Werror; }
 
 # The runtime and what outsiders include, and the libraries that the runtime links, never see LLVM.
+without_compiler=(runtime include lib/Base lib/CommandLine lib/Checkpoint lib/Text tools/stepdown-run)
 runtime_knows_no_llvm() {
-  ! grep -rnE '#[[:space:]]*include[[:space:]]*[<"](llvm|mlir)(-c)?/' runtime include lib/Base lib/CommandLine lib/Checkpoint tools/stepdown-run
+  ! grep -rnE '#[[:space:]]*include[[:space:]]*[<"](llvm|mlir)(-c)?/' "${without_compiler[@]}"
 }
 
 # Nor do they see anything else of the compiler: what both sides must know is in include/stepdown or lib/Base.
 runtime_knows_no_compiler() {
-  ! grep -rnE '#include "(lib/(Artifact|Driver|Explain|Frontend|Pipeline|Reference|Target)|passes|dialects)/' runtime include lib/Base lib/CommandLine \
-    lib/Checkpoint tools/stepdown-run
+  ! grep -rnE '#include "(lib/(Artifact|Driver|Explain|Frontend|Pipeline|Reference|Target)|passes|dialects)/' \
+    "${without_compiler[@]}"
+}
+
+# The libraries that compiler and runtime share stand on each other alone: what only runs, devices and tensors, is above.
+shared_libraries_know_below() {
+  local ladder status=0
+  for ladder in Base 'CommandLine|Base' 'Checkpoint|Base' 'Text|Checkpoint|Base'; do
+    if grep -rnE '#[[:space:]]*include[[:space:]]*"' "lib/${ladder%%|*}" | grep -vE "include[[:space:]]*\"lib/($ladder)/"; then
+      status=1
+    fi
+  done
+  return $status
 }
 
 # A stage includes dialects and lib/Target, never another stage.
@@ -159,6 +171,7 @@ if wants style; then
   one clang-format formatted
   one runtime-knows-no-llvm runtime_knows_no_llvm
   one runtime-knows-no-compiler runtime_knows_no_compiler
+  one shared-libraries-know-below shared_libraries_know_below
   one stages-know-no-stage stages_know_no_stage
   one scripts-are-executable scripts_are_executable
   ! on_debian || one script-packages tools/needed-packages.py scripts

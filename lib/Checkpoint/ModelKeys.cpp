@@ -89,7 +89,7 @@ constexpr Key ofArchitecture[] = {
 
 constexpr Key ofOthers[] = {
     {"general.*", Key::Harmless, "says where the file is from; general.sampling.* advises those who sample"},
-    {"tokenizer.*", Key::Harmless, "the tokenizer judges its own, in runtime/Tokenizer/TokenizerKeys.cpp"},
+    {"tokenizer.*", Key::Harmless, "the tokenizer judges its own, in lib/Text/Tokenizer/TokenizerKeys.cpp"},
     {"split.*", Key::Harmless, "the shards were joined by them"},
     {"adapter.*", Key::Refused, "an adapter over the weights"},
     {"clip.*", Key::OffAtZero, "an image or sound beside the text"},

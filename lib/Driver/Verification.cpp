@@ -1,7 +1,7 @@
 #include "lib/Driver/Verification.h"
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
 #include "runtime/Load/ArtifactFile.h"
-#include "runtime/Tokenizer/Tokenizer.h"
 
 namespace stepdown {
 

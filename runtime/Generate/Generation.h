@@ -1,10 +1,10 @@
 // One answer in the making: draws tokens from its rows of logits, turns them into text, and knows when it is done.
 // Generate.h runs it.
 #pragma once
+#include "lib/Text/TextStream.h"
 #include "runtime/Generate/GenerationOptions.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Scheduler/RequestClient.h"
-#include "runtime/TextStream.h"
 #include <functional>
 #include <memory>
 #include <optional>

@@ -1,6 +1,6 @@
 // Any template text with any context: no crash, no hang, nothing beyond the limits, and the same text twice. The input
 // is a template, or a template, a NUL and the JSON of its context.
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
 
 #include <cstdlib>
 

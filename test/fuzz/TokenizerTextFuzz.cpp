@@ -1,7 +1,7 @@
 // Any text with sound vocabularies: nothing of it is lost, and no control token comes out of it.
-#include "runtime/Tokenizer/PreTokenizers.h"
-#include "runtime/Tokenizer/UserText.h"
-#include "runtime/Tokenizer/Utf8.h"
+#include "lib/Text/Tokenizer/PreTokenizers.h"
+#include "lib/Text/Tokenizer/UserText.h"
+#include "lib/Text/Tokenizer/Utf8.h"
 #include "test/unit/MadeVocabulary.h"
 
 #include <algorithm>

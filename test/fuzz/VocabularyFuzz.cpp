@@ -3,9 +3,9 @@
 // Bytes rarely parse as metadata, so most inputs are read as instructions for making it: which kind of tokenizer, which
 // tokens, scores, types, merges, ids. An input that begins with 0
 // is metadata itself: a count of pairs in one byte, and the pairs.
-#include "runtime/Tokenizer/PreTokenizers.h"
-#include "runtime/Tokenizer/Tokenizer.h"
-#include "runtime/Tokenizer/Utf8.h"
+#include "lib/Text/Tokenizer/PreTokenizers.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
+#include "lib/Text/Tokenizer/Utf8.h"
 #include "test/unit/MadeMetadata.h"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 // was there before still works.
 #include "MadeVocabulary.h"
 #include "include/stepdown/Runtime.h"
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
 #include "runtime/Session/Session.h"
 #include "test/unit/Allocations.h"
 #include "test/unit/ToyModel.h"

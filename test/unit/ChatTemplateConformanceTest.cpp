@@ -1,6 +1,6 @@
 // Published chat templates against what Python's jinja2 renders from them, byte for byte, errors included. The vectors
 // lie outside the repository: $STEPDOWN_VECTORS, or shared/vectors beside it; without them the test is skipped.
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
 
 #include <cstdlib>
 #include <filesystem>

@@ -1,6 +1,6 @@
 // The template interpreter: what jinja2 makes of two hundred small templates (test/data/make_template_cases.py), and
 // what is our own: limits, numbered errors that name line and construct, contexts, threads.
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
 
 #include <chrono>
 #include <fstream>

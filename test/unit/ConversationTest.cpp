@@ -1,6 +1,6 @@
 // A conversation: what a turn leaves behind when it goes well, when it is stopped, and when it fails.
 #include "tools/stepdown-run/Conversation.h"
-#include "runtime/ChatPrompt.h"
+#include "lib/Text/ChatPrompt.h"
 #include "runtime/Devices.h"
 #include "test/unit/ToyModel.h"
 #include "tools/stepdown-run/Console.h"

@@ -1,7 +1,7 @@
 // Files whose chat template is hostile or broken: each is refused with its number, naming file, key, line and what it
 // did, within a second or two and without crossing a limit.
 #include "MadeMetadata.h"
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
 
 #include <chrono>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // Vocabularies of a few tokens, one for each kind of tokenizer, as metadata that a test may add to.
 #pragma once
 #include "MadeMetadata.h"
-#include "runtime/Tokenizer/Tokenizer.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
 
 #include <gtest/gtest.h>
 

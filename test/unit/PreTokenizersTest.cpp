@@ -1,5 +1,5 @@
 // Where each pre-tokenizer cuts a text. The pieces were found by following the pattern by hand.
-#include "runtime/Tokenizer/PreTokenizers.h"
+#include "lib/Text/Tokenizer/PreTokenizers.h"
 
 #include <algorithm>
 #include <ctime>

@@ -2,9 +2,9 @@
 // paid for in steps, and the memory in bytes. Goes through every filter, test, member and function that the interpreter
 // knows, so that one added without paying fails here, and draws operands at random; STEPDOWN_BUDGET_DRAWS says how many
 // a callee (CI: 6), STEPDOWN_BUDGET_SEED repeats a run.
-#include "runtime/ChatTemplate/Interpreter.h"
-#include "runtime/ChatTemplate/Json.h"
-#include "runtime/ChatTemplate/Members.h"
+#include "lib/Text/ChatTemplate/Interpreter.h"
+#include "lib/Text/ChatTemplate/Json.h"
+#include "lib/Text/ChatTemplate/Members.h"
 #include "test/unit/Allocations.h"
 
 #include <cstdlib>

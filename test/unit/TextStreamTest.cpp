@@ -1,4 +1,4 @@
-#include "runtime/TextStream.h"
+#include "lib/Text/TextStream.h"
 #include "runtime/Load/Model.h"
 #include "test/unit/ToyModel.h"
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPM and byte-level BPE on vocabularies of a few tokens: merging, bytes, BOS and EOS, special tokens, decoding.
 #include "MadeVocabulary.h"
-#include "runtime/Tokenizer/ByteAlphabet.h"
-#include "runtime/Tokenizer/Utf8.h"
+#include "lib/Text/Tokenizer/ByteAlphabet.h"
+#include "lib/Text/Tokenizer/Utf8.h"
 
 #include <atomic>
 #include <map>

@@ -1,6 +1,6 @@
 // The published test strings: ids that the models' own tokenizers gave, and the prompts of the reference models.
 #include "MadeMetadata.h"
-#include "runtime/Tokenizer/Tokenizer.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
 
 #include <cstdlib>
 #include <filesystem>

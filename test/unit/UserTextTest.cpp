@@ -1,8 +1,8 @@
 // What a user writes never becomes a control token, whatever a template does around it.
-#include "runtime/Tokenizer/UserText.h"
+#include "lib/Text/Tokenizer/UserText.h"
 #include "MadeVocabulary.h"
-#include "runtime/Tokenizer/ByteAlphabet.h"
-#include "runtime/Tokenizer/Utf8.h"
+#include "lib/Text/Tokenizer/ByteAlphabet.h"
+#include "lib/Text/Tokenizer/Utf8.h"
 
 namespace stepdown {
 namespace {

@@ -195,7 +195,7 @@ TEST(Unigram, AgreesWithAllCutsOfShortTexts) {
   }
 }
 
-/// A map with one key "X" -> "ab" and one key "XY" -> "" : see runtime/Tokenizer/CharsMap.h for the layout.
+/// A map with one key "X" -> "ab" and one key "XY" -> "" : see lib/Text/Tokenizer/CharsMap.h for the layout.
 std::vector<uint8_t> smallCharsMap() {
   std::vector<uint32_t> trie(512, 0);
   auto entry = [](uint32_t base, uint32_t label, bool leaf) { return base << 10 | label | (leaf ? 256u : 0u); };

@@ -1,6 +1,6 @@
 #include "lib/Base/PartFile.h"
 #include "lib/Base/Suggestion.h"
-#include "runtime/ChatPrompt.h"
+#include "lib/Text/ChatPrompt.h"
 #include "tools/stepdown-run/ChatSettings.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"

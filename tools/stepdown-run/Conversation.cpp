@@ -1,6 +1,6 @@
 #include "tools/stepdown-run/Conversation.h"
 
-#include "runtime/ChatPrompt.h"
+#include "lib/Text/ChatPrompt.h"
 #include "tools/stepdown-run/Console.h"
 #include <algorithm>
 

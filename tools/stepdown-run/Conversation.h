@@ -3,9 +3,9 @@
 // the model is told the system prompt and the later turns only, as many as leave half of the context free: then the
 // prompt is computed anew once in many turns, not in each.
 //
-// Text that a person typed can never become a control token (runtime/ChatPrompt.h).
+// Text that a person typed can never become a control token (lib/Text/ChatPrompt.h).
 #pragma once
-#include "runtime/ChatTemplate/ChatTemplate.h"
+#include "lib/Text/ChatTemplate/ChatTemplate.h"
 #include "runtime/Generate/Generate.h"
 #include <string>
 #include <vector>

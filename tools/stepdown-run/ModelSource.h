@@ -2,9 +2,9 @@
 #pragma once
 #include "lib/Checkpoint/Gguf.h"
 #include "lib/CommandLine/CommandLine.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
 #include "runtime/Load/ArtifactFile.h"
 #include "runtime/Load/Model.h"
-#include "runtime/Tokenizer/Tokenizer.h"
 #include <optional>
 #include <string>
 

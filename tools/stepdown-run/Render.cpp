@@ -1,4 +1,4 @@
-#include "runtime/ChatPrompt.h"
+#include "lib/Text/ChatPrompt.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"

@@ -1,8 +1,8 @@
 // One request for text: what generate's options and the lines of a JSONL file can say.
 #pragma once
 #include "lib/CommandLine/CommandLine.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
 #include "runtime/Generate/GenerationOptions.h"
-#include "runtime/Tokenizer/Tokenizer.h"
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>

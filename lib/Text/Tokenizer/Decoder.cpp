@@ -1,0 +1,119 @@
+// From ids back to bytes, and from bytes as they come to whole characters.
+#include "lib/Text/Tokenizer/ByteAlphabet.h"
+#include "lib/Text/Tokenizer/Tokenizer.h"
+#include "lib/Text/Tokenizer/Utf8.h"
+#include "lib/Text/Tokenizer/Vocabulary.h"
+
+#include <algorithm>
+
+namespace stepdown {
+namespace {
+
+constexpr std::string_view replacementCharacter = "\xef\xbf\xbd";
+
+void appendByteLevel(std::string_view text, std::string &out) {
+  for (size_t at = 0; at < text.size();) {
+    size_t length = characterLength(text.substr(at));
+    int byte = length ? ByteAlphabet::get().byteOf(codePoint(text.substr(at), length)) : -1;
+    length = length ? length : 1;
+    if (byte >= 0)
+      out += static_cast<char>(byte);
+    else
+      out.append(text.substr(at, length));
+    at += length;
+  }
+}
+
+void appendUnmarked(std::string_view text, std::string &out) {
+  for (size_t mark; (mark = text.find(spaceMark)) != text.npos; text.remove_prefix(mark + spaceMark.size()))
+    out.append(text.substr(0, mark)) += ' ';
+  out.append(text);
+}
+
+/// What `id` stands for; nothing where it is outside the vocabulary.
+void appendPiece(const Vocabulary &vocabulary, int32_t id, std::string &out) {
+  if (!vocabulary.contains(id))
+    return;
+  std::string_view text = vocabulary.text(id);
+  switch (vocabulary.type(id)) {
+  case TokenType::Byte: {
+    auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'A' + 10; };
+    out += static_cast<char>(digit(text[3]) * 16 + digit(text[4]));
+    break;
+  }
+  case TokenType::Control:
+  case TokenType::Unknown:
+  case TokenType::UserDefined: // stored as it appears in text
+    out.append(text);
+    break;
+  case TokenType::Normal:
+  case TokenType::Unused:
+    if (vocabulary.model == TokenizerModel::Bpe)
+      appendByteLevel(text, out);
+    else
+      appendUnmarked(text, out);
+  }
+}
+
+/// Encoding put a space before the first word, which the text did not have.
+bool dropsFirstSpace(const Vocabulary &vocabulary) {
+  return vocabulary.addSpacePrefix || vocabulary.model == TokenizerModel::WordPiece;
+}
+
+} // namespace
+
+std::string Tokenizer::piece(int32_t id) const {
+  std::string out;
+  appendPiece(*vocabulary, id, out);
+  return out;
+}
+
+std::string Tokenizer::decode(const std::vector<int32_t> &ids, bool keepSpecial) const {
+  std::string out;
+  for (int32_t id : ids)
+    if (keepSpecial || !isSpecial(id))
+      appendPiece(*vocabulary, id, out);
+  if (dropsFirstSpace(*vocabulary) && !out.empty() && out[0] == ' ')
+    out.erase(0, 1);
+  return out;
+}
+
+StreamDecoder::StreamDecoder(const Tokenizer &tokenizer, bool keepSpecial, bool startOfText)
+    : tokenizer(&tokenizer), keepSpecial(keepSpecial),
+      dropSpace(startOfText && dropsFirstSpace(*tokenizer.vocabulary)) {}
+
+std::string StreamDecoder::push(int32_t id) {
+  if (!keepSpecial && tokenizer->isSpecial(id))
+    return "";
+  size_t before = pending.size();
+  appendPiece(*tokenizer->vocabulary, id, pending);
+  if (dropSpace && pending.size() > before) {
+    dropSpace = false;
+    if (pending[0] == ' ')
+      pending.erase(0, 1);
+  }
+  std::string out;
+  std::string_view rest = pending;
+  while (!rest.empty()) {
+    size_t length = wellFormedLength(rest);
+    out.append(rest.substr(0, length));
+    rest.remove_prefix(length);
+    if (rest.empty())
+      break;
+    size_t partial = partialLength(rest);
+    if (partial == rest.size())
+      break;
+    out.append(replacementCharacter);
+    rest.remove_prefix(std::max<size_t>(partial, 1));
+  }
+  pending.erase(0, pending.size() - rest.size());
+  return out;
+}
+
+std::string StreamDecoder::flush() {
+  std::string out(pending.empty() ? std::string_view() : replacementCharacter);
+  pending.clear();
+  return out;
+}
+
+} // namespace stepdown

@@ -1,0 +1,77 @@
+#include "lib/Text/Tokenizer/KnownTokens.h"
+
+#include <iterator>
+
+namespace stepdown {
+
+KnownTokens knownTokens() {
+  using Known = KnownToken;
+  static constexpr KnownToken all[] = {
+      {"<|eot_id|>", Known::Ends},
+      {"<|im_end|>", Known::Ends},
+      {"<|end|>", Known::Ends},
+      {"<|return|>", Known::Ends},
+      {"<|call|>", Known::Ends},
+      {"<|flush|>", Known::Ends},
+      {"<|calls|>", Known::Ends},
+      {"<end_of_turn>", Known::Ends},
+      {"<|endoftext|>", Known::Ends},
+      {"</s>", Known::Ends},
+      {"<|eom_id|>", Known::Ends},
+      {"<EOT>", Known::Ends},
+      {"_<EOT>", Known::Ends},
+      {"[EOT]", Known::Ends},
+      {"[EOS]", Known::Ends},
+      {"<|EOT|>", Known::Ends},
+      {"<|end_of_text|>", Known::Ends},
+      {"<end_of_utterance>", Known::Ends},
+      {"<eos>", Known::Ends},
+      {"<turn|>", Known::Ends},
+      {"<|tool_response>", Known::Ends},
+      {"<\uff5cend\u2581of\u2581sentence\uff5c>", Known::Ends},
+      {"[e~[", Known::Ends},
+      {"<|eom|>", Known::EndsWhereTyped},
+      {"<|eot|>", Known::EndsWhereTyped},
+      {"< EOT >", Known::EndsWhereTyped},
+      {"<|end_of_turn|>", Known::EndsWhereTyped},
+      {"<|END_OF_TURN_TOKEN|>", Known::EndsWhereTyped},
+      {"<|fim_prefix|>", Known::FillPrefix},
+      {"<fim-prefix>", Known::FillPrefix},
+      {"<fim_prefix>", Known::FillPrefix},
+      {"<\uff5cfim\u2581begin\uff5c>", Known::FillPrefix},
+      {"<PRE>", Known::FillPrefix},
+      {"\u2581<PRE>", Known::FillPrefix},
+      {"<|code_prefix|>", Known::FillPrefix},
+      {"<|prefix|>", Known::FillPrefix},
+      {"<|fim_suffix|>", Known::FillSuffix},
+      {"<fim-suffix>", Known::FillSuffix},
+      {"<fim_suffix>", Known::FillSuffix},
+      {"<\uff5cfim\u2581hole\uff5c>", Known::FillSuffix},
+      {"<SUF>", Known::FillSuffix},
+      {"\u2581<SUF>", Known::FillSuffix},
+      {"<|code_suffix|>", Known::FillSuffix},
+      {"<|suffix|>", Known::FillSuffix},
+      {"<|fim_middle|>", Known::FillMiddle},
+      {"<fim-middle>", Known::FillMiddle},
+      {"<fim_middle>", Known::FillMiddle},
+      {"<\uff5cfim\u2581end\uff5c>", Known::FillMiddle},
+      {"<MID>", Known::FillMiddle},
+      {"\u2581<MID>", Known::FillMiddle},
+      {"<|code_middle|>", Known::FillMiddle},
+      {"<|middle|>", Known::FillMiddle},
+      {"<|fim_pad|>", Known::FillPad},
+      {"<fim-pad>", Known::FillPad},
+      {"<fim_pad>", Known::FillPad},
+      {"<PAD>", Known::FillPad},
+      {"[PAD]", Known::FillPad},
+      {"<|fim_repo|>", Known::FillRepository},
+      {"<|repo_name|>", Known::FillRepository},
+      {"<fim-repo>", Known::FillRepository},
+      {"<REPO>", Known::FillRepository},
+      {"<reponame>", Known::FillRepository},
+      {"<|file_sep|>", Known::FillSeparator},
+  };
+  return {all, std::size(all)};
+}
+
+} // namespace stepdown
