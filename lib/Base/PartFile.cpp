@@ -250,12 +250,15 @@ Status PartFile::openPart(unsigned mode) {
       slots[slot].published.store(true, std::memory_order_release);
     }
     fd = open(part.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    const int reason = errno;
+    const int reason = fd >= 0 ? EEXIST : errno; // a name that was taken away is like one that was there
     struct stat here, there;
-    // Another process may have taken it for stale before it was locked; where locks are unknown nobody does.
-    if (fd >= 0 &&
-        (flock(fd, LOCK_EX | LOCK_NB) != 0 || (fstat(fd, &here) == 0 && stat(part.c_str(), &there) == 0 &&
-                                               here.st_ino == there.st_ino && here.st_dev == there.st_dev))) {
+    // Another process may take it for stale before it is locked: then it holds the lock, or the name is gone already.
+    // Where locks are unknown nobody does.
+    const bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0,
+               taken = fd >= 0 && !locked && errno == EWOULDBLOCK;
+    if (fd >= 0 && !taken &&
+        (!locked || (fstat(fd, &here) == 0 && stat(part.c_str(), &there) == 0 && here.st_ino == there.st_ino &&
+                     here.st_dev == there.st_dev))) {
       if (mode)
         fchmod(fd, mode);
       return Done{};
