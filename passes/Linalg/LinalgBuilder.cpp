@@ -10,20 +10,6 @@ Value LinalgBuilder::number(OpBuilder &k, double value) {
   return arith::ConstantOp::create(k, loc, k.getF32FloatAttr(static_cast<float>(value)));
 }
 
-OpFoldResult LinalgBuilder::mixedSize(Value tensor, int64_t dim) {
-  auto type = cast<RankedTensorType>(tensor.getType());
-  if (type.isDynamicDim(dim))
-    return Value(tensor::DimOp::create(b, loc, tensor, dim));
-  return b.getIndexAttr(type.getDimSize(dim));
-}
-
-SmallVector<OpFoldResult> LinalgBuilder::mixedSizes(Value tensor) {
-  SmallVector<OpFoldResult> sizes;
-  for (int64_t d = 0; d < cast<RankedTensorType>(tensor.getType()).getRank(); ++d)
-    sizes.push_back(mixedSize(tensor, d));
-  return sizes;
-}
-
 Value LinalgBuilder::empty(ArrayRef<OpFoldResult> shape) {
   return tensor::EmptyOp::create(b, loc, shape, b.getF32Type());
 }

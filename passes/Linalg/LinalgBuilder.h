@@ -14,8 +14,6 @@ public:
   LinalgBuilder(mlir::OpBuilder &b, mlir::Location loc) : b(b), loc(loc) {}
 
   Value number(mlir::OpBuilder &k, double value);
-  mlir::OpFoldResult mixedSize(Value tensor, int64_t dim);
-  llvm::SmallVector<mlir::OpFoldResult> mixedSizes(Value tensor);
   /// f32, unset.
   Value empty(llvm::ArrayRef<mlir::OpFoldResult> shape);
   Value filled(llvm::ArrayRef<mlir::OpFoldResult> shape, double value);

@@ -23,7 +23,7 @@ Value mul(OpBuilder &k, Location loc, Value a, Value b) { return arith::MulFOp::
 /// One value for each of [T, N], of the same place of every input.
 Value rowwise(LinalgBuilder &p, ValueRange ins, LinalgBuilder::Body body) {
   SmallVector<SmallVector<unsigned>> indices(ins.size() + 1, {0, 1});
-  return p.generic(p.empty(p.mixedSizes(ins[0])), ins, 2, 0, indices, body);
+  return p.generic(p.empty(tensor::getMixedSizes(p.b, p.loc, ins[0])), ins, 2, 0, indices, body);
 }
 
 /// A value for each sum.
@@ -31,7 +31,7 @@ Value eachSum(LinalgBuilder &p, Value sums, LinalgBuilder::Body body) {
   const unsigned rank = cast<RankedTensorType>(sums.getType()).getRank();
   SmallVector<unsigned> all;
   llvm::append_range(all, llvm::seq(0u, rank));
-  return p.generic(p.empty(p.mixedSizes(sums)), {sums}, rank, 0, {all, all}, body);
+  return p.generic(p.empty(tensor::getMixedSizes(p.b, p.loc, sums)), {sums}, rank, 0, {all, all}, body);
 }
 
 /// 1 / sqrt(sum / n + eps) of each sum of squares.
@@ -64,7 +64,7 @@ struct LowerRMSNorm : OpRewritePattern<RMSNormOp> {
     SmallVector<ReassociationIndices> groups = {{0}, {1, 2}};
     auto split = type.clone({type.getDimSize(0), type.getDimSize(1) / n, n});
     Value x = tensor::ExpandShapeOp::create(rewriter, p.loc, split, op.getX(), groups);
-    SmallVector<OpFoldResult> shape = p.mixedSizes(x);
+    SmallVector<OpFoldResult> shape = tensor::getMixedSizes(p.b, p.loc, x);
     Value squares =
         p.generic(p.filled(ArrayRef(shape).drop_back(), 0), {x}, 3, 1, {{0, 1, 2}, {0, 1}},
                   [&](OpBuilder &k, ValueRange v) -> Value { return math::FmaOp::create(k, p.loc, v[0], v[0], v[1]); });
@@ -83,7 +83,7 @@ struct LowerLayerNorm : OpRewritePattern<LayerNormOp> {
     LinalgBuilder p(rewriter, op.getLoc());
     Value x = op.getX();
     const int64_t n = cast<RankedTensorType>(x.getType()).getDimSize(1);
-    SmallVector<OpFoldResult> shape = p.mixedSizes(x);
+    SmallVector<OpFoldResult> shape = tensor::getMixedSizes(p.b, p.loc, x);
     Value zeros = p.filled(ArrayRef(shape).drop_back(), 0);
     Value sums = p.generic(zeros, {x}, 2, 1, {{0, 1}, {0}},
                            [&](OpBuilder &k, ValueRange v) { return add(k, p.loc, v[0], v[1]); });
@@ -132,7 +132,7 @@ struct LowerGatedActivation : OpRewritePattern<GatedActivationOp> {
 
 /// The product, then its bias, for each of its numbers.
 Value addBias(LinalgBuilder &p, Value y, Value bias) {
-  return p.generic(p.empty(p.mixedSizes(y)), {y, bias}, 2, 0, {{0, 1}, {1}, {0, 1}},
+  return p.generic(p.empty(tensor::getMixedSizes(p.b, p.loc, y)), {y, bias}, 2, 0, {{0, 1}, {1}, {0, 1}},
                    [&](OpBuilder &k, ValueRange v) { return add(k, p.loc, v[0], v[1]); });
 }
 

@@ -32,7 +32,7 @@ Type plainType(Type type) {
 
 /// out[i, c] = scale * rows[index[i], c].
 static Value gather(LinalgBuilder &p, Value table, Value index, double scale) {
-  Value out = p.empty({p.mixedSize(index, 0), p.mixedSize(table, 1)});
+  Value out = p.empty({tensor::getMixedSize(p.b, p.loc, index, 0), tensor::getMixedSize(p.b, p.loc, table, 1)});
   return p.generic(out, {index}, 2, 0, {{0}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
     Value row = arith::IndexCastOp::create(k, p.loc, k.getIndexType(), v[0]);
     Value column = linalg::IndexOp::create(k, p.loc, 1);
@@ -43,7 +43,7 @@ static Value gather(LinalgBuilder &p, Value table, Value index, double scale) {
 
 /// y[t, o] = sum_c x[t, c] * weight[o, c].
 static Value product(LinalgBuilder &p, Value x, Value weight) {
-  Value out = p.filled({p.mixedSize(x, 0), p.mixedSize(weight, 0)}, 0);
+  Value out = p.filled({tensor::getMixedSize(p.b, p.loc, x, 0), tensor::getMixedSize(p.b, p.loc, weight, 0)}, 0);
   return p.generic(out, {x, weight}, 3, 1, {{0, 2}, {1, 2}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
     Value term = arith::MulFOp::create(k, p.loc, v[0], p.toF32(k, v[1]));
     return arith::AddFOp::create(k, p.loc, v[2], term);
@@ -79,7 +79,7 @@ static void slice(LinalgBuilder &p, Value x, int64_t first, int64_t count, int64
                   SmallVector<OpFoldResult> (&bounds)[3]) {
   Builder &b = p.b;
   bounds[0] = {b.getIndexAttr(0), b.getIndexAttr(0), b.getIndexAttr(first)};
-  bounds[1] = {p.mixedSize(x, 0), p.mixedSize(x, 1), b.getIndexAttr(count)};
+  bounds[1] = {tensor::getMixedSize(p.b, p.loc, x, 0), tensor::getMixedSize(p.b, p.loc, x, 1), b.getIndexAttr(count)};
   bounds[2] = {b.getIndexAttr(1), b.getIndexAttr(1), b.getIndexAttr(step)};
 }
 
@@ -93,7 +93,7 @@ static Value lowerRope(OpBuilder &b, RopeOp op) {
   Value table = arith::ConstantOp::create(
       b, p.loc, DenseElementsAttr::get(RankedTensorType::get({pairs}, b.getF64Type()), frequencies));
   auto angles = [&](bool sine) {
-    Value out = p.empty({p.mixedSize(positions, 0), b.getIndexAttr(pairs)});
+    Value out = p.empty({tensor::getMixedSize(p.b, p.loc, positions, 0), b.getIndexAttr(pairs)});
     return p.generic(out, {positions, table}, 2, 0, {{0}, {1}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
       Value position = arith::SIToFPOp::create(k, p.loc, k.getF64Type(), v[0]);
       Value angle = arith::MulFOp::create(k, p.loc, position, v[1]);
@@ -111,7 +111,7 @@ static Value lowerRope(OpBuilder &b, RopeOp op) {
     part[i] = tensor::ExtractSliceOp::create(b, p.loc, in, at[i][0], at[i][1], at[i][2]);
   }
   for (int i = 0; i < 2; ++i) { // u c - v s, and v c + u s
-    Value room = p.empty({p.mixedSize(in, 0), b.getIndexAttr(heads), b.getIndexAttr(pairs)});
+    Value room = p.empty({tensor::getMixedSize(p.b, p.loc, in, 0), b.getIndexAttr(heads), b.getIndexAttr(pairs)});
     Value turned = p.generic(
         room, {part[i], part[1 - i], c, s}, 3, 0, {{0, 1, 2}, {0, 1, 2}, {0, 2}, {0, 2}, {0, 1, 2}},
         [&](OpBuilder &k, ValueRange v) -> Value {
@@ -130,7 +130,7 @@ static Value lowerAppend(OpBuilder &b, KVAppendOp op) {
   Value positions = op->getOperand(2), cache = op->getOperand(3); // no longer a batch and a cache
   const Type element = cast<RankedTensorType>(cache.getType()).getElementType();
   Value zero = arith::ConstantIndexOp::create(b, p.loc, 0), one = arith::ConstantIndexOp::create(b, p.loc, 1);
-  Value tokens = getValueOrCreateConstantIndexOp(b, p.loc, p.mixedSize(positions, 0));
+  Value tokens = getValueOrCreateConstantIndexOp(b, p.loc, tensor::getMixedSize(p.b, p.loc, positions, 0));
   auto loop = scf::ForOp::create(b, p.loc, zero, tokens, one, ValueRange{cache});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
@@ -166,13 +166,13 @@ static Value lowerAttention(OpBuilder &b, AttentionOp op, CacheType cacheType) {
   const int64_t group = cast<RankedTensorType>(q.getType()).getDimSize(1) / (heads * key);
   auto columns = [&](int64_t first, int64_t size) {
     SmallVector<OpFoldResult> from = {b.getIndexAttr(0), b.getIndexAttr(first)},
-                              sizes = {p.mixedSize(cache, 0), b.getIndexAttr(heads * size)},
+                              sizes = {tensor::getMixedSize(p.b, p.loc, cache, 0), b.getIndexAttr(heads * size)},
                               steps = {b.getIndexAttr(1), b.getIndexAttr(1)};
     return split(p, tensor::ExtractSliceOp::create(b, p.loc, cache, from, sizes, steps), {heads, size});
   };
   Value keys = columns(0, key), values = columns(heads * key, value), queries = split(p, q, {heads, group, key});
-  const OpFoldResult t = p.mixedSize(q, 0), h = b.getIndexAttr(heads), g = b.getIndexAttr(group),
-                     n = p.mixedSize(cache, 0);
+  const OpFoldResult t = tensor::getMixedSize(p.b, p.loc, q, 0), h = b.getIndexAttr(heads), g = b.getIndexAttr(group),
+                     n = tensor::getMixedSize(p.b, p.loc, cache, 0);
   auto f32 = [&](OpBuilder &k, Value v) { return p.toF32(k, v); };
   // Loops are (t, h, g, p, i).
   Value scores = p.generic(p.filled({t, h, g, n}, 0), {queries, keys}, 5, 1, {{0, 1, 2, 4}, {3, 1, 4}, {0, 1, 2, 3}},

@@ -44,12 +44,6 @@ static SmallVector<int64_t> viewsOf(Value value, const Layout &layout) {
   return views;
 }
 
-/// One value for each place of operands of one shape.
-static bool isElementwise(linalg::GenericOp op) {
-  return op.getNumDpsInputs() > 0 &&
-         llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); });
-}
-
 static bool usedBy(Value value, function_ref<bool(Operation *)> test) { return llvm::any_of(value.getUsers(), test); }
 
 LogicalResult KernelPacker::describeInput(BlockArgument value) {
@@ -269,7 +263,7 @@ FailureOr<func::FuncOp> KernelPacker::build(OpBuilder &builder, StringRef name) 
   }
   auto yield = cast<YieldOp>(kernel.getBody().front().getTerminator());
   for (Operation &op : kernel.getBody().front().without_terminator())
-    if (failed(lower(op)))
+    if (failed(pack(op)))
       return failure();
   SmallVector<Value> returned;
   for (Argument &a : arguments) // caches first come as inputs

@@ -10,11 +10,14 @@
 
 namespace stepdown {
 
+/// One value for each place of operands of one shape.
+bool isElementwise(mlir::linalg::GenericOp op);
+
 class KernelPacker {
 public:
   KernelPacker(transformer::KernelOp kernel, const Layout &layout, Bucket bucket, bool byRows);
 
-  /// A private function `name` at `builder`; emits a diagnostic and fails where an operation cannot be lowered.
+  /// A private function `name` at `builder`; emits a diagnostic and fails where an operation cannot be packed.
   mlir::FailureOr<mlir::func::FuncOp> build(mlir::OpBuilder &builder, llvm::StringRef name);
 
   llvm::SmallVector<int64_t> sources;      ///< of the dispatch, see DispatchOp
@@ -38,10 +41,10 @@ private:
   void argument(Value of, int64_t source, int64_t part, mlir::Type type, llvm::ArrayRef<int64_t> dims,
                 llvm::ArrayRef<int64_t> tile, int64_t view = 0);
 
-  mlir::LogicalResult lower(mlir::Operation &op);
-  void lowerQuantize(transformer::QuantizeOp op);
-  void lowerLinear(transformer::LinearOp op);
-  void lowerSelect(transformer::SelectRowsOp op);
+  mlir::LogicalResult pack(mlir::Operation &op);
+  void packQuantize(transformer::QuantizeOp op);
+  void packLinear(transformer::LinearOp op);
+  void packSelect(transformer::SelectRowsOp op);
   mlir::LogicalResult packSplit(mlir::tensor::ExpandShapeOp op);
   mlir::LogicalResult packJoin(mlir::tensor::CollapseShapeOp op);
   mlir::LogicalResult packGeneric(mlir::linalg::GenericOp op);

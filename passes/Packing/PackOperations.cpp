@@ -1,10 +1,6 @@
 // What operations of a kernel that the linalg stage leaves whole become on packed tensors; PackStructured.cpp has the
 // others.
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Packing/KernelPacker.h"
 
 using namespace mlir;
@@ -46,7 +42,7 @@ Value KernelPacker::zeros(Value out) {
   return generic(out, {}, {b->getMultiDimIdentityMap(rank)}, rank, 0, [&](OpBuilder &, ValueRange) { return zero; });
 }
 
-LogicalResult KernelPacker::lower(Operation &op) {
+LogicalResult KernelPacker::pack(Operation &op) {
   auto one = [&](Value v) { return values[v].front(); };
   auto set = [&](Operation *made) { values[op.getResult(0)] = Values(made->getResults()); };
   if (isa<arith::ConstantOp, tensor::EmptyOp, tensor::DimOp, linalg::FillOp>(op))
@@ -60,12 +56,12 @@ LogicalResult KernelPacker::lower(Operation &op) {
   if (auto quantize = dyn_cast<QuantizeOp>(op)) {
     if (!quantize.getGroups() && columns(quantize.getX().getType()) % 32)
       return op.emitOpError() << "expects columns in multiples of 32, but got " << quantize.getX().getType();
-    return lowerQuantize(quantize), success();
+    return packQuantize(quantize), success();
   }
   if (auto select = dyn_cast<SelectRowsOp>(op))
-    return lowerSelect(select), success();
+    return packSelect(select), success();
   if (auto linear = dyn_cast<LinearOp>(op))
-    return lowerLinear(linear), success();
+    return packLinear(linear), success();
   if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
     auto type = lanes({kDynamic, columns(embedding.getResult().getType()) / laneCount});
     Value tokens = one(embedding.getTokens()), out = destination(embedding.getResult(), type, tokens);
@@ -102,19 +98,18 @@ LogicalResult KernelPacker::lower(Operation &op) {
   return op.emitOpError() << "expects an operation that has a packed form inside a kernel";
 }
 
-void KernelPacker::lowerQuantize(QuantizeOp op) {
+void KernelPacker::packQuantize(QuantizeOp op) {
   Value x = values[op.getX()].front(), out = destinations.lookup(op.getResult());
   auto type = cast<RankedTensorType>(x.getType());
-  if (type.getRank() == 3) { // a linear kernel's [tiles, tokens, vectors]
+  if (type.getRank() == 3) // a linear kernel's [tiles, tokens, vectors]
     x = tensor::CollapseShapeOp::create(*b, loc, x, ArrayRef<ReassociationIndices>{{0, 1}, {2}});
-  }
   auto pack = tile::PackActivationOp::create(*b, loc, TypeRange{out.getType()}, x, out, op.getGroupsAttr());
   values[op.getResult()] = {pack.getResult(0)};
 }
 
 /// y[tile, token, rows] = sum over blocks of weight[rows, block] . x[tile, block][token], where what is made of it
 /// goes.
-void KernelPacker::lowerLinear(LinearOp op) {
+void KernelPacker::packLinear(LinearOp op) {
   auto block = cast<BlockType>(cast<RankedTensorType>(op.getWeight().getType()).getElementType());
   Value a = views[{op.getX(), packedBlock(layout, block.getFormat()).columns}], w = values[op.getWeight()].front();
   Value out = finalPlace(op.getResult());
@@ -133,7 +128,7 @@ void KernelPacker::lowerLinear(LinearOp op) {
               })};
 }
 
-void KernelPacker::lowerSelect(SelectRowsOp op) {
+void KernelPacker::packSelect(SelectRowsOp op) {
   Value x = values[op.getX()].front(), rows = values[op.getRows()].front();
   auto type = cast<RankedTensorType>(x.getType());
   MLIRContext *c = op.getContext();

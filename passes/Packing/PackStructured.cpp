@@ -18,8 +18,8 @@ namespace stepdown {
 Value KernelPacker::split(Value rows, RankedTensorType type) {
   auto from = cast<RankedTensorType>(rows.getType());
   const int64_t heads = type.getDimSize(1), vectors = type.getDimSize(2) / laneCount;
-  SmallVector<OpFoldResult> shape = {b->getIndexAttr(0), b->getIndexAttr(heads), b->getIndexAttr(vectors)};
-  shape[0] = from.isDynamicDim(0) ? OpFoldResult(dim(rows, 0)) : b->getIndexAttr(from.getDimSize(0));
+  const OpFoldResult count = from.isDynamicDim(0) ? OpFoldResult(dim(rows, 0)) : b->getIndexAttr(from.getDimSize(0));
+  SmallVector<OpFoldResult> shape = {count, b->getIndexAttr(heads), b->getIndexAttr(vectors)};
   return tensor::ExpandShapeOp::create(*b, loc, lanes({from.getDimSize(0), heads, vectors}), rows,
                                        ArrayRef<ReassociationIndices>{{0}, {1, 2}}, shape);
 }
@@ -58,8 +58,16 @@ Value KernelPacker::packBody(OpBuilder &inner, linalg::GenericOp op, IRMapping &
   return map.lookup(op.getBody()->getTerminator()->getOperand(0));
 }
 
-/// Whether `value` is a sum over columns, still in lanes: `op` adds to what it yields.
-static bool adds(linalg::GenericOp op) {
+bool isElementwise(linalg::GenericOp op) {
+  return op.getNumDpsInputs() > 0 &&
+         llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); });
+}
+
+/// Whether `op` adds to what it yields, and begins with zero.
+static bool sumsUp(linalg::GenericOp op) {
+  auto fill = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
+  if (!fill || !matchPattern(fill.value(), m_AnyZeroFloat()))
+    return false;
   Value sum = op.getBody()->getTerminator()->getOperand(0), before = op.getBody()->getArguments().back();
   if (auto add = sum.getDefiningOp<arith::AddFOp>())
     return add.getLhs() == before || add.getRhs() == before;
@@ -72,24 +80,36 @@ LogicalResult KernelPacker::packGeneric(linalg::GenericOp op) {
   if (op.getNumDpsInits() != 1 ||
       !llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isProjectedPermutation(); }))
     return refuse("one result, and operands that loops index");
-  for (Operation &inner : op.getBody()->without_terminator())
+  for (Operation &inner : *op.getBody()) {
     if (!llvm::all_of(inner.getResultTypes(), [](Type type) { return type.isF32(); }))
       return refuse("arithmetic on float32");
+    if (llvm::any_of(inner.getOperands(), [&](Value value) { return value.getParentBlock() != op.getBody(); }))
+      return refuse("a body that computes from the operands alone");
+  }
   const unsigned loops = op.getNumLoops();
   unsigned columns = loops;
   for (OpOperand *in : op.getDpsInputOperands())
-    if (auto type = dyn_cast<RankedTensorType>(in->get().getType()); type && !perRow.contains(in->get()))
-      columns = op.getMatchingIndexingMap(in).getDimPosition(type.getRank() - 1);
+    if (auto type = dyn_cast<RankedTensorType>(in->get().getType()); type && !perRow.contains(in->get())) {
+      const unsigned last = op.getMatchingIndexingMap(in).getDimPosition(type.getRank() - 1);
+      if (columns != loops && columns != last)
+        return refuse("one loop over columns");
+      columns = last;
+    }
   const auto iterators = op.getIteratorTypesArray();
   const bool reduces = llvm::is_contained(iterators, utils::IteratorType::reduction);
+  if (!reduces && op.payloadUsesValueFromOperand(op.getDpsInitOperand(0)))
+    return refuse("a body that computes from the operands alone");
   if (columns == loops)
     return reduces ? refuse("no sum over rows") : packRows(op);
   if (reduces && (llvm::count(iterators, utils::IteratorType::reduction) > 1 ||
-                  iterators[columns] != utils::IteratorType::reduction || !adds(op)))
-    return refuse("no reduction but a sum over columns");
+                  iterators[columns] != utils::IteratorType::reduction || !sumsUp(op)))
+    return refuse("no reduction but a sum over columns that begins with zero");
+  AffineMap result = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  if (!reduces && result.getDimPosition(result.getNumResults() - 1) != columns)
+    return refuse("columns that stay the last dimension");
   // Of a linear the tiles have a dimension more: [tiles, tokens, vectors] are rows by columns.
   const bool ofTiles = parts.contains(op.getInputs()[0]);
-  if (!reduces && (ofTiles || llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); })))
+  if (!reduces && (ofTiles || isElementwise(op)))
     return packEach(op, columns, ofTiles);
   return packColumns(op, columns);
 }

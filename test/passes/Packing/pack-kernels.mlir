@@ -122,12 +122,86 @@ func.func @largest_of_columns(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
     %c0 = arith.constant 0 : index
     %n = tensor.dim %a, %c0 : tensor<?x32xf32>
     %1 = tensor.empty(%n) : tensor<?xf32>
-    // expected-error @+1 {{expects no reduction but a sum over columns inside a kernel}}
+    // expected-error @+1 {{expects no reduction but a sum over columns that begins with zero inside a kernel}}
     %3 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (t)>], iterator_types = ["parallel", "reduction"]} ins(%a : tensor<?x32xf32>) outs(%1 : tensor<?xf32>) {
     ^bb0(%p: f32, %q: f32):
       %s = arith.maximumf %p, %q : f32
       linalg.yield %s : f32
     } -> tensor<?xf32>
+    transformer.yield %a : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @sum_that_begins_with_seven(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "odd" (%a = %x : tensor<?x32xf32>) -> (tensor<?x32xf32>) {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %a, %c0 : tensor<?x32xf32>
+    %seven = arith.constant 7.0 : f32
+    %e = tensor.empty(%n) : tensor<?xf32>
+    %1 = linalg.fill ins(%seven : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+    // expected-error @+1 {{expects no reduction but a sum over columns that begins with zero inside a kernel}}
+    %2 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (t)>], iterator_types = ["parallel", "reduction"]} ins(%a : tensor<?x32xf32>) outs(%1 : tensor<?xf32>) {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.addf %p, %q : f32
+      linalg.yield %s : f32
+    } -> tensor<?xf32>
+    transformer.yield %a : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @body_that_reads_outside(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "odd" (%a = %x : tensor<?x32xf32>) -> (tensor<?x32xf32>) {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %a, %c0 : tensor<?x32xf32>
+    %seven = arith.constant 7.0 : f32
+    %1 = tensor.empty(%n) : tensor<?x32xf32>
+    // expected-error @+1 {{expects a body that computes from the operands alone inside a kernel}}
+    %2 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (t, c)>], iterator_types = ["parallel", "parallel"]} ins(%a : tensor<?x32xf32>) outs(%1 : tensor<?x32xf32>) {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.mulf %p, %seven : f32
+      linalg.yield %s : f32
+    } -> tensor<?x32xf32>
+    transformer.yield %a : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @body_that_reads_what_it_writes(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "odd" (%a = %x : tensor<?x32xf32>) -> (tensor<?x32xf32>) {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %a, %c0 : tensor<?x32xf32>
+    %1 = tensor.empty(%n) : tensor<?x32xf32>
+    // expected-error @+1 {{expects a body that computes from the operands alone inside a kernel}}
+    %2 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (t, c)>], iterator_types = ["parallel", "parallel"]} ins(%a : tensor<?x32xf32>) outs(%1 : tensor<?x32xf32>) {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.mulf %p, %q : f32
+      linalg.yield %s : f32
+    } -> tensor<?x32xf32>
+    transformer.yield %a : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @columns_that_become_rows(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "odd" (%a = %x : tensor<?x32xf32>) -> (tensor<?x32xf32>) {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %a, %c0 : tensor<?x32xf32>
+    %1 = tensor.empty(%n) : tensor<32x?xf32>
+    // expected-error @+1 {{expects columns that stay the last dimension inside a kernel}}
+    %2 = linalg.generic {indexing_maps = [affine_map<(t, c) -> (t, c)>, affine_map<(t, c) -> (c, t)>], iterator_types = ["parallel", "parallel"]} ins(%a : tensor<?x32xf32>) outs(%1 : tensor<32x?xf32>) {
+    ^bb0(%p: f32, %q: f32):
+      linalg.yield %p : f32
+    } -> tensor<32x?xf32>
     transformer.yield %a : tensor<?x32xf32>
   }
   return %0 : tensor<?x32xf32>
