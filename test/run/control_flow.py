@@ -18,28 +18,53 @@ try:
 except ImportError:
     print("skipped: needs the Python package numpy")
     sys.exit(77)
-import control_program as program
+import control_program
+import control_values as values
 
 BATCH = 25  # functions of one module
 DRAWS = 4  # arguments of each
 NUMPY = {"i1": np.bool_, "i32": np.int32, "i64": np.int64, "index": np.int64, "f32": np.float32}
 
 
+class Function:
+    """A function @name, with `text` and `call(arguments)`, which gives its results."""
+
+    def __init__(self, seed, name):
+        self.random, self.name, self.count = random.Random(seed), name, 0
+        self.parts, self.helpers = [], []
+        if self.random.random() < 0.3:
+            self.helpers.append(control_program.Body(self, f"{name}_part", self.random.sample(values.ARGUMENTS, 3), depth=1, affine=False))
+        self.body = control_program.Body(self, name, values.ARGUMENTS, depth=3, affine=True)
+        self.text = "".join(body.text for body in [*self.helpers, self.body])
+        self.result_types = self.body.result_types
+
+    def call(self, arguments):
+        return self.body.run(arguments)
+
+    def fresh(self):
+        self.count += 1
+        return f"%v{self.count}"
+
+    def arguments(self, draw):
+        """Arguments as Python has them."""
+        return [values.random_value(draw, kind) for kind in values.ARGUMENTS]
+
+
 def made(seed, number):
-    return program.Function(f"{seed}/{number}", f"f{number}")
+    return Function(f"{seed}/{number}", f"f{number}")
 
 
 def equal(kind, got, expected):
     got, expected = np.atleast_1d(got), np.atleast_1d(expected)
     if got.shape != expected.shape or got.dtype != expected.dtype:
         return False
-    if program.element(kind) == "f32":  # zeros have signs; a NaN is a NaN
+    if values.element(kind) == "f32":  # zeros have signs; a NaN is a NaN
         return bool(np.all((got.view(np.uint32) == expected.view(np.uint32)) | (np.isnan(got) & np.isnan(expected))))
     return bool(np.all(got == expected))
 
 
 def array(kind, value):
-    return np.array(value, NUMPY[program.element(kind)])
+    return np.array(value, NUMPY[values.element(kind)])
 
 
 def worker(artifact, seed, first, count):
@@ -51,7 +76,7 @@ def worker(artifact, seed, first, count):
         function, draw = made(seed, number), random.Random(f"{seed}/{number}/arguments")
         for _ in range(DRAWS):
             arguments = function.arguments(draw)
-            given = [array(kind, value) for kind, value in zip(program.ARGUMENTS, arguments)]
+            given = [array(kind, value) for kind, value in zip(values.ARGUMENTS, arguments)]
             try:
                 got = library.call(function.name, *given)
             except stepdown.Error as error:
