@@ -2,7 +2,7 @@
 // RUN: stepdown-opt %s -phase-linalg=input=functions -phase-tiles=input=functions -phase-buffers=input=functions | FileCheck %s --check-prefix=BUFFERS
 // RUN: stepdown-opt %s -phase-linalg=input=functions -phase-tiles=input=functions -phase-buffers=input=functions -phase-vector=input=functions -phase-cpu=input=functions | FileCheck %s --check-prefix=CPU
 
-// Functions of a plain module take the road of the kernels, and what they call becomes part of them.
+// Functions of a plain module take a road of their own, and what they call becomes part of them.
 // LINALG-NOT:   func.func private
 // LINALG-LABEL: func.func @twice_sum(
 // LINALG-NOT:     = call

@@ -133,14 +133,9 @@ Interpreter::Flow Interpreter::executeScoped(const Body &body) {
 }
 
 String Interpreter::capture(const Body &body) {
-  String text, *outer = output;
-  output = &text;
-  struct Restore {
-    String *&place, *value;
-    ~Restore() { place = value; }
-  } restore{output, outer};
+  Captured here(*this);
   executeScoped(body);
-  return text;
+  return std::move(here.text);
 }
 
 Interpreter::Flow Interpreter::execute(const Statement &s) {
@@ -280,18 +275,13 @@ Value Interpreter::recurse(const Value &loop, const Value &items) {
   if (state.scope.missing())
     raise("expects a loop that still runs, but it has ended");
   Level level(*this);
-  String text, *outer = output;
-  output = &text;
-  struct Restore {
-    String *&place, *value;
-    ~Restore() { place = value; }
-  } restore{output, outer};
+  Captured here(*this);
   Value base = state.scope;
   const Statement &statement = *state.statement;
   int depth0 = state.depth0 + 1;
   Scope inner(*this, base);
   executeFor(statement, items, depth0);
-  return Value::string(std::move(text), escaping);
+  return Value::string(std::move(here.text), escaping);
 }
 
 Value Interpreter::macroValue(const Statement &s, String name) {
@@ -316,12 +306,7 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
   String shown = macro.name.empty() ? "None" : reprOf(macro.name);
   size_t count = s.parameters.size();
   Value defined = macro.scope;
-  String text, *outer = output;
-  output = &text;
-  struct Restore {
-    String *&place, *value;
-    ~Restore() { place = value; }
-  } restore{output, outer};
+  Captured here(*this);
   Scope inner(*this, defined);
   Vector<std::pair<String, Value>> named = given.named;
   auto take = [&](const String &name) -> Value {
@@ -378,7 +363,7 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
                 ? evaluate(*s.values[i - firstDefault])
                 : Value::undefined("parameter " + reprOf(program.symbols[s.parameters[i]]) + " was not provided"));
   run(s.body);
-  return Value::string(std::move(text), escaping);
+  return Value::string(std::move(here.text), escaping);
 }
 
 Value Interpreter::filtered(const Expression &e, const Value &input) {

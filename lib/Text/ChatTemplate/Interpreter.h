@@ -78,6 +78,20 @@ private:
     Value outer;
   };
 
+  /// Takes what is written while it lives.
+  class Captured {
+  public:
+    explicit Captured(Interpreter &interpreter) : interpreter(interpreter), outer(interpreter.output) {
+      interpreter.output = &text;
+    }
+    ~Captured() { interpreter.output = outer; }
+    String text;
+
+  private:
+    Interpreter &interpreter;
+    String *outer;
+  };
+
   void store(int symbol, Value value);
 
   const Program &program;
