@@ -188,54 +188,80 @@ Value Emitter::join(Value low, Value high) {
   return vector::ShuffleOp::create(b, loc, low, high, llvm::to_vector(llvm::seq<int64_t>(0, lanes)));
 }
 
+Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value start) {
+  QuadSum sum(*this, maxCode, w.size(), start);
+  for (auto [codes, activations] : llvm::zip(w, a))
+    sum.add(codes, activations);
+  return sum.finish();
+}
+
 // vpdpbusd is four products and a sum an instruction. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are
 // summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the
 // eighth.
-Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value start) {
-  const int64_t bytes = 4 * registerLanes();
-  VectorType lanes = vec(i32, registerLanes());
-  if (target.avx512) {
+QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start)
+    : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), sum(start) {
+  if (e.target.avx512) {
     // Two sums: one alone would wait for its own last product, four tokens in flight or not.
-    const size_t run = w.size() >= 8 ? w.size() / 2 : w.size();
-    Value total;
-    for (size_t first = 0; first < w.size(); first += run) {
-      Value acc = first == 0 && start ? start : splat(lanes, 0);
-      for (size_t q = first; q < std::min(first + run, w.size()); ++q)
-        acc = intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes,
-                        {acc, bitcast(w[q], vec(i8, bytes)), bitcast(a[q], vec(i8, bytes))});
-      total = total ? add(total, acc) : acc;
-    }
-    return total;
+    run = quads >= 8 ? quads / 2 : quads;
+    current = start ? start : e.splat(lanes, 0);
+    sum = Value();
+  } else if (maxCode * 254 > 32767) {
+    low = std::make_unique<QuadSum>(e, 127, quads, start);
+    high = std::make_unique<QuadSum>(e, 1, quads);
+  } else {
+    run = 32767 / (maxCode * 254);
   }
-  if (maxCode * 254 > 32767) {
-    Values low, high;
-    Value seven = splat(lanes, 0x7f7f7f7f), one = splat(lanes, 0x01010101);
-    for (Value x : w) {
-      low.push_back(arith::AndIOp::create(b, loc, x, seven));
-      high.push_back(arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, x, splat(lanes, 7)), one));
-    }
-    Value top = shiftLeft(dotQuads(high, a, 1), 7);
-    return add(dotQuads(low, a, 127, start), top);
+}
+
+void QuadSum::add(Value w, Value a) {
+  if (high) {
+    low->add(arith::AndIOp::create(e.b, e.loc, w, e.splat(lanes, 0x7f7f7f7f)), a);
+    Value top = arith::ShRUIOp::create(e.b, e.loc, w, e.splat(lanes, 7));
+    high->add(arith::AndIOp::create(e.b, e.loc, top, e.splat(lanes, 0x01010101)), a);
+    return;
   }
-  const size_t run = 32767 / (maxCode * 254);
-  Value ones = splat(vec(i16, bytes / 2), 1), sum = start;
-  for (size_t first = 0; first < w.size(); first += run) {
-    Value pairs;
-    for (size_t q = first; q < std::min(first + run, w.size()); ++q) {
-      Value product = intrinsic("llvm.x86.avx2.pmadd.ub.sw", vec(i16, bytes / 2),
-                                {bitcast(w[q], vec(i8, bytes)), bitcast(a[q], vec(i8, bytes))});
-      pairs = pairs ? add(pairs, product) : product;
-    }
-    Value quads = intrinsic("llvm.x86.avx2.pmadd.wd", lanes, {pairs, ones});
-    sum = sum ? add(sum, quads) : quads;
+  if (added == run)
+    flush();
+  addPairs(w, a);
+  ++added;
+}
+
+void QuadSum::addPairs(Value w, Value a) {
+  const int64_t bytes = 4 * e.registerLanes();
+  Value codes = e.bitcast(w, e.vec(e.i8, bytes)), activations = e.bitcast(a, e.vec(e.i8, bytes));
+  if (e.target.avx512) {
+    if (!current)
+      current = e.splat(lanes, 0);
+    current = e.intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes, {current, codes, activations});
+    return;
   }
+  Value product = e.intrinsic("llvm.x86.avx2.pmadd.ub.sw", e.vec(e.i16, bytes / 2), {codes, activations});
+  current = current ? e.add(current, product) : product;
+}
+
+void QuadSum::flush() {
+  if (!e.target.avx512)
+    current = e.intrinsic("llvm.x86.avx2.pmadd.wd", lanes, {current, e.splat(current.getType(), 1)});
+  sum = sum ? e.add(sum, current) : current;
+  current = Value();
+  added = 0;
+}
+
+Value QuadSum::finish() {
+  if (high)
+    return e.add(low->finish(), e.shiftLeft(high->finish(), 7));
+  if (current)
+    flush();
   return sum;
 }
 
 Value Emitter::shiftLeft(Value v, int64_t bits) { return arith::ShLIOp::create(b, loc, v, splat(v.getType(), bits)); }
 
 Value Emitter::lookUp(Value table, Value codes) {
-  Value bytes = bitcast(codes, vec(i8, 64));
+  const int64_t count = 4 * mlir::cast<VectorType>(codes.getType()).getNumElements();
+  Value bytes = bitcast(codes, vec(i8, count));
+  if (!target.avx512 && count == 32)
+    return bitcast(intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {part(table, 32, 0), bytes}), codes.getType());
   if (target.avx512)
     return bitcast(intrinsic("llvm.x86.avx512.pshuf.b.512", vec(i8, 64), {table, bytes}), vec(i32));
   Value halves[2];

@@ -70,15 +70,36 @@ public:
   int64_t registerLanes() const { return target.avx512 ? 16 : 8; } ///< of 32 bits
   Value part(Value v, int64_t lanes, int64_t which);               ///< the which-th `lanes` lanes
   Value join(Value low, Value high);
-  /// `start` (or zero) plus the sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed
-  /// bytes a: all vector<Nxi32>, N = registerLanes().
+  /// QuadSum of all w and a.
   Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {});
   Value shiftLeft(Value lanes, int64_t bits);
-  /// table[code] of every byte of `codes`, a vector<16xi32>; `table` from bytes64.
+  /// table[code] of every byte of `codes`, lanes of 32 bits; `table` from bytes64.
   Value lookUp(Value table, Value codes);
 
-private:
   Value intrinsic(llvm::StringRef name, mlir::Type result, mlir::ValueRange operands);
+};
+
+/// `start` (or zero) plus the sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed
+/// bytes a: all vector<Nxi32>, N = registerLanes(). Sums are exact, in whatever order quads are added.
+class QuadSum {
+public:
+  using Value = mlir::Value;
+  /// `quads`: how many will be added.
+  QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {});
+  void add(Value w, Value a);
+  Value finish();
+
+private:
+  void addPairs(Value w, Value a);
+  void flush();
+
+  Emitter &e;
+  const mlir::VectorType lanes;
+  size_t run;                         ///< quads of one sum: of an accumulator, or of 16-bit pairs
+  size_t added = 0;                   ///< to the present one
+  Value sum;                          ///< of those before
+  Value current;                      ///< the present one: vector<Nxi32>, or vector<2Nxi16> of AVX2
+  std::unique_ptr<QuadSum> low, high; ///< of codes too large for AVX2's pairs: their low seven bits, the eighth
 };
 
 } // namespace stepdown

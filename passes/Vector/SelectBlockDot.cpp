@@ -23,10 +23,11 @@ using Values = Emitter::Values;
 /// taken as many at a time as a register has lanes, so that the unpacked codes of AVX2's 8 rows stay in registers.
 class CodeDot {
 public:
-  CodeDot(Emitter &e, ActivationType type)
+  /// `tilesOfOne`: for onlyToken() alone.
+  CodeDot(Emitter &e, ActivationType type, bool tilesOfOne = false)
       : e(e), lanes(e.registerLanes()), tokens(type.getTokens()), residual(type.getElement() == "q8x2"),
         outliers(type.getElement() == "q8o2") {
-    if (outliers)
+    if (outliers && !tilesOfOne)
       kept = e.scratch(8 * 64 + 2 * 64);
   }
 
@@ -51,27 +52,95 @@ public:
   }
   /// The accumulator of one token after these columns. `a` points to the activation block, 4 bytes on for each token.
   Value token(Value a, Value sum) {
+    auto highScale = [&](int i) {
+      Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, i), e.number(4));
+      return e.load(e.vec(e.f32, lanes), e.at(at(8), group));
+    };
+    return scaled(
+        a, sum, [&](int begin, int end, Value start) { return codes(a, begin, end, start); },
+        [&](ArrayRef<int> which) { return highCodes(a, which); }, highScale);
+  }
+
+  /// The same for the only token of its tile, with the rows of `weights`, a register each: no weight is unpacked before
+  /// it is multiplied, and of every quad all registers at once, so that what is spread of the activations serves them
+  /// all and nothing but accumulators stays in registers.
+  Values onlyToken(MutableArrayRef<WeightReader> weights, Value sub, Value a, ValueRange sums) {
+    SmallVector<WeightReader::Codes> scales;
+    for (WeightReader &weight : weights)
+      scales.push_back(weight.scales(sub));
+    const int groups = scales[0].groups, planes = 1 + residual;
+    const int64_t quads = kQuads / groups;
+    // [group][rows][plane]
+    SmallVector<SmallVector<Values>> dots(groups, SmallVector<Values>(weights.size()));
+    for (int g = 0; g < groups; ++g) {
+      SmallVector<std::unique_ptr<QuadSum>> running;
+      for (size_t i = 0; i < weights.size() * planes; ++i)
+        running.push_back(std::make_unique<QuadSum>(e, scales[0].maxCode, quads));
+      for (int64_t q = g * quads; q < (g + 1) * quads; ++q) {
+        Values spread;
+        for (int plane = 0; plane < planes; ++plane)
+          spread.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
+        for (auto [i, weight] : llvm::enumerate(weights)) {
+          Value codes = weight.quad(sub, q);
+          for (int plane = 0; plane < planes; ++plane)
+            running[i * planes + plane]->add(codes, spread[plane]);
+        }
+      }
+      for (size_t i = 0; i < weights.size(); ++i)
+        for (int plane = 0; plane < planes; ++plane)
+          dots[g][i].push_back(running[i * planes + plane]->finish());
+    }
+    Values result;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      w = scales[i];
+      auto dot = [&](int begin, int, Value start) {
+        const Values &part = dots[begin * groups / kQuads][i];
+        Value total = residual ? e.add(e.shiftLeft(part[0], 8), part[1]) : part[0];
+        return start ? e.add(total, start) : total;
+      };
+      auto high = [&](ArrayRef<int> which) {
+        QuadSum total(e, w.maxCode, which.size());
+        for (int outlier : which) {
+          Value q = arith::DivUIOp::create(e.b, e.loc, placeOf(a, outlier), e.number(64));
+          total.add(weights[i].quad(sub, q), field(e.i32, a, 44 + 4 * outlier));
+        }
+        return total.finish();
+      };
+      auto highScale = [&](int outlier) {
+        Value inUpper = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, upperHalf(a, outlier), e.number(0));
+        return e.mul(e.select(inUpper, w.scale[1], w.scale[0]), e.splat(w.scale[0].getType(), 128.0));
+      };
+      result.push_back(scaled(a, sums[i], dot, high, highScale));
+    }
+    return result;
+  }
+
+private:
+  /// `sum` plus what 32 columns of `w` and a token give: `dot(begin, end, start)` is `start` and the products with
+  /// quads [begin, end), `high(which)` those with the high codes of outliers, `highScale(i)` what those of outlier i
+  /// count where groups differ.
+  Value scaled(Value a, Value sum, llvm::function_ref<Value(int, int, Value)> dot,
+               llvm::function_ref<Value(ArrayRef<int>)> high, llvm::function_ref<Value(int)> highScale) {
     Value scale = field(e.f32, a, 0);
     if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
       sum = e.fma(w.bias[0], field(e.f32, a, 4), sum);
     if (w.groups == 1) {
-      Value high = outliers ? e.shiftLeft(highCodes(a, {0, 1}), 7) : Value();
-      return e.fma(e.toF32(codes(a, 0, 8, high)), e.mul(w.scale[0], scale), sum);
+      Value start = outliers ? e.shiftLeft(high({0, 1}), 7) : Value();
+      return e.fma(e.toF32(dot(0, 8, start)), e.mul(w.scale[0], scale), sum);
     }
     if (w.bias[0])
       sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8), sum);
-    Value dot = e.mul(e.toF32(codes(a, 0, 4)), w.scale[0]);
-    dot = e.fma(e.toF32(codes(a, 4, 8)), w.scale[1], dot);
+    Value total = e.mul(e.toF32(dot(0, 4, {})), w.scale[0]);
+    total = e.fma(e.toF32(dot(4, 8, {})), w.scale[1], total);
     if (outliers)
-      for (int i = 0; i < 2; ++i) { // quads 0 to 3 have scale 0
-        Value upper = arith::AndIOp::create(e.b, e.loc, placeOf(a, i), e.number(4 * 64));
-        Value group = arith::DivUIOp::create(e.b, e.loc, upper, e.number(4));
-        dot = e.fma(e.toF32(highCodes(a, {i})), e.load(e.vec(e.f32, lanes), e.at(at(8), group)), dot);
-      }
-    return e.fma(dot, scale, sum);
+      for (int i = 0; i < 2; ++i)
+        total = e.fma(e.toF32(high({i})), highScale(i), total);
+    return e.fma(total, scale, sum);
   }
 
-private:
+  /// Not zero where outlier `i` is in quads 4 to 7, which have the scale of the second group: then 4 * 64.
+  Value upperHalf(Value a, int i) { return arith::AndIOp::create(e.b, e.loc, placeOf(a, i), e.number(4 * 64)); }
+
   /// A 32-bit value of the token in all lanes.
   Value field(Type type, Value a, int64_t offset) { return e.spread(e.load(type, e.at(a, offset * tokens)), lanes); }
 
@@ -155,9 +224,56 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     auto activation = dot.getActivation().getType();
     if (activation.getElement() != "f32" && activation.getTokens() == e.lanes)
       streamTokens(e, generic, dot);
+    else if (activation.getElement() != "f32" && activation.getTokens() == 1)
+      streamOnce(e, generic, dot);
     else
       streamWeights(e, generic, dot, target.tokensAtOnce);
     generic.erase();
+  }
+
+  /// One token: every weight is read once, at the speed of memory.
+  void streamOnce(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
+    Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
+    auto activation = dot.getActivation().getType();
+    const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
+    const int64_t lanes = e.registerLanes(), parts = e.lanes / lanes;
+    CodeDot products(e, activation, /*tilesOfOne=*/true);
+    Value tokenTiles = e.dim(out, 0), blocks = e.dim(weights, 1);
+
+    e.loop(e.dim(out, 2), [&](Value n) {
+      e.loop(tokenTiles, [&](Value m) {
+        Value place = e.pointer(out, {m, e.number(0), n});
+        Values acc;
+        for (int64_t part = 0; part < parts; ++part)
+          acc.push_back(e.load(e.vec(e.f32, lanes), e.at(place, 4 * lanes * part)));
+        acc = e.loop(e.number(0), blocks, 1, acc, [&](Value k, ValueRange carried) {
+          Value w = e.pointer(weights, {n, k}), a = e.pointer(activations, {m, k});
+          SmallVector<WeightReader, 2> rows;
+          for (int64_t part = 0; part < parts; ++part) {
+            rows.emplace_back(e, dot.getWeight().getType().getFormat(), lanes * part, lanes);
+            rows.back().open(w);
+          }
+          const PackedBlock &packed = rows[0].layout();
+          prefetch(e, w, 0, packed.codesOffset);
+          auto step = [&](Value sub, ValueRange sums) {
+            prefetch(e, e.at(w, sub, packed.codeBytes), packed.codesOffset, packed.codesOffset + packed.codeBytes);
+            return products.onlyToken(rows, sub, e.at(a, sub, subBytes), sums);
+          };
+          if (rows[0].subBlocks() == 1)
+            return step(e.number(0), carried);
+          return e.loop(e.number(0), e.number(rows[0].subBlocks()), 1, carried, step);
+        });
+        for (auto [part, sum] : llvm::enumerate(acc))
+          e.store(sum, e.at(place, 4 * lanes * part));
+      });
+    });
+  }
+
+  /// Prefetches the lines that begin in bytes [begin, end) of a block, one block's share of the stream at a time: all
+  /// lines of a large block at once are more than a core has room for, and its loads wait behind them.
+  static void prefetch(Emitter &e, Value block, int64_t begin, int64_t end) {
+    for (int64_t line = llvm::alignTo(begin, 64); line < end; line += 64)
+      e.prefetch(e.at(block, e.target.prefetchBytes + line));
   }
 
   /// A few tokens: their accumulators stay in registers while the weights stream by.
@@ -189,7 +305,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
               return products ? dotCodes(e, *products, weight, sub, block, sums)
                               : dotF32(e, weight, sub, block, tokens, sums);
             };
-            if (tokens == 1)
+            if (tokens == 1) // float activations
               for (int64_t line = 0; line < blockBytes; line += 64)
                 e.prefetch(e.at(w, e.target.prefetchBytes + line));
             if (weight.subBlocks() == 1)

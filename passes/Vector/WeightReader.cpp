@@ -6,8 +6,9 @@ using namespace mlir;
 
 namespace stepdown {
 
-WeightReader::WeightReader(Emitter &emitter, const BlockFormat &format)
-    : e(emitter), packed(packedBlock(emitter.layout, format)), format(format), offset(format.offset) {
+WeightReader::WeightReader(Emitter &emitter, const BlockFormat &format, int row, int64_t lanes)
+    : e(emitter), packed(packedBlock(emitter.layout, format)), format(format), row(row),
+      lanes(lanes ? lanes : emitter.lanes), offset(format.offset) {
   if (format.table) // table values become unsigned by adding what makes the smallest one zero
     offset = -*std::min_element(format.table, format.table + 16);
 }
@@ -16,9 +17,9 @@ void WeightReader::open(Value pointer) {
   block = pointer;
   if (!format.isQuantised())
     return;
-  d = e.toF32(e.load(e.vec(packed.d.bytes == 4 ? e.f32 : e.f16), e.at(block, packed.d.at(0))));
+  d = e.toF32(e.load(e.vec(packed.d.bytes == 4 ? e.f32 : e.f16, lanes), e.at(block, packed.d.at(row))));
   if (packed.m.exists())
-    m = e.toF32(e.load(e.vec(e.f16), e.at(block, packed.m.at(0))));
+    m = e.toF32(e.load(e.vec(e.f16, lanes), e.at(block, packed.m.at(row))));
 }
 
 Value WeightReader::tableOf(int bias) {
@@ -28,49 +29,82 @@ Value WeightReader::tableOf(int bias) {
   return e.bytes64(bytes);
 }
 
-Emitter::Values WeightReader::quads(Value sub) {
-  VectorType lanes = e.vec(e.i32);
+Value WeightReader::codesAt(Value sub) {
   Value base = e.at(e.at(block, packed.codesOffset), sub, packed.codeBytes);
-  Emitter::Values result(kQuads);
+  return e.at(base, PackedPlane::byteOf(row, 0));
+}
+
+Value WeightReader::masked(Value x, const PackedPlane &plane) {
+  const uint32_t mask = ((1u << plane.bits) - 1) << plane.low;
+  return arith::AndIOp::create(e.b, e.loc, x, e.splat(x.getType(), static_cast<int32_t>(mask * 0x01010101u)));
+}
+
+Value WeightReader::fromTable(Value codes) { return format.table ? e.lookUp(tableOf(offset), codes) : codes; }
+
+Value WeightReader::quad(Value sub, int q) {
+  VectorType type = e.vec(e.i32, lanes);
+  Value base = codesAt(sub), codes;
   for (int i = 0; i < packed.planes; ++i) {
     const PackedPlane &plane = packed.plane[i];
-    Emitter::Values raw;
-    for (int q = 0; q < plane.vectors(); ++q) // the first quads lie in different vectors
-      raw.push_back(e.load(lanes, e.at(base, plane.vectorOf(q))));
-    for (int q = 0; q < kQuads; ++q) {
-      Value x = raw[q % plane.vectors()];
-      if (plane.bits < 8) {
-        int shift = plane.shiftOf(q) - plane.low; // moves the plane's bits to where they belong in the code
-        if (shift > 0)
-          x = arith::ShRUIOp::create(e.b, e.loc, x, e.splat(lanes, shift));
-        else if (shift < 0)
-          x = arith::ShLIOp::create(e.b, e.loc, x, e.splat(lanes, -shift));
-        uint32_t mask = ((1u << plane.bits) - 1) << plane.low;
-        x = arith::AndIOp::create(e.b, e.loc, x, e.splat(lanes, static_cast<int32_t>(mask * 0x01010101u)));
-      }
-      result[q] = result[q] ? Value(arith::OrIOp::create(e.b, e.loc, result[q], x)) : x;
+    Value x = e.load(type, e.at(base, plane.vectorOf(q)));
+    if (plane.bits < 8) {
+      const int shift = plane.shiftOf(q) - plane.low; // moves the plane's bits to where they belong in the code
+      if (shift > 0)
+        x = arith::ShRUIOp::create(e.b, e.loc, x, e.splat(type, shift));
+      else if (shift < 0)
+        x = e.shiftLeft(x, -shift);
+      x = masked(x, plane);
     }
+    codes = codes ? Value(arith::OrIOp::create(e.b, e.loc, codes, x)) : x;
   }
-  if (format.table) {
-    Value table = tableOf(offset);
-    for (Value &q : result)
-      q = e.lookUp(table, q);
+  return fromTable(codes);
+}
+
+Value WeightReader::quad(Value sub, Value q) {
+  VectorType type = e.vec(e.i32, lanes);
+  Value base = codesAt(sub), codes;
+  for (int i = 0; i < packed.planes; ++i) {
+    const PackedPlane &plane = packed.plane[i];
+    const int vectors = plane.vectors(); // a power of two, as bits are
+    Value vector = arith::AndIOp::create(e.b, e.loc, q, e.number(vectors - 1));
+    Value x = e.load(type, e.at(e.at(base, plane.offset), vector, plane.vectorBytes));
+    if (plane.bits < 8) {
+      Value shift = e.mul(arith::DivUIOp::create(e.b, e.loc, q, e.number(vectors)), e.number(plane.bits));
+      x = arith::ShRUIOp::create(e.b, e.loc, x, e.spread(e.cast(shift, e.i32), lanes));
+      if (plane.low)
+        x = e.shiftLeft(x, plane.low);
+      x = masked(x, plane);
+    }
+    codes = codes ? Value(arith::OrIOp::create(e.b, e.loc, codes, x)) : x;
   }
+  return fromTable(codes);
+}
+
+/// All quads, by way of planes: the first quads lie in different vectors.
+Emitter::Values WeightReader::quads(Value sub) {
+  Emitter::Values result;
+  for (int q = 0; q < kQuads; ++q)
+    result.push_back(quad(sub, q));
   return result;
 }
 
 /// Integer scale or minimum of a group of the 32 columns `sub`, as float lanes.
 Value WeightReader::groupField(const PackedField &field, Value sub, int group, bool isSigned) {
   const int groups = kCodeColumns / format.group;
-  Value bytes = e.load(e.vec(e.i8), e.at(e.at(block, field.at(0, group)), sub, groups * field.stride));
-  Value wide = isSigned ? Value(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32), bytes))
-                        : Value(arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i32), bytes));
+  Value bytes = e.load(e.vec(e.i8, lanes), e.at(e.at(block, field.at(row, group)), sub, groups * field.stride));
+  Value wide = isSigned ? Value(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes))
+                        : Value(arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes));
   return e.toF32(wide);
 }
 
 WeightReader::Codes WeightReader::codes(Value sub) {
-  Codes c;
+  Codes c = scales(sub);
   c.quads = quads(sub);
+  return c;
+}
+
+WeightReader::Codes WeightReader::scales(Value sub) {
+  Codes c;
   c.groups = kCodeColumns / format.group;
   c.maxCode = (1 << format.bits) - 1;
   if (format.table)
@@ -81,10 +115,10 @@ WeightReader::Codes WeightReader::codes(Value sub) {
     if (format.minimum == BlockFormat::Plain)
       bias = m;
     else if (format.minimum == BlockFormat::Grouped)
-      bias = e.mul(e.mul(m, e.splat(e.vec(e.f32), -1.0)), groupField(packed.minimums, sub, g, false));
+      bias = e.mul(e.mul(m, e.splat(e.vec(e.f32, lanes), -1.0)), groupField(packed.minimums, sub, g, false));
     if (offset)
-      bias = bias ? e.fma(c.scale[g], e.splat(e.vec(e.f32), -offset), bias)
-                  : e.mul(c.scale[g], e.splat(e.vec(e.f32), -offset));
+      bias = bias ? e.fma(c.scale[g], e.splat(e.vec(e.f32, lanes), -offset), bias)
+                  : e.mul(c.scale[g], e.splat(e.vec(e.f32, lanes), -offset));
     c.bias[g] = bias;
   }
   return c;

@@ -9,7 +9,8 @@ namespace stepdown {
 class WeightReader {
 public:
   using Value = mlir::Value;
-  WeightReader(Emitter &emitter, const BlockFormat &format);
+  /// Of rows [row, row + lanes) of a packed block; 0 lanes: all of them.
+  WeightReader(Emitter &emitter, const BlockFormat &format, int row = 0, int64_t lanes = 0);
 
   /// Loads what a whole block shares: its scale and minimum. `block` points to the packed block.
   void open(Value block);
@@ -23,20 +24,32 @@ public:
     Value scale[2], bias[2]; ///< vector<lanes x f32>
   };
   Codes codes(Value sub);
+  /// The same, but for the quads.
+  Codes scales(Value sub);
+  /// Quad `q` of the 32 columns `sub`, as in Codes.
+  Value quad(Value sub, int q);
+  /// The same of a quad whose number, 0 to 7, is known at run time.
+  Value quad(Value sub, Value q);
 
   /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<lanes x f32>, the exact value of each row.
   void values(Value sub, llvm::function_ref<void(int, Value)> column);
 
   int subBlocks() const { return packed.columns / kCodeColumns; }
+  const PackedBlock &layout() const { return packed; }
 
 private:
   Emitter::Values quads(Value sub);
+  Value codesAt(Value sub);
+  Value fromTable(Value codes);
+  Value masked(Value x, const PackedPlane &plane);
   Value tableOf(int bias);
   Value groupField(const PackedField &field, Value sub, int group, bool isSigned);
 
   Emitter &e;
   PackedBlock packed;
   const BlockFormat &format;
+  const int row;
+  const int64_t lanes;
   int offset; ///< what codes, after the table, are too large by
   Value block, d, m;
 };

@@ -5,13 +5,16 @@
 #a = affine_map<(m, t, n, k) -> (m, k)>
 #y = affine_map<(m, t, n, k) -> (m, t, n)>
 
-// Nibbles are masked out of the stored bytes; a streamed weight is fetched ahead.
+// Nibbles are masked out of the stored bytes; a streamed weight is fetched ahead. AVX2 has two registers of rows.
 // CHECK-LABEL: @q4_1_one_token
-// CHECK: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<16xf32>)
+// V4: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<16xf32>)
+// V3: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<8xf32>, vector<8xf32>)
 // CHECK: llvm.intr.prefetch
+// V4-COUNT-4: "llvm.x86.avx512.vpdpbusd.512"
+// V3-COUNT-8: "llvm.x86.avx2.pmadd.ub.sw"
 // CHECK: arith.shrui
-// V4-COUNT-8: "llvm.x86.avx512.vpdpbusd.512"
-// V3: "llvm.x86.avx2.pmadd.ub.sw"
+// V4-COUNT-4: "llvm.x86.avx512.vpdpbusd.512"
+// V3-COUNT-8: "llvm.x86.avx2.pmadd.ub.sw"
 // V3-NOT: avx512
 // CHECK: math.fma
 // CHECK-NOT: tile.block_dot
@@ -51,9 +54,8 @@ func.func @q8_0_one_token(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %
 // CHECK-LABEL: @q6_k_grouped_scales
 // CHECK: scf.for
 // CHECK: scf.for
-// V4-COUNT-4: vpdpbusd
+// V4-COUNT-8: vpdpbusd
 // CHECK: arith.sitofp
-// V4-COUNT-4: vpdpbusd
 // CHECK: arith.sitofp
 // CHECK-NOT: tile.block_dot
 // CHECK: return
@@ -69,16 +71,21 @@ func.func @q6_k_grouped_scales(%w: memref<?x?x!transformer.block<q6_k, rows = 16
   return
 }
 
-// Two quads have high codes, whose weights are found by the quads' numbers.
+// Two quads have high codes, whose weights are read from the block by the quads' numbers.
 // CHECK-LABEL: @q4_1_outliers
-// CHECK: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<16xf32>)
-// CHECK-COUNT-8: llvm.store {{.*}} : vector<16xi32>
-// CHECK: %[[PLACE:.*]] = arith.index_cast
-// CHECK: %[[INDEX:.*]] = arith.index_cast %[[PLACE]] : index to i64
-// CHECK: llvm.getelementptr %{{.*}}[%[[INDEX]]]
-// V4-COUNT-2: vpdpbusd
-// CHECK: arith.shli
+// CHECK-NOT: llvm.store
 // V4-COUNT-8: vpdpbusd
+// V3-COUNT-16: pmadd.ub.sw
+// CHECK: %[[PLACE:.*]] = arith.index_cast %{{.*}} : i32 to index
+// CHECK: %[[QUAD:.*]] = arith.divui %[[PLACE]], %c64
+// CHECK: %[[VECTOR:.*]] = arith.andi %[[QUAD]], %c3
+// CHECK: arith.muli %[[VECTOR]], %c64
+// CHECK: llvm.load
+// CHECK: arith.divui %[[QUAD]], %c4
+// CHECK: arith.shrui
+// V4-COUNT-2: vpdpbusd
+// V3-COUNT-2: pmadd.ub.sw
+// CHECK: arith.shli
 // CHECK: arith.sitofp
 // CHECK-NOT: tile.block_dot
 // CHECK: return
@@ -89,6 +96,31 @@ func.func @q4_1_outliers(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a
   ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8o2>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
     %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8o2>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// For several tokens unpacked weights are kept where a quad's number finds them.
+// CHECK-LABEL: @q4_1_outliers_of_four
+// CHECK: scf.for {{.*}} iter_args(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) -> (vector<16xf32>
+// CHECK-COUNT-8: llvm.store {{.*}} : vector<16xi32>
+// CHECK: %[[PLACE:.*]] = arith.index_cast
+// CHECK: %[[INDEX:.*]] = arith.index_cast %[[PLACE]] : index to i64
+// CHECK: llvm.getelementptr %{{.*}}[%[[INDEX]]]
+// V4-COUNT-2: vpdpbusd
+// CHECK: arith.shli
+// V4-COUNT-8: vpdpbusd
+// CHECK: arith.sitofp
+// CHECK-NOT: tile.block_dot
+// CHECK: return
+func.func @q4_1_outliers_of_four(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8o2, tokens = 4>>, %y: memref<?x4x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<q4_1, rows = 16>>, memref<?x?x!transformer.activation<q8o2, tokens = 4>>)
+      outs(%y : memref<?x4x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<q4_1, rows = 16>, %x: !transformer.activation<q8o2, tokens = 4>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_1, rows = 16>, !transformer.activation<q8o2, tokens = 4>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
