@@ -1,0 +1,191 @@
+// The body of the gpu.module is lowered as a module of its own: passes that give functions lines, and that convert
+// control flow, run on a builtin.module only.
+#include "lib/CodeGen/KernelModule.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/NVVMToLLVM/NVVMToLLVM.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/LLVMIR/Transforms/Passes.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/IR/InlineAsm.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include <mutex>
+
+using namespace mlir;
+
+namespace stepdown {
+namespace {
+
+constexpr const char *kTriple = "nvptx64-nvidia-cuda";
+
+struct Chip {
+  const char *name, *features;
+};
+constexpr Chip chips[] = {{"sm_80", "+ptx80"}, {"sm_90a", "+ptx80"}};
+
+/// Every diagnostic of one lowering, with its line.
+class Diagnostics {
+public:
+  explicit Diagnostics(MLIRContext *context)
+      : handler(context, [this](Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+            return;
+          if (!text.empty())
+            text += "; ";
+          llvm::raw_string_ostream stream(text);
+          stream << diagnostic.getLocation() << ": " << diagnostic;
+        }) {}
+  std::string text;
+
+private:
+  ScopedDiagnosticHandler handler;
+};
+
+LogicalResult lower(ModuleOp module) {
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  passes.addPass(createSCFToControlFlowPass());
+  passes.addPass(createConvertToLLVMPass());
+  passes.addPass(createConvertNVVMToLLVMPass());
+  passes.addPass(createReconcileUnrealizedCastsPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  LLVM::DIScopeForLLVMFuncOpPassOptions lines;
+  lines.emissionKind = LLVM::DIEmissionKind::LineTablesOnly;
+  passes.addPass(LLVM::createDIScopeForLLVMFuncOpPass(lines));
+  return passes.run(module);
+}
+
+/// A `.sync.aligned` instruction must not be moved into a branch or duplicated; plain inline assembly may be.
+void markConvergent(llvm::Module &module) {
+  for (llvm::Function &function : module)
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      if (auto *call = llvm::dyn_cast<llvm::CallBase>(&instruction); call && call->isInlineAsm())
+        call->setConvergent();
+}
+
+void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::PassBuilder builder(&machine);
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+}
+
+} // namespace
+
+void registerKernelDialects(DialectRegistry &registry) {
+  registry.insert<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect, scf::SCFDialect, cf::ControlFlowDialect,
+                  arith::ArithDialect, math::MathDialect, vector::VectorDialect>();
+  registerConvertToLLVMDependentDialectLoading(registry);
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  registerConvertMathToLLVMInterface(registry);
+  vector::registerConvertVectorToLLVMInterface(registry);
+  registerConvertNVVMToLLVMInterface(registry);
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
+}
+
+Result<std::unique_ptr<llvm::TargetMachine>> kernelMachine(llvm::StringRef chip) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+  });
+  std::string names, reason;
+  for (const Chip &known : chips) {
+    names += (names.empty() ? "" : ", ") + std::string(known.name);
+    if (chip != known.name)
+      continue;
+    const llvm::Triple triple(kTriple);
+    const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, reason);
+    if (!backend)
+      return fail(ErrorCode::KernelTranslation, "%s: expects an LLVM with this target: %s", known.name, reason.c_str());
+    return std::unique_ptr<llvm::TargetMachine>(
+        backend->createTargetMachine(triple, known.name, known.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
+                                     std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+  }
+  return fail(ErrorCode::KernelTranslation, "chip: expects one of %s, but got \"%s\"", names.c_str(),
+              chip.str().c_str());
+}
+
+Result<KernelModule> translateKernels(Operation *kernels, llvm::StringRef chip) {
+  Result<std::unique_ptr<llvm::TargetMachine>> machine = kernelMachine(chip);
+  if (!machine)
+    return machine.error();
+  auto source = dyn_cast<gpu::GPUModuleOp>(kernels);
+  if (!source)
+    return fail(ErrorCode::KernelTranslation, "expects a gpu.module, but got %s",
+                kernels->getName().getStringRef().str().c_str());
+  const std::string name = source.getName().str();
+  Diagnostics diagnostics(kernels->getContext());
+  OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc(), name);
+  OpBuilder inside = OpBuilder::atBlockEnd(module->getBody());
+  for (Operation &operation : source.getBodyRegion().front())
+    inside.clone(operation);
+  if (failed(lower(*module)))
+    return fail(ErrorCode::KernelTranslation, "%s: expects operations that nvvm and llvm can be made of: %s",
+                name.c_str(), diagnostics.text.c_str());
+  KernelModule result;
+  for (auto function : module->getOps<LLVM::LLVMFuncOp>())
+    if (function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
+      result.kernels.push_back(function.getSymName().str());
+  result.context = std::make_unique<llvm::LLVMContext>();
+  result.module = translateModuleToLLVMIR(*module, *result.context, name);
+  if (!result.module)
+    return fail(ErrorCode::KernelTranslation, "%s: expects operations that translate to LLVM: %s", name.c_str(),
+                diagnostics.text.c_str());
+  result.module->setTargetTriple((*machine)->getTargetTriple());
+  result.module->setDataLayout((*machine)->createDataLayout());
+  markConvergent(*result.module);
+  std::string reason;
+  llvm::raw_string_ostream stream(reason);
+  if (llvm::verifyModule(*result.module, &stream))
+    return fail(ErrorCode::KernelTranslation, "%s: expects valid LLVM: %s", name.c_str(), reason.c_str());
+  optimise(*result.module, **machine);
+  return result;
+}
+
+Result<KernelModule> translateKernels(llvm::StringRef source, llvm::StringRef name, llvm::StringRef chip) {
+  DialectRegistry registry;
+  registerKernelDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  OwningOpRef<ModuleOp> module;
+  {
+    Diagnostics diagnostics(&context);
+    module = parseSourceString<ModuleOp>(source, ParserConfig(&context), name);
+    if (!module)
+      return fail(ErrorCode::KernelTranslation, "%s: expects MLIR text: %s", name.str().c_str(),
+                  diagnostics.text.c_str());
+  }
+  for (auto kernels : module->getOps<gpu::GPUModuleOp>())
+    return translateKernels(kernels, chip);
+  return fail(ErrorCode::KernelTranslation, "%s: expects a gpu.module, but there is none", name.str().c_str());
+}
+
+} // namespace stepdown
