@@ -1,10 +1,10 @@
-/* What code of an emulated GPU kernel and runtime/emulated share: the table of entries that the code calls, the table of
- * operations that it calls them for, and the record that stands for a tensor map.
+/* What code of an emulated GPU kernel and runtime/emulated share: the table of entries that the code calls, the table
+ * of operations that it calls them for, and the record that stands for a tensor map.
  *
- * An emulated kernel is `void kernel(const stepdown_emulation *entries, const void *parameters)`, run once for each lane
- * on a stack of its own. It has no relocations and calls nothing but the entries. Shared memory lies below 4 GiB at a
- * multiple of 256 KiB for each block, so that 32-bit shared addresses and the 18 bits of matrix descriptors mean on the
- * host what they mean on the chip.
+ * An emulated kernel is `void kernel(const stepdown_emulation *entries, const void *parameters)`, run once for each
+ * lane on a stack of its own. It has no relocations and calls nothing but the entries. Shared memory lies below 4 GiB
+ * at a multiple of 256 KiB for each block, so that 32-bit shared addresses and the 18 bits of matrix descriptors mean
+ * on the host what they mean on the chip.
  *
  * A table of operations is a header, the kernels, the operations, then their names, each ended by a zero byte. Integers
  * are little-endian, offsets of names count from the first of them. */
@@ -36,8 +36,8 @@ typedef enum stepdown_report {
 /** What emulated code calls; the first argument is always the table itself. */
 typedef struct stepdown_emulation {
   /** Performs `operation`. `frame` holds 8-byte slots: results first, then arguments, each scalar at the beginning of a
-   * slot of its own, a vector in as many slots as it needs. A register that a matrix product may still write is 64 bits:
-   * the value below, what stands for it above. */
+   * slot of its own, a vector in as many slots as it needs. A register that a matrix product may still write is 64
+   * bits: the value below, what stands for it above. */
   void (*call)(const struct stepdown_emulation *entries, uint32_t operation, uint64_t *frame);
   /** Before a load or store of `bytes` at `address`; does not return where that is not allowed. */
   void (*access)(const struct stepdown_emulation *entries, uint32_t operation, const void *address);
@@ -75,11 +75,11 @@ typedef struct stepdown_emulated_operation {
 
 /** Stands for a CUtensorMap in the emulator, at the same place among the parameters. */
 typedef struct stepdown_tensor_map {
-  uint64_t address;     /**< a multiple of 16 */
-  uint64_t sizes[5];    /**< elements, innermost first */
-  uint32_t strides[4];  /**< bytes / 16, of dimensions 1 and up */
-  uint16_t box[5];      /**< elements, 1 to 256 */
-  uint8_t rank;         /**< 1 to 5 */
+  uint64_t address;    /**< a multiple of 16 */
+  uint64_t sizes[5];   /**< elements, innermost first */
+  uint32_t strides[4]; /**< bytes / 16, of dimensions 1 and up */
+  uint16_t box[5];     /**< elements, 1 to 256 */
+  uint8_t rank;        /**< 1 to 5 */
   uint8_t element_bytes;
   uint8_t swizzle;      /**< 0 none, 1 32 bytes, 2 64 bytes, 3 128 bytes, as CUtensorMapSwizzle */
   uint8_t fill_nan;     /**< what lies out of bounds: zero, or NaN where not 0 */

@@ -1,0 +1,242 @@
+// A cluster of blocks while it runs: lanes, warps, warpgroups, barriers, memory, and work that is still to be done.
+#pragma once
+#include "runtime/emulated/Emulator.h"
+#include "runtime/emulated/Fiber.h"
+#include "runtime/emulated/RaceCheck.h"
+#include <deque>
+#include <map>
+#include <random>
+#include <unordered_map>
+
+namespace stepdown::emulated {
+
+struct Block;
+struct Lane;
+
+constexpr uint32_t warpLanes = 32, groupLanes = 128;
+constexpr uint32_t sharedWindow = 256u << 10; ///< addresses of a block; what matrix descriptors reach
+constexpr uint32_t sharedLimit = 232448;      ///< bytes that a block may have on sm_90
+
+enum class Waiting : uint8_t {
+  Nothing,   ///< can run
+  Warp,      ///< for the lanes of its warp, at an operation done together
+  Group,     ///< for the warps of its warpgroup
+  Barrier,   ///< at a named barrier
+  MBarrier,  ///< for a phase
+  Cluster,   ///< at the barrier of the cluster
+  Registers, ///< for registers that another warpgroup gives back
+  Over,      ///< has returned
+};
+
+struct MBarrier {
+  uint32_t address = 0; ///< shared
+  uint32_t expected = 0, pending = 0, phase = 0, initOperation = 0;
+  int64_t bytes = 0;     ///< announced and not yet arrived
+  uint32_t inFlight = 0; ///< bulk operations of this phase
+  Agent agent = 0;
+  bool announced = false; ///< to the asynchronous proxy, by a fence
+  Lane *initialiser = nullptr;
+  View arriving, done;
+};
+
+struct Lane {
+  Continuation place = nullptr;
+  Block *block = nullptr;
+  uint32_t thread = 0; ///< in its block, linear
+  uint32_t index[3] = {};
+  Waiting waiting = Waiting::Nothing;
+  uint32_t operation = 0;
+  uint64_t *frame = nullptr;
+  uint32_t mask = 0; ///< lanes that have to come along
+  MBarrier *barrier = nullptr;
+  uint32_t parity = 0, barrierNumber = 0;
+  bool spurious = false; ///< its latest try_wait was let go early
+  Agent agent = 0;
+  View view;
+  // Bulk stores and cp.async of this lane: groups are numbered from 1.
+  uint32_t bulkOpen = 0, bulkCommitted = 0, copyCommitted = 0;
+  uint32_t clusterArrivals = 0; ///< the phase of the cluster's barrier that it arrived for, + 1
+  Agent bulkReads = 0, bulkWrites = 0, copies = 0;
+  bool hasBulk = false, hasCopies = false;
+
+  uint32_t lane() const { return thread % warpLanes; }
+  uint32_t warp() const { return thread / warpLanes; }
+};
+
+/// What a chain of matrix products adds up in.
+struct Accumulator {
+  std::vector<float> sums; // [64, n]; bits of s32 where the products are of integers
+  std::vector<float> initial;
+  uint32_t n = 0, latest = 0; ///< token of the latest product
+};
+
+struct Product {
+  uint32_t operation = 0, token = 0, groupNumber = 0;
+  uint64_t a = 0, b = 0;
+  std::vector<uint32_t> registersA; // [128, slots]
+  bool add = true, done = false;
+  uint32_t accumulator = 0; ///< number in the warpgroup
+};
+
+struct WarpGroup {
+  uint32_t first = 0; ///< lane
+  Agent agent = 0;
+  uint32_t committed = 0, completed = 0;
+  bool fenced = false;
+  uint32_t registers = 0; ///< of a lane
+  std::deque<Product> pending;
+  std::deque<Accumulator> accumulators;
+  std::vector<Product> finished; ///< by token, without operands
+};
+
+struct NamedBarrier {
+  uint32_t arrived = 0, count = 0, operation = 0;
+  View view;
+};
+
+struct Block {
+  Emulator::State *state = nullptr;
+  uint32_t index[3] = {}, rank = 0;
+  uint8_t *shared = nullptr;
+  uint32_t sharedBytes = 0;
+  std::vector<Cell> cells; // [sharedBytes / 4]
+  std::vector<Lane> lanes;
+  std::vector<WarpGroup> groups;
+  NamedBarrier barriers[16];
+  std::unordered_map<uint32_t, MBarrier> mbarriers; // by offset
+  uint32_t registerPool = 0;
+};
+
+/// Bytes of the host.
+struct Region {
+  uint8_t *base = nullptr;
+  size_t size = 0;
+  bool writable = true;
+  std::vector<Cell> cells;
+};
+
+/// An asynchronous operation that has been issued.
+struct Pending {
+  enum Kind { BulkLoad, BulkStore, BulkReduce, Copy } kind = BulkLoad;
+  uint32_t operation = 0;
+  Lane *lane = nullptr;
+  stepdown_tensor_map map = {};
+  int32_t at[5] = {};
+  Block *block = nullptr; ///< of shared memory
+  uint32_t offset = 0;    ///< in it
+  MBarrier *barrier = nullptr;
+  uint32_t group = 0;
+  const uint8_t *from = nullptr; ///< cp.async
+  uint32_t bytes = 0, sourceBytes = 0;
+};
+
+/// What emulated code is handed is the table of entries that this begins with, and leads back here.
+struct Emulator::State : stepdown_emulation {
+  // Loaded code.
+  uint8_t *code = nullptr;
+  size_t codeBytes = 0;
+  std::vector<stepdown_emulated_kernel> kernels;
+  std::vector<stepdown_emulated_operation> operations;
+  std::string names;
+  std::map<uint8_t *, Region> regions;
+  Region *latestRegion = nullptr;
+
+  // The launch.
+  Options options;
+  LaunchShape shape;
+  const stepdown_emulated_kernel *kernel = nullptr;
+  std::vector<uint8_t> parameters;
+  std::vector<Report> reports;
+  Statistics statistics;
+  std::mt19937_64 random;
+  uint64_t turns = 0;
+  bool failed = false;
+
+  // The cluster.
+  FiberStacks stacks;
+  uint8_t *sharedArena = nullptr; ///< below 4 GiB
+  size_t sharedArenaBytes = 0;
+  std::vector<Block> blocks;
+  uint32_t clusterNumber = 0, clusterIndex[3] = {};
+  uint32_t stalls = 0; ///< rounds in which polling lanes alone went on
+  size_t agents = 0, agentsUsed = 0;
+  std::deque<Pending> pending;
+  uint32_t clusterArrived = 0, clusterPhase = 0;
+  View clusterView;
+  Continuation scheduler = nullptr;
+  Lane *current = nullptr;
+  struct BankAccess {
+    uint32_t lanes = 0, bytes = 0, addresses[warpLanes];
+  };
+  std::unordered_map<uint64_t, BankAccess> bankAccesses; // by warp and operation
+  View groupView;                                        ///< what all lanes of a warpgroup know
+
+  ~State();
+  const char *text(uint32_t name) const { return names.c_str() + name; }
+  const stepdown_emulated_operation &operation(uint32_t number) const { return operations[number]; }
+
+  // Report.cpp
+  void report(stepdown_report kind, const Lane *lane, uint32_t operation, const char *format, ...)
+      __attribute__((format(printf, 5, 6)));
+  /// report(), then leaves the lane that runs for good.
+  [[noreturn]] void abandon();
+  std::string where(uint32_t operation) const;
+  void reportDeadlock();
+
+  // Schedule.cpp
+  bool runCluster();
+  void stop(Waiting why, uint32_t operation, uint64_t *frame, uint32_t mask);
+  void wake(Lane &lane) { lane.waiting = Waiting::Nothing; }
+  bool resolveWarp(Block &block, uint32_t warp);
+  bool resolveGroup(Block &block, WarpGroup &group);
+  bool completeOne(size_t which);
+  void finishBlock(Block &block);
+  Agent newAgent();
+  void release(Lane &lane) { ++lane.view.plain[lane.agent]; }
+
+  // Operations of one lane, of a warp, of a warpgroup.
+  void perform(Lane &lane, uint32_t operation, uint64_t *frame);
+  void performWarp(Block &block, Lane **lanes, uint32_t count, uint32_t operation);
+  void performGroup(Block &block, WarpGroup &group, uint32_t operation);
+
+  // Memory.cpp
+  Block *sharedBlock(uint64_t address, uint32_t &offset);
+  Region *region(const void *address, size_t bytes);
+  bool touch(const void *address, uint32_t bytes, Access access, const Lane *lane, uint32_t alignment);
+  bool touchShared(Block &block, uint32_t offset, uint32_t bytes, const Access &access, const Lane *lane);
+  bool touchGlobal(const void *address, uint32_t bytes, const Access &access, const Lane *lane);
+  void conflict(Conflict found, const Access &access, uint32_t other, const Lane *lane, const char *space, uint64_t at);
+  Access laneAccess(Lane &lane, uint32_t operation, bool write) const;
+  void countBanks(Lane &lane, uint32_t operation, uint32_t offset, uint32_t bytes);
+
+  // Barriers.cpp
+  MBarrier *mbarrier(Lane &lane, uint32_t operation, uint64_t address);
+  void arrive(MBarrier &barrier, Lane *lane, uint32_t operation, uint32_t count);
+  void completePhase(MBarrier &barrier, const Lane *lane, uint32_t operation);
+  void performBarrier(Lane &lane, uint32_t operation, uint64_t *frame);
+  void barrierWarp(Block &block, Lane **lanes, uint32_t count, uint32_t operation);
+  void clusterWarp(Lane **lanes, uint32_t count, uint32_t operation);
+  void openClusterBarrier();
+
+  // Warp.cpp
+  void exchange(Lane **lanes, uint32_t count, uint32_t operation);
+
+  // Bulk.cpp
+  void issueBulk(Lane &lane, uint32_t operation, uint64_t *frame);
+  void issueCopy(Lane &lane, uint32_t operation, uint64_t *frame);
+  void moveBulk(const Pending &work);
+  void completeBulk(Lane &lane, uint32_t upTo, bool copies);
+
+  // Matrix.cpp
+  void moveMatrices(Lane **lanes, uint32_t operation);
+  void multiplyWarp(Lane **lanes, uint32_t operation);
+  void issueProduct(Block &block, WarpGroup &group, uint32_t operation);
+  void completeProducts(Block &block, WarpGroup &group, uint32_t upTo);
+  void execute(Block &block, WarpGroup &group, Product &product);
+  uint32_t resolveRegister(Lane &lane, uint32_t operation, uint64_t value);
+};
+
+/// The slots of a frame, as the types that they hold.
+template <typename T> T &slotAs(uint64_t *frame, uint32_t index) { return *reinterpret_cast<T *>(frame + index); }
+
+} // namespace stepdown::emulated

@@ -1,0 +1,154 @@
+// Which bytes a lane or an asynchronous operation may touch, and the race check on each of their words.
+#include "runtime/emulated/Machine.h"
+
+namespace stepdown::emulated {
+
+using State = Emulator::State;
+
+Block *State::sharedBlock(uint64_t address, uint32_t &offset) {
+  const uint64_t base = reinterpret_cast<uint64_t>(sharedArena);
+  if (address < base || address >= base + blocks.size() * uint64_t(sharedWindow))
+    return nullptr;
+  offset = (address - base) % sharedWindow;
+  return &blocks[(address - base) / sharedWindow];
+}
+
+Region *State::region(const void *address, size_t bytes) {
+  auto *at = static_cast<uint8_t *>(const_cast<void *>(address));
+  if (latestRegion && at >= latestRegion->base && at + bytes <= latestRegion->base + latestRegion->size)
+    return latestRegion;
+  auto after = regions.upper_bound(at);
+  if (after == regions.begin())
+    return nullptr;
+  Region &found = std::prev(after)->second;
+  if (at + bytes > found.base + found.size)
+    return nullptr;
+  return latestRegion = &found;
+}
+
+Access State::laneAccess(Lane &lane, uint32_t number, bool write) const {
+  Access access = {};
+  access.epoch = {lane.view.plain[lane.agent], Agent(lane.agent + 1)};
+  access.view = &lane.view;
+  access.operation = number;
+  access.cluster = clusterNumber + 1;
+  access.write = write;
+  return access;
+}
+
+void State::conflict(Conflict found, const Access &access, uint32_t other, const Lane *lane, const char *space,
+                     uint64_t at) {
+  const char *what = access.write ? "writes" : "reads";
+  if (found == Conflict::Race)
+    report(STEPDOWN_REPORT_race, lane, access.operation, "%s %s memory at %llu, which nothing orders after %s", what,
+           space, static_cast<unsigned long long>(at), where(other).c_str());
+  else if (found == Conflict::Proxy)
+    report(STEPDOWN_REPORT_proxy, lane, access.operation,
+           "reads %s memory at %llu asynchronously, which %s wrote, with no fence.proxy.async between", space,
+           static_cast<unsigned long long>(at), where(other).c_str());
+  else
+    report(STEPDOWN_REPORT_unwritten, lane, access.operation, "reads %s memory at %llu, where nothing was written",
+           space, static_cast<unsigned long long>(at));
+}
+
+bool State::touchShared(Block &block, uint32_t offset, uint32_t bytes, const Access &given, const Lane *lane) {
+  if (uint64_t(offset) + bytes > block.sharedBytes) {
+    report(STEPDOWN_REPORT_bounds, lane, given.operation, "expects shared memory below %u, but touches %u bytes at %u",
+           block.sharedBytes, bytes, offset);
+    return false;
+  }
+  Access access = given;
+  access.mustBeWritten = !access.write;
+  for (uint32_t at = offset; at < offset + bytes;) {
+    const uint32_t in = at % 4, n = std::min(4 - in, offset + bytes - at);
+    uint32_t other = 0;
+    const Conflict found = enter(block.cells[at / 4], uint8_t(((1u << n) - 1) << in), access, other);
+    if (found != Conflict::None) {
+      conflict(found, access, other, lane, "shared", at);
+      return false;
+    }
+    at += n;
+  }
+  return true;
+}
+
+bool State::touchGlobal(const void *address, uint32_t bytes, const Access &access, const Lane *lane) {
+  Region *found = region(address, bytes);
+  if (!found || (access.write && !found->writable)) {
+    const auto after = regions.upper_bound(static_cast<uint8_t *>(const_cast<void *>(address)));
+    std::string near = "none is mapped";
+    if (after != regions.begin()) {
+      const Region &before = std::prev(after)->second;
+      near = "it is byte " + std::to_string(static_cast<const uint8_t *>(address) - before.base) + " of memory of " +
+             std::to_string(before.size);
+    }
+    report(STEPDOWN_REPORT_bounds, lane, access.operation, "expects %s memory, but %s %u bytes: %s",
+           found ? "writable" : "mapped", access.write ? "writes" : "reads", bytes, near.c_str());
+    return false;
+  }
+  if (found->cells.empty())
+    found->cells.resize((found->size + 7) / 4 + 1);
+  const uint64_t start = static_cast<const uint8_t *>(address) - found->base;
+  const uint64_t skew = reinterpret_cast<uint64_t>(found->base) % 4;
+  for (uint64_t at = start + skew, end = at + bytes; at < end;) {
+    const uint32_t in = at % 4, n = uint32_t(std::min<uint64_t>(4 - in, end - at));
+    uint32_t other = 0;
+    const Conflict conflicting = enter(found->cells[at / 4], uint8_t(((1u << n) - 1) << in), access, other);
+    if (conflicting != Conflict::None) {
+      conflict(conflicting, access, other, lane, "global", at - skew);
+      return false;
+    }
+    at += n;
+  }
+  return true;
+}
+
+bool State::touch(const void *address, uint32_t bytes, Access access, const Lane *lane, uint32_t alignment) {
+  if (alignment > 1 && reinterpret_cast<uint64_t>(address) % alignment) {
+    report(STEPDOWN_REPORT_alignment, lane, access.operation,
+           "expects an address that is a multiple of %u, but got one %llu beyond", alignment,
+           static_cast<unsigned long long>(reinterpret_cast<uint64_t>(address) % alignment));
+    return false;
+  }
+  uint32_t offset;
+  if (Block *block = sharedBlock(reinterpret_cast<uint64_t>(address), offset))
+    return touchShared(*block, offset, bytes, access, lane);
+  return touchGlobal(address, bytes, access, lane);
+}
+
+void State::countBanks(Lane &lane, uint32_t number, uint32_t offset, uint32_t bytes) {
+  // Lanes come here one after another; an access of the warp is complete when one comes again, or all have come.
+  BankAccess &access = bankAccesses[uint64_t(number) << 16 | (lane.block->rank << 8 | lane.warp())];
+  const uint32_t bit = 1u << lane.lane();
+  auto evaluate = [&] {
+    // A pass serves 128 bytes: 32 lanes of 4 bytes, 16 of 8, 8 of 16. Lanes that read one word share it.
+    const uint32_t together = access.bytes <= 4 ? 32 : 128 / access.bytes;
+    for (uint32_t first = 0; first < warpLanes; first += together) {
+      uint32_t words[32][32], counts[32] = {}, passes = 0;
+      for (uint32_t l = first; l < first + together; ++l)
+        if (access.lanes >> l & 1)
+          for (uint32_t w = access.addresses[l] / 4; w <= (access.addresses[l] + access.bytes - 1) / 4; ++w) {
+            uint32_t &n = counts[w % 32];
+            bool known = false;
+            for (uint32_t i = 0; i < n; ++i)
+              known |= words[w % 32][i] == w;
+            if (!known && n < 32)
+              words[w % 32][n++] = w;
+          }
+      for (uint32_t n : counts)
+        passes = std::max(passes, n);
+      statistics.bankConflicts += passes > 1 ? passes - 1 : 0;
+    }
+    ++statistics.sharedAccesses;
+    access.lanes = 0;
+  };
+  if (access.lanes & bit)
+    evaluate();
+  access.lanes |= bit;
+  access.bytes = bytes;
+  access.addresses[lane.lane()] = offset;
+  if (access.lanes == ~0u)
+    evaluate();
+}
+
+} // namespace stepdown::emulated

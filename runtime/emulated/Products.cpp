@@ -1,0 +1,159 @@
+// One body per product, inlined into a wrapper for each instruction set, as in runtime/Sampler/RowPasses.cpp.
+#include "runtime/emulated/Products.h"
+#include <cmath>
+#include <cstring>
+
+namespace stepdown::emulated {
+
+#define STEPDOWN_INLINE inline __attribute__((always_inline))
+
+namespace {
+
+float fromF16(uint16_t bits) {
+  const uint32_t exponent = bits >> 10 & 31, mantissa = bits & 1023;
+  const float magnitude = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                          : exponent     ? std::ldexp(float(1024 + mantissa), int(exponent) - 25)
+                                         : std::ldexp(float(mantissa), -24);
+  return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+/// OCP 8-bit floats: e4m3 has no infinity and one NaN, e5m2 is like the IEEE types.
+float fromF8(uint8_t bits, bool e5m2) {
+  const uint32_t width = e5m2 ? 2 : 3, exponent = bits >> width & (e5m2 ? 31 : 15),
+                 mantissa = bits & ((1 << width) - 1);
+  const int bias = e5m2 ? 15 : 7;
+  float magnitude;
+  if (e5m2 && exponent == 31)
+    magnitude = mantissa ? NAN : INFINITY;
+  else if (!e5m2 && (bits & 127) == 127)
+    magnitude = NAN;
+  else
+    magnitude = exponent ? std::ldexp(float((1 << width) + mantissa), int(exponent) - bias - int(width))
+                         : std::ldexp(float(mantissa), 1 - bias - int(width));
+  return bits & 128 ? -magnitude : magnitude;
+}
+
+struct Tables {
+  float f16[65536], e4m3[256], e5m2[256];
+  Tables() {
+    for (int i = 0; i < 65536; ++i)
+      f16[i] = fromF16(uint16_t(i));
+    for (int i = 0; i < 256; ++i) {
+      e4m3[i] = fromF8(uint8_t(i), false);
+      e5m2[i] = fromF8(uint8_t(i), true);
+    }
+  }
+};
+
+const Tables &tables() {
+  static const Tables made;
+  return made;
+}
+
+constexpr uint32_t atOnce = 16; // columns, and four rows: eight vectors of eight floats hold the sums
+
+template <uint32_t columns>
+STEPDOWN_INLINE void blockBody(float *sums, const float *a, const float *b, uint32_t n, uint32_t k) {
+  float sum[4][columns];
+  for (uint32_t r = 0; r < 4; ++r)
+    for (uint32_t c = 0; c < columns; ++c)
+      sum[r][c] = sums[r * n + c];
+  for (uint32_t i = 0; i < k; ++i)
+    for (uint32_t r = 0; r < 4; ++r) {
+      const float x = a[r * k + i];
+      for (uint32_t c = 0; c < columns; ++c)
+        sum[r][c] = __builtin_fmaf(x, b[i * n + c], sum[r][c]);
+    }
+  for (uint32_t r = 0; r < 4; ++r)
+    for (uint32_t c = 0; c < columns; ++c)
+      sums[r * n + c] = sum[r][c];
+}
+
+STEPDOWN_INLINE void multiplyBody(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k) {
+  for (uint32_t r = 0; r < rows; r += 4) {
+    uint32_t c = 0;
+    for (; c + atOnce <= n; c += atOnce)
+      blockBody<atOnce>(sums + r * n + c, a + r * k, b + c, n, k);
+    for (; c < n; c += 8)
+      blockBody<8>(sums + r * n + c, a + r * k, b + c, n, k);
+  }
+}
+
+__attribute__((target("avx2,fma"))) void multiplyAvx2(float *sums, const float *a, const float *b, uint32_t rows,
+                                                      uint32_t n, uint32_t k) {
+  multiplyBody(sums, a, b, rows, n, k);
+}
+
+} // namespace
+
+uint32_t elementBytes(ElementType type) {
+  switch (type) {
+  case ElementType::F32:
+  case ElementType::TF32:
+  case ElementType::S32:
+    return 4;
+  case ElementType::F16:
+  case ElementType::BF16:
+    return 2;
+  default:
+    return 1;
+  }
+}
+
+void toFloats(ElementType type, const uint8_t *from, size_t count, float *to) {
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t bits = 0;
+    const uint32_t bytes = elementBytes(type);
+    std::memcpy(&bits, from + i * bytes, bytes);
+    switch (type) {
+    case ElementType::F16:
+      to[i] = tables().f16[bits];
+      break;
+    case ElementType::BF16:
+      bits <<= 16;
+      std::memcpy(&to[i], &bits, 4);
+      break;
+    case ElementType::TF32: // the hardware reads the upper 19 bits
+      bits &= 0xffffe000;
+      std::memcpy(&to[i], &bits, 4);
+      break;
+    case ElementType::E4M3:
+      to[i] = tables().e4m3[bits];
+      break;
+    case ElementType::E5M2:
+      to[i] = tables().e5m2[bits];
+      break;
+    case ElementType::S8:
+      to[i] = float(int8_t(bits));
+      break;
+    case ElementType::U8:
+      to[i] = float(bits);
+      break;
+    default:
+      std::memcpy(&to[i], &bits, 4);
+    }
+  }
+}
+
+void multiply(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k) {
+  static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx2)
+    multiplyAvx2(sums, a, b, rows, n, k);
+  else
+    multiplyBody(sums, a, b, rows, n, k);
+}
+
+void multiplyIntegers(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k) {
+  for (uint32_t r = 0; r < rows; ++r)
+    for (uint32_t i = 0; i < k; ++i) {
+      const int32_t x = int32_t(a[r * k + i]);
+      for (uint32_t c = 0; c < n; ++c) {
+        uint32_t sum;
+        std::memcpy(&sum, sums + r * n + c, 4);
+        sum += uint32_t(x * int32_t(b[i * n + c]));
+        std::memcpy(sums + r * n + c, &sum, 4);
+      }
+    }
+}
+
+} // namespace stepdown::emulated

@@ -1,0 +1,22 @@
+// The arithmetic of matrix instructions.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace stepdown::emulated {
+
+/// Element types of matrix instructions, as modifiers of operations number them.
+enum class ElementType : int32_t { F32, F16, BF16, TF32, E4M3, E5M2, S8, U8, S32 };
+
+/// Bytes of an element.
+uint32_t elementBytes(ElementType type);
+
+/// `count` elements as floats; integers are exact.
+void toFloats(ElementType type, const uint8_t *from, size_t count, float *to);
+
+/// sums[rows, n] += a[rows, k] * b[k, n], each sum in order of k, with fused multiply-add. `n` is a multiple of 8.
+void multiply(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k);
+/// The same of 32-bit integers that `sums` holds the bits of; products wrap.
+void multiplyIntegers(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k);
+
+} // namespace stepdown::emulated

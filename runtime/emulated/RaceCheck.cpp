@@ -1,0 +1,65 @@
+#include "runtime/emulated/RaceCheck.h"
+
+namespace stepdown::emulated {
+
+Conflict enter(Cell &cell, uint8_t mask, const Access &access, uint32_t &other) {
+  const Knowledge &known = access.view->plain;
+  Conflict conflict = Conflict::None;
+  if (cell.cluster && cell.cluster != access.cluster) {
+    // Another block of the grid, not one of this cluster: nothing orders the two but atomics.
+    const bool theyWrote = cell.write.agent && (cell.writeBytes & mask);
+    if (theyWrote && !(cell.atomic && access.atomic)) {
+      other = cell.writeOperation;
+      conflict = Conflict::Race;
+    } else if (access.write && cell.read) {
+      other = cell.readOperation;
+      conflict = Conflict::Race;
+    }
+    cell.read = false;
+    if (access.write)
+      cell.write = {};
+    cell.reads[0] = cell.reads[1] = {};
+  } else if (cell.write.agent && (cell.writeBytes & mask) && !known.knows(cell.write) &&
+             !(cell.atomic && access.atomic)) {
+    other = cell.writeOperation;
+    conflict = Conflict::Race;
+  } else if (access.asynchronous && !access.write && cell.write.agent && !cell.asynchronous &&
+             (cell.writeBytes & mask) && !access.view->fenced.knows(cell.write)) {
+    other = cell.writeOperation;
+    conflict = Conflict::Proxy;
+  } else if (access.write) {
+    for (const Epoch &reader : cell.reads)
+      if (reader.agent && !known.knows(reader)) {
+        other = cell.readOperation;
+        conflict = Conflict::Race;
+      }
+  }
+  if (!access.write && access.mustBeWritten && (cell.writtenBytes & mask) != mask) {
+    other = access.operation;
+    conflict = Conflict::Unwritten;
+  }
+  cell.cluster = access.cluster;
+  if (access.write) {
+    cell.write = access.epoch;
+    cell.writeBytes = mask;
+    cell.writtenBytes |= mask;
+    cell.writeOperation = access.operation;
+    cell.asynchronous = access.asynchronous;
+    cell.atomic = access.atomic;
+    cell.reads[0] = cell.reads[1] = {}; // ordered before this write, so before what follows it
+  } else {
+    // A reader that this one knows of need not be kept; of more than two, the oldest makes room.
+    Epoch *place = &cell.reads[0];
+    if (place->agent && place->agent != access.epoch.agent && !known.knows(*place)) {
+      place = &cell.reads[1];
+      if (place->agent && place->agent != access.epoch.agent && !known.knows(*place))
+        cell.reads[0] = cell.reads[1];
+    }
+    *place = access.epoch;
+    cell.readOperation = access.operation;
+    cell.read = true;
+  }
+  return conflict;
+}
+
+} // namespace stepdown::emulated

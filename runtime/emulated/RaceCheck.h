@@ -1,0 +1,83 @@
+// Happens-before over lanes and asynchronous operations, and what was last done to each word of memory.
+//
+// Every lane is an agent with a clock, and so is whatever completes asynchronous work: an mbarrier (its clock is its
+// phase), the products of a warpgroup, the bulk stores of a lane (theirs is the number of the group). An access is an
+// epoch: an agent and a time. One access is ordered after another where the accessing agent knows of the other's epoch;
+// synchronisation hands knowledge on. Asynchronous accesses are entered when they are issued, with the epoch at which
+// they are complete, so what touches their bytes too early does not know of it (Flanagan and Freund, FastTrack, 2009).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace stepdown::emulated {
+
+using Agent = uint16_t;
+
+struct Epoch {
+  uint32_t time = 0;
+  Agent agent = 0; ///< number + 1; 0: nobody
+};
+
+/// What an agent knows of the others: the latest time of each.
+class Knowledge {
+public:
+  void reset(size_t agents) { times.assign(agents, 0); }
+  uint32_t &operator[](Agent agent) { return times[agent]; }
+  bool knows(Epoch epoch) const { return epoch.agent == 0 || times[epoch.agent - 1] >= epoch.time; }
+  void join(const Knowledge &other) {
+    const uint32_t *from = other.times.data();
+    uint32_t *to = times.data();
+    for (size_t i = 0, n = times.size(); i < n; ++i)
+      to[i] = to[i] > from[i] ? to[i] : from[i];
+  }
+  void meet(const Knowledge &other) {
+    const uint32_t *from = other.times.data();
+    uint32_t *to = times.data();
+    for (size_t i = 0, n = times.size(); i < n; ++i)
+      to[i] = to[i] < from[i] ? to[i] : from[i];
+  }
+
+private:
+  std::vector<uint32_t> times; // [agents]
+};
+
+/// Knowledge through ordinary accesses, and through a proxy fence, which asynchronous accesses need.
+struct View {
+  Knowledge plain, fenced;
+  void reset(size_t agents) {
+    plain.reset(agents);
+    fenced.reset(agents);
+  }
+  void join(const View &other) {
+    plain.join(other.plain);
+    fenced.join(other.fenced);
+  }
+};
+
+/// Four bytes of memory.
+struct Cell {
+  Epoch write, reads[2];
+  uint32_t writeOperation = 0, readOperation = 0;
+  uint32_t cluster = 0;      ///< + 1, of the latest access: knowledge does not reach across clusters
+  uint8_t writtenBytes = 0;  ///< a bit each: ever written
+  uint8_t writeBytes = 0;    ///< a bit each: by `write`
+  bool asynchronous = false; ///< `write` was
+  bool atomic = false;       ///< `write` was
+  bool read = false;         ///< by `cluster`
+};
+
+struct Access {
+  Epoch epoch;
+  const View *view;
+  uint32_t operation, cluster;
+  bool write, asynchronous, atomic;
+  bool mustBeWritten; ///< shared memory has nothing in it to begin with
+};
+
+enum class Conflict { None, Race, Unwritten, Proxy };
+
+/// Checks and enters an access to the bytes `mask` of `cell`; `other` is the operation that it is in conflict with.
+Conflict enter(Cell &cell, uint8_t mask, const Access &access, uint32_t &other);
+
+} // namespace stepdown::emulated

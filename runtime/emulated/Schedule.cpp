@@ -1,0 +1,240 @@
+// Who runs next. Lanes run until they wait; operations of a warp or warpgroup are done once all of its lanes are there;
+// asynchronous work is done when nobody can go on, and with a seed now and then before.
+#include "runtime/emulated/Machine.h"
+#include <algorithm>
+
+namespace stepdown::emulated {
+
+using State = Emulator::State;
+
+namespace {
+
+bool groupKind(uint16_t kind) {
+  return kind == STEPDOWN_EMULATED_wgmma || kind == STEPDOWN_EMULATED_wgmma_fence ||
+         kind == STEPDOWN_EMULATED_wgmma_commit || kind == STEPDOWN_EMULATED_wgmma_wait ||
+         kind == STEPDOWN_EMULATED_registers_less || kind == STEPDOWN_EMULATED_registers_more;
+}
+
+} // namespace
+
+void State::stop(Waiting why, uint32_t number, uint64_t *frame, uint32_t mask) {
+  Lane &lane = *current;
+  lane.waiting = why;
+  lane.operation = number;
+  lane.frame = frame;
+  lane.mask = mask;
+  ++statistics.switches;
+  switchTo(&lane.place, scheduler);
+  if (failed)
+    abandon();
+}
+
+Agent State::newAgent() { return Agent(agentsUsed < agents ? agentsUsed++ : agents - 1); }
+
+bool State::resolveWarp(Block &block, uint32_t warp) {
+  Lane *first = &block.lanes[warp * warpLanes];
+  const uint32_t count = std::min<uint32_t>(warpLanes, block.lanes.size() - warp * warpLanes);
+  uint32_t there = 0, alive = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (first[i].waiting == Waiting::Nothing)
+      return false;
+    alive |= uint32_t(first[i].waiting != Waiting::Over) << i;
+    there |= uint32_t(first[i].waiting == Waiting::Warp) << i;
+  }
+  if (!there)
+    return false;
+  bool resolved = false;
+  for (uint32_t left = there; left;) {
+    const uint32_t leader = __builtin_ctz(left), number = first[leader].operation;
+    uint32_t together = 0, needed = 0;
+    for (uint32_t i = 0; i < count; ++i)
+      if ((there >> i & 1) && first[i].operation == number && first[i].mask == first[leader].mask)
+        together |= 1u << i, needed |= first[i].mask;
+    left &= ~together;
+    needed &= count == warpLanes ? ~0u : (1u << count) - 1;
+    const uint16_t kind = operation(number).kind;
+    const bool barrier = kind == STEPDOWN_EMULATED_barrier_all || kind == STEPDOWN_EMULATED_barrier_count ||
+                         kind == STEPDOWN_EMULATED_barrier_arrive || kind == STEPDOWN_EMULATED_cluster_arrive ||
+                         kind == STEPDOWN_EMULATED_cluster_wait || kind == STEPDOWN_EMULATED_warp_barrier;
+    if (barrier)
+      needed &= alive; // lanes that have returned are not waited for
+    if (needed & ~together) {
+      if (needed & ~alive) {
+        report(STEPDOWN_REPORT_partial, &first[leader], number,
+               "expects lanes %08x of the warp, but of these %08x have returned", needed, needed & ~alive);
+        return false;
+      }
+      continue;
+    }
+    Lane *lanes[warpLanes];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; ++i)
+      if (together >> i & 1)
+        lanes[n++] = &first[i];
+    if (groupKind(kind)) {
+      for (uint32_t i = 0; i < n; ++i)
+        lanes[i]->waiting = Waiting::Group;
+    } else {
+      for (uint32_t i = 0; i < n; ++i)
+        wake(*lanes[i]);
+      performWarp(block, lanes, n, number);
+    }
+    resolved = true;
+    if (failed)
+      return false;
+  }
+  if (!resolved && there == alive) { // all of them wait for each other
+    const uint32_t leader = __builtin_ctz(there);
+    for (uint32_t i = 0; i < count; ++i)
+      if ((there >> i & 1) && (first[i].operation != first[leader].operation || first[i].mask != first[leader].mask)) {
+        report(STEPDOWN_REPORT_partial, &first[leader], first[leader].operation,
+               "expects all of lanes %08x, but lane %u waits at %s", first[leader].mask, i,
+               where(first[i].operation).c_str());
+        return false;
+      }
+    report(STEPDOWN_REPORT_partial, &first[leader], first[leader].operation,
+           "expects lanes %08x of the warp, but only %08x are there", first[leader].mask, there);
+  }
+  return resolved;
+}
+
+bool State::resolveGroup(Block &block, WarpGroup &group) {
+  Lane *first = &block.lanes[group.first];
+  const uint32_t number = first->operation;
+  const uint32_t count = std::min<uint32_t>(groupLanes, block.lanes.size() - group.first);
+  bool everywhere = true;
+  const Lane *other = nullptr;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (first[i].waiting != Waiting::Group && first[i].waiting != Waiting::Registers)
+      everywhere = false;
+    else if (first[i].operation != number)
+      other = &first[i];
+  }
+  if (!everywhere || first->waiting != Waiting::Group)
+    return false;
+  if (count < groupLanes) {
+    report(STEPDOWN_REPORT_partial, first, number,
+           "expects a warpgroup of 128 threads, but the block ends after %u of them", count);
+    return false;
+  }
+  if (other) {
+    report(STEPDOWN_REPORT_partial, first, number, "expects all warps of the warpgroup, but warp %u waits at %s",
+           other->warp(), where(other->operation).c_str());
+    return false;
+  }
+  performGroup(block, group, number);
+  return !failed;
+}
+
+bool State::completeOne(size_t which) {
+  if (which < pending.size()) {
+    Pending work = pending[which];
+    pending.erase(pending.begin() + which);
+    moveBulk(work);
+    return true;
+  }
+  return false;
+}
+
+void State::finishBlock(Block &block) {
+  for (Lane &lane : block.lanes)
+    for (const Pending &work : pending)
+      if (work.lane == &lane) {
+        report(STEPDOWN_REPORT_unfinished, &lane, work.operation,
+               "expects to be waited for before the block ends, but its %s memory is still %s",
+               work.kind == Pending::BulkLoad || work.kind == Pending::Copy ? "shared" : "shared",
+               work.kind == Pending::BulkLoad || work.kind == Pending::Copy ? "to be written" : "to be read");
+        return;
+      }
+  for (WarpGroup &group : block.groups)
+    if (!group.pending.empty()) {
+      report(STEPDOWN_REPORT_unfinished, &block.lanes[group.first], group.pending.front().operation,
+             "expects to be waited for before the block ends");
+      return;
+    }
+}
+
+bool State::runCluster() {
+  std::vector<std::pair<Block *, uint32_t>> warps;
+  for (Block &block : blocks)
+    for (uint32_t w = 0; w * warpLanes < block.lanes.size(); ++w)
+      warps.push_back({&block, w});
+  const bool late = options.seed == 0;
+  bool polled = false;
+  stalls = 0;
+  for (;;) {
+    if (!late)
+      std::shuffle(warps.begin(), warps.end(), random);
+    bool progress = false, alive = false;
+    for (auto [block, warp] : warps) {
+      Lane *first = &block->lanes[warp * warpLanes];
+      const uint32_t count = std::min<uint32_t>(warpLanes, block->lanes.size() - warp * warpLanes);
+      const uint32_t turn = late ? 0 : random() % count;
+      do {
+        for (uint32_t i = 0; i < count; ++i) {
+          Lane &lane = first[(i + turn) % count];
+          if (lane.waiting != Waiting::Nothing)
+            continue;
+          progress = true;
+          current = &lane;
+          switchTo(&scheduler, lane.place);
+          current = nullptr;
+          if (lane.waiting == Waiting::Over)
+            openClusterBarrier();
+          if (failed)
+            return false;
+        }
+        if (resolveWarp(*block, warp))
+          progress = true;
+        else
+          break;
+      } while (!failed);
+      if (failed)
+        return false;
+      for (uint32_t i = 0; i < count; ++i)
+        alive |= first[i].waiting != Waiting::Over;
+      if (!late && random() % 8 == 0 && !pending.empty())
+        progress |= completeOne(random() % pending.size());
+      if (failed)
+        return false;
+    }
+    for (Block &block : blocks)
+      for (WarpGroup &group : block.groups) {
+        if (block.lanes[group.first].waiting == Waiting::Group && resolveGroup(block, group))
+          progress = true;
+        if (!late && !group.pending.empty() && random() % 4 == 0 &&
+            group.pending.front().groupNumber <= group.committed)
+          completeProducts(block, group, group.pending.front().groupNumber);
+        if (failed)
+          return false;
+      }
+    if (!alive)
+      break;
+    if (progress) {
+      if (!polled)
+        stalls = 0;
+      polled = false;
+      continue;
+    }
+    if (completeOne(late || pending.empty() ? 0 : random() % pending.size())) {
+      if (failed)
+        return false;
+      continue;
+    }
+    for (Block &block : blocks)
+      for (Lane &lane : block.lanes)
+        if (lane.waiting == Waiting::MBarrier && lane.spurious) {
+          polled = true; // mbarrier.test_wait returns at once, but there is nothing new before something happens
+          wake(lane);
+        }
+    if (polled && ++stalls < 1000)
+      continue;
+    reportDeadlock();
+    return false;
+  }
+  for (Block &block : blocks)
+    finishBlock(block);
+  return !failed;
+}
+
+} // namespace stepdown::emulated
