@@ -122,7 +122,7 @@ bool readModifiers(StringRef name, EmulatedOperation &operation) {
     // The intrinsic names types of accumulators, and of a and b only where more than one would fit; PTX names d, a, b,
     // c.
     int32_t n;
-    if (!readShape(name, n, m[0], after) || after.size() < 4 || after[0] != "row" || after[1] != "col")
+    if (!readShape(name, n, m[0], after) || after.size() < 3 || after[0] != "row" || after[1] != "col")
       return false;
     llvm::SmallVector<EmulatedType> types;
     for (StringRef part : llvm::ArrayRef<StringRef>(after).drop_front(2))

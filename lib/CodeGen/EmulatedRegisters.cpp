@@ -137,4 +137,20 @@ void MatrixRegisters::finish(const std::function<Value *(IRBuilderBase &, Value 
     instruction->eraseFromParent();
 }
 
+bool madeAfterFence(const CallInst &product, ArrayRef<Value *> values) {
+  SmallPtrSet<const Value *, 16> between;
+  for (const Instruction *at = product.getPrevNode(); at; at = at->getPrevNode()) {
+    if (auto *call = dyn_cast<CallInst>(at);
+        call && call->getCalledFunction() &&
+        call->getCalledFunction()->getName() == "llvm.nvvm.wgmma.fence.sync.aligned")
+      return llvm::any_of(values, [&](Value *value) {
+        while (isa<ExtractValueInst, BitCastInst>(value)) // no instructions of the chip
+          value = cast<Instruction>(value)->getOperand(0);
+        return between.contains(value);
+      });
+    between.insert(at);
+  }
+  return false;
+}
+
 } // namespace stepdown

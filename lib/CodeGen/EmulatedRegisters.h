@@ -35,4 +35,7 @@ private:
   llvm::DenseMap<llvm::Value *, llvm::Value *> wides;
 };
 
+/// Whether one of `values` is made between the wgmma.fence in front of `product`, in its block, and `product`.
+bool madeAfterFence(const llvm::CallInst &product, llvm::ArrayRef<llvm::Value *> values);
+
 } // namespace stepdown

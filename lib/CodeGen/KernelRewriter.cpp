@@ -57,7 +57,7 @@ public:
 private:
   Error refuse(ErrorCode code, const Instruction &at, const std::string &what) {
     const DebugLoc &loc = at.getDebugLoc();
-    Error made = fail(code, "%s: %s:%u: %s", kernel.getName().str().c_str(),
+    Error made = fail(code, "%s: %s:%u: %s", host->getName().str().c_str(),
                       loc ? loc->getFilename().str().c_str() : "unknown", loc ? loc.getLine() : 0, what.c_str());
     if (!error)
       error = made;
@@ -281,6 +281,8 @@ private:
       else
         m[6] |= given ? 2 : 0; // a in registers: b alone
     }
+    if (m[5] && madeAfterFence(*call, ArrayRef<Value *>(arguments).slice(outputs, m[5])))
+      m[6] |= 16;
     frameSlots = std::max<unsigned>(frameSlots, outputs + arguments.size());
     unsigned index = outputs;
     for (Value *argument : arguments)

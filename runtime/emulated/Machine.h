@@ -82,7 +82,8 @@ struct WarpGroup {
   uint32_t first = 0; ///< lane
   Agent agent = 0;
   uint32_t committed = 0, completed = 0;
-  bool fenced = false;
+  bool fenced = false;         ///< since accumulators were used otherwise
+  bool fencedOperands = false; ///< in the group that is not committed
   uint32_t registers = 0; ///< of a lane
   std::deque<Product> pending;
   std::deque<Accumulator> accumulators;

@@ -162,7 +162,7 @@ void State::issueProduct(Block &block, WarpGroup &group, uint32_t number) {
   if (chain)
     chain = group.accumulators[group.finished[token - 1].accumulator].latest == token &&
             group.accumulators[group.finished[token - 1].accumulator].n == n;
-  if ((!chain || slotsA) && !group.fenced)
+  if ((!chain && !group.fenced) || (slotsA && (!group.fencedOperands || (at.modifiers[6] & 16))))
     return report(STEPDOWN_REPORT_registers, lanes, number,
                   "expects wgmma.fence between the last use of its registers and this product");
   if (chain) {
@@ -280,13 +280,14 @@ void State::performGroup(Block &block, WarpGroup &group, uint32_t number) {
   bool go = true;
   switch (at.kind) {
   case STEPDOWN_EMULATED_wgmma_fence:
-    group.fenced = true;
+    group.fenced = group.fencedOperands = true;
     break;
   case STEPDOWN_EMULATED_wgmma:
     issueProduct(block, group, number);
     break;
   case STEPDOWN_EMULATED_wgmma_commit:
     ++group.committed;
+    group.fencedOperands = false;
     break;
   case STEPDOWN_EMULATED_wgmma_wait: {
     const uint32_t left = at.modifiers[0] >= 0 ? at.modifiers[0] : uint32_t(lanes->frame[at.results]);

@@ -1,0 +1,126 @@
+#include "test/device/KernelMutation.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/InlineAsm.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/Instructions.h"
+#include "llvm/IR/IntrinsicInst.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Transforms/Utils/Cloning.h"
+
+using namespace llvm;
+
+namespace stepdown::test {
+namespace {
+
+std::vector<CallInst *> calls(Module &module, const std::string &name) {
+  std::vector<CallInst *> found;
+  for (Instruction &instruction : instructions(*module.getFunction(name)))
+    if (auto *call = dyn_cast<CallInst>(&instruction); call && !isa<DbgInfoIntrinsic>(call))
+      found.push_back(call);
+  return found;
+}
+
+/// The name without "llvm.nvvm.", or that of inline PTX.
+std::string nameOf(const CallInst &call) {
+  if (call.isInlineAsm())
+    return "wgmma.mma_async";
+  StringRef name = call.getCalledFunction() ? call.getCalledFunction()->getName() : "";
+  name.consume_front("llvm.nvvm.");
+  return name.str();
+}
+
+bool synchronises(const std::string &name) {
+  for (const char *prefix :
+       {"barrier.", "bar.", "mbarrier.", "fence.", "wgmma.fence", "wgmma.commit", "wgmma.wait", "cp.async.bulk.commit",
+        "cp.async.bulk.wait", "cp.async.commit", "cp.async.wait", "setmaxnreg"})
+    if (StringRef(name).starts_with(prefix))
+      return true;
+  return false;
+}
+
+/// What may not change places without changing what is ordered.
+bool ordered(const Instruction &instruction) {
+  return instruction.mayReadOrWriteMemory() || isa<CallInst>(instruction);
+}
+
+} // namespace
+
+std::vector<Mutation> mutations(Module &module, const std::string &name) {
+  std::vector<Mutation> made;
+  const std::vector<CallInst *> all = calls(module, name);
+  for (unsigned i = 0; i < all.size(); ++i) {
+    const std::string operation = nameOf(*all[i]);
+    if (!synchronises(operation))
+      continue;
+    const DebugLoc &loc = all[i]->getDebugLoc();
+    const std::string head = "line " + std::to_string(loc ? loc.getLine() : 0) + " " + operation + ": ";
+    made.push_back({Mutation::Delete, i, 0, 0, head + "deleted"});
+    made.push_back({Mutation::MoveUp, i, 0, 0, head + "moved up"});
+    made.push_back({Mutation::MoveDown, i, 0, 0, head + "moved down"});
+    const bool waits = StringRef(operation).contains("wait.parity");
+    for (unsigned operand = 0; operand < all[i]->arg_size(); ++operand) {
+      Value *value = all[i]->getArgOperand(operand);
+      if (waits && operand == 1)
+        made.push_back({Mutation::Alter, i, operand, 0, head + "parity flipped"});
+      else if (isa<ConstantInt>(value) && !value->getType()->isIntegerTy(1)) {
+        const bool bytes = StringRef(operation).contains("expect"),
+                   threads = StringRef(operation).ends_with("count") && operand == 1;
+        const int64_t step = bytes ? 16 : threads ? 32 : 1;
+        for (int64_t difference : {step, -step})
+          if (cast<ConstantInt>(value)->getSExtValue() + difference >= 0)
+            made.push_back({Mutation::Alter, i, operand, difference,
+                            head + "operand " + std::to_string(operand) + (difference > 0 ? " +" : " ") +
+                                std::to_string(difference)});
+      }
+    }
+  }
+  return made;
+}
+
+std::unique_ptr<Module> mutate(const Module &module, const std::string &name, const Mutation &mutation) {
+  std::unique_ptr<Module> copy = CloneModule(module);
+  CallInst *call = calls(*copy, name)[mutation.call];
+  switch (mutation.kind) {
+  case Mutation::Delete:
+    if (!call->getType()->isVoidTy()) // a wait has ended, at once
+      call->replaceAllUsesWith(call->getType()->isIntegerTy()
+                                   ? Constant::getAllOnesValue(call->getType())
+                                   : static_cast<Value *>(PoisonValue::get(call->getType())));
+    call->eraseFromParent();
+    break;
+  case Mutation::MoveUp: {
+    Instruction *before = call->getPrevNode();
+    while (before && !ordered(*before))
+      before = before->getPrevNode();
+    if (!before || isa<PHINode>(before))
+      return nullptr;
+    call->moveBefore(before->getIterator());
+    break;
+  }
+  case Mutation::MoveDown: {
+    Instruction *after = call->getNextNode();
+    while (after && !after->isTerminator() && !ordered(*after))
+      after = after->getNextNode();
+    if (!after || after->isTerminator())
+      return nullptr;
+    call->moveAfter(after);
+    break;
+  }
+  case Mutation::Alter: {
+    Value *value = call->getArgOperand(mutation.operand);
+    if (mutation.difference)
+      call->setArgOperand(
+          mutation.operand,
+          ConstantInt::get(value->getType(), cast<ConstantInt>(value)->getSExtValue() + mutation.difference));
+    else
+      call->setArgOperand(mutation.operand, BinaryOperator::CreateXor(value, ConstantInt::get(value->getType(), 1), "",
+                                                                      call->getIterator()));
+    break;
+  }
+  }
+  if (verifyModule(*copy)) // an operand would be used before it is made, or a number is out of its range
+    return nullptr;
+  return copy;
+}
+
+} // namespace stepdown::test
