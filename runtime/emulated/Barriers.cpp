@@ -26,12 +26,8 @@ MBarrier *State::mbarrier(Lane &lane, uint32_t number, uint64_t address) {
   }
   // The object is entered as one that its initialiser wrote: whoever uses it must come after that.
   Access access = laneAccess(lane, number, false);
-  access.atomic = true;
-  uint32_t other = 0;
-  const Cell &cell = block->cells[offset / 4];
-  if (cell.write.agent && !lane.view.plain.knows(cell.write)) {
-    other = cell.writeOperation;
-    conflict(Conflict::Race, access, other, &lane, "shared", offset);
+  if (!lane.view.plain.knows(found->second.initialised)) {
+    conflict(Conflict::Race, access, found->second.initOperation, &lane, "shared", offset);
     return nullptr;
   }
   return &found->second;
@@ -105,6 +101,7 @@ void State::performBarrier(Lane &lane, uint32_t number, uint64_t *frame) {
     made.initOperation = number;
     made.agent = agent;
     made.initialiser = &lane;
+    made.initialised = laneAccess(lane, number, true).epoch;
     made.arriving.reset(agents);
     made.done.reset(agents);
     return;

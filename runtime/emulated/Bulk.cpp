@@ -102,7 +102,7 @@ void State::issueBulk(Lane &lane, uint32_t number, uint64_t *frame) {
   Access access = {};
   access.view = &lane.view;
   access.operation = number;
-  access.cluster = clusterNumber + 1;
+  access.cluster = clusterSerial;
   access.asynchronous = true;
   if (!load) {
     if (!lane.hasBulk) {
@@ -206,7 +206,9 @@ void State::moveBulk(const Pending &work) {
     for (uint32_t at = 0; at < rowBytes; at += 16) { // a swizzle moves 16 bytes together
       uint8_t *there = shared + swizzle(work.offset + offset + at, work.map.swizzle);
       const uint32_t begin = std::clamp(from, at, at + 16) - at, end = std::clamp(to, at, at + 16) - at;
-      if (work.kind == Pending::BulkLoad) {
+      if (work.kind == Pending::BulkLoad && begin == 0 && end == 16) {
+        std::memcpy(there, row + at, 16);
+      } else if (work.kind == Pending::BulkLoad) {
         if (begin != 0 || end != 16)
           std::memset(there, filler, 16);
         if (begin < end)

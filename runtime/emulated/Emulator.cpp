@@ -255,6 +255,11 @@ Status checkShape(const State &s, const stepdown_emulated_kernel &kernel, const 
 
 /// Lanes, barriers and memory of the cluster whose first block is `index`.
 void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
+  // Cells say of which cluster they are, so those of the blocks before are taken over as they are.
+  std::vector<Cells> cells;
+  for (Block &block : s.blocks)
+    cells.push_back(std::move(block.cells));
+  cells.resize(s.shape.cluster);
   s.blocks.clear();
   s.blocks.resize(s.shape.cluster);
   s.pending.clear();
@@ -273,7 +278,8 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
     block.rank = rank;
     block.shared = s.sharedArena + size_t(rank) * sharedWindow;
     block.sharedBytes = s.kernel->static_shared + s.shape.sharedBytes;
-    block.cells.assign((block.sharedBytes + 3) / 4, Cell());
+    block.cells = std::move(cells[rank]);
+    block.cells.resize(block.sharedBytes);
     std::memset(block.shared, 0x7f, block.sharedBytes);
     block.lanes.resize(threads);
     for (uint32_t t = 0; t < threads; ++t) {
@@ -346,17 +352,16 @@ Status Emulator::launch(const char *name, const LaunchShape &shape, const void *
   s.failed = false;
   for (auto &[base, region] : s.regions)
     region.cells.clear();
-  s.clusterNumber = 0;
   for (uint32_t z = 0; z < shape.grid[2]; ++z)
     for (uint32_t y = 0; y < shape.grid[1]; ++y)
       for (uint32_t x = 0; x < shape.grid[0]; x += shape.cluster) {
         s.clusterIndex[0] = x / shape.cluster;
         s.clusterIndex[1] = y;
         s.clusterIndex[2] = z;
+        ++s.clusterSerial;
         makeCluster(s, {x, y, z}, threads);
         if (!s.runCluster())
           return fail(ErrorCode::KernelFault, "%s", s.reports.empty() ? name : s.reports.front().line1().c_str());
-        ++s.clusterNumber;
       }
   return Done{};
 }

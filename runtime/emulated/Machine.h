@@ -36,6 +36,7 @@ struct MBarrier {
   Agent agent = 0;
   bool announced = false; ///< to the asynchronous proxy, by a fence
   Lane *initialiser = nullptr;
+  Epoch initialised;
   View arriving, done;
 };
 
@@ -84,7 +85,9 @@ struct WarpGroup {
   uint32_t committed = 0, completed = 0;
   bool fenced = false;         ///< since accumulators were used otherwise
   bool fencedOperands = false; ///< in the group that is not committed
-  uint32_t registers = 0; ///< of a lane
+  uint32_t registers = 0;      ///< of a lane
+  View view;                   ///< what all of its lanes know
+  uint64_t version = 0;        ///< of their knowledge, when that was found
   std::deque<Product> pending;
   std::deque<Accumulator> accumulators;
   std::vector<Product> finished; ///< by token, without operands
@@ -100,7 +103,7 @@ struct Block {
   uint32_t index[3] = {}, rank = 0;
   uint8_t *shared = nullptr;
   uint32_t sharedBytes = 0;
-  std::vector<Cell> cells; // [sharedBytes / 4]
+  Cells cells;
   std::vector<Lane> lanes;
   std::vector<WarpGroup> groups;
   NamedBarrier barriers[16];
@@ -113,7 +116,7 @@ struct Region {
   uint8_t *base = nullptr;
   size_t size = 0;
   bool writable = true;
-  std::vector<Cell> cells;
+  Cells cells;
 };
 
 /// An asynchronous operation that has been issued.
@@ -158,7 +161,7 @@ struct Emulator::State : stepdown_emulation {
   uint8_t *sharedArena = nullptr; ///< below 4 GiB
   size_t sharedArenaBytes = 0;
   std::vector<Block> blocks;
-  uint32_t clusterNumber = 0, clusterIndex[3] = {};
+  uint32_t clusterIndex[3] = {};
   uint32_t stalls = 0; ///< rounds in which polling lanes alone went on
   size_t agents = 0, agentsUsed = 0;
   std::deque<Pending> pending;
@@ -170,7 +173,7 @@ struct Emulator::State : stepdown_emulation {
     uint32_t lanes = 0, bytes = 0, addresses[warpLanes];
   };
   std::unordered_map<uint64_t, BankAccess> bankAccesses; // by warp and operation
-  View groupView;                                        ///< what all lanes of a warpgroup know
+  uint32_t clusterSerial = 0;                            ///< of all launches
 
   ~State();
   const char *text(uint32_t name) const { return names.c_str() + name; }

@@ -123,16 +123,22 @@ void State::issueProduct(Block &block, WarpGroup &group, uint32_t number) {
       return report(STEPDOWN_REPORT_operand, &lanes[l], number,
                     "expects the same descriptors and scale in all threads of the warpgroup");
   // What all of the warpgroup's lanes know.
-  groupView = lanes[0].view;
-  for (uint32_t l = 1; l < groupLanes; ++l) {
-    groupView.plain.meet(lanes[l].view.plain);
-    groupView.fenced.meet(lanes[l].view.fenced);
+  uint64_t version = 1;
+  for (uint32_t l = 0; l < groupLanes; ++l)
+    version += lanes[l].view.plain.version() + lanes[l].view.fenced.version();
+  if (group.version != version) {
+    group.version = version;
+    group.view = lanes[0].view;
+    for (uint32_t l = 1; l < groupLanes; ++l) {
+      group.view.plain.meet(lanes[l].view.plain);
+      group.view.fenced.meet(lanes[l].view.fenced);
+    }
   }
   Access access = {};
   access.epoch = {product.groupNumber, Agent(group.agent + 1)};
-  access.view = &groupView;
+  access.view = &group.view;
   access.operation = number;
-  access.cluster = clusterNumber + 1;
+  access.cluster = clusterSerial;
   access.asynchronous = true;
   auto checkOperand = [&](uint64_t bits, bool alongMN, uint32_t rows) {
     const MatrixDescriptor descriptor = MatrixDescriptor::decode(bits);
@@ -154,11 +160,13 @@ void State::issueProduct(Block &block, WarpGroup &group, uint32_t number) {
   // Accumulators: those of a chain that goes on, or registers.
   const uint32_t token = uint32_t(lanes[0].frame[at.results] >> 32);
   bool chain = token && token <= group.finished.size();
-  for (uint32_t l = 0; l < groupLanes; ++l)
-    for (uint32_t i = 0; i < sums; ++i) {
-      const uint64_t value = lanes[l].frame[at.results + i];
-      chain &= value == (uint64_t(token) << 32 | i);
-    }
+  for (uint32_t l = 0; l < groupLanes && chain; ++l) {
+    const uint64_t *values = lanes[l].frame + at.results;
+    uint64_t differences = 0;
+    for (uint32_t i = 0; i < sums; ++i)
+      differences |= values[i] ^ (uint64_t(token) << 32 | i);
+    chain = differences == 0;
+  }
   if (chain)
     chain = group.accumulators[group.finished[token - 1].accumulator].latest == token &&
             group.accumulators[group.finished[token - 1].accumulator].n == n;
@@ -257,7 +265,7 @@ uint32_t State::resolveRegister(Lane &lane, uint32_t number, uint64_t value) {
   WarpGroup &group = lane.block->groups[lane.thread / groupLanes];
   const Product &product = group.finished[token - 1];
   const Accumulator &from = group.accumulators[product.accumulator];
-  if (lane.view.plain[group.agent] < product.groupNumber || !product.done) {
+  if (lane.view.plain.at(group.agent) < product.groupNumber || !product.done) {
     report(STEPDOWN_REPORT_registers, &lane, number, "uses an accumulator of %s, which has not been waited for",
            where(product.operation).c_str());
     return 0;

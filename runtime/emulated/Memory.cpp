@@ -28,10 +28,10 @@ Region *State::region(const void *address, size_t bytes) {
 
 Access State::laneAccess(Lane &lane, uint32_t number, bool write) const {
   Access access = {};
-  access.epoch = {lane.view.plain[lane.agent], Agent(lane.agent + 1)};
+  access.epoch = {lane.view.plain.at(lane.agent), Agent(lane.agent + 1)};
   access.view = &lane.view;
   access.operation = number;
-  access.cluster = clusterNumber + 1;
+  access.cluster = clusterSerial;
   access.write = write;
   return access;
 }
@@ -59,15 +59,11 @@ bool State::touchShared(Block &block, uint32_t offset, uint32_t bytes, const Acc
   }
   Access access = given;
   access.mustBeWritten = !access.write;
-  for (uint32_t at = offset; at < offset + bytes;) {
-    const uint32_t in = at % 4, n = std::min(4 - in, offset + bytes - at);
-    uint32_t other = 0;
-    const Conflict found = enter(block.cells[at / 4], uint8_t(((1u << n) - 1) << in), access, other);
-    if (found != Conflict::None) {
-      conflict(found, access, other, lane, "shared", at);
-      return false;
-    }
-    at += n;
+  uint32_t other = 0;
+  uint64_t at = 0;
+  if (Conflict found = block.cells.enter(offset, bytes, access, true, other, at); found != Conflict::None) {
+    conflict(found, access, other, lane, "shared", at);
+    return false;
   }
   return true;
 }
@@ -87,18 +83,16 @@ bool State::touchGlobal(const void *address, uint32_t bytes, const Access &acces
     return false;
   }
   if (found->cells.empty())
-    found->cells.resize((found->size + 7) / 4 + 1);
+    found->cells.resize(found->size + 16);
+  // Cells lie at multiples of 16 of the address, not of the offset.
   const uint64_t start = static_cast<const uint8_t *>(address) - found->base;
-  const uint64_t skew = reinterpret_cast<uint64_t>(found->base) % 4;
-  for (uint64_t at = start + skew, end = at + bytes; at < end;) {
-    const uint32_t in = at % 4, n = uint32_t(std::min<uint64_t>(4 - in, end - at));
-    uint32_t other = 0;
-    const Conflict conflicting = enter(found->cells[at / 4], uint8_t(((1u << n) - 1) << in), access, other);
-    if (conflicting != Conflict::None) {
-      conflict(conflicting, access, other, lane, "global", at - skew);
-      return false;
-    }
-    at += n;
+  const uint64_t skew = reinterpret_cast<uint64_t>(found->base) % 16;
+  uint32_t other = 0;
+  uint64_t at = 0;
+  if (Conflict conflicting = found->cells.enter(start + skew, bytes, access, false, other, at);
+      conflicting != Conflict::None) {
+    conflict(conflicting, access, other, lane, "global", at - skew);
+    return false;
   }
   return true;
 }

@@ -101,37 +101,35 @@ uint32_t elementBytes(ElementType type) {
 }
 
 void toFloats(ElementType type, const uint8_t *from, size_t count, float *to) {
-  for (size_t i = 0; i < count; ++i) {
-    uint32_t bits = 0;
-    const uint32_t bytes = elementBytes(type);
-    std::memcpy(&bits, from + i * bytes, bytes);
-    switch (type) {
-    case ElementType::F16:
-      to[i] = tables().f16[bits];
-      break;
-    case ElementType::BF16:
-      bits <<= 16;
-      std::memcpy(&to[i], &bits, 4);
-      break;
-    case ElementType::TF32: // the hardware reads the upper 19 bits
-      bits &= 0xffffe000;
-      std::memcpy(&to[i], &bits, 4);
-      break;
-    case ElementType::E4M3:
-      to[i] = tables().e4m3[bits];
-      break;
-    case ElementType::E5M2:
-      to[i] = tables().e5m2[bits];
-      break;
-    case ElementType::S8:
-      to[i] = float(int8_t(bits));
-      break;
-    case ElementType::U8:
-      to[i] = float(bits);
-      break;
-    default:
-      std::memcpy(&to[i], &bits, 4);
+  auto each = [&](auto element, auto &&convert) {
+    for (size_t i = 0; i < count; ++i) {
+      std::memcpy(&element, from + i * sizeof element, sizeof element);
+      to[i] = convert(element);
     }
+  };
+  auto fromBits = [](uint32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+  };
+  switch (type) {
+  case ElementType::F16:
+    return each(uint16_t(), [](uint16_t x) { return tables().f16[x]; });
+  case ElementType::BF16:
+    return each(uint16_t(), [&](uint16_t x) { return fromBits(uint32_t(x) << 16); });
+  case ElementType::TF32: // the hardware reads the upper 19 bits
+    return each(uint32_t(), [&](uint32_t x) { return fromBits(x & 0xffffe000); });
+  case ElementType::E4M3:
+    return each(uint8_t(), [](uint8_t x) { return tables().e4m3[x]; });
+  case ElementType::E5M2:
+    return each(uint8_t(), [](uint8_t x) { return tables().e5m2[x]; });
+  case ElementType::S8:
+    return each(int8_t(), [](int8_t x) { return float(x); });
+  case ElementType::U8:
+    return each(uint8_t(), [](uint8_t x) { return float(x); });
+  case ElementType::F32:
+  case ElementType::S32:
+    return each(uint32_t(), fromBits);
   }
 }
 

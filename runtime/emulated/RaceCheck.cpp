@@ -1,4 +1,5 @@
 #include "runtime/emulated/RaceCheck.h"
+#include <algorithm>
 
 namespace stepdown::emulated {
 
@@ -60,6 +61,49 @@ Conflict enter(Cell &cell, uint8_t mask, const Access &access, uint32_t &other) 
     cell.read = true;
   }
   return conflict;
+}
+
+void Cells::resize(size_t bytes) {
+  lines.resize((bytes + 15) / 16);
+  words.resize(lines.size() * 4);
+  split.resize(lines.size());
+}
+
+Conflict Cells::enter(uint64_t offset, uint32_t bytes, const Access &access, bool perCluster, uint32_t &other,
+                      uint64_t &at) {
+  for (at = offset; at < offset + bytes;) {
+    const uint64_t line = at / 16;
+    Cell &whole = lines[line];
+    if (perCluster && whole.cluster != access.cluster) {
+      whole = Cell();
+      whole.cluster = access.cluster;
+      split[line] = false;
+    }
+    const bool all = at % 16 == 0 && offset + bytes - at >= 16;
+    if (all && !split[line]) {
+      if (Conflict found = emulated::enter(whole, 15, access, other); found != Conflict::None)
+        return found;
+      at += 16;
+      continue;
+    }
+    if (!split[line]) {
+      std::fill_n(&words[line * 4], 4, whole);
+      split[line] = true;
+    }
+    const uint64_t end = std::min<uint64_t>(offset + bytes, line * 16 + 16);
+    while (at < end) {
+      const uint32_t in = at % 4, n = uint32_t(std::min<uint64_t>(4 - in, end - at));
+      if (Conflict found = emulated::enter(words[at / 4], uint8_t(((1u << n) - 1) << in), access, other);
+          found != Conflict::None)
+        return found;
+      at += n;
+    }
+    if (all && access.write) { // the four are alike again
+      whole = words[line * 4];
+      split[line] = false;
+    }
+  }
+  return Conflict::None;
 }
 
 } // namespace stepdown::emulated

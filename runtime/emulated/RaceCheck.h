@@ -23,9 +23,16 @@ struct Epoch {
 class Knowledge {
 public:
   void reset(size_t agents) { times.assign(agents, 0); }
-  uint32_t &operator[](Agent agent) { return times[agent]; }
+  uint32_t &operator[](Agent agent) {
+    ++changes;
+    return times[agent];
+  }
+  uint32_t at(Agent agent) const { return times[agent]; }
+  /// Grows whenever something may have been learnt.
+  uint64_t version() const { return changes; }
   bool knows(Epoch epoch) const { return epoch.agent == 0 || times[epoch.agent - 1] >= epoch.time; }
   void join(const Knowledge &other) {
+    ++changes;
     const uint32_t *from = other.times.data();
     uint32_t *to = times.data();
     for (size_t i = 0, n = times.size(); i < n; ++i)
@@ -40,6 +47,7 @@ public:
 
 private:
   std::vector<uint32_t> times; // [agents]
+  uint64_t changes = 0;
 };
 
 /// Knowledge through ordinary accesses, and through a proxy fence, which asynchronous accesses need.
@@ -76,6 +84,23 @@ struct Access {
 };
 
 enum class Conflict { None, Race, Unwritten, Proxy };
+
+/// The cells of memory, one for 16 bytes as long as these are accessed together: what TMA and products do to tiles then
+/// costs a quarter.
+class Cells {
+public:
+  void resize(size_t bytes);
+  bool empty() const { return lines.empty(); }
+  void clear() { lines.clear(), words.clear(), split.clear(); }
+  /// Checks and enters an access to `bytes` bytes from `offset`; on a conflict, `at` is the offset of it. With
+  /// `perCluster`, what other clusters did is forgotten: the memory is this cluster's own.
+  Conflict enter(uint64_t offset, uint32_t bytes, const Access &access, bool perCluster, uint32_t &other, uint64_t &at);
+
+private:
+  std::vector<Cell> lines; // [bytes / 16]
+  std::vector<Cell> words; // [bytes / 4], where the line is split
+  std::vector<bool> split; // [bytes / 16]
+};
 
 /// Checks and enters an access to the bytes `mask` of `cell`; `other` is the operation that it is in conflict with.
 Conflict enter(Cell &cell, uint8_t mask, const Access &access, uint32_t &other);
