@@ -4,6 +4,7 @@
 // understand, and only `host`, null where host and device do not share memory, may be dereferenced. A device holds what
 // all sessions share (code, weights); a queue is one session's ordered stream of work on it.
 #pragma once
+#include "include/stepdown/Artifact.h"
 #include "lib/Base/Result.h"
 #include <cstddef>
 #include <cstdint>
@@ -15,14 +16,15 @@ namespace stepdown {
 struct Memory {
   uint64_t address = 0;
   uint8_t *host = nullptr; ///< the same bytes, where the host can reach them
-  size_t bytes = 0;        ///< as asked for; 64 more may be read
+  size_t bytes = 0;        ///< as asked for; Device::alignment() more may be read
 };
 
 /// One kernel with its resolved operands (see the kernel ABI in include/stepdown/Artifact.h).
 struct Launch {
-  uint64_t kernel = 0;   ///< what Device::kernel returned
-  uint64_t operands = 0; ///< device address of the words, which stay as they are until the launch is done
-  uint32_t words = 0;    ///< of operands
+  uint64_t kernel = 0;          ///< what Device::kernel returned
+  uint64_t operands = 0;        ///< device address of the words, which stay as they are until the launch is done
+  uint32_t words = 0;           ///< of operands
+  uint32_t grid[3] = {1, 1, 1}; ///< work-groups, none of them 0: the launch record's grid with this step's sizes
 };
 
 /// An ordered stream of work. Calls come from one thread at a time. Work may be done later than the call that asks for
@@ -45,14 +47,23 @@ public:
   virtual int width() const = 0;
 };
 
+/// The launch of code that is one work-group of one thread, as far as a device knows.
+inline constexpr stepdown_launch kOneGroup = {{{1, 1}, {1, 1}, {1, 1}}, {1, 1, 1}, {1, 1, 1}, 0};
+
 class Device {
 public:
   virtual ~Device() = default;
   virtual const char *name() const = 0;
-  /// Whether it executes code of `level` (enum stepdown_level).
+  /// Whether it runs code that an artifact lists under the target `name`: "cpu".
+  virtual bool runs(const char *target) const = 0;
+  /// Whether it executes code of `level` (enum stepdown_level) of such a target; 0 is that of a target without levels.
   virtual bool accepts(uint32_t level) const = 0;
+  /// Bytes: every allocation begins at a multiple of it, and so many readable bytes follow. Targets that are aligned to
+  /// more are refused.
+  virtual size_t alignment() const = 0;
 
-  /// Zeroed bytes at a multiple of 64, with 64 readable bytes behind them; E0601 when there are not enough.
+  /// Zeroed bytes at a multiple of alignment(), with as many readable bytes behind them; E0601 when there are not
+  /// enough.
   virtual Result<Memory> allocate(size_t bytes, const char *purpose) = 0;
   /// Addresses for arrays whose sizes a call decides, as many as the device may have bytes, a multiple of 4096; pages
   /// become memory when they are first written. E0601 where there are next to none.
@@ -67,8 +78,10 @@ public:
   virtual Result<uint64_t> adopt(const uint8_t *bytes, size_t size) = 0;
   /// Takes a private copy of native code, compares its XXH3 with `checksum` (E0506), and makes it executable.
   virtual Result<uint64_t> loadCode(const uint8_t *bytes, size_t size, uint64_t checksum) = 0;
-  /// The kernel at `offset` of code that loadCode returned.
-  virtual uint64_t kernel(uint64_t code, uint64_t offset) const = 0;
+  /// A kernel of code that loadCode returned: at `offset`, or, where `name` is not null, the one called so in the image
+  /// that begins there. `launch` says the block, cluster and shared memory of every launch of it, for which a device
+  /// prepares it here once; E0920 where it cannot launch it so. Its grid comes with each Launch.
+  virtual Result<uint64_t> kernel(uint64_t code, uint64_t offset, const char *name, const stepdown_launch &launch) = 0;
 
   /// A new stream; `threads` 0 takes every core.
   virtual Result<std::unique_ptr<Queue>> queue(int threads) = 0;

@@ -233,6 +233,21 @@ typedef struct stepdown_entry {
   uint32_t reserved;
 } stepdown_entry;
 
+/* One dimension of a grid: size / divisor, rounded up. */
+typedef struct stepdown_grid {
+  int32_t size;     /* a constant, or TOKENS, ROWS or SEQUENCES of enum stepdown_symbol */
+  uint32_t divisor; /* at least 1 */
+} stepdown_grid;
+
+/* How an entry is launched. On "cpu" the grid is one of tiles, which threads divide among each other, and of functions
+ * one; block and cluster are 1 and shared_bytes is 0. */
+typedef struct stepdown_launch {
+  stepdown_grid grid[3]; /* work-groups in x, y and z */
+  uint32_t block[3];     /* threads of a work-group, at least 1 */
+  uint32_t cluster[3];   /* work-groups of a cluster, at least 1 */
+  uint32_t shared_bytes; /* of memory that a work-group shares, beyond what its code declares */
+} stepdown_launch;
+
 /* What a kernel takes for granted of one operand: a dispatch has the same place, rank and dimensions. */
 typedef struct stepdown_parameter {
   uint32_t place; /* enum stepdown_place */

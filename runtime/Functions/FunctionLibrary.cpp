@@ -111,6 +111,13 @@ FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, c
   if (!base)
     return base.error();
   library->codeAddress = *base;
+  for (size_t i = 0; i < table.functions.count; ++i) {
+    const stepdown_entry &entry = code.index.entries[table.entry(*chosen, i)];
+    Result<uint64_t> kernel = library->device().kernel(*base, entry.offset, nullptr, kOneGroup);
+    if (!kernel)
+      return kernel.error();
+    library->kernels.push_back(*kernel);
+  }
   return std::shared_ptr<const FunctionLibrary>(std::move(library));
 }
 
@@ -213,10 +220,7 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
   stepdown_call record = {next, room.end(), 0, 0};
   std::memcpy(operands.data(), &record, sizeof record);
 
-  const uint32_t entry = file.functions().entry(codeIndex, index);
-  const uint64_t offset = file.code()[codeIndex].index.entries[entry].offset;
-  const Launch launch = {device().kernel(codeAddress, offset), room.begin() + sizeof record,
-                         static_cast<uint32_t>(words - recordWords)};
+  const Launch launch = {kernels[index], room.begin() + sizeof record, static_cast<uint32_t>(words - recordWords)};
   Status ran = queue.upload(room.begin(), operands.data(), words * sizeof(uint64_t));
   if (ran)
     ran = queue.launch(&launch, 1);

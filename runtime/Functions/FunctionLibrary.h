@@ -72,6 +72,7 @@ private:
   std::shared_ptr<CallRooms> rooms;
   size_t codeIndex = 0;
   uint64_t codeAddress = 0;
+  std::vector<uint64_t> kernels; ///< of each function, as the device calls it
 };
 
 } // namespace stepdown

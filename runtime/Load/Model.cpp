@@ -40,7 +40,12 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path, std::s
   Result<uint64_t> base = model->machine->loadCode(code.bytes, code.size, code.checksum);
   if (!base)
     return base.error();
-  model->codeAddress = *base;
+  for (const stepdown_entry &entry : code.index.entries) {
+    Result<uint64_t> kernel = model->machine->kernel(*base, entry.offset, nullptr, kOneGroup);
+    if (!kernel)
+      return kernel.error();
+    model->kernels.push_back(*kernel);
+  }
   Result<uint64_t> weights = model->machine->adopt(model->file.weights(), model->file.weightBytes());
   if (!weights)
     return weights.error();
@@ -52,7 +57,7 @@ const char *Model::level() const { return levelName(file.code()[codeIndex].level
 
 uint64_t Model::kernel(uint32_t kernel, uint32_t bucket) const {
   const uint32_t entry = program().entry(codeIndex, kernel, bucket);
-  return entry == ~uint32_t(0) ? 0 : machine->kernel(codeAddress, file.code()[codeIndex].index.entries[entry].offset);
+  return entry == ~uint32_t(0) ? 0 : kernels[entry];
 }
 
 uint64_t Model::cacheBytesPerPosition() const {

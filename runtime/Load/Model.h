@@ -38,7 +38,8 @@ private:
   std::unique_ptr<Metadata> pairs;
   std::string family, title;
   size_t codeIndex = 0;
-  uint64_t codeAddress = 0, weightsAddress = 0;
+  std::vector<uint64_t> kernels; ///< what the device calls each entry of the code
+  uint64_t weightsAddress = 0;
 };
 
 /// The metadata pairs in the bytes of a METADATA section.

@@ -65,7 +65,9 @@ public:
       munmap(base, bytes);
   }
   const char *name() const override { return "cpu"; }
+  bool runs(const char *target) const override { return !std::strcmp(target, name()); }
   bool accepts(uint32_t level) const override { return processorHas(level); }
+  size_t alignment() const override { return slack; } // pages are aligned to more
 
   Result<Memory> allocate(size_t bytes, const char *purpose) override {
     void *map = MAP_FAILED;
@@ -136,7 +138,24 @@ public:
     code.emplace_back(map, size + 64);
     return reinterpret_cast<uint64_t>(map);
   }
-  uint64_t kernel(uint64_t base, uint64_t offset) const override { return base + offset; }
+  // Threads divide the grid among each other, so the record has nothing else to say.
+  Result<uint64_t> kernel(uint64_t base, uint64_t offset, const char *name, const stepdown_launch &launch) override {
+    if (name)
+      return fail(ErrorCode::LaunchUnsupported,
+                  "code: expects entries of device cpu by offset, but one has the name %s", name);
+    for (int d = 0; d < 3; ++d)
+      if (launch.block[d] != 1 || launch.cluster[d] != 1)
+        return fail(
+            ErrorCode::LaunchUnsupported,
+            "code: expects blocks and clusters of 1 for device cpu, but the entry at offset %llu has a block of "
+            "%u and a cluster of %u in dimension %d",
+            (unsigned long long)offset, launch.block[d], launch.cluster[d], d);
+    if (launch.shared_bytes)
+      return fail(ErrorCode::LaunchUnsupported,
+                  "code: expects no shared memory for device cpu, but the entry at offset %llu asks for %u bytes",
+                  (unsigned long long)offset, launch.shared_bytes);
+    return base + offset;
+  }
 
   Result<std::unique_ptr<Queue>> queue(int threads) override {
     return std::unique_ptr<Queue>(new CpuQueue(threads > 0 ? threads : processorCores()));

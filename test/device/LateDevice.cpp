@@ -86,7 +86,9 @@ private:
 class LateDevice final : public Device {
 public:
   const char *name() const override { return "late"; }
+  bool runs(const char *target) const override { return near->runs(target); }
   bool accepts(uint32_t level) const override { return near->accepts(level); }
+  size_t alignment() const override { return near->alignment(); }
   Result<Memory> allocate(size_t bytes, const char *purpose) override { return hide(near->allocate(bytes, purpose)); }
   Result<Memory> reserve(const char *purpose) override { return hide(near->reserve(purpose)); }
   void discard(Memory &, size_t, size_t) override {}
@@ -111,7 +113,9 @@ public:
   Result<uint64_t> loadCode(const uint8_t *bytes, size_t size, uint64_t checksum) override {
     return near->loadCode(bytes, size, checksum);
   }
-  uint64_t kernel(uint64_t code, uint64_t offset) const override { return near->kernel(code, offset); }
+  Result<uint64_t> kernel(uint64_t code, uint64_t offset, const char *name, const stepdown_launch &launch) override {
+    return near->kernel(code, offset, name, launch);
+  }
   Result<std::unique_ptr<Queue>> queue(int threads) override {
     Result<std::unique_ptr<Queue>> made = near->queue(threads);
     if (!made)
