@@ -77,7 +77,7 @@ stepdown_status stepdown_model_describe(const stepdown_model *model, stepdown_mo
   info.max_context = static_cast<int32_t>(head.max_context);
   info.max_step_tokens = static_cast<int32_t>(head.max_step_tokens);
   info.exact = static_cast<int32_t>(head.exact);
-  info.weight_bytes = m.artifact().weightBytes();
+  info.weight_bytes = m.weightBytes();
   info.arena_bytes = head.arena_bytes;
   info.kv_bytes_per_position = m.cacheBytesPerPosition();
   return guarded([&] { return giveResult(out, info, "stepdown_model_info"); });

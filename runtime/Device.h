@@ -47,9 +47,6 @@ public:
   virtual int width() const = 0;
 };
 
-/// The launch of code that is one work-group of one thread, as far as a device knows.
-inline constexpr stepdown_launch kOneGroup = {{{1, 1}, {1, 1}, {1, 1}}, {1, 1, 1}, {1, 1, 1}, 0};
-
 class Device {
 public:
   virtual ~Device() = default;

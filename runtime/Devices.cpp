@@ -24,6 +24,13 @@ const char *deviceNames() {
   return all.c_str();
 }
 
+bool runsHere(const char *target, uint32_t level) {
+  for (const Kind &kind : kinds)
+    if (std::unique_ptr<Device> device = kind.make(); device->runs(target) && device->accepts(level))
+      return true;
+  return false;
+}
+
 Result<std::shared_ptr<Device>> openDevice(const char *name) {
   for (const Kind &kind : kinds)
     if (!name || !std::strcmp(kind.name, name))

@@ -7,6 +7,8 @@ namespace stepdown {
 
 /// The names that openDevice takes, as "cpu, nvidia".
 const char *deviceNames();
+/// Whether one of them runs code of `target` at `level` on this machine.
+bool runsHere(const char *target, uint32_t level);
 /// A new device called `name` ("cpu" for null); E0911 with the list for another name.
 Result<std::shared_ptr<Device>> openDevice(const char *name);
 

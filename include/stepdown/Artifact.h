@@ -12,14 +12,22 @@
  * The step program. A step runs on a ragged batch of T tokens, of which R rows want logits. The program is three runs
  * of dispatches: the entry (once), the dispatches of each layer's kind (once a layer), and the exit (once). A dispatch
  * names a kernel and its operands; an operand is a tensor: where it lies, and its dimensions, constant or symbolic. A
- * kernel has one variant for each token-count bucket and each instruction-set level. Results never depend on the
- * bucket.
+ * kernel has one variant for each token-count bucket and each CODE section. Results never depend on the bucket.
  *
- * Kernel ABI:  void kernel(const uint64_t *operands, int64_t thread, int64_t threads)
- * operands: for each operand its address and then all its dimensions, 8 bytes each. Every thread of the pool calls the
- * kernel once; the kernel divides its tiles among the threads; a barrier follows every dispatch. Code is position
- * independent, has no relocations, no writable data and calls nothing outside its section. Addresses of arena buffers,
- * weights and caches are 64-byte aligned, and 64 readable bytes follow each (kernels may prefetch further).
+ * Targets. The header lists what the file was compiled for, by the names that devices know: "cpu". Each target has a
+ * program of its own, or functions, and one CODE section for each of its instruction-set levels; a loader takes those
+ * of the device that it is handed. Metadata, provenance and WEIGHTS belong to all: weights that two targets pack alike
+ * lie there once, those that they pack differently side by side, and each target's table says where its own are.
+ *
+ * Launches. Beside each entry of code stands its launch record: the grid of a dispatch as sizes of the step, and the
+ * block, cluster and shared memory that the code was compiled for. A dispatch whose grid is empty is left out. Each
+ * operand is its address and then all its dimensions, 8 bytes each; addresses of arena buffers, weights and caches are
+ * multiples of the target's alignment, and so many readable bytes follow each (kernels may prefetch further).
+ *
+ * Kernel ABI of "cpu":  void kernel(const uint64_t *operands, int64_t thread, int64_t threads)
+ * Every thread of the pool calls the kernel once; the kernel divides its grid of tiles among the threads; a barrier
+ * follows every dispatch. Code is position independent, has no relocations, no writable data and calls nothing outside
+ * its section.
  *
  * What code was compiled for. A CODE section begins with an index: every entry into its instructions, and for each
  * operand of the entry its place, its dimensions, the bytes of an element and what its values must be below. The index
@@ -39,35 +47,44 @@
 
 #define STEPDOWN_ARTIFACT_MAGIC "STEPDOWN"
 /* Raised whenever an older loader would misread a newer file, or the other way round: loaders take their own version
- * alone, and a checkpoint is compiled again. 2: sections of code have an index; code entries are numbers of entries. */
-#define STEPDOWN_ABI_VERSION 2u
+ * alone, and a checkpoint is compiled again. 2: sections of code have an index; code entries are numbers of entries.
+ * 3: sections belong to targets; launch records; the cache's layout and the rows of logits as data. */
+#define STEPDOWN_ABI_VERSION 3u
 #define STEPDOWN_PAGE 4096u
 #define STEPDOWN_MAX_SECTIONS 64u
+#define STEPDOWN_MAX_TARGETS 8u
+#define STEPDOWN_ALL_TARGETS 0xffffu /* of a section: it belongs to no target alone */
 #define STEPDOWN_MAX_BUCKETS 8u
 #define STEPDOWN_MAX_RANK 5u
 #define STEPDOWN_MAX_CONTEXT                                                                                           \
   (1u << 24)                       /* positions: a 32-bit one numbers them, and rotary tables have a row for every 64 */
 #define STEPDOWN_MAX_ARRAY_RANK 8u /* of arguments and results of functions */
-#define STEPDOWN_LANES 16u         /* rows of logits are padded to a whole number of so many floats */
 
 enum stepdown_section_kind {
   STEPDOWN_SECTION_METADATA =
       1, /* u64 count, then that many GGUF metadata pairs, verbatim: tokenizer, template, parameters */
   STEPDOWN_SECTION_PROGRAM = 2,    /* stepdown_program and the tables it points to */
-  STEPDOWN_SECTION_CODE = 3,       /* stepdown_code, its tables, native code; level = enum stepdown_level */
-  STEPDOWN_SECTION_WEIGHTS = 4,    /* packed weights, each 64-byte aligned */
+  STEPDOWN_SECTION_CODE = 3,       /* stepdown_code, its tables, native code */
+  STEPDOWN_SECTION_WEIGHTS = 4,    /* packed weights of every target */
   STEPDOWN_SECTION_PROVENANCE = 5, /* JSON text: compiler, options, checkpoint hash, explain report */
   STEPDOWN_SECTION_FUNCTIONS = 6   /* stepdown_functions and the tables it points to */
 };
 
-enum stepdown_level {
-  STEPDOWN_LEVEL_X86_64_V3 = 1,     /* AVX2, FMA, F16C, BMI2 */
-  STEPDOWN_LEVEL_X86_64_V4_VNNI = 2 /* AVX-512 F, BW, DQ, VL, CD, VNNI */
+enum stepdown_level {                                   /* 0: of a target whose name says what executes it */
+                      STEPDOWN_LEVEL_X86_64_V3 = 1,     /* AVX2, FMA, F16C, BMI2 */
+                      STEPDOWN_LEVEL_X86_64_V4_VNNI = 2 /* AVX-512 F, BW, DQ, VL, CD, VNNI */
 };
 
+/* What code of the file is for. */
+typedef struct stepdown_target {
+  char name[60];      /* as devices know it; behind its end zeros, of which there is one at least */
+  uint32_t alignment; /* bytes, a power of two up to STEPDOWN_PAGE: of every address that kernels get */
+} stepdown_target;
+
 typedef struct stepdown_section {
-  uint32_t kind;     /* enum stepdown_section_kind */
-  uint32_t level;    /* of CODE, else 0 */
+  uint16_t kind;     /* enum stepdown_section_kind */
+  uint16_t target;   /* of PROGRAM, FUNCTIONS and CODE: which of the header's; else STEPDOWN_ALL_TARGETS */
+  uint32_t level;    /* of CODE, enum stepdown_level; else 0 */
   uint64_t offset;   /* from the start of the file, a multiple of STEPDOWN_PAGE */
   uint64_t size;     /* bytes */
   uint64_t checksum; /* XXH3, 64 bits, of the bytes */
@@ -76,9 +93,11 @@ typedef struct stepdown_section {
 typedef struct stepdown_header {
   char magic[8];        /* STEPDOWN_ARTIFACT_MAGIC */
   uint32_t abi_version; /* STEPDOWN_ABI_VERSION */
-  uint32_t section_count;
+  uint16_t section_count;
+  uint16_t target_count;
   uint64_t file_size;
   uint64_t checksum; /* XXH3 of the header page with this field 0 */
+  stepdown_target targets[STEPDOWN_MAX_TARGETS];
   stepdown_section sections[STEPDOWN_MAX_SECTIONS];
 } stepdown_header;
 
@@ -88,15 +107,18 @@ typedef struct stepdown_table {
 } stepdown_table;
 
 typedef struct stepdown_program {
-  uint32_t vocabulary;               /* rows of the logits */
-  uint32_t width;                    /* of the residual stream */
-  uint32_t max_context;              /* positions a sequence may have */
-  uint32_t max_step_tokens;          /* T of the largest step; arena_bytes holds it */
-  uint32_t max_step_rows;            /* R of the largest step */
-  uint32_t exact;                    /* 1: float32 activations and cache */
+  uint32_t vocabulary;      /* rows of the logits */
+  uint32_t width;           /* of the residual stream */
+  uint32_t max_context;     /* positions a sequence may have */
+  uint32_t max_step_tokens; /* T of the largest step; arena_bytes holds it */
+  uint32_t max_step_rows;   /* R of the largest step */
+  uint32_t exact;           /* 1: float32 activations and cache */
+  uint32_t logits_stride;   /* floats from one row of logits to the next: kernels write whole vectors */
+  uint32_t reserved;
   uint64_t arena_bytes;              /* the activations of the largest step */
   stepdown_table buckets;            /* stepdown_bucket, ascending */
   stepdown_table buffers;            /* stepdown_buffer */
+  stepdown_table cache;              /* stepdown_cache: one */
   stepdown_table groups;             /* stepdown_cache_group */
   stepdown_table layers;             /* stepdown_layer, in order */
   stepdown_table kinds;              /* stepdown_run: the dispatches of each layer kind */
@@ -112,9 +134,8 @@ typedef struct stepdown_program {
 } stepdown_program;
 
 /* The first bucket has min_tokens 0 or 1. Behind the last token, position, sequence and row, up to a whole tile,
- * kernels find zeros; logits have room for whole tiles of rows. A step without rows leaves out the dispatches whose
- * extent is rows. Steps of min_tokens or more tokens (up to the next bucket's) run this variant, `tile` tokens at a
- * time. */
+ * kernels find zeros; logits have room for whole tiles of rows. Steps of min_tokens or more tokens (up to the next
+ * bucket's) run this variant, `tile` tokens at a time. */
 typedef struct stepdown_bucket {
   uint32_t min_tokens, tile;
 } stepdown_bucket;
@@ -127,9 +148,23 @@ typedef struct stepdown_buffer {
   uint64_t offset, bytes;
 } stepdown_buffer;
 
-/* Layers with one cache shape and one window share block tables. Block = `16 * g` positions (g = 1, 2 or 4).
- * keys [blocks, kv_heads, g, key_dim, 16], values [blocks, kv_heads, 16 * g, value_dim], one pair of tensors a layer.
- */
+/* How keys and values of one layer lie: two tensors, whose dimensions these are from the outermost on. */
+enum stepdown_axis {
+  STEPDOWN_AXIS_BLOCKS = 1,    /* outermost: a block is one run of bytes, which sequences share and copy */
+  STEPDOWN_AXIS_HEADS = 2,     /* kv_heads */
+  STEPDOWN_AXIS_POSITIONS = 3, /* of a block, all of them; or */
+  STEPDOWN_AXIS_GROUPS = 4,    /* of a block, `lanes` positions each, */
+  STEPDOWN_AXIS_LANES = 5,     /* and the positions of a group */
+  STEPDOWN_AXIS_CHANNELS = 6   /* key_dim or value_dim */
+};
+
+typedef struct stepdown_cache {
+  uint32_t smallest_block, largest_block; /* positions: a session takes smallest_block, twice that ... largest_block */
+  uint32_t lanes;                         /* positions of a group, of which every block has a whole number */
+  uint32_t keys[STEPDOWN_MAX_RANK], values[STEPDOWN_MAX_RANK]; /* enum stepdown_axis; 0 behind the last */
+} stepdown_cache;
+
+/* Layers with one cache shape and one window share block tables; each has a pair of tensors as stepdown_cache says. */
 typedef struct stepdown_cache_group {
   uint32_t layers, kv_heads, key_dim, value_dim;
   uint32_t window;  /* 0: every position; else a query sees itself and window - 1 positions before */
@@ -162,10 +197,10 @@ enum stepdown_packing {
   STEPDOWN_PACKING_TILES16 = 1 /* 16 rows interleaved; lib/Target/Layout.h describes the blocks */
 };
 
-/* The variant of a kernel for a bucket is entry code[level_index * kernels * buckets + kernel * buckets + bucket] of
- * the level's CODE section, where level_index counts the CODE sections in file order; ~0 where the kernel has none. */
+/* The variant of a kernel for a bucket is entry code[section * kernels * buckets + kernel * buckets + bucket] of a CODE
+ * section, where `section` counts those of the target in file order; ~0 where the kernel has none. */
 typedef struct stepdown_kernel {
-  uint32_t name;
+  uint32_t name; /* into strings */
   uint32_t reserved;
 } stepdown_kernel;
 
@@ -188,7 +223,7 @@ enum stepdown_place {
   STEPDOWN_AT_SEQUENCES = 8,   /* int32 [T]: row of the block table */
   STEPDOWN_AT_BLOCK_TABLE = 9, /* int32 [sequences, table width] of this layer's cache group; -1 where no block is */
   STEPDOWN_AT_ROWS = 10,       /* int32 [R]: tokens of the step whose logits are wanted */
-  STEPDOWN_AT_LOGITS = 11      /* float32 [R, vocabulary rounded up to a multiple of STEPDOWN_LANES] */
+  STEPDOWN_AT_LOGITS = 11      /* float32 [R, logits_stride] */
 };
 
 /* Dimensions below zero stand for these. */
@@ -198,7 +233,7 @@ enum stepdown_symbol {
   STEPDOWN_DIM_TOKEN_TILES = -3,  /* ceil(T / tile) of T's bucket */
   STEPDOWN_DIM_ROW_TILES = -4,    /* ceil(R / tile) of R's bucket */
   STEPDOWN_DIM_BLOCKS = -5,       /* blocks of the cache group */
-  STEPDOWN_DIM_BLOCK_GROUPS = -6, /* positions of a block / 16 */
+  STEPDOWN_DIM_BLOCK_GROUPS = -6, /* positions of a block / lanes of the cache */
   STEPDOWN_DIM_BLOCK_SIZE = -7,   /* positions of a block */
   STEPDOWN_DIM_SEQUENCES = -8,    /* rows of the block table */
   STEPDOWN_DIM_TABLE_WIDTH = -9,  /* entries of one row of it */
@@ -219,17 +254,22 @@ typedef struct stepdown_code {
   stepdown_table entries;    /* stepdown_entry */
   stepdown_table parameters; /* stepdown_parameter, of kernels */
   stepdown_table values;     /* stepdown_value, of functions */
+  stepdown_table launches;   /* stepdown_launch */
+  stepdown_table strings;    /* bytes: zero-terminated names */
+  uint64_t alignment;        /* bytes: of the addresses that it was compiled for, the target's */
   uint64_t instructions;     /* where they begin: a multiple of STEPDOWN_PAGE behind the tables */
 } stepdown_code;
 
 /* One way into the instructions. Several may have one offset: the same code for operands of other shapes. */
 typedef struct stepdown_entry {
-  uint64_t offset;  /* from the start of the section, behind `instructions` */
+  uint64_t offset;  /* from the start of the section, behind `instructions`: the entry, or the image that has `name` */
   uint32_t first;   /* into parameters; of a function into values: the arguments, then the results */
   uint32_t count;   /* operands; of a function arguments */
   uint32_t results; /* of a function; a kernel has none */
   uint32_t extent;  /* of a kernel, enum stepdown_extent: what it was compiled to be dispatched by */
   uint32_t tile;    /* of a kernel: tokens of the tile that it was compiled for; 0 for a function */
+  uint32_t launch;  /* into launches */
+  uint32_t name;    /* into strings, of an entry that is found by name; STEPDOWN_NO_NAME: by offset */
   uint32_t reserved;
 } stepdown_entry;
 
@@ -248,6 +288,8 @@ typedef struct stepdown_launch {
   uint32_t shared_bytes; /* of memory that a work-group shares, beyond what its code declares */
 } stepdown_launch;
 
+#define STEPDOWN_NO_NAME 0xffffffffu
+
 /* What a kernel takes for granted of one operand: a dispatch has the same place, rank and dimensions. */
 typedef struct stepdown_parameter {
   uint32_t place; /* enum stepdown_place */
@@ -262,7 +304,7 @@ typedef struct stepdown_parameter {
 typedef struct stepdown_functions {
   stepdown_table functions; /* stepdown_function */
   stepdown_table values;    /* stepdown_value, the same as those of the code's entries */
-  stepdown_table code;      /* uint32: entries of the CODE section, functions.count per section, in file order */
+  stepdown_table code;      /* uint32: entries of CODE, functions.count per section of the target, in file order */
   stepdown_table strings;   /* bytes: zero-terminated names */
 } stepdown_functions;
 
@@ -280,8 +322,8 @@ typedef struct stepdown_value {
 
 /* What a function and its caller share during one call. */
 typedef struct stepdown_call {
-  uint64_t next;    /* address of the arena's first free byte, a multiple of 64; the function moves it */
-  uint64_t end;     /* address behind the arena's last byte, a multiple of 64 */
+  uint64_t next;    /* address of the arena's first free byte, a multiple of the alignment; the function moves it */
+  uint64_t end;     /* address behind the arena's last byte, a multiple of it */
   uint64_t failure; /* 0; or the address, inside the code, of the text of the check that failed; or ~0: the arena is
                        too small */
   uint64_t wanted;  /* bytes that did not fit; ~0: more than can be told */

@@ -3,6 +3,7 @@
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Artifact/Tables.h"
 #include "llvm/Support/MathExtras.h"
+#include <algorithm>
 #include <cstring>
 
 #define XXH_INLINE_ALL
@@ -11,13 +12,13 @@
 namespace stepdown {
 namespace {
 
-/// The CODE sections, and the number of every entry in each of them.
+/// The CODE sections of one target, and the number of every entry in each of them.
 struct PlacedCode {
-  PlacedCode(const std::vector<TargetCode> &code, const std::vector<CodeEntry> &entries) {
+  PlacedCode(const std::vector<TargetCode> &code, const std::vector<CodeEntry> &entries, uint64_t alignment) {
     for (const TargetCode &one : code)
-      sections.emplace_back(one.target->id, layOutCode(one.code, entries, numbers));
+      sections.emplace_back(one.target->id, layOutCode(one.code, entries, alignment, numbers));
   }
-  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> sections; ///< target, bytes
+  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> sections; ///< level, bytes
   std::vector<uint32_t> numbers;                                   ///< [sections, entries]
 };
 
@@ -31,18 +32,21 @@ public:
     header.file_size = STEPDOWN_PAGE;
   }
 
-  /// `data` is null for bytes that are written later.
-  void add(uint32_t kind, uint32_t target, const void *data, uint64_t size) {
-    header.sections[header.section_count++] = {kind, target, header.file_size, size,
-                                               data ? XXH3_64bits(data, size) : 0};
-    contents.push_back(data);
-    header.file_size = llvm::alignTo(header.file_size + size, STEPDOWN_PAGE);
+  /// A target with the section of its tables and its code. `name` has room, as have the sections: who adds the ninth
+  /// target changes the header.
+  void addTarget(const std::string &name, uint64_t alignment, uint16_t kind, const std::vector<uint8_t> &tables,
+                 const PlacedCode &code) {
+    const uint16_t number = header.target_count++;
+    stepdown_target &target = header.targets[number];
+    name.copy(target.name, sizeof target.name - 1);
+    target.alignment = static_cast<uint32_t>(alignment);
+    add(kind, number, 0, tables.data(), tables.size());
+    for (const auto &[level, bytes] : code.sections)
+      add(STEPDOWN_SECTION_CODE, number, level, bytes.data(), bytes.size());
   }
 
-  void add(const PlacedCode &code) {
-    for (const auto &[target, bytes] : code.sections)
-      add(STEPDOWN_SECTION_CODE, target, bytes.data(), bytes.size());
-  }
+  /// A section of all targets. `data` is null for bytes that are written later.
+  void add(uint16_t kind, const void *data, uint64_t size) { add(kind, STEPDOWN_ALL_TARGETS, 0, data, size); }
 
   Status write(PartFile &file) {
     if (Status status = file.reserve(header.file_size); !status)
@@ -65,13 +69,20 @@ public:
   stepdown_header header{};
 
 private:
+  void add(uint16_t kind, uint16_t target, uint32_t level, const void *data, uint64_t size) {
+    header.sections[header.section_count++] = {
+        kind, target, level, header.file_size, size, data ? XXH3_64bits(data, size) : 0};
+    contents.push_back(data);
+    header.file_size = llvm::alignTo(header.file_size + size, STEPDOWN_PAGE);
+  }
   std::vector<const void *> contents;
 };
 
-/// The records of the packed weights.
-std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, Names &names) {
+/// The records of the packed weights that a target has.
+std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, const std::vector<uint32_t> &weights,
+                                             Names &names) {
   std::vector<stepdown_weight> records;
-  for (size_t i = 0; i < plan.entries.size(); ++i) {
+  for (uint32_t i : weights) {
     const WeightEntry &w = plan.entries[i];
     stepdown_weight record{};
     record.name = names.add(w.tensor);
@@ -91,10 +102,10 @@ std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, Names &n
 } // namespace
 
 std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint32_t> &numbers,
-                                   const PackedWeights &plan) {
+                                   const PackedWeights &plan, const std::vector<uint32_t> &weightNumbers) {
   Names names;
   names.add("");
-  const std::vector<stepdown_weight> weights = describeWeights(plan, names);
+  const std::vector<stepdown_weight> weights = describeWeights(plan, weightNumbers, names);
   std::vector<stepdown_kernel> kernels;
   for (const std::string &name : program.kernels)
     kernels.push_back({names.add(name), 0});
@@ -105,6 +116,7 @@ std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint3
   stepdown_program header = program.header;
   header.buckets = tables.add(program.buckets);
   header.buffers = tables.add(program.buffers);
+  header.cache = tables.add(std::vector<stepdown_cache>{program.cache});
   header.groups = tables.add(program.groups);
   header.layers = tables.add(program.layers);
   header.kinds = tables.add(program.kinds);
@@ -130,12 +142,28 @@ Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<Wei
 Status writeArtifact(PartFile &file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress) {
   const Gguf &checkpoint = *parts.checkpoint;
-  Result<PackedWeights> plan =
-      planProgramWeights(checkpoint, std::move(parts.program.weights), parts.program.alignment);
+  if (parts.targets.size() > STEPDOWN_MAX_TARGETS)
+    return fail(ErrorCode::CompileOption, "%s: expects at most %u targets in an artifact, but got %zu",
+                file.path().c_str(), STEPDOWN_MAX_TARGETS, parts.targets.size());
+  uint64_t alignment = 1; // powers of two: the largest is one of all
+  std::vector<std::vector<WeightEntry>> weightLists;
+  for (TargetParts &target : parts.targets) {
+    alignment = std::max(alignment, target.program.alignment);
+    weightLists.push_back(std::move(target.program.weights));
+  }
+  SharedWeights shared = shareWeights(std::move(weightLists));
+  Result<PackedWeights> plan = planProgramWeights(checkpoint, std::move(shared.entries), alignment);
   if (!plan)
     return plan.error();
-  const PlacedCode code(parts.code, parts.program.variants);
-  const std::vector<uint8_t> program = layOutProgram(std::move(parts.program), code.numbers, *plan);
+  std::vector<PlacedCode> codes;
+  std::vector<std::vector<uint8_t>> programs;
+  std::vector<uint64_t> alignments;
+  for (size_t t = 0; t < parts.targets.size(); ++t) {
+    TargetParts &target = parts.targets[t];
+    alignments.push_back(target.program.alignment);
+    codes.emplace_back(target.code, target.program.variants, target.program.alignment);
+    programs.push_back(layOutProgram(std::move(target.program), codes.back().numbers, *plan, shared.places[t]));
+  }
   const uint64_t pairs = checkpoint.metadataCount();
   std::vector<uint8_t> metadata(sizeof pairs);
   std::memcpy(metadata.data(), &pairs, sizeof pairs);
@@ -143,11 +171,11 @@ Status writeArtifact(PartFile &file, ArtifactParts parts, int jobs,
                   checkpoint.file().data() + checkpoint.metadataEnd());
 
   Sections sections;
-  sections.add(STEPDOWN_SECTION_METADATA, 0, metadata.data(), metadata.size());
-  sections.add(STEPDOWN_SECTION_PROGRAM, 0, program.data(), program.size());
-  sections.add(code);
-  sections.add(STEPDOWN_SECTION_PROVENANCE, 0, parts.provenance.data(), parts.provenance.size());
-  sections.add(STEPDOWN_SECTION_WEIGHTS, 0, nullptr, plan->bytes);
+  sections.add(STEPDOWN_SECTION_METADATA, metadata.data(), metadata.size());
+  for (size_t t = 0; t < parts.targets.size(); ++t)
+    sections.addTarget(parts.targets[t].name, alignments[t], STEPDOWN_SECTION_PROGRAM, programs[t], codes[t]);
+  sections.add(STEPDOWN_SECTION_PROVENANCE, parts.provenance.data(), parts.provenance.size());
+  sections.add(STEPDOWN_SECTION_WEIGHTS, nullptr, plan->bytes);
   if (Status status = sections.write(file); !status)
     return status;
   stepdown_section &weights = sections.header.sections[sections.header.section_count - 1];
@@ -160,12 +188,25 @@ Status writeArtifact(PartFile &file, ArtifactParts parts, int jobs,
 
 Status writeFunctions(PartFile &file, const std::vector<FunctionSignature> &functions,
                       const std::vector<TargetCode> &code, const std::string &provenance) {
-  const PlacedCode placed(code, entriesOf(functions));
-  const std::vector<uint8_t> table = layOutFunctions(functions, placed.numbers);
+  std::vector<std::pair<std::string, std::vector<TargetCode>>> targets; // in the order of their first code
+  for (const TargetCode &one : code) {
+    auto known = std::find_if(targets.begin(), targets.end(),
+                              [&](const auto &target) { return target.first == one.target->device; });
+    if (known == targets.end())
+      known = targets.insert(known, {one.target->device, {}});
+    known->second.push_back(one);
+  }
+  std::vector<PlacedCode> placed;
+  std::vector<std::vector<uint8_t>> tables;
+  for (const auto &[name, codes] : targets) {
+    placed.emplace_back(codes, entriesOf(functions), codes.front().target->layout->alignment);
+    tables.push_back(layOutFunctions(functions, placed.back().numbers));
+  }
   Sections sections;
-  sections.add(STEPDOWN_SECTION_FUNCTIONS, 0, table.data(), table.size());
-  sections.add(placed);
-  sections.add(STEPDOWN_SECTION_PROVENANCE, 0, provenance.data(), provenance.size());
+  for (size_t t = 0; t < targets.size(); ++t)
+    sections.addTarget(targets[t].first, targets[t].second.front().target->layout->alignment,
+                       STEPDOWN_SECTION_FUNCTIONS, tables[t], placed[t]);
+  sections.add(STEPDOWN_SECTION_PROVENANCE, provenance.data(), provenance.size());
   if (Status status = sections.write(file); !status)
     return status;
   return sections.seal(file);

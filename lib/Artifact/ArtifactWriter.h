@@ -1,9 +1,10 @@
-// Writes one artifact: metadata of the checkpoint, step program, code of every target, packed weights, provenance; or
-// the functions of a plain module, their code and provenance.
+// Writes one artifact: metadata of the checkpoint, step program and code of every target, packed weights, provenance;
+// or the functions of a plain module, their code for every target and provenance.
 #pragma once
 #include "lib/Artifact/FunctionTable.h"
 #include "lib/Artifact/ObjectLinker.h"
 #include "lib/Artifact/ProgramBuilder.h"
+#include "lib/Artifact/SharedWeights.h"
 #include "lib/Base/PartFile.h"
 #include "lib/Checkpoint/Gguf.h"
 #include <functional>
@@ -12,17 +13,23 @@
 
 namespace stepdown {
 
-struct ArtifactParts {
-  const Gguf *checkpoint;
+/// What one target adds to an artifact.
+struct TargetParts {
+  std::string name; ///< as devices know it
   BuiltProgram program;
-  std::vector<TargetCode> code;
-  std::string provenance; ///< JSON
+  std::vector<TargetCode> code; ///< of each instruction-set level
 };
 
-/// The bytes of the PROGRAM section of `program` with the packed weights `plan`; `numbers` are the entries of its
-/// variants in the code of each target.
+struct ArtifactParts {
+  const Gguf *checkpoint;
+  std::vector<TargetParts> targets; ///< what devices prefer of several that they run, first
+  std::string provenance;           ///< JSON
+};
+
+/// The bytes of the PROGRAM section of `program`, whose weights are entries `weights` of the packed weights `plan`;
+/// `numbers` are the entries of its variants in each CODE section.
 std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint32_t> &numbers,
-                                   const PackedWeights &plan);
+                                   const PackedWeights &plan, const std::vector<uint32_t> &weights);
 
 /// planWeights, where vectors are declared without the storage type that the checkpoint has them in.
 Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights, uint64_t alignment);

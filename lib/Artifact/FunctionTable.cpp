@@ -60,7 +60,9 @@ FunctionSignature signatureOf(StringRef name, FunctionType type) {
 std::vector<CodeEntry> entriesOf(const std::vector<FunctionSignature> &functions) {
   std::vector<CodeEntry> entries;
   for (const FunctionSignature &function : functions) {
-    CodeEntry entry{function.name, {}, {}, function.arguments};
+    CodeEntry entry;
+    entry.function = function.name;
+    entry.values = function.arguments;
     entry.record.count = static_cast<uint32_t>(function.arguments.size());
     entry.record.results = static_cast<uint32_t>(function.results.size());
     entry.values.insert(entry.values.end(), function.results.begin(), function.results.end());

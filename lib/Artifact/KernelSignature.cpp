@@ -91,10 +91,13 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
     }
     if (kernel.getNumArguments() != operands.size())
       return wrong(dispatch, "expects as many arguments as operands");
-    CodeEntry variant{name, {}, {}, {}};
+    CodeEntry variant;
+    variant.function = name;
     variant.record.count = operands.size();
     variant.record.extent = dispatch.getByRows() ? STEPDOWN_BY_ROWS : STEPDOWN_BY_TOKENS;
     variant.record.tile = bucket.tile;
+    // Threads divide the tiles of tokens, and what a tile's results are cut into, among each other.
+    variant.launch.grid[0] = {dispatch.getByRows() ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, uint32_t(bucket.tile)};
     for (auto [argument, operand] : llvm::zip(kernel.getArguments(), operands)) {
       stepdown_parameter parameter{};
       parameter.place = operand.place;
@@ -111,17 +114,27 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
   return variants;
 }
 
-std::vector<uint8_t> layOutCode(const NativeCode &code, const std::vector<CodeEntry> &entries,
+std::vector<uint8_t> layOutCode(const NativeCode &code, const std::vector<CodeEntry> &entries, uint64_t alignment,
                                 std::vector<uint32_t> &numbers) {
   std::vector<stepdown_entry> records;
   std::vector<stepdown_parameter> parameters;
   std::vector<stepdown_value> values;
-  std::map<std::string, uint32_t> knownParameters, knownValues, known;
+  std::vector<stepdown_launch> launches;
+  std::map<std::string, uint32_t> knownParameters, knownValues, knownLaunches, knownNames, known;
+  Names names;
   for (const CodeEntry &entry : entries) {
     stepdown_entry record = entry.record;
     record.offset = code.entries.at(entry.function);
     record.first = entry.values.empty() ? place(entry.parameters, parameters, knownParameters)
                                         : place(entry.values, values, knownValues);
+    record.launch = place(std::vector<stepdown_launch>{entry.launch}, launches, knownLaunches);
+    record.name = STEPDOWN_NO_NAME;
+    if (!entry.name.empty()) {
+      auto [name, isNew] = knownNames.try_emplace(entry.name, 0);
+      if (isNew)
+        name->second = names.add(entry.name);
+      record.name = name->second;
+    }
     auto [number, isNew] = known.try_emplace(bytesOf(std::vector<stepdown_entry>{record}), uint32_t(records.size()));
     if (isNew)
       records.push_back(record);
@@ -129,15 +142,17 @@ std::vector<uint8_t> layOutCode(const NativeCode &code, const std::vector<CodeEn
   }
   Tables tables;
   tables.bytes.resize(sizeof(stepdown_code));
-  const uint64_t index = sizeof(stepdown_code) + records.size() * sizeof(stepdown_entry) +
-                         parameters.size() * sizeof(stepdown_parameter) + values.size() * sizeof(stepdown_value);
   stepdown_code header{};
-  header.instructions = llvm::alignTo(index, STEPDOWN_PAGE);
+  header.alignment = alignment;
+  header.parameters = tables.add(parameters);
+  header.values = tables.add(values);
+  header.launches = tables.add(launches);
+  header.strings = tables.add(names.bytes);
+  const uint64_t before = llvm::alignTo(tables.bytes.size(), alignof(stepdown_entry));
+  header.instructions = llvm::alignTo(before + records.size() * sizeof(stepdown_entry), STEPDOWN_PAGE);
   for (stepdown_entry &record : records)
     record.offset += header.instructions;
   header.entries = tables.add(records);
-  header.parameters = tables.add(parameters);
-  header.values = tables.add(values);
   std::memcpy(tables.bytes.data(), &header, sizeof header);
   tables.bytes.resize(header.instructions);
   tables.bytes.insert(tables.bytes.end(), code.bytes.begin(), code.bytes.end());

@@ -13,8 +13,10 @@ namespace stepdown {
 
 /// One way into native code, before the code is placed.
 struct CodeEntry {
-  std::string function;                       ///< of the linked code
-  stepdown_entry record{};                    ///< but for offset and first
+  std::string function; ///< of the linked code
+  std::string name;     ///< that its device finds it by; empty: by its place
+  stepdown_launch launch{{{1, 1}, {1, 1}, {1, 1}}, {1, 1, 1}, {1, 1, 1}, 0};
+  stepdown_entry record{};                    ///< but for offset, first, launch and name
   std::vector<stepdown_parameter> parameters; ///< of a kernel
   std::vector<stepdown_value> values;         ///< of a function
 };
@@ -27,8 +29,9 @@ Result<std::vector<CodeEntry>> variantsOf(transformer::DispatchOp dispatch,
                                           llvm::ArrayRef<Bucket> buckets);
 
 /// The bytes of a CODE section: index, then `code` from the next page on, so that it keeps its place within pages.
-/// `numbers` becomes the number of each of `entries` in the index; equal ones share theirs.
-std::vector<uint8_t> layOutCode(const NativeCode &code, const std::vector<CodeEntry> &entries,
+/// `alignment` is that of the target. The number of each of `entries` in the index is added to `numbers`; equal ones
+/// share theirs.
+std::vector<uint8_t> layOutCode(const NativeCode &code, const std::vector<CodeEntry> &entries, uint64_t alignment,
                                 std::vector<uint32_t> &numbers);
 
 } // namespace stepdown

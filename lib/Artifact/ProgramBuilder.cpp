@@ -362,6 +362,8 @@ Result<BuiltProgram> Builder::build() {
   program.header.width = model.getWidth();
   program.header.max_context = model.getPositions();
   program.header.exact = exact;
+  program.header.logits_stride = llvm::alignTo(model.getVocabulary(), layout.rows);
+  program.cache = layout.cache;
   program.header.arena_bytes = high;
   return std::move(program);
 }

@@ -22,6 +22,7 @@ struct BuiltProgram {
   uint64_t alignment = 0; ///< of weights and buffers, in bytes
   std::vector<stepdown_bucket> buckets;
   std::vector<stepdown_buffer> buffers;
+  stepdown_cache cache{};
   std::vector<stepdown_cache_group> groups;
   std::vector<stepdown_layer> layers;
   std::vector<stepdown_run> kinds;

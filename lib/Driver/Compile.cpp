@@ -85,11 +85,10 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
     return program.error();
   ArtifactParts parts;
   parts.checkpoint = &*c.checkpoint;
-  parts.program = std::move(*program);
   Result<std::vector<TargetCode>> code = c.generate();
   if (!code)
     return code.error();
-  parts.code = std::move(*code);
+  parts.targets.push_back({c.targets.front()->device, std::move(*program), std::move(*code)});
   double begin = compileClock();
   parts.provenance = provenance(*c.checkpoint, hash.get(), c.options, c.targets, c.memory, c.edited);
   c.report.seconds.push_back({"hash", compileClock() - begin});

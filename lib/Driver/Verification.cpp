@@ -2,6 +2,7 @@
 #include "lib/Text/ChatTemplate/ChatTemplate.h"
 #include "lib/Text/Tokenizer/Tokenizer.h"
 #include "runtime/Load/ArtifactFile.h"
+#include <numeric>
 
 namespace stepdown {
 
@@ -14,7 +15,7 @@ struct PlaceholderCode {
     for (const CodeEntry &entry : entries)
       code.entries[entry.function] = 0;
     for (size_t i = 0; i < targets.size(); ++i)
-      sections.push_back(layOutCode(code, entries, numbers));
+      sections.push_back(layOutCode(code, entries, targets[i]->layout->alignment, numbers));
   }
 
   Result<std::vector<CodeIndex>> locate(const std::string &input, bool functions) const {
@@ -70,14 +71,16 @@ Status verifyFunctions(const std::string &input, const std::vector<FunctionSigna
 Status verifyProgram(const std::string &input, const BuiltProgram &program, const PackedWeights &plan,
                      const std::vector<const Target *> &targets) {
   const PlaceholderCode code(program.variants, targets);
-  const std::vector<uint8_t> section = layOutProgram(program, code.numbers, plan);
+  std::vector<uint32_t> all(plan.entries.size());
+  std::iota(all.begin(), all.end(), 0u);
+  const std::vector<uint8_t> section = layOutProgram(program, code.numbers, plan, all);
   Result<Program> tables = locateTables(input, section.data(), section.size());
   if (!tables)
     return tables.error();
   Result<std::vector<CodeIndex>> indices = code.locate(input, false);
   if (!indices)
     return indices.error();
-  return checkProgram(input, *tables, plan.bytes, *indices);
+  return checkProgram(input, *tables, plan.bytes, program.alignment, *indices);
 }
 
 Status verifyArtifact(const std::string &path, const std::string &output) {

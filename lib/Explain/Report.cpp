@@ -24,8 +24,7 @@ MemoryPlan memoryPlan(const BuiltProgram &program, uint64_t weightBytes) {
   uint64_t tile = 1;
   for (const stepdown_bucket &bucket : program.buckets)
     tile = std::max<uint64_t>(tile, bucket.tile);
-  plan.logits = llvm::alignTo(program.header.max_step_rows, tile) *
-                llvm::alignTo(program.header.vocabulary, STEPDOWN_LANES) * sizeof(float);
+  plan.logits = llvm::alignTo(program.header.max_step_rows, tile) * program.header.logits_stride * sizeof(float);
   plan.positions = program.header.max_context;
   for (const stepdown_cache_group &g : program.groups)
     plan.groups.push_back(

@@ -28,13 +28,24 @@ namespace stepdown {
 /// How a target's kernels find weights and rows of activations in memory.
 struct Layout {
   const char *name;
-  stepdown_packing packing; ///< as an artifact records it
-  int rows;                 ///< of a weight in one packed block; also the floats of a vector: a lane owns a row
-  int alignment;            ///< bytes: of every weight and buffer, and how far kernels may read past the last
+  stepdown_packing packing;  ///< as an artifact records it
+  int rows;                  ///< of a weight in one packed block; also the floats of a vector: a lane owns a row
+  int alignment;             ///< bytes: of every weight and buffer, and how far kernels may read past the last
+  stepdown_cache cache = {}; ///< how keys and values lie, as an artifact records it
 };
 
-/// 16 rows: a register of AVX-512, two of AVX2.
-inline constexpr Layout kTiles16 = {"tiles16", STEPDOWN_PACKING_TILES16, STEPDOWN_LANES, 64};
+/// 16 rows: a register of AVX-512, two of AVX2. Keys of 16 positions lie side by side, so that a vector lane owns a
+/// position while scores are computed; values lie by position, since their sums have a lane for each channel.
+inline constexpr Layout kTiles16 = {
+    "tiles16",
+    STEPDOWN_PACKING_TILES16,
+    16,
+    64,
+    {16,
+     64,
+     16,
+     {STEPDOWN_AXIS_BLOCKS, STEPDOWN_AXIS_HEADS, STEPDOWN_AXIS_GROUPS, STEPDOWN_AXIS_CHANNELS, STEPDOWN_AXIS_LANES},
+     {STEPDOWN_AXIS_BLOCKS, STEPDOWN_AXIS_HEADS, STEPDOWN_AXIS_POSITIONS, STEPDOWN_AXIS_CHANNELS}}};
 
 /// The layout of which a packed block holds so many rows, or null.
 const Layout *layoutOfRows(int rows);

@@ -7,7 +7,8 @@ static const Bucket kBuckets[] = {{1, 1, 1}, {2, 4, 1}, {9, 16, 4}};
 
 static const Target kTargets[] = {
 #define STEPDOWN_TARGET(id, name, processor, features, avx512, tokensAtOnce, prefetchBytes, needs)                     \
-  {name, STEPDOWN_LEVEL_##id, processor, features, avx512, tokensAtOnce, prefetchBytes, &kTiles16, kBuckets, "cpu"},
+  {name,          STEPDOWN_LEVEL_##id, processor, features, avx512, tokensAtOnce,                                      \
+   prefetchBytes, &kTiles16,           kBuckets,  "cpu",    "cpu"},
 #include "lib/Base/Targets.def"
 #undef STEPDOWN_TARGET
 };

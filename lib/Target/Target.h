@@ -25,6 +25,7 @@ struct Target {
   const Layout *layout;           ///< of packed weights and of rows of activations
   llvm::ArrayRef<Bucket> buckets; ///< ascending, the first from 1 token on
   const char *road;               ///< that leads to its code: lib/Pipeline/Phases.h
+  const char *device;             ///< that runs its code: the target that an artifact lists it under
 };
 
 /// All targets, lowest first. They share layout and buckets: they go together until their road's fork, and an artifact

@@ -6,6 +6,7 @@
 // that feed different results are parts with loops of their own.
 #include "passes/Packing/KernelPacker.h"
 #include "include/stepdown/Artifact.h"
+#include "include/stepdown/CacheDims.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -60,14 +61,19 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
   }
   if (auto cache = dyn_cast<CacheType>(value.getType())) {
     const int64_t heads = cache.getHeads(), headLoop = isAttention ? 0 : -1;
-    argument(value, source, 0,
-             RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getKey()), laneCount}, cache.getElement()),
-             {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_GROUPS, int64_t(cache.getKey()), laneCount},
-             {-1, 0, headLoop, 1, -1, 0, -1, 0, -1, 0});
-    argument(value, source, 1,
-             RankedTensorType::get({kDynamic, heads, kDynamic, int64_t(cache.getValue())}, cache.getElement()),
-             {STEPDOWN_DIM_BLOCKS, heads, STEPDOWN_DIM_BLOCK_SIZE, int64_t(cache.getValue())},
-             {-1, 0, headLoop, 1, -1, 0, -1, 0});
+    auto part = [&](int64_t number, const uint32_t (&axes)[STEPDOWN_MAX_RANK], int64_t channels) {
+      SmallVector<int64_t> dims(STEPDOWN_MAX_RANK);
+      dims.resize(stepdown_cache_dims(axes, layout.cache.lanes, heads, channels, dims.data()));
+      SmallVector<int64_t> shape, loops;
+      for (auto [axis, dim] : llvm::zip(axes, dims)) {
+        const bool isHeads = axis == STEPDOWN_AXIS_HEADS;
+        shape.push_back(dim < 0 ? kDynamic : dim);
+        loops.append({isHeads ? headLoop : -1, isHeads ? 1 : 0});
+      }
+      argument(value, source, number, RankedTensorType::get(shape, cache.getElement()), dims, loops);
+    };
+    part(0, layout.cache.keys, cache.getKey());
+    part(1, layout.cache.values, cache.getValue());
     return success();
   }
   auto tensor = cast<RankedTensorType>(value.getType());

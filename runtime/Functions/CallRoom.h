@@ -14,8 +14,10 @@ namespace stepdown {
 struct CallRoom {
   Allocation arena;
   std::unique_ptr<Queue> queue;
-  uint64_t begin() const { return arena->address; } ///< a multiple of 64
-  uint64_t end() const { return begin() + arena->bytes / 64 * 64; }
+  uint64_t begin() const {
+    return arena->address;
+  } ///< a multiple of the alignment of every target that the device runs
+  uint64_t end() const { return begin() + arena->bytes; } ///< whole pages
 };
 
 /// Rooms between calls: a call takes one, and its results give it back. Any thread.

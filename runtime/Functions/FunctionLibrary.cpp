@@ -1,7 +1,6 @@
 #include "runtime/Functions/FunctionLibrary.h"
 
 #include "lib/Base/Suggestion.h"
-#include "runtime/cpu/Processor.h"
 #include <cstring>
 
 namespace stepdown {
@@ -43,15 +42,15 @@ bool inBounds(const Array &array) {
   return true;
 }
 
-uint64_t alignUp(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
+uint64_t alignUp(uint64_t bytes, uint64_t to) { return (bytes + to - 1) / to * to; }
 
 /// Takes `bytes` from what is left of a room; E0624.
-Result<uint64_t> place(const char *function, const CallRoom &room, uint64_t &next, uint64_t bytes) {
+Result<uint64_t> place(const char *function, const CallRoom &room, uint64_t alignment, uint64_t &next, uint64_t bytes) {
   if (bytes > room.end() - next)
     return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of %llu bytes, but %llu of %llu are taken",
                 function, (ull)bytes, (ull)(next - room.begin()), (ull)(room.end() - room.begin()));
   const uint64_t address = next;
-  next = alignUp(next + bytes);
+  next = alignUp(next + bytes, alignment);
   return address;
 }
 
@@ -92,11 +91,13 @@ FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, c
     return file.error();
   if (Status functions = file->expectFunctions(); !functions)
     return functions.error();
-  Result<size_t> chosen = file->chooseCode(*device, isa);
+  Result<ChosenCode> chosen = file->chooseCode(*device, isa);
   if (!chosen)
     return chosen.error();
   std::shared_ptr<FunctionLibrary> library(new FunctionLibrary(std::move(*file)));
-  const FunctionTable &table = library->file.functions();
+  library->chosen = *chosen;
+  const FileTarget &target = library->target();
+  const FunctionTable &table = target.functions;
   for (const stepdown_function &f : table.functions) {
     CallableFunction signature{table.string(f.name), {}, {}};
     for (uint32_t i = 0; i < f.argument_count + f.result_count; ++i)
@@ -104,16 +105,16 @@ FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, c
           .push_back(arrayOf(table.values[f.first_value + i]));
     library->signatures.push_back(std::move(signature));
   }
-  library->codeIndex = *chosen;
   library->rooms = std::make_shared<CallRooms>(std::move(device));
-  const CodeSection &code = library->file.code()[*chosen];
+  const CodeSection &code = target.code[chosen->section];
   Result<uint64_t> base = library->device().loadCode(code.bytes, code.size, code.checksum);
   if (!base)
     return base.error();
   library->codeAddress = *base;
   for (size_t i = 0; i < table.functions.count; ++i) {
-    const stepdown_entry &entry = code.index.entries[table.entry(*chosen, i)];
-    Result<uint64_t> kernel = library->device().kernel(*base, entry.offset, nullptr, kOneGroup);
+    const stepdown_entry &entry = code.index.entries[table.entry(chosen->section, i)];
+    Result<uint64_t> kernel =
+        library->device().kernel(*base, entry.offset, code.index.name(entry), code.index.launches[entry.launch]);
     if (!kernel)
       return kernel.error();
     library->kernels.push_back(*kernel);
@@ -121,7 +122,7 @@ FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, c
   return std::shared_ptr<const FunctionLibrary>(std::move(library));
 }
 
-const char *FunctionLibrary::level() const { return levelName(file.code()[codeIndex].level); }
+const char *FunctionLibrary::level() const { return target().level(chosen.section); }
 
 Result<size_t> FunctionLibrary::find(const std::string &name) const {
   std::string known;
@@ -166,7 +167,7 @@ Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_
     return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of %llu bytes, but %llu of %llu are taken",
                 function.name, (ull)call.wanted, (ull)(call.next - room.begin()), (ull)(room.end() - room.begin()));
   // The text is a constant of the code; whatever the number says, nothing outside is read.
-  const CodeSection &code = file.code()[codeIndex];
+  const CodeSection &code = target().code[chosen.section];
   const uint64_t offset = call.failure - codeAddress;
   std::string text = "a check of the program";
   if (offset < code.size)
@@ -196,14 +197,14 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
   for (const std::vector<Array> *arrays : {&function.arguments, &function.results})
     for (const Array &array : *arrays)
       words += 1 + array.dims.size();
-  uint64_t next = room.begin() + alignUp(words * sizeof(uint64_t));
+  uint64_t next = room.begin() + alignUp(words * sizeof(uint64_t), target().alignment);
   results->used = next - room.begin();
   std::vector<uint64_t> operands(recordWords); // the record, then the operands
   operands.push_back(room.begin());
   for (const Array &argument : arguments) {
     uint64_t address = reinterpret_cast<uint64_t>(argument.data);
     if (!shared || address % elementBytes(argument.element)) {
-      Result<uint64_t> own = place(function.name, room, next, argument.bytes());
+      Result<uint64_t> own = place(function.name, room, target().alignment, next, argument.bytes());
       if (!own)
         return own.error();
       if (argument.bytes())

@@ -55,6 +55,8 @@ public:
                                                              const char *isa = nullptr, FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
+  /// What the artifact holds for the device.
+  const FileTarget &target() const { return file.targets()[chosen.target]; }
   const char *level() const;
   Device &device() const { return rooms->device(); }
   const std::vector<CallableFunction> &functions() const { return signatures; } ///< in the module's order
@@ -70,7 +72,7 @@ private:
   ArtifactFile file;
   std::vector<CallableFunction> signatures;
   std::shared_ptr<CallRooms> rooms;
-  size_t codeIndex = 0;
+  ChosenCode chosen;
   uint64_t codeAddress = 0;
   std::vector<uint64_t> kernels; ///< of each function, as the device calls it
 };

@@ -1,5 +1,6 @@
 #include "runtime/KVCache/KVCache.h"
 
+#include "include/stepdown/CacheDims.h"
 #include <algorithm>
 
 namespace stepdown {
@@ -7,11 +8,37 @@ namespace {
 
 int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/// Bytes of one block of one layer's tensor with these `axes`, behind the outermost.
+uint64_t blockBytes(const uint32_t (&axes)[STEPDOWN_MAX_RANK], const stepdown_cache &layout, int64_t blockSize,
+                    const stepdown_cache_group &group, int64_t channels) {
+  uint64_t bytes = group.element == STEPDOWN_F16 ? 2 : 4;
+  int64_t dims[STEPDOWN_MAX_RANK];
+  const uint32_t rank = stepdown_cache_dims(axes, layout.lanes, group.kv_heads, channels, dims);
+  for (uint32_t d = 1; d < rank; ++d)
+    bytes *= dims[d] == STEPDOWN_DIM_BLOCK_SIZE     ? blockSize
+             : dims[d] == STEPDOWN_DIM_BLOCK_GROUPS ? blockSize / layout.lanes
+                                                    : dims[d];
+  return bytes;
+}
+
 } // namespace
 
-Result<KVCache> KVCache::create(Device &device, Records<stepdown_cache_group> configs, const Shape &shape) {
+std::vector<int32_t> KVCache::blockSizes(const stepdown_cache &layout) {
+  std::vector<int32_t> sizes;
+  for (uint32_t size = layout.smallest_block; size <= layout.largest_block; size *= 2)
+    sizes.push_back(static_cast<int32_t>(size));
+  return sizes;
+}
+
+Result<KVCache> KVCache::create(Device &device, const stepdown_cache &layout, Records<stepdown_cache_group> configs,
+                                const Shape &shape) {
+  for (bool ofKeys : {true, false})
+    if (uint32_t axis = (ofKeys ? layout.keys : layout.values)[0]; axis != STEPDOWN_AXIS_BLOCKS)
+      return fail(ErrorCode::CacheLayout, "cache: %s: expects blocks as the outermost axis, but got axis %u",
+                  ofKeys ? "keys" : "values", axis);
   KVCache cache;
   cache.shape = shape;
+  cache.lanes = static_cast<int32_t>(layout.lanes);
   cache.width = static_cast<int32_t>(ceilDivide(shape.maxContext, shape.blockSize));
   cache.lengths.assign(shape.sequences, 0);
   cache.borrowed.assign(shape.sequences, 0);
@@ -32,9 +59,8 @@ Result<KVCache> KVCache::create(Device &device, Records<stepdown_cache_group> co
     } else {
       cache.longestSequence = atOnce;
     }
-    uint64_t element = config.element == STEPDOWN_F16 ? 2 : 4;
-    group.keyBlockBytes = element * config.kv_heads * shape.blockSize * config.key_dim;
-    group.valueBlockBytes = element * config.kv_heads * shape.blockSize * config.value_dim;
+    group.keyBlockBytes = blockBytes(layout.keys, layout, shape.blockSize, config, config.key_dim);
+    group.valueBlockBytes = blockBytes(layout.values, layout, shape.blockSize, config, config.value_dim);
     for (uint32_t layer = 0; layer < config.layers; ++layer) {
       for (uint64_t blockBytes : {group.keyBlockBytes, group.valueBlockBytes}) {
         Result<Memory> memory = device.allocate(blockBytes * group.blocks, "cache");

@@ -19,14 +19,19 @@ namespace stepdown {
 class KVCache {
 public:
   struct Shape {
-    int32_t blockSize = 32;    ///< positions: 16, 32 or 64
+    int32_t blockSize = 32;    ///< positions, one of blockSizes()
     int64_t positions = 0;     ///< that the cache holds over all sequences, rounded up to whole blocks
     int32_t sequences = 16;    ///< rows of the block tables
     int32_t maxContext = 0;    ///< positions a sequence may have
     int32_t maxStepTokens = 0; ///< tokens appended between two releases of a window
   };
 
-  static Result<KVCache> create(Device &device, Records<stepdown_cache_group> groups, const Shape &shape);
+  /// For a program whose keys and values lie as `layout` says. E0921 for a layout whose blocks are not runs of bytes,
+  /// which this cache shares and copies; E0601.
+  static Result<KVCache> create(Device &device, const stepdown_cache &layout, Records<stepdown_cache_group> groups,
+                                const Shape &shape);
+  /// The block sizes that `layout` allows, ascending.
+  static std::vector<int32_t> blockSizes(const stepdown_cache &layout);
 
   /// How many positions `sequence` is to grow by.
   struct Growth {
@@ -43,6 +48,7 @@ public:
   int32_t length(int32_t sequence) const { return lengths[sequence]; }
 
   int32_t blockSize() const { return shape.blockSize; }
+  int32_t blockGroups() const { return shape.blockSize / lanes; } ///< of positions whose keys lie side by side
   int32_t sequences() const { return shape.sequences; }
   int32_t tableWidth() const { return width; }
   size_t groupCount() const { return groups.size(); }
@@ -86,6 +92,7 @@ private:
   Status grow(Group &group, const Growth &growth, Queue &queue);
 
   Shape shape;
+  int32_t lanes = 1;
   int32_t width = 0;
   int64_t positions = 0;
   int32_t longestSequence = 0;

@@ -15,28 +15,8 @@
 
 namespace stepdown {
 namespace {
-
 using ull = unsigned long long;
-
-const char *sectionName(uint32_t kind) {
-  switch (kind) {
-  case STEPDOWN_SECTION_METADATA:
-    return "metadata";
-  case STEPDOWN_SECTION_PROGRAM:
-    return "program";
-  case STEPDOWN_SECTION_CODE:
-    return "code";
-  case STEPDOWN_SECTION_WEIGHTS:
-    return "weights";
-  case STEPDOWN_SECTION_PROVENANCE:
-    return "provenance";
-  case STEPDOWN_SECTION_FUNCTIONS:
-    return "functions";
-  }
-  return nullptr;
 }
-
-} // namespace
 
 bool isArtifact(const std::string &path) {
   char magic[8] = {};
@@ -59,6 +39,8 @@ Result<ArtifactFile> ArtifactFile::open(const std::string &path, FileUse use) {
   if (!mapped)
     return mapped.error();
   if (Status ok = file.checkHeader(); !ok)
+    return ok.error();
+  if (Status ok = file.checkTargets(); !ok)
     return ok.error();
   if (Status ok = file.checkSections(); !ok)
     return ok.error();
@@ -118,8 +100,9 @@ Status ArtifactFile::checkHeader() {
     return fail(ErrorCode::ArtifactMagic, "%s: offset 0: expects magic \"%s\"", file, STEPDOWN_ARTIFACT_MAGIC);
   if (head.abi_version != STEPDOWN_ABI_VERSION)
     return fail(ErrorCode::ArtifactVersion,
-                "%s: offset 8: expects ABI version %u, but got %u; compile the checkpoint again", file,
-                STEPDOWN_ABI_VERSION, head.abi_version);
+                "%s: offset 8: expects ABI version %u, but got %u, which another release wrote; compile the model "
+                "again: stepdown-compile MODEL -o %s",
+                file, STEPDOWN_ABI_VERSION, head.abi_version, file);
   if (head.file_size != length)
     return fail(ErrorCode::ArtifactSize, "%s: offset 16: expects a file of %llu bytes, but it has %llu", file,
                 (ull)head.file_size, (ull)length);
@@ -140,101 +123,6 @@ Status ArtifactFile::checkHeader() {
   return Done{};
 }
 
-Status ArtifactFile::checkSections() {
-  const char *file = name.c_str();
-  std::vector<std::pair<uint64_t, uint64_t>> spans; // begin, end
-  for (uint32_t i = 0; i < head.section_count; ++i) {
-    const stepdown_section &s = head.sections[i];
-    const char *kind = sectionName(s.kind);
-    if (!kind)
-      return fail(ErrorCode::ArtifactSection, "%s: section %u: expects a known kind, but got %u", file, i, s.kind);
-    if (s.offset % STEPDOWN_PAGE || s.offset < STEPDOWN_PAGE || s.offset > length || s.size > length - s.offset)
-      return fail(ErrorCode::ArtifactSection,
-                  "%s: section %u (%s): expects whole pages within %llu bytes, but got offset %llu, size %llu", file, i,
-                  kind, (ull)length, (ull)s.offset, (ull)s.size);
-    spans.emplace_back(s.offset, s.offset + s.size);
-    int *only = s.kind == STEPDOWN_SECTION_METADATA     ? &metadataIndex
-                : s.kind == STEPDOWN_SECTION_PROGRAM    ? &programIndex
-                : s.kind == STEPDOWN_SECTION_WEIGHTS    ? &weightsIndex
-                : s.kind == STEPDOWN_SECTION_PROVENANCE ? &provenanceIndex
-                : s.kind == STEPDOWN_SECTION_FUNCTIONS  ? &functionsIndex
-                                                        : nullptr;
-    if (only && *only >= 0)
-      return fail(ErrorCode::ArtifactSection, "%s: section %u: expects one %s section, but section %d is one too", file,
-                  i, kind, *only);
-    if (only)
-      *only = static_cast<int>(i);
-    if (s.kind == STEPDOWN_SECTION_CODE) {
-      for (const CodeSection &other : codes)
-        if (other.level == s.level)
-          return fail(ErrorCode::ArtifactSection, "%s: section %u: expects one code section of level %u", file, i,
-                      s.level);
-      if (!levelName(s.level))
-        return fail(ErrorCode::ArtifactSection, "%s: section %u (code): expects a known level, but got %u", file, i,
-                    s.level);
-      codes.push_back({s.level, nullptr, s.size, s.checksum, {}}); // bytes and index: once they are copied
-    }
-  }
-  for (auto [index, kind] :
-       {std::pair{metadataIndex, "metadata"}, {programIndex, "program"}, {weightsIndex, "weights"}})
-    if (holdsFunctions() && index >= 0)
-      return fail(ErrorCode::ArtifactSection, "%s: section %d (%s): expects none beside functions", file, index, kind);
-    else if (!holdsFunctions() && index < 0)
-      return fail(ErrorCode::ArtifactSection, "%s: expects a %s section, but there is none", file, kind);
-  std::sort(spans.begin(), spans.end());
-  for (size_t i = 1; i < spans.size(); ++i)
-    if (spans[i].first < spans[i - 1].second)
-      return fail(ErrorCode::ArtifactSection, "%s: the section at offset %llu overlaps the one at offset %llu", file,
-                  (ull)spans[i].first, (ull)spans[i - 1].first);
-
-  // Records are copied first, so that what is summed and checked is what is used.
-  copies.resize(head.section_count);
-  size_t code = 0;
-  for (uint32_t i = 0; i < head.section_count; ++i) {
-    const stepdown_section &s = head.sections[i];
-    const uint8_t *bytes = base + s.offset;
-    if (s.kind == STEPDOWN_SECTION_CODE || s.kind == STEPDOWN_SECTION_PROGRAM || s.kind == STEPDOWN_SECTION_FUNCTIONS) {
-      copies[i].resize((s.size + 7) / 8);
-      if (s.size) // an empty section has no bytes to point to; the check of its records refuses it
-        std::memcpy(copies[i].data(), bytes, s.size);
-      bytes = reinterpret_cast<const uint8_t *>(copies[i].data());
-    }
-    if (s.kind == STEPDOWN_SECTION_CODE)
-      codes[code++].bytes = bytes;
-    if (uint64_t actual = checksumOf(bytes, s.size); actual != s.checksum)
-      return fail(ErrorCode::ArtifactChecksum,
-                  "%s: section %u (%s, offset %llu): expects checksum %016llx, but got %016llx", file, i,
-                  sectionName(s.kind), (ull)s.offset, (ull)s.checksum, (ull)actual);
-  }
-  return checkRecords();
-}
-
-Status ArtifactFile::checkRecords() {
-  std::vector<CodeIndex> indices;
-  for (CodeSection &section : codes) {
-    Result<CodeIndex> index = locateCode(name, section.bytes, section.size, holdsFunctions());
-    if (!index)
-      return index.error();
-    section.index = *index;
-    indices.push_back(*index);
-  }
-  const int tableIndex = holdsFunctions() ? functionsIndex : programIndex;
-  const auto *bytes = reinterpret_cast<const uint8_t *>(copies[tableIndex].data());
-  const uint64_t size = head.sections[tableIndex].size;
-  if (holdsFunctions()) {
-    Result<FunctionTable> found = locateFunctions(name, bytes, size);
-    if (!found)
-      return found.error();
-    functionTable = *found;
-    return checkFunctions(name, functionTable, indices);
-  }
-  Result<Program> located = locateTables(name, bytes, size);
-  if (!located)
-    return located.error();
-  tables = *located;
-  return checkProgram(name, tables, weightBytes(), indices);
-}
-
 std::string_view ArtifactFile::provenance() const {
   return provenanceIndex < 0 ? std::string_view() : section(provenanceIndex);
 }
@@ -244,7 +132,7 @@ Status ArtifactFile::expectModel() const {
     return Done{};
   return fail(ErrorCode::ArtifactKind,
               "%s: expects a model, but the artifact holds %u functions of a plain module; use stepdown-run call",
-              name.c_str(), functionTable.functions.count);
+              name.c_str(), parts.front().functions.functions.count);
 }
 
 Status ArtifactFile::expectFunctions() const {
@@ -255,10 +143,16 @@ Status ArtifactFile::expectFunctions() const {
               name.c_str());
 }
 
-Result<size_t> ArtifactFile::chooseCode(const Device &device, const char *isa) const {
+const char *FileTarget::level(size_t section) const {
+  const uint32_t number = code[section].level;
+  return number ? levelName(number) : name.c_str();
+}
+
+Result<size_t> ArtifactFile::chooseLevel(const FileTarget &target, const Device &device, const char *isa) const {
+  const std::vector<CodeSection> &codes = target.code;
   std::string present;
-  for (const CodeSection &c : codes)
-    present += (present.empty() ? "" : ", ") + std::string(levelName(c.level));
+  for (size_t i = 0; i < codes.size(); ++i)
+    present += (present.empty() ? "" : ", ") + std::string(target.level(i));
   if (isa) {
     uint32_t wanted = levelNamed(isa);
     if (!wanted)
@@ -285,6 +179,25 @@ Result<size_t> ArtifactFile::chooseCode(const Device &device, const char *isa) c
   return best;
 }
 
+Result<ChosenCode> ArtifactFile::chooseCode(const Device &device, const char *isa) const {
+  std::string present;
+  for (size_t t = 0; t < parts.size(); ++t) {
+    present += (t ? ", " : "") + parts[t].name;
+    if (!device.runs(parts[t].name.c_str()))
+      continue;
+    if (parts[t].alignment > device.alignment())
+      return fail(
+          ErrorCode::LaunchUnsupported,
+          "%s: target %s: expects addresses in multiples of at most %zu bytes, which device %s has, but its code "
+          "was compiled for %llu",
+          name.c_str(), parts[t].name.c_str(), device.alignment(), device.name(), (ull)parts[t].alignment);
+    Result<size_t> section = chooseLevel(parts[t], device, isa);
+    return section ? Result<ChosenCode>(ChosenCode{t, *section}) : section.error();
+  }
+  return fail(ErrorCode::DeviceUnavailable, "%s: expects code for device %s, but the artifact holds targets %s",
+              name.c_str(), device.name(), present.c_str());
+}
+
 ArtifactFile::ArtifactFile(ArtifactFile &&other) noexcept { *this = std::move(other); }
 
 ArtifactFile &ArtifactFile::operator=(ArtifactFile &&other) noexcept {
@@ -294,14 +207,11 @@ ArtifactFile &ArtifactFile::operator=(ArtifactFile &&other) noexcept {
   std::swap(reserved, other.reserved);
   std::swap(head, other.head);
   std::swap(metadataIndex, other.metadataIndex);
-  std::swap(programIndex, other.programIndex);
   std::swap(weightsIndex, other.weightsIndex);
   std::swap(provenanceIndex, other.provenanceIndex);
-  std::swap(functionsIndex, other.functionsIndex);
-  std::swap(codes, other.codes);
+  std::swap(functions, other.functions);
+  std::swap(parts, other.parts);
   std::swap(copies, other.copies);
-  std::swap(tables, other.tables);
-  std::swap(functionTable, other.functionTable);
   return *this;
 }
 

@@ -29,6 +29,7 @@ struct Program {
   stepdown_program head;
   Records<stepdown_bucket> buckets;
   Records<stepdown_buffer> buffers;
+  Records<stepdown_cache> cache; ///< one
   Records<stepdown_cache_group> groups;
   Records<stepdown_layer> layers;
   Records<stepdown_run> kinds;
@@ -53,19 +54,28 @@ struct CodeIndex {
   Records<stepdown_entry> entries;
   Records<stepdown_parameter> parameters;
   Records<stepdown_value> values;
+  Records<stepdown_launch> launches;
+  Records<char> strings;
+  uint64_t alignment = 0;
+  /// What the device finds `entry` by in the image at its offset; null where the offset is its place.
+  const char *name(const stepdown_entry &entry) const {
+    return entry.name == STEPDOWN_NO_NAME ? nullptr : strings.first + entry.name;
+  }
 };
 
 /// Locates and verifies the index in `bytes` [size], a whole CODE section, aligned to 8: every entry lies inside the
-/// instructions, and its parameters or values inside their tables. `functions`: entries are functions, not kernels.
-/// E0507.
+/// instructions, its parameters or values, launch and name inside their tables, and its grid is one of a step.
+/// `functions`: entries are functions, not kernels. E0507.
 Result<CodeIndex> locateCode(const std::string &file, const uint8_t *bytes, size_t size, bool functions);
 
 /// Locates the tables in `bytes` [size], which must be aligned to 8; E0507.
 Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size_t size);
 /// Verifies every record: indices, ranges, alignments and limits (E0507), and every dispatch against what its kernel
-/// was compiled for (E0560). `codes` are the code sections in file order.
-Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes,
+/// was compiled for (E0560). `alignment` is that of the target, `codes` are its code sections in file order.
+Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes, uint64_t alignment,
                     const std::vector<CodeIndex> &codes);
+/// The part of checkProgram that looks at the cache's layout: each axis once, and those that a cache has; E0507.
+Status checkCache(const std::string &file, const Program &program);
 /// The last part of checkProgram: operands are those that the kernels' entries list, and lie where the largest step has
 /// room for them; E0560.
 Status checkOperands(const std::string &file, const Program &program, const std::vector<CodeIndex> &codes);
@@ -87,10 +97,31 @@ Result<FunctionTable> locateFunctions(const std::string &file, const uint8_t *by
 Status checkFunctions(const std::string &file, const FunctionTable &table, const std::vector<CodeIndex> &codes);
 
 struct CodeSection {
-  uint32_t level; ///< enum stepdown_level
+  uint32_t level; ///< enum stepdown_level, or 0
   const uint8_t *bytes;
   uint64_t size, checksum;
   CodeIndex index;
+};
+
+/// What an artifact holds for one target.
+struct FileTarget {
+  std::string name;
+  uint64_t alignment = 0;
+  std::vector<CodeSection> code;              ///< in file order
+  int tables = -1;                            ///< its PROGRAM or FUNCTIONS section
+  uint64_t tableBytes = 0;                    ///< of that section
+  Program program = {};                       ///< of a model
+  FunctionTable functions;                    ///< of a plain module
+  uint64_t firstWeight = 0, endOfWeights = 0; ///< bytes of the weights section that hold all of its weights
+
+  /// What its code section number `section` is called: the level, or the target where it has none.
+  const char *level(size_t section) const;
+};
+
+/// What a device is to run.
+struct ChosenCode {
+  size_t target = 0;  ///< of ArtifactFile::targets
+  size_t section = 0; ///< of FileTarget::code
 };
 
 enum class FileUse {
@@ -110,27 +141,32 @@ public:
   uint64_t fileBytes() const { return length; }
   const stepdown_header &header() const { return head; }
   /// Whether it holds functions of a plain module; then there is no program, no metadata and no weights.
-  bool holdsFunctions() const { return functionsIndex >= 0; }
+  bool holdsFunctions() const { return functions; }
   /// E0510 where the artifact is of the other kind.
   Status expectModel() const;
   Status expectFunctions() const;
-  const Program &program() const { return tables; }
-  const FunctionTable &functions() const { return functionTable; }
-  const std::vector<CodeSection> &code() const { return codes; } ///< in file order
+  const std::vector<FileTarget> &targets() const { return parts; } ///< as the header lists them, at least one
   std::string_view metadata() const { return section(metadataIndex); }
   std::string_view provenance() const;
   const uint8_t *weights() const { return base + head.sections[weightsIndex].offset; }
   uint64_t weightBytes() const { return head.sections[weightsIndex].size; }
 
-  /// Which of code() `device` is to run: the one called `isa`, or, when null, the best that it accepts; E0508.
-  Result<size_t> chooseCode(const Device &device, const char *isa) const;
+  /// What `device` is to run: of the first target that it runs the code of the level `isa`, or, when null, of the best
+  /// that it accepts. E0911 where the file has nothing for the device, E0508 for the level, E0920 for the alignment.
+  Result<ChosenCode> chooseCode(const Device &device, const char *isa) const;
 
 private:
   ArtifactFile() = default;
   Status map(int fd, FileUse use);
   Status copy(int fd);
   Status checkHeader();
+  Status checkTargets();
   Status checkSections();
+  /// That section `i` belongs to what its kind belongs to, and is the only one of it.
+  Status placeSection(uint32_t i);
+  Status checkSpans() const;
+  Status copyRecords();
+  Result<size_t> chooseLevel(const FileTarget &target, const Device &device, const char *isa) const;
   /// Verifies what the sections say.
   Status checkRecords();
   std::string_view section(int index) const {
@@ -142,11 +178,10 @@ private:
   const uint8_t *base = nullptr;
   uint64_t length = 0, reserved = 0;
   stepdown_header head = {};
-  int metadataIndex = -1, programIndex = -1, weightsIndex = -1, provenanceIndex = -1, functionsIndex = -1;
-  std::vector<CodeSection> codes;
-  std::vector<std::vector<uint64_t>> copies; ///< of sections that `codes`, `tables` or `functionTable` point into
-  Program tables = {};
-  FunctionTable functionTable = {};
+  int metadataIndex = -1, weightsIndex = -1, provenanceIndex = -1;
+  bool functions = false;
+  std::vector<FileTarget> parts;
+  std::vector<std::vector<uint64_t>> copies; ///< of sections that `parts` point into
 };
 
 /// Whether the file at `path` begins with the artifact's magic.

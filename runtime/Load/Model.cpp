@@ -1,6 +1,5 @@
 #include "runtime/Load/Model.h"
 
-#include "runtime/cpu/Processor.h"
 #include <cstring>
 
 namespace stepdown {
@@ -22,7 +21,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path, std::s
     return file.error();
   if (Status model = file->expectModel(); !model)
     return model.error();
-  Result<size_t> chosen = file->chooseCode(*device, isa);
+  Result<ChosenCode> chosen = file->chooseCode(*device, isa);
   if (!chosen)
     return chosen.error();
   std::shared_ptr<Model> model(new Model(std::move(*file)));
@@ -34,31 +33,28 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path, std::s
     model->family = *text;
   if (auto text = model->pairs->string("general.name"))
     model->title = *text;
-  model->codeIndex = *chosen;
+  model->chosen = *chosen;
   model->machine = std::move(device);
-  const CodeSection &code = model->file.code()[*chosen];
+  const FileTarget &target = model->target();
+  const CodeSection &code = target.code[chosen->section];
   Result<uint64_t> base = model->machine->loadCode(code.bytes, code.size, code.checksum);
   if (!base)
     return base.error();
   for (const stepdown_entry &entry : code.index.entries) {
-    Result<uint64_t> kernel = model->machine->kernel(*base, entry.offset, nullptr, kOneGroup);
+    Result<uint64_t> kernel =
+        model->machine->kernel(*base, entry.offset, code.index.name(entry), code.index.launches[entry.launch]);
     if (!kernel)
       return kernel.error();
     model->kernels.push_back(*kernel);
   }
-  Result<uint64_t> weights = model->machine->adopt(model->file.weights(), model->file.weightBytes());
+  Result<uint64_t> weights = model->machine->adopt(model->file.weights() + target.firstWeight, model->weightBytes());
   if (!weights)
     return weights.error();
-  model->weightsAddress = *weights;
+  model->weightsAddress = *weights - target.firstWeight;
   return std::shared_ptr<const Model>(std::move(model));
 }
 
-const char *Model::level() const { return levelName(file.code()[codeIndex].level); }
-
-uint64_t Model::kernel(uint32_t kernel, uint32_t bucket) const {
-  const uint32_t entry = program().entry(codeIndex, kernel, bucket);
-  return entry == ~uint32_t(0) ? 0 : kernels[entry];
-}
+const char *Model::level() const { return target().level(chosen.section); }
 
 uint64_t Model::cacheBytesPerPosition() const {
   uint64_t bytes = 0;

@@ -16,18 +16,28 @@ public:
                                                    const char *isa = nullptr, FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
-  const Program &program() const { return file.program(); }
-  const stepdown_program &head() const { return file.program().head; }
+  /// What the artifact holds for the device.
+  const FileTarget &target() const { return file.targets()[chosen.target]; }
+  const Program &program() const { return target().program; }
+  const stepdown_program &head() const { return program().head; }
   const Metadata &metadata() const { return *pairs; }
   const char *architecture() const { return family.c_str(); }
   const char *name() const { return title.c_str(); }
   const char *level() const;
   Device &device() const { return *machine; }
 
-  /// What the device calls `kernel` in the variant of `bucket`; 0 where the artifact has none.
-  uint64_t kernel(uint32_t kernel, uint32_t bucket) const;
-  /// Device address of the weights section.
+  /// The number of `kernel` in the variant of `bucket`, for kernel() and launch(); ~0 where the artifact has none.
+  uint32_t entry(uint32_t kernel, uint32_t bucket) const { return program().entry(chosen.section, kernel, bucket); }
+  /// What the device calls the kernel at an entry.
+  uint64_t kernel(uint32_t entry) const { return kernels[entry]; }
+  /// How it is launched.
+  const stepdown_launch &launch(uint32_t entry) const {
+    const CodeIndex &index = target().code[chosen.section].index;
+    return index.launches[index.entries[entry].launch];
+  }
+  /// Device address of byte 0 of the weights section, of which the device has the target's weights alone.
   uint64_t weights() const { return weightsAddress; }
+  uint64_t weightBytes() const { return target().endOfWeights - target().firstWeight; }
   /// Bytes that one position takes in the caches of all layers.
   uint64_t cacheBytesPerPosition() const;
 
@@ -37,7 +47,7 @@ private:
   std::shared_ptr<Device> machine;
   std::unique_ptr<Metadata> pairs;
   std::string family, title;
-  size_t codeIndex = 0;
+  ChosenCode chosen;
   std::vector<uint64_t> kernels; ///< what the device calls each entry of the code
   uint64_t weightsAddress = 0;
 };

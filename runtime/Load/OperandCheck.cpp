@@ -10,6 +10,7 @@
 // Steps are rounded up to whole tiles: kernels may touch all of their last one.
 #include "runtime/Load/ArtifactFile.h"
 
+#include "include/stepdown/CacheDims.h"
 #include <algorithm>
 
 namespace stepdown {
@@ -191,7 +192,13 @@ private:
       bytes = p.weights[p.weightLists[layer->first_weight + o.index]].bytes;
       break;
     case STEPDOWN_AT_LOGITS:
-      bytes = roundUp(p.head.max_step_rows, largestTile) * roundUp(p.head.vocabulary, 16) * sizeof(float);
+      if (o.rank == 2 && o.dims[1] != p.head.logits_stride)
+        return fail(
+            ErrorCode::ArtifactOperand,
+            "%s: dispatch %u of kernel %s: operand %u: expects rows of logits %lld floats apart, but the program "
+            "has them %u apart",
+            file, i, p.string(p.kernels[p.dispatches[i].kernel].name), k, (long long)o.dims[1], p.head.logits_stride);
+      bytes = roundUp(p.head.max_step_rows, largestTile) * p.head.logits_stride * sizeof(float);
       break;
     case STEPDOWN_AT_KEYS:
     case STEPDOWN_AT_VALUES:
@@ -207,15 +214,17 @@ private:
     return Done{};
   }
 
-  /// The dimensions that Artifact.h gives the cache of a group, and its table.
+  /// The dimensions that the program gives the cache of a group, and its table.
   Status cache(uint32_t i, uint32_t k, const Need &need, const stepdown_cache_group &g) {
     const stepdown_operand &o = operand(i, k);
-    const int64_t keys[] = {STEPDOWN_DIM_BLOCKS, g.kv_heads, STEPDOWN_DIM_BLOCK_GROUPS, g.key_dim, 16};
-    const int64_t values[] = {STEPDOWN_DIM_BLOCKS, g.kv_heads, STEPDOWN_DIM_BLOCK_SIZE, g.value_dim};
-    const int64_t table[] = {STEPDOWN_DIM_SEQUENCES, STEPDOWN_DIM_TABLE_WIDTH};
+    const stepdown_cache &layout = p.cache[0];
     const bool isTable = o.place == STEPDOWN_AT_BLOCK_TABLE;
-    const int64_t *expected = isTable ? table : o.place == STEPDOWN_AT_KEYS ? keys : values;
-    const uint32_t rank = isTable ? 2 : o.place == STEPDOWN_AT_KEYS ? 5 : 4;
+    int64_t expected[STEPDOWN_MAX_RANK] = {STEPDOWN_DIM_SEQUENCES, STEPDOWN_DIM_TABLE_WIDTH};
+    uint32_t rank = 2;
+    if (!isTable)
+      rank = o.place == STEPDOWN_AT_KEYS
+                 ? stepdown_cache_dims(layout.keys, layout.lanes, g.kv_heads, g.key_dim, expected)
+                 : stepdown_cache_dims(layout.values, layout.lanes, g.kv_heads, g.value_dim, expected);
     const uint64_t element = isTable || g.element == STEPDOWN_F32 ? 4 : 2;
     if (o.rank != rank || !std::equal(expected, expected + rank, o.dims) || need.elementBytes != element)
       return fail(ErrorCode::ArtifactOperand,

@@ -18,7 +18,8 @@ bool inside(uint64_t first, uint64_t count, uint64_t limit) { return first <= li
 
 class Checker {
 public:
-  Checker(const std::string &file, const Program &program) : file(file.c_str()), p(program) {}
+  Checker(const std::string &file, const Program &program, uint64_t alignment)
+      : file(file.c_str()), p(program), alignment(alignment) {}
 
   Status limits() {
     const stepdown_program &h = p.head;
@@ -29,7 +30,8 @@ public:
     for (const Limit &l :
          {Limit{"vocabulary", h.vocabulary, 1, maxVocabulary}, Limit{"width", h.width, 1, maxWidth},
           Limit{"max_context", h.max_context, 1, maxContext}, Limit{"max_step_tokens", h.max_step_tokens, 1, maxStep},
-          Limit{"max_step_rows", h.max_step_rows, 1, h.max_step_tokens}, Limit{"exact", h.exact, 0, 1}})
+          Limit{"max_step_rows", h.max_step_rows, 1, h.max_step_tokens}, Limit{"exact", h.exact, 0, 1},
+          Limit{"logits_stride", h.logits_stride, h.vocabulary, maxVocabulary + STEPDOWN_PAGE}})
       if (l.value < l.low || l.value > l.high)
         return bad("program", 0, l.field, l.value, "from %llu to %llu", l.low, l.high);
     return Done{};
@@ -63,15 +65,15 @@ public:
     }
     for (uint32_t i = 0; i < p.buffers.count; ++i) {
       const stepdown_buffer &b = p.buffers[i];
-      if (b.offset % 64 || !inside(b.offset, b.bytes, p.head.arena_bytes))
-        return bad("buffer", i, "offset", b.offset, "a multiple of 64 with %llu bytes inside an arena of %llu", b.bytes,
-                   p.head.arena_bytes);
+      if (b.offset % alignment || !inside(b.offset, b.bytes, p.head.arena_bytes))
+        return bad("buffer", i, "offset", b.offset, "a multiple of %llu with %llu bytes inside an arena of %llu",
+                   alignment, b.bytes, p.head.arena_bytes);
     }
     for (uint32_t i = 0; i < p.weights.count; ++i) {
       const stepdown_weight &w = p.weights[i];
-      if (w.offset % 64 || !inside(w.offset, w.bytes, weightBytes))
-        return bad("weight", i, "offset", w.offset, "a multiple of 64 with %llu bytes inside a section of %llu",
-                   w.bytes, weightBytes);
+      if (w.offset % alignment || !inside(w.offset, w.bytes, weightBytes))
+        return bad("weight", i, "offset", w.offset, "a multiple of %llu with %llu bytes inside a section of %llu",
+                   alignment, w.bytes, weightBytes);
       if (w.rank < 1 || w.rank > 4)
         return bad("weight", i, "rank", w.rank, "from 1 to 4");
       if (w.packing > STEPDOWN_PACKING_TILES16)
@@ -218,15 +220,16 @@ private:
   }
 
   Error bad(const char *table, uint32_t index, const char *field, uint64_t value, const char *expected, uint64_t a = 0,
-            uint64_t b = 0) {
+            uint64_t b = 0, uint64_t c = 0) {
     char text[160];
-    std::snprintf(text, sizeof text, expected, (ull)a, (ull)b);
+    std::snprintf(text, sizeof text, expected, (ull)a, (ull)b, (ull)c);
     return fail(ErrorCode::ArtifactTable, "%s: %s %u: %s: expects %s, but got %llu", file, table, index, field, text,
                 (ull)value);
   }
 
   const char *file;
   const Program &p;
+  const uint64_t alignment;
   uint64_t invocations = 0, words = 0;
 };
 
@@ -260,6 +263,7 @@ Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size
   };
   locate("buckets", program.head.buckets, program.buckets);
   locate("buffers", program.head.buffers, program.buffers);
+  locate("cache", program.head.cache, program.cache);
   locate("groups", program.head.groups, program.groups);
   locate("layers", program.head.layers, program.layers);
   locate("kinds", program.head.kinds, program.kinds);
@@ -275,14 +279,16 @@ Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size
   return program;
 }
 
-Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes,
+Status checkProgram(const std::string &file, const Program &program, uint64_t weightBytes, uint64_t alignment,
                     const std::vector<CodeIndex> &codes) {
-  Checker checker(file, program);
+  Checker checker(file, program, alignment);
   if (Status ok = checker.limits(); !ok)
     return ok;
   if (Status ok = checker.names(); !ok)
     return ok;
   if (Status ok = checker.memory(weightBytes); !ok)
+    return ok;
+  if (Status ok = checkCache(file, program); !ok)
     return ok;
   if (Status ok = checker.layers(); !ok)
     return ok;

@@ -1,5 +1,6 @@
 #include "runtime/Session/Session.h"
 
+#include "lib/Base/Suggestion.h"
 #include <algorithm>
 #include <cstring>
 
@@ -15,13 +16,21 @@ Result<Allocation> Session::allocate(size_t bytes, const char *purpose) {
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Options &options) {
   const stepdown_program &head = model->head();
   KVCache::Shape shape;
-  shape.blockSize = options.kvBlock ? options.kvBlock : 32;
+  const stepdown_cache &layout = model->program().cache[0];
+  const std::vector<int32_t> sizes = KVCache::blockSizes(layout);
+  const int32_t usual = std::min(std::max<int32_t>(KVCache::Shape().blockSize, sizes.front()), sizes.back());
+  shape.blockSize = options.kvBlock ? options.kvBlock : *std::lower_bound(sizes.begin(), sizes.end(), usual);
   shape.positions = options.kvPositions ? options.kvPositions : head.max_context;
   shape.sequences = options.maxSequences ? options.maxSequences : 16;
   shape.maxContext = static_cast<int32_t>(head.max_context);
   shape.maxStepTokens = static_cast<int32_t>(head.max_step_tokens);
-  if (shape.blockSize != 16 && shape.blockSize != 32 && shape.blockSize != 64)
-    return fail(ErrorCode::SessionOption, "kv_block: expects 16, 32 or 64, but got %d", options.kvBlock);
+  if (std::find(sizes.begin(), sizes.end(), shape.blockSize) == sizes.end()) {
+    std::vector<std::string> names;
+    for (int32_t size : sizes)
+      names.push_back(std::to_string(size));
+    return fail(ErrorCode::SessionOption, "kv_block: expects %s, but got %d", alternatives(names).c_str(),
+                options.kvBlock);
+  }
   if (options.threads < 0 || options.threads > 1024)
     return fail(ErrorCode::SessionOption, "threads: expects 0 to 1024, but got %d", options.threads);
   if (shape.sequences < 1 || shape.sequences > 65536)
@@ -35,7 +44,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (!queue)
     return queue.error();
   session->queue = std::move(*queue);
-  Result<KVCache> cache = KVCache::create(session->model->device(), session->model->program().groups, shape);
+  Result<KVCache> cache = KVCache::create(session->model->device(), layout, session->model->program().groups, shape);
   if (!cache)
     return cache.error();
   session->cache = std::move(*cache);
@@ -55,7 +64,9 @@ Status Session::placeInputs() {
   for (const stepdown_bucket &bucket : p.buckets)
     largestTile = std::max(largestTile, bucket.tile);
   auto tiles = [&](uint32_t count) { return (count + largestTile - 1) / largestTile * largestTile; };
-  capacity = (tiles(p.head.max_step_tokens) + 15) / 16 * 16; // 16 int32 keep each array 64-byte aligned
+  // Each of the arrays begins at a multiple of the target's alignment.
+  const auto together = static_cast<uint32_t>(std::max<uint64_t>(1, model->target().alignment / sizeof(int32_t)));
+  capacity = (tiles(p.head.max_step_tokens) + together - 1) / together * together;
   staged.assign(4 * size_t(capacity), 0);
   Result<Allocation> input = allocate(staged.size() * sizeof(int32_t), "tokens of a step");
   if (!input)
@@ -66,7 +77,7 @@ Status Session::placeInputs() {
     return activations.error();
   arena = std::move(*activations);
   // Whole tiles of rows, so that a kernel may write all of its last tile.
-  logitsStride = (size_t(p.head.vocabulary) + STEPDOWN_LANES - 1) / STEPDOWN_LANES * STEPDOWN_LANES;
+  logitsStride = p.head.logits_stride;
   size_t floats = tiles(p.head.max_step_rows) * logitsStride;
   Result<Allocation> logits = allocate(floats * sizeof(float), "logits");
   if (!logits)

@@ -87,7 +87,7 @@ uint64_t StepProgram::extent(int64_t dim, const stepdown_layer *layer) const {
   case STEPDOWN_DIM_BLOCKS:
     return cache.blocks(layer->cache_group);
   case STEPDOWN_DIM_BLOCK_GROUPS:
-    return cache.blockSize() / 16;
+    return cache.blockGroups();
   case STEPDOWN_DIM_BLOCK_SIZE:
     return cache.blockSize();
   case STEPDOWN_DIM_SEQUENCES:
@@ -113,10 +113,21 @@ void StepProgram::count(uint32_t newTokens, uint32_t newRows) {
   const Program &p = model.program();
   uint32_t tokenBucket = p.bucketOf(tokens), rowBucket = p.bucketOf(rows);
   prepared.clear();
-  for (const Invocation &invocation : invocations)
-    if (rows || !invocation.byRows)
-      prepared.push_back({model.kernel(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket),
-                          uploaded->address + invocation.firstWord * sizeof(uint64_t), invocation.words});
+  for (const Invocation &invocation : invocations) {
+    const uint32_t entry = model.entry(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket);
+    if (entry == ~uint32_t(0)) // of a bucket that no step reaches: with rows as few as none
+      continue;
+    Launch launch{model.kernel(entry), uploaded->address + invocation.firstWord * sizeof(uint64_t), invocation.words};
+    const stepdown_launch &record = model.launch(entry);
+    bool empty = false;
+    for (int d = 0; d < 3; ++d) {
+      const uint64_t size = extent(record.grid[d].size, nullptr), divisor = record.grid[d].divisor;
+      launch.grid[d] = static_cast<uint32_t>((size + divisor - 1) / divisor);
+      empty |= launch.grid[d] == 0;
+    }
+    if (!empty)
+      prepared.push_back(launch);
+  }
 }
 
 Status StepProgram::prepare(uint32_t newTokens, uint32_t newRows, Queue &queue) {

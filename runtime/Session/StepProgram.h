@@ -20,8 +20,8 @@ public:
   static Result<std::unique_ptr<StepProgram>> create(const Model &model, const StepPlaces &places,
                                                      const KVCache &cache);
 
-  /// Makes launches() those of a step of `tokens` (at least 1) and `rows`, and has `queue` send their operands. Without
-  /// rows, the dispatches whose extent is rows are left out. Allocates nothing.
+  /// Makes launches() those of a step of `tokens` (at least 1) and `rows`, and has `queue` send their operands.
+  /// Dispatches whose grid is empty, as those of rows are in a step without rows, are left out. Allocates nothing.
   Status prepare(uint32_t tokens, uint32_t rows, Queue &queue);
   const std::vector<Launch> &launches() const { return prepared; }
   /// Dispatches of a step with rows.

@@ -6,6 +6,7 @@
 #include "runtime/Session/Session.h"
 #include "runtime/Session/StepProgram.h"
 #include "test/unit/ArtifactBuilder.h"
+#include "test/unit/NamedDevice.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -56,10 +57,14 @@ private:
   void dispatches(uint32_t first, uint32_t count, const stepdown_layer *layer, uint32_t rows) {
     for (uint32_t i = first; i < first + count; ++i) {
       const stepdown_dispatch &dispatch = p.dispatches[i];
-      if (dispatch.extent == STEPDOWN_BY_ROWS && rows == 0)
+      if (dispatch.extent == STEPDOWN_BY_ROWS && rows == 0) // its grid is empty
+        continue;
+      // So is one over rows beside tokens.
+      if (rows == 0 && overRows(dispatch))
         continue;
       require(next < left->size());
       const Launch &launch = (*left)[next++];
+      require(launch.grid[0] && launch.grid[1] && launch.grid[2]);
       const uint64_t *operands = reinterpret_cast<const uint64_t *>(launch.operands); // the processor's memory is ours
       // Which code section the processor chose is not told; every one has room for every kernel.
       require(launch.kernel != 0);
@@ -67,8 +72,8 @@ private:
       uint32_t word = 0;
       for (uint32_t k = 0; k < dispatch.operand_count; ++k) {
         const stepdown_operand &o = p.operands[dispatch.first_operand + k];
-        for (size_t level = 0; level < model.artifact().code().size(); ++level) {
-          const CodeIndex &code = model.artifact().code()[level].index;
+        for (size_t level = 0; level < model.target().code.size(); ++level) {
+          const CodeIndex &code = model.target().code[level].index;
           const stepdown_entry &entry = code.entries[p.entry(level, dispatch.kernel, bucket)];
           require(entry.count == dispatch.operand_count && entry.extent == dispatch.extent &&
                   entry.tile == p.buckets[bucket].tile);
@@ -90,9 +95,15 @@ private:
     }
   }
 
+  bool overRows(const stepdown_dispatch &dispatch) const {
+    const stepdown_launch &launch = model.launch(model.entry(dispatch.kernel, p.bucketOf(tokens)));
+    return std::any_of(std::begin(launch.grid), std::end(launch.grid),
+                       [](const stepdown_grid &grid) { return grid.size == STEPDOWN_DIM_ROWS; });
+  }
+
   /// The place of `o` begins at `address`, inside its memory, and has `bytes`.
   void address(const stepdown_operand &o, const stepdown_layer *layer, uint64_t address, uint64_t bytes) {
-    const Region weights = {model.weights(), model.artifact().weightBytes()};
+    const Region weights = {model.weights() + model.target().firstWeight, model.weightBytes()};
     auto whole = [&](const Region &region, uint64_t own) {
       region.holds(address, own);
       require(bytes <= own);
@@ -138,8 +149,7 @@ private:
     uint64_t tile = 1;
     for (const stepdown_bucket &bucket : p.buckets)
       tile = std::max<uint64_t>(tile, bucket.tile);
-    return (p.head.max_step_rows + tile - 1) / tile * tile * ((uint64_t(p.head.vocabulary) + 15) / 16 * 16) *
-           sizeof(float);
+    return (p.head.max_step_rows + tile - 1) / tile * tile * p.head.logits_stride * sizeof(float);
   }
 
   const Model &model;
@@ -163,11 +173,12 @@ void useModel(const std::shared_ptr<const Model> &model) {
     return require(!session.error().message.empty());
   const stepdown_program &head = model->head();
   KVCache::Shape shape;
+  shape.blockSize = (*session)->kv().blockSize();
   shape.positions = 64;
   shape.sequences = 2;
   shape.maxContext = static_cast<int32_t>(head.max_context);
   shape.maxStepTokens = static_cast<int32_t>(head.max_step_tokens);
-  auto cache = KVCache::create(model->device(), model->program().groups, shape);
+  auto cache = KVCache::create(model->device(), model->program().cache[0], model->program().groups, shape);
   if (!cache)
     return;
   StepCheck check(*model, *cache);
@@ -238,6 +249,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     std::abort();
   const std::string path = "/proc/self/fd/" + std::to_string(file);
   if (auto model = Model::load(path, *openDevice(nullptr), nullptr, size % 2 ? FileUse::copied : FileUse::mapped))
+    useModel(*model);
+  else
+    require(!model.error().message.empty());
+  // What the file has for a device of another name, which takes every launch and finds kernels by name.
+  if (auto model = Model::load(path, std::make_shared<test::NamedDevice>("other")))
     useModel(*model);
   else
     require(!model.error().message.empty());

@@ -101,9 +101,12 @@ stepdown_operand ArtifactBuilder::operand(uint32_t place, uint32_t index, std::i
 uint32_t ArtifactBuilder::dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list,
                                    uint64_t window) {
   const auto count = static_cast<uint32_t>(list.size());
-  for (const stepdown_bucket &bucket : buckets)
-    entries.push_back(
-        {texts[kernel].offset, static_cast<uint32_t>(parameters.size()), count, 0, extent, bucket.tile, 0});
+  for (const stepdown_bucket &bucket : buckets) {
+    entries.push_back({texts[kernel].offset, static_cast<uint32_t>(parameters.size()), count, 0, extent, bucket.tile,
+                       static_cast<uint32_t>(launches.size()), STEPDOWN_NO_NAME, 0});
+    const int32_t symbol = extent == STEPDOWN_BY_ROWS ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS;
+    launches.push_back({{{symbol, bucket.tile}, {1, 1}, {1, 1}}, {1, 1, 1}, {1, 1, 1}, 0});
+  }
   for (const stepdown_operand &o : list) {
     stepdown_parameter q = {o.place, o.rank, 4, 0, 0, {}};
     q.bound = o.place == STEPDOWN_AT_TOKENS ? head.vocabulary : o.place == STEPDOWN_AT_BLOCK_TABLE ? window : 0;
@@ -169,6 +172,7 @@ std::vector<uint8_t> ArtifactBuilder::program() const {
   std::vector<uint8_t> out(sizeof p);
   p.buckets = table(out, buckets);
   p.buffers = table(out, buffers);
+  p.cache = table(out, std::vector<stepdown_cache>{cache});
   p.groups = table(out, groups);
   p.layers = table(out, layers);
   p.kinds = table(out, kinds);
@@ -186,39 +190,52 @@ std::vector<uint8_t> ArtifactBuilder::program() const {
 std::vector<uint8_t> ArtifactBuilder::codeSection(const Code &code) const {
   stepdown_code index = {};
   std::vector<uint8_t> out(sizeof index);
-  const size_t size =
-      sizeof index + entries.size() * sizeof(stepdown_entry) + parameters.size() * sizeof(stepdown_parameter);
+  const size_t size = sizeof index + entries.size() * sizeof(stepdown_entry) +
+                      parameters.size() * sizeof(stepdown_parameter) + launches.size() * sizeof(stepdown_launch) +
+                      codeNames.size() + 3 * sizeof(uint64_t);
+  index.alignment = codeAlignment;
   index.instructions = (size + STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE;
   std::vector<stepdown_entry> placed = entries;
   for (stepdown_entry &entry : placed)
     entry.offset += index.instructions;
   index.entries = table(out, placed);
   index.parameters = table(out, parameters);
+  index.launches = table(out, launches);
+  index.strings = table(out, codeNames);
   std::memcpy(out.data(), &index, sizeof index);
   out.resize(index.instructions);
   put(out, code.bytes.data(), code.bytes.size());
   return out;
 }
 
-std::vector<uint8_t> ArtifactBuilder::file() const {
+std::vector<uint8_t> ArtifactBuilder::file() const { return fileWith({}); }
+
+std::vector<uint8_t> ArtifactBuilder::fileWith(const std::vector<const ArtifactBuilder *> &others) const {
   stepdown_header header = {};
   std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, 8);
   header.abi_version = STEPDOWN_ABI_VERSION;
   std::vector<uint8_t> out(STEPDOWN_PAGE), pairBytes = metadataSection();
-  auto section = [&](uint32_t kind, uint32_t level, const void *bytes, size_t size) {
+  auto section = [&](uint16_t kind, uint16_t of, uint32_t level, const void *bytes, size_t size) {
     out.resize((out.size() + STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE);
-    header.sections[header.section_count++] = {kind, level, out.size(), size, 0};
+    header.sections[header.section_count++] = {kind, of, level, out.size(), size, 0};
     put(out, bytes, size);
   };
-  section(STEPDOWN_SECTION_METADATA, 0, pairBytes.data(), pairBytes.size());
-  std::vector<uint8_t> tables = program();
-  section(STEPDOWN_SECTION_PROGRAM, 0, tables.data(), tables.size());
-  for (const Code &c : codes) {
-    std::vector<uint8_t> bytes = codeSection(c);
-    section(STEPDOWN_SECTION_CODE, c.level, bytes.data(), bytes.size());
+  section(STEPDOWN_SECTION_METADATA, STEPDOWN_ALL_TARGETS, 0, pairBytes.data(), pairBytes.size());
+  std::vector<const ArtifactBuilder *> all = {this};
+  all.insert(all.end(), others.begin(), others.end());
+  for (const ArtifactBuilder *one : all) {
+    const uint16_t number = header.target_count++;
+    one->target.copy(header.targets[number].name, sizeof header.targets[number].name);
+    header.targets[number].alignment = one->alignment;
+    std::vector<uint8_t> tables = one->program();
+    section(STEPDOWN_SECTION_PROGRAM, number, 0, tables.data(), tables.size());
+    for (const Code &c : one->codes) {
+      std::vector<uint8_t> bytes = one->codeSection(c);
+      section(STEPDOWN_SECTION_CODE, number, c.level, bytes.data(), bytes.size());
+    }
   }
-  section(STEPDOWN_SECTION_PROVENANCE, 0, provenance.data(), provenance.size());
-  section(STEPDOWN_SECTION_WEIGHTS, 0, weightBytes.data(), weightBytes.size());
+  section(STEPDOWN_SECTION_PROVENANCE, STEPDOWN_ALL_TARGETS, 0, provenance.data(), provenance.size());
+  section(STEPDOWN_SECTION_WEIGHTS, STEPDOWN_ALL_TARGETS, 0, weightBytes.data(), weightBytes.size());
   header.file_size = out.size();
   std::memcpy(out.data(), &header, sizeof header);
   seal(out);

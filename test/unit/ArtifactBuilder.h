@@ -10,9 +10,18 @@ namespace stepdown::test {
 
 class ArtifactBuilder {
 public:
+  std::string target = "cpu";
+  uint32_t alignment = 64;     ///< as the header has it
+  uint64_t codeAlignment = 64; ///< as every code section has it
   stepdown_program head = {};
   std::vector<stepdown_bucket> buckets;
   std::vector<stepdown_buffer> buffers;
+  stepdown_cache cache = {
+      16,
+      64,
+      16,
+      {STEPDOWN_AXIS_BLOCKS, STEPDOWN_AXIS_HEADS, STEPDOWN_AXIS_GROUPS, STEPDOWN_AXIS_CHANNELS, STEPDOWN_AXIS_LANES},
+      {STEPDOWN_AXIS_BLOCKS, STEPDOWN_AXIS_HEADS, STEPDOWN_AXIS_POSITIONS, STEPDOWN_AXIS_CHANNELS}};
   std::vector<stepdown_cache_group> groups;
   std::vector<stepdown_layer> layers;
   std::vector<stepdown_run> kinds;
@@ -30,6 +39,8 @@ public:
   std::vector<Code> codes;
   std::vector<stepdown_entry> entries;        ///< of every code section; offsets into its instructions
   std::vector<stepdown_parameter> parameters; ///< of every code section
+  std::vector<stepdown_launch> launches;      ///< of every code section; one for each entry
+  std::string codeNames;                      ///< strings of every code section
   std::vector<uint8_t> weightBytes, metadata;
   std::string provenance = "{}";
 
@@ -56,6 +67,8 @@ public:
   std::vector<uint8_t> program() const;
   /// The whole file, sealed with checksums.
   std::vector<uint8_t> file() const;
+  /// The same with the program and code of `others`, whose weights are in this one's `weightBytes`.
+  std::vector<uint8_t> fileWith(const std::vector<const ArtifactBuilder *> &others) const;
 
 private:
   void key(const std::string &key, uint32_t type);

@@ -28,10 +28,14 @@ TEST(ArtifactFile, opensWhatWasWritten) {
   EXPECT_TRUE(isArtifact(path));
   auto file = ArtifactFile::open(path);
   ASSERT_TRUE(file) << file.error().message;
-  EXPECT_EQ(file->program().layers.count, 2u);
-  EXPECT_EQ(file->code().size(), 2u);
+  ASSERT_EQ(file->targets().size(), 1u);
+  const FileTarget &target = file->targets().front();
+  EXPECT_EQ(target.name, "cpu");
+  EXPECT_EQ(target.alignment, 64u);
+  EXPECT_EQ(target.program.layers.count, 2u);
+  EXPECT_EQ(target.code.size(), 2u);
   EXPECT_EQ(file->provenance(), "{}");
-  EXPECT_STREQ(file->program().string(file->program().weights[0].name), "token_embd.weight");
+  EXPECT_STREQ(target.program.string(target.program.weights[0].name), "token_embd.weight");
 }
 
 TEST(ArtifactFile, refusesADamagedHeader) {
@@ -53,6 +57,36 @@ TEST(ArtifactFile, refusesADamagedHeader) {
   EXPECT_EQ(spoil(false, [](auto &b) { headerOf(b).sections[0].level = 9; }), 504);
   EXPECT_EQ(spoil(false, [](auto &b) { b[4000] = 1; }), 504);
   EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).section_count = 65; }), 504);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).target_count = 0; }), 504);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).target_count = STEPDOWN_MAX_TARGETS + 1; }), 504);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).targets[0].name[0] = 0; }), 504);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).targets[0].name[1] = '\n'; }), 504);
+  EXPECT_EQ(spoil(true, [](auto &b) { headerOf(b).targets[0].name[59] = 'x'; }), 504);
+  EXPECT_EQ(spoil(true,
+                  [](auto &b) {
+                    headerOf(b).targets[1] = headerOf(b).targets[0];
+                    headerOf(b).target_count = 2;
+                  }),
+            504);
+  for (uint32_t alignment : {0u, 48u, 2 * STEPDOWN_PAGE})
+    EXPECT_EQ(spoil(true, [&](auto &b) { headerOf(b).targets[0].alignment = alignment; }), 504) << alignment;
+}
+
+// Files of earlier releases have another header; what they say beyond its first words is not looked at.
+TEST(ArtifactFile, saysHowToCompileAnEarlierVersionAgain) {
+  for (uint32_t version : {1u, 2u}) {
+    std::vector<uint8_t> bytes(2 * STEPDOWN_PAGE, 0x5a);
+    std::memcpy(bytes.data(), STEPDOWN_ARTIFACT_MAGIC, 8);
+    std::memcpy(bytes.data() + 8, &version, sizeof version);
+    const std::string path = test::temporaryFile(bytes, ".stepdown");
+    auto file = ArtifactFile::open(path);
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().text(), "error E0503: " + path + ": offset 8: expects ABI version 3, but got " +
+                                       std::to_string(version) +
+                                       ", which another release wrote; compile the model again: stepdown-compile MODEL "
+                                       "-o " +
+                                       path);
+  }
 }
 
 TEST(ArtifactFile, refusesWrongSections) {
@@ -73,6 +107,17 @@ TEST(ArtifactFile, refusesWrongSections) {
   EXPECT_EQ(spoil([](auto &h) { --h.section_count; }), 505); // no weights
   EXPECT_EQ(spoil([](auto &h) { h.sections[3].level = h.sections[2].level; }), 505);
   EXPECT_EQ(spoil([](auto &h) { h.sections[2].level = 0; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { h.sections[1].level = h.sections[2].level; }), 505);
+  for (int i : {1, 2, 3}) // program and code, of a target that the header has not
+    for (uint16_t target : {uint16_t(1), uint16_t(STEPDOWN_ALL_TARGETS)})
+      EXPECT_EQ(spoil([&](auto &h) { h.sections[i].target = target; }), 505) << i;
+  for (int i : {0, 4, 5}) // metadata, provenance and weights, as if they were one target's
+    EXPECT_EQ(spoil([&](auto &h) { h.sections[i].target = 0; }), 505) << i;
+  EXPECT_EQ(spoil([](auto &h) { h.sections[1].kind = STEPDOWN_SECTION_FUNCTIONS; }), 505);
+  EXPECT_EQ(spoil([](auto &h) { // a target of which there is a name alone
+              h.targets[h.target_count++] = {"other", 64};
+            }),
+            505);
   for (int i = 0; i < 6; ++i)
     EXPECT_EQ(spoil([&](auto &h) { h.sections[i].checksum ^= 1; }), 506) << i;
 }
@@ -130,6 +175,19 @@ TEST(ArtifactFile, refusesEveryBadRecord) {
       {"weight list", [](auto &b) { b.weightLists[0] = far; }},
       {"strings end", [](auto &b) { b.strings.back() = 'x'; }},
       {"kernel name", [](auto &b) { b.kernels[0].name = far; }},
+      {"logits stride", [](auto &b) { b.head.logits_stride = b.head.vocabulary - 1; }},
+      {"logits stride huge", [](auto &b) { b.head.logits_stride = ~0u; }},
+      {"cache blocks of 0", [](auto &b) { b.cache.smallest_block = 0; }},
+      {"cache blocks huge", [](auto &b) { b.cache.largest_block = 1u << 25; }},
+      {"cache blocks descend", [](auto &b) { b.cache.largest_block = 8; }},
+      {"cache blocks not doubled", [](auto &b) { b.cache.largest_block = 48; }},
+      {"cache lanes 0", [](auto &b) { b.cache.lanes = 0; }},
+      {"cache lanes", [](auto &b) { b.cache.lanes = 7; }},
+      {"cache axis twice", [](auto &b) { b.cache.keys[1] = STEPDOWN_AXIS_BLOCKS; }},
+      {"cache axis missing", [](auto &b) { b.cache.keys[4] = 0; }},
+      {"cache axis unknown", [](auto &b) { b.cache.values[1] = 40; }},
+      {"cache axis behind the last", [](auto &b) { b.cache.values[4] = STEPDOWN_AXIS_LANES; }},
+      {"cache axis behind a gap", [](auto &b) { std::swap(b.cache.values[2], b.cache.values[4]); }},
       {"cache dimension 0", [](auto &b) { b.groups[0].key_dim = 0; }},
       {"cache dimension huge", [](auto &b) { b.groups[0].kv_heads = far; }},
       {"cache element", [](auto &b) { b.groups[0].element = 2; }},
@@ -149,6 +207,16 @@ TEST(ArtifactFile, refusesEveryBadRecord) {
       {"entry of a function", [](auto &b) { b.entries[1].results = 1; }},
       {"entry's parameters", [](auto &b) { b.entries[1].first = far; }},
       {"entry's parameters wrap", [](auto &b) { b.entries[1].count = ~0u; }},
+      {"entry's launch", [](auto &b) { b.entries[1].launch = far; }},
+      {"entry's name", [](auto &b) { b.entries[1].name = 0; }},
+      {"names of code end", [](auto &b) { b.codeNames = "x"; }},
+      {"launch divisor", [](auto &b) { b.launches[1].grid[0].divisor = 0; }},
+      {"launch size 0", [](auto &b) { b.launches[1].grid[2].size = 0; }},
+      {"launch symbol", [](auto &b) { b.launches[1].grid[1].size = STEPDOWN_DIM_TOKEN_TILE; }},
+      {"launch of a constant", [](auto &b) { b.launches[1].grid[0] = {7, 1}; }},
+      {"launch of rows", [](auto &b) { b.launches[1].grid[0].size = STEPDOWN_DIM_ROWS; }},
+      {"launch block", [](auto &b) { b.launches[1].block[2] = 0; }},
+      {"launch cluster", [](auto &b) { b.launches[1].cluster[0] = 0; }},
       {"parameter rank", [](auto &b) { b.parameters[1].rank = 6; }},
       {"dispatch kernel", [](auto &b) { b.dispatches[1].kernel = far; }},
       {"dispatch extent", [](auto &b) { b.dispatches[1].extent = 2; }},
@@ -195,6 +263,11 @@ TEST(ArtifactFile, refusesOperandsThatAKernelWasNotCompiledFor) {
       {"weight too small", [](auto &b) { --b.weights[0].bytes; }},
       {"layer weight too small", [](auto &b) { b.weights[1].bytes = 3; }},
       {"vocabulary beyond the table", [](auto &b) { ++b.head.vocabulary; }},
+      {"stride of the logits", [](auto &b) { ++b.head.logits_stride; }},
+      {"alignment of the target", [](auto &b) { b.alignment = 32; }},
+      {"lanes of the cache", [](auto &b) { b.cache.lanes = 8; }},
+      {"order of the keys", [](auto &b) { std::swap(b.cache.keys[1], b.cache.keys[2]); }},
+      {"order of the values", [](auto &b) { std::swap(b.cache.values[2], b.cache.values[3]); }},
       {"heads of the cache", [](auto &b) { ++b.groups[0].kv_heads; }},
       {"keys of the cache", [](auto &b) { --b.groups[0].key_dim; }},
       {"values of the cache", [](auto &b) { ++b.groups[0].value_dim; }},

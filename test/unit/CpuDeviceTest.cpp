@@ -8,6 +8,9 @@ using namespace stepdown;
 
 namespace {
 
+/// One work-group of one thread.
+constexpr stepdown_launch kOneGroup = {{{1, 1}, {1, 1}, {1, 1}}, {1, 1, 1}, {1, 1, 1}, 0};
+
 struct CpuDevice : testing::Test {
   std::shared_ptr<Device> device = *openDevice("cpu");
   std::vector<uint8_t> bytes = std::vector<uint8_t>(67, 0xc3); // x86's return

@@ -1,5 +1,6 @@
 #include "runtime/KVCache/KVCache.h"
 #include "runtime/cpu/CpuDevice.h"
+#include "test/unit/ArtifactBuilder.h"
 #include <cstring>
 #include <gtest/gtest.h>
 
@@ -11,6 +12,7 @@ struct Cache : testing::Test {
   std::unique_ptr<Device> device = makeCpuDevice();
   std::unique_ptr<Queue> queue = std::move(*device->queue(1));
   std::vector<stepdown_cache_group> groups = {{3, 2, 8, 16, 0, STEPDOWN_F16}};
+  stepdown_cache layout = test::ArtifactBuilder().cache;
   KVCache::Shape shape;
   void SetUp() override {
     shape.blockSize = 16;
@@ -19,8 +21,9 @@ struct Cache : testing::Test {
     shape.maxContext = 160;
     shape.maxStepTokens = 32;
   }
-  KVCache make() {
-    return std::move(*KVCache::create(*device, {groups.data(), static_cast<uint32_t>(groups.size())}, shape));
+  KVCache make() { return std::move(*tryToMake()); }
+  Result<KVCache> tryToMake() {
+    return KVCache::create(*device, layout, {groups.data(), static_cast<uint32_t>(groups.size())}, shape);
   }
   bool append(KVCache &cache, int32_t sequence, int32_t tokens) {
     KVCache::Growth growth{sequence, tokens};
@@ -41,6 +44,40 @@ TEST_F(Cache, bytesAreTheFormulaAndWhatWasAllocated) {
       EXPECT_EQ(cache.bytes(), formula);
       EXPECT_EQ(device->allocated() - before, formula + table);
     }
+}
+
+// What a target with rows of positions, and other blocks, would write: nothing of it is the runtime's own.
+TEST_F(Cache, takesItsSizesFromTheLayout) {
+  layout = {
+      7,
+      28,
+      7,
+      {STEPDOWN_AXIS_BLOCKS, STEPDOWN_AXIS_POSITIONS, STEPDOWN_AXIS_HEADS, STEPDOWN_AXIS_CHANNELS},
+      {STEPDOWN_AXIS_BLOCKS, STEPDOWN_AXIS_GROUPS, STEPDOWN_AXIS_HEADS, STEPDOWN_AXIS_LANES, STEPDOWN_AXIS_CHANNELS}};
+  EXPECT_EQ(KVCache::blockSizes(layout), (std::vector<int32_t>{7, 14, 28}));
+  shape.blockSize = 14;
+  shape.positions = 29;
+  KVCache cache = make();
+  EXPECT_EQ(cache.blocks(0), 3u);
+  EXPECT_EQ(cache.blockGroups(), 2);
+  EXPECT_EQ(cache.bytes(), uint64_t(3) * 2 * (8 + 16) * 42 * 2);
+  EXPECT_TRUE(append(cache, 0, 14));
+  EXPECT_EQ(cache.freeBlocks(0), 2u);
+  EXPECT_TRUE(append(cache, 0, 1));
+  EXPECT_EQ(cache.freeBlocks(0), 1u);
+}
+
+// Sequences share blocks, and copy them as one run of bytes.
+TEST_F(Cache, refusesBlocksThatAreNoRunOfBytes) {
+  for (uint32_t (stepdown_cache::*axes)[STEPDOWN_MAX_RANK] : {&stepdown_cache::keys, &stepdown_cache::values}) {
+    layout = test::ArtifactBuilder().cache;
+    std::swap((layout.*axes)[0], (layout.*axes)[1]);
+    Result<KVCache> cache = tryToMake();
+    ASSERT_FALSE(cache);
+    EXPECT_EQ(cache.error().text(), std::string("error E0921: cache: ") +
+                                        (axes == &stepdown_cache::keys ? "keys" : "values") +
+                                        ": expects blocks as the outermost axis, but got axis 2");
+  }
 }
 
 TEST_F(Cache, takesABlockOnlyWhenTheLastIsFull) {

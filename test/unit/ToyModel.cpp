@@ -34,7 +34,8 @@ ArtifactBuilder ToyModel::build() const {
   uint32_t embed = b.kernel("embed"), append = b.kernel("append"), attend = b.kernel("attend"), head = b.kernel("head"),
            idle = b.kernel("idle");
   constexpr int64_t T = STEPDOWN_DIM_TOKENS, R = STEPDOWN_DIM_ROWS;
-  const int64_t stride = (vocabulary + STEPDOWN_LANES - 1) / STEPDOWN_LANES * STEPDOWN_LANES;
+  const int64_t stride = (vocabulary + 15) / 16 * 16;
+  b.head.logits_stride = static_cast<uint32_t>(stride);
   stepdown_operand hidden = at(STEPDOWN_AT_BUFFER, x, {T, width});
   stepdown_operand positions = at(STEPDOWN_AT_POSITIONS, 0, {T}), sequences = at(STEPDOWN_AT_SEQUENCES, 0, {T});
   stepdown_operand blocks = at(STEPDOWN_AT_BLOCK_TABLE, 0, {STEPDOWN_DIM_SEQUENCES, STEPDOWN_DIM_TABLE_WIDTH});

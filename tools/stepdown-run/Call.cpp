@@ -195,8 +195,8 @@ Status checkDevice(const std::string &device, const FunctionLibrary &library) {
   if (device == "cpu")
     return Done{};
   std::string present;
-  for (const CodeSection &code : library.artifact().code())
-    present += (present.empty() ? "" : ", ") + std::string(levelName(code.level));
+  for (size_t i = 0; i < library.target().code.size(); ++i)
+    present += (present.empty() ? "" : ", ") + std::string(library.target().level(i));
   return fail(ErrorCode::DeviceUnavailable,
               "%s: expects --device cpu, for which the artifact holds %s, but got \"%s\"%s",
               library.artifact().path().c_str(), present.c_str(), device.c_str(), suggestion(device, {"cpu"}).c_str());

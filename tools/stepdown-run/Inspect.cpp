@@ -1,7 +1,7 @@
 #include "lib/Base/Suggestion.h"
+#include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Npy.h"
-#include "runtime/cpu/Processor.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"
@@ -75,9 +75,19 @@ ordered_json describe(const Gguf &checkpoint) {
 
 ordered_json describeTargets(const ArtifactFile &artifact) {
   ordered_json targets = ordered_json::array();
-  for (const CodeSection &code : artifact.code())
-    targets.push_back(
-        {{"isa", levelName(code.level)}, {"code_bytes", code.size}, {"runs_here", processorHas(code.level)}});
+  for (const FileTarget &target : artifact.targets()) {
+    ordered_json shared = {
+        {"target", target.name}, {"alignment", target.alignment}, {"table_bytes", target.tableBytes}};
+    if (!artifact.holdsFunctions())
+      shared["weight_bytes"] = target.endOfWeights - target.firstWeight;
+    for (size_t i = 0; i < target.code.size(); ++i) {
+      ordered_json code = shared;
+      code["isa"] = target.level(i);
+      code["code_bytes"] = target.code[i].size;
+      code["runs_here"] = runsHere(target.name.c_str(), target.code[i].level);
+      targets.push_back(std::move(code));
+    }
+  }
   return targets;
 }
 
@@ -88,7 +98,7 @@ ordered_json describeProvenance(const ArtifactFile &artifact) {
 
 /// The functions of a plain module, with the type and shape of every argument and result.
 ordered_json describeFunctions(const ArtifactFile &artifact) {
-  const FunctionTable &table = artifact.functions();
+  const FunctionTable &table = artifact.targets().front().functions;
   ordered_json functions = ordered_json::array();
   for (const stepdown_function &f : table.functions) {
     ordered_json arguments = ordered_json::array(), results = ordered_json::array();
@@ -107,7 +117,7 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
   Result<Metadata> metadata = parseMetadata(artifact.path(), artifact.metadata());
   if (!metadata)
     return metadata.error();
-  const Program &p = artifact.program();
+  const Program &p = artifact.targets().front().program; // of the same model for all
   ordered_json groups = ordered_json::array(), buckets = ordered_json::array();
   uint64_t perPosition = 0;
   for (const stepdown_cache_group &g : p.groups) {
@@ -128,9 +138,7 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
   uint64_t tile = 1;
   for (const stepdown_bucket &bucket : p.buckets)
     tile = std::max<uint64_t>(tile, bucket.tile);
-  const uint64_t logitsBytes = (p.head.max_step_rows + tile - 1) / tile * tile *
-                               ((uint64_t(p.head.vocabulary) + STEPDOWN_LANES - 1) / STEPDOWN_LANES * STEPDOWN_LANES) *
-                               sizeof(float);
+  const uint64_t logitsBytes = (p.head.max_step_rows + tile - 1) / tile * tile * p.head.logits_stride * sizeof(float);
   return ordered_json{{"kind", "artifact"},
                       {"abi_version", artifact.header().abi_version},
                       {"metadata", metadataOf(*metadata)},
