@@ -71,7 +71,7 @@ runtime_knows_no_llvm() {
 
 # Nor do they see anything else of the compiler: what both sides must know is in include/stepdown or lib/Base.
 runtime_knows_no_compiler() {
-  ! grep -rnE '#include "(lib/(Artifact|Driver|Explain|Frontend|Pipeline|Reference|Target)|passes|dialects)/' \
+  ! grep -rnE '#include "(lib/(Artifact|Driver|Explain|Frontend|Layout|Pipeline|Reference|Target)|passes|dialects)/' \
     "${without_compiler[@]}"
 }
 
