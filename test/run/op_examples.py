@@ -22,6 +22,22 @@ AROUND = {
     "transformer.yield": (
         '%k = transformer.kernel "k" (%y = %h : tensor<?x576xf32>) -> (tensor<?x576xf32>) {\n',
         "}\n"),
+    "tile.role": ("tile.kernel @k() {\n", "}\n"),
+    "tile.channel": (
+        "tile.kernel @k() {\n",
+        """tile.role "fill" warps 4 registers 24 {
+          %s:2 = tile.acquire %ab : !ab -> !a, !b
+          %x = "example.value"() : () -> memref<?x?xbf16>
+          %i = arith.constant 0 : index
+          tile.copy %x[%i, %i] to %s#0 : memref<?x?xbf16> to !a
+          tile.copy %x[%i, %i] to %s#1 : memref<?x?xbf16> to !b
+          tile.commit %ab : !ab
+        }
+        tile.role "read" warps 4 registers 24 {
+          %s:2 = tile.wait %ab : !ab -> !a, !b
+          tile.release %ab : !ab
+        } }
+        """.replace("!ab", "!tile.channel<4 x !a, !b>").replace("!a", "memref<128x64xbf16, 3>").replace("!b", "memref<64x256xbf16, 3>")),
 }
 
 

@@ -10,12 +10,18 @@ using namespace mlir;
 using namespace stepdown::tile;
 
 #include "dialects/Tile/IR/TileDialect.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Tile/IR/TileTypes.cpp.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Tile/IR/TileAttrs.cpp.inc"
 #define GET_OP_CLASSES
 #include "dialects/Tile/IR/TileOps.cpp.inc"
 
 void TileDialect::initialize() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/Tile/IR/TileTypes.cpp.inc"
+      >();
   addAttributes<
 #define GET_ATTRDEF_LIST
 #include "dialects/Tile/IR/TileAttrs.cpp.inc"

@@ -3,6 +3,8 @@
 #include "dialects/Transformer/IR/TransformerDialect.h"
 
 #include "dialects/Tile/IR/TileDialect.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Tile/IR/TileTypes.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Tile/IR/TileAttrs.h.inc"
 
@@ -15,5 +17,15 @@ inline constexpr llvm::StringLiteral kCyclicAttr = "tile.cyclic";
 
 /// vector<L x f32> where a layout of lib/Target has L lanes.
 bool isLanes(mlir::Type type);
+
+/// What a GPU kernel computes with: a tile in shared memory, a matrix in global memory, a tile in registers.
+bool isSharedTile(mlir::Type type);
+bool isGlobalMatrix(mlir::Type type);
+bool isRegisterTile(mlir::Type type);
+
+/// Limits of one block of threads; those of sm_90 and, where it matters, no more than the other chips have.
+inline constexpr int64_t kSharedBytes = 232448, kRegisters = 65536, kThreads = 1024;
+/// Bytes of the two barriers of a slot.
+inline constexpr int64_t kBarrierBytes = 16;
 
 } // namespace stepdown::tile

@@ -11,8 +11,13 @@ def Tile_Dialect : Dialect {
     A structured operation reads its inputs, writes its outputs in destination style, and is defined on tensors and on memrefs
     alike; the vector stage says how each is computed. Rows of float32 are rows of vectors as long as the target's layout has
     lanes (lib/Target/Layout.h), 16 in the examples.
+
+    A GPU kernel is a `tile.kernel`: roles, groups of warps that each execute their own text, hand tiles through channels. Its
+    meaning is that of the roles as sequential programs and of the channels as queues, all synchronisation erased. Counts,
+    phases and barriers are never written; they follow from the roles.
   }];
   let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+  let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
   let hasOperationAttrVerify = 1;
 }

@@ -2,6 +2,7 @@
 #ifndef STEPDOWN_TILE_OPS_TD
 #define STEPDOWN_TILE_OPS_TD
 include "dialects/Tile/IR/TileAttrs.td"
+include "dialects/Tile/IR/TileKernelOps.td"
 include "dialects/Transformer/IR/TransformerAttrs.td"
 include "dialects/Transformer/IR/TransformerTypes.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"

@@ -1,0 +1,227 @@
+// Operations of GPU kernels: roles that hand tiles through channels, and feed matrix units.
+#ifndef STEPDOWN_TILE_KERNEL_OPS_TD
+#define STEPDOWN_TILE_KERNEL_OPS_TD
+include "dialects/Tile/IR/TileTypes.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/FunctionInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+
+def Tile_Tile : Type<CPred<"::stepdown::tile::isSharedTile($_self)">, "memref of static rank 2 in memory space 3", "::mlir::MemRefType">;
+def Tile_Global : Type<CPred<"::stepdown::tile::isGlobalMatrix($_self)">, "memref of rank 2 in the default memory space",
+                       "::mlir::MemRefType">;
+def Tile_Registers : Type<CPred<"::stepdown::tile::isRegisterTile($_self)">, "vector of static rank 2", "::mlir::VectorType">;
+
+
+
+def Tile_KernelOp : Op<Tile_Dialect, "kernel", [FunctionOpInterface, IsolatedFromAbove, SingleBlock, NoTerminator]> {
+  let summary = "a GPU kernel: channels, and the roles between them";
+  let description = [{
+    A block of threads for each role's warps, in the order of the roles. Arguments are matrices in global memory, whose rows may
+    lie apart (the launch knows how far), and numbers.
+
+    Example:
+    ```mlir
+    tile.kernel @copy_rows(%x: memref<?x?xbf16>, %n: index) {
+      %ring = tile.channel : !tile.channel<2 x memref<64x64xbf16, 3>>
+      tile.role "load" warps 4 registers 40 {
+        tile.schedule (%i, %j) in (%n by 64, %n by 64) grouped 1 {
+          %s = tile.acquire %ring : !tile.channel<2 x memref<64x64xbf16, 3>> -> memref<64x64xbf16, 3>
+          tile.copy %x[%i, %j] to %s : memref<?x?xbf16> to memref<64x64xbf16, 3>
+          tile.commit %ring : !tile.channel<2 x memref<64x64xbf16, 3>>
+        }
+      }
+      tile.role "take" warps 4 registers 40 {
+        tile.schedule (%i, %j) in (%n by 64, %n by 64) grouped 1 {
+          %s = tile.wait %ring : !tile.channel<2 x memref<64x64xbf16, 3>> -> memref<64x64xbf16, 3>
+          tile.release %ring : !tile.channel<2 x memref<64x64xbf16, 3>>
+        }
+      }
+    }
+    ```
+
+    C1: arguments are matrices and numbers, and there is no result.
+    C2: the channels' slots take at most 232,448 bytes with their barriers, the shared memory of one block on sm_90.
+    C3: the roles' registers, times their threads, are at most 65,536, and their threads at most 1024.
+    C4: one role acquires each channel, and another waits for it.
+    C5: in each role, in every loop and on every path: each slot acquired is committed and each slot waited for is released, in
+    order; no more are held than the channel is deep; a tile is written between acquire and commit and read between wait and
+    release; a slot is released when no product in flight reads it; what leaves mma_wait is not in flight any more.
+    C6: roles, channels and what computes sizes are all that stands outside of roles.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
+                       OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasRegionVerifier = 1;
+  let extraClassDeclaration = [{
+    ::llvm::ArrayRef<::mlir::Type> getArgumentTypes() { return getFunctionType().getInputs(); }
+    ::llvm::ArrayRef<::mlir::Type> getResultTypes() { return getFunctionType().getResults(); }
+    ::mlir::Region *getCallableRegion() { return &getBody(); }
+  }];
+}
+
+def Tile_RoleOp : Op<Tile_Dialect, "role", [SingleBlock, NoTerminator, HasParent<"KernelOp">]> {
+  let summary = "what some of a block's warps execute";
+  let description = [{
+    `warps` warps with `registers` registers a thread. All of them execute each operation together: rows of a vector are shared
+    out between its warpgroups, and a role that only copies is one elected thread.
+
+    Example:
+    ```mlir
+    tile.role "idle" warps 4 registers 24 {
+    }
+    ```
+
+    C1: warps is a positive multiple of 4: warpgroups execute matrix products and give up registers as one.
+    C2: registers is a multiple of 8 from 24 to 240.
+    C3: the accumulators that an operation leaves in flight fit into the registers.
+  }];
+  let arguments = (ins StrAttr:$name, I64Attr:$warps, I64Attr:$registers);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$name `warps` $warps `registers` $registers attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = "int64_t getThreads() { return getWarps() * 32; }";
+}
+
+def Tile_ScheduleOp : Op<Tile_Dialect, "schedule", [SingleBlock, NoTerminator]> {
+  let summary = "the loop over tiles of the result that a block computes";
+  let description = [{
+    For the tiles of rows i, i + h ... below `rows` and of columns j, j + w ... below `columns`; (%i, %j) is the first element of one.
+    Blocks share tiles out: block b computes tiles b, b + (number of blocks) ... of an order in which `group` neighbouring tiles of
+    rows come before the next tile of columns, so that what runs at a time reads few rows and columns. All schedules of a kernel go over the
+    same tiles.
+
+    Example:
+    ```mlir
+    tile.schedule (%i, %j) in (%m by 128, %n by 256) grouped 8 {
+    }
+    ```
+
+    C1: heights, widths and groups are positive.
+  }];
+  let arguments = (ins Index:$rows, Index:$columns, I64Attr:$height, I64Attr:$width, I64Attr:$group);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+def Tile_ChannelOp : Op<Tile_Dialect, "channel", [HasParent<"KernelOp">]> {
+  let summary = "a ring of slots between roles";
+  let description = [{
+    The role that acquires and commits its slots produces, the roles that wait for and release them consume; each of these sees every
+    slot.
+
+    Example: `%ab = tile.channel : !tile.channel<4 x memref<128x64xbf16, 3>, memref<64x256xbf16, 3>>`
+  }];
+  let results = (outs Tile_ChannelType:$channel);
+  let assemblyFormat = "attr-dict `:` type($channel)";
+}
+
+class Tile_SlotOp<string mnemonic> : Op<Tile_Dialect, mnemonic> {
+  let arguments = (ins Tile_ChannelType:$channel);
+}
+class Tile_SlotViewOp<string mnemonic> : Tile_SlotOp<mnemonic> {
+  let results = (outs Variadic<Tile_Tile>:$tiles);
+  let assemblyFormat = "$channel attr-dict `:` type($channel) `->` type($tiles)";
+  let hasVerifier = 1;
+}
+
+def Tile_AcquireOp : Tile_SlotViewOp<"acquire"> {
+  let summary = "the next slot to fill, when all have released what it held";
+  let description = [{
+    Example: `%a = tile.acquire %ring : !tile.channel<2 x memref<64x64xbf16, 3>> -> memref<64x64xbf16, 3>`
+
+    C1: the results are the tiles of the channel's slots.
+    C2: the commit of the slot stands in the same block, and one copy into each of its tiles before it.
+  }];
+}
+
+def Tile_CommitOp : Tile_SlotOp<"commit"> {
+  let summary = "the slot acquired first is full when the copies into it have come";
+  let description = "Example: `tile.commit %ring : !tile.channel<2 x memref<64x64xbf16, 3>>`";
+  let assemblyFormat = "$channel attr-dict `:` type($channel)";
+}
+
+def Tile_WaitOp : Tile_SlotViewOp<"wait"> {
+  let summary = "the next slot, when it is full";
+  let description = [{
+    Example: `%a = tile.wait %ring : !tile.channel<2 x memref<64x64xbf16, 3>> -> memref<64x64xbf16, 3>`
+
+    C1: the results are the tiles of the channel's slots.
+  }];
+}
+
+def Tile_ReleaseOp : Tile_SlotOp<"release"> {
+  let summary = "the slot waited for first may be filled again";
+  let description = "Example: `tile.release %ring : !tile.channel<2 x memref<64x64xbf16, 3>>`";
+  let assemblyFormat = "$channel attr-dict `:` type($channel)";
+}
+
+def Tile_CopyOp : Op<Tile_Dialect, "copy"> {
+  let summary = "a piece of a matrix in global memory into a tile of a slot, asynchronously";
+  let description = [{
+    to[r, c] = from[i + r, j + c], and zero where `from` ends.
+
+    Example: `tile.copy %x[%i, %j] to %s : memref<?x?xbf16> to memref<64x64xbf16, 3>`
+
+    C1: both have one element type.
+  }];
+  let arguments = (ins Tile_Global:$from, Index:$row, Index:$column, Tile_Tile:$to);
+  let assemblyFormat = "$from `[` $row `,` $column `]` `to` $to attr-dict `:` type($from) `to` type($to)";
+  let hasVerifier = 1;
+}
+
+def Tile_MmaOp : Op<Tile_Dialect, "mma"> {
+  let summary = "issue a product of two tiles";
+  let description = [{
+    acc[m, n] + sum_k a[m, k] b[k, n] for a [M, K], b [K, N] or with `transpose_b` [N, K], in acc's element type. Without acc the sum
+    begins with zero. The product is issued, and computed when `tile.mma_wait` says so.
+
+    Example:
+    ```mlir
+    %c = tile.mma %a, %b : memref<128x64xbf16, 3>, memref<64x256xbf16, 3> -> !tile.accumulator<128x256xf32>
+    %d = tile.mma %a, %b, %c : memref<128x64xbf16, 3>, memref<64x256xbf16, 3> -> !tile.accumulator<128x256xf32>
+    ```
+
+    C1: a, b and the sum have fitting sizes, a and b one element type, and acc has the type of the result.
+    C2: acc is used by nothing else: a product adds to it in place.
+  }];
+  let arguments = (ins Tile_Tile:$a, Tile_Tile:$b, Optional<Tile_AccumulatorType>:$acc, UnitAttr:$transpose_b);
+  let results = (outs Tile_AccumulatorType:$result);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+def Tile_MmaWaitOp : Op<Tile_Dialect, "mma_wait", [DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
+  let summary = "wait until all but the last `pending` products are computed";
+  let description = [{
+    The sums that it takes are vectors from there on.
+
+    Example:
+    ```mlir
+    tile.mma_wait 1
+    %c = tile.mma_wait 0 for %d : !tile.accumulator<128x256xf32>
+    ```
+
+    C1: pending is not negative.
+  }];
+  let arguments = (ins I64Attr:$pending, Variadic<Tile_AccumulatorType>:$sums);
+  let results = (outs Variadic<Tile_Registers>:$vectors);
+  let assemblyFormat = "$pending (`for` $sums^ `:` type($sums))? attr-dict";
+  let hasVerifier = 1;
+}
+
+def Tile_StoreOp : Op<Tile_Dialect, "store"> {
+  let summary = "a vector into a piece of a matrix in global memory";
+  let description = [{
+    to[i + r, j + c] = value[r, c] where `to` has such an element, rounded to the nearest, ties to even, where `to` is narrower.
+
+    Example: `tile.store %v to %c[%i, %j] : vector<128x256xf32> to memref<?x?xf32>`
+
+    C1: both have one element type, or `to` a narrower float.
+  }];
+  let arguments = (ins Tile_Registers:$value, Tile_Global:$to, Index:$row, Index:$column);
+  let assemblyFormat = "$value `to` $to `[` $row `,` $column `]` attr-dict `:` type($value) `to` type($to)";
+  let hasVerifier = 1;
+}
+#endif
