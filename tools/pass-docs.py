@@ -30,8 +30,8 @@ SUMMARY = re.compile(r'let summary = "([^"]*)";')
 DESCRIPTION = re.compile(r"let description = \[\{\n(.*?)\}\];", re.S)
 FENCE = r"\n *```mlir\n(.*?)^ *```"
 QUOTED = re.compile(rf"^ *Before:{FENCE}\n *After:{FENCE}\s*\Z", re.M | re.S)
-FUNCTION = re.compile(r"func\.?(?:func)? @(\w+)")
-OPENS = r"(?:\w+\.)?func (?:private )?@"
+FUNCTION = re.compile(r"(?:func\.?(?:func)?|tile\.kernel) @(\w+)")
+OPENS = r"(?:(?:\w+\.)?func|tile\.kernel) (?:private )?@"
 LONGEST = 12  # lines of a quotation
 VERBS = set("Assert Bind Carry Check Convert Cut Decompose Expand Fuse Give Lower Make Pack Pad Place Put Select Wrap Write".split())
 

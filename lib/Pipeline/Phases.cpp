@@ -23,6 +23,7 @@
 #include "passes/CPU/Passes.h"
 #include "passes/Fusion/Passes.h"
 #include "passes/Linalg/Passes.h"
+#include "passes/NVIDIA/Passes.h"
 #include "passes/Packing/Passes.h"
 #include "passes/Tiling/Passes.h"
 #include "passes/Vector/Passes.h"
@@ -301,6 +302,7 @@ void registerPhases() {
   registerBufferPasses();
   registerVectorPasses();
   registerCPUPasses();
+  registerNVIDIAPasses();
   for (const std::string &name : phaseNames()) {
     const Phase *first = nullptr;
     for (const Road &road : kRoads)

@@ -139,9 +139,11 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   auto function = dyn_cast<FunctionOpInterface>(op);
   if (name == kCyclicAttr && function && isa<UnitAttr>(attribute.getValue()))
     return success();
+  if (name == kLaunchAttr && function && isa<DictionaryAttr>(attribute.getValue()))
+    return success();
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);
-  return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr
-                           << "', a #tile.tiling, and '" << kCyclicAttr << "' on a function, but got '" << name << "'";
+  return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
+                           << kCyclicAttr << "' and '" << kLaunchAttr << "' on a function, but got '" << name << "'";
 }

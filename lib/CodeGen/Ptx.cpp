@@ -1,0 +1,130 @@
+// PTX is LLVM's text; nothing is added to it. ptxas is a program, not a library, so its verdict is read from what it
+// prints with -v.
+#include "lib/CodeGen/Ptx.h"
+#include "lib/CodeGen/KernelModule.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/IR/DebugInfo.h"
+#include "llvm/IR/DiagnosticInfo.h"
+#include "llvm/IR/DiagnosticPrinter.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/Regex.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Transforms/Utils/Cloning.h"
+
+namespace stepdown {
+
+namespace {
+/// Keeps what the code generator says against a kernel.
+struct Refusal : llvm::DiagnosticHandler {
+  explicit Refusal(std::string &text) : text(text) {}
+  bool handleDiagnostics(const llvm::DiagnosticInfo &info) override {
+    if (info.getSeverity() == llvm::DS_Error) {
+      llvm::raw_string_ostream stream(text);
+      llvm::DiagnosticPrinterRawOStream printer(stream);
+      info.print(printer);
+    }
+    return true;
+  }
+  std::string &text;
+};
+} // namespace
+
+Result<std::string> writePtx(const llvm::Module &module, llvm::StringRef chip) {
+  Result<std::unique_ptr<llvm::TargetMachine>> machine = kernelMachine(chip);
+  if (!machine)
+    return machine.error();
+  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
+  // Lines would make the text one for debugging (".target sm_90a, debug"), in which ptxas ignores setmaxnreg (C7505).
+  llvm::StripDebugInfo(*copy);
+  std::string refused;
+  llvm::LLVMContext &context = copy->getContext();
+  std::unique_ptr<llvm::DiagnosticHandler> before = context.getDiagnosticHandler();
+  context.setDiagnosticHandler(std::make_unique<Refusal>(refused));
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream stream(text);
+  llvm::legacy::PassManager passes;
+  const bool none = (*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile);
+  if (!none)
+    passes.run(*copy);
+  context.setDiagnosticHandler(std::move(before));
+  const std::string name = module.getName().str();
+  if (none || !refused.empty())
+    return fail(ErrorCode::PtxCode, "%s: expects a kernel that LLVM has PTX for, but %s", name.c_str(),
+                none ? "it writes none" : refused.c_str());
+  const llvm::StringRef ptx = text;
+  if (const size_t at = ptx.find(".extern .func"); at != llvm::StringRef::npos)
+    return fail(ErrorCode::PtxCode, "%s: expects kernels that call nothing, but got %s", name.c_str(),
+                ptx.drop_front(at).take_until([](char c) { return c == ';'; }).str().c_str());
+  return ptx.str();
+}
+
+std::string findPtxas(const std::string &folder) {
+  if (const char *named = std::getenv("STEPDOWN_PTXAS"))
+    return named;
+  const std::string fetched = folder + "/ptxas";
+  if (llvm::sys::fs::can_execute(fetched))
+    return fetched;
+  llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName("ptxas");
+  return found ? *found : std::string();
+}
+
+/// The first group of `pattern` in `line`, as a number; `otherwise` where there is none.
+static int numberIn(llvm::StringRef line, const char *pattern, int otherwise) {
+  llvm::SmallVector<llvm::StringRef> groups;
+  int number = otherwise;
+  if (llvm::Regex(pattern).match(line, &groups))
+    (void)groups[1].getAsInteger(10, number);
+  return number;
+}
+
+Result<AssembledPtx> assemblePtx(const std::string &ptx, llvm::StringRef chip, const std::string &ptxas) {
+  llvm::SmallString<128> input, output, said;
+  for (auto [path, suffix] : {std::pair(&input, "ptx"), std::pair(&output, "cubin"), std::pair(&said, "txt")})
+    if (std::error_code error = llvm::sys::fs::createTemporaryFile("stepdown", suffix, *path))
+      return fail(ErrorCode::PtxAssembly, "expects a temporary file for ptxas, but %s", error.message().c_str());
+  llvm::FileRemover removeInput(input), removeOutput(output), removeSaid(said);
+  {
+    std::error_code error;
+    llvm::raw_fd_ostream stream(input, error);
+    stream << ptx;
+  }
+  const std::string arch = ("-arch=" + chip).str();
+  const llvm::StringRef arguments[] = {ptxas, "-v", arch, "-o", output, input};
+  const std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), said.str(), said.str()};
+  std::string reason;
+  const int status = llvm::sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, 0, 0, &reason);
+  auto log = llvm::MemoryBuffer::getFile(said);
+  const llvm::StringRef text = log ? (*log)->getBuffer() : llvm::StringRef();
+  if (status != 0)
+    return fail(ErrorCode::PtxAssembly, "%s: expects PTX that it takes, but %s%s", ptxas.c_str(), reason.c_str(),
+                text.trim().str().c_str());
+  AssembledPtx result;
+  for (llvm::StringRef line : llvm::split(text, '\n')) {
+    if (line.contains_insensitive("warning") || line.contains("(C75"))
+      return fail(ErrorCode::PtxAssembly, "%s: expects no warning, but got %s", ptxas.c_str(), line.str().c_str());
+    llvm::SmallVector<llvm::StringRef> groups;
+    if (llvm::Regex("Compiling entry function '([^']*)'").match(line, &groups))
+      result.kernels.push_back({groups[1].str(), 0, 0});
+    if (result.kernels.empty())
+      continue;
+    AssembledKernel &kernel = result.kernels.back();
+    if (numberIn(line, "([0-9]+) bytes spill stores", 0) > 0 || numberIn(line, "([0-9]+) bytes spill loads", 0) > 0)
+      return fail(ErrorCode::PtxAssembly, "%s: %s: expects no spilled register, but got %s", ptxas.c_str(),
+                  kernel.name.c_str(), line.trim().str().c_str());
+    kernel.registers = numberIn(line, "Used ([0-9]+) registers", kernel.registers);
+    kernel.sharedBytes = numberIn(line, "([0-9]+) bytes smem", kernel.sharedBytes);
+  }
+  auto cubin = llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!cubin || result.kernels.empty())
+    return fail(ErrorCode::PtxAssembly, "%s: expects it to write machine code, but it said %s", ptxas.c_str(),
+                text.trim().str().c_str());
+  result.cubin = (*cubin)->getBuffer().str();
+  return result;
+}
+
+} // namespace stepdown

@@ -1,0 +1,87 @@
+// Writes a tile kernel as one llvm.func of nvvm, llvm, scf and arith operations.
+#pragma once
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "passes/NVIDIA/KernelPlan.h"
+#include "passes/NVIDIA/Passes.h"
+
+namespace stepdown::nvidia {
+
+/// Indices become i32; sums and vectors become what one thread holds of them, a struct for each instruction's part.
+/// Which slot a role is at is in two stack cells, which LLVM keeps in registers: the text's order decides, however
+/// loops and branches are nested.
+class KernelEmitter {
+public:
+  KernelEmitter(tile::KernelOp kernel, const KernelPlan &plan, mlir::LLVM::LLVMFuncOp function);
+  /// Fills the function. Errors as diagnostics at the operation that has no form here.
+  mlir::LogicalResult emit();
+
+private:
+  using Value = mlir::Value;
+  /// Where a tile of a held slot is: bytes from the begin of shared memory, and the barrier that copies into it signal.
+  struct TileView {
+    Value offset, barrier;
+  };
+  /// The cells of one end of a channel in a role: the next slot and its parity, and the next slot to release.
+  struct End {
+    Value slot, parity, oldest;
+  };
+
+  // Prologue and roles.
+  void readParameters();
+  void identifyThread();
+  void initialiseBarriers();
+  mlir::LogicalResult emitRole(tile::RoleOp role);
+  mlir::LogicalResult emitBlock(mlir::Block &block);
+  mlir::LogicalResult emitOperation(mlir::Operation &op);
+  mlir::LogicalResult emitScalar(mlir::Operation &op);
+  mlir::LogicalResult emitSchedule(tile::ScheduleOp op);
+  mlir::LogicalResult emitLoop(mlir::scf::ForOp op);
+  mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
+
+  // Channels.
+  Value barrier(int64_t first, Value slot);
+  void waitFor(Value barrier, Value parity);
+  void advance(Value slot, Value parity, int64_t depth);
+  void take(Value channel, mlir::ValueRange tiles, bool fill);
+  void release(Value channel);
+  void copy(tile::CopyOp op);
+
+  // EmitMatrix.cpp: products, and stores of what they leave in registers.
+  void multiply(tile::MmaOp op);
+  mlir::LogicalResult store(tile::StoreOp op);
+  Value descriptor(Value tile, bool transposed, Value across);
+
+  Value i32(int64_t value);
+  Value i64(int64_t value);
+  Value binary(mlir::StringRef name, Value a, Value b);
+  Value add(Value a, Value b);
+  Value multiply(Value a, Value b);
+  Value shared(Value offset);
+  Value compare(mlir::arith::CmpIPredicate predicate, Value a, Value b);
+  /// The values that stand for `value`: several for sums and vectors.
+  mlir::SmallVector<Value> lookup(Value value);
+  void map(Value value, mlir::ValueRange made);
+  mlir::SmallVector<mlir::Type> convert(mlir::Type type, tile::RoleOp role);
+
+  tile::KernelOp kernel;
+  const KernelPlan &plan;
+  mlir::LLVM::LLVMFuncOp function;
+  mlir::ImplicitLocOpBuilder b;
+  llvm::DenseMap<Value, mlir::SmallVector<Value>> values;
+  llvm::DenseMap<Value, TileView> tiles;
+  llvm::DenseMap<Value, End> ends; ///< of the role at hand
+  struct Matrix {
+    Value map, pointer, stride, rows, columns;
+  };
+  llvm::DenseMap<Value, Matrix> matrices;
+  tile::RoleOp role;
+  // Of the block: its shared memory as a pointer and as an address. Of the thread: its warp in the block, its number in
+  // its warpgroup and in its warp, and, in a role, the warpgroup's number in it.
+  Value base, address, warp, thread, lane, warpgroup;
+};
+
+/// Columns of one instruction: the largest multiple of 8 up to 256 that divides the sum's.
+int64_t instructionColumns(mlir::VectorType sum);
+
+} // namespace stepdown::nvidia

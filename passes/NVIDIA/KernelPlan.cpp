@@ -1,0 +1,120 @@
+// Offsets, counts and threads follow from the kernel's text; what sm_90a has no form for is refused here, so that the
+// emitter need not ask.
+#include "passes/NVIDIA/KernelPlan.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/NVIDIA/SharedLayout.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown::nvidia {
+
+static LogicalResult checkProduct(MmaOp mma) {
+  const MemRefType a = mma.getA().getType(), b = mma.getB().getType();
+  const VectorType sum = mma.getType().getSum();
+  if (!a.getElementType().isBF16() && !a.getElementType().isF16())
+    return mma.emitOpError() << "expects tiles of bf16 or f16 on sm_90a, but got " << a;
+  if (!sum.getElementType().isF32())
+    return mma.emitOpError() << "expects sums of f32 on sm_90a, but got " << mma.getType();
+  const int64_t warpgroups = mma->getParentOfType<RoleOp>().getThreads() / kWarpgroup;
+  if (sum.getDimSize(0) % (64 * warpgroups) != 0)
+    return mma.emitOpError() << "expects a multiple of 64 rows for each of " << warpgroups << " warpgroups, but got "
+                             << sum.getDimSize(0);
+  for (MemRefType tile : {a, b})
+    if (!isSwizzled(tile))
+      return mma.emitOpError() << "expects tiles of rows of whole 128 bytes, in eights up to " << kBoxRows
+                               << " rows, on sm_90a, but got " << tile;
+  return success();
+}
+
+static LogicalResult checkCopy(CopyOp copy) {
+  if (!isa<BlockArgument>(copy.getFrom()) ||
+      copy.getFrom().getParentRegion() != &copy->getParentOfType<KernelOp>().getBody())
+    return copy.emitOpError() << "expects to copy from an argument of the kernel, but " << copy.getFrom() << " is none";
+  if (!isSwizzled(copy.getTo().getType()))
+    return copy.emitOpError() << "expects a tile of rows of whole 128 bytes, in eights up to " << kBoxRows
+                              << " rows, on sm_90a, but got " << copy.getTo().getType();
+  return success();
+}
+
+/// One block of `tile`.
+static MemRefType boxOf(MemRefType tile) {
+  return MemRefType::get({tile.getDimSize(0), blockColumns(tile)}, tile.getElementType());
+}
+
+static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
+  ArgumentPlan plan = {MemRefType(), false};
+  for (Operation *user : argument.getUsers()) {
+    if (auto copy = dyn_cast<CopyOp>(user)) {
+      const MemRefType box = boxOf(copy.getTo().getType());
+      if (plan.box && plan.box != box)
+        return copy.emitOpError() << "expects copies of one shape from each argument, but got " << box << " and "
+                                  << plan.box;
+      plan.box = box;
+    } else if (isa<StoreOp>(user)) {
+      plan.pointer = true;
+    } else if (!isa<memref::DimOp>(user)) {
+      return user->emitOpError() << "expects to be lowered before a kernel becomes NVVM, but reads a matrix";
+    }
+  }
+  return plan;
+}
+
+FailureOr<KernelPlan> planKernel(KernelOp kernel) {
+  KernelPlan plan;
+  WalkResult legal = kernel.walk([](Operation *op) {
+    if (auto mma = dyn_cast<MmaOp>(op))
+      return WalkResult(checkProduct(mma));
+    if (auto copy = dyn_cast<CopyOp>(op))
+      return WalkResult(checkCopy(copy));
+    return WalkResult::advance();
+  });
+  if (legal.wasInterrupted())
+    return failure();
+  for (BlockArgument argument : kernel.getBody().getArguments()) {
+    FailureOr<ArgumentPlan> each = planArgument(argument);
+    if (failed(each))
+      return failure();
+    plan.arguments.push_back(*each);
+  }
+
+  int64_t warps = 0;
+  for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
+    WalkResult more = role.walk(
+        [](Operation *op) { return isa<WaitOp, StoreOp>(op) ? WalkResult::interrupt() : WalkResult::advance(); });
+    plan.roles[role] = {warps, !more.wasInterrupted()};
+    warps += role.getWarps();
+  }
+  plan.threads = warps * 32;
+  // Registers are given out in eights a thread, and no thread has more than 255.
+  plan.registers = plan.threads ? std::min<int64_t>(kRegisters / plan.threads / 8 * 8, 248) : 0;
+
+  int64_t offset = 0;
+  for (ChannelOp channel : kernel.getBody().getOps<ChannelOp>()) {
+    ChannelPlan ring = {offset, 0, 0, 0, {}, 0};
+    for (MemRefType tile : channel.getType().getPayload()) {
+      ring.tiles.push_back(ring.slotBytes);
+      ring.slotBytes += llvm::alignTo(tileBytes(tile), kPatternBytes);
+    }
+    llvm::SmallPtrSet<Operation *, 4> readers;
+    for (Operation *user : channel->getUsers())
+      if (isa<ReleaseOp>(user) && readers.insert(user->getParentOfType<RoleOp>()).second)
+        ring.readers += user->getParentOfType<RoleOp>().getThreads() / kWarpgroup;
+    offset += channel.getType().getDepth() * ring.slotBytes;
+    plan.channels[channel] = ring;
+  }
+  for (auto &[channel, ring] : plan.channels) {
+    const int64_t depth = cast<ChannelOp>(channel).getType().getDepth();
+    ring.full = offset;
+    ring.empty = offset + 8 * depth;
+    offset += kBarrierBytes * depth;
+  }
+  plan.sharedBytes = offset;
+  if (offset > kSharedBytes)
+    return kernel.emitOpError() << "expects at most " << kSharedBytes << " bytes of shared memory, but its slots take "
+                                << offset;
+  return plan;
+}
+
+} // namespace stepdown::nvidia

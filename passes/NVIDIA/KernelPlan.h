@@ -1,0 +1,41 @@
+// What a block of threads is made of: shared memory, barriers, warps, and the parameters of the launch.
+#pragma once
+#include "dialects/Tile/IR/TileOps.h"
+#include "llvm/ADT/MapVector.h"
+
+namespace stepdown::nvidia {
+
+inline constexpr int64_t kWarpgroup = 128;
+
+/// A ring in shared memory. Slot s has its tiles from `offset + s * slotBytes` on, and the barriers `full + 8 s`, on
+/// which the copies into it arrive, and `empty + 8 s`, on which the warpgroups that have read it do.
+struct ChannelPlan {
+  int64_t offset, slotBytes, full, empty;
+  mlir::SmallVector<int64_t> tiles; ///< of each tile of the payload, bytes from the slot's begin
+  int64_t readers;                  ///< warpgroups that release a slot
+};
+
+struct RolePlan {
+  int64_t firstWarp;
+  bool single; ///< copies only: one thread does it
+};
+
+/// How an argument enters: a matrix that is copied from as a tensor map, one that is stored to as a pointer with the
+/// distance of its rows in elements (i64), both with their sizes (i32).
+struct ArgumentPlan {
+  mlir::MemRefType box; ///< of the tensor map: one block of the tile; null where nothing is copied
+  bool pointer;
+};
+
+struct KernelPlan {
+  llvm::MapVector<mlir::Operation *, ChannelPlan> channels;
+  llvm::MapVector<mlir::Operation *, RolePlan> roles;
+  mlir::SmallVector<ArgumentPlan> arguments;
+  int64_t threads, sharedBytes;
+  int64_t registers; ///< of each thread before roles give and take
+};
+
+/// Errors, as diagnostics at the operation: a tile or a product that sm_90a has no form for; too much shared memory.
+mlir::FailureOr<KernelPlan> planKernel(tile::KernelOp kernel);
+
+} // namespace stepdown::nvidia

@@ -1,0 +1,96 @@
+// Each tile.kernel becomes a gpu.module with one llvm.func. Not nvgpu and not gpu.func: their Hopper forms serialise
+// products, and a gpu.func drops what makes a tensor map a parameter (house decision 7).
+#include "passes/NVIDIA/KernelEmitter.h"
+#include "passes/NVIDIA/SharedLayout.h"
+
+using namespace mlir;
+
+namespace stepdown {
+#define GEN_PASS_DEF_LOWERTILETONVVM
+#include "passes/NVIDIA/Passes.h.inc"
+
+namespace {
+using nvidia::ArgumentPlan;
+using nvidia::KernelPlan;
+
+struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
+  /// Types and attributes of the parameters, and what the launch has to hand in for them.
+  struct Parameters {
+    SmallVector<Type> types;
+    SmallVector<Attribute> attributes, contents;
+  };
+
+  static Parameters parametersOf(tile::KernelOp kernel, const KernelPlan &plan) {
+    Builder b(kernel.getContext());
+    Parameters parameters;
+    const auto generic = LLVM::LLVMPointerType::get(b.getContext()),
+               global = LLVM::LLVMPointerType::get(b.getContext(), 1);
+    auto append = [&](unsigned argument, StringRef what, Type type, ArrayRef<NamedAttribute> attributes = {},
+                      Type box = {}) {
+      parameters.types.push_back(type);
+      parameters.attributes.push_back(b.getDictionaryAttr(attributes));
+      SmallVector<NamedAttribute> content = {b.getNamedAttr("argument", b.getI64IntegerAttr(argument)),
+                                             b.getNamedAttr("holds", b.getStringAttr(what))};
+      if (box)
+        content.push_back(b.getNamedAttr("box", TypeAttr::get(box)));
+      parameters.contents.push_back(b.getDictionaryAttr(content));
+    };
+    for (auto [i, entry] : llvm::enumerate(plan.arguments)) {
+      Type type = kernel.getArgumentTypes()[i];
+      if (!isa<MemRefType>(type)) {
+        append(i, "value", type.isIndex() ? b.getI32Type() : type);
+        continue;
+      }
+      if (entry.box) // 128 bytes that the launch copies, as cuTensorMapEncodeTiled writes them
+        append(i, "map", generic,
+               {b.getNamedAttr("llvm.byval", TypeAttr::get(LLVM::LLVMArrayType::get(b.getI8Type(), 128))),
+                b.getNamedAttr("llvm.align", b.getI64IntegerAttr(64)),
+                b.getNamedAttr("nvvm.grid_constant", b.getUnitAttr())},
+               entry.box);
+      if (entry.pointer) {
+        append(i, "pointer", global);
+        append(i, "stride", b.getI64Type());
+      }
+      append(i, "rows", b.getI32Type());
+      append(i, "columns", b.getI32Type());
+    }
+    return parameters;
+  }
+
+  static LogicalResult lower(tile::KernelOp kernel) {
+    FailureOr<KernelPlan> plan = nvidia::planKernel(kernel);
+    if (failed(plan))
+      return failure();
+    OpBuilder b(kernel);
+    const Location loc = kernel.getLoc();
+    auto module = gpu::GPUModuleOp::create(b, loc, kernel.getSymName());
+    b.setInsertionPointToStart(module.getBody());
+    // Of size zero and external: the launch says how large it is. An internal one would be a static byte.
+    LLVM::GlobalOp::create(b, loc, LLVM::LLVMArrayType::get(b.getI8Type(), 0), /*isConstant=*/false,
+                           LLVM::Linkage::External, "smem", Attribute(), nvidia::kPatternBytes, /*addrSpace=*/3);
+    Parameters parameters = parametersOf(kernel, *plan);
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), parameters.types);
+    auto function = LLVM::LLVMFuncOp::create(b, loc, kernel.getSymName(), type);
+    function.setArgAttrsAttr(b.getArrayAttr(parameters.attributes));
+    function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
+    function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), b.getDenseI32ArrayAttr({int32_t(plan->threads), 1, 1}));
+    function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
+    function->setAttr(tile::kLaunchAttr,
+                      b.getDictionaryAttr({b.getNamedAttr("parameters", b.getArrayAttr(parameters.contents)),
+                                           b.getNamedAttr("shared_bytes", b.getI64IntegerAttr(plan->sharedBytes)),
+                                           b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))}));
+    function.addEntryBlock(b);
+    if (failed(nvidia::KernelEmitter(kernel, *plan, function).emit()))
+      return failure();
+    kernel.erase();
+    return success();
+  }
+
+  void runOnOperation() override {
+    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
+      if (failed(lower(kernel)))
+        return signalPassFailure();
+  }
+};
+} // namespace
+} // namespace stepdown

@@ -1,0 +1,37 @@
+// The NVIDIA stage: tile kernels become kernels of nvvm and llvm operations.
+#ifndef STEPDOWN_NVIDIA_PASSES_TD
+#define STEPDOWN_NVIDIA_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
+  let summary = "Lower tile kernels to kernels of sm_90a";
+  let description = [{
+    A channel is a ring in shared memory with two barriers for each slot, a copy is TMA with the 128-byte swizzle, a product is wgmma on
+    descriptors. A role is a range of warps, one that only copies a single thread. `tile.launch` says what a launch hands in.
+
+    Before:
+    ```mlir
+    tile.kernel @product(%a: !matrix, %c: !result, %zero: index) {
+      ...
+        tile.copy %a[%zero, %zero] to %s#0 : !matrix to !tile
+      ...
+        %sum = tile.mma %s#0, %s#1 : !tile, !wide -> !sum
+        %v = tile.mma_wait 0 for %sum : !sum
+    ```
+    After:
+    ```mlir
+    llvm.func @product(%map: !llvm.ptr {...
+      ...
+      nvvm.cp.async.bulk.tensor.shared.cluster.global %slot, %map, %full, box[%zero, %zero] : !llvm.ptr<7>, !llvm.ptr
+      ...
+      nvvm.wgmma.fence.aligned
+      %product = nvvm.wgmma.mma_async %a, %b, %undefined, <m = 64, n = 128, k = 16>, D[<f32>, <zero>], ...
+      ...
+      nvvm.wgmma.commit.group.sync.aligned
+      nvvm.wgmma.wait.group.sync.aligned 0
+    ```
+  }];
+  let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::NVVM::NVVMDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect", "::stepdown::tile::TileDialect"];
+}
+#endif

@@ -1,0 +1,50 @@
+// How a tile lies in shared memory so that TMA writes it and wgmma reads it, without bank conflicts: the 128-byte
+// swizzle. A tile [rows, columns] is cut into blocks of columns, 128 bytes wide; a block is `rows` rows of 128 bytes
+// one behind the other, of which each eight, 1024 bytes, are one pattern: the 16-byte pieces of row r stand at their
+// number XOR r mod 8. TMA's box is one block. wgmma is told where a tile's first piece is and how far the next eight
+// rows and the next block are (PTX ISA, matrix descriptor format; CuTe's canonical layouts).
+#pragma once
+#include "mlir/IR/BuiltinTypes.h"
+
+namespace stepdown::nvidia {
+
+inline constexpr int64_t kRowBytes = 128, kPatternRows = 8, kPatternBytes = kRowBytes * kPatternRows;
+/// Rows of one TMA box at most.
+inline constexpr int64_t kBoxRows = 256;
+
+inline int64_t elementBytes(mlir::MemRefType tile) { return tile.getElementTypeBitWidth() / 8; }
+/// Columns of a block.
+inline int64_t blockColumns(mlir::MemRefType tile) { return kRowBytes / elementBytes(tile); }
+/// Bytes from one block of columns to the next.
+inline int64_t blockBytes(mlir::MemRefType tile) { return tile.getDimSize(0) * kRowBytes; }
+inline int64_t tileBytes(mlir::MemRefType tile) { return tile.getNumElements() * elementBytes(tile); }
+
+/// Whether a tile has this layout.
+inline bool isSwizzled(mlir::MemRefType tile) {
+  return tile.getElementTypeBitWidth() % 8 == 0 && tile.getElementTypeBitWidth() <= 32 &&
+         tile.getDimSize(0) % kPatternRows == 0 && tile.getDimSize(0) <= kBoxRows &&
+         tile.getDimSize(1) % blockColumns(tile) == 0;
+}
+
+/// The descriptor's bits but the address: distance of blocks ("leading") and of patterns ("stride"), in 16 bytes, and
+/// the swizzle. The distance of blocks counts where the matrix unit runs along the rows of 128 bytes (an operand that
+/// is transposed); else it stays inside one block and the field must be 1.
+inline int64_t descriptorBits(mlir::MemRefType tile, bool transposed) {
+  const int64_t leading = transposed ? blockBytes(tile) / 16 : 1;
+  return (leading << 16) | ((kPatternBytes / 16) << 32) | (int64_t(1) << 62);
+}
+
+/// Bytes from the tile's begin to elements k ... of the reduction: columns of it, or, transposed, its rows.
+inline int64_t reductionOffset(mlir::MemRefType tile, bool transposed, int64_t k) {
+  if (transposed)
+    return k * kRowBytes;
+  return k / blockColumns(tile) * blockBytes(tile) + k % blockColumns(tile) * elementBytes(tile);
+}
+
+/// Bytes from the tile's begin to what stands across the reduction at `index`: its rows, or, transposed, its columns. A
+/// multiple of eight rows or of a block's columns.
+inline int64_t acrossOffset(mlir::MemRefType tile, bool transposed, int64_t index) {
+  return transposed ? index / blockColumns(tile) * blockBytes(tile) : index * kRowBytes;
+}
+
+} // namespace stepdown::nvidia

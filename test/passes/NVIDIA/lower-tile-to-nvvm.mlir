@@ -1,0 +1,137 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -lower-tile-to-nvvm -canonicalize | FileCheck %s
+
+!matrix = memref<?x?xbf16>
+!result = memref<?x?xf32>
+!tile = memref<64x64xbf16, 3>
+!wide = memref<64x128xbf16, 3>
+!ring = !tile.channel<3 x memref<64x64xbf16, 3>, memref<64x128xbf16, 3>>
+!sum = !tile.accumulator<64x128xf32>
+
+// CHECK-LABEL: gpu.module @product
+// CHECK: llvm.mlir.global external @smem() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
+// A is copied only: a tensor map and its sizes; C is stored to: a pointer, the distance of its rows, its sizes.
+// CHECK: llvm.func @product(%{{[^:]*}}: !llvm.ptr {llvm.align = 64 : i64, llvm.byval = !llvm.array<128 x i8>, nvvm.grid_constant}, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %{{[^:]*}}: !llvm.ptr<1>, %{{[^:]*}}: i64, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %{{[^:]*}}: i32)
+// CHECK-SAME: nvvm.maxntid = array<i32: 256, 1, 1>
+// CHECK-SAME: box = memref<64x64xbf16>, holds = "map"
+// CHECK-SAME: shared_bytes = 73776
+// One arrival fills a slot, the producer's; one empties it, the only warpgroup's.
+// CHECK: %[[FULL:.*]] = llvm.getelementptr %[[SMEM:[0-9]+]][73728]
+// CHECK-NEXT: nvvm.mbarrier.init %[[FULL]], %c1_i32
+// CHECK-NEXT: %[[EMPTY:.*]] = llvm.getelementptr %[[SMEM]][73752]
+// CHECK-NEXT: nvvm.mbarrier.init %[[EMPTY]], %c1_i32
+// CHECK: nvvm.fence.mbarrier.init
+// CHECK: nvvm.barrier0
+// The copying role gives registers away and is one thread.
+// CHECK: nvvm.setmaxregister decrease 40
+// CHECK: nvvm.elect.sync
+// CHECK: nvvm.mbarrier.try_wait
+// CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %c24576_i32
+// CHECK-COUNT-3: nvvm.cp.async.bulk.tensor.shared.cluster.global
+// The multiplying role: four instructions of 16 elements of the reduction, the first of which does not read the sum.
+// CHECK: nvvm.mbarrier.try_wait
+// CHECK: nvvm.wgmma.fence.aligned
+// CHECK: nvvm.wgmma.mma_async {{.*}}, <m = 64, n = 128, k = 16>, D[<f32>, <zero>], A[<bf16>, <one>, <row>], B[<bf16>, <one>, <row>]
+// CHECK-COUNT-3: nvvm.wgmma.mma_async {{.*}} D[<f32>, <one>]
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+// CHECK: nvvm.wgmma.wait.group.sync.aligned 0
+// CHECK: nvvm.mbarrier.arrive %
+// CHECK: llvm.store %{{.*}} {alignment = 8 : i64} : vector<2xf32>, !llvm.ptr<1>
+// CHECK: llvm.store %{{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<1>
+tile.kernel @product(%a: !matrix, %c: !result, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s:2 = tile.acquire %ring : !ring -> !tile, !wide
+    tile.copy %a[%zero, %zero] to %s#0 : !matrix to !tile
+    tile.copy %a[%zero, %zero] to %s#1 : !matrix to !wide
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %s:2 = tile.wait %ring : !ring -> !tile, !wide
+    %sum = tile.mma %s#0, %s#1 : !tile, !wide -> !sum
+    %v = tile.mma_wait 0 for %sum : !sum
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<64x128xf32> to !result
+  }
+}
+
+// -----
+
+// Operands of the other form: B [N, K] lies as A does, so the matrix unit does not transpose it.
+!matrix = memref<?x?xf16>
+!tile = memref<64x64xf16, 3>
+!ring = !tile.channel<1 x memref<64x64xf16, 3>>
+// CHECK-LABEL: gpu.module @transposed
+// CHECK: nvvm.wgmma.mma_async {{.*}}, <m = 64, n = 64, k = 16>, D[<f32>, <zero>], A[<f16>, <one>, <row>], B[<f16>, <one>, <col>]
+tile.kernel @transposed(%a: !matrix, %c: memref<?x?xbf16>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : !matrix to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %s = tile.wait %ring : !ring -> !tile
+    %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xf32>
+    %v = tile.mma_wait 0 for %sum : !tile.accumulator<64x64xf32>
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xbf16>
+  }
+}
+
+// -----
+
+!tile = memref<64x32xbf16, 3>
+!ring = !tile.channel<1 x memref<64x32xbf16, 3>>
+tile.kernel @half_a_row(%a: memref<?x?xbf16>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    // expected-error @+1 {{expects a tile of rows of whole 128 bytes, in eights up to 256 rows, on sm_90a, but got 'memref<64x32xbf16, 3>'}}
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xbf16> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "read" warps 4 registers 40 {
+    %s = tile.wait %ring : !ring -> !tile
+    tile.release %ring : !ring
+  }
+}
+
+// -----
+
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+tile.kernel @rows_for_one_warpgroup(%a: memref<?x?xbf16>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xbf16> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 8 registers 40 {
+    %s = tile.wait %ring : !ring -> !tile
+    // expected-error @+1 {{expects a multiple of 64 rows for each of 2 warpgroups, but got 64}}
+    %sum = tile.mma %s, %s : !tile, !tile -> !tile.accumulator<64x64xf32>
+    tile.mma_wait 0
+    tile.release %ring : !ring
+  }
+}
+
+// -----
+
+!tile = memref<64x32xf32, 3>
+!ring = !tile.channel<1 x memref<64x32xf32, 3>>
+tile.kernel @product_of_floats(%a: memref<?x?xf32>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xf32> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 96 {
+    %s = tile.wait %ring : !ring -> !tile
+    // expected-error @+1 {{expects tiles of bf16 or f16 on sm_90a, but got 'memref<64x32xf32, 3>'}}
+    %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xf32>
+    tile.mma_wait 0
+    tile.release %ring : !ring
+  }
+}

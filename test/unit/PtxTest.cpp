@@ -1,0 +1,121 @@
+// The tile text of the matrix product as PTX, and as machine code where ptxas is at hand: what it says is all that can
+// be known of a kernel's registers without a GPU.
+#include "lib/CodeGen/Ptx.h"
+#include "lib/CodeGen/KernelModule.h"
+#include "lib/Kernels/KernelText.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/NVIDIA/Passes.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+
+namespace {
+struct Lowered {
+  std::string ptx;
+  int64_t threads = 0, sharedBytes = 0;
+};
+
+Lowered lower(const MatmulParameters &parameters) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  Lowered lowered;
+  auto module = matmulKernel(context, parameters);
+  if (!module) {
+    ADD_FAILURE() << module.error().text();
+    return lowered;
+  }
+  mlir::PassManager passes(&context);
+  passes.addPass(createLowerTileToNVVM());
+  if (failed(passes.run(**module))) {
+    ADD_FAILURE() << "lower-tile-to-nvvm";
+    return lowered;
+  }
+  auto kernels = *(*module)->getOps<mlir::gpu::GPUModuleOp>().begin();
+  auto function = *kernels.getOps<mlir::LLVM::LLVMFuncOp>().begin();
+  auto launch = function->getAttrOfType<mlir::DictionaryAttr>("tile.launch");
+  lowered.threads = launch.getAs<mlir::IntegerAttr>("threads").getInt();
+  lowered.sharedBytes = launch.getAs<mlir::IntegerAttr>("shared_bytes").getInt();
+  auto translated = translateKernels(kernels, "sm_90a");
+  if (!translated) {
+    ADD_FAILURE() << translated.error().text();
+    return lowered;
+  }
+  auto ptx = writePtx(*translated->module, "sm_90a");
+  if (ptx)
+    lowered.ptx = *ptx;
+  else
+    ADD_FAILURE() << ptx.error().text();
+  return lowered;
+}
+
+size_t count(const std::string &text, const std::string &word) {
+  size_t found = 0;
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1))
+    ++found;
+  return found;
+}
+} // namespace
+
+TEST(Ptx, OfTheMatrixProduct) {
+  const Lowered lowered = lower({});
+  EXPECT_EQ(lowered.threads, 384);
+  EXPECT_EQ(lowered.sharedBytes, 4 * (128 * 64 + 64 * 256) * 2 + 4 * 16);
+  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 8u) << "four of the first slot, four of the loop";
+  EXPECT_EQ(count(lowered.ptx, "cp.async.bulk.tensor.2d"), 5u) << "one block of A, four of B";
+  EXPECT_EQ(count(lowered.ptx, ".extern .shared"), 1u);
+  EXPECT_EQ(count(lowered.ptx, ".local"), 0u) << "slot counters belong in registers";
+}
+
+TEST(Ptx, AssemblesWithinItsBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  MatmulParameters bfloat, narrow, wide, deep;
+  bfloat.result = "bf16";
+  narrow.m = 64, narrow.n = 64, narrow.warps = 4, narrow.registers = 168;
+  wide.m = 256, wide.n = 128;    // two instructions along the rows of each warpgroup
+  deep.k = 128, deep.stages = 2; // two blocks of A's columns
+  for (const MatmulParameters &parameters : {MatmulParameters(), bfloat, narrow, wide, deep}) {
+    const Lowered lowered = lower(parameters);
+    auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
+    ASSERT_TRUE(assembled) << assembled.error().text();
+    ASSERT_EQ(assembled->kernels.size(), 1u);
+    EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
+    EXPECT_EQ(assembled->kernels[0].sharedBytes, 0);
+    EXPECT_LE(lowered.sharedBytes, 232448);
+  }
+}
+
+TEST(Ptx, RefusesWhatSpillsAndWhatIsNotPtx) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  std::string ptx = lower({}).ptx;
+  const size_t at = ptx.find(".maxntid");
+  ASSERT_NE(at, std::string::npos);
+  auto spills = assemblePtx(ptx.substr(0, at) + ".maxnreg 64\n" + ptx.substr(at), "sm_90a", ptxas);
+  ASSERT_FALSE(spills);
+  EXPECT_EQ(spills.error().code, ErrorCode::PtxAssembly);
+  auto nonsense = assemblePtx("no ptx", "sm_90a", ptxas);
+  ASSERT_FALSE(nonsense);
+  EXPECT_EQ(nonsense.error().code, ErrorCode::PtxAssembly);
+}
+
+TEST(Ptx, RefusesACallOfWhatIsNotThere) {
+  auto module = translateKernels(R"(gpu.module @k {
+    llvm.func @elsewhere(f32) -> f32
+    llvm.func @caller(%p: !llvm.ptr<1>) attributes {nvvm.kernel} {
+      %x = llvm.load %p : !llvm.ptr<1> -> f32
+      %y = llvm.call @elsewhere(%x) : (f32) -> f32
+      llvm.store %y, %p : f32, !llvm.ptr<1>
+      llvm.return
+    }
+  })",
+                                 "caller.mlir", "sm_90a");
+  ASSERT_TRUE(module) << module.error().text();
+  auto ptx = writePtx(*module->module, "sm_90a");
+  ASSERT_FALSE(ptx);
+  EXPECT_EQ(ptx.error().code, ErrorCode::PtxCode);
+  EXPECT_NE(ptx.error().message.find("elsewhere"), std::string::npos) << ptx.error().message;
+}
