@@ -1,0 +1,239 @@
+// Queues without bounds are what makes the meaning independent of how roles are scheduled: what a role computes depends
+// on nothing but what it takes out of its channels (G. Kahn, The semantics of a simple language for parallel
+// programming, 1974). So the roles may run one after the other.
+#include "lib/Interpret/KernelInterpreter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown {
+namespace {
+
+/// A tile of a slot, a sum or a vector: [rows, columns].
+struct Tile {
+  int64_t rows, columns;
+  std::vector<double> elements;
+  double &at(int64_t r, int64_t c) { return elements[r * columns + c]; }
+};
+using TileRef = std::shared_ptr<Tile>;
+using Meaning = std::variant<int64_t, double, TileRef, InterpretedMatrix>;
+using Slot = std::vector<TileRef>;
+
+TileRef makeTile(ShapedType type) {
+  return std::make_shared<Tile>(
+      Tile{type.getDimSize(0), type.getDimSize(1), std::vector<double>(type.getNumElements(), 0.0)});
+}
+
+class Interpreter {
+public:
+  /// An error ends everything: none is recovered from.
+  std::optional<Error> error;
+
+  void run(KernelOp kernel) {
+    for (Operation &op : kernel.getBody().front()) {
+      role = dyn_cast<RoleOp>(op);
+      if (role)
+        execute(role.getBody().front());
+      else if (!isa<ChannelOp>(op))
+        execute(op);
+      if (error)
+        return;
+    }
+    for (auto &[end, queue] : queues)
+      if (!queue.empty())
+        return refuse(end.first.getDefiningOp(), "expects as many slots taken as filled, but some are left");
+  }
+
+  llvm::DenseMap<Value, Meaning> values;
+
+private:
+  using End = std::pair<Value, Operation *>; ///< a channel and the role that reads it
+  struct Earlier {
+    bool operator()(const End &a, const End &b) const {
+      return std::pair(a.first.getAsOpaquePointer(), a.second) < std::pair(b.first.getAsOpaquePointer(), b.second);
+    }
+  };
+  RoleOp role;
+  std::map<End, std::deque<Slot>, Earlier> queues;
+  llvm::DenseMap<Value, std::deque<Slot>> filling; ///< acquired and not committed
+
+  void refuse(Operation *op, const std::string &text) {
+    if (error)
+      return;
+    std::string place = "kernel";
+    if (auto line = dyn_cast<FileLineColLoc>(op->getLoc()))
+      place = (line.getFilename().getValue() + ":" + Twine(line.getLine())).str();
+    error = fail(ErrorCode::KernelMeaning, "%s: %s: %s", place.c_str(), op->getName().getStringRef().str().c_str(),
+                 text.c_str());
+  }
+
+  int64_t number(Value value) { return std::get<int64_t>(values[value]); }
+  TileRef tile(Value value) { return std::get<TileRef>(values[value]); }
+  InterpretedMatrix matrix(Value value) { return std::get<InterpretedMatrix>(values[value]); }
+
+  void execute(Block &block) {
+    for (Operation &op : block) {
+      if (op.hasTrait<OpTrait::IsTerminator>() || error)
+        return;
+      execute(op);
+    }
+  }
+
+  void loop(scf::ForOp op) {
+    SmallVector<Meaning> carried;
+    for (Value init : op.getInitArgs())
+      carried.push_back(values[init]);
+    for (int64_t i = number(op.getLowerBound()); i < number(op.getUpperBound()) && !error; i += number(op.getStep())) {
+      values[op.getInductionVar()] = i;
+      for (auto [argument, value] : llvm::zip(op.getRegionIterArgs(), carried))
+        values[argument] = value;
+      execute(*op.getBody());
+      for (auto [yielded, value] : llvm::zip(op.getYieldedValues(), carried))
+        value = values[yielded];
+    }
+    for (auto [result, value] : llvm::zip(op.getResults(), carried))
+      values[result] = value;
+  }
+
+  void schedule(ScheduleOp op) {
+    for (int64_t i = 0; i < number(op.getRows()); i += op.getHeight())
+      for (int64_t j = 0; j < number(op.getColumns()) && !error; j += op.getWidth()) {
+        values[op.getBody().getArgument(0)] = i;
+        values[op.getBody().getArgument(1)] = j;
+        execute(op.getBody().front());
+      }
+  }
+
+  void acquire(AcquireOp op) {
+    Slot slot;
+    for (Value view : op.getTiles()) {
+      slot.push_back(makeTile(cast<ShapedType>(view.getType())));
+      values[view] = slot.back();
+    }
+    filling[op.getChannel()].push_back(slot);
+  }
+
+  void commit(CommitOp op) {
+    std::deque<Slot> &slots = filling[op.getChannel()];
+    llvm::SmallPtrSet<Operation *, 4> readers;
+    for (Operation *user : op.getChannel().getUsers())
+      if (isa<WaitOp>(user) && readers.insert(user->getParentOfType<RoleOp>()).second)
+        queues[{op.getChannel(), user->getParentOfType<RoleOp>()}].push_back(slots.front());
+    slots.pop_front();
+  }
+
+  void wait(WaitOp op) {
+    std::deque<Slot> &queue = queues[{op.getChannel(), role}];
+    if (queue.empty())
+      return refuse(op, "expects a slot that a role before this one has filled, but there is none");
+    for (auto [view, tile] : llvm::zip(op.getTiles(), queue.front()))
+      values[view] = tile;
+    queue.pop_front();
+  }
+
+  void copy(CopyOp op) {
+    const InterpretedMatrix from = matrix(op.getFrom());
+    TileRef to = tile(op.getTo());
+    const int64_t row = number(op.getRow()), column = number(op.getColumn());
+    for (int64_t r = 0; r < to->rows; ++r)
+      for (int64_t c = 0; c < to->columns; ++c)
+        to->at(r, c) = row + r < from.rows && column + c < from.columns
+                           ? from.elements[(row + r) * from.stride + column + c]
+                           : 0.0;
+  }
+
+  void multiply(MmaOp op) {
+    TileRef a = tile(op.getA()), b = tile(op.getB()), sum = makeTile(op.getType().getSum());
+    if (op.getAcc())
+      sum->elements = tile(op.getAcc())->elements;
+    for (int64_t m = 0; m < a->rows; ++m)
+      for (int64_t k = 0; k < a->columns; ++k)
+        for (int64_t n = 0; n < sum->columns; ++n)
+          sum->at(m, n) += a->at(m, k) * (op.getTransposeB() ? b->at(n, k) : b->at(k, n));
+    values[op.getResult()] = sum;
+  }
+
+  void store(StoreOp op) {
+    TileRef value = tile(op.getValue());
+    const InterpretedMatrix to = matrix(op.getTo());
+    const int64_t row = number(op.getRow()), column = number(op.getColumn());
+    for (int64_t r = 0; r < value->rows && row + r < to.rows; ++r)
+      for (int64_t c = 0; c < value->columns && column + c < to.columns; ++c)
+        to.elements[(row + r) * to.stride + column + c] = value->at(r, c);
+  }
+
+  template <typename Function> void integers(Operation &op, Function function) {
+    values[op.getResult(0)] = int64_t(function(number(op.getOperand(0)), number(op.getOperand(1))));
+  }
+
+  void execute(Operation &op) {
+    llvm::TypeSwitch<Operation *>(&op)
+        .Case([&](scf::ForOp each) { loop(each); })
+        .Case([&](scf::IfOp each) {
+          if (number(each.getCondition()))
+            execute(*each.thenBlock());
+          else if (each.elseBlock())
+            execute(*each.elseBlock());
+          if (each.getNumResults())
+            refuse(each, "expects branches without results");
+        })
+        .Case([&](ScheduleOp each) { schedule(each); })
+        .Case([&](AcquireOp each) { acquire(each); })
+        .Case([&](CommitOp each) { commit(each); })
+        .Case([&](WaitOp each) { wait(each); })
+        .Case([&](ReleaseOp) {})
+        .Case([&](CopyOp each) { copy(each); })
+        .Case([&](MmaOp each) { multiply(each); })
+        .Case([&](MmaWaitOp each) {
+          for (auto [sum, vector] : llvm::zip(each.getSums(), each.getVectors()))
+            values[vector] = values[sum];
+        })
+        .Case([&](StoreOp each) { store(each); })
+        .Case([&](memref::DimOp each) {
+          const InterpretedMatrix from = matrix(each.getSource());
+          values[each.getResult()] = number(each.getIndex()) == 0 ? from.rows : from.columns;
+        })
+        .Case([&](arith::ConstantOp each) {
+          if (auto integer = dyn_cast<IntegerAttr>(each.getValue()))
+            values[each.getResult()] = integer.getValue().isNegative() ? integer.getValue().getSExtValue()
+                                                                       : int64_t(integer.getValue().getZExtValue());
+          else
+            refuse(each, "expects an integer constant");
+        })
+        .Case([&](arith::AddIOp each) { integers(op, [](int64_t a, int64_t b) { return a + b; }); })
+        .Case([&](arith::SubIOp each) { integers(op, [](int64_t a, int64_t b) { return a - b; }); })
+        .Case([&](arith::MulIOp each) { integers(op, [](int64_t a, int64_t b) { return a * b; }); })
+        .Case([&](arith::MinSIOp each) { integers(op, [](int64_t a, int64_t b) { return std::min(a, b); }); })
+        .Default([&](Operation *other) { refuse(other, "expects an operation with a plain meaning, but has none"); });
+  }
+};
+} // namespace
+
+Status interpretKernel(KernelOp kernel, const std::vector<std::variant<int64_t, InterpretedMatrix>> &arguments) {
+  Interpreter interpreter;
+  if (arguments.size() != kernel.getArgumentTypes().size())
+    return fail(ErrorCode::KernelMeaning, "%s: expects %zu arguments, but got %zu", kernel.getSymName().str().c_str(),
+                kernel.getArgumentTypes().size(), arguments.size());
+  for (auto [parameter, argument] : llvm::zip(kernel.getBody().getArguments(), arguments)) {
+    if (isa<MemRefType>(parameter.getType()) != std::holds_alternative<InterpretedMatrix>(argument))
+      return fail(ErrorCode::KernelMeaning, "%s: expects a matrix where the kernel has one, but argument %u is other",
+                  kernel.getSymName().str().c_str(), parameter.getArgNumber());
+    std::visit([&, p = Value(parameter)](auto &value) { interpreter.values[p] = value; }, argument);
+  }
+  interpreter.run(kernel);
+  if (interpreter.error)
+    return *interpreter.error;
+  return Done();
+}
+
+} // namespace stepdown

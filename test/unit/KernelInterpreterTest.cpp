@@ -1,0 +1,113 @@
+// The matrix product's text, interpreted, against sums of products in long double: sizes of which none is a multiple of
+// a tile, one less and one more than a tile, and one.
+#include "lib/Interpret/KernelInterpreter.h"
+#include "lib/Kernels/KernelText.h"
+#include "mlir/IR/MLIRContext.h"
+#include <cmath>
+#include <gtest/gtest.h>
+#include <random>
+
+using namespace stepdown;
+
+namespace {
+constexpr const char *ring = "!tile.channel<2 x memref<64x64xbf16, 3>>";
+
+tile::KernelOp kernelOf(mlir::ModuleOp module) { return *module.getOps<tile::KernelOp>().begin(); }
+
+void product(mlir::MLIRContext &context, const MatmulParameters &parameters, int64_t M, int64_t N, int64_t K) {
+  SCOPED_TRACE(std::to_string(M) + " x " + std::to_string(N) + " x " + std::to_string(K));
+  auto module = matmulKernel(context, parameters);
+  ASSERT_TRUE(module) << module.error().text();
+  std::mt19937 random(unsigned(M * 7919 + N * 31 + K));
+  std::normal_distribution<double> normal;
+  const int64_t lda = K + 3, ldb = N + 5, ldc = N + 2;
+  std::vector<double> a(M * lda), b(K * ldb), c(M * ldc, 77.0);
+  for (std::vector<double> *matrix : {&a, &b})
+    for (double &element : *matrix)
+      element = normal(random);
+  Status status = interpretKernel(kernelOf(**module),
+                                  {InterpretedMatrix{a.data(), M, K, lda}, InterpretedMatrix{b.data(), K, N, ldb},
+                                   InterpretedMatrix{c.data(), M, N, ldc}});
+  ASSERT_TRUE(status) << status.error().text();
+  for (int64_t m = 0; m < M; ++m)
+    for (int64_t n = 0; n < ldc; ++n) {
+      if (n >= N) {
+        ASSERT_EQ(c[m * ldc + n], 77.0) << "row " << m << ": written behind the matrix";
+        continue;
+      }
+      long double sum = 0, magnitude = 0;
+      for (int64_t k = 0; k < K; ++k) {
+        sum += (long double)a[m * lda + k] * b[k * ldb + n];
+        magnitude += std::fabs((long double)a[m * lda + k] * b[k * ldb + n]);
+      }
+      ASSERT_NEAR(c[m * ldc + n], double(sum), double(magnitude) * K * 0x1p-53) << m << ", " << n;
+    }
+}
+
+std::string refusal(mlir::MLIRContext &context, const std::string &roles) {
+  auto module =
+      parseKernel(context,
+                  "tile.kernel @k(%x: memref<?x?xbf16>, %i: index) {\n%r = tile.channel : " + std::string(ring) + "\n" +
+                      roles + "}",
+                  "k.mlir", {});
+  if (!module)
+    return module.error().text();
+  double element = 1;
+  Status status = interpretKernel(kernelOf(**module), {InterpretedMatrix{&element, 1, 1, 1}, int64_t(0)});
+  return status ? "" : status.error().text();
+}
+} // namespace
+
+TEST(KernelInterpreter, MultipliesMatricesOfAnySize) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  MatmulParameters small;
+  small.m = 64, small.n = 64, small.warps = 4, small.stages = 2;
+  for (auto [M, N, K] : {std::tuple(61, 67, 71), {1, 1, 1}, {63, 65, 129}, {131, 1, 64}, {2, 191, 193}})
+    product(context, small, M, N, K);
+  product(context, {}, 137, 257, 67);
+}
+
+TEST(KernelInterpreter, RefusesASlotThatNobodyFills) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  const std::string fill =
+      std::string("tile.role \"load\" warps 4 registers 40 { %s = tile.acquire %r : ") + ring +
+      " -> memref<64x64xbf16, 3>\n tile.copy %x[%i, %i] to %s : memref<?x?xbf16> to memref<64x64xbf16, 3>\n"
+      "tile.commit %r : " +
+      ring + "\n}\n";
+  const std::string take =
+      std::string("%t = tile.wait %r : ") + ring + " -> memref<64x64xbf16, 3>\n tile.release %r : " + ring + "\n";
+  const std::string once = "tile.role \"read\" warps 4 registers 40 {" + take + "}\n";
+  EXPECT_EQ(refusal(context, fill + once), "");
+  std::string twice = take;
+  twice.replace(twice.find("%t"), 2, "%u");
+  const std::string more = refusal(context, fill + "tile.role \"read\" warps 4 registers 40 {" + take + twice + "}\n");
+  EXPECT_NE(more.find("error E0562: k.mlir:9: tile.wait: expects a slot that a role before this one has filled"),
+            std::string::npos)
+      << more;
+  EXPECT_NE(refusal(context, fill + "tile.role \"read\" warps 4 registers 40 { scf.for %l = %i to %i step %i {\n" +
+                                 take + "}}\n")
+                .find("expects as many slots taken as filled"),
+            std::string::npos);
+}
+
+TEST(KernelInterpreter, RefusesArgumentsOfAnotherKernel) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  auto module = matmulKernel(context, {});
+  ASSERT_TRUE(module);
+  EXPECT_FALSE(interpretKernel(kernelOf(**module), {int64_t(1)}));
+  EXPECT_FALSE(interpretKernel(kernelOf(**module), {int64_t(1), int64_t(1), int64_t(1)}));
+}
+
+TEST(KernelText, RefusesParametersThatMakeNoKernel) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  auto missing = parseKernel(context, "\n// $(depth)\n", "k.mlir", {});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().text(), "error E0561: k.mlir:2: expects a parameter 'depth', but there is none");
+  MatmulParameters large;
+  large.stages = 5; // 5 * 48 KiB
+  auto kernel = matmulKernel(context, large);
+  ASSERT_FALSE(kernel);
+  EXPECT_NE(kernel.error().message.find("expects channels of at most 232448 bytes (C2), but got 245840"),
+            std::string::npos)
+      << kernel.error().text();
+}
