@@ -22,6 +22,7 @@
 #include "passes/Buffer/Passes.h"
 #include "passes/CPU/Passes.h"
 #include "passes/Fusion/Passes.h"
+#include "passes/Kernel/Passes.h"
 #include "passes/Linalg/Passes.h"
 #include "passes/NVIDIA/Passes.h"
 #include "passes/Packing/Passes.h"
@@ -302,6 +303,7 @@ void registerPhases() {
   registerBufferPasses();
   registerVectorPasses();
   registerCPUPasses();
+  registerKernelPasses();
   registerNVIDIAPasses();
   for (const std::string &name : phaseNames()) {
     const Phase *first = nullptr;

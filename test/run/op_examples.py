@@ -22,6 +22,8 @@ AROUND = {
     "transformer.yield": (
         '%k = transformer.kernel "k" (%y = %h : tensor<?x576xf32>) -> (tensor<?x576xf32>) {\n',
         "}\n"),
+    "tile.launch": (
+        "tile.kernel @matmul(%x: memref<?x?xbf16>, %y: memref<?x?xbf16>, %z: memref<?x?xf32>) {\n}\n", ""),
     "tile.role": ("tile.kernel @k() {\n", "}\n"),
     "tile.channel": (
         "tile.kernel @k() {\n",

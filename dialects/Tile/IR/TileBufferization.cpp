@@ -45,5 +45,6 @@ void stepdown::tile::registerTileBufferization(DialectRegistry &registry) {
     RotateOp::attachInterface<TileOpModel<RotateOp>>(*context);
     CacheStoreOp::attachInterface<TileOpModel<CacheStoreOp>>(*context);
     AttendOp::attachInterface<TileOpModel<AttendOp>>(*context);
+    LaunchOp::attachInterface<TileOpModel<LaunchOp>>(*context);
   });
 }

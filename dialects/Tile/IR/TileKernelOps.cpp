@@ -2,6 +2,7 @@
 #include "dialects/Tile/IR/TileOps.h"
 #include "dialects/Tile/IR/TileProtocol.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
 
@@ -294,5 +295,23 @@ LogicalResult MmaWaitOp::inferReturnTypes(MLIRContext *, std::optional<Location>
 LogicalResult MmaWaitOp::verify() {
   if (int64_t(getPending()) < 0) // C1
     return emitOpError() << "expects a pending count of at least 0 (C1), but got " << int64_t(getPending());
+  return success();
+}
+
+LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  Operation *symbol = symbols.lookupNearestSymbolFrom(*this, getKernelAttr());
+  if (isa_and_nonnull<gpu::GPUModuleOp>(symbol))
+    return success();
+  auto kernel = dyn_cast_or_null<KernelOp>(symbol);
+  if (!kernel) // C1
+    return emitOpError() << "expects a tile.kernel @" << getKernel() << " (C1), but there is none";
+  const ArrayRef<Type> types = kernel.getArgumentTypes();
+  if (types.size() != getNumOperands()) // C2
+    return emitOpError() << "expects " << types.size() << " matrices (C2), but got " << getNumOperands();
+  for (auto [type, operand] : llvm::zip(types, getOperandTypes())) {
+    auto matrix = dyn_cast<MemRefType>(type);
+    if (!matrix || matrix.getElementType() != cast<ShapedType>(operand).getElementType()) // C2
+      return emitOpError() << "expects a matrix as the kernel's " << type << " (C2), but got " << operand;
+  }
   return success();
 }

@@ -35,8 +35,9 @@ def Tile_Values : Tile_Shaped<4, Tile_Cached>;
 //===-- Structured operations ------------------------------------------------------------------------------------===//
 
 /// The last `written` operands are written, and are the results where they are tensors.
-class Tile_StructuredOp<string mnemonic, int written = 1>
-    : Op<Tile_Dialect, mnemonic, [DestinationStyleOpInterface, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+class Tile_StructuredOp<string mnemonic, int written = 1, list<Trait> traits = []>
+    : Op<Tile_Dialect, mnemonic,
+         traits # [DestinationStyleOpInterface, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() {
@@ -183,4 +184,5 @@ def Tile_BlockPtrOp : Op<Tile_Dialect, "block_ptr", [Pure]> {
   let assemblyFormat = "$base `[` $indices `]` attr-dict `:` type($base) `->` type($result)";
   let hasVerifier = 1;
 }
+include "dialects/Tile/IR/TileLaunchOps.td"
 #endif
