@@ -64,6 +64,19 @@ TEST_F(RunCommand, generatesGreedily) {
   EXPECT_TRUE(object["timing"].is_object());
 }
 
+// Before a checkpoint is compiled for it.
+TEST_F(RunCommand, aDeviceThatIsNotThereIsRefusedWithTheList) {
+  for (const char *command : {"generate --tokens 1", "eval --tokens 1,2", "bench", "chat"}) {
+    const size_t space = std::string(command).find(' ');
+    const std::string name = std::string(command).substr(0, space);
+    const std::string more = space == std::string::npos ? "" : std::string(command).substr(space);
+    Output done = run(name + " " + model + more + " --device tpu </dev/null");
+    EXPECT_EQ(done.status, 1) << command;
+    EXPECT_NE(done.err.find("error E0911: device: expects one of cpu, but got \"tpu\""), std::string::npos)
+        << command << ": " << done.err;
+  }
+}
+
 TEST_F(RunCommand, hashIsTheSameHoweverItIsRun) {
   std::string prompt;
   for (int i = 0; i < 90; ++i)
@@ -71,7 +84,8 @@ TEST_F(RunCommand, hashIsTheSameHoweverItIsRun) {
   std::string base = "generate " + model + " --tokens " + prompt + " -n 12 --ignore-eos --json --hash-logits ";
   std::string expected = linesOf(run(base).out).at(0)["logits_sha256"];
   EXPECT_EQ(expected.size(), 64u);
-  for (const char *how : {"-t 1", "-t 4", "--chunk 1", "--chunk 7", "--chunk 64", "--kv-block 16", "--kv-block 64"})
+  for (const char *how :
+       {"-t 1", "-t 4", "--chunk 1", "--chunk 7", "--chunk 64", "--kv-block 16", "--kv-block 64", "--device cpu"})
     EXPECT_EQ(linesOf(run(base + how).out).at(0)["logits_sha256"], expected) << how;
   std::string requests;
   for (int i = 0; i < 8; ++i)

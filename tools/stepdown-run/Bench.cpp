@@ -175,6 +175,7 @@ Command benchCommand() {
        Option("depth", 'd', "DEPTH,...", "positions that are in the cache before").whole(0, INT32_MAX).lists().by("0"),
        Option("threads", 't', "1,2,...", "threads").whole(1, 1024).lists().otherwiseIt("one per core"),
        Option("repeat", 'r', "N", "runs of each test, after one to warm up").whole(1, 1000).by("5"),
+       deviceOption(),
        isaOption(),
        exactOption(),
        verboseOption(),

@@ -241,6 +241,7 @@ Command chatCommand() {
                        .whole(1, INT32_MAX)
                        .otherwiseIt("the model's context"),
                    threadsOption(),
+                   deviceOption(),
                    isaOption(),
                    exactOption(),
                    verboseOption()},

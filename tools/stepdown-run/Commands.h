@@ -22,6 +22,7 @@ Command manualCommand();
 
 // Options that several commands have.
 Option threadsOption();
+Option deviceOption();
 Option isaOption();
 Option exactOption();
 Option verboseOption();

@@ -184,6 +184,7 @@ Command evalCommand() {
                .whole(1, INT32_MAX)
                .otherwiseIt("what a step holds"),
            kvBlockOption(),
+           deviceOption(),
            isaOption(),
            verboseOption(),
            {"json", 0, nullptr, "{\"tokens\", \"mean_nll\", \"perplexity\", \"top\": [[id, logit] x 20]}"}},

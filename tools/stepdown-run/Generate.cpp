@@ -370,6 +370,7 @@ Command generateCommand() {
                .whole(1, INT32_MAX)
                .otherwiseIt("what a step holds"),
            kvBlockOption(),
+           deviceOption(),
            isaOption(),
            exactOption(),
            verboseOption(),

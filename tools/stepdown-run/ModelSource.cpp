@@ -157,17 +157,20 @@ Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arg
   const CompileOptions options = {arguments.has("exact"), arguments.has("verbose")};
   const auto named = arguments.text("isa");
   const char *isa = named ? named->c_str() : nullptr;
+  Result<std::shared_ptr<Device>> device = openDevice(arguments.value("device").c_str()); // before anything is compiled
+  if (!device)
+    return device.error();
   Result<std::string> path = artifactOf(model, options);
   if (!path)
     return path.error();
-  Result<std::shared_ptr<const Model>> loaded = Model::load(*path, *openDevice(nullptr), isa);
+  Result<std::shared_ptr<const Model>> loaded = Model::load(*path, *device, isa);
   if (!loaded && *path != model && damaged(loaded.error().code)) { // the cache is ours to repair
     std::fprintf(stderr, "stepdown-run: warning: %s; compiling %s again\n", loaded.error().text().c_str(),
                  model.c_str());
     path = artifactOf(model, options, true);
     if (!path)
       return path.error();
-    loaded = Model::load(*path, *openDevice(nullptr), isa);
+    loaded = Model::load(*path, *device, isa);
   }
   if (loaded && options.exact && !(*loaded)->head().exact)
     return fail(ErrorCode::ExactMismatch,
