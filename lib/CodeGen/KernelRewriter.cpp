@@ -243,7 +243,7 @@ private:
     auto &operands = product.instruction.operands;
     auto &m = product.operation.modifiers;
     const std::string name = product.instruction.name;
-    if (operands.size() < 5 || !operands[0].group || operands[0].elements.size() != outputs) {
+    if (operands.size() < 4 || !operands[0].group || operands[0].elements.size() != outputs) {
       refuse(ErrorCode::KernelEmulation, *call, name + ": expects accumulators, a, b and scales as operands");
       return true;
     }

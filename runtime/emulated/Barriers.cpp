@@ -150,7 +150,7 @@ void State::performBarrier(Lane &lane, uint32_t number, uint64_t *frame) {
       done = (barrier->phase & 1) != parity;
       lane.barrier = nullptr;
     }
-    if (done)
+    if (done && lane.view.plain.at(barrier->agent) < barrier->phase)
       lane.view.join(barrier->done);
     slotAs<uint32_t>(frame, 0) = done;
   }

@@ -267,7 +267,7 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
   s.clusterArrived = s.clusterPhase = 0;
   const uint32_t groups = (threads + groupLanes - 1) / groupLanes;
   s.agentsUsed = 0;
-  s.agents = (size_t(threads) + groups) * s.shape.cluster + 512;
+  s.agents = (size_t(threads) + groups) * s.shape.cluster + 32; // more where they are needed
   s.clusterView.reset(s.agents);
   for (uint32_t rank = 0; rank < s.shape.cluster; ++rank) {
     Block &block = s.blocks[rank];

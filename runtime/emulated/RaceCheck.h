@@ -23,6 +23,7 @@ struct Epoch {
 class Knowledge {
 public:
   void reset(size_t agents) { times.assign(agents, 0); }
+  void grow(size_t agents) { times.resize(agents); }
   uint32_t &operator[](Agent agent) {
     ++changes;
     return times[agent];
@@ -31,19 +32,10 @@ public:
   /// Grows whenever something may have been learnt.
   uint64_t version() const { return changes; }
   bool knows(Epoch epoch) const { return epoch.agent == 0 || times[epoch.agent - 1] >= epoch.time; }
-  void join(const Knowledge &other) {
-    ++changes;
-    const uint32_t *from = other.times.data();
-    uint32_t *to = times.data();
-    for (size_t i = 0, n = times.size(); i < n; ++i)
-      to[i] = to[i] > from[i] ? to[i] : from[i];
-  }
-  void meet(const Knowledge &other) {
-    const uint32_t *from = other.times.data();
-    uint32_t *to = times.data();
-    for (size_t i = 0, n = times.size(); i < n; ++i)
-      to[i] = to[i] < from[i] ? to[i] : from[i];
-  }
+  /// Learns what `other` knows.
+  void join(const Knowledge &other);
+  /// Keeps what `other` knows, too.
+  void meet(const Knowledge &other);
 
 private:
   std::vector<uint32_t> times; // [agents]
@@ -56,6 +48,10 @@ struct View {
   void reset(size_t agents) {
     plain.reset(agents);
     fenced.reset(agents);
+  }
+  void grow(size_t agents) {
+    plain.grow(agents);
+    fenced.grow(agents);
   }
   void join(const View &other) {
     plain.join(other.plain);

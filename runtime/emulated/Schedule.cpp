@@ -29,7 +29,25 @@ void State::stop(Waiting why, uint32_t number, uint64_t *frame, uint32_t mask) {
     abandon();
 }
 
-Agent State::newAgent() { return Agent(agentsUsed < agents ? agentsUsed++ : agents - 1); }
+Agent State::newAgent() {
+  if (agentsUsed == agents) {
+    agents += 256;
+    clusterView.grow(agents);
+    for (Block &block : blocks) {
+      for (Lane &lane : block.lanes)
+        lane.view.grow(agents);
+      for (WarpGroup &group : block.groups)
+        group.view.grow(agents);
+      for (NamedBarrier &barrier : block.barriers)
+        barrier.view.grow(agents);
+      for (auto &[offset, barrier] : block.mbarriers) {
+        barrier.arriving.grow(agents);
+        barrier.done.grow(agents);
+      }
+    }
+  }
+  return Agent(agentsUsed++);
+}
 
 bool State::resolveWarp(Block &block, uint32_t warp) {
   Lane *first = &block.lanes[warp * warpLanes];

@@ -77,6 +77,18 @@ TEST(EmulatorReports, UnwrittenSharedMemory) {
                 "unwritten memory: reads shared memory at 0, where nothing was written");
 }
 
+TEST(EmulatorReports, CopiesOfEveryLaneAreKeptApart) {
+  // Each lane's copies are an agent of their own, more of them than a launch begins with.
+  const std::string copy =
+      "nvvm.cp.async.shared.global %mine, %o, 4, cache = ca : !llvm.ptr<3>, !llvm.ptr<1>\nnvvm.cp.async.commit.group\n";
+  const std::string read = "%c63 = arith.constant 63 : i32\n%other = arith.subi %c63, %tid : i32\n"
+                           "%theirs = llvm.getelementptr %smem[%other] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i32\n"
+                           "%x = llvm.load volatile %theirs : !llvm.ptr<3> -> i32";
+  EXPECT_EQ(run(copy + "nvvm.cp.async.wait.group 0\nnvvm.barrier0\n" + read), "");
+  EXPECT_REPORT(run(copy + "nvvm.barrier0\n" + read), "which nothing orders after cp.async.ca.shared.global.4");
+  EXPECT_REPORT(run(copy), "unfinished: expects to be waited for before the block ends");
+}
+
 TEST(EmulatorReports, OutOfBounds) {
   EXPECT_REPORT(
       run("llvm.store %tid, %o : i32, !llvm.ptr<1>", 0, "sm_90a", 128),
