@@ -70,9 +70,10 @@ enum stepdown_section_kind {
   STEPDOWN_SECTION_FUNCTIONS = 6   /* stepdown_functions and the tables it points to */
 };
 
-enum stepdown_level {                                   /* 0: of a target whose name says what executes it */
-                      STEPDOWN_LEVEL_X86_64_V3 = 1,     /* AVX2, FMA, F16C, BMI2 */
-                      STEPDOWN_LEVEL_X86_64_V4_VNNI = 2 /* AVX-512 F, BW, DQ, VL, CD, VNNI */
+/* 0: of a target whose name says what executes it. */
+enum stepdown_level {
+  STEPDOWN_LEVEL_X86_64_V3 = 1,     /* AVX2, FMA, F16C, BMI2 */
+  STEPDOWN_LEVEL_X86_64_V4_VNNI = 2 /* AVX-512 F, BW, DQ, VL, CD, VNNI */
 };
 
 /* What code of the file is for. */

@@ -1,6 +1,7 @@
 // What happens to a kernel: matrix products first, while their operands are still those of the inline assembly; then
 // every other instruction of the target, then accesses to memory; last the function itself becomes one of the host.
 #include "lib/CodeGen/KernelRewriter.h"
+#include "lib/CodeGen/BFloatBits.h"
 #include "lib/CodeGen/EmulatedOperations.h"
 #include "lib/CodeGen/EmulatedRegisters.h"
 #include "lib/CodeGen/EmulationTable.h"
@@ -49,6 +50,7 @@ public:
     if (error)
       return error;
     finishFrame();
+    moveBFloatAsIntegers(*host);
     return std::nullopt;
   }
 

@@ -19,7 +19,9 @@ struct Parts {
   std::vector<stepdown_function> functions = {{0, 0, 0, 0}, {5, 0, 1, 1}};
   std::vector<stepdown_value> values = {{STEPDOWN_F32, 2, {-1, 3}}, {STEPDOWN_F32, 1, {2}}};
   std::vector<uint32_t> code = {0, 1};
-  std::vector<stepdown_entry> entries = {{0, 0, 0, 0, 0, 0, 0}, {64, 0, 1, 1, 0, 0, 0}};
+  std::vector<stepdown_entry> entries = {{0, 0, 0, 0, 0, 0, 0, STEPDOWN_NO_NAME, 0},
+                                         {64, 0, 1, 1, 0, 0, 0, STEPDOWN_NO_NAME, 0}};
+  std::vector<stepdown_launch> launches = {{{{1, 1}, {1, 1}, {1, 1}}, {1, 1, 1}, {1, 1, 1}, 0}};
   std::vector<stepdown_value> compiled = values; // what the code was made for
   uint64_t instructions = STEPDOWN_PAGE;
   std::string strings = std::string("none\0one\0", 9);
@@ -54,6 +56,8 @@ struct Parts {
       entry.offset += STEPDOWN_PAGE;
     add(out, index.entries, placed);
     add(out, index.values, compiled);
+    add(out, index.launches, launches);
+    index.alignment = 64;
     std::memcpy(out.data(), &index, sizeof index);
     out.resize(STEPDOWN_PAGE);
     out.insert(out.end(), machine.begin(), machine.end());
@@ -64,9 +68,13 @@ struct Parts {
     stepdown_header header = {};
     std::memcpy(header.magic, STEPDOWN_ARTIFACT_MAGIC, sizeof header.magic);
     header.abi_version = STEPDOWN_ABI_VERSION;
+    header.targets[header.target_count++] = {"cpu", 64};
     std::vector<uint8_t> out(STEPDOWN_PAGE);
     auto section = [&](uint32_t kind, uint32_t level, const std::vector<uint8_t> &bytes) {
-      header.sections[header.section_count++] = {kind, level, out.size(), bytes.size(), 0};
+      const bool shared =
+          kind != STEPDOWN_SECTION_FUNCTIONS && kind != STEPDOWN_SECTION_CODE && kind != STEPDOWN_SECTION_PROGRAM;
+      const uint16_t target = shared ? STEPDOWN_ALL_TARGETS : 0;
+      header.sections[header.section_count++] = {uint16_t(kind), target, level, out.size(), bytes.size(), 0};
       out.insert(out.end(), bytes.begin(), bytes.end());
       out.resize((out.size() + STEPDOWN_PAGE - 1) / STEPDOWN_PAGE * STEPDOWN_PAGE);
     };
@@ -121,6 +129,8 @@ TEST(Functions, refusesWrongRecords) {
   EXPECT_EQ(spoil([](Parts &p) { p.entries[0].offset = ~uint64_t(0); }), 507) << "before the instructions";
   EXPECT_EQ(spoil([](Parts &p) { p.entries[1].first = 1; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.entries[1].count = ~0u; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.entries[1].launch = 1; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.launches.clear(); }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.compiled[1].rank = 9; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.instructions = 8; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.instructions = 2 * STEPDOWN_PAGE; }), 507);

@@ -1,0 +1,56 @@
+#include "lib/CodeGen/BFloatBits.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
+
+using namespace llvm;
+
+namespace stepdown {
+namespace {
+
+/// i16, or the vector of them, in place of `type`; null where that is not of bfloat.
+Type *integersOf(Type *type) {
+  if (!type->getScalarType()->isBFloatTy())
+    return nullptr;
+  return type->getWithNewType(Type::getInt16Ty(type->getContext()));
+}
+
+Value *bitsOf(IRBuilder<> &builder, Value *value) {
+  Type *type = integersOf(value->getType());
+  if (auto *cast = dyn_cast<BitCastInst>(value); cast && cast->getSrcTy() == type)
+    return cast->getOperand(0);
+  return builder.CreateBitCast(value, type);
+}
+
+/// What stands for `at`, as integers; null where `at` moves no bfloat or gives none.
+Value *movedAsIntegers(Instruction *at) {
+  IRBuilder<> builder(at);
+  if (auto *load = dyn_cast<LoadInst>(at))
+    if (Type *type = integersOf(load->getType()))
+      return builder.CreateAlignedLoad(type, load->getPointerOperand(), load->getAlign(), load->isVolatile());
+  if (auto *extract = dyn_cast<ExtractElementInst>(at); extract && integersOf(extract->getType()))
+    return builder.CreateExtractElement(bitsOf(builder, extract->getVectorOperand()), extract->getIndexOperand());
+  if (auto *insert = dyn_cast<InsertElementInst>(at); insert && integersOf(insert->getType()))
+    return builder.CreateInsertElement(bitsOf(builder, insert->getOperand(0)), bitsOf(builder, insert->getOperand(1)),
+                                       insert->getOperand(2));
+  return nullptr;
+}
+
+} // namespace
+
+void moveBFloatAsIntegers(Function &function) {
+  SmallVector<Instruction *> work;
+  for (Instruction &at : instructions(function))
+    work.push_back(&at);
+  for (Instruction *at : work) {
+    if (Value *made = movedAsIntegers(at)) {
+      IRBuilder<> builder(at);
+      at->replaceAllUsesWith(builder.CreateBitCast(made, at->getType()));
+      at->eraseFromParent();
+    } else if (auto *store = dyn_cast<StoreInst>(at); store && integersOf(store->getValueOperand()->getType())) {
+      IRBuilder<> builder(at);
+      store->setOperand(0, bitsOf(builder, store->getValueOperand()));
+    }
+  }
+}
+
+} // namespace stepdown

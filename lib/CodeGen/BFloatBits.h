@@ -1,0 +1,15 @@
+// Keeps bfloat values that are only moved in integer registers.
+#pragma once
+
+namespace llvm {
+class Function;
+}
+
+namespace stepdown {
+
+/// Loads, stores, and elements taken out of vectors or put into them become those of 16-bit integers, where `function`
+/// has them of bfloat. A host without bfloat instructions widens vectors of bfloat to move them, and calls a function
+/// (__truncsfbf2) to narrow what it widened.
+void moveBFloatAsIntegers(llvm::Function &function);
+
+} // namespace stepdown
