@@ -202,6 +202,7 @@ if wants unit || wants run; then
   tools/fetch-models.sh all || echo "check: cannot fetch the checkpoints; the tests that need them will skip" >&2
 fi
 if wants unit; then
+  tools/fetch-ptxas.sh || echo "check: cannot fetch ptxas; the tests of GPU machine code will skip" >&2
   echo "== unit"
   programs_of unit -R 'Test$' -E "$programs"
 fi
