@@ -106,9 +106,9 @@ public:
         }
         return total.finish();
       };
-      auto highScale = [&](int outlier) {
-        Value inUpper = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, upperHalf(a, outlier), e.number(0));
-        return e.mul(e.select(inUpper, w.scale[1], w.scale[0]), e.splat(w.scale[0].getType(), 128.0));
+      auto highScale = [&](int outlier) { // read again: a choice of two vectors would be a jump
+        Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, outlier), e.number(4 * 64));
+        return e.mul(weights[i].scale(sub, group), e.splat(w.scale[0].getType(), 128.0));
       };
       result.push_back(scaled(a, sums[i], dot, high, highScale));
     }

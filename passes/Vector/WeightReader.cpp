@@ -91,10 +91,20 @@ Emitter::Values WeightReader::quads(Value sub) {
 /// Integer scale or minimum of a group of the 32 columns `sub`, as float lanes.
 Value WeightReader::groupField(const PackedField &field, Value sub, int group, bool isSigned) {
   const int groups = kCodeColumns / format.group;
-  Value bytes = e.load(e.vec(e.i8, lanes), e.at(e.at(block, field.at(row, group)), sub, groups * field.stride));
+  return groupBytes(e.at(e.at(block, field.at(row, group)), sub, groups * field.stride), isSigned);
+}
+
+Value WeightReader::groupBytes(Value at, bool isSigned) {
+  Value bytes = e.load(e.vec(e.i8, lanes), at);
   Value wide = isSigned ? Value(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes))
                         : Value(arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes));
   return e.toF32(wide);
+}
+
+Value WeightReader::scale(Value sub, Value group) {
+  const int groups = kCodeColumns / format.group;
+  Value first = e.at(e.at(block, packed.scales.at(row, 0)), sub, groups * packed.scales.stride);
+  return e.mul(d, groupBytes(e.at(first, group, packed.scales.stride), true));
 }
 
 WeightReader::Codes WeightReader::codes(Value sub) {

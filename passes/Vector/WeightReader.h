@@ -30,6 +30,8 @@ public:
   Value quad(Value sub, int q);
   /// The same of a quad whose number, 0 to 7, is known at run time.
   Value quad(Value sub, Value q);
+  /// Codes::scale of a group whose number is known at run time, of a format with scales of groups.
+  Value scale(Value sub, Value group);
 
   /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<lanes x f32>, the exact value of each row.
   void values(Value sub, llvm::function_ref<void(int, Value)> column);
@@ -44,6 +46,7 @@ private:
   Value masked(Value x, const PackedPlane &plane);
   Value tableOf(int bias);
   Value groupField(const PackedField &field, Value sub, int group, bool isSigned);
+  Value groupBytes(Value at, bool isSigned);
 
   Emitter &e;
   PackedBlock packed;
