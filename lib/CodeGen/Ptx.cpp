@@ -63,6 +63,34 @@ Result<std::string> writePtx(const llvm::Module &module, llvm::StringRef chip) {
   return ptx.str();
 }
 
+/// What `program` prints to both of its outputs, into `text`; its exit status.
+static int printed(llvm::ArrayRef<llvm::StringRef> command, std::string &text, std::string &reason) {
+  llvm::SmallString<128> said;
+  if (std::error_code error = llvm::sys::fs::createTemporaryFile("stepdown", "txt", said)) {
+    reason = error.message();
+    return -1;
+  }
+  llvm::FileRemover remove(said);
+  const std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), said.str(), said.str()};
+  const int status = llvm::sys::ExecuteAndWait(command[0], command, std::nullopt, redirects, 0, 0, &reason);
+  if (auto log = llvm::MemoryBuffer::getFile(said))
+    text = (*log)->getBuffer().str();
+  return status;
+}
+
+/// Whether `ptxas` says that it is of release 13.1 or later.
+static bool isRecent(llvm::StringRef ptxas) {
+  std::string text, reason;
+  llvm::SmallVector<llvm::StringRef> groups;
+  if (printed({ptxas, "--version"}, text, reason) != 0 ||
+      !llvm::Regex("release ([0-9]+)\\.([0-9]+)").match(text, &groups))
+    return false;
+  unsigned major = 0, minor = 0;
+  if (groups[1].getAsInteger(10, major) || groups[2].getAsInteger(10, minor))
+    return false;
+  return std::pair(major, minor) >= std::pair(13u, 1u);
+}
+
 std::string findPtxas(const std::string &folder) {
   if (const char *named = std::getenv("STEPDOWN_PTXAS"))
     return named;
@@ -70,7 +98,7 @@ std::string findPtxas(const std::string &folder) {
   if (llvm::sys::fs::can_execute(fetched))
     return fetched;
   llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName("ptxas");
-  return found ? *found : std::string();
+  return found && isRecent(*found) ? *found : std::string();
 }
 
 /// The first group of `pattern` in `line`, as a number; `otherwise` where there is none.
@@ -83,23 +111,20 @@ static int numberIn(llvm::StringRef line, const char *pattern, int otherwise) {
 }
 
 Result<AssembledPtx> assemblePtx(const std::string &ptx, llvm::StringRef chip, const std::string &ptxas) {
-  llvm::SmallString<128> input, output, said;
-  for (auto [path, suffix] : {std::pair(&input, "ptx"), std::pair(&output, "cubin"), std::pair(&said, "txt")})
+  llvm::SmallString<128> input, output;
+  for (auto [path, suffix] : {std::pair(&input, "ptx"), std::pair(&output, "cubin")})
     if (std::error_code error = llvm::sys::fs::createTemporaryFile("stepdown", suffix, *path))
       return fail(ErrorCode::PtxAssembly, "expects a temporary file for ptxas, but %s", error.message().c_str());
-  llvm::FileRemover removeInput(input), removeOutput(output), removeSaid(said);
+  llvm::FileRemover removeInput(input), removeOutput(output);
   {
     std::error_code error;
     llvm::raw_fd_ostream stream(input, error);
     stream << ptx;
   }
   const std::string arch = ("-arch=" + chip).str();
-  const llvm::StringRef arguments[] = {ptxas, "-v", arch, "-o", output, input};
-  const std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), said.str(), said.str()};
-  std::string reason;
-  const int status = llvm::sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, 0, 0, &reason);
-  auto log = llvm::MemoryBuffer::getFile(said);
-  const llvm::StringRef text = log ? (*log)->getBuffer() : llvm::StringRef();
+  std::string said, reason;
+  const int status = printed({ptxas, "-v", arch, "-o", output, input}, said, reason);
+  const llvm::StringRef text = said;
   if (status != 0)
     return fail(ErrorCode::PtxAssembly, "%s: expects PTX that it takes, but %s%s", ptxas.c_str(), reason.c_str(),
                 text.trim().str().c_str());

@@ -5,6 +5,9 @@
 #include "lib/Kernels/KernelText.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/NVIDIA/Passes.h"
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 
 using namespace stepdown;
@@ -100,6 +103,34 @@ TEST(Ptx, RefusesWhatSpillsAndWhatIsNotPtx) {
   auto nonsense = assemblePtx("no ptx", "sm_90a", ptxas);
   ASSERT_FALSE(nonsense);
   EXPECT_EQ(nonsense.error().code, ErrorCode::PtxAssembly);
+}
+
+// Programs that say what ptxas of that release says.
+TEST(Ptx, TakesNoneFromThePathThatIsOlderThan13_1) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(testing::TempDir()) / "stepdown-ptxas-of-the-path";
+  fs::create_directories(folder);
+  const fs::path program = folder / "ptxas";
+  const std::string path = std::getenv("PATH");
+  const char *named = std::getenv("STEPDOWN_PTXAS");
+  const std::string kept = named ? named : "";
+  unsetenv("STEPDOWN_PTXAS");
+  setenv("PATH", (folder.string() + ":" + path).c_str(), 1);
+  for (auto [release, taken] :
+       {std::pair("12.8, V12.8.93", false), std::pair("13.0, V13.0.48", false), std::pair("9.2, V9.2.1", false),
+        std::pair("13.1, V13.1.80", true), std::pair("13.5, V13.5.37", true), std::pair("14.0, V14.0.1", true)}) {
+    std::ofstream(program) << "#!/bin/sh\n[ \"$1\" = --version ] || exit 1\necho 'ptxas: NVIDIA (R) Ptx optimizing "
+                              "assembler'\necho 'Cuda compilation tools, release "
+                           << release << "'\n";
+    fs::permissions(program, fs::perms::owner_all);
+    EXPECT_EQ(findPtxas((folder / "nothing").string()), taken ? program.string() : "") << release;
+  }
+  std::ofstream(program) << "#!/bin/sh\necho no version\n";
+  EXPECT_EQ(findPtxas((folder / "nothing").string()), "");
+  setenv("PATH", path.c_str(), 1);
+  if (named)
+    setenv("STEPDOWN_PTXAS", kept.c_str(), 1);
+  fs::remove_all(folder);
 }
 
 TEST(Ptx, RefusesACallOfWhatIsNotThere) {
