@@ -18,12 +18,17 @@ uint32_t boxBytes(const stepdown_tensor_map &map) {
   return bytes;
 }
 
-/// What cuTensorMapEncodeTiled and the instruction would refuse; null where nothing is wrong.
-const char *wrong(const stepdown_tensor_map &map, uint32_t rank, uint32_t offset) {
+constexpr uint32_t typeF32 = 7; // CU_TENSOR_MAP_DATA_TYPE_FLOAT32
+
+/// What cuTensorMapEncodeTiled and the instruction would refuse, and sums of types that are not added here; null where
+/// nothing is wrong.
+const char *wrong(const stepdown_tensor_map &map, uint32_t rank, uint32_t offset, Pending::Kind kind) {
   if (map.check != STEPDOWN_EMULATION_MAGIC)
     return "an encoded tensor map";
   if (map.rank != rank)
     return "a tensor map of the instruction's rank";
+  if (kind == Pending::BulkReduce && (map.element_type != typeF32 || map.element_bytes != 4))
+    return "a tensor of f32, which alone the emulator adds to";
   if (map.address % 16)
     return "a tensor at a multiple of 16";
   if (map.box[0] * map.element_bytes % 16)
@@ -94,9 +99,10 @@ void State::issueBulk(Lane &lane, uint32_t number, uint64_t *frame) {
   if (!work.block)
     return report(STEPDOWN_REPORT_bounds, &lane, number, "expects shared memory as %s",
                   load ? "destination" : "source");
-  if (const char *expected = wrong(work.map, rank, work.offset))
-    return report(STEPDOWN_REPORT_operand, &lane, number, "expects %s (shared %u, rank %u, swizzle %u)", expected,
-                  work.offset, work.map.rank, work.map.swizzle);
+  if (const char *expected = wrong(work.map, rank, work.offset, work.kind))
+    return report(STEPDOWN_REPORT_operand, &lane, number,
+                  "expects %s, but got shared %u, rank %u, swizzle %u, type %u of %u bytes", expected, work.offset,
+                  work.map.rank, work.map.swizzle, work.map.element_type, work.map.element_bytes);
   const uint32_t bytes = work.bytes = boxBytes(work.map);
   statistics.bulkBytes += bytes;
   Access access = {};
@@ -216,7 +222,7 @@ void State::moveBulk(const Pending &work) {
       } else if (begin < end && work.kind == Pending::BulkStore) {
         std::memcpy(row + at + begin, there + begin, end - begin);
       } else if (begin < end) {
-        for (uint32_t i = begin; i < end; i += 4) { // f32 alone is added
+        for (uint32_t i = begin; i < end; i += 4) { // of f32, see wrong()
           float sum, x;
           std::memcpy(&sum, row + at + i, 4);
           std::memcpy(&x, there + i, 4);

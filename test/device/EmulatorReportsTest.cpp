@@ -89,6 +89,50 @@ TEST(EmulatorReports, CopiesOfEveryLaneAreKeptApart) {
   EXPECT_REPORT(run(copy), "unfinished: expects to be waited for before the block ends");
 }
 
+TEST(EmulatorReports, AddedStoresOfOtherTypesThanF32) {
+  // A warp adds its lanes' numbers, as f32, to 29 elements of a tensor; the other three of the box lie outside.
+  const std::string text =
+      "module attributes {gpu.container_module} {\ngpu.module @kernels {\n"
+      "llvm.mlir.global external @smem() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>\n"
+      "llvm.func @k(%map: !llvm.ptr {llvm.byval = !llvm.array<128 x i8>, llvm.align = 64 : i64, nvvm.grid_constant}) "
+      "attributes {nvvm.kernel} {\n%c0 = arith.constant 0 : i32\n%tid = nvvm.read.ptx.sreg.tid.x : i32\n"
+      "%smem = llvm.mlir.addressof @smem : !llvm.ptr<3>\n%mine = llvm.getelementptr %smem[%tid] : (!llvm.ptr<3>, i32) "
+      "-> !llvm.ptr<3>, i32\n%first = arith.cmpi eq, %tid, %c0 : i32\n%all = arith.constant -1 : i32\n"
+      "%x = arith.uitofp %tid : i32 to f32\nllvm.store %x, %mine : f32, !llvm.ptr<3>\n"
+      "nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}\n"
+      "nvvm.bar.warp.sync %all : i32\nscf.if %first {\n"
+      "nvvm.cp.async.bulk.tensor.reduce %map, %smem, box[%c0] {redKind = #nvvm.tma_redux_kind<add>} : !llvm.ptr, "
+      "!llvm.ptr<3>\nnvvm.cp.async.bulk.commit.group\nnvvm.cp.async.bulk.wait_group 0\n}\nllvm.return\n}\n}\n}\n";
+  EmulatedKernel kernel(text);
+  ASSERT_EQ(kernel.error, "");
+  alignas(16) float tensor[32];
+  kernel.emulator.map(tensor, sizeof tensor);
+  emulated::LaunchShape shape;
+  shape.block = {32, 1, 1};
+  shape.sharedBytes = 128;
+  auto launch = [&](uint8_t type, uint8_t bytes) {
+    std::fill_n(tensor, 32, 0.5f);
+    stepdown_tensor_map map = {};
+    map.address = reinterpret_cast<uint64_t>(tensor);
+    map.sizes[0] = 29;
+    map.box[0] = 32;
+    map.rank = 1;
+    map.element_type = type;
+    map.element_bytes = bytes;
+    map.check = STEPDOWN_EMULATION_MAGIC;
+    Status status = kernel.emulator.launch("k", shape, &map, sizeof map);
+    return status ? "" : status.error().text();
+  };
+  EXPECT_EQ(launch(7, 4), "");
+  for (int i = 0; i < 32; ++i)
+    EXPECT_EQ(tensor[i], i < 29 ? i + 0.5f : 0.5f) << i;
+  for (auto [type, bytes] : {std::pair(0, 1), {3, 4}, {6, 2}, {9, 2}, {8, 8}}) { // u8, s32, f16, bf16, f64
+    EXPECT_REPORT(launch(uint8_t(type), uint8_t(bytes)), "error E1004: kernel k, kernel.mlir:");
+    EXPECT_REPORT(launch(uint8_t(type), uint8_t(bytes)), "expects a tensor of f32, which alone the emulator adds to");
+    EXPECT_EQ(tensor[7], 0.5f);
+  }
+}
+
 TEST(EmulatorReports, OutOfBounds) {
   EXPECT_REPORT(
       run("llvm.store %tid, %o : i32, !llvm.ptr<1>", 0, "sm_90a", 128),
