@@ -159,6 +159,13 @@ __attribute__((no_sanitize("function"))) void runLane(void *argument) {
 
 } // namespace
 
+const stepdown_emulated_kernel *State::find(const char *name) const {
+  for (const stepdown_emulated_kernel &kernel : kernels)
+    if (!std::strcmp(text(kernel.name), name))
+      return &kernel;
+  return nullptr;
+}
+
 State::~State() {
   if (code)
     munmap(code, codeBytes);
@@ -308,17 +315,19 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
 
 } // namespace
 
+Status Emulator::check(const char *name, const LaunchShape &shape, size_t parameterBytes) const {
+  const stepdown_emulated_kernel *kernel = state->find(name);
+  if (!kernel)
+    return fail(ErrorCode::KernelLaunch, "%s: expects a kernel of the loaded code", name);
+  return checkShape(*state, *kernel, shape, parameterBytes);
+}
+
 Status Emulator::launch(const char *name, const LaunchShape &shape, const void *parameters, size_t parameterBytes,
                         const Options &options) {
   State &s = *state;
-  s.kernel = nullptr;
-  for (const stepdown_emulated_kernel &kernel : s.kernels)
-    if (!std::strcmp(s.text(kernel.name), name))
-      s.kernel = &kernel;
-  if (!s.kernel)
-    return fail(ErrorCode::KernelLaunch, "%s: expects a kernel of the loaded code", name);
-  if (Status checked = checkShape(s, *s.kernel, shape, parameterBytes); !checked)
+  if (Status checked = check(name, shape, parameterBytes); !checked)
     return checked;
+  s.kernel = s.find(name);
   const uint32_t threads = shape.block[0] * shape.block[1] * shape.block[2];
   if (!s.stacks.reserve(size_t(threads) * shape.cluster))
     return fail(ErrorCode::KernelLaunch, "%s: expects memory for the stacks of %u lanes", name,
@@ -352,7 +361,7 @@ Status Emulator::launch(const char *name, const LaunchShape &shape, const void *
   s.turns = 0;
   s.failed = false;
   for (auto &[base, region] : s.regions)
-    region.cells.clear();
+    region.pages.clear();
   for (uint32_t z = 0; z < shape.grid[2]; ++z)
     for (uint32_t y = 0; y < shape.grid[1]; ++y)
       for (uint32_t x = 0; x < shape.grid[0]; x += shape.cluster) {

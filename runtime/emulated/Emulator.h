@@ -55,6 +55,9 @@ public:
   void map(void *bytes, size_t size, bool writable = true);
   void unmap(void *bytes);
 
+  /// What launch would say of this launch before it runs anything: Done or ErrorCode::KernelLaunch.
+  Status check(const char *kernel, const LaunchShape &shape, size_t parameterBytes) const;
+
   /// Takes a copy of `code` (position-independent x86-64) and of its table of operations, both made by
   /// lib/CodeGen/Emulation. E1003 for a table that is not one.
   Status load(const uint8_t *code, size_t size, const uint8_t *table, size_t tableSize);

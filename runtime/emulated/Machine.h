@@ -116,7 +116,8 @@ struct Region {
   uint8_t *base = nullptr;
   size_t size = 0;
   bool writable = true;
-  Cells cells;
+  static constexpr uint64_t pageBytes = 1 << 20;
+  std::vector<Cells> pages; ///< of so many bytes each, filled where they are touched
 };
 
 /// An asynchronous operation that has been issued.
@@ -176,6 +177,7 @@ struct Emulator::State : stepdown_emulation {
   uint32_t clusterSerial = 0;                            ///< of all launches
 
   ~State();
+  const stepdown_emulated_kernel *find(const char *name) const; ///< null: none
   const char *text(uint32_t name) const { return names.c_str() + name; }
   const stepdown_emulated_operation &operation(uint32_t number) const { return operations[number]; }
 

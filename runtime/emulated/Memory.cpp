@@ -1,5 +1,6 @@
 // Which bytes a lane or an asynchronous operation may touch, and the race check on each of their words.
 #include "runtime/emulated/Machine.h"
+#include <algorithm>
 
 namespace stepdown::emulated {
 
@@ -82,17 +83,28 @@ bool State::touchGlobal(const void *address, uint32_t bytes, const Access &acces
            found ? "writable" : "mapped", access.write ? "writes" : "reads", bytes, near.c_str());
     return false;
   }
-  if (found->cells.empty())
-    found->cells.resize(found->size + 16);
+  if (!found->writable)
+    return true; // reads alone are in no race
   // Cells lie at multiples of 16 of the address, not of the offset.
-  const uint64_t start = static_cast<const uint8_t *>(address) - found->base;
   const uint64_t skew = reinterpret_cast<uint64_t>(found->base) % 16;
-  uint32_t other = 0;
-  uint64_t at = 0;
-  if (Conflict conflicting = found->cells.enter(start + skew, bytes, access, false, other, at);
-      conflicting != Conflict::None) {
-    conflict(conflicting, access, other, lane, "global", at - skew);
-    return false;
+  const uint64_t start = static_cast<const uint8_t *>(address) - found->base + skew, end = start + bytes;
+  const uint64_t all = found->size + skew;
+  if (found->pages.empty())
+    found->pages.resize((all + Region::pageBytes - 1) / Region::pageBytes);
+  for (uint64_t from = start; from < end;) {
+    const uint64_t page = from / Region::pageBytes, first = page * Region::pageBytes;
+    const uint64_t to = std::min(end, first + Region::pageBytes);
+    Cells &cells = found->pages[page];
+    if (cells.empty())
+      cells.resize(std::min(all - first, Region::pageBytes));
+    uint32_t other = 0;
+    uint64_t at = 0;
+    if (Conflict conflicting = cells.enter(from - first, uint32_t(to - from), access, false, other, at);
+        conflicting != Conflict::None) {
+      conflict(conflicting, access, other, lane, "global", first + at - skew);
+      return false;
+    }
+    from = to;
   }
   return true;
 }
