@@ -1,6 +1,7 @@
 #include "runtime/Devices.h"
 
 #include "runtime/cpu/CpuDevice.h"
+#include "runtime/emulated/EmulatedDevice.h"
 #include <cstring>
 
 namespace stepdown {
@@ -10,7 +11,8 @@ struct Kind {
   const char *name;
   std::unique_ptr<Device> (*make)();
 };
-constexpr Kind kinds[] = {{"cpu", makeCpuDevice}};
+/// The first is taken where none is named.
+constexpr Kind kinds[] = {{"cpu", makeCpuDevice}, {"emulated:sm_90a", [] { return makeEmulatedDevice(); }}};
 
 } // namespace
 

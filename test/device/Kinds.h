@@ -14,6 +14,10 @@ struct DeviceKind {
 inline void PrintTo(const DeviceKind &kind, std::ostream *out) { *out << kind.name; }
 inline std::shared_ptr<Device> makeNamedCpu() { return *openDevice("cpu"); }
 inline constexpr DeviceKind kDeviceKinds[] = {{"cpu", makeNamedCpu}, {"late", makeLateDevice}};
+inline std::shared_ptr<Device> makeNamedEmulated() { return *openDevice("emulated:sm_90a"); }
+/// Also those that run no code of "cpu".
+inline constexpr DeviceKind kMemoryKinds[] = {
+    {"cpu", makeNamedCpu}, {"late", makeLateDevice}, {"emulated", makeNamedEmulated}};
 
 } // namespace stepdown::test
 

@@ -1,0 +1,19 @@
+// A chip that the emulator executes, as a Device: memory apart from the host's, kernels of images, queues that run one
+// launch after another.
+//
+// An address is one of the host, but `host` of its memory is null, as it would be on the chip. Copies reach what was
+// allocated, reserved or adopted; kernels the same without the readable bytes behind it, so that one which relies on
+// them is reported. Work is done in the call that asks for it, by the thread that asks; launches of all queues exclude
+// each other. A kernel that breaks a rule ends its launch with E1004 and the emulator's report: kernel, line,
+// operation, block, warp (docs/emulator.md).
+#pragma once
+#include "runtime/Device.h"
+#include "runtime/emulated/Emulator.h"
+#include <memory>
+
+namespace stepdown {
+
+/// "emulated:sm_90a". `options` are those of every launch.
+std::unique_ptr<Device> makeEmulatedDevice(const emulated::Options &options = {});
+
+} // namespace stepdown
