@@ -53,18 +53,25 @@ std::string bashScript(const Tool &tool) {
   const std::string function = functionName(tool), typed = tool.name;
   std::string text = "# bash completion of " + typed + ", written from its option table.\n" + function +
                      "() {\n"
-                     "  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} same= command= \n"
+                     "  local current=${COMP_WORDS[COMP_CWORD]} at=$COMP_CWORD before= colon= same= command= \n"
                      "  local names= list= options= takes= prefix= i\n"
                      "  COMPREPLY=()\n";
   if (!isSingle(tool))
     text += "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
             "    case ${COMP_WORDS[i]} in -*) ;; *) command=${COMP_WORDS[i]}; break ;; esac\n"
             "  done\n";
-  // bash takes --name=value apart into three words, unless COMP_WORDBREAKS was told not to.
-  text += "  if [ \"$current\" = = ]; then\n"
+  // bash takes --name=value and kind:chip apart into three words each, unless COMP_WORDBREAKS was told not to, and
+  // replaces the last of them alone.
+  text += "  if [ \"$current\" = : ]; then\n"
+          "    at=$((at - 1)) colon=${COMP_WORDS[at]}: current=$colon\n"
+          "  elif ((at > 2)) && [ \"${COMP_WORDS[at-1]}\" = : ]; then\n"
+          "    at=$((at - 2)) colon=${COMP_WORDS[at]}: current=$colon$current\n"
+          "  fi\n"
+          "  before=${COMP_WORDS[at-1]}\n"
+          "  if [ \"$current\" = = ]; then\n"
           "    current= same=1\n"
           "  elif [ \"$before\" = = ]; then\n"
-          "    before=${COMP_WORDS[COMP_CWORD-2]} same=1\n"
+          "    before=${COMP_WORDS[at-2]} same=1\n"
           "  elif [[ $current == --*=* ]]; then\n"
           "    before=${current%%=*} prefix=$before= current=${current#*=} same=1\n"
           "  fi\n"
@@ -76,6 +83,7 @@ std::string bashScript(const Tool &tool) {
           "      prefix=$prefix${current%,*}, current=${current##*,}\n"
           "    fi\n"
           "    [ -z \"$names\" ] || COMPREPLY=($(compgen -P \"$prefix\" -W \"$names\" -- \"$current\"))\n"
+          "    COMPREPLY=(\"${COMPREPLY[@]#\"$colon\"}\")\n"
           "    return\n"
           "  fi\n";
   if (!isSingle(tool))
@@ -113,7 +121,7 @@ std::string zshOption(const Option &option) {
   if (option.argument) {
     value = std::string(option.bare.empty() ? ":" : "::") + quoted(option.argument) + ":";
     if (!option.names.empty())
-      value += (option.list ? "_sequence compadd - " : "(") + words(option.names) + (option.list ? "" : ")");
+      value += (option.list ? "_sequence compadd - " : "(") + quoted(words(option.names)) + (option.list ? "" : ")");
     else
       value += option.kind == ValueKind::File ? "_files" : option.kind == ValueKind::Folder ? "_files -/" : " ";
   }
