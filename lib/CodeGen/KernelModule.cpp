@@ -66,7 +66,9 @@ LogicalResult lower(ModuleOp module) {
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   LLVM::DIScopeForLLVMFuncOpPassOptions lines;
-  lines.emissionKind = LLVM::DIEmissionKind::LineTablesOnly;
+  // Tables of lines would make the PTX one for debugging (".target sm_90a, debug"), in which ptxas ignores setmaxnreg
+  // and says so in a line of information (C7505). Directives alone give profilers the lines, and nothing changes.
+  lines.emissionKind = LLVM::DIEmissionKind::DebugDirectivesOnly;
   passes.addPass(LLVM::createDIScopeForLLVMFuncOpPass(lines));
   return passes.run(module);
 }

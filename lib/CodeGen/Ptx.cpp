@@ -4,7 +4,6 @@
 #include "lib/CodeGen/KernelModule.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/IR/DebugInfo.h"
 #include "llvm/IR/DiagnosticInfo.h"
 #include "llvm/IR/DiagnosticPrinter.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -39,8 +38,6 @@ Result<std::string> writePtx(const llvm::Module &module, llvm::StringRef chip) {
   if (!machine)
     return machine.error();
   std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
-  // Lines would make the text one for debugging (".target sm_90a, debug"), in which ptxas ignores setmaxnreg (C7505).
-  llvm::StripDebugInfo(*copy);
   std::string refused;
   llvm::LLVMContext &context = copy->getContext();
   std::unique_ptr<llvm::DiagnosticHandler> before = context.getDiagnosticHandler();
