@@ -16,14 +16,11 @@ constexpr Kind kinds[] = {{"cpu", makeCpuDevice}, {"emulated:sm_90a", [] { retur
 
 } // namespace
 
-const char *deviceNames() {
-  static const std::string all = [] {
-    std::string names;
-    for (const Kind &kind : kinds)
-      names += (names.empty() ? "" : ", ") + std::string(kind.name);
-    return names;
-  }();
-  return all.c_str();
+std::vector<std::string> deviceNames() {
+  std::vector<std::string> names;
+  for (const Kind &kind : kinds)
+    names.push_back(kind.name);
+  return names;
 }
 
 bool runsHere(const char *target, uint32_t level) {
@@ -37,7 +34,10 @@ Result<std::shared_ptr<Device>> openDevice(const char *name) {
   for (const Kind &kind : kinds)
     if (!name || !std::strcmp(kind.name, name))
       return std::shared_ptr<Device>(kind.make());
-  return fail(ErrorCode::DeviceUnavailable, "device: expects one of %s, but got \"%s\"", deviceNames(), name);
+  std::string all;
+  for (const std::string &known : deviceNames())
+    all += (all.empty() ? "" : ", ") + known;
+  return fail(ErrorCode::DeviceUnavailable, "device: expects one of %s, but got \"%s\"", all.c_str(), name);
 }
 
 } // namespace stepdown

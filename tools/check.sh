@@ -86,6 +86,12 @@ shared_libraries_know_below() {
   return $status
 }
 
+# One stream in what stepdown-run is made of links all of the library's locales: 0.8 MB of a static program.
+no_streams_in_the_runtime() {
+  ! grep -rnE '#[[:space:]]*include <(iostream|sstream|fstream|iomanip|locale|regex|filesystem)>' runtime include \
+    lib/Base lib/Text lib/Checkpoint lib/CommandLine tools/stepdown-run
+}
+
 # A stage includes dialects and lib/Target, never another stage.
 stages_know_no_stage() {
   local stage status=0
@@ -172,6 +178,7 @@ if wants style; then
   one runtime-knows-no-llvm runtime_knows_no_llvm
   one runtime-knows-no-compiler runtime_knows_no_compiler
   one shared-libraries-know-below shared_libraries_know_below
+  one no-streams-in-the-runtime no_streams_in_the_runtime
   one stages-know-no-stage stages_know_no_stage
   one scripts-are-executable scripts_are_executable
   ! on_debian || one script-packages tools/needed-packages.py scripts

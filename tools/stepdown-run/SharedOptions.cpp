@@ -3,7 +3,6 @@
 #include "runtime/cpu/Processor.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
-#include <sstream>
 
 namespace stepdown::run {
 namespace {
@@ -27,13 +26,7 @@ Status runManual(const Arguments &arguments) {
 } // namespace
 
 Option threadsOption() { return Option("threads", 't', "N", "threads").whole(1, 1024).otherwiseIt("one per core"); }
-Option deviceOption() {
-  std::vector<std::string> names;
-  std::istringstream all(deviceNames());
-  for (std::string name; std::getline(all >> std::ws, name, ',');)
-    names.push_back(name);
-  return Option("device", 0, "NAME", "what runs it").among(names).by("cpu");
-}
+Option deviceOption() { return Option("device", 0, "NAME", "what runs it").among(deviceNames()).by("cpu"); }
 Option isaOption() {
   return Option("isa", 0, "LEVEL", "code of this level").among(levelNames()).otherwiseIt("the best of this processor");
 }
