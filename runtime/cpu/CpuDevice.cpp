@@ -1,5 +1,6 @@
 #include "runtime/cpu/CpuDevice.h"
 
+#include "runtime/AddressSpace.h"
 #include "runtime/Checksum.h"
 #include "runtime/cpu/Processor.h"
 #include "runtime/cpu/ThreadPool.h"
@@ -80,22 +81,16 @@ public:
     return Memory{reinterpret_cast<uint64_t>(map), static_cast<uint8_t *>(map), bytes};
   }
   Result<Memory> reserve(const char *purpose) override {
-    constexpr size_t smallest = size_t(1) << 24;
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    size_t size = smallest;
-    if (pages > 0 && page > 0)
-      size = std::max(size, static_cast<size_t>(pages) * static_cast<size_t>(page));
-    for (; size >= smallest; size /= 2) {
-      size = size / 4096 * 4096;
-      void *map =
-          mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      if (map == MAP_FAILED)
-        continue;
-      used += size;
+    void *map = nullptr;
+    const size_t size = reserveMost([&](size_t bytes) {
+      map = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      return map != MAP_FAILED;
+    });
+    used += size;
+    if (size)
       return Memory{reinterpret_cast<uint64_t>(map), static_cast<uint8_t *>(map), size};
-    }
     return fail(ErrorCode::OutOfMemory, "%s: expects %zu bytes of addresses, but the system has no room for them",
-                purpose, smallest);
+                purpose, kFewestReservedBytes);
   }
   void discard(Memory &memory, size_t from, size_t to) override {
     from = (from + 4095) / 4096 * 4096, to = std::min(memory.bytes, (to + 4095) / 4096 * 4096);

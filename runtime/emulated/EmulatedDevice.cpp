@@ -1,5 +1,6 @@
 #include "runtime/emulated/EmulatedDevice.h"
 
+#include "runtime/AddressSpace.h"
 #include "runtime/Checksum.h"
 #include "runtime/emulated/Parameters.h"
 #include <algorithm>
@@ -35,18 +36,11 @@ public:
                 bytes);
   }
   Result<Memory> reserve(const char *purpose) override {
-    constexpr size_t smallest = size_t(1) << 24;
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    size_t size = smallest;
-    if (pages > 0 && page > 0)
-      size = std::max(size, static_cast<size_t>(pages) * static_cast<size_t>(page));
-    for (; size >= smallest; size /= 2) {
-      size = size / 4096 * 4096;
-      if (uint64_t address = map(size, MAP_NORESERVE))
-        return Memory{address, nullptr, size};
-    }
+    uint64_t address = 0;
+    if (const size_t size = reserveMost([&](size_t bytes) { return (address = map(bytes, MAP_NORESERVE)) != 0; }))
+      return Memory{address, nullptr, size};
     return fail(ErrorCode::OutOfMemory, "%s: expects %zu bytes of addresses, but the system has no room for them",
-                purpose, smallest);
+                purpose, kFewestReservedBytes);
   }
   void discard(Memory &memory, size_t from, size_t to) override {
     from = (from + 4095) / 4096 * 4096, to = std::min(memory.bytes, (to + 4095) / 4096 * 4096);
