@@ -2,11 +2,11 @@
 // or the functions of a plain module, their code for every target and provenance.
 #pragma once
 #include "lib/Artifact/FunctionTable.h"
-#include "lib/Artifact/ObjectLinker.h"
 #include "lib/Artifact/ProgramBuilder.h"
 #include "lib/Artifact/SharedWeights.h"
 #include "lib/Base/PartFile.h"
 #include "lib/Checkpoint/Gguf.h"
+#include "lib/CodeGen/ObjectLinker.h"
 #include <functional>
 #include <string>
 #include <vector>

@@ -2,8 +2,8 @@
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "include/stepdown/Artifact.h"
-#include "lib/Artifact/ObjectLinker.h"
 #include "lib/Base/Result.h"
+#include "lib/CodeGen/ObjectLinker.h"
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include <string>

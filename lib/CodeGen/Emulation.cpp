@@ -1,16 +1,13 @@
 // Shared memory is laid out, kernels are rewritten one by one, and the module is compiled for the host and linked.
 #include "lib/CodeGen/Emulation.h"
-#include "lib/Artifact/ObjectLinker.h"
+#include "lib/CodeGen/Backend.h"
 #include "lib/CodeGen/KernelRewriter.h"
+#include "lib/CodeGen/ObjectLinker.h"
 #include "llvm/IR/DebugInfo.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/ReplaceConstant.h"
 #include "llvm/IR/Verifier.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/SmallVectorMemoryBuffer.h"
-#include "llvm/Support/TargetSelect.h"
-#include "llvm/Target/TargetMachine.h"
-#include <mutex>
 
 using namespace llvm;
 
@@ -18,27 +15,6 @@ namespace stepdown {
 namespace {
 
 constexpr uint64_t kStack = 192 << 10; // of a lane's 256 KiB
-
-Result<std::unique_ptr<TargetMachine>> hostMachine() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    LLVMInitializeX86AsmParser();
-  });
-  std::string reason;
-  const Triple triple("x86_64-unknown-linux-gnu");
-  const llvm::Target *backend = TargetRegistry::lookupTarget(triple, reason);
-  if (!backend)
-    return fail(ErrorCode::KernelEmulation, "expects an LLVM with x86-64: %s", reason.c_str());
-  llvm::TargetOptions options;
-  options.AllowFPOpFusion = FPOpFusion::Strict;
-  options.EmitStackSizeSection = true;
-  return std::unique_ptr<TargetMachine>(backend->createTargetMachine(triple, "x86-64-v3", "", options, Reloc::PIC_,
-                                                                     CodeModel::Small, CodeGenOptLevel::Less));
-}
 
 Result<NativeCode> compile(Module &module, TargetMachine &machine) {
   module.setTargetTriple(machine.getTargetTriple());
@@ -67,7 +43,8 @@ Result<NativeCode> compile(Module &module, TargetMachine &machine) {
 } // namespace
 
 Result<EmulatedCode> emulateKernels(Module &module) {
-  Result<std::unique_ptr<TargetMachine>> machine = hostMachine();
+  Result<std::unique_ptr<TargetMachine>> machine =
+      nativeMachine("emulated kernels", "x86-64-v3", "", CodeGenOptLevel::Less);
   if (!machine)
     return machine.error();
   const DataLayout chip = module.getDataLayout();

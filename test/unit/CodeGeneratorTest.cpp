@@ -1,5 +1,5 @@
 // Generates code from LLVM dialect, maps it as the runtime does, and calls it through the kernel ABI.
-#include "lib/Artifact/CodeGenerator.h"
+#include "lib/CodeGen/CodeGenerator.h"
 #include "mlir/Dialect/DLTI/DLTI.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"

@@ -1,6 +1,6 @@
 // Kernels in the LLVM dialect become native code for one target.
 #pragma once
-#include "lib/Artifact/ObjectLinker.h"
+#include "lib/CodeGen/ObjectLinker.h"
 #include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <functional>

@@ -1,4 +1,4 @@
-#include "lib/Artifact/ObjectLinker.h"
+#include "lib/CodeGen/ObjectLinker.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Support/Endian.h"

@@ -5,8 +5,9 @@
 // A kernel calls nothing. Three things in LLVM would make it call memcpy, memset or libm all the same: passes that
 // recognise loops (told that no library function exists), intrinsics that expand to calls (expanded to loops below),
 // and the selection of instructions for what the target lacks (found by the linker, which refuses it).
-#include "lib/Artifact/CodeGenerator.h"
+#include "lib/CodeGen/CodeGenerator.h"
 #include "lib/Base/PartFile.h"
+#include "lib/CodeGen/Backend.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -19,11 +20,7 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
-#include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/SmallVectorMemoryBuffer.h"
-#include "llvm/Support/TargetSelect.h"
-#include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
 #include <algorithm>
@@ -35,34 +32,8 @@ using namespace mlir;
 
 namespace stepdown {
 namespace {
-constexpr const char *kTriple = "x86_64-unknown-linux-gnu";
 // Longest memset or memcpy that instruction selection still writes out as stores.
 constexpr uint64_t kInlineBytes = 128;
-
-Result<std::unique_ptr<llvm::TargetMachine>> makeMachine(const Target &target) {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    LLVMInitializeX86AsmParser(); // without it, inline assembly ends the program
-  });
-  std::string reason;
-  const llvm::Triple triple(kTriple);
-  const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, reason);
-  if (!backend)
-    return fail(ErrorCode::CodeTarget, "%s: expects an LLVM with this target: %s", target.name, reason.c_str());
-  llvm::TargetOptions options;
-  options.AllowFPOpFusion = llvm::FPOpFusion::Strict; // a result is what the kernel says: llvm.fma or two roundings
-  options.EmitStackSizeSection = true;
-  std::unique_ptr<llvm::TargetMachine> machine(
-      backend->createTargetMachine(triple, target.processor, target.features, options, llvm::Reloc::PIC_,
-                                   llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
-  if (!machine)
-    return fail(ErrorCode::CodeTarget, "%s: expects a target machine for processor %s", target.name, target.processor);
-  return machine;
-}
 
 /// A module with `function` and whatever it refers to: globals with their contents, other functions as declarations.
 OwningOpRef<ModuleOp> isolate(ModuleOp kernels, LLVM::LLVMFuncOp function) {
@@ -147,25 +118,14 @@ void expandMemoryIntrinsics(llvm::Module &module, llvm::TargetMachine &machine) 
   }
 }
 
-void optimise(llvm::Module &module, llvm::TargetMachine &machine, const llvm::TargetLibraryInfoImpl &library) {
+/// Kernels arrive vectorised and unrolled to the register file; doing it again costs registers and time.
+llvm::PipelineTuningOptions kernelTuning() {
   llvm::PipelineTuningOptions tuning;
-  // Kernels arrive vectorised and unrolled to the register file; doing it again costs registers and time.
   tuning.LoopVectorization = false;
   tuning.SLPVectorization = false;
   tuning.LoopInterleaving = false;
   tuning.LoopUnrolling = false;
-  llvm::PassBuilder builder(&machine, tuning);
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  functions.registerPass([&] { return llvm::TargetLibraryAnalysis(library); });
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+  return tuning;
 }
 
 /// Selects instructions and writes them as an object or as assembly; changes `module`. False: the target cannot.
@@ -199,7 +159,8 @@ public:
   }
 
   void work() {
-    Result<std::unique_ptr<llvm::TargetMachine>> machine = makeMachine(target);
+    Result<std::unique_ptr<llvm::TargetMachine>> machine =
+        nativeMachine(target.name, target.processor, target.features, llvm::CodeGenOptLevel::Aggressive);
     for (;;) {
       // Declared in this order: the module refers to its context, and both die before the next turn.
       llvm::LLVMContext context;
@@ -289,7 +250,7 @@ private:
     setAttributes(module, machine);
     llvm::TargetLibraryInfoImpl library(machine.getTargetTriple());
     library.disableAllFunctions();
-    optimise(module, machine, library);
+    optimise(module, machine, kernelTuning(), &library);
     expandMemoryIntrinsics(module, machine);
     if (Status status = writeTexts(name, module, machine, library); !status)
       return status;
