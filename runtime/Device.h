@@ -55,6 +55,9 @@ public:
   virtual bool runs(const char *target) const = 0;
   /// Whether it executes code of `level` (enum stepdown_level) of such a target; 0 is that of a target without levels.
   virtual bool accepts(uint32_t level) const = 0;
+  /// Whether the functions of such a target are code of the processor beside it, which launches kernels on it; `level`
+  /// is then what that processor must have.
+  virtual bool hasHost() const { return false; }
   /// Bytes: every allocation begins at a multiple of it, and so many readable bytes follow. Targets that are aligned to
   /// more are refused.
   virtual size_t alignment() const = 0;

@@ -39,6 +39,11 @@
  * stepdown_call, then of every argument its address and dimensions, then for every result room for the same, which the
  * function fills in. Arrays are contiguous and row-major. Results lie in the call's arena, in an argument or in the
  * code; arguments are only read.
+ *
+ * Functions of a device that has memory of its own ("emulated:sm_90a") are code of the processor beside it, which
+ * counts sizes, takes arrays from the arena and launches kernels: the section's level says what the processor must
+ * have, the record and the operands lie in the processor's memory, and the arrays on the device. The section lists the
+ * kernels behind the functions, by name, each in an image (stepdown/KernelImage.h).
  */
 #ifndef STEPDOWN_ARTIFACT_H
 #define STEPDOWN_ARTIFACT_H
@@ -326,8 +331,21 @@ typedef struct stepdown_call {
   uint64_t next;    /* address of the arena's first free byte, a multiple of the alignment; the function moves it */
   uint64_t end;     /* address behind the arena's last byte, a multiple of it */
   uint64_t failure; /* 0; or the address, inside the code, of the text of the check that failed; or ~0: the arena is
-                       too small */
+                       too small; or ~1: the device refused */
   uint64_t wanted;  /* bytes that did not fit; ~0: more than can be told */
+  uint64_t host;    /* of a function that launches kernels: the address of its stepdown_host; else 0 */
 } stepdown_call;
+
+/* What the code of a function that launches kernels calls, on the processor's stack. 0 is success; else the function
+ * ends with the failure ~1, and its caller knows what was wrong. Addresses are the device's, but for `operands`, `to`
+ * of read and `from` of write. */
+typedef struct stepdown_host {
+  /* Kernel `kernel` of those that the code lists by name, in their order, with `words` operands; in order. Nothing
+   * where a size of the grid is 0. */
+  int32_t (*launch)(struct stepdown_host *host, uint64_t kernel, const uint64_t *operands, uint64_t words, uint64_t x,
+                    uint64_t y, uint64_t z);
+  int32_t (*read)(struct stepdown_host *host, void *to, uint64_t from, uint64_t bytes); /* done when it returns */
+  int32_t (*write)(struct stepdown_host *host, uint64_t to, const void *from, uint64_t bytes); /* `from` is free then */
+} stepdown_host;
 
 #endif

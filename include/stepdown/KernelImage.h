@@ -37,13 +37,14 @@ enum stepdown_holds {
   STEPDOWN_HOLDS_ADDRESS = 1, /* 8 bytes */
   STEPDOWN_HOLDS_SIZE = 2,    /* 4 bytes: dimension `dimension` */
   STEPDOWN_HOLDS_STRIDE = 3,  /* 8 bytes: elements from one index of `dimension` to the next */
-  STEPDOWN_HOLDS_MAP = 4      /* 128 bytes: a tensor map */
+  STEPDOWN_HOLDS_MAP = 4,     /* 128 bytes: a tensor map */
+  STEPDOWN_HOLDS_VALUE = 5    /* the first 1, 2, 4 or 8 bytes of an operand of rank 0: a number, not an address */
 };
 
 typedef struct stepdown_kernel_parameter {
   uint32_t operand;     /* of the kernel */
   uint8_t holds;        /* enum stepdown_holds */
-  uint8_t dimension;    /* of SIZE and STRIDE: 0 is the outermost */
+  uint8_t dimension;    /* of SIZE and STRIDE: 0 is the outermost; of VALUE its bytes */
   uint8_t element_type; /* of MAP: as CUtensorMapDataType, 0 to 10 */
   uint8_t swizzle;      /* of MAP: as CUtensorMapSwizzle, 0 to 3 */
   uint16_t box[5];      /* of MAP: elements of each dimension, 1 to 256, the innermost first */

@@ -15,8 +15,13 @@ namespace {
 /// The CODE sections of one target, and the number of every entry in each of them.
 struct PlacedCode {
   PlacedCode(const std::vector<TargetCode> &code, const std::vector<CodeEntry> &entries, uint64_t alignment) {
-    for (const TargetCode &one : code)
-      sections.emplace_back(one.target->id, layOutCode(one.code, entries, alignment, numbers));
+    for (const TargetCode &one : code) {
+      std::vector<CodeEntry> all = entries; // kernels behind the functions that launch them
+      for (CodeEntry &kernel : entriesOf(one.kernels))
+        all.push_back(std::move(kernel));
+      sections.emplace_back(one.target->id, layOutCode(one.code, all, alignment, numbers));
+      numbers.resize(sections.size() * entries.size()); // tables list functions alone
+    }
   }
   std::vector<std::pair<uint32_t, std::vector<uint8_t>>> sections; ///< level, bytes
   std::vector<uint32_t> numbers;                                   ///< [sections, entries]

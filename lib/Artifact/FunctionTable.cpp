@@ -71,6 +71,18 @@ std::vector<CodeEntry> entriesOf(const std::vector<FunctionSignature> &functions
   return entries;
 }
 
+std::vector<CodeEntry> entriesOf(const std::vector<LaunchedKernel> &kernels) {
+  std::vector<CodeEntry> entries;
+  for (const LaunchedKernel &kernel : kernels) {
+    CodeEntry entry;
+    entry.function = kernel.image;
+    entry.name = kernel.interface.name;
+    entry.launch = kernel.interface.launch;
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
 std::vector<uint8_t> layOutFunctions(const std::vector<FunctionSignature> &functions,
                                      const std::vector<uint32_t> &numbers) {
   Names names;

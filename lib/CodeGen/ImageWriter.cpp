@@ -3,6 +3,7 @@
 #include "dialects/Tile/IR/TileDialect.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/MathExtras.h"
 #include <cstring>
 #include <optional>
 
@@ -39,6 +40,29 @@ template <typename T> stepdown_table append(std::vector<uint8_t> &bytes, llvm::A
   return table;
 }
 
+/// The interface of a kernel of numbers and addresses, one word each.
+Result<KernelInterface> numbersOf(LLVM::LLVMFuncOp function, KernelInterface result) {
+  result.launch = {{{1, 1}, {1, 1}, {1, 1}}, {1, 1, 1}, {1, 1, 1}, 0};
+  for (llvm::StringRef name : {"nvvm.maxntid", "nvvm.reqntid"})
+    if (auto threads = function->getAttrOfType<DenseI32ArrayAttr>(name))
+      llvm::copy(threads.asArrayRef(), result.launch.block);
+  for (auto [i, type] : llvm::enumerate(function.getFunctionType().getParams())) {
+    stepdown_kernel_parameter parameter = {};
+    parameter.operand = uint32_t(i);
+    parameter.holds = STEPDOWN_HOLDS_VALUE;
+    if (isa<LLVM::LLVMPointerType>(type))
+      parameter.dimension = 8;
+    else if (type.isIntOrFloat() && type.getIntOrFloatBitWidth() <= 64)
+      parameter.dimension = uint8_t(llvm::PowerOf2Ceil(llvm::divideCeil(type.getIntOrFloatBitWidth(), 8)));
+    else
+      return fail(ErrorCode::KernelTranslation, "%s: parameter %zu: expects a number or an address",
+                  result.name.c_str(), size_t(i));
+    result.ranks.push_back(0);
+    result.parameters.push_back(parameter);
+  }
+  return result;
+}
+
 } // namespace
 
 Result<KernelInterface> kernelInterface(LLVM::LLVMFuncOp function) {
@@ -46,8 +70,7 @@ Result<KernelInterface> kernelInterface(LLVM::LLVMFuncOp function) {
   result.name = function.getSymName().str();
   auto launch = function->getAttrOfType<DictionaryAttr>(tile::kLaunchAttr);
   if (!launch)
-    return fail(ErrorCode::KernelTranslation, "%s: expects the attribute %s of a lowered tile kernel",
-                result.name.c_str(), tile::kLaunchAttr.data());
+    return numbersOf(function, std::move(result));
   result.launch = {{{1, 1}, {1, 1}, {1, 1}},
                    {uint32_t(launch.getAs<IntegerAttr>("threads").getInt()), 1, 1},
                    {1, 1, 1},

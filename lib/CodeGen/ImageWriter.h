@@ -10,7 +10,8 @@
 
 namespace stepdown {
 
-/// What the attribute `tile.launch` of a lowered kernel says, in the terms of an artifact.
+/// What a lowered kernel is launched with, in the terms of an artifact: as its attribute `tile.launch` says, or, of a
+/// kernel without it, a number in an operand of rank 0 for each of its parameters.
 struct KernelInterface {
   std::string name;
   std::vector<uint32_t> ranks; ///< of its operands
@@ -18,8 +19,8 @@ struct KernelInterface {
   stepdown_launch launch; ///< one block; how many a grid has is its caller's to say
 };
 
-/// Of `function`, which lower-tile-to-nvvm made. E1000 for a parameter that no operand of a dispatch holds (a number by
-/// value) and for elements that no tensor map has.
+/// Of `function`, which lower-tile-to-nvvm or convert-gpu-to-nvvm made. E1000 for a parameter that no operand of a
+/// dispatch holds, and for elements that no tensor map has.
 Result<KernelInterface> kernelInterface(mlir::LLVM::LLVMFuncOp function);
 
 /// The image of `kernels`, which `code` holds; of an emulated target with its table of `operations`, see

@@ -132,7 +132,12 @@ Result<KernelModule> translateKernels(Operation *kernels, llvm::StringRef chip) 
                 kernels->getName().getStringRef().str().c_str());
   const std::string name = source.getName().str();
   Diagnostics diagnostics(kernels->getContext());
-  OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc(), name);
+  // A module made for an inlined operation has the place of a call, for which the pass that gives functions lines looks
+  // for a block around the module (LLVM 22.1.8): the file and line in it are enough.
+  Location place = UnknownLoc::get(kernels->getContext());
+  if (auto line = source.getLoc()->findInstanceOf<FileLineColLoc>())
+    place = line;
+  OwningOpRef<ModuleOp> module = ModuleOp::create(place, name);
   OpBuilder inside = OpBuilder::atBlockEnd(module->getBody());
   for (Operation &operation : source.getBodyRegion().front())
     inside.clone(operation);

@@ -1,8 +1,10 @@
 #include "lib/Driver/Compilation.h"
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Base/PartFile.h"
+#include "lib/Base/Suggestion.h"
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/CodeGen/CodeGenerator.h"
+#include "lib/CodeGen/KernelModule.h"
 #include "lib/Driver/Verification.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/ModuleLimits.h"
@@ -33,6 +35,7 @@ static DialectRegistry makeRegistry() {
   registerCompilerDialects(registry);
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerKernelDialects(registry);
   return registry;
 }
 
@@ -44,7 +47,7 @@ Compilation::Compilation(const std::string &path, const CompileOptions &options)
     context.setThreadPool(pool);
   targets.assign(options.targets.begin(), options.targets.end());
   if (targets.empty())
-    for (const Target &target : stepdown::targets())
+    for (const Target &target : defaultTargets())
       targets.push_back(&target);
 }
 
@@ -80,7 +83,8 @@ Status Compilation::buildCheckpoint() {
   if (!built)
     return built.error();
   module = std::move(*built);
-  enter(Input::Model);
+  if (Status entered = enter(Input::Model); !entered)
+    return entered;
   report.seconds.push_back({"transformer", compileClock() - begin});
   return dump("transformer", *module);
 }
@@ -102,7 +106,8 @@ Status Compilation::openPlainModule(const std::string *text) {
   if (!read)
     return read.error();
   module = std::move(*read);
-  enter(Input::Functions);
+  if (Status entered = enter(Input::Functions); !entered)
+    return entered;
   source = sourceOf(path, bytes);
   module->walk([&](func::FuncOp function) {
     if (function.isPublic())
@@ -143,9 +148,33 @@ Status Compilation::checkContext() {
   return Done{};
 }
 
-void Compilation::enter(Input input) {
-  road = &roadOf(input, *targets.front());
+Status Compilation::enter(Input input) {
+  for (const Target *target : targets)
+    if (!roadOf(input, *target)) {
+      std::vector<std::string> names;
+      for (const Target &each : stepdown::targets())
+        if (roadOf(input, each))
+          names.push_back(each.name);
+      return fail(ErrorCode::CompileOption, "%s: expects %s as target of a %s, but got %s", path.c_str(),
+                  alternatives(names).c_str(), input == Input::Model ? "checkpoint" : "plain module", target->name);
+    }
+  road = roadOf(input, *targets.front());
   done = road->phases.begin();
+  return Done{};
+}
+
+std::vector<const Road *> Compilation::targetRoads() const {
+  std::vector<const Road *> all;
+  for (const Target *target : targets)
+    if (const Road *each = roadOf(road->input, *target); !llvm::is_contained(all, each))
+      all.push_back(each);
+  return all;
+}
+
+void Compilation::take(const Road &other) {
+  llvm::erase_if(targets, [&](const Target *target) { return roadOf(road->input, *target) != &other; });
+  done = other.find(done->name);
+  road = &other;
 }
 
 Result<BuiltProgram> Compilation::plan() {
@@ -271,8 +300,14 @@ Result<std::vector<TargetCode>> Compilation::generate() {
         options.dump);
     if (!code)
       return code.error();
+    auto launched = addKernelImages(kernels, *target, *code, [&](int done, int total) {
+      if (options.progress)
+        options.progress(std::string("kernels for ") + target->name, done, total);
+    });
+    if (!launched)
+      return launched.error();
     report.seconds.push_back({std::string("code.") + target->name, compileClock() - begin});
-    all.push_back({target, std::move(*code)});
+    all.push_back({target, std::move(*code), std::move(*launched)});
   }
   return all;
 }

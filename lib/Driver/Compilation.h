@@ -37,15 +37,20 @@ public:
   /// Tells of each function of a plain module what it became, and lowers the module to the fork of its road. E0832 for
   /// printed IR behind the linalg phase.
   Status explainFunctions();
-  /// Native code of every target.
+  /// Native code of every target of the road.
   Result<std::vector<TargetCode>> generate();
+
+  /// The roads of the targets, in their order; the module is on the first until another is taken.
+  std::vector<const Road *> targetRoads() const;
+  /// Goes on along `other` with its targets alone. The module has passed no phase that the two do not share.
+  void take(const Road &other);
 
   std::string path;
   CompileOptions options;
   const int jobs;
   llvm::DefaultThreadPool pool; ///< outlives the context
   mlir::MLIRContext context;
-  std::vector<const Target *> targets; ///< of one layout and one list of buckets, as lib/Target says
+  std::vector<const Target *> targets; ///< those of one road have one layout and one list of buckets (lib/Target)
   const Road *road = nullptr;          ///< which the module takes, once there is one
   const Phase *done = nullptr;         ///< the phase of the road that the module is through
   std::optional<Gguf> checkpoint;
@@ -60,8 +65,8 @@ public:
 
 private:
   using After = llvm::function_ref<Status(const Phase &)>;
-  /// The module is what the frontend makes of `input`.
-  void enter(Input input);
+  /// The module is what the frontend makes of `input`; E0832 for a target that no road leads to.
+  Status enter(Input input);
   /// Runs the phases behind `from` and before `end`, each followed by `after`.
   Status run(const Phase *from, const Phase *end, mlir::ModuleOp lowered, const Target &target, After after);
   Status lowerTo(const Phase *end, After after);

@@ -34,13 +34,29 @@ static Result<CompileReport> compilePlain(Compilation &c, const std::string &out
   Result<PartFile> file = PartFile::create(output, inputs);
   if (!file)
     return file.error();
-  if (Status status = c.options.explain ? c.explainFunctions() : c.lower(c.road->phases.back()); !status)
-    return status.error();
-  Result<std::vector<TargetCode>> code = c.generate();
-  if (!code)
-    return code.error();
+  const std::string origin = plainProvenance(c.source, c.targets, c.edited);
+  std::vector<TargetCode> code;
+  const std::vector<const Target *> targets = c.targets;
+  const std::vector<const Road *> roads = c.targetRoads();
+  OwningOpRef<ModuleOp> start(cast<ModuleOp>(c.module.get()->clone()));
+  const Phase *done = c.done;
+  for (const Road *road : roads) {
+    if (road != roads.front()) {
+      c.module = cast<ModuleOp>(start.get()->clone());
+      c.done = done;
+      c.targets = targets;
+    }
+    c.take(*road);
+    const bool explains = c.options.explain && road == roads.front();
+    if (Status status = explains ? c.explainFunctions() : c.lower(c.road->phases.back()); !status)
+      return status.error();
+    Result<std::vector<TargetCode>> own = c.generate();
+    if (!own)
+      return own.error();
+    std::move(own->begin(), own->end(), std::back_inserter(code));
+  }
   const double begin = compileClock();
-  Status written = writeFunctions(*file, functions, *code, plainProvenance(c.source, c.targets, c.edited));
+  Status written = writeFunctions(*file, functions, code, origin);
   if (!written)
     return written.error();
   c.report.seconds.push_back({"write", compileClock() - begin});
@@ -131,6 +147,7 @@ Result<std::string> compileTo(const std::string &model, const std::string &phase
   // No weights are needed to print.
   if (Status status = options.from.empty() ? open(c) : c.openPrinted(); !status)
     return status.error();
+  c.take(*c.targetRoads().back());
   const Phase *last = c.road->find(phase);
   if (!last)
     return fail(ErrorCode::CompileOption, "%s: expects --compile-to of a phase that a %s goes through, but got '%s'",

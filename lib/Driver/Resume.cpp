@@ -138,7 +138,8 @@ Status Compilation::openPrinted() {
   if (!read)
     return read.error();
   module = std::move(*read);
-  enter((*module)->hasAttr(transformer::kPlainAttr) ? Input::Functions : Input::Model);
+  if (Status entered = enter((*module)->hasAttr(transformer::kPlainAttr) ? Input::Functions : Input::Model); !entered)
+    return entered;
   from = done = road->find(options.from);
   if (!from)
     return fail(ErrorCode::PrintedModule, "%s: expects IR of a phase that a %s goes through, but got that of '%s'",

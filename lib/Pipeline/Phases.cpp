@@ -6,13 +6,22 @@
 #include "lib/Base/Suggestion.h"
 #include "lib/Pipeline/Canonicalization.h"
 #include "lib/Pipeline/Contract.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
+#include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
 #include "mlir/Conversion/Passes.h"
+#include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/Extensions/InlinerExtension.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -156,6 +165,52 @@ static void bindFunctions(OpPassManager &manager, const PhaseOptions &) {
   addLLVM(functions);
 }
 
+// Functions of a plain module on an NVIDIA GPU: the processor counts and launches, the GPU computes.
+
+static void selectKernels(OpPassManager &manager, const PhaseOptions &options) {
+  manager.nest<ModuleOp>().addPass(createSelectKernels({options.target->chip}));
+}
+
+static void bufferizeForDevice(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  addBufferization(functions);
+  functions.addNestedPass<func::FuncOp>(createPlaceArrays({/*stack=*/false}));
+}
+
+static void mapFunctions(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addNestedPass<func::FuncOp>(createMapThreads());
+  functions.addNestedPass<func::FuncOp>(createExpandElementary());
+  functions.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  functions.addNestedPass<func::FuncOp>(createCSEPass());
+  functions.addPass(createGpuLaunchSinkIndexComputationsPass()); // constants need not be handed in
+  functions.addPass(createGpuKernelOutliningPass());
+}
+
+static void lowerKernels(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addPass(createLowerTileToNVVM());
+  OpPassManager &kernels = functions.nest<gpu::GPUModuleOp>();
+  kernels.addPass(memref::createExpandStridedMetadataPass());
+  kernels.addPass(createLowerAffinePass());
+  kernels.addPass(createSCFToControlFlowPass());
+  kernels.addPass(createSoundCanonicalizer());
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createNameIntrinsics());
+  kernels.addPass(createConvertGpuOpsToNVVMOps());
+  kernels.addPass(createReconcileUnrealizedCastsPass());
+}
+
+static void bindHost(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addNestedPass<func::FuncOp>(createBindArrays());
+  functions.addPass(createBindLaunches());
+  addBranches(functions);
+  functions.addPass(createLowerAssertions());
+  functions.addPass(createCarryBFloat16());
+  addLLVM(functions);
+}
+
 static const char *const kProgram[] = {"transformer", "func"};
 static const char *const kRows[] = {"transformer", "func", "linalg", "tensor", "arith", "math"};
 static const char *const kTensors[] = {"tile", "func", "linalg", "tensor", "arith", "math", "vector"};
@@ -205,18 +260,41 @@ static const Phase kFunctionsOnCPU[] = {
      bindFunctions, kNothing, kNative},
 };
 
+static const char *const kLaunches[] = {
+    "func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "tile", "memref", "transformer.elementary"};
+static const char *const kThreads[] = {"func", "memref", "arith", "math", "scf", "affine", "cf", "tile", "gpu"};
+static const char *const kChip[] = {"func", "memref",      "arith", "math", "scf", "affine",
+                                    "cf",   "tile.launch", "gpu",   "llvm", "nvvm"};
+static const char *const kHost[] = {"llvm", "gpu.module", "nvvm"};
+
+static const Phase kFunctionsOnNVIDIA[] = {
+    {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
+    {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
+    {"linalg", "calls are inlined, operations become linalg with its sizes checked, and elementwise ones join",
+     lowerFunctions, kNothing, kArrays},
+    {"packing", "products become launches of the chip's tile kernels", selectKernels, kNothing, kLaunches},
+    {"tiles", "what sizes say is simplified", simplifyFunctions, kNothing, kLaunches},
+    {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,
+     kLaunches},
+    {"vector", "all other operations become kernels of a thread for each element", mapFunctions, kNothing, kThreads},
+    {"nvidia", "kernels become functions of nvvm and llvm", lowerKernels, kNothing, kChip},
+    {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels", bindHost,
+     kNothing, kHost},
+};
+
 static const Road kRoads[] = {
     {Input::Model, "cpu", "kernel", "vector", kModelOnCPU},
     {Input::Functions, "cpu", "function", "vector", kFunctionsOnCPU},
+    {Input::Functions, "nvidia", "function", "packing", kFunctionsOnNVIDIA},
 };
 
 ArrayRef<Road> roads() { return kRoads; }
 
-const Road &roadOf(Input input, const Target &target) {
+const Road *roadOf(Input input, const Target &target) {
   for (const Road &road : kRoads)
     if (road.input == input && StringRef(road.target) == target.road)
-      return road;
-  llvm_unreachable("expects a road for every input and target"); // TargetTest walks all of them
+      return &road;
+  return nullptr;
 }
 
 const Phase *Road::find(StringRef name) const {
@@ -228,10 +306,13 @@ const Phase *Road::find(StringRef name) const {
 
 std::vector<std::string> phaseNames() {
   std::vector<std::string> names;
-  for (const Road &road : kRoads)
-    for (const Phase &phase : road.phases)
-      if (!llvm::is_contained(names, phase.name))
-        names.push_back(phase.name);
+  for (const Road &road : kRoads) {
+    auto place = names.begin(); // behind the phase before
+    for (const Phase &phase : road.phases) {
+      auto known = llvm::find(names, phase.name);
+      place = std::next(known == names.end() ? names.insert(place, phase.name) : known);
+    }
+  }
   return names;
 }
 
@@ -253,6 +334,13 @@ void registerCompilerDialects(DialectRegistry &registry) {
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(registry);
   tile::registerTileBufferization(registry);
   func::registerInlinerExtension(registry);
+  // convert-gpu-to-nvvm asks each dialect of a kernel.
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  registerConvertMemRefToLLVMInterface(registry);
+  registerConvertMathToLLVMInterface(registry);
+  index::registerConvertIndexToLLVMInterface(registry);
+  ub::registerConvertUBToLLVMInterface(registry);
 }
 
 using PipelineError = llvm::function_ref<LogicalResult(const Twine &)>;
@@ -265,7 +353,7 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> input{*this, "input", llvm::cl::desc("What is compiled: model or functions"),
                             llvm::cl::init("model")};
   Option<std::string> target{*this, "target", llvm::cl::desc("Target of lib/Base/Targets.def"),
-                             llvm::cl::init(targets().back().name)};
+                             llvm::cl::init(defaultTargets().back().name)};
 };
 } // namespace
 
@@ -287,11 +375,11 @@ static LogicalResult buildPipeline(StringRef name, OpPassManager &manager, Strin
     return refuse("phase-" + name + ": expects a target of " + alternatives(names) + ", but got '" +
                   options.target.getValue() + "'" + suggestion(options.target, names));
   }
-  const Road &road = roadOf(Input(input - inputs.begin()), *target);
-  const Phase *phase = road.find(name);
+  const Road *road = roadOf(Input(input - inputs.begin()), *target);
+  const Phase *phase = road ? road->find(name) : nullptr;
   if (!phase)
-    return refuse("phase-" + name + ": expects a phase of " + *input + " on " + road.target);
-  buildPhase(road, *phase, manager, {options.exact, options.activations, target});
+    return refuse("phase-" + name + ": expects a phase of " + *input + " on " + target->road);
+  buildPhase(*road, *phase, manager, {options.exact, options.activations, target});
   return success();
 }
 

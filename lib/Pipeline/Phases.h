@@ -17,7 +17,7 @@ enum class Input {
 struct PhaseOptions {
   bool exact = false;               ///< activations stay float32
   std::string activations = "q8o2"; ///< element of activation blocks: q8o2, q8x2 or q8
-  const Target *target = &targets().back();
+  const Target *target = &defaultTargets().back();
 };
 
 struct Phase {
@@ -44,8 +44,8 @@ struct Road {
 };
 
 llvm::ArrayRef<Road> roads();
-/// The road that `input` takes to `target`.
-const Road &roadOf(Input input, const Target &target);
+/// The road that `input` takes to `target`, or null where none leads there yet.
+const Road *roadOf(Input input, const Target &target);
 
 /// Of all roads, in their order, for messages and tables of options.
 std::vector<std::string> phaseNames();

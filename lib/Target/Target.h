@@ -13,7 +13,8 @@ struct Bucket {
   int minTokens, tile, group;
 };
 
-/// The first members are columns of lib/Base/Targets.def, which says what they mean.
+/// The first members are columns of lib/Base/Targets.def, which says what they mean; of a target with a chip they are
+/// those of the processor beside it.
 struct Target {
   const char *name;
   stepdown_level id;
@@ -26,11 +27,14 @@ struct Target {
   llvm::ArrayRef<Bucket> buckets; ///< ascending, the first from 1 token on
   const char *road;               ///< that leads to its code: lib/Pipeline/Phases.h
   const char *device;             ///< that runs its code: the target that an artifact lists it under
+  const char *chip;               ///< that kernels are compiled for, where they run beside a processor; else null
 };
 
-/// All targets, lowest first. They share layout and buckets: they go together until their road's fork, and an artifact
-/// has one program and one copy of the weights.
+/// All targets: processors, lowest first, then devices beside one. Those of one road share layout and buckets: they go
+/// together until its fork, and an artifact has one program and one copy of the weights for them.
 llvm::ArrayRef<Target> targets();
+/// Those that "cpu" stands for, and that are taken where none is named.
+llvm::ArrayRef<Target> defaultTargets();
 /// The target called `name`, or null.
 const Target *findTarget(llvm::StringRef name);
 

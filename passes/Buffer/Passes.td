@@ -52,6 +52,7 @@ def PlaceArrays : Pass<"place-arrays", "::mlir::func::FuncOp"> {
       }
     ```
   }];
+  let options = [Option<"stack", "stack", "bool", "true", "whether small arrays may lie on the stack: not those of a device">];
   let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::linalg::LinalgDialect"];
 }
 #endif

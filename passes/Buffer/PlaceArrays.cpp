@@ -17,6 +17,7 @@ namespace stepdown {
 
 namespace {
 struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
+  using PlaceArraysBase::PlaceArraysBase;
   static constexpr int64_t kMostStack = 16 << 10;
 
   /// Whether no view of `value` leaves the block that it is made in.
@@ -50,6 +51,8 @@ struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
       linalg::makeMemRefCopyOp(b, copy.getLoc(), copy.getSource(), copy.getTarget());
       copy.erase();
     }
+    if (!stack)
+      return;
     OpBuilder b = OpBuilder::atBlockBegin(&function.getBody().front());
     int64_t used = 0;
     for (memref::AllocOp alloc : allocations) {

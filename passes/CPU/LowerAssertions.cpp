@@ -46,11 +46,12 @@ struct LowerAssertions : impl::LowerAssertionsBase<LowerAssertions> {
     function.walk([&](cf::AssertOp op) { work.push_back(op); });
     llvm::StringMap<Block *> failed; // by text
     for (cf::AssertOp op : work) {
-      const bool tooLarge = op.getMsg() == transformer::kTooLargeCheck, arena = op.getMsg() == kArenaCheck || tooLarge;
-      const std::string text = arena ? op.getMsg().str() : textOf(op);
+      const bool tooLarge = op.getMsg() == transformer::kTooLargeCheck, device = op.getMsg() == kDeviceCheck;
+      const bool coded = op.getMsg() == kArenaCheck || tooLarge || device; // a number, not the address of a text
+      const std::string text = coded ? op.getMsg().str() : textOf(op);
       Block *&target = failed[text];
       if (!target) {
-        LLVM::GlobalOp constant = arena ? LLVM::GlobalOp() : constantOf(text);
+        LLVM::GlobalOp constant = coded ? LLVM::GlobalOp() : constantOf(text);
         OpBuilder b(&getContext());
         Location loc = op.getLoc();
         target = b.createBlock(&function.getBody(), function.getBody().end());
@@ -58,8 +59,10 @@ struct LowerAssertions : impl::LowerAssertionsBase<LowerAssertions> {
         Value all = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(-1));
         if (tooLarge)
           LLVM::StoreOp::create(b, loc, all, operandPlace(b, loc, call, offsetof(stepdown_call, wanted) / 8));
+        if (device)
+          all = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(-2));
         failure =
-            arena ? all : Value(LLVM::PtrToIntOp::create(b, loc, i64, LLVM::AddressOfOp::create(b, loc, constant)));
+            coded ? all : Value(LLVM::PtrToIntOp::create(b, loc, i64, LLVM::AddressOfOp::create(b, loc, constant)));
         LLVM::StoreOp::create(b, loc, failure, operandPlace(b, loc, call, offsetof(stepdown_call, failure) / 8));
         func::ReturnOp::create(b, loc);
       }

@@ -11,6 +11,7 @@
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Transforms/DialectConversion.h"
 #include "passes/CPU/BlockTypes.h"
@@ -80,16 +81,20 @@ struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
     ub::populateUBToLLVMConversionPatterns(converter, patterns);
     const Dialects known = dialectsOf(patterns);
     patterns.add<BlockPtrLowering>(converter);
-    WalkResult unknown = getOperation().walk<WalkOrder::PreOrder>(
-        [&](Operation *op) { return WalkResult(checkKnown(op, known, converter)); });
+    WalkResult unknown = getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      return isa<gpu::GPUModuleOp>(op) ? WalkResult::skip() : WalkResult(checkKnown(op, known, converter));
+    });
     if (unknown.wasInterrupted())
       return signalPassFailure();
     LLVMConversionTarget target(*context);
-    target.addLegalOp<ModuleOp>();
+    target.addLegalOp<ModuleOp, gpu::GPUModuleOp>();
+    target.markOpRecursivelyLegal<gpu::GPUModuleOp>(); // kernels have become LLVM on their own
     // Partial: a full one would tell of what is left in its own words.
     if (failed(applyPartialConversion(getOperation(), target, std::move(patterns))))
       return signalPassFailure();
     WalkResult left = getOperation().walk<WalkOrder::PreOrder>([](Operation *op) {
+      if (isa<gpu::GPUModuleOp>(op))
+        return WalkResult::skip();
       if (isa<ModuleOp, UnrealizedConversionCastOp>(op) || isa_and_nonnull<LLVM::LLVMDialect>(op->getDialect()))
         return WalkResult::advance();
       op->emitError() << "'" << op->getName()

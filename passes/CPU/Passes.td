@@ -66,6 +66,34 @@ def BindArrays : Pass<"bind-arrays", "::mlir::func::FuncOp"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def BindLaunches : Pass<"bind-launches", "::mlir::ModuleOp"> {
+  let summary = "Make a function's launches, and its accesses to a device's memory, calls of its caller";
+  let description = [{
+    In a function that bind-arrays gave its signature, a `gpu.launch_func` or a `tile.launch` becomes a call of
+    `launch` of the table that comes with the call's record (stepdown_host of include/stepdown/Artifact.h), a load or
+    store of one element a call of `read` or `write`, and the copy of a constant one `write`. The function ends when
+    such a call says no. Kernels are numbered in the order of their `gpu.module`s.
+
+    Before:
+    ```mlir
+    func.func @launches(%operands: !llvm.ptr, %thread: i64, %threads: i64) {
+      ...
+      gpu.launch_func @launches_kernel::@launches_kernel blocks in (%n, %c1, %c1) threads in (%c256, %c1, %c1) args(...
+    ```
+    After:
+    ```mlir
+    func.func @launches(%operands: !llvm.ptr, %thread: i64, %threads: i64) {
+      ...
+      %status = llvm.call %launch(%host, %c1_i64, %words, %c6_i64, %c3_i64, %c1_i64, %c1_i64) : ...
+      ...
+      cf.assert %good, "stepdown: the device refused"
+    ```
+  }];
+  let options = [Option<"multiprocessors", "multiprocessors", "int64_t", "132", "blocks of a tile kernel that run at a time">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::gpu::GPUDialect"];
+}
+
 def LowerAssertions : Pass<"lower-assertions", "::mlir::ModuleOp"> {
   let summary = "Make a check that fails end the call with its text";
   let description = [{

@@ -32,4 +32,34 @@ def SelectKernels : Pass<"select-kernels", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"selected", "selected", "products that became launches">];
   let dependentDialects = ["::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::stepdown::tile::TileDialect"];
 }
+
+def MapThreads : Pass<"map-threads", "::mlir::func::FuncOp"> {
+  let summary = "Convert what no tile kernel computes to launches of a thread for each element";
+  let description = [{
+    A structured operation on memrefs becomes a `gpu.launch` of as many threads as its parallel dimensions have elements; each
+    thread walks the reduction. A check inside of it leaves its number in memory, and the host tells of it. Constants are copied to
+    the device once a call, and what a tile kernel reads or writes with gaps goes through a copy without.
+
+    Before:
+    ```mlir
+    func.func @sums_of_rows(%x: memref<?x7xf32>, %y: memref<?xf32>) {
+      linalg.generic {... iterator_types = ["parallel", "reduction"]} ins(%x : memref<?x7xf32>) outs(%y : memref<?xf32>) {
+    ```
+    After:
+    ```mlir
+    func.func @sums_of_rows(%x: memref<?x7xf32>, %y: memref<?xf32>) {
+      ...
+      gpu.launch blocks(%block, ...
+        ...
+        %inside = arith.cmpi ult, %i, %n : index
+        scf.if %inside {
+          scf.for %j = %c0 to %c7 step %c1 {
+            %0 = memref.load %x[%i, %j] : memref<?x7xf32>
+    ```
+  }];
+  let statistics = [Statistic<"launches", "launches", "operations that became launches">];
+  let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::affine::AffineDialect", "::mlir::cf::ControlFlowDialect",
+                           "::mlir::arith::ArithDialect"];
+}
 #endif

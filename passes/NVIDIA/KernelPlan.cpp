@@ -79,6 +79,9 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
     plan.arguments.push_back(*each);
   }
 
+  kernel.walk([&](ScheduleOp schedule) { // the same in all roles
+    plan.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
+  });
   int64_t warps = 0;
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
     WalkResult more = role.walk(

@@ -2,6 +2,7 @@
 #pragma once
 #include "dialects/Tile/IR/TileOps.h"
 #include "llvm/ADT/MapVector.h"
+#include <array>
 
 namespace stepdown::nvidia {
 
@@ -32,7 +33,8 @@ struct KernelPlan {
   llvm::MapVector<mlir::Operation *, RolePlan> roles;
   mlir::SmallVector<ArgumentPlan> arguments;
   int64_t threads, sharedBytes;
-  int64_t registers; ///< of each thread before roles give and take
+  int64_t registers;                    ///< of each thread before roles give and take
+  std::array<int64_t, 2> tile = {0, 0}; ///< rows and columns that a turn of the schedule goes over; 0 without one
 };
 
 /// Errors, as diagnostics at the operation: a tile or a product that sm_90a has no form for; too much shared memory.

@@ -75,10 +75,12 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
     function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), b.getDenseI32ArrayAttr({int32_t(plan->threads), 1, 1}));
     function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
-    function->setAttr(tile::kLaunchAttr,
-                      b.getDictionaryAttr({b.getNamedAttr("parameters", b.getArrayAttr(parameters.contents)),
-                                           b.getNamedAttr("shared_bytes", b.getI64IntegerAttr(plan->sharedBytes)),
-                                           b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))}));
+    SmallVector<NamedAttribute> launch = {b.getNamedAttr("parameters", b.getArrayAttr(parameters.contents)),
+                                          b.getNamedAttr("shared_bytes", b.getI64IntegerAttr(plan->sharedBytes)),
+                                          b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))};
+    if (plan->tile[0])
+      launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(plan->tile)));
+    function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
     function.addEntryBlock(b);
     if (failed(nvidia::KernelEmitter(kernel, *plan, function).emit()))
       return failure();

@@ -34,4 +34,24 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::NVVM::NVVMDialect", "::mlir::LLVM::LLVMDialect",
                            "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect", "::stepdown::tile::TileDialect"];
 }
+
+def NameIntrinsics : Pass<"name-intrinsics", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "Convert operations of math to the instructions behind them, by LLVM's names";
+  let description = [{
+    What math operations are left in a kernel are an instruction each. Upstream's conversion of a gpu.module would make calls of
+    libdevice of them.
+
+    Before:
+    ```mlir
+    gpu.func @roots(%x: f64, %y: memref<f64>) kernel {
+      %0 = math.sqrt %x : f64
+    ```
+    After:
+    ```mlir
+    gpu.func @roots(%x: f64, %y: memref<f64>) kernel {
+      %0 = llvm.call_intrinsic "llvm.sqrt"(%x) : (f64) -> f64
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
 #endif

@@ -23,6 +23,12 @@ Result<std::unique_ptr<CallRoom>> CallRooms::take() {
   if (!queue)
     return queue.error();
   room->queue = std::move(*queue);
+  if (!processor)
+    return room;
+  Result<std::unique_ptr<Queue>> host = processor->queue(1);
+  if (!host)
+    return host.error();
+  room->host = std::move(*host);
   return room;
 }
 

@@ -13,7 +13,8 @@ namespace stepdown {
 
 struct CallRoom {
   Allocation arena;
-  std::unique_ptr<Queue> queue;
+  std::unique_ptr<Queue> queue; ///< of the device
+  std::unique_ptr<Queue> host;  ///< of the processor beside it, where that runs the functions; else null
   uint64_t begin() const {
     return arena->address;
   } ///< a multiple of the alignment of every target that the device runs
@@ -23,14 +24,18 @@ struct CallRoom {
 /// Rooms between calls: a call takes one, and its results give it back. Any thread.
 class CallRooms {
 public:
-  explicit CallRooms(std::shared_ptr<Device> device) : machine(std::move(device)) {}
+  /// `host`: what runs the functions' code, where the device does not.
+  CallRooms(std::shared_ptr<Device> device, std::shared_ptr<Device> host)
+      : machine(std::move(device)), processor(std::move(host)) {}
   Device &device() const { return *machine; }
+  /// What runs the functions' code.
+  Device &host() const { return processor ? *processor : *machine; }
   Result<std::unique_ptr<CallRoom>> take(); ///< E0601
   /// `used`: bytes of the arena that the call took.
   void give(std::unique_ptr<CallRoom> room, size_t used);
 
 private:
-  std::shared_ptr<Device> machine;
+  std::shared_ptr<Device> machine, processor;
   std::mutex mutex;
   std::vector<std::unique_ptr<CallRoom>> idle;
 };

@@ -1,6 +1,9 @@
 #include "runtime/Functions/FunctionLibrary.h"
 
 #include "lib/Base/Suggestion.h"
+#include "runtime/Devices.h"
+#include "runtime/Functions/HostCalls.h"
+#include <algorithm>
 #include <cstring>
 
 namespace stepdown {
@@ -105,20 +108,40 @@ FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, c
           .push_back(arrayOf(table.values[f.first_value + i]));
     library->signatures.push_back(std::move(signature));
   }
-  library->rooms = std::make_shared<CallRooms>(std::move(device));
+  std::shared_ptr<Device> host;
+  if (device->hasHost()) {
+    Result<std::shared_ptr<Device>> processor = openDevice(nullptr);
+    if (!processor)
+      return processor.error();
+    host = std::move(*processor);
+  }
+  library->rooms = std::make_shared<CallRooms>(std::move(device), std::move(host));
   const CodeSection &code = target.code[chosen->section];
-  Result<uint64_t> base = library->device().loadCode(code.bytes, code.size, code.checksum);
+  Device &runner = library->rooms->host();
+  Result<uint64_t> base = runner.loadCode(code.bytes, code.size, code.checksum);
   if (!base)
     return base.error();
   library->codeAddress = *base;
-  for (size_t i = 0; i < table.functions.count; ++i) {
-    const stepdown_entry &entry = code.index.entries[table.entry(chosen->section, i)];
-    Result<uint64_t> kernel =
-        library->device().kernel(*base, entry.offset, code.index.name(entry), code.index.launches[entry.launch]);
+  auto prepare = [&](Device &on, uint64_t where, const stepdown_entry &entry, std::vector<uint64_t> &list) -> Status {
+    Result<uint64_t> kernel = on.kernel(where, entry.offset, code.index.name(entry), code.index.launches[entry.launch]);
     if (!kernel)
       return kernel.error();
-    library->kernels.push_back(*kernel);
-  }
+    list.push_back(*kernel);
+    return Done{};
+  };
+  for (size_t i = 0; i < table.functions.count; ++i)
+    if (Status good = prepare(runner, *base, code.index.entries[table.entry(chosen->section, i)], library->entries);
+        !good)
+      return good.error();
+  if (&runner == &library->device())
+    return std::shared_ptr<const FunctionLibrary>(std::move(library));
+  Result<uint64_t> images = library->device().loadCode(code.bytes, code.size, code.checksum);
+  if (!images)
+    return images.error();
+  for (const stepdown_entry &entry : code.index.entries)
+    if (entry.name != STEPDOWN_NO_NAME)
+      if (Status good = prepare(library->device(), *images, entry, library->kernels); !good)
+        return good.error();
   return std::shared_ptr<const FunctionLibrary>(std::move(library));
 }
 
@@ -166,6 +189,8 @@ Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_
   if (call.failure == ~uint64_t(0))
     return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of %llu bytes, but %llu of %llu are taken",
                 function.name, (ull)call.wanted, (ull)(call.next - room.begin()), (ull)(room.end() - room.begin()));
+  if (call.failure == ~uint64_t(1)) // and said nothing: not one of ours
+    return fail(ErrorCode::FunctionCheck, "%s: the device refused", function.name);
   // The text is a constant of the code; whatever the number says, nothing outside is read.
   const CodeSection &code = target().code[chosen.section];
   const uint64_t offset = call.failure - codeAddress;
@@ -176,8 +201,9 @@ Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_
   return fail(ErrorCode::FunctionCheck, "%s: %s", function.name, text.c_str());
 }
 
-// The arena of a call begins with the record that function and caller share, then come the operand words, then, where
-// the device does not read the host's memory, the arguments; the function takes the rest.
+// Where the device runs the function, the arena of a call begins with the record that function and caller share, then
+// come the operand words; these lie in the host's memory where the processor runs it. The arguments follow, where the
+// device does not read the host's memory; the function takes the rest.
 Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const std::vector<Array> &arguments) const {
   const CallableFunction &function = signatures[index];
   if (Status good = checkArguments(function, arguments); !good)
@@ -197,10 +223,12 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
   for (const std::vector<Array> *arrays : {&function.arguments, &function.results})
     for (const Array &array : *arrays)
       words += 1 + array.dims.size();
-  uint64_t next = room.begin() + alignUp(words * sizeof(uint64_t), target().alignment);
+  std::vector<uint64_t> operands(words); // the record, then the operands
+  const uint64_t recordAt = room.host ? reinterpret_cast<uint64_t>(operands.data()) : room.begin();
+  uint64_t next = room.begin() + (room.host ? 0 : alignUp(words * sizeof(uint64_t), target().alignment));
   results->used = next - room.begin();
-  std::vector<uint64_t> operands(recordWords); // the record, then the operands
-  operands.push_back(room.begin());
+  operands[recordWords] = recordAt;
+  size_t at = recordWords + 1;
   for (const Array &argument : arguments) {
     uint64_t address = reinterpret_cast<uint64_t>(argument.data);
     if (!shared || address % elementBytes(argument.element)) {
@@ -213,20 +241,28 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
       address = *own;
       results->used = next - room.begin();
     }
-    operands.push_back(address);
-    operands.insert(operands.end(), argument.dims.begin(), argument.dims.end());
+    operands[at++] = address;
+    at = std::copy(argument.dims.begin(), argument.dims.end(), operands.begin() + at) - operands.begin();
   }
-  size_t at = operands.size(); // of the first result
-  operands.resize(words);
-  stepdown_call record = {next, room.end(), 0, 0};
+  HostCalls host(queue, device(), kernels);
+  stepdown_call record = {next, room.end(), 0, 0, room.host ? reinterpret_cast<uint64_t>(host.table()) : 0};
   std::memcpy(operands.data(), &record, sizeof record);
 
-  const Launch launch = {kernels[index], room.begin() + sizeof record, static_cast<uint32_t>(words - recordWords)};
-  Status ran = queue.upload(room.begin(), operands.data(), words * sizeof(uint64_t));
+  const Launch launch = {entries[index], recordAt + sizeof record, static_cast<uint32_t>(words - recordWords)};
+  Status ran = Done{};
+  if (room.host) {
+    ran = room.host->launch(&launch, 1);
+    if (ran)
+      ran = room.host->sync();
+  } else {
+    ran = queue.upload(room.begin(), operands.data(), words * sizeof(uint64_t));
+    if (ran)
+      ran = queue.launch(&launch, 1);
+    if (ran)
+      ran = queue.download(operands.data(), room.begin(), words * sizeof(uint64_t));
+  }
   if (ran)
-    ran = queue.launch(&launch, 1);
-  if (ran)
-    ran = queue.download(operands.data(), room.begin(), words * sizeof(uint64_t));
+    ran = host.status();
   if (ran)
     ran = queue.sync();
   if (!ran)

@@ -74,7 +74,8 @@ private:
   std::shared_ptr<CallRooms> rooms;
   ChosenCode chosen;
   uint64_t codeAddress = 0;
-  std::vector<uint64_t> kernels; ///< of each function, as the device calls it
+  std::vector<uint64_t> entries; ///< of each function, as what runs it calls it
+  std::vector<uint64_t> kernels; ///< that functions launch on the device, by number
 };
 
 } // namespace stepdown

@@ -47,8 +47,14 @@ Status checkParameter(uint32_t i, const ImageKernel &kernel, const stepdown_kern
       if (p.box[d] < 1 || p.box[d] > 256)
         return bad("parameter", i, "box", 1, 256, p.box[d]);
     return Done{};
+  case STEPDOWN_HOLDS_VALUE:
+    if (rank)
+      return bad("parameter", i, "rank of a number", 0, 0, rank);
+    if (p.dimension != 1 && p.dimension != 2 && p.dimension != 4 && p.dimension != 8)
+      return bad("parameter", i, "bytes of a number", 1, 8, p.dimension);
+    return Done{};
   }
-  return bad("parameter", i, "holds", STEPDOWN_HOLDS_ADDRESS, STEPDOWN_HOLDS_MAP, p.holds);
+  return bad("parameter", i, "holds", STEPDOWN_HOLDS_ADDRESS, STEPDOWN_HOLDS_VALUE, p.holds);
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "runtime/AddressSpace.h"
 #include "runtime/Checksum.h"
+#include "runtime/cpu/Processor.h"
 #include "runtime/emulated/Parameters.h"
 #include <algorithm>
 #include <cstring>
@@ -26,7 +27,8 @@ public:
   }
   const char *name() const override { return "emulated:sm_90a"; }
   bool runs(const char *target) const override { return !std::strcmp(target, name()); }
-  bool accepts(uint32_t level) const override { return level == 0; }
+  bool accepts(uint32_t level) const override { return level == 0 || processorHas(level); }
+  bool hasHost() const override { return true; }
   size_t alignment() const override { return slack; } // pages are aligned to more
 
   Result<Memory> allocate(size_t bytes, const char *purpose) override {

@@ -18,6 +18,8 @@ Place placeOf(const stepdown_kernel_parameter &parameter) {
     return {sizeof(stepdown_tensor_map), 64};
   case STEPDOWN_HOLDS_SIZE:
     return {4, 4};
+  case STEPDOWN_HOLDS_VALUE:
+    return {parameter.dimension, parameter.dimension};
   default:
     return {8, 8};
   }
@@ -109,6 +111,7 @@ Result<std::vector<uint8_t>> encodeParameters(const ImageKernel &kernel, const u
     const void *from = &value;
     switch (parameter.holds) {
     case STEPDOWN_HOLDS_ADDRESS:
+    case STEPDOWN_HOLDS_VALUE:
       value = operand.address;
       break;
     case STEPDOWN_HOLDS_SIZE:

@@ -138,7 +138,9 @@ TEST_F(EmulatedDevice, RunsItsTargetAlone) {
   EXPECT_FALSE(device->runs("cpu"));
   EXPECT_FALSE(device->runs("sm_90a"));
   EXPECT_TRUE(device->accepts(0));
-  EXPECT_FALSE(device->accepts(STEPDOWN_LEVEL_X86_64_V3));
+  EXPECT_TRUE(device->hasHost());
+  EXPECT_TRUE(device->accepts(STEPDOWN_LEVEL_X86_64_V3)) << "the level of what runs beside it";
+  EXPECT_FALSE(device->accepts(99));
   EXPECT_TRUE(runsHere(kName, 0));
   EXPECT_STREQ((*openDevice(nullptr))->name(), "cpu");
 }
@@ -335,7 +337,14 @@ TEST_F(EmulatedDevice, RefusesAnImageWhoseTablesAreNone) {
   EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[0].element_type = 11; }).find("element type"),
             std::string::npos);
   EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[0].swizzle = 4; }).find("swizzle"), std::string::npos);
-  EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[2].holds = 5; }).find("holds"), std::string::npos);
+  EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[2].holds = 6; }).find("holds"), std::string::npos);
+  EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[2].holds = STEPDOWN_HOLDS_VALUE; }).find("rank of a number"),
+            std::string::npos);
+  EXPECT_NE(refusal([](KernelInterface &k) {
+              k.ranks[0] = 0;
+              k.parameters = {{0, STEPDOWN_HOLDS_VALUE, 3, 0, 0, {}, 0}};
+            }).find("bytes of a number"),
+            std::string::npos);
   // Every number of the tables, altered: refused by number, or still one that lies inside.
   const size_t tables = size_t(read->code - sound.data());
   for (size_t at = 0; at + 4 <= tables; at += 4)

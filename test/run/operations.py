@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Every operation of plain modules on every element type, against references that know nothing of it.
 
-    operations.py STEPDOWN_COMPILE LIBRARY MLIR_INCLUDE [--only TEXT]
+    operations.py STEPDOWN_COMPILE LIBRARY MLIR_INCLUDE [--only TEXT] [--device NAME] [--share I/N]
 
 An operation on an element type is one function, which computes it of constants, of numbers, of a tensor and of a tensor
 of any size. Functions are compiled many at a time and called in this process through LIBRARY (libstepdown.so), with the
 code of each level that the processor has. What docs/programs.md says is refused must be, and every operation that the
 headers in MLIR_INCLUDE declare is computed or refused. Ends with the table of operations and types. --only: cases whose
-name and type hold TEXT, and nothing else. Ends with 77, which ctest takes for skipped, where the Python package numpy is missing.
+name and type hold TEXT, and nothing else. --device: compiled for that device and run by it, in place of the processor's
+levels. --share: of the cases every Nth, from the Ith on. Ends with 77, which ctest takes for skipped, where the Python package numpy is missing.
 """
 import itertools, os, re, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,13 @@ except ImportError:
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
 COMPILE, os.environ["STEPDOWN_LIBRARY"], INCLUDE = sys.argv[1:4]
-ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+
+
+def option(name):
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else ""
+
+
+ONLY, DEVICE, SHARE = option("--only"), option("--device"), option("--share")
 import operation_arith
 import operation_linalg
 import operation_math
@@ -50,8 +57,8 @@ def compile_module(folder, name, batch):
     with open(source, "w", encoding="utf-8") as file:
         file.writelines(case.function(f"f{i}") for i, case in enumerate(batch))
     # What an operation becomes differs between levels; where elements go does not, so there one level will do.
-    all_levels = any(isinstance(case, Elementwise) for case in batch)
-    target = [] if all_levels else [f"--target={NATIVE[0]}"]
+    all_levels = not DEVICE and any(isinstance(case, Elementwise) for case in batch)
+    target = [] if all_levels else [f"--target={DEVICE or NATIVE[0]}"]
     done = subprocess.run([COMPILE, *target, source, "-o", artifact], capture_output=True, text=True)
     return (artifact, "") if done.returncode == 0 else (None, done.stderr.strip())
 
@@ -65,9 +72,9 @@ def check_batch(folder, name, batch):
         half = len(batch) // 2
         return {**check_batch(folder, name + "a", batch[:half]), **check_batch(folder, name + "b", batch[half:])}
     found = {id(case): [] for case in batch}
-    for level in LEVELS if any(isinstance(case, Elementwise) for case in batch) else NATIVE:
+    for level in LEVELS if not DEVICE and any(isinstance(case, Elementwise) for case in batch) else NATIVE:
         try:
-            program = stepdown.Program.load(artifact, isa=level)
+            program = stepdown.Program.load(artifact, isa=level, device=DEVICE or None)
         except stepdown.Error as error:
             if error.code != 508:  # the processor lacks the level
                 raise
@@ -78,7 +85,7 @@ def check_batch(folder, name, batch):
                 problems = case.check(lambda *arrays, i=i: program.call(f"f{i}", *arrays))
             except stepdown.Error as error:
                 problems = [f"{case.name} of {case.column}: {error}"]
-            found[id(case)] += [f"{problem} at {level}" for problem in problems]
+            found[id(case)] += [f"{problem} at {DEVICE or level}" for problem in problems]
     return found
 
 
@@ -111,11 +118,14 @@ def choose_level(folder):
     artifact, said = compile_module(folder, "level", [next(iter(operation_arith.cases()))])
     if artifact is None:
         sys.exit(f"operations: expects a module to compile, but: {said}")
-    NATIVE[0] = stepdown.Program.load(artifact).isa
+    NATIVE[0] = stepdown.Program.load(artifact, device=DEVICE or None).isa
 
 
 def main():
     done = [case for case in cases() if ONLY in f"{case.name} {case.column.name if case.column else ''}"]
+    if SHARE:
+        first, every = map(int, SHARE.split("/"))
+        done = done[first::every]
     problems = {}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         choose_level(folder)
@@ -124,7 +134,7 @@ def main():
         for found in pool.map(check_batch, itertools.repeat(folder), [f"m{i}" for i in range(len(batches))], batches):
             problems.update(found)
         listed, declared, refused = [], 0, 0
-        if not ONLY:
+        if not (ONLY or DEVICE or SHARE):
             texts = "".join(case.function("f") for case in done if not problems[id(case)])
             computed = set(re.findall(r"\b(?:func|linalg|tensor|arith|math|scf|affine|cf)\.[a-z_0-9.]*[a-z_0-9]", texts))
             listed, declared, refused = operation_refused.problems(COMPILE, folder, INCLUDE, computed)

@@ -62,7 +62,7 @@ TEST(Fusion, AFusedModuleMeansWhatTheUnfusedOneMeans) {
           [&](mlir::OpPassManager &manager) {
             PhaseOptions phase;
             phase.exact = exact;
-            const Road &road = roadOf(Input::Model, *phase.target);
+            const Road &road = *roadOf(Input::Model, *phase.target);
             buildPhase(road, *road.find("fusion"), manager, phase);
           },
           fusedKernels);

@@ -65,7 +65,11 @@ std::vector<std::pair<std::string, std::string>> goDown(const Road &road, const 
 TEST(Roads, LeadFromEveryInputToEveryTarget) {
   for (const Target &target : targets())
     for (Input input : {Input::Model, Input::Functions}) {
-      const Road &road = roadOf(input, target);
+      const Road *found = roadOf(input, target);
+      ASSERT_EQ(found != nullptr, input == Input::Functions || !target.chip) << target.name;
+      if (!found)
+        continue;
+      const Road &road = *found;
       EXPECT_EQ(road.input, input);
       EXPECT_STREQ(road.target, target.road);
       ASSERT_FALSE(road.phases.empty());

@@ -33,20 +33,21 @@ static std::vector<const Target *> targetsOf(const std::string &list) {
     if (const Target *target = findTarget(name))
       chosen.push_back(target);
     else // cpu
-      for (const Target &each : targets())
+      for (const Target &each : defaultTargets())
         chosen.push_back(&each);
   return chosen;
 }
 
-static void listPhases(Input input) {
-  for (const Phase &phase : roadOf(input, targets().back()).phases)
+static void listPhases(Input input, const std::string &target) {
+  const Road *road = roadOf(input, *targetsOf(target).back());
+  for (const Phase &phase : (road ? road : roadOf(input, defaultTargets().back()))->phases)
     std::printf("%-12s %s\n", phase.name, phase.sentence);
 }
 
 static int compile(const Arguments &arguments) {
   if (arguments.value("compile-to") == "help") {
     auto words = arguments.positionals(1);
-    listPhases(words && isPlainModule((*words)[0]) ? Input::Functions : Input::Model);
+    listPhases(words && isPlainModule((*words)[0]) ? Input::Functions : Input::Model, arguments.value("target"));
     return 0;
   }
   if (arguments.has("completion") || arguments.has("manual")) {

@@ -191,17 +191,6 @@ double medianOf(std::vector<double> values) {
   return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-Status checkDevice(const std::string &device, const FunctionLibrary &library) {
-  if (device == "cpu")
-    return Done{};
-  std::string present;
-  for (size_t i = 0; i < library.target().code.size(); ++i)
-    present += (present.empty() ? "" : ", ") + std::string(library.target().level(i));
-  return fail(ErrorCode::DeviceUnavailable,
-              "%s: expects --device cpu, for which the artifact holds %s, but got \"%s\"%s",
-              library.artifact().path().c_str(), present.c_str(), device.c_str(), suggestion(device, {"cpu"}).c_str());
-}
-
 Status runCall(const Arguments &arguments) {
   auto words = arguments.positionals(2);
   if (!words)
@@ -216,12 +205,13 @@ Status runCall(const Arguments &arguments) {
   }
   const int64_t seed = arguments.integer("seed");
   auto isa = arguments.text("isa");
-  auto library = FunctionLibrary::load(path, *openDevice(nullptr), isa ? isa->c_str() : nullptr);
+  const std::string device = arguments.value("device");
+  auto machine = openDevice(device.c_str());
+  if (!machine)
+    return machine.error();
+  auto library = FunctionLibrary::load(path, std::move(*machine), isa ? isa->c_str() : nullptr);
   if (!library)
     return library.error();
-  const std::string device = arguments.value("device");
-  if (Status there = checkDevice(device, **library); !there)
-    return there;
   Result<size_t> index = (*library)->find((*words)[1]);
   if (!index)
     return index.error();
@@ -308,7 +298,7 @@ Command callCommand() {
            Option("out", 0, "FILE.npy", "where to write the next result; results without a file are shown")
                .file()
                .repeats(),
-           Option("device", 0, "NAME", "what runs it").among({"cpu"}).by("cpu"),
+           deviceOption(),
            isaOption(),
            Option("repeat", 0, "N", "call it N more times and tell the least and the median time").whole(0, 1000000),
            {"json", 0, nullptr, "one JSON object: function, device, isa, results, timing"}},

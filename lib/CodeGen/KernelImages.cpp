@@ -1,0 +1,54 @@
+#include "lib/CodeGen/KernelImages.h"
+#include "lib/CodeGen/Emulation.h"
+#include "lib/CodeGen/KernelModule.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace stepdown {
+
+/// The image of the one kernel of `module`.
+static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Target &target, KernelInterface &interface) {
+  const auto functions = module.getOps<LLVM::LLVMFuncOp>();
+  for (LLVM::LLVMFuncOp function : functions) {
+    Result<KernelInterface> read = kernelInterface(function);
+    if (!read)
+      return read.error();
+    interface = std::move(*read);
+  }
+  Result<KernelModule> kernels = translateKernels(module, target.chip);
+  if (!kernels)
+    return kernels.error();
+  if (kernels->kernels.size() != 1 || interface.name != kernels->kernels.front())
+    return fail(ErrorCode::KernelTranslation, "%s: expects one kernel in a gpu.module, but got %zu",
+                module.getName().str().c_str(), kernels->kernels.size());
+  Result<EmulatedCode> code = emulateKernels(*kernels->module);
+  if (!code)
+    return code.error();
+  return layOutImage(interface, code->code, code->table);
+}
+
+Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Target &target, NativeCode &code,
+                                                    const std::function<void(int done, int total)> &progress) {
+  std::vector<LaunchedKernel> launched;
+  if (!target.chip)
+    return launched;
+  const auto modules = llvm::to_vector(kernels.getOps<gpu::GPUModuleOp>());
+  for (gpu::GPUModuleOp module : modules) {
+    LaunchedKernel kernel;
+    Result<std::vector<uint8_t>> image = imageOf(module, target, kernel.interface);
+    if (!image)
+      return image.error();
+    kernel.image = "image of " + module.getName().str(); // no function has such a name
+    code.bytes.resize(llvm::alignTo(code.bytes.size(), 64));
+    code.entries[kernel.image] = code.bytes.size();
+    code.bytes.insert(code.bytes.end(), image->begin(), image->end());
+    launched.push_back(std::move(kernel));
+    if (progress)
+      progress(int(launched.size()), int(modules.size()));
+  }
+  return launched;
+}
+
+} // namespace stepdown

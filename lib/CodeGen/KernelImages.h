@@ -1,0 +1,22 @@
+// The kernels beside a function's code: of each gpu.module an image, as the device of the target takes it.
+#pragma once
+#include "lib/CodeGen/ImageWriter.h"
+#include "lib/CodeGen/ObjectLinker.h"
+#include "lib/Target/Target.h"
+#include "mlir/IR/BuiltinOps.h"
+#include <functional>
+
+namespace stepdown {
+
+/// A kernel that functions launch, and the entry of the code where its image stands.
+struct LaunchedKernel {
+  std::string image;
+  KernelInterface interface;
+};
+
+/// Appends an image for each gpu.module of `kernels`, in their order, to `code`; nothing for a target without a chip.
+/// `progress` is called after each. E1000 to E1002 for what cannot be made code of the chip.
+Result<std::vector<LaunchedKernel>> addKernelImages(mlir::ModuleOp kernels, const Target &target, NativeCode &code,
+                                                    const std::function<void(int done, int total)> &progress = {});
+
+} // namespace stepdown

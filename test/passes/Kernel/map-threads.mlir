@@ -1,0 +1,104 @@
+// RUN: stepdown-opt %s -split-input-file -map-threads -canonicalize | FileCheck %s
+
+func.func @sums_of_rows(%x: memref<?x7xf32>, %y: memref<?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]} ins(%x : memref<?x7xf32>) outs(%y : memref<?xf32>) {
+  ^bb0(%in: f32, %sum: f32):
+    %0 = arith.addf %sum, %in : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+// CHECK-LABEL: func.func @sums_of_rows(
+// CHECK-SAME: %[[X:.*]]: memref<?x7xf32>, %[[Y:.*]]: memref<?xf32>)
+// CHECK: %[[N:.*]] = memref.dim %[[X]]
+// CHECK: %[[MORE:.*]] = arith.addi %[[N]], %c255
+// CHECK: %[[BLOCKS:.*]] = arith.divui %[[MORE]], %c256
+// CHECK: gpu.launch blocks({{.*}}) in ({{.*}} = %[[BLOCKS]], {{.*}}) threads({{.*}}) in ({{.*}} = %c256,
+// CHECK: %[[INSIDE:.*]] = arith.cmpi ult, %[[I:.*]], %[[N]]
+// CHECK: scf.if %[[INSIDE]]
+// CHECK: scf.for
+// CHECK: memref.load %[[X]][%[[I]],
+
+// -----
+
+// The reduction comes first here: threads go over what is parallel all the same. Few elements take few threads.
+func.func @sums_of_columns(%x: memref<13x5xf32>, %y: memref<5xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(j, i) -> (j, i)>, affine_map<(j, i) -> (i)>], iterator_types = ["reduction", "parallel"]} ins(%x : memref<13x5xf32>) outs(%y : memref<5xf32>) {
+  ^bb0(%in: f32, %sum: f32):
+    %0 = arith.addf %sum, %in : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+// CHECK-LABEL: func.func @sums_of_columns
+// CHECK: gpu.launch blocks({{.*}}) threads({{.*}}) in ({{.*}} = %c32,
+// CHECK: arith.cmpi ult, %{{.*}}, %c5
+// CHECK: scf.for %{{.*}} = %c0 to %c13
+
+// -----
+
+// One number of many: one thread. And of two parallel dimensions the inner one has the neighbouring threads.
+func.func @dot_and_add(%x: memref<17xf32>, %s: memref<f32>, %a: memref<3x?xf32>) {
+  linalg.dot ins(%x, %x : memref<17xf32>, memref<17xf32>) outs(%s : memref<f32>)
+  linalg.add ins(%a, %a : memref<3x?xf32>, memref<3x?xf32>) outs(%a : memref<3x?xf32>)
+  return
+}
+// CHECK-LABEL: func.func @dot_and_add
+// CHECK: gpu.launch
+// CHECK: scf.for %{{.*}} = %c0 to %c17
+// CHECK: %[[W:.*]] = memref.dim %{{.*}}, %c1
+// CHECK: gpu.launch
+// CHECK: scf.if
+// CHECK: %[[J:.*]] = arith.remui %[[T:.*]], %[[W]]
+// CHECK: %[[I:.*]] = arith.divui %[[T]], %[[W]]
+// CHECK: memref.load %{{.*}}[%[[I]], %[[J]]]
+
+// -----
+
+// Constants go to the device; a check leaves its number there, and what comes behind it does not happen.
+memref.global "private" constant @table : memref<7xf32> = dense<1.5>
+func.func @looks_up(%i: memref<?xindex>, %y: memref<?xf32>) {
+  %t = memref.get_global @table : memref<7xf32>
+  %c7 = arith.constant 7 : index
+  linalg.generic {indexing_maps = [affine_map<(d) -> (d)>, affine_map<(d) -> (d)>], iterator_types = ["parallel"]} ins(%i : memref<?xindex>) outs(%y : memref<?xf32>) {
+  ^bb0(%at: index, %out: f32):
+    %good = arith.cmpi ult, %at, %c7 : index
+    cf.assert %good, "expects an index below 7"
+    %0 = memref.load %t[%at] : memref<7xf32>
+    linalg.yield %0 : f32
+  }
+  return
+}
+// CHECK-LABEL: func.func @looks_up
+// CHECK: %[[CHECK:.*]] = memref.alloc() : memref<i64>
+// CHECK: memref.store %c0_i64, %[[CHECK]][]
+// CHECK: %[[CONSTANT:.*]] = memref.get_global @table
+// CHECK: %[[COPY:.*]] = memref.alloc() : memref<7xf32>
+// CHECK: memref.copy %[[CONSTANT]], %[[COPY]]
+// CHECK: gpu.launch
+// CHECK: %[[INSIDE:.*]] = arith.cmpi ult, %{{.*}}, %c7
+// CHECK: scf.if %[[INSIDE]] {
+// CHECK: memref.load %[[COPY]]
+// CHECK: memref.store
+// CHECK: else
+// CHECK: memref.store %c1_i64, %[[CHECK]][]
+// CHECK: gpu.terminator
+// CHECK: %[[CODE:.*]] = memref.load %[[CHECK]][]
+// CHECK: %[[GOOD:.*]] = arith.cmpi ne, %[[CODE]], %c1_i64
+// CHECK: cf.assert %[[GOOD]], "expects an index below 7"
+
+// -----
+
+// A tile kernel gets a matrix without gaps, and its result goes back into the piece that it is for.
+tile.kernel @product(%a: memref<?x?xbf16>, %b: memref<?x?xbf16>, %c: memref<?x?xf32>) {
+}
+func.func @pieces(%a: memref<61x64xbf16, strided<[128, 1], offset: ?>>, %b: memref<64x72xbf16>, %c: memref<61x72xf32, strided<[80, 1]>>) {
+  tile.launch @product ins(%a, %b : memref<61x64xbf16, strided<[128, 1], offset: ?>>, memref<64x72xbf16>) outs(%c : memref<61x72xf32, strided<[80, 1]>>)
+  return
+}
+// CHECK-LABEL: func.func @pieces
+// CHECK: %[[A:.*]] = memref.alloc() : memref<61x64xbf16>
+// CHECK: gpu.launch
+// CHECK: %[[C:.*]] = memref.alloc() : memref<61x72xf32>
+// CHECK: tile.launch @product ins(%[[A]], %{{.*}} : memref<61x64xbf16>, memref<64x72xbf16>) outs(%[[C]] : memref<61x72xf32>)
+// CHECK: gpu.launch
