@@ -16,6 +16,10 @@ namespace {
 
 StringRef intrinsicOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, StringRef>(op)
+      .Case([](arith::MaximumFOp) { return "llvm.maximum"; })
+      .Case([](arith::MaxNumFOp) { return "llvm.maxnum"; })
+      .Case([](arith::MinimumFOp) { return "llvm.minimum"; })
+      .Case([](arith::MinNumFOp) { return "llvm.minnum"; })
       .Case([](math::AbsFOp) { return "llvm.fabs"; })
       .Case([](math::AbsIOp) { return "llvm.abs"; })
       .Case([](math::CeilOp) { return "llvm.ceil"; })
@@ -41,12 +45,18 @@ struct NameIntrinsics : impl::NameIntrinsicsBase<NameIntrinsics> {
     for (Operation *op : work) {
       OpBuilder b(op);
       SmallVector<Value> operands(op->getOperands());
+      Type type = op->getResult(0).getType(), number = type.isIndex() ? b.getI64Type() : type;
+      for (Value &operand : operands)
+        if (operand.getType().isIndex())
+          operand = arith::IndexCastOp::create(b, op->getLoc(), number, operand);
       if (isa<math::AbsIOp, math::CountLeadingZerosOp, math::CountTrailingZerosOp>(
               op)) // zero and the least have a result
         operands.push_back(LLVM::ConstantOp::create(b, op->getLoc(), b.getI1Type(), b.getBoolAttr(false)));
-      auto call = LLVM::CallIntrinsicOp::create(b, op->getLoc(), op->getResult(0).getType(),
-                                                b.getStringAttr(intrinsicOf(op)), operands);
-      op->replaceAllUsesWith(call.getOperation());
+      auto call = LLVM::CallIntrinsicOp::create(b, op->getLoc(), number, b.getStringAttr(intrinsicOf(op)), operands);
+      Value result = call->getResult(0);
+      if (type != number)
+        result = arith::IndexCastOp::create(b, op->getLoc(), type, result);
+      op->getResult(0).replaceAllUsesWith(result);
       op->erase();
     }
   }

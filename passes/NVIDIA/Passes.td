@@ -38,7 +38,7 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
 def NameIntrinsics : Pass<"name-intrinsics", "::mlir::gpu::GPUModuleOp"> {
   let summary = "Convert operations of math to the instructions behind them, by LLVM's names";
   let description = [{
-    What math operations are left in a kernel are an instruction each. Upstream's conversion of a gpu.module would make calls of
+    What math operations are left in a kernel are an instruction each, and so are the largest and least of two floats. Upstream's conversion of a gpu.module would make calls of
     libdevice of them.
 
     Before:
@@ -52,6 +52,6 @@ def NameIntrinsics : Pass<"name-intrinsics", "::mlir::gpu::GPUModuleOp"> {
       %0 = llvm.call_intrinsic "llvm.sqrt"(%x) : (f64) -> f64
     ```
   }];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }
 #endif

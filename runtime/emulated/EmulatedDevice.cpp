@@ -162,7 +162,8 @@ private:
     bool owned; ///< else adopted: read only
   };
   struct Image {
-    uint64_t code, offset;
+    explicit Image(std::shared_ptr<emulated::Workspace> workspace) : emulator(std::move(workspace)) {}
+    uint64_t code = 0, offset = 0;
     KernelImage tables;
     emulated::Emulator emulator;
   };
@@ -230,7 +231,7 @@ private:
     Result<KernelImage> tables = locateImage(section->data() + offset, section->size() - offset);
     if (!tables)
       return tables.error();
-    images.emplace_back();
+    images.emplace_back(workspace);
     Image &image = images.back();
     image.code = code;
     image.offset = offset;
@@ -247,6 +248,7 @@ private:
   }
 
   const emulated::Options options;
+  const std::shared_ptr<emulated::Workspace> workspace = emulated::makeWorkspace(); // one launch at a time
   mutable std::mutex mutex;
   size_t used = 0;
   std::map<uint64_t, Range> ranges;           // by address

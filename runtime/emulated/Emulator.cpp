@@ -169,18 +169,51 @@ const stepdown_emulated_kernel *State::find(const char *name) const {
 State::~State() {
   if (code)
     munmap(code, codeBytes);
-  if (sharedArena)
-    munmap(sharedArena, sharedArenaBytes);
 }
 
-Emulator::Emulator() : state(std::make_unique<State>()) {
+Workspace::~Workspace() {
+  if (shared)
+    munmap(shared, sharedBytes);
+}
+
+Status Workspace::reserve(const char *kernel, uint32_t lanes, uint32_t blocks) {
+  if (!stacks.reserve(lanes))
+    return fail(ErrorCode::KernelLaunch, "%s: expects memory for the stacks of %u lanes", kernel, lanes);
+  if (sharedBytes >= size_t(blocks) * sharedWindow)
+    return Done{};
+  if (shared)
+    munmap(shared, sharedBytes);
+  shared = nullptr;
+  sharedBytes = 0;
+  // Below 4 GiB, and more than needed, to find a multiple of the window in it.
+  const size_t bytes = size_t(blocks + 1) * sharedWindow;
+  void *made =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
+  if (made == MAP_FAILED)
+    return fail(ErrorCode::KernelLaunch, "%s: expects addresses below 4 GiB for shared memory", kernel);
+  const uint64_t base = reinterpret_cast<uint64_t>(made),
+                 aligned = (base + sharedWindow - 1) / sharedWindow * sharedWindow;
+  if (aligned > base)
+    munmap(made, aligned - base);
+  shared = reinterpret_cast<uint8_t *>(aligned);
+  sharedBytes = bytes - (aligned - base);
+  return Done{};
+}
+
+std::shared_ptr<Workspace> makeWorkspace() { return std::make_shared<Workspace>(); }
+
+Emulator::Emulator(std::shared_ptr<Workspace> workspace) : state(std::make_unique<State>()) {
+  state->workspace = std::move(workspace);
   static_cast<stepdown_emulation &>(*state) = {call, access, resolve, turn};
 }
 Emulator::~Emulator() = default;
 
 void Emulator::map(void *bytes, size_t size, bool writable) {
   auto *base = static_cast<uint8_t *>(bytes);
-  state->regions[base] = Region{base, size, writable, {}};
+  Region &region = state->regions[base] = Region();
+  region.base = base;
+  region.size = size;
+  region.writable = writable;
   state->latestRegion = nullptr;
 }
 
@@ -284,7 +317,7 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
     block.index[1] = index[1];
     block.index[2] = index[2];
     block.rank = rank;
-    block.shared = s.sharedArena + size_t(rank) * sharedWindow;
+    block.shared = s.workspace->shared + size_t(rank) * sharedWindow;
     block.sharedBytes = s.kernel->static_shared + s.shape.sharedBytes;
     block.cells = std::move(cells[rank]);
     block.cells.resize(block.sharedBytes);
@@ -300,7 +333,7 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
       lane.agent = s.newAgent();
       lane.view.reset(s.agents);
       lane.view.plain[lane.agent] = 1;
-      lane.place = s.stacks.prepare(size_t(rank) * threads + t, runLane, &lane);
+      lane.place = s.workspace->stacks.prepare(size_t(rank) * threads + t, runLane, &lane);
     }
     const uint32_t registers = std::min(248u, 65536 / threads / 8 * 8);
     block.registerPool = 65536 - registers * threads;
@@ -329,27 +362,8 @@ Status Emulator::launch(const char *name, const LaunchShape &shape, const void *
     return checked;
   s.kernel = s.find(name);
   const uint32_t threads = shape.block[0] * shape.block[1] * shape.block[2];
-  if (!s.stacks.reserve(size_t(threads) * shape.cluster))
-    return fail(ErrorCode::KernelLaunch, "%s: expects memory for the stacks of %u lanes", name,
-                threads * shape.cluster);
-  if (s.sharedArenaBytes < size_t(shape.cluster) * sharedWindow) {
-    if (s.sharedArena)
-      munmap(s.sharedArena, s.sharedArenaBytes);
-    // Below 4 GiB, and more than needed, to find a multiple of the window in it.
-    const size_t bytes = size_t(shape.cluster + 1) * sharedWindow;
-    void *made =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    s.sharedArena = nullptr;
-    s.sharedArenaBytes = 0;
-    if (made == MAP_FAILED)
-      return fail(ErrorCode::KernelLaunch, "%s: expects addresses below 4 GiB for shared memory", name);
-    const uint64_t base = reinterpret_cast<uint64_t>(made),
-                   aligned = (base + sharedWindow - 1) / sharedWindow * sharedWindow;
-    if (aligned > base)
-      munmap(made, aligned - base);
-    s.sharedArena = reinterpret_cast<uint8_t *>(aligned);
-    s.sharedArenaBytes = bytes - (aligned - base);
-  }
+  if (Status room = s.workspace->reserve(name, threads * shape.cluster, shape.cluster); !room)
+    return room;
   s.shape = shape;
   s.options = options;
   // A tensor map lies at a multiple of 64 among the parameters, wherever the host keeps them.
@@ -360,8 +374,17 @@ Status Emulator::launch(const char *name, const LaunchShape &shape, const void *
   s.random.seed(options.seed);
   s.turns = 0;
   s.failed = false;
-  for (auto &[base, region] : s.regions)
-    region.pages.clear();
+  // A program has many kernels: what is known of memory and lanes goes when a launch ends.
+  struct Leave {
+    State &s;
+    ~Leave() {
+      for (auto &[base, region] : s.regions) {
+        region.pages.clear();
+        region.latestPage = ~uint64_t(0);
+      }
+      std::vector<Block>().swap(s.blocks);
+    }
+  } leave{s};
   for (uint32_t z = 0; z < shape.grid[2]; ++z)
     for (uint32_t y = 0; y < shape.grid[1]; ++y)
       for (uint32_t x = 0; x < shape.grid[0]; x += shape.cluster) {

@@ -46,9 +46,13 @@ struct Options {
   uint64_t bound = 1ull << 32; ///< turns of loops and calls of entries in all, before a launch counts as endless
 };
 
+/// Memory that every launch needs and no launch leaves anything in: emulators that launch in turn may share one.
+struct Workspace;
+std::shared_ptr<Workspace> makeWorkspace();
+
 class Emulator {
 public:
-  Emulator();
+  explicit Emulator(std::shared_ptr<Workspace> workspace = makeWorkspace());
   ~Emulator();
 
   /// Bytes of the host that kernels may touch; others are out of bounds. They stay the caller's.

@@ -116,8 +116,10 @@ struct Region {
   uint8_t *base = nullptr;
   size_t size = 0;
   bool writable = true;
-  static constexpr uint64_t pageBytes = 1 << 20;
-  std::vector<Cells> pages; ///< of so many bytes each, filled where they are touched
+  static constexpr uint64_t pageBytes = 1 << 16;
+  std::unordered_map<uint64_t, Cells> pages; ///< by number, of so many bytes each: those that were touched
+  uint64_t latestPage = ~uint64_t(0);
+  Cells *latest = nullptr;
 };
 
 /// An asynchronous operation that has been issued.
@@ -133,6 +135,16 @@ struct Pending {
   uint32_t group = 0;
   const uint8_t *from = nullptr; ///< cp.async
   uint32_t bytes = 0, sourceBytes = 0;
+};
+
+/// What one launch at a time fills: stacks of its lanes, and the shared memory of its blocks.
+struct Workspace {
+  FiberStacks stacks;
+  uint8_t *shared = nullptr; ///< below 4 GiB
+  size_t sharedBytes = 0;
+  ~Workspace();
+  /// Makes room for `lanes` lanes and `blocks` blocks; ErrorCode::KernelLaunch, for `kernel`.
+  Status reserve(const char *kernel, uint32_t lanes, uint32_t blocks);
 };
 
 /// What emulated code is handed is the table of entries that this begins with, and leads back here.
@@ -158,9 +170,7 @@ struct Emulator::State : stepdown_emulation {
   bool failed = false;
 
   // The cluster.
-  FiberStacks stacks;
-  uint8_t *sharedArena = nullptr; ///< below 4 GiB
-  size_t sharedArenaBytes = 0;
+  std::shared_ptr<Workspace> workspace;
   std::vector<Block> blocks;
   uint32_t clusterIndex[3] = {};
   uint32_t stalls = 0; ///< rounds in which polling lanes alone went on

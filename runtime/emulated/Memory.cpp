@@ -7,7 +7,7 @@ namespace stepdown::emulated {
 using State = Emulator::State;
 
 Block *State::sharedBlock(uint64_t address, uint32_t &offset) {
-  const uint64_t base = reinterpret_cast<uint64_t>(sharedArena);
+  const uint64_t base = reinterpret_cast<uint64_t>(workspace->shared);
   if (address < base || address >= base + blocks.size() * uint64_t(sharedWindow))
     return nullptr;
   offset = (address - base) % sharedWindow;
@@ -89,12 +89,14 @@ bool State::touchGlobal(const void *address, uint32_t bytes, const Access &acces
   const uint64_t skew = reinterpret_cast<uint64_t>(found->base) % 16;
   const uint64_t start = static_cast<const uint8_t *>(address) - found->base + skew, end = start + bytes;
   const uint64_t all = found->size + skew;
-  if (found->pages.empty())
-    found->pages.resize((all + Region::pageBytes - 1) / Region::pageBytes);
   for (uint64_t from = start; from < end;) {
     const uint64_t page = from / Region::pageBytes, first = page * Region::pageBytes;
     const uint64_t to = std::min(end, first + Region::pageBytes);
-    Cells &cells = found->pages[page];
+    if (page != found->latestPage) {
+      found->latest = &found->pages[page]; // stays where it is while others come
+      found->latestPage = page;
+    }
+    Cells &cells = *found->latest;
     if (cells.empty())
       cells.resize(std::min(all - first, Region::pageBytes));
     uint32_t other = 0;

@@ -33,3 +33,22 @@ gpu.module @kernels {
 // CHECK: llvm.call_intrinsic "llvm.ctlz"(%{{.*}}, %[[NO]]) : (i8, i1) -> i8
 // CHECK: llvm.call_intrinsic "llvm.ctpop"(%{{.*}}) : (i8) -> i8
 // CHECK-NOT: math.
+
+// -----
+
+gpu.module @kernels {
+  gpu.func @largest(%x: f32, %i: index, %y: memref<f32>, %j: memref<index>) kernel {
+    %0 = arith.maxnumf %x, %x : f32
+    %1 = arith.minimumf %0, %x : f32
+    %2 = math.ctpop %i : index
+    memref.store %1, %y[] : memref<f32>
+    memref.store %2, %j[] : memref<index>
+    gpu.return
+  }
+}
+// CHECK-LABEL: gpu.func @largest
+// CHECK: llvm.call_intrinsic "llvm.maxnum"(%{{.*}}, %{{.*}}) : (f32, f32) -> f32
+// CHECK: llvm.call_intrinsic "llvm.minimum"
+// CHECK: %[[I:.*]] = arith.index_cast %{{.*}} : index to i64
+// CHECK: %[[COUNT:.*]] = llvm.call_intrinsic "llvm.ctpop"(%[[I]]) : (i64) -> i64
+// CHECK: arith.index_cast %[[COUNT]] : i64 to index
