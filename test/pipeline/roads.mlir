@@ -1,5 +1,6 @@
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer -phase-fusion -phase-linalg -phase-packing -phase-tiles -phase-buffers -phase-vector=target=x86-64-v3 -phase-cpu 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=MODEL
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer=input=functions -phase-fusion=input=functions -phase-linalg=input=functions -phase-packing=input=functions -phase-tiles=input=functions -phase-buffers=input=functions -phase-vector="input=functions target=x86-64-v3" -phase-cpu=input=functions 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=FUNCTIONS
+// RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer="input=functions target=emulated:sm_90a" -phase-fusion="input=functions target=emulated:sm_90a" -phase-linalg="input=functions target=emulated:sm_90a" -phase-packing="input=functions target=emulated:sm_90a" -phase-tiles="input=functions target=emulated:sm_90a" -phase-buffers="input=functions target=emulated:sm_90a" -phase-vector="input=functions target=emulated:sm_90a" -phase-nvidia="input=functions target=emulated:sm_90a" -phase-cpu="input=functions target=emulated:sm_90a" 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=NVIDIA
 
 // Every pass of a road, phase by phase. No pass asks on which road it is: what is in the one table and not in the other
 // is the difference.
@@ -81,5 +82,56 @@
 // FUNCTIONS-NEXT: canonicalize;
 // FUNCTIONS-NEXT: check-contract;
 // FUNCTIONS-NOT:  {{.}}
+
+// NVIDIA:      check-contract;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: lower-operations;
+// NVIDIA-NEXT: decompose-operations;
+// NVIDIA-NEXT: inline;
+// NVIDIA-NEXT: symbol-dce;
+// NVIDIA-NEXT: convert-elementwise-to-linalg;
+// NVIDIA-NEXT: check-sizes;
+// NVIDIA-NEXT: fuse-elementwise;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: select-kernels;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: canonicalize;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: one-shot-bufferize;
+// NVIDIA-NEXT: canonicalize;
+// NVIDIA-NEXT: cse;
+// NVIDIA-NEXT: place-arrays;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: map-threads;
+// NVIDIA-NEXT: expand-elementary;
+// NVIDIA-NEXT: canonicalize;
+// NVIDIA-NEXT: cse;
+// NVIDIA-NEXT: gpu-launch-sink-index-computations;
+// NVIDIA-NEXT: gpu-kernel-outlining;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: lower-tile-to-nvvm;
+// NVIDIA-NEXT: expand-strided-metadata;
+// NVIDIA-NEXT: lower-affine;
+// NVIDIA-NEXT: convert-scf-to-cf;
+// NVIDIA-NEXT: canonicalize;
+// NVIDIA-NEXT: cse;
+// NVIDIA-NEXT: name-intrinsics;
+// NVIDIA-NEXT: convert-gpu-to-nvvm;
+// NVIDIA-NEXT: reconcile-unrealized-casts;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: bind-arrays;
+// NVIDIA-NEXT: bind-launches;
+// NVIDIA-NEXT: expand-strided-metadata;
+// NVIDIA-NEXT: lower-affine;
+// NVIDIA-NEXT: convert-scf-to-cf;
+// NVIDIA-NEXT: canonicalize;
+// NVIDIA-NEXT: cse;
+// NVIDIA-NEXT: lower-assertions;
+// NVIDIA-NEXT: carry-bfloat16;
+// NVIDIA-NEXT: lower-to-llvm;
+// NVIDIA-NEXT: reconcile-unrealized-casts;
+// NVIDIA-NEXT: canonicalize;
+// NVIDIA-NEXT: check-contract;
+// NVIDIA-NOT:  {{.}}
 module {
 }
