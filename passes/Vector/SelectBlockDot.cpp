@@ -6,7 +6,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Vector/Passes.h"
-#include "passes/Vector/WeightReader.h"
+#include "passes/Vector/TokenTile.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -319,15 +319,19 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     });
   }
 
-  /// Tiles of 16 tokens: the unpacked codes stay in registers while the tokens of up to four tiles stream by, their
-  /// accumulators in the first-level cache.
+  /// Tiles of 16 tokens: the unpacked codes stay in registers, or near them, while the tokens of up to four tiles
+  /// stream by, their accumulators in the first-level cache.
   void streamTokens(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
     constexpr int64_t kTiles = 4;
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
     const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
-    const int64_t bytes = 4 * e.registerLanes();
-    CodeDot products(e, activation);
+    std::optional<TokenTile> tile;
+    std::optional<CodeDot> products;
+    if (e.registerLanes() == e.lanes)
+      products.emplace(e, activation);
+    else
+      tile.emplace(e, activation);
     Value sums = e.scratch(kTiles * e.lanes * 64); // [tiles, tokens, 16 rows]
     Value tokenTiles = e.dim(out, 0);
     e.loop(e.dim(out, 2), [&](Value n) {
@@ -346,18 +350,22 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
           WeightReader weight(e, dot.getWeight().getType().getFormat());
           weight.open(e.pointer(weights, {n, k}));
           auto step = [&](Value sub) {
-            products.open(weight, sub);
-            for (int64_t part = 0; part < products.parts(); ++part) {
-              products.take(part);
-              e.loop(tiles, [&](Value m) {
-                Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
-                Value mine = e.at(e.at(sums, part * bytes), m, e.lanes * 64);
-                e.loop(e.number(e.lanes), [&](Value t) {
-                  Value at = e.at(mine, t, 64);
-                  e.store(products.token(e.at(block, t, 4), e.load(e.vec(e.f32, e.registerLanes()), at)), at);
-                });
+            if (tile)
+              tile->open(weight, sub);
+            else
+              products->open(weight, sub), products->take(0);
+            const int64_t atOnce = tile ? tile->count() : 1;
+            e.loop(tiles, [&](Value m) {
+              Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
+              Value mine = e.at(sums, m, e.lanes * 64);
+              e.loop(e.number(e.lanes / atOnce), [&](Value t) {
+                Value a = e.at(block, t, 4 * atOnce), at = e.at(mine, t, 64 * atOnce);
+                if (tile)
+                  tile->add(a, at);
+                else
+                  e.store(products->token(a, e.load(e.vec(e.f32), at)), at);
               });
-            }
+            });
           };
           if (weight.subBlocks() == 1)
             step(e.number(0));

@@ -165,21 +165,28 @@ func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows =
   return
 }
 
-// A weight is unpacked once for all tokens of up to four tiles, whose accumulators lie in memory; AVX2 takes 8 rows, then the others.
+// A weight is unpacked once for all tokens of up to four tiles, whose accumulators lie in memory. AVX2 has the weight
+// there, too: of every quad its two registers of rows are multiplied with four tokens, whose pairs are sums in registers.
 // CHECK-LABEL: @sixteen_tokens
 // CHECK: llvm.alloca {{.*}}array<4096 x i8>
 // CHECK: arith.shrui
-// CHECK: scf.for
-// CHECK: scf.for %{{.*}} = %{{.*}} to %c16
+// V4: scf.for
+// V4: scf.for %{{.*}} = %{{.*}} to %c16
 // V4: llvm.load %{{.*}} -> vector<16xf32>
 // V4-COUNT-8: vpdpbusd
 // V4: llvm.store %{{.*}} : vector<16xf32>
 // V4-NOT: vpdpbusd
-// V3-COUNT-8: pmadd.ub.sw
-// V3: llvm.store %{{.*}} : vector<8xf32>
-// V3: scf.for %{{.*}} = %{{.*}} to %c16
-// V3-COUNT-8: pmadd.ub.sw
-// V3: llvm.store %{{.*}} : vector<8xf32>
+// V3-COUNT-8: llvm.store %{{.*}} : vector<16xi32>
+// V3: scf.for
+// V3: scf.for %{{.*}} = %{{.*}} to %c4
+// V3: llvm.inline_asm
+// V3-COUNT-2: llvm.load %{{.*}} -> vector<32xi8>
+// V3: llvm.load %{{.*}} -> i32
+// V3-COUNT-2: pmadd.ub.sw
+// V3: llvm.load %{{.*}} -> i32
+// V3-COUNT-62: pmadd.ub.sw
+// V3-COUNT-8: pmadd.wd
+// V3-COUNT-8: llvm.store %{{.*}} : vector<8xf32>
 // V3-NOT: pmadd.ub.sw
 // CHECK-NOT: llvm.intr.prefetch
 // CHECK-NOT: tile.block_dot
