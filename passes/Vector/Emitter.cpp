@@ -188,8 +188,8 @@ Value Emitter::join(Value low, Value high) {
   return vector::ShuffleOp::create(b, loc, low, high, llvm::to_vector(llvm::seq<int64_t>(0, lanes)));
 }
 
-Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value start) {
-  QuadSum sum(*this, maxCode, w.size(), start);
+Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value start, Value factor) {
+  QuadSum sum(*this, maxCode, w.size(), start, factor);
   for (auto [codes, activations] : llvm::zip(w, a))
     sum.add(codes, activations);
   return sum.finish();
@@ -198,8 +198,8 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value
 // vpdpbusd is four products and a sum an instruction. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are
 // summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the
 // eighth.
-QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start)
-    : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), sum(start) {
+QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start, Value factor)
+    : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), sum(start), factor(factor) {
   if (e.target.avx512) {
     // Two sums: one alone would wait for its own last product, four tokens in flight or not.
     run = quads >= 8 ? quads / 2 : quads;
@@ -211,6 +211,13 @@ QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start)
   } else {
     run = 32767 / (maxCode * 254);
   }
+}
+
+Value QuadSum::factorOf(Emitter &e, Value lanes) {
+  if (e.target.avx512)
+    return lanes;
+  Value low = arith::AndIOp::create(e.b, e.loc, lanes, e.splat(lanes.getType(), 0xffff));
+  return arith::OrIOp::create(e.b, e.loc, e.shiftLeft(lanes, 16), low);
 }
 
 void QuadSum::add(Value w, Value a) {
@@ -240,8 +247,10 @@ void QuadSum::addPairs(Value w, Value a) {
 }
 
 void QuadSum::flush() {
-  if (!e.target.avx512)
-    current = e.intrinsic("llvm.x86.avx2.pmadd.wd", lanes, {current, e.splat(current.getType(), 1)});
+  if (!e.target.avx512) {
+    Value factors = factor ? e.bitcast(factor, current.getType()) : e.splat(current.getType(), 1);
+    current = e.intrinsic("llvm.x86.avx2.pmadd.wd", lanes, {current, factors});
+  }
   sum = sum ? e.add(sum, current) : current;
   current = Value();
   added = 0;
@@ -252,7 +261,7 @@ Value QuadSum::finish() {
     return e.add(low->finish(), e.shiftLeft(high->finish(), 7));
   if (current)
     flush();
-  return sum;
+  return factor && e.target.avx512 ? e.mul(sum, factor) : sum;
 }
 
 Value Emitter::shiftLeft(Value v, int64_t bits) { return arith::ShLIOp::create(b, loc, v, splat(v.getType(), bits)); }

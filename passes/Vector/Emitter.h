@@ -71,7 +71,7 @@ public:
   Value part(Value v, int64_t lanes, int64_t which);               ///< the which-th `lanes` lanes
   Value join(Value low, Value high);
   /// QuadSum of all w and a.
-  Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {});
+  Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {}, Value factor = {});
   Value shiftLeft(Value lanes, int64_t bits);
   /// table[code] of every byte of `codes`, lanes of 32 bits; `table` from bytes64.
   Value lookUp(Value table, Value codes);
@@ -79,13 +79,16 @@ public:
   Value intrinsic(llvm::StringRef name, mlir::Type result, mlir::ValueRange operands);
 };
 
-/// `start` (or zero) plus the sum over quads of the four-way product of unsigned bytes w (at most maxCode) and signed
-/// bytes a: all vector<Nxi32>, N = registerLanes(). Sums are exact, in whatever order quads are added.
+/// `start` (or zero) plus `factor` (or one) times the sum over quads of the four-way product of unsigned bytes w (at
+/// most maxCode) and signed bytes a: all vector<Nxi32>, N = registerLanes(). Sums are exact, in whatever order quads
+/// are added.
 class QuadSum {
 public:
   using Value = mlir::Value;
-  /// `quads`: how many will be added.
-  QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {});
+  /// `quads`: how many will be added. A factor is one of factorOf()'s, of codes up to 64, and has no start.
+  QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {}, Value factor = {});
+  /// Lanes of 16 bits and a sign as factors: AVX2 multiplies pairs by pairs.
+  static Value factorOf(Emitter &emitter, Value lanes);
   void add(Value w, Value a);
   Value finish();
 
@@ -98,6 +101,7 @@ private:
   size_t run;                         ///< quads of one sum: of an accumulator, or of 16-bit pairs
   size_t added = 0;                   ///< to the present one
   Value sum;                          ///< of those before
+  Value factor;                       ///< or none
   Value current;                      ///< the present one: vector<Nxi32>, or vector<2Nxi16> of AVX2
   std::unique_ptr<QuadSum> low, high; ///< of codes too large for AVX2's pairs: their low seven bits, the eighth
 };

@@ -44,21 +44,29 @@ public:
     part = which, w = all;
     for (Value &quad : w.quads)
       quad = e.part(quad, lanes, part);
+    w.scale = e.part(w.scale, lanes, part);
     for (int g = 0; g < w.groups; ++g) {
-      w.scale[g] = e.part(w.scale[g], lanes, part);
       if (w.bias[g])
         w.bias[g] = e.part(w.bias[g], lanes, part);
+      if (w.factor[g])
+        factors[g] = QuadSum::factorOf(e, e.part(w.factor[g], lanes, part));
     }
   }
   /// The accumulator of one token after these columns. `a` points to the activation block, 4 bytes on for each token.
   Value token(Value a, Value sum) {
-    auto highScale = [&](int i) {
+    auto highFactor = [&](int i) {
       Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, i), e.number(4));
-      return e.load(e.vec(e.f32, lanes), e.at(at(8), group));
+      return e.load(e.vec(e.i32, lanes), e.at(at(8), group));
+    };
+    auto group = [&](int g, int plane) {
+      Values quads;
+      for (int q = 4 * g; q < 4 * g + 4; ++q)
+        quads.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
+      return e.dotQuads(ArrayRef<Value>(w.quads).slice(4 * g, 4), quads, w.maxCode, {}, factors[g]);
     };
     return scaled(
-        a, sum, [&](int begin, int end, Value start) { return codes(a, begin, end, start); },
-        [&](ArrayRef<int> which) { return highCodes(a, which); }, highScale);
+        a, sum, [&](Value start) { return codes(a, start); }, group,
+        [&](ArrayRef<int> which, Value factor) { return highCodes(a, which, factor); }, highFactor);
   }
 
   /// The same for the only token of its tile, with the rows of `weights`, a register each: no weight is unpacked before
@@ -74,8 +82,11 @@ public:
     SmallVector<SmallVector<Values>> dots(groups, SmallVector<Values>(weights.size()));
     for (int g = 0; g < groups; ++g) {
       SmallVector<std::unique_ptr<QuadSum>> running;
-      for (size_t i = 0; i < weights.size() * planes; ++i)
-        running.push_back(std::make_unique<QuadSum>(e, scales[0].maxCode, quads));
+      for (const WeightReader::Codes &rows : scales)
+        for (int plane = 0; plane < planes; ++plane) {
+          Value factor = rows.factor[g] ? QuadSum::factorOf(e, rows.factor[g]) : Value();
+          running.push_back(std::make_unique<QuadSum>(e, rows.maxCode, quads, Value(), factor));
+        }
       for (int64_t q = g * quads; q < (g + 1) * quads; ++q) {
         Values spread;
         for (int plane = 0; plane < planes; ++plane)
@@ -93,49 +104,51 @@ public:
     Values result;
     for (size_t i = 0; i < weights.size(); ++i) {
       w = scales[i];
-      auto dot = [&](int begin, int, Value start) {
-        const Values &part = dots[begin * groups / kQuads][i];
+      auto dot = [&](Value start) {
+        const Values &part = dots[0][i];
         Value total = residual ? e.add(e.shiftLeft(part[0], 8), part[1]) : part[0];
         return start ? e.add(total, start) : total;
       };
-      auto high = [&](ArrayRef<int> which) {
-        QuadSum total(e, w.maxCode, which.size());
+      auto high = [&](ArrayRef<int> which, Value factor) {
+        QuadSum total(e, w.maxCode, which.size(), {}, factor);
         for (int outlier : which) {
           Value q = arith::DivUIOp::create(e.b, e.loc, placeOf(a, outlier), e.number(64));
           total.add(weights[i].quad(sub, q), field(e.i32, a, 44 + 4 * outlier));
         }
         return total.finish();
       };
-      auto highScale = [&](int outlier) { // read again: a choice of two vectors would be a jump
+      auto highFactor = [&](int outlier) { // read again: a choice of two vectors would be a jump
         Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, outlier), e.number(4 * 64));
-        return e.mul(weights[i].scale(sub, group), e.splat(w.scale[0].getType(), 128.0));
+        return QuadSum::factorOf(e, e.shiftLeft(weights[i].factor(sub, group), 7));
       };
-      result.push_back(scaled(a, sums[i], dot, high, highScale));
+      result.push_back(scaled(a, sums[i], dot, [&](int g, int plane) { return dots[g][i][plane]; }, high, highFactor));
     }
     return result;
   }
 
 private:
-  /// `sum` plus what 32 columns of `w` and a token give: `dot(begin, end, start)` is `start` and the products with
-  /// quads [begin, end), `high(which)` those with the high codes of outliers, `highScale(i)` what those of outlier i
-  /// count where groups differ.
-  Value scaled(Value a, Value sum, llvm::function_ref<Value(int, int, Value)> dot,
-               llvm::function_ref<Value(ArrayRef<int>)> high, llvm::function_ref<Value(int)> highScale) {
-    Value scale = field(e.f32, a, 0);
+  /// `sum` plus what 32 columns of `w` and a token give. One group: `dot(start)` is `start` and the products with all
+  /// quads. Two: `group(g, plane)` is what a plane of codes gives with those of a group, times its factor; added up as
+  /// integers, which outliers of 7 bits and factors of 8 leave within 31 bits, but not both planes of residual codes.
+  /// `high(which, factor)`: products with the high codes of outliers, `highFactor(i)` 128 times the factor of one.
+  Value scaled(Value a, Value sum, llvm::function_ref<Value(Value)> dot, llvm::function_ref<Value(int, int)> group,
+               llvm::function_ref<Value(ArrayRef<int>, Value)> high, llvm::function_ref<Value(int)> highFactor) {
+    Value scale = field(e.f32, a, 0), total;
     if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
       sum = e.fma(w.bias[0], field(e.f32, a, 4), sum);
     if (w.groups == 1) {
-      Value start = outliers ? e.shiftLeft(high({0, 1}), 7) : Value();
-      return e.fma(e.toF32(dot(0, 8, start)), e.mul(w.scale[0], scale), sum);
+      total = e.toF32(dot(outliers ? e.shiftLeft(high({0, 1}, {}), 7) : Value()));
+    } else {
+      if (w.bias[0])
+        sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8), sum);
+      total = e.add(group(0, 0), group(1, 0));
+      for (int i = 0; i < 2 && outliers; ++i)
+        total = e.add(total, high({i}, highFactor(i)));
+      total = e.toF32(total);
+      if (residual)
+        total = e.fma(total, e.splat(total.getType(), 256), e.toF32(e.add(group(0, 1), group(1, 1))));
     }
-    if (w.bias[0])
-      sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8), sum);
-    Value total = e.mul(e.toF32(dot(0, 4, {})), w.scale[0]);
-    total = e.fma(e.toF32(dot(4, 8, {})), w.scale[1], total);
-    if (outliers)
-      for (int i = 0; i < 2; ++i)
-        total = e.fma(e.toF32(high({i})), highScale(i), total);
-    return e.fma(total, scale, sum);
+    return e.fma(total, e.mul(w.scale, scale), sum);
   }
 
   /// Not zero where outlier `i` is in quads 4 to 7, which have the scale of the second group: then 4 * 64.
@@ -144,17 +157,17 @@ private:
   /// A 32-bit value of the token in all lanes.
   Value field(Type type, Value a, int64_t offset) { return e.spread(e.load(type, e.at(a, offset * tokens)), lanes); }
 
-  /// Products with quads [begin, end), added to `start`; with residual codes 256 times those of the codes plus those of
-  /// the residual codes (the scale counts the 256).
-  Value codes(Value a, int begin, int end, Value start = {}) {
+  /// Products with all quads, added to `start`; with residual codes 256 times those of the codes plus those of the
+  /// residual codes (the scale counts the 256).
+  Value codes(Value a, Value start) {
     Value total = start;
     for (int plane = 0; plane <= int(residual); ++plane) {
       Values quads;
-      for (int q = begin; q < end; ++q)
+      for (int q = 0; q < kQuads; ++q)
         quads.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
       if (plane)
         total = e.shiftLeft(total, 8);
-      total = e.dotQuads(ArrayRef<Value>(w.quads).slice(begin, end - begin), quads, w.maxCode, total);
+      total = e.dotQuads(w.quads, quads, w.maxCode, total);
     }
     return total;
   }
@@ -166,20 +179,20 @@ private:
     return e.cast(arith::AndIOp::create(e.b, e.loc, place, e.splat(e.i32, 7 * 64)), e.index);
   }
   /// Products with the high codes of `which` outliers: their weights are found by their numbers.
-  Value highCodes(Value a, ArrayRef<int> which) {
+  Value highCodes(Value a, ArrayRef<int> which, Value factor) {
     Values weights, quads;
     for (int i : which) {
       weights.push_back(e.load(e.vec(e.i32, lanes), e.at(at(0), placeOf(a, i))));
       quads.push_back(field(e.i32, a, 44 + 4 * i));
     }
-    return e.dotQuads(weights, quads, w.maxCode);
+    return e.dotQuads(weights, quads, w.maxCode, {}, factor);
   }
-  /// Weights where a number can name them: 8 quads, then for two groups 128 times their scales.
+  /// Weights where a number can name them: 8 quads, then for two groups 128 times their factors.
   void keep() {
     for (auto [q, codes] : llvm::enumerate(all.quads))
       e.store(codes, e.at(kept, 64 * q));
     for (int g = 0; g < 2 && all.groups == 2; ++g)
-      e.store(e.mul(all.scale[g], e.splat(e.vec(e.f32), 128.0)), e.at(kept, 64 * (8 + g)));
+      e.store(QuadSum::factorOf(e, e.shiftLeft(all.factor[g], 7)), e.at(kept, 64 * (8 + g)));
   }
   Value at(int64_t which) { return e.at(kept, 64 * which + 4 * lanes * part); }
 
@@ -188,6 +201,7 @@ private:
   const bool residual, outliers;
   int64_t part = 0;           // which rows of the 16, in units of `lanes`
   WeightReader::Codes all, w; // of 16 rows, and of these
+  Value factors[2];           // of these rows' groups, as QuadSum takes them
   Value kept;                 // what keep() stored
 };
 

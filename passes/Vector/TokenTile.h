@@ -22,16 +22,15 @@ public:
   void add(Value a, Value sums);
 
 private:
-  /// Integer products [part * count + token] with quads [begin, end), added up exactly.
-  Emitter::Values dots(int64_t begin, int64_t end, Value a);
+  /// Products of all quads [plane][token][part], times their groups' factors; of one group all planes together.
+  Emitter::Values dots(Value a);
   void addRun(int64_t begin, int64_t end, Value a, Emitter::Values &sums);
-  /// 128 times the products of `which` outliers' high codes, per part, of token `t`.
-  Emitter::Values highDots(llvm::ArrayRef<int> which, Value a, int64_t t);
-  /// Codes of quad `q` as pairs' factors: registers [plane][part].
+  /// 128 times the products of outliers' high codes, times their factors, of token `t` [part].
+  Emitter::Values highDots(Value a, int64_t t);
+  /// Codes of a quad that lies at `quad`, as pairs' factors: registers [plane][part].
   Emitter::Values weights(Value quad);
-  Value pairSums(Value pairs, int64_t factor);
   Value field(mlir::Type type, Value a, int64_t offset, int64_t t);
-  Value keptVector(int64_t offset, int64_t part);
+  Value keptVector(mlir::Type type, int64_t offset, int64_t part);
   Value placeOf(Value a, int outlier, int64_t t);
   Value pinned(Value v);
 
@@ -42,7 +41,7 @@ private:
   int64_t run = 0;       ///< quads whose pairs' sums fit 16 bits
   int64_t tokens = 0;    ///< at a time
   WeightReader::Codes w; ///< of 16 rows: what open() stored
-  Value kept; ///< [planes][8 quads][16 rows][4], then scales, biases and 128 times the scales: [2][16 rows] each
+  Value kept; ///< [planes][8 quads][16 rows][4]; a scale; of each group: biases, factors, 128 times the factors
 };
 
 } // namespace stepdown

@@ -88,23 +88,22 @@ Emitter::Values WeightReader::quads(Value sub) {
   return result;
 }
 
-/// Integer scale or minimum of a group of the 32 columns `sub`, as float lanes.
+/// Integer scale or minimum of a group of the 32 columns `sub`.
 Value WeightReader::groupField(const PackedField &field, Value sub, int group, bool isSigned) {
   const int groups = kCodeColumns / format.group;
-  return groupBytes(e.at(e.at(block, field.at(row, group)), sub, groups * field.stride), isSigned);
+  return integers(e.at(e.at(block, field.at(row, group)), sub, groups * field.stride), isSigned);
 }
 
-Value WeightReader::groupBytes(Value at, bool isSigned) {
+Value WeightReader::integers(Value at, bool isSigned) {
   Value bytes = e.load(e.vec(e.i8, lanes), at);
-  Value wide = isSigned ? Value(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes))
-                        : Value(arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes));
-  return e.toF32(wide);
+  return isSigned ? Value(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes))
+                  : Value(arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i32, lanes), bytes));
 }
 
-Value WeightReader::scale(Value sub, Value group) {
+Value WeightReader::factor(Value sub, Value group) {
   const int groups = kCodeColumns / format.group;
   Value first = e.at(e.at(block, packed.scales.at(row, 0)), sub, groups * packed.scales.stride);
-  return e.mul(d, groupBytes(e.at(first, group, packed.scales.stride), true));
+  return integers(e.at(first, group, packed.scales.stride), true);
 }
 
 WeightReader::Codes WeightReader::codes(Value sub) {
@@ -119,16 +118,24 @@ WeightReader::Codes WeightReader::scales(Value sub) {
   c.maxCode = (1 << format.bits) - 1;
   if (format.table)
     c.maxCode = *std::max_element(format.table, format.table + 16) + offset;
+  c.scale = d;
   for (int g = 0; g < c.groups; ++g) {
-    c.scale[g] = packed.scales.exists() ? e.mul(d, groupField(packed.scales, sub, g, true)) : d;
-    Value bias;
+    Value scale = d, bias;
+    if (packed.scales.exists()) {
+      Value factor = groupField(packed.scales, sub, g, true);
+      scale = e.mul(d, e.toF32(factor));
+      if (c.groups == 1)
+        c.scale = scale;
+      else
+        c.factor[g] = factor;
+    }
     if (format.minimum == BlockFormat::Plain)
       bias = m;
     else if (format.minimum == BlockFormat::Grouped)
-      bias = e.mul(e.mul(m, e.splat(e.vec(e.f32, lanes), -1.0)), groupField(packed.minimums, sub, g, false));
+      bias = e.mul(e.mul(m, e.splat(e.vec(e.f32, lanes), -1.0)), e.toF32(groupField(packed.minimums, sub, g, false)));
     if (offset)
-      bias = bias ? e.fma(c.scale[g], e.splat(e.vec(e.f32, lanes), -offset), bias)
-                  : e.mul(c.scale[g], e.splat(e.vec(e.f32, lanes), -offset));
+      bias = bias ? e.fma(scale, e.splat(e.vec(e.f32, lanes), -offset), bias)
+                  : e.mul(scale, e.splat(e.vec(e.f32, lanes), -offset));
     c.bias[g] = bias;
   }
   return c;
@@ -152,9 +159,9 @@ void WeightReader::values(Value sub, llvm::function_ref<void(int, Value)> column
   for (int c = 0; c < kCodeColumns; ++c) {
     if (c % format.group == 0) {
       int g = c / format.group;
-      scale = packed.scales.exists() ? e.mul(d, groupField(packed.scales, sub, g, true)) : d;
+      scale = packed.scales.exists() ? e.mul(d, e.toF32(groupField(packed.scales, sub, g, true))) : d;
       if (format.minimum == BlockFormat::Grouped)
-        minimum = e.mul(m, groupField(packed.minimums, sub, g, false));
+        minimum = e.mul(m, e.toF32(groupField(packed.minimums, sub, g, false)));
     }
     Value code = all[c / 4];
     if (c % 4)

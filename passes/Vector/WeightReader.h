@@ -16,12 +16,15 @@ public:
   void open(Value block);
 
   /// 32 columns for an 8-bit dot product: sum over the columns is
-  ///     sum_g scale[g] * (dot of the quads of group g)  +  bias[g] * (sum of the activations of group g).
+  ///     scale * sum_g factor[g] * (dot of the quads of group g)  +  sum_g bias[g] * (sum of the activations of group
+  ///     g).
+  /// Two groups have integer factors, so that their products are added up before they are floats.
   struct Codes {
-    Emitter::Values quads;   ///< 8 x vector<lanes x i32>: unsigned bytes, byte i of a lane is column 4 q + i of a row
-    int maxCode;             ///< largest byte
-    int groups;              ///< 1 or 2
-    Value scale[2], bias[2]; ///< vector<lanes x f32>
+    Emitter::Values quads; ///< 8 x vector<lanes x i32>: unsigned bytes, byte i of a lane is column 4 q + i of a row
+    int maxCode;           ///< largest byte
+    int groups;            ///< 1 or 2
+    Value scale, bias[2];  ///< vector<lanes x f32>
+    Value factor[2];       ///< vector<lanes x i32> of 8 bits and a sign, or none: one group
   };
   Codes codes(Value sub);
   /// The same, but for the quads.
@@ -30,8 +33,8 @@ public:
   Value quad(Value sub, int q);
   /// The same of a quad whose number, 0 to 7, is known at run time.
   Value quad(Value sub, Value q);
-  /// Codes::scale of a group whose number is known at run time, of a format with scales of groups.
-  Value scale(Value sub, Value group);
+  /// Codes::factor of a group whose number is known at run time, of a format with two groups.
+  Value factor(Value sub, Value group);
 
   /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<lanes x f32>, the exact value of each row.
   void values(Value sub, llvm::function_ref<void(int, Value)> column);
@@ -46,7 +49,7 @@ private:
   Value masked(Value x, const PackedPlane &plane);
   Value tableOf(int bias);
   Value groupField(const PackedField &field, Value sub, int group, bool isSigned);
-  Value groupBytes(Value at, bool isSigned);
+  Value integers(Value at, bool isSigned);
 
   Emitter &e;
   PackedBlock packed;

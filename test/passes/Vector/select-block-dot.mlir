@@ -50,13 +50,22 @@ func.func @q8_0_one_token(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %
   return
 }
 
-// A scale for 16 columns: two sums for each token.
+// A scale for 16 columns: two sums for each token, which are one before they are a float. AVX2 multiplies pairs by the
+// scale, twice for the 4 quads of a group (and for each of its two registers of rows), and adds nothing to do so.
 // CHECK-LABEL: @q6_k_grouped_scales
 // CHECK: scf.for
 // CHECK: scf.for
-// V4-COUNT-8: vpdpbusd
+// V4-COUNT-4: vpdpbusd
+// V4: arith.muli
+// V4-COUNT-4: vpdpbusd
+// V4: arith.muli
+// V3: %[[SCALE:.*]] = arith.ori %{{.*}} : vector<8xi32>
+// V3: %[[PAIRS:.*]] = vector.bitcast %[[SCALE]] : vector<8xi32> to vector<16xi16>
+// V3: "llvm.x86.avx2.pmadd.wd"(%{{.*}}, %[[PAIRS]])
+// V3-COUNT-7: pmadd.wd
+// CHECK: arith.addi
 // CHECK: arith.sitofp
-// CHECK: arith.sitofp
+// V4-NOT: arith.sitofp
 // CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @q6_k_grouped_scales(%w: memref<?x?x!transformer.block<q6_k, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, columns = 256>>, %y: memref<?x1x?xvector<16xf32>>) {
