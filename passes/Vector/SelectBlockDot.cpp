@@ -372,12 +372,14 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             e.loop(tiles, [&](Value m) {
               Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
               Value mine = e.at(sums, m, e.lanes * 64);
+              if (tile)
+                tile->widen(block);
               e.loop(e.number(e.lanes / atOnce), [&](Value t) {
-                Value a = e.at(block, t, 4 * atOnce), at = e.at(mine, t, 64 * atOnce);
+                Value at = e.at(mine, t, 64 * atOnce);
                 if (tile)
-                  tile->add(a, at);
+                  tile->add(block, e.mul(t, e.number(atOnce)), at);
                 else
-                  e.store(products->token(a, e.load(e.vec(e.f32), at)), at);
+                  e.store(products->token(e.at(block, t, 4), e.load(e.vec(e.f32), at)), at);
               });
             });
           };

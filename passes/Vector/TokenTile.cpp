@@ -1,5 +1,6 @@
 #include "passes/Vector/TokenTile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include <cassert>
 
 using namespace mlir;
 
@@ -12,7 +13,6 @@ constexpr int64_t kVector = 64;              ///< bytes of 16 lanes
 constexpr int64_t kPlane = kQuads * kVector; ///< of a plane of weights
 constexpr int64_t kScale = 2 * kPlane, kBias = kScale + kVector, kFactor = kBias + 2 * kVector;
 constexpr int64_t kHighFactor = kFactor + 2 * kVector, kKept = kHighFactor + 2 * kVector;
-constexpr int64_t kNibble = 15;
 } // namespace
 
 TokenTile::TokenTile(Emitter &emitter, ActivationType type)
@@ -21,21 +21,21 @@ TokenTile::TokenTile(Emitter &emitter, ActivationType type)
 
 void TokenTile::open(WeightReader &weight, Value sub) {
   w = weight.codes(sub);
-  constexpr int64_t kLargest = 127, kPairs = 32767;       // of an activation's code, of a pair's sum
-  planes = 2 * w.maxCode * 2 * kLargest > kPairs ? 2 : 1; // two quads fit: those of two outliers
-  run = kPairs / ((planes == 2 ? kNibble : w.maxCode) * 2 * kLargest);
-  // Eight accumulators in any case: rows, planes of weights, planes of activations, tokens.
-  tokens = 4 / (planes * (1 + residual));
+  constexpr int64_t kLargest = 127, kPairs = 32767; // of an activation's code, of a pair's sum
+  run = kPairs / (w.maxCode * 2 * kLargest);
+  assert((run >= 2 || w.groups == 1) && "expects codes of groups that fit pairs of two quads");
+  if (run < 2 && !wide) // two quads, at least: those of two outliers
+    wide = e.scratch(2 * kPlane * tileTokens / e.lanes);
+  tokens = residual && !wide ? 2 : 4; // eight registers of sums: two of rows, planes of codes, tokens
   Type type = e.vec(e.i32);
   for (auto [q, codes] : llvm::enumerate(w.quads)) {
-    if (planes == 1) {
+    if (!wide) {
       e.store(codes, e.at(kept, kVector * q));
       continue;
     }
-    Value mask = e.splat(type, 0x0f0f0f0f);
-    Value high = arith::ShRUIOp::create(e.b, e.loc, codes, e.splat(type, 4));
+    Value mask = e.splat(type, 0x00ff00ff), odd = arith::ShRUIOp::create(e.b, e.loc, codes, e.splat(type, 8));
     e.store(arith::AndIOp::create(e.b, e.loc, codes, mask), e.at(kept, kVector * q));
-    e.store(arith::AndIOp::create(e.b, e.loc, high, mask), e.at(kept, kPlane + kVector * q));
+    e.store(arith::AndIOp::create(e.b, e.loc, odd, mask), e.at(kept, kPlane + kVector * q));
   }
   e.store(w.scale, e.at(kept, kScale));
   for (int g = 0; g < w.groups; ++g) {
@@ -68,16 +68,9 @@ Value TokenTile::pinned(Value v) {
 
 Values TokenTile::weights(Value quad) {
   Values result;
-  for (int64_t plane = 0; plane < planes; ++plane)
-    for (int64_t part = 0; part < parts; ++part)
-      result.push_back(e.load(e.vec(e.i8, 4 * lanes), e.at(quad, kPlane * plane + 4 * lanes * part)));
+  for (int64_t part = 0; part < parts; ++part)
+    result.push_back(e.load(e.vec(e.i8, 4 * lanes), e.at(quad, 4 * lanes * part)));
   return result;
-}
-
-static Value pairProducts(Emitter &e, Value codes, Value activations) {
-  auto bytes = cast<VectorType>(codes.getType());
-  return e.intrinsic("llvm.x86.avx2.pmadd.ub.sw", e.vec(e.i16, bytes.getNumElements() / 2),
-                     {codes, e.bitcast(activations, bytes)});
 }
 
 /// The sums of neighbouring pairs times `factor`: of lanes, or of 16 bits.
@@ -89,6 +82,70 @@ static Value pairSums(Emitter &e, Value pairs, int64_t factor) {
   return pairSums(e, pairs, e.splat(pairs.getType(), factor));
 }
 
+/// What 16-bit products take: of each quad columns 0 and 2, and in a second plane 1 and 3, of values with all their
+/// bits.
+void TokenTile::widen(Value a) {
+  if (!wide)
+    return;
+  const int64_t bytes = 4 * lanes;
+  VectorType words = e.vec(e.i16, 2 * lanes), dwords = e.vec(e.i32, lanes);
+  auto shifted = [&](Value x, int64_t left, int64_t right) { // sign-extends what a shift to the left brought up
+    x = left ? e.shiftLeft(x, left) : x;
+    return right ? Value(arith::ShRSIOp::create(e.b, e.loc, x, e.splat(x.getType(), right))) : x;
+  };
+  auto upper = [&](Value x) { return arith::AndIOp::create(e.b, e.loc, x, e.splat(words, -256)); };
+  for (int64_t part = 0; part < tileTokens / lanes; ++part) { // of the tokens
+    auto load = [&](Type type, int64_t offset) { return e.load(type, e.at(a, offset * tileTokens + bytes * part)); };
+    Value high[2][2], place[2]; // [outlier][plane]: 128 times the codes
+    for (int i = 0; i < 2 && outliers; ++i) {
+      Value codes = load(words, 44 + 4 * i);
+      place[i] = load(dwords, 52 + 4 * i);
+      high[i][0] = shifted(codes, 8, 1), high[i][1] = shifted(upper(codes), 0, 1);
+    }
+    for (int64_t q = 0; q < kQuads; ++q) {
+      Value codes = load(words, 12 + 4 * q), plane[2];
+      if (residual) {
+        Value rest = load(words, 44 + 4 * q);
+        plane[0] = e.add(e.shiftLeft(codes, 8), shifted(rest, 8, 8)),
+        plane[1] = e.add(upper(codes), shifted(rest, 0, 8));
+      } else {
+        plane[0] = shifted(codes, 8, 8), plane[1] = shifted(codes, 0, 8);
+      }
+      for (int i = 0; i < 2 && outliers; ++i) {
+        Value here = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, place[i], e.splat(dwords, 64 * q));
+        Value mask = e.bitcast(arith::ExtSIOp::create(e.b, e.loc, dwords, here), words);
+        for (int p = 0; p < 2; ++p)
+          plane[p] = e.add(plane[p], arith::AndIOp::create(e.b, e.loc, high[i][p], mask));
+      }
+      for (int p = 0; p < 2; ++p)
+        e.store(plane[p], e.at(wide, kPlane * p + kVector * q + bytes * part));
+    }
+  }
+}
+
+/// Products of 16 bits [token][part].
+Values TokenTile::wideDots(Value activations) {
+  Values sums(tokens * parts);
+  for (int64_t step = 0; step < 2 * kQuads; ++step) {
+    Values codes = weights(e.at(kept, kVector * step));
+    for (int64_t t = 0, i = 0; t < tokens; ++t) {
+      Value spread = e.spread(e.load(e.i32, e.at(activations, kVector * step + 4 * t)), lanes);
+      for (Value rows : codes) {
+        Value product = pairSums(e, e.bitcast(rows, e.vec(e.i16, 2 * lanes)), spread);
+        sums[i] = pinned(sums[i] ? e.add(sums[i], product) : product);
+        ++i;
+      }
+    }
+  }
+  return sums;
+}
+
+static Value pairProducts(Emitter &e, Value codes, Value activations) {
+  auto bytes = cast<VectorType>(codes.getType());
+  return e.intrinsic("llvm.x86.avx2.pmadd.ub.sw", e.vec(e.i16, bytes.getNumElements() / 2),
+                     {codes, e.bitcast(activations, bytes)});
+}
+
 /// Adds the products with quads [begin, end), whose pairs' sums fit 16 bits, to `sums`.
 void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
   const int64_t activations = 1 + residual;
@@ -97,8 +154,8 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
     if (w.groups == 2)
       more = pairSums(e, pairs, keptVector(e.i32, kFactor + kVector * (begin / (kQuads / 2)), row));
     else
-      more = pairSums(e, pairs, (residual && plane == 0 ? 256 : 1) * (row < parts ? 1 : kNibble + 1));
-    Value &sum = sums[((w.groups == 2 ? plane : 0) * tokens + t) * parts + row % parts];
+      more = pairSums(e, pairs, residual && plane == 0 ? 256 : 1);
+    Value &sum = sums[((w.groups == 2 ? plane : 0) * tokens + t) * parts + row];
     sum = pinned(sum ? e.add(sum, more) : more);
   };
   if (end - begin <= 2) { // all of a token's at once: no pairs are kept beside the sums
@@ -110,7 +167,7 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
         Values spread;
         for (int64_t q = begin; q < end; ++q)
           spread.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q, t));
-        for (int64_t row = 0; row < planes * parts; ++row) {
+        for (int64_t row = 0; row < parts; ++row) {
           Value pairs;
           for (auto [rows, activation] : llvm::zip(codes, spread)) {
             Value product = pairProducts(e, rows[row], activation);
@@ -121,7 +178,7 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
       }
     return;
   }
-  Values pairs(planes * parts * activations * tokens);
+  Values pairs(parts * activations * tokens);
   for (int64_t q = begin; q < end; ++q) {
     Values codes = weights(e.at(kept, kVector * q));
     for (int64_t t = 0, i = 0; t < tokens; ++t)
@@ -136,7 +193,7 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
   }
   for (int64_t t = 0, i = 0; t < tokens; ++t)
     for (int64_t plane = 0; plane < activations; ++plane)
-      for (int64_t row = 0; row < planes * parts; ++row)
+      for (int64_t row = 0; row < parts; ++row)
         flush(pairs[i++], t, plane, row);
 }
 
@@ -156,37 +213,33 @@ Value TokenTile::placeOf(Value a, int outlier, int64_t t) {
 }
 
 Values TokenTile::highDots(Value a, int64_t t) {
-  Values pairs(planes * parts), result(parts);
-  auto flush = [&](Value pairs, Value factor, int64_t row) {
-    Value &total = result[row % parts], more = pairSums(e, pairs, factor);
-    total = total ? e.add(total, more) : more;
-  };
+  Values result(parts);
   for (int outlier = 0; outlier < 2; ++outlier) {
     Value spread = field(e.i32, a, 44 + 4 * outlier, t), place = placeOf(a, outlier, t), factors;
     if (w.groups == 2) {
       Value upper = arith::AndIOp::create(e.b, e.loc, place, e.number(4 * 64));
       factors = e.at(e.at(kept, kHighFactor), arith::DivUIOp::create(e.b, e.loc, upper, e.number(4)));
     }
-    for (auto [i, codes] : llvm::enumerate(weights(e.at(kept, place)))) {
-      Value product = pairProducts(e, codes, spread);
+    for (auto [part, codes] : llvm::enumerate(weights(e.at(kept, place)))) {
+      Value more = pairProducts(e, codes, spread);
       if (w.groups == 2)
-        flush(product, e.load(e.vec(e.i32, lanes), e.at(factors, 4 * lanes * i)), i);
-      else
-        pairs[i] = pairs[i] ? e.add(pairs[i], product) : product;
+        more = pairSums(e, more, e.load(e.vec(e.i32, lanes), e.at(factors, 4 * lanes * part)));
+      result[part] = result[part] ? e.add(result[part], more) : more;
     }
   }
-  for (int64_t row = 0; row < planes * parts && w.groups == 1; ++row)
-    flush(pairs[row], e.splat(pairs[row].getType(), 128 * (row < parts ? 1 : kNibble + 1)), row);
+  for (Value &pairs : result)
+    if (w.groups == 1)
+      pairs = pairSums(e, pairs, 128);
   return result;
 }
 
-void TokenTile::add(Value a, Value sums) {
-  Value stored = kept;
+void TokenTile::add(Value tile, Value first, Value sums) {
+  Value stored = kept, a = e.at(tile, first, 4);
   kept = e.hide(kept); // else its loads become the registers they were stored from, and those are spilled
-  Values products = dots(a);
+  Values products = wide ? wideDots(e.at(e.hide(wide), first, 4)) : dots(a);
   for (int64_t t = 0; t < tokens; ++t) {
     Values high;
-    if (outliers)
+    if (outliers && !wide)
       high = highDots(a, t);
     Value scale = field(e.f32, a, 0, t);
     for (int64_t part = 0; part < parts; ++part) {
@@ -195,7 +248,7 @@ void TokenTile::add(Value a, Value sums) {
       Value sum = e.load(e.vec(e.f32, lanes), place);
       for (int g = 0; g < w.groups && w.bias[0]; ++g)
         sum = e.fma(keptVector(e.f32, kBias + kVector * g, part), field(e.f32, a, 4 + 4 * g, t), sum);
-      Value total = e.toF32(outliers ? e.add(products[i], high[part]) : products[i]);
+      Value total = e.toF32(high.empty() ? products[i] : e.add(products[i], high[part]));
       if (w.groups == 2 && residual)
         total = e.fma(total, e.splat(total.getType(), 256), e.toF32(products[tokens * parts + i]));
       e.store(e.fma(total, e.mul(keptVector(e.f32, kScale, part), scale), sum), place);

@@ -16,10 +16,13 @@ public:
 
   /// Unpacks the 32 columns `sub` of a weight.
   void open(WeightReader &weight, Value sub);
-  /// Tokens that add() takes, after open(): 4, 2 or 1, a divisor of the tile's.
+  /// Reads the activations of a tile for these columns, before its tokens are added.
+  void widen(Value tile);
+  /// Tokens that add() takes, after open(): 4 or 2, a divisor of the tile's.
   int64_t count() const { return tokens; }
-  /// Adds what these columns give to `sums`: float32 [count()][16 rows]. `a` points to the first token's activations.
-  void add(Value a, Value sums);
+  /// Adds what these columns give to `sums`: float32 [count()][16 rows]. `tile` points to the activations of which
+  /// token `first` is the first to add.
+  void add(Value tile, Value first, Value sums);
 
 private:
   /// Products of all quads [plane][token][part], times their groups' factors; of one group all planes together.
@@ -27,7 +30,8 @@ private:
   void addRun(int64_t begin, int64_t end, Value a, Emitter::Values &sums);
   /// 128 times the products of outliers' high codes, times their factors, of token `t` [part].
   Emitter::Values highDots(Value a, int64_t t);
-  /// Codes of a quad that lies at `quad`, as pairs' factors: registers [plane][part].
+  Emitter::Values wideDots(Value activations);
+  /// Codes of a quad that lies at `quad` [part].
   Emitter::Values weights(Value quad);
   Value field(mlir::Type type, Value a, int64_t offset, int64_t t);
   Value keptVector(mlir::Type type, int64_t offset, int64_t part);
@@ -37,11 +41,12 @@ private:
   Emitter &e;
   const int64_t lanes, parts, tileTokens;
   const bool residual, outliers;
-  int64_t planes = 1;    ///< of a weight's codes: two nibbles where pairs of whole codes do not fit 16 bits
   int64_t run = 0;       ///< quads whose pairs' sums fit 16 bits
   int64_t tokens = 0;    ///< at a time
   WeightReader::Codes w; ///< of 16 rows: what open() stored
-  Value kept; ///< [planes][8 quads][16 rows][4]; a scale; of each group: biases, factors, 128 times the factors
+  Value kept; ///< [8 quads][16 rows][4], or as words; a scale; of each group: biases, factors, 128 times the factors
+  /// Where pairs of codes do not fit 16 bits: [2][8 quads][tokens][2] of 16 bits, a tile's activations with all bits.
+  Value wide;
 };
 
 } // namespace stepdown

@@ -35,24 +35,27 @@ func.func @six_bits_and_outliers(%w: memref<?x?x!transformer.block<q6_k, rows = 
   return
 }
 
-// Pairs of 8-bit codes do not fit 16 bits, those of their nibbles do: four registers of a quad, two tokens.
+// Pairs of 8-bit codes do not fit 16 bits: weights and activations are 16 bits wide, the latter with outliers' high codes
+// where their quads' numbers say.
 // CHECK-LABEL: @codes_of_eight_bits
-// CHECK: dense<252645135> : vector<16xi32>
-// CHECK: scf.for %{{.*}} = %{{.*}} to %c8
+// CHECK: dense<16711935> : vector<16xi32>
+// CHECK: arith.cmpi eq, %{{.*}}, %{{.*}} : vector<8xi32>
+// CHECK: arith.addi %{{.*}} : vector<16xi16>
+// CHECK: llvm.store %{{.*}} : vector<16xi16>
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c4
 // CHECK: llvm.inline_asm
-// CHECK-COUNT-4: llvm.load %{{.*}} -> vector<32xi8>
-// CHECK-COUNT-64: "llvm.x86.avx2.pmadd.ub.sw"
-// CHECK-COUNT-8: "llvm.x86.avx2.pmadd.wd"
+// CHECK-NOT: pmadd.ub.sw
+// CHECK-COUNT-128: "llvm.x86.avx2.pmadd.wd"
 // CHECK-NOT: "llvm.x86.avx2.pmadd
-// CHECK-COUNT-4: llvm.store %{{.*}} : vector<8xf32>
+// CHECK-COUNT-8: llvm.store %{{.*}} : vector<8xf32>
 // CHECK: return
-func.func @codes_of_eight_bits(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, tokens = 16>>, %y: memref<?x16x?xvector<16xf32>>) {
+func.func @codes_of_eight_bits(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8o2, tokens = 16>>, %y: memref<?x16x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
-      ins(%w, %a : memref<?x?x!transformer.block<q8_0, rows = 16>>, memref<?x?x!transformer.activation<q8, tokens = 16>>)
+      ins(%w, %a : memref<?x?x!transformer.block<q8_0, rows = 16>>, memref<?x?x!transformer.activation<q8o2, tokens = 16>>)
       outs(%y : memref<?x16x?xvector<16xf32>>) {
-  ^bb0(%b: !transformer.block<q8_0, rows = 16>, %x: !transformer.activation<q8, tokens = 16>, %sum: vector<16xf32>):
+  ^bb0(%b: !transformer.block<q8_0, rows = 16>, %x: !transformer.activation<q8o2, tokens = 16>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
-    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q8_0, rows = 16>, !transformer.activation<q8, tokens = 16>, vector<16xf32>
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q8_0, rows = 16>, !transformer.activation<q8o2, tokens = 16>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
