@@ -1,6 +1,6 @@
 #include "lib/CodeGen/BFloatBits.h"
+#include "llvm/ADT/PostOrderIterator.h"
 #include "llvm/IR/IRBuilder.h"
-#include "llvm/IR/InstIterator.h"
 
 using namespace llvm;
 
@@ -32,6 +32,20 @@ Value *movedAsIntegers(Instruction *at) {
   if (auto *insert = dyn_cast<InsertElementInst>(at); insert && integersOf(insert->getType()))
     return builder.CreateInsertElement(bitsOf(builder, insert->getOperand(0)), bitsOf(builder, insert->getOperand(1)),
                                        insert->getOperand(2));
+  if (auto *phi = dyn_cast<PHINode>(at))
+    if (Type *type = integersOf(phi->getType())) {
+      PHINode *made = builder.CreatePHI(type, phi->getNumIncomingValues());
+      for (unsigned i = 0; i < phi->getNumIncomingValues(); ++i) {
+        IRBuilder<> end(phi->getIncomingBlock(i)->getTerminator());
+        made->addIncoming(bitsOf(end, phi->getIncomingValue(i)), phi->getIncomingBlock(i));
+      }
+      return made;
+    }
+  if (auto *select = dyn_cast<SelectInst>(at); select && integersOf(select->getType()))
+    return builder.CreateSelect(select->getCondition(), bitsOf(builder, select->getTrueValue()),
+                                bitsOf(builder, select->getFalseValue()));
+  if (auto *cast = dyn_cast<BitCastInst>(at); cast && integersOf(cast->getSrcTy()))
+    return bitsOf(builder, cast->getOperand(0));
   return nullptr;
 }
 
@@ -39,11 +53,13 @@ Value *movedAsIntegers(Instruction *at) {
 
 void moveBFloatAsIntegers(Function &function) {
   SmallVector<Instruction *> work;
-  for (Instruction &at : instructions(function))
-    work.push_back(&at);
+  for (BasicBlock *block : ReversePostOrderTraversal<Function *>(&function)) // what is used before its uses
+    for (Instruction &at : *block)
+      work.push_back(&at);
   for (Instruction *at : work) {
     if (Value *made = movedAsIntegers(at)) {
-      IRBuilder<> builder(at);
+      IRBuilder<> builder(at->getParent(),
+                          isa<PHINode>(at) ? at->getParent()->getFirstInsertionPt() : at->getIterator());
       at->replaceAllUsesWith(builder.CreateBitCast(made, at->getType()));
       at->eraseFromParent();
     } else if (auto *store = dyn_cast<StoreInst>(at); store && integersOf(store->getValueOperand()->getType())) {

@@ -7,8 +7,9 @@ class Function;
 
 namespace stepdown {
 
-/// Loads, stores, and elements taken out of vectors or put into them become those of 16-bit integers, where `function`
-/// has them of bfloat. A host without bfloat instructions widens vectors of bfloat to move them, and calls a function
+/// Loads, stores, phis, selects, and elements taken out of vectors or put into them become those of 16-bit integers,
+/// where `function` has them of bfloat. A host without bfloat instructions widens vectors of bfloat to move them, and
+/// calls a function
 /// (__truncsfbf2) to narrow what it widened.
 void moveBFloatAsIntegers(llvm::Function &function);
 

@@ -3,12 +3,14 @@
 // programming, 1974). So the roles may run one after the other.
 #include "lib/Interpret/KernelInterpreter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -77,7 +79,10 @@ private:
                  text.c_str());
   }
 
+  /// By value: an entry of the table moves when another is made.
+  void give(Value to, Meaning meaning) { values[to] = std::move(meaning); }
   int64_t number(Value value) { return std::get<int64_t>(values[value]); }
+  double real(Value value) { return std::get<double>(values[value]); }
   TileRef tile(Value value) { return std::get<TileRef>(values[value]); }
   InterpretedMatrix matrix(Value value) { return std::get<InterpretedMatrix>(values[value]); }
 
@@ -167,13 +172,108 @@ private:
     TileRef value = tile(op.getValue());
     const InterpretedMatrix to = matrix(op.getTo());
     const int64_t row = number(op.getRow()), column = number(op.getColumn());
-    for (int64_t r = 0; r < value->rows && row + r < to.rows; ++r)
+    const int64_t rows = op.getRows() ? std::min(number(op.getRows()), to.rows) : to.rows;
+    for (int64_t r = 0; r < value->rows && row + r < rows; ++r)
       for (int64_t c = 0; c < value->columns && column + c < to.columns; ++c)
         to.elements[(row + r) * to.stride + column + c] = value->at(r, c);
   }
 
+  void mapElements(MapOp op) {
+    TileRef made = makeTile(op.getType());
+    std::vector<TileRef> from;
+    for (Value operand : op.getOperands())
+      from.push_back(tile(operand));
+    Block &body = op.getBody().front();
+    for (int64_t r = 0; r < made->rows; ++r)
+      for (int64_t c = 0; c < made->columns && !error; ++c) {
+        for (auto [argument, each] : llvm::zip(body.getArguments(), from))
+          values[argument] = each->at(r, each->columns == 1 ? 0 : c);
+        execute(body);
+        made->at(r, c) = real(cast<YieldOp>(body.getTerminator()).getValue());
+      }
+    values[op.getResult()] = made;
+  }
+
+  void reduce(ReduceOp op) {
+    TileRef from = tile(op.getValue()), made = makeTile(op.getType());
+    for (int64_t r = 0; r < from->rows; ++r) {
+      const bool adds = op.getKind() == arith::AtomicRMWKind::addf;
+      double &all = made->at(r, 0);
+      all = op.getAcc() ? tile(op.getAcc())->at(r, 0) : adds ? 0 : -std::numeric_limits<double>::infinity();
+      for (int64_t c = 0; c < from->columns; ++c)
+        all = adds ? all + from->at(r, c) : std::fmax(all, from->at(r, c));
+    }
+    values[op.getResult()] = made;
+  }
+
+  void mask(MaskOp op) {
+    auto made = std::make_shared<Tile>(*tile(op.getValue()));
+    const int64_t row = number(op.getRow()), column = number(op.getColumn());
+    for (int64_t r = 0; r < made->rows; ++r)
+      for (int64_t c = 0; c < made->columns; ++c) {
+        const int64_t distance = column + c - (row + r);
+        if (column + c >= number(op.getColumns()) || (op.getFrom() && distance < number(op.getFrom())) ||
+            (op.getBelow() && distance >= number(op.getBelow())))
+          made->at(r, c) = -std::numeric_limits<double>::infinity();
+      }
+    values[op.getResult()] = made;
+  }
+
+  void constant(arith::ConstantOp op) {
+    if (auto integer = dyn_cast<IntegerAttr>(op.getValue())) {
+      values[op.getResult()] = integer.getValue().isNegative() ? integer.getValue().getSExtValue()
+                                                               : int64_t(integer.getValue().getZExtValue());
+    } else if (auto real = dyn_cast<FloatAttr>(op.getValue())) {
+      values[op.getResult()] = real.getValueAsDouble();
+    } else if (auto splat = dyn_cast<SplatElementsAttr>(op.getValue());
+               splat && isRegisterTile(op.getType()) && isa<FloatType>(splat.getElementType())) {
+      TileRef made = makeTile(cast<ShapedType>(op.getType()));
+      std::fill(made->elements.begin(), made->elements.end(), splat.getSplatValue<APFloat>().convertToDouble());
+      values[op.getResult()] = made;
+    } else {
+      refuse(op, "expects a constant that is a number, or a tile of one float");
+    }
+  }
+
+  void compare(arith::CmpIOp op) {
+    const int64_t a = number(op.getLhs()), b = number(op.getRhs());
+    const bool unsign = op.getPredicate() >= arith::CmpIPredicate::ult;
+    const bool less = unsign ? uint64_t(a) < uint64_t(b) : a < b;
+    switch (op.getPredicate()) {
+    case arith::CmpIPredicate::eq:
+      return void(values[op.getResult()] = int64_t(a == b));
+    case arith::CmpIPredicate::ne:
+      return void(values[op.getResult()] = int64_t(a != b));
+    case arith::CmpIPredicate::slt:
+    case arith::CmpIPredicate::ult:
+      return void(values[op.getResult()] = int64_t(less));
+    case arith::CmpIPredicate::sle:
+    case arith::CmpIPredicate::ule:
+      return void(values[op.getResult()] = int64_t(less || a == b));
+    case arith::CmpIPredicate::sgt:
+    case arith::CmpIPredicate::ugt:
+      return void(values[op.getResult()] = int64_t(!less && a != b));
+    case arith::CmpIPredicate::sge:
+    case arith::CmpIPredicate::uge:
+      return void(values[op.getResult()] = int64_t(!less));
+    }
+  }
+
+  void compare(arith::CmpFOp op) {
+    const double a = real(op.getLhs()), b = real(op.getRhs());
+    if (op.getPredicate() == arith::CmpFPredicate::OEQ)
+      values[op.getResult()] = int64_t(a == b);
+    else if (op.getPredicate() == arith::CmpFPredicate::OLT)
+      values[op.getResult()] = int64_t(a < b);
+    else
+      refuse(op, "expects oeq or olt");
+  }
+
   template <typename Function> void integers(Operation &op, Function function) {
     values[op.getResult(0)] = int64_t(function(number(op.getOperand(0)), number(op.getOperand(1))));
+  }
+  template <typename Function> void reals(Operation &op, Function function) {
+    values[op.getResult(0)] = double(function(real(op.getOperand(0)), real(op.getOperand(1))));
   }
 
   void execute(Operation &op) {
@@ -196,23 +296,52 @@ private:
         .Case([&](MmaOp each) { multiply(each); })
         .Case([&](MmaWaitOp each) {
           for (auto [sum, vector] : llvm::zip(each.getSums(), each.getVectors()))
-            values[vector] = values[sum];
+            give(vector, values[sum]);
         })
         .Case([&](StoreOp each) { store(each); })
         .Case([&](memref::DimOp each) {
           const InterpretedMatrix from = matrix(each.getSource());
           values[each.getResult()] = number(each.getIndex()) == 0 ? from.rows : from.columns;
         })
-        .Case([&](arith::ConstantOp each) {
-          if (auto integer = dyn_cast<IntegerAttr>(each.getValue()))
-            values[each.getResult()] = integer.getValue().isNegative() ? integer.getValue().getSExtValue()
-                                                                       : int64_t(integer.getValue().getZExtValue());
-          else
-            refuse(each, "expects an integer constant");
+        .Case([&](MapOp each) { mapElements(each); })
+        .Case([&](ReduceOp each) { reduce(each); })
+        .Case([&](MaskOp each) { mask(each); })
+        .Case([&](ConvertOp each) { give(each.getResult(), values[each.getValue()]); })
+        .Case([&](EntryOp each) {
+          const InterpretedMatrix from = matrix(each.getTable());
+          const int64_t row = number(each.getRow());
+          if (row < 0 || row >= from.rows || int64_t(each.getNumResults()) > from.columns)
+            return refuse(each, "expects a row of a table, and no more numbers than it has");
+          for (OpResult result : each.getNumbers())
+            values[result] = int64_t(from.elements[row * from.stride + result.getResultNumber()]);
         })
+        .Case([&](arith::ConstantOp each) { constant(each); })
+        .Case([&](arith::CmpIOp each) { compare(each); })
+        .Case([&](arith::CmpFOp each) { compare(each); })
+        .Case([&](arith::SelectOp each) {
+          give(each.getResult(), values[number(each.getCondition()) ? each.getTrueValue() : each.getFalseValue()]);
+        })
+        .Case([&](arith::IndexCastOp each) { give(each.getResult(), values[each.getIn()]); })
+        .Case([&](arith::AddFOp) { reals(op, [](double a, double b) { return a + b; }); })
+        .Case([&](arith::SubFOp) { reals(op, [](double a, double b) { return a - b; }); })
+        .Case([&](arith::MulFOp) { reals(op, [](double a, double b) { return a * b; }); })
+        .Case([&](arith::DivFOp) { reals(op, [](double a, double b) { return a / b; }); })
+        .Case([&](arith::MaxNumFOp) { reals(op, [](double a, double b) { return std::fmax(a, b); }); })
+        .Case([&](arith::NegFOp each) { values[each.getResult()] = -real(each.getOperand()); })
+        .Case([&](math::FmaOp each) {
+          values[each.getResult()] = std::fma(real(each.getA()), real(each.getB()), real(each.getC()));
+        })
+        .Case([&](math::Exp2Op each) { values[each.getResult()] = std::exp2(real(each.getOperand())); })
+        .Case([&](math::TanhOp each) { values[each.getResult()] = std::tanh(real(each.getOperand())); })
         .Case([&](arith::AddIOp each) { integers(op, [](int64_t a, int64_t b) { return a + b; }); })
         .Case([&](arith::SubIOp each) { integers(op, [](int64_t a, int64_t b) { return a - b; }); })
         .Case([&](arith::MulIOp each) { integers(op, [](int64_t a, int64_t b) { return a * b; }); })
+        .Case([&](arith::DivUIOp each) {
+          if (number(each.getRhs()) == 0)
+            return refuse(each, "expects a divisor that is not zero");
+          integers(op, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) / uint64_t(b)); });
+        })
+        .Case([&](arith::MaxSIOp each) { integers(op, [](int64_t a, int64_t b) { return std::max(a, b); }); })
         .Case([&](arith::MinSIOp each) { integers(op, [](int64_t a, int64_t b) { return std::min(a, b); }); })
         .Default([&](Operation *other) { refuse(other, "expects an operation with a plain meaning, but has none"); });
   }

@@ -2,6 +2,7 @@
 #include "lib/Kernels/KernelText.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Diagnostics.h"
@@ -13,6 +14,10 @@ namespace stepdown {
 
 static constexpr const char kMatmulText[] =
 #include "lib/Kernels/Matmul.mlir.inc"
+    ;
+
+static constexpr const char kAttentionText[] =
+#include "lib/Kernels/Attention.mlir.inc"
     ;
 
 static Result<std::string> fill(StringRef text, StringRef name, const std::map<std::string, std::string> &parameters) {
@@ -39,7 +44,8 @@ Result<OwningOpRef<ModuleOp>> parseKernel(MLIRContext &context, StringRef text, 
   Result<std::string> filled = fill(text, name, parameters);
   if (!filled)
     return filled.error();
-  context.loadDialect<tile::TileDialect, arith::ArithDialect, memref::MemRefDialect, scf::SCFDialect>();
+  context
+      .loadDialect<tile::TileDialect, arith::ArithDialect, memref::MemRefDialect, math::MathDialect, scf::SCFDialect>();
   std::string said;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     llvm::raw_string_ostream(said) << (said.empty() ? "" : "; ") << diagnostic.getLocation() << ": " << diagnostic;
@@ -63,6 +69,61 @@ Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulPar
                       {"group", text(p.group)},
                       {"element", p.element},
                       {"result", p.result}});
+}
+
+/// A float constant's text: all digits of a float32.
+static std::string real(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9e", number);
+  return text;
+}
+
+Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const AttentionParameters &p) {
+  if (!(p.scale > 0))
+    return fail(ErrorCode::KernelText, "Attention.mlir: expects a positive scale, but got %g", p.scale);
+  // Weights are powers of two: the logarithm's base is one factor with the scale.
+  const double log2e = 1.4426950408889634;
+  std::string cap = "tile.yield %x : f32", band;
+  if (p.cap > 0)
+    cap = "%inner = arith.constant " + real(p.scale / p.cap) + " : f32 %y = arith.mulf %x, %inner : f32 " +
+          "%z = math.tanh %y : f32 tile.yield %z : f32";
+  if (p.left < AttentionParameters::kUnbounded)
+    band += "from %from ";
+  if (p.right < AttentionParameters::kUnbounded)
+    band += "below %below";
+  auto text = [](int64_t number) { return std::to_string(number); };
+  return parseKernel(context, kAttentionText, "Attention.mlir",
+                     {{"m", text(p.m)},
+                      {"n", text(p.n)},
+                      {"d", text(p.d)},
+                      {"stages", text(p.stages)},
+                      {"warps", text(p.warps)},
+                      {"registers", text(p.registers)},
+                      {"load_registers", text(p.loadRegisters)},
+                      {"group", text(p.group)},
+                      {"scale", real((p.cap > 0 ? p.cap : p.scale) * log2e)},
+                      {"cap", cap},
+                      {"band", band},
+                      {"from", text(-p.left)},
+                      {"below", text(p.right + 1)},
+                      {"element", p.element},
+                      {"result", p.result}});
+}
+
+std::vector<int32_t> attentionTiles(const AttentionParameters &p, ArrayRef<AttentionSequence> batch) {
+  std::vector<int32_t> table;
+  for (const AttentionSequence &each : batch) {
+    const int64_t end = each.firstKey + each.keys;
+    for (int64_t i = 0; i < each.queries; i += p.m) {
+      const int64_t key = end - each.queries + i; // of query i
+      const int64_t first = std::max(each.firstKey, key - p.left);
+      // A tile that sees nothing goes through one key, which its mask excludes.
+      const int64_t last = std::max(std::min(end, key + std::min(p.m, each.queries - i) + p.right), first + 1);
+      for (int64_t number : {each.firstQuery + i, each.firstQuery + each.queries, first, last, key})
+        table.push_back(int32_t(number));
+    }
+  }
+  return table;
 }
 
 } // namespace stepdown

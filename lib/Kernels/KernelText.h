@@ -4,7 +4,9 @@
 #include "lib/Base/Result.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/ArrayRef.h"
 #include <map>
+#include <vector>
 
 namespace stepdown {
 
@@ -21,6 +23,37 @@ struct MatmulParameters {
 /// A module with the tile.kernel @matmul. E0561 where the parameters do not make a kernel that verifies, with the line
 /// of the text.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> matmulKernel(mlir::MLIRContext &context, const MatmulParameters &parameters);
+
+/// The parameters of lib/Kernels/Attention.mlir: O [queries, heads d] of Q [queries, heads d] and K, V [keys, key heads
+/// d], all with rows of neighbouring elements; which queries see which keys is in a table (attentionTiles).
+struct AttentionParameters {
+  int64_t m = 128, n = 128, d = 128;           ///< queries and keys of a tile; columns of a head, in 64
+  int64_t stages = 2;                          ///< slots of K and of V each
+  int64_t warps = 8;                           ///< of the role that attends
+  int64_t registers = 240, loadRegisters = 24; ///< of a thread of each role
+  int64_t group = 1;                           ///< tiles of queries that run next to each other
+  double scale = 1;                            ///< of a query times a key, positive
+  double cap = 0;                              ///< scores become cap tanh(score / cap); 0: as they are
+  int64_t left = kUnbounded, right = 0;        ///< keys that a query sees before its own and behind it
+  std::string element = "bf16", result = "bf16";
+  /// No bound of the keys that are seen. right = 0 is causal, right = kUnbounded full attention.
+  static constexpr int64_t kUnbounded = int64_t(1) << 30;
+};
+
+/// A module with the tile.kernel @attention. E0561 for a scale that is not positive, and where the parameters do not
+/// make a kernel that verifies.
+Result<mlir::OwningOpRef<mlir::ModuleOp>> attentionKernel(mlir::MLIRContext &context,
+                                                          const AttentionParameters &parameters);
+
+/// One sequence of a batch: where its queries and its keys begin among all, and how many they are. The last query
+/// stands at the last key; there is at least one key.
+struct AttentionSequence {
+  int64_t firstQuery, queries, firstKey, keys;
+};
+
+/// The table of tiles [tiles, 5] that @attention goes through for a batch: of each tile its first query, the end of its
+/// sequence's queries, the first key and the end of the keys that it sees, and the key of its first query.
+std::vector<int32_t> attentionTiles(const AttentionParameters &parameters, llvm::ArrayRef<AttentionSequence> batch);
 
 /// `text` with $(name) replaced by the parameter of that name, parsed and verified; `name` stands in locations. E0561
 /// for a name that has no parameter, and for what the parser and the verifier say.

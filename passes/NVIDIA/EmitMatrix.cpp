@@ -1,6 +1,8 @@
 // Products are chains of wgmma on descriptors of shared memory: one fence, an instruction for each 16 elements of the
 // reduction and each part of the sum, one commit. The first product of a sum does not read what its registers held
 // (scale-d is zero): zeros written by moves, with a product in flight, would make ptxas wait for each (C7515).
+// The wait that makes a vector of a sum takes its registers and gives them back, so that nothing that computes with
+// them can be moved in front of it.
 //
 // A sum m64nN lies in registers so: thread t of the warpgroup, lane l of warp w, has in register i row
 // 16 w + l / 4 + 8 (i / 2 mod 2), column 8 (i / 4) + 2 (l mod 4) + i mod 2 (PTX ISA, wgmma D fragment).
@@ -32,12 +34,40 @@ Value KernelEmitter::descriptor(Value tile, bool transposed, Value across) {
   return binary("arith.ori", wide, i64(descriptorBits(type, transposed)));
 }
 
+/// nvvm has no product with its first operand in registers.
+Value KernelEmitter::multiplyRegisters(ArrayRef<Value> a, Value descriptorB, Value sum, Type element, int64_t columns,
+                                       bool adds, bool rowsOfB) {
+  auto type = cast<LLVM::LLVMStructType>(sum.getType());
+  const size_t count = type.getBody().size();
+  const std::string name = element.isBF16() ? "bf16" : "f16";
+  std::string registers, constraints, ties;
+  SmallVector<Value> operands;
+  for (size_t i = 0; i < count; ++i) {
+    registers += (i ? ", $" : "$") + std::to_string(i);
+    constraints += "=f,";
+    ties += std::to_string(i) + ",";
+    operands.push_back(LLVM::ExtractValueOp::create(b, sum, ArrayRef<int64_t>{int64_t(i)}));
+  }
+  auto place = [&](size_t i) { return "$" + std::to_string(2 * count + i); };
+  const std::string text = "{ .reg .pred p; setp.ne.b32 p, " + place(5) + ", 0; wgmma.mma_async.sync.aligned.m64n" +
+                           std::to_string(columns) + "k16.f32." + name + "." + name + " {" + registers + "}, {" +
+                           place(0) + ", " + place(1) + ", " + place(2) + ", " + place(3) + "}, " + place(4) +
+                           ", p, 1, 1, " + (rowsOfB ? "1" : "0") + "; }";
+  llvm::append_range(operands, a);
+  operands.push_back(descriptorB);
+  operands.push_back(i32(adds));
+  return LLVM::InlineAsmOp::create(b, type, operands, text, constraints + ties + "r,r,r,r,l,n",
+                                   /*has_side_effects=*/true,
+                                   /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                                   LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT), ArrayAttr())
+      .getResult(0);
+}
+
 void KernelEmitter::multiply(MmaOp op) {
-  const MemRefType a = op.getA().getType(), bType = op.getB().getType();
-  const VectorType sum = op.getType().getSum();
+  const ShapedType a = op.getShapeOfA();
+  const MemRefType bType = op.getB().getType();
+  const RegisterTile sum(op.getType().getSum(), role);
   const bool rowsOfB = !op.getTransposeB(); // b is [K, N]: the matrix unit runs along its rows
-  const int64_t columns = instructionColumns(sum), warpgroups = role.getThreads() / kWarpgroup;
-  const int64_t rows = sum.getDimSize(0) / warpgroups, parts = sum.getDimSize(1) / columns;
   MLIRContext *context = b.getContext();
   const auto element =
       NVVM::WGMMATypesAttr::get(context, a.getElementType().isBF16() ? NVVM::WGMMATypes::bf16 : NVVM::WGMMATypes::f16);
@@ -46,32 +76,82 @@ void KernelEmitter::multiply(MmaOp op) {
     return NVVM::MMALayoutAttr::get(context, row ? NVVM::MMALayout::row : NVVM::MMALayout::col);
   };
 
-  Value first = multiply(warpgroup, i32(acrossOffset(a, false, rows)));
-  Value descriptorA = descriptor(op.getA(), false, first), descriptorB = descriptor(op.getB(), rowsOfB, Value());
+  auto shared = dyn_cast<MemRefType>(op.getA().getType());
+  Value descriptorA;
+  if (shared)
+    descriptorA = descriptor(op.getA(), false, multiply(warpgroup, i32(acrossOffset(shared, false, sum.rows))));
+  Value descriptorB = descriptor(op.getB(), rowsOfB, Value());
   SmallVector<Value> made;
-  if (op.getAcc())
-    made = lookup(op.getAcc());
+  const SmallVector<Value> held = op.getAcc() ? lookup(op.getAcc()) : SmallVector<Value>();
+  if (op.getAcc() && isa<AccumulatorType>(op.getAcc().getType()))
+    made = held;
   else
     for (Type type : convert(op.getType(), role))
       made.push_back(LLVM::UndefOp::create(b, type));
+  if (op.getAcc() && isa<VectorType>(op.getAcc().getType()))
+    for (auto [i, each] : llvm::enumerate(held)) {
+      Value &part = made[i / (sum.columns / 2)];
+      part = LLVM::InsertValueOp::create(b, part, each, ArrayRef<int64_t>{int64_t(i) % (sum.columns / 2)});
+    }
   NVVM::WgmmaFenceAlignedOp::create(b);
   for (int64_t k = 0; k < a.getDimSize(1); k += kReduction) {
-    const auto scale = NVVM::WGMMAScaleOutAttr::get(context, k == 0 && !op.getAcc() ? NVVM::WGMMAScaleOut::zero
-                                                                                    : NVVM::WGMMAScaleOut::one);
-    for (int64_t m = 0; m < rows / 64; ++m)
-      for (int64_t n = 0; n < parts; ++n) {
-        Value &part = made[m * parts + n];
-        const int64_t offsetA = reductionOffset(a, false, k) + acrossOffset(a, false, 64 * m);
-        const int64_t offsetB = reductionOffset(bType, rowsOfB, k) + acrossOffset(bType, rowsOfB, columns * n);
-        part = NVVM::WgmmaMmaAsyncOp::create(b, part.getType(), part, add(descriptorA, i64(offsetA / 16)),
-                                             add(descriptorB, i64(offsetB / 16)),
-                                             NVVM::MMAShapeAttr::get(context, 64, columns, kReduction), element,
+    const bool adds = k != 0 || op.getAcc();
+    const auto scale =
+        NVVM::WGMMAScaleOutAttr::get(context, adds ? NVVM::WGMMAScaleOut::one : NVVM::WGMMAScaleOut::zero);
+    for (int64_t m = 0; m < sum.rows / 64; ++m)
+      for (int64_t n = 0; n < sum.parts; ++n) {
+        Value &part = made[m * sum.parts + n];
+        const int64_t offsetB = reductionOffset(bType, rowsOfB, k) + acrossOffset(bType, rowsOfB, sum.columns * n);
+        Value from = add(descriptorB, i64(offsetB / 16));
+        if (!shared) { // 8 elements of a thread in four registers are 16 columns
+          const SmallVector<Value> pairs = lookup(op.getA());
+          part = multiplyRegisters(ArrayRef<Value>(pairs).slice((m * a.getDimSize(1) + k) / 4, 4), from, part,
+                                   a.getElementType(), sum.columns, adds, rowsOfB);
+          continue;
+        }
+        const int64_t offsetA = reductionOffset(shared, false, k) + acrossOffset(shared, false, 64 * m);
+        part = NVVM::WgmmaMmaAsyncOp::create(b, part.getType(), part, add(descriptorA, i64(offsetA / 16)), from,
+                                             NVVM::MMAShapeAttr::get(context, 64, sum.columns, kReduction), element,
                                              element, NVVM::WGMMATypesAttr::get(context, NVVM::WGMMATypes::f32), scale,
                                              one, one, layout(true), layout(rowsOfB), NVVM::MMAIntOverflowAttr());
       }
   }
   NVVM::WgmmaGroupSyncAlignedOp::create(b);
   map(op.getResult(), made);
+}
+
+void KernelEmitter::wait(MmaWaitOp op) {
+  SmallVector<Value> registers;
+  for (Value sum : op.getSums())
+    for (Value part : lookup(sum)) {
+      const int64_t count = cast<LLVM::LLVMStructType>(part.getType()).getBody().size();
+      for (int64_t i = 0; i < count; ++i)
+        registers.push_back(LLVM::ExtractValueOp::create(b, part, ArrayRef<int64_t>{i}));
+    }
+  if (registers.empty()) {
+    NVVM::WgmmaWaitGroupSyncOp::create(b, b.getI64IntegerAttr(op.getPending()));
+    return;
+  }
+  std::string constraints, ties;
+  SmallVector<Type> types;
+  for (auto [i, each] : llvm::enumerate(registers)) {
+    constraints += "=f,";
+    ties += (i ? "," : "") + std::to_string(i);
+    types.push_back(each.getType());
+  }
+  auto all = LLVM::LLVMStructType::getLiteral(b.getContext(), types);
+  Value waited = LLVM::InlineAsmOp::create(
+                     b, all, registers, "wgmma.wait_group.sync.aligned " + std::to_string(op.getPending()) + ";",
+                     constraints + ties, /*has_side_effects=*/true, /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                     LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT), ArrayAttr())
+                     .getResult(0);
+  int64_t next = 0;
+  for (Value vector : op.getVectors()) {
+    SmallVector<Value> held;
+    for (size_t i = convert(vector.getType(), role).size(); i != 0; --i)
+      held.push_back(LLVM::ExtractValueOp::create(b, waited, ArrayRef<int64_t>{next++}));
+    map(vector, held);
+  }
 }
 
 LogicalResult KernelEmitter::store(StoreOp op) {
@@ -81,8 +161,8 @@ LogicalResult KernelEmitter::store(StoreOp op) {
     return op.emitOpError() << "expects to store f32 as f32 or bf16 on sm_90a, but got " << sum << " to "
                             << op.getTo().getType();
   const Matrix &to = matrices[op.getTo()];
-  const int64_t columns = instructionColumns(sum), parts = sum.getDimSize(1) / columns;
-  const int64_t rows = sum.getDimSize(0) / (role.getThreads() / kWarpgroup),
+  const RegisterTile tile(sum, role);
+  const int64_t columns = tile.columns, parts = tile.parts, rows = tile.rows,
                 bytes = element.getIntOrFloatBitWidth() / 8;
   const SmallVector<Value> held = lookup(op.getValue());
   Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
@@ -93,8 +173,9 @@ LogicalResult KernelEmitter::store(StoreOp op) {
 
   // Pairs go out as one where all rows and columns are there and none begins at an odd place.
   auto less = arith::CmpIPredicate::sle;
+  Value end = op.getRows() ? binary("arith.minsi", to.rows, lookup(op.getRows()).front()) : to.rows;
   Value stride = to.stride;
-  Value whole = binary("arith.andi", compare(less, add(row, i32(sum.getDimSize(0))), to.rows),
+  Value whole = binary("arith.andi", compare(less, add(row, i32(sum.getDimSize(0))), end),
                        compare(less, add(column, i32(sum.getDimSize(1))), to.columns));
   Value place = LLVM::PtrToIntOp::create(b, b.getI64Type(), to.pointer);
   Value odd =
@@ -111,12 +192,12 @@ LogicalResult KernelEmitter::store(StoreOp op) {
         Value wideColumn = arith::ExtSIOp::create(b, b.getI64Type(), firstColumn);
         Value begin = LLVM::GEPOp::create(b, to.pointer.getType(), element, to.pointer,
                                           ArrayRef<LLVM::GEPArg>{add(multiply(wideRow, stride), wideColumn)});
-        Value rowThere = fast ? Value() : compare(arith::CmpIPredicate::slt, r, to.rows);
+        Value rowThere = fast ? Value() : compare(arith::CmpIPredicate::slt, r, end);
         for (int64_t n = 0; n < parts; ++n)
           for (int64_t i = 2 * half; i < columns / 2; i += 4) {
             const int64_t offset = n * columns + i / 4 * 8;
-            Value low = LLVM::ExtractValueOp::create(b, held[m * parts + n], ArrayRef<int64_t>{i});
-            Value high = LLVM::ExtractValueOp::create(b, held[m * parts + n], ArrayRef<int64_t>{i + 1});
+            const int64_t first = (m * parts + n) * (columns / 2) + i;
+            Value low = held[first], high = held[first + 1];
             auto type = VectorType::get(2, element);
             Value pair;
             if (element.isBF16()) {

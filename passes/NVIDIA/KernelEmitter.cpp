@@ -44,15 +44,17 @@ void KernelEmitter::map(Value value, ValueRange made) { values[value] = llvm::to
 SmallVector<Type> KernelEmitter::convert(Type type, RoleOp role) {
   if (type.isIndex())
     return {b.getI32Type()};
-  auto sum = dyn_cast<VectorType>(type);
-  if (auto accumulator = dyn_cast<AccumulatorType>(type))
-    sum = accumulator.getSum();
-  if (!sum || !role)
-    return {type};
-  const int64_t columns = instructionColumns(sum);
-  const int64_t count = sum.getDimSize(0) / (role.getThreads() / kWarpgroup) / 64 * (sum.getDimSize(1) / columns);
-  return SmallVector<Type>(
-      count, LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(columns / 2, sum.getElementType())));
+  if (auto sum = dyn_cast<AccumulatorType>(type); sum && role) {
+    const RegisterTile tile(sum.getSum(), role);
+    const SmallVector<Type> part(tile.columns / 2, sum.getSum().getElementType());
+    return SmallVector<Type>(tile.rows / 64 * tile.parts, LLVM::LLVMStructType::getLiteral(b.getContext(), part));
+  }
+  if (auto vector = dyn_cast<VectorType>(type); vector && role) {
+    const int64_t count = RegisterTile(vector, role).count();
+    return vector.getElementTypeBitWidth() == 16 ? SmallVector<Type>(count / 2, b.getI32Type())
+                                                 : SmallVector<Type>(count, vector.getElementType());
+  }
+  return {type};
 }
 
 //===-- Prologue -------------------------------------------------------------------------------------------------===//
@@ -195,12 +197,12 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Case([&](CommitOp) { return success(); }) // the acquire has arrived, with the bytes of all copies
       .Case([&](CopyOp copy) { return this->copy(copy), success(); })
       .Case([&](MmaOp mma) { return multiply(mma), success(); })
-      .Case([&](MmaWaitOp wait) {
-        NVVM::WgmmaWaitGroupSyncOp::create(b, b.getI64IntegerAttr(wait.getPending()));
-        for (auto [sum, vector] : llvm::zip(wait.getSums(), wait.getVectors()))
-          map(vector, lookup(sum));
-        return success();
-      })
+      .Case([&](MmaWaitOp wait) { return this->wait(wait), success(); })
+      .Case([&](MapOp map) { return mapElements(map), success(); })
+      .Case([&](ReduceOp reduce) { return this->reduce(reduce), success(); })
+      .Case([&](MaskOp mask) { return this->mask(mask), success(); })
+      .Case([&](ConvertOp convert) { return narrow(convert), success(); })
+      .Case([&](EntryOp entry) { return load(entry), success(); })
       .Case([&](memref::DimOp dim) -> LogicalResult {
         std::optional<int64_t> index = dim.getConstantIndex();
         if (!index || !matrices.contains(dim.getSource()))
@@ -212,7 +214,22 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Default([&](Operation *other) { return emitScalar(*other); });
 }
 
+void KernelEmitter::load(EntryOp op) {
+  const Matrix &table = matrices[op.getTable()];
+  Value row = arith::ExtSIOp::create(b, b.getI64Type(), lookup(op.getRow()).front());
+  const Type pointer = table.pointer.getType();
+  Value first = LLVM::GEPOp::create(b, pointer, b.getI32Type(), table.pointer,
+                                    ArrayRef<LLVM::GEPArg>{multiply(row, table.stride)});
+  for (OpResult number : op.getNumbers()) {
+    Value at = LLVM::GEPOp::create(b, pointer, b.getI32Type(), first,
+                                   ArrayRef<LLVM::GEPArg>{int32_t(number.getResultNumber())});
+    map(number, LLVM::LoadOp::create(b, b.getI32Type(), at).getResult());
+  }
+}
+
 LogicalResult KernelEmitter::emitScalar(Operation &op) {
+  if (auto constant = dyn_cast<arith::ConstantOp>(op); constant && isRegisterTile(constant.getType()) && role)
+    return fill(constant), success();
   if (!isa<arith::ArithDialect>(op.getDialect()) ||
       llvm::any_of(op.getResultTypes(), [](Type type) { return !type.isIntOrIndexOrFloat(); }))
     return op.emitOpError() << "expects an operation on numbers, or one of the tile dialect that sm_90a has a form for";

@@ -7,7 +7,23 @@
 
 namespace stepdown::nvidia {
 
-/// Indices become i32; sums and vectors become what one thread holds of them, a struct for each instruction's part.
+/// What one thread holds of a tile in registers: of each 64 rows of its warpgroup, of each instruction's part of the
+/// columns, an element for each register, in its order.
+struct RegisterTile {
+  int64_t rows; ///< of one warpgroup
+  bool single;  ///< one column
+  int64_t columns, parts;
+  RegisterTile(mlir::VectorType type, tile::RoleOp role);
+  int64_t count() const { return single ? rows / 32 : rows * columns * parts / kWarpgroup; }
+  /// Of element `index`: its row below the thread's first, its column behind the thread's first, and which of the
+  /// thread's rows it is in, counted.
+  int64_t row(int64_t index) const;
+  int64_t column(int64_t index) const;
+  int64_t rowIndex(int64_t index) const { return row(index) / 64 * 2 + row(index) / 8 % 2; }
+};
+
+/// Indices become i32; sums become what one thread holds of them, a struct for each instruction's part; tiles in
+/// registers become the elements that a thread holds, narrow ones in pairs of 32 bits.
 /// Which slot a role is at is in two stack cells, which LLVM keeps in registers: the text's order decides, however
 /// loops and branches are nested.
 class KernelEmitter {
@@ -35,6 +51,7 @@ private:
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitOperation(mlir::Operation &op);
   mlir::LogicalResult emitScalar(mlir::Operation &op);
+  void load(tile::EntryOp op);
   mlir::LogicalResult emitSchedule(tile::ScheduleOp op);
   mlir::LogicalResult emitLoop(mlir::scf::ForOp op);
   mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
@@ -49,8 +66,20 @@ private:
 
   // EmitMatrix.cpp: products, and stores of what they leave in registers.
   void multiply(tile::MmaOp op);
+  Value multiplyRegisters(mlir::ArrayRef<Value> a, Value b, Value sum, mlir::Type element, int64_t columns, bool adds,
+                          bool rowsOfB);
+  void wait(tile::MmaWaitOp op);
   mlir::LogicalResult store(tile::StoreOp op);
   Value descriptor(Value tile, bool transposed, Value across);
+
+  // EmitRegisters.cpp: what is done with tiles in registers.
+  Value approximate(mlir::StringRef intrinsic, Value x);
+  Value mapped(mlir::Operation &op, mlir::IRMapping &elements);
+  void mapElements(tile::MapOp op);
+  void reduce(tile::ReduceOp op);
+  void mask(tile::MaskOp op);
+  void narrow(tile::ConvertOp op);
+  void fill(mlir::arith::ConstantOp op);
 
   Value i32(int64_t value);
   Value i64(int64_t value);

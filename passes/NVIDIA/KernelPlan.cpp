@@ -1,7 +1,9 @@
 // Offsets, counts and threads follow from the kernel's text; what sm_90a has no form for is refused here, so that the
 // emitter need not ask.
 #include "passes/NVIDIA/KernelPlan.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -11,7 +13,8 @@ using namespace stepdown::tile;
 namespace stepdown::nvidia {
 
 static LogicalResult checkProduct(MmaOp mma) {
-  const MemRefType a = mma.getA().getType(), b = mma.getB().getType();
+  const ShapedType a = mma.getShapeOfA();
+  const MemRefType b = mma.getB().getType();
   const VectorType sum = mma.getType().getSum();
   if (!a.getElementType().isBF16() && !a.getElementType().isF16())
     return mma.emitOpError() << "expects tiles of bf16 or f16 on sm_90a, but got " << a;
@@ -21,10 +24,31 @@ static LogicalResult checkProduct(MmaOp mma) {
   if (sum.getDimSize(0) % (64 * warpgroups) != 0)
     return mma.emitOpError() << "expects a multiple of 64 rows for each of " << warpgroups << " warpgroups, but got "
                              << sum.getDimSize(0);
-  for (MemRefType tile : {a, b})
-    if (!isSwizzled(tile))
+  if (mma.takesRegisters() && a.getDimSize(1) % 16 != 0)
+    return mma.emitOpError() << "expects a multiple of 16 columns in registers on sm_90a, but got " << a;
+  for (Type type : {mma.getA().getType(), Type(b)})
+    if (auto tile = dyn_cast<MemRefType>(type); tile && !isSwizzled(tile))
       return mma.emitOpError() << "expects tiles of rows of whole 128 bytes, in eights up to " << kBoxRows
                                << " rows, on sm_90a, but got " << tile;
+  return success();
+}
+
+/// Tiles in registers: rows in 64 for each warpgroup, columns in eights or one, of f32, or what tile.convert makes.
+static LogicalResult checkRegisters(Operation *op) {
+  auto role = op->getParentOfType<RoleOp>();
+  for (Type type : op->getResultTypes()) {
+    auto tile = dyn_cast<VectorType>(type);
+    if (!tile)
+      continue;
+    const Type element = tile.getElementType();
+    const bool narrow = isa<ConvertOp, scf::ForOp>(op) && (element.isBF16() || element.isF16());
+    if (!role || tile.getDimSize(0) % (64 * role.getThreads() / kWarpgroup) != 0 ||
+        (tile.getDimSize(1) != 1 && tile.getDimSize(1) % 8 != 0) || (!element.isF32() && !narrow))
+      return op->emitOpError()
+             << "expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, "
+                "of f32, on sm_90a, but got "
+             << tile;
+  }
   return success();
 }
 
@@ -45,6 +69,8 @@ static MemRefType boxOf(MemRefType tile) {
 
 static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
   ArgumentPlan plan = {MemRefType(), false};
+  if (!isa<MemRefType>(argument.getType()))
+    return plan;
   for (Operation *user : argument.getUsers()) {
     if (auto copy = dyn_cast<CopyOp>(user)) {
       const MemRefType box = boxOf(copy.getTo().getType());
@@ -52,7 +78,7 @@ static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
         return copy.emitOpError() << "expects copies of one shape from each argument, but got " << box << " and "
                                   << plan.box;
       plan.box = box;
-    } else if (isa<StoreOp>(user)) {
+    } else if (isa<StoreOp, EntryOp>(user)) {
       plan.pointer = true;
     } else if (!isa<memref::DimOp>(user)) {
       return user->emitOpError() << "expects to be lowered before a kernel becomes NVVM, but reads a matrix";
@@ -68,7 +94,7 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
       return WalkResult(checkProduct(mma));
     if (auto copy = dyn_cast<CopyOp>(op))
       return WalkResult(checkCopy(copy));
-    return WalkResult::advance();
+    return WalkResult(checkRegisters(op));
   });
   if (legal.wasInterrupted())
     return failure();

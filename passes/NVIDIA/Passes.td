@@ -9,6 +9,11 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     A channel is a ring in shared memory with two barriers for each slot, a copy is TMA with the 128-byte swizzle, a product is wgmma on
     descriptors. A role is a range of warps, one that only copies a single thread. `tile.launch` says what a launch hands in.
 
+    Tiles in registers are the elements that a thread holds of them, as the accumulators of wgmma lie: maps are unrolled, a
+    row's reduction ends with two shuffles, and a first operand in registers is inline PTX. 2^x and quotients of a map are
+    ex2.approx.ftz and rcp.approx.ftz, within 2 units and 1 unit in the last place, subnormal numbers being zero. The wait that
+    makes a vector of a sum is inline PTX that takes and gives its registers: no use can move in front of it.
+
     Before:
     ```mlir
     tile.kernel @product(%a: !matrix, %c: !result, %zero: index) {
@@ -28,7 +33,7 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
       %product = nvvm.wgmma.mma_async %a, %b, %undefined, <m = 64, n = 128, k = 16>, D[<f32>, <zero>], ...
       ...
       nvvm.wgmma.commit.group.sync.aligned
-      nvvm.wgmma.wait.group.sync.aligned 0
+      %v = llvm.inline_asm has_side_effects asm_dialect = att "wgmma.wait_group.sync.aligned 0;", "=f,...
     ```
   }];
   let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::NVVM::NVVMDialect", "::mlir::LLVM::LLVMDialect",

@@ -2,73 +2,13 @@
 // TMA and wgmma, against the text's plain meaning in float64, from which it may differ by the roundings of float32 sums
 // and of the result.
 #include "lib/Interpret/KernelInterpreter.h"
-#include "lib/Kernels/KernelText.h"
-#include "mlir/Pass/PassManager.h"
-#include "passes/NVIDIA/Passes.h"
-#include "test/device/EmulatedKernel.h"
+#include "test/device/TileKernel.h"
 #include <gtest/gtest.h>
 
 using namespace stepdown;
 using namespace stepdown::test;
 
 namespace {
-
-/// A bf16 or f32 matrix [rows, columns] whose rows lie `stride` elements apart.
-struct Matrix {
-  uint32_t rows, columns, stride;
-  bool narrow;
-  std::vector<uint8_t> bytes;
-
-  Matrix(uint32_t rows, uint32_t columns, uint32_t stride, bool narrow)
-      : rows(rows), columns(columns), stride(stride), narrow(narrow), bytes(size_t(rows) * stride * size(), 0xff) {}
-  size_t size() const { return narrow ? 2 : 4; }
-  double get(uint32_t r, uint32_t c) const {
-    const uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
-    if (narrow)
-      return fromBf16(*reinterpret_cast<const uint16_t *>(at));
-    return *reinterpret_cast<const float *>(at);
-  }
-  void set(uint32_t r, uint32_t c, float value) {
-    uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
-    if (narrow)
-      *reinterpret_cast<uint16_t *>(at) = toBf16(value);
-    else
-      *reinterpret_cast<float *>(at) = value;
-  }
-};
-
-/// The parameters of a launch as the lowered kernel's tile.launch lists them.
-struct Launch {
-  std::vector<uint8_t> parameters;
-  emulated::LaunchShape shape;
-
-  template <typename T> void append(T value, size_t alignment = alignof(T)) {
-    parameters.resize((parameters.size() + alignment - 1) / alignment * alignment);
-    const auto *bytes = reinterpret_cast<const uint8_t *>(&value);
-    parameters.insert(parameters.end(), bytes, bytes + sizeof value);
-  }
-
-  Launch(mlir::DictionaryAttr launch, std::vector<Matrix *> matrices) {
-    for (auto parameter : launch.getAs<mlir::ArrayAttr>("parameters").getAsRange<mlir::DictionaryAttr>()) {
-      Matrix &matrix = *matrices[parameter.getAs<mlir::IntegerAttr>("argument").getInt()];
-      const llvm::StringRef holds = parameter.getAs<mlir::StringAttr>("holds").getValue();
-      if (holds == "map") {
-        auto box = mlir::cast<mlir::MemRefType>(parameter.getAs<mlir::TypeAttr>("box").getValue());
-        append(tensorMap(matrix.bytes.data(), matrix.rows, matrix.columns, matrix.stride, box.getDimSize(0),
-                         box.getDimSize(1), 3),
-               64);
-      } else if (holds == "pointer") {
-        append(reinterpret_cast<uint64_t>(matrix.bytes.data()));
-      } else if (holds == "stride") {
-        append(uint64_t(matrix.stride));
-      } else {
-        append(holds == "rows" ? matrix.rows : matrix.columns);
-      }
-    }
-    shape.block = {uint32_t(launch.getAs<mlir::IntegerAttr>("threads").getInt()), 1, 1};
-    shape.sharedBytes = uint32_t(launch.getAs<mlir::IntegerAttr>("shared_bytes").getInt());
-  }
-};
 
 struct Case {
   MatmulParameters parameters;
@@ -93,15 +33,9 @@ TEST_P(EmulatedMatmul, MeansWhatItsTextMeans) {
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   auto text = matmulKernel(context, c.parameters), module = matmulKernel(context, c.parameters);
   ASSERT_TRUE(text && module);
-  mlir::PassManager passes(&context);
-  passes.addPass(createLowerTileToNVVM());
-  ASSERT_TRUE(succeeded(passes.run(**module)));
-  auto kernels = *(*module)->getOps<mlir::gpu::GPUModuleOp>().begin();
-  auto function = *kernels.getOps<mlir::LLVM::LLVMFuncOp>().begin();
-  auto translated = translateKernels(kernels, "sm_90a");
-  ASSERT_TRUE(translated) << translated.error().text();
-  EmulatedKernel emulated(*translated->module);
-  ASSERT_EQ(emulated.error, "");
+  TileKernel lowered(**module);
+  EmulatedKernel &emulated = *lowered.code;
+  ASSERT_EQ(lowered.error, "");
 
   // Rows of A and B lie a multiple of 16 bytes apart; between them and behind C's stands NaN.
   Matrix a(c.m, c.k, (c.k + 7) / 8 * 8, true), b(c.k, c.n, (c.n + 7) / 8 * 8, true);
@@ -126,7 +60,7 @@ TEST_P(EmulatedMatmul, MeansWhatItsTextMeans) {
 
   for (uint64_t seed : {0, 3}) {
     Matrix result(c.m, c.n, c.n + seed, c.parameters.result == "bf16");
-    Launch launch(function->getAttrOfType<mlir::DictionaryAttr>("tile.launch"), {&a, &b, &result});
+    Launch launch(lowered.launch(), {&a, &b, &result});
     launch.shape.grid = {c.blocks, 1, 1};
     for (Matrix *matrix : {&a, &b, &result})
       emulated.emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &result);

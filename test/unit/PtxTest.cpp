@@ -1,5 +1,5 @@
-// The tile text of the matrix product as PTX, and as machine code where ptxas is at hand: what it says is all that can
-// be known of a kernel's registers without a GPU.
+// The tile texts of the matrix product and of attention as PTX, and as machine code where ptxas is at hand: what it
+// says is all that can be known of a kernel's registers without a GPU.
 #include "lib/CodeGen/Ptx.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/Kernels/KernelText.h"
@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <variant>
 
 using namespace stepdown;
 
@@ -18,12 +19,14 @@ struct Lowered {
   int64_t threads = 0, sharedBytes = 0;
 };
 
-Lowered lower(const MatmulParameters &parameters) {
+Lowered lower(const std::variant<MatmulParameters, AttentionParameters> &parameters) {
   mlir::DialectRegistry registry;
   registerKernelDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   Lowered lowered;
-  auto module = matmulKernel(context, parameters);
+  const auto *product = std::get_if<MatmulParameters>(&parameters);
+  auto module =
+      product ? matmulKernel(context, *product) : attentionKernel(context, std::get<AttentionParameters>(parameters));
   if (!module) {
     ADD_FAILURE() << module.error().text();
     return lowered;
@@ -61,7 +64,7 @@ size_t count(const std::string &text, const std::string &word) {
 } // namespace
 
 TEST(Ptx, OfTheMatrixProduct) {
-  const Lowered lowered = lower({});
+  const Lowered lowered = lower(MatmulParameters());
   EXPECT_EQ(lowered.threads, 384);
   EXPECT_EQ(lowered.sharedBytes, 4 * (128 * 64 + 64 * 256) * 2 + 4 * 16);
   EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 8u) << "four of the first slot, four of the loop";
@@ -92,11 +95,47 @@ TEST(Ptx, AssemblesWithinItsBudget) {
   }
 }
 
+TEST(Ptx, OfAttention) {
+  AttentionParameters full;
+  full.right = AttentionParameters::kUnbounded;
+  const Lowered lowered = lower(full);
+  EXPECT_EQ(lowered.threads, 384);
+  EXPECT_EQ(lowered.sharedBytes, (128 + 4 * 128) * 128 * 2 + 5 * 16);
+  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 32u) << "Q K^T before and in the loop, P V in and behind it";
+  EXPECT_EQ(count(lowered.ptx, "ex2.approx.ftz.f32"), 2 * 64 + 2u) << "each weight of two blocks, and two rows' ratios";
+  EXPECT_EQ(count(lowered.ptx, "cvt.rn.bf16x2.f32"), 2 * 32 + 32u) << "weights of two blocks, and the result";
+  EXPECT_EQ(count(lowered.ptx, "shfl.sync.bfly"), 2 * 2 * 2 * 2u) << "two blocks' maxima and sums, of two rows";
+  EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+  EXPECT_EQ(count(lowered.ptx, "div.rn"), 0u);
+}
+
+TEST(Ptx, AttentionAssemblesWithinItsBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  AttentionParameters causal, full, window, narrow, wide, capped;
+  full.n = 176, full.right = AttentionParameters::kUnbounded;
+  window.left = 511, window.right = 0;
+  narrow.d = 64, narrow.m = 192, narrow.warps = 12, narrow.registers = 160, narrow.loadRegisters = 32;
+  wide.d = 256, wide.n = 80, wide.loadRegisters = 32; // more boxes to copy
+  capped.cap = 50;
+  for (const AttentionParameters &parameters : {causal, full, window, narrow, wide, capped}) {
+    SCOPED_TRACE("head " + std::to_string(parameters.d) + ", " + std::to_string(parameters.n) + " keys, cap " +
+                 std::to_string(parameters.cap));
+    const Lowered lowered = lower(parameters);
+    auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
+    ASSERT_TRUE(assembled) << assembled.error().text();
+    ASSERT_EQ(assembled->kernels.size(), 1u);
+    EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
+    EXPECT_LE(lowered.sharedBytes, 232448);
+  }
+}
+
 TEST(Ptx, RefusesWhatSpillsAndWhatIsNotPtx) {
   const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
-  std::string ptx = lower({}).ptx;
+  std::string ptx = lower(MatmulParameters()).ptx;
   const size_t at = ptx.find(".maxntid");
   ASSERT_NE(at, std::string::npos);
   auto spills = assemblePtx(ptx.substr(0, at) + ".maxnreg 64\n" + ptx.substr(at), "sm_90a", ptxas);

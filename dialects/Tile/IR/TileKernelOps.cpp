@@ -241,9 +241,15 @@ LogicalResult StoreOp::verify() {
   return success();
 }
 
+LogicalResult EntryOp::verify() {
+  if (!getTable().getType().getElementType().isSignlessInteger(32)) // C1
+    return emitOpError() << "expects a table of i32 (C1), but got " << getTable().getType();
+  return success();
+}
+
 ParseResult MmaOp::parse(OpAsmParser &parser, OperationState &result) {
   OpAsmParser::UnresolvedOperand a, b, acc;
-  MemRefType typeA, typeB;
+  Type typeA, typeB, typeAcc;
   AccumulatorType sum;
   bool adds = false;
   if (parser.parseOperand(a) || parser.parseComma() || parser.parseOperand(b))
@@ -254,9 +260,13 @@ ParseResult MmaOp::parse(OpAsmParser &parser, OperationState &result) {
       return failure();
   }
   if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColonType(typeA) || parser.parseComma() ||
-      parser.parseType(typeB) || parser.parseArrow() || parser.parseType(sum) ||
-      parser.resolveOperand(a, typeA, result.operands) || parser.resolveOperand(b, typeB, result.operands) ||
-      (adds && parser.resolveOperand(acc, sum, result.operands)))
+      parser.parseType(typeB))
+    return failure();
+  if (adds && succeeded(parser.parseOptionalComma()) && parser.parseType(typeAcc))
+    return failure();
+  if (parser.parseArrow() || parser.parseType(sum) || parser.resolveOperand(a, typeA, result.operands) ||
+      parser.resolveOperand(b, typeB, result.operands) ||
+      (adds && parser.resolveOperand(acc, typeAcc ? typeAcc : Type(sum), result.operands)))
     return failure();
   result.addTypes(sum);
   return success();
@@ -267,17 +277,20 @@ void MmaOp::print(OpAsmPrinter &printer) {
   if (getAcc())
     printer << ", " << getAcc();
   printer.printOptionalAttrDict((*this)->getAttrs());
-  printer << " : " << getA().getType() << ", " << getB().getType() << " -> " << getType();
+  printer << " : " << getA().getType() << ", " << getB().getType();
+  if (getAcc() && getAcc().getType() != getType())
+    printer << ", " << getAcc().getType();
+  printer << " -> " << getType();
 }
 
 LogicalResult MmaOp::verify() {
-  const MemRefType a = getA().getType(), b = getB().getType();
+  const ShapedType a = getShapeOfA(), b = getB().getType();
   const VectorType sum = getType().getSum();
   const unsigned k = getTransposeB() ? 1 : 0;
   if (a.getDimSize(0) != sum.getDimSize(0) || b.getDimSize(1 - k) != sum.getDimSize(1) ||
       a.getDimSize(1) != b.getDimSize(k) || a.getElementType() != b.getElementType()) // C1
     return emitOpError() << "expects tiles whose product is " << getType() << " (C1), but got " << a << " and " << b;
-  if (getAcc() && getAcc().getType() != getType()) // C1
+  if (getAcc() && getAcc().getType() != getType() && getAcc().getType() != sum) // C1
     return emitOpError() << "expects a sum of type " << getType() << " (C1), but got " << getAcc().getType();
   if (getAcc() && !getAcc().hasOneUse()) // C2
     return emitOpError() << "expects a sum that nothing else uses (C2), but it has other uses";

@@ -1,7 +1,7 @@
 // Operations of GPU kernels: roles that hand tiles through channels, and feed matrix units.
 #ifndef STEPDOWN_TILE_KERNEL_OPS_TD
 #define STEPDOWN_TILE_KERNEL_OPS_TD
-include "dialects/Tile/IR/TileTypes.td"
+include "dialects/Tile/IR/TileRegisterOps.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/FunctionInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
@@ -9,9 +9,6 @@ include "mlir/Interfaces/InferTypeOpInterface.td"
 def Tile_Tile : Type<CPred<"::stepdown::tile::isSharedTile($_self)">, "memref of static rank 2 in memory space 3", "::mlir::MemRefType">;
 def Tile_Global : Type<CPred<"::stepdown::tile::isGlobalMatrix($_self)">, "memref of rank 2 in the default memory space",
                        "::mlir::MemRefType">;
-def Tile_Registers : Type<CPred<"::stepdown::tile::isRegisterTile($_self)">, "vector of static rank 2", "::mlir::VectorType">;
-
-
 
 def Tile_KernelOp : Op<Tile_Dialect, "kernel", [FunctionOpInterface, IsolatedFromAbove, SingleBlock, NoTerminator]> {
   let summary = "a GPU kernel: channels, and the roles between them";
@@ -45,7 +42,8 @@ def Tile_KernelOp : Op<Tile_Dialect, "kernel", [FunctionOpInterface, IsolatedFro
     C4: one role acquires each channel, and another waits for it.
     C5: in each role, in every loop and on every path: each slot acquired is committed and each slot waited for is released, in
     order; no more are held than the channel is deep; a tile is written between acquire and commit and read between wait and
-    release; a slot is released when no product in flight reads it; what leaves mma_wait is not in flight any more.
+    release; a slot is released when no product in flight reads it; what leaves mma_wait is not in flight any more; nothing uses
+    registers that a product in flight reads.
     C6: roles, channels and what computes sizes are all that stands outside of roles.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
@@ -177,19 +175,28 @@ def Tile_MmaOp : Op<Tile_Dialect, "mma"> {
     acc[m, n] + sum_k a[m, k] b[k, n] for a [M, K], b [K, N] or with `transpose_b` [N, K], in acc's element type. Without acc the sum
     begins with zero. The product is issued, and computed when `tile.mma_wait` says so.
 
+    a may be a tile in registers, and acc the vector that an earlier sum became.
+
     Example:
     ```mlir
     %c = tile.mma %a, %b : memref<128x64xbf16, 3>, memref<64x256xbf16, 3> -> !tile.accumulator<128x256xf32>
     %d = tile.mma %a, %b, %c : memref<128x64xbf16, 3>, memref<64x256xbf16, 3> -> !tile.accumulator<128x256xf32>
+    %e = tile.mma %p, %b, %v : vector<128x64xbf16>, memref<64x256xbf16, 3>, vector<128x256xf32> -> !tile.accumulator<128x256xf32>
     ```
 
-    C1: a, b and the sum have fitting sizes, a and b one element type, and acc has the type of the result.
+    C1: a, b and the sum have fitting sizes, a and b one element type, and acc has the type of the result, or is its vector.
     C2: acc is used by nothing else: a product adds to it in place.
   }];
-  let arguments = (ins Tile_Tile:$a, Tile_Tile:$b, Optional<Tile_AccumulatorType>:$acc, UnitAttr:$transpose_b);
+  let arguments = (ins AnyTypeOf<[Tile_Tile, Tile_Registers]>:$a, Tile_Tile:$b,
+                       Optional<AnyTypeOf<[Tile_AccumulatorType, Tile_Registers]>>:$acc, UnitAttr:$transpose_b);
   let results = (outs Tile_AccumulatorType:$result);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::ShapedType getShapeOfA() { return ::llvm::cast<::mlir::ShapedType>(getA().getType()); }
+    /// Whether a is in registers.
+    bool takesRegisters() { return ::llvm::isa<::mlir::VectorType>(getA().getType()); }
+  }];
 }
 
 def Tile_MmaWaitOp : Op<Tile_Dialect, "mma_wait", [DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
@@ -214,14 +221,36 @@ def Tile_MmaWaitOp : Op<Tile_Dialect, "mma_wait", [DeclareOpInterfaceMethods<Inf
 def Tile_StoreOp : Op<Tile_Dialect, "store"> {
   let summary = "a vector into a piece of a matrix in global memory";
   let description = [{
-    to[i + r, j + c] = value[r, c] where `to` has such an element, rounded to the nearest, ties to even, where `to` is narrower.
+    to[i + r, j + c] = value[r, c] where `to` has such an element, and i + r is below `rows` where that is given; rounded to the
+    nearest, ties to even, where `to` is narrower.
 
-    Example: `tile.store %v to %c[%i, %j] : vector<128x256xf32> to memref<?x?xf32>`
+    Example:
+    ```mlir
+    tile.store %v to %c[%i, %j] : vector<128x256xf32> to memref<?x?xf32>
+    tile.store %v to %c[%i, %j] rows %end : vector<128x256xf32> to memref<?x?xf32>
+    ```
 
     C1: both have one element type, or `to` a narrower float.
   }];
-  let arguments = (ins Tile_Registers:$value, Tile_Global:$to, Index:$row, Index:$column);
-  let assemblyFormat = "$value `to` $to `[` $row `,` $column `]` attr-dict `:` type($value) `to` type($to)";
+  let arguments = (ins Tile_Registers:$value, Tile_Global:$to, Index:$row, Index:$column, Optional<Index>:$rows);
+  let assemblyFormat = [{
+    $value `to` $to `[` $row `,` $column `]` (`rows` $rows^)? attr-dict `:` type($value) `to` type($to)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_EntryOp : Op<Tile_Dialect, "entry"> {
+  let summary = "a row of a table in global memory";
+  let description = [{
+    The first numbers of row `row`, as many as there are results. What a schedule goes through when work is not even: a row a tile.
+
+    Example: `%first, %end = tile.entry %work[%i] : memref<?x?xi32> -> index, index`
+
+    C1: the table's elements are i32.
+  }];
+  let arguments = (ins Tile_Global:$table, Index:$row);
+  let results = (outs Variadic<Index>:$numbers);
+  let assemblyFormat = "$table `[` $row `]` attr-dict `:` type($table) `->` type($numbers)";
   let hasVerifier = 1;
 }
 #endif

@@ -23,9 +23,16 @@ struct Slot {
 /// Number of a slot of a channel, from the oldest held.
 using Reading = std::pair<Value, size_t>;
 
+/// A product in flight: the slots that it reads, and the tile in registers, if any.
+struct Flight {
+  SmallVector<Reading> slots;
+  Value registers;
+  bool operator==(const Flight &other) const { return slots == other.slots && registers == other.registers; }
+};
+
 struct State {
   llvm::MapVector<Value, SmallVector<Slot>> filling, reading; ///< held slots of channels
-  SmallVector<SmallVector<Reading>> flights;                  ///< products in flight and what they read
+  SmallVector<Flight> flights;                                ///< products in flight, oldest first
   DenseMap<Value, size_t> sums;                               ///< flights from the oldest whose sum a value is
 
   static bool sameHeld(const llvm::MapVector<Value, SmallVector<Slot>> &a,
@@ -117,8 +124,8 @@ private:
     SmallVector<Slot> &slots = state.reading[op.getChannel()];
     if (slots.empty())
       return refuse(op, "a slot that was waited for") << "none is held";
-    for (auto &flight : state.flights)
-      for (Reading &reading : flight)
+    for (Flight &flight : state.flights)
+      for (Reading &reading : flight.slots)
         if (reading.first == op.getChannel()) {
           if (reading.second == 0)
             return refuse(op, "that no product in flight reads the slot") << "no tile.mma_wait stands between";
@@ -139,15 +146,30 @@ private:
   }
 
   LogicalResult multiply(MmaOp op) {
-    SmallVector<Reading> flight;
-    for (Value tile : {Value(op.getA()), Value(op.getB())}) {
+    Flight flight;
+    if (op.takesRegisters())
+      flight.registers = op.getA();
+    for (Value tile : {op.getA(), Value(op.getB())}) {
       Reading number;
+      if (tile == flight.registers)
+        continue;
       if (!find(state.reading, tile, &number).first)
         return refuse(op, "to read tiles of slots that were waited for and are not released") << "one is not";
-      flight.push_back(number);
+      flight.slots.push_back(number);
     }
     state.flights.push_back(flight);
     state.sums[op.getResult()] = state.flights.size();
+    return success();
+  }
+
+  /// A product reads its registers until it is computed: nothing but other products may touch them, and where a loop
+  /// carried them, it would.
+  LogicalResult touch(Operation &op) {
+    if (isa<MmaOp>(op))
+      return success();
+    for (const Flight &flight : state.flights)
+      if (flight.registers && llvm::is_contained(op.getOperands(), flight.registers))
+        return refuse(&op, "no use of registers that a product in flight reads") << "no tile.mma_wait stands between";
     return success();
   }
 
@@ -215,6 +237,8 @@ private:
 
   LogicalResult check(Block &block) {
     for (Operation &op : block) {
+      if (failed(touch(op)))
+        return failure();
       LogicalResult ok = llvm::TypeSwitch<Operation *, LogicalResult>(&op)
                              .Case([&](AcquireOp acquire) { return take(acquire, state.filling, "committed"); })
                              .Case([&](WaitOp wait) { return take(wait, state.reading, "released"); })
@@ -226,9 +250,10 @@ private:
                              .Case([&](scf::ForOp loop) { return this->loop(loop); })
                              .Case([&](scf::IfOp branch) { return this->branch(branch); })
                              .Case([&](ScheduleOp schedule) { return this->schedule(schedule); })
+                             .Case([&](MapOp) { return success(); }) // numbers alone
                              .Default([&](Operation *other) -> LogicalResult {
                                if (other->getNumRegions() != 0)
-                                 return refuse(other, "loops and branches of scf, and tile.schedule")
+                                 return refuse(other, "loops and branches of scf, tile.schedule and tile.map")
                                         << "this has a region";
                                return success();
                              });

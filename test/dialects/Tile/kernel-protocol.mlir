@@ -301,3 +301,54 @@ tile.kernel @taken_in_flight(%x: memref<?x?xbf16>, %i: index) {
     %v = tile.mma_wait 1 for %c : !sum
   }
 }
+
+// -----
+
+// C5: registers that a product reads
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+tile.kernel @touched(%x: memref<?x?xbf16>, %i: index, %y: memref<?x?xbf16>) {
+  %r = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %r : !ring -> !tile
+    tile.copy %x[%i, %i] to %s : memref<?x?xbf16> to !tile
+    tile.commit %r : !ring
+  }
+  tile.role "multiply" warps 4 registers 96 {
+    %e = arith.constant dense<1.0> : vector<64x64xf32>
+    %p = tile.convert %e : vector<64x64xf32> to vector<64x64xbf16>
+    %s = tile.wait %r : !ring -> !tile
+    %c = tile.mma %p, %s : vector<64x64xbf16>, !tile -> !tile.accumulator<64x64xf32>
+    %d = tile.mma %p, %s : vector<64x64xbf16>, !tile -> !tile.accumulator<64x64xf32>
+    // expected-error @+1 {{expects no use of registers that a product in flight reads (C5 of tile.kernel), but no tile.mma_wait stands between}}
+    tile.store %p to %y[%i, %i] : vector<64x64xbf16> to memref<?x?xbf16>
+    tile.mma_wait 0
+    tile.release %r : !ring
+  }
+}
+
+// -----
+
+// C5: a loop's next turn would touch them
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+tile.kernel @carried(%x: memref<?x?xbf16>, %i: index) {
+  %r = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %r : !ring -> !tile
+    tile.copy %x[%i, %i] to %s : memref<?x?xbf16> to !tile
+    tile.commit %r : !ring
+  }
+  tile.role "multiply" warps 4 registers 96 {
+    %e = arith.constant dense<1.0> : vector<64x64xf32>
+    %p = tile.convert %e : vector<64x64xf32> to vector<64x64xbf16>
+    %s = tile.wait %r : !ring -> !tile
+    %l = scf.for %j = %i to %i step %i iter_args(%q = %p) -> (vector<64x64xbf16>) {
+      %c = tile.mma %q, %s : vector<64x64xbf16>, !tile -> !tile.accumulator<64x64xf32>
+      // expected-error @+1 {{expects no use of registers that a product in flight reads (C5 of tile.kernel)}}
+      scf.yield %q : vector<64x64xbf16>
+    }
+    tile.mma_wait 0
+    tile.release %r : !ring
+  }
+}

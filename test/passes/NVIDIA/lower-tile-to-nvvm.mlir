@@ -33,7 +33,8 @@
 // CHECK: nvvm.wgmma.mma_async {{.*}}, <m = 64, n = 128, k = 16>, D[<f32>, <zero>], A[<bf16>, <one>, <row>], B[<bf16>, <one>, <row>]
 // CHECK-COUNT-3: nvvm.wgmma.mma_async {{.*}} D[<f32>, <one>]
 // CHECK: nvvm.wgmma.commit.group.sync.aligned
-// CHECK: nvvm.wgmma.wait.group.sync.aligned 0
+// What is done with the sum cannot come before the wait, which gives its registers back.
+// CHECK: llvm.inline_asm has_side_effects asm_dialect = att "wgmma.wait_group.sync.aligned 0;", "=f,=f,{{.*}},0,1,2,{{.*}},63" %
 // CHECK: nvvm.mbarrier.arrive %
 // CHECK: llvm.store %{{.*}} {alignment = 8 : i64} : vector<2xf32>, !llvm.ptr<1>
 // CHECK: llvm.store %{{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<1>
@@ -131,6 +132,99 @@ tile.kernel @product_of_floats(%a: memref<?x?xf32>, %zero: index) {
     %s = tile.wait %ring : !ring -> !tile
     // expected-error @+1 {{expects tiles of bf16 or f16 on sm_90a, but got 'memref<64x32xf32, 3>'}}
     %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xf32>
+    tile.mma_wait 0
+    tile.release %ring : !ring
+  }
+}
+
+// -----
+
+// What attention does between its products: tiles in registers, of which a thread holds two rows of 64.
+!matrix = memref<?x?xbf16>
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+!rows = vector<64x1xf32>
+// CHECK-LABEL: gpu.module @softmax
+// A table is a pointer, the distance of its rows, its sizes.
+// CHECK: llvm.func @softmax(%{{[^:]*}}: !llvm.ptr {{{.*}}}, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %{{[^:]*}}: !llvm.ptr<1>, %{{[^:]*}}: i64,
+// CHECK: llvm.load %{{.*}} : !llvm.ptr<1> -> i32
+// CHECK: nvvm.wgmma.wait.group.sync.aligned 1
+// CHECK: llvm.inline_asm has_side_effects asm_dialect = att "wgmma.wait_group.sync.aligned 0;"
+// One comparison an element, of its column with the row's end.
+// CHECK: arith.cmpi sgt, %{{.*}}, %c1_i32 : i32
+// CHECK: arith.cmpi sgt, %{{.*}}, %c57_i32 : i32
+// Four lanes hold a row.
+// CHECK-COUNT-30: arith.maxnumf
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c1_i32, %c31_i32 : f32 -> f32
+// CHECK: nvvm.shfl.sync bfly %{{.*}}, %{{.*}}, %c2_i32, %c31_i32 : f32 -> f32
+// CHECK-COUNT-32: llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f"
+// CHECK: nvvm.convert.f32x2.to.bf16x2 %{{.*}}, %{{.*}} {rnd = #nvvm.fp_rnd_mode<rn>} : vector<2xbf16>
+// The weights are the first operand as they stand, four registers for each 16 keys.
+// CHECK: nvvm.wgmma.fence.aligned
+// CHECK-COUNT-4: llvm.inline_asm has_side_effects asm_dialect = att "{ .reg .pred p; setp.ne.b32 p, $69, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {$0, {{.*}}, $31}, {$64, $65, $66, $67}, $68, p, 1, 1, 1; }", {{.*}}r,r,r,r,l,n"
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+// CHECK: llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"
+tile.kernel @softmax(%a: !matrix, %table: memref<?x?xi32>, %c: memref<?x?xf32>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : !matrix to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "attend" warps 4 registers 232 {
+    %i, %end = tile.entry %table[%zero] : memref<?x?xi32> -> index, index
+    %empty = arith.constant dense<0.0> : vector<64x64xf32>
+    %s = tile.wait %ring : !ring -> !tile
+    %qk = tile.mma %s, %s {transpose_b} : !tile, !tile -> !sum
+    tile.mma_wait 1
+    %x = tile.mma_wait 0 for %qk : !sum
+    %seen = tile.mask %x at [%i, %zero] columns %end below %i : vector<64x64xf32>
+    %max = tile.reduce maxnumf %seen : vector<64x64xf32>
+    %e = tile.map (%y = %seen, %m = %max) : vector<64x64xf32>, !rows -> vector<64x64xf32> {
+      %d = arith.subf %y, %m : f32
+      %z = math.exp2 %d : f32
+      tile.yield %z : f32
+    }
+    %p = tile.convert %e : vector<64x64xf32> to vector<64x64xbf16>
+    %pv = tile.mma %p, %s, %empty : vector<64x64xbf16>, !tile, vector<64x64xf32> -> !sum
+    %o = tile.mma_wait 0 for %pv : !sum
+    tile.release %ring : !ring
+    %l = tile.map (%y = %o, %m = %max) : vector<64x64xf32>, !rows -> vector<64x64xf32> {
+      %z = arith.divf %y, %m : f32
+      tile.yield %z : f32
+    }
+    tile.store %l to %c[%i, %zero] rows %end : vector<64x64xf32> to memref<?x?xf32>
+  }
+}
+
+// -----
+
+tile.kernel @half_a_warpgroups_rows(%c: memref<?x?xf32>, %zero: index) {
+  tile.role "fill" warps 4 registers 40 {
+    // expected-error @+1 {{expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, of f32, on sm_90a, but got 'vector<32x64xf32>'}}
+    %v = arith.constant dense<0.0> : vector<32x64xf32>
+    tile.store %v to %c[%zero, %zero] : vector<32x64xf32> to memref<?x?xf32>
+  }
+}
+
+// -----
+
+!tile = memref<72x64xf16, 3>
+!ring = !tile.channel<1 x memref<72x64xf16, 3>>
+tile.kernel @half_a_reduction(%a: memref<?x?xf16>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xf16> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 96 {
+    %wide = arith.constant dense<0.0> : vector<64x72xf32>
+    %p = tile.convert %wide : vector<64x72xf32> to vector<64x72xf16>
+    %s = tile.wait %ring : !ring -> !tile
+    // expected-error @+1 {{expects a multiple of 16 columns in registers on sm_90a, but got 'vector<64x72xf16>'}}
+    %c = tile.mma %p, %s : vector<64x72xf16>, !tile -> !tile.accumulator<64x64xf32>
     tile.mma_wait 0
     tile.release %ring : !ring
   }

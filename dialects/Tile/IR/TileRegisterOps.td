@@ -1,0 +1,102 @@
+// Operations on tiles in registers: what stands between two products.
+#ifndef STEPDOWN_TILE_REGISTER_OPS_TD
+#define STEPDOWN_TILE_REGISTER_OPS_TD
+include "dialects/Tile/IR/TileTypes.td"
+include "mlir/Dialect/Arith/IR/ArithBase.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Tile_Registers : Type<CPred<"::stepdown::tile::isRegisterTile($_self)">, "vector of static rank 2", "::mlir::VectorType">;
+
+def Tile_MapOp : Op<Tile_Dialect, "map", [Pure, SingleBlock]> {
+  let summary = "a function of numbers, of each element of tiles";
+  let description = [{
+    result[r, c] is what the region makes of the operands' elements [r, c], of an operand with one column [r, 0].
+
+    Example:
+    ```mlir
+    %p = tile.map (%x = %s, %m = %max) : vector<64x128xf32>, vector<64x1xf32> -> vector<64x128xf32> {
+      %d = arith.subf %x, %m : f32
+      %e = math.exp2 %d : f32
+      tile.yield %e : f32
+    }
+    ```
+
+    C1: operands have the result's rows, and its columns or one.
+    C2: the region takes a number of each operand's element type and yields one of the result's.
+    C3: the region computes with numbers alone: operations of arith and math that have no region; it may use numbers from outside.
+  }];
+  let arguments = (ins Variadic<Tile_Registers>:$operands);
+  let results = (outs Tile_Registers:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasRegionVerifier = 1;
+}
+
+def Tile_YieldOp : Op<Tile_Dialect, "yield", [Pure, Terminator, HasParent<"MapOp">]> {
+  let summary = "the element that a map's region makes";
+  let description = "Example: `tile.yield %e : f32`";
+  let arguments = (ins AnyType:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+def Tile_ReduceOp : Op<Tile_Dialect, "reduce", [Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
+  let summary = "the sum or the largest of each row";
+  let description = [{
+    Of each row of the operand, and of acc's number where it is given, one number: `addf` the sum, in any order; `maxnumf` the
+    largest that is not NaN.
+
+    Example:
+    ```mlir
+    %m = tile.reduce maxnumf %s : vector<64x128xf32>
+    %n = tile.reduce maxnumf %t, %m : vector<64x128xf32>
+    ```
+
+    C1: the kind is addf or maxnumf.
+    C2: elements are floats.
+    C3: acc is of the result's type, the operand's with one column.
+  }];
+  let arguments = (ins AtomicRMWKindAttr:$kind, Tile_Registers:$value, Optional<Tile_Registers>:$acc);
+  let results = (outs Tile_Registers:$result);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+def Tile_MaskOp : Op<Tile_Dialect, "mask", [Pure, AttrSizedOperandSegments, AllTypesMatch<["value", "result"]>]> {
+  let summary = "minus infinity outside of a band";
+  let description = [{
+    Element [r, c] stands at row i + r and column j + c of a whole that [i, j] is the tile's place in. result is value where that column
+    is below `columns`, and its distance from that row at least `from` and below `below`, and minus infinity elsewhere; a bound that
+    is not given does not bound. So a tile of scores ends where the keys end, is causal, or sees a window.
+
+    Example:
+    ```mlir
+    %t = tile.mask %s at [%i, %j] columns %n : vector<64x128xf32>
+    %w = tile.mask %s at [%i, %j] columns %n from %first below %after : vector<64x128xf32>
+    ```
+
+    C1: elements are floats.
+  }];
+  let arguments = (ins Tile_Registers:$value, Index:$row, Index:$column, Index:$columns, Optional<Index>:$from, Optional<Index>:$below);
+  let results = (outs Tile_Registers:$result);
+  let assemblyFormat = [{
+    $value `at` `[` $row `,` $column `]` `columns` $columns (`from` $from^)? (`below` $below^)? attr-dict `:` type($value)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_ConvertOp : Op<Tile_Dialect, "convert", [Pure]> {
+  let summary = "a tile with elements of a narrower float type";
+  let description = [{
+    Rounded to the nearest, ties to even. A product takes its first operand so from registers.
+
+    Example: `%b = tile.convert %p : vector<64x128xf32> to vector<64x128xbf16>`
+
+    C1: sizes are equal, and the result's element type is the narrower float.
+  }];
+  let arguments = (ins Tile_Registers:$value);
+  let results = (outs Tile_Registers:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value) `to` type($result)";
+  let hasVerifier = 1;
+}
+#endif

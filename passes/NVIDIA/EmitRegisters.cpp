@@ -1,0 +1,149 @@
+// Tiles in registers: elementwise operations on what a thread holds of them, reductions between the four lanes that
+// hold a row, and the narrowing that makes a product's sum the first operand of the next one.
+//
+// A thread holds of each 64 rows of its warpgroup what EmitMatrix.cpp says of an m64nN sum, two rows of it; of a tile
+// with one column therefore two numbers, which four lanes hold alike. The first operand of a product from registers is
+// laid out as the sum is, pairs of neighbouring columns in 32 bits (PTX ISA, wgmma A fragment): narrowing moves
+// nothing.
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "passes/NVIDIA/KernelEmitter.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown::nvidia {
+
+RegisterTile::RegisterTile(VectorType type, RoleOp role)
+    : rows(type.getDimSize(0) / (role.getThreads() / kWarpgroup)), single(type.getDimSize(1) == 1),
+      columns(single ? 1 : instructionColumns(type)), parts(single ? 1 : type.getDimSize(1) / columns) {}
+
+int64_t RegisterTile::row(int64_t index) const {
+  return single ? index / 2 * 64 + index % 2 * 8 : index / (columns / 2 * parts) * 64 + index / 2 % 2 * 8;
+}
+
+int64_t RegisterTile::column(int64_t index) const {
+  const int64_t inPart = index % (columns / 2);
+  return single ? 0 : index / (columns / 2) % parts * columns + inPart / 4 * 8 + inPart % 2;
+}
+
+Value KernelEmitter::approximate(StringRef intrinsic, Value x) {
+  return LLVM::CallIntrinsicOp::create(b, x.getType(), b.getStringAttr(intrinsic), ValueRange{x}).getResult(0);
+}
+
+/// One operation of a map's region on one element. Powers and quotients are those of the special function unit, without
+/// subnormal numbers: 2 units in the last place of 2^x and one of 1/y (CUDA's tables of exp2f and __frcp), where exact
+/// ones would be calls with products in flight.
+Value KernelEmitter::mapped(Operation &op, IRMapping &elements) {
+  auto operand = [&](unsigned i) { return elements.lookup(op.getOperand(i)); };
+  if (isa<math::Exp2Op>(op))
+    return approximate("llvm.nvvm.ex2.approx.ftz.f", operand(0));
+  if (isa<math::TanhOp>(op)) {
+    auto fast = LLVM::FastmathFlagsAttr::get(b.getContext(), LLVM::FastmathFlags::afn);
+    return LLVM::TanhOp::create(b, operand(0), fast);
+  }
+  if (isa<arith::DivFOp>(op))
+    return binary("arith.mulf", operand(0), approximate("llvm.nvvm.rcp.approx.ftz.f", operand(1)));
+  return b.clone(op, elements)->getResult(0);
+}
+
+void KernelEmitter::mapElements(MapOp op) {
+  Block &body = op.getBody().front();
+  const RegisterTile made(op.getType(), role);
+  IRMapping elements;
+  for (Operation &inner : body.without_terminator()) {
+    for (Value operand : inner.getOperands()) // numbers from outside
+      if (operand.getParentRegion() != &op.getBody())
+        elements.map(operand, lookup(operand).front());
+    if (isa<arith::ConstantOp>(inner))
+      elements.map(inner.getResult(0), b.clone(inner)->getResult(0));
+  }
+  SmallVector<Value> results;
+  for (int64_t i = 0; i < made.count(); ++i) {
+    for (auto [argument, operand] : llvm::zip(body.getArguments(), op.getOperands())) {
+      const RegisterTile from(cast<VectorType>(operand.getType()), role);
+      elements.map(argument, lookup(operand)[from.single ? made.rowIndex(i) : i]);
+    }
+    for (Operation &inner : body.without_terminator())
+      if (!isa<arith::ConstantOp>(inner))
+        elements.map(inner.getResult(0), mapped(inner, elements));
+    results.push_back(elements.lookup(cast<YieldOp>(body.getTerminator()).getValue()));
+  }
+  map(op.getResult(), results);
+}
+
+void KernelEmitter::reduce(ReduceOp op) {
+  const RegisterTile from(op.getValue().getType(), role);
+  const SmallVector<Value> held = lookup(op.getValue());
+  auto combine = [&](Value x, Value y) -> Value {
+    return op.getKind() == arith::AtomicRMWKind::addf ? binary("arith.addf", x, y) : binary("arith.maxnumf", x, y);
+  };
+  SmallVector<Value> results(from.rows / 64 * 2);
+  for (int64_t i = 0; i < from.count(); ++i) {
+    Value &all = results[from.rowIndex(i)];
+    all = all ? combine(all, held[i]) : held[i];
+  }
+  for (Value &all : results)
+    for (int64_t distance : {1, 2})
+      if (!from.single) // four lanes hold a row
+        all = combine(all, NVVM::ShflOp::create(b, all.getType(), i32(-1), all, i32(distance), i32(31),
+                                                NVVM::ShflKind::bfly, UnitAttr()));
+  if (op.getAcc())
+    for (auto [all, acc] : llvm::zip(results, lookup(op.getAcc())))
+      all = combine(all, acc);
+  map(op.getResult(), results);
+}
+
+void KernelEmitter::mask(MaskOp op) {
+  const RegisterTile tile(op.getType(), role);
+  SmallVector<Value> held = lookup(op.getValue());
+  auto number = [&](Value index) { return lookup(index).front(); };
+  // The lane's first column and row; columns are then counted from that one, so that what they are compared with is one
+  // number a row.
+  Value column = add(number(op.getColumn()), multiply(binary("arith.andi", lane, i32(3)), i32(2)));
+  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), binary("arith.shrui", lane, i32(2)));
+  Value row = add(add(number(op.getRow()), multiply(warpgroup, i32(tile.rows))), inWarp);
+  Value infinity = arith::ConstantOp::create(b, b.getF32FloatAttr(-std::numeric_limits<float>::infinity()));
+  SmallVector<Value> end(tile.rows / 64 * 2), begin(end.size());
+  for (int64_t i = 0; i < tile.count(); ++i) {
+    Value &last = end[tile.rowIndex(i)], &first = begin[tile.rowIndex(i)];
+    if (!last) {
+      Value here = add(row, i32(tile.row(i)));
+      last = number(op.getColumns());
+      if (op.getBelow())
+        last = binary("arith.minsi", last, add(here, number(op.getBelow())));
+      last = binary("arith.subi", last, column);
+      if (op.getFrom())
+        first = binary("arith.subi", add(here, number(op.getFrom())), column);
+    }
+    Value at = i32(tile.column(i));
+    Value seen = compare(arith::CmpIPredicate::slt, at, last);
+    if (first)
+      seen = binary("arith.andi", seen, compare(arith::CmpIPredicate::sge, at, first));
+    held[i] = arith::SelectOp::create(b, seen, held[i], infinity);
+  }
+  map(op.getResult(), held);
+}
+
+void KernelEmitter::narrow(ConvertOp op) {
+  const SmallVector<Value> held = lookup(op.getValue());
+  const Type element = op.getType().getElementType();
+  const auto nearest = NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN);
+  SmallVector<Value> pairs;
+  for (size_t i = 0; i < held.size(); i += 2) {
+    const auto type = VectorType::get(2, element);
+    Value pair = element.isBF16()
+                     ? Value(NVVM::ConvertF32x2ToBF16x2Op::create(b, type, held[i + 1], held[i], Value(), nearest))
+                     : Value(NVVM::ConvertF32x2ToF16x2Op::create(b, type, held[i + 1], held[i], Value(), nearest));
+    pairs.push_back(LLVM::BitcastOp::create(b, b.getI32Type(), pair));
+  }
+  map(op.getResult(), pairs);
+}
+
+void KernelEmitter::fill(arith::ConstantOp op) {
+  const auto splat = cast<SplatElementsAttr>(op.getValue());
+  Value element = arith::ConstantOp::create(b, cast<TypedAttr>(splat.getSplatValue<Attribute>()));
+  const RegisterTile tile(cast<VectorType>(op.getType()), role);
+  map(op.getResult(), SmallVector<Value>(tile.count(), element));
+}
+
+} // namespace stepdown::nvidia

@@ -1,0 +1,183 @@
+// Attention's tile text on the emulated sm_90a, and its plain meaning, against softmax(scale Q K^T + mask) V computed
+// in float64 from what the text says it means. Lengths are prime; sequences of a batch lie one behind the other.
+//
+// What a result may differ by. The text's scale is a float32 constant. Scores are sums of d products in float32.
+// Weights, powers of two of them, are rounded to 8 bits for the product with V (2^-9 of each), have the error of their
+// scores and of ex2.approx (2^-22), and are summed in float32 by block and rescaled. So the sum of |weight| |v| is off
+// by no more than 2^-8 and (d max|q||k| scale + keys
+// + 16) 2^-23 of itself, and the result is rounded to 8 bits.
+#include "lib/Interpret/KernelInterpreter.h"
+#include "test/device/TileKernel.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+constexpr int64_t kAll = AttentionParameters::kUnbounded;
+
+struct Case {
+  const char *name;
+  AttentionParameters parameters;
+  uint32_t heads, keyHeads;
+  std::vector<std::pair<uint32_t, uint32_t>> lengths; ///< queries and keys of each sequence
+  uint32_t blocks;
+};
+
+void PrintTo(const Case &c, std::ostream *out) { *out << c.name; }
+
+AttentionParameters tiles(int64_t d, int64_t m, int64_t n, int64_t warps, int64_t left, int64_t right) {
+  AttentionParameters p;
+  p.d = d, p.m = m, p.n = n, p.warps = warps, p.left = left, p.right = right;
+  p.registers = warps == 4 ? 240 : warps == 8 ? 240 : 160;
+  p.scale = 1 / std::sqrt(double(d));
+  return p;
+}
+AttentionParameters capped(AttentionParameters p, double cap) {
+  p.cap = cap;
+  return p;
+}
+
+struct Batch {
+  std::vector<AttentionSequence> sequences;
+  uint32_t queries = 0, keys = 0;
+  explicit Batch(const Case &c) {
+    for (auto [q, k] : c.lengths) {
+      sequences.push_back({queries, q, keys, k});
+      queries += q, keys += k;
+    }
+  }
+};
+
+/// The result of one query and head [d], what of it may be rounding, and what that of the scale in the text.
+void attend(const Case &c, const AttentionSequence &s, int64_t query, uint32_t head, const Matrix &q, const Matrix &k,
+            const Matrix &v, std::vector<double> &out, std::vector<double> &tolerance,
+            std::vector<double> &scaleTolerance) {
+  const AttentionParameters &p = c.parameters;
+  const int64_t d = p.d, keyHead = head / (c.heads / c.keyHeads), position = s.keys - s.queries + query;
+  std::vector<double> scores, weights;
+  double top = -INFINITY, error = 0, largest = 0;
+  for (int64_t j = 0; j < s.keys; ++j) {
+    double sum = 0, magnitude = 0;
+    for (int64_t x = 0; x < d; ++x) {
+      const double product = q.get(s.firstQuery + query, head * d + x) * k.get(s.firstKey + j, keyHead * d + x);
+      sum += product, magnitude += std::fabs(product);
+    }
+    sum *= p.scale;
+    if (p.cap > 0)
+      sum = p.cap * std::tanh(sum / p.cap);
+    const bool seen = j >= position - p.left && j <= position + p.right;
+    scores.push_back(seen ? sum : -INFINITY);
+    if (seen)
+      top = std::max(top, sum), largest = std::max(largest, std::fabs(sum)),
+      error = std::max(error, d * magnitude * p.scale);
+  }
+  double all = 0;
+  for (double score : scores) {
+    weights.push_back(std::isinf(score) ? 0 : std::exp(score - top));
+    all += weights.back();
+  }
+  out.assign(d, 0), tolerance.assign(d, 0), scaleTolerance.assign(d, 0);
+  for (int64_t x = 0; x < d && all > 0; ++x) {
+    double magnitude = 0;
+    for (int64_t j = 0; j < s.keys; ++j) {
+      const double term = weights[j] / all * v.get(s.firstKey + j, keyHead * d + x);
+      out[x] += term, magnitude += std::fabs(term);
+    }
+    scaleTolerance[x] = magnitude * 4 * largest * 0x1p-24;
+    tolerance[x] = magnitude * (0x1p-8 + (error + s.keys + 16) * 0x1p-23) + std::fabs(out[x]) * 0x1p-8;
+  }
+}
+
+class EmulatedAttention : public testing::TestWithParam<Case> {};
+} // namespace
+
+TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
+  const Case &c = GetParam();
+  const Batch batch(c);
+  const uint32_t d = uint32_t(c.parameters.d), width = c.heads * d, keyWidth = c.keyHeads * d;
+  // Rows lie a multiple of 16 bytes apart; between them stands NaN.
+  Matrix q(batch.queries, width, width + 8, true), k(batch.keys, keyWidth, keyWidth + 16, true),
+      v(batch.keys, keyWidth, keyWidth + 24, true);
+  std::mt19937 random(batch.queries * 31 + batch.keys * 17 + d);
+  std::normal_distribution<float> normal;
+  for (Matrix *matrix : {&q, &k, &v})
+    for (uint32_t r = 0; r < matrix->rows; ++r)
+      for (uint32_t x = 0; x < matrix->columns; ++x)
+        matrix->set(r, x, normal(random));
+  const std::vector<int32_t> entries = attentionTiles(c.parameters, batch.sequences);
+  const uint32_t count = uint32_t(entries.size() / 5);
+  Matrix work(count, 5, 5, false);
+  std::memcpy(work.bytes.data(), entries.data(), work.bytes.size());
+
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto text = attentionKernel(context, c.parameters), module = attentionKernel(context, c.parameters);
+  ASSERT_TRUE(text) << text.error().text();
+
+  std::vector<double> wideQ, wideK, wideV, wideWork(entries.begin(), entries.end()), meant(batch.queries * width, NAN);
+  for (auto [matrix, wide] : {std::pair(&q, &wideQ), {&k, &wideK}, {&v, &wideV}})
+    for (uint32_t r = 0; r < matrix->rows; ++r)
+      for (uint32_t x = 0; x < matrix->columns; ++x)
+        wide->push_back(matrix->get(r, x));
+  const Status interpreted = interpretKernel(*(*text)->getOps<tile::KernelOp>().begin(),
+                                             {InterpretedMatrix{wideQ.data(), batch.queries, width, width},
+                                              InterpretedMatrix{wideK.data(), batch.keys, keyWidth, keyWidth},
+                                              InterpretedMatrix{wideV.data(), batch.keys, keyWidth, keyWidth},
+                                              InterpretedMatrix{wideWork.data(), count, 5, 5},
+                                              InterpretedMatrix{meant.data(), batch.queries, width, width}});
+  ASSERT_TRUE(interpreted) << interpreted.error().text();
+
+  TileKernel lowered(**module);
+  ASSERT_EQ(lowered.error, "");
+  std::vector<double> out, tolerance, scaleTolerance;
+  for (uint64_t seed : {0, 3}) {
+    Matrix result(batch.queries, width, width + seed, true);
+    std::vector<Matrix *> matrices = {&q, &k, &v, &work, &result};
+    Launch launch(lowered.launch(), matrices);
+    launch.shape.grid = {c.blocks, 1, 1};
+    for (Matrix *matrix : matrices)
+      lowered.code->emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &result);
+    emulated::Options options;
+    options.seed = seed;
+    const Status status = lowered.code->emulator.launch("attention", launch.shape, launch.parameters.data(),
+                                                        launch.parameters.size(), options);
+    for (Matrix *matrix : matrices)
+      lowered.code->emulator.unmap(matrix->bytes.data());
+    ASSERT_TRUE(status) << status.error().text();
+    double worst = 0;
+    for (const AttentionSequence &s : batch.sequences)
+      for (int64_t query = 0; query < s.queries; ++query)
+        for (uint32_t head = 0; head < c.heads; ++head) {
+          attend(c, s, query, head, q, k, v, out, tolerance, scaleTolerance);
+          for (uint32_t x = 0; x < d; ++x) {
+            const uint32_t r = uint32_t(s.firstQuery + query), at = head * d + x;
+            ASSERT_NEAR(meant[size_t(r) * width + at], out[x], scaleTolerance[x] + 1e-12)
+                << r << ", " << at << " interpreted";
+            const double off = std::fabs(result.get(r, at) - out[x]);
+            ASSERT_LE(off, tolerance[x]) << r << ", " << at << ", seed " << seed << ": expects " << out[x];
+            worst = std::max(worst, tolerance[x] > 0 ? off / tolerance[x] : 0);
+          }
+        }
+    EXPECT_GT(worst, 0.02) << "a tolerance this wide would find nothing";
+    for (uint32_t r = 0; r < batch.queries; ++r)
+      for (uint32_t x = width; x < result.stride; ++x)
+        ASSERT_TRUE(std::isnan(result.get(r, x))) << r << ", " << x << " lies outside, but was written";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, EmulatedAttention,
+    testing::Values(Case{"one_block", tiles(64, 64, 64, 4, kAll, kAll), 1, 1, {{61, 59}}, 1},
+                    Case{"full", tiles(64, 64, 64, 4, kAll, kAll), 2, 2, {{67, 131}}, 1},
+                    Case{"causal", tiles(64, 128, 64, 8, kAll, 0), 3, 3, {{197, 197}}, 2},
+                    Case{"causal_128", tiles(128, 128, 128, 8, kAll, 0), 2, 1, {{131, 197}}, 2},
+                    Case{"window", tiles(64, 64, 64, 4, 37, 0), 1, 1, {{197, 197}}, 3},
+                    Case{"band", tiles(64, 64, 64, 4, 17, 71), 1, 1, {{131, 127}}, 1},
+                    Case{"ragged", tiles(64, 64, 64, 4, kAll, 0), 4, 2, {{61, 61}, {1, 131}, {67, 67}, {3, 3}}, 2},
+                    Case{"sees_nothing", tiles(64, 64, 64, 4, kAll, 0), 1, 1, {{71, 5}}, 1},
+                    Case{"capped", capped(tiles(64, 64, 64, 4, kAll, 0), 1.5), 1, 1, {{67, 67}}, 1},
+                    Case{"three_warpgroups", tiles(64, 192, 128, 12, kAll, 0), 1, 1, {{193, 257}}, 1},
+                    Case{"head_of_256", tiles(256, 128, 80, 8, kAll, 0), 1, 1, {{131, 167}}, 1}),
+    [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });

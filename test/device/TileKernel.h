@@ -1,0 +1,98 @@
+// A tile kernel lowered, emulated and launched: matrices of the test become the parameters that tile.launch lists.
+#pragma once
+#include "lib/Kernels/KernelText.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/NVIDIA/Passes.h"
+#include "test/device/EmulatedKernel.h"
+#include <optional>
+
+namespace stepdown::test {
+
+/// A bf16, f32 or i32 matrix [rows, columns] whose rows lie `stride` elements apart; what is not set is NaN.
+struct Matrix {
+  uint32_t rows, columns, stride;
+  bool narrow;
+  std::vector<uint8_t> bytes;
+
+  Matrix(uint32_t rows, uint32_t columns, uint32_t stride, bool narrow)
+      : rows(rows), columns(columns), stride(stride), narrow(narrow), bytes(size_t(rows) * stride * size(), 0xff) {}
+  size_t size() const { return narrow ? 2 : 4; }
+  double get(uint32_t r, uint32_t c) const {
+    const uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
+    if (narrow)
+      return fromBf16(*reinterpret_cast<const uint16_t *>(at));
+    return *reinterpret_cast<const float *>(at);
+  }
+  void set(uint32_t r, uint32_t c, float value) {
+    uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
+    if (narrow)
+      *reinterpret_cast<uint16_t *>(at) = toBf16(value);
+    else
+      *reinterpret_cast<float *>(at) = value;
+  }
+};
+
+/// The parameters of a launch as the lowered kernel's tile.launch lists them.
+struct Launch {
+  std::vector<uint8_t> parameters;
+  emulated::LaunchShape shape;
+
+  template <typename T> void append(T value, size_t alignment = alignof(T)) {
+    parameters.resize((parameters.size() + alignment - 1) / alignment * alignment);
+    const auto *bytes = reinterpret_cast<const uint8_t *>(&value);
+    parameters.insert(parameters.end(), bytes, bytes + sizeof value);
+  }
+
+  Launch(mlir::DictionaryAttr launch, std::vector<Matrix *> matrices) {
+    for (auto parameter : launch.getAs<mlir::ArrayAttr>("parameters").getAsRange<mlir::DictionaryAttr>()) {
+      Matrix &matrix = *matrices[parameter.getAs<mlir::IntegerAttr>("argument").getInt()];
+      const llvm::StringRef holds = parameter.getAs<mlir::StringAttr>("holds").getValue();
+      if (holds == "map") {
+        auto box = mlir::cast<mlir::MemRefType>(parameter.getAs<mlir::TypeAttr>("box").getValue());
+        append(tensorMap(matrix.bytes.data(), matrix.rows, matrix.columns, matrix.stride, box.getDimSize(0),
+                         box.getDimSize(1), 3),
+               64);
+      } else if (holds == "pointer") {
+        append(reinterpret_cast<uint64_t>(matrix.bytes.data()));
+      } else if (holds == "stride") {
+        append(uint64_t(matrix.stride));
+      } else {
+        append(holds == "rows" ? matrix.rows : matrix.columns);
+      }
+    }
+    shape.block = {uint32_t(launch.getAs<mlir::IntegerAttr>("threads").getInt()), 1, 1};
+    shape.sharedBytes = uint32_t(launch.getAs<mlir::IntegerAttr>("shared_bytes").getInt());
+  }
+};
+
+/// The kernel of a module that has one: lowered in place for sm_90a, and as code in an emulator.
+struct TileKernel {
+  std::string error;
+  std::optional<KernelModule> translated;
+  std::optional<EmulatedKernel> code;
+  mlir::LLVM::LLVMFuncOp function;
+
+  explicit TileKernel(mlir::ModuleOp module, bool load = true) {
+    mlir::PassManager passes(module.getContext());
+    passes.addPass(createLowerTileToNVVM());
+    if (failed(passes.run(module))) {
+      error = "lower-tile-to-nvvm";
+      return;
+    }
+    auto kernels = *module.getOps<mlir::gpu::GPUModuleOp>().begin();
+    function = *kernels.getOps<mlir::LLVM::LLVMFuncOp>().begin();
+    Result<KernelModule> made = translateKernels(kernels, "sm_90a");
+    if (!made) {
+      error = made.error().text();
+      return;
+    }
+    translated = std::move(*made);
+    if (!load)
+      return;
+    code.emplace(*translated->module);
+    error = code->error;
+  }
+  mlir::DictionaryAttr launch() { return function->getAttrOfType<mlir::DictionaryAttr>("tile.launch"); }
+};
+
+} // namespace stepdown::test

@@ -1,0 +1,93 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics | FileCheck %s
+
+// CHECK-LABEL: @kept
+func.func @kept(%s: vector<64x128xf32>, %b: memref<128x64xbf16, 3>, %v: vector<64x64xf32>, %i: index) {
+  // CHECK: %[[M:.*]] = tile.reduce maxnumf %arg0 : vector<64x128xf32>
+  %m = tile.reduce maxnumf %s : vector<64x128xf32>
+  // CHECK: tile.reduce addf %arg0, %[[M]] : vector<64x128xf32>
+  %l = tile.reduce addf %s, %m : vector<64x128xf32>
+  // CHECK: tile.mask %arg0 at[%arg3, %arg3] columns %arg3 from %arg3 below %arg3 : vector<64x128xf32>
+  %t = tile.mask %s at [%i, %i] columns %i from %i below %i : vector<64x128xf32>
+  // CHECK: %[[E:.*]] = tile.map (%[[X:.*]] = %arg0, %[[Y:.*]] = %[[M]]) : vector<64x128xf32>, vector<64x1xf32> -> vector<64x128xf32> {
+  // CHECK-NEXT: arith.subf %[[X]], %[[Y]] : f32
+  %e = tile.map (%x = %s, %y = %m) : vector<64x128xf32>, vector<64x1xf32> -> vector<64x128xf32> {
+    %d = arith.subf %x, %y : f32
+    tile.yield %d : f32
+  }
+  // CHECK: %[[P:.*]] = tile.convert %[[E]] : vector<64x128xf32> to vector<64x128xbf16>
+  %p = tile.convert %e : vector<64x128xf32> to vector<64x128xbf16>
+  // CHECK: tile.mma %[[P]], %arg1, %arg2 : vector<64x128xbf16>, memref<128x64xbf16, 3>, vector<64x64xf32> -> !tile.accumulator<64x64xf32>
+  %c = tile.mma %p, %b, %v : vector<64x128xbf16>, memref<128x64xbf16, 3>, vector<64x64xf32> -> !tile.accumulator<64x64xf32>
+  return
+}
+
+// -----
+
+func.func @map_of_other_rows(%s: vector<64x64xf32>, %m: vector<32x1xf32>) {
+  // expected-error @+1 {{expects tiles of 64 rows and 64 columns or one (C1), but got 'vector<32x1xf32>'}}
+  %e = tile.map (%x = %s, %y = %m) : vector<64x64xf32>, vector<32x1xf32> -> vector<64x64xf32> {
+    tile.yield %x : f32
+  }
+  return
+}
+
+// -----
+
+func.func @map_to_another_type(%s: vector<64x64xf32>) {
+  // expected-error @+1 {{expects a region from an element of each tile to 'f16' (C2), but got another}}
+  %e = tile.map (%x = %s) : vector<64x64xf32> -> vector<64x64xf16> {
+    tile.yield %x : f32
+  }
+  return
+}
+
+// -----
+
+func.func @map_with_memory(%s: vector<64x64xf32>, %t: memref<f32>) {
+  %e = tile.map (%x = %s) : vector<64x64xf32> -> vector<64x64xf32> {
+    // expected-error @+1 {{expects an operation of arith or math on numbers (C3 of tile.map)}}
+    %y = memref.load %t[] : memref<f32>
+    tile.yield %y : f32
+  }
+  return
+}
+
+// -----
+
+func.func @reduce_by_product(%s: vector<64x64xf32>) {
+  // expected-error @+1 {{expects addf or maxnumf (C1), but got mulf}}
+  %e = tile.reduce mulf %s : vector<64x64xf32>
+  return
+}
+
+// -----
+
+func.func @reduce_of_integers(%s: vector<64x64xi32>) {
+  // expected-error @+1 {{expects floats (C2), but got 'vector<64x64xi32>'}}
+  %e = tile.reduce addf %s : vector<64x64xi32>
+  return
+}
+
+// -----
+
+func.func @mask_of_integers(%s: vector<64x64xi32>, %i: index) {
+  // expected-error @+1 {{expects floats (C1), but got 'vector<64x64xi32>'}}
+  %e = tile.mask %s at [%i, %i] columns %i : vector<64x64xi32>
+  return
+}
+
+// -----
+
+func.func @convert_wider(%s: vector<64x64xbf16>) {
+  // expected-error @+1 {{expects a tile of the same size and of a narrower float (C1), but got 'vector<64x64xbf16>' and 'vector<64x64xf32>'}}
+  %e = tile.convert %s : vector<64x64xbf16> to vector<64x64xf32>
+  return
+}
+
+// -----
+
+func.func @table_of_floats(%t: memref<?x?xf32>, %i: index) {
+  // expected-error @+1 {{expects a table of i32 (C1), but got 'memref<?x?xf32>'}}
+  %e = tile.entry %t[%i] : memref<?x?xf32> -> index
+  return
+}
