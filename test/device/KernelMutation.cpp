@@ -20,10 +20,28 @@ std::vector<CallInst *> calls(Module &module, const std::string &name) {
   return found;
 }
 
+/// A wait for products that takes their sums' registers and gives them back.
+bool handsBack(const CallInst &call) {
+  auto *assembly = dyn_cast<InlineAsm>(call.getCalledOperand());
+  return assembly && StringRef(assembly->getAsmString()).starts_with("wgmma.wait_group");
+}
+
+/// That wait with `groups` in flight instead.
+InlineAsm *waitFor(const InlineAsm &wait, int64_t groups) {
+  return InlineAsm::get(wait.getFunctionType(), "wgmma.wait_group.sync.aligned " + std::to_string(groups) + ";",
+                        wait.getConstraintString(), wait.hasSideEffects());
+}
+
+int64_t groupsOf(const InlineAsm &wait) {
+  int64_t groups = 0;
+  StringRef(wait.getAsmString()).rsplit(' ').second.rtrim(';').getAsInteger(10, groups);
+  return groups;
+}
+
 /// The name without "llvm.nvvm.", or that of inline PTX.
 std::string nameOf(const CallInst &call) {
   if (call.isInlineAsm())
-    return "wgmma.mma_async";
+    return handsBack(call) ? "wgmma.wait_group.sync.aligned" : "wgmma.mma_async";
   StringRef name = call.getCalledFunction() ? call.getCalledFunction()->getName() : "";
   name.consume_front("llvm.nvvm.");
   return name.str();
@@ -57,6 +75,12 @@ std::vector<Mutation> mutations(Module &module, const std::string &name) {
     made.push_back({Mutation::Delete, i, 0, 0, head + "deleted"});
     made.push_back({Mutation::MoveUp, i, 0, 0, head + "moved up"});
     made.push_back({Mutation::MoveDown, i, 0, 0, head + "moved down"});
+    if (handsBack(*all[i])) {
+      for (int64_t difference : {1, -1})
+        if (groupsOf(*cast<InlineAsm>(all[i]->getCalledOperand())) + difference >= 0)
+          made.push_back({Mutation::Alter, i, 0, difference, head + "operand 0 " + (difference > 0 ? "+1" : "-1")});
+      continue;
+    }
     const bool waits = StringRef(operation).contains("wait.parity");
     for (unsigned operand = 0; operand < all[i]->arg_size(); ++operand) {
       Value *value = all[i]->getArgOperand(operand);
@@ -81,8 +105,16 @@ std::unique_ptr<Module> mutate(const Module &module, const std::string &name, co
   std::unique_ptr<Module> copy = CloneModule(module);
   CallInst *call = calls(*copy, name)[mutation.call];
   switch (mutation.kind) {
+  case Mutation::Keep:
+    break;
   case Mutation::Delete:
-    if (!call->getType()->isVoidTy()) // a wait has ended, at once
+    if (handsBack(*call)) // the registers, not waited for
+      for (User *user : make_early_inc_range(call->users())) {
+        auto *part = cast<ExtractValueInst>(user);
+        part->replaceAllUsesWith(call->getArgOperand(part->getIndices()[0]));
+        part->eraseFromParent();
+      }
+    else if (!call->getType()->isVoidTy()) // a wait has ended, at once
       call->replaceAllUsesWith(call->getType()->isIntegerTy()
                                    ? Constant::getAllOnesValue(call->getType())
                                    : static_cast<Value *>(PoisonValue::get(call->getType())));
@@ -107,6 +139,11 @@ std::unique_ptr<Module> mutate(const Module &module, const std::string &name, co
     break;
   }
   case Mutation::Alter: {
+    if (handsBack(*call)) {
+      auto *wait = cast<InlineAsm>(call->getCalledOperand());
+      call->setCalledOperand(waitFor(*wait, groupsOf(*wait) + mutation.difference));
+      break;
+    }
     Value *value = call->getArgOperand(mutation.operand);
     if (mutation.difference)
       call->setArgOperand(

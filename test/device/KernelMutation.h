@@ -8,8 +8,8 @@
 namespace stepdown::test {
 
 struct Mutation {
-  enum Kind { Delete, MoveUp, MoveDown, Alter } kind;
-  unsigned call;           ///< number among the calls of the kernel
+  enum Kind { Keep, Delete, MoveUp, MoveDown, Alter } kind;
+  unsigned call;           ///< number among the calls of the kernel; Keep changes none
   unsigned operand = 0;    ///< of Alter
   int64_t difference = 0;  ///< of Alter: added to the operand; 0 flips a parity
   std::string description; ///< "line 93 mbarrier.try.wait.parity: deleted"

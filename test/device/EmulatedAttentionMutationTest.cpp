@@ -1,0 +1,121 @@
+// How many mutants of attention's lowered tile text the emulator reports: each synchronisation operation that the
+// compiler has written, deleted, moved and altered, one at a time.
+#include "test/device/KernelMutation.h"
+#include "test/device/TileKernel.h"
+#include <cstdio>
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+
+/// Mutants that mean the same, and why; `count` of them are not reported.
+struct Equivalent {
+  const char *text;
+  int count;
+  const char *why;
+};
+
+constexpr Equivalent equivalents[] = {
+    {"mbarrier.init.shared: moved", 20, "initialisations of different barriers, and what follows them, commute"},
+    {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
+    {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
+    {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
+    {"barrier.cta.sync.aligned.all: operand 0 +1", 1, "another number, free at that time"},
+    {"setmaxnreg.dec.sync.aligned.u32: deleted", 2, "with one warpgroup that attends, no role takes what others give"},
+    {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
+    {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", 3,
+     "bytes may arrive before they are expected, in one phase"},
+    {"wgmma.wait_group.sync.aligned: operand 0 -1", 1,
+     "waits for the product with V as well, which is later than it must"},
+};
+
+/// One head, two tiles of queries in one block, five blocks of keys through rings of two.
+struct Problem {
+  AttentionParameters parameters;
+  Matrix q, k, v, work, out;
+  Problem()
+      : q(67, 64, 64, true), k(73, 64, 64, true), v(73, 64, 64, true), work(2, 5, 5, false), out(67, 64, 64, true) {
+    parameters.m = 64, parameters.n = 16, parameters.d = 64, parameters.warps = 4;
+    parameters.right = AttentionParameters::kUnbounded;
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    for (Matrix *matrix : {&q, &k, &v})
+      for (uint32_t r = 0; r < matrix->rows; ++r)
+        for (uint32_t x = 0; x < matrix->columns; ++x)
+          matrix->set(r, x, normal(random));
+    const std::vector<int32_t> tiles = attentionTiles(parameters, {{0, 67, 0, 73}});
+    std::memcpy(work.bytes.data(), tiles.data(), work.bytes.size());
+  }
+  Status run(emulated::Emulator &emulator, mlir::DictionaryAttr launch, uint64_t seed) {
+    std::vector<Matrix *> matrices = {&q, &k, &v, &work, &out};
+    Launch made(launch, matrices);
+    made.shape.grid = {1, 1, 1};
+    for (Matrix *matrix : matrices)
+      emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
+    emulated::Options options;
+    options.seed = seed;
+    options.bound = 1 << 18;
+    Status status = emulator.launch("attention", made.shape, made.parameters.data(), made.parameters.size(), options);
+    for (Matrix *matrix : matrices)
+      emulator.unmap(matrix->bytes.data());
+    return status;
+  }
+};
+
+} // namespace
+
+TEST(EmulatedAttentionMutation, Score) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = attentionKernel(context, Problem().parameters);
+  ASSERT_TRUE(module) << module.error().text();
+  TileKernel lowered(**module, /*load=*/false);
+  ASSERT_EQ(lowered.error, "");
+  llvm::Module &kernel = *lowered.translated->module;
+  Problem whole;
+  {
+    auto copy = mutate(kernel, "attention", {Mutation::Keep, 0, 0, 0, ""});
+    EmulatedKernel emulated(*copy);
+    ASSERT_EQ(emulated.error, "");
+    Status status = whole.run(emulated.emulator, lowered.launch(), 0);
+    ASSERT_TRUE(status) << status.error().text();
+  }
+  std::vector<int> counts(std::size(equivalents));
+  int reported = 0, all = 0, unexplained = 0;
+  for (const Mutation &mutation : mutations(kernel, "attention")) {
+    auto mutant = mutate(kernel, "attention", mutation);
+    if (!mutant)
+      continue;
+    EmulatedKernel emulated(*mutant);
+    ASSERT_EQ(emulated.error, "") << mutation.description;
+    ++all;
+    bool found = false, wrong = false;
+    for (uint64_t seed : {0, 1, 2}) {
+      Problem problem;
+      if (found || !problem.run(emulated.emulator, lowered.launch(), seed))
+        found = true;
+      else
+        wrong |= problem.out.bytes != whole.out.bytes;
+    }
+    reported += found;
+    if (found)
+      continue;
+    EXPECT_FALSE(wrong) << mutation.description << ": not reported";
+    bool explained = false;
+    for (size_t i = 0; i < counts.size(); ++i)
+      if (mutation.description.find(equivalents[i].text) != std::string::npos)
+        ++counts[i], explained = true;
+    unexplained += !explained;
+    EXPECT_TRUE(explained) << mutation.description << ": not reported";
+  }
+  // Not "at most": an explanation that stands for more mutants than it was written for explains nothing.
+  for (size_t i = 0; i < counts.size(); ++i)
+    EXPECT_EQ(counts[i], equivalents[i].count) << equivalents[i].text << ": " << equivalents[i].why;
+  std::printf("%d mutants, %d reported, %d mean the same, %d of the others are not reported\n", all, reported,
+              all - reported - unexplained, unexplained);
+  EXPECT_GE(reported, 0.98 * (reported + unexplained));
+  EXPECT_GT(reported, 80);
+}
