@@ -27,7 +27,7 @@
  * Kernel ABI of "cpu":  void kernel(const uint64_t *operands, int64_t thread, int64_t threads)
  * Every thread of the pool calls the kernel once; the kernel divides its grid of tiles among the threads; a barrier
  * follows every dispatch. Code is position independent, has no relocations, no writable data and calls nothing outside
- * its section.
+ * its section; it is mapped to the beginning of a page of 4096 bytes, which distances between pages count on.
  *
  * What code was compiled for. A CODE section begins with an index: every entry into its instructions, and for each
  * operand of the entry its place, its dimensions, the bytes of an element and what its values must be below. The index
@@ -77,8 +77,9 @@ enum stepdown_section_kind {
 
 /* 0: of a target whose name says what executes it. */
 enum stepdown_level {
-  STEPDOWN_LEVEL_X86_64_V3 = 1,     /* AVX2, FMA, F16C, BMI2 */
-  STEPDOWN_LEVEL_X86_64_V4_VNNI = 2 /* AVX-512 F, BW, DQ, VL, CD, VNNI */
+  STEPDOWN_LEVEL_X86_64_V3 = 1,      /* AVX2, FMA, F16C, BMI2 */
+  STEPDOWN_LEVEL_X86_64_V4_VNNI = 2, /* AVX-512 F, BW, DQ, VL, CD, VNNI */
+  STEPDOWN_LEVEL_AARCH64_DOTPROD = 3 /* NEON with dot products of bytes: FEAT_DotProd */
 };
 
 /* What code of the file is for. */

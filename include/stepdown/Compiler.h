@@ -17,13 +17,15 @@ typedef void (*stepdown_progress_callback)(void *context, const char *what, uint
 /* All zero but the size (and NULL in its place): what stepdown-compile does without options. The size is there so that
  * later versions can add fields, as Runtime.h says; 613. */
 typedef struct stepdown_compile_options {
-  size_t size;           /* sizeof(stepdown_compile_options) */
-  const char *targets;   /* names with commas between: "cpu" (all levels), "x86-64-v3", "x86-64-v4-vnni"; NULL: "cpu" */
-  uint64_t max_context;  /* positions that a sequence may have; 0: the checkpoint's */
-  int32_t exact;         /* 1: activations and cache stay float32 */
-  int32_t kv_float32;    /* 1: the cache holds float32, else float16 */
-  int32_t jobs;          /* threads, at most 1024; 0: one per core */
-  int32_t check_weights; /* 1: refuses weights that are NaN or infinite (222); reads all of them */
+  size_t size; /* sizeof(stepdown_compile_options) */
+  /* Names with commas between: "x86-64-v3", "x86-64-v4-vnni", "aarch64-dotprod", and "cpu" for the first two; NULL:
+   * "cpu". One file holds the code of all, and a loader takes what its processor executes. */
+  const char *targets;
+  uint64_t max_context;                   /* positions that a sequence may have; 0: the checkpoint's */
+  int32_t exact;                          /* 1: activations and cache stay float32 */
+  int32_t kv_float32;                     /* 1: the cache holds float32, else float16 */
+  int32_t jobs;                           /* threads, at most 1024; 0: one per core */
+  int32_t check_weights;                  /* 1: refuses weights that are NaN or infinite (222); reads all of them */
   const char *activations;                /* blocks that quantised weights read: "q8o2", "q8x2" or "q8"; NULL: "q8o2" */
   stepdown_progress_callback on_progress; /* or NULL */
   void *context;                          /* its first argument */

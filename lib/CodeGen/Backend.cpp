@@ -6,18 +6,20 @@
 
 namespace stepdown {
 
-Result<std::unique_ptr<llvm::TargetMachine>> nativeMachine(const char *purpose, llvm::StringRef processor,
-                                                           llvm::StringRef features, llvm::CodeGenOptLevel level) {
+Result<std::unique_ptr<llvm::TargetMachine>> nativeMachine(const char *purpose, llvm::StringRef architecture,
+                                                           llvm::StringRef processor, llvm::StringRef features,
+                                                           llvm::CodeGenOptLevel level) {
   static std::once_flag once;
   std::call_once(once, [] {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    LLVMInitializeX86AsmParser(); // without it, inline assembly ends the program
+#define STEPDOWN_BACKEND(name) /* without the parser, inline assembly ends the program */                              \
+  LLVMInitialize##name##TargetInfo(), LLVMInitialize##name##Target(), LLVMInitialize##name##TargetMC(),                \
+      LLVMInitialize##name##AsmPrinter(), LLVMInitialize##name##AsmParser()
+    STEPDOWN_BACKEND(X86);
+    STEPDOWN_BACKEND(AArch64);
+#undef STEPDOWN_BACKEND
   });
   std::string reason;
-  const llvm::Triple triple("x86_64-unknown-linux-gnu");
+  const llvm::Triple triple(architecture, "unknown", "linux", "gnu");
   const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, reason);
   if (!backend)
     return fail(ErrorCode::CodeTarget, "%s: expects an LLVM with this target: %s", purpose, reason.c_str());

@@ -8,11 +8,12 @@
 
 namespace stepdown {
 
-/// LLVM's machine of an x86-64 processor (LLVM's names of it and of its features), for code that runs wherever it is
-/// mapped and rounds as its operations say: products and sums are never joined. `purpose` is what messages call it;
-/// E0810 where LLVM has no such machine.
-Result<std::unique_ptr<llvm::TargetMachine>> nativeMachine(const char *purpose, llvm::StringRef processor,
-                                                           llvm::StringRef features, llvm::CodeGenOptLevel level);
+/// LLVM's machine of a processor that runs Linux (LLVM's names of its architecture, of itself and of its features), for
+/// code that runs wherever it is mapped and rounds as its operations say: products and sums are never joined. `purpose`
+/// is what messages call it; E0810 where LLVM has no such machine.
+Result<std::unique_ptr<llvm::TargetMachine>> nativeMachine(const char *purpose, llvm::StringRef architecture,
+                                                           llvm::StringRef processor, llvm::StringRef features,
+                                                           llvm::CodeGenOptLevel level);
 
 /// LLVM's passes of level O3 for `machine`. With `library`, loops become calls of what that has alone.
 void optimise(llvm::Module &module, llvm::TargetMachine &machine,

@@ -159,8 +159,8 @@ public:
   }
 
   void work() {
-    Result<std::unique_ptr<llvm::TargetMachine>> machine =
-        nativeMachine(target.name, target.processor, target.features, llvm::CodeGenOptLevel::Aggressive);
+    Result<std::unique_ptr<llvm::TargetMachine>> machine = nativeMachine(
+        target.name, target.architecture, target.processor, target.features, llvm::CodeGenOptLevel::Aggressive);
     for (;;) {
       // Declared in this order: the module refers to its context, and both die before the next turn.
       llvm::LLVMContext context;

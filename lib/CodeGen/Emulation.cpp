@@ -44,7 +44,7 @@ Result<NativeCode> compile(Module &module, TargetMachine &machine) {
 
 Result<EmulatedCode> emulateKernels(Module &module) {
   Result<std::unique_ptr<TargetMachine>> machine =
-      nativeMachine("emulated kernels", "x86-64-v3", "", CodeGenOptLevel::Less);
+      nativeMachine("emulated kernels", "x86_64", "x86-64-v3", "", CodeGenOptLevel::Less);
   if (!machine)
     return machine.error();
   const DataLayout chip = module.getDataLayout();

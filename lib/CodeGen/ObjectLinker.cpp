@@ -1,7 +1,7 @@
 #include "lib/CodeGen/ObjectLinker.h"
+#include "lib/CodeGen/Relocation.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Object/ELFObjectFile.h"
-#include "llvm/Support/Endian.h"
 #include "llvm/Support/LEB128.h"
 #include "llvm/Support/MemoryBuffer.h"
 
@@ -12,7 +12,6 @@ namespace stepdown {
 namespace {
 using Elf = ELFObjectFile<ELF64LE>;
 constexpr uint64_t kAlignment = 64;         // a cache line, and the widest vector constant
-constexpr uint8_t kBetweenCode = 0xcc;      // int3: running off the end of a function must not go unnoticed
 constexpr uint64_t kOutside = ~uint64_t(0); // a section that is not laid out
 
 struct Input {
@@ -27,6 +26,7 @@ std::string reason(llvm::Error error) { return toString(std::move(error)); }
 
 struct ObjectLinker::Layout {
   std::vector<Input> inputs;
+  Triple::ArchType architecture = Triple::UnknownArch; // of all inputs
   NativeCode code;
   StringMap<uint64_t> globals; // defined global symbol -> offset in the block
 
@@ -42,7 +42,7 @@ struct ObjectLinker::Layout {
       for (SectionRef section : input.object->sections()) {
         if (!isAllocated(section) || section.isText() != text)
           continue;
-        code.bytes.resize(alignTo(code.bytes.size(), kAlignment), text ? kBetweenCode : 0);
+        code.bytes.resize(alignTo(code.bytes.size(), kAlignment), text ? trapByte(architecture) : 0);
         input.placed[section.getIndex()] = code.bytes.size();
         StringRef contents = cantFail(section.getContents());
         code.bytes.insert(code.bytes.end(), contents.bytes_begin(), contents.bytes_end());
@@ -71,11 +71,16 @@ ObjectLinker::~ObjectLinker() = default;
 Status ObjectLinker::add(const std::string &name, std::unique_ptr<MemoryBuffer> buffer) {
   Expected<Elf> object = Elf::create(buffer->getMemBufferRef());
   if (!object)
-    return fail(ErrorCode::ObjectMalformed, "%s: expects an x86-64 object: %s", name.c_str(),
+    return fail(ErrorCode::ObjectMalformed, "%s: expects a 64-bit object: %s", name.c_str(),
                 reason(object.takeError()).c_str());
-  if (object->getArch() != Triple::x86_64 || !object->isRelocatableObject())
-    return fail(ErrorCode::ObjectMalformed, "%s: expects an x86-64 object, but got another kind of ELF file",
-                name.c_str());
+  const Triple::ArchType architecture = object->getArch();
+  if ((architecture != Triple::x86_64 && architecture != Triple::aarch64) || !object->isRelocatableObject())
+    return fail(ErrorCode::ObjectMalformed,
+                "%s: expects an object of x86-64 or AArch64, but got another kind of ELF file", name.c_str());
+  if (!layout->inputs.empty() && architecture != layout->architecture)
+    return fail(ErrorCode::ObjectMalformed, "%s: expects an object of the architecture of %s, but got another",
+                name.c_str(), layout->inputs.front().name.c_str());
+  layout->architecture = architecture;
   for (SectionRef section : object->sections()) {
     if (!Layout::isAllocated(section))
       continue;
@@ -116,7 +121,6 @@ Status ObjectLinker::Layout::collect(Input &input) {
   return Done{};
 }
 
-/// Every relocation that is left is a distance S + A - P of 32 or 64 bits.
 Status ObjectLinker::Layout::relocate(const Input &input, uint64_t base, const ELFRelocationRef &relocation) {
   const uint64_t place = base + relocation.getOffset();
   SmallString<32> kind;
@@ -132,39 +136,23 @@ Status ObjectLinker::Layout::relocate(const Input &input, uint64_t base, const E
     return fail(ErrorCode::CodeUndefined,
                 "%s: expects code that calls and reads nothing outside itself, but it uses %s", input.name.c_str(),
                 title.c_str());
-  const int64_t addend = cantFail(relocation.getAddend());
-  const int64_t distance = static_cast<int64_t>(target) + addend - static_cast<int64_t>(place);
-  const uint64_t type = relocation.getType();
-  const bool wide = type == ELF::R_X86_64_PC64;
-  if (place + (wide ? 8 : 4) > code.bytes.size())
+  const int64_t address = static_cast<int64_t>(target) + cantFail(relocation.getAddend());
+  switch (resolve(architecture, relocation.getType(), code.bytes, place, relocation.getOffset(), address)) {
+  case Resolved::Yes:
+    return Done{};
+  case Resolved::Outside:
     return fail(ErrorCode::ObjectMalformed, "%s: expects relocations inside their section, but one is at %llu",
                 input.name.c_str(), static_cast<unsigned long long>(relocation.getOffset()));
-  uint8_t *bytes = code.bytes.data() + place;
-  switch (type) {
-  case ELF::R_X86_64_PC64:
-    support::endian::write64le(bytes, distance);
-    return Done{};
-  case ELF::R_X86_64_GOTPCRELX:
-  case ELF::R_X86_64_REX_GOTPCRELX:
-    // There is no table of addresses to load from: mov address@GOTPCREL(%rip), r becomes lea address(%rip), r.
-    if (relocation.getOffset() >= 2 && bytes[-2] == 0x8b) {
-      bytes[-2] = 0x8d;
-      break;
-    }
-    [[fallthrough]];
-  default:
-    return fail(ErrorCode::CodeRelocation,
-                "%s: expects references that do not depend on where the code is mapped, but %s is reached by %s",
-                input.name.c_str(), title.c_str(), kind.c_str());
-  case ELF::R_X86_64_PC32:
-  case ELF::R_X86_64_PLT32:
+  case Resolved::Far:
+    return fail(
+        ErrorCode::CodeRelocation, "%s: expects references that reach, but %s is %lld bytes away, and is reached by %s",
+        input.name.c_str(), title.c_str(), static_cast<long long>(address - static_cast<int64_t>(place)), kind.c_str());
+  case Resolved::Absolute:
     break;
   }
-  if (!isInt<32>(distance))
-    return fail(ErrorCode::CodeRelocation, "%s: expects references within 2 GiB, but %s is %lld bytes away",
-                input.name.c_str(), title.c_str(), static_cast<long long>(distance));
-  support::endian::write32le(bytes, static_cast<uint32_t>(distance));
-  return Done{};
+  return fail(ErrorCode::CodeRelocation,
+              "%s: expects references that do not depend on where the code is mapped, but %s is reached by %s",
+              input.name.c_str(), title.c_str(), kind.c_str());
 }
 
 /// .stack_sizes is a list of (8 bytes for the function's address, unsigned LEB128 of its frame); the relocations of the

@@ -25,7 +25,7 @@ struct FunctionStatistics {
 };
 
 struct NativeCode {
-  std::vector<uint8_t> bytes;                           ///< begins on a 64-byte boundary wherever it is mapped
+  std::vector<uint8_t> bytes;                           ///< begins on a page of 4096 bytes wherever it is mapped
   std::map<std::string, uint64_t> entries;              ///< global function -> offset into bytes
   std::map<std::string, FunctionStatistics> statistics; ///< global function -> figures
 };
@@ -37,8 +37,9 @@ public:
   ObjectLinker();
   ~ObjectLinker();
 
-  /// Adds an x86-64 ELF object; `name` is what messages call it. E0813 when it is malformed, E0815 when it has data
-  /// that is written to, at load time or later, E0817 when it defines a function that another object defines.
+  /// Adds an ELF object of x86-64 or AArch64; `name` is what messages call it. E0813 when it is malformed, or of
+  /// another architecture than the first, E0815 when it has data that is written to, at load time or later, E0817 when
+  /// it defines a function that another object defines.
   Status add(const std::string &name, std::unique_ptr<llvm::MemoryBuffer> object);
 
   /// Lays everything out and resolves every relocation. E0814 for a symbol that no object defines, E0816 for a

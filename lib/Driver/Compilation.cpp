@@ -45,10 +45,7 @@ Compilation::Compilation(const std::string &path, const CompileOptions &options)
       pool(llvm::hardware_concurrency(jobs)), context(makeRegistry(), MLIRContext::Threading::DISABLED) {
   if (jobs > 1)
     context.setThreadPool(pool);
-  targets.assign(options.targets.begin(), options.targets.end());
-  if (targets.empty())
-    for (const Target &target : defaultTargets())
-      targets.push_back(&target);
+  targets = options.targets.empty() ? targetsNamed("cpu") : options.targets;
 }
 
 Status Compilation::openCheckpoint() {

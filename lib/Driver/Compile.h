@@ -10,7 +10,7 @@
 namespace stepdown {
 
 struct CompileOptions {
-  std::vector<const Target *> targets; ///< code for these; empty: all
+  std::vector<const Target *> targets; ///< code for these; empty: those of "cpu"
   bool exact = false;                  ///< activations and cache stay float32
   std::string activations = "q8o2";    ///< blocks that quantised weights read: q8o2, q8x2 or q8 (-quantize-activations)
   bool float32Cache = false;

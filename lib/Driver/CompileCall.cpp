@@ -5,23 +5,19 @@
 
 namespace stepdown {
 
-/// The targets that `names` lists, none for all; E0832.
+/// The targets that `names` lists; E0832.
 static Result<std::vector<const Target *>> readTargets(llvm::StringRef names) {
   std::vector<const Target *> chosen;
   llvm::SmallVector<llvm::StringRef> list;
   names.split(list, ',');
   for (llvm::StringRef name : list) {
-    if (name == "cpu")
-      return std::vector<const Target *>();
-    const Target *target = findTarget(name);
-    if (!target) {
-      std::vector<std::string> known = {"cpu"};
-      for (const Target &each : targets())
-        known.push_back(each.name);
-      return fail(ErrorCode::CompileOption, "targets: expects %s, but got '%s'%s", alternatives(known).c_str(),
-                  name.str().c_str(), suggestion(name.str(), known).c_str());
-    }
-    chosen.push_back(target);
+    const std::vector<const Target *> named = targetsNamed(name);
+    if (named.empty())
+      return fail(ErrorCode::CompileOption, "targets: expects %s, but got '%s'%s", alternatives(targetNames()).c_str(),
+                  name.str().c_str(), suggestion(name.str(), targetNames()).c_str());
+    for (const Target *target : named)
+      if (!llvm::is_contained(chosen, target))
+        chosen.push_back(target);
   }
   return chosen;
 }

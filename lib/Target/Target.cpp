@@ -3,29 +3,52 @@
 namespace stepdown {
 
 // A tile of 16 tokens fills the accumulators of AVX-512; 4 suits speculation and small batches.
+static const char *const kCpu = "cpu";
 static const Bucket kBuckets[] = {{1, 1, 1}, {2, 4, 1}, {9, 16, 4}};
 
-static const Target kTargets[] = {
-#define STEPDOWN_TARGET(id, name, processor, features, avx512, tokensAtOnce, prefetchBytes, needs)                     \
-  {name,          STEPDOWN_LEVEL_##id, processor, features, avx512, tokensAtOnce,                                      \
-   prefetchBytes, &kTiles16,           kBuckets,  "cpu",    "cpu",  nullptr},
+static std::vector<Target> makeTargets() {
+  std::vector<Target> all = {
+#define STEPDOWN_TARGET(id, name, needs, ...)                                                                          \
+  {name, STEPDOWN_LEVEL_##id, __VA_ARGS__, &kTiles16, kBuckets, kCpu, kCpu, nullptr},
 #include "lib/Base/Targets.def"
 #undef STEPDOWN_TARGET
-    {"emulated:sm_90a", STEPDOWN_LEVEL_X86_64_V3, "x86-64-v3", "+f16c", false, 4, 4096, &kTiles16, kBuckets, "nvidia",
-     "emulated:sm_90a", "sm_90a"},
-};
+  };
+  Target chip = all.front(); // the processor beside it
+  chip.name = chip.device = "emulated:sm_90a";
+  chip.road = "nvidia", chip.chip = "sm_90a", chip.inCpu = false;
+  all.push_back(chip);
+  return all;
+}
 
-llvm::ArrayRef<Target> targets() { return kTargets; }
+llvm::ArrayRef<Target> targets() {
+  static const std::vector<Target> all = makeTargets();
+  return all;
+}
 
 llvm::ArrayRef<Target> defaultTargets() {
-  return targets().take_while([](const Target &target) { return !target.chip; });
+  return targets().take_while([](const Target &target) { return target.inCpu; });
 }
 
 const Target *findTarget(llvm::StringRef name) {
-  for (const Target &target : kTargets)
+  for (const Target &target : targets())
     if (name == target.name)
       return &target;
   return nullptr;
+}
+
+std::vector<const Target *> targetsNamed(llvm::StringRef name) {
+  std::vector<const Target *> named;
+  for (const Target &target : targets())
+    if (name == target.name || (name == kCpu && target.inCpu))
+      named.push_back(&target);
+  return named;
+}
+
+std::vector<std::string> targetNames() {
+  std::vector<std::string> names = {kCpu};
+  for (const Target &target : targets())
+    names.push_back(target.name);
+  return names;
 }
 
 } // namespace stepdown

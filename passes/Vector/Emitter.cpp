@@ -183,7 +183,10 @@ Value Emitter::part(Value v, int64_t lanes, int64_t which) {
   return vector::ShuffleOp::create(b, loc, v, v, llvm::to_vector(llvm::seq(which * lanes, (which + 1) * lanes)));
 }
 
-Value Emitter::join(Value low, Value high) {
+Value Emitter::join(ArrayRef<Value> parts) {
+  if (parts.size() == 1)
+    return parts[0];
+  Value low = join(parts.take_front(parts.size() / 2)), high = join(parts.drop_front(parts.size() / 2));
   const int64_t lanes = 2 * mlir::cast<VectorType>(low.getType()).getNumElements();
   return vector::ShuffleOp::create(b, loc, low, high, llvm::to_vector(llvm::seq<int64_t>(0, lanes)));
 }
@@ -195,32 +198,40 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value
   return sum.finish();
 }
 
-// vpdpbusd is four products and a sum an instruction. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are
-// summed in 16 bits as long as no sum can saturate, and codes over 128 are split into their low seven bits and the
-// eighth.
+// vpdpbusd is four products and a sum an instruction, of unsigned codes; sdot is that of signed ones: codes over 127
+// are the code - 128, of which a byte's highest bit is turned over, and 128 times one. That sum of the activations is
+// the same for all rows. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are summed in 16 bits as long as
+// no sum can saturate, and codes over 128 are split into their low seven bits and the eighth.
 QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start, Value factor)
     : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), sum(start), factor(factor) {
-  if (e.target.avx512) {
+  const Instructions &has = e.target.instructions;
+  const bool isSplit = has.pairs ? maxCode * 254 > 32767 : has.signedCodes && maxCode > 127;
+  if (isSplit) {
+    low = std::make_unique<QuadSum>(e, 127, quads, start);
+    high = std::make_unique<QuadSum>(e, 1, quads);
+  } else if (has.pairs) {
+    run = 32767 / (maxCode * 254);
+  } else {
     // Two sums: one alone would wait for its own last product, four tokens in flight or not.
     run = quads >= 8 ? quads / 2 : quads;
     current = start ? start : e.splat(lanes, 0);
     sum = Value();
-  } else if (maxCode * 254 > 32767) {
-    low = std::make_unique<QuadSum>(e, 127, quads, start);
-    high = std::make_unique<QuadSum>(e, 1, quads);
-  } else {
-    run = 32767 / (maxCode * 254);
   }
 }
 
 Value QuadSum::factorOf(Emitter &e, Value lanes) {
-  if (e.target.avx512)
+  if (!e.target.instructions.pairs)
     return lanes;
   Value low = arith::AndIOp::create(e.b, e.loc, lanes, e.splat(lanes.getType(), 0xffff));
   return arith::OrIOp::create(e.b, e.loc, e.shiftLeft(lanes, 16), low);
 }
 
 void QuadSum::add(Value w, Value a) {
+  if (high && e.target.instructions.signedCodes) {
+    low->add(arith::XOrIOp::create(e.b, e.loc, w, e.splat(lanes, 0x80808080)), a);
+    high->add(e.splat(lanes, 0x01010101), a);
+    return;
+  }
   if (high) {
     low->add(arith::AndIOp::create(e.b, e.loc, w, e.splat(lanes, 0x7f7f7f7f)), a);
     Value top = arith::ShRUIOp::create(e.b, e.loc, w, e.splat(lanes, 7));
@@ -234,22 +245,23 @@ void QuadSum::add(Value w, Value a) {
 }
 
 void QuadSum::addPairs(Value w, Value a) {
+  const Instructions &has = e.target.instructions;
   const int64_t bytes = 4 * e.registerLanes();
   Value codes = e.bitcast(w, e.vec(e.i8, bytes)), activations = e.bitcast(a, e.vec(e.i8, bytes));
-  if (e.target.avx512) {
+  if (!has.pairs) {
     if (!current)
       current = e.splat(lanes, 0);
-    current = e.intrinsic("llvm.x86.avx512.vpdpbusd.512", lanes, {current, codes, activations});
+    current = e.intrinsic(has.dot, lanes, {current, codes, activations});
     return;
   }
-  Value product = e.intrinsic("llvm.x86.avx2.pmadd.ub.sw", e.vec(e.i16, bytes / 2), {codes, activations});
+  Value product = e.intrinsic(has.dot, e.vec(e.i16, bytes / 2), {codes, activations});
   current = current ? e.add(current, product) : product;
 }
 
 void QuadSum::flush() {
-  if (!e.target.avx512) {
+  if (const char *pairs = e.target.instructions.pairs) {
     Value factors = factor ? e.bitcast(factor, current.getType()) : e.splat(current.getType(), 1);
-    current = e.intrinsic("llvm.x86.avx2.pmadd.wd", lanes, {current, factors});
+    current = e.intrinsic(pairs, lanes, {current, factors});
   }
   sum = sum ? e.add(sum, current) : current;
   current = Value();
@@ -261,22 +273,18 @@ Value QuadSum::finish() {
     return e.add(low->finish(), e.shiftLeft(high->finish(), 7));
   if (current)
     flush();
-  return factor && e.target.avx512 ? e.mul(sum, factor) : sum;
+  return factor && !e.target.instructions.pairs ? e.mul(sum, factor) : sum;
 }
 
 Value Emitter::shiftLeft(Value v, int64_t bits) { return arith::ShLIOp::create(b, loc, v, splat(v.getType(), bits)); }
 
 Value Emitter::lookUp(Value table, Value codes) {
-  const int64_t count = 4 * mlir::cast<VectorType>(codes.getType()).getNumElements();
+  const int64_t count = 4 * mlir::cast<VectorType>(codes.getType()).getNumElements(), size = 4 * registerLanes();
   Value bytes = bitcast(codes, vec(i8, count));
-  if (!target.avx512 && count == 32)
-    return bitcast(intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {part(table, 32, 0), bytes}), codes.getType());
-  if (target.avx512)
-    return bitcast(intrinsic("llvm.x86.avx512.pshuf.b.512", vec(i8, 64), {table, bytes}), vec(i32));
-  Value halves[2];
-  for (int h = 0; h < 2; ++h)
-    halves[h] = intrinsic("llvm.x86.avx2.pshuf.b", vec(i8, 32), {part(table, 32, h), part(bytes, 32, h)});
-  return bitcast(join(halves[0], halves[1]), vec(i32));
+  Values parts;
+  for (int64_t i = 0; i < count / size; ++i)
+    parts.push_back(intrinsic(target.instructions.lookUp, vec(i8, size), {part(table, size, i), part(bytes, size, i)}));
+  return bitcast(join(parts), codes.getType());
 }
 
 // exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: Cody-Waite reduction and a Taylor polynomial of degree 7.

@@ -67,9 +67,9 @@ public:
               llvm::function_ref<Values(Value, mlir::ValueRange)> body);
   void loop(Value upper, llvm::function_ref<void(Value)> body);
 
-  int64_t registerLanes() const { return target.avx512 ? 16 : 8; } ///< of 32 bits
-  Value part(Value v, int64_t lanes, int64_t which);               ///< the which-th `lanes` lanes
-  Value join(Value low, Value high);
+  int64_t registerLanes() const { return target.instructions.lanes; } ///< of 32 bits
+  Value part(Value v, int64_t lanes, int64_t which);                  ///< the which-th `lanes` lanes
+  Value join(llvm::ArrayRef<Value> parts);                            ///< of equal size; a power of two of them
   /// QuadSum of all w and a.
   Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {}, Value factor = {});
   Value shiftLeft(Value lanes, int64_t bits);
@@ -87,7 +87,7 @@ public:
   using Value = mlir::Value;
   /// `quads`: how many will be added. A factor is one of factorOf()'s, of codes up to 64, and has no start.
   QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {}, Value factor = {});
-  /// Lanes of 16 bits and a sign as factors: AVX2 multiplies pairs by pairs.
+  /// Lanes of 16 bits and a sign as factors: where pairs are summed, they are multiplied by pairs.
   static Value factorOf(Emitter &emitter, Value lanes);
   void add(Value w, Value a);
   Value finish();
@@ -102,8 +102,8 @@ private:
   size_t added = 0;                   ///< to the present one
   Value sum;                          ///< of those before
   Value factor;                       ///< or none
-  Value current;                      ///< the present one: vector<Nxi32>, or vector<2Nxi16> of AVX2
-  std::unique_ptr<QuadSum> low, high; ///< of codes too large for AVX2's pairs: their low seven bits, the eighth
+  Value current;                      ///< the present one: vector<Nxi32>, or vector<2Nxi16> of pairs
+  std::unique_ptr<QuadSum> low, high; ///< of codes too large for the instruction: code = low part + 128 * high part
 };
 
 } // namespace stepdown

@@ -42,7 +42,7 @@ struct Attention {
   Value widen(Value pointer) { return e.toF32(e.load(e.vec(element), pointer)); }
   /// Rows whose sums stay in registers, in equal parts.
   int64_t rowsAtOnce(int64_t rows) {
-    const int64_t most = e.target.avx512 ? 12 : 4, parts = (rows + most - 1) / most;
+    const int64_t most = e.target.unrolling.queryRows, parts = (rows + most - 1) / most;
     return (rows + parts - 1) / parts;
   }
   Value minimum(Value a, Value c) { return e.select(e.less(a, c), a, c); }

@@ -208,12 +208,14 @@ private:
 /// Accumulators of neighbouring tokens, the first at `a`, after 32 columns.
 Values dotCodes(Emitter &e, CodeDot &products, WeightReader &weight, Value sub, Value a, ValueRange acc) {
   products.open(weight, sub);
+  SmallVector<Values> parts(acc.size()); // [tokens][parts of the rows]
   Values result(acc.size());
   for (int64_t part = 0; part < products.parts(); ++part) {
     products.take(part);
     for (auto [t, sum] : llvm::enumerate(acc)) {
-      Value next = products.token(e.at(a, 4 * t), e.part(sum, e.registerLanes(), part));
-      result[t] = part == 0 ? next : e.join(result[t], next);
+      parts[t].push_back(products.token(e.at(a, 4 * t), e.part(sum, e.registerLanes(), part)));
+      if (part + 1 == products.parts())
+        result[t] = e.join(parts[t]);
     }
   }
   return result;
@@ -241,7 +243,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     else if (activation.getElement() != "f32" && activation.getTokens() == 1)
       streamOnce(e, generic, dot);
     else
-      streamWeights(e, generic, dot, target.tokensAtOnce);
+      streamWeights(e, generic, dot, target.unrolling.tokens);
     generic.erase();
   }
 
@@ -287,7 +289,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
   /// lines of a large block at once are more than a core has room for, and its loads wait behind them.
   static void prefetch(Emitter &e, Value block, int64_t begin, int64_t end) {
     for (int64_t line = llvm::alignTo(begin, 64); line < end; line += 64)
-      e.prefetch(e.at(block, e.target.prefetchBytes + line));
+      e.prefetch(e.at(block, e.target.unrolling.prefetchBytes + line));
   }
 
   /// A few tokens: their accumulators stay in registers while the weights stream by.
@@ -321,7 +323,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             };
             if (tokens == 1) // float activations
               for (int64_t line = 0; line < blockBytes; line += 64)
-                e.prefetch(e.at(w, e.target.prefetchBytes + line));
+                e.prefetch(e.at(w, e.target.unrolling.prefetchBytes + line));
             if (weight.subBlocks() == 1)
               return step(e.number(0), carried);
             return e.loop(e.number(0), e.number(weight.subBlocks()), 1, carried, step);
@@ -342,10 +344,10 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
     std::optional<TokenTile> tile;
     std::optional<CodeDot> products;
-    if (e.registerLanes() == e.lanes)
-      products.emplace(e, activation);
-    else
+    if (e.target.instructions.pairs)
       tile.emplace(e, activation);
+    else
+      products.emplace(e, activation);
     Value sums = e.scratch(kTiles * e.lanes * 64); // [tiles, tokens, 16 rows]
     Value tokenTiles = e.dim(out, 0);
     e.loop(e.dim(out, 2), [&](Value n) {
@@ -367,21 +369,25 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             if (tile)
               tile->open(weight, sub);
             else
-              products->open(weight, sub), products->take(0);
-            const int64_t atOnce = tile ? tile->count() : 1;
-            e.loop(tiles, [&](Value m) {
-              Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
-              Value mine = e.at(sums, m, e.lanes * 64);
-              if (tile)
-                tile->widen(block);
-              e.loop(e.number(e.lanes / atOnce), [&](Value t) {
-                Value at = e.at(mine, t, 64 * atOnce);
+              products->open(weight, sub);
+            const int64_t atOnce = tile ? tile->count() : 1, parts = tile ? 1 : products->parts();
+            for (int64_t part = 0; part < parts; ++part) {
+              if (products)
+                products->take(part);
+              e.loop(tiles, [&](Value m) {
+                Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
+                Value mine = e.at(e.at(sums, part * 4 * e.registerLanes()), m, e.lanes * 64);
                 if (tile)
-                  tile->add(block, e.mul(t, e.number(atOnce)), at);
-                else
-                  e.store(products->token(e.at(block, t, 4), e.load(e.vec(e.f32), at)), at);
+                  tile->widen(block);
+                e.loop(e.number(e.lanes / atOnce), [&](Value t) {
+                  Value at = e.at(mine, t, 64 * atOnce);
+                  if (tile)
+                    tile->add(block, e.mul(t, e.number(atOnce)), at);
+                  else
+                    e.store(products->token(e.at(block, t, 4), e.load(e.vec(e.f32, e.registerLanes()), at)), at);
+                });
               });
-            });
+            }
           };
           if (weight.subBlocks() == 1)
             step(e.number(0));

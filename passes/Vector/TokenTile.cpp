@@ -76,7 +76,7 @@ Values TokenTile::weights(Value quad) {
 /// The sums of neighbouring pairs times `factor`: of lanes, or of 16 bits.
 static Value pairSums(Emitter &e, Value pairs, Value factor) {
   Type lanes = e.vec(e.i32, cast<VectorType>(pairs.getType()).getNumElements() / 2);
-  return e.intrinsic("llvm.x86.avx2.pmadd.wd", lanes, {pairs, e.bitcast(factor, pairs.getType())});
+  return e.intrinsic(e.target.instructions.pairs, lanes, {pairs, e.bitcast(factor, pairs.getType())});
 }
 static Value pairSums(Emitter &e, Value pairs, int64_t factor) {
   return pairSums(e, pairs, e.splat(pairs.getType(), factor));
@@ -142,7 +142,7 @@ Values TokenTile::wideDots(Value activations) {
 
 static Value pairProducts(Emitter &e, Value codes, Value activations) {
   auto bytes = cast<VectorType>(codes.getType());
-  return e.intrinsic("llvm.x86.avx2.pmadd.ub.sw", e.vec(e.i16, bytes.getNumElements() / 2),
+  return e.intrinsic(e.target.instructions.dot, e.vec(e.i16, bytes.getNumElements() / 2),
                      {codes, e.bitcast(activations, bytes)});
 }
 

@@ -86,11 +86,10 @@ private:
         for (OpOperand *input : body.op.getDpsInputOperands())
           if (isa<MemRefType>(input->get().getType()) && body.stepOf(*input, loop) == Step::Stays)
             rowLoop = loop;
-    // Accumulators of 512 bits: 24 of 32 registers, or 6 of 8 pairs.
     const int64_t outputs = body.op.getRegionOutputArgs().size();
     if (isParallel(lane)) {
-      vectors = target.avx512 ? 3 : 1;
-      rows = rowLoop == ~0u ? 1 : (target.avx512 ? 8 : 6);
+      vectors = target.unrolling.blockVectors;
+      rows = rowLoop == ~0u ? 1 : target.unrolling.blockRows;
     } else {
       vectors = rowLoop == ~0u ? 4 : 1;
       rows = rowLoop == ~0u ? 1 : 4;

@@ -1,14 +1,18 @@
 #include "runtime/cpu/Processor.h"
 
-#include <cpuid.h>
 #include <cstring>
 #include <sched.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 namespace stepdown {
 namespace {
 
 /// What targets need, as lib/Base/Targets.def names it.
-enum Feature : uint32_t { HasV3 = 1, HasAvx512 = 2, HasVnni = 4 };
+enum Feature : uint32_t { HasV3 = 1, HasAvx512 = 2, HasVnni = 4, HasDotprod = 8 };
 
 struct Target {
   uint32_t number;
@@ -16,12 +20,12 @@ struct Target {
   uint32_t needs;
 };
 constexpr Target targets[] = {
-#define STEPDOWN_TARGET(id, name, processor, features, avx512, tokensAtOnce, prefetchBytes, needs)                     \
-  {STEPDOWN_LEVEL_##id, name, needs},
+#define STEPDOWN_TARGET(id, name, needs, ...) {STEPDOWN_LEVEL_##id, name, needs},
 #include "lib/Base/Targets.def"
 #undef STEPDOWN_TARGET
 };
 
+#if defined(__x86_64__)
 /// Bits of XCR0: the register state that the system saves on a context switch.
 uint64_t savedState() {
   uint32_t low, high;
@@ -52,6 +56,16 @@ uint32_t features() {
     has |= HasVnni;
   return has;
 }
+#elif defined(__aarch64__)
+/// What Linux says of the processor; registers of NEON are saved wherever it says so.
+uint32_t features() {
+  constexpr unsigned long simd = 1 << 1, dotProducts = 1 << 20; // HWCAP_ASIMD, HWCAP_ASIMDDP
+  const unsigned long has = getauxval(AT_HWCAP);
+  return (has & simd) && (has & dotProducts) ? HasDotprod : 0;
+}
+#else
+uint32_t features() { return 0; }
+#endif
 
 } // namespace
 

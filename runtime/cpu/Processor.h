@@ -1,4 +1,5 @@
-// What this processor can execute, from cpuid and the register state that the system saves.
+// What this processor can execute: of x86-64 from cpuid and the register state that the system saves, of AArch64 as
+// the system says.
 #pragma once
 #include "include/stepdown/Artifact.h"
 #include <string>

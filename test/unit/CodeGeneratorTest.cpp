@@ -98,9 +98,13 @@ llvm.func @fill(%operands: !llvm.ptr, %thread: i64, %threads: i64) {
 }
 )mlir";
 
+bool isX86(const Target &level) { return level.architecture == std::string("x86_64"); }
+
 bool executes(const Target &level) {
+  if (!isX86(level))
+    return false; // test/run/aarch64.py has an emulator
   __builtin_cpu_init();
-  if (level.avx512)
+  if (level.instructions.lanes == 16)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
@@ -237,6 +241,8 @@ TEST_P(CodeGenerator, GeneratesEqualFunctionsOnce) {
   ASSERT_TRUE(code) << code.error().text();
   EXPECT_EQ(code->entries.at("c"), code->entries.at("a"));
   EXPECT_NE(code->entries.at("b"), code->entries.at("a"));
+  if (!isX86(level()))
+    GTEST_SKIP() << "this processor does not execute " << GetParam();
   Mapped mapped(*code);
   uint64_t b = 0, c = 0;
   mapped["b"](&b, 100, 1);
@@ -258,8 +264,8 @@ TEST_P(CodeGenerator, WritesWhatItGeneratesForReaders) {
     return std::string{std::istreambuf_iterator<char>(in), {}};
   };
   EXPECT_NE(text(".ll").find("void @axpy(ptr"), std::string::npos);
-  EXPECT_NE(text(".s").find("vfmadd"), std::string::npos);
-  EXPECT_EQ(text(".s").find("zmm") != std::string::npos, level().avx512);
+  EXPECT_NE(text(".s").find(isX86(level()) ? "vfmadd" : "fmla"), std::string::npos);
+  EXPECT_EQ(text(".s").find("zmm") != std::string::npos, level().instructions.lanes == 16);
   std::filesystem::remove_all(folder);
   Result<NativeCode> nowhere = generateCode(*module, level(), 1, {}, folder);
   ASSERT_FALSE(nowhere);
@@ -307,14 +313,24 @@ TEST_P(CodeGenerator, RefusesAConstantThatHoldsAnAddress) {
 }
 
 TEST_P(CodeGenerator, RefusesAnAbsoluteAddress) {
-  Error error = refusal("", "%a = llvm.inline_asm has_side_effects \"movabsq $$kernel, $0\", \"=r\" : () -> i64\n"
-                            "llvm.store %a, %o : i64, !llvm.ptr");
+  const std::string load = isX86(level()) ? "movabsq $$kernel, $0" : "movz $0, #:abs_g3:kernel";
+  Error error = refusal("", "%a = llvm.inline_asm has_side_effects \"" + load +
+                                "\", \"=r\" : () -> i64\nllvm.store %a, %o : i64, !llvm.ptr");
   EXPECT_EQ(error.code, ErrorCode::CodeRelocation);
-  EXPECT_EQ(error.message, "kernel: expects references that do not depend on where the code is mapped, but kernel is "
-                           "reached by R_X86_64_64");
+  EXPECT_EQ(error.message, std::string("kernel: expects references that do not depend on where the code is mapped, but "
+                                       "kernel is reached by ") +
+                               (isX86(level()) ? "R_X86_64_64" : "R_AARCH64_MOVW_UABS_G3"));
 }
 
 TEST_P(CodeGenerator, LeavesNoTableOfAddresses) {
+  if (!isX86(level())) {
+    EXPECT_EQ(refusal("", "%a = llvm.inline_asm has_side_effects \"adrp $0, :got:kernel\", \"=r\" : () -> i64\n"
+                          "llvm.store %a, %o : i64, !llvm.ptr")
+                  .message,
+              "kernel: expects references that do not depend on where the code is mapped, but kernel is reached by "
+              "R_AARCH64_ADR_GOT_PAGE");
+    return;
+  }
   Result<NativeCode> code = generate(R"(llvm.func @kernel(%o: !llvm.ptr, %t: i64, %n: i64) {
       %a = llvm.inline_asm has_side_effects "movq kernel@GOTPCREL(%rip), $0", "=r" : () -> i64
       llvm.store %a, %o : i64, !llvm.ptr
@@ -340,7 +356,7 @@ TEST_P(CodeGenerator, ReportsTheFirstFailureWithAnyJobs) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CodeGenerator, testing::Values("x86-64-v3", "x86-64-v4-vnni"),
+INSTANTIATE_TEST_SUITE_P(Levels, CodeGenerator, testing::Values("x86-64-v3", "x86-64-v4-vnni", "aarch64-dotprod"),
                          [](const testing::TestParamInfo<const char *> &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

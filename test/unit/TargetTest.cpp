@@ -23,12 +23,36 @@ TEST(Target, IsOneForCompilerAndRuntime) {
   EXPECT_FALSE(processorHas(0));
 }
 
+// What is compiled for where no target is named stays what it is when a target joins the table.
+TEST(Target, StandsForOthersByItsNameAlone) {
+  const std::vector<const Target *> cpu = targetsNamed("cpu");
+  EXPECT_EQ(cpu, (std::vector<const Target *>{findTarget("x86-64-v3"), findTarget("x86-64-v4-vnni")}));
+  EXPECT_EQ(&defaultTargets().back(), cpu.back());
+  for (const Target &target : targets())
+    EXPECT_EQ(targetsNamed(target.name), std::vector<const Target *>{&target});
+  EXPECT_TRUE(targetsNamed("x86-64-v9").empty());
+  EXPECT_EQ(targetNames().size(), targets().size() + 1);
+}
+
+// A register holds rows of a tile without a rest, and codes are one of the two kinds that QuadSum knows.
+TEST(Target, NamesInstructionsOfWholeRegisters) {
+  for (const Target &target : targets()) {
+    EXPECT_EQ(target.layout->rows % target.instructions.lanes, 0) << target.name;
+    EXPECT_FALSE(target.instructions.pairs && target.instructions.signedCodes) << target.name;
+    for (const char *name : {target.instructions.dot, target.instructions.lookUp})
+      EXPECT_EQ(std::string(name).rfind("llvm.", 0), 0u) << target.name;
+  }
+}
+
 // A higher target is chosen before a lower one, by its number in the file.
 TEST(Target, AscendsInTheTableAndInTheFile) {
-  for (size_t i = 1; i < defaultTargets().size(); ++i)
-    EXPECT_LT(targets()[i - 1].id, targets()[i].id);
+  for (size_t i = 1; i < targets().size(); ++i) {
+    EXPECT_TRUE(targets()[i].chip || !targets()[i - 1].chip)
+        << "devices stand behind processors: " << targets()[i].name;
+    EXPECT_TRUE(targets()[i].chip || targets()[i - 1].id < targets()[i].id) << targets()[i].name;
+  }
   for (const Target &target : targets())
-    EXPECT_EQ(!target.chip, &target < defaultTargets().end()) << "devices stand behind processors: " << target.name;
+    EXPECT_EQ(target.inCpu, &target < defaultTargets().end()) << "those of cpu stand before others: " << target.name;
 }
 
 // The phases before a road's fork run once for all targets, and an artifact has one copy of the weights: whoever adds a

@@ -30,11 +30,9 @@ static std::vector<const Target *> targetsOf(const std::string &list) {
   llvm::SmallVector<llvm::StringRef> names;
   llvm::StringRef(list).split(names, ',');
   for (llvm::StringRef name : names)
-    if (const Target *target = findTarget(name))
-      chosen.push_back(target);
-    else // cpu
-      for (const Target &each : defaultTargets())
-        chosen.push_back(&each);
+    for (const Target *target : targetsNamed(name))
+      if (!llvm::is_contained(chosen, target))
+        chosen.push_back(target);
   return chosen;
 }
 
@@ -137,9 +135,7 @@ static int compile(const Arguments &arguments) {
 }
 
 static Tool table() {
-  std::vector<std::string> names = {"cpu"}, stops = phaseNames();
-  for (const Target &target : targets())
-    names.push_back(target.name);
+  std::vector<std::string> stops = phaseNames();
   stops.push_back("help");
   static const std::string version = versionText();
   const char *description =
@@ -153,8 +149,8 @@ static Tool table() {
       {Option("output", 'o', "FILE", "the artifact")
            .file()
            .otherwiseIt("MODEL with the ending .stepdown, in the current folder"),
-       Option("target", 0, "LIST", "what to compile for, where cpu stands for all of them, chosen when loaded")
-           .oneOf(names)
+       Option("target", 0, "LIST", "what to compile for, where cpu stands for those of x86-64, chosen when loaded")
+           .oneOf(targetNames())
            .lists()
            .by("cpu"),
        Option("max-context", 0, "N", "positions a sequence may have")

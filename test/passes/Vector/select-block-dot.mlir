@@ -1,5 +1,6 @@
 // RUN: stepdown-opt %s -select-block-dot=target=x86-64-v4-vnni | FileCheck %s --check-prefixes=CHECK,V4
 // RUN: stepdown-opt %s -select-block-dot=target=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: stepdown-opt %s -select-block-dot=target=aarch64-dotprod | FileCheck %s --check-prefix=NEON
 
 #w = affine_map<(m, t, n, k) -> (n, k)>
 #a = affine_map<(m, t, n, k) -> (m, k)>
@@ -19,6 +20,12 @@
 // CHECK: math.fma
 // CHECK-NOT: tile.block_dot
 // CHECK: return
+// NEON has four registers of rows, and sums in 32 bits.
+// NEON-LABEL: @q4_1_one_token
+// NEON: scf.for {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// NEON-COUNT-32: "llvm.aarch64.neon.sdot.v4i32.v16i8"(%{{.*}}) : (vector<4xi32>, vector<16xi8>, vector<16xi8>) -> vector<4xi32>
+// NEON-NOT: x86
+// NEON: return
 func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
       ins(%w, %a : memref<?x?x!transformer.block<q4_1, rows = 16>>, memref<?x?x!transformer.activation<q8>>)
@@ -30,6 +37,18 @@ func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %
   }
   return
 }
+
+// sdot takes codes as signed bytes: those of 8 bits have their highest turned over, and what that takes away is 128
+// times the sum of the activations.
+// NEON-LABEL: @q8_0_one_token
+// NEON: %[[TOP:.*]] = arith.constant dense<-2139062144> : vector<4xi32>
+// NEON: %[[MOVED:.*]] = arith.xori %{{.*}}, %[[TOP]] : vector<4xi32>
+// NEON: %[[CODES:.*]] = vector.bitcast %[[MOVED]]
+// NEON: sdot.v4i32.v16i8"(%{{.*}}, %[[CODES]], %{{.*}}) :
+// NEON: arith.constant dense<16843009> : vector<4xi32>
+// NEON: sdot.v4i32.v16i8"
+// NEON: arith.shli
+// NEON: return
 
 // The products of 8-bit codes exceed 16 bits: AVX2 takes them as words.
 // CHECK-LABEL: @q8_0_one_token
