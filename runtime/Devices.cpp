@@ -1,7 +1,9 @@
 #include "runtime/Devices.h"
 
 #include "runtime/cpu/CpuDevice.h"
+#ifdef STEPDOWN_EMULATOR
 #include "runtime/emulated/EmulatedDevice.h"
+#endif
 #include <cstring>
 
 namespace stepdown {
@@ -12,7 +14,19 @@ struct Kind {
   std::unique_ptr<Device> (*make)();
 };
 /// The first is taken where none is named.
-constexpr Kind kinds[] = {{"cpu", makeCpuDevice}, {"emulated:sm_90a", [] { return makeEmulatedDevice(); }}};
+constexpr Kind kinds[] = {
+    {"cpu", makeCpuDevice},
+#ifdef STEPDOWN_EMULATOR
+    {"emulated:sm_90a", [] { return makeEmulatedDevice(); }},
+#endif
+};
+/// Those that other builds have.
+constexpr const char *kElsewhere[] = {
+#ifndef STEPDOWN_EMULATOR
+    "emulated:sm_90a",
+#endif
+    nullptr,
+};
 
 } // namespace
 
@@ -37,6 +51,10 @@ Result<std::shared_ptr<Device>> openDevice(const char *name) {
   std::string all;
   for (const std::string &known : deviceNames())
     all += (all.empty() ? "" : ", ") + known;
+  for (const char *const *known = kElsewhere; *known; ++known)
+    if (!std::strcmp(*known, name))
+      return fail(ErrorCode::DeviceUnavailable,
+                  "device: expects %s, since %s executes code of x86-64 and this machine does not", all.c_str(), name);
   return fail(ErrorCode::DeviceUnavailable, "device: expects one of %s, but got \"%s\"", all.c_str(), name);
 }
 

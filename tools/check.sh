@@ -214,6 +214,17 @@ if wants unit; then
   programs_of unit -R 'Test$' -E "$programs"
 fi
 if wants run; then
+  echo "== AArch64"
+  start=$SECONDS status=0
+  tools/build-aarch64.sh >"$results/aarch64-build.log" 2>&1 || status=$?
+  case $status in
+  0) echo "   built in $((SECONDS - start)) s" ;;
+  77) tail -n 1 "$results/aarch64-build.log" >&2 && echo "check: the test of AArch64 will skip" >&2 ;;
+  *)
+    tail -n 60 "$results/aarch64-build.log" >&2
+    echo "failed aarch64-build" >>"$results/single"
+    ;;
+  esac
   echo "== run"
   programs_of run -R "$programs"
   programs_of scripts -E '(Test|^lit|^ErrorDocs)$'

@@ -17,7 +17,10 @@ build=(
   zlib1g-dev                                               # LLVM's CMake files look for it
   python3 python3-pip ca-certificates                      # fetches the checkpoints
 )
-test=(libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ make pkg-config binutils git zsh groff-base)
+test=(
+  libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ make pkg-config binutils git zsh groff-base
+  libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross qemu-user-static # the runtime for AArch64, and what runs it
+)
 
 die() {
   echo "install-packages: $*" >&2
