@@ -93,7 +93,8 @@ public:
                 purpose, kFewestReservedBytes);
   }
   void discard(Memory &memory, size_t from, size_t to) override {
-    from = (from + 4095) / 4096 * 4096, to = std::min(memory.bytes, (to + 4095) / 4096 * 4096);
+    static const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)); // 64 KiB on some systems of AArch64
+    from = (from + page - 1) / page * page, to = std::min(memory.bytes, (to + page - 1) / page * page);
     if (from < to)
       madvise(memory.host + from, to - from, MADV_DONTNEED);
   }
@@ -122,6 +123,8 @@ public:
                   "code: expects checksum %016llx, but the bytes changed while being loaded",
                   (unsigned long long)checksum);
     }
+    // Nothing on x86-64; elsewhere instructions are fetched past the data cache.
+    __builtin___clear_cache(static_cast<char *>(map), static_cast<char *>(map) + size);
     if (mprotect(map, size + 64, PROT_READ | PROT_EXEC) != 0) {
       int reason = errno;
       munmap(map, size + 64);

@@ -28,9 +28,8 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+from levels import LEVELS
 
-LEVELS = {"x86-64-v3": {"avx2", "fma", "f16c", "bmi2"},
-          "x86-64-v4-vnni": {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"}}
 LOGIT, NLL = 2e-3, 1e-4  # --exact: absolute, and relative
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(3, 380, 40)]
 FAMILIES = {

@@ -37,10 +37,10 @@ import operation_tensor
 import operation_upstream
 import stepdown
 from operation_case import Elementwise
+from levels import LEVELS
 from operation_elements import ELEMENTS
 
 BATCH = 48  # functions of one module
-LEVELS = ("x86-64-v3", "x86-64-v4-vnni")
 
 
 def cases():
@@ -111,7 +111,7 @@ def table(done, problems):
 
 
 skipped = set()
-NATIVE = [LEVELS[0]]  # the best level of this processor, in the end
+NATIVE = [next(iter(LEVELS))]  # the best level of this processor, in the end
 
 
 def choose_level(folder):

@@ -35,9 +35,8 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+from levels import LEVELS
 
-LEVELS = {"x86-64-v3": {"avx2", "fma", "f16c", "bmi2"},
-          "x86-64-v4-vnni": {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"}}
 # --exact: the largest difference of any logit, as a part of their spread in the row. Default: the rms of any row, in units
 # of the noise that rounding activations and cache has in float64: that of the row or of all rows, whichever is larger, and
 # at least that of float32 and binary16. Narrow models have rows with five times the noise of all.

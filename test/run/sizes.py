@@ -22,9 +22,9 @@ except ImportError:
     sys.exit(77)
 import size_cases
 import stepdown
+from levels import LEVELS
 from size_cases import FUNCTIONS, LARGE, REFUSED, TOO_LONG
 
-LEVELS = ("x86-64-v3", "x86-64-v4-vnni")
 
 
 def shown(arguments):

@@ -1,0 +1,18 @@
+"""The levels of `cpu`, as lib/Base/Targets.def has them, and what /proc/cpuinfo must say for each."""
+import os
+import re
+
+FLAGS = {"HasV3": {"avx2", "fma", "f16c", "bmi2"}, "HasAvx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq"}, "HasVnni": {"avx512_vnni"}}
+
+
+def of_table():
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib", "Base", "Targets.def"), encoding="utf-8") as file:
+        text = re.sub(r"//[^\n]*", "", file.read())
+    row = r'STEPDOWN_TARGET\(\w+, "([^"]+)", ([\w |]+), "\w+", "[^"]*",\s*"[^"]*", (true|false),'
+    rows = re.findall(row, text)
+    if len(rows) != text.count("STEPDOWN_TARGET("):
+        raise ValueError("expects to understand every row of Targets.def")
+    return {name: set().union(*(FLAGS[need] for need in needs.split(" | "))) for name, needs, in_cpu in rows if in_cpu == "true"}
+
+
+LEVELS = of_table()  # name -> flags, lowest first
