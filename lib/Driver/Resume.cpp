@@ -165,7 +165,7 @@ Status Compilation::openPrinted() {
   if (!only)
     return fail(ErrorCode::PrintedModule, "%s: %s: expects the target of a phase that runs for each, but got '%s'",
                 path.c_str(), transformer::kCompiledAttr.str().c_str(), record->target.c_str());
-  if (!llvm::is_contained(targets, only))
+  if (!options.targets.empty() && !llvm::is_contained(targets, only))
     return fail(ErrorCode::CompileOption, "%s: expects --target=%s, which the IR was made for, or none", path.c_str(),
                 only->name);
   targets = {only};

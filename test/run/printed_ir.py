@@ -186,6 +186,13 @@ def main():
         refused("another level", run(vector, "--compile-from=vector", "--target=x86-64-v4-vnni", "-o", output), 1, "error E0832", "--target=x86-64-v3")
         if os.path.exists(output):
             failures.append("expects no artifact of refused IR")
+        # IR says what it was made for, also where that is no target of those that are compiled for without --target.
+        direct, vector = path("direct.stepdown"), path("v.mlir")
+        good(plain, "-o", direct, "--target=aarch64-dotprod")
+        good(plain, "--compile-to=vector", "--target=aarch64-dotprod", "-o", vector)
+        good(vector, "--compile-from=vector", "-o", output)
+        if read(output) != read(direct):
+            failures.append("IR for aarch64-dotprod: expects the artifact of the direct way, but it differs")
 
         # A change is computed, and told by the artifact.
         edited = write(path("edited.mlir"), good(plain, "--compile-to=transformer").replace("2.000000e+00", "3.000000e+00"))

@@ -62,7 +62,8 @@ static int compile(const Arguments &arguments) {
   std::string output = arguments.value("output");
   CompileOptions options;
   options.warn = [](const std::string &text) { std::fprintf(stderr, "stepdown-compile: warning: %s\n", text.c_str()); };
-  options.targets = targetsOf(arguments.value("target"));
+  if (arguments.has("target"))
+    options.targets = targetsOf(arguments.value("target"));
   options.maxContext = static_cast<uint64_t>(arguments.integer("max-context"));
   options.float32Cache = arguments.value("kv-type") == "f32";
   options.exact = arguments.has("exact");
