@@ -98,11 +98,12 @@ llvm.func @fill(%operands: !llvm.ptr, %thread: i64, %threads: i64) {
 }
 )mlir";
 
-/// Of every target.
+/// Of every processor.
 std::vector<const char *> names() {
   std::vector<const char *> all;
   for (const Target &target : targets())
-    all.push_back(target.name);
+    if (!target.chip)
+      all.push_back(target.name);
   return all;
 }
 
