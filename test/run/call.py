@@ -118,7 +118,9 @@ def check_refusals(folder):
     refused("another type", run(RUN, "call", output, "matmul", "--arg", a, "--arg", double), "E0622", "argument 1",
             "f32 [3, 7]", "f64 [3, 7]")
     refused("another device", run(RUN, "call", output, "matmul", *args, "--device", "emulated:sm_90a"), "E0911",
-            '"emulated:sm_90a"', "x86-64-v3")
+            "for device emulated:sm_90a", "the artifact holds targets cpu")
+    refused("a device that is none", run(RUN, "call", output, "matmul", *args, "--device", "gpu"), "E0911",
+            "cpu, emulated:sm_90a", '"gpu"')
     refused("too many results", run(RUN, "call", output, "matmul", *args, "--out", a, "--out", b), "E0621", "at most 1")
     refused("no text", run(RUN, "generate", output, "-p", "hello"), "E0510", "functions")
     refused("no tokens", run(RUN, "tokenize", output, "-p", "hello"), "E0510", "functions")

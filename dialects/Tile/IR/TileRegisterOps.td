@@ -35,7 +35,14 @@ def Tile_MapOp : Op<Tile_Dialect, "map", [Pure, SingleBlock]> {
 
 def Tile_YieldOp : Op<Tile_Dialect, "yield", [Pure, Terminator, HasParent<"MapOp">]> {
   let summary = "the element that a map's region makes";
-  let description = "Example: `tile.yield %e : f32`";
+  let description = [{
+    Example:
+    ```mlir
+    %p = tile.map (%x = %s) : vector<64x128xf32> -> vector<64x128xf32> {
+      tile.yield %x : f32
+    }
+    ```
+  }];
   let arguments = (ins AnyType:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
 }
