@@ -29,8 +29,12 @@ if ! compgen -G '/usr/lib/aarch64-linux-gnu/libpcre2-8.a' >/dev/null && [ ! -d "
   options=(-q -o Dir::State::lists="$state/lists" -o Dir::Cache="$state/cache" -o APT::Architecture=arm64
     -o APT::Architectures=arm64 -o Debug::NoLocking=1 -o APT::Sandbox::User=)
   echo "build-aarch64: fetching PCRE2 and utf8proc"
-  apt-get "${options[@]}" update >/dev/null || missing "apt-get update failed: is there a network?"
-  (cd "$state" && apt-get "${options[@]}" download libpcre2-dev libutf8proc-dev >/dev/null) ||
+  # What apt calls on the way, hooks of other packages included, is the system's affair: it is found on the system's PATH.
+  apt_get() {
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin apt-get "${options[@]}" "$@"
+  }
+  apt_get update >/dev/null || missing "apt-get update failed: is there a network?"
+  (cd "$state" && apt_get download libpcre2-dev libutf8proc-dev >/dev/null) ||
     missing "no source in /etc/apt has libpcre2-dev and libutf8proc-dev for arm64"
   for package in "$state"/*.deb; do
     dpkg-deb -x "$package" "$libraries.part"

@@ -33,7 +33,6 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
       %product = nvvm.wgmma.mma_async %a, %b, %undefined, <m = 64, n = 128, k = 16>, D[<f32>, <zero>], ...
       ...
       nvvm.wgmma.commit.group.sync.aligned
-      %v = llvm.inline_asm has_side_effects asm_dialect = att "wgmma.wait_group.sync.aligned 0;", "=f,...
     ```
   }];
   let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::NVVM::NVVMDialect", "::mlir::LLVM::LLVMDialect",
@@ -43,8 +42,8 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
 def NameIntrinsics : Pass<"name-intrinsics", "::mlir::gpu::GPUModuleOp"> {
   let summary = "Convert operations of math to the instructions behind them, by LLVM's names";
   let description = [{
-    What math operations are left in a kernel are an instruction each, and so are the largest and least of two floats. Upstream's conversion of a gpu.module would make calls of
-    libdevice of them.
+    What math operations are left in a kernel are an instruction each, and so are the largest and least of two floats. Upstream's
+    conversion of a gpu.module would make calls of libdevice of them.
 
     Before:
     ```mlir
