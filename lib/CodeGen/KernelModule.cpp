@@ -73,6 +73,20 @@ LogicalResult lower(ModuleOp module) {
   return passes.run(module);
 }
 
+/// Gives each operation one line: its own, or that of what it is in. The pass that gives functions lines (LLVM 22.1.8)
+/// comes to a fault on a module whose place is a call, and on operations that were inlined from a place without a line,
+/// as bodies of named operations are.
+void placeOperations(ModuleOp module) {
+  module->walk<WalkOrder::PreOrder>([](Operation *op) {
+    if (auto line = op->getLoc()->findInstanceOf<FileLineColLoc>())
+      op->setLoc(line);
+    else if (Operation *parent = op->getParentOp())
+      op->setLoc(parent->getLoc());
+    else
+      op->setLoc(UnknownLoc::get(op->getContext()));
+  });
+}
+
 /// A `.sync.aligned` instruction must not be moved into a branch or duplicated; plain inline assembly may be.
 void markConvergent(llvm::Module &module) {
   for (llvm::Function &function : module)
@@ -132,15 +146,11 @@ Result<KernelModule> translateKernels(Operation *kernels, llvm::StringRef chip) 
                 kernels->getName().getStringRef().str().c_str());
   const std::string name = source.getName().str();
   Diagnostics diagnostics(kernels->getContext());
-  // A module made for an inlined operation has the place of a call, for which the pass that gives functions lines looks
-  // for a block around the module (LLVM 22.1.8): the file and line in it are enough.
-  Location place = UnknownLoc::get(kernels->getContext());
-  if (auto line = source.getLoc()->findInstanceOf<FileLineColLoc>())
-    place = line;
-  OwningOpRef<ModuleOp> module = ModuleOp::create(place, name);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc(), name);
   OpBuilder inside = OpBuilder::atBlockEnd(module->getBody());
   for (Operation &operation : source.getBodyRegion().front())
     inside.clone(operation);
+  placeOperations(*module);
   if (failed(lower(*module)))
     return fail(ErrorCode::KernelTranslation, "%s: expects operations that nvvm and llvm can be made of: %s",
                 name.c_str(), diagnostics.text.c_str());

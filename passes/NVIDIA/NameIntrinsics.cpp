@@ -29,6 +29,7 @@ StringRef intrinsicOf(Operation *op) {
       .Case([](math::CtPopOp) { return "llvm.ctpop"; })
       .Case([](math::FloorOp) { return "llvm.floor"; })
       .Case([](math::FmaOp) { return "llvm.fma"; })
+      .Case([](math::RoundOp) { return "llvm.round"; })
       .Case([](math::RoundEvenOp) { return "llvm.roundeven"; })
       .Case([](math::SqrtOp) { return "llvm.sqrt"; })
       .Case([](math::TruncOp) { return "llvm.trunc"; })

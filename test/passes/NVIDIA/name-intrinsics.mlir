@@ -52,3 +52,15 @@ gpu.module @kernels {
 // CHECK: %[[I:.*]] = arith.index_cast %{{.*}} : index to i64
 // CHECK: %[[COUNT:.*]] = llvm.call_intrinsic "llvm.ctpop"(%[[I]]) : (i64) -> i64
 // CHECK: arith.index_cast %[[COUNT]] : i64 to index
+
+// -----
+
+gpu.module @kernels {
+  gpu.func @halves_away(%x: f32, %y: memref<f32>) kernel {
+    %0 = math.round %x : f32
+    memref.store %0, %y[] : memref<f32>
+    gpu.return
+  }
+}
+// CHECK-LABEL: gpu.func @halves_away
+// CHECK: llvm.call_intrinsic "llvm.round"
