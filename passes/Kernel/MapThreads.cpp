@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kBlock = 256, kWarp = 32; // threads
 
 struct MapThreads : impl::MapThreadsBase<MapThreads> {
-  Value check; ///< memref<i64>: 0, or 1 + the number of the check that failed in a launch
+  Value check; ///< memref<i64>: 0, or the number of the check that failed in a launch, counted from the last one
 
   static Value number(OpBuilder &b, Location loc, int64_t value) {
     return arith::ConstantIndexOp::create(b, loc, value);
@@ -156,7 +156,9 @@ struct MapThreads : impl::MapThreadsBase<MapThreads> {
     if (otherwise->mightHaveTerminator())
       otherwise->getTerminator()->erase();
     b.setInsertionPointToEnd(otherwise);
-    memref::StoreOp::create(b, loc, arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(code)), check, ValueRange());
+    // Threads that find something wrong at a time leave the number of the first check of them all, in any order.
+    memref::AtomicRMWOp::create(b, loc, b.getI64Type(), arith::AtomicRMWKind::maxs,
+                                arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(code)), check, ValueRange());
     SmallVector<Value> zeros;
     for (Type type : end->getOperandTypes())
       zeros.push_back(zeroOf(b, loc, type));
@@ -182,12 +184,13 @@ struct MapThreads : impl::MapThreadsBase<MapThreads> {
     b.setInsertionPointAfter(launch);
     Value code = memref::LoadOp::create(b, launch.getLoc(), check, ValueRange());
     for (auto [i, op] : llvm::enumerate(checks)) {
-      Value good = arith::CmpIOp::create(b, op.getLoc(), arith::CmpIPredicate::ne, code,
-                                         arith::ConstantOp::create(b, op.getLoc(), b.getI64IntegerAttr(i + 1)));
+      Value good =
+          arith::CmpIOp::create(b, op.getLoc(), arith::CmpIPredicate::ne, code,
+                                arith::ConstantOp::create(b, op.getLoc(), b.getI64IntegerAttr(checks.size() - i)));
       cf::AssertOp::create(b, op.getLoc(), good, op.getMsg());
     }
     for (auto [i, op] : llvm::enumerate(checks))
-      guard(op, i + 1);
+      guard(op, checks.size() - i);
   }
 
   void runOnOperation() override {

@@ -81,7 +81,7 @@ func.func @looks_up(%i: memref<?xindex>, %y: memref<?xf32>) {
 // CHECK: memref.load %[[COPY]]
 // CHECK: memref.store
 // CHECK: else
-// CHECK: memref.store %c1_i64, %[[CHECK]][]
+// CHECK: memref.atomic_rmw maxs %c1_i64, %[[CHECK]][]
 // CHECK: gpu.terminator
 // CHECK: %[[CODE:.*]] = memref.load %[[CHECK]][]
 // CHECK: %[[GOOD:.*]] = arith.cmpi ne, %[[CODE]], %c1_i64
