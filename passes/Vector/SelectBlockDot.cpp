@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Vector/FloatTile.h"
 #include "passes/Vector/Passes.h"
 #include "passes/Vector/TokenTile.h"
 
@@ -238,7 +239,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     OpBuilder builder(generic);
     Emitter e(builder, generic.getLoc(), target);
     auto activation = dot.getActivation().getType();
-    if (activation.getElement() != "f32" && activation.getTokens() == e.lanes)
+    if (activation.getTokens() == e.lanes)
       streamTokens(e, generic, dot);
     else if (activation.getElement() != "f32" && activation.getTokens() == 1)
       streamOnce(e, generic, dot);
@@ -335,16 +336,19 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     });
   }
 
-  /// Tiles of 16 tokens: the unpacked codes stay in registers, or near them, while the tokens of up to four tiles
+  /// Tiles of 16 tokens: the unpacked weights stay in registers, or near them, while the tokens of up to four tiles
   /// stream by, their accumulators in the first-level cache.
   void streamTokens(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
     constexpr int64_t kTiles = 4;
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
     const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
+    std::optional<FloatTile> floats;
     std::optional<TokenTile> tile;
     std::optional<CodeDot> products;
-    if (e.target.instructions.pairs)
+    if (activation.getElement() == "f32")
+      floats.emplace(e, activation.getTokens());
+    else if (e.target.instructions.pairs)
       tile.emplace(e, activation);
     else
       products.emplace(e, activation);
@@ -366,17 +370,21 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
           WeightReader weight(e, dot.getWeight().getType().getFormat());
           weight.open(e.pointer(weights, {n, k}));
           auto step = [&](Value sub) {
-            if (tile)
+            if (floats)
+              floats->open(weight, sub);
+            else if (tile)
               tile->open(weight, sub);
             else
               products->open(weight, sub);
-            const int64_t atOnce = tile ? tile->count() : 1, parts = tile ? 1 : products->parts();
+            const int64_t atOnce = tile ? tile->count() : 1, parts = products ? products->parts() : 1;
             for (int64_t part = 0; part < parts; ++part) {
               if (products)
                 products->take(part);
               e.loop(tiles, [&](Value m) {
                 Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
                 Value mine = e.at(e.at(sums, part * 4 * e.registerLanes()), m, e.lanes * 64);
+                if (floats)
+                  return floats->add(block, mine);
                 if (tile)
                   tile->widen(block);
                 e.loop(e.number(e.lanes / atOnce), [&](Value t) {

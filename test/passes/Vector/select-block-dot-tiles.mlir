@@ -1,5 +1,5 @@
 // RUN: stepdown-opt %s -select-block-dot=target=x86-64-v3 | FileCheck %s
-// AVX2's tiles of 16 tokens: eight registers of pairs' sums, whatever the codes.
+// Tiles of 16 tokens at AVX2: eight registers of pairs' sums, whatever the codes; twelve of sums of floats.
 
 #w = affine_map<(m, t, n, k) -> (n, k)>
 #a = affine_map<(m, t, n, k) -> (m, k)>
@@ -77,6 +77,31 @@ func.func @residual_codes(%w: memref<?x?x!transformer.block<q4_0, rows = 16>>, %
   ^bb0(%b: !transformer.block<q4_0, rows = 16>, %x: !transformer.activation<q8x2, tokens = 16>, %sum: vector<16xf32>):
     %t = linalg.index 1 : index
     %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q4_0, rows = 16>, !transformer.activation<q8x2, tokens = 16>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// Float activations: 32 columns are unpacked once, and the 16 tokens add them 6, 5 and 5 at a time, two registers each.
+// CHECK-LABEL: func.func @half_and_float(
+// CHECK-COUNT-32: llvm.store %{{.*}} : vector<16xf32>
+// CHECK: scf.for
+// CHECK-COUNT-12: llvm.load %{{.*}} -> vector<8xf32>
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// CHECK-COUNT-48: math.fma {{.*}} : vector<8xf32>
+// CHECK-NOT: math.fma
+// CHECK-COUNT-12: llvm.store %{{.*}} : vector<8xf32>
+// CHECK-COUNT-40: math.fma
+// CHECK-COUNT-40: math.fma
+// CHECK-NOT: math.fma
+// CHECK: return
+func.func @half_and_float(%w: memref<?x?x!transformer.block<f16, rows = 16>>, %a: memref<?x?x!transformer.activation<f32, tokens = 16>>, %y: memref<?x16x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<f16, rows = 16>>, memref<?x?x!transformer.activation<f32, tokens = 16>>)
+      outs(%y : memref<?x16x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<f16, rows = 16>, %x: !transformer.activation<f32, tokens = 16>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<f16, rows = 16>, !transformer.activation<f32, tokens = 16>, vector<16xf32>
     linalg.yield %0 : vector<16xf32>
   }
   return
