@@ -52,8 +52,9 @@ private:
     return fail(ErrorCode::ProgramShape, "the step program cannot be written: %s", text.c_str());
   }
 
-  Status walk(func::FuncOp function, Operation *from, Operation *to, Run &run);
+  Status walk(Operation *from, Operation *to, Run &run);
   Status dispatch(DispatchOp op, Run &run);
+  void handOver(LayersOp layers);
   Result<Place> placeOf(Value value, int64_t part, Run &run);
   uint64_t bufferBytes(Type type);
   uint32_t buffer(Value value, StringRef name, Operation *last);
@@ -202,9 +203,9 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
       continue;
     }
     Operation *last = op;
-    bool leaves = false; // the run hands it on as the residual stream
+    bool leaves = false; // the run hands it on as the residual stream; wanted rows stay where they are
     for (Operation *user : result.getUsers()) {
-      leaves |= isa<func::ReturnOp, LayersOp>(user);
+      leaves |= isa<func::ReturnOp, LayersOp>(user) && !op.getByRows();
       if (last->isBeforeInBlock(user))
         last = user;
     }
@@ -277,9 +278,8 @@ Result<uint32_t> Builder::kernel(DispatchOp op, const std::vector<stepdown_opera
   return known->second;
 }
 
-/// The dispatches of `function` from `from` (inclusive, or the first) to `to` (exclusive).
-Status Builder::walk(func::FuncOp function, Operation *from, Operation *to, Run &run) {
-  live.clear();
+/// The dispatches from `from` (inclusive) to `to` (exclusive, or all that follow).
+Status Builder::walk(Operation *from, Operation *to, Run &run) {
   run.first = program.dispatches.size();
   for (Operation *op = from; op && op != to; op = op->getNextNode()) {
     if (isTrivial(op))
@@ -291,6 +291,20 @@ Status Builder::walk(func::FuncOp function, Operation *from, Operation *to, Run 
       return status;
   }
   return Done{};
+}
+
+/// The result of the last layer's run is live until its last reader behind `layers`.
+void Builder::handOver(LayersOp layers) {
+  auto kind = cast<FlatSymbolRefAttr>(layers.getKinds()[layers.getOrder().back()]);
+  auto function = module.lookupSymbol<func::FuncOp>(kind.getValue());
+  const Place place = places.at(function.getBody().front().getTerminator()->getOperand(0));
+  places[layers.getResult()] = place;
+  Operation *last = layers;
+  for (Operation *user : layers->getUsers())
+    if (last->isBeforeInBlock(user))
+      last = user;
+  const stepdown_buffer &buffer = program.buffers[place.index];
+  live.push_back({buffer.offset, buffer.bytes, last});
 }
 
 Result<BuiltProgram> Builder::build() {
@@ -312,7 +326,7 @@ Result<BuiltProgram> Builder::build() {
   base = high = residualBytes;
 
   Run entry;
-  if (Status status = walk(step, &body.front(), layers, entry); !status)
+  if (Status status = walk(&body.front(), layers, entry); !status)
     return status.error();
   program.header.entry_first = entry.first, program.header.entry_count = entry.count;
   places[layers.getResult()] = {STEPDOWN_AT_BUFFER, residual};
@@ -323,7 +337,10 @@ Result<BuiltProgram> Builder::build() {
     Run run;
     run.cache = cast<CacheType>(function.getArgument(2).getType());
     places[function.getArgument(0)] = {STEPDOWN_AT_BUFFER, residual};
-    if (Status status = walk(function, &function.getBody().front().front(), nullptr, run); !status)
+    if (function.getNumArguments() == 4)
+      places[function.getArgument(3)] = {STEPDOWN_AT_ROWS, 0};
+    live.clear();
+    if (Status status = walk(&function.getBody().front().front(), nullptr, run); !status)
       return status.error();
     if (auto window = function->getAttrOfType<IntegerAttr>(kWindowAttr))
       run.window = window.getInt();
@@ -352,7 +369,10 @@ Result<BuiltProgram> Builder::build() {
     program.layers.push_back(layer);
   }
   Run exit;
-  if (Status status = walk(step, layers->getNextNode(), nullptr, exit); !status)
+  live.clear();
+  if (layers.getRows()) // the last layer left its result in a buffer of its own, which the exit reads
+    handOver(layers);
+  if (Status status = walk(layers->getNextNode(), nullptr, exit); !status)
     return status.error();
   program.header.exit_first = exit.first, program.header.exit_count = exit.count;
   if (!entry.slotOps.empty() || !exit.slotOps.empty())

@@ -131,6 +131,9 @@ void measureKernels(ModuleOp fused, const Layout &layout, FusionReport &report) 
   size_t next = 0;
   for (auto function : fused.getOps<func::FuncOp>()) {
     llvm::DenseSet<Value> rows; // values with a row for each wanted row of logits
+    for (auto layers : function.getOps<LayersOp>())
+      if (layers.getRows())
+        rows.insert(layers.getResult());
     for (auto kernel : function.getOps<KernelOp>()) {
       ExplainedKernel &row = report.kernels[next++];
       auto at = times.find(function.getName());

@@ -133,8 +133,8 @@ Status ModuleBuilder::buildStep(const FamilyDescription &family) {
   SmallVector<Attribute> names;
   for (const Kind &kind : kinds)
     names.push_back(FlatSymbolRefAttr::get(builder.getContext(), kind.name));
-  x = LayersOp::create(builder, named("layers"), stream, x, function.getArgument(2), builder.getArrayAttr(names),
-                       builder.getDenseI64ArrayAttr(order));
+  x = LayersOp::create(builder, named("layers"), stream, x, function.getArgument(2), Value(),
+                       builder.getArrayAttr(names), builder.getDenseI64ArrayAttr(order));
   x = SelectRowsOp::create(builder, named("select_rows"), stream, x, function.getArgument(1));
   x = RMSNormOp::create(builder, named("output_norm"), stream, x, vector("output_norm.weight", parameters.width),
                         builder.getF64FloatAttr(parameters.epsilon));

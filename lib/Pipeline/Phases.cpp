@@ -74,6 +74,7 @@ static void addLLVM(OpPassManager &kernels) {
 static void fuseModel(OpPassManager &manager, const PhaseOptions &options) {
   manager.addNestedPass<func::FuncOp>(createQuantizeActivations({options.exact, options.activations}));
   manager.addPass(createPadSizes({options.target->name}));
+  manager.addPass(createHoistSelectRows());
   OpPassManager &functions = manager.nest<func::FuncOp>();
   // From the most particular to the most general: what one fusion takes, the next does not see.
   functions.addPass(createFuseGatedActivation());

@@ -103,7 +103,10 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::l
     auto type = cast<CacheType>(function.getArgumentTypes()[2]);
     cache.heads = type.getHeads(), cache.keySize = type.getKey(), cache.valueSize = type.getValue();
     cache.isFloat16 = type.getElement().isF16();
-    auto results = run(function.getBody().front(), {x, batch(scope, op.getBatch()), cache});
+    std::vector<Datum> arguments = {x, batch(scope, op.getBatch()), cache};
+    if (op.getRows() && layer + 1 == op.getOrder().size())
+      arguments.push_back(ids(scope, op.getRows()));
+    auto results = run(function.getBody().front(), std::move(arguments));
     if (!results)
       return results.error();
     x = std::get<Tensor<T>>((*results)[0]);

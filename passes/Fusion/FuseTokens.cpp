@@ -95,6 +95,9 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
       for (Value operand : add->getOperands()) // a norm of what is added
         if (auto post = operand.getDefiningOp<RMSNormOp>(); post && post->hasOneUse() && isFree(post))
           group.push_back(post);
+      for (Value operand : add->getOperands())
+        if (auto select = operand.getDefiningOp<SelectRowsOp>(); select && select->hasOneUse() && isFree(select))
+          group.push_back(select);
       group.push_back(add);
       for (Operation *user : add->getUsers())
         if (isa<RMSNormOp, LayerNormOp>(user) && isFree(user))
@@ -113,6 +116,11 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
       takeNorm(norm, group);
       makeKernel("norm", group);
     }
+    SmallVector<SelectRowsOp> selects;
+    getOperation().walk([&](SelectRowsOp op) { selects.push_back(op); });
+    for (SelectRowsOp select : selects)
+      if (auto quantize = onlyUser<QuantizeOp>(select.getResult()); quantize && isFree(select))
+        makeKernel("select_rows", {select, quantize});
   }
 
   static void takeNorm(Operation *norm, SmallVector<Operation *> &group) {

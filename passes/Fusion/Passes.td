@@ -57,6 +57,38 @@ def PadSizes : Pass<"pad-sizes", "::mlir::ModuleOp"> {
   let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
 }
 
+def HoistSelectRows : Pass<"hoist-select-rows", "::mlir::ModuleOp"> {
+  let summary = "Select the wanted rows behind the last layer's attention";
+  let description = [{
+    Most tokens of a prompt are there for their keys and values alone. What follows the last attention, each row by
+    itself, is computed for the rows whose logits are wanted; where the last layer's kind has other layers, it becomes
+    a kind of its own.
+
+    Before:
+    ```mlir
+    func.func @last(%x: !rows, %batch: !transformer.batch, %cache: !cache) -> (!rows, !cache) {
+      %w = transformer.weight "blk.{layer}.w" : !w
+      %a = transformer.attention %x, %batch, %cache {scale = 0.25 : f64} : ...
+      %0 = transformer.linear %a, %w : ...
+      %1 = transformer.add %x, %0 : !rows
+      return %1, %cache : !rows, !cache
+    ```
+    After:
+    ```mlir
+    func.func @last(%x: ..., %batch: ..., %cache: ..., %rows: tensor<?xi32>) ...
+      %w = transformer.weight "blk.{layer}.w" : ...
+      %a = transformer.attention %x, %batch, %cache {scale = 2.500000e-01 : f64} : ...
+      %s = transformer.select_rows %a, %rows : ...
+      %t = transformer.select_rows %x, %rows : ...
+      %0 = transformer.linear %s, %w : ...
+      %1 = transformer.add %t, %0 : ...
+      return %1, %cache : ...
+    ```
+  }];
+  let statistics = [Statistic<"hoisted", "hoisted", "Number of models whose last layer computes wanted rows">];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
+}
+
 def FuseGatedActivation : Pass<"fuse-gated-activation", "::mlir::func::FuncOp"> {
   let summary = "Fuse a gated activation, and the packing of its result, into the two linears that feed it";
   let description = [{

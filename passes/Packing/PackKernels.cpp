@@ -110,7 +110,12 @@ struct PackKernels : impl::PackKernelsBase<PackKernels> {
     kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
     SmallVector<KernelOp> work;
     for (auto function : getOperation().getOps<func::FuncOp>())
-      function.walk([&](KernelOp kernel) { work.push_back(kernel); });
+      function.walk([&](Operation *op) {
+        if (auto layers = dyn_cast<LayersOp>(op); layers && layers.getRows())
+          byRows.insert(layers.getResult());
+        if (auto kernel = dyn_cast<KernelOp>(op))
+          work.push_back(kernel);
+      });
     for (KernelOp kernel : work)
       if (failed(lower(kernel)))
         return signalPassFailure();

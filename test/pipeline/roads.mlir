@@ -7,6 +7,7 @@
 // MODEL:      check-contract;
 // MODEL-NEXT: quantize-activations;
 // MODEL-NEXT: pad-sizes;
+// MODEL-NEXT: hoist-select-rows;
 // MODEL-NEXT: fuse-gated-activation;
 // MODEL-NEXT: fuse-sibling-linears;
 // MODEL-NEXT: fuse-rope-append;

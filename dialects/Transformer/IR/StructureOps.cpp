@@ -18,23 +18,31 @@ LogicalResult LayersOp::verify() {
   }
   if (!applied.all()) // C4
     return emitOpError("expects every kind to be applied, but ") << getKinds()[applied.find_first_unset()] << " is not";
+  if (getRows() && !cast<RankedTensorType>(getX().getType()).isDynamicDim(0)) // C7
+    return emitOpError("expects a dynamic number of tokens with rows, but got ") << getX().getType();
+  if (getRows() && llvm::count(getOrder(), getOrder().back()) > 1) // C8
+    return emitOpError("expects the last layer alone to be of its kind with rows, but ")
+           << getKinds()[getOrder().back()] << " is applied " << llvm::count(getOrder(), getOrder().back()) << " times";
   return success();
 }
 
 LogicalResult LayersOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  for (Attribute kind : getKinds()) {
+  for (auto [index, kind] : llvm::enumerate(getKinds())) {
+    const bool takesRows = getRows() && int64_t(index) == getOrder().back();
     auto function = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, cast<FlatSymbolRefAttr>(kind));
     if (!function) // C5
       return emitOpError("expects ") << kind << " to name a func.func";
     FunctionType type = function.getFunctionType();
     auto isLayer = [&] {
-      return type.getNumInputs() == 3 && type.getNumResults() == 2 && type.getInput(0) == getX().getType() &&
-             isa<BatchType>(type.getInput(1)) && isa<CacheType>(type.getInput(2)) &&
+      return type.getNumInputs() == 3 + takesRows && type.getNumResults() == 2 &&
+             type.getInput(0) == getX().getType() && isa<BatchType>(type.getInput(1)) &&
+             isa<CacheType>(type.getInput(2)) && (!takesRows || type.getInput(3) == getRows().getType()) &&
              type.getResult(0) == type.getInput(0) && type.getResult(1) == type.getInput(2);
     };
     if (!isLayer()) // C6
       return emitOpError("expects ") << kind << " of type (" << getX().getType()
-                                     << ", !transformer.batch, !transformer.cache) -> (" << getX().getType()
+                                     << ", !transformer.batch, !transformer.cache"
+                                     << (takesRows ? ", rows) -> (" : ") -> (") << getX().getType()
                                      << ", the same cache), but got " << type;
   }
   return success();

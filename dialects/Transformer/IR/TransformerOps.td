@@ -322,6 +322,8 @@ def Transformer_LayersOp : Transformer_Op<"layers", [AllTypesMatch<["x", "result
   let description = [{
     x(i + 1) = kinds[order[i]](x(i), batch, cache of layer i) for layer i = 0 ... order's length - 1; the result is the
     last. A kind is a function (x [T, N], batch, cache) -> (x [T, N], cache) in which `{layer}` of a weight's name is i.
+    With `rows` [R] the kind of the last layer is (x [T, N], batch, cache, rows) -> (y [R, N], cache), the rows of x(i +
+    1) that `rows` names, and y is the result.
 
     Example:
     ```mlir
@@ -329,12 +331,13 @@ def Transformer_LayersOp : Transformer_Op<"layers", [AllTypesMatch<["x", "result
     ```
     C1: x is tokens x columns of f32. C2: there is at least one layer. C3: every entry of order is an index into kinds.
     C4: every kind is applied at least once. C5: a kind names a func.func. C6: it takes (x, !transformer.batch,
-    !transformer.cache) and returns the types of x and cache.
+    !transformer.cache) and returns the types of x and cache; with rows, the kind of the last layer takes them behind
+    these. C7: with rows, the number of tokens is dynamic. C8: with rows, no other layer is of the last layer's kind.
   }];
-  let arguments = (ins Transformer_Rows:$x /* C1 */, Transformer_BatchType:$batch, FlatSymbolRefArrayAttr:$kinds,
-                       DenseI64ArrayAttr:$order);
+  let arguments = (ins Transformer_Rows:$x /* C1 */, Transformer_BatchType:$batch,
+                       Optional<Transformer_Indices>:$rows, FlatSymbolRefArrayAttr:$kinds, DenseI64ArrayAttr:$order);
   let results = (outs Transformer_Rows:$result);
-  let assemblyFormat = "$x `,` $batch `kinds` $kinds `order` $order attr-dict `:` type($x)";
+  let assemblyFormat = "$x `,` $batch (`rows` $rows^ `:` type($rows))? `kinds` $kinds `order` $order attr-dict `:` type($x)";
   let hasVerifier = 1;
 }
 
