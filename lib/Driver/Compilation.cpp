@@ -45,6 +45,7 @@ Compilation::Compilation(const std::string &path, const CompileOptions &options)
       pool(llvm::hardware_concurrency(jobs)), context(makeRegistry(), MLIRContext::Threading::DISABLED) {
   if (jobs > 1)
     context.setThreadPool(pool);
+  remarks.listenTo(context);
   targets = options.targets.empty() ? targetsNamed("cpu") : options.targets;
 }
 
@@ -179,7 +180,7 @@ Result<BuiltProgram> Compilation::plan() {
   const Phase *packing = road->find("packing");
   auto take = [&](const Phase &phase) -> Status {
     if (StringRef(phase.name) == "fusion") {
-      fusion = explainFusion(*module, *targets.front()->layout);
+      fusion = explainFusion(*module, remarks);
       measureKernels(*module, *targets.front()->layout, fusion);
     } else if (&phase == packing) {
       nameKernels(*module, fusion);

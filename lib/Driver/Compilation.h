@@ -49,6 +49,7 @@ public:
   CompileOptions options;
   const int jobs;
   llvm::DefaultThreadPool pool; ///< outlives the context
+  FusionRemarks remarks;        ///< outlives the context, too
   mlir::MLIRContext context;
   std::vector<const Target *> targets; ///< those of one road have one layout and one list of buckets (lib/Target)
   const Road *road = nullptr;          ///< which the module takes, once there is one

@@ -14,7 +14,7 @@ Status Compilation::explainFunctions() {
   FunctionExplainer explainer(*module);
   if (Status status = lower(*road->find("linalg")); !status)
     return status;
-  explainer.takeOperations(*module);
+  explainer.takeOperations(*module, remarks);
   if (Status status = lower(road->phases.back()); !status) // to the fork
     return status;
   for (const Target *target : targets) {

@@ -3,13 +3,11 @@
 #include "lib/Explain/Functions.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
-#include "passes/Linalg/ElementwiseEdge.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
@@ -100,28 +98,6 @@ FunctionOperation measure(linalg::LinalgOp op) {
   return out;
 }
 
-/// The first condition of fusion that the two ends of `operand` do not meet.
-std::string reasonOf(linalg::LinalgOp producer, OpOperand &operand) {
-  StringRef from = producer->getName().getStringRef(), to = operand.getOwner()->getName().getStringRef();
-  auto reader = dyn_cast<linalg::LinalgOp>(operand.getOwner());
-  if (reader && reader.isDpsInit(&operand))
-    return llvm::formatv("it is what the result of {0} starts from", to);
-  if (producer.getNumReductionLoops())
-    return llvm::formatv("{0} reduces: an element is whole when the last of its loop is in", from);
-  if (const char *why = whyStored(operand)) {
-    if (!operand.get().hasOneUse())
-      return llvm::formatv("{0}: by {1} operands", why, llvm::range_size(operand.get().getUses()));
-    return why;
-  }
-  if (!isa<linalg::GenericOp>(producer))
-    return llvm::formatv("{0} is not elementwise", from);
-  if (!isa<linalg::GenericOp>(reader))
-    return llvm::formatv("{0} is not elementwise, and takes arrays", to);
-  if (!linalg::areElementwiseOpsFusable(&operand))
-    return "together they would leave a loop of the reader without a size";
-  return "no fusion joined the two";
-}
-
 std::string typeText(ShapedType type) {
   std::string text;
   llvm::raw_string_ostream out(text);
@@ -207,7 +183,7 @@ std::vector<WrittenOp> FunctionExplainer::writtenAt(Operation *op) const {
   return found;
 }
 
-void FunctionExplainer::takeOperations(ModuleOp lowered) {
+void FunctionExplainer::takeOperations(ModuleOp lowered, const FusionRemarks &remarks) {
   for (func::FuncOp function : publicFunctions(lowered)) {
     FunctionReport report;
     report.name = function.getName();
@@ -231,7 +207,7 @@ void FunctionExplainer::takeOperations(ModuleOp lowered) {
           if (auto at = number.find(reader); at != number.end())
             edge.consumer = at->second;
           edge.reader = {reader->getName().getStringRef().str(), placeText(reader->getLoc())};
-          edge.reason = reasonOf(producer, use);
+          edge.reason = remarks.whyApart(producer, use);
           report.edges.push_back(std::move(edge));
         }
     });

@@ -2,6 +2,7 @@
 // fusion and what was joined in them, what keeps the others apart, the arrays it places, and bytes and operations where
 // types know them. Everything is read off the module between phases.
 #pragma once
+#include "dialects/Transformer/IR/FusionRemarks.h"
 #include "lib/Base/Result.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <optional>
@@ -34,7 +35,7 @@ struct FunctionEdge {
   int producer = 0;  ///< index into FunctionReport::operations
   int consumer = -1; ///< or -1: `reader` is no structured operation
   WrittenOp reader;
-  std::string reason; ///< the first condition of fusion that is not met
+  std::string reason; ///< what fusion said of the two
 };
 
 struct PlacedArray {
@@ -65,8 +66,8 @@ struct FunctionReport {
 class FunctionExplainer {
 public:
   explicit FunctionExplainer(mlir::ModuleOp written);
-  /// The module after the linalg phase.
-  void takeOperations(mlir::ModuleOp lowered);
+  /// The module after the linalg phase, and what its passes said.
+  void takeOperations(mlir::ModuleOp lowered, const FusionRemarks &remarks);
   /// The module after the vector phase of `target`.
   void takeArrays(mlir::ModuleOp lowered, const std::string &target);
 

@@ -1,7 +1,8 @@
 // What the compiler did with a model and what that costs: which producer and consumer share a kernel and what kept the
 // others apart, the memory plan in bytes, and what each kernel reads, writes and computes. Everything is read off the
-// module after the fusion phase and the step program, never off a list of what the compiler is known to do.
+// module after the fusion phase, what its passes said, and the step program.
 #pragma once
+#include "dialects/Transformer/IR/FusionRemarks.h"
 #include "lib/Artifact/ProgramBuilder.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
@@ -60,8 +61,8 @@ struct MemoryPlan {
   uint64_t bytesPerToken() const;
 };
 
-/// Edges and kernels of `fused`, the module after the fusion phase; of kernels no name yet.
-FusionReport explainFusion(mlir::ModuleOp fused, const Layout &layout);
+/// Edges and kernels of `fused`, the module after the fusion phase, and what its passes said; of kernels no name yet.
+FusionReport explainFusion(mlir::ModuleOp fused, const FusionRemarks &remarks);
 /// Tells each kernel's traffic, in the module that explainFusion saw.
 void measureKernels(mlir::ModuleOp fused, const Layout &layout, FusionReport &report);
 /// Fills in the names of the kernels from `lowered`, the same module after the packing phase.

@@ -19,14 +19,17 @@ struct FuseGatedActivation : impl::FuseGatedActivationBase<FuseGatedActivation> 
     getOperation().walk([&](GatedActivationOp op) { gates.push_back(op); });
     for (GatedActivationOp op : gates) {
       auto gate = op.getGate().getDefiningOp<LinearOp>(), up = op.getUp().getDefiningOp<LinearOp>();
-      if (!gate || !up || gate == up || !gate->hasOneUse() || !up->hasOneUse() || gate.getX() != up.getX())
-        continue;
-      SmallVector<Operation *> group = {gate, up, op};
-      if (auto quantize = onlyUser<QuantizeOp>(op.getResult()))
-        group.push_back(quantize);
+      auto quantize = onlyUser<QuantizeOp>(op.getResult());
+      const char *why = !gate || !up || gate == up ? "gate and up are not two linears"
+                        : !gate->hasOneUse() || !up->hasOneUse()
+                            ? "gate or up has another reader, so that it goes to memory all the same"
+                        : gate.getX() != up.getX() ? "gate and up read different inputs"
+                        : !quantize ? "the result is not packed for linears alone, so that it goes to memory as rows"
+                                    : nullptr;
+      if (why)
+        remarkInputs(op, [&](Operation *, Operation *) -> std::string { return why; });
       else
-        continue; // the tile's result would go to memory as rows: the plain kernels do that as well
-      makeKernel("gated_linear", group);
+        makeKernel("gated_linear", {gate, up, op, quantize}, wholeRowsOfInput);
     }
   }
 };
@@ -41,7 +44,7 @@ struct FuseSiblingLinears : impl::FuseSiblingLinearsBase<FuseSiblingLinears> {
       siblings[linear.getX()].push_back(linear);
     for (auto &[x, group] : siblings)
       if (group.size() > 1)
-        makeKernel("linear", group);
+        makeKernel("linear", group, wholeRowsOfInput);
   }
 };
 } // namespace

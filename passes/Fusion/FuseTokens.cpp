@@ -1,6 +1,7 @@
 // Fusions of operations that work on each token by itself, or on each token and head.
 #include "passes/Fusion/Grouping.h"
 #include "passes/Fusion/Passes.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -28,6 +29,8 @@ static int64_t positionsOf(func::FuncOp function) {
   auto model = module ? module->getAttrOfType<ModelAttr>(modelAttrName) : ModelAttr();
   return model ? model.getPositions() : 4096;
 }
+
+static constexpr const char *kReadByOthers = "the producer has other readers, so that it goes to memory all the same";
 
 namespace {
 struct FuseRopeAppend : impl::FuseRopeAppendBase<FuseRopeAppend> {
@@ -65,8 +68,20 @@ struct FuseRopeAppend : impl::FuseRopeAppendBase<FuseRopeAppend> {
       for (Operation *op : group)
         if (auto member = dyn_cast<RopeOp>(op))
           member.getTablesMutable().assign(tables);
-      makeKernel("rope_append", group);
+      makeKernel("rope_append", group, whyApart);
     }
+  }
+
+  static std::string whyApart(Operation *producer, Operation *reader) {
+    if (isa<RMSNormOp>(producer))
+      return kReadByOthers;
+    if (!isa<LinearOp>(producer))
+      return "";
+    if (auto rope = dyn_cast<RopeOp>(reader))
+      return needsWhole("a rotation", "heads", rope.getHeadDim());
+    if (auto norm = dyn_cast<RMSNormOp>(reader))
+      return needsWhole("a norm", "heads", norm.getWeight().getType().getDimSize(0));
+    return "keys and values are stored together, and the rotation of the keys is in the kernel that stores them";
   }
 };
 
@@ -80,7 +95,18 @@ struct FuseAttention : impl::FuseAttentionBase<FuseAttention> {
       const int64_t headColumns = columns(op.getResult().getType()) / op.getCache().getType().getHeads();
       if (quantize && !quantize.getGroups() && headColumns % 32 == 0)
         group.push_back(quantize);
-      makeKernel("attention", group);
+      else if (quantize)
+        remarkInputs(quantize, [&](Operation *, Operation *) -> std::string {
+          if (auto groups = quantize.getGroups(); groups && (*groups)[0] != (*groups)[1])
+            return llvm::formatv("heads of {0} columns lie in {1} each, and blocks have no room between them",
+                                 (*groups)[0], (*groups)[1]);
+          return llvm::formatv("the {0} columns of a cache head's queries are not a multiple of 32", headColumns);
+        });
+      makeKernel("attention", group, [](Operation *producer, Operation *) -> std::string {
+        return isa<KVAppendOp>(producer)
+                   ? "a token reads keys and values of other tokens: those of the whole step must be in the cache first"
+                   : "attention waits until keys and values of the whole step are in the cache";
+      });
     }
   }
 };
@@ -102,7 +128,7 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
       for (Operation *user : add->getUsers())
         if (isa<RMSNormOp, LayerNormOp>(user) && isFree(user))
           takeNorm(user, group);
-      makeKernel("residual_norm", group);
+      makeKernel("residual_norm", group, whyApart);
     }
     SmallVector<Operation *> norms;
     getOperation().walk([&](Operation *op) {
@@ -114,13 +140,22 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
       if (auto select = norm->getOperand(0).getDefiningOp<SelectRowsOp>(); select && select->hasOneUse())
         group.push_back(select);
       takeNorm(norm, group);
-      makeKernel("norm", group);
+      makeKernel("norm", group, whyApart);
     }
     SmallVector<SelectRowsOp> selects;
     getOperation().walk([&](SelectRowsOp op) { selects.push_back(op); });
     for (SelectRowsOp select : selects)
       if (auto quantize = onlyUser<QuantizeOp>(select.getResult()); quantize && isFree(select))
         makeKernel("select_rows", {select, quantize});
+  }
+
+  static std::string whyApart(Operation *producer, Operation *reader) {
+    if (isa<LinearOp>(producer))
+      return needsWhole(isa<AddOp>(reader) ? "the kernel of a sum" : "a norm", "rows",
+                        columns(producer->getResult(0).getType()));
+    if (isa<AddOp>(producer) && isa<AddOp>(reader))
+      return "each residual sum has a kernel of its own, with what it adds to the sum before computed between";
+    return isa<RMSNormOp, SelectRowsOp>(producer) ? kReadByOthers : "";
   }
 
   static void takeNorm(Operation *norm, SmallVector<Operation *> &group) {
@@ -137,10 +172,22 @@ struct WrapKernels : impl::WrapKernelsBase<WrapKernels> {
       return;
     SmallVector<Operation *> work;
     for (Operation &op : getOperation().getBody().front())
-      if (isa<TransformerDialect>(op.getDialect()) && !isa<KernelOp, WeightOp, RopeTableOp, LayersOp, DispatchOp>(op))
+      if (isa<LayersOp>(op))
+        remarkInputs(&op, whyApart);
+      else if (isa<TransformerDialect>(op.getDialect()) && !isa<KernelOp, WeightOp, RopeTableOp, DispatchOp>(op))
         work.push_back(&op);
     for (Operation *op : work)
-      makeKernel(op->getName().stripDialect(), {op});
+      makeKernel(op->getName().stripDialect(), {op}, whyApart);
+  }
+
+  static std::string whyApart(Operation *producer, Operation *reader) {
+    if (isa<LinearOp, LogitsOp>(reader))
+      return wholeRowsOfInput(producer, reader);
+    if (!isa<LinearOp>(producer))
+      return "";
+    return isa<QuantizeOp>(reader)
+               ? needsWhole("packing", "blocks", 32)
+               : needsWhole(reader->getName().stripDialect(), "rows", columns(producer->getResult(0).getType()));
   }
 };
 } // namespace

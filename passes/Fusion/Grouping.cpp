@@ -1,5 +1,7 @@
 #include "passes/Fusion/Grouping.h"
+#include "dialects/Transformer/IR/FusionRemarks.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -8,7 +10,37 @@ namespace stepdown {
 
 bool isFree(Operation *op) { return isa_and_nonnull<func::FuncOp>(op->getParentOp()); }
 
-KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group) {
+Operation *computedBy(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (auto kernel = dyn_cast_or_null<KernelOp>(op))
+    op = kernel.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber()).getDefiningOp();
+  return op && isa<TransformerDialect>(op->getDialect()) && !isa<WeightOp, RopeTableOp>(op) ? op : nullptr;
+}
+
+std::string needsWhole(StringRef who, StringRef units, int64_t columns) {
+  return llvm::formatv("{0} needs whole {1} of {2} columns, of which a tile of a linear computes a part", who, units,
+                       columns);
+}
+
+std::string wholeRowsOfInput(Operation *, Operation *) {
+  return "each tile of a linear needs whole rows of its input, and would compute the producer again";
+}
+
+void remarkInputs(Operation *op, WhyApart why) {
+  for (OpOperand &operand : op->getOpOperands()) {
+    Operation *producer = computedBy(operand.get());
+    if (!producer)
+      continue;
+    std::string text =
+        isa<LayersOp>(producer) || isa<LayersOp>(op)
+            ? "crosses the layer loop: the layers run as a loop over functions, and this operation runs once a step"
+            : why(producer, op);
+    if (!text.empty())
+      remarkApart(producer, operand, text);
+  }
+}
+
+KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group, WhyApart why) {
   for (Operation *op : group)
     if (!isFree(op) || op->getBlock() != group.front()->getBlock())
       return KernelOp();
@@ -34,8 +66,17 @@ KernelOp makeKernel(StringRef label, ArrayRef<Operation *> group) {
         place = def->getNextNode();
   for (Value output : outputs)
     for (Operation *user : output.getUsers())
-      if (!members.contains(user) && user->getBlock() == first->getBlock() && user->isBeforeInBlock(place))
+      if (!members.contains(user) && user->getBlock() == first->getBlock() && user->isBeforeInBlock(place)) {
+        for (Operation *op : ordered)
+          remarkInputs(op, [&](Operation *producer, Operation *) {
+            return members.contains(producer) ? "what lies between the two reads one and is read by the other" : "";
+          });
         return KernelOp();
+      }
+  for (Operation *op : ordered)
+    remarkInputs(op, [&](Operation *producer, Operation *reader) {
+      return members.contains(producer) ? std::string() : why(producer, reader);
+    });
   OpBuilder b(place);
   Location loc = ordered.back()->getLoc();
   auto kernel = KernelOp::create(b, loc, ValueRange(outputs).getTypes(), b.getStringAttr(label), inputs.getArrayRef());

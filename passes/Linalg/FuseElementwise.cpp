@@ -1,11 +1,12 @@
 // Fewer arrays: a value that is read once need not be stored.
+#include "dialects/Transformer/IR/FusionRemarks.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
-#include "passes/Linalg/ElementwiseEdge.h"
 #include "passes/Linalg/Passes.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 
@@ -13,7 +14,9 @@ namespace stepdown {
 #define GEN_PASS_DEF_FUSEELEMENTWISE
 #include "passes/Linalg/Passes.h.inc"
 
-const char *whyStored(OpOperand &operand) {
+/// Why what `operand` holds is stored although a structured operation computes it, as the end of a sentence; null where
+/// its reader takes every element once, so that nothing would be computed twice.
+static const char *whyStored(OpOperand &operand) {
   if (!operand.get().hasOneUse())
     return "it is read more than once";
   auto reader = dyn_cast<linalg::LinalgOp>(operand.getOwner());
@@ -22,6 +25,28 @@ const char *whyStored(OpOperand &operand) {
   if (!reader.getMatchingIndexingMap(&operand).isPermutation())
     return "its reader does not take every element once";
   return nullptr;
+}
+
+/// The first condition that the two ends of `operand` do not meet.
+static std::string whyApart(linalg::LinalgOp producer, OpOperand &operand) {
+  StringRef from = producer->getName().getStringRef(), to = operand.getOwner()->getName().getStringRef();
+  auto reader = dyn_cast<linalg::LinalgOp>(operand.getOwner());
+  if (reader && reader.isDpsInit(&operand))
+    return llvm::formatv("it is what the result of {0} starts from", to);
+  if (producer.getNumReductionLoops())
+    return llvm::formatv("{0} reduces: an element is whole when the last of its loop is in", from);
+  if (const char *why = whyStored(operand)) {
+    if (!operand.get().hasOneUse())
+      return llvm::formatv("{0}: by {1} operands", why, llvm::range_size(operand.get().getUses()));
+    return why;
+  }
+  if (!isa<linalg::GenericOp>(producer))
+    return llvm::formatv("{0} is not elementwise", from);
+  if (!isa<linalg::GenericOp>(reader))
+    return llvm::formatv("{0} is not elementwise, and takes arrays", to);
+  if (!linalg::areElementwiseOpsFusable(&operand))
+    return "together they would leave a loop of the reader without a size";
+  return "no fusion joins the two";
 }
 
 namespace {
@@ -94,6 +119,11 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
         return signalPassFailure();
       changed = !round.made.empty(); // what folds without making anything needs no other round
     }
+    getOperation().walk([](linalg::LinalgOp producer) {
+      for (OpOperand &use : producer->getUses())
+        if (!isa<func::ReturnOp, tensor::DimOp>(use.getOwner()))
+          remarkApart(producer, use, whyApart(producer, use));
+    });
   }
 };
 } // namespace

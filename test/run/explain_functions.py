@@ -190,7 +190,7 @@ def check(functions, text, lines):
     expect("counted", numbers("counted", 0), row([23], 1, 3, 69, 46 + 92, 92))
     for name, function in by_name.items():
         for edge in function["stored"]:
-            if "no fusion joined" in edge["reason"]:
+            if "no fusion joins" in edge["reason"]:
                 failures.append(f"{name}: expects the condition that failed, but got '{edge['reason']}'")
             expect(f"{name}: '{edge['reason']}' in the text", edge["reason"] in sections[name], True)
 

@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -fuse-gated-activation | FileCheck %s
+// RUN: stepdown-opt %s -fuse-gated-activation -remarks-filter-missed=fusion -verify-diagnostics -o /dev/null
 
 !a = tensor<?x1x!transformer.activation<q8>>
 !w = tensor<32x1x!transformer.block<q4_1>>
@@ -25,6 +26,8 @@ func.func @gate_and_up(%a: !a, %g: !w, %u: !w) -> !a {
 func.func @gate_is_read_twice(%a: !a, %g: !w, %u: !w) -> (!a, !rows) {
   %0 = transformer.linear %a, %g : (!a, !w) -> !rows
   %1 = transformer.linear %a, %u : (!a, !w) -> !rows
+  // expected-remark @+2 {{operand 0", Reason="gate or up has another reader, so that it goes to memory all the same}}
+  // expected-remark @+1 {{operand 1", Reason="gate or up has another reader, so that it goes to memory all the same}}
   %2 = transformer.gated_activation silu %0, %1 : !rows
   %3 = transformer.quantize %2 : !rows -> !a
   return %3, %0 : !a, !rows
@@ -35,6 +38,8 @@ func.func @gate_is_read_twice(%a: !a, %g: !w, %u: !w) -> (!a, !rows) {
 func.func @inputs_differ(%a: !a, %b: !a, %g: !w, %u: !w) -> !a {
   %0 = transformer.linear %a, %g : (!a, !w) -> !rows
   %1 = transformer.linear %b, %u : (!a, !w) -> !rows
+  // expected-remark @+2 {{operand 0", Reason="gate and up read different inputs}}
+  // expected-remark @+1 {{operand 1", Reason="gate and up read different inputs}}
   %2 = transformer.gated_activation silu %0, %1 : !rows
   %3 = transformer.quantize %2 : !rows -> !a
   return %3 : !a
@@ -45,6 +50,8 @@ func.func @inputs_differ(%a: !a, %b: !a, %g: !w, %u: !w) -> !a {
 func.func @result_stays_rows(%a: !a, %g: !w, %u: !w) -> !rows {
   %0 = transformer.linear %a, %g : (!a, !w) -> !rows
   %1 = transformer.linear %a, %u : (!a, !w) -> !rows
+  // expected-remark @+2 {{operand 0", Reason="the result is not packed for linears alone}}
+  // expected-remark @+1 {{operand 1", Reason="the result is not packed for linears alone}}
   %2 = transformer.gated_activation silu %0, %1 : !rows
   return %2 : !rows
 }

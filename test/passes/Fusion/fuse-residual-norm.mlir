@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -fuse-residual-norm | FileCheck %s
+// RUN: stepdown-opt %s -fuse-residual-norm -remarks-filter-missed=fusion -verify-diagnostics -o /dev/null
 
 !rows = tensor<?x32xf32>
 !a = tensor<?x1x!transformer.activation<q8>>
@@ -37,6 +38,21 @@ func.func @selected_rows(%x: !rows, %rows: tensor<?xi32>, %norm: !w) -> !rows {
 // CHECK-NEXT: transformer.yield
 func.func @post_norm_is_read_twice(%x: !rows, %h: !rows, %post: !w) -> (!rows, !rows) {
   %0 = transformer.rms_norm %h, %post {eps = 1.0e-5 : f64} : !rows, !w
+  // expected-remark @+1 {{the producer has other readers, so that it goes to memory all the same}}
   %1 = transformer.add %x, %0 : !rows
   return %1, %0 : !rows, !rows
+}
+
+// CHECK-LABEL: @rows_from_linears_and_sums
+// CHECK: transformer.linear
+// CHECK-COUNT-2: transformer.kernel "residual_norm"
+func.func @rows_from_linears_and_sums(%x: !rows, %a: !a, %m: tensor<32x1x!transformer.block<q4_1>>, %w: !w) -> !rows {
+  %0 = transformer.linear %a, %m : (!a, tensor<32x1x!transformer.block<q4_1>>) -> !rows
+  // expected-remark @+1 {{a norm needs whole rows of 32 columns, of which a tile of a linear computes a part}}
+  %1 = transformer.rms_norm %0, %w {eps = 1.0e-5 : f64} : !rows, !w
+  %2 = transformer.add %x, %1 : !rows
+  // expected-remark @+2 {{the kernel of a sum needs whole rows of 32 columns, of which a tile of a linear computes a part}}
+  // expected-remark @+1 {{each residual sum has a kernel of its own}}
+  %3 = transformer.add %2, %0 : !rows
+  return %3 : !rows
 }

@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -fuse-rope-append | FileCheck %s
+// RUN: stepdown-opt %s -fuse-rope-append -remarks-filter-missed=fusion -verify-diagnostics -o /dev/null
 
 !cache = !transformer.cache<heads = 1, key = 32, value = 32, element = f16>
 !rows = tensor<?x32xf32>
@@ -42,7 +43,25 @@ func.func @angles_differ(%q: !rows, %k: !rows, %batch: !transformer.batch) -> (!
 // CHECK: return
 func.func @norm_is_read_twice(%q: !rows, %batch: !transformer.batch, %w: tensor<32xf32>) -> (!rows, !rows) {
   %0 = transformer.rms_norm %q, %w {eps = 1.0e-5 : f64} : !rows, tensor<32xf32>
+  // expected-remark @+1 {{the producer has other readers, so that it goes to memory all the same}}
   %1 = transformer.rope half %0, %batch {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0>} : !rows
   return %0, %1 : !rows, !rows
+}
+
+// A tile of a linear is a part of a head.
+// CHECK-LABEL: @heads_from_linears
+// CHECK-COUNT-2: transformer.linear
+// CHECK: transformer.kernel "rope_append"
+// CHECK-NOT: transformer.linear
+// CHECK: return
+func.func @heads_from_linears(%a: tensor<?x1x!transformer.activation<q8>>, %w: tensor<32x1x!transformer.block<q4_1>>,
+                              %batch: !transformer.batch, %cache: !cache) -> !cache {
+  %k = transformer.linear %a, %w : (tensor<?x1x!transformer.activation<q8>>, tensor<32x1x!transformer.block<q4_1>>) -> !rows
+  %v = transformer.linear %a, %w : (tensor<?x1x!transformer.activation<q8>>, tensor<32x1x!transformer.block<q4_1>>) -> !rows
+  // expected-remark @+1 {{a rotation needs whole heads of 32 columns, of which a tile of a linear computes a part}}
+  %0 = transformer.rope half %k, %batch {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0>} : !rows
+  // expected-remark @+1 {{keys and values are stored together, and the rotation of the keys is in the kernel that stores them}}
+  %1 = transformer.kv_append %0, %v, %batch, %cache : !rows, !rows, !cache
+  return %1 : !cache
 }
 }

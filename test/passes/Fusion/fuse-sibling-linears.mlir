@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -fuse-sibling-linears | FileCheck %s
+// RUN: stepdown-opt %s -fuse-sibling-linears -remarks-filter-missed=fusion -verify-diagnostics -o /dev/null
 
 !a = tensor<?x1x!transformer.activation<q8>>
 !w = tensor<32x1x!transformer.block<q4_1>>
@@ -32,4 +33,16 @@ func.func @result_is_read_in_between(%a: !a, %q: !w, %bias: tensor<32xf32>) -> !
   %wide = transformer.weight "late.weight" : !w
   %2 = transformer.add %1, %0 : !rows
   return %2 : !rows
+}
+
+// CHECK-LABEL: @rows_of_the_input
+// CHECK: transformer.quantize
+// CHECK: transformer.kernel "linear"
+func.func @rows_of_the_input(%x: !rows, %q: !w, %k: !w) -> (!rows, !rows) {
+  %a = transformer.quantize %x : !rows -> !a
+  // expected-remark @+1 {{each tile of a linear needs whole rows of its input, and would compute the producer again}}
+  %0 = transformer.linear %a, %q : (!a, !w) -> !rows
+  // expected-remark @+1 {{each tile of a linear needs whole rows of its input, and would compute the producer again}}
+  %1 = transformer.linear %a, %k : (!a, !w) -> !rows
+  return %0, %1 : !rows, !rows
 }

@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -wrap-kernels | FileCheck %s
+// RUN: stepdown-opt %s -wrap-kernels -remarks-filter-missed=fusion -verify-diagnostics -o /dev/null
 
 !rows = tensor<?x32xf32>
 
@@ -25,4 +26,23 @@ func.func @nothing_to_wrap(%x: !rows) -> !rows {
     transformer.yield %1 : !rows
   }
   return %0 : !rows
+}
+
+// CHECK-LABEL: @operations_apart
+// CHECK: transformer.kernel "linear"
+// CHECK: transformer.kernel "quantize"
+// CHECK: transformer.kernel "linear"
+// CHECK: transformer.kernel "kv_append"
+!a = tensor<?x1x!transformer.activation<q8>>
+!w = tensor<32x1x!transformer.block<q4_1>>
+!cache = !transformer.cache<heads = 1, key = 32, value = 32, element = f16>
+func.func @operations_apart(%a: !a, %w: !w, %x: !rows, %batch: !transformer.batch, %cache: !cache) -> !cache {
+  %0 = transformer.linear %a, %w : (!a, !w) -> !rows
+  // expected-remark @+1 {{packing needs whole blocks of 32 columns, of which a tile of a linear computes a part}}
+  %1 = transformer.quantize %0 : !rows -> !a
+  // expected-remark @+1 {{each tile of a linear needs whole rows of its input, and would compute the producer again}}
+  %2 = transformer.linear %1, %w : (!a, !w) -> !rows
+  // expected-remark @+1 {{kv_append needs whole rows of 32 columns, of which a tile of a linear computes a part}}
+  %3 = transformer.kv_append %2, %x, %batch, %cache : !rows, !rows, !cache
+  return %3 : !cache
 }

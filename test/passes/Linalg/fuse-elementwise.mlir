@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -pass-pipeline='builtin.module(func.func(fuse-elementwise))' | FileCheck %s
+// RUN: stepdown-opt %s -pass-pipeline='builtin.module(func.func(fuse-elementwise))' -remarks-filter-missed=fusion -verify-diagnostics -o /dev/null
 
 #id = affine_map<(i) -> (i)>
 
@@ -32,6 +33,7 @@ func.func @read_by_every_row(%x: tensor<8xf32>, %o: tensor<8xf32>, %p: tensor<4x
     %e = math.exp %a : f32
     linalg.yield %e : f32
   } -> tensor<8xf32>
+  // expected-remark @+1 {{its reader does not take every element once}}
   %1 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
        ins(%0 : tensor<8xf32>) outs(%p : tensor<4x8xf32>) {
   ^bb0(%a: f32, %b: f32):
