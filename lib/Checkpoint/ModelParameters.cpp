@@ -1,6 +1,7 @@
 // Hyper-parameters: keys of formats that every family shares first, then what a family adds. Each value is checked
 // where it is read, so that the struct that leaves here can be divided by, allocated from and iterated over.
 #include "lib/Checkpoint/ModelParameters.h"
+#include "lib/Checkpoint/Families.h"
 #include "lib/Checkpoint/GgufShard.h"
 
 #include <algorithm>
@@ -10,19 +11,13 @@
 namespace stepdown {
 namespace {
 
-struct FamilyRow {
-  const char *architecture;
-  Family family;
-  RopePairs pairs;
-  // Default period of the window pattern; 0: every layer has the window (Phi 3, Mistral); -1: which ones have it is for
-  // the file to say.
-  int windowPeriod;
-};
-constexpr FamilyRow families[] = {
-    {"gemma3", Family::Gemma3, RopePairs::Halves, 6}, {"llama", Family::Llama, RopePairs::Adjacent, 0},
-    {"phi3", Family::Phi3, RopePairs::Halves, 0},     {"qwen2", Family::Qwen2, RopePairs::Halves, -1},
-    {"qwen3", Family::Qwen3, RopePairs::Halves, -1},
-};
+template <typename F> constexpr Family familyOf() {
+  return {F::architecture, F::pairs,   F::windowPeriod, F::projectionBias,
+          F::localRope,    F::softcap, F::scoreWidth,   F::embeddingScale};
+}
+#define STEPDOWN_ROW(Name) familyOf<Name>(),
+constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
+#undef STEPDOWN_ROW
 
 // Far above every published model, far below what would overflow a product of two.
 constexpr uint64_t mostLayers = 4096, mostWidth = 1u << 20, mostHeads = 1u << 14, mostHeadSize = 1u << 14;
@@ -60,7 +55,6 @@ private:
   const Gguf &gguf;
   const Metadata &meta;
   const KeyLog log;
-  const FamilyRow *row = nullptr;
   ModelParameters p{};
 };
 
@@ -150,13 +144,12 @@ Status Reader::readIdentity() {
   if (!architecture)
     return architecture.error();
   p.architecture = std::string(*architecture);
-  for (const FamilyRow &family : families)
+  for (const Family &family : families)
     if (p.architecture == family.architecture)
-      row = &family;
-  if (!row)
+      p.family = &family;
+  if (!p.family)
     return refuse(ErrorCode::ModelArchitecture, "general.architecture",
                   "expects one of " + supportedArchitectures() + ", but got '" + printable(p.architecture) + "'");
-  p.family = row->family;
   if (Result<std::string_view> name = meta.string("general.name"); name)
     p.name = std::string(*name);
   // The layout of blocks; there has been no other since files are GGUF.
@@ -246,9 +239,7 @@ Status Reader::readHeads() {
   }
   double scale;
   STEPDOWN_CHECK(real(ErrorCode::ModelScale, "attention.scale", 0, 0, scale));
-  // gemma3's 27B, the one with 62 layers, scales by the width that its heads would have had.
-  double size = p.family == Family::Gemma3 && p.layers == 62 ? static_cast<double>(p.width) / p.heads[0] : p.headSize;
-  p.attentionScale = scale != 0 ? scale : 1 / std::sqrt(size);
+  p.attentionScale = scale != 0 ? scale : 1 / std::sqrt(p.family->scoreWidth(p));
   return Done{};
 }
 
@@ -289,7 +280,7 @@ Status Reader::readFeatures() {
     if (!*causal)
       return refuse(ErrorCode::ModelFeature, key("attention.causal"), "expects true (a decoder), but got false");
   }
-  if (p.family == Family::Gemma3)
+  if (p.family->softcap)
     STEPDOWN_CHECK(real(ErrorCode::ModelScale, "final_logit_softcapping", 0, 0, p.finalSoftcap));
   if (meta.has(key("tensor_data_layout"))) {
     Result<std::string_view> layout = meta.string(key("tensor_data_layout"));
@@ -304,7 +295,7 @@ Status Reader::readFeatures() {
 
 Status Reader::readRope() {
   RopeParameters &r = p.rope;
-  r.pairs = row->pairs;
+  r.pairs = p.family->pairs;
   r.dimensions = p.headSize;
   if (meta.has(key("rope.dimension_count"))) {
     Result<uint64_t> dimensions = meta.unsignedInteger(key("rope.dimension_count"));
@@ -320,12 +311,12 @@ Status Reader::readRope() {
                   "expects it where the head size is odd (" + std::to_string(p.headSize) + "), but it is missing");
   }
   STEPDOWN_CHECK(same("rope.dimension_count_swa", r.dimensions, "the rotated part of a head"));
-  r.localScaled = p.family != Family::Gemma3;
+  r.localScaled = !p.family->localRope;
   // The base is a divisor's logarithm: anything that is not a positive number has no angles.
   constexpr double least = 0x1p-126;
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", least, 10000, r.base));
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base_swa", least, p.family == Family::Gemma3 ? 10000 : r.base,
-                      r.localBase));
+  STEPDOWN_CHECK(
+      real(ErrorCode::ModelRope, "rope.freq_base_swa", least, p.family->localRope ? 10000 : r.base, r.localBase));
   r.frequencyFactors = gguf.tensor("rope_freqs.weight") != nullptr;
   r.longFactors = gguf.tensor("rope_factors_long.weight") || gguf.tensor("rope_factors_short.weight");
   return readRopeScaling();
@@ -397,7 +388,7 @@ Status Reader::readWindow() {
   p.window = static_cast<uint32_t>(*window);
   if (p.window == 0)
     return Done{};
-  if (!stored && row->windowPeriod < 0) {
+  if (!stored && p.family->windowPeriod == kNotKnown) {
     // A window that reaches over the whole context is none.
     if (p.window >= p.context) {
       p.window = 0;
@@ -409,7 +400,7 @@ Status Reader::readWindow() {
                       std::to_string(p.window));
   }
   if (!stored)
-    return readWindowPattern(static_cast<uint64_t>(row->windowPeriod));
+    return readWindowPattern(static_cast<uint64_t>(p.family->windowPeriod));
   if (stored->type != GgufType::Array) {
     Result<uint64_t> period = meta.unsignedInteger(pattern);
     if (!period)
@@ -454,7 +445,7 @@ Result<ModelParameters> readParameters(const Gguf &gguf) { return Reader(gguf).r
 
 std::string supportedArchitectures() {
   std::string names;
-  for (const FamilyRow &family : families)
+  for (const Family &family : families)
     names += (names.empty() ? "" : ", ") + std::string(family.architecture);
   return names;
 }

@@ -10,8 +10,6 @@
 
 namespace stepdown {
 
-enum class Family { Llama, Qwen2, Qwen3, Gemma3, Phi3 };
-
 /// Which elements of a head one rotation joins: (2k, 2k + 1), or (k, k + dimensions / 2).
 enum class RopePairs { Adjacent, Halves };
 
@@ -37,8 +35,23 @@ struct RopeParameters {
   bool longFactors; ///< the file has rope_factors_long.weight and rope_factors_short.weight {dimensions / 2}
 };
 
+struct ModelParameters;
+
+/// Of window patterns: all layers have the window, or which do is not known.
+constexpr int kEveryLayer = 0, kNotKnown = -1;
+
+/// What lib/Checkpoint/Families says of a family, but for its layer; lib/Checkpoint/Family.h tells the fields.
+struct Family {
+  const char *architecture; ///< general.architecture
+  RopePairs pairs;
+  int windowPeriod;
+  bool projectionBias, localRope, softcap;
+  double (*scoreWidth)(const ModelParameters &);
+  double (*embeddingScale)(const ModelParameters &);
+};
+
 struct ModelParameters {
-  Family family;
+  const Family *family;
   std::string architecture; ///< general.architecture, also the prefix of the keys
   std::string name;         ///< general.name, or empty
   uint32_t layers;

@@ -1,6 +1,6 @@
 // Tensors against hyper-parameters: each tensor a family needs is there and has the shape that its parameters give it.
+#include "lib/Checkpoint/Families.h"
 #include "lib/Checkpoint/GgufShard.h"
-#include "lib/Checkpoint/ModelParameters.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -31,7 +31,7 @@ bool endsWith(std::string_view text, std::string_view ending) {
   return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
 }
 
-/// Checks the tensors of one model, remembering the first refusal, so that the lists below read as lists.
+/// Checks the tensors of one model, remembering the first refusal, so that what is below reads as a list.
 struct Checker {
   const Gguf &gguf;
   const ModelParameters &p;
@@ -59,39 +59,53 @@ struct Checker {
       allow(name + ".bias", {out});
   }
 
-  void attention(const std::string &at, uint32_t layer) {
-    uint64_t q = p.queryWidth(layer), kv = p.keyWidth(layer);
-    need(at + "attn_norm.weight", {p.width});
-    if (gguf.tensor(at + "attn_qkv.weight")) {
-      linear(at + "attn_qkv", p.width, q + 2 * kv, p.family == Family::Qwen2);
-    } else {
-      linear(at + "attn_q", p.width, q, p.family == Family::Qwen2);
-      linear(at + "attn_k", p.width, kv, p.family == Family::Qwen2);
-      linear(at + "attn_v", p.width, kv, p.family == Family::Qwen2);
-    }
-    if (p.family == Family::Qwen3 || p.family == Family::Gemma3) {
-      need(at + "attn_q_norm.weight", {p.headSize});
-      need(at + "attn_k_norm.weight", {p.headSize});
-    }
-    allow(at + "attn_sinks.weight", {p.heads[layer]});
-    linear(at + "attn_output", q, p.width);
-    if (p.family == Family::Gemma3)
-      need(at + "post_attention_norm.weight", {p.width});
-  }
+  // The words of a layer (Families), of which only the tensors count.
+  struct Rows {};
+  struct Projections {
+    Rows q, k, v;
+  };
+  enum class Gate { Silu, GeluTanh };
+  std::string at = {}; // "blk.N.", of the layer
+  uint32_t layer = 0;
 
-  void feedForward(const std::string &at, uint32_t layer) {
-    uint64_t inner = p.feedForward[layer];
-    need(at + "ffn_norm.weight", {p.width});
-    if (p.family == Family::Phi3) {
-      linear(at + "ffn_up", p.width, 2 * inner); // the first half of the rows is the gate
-    } else {
-      linear(at + "ffn_gate", p.width, inner);
-      linear(at + "ffn_up", p.width, inner);
-    }
-    linear(at + "ffn_down", inner, p.width);
-    if (p.family == Family::Gemma3)
-      need(at + "post_ffw_norm.weight", {p.width});
+  Rows norm(Rows, const char *name) {
+    need(at + name + ".weight", {p.width});
+    return {};
   }
+  Rows headNorm(Rows, const char *name) {
+    need(at + name + ".weight", {p.headSize});
+    return {};
+  }
+  Projections projections(Rows) {
+    uint64_t q = p.queryWidth(layer), kv = p.keyWidth(layer);
+    const bool bias = p.family->projectionBias;
+    if (gguf.tensor(at + "attn_qkv.weight")) {
+      linear(at + "attn_qkv", p.width, q + 2 * kv, bias);
+    } else {
+      linear(at + "attn_q", p.width, q, bias);
+      linear(at + "attn_k", p.width, kv, bias);
+      linear(at + "attn_v", p.width, kv, bias);
+    }
+    return {};
+  }
+  Rows rope(Rows) { return {}; }
+  Rows attention(Projections) {
+    allow(at + "attn_sinks.weight", {p.heads[layer]});
+    linear(at + "attn_output", p.queryWidth(layer), p.width);
+    return {};
+  }
+  Rows gatedMlp(Rows, Gate) {
+    linear(at + "ffn_gate", p.width, p.feedForward[layer]);
+    return mlp("ffn_up", p.feedForward[layer]);
+  }
+  /// The first half of the rows is the gate.
+  Rows fusedGatedMlp(Rows, const char *name, Gate) { return mlp(name, 2 * uint64_t(p.feedForward[layer])); }
+  Rows mlp(const char *name, uint64_t out) {
+    linear(at + name, p.width, out);
+    linear(at + "ffn_down", p.feedForward[layer], p.width);
+    return {};
+  }
+  Rows add(Rows, Rows) { return {}; }
 
   void model() {
     need("token_embd.weight", {p.width, p.vocabulary});
@@ -104,10 +118,9 @@ struct Checker {
     } else {
       allow("rope_freqs.weight", {p.rope.dimensions / 2});
     }
-    for (uint32_t i = 0; i < p.layers && status; ++i) {
-      std::string at = "blk." + std::to_string(i) + ".";
-      attention(at, i);
-      feedForward(at, i);
+    for (layer = 0; layer < p.layers && status; ++layer) {
+      at = "blk." + std::to_string(layer) + ".";
+      describeLayer(*p.family, *this, Rows());
     }
     if (status)
       status = others();

@@ -1,6 +1,7 @@
 // Groups the layers into kinds, builds each kind once with the family's description, and @step around them.
 #include "lib/Frontend/Frontend.h"
-#include "lib/Frontend/Family.h"
+#include "lib/Checkpoint/Families.h"
+#include "lib/Frontend/LayerBuilder.h"
 #include "lib/Frontend/RopeTable.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
@@ -11,13 +12,6 @@ using namespace mlir;
 using namespace stepdown::transformer;
 
 namespace stepdown {
-
-const FamilyDescription *familyDescription(Family family) {
-  for (const FamilyDescription *each : {&llamaFamily, &qwen2Family, &qwen3Family, &gemma3Family, &phi3Family})
-    if (each->family == family)
-      return each;
-  return nullptr;
-}
 
 namespace {
 
@@ -47,12 +41,12 @@ public:
                 const FrontendOptions &options)
       : gguf(gguf), parameters(parameters), options(options), builder(&context) {}
 
-  Result<OwningOpRef<ModuleOp>> build(const FamilyDescription &family);
+  Result<OwningOpRef<ModuleOp>> build();
 
 private:
   void groupLayers();
-  Status buildKind(const FamilyDescription &family, const Kind &kind);
-  Status buildStep(const FamilyDescription &family);
+  Status buildKind(const Kind &kind);
+  Status buildStep();
   Location named(StringRef name) { return NameLoc::get(builder.getStringAttr(name)); }
   Value vector(StringRef name, int64_t size);
   Result<Value> matrix(StringRef name, int64_t out);
@@ -82,7 +76,7 @@ void ModuleBuilder::groupLayers() {
   }
 }
 
-Status ModuleBuilder::buildKind(const FamilyDescription &family, const Kind &kind) {
+Status ModuleBuilder::buildKind(const Kind &kind) {
   size_t layer = kind.representative;
   uint64_t context = options.context ? options.context : parameters.context;
   Result<RopeTable> table = ropeTable(gguf, parameters, parameters.local[layer], context);
@@ -97,7 +91,7 @@ Status ModuleBuilder::buildKind(const FamilyDescription &family, const Kind &kin
                                        builder.getFunctionType({stream, batch, cache}, {stream, cache}));
   builder.setInsertionPointToStart(function.addEntryBlock());
   LayerBuilder body(builder, gguf, parameters, layer, *table, function.getArgument(1), function.getArgument(2));
-  Value result = family.layer(body, function.getArgument(0));
+  Value result = describeLayer(*parameters.family, body, Value(function.getArgument(0)));
   if (body.error())
     return *body.error();
   func::ReturnOp::create(builder, named(kind.name), ValueRange{result, body.filledCache()});
@@ -117,7 +111,7 @@ Result<Value> ModuleBuilder::matrix(StringRef name, int64_t out) {
   return Value(WeightOp::create(builder, named(name), type, builder.getStringAttr(name), DenseI64ArrayAttr()));
 }
 
-Status ModuleBuilder::buildStep(const FamilyDescription &family) {
+Status ModuleBuilder::buildStep() {
   OpBuilder::InsertionGuard guard(builder);
   Type indices = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
   Type stream = rows(parameters.width), logits = rows(parameters.vocabulary);
@@ -129,7 +123,7 @@ Status ModuleBuilder::buildStep(const FamilyDescription &family) {
   if (!table)
     return table.error();
   Value x = EmbeddingOp::create(builder, named("token_embd"), stream, function.getArgument(0), *table,
-                                builder.getF64FloatAttr(family.embeddingScale(parameters)));
+                                builder.getF64FloatAttr(parameters.family->embeddingScale(parameters)));
   SmallVector<Attribute> names;
   for (const Kind &kind : kinds)
     names.push_back(FlatSymbolRefAttr::get(builder.getContext(), kind.name));
@@ -148,7 +142,7 @@ Status ModuleBuilder::buildStep(const FamilyDescription &family) {
   return Done{};
 }
 
-Result<OwningOpRef<ModuleOp>> ModuleBuilder::build(const FamilyDescription &family) {
+Result<OwningOpRef<ModuleOp>> ModuleBuilder::build() {
   OwningOpRef<ModuleOp> module = ModuleOp::create(named(parameters.architecture));
   uint64_t context = options.context ? options.context : parameters.context;
   (*module)->setAttr(modelAttrName,
@@ -157,9 +151,9 @@ Result<OwningOpRef<ModuleOp>> ModuleBuilder::build(const FamilyDescription &fami
   builder.setInsertionPointToStart(module->getBody());
   groupLayers();
   for (const Kind &kind : kinds)
-    if (Status built = buildKind(family, kind); !built)
+    if (Status built = buildKind(kind); !built)
       return built.error();
-  if (Status built = buildStep(family); !built)
+  if (Status built = buildStep(); !built)
     return built.error();
   if (failed(verify(*module)))
     return fail(ErrorCode::FrontendModule, "%s: expects a module that verifies, but the one of family %s does not",
@@ -176,11 +170,7 @@ Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext &context, const Gguf &gguf
     return parameters.error();
   if (Status tensors = checkTensors(gguf, *parameters); !tensors)
     return tensors.error();
-  const FamilyDescription *family = familyDescription(parameters->family);
-  if (!family)
-    return fail(ErrorCode::FamilyUnsupported, "%s: general.architecture: expects one of %s, but got %s",
-                gguf.metadata().file().c_str(), supportedArchitectures().c_str(), parameters->architecture.c_str());
-  return ModuleBuilder(context, gguf, *parameters, options).build(*family);
+  return ModuleBuilder(context, gguf, *parameters, options).build();
 }
 
 } // namespace stepdown

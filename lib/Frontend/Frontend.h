@@ -16,7 +16,7 @@ struct FrontendOptions {
 
 /// Builds func.func @step(%tokens: tensor<?xi32>, %rows: tensor<?xi32>, %batch: !transformer.batch) -> tensor<?xVxf32>
 /// and the layer kinds it applies. Layers whose attributes and storage types are equal share one kind.
-/// Errors: those of readParameters and checkTensors (E0201 to E0221), E0230 to E0232.
+/// Errors: those of readParameters and checkTensors (E0201 to E0221), E0230, E0232.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(mlir::MLIRContext &context, const Gguf &gguf,
                                                       const FrontendOptions &options = {});
 

@@ -15,6 +15,7 @@ struct Projections {
 
 class LayerBuilder {
 public:
+  using Gate = transformer::Gate;
   /// Builds at `builder`'s insertion point the layer whose representative in the file is `index`.
   LayerBuilder(mlir::OpBuilder &builder, const Gguf &gguf, const ModelParameters &parameters, size_t index,
                const RopeTable &table, mlir::Value batch, mlir::Value cache)

@@ -1,0 +1,23 @@
+// A model family is one file in Families: what its files say, and its layer in the words of a builder. The layer is
+// read twice: for the tensors that it needs (ModelTensors.cpp) and for what it computes (lib/Frontend/LayerBuilder.h).
+// FamilyList.h is made of the folder (CMakeLists.txt): includes, and STEPDOWN_FAMILIES(X), which says X(Name) for each.
+#pragma once
+#include "lib/Checkpoint/ModelParameters.h"
+
+namespace stepdown {
+
+/// What a family says for all that its file leaves out.
+struct FamilyDefaults {
+  /// The default period of the window pattern: of n layers the last sees everything. kEveryLayer has the window (Phi 3,
+  /// Mistral); with kNotKnown the file has to say which do.
+  static constexpr int windowPeriod = kNotKnown;
+  static constexpr bool projectionBias = false; ///< q, k and v need a bias; else they may have one
+  static constexpr bool localRope = false;      ///< window layers have a base of their own, 10000, and no scaling
+  static constexpr bool softcap = false;        ///< reads final_logit_softcapping
+  /// Scores are multiplied by one over the root of this.
+  static double scoreWidth(const ModelParameters &p) { return p.headSize; }
+  /// Multiplies the rows of the embedding.
+  static double embeddingScale(const ModelParameters &) { return 1; }
+};
+
+} // namespace stepdown
