@@ -21,40 +21,18 @@ namespace stepdown {
 namespace {
 
 struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> {
-  llvm::DenseMap<Operation *, CacheType> caches; ///< of attentions, as they were
-
-  /// Arrays in place of batches, caches and blocks of one float, wherever they occur.
-  void usePlainTypes() {
-    getOperation().walk([&](Operation *op) {
-      if (auto attention = dyn_cast<AttentionOp>(op))
-        caches[op] = attention.getCache().getType();
-    });
-    getOperation().walk([&](Operation *op) {
-      for (Value result : op->getResults())
-        result.setType(plainType(result.getType()));
-      for (Region &region : op->getRegions())
-        for (Block &block : region)
-          for (BlockArgument argument : block.getArguments())
-            argument.setType(plainType(argument.getType()));
-      if (auto function = dyn_cast<func::FuncOp>(op)) {
-        auto plain = [](TypeRange types) { return llvm::map_to_vector(types, plainType); };
-        function.setType(
-            FunctionType::get(&getContext(), plain(function.getArgumentTypes()), plain(function.getResultTypes())));
-      }
-    });
+  LogicalResult usePlainTypes() {
+    PlainTypes types;
+    RewritePatternSet patterns(&getContext());
+    ConversionTarget target(getContext());
+    populatePlainPatterns(types, patterns, target);
+    return applyPartialConversion(getOperation(), target, std::move(patterns));
   }
 
   LogicalResult decompose(Operation *op) {
     if (isa<linalg::PackOp, linalg::UnPackOp>(op))
       checkPack(op);
     IRRewriter rewriter(op);
-    Value one = decomposeLinear(rewriter, op);
-    if (!one)
-      one = decomposeAttention(rewriter, op, caches.lookup(op));
-    if (one) {
-      rewriter.replaceOp(op, one);
-      return success();
-    }
     FailureOr<SmallVector<Value>> parts = failure();
     if (auto softmax = dyn_cast<linalg::SoftmaxOp>(op))
       parts = softmax.decomposeOperation(rewriter);
@@ -86,13 +64,11 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
   }
 
   void runOnOperation() override {
-    usePlainTypes();
-    if (failed(lowerAffine()))
+    if (failed(usePlainTypes()) || failed(lowerAffine()))
       return signalPassFailure();
     SmallVector<Operation *> work;
     getOperation().walk([&](Operation *op) {
-      if (isRelayout(op) || isa<SelectRowsOp, RopeOp, KVAppendOp, AttentionOp, LinearOp, EmbeddingOp, linalg::SoftmaxOp,
-                                tensor::ConcatOp>(op))
+      if (isRelayout(op) || isa<linalg::SoftmaxOp, tensor::ConcatOp>(op))
         work.push_back(op);
     });
     for (Operation *op : work)

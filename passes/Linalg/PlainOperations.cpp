@@ -1,5 +1,6 @@
 #include "passes/Linalg/PlainOperations.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include <limits>
@@ -9,7 +10,7 @@ using namespace stepdown::transformer;
 
 namespace stepdown {
 
-Type plainType(Type type) {
+static Type plainType(Type type) {
   MLIRContext *context = type.getContext();
   if (isa<BatchType>(type))
     return RankedTensorType::get({ShapedType::kDynamic}, IntegerType::get(context, 32));
@@ -50,15 +51,17 @@ static Value product(LinalgBuilder &p, Value x, Value weight) {
   });
 }
 
-Value decomposeLinear(OpBuilder &b, Operation *op) {
-  LinalgBuilder p(b, op->getLoc());
-  if (auto embedding = dyn_cast<EmbeddingOp>(op))
-    return gather(p, embedding.getTable(), embedding.getTokens(), embedding.getScale().convertToDouble());
-  if (auto select = dyn_cast<SelectRowsOp>(op))
-    return gather(p, select.getX(), select.getRows(), 1);
-  if (auto linear = dyn_cast<LinearOp>(op)) // its bias is added by lower-operations
-    return product(p, linear.getX(), linear.getWeight());
-  return Value();
+static Value lowerEmbedding(LinalgBuilder &p, EmbeddingOp op, EmbeddingOp::Adaptor in) {
+  return gather(p, in.getTable(), in.getTokens(), op.getScale().convertToDouble());
+}
+
+static Value lowerSelectRows(LinalgBuilder &p, SelectRowsOp, SelectRowsOp::Adaptor in) {
+  return gather(p, in.getX(), in.getRows(), 1);
+}
+
+/// Its bias is added by lower-operations.
+static Value lowerLinear(LinalgBuilder &p, LinearOp, LinearOp::Adaptor in) {
+  return product(p, in.getX(), in.getWeight());
 }
 
 // --- rotation and attention ------------------------------------------------------------------------------------------
@@ -83,9 +86,9 @@ static void slice(LinalgBuilder &p, Value x, int64_t first, int64_t count, int64
   bounds[2] = {b.getIndexAttr(1), b.getIndexAttr(1), b.getIndexAttr(step)};
 }
 
-static Value lowerRope(OpBuilder &b, RopeOp op) {
-  LinalgBuilder p(b, op.getLoc());
-  Value x = op.getX(), positions = op->getOperand(1); // no longer a batch
+static Value lowerRope(LinalgBuilder &p, RopeOp op, RopeOp::Adaptor in) {
+  OpBuilder &b = p.b;
+  Value x = in.getX(), positions = in.getBatch();
   auto type = cast<RankedTensorType>(x.getType());
   const int64_t columns = op.getHeadDim(), heads = type.getDimSize(1) / columns;
   ArrayRef<double> frequencies = op.getInverseFrequencies();
@@ -102,16 +105,16 @@ static Value lowerRope(OpBuilder &b, RopeOp op) {
       return arith::TruncFOp::create(k, p.loc, k.getF32Type(), arith::MulFOp::create(k, p.loc, y, factor));
     });
   };
-  Value c = angles(false), s = angles(true), in = split(p, x, {heads, columns}), out = in;
+  Value c = angles(false), s = angles(true), whole = split(p, x, {heads, columns}), out = whole;
   const bool adjacent = op.getPairs() == Pairs::Adjacent;
   SmallVector<OpFoldResult> at[2][3];
   Value part[2];
   for (int i = 0; i < 2; ++i) {
-    slice(p, in, adjacent ? i : i * pairs, pairs, adjacent ? 2 : 1, at[i]);
-    part[i] = tensor::ExtractSliceOp::create(b, p.loc, in, at[i][0], at[i][1], at[i][2]);
+    slice(p, whole, adjacent ? i : i * pairs, pairs, adjacent ? 2 : 1, at[i]);
+    part[i] = tensor::ExtractSliceOp::create(b, p.loc, whole, at[i][0], at[i][1], at[i][2]);
   }
   for (int i = 0; i < 2; ++i) { // u c - v s, and v c + u s
-    Value room = p.empty({tensor::getMixedSize(p.b, p.loc, in, 0), b.getIndexAttr(heads), b.getIndexAttr(pairs)});
+    Value room = p.empty({tensor::getMixedSize(p.b, p.loc, whole, 0), b.getIndexAttr(heads), b.getIndexAttr(pairs)});
     Value turned = p.generic(
         room, {part[i], part[1 - i], c, s}, 3, 0, {{0, 1, 2}, {0, 1, 2}, {0, 2}, {0, 2}, {0, 1, 2}},
         [&](OpBuilder &k, ValueRange v) -> Value {
@@ -125,9 +128,9 @@ static Value lowerRope(OpBuilder &b, RopeOp op) {
 }
 
 /// Rows of the cache are keys and values beside each other; each token replaces that of its position.
-static Value lowerAppend(OpBuilder &b, KVAppendOp op) {
-  LinalgBuilder p(b, op.getLoc());
-  Value positions = op->getOperand(2), cache = op->getOperand(3); // no longer a batch and a cache
+static Value lowerAppend(LinalgBuilder &p, KVAppendOp, KVAppendOp::Adaptor in) {
+  OpBuilder &b = p.b;
+  Value positions = in.getBatch(), cache = in.getCache();
   const Type element = cast<RankedTensorType>(cache.getType()).getElementType();
   Value zero = arith::ConstantIndexOp::create(b, p.loc, 0), one = arith::ConstantIndexOp::create(b, p.loc, 1);
   Value tokens = getValueOrCreateConstantIndexOp(b, p.loc, tensor::getMixedSize(p.b, p.loc, positions, 0));
@@ -138,7 +141,7 @@ static Value lowerAppend(OpBuilder &b, KVAppendOp op) {
   Value position = arith::IndexCastOp::create(b, p.loc, b.getIndexType(),
                                               tensor::ExtractOp::create(b, p.loc, positions, ValueRange{token}));
   int64_t column = 0;
-  for (Value rows : {Value(op.getK()), Value(op.getV())}) {
+  for (Value rows : {in.getK(), in.getV()}) {
     const int64_t count = cast<RankedTensorType>(rows.getType()).getDimSize(1);
     SmallVector<OpFoldResult> sizes = {b.getIndexAttr(1), b.getIndexAttr(count)},
                               steps = {b.getIndexAttr(1), b.getIndexAttr(1)};
@@ -159,9 +162,10 @@ static Value lowerAppend(OpBuilder &b, KVAppendOp op) {
   return loop.getResult(0);
 }
 
-static Value lowerAttention(OpBuilder &b, AttentionOp op, CacheType cacheType) {
-  LinalgBuilder p(b, op.getLoc());
-  Value q = op.getQ(), positions = op->getOperand(1), cache = op->getOperand(2), sinks = op.getSinks();
+static Value lowerAttention(LinalgBuilder &p, AttentionOp op, AttentionOp::Adaptor in) {
+  OpBuilder &b = p.b;
+  Value q = in.getQ(), positions = in.getBatch(), cache = in.getCache(), sinks = in.getSinks();
+  const CacheType cacheType = op.getCache().getType();
   const int64_t heads = cacheType.getHeads(), key = cacheType.getKey(), value = cacheType.getValue();
   const int64_t group = cast<RankedTensorType>(q.getType()).getDimSize(1) / (heads * key);
   auto columns = [&](int64_t first, int64_t size) {
@@ -231,14 +235,62 @@ static Value lowerAttention(OpBuilder &b, AttentionOp op, CacheType cacheType) {
                                          SmallVector<ReassociationIndices>{{0}, {1, 2, 3}});
 }
 
-Value decomposeAttention(OpBuilder &b, Operation *op, CacheType cache) {
-  if (auto rope = dyn_cast<RopeOp>(op))
-    return lowerRope(b, rope);
-  if (auto append = dyn_cast<KVAppendOp>(op))
-    return lowerAppend(b, append);
-  if (auto attention = dyn_cast<AttentionOp>(op))
-    return lowerAttention(b, attention, cache);
-  return Value();
+namespace {
+template <typename Op> struct PlainForm : OpConversionPattern<Op> {
+  using Adaptor = typename Op::Adaptor;
+  using Form = Value (*)(LinalgBuilder &, Op, Adaptor);
+  PlainForm(const TypeConverter &types, MLIRContext *context, Form form)
+      : OpConversionPattern<Op>(types, context), form(form) {}
+
+  LogicalResult matchAndRewrite(Op op, Adaptor in, ConversionPatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    rewriter.replaceOp(op, form(p, op, in));
+    return success();
+  }
+
+  Form form;
+};
+
+/// Any other operation, on arrays in place of what it was written for.
+struct PlainOperands : ConversionPattern {
+  PlainOperands(const TypeConverter &types, MLIRContext *context)
+      : ConversionPattern(types, MatchAnyOpTypeTag(), /*benefit=*/0, context) {}
+
+  LogicalResult matchAndRewrite(Operation *op, ArrayRef<Value> operands,
+                                ConversionPatternRewriter &rewriter) const override {
+    OperationState plain(op->getLoc(), op->getName(), operands, {}, op->getAttrs(), op->getSuccessors());
+    if (failed(typeConverter->convertTypes(op->getResultTypes(), plain.types)))
+      return rewriter.notifyMatchFailure(op, "expects results that an array stands for");
+    for (Region &region : op->getRegions()) {
+      Region *moved = plain.addRegion();
+      rewriter.inlineRegionBefore(region, *moved, moved->end());
+      if (failed(rewriter.convertRegionTypes(moved, *typeConverter)))
+        return rewriter.notifyMatchFailure(op, "expects arguments that an array stands for");
+    }
+    rewriter.replaceOp(op, rewriter.create(plain));
+    return success();
+  }
+};
+} // namespace
+
+PlainTypes::PlainTypes() { addConversion(plainType); }
+
+void populatePlainPatterns(const PlainTypes &types, RewritePatternSet &patterns, ConversionTarget &target) {
+  MLIRContext *context = patterns.getContext();
+  patterns.add<PlainForm<EmbeddingOp>>(types, context, lowerEmbedding);
+  patterns.add<PlainForm<SelectRowsOp>>(types, context, lowerSelectRows);
+  patterns.add<PlainForm<LinearOp>>(types, context, lowerLinear);
+  patterns.add<PlainForm<RopeOp>>(types, context, lowerRope);
+  patterns.add<PlainForm<KVAppendOp>>(types, context, lowerAppend);
+  patterns.add<PlainForm<AttentionOp>>(types, context, lowerAttention);
+  patterns.add<PlainOperands>(types, context);
+  populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns, types);
+  target.addIllegalOp<EmbeddingOp, SelectRowsOp, LinearOp, RopeOp, KVAppendOp, AttentionOp>();
+  target.markUnknownOpDynamicallyLegal([&](Operation *op) {
+    auto function = dyn_cast<func::FuncOp>(op);
+    return types.isLegal(op) && (!function || types.isSignatureLegal(function.getFunctionType())) &&
+           llvm::all_of(op->getRegions(), [&](Region &region) { return types.isLegal(&region); });
+  });
 }
 
 } // namespace stepdown
