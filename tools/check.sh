@@ -188,6 +188,7 @@ if wants docs; then
   one generated-pages tools/gen-docs.sh --check
   one error-page python3 tools/error-docs.py --check
   one operation-list python3 tools/operation-docs.py --check
+  one prose-width tools/prose-width.py
   one pass-quotations python3 tools/pass-docs.py
 fi
 if wants unit || wants run || wants lit; then
