@@ -146,13 +146,15 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
     getOperation().walk([&](SelectRowsOp op) { selects.push_back(op); });
     for (SelectRowsOp select : selects)
       if (auto quantize = onlyUser<QuantizeOp>(select.getResult()); quantize && isFree(select))
-        makeKernel("select_rows", {select, quantize});
+        makeKernel("select_rows", {select, quantize}, whyApart);
   }
 
   static std::string whyApart(Operation *producer, Operation *reader) {
     if (isa<LinearOp>(producer))
       return needsWhole(isa<AddOp>(reader) ? "the kernel of a sum" : "a norm", "rows",
                         columns(producer->getResult(0).getType()));
+    if (isa<AttentionOp>(producer) && isa<SelectRowsOp>(reader))
+      return "attention is computed for every token, and its result is read for the wanted rows alone";
     if (isa<AddOp>(producer) && isa<AddOp>(reader))
       return "each residual sum has a kernel of its own, with what it adds to the sum before computed between";
     return isa<RMSNormOp, SelectRowsOp>(producer) ? kReadByOthers : "";
