@@ -1,6 +1,7 @@
 #include "runtime/Devices.h"
 
 #include "runtime/cpu/CpuDevice.h"
+#include "runtime/nvidia/Driver.h"
 #ifdef STEPDOWN_EMULATOR
 #include "runtime/emulated/EmulatedDevice.h"
 #endif
@@ -48,6 +49,9 @@ Result<std::shared_ptr<Device>> openDevice(const char *name) {
   for (const Kind &kind : kinds)
     if (!name || !std::strcmp(kind.name, name))
       return std::shared_ptr<Device>(kind.make());
+  if (!std::strcmp(name, nvidia::kDevice))
+    if (Status driver = nvidia::findDriver(); !driver)
+      return driver.error();
   std::string all;
   for (const std::string &known : deviceNames())
     all += (all.empty() ? "" : ", ") + known;

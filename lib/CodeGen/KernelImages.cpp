@@ -1,6 +1,7 @@
 #include "lib/CodeGen/KernelImages.h"
 #include "lib/CodeGen/Emulation.h"
 #include "lib/CodeGen/KernelModule.h"
+#include "lib/CodeGen/Ptx.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -23,6 +24,13 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
   if (kernels->kernels.size() != 1 || interface.name != kernels->kernels.front())
     return fail(ErrorCode::KernelTranslation, "%s: expects one kernel in a gpu.module, but got %zu",
                 module.getName().str().c_str(), kernels->kernels.size());
+  if (!StringRef(target.name).starts_with("emulated:")) {
+    Result<std::string> ptx = writePtx(*kernels->module, target.chip);
+    if (!ptx)
+      return ptx.error();
+    const auto *text = reinterpret_cast<const uint8_t *>(ptx->c_str());
+    return layOutImage(interface, {text, ptx->size() + 1}, {});
+  }
   Result<EmulatedCode> code = emulateKernels(*kernels->module);
   if (!code)
     return code.error();

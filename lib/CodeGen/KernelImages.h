@@ -15,7 +15,8 @@ struct LaunchedKernel {
 };
 
 /// Appends an image for each gpu.module of `kernels`, in their order, to `code`; nothing for a target without a chip.
-/// `progress` is called after each. E1000 to E1002 for what cannot be made code of the chip.
+/// `progress` is called after each. An emulated chip's image holds code of the processor, an NVIDIA chip's
+/// PTX, which the driver assembles. E1000 to E1002 and E0563 for what cannot be made code of the chip.
 Result<std::vector<LaunchedKernel>> addKernelImages(mlir::ModuleOp kernels, const Target &target, NativeCode &code,
                                                     const std::function<void(int done, int total)> &progress = {});
 

@@ -14,9 +14,11 @@ static std::vector<Target> makeTargets() {
 #undef STEPDOWN_TARGET
   };
   Target chip = all.front(); // the processor beside it
-  chip.name = chip.device = "emulated:sm_90a";
   chip.road = "nvidia", chip.chip = "sm_90a", chip.inCpu = false;
-  all.push_back(chip);
+  for (const char *name : {"emulated:sm_90a", "sm_90a"}) {
+    chip.name = chip.device = name;
+    all.push_back(chip);
+  }
   return all;
 }
 
