@@ -181,7 +181,7 @@ static Value lowerAttention(LinalgBuilder &p, AttentionOp op, AttentionOp::Adapt
   // Loops are (t, h, g, p, i).
   Value scores = p.generic(p.filled({t, h, g, n}, 0), {queries, keys}, 5, 1, {{0, 1, 2, 4}, {3, 1, 4}, {0, 1, 2, 3}},
                            [&](OpBuilder &k, ValueRange v) -> Value {
-                             Value term = arith::MulFOp::create(k, p.loc, v[0], f32(k, v[1]));
+                             Value term = arith::MulFOp::create(k, p.loc, f32(k, v[0]), f32(k, v[1]));
                              return arith::AddFOp::create(k, p.loc, v[2], term);
                            });
   const int64_t window = op.getWindow();
@@ -202,7 +202,8 @@ static Value lowerAttention(LinalgBuilder &p, AttentionOp op, AttentionOp::Adapt
                          z = arith::SelectOp::create(k, p.loc, limit(arith::CmpIPredicate::slt, window), z, low);
                        return z;
                      });
-  Value top = p.filled({t, h, g}, -std::numeric_limits<double>::infinity());
+  // Finite: weights of a token that sees nothing are then zeros.
+  Value top = p.filled({t, h, g}, std::numeric_limits<float>::lowest());
   Value sink;
   if (sinks) {
     auto type = RankedTensorType::get({heads, group}, b.getF32Type());
@@ -228,9 +229,16 @@ static Value lowerAttention(LinalgBuilder &p, AttentionOp op, AttentionOp::Adapt
                             Value term = arith::MulFOp::create(k, p.loc, v[0], f32(k, v[1]));
                             return arith::AddFOp::create(k, p.loc, v[2], term);
                           });
-  Value y =
-      p.generic(p.empty({t, h, g, b.getIndexAttr(value)}), {mixed, sum}, 4, 0, {{0, 1, 2, 3}, {0, 1, 2}, {0, 1, 2, 3}},
-                [&](OpBuilder &k, ValueRange v) -> Value { return arith::DivFOp::create(k, p.loc, v[0], v[1]); });
+  const Type element = cast<RankedTensorType>(op.getResult().getType()).getElementType();
+  Value room = tensor::EmptyOp::create(b, p.loc, {t, h, g, b.getIndexAttr(value)}, element);
+  Value y = p.generic(room, {mixed, sum}, 4, 0, {{0, 1, 2, 3}, {0, 1, 2}, {0, 1, 2, 3}},
+                      [&](OpBuilder &k, ValueRange v) -> Value {
+                        Value zero = p.number(k, 0);
+                        Value none = arith::CmpFOp::create(k, p.loc, arith::CmpFPredicate::OEQ, v[1], zero);
+                        Value share = arith::DivFOp::create(k, p.loc, v[0], v[1]);
+                        share = arith::SelectOp::create(k, p.loc, none, zero, share);
+                        return element.isF32() ? share : Value(arith::TruncFOp::create(k, p.loc, element, share));
+                      });
   return tensor::CollapseShapeOp::create(b, p.loc, op.getResult().getType(), y,
                                          SmallVector<ReassociationIndices>{{0}, {1, 2, 3}});
 }

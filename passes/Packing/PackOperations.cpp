@@ -88,6 +88,9 @@ LogicalResult KernelPacker::pack(Operation &op) {
   }
   if (auto attention = dyn_cast<AttentionOp>(op)) {
     Values batch = values[attention.getBatch()], cache = values[attention.getCache()];
+    if (!isRows(attention.getQ().getType()))
+      return attention.emitOpError() << "expects q of f32 in a kernel of a model, but got "
+                                     << attention.getQ().getType();
     Value q = one(attention.getQ());
     Value out = destination(attention.getResult(), cast<RankedTensorType>(q.getType()), rowsLike);
     Value sinks = attention.getSinks() ? one(attention.getSinks()) : Value();

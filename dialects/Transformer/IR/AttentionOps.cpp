@@ -63,5 +63,9 @@ LogicalResult AttentionOp::verify() {
            << scale << " and " << softcap;
   if (int64_t(getWindow()) < 0) // C10
     return emitOpError("expects a window that is not negative, but got ") << int64_t(getWindow());
+  const Type from = q.getElementType(), to = result.getElementType();
+  if (from.isF32() ? !to.isF32() : cache.getElement() != from || (to != from && !to.isF32())) // C11
+    return emitOpError("expects q, cache and result of one element, a result of f32, or q and result of f32, but got ")
+           << from << ", " << cache.getElement() << " and " << to;
   return success();
 }

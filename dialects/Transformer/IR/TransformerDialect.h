@@ -34,6 +34,8 @@ inline constexpr llvm::StringLiteral kCompiledAttr = "transformer.compiled";
 
 /// tensor<T x N x f32>, T of any size, N static.
 bool isRows(mlir::Type type);
+/// The same of f16 or bf16: what attention of plain modules takes, too.
+bool isNarrowRows(mlir::Type type);
 /// tensor<T x B x !transformer.activation<...>>, B static: quantised rows.
 bool isActivations(mlir::Type type);
 /// tensor<R x i32>.

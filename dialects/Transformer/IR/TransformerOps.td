@@ -12,6 +12,8 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Transformer_Rows : Type<CPred<"::stepdown::transformer::isRows($_self)">,
     "f32 tensor of tokens x columns with a static number of columns", "::mlir::RankedTensorType">;
+def Transformer_NarrowRows : Type<CPred<"::stepdown::transformer::isRows($_self) || ::stepdown::transformer::isNarrowRows($_self)">,
+    "f32, f16 or bf16 tensor of tokens x columns with a static number of columns", "::mlir::RankedTensorType">;
 def Transformer_LinearInput : Type<CPred<"::stepdown::transformer::isRows($_self) || ::stepdown::transformer::isActivations($_self)">,
     "f32 tensor of tokens x columns with a static number of columns, or its activation blocks", "::mlir::RankedTensorType">;
 def Transformer_Indices : Type<CPred<"::stepdown::transformer::isIndices($_self)">,
@@ -299,17 +301,21 @@ def Transformer_AttentionOp : Transformer_Op<"attention", [Pure]> {
     %y = transformer.attention %q, %batch, %cache {scale = 0.125 : f64, window = 512 : i64} : (tensor<?x576xf32>,
         !transformer.batch, !transformer.cache<heads = 3, key = 64, value = 64, element = f16>) -> tensor<?x576xf32>
     ```
-    C1: q is tokens x columns of f32. C2: sinks is a static vector. C3: the result is tokens x columns of f32. C4: q's
-    columns are a multiple of the cache's key. C5: the query heads are a multiple of the cache's heads. C6: the result
-    has a value for every query head. C7: sinks has an element for every query head. C8: q and result have as many
-    tokens. C9: scale is finite and positive; softcap is finite and not negative. C10: window is not negative.
+    C1: q is tokens x columns of f32, f16 or bf16. C2: sinks is a static vector. C3: the result is tokens x columns of
+    f32, f16 or bf16. C4: q's columns are a multiple of the cache's key. C5: the query heads are a multiple of the
+    cache's heads. C6: the result has a value for every query head. C7: sinks has an element for every query head. C8: q
+    and result have as many tokens. C9: scale is finite and positive; softcap is finite and not negative. C10: window is
+    not negative. C11: where q is f32, so is the result; else the cache has q's element, and the result it or f32.
+
+    Sums are f32. Where q is narrower, p may be rounded to its element before it meets the values; the result is rounded
+    once. A token that may see no position has zeros.
   }];
-  let arguments = (ins Transformer_Rows:$q,                 // C1
+  let arguments = (ins Transformer_NarrowRows:$q,           // C1
                        Transformer_BatchType:$batch, Transformer_CacheType:$cache,
                        Optional<Transformer_Vector>:$sinks, // C2
                        F64Attr:$scale, DefaultValuedAttr<I64Attr, "0">:$window,
                        DefaultValuedAttr<F64Attr, "0.0">:$softcap, DefaultValuedAttr<BoolAttr, "true">:$causal);
-  let results = (outs Transformer_Rows:$result);            // C3
+  let results = (outs Transformer_NarrowRows:$result);      // C3
   let assemblyFormat = "$q `,` $batch `,` $cache (`,` $sinks^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }

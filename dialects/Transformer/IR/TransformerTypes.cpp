@@ -94,17 +94,25 @@ LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, un
                                 unsigned value, Type element) {
   if (!heads || !key || !value) // C1
     return emitError() << "expects positive heads, key and value, but got " << heads << ", " << key << " and " << value;
-  if (!element.isF16() && !element.isF32()) // C2
-    return emitError() << "expects element f16 or f32, but got " << element;
+  if (!element.isF16() && !element.isBF16() && !element.isF32()) // C2
+    return emitError() << "expects element f16, bf16 or f32, but got " << element;
   return success();
 }
 
 namespace stepdown::transformer {
 
-bool isRows(Type type) {
+static bool isRowsOf(Type type, function_ref<bool(Type)> element) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && tensor.getRank() == 2 && tensor.getElementType().isF32() && !tensor.isDynamicDim(1) &&
+  return tensor && tensor.getRank() == 2 && element(tensor.getElementType()) && !tensor.isDynamicDim(1) &&
          tensor.getDimSize(1) > 0;
+}
+
+bool isRows(Type type) {
+  return isRowsOf(type, [](Type element) { return element.isF32(); });
+}
+
+bool isNarrowRows(Type type) {
+  return isRowsOf(type, [](Type element) { return element.isF16() || element.isBF16(); });
 }
 
 bool isIndices(Type type) {

@@ -3,10 +3,10 @@
 !cache = !transformer.cache<heads = 2, key = 4, value = 8, element = f16>
 
 // C1
-func.func @q_is_not_f32(%q: tensor<?x16xf16>, %batch: !transformer.batch, %cache: !cache) {
-  // expected-error @+1 {{operand #0 must be f32 tensor of tokens x columns with a static number of columns, but got 'tensor<?x16xf16>'}}
+func.func @q_is_f64(%q: tensor<?x16xf64>, %batch: !transformer.batch, %cache: !cache) {
+  // expected-error @+1 {{operand #0 must be f32, f16 or bf16 tensor of tokens x columns with a static number of columns, but got 'tensor<?x16xf64>'}}
   %y = transformer.attention %q, %batch, %cache {scale = 0.5 : f64}
-      : (tensor<?x16xf16>, !transformer.batch, !cache) -> tensor<?x32xf32>
+      : (tensor<?x16xf64>, !transformer.batch, !cache) -> tensor<?x32xf32>
   return
 }
 
@@ -28,7 +28,7 @@ func.func @sinks_are_dynamic(%q: tensor<?x16xf32>, %batch: !transformer.batch, %
 
 // C3
 func.func @result_has_rank_1(%q: tensor<?x16xf32>, %batch: !transformer.batch, %cache: !cache) {
-  // expected-error @+1 {{result #0 must be f32 tensor of tokens x columns with a static number of columns, but got 'tensor<32xf32>'}}
+  // expected-error @+1 {{result #0 must be f32, f16 or bf16 tensor of tokens x columns with a static number of columns, but got 'tensor<32xf32>'}}
   %y = transformer.attention %q, %batch, %cache {scale = 0.5 : f64}
       : (tensor<?x16xf32>, !transformer.batch, !cache) -> tensor<32xf32>
   return
@@ -116,4 +116,40 @@ func.func @window_is_negative(%q: tensor<?x16xf32>, %batch: !transformer.batch, 
   %y = transformer.attention %q, %batch, %cache {scale = 0.5 : f64, window = -1 : i64}
       : (tensor<?x16xf32>, !transformer.batch, !cache) -> tensor<?x32xf32>
   return
+}
+
+// -----
+
+!cache = !transformer.cache<heads = 2, key = 4, value = 8, element = f16>
+
+// C11
+func.func @q_is_not_of_the_cache(%q: tensor<?x16xbf16>, %batch: !transformer.batch, %cache: !cache) {
+  // expected-error @+1 {{expects q, cache and result of one element, a result of f32, or q and result of f32, but got 'bf16', 'f16' and 'f32'}}
+  %y = transformer.attention %q, %batch, %cache {scale = 0.5 : f64}
+      : (tensor<?x16xbf16>, !transformer.batch, !cache) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+!cache = !transformer.cache<heads = 2, key = 4, value = 8, element = f16>
+
+// C11
+func.func @result_is_narrower(%q: tensor<?x16xf32>, %batch: !transformer.batch, %cache: !cache) {
+  // expected-error @+1 {{expects q, cache and result of one element, a result of f32, or q and result of f32, but got 'f32', 'f16' and 'f16'}}
+  %y = transformer.attention %q, %batch, %cache {scale = 0.5 : f64}
+      : (tensor<?x16xf32>, !transformer.batch, !cache) -> tensor<?x32xf16>
+  return
+}
+
+// -----
+
+!cache = !transformer.cache<heads = 2, key = 4, value = 8, element = bf16>
+
+func.func @narrow(%q: tensor<?x16xbf16>, %batch: !transformer.batch, %cache: !cache) -> (tensor<?x32xbf16>, tensor<?x32xf32>) {
+  %y = transformer.attention %q, %batch, %cache {scale = 0.5 : f64}
+      : (tensor<?x16xbf16>, !transformer.batch, !cache) -> tensor<?x32xbf16>
+  %z = transformer.attention %q, %batch, %cache {scale = 0.5 : f64}
+      : (tensor<?x16xbf16>, !transformer.batch, !cache) -> tensor<?x32xf32>
+  return %y, %z : tensor<?x32xbf16>, tensor<?x32xf32>
 }

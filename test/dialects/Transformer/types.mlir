@@ -31,8 +31,8 @@ func.func private @cache_without_heads(!transformer.cache<heads = 0, key = 4, va
 // -----
 
 // Cache C2
-// expected-error @+1 {{expects element f16 or f32, but got 'bf16'}}
-func.func private @cache_element(!transformer.cache<heads = 1, key = 4, value = 4, element = bf16>)
+// expected-error @+1 {{expects element f16, bf16 or f32, but got 'f64'}}
+func.func private @cache_element(!transformer.cache<heads = 1, key = 4, value = 4, element = f64>)
 
 // -----
 
