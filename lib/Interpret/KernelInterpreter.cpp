@@ -178,6 +178,19 @@ private:
         to.elements[(row + r) * to.stride + column + c] = value->at(r, c);
   }
 
+  void read(ReadOp op) {
+    TileRef value = makeTile(op.getValue().getType());
+    const InterpretedMatrix from = matrix(op.getFrom());
+    const int64_t row = number(op.getRow()), column = number(op.getColumn());
+    if (from.rows < 1 || from.columns < 1)
+      return refuse(op, "expects a matrix with elements");
+    for (int64_t r = 0; r < value->rows; ++r)
+      for (int64_t c = 0; c < value->columns; ++c)
+        value->at(r, c) =
+            from.elements[std::min(row + r, from.rows - 1) * from.stride + std::min(column + c, from.columns - 1)];
+    values[op.getValue()] = value;
+  }
+
   void mapElements(MapOp op) {
     TileRef made = makeTile(op.getType());
     std::vector<TileRef> from;
@@ -303,6 +316,7 @@ private:
           const InterpretedMatrix from = matrix(each.getSource());
           values[each.getResult()] = number(each.getIndex()) == 0 ? from.rows : from.columns;
         })
+        .Case([&](ReadOp each) { read(each); })
         .Case([&](MapOp each) { mapElements(each); })
         .Case([&](ReduceOp each) { reduce(each); })
         .Case([&](MaskOp each) { mask(each); })

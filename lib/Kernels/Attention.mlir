@@ -3,7 +3,8 @@
 //
 // Rows of Q and O are queries, of K and V keys, of all sequences one behind the other; columns are heads. A row of %work
 // is a tile of queries: its first query, where its sequence's queries end, the first key that any of its queries sees,
-// where these end, and the key at which its first query stands. A tile sees at least one key.
+// where these end, and the key at which its first query stands. A tile sees at least one key. Keys and values may be
+// columns of one matrix.
 //
 // One role copies; the other issues the scores of the next block before it computes the softmax of this one, so that the
 // product with V, whose first operand never leaves registers, runs under the exponentials.
@@ -30,7 +31,8 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
   %below = arith.constant $(below) : index
   %tiles = memref.dim %work, %0 : !table
   %columns = memref.dim %q, %1 : !matrix
-  %key_columns = memref.dim %k, %1 : !matrix
+  %key_columns = $(key_columns)
+  %values = arith.constant $(first_value) : index
   %group = arith.divui %columns, %key_columns : index
   %cq = tile.channel : !query_ring
   %ck = tile.channel : !ring
@@ -42,6 +44,7 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
       %head = arith.divui %column, %width : index
       %key_head = arith.divui %head, %group : index
       %key_column = arith.muli %key_head, %width : index
+      %value_column = arith.addi %key_column, %values : index
       %sq = tile.acquire %cq : !query_ring -> !queries
       tile.copy %q[%i, %column] to %sq : !matrix to !queries
       tile.commit %cq : !query_ring
@@ -50,7 +53,7 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
         tile.copy %k[%j, %key_column] to %sk : !matrix to !keys
         tile.commit %ck : !ring
         %sv = tile.acquire %cv : !ring -> !keys
-        tile.copy %v[%j, %key_column] to %sv : !matrix to !keys
+        tile.copy %v[%j, %value_column] to %sv : !matrix to !keys
         tile.commit %cv : !ring
       }
     }

@@ -67,6 +67,9 @@ Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulPar
                       {"registers", text(p.registers)},
                       {"load_registers", text(p.loadRegisters)},
                       {"group", text(p.group)},
+                      {"b_tile", p.transposeB ? text(p.n) + "x" + text(p.k) : text(p.k) + "x" + text(p.n)},
+                      {"b_place", p.transposeB ? "%j, %l" : "%l, %j"},
+                      {"transpose_b", p.transposeB ? " {transpose_b}" : ""},
                       {"element", p.element},
                       {"result", p.result}});
 }
@@ -92,6 +95,8 @@ Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const Attent
   if (p.right < AttentionParameters::kUnbounded)
     band += "below %below";
   auto text = [](int64_t number) { return std::to_string(number); };
+  const std::string keyColumns =
+      p.keyColumns ? "arith.constant " + text(p.keyColumns) + " : index" : "memref.dim %k, %1 : !matrix";
   return parseKernel(context, kAttentionText, "Attention.mlir",
                      {{"m", text(p.m)},
                       {"n", text(p.n)},
@@ -101,6 +106,8 @@ Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const Attent
                       {"registers", text(p.registers)},
                       {"load_registers", text(p.loadRegisters)},
                       {"group", text(p.group)},
+                      {"key_columns", keyColumns},
+                      {"first_value", text(p.firstValue)},
                       {"scale", real((p.cap > 0 ? p.cap : p.scale) * log2e)},
                       {"cap", cap},
                       {"band", band},

@@ -10,7 +10,8 @@
 
 namespace stepdown {
 
-/// The parameters of lib/Kernels/Matmul.mlir: C [M, N] = A [M, K] B [K, N], all with rows of neighbouring elements.
+/// The parameters of lib/Kernels/Matmul.mlir: C [M, N] = A [M, K] B [K, N], or A B^T with B [N, K], all with rows of
+/// neighbouring elements.
 struct MatmulParameters {
   int64_t m = 128, n = 256, k = 64;            ///< elements of a tile of C, and of the reduction that a slot holds
   int64_t stages = 4;                          ///< slots
@@ -18,6 +19,7 @@ struct MatmulParameters {
   int64_t registers = 232, loadRegisters = 40; ///< of a thread of each role
   int64_t group = 8;                           ///< tiles of rows that run next to each other
   std::string element = "bf16", result = "f32";
+  bool transposeB = false; ///< B is [N, K]
 };
 
 /// A module with the tile.kernel @matmul. E0561 where the parameters do not make a kernel that verifies, with the line
@@ -35,6 +37,8 @@ struct AttentionParameters {
   double scale = 1;                            ///< of a query times a key, positive
   double cap = 0;                              ///< scores become cap tanh(score / cap); 0: as they are
   int64_t left = kUnbounded, right = 0;        ///< keys that a query sees before its own and behind it
+  int64_t keyColumns = 0;                      ///< of all heads; 0: those of K
+  int64_t firstValue = 0;                      ///< column of V at which the values begin
   std::string element = "bf16", result = "bf16";
   /// No bound of the keys that are seen. right = 0 is causal, right = kUnbounded full attention.
   static constexpr int64_t kUnbounded = int64_t(1) << 30;

@@ -20,10 +20,11 @@ namespace stepdown {
 
 namespace {
 
-/// What a launch hands to `kernel`, in words; and over how many elements of the result one block of a tile kernel goes.
+/// A kernel; and of a tile kernel over how many elements one turn of a block goes, and what has their rows and columns.
 struct Kernel {
   uint64_t number = 0; ///< among the kernels of the module
   SmallVector<int64_t> tile;
+  SmallVector<int64_t> over; ///< operand and dimension of the rows, and of the columns; empty: the output's
 };
 
 struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
@@ -135,25 +136,30 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
     return success();
   }
 
-  /// Blocks share the tiles of the result out: as many as run at a time, or as there are tiles.
+  /// Blocks share the tiles out: as many as run at a time, or as there are tiles.
   LogicalResult bind(tile::LaunchOp op, const Host &host) {
     OpBuilder b(op);
     Location loc = op.getLoc();
     auto found = kernels.find(op.getKernel());
     if (found == kernels.end() || found->second.tile.size() != 2)
-      return op.emitOpError() << "expects a kernel that was lowered and goes over tiles of its result";
+      return op.emitOpError() << "expects a kernel that was lowered and goes over tiles";
     SmallVector<Value> words;
-    Value blocks = number(b, loc, 1);
     for (Value operand : op->getOperands()) {
       words.push_back(addressOf(b, loc, operand));
-      for (int64_t d = 0; d < 2; ++d) {
+      for (int64_t d = 0; d < 2; ++d)
         words.push_back(asWord(b, loc, memref::DimOp::create(b, loc, operand, d)));
-        if (operand != op.getOutput())
-          continue;
-        const int64_t each = found->second.tile[d];
-        Value padded = arith::AddIOp::create(b, loc, words.back(), number(b, loc, each - 1));
-        blocks = arith::MulIOp::create(b, loc, blocks, arith::DivUIOp::create(b, loc, padded, number(b, loc, each)));
-      }
+    }
+    SmallVector<int64_t> over = found->second.over;
+    if (over.size() != 4) {
+      const int64_t output = op->getNumOperands() - 1;
+      over = {output, 0, output, 1};
+    }
+    Value blocks = number(b, loc, 1);
+    for (int64_t d = 0; d < 2; ++d) {
+      Value each = number(b, loc, found->second.tile[d]);
+      Value padded = arith::AddIOp::create(b, loc, words[3 * over[2 * d] + 1 + over[2 * d + 1]],
+                                           number(b, loc, found->second.tile[d] - 1));
+      blocks = arith::MulIOp::create(b, loc, blocks, arith::DivUIOp::create(b, loc, padded, each));
     }
     blocks = arith::MinUIOp::create(b, loc, blocks, number(b, loc, multiprocessors));
     launch(b, loc, host, found->second, words, {blocks, number(b, loc, 1), number(b, loc, 1)});
@@ -256,9 +262,12 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
       Kernel &kernel = kernels[module.getName()];
       kernel.number = kernels.size() - 1;
       for (auto function : module.getOps<LLVM::LLVMFuncOp>())
-        if (auto launch = function->getAttrOfType<DictionaryAttr>(tile::kLaunchAttr))
+        if (auto launch = function->getAttrOfType<DictionaryAttr>(tile::kLaunchAttr)) {
+          if (auto over = launch.getAs<DenseI64ArrayAttr>("over"))
+            kernel.over.assign(over.asArrayRef().begin(), over.asArrayRef().end());
           if (auto tile = launch.getAs<DenseI64ArrayAttr>("tile"))
             kernel.tile.assign(tile.asArrayRef().begin(), tile.asArrayRef().end());
+        }
     }
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (!function.isExternal() && failed(bind(function)))

@@ -157,8 +157,8 @@ void KernelEmitter::wait(MmaWaitOp op) {
 LogicalResult KernelEmitter::store(StoreOp op) {
   const VectorType sum = op.getValue().getType();
   const Type element = op.getTo().getType().getElementType();
-  if (!sum.getElementType().isF32() || (!element.isF32() && !element.isBF16()))
-    return op.emitOpError() << "expects to store f32 as f32 or bf16 on sm_90a, but got " << sum << " to "
+  if (!sum.getElementType().isF32() || (!element.isF32() && !element.isBF16() && !element.isF16()))
+    return op.emitOpError() << "expects to store f32 as f32, bf16 or f16 on sm_90a, but got " << sum << " to "
                             << op.getTo().getType();
   const Matrix &to = matrices[op.getTo()];
   const RegisterTile tile(sum, role);
@@ -199,10 +199,12 @@ LogicalResult KernelEmitter::store(StoreOp op) {
             const int64_t first = (m * parts + n) * (columns / 2) + i;
             Value low = held[first], high = held[first + 1];
             auto type = VectorType::get(2, element);
+            const auto nearest = NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN);
             Value pair;
             if (element.isBF16()) {
-              pair = NVVM::ConvertF32x2ToBF16x2Op::create(
-                  b, type, high, low, Value(), NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN));
+              pair = NVVM::ConvertF32x2ToBF16x2Op::create(b, type, high, low, Value(), nearest);
+            } else if (element.isF16()) {
+              pair = NVVM::ConvertF32x2ToF16x2Op::create(b, type, high, low, Value(), nearest);
             } else {
               pair = LLVM::UndefOp::create(b, type);
               pair = LLVM::InsertElementOp::create(b, pair, low, i32(0));

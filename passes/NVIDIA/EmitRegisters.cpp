@@ -46,6 +46,22 @@ Value KernelEmitter::mapped(Operation &op, IRMapping &elements) {
   return b.clone(op, elements)->getResult(0);
 }
 
+Value KernelEmitter::readElement(ReadOp op, const RegisterTile &tile, int64_t index) {
+  const Matrix &from = matrices[op.getFrom()];
+  const Type element = op.getFrom().getType().getElementType();
+  auto inside = [&](Value at, Value size) { return binary("arith.minsi", at, add(size, i32(-1))); };
+  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), binary("arith.shrui", lane, i32(2)));
+  Value row = add(add(lookup(op.getRow()).front(), multiply(warpgroup, i32(tile.rows))), inWarp);
+  Value column = add(lookup(op.getColumn()).front(), multiply(binary("arith.andi", lane, i32(3)), i32(2)));
+  row = inside(add(row, i32(tile.row(index))), from.rows);
+  column = inside(add(column, i32(tile.column(index))), from.columns);
+  Value place = add(multiply(arith::ExtSIOp::create(b, b.getI64Type(), row), from.stride),
+                    arith::ExtSIOp::create(b, b.getI64Type(), column));
+  Value at = LLVM::GEPOp::create(b, from.pointer.getType(), element, from.pointer, ArrayRef<LLVM::GEPArg>{place});
+  Value value = LLVM::LoadOp::create(b, element, at, element.getIntOrFloatBitWidth() / 8);
+  return element.isF32() ? value : Value(arith::ExtFOp::create(b, b.getF32Type(), value));
+}
+
 void KernelEmitter::mapElements(MapOp op) {
   Block &body = op.getBody().front();
   const RegisterTile made(op.getType(), role);
@@ -61,7 +77,10 @@ void KernelEmitter::mapElements(MapOp op) {
   for (int64_t i = 0; i < made.count(); ++i) {
     for (auto [argument, operand] : llvm::zip(body.getArguments(), op.getOperands())) {
       const RegisterTile from(cast<VectorType>(operand.getType()), role);
-      elements.map(argument, lookup(operand)[from.single ? made.rowIndex(i) : i]);
+      if (auto read = operand.getDefiningOp<ReadOp>())
+        elements.map(argument, readElement(read, from, from.single ? made.rowIndex(i) : i));
+      else
+        elements.map(argument, lookup(operand)[from.single ? made.rowIndex(i) : i]);
     }
     for (Operation &inner : body.without_terminator())
       if (!isa<arith::ConstantOp>(inner))

@@ -198,6 +198,7 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Case([&](CopyOp copy) { return this->copy(copy), success(); })
       .Case([&](MmaOp mma) { return multiply(mma), success(); })
       .Case([&](MmaWaitOp wait) { return this->wait(wait), success(); })
+      .Case([&](ReadOp) { return success(); }) // its maps read
       .Case([&](MapOp map) { return mapElements(map), success(); })
       .Case([&](ReduceOp reduce) { return this->reduce(reduce), success(); })
       .Case([&](MaskOp mask) { return this->mask(mask), success(); })

@@ -75,6 +75,8 @@ private:
   // EmitRegisters.cpp: what is done with tiles in registers.
   Value approximate(mlir::StringRef intrinsic, Value x);
   Value mapped(mlir::Operation &op, mlir::IRMapping &elements);
+  /// Element `index` of what a thread holds of a piece of a matrix, from global memory.
+  Value readElement(tile::ReadOp op, const RegisterTile &tile, int64_t index);
   void mapElements(tile::MapOp op);
   void reduce(tile::ReduceOp op);
   void mask(tile::MaskOp op);

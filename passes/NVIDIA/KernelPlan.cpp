@@ -78,7 +78,7 @@ static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
         return copy.emitOpError() << "expects copies of one shape from each argument, but got " << box << " and "
                                   << plan.box;
       plan.box = box;
-    } else if (isa<StoreOp, EntryOp>(user)) {
+    } else if (isa<StoreOp, ReadOp, EntryOp>(user)) {
       plan.pointer = true;
     } else if (!isa<memref::DimOp>(user)) {
       return user->emitOpError() << "expects to be lowered before a kernel becomes NVVM, but reads a matrix";
@@ -107,6 +107,11 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
 
   kernel.walk([&](ScheduleOp schedule) { // the same in all roles
     plan.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
+    plan.over.clear();
+    for (Value size : {schedule.getRows(), schedule.getColumns()})
+      if (auto dim = size.getDefiningOp<memref::DimOp>())
+        if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
+          plan.over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
   });
   int64_t warps = 0;
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {

@@ -21,8 +21,8 @@ struct RolePlan {
   bool single; ///< copies only: one thread does it
 };
 
-/// How an argument enters: a matrix that is copied from as a tensor map, one that is stored to as a pointer with the
-/// distance of its rows in elements (i64), both with their sizes (i32).
+/// How an argument enters: a matrix that is copied from as a tensor map, one that is stored to or read from as a
+/// pointer with the distance of its rows in elements (i64), both with their sizes (i32).
 struct ArgumentPlan {
   mlir::MemRefType box; ///< of the tensor map: one block of the tile; null where nothing is copied
   bool pointer;
@@ -35,6 +35,7 @@ struct KernelPlan {
   int64_t threads, sharedBytes;
   int64_t registers;                    ///< of each thread before roles give and take
   std::array<int64_t, 2> tile = {0, 0}; ///< rows and columns that a turn of the schedule goes over; 0 without one
+  mlir::SmallVector<int64_t> over;      ///< argument and dimension of these rows, and of these columns
 };
 
 /// Errors, as diagnostics at the operation: a tile or a product that sm_90a has no form for; too much shared memory.

@@ -78,8 +78,10 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     SmallVector<NamedAttribute> launch = {b.getNamedAttr("parameters", b.getArrayAttr(parameters.contents)),
                                           b.getNamedAttr("shared_bytes", b.getI64IntegerAttr(plan->sharedBytes)),
                                           b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))};
-    if (plan->tile[0])
+    if (plan->over.size() == 4) {
+      launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(plan->over)));
       launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(plan->tile)));
+    }
     function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
     function.addEntryBlock(b);
     if (failed(nvidia::KernelEmitter(kernel, *plan, function).emit()))

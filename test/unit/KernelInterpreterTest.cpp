@@ -21,13 +21,17 @@ void product(mlir::MLIRContext &context, const MatmulParameters &parameters, int
   std::mt19937 random(unsigned(M * 7919 + N * 31 + K));
   std::normal_distribution<double> normal;
   const int64_t lda = K + 3, ldb = N + 5, ldc = N + 2;
-  std::vector<double> a(M * lda), b(K * ldb), c(M * ldc, 77.0);
+  std::vector<double> a(M * lda), b(K * ldb), c(M * ldc, 77.0), turned;
   for (std::vector<double> *matrix : {&a, &b})
     for (double &element : *matrix)
       element = normal(random);
-  Status status = interpretKernel(kernelOf(**module),
-                                  {InterpretedMatrix{a.data(), M, K, lda}, InterpretedMatrix{b.data(), K, N, ldb},
-                                   InterpretedMatrix{c.data(), M, N, ldc}});
+  for (int64_t n = 0; n < N; ++n)
+    for (int64_t k = 0; k < K; ++k)
+      turned.push_back(b[k * ldb + n]);
+  const auto second =
+      parameters.transposeB ? InterpretedMatrix{turned.data(), N, K, K} : InterpretedMatrix{b.data(), K, N, ldb};
+  Status status = interpretKernel(
+      kernelOf(**module), {InterpretedMatrix{a.data(), M, K, lda}, second, InterpretedMatrix{c.data(), M, N, ldc}});
   ASSERT_TRUE(status) << status.error().text();
   for (int64_t m = 0; m < M; ++m)
     for (int64_t n = 0; n < ldc; ++n) {
@@ -65,6 +69,28 @@ TEST(KernelInterpreter, MultipliesMatricesOfAnySize) {
   for (auto [M, N, K] : {std::tuple(61, 67, 71), {1, 1, 1}, {63, 65, 129}, {131, 1, 64}, {2, 191, 193}})
     product(context, small, M, N, K);
   product(context, {}, 137, 257, 67);
+  small.transposeB = true;
+  product(context, small, 61, 67, 71);
+}
+
+TEST(KernelInterpreter, ReadsTheLastRowAndColumnInPlaceOfThoseBehind) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  auto module = parseKernel(context, R"(tile.kernel @k(%b: memref<?x?xf32>, %c: memref<?x?xf32>, %i: index) {
+    tile.role "fill" warps 4 registers 40 {
+      %r = tile.read %b[%i, %i] : memref<?x?xf32> -> vector<64x64xf32>
+      %s = tile.map (%x = %r) : vector<64x64xf32> -> vector<64x64xf32> { tile.yield %x : f32 }
+      tile.store %s to %c[%i, %i] : vector<64x64xf32> to memref<?x?xf32>
+    }
+  })",
+                            "k.mlir", {});
+  ASSERT_TRUE(module) << module.error().text();
+  double row[] = {1, 2, 3, 4, 5}, made[3 * 7] = {};
+  const Status status = interpretKernel(
+      kernelOf(**module), {InterpretedMatrix{row, 1, 5, 5}, InterpretedMatrix{made, 3, 7, 7}, int64_t(1)});
+  ASSERT_TRUE(status) << status.error().text();
+  for (int64_t r = 0; r < 3; ++r)
+    for (int64_t c = 0; c < 7; ++c)
+      EXPECT_EQ(made[r * 7 + c], r == 0 || c == 0 ? 0 : row[std::min<int64_t>(c, 4)]) << r << ", " << c;
 }
 
 TEST(KernelInterpreter, RefusesASlotThatNobodyFills) {

@@ -2,8 +2,11 @@
 #include "dialects/Tile/IR/TileDialect.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "lib/Target/Layout.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Interfaces/FoldInterfaces.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Transforms/InliningUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -17,7 +20,21 @@ using namespace stepdown::tile;
 #define GET_OP_CLASSES
 #include "dialects/Tile/IR/TileOps.cpp.inc"
 
+namespace {
+/// Functions of plain modules become part of their callers.
+struct Inlining : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+  bool isLegalToInline(Operation *op, Region *, bool, IRMapping &) const final { return isa<LaunchOp>(op); }
+};
+/// Tiles in registers are a role's: their constants stay in it.
+struct Folding : DialectFoldInterface {
+  using DialectFoldInterface::DialectFoldInterface;
+  bool shouldMaterializeInto(Region *region) const final { return isa<RoleOp>(region->getParentOp()); }
+};
+} // namespace
+
 void TileDialect::initialize() {
+  addInterfaces<Inlining, Folding>();
   addTypes<
 #define GET_TYPEDEF_LIST
 #include "dialects/Tile/IR/TileTypes.cpp.inc"
@@ -141,9 +158,12 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
     return success();
   if (name == kLaunchAttr && function && isa<DictionaryAttr>(attribute.getValue()))
     return success();
+  if (name == kUnselectedAttr && isa<ModuleOp>(op) && isa<ArrayAttr>(attribute.getValue()))
+    return success();
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);
   return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
-                           << kCyclicAttr << "' and '" << kLaunchAttr << "' on a function, but got '" << name << "'";
+                           << kCyclicAttr << "' and '" << kLaunchAttr << "' on a function, and '" << kUnselectedAttr
+                           << "' on a module, but got '" << name << "'";
 }

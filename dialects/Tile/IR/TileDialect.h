@@ -17,8 +17,12 @@ inline constexpr llvm::StringLiteral kCyclicAttr = "tile.cyclic";
 /// The attribute of a lowered GPU kernel that says how it is launched: its `threads`, its `shared_bytes`, and its
 /// `parameters`, each with the number of the tile.kernel's `argument` and what it `holds` of it: its "value", or of a
 /// matrix the "map" (a tensor map of tiles of type `box`, 128-byte swizzle, zeros outside), "pointer", "stride" (of
-/// rows, in elements), "rows" or "columns".
+/// rows, in elements), "rows" or "columns". Where it shares tiles out among its blocks, `tile` says how high and wide
+/// one is, and `over` what they lie in: the argument and the dimension that has its rows, and those of its columns.
 inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
+/// The attribute of a module that tells of operations for which there are GPU kernels, but none that takes them: of
+/// each a string, "OPERATION (FILE:LINE:COLUMN): REASON".
+inline constexpr llvm::StringLiteral kUnselectedAttr = "tile.unselected";
 
 /// vector<L x f32> where a layout of lib/Target has L lanes.
 bool isLanes(mlir::Type type);

@@ -241,6 +241,21 @@ LogicalResult StoreOp::verify() {
   return success();
 }
 
+LogicalResult ReadOp::verify() {
+  const Type from = getFrom().getType().getElementType(), to = getValue().getType().getElementType();
+  if (!to.isF32() || (!from.isF32() && !from.isBF16() && !from.isF16())) // C1
+    return emitOpError() << "expects f32, bf16 or f16 as f32 (C1), but got " << getFrom().getType() << " as "
+                         << getValue().getType();
+  for (Operation *user : getValue().getUsers()) {
+    if (!isa<MapOp>(user) || user->getBlock() != (*this)->getBlock()) // C2
+      return emitOpError() << "expects uses by tile.map of its block alone (C2), but got " << user->getName();
+    for (Operation *op = (*this)->getNextNode(); op != user; op = op->getNextNode())
+      if (isa<StoreOp>(op)) // C2
+        return emitOpError() << "expects no store before it is used (C2), but there is one";
+  }
+  return success();
+}
+
 LogicalResult EntryOp::verify() {
   if (!getTable().getType().getElementType().isSignlessInteger(32)) // C1
     return emitOpError() << "expects a table of i32 (C1), but got " << getTable().getType();

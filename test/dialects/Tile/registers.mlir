@@ -91,3 +91,32 @@ func.func @table_of_floats(%t: memref<?x?xf32>, %i: index) {
   %e = tile.entry %t[%i] : memref<?x?xf32> -> index
   return
 }
+
+// -----
+
+func.func @read_of_integers(%t: memref<?x?xi32>, %i: index) {
+  // expected-error @+1 {{expects f32, bf16 or f16 as f32 (C1), but got 'memref<?x?xi32>' as 'vector<64x64xf32>'}}
+  %e = tile.read %t[%i, %i] : memref<?x?xi32> -> vector<64x64xf32>
+  return
+}
+
+// -----
+
+func.func @read_that_is_stored(%t: memref<?x?xf32>, %i: index) {
+  // expected-error @+1 {{expects uses by tile.map of its block alone (C2), but got tile.store}}
+  %e = tile.read %t[%i, %i] : memref<?x?xf32> -> vector<64x64xf32>
+  tile.store %e to %t[%i, %i] : vector<64x64xf32> to memref<?x?xf32>
+  return
+}
+
+// -----
+
+func.func @read_behind_a_store(%v: vector<64x64xf32>, %t: memref<?x?xf32>, %i: index) {
+  // expected-error @+1 {{expects no store before it is used (C2), but there is one}}
+  %e = tile.read %t[%i, %i] : memref<?x?xf32> -> vector<64x64xf32>
+  tile.store %v to %t[%i, %i] : vector<64x64xf32> to memref<?x?xf32>
+  %m = tile.map (%x = %e) : vector<64x64xf32> -> vector<64x64xf32> {
+    tile.yield %x : f32
+  }
+  return
+}

@@ -59,6 +59,30 @@ module {
 
 // -----
 
+// Or for each row of a table of tiles, and each head of the first operand.
+module {
+  gpu.module @attention {
+    llvm.func @attention() attributes {nvvm.kernel, tile.launch = {over = array<i64: 1, 0, 0, 1>, parameters = [], shared_bytes = 0, threads = 384, tile = array<i64: 1, 64>}} {
+      llvm.return
+    }
+  }
+  func.func @heads(%operands: !llvm.ptr, %thread: i64, %threads: i64) {
+    %p = llvm.getelementptr %operands[1] : (!llvm.ptr) -> !llvm.ptr, i64
+    %q = builtin.unrealized_conversion_cast %p : !llvm.ptr to memref<?x192xbf16>
+    %t = builtin.unrealized_conversion_cast %p : !llvm.ptr to memref<?x5xi32>
+    %o = builtin.unrealized_conversion_cast %p : !llvm.ptr to memref<?x192xbf16>
+    tile.launch @attention ins(%q, %t : memref<?x192xbf16>, memref<?x5xi32>) outs(%o : memref<?x192xbf16>)
+    return
+  }
+}
+// CHECK-LABEL: func.func @heads
+// CHECK: %[[ROWS:.*]] = memref.dim %{{.*}}, %c0 : memref<?x5xi32>
+// CHECK: %[[TILES:.*]] = arith.index_cast %[[ROWS]]
+// CHECK: %[[ALL:.*]] = arith.muli %[[TILES]], %c3_i64
+// CHECK: arith.minui %[[ALL]], %c132_i64
+
+// -----
+
 // Single elements are read and written; a constant is written whole.
 memref.global "private" constant @table : memref<7xbf16> = dense<1.5>
 func.func @elements(%operands: !llvm.ptr, %thread: i64, %threads: i64) {

@@ -200,6 +200,32 @@ tile.kernel @softmax(%a: !matrix, %table: memref<?x?xi32>, %c: memref<?x?xf32>, 
 
 // -----
 
+// A map reads what it needs of a matrix where it needs it, the last row and column in place of those behind.
+tile.kernel @reads(%b: memref<?x?xbf16>, %c: memref<?x?xf16>, %zero: index) {
+  tile.role "fill" warps 4 registers 40 {
+    %v = arith.constant dense<1.0> : vector<64x8xf32>
+    %r = tile.read %b[%zero, %zero] : memref<?x?xbf16> -> vector<64x8xf32>
+    %s = tile.map (%x = %v, %y = %r) : vector<64x8xf32>, vector<64x8xf32> -> vector<64x8xf32> {
+      %z = arith.addf %x, %y : f32
+      tile.yield %z : f32
+    }
+    tile.store %s to %c[%zero, %zero] : vector<64x8xf32> to memref<?x?xf16>
+  }
+}
+// CHECK-LABEL: gpu.module @reads
+// CHECK: llvm.func @reads(%[[B:.*]]: !llvm.ptr<1>, %[[STRIDE:.*]]: i64, %[[ROWS:.*]]: i32, %[[COLUMNS:.*]]: i32, %{{.*}}: !llvm.ptr<1>
+// CHECK: arith.minsi
+// CHECK: arith.minsi
+// CHECK: arith.muli %{{.*}}, %[[STRIDE]] : i64
+// CHECK: llvm.getelementptr %[[B]]
+// CHECK: llvm.load {{.*}} {alignment = 2 : i64} : !llvm.ptr<1> -> bf16
+// CHECK: arith.extf
+// CHECK-COUNT-3: llvm.load {{.*}} -> bf16
+// CHECK-NOT: llvm.load {{.*}} -> bf16
+// CHECK: nvvm.convert.f32x2.to.f16x2
+
+// -----
+
 tile.kernel @half_a_warpgroups_rows(%c: memref<?x?xf32>, %zero: index) {
   tile.role "fill" warps 4 registers 40 {
     // expected-error @+1 {{expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, of f32, on sm_90a, but got 'vector<32x64xf32>'}}
