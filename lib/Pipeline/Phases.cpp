@@ -168,6 +168,12 @@ static void bindFunctions(OpPassManager &manager, const PhaseOptions &) {
 
 // Functions of a plain module on an NVIDIA GPU: the processor counts and launches, the GPU computes.
 
+/// Operations on caches are taken apart with all others, so attention is selected before.
+static void lowerFunctionsForDevice(OpPassManager &manager, const PhaseOptions &options) {
+  manager.nest<ModuleOp>().addPass(createSelectAttention({options.target->chip}));
+  lowerFunctions(manager, options);
+}
+
 static void selectKernels(OpPassManager &manager, const PhaseOptions &options) {
   manager.nest<ModuleOp>().addPass(createSelectKernels({options.target->chip}));
 }
@@ -271,8 +277,11 @@ static const char *const kHost[] = {"llvm", "gpu.module", "nvvm"};
 static const Phase kFunctionsOnNVIDIA[] = {
     {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
     {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
-    {"linalg", "calls are inlined, operations become linalg with its sizes checked, and elementwise ones join",
-     lowerFunctions, kNothing, kArrays},
+    {"linalg",
+     "attention becomes launches of the chip's tile kernels, calls are inlined, other operations become linalg with "
+     "its "
+     "sizes checked, and elementwise ones join",
+     lowerFunctionsForDevice, kNothing, kLaunches},
     {"packing", "products become launches of the chip's tile kernels", selectKernels, kNothing, kLaunches},
     {"tiles", "what sizes say is simplified", simplifyFunctions, kNothing, kLaunches},
     {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,

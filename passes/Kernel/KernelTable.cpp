@@ -16,7 +16,10 @@ struct Row {
 constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
 } // namespace
 
-std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type result, int64_t rows, int64_t columns) {
+static std::string nameOf(Type element) { return element.isF32() ? "f32" : element.isBF16() ? "bf16" : "f16"; }
+
+std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type result, int64_t rows, int64_t columns,
+                                           bool transposeB) {
   //                       m    n    k  stages warps registers load group
   static const Row table[] = {
       {"sm_90a", "64x64", 64, 64, {64, 64, 64, 8, 4, 168, 40, 8}},
@@ -24,19 +27,63 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
       {"sm_90a", "128x128", kAny, 128, {128, 128, 64, 6, 8, 232, 40, 8}},
       {"sm_90a", "128x256", kAny, kAny, {128, 256, 64, 4, 8, 232, 40, 8}},
   };
-  if ((!element.isBF16() && !element.isF16()) || (!result.isF32() && !result.isBF16()))
+  if ((!element.isBF16() && !element.isF16()) || (!result.isF32() && !result.isBF16() && !result.isF16()))
     return std::nullopt;
   auto fits = [](int64_t size, int64_t most) { return most == kAny || (!ShapedType::isDynamic(size) && size <= most); };
   for (const Row &row : table) {
     if (chip != row.chip || !fits(rows, row.rows) || !fits(columns, row.columns))
       continue;
     SelectedKernel kernel = {"", row.parameters};
-    kernel.parameters.element = element.isBF16() ? "bf16" : "f16";
-    kernel.parameters.result = result.isF32() ? "f32" : "bf16";
-    kernel.name = "matmul_" + std::string(row.name) + "_" + kernel.parameters.element + "_" + kernel.parameters.result;
+    kernel.parameters.element = nameOf(element);
+    kernel.parameters.result = nameOf(result);
+    kernel.parameters.transposeB = transposeB;
+    kernel.name = "matmul_" + std::string(row.name) + (transposeB ? "_transposed_" : "_") + kernel.parameters.element +
+                  "_" + kernel.parameters.result;
     return kernel;
   }
   return std::nullopt;
+}
+
+std::optional<AttentionParameters> selectAttention(StringRef chip, const AttentionShape &shape, std::string &reason) {
+  struct AttentionRow {
+    const char *chip;
+    int64_t head, queries;          ///< columns of a head; queries at most
+    AttentionParameters parameters; ///< m, n, d, stages, warps, registers, loadRegisters
+  };
+  static const AttentionRow table[] = {
+      {"sm_90a", 64, 64, {64, 64, 64, 2, 4, 240, 24}},      {"sm_90a", 64, kAny, {192, 128, 64, 2, 12, 160, 32}},
+      {"sm_90a", 128, 64, {64, 128, 128, 2, 4, 240, 24}},   {"sm_90a", 128, kAny, {128, 128, 128, 2, 8, 240, 24}},
+      {"sm_90a", 256, kAny, {128, 80, 256, 2, 8, 240, 32}},
+  };
+  auto no = [&](const Twine &text) {
+    reason = text.str();
+    return std::nullopt;
+  };
+  if (!shape.query.isBF16() && !shape.query.isF16())
+    return no("expects queries of bf16 or f16, but got " + nameOf(shape.query));
+  if (shape.sinks)
+    return no("expects no sinks");
+  if (shape.key != shape.value)
+    return no("expects keys and values of one size, but got " + Twine(shape.key) + " and " + Twine(shape.value));
+  std::string heads;
+  bool known = false;
+  for (const AttentionRow &row : table) {
+    if (chip != row.chip)
+      continue;
+    known = true;
+    if (row.queries == kAny)
+      heads += (heads.empty() ? "" : ", ") + std::to_string(row.head);
+    if (shape.key != row.head ||
+        (row.queries != kAny && (ShapedType::isDynamic(shape.queries) || shape.queries > row.queries)))
+      continue;
+    AttentionParameters parameters = row.parameters;
+    parameters.element = nameOf(shape.query);
+    parameters.result = nameOf(shape.result);
+    return parameters;
+  }
+  if (!known)
+    return no("there is no kernel for " + chip);
+  return no("expects heads of one of " + heads + " columns, but got " + Twine(shape.key));
 }
 
 } // namespace stepdown

@@ -1,4 +1,4 @@
-// Which tile kernel computes a matrix product: by chip, types and sizes.
+// Which tile kernel computes a matrix product, and which an attention: by chip, types and sizes.
 #pragma once
 #include "lib/Kernels/KernelText.h"
 #include "mlir/IR/Types.h"
@@ -13,9 +13,22 @@ struct SelectedKernel {
 };
 
 /// The first row of the table that takes a product of `rows` x `columns` (kDynamic where a size is known later) of
-/// these element types on `chip`; none where it has no such row.
+/// these element types on `chip`, its second operand as it is or transposed; none where it has no such row.
 std::optional<SelectedKernel> selectMatmul(llvm::StringRef chip, mlir::Type element, mlir::Type result, int64_t rows,
-                                           int64_t columns);
+                                           int64_t columns, bool transposeB);
+
+/// What the table asks of an attention; sizes that are known later are kDynamic.
+struct AttentionShape {
+  mlir::Type query, result; ///< elements; keys and values have the query's
+  int64_t key, value;       ///< columns of a head
+  int64_t queries;
+  bool sinks;
+};
+
+/// The first row that takes attention of this shape on `chip`: its tiles, with elements and columns filled in. Else
+/// none, and `reason` says why, in words.
+std::optional<AttentionParameters> selectAttention(llvm::StringRef chip, const AttentionShape &shape,
+                                                   std::string &reason);
 
 /// Bytes that the distance of rows of a matrix that is copied from must be a multiple of (TMA).
 inline constexpr int64_t kRowAlignment = 16;

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "passes/Kernel/KeepSums.h"
 #include "passes/Kernel/Passes.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -67,6 +68,9 @@ struct MapThreads : impl::MapThreadsBase<MapThreads> {
     if (!alone)
       loop = cast<scf::ParallelOp>(loops->front());
     rewriter.eraseOp(generic);
+    SmallVector<scf::ForOp> walks(loop.getBody()->getOps<scf::ForOp>());
+    for (scf::ForOp walk : walks)
+      keepSums(rewriter, walk);
     return loop;
   }
 
@@ -110,12 +114,31 @@ struct MapThreads : impl::MapThreadsBase<MapThreads> {
     return launch;
   }
 
+  /// Whether `view` is one of the matrices of an array of matrices, whose elements follow each other and whose first
+  /// one begins where that of the array does, but for whole matrices.
+  static bool isMatrixOfMany(Value view) {
+    auto piece = view.getDefiningOp<memref::SubViewOp>();
+    if (!piece || !piece.getSourceType().getLayout().isIdentity() || piece.getSourceType().getRank() != 3 ||
+        piece.getType().getRank() != 2 || !piece.getDroppedDims().test(0))
+      return false;
+    for (int64_t d : {1, 2}) {
+      const OpFoldResult size = piece.getMixedSizes()[d];
+      auto whole = isa<Value>(size) ? cast<Value>(size).getDefiningOp<memref::DimOp>() : memref::DimOp();
+      const bool all = whole ? whole.getSource() == piece.getSource() && whole.getConstantIndex() == d
+                             : getConstantIntValue(size) == piece.getSourceType().getDimSize(d);
+      if (!all || getConstantIntValue(piece.getMixedOffsets()[d]) != 0 ||
+          getConstantIntValue(piece.getMixedStrides()[d]) != 1)
+        return false;
+    }
+    return true;
+  }
+
   /// Matrices without gaps in place of views that have some: kernels of tiles know no other.
   static void closeGaps(tile::LaunchOp op) {
     const unsigned output = op->getNumOperands() - 1;
     for (OpOperand &operand : op->getOpOperands()) {
       auto type = dyn_cast<MemRefType>(operand.get().getType());
-      if (!type || type.getLayout().isIdentity())
+      if (!type || type.getLayout().isIdentity() || isMatrixOfMany(operand.get()))
         continue;
       OpBuilder b(op);
       Location loc = op.getLoc();

@@ -3,12 +3,46 @@
 #define STEPDOWN_KERNEL_PASSES_TD
 include "mlir/Pass/PassBase.td"
 
+def SelectAttention : Pass<"select-attention", "::mlir::ModuleOp"> {
+  let summary = "Select tile kernels for attention";
+  let description = [{
+    A table says which kernel computes a `transformer.attention` of this head size and these types on the chip
+    (passes/Kernel/KernelTable.cpp): queries, keys and values of bf16 or f16, no sinks. Tiles of queries become rows of a table
+    that a kernel of threads makes; each has as many queries as the kernel's tiles where positions follow each other, else one. A
+    cache without positions gives zeros. What the table has nothing for stays, and the module's `tile.unselected` says why.
+
+    Before:
+    ```mlir
+    func.func @heads_of_64(%q: tensor<?x128xbf16>, %batch: !transformer.batch,
+                           %cache: !transformer.cache<heads = 1, key = 64, value = 64, element = bf16>) -> tensor<?x128xbf16> {
+      %y = transformer.attention %q, %batch, %cache {scale = 0.125 : f64}
+      ...
+    ```
+    After:
+    ```mlir
+    func.func @heads_of_64(%q: ...
+      ...
+      cf.assert %fits, "transformer.attention: expects dimension 0 of operand 1 to equal dimension 0 of operand 0, but they differ"
+      ...
+      %y = scf.if %none -> (tensor<?x128xbf16>) {
+        ...
+        %o = tile.launch @attention_192x128x64_bf16_bf16 ins(%q, %keys, %keys, %tiles : tensor<?x128xbf16>, tensor<?x128xbf16>, tensor<?x128xbf16>, tensor<?x5xi32>) outs(%room : tensor<?x128xbf16>) -> tensor<?x128xbf16>
+    ```
+  }];
+  let options = [Option<"chip", "chip", "std::string", "\"sm_90a\"", "chip whose kernels are selected">];
+  let statistics = [Statistic<"selected", "selected", "attentions that became launches">];
+  let dependentDialects = ["::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::cf::ControlFlowDialect", "::mlir::scf::SCFDialect", "::stepdown::tile::TileDialect"];
+}
+
 def SelectKernels : Pass<"select-kernels", "::mlir::ModuleOp"> {
   let summary = "Select tile kernels for matrix products";
   let description = [{
-    A table says which kernel, with tiles of which size, computes a `linalg.matmul` of these types and sizes on the chip
-    (passes/Kernel/KernelTable.cpp). Rows that the copying hardware reads are padded to 16 bytes. A product that adds to something, or that
-    the table has nothing for, stays.
+    A table says which kernel, with tiles of which size, computes a product of matrices of these types and sizes on the chip
+    (passes/Kernel/KernelTable.cpp): a `linalg.matmul`, a `linalg.batch_matmul`, which becomes a launch for each of its matrices, or a
+    `linalg.generic` that says the same, with any order of dimensions. Rows that the copying hardware reads are padded to 16 bytes.
+    What the product is added to, and an elementwise operation that alone reads it, become part of the kernel in front of its store
+    (passes/Kernel/Epilogue.h). A product that the table has nothing for stays, and the module's `tile.unselected` says why.
 
     Before:
     ```mlir
@@ -30,14 +64,15 @@ def SelectKernels : Pass<"select-kernels", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"chip", "chip", "std::string", "\"sm_90a\"", "chip whose kernels are selected">];
   let statistics = [Statistic<"selected", "selected", "products that became launches">];
-  let dependentDialects = ["::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::stepdown::tile::TileDialect"];
+  let dependentDialects = ["::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::stepdown::tile::TileDialect"];
 }
 
 def MapThreads : Pass<"map-threads", "::mlir::func::FuncOp"> {
   let summary = "Convert what no tile kernel computes to launches of a thread for each element";
   let description = [{
     A structured operation on memrefs becomes a `gpu.launch` of as many threads as its parallel dimensions have elements; each
-    thread walks the reduction. A check inside of it leaves its number in memory, and the host tells of it. Constants are copied to
+    thread walks the reduction, and keeps what it adds up in a register. A check inside of it leaves its number in memory, and the host tells of it. Constants are copied to
     the device once a call, and what a tile kernel reads or writes with gaps goes through a copy without.
 
     Before:
@@ -53,7 +88,8 @@ def MapThreads : Pass<"map-threads", "::mlir::func::FuncOp"> {
         ...
         %inside = arith.cmpi ult, %i, %n : index
         scf.if %inside {
-          scf.for %j = %c0 to %c7 step %c1 {
+          %first = memref.load %y[%i] : memref<?xf32>
+          %all = scf.for %j = %c0 to %c7 step %c1 iter_args(%sum = %first) -> (f32) {
             %0 = memref.load %x[%i, %j] : memref<?x7xf32>
     ```
   }];

@@ -1,12 +1,15 @@
-// A linalg.matmul that the table has a kernel for becomes its launch; others stay, for the stages behind. The kernels
+// A matrix product that the table has a kernel for becomes its launch; others stay, for the stages behind. The kernels
 // stand beside the functions, each once.
 #include "dialects/Tile/IR/TileOps.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
-#include "mlir/IR/SymbolTable.h"
+#include "passes/Kernel/Contraction.h"
 #include "passes/Kernel/KernelTable.h"
 #include "passes/Kernel/Passes.h"
+#include "passes/Kernel/PlaceKernel.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -16,6 +19,124 @@ namespace stepdown {
 #include "passes/Kernel/Passes.h.inc"
 
 namespace {
+/// Of one product.
+class Launcher {
+public:
+  Launcher(Operation *before, Location loc, const Contraction &product, const SelectedKernel &kernel,
+           const std::string &symbol)
+      : b(before), loc(loc), product(product), kernel(kernel), symbol(symbol) {}
+
+  /// The product, written over `out`; what is done with its elements reads `more`.
+  Value launch(Value out, ValueRange more) {
+    extra = more;
+    Value a = inOrder(product.a, {product.a.batch, product.a.rows, product.a.columns});
+    const Contraction::Operand &second = product.b;
+    Value w =
+        inOrder(second, kernel.parameters.transposeB ? ArrayRef<int64_t>{second.batch, second.columns, second.rows}
+                                                     : ArrayRef<int64_t>{second.batch, second.rows, second.columns});
+    const int64_t k = product.a.columns;
+    if (!cast<RankedTensorType>(product.a.value.getType()).isDynamicDim(k))
+      return launchAll(padRows(a), padRows(w), out);
+    // No tensor map describes a matrix without rows.
+    Value size = tensor::DimOp::create(b, loc, product.a.value, k);
+    Value none = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, size, index(0));
+    auto choice = scf::IfOp::create(b, loc, TypeRange(out.getType()), none, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToEnd(choice.thenBlock());
+    auto element = cast<RankedTensorType>(out.getType()).getElementType();
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(element));
+    scf::YieldOp::create(b, loc, linalg::FillOp::create(b, loc, zero, out).getResult(0));
+    b.setInsertionPointToEnd(choice.elseBlock());
+    scf::YieldOp::create(b, loc, launchAll(padRows(a), padRows(w), out));
+    return choice.getResult(0);
+  }
+
+private:
+  Value index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
+
+  /// The operand with its dimensions in that order, those that are kNone left out.
+  Value inOrder(const Contraction::Operand &operand, ArrayRef<int64_t> dimensions) {
+    SmallVector<int64_t> order = llvm::filter_to_vector(dimensions, [](int64_t d) { return d != Contraction::kNone; });
+    if (llvm::is_sorted(order))
+      return operand.value;
+    SmallVector<OpFoldResult> sizes;
+    for (int64_t d : order)
+      sizes.push_back(tensor::getMixedSize(b, loc, operand.value, d));
+    Value room =
+        tensor::EmptyOp::create(b, loc, sizes, cast<RankedTensorType>(operand.value.getType()).getElementType());
+    return linalg::TransposeOp::create(b, loc, operand.value, room, order)->getResult(0);
+  }
+
+  /// `matrix` with as many zero columns as its rows need to be a multiple of 16 bytes long.
+  Value padRows(Value matrix) {
+    auto type = cast<RankedTensorType>(matrix.getType());
+    const int64_t last = type.getRank() - 1, each = kRowAlignment * 8 / type.getElementTypeBitWidth();
+    SmallVector<int64_t> shape(type.getShape());
+    SmallVector<OpFoldResult> low(type.getRank(), b.getIndexAttr(0)), high = low;
+    if (type.isDynamicDim(last)) {
+      Value columns = tensor::DimOp::create(b, loc, matrix, last);
+      Value pieces = arith::CeilDivSIOp::create(b, loc, columns, index(each));
+      Value padded = arith::MulIOp::create(b, loc, pieces, index(each));
+      high[last] = OpFoldResult(Value(arith::SubIOp::create(b, loc, padded, columns)));
+    } else {
+      shape[last] = llvm::alignTo(type.getDimSize(last), each);
+      if (shape[last] == type.getDimSize(last))
+        return matrix;
+      high[last] = b.getIndexAttr(shape[last] - type.getDimSize(last));
+    }
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type.getElementType()));
+    return tensor::PadOp::create(b, loc, type.clone(shape), matrix, low, high, zero);
+  }
+
+  /// Place, sizes and type of matrix `i` in an array of them.
+  struct Piece {
+    SmallVector<OpFoldResult> offsets, sizes, strides;
+    RankedTensorType type;
+  };
+  Piece pieceOf(Value all, Value i) {
+    auto type = cast<RankedTensorType>(all.getType());
+    Piece piece = {{i, b.getIndexAttr(0), b.getIndexAttr(0)},
+                   {b.getIndexAttr(1), tensor::getMixedSize(b, loc, all, 1), tensor::getMixedSize(b, loc, all, 2)},
+                   SmallVector<OpFoldResult>(3, b.getIndexAttr(1)),
+                   RankedTensorType::get(type.getShape().drop_front(), type.getElementType())};
+    return piece;
+  }
+  Value slice(Value all, Value i) {
+    if (cast<RankedTensorType>(all.getType()).getRank() == 2)
+      return all; // one for each i
+    const Piece piece = pieceOf(all, i);
+    return tensor::ExtractSliceOp::create(b, loc, piece.type, all, piece.offsets, piece.sizes, piece.strides);
+  }
+
+  Value launchOne(Value a, Value w, Value out) {
+    SmallVector<Value> inputs = {a, w};
+    llvm::append_range(inputs, extra);
+    return tile::LaunchOp::create(b, loc, TypeRange(out.getType()), inputs, out, symbol).getResult(0);
+  }
+
+  Value launchAll(Value a, Value w, Value out) {
+    if (!product.batched())
+      return launchOne(a, w, out);
+    Value count = tensor::DimOp::create(b, loc, out, 0);
+    auto loop = scf::ForOp::create(b, loc, index(0), count, index(1), ValueRange{out});
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value i = loop.getInductionVar(), all = loop.getRegionIterArg(0);
+    Value one = launchOne(slice(a, i), slice(w, i), slice(all, i));
+    const Piece piece = pieceOf(all, i);
+    scf::YieldOp::create(
+        b, loc, Value(tensor::InsertSliceOp::create(b, loc, one, all, piece.offsets, piece.sizes, piece.strides)));
+    return loop.getResult(0);
+  }
+
+  OpBuilder b;
+  Location loc;
+  const Contraction &product;
+  const SelectedKernel &kernel;
+  const std::string &symbol;
+  ValueRange extra;
+};
+
 struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
   using SelectKernelsBase::SelectKernelsBase;
 
@@ -25,70 +146,101 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     return fill && (matchPattern(fill.value(), m_PosZeroFloat()) || matchPattern(fill.value(), m_NegZeroFloat()));
   }
 
-  /// `matrix` with as many zero columns as its rows need to be a multiple of 16 bytes long; null where its columns are
-  /// not known.
-  static Value padRows(OpBuilder &b, Location loc, Value matrix) {
-    auto type = cast<RankedTensorType>(matrix.getType());
-    if (type.isDynamicDim(1))
-      return Value();
-    const int64_t columns = type.getDimSize(1), each = kRowAlignment * 8 / type.getElementTypeBitWidth();
-    const int64_t padded = llvm::alignTo(columns, each);
-    if (padded == columns)
-      return matrix;
-    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type.getElementType()));
-    auto wider = RankedTensorType::get({type.getDimSize(0), padded}, type.getElementType());
-    return tensor::PadOp::create(b, loc, wider, matrix, SmallVector<OpFoldResult>(2, b.getIndexAttr(0)),
-                                 {b.getIndexAttr(0), b.getIndexAttr(padded - columns)}, zero);
+  /// product + init, rounded once to init's element.
+  static Value add(OpBuilder &b, Location loc, Value product, Value init) {
+    auto type = cast<RankedTensorType>(init.getType());
+    Value room = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, init), type.getElementType());
+    const AffineMap each = b.getMultiDimIdentityMap(type.getRank());
+    return linalg::GenericOp::create(
+               b, loc, type, ValueRange{product, init}, ValueRange{room}, SmallVector<AffineMap>(3, each),
+               SmallVector<utils::IteratorType>(type.getRank(), utils::IteratorType::parallel),
+               [&](OpBuilder &k, Location at, ValueRange v) {
+                 const bool narrow = !type.getElementType().isF32();
+                 Value before = narrow ? Value(arith::ExtFOp::create(k, at, k.getF32Type(), v[1])) : v[1];
+                 Value sum = arith::AddFOp::create(k, at, v[0], before);
+                 if (narrow)
+                   sum = arith::TruncFOp::create(k, at, type.getElementType(), sum);
+                 linalg::YieldOp::create(k, at, sum);
+               })
+        .getResult(0);
   }
 
-  /// The symbol of the table's kernel in `module`, which gets its text where it does not have it.
-  LogicalResult place(ModuleOp module, const SelectedKernel &kernel, Location loc) {
-    if (SymbolTable::lookupSymbolIn(module, kernel.name))
-      return success();
-    auto text = matmulKernel(getContext(), kernel.parameters);
-    if (!text)
-      return emitError(loc) << text.error().message;
-    auto made = *(*text)->getOps<tile::KernelOp>().begin();
-    made->remove(); // from its own module
-    made.setSymName(kernel.name);
-    module.getBody()->push_back(made);
-    return success();
-  }
-
-  LogicalResult select(ModuleOp module, linalg::MatmulOp product) {
-    if (!product.hasPureTensorSemantics() || product.hasUserDefinedMaps())
-      return success();
-    Value a = product.getDpsInputs()[0], w = product.getDpsInputs()[1], init = product.getDpsInits()[0];
-    const auto left = cast<RankedTensorType>(a.getType()), right = cast<RankedTensorType>(w.getType());
-    const auto result = cast<RankedTensorType>(init.getType());
-    if (left.getElementType() != right.getElementType() || !isZero(init) || left.getDimSize(1) == 0)
-      return success();
+  LogicalResult select(linalg::LinalgOp op, const Contraction &product, KernelPlace &place) {
+    const auto left = cast<RankedTensorType>(product.a.value.getType());
+    const auto right = cast<RankedTensorType>(product.b.value.getType());
+    const auto result = cast<RankedTensorType>(product.init.getType());
+    const Type element = left.getElementType();
+    const int64_t rank = result.getRank();
+    auto leave = [&](const Twine &reason) { return place.leave(op, reason), success(); };
+    if (right.getElementType() != element || (!element.isBF16() && !element.isF16()))
+      return leave("expects factors of bf16, or of f16, but got " + elementName(element) + " and " +
+                   elementName(right.getElementType()));
+    if (left.getDimSize(product.a.columns) == 0)
+      return leave("expects products to add up");
+    for (const Contraction::Operand &each : {product.a, product.b})
+      if (each.batch != Contraction::kNone && each.batch == rank - 1)
+        return leave("expects matrices of neighbouring elements");
+    const bool zero = isZero(product.init);
+    Epilogue epilogue;
+    // One that has nothing to add up would have to be done all the same, and one of a batch lies elsewhere for each.
+    if (!product.batched() && !left.isDynamicDim(product.a.columns)) {
+      if (std::optional<Epilogue> found = epilogueOf(op->getResult(0)))
+        epilogue = *found;
+      if (!zero)
+        epilogue.init = product.init;
+    }
+    const bool adds = !zero && epilogue.empty(); // behind the product
+    const Type made = adds ? Float32Type::get(&getContext()) : epilogue.elementOf(result.getElementType());
+    const bool transposeB = product.b.columns < product.b.rows;
     const std::optional<SelectedKernel> kernel =
-        selectMatmul(chip, left.getElementType(), result.getElementType(), result.getDimSize(0), result.getDimSize(1));
-    if (!kernel || left.isDynamicDim(1) || right.isDynamicDim(1))
-      return success();
-    if (failed(place(module, *kernel, product.getLoc())))
+        selectMatmul(chip, element, made, result.getDimSize(rank - 2), result.getDimSize(rank - 1), transposeB);
+    if (!kernel)
+      return leave("expects a chip with kernels and a result of f32, bf16 or f16, but got " + chip + " and " +
+                   elementName(result.getElementType()));
+    FailureOr<std::string> symbol = place.product(*kernel, epilogue, op->getLoc());
+    if (failed(symbol))
       return failure();
-    OpBuilder b(product);
-    Value padded = padRows(b, product.getLoc(), a), wide = padRows(b, product.getLoc(), w);
-    auto fill = init.getDefiningOp<linalg::FillOp>();
+    Operation *last = epilogue.consumer ? epilogue.consumer.getOperation() : op.getOperation();
+    OpBuilder b(last);
+    const Location loc = op->getLoc();
     // The kernel writes each element, so what the zeros were to be filled into is enough.
-    auto launch = tile::LaunchOp::create(b, product.getLoc(), TypeRange(result), ValueRange{padded, wide},
-                                         fill.getDpsInits()[0], kernel->name);
-    product.getResult(0).replaceAllUsesWith(launch.getResult(0));
-    product.erase();
-    if (fill->use_empty())
+    auto fill = zero ? product.init.getDefiningOp<linalg::FillOp>() : linalg::FillOp();
+    Value out;
+    if (epilogue.consumer)
+      out = epilogue.consumer.getDpsInits()[0];
+    else if (zero)
+      out = fill.getDpsInits()[0];
+    else
+      out = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, product.init), made);
+    Value value = Launcher(last, loc, product, *kernel, *symbol).launch(out, epilogue.matrices(b, loc));
+    last->getResult(0).replaceAllUsesWith(adds ? add(b, loc, value, product.init) : value);
+    last->erase();
+    if (last != op)
+      op.erase();
+    if (fill && fill->use_empty())
       fill.erase();
     ++selected;
     return success();
   }
 
+  static std::string elementName(Type type) {
+    std::string name;
+    llvm::raw_string_ostream(name) << type;
+    return name;
+  }
+
   void runOnOperation() override {
-    SmallVector<linalg::MatmulOp> products;
-    getOperation().walk([&](linalg::MatmulOp product) { products.push_back(product); });
-    for (linalg::MatmulOp product : products)
-      if (failed(select(getOperation(), product)))
+    SmallVector<std::pair<linalg::LinalgOp, Contraction>> products;
+    getOperation().walk([&](linalg::LinalgOp op) {
+      if (std::optional<Contraction> product = contractionOf(op))
+        products.emplace_back(op, *product);
+    });
+    KernelPlace place(getOperation());
+    for (auto &[op, product] : products) {
+      // What an earlier product became stands for it now.
+      if (std::optional<Contraction> now = contractionOf(op); now && failed(select(op, *now, place)))
         return signalPassFailure();
+    }
   }
 };
 } // namespace

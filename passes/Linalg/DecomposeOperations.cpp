@@ -64,7 +64,12 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
   }
 
   void runOnOperation() override {
-    if (failed(usePlainTypes()) || failed(lowerAffine()))
+    if (failed(usePlainTypes()))
+      return signalPassFailure();
+    SmallVector<UnrealizedConversionCastOp> casts; // of select-attention, to what are plain types now
+    getOperation().walk([&](UnrealizedConversionCastOp cast) { casts.push_back(cast); });
+    reconcileUnrealizedCasts(casts);
+    if (failed(lowerAffine()))
       return signalPassFailure();
     SmallVector<Operation *> work;
     getOperation().walk([&](Operation *op) {

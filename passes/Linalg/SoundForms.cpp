@@ -150,14 +150,16 @@ void narrowSwitch(scf::IndexSwitchOp op) {
 } // namespace
 
 void giveSoundForms(ModuleOp module) {
-  module.walk([](linalg::MapOp op) { makeGeneric(op); });
-  module.walk([](Operation *op) { makeGeneric(op); });
-  module.walk([](tensor::InsertSliceOp op) { giveAllDimensions(op); });
-  module.walk([](scf::IndexSwitchOp op) { narrowSwitch(op); });
-  module.walk([](Operation *op) {
-    dropPromises(op);
-    hideElementary(op);
-  });
+  for (auto function : module.getOps<func::FuncOp>()) { // not kernels, which no pass of theirs sees
+    function.walk([](linalg::MapOp op) { makeGeneric(op); });
+    function.walk([](Operation *op) { makeGeneric(op); });
+    function.walk([](tensor::InsertSliceOp op) { giveAllDimensions(op); });
+    function.walk([](scf::IndexSwitchOp op) { narrowSwitch(op); });
+    function.walk([](Operation *op) {
+      dropPromises(op);
+      hideElementary(op);
+    });
+  }
 }
 
 } // namespace stepdown

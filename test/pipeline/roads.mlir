@@ -86,6 +86,7 @@
 
 // NVIDIA:      check-contract;
 // NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: select-attention;
 // NVIDIA-NEXT: lower-operations;
 // NVIDIA-NEXT: decompose-operations;
 // NVIDIA-NEXT: inline;

@@ -16,8 +16,36 @@ func.func @sums_of_rows(%x: memref<?x7xf32>, %y: memref<?xf32>) {
 // CHECK: gpu.launch blocks({{.*}}) in ({{.*}} = %[[BLOCKS]], {{.*}}) threads({{.*}}) in ({{.*}} = %c256,
 // CHECK: %[[INSIDE:.*]] = arith.cmpi ult, %[[I:.*]], %[[N]]
 // CHECK: scf.if %[[INSIDE]]
-// CHECK: scf.for
-// CHECK: memref.load %[[X]][%[[I]],
+// CHECK: %[[FIRST:.*]] = memref.load %[[Y]][%[[I]]]
+// CHECK: %[[ALL:.*]] = scf.for %[[J:.*]] = %c0 to %c7 step %c1 iter_args(%[[SUM:.*]] = %[[FIRST]])
+// CHECK-NEXT: %[[NEXT:.*]] = memref.load %[[X]][%[[I]], %[[J]]]
+// CHECK-NEXT: %[[MORE:.*]] = arith.addf %[[SUM]], %[[NEXT]]
+// CHECK-NEXT: scf.yield %[[MORE]]
+// CHECK: memref.store %[[ALL]], %[[Y]][%[[I]]]
+
+// -----
+
+// Two sums over two loops: each in a register through both.
+func.func @sum_and_most(%x: memref<5x7x11xf32>, %s: memref<5xf32>, %m: memref<5xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, j, k)>, affine_map<(i, j, k) -> (i)>, affine_map<(i, j, k) -> (i)>],
+                  iterator_types = ["parallel", "reduction", "reduction"]} ins(%x : memref<5x7x11xf32>) outs(%s, %m : memref<5xf32>, memref<5xf32>) {
+  ^bb0(%in: f32, %sum: f32, %most: f32):
+    %0 = arith.addf %sum, %in : f32
+    %1 = arith.maximumf %most, %in : f32
+    linalg.yield %0, %1 : f32, f32
+  }
+  return
+}
+// CHECK-LABEL: func.func @sum_and_most
+// CHECK-COUNT-2: memref.load
+// CHECK: %[[OUTER:.*]]:2 = scf.for {{.*}} iter_args(%[[A:.*]] = %{{.*}}, %[[B:.*]] = %{{.*}}) -> (f32, f32)
+// CHECK-NEXT: %[[INNER:.*]]:2 = scf.for {{.*}} iter_args(%{{.*}} = %[[A]], %{{.*}} = %[[B]]) -> (f32, f32)
+// CHECK-NEXT: memref.load
+// CHECK-NEXT: arith.addf
+// CHECK-NEXT: arith.maximumf
+// CHECK-NEXT: scf.yield
+// CHECK: scf.yield %[[INNER]]#0, %[[INNER]]#1
+// CHECK-COUNT-2: memref.store %[[OUTER]]
 
 // -----
 
@@ -102,3 +130,21 @@ func.func @pieces(%a: memref<61x64xbf16, strided<[128, 1], offset: ?>>, %b: memr
 // CHECK: %[[C:.*]] = memref.alloc() : memref<61x72xf32>
 // CHECK: tile.launch @product ins(%[[A]], %{{.*}} : memref<61x64xbf16>, memref<64x72xbf16>) outs(%[[C]] : memref<61x72xf32>)
 // CHECK: gpu.launch
+
+// -----
+
+// One matrix of many has no gaps, wherever it begins; part of one has.
+tile.kernel @product(%a: memref<?x?xbf16>, %b: memref<?x?xbf16>, %c: memref<?x?xf32>) {
+}
+func.func @one_of_many(%a: memref<?x67x?xbf16>, %b: memref<5x72x64xbf16>, %c: memref<67x64xf32>, %i: index) {
+  %c2 = arith.constant 2 : index
+  %k = memref.dim %a, %c2 : memref<?x67x?xbf16>
+  %x = memref.subview %a[%i, 0, 0] [1, 67, %k] [1, 1, 1] : memref<?x67x?xbf16> to memref<67x?xbf16, strided<[?, 1], offset: ?>>
+  %y = memref.subview %b[%i, 0, 0] [1, 72, 56] [1, 1, 1] : memref<5x72x64xbf16> to memref<72x56xbf16, strided<[64, 1], offset: ?>>
+  tile.launch @product ins(%x, %y : memref<67x?xbf16, strided<[?, 1], offset: ?>>, memref<72x56xbf16, strided<[64, 1], offset: ?>>) outs(%c : memref<67x64xf32>)
+  return
+}
+// CHECK-LABEL: func.func @one_of_many
+// CHECK: %[[X:.*]] = memref.subview
+// CHECK: %[[Y:.*]] = memref.alloc() : memref<72x56xbf16>
+// CHECK: tile.launch @product ins(%[[X]], %[[Y]] :

@@ -41,16 +41,188 @@ func.func @buckets(%a: tensor<?x64xf16>, %b: tensor<64x512xf16>, %c: tensor<17x6
 
 // -----
 
-// The kernel's sums begin with zero, and it has no form for float32 operands.
-func.func @kept(%a: tensor<64x64xbf16>, %x: tensor<64x64xf32>, %f: tensor<64x64xf32>) -> (tensor<64x64xf32>, tensor<64x64xf32>) {
-  %zero = arith.constant 0.0 : f32
+// The kernel's sums begin with zero: what a product is added to is read before it is stored.
+func.func @adds(%a: tensor<64x64xbf16>, %x: tensor<64x64xf32>, %y: tensor<64x64xbf16>) -> (tensor<64x64xf32>, tensor<64x64xbf16>) {
   %0 = linalg.matmul ins(%a, %a : tensor<64x64xbf16>, tensor<64x64xbf16>) outs(%x : tensor<64x64xf32>) -> tensor<64x64xf32>
-  %1 = linalg.fill ins(%zero : f32) outs(%x : tensor<64x64xf32>) -> tensor<64x64xf32>
-  %2 = linalg.matmul ins(%f, %f : tensor<64x64xf32>, tensor<64x64xf32>) outs(%1 : tensor<64x64xf32>) -> tensor<64x64xf32>
-  return %0, %2 : tensor<64x64xf32>, tensor<64x64xf32>
+  %1 = linalg.matmul ins(%a, %a : tensor<64x64xbf16>, tensor<64x64xbf16>) outs(%y : tensor<64x64xbf16>) -> tensor<64x64xbf16>
+  return %0, %1 : tensor<64x64xf32>, tensor<64x64xbf16>
+}
+// CHECK-LABEL: func.func @adds
+// CHECK-SAME: %[[A:.*]]: tensor<64x64xbf16>, %[[X:.*]]: tensor<64x64xf32>, %[[Y:.*]]: tensor<64x64xbf16>)
+// CHECK: tile.launch @matmul_64x64_bf16_f32_fused ins(%[[A]], %[[A]], %[[X]] :
+// CHECK: tile.launch @matmul_64x64_bf16_bf16_fused ins(%[[A]], %[[A]], %[[Y]] :
+// CHECK-NOT: linalg.generic
+// CHECK: tile.kernel @matmul_64x64_bf16_f32_fused(%{{.*}}: memref<?x?xbf16>, %{{.*}}: memref<?x?xbf16>, %[[C:.*]]: memref<?x?xf32>, %[[OUT:.*]]: memref<?x?xf32>)
+// CHECK: %[[SUM:.*]] = tile.mma_wait 0 for
+// CHECK: %[[READ:.*]] = tile.read %[[C]][%[[I:.*]], %[[J:.*]]] : memref<?x?xf32> -> vector<64x64xf32>
+// CHECK: %[[ALL:.*]] = tile.map (%{{.*}} = %[[SUM]], %{{.*}} = %[[READ]])
+// CHECK: tile.store %[[ALL]] to %[[OUT]][%[[I]], %[[J]]]
+
+// -----
+
+// What follows a product element by element is done by its kernel: a bias is a matrix of one row.
+#all = affine_map<(i, j) -> (i, j)>
+#row = affine_map<(i, j) -> (j)>
+func.func @silu(%a: tensor<?x64xbf16>, %b: tensor<64x72xbf16>, %bias: tensor<72xbf16>, %x: tensor<?x72xf32>, %y: tensor<?x72xbf16>) -> tensor<?x72xbf16> {
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant 1.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%x : tensor<?x72xf32>) -> tensor<?x72xf32>
+  %1 = linalg.matmul ins(%a, %b : tensor<?x64xbf16>, tensor<64x72xbf16>) outs(%0 : tensor<?x72xf32>) -> tensor<?x72xf32>
+  %2 = linalg.generic {indexing_maps = [#all, #row, #all], iterator_types = ["parallel", "parallel"]}
+      ins(%1, %bias : tensor<?x72xf32>, tensor<72xbf16>) outs(%y : tensor<?x72xbf16>) {
+  ^bb0(%v: f32, %w: bf16, %out: bf16):
+    %wide = arith.extf %w : bf16 to f32
+    %u = arith.addf %v, %wide : f32
+    %n = arith.negf %u : f32
+    %e = transformer.elementary "math.exp"(%n) : (f32) -> f32
+    %d = arith.addf %e, %one : f32
+    %q = arith.divf %u, %d : f32
+    %r = arith.truncf %q : f32 to bf16
+    linalg.yield %r : bf16
+  } -> tensor<?x72xbf16>
+  return %2 : tensor<?x72xbf16>
+}
+// CHECK-LABEL: func.func @silu
+// CHECK: %[[BIAS:.*]] = tensor.expand_shape %{{.*}} {{\[\[}}0, 1]] output_shape [1, 72] : tensor<72xbf16> into tensor<1x72xbf16>
+// CHECK: tile.launch @matmul_128x128_bf16_bf16_fused ins(%{{.*}}, %{{.*}}, %[[BIAS]] :
+// CHECK-NOT: linalg.generic
+// CHECK: tile.kernel @matmul_128x128_bf16_bf16_fused
+// CHECK: tile.map
+// CHECK-NEXT: arith.addf
+// CHECK-NEXT: arith.negf
+// CHECK: math.exp2
+// CHECK: arith.divf
+// CHECK-NEXT: tile.yield
+
+// -----
+
+// A quotient that stays float32 is none of the special function unit, and what is read twice is stored.
+#all = affine_map<(i, j) -> (i, j)>
+func.func @behind(%a: tensor<64x64xbf16>, %x: tensor<64x64xf32>) -> (tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%x : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %1 = linalg.matmul ins(%a, %a : tensor<64x64xbf16>, tensor<64x64xbf16>) outs(%0 : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %2 = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel"]} ins(%1 : tensor<64x64xf32>) outs(%x : tensor<64x64xf32>) {
+  ^bb0(%v: f32, %out: f32):
+    %q = arith.divf %v, %v : f32
+    linalg.yield %q : f32
+  } -> tensor<64x64xf32>
+  %3 = linalg.matmul ins(%a, %a : tensor<64x64xbf16>, tensor<64x64xbf16>) outs(%0 : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %4 = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel"]} ins(%3 : tensor<64x64xf32>) outs(%x : tensor<64x64xf32>) {
+  ^bb0(%v: f32, %out: f32):
+    %q = arith.mulf %v, %v : f32
+    linalg.yield %q : f32
+  } -> tensor<64x64xf32>
+  return %2, %3, %4 : tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>
+}
+// CHECK-LABEL: func.func @behind
+// CHECK: tile.launch @matmul_64x64_bf16_f32 ins
+// CHECK: linalg.generic
+// CHECK: tile.launch @matmul_64x64_bf16_f32 ins
+// CHECK: linalg.generic
+
+// -----
+
+// A second factor that lies transposed has a kernel of its own; a first one is transposed before.
+#m = affine_map<(m, n, k) -> (m, k)>
+#w = affine_map<(m, n, k) -> (n, k)>
+#o = affine_map<(m, n, k) -> (m, n)>
+#t = affine_map<(m, n, k) -> (k, m)>
+#b = affine_map<(m, n, k) -> (k, n)>
+func.func @transposed(%a: tensor<?x64xbf16>, %w: tensor<512x64xbf16>, %x: tensor<?x512xbf16>, %v: tensor<64x512xbf16>,
+                      %y: tensor<64x512xbf16>) -> (tensor<?x512xbf16>, tensor<64x512xbf16>) {
+  %zero = arith.constant 0.0 : bf16
+  %0 = linalg.fill ins(%zero : bf16) outs(%x : tensor<?x512xbf16>) -> tensor<?x512xbf16>
+  %1 = linalg.matmul indexing_maps = [#m, #w, #o] ins(%a, %w : tensor<?x64xbf16>, tensor<512x64xbf16>) outs(%0 : tensor<?x512xbf16>) -> tensor<?x512xbf16>
+  %2 = linalg.fill ins(%zero : bf16) outs(%y : tensor<64x512xbf16>) -> tensor<64x512xbf16>
+  %3 = linalg.matmul indexing_maps = [#t, #b, #o] ins(%a, %v : tensor<?x64xbf16>, tensor<64x512xbf16>) outs(%2 : tensor<64x512xbf16>) -> tensor<64x512xbf16>
+  return %1, %3 : tensor<?x512xbf16>, tensor<64x512xbf16>
+}
+// CHECK-LABEL: func.func @transposed
+// CHECK: tile.launch @matmul_128x256_transposed_bf16_bf16 ins(%{{.*}}, %{{.*}} : tensor<?x64xbf16>, tensor<512x64xbf16>)
+// CHECK: %[[T:.*]] = linalg.transpose {{.*}} permutation = [1, 0]
+// CHECK: tile.launch @matmul_64x128_bf16_bf16 ins(%{{.*}}, %{{.*}} : tensor<64x?xbf16>, tensor<64x512xbf16>)
+// CHECK: tile.kernel @matmul_128x256_transposed_bf16_bf16
+// CHECK: tile.copy %{{.*}}[%[[J:.*]], %[[L:.*]]] to %{{.*}} : memref<?x?xbf16> to memref<256x64xbf16, 3>
+// CHECK: tile.mma %{{.*}} {transpose_b} : memref<128x64xbf16, 3>, memref<256x64xbf16, 3>
+
+// -----
+
+// A launch for each matrix of a batch; columns that are known later are padded by what is missing then, and a product of
+// nothing is zeros.
+#a = affine_map<(i, m, n, k) -> (i, m, k)>
+#w = affine_map<(i, m, n, k) -> (k, n)>
+#o = affine_map<(i, m, n, k) -> (i, m, n)>
+func.func @batches(%a: tensor<?x67x?xbf16>, %b: tensor<?x?x61xbf16>, %w: tensor<?x61xbf16>, %x: tensor<?x67x61xf32>)
+    -> (tensor<?x67x61xf32>, tensor<?x67x61xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%x : tensor<?x67x61xf32>) -> tensor<?x67x61xf32>
+  %1 = linalg.batch_matmul ins(%a, %b : tensor<?x67x?xbf16>, tensor<?x?x61xbf16>) outs(%0 : tensor<?x67x61xf32>) -> tensor<?x67x61xf32>
+  %2 = linalg.batch_matmul indexing_maps = [#a, #w, #o] ins(%a, %w : tensor<?x67x?xbf16>, tensor<?x61xbf16>) outs(%0 : tensor<?x67x61xf32>) -> tensor<?x67x61xf32>
+  return %1, %2 : tensor<?x67x61xf32>, tensor<?x67x61xf32>
+}
+// CHECK-LABEL: func.func @batches
+// CHECK: %[[K:.*]] = tensor.dim %{{.*}}, %c2
+// CHECK: %[[NONE:.*]] = arith.cmpi eq, %[[K]], %c0
+// CHECK: scf.if %[[NONE]]
+// CHECK: linalg.fill
+// CHECK: } else {
+// CHECK: %[[MORE:.*]] = arith.subi
+// CHECK: %[[A:.*]] = tensor.pad %{{.*}} low[0, 0, 0] high[0, 0, %[[MORE]]]
+// CHECK: %[[B:.*]] = tensor.pad %{{.*}} low[0, 0, 0] high[0, 0, 3]
+// CHECK: scf.for
+// CHECK: %[[ONE:.*]] = tensor.extract_slice %[[A]]
+// CHECK: %[[OTHER:.*]] = tensor.extract_slice %[[B]]
+// CHECK: tile.launch @matmul_128x128_bf16_f32 ins(%[[ONE]], %[[OTHER]] : tensor<67x?xbf16>, tensor<?x64xbf16>)
+// CHECK: tensor.insert_slice
+// CHECK: scf.if
+// CHECK: %[[W:.*]] = tensor.pad %{{.*}} low[0, 0] high[0, 3]
+// CHECK: scf.for
+// CHECK: tile.launch @matmul_128x128_bf16_f32 ins(%{{.*}}, %[[W]] : tensor<67x?xbf16>, tensor<?x64xbf16>)
+
+// -----
+
+// Written out, products are products, too: with factors widened, and results of columns first.
+func.func @generic(%a: tensor<61x64xf16>, %b: tensor<64x67xf16>, %x: tensor<67x61xf32>) -> tensor<67x61xf32> {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%x : tensor<67x61xf32>) -> tensor<67x61xf32>
+  %1 = linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (n, m)>],
+                       iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : tensor<61x64xf16>, tensor<64x67xf16>) outs(%0 : tensor<67x61xf32>) {
+  ^bb0(%p: f16, %q: f16, %sum: f32):
+    %wide = arith.extf %p : f16 to f32
+    %other = arith.extf %q : f16 to f32
+    %term = arith.mulf %other, %wide : f32
+    %more = arith.addf %term, %sum : f32
+    linalg.yield %more : f32
+  } -> tensor<67x61xf32>
+  return %1 : tensor<67x61xf32>
+}
+// CHECK-LABEL: func.func @generic
+// CHECK: linalg.transpose ins(%{{.*}} : tensor<64x67xf16>)
+// CHECK: tile.launch @matmul_128x128_transposed_f16_f32 ins(%{{.*}}, %{{.*}} : tensor<67x64xf16>, tensor<61x64xf16>)
+
+// -----
+
+// What is no product of tensor cores stays: of float32, of products that are rounded before they are added, of nothing.
+// CHECK: module attributes {tile.unselected = ["linalg.matmul ({{.*}}): expects factors of bf16, or of f16, but got f32 and f32",
+// CHECK-SAME: "linalg.matmul ({{.*}}): expects products to add up"]}
+func.func @kept(%a: tensor<64x64xbf16>, %f: tensor<64x64xf32>, %x: tensor<64x64xf32>, %e: tensor<64x0xbf16>, %g: tensor<0x64xbf16>)
+    -> (tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>) {
+  %1 = linalg.matmul ins(%f, %f : tensor<64x64xf32>, tensor<64x64xf32>) outs(%x : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %2 = linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>],
+                       iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %a : tensor<64x64xbf16>, tensor<64x64xbf16>) outs(%x : tensor<64x64xf32>) {
+  ^bb0(%p: bf16, %q: bf16, %sum: f32):
+    %rounded = arith.mulf %p, %q : bf16
+    %term = arith.extf %rounded : bf16 to f32
+    %more = arith.addf %sum, %term : f32
+    linalg.yield %more : f32
+  } -> tensor<64x64xf32>
+  %3 = linalg.matmul ins(%e, %g : tensor<64x0xbf16>, tensor<0x64xbf16>) outs(%x : tensor<64x64xf32>) -> tensor<64x64xf32>
+  return %1, %2, %3 : tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>
 }
 // CHECK-LABEL: func.func @kept
 // CHECK-NOT: tile.launch
-// CHECK: linalg.matmul
-// CHECK-NOT: tile.launch
-// CHECK: linalg.matmul
+// CHECK: return
+// CHECK-NOT: tile.kernel
