@@ -31,9 +31,9 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
   %below = arith.constant $(below) : index
   %tiles = memref.dim %work, %0 : !table
   %columns = memref.dim %q, %1 : !matrix
-  %key_columns = $(key_columns)
+  %key_columns = memref.dim %k, %1 : !matrix
   %values = arith.constant $(first_value) : index
-  %group = arith.divui %columns, %key_columns : index
+  %group = $(heads_of_a_key)
   %cq = tile.channel : !query_ring
   %ck = tile.channel : !ring
   %cv = tile.channel : !ring

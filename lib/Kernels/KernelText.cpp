@@ -95,8 +95,8 @@ Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const Attent
   if (p.right < AttentionParameters::kUnbounded)
     band += "below %below";
   auto text = [](int64_t number) { return std::to_string(number); };
-  const std::string keyColumns =
-      p.keyColumns ? "arith.constant " + text(p.keyColumns) + " : index" : "memref.dim %k, %1 : !matrix";
+  const std::string headsOfAKey = p.headsOfAKey ? "arith.constant " + text(p.headsOfAKey) + " : index"
+                                                : "arith.divui %columns, %key_columns : index";
   return parseKernel(context, kAttentionText, "Attention.mlir",
                      {{"m", text(p.m)},
                       {"n", text(p.n)},
@@ -106,7 +106,7 @@ Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const Attent
                       {"registers", text(p.registers)},
                       {"load_registers", text(p.loadRegisters)},
                       {"group", text(p.group)},
-                      {"key_columns", keyColumns},
+                      {"heads_of_a_key", headsOfAKey},
                       {"first_value", text(p.firstValue)},
                       {"scale", real((p.cap > 0 ? p.cap : p.scale) * log2e)},
                       {"cap", cap},

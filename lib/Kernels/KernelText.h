@@ -37,7 +37,7 @@ struct AttentionParameters {
   double scale = 1;                            ///< of a query times a key, positive
   double cap = 0;                              ///< scores become cap tanh(score / cap); 0: as they are
   int64_t left = kUnbounded, right = 0;        ///< keys that a query sees before its own and behind it
-  int64_t keyColumns = 0;                      ///< of all heads; 0: those of K
+  int64_t headsOfAKey = 0;                     ///< heads of queries that share keys; 0: as many as K says
   int64_t firstValue = 0;                      ///< column of V at which the values begin
   std::string element = "bf16", result = "bf16";
   /// No bound of the keys that are seen. right = 0 is causal, right = kUnbounded full attention.

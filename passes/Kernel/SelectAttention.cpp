@@ -163,7 +163,7 @@ struct SelectAttention : impl::SelectAttentionBase<SelectAttention> {
     p.cap = op.getSoftcap().convertToDouble();
     p.left = window && window <= AttentionParameters::kUnbounded ? window - 1 : AttentionParameters::kUnbounded;
     p.right = op.getCausal() ? 0 : AttentionParameters::kUnbounded;
-    p.keyColumns = heads * head;
+    p.headsOfAKey = q.getDimSize(1) / (heads * head);
     p.firstValue = heads * head; // behind all keys
     FailureOr<std::string> kernel = place.attention(p, op.getLoc());
     if (failed(kernel))
