@@ -86,7 +86,7 @@ void KernelEmitter::multiply(MmaOp op) {
   if (op.getAcc() && isa<AccumulatorType>(op.getAcc().getType()))
     made = held;
   else
-    for (Type type : convert(op.getType(), role))
+    for (Type type : convert(op.getType()))
       made.push_back(LLVM::UndefOp::create(b, type));
   if (op.getAcc() && isa<VectorType>(op.getAcc().getType()))
     for (auto [i, each] : llvm::enumerate(held)) {
@@ -148,7 +148,7 @@ void KernelEmitter::wait(MmaWaitOp op) {
   int64_t next = 0;
   for (Value vector : op.getVectors()) {
     SmallVector<Value> held;
-    for (size_t i = convert(vector.getType(), role).size(); i != 0; --i)
+    for (size_t i = convert(vector.getType()).size(); i != 0; --i)
       held.push_back(LLVM::ExtractValueOp::create(b, waited, ArrayRef<int64_t>{next++}));
     map(vector, held);
   }

@@ -14,34 +14,16 @@ using namespace stepdown::tile;
 namespace stepdown::nvidia {
 
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
-    : kernel(kernel), plan(plan), function(function), b(kernel.getLoc(), kernel.getContext()) {}
+    : TileEmitter(kernel, "sm_90a"), kernel(kernel), plan(plan), function(function) {}
 
-//===-- Values ---------------------------------------------------------------------------------------------------===//
+Value KernelEmitter::blockIndex() { return NVVM::BlockIdXOp::create(b, b.getI32Type()); }
+Value KernelEmitter::blockCount() { return NVVM::GridDimXOp::create(b, b.getI32Type()); }
 
-Value KernelEmitter::i32(int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(int32_t(value))); }
-Value KernelEmitter::i64(int64_t value) { return arith::ConstantOp::create(b, b.getI64IntegerAttr(value)); }
-Value KernelEmitter::binary(StringRef name, Value a, Value c) {
-  OperationState state(b.getLoc(), name, {a, c}, {a.getType()});
-  return b.create(state)->getResult(0);
-}
-Value KernelEmitter::add(Value a, Value c) { return binary("arith.addi", a, c); }
-Value KernelEmitter::multiply(Value a, Value c) { return binary("arith.muli", a, c); }
-Value KernelEmitter::compare(arith::CmpIPredicate predicate, Value a, Value c) {
-  return arith::CmpIOp::create(b, predicate, a, c);
-}
 Value KernelEmitter::shared(Value offset) {
   return LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});
 }
 
-SmallVector<Value> KernelEmitter::lookup(Value value) {
-  auto it = values.find(value);
-  assert(it != values.end() && "a value is emitted before its uses");
-  return it->second;
-}
-
-void KernelEmitter::map(Value value, ValueRange made) { values[value] = llvm::to_vector(made); }
-
-SmallVector<Type> KernelEmitter::convert(Type type, RoleOp role) {
+SmallVector<Type> KernelEmitter::convert(Type type) {
   if (type.isIndex())
     return {b.getI32Type()};
   if (auto sum = dyn_cast<AccumulatorType>(type); sum && role) {
@@ -175,16 +157,6 @@ LogicalResult KernelEmitter::emitRole(RoleOp op) {
   return emitBlock(op.getBody().front());
 }
 
-LogicalResult KernelEmitter::emitBlock(Block &block) {
-  for (Operation &op : block)
-    if (!op.hasTrait<OpTrait::IsTerminator>()) {
-      b.setLoc(op.getLoc());
-      if (failed(emitOperation(op)))
-        return failure();
-    }
-  return success();
-}
-
 LogicalResult KernelEmitter::emitOperation(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case([&](ScheduleOp schedule) { return emitSchedule(schedule); })
@@ -212,7 +184,12 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
         map(dim.getResult(), *index == 0 ? matrix.rows : matrix.columns);
         return success();
       })
-      .Default([&](Operation *other) { return emitScalar(*other); });
+      .Default([&](Operation *other) {
+        auto constant = dyn_cast<arith::ConstantOp>(other);
+        if (constant && isRegisterTile(constant.getType()) && role)
+          return fill(constant), success();
+        return emitScalar(*other);
+      });
 }
 
 void KernelEmitter::load(EntryOp op) {
@@ -226,110 +203,6 @@ void KernelEmitter::load(EntryOp op) {
                                    ArrayRef<LLVM::GEPArg>{int32_t(number.getResultNumber())});
     map(number, LLVM::LoadOp::create(b, b.getI32Type(), at).getResult());
   }
-}
-
-LogicalResult KernelEmitter::emitScalar(Operation &op) {
-  if (auto constant = dyn_cast<arith::ConstantOp>(op); constant && isRegisterTile(constant.getType()) && role)
-    return fill(constant), success();
-  if (!isa<arith::ArithDialect>(op.getDialect()) ||
-      llvm::any_of(op.getResultTypes(), [](Type type) { return !type.isIntOrIndexOrFloat(); }))
-    return op.emitOpError() << "expects an operation on numbers, or one of the tile dialect that sm_90a has a form for";
-  if (isa<arith::IndexCastOp, arith::IndexCastUIOp>(op)) {
-    Value from = lookup(op.getOperand(0)).front();
-    const unsigned have = from.getType().getIntOrFloatBitWidth();
-    const Type to = convert(op.getResult(0).getType(), {}).front();
-    const unsigned want = to.getIntOrFloatBitWidth();
-    Value made = from;
-    if (have > want)
-      made = arith::TruncIOp::create(b, to, from);
-    else if (have < want)
-      made = isa<arith::IndexCastOp>(op) ? Value(arith::ExtSIOp::create(b, to, from))
-                                         : Value(arith::ExtUIOp::create(b, to, from));
-    map(op.getResult(0), made);
-    return success();
-  }
-  IRMapping operands;
-  for (Value operand : op.getOperands())
-    operands.map(operand, lookup(operand).front());
-  Operation *made = b.clone(op, operands);
-  for (OpResult result : made->getResults()) {
-    result.setType(convert(result.getType(), {}).front());
-    map(op.getResult(result.getResultNumber()), Value(result));
-  }
-  if (auto constant = dyn_cast<arith::ConstantOp>(made); constant && op.getResult(0).getType().isIndex()) {
-    const int64_t value = cast<IntegerAttr>(constant.getValue()).getInt();
-    if (!llvm::isInt<32>(value))
-      return op.emitOpError() << "expects indices of 32 bits on sm_90a, but got " << value;
-    constant.setValueAttr(b.getI32IntegerAttr(int32_t(value)));
-  }
-  return success();
-}
-
-//===-- Control flow ---------------------------------------------------------------------------------------------===//
-
-LogicalResult KernelEmitter::emitSchedule(ScheduleOp op) {
-  Value rows = lookup(op.getRows()).front(), columns = lookup(op.getColumns()).front();
-  auto tilesOf = [&](Value size, int64_t by) { return binary("arith.divui", add(size, i32(by - 1)), i32(by)); };
-  Value down = tilesOf(rows, op.getHeight()), across = tilesOf(columns, op.getWidth());
-  Value block = NVVM::BlockIdXOp::create(b, b.getI32Type()), blocks = NVVM::GridDimXOp::create(b, b.getI32Type());
-  auto loop = scf::ForOp::create(b, block, multiply(down, across), blocks);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPoint(loop.getBody()->getTerminator());
-  Value number = loop.getInductionVar(), group = i32(op.getGroup());
-  Value each = multiply(group, across); // tiles of a group of rows
-  Value firstRow = multiply(binary("arith.divui", number, each), group), inGroup = binary("arith.remui", number, each);
-  Value height = binary("arith.minui", binary("arith.subi", down, firstRow), group);
-  Value row = add(firstRow, binary("arith.remui", inGroup, height)), column = binary("arith.divui", inGroup, height);
-  map(op.getBody().getArgument(0), multiply(row, i32(op.getHeight())));
-  map(op.getBody().getArgument(1), multiply(column, i32(op.getWidth())));
-  return emitBlock(op.getBody().front());
-}
-
-LogicalResult KernelEmitter::emitLoop(scf::ForOp op) {
-  SmallVector<Value> inits;
-  for (Value init : op.getInitArgs())
-    llvm::append_range(inits, lookup(init));
-  auto bound = [&](Value value) { return lookup(value).front(); };
-  auto loop = scf::ForOp::create(b, bound(op.getLowerBound()), bound(op.getUpperBound()), bound(op.getStep()), inits);
-  auto spread = [&](ValueRange originals, ValueRange made) {
-    for (Value value : originals) {
-      const size_t count = convert(value.getType(), role).size();
-      map(value, made.take_front(count));
-      made = made.drop_front(count);
-    }
-  };
-  map(op.getInductionVar(), loop.getInductionVar());
-  spread(op.getRegionIterArgs(), loop.getRegionIterArgs());
-  OpBuilder::InsertionGuard guard(b);
-  Block *body = loop.getBody();
-  if (inits.empty())
-    b.setInsertionPoint(body->getTerminator());
-  else
-    b.setInsertionPointToEnd(body);
-  if (failed(emitBlock(*op.getBody())))
-    return failure();
-  if (!inits.empty()) {
-    SmallVector<Value> yielded;
-    for (Value value : op.getYieldedValues())
-      llvm::append_range(yielded, lookup(value));
-    scf::YieldOp::create(b, yielded);
-  }
-  spread(op.getResults(), loop.getResults());
-  return success();
-}
-
-LogicalResult KernelEmitter::emitBranch(scf::IfOp op) {
-  if (op.getNumResults() != 0)
-    return op.emitOpError() << "expects branches without results on sm_90a";
-  auto branch = scf::IfOp::create(b, lookup(op.getCondition()).front(), op.elseBlock() != nullptr);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPoint(branch.thenBlock()->getTerminator());
-  if (failed(emitBlock(*op.thenBlock())))
-    return failure();
-  if (!op.elseBlock())
-    return success();
-  b.setInsertionPoint(branch.elseBlock()->getTerminator());
-  return emitBlock(*op.elseBlock());
 }
 
 //===-- Channels -------------------------------------------------------------------------------------------------===//

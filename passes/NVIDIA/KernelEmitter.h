@@ -1,7 +1,7 @@
 // Writes a tile kernel as one llvm.func of nvvm, llvm, scf and arith operations.
 #pragma once
+#include "lib/Kernels/TileEmitter.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "passes/NVIDIA/KernelPlan.h"
 #include "passes/NVIDIA/Passes.h"
 
@@ -26,14 +26,13 @@ struct RegisterTile {
 /// registers become the elements that a thread holds, narrow ones in pairs of 32 bits.
 /// Which slot a role is at is in two stack cells, which LLVM keeps in registers: the text's order decides, however
 /// loops and branches are nested.
-class KernelEmitter {
+class KernelEmitter final : TileEmitter {
 public:
   KernelEmitter(tile::KernelOp kernel, const KernelPlan &plan, mlir::LLVM::LLVMFuncOp function);
   /// Fills the function. Errors as diagnostics at the operation that has no form here.
   mlir::LogicalResult emit();
 
 private:
-  using Value = mlir::Value;
   /// Where a tile of a held slot is: bytes from the begin of shared memory, and the barrier that copies into it signal.
   struct TileView {
     Value offset, barrier;
@@ -48,13 +47,11 @@ private:
   void identifyThread();
   void initialiseBarriers();
   mlir::LogicalResult emitRole(tile::RoleOp role);
-  mlir::LogicalResult emitBlock(mlir::Block &block);
-  mlir::LogicalResult emitOperation(mlir::Operation &op);
-  mlir::LogicalResult emitScalar(mlir::Operation &op);
+  mlir::LogicalResult emitOperation(mlir::Operation &op) override;
+  mlir::SmallVector<mlir::Type> convert(mlir::Type type) override;
+  Value blockIndex() override;
+  Value blockCount() override;
   void load(tile::EntryOp op);
-  mlir::LogicalResult emitSchedule(tile::ScheduleOp op);
-  mlir::LogicalResult emitLoop(mlir::scf::ForOp op);
-  mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
 
   // Channels.
   Value barrier(int64_t first, Value slot);
@@ -65,6 +62,7 @@ private:
   void copy(tile::CopyOp op);
 
   // EmitMatrix.cpp: products, and stores of what they leave in registers.
+  using TileEmitter::multiply;
   void multiply(tile::MmaOp op);
   Value multiplyRegisters(mlir::ArrayRef<Value> a, Value b, Value sum, mlir::Type element, int64_t columns, bool adds,
                           bool rowsOfB);
@@ -83,23 +81,11 @@ private:
   void narrow(tile::ConvertOp op);
   void fill(mlir::arith::ConstantOp op);
 
-  Value i32(int64_t value);
-  Value i64(int64_t value);
-  Value binary(mlir::StringRef name, Value a, Value b);
-  Value add(Value a, Value b);
-  Value multiply(Value a, Value b);
   Value shared(Value offset);
-  Value compare(mlir::arith::CmpIPredicate predicate, Value a, Value b);
-  /// The values that stand for `value`: several for sums and vectors.
-  mlir::SmallVector<Value> lookup(Value value);
-  void map(Value value, mlir::ValueRange made);
-  mlir::SmallVector<mlir::Type> convert(mlir::Type type, tile::RoleOp role);
 
   tile::KernelOp kernel;
   const KernelPlan &plan;
   mlir::LLVM::LLVMFuncOp function;
-  mlir::ImplicitLocOpBuilder b;
-  llvm::DenseMap<Value, mlir::SmallVector<Value>> values;
   llvm::DenseMap<Value, TileView> tiles;
   llvm::DenseMap<Value, End> ends; ///< of the role at hand
   struct Matrix {

@@ -1,0 +1,52 @@
+// What writing a tile kernel in operations of a chip begins with, whatever the chip: values that stand for values,
+// arithmetic on numbers, loops, branches, and the schedule.
+#pragma once
+#include "dialects/Tile/IR/TileOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace stepdown {
+
+/// Indices become i32. A value of the text may become several. Errors are diagnostics at the operation of the text.
+class TileEmitter {
+public:
+  virtual ~TileEmitter() = default;
+
+protected:
+  using Value = mlir::Value;
+  /// `chip` is what messages call the chip.
+  TileEmitter(mlir::Operation *kernel, const char *chip) : b(kernel->getLoc(), kernel->getContext()), chip(chip) {}
+
+  /// Operations that are not of numbers or control flow.
+  virtual mlir::LogicalResult emitOperation(mlir::Operation &op) = 0;
+  /// The types of the values that stand for one of `type`.
+  virtual mlir::SmallVector<mlir::Type> convert(mlir::Type type) = 0;
+  /// The number of this block, and of all of them, i32.
+  virtual Value blockIndex() = 0;
+  virtual Value blockCount() = 0;
+
+  mlir::LogicalResult emitBlock(mlir::Block &block);
+  mlir::LogicalResult emitScalar(mlir::Operation &op);
+  mlir::LogicalResult emitSchedule(tile::ScheduleOp op);
+  mlir::LogicalResult emitLoop(mlir::scf::ForOp op);
+  mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
+
+  Value i32(int64_t value);
+  Value i64(int64_t value);
+  Value binary(mlir::StringRef name, Value a, Value b);
+  Value add(Value a, Value b);
+  Value multiply(Value a, Value b);
+  Value compare(mlir::arith::CmpIPredicate predicate, Value a, Value b);
+  /// The values that stand for `value`.
+  mlir::SmallVector<Value> lookup(Value value);
+  void map(Value value, mlir::ValueRange made);
+
+  mlir::ImplicitLocOpBuilder b;
+
+private:
+  const char *chip;
+  llvm::DenseMap<Value, mlir::SmallVector<Value>> values;
+};
+
+} // namespace stepdown
