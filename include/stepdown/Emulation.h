@@ -47,7 +47,7 @@ typedef struct stepdown_emulation {
   void (*turn)(const struct stepdown_emulation *entries, uint32_t operation);
 } stepdown_emulation;
 
-#define STEPDOWN_EMULATION_MAGIC 0x31554d45u /* "EMU1" */
+#define STEPDOWN_EMULATION_MAGIC 0x32554d45u /* "EMU2" */
 
 typedef struct stepdown_emulated_header {
   uint32_t magic, kernels, operations, name_bytes;
@@ -60,6 +60,9 @@ typedef struct stepdown_emulated_kernel {
   uint32_t max_threads;     /**< of a block; 0: not stated */
   uint32_t cluster[3];      /**< 0: not stated */
   uint32_t static_shared;   /**< bytes in front of dynamic shared memory */
+  uint32_t warp_lanes;      /**< 32, or 64: a wave of CDNA */
+  uint32_t shared_limit;    /**< bytes that a block may have on the chip */
+  uint32_t amd;             /**< 1: by AMD's rules, see docs/emulator.md; 0: by NVIDIA's */
 } stepdown_emulated_kernel;
 
 typedef struct stepdown_emulated_operation {

@@ -45,6 +45,27 @@ int32_t firstOf(StringRef name, std::initializer_list<const char *> words) {
   return -1;
 }
 
+/// The MFMA and WMMA that the emulator has, behind "amdgcn.".
+struct WaveProduct {
+  const char *name;
+  int32_t first, k; ///< rows of an MFMA; 0 or 1: gfx11 or gfx12
+  EmulatedType type;
+};
+constexpr WaveProduct waveProducts[] = {
+    {"mfma.f32.32x32x8bf16.1k", 32, 8, EmulatedType::BF16},
+    {"mfma.f32.16x16x16bf16.1k", 16, 16, EmulatedType::BF16},
+    {"mfma.f32.32x32x8f16", 32, 8, EmulatedType::F16},
+    {"mfma.f32.16x16x16f16", 16, 16, EmulatedType::F16},
+    {"mfma.f32.32x32x16.bf16", 32, 16, EmulatedType::BF16},
+    {"mfma.f32.16x16x32.bf16", 16, 32, EmulatedType::BF16},
+    {"mfma.f32.32x32x16.f16", 32, 16, EmulatedType::F16},
+    {"mfma.f32.16x16x32.f16", 16, 32, EmulatedType::F16},
+    {"wmma.f32.16x16x16.bf16.v8f32.v16i16", 0, 16, EmulatedType::BF16},
+    {"wmma.f32.16x16x16.f16.v8f32.v16f16", 0, 16, EmulatedType::F16},
+    {"wmma.f32.16x16x16.bf16.v8f32.v8i16", 1, 16, EmulatedType::BF16},
+    {"wmma.f32.16x16x16.f16.v8f32.v8f16", 1, 16, EmulatedType::F16},
+};
+
 /// "m64n256k16" and what follows it.
 bool readShape(StringRef name, int32_t &n, int32_t &k, llvm::SmallVectorImpl<StringRef> &after) {
   llvm::SmallVector<StringRef> parts;
@@ -158,6 +179,22 @@ bool readModifiers(StringRef name, EmulatedOperation &operation) {
   case STEPDOWN_EMULATED_to_f16_pair:
   case STEPDOWN_EMULATED_to_bf16:
     return name.ends_with(".rn"); // no relu, no saturation
+  case STEPDOWN_EMULATED_mfma:
+  case STEPDOWN_EMULATED_wmma:
+    name.consume_front("amdgcn.");
+    for (const WaveProduct &product : waveProducts)
+      if (name == product.name) {
+        m = {product.first, product.k, int32_t(EmulatedType::F32), int32_t(product.type), int32_t(product.type)};
+        return true;
+      }
+    return false;
+  case STEPDOWN_EMULATED_buffer_load:
+  case STEPDOWN_EMULATED_buffer_store: // behind the name stands a type alone: not ".lds", ".format"
+    return !name.contains(".lds") && !name.contains(".format");
+  case STEPDOWN_EMULATED_wave_barrier_all:
+    return name == "amdgcn.s.barrier";
+  case STEPDOWN_EMULATED_hint:
+    return !name.starts_with("amdgcn.s.waitcnt.");
   case STEPDOWN_EMULATED_permute_bytes:
     return name == "prmt" || name == "prmt.b32";
   default:

@@ -79,7 +79,8 @@ Result<EmulatedCode> emulateKernels(Module &module) {
   EmulationTable table;
   SmallVector<Function *> kernels;
   for (Function &function : module)
-    if (!function.isDeclaration() && function.getCallingConv() == CallingConv::PTX_Kernel)
+    if (!function.isDeclaration() && (function.getCallingConv() == CallingConv::PTX_Kernel ||
+                                      function.getCallingConv() == CallingConv::AMDGPU_KERNEL))
       kernels.push_back(&function);
   for (Function *kernel : kernels) {
     const uint32_t number = table.addKernel(*kernel, sharedBytes);

@@ -33,6 +33,16 @@ uint32_t EmulationTable::addKernel(const Function &kernel, uint64_t staticShared
   row.max_threads = threads[0] * threads[1] * threads[2];
   readNumbers(kernel, "nvvm.cluster_dim", row.cluster);
   row.static_shared = static_cast<uint32_t>(staticShared);
+  row.warp_lanes = 32;
+  row.shared_limit = 232448; // of sm_90
+  if (kernel.getCallingConv() == CallingConv::AMDGPU_KERNEL) {
+    const StringRef chip = kernel.getFnAttribute("target-cpu").getValueAsString();
+    row.amd = 1;
+    row.warp_lanes = chip.starts_with("gfx9") ? 64 : 32;
+    row.shared_limit = chip == "gfx950" ? 160 << 10 : 64 << 10;
+    readNumbers(kernel, "amdgpu-flat-work-group-size", threads); // the least and the most
+    row.max_threads = threads[1];
+  }
   kernels.push_back(row);
   return kernels.size() - 1;
 }

@@ -12,12 +12,14 @@
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/LLVMIR/Transforms/Passes.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/ROCDL/ROCDLToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/IR/InlineAsm.h"
@@ -32,12 +34,13 @@ using namespace mlir;
 namespace stepdown {
 namespace {
 
-constexpr const char *kTriple = "nvptx64-nvidia-cuda";
+constexpr const char *kNvidia = "nvptx64-nvidia-cuda", *kAmd = "amdgcn-amd-amdhsa";
 
 struct Chip {
-  const char *name, *features;
+  const char *name, *triple, *features;
 };
-constexpr Chip chips[] = {{"sm_80", "+ptx80"}, {"sm_90a", "+ptx80"}};
+constexpr Chip chips[] = {{"sm_80", kNvidia, "+ptx80"}, {"sm_90a", kNvidia, "+ptx80"}, {"gfx942", kAmd, ""},
+                          {"gfx950", kAmd, ""},         {"gfx1100", kAmd, ""},         {"gfx1201", kAmd, ""}};
 
 /// Every diagnostic of one lowering, with its line.
 class Diagnostics {
@@ -95,11 +98,18 @@ void markConvergent(llvm::Module &module) {
         call->setConvergent();
 }
 
+/// AMD's code depends on the chip before the backend comes: how wide a wave is, how much LDS there is.
+void nameChip(llvm::Module &module, llvm::StringRef chip) {
+  for (llvm::Function &function : module)
+    if (function.getCallingConv() == llvm::CallingConv::AMDGPU_KERNEL)
+      function.addFnAttr("target-cpu", chip);
+}
+
 } // namespace
 
 void registerKernelDialects(DialectRegistry &registry) {
-  registry.insert<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect, scf::SCFDialect, cf::ControlFlowDialect,
-                  arith::ArithDialect, math::MathDialect, vector::VectorDialect>();
+  registry.insert<gpu::GPUDialect, NVVM::NVVMDialect, ROCDL::ROCDLDialect, LLVM::LLVMDialect, scf::SCFDialect,
+                  cf::ControlFlowDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect>();
   registerConvertToLLVMDependentDialectLoading(registry);
   arith::registerConvertArithToLLVMInterface(registry);
   cf::registerConvertControlFlowToLLVMInterface(registry);
@@ -109,6 +119,7 @@ void registerKernelDialects(DialectRegistry &registry) {
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   registerNVVMDialectTranslation(registry);
+  registerROCDLDialectTranslation(registry);
 }
 
 Result<std::unique_ptr<llvm::TargetMachine>> kernelMachine(llvm::StringRef chip) {
@@ -118,13 +129,17 @@ Result<std::unique_ptr<llvm::TargetMachine>> kernelMachine(llvm::StringRef chip)
     LLVMInitializeNVPTXTarget();
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
+    LLVMInitializeAMDGPUTargetInfo();
+    LLVMInitializeAMDGPUTarget();
+    LLVMInitializeAMDGPUTargetMC();
+    LLVMInitializeAMDGPUAsmPrinter();
   });
   std::string names, reason;
   for (const Chip &known : chips) {
     names += (names.empty() ? "" : ", ") + std::string(known.name);
     if (chip != known.name)
       continue;
-    const llvm::Triple triple(kTriple);
+    const llvm::Triple triple(known.triple);
     const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, reason);
     if (!backend)
       return fail(ErrorCode::KernelTranslation, "%s: expects an LLVM with this target: %s", known.name, reason.c_str());
@@ -156,7 +171,8 @@ Result<KernelModule> translateKernels(Operation *kernels, llvm::StringRef chip) 
                 name.c_str(), diagnostics.text.c_str());
   KernelModule result;
   for (auto function : module->getOps<LLVM::LLVMFuncOp>())
-    if (function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
+    if (function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()) ||
+        function->hasAttr(ROCDL::ROCDLDialect::getKernelFuncAttrName()))
       result.kernels.push_back(function.getSymName().str());
   result.context = std::make_unique<llvm::LLVMContext>();
   result.module = translateModuleToLLVMIR(*module, *result.context, name);
@@ -166,6 +182,7 @@ Result<KernelModule> translateKernels(Operation *kernels, llvm::StringRef chip) 
   result.module->setTargetTriple((*machine)->getTargetTriple());
   result.module->setDataLayout((*machine)->createDataLayout());
   markConvergent(*result.module);
+  nameChip(*result.module, chip);
   std::string reason;
   llvm::raw_string_ostream stream(reason);
   if (llvm::verifyModule(*result.module, &stream))

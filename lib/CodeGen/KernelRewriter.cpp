@@ -2,25 +2,23 @@
 // every other instruction of the target, then accesses to memory; last the function itself becomes one of the host.
 #include "lib/CodeGen/KernelRewriter.h"
 #include "lib/CodeGen/BFloatBits.h"
+#include "lib/CodeGen/EmulatedAccess.h"
 #include "lib/CodeGen/EmulatedOperations.h"
 #include "lib/CodeGen/EmulatedRegisters.h"
 #include "lib/CodeGen/EmulationTable.h"
 #include "lib/CodeGen/InlinePtx.h"
 #include "llvm/ADT/PostOrderIterator.h"
-#include "llvm/Analysis/TargetTransformInfo.h"
 #include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/Dominators.h"
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
-#include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
+#include "llvm/IR/IntrinsicsAMDGPU.h"
 
 using namespace llvm;
 
 namespace stepdown {
 namespace {
-
-bool shared(const Value *pointer) { return pointer->getType()->getPointerAddressSpace() == 3; }
 
 /// Slots that a value takes in a frame.
 unsigned slots(Type *type, const DataLayout &layout) {
@@ -45,6 +43,7 @@ public:
     placeShared(sharedVariables);
     rewriteProducts();
     rewriteCalls();
+    dropResources();
     rewriteAccesses();
     countTurns();
     if (error)
@@ -99,8 +98,7 @@ private:
     }
     for (auto [i, entry] : enumerate(entryPoints))
       entry = builder.CreateLoad(pointer, builder.CreateConstGEP1_64(builder.getInt8Ty(), host->getArg(0), i * 8));
-    frame = builder.CreateAlloca(ArrayType::get(builder.getInt64Ty(), 1), nullptr, "frame");
-    frame->moveBefore(host->getEntryBlock().begin());
+    frame = new AllocaInst(ArrayType::get(builder.getInt64Ty(), 1), 0, "frame", host->getEntryBlock().begin());
     start = &*builder.GetInsertPoint();
   }
 
@@ -351,18 +349,19 @@ private:
       return;
     }
     if (auto *memory = dyn_cast<MemIntrinsic>(call)) {
-      if (auto *set = dyn_cast<MemSetInst>(memory))
-        expandMemSetAsLoop(set);
-      else if (auto *copy = dyn_cast<MemCpyInst>(memory))
-        expandMemCpyAsLoop(copy, TargetTransformInfo(layout));
-      else if (!expandMemMoveAsLoop(cast<MemMoveInst>(memory), TargetTransformInfo(layout)))
-        return (void)refuse(ErrorCode::KernelEmulation, *call, "expects no memmove of this kind");
-      memory->eraseFromParent();
+      if (!expandMemory(memory, layout))
+        refuse(ErrorCode::KernelEmulation, *call, "expects no memmove of this kind");
       return;
     }
     std::string intrinsic;
+    if (call->getIntrinsicID() == Intrinsic::amdgcn_make_buffer_rsrc) {
+      resources.push_back(call); // a part of the accesses through it
+      return;
+    }
     if (name.consume_front("llvm.nvvm."))
       intrinsic = name.str();
+    else if (name.starts_with("llvm.amdgcn."))
+      intrinsic = name.drop_front(5).str();
     else
       switch (call->getIntrinsicID()) {
       case Intrinsic::exp2:
@@ -389,11 +388,34 @@ private:
       return;
     }
     SmallVector<Value *> arguments;
-    for (Value *argument : call->args())
-      arguments.push_back(argument);
+    for (Value *argument : call->args()) {
+      auto *resource = dyn_cast<CallInst>(argument);
+      if (resource && resource->getIntrinsicID() == Intrinsic::amdgcn_make_buffer_rsrc)
+        llvm::append_range(arguments, resource->args());
+      else
+        arguments.push_back(argument);
+    }
+    if (operation->kind == STEPDOWN_EMULATED_buffer_load)
+      operation->modifiers[0] = layout.getTypeStoreSize(call->getType());
+    if (operation->kind == STEPDOWN_EMULATED_buffer_store) {
+      Type *type = call->getArgOperand(0)->getType();
+      operation->modifiers[0] = layout.getTypeStoreSize(type);
+      operation->modifiers[1] = slots(type, layout);
+    }
     if (Value *result = perform(call, intrinsic, *operation, arguments, call->getType()))
       call->replaceAllUsesWith(result);
     call->eraseFromParent();
+  }
+
+  /// What accesses go through has gone into them.
+  void dropResources() {
+    for (CallInst *resource : resources) {
+      if (!resource->use_empty() && !error)
+        refuse(ErrorCode::KernelEmulation, *resource,
+               "expects the resource of each buffer access to be made by one make.buffer.rsrc, in front of it");
+      resource->replaceAllUsesWith(PoisonValue::get(resource->getType()));
+      resource->eraseFromParent();
+    }
   }
 
   /// Memory of the lane itself: its stack, its parameters, constants.
@@ -410,53 +432,35 @@ private:
         accesses.push_back(&at);
     for (Instruction *at : accesses) {
       IRBuilder<> builder(at);
-      if (isa<FenceInst>(at)) {
-        perform(at, "fence", {STEPDOWN_EMULATED_fence}, {}, builder.getVoidTy());
+      if (auto *fence = dyn_cast<FenceInst>(at)) {
+        const bool acquires = isAcquireOrStronger(fence->getOrdering());
+        const bool releases = isReleaseOrStronger(fence->getOrdering());
+        perform(at, "fence", {STEPDOWN_EMULATED_fence, {acquires, releases}}, {}, builder.getVoidTy());
         at->eraseFromParent();
         continue;
       }
       if (isa<FPTruncInst>(at)) {
-        if (at->getType()->isBFloatTy()) { // the host has no such instruction, and would call a function
-          at->replaceAllUsesWith(
-              perform(at, "cvt.rn.bf16.f32", {STEPDOWN_EMULATED_to_bf16}, {at->getOperand(0)}, at->getType()));
-          at->eraseFromParent();
-        } else if (at->getType()->getScalarType()->isBFloatTy()) {
-          Value *made = PoisonValue::get(at->getType());
-          for (unsigned i = 0; i < cast<FixedVectorType>(at->getType())->getNumElements(); ++i)
-            made = builder.CreateInsertElement(made,
-                                               perform(at, "cvt.rn.bf16.f32", {STEPDOWN_EMULATED_to_bf16},
-                                                       {builder.CreateExtractElement(at->getOperand(0), i)},
-                                                       builder.getBFloatTy()),
-                                               i);
-          at->replaceAllUsesWith(made);
-          at->eraseFromParent();
-        }
+        if (!at->getType()->getScalarType()->isBFloatTy())
+          continue;
+        // The host has no such instruction, and would call a function.
+        auto narrow = [&](Value *value) {
+          return perform(at, "cvt.rn.bf16.f32", {STEPDOWN_EMULATED_to_bf16}, {value}, builder.getBFloatTy());
+        };
+        auto *vector = dyn_cast<FixedVectorType>(at->getType());
+        Value *made = vector ? PoisonValue::get(vector) : narrow(at->getOperand(0));
+        for (unsigned i = 0; vector && i < vector->getNumElements(); ++i)
+          made = builder.CreateInsertElement(made, narrow(builder.CreateExtractElement(at->getOperand(0), i)), i);
+        at->replaceAllUsesWith(made);
+        at->eraseFromParent();
         continue;
       }
-      const bool atomic = isa<AtomicRMWInst, AtomicCmpXchgInst>(at);
-      Value *pointer = atomic ? at->getOperand(0) : const_cast<Value *>(getLoadStorePointerOperand(at));
-      if (own(pointer))
+      const EmulatedAccess access = emulatedAccess(*at, kernel.getCallingConv() == CallingConv::AMDGPU_KERNEL);
+      if (own(access.pointer))
         continue;
-      Type *type = atomic ? at->getOperand(1)->getType() : getLoadStoreType(at);
-      const unsigned bytes = layout.getTypeStoreSize(type);
-      const EmulatedOperation operation = {atomic               ? STEPDOWN_EMULATED_atomic
-                                           : isa<StoreInst>(at) ? STEPDOWN_EMULATED_store
-                                                                : STEPDOWN_EMULATED_load,
-                                           {int32_t(getLoadStoreAlignment(at).value())}};
-      const char *name = atomic               ? "atom"
-                         : isa<StoreInst>(at) ? (shared(pointer) ? "st.shared" : "st.global")
-                                              : (shared(pointer) ? "ld.shared" : "ld.global");
-      Value *address = builder.CreateAddrSpaceCast(pointer, builder.getPtrTy());
-      enter(builder, 1, builder.getVoidTy(), record(*at, name, operation, 0, 0, bytes), address);
+      const unsigned bytes = layout.getTypeStoreSize(access.type);
+      Value *address = builder.CreateAddrSpaceCast(access.pointer, builder.getPtrTy());
+      enter(builder, 1, builder.getVoidTy(), record(*at, access.name, access.operation, 0, 0, bytes), address);
     }
-  }
-
-  static Align getLoadStoreAlignment(const Instruction *at) {
-    if (auto *load = dyn_cast<LoadInst>(at))
-      return load->getAlign();
-    if (auto *store = dyn_cast<StoreInst>(at))
-      return store->getAlign();
-    return Align(1);
   }
 
   void countTurns() {
@@ -487,6 +491,7 @@ private:
   AllocaInst *frame = nullptr;
   Instruction *start = nullptr;
   unsigned frameSlots = 0;
+  SmallVector<CallInst *> resources;
   std::optional<Error> error;
 };
 

@@ -1,85 +1,35 @@
 // PTX is LLVM's text; nothing is added to it. ptxas is a program, not a library, so its verdict is read from what it
 // prints with -v.
 #include "lib/CodeGen/Ptx.h"
-#include "lib/CodeGen/KernelModule.h"
+#include "lib/CodeGen/ChipCode.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/IR/DiagnosticInfo.h"
-#include "llvm/IR/DiagnosticPrinter.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
 #include "llvm/Support/raw_ostream.h"
-#include "llvm/Transforms/Utils/Cloning.h"
 
 namespace stepdown {
 
-namespace {
-/// Keeps what the code generator says against a kernel.
-struct Refusal : llvm::DiagnosticHandler {
-  explicit Refusal(std::string &text) : text(text) {}
-  bool handleDiagnostics(const llvm::DiagnosticInfo &info) override {
-    if (info.getSeverity() == llvm::DS_Error) {
-      llvm::raw_string_ostream stream(text);
-      llvm::DiagnosticPrinterRawOStream printer(stream);
-      info.print(printer);
-    }
-    return true;
-  }
-  std::string &text;
-};
-} // namespace
-
 Result<std::string> writePtx(const llvm::Module &module, llvm::StringRef chip) {
-  Result<std::unique_ptr<llvm::TargetMachine>> machine = kernelMachine(chip);
-  if (!machine)
-    return machine.error();
-  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
-  std::string refused;
-  llvm::LLVMContext &context = copy->getContext();
-  std::unique_ptr<llvm::DiagnosticHandler> before = context.getDiagnosticHandler();
-  context.setDiagnosticHandler(std::make_unique<Refusal>(refused));
-  llvm::SmallString<0> text;
-  llvm::raw_svector_ostream stream(text);
-  llvm::legacy::PassManager passes;
-  const bool none = (*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile);
-  if (!none)
-    passes.run(*copy);
-  context.setDiagnosticHandler(std::move(before));
+  Result<std::string> text = emitForChip(module, chip, llvm::CodeGenFileType::AssemblyFile, ErrorCode::PtxCode);
+  if (!text)
+    return text.error();
   const std::string name = module.getName().str();
-  if (none || !refused.empty())
-    return fail(ErrorCode::PtxCode, "%s: expects a kernel that LLVM has PTX for, but %s", name.c_str(),
-                none ? "it writes none" : refused.c_str());
-  const llvm::StringRef ptx = text;
+  const llvm::StringRef ptx = *text;
   if (const size_t at = ptx.find(".extern .func"); at != llvm::StringRef::npos)
     return fail(ErrorCode::PtxCode, "%s: expects kernels that call nothing, but got %s", name.c_str(),
                 ptx.drop_front(at).take_until([](char c) { return c == ';'; }).str().c_str());
   return ptx.str();
 }
 
-/// What `program` prints to both of its outputs, into `text`; its exit status.
-static int printed(llvm::ArrayRef<llvm::StringRef> command, std::string &text, std::string &reason) {
-  llvm::SmallString<128> said;
-  if (std::error_code error = llvm::sys::fs::createTemporaryFile("stepdown", "txt", said)) {
-    reason = error.message();
-    return -1;
-  }
-  llvm::FileRemover remove(said);
-  const std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), said.str(), said.str()};
-  const int status = llvm::sys::ExecuteAndWait(command[0], command, std::nullopt, redirects, 0, 0, &reason);
-  if (auto log = llvm::MemoryBuffer::getFile(said))
-    text = (*log)->getBuffer().str();
-  return status;
-}
-
 /// Whether `ptxas` says that it is of release 13.1 or later.
 static bool isRecent(llvm::StringRef ptxas) {
   std::string text, reason;
   llvm::SmallVector<llvm::StringRef> groups;
-  if (printed({ptxas, "--version"}, text, reason) != 0 ||
+  if (runProgram({ptxas, "--version"}, text, reason) != 0 ||
       !llvm::Regex("release ([0-9]+)\\.([0-9]+)").match(text, &groups))
     return false;
   unsigned major = 0, minor = 0;
@@ -120,7 +70,7 @@ Result<AssembledPtx> assemblePtx(const std::string &ptx, llvm::StringRef chip, c
   }
   const std::string arch = ("-arch=" + chip).str();
   std::string said, reason;
-  const int status = printed({ptxas, "-v", arch, "-o", output, input}, said, reason);
+  const int status = runProgram({ptxas, "-v", arch, "-o", output, input}, said, reason);
   const llvm::StringRef text = said;
   if (status != 0)
     return fail(ErrorCode::PtxAssembly, "%s: expects PTX that it takes, but %s%s", ptxas.c_str(), reason.c_str(),

@@ -14,7 +14,7 @@ State &stateOf(const stepdown_emulation *entries) {
   return *static_cast<State *>(const_cast<stepdown_emulation *>(entries));
 }
 
-uint32_t lanesTogether(const stepdown_emulated_operation &at, const uint64_t *frame) {
+uint64_t lanesTogether(const stepdown_emulated_operation &at, const uint64_t *frame) {
   switch (at.kind) {
   case STEPDOWN_EMULATED_shuffle:
   case STEPDOWN_EMULATED_vote:
@@ -24,7 +24,7 @@ uint32_t lanesTogether(const stepdown_emulated_operation &at, const uint64_t *fr
   case STEPDOWN_EMULATED_reduce_warp:
     return uint32_t(frame[at.results + 1]);
   default:
-    return ~0u;
+    return ~uint64_t(0);
   }
 }
 
@@ -55,6 +55,11 @@ void call(const stepdown_emulation *entries, uint32_t number, uint64_t *frame) {
   case STEPDOWN_EMULATED_wgmma_wait:
   case STEPDOWN_EMULATED_registers_less:
   case STEPDOWN_EMULATED_registers_more:
+  case STEPDOWN_EMULATED_first_lane:
+  case STEPDOWN_EMULATED_read_lanes:
+  case STEPDOWN_EMULATED_wave_barrier_all:
+  case STEPDOWN_EMULATED_mfma:
+  case STEPDOWN_EMULATED_wmma:
     state.stop(Waiting::Warp, number, frame, lanesTogether(at, frame));
     break;
   case STEPDOWN_EMULATED_mbarrier_init:
@@ -104,6 +109,14 @@ void call(const stepdown_emulation *entries, uint32_t number, uint64_t *frame) {
       lane.view.plain[lane.copies] = std::max(lane.view.plain[lane.copies], upTo);
     break;
   }
+  case STEPDOWN_EMULATED_buffer_load:
+  case STEPDOWN_EMULATED_buffer_store:
+    state.accessBuffer(lane, number, frame);
+    break;
+  case STEPDOWN_EMULATED_fence:
+    if (state.kernel->amd)
+      state.fence(lane, number);
+    break;
   default:
     state.perform(lane, number, frame);
   }
@@ -285,9 +298,9 @@ Status checkShape(const State &s, const stepdown_emulated_kernel &kernel, const 
   if (kernel.cluster[0] && (kernel.cluster[0] != shape.cluster || kernel.cluster[1] > 1 || kernel.cluster[2] > 1))
     return fail(ErrorCode::KernelLaunch, "%s: cluster: expects %u blocks along x, but got %u", name, kernel.cluster[0],
                 shape.cluster);
-  if (uint64_t(shape.sharedBytes) + kernel.static_shared > sharedLimit)
+  if (uint64_t(shape.sharedBytes) + kernel.static_shared > kernel.shared_limit)
     return fail(ErrorCode::KernelLaunch, "%s: shared memory: expects at most %u bytes, but got %u and %u", name,
-                sharedLimit, kernel.static_shared, shape.sharedBytes);
+                kernel.shared_limit, kernel.static_shared, shape.sharedBytes);
   if (parameterBytes < kernel.parameter_bytes)
     return fail(ErrorCode::KernelLaunch, "%s: parameters: expects %u bytes, but got %zu", name, kernel.parameter_bytes,
                 parameterBytes);
@@ -317,6 +330,7 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
     block.index[1] = index[1];
     block.index[2] = index[2];
     block.rank = rank;
+    block.warpLanes = s.kernel->warp_lanes;
     block.shared = s.workspace->shared + size_t(rank) * sharedWindow;
     block.sharedBytes = s.kernel->static_shared + s.shape.sharedBytes;
     block.cells = std::move(cells[rank]);
@@ -333,8 +347,14 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
       lane.agent = s.newAgent();
       lane.view.reset(s.agents);
       lane.view.plain[lane.agent] = 1;
+      if (s.kernel->amd) {
+        lane.released.reset(s.agents);
+        lane.arrived.reset(s.agents);
+      }
       lane.place = s.workspace->stacks.prepare(size_t(rank) * threads + t, runLane, &lane);
     }
+    if (s.kernel->amd)
+      continue;
     const uint32_t registers = std::min(248u, 65536 / threads / 8 * 8);
     block.registerPool = 65536 - registers * threads;
     for (uint32_t g = 0; g < groups; ++g) {
@@ -369,6 +389,10 @@ Status Emulator::launch(const char *name, const LaunchShape &shape, const void *
   // A tensor map lies at a multiple of 64 among the parameters, wherever the host keeps them.
   const auto *from = static_cast<const uint8_t *>(parameters);
   s.parameters.assign(from, from + parameterBytes);
+  std::copy(shape.grid.begin(), shape.grid.end(), s.hidden);
+  const uint16_t sizes[3] = {uint16_t(shape.block[0]), uint16_t(shape.block[1]), uint16_t(shape.block[2])};
+  std::memcpy(s.hidden + 3, sizes, sizeof sizes);
+  map(s.hidden, sizeof s.hidden, false);
   s.reports.clear();
   s.statistics = {};
   s.random.seed(options.seed);
@@ -383,6 +407,8 @@ Status Emulator::launch(const char *name, const LaunchShape &shape, const void *
         region.latestPage = ~uint64_t(0);
       }
       std::vector<Block>().swap(s.blocks);
+      s.regions.erase(reinterpret_cast<uint8_t *>(s.hidden));
+      s.latestRegion = nullptr;
     }
   } leave{s};
   for (uint32_t z = 0; z < shape.grid[2]; ++z)

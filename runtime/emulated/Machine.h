@@ -13,9 +13,9 @@ namespace stepdown::emulated {
 struct Block;
 struct Lane;
 
-constexpr uint32_t warpLanes = 32, groupLanes = 128;
-constexpr uint32_t sharedWindow = 256u << 10; ///< addresses of a block; what matrix descriptors reach
-constexpr uint32_t sharedLimit = 232448;      ///< bytes that a block may have on sm_90
+constexpr uint32_t warpLanes = 32, groupLanes = 128; ///< of NVIDIA
+constexpr uint32_t mostLanes = 64;                   ///< of a wave of CDNA
+constexpr uint32_t sharedWindow = 256u << 10;        ///< addresses of a block; what matrix descriptors reach
 
 enum class Waiting : uint8_t {
   Nothing,   ///< can run
@@ -48,20 +48,23 @@ struct Lane {
   Waiting waiting = Waiting::Nothing;
   uint32_t operation = 0;
   uint64_t *frame = nullptr;
-  uint32_t mask = 0; ///< lanes that have to come along
+  uint64_t mask = 0; ///< lanes that have to come along
   MBarrier *barrier = nullptr;
   uint32_t parity = 0, barrierNumber = 0;
   bool spurious = false; ///< its latest try_wait was let go early
   Agent agent = 0;
   View view;
+  // AMD: what a barrier may tell others of this lane, its knowledge at its latest release fence, and what barriers have
+  // told it since its latest acquire fence.
+  View released, arrived;
   // Bulk stores and cp.async of this lane: groups are numbered from 1.
   uint32_t bulkOpen = 0, bulkCommitted = 0, copyCommitted = 0;
   uint32_t clusterArrivals = 0; ///< the phase of the cluster's barrier that it arrived for, + 1
   Agent bulkReads = 0, bulkWrites = 0, copies = 0;
   bool hasBulk = false, hasCopies = false;
 
-  uint32_t lane() const { return thread % warpLanes; }
-  uint32_t warp() const { return thread / warpLanes; }
+  inline uint32_t lane() const;
+  inline uint32_t warp() const;
 };
 
 /// What a chain of matrix products adds up in.
@@ -101,6 +104,7 @@ struct NamedBarrier {
 struct Block {
   Emulator::State *state = nullptr;
   uint32_t index[3] = {}, rank = 0;
+  uint32_t warpLanes = 32; ///< of a warp, or wave
   uint8_t *shared = nullptr;
   uint32_t sharedBytes = 0;
   Cells cells;
@@ -110,6 +114,9 @@ struct Block {
   std::unordered_map<uint32_t, MBarrier> mbarriers; // by offset
   uint32_t registerPool = 0;
 };
+
+inline uint32_t Lane::lane() const { return thread % block->warpLanes; }
+inline uint32_t Lane::warp() const { return thread / block->warpLanes; }
 
 /// Bytes of the host.
 struct Region {
@@ -163,6 +170,7 @@ struct Emulator::State : stepdown_emulation {
   LaunchShape shape;
   const stepdown_emulated_kernel *kernel = nullptr;
   std::vector<uint8_t> parameters;
+  uint32_t hidden[16] = {}; ///< AMD's hidden arguments: blocks of the grid (3), then threads of a block (3 of 16 bits)
   std::vector<Report> reports;
   Statistics statistics;
   std::mt19937_64 random;
@@ -181,7 +189,8 @@ struct Emulator::State : stepdown_emulation {
   Continuation scheduler = nullptr;
   Lane *current = nullptr;
   struct BankAccess {
-    uint32_t lanes = 0, bytes = 0, addresses[warpLanes];
+    uint64_t lanes = 0;
+    uint32_t bytes = 0, addresses[mostLanes];
   };
   std::unordered_map<uint64_t, BankAccess> bankAccesses; // by warp and operation
   uint32_t clusterSerial = 0;                            ///< of all launches
@@ -201,7 +210,7 @@ struct Emulator::State : stepdown_emulation {
 
   // Schedule.cpp
   bool runCluster();
-  void stop(Waiting why, uint32_t operation, uint64_t *frame, uint32_t mask);
+  void stop(Waiting why, uint32_t operation, uint64_t *frame, uint64_t mask);
   void wake(Lane &lane) { lane.waiting = Waiting::Nothing; }
   bool resolveWarp(Block &block, uint32_t warp);
   bool resolveGroup(Block &block, WarpGroup &group);
@@ -233,6 +242,15 @@ struct Emulator::State : stepdown_emulation {
   void barrierWarp(Block &block, Lane **lanes, uint32_t count, uint32_t operation);
   void clusterWarp(Lane **lanes, uint32_t count, uint32_t operation);
   void openClusterBarrier();
+
+  // Buffers.cpp
+  void accessBuffer(Lane &lane, uint32_t operation, uint64_t *frame);
+
+  // Wave.cpp
+  void fence(Lane &lane, uint32_t operation);
+  void waveBarrier(Block &block, Lane **lanes, uint32_t count, uint32_t operation);
+  void exchangeWave(Lane **lanes, uint32_t count, uint32_t operation);
+  void multiplyWave(Lane **lanes, uint32_t count, uint32_t operation);
 
   // Warp.cpp
   void exchange(Lane **lanes, uint32_t count, uint32_t operation);

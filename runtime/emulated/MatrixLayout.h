@@ -28,6 +28,27 @@ constexpr Place placeC(uint32_t thread, uint32_t value) {
   return {thread / 32 * 16 + thread % 32 / 4 + value / 2 % 2 * 8, value / 4 * 8 + thread % 4 * 2 + value % 2};
 }
 
+/// Operands of MFMA, of `rows` (16 or 32) x k elements of a wave of 64: row is m (of B: n), column is k.
+constexpr Place placeMfmaOperand(uint32_t lane, uint32_t value, uint32_t rows, uint32_t k) {
+  return {lane % rows, lane / rows * (rows * k / 64) + value};
+}
+
+/// Sums of MFMA, of rows x rows.
+constexpr Place placeMfmaSum(uint32_t lane, uint32_t value, uint32_t rows) {
+  return {value / 4 * (256 / rows) + lane / rows * 4 + value % 4, lane % rows};
+}
+
+/// Operands of a 16x16x16 WMMA of gfx11, which both halves of a wave of 32 hold alike, and its sums.
+constexpr Place placeWmmaOperandGfx11(uint32_t lane, uint32_t value) { return {lane % 16, value}; }
+constexpr Place placeWmmaSumGfx11(uint32_t lane, uint32_t value) { return {2 * value + lane / 16, lane % 16}; }
+
+/// The same of gfx12, of elements of `bytes` bytes: two registers of neighbouring k, then the other half's two.
+constexpr Place placeWmmaOperandGfx12(uint32_t lane, uint32_t value, uint32_t bytes) {
+  const uint32_t run = 8 / bytes;
+  return {lane % 16, value / run * 2 * run + lane / 16 * run + value % run};
+}
+constexpr Place placeWmmaSumGfx12(uint32_t lane, uint32_t value) { return {value + lane / 16 * 8, lane % 16}; }
+
 /// Byte address in shared memory -> where the hardware keeps it. `mode`: 0 none, 1 32 bytes, 2 64 bytes, 3 128 bytes.
 constexpr uint64_t swizzle(uint64_t address, uint32_t mode) {
   return address ^ (address >> 7 & ((1u << mode) - 1)) << 4;

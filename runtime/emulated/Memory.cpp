@@ -127,19 +127,29 @@ bool State::touch(const void *address, uint32_t bytes, Access access, const Lane
 void State::countBanks(Lane &lane, uint32_t number, uint32_t offset, uint32_t bytes) {
   // Lanes come here one after another; an access of the warp is complete when one comes again, or all have come.
   BankAccess &access = bankAccesses[uint64_t(number) << 16 | (lane.block->rank << 8 | lane.warp())];
-  const uint32_t bit = 1u << lane.lane();
+  const uint32_t width = lane.block->warpLanes;
+  const uint64_t bit = uint64_t(1) << lane.lane();
+  // Of 16 bytes, AMD reads the lanes 0 to 3 of 32 with 20 to 23, 4 to 7 with 16 to 19, 8 to 11 with 28 to 31, 12 to 15
+  // with 24 to 27 (AMD's account of LDS bank conflicts in CK-Tile); all else goes in the order of lanes.
+  const bool crossed = kernel->amd && bytes == 16 && operation(number).kind == STEPDOWN_EMULATED_load;
+  auto inOrder = [crossed](uint32_t i) -> uint32_t {
+    if (!crossed || i % 8 < 4)
+      return crossed ? i / 32 * 32 + i % 32 / 8 * 4 + i % 4 : i;
+    constexpr uint32_t partners[] = {20, 16, 28, 24};
+    return i / 32 * 32 + partners[i % 32 / 8] + i % 4;
+  };
   auto evaluate = [&] {
     // A pass serves 128 bytes: 32 lanes of 4 bytes, 16 of 8, 8 of 16. Lanes that read one word share it.
     const uint32_t together = access.bytes <= 4 ? 32 : 128 / access.bytes;
-    for (uint32_t first = 0; first < warpLanes; first += together) {
+    for (uint32_t first = 0; first < width; first += together) {
       uint32_t words[32][32], counts[32] = {}, passes = 0;
-      for (uint32_t l = first; l < first + together; ++l)
-        if (access.lanes >> l & 1)
+      for (uint32_t i = first; i < first + together; ++i)
+        if (const uint32_t l = inOrder(i); access.lanes >> l & 1)
           for (uint32_t w = access.addresses[l] / 4; w <= (access.addresses[l] + access.bytes - 1) / 4; ++w) {
             uint32_t &n = counts[w % 32];
             bool known = false;
-            for (uint32_t i = 0; i < n; ++i)
-              known |= words[w % 32][i] == w;
+            for (uint32_t k = 0; k < n; ++k)
+              known |= words[w % 32][k] == w;
             if (!known && n < 32)
               words[w % 32][n++] = w;
           }
@@ -155,7 +165,7 @@ void State::countBanks(Lane &lane, uint32_t number, uint32_t offset, uint32_t by
   access.lanes |= bit;
   access.bytes = bytes;
   access.addresses[lane.lane()] = offset;
-  if (access.lanes == ~0u)
+  if (access.lanes == ~uint64_t(0) >> (64 - width))
     evaluate();
 }
 

@@ -68,7 +68,7 @@ void Emulator::State::reportDeadlock() {
       const Lane &lane = block.lanes[i];
       if (lane.waiting == Waiting::Over)
         continue;
-      if (i % warpLanes) {
+      if (i % block.warpLanes) {
         const Lane &before = block.lanes[i - 1];
         if (before.waiting == lane.waiting && before.operation == lane.operation && before.barrier == lane.barrier)
           continue;

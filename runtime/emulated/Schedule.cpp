@@ -17,7 +17,7 @@ bool groupKind(uint16_t kind) {
 
 } // namespace
 
-void State::stop(Waiting why, uint32_t number, uint64_t *frame, uint32_t mask) {
+void State::stop(Waiting why, uint32_t number, uint64_t *frame, uint64_t mask) {
   Lane &lane = *current;
   lane.waiting = why;
   lane.operation = number;
@@ -36,6 +36,11 @@ Agent State::newAgent() {
     for (Block &block : blocks) {
       for (Lane &lane : block.lanes)
         lane.view.grow(agents);
+      if (kernel->amd)
+        for (Lane &lane : block.lanes) {
+          lane.released.grow(agents);
+          lane.arrived.grow(agents);
+        }
       for (WarpGroup &group : block.groups)
         group.view.grow(agents);
       for (NamedBarrier &barrier : block.barriers)
@@ -50,41 +55,44 @@ Agent State::newAgent() {
 }
 
 bool State::resolveWarp(Block &block, uint32_t warp) {
-  Lane *first = &block.lanes[warp * warpLanes];
-  const uint32_t count = std::min<uint32_t>(warpLanes, block.lanes.size() - warp * warpLanes);
-  uint32_t there = 0, alive = 0;
+  const uint32_t width = block.warpLanes;
+  Lane *first = &block.lanes[warp * width];
+  const uint32_t count = std::min<uint32_t>(width, block.lanes.size() - warp * width);
+  uint64_t there = 0, alive = 0;
   for (uint32_t i = 0; i < count; ++i) {
     if (first[i].waiting == Waiting::Nothing)
       return false;
-    alive |= uint32_t(first[i].waiting != Waiting::Over) << i;
-    there |= uint32_t(first[i].waiting == Waiting::Warp) << i;
+    alive |= uint64_t(first[i].waiting != Waiting::Over) << i;
+    there |= uint64_t(first[i].waiting == Waiting::Warp) << i;
   }
   if (!there)
     return false;
   bool resolved = false;
-  for (uint32_t left = there; left;) {
-    const uint32_t leader = __builtin_ctz(left), number = first[leader].operation;
-    uint32_t together = 0, needed = 0;
+  for (uint64_t left = there; left;) {
+    const uint32_t leader = __builtin_ctzll(left), number = first[leader].operation;
+    uint64_t together = 0, needed = 0;
     for (uint32_t i = 0; i < count; ++i)
       if ((there >> i & 1) && first[i].operation == number && first[i].mask == first[leader].mask)
-        together |= 1u << i, needed |= first[i].mask;
+        together |= uint64_t(1) << i, needed |= first[i].mask;
     left &= ~together;
-    needed &= count == warpLanes ? ~0u : (1u << count) - 1;
+    needed &= ~uint64_t(0) >> (64 - count);
     const uint16_t kind = operation(number).kind;
     const bool barrier = kind == STEPDOWN_EMULATED_barrier_all || kind == STEPDOWN_EMULATED_barrier_count ||
                          kind == STEPDOWN_EMULATED_barrier_arrive || kind == STEPDOWN_EMULATED_cluster_arrive ||
-                         kind == STEPDOWN_EMULATED_cluster_wait || kind == STEPDOWN_EMULATED_warp_barrier;
+                         kind == STEPDOWN_EMULATED_cluster_wait || kind == STEPDOWN_EMULATED_warp_barrier ||
+                         kind == STEPDOWN_EMULATED_wave_barrier_all;
     if (barrier)
       needed &= alive; // lanes that have returned are not waited for
     if (needed & ~together) {
       if (needed & ~alive) {
         report(STEPDOWN_REPORT_partial, &first[leader], number,
-               "expects lanes %08x of the warp, but of these %08x have returned", needed, needed & ~alive);
+               "expects lanes %08llx of the warp, but of these %08llx have returned",
+               static_cast<unsigned long long>(needed), static_cast<unsigned long long>(needed & ~alive));
         return false;
       }
       continue;
     }
-    Lane *lanes[warpLanes];
+    Lane *lanes[mostLanes];
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; ++i)
       if (together >> i & 1)
@@ -102,16 +110,18 @@ bool State::resolveWarp(Block &block, uint32_t warp) {
       return false;
   }
   if (!resolved && there == alive) { // all of them wait for each other
-    const uint32_t leader = __builtin_ctz(there);
+    const uint32_t leader = __builtin_ctzll(there);
+    const uint64_t expected = first[leader].mask & ~uint64_t(0) >> (64 - width);
     for (uint32_t i = 0; i < count; ++i)
       if ((there >> i & 1) && (first[i].operation != first[leader].operation || first[i].mask != first[leader].mask)) {
         report(STEPDOWN_REPORT_partial, &first[leader], first[leader].operation,
-               "expects all of lanes %08x, but lane %u waits at %s", first[leader].mask, i,
+               "expects all of lanes %08llx, but lane %u waits at %s", static_cast<unsigned long long>(expected), i,
                where(first[i].operation).c_str());
         return false;
       }
     report(STEPDOWN_REPORT_partial, &first[leader], first[leader].operation,
-           "expects lanes %08x of the warp, but only %08x are there", first[leader].mask, there);
+           "expects lanes %08llx of the warp, but only %08llx are there", static_cast<unsigned long long>(expected),
+           static_cast<unsigned long long>(there));
   }
   return resolved;
 }
@@ -175,7 +185,7 @@ void State::finishBlock(Block &block) {
 bool State::runCluster() {
   std::vector<std::pair<Block *, uint32_t>> warps;
   for (Block &block : blocks)
-    for (uint32_t w = 0; w * warpLanes < block.lanes.size(); ++w)
+    for (uint32_t w = 0; w * block.warpLanes < block.lanes.size(); ++w)
       warps.push_back({&block, w});
   const bool late = options.seed == 0;
   bool polled = false;
@@ -185,8 +195,9 @@ bool State::runCluster() {
       std::shuffle(warps.begin(), warps.end(), random);
     bool progress = false, alive = false;
     for (auto [block, warp] : warps) {
-      Lane *first = &block->lanes[warp * warpLanes];
-      const uint32_t count = std::min<uint32_t>(warpLanes, block->lanes.size() - warp * warpLanes);
+      const uint32_t width = block->warpLanes;
+      Lane *first = &block->lanes[warp * width];
+      const uint32_t count = std::min<uint32_t>(width, block->lanes.size() - warp * width);
       const uint32_t turn = late ? 0 : random() % count;
       do {
         for (uint32_t i = 0; i < count; ++i) {

@@ -81,6 +81,9 @@ void State::perform(Lane &lane, uint32_t number, uint64_t *frame) {
     return give(lane.lane());
   case STEPDOWN_EMULATED_warp_index:
     return give(lane.warp());
+  case STEPDOWN_EMULATED_hidden_arguments:
+    slotAs<uint64_t>(frame, 0) = reinterpret_cast<uint64_t>(hidden);
+    return;
   case STEPDOWN_EMULATED_hint:
   case STEPDOWN_EMULATED_fence:
     return;
@@ -224,6 +227,14 @@ void State::performWarp(Block &block, Lane **lanes, uint32_t count, uint32_t num
     return moveMatrices(lanes, number);
   case STEPDOWN_EMULATED_mma:
     return multiplyWarp(lanes, number);
+  case STEPDOWN_EMULATED_wave_barrier_all:
+    return waveBarrier(block, lanes, count, number);
+  case STEPDOWN_EMULATED_first_lane:
+  case STEPDOWN_EMULATED_read_lanes:
+    return exchangeWave(lanes, count, number);
+  case STEPDOWN_EMULATED_mfma:
+  case STEPDOWN_EMULATED_wmma:
+    return multiplyWave(lanes, count, number);
   default:
     return exchange(lanes, count, number);
   }

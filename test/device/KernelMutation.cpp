@@ -12,17 +12,19 @@ using namespace llvm;
 namespace stepdown::test {
 namespace {
 
-std::vector<CallInst *> calls(Module &module, const std::string &name) {
-  std::vector<CallInst *> found;
+/// Calls, and fences of memory order.
+std::vector<Instruction *> calls(Module &module, const std::string &name) {
+  std::vector<Instruction *> found;
   for (Instruction &instruction : instructions(*module.getFunction(name)))
-    if (auto *call = dyn_cast<CallInst>(&instruction); call && !isa<DbgInfoIntrinsic>(call))
-      found.push_back(call);
+    if (isa<FenceInst>(instruction) || (isa<CallInst>(instruction) && !isa<DbgInfoIntrinsic>(instruction)))
+      found.push_back(&instruction);
   return found;
 }
 
 /// A wait for products that takes their sums' registers and gives them back.
-bool handsBack(const CallInst &call) {
-  auto *assembly = dyn_cast<InlineAsm>(call.getCalledOperand());
+bool handsBack(const Instruction &instruction) {
+  auto *call = dyn_cast<CallInst>(&instruction);
+  auto *assembly = call ? dyn_cast<InlineAsm>(call->getCalledOperand()) : nullptr;
   return assembly && StringRef(assembly->getAsmString()).starts_with("wgmma.wait_group");
 }
 
@@ -38,8 +40,11 @@ int64_t groupsOf(const InlineAsm &wait) {
   return groups;
 }
 
-/// The name without "llvm.nvvm.", or that of inline PTX.
-std::string nameOf(const CallInst &call) {
+/// The name without "llvm.nvvm.", or that of inline PTX; "fence. release".
+std::string nameOf(const Instruction &instruction) {
+  if (auto *fence = dyn_cast<FenceInst>(&instruction))
+    return std::string("fence. ") + toIRString(fence->getOrdering());
+  auto &call = cast<CallInst>(instruction);
   if (call.isInlineAsm())
     return handsBack(call) ? "wgmma.wait_group.sync.aligned" : "wgmma.mma_async";
   StringRef name = call.getCalledFunction() ? call.getCalledFunction()->getName() : "";
@@ -50,7 +55,7 @@ std::string nameOf(const CallInst &call) {
 bool synchronises(const std::string &name) {
   for (const char *prefix :
        {"barrier.", "bar.", "mbarrier.", "fence.", "wgmma.fence", "wgmma.commit", "wgmma.wait", "cp.async.bulk.commit",
-        "cp.async.bulk.wait", "cp.async.commit", "cp.async.wait", "setmaxnreg"})
+        "cp.async.bulk.wait", "cp.async.commit", "cp.async.wait", "setmaxnreg", "llvm.amdgcn.s.barrier"})
     if (StringRef(name).starts_with(prefix))
       return true;
   return false;
@@ -58,14 +63,18 @@ bool synchronises(const std::string &name) {
 
 /// What may not change places without changing what is ordered.
 bool ordered(const Instruction &instruction) {
-  return instruction.mayReadOrWriteMemory() || isa<CallInst>(instruction);
+  auto *call = dyn_cast<CallInst>(&instruction);
+  StringRef name = call && call->getCalledFunction() ? call->getCalledFunction()->getName() : "";
+  if (name.starts_with("llvm.amdgcn.")) // numbers, and buffers of global memory
+    return name == "llvm.amdgcn.s.barrier";
+  return instruction.mayReadOrWriteMemory() || call;
 }
 
 } // namespace
 
 std::vector<Mutation> mutations(Module &module, const std::string &name) {
   std::vector<Mutation> made;
-  const std::vector<CallInst *> all = calls(module, name);
+  const std::vector<Instruction *> all = calls(module, name);
   for (unsigned i = 0; i < all.size(); ++i) {
     const std::string operation = nameOf(*all[i]);
     if (!synchronises(operation))
@@ -75,15 +84,18 @@ std::vector<Mutation> mutations(Module &module, const std::string &name) {
     made.push_back({Mutation::Delete, i, 0, 0, head + "deleted"});
     made.push_back({Mutation::MoveUp, i, 0, 0, head + "moved up"});
     made.push_back({Mutation::MoveDown, i, 0, 0, head + "moved down"});
-    if (handsBack(*all[i])) {
+    auto *call = dyn_cast<CallInst>(all[i]);
+    if (!call)
+      continue;
+    if (handsBack(*call)) {
       for (int64_t difference : {1, -1})
-        if (groupsOf(*cast<InlineAsm>(all[i]->getCalledOperand())) + difference >= 0)
+        if (groupsOf(*cast<InlineAsm>(call->getCalledOperand())) + difference >= 0)
           made.push_back({Mutation::Alter, i, 0, difference, head + "operand 0 " + (difference > 0 ? "+1" : "-1")});
       continue;
     }
     const bool waits = StringRef(operation).contains("wait.parity");
-    for (unsigned operand = 0; operand < all[i]->arg_size(); ++operand) {
-      Value *value = all[i]->getArgOperand(operand);
+    for (unsigned operand = 0; operand < call->arg_size(); ++operand) {
+      Value *value = call->getArgOperand(operand);
       if (waits && operand == 1)
         made.push_back({Mutation::Alter, i, operand, 0, head + "parity flipped"});
       else if (isa<ConstantInt>(value) && !value->getType()->isIntegerTy(1)) {
@@ -103,39 +115,40 @@ std::vector<Mutation> mutations(Module &module, const std::string &name) {
 
 std::unique_ptr<Module> mutate(const Module &module, const std::string &name, const Mutation &mutation) {
   std::unique_ptr<Module> copy = CloneModule(module);
-  CallInst *call = calls(*copy, name)[mutation.call];
+  Instruction *at = calls(*copy, name)[mutation.call];
+  auto *call = dyn_cast<CallInst>(at); // null: a fence, which has neither results nor numbers
   switch (mutation.kind) {
   case Mutation::Keep:
     break;
   case Mutation::Delete:
-    if (handsBack(*call)) // the registers, not waited for
+    if (call && handsBack(*call)) // the registers, not waited for
       for (User *user : make_early_inc_range(call->users())) {
         auto *part = cast<ExtractValueInst>(user);
         part->replaceAllUsesWith(call->getArgOperand(part->getIndices()[0]));
         part->eraseFromParent();
       }
-    else if (!call->getType()->isVoidTy()) // a wait has ended, at once
+    else if (call && !call->getType()->isVoidTy()) // a wait has ended, at once
       call->replaceAllUsesWith(call->getType()->isIntegerTy()
                                    ? Constant::getAllOnesValue(call->getType())
                                    : static_cast<Value *>(PoisonValue::get(call->getType())));
-    call->eraseFromParent();
+    at->eraseFromParent();
     break;
   case Mutation::MoveUp: {
-    Instruction *before = call->getPrevNode();
+    Instruction *before = at->getPrevNode();
     while (before && !ordered(*before))
       before = before->getPrevNode();
     if (!before || isa<PHINode>(before))
       return nullptr;
-    call->moveBefore(before->getIterator());
+    at->moveBefore(before->getIterator());
     break;
   }
   case Mutation::MoveDown: {
-    Instruction *after = call->getNextNode();
+    Instruction *after = at->getNextNode();
     while (after && !after->isTerminator() && !ordered(*after))
       after = after->getNextNode();
     if (!after || after->isTerminator())
       return nullptr;
-    call->moveAfter(after);
+    at->moveAfter(after);
     break;
   }
   case Mutation::Alter: {

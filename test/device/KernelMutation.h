@@ -15,8 +15,8 @@ struct Mutation {
   std::string description; ///< "line 93 mbarrier.try.wait.parity: deleted"
 };
 
-/// Every mutation of the kernel `name`: each synchronisation operation deleted, moved over the operation before and
-/// after it in its block, and each of its numbers one step larger and smaller.
+/// Every mutation of the kernel `name`: each synchronisation operation, fences among them, deleted, moved over the
+/// operation before and after it in its block, and each of its numbers one step larger and smaller.
 std::vector<Mutation> mutations(llvm::Module &module, const std::string &name);
 
 /// A copy of `module` with `mutation`; null where it makes no valid program.

@@ -2,6 +2,7 @@
 #pragma once
 #include "lib/Kernels/KernelText.h"
 #include "mlir/Pass/PassManager.h"
+#include "passes/AMD/Passes.h"
 #include "passes/NVIDIA/Passes.h"
 #include "test/device/EmulatedKernel.h"
 #include <optional>
@@ -65,23 +66,27 @@ struct Launch {
   }
 };
 
-/// The kernel of a module that has one: lowered in place for sm_90a, and as code in an emulator.
+/// The kernel of a module that has one: lowered in place for `chip`, and as code in an emulator.
 struct TileKernel {
   std::string error;
   std::optional<KernelModule> translated;
   std::optional<EmulatedKernel> code;
   mlir::LLVM::LLVMFuncOp function;
 
-  explicit TileKernel(mlir::ModuleOp module, bool load = true) {
+  explicit TileKernel(mlir::ModuleOp module, bool load = true, const std::string &chip = "sm_90a") {
     mlir::PassManager passes(module.getContext());
-    passes.addPass(createLowerTileToNVVM());
+    const bool amd = chip != "sm_90a";
+    if (amd)
+      passes.addPass(createLowerTileToROCDL({chip}));
+    else
+      passes.addPass(createLowerTileToNVVM());
     if (failed(passes.run(module))) {
-      error = "lower-tile-to-nvvm";
+      error = amd ? "lower-tile-to-rocdl" : "lower-tile-to-nvvm";
       return;
     }
     auto kernels = *module.getOps<mlir::gpu::GPUModuleOp>().begin();
     function = *kernels.getOps<mlir::LLVM::LLVMFuncOp>().begin();
-    Result<KernelModule> made = translateKernels(kernels, "sm_90a");
+    Result<KernelModule> made = translateKernels(kernels, chip);
     if (!made) {
       error = made.error().text();
       return;

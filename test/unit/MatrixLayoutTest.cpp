@@ -119,6 +119,40 @@ TEST_F(VendorTable, TilesThroughTheirDescriptors) {
   EXPECT_EQ(compared, 30720u);
 }
 
+TEST(AmdTable, FragmentsOfEveryInstruction) {
+  const fs::path path = vectorsFolder() / "amd-layouts" / "layouts.csv.gz";
+  if (!fs::exists(path))
+    GTEST_SKIP() << "no vectors at " << path;
+  std::map<std::string, size_t> compared; // by architecture
+  for (const auto &row : readTable(path)) {
+    int n = 0, m = 0, k = 0;
+    const std::string &chip = row[0], &name = row[1];
+    const size_t sizes = std::min(name.find("_16x"), name.find("_32x"));
+    ASSERT_NE(sizes, name.npos) << name;
+    ASSERT_EQ(std::sscanf(name.c_str() + sizes, "_%dx%dx%d", &m, &n, &k), 3) << name;
+    const uint32_t high = std::stoul(row[6]), low = std::stoul(row[6].substr(row[6].find(':') + 1)),
+                   bits = high - low + 1, lane = std::stoul(row[7]),
+                   value = std::stoul(row[5]) * (32 / bits) + low / bits;
+    const bool sum = row[2] == "C" || row[2] == "D";
+    Place place;
+    if (chip == "rdna3")
+      place = sum ? placeWmmaSumGfx11(lane, value) : placeWmmaOperandGfx11(lane, value);
+    else if (chip == "rdna4")
+      place = sum ? placeWmmaSumGfx12(lane, value) : placeWmmaOperandGfx12(lane, value, bits / 8);
+    else
+      place = sum ? placeMfmaSum(lane, value, m) : placeMfmaOperand(lane, value, m, k);
+    uint32_t first = std::stoul(row[3]), second = std::stoul(row[4]);
+    if (row[2] == "B") // theirs is k x n
+      std::swap(first, second);
+    ASSERT_EQ(place.row, first) << chip << " " << name << " " << row[2] << " lane " << lane << " value " << value;
+    ASSERT_EQ(place.column, second) << chip << " " << name << " " << row[2] << " lane " << lane << " value " << value;
+    ++compared[chip];
+  }
+  EXPECT_EQ(compared.size(), 4u);
+  for (const auto &[chip, count] : compared)
+    EXPECT_GT(count, 4000u) << chip;
+}
+
 TEST(NumberFormat, EightBitFloatsDecodeAsTheTablesSay) {
   const fs::path path = vectorsFolder() / "fp8" / "decode.csv";
   if (!fs::exists(path))

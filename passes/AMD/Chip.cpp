@@ -1,0 +1,38 @@
+#include "passes/AMD/Chip.h"
+#include "lib/Layout/AmdLayouts.h"
+
+namespace stepdown::amd {
+
+// A raw buffer: elements of 32 bits; from gfx10 on also the bounds check of raw buffers and the format's new place.
+static constexpr int32_t kGfx9 = 0x00027000, kGfx11 = 0x31027000;
+
+static constexpr Chip chips[] = {
+    {"gfx942", 64, 64 << 10, 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
+     "llvm.amdgcn.mfma.f32.32x32x8f16"},
+    {"gfx950", 64, 160 << 10, 32, 8, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x16.bf16",
+     "llvm.amdgcn.mfma.f32.32x32x16.f16"},
+    {"gfx1100", 32, 64 << 10, 16, 16, true, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
+     "llvm.amdgcn.wmma.f32.16x16x16.f16"},
+    {"gfx1201", 32, 64 << 10, 16, 8, false, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
+     "llvm.amdgcn.wmma.f32.16x16x16.f16"},
+};
+
+LinearLayout Chip::accumulator() const {
+  return mfma ? mfmaAccumulator(int(rows)) : twice ? wmmaAccumulatorGfx11() : wmmaAccumulatorGfx12();
+}
+
+const Chip *findChip(llvm::StringRef name) {
+  for (const Chip &chip : chips)
+    if (name == chip.name)
+      return &chip;
+  return nullptr;
+}
+
+std::string chipNames() {
+  std::string names;
+  for (const Chip &chip : chips)
+    names += (names.empty() ? "" : ", ") + std::string(chip.name);
+  return names;
+}
+
+} // namespace stepdown::amd

@@ -1,0 +1,37 @@
+// What the lowering knows of AMD's chips: waves, LDS, and the matrix instruction that products are made of. A table of
+// our own: combinations that a chip lacks pass MLIR's verifier and end in the backend.
+#pragma once
+#include "lib/Layout/LinearLayout.h"
+#include "llvm/ADT/StringRef.h"
+#include <string>
+
+namespace stepdown::amd {
+
+/// Elements of 16 bits along k that lie together in LDS, 16 bytes; and how many a step of products takes.
+inline constexpr int64_t kChunk = 8, kStep = 16;
+
+struct Chip {
+  const char *name;
+  int64_t wave;           ///< lanes
+  int64_t ldsBytes;       ///< of a block
+  int64_t rows;           ///< and columns of an instruction's sum
+  int64_t held;           ///< elements of an operand that a lane hands to an instruction
+  bool twice;             ///< both halves of a wave hold the same of an operand
+  bool mfma;              ///< else WMMA
+  int32_t resource;       ///< the last word of a raw buffer's resource
+  const char *bf16, *f16; ///< the intrinsics
+
+  /// Sums of 32 bits that a lane holds of an instruction.
+  int64_t sums() const { return rows * rows / wave; }
+  /// Instructions of a step.
+  int64_t instructions() const { return kStep * rows / wave * (twice ? 2 : 1) / held; }
+  /// register lane -> row column.
+  LinearLayout accumulator() const;
+};
+
+/// Null for a chip that is not in the table.
+const Chip *findChip(llvm::StringRef name);
+/// "gfx942, gfx950 ...".
+std::string chipNames();
+
+} // namespace stepdown::amd

@@ -1,0 +1,180 @@
+// Tiles from global memory to LDS: 16 bytes a load through a buffer that ends with the matrix, so that rows behind its
+// last are zeros. Columns behind the last are the next row's, or what is between rows: of a matrix whose rows lie along
+// n they reach columns of the result that are not stored; along k they are made zeros, in the last turn of the loop
+// alone. A row is read to the next multiple of 16 bytes.
+#include "passes/AMD/KernelEmitter.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown::amd {
+
+static constexpr int64_t kBytes = 2, kPiece = 16; // of an element, of a load
+
+void KernelEmitter::prepareCopy(const TilePlan &tile) {
+  Places &places = &tile == &plan.a ? placesA : placesB;
+  auto place = [&](Value offset) { places.to.push_back(add(offset, i32(tile.offset))); };
+  if (tile.alongK) {
+    places.row = divided(thread, tile.chunks);
+    Value chunk = remainder(thread, tile.chunks);
+    places.column = multiply(chunk, i32(kChunk));
+    const int64_t apart = 8 / std::min<int64_t>(8, tile.chunks);
+    Value turned = binary("arith.xori", places.row, bits(multiply(chunk, i32(apart)), 7));
+    place(multiply(add(multiply(chunk, i32(tile.rows)), turned), i32(kPiece)));
+    return;
+  }
+  // Lanes first share out a chunk's 8 along k, then eights of rows, then chunks.
+  const int64_t parts = kChunk / tile.deep, eights = tile.rows / 8;
+  Value part = remainder(thread, parts), unit = divided(thread, parts);
+  Value eight = remainder(unit, eights), chunk = divided(unit, eights);
+  places.row = add(multiply(chunk, i32(kChunk)), multiply(part, i32(tile.deep)));
+  places.column = multiply(eight, i32(8));
+  Value first = add(multiply(add(multiply(chunk, i32(tile.rows)), places.column), i32(kPiece)),
+                    multiply(part, i32(tile.deep * kBytes)));
+  for (int64_t row = 0; row < 8; ++row) // place flips three bits of the row: no offset reaches the others from one
+    place(add(first, multiply(binary("arith.xori", bits(eight, 7), i32(row)), i32(kPiece))));
+}
+
+/// A buffer of `rows` rows of `matrix` at most, from (row, column) on; empty behind the matrix's last row.
+Value KernelEmitter::resource(const Matrix &matrix, Type element, Value row, Value column, int64_t rows,
+                              Value columns) {
+  auto wide = [&](Value value) -> Value { return arith::ExtSIOp::create(b, b.getI64Type(), value); };
+  Value first = add(multiply(wide(row), matrix.stride), wide(column));
+  Value begin =
+      LLVM::GEPOp::create(b, matrix.pointer.getType(), element, matrix.pointer, ArrayRef<LLVM::GEPArg>{first});
+  Value left = binary("arith.minsi", binary("arith.subi", matrix.rows, row), i32(rows));
+  Value stride = arith::TruncIOp::create(b, b.getI32Type(), matrix.stride);
+  Value elements = add(multiply(binary("arith.subi", left, i32(1)), stride), binary("arith.subi", columns, column));
+  Value some = compare(arith::CmpIPredicate::sgt, left, i32(0));
+  Value bytes = multiply(elements, i32(element.getIntOrFloatBitWidth() / 8));
+  Value records = arith::SelectOp::create(b, some, bytes, i32(0));
+  Value length = arith::ExtUIOp::create(b, b.getI64Type(), records);
+  Value zero = arith::ConstantOp::create(b, b.getI16IntegerAttr(0));
+  return intrinsic("llvm.amdgcn.make.buffer.rsrc", LLVM::LLVMPointerType::get(b.getContext(), 8),
+                   {begin, zero, length, i32(chip.resource)});
+}
+
+KernelEmitter::Loaded KernelEmitter::load(const TilePlan &tile) {
+  CopyOp copy = tile.copy;
+  b.setLoc(copy.getLoc());
+  const Matrix &matrix = matrices[copy.getFrom()];
+  const MemRefType type = copy.getTo().getType();
+  const Places &places = &tile == &plan.a ? placesA : placesB;
+  Value row = lookup(copy.getRow()).front(), column = lookup(copy.getColumn()).front();
+  Value columns = binary("arith.andi", add(matrix.columns, i32(kChunk - 1)), i32(-kChunk));
+  Value buffer = resource(matrix, element, row, column, type.getDimSize(0), columns);
+  Value stride = multiply(arith::TruncIOp::create(b, b.getI32Type(), matrix.stride), i32(kBytes));
+  const auto words = VectorType::get(4, b.getI32Type());
+  const auto piece = VectorType::get(kChunk, b.getI16Type());
+  Loaded made = {&tile, {}};
+  Value first = add(multiply(places.row, stride), multiply(places.column, i32(kBytes)));
+  auto loadAt = [&](int64_t rows) {
+    Value offset = add(first, multiply(stride, i32(rows)));
+    Value got = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", words, {buffer, offset, i32(0), i32(0)});
+    made.pieces.push_back(LLVM::BitcastOp::create(b, piece, got));
+  };
+  if (!tile.alongK) {
+    const int64_t apart = plan.threads / (tile.rows / 8 * (kChunk / tile.deep)) * kChunk; // rows to the next unit
+    for (int64_t unit = 0; unit < tile.units; ++unit)
+      for (int64_t k = 0; k < tile.deep; ++k)
+        loadAt(unit * apart + k);
+    return made;
+  }
+  for (int64_t unit = 0; unit < tile.units; ++unit)
+    loadAt(unit * (plan.threads / tile.chunks));
+  // How many of this thread's columns the matrix has.
+  Value there = binary("arith.subi", binary("arith.subi", matrix.columns, column), places.column);
+  Value cut = compare(arith::CmpIPredicate::sgt, add(column, i32(type.getDimSize(1))), matrix.columns);
+  const SmallVector<Type> types(made.pieces.size(), piece);
+  auto branch = scf::IfOp::create(b, types, cut, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToEnd(&branch.getElseRegion().front());
+  scf::YieldOp::create(b, made.pieces);
+  b.setInsertionPointToEnd(&branch.getThenRegion().front());
+  const auto numbers = VectorType::get(kChunk, b.getI32Type());
+  SmallVector<int32_t> order;
+  for (int64_t i = 0; i < kChunk; ++i)
+    order.push_back(int32_t(i));
+  Value one = LLVM::InsertElementOp::create(b, LLVM::UndefOp::create(b, numbers), there, i32(0));
+  Value all = LLVM::ShuffleVectorOp::create(b, one, one, SmallVector<int32_t>(kChunk, 0));
+  Value index = arith::ConstantOp::create(b, DenseIntElementsAttr::get(numbers, order));
+  Value kept = compare(arith::CmpIPredicate::slt, index, all);
+  Value none = arith::ConstantOp::create(b, b.getZeroAttr(piece));
+  SmallVector<Value> masked;
+  for (Value each : made.pieces)
+    masked.push_back(arith::SelectOp::create(b, kept, each, none));
+  scf::YieldOp::create(b, masked);
+  made.pieces.assign(branch.getResults().begin(), branch.getResults().end());
+  return made;
+}
+
+void KernelEmitter::put(const Loaded &loaded, Value slot) {
+  const TilePlan &tile = *loaded.tile;
+  b.setLoc(tile.copy->getLoc());
+  const Places &places = &tile == &plan.a ? placesA : placesB;
+  SmallVector<Value> to;
+  for (Value place : places.to)
+    to.push_back(lds(add(place, slot)));
+  auto at = [&](Value pointer, int64_t offset) -> Value {
+    return LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(), pointer, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
+  };
+  if (tile.alongK) {
+    const int64_t apart = plan.threads / tile.chunks * kPiece; // to the rows of the next unit
+    for (auto [unit, piece] : llvm::enumerate(loaded.pieces))
+      LLVM::StoreOp::create(b, piece, at(to[0], unit * apart), kPiece);
+    return;
+  }
+  const int64_t apart = plan.threads / (tile.rows / 8 * (kChunk / tile.deep)) * tile.rows * kPiece; // chunks
+  for (int64_t unit = 0; unit < tile.units; ++unit)
+    for (int64_t row = 0; row < 8; ++row) {
+      // One row's elements of neighbouring k, in pairs.
+      SmallVector<Value> parts;
+      for (int64_t k = 0; k < tile.deep; k += 2) {
+        Value low = loaded.pieces[unit * tile.deep + k], high = loaded.pieces[unit * tile.deep + k + 1];
+        parts.push_back(
+            LLVM::ShuffleVectorOp::create(b, low, high, ArrayRef<int32_t>{int32_t(row), int32_t(row + kChunk)}));
+      }
+      while (parts.size() > 1) {
+        SmallVector<Value> joined;
+        for (size_t i = 0; i < parts.size(); i += 2) {
+          SmallVector<int32_t> both;
+          for (int64_t n = 2 * cast<VectorType>(parts[i].getType()).getNumElements(); int64_t(both.size()) < n;)
+            both.push_back(int32_t(both.size()));
+          joined.push_back(LLVM::ShuffleVectorOp::create(b, parts[i], parts[i + 1], both));
+        }
+        parts = std::move(joined);
+      }
+      LLVM::StoreOp::create(b, parts.front(), at(to[row], unit * apart), tile.deep * kBytes);
+    }
+}
+
+void KernelEmitter::fetch(Value step) {
+  auto from = plan.copies->getParentOfType<ScheduleOp>();
+  auto to = *plan.role.getBody().getOps<ScheduleOp>().begin();
+  for (auto [theirs, ours] : llvm::zip(from.getBody().getArguments(), to.getBody().getArguments()))
+    map(theirs, lookup(ours)); // all schedules of a kernel go over the same tiles
+  map(plan.copies.getInductionVar(), step);
+  first = issued.empty();
+  arriving = first ? i32(0) : binary("arith.subi", i32(plan.slotBytes), issued.back());
+  loaded = {load(plan.a), load(plan.b)};
+}
+
+void KernelEmitter::arrive() {
+  if (loaded.empty())
+    return;
+  if (first)
+    synchronise(); // waves may still read it for the tile before
+  for (const Loaded &each : loaded)
+    put(each, arriving);
+  loaded.clear();
+  synchronise();
+}
+
+/// What waves have written to LDS, all of them read from here on. Not the barrier but the fences wait for LDS.
+void KernelEmitter::synchronise() {
+  LLVM::FenceOp::create(b, LLVM::AtomicOrdering::release, "workgroup");
+  intrinsic("llvm.amdgcn.s.barrier", Type(), {});
+  LLVM::FenceOp::create(b, LLVM::AtomicOrdering::acquire, "workgroup");
+}
+
+} // namespace stepdown::amd

@@ -1,0 +1,152 @@
+// Products of a slot: steps of 16 along k, of each the fragments of A and B that a wave needs, 16 bytes a lane, and
+// every product of the two. Which k a lane's elements are does not matter as long as those of A and B are the same: a
+// lane's 8 neighbours of one chunk are the halves of two MFMAs of gfx942, or one of gfx950 and one WMMA of gfx1201.
+#include "passes/AMD/KernelEmitter.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown::amd {
+
+static constexpr int64_t kPiece = 16; // bytes of a chunk's row
+
+void KernelEmitter::prepareProducts() {
+  Value across = remainder(lane, chip.rows), half = chip.twice ? i32(0) : divided(lane, chip.rows);
+  Value down = divided(wave, plan.waveColumns), right = remainder(wave, plan.waveColumns);
+  firstRow = multiply(down, i32(plan.blocksDown * chip.rows));
+  firstColumn = multiply(right, i32(plan.blocksAcross * chip.rows));
+  for (const TilePlan *tile : {&plan.a, &plan.b}) {
+    Places &places = tile == &plan.a ? placesA : placesB;
+    Value row = add(tile == &plan.a ? firstRow : firstColumn, across);
+    auto place = [&](Value chunk, Value turned) {
+      places.from.push_back(
+          add(multiply(add(multiply(chunk, i32(tile->rows)), turned), i32(kPiece)), i32(tile->offset)));
+    };
+    if (tile->alongK) { // one for each chunk that a lane reads
+      const int64_t apart = 8 / std::min<int64_t>(8, tile->chunks);
+      for (int64_t chunk = 0; chunk < tile->chunks; chunk += chip.twice ? 1 : 2) {
+        Value mine = add(half, i32(chunk));
+        place(mine, binary("arith.xori", row, bits(multiply(mine, i32(apart)), 7)));
+      }
+      continue;
+    }
+    for (int64_t next = 0; next < 64; next += chip.rows) { // one for each block's rows in 64
+      Value mine = add(row, i32(next));
+      place(half, binary("arith.xori", mine, bits(divided(mine, 8), 7)));
+    }
+  }
+}
+
+void KernelEmitter::beginSums() {
+  const auto type = VectorType::get(chip.sums(), b.getF32Type());
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  sums.assign(plan.blocksDown * plan.blocksAcross, zero);
+}
+
+SmallVector<Value> KernelEmitter::fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks) {
+  const Places &places = &tile == &plan.a ? placesA : placesB;
+  const auto type = VectorType::get(kChunk, b.getI16Type());
+  const int64_t reads = chip.twice ? 2 : 1, inStep = kStep / kChunk; // chunks
+  SmallVector<Value> made;
+  for (int64_t block = 0; block < blocks; ++block)
+    for (int64_t read = 0; read < reads; ++read) {
+      int64_t which, offset;
+      if (tile.alongK) {
+        which = step * reads + read;
+        offset = block * chip.rows * kPiece;
+      } else {
+        const int64_t in64 = 64 / chip.rows;
+        which = block % in64;
+        offset = block / in64 * 64 * kPiece + (step * inStep + read) * tile.rows * kPiece;
+      }
+      Value from = lds(add(places.from[which], slot));
+      Value at = LLVM::GEPOp::create(b, from.getType(), b.getI8Type(), from, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
+      made.push_back(LLVM::LoadOp::create(b, type, at, kPiece));
+    }
+  return made;
+}
+
+void KernelEmitter::compute(Value slot) {
+  if (slot == arriving)
+    arrive();
+  b.setLoc(plan.first.getLoc());
+  const bool bf16 = element.isBF16();
+  // LLVM has bf16 operands as integers where they are older than its type.
+  Type part = !bf16 ? Type(b.getF16Type()) : chip.mfma && chip.held == 8 ? Type(b.getBF16Type()) : b.getI16Type();
+  const auto operand = VectorType::get(chip.held, part);
+  auto handed = [&](const SmallVector<Value> &fragments, int64_t block, int64_t instruction) -> Value {
+    Value whole = fragments[chip.twice ? 2 * block : block];
+    if (chip.held != kChunk) {
+      SmallVector<int32_t> elements;
+      for (int64_t i = 0; i < chip.held; ++i)
+        elements.push_back(int32_t(instruction * chip.held + i));
+      whole = LLVM::ShuffleVectorOp::create(b, whole, chip.twice ? fragments[2 * block + 1] : whole, elements);
+    }
+    return LLVM::BitcastOp::create(b, operand, whole);
+  };
+  for (int64_t step = 0; step < plan.steps; ++step) {
+    const SmallVector<Value> a = fragments(plan.a, slot, step, plan.blocksDown),
+                             w = fragments(plan.b, slot, step, plan.blocksAcross);
+    for (int64_t instruction = 0; instruction < chip.instructions(); ++instruction)
+      for (int64_t i = 0; i < plan.blocksDown; ++i)
+        for (int64_t j = 0; j < plan.blocksAcross; ++j) {
+          Value &sum = sums[i * plan.blocksAcross + j];
+          SmallVector<Value> operands = {handed(a, i, instruction), handed(w, j, instruction), sum};
+          if (chip.mfma) // no broadcast, no permutation
+            operands.append(3, i32(0));
+          sum = intrinsic(bf16 ? chip.bf16 : chip.f16, sum.getType(), operands);
+        }
+  }
+}
+
+void KernelEmitter::computeUntil(size_t left) {
+  while (issued.size() > left) {
+    compute(issued.front());
+    issued.pop_front();
+  }
+}
+
+LogicalResult KernelEmitter::store(StoreOp op) {
+  const Type type = op.getTo().getType().getElementType();
+  if (!type.isF32() && !type.isBF16() && !type.isF16())
+    return op.emitOpError() << "expects to store f32 as f32, bf16 or f16 on " << chip.name << ", but got "
+                            << op.getTo().getType();
+  const int64_t bytes = type.getIntOrFloatBitWidth() / 8;
+  Matrix to = matrices[op.getTo()];
+  if (op.getRows())
+    to.rows = binary("arith.minsi", to.rows, lookup(op.getRows()).front());
+  Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
+  Value buffer = resource(to, type, row, i32(0), op.getValue().getType().getDimSize(0), to.columns);
+  Value stride = arith::TruncIOp::create(b, b.getI32Type(), to.stride);
+  // Where the layout puts a register of a lane: what is the register's is a constant.
+  const LinearLayout layout = chip.accumulator();
+  const int64_t halfRow = layout.apply({0, chip.rows})[0];
+  Value mine = add(firstRow, multiply(divided(lane, chip.rows), i32(halfRow)));
+  Value first = add(add(column, firstColumn), remainder(lane, chip.rows));
+  SmallVector<Value> begins, there;
+  for (int64_t j = 0; j < plan.blocksAcross; ++j) {
+    Value at = add(first, i32(j * chip.rows));
+    there.push_back(compare(arith::CmpIPredicate::slt, at, to.columns));
+    begins.push_back(multiply(add(multiply(mine, stride), at), i32(bytes)));
+  }
+  // The multiples of the stride depend on the tile, and each is used up before the next: LLVM would keep all of them
+  // through the loop over k, and spill.
+  Value some = compare(arith::CmpIPredicate::slt, row, to.rows);
+  Value apart = arith::SelectOp::create(b, some, stride, i32(0));
+  for (int64_t i = 0; i < plan.blocksDown; ++i)
+    for (int64_t held = 0; held < chip.sums(); ++held) {
+      const int64_t down = i * chip.rows + layout.apply({held, 0})[0];
+      Value below = multiply(apart, i32(down * bytes));
+      for (int64_t j = 0; j < plan.blocksAcross; ++j) {
+        // Behind every buffer's end where the matrix has no such column.
+        Value offset = arith::SelectOp::create(b, there[j], add(begins[j], below), i32(-1));
+        Value value = LLVM::ExtractElementOp::create(b, sums[i * plan.blocksAcross + j], i32(held));
+        if (!type.isF32())
+          value = LLVM::BitcastOp::create(b, b.getI16Type(), arith::TruncFOp::create(b, type, value));
+        intrinsic("llvm.amdgcn.raw.ptr.buffer.store", Type(), {value, buffer, offset, i32(0), i32(0)});
+      }
+    }
+  return success();
+}
+
+} // namespace stepdown::amd

@@ -1,0 +1,49 @@
+// How a product's tile kernel becomes one program for all waves of a block.
+//
+// AMD gives each wave its registers once and for all, so waves that only copy would hold registers that the products
+// need. The role that copies therefore goes into the role that multiplies: where that waits for a slot, its waves issue
+// the loads of the slot's tiles into registers, and put them into LDS when the products in front are done. A product is
+// computed where the text says that it must be (mma_wait), so the products of one slot lie between the loads of the
+// next one and their arrival.
+#pragma once
+#include "dialects/Tile/IR/TileOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/AMD/Chip.h"
+
+namespace stepdown::amd {
+
+/// A tile of a slot. In LDS, it lies in chunks of 16 bytes, 8 elements along k of one row (m of A, n of B); chunk (c,
+/// r) is at 16 (c rows + place(c, r)) bytes, where place flips the low three bits of r so that neither the waves'
+/// writes nor their reads meet in a bank:
+///   - along k in memory, copied a chunk a lane: neighbouring lanes write neighbouring chunks of few rows. place = r
+///   XOR
+///     c * 8 / min(8, chunks of a row).
+///   - along rows in memory: a lane copies 8 rows and turns them, and neighbouring lanes write 8 rows apart. place = r
+///     XOR (r / 8).
+struct TilePlan {
+  tile::CopyOp copy;
+  int64_t offset;       ///< in the slot, bytes
+  int64_t rows, chunks; ///< r and c are below these
+  bool alongK;          ///< in memory
+  int64_t deep;         ///< elements along k that a lane takes of each row that it turns: 8, 4 or 2; alongK: 8
+  int64_t units;        ///< that each thread copies: chunks, or 8 rows x `deep`
+};
+
+struct KernelPlan {
+  const Chip *chip;
+  tile::RoleOp role;    ///< that multiplies
+  tile::ChannelOp ring; ///< of two slots
+  tile::MmaOp first;
+  mlir::scf::ForOp copies; ///< the loop that fills slots
+  TilePlan a, b;
+  int64_t threads, slotBytes, ldsBytes;
+  int64_t waveRows, waveColumns;    ///< waves along m and n
+  int64_t blocksDown, blocksAcross; ///< of a wave: instructions' sums along m and n
+  int64_t steps;                    ///< of a slot, kStep along k each
+  std::array<int64_t, 2> tile;      ///< rows and columns that a turn of the schedule goes over
+};
+
+/// Errors, as diagnostics at the operation: a kernel that is not a product, or one that the chip has no form for.
+mlir::FailureOr<KernelPlan> planKernel(tile::KernelOp kernel, const Chip &chip);
+
+} // namespace stepdown::amd

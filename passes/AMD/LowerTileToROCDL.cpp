@@ -1,0 +1,87 @@
+// Each tile.kernel that is a product becomes a gpu.module with one llvm.func. LDS is a variable of that module: the
+// code object then says how much of it a block needs.
+#include "passes/AMD/KernelEmitter.h"
+
+using namespace mlir;
+
+namespace stepdown {
+#define GEN_PASS_DEF_LOWERTILETOROCDL
+#include "passes/AMD/Passes.h.inc"
+
+namespace {
+using amd::KernelPlan;
+
+struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
+  using LowerTileToROCDLBase::LowerTileToROCDLBase;
+
+  /// Types of the parameters, and what the launch has to hand in for them.
+  static SmallVector<Type> parametersOf(tile::KernelOp kernel, SmallVectorImpl<Attribute> &contents) {
+    Builder b(kernel.getContext());
+    SmallVector<Type> types;
+    auto append = [&](unsigned argument, StringRef what, Type type) {
+      types.push_back(type);
+      contents.push_back(b.getDictionaryAttr(
+          {b.getNamedAttr("argument", b.getI64IntegerAttr(argument)), b.getNamedAttr("holds", b.getStringAttr(what))}));
+    };
+    for (auto [i, type] : llvm::enumerate(kernel.getArgumentTypes())) {
+      if (!isa<MemRefType>(type)) {
+        append(i, "value", type.isIndex() ? b.getI32Type() : type);
+        continue;
+      }
+      append(i, "pointer", LLVM::LLVMPointerType::get(b.getContext(), 1));
+      append(i, "stride", b.getI64Type());
+      append(i, "rows", b.getI32Type());
+      append(i, "columns", b.getI32Type());
+    }
+    return types;
+  }
+
+  LogicalResult lower(tile::KernelOp kernel, const amd::Chip &chip) {
+    FailureOr<KernelPlan> plan = amd::planKernel(kernel, chip);
+    if (failed(plan))
+      return failure();
+    OpBuilder b(kernel);
+    const Location loc = kernel.getLoc();
+    auto module = gpu::GPUModuleOp::create(b, loc, kernel.getSymName());
+    b.setInsertionPointToStart(module.getBody());
+    auto lds = LLVM::GlobalOp::create(b, loc, LLVM::LLVMArrayType::get(b.getI8Type(), plan->ldsBytes),
+                                      /*isConstant=*/false, LLVM::Linkage::Internal, "lds", Attribute(),
+                                      /*alignment=*/16, /*addrSpace=*/3);
+    {
+      OpBuilder::InsertionGuard guard(b); // nothing is in it to begin with
+      b.createBlock(&lds.getInitializerRegion());
+      LLVM::ReturnOp::create(b, loc, ValueRange(LLVM::PoisonOp::create(b, loc, lds.getType())));
+    }
+    SmallVector<Attribute> contents;
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), parametersOf(kernel, contents));
+    auto function = LLVM::LLVMFuncOp::create(b, loc, kernel.getSymName(), type);
+    function->setAttr(ROCDL::ROCDLDialect::getKernelFuncAttrName(), b.getUnitAttr());
+    const std::string threads = std::to_string(plan->threads);
+    function->setAttr("rocdl.flat_work_group_size", b.getStringAttr(threads + "," + threads));
+    SmallVector<NamedAttribute> launch = {b.getNamedAttr("parameters", b.getArrayAttr(contents)),
+                                          b.getNamedAttr("shared_bytes", b.getI64IntegerAttr(0)),
+                                          b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))};
+    if (plan->tile[0])
+      launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(plan->tile)));
+    function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
+    function.addEntryBlock(b);
+    if (failed(amd::KernelEmitter(kernel, *plan, function).emit()))
+      return failure();
+    kernel.erase();
+    return success();
+  }
+
+  void runOnOperation() override {
+    const amd::Chip *found = amd::findChip(chip);
+    if (!found) {
+      getOperation().emitError() << "lower-tile-to-rocdl: expects a chip of " << amd::chipNames() << ", but got \""
+                                 << chip << "\"";
+      return signalPassFailure();
+    }
+    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
+      if (failed(lower(kernel, *found)))
+        return signalPassFailure();
+  }
+};
+} // namespace
+} // namespace stepdown

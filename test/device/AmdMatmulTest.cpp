@@ -1,0 +1,53 @@
+// The matrix product's one tile text on the emulated chips of AMD: MFMA or WMMA, LDS in two slots, buffers that check
+// bounds. Emulated, never run on hardware.
+#include "test/device/MatmulCase.h"
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+
+MatmulParameters tiles(int64_t m, int64_t n, int64_t k, int64_t warps, const char *result = "f32",
+                       const char *element = "bf16") {
+  MatmulParameters p;
+  p.m = m, p.n = n, p.k = k, p.stages = 2, p.warps = warps, p.result = result, p.element = element;
+  p.registers = warps == 4 ? 168 : 232;
+  p.group = 2;
+  return p;
+}
+
+struct OnChip {
+  const char *chip;
+  MatmulCase product;
+};
+
+class AmdMatmul : public testing::TestWithParam<OnChip> {};
+} // namespace
+
+TEST_P(AmdMatmul, MeansWhatItsTextMeansWithoutBankConflicts) {
+  uint64_t conflicts = 0;
+  expectMatmul(GetParam().product, GetParam().chip, &conflicts);
+  EXPECT_EQ(conflicts, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Gfx942, AmdMatmul,
+                         testing::Values(OnChip{"gfx942", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},
+                                         OnChip{"gfx942", {tiles(64, 64, 32, 4), 1, 1, 1, 1}},
+                                         OnChip{"gfx942", {tiles(64, 64, 64, 4, "bf16"), 65, 63, 193, 3}},
+                                         OnChip{"gfx942", {tiles(128, 128, 64, 8), 127, 129, 199, 2}},
+                                         OnChip{"gfx942", {tiles(128, 256, 32, 8), 131, 257, 331, 2}}));
+
+INSTANTIATE_TEST_SUITE_P(Gfx950, AmdMatmul,
+                         testing::Values(OnChip{"gfx950", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},
+                                         OnChip{"gfx950", {tiles(128, 128, 64, 8, "bf16"), 127, 129, 199, 2}},
+                                         OnChip{"gfx950", {tiles(128, 256, 64, 8), 131, 257, 331, 2}}));
+
+INSTANTIATE_TEST_SUITE_P(Gfx1100, AmdMatmul,
+                         testing::Values(OnChip{"gfx1100", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},
+                                         OnChip{"gfx1100", {tiles(64, 64, 32, 4), 1, 1, 1, 1}},
+                                         OnChip{"gfx1100", {tiles(128, 128, 32, 8, "bf16"), 127, 129, 199, 2}}));
+
+INSTANTIATE_TEST_SUITE_P(Gfx1201, AmdMatmul,
+                         testing::Values(OnChip{"gfx1201", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},
+                                         OnChip{"gfx1201", {tiles(64, 64, 64, 4, "bf16"), 65, 63, 193, 3}},
+                                         OnChip{"gfx1201", {tiles(128, 128, 32, 8), 127, 129, 199, 2}}));

@@ -1,0 +1,187 @@
+// What the emulator reports of kernels of AMD, and how it counts: each rule broken by hand, and kept beside it.
+#include "test/device/EmulatedKernel.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+
+/// A kernel of one block of 128 threads, two waves of gfx942, with 1024 bytes of LDS and `body` in the llvm dialect.
+std::string kernelOf(const std::string &body) {
+  return R"(module attributes {gpu.container_module} {
+  gpu.module @kernels {
+  llvm.mlir.global internal @lds() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<4096 x i8> {
+    %p = llvm.mlir.poison : !llvm.array<4096 x i8>
+    llvm.return %p : !llvm.array<4096 x i8>
+  }
+  llvm.func @kernel(%in: !llvm.ptr<1>, %out: !llvm.ptr<1>) attributes {rocdl.kernel, rocdl.flat_work_group_size = "128,128"} {
+    %lds = llvm.mlir.addressof @lds : !llvm.ptr<3>
+    %c0 = llvm.mlir.constant(0 : i32) : i32
+    %c4 = llvm.mlir.constant(4 : i32) : i32
+    %c127 = llvm.mlir.constant(127 : i32) : i32
+    %tid = llvm.call_intrinsic "llvm.amdgcn.workitem.id.x"() : () -> i32
+    %mine = llvm.mul %tid, %c4 : i32
+    %other = llvm.xor %mine, %c127 : i32
+    %far = llvm.mlir.constant(256 : i32) : i32
+    %there = llvm.xor %mine, %far : i32
+    %at = llvm.getelementptr %lds[%mine] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+    %from = llvm.getelementptr %lds[%there] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+    %to = llvm.getelementptr %out[%tid] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+)" + body +
+         R"(
+    llvm.return
+  }
+  }
+}
+)";
+}
+
+/// Runs `body` over 128 words, in[i] = i; the report, or "" and what it wrote.
+struct Emulated {
+  std::string report;
+  std::vector<uint32_t> out = std::vector<uint32_t>(128, 0xffffffff);
+  emulated::Statistics statistics;
+
+  explicit Emulated(const std::string &body, const char *chip = "gfx942") {
+    EmulatedKernel kernel(kernelOf(body), chip);
+    if (!kernel.error.empty()) {
+      report = kernel.error;
+      return;
+    }
+    std::vector<uint32_t> in(128);
+    for (uint32_t i = 0; i < 128; ++i)
+      in[i] = i;
+    kernel.emulator.map(in.data(), in.size() * 4, false);
+    kernel.emulator.map(out.data(), out.size() * 4);
+    const void *parameters[] = {in.data(), out.data()};
+    emulated::LaunchShape shape;
+    shape.block = {128, 1, 1};
+    const Status status = kernel.emulator.launch("kernel", shape, parameters, sizeof parameters);
+    if (!status)
+      report = status.error().message;
+    statistics = kernel.emulator.statistics();
+  }
+  bool says(const char *text) const { return report.find(text) != std::string::npos; }
+};
+
+const std::string
+    writeWord = "    llvm.store volatile %tid, %at : i32, !llvm.ptr<3>\n",
+    released = "    llvm.fence syncscope(\"workgroup\") release\n",
+    barrier = "    llvm.call_intrinsic \"llvm.amdgcn.s.barrier\"() : () -> ()\n",
+    acquired = "    llvm.fence syncscope(\"workgroup\") acquire\n",
+    readWord = "    %v = llvm.load volatile %from : !llvm.ptr<3> -> i32\n    llvm.store %v, %to : i32, !llvm.ptr<1>\n";
+
+} // namespace
+
+TEST(AmdReports, BarriersOrderWhatFencesSurround) {
+  const Emulated good(writeWord + released + barrier + acquired + readWord);
+  EXPECT_EQ(good.report, "");
+  EXPECT_EQ(good.out[3], 67u);
+  EXPECT_EQ(good.out[127], 63u);
+  // Each word has something in it already: what is missing is order alone.
+  const std::string before = writeWord + released + barrier + acquired;
+  for (const std::string &bad :
+       {writeWord + released + acquired + readWord, writeWord + barrier + acquired + readWord,
+        writeWord + released + barrier + readWord, barrier + writeWord + released + acquired + readWord})
+    EXPECT_TRUE(Emulated(before + bad).says("race: ")) << bad << Emulated(before + bad).report;
+}
+
+TEST(AmdReports, NamesTheWaveAndAMDsInstruction) {
+  const Emulated bad(writeWord + readWord);
+  EXPECT_TRUE(bad.says("(ds_read)") || bad.says("(ds_write)")) << bad.report;
+  EXPECT_TRUE(bad.says("race: ") || bad.says("unwritten memory: ")) << bad.report;
+}
+
+TEST(AmdReports, UnwrittenAndOutsideOfLDS) {
+  EXPECT_TRUE(Emulated(readWord).says("unwritten memory: reads shared memory at")) << Emulated(readWord).report;
+  const std::string outside = "    %big = llvm.mlir.constant(4096 : i32) : i32\n    %o = llvm.add %mine, %big : i32\n"
+                              "    %p = llvm.getelementptr %lds[%o] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8\n"
+                              "    llvm.store volatile %tid, %p : i32, !llvm.ptr<3>\n";
+  EXPECT_TRUE(Emulated(outside).says("out of bounds: expects shared memory below 4096")) << Emulated(outside).report;
+}
+
+/// A load of the word at offset 4 t + `add` of a buffer of `records` bytes that begins at %in, into out[t].
+static std::string throughBuffer(int add, int records) {
+  return "    %s = llvm.mlir.constant(0 : i16) : i16\n    %n = llvm.mlir.constant(" + std::to_string(records) +
+         " : i64) : i64\n    %f = llvm.mlir.constant(159744 : i32) : i32\n    %add = llvm.mlir.constant(" +
+         std::to_string(add) +
+         " : i32) : i32\n    %r = llvm.call_intrinsic \"llvm.amdgcn.make.buffer.rsrc\"(%in, %s, %n, %f) : "
+         "(!llvm.ptr<1>, i16, i64, i32) -> !llvm.ptr<8>\n    %o = llvm.add %mine, %add : i32\n    %v = "
+         "llvm.call_intrinsic \"llvm.amdgcn.raw.ptr.buffer.load\"(%r, %o, %c0, %c0) : (!llvm.ptr<8>, i32, i32, i32) -> "
+         "i32\n    llvm.store %v, %to : i32, !llvm.ptr<1>\n";
+}
+
+TEST(AmdReports, BuffersEndWhereTheySay) {
+  const Emulated cut(throughBuffer(4, 400));
+  EXPECT_EQ(cut.report, "");
+  EXPECT_EQ(cut.out[98], 99u);
+  EXPECT_EQ(cut.out[99], 0u); // at 400
+  EXPECT_EQ(cut.out[127], 0u);
+  EXPECT_TRUE(Emulated(throughBuffer(0, 402)).says("expects all or nothing of 4 bytes inside of its buffer of 402"))
+      << Emulated(throughBuffer(0, 402)).report;
+  EXPECT_TRUE(
+      Emulated(throughBuffer(4, 1024)).says("out of bounds: expects mapped memory")); // a buffer that promises more
+  EXPECT_TRUE(Emulated(throughBuffer(2, 400)).says("misaligned"));
+}
+
+TEST(AmdReports, NamesUnknownIntrinsics) {
+  const Emulated unknown(
+      "    %v = llvm.call_intrinsic \"llvm.amdgcn.s.memtime\"() : () -> i64\n    %w = llvm.trunc %v : i64 "
+      "to i32\n    llvm.store %w, %to : i32, !llvm.ptr<1>\n");
+  EXPECT_TRUE(unknown.says("expects an instruction with a meaning, but got llvm.amdgcn.s.memtime")) << unknown.report;
+  EXPECT_TRUE(unknown.says("kernel: kernel.mlir:")) << unknown.report;
+  const std::string wide =
+      "    %a = llvm.mlir.constant(dense<0> : vector<4xi32>) : vector<4xi32>\n    %z = llvm.mlir.constant(dense<0> : "
+      "vector<4xi32>) : vector<4xi32>\n    %i = llvm.mlir.constant(0 : i64) : i64\n    %v = llvm.call_intrinsic "
+      "\"llvm.amdgcn.mfma.i32.16x16x32.i8\"(%i, %i, %a, %c0, %c0, %c0) : (i64, i64, vector<4xi32>, i32, i32, i32) -> "
+      "vector<4xi32>\n    %e = llvm.extractelement %v[%c0 : i32] : vector<4xi32>\n    llvm.store %e, %to : i32, "
+      "!llvm.ptr<1>\n";
+  EXPECT_TRUE(Emulated(wide).says("but got llvm.amdgcn.mfma.i32.16x16x32.i8")) << Emulated(wide).report;
+}
+
+/// Where lane l of a wave writes: a word at 4 s l.
+TEST(AmdReports, CountsBankConflictsOfWavesOf64) {
+  auto stride = [](int bytes) {
+    return "    %s = llvm.mlir.constant(" + std::to_string(bytes) +
+           " : i32) : i32\n    %m = llvm.mlir.constant(31 : i32) : i32\n    %l = llvm.and %tid, %m : i32\n    %o = "
+           "llvm.mul %l, %s : i32\n    %p = llvm.getelementptr %lds[%o] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8\n"
+           "    %w = llvm.icmp \"ult\" %tid, %s : i32\n    llvm.store volatile %l, %p : i32, !llvm.ptr<3>\n";
+  };
+  // Lanes 32 apart and both waves write the same words: a race, but for one wave of one half.
+  EXPECT_TRUE(Emulated(stride(4)).says("race"));
+  const std::string own = "    %p = llvm.getelementptr %lds[%o] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8\n"
+                          "    llvm.store volatile %tid, %p : i32, !llvm.ptr<3>\n";
+  const Emulated together("    %o = llvm.mul %tid, %c4 : i32\n" + own);
+  EXPECT_EQ(together.report, "");
+  EXPECT_EQ(together.statistics.sharedAccesses, 2u); // of two waves
+  EXPECT_EQ(together.statistics.bankConflicts, 0u);
+  const Emulated apart("    %c8 = llvm.mlir.constant(8 : i32) : i32\n    %o = llvm.mul %tid, %c8 : i32\n" + own);
+  EXPECT_EQ(apart.statistics.bankConflicts, 4u); // 32 lanes go together, and meet in 16 banks
+}
+
+TEST(AmdReports, MatrixInstructionsWantTheWholeWave) {
+  const std::string product =
+      "    %a = llvm.mlir.constant(dense<1> : vector<4xi16>) : vector<4xi16>\n    %z = llvm.mlir.constant(dense<0.0> : "
+      "vector<16xf32>) : vector<16xf32>\n    %half = llvm.mlir.constant(32 : i32) : i32\n    %some = llvm.icmp "
+      "\"ult\" %tid, %half : i32\n    llvm.cond_br %some, ^in, ^out\n  ^in:\n    %v = llvm.call_intrinsic "
+      "\"llvm.amdgcn.mfma.f32.32x32x8bf16.1k\"(%a, %a, %z, %c0, %c0, %c0) : (vector<4xi16>, vector<4xi16>, "
+      "vector<16xf32>, i32, i32, i32) -> vector<16xf32>\n    %e = llvm.extractelement %v[%c0 : i32] : vector<16xf32>\n"
+      "    llvm.store volatile %e, %to : f32, !llvm.ptr<1>\n    llvm.br ^out\n  ^out:\n";
+  EXPECT_TRUE(Emulated(product).says("reached by part of its threads")) << Emulated(product).report;
+}
+
+TEST(AmdReports, Gfx11WantsBothHalvesAlike) {
+  auto product = [](const char *from) {
+    return std::string("    %i = llvm.trunc ") + from + " : i32 to i16\n    %a0 = llvm.mlir.poison : vector<16xi16>\n" +
+           "    %a1 = llvm.insertelement %i, %a0[%c0 : i32] : vector<16xi16>\n    %a = llvm.shufflevector %a1, %a1 "
+           "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] : vector<16xi16>\n    %z = llvm.mlir.constant(dense<0.0> "
+           ": vector<8xf32>) : vector<8xf32>\n    %v = llvm.call_intrinsic \"llvm.amdgcn.wmma.f32.16x16x16.bf16\"(%a, "
+           "%a, %z) : (vector<16xi16>, vector<16xi16>, vector<8xf32>) -> vector<8xf32>\n    %e = llvm.extractelement "
+           "%v[%c0 : i32] : vector<8xf32>\n    llvm.store %e, %to : f32, !llvm.ptr<1>\n";
+  };
+  const std::string alike = "    %m = llvm.mlir.constant(15 : i32) : i32\n    %l = llvm.and %tid, %m : i32\n";
+  EXPECT_EQ(Emulated(alike + product("%l"), "gfx1100").report, "");
+  const Emulated apart(product("%tid"), "gfx1100");
+  EXPECT_TRUE(apart.says("expects lanes 16 to 31 to hold what lanes 0 to 15 do")) << apart.report;
+}

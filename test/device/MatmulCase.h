@@ -1,0 +1,79 @@
+// A matrix product's tile text on an emulated chip: the code that the compiler makes of it, with all that the chip has,
+// against the text's plain meaning in float64, from which it may differ by the roundings of float32 sums and of the
+// result.
+#pragma once
+#include "lib/Interpret/KernelInterpreter.h"
+#include "test/device/TileKernel.h"
+#include <gtest/gtest.h>
+
+namespace stepdown::test {
+
+struct MatmulCase {
+  MatmulParameters parameters;
+  uint32_t m, n, k, blocks;
+};
+
+/// Fails the running test where the product of `c` on `chip` is not what its text means; adds up the bank conflicts of
+/// its accesses to shared memory.
+inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankConflicts = nullptr) {
+
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto text = matmulKernel(context, c.parameters), module = matmulKernel(context, c.parameters);
+  ASSERT_TRUE(text && module);
+  TileKernel lowered(**module, true, chip);
+  ASSERT_EQ(lowered.error, "");
+  EmulatedKernel &emulated = *lowered.code;
+
+  // Rows of A and B lie a multiple of 16 bytes apart; between them and behind C's stands NaN.
+  Matrix a(c.m, c.k, (c.k + 7) / 8 * 8, true), b(c.k, c.n, (c.n + 7) / 8 * 8, true);
+  std::mt19937 random(c.m * 31 + c.n * 17 + c.k);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<double> wideA, wideB, meant(size_t(c.m) * c.n), magnitude(size_t(c.m) * c.n);
+  for (auto [matrix, wide] : {std::pair(&a, &wideA), std::pair(&b, &wideB)})
+    for (uint32_t r = 0; r < matrix->rows; ++r)
+      for (uint32_t x = 0; x < matrix->columns; ++x) {
+        matrix->set(r, x, uniform(random));
+        wide->push_back(matrix->get(r, x));
+      }
+  auto kernel = *(*text)->getOps<tile::KernelOp>().begin();
+  for (std::vector<double> *out : {&meant, &magnitude}) {
+    ASSERT_TRUE(interpretKernel(kernel, {InterpretedMatrix{wideA.data(), c.m, c.k, c.k},
+                                         InterpretedMatrix{wideB.data(), c.k, c.n, c.n},
+                                         InterpretedMatrix{out->data(), c.m, c.n, c.n}}));
+    for (std::vector<double> *wide : {&wideA, &wideB})
+      for (double &element : *wide)
+        element = std::fabs(element);
+  }
+
+  for (uint64_t seed : {0, 3}) {
+    Matrix result(c.m, c.n, c.n + seed, c.parameters.result == "bf16");
+    Launch launch(lowered.launch(), {&a, &b, &result});
+    launch.shape.grid = {c.blocks, 1, 1};
+    for (Matrix *matrix : {&a, &b, &result})
+      emulated.emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &result);
+    emulated::Options options;
+    options.seed = seed;
+    const Status status =
+        emulated.emulator.launch("matmul", launch.shape, launch.parameters.data(), launch.parameters.size(), options);
+    for (Matrix *matrix : {&a, &b, &result})
+      emulated.emulator.unmap(matrix->bytes.data());
+    ASSERT_TRUE(status) << status.error().text();
+    if (bankConflicts)
+      *bankConflicts += emulated.emulator.statistics().bankConflicts;
+    for (uint32_t r = 0; r < c.m; ++r)
+      for (uint32_t x = 0; x < result.stride; ++x) {
+        const double got = result.get(r, x);
+        if (x >= c.n) {
+          ASSERT_TRUE(std::isnan(got)) << r << ", " << x << " lies outside, but was written";
+          continue;
+        }
+        const double rounding = result.narrow ? 0x1p-8 : 0, sum = meant[size_t(r) * c.n + x];
+        ASSERT_LE(std::fabs(got - sum), std::fabs(sum) * rounding + magnitude[size_t(r) * c.n + x] * c.k * 0x1p-24)
+            << r << ", " << x << ", seed " << seed << ": expects " << sum << ", but got " << got;
+      }
+  }
+}
+
+} // namespace stepdown::test
