@@ -18,13 +18,15 @@ struct Kind {
 constexpr Kind kinds[] = {
     {"cpu", makeCpuDevice},
 #ifdef STEPDOWN_EMULATOR
-    {"emulated:sm_90a", [] { return makeEmulatedDevice(); }},
+    {"emulated:sm_90a", [] { return makeEmulatedDevice("emulated:sm_90a"); }},
+    {"emulated:gfx942", [] { return makeEmulatedDevice("emulated:gfx942"); }},
 #endif
 };
 /// Those that other builds have.
 constexpr const char *kElsewhere[] = {
 #ifndef STEPDOWN_EMULATOR
     "emulated:sm_90a",
+    "emulated:gfx942",
 #endif
     nullptr,
 };

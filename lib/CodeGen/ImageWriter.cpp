@@ -46,6 +46,8 @@ Result<KernelInterface> numbersOf(LLVM::LLVMFuncOp function, KernelInterface res
   for (llvm::StringRef name : {"nvvm.maxntid", "nvvm.reqntid"})
     if (auto threads = function->getAttrOfType<DenseI32ArrayAttr>(name))
       llvm::copy(threads.asArrayRef(), result.launch.block);
+  if (auto threads = function->getAttrOfType<DenseI32ArrayAttr>("rocdl.reqd_work_group_size"))
+    llvm::copy(threads.asArrayRef(), result.launch.block);
   for (auto [i, type] : llvm::enumerate(function.getFunctionType().getParams())) {
     stepdown_kernel_parameter parameter = {};
     parameter.operand = uint32_t(i);

@@ -28,6 +28,7 @@
 #include "mlir/Dialect/SCF/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/AMD/Passes.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/CPU/Passes.h"
 #include "passes/Fusion/Passes.h"
@@ -166,7 +167,7 @@ static void bindFunctions(OpPassManager &manager, const PhaseOptions &) {
   addLLVM(functions);
 }
 
-// Functions of a plain module on an NVIDIA GPU: the processor counts and launches, the GPU computes.
+// Functions of a plain module on a GPU: the processor counts and launches, the GPU computes.
 
 /// Operations on caches are taken apart with all others, so attention is selected before.
 static void lowerFunctionsForDevice(OpPassManager &manager, const PhaseOptions &options) {
@@ -194,9 +195,8 @@ static void mapFunctions(OpPassManager &manager, const PhaseOptions &) {
   functions.addPass(createGpuKernelOutliningPass());
 }
 
-static void lowerKernels(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addPass(createLowerTileToNVVM());
+/// Kernels that are not of tiles become operations of numbers, and of math by LLVM's names.
+static OpPassManager &lowerThreads(OpPassManager &functions) {
   OpPassManager &kernels = functions.nest<gpu::GPUModuleOp>();
   kernels.addPass(memref::createExpandStridedMetadataPass());
   kernels.addPass(createLowerAffinePass());
@@ -204,7 +204,24 @@ static void lowerKernels(OpPassManager &manager, const PhaseOptions &) {
   kernels.addPass(createSoundCanonicalizer());
   kernels.addPass(createCSEPass());
   kernels.addPass(createNameIntrinsics());
+  return kernels;
+}
+
+static void lowerToNVIDIA(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addPass(createLowerTileToNVVM());
+  OpPassManager &kernels = lowerThreads(functions);
   kernels.addPass(createConvertGpuOpsToNVVMOps());
+  kernels.addPass(createReconcileUnrealizedCastsPass());
+}
+
+static void lowerToAMD(OpPassManager &manager, const PhaseOptions &options) {
+  OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addPass(createLowerTileToROCDL({options.target->chip}));
+  OpPassManager &kernels = lowerThreads(functions);
+  ConvertGpuOpsToROCDLOpsOptions conversion;
+  conversion.chipset = options.target->chip;
+  kernels.addPass(createConvertGpuOpsToROCDLOps(conversion));
   kernels.addPass(createReconcileUnrealizedCastsPass());
 }
 
@@ -270,9 +287,9 @@ static const Phase kFunctionsOnCPU[] = {
 static const char *const kLaunches[] = {
     "func", "linalg", "tensor", "arith", "math", "scf", "affine", "cf", "tile", "memref", "transformer.elementary"};
 static const char *const kThreads[] = {"func", "memref", "arith", "math", "scf", "affine", "cf", "tile", "gpu"};
-static const char *const kChip[] = {"func", "memref",      "arith", "math", "scf", "affine",
-                                    "cf",   "tile.launch", "gpu",   "llvm", "nvvm"};
-static const char *const kHost[] = {"llvm", "gpu.module", "nvvm"};
+static const char *const kChip[] = {"func", "memref",      "arith", "math", "scf",  "affine",
+                                    "cf",   "tile.launch", "gpu",   "llvm", "nvvm", "rocdl"};
+static const char *const kHost[] = {"llvm", "gpu.module", "nvvm", "rocdl"};
 
 static const Phase kFunctionsOnNVIDIA[] = {
     {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
@@ -287,7 +304,22 @@ static const Phase kFunctionsOnNVIDIA[] = {
     {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,
      kLaunches},
     {"vector", "all other operations become kernels of a thread for each element", mapFunctions, kNothing, kThreads},
-    {"nvidia", "kernels become functions of nvvm and llvm", lowerKernels, kNothing, kChip},
+    {"nvidia", "kernels become functions of nvvm and llvm", lowerToNVIDIA, kNothing, kChip},
+    {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels", bindHost,
+     kNothing, kHost},
+};
+
+static const Phase kFunctionsOnAMD[] = {
+    {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
+    {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
+    {"linalg", "calls are inlined, operations become linalg with its sizes checked, and elementwise ones join",
+     lowerFunctions, kNothing, kArrays},
+    {"packing", "products become launches of the chip's tile kernels", selectKernels, kNothing, kLaunches},
+    {"tiles", "what sizes say is simplified", simplifyFunctions, kNothing, kLaunches},
+    {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,
+     kLaunches},
+    {"vector", "all other operations become kernels of a thread for each element", mapFunctions, kNothing, kThreads},
+    {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", lowerToAMD, kNothing, kChip},
     {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels", bindHost,
      kNothing, kHost},
 };
@@ -296,6 +328,7 @@ static const Road kRoads[] = {
     {Input::Model, "cpu", "kernel", "vector", kModelOnCPU},
     {Input::Functions, "cpu", "function", "vector", kFunctionsOnCPU},
     {Input::Functions, "nvidia", "function", "packing", kFunctionsOnNVIDIA},
+    {Input::Functions, "amd", "function", "packing", kFunctionsOnAMD},
 };
 
 ArrayRef<Road> roads() { return kRoads; }
@@ -403,6 +436,7 @@ void registerPhases() {
   registerCPUPasses();
   registerKernelPasses();
   registerNVIDIAPasses();
+  registerAMDPasses();
   for (const std::string &name : phaseNames()) {
     const Phase *first = nullptr;
     for (const Road &road : kRoads)

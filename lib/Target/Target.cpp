@@ -13,10 +13,14 @@ static std::vector<Target> makeTargets() {
 #include "lib/Base/Targets.def"
 #undef STEPDOWN_TARGET
   };
-  Target chip = all.front(); // the processor beside it
-  chip.road = "nvidia", chip.chip = "sm_90a", chip.inCpu = false;
-  for (const char *name : {"emulated:sm_90a", "sm_90a"}) {
-    chip.name = chip.device = name;
+  struct Chip {
+    const char *device, *road, *chip;
+  };
+  for (const Chip &each : {Chip{"emulated:sm_90a", "nvidia", "sm_90a"}, Chip{"emulated:gfx942", "amd", "gfx942"},
+                           Chip{"sm_90a", "nvidia", "sm_90a"}}) {
+    Target chip = all.front(); // the processor beside it
+    chip.name = chip.device = each.device;
+    chip.road = each.road, chip.chip = each.chip, chip.inCpu = false;
     all.push_back(chip);
   }
   return all;

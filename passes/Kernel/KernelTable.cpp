@@ -26,6 +26,9 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
       {"sm_90a", "64x128", 64, kAny, {64, 128, 64, 8, 4, 168, 40, 8}},
       {"sm_90a", "128x128", kAny, 128, {128, 128, 64, 6, 8, 232, 40, 8}},
       {"sm_90a", "128x256", kAny, kAny, {128, 256, 64, 4, 8, 232, 40, 8}},
+      {"gfx942", "64x64", 64, 64, {64, 64, 64, 2, 4, 168, 40, 8}},
+      {"gfx942", "128x128", kAny, 128, {128, 128, 64, 2, 8, 232, 40, 8}},
+      {"gfx942", "128x256", kAny, kAny, {128, 256, 32, 2, 8, 232, 40, 8}},
   };
   if ((!element.isBF16() && !element.isF16()) || (!result.isF32() && !result.isBF16() && !result.isF16()))
     return std::nullopt;

@@ -19,13 +19,13 @@ using ull = unsigned long long;
 
 class EmulatedDevice final : public Device {
 public:
-  explicit EmulatedDevice(const emulated::Options &options) : options(options) {}
+  EmulatedDevice(const char *name, const emulated::Options &options) : named(name), options(options) {}
   ~EmulatedDevice() override {
     for (auto &[address, range] : ranges)
       if (range.owned)
         munmap(reinterpret_cast<void *>(address), range.bytes + slack);
   }
-  const char *name() const override { return "emulated:sm_90a"; }
+  const char *name() const override { return named; }
   bool runs(const char *target) const override { return !std::strcmp(target, name()); }
   bool accepts(uint32_t level) const override { return level == 0 || processorHas(level); }
   bool hasHost() const override { return true; }
@@ -247,6 +247,7 @@ private:
     return &image;
   }
 
+  const char *const named;
   const emulated::Options options;
   const std::shared_ptr<emulated::Workspace> workspace = emulated::makeWorkspace(); // one launch at a time
   mutable std::mutex mutex;
@@ -295,8 +296,8 @@ Result<std::unique_ptr<Queue>> EmulatedDevice::queue(int) { return std::unique_p
 
 } // namespace
 
-std::unique_ptr<Device> makeEmulatedDevice(const emulated::Options &options) {
-  return std::make_unique<EmulatedDevice>(options);
+std::unique_ptr<Device> makeEmulatedDevice(const char *name, const emulated::Options &options) {
+  return std::make_unique<EmulatedDevice>(name, options);
 }
 
 } // namespace stepdown

@@ -13,7 +13,8 @@
 
 namespace stepdown {
 
-/// "emulated:sm_90a". `options` are those of every launch.
-std::unique_ptr<Device> makeEmulatedDevice(const emulated::Options &options = {});
+/// The device `name`, which runs code of the target of that name: "emulated:sm_90a", "emulated:gfx942"; it stays the
+/// caller's. `options` are those of every launch.
+std::unique_ptr<Device> makeEmulatedDevice(const char *name, const emulated::Options &options = {});
 
 } // namespace stepdown

@@ -1,6 +1,7 @@
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer -phase-fusion -phase-linalg -phase-packing -phase-tiles -phase-buffers -phase-vector=target=x86-64-v3 -phase-cpu 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=MODEL
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer=input=functions -phase-fusion=input=functions -phase-linalg=input=functions -phase-packing=input=functions -phase-tiles=input=functions -phase-buffers=input=functions -phase-vector="input=functions target=x86-64-v3" -phase-cpu=input=functions 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=FUNCTIONS
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer="input=functions target=emulated:sm_90a" -phase-fusion="input=functions target=emulated:sm_90a" -phase-linalg="input=functions target=emulated:sm_90a" -phase-packing="input=functions target=emulated:sm_90a" -phase-tiles="input=functions target=emulated:sm_90a" -phase-buffers="input=functions target=emulated:sm_90a" -phase-vector="input=functions target=emulated:sm_90a" -phase-nvidia="input=functions target=emulated:sm_90a" -phase-cpu="input=functions target=emulated:sm_90a" 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=NVIDIA
+// RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer="input=functions target=emulated:gfx942" -phase-fusion="input=functions target=emulated:gfx942" -phase-linalg="input=functions target=emulated:gfx942" -phase-packing="input=functions target=emulated:gfx942" -phase-tiles="input=functions target=emulated:gfx942" -phase-buffers="input=functions target=emulated:gfx942" -phase-vector="input=functions target=emulated:gfx942" -phase-amd="input=functions target=emulated:gfx942" -phase-cpu="input=functions target=emulated:gfx942" 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=AMD
 
 // Every pass of a road, phase by phase. No pass asks on which road it is: what is in the one table and not in the other
 // is the difference.
@@ -135,5 +136,56 @@
 // NVIDIA-NEXT: canonicalize;
 // NVIDIA-NEXT: check-contract;
 // NVIDIA-NOT:  {{.}}
+
+// AMD:      check-contract;
+// AMD-NEXT: check-contract;
+// AMD-NEXT: lower-operations;
+// AMD-NEXT: decompose-operations;
+// AMD-NEXT: inline;
+// AMD-NEXT: symbol-dce;
+// AMD-NEXT: convert-elementwise-to-linalg;
+// AMD-NEXT: check-sizes;
+// AMD-NEXT: fuse-elementwise;
+// AMD-NEXT: check-contract;
+// AMD-NEXT: select-kernels;
+// AMD-NEXT: check-contract;
+// AMD-NEXT: canonicalize;
+// AMD-NEXT: check-contract;
+// AMD-NEXT: one-shot-bufferize;
+// AMD-NEXT: canonicalize;
+// AMD-NEXT: cse;
+// AMD-NEXT: place-arrays;
+// AMD-NEXT: check-contract;
+// AMD-NEXT: map-threads;
+// AMD-NEXT: expand-elementary;
+// AMD-NEXT: canonicalize;
+// AMD-NEXT: cse;
+// AMD-NEXT: gpu-launch-sink-index-computations;
+// AMD-NEXT: gpu-kernel-outlining;
+// AMD-NEXT: check-contract;
+// AMD-NEXT: lower-tile-to-rocdl;
+// AMD-NEXT: expand-strided-metadata;
+// AMD-NEXT: lower-affine;
+// AMD-NEXT: convert-scf-to-cf;
+// AMD-NEXT: canonicalize;
+// AMD-NEXT: cse;
+// AMD-NEXT: name-intrinsics;
+// AMD-NEXT: convert-gpu-to-rocdl;
+// AMD-NEXT: reconcile-unrealized-casts;
+// AMD-NEXT: check-contract;
+// AMD-NEXT: bind-arrays;
+// AMD-NEXT: bind-launches;
+// AMD-NEXT: expand-strided-metadata;
+// AMD-NEXT: lower-affine;
+// AMD-NEXT: convert-scf-to-cf;
+// AMD-NEXT: canonicalize;
+// AMD-NEXT: cse;
+// AMD-NEXT: lower-assertions;
+// AMD-NEXT: carry-bfloat16;
+// AMD-NEXT: lower-to-llvm;
+// AMD-NEXT: reconcile-unrealized-casts;
+// AMD-NEXT: canonicalize;
+// AMD-NEXT: check-contract;
+// AMD-NOT:  {{.}}
 module {
 }

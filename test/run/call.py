@@ -120,7 +120,7 @@ def check_refusals(folder):
     refused("another device", run(RUN, "call", output, "matmul", *args, "--device", "emulated:sm_90a"), "E0911",
             "for device emulated:sm_90a", "the artifact holds targets cpu")
     refused("a device that is none", run(RUN, "call", output, "matmul", *args, "--device", "gpu"), "E0911",
-            "cpu, emulated:sm_90a", '"gpu"')
+            "cpu, emulated:sm_90a, emulated:gfx942", '"gpu"')
     refused("too many results", run(RUN, "call", output, "matmul", *args, "--out", a, "--out", b), "E0621", "at most 1")
     refused("no text", run(RUN, "generate", output, "-p", "hello"), "E0510", "functions")
     refused("no tokens", run(RUN, "tokenize", output, "-p", "hello"), "E0510", "functions")

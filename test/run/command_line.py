@@ -123,7 +123,7 @@ def main():
             if program == "stepdown-run":
                 cases = [(["gen"], ["generate"]), (["generate", "m", "--is"], ["--isa"]), (["generate", "--isa", "x86-64-v4"], ["x86-64-v4-vnni"]),
                          (["generate", "--isa", "=", "x86-64-v4"], ["x86-64-v4-vnni"]), (["chat", "--sampling-order", "bias,dr"], ["bias,dry"]),
-                         (["generate", "--device", "emul"], ["emulated:sm_90a"]), (["generate", "--device", "emulated", ":"], ["sm_90a"]),
+                         (["generate", "--device", "emul"], ["emulated:sm_90a", "emulated:gfx942"]), (["generate", "--device", "emulated", ":"], ["sm_90a", "gfx942"]),
                          (["generate", "--device", "emulated", ":", "sm"], ["sm_90a"]), (["generate", "--device", "=", "emulated", ":", "s"], ["sm_90a"]),
                          (["generate", "--device", "emulated:s"], ["emulated:sm_90a"]), (["generate", "--device", "emulated", ":", "x"], []),
                          (["generate", "--file", "x"], []), (["generate", "m"], [])]

@@ -23,7 +23,7 @@ SEED = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python"))
 import stepdown
 
-DEVICES = ("emulated:sm_90a", "cpu")
+DEVICES = ("emulated:sm_90a", "emulated:gfx942", "cpu")
 SIZES = (1, 2, 3, 7, 31, 61, 63, 64, 65, 67, 127, 128, 129, 131, 199, 255, 257, 263)
 failures = []
 

@@ -72,8 +72,9 @@ TEST_F(RunCommand, aDeviceThatIsNotThereIsRefusedWithTheList) {
     const std::string more = space == std::string::npos ? "" : std::string(command).substr(space);
     Output done = run(name + " " + model + more + " --device tpu </dev/null");
     EXPECT_EQ(done.status, 1) << command;
-    EXPECT_NE(done.err.find("error E0911: device: expects one of cpu, emulated:sm_90a, but got \"tpu\""),
-              std::string::npos)
+    EXPECT_NE(
+        done.err.find("error E0911: device: expects one of cpu, emulated:sm_90a, emulated:gfx942, but got \"tpu\""),
+        std::string::npos)
         << command << ": " << done.err;
   }
 }

@@ -167,7 +167,7 @@ TEST(RuntimeApi, anUnknownDeviceIsRefusedWithTheList) {
   stepdown_model *model;
   const stepdown_status status = stepdown_model_load(ToyModel().write().c_str(), &options, &model);
   EXPECT_EQ(status.code, 911);
-  EXPECT_STREQ(status.text, "device: expects one of cpu, emulated:sm_90a, but got \"abacus\"");
+  EXPECT_STREQ(status.text, "device: expects one of cpu, emulated:sm_90a, emulated:gfx942, but got \"abacus\"");
   EXPECT_EQ(model, nullptr);
 }
 
