@@ -134,6 +134,11 @@ TEST(CodeObject, RefusesMoreThanItsBudget) {
             "product: expects at most 256 vector registers, but got 257");
   EXPECT_EQ(checkBudget(object, {257, 65535}).error().message,
             "product: expects at most 65535 bytes of LDS, but got 65536");
+  object.kernels[0].spilled = 3;
+  EXPECT_EQ(checkBudget(object, {257, 65536}).error().message,
+            "product: expects at most 0 spilled registers, but got 3");
+  object.kernels[0].spilled = 0, object.kernels[0].stackBytes = 16;
+  EXPECT_EQ(checkBudget(object, {257, 65536}).error().message, "product: expects at most 0 bytes of stack, but got 16");
 }
 
 TEST(CodeObject, NamesTheLinkerThatIsMissing) {
