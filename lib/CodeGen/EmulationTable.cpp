@@ -1,10 +1,23 @@
 #include "lib/CodeGen/EmulationTable.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/DataLayout.h"
+#include "llvm/IR/DerivedTypes.h"
 #include <cstring>
 
 using namespace llvm;
 
 namespace stepdown {
+
+unsigned slotsOf(Type *type, const DataLayout &layout) {
+  if (auto *structure = dyn_cast<StructType>(type)) {
+    unsigned count = 0;
+    for (Type *element : structure->elements())
+      count += slotsOf(element, layout);
+    return count;
+  }
+  return (layout.getTypeStoreSize(type) + 7) / 8;
+}
+
 namespace {
 
 /// Up to three numbers apart by commas, as "nvvm.maxntid" has them.

@@ -10,6 +10,9 @@
 
 namespace stepdown {
 
+/// Slots of 8 bytes that a value takes in the frame of an operation's operands and results.
+unsigned slotsOf(llvm::Type *type, const llvm::DataLayout &layout);
+
 class EmulationTable {
 public:
   /// Returns the kernel's number.

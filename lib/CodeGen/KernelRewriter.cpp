@@ -20,17 +20,6 @@ using namespace llvm;
 namespace stepdown {
 namespace {
 
-/// Slots that a value takes in a frame.
-unsigned slots(Type *type, const DataLayout &layout) {
-  if (auto *structure = dyn_cast<StructType>(type)) {
-    unsigned count = 0;
-    for (Type *element : structure->elements())
-      count += slots(element, layout);
-    return count;
-  }
-  return (layout.getTypeStoreSize(type) + 7) / 8;
-}
-
 class KernelRewriter {
 public:
   KernelRewriter(Function &kernel, EmulationTable &table, uint32_t number, const DataLayout &layout)
@@ -128,7 +117,7 @@ private:
     if (value->getType()->isIntegerTy() && value->getType()->getIntegerBitWidth() < 32)
       value = builder.CreateZExt(value, builder.getInt32Ty());
     builder.CreateAlignedStore(value, slot(builder, index), Align(8));
-    index += slots(value->getType(), layout);
+    index += slotsOf(value->getType(), layout);
   }
 
   Value *take(IRBuilderBase &builder, unsigned &index, Type *type) {
@@ -143,7 +132,7 @@ private:
       return builder.CreateTrunc(loaded, type);
     }
     Value *loaded = builder.CreateAlignedLoad(type, slot(builder, index), Align(8));
-    index += slots(type, layout);
+    index += slotsOf(type, layout);
     return loaded;
   }
 
@@ -151,7 +140,7 @@ private:
   Value *perform(Instruction *at, StringRef name, EmulatedOperation operation, ArrayRef<Value *> arguments,
                  Type *result) {
     IRBuilder<> builder(at);
-    const unsigned results = result->isVoidTy() ? 0 : slots(result, layout);
+    const unsigned results = result->isVoidTy() ? 0 : slotsOf(result, layout);
     unsigned index = results;
     for (Value *argument : arguments)
       put(builder, index, argument);
@@ -400,7 +389,7 @@ private:
     if (operation->kind == STEPDOWN_EMULATED_buffer_store) {
       Type *type = call->getArgOperand(0)->getType();
       operation->modifiers[0] = layout.getTypeStoreSize(type);
-      operation->modifiers[1] = slots(type, layout);
+      operation->modifiers[1] = slotsOf(type, layout);
     }
     if (Value *result = perform(call, intrinsic, *operation, arguments, call->getType()))
       call->replaceAllUsesWith(result);

@@ -47,6 +47,8 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
   return std::nullopt;
 }
 
+bool hasEpilogues(StringRef chip) { return chip == "sm_90a"; }
+
 std::optional<AttentionParameters> selectAttention(StringRef chip, const AttentionShape &shape, std::string &reason) {
   struct AttentionRow {
     const char *chip;

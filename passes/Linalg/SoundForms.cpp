@@ -150,7 +150,7 @@ void narrowSwitch(scf::IndexSwitchOp op) {
 } // namespace
 
 void giveSoundForms(ModuleOp module) {
-  for (auto function : module.getOps<func::FuncOp>()) { // not kernels, which no pass of theirs sees
+  module.walk([](func::FuncOp function) { // not kernels, which no pass of theirs sees
     function.walk([](linalg::MapOp op) { makeGeneric(op); });
     function.walk([](Operation *op) { makeGeneric(op); });
     function.walk([](tensor::InsertSliceOp op) { giveAllDimensions(op); });
@@ -159,7 +159,7 @@ void giveSoundForms(ModuleOp module) {
       dropPromises(op);
       hideElementary(op);
     });
-  }
+  });
 }
 
 } // namespace stepdown

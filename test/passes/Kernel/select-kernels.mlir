@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -split-input-file -select-kernels | FileCheck %s
+// RUN: stepdown-opt %s -split-input-file -select-kernels=chip=gfx942 | FileCheck %s --check-prefix=AMD
 
 func.func @odd_sizes(%a: tensor<131x67xbf16>, %b: tensor<67x129xbf16>) -> tensor<131x129xf32> {
   %zero = arith.constant 0.0 : f32
@@ -82,6 +83,10 @@ func.func @silu(%a: tensor<?x64xbf16>, %b: tensor<64x72xbf16>, %bias: tensor<72x
   } -> tensor<?x72xbf16>
   return %2 : tensor<?x72xbf16>
 }
+// Kernels of AMD store what they have added up: what follows stays behind them.
+// AMD-LABEL: func.func @silu
+// AMD: %[[P:.*]] = tile.launch @matmul_128x128_bf16_f32 ins(%{{.*}}, %{{.*}} : tensor<?x64xbf16>, tensor<64x72xbf16>)
+// AMD: linalg.generic {{.*}} ins(%[[P]],
 // CHECK-LABEL: func.func @silu
 // CHECK: %[[BIAS:.*]] = tensor.expand_shape %{{.*}} {{\[\[}}0, 1]] output_shape [1, 72] : tensor<72xbf16> into tensor<1x72xbf16>
 // CHECK: tile.launch @matmul_128x128_bf16_bf16_fused ins(%{{.*}}, %{{.*}}, %[[BIAS]] :
