@@ -135,7 +135,7 @@ def main():
                 expect(f"{program}: completing {words}", len(got) > 6 if expected is None else got == expected, got)
             zsh_completes(os.path.join(folder, f"{program}.zsh"),
                           [("stepdown-run gene", "stepdown-run generate "), ("stepdown-run chat m --logit-b", "m --logit-bias"),
-                           ("stepdown-run eval m --isa x86-64-v4", "x86-64-v4-vnni"), ("stepdown-run chat m --device emul", "sm_90a")] if program == "stepdown-run" else
+                           ("stepdown-run eval m --isa x86-64-v4", "x86-64-v4-vnni"), ("stepdown-run chat m --device emulated:s", "sm_90a")] if program == "stepdown-run" else
                           [("stepdown-compile --check-w", "stepdown-compile --check-weights"), ("stepdown-compile m --compile-to=lin", "--compile-to=linalg")])
     print("\n".join(failures) or f"{sum(counts)} options of {len(counts)} programs: all as --help tells")
     sys.exit(1 if failures else 0)

@@ -115,6 +115,10 @@ TEST(Roads, PartWhereTargetsBeginToDiffer) {
       SCOPED_TRACE(std::string(road.unit) + " for " + first->name + " and " + target.name);
       const auto a = goDown(road, *first), b = goDown(road, target);
       ASSERT_EQ(a.size(), b.size());
+      if (target.chip && llvm::StringRef(target.chip) == first->chip) { // one runs and one is emulated
+        EXPECT_EQ(a, b);
+        continue;
+      }
       for (size_t i = 0; i < a.size(); ++i)
         differ[a[i].first] |= a[i].second != b[i].second;
     }
