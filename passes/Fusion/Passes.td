@@ -70,8 +70,8 @@ def HoistSelectRows : Pass<"hoist-select-rows", "::mlir::ModuleOp"> {
       %w = transformer.weight "blk.{layer}.w" : !w
       %a = transformer.attention %x, %batch, %cache {scale = 0.25 : f64} : ...
       %0 = transformer.linear %a, %w : ...
-      %1 = transformer.add %x, %0 : !rows
-      return %1, %cache : !rows, !cache
+      %y = transformer.add %x, %0 : !rows
+      return %y, %cache : !rows, !cache
     ```
     After:
     ```mlir

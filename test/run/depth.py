@@ -46,14 +46,15 @@ def main():
     program, failures = sys.argv[1], []
     with tempfile.TemporaryDirectory() as folder:
         path = lambda name: os.path.join(folder, name)
-        options = "--family gemma3 --type Q4_0 --layers 6 --window 16 --vocab 389".split()
+        options = "--family gemma3 --type Q4_0 --layers 12 --window 16 --vocab 389".split()
+        # Every sixth layer is global, the last one too: its kind has others in both, so that it becomes one of its own.
         make_model.build(path("shallow.gguf"), *options)
         make_model.build(path("deep.gguf"), *options, "--deep", "8")
         for phase in PHASES:
             counts = [OPERATION.findall(run(program, path(name + ".gguf"), f"--compile-to={phase}")) for name in ("shallow", "deep")]
             print(f"{phase:12s} {len(counts[0]):6d} operations, 8 times deeper {len(counts[1]):6d}", flush=True)
             if counts[0] != counts[1] or not counts[0]:
-                failures.append(f"{phase}: expects the {len(counts[0])} operations of 6 layers, but got {len(counts[1])} with 48")
+                failures.append(f"{phase}: expects the {len(counts[0])} operations of 12 layers, but got {len(counts[1])} with 96")
         times = [seconds(program, path(name + ".gguf"), "-o", path(name), "--jobs=1", "--target=x86-64-v3") for name in ("shallow", "deep")]
         print(f"compile: {times[0]:.2f} s of processor time, 8 times deeper {times[1]:.2f} s: {times[1] / times[0]:.2f}")
         if times[1] > 1.3 * times[0]:

@@ -53,8 +53,8 @@ func.func @last(%x: !rows, %batch: !transformer.batch, %cache: !cache) -> (!rows
   %w = transformer.weight "blk.{layer}.w" : !w
   %a = transformer.attention %x, %batch, %cache {scale = 0.25 : f64} : (!rows, !transformer.batch, !cache) -> !rows
   %0 = transformer.linear %a, %w : (!rows, !w) -> !rows
-  %1 = transformer.add %x, %0 : !rows
-  return %1, %cache : !rows, !cache
+  %y = transformer.add %x, %0 : !rows
+  return %y, %cache : !rows, !cache
 }
 func.func @step(%x: !rows, %rows: tensor<?xi32>, %batch: !transformer.batch) -> !rows {
   %0 = transformer.layers %x, %batch kinds [@last] order [0] : !rows
