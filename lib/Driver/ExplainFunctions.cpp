@@ -11,6 +11,11 @@ Status Compilation::explainFunctions() {
                 "%s: expects IR of linalg or an earlier phase for --explain: what %s leaves no longer tells what was "
                 "fused",
                 path.c_str(), from->name);
+  if (targetRoads().size() > 1) {
+    auto other = llvm::find_if(targets, [&](const Target *target) { return roadOf(road->input, *target) != road; });
+    return fail(ErrorCode::CompileOption, "%s: expects targets of one road for --explain, but got %s and %s",
+                path.c_str(), targets.front()->name, (*other)->name);
+  }
   FunctionExplainer explainer(*module);
   if (Status status = lower(*road->find("linalg")); !status)
     return status;

@@ -291,39 +291,32 @@ static const char *const kChip[] = {"func", "memref",      "arith", "math", "scf
                                     "cf",   "tile.launch", "gpu",   "llvm", "nvvm", "rocdl"};
 static const char *const kHost[] = {"llvm", "gpu.module", "nvvm", "rocdl"};
 
-static const Phase kFunctionsOnNVIDIA[] = {
-    {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
-    {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
-    {"linalg",
-     "attention becomes launches of the chip's tile kernels, calls are inlined, other operations become linalg with "
-     "its "
-     "sizes checked, and elementwise ones join",
-     lowerFunctionsForDevice, kNothing, kLaunches},
-    {"packing", "products become launches of the chip's tile kernels", selectKernels, kNothing, kLaunches},
-    {"tiles", "what sizes say is simplified", simplifyFunctions, kNothing, kLaunches},
-    {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,
-     kLaunches},
-    {"vector", "all other operations become kernels of a thread for each element", mapFunctions, kNothing, kThreads},
-    {"nvidia", "kernels become functions of nvvm and llvm", lowerToNVIDIA, kNothing, kChip},
-    {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels", bindHost,
-     kNothing, kHost},
-};
+/// A road to a device beside the processor; `lowering` is what its chips differ in.
+static std::vector<Phase> functionsOnDevice(const Phase &lowering) {
+  return {
+      {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
+      {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
+      {"linalg",
+       "attention becomes launches of the chip's tile kernels, calls are inlined, other operations become linalg with "
+       "its sizes checked, and elementwise ones join",
+       lowerFunctionsForDevice, kNothing, kLaunches},
+      {"packing", "products become launches of the chip's tile kernels", selectKernels, kNothing, kLaunches},
+      {"tiles", "what sizes say is simplified", simplifyFunctions, kNothing, kLaunches},
+      {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,
+       kLaunches},
+      {"vector", "all other operations become kernels of a thread for each element", mapFunctions, kNothing, kThreads},
+      lowering,
+      {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels", bindHost,
+       kNothing, kHost},
+  };
+}
 
-static const Phase kFunctionsOnAMD[] = {
-    {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
-    {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
-    {"linalg", "calls are inlined, operations become linalg with its sizes checked, and elementwise ones join",
-     lowerFunctions, kNothing, kArrays},
-    {"packing", "products become launches of the chip's tile kernels", selectKernels, kNothing, kLaunches},
-    {"tiles", "what sizes say is simplified", simplifyFunctions, kNothing, kLaunches},
-    {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,
-     kLaunches},
-    {"vector", "all other operations become kernels of a thread for each element", mapFunctions, kNothing, kThreads},
-    {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", lowerToAMD, kNothing, kChip},
-    {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels", bindHost,
-     kNothing, kHost},
-};
+static const std::vector<Phase> kFunctionsOnNVIDIA =
+    functionsOnDevice({"nvidia", "kernels become functions of nvvm and llvm", lowerToNVIDIA, kNothing, kChip});
+static const std::vector<Phase> kFunctionsOnAMD = functionsOnDevice(
+    {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", lowerToAMD, kNothing, kChip});
 
+// select-attention reads the chip in front of the fork: all targets of a road to a device have one chip.
 static const Road kRoads[] = {
     {Input::Model, "cpu", "kernel", "vector", kModelOnCPU},
     {Input::Functions, "cpu", "function", "vector", kFunctionsOnCPU},

@@ -139,6 +139,7 @@
 
 // AMD:      check-contract;
 // AMD-NEXT: check-contract;
+// AMD-NEXT: select-attention;
 // AMD-NEXT: lower-operations;
 // AMD-NEXT: decompose-operations;
 // AMD-NEXT: inline;

@@ -207,6 +207,10 @@ def main():
         run(module, "-o", plain)
         expect("report beside an artifact", run(module, "-o", told, "--explain"), text)
         expect("the artifact with a report", open(told, "rb").read() == open(plain, "rb").read(), True)
+        # Roads part what is fused: one report is of one road.
+        for first, second in (("cpu", "emulated:gfx942"), ("emulated:sm_90a", "cpu")):
+            said = run(module, f"--target={first},{second}", "--explain", status=1)
+            expect("targets of two roads", "E0832" in said and "expects targets of one road for --explain" in said, True)
         # Printed IR of the linalg phase tells the same numbers; behind it nobody knows what was fused.
         for phase, status in (("linalg", 0), ("tiles", 1)):
             printed = os.path.join(folder, phase + ".mlir")
