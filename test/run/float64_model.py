@@ -90,9 +90,9 @@ def round_blocks(x, outliers):
     return (np.rint(blocks / np.where(scale == 0, 1, scale)) * scale).reshape(x.shape)
 
 
-def rotate(x, inverse, magnitude, adjacent):
-    """x: [tokens, heads, head_dim]"""
-    angle = np.arange(x.shape[0])[:, None] * inverse
+def rotate(x, positions, inverse, magnitude, adjacent):
+    """x: [tokens, heads, head_dim], one position for each token"""
+    angle = positions[:, None] * inverse
     c, s = magnitude * np.cos(angle)[:, None], magnitude * np.sin(angle)[:, None]
     pairs = len(inverse)
     first = slice(0, 2 * pairs, 2) if adjacent else slice(0, pairs)
@@ -102,9 +102,28 @@ def rotate(x, inverse, magnitude, adjacent):
     return y
 
 
+def attend(q, k, v, heads_a_cache, window, scale):
+    """Causal attention in one sequence. q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]"""
+    distance = np.arange(len(q))[:, None] - np.arange(len(q))[None, :]
+    seen = (distance >= 0) & (distance < window if window else True)
+    q, k, v = (a.transpose(1, 0, 2) for a in (q, k.repeat(heads_a_cache, 1), v.repeat(heads_a_cache, 1)))
+    score = np.where(seen, q @ k.transpose(0, 2, 1) * scale, -np.inf)
+    share = np.exp(score - score.max(-1, keepdims=True))
+    return (share / share.sum(-1, keepdims=True) @ v).transpose(1, 0, 2)
+
+
 def forward(m, tokens, rounded=False):
     """Logits of every position: [tokens, vocabulary]."""
-    n, gemma = len(tokens), m.family == "gemma3"
+    return forward_all(m, [tokens], rounded)[0]
+
+
+def forward_all(m, prompts, rounded=False):
+    """For each of the prompts, which see nothing of each other, logits of every position: [tokens, vocabulary]."""
+    tokens, gemma = np.concatenate([np.asarray(p, int) for p in prompts]), m.family == "gemma3"
+    n, lengths = len(tokens), [len(p) for p in prompts]
+    edges = np.cumsum([0] + lengths)
+    prompts = [slice(a, b) for a, b in zip(edges, edges[1:])]
+    positions = np.concatenate([np.arange(length) for length in lengths])
 
     def linear(x, name, begin=0, end=None):
         tensor = name + ".weight"
@@ -113,16 +132,15 @@ def forward(m, tokens, rounded=False):
         y = x @ m.weight(tensor, slice(begin, end)).T
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
 
-    x = m.weight("token_embd.weight", np.asarray(tokens)) * (np.sqrt(m.width) if gemma else 1.0)
-    distance = np.arange(n)[:, None] - np.arange(n)[None, :]
+    x = m.weight("token_embd.weight", tokens) * (np.sqrt(m.width) if gemma else 1.0)
     scale = m.key("attention.scale") or 1 / np.sqrt(m.head_dim)
     q_size, k_size = m.heads * m.head_dim, m.kv_heads * m.head_dim
     for layer in range(m.layers):
         p, window = f"blk.{layer}.", m.windows(layer)
         h = rms_norm(x, m.weight(p + "attn_norm.weight"), m.epsilon)
         if m.has(p + "attn_qkv.weight"):
-            edges = (0, q_size, q_size + k_size, q_size + 2 * k_size)
-            q, k, v = (linear(h, p + "attn_qkv", a, b) for a, b in zip(edges, edges[1:]))
+            parts = (0, q_size, q_size + k_size, q_size + 2 * k_size)
+            q, k, v = (linear(h, p + "attn_qkv", a, b) for a, b in zip(parts, parts[1:]))
         else:
             q, k, v = (linear(h, p + "attn_" + c) for c in "qkv")
         q, k, v = (a.reshape(n, -1, m.head_dim) for a in (q, k, v))
@@ -130,16 +148,10 @@ def forward(m, tokens, rounded=False):
             q = rms_norm(q, m.weight(p + "attn_q_norm.weight"), m.epsilon)
             k = rms_norm(k, m.weight(p + "attn_k_norm.weight"), m.epsilon)
         inverse, magnitude = m.frequencies(window > 0)
-        q, k = (rotate(a, inverse, magnitude, m.family == "llama") for a in (q, k))
+        q, k = (rotate(a, positions, inverse, magnitude, m.family == "llama") for a in (q, k))
         if rounded:
             k, v = (a.astype(np.float16).astype(np.float64) for a in (k, v))
-        seen = (distance >= 0) & (distance < window if window else True)
-        out = np.empty_like(q)
-        for head in range(m.heads):
-            cache = head // (m.heads // m.kv_heads)
-            score = np.where(seen, q[:, head] @ k[:, cache].T * scale, -np.inf)
-            share = np.exp(score - score.max(-1, keepdims=True))
-            out[:, head] = share / share.sum(-1, keepdims=True) @ v[:, cache]
+        out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale) for s in prompts])
         h = linear(out.reshape(n, -1), p + "attn_output")
         x = x + (rms_norm(h, m.weight(p + "post_attention_norm.weight"), m.epsilon) if gemma else h)
         h = rms_norm(x, m.weight(p + "ffn_norm.weight"), m.epsilon)
@@ -155,7 +167,8 @@ def forward(m, tokens, rounded=False):
         x = x + (rms_norm(h, m.weight(p + "post_ffw_norm.weight"), m.epsilon) if gemma else h)
     x = rms_norm(x, m.weight("output_norm.weight"), m.epsilon)
     logits = linear(x, "output" if m.has("output.weight") else "token_embd")
-    return m.softcap * np.tanh(logits / m.softcap) if m.softcap else logits
+    logits = m.softcap * np.tanh(logits / m.softcap) if m.softcap else logits
+    return [logits[s] for s in prompts]
 
 
 def mean_nll(logits, tokens):

@@ -4,11 +4,12 @@
     shapes.py --bin build/bin                                 40 shapes of a seed that it prints
     shapes.py --bin build/bin --count 500 --first 170 --seed 7 --jobs 4    shapes 170 to 669: many shapes in parts, over days
     shapes.py --bin build/bin --seed 7 --only 123             one shape again, as a failure names it
+    shapes.py --bin build/bin --count 500 --batches 20        more batches on each compiled model
 
 A shape is a checkpoint of one to three layers with a prime vocabulary, odd widths where the storage type allows them, heads
 of 8 to 256 columns in odd numbers and groups, compiled with --exact (even ones) or without (odd ones). It runs three ragged
-batches of one to nine sequences of one to 70 tokens, each fed in up to three steps. Every row of logits of a batch is
-compared with the plain forward pass of float64_model.py; then what the programs say of the artifact with the session:
+batches, or --batches, of one to nine sequences of one to 70 tokens, each fed in up to three steps. Every row of logits of
+a batch is compared with the plain forward pass of float64_model.py; then what the programs say of the artifact with the session:
 `generate --requests` (rows to the byte, from sequences that the session ran in other company) and `eval` (its likelihood
 against float64, its --logits to the byte). Ends with 77 where numpy or gguf are missing.
 """
@@ -49,7 +50,7 @@ HEADS = (8, 13, 20, 24, 33, 36, 40, 48, 56, 72, 80, 96, 100, 112, 120, 127, 144,
 class Draw:
     """The options of make_model.py for one case, and the batch that runs on it."""
 
-    def __init__(self, seed, index):
+    def __init__(self, seed, index, batches):
         self.random = random = np.random.default_rng([seed, index])
         pick = lambda *values: values[int(random.integers(len(values)))]
         between = lambda low, high: int(random.integers(low, high + 1))
@@ -87,7 +88,7 @@ class Draw:
         self.options = [str(v) for v in o]
         vocabulary = int(o[o.index("--vocab") + 1])
         self.batches = []
-        for _ in range(3):
+        for _ in range(batches):
             longest = pick(1, 3, 17, 33, 70)
             prompts = [random.integers(0, vocabulary, between(1, longest)).tolist() for _ in range(between(1, 9))]
             # Each sequence is cut at random into what three steps append to it; some parts are empty.
@@ -97,8 +98,8 @@ class Draw:
 
 class Case:
     def __init__(self, setup, index):
-        self.setup, self.failures, self.worst = setup, [], 0.0
-        self.draw = Draw(setup.seed, index)
+        self.setup, self.failures, self.worst, self.batches = setup, [], 0.0, 0
+        self.draw = Draw(setup.seed, index, setup.batches)
         self.mode = () if index % 2 else ("--exact",)
         self.level = setup.levels[index // 2 % len(setup.levels)]
 
@@ -123,10 +124,11 @@ class Case:
                 self.call("stepdown-compile", self.path("m.gguf"), "-o", self.path("m.stepdown"), "--jobs=1", f"--target={self.level}", *self.mode)
                 for number, (prompts, cuts, block, threads) in enumerate(self.draw.batches):
                     self.name = f"{' '.join(self.mode) or 'default'}, batch {number} of {len(prompts)}"
-                    true = [float64_model.forward(model, p) for p in prompts]
+                    true = float64_model.forward_all(model, prompts)
                     rows = self.rows_of(prompts, cuts, block, threads)
                     self.compare_rows(rows, true, self.noise(model, prompts, true))
                     self.compare_requests(prompts, rows, threads)
+                    self.batches += 1
                 self.compare_eval(prompts, rows, true)
             except Exception as error:  # the case is named with it
                 self.failures.append(f"{type(error).__name__}: {error}")
@@ -151,7 +153,7 @@ class Case:
         rows; None where nothing is rounded."""
         if self.mode:
             return [None] * len(prompts)
-        squares = [((a - float64_model.forward(model, p, rounded=True)) ** 2).mean(-1) for a, p in zip(true, prompts)]
+        squares = [((a - b) ** 2).mean(-1) for a, b in zip(true, float64_model.forward_all(model, prompts, rounded=True))]
         least = max(LEAST**2, np.mean(np.concatenate(squares)))
         return [np.sqrt(np.maximum(s, least)) for s in squares]
 
@@ -193,7 +195,7 @@ class Case:
 
 class Setup:
     def __init__(self, options):
-        self.bin, self.seed = os.path.abspath(options.bin), options.seed
+        self.bin, self.seed, self.batches = os.path.abspath(options.bin), options.seed, options.batches
         with open("/proc/cpuinfo") as cpu:
             has = next((set(line.split()) for line in cpu if line.startswith("flags")), set())
         self.levels = [level for level, needs in LEVELS.items() if needs <= has]
@@ -202,7 +204,7 @@ class Setup:
 def run_case(work):
     setup, index = work
     case = Case(setup, index).run()
-    return index, case.draw.options + list(case.mode), case.failures, case.worst
+    return index, case.draw.options + list(case.mode), case.failures, case.worst, case.batches
 
 
 def main():
@@ -211,6 +213,7 @@ def main():
     a.add_argument("--library", help="libstepdown.so; default: STEPDOWN_LIBRARY, else beside --bin")
     a.add_argument("--count", type=int, default=40)
     a.add_argument("--first", type=int, default=0, help="index of the first shape")
+    a.add_argument("--batches", type=int, default=3, help="ragged batches that each compiled model runs")
     a.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
     a.add_argument("--only", type=int, help="run this case alone")
     a.add_argument("--jobs", type=int, default=1, help="cases at a time")
@@ -222,18 +225,18 @@ def main():
         print("skipped: this processor has none of the levels")
         sys.exit(77)
     indices = range(options.first, options.first + options.count) if options.only is None else range(options.only, options.only + 1)
-    print(f"{len(indices)} shapes of seed {options.seed}, {indices.start} to {indices.stop - 1}, at {', '.join(setup.levels)}", flush=True)
-    failed, done, worst, start = 0, 0, [0.0, 0.0], time.time()
+    print(f"{len(indices)} shapes of {options.batches} batches, of seed {options.seed}, {indices.start} to {indices.stop - 1}, at {', '.join(setup.levels)}", flush=True)
+    failed, done, batches, worst, start = 0, 0, 0, [0.0, 0.0], time.time()
     with multiprocessing.Pool(options.jobs, maxtasksperchild=200) as pool:
-        for index, drawn, failures, off in pool.imap_unordered(run_case, [(setup, i) for i in indices]):
-            done += 1
+        for index, drawn, failures, off, ran in pool.imap_unordered(run_case, [(setup, i) for i in indices]):
+            done, batches = done + 1, batches + ran
             worst[index % 2] = max(worst[index % 2], off)
             if failures:
                 failed += 1
-                print(f"FAILED --seed {options.seed} --only {index}: {' '.join(drawn)}", *failures, sep="\n    ", flush=True)
+                print(f"FAILED --seed {options.seed} --batches {options.batches} --only {index}: {' '.join(drawn)}", *failures, sep="\n    ", flush=True)
             if done % 100 == 0:
-                print(f"{done} shapes, {failed} failures; worst {worst[0]:.1e} and {worst[1]:.2f}; {time.time() - start:.0f} s", flush=True)
-    print(f"{done} shapes, {indices.start} to {indices.stop - 1} of seed {options.seed}, {failed} failures; worst --exact {worst[0]:.1e} of the spread, default {worst[1]:.2f} times the noise; {time.time() - start:.0f} s")
+                print(f"{done} shapes, {batches} batches, {failed} failures; worst {worst[0]:.1e} and {worst[1]:.2f}; {time.time() - start:.0f} s", flush=True)
+    print(f"{done} compiled shapes, {batches} batches, {indices.start} to {indices.stop - 1} of seed {options.seed}, {failed} failures; worst --exact {worst[0]:.1e} of the spread, default {worst[1]:.2f} times the noise; {time.time() - start:.0f} s")
     sys.exit(1 if failed or done != len(indices) else 0)
 
 
