@@ -33,7 +33,7 @@ QUOTED = re.compile(rf"^ *Before:{FENCE}\n *After:{FENCE}\s*\Z", re.M | re.S)
 FUNCTION = re.compile(r"(?:func\.?(?:func)?|tile\.kernel) @(\w+)")
 OPENS = r"(?:(?:\w+\.)?func|tile\.kernel) (?:private )?@"
 LONGEST = 12  # lines of a quotation
-VERBS = set("Assert Bind Carry Check Convert Cut Decompose Expand Fuse Give Lower Make Pack Pad Place Put Select Wrap Write".split())
+VERBS = set("Assert Bind Carry Check Convert Cut Decompose Drop Expand Fuse Give Lower Make Pack Pad Place Put Select Wrap Write".split())
 
 
 class Quotation:

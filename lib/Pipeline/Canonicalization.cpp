@@ -18,12 +18,16 @@ static constexpr const char *kUnsound[] = {
     // Two roundings become one (added by pull request 139925).
     "TruncFSIToFPToSIToFP",
     "TruncFUIToFPToUIToFP",
+    // An array that grows in a loop keeps the size that its first one is known to have: what is yielded is cast to it.
+    "ForOpTensorCastFolder",
+    // Where the second transposition undoes the first, it becomes what was transposed, be its type another or not.
+    "FoldTransposeWithTranspose",
 };
 
 std::unique_ptr<Pass> createSoundCanonicalizer() {
   SmallVector<std::string> unsound;
   for (const char *name : kUnsound)
-    for (const char *scope : {"(anonymous namespace)::", "{anonymous}::"}) // as Clang writes it, and GCC
+    for (const char *scope : {"(anonymous namespace)::", "{anonymous}::", ""}) // as Clang writes it, and GCC
       unsound.push_back(std::string(scope) + name);
   return createCanonicalizerPass(GreedyRewriteConfig(), unsound);
 }

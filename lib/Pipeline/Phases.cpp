@@ -145,6 +145,7 @@ static void simplifyFunctions(OpPassManager &manager, const PhaseOptions &) {
 
 static void bufferizeFunctions(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addNestedPass<func::FuncOp>(createDropEmpty());
   addBufferization(functions);
   functions.addNestedPass<func::FuncOp>(createPlaceArrays());
 }
@@ -181,6 +182,7 @@ static void selectKernels(OpPassManager &manager, const PhaseOptions &options) {
 
 static void bufferizeForDevice(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
+  functions.addNestedPass<func::FuncOp>(createDropEmpty());
   addBufferization(functions);
   functions.addNestedPass<func::FuncOp>(createPlaceArrays({/*stack=*/false}));
 }

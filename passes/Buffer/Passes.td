@@ -3,6 +3,34 @@
 #define STEPDOWN_BUFFER_PASSES_TD
 include "mlir/Pass/PassBase.td"
 
+def DropEmpty : Pass<"drop-empty", "::mlir::func::FuncOp"> {
+  let summary = "Drop what moves elements of arrays that are known to be empty";
+  let description = [{
+    MLIR verifies no slice that begins where an array ends, though it be of no elements: a `tensor.pad` of an empty array
+    is bufferized to one, and sizes that become known make one of a slice that was sound. An array that is known to be
+    empty has no elements to move, so what would move them becomes `tensor.empty` or what it was put into, and a padded
+    one is filled. A reduction over no elements keeps what it starts from, also where its body does not read it.
+
+    Before:
+    ```mlir
+    func.func @a_padded_empty_array_is_filled(%x: tensor<0xf32>, %v: f32) -> tensor<3xf32> {
+      %0 = tensor.pad %x low[3] high[0] {
+      ^bb0(%i: index):
+        tensor.yield %v : f32
+      } : tensor<0xf32> to tensor<3xf32>
+    ```
+    After:
+    ```mlir
+    func.func @a_padded_empty_array_is_filled(%x: tensor<0xf32>, %v: f32) -> tensor<3xf32> {
+      %generated = tensor.generate {
+      ^bb0(%i: index):
+        tensor.yield %v : f32
+      } : tensor<3xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
+}
+
 def PlaceScratch : Pass<"place-scratch", "::mlir::func::FuncOp"> {
   let summary = "Put a kernel's intermediate buffers on its stack";
   let description = [{

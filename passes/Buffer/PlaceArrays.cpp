@@ -32,6 +32,40 @@ struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
     return true;
   }
 
+  /// Whether elements follow each other without gaps, as far as the type says.
+  static bool isContiguous(MemRefType type) {
+    int64_t next = 1, offset = 0;
+    SmallVector<int64_t> strides;
+    if (type.getLayout().isIdentity())
+      return true;
+    if (failed(type.getStridesAndOffset(strides, offset)) || offset != 0)
+      return false;
+    for (int64_t d = type.getRank(); d-- > 0; next *= type.getDimSize(d)) {
+      if (type.isDynamicDim(d) && d != 0)
+        return false;
+      if (strides[d] != next && type.getDimSize(d) != 1)
+        return false;
+    }
+    return true;
+  }
+
+  /// A part of an array that a function gives back is cast to an array of its own where its sizes are not in its type:
+  /// upstream takes steps that the type does not say for any steps, but callers read elements that follow each other.
+  static void copyPart(memref::CastOp cast) {
+    auto from = dyn_cast<MemRefType>(cast.getSource().getType()), to = dyn_cast<MemRefType>(cast.getType());
+    if (!from || !to || !to.getLayout().isIdentity() || isContiguous(from))
+      return;
+    OpBuilder b(cast);
+    SmallVector<Value> sizes;
+    for (int64_t d = 0; d < to.getRank(); ++d)
+      if (to.isDynamicDim(d))
+        sizes.push_back(memref::DimOp::create(b, cast.getLoc(), cast.getSource(), d));
+    Value whole = memref::AllocOp::create(b, cast.getLoc(), to, sizes, b.getI64IntegerAttr(64));
+    memref::CopyOp::create(b, cast.getLoc(), cast.getSource(), whole);
+    cast.replaceAllUsesWith(whole);
+    cast.erase();
+  }
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     if (function.isExternal())
@@ -42,6 +76,9 @@ struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
     for (scf::ForallOp forall : foralls) // one thread runs a function
       if (rewriter.setInsertionPoint(forall); failed(scf::forallToForLoop(rewriter, forall)))
         return signalPassFailure();
+    SmallVector<memref::CastOp> casts;
+    function.walk([&](memref::CastOp op) { casts.push_back(op); });
+    llvm::for_each(casts, copyPart);
     SmallVector<memref::CopyOp> copies;
     SmallVector<memref::AllocOp> allocations;
     function.walk([&](memref::CopyOp op) { copies.push_back(op); });

@@ -38,7 +38,7 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
       parts = softmax.decomposeOperation(rewriter);
     else if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
       checkConcat(op);
-      parts = concat.decomposeOperation(rewriter);
+      parts = join(rewriter, concat);
     } else if (isRelayout(op)) {
       return succeeded(decomposeRelayout(rewriter, op)) ? success() : refuse(op);
     }
@@ -46,6 +46,39 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
       return refuse(op);
     rewriter.replaceOp(op, *parts);
     return success();
+  }
+
+  /// Whether one of the type's sizes is 0.
+  static bool isEmpty(Value array) { return llvm::is_contained(cast<RankedTensorType>(array.getType()).getShape(), 0); }
+
+  /// Arrays that are known to be empty are left out: MLIR verifies no part that begins where an array ends.
+  static FailureOr<SmallVector<Value>> join(IRRewriter &b, tensor::ConcatOp op) {
+    SmallVector<Value> some;
+    llvm::copy_if(op.getInputs(), std::back_inserter(some), [](Value part) { return !isEmpty(part); });
+    bool nothing = some.empty() || isEmpty(op.getResult());
+    for (Value part : op.getInputs())
+      for (auto [d, size] : llvm::enumerate(cast<RankedTensorType>(part.getType()).getShape()))
+        nothing |= size == 0 && d != op.getDim();
+    if (!nothing && some.size() == op.getInputs().size())
+      return op.decomposeOperation(b);
+    Location loc = op.getLoc();
+    Value joined;
+    if (nothing) {
+      ReifiedRankedShapedTypeDims sizes;
+      if (failed(reifyResultShapes(b, op, sizes)))
+        return failure();
+      joined = tensor::EmptyOp::create(b, loc, sizes.front(), op.getResultType().getElementType());
+    } else {
+      auto rest = tensor::ConcatOp::create(b, loc, op.getDim(), some);
+      auto parts = rest.decomposeOperation(b);
+      if (failed(parts))
+        return failure();
+      joined = parts->front();
+      rest.erase();
+    }
+    if (joined.getType() != op.getResultType())
+      joined = tensor::CastOp::create(b, loc, op.getResultType(), joined);
+    return SmallVector<Value>{joined};
   }
 
   static LogicalResult refuse(Operation *op) {

@@ -102,8 +102,32 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
     }
   };
 
+  /// What a body does not read needs no start, so what made it need not be computed. Upstream's pattern of the name
+  /// RemoveOutsDependency forgets that a reduction over no elements is its start.
+  struct RoomAlone : OpRewritePattern<linalg::GenericOp> {
+    using OpRewritePattern::OpRewritePattern;
+    LogicalResult matchAndRewrite(linalg::GenericOp op, PatternRewriter &rewriter) const override {
+      if (op.getNumReductionLoops() || !op.hasPureTensorSemantics())
+        return rewriter.notifyMatchFailure(op, "expects parallel loops alone");
+      bool changed = false;
+      for (OpOperand &start : op.getDpsInitsMutable()) {
+        auto type = dyn_cast<RankedTensorType>(start.get().getType());
+        if (!type || op.payloadUsesValueFromOperand(&start) || start.get().getDefiningOp<tensor::EmptyOp>())
+          continue;
+        Value room = tensor::EmptyOp::create(
+            rewriter, op.getLoc(), tensor::getMixedSizes(rewriter, op.getLoc(), start.get()), type.getElementType());
+        if (room.getType() != type)
+          room = tensor::CastOp::create(rewriter, op.getLoc(), type, room);
+        rewriter.modifyOpInPlace(op, [&] { start.set(room); });
+        changed = true;
+      }
+      return success(changed);
+    }
+  };
+
   void runOnOperation() override {
     generalize(getOperation());
+    const std::string unsound[] = {"(anonymous namespace)::RemoveOutsDependency", "{anonymous}::RemoveOutsDependency"};
     for (bool changed = true; changed;) {
       Round round;
       RewritePatternSet patterns(&getContext());
@@ -112,10 +136,11 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
                !round.made.contains(operand->get().getDefiningOp());
       });
       linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());
-      patterns.add<SizeOfResult>(&getContext());
+      patterns.add<SizeOfResult, RoomAlone>(&getContext());
       GreedyRewriteConfig config;
       config.setListener(&round);
-      if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config, &changed)))
+      if (failed(applyPatternsGreedily(getOperation(), FrozenRewritePatternSet(std::move(patterns), unsound), config,
+                                       &changed)))
         return signalPassFailure();
       changed = !round.made.empty(); // what folds without making anything needs no other round
     }

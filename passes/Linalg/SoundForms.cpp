@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace mlir;
 using stepdown::transformer::ElementaryOp;
@@ -60,6 +61,19 @@ void makeGeneric(linalg::MapOp op) {
   (void)linalg::generalizeNamedOp(rewriter, op);
 }
 
+/// A transposition that leaves all in its place folds to what it transposes, be its type another or not.
+void dropIdentity(linalg::TransposeOp op) {
+  if (!isIdentityPermutation(op.getPermutation()) || !op.hasPureTensorSemantics())
+    return;
+  OpBuilder b(op);
+  Value same = op.getInput();
+  Type type = op->getResult(0).getType();
+  if (same.getType() != type)
+    same = tensor::CastOp::create(b, op.getLoc(), type, same);
+  op->replaceAllUsesWith(ValueRange{same});
+  op->erase();
+}
+
 /// Which of several sizes of 1 a source lacks is guessed again and again, and once wrongly: pull request 217361.
 void giveAllDimensions(tensor::InsertSliceOp op) {
   RankedTensorType type = op.getSourceType();
@@ -86,6 +100,46 @@ void giveAllDimensions(tensor::InsertSliceOp op) {
     groups.back().append(group);
   Value whole = tensor::ExpandShapeOp::create(b, op.getLoc(), type.clone(shape), op.getSource(), groups, sizes);
   op.getSourceMutable().assign(whole);
+}
+
+/// Whether elements of `array` may lie in steps that no type says: a slice on the way to it has a stride of its own.
+bool hasSteps(Value array) {
+  while (Operation *op = array.getDefiningOp()) {
+    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op);
+        slice &&
+        !llvm::all_of(slice.getMixedStrides(), [](OpFoldResult stride) { return isConstantIntValue(stride, 1); }))
+      return true;
+    if (!isa<tensor::ExtractSliceOp, tensor::CastOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
+      return false;
+    array = op->getOperand(0);
+  }
+  return false;
+}
+
+/// Which of several sizes of 1 a slice drops is guessed from its steps, and where those became known later there is no
+/// answer, and a fault (memref::SubViewOp::getDroppedDims). So they are dropped behind it.
+void giveAllDimensions(tensor::ExtractSliceOp op) {
+  RankedTensorType type = op.getType();
+  if (type.getRank() == op.getSourceType().getRank() || !hasSteps(op.getResult()))
+    return;
+  IRRewriter b(op);
+  llvm::SmallBitVector dropped = op.getDroppedDims();
+  SmallVector<int64_t> shape;
+  SmallVector<ReassociationIndices> groups;
+  ReassociationIndices group;
+  for (int64_t d = 0, at = 0; d < op.getSourceType().getRank(); ++d) {
+    group.push_back(d);
+    shape.push_back(dropped.test(d) ? 1 : type.getDimSize(at++));
+    if (!dropped.test(d)) {
+      groups.push_back(group);
+      group.clear();
+    }
+  }
+  if (!groups.empty()) // ones behind the last dimension
+    groups.back().append(group);
+  auto whole = tensor::ExtractSliceOp::create(b, op.getLoc(), type.clone(shape), op.getSource(), op.getMixedOffsets(),
+                                              op.getMixedSizes(), op.getMixedStrides());
+  b.replaceOpWithNewOp<tensor::CollapseShapeOp>(op, type, whole, groups);
 }
 
 /// Promises that an addition or a shift does not overflow: canonical forms keep them where they join two additions
@@ -153,7 +207,9 @@ void giveSoundForms(ModuleOp module) {
   module.walk([](func::FuncOp function) { // not kernels, which no pass of theirs sees
     function.walk([](linalg::MapOp op) { makeGeneric(op); });
     function.walk([](Operation *op) { makeGeneric(op); });
+    function.walk([](linalg::TransposeOp op) { dropIdentity(op); });
     function.walk([](tensor::InsertSliceOp op) { giveAllDimensions(op); });
+    function.walk([](tensor::ExtractSliceOp op) { giveAllDimensions(op); });
     function.walk([](scf::IndexSwitchOp op) { narrowSwitch(op); });
     function.walk([](Operation *op) {
       dropPromises(op);

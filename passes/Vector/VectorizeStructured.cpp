@@ -257,8 +257,17 @@ private:
   // --- a reduction as the lane: lanes hold partial results ---
 
   static std::optional<TypedAttr> neutral(Operation *join) {
+    Type type = join->getResult(0).getType();
     if (isa<math::FmaOp>(join))
-      return FloatAttr::get(join->getResult(0).getType(), -0.0);
+      return FloatAttr::get(type, -0.0);
+    if (type.isIndex()) { // upstream's takes it for an integer of some width, and reads past its type
+      const int64_t value = isa<arith::MulIOp>(join)                   ? 1
+                            : isa<arith::AndIOp, arith::MinUIOp>(join) ? -1
+                            : isa<arith::MaxSIOp>(join)                ? std::numeric_limits<int64_t>::min()
+                            : isa<arith::MinSIOp>(join)                ? std::numeric_limits<int64_t>::max()
+                                                                       : 0;
+      return IntegerAttr::get(type, value);
+    }
     return arith::getNeutralElement(join);
   }
 

@@ -60,6 +60,7 @@
 // FUNCTIONS-NEXT: check-contract;
 // FUNCTIONS-NEXT: canonicalize;
 // FUNCTIONS-NEXT: check-contract;
+// FUNCTIONS-NEXT: drop-empty;
 // FUNCTIONS-NEXT: one-shot-bufferize;
 // FUNCTIONS-NEXT: canonicalize;
 // FUNCTIONS-NEXT: cse;
@@ -100,6 +101,7 @@
 // NVIDIA-NEXT: check-contract;
 // NVIDIA-NEXT: canonicalize;
 // NVIDIA-NEXT: check-contract;
+// NVIDIA-NEXT: drop-empty;
 // NVIDIA-NEXT: one-shot-bufferize;
 // NVIDIA-NEXT: canonicalize;
 // NVIDIA-NEXT: cse;
@@ -152,6 +154,7 @@
 // AMD-NEXT: check-contract;
 // AMD-NEXT: canonicalize;
 // AMD-NEXT: check-contract;
+// AMD-NEXT: drop-empty;
 // AMD-NEXT: one-shot-bufferize;
 // AMD-NEXT: canonicalize;
 // AMD-NEXT: cse;

@@ -152,6 +152,113 @@ func.func @f(%x: tensor<?xi1>, %y: tensor<?xi32>) -> (tensor<?xi1>, tensor<?xi32
   return %0, %1, %2 : tensor<?xi1>, tensor<?xi32>, tensor<?xi1>
 }""", [np.ones(3, np.bool_), np.arange(5, dtype=np.int32)],
             [np.zeros(3, np.bool_), np.zeros(5, np.int32), np.ones(5, np.bool_)]),
+    # A part of an array with sizes that its type does not say was given back with the steps of the whole array.
+    Program("parts that are results", """
+func.func @f(%x: tensor<11x2x7xi32>, %n: index) -> (tensor<5x?x?xi32>, tensor<?x2x3xi32>) {
+  %c2 = arith.constant 2 : index
+  %c3 = arith.constant 3 : index
+  %0 = tensor.extract_slice %x[1, 0, 2] [5, %c2, %c3] [2, 1, 1] : tensor<11x2x7xi32> to tensor<5x?x?xi32>
+  %1 = tensor.extract_slice %x[0, 0, 1] [%n, 2, 3] [3, 1, 2] : tensor<11x2x7xi32> to tensor<?x2x3xi32>
+  return %0, %1 : tensor<5x?x?xi32>, tensor<?x2x3xi32>
+}""", [np.arange(154, dtype=np.int32).reshape(11, 2, 7), np.int64(3)],
+            [np.arange(154, dtype=np.int32).reshape(11, 2, 7)[1:11:2, :, 2:5], np.arange(154, dtype=np.int32).reshape(11, 2, 7)[0:9:3, :, 1:7:2]]),
+    # An array that grows in a loop was cast to the size of the first one (ForOpTensorCastFolder).
+    Program("loops whose arrays grow", """
+func.func @f(%x: tensor<3xi32>, %n: index) -> (tensor<?xi32>, tensor<?xi32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c7 = arith.constant 7 : i32
+  %s = tensor.cast %x : tensor<3xi32> to tensor<?xi32>
+  %0 = scf.for %i = %c0 to %n step %c1 iter_args(%a = %s) -> (tensor<?xi32>) {
+    %b = tensor.pad %a low[1] high[0] { ^bb0(%j: index): tensor.yield %c7 : i32 } : tensor<?xi32> to tensor<?xi32>
+    scf.yield %b : tensor<?xi32>
+  }
+  %1 = scf.for %i = %c0 to %n step %c1 iter_args(%a = %s) -> (tensor<?xi32>) {
+    %b = tensor.concat dim(0) %a, %0 : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
+    scf.yield %b : tensor<?xi32>
+  }
+  return %0, %1 : tensor<?xi32>, tensor<?xi32>
+}""", [np.array([1, 2, 3], np.int32), np.int64(2)],
+            [np.array([7, 7, 1, 2, 3], np.int32), np.array([1, 2, 3, 7, 7, 1, 2, 3, 7, 7, 1, 2, 3], np.int32)]),
+    # Arrays that are known to be empty: no slice begins where they end, says the verifier of what is made of these.
+    Program("arrays without elements", """
+func.func @f(%x: tensor<?x0x5xi32>, %y: tensor<0x2xi32>, %z: tensor<3xi32>, %o: tensor<0xi32>, %n: index)
+    -> (tensor<?x0x5xi32>, tensor<3x?xi32>, tensor<?x5xi32>, tensor<3xi32>, tensor<?x7xi32>, tensor<0xi32>) {
+  %c3 = arith.constant 3 : index
+  %c7 = arith.constant 7 : index
+  %v = arith.constant 9 : i32
+  %0 = tensor.concat dim(1) %x, %x : (tensor<?x0x5xi32>, tensor<?x0x5xi32>) -> tensor<?x0x5xi32>
+  %1 = tensor.pad %y low[2, %n] high[1, 0] { ^bb0(%i: index, %j: index): tensor.yield %v : i32 } : tensor<0x2xi32> to tensor<3x?xi32>
+  %2 = tensor.collapse_shape %x [[0, 1], [2]] : tensor<?x0x5xi32> into tensor<?x5xi32>
+  %3 = tensor.concat dim(0) %z, %o : (tensor<3xi32>, tensor<0xi32>) -> tensor<3xi32>
+  %s = tensor.from_elements %n, %c7 : tensor<2xindex>
+  %4 = tensor.reshape %o(%s) : (tensor<0xi32>, tensor<2xindex>) -> tensor<?x7xi32>
+  %5 = arith.constant dense<> : tensor<0xi32>
+  return %0, %1, %2, %3, %4, %5 : tensor<?x0x5xi32>, tensor<3x?xi32>, tensor<?x5xi32>, tensor<3xi32>, tensor<?x7xi32>, tensor<0xi32>
+}""", [np.zeros((2, 0, 5), np.int32), np.zeros((0, 2), np.int32), np.arange(3, dtype=np.int32), np.zeros(0, np.int32), np.int64(0)],
+            [np.zeros((2, 0, 5), np.int32), np.full((3, 2), 9, np.int32), np.zeros((0, 5), np.int32), np.arange(3, dtype=np.int32),
+             np.zeros((0, 7), np.int32), np.zeros(0, np.int32)]),
+    # A transposition that moves nothing folded to what it transposes, of another type.
+    Program("transpositions that move nothing", """
+func.func @f(%x: tensor<?x?xi32>, %n: index, %m: index) -> (tensor<2x3xi32>, tensor<2x3xi32>) {
+  %e = tensor.empty(%n, %m) : tensor<?x?xi32>
+  %w = tensor.empty(%m, %n) : tensor<?x?xi32>
+  %0 = linalg.transpose ins(%x : tensor<?x?xi32>) outs(%e : tensor<?x?xi32>) permutation = [0, 1]
+  %1 = linalg.transpose ins(%x : tensor<?x?xi32>) outs(%w : tensor<?x?xi32>) permutation = [1, 0]
+  %2 = linalg.transpose ins(%1 : tensor<?x?xi32>) outs(%e : tensor<?x?xi32>) permutation = [1, 0]
+  %3 = tensor.cast %0 : tensor<?x?xi32> to tensor<2x3xi32>
+  %4 = tensor.cast %2 : tensor<?x?xi32> to tensor<2x3xi32>
+  return %3, %4 : tensor<2x3xi32>, tensor<2x3xi32>
+}""", [np.arange(6, dtype=np.int32).reshape(2, 3), np.int64(2), np.int64(3)], [np.arange(6, dtype=np.int32).reshape(2, 3)] * 2),
+    # Which size of 1 was dropped had no answer once the steps were known: memref::SubViewOp::getDroppedDims, a fault.
+    Program("slices in steps of fewer dimensions", """
+func.func @f(%x: tensor<1x1x1x7xi32>, %n: index) -> (tensor<?x1x1xi32>, index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  %0 = tensor.extract_slice %x[0, 0, 0, %n] [%c1, 1, 1, 1] [%c3, 3, 1, 1] : tensor<1x1x1x7xi32> to tensor<?x1x1xi32>
+  %1 = tensor.dim %0, %c0 : tensor<?x1x1xi32>
+  return %0, %1 : tensor<?x1x1xi32>, index
+}""", [np.arange(7, dtype=np.int32).reshape(1, 1, 1, 7), np.int64(5)], [np.full((1, 1, 1), 5, np.int32), np.int64(1)]),
+    # A reduction over nothing is what it starts from; upstream took the start of one that does not read it for room.
+    Program("reductions over nothing", """
+func.func @f(%x: tensor<?x3xi32>, %y: tensor<3xi32>, %none: tensor<0xi32>) -> (tensor<3xi32>, tensor<i32>) {
+  %c5 = arith.constant 5 : i32
+  %c0 = arith.constant 0 : i32
+  %0 = linalg.reduce ins(%x : tensor<?x3xi32>) outs(%y : tensor<3xi32>) dimensions = [0] (%in: i32, %out: i32) {
+    linalg.yield %in : i32
+  }
+  %e = tensor.empty() : tensor<i32>
+  %s = linalg.fill ins(%c5 : i32) outs(%e : tensor<i32>) -> tensor<i32>
+  %z = arith.subi %none, %none : tensor<0xi32>
+  %1 = linalg.reduce ins(%z : tensor<0xi32>) outs(%s : tensor<i32>) dimensions = [0] (%in: i32, %out: i32) {
+    %p = arith.muli %in, %out : i32
+    linalg.yield %p : i32
+  }
+  return %0, %1 : tensor<3xi32>, tensor<i32>
+}""", [np.zeros((0, 3), np.int32), np.array([11, 13, 17], np.int32), np.zeros(0, np.int32)], [np.array([11, 13, 17], np.int32), np.int32(5)]),
+    # arith::getNeutralElement reads a width that index has not: a fault.
+    Program("reductions of index", """
+func.func @f(%x: tensor<37xindex>) -> (index, index, index, index) {
+  %all = arith.constant -1 : index
+  %low = arith.constant -9223372036854775808 : index
+  %high = arith.constant 9223372036854775807 : index
+  %z = arith.constant 0 : index
+  %e = tensor.empty() : tensor<index>
+  %s0 = linalg.fill ins(%all : index) outs(%e : tensor<index>) -> tensor<index>
+  %s1 = linalg.fill ins(%low : index) outs(%e : tensor<index>) -> tensor<index>
+  %s2 = linalg.fill ins(%high : index) outs(%e : tensor<index>) -> tensor<index>
+  %s3 = linalg.fill ins(%z : index) outs(%e : tensor<index>) -> tensor<index>
+  %0 = linalg.reduce { arith.andi } ins(%x : tensor<37xindex>) outs(%s0 : tensor<index>) dimensions = [0]
+  %1 = linalg.reduce { arith.maxsi } ins(%x : tensor<37xindex>) outs(%s1 : tensor<index>) dimensions = [0]
+  %2 = linalg.reduce { arith.minsi } ins(%x : tensor<37xindex>) outs(%s2 : tensor<index>) dimensions = [0]
+  %3 = linalg.reduce { arith.maxui } ins(%x : tensor<37xindex>) outs(%s3 : tensor<index>) dimensions = [0]
+  %r0 = tensor.extract %0[] : tensor<index>
+  %r1 = tensor.extract %1[] : tensor<index>
+  %r2 = tensor.extract %2[] : tensor<index>
+  %r3 = tensor.extract %3[] : tensor<index>
+  return %r0, %r1, %r2, %r3 : index, index, index, index
+}""", [np.arange(-39, -2, dtype=np.int64)], [np.int64(-64), np.int64(-3), np.int64(-39), np.int64(-3)]),
     # Both folded to NaN; and other functions of constants by the C library of the machine that compiles.
     Program("constants of elementary functions", """
 func.func @f() -> (f64, tensor<3xf64>) {

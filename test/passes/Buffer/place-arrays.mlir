@@ -37,3 +37,24 @@ func.func @what_leaves_an_iteration_stays(%n: index, %x: memref<16xf32>) -> memr
   }
   return %y : memref<16xf32>
 }
+
+// What a function gives back lies without gaps; upstream casts a part whose sizes the type does not say.
+// CHECK-LABEL: func.func @a_part_of_unknown_sizes_is_copied(
+// CHECK:         %[[N:.*]] = memref.dim %{{.*}}, %{{.*}} : memref<6x2xf32, strided<[7, 1]>>
+// CHECK:         %[[WHOLE:.*]] = memref.alloc(%[[N]]) {alignment = 64 : i64} : memref<6x?xf32>
+// CHECK:         linalg.generic {{.*}} ins(%{{.*}} : memref<6x2xf32, strided<[7, 1]>>) outs(%[[WHOLE]] : memref<6x?xf32>)
+// CHECK:         return %[[WHOLE]]
+func.func @a_part_of_unknown_sizes_is_copied(%x: memref<11x7xf32>) -> memref<6x?xf32> {
+  %0 = memref.subview %x[0, 0] [6, 2] [1, 1] : memref<11x7xf32> to memref<6x2xf32, strided<[7, 1]>>
+  %1 = memref.cast %0 : memref<6x2xf32, strided<[7, 1]>> to memref<6x?xf32>
+  return %1 : memref<6x?xf32>
+}
+
+// CHECK-LABEL: func.func @whole_rows_are_cast(
+// CHECK-NOT:     memref.alloc
+// CHECK:         memref.cast
+func.func @whole_rows_are_cast(%x: memref<11x7xf32>) -> memref<?x7xf32> {
+  %0 = memref.subview %x[0, 0] [6, 7] [1, 1] : memref<11x7xf32> to memref<6x7xf32, strided<[7, 1]>>
+  %1 = memref.cast %0 : memref<6x7xf32, strided<[7, 1]>> to memref<?x7xf32>
+  return %1 : memref<?x7xf32>
+}
