@@ -74,6 +74,30 @@ TEST(Request, tellsWhereALineCeasesToBeJson) {
       << (*requests)[2].refusal->message;
 }
 
+TEST(Request, tellsWhereANumberIsTooLarge) {
+  auto requests =
+      run::readRequests("{\"tokens\":[1]}\n{\"tokens\":[1], \"top_p\": 1e999, \"top_k\": 3}\n[1,[-2e400]]", {}, "file");
+  ASSERT_TRUE(requests);
+  EXPECT_EQ((*requests)[1].refusal->message,
+            "file: line 2: expects JSON, but at offset 39: a number that is too large");
+  EXPECT_EQ((*requests)[2].refusal->message,
+            "file: line 3: expects JSON, but at offset 62: a number that is too large");
+}
+
+// The parser keeps the last of them, so that the first would be there for nothing.
+TEST(Request, refusesANameThatIsThereTwice) {
+  auto requests =
+      run::readRequests("{\"tokens\":[1],\"tokens\":[2]}\n{\"tokens\":[1],\"logit_bias\":{\"1\":2,\"1\":3}}\n"
+                        "{\"tokens\":[1],\"logit_bias\":{\"1\":2,\"2\":3}}",
+                        {}, "file");
+  ASSERT_TRUE(requests);
+  EXPECT_EQ((*requests)[0].refusal->code, ErrorCode::JsonSyntax);
+  EXPECT_EQ((*requests)[0].refusal->message,
+            "file: line 1: expects objects that have a name once, but \"tokens\" is there twice");
+  EXPECT_NE((*requests)[1].refusal->message.find("\"1\" is there twice"), std::string::npos);
+  EXPECT_FALSE((*requests)[2].refusal);
+}
+
 /// What one road makes of a value: the number of its refusal, 0 for none.
 int byCommandLine(const std::string &option, const std::string &value) {
   commandline::Command command{"generate", "", "", {}, "", nullptr};
