@@ -111,6 +111,10 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
       argument(value, source, 0, lanes({vectors}), {vectors}, {-1, 0});
     return success();
   }
+  if (tensor.getRank() == 1) { // sinks: those of the query heads that share a cache head
+    argument(value, source, 0, tensor, tensor.getShape(), {0, headQueries});
+    return success();
+  }
   if (isRows(tensor)) {
     const int64_t vectors = tensor.getDimSize(1) / laneCount;
     const bool whole = usedBy(value, [](Operation *op) { return isa<SelectRowsOp>(op); });
@@ -166,6 +170,7 @@ LogicalResult KernelPacker::describe() {
       isAttention = true;
       auto cache = attention.getCache().getType();
       headColumns = cast<RankedTensorType>(attention.getQ().getType()).getDimSize(1) / cache.getHeads();
+      headQueries = headColumns / cache.getKey();
       if (cache.getKey() % laneCount || cache.getValue() % laneCount || cache.getKey() != cache.getValue())
         return attention.emitOpError() << "expects equal key and value columns in multiples of " << layout.rows
                                        << ", but got " << cache;

@@ -70,7 +70,7 @@ private:
   Bucket bucket;
   int64_t extent, tiles; ///< symbols of the rows and of their tiles
   bool isLinear = false, isAttention = false;
-  int64_t headColumns = 0;
+  int64_t headColumns = 0, headQueries = 0;         ///< of q, and query heads, for each cache head
   llvm::SmallVector<mlir::DenseI64ArrayAttr> loops; ///< of each part, see TilingAttr
   llvm::SmallVector<Argument> arguments;
   mlir::OpBuilder *b = nullptr;

@@ -44,6 +44,7 @@ def parser():
     a.add_argument("--softcap", type=float, default=0, help="final logit soft-cap of gemma3")
     a.add_argument("--head", choices=("tied", "untied"), default="tied")
     a.add_argument("--bias", action="store_true", help="biases on q, k, v (qwen2 always has them) and, for llama, on all linears")
+    a.add_argument("--sinks", action="store_true", help="attention sinks, a number for each query head")
     a.add_argument("--fused-qkv", action="store_true", help="one attn_qkv tensor (phi3 always has it)")
     a.add_argument("--tokenizer", choices=("bpe", "spm"), help="default: the family's usual kind")
     a.add_argument("--split", type=int, default=0, help="tensors a shard; OUT then names the stem, without .gguf")
@@ -169,6 +170,8 @@ class Builder:
             self.norm(p + "attn_q_norm", self.head_dim)
             self.norm(p + "attn_k_norm", self.head_dim)
         self.linear(p + "attn_output", o.width, q)
+        if o.sinks:
+            self.vector(p + "attn_sinks.weight", o.heads, 1.0, 2.0)
         if gemma:
             self.norm(p + "post_attention_norm", o.width)
         self.norm(p + "ffn_norm", o.width)

@@ -36,6 +36,7 @@ FAMILIES = {
     "llama": "--family llama --type Q4_K --width 256 --layers 2",
     "llama, one cache head": "--family llama --type Q8_0 --kv-heads 1",
     "llama, biases and own head": "--family llama --type Q5_0 --bias --head untied --fused-qkv",
+    "llama, sinks": "--family llama --type Q4_1 --heads 6 --kv-heads 3 --head-dim 16 --sinks",
     "llama, llama3 rotation": "--family llama --type Q4_0 --rope llama3:8 --context 8192",
     "llama, linear rotation": "--family llama --type Q4_0 --rope linear:4",
     "llama, yarn rotation": "--family llama --type Q4_0 --rope yarn:4:128",

@@ -102,14 +102,17 @@ def rotate(x, positions, inverse, magnitude, adjacent):
     return y
 
 
-def attend(q, k, v, heads_a_cache, window, scale):
-    """Causal attention in one sequence. q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]"""
+def attend(q, k, v, heads_a_cache, window, scale, sinks):
+    """Causal attention in one sequence. q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]; sinks: [heads],
+    -inf where a head has none"""
     distance = np.arange(len(q))[:, None] - np.arange(len(q))[None, :]
     seen = (distance >= 0) & (distance < window if window else True)
     q, k, v = (a.transpose(1, 0, 2) for a in (q, k.repeat(heads_a_cache, 1), v.repeat(heads_a_cache, 1)))
     score = np.where(seen, q @ k.transpose(0, 2, 1) * scale, -np.inf)
-    share = np.exp(score - score.max(-1, keepdims=True))
-    return (share / share.sum(-1, keepdims=True) @ v).transpose(1, 0, 2)
+    sinks = sinks[:, None, None]
+    top = np.maximum(score.max(-1, keepdims=True), sinks)
+    share = np.exp(score - top)
+    return (share / (share.sum(-1, keepdims=True) + np.exp(sinks - top)) @ v).transpose(1, 0, 2)
 
 
 def forward(m, tokens, rounded=False):
@@ -151,7 +154,8 @@ def forward_all(m, prompts, rounded=False):
         q, k = (rotate(a, positions, inverse, magnitude, m.family == "llama") for a in (q, k))
         if rounded:
             k, v = (a.astype(np.float16).astype(np.float64) for a in (k, v))
-        out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale) for s in prompts])
+        sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
+        out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, sinks) for s in prompts])
         h = linear(out.reshape(n, -1), p + "attn_output")
         x = x + (rms_norm(h, m.weight(p + "post_attention_norm.weight"), m.epsilon) if gemma else h)
         h = rms_norm(x, m.weight(p + "ffn_norm.weight"), m.epsilon)

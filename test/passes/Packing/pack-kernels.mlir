@@ -217,3 +217,22 @@ func.func @operation_of_the_program(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
   }
   return %0 : tensor<?x32xf32>
 }
+
+// -----
+
+!cache = !transformer.cache<heads = 3, key = 16, value = 16, element = f16>
+
+// Sinks are cut as query heads are: a tile has those that share its cache head.
+// CHECK-LABEL: func.func @sinks_of_a_tile
+// CHECK: func.func @attention_0_b0(
+// CHECK-SAME: arguments = {{\[\[}}1 by 1, 0 by 2], [whole, 0 by 1, whole, whole, whole], [whole, 0 by 1, whole, whole], [1 by 1], [1 by 1],
+// CHECK-SAME: [whole, whole], [0 by 2], [1 by 1, 0 by 2]]>
+// CHECK: tile.attend
+func.func @sinks_of_a_tile(%q: tensor<?x96xf32>, %batch: !transformer.batch, %cache: !cache, %sinks: tensor<6xf32>) -> tensor<?x96xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x96xf32>, %c = %cache : !cache, %b = %batch : !transformer.batch, %s = %sinks : tensor<6xf32>) -> (tensor<?x96xf32>) {
+    %1 = transformer.attention %x, %b, %c, %s {scale = 0.25 : f64}
+        : (tensor<?x96xf32>, !transformer.batch, !cache, tensor<6xf32>) -> tensor<?x96xf32>
+    transformer.yield %1 : tensor<?x96xf32>
+  }
+  return %0 : tensor<?x96xf32>
+}
