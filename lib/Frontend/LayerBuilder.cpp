@@ -83,7 +83,7 @@ Projections LayerBuilder::projections(Value x) {
 Value LayerBuilder::rope(Value x) {
   auto pairs = parameters.rope.pairs == RopePairs::Adjacent ? Pairs::Adjacent : Pairs::Half;
   return RopeOp::create(builder, location("rope"), x.getType(), PairsAttr::get(builder.getContext(), pairs), x, batch,
-                        ValueRange(), builder.getI64IntegerAttr(parameters.headSize),
+                        Value(), Value(), builder.getI64IntegerAttr(parameters.headSize),
                         builder.getDenseF64ArrayAttr(table.inverseFrequencies),
                         builder.getF64FloatAttr(table.attentionFactor));
 }

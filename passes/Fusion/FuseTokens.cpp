@@ -14,7 +14,7 @@ namespace stepdown {
 #include "passes/Fusion/Passes.h.inc"
 
 /// The angle tables of `rope` for every position of the model's context: (coarse, fine).
-static SmallVector<Value> ropeTables(OpBuilder &b, RopeOp rope, int64_t positions) {
+static std::pair<Value, Value> ropeTables(OpBuilder &b, RopeOp rope, int64_t positions) {
   const int64_t pairs = rope.getInverseFrequencies().size(), coarse = (positions + 63) / 64;
   auto type = [&](int64_t rows) { return RankedTensorType::get({rows, 2, pairs}, b.getF32Type()); };
   auto table = [&](int64_t rows, int64_t stride, double factor) -> Value {
@@ -64,10 +64,12 @@ struct FuseRopeAppend : impl::FuseRopeAppendBase<FuseRopeAppend> {
           if (isa<KVAppendOp>(user) && !llvm::is_contained(group, user))
             group.push_back(user);
       OpBuilder b = OpBuilder::atBlockBegin(rope->getBlock());
-      const SmallVector<Value> tables = ropeTables(b, rope, positionsOf(getOperation()));
+      const auto [coarse, fine] = ropeTables(b, rope, positionsOf(getOperation()));
       for (Operation *op : group)
-        if (auto member = dyn_cast<RopeOp>(op))
-          member.getTablesMutable().assign(tables);
+        if (auto member = dyn_cast<RopeOp>(op)) {
+          member.getCoarseMutable().assign(coarse);
+          member.getFineMutable().assign(fine);
+        }
       makeKernel("rope_append", group, whyApart);
     }
   }

@@ -73,10 +73,10 @@ LogicalResult KernelPacker::pack(Operation &op) {
     Value x = one(rope.getX());
     Value out = destination(rope.getResult(), cast<RankedTensorType>(x.getType()), rowsLike);
     Values batch = values[rope.getBatch()];
-    if (rope.getTables().empty())
+    if (!rope.getCoarse())
       return rope.emitOpError() << "expects the tables of its angles, as fuse-rope-append makes them";
-    set(tile::RotateOp::create(*b, loc, out.getType(), x, batch[0], one(rope.getTables()[0]), one(rope.getTables()[1]),
-                               out, rope.getPairsAttr(), rope.getHeadDimAttr()));
+    set(tile::RotateOp::create(*b, loc, out.getType(), x, batch[0], one(rope.getCoarse()), one(rope.getFine()), out,
+                               rope.getPairsAttr(), rope.getHeadDimAttr()));
     return success();
   }
   if (auto append = dyn_cast<KVAppendOp>(op)) {

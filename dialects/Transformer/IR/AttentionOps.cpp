@@ -18,13 +18,12 @@ LogicalResult RopeOp::verify() {
   double factor = getAttentionFactor().convertToDouble();
   if (!std::isfinite(factor) || factor <= 0) // C5
     return emitOpError("expects a finite and positive attention_factor, but got ") << factor;
-  if (const size_t count = getTables().size();
-      count != 0 && (count != 2 || !isa<KernelOp>((*this)->getParentOp()))) // C6
+  if (const int count = (getCoarse() ? 1 : 0) + (getFine() ? 1 : 0);
+      count == 1 || (count == 2 && !isa<KernelOp>((*this)->getParentOp()))) // C6
     return emitOpError("expects two tables in a transformer.kernel, elsewhere none (C6), but got ") << count;
-  for (Type type : getTables().getTypes())
-    if (auto table = cast<RankedTensorType>(type);
-        table.getRank() != 3 || table.getDimSize(1) != 2 || table.getDimSize(2) != pairs) // C6
-      return emitOpError("expects tables of rows x 2 x ") << pairs << " (C6), but got " << type;
+  for (Value table : {getCoarse(), getFine()})
+    if (table && cast<RankedTensorType>(table.getType()).getDimSize(2) != pairs) // C6
+      return emitOpError("expects tables of ") << pairs << " pairs (C6), but got " << table.getType();
   return success();
 }
 

@@ -42,6 +42,8 @@ bool isActivations(mlir::Type type);
 bool isIndices(mlir::Type type);
 /// tensor<N x f32>, static.
 bool isVector(mlir::Type type);
+/// tensor<R x 2 x F x f32>, F static: cosines, then sines, of F angles for each of R positions.
+bool isAngles(mlir::Type type);
 /// tensor<O x B x !transformer.block<..., rows = 1>>, static.
 bool isMatrix(mlir::Type type);
 

@@ -239,7 +239,10 @@ def Transformer_AddOp : Transformer_Op<"add", [Pure, SameOperandsAndResultType]>
 
 //===-- Attention ------------------------------------------------------------------------------------------------===//
 
-def Transformer_RopeOp : Transformer_Op<"rope", [Pure, AllTypesMatch<["x", "result"]>]> {
+def Transformer_Angles : Type<CPred<"::stepdown::transformer::isAngles($_self)">,
+    "f32 tensor of rows x 2 x pairs with a static number of pairs", "::mlir::RankedTensorType">;
+
+def Transformer_RopeOp : Transformer_Op<"rope", [Pure, AttrSizedOperandSegments, AllTypesMatch<["x", "result"]>]> {
   let summary = "rotary position embedding of every head";
   let description = [{
     For x [T, H * D] seen as [T, H, D] with D = head_dim, and pair k of the F inverse frequencies, with
@@ -255,14 +258,16 @@ def Transformer_RopeOp : Transformer_Op<"rope", [Pure, AllTypesMatch<["x", "resu
     C1: x is tokens x columns of f32. C2: head_dim is positive and divides the columns. C3: there is at least one inverse
     frequency, and not more than head_dim / 2. C4: inverse frequencies are finite and not negative. C5: attention_factor
     is finite and positive. C6: `tables`, which operations in a transformer.kernel have, are the two transformer.rope_table of
-    these angles [rows, 2, F]: of every 64th position, and of positions 0 ... 63.
+    these angles [rows, 2, F]: `coarse` of every 64th position, and `fine` of positions 0 ... 63.
   }];
   let arguments = (ins Transformer_PairsAttr:$pairs,
                        Transformer_Rows:$x,  // C1
-                       Transformer_BatchType:$batch, Variadic<AnyRankedTensor>:$tables, I64Attr:$head_dim,
+                       Transformer_BatchType:$batch, Optional<Transformer_Angles>:$coarse,
+                       Optional<Transformer_Angles>:$fine, I64Attr:$head_dim,
                        DenseF64ArrayAttr:$inverse_frequencies, DefaultValuedAttr<F64Attr, "1.0">:$attention_factor);
   let results = (outs Transformer_Rows:$result);
-  let assemblyFormat = "`` $pairs $x `,` $batch (`tables` `(` $tables^ `:` type($tables) `)`)? attr-dict `:` type($x)";
+  let assemblyFormat = "`` $pairs $x `,` $batch (`tables` `(` $coarse^ `,` $fine `:` type($coarse) `,` type($fine) `)`)? "
+                       "attr-dict `:` type($x)";
   let hasVerifier = 1;
 }
 

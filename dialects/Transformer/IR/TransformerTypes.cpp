@@ -126,6 +126,12 @@ bool isVector(Type type) {
          tensor.getDimSize(0) > 0;
 }
 
+bool isAngles(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 3 && tensor.getElementType().isF32() && tensor.getDimSize(1) == 2 &&
+         !tensor.isDynamicDim(2);
+}
+
 bool isMatrix(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor || tensor.getRank() != 2 || !tensor.hasStaticShape() || tensor.getNumElements() == 0)

@@ -70,7 +70,20 @@ func.func @tables_without_kernel(%x: tensor<?x8xf32>, %batch: !transformer.batch
 func.func @one_table(%x: tensor<?x8xf32>, %batch: !transformer.batch, %c: tensor<5x2x1xf32>) -> tensor<?x8xf32> {
   %0 = transformer.kernel "rope_append" (%a = %x : tensor<?x8xf32>, %b = %batch : !transformer.batch, %t = %c : tensor<5x2x1xf32>) -> (tensor<?x8xf32>) {
     // expected-error @+1 {{expects two tables in a transformer.kernel, elsewhere none (C6), but got 1}}
-    %y = transformer.rope half %a, %b tables(%t : tensor<5x2x1xf32>)
+    %y = "transformer.rope"(%a, %b, %t) <{pairs = #transformer<pairs half>, head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0>,
+        operandSegmentSizes = array<i32: 1, 1, 1, 0>}> : (tensor<?x8xf32>, !transformer.batch, tensor<5x2x1xf32>) -> tensor<?x8xf32>
+    transformer.yield %y : tensor<?x8xf32>
+  }
+  return %0 : tensor<?x8xf32>
+}
+
+// -----
+
+// C6
+func.func @tables_of_other_shapes(%x: tensor<?x8xf32>, %batch: !transformer.batch, %c: tensor<5x3x1xf32>) -> tensor<?x8xf32> {
+  %0 = transformer.kernel "rope_append" (%a = %x : tensor<?x8xf32>, %b = %batch : !transformer.batch, %t = %c : tensor<5x3x1xf32>) -> (tensor<?x8xf32>) {
+    // expected-error @+1 {{operand #2 must be f32 tensor of rows x 2 x pairs with a static number of pairs, but got 'tensor<5x3x1xf32>'}}
+    %y = transformer.rope half %a, %b tables(%t, %t : tensor<5x3x1xf32>, tensor<5x3x1xf32>)
         {head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x8xf32>
     transformer.yield %y : tensor<?x8xf32>
   }
@@ -82,7 +95,7 @@ func.func @one_table(%x: tensor<?x8xf32>, %batch: !transformer.batch, %c: tensor
 // C6
 func.func @tables_of_other_pairs(%x: tensor<?x8xf32>, %batch: !transformer.batch, %c: tensor<5x2x3xf32>) -> tensor<?x8xf32> {
   %0 = transformer.kernel "rope_append" (%a = %x : tensor<?x8xf32>, %b = %batch : !transformer.batch, %t = %c : tensor<5x2x3xf32>) -> (tensor<?x8xf32>) {
-    // expected-error @+1 {{expects tables of rows x 2 x 1 (C6), but got 'tensor<5x2x3xf32>'}}
+    // expected-error @+1 {{expects tables of 1 pairs (C6), but got 'tensor<5x2x3xf32>'}}
     %y = transformer.rope half %a, %b tables(%t, %t : tensor<5x2x3xf32>, tensor<5x2x3xf32>)
         {head_dim = 4 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x8xf32>
     transformer.yield %y : tensor<?x8xf32>
