@@ -1,11 +1,12 @@
 // What happens to a kernel: matrix products first, while their operands are still those of the inline assembly; then
-// every other instruction of the target, then accesses to memory; last the function itself becomes one of the host.
+// every other instruction of the target, then accesses to memory, and turns of loops.
 #include "lib/CodeGen/KernelRewriter.h"
 #include "lib/CodeGen/BFloatBits.h"
 #include "lib/CodeGen/EmulatedAccess.h"
 #include "lib/CodeGen/EmulatedOperations.h"
 #include "lib/CodeGen/EmulatedRegisters.h"
 #include "lib/CodeGen/EmulationTable.h"
+#include "lib/CodeGen/HostFunction.h"
 #include "lib/CodeGen/InlinePtx.h"
 #include "llvm/ADT/PostOrderIterator.h"
 #include "llvm/Analysis/ValueTracking.h"
@@ -23,12 +24,10 @@ namespace {
 class KernelRewriter {
 public:
   KernelRewriter(Function &kernel, EmulationTable &table, uint32_t number, const DataLayout &layout)
-      : kernel(kernel), context(kernel.getContext()), table(table), number(number), layout(layout) {}
+      : chip(kernel.getCallingConv()), context(kernel.getContext()), layout(layout),
+        calls(kernel, table, number, layout), host(&calls.function()) {}
 
   std::optional<Error> run(ArrayRef<std::pair<GlobalVariable *, uint64_t>> sharedVariables) {
-    uint64_t bytes = 0;
-    makeHostFunction(bytes);
-    table.kernel(number).parameter_bytes = bytes;
     placeShared(sharedVariables);
     rewriteProducts();
     rewriteCalls();
@@ -37,12 +36,10 @@ public:
     countTurns();
     if (error)
       return error;
-    finishFrame();
+    calls.finish();
     moveBFloatAsIntegers(*host);
     return std::nullopt;
   }
-
-  Function *host = nullptr;
 
 private:
   Error refuse(ErrorCode code, const Instruction &at, const std::string &what) {
@@ -52,102 +49,6 @@ private:
     if (!error)
       error = made;
     return made;
-  }
-
-  uint32_t record(const Instruction &at, StringRef name, EmulatedOperation operation, unsigned results,
-                  unsigned arguments, unsigned bytes = 0) {
-    const DebugLoc &loc = at.getDebugLoc();
-    return table.add(name, number, loc ? loc->getFilename() : "", loc ? loc.getLine() : 0, operation, results,
-                     arguments, bytes);
-  }
-
-  /// void(entries, parameters) with the kernel's body; parameters lie at multiples of their alignment.
-  void makeHostFunction(uint64_t &offset) {
-    Type *pointer = PointerType::get(context, 0);
-    host = Function::Create(FunctionType::get(Type::getVoidTy(context), {pointer, pointer}, false),
-                            GlobalValue::ExternalLinkage, "", kernel.getParent());
-    const std::string name = kernel.getName().str();
-    kernel.setName(name + ".chip");
-    host->setName(name);
-    host->splice(host->begin(), &kernel);
-    IRBuilder<> builder(&*host->getEntryBlock().getFirstNonPHIOrDbgOrAlloca());
-    for (Argument &argument : kernel.args()) {
-      Type *type = argument.getType();
-      const bool inPlace = argument.hasByValAttr();
-      const uint64_t size = inPlace ? layout.getTypeAllocSize(argument.getParamByValType()).getFixedValue()
-                                    : layout.getTypeAllocSize(type).getFixedValue();
-      const uint64_t align = inPlace ? argument.getParamAlign().valueOrOne().value() : PowerOf2Ceil(size);
-      offset = alignTo(offset, align);
-      Value *at = builder.CreateConstGEP1_64(builder.getInt8Ty(), host->getArg(1), offset);
-      if (!inPlace)
-        argument.replaceAllUsesWith(builder.CreateLoad(type, at));
-      else
-        argument.replaceAllUsesWith(at);
-      offset += size;
-    }
-    for (auto [i, entry] : enumerate(entryPoints))
-      entry = builder.CreateLoad(pointer, builder.CreateConstGEP1_64(builder.getInt8Ty(), host->getArg(0), i * 8));
-    frame = new AllocaInst(ArrayType::get(builder.getInt64Ty(), 1), 0, "frame", host->getEntryBlock().begin());
-    start = &*builder.GetInsertPoint();
-  }
-
-  CallInst *enter(IRBuilderBase &builder, unsigned which, Type *result, uint32_t operation, Value *last) {
-    SmallVector<Value *> arguments = {host->getArg(0), builder.getInt32(operation)};
-    SmallVector<Type *> types = {arguments[0]->getType(), arguments[1]->getType()};
-    if (last) {
-      arguments.push_back(last);
-      types.push_back(last->getType());
-    }
-    CallInst *call = builder.CreateCall(FunctionType::get(result, types, false), entryPoints[which], arguments);
-    call->setConvergent();
-    call->setDoesNotThrow();
-    return call;
-  }
-
-  Value *slot(IRBuilderBase &builder, unsigned index) {
-    return builder.CreateConstGEP1_64(builder.getInt64Ty(), frame, index);
-  }
-
-  void put(IRBuilderBase &builder, unsigned &index, Value *value) {
-    if (auto *structure = dyn_cast<StructType>(value->getType())) {
-      for (unsigned i = 0; i < structure->getNumElements(); ++i)
-        put(builder, index, builder.CreateExtractValue(value, i));
-      return;
-    }
-    if (value->getType()->isIntegerTy() && value->getType()->getIntegerBitWidth() < 32)
-      value = builder.CreateZExt(value, builder.getInt32Ty());
-    builder.CreateAlignedStore(value, slot(builder, index), Align(8));
-    index += slotsOf(value->getType(), layout);
-  }
-
-  Value *take(IRBuilderBase &builder, unsigned &index, Type *type) {
-    if (auto *structure = dyn_cast<StructType>(type)) {
-      Value *whole = PoisonValue::get(type);
-      for (unsigned i = 0; i < structure->getNumElements(); ++i)
-        whole = builder.CreateInsertValue(whole, take(builder, index, structure->getElementType(i)), i);
-      return whole;
-    }
-    if (type->isIntegerTy(1)) {
-      Value *loaded = builder.CreateAlignedLoad(builder.getInt32Ty(), slot(builder, index++), Align(8));
-      return builder.CreateTrunc(loaded, type);
-    }
-    Value *loaded = builder.CreateAlignedLoad(type, slot(builder, index), Align(8));
-    index += slotsOf(type, layout);
-    return loaded;
-  }
-
-  /// A call for `operation` in place of `at`; returns its result.
-  Value *perform(Instruction *at, StringRef name, EmulatedOperation operation, ArrayRef<Value *> arguments,
-                 Type *result) {
-    IRBuilder<> builder(at);
-    const unsigned results = result->isVoidTy() ? 0 : slotsOf(result, layout);
-    unsigned index = results;
-    for (Value *argument : arguments)
-      put(builder, index, argument);
-    frameSlots = std::max(frameSlots, index);
-    enter(builder, 0, builder.getVoidTy(), record(*at, name, operation, results, index - results), frame);
-    index = 0;
-    return results ? take(builder, index, result) : nullptr;
   }
 
   void placeShared(ArrayRef<std::pair<GlobalVariable *, uint64_t>> variables) {
@@ -160,8 +61,8 @@ private:
       if (uses.empty())
         continue;
       if (!base)
-        base = perform(start, "shared memory", {STEPDOWN_EMULATED_shared_base}, {}, variable->getType());
-      IRBuilder<> builder(start);
+        base = calls.perform(calls.start(), "shared memory", {STEPDOWN_EMULATED_shared_base}, {}, variable->getType());
+      IRBuilder<> builder(calls.start());
       Value *at = builder.CreateConstGEP1_64(builder.getInt8Ty(), base, offset);
       for (Use *use : uses)
         use->set(at);
@@ -176,7 +77,7 @@ private:
 
   void rewriteProducts() {
     SmallVector<Product> products;
-    SmallVector<CallInst *> calls, waits;
+    SmallVector<CallInst *> issues, waits;
     for (BasicBlock *block : ReversePostOrderTraversal<Function *>(host))
       for (Instruction &at : *block)
         if (auto *call = dyn_cast<CallInst>(&at); call && call->isInlineAsm()) {
@@ -185,13 +86,13 @@ private:
           auto instruction = readInlinePtx(assembly->getAsmString(), unknown);
           auto operation = instruction ? emulatedOperation(instruction->name) : std::nullopt;
           if (operation && operation->kind == STEPDOWN_EMULATED_wgmma) {
-            calls.push_back(call);
+            issues.push_back(call);
             products.push_back({call, *instruction, *operation});
           } else if (operation && operation->kind == STEPDOWN_EMULATED_wgmma_wait && !call->getType()->isVoidTy()) {
             waits.push_back(call);
           }
         }
-    MatrixRegisters registers(*host, calls, waits);
+    MatrixRegisters registers(*host, issues, waits);
     for (Product &product : products)
       if (rewriteProduct(product, registers))
         return;
@@ -200,14 +101,13 @@ private:
       auto instruction = readInlinePtx(cast<InlineAsm>(wait->getCalledOperand())->getAsmString(), unknown);
       auto operation = *emulatedOperation(instruction->name);
       operation.modifiers[0] = instruction->operands.empty() ? 0 : instruction->operands[0].elements[0].value;
-      perform(wait, instruction->name, operation, {}, Type::getVoidTy(context));
+      calls.perform(wait, instruction->name, operation, {}, Type::getVoidTy(context));
     }
     registers.finish([&](IRBuilderBase &builder, Value *wide) -> Value * {
       Instruction &at = *builder.GetInsertPoint();
-      return enter(builder, 2, builder.getInt32Ty(), record(at, at.getOpcodeName(), {STEPDOWN_EMULATED_resolve}, 0, 0),
-                   wide);
+      return calls.resolve(builder, at, wide);
     });
-    for (CallInst *call : calls)
+    for (CallInst *call : issues)
       call->eraseFromParent();
     for (CallInst *call : waits)
       call->eraseFromParent();
@@ -272,23 +172,19 @@ private:
     }
     if (m[5] && madeAfterFence(*call, ArrayRef<Value *>(arguments).slice(outputs, m[5])))
       m[6] |= 16;
-    frameSlots = std::max<unsigned>(frameSlots, outputs + arguments.size());
-    unsigned index = outputs;
-    for (Value *argument : arguments)
-      put(builder, index, argument);
-    enter(builder, 0, builder.getVoidTy(), record(*call, name, product.operation, outputs, index - outputs), frame);
+    calls.call(builder, *call, name, product.operation, outputs, arguments);
     for (unsigned i = 0; i < outputs; ++i)
-      registers.define(call, i, builder.CreateAlignedLoad(builder.getInt64Ty(), slot(builder, i), Align(8)));
+      registers.define(call, i, calls.result(builder, i));
     return false;
   }
 
   void rewriteCalls() {
-    SmallVector<CallInst *> calls;
+    SmallVector<CallInst *> work;
     for (BasicBlock *block : ReversePostOrderTraversal<Function *>(host))
       for (Instruction &at : *block)
         if (auto *call = dyn_cast<CallInst>(&at))
-          calls.push_back(call);
-    for (CallInst *call : calls) {
+          work.push_back(call);
+    for (CallInst *call : work) {
       if (auto *assembly = dyn_cast<InlineAsm>(call->getCalledOperand())) {
         rewriteAssembly(call, assembly);
       } else if (Function *callee = call->getCalledFunction()) {
@@ -325,7 +221,7 @@ private:
       refuse(ErrorCode::KernelEmulation, *call, instruction->name + ": expects each result among its operands");
       return;
     }
-    Value *result = perform(call, instruction->name, *operation, arguments, call->getType());
+    Value *result = calls.perform(call, instruction->name, *operation, arguments, call->getType());
     if (result)
       call->replaceAllUsesWith(result);
     call->eraseFromParent();
@@ -391,7 +287,7 @@ private:
       operation->modifiers[0] = layout.getTypeStoreSize(type);
       operation->modifiers[1] = slotsOf(type, layout);
     }
-    if (Value *result = perform(call, intrinsic, *operation, arguments, call->getType()))
+    if (Value *result = calls.perform(call, intrinsic, *operation, arguments, call->getType()))
       call->replaceAllUsesWith(result);
     call->eraseFromParent();
   }
@@ -411,7 +307,7 @@ private:
   bool own(const Value *pointer) {
     const Value *object = getUnderlyingObject(pointer, 0);
     return isa<AllocaInst>(object) || object == host->getArg(0) || object == host->getArg(1) ||
-           isa<GlobalVariable>(object) || object == frame;
+           isa<GlobalVariable>(object);
   }
 
   void rewriteAccesses() {
@@ -424,7 +320,7 @@ private:
       if (auto *fence = dyn_cast<FenceInst>(at)) {
         const bool acquires = isAcquireOrStronger(fence->getOrdering());
         const bool releases = isReleaseOrStronger(fence->getOrdering());
-        perform(at, "fence", {STEPDOWN_EMULATED_fence, {acquires, releases}}, {}, builder.getVoidTy());
+        calls.perform(at, "fence", {STEPDOWN_EMULATED_fence, {acquires, releases}}, {}, builder.getVoidTy());
         at->eraseFromParent();
         continue;
       }
@@ -433,7 +329,7 @@ private:
           continue;
         // The host has no such instruction, and would call a function.
         auto narrow = [&](Value *value) {
-          return perform(at, "cvt.rn.bf16.f32", {STEPDOWN_EMULATED_to_bf16}, {value}, builder.getBFloatTy());
+          return calls.perform(at, "cvt.rn.bf16.f32", {STEPDOWN_EMULATED_to_bf16}, {value}, builder.getBFloatTy());
         };
         auto *vector = dyn_cast<FixedVectorType>(at->getType());
         Value *made = vector ? PoisonValue::get(vector) : narrow(at->getOperand(0));
@@ -443,12 +339,12 @@ private:
         at->eraseFromParent();
         continue;
       }
-      const EmulatedAccess access = emulatedAccess(*at, kernel.getCallingConv() == CallingConv::AMDGPU_KERNEL);
+      const EmulatedAccess access = emulatedAccess(*at, chip == CallingConv::AMDGPU_KERNEL);
       if (own(access.pointer))
         continue;
       const unsigned bytes = layout.getTypeStoreSize(access.type);
       Value *address = builder.CreateAddrSpaceCast(access.pointer, builder.getPtrTy());
-      enter(builder, 1, builder.getVoidTy(), record(*at, access.name, access.operation, 0, 0, bytes), address);
+      calls.access(builder, *at, access.name, access.operation, bytes, address);
     }
   }
 
@@ -458,28 +354,16 @@ private:
       for (BasicBlock *next : successors(&block))
         if (tree.dominates(next, &block)) {
           IRBuilder<> builder(block.getTerminator());
-          enter(builder, 3, builder.getVoidTy(), record(*block.getTerminator(), "loop", {STEPDOWN_EMULATED_loop}, 0, 0),
-                nullptr);
+          calls.turn(builder, *block.getTerminator());
           break;
         }
   }
 
-  void finishFrame() {
-    auto *whole = new AllocaInst(ArrayType::get(Type::getInt64Ty(context), std::max(1u, frameSlots)), 0, nullptr,
-                                 Align(64), "frame", host->getEntryBlock().begin());
-    frame->replaceAllUsesWith(whole);
-    frame->eraseFromParent();
-  }
-
-  Function &kernel;
+  const CallingConv::ID chip; ///< of the kernel as it was
   LLVMContext &context;
-  EmulationTable &table;
-  uint32_t number;
   const DataLayout &layout;
-  std::array<Value *, 4> entryPoints;
-  AllocaInst *frame = nullptr;
-  Instruction *start = nullptr;
-  unsigned frameSlots = 0;
+  HostFunction calls;
+  Function *host;
   SmallVector<CallInst *> resources;
   std::optional<Error> error;
 };
