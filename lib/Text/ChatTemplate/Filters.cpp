@@ -65,12 +65,7 @@ const std::pair<std::string_view, FilterFunction> table[] = {
 };
 } // namespace
 
-FilterFunction findFilter(std::string_view name) {
-  for (const auto &[known, filter] : table)
-    if (known == name)
-      return filter;
-  return nullptr;
-}
+FilterFunction findFilter(std::string_view name) { return find(table, name); }
 
 Vector<std::string_view> filterNames() { return namesOf(table); }
 

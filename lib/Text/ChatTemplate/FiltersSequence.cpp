@@ -195,6 +195,15 @@ Value joined(Interpreter &, const Value &input, const Arguments &given) {
   return Value::string(std::move(out));
 }
 
+/// The values of `keyed` in the order of their keys.
+Value sortedValues(Vector<std::pair<Value, Value>> &keyed, bool reverse) {
+  sortStable(keyed, reverse);
+  Vector<Value> out;
+  for (auto &entry : keyed)
+    out.push_back(std::move(entry.second));
+  return Value::list(std::move(out));
+}
+
 Value dictsort(Interpreter &, const Value &input, const Arguments &given) {
   Vector<Value> a = bindArguments(given, "dictsort", {"case_sensitive", "by", "reverse"}, 0);
   String by = a[1].missing() ? "key" : textArgument(a[1], "dictsort");
@@ -208,11 +217,7 @@ Value dictsort(Interpreter &, const Value &input, const Arguments &given) {
   Vector<std::pair<Value, Value>> keyed;
   for (const auto &[key, value] : input.dictionary().entries)
     keyed.emplace_back(foldCase(by == "key" ? key : value, truth(a[0])), Value::tuple({key, value}));
-  sortStable(keyed, truth(a[2]));
-  Vector<Value> out;
-  for (auto &entry : keyed)
-    out.push_back(std::move(entry.second));
-  return Value::list(std::move(out));
+  return sortedValues(keyed, truth(a[2]));
 }
 
 Value sorted(Interpreter &, const Value &input, const Arguments &given) {
@@ -231,11 +236,7 @@ Value sorted(Interpreter &, const Value &input, const Arguments &given) {
       key.push_back(foldCase(getAttribute(item, parts), truth(a[1])));
     keyed.emplace_back(Value::list(std::move(key)), item);
   }
-  sortStable(keyed, truth(a[0]));
-  Vector<Value> out;
-  for (auto &entry : keyed)
-    out.push_back(std::move(entry.second));
-  return Value::list(std::move(out));
+  return sortedValues(keyed, truth(a[0]));
 }
 
 Value groupby(Interpreter &, const Value &input, const Arguments &given) {

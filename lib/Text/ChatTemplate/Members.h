@@ -12,19 +12,30 @@ template <typename Row, size_t N> Vector<std::string_view> namesOf(const Row (&t
   return names;
 }
 
+/// What a table of (name, function) has under `name`, or null.
+template <typename Function, size_t N>
+Function find(const std::pair<std::string_view, Function> (&table)[N], std::string_view name) {
+  for (const auto &[known, function] : table)
+    if (known == name)
+      return function;
+  return nullptr;
+}
+using NamedMethod = std::pair<std::string_view, Native>;
+
 /// All global functions, and all names that memberOf knows for some kind of value; TemplateBudgetTest goes through
 /// them.
 Vector<std::string_view> functionNames();
 Vector<std::string_view> memberNames();
 /// Parts of memberNames().
 Vector<std::string_view> methodNames();
+Vector<std::string_view> stringMethodNames();
 Vector<std::string_view> loopNames();
 
 /// A function bound to `self` (Missing for a global one).
 Value function(Native call, std::string_view name, Value self = Value());
 
-/// The method of a string, list, tuple, dictionary, number or view, or null. Names that would modify a list or a
-/// dictionary are in `modifying`.
+/// The method of a string (StringMethods.cpp), of a list, tuple, dictionary or number (Methods.cpp), or null. Names
+/// that would modify a list or a dictionary are in `modifying`.
 Native stringMethod(std::string_view name);
 Native containerMethod(const Value &value, std::string_view name);
 bool modifying(const Value &value, std::string_view name);

@@ -52,11 +52,12 @@ private:
   ExpressionPtr filter(ExpressionPtr input);
   ExpressionPtr test(ExpressionPtr input);
   CallArguments callArguments();
+
+  // Parser.cpp
   ExpressionPtr literal(Literal value, int line);
   ExpressionPtr name(std::string_view text, int line);
   ExpressionPtr node(ExpressionKind kind, int line, ExpressionPtr a = nullptr, ExpressionPtr b = nullptr);
   void deepen(Expression &e, const ExpressionPtr &child);
-
   const Token &peek(size_t ahead = 0) const { return tokens[std::min(at + ahead, tokens.size() - 1)]; }
   const Token &next() { return tokens[at + 1 < tokens.size() ? at++ : at]; }
   bool isOperator(const char *text) const { return peek().code == operatorCode(text); }

@@ -108,12 +108,7 @@ const std::pair<std::string_view, TestFunction> table[] = {
 
 } // namespace
 
-TestFunction findTest(std::string_view name) {
-  for (const auto &[known, test] : table)
-    if (known == name)
-      return test;
-  return nullptr;
-}
+TestFunction findTest(std::string_view name) { return find(table, name); }
 
 Vector<std::string_view> testNames() { return namesOf(table); }
 
