@@ -301,29 +301,30 @@ Status PartFile::reserve(uint64_t bytes) {
   return Done{};
 }
 
-Status PartFile::write(const void *data, uint64_t size, uint64_t offset) {
+/// Writes `size` bytes in as many calls `some(first, count)` as it takes.
+template <typename Some> static Status writeAll(const std::string &name, uint64_t size, Some some) {
   for (uint64_t done = 0; done < size;) {
-    const ssize_t some = pwrite(fd, static_cast<const char *>(data) + done, size - done, off_t(offset + done));
-    if (some < 0 && errno == EINTR)
+    const ssize_t written = some(done, size - done);
+    if (written < 0 && errno == EINTR)
       continue;
-    if (some <= 0)
-      return cannot(name, ("write " + std::to_string(size) + " bytes").c_str(), some < 0 ? errno : ENOSPC);
-    done += some;
+    if (written <= 0)
+      return cannot(name, ("write " + std::to_string(size) + " bytes").c_str(), written < 0 ? errno : ENOSPC);
+    done += written;
   }
   return Done{};
 }
 
+Status PartFile::write(const void *data, uint64_t size, uint64_t offset) {
+  return writeAll(name, size, [&](uint64_t first, uint64_t count) {
+    return pwrite(fd, static_cast<const char *>(data) + first, count, off_t(offset + first));
+  });
+}
+
 Status PartFile::append(const void *data, uint64_t size) {
   QuietPipes quiet;
-  for (uint64_t done = 0; done < size;) {
-    const ssize_t some = ::write(fd, static_cast<const char *>(data) + done, size - done);
-    if (some < 0 && errno == EINTR)
-      continue;
-    if (some <= 0)
-      return cannot(name, ("write " + std::to_string(size) + " bytes").c_str(), some < 0 ? errno : ENOSPC);
-    done += some;
-  }
-  return Done{};
+  return writeAll(name, size, [&](uint64_t first, uint64_t count) {
+    return ::write(fd, static_cast<const char *>(data) + first, count);
+  });
 }
 
 Status PartFile::commit() {

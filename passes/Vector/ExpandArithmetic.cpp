@@ -3,19 +3,13 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
+#include "passes/Vector/NarrowFloats.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
 namespace stepdown {
 namespace {
-
-bool isNarrow(Type type) { return isa<Float16Type, BFloat16Type>(getElementTypeOrSelf(type)); }
-
-Type withElement(Type like, Type element) {
-  auto vector = dyn_cast<VectorType>(like);
-  return vector ? Type(VectorType::get(vector.getShape(), element)) : element;
-}
 
 unsigned widthOf(Type type) {
   type = getElementTypeOrSelf(type);

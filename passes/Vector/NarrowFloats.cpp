@@ -5,14 +5,14 @@
 using namespace mlir;
 
 namespace stepdown {
-namespace {
-
 bool isNarrow(Type type) { return isa<Float16Type, BFloat16Type>(getElementTypeOrSelf(type)); }
 
 Type withElement(Type like, Type element) {
   auto vector = dyn_cast<VectorType>(like);
   return vector ? Type(VectorType::get(vector.getShape(), element)) : element;
 }
+
+namespace {
 
 class NarrowFloats {
 public:

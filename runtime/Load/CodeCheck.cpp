@@ -1,5 +1,5 @@
 // Verifies the index in front of a CODE section, so that programs and functions may refer to its entries.
-#include "runtime/Load/ArtifactFile.h"
+#include "runtime/Load/TableReader.h"
 
 #include <cstring>
 #include <utility>
@@ -8,8 +8,6 @@ namespace stepdown {
 namespace {
 
 using ull = unsigned long long;
-
-bool inside(uint64_t first, uint64_t count, uint64_t limit) { return first <= limit && count <= limit - first; }
 
 Error bad(const std::string &file, const char *table, uint32_t index, const char *field, uint64_t value, ull low,
           ull high) {
@@ -67,26 +65,14 @@ Result<CodeIndex> locateCode(const std::string &file, const uint8_t *bytes, size
     return fail(ErrorCode::ArtifactTable,
                 "%s: code: expects instructions from a whole page inside %zu bytes, but they begin at %llu",
                 file.c_str(), size, (ull)head.instructions);
-  Status failed = Done{};
-  auto locate = [&](const char *name, const stepdown_table &at, auto &records) {
-    using Record = std::remove_const_t<std::remove_pointer_t<decltype(records.first)>>;
-    if (at.offset % alignof(Record) || !inside(at.offset, uint64_t(at.count) * sizeof(Record), head.instructions)) {
-      if (failed)
-        failed = fail(ErrorCode::ArtifactTable,
-                      "%s: code: %s: expects %u aligned records before the instructions, but they begin at %u",
-                      file.c_str(), name, at.count, at.offset);
-      return;
-    }
-    records.first = reinterpret_cast<const Record *>(bytes + at.offset);
-    records.count = at.count;
-  };
-  locate("entries", head.entries, index.entries);
-  locate("parameters", head.parameters, index.parameters);
-  locate("values", head.values, index.values);
-  locate("launches", head.launches, index.launches);
-  locate("strings", head.strings, index.strings);
-  if (!failed)
-    return failed.error();
+  TableReader tables(file, "code", bytes, head.instructions, "before the instructions");
+  tables.read("entries", head.entries, index.entries);
+  tables.read("parameters", head.parameters, index.parameters);
+  tables.read("values", head.values, index.values);
+  tables.read("launches", head.launches, index.launches);
+  tables.read("strings", head.strings, index.strings);
+  if (!tables.status())
+    return tables.status().error();
   if (index.strings.count && index.strings[index.strings.count - 1] != 0)
     return fail(ErrorCode::ArtifactTable, "%s: code: strings: expects a last byte of 0", file.c_str());
   for (uint32_t i = 0; i < index.launches.count; ++i)

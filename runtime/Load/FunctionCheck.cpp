@@ -1,5 +1,5 @@
 // Verifies every record of a FUNCTIONS section, so that a call may follow any index in it.
-#include "runtime/Load/ArtifactFile.h"
+#include "runtime/Load/TableReader.h"
 
 #include <cstring>
 #include <unordered_set>
@@ -14,8 +14,6 @@ using ull = unsigned long long;
 constexpr uint32_t maxValues = 1024;
 /// Names that overlap in a hostile file, each the end of the one before, take no longer than this allows to compare.
 constexpr size_t maxName = 1024;
-
-bool inside(uint64_t first, uint64_t count, uint64_t limit) { return first <= limit && count <= limit - first; }
 
 Error bad(const std::string &file, const char *table, uint32_t index, const char *field, int64_t value,
           const std::string &expected) {
@@ -32,25 +30,13 @@ Result<FunctionTable> locateFunctions(const std::string &file, const uint8_t *by
     return fail(ErrorCode::ArtifactTable, "%s: functions: expects %zu bytes, but the section has %zu", file.c_str(),
                 sizeof head, size);
   std::memcpy(&head, bytes, sizeof head);
-  Status failed = Done{};
-  auto locate = [&](const char *name, const stepdown_table &at, auto &records) {
-    using Record = std::remove_const_t<std::remove_pointer_t<decltype(records.first)>>;
-    if (at.offset % alignof(Record) || !inside(at.offset, uint64_t(at.count) * sizeof(Record), size)) {
-      if (failed)
-        failed = fail(ErrorCode::ArtifactTable,
-                      "%s: functions: %s: expects %u aligned records within %zu bytes, but they begin at %u",
-                      file.c_str(), name, at.count, size, at.offset);
-      return;
-    }
-    records.first = reinterpret_cast<const Record *>(bytes + at.offset);
-    records.count = at.count;
-  };
-  locate("functions", head.functions, table.functions);
-  locate("values", head.values, table.values);
-  locate("code", head.code, table.code);
-  locate("strings", head.strings, table.strings);
-  if (!failed)
-    return failed.error();
+  TableReader tables(file, "functions", bytes, size, "within " + std::to_string(size) + " bytes");
+  tables.read("functions", head.functions, table.functions);
+  tables.read("values", head.values, table.values);
+  tables.read("code", head.code, table.code);
+  tables.read("strings", head.strings, table.strings);
+  if (!tables.status())
+    return tables.status().error();
   return table;
 }
 

@@ -1,5 +1,5 @@
 // Verifies every record of a program section, so that the rest of the runtime may follow any index in it.
-#include "runtime/Load/ArtifactFile.h"
+#include "runtime/Load/TableReader.h"
 
 #include <cstring>
 
@@ -12,9 +12,6 @@ using ull = unsigned long long;
 // describe from unfolding into more memory than a machine has.
 constexpr uint64_t maxVocabulary = 1u << 24, maxWidth = 1u << 20, maxContext = STEPDOWN_MAX_CONTEXT, maxStep = 1u << 20;
 constexpr uint64_t maxCacheDim = 1u << 16, maxInvocations = 1u << 20, maxOperands = 64, maxWords = 1u << 24;
-
-/// Does `first` ... `first + count` lie inside `limit` records?
-bool inside(uint64_t first, uint64_t count, uint64_t limit) { return first <= limit && count <= limit - first; }
 
 class Checker {
 public:
@@ -248,34 +245,22 @@ Result<Program> locateTables(const std::string &file, const uint8_t *bytes, size
     return fail(ErrorCode::ArtifactTable, "%s: program: expects %zu bytes, but the section has %zu", file.c_str(),
                 sizeof program.head, size);
   std::memcpy(&program.head, bytes, sizeof program.head);
-  Status failed = Done{};
-  auto locate = [&](const char *name, const stepdown_table &table, auto &records) {
-    using Record = std::remove_const_t<std::remove_pointer_t<decltype(records.first)>>;
-    if (table.offset % alignof(Record) || !inside(table.offset, uint64_t(table.count) * sizeof(Record), size)) {
-      if (failed)
-        failed = fail(ErrorCode::ArtifactTable,
-                      "%s: program: %s: expects %u aligned records within %zu bytes, but they begin at %u",
-                      file.c_str(), name, table.count, size, table.offset);
-      return;
-    }
-    records.first = reinterpret_cast<const Record *>(bytes + table.offset);
-    records.count = table.count;
-  };
-  locate("buckets", program.head.buckets, program.buckets);
-  locate("buffers", program.head.buffers, program.buffers);
-  locate("cache", program.head.cache, program.cache);
-  locate("groups", program.head.groups, program.groups);
-  locate("layers", program.head.layers, program.layers);
-  locate("kinds", program.head.kinds, program.kinds);
-  locate("weights", program.head.weights, program.weights);
-  locate("weight_lists", program.head.weight_lists, program.weightLists);
-  locate("kernels", program.head.kernels, program.kernels);
-  locate("code", program.head.code, program.code);
-  locate("dispatches", program.head.dispatches, program.dispatches);
-  locate("operands", program.head.operands, program.operands);
-  locate("strings", program.head.strings, program.strings);
-  if (!failed)
-    return failed.error();
+  TableReader tables(file, "program", bytes, size, "within " + std::to_string(size) + " bytes");
+  tables.read("buckets", program.head.buckets, program.buckets);
+  tables.read("buffers", program.head.buffers, program.buffers);
+  tables.read("cache", program.head.cache, program.cache);
+  tables.read("groups", program.head.groups, program.groups);
+  tables.read("layers", program.head.layers, program.layers);
+  tables.read("kinds", program.head.kinds, program.kinds);
+  tables.read("weights", program.head.weights, program.weights);
+  tables.read("weight_lists", program.head.weight_lists, program.weightLists);
+  tables.read("kernels", program.head.kernels, program.kernels);
+  tables.read("code", program.head.code, program.code);
+  tables.read("dispatches", program.head.dispatches, program.dispatches);
+  tables.read("operands", program.head.operands, program.operands);
+  tables.read("strings", program.head.strings, program.strings);
+  if (!tables.status())
+    return tables.status().error();
   return program;
 }
 
