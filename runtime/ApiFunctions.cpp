@@ -27,7 +27,7 @@ static stepdown_array arrayFor(const Array &array) {
 }
 
 /// Function `index`; E0620.
-static Result<const CallableFunction *> functionAt(const stepdown_module *module, size_t index) {
+static Result<const FunctionSignature *> functionAt(const stepdown_module *module, size_t index) {
   const auto &functions = module->library->functions();
   if (index >= functions.size())
     return fail(ErrorCode::FunctionUnknown, "index: expects a function below %zu, but got %zu", functions.size(),
@@ -77,7 +77,7 @@ stepdown_status stepdown_module_value(const stepdown_module *module, size_t inde
     auto function = functionAt(module, index);
     if (!function)
       return function.error();
-    const CallableFunction &f = **function;
+    const FunctionSignature &f = **function;
     const size_t arguments = f.arguments.size(), all = arguments + f.results.size();
     if (which >= all)
       return fail(ErrorCode::ArgumentCount, "%s: expects an argument or result below %zu, but got %zu", f.name, all,

@@ -88,13 +88,13 @@ CallResults::~CallResults() {
 }
 
 Result<std::shared_ptr<const FunctionLibrary>>
-FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, const char *isa, FileUse use) {
+FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, const char *level, FileUse use) {
   Result<ArtifactFile> file = ArtifactFile::open(path, use);
   if (!file)
     return file.error();
   if (Status functions = file->expectFunctions(); !functions)
     return functions.error();
-  Result<ChosenCode> chosen = file->chooseCode(*device, isa);
+  Result<ChosenCode> chosen = file->chooseCode(*device, level);
   if (!chosen)
     return chosen.error();
   std::shared_ptr<FunctionLibrary> library(new FunctionLibrary(std::move(*file)));
@@ -102,7 +102,7 @@ FunctionLibrary::load(const std::string &path, std::shared_ptr<Device> device, c
   const FileTarget &target = library->target();
   const FunctionTable &table = target.functions;
   for (const stepdown_function &f : table.functions) {
-    CallableFunction signature{table.string(f.name), {}, {}};
+    FunctionSignature signature{table.string(f.name), {}, {}};
     for (uint32_t i = 0; i < f.argument_count + f.result_count; ++i)
       (i < f.argument_count ? signature.arguments : signature.results)
           .push_back(arrayOf(table.values[f.first_value + i]));
@@ -160,7 +160,7 @@ Result<size_t> FunctionLibrary::find(const std::string &name) const {
               known.c_str(), name.c_str(), suggestion(name, names).c_str());
 }
 
-Status FunctionLibrary::checkArguments(const CallableFunction &function, const std::vector<Array> &arguments) const {
+Status FunctionLibrary::checkArguments(const FunctionSignature &function, const std::vector<Array> &arguments) const {
   if (arguments.size() != function.arguments.size())
     return fail(ErrorCode::ArgumentCount, "%s: expects %zu arguments, but got %zu", function.name,
                 function.arguments.size(), arguments.size());
@@ -181,7 +181,7 @@ Status FunctionLibrary::checkArguments(const CallableFunction &function, const s
   return Done{};
 }
 
-Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_call &call,
+Error FunctionLibrary::failure(const FunctionSignature &function, const stepdown_call &call,
                                const CallRoom &room) const {
   if (call.failure == ~uint64_t(0) && call.wanted > mostBytes)
     return fail(ErrorCode::FunctionMemory, "%s: expects room for an array of more than 2^46 bytes, which no memory has",
@@ -205,7 +205,7 @@ Error FunctionLibrary::failure(const CallableFunction &function, const stepdown_
 // come the operand words; these lie in the host's memory where the processor runs it. The arguments follow, where the
 // device does not read the host's memory; the function takes the rest.
 Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const std::vector<Array> &arguments) const {
-  const CallableFunction &function = signatures[index];
+  const FunctionSignature &function = signatures[index];
   if (Status good = checkArguments(function, arguments); !good)
     return good.error();
   std::unique_ptr<CallResults> results(new CallResults());

@@ -23,7 +23,7 @@ size_t elementBytes(uint32_t element);
 /// "f32 [3, ?]"; "f32 []" is a scalar.
 std::string describe(const Array &array);
 
-struct CallableFunction {
+struct FunctionSignature {
   const char *name;
   std::vector<Array> arguments, results;
 };
@@ -49,28 +49,29 @@ private:
 
 class FunctionLibrary {
 public:
-  /// Loads `path` onto `device`, with the code of level `isa` or, when null, of the best level that the device accepts;
+  /// Loads `path` onto `device`, with the code of `level` or, when null, of the best level that the device accepts;
   /// E05xx.
   static Result<std::shared_ptr<const FunctionLibrary>> load(const std::string &path, std::shared_ptr<Device> device,
-                                                             const char *isa = nullptr, FileUse use = FileUse::mapped);
+                                                             const char *level = nullptr,
+                                                             FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
   /// What the artifact holds for the device.
   const FileTarget &target() const { return file.targets()[chosen.target]; }
   const char *level() const;
   Device &device() const { return rooms->device(); }
-  const std::vector<CallableFunction> &functions() const { return signatures; } ///< in the module's order
-  Result<size_t> find(const std::string &name) const;                           ///< E0620
+  const std::vector<FunctionSignature> &functions() const { return signatures; } ///< in the module's order
+  Result<size_t> find(const std::string &name) const;                            ///< E0620
 
   /// Calls functions()[index]. Arguments are only read, and may lie at any address. E0621, E0622, E0623, E0624, E0601.
   Result<std::unique_ptr<CallResults>> call(size_t index, const std::vector<Array> &arguments) const;
 
 private:
   explicit FunctionLibrary(ArtifactFile file) : file(std::move(file)) {}
-  Status checkArguments(const CallableFunction &function, const std::vector<Array> &arguments) const;
-  Error failure(const CallableFunction &function, const stepdown_call &call, const CallRoom &room) const;
+  Status checkArguments(const FunctionSignature &function, const std::vector<Array> &arguments) const;
+  Error failure(const FunctionSignature &function, const stepdown_call &call, const CallRoom &room) const;
   ArtifactFile file;
-  std::vector<CallableFunction> signatures;
+  std::vector<FunctionSignature> signatures;
   std::shared_ptr<CallRooms> rooms;
   ChosenCode chosen;
   uint64_t codeAddress = 0;

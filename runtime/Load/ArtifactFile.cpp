@@ -148,25 +148,25 @@ const char *FileTarget::level(size_t section) const {
   return number ? levelName(number) : name.c_str();
 }
 
-Result<size_t> ArtifactFile::chooseLevel(const FileTarget &target, const Device &device, const char *isa) const {
+Result<size_t> ArtifactFile::chooseLevel(const FileTarget &target, const Device &device, const char *level) const {
   const std::vector<CodeSection> &codes = target.code;
   std::string present;
   for (size_t i = 0; i < codes.size(); ++i)
     present += (present.empty() ? "" : ", ") + std::string(target.level(i));
-  if (isa) {
-    uint32_t wanted = levelNamed(isa);
+  if (level) {
+    uint32_t wanted = levelNamed(level);
     if (!wanted)
       return fail(ErrorCode::ArtifactLevel, "isa: expects %s, but got \"%s\"%s", alternatives(levelNames()).c_str(),
-                  isa, suggestion(isa, levelNames()).c_str());
+                  level, suggestion(level, levelNames()).c_str());
     for (size_t i = 0; i < codes.size(); ++i) {
       if (codes[i].level != wanted)
         continue;
       if (!device.accepts(wanted))
         return fail(ErrorCode::ArtifactLevel, "isa: expects a level that device %s executes here, but it lacks %s",
-                    device.name(), isa);
+                    device.name(), level);
       return i;
     }
-    return fail(ErrorCode::ArtifactLevel, "%s: expects code for %s, but the artifact holds %s", name.c_str(), isa,
+    return fail(ErrorCode::ArtifactLevel, "%s: expects code for %s, but the artifact holds %s", name.c_str(), level,
                 present.empty() ? "none" : present.c_str());
   }
   size_t best = codes.size();
@@ -179,7 +179,7 @@ Result<size_t> ArtifactFile::chooseLevel(const FileTarget &target, const Device 
   return best;
 }
 
-Result<ChosenCode> ArtifactFile::chooseCode(const Device &device, const char *isa) const {
+Result<ChosenCode> ArtifactFile::chooseCode(const Device &device, const char *level) const {
   std::string present;
   for (size_t t = 0; t < parts.size(); ++t) {
     present += (t ? ", " : "") + parts[t].name;
@@ -191,7 +191,7 @@ Result<ChosenCode> ArtifactFile::chooseCode(const Device &device, const char *is
           "%s: target %s: expects addresses in multiples of at most %zu bytes, which device %s has, but its code "
           "was compiled for %llu",
           name.c_str(), parts[t].name.c_str(), device.alignment(), device.name(), (ull)parts[t].alignment);
-    Result<size_t> section = chooseLevel(parts[t], device, isa);
+    Result<size_t> section = chooseLevel(parts[t], device, level);
     return section ? Result<ChosenCode>(ChosenCode{t, *section}) : section.error();
   }
   return fail(ErrorCode::DeviceUnavailable, "%s: expects code for device %s, but the artifact holds targets %s",

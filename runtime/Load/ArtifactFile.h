@@ -151,9 +151,9 @@ public:
   const uint8_t *weights() const { return base + head.sections[weightsIndex].offset; }
   uint64_t weightBytes() const { return head.sections[weightsIndex].size; }
 
-  /// What `device` is to run: of the first target that it runs the code of the level `isa`, or, when null, of the best
+  /// What `device` is to run: of the first target that it runs the code of `level`, or, when null, of the best
   /// that it accepts. E0911 where the file has nothing for the device, E0508 for the level, E0920 for the alignment.
-  Result<ChosenCode> chooseCode(const Device &device, const char *isa) const;
+  Result<ChosenCode> chooseCode(const Device &device, const char *level) const;
 
 private:
   ArtifactFile() = default;
@@ -166,7 +166,7 @@ private:
   Status placeSection(uint32_t i);
   Status checkSpans() const;
   Status copyRecords();
-  Result<size_t> chooseLevel(const FileTarget &target, const Device &device, const char *isa) const;
+  Result<size_t> chooseLevel(const FileTarget &target, const Device &device, const char *level) const;
   /// Verifies what the sections say.
   Status checkRecords();
   std::string_view section(int index) const {

@@ -15,13 +15,13 @@ Result<Metadata> parseMetadata(const std::string &file, std::string_view section
 }
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string &path, std::shared_ptr<Device> device,
-                                                 const char *isa, FileUse use) {
+                                                 const char *level, FileUse use) {
   Result<ArtifactFile> file = ArtifactFile::open(path, use);
   if (!file)
     return file.error();
   if (Status model = file->expectModel(); !model)
     return model.error();
-  Result<ChosenCode> chosen = file->chooseCode(*device, isa);
+  Result<ChosenCode> chosen = file->chooseCode(*device, level);
   if (!chosen)
     return chosen.error();
   std::shared_ptr<Model> model(new Model(std::move(*file)));

@@ -10,10 +10,10 @@ namespace stepdown {
 
 class Model {
 public:
-  /// Loads `path` onto `device`, with the code of level `isa` or, when null, of the best level that the device accepts;
+  /// Loads `path` onto `device`, with the code of `level` or, when null, of the best level that the device accepts;
   /// E05xx, E01xx, E02xx, E09xx, and E0601 where a copy finds no memory.
   static Result<std::shared_ptr<const Model>> load(const std::string &path, std::shared_ptr<Device> device,
-                                                   const char *isa = nullptr, FileUse use = FileUse::mapped);
+                                                   const char *level = nullptr, FileUse use = FileUse::mapped);
 
   const ArtifactFile &artifact() const { return file; }
   /// What the artifact holds for the device.

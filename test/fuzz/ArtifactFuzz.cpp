@@ -194,7 +194,7 @@ void useModel(const std::shared_ptr<const Model> &model) {
 void useFunctions(const FunctionLibrary &library) {
   if (!library.functions().empty())
     require(static_cast<bool>(library.find(library.functions().back().name)));
-  for (const CallableFunction &function : library.functions())
+  for (const FunctionSignature &function : library.functions())
     for (const std::vector<Array> *arrays : {&function.arguments, &function.results})
       for (const Array &array : *arrays)
         require(!describe(array).empty());

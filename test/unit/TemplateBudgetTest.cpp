@@ -164,7 +164,7 @@ protected:
     RenderOptions options;
     ASSERT_TRUE(setNow(options, "2026-11-21"));
     options.limits.outputBytes = size_t(8) << 20;
-    auto program = jinja::parseProgram(text, "text");
+    auto program = jinja::parseTemplate(text, "text");
     const jinja::Value &variables = operands().variables;
     double taken = 0, allowed = 0;
     for (int attempt = 0; attempt < 4; ++attempt) { // the machine may be busy, but not four times

@@ -145,7 +145,7 @@ static Tool table() {
       "plain MLIR module (.mlir: linalg, tensor, arith, math, scf, transformer) into one with its functions.";
   Command command{
       "",
-      "MODEL|PROGRAM.mlir",
+      "MODEL|MODULE.mlir",
       description,
       {Option("output", 'o', "FILE", "the artifact")
            .file()
@@ -171,7 +171,7 @@ static Tool table() {
        {"verbose", 0, nullptr, "tell on stderr what is being done, a line each, with the seconds since the start"},
        {nullptr, 0, nullptr, "Looking inside"},
        Option("compile-to", 0, "PHASE",
-              "print the IR after this phase and stop there, or list the phases of a model or PROGRAM.mlir")
+              "print the IR after this phase and stop there, or list the phases of a model or MODULE.mlir")
            .among(stops),
        Option("compile-from", 0, "PHASE",
               "the input is IR that --compile-to printed after this phase; goes on from there")

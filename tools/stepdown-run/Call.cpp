@@ -76,12 +76,12 @@ std::vector<uint8_t> rowMajor(const NpyArray &npy) {
   return out;
 }
 
-Error mismatch(const std::string &source, const CallableFunction &function, size_t i, const std::string &got) {
+Error mismatch(const std::string &source, const FunctionSignature &function, size_t i, const std::string &got) {
   return fail(ErrorCode::ArgumentMismatch, "%s: %s: argument %zu: expects %s, but got %s", source.c_str(),
               function.name, i, describe(function.arguments[i]).c_str(), got.c_str());
 }
 
-Status readFile(const std::string &path, const CallableFunction &function, size_t i, Argument &argument) {
+Status readFile(const std::string &path, const FunctionSignature &function, size_t i, Argument &argument) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.error();
@@ -105,7 +105,7 @@ Status readFile(const std::string &path, const CallableFunction &function, size_
 }
 
 /// `text` is the name of a .npy file or an array written out; the numbers of a random one are those of (seed, i).
-Status readArgument(const std::string &text, uint64_t seed, const CallableFunction &function, size_t i,
+Status readArgument(const std::string &text, uint64_t seed, const FunctionSignature &function, size_t i,
                     Argument &argument) {
   if (!isWrittenArray(text))
     return readFile(text, function, i, argument);
@@ -215,7 +215,7 @@ Status runCall(const Arguments &arguments) {
   Result<size_t> index = (*library)->find((*words)[1]);
   if (!index)
     return index.error();
-  const CallableFunction &function = (*library)->functions()[*index];
+  const FunctionSignature &function = (*library)->functions()[*index];
 
   const std::vector<std::string> given = arguments.all("arg"), wanted = arguments.all("out");
   if (given.size() != function.arguments.size())

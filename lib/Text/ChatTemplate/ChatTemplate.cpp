@@ -148,7 +148,7 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view text, const std::strin
   try {
     ChatTemplate chat;
     jinja::Budget budget(limits.memoryBytes, limits.steps);
-    chat.program = jinja::parseProgram(text, name);
+    chat.tree = jinja::parseTemplate(text, name);
     return chat;
   } catch (const jinja::Refusal &refusal) {
     return explain(name, refusal);
@@ -164,19 +164,19 @@ Result<std::string> ChatTemplate::render(const ChatContext &context, const Rende
     ChatContext complete = context;
     complete.setDefault("add_generation_prompt", true);
     jinja::Budget budget(options.limits.memoryBytes, options.limits.steps);
-    jinja::String text = jinja::Interpreter(*program, *complete.variables, options).run();
+    jinja::String text = jinja::Interpreter(*tree, *complete.variables, options).run();
     return std::string(text);
   } catch (const jinja::Refusal &refusal) {
-    return explain(program->name, refusal);
+    return explain(tree->name, refusal);
   } catch (const std::length_error &) { // longer than any container
-    return noMemory(program->name);
+    return noMemory(tree->name);
   } catch (const std::bad_alloc &) {
-    return noMemory(program->name);
+    return noMemory(tree->name);
   }
 }
 
 bool ChatTemplate::mentions(std::string_view variable) const {
-  return std::find(program->symbols.begin(), program->symbols.end(), variable) != program->symbols.end();
+  return std::find(tree->symbols.begin(), tree->symbols.end(), variable) != tree->symbols.end();
 }
 
 } // namespace stepdown

@@ -24,7 +24,7 @@ namespace stepdown {
 
 namespace jinja {
 class Value;
-struct Program;
+struct SyntaxTree;
 } // namespace jinja
 
 /// What a template may use, to be read and to be rendered. The defaults leave room for prompts of megabytes and end a
@@ -103,7 +103,7 @@ public:
 
 private:
   ChatTemplate() = default;
-  std::shared_ptr<const jinja::Program> program;
+  std::shared_ptr<const jinja::SyntaxTree> tree;
 };
 
 } // namespace stepdown

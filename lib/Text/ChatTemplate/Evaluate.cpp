@@ -27,7 +27,7 @@ Value Interpreter::lookUp(int symbol) {
   }
   Value &global = globals[symbol];
   if (global.missing()) {
-    const String &name = program.symbols[symbol];
+    const String &name = tree.symbols[symbol];
     const Value *given = context.dictionary().find(std::string_view(name));
     global = given ? *given : globalFunction(name);
     if (global.missing())
@@ -39,7 +39,7 @@ Value Interpreter::lookUp(int symbol) {
 Value Interpreter::literal(int number) {
   Value &value = literals[number];
   if (value.missing()) {
-    const Literal &constant = program.literals[number];
+    const Literal &constant = tree.literals[number];
     switch (constant.kind) {
     case Kind::Bool:
       value = Value::boolean(constant.integer != 0);

@@ -70,16 +70,15 @@ void Interpreter::Scope::renew(const Value &parent) {
 
 Interpreter::Scope::~Scope() { interpreter.scope = std::move(outer); }
 
-Interpreter::Interpreter(const Program &program, const Value &context, const RenderOptions &options)
-    : program(program), context(context), options(options), literals(program.literals.size()),
-      globals(program.symbols.size()) {}
+Interpreter::Interpreter(const SyntaxTree &tree, const Value &context, const RenderOptions &options)
+    : tree(tree), context(context), options(options), literals(tree.literals.size()), globals(tree.symbols.size()) {}
 
 String Interpreter::run() {
   stackBase = frameAddress();
   String text;
   output = &text;
   Scope root(*this, Value());
-  run(program.body);
+  run(tree.body);
   return text;
 }
 
@@ -251,7 +250,7 @@ Interpreter::Flow Interpreter::executeFor(const Statement &s, const Value &items
   for (Scope inner(*this, state.scope); state.advance(); inner.renew(state.scope)) {
     any = true;
     if (s.usesLoop)
-      store(program.loopSymbol, loop);
+      store(tree.loopSymbol, loop);
     assign(s.target, state.current);
     Budget::spend(2);
     if (run(s.body) == Flow::Break)
@@ -323,7 +322,7 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
   bool explicitCaller = false;
   Vector<bool> bound(count);
   for (size_t i = 0; i < count; ++i) {
-    const String &name = program.symbols[s.parameters[i]];
+    const String &name = tree.symbols[s.parameters[i]];
     explicitCaller |= name == "caller";
     Value argument = i < given.positional.size() ? given.positional[i] : take(name);
     bound[i] = !argument.missing();
@@ -332,13 +331,13 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
   }
   if (s.usesCaller && !explicitCaller) {
     Value caller = take("caller");
-    store(program.callerSymbol, caller.missing() ? Value::undefined("No caller defined") : caller);
+    store(tree.callerSymbol, caller.missing() ? Value::undefined("No caller defined") : caller);
   }
   if (s.usesKwargs) {
     Value rest = Value::dict();
     for (auto &[name, argument] : named)
       rest.dictionary().set(Value::string(name), argument);
-    store(program.kwargsSymbol, rest);
+    store(tree.kwargsSymbol, rest);
   } else if (!named.empty()) {
     for (const auto &[name, argument] : named)
       if (name == "caller")
@@ -351,17 +350,16 @@ Value Interpreter::callMacro(const Value &value, const Arguments &given) {
     Vector<Value> rest;
     if (given.positional.size() > count)
       rest.assign(given.positional.begin() + count, given.positional.end());
-    store(program.varargsSymbol, Value::tuple(std::move(rest)));
+    store(tree.varargsSymbol, Value::tuple(std::move(rest)));
   } else if (given.positional.size() > count) {
     raise("macro " + shown + " takes not more than " + decimal(count) + " argument(s)");
   }
   size_t firstDefault = count - s.values.size();
   for (size_t i = 0; i < count; ++i)
     if (!bound[i])
-      store(s.parameters[i],
-            i >= firstDefault
-                ? evaluate(*s.values[i - firstDefault])
-                : Value::undefined("parameter " + reprOf(program.symbols[s.parameters[i]]) + " was not provided"));
+      store(s.parameters[i], i >= firstDefault ? evaluate(*s.values[i - firstDefault])
+                                               : Value::undefined("parameter " + reprOf(tree.symbols[s.parameters[i]]) +
+                                                                  " was not provided"));
   run(s.body);
   return Value::string(std::move(here.text), escaping);
 }

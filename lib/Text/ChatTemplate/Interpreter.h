@@ -1,8 +1,9 @@
-// Runs a Program. A recursive walk: statements write to the current output, expressions return values, and every node
-// counts against the Budget. Refusals travel as exceptions (Budget.h) and pick up line and construct on their way out.
+// Runs a SyntaxTree. A recursive walk: statements write to the current output, expressions return values, and every
+// node counts against the Budget. Refusals travel as exceptions (Budget.h) and pick up line and construct on their way
+// out.
 #pragma once
 #include "lib/Text/ChatTemplate/ChatTemplate.h"
-#include "lib/Text/ChatTemplate/Program.h"
+#include "lib/Text/ChatTemplate/SyntaxTree.h"
 #include <string>
 #include <vector>
 
@@ -10,8 +11,8 @@ namespace stepdown::jinja {
 
 class Interpreter {
 public:
-  Interpreter(const Program &program, const Value &context, const RenderOptions &options);
-  /// The text that the program writes.
+  Interpreter(const SyntaxTree &tree, const Value &context, const RenderOptions &options);
+  /// The text that the template writes.
   String run();
 
   // For filters, tests and functions.
@@ -94,7 +95,7 @@ private:
 
   void store(int symbol, Value value);
 
-  const Program &program;
+  const SyntaxTree &tree;
   Value context; ///< dictionary
   const RenderOptions &options;
   Value scope; ///< the innermost; a ScopeObject

@@ -9,11 +9,11 @@ String quoted(const char *before, std::string_view name) { return String(before)
 } // namespace
 
 void Parser::run() {
-  program.loopSymbol = symbol("loop");
-  program.callerSymbol = symbol("caller");
-  program.varargsSymbol = symbol("varargs");
-  program.kwargsSymbol = symbol("kwargs");
-  program.body = statements({});
+  tree.loopSymbol = symbol("loop");
+  tree.callerSymbol = symbol("caller");
+  tree.varargsSymbol = symbol("varargs");
+  tree.kwargsSymbol = symbol("kwargs");
+  tree.body = statements({});
   refuseUnknownSince(0);
 }
 
@@ -302,11 +302,11 @@ void Parser::parseBlock(Statement &s) {
     next();
 }
 
-std::shared_ptr<const Program> parseProgram(std::string_view text, const std::string &name) {
-  auto program = std::make_shared<Program>();
-  program->name = name;
-  Parser(text, *program).run();
-  return program;
+std::shared_ptr<const SyntaxTree> parseTemplate(std::string_view text, const std::string &name) {
+  auto tree = std::make_shared<SyntaxTree>();
+  tree->name = name;
+  Parser(text, *tree).run();
+  return tree;
 }
 
 } // namespace stepdown::jinja

@@ -57,9 +57,9 @@ std::string_view Parser::expectName() {
 }
 
 int Parser::symbol(std::string_view name) {
-  auto [place, added] = symbols.emplace(name, static_cast<int>(program.symbols.size()));
+  auto [place, added] = symbols.emplace(name, static_cast<int>(tree.symbols.size()));
   if (added)
-    program.symbols.emplace_back(name);
+    tree.symbols.emplace_back(name);
   return place->second;
 }
 
@@ -85,8 +85,8 @@ ExpressionPtr Parser::node(ExpressionKind kind, int line, ExpressionPtr a, Expre
 
 ExpressionPtr Parser::literal(Literal value, int line) {
   ExpressionPtr e = node(ExpressionKind::Literal, line);
-  e->number = static_cast<int>(program.literals.size());
-  program.literals.push_back(std::move(value));
+  e->number = static_cast<int>(tree.literals.size());
+  tree.literals.push_back(std::move(value));
   return e;
 }
 

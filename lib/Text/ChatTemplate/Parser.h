@@ -1,8 +1,8 @@
-// Tokens -> Program. Recursive descent with Jinja's precedences, from loosest: if-else, or, and, not, comparisons and
-// in, + -, ~, * / // %, **, unary, then . [] () and the filters and tests behind.
+// Tokens -> SyntaxTree. Recursive descent with Jinja's precedences, from loosest: if-else, or, and, not, comparisons
+// and in, + -, ~, * / // %, **, unary, then . [] () and the filters and tests behind.
 #pragma once
 #include "lib/Text/ChatTemplate/Lexer.h"
-#include "lib/Text/ChatTemplate/Program.h"
+#include "lib/Text/ChatTemplate/SyntaxTree.h"
 #include <initializer_list>
 #include <map>
 
@@ -10,7 +10,7 @@ namespace stepdown::jinja {
 
 class Parser {
 public:
-  Parser(std::string_view text, Program &program) : lexed(text), tokens(lexed.list), program(program) {}
+  Parser(std::string_view text, SyntaxTree &tree) : lexed(text), tokens(lexed.list), tree(tree) {}
   void run();
 
 private:
@@ -89,7 +89,7 @@ private:
 
   const Tokens lexed;
   const Vector<Token> &tokens;
-  Program &program;
+  SyntaxTree &tree;
   size_t at = 0;
   int depth = 0;
   /// By name, which lies in `lexed`. A tree, since names may be chosen to collide in a table.

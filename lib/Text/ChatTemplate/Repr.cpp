@@ -1,7 +1,7 @@
 // str() and repr() of every kind of value, floats by the shortest digits that read back as the same number.
 #include "lib/Text/ChatTemplate/Members.h"
 #include "lib/Text/ChatTemplate/Operations.h"
-#include "lib/Text/ChatTemplate/Program.h"
+#include "lib/Text/ChatTemplate/SyntaxTree.h"
 #include "lib/Text/ChatTemplate/Text.h"
 #include <algorithm>
 #include <charconv>

@@ -13,7 +13,7 @@ using FilterFunction = Value (*)(Interpreter &, const Value &input, const Argume
 using TestFunction = bool (*)(Interpreter &, const Value &input, const Arguments &);
 
 enum class ExpressionKind : uint8_t {
-  Literal,     ///< constant `number` of the program
+  Literal,     ///< constant `number` of the tree
   Name,        ///< symbol `number`
   List,        ///< children
   Tuple,       ///< children
@@ -107,7 +107,7 @@ struct Literal {
   String text;
 };
 
-struct Program {
+struct SyntaxTree {
   std::string name; ///< for messages
   Body body;
   Vector<String> symbols;
@@ -132,7 +132,7 @@ struct MacroObject : Object {
 };
 
 /// Throws Refusal (E0401).
-std::shared_ptr<const Program> parseProgram(std::string_view text, const std::string &name);
+std::shared_ptr<const SyntaxTree> parseTemplate(std::string_view text, const std::string &name);
 
 FilterFunction findFilter(std::string_view name);
 TestFunction findTest(std::string_view name);
