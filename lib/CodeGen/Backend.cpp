@@ -1,6 +1,6 @@
 #include "lib/CodeGen/Backend.h"
-#include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include <mutex>
 
@@ -34,9 +34,9 @@ Result<std::unique_ptr<llvm::TargetMachine>> nativeMachine(const char *purpose, 
   return machine;
 }
 
-void optimise(llvm::Module &module, llvm::TargetMachine &machine, llvm::PipelineTuningOptions tuning,
+void optimise(llvm::Module &module, llvm::TargetMachine &machine, llvm::StringRef passes,
               const llvm::TargetLibraryInfoImpl *library) {
-  llvm::PassBuilder builder(&machine, tuning);
+  llvm::PassBuilder builder(&machine);
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
@@ -48,7 +48,12 @@ void optimise(llvm::Module &module, llvm::TargetMachine &machine, llvm::Pipeline
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+  llvm::ModulePassManager manager;
+  if (passes.empty())
+    manager = builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3);
+  else
+    llvm::cantFail(builder.parsePassPipeline(manager, passes));
+  manager.run(module, modules);
 }
 
 } // namespace stepdown

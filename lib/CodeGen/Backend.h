@@ -1,8 +1,8 @@
 // What every way to code asks of LLVM: a machine of the processor, and the optimiser.
 #pragma once
 #include "lib/Base/Result.h"
+#include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/Module.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Target/TargetMachine.h"
 #include <memory>
 
@@ -15,9 +15,9 @@ Result<std::unique_ptr<llvm::TargetMachine>> nativeMachine(const char *purpose, 
                                                            llvm::StringRef processor, llvm::StringRef features,
                                                            llvm::CodeGenOptLevel level);
 
-/// LLVM's passes of level O3 for `machine`. With `library`, loops become calls of what that has alone.
-void optimise(llvm::Module &module, llvm::TargetMachine &machine,
-              llvm::PipelineTuningOptions tuning = llvm::PipelineTuningOptions(),
+/// Runs `passes` for `machine`, in the syntax of opt; empty: LLVM's own of level O3. With `library`, loops become calls
+/// of what that has alone.
+void optimise(llvm::Module &module, llvm::TargetMachine &machine, llvm::StringRef passes = {},
               const llvm::TargetLibraryInfoImpl *library = nullptr);
 
 } // namespace stepdown

@@ -35,6 +35,14 @@ namespace {
 // Longest memset or memcpy that instruction selection still writes out as stores.
 constexpr uint64_t kInlineBytes = 128;
 
+// Functions arrive inlined, vectorised, and unrolled to the register file. What is left for LLVM is what lowering
+// leaves behind: addresses said twice, stores and loads of one place, arithmetic that does not change in a loop. These
+// passes once make code as short as all of O3 does, in two fifths of its time; without vector-combine it has a tenth
+// more spills (docs/performance.md).
+constexpr llvm::StringLiteral kPasses =
+    "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(loop-rotate,licm),"
+    "loop(indvars,loop-deletion),gvn,vector-combine,simplifycfg)";
+
 /// A module with `function` and whatever it refers to: globals with their contents, other functions as declarations.
 OwningOpRef<ModuleOp> isolate(ModuleOp kernels, LLVM::LLVMFuncOp function) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(function.getLoc());
@@ -116,16 +124,6 @@ void expandMemoryIntrinsics(llvm::Module &module, llvm::TargetMachine &machine) 
       memory->eraseFromParent();
     }
   }
-}
-
-/// Kernels arrive vectorised and unrolled to the register file; doing it again costs registers and time.
-llvm::PipelineTuningOptions kernelTuning() {
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = false;
-  tuning.SLPVectorization = false;
-  tuning.LoopInterleaving = false;
-  tuning.LoopUnrolling = false;
-  return tuning;
 }
 
 /// Selects instructions and writes them as an object or as assembly; changes `module`. False: the target cannot.
@@ -250,7 +248,7 @@ private:
     setAttributes(module, machine);
     llvm::TargetLibraryInfoImpl library(machine.getTargetTriple());
     library.disableAllFunctions();
-    optimise(module, machine, kernelTuning(), &library);
+    optimise(module, machine, kPasses, &library);
     expandMemoryIntrinsics(module, machine);
     if (Status status = writeTexts(name, module, machine, library); !status)
       return status;
