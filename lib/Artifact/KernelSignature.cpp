@@ -5,6 +5,7 @@
 #include "lib/Artifact/KernelSignature.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "lib/Artifact/Tables.h"
+#include "lib/CodeGen/KernelImages.h"
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -31,6 +32,8 @@ uint64_t smaller(uint64_t bound, uint64_t other) { return bound ? std::min(bound
 
 /// What the values of `argument` must be below, or how far back its entries are read; 0 where it does not matter.
 uint64_t boundOf(func::FuncOp kernel, BlockArgument argument, DispatchOp dispatch) {
+  if (auto told = kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), tile::kBoundAttr))
+    return told.getInt();
   uint64_t bound = 0;
   bool all = false;
   auto dimsOf = [&](Value value) {
@@ -98,11 +101,18 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
     variant.record.tile = bucket.tile;
     // Threads divide the tiles of tokens, and what a tile's results are cut into, among each other.
     variant.launch.grid[0] = {dispatch.getByRows() ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, uint32_t(bucket.tile)};
+    // On a device a block of threads has one token, and each of its threads a column.
+    if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr)) {
+      variant.function = imageName(name);
+      variant.name = name;
+      variant.launch.block[0] = grid[1];
+      variant.launch.grid[1] = {int32_t(grid[0]), uint32_t(grid[1])};
+    }
     for (auto [argument, operand] : llvm::zip(kernel.getArguments(), operands)) {
       stepdown_parameter parameter{};
       parameter.place = operand.place;
       parameter.rank = operand.rank;
-      parameter.element_bytes = elementBytes(cast<RankedTensorType>(argument.getType()).getElementType());
+      parameter.element_bytes = elementBytes(cast<ShapedType>(argument.getType()).getElementType());
       if (!parameter.element_bytes)
         return wrong(dispatch, "expects arguments of numbers, vectors or blocks");
       parameter.bound = boundOf(kernel, argument, dispatch);

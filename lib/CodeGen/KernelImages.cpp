@@ -37,6 +37,8 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
   return layOutImage(interface, code->code, code->table);
 }
 
+std::string imageName(llvm::StringRef module) { return "image of " + module.str(); } // no function has such a name
+
 Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Target &target, NativeCode &code,
                                                     const std::function<void(int done, int total)> &progress) {
   std::vector<LaunchedKernel> launched;
@@ -48,7 +50,7 @@ Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Targ
     Result<std::vector<uint8_t>> image = imageOf(module, target, kernel.interface);
     if (!image)
       return image.error();
-    kernel.image = "image of " + module.getName().str(); // no function has such a name
+    kernel.image = imageName(module.getName());
     code.bytes.resize(llvm::alignTo(code.bytes.size(), 64));
     code.entries[kernel.image] = code.bytes.size();
     code.bytes.insert(code.bytes.end(), image->begin(), image->end());

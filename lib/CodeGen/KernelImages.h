@@ -14,6 +14,9 @@ struct LaunchedKernel {
   KernelInterface interface;
 };
 
+/// The entry of the code where the image of the gpu.module `module` stands.
+std::string imageName(llvm::StringRef module);
+
 /// Appends an image for each gpu.module of `kernels`, in their order, to `code`; nothing for a target without a chip.
 /// `progress` is called after each. An emulated chip's image holds code of the processor, an NVIDIA chip's
 /// PTX, which the driver assembles. E1000 to E1002 and E0563 for what cannot be made code of the chip.

@@ -183,7 +183,8 @@ Result<BuiltProgram> Compilation::plan() {
       fusion = explainFusion(*module, remarks);
       measureKernels(*module, *targets.front()->layout, fusion);
     } else if (&phase == packing) {
-      nameKernels(*module, fusion);
+      if (!targets.front()->chip) // there a kernel may be several dispatches
+        nameKernels(*module, fusion);
       program = buildProgram(*module, *targets.front(), options.maxStepTokens,
                              options.exact); // while kernels still take tensors
       if (!*program)
@@ -305,7 +306,9 @@ Result<std::vector<TargetCode>> Compilation::generate() {
     if (!launched)
       return launched.error();
     report.seconds.push_back({std::string("code.") + target->name, compileClock() - begin});
-    all.push_back({target, std::move(*code), std::move(*launched)});
+    // A model's program names its kernels itself.
+    all.push_back({target, std::move(*code),
+                   road->input == Input::Functions ? std::move(*launched) : std::vector<LaunchedKernel>()});
   }
   return all;
 }

@@ -6,6 +6,7 @@
 #include "lib/Driver/Provenance.h"
 #include "lib/Driver/Verification.h"
 #include "lib/Frontend/PlainModule.h"
+#include "llvm/ADT/SetVector.h"
 #include <future>
 
 using namespace mlir;
@@ -96,15 +97,31 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
     return file.error();
   std::future<std::string> hash = std::async(c.jobs > 1 ? std::launch::async : std::launch::deferred,
                                              [&] { return checkpointHash(*c.checkpoint); });
-  Result<BuiltProgram> program = c.plan();
-  if (!program)
-    return program.error();
   ArtifactParts parts;
   parts.checkpoint = &*c.checkpoint;
-  Result<std::vector<TargetCode>> code = c.generate();
-  if (!code)
-    return code.error();
-  parts.targets.push_back({c.targets.front()->device, std::move(*program), std::move(*code)});
+  const std::vector<const Target *> targets = c.targets;
+  llvm::SmallSetVector<StringRef, 4> devices;
+  for (const Target *target : targets)
+    devices.insert(target->device);
+  OwningOpRef<ModuleOp> start(devices.size() > 1 ? cast<ModuleOp>(c.module.get()->clone()) : ModuleOp());
+  const Phase *done = c.done;
+  for (StringRef device : devices) {
+    if (device != devices.front()) {
+      c.module = cast<ModuleOp>(start.get()->clone());
+      c.done = done;
+      c.targets = targets;
+    }
+    llvm::erase_if(c.targets, [&](const Target *target) { return device != target->device; });
+    c.take(*c.targetRoads().front());
+    Result<BuiltProgram> program = c.plan();
+    if (!program)
+      return program.error();
+    Result<std::vector<TargetCode>> code = c.generate();
+    if (!code)
+      return code.error();
+    parts.targets.push_back({c.targets.front()->device, std::move(*program), std::move(*code)});
+  }
+  c.targets = targets;
   double begin = compileClock();
   parts.provenance = provenance(*c.checkpoint, hash.get(), c.options, c.targets, c.memory, c.edited);
   c.report.seconds.push_back({"hash", compileClock() - begin});

@@ -72,8 +72,8 @@ static void addLLVM(OpPassManager &kernels) {
 
 // A model on the CPU.
 
-static void fuseModel(OpPassManager &manager, const PhaseOptions &options) {
-  manager.addNestedPass<func::FuncOp>(createQuantizeActivations({options.exact, options.activations}));
+static void fuseModel(OpPassManager &manager, const PhaseOptions &options, bool exact) {
+  manager.addNestedPass<func::FuncOp>(createQuantizeActivations({exact, options.activations}));
   manager.addPass(createPadSizes({options.target->name}));
   manager.addPass(createHoistSelectRows());
   OpPassManager &functions = manager.nest<func::FuncOp>();
@@ -84,6 +84,10 @@ static void fuseModel(OpPassManager &manager, const PhaseOptions &options) {
   functions.addPass(createFuseAttention());
   functions.addPass(createFuseResidualNorm());
   functions.addPass(createWrapKernels());
+}
+
+static void fuseModelOnCPU(OpPassManager &manager, const PhaseOptions &options) {
+  fuseModel(manager, options, options.exact);
 }
 
 static void lowerModel(OpPassManager &manager, const PhaseOptions &) { manager.addPass(createLowerOperations()); }
@@ -121,6 +125,31 @@ static void bindKernels(OpPassManager &manager, const PhaseOptions &) {
   kernels.addNestedPass<func::FuncOp>(createBindOperands());
   addBranches(kernels);
   addLLVM(kernels);
+}
+
+// A model on a GPU: the same step program, each of whose dispatches is a kernel of it.
+
+/// Threads read activations in float32.
+static void fuseModelOnDevice(OpPassManager &manager, const PhaseOptions &options) {
+  fuseModel(manager, options, /*exact=*/true);
+}
+
+static void threadKernels(OpPassManager &manager, const PhaseOptions &options) {
+  manager.addPass(createThreadKernels({options.target->name}));
+}
+
+static void simplifyKernels(OpPassManager &manager, const PhaseOptions &) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
+}
+
+static void unpackKernels(OpPassManager &manager, const PhaseOptions &options) {
+  OpPassManager &kernels = manager.nest<ModuleOp>();
+  kernels.addNestedPass<func::FuncOp>(createUnpackBlocks({options.target->name}));
+  kernels.addNestedPass<func::FuncOp>(createExpandMath());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
 // Functions of a plain module on the CPU.
@@ -227,6 +256,16 @@ static void lowerToAMD(OpPassManager &manager, const PhaseOptions &options) {
   kernels.addPass(createReconcileUnrealizedCastsPass());
 }
 
+static void launchOnNVIDIA(OpPassManager &manager, const PhaseOptions &options) {
+  manager.nest<ModuleOp>().addPass(createLaunchKernels());
+  lowerToNVIDIA(manager, options);
+}
+
+static void launchOnAMD(OpPassManager &manager, const PhaseOptions &options) {
+  manager.nest<ModuleOp>().addPass(createLaunchKernels());
+  lowerToAMD(manager, options);
+}
+
 static void bindHost(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addNestedPass<func::FuncOp>(createBindArrays());
@@ -250,7 +289,7 @@ static const ArrayRef<const char *> kNothing;
 static const Phase kModelOnCPU[] = {
     {"transformer", "what the model computes: whole-layer operations, one function for each kind of layer", nullptr,
      kProgram, kNothing},
-    {"fusion", "operations that share memory traffic join in kernels", fuseModel, kProgram, kNothing},
+    {"fusion", "operations that share memory traffic join in kernels", fuseModelOnCPU, kProgram, kNothing},
     {"linalg", "operations on rows become linalg, in their kernels", lowerModel, kRows, kNothing},
     {"packing",
      "kernels become functions of linalg and tile operations on packed tensors, one for each token-count bucket",
@@ -318,9 +357,39 @@ static const std::vector<Phase> kFunctionsOnNVIDIA =
 static const std::vector<Phase> kFunctionsOnAMD = functionsOnDevice(
     {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", lowerToAMD, kNothing, kChip});
 
+static const char *const kTurns[] = {"tile", "func", "memref", "arith", "math", "scf"};
+static const char *const kReads[] = {"tile", "func", "memref", "arith", "math", "scf", "llvm"};
+static const char *const kImages[] = {"gpu.module", "gpu.func", "llvm", "nvvm", "rocdl"};
+
+/// A model's road to a device; `lowering` is what its chips differ in.
+static std::vector<Phase> modelOnDevice(const Phase &lowering) {
+  return {
+      kModelOnCPU[0],
+      {"fusion", "operations that share memory traffic join in kernels; activations stay float32", fuseModelOnDevice,
+       kProgram, kNothing},
+      kModelOnCPU[2],
+      {"packing", "kernels become dispatches of functions that compute a number for each token and column",
+       threadKernels, kProgram, kTurns},
+      {"tiles", "what sizes say is simplified: a thread computes one number", simplifyKernels, kProgram, kTurns},
+      {"buffers", "nothing: the functions of kernels take memory", nullptr, kProgram, kTurns},
+      {"vector", "blocks of weights become loads and arithmetic", unpackKernels, kProgram, kReads},
+      lowering,
+      {"cpu", "nothing: the runtime launches the kernels", nullptr, kProgram, kImages},
+  };
+}
+
+static const std::vector<Phase> kModelOnNVIDIA =
+    modelOnDevice({"nvidia", "functions become kernels of nvvm and llvm, with a thread for each token and column",
+                   launchOnNVIDIA, kProgram, kImages});
+static const std::vector<Phase> kModelOnAMD =
+    modelOnDevice({"amd", "functions become kernels of rocdl and llvm, with a thread for each token and column",
+                   launchOnAMD, kProgram, kImages});
+
 // select-attention reads the chip in front of the fork: all targets of a road to a device have one chip.
 static const Road kRoads[] = {
     {Input::Model, "cpu", "kernel", "vector", kModelOnCPU},
+    {Input::Model, "nvidia", "kernel", "nvidia", kModelOnNVIDIA},
+    {Input::Model, "amd", "kernel", "amd", kModelOnAMD},
     {Input::Functions, "cpu", "function", "vector", kFunctionsOnCPU},
     {Input::Functions, "nvidia", "function", "packing", kFunctionsOnNVIDIA},
     {Input::Functions, "amd", "function", "packing", kFunctionsOnAMD},

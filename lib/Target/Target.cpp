@@ -5,6 +5,8 @@ namespace stepdown {
 // A tile of 16 tokens fills the accumulators of AVX-512; 4 suits speculation and small batches.
 static const char *const kCpu = "cpu";
 static const Bucket kBuckets[] = {{1, 1, 1}, {2, 4, 1}, {9, 16, 4}};
+// A thread of a device computes a number of one token, whatever else is in the step.
+static const Bucket kAlone[] = {{1, 1, 1}};
 
 static std::vector<Target> makeTargets() {
   std::vector<Target> all = {
@@ -20,7 +22,7 @@ static std::vector<Target> makeTargets() {
                            Chip{"sm_90a", "nvidia", "sm_90a"}}) {
     Target chip = all.front(); // the processor beside it
     chip.name = chip.device = each.device;
-    chip.road = each.road, chip.chip = each.chip, chip.inCpu = false;
+    chip.road = each.road, chip.chip = each.chip, chip.inCpu = false, chip.buckets = kAlone;
     all.push_back(chip);
   }
   return all;

@@ -98,4 +98,32 @@ def MapThreads : Pass<"map-threads", "::mlir::func::FuncOp"> {
                            "::mlir::linalg::LinalgDialect", "::mlir::affine::AffineDialect", "::mlir::cf::ControlFlowDialect",
                            "::mlir::arith::ArithDialect"];
 }
+
+def LaunchKernels : Pass<"launch-kernels", "::mlir::ModuleOp"> {
+  let summary = "Convert kernels of a model to functions of a GPU, a thread for each token and column";
+  let description = [{
+    A function with `tile.grid`, whose body is one loop over tokens and columns, becomes a `gpu.func` in a `gpu.module` of its own. Its
+    parameters are the words of a dispatch: of each operand the address and the dimensions. A block of threads has one token.
+
+    Before:
+    ```mlir
+    func.func @twice(%y: memref<?x48xf32>, %x: memref<?x48xf32>) attributes {tile.grid = array<i64: 43, 64>} {
+      ...
+      scf.parallel (%t, %c) = (%c0, %c0) to (%n, %c43) step (%c1, %c1) {
+        %0 = memref.load %x[%t, %c] : memref<?x48xf32>
+    ```
+    After:
+    ```mlir
+    gpu.func @twice(%y: !llvm.ptr, %rows: i64, %columns: i64, %x: !llvm.ptr, ...
+      ...
+      %t = gpu.block_id  x
+      ...
+      scf.if %inside {
+        %0 = memref.load %from[%t, %c] : memref<?x48xf32>
+    ```
+  }];
+  let statistics = [Statistic<"launches", "launches", "functions that became kernels">];
+  let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
+}
 #endif

@@ -40,4 +40,40 @@ def PackKernels : Pass<"pack-kernels", "::mlir::ModuleOp"> {
                            "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
                            "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
+
+def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
+  let summary = "Make of fused kernels dispatches whose threads compute a number each";
+  let description = [{
+    For a device. What a `transformer.kernel` yields, and what it sums up on the way, becomes a `transformer.dispatch` of a
+    function in the nested module @kernels: a loop over tokens (or wanted rows) and columns, of which a thread has one turn.
+    The function takes memory: rows of float32, weights as the layout packs them, the paged cache. All else is computed where
+    it is wanted: a bias, gate or residual sum by the thread that has the product.
+
+    Before:
+    ```mlir
+    func.func @product(%a: !a, %w: !w) -> tensor<?x32xf32> {
+      %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w) -> (tensor<?x32xf32>) {
+        %1 = transformer.linear %x, %m : (!a, !w) -> tensor<?x32xf32>
+    ```
+    After:
+    ```mlir
+    func.func @product(%a: ..., %w: ...
+      %0 = transformer.dispatch @linear_0(%w, %a) ...
+      ...
+    func.func private @linear_0_b0(%y: memref<?x32xf32>, %m: memref<2x1x!transformer.block<q4_1, rows = 16>>, %x: memref<?x32xf32>) ...
+      ...
+      scf.parallel (%token, %row) = ...
+        ...
+            %y0, %y1, %y2, %y3 = tile.unpack_quad %m[...
+            ...
+            %1 = memref.load %x[...
+            %2 = math.fma %1, %y0, ...
+    ```
+  }];
+  let options = [Option<"targetName", "target", "std::string", "\"emulated:sm_90a\"", "Target of lib/Base/Targets.def">];
+  let statistics = [Statistic<"dispatches", "dispatches", "Dispatches">];
+  let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::stepdown::tile::TileDialect", "::mlir::func::FuncDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
 #endif

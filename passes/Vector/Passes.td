@@ -155,4 +155,30 @@ def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
                            "::mlir::arith::ArithDialect"];
 }
+
+def UnpackBlocks : Pass<"unpack-blocks", "::mlir::func::FuncOp"> {
+  let summary = "Expand the reading of four values of a packed block into loads and arithmetic";
+  let description = [{
+    For threads of a device. Where a row's codes and scales lie is what the target's layout says of the format; the values are those
+    that the format defines, in its order of operations.
+
+    Before:
+    ```mlir
+    func.func @quad_of_q8_0(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %i: index, %r: index, %q: index) -> (f32, f32) {
+      %y0, %y1, %y2, %y3 = tile.unpack_quad %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<q8_0, rows = 16>>
+    ```
+    After:
+    ```mlir
+    func.func @quad_of_q8_0(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %i: index, %r: index, %q: index) -> (f32, f32) {
+      ...
+      %scale = llvm.load %d {alignment = 2 : i64} : !llvm.ptr -> f16
+      ...
+      %codes = llvm.load %words {alignment = 4 : i64} : !llvm.ptr -> i32
+      ...
+      %code = arith.subi %byte, %c128 : i32
+    ```
+  }];
+  let options = [Option<"targetName", "target", "std::string", "\"emulated:sm_90a\"", "Target of lib/Base/Targets.def">];
+  let dependentDialects = ["::stepdown::tile::TileDialect", "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
+}
 #endif

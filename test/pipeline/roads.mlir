@@ -2,6 +2,8 @@
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer=input=functions -phase-fusion=input=functions -phase-linalg=input=functions -phase-packing=input=functions -phase-tiles=input=functions -phase-buffers=input=functions -phase-vector="input=functions target=x86-64-v3" -phase-cpu=input=functions 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=FUNCTIONS
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer="input=functions target=emulated:sm_90a" -phase-fusion="input=functions target=emulated:sm_90a" -phase-linalg="input=functions target=emulated:sm_90a" -phase-packing="input=functions target=emulated:sm_90a" -phase-tiles="input=functions target=emulated:sm_90a" -phase-buffers="input=functions target=emulated:sm_90a" -phase-vector="input=functions target=emulated:sm_90a" -phase-nvidia="input=functions target=emulated:sm_90a" -phase-cpu="input=functions target=emulated:sm_90a" 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=NVIDIA
 // RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer="input=functions target=emulated:gfx942" -phase-fusion="input=functions target=emulated:gfx942" -phase-linalg="input=functions target=emulated:gfx942" -phase-packing="input=functions target=emulated:gfx942" -phase-tiles="input=functions target=emulated:gfx942" -phase-buffers="input=functions target=emulated:gfx942" -phase-vector="input=functions target=emulated:gfx942" -phase-amd="input=functions target=emulated:gfx942" -phase-cpu="input=functions target=emulated:gfx942" 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=AMD
+// RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer=target=emulated:sm_90a -phase-fusion=target=emulated:sm_90a -phase-linalg=target=emulated:sm_90a -phase-packing=target=emulated:sm_90a -phase-tiles=target=emulated:sm_90a -phase-buffers=target=emulated:sm_90a -phase-vector=target=emulated:sm_90a -phase-nvidia=target=emulated:sm_90a -phase-cpu=target=emulated:sm_90a 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=MODEL-NVIDIA
+// RUN: stepdown-opt %s -dump-pass-pipeline -phase-transformer=target=emulated:gfx942 -phase-fusion=target=emulated:gfx942 -phase-linalg=target=emulated:gfx942 -phase-packing=target=emulated:gfx942 -phase-tiles=target=emulated:gfx942 -phase-buffers=target=emulated:gfx942 -phase-vector=target=emulated:gfx942 -phase-amd=target=emulated:gfx942 -phase-cpu=target=emulated:gfx942 2>&1 | sed -nE 's/^ +([a-z0-9-]+)(\{.*\})?,?$/\1;/p' | FileCheck %s --check-prefix=MODEL-AMD
 
 // Every pass of a road, phase by phase. No pass asks on which road it is: what is in the one table and not in the other
 // is the difference.
@@ -46,6 +48,82 @@
 // MODEL-NEXT: canonicalize;
 // MODEL-NEXT: check-contract;
 // MODEL-NOT:  {{.}}
+
+// MODEL-NVIDIA:      check-contract;
+// MODEL-NVIDIA-NEXT: quantize-activations;
+// MODEL-NVIDIA-NEXT: pad-sizes;
+// MODEL-NVIDIA-NEXT: hoist-select-rows;
+// MODEL-NVIDIA-NEXT: fuse-gated-activation;
+// MODEL-NVIDIA-NEXT: fuse-sibling-linears;
+// MODEL-NVIDIA-NEXT: fuse-rope-append;
+// MODEL-NVIDIA-NEXT: fuse-attention;
+// MODEL-NVIDIA-NEXT: fuse-residual-norm;
+// MODEL-NVIDIA-NEXT: wrap-kernels;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NEXT: lower-operations;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NEXT: thread-kernels;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NEXT: canonicalize;
+// MODEL-NVIDIA-NEXT: cse;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NEXT: unpack-blocks;
+// MODEL-NVIDIA-NEXT: expand-math;
+// MODEL-NVIDIA-NEXT: canonicalize;
+// MODEL-NVIDIA-NEXT: cse;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NEXT: launch-kernels;
+// MODEL-NVIDIA-NEXT: lower-tile-to-nvvm;
+// MODEL-NVIDIA-NEXT: expand-strided-metadata;
+// MODEL-NVIDIA-NEXT: lower-affine;
+// MODEL-NVIDIA-NEXT: convert-scf-to-cf;
+// MODEL-NVIDIA-NEXT: canonicalize;
+// MODEL-NVIDIA-NEXT: cse;
+// MODEL-NVIDIA-NEXT: name-intrinsics;
+// MODEL-NVIDIA-NEXT: convert-gpu-to-nvvm;
+// MODEL-NVIDIA-NEXT: reconcile-unrealized-casts;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NEXT: check-contract;
+// MODEL-NVIDIA-NOT:  {{.}}
+
+// MODEL-AMD:      check-contract;
+// MODEL-AMD-NEXT: quantize-activations;
+// MODEL-AMD-NEXT: pad-sizes;
+// MODEL-AMD-NEXT: hoist-select-rows;
+// MODEL-AMD-NEXT: fuse-gated-activation;
+// MODEL-AMD-NEXT: fuse-sibling-linears;
+// MODEL-AMD-NEXT: fuse-rope-append;
+// MODEL-AMD-NEXT: fuse-attention;
+// MODEL-AMD-NEXT: fuse-residual-norm;
+// MODEL-AMD-NEXT: wrap-kernels;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NEXT: lower-operations;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NEXT: thread-kernels;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NEXT: canonicalize;
+// MODEL-AMD-NEXT: cse;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NEXT: unpack-blocks;
+// MODEL-AMD-NEXT: expand-math;
+// MODEL-AMD-NEXT: canonicalize;
+// MODEL-AMD-NEXT: cse;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NEXT: launch-kernels;
+// MODEL-AMD-NEXT: lower-tile-to-rocdl;
+// MODEL-AMD-NEXT: expand-strided-metadata;
+// MODEL-AMD-NEXT: lower-affine;
+// MODEL-AMD-NEXT: convert-scf-to-cf;
+// MODEL-AMD-NEXT: canonicalize;
+// MODEL-AMD-NEXT: cse;
+// MODEL-AMD-NEXT: name-intrinsics;
+// MODEL-AMD-NEXT: convert-gpu-to-rocdl;
+// MODEL-AMD-NEXT: reconcile-unrealized-casts;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NEXT: check-contract;
+// MODEL-AMD-NOT:  {{.}}
 
 // FUNCTIONS:      check-contract;
 // FUNCTIONS-NEXT: check-contract;

@@ -61,7 +61,9 @@ TEST(Target, AscendsInTheTableAndInTheFile) {
 TEST(Target, SharesLayoutAndBuckets) {
   for (const Target &target : targets()) {
     EXPECT_EQ(target.layout, targets().front().layout) << target.name;
-    EXPECT_EQ(target.buckets.data(), targets().front().buckets.data()) << target.name;
+    for (const Target &other : targets())
+      if (llvm::StringRef(target.road) == other.road)
+        EXPECT_EQ(target.buckets.data(), other.buckets.data()) << target.name << " and " << other.name;
   }
 }
 

@@ -20,6 +20,11 @@ inline constexpr llvm::StringLiteral kCyclicAttr = "tile.cyclic";
 /// rows, in elements), "rows" or "columns". Where it shares tiles out among its blocks, `tile` says how high and wide
 /// one is, and `over` what they lie in: the argument and the dimension that has its rows, and those of its columns.
 inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
+/// The attribute of a kernel of a model on a device: [columns, threads]. It is launched in blocks of so many threads,
+/// for each token (or wanted row) as many as have a thread for each column.
+inline constexpr llvm::StringLiteral kGridAttr = "tile.grid";
+/// The attribute of such a kernel's argument: see `bound` of stepdown_parameter in include/stepdown/Artifact.h.
+inline constexpr llvm::StringLiteral kBoundAttr = "tile.bound";
 /// The attribute of a module that tells of operations for which there are GPU kernels, but none that takes them: of
 /// each a string, "OPERATION (FILE:LINE:COLUMN): REASON".
 inline constexpr llvm::StringLiteral kUnselectedAttr = "tile.unselected";

@@ -13,6 +13,16 @@ LogicalResult BlockDotOp::verify() {
   return success();
 }
 
+LogicalResult UnpackQuadOp::verify() {
+  auto type = cast<MemRefType>(getBlocks().getType());
+  if (int64_t(getIndices().size()) != type.getRank()) // C1
+    return emitOpError() << "expects " << type.getRank() << " indices (C1), but got " << getIndices().size();
+  auto block = dyn_cast<transformer::BlockType>(type.getElementType());
+  if (!block || !block.getLayout()) // C2
+    return emitOpError() << "expects packed blocks (C2), but got " << type;
+  return success();
+}
+
 LogicalResult BlockPtrOp::verify() {
   int64_t rank = cast<MemRefType>(getBase().getType()).getRank();
   if (int64_t(getIndices().size()) != rank) // C1

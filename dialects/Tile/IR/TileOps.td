@@ -171,6 +171,23 @@ def Tile_BlockDotOp : Op<Tile_Dialect, "block_dot", [Pure, AllTypesMatch<["acc",
   let hasVerifier = 1;
 }
 
+def Tile_UnpackQuadOp : Op<Tile_Dialect, "unpack_quad", [Pure]> {
+  let summary = "four neighbouring columns of one row of a packed block, as float32";
+  let description = [{
+    For the block of `blocks` at the indices, which holds `rows` rows of a weight: y_e = its value of row `row` and column 4 quad + e,
+    e = 0 ... 3, decoded as lib/Checkpoint/BlockFormat.h says. How a thread of a device reads a weight; weights are never written.
+
+    Example:
+    `%v:4 = tile.unpack_quad %w[%i, %k] row %r quad %q : memref<?x?x!transformer.block<q4_1, rows = 16>>`
+
+    C1: there is an index for every dimension. C2: the elements are blocks of a layout of lib/Target.
+  }];
+  let arguments = (ins AnyMemRef:$blocks, Variadic<Index>:$indices, Index:$row, Index:$quad);
+  let results = (outs F32:$y0, F32:$y1, F32:$y2, F32:$y3);
+  let assemblyFormat = "$blocks `[` $indices `]` `row` $row `quad` $quad attr-dict `:` type($blocks)";
+  let hasVerifier = 1;
+}
+
 def Tile_BlockPtrOp : Op<Tile_Dialect, "block_ptr", [Pure]> {
   let summary = "address of one element of a memref";
   let description = [{

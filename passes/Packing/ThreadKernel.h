@@ -1,0 +1,89 @@
+// Builds the function of one dispatch on a device: what a thread computes, for each token and column.
+#pragma once
+#include "dialects/Transformer/IR/TransformerOps.h"
+#include "lib/Target/Target.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/ADT/SetVector.h"
+#include <optional>
+
+namespace stepdown {
+
+/// The value that `value` has the numbers of, at the same rows and columns: operands of activation blocks of float32
+/// that leave nothing out.
+mlir::Value sameNumbers(mlir::Value value);
+
+class ThreadKernel {
+public:
+  /// Values of a kernel's body that lie in memory, and what of the program they are.
+  using Places = llvm::DenseMap<mlir::Value, mlir::Value>;
+
+  /// `byRows`: the kernel computes rows whose logits are wanted.
+  ThreadKernel(mlir::Location loc, const Layout &layout, const Places &places, bool byRows);
+
+  /// A private function at `builder` that computes `result`, a value of the kernel's body, where it is to lie. Emits a
+  /// diagnostic and fails where an operation has no form for a thread.
+  mlir::FailureOr<mlir::func::FuncOp> build(mlir::OpBuilder &builder, mlir::Value result);
+
+  llvm::SmallSetVector<mlir::Value, 8> inputs; ///< of the dispatch: values of the program
+  llvm::SmallVector<int64_t> sources;          ///< see DispatchOp; results come behind all inputs
+  llvm::SmallVector<mlir::Attribute> dims;     ///< see DispatchOp
+
+private:
+  using Value = mlir::Value;
+  using ValueRange = mlir::ValueRange;
+  using Values = llvm::SmallVector<Value>;
+  using Body = llvm::function_ref<void(Value token, Value column)>;
+
+  /// The argument for `of`, whose part is that of a batch or cache; `of` is null for the result.
+  Value argument(Value of, int64_t part = 0);
+  Value addArgument(Value of, int64_t part, mlir::MemRefType type, llvm::ArrayRef<int64_t> dims, Value source);
+  void bound(Value argument, int64_t value); ///< see stepdown_parameter
+  void forEach(int64_t columns, Value like, Body body);
+
+  /// The number of `tensor` at `indices`: read where it lies, else computed. Activation blocks are indexed as rows.
+  Value at(Value tensor, ValueRange indices);
+  Value generic(mlir::linalg::GenericOp op, ValueRange indices);
+  Value linear(mlir::Value x, mlir::Value weight, Value token, Value row);
+  Value embedding(transformer::EmbeddingOp op, Value token, Value column);
+  Value rotate(transformer::RopeOp op, Value token, Value column);
+  Value quantize(transformer::QuantizeOp op, Value token, Value column);
+  void attend(transformer::AttentionOp op, Value token, Value head);
+  void append(transformer::KVAppendOp op, Value token, Value column);
+  Value refuse(mlir::Operation *op, const llvm::Twine &what);
+
+  struct Paged { ///< where a position of a sequence lies
+    Value block, place;
+  };
+  Paged paged(Value batch, Value token, Value position, Value keys);
+  Values cacheIndices(const uint32_t (&axes)[STEPDOWN_MAX_RANK], const Paged &at, Value head, Value channel);
+  Value cached(Value cache, bool ofKeys, const Paged &at, Value head, Value channel);
+  void put(Value cache, bool ofKeys, const Paged &at, Value head, Value channel, Value number);
+
+  Value number(int64_t value);
+  Value real(double value);
+  Value add(Value a, Value c);
+  Value mul(Value a, Value c);
+  Value div(Value a, int64_t c);
+  Value rem(Value a, int64_t c);
+  Value less(Value a, Value c);
+  Value select(Value condition, Value a, Value c);
+  Value load(Value memref, ValueRange indices);
+  Value index(Value memref, ValueRange indices); ///< an i32 that counts
+  Value loop(Value lower, Value upper, Value start, llvm::function_ref<Value(Value, Value)> body);
+  Values loop(Value lower, Value upper, ValueRange start, llvm::function_ref<Values(Value, ValueRange)> body);
+
+  mlir::Location loc;
+  const Layout &layout;
+  const Places &places;
+  const int64_t extent;
+  Value result;
+  mlir::func::FuncOp function;
+  std::optional<mlir::OpBuilder> b;
+  llvm::DenseMap<std::pair<Value, int64_t>, Value> arguments;
+  llvm::DenseMap<unsigned, int64_t> bounds; ///< of arguments
+  bool failed = false;
+};
+
+} // namespace stepdown

@@ -1,0 +1,148 @@
+// The fork of a model's road to a device: each transformer.kernel becomes dispatches whose threads compute a number
+// each. What is summed up by itself lies in memory between two dispatches; everything else is computed where it is
+// wanted, so a product's bias, gate and residual sum are computed by the thread that has the product.
+#include "dialects/Tile/IR/TileOps.h"
+#include "include/stepdown/Artifact.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Packing/Passes.h"
+#include "passes/Packing/ThreadKernel.h"
+#include "llvm/ADT/StringMap.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+#define GEN_PASS_DEF_THREADKERNELS
+#include "passes/Packing/Passes.h.inc"
+
+namespace {
+struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
+  using impl::ThreadKernelsBase<ThreadKernels>::ThreadKernelsBase;
+
+  llvm::DenseSet<Value> byRows; ///< values with a row for every wanted row of logits, not for every token
+  llvm::StringMap<std::string> known; ///< text of a function -> name of the kernel
+  ModuleOp kernels;
+  const Target *target = nullptr;
+
+  bool isByRows(KernelOp kernel) {
+    return llvm::any_of(kernel.getInputs(), [&](Value input) { return byRows.contains(input); }) ||
+           llvm::any_of(kernel.getBody().front(), [](Operation &op) { return isa<SelectRowsOp>(op); });
+  }
+
+  static bool isReduction(Operation *op) {
+    auto structured = dyn_cast<linalg::GenericOp>(op);
+    return structured && structured.getNumReductionLoops() > 0;
+  }
+
+  /// Whether `user` reads each number of the value once, where it computes the number of that place.
+  static bool readsInPlace(OpOperand &use) {
+    if (auto structured = dyn_cast<linalg::GenericOp>(use.getOwner()))
+      return structured.getNumReductionLoops() == 0 && structured.getMatchingIndexingMap(&use).isIdentity();
+    return isa<QuantizeOp>(use.getOwner()) && sameNumbers(use.getOwner()->getResult(0)) != use.getOwner()->getResult(0);
+  }
+
+  /// The values of `kernel` that lie in memory, in the order in which they are computed.
+  static SmallVector<Value> placed(KernelOp kernel) {
+    Block &body = kernel.getBody().front();
+    llvm::SmallDenseSet<Value> wanted, costly; // costly: a thread sums up for each number of it
+    for (Value value : body.getTerminator()->getOperands())
+      wanted.insert(sameNumbers(value));
+    SmallVector<Value> values;
+    for (Operation &op : body.without_terminator()) {
+      if (op.getNumResults() != 1 || isa<tensor::DimOp>(op)) // sizes are the loops'
+        continue;
+      Value value = op.getResult(0);
+      if (sameNumbers(value) != value)
+        continue;
+      const bool sums = isReduction(&op) || isa<AttentionOp, KVAppendOp>(op);
+      const bool costs = isa<LinearOp>(op) || llvm::any_of(op.getOperands(), [&](Value operand) {
+                           return costly.contains(sameNumbers(operand));
+                         });
+      if (costs)
+        costly.insert(value);
+      auto uses = llvm::make_filter_range(value.getUses(),
+                                          [](OpOperand &use) { return !isa<tensor::DimOp>(use.getOwner()); });
+      const bool apart = !llvm::hasSingleElement(uses) || !readsInPlace(*uses.begin());
+      if (!wanted.contains(value) && !sums && !(costs && apart))
+        continue;
+      costly.erase(value);
+      values.push_back(value);
+    }
+    return values;
+  }
+
+  FailureOr<Value> dispatch(KernelOp kernel, Value value, const ThreadKernel::Places &places, bool rows) {
+    OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody()), builder(kernel);
+    ThreadKernel build(value.getLoc(), *target->layout, places, rows);
+    FailureOr<func::FuncOp> function = build.build(inner, value);
+    if (failed(function))
+      return failure();
+    std::string text;
+    llvm::raw_string_ostream(text) << *function;
+    auto [entry, isNew] = known.try_emplace(text);
+    if (isNew) {
+      entry->second = kernel.getLabel().str() + "_" + std::to_string(known.size() - 1);
+      function->setName(entry->second + "_b0");
+    } else {
+      function->erase();
+    }
+    Type type = value.getType();
+    if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && (tensor.getRank() == 1 || isActivations(tensor)))
+      type = RankedTensorType::get({tensor.getDimSize(0), tensor.getRank() == 1 ? 1 : columns(tensor)},
+                                   builder.getF32Type());
+    auto op = DispatchOp::create(builder, value.getLoc(), type, entry->second, build.inputs.getArrayRef(),
+                                 build.sources, builder.getArrayAttr(build.dims), rows,
+                                 builder.getDenseI64ArrayAttr({}));
+    if (rows)
+      byRows.insert(op.getResult(0));
+    ++dispatches;
+    return op.getResult(0);
+  }
+
+  LogicalResult lower(KernelOp kernel) {
+    const bool rows = isByRows(kernel);
+    // The cache gives back the blocks that no later query of this kind of layer can see.
+    kernel.walk([&](AttentionOp attention) {
+      if (attention.getWindow() > 0)
+        kernel->getParentOfType<func::FuncOp>()->setAttr(kWindowAttr, attention.getWindowAttr());
+    });
+    ThreadKernel::Places places;
+    for (auto [argument, input] : llvm::zip(kernel.getBody().getArguments(), kernel.getInputs()))
+      places[argument] = input;
+    for (Value value : placed(kernel)) {
+      FailureOr<Value> made = dispatch(kernel, value, places, rows);
+      if (failed(made))
+        return failure();
+      places[value] = *made;
+    }
+    for (auto [value, output] :
+         llvm::zip(kernel.getBody().front().getTerminator()->getOperands(), kernel.getOutputs()))
+      output.replaceAllUsesWith(places.at(sameNumbers(value)));
+    kernel.erase();
+    return success();
+  }
+
+  void runOnOperation() override {
+    target = findTarget(targetName);
+    if (!target) {
+      getOperation().emitError() << "expects a known target, but got '" << targetName << "'";
+      return signalPassFailure();
+    }
+    OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
+    kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
+    SmallVector<KernelOp> work;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      function.walk([&](Operation *op) {
+        if (auto layers = dyn_cast<LayersOp>(op); layers && layers.getRows())
+          byRows.insert(layers.getResult());
+        if (auto kernel = dyn_cast<KernelOp>(op))
+          work.push_back(kernel);
+      });
+    for (KernelOp kernel : work)
+      if (failed(lower(kernel)))
+        return signalPassFailure();
+  }
+};
+} // namespace
+} // namespace stepdown

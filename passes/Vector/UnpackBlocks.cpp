@@ -1,0 +1,146 @@
+// How a thread of a device reads a packed block: one row, four columns at a time, as float32. Where each value lies is
+// said by lib/Target/Layout.h, what it means by lib/Checkpoint/BlockFormat.h; the words of a quad are what a product of
+// bytes would read, so that one load holds four codes.
+#include "dialects/Tile/IR/TileOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Vector/Emitter.h"
+#include "passes/Vector/Passes.h"
+
+using namespace mlir;
+
+namespace stepdown {
+#define GEN_PASS_DEF_UNPACKBLOCKS
+#include "passes/Vector/Passes.h.inc"
+
+namespace {
+
+class QuadReader {
+public:
+  QuadReader(Emitter &emitter, const BlockFormat &format, Value block, Value row, Value quad)
+      : e(emitter), format(format), packed(packedBlock(emitter.layout, format)), block(block), row(row), quad(quad) {}
+
+  SmallVector<Value> values() { return format.isQuantised() ? codedValues() : storedValues(); }
+
+private:
+  Value divide(Value a, int64_t c) { return arith::DivUIOp::create(e.b, e.loc, a, e.number(c)); }
+  Value remainder(Value a, int64_t c) { return arith::RemUIOp::create(e.b, e.loc, a, e.number(c)); }
+  Value times(Value a, int64_t c) { return arith::MulIOp::create(e.b, e.loc, a, e.number(c)); }
+  Value constant(int64_t v) { return arith::ConstantOp::create(e.b, e.loc, e.b.getI32IntegerAttr(int32_t(v))); }
+
+  Value field(const PackedField &of, Type type, Value which = {}) {
+    Value at = e.at(e.at(block, of.offset), row, of.bytes);
+    return e.load(type, which ? e.at(at, which, of.stride) : at);
+  }
+
+  SmallVector<Value> storedValues() {
+    Type type = format.storage == Storage::F32 ? e.f32 : format.storage == Storage::F16 ? e.f16 : e.i16;
+    SmallVector<Value> result;
+    for (int c = 0; c < kQuadColumns; ++c) {
+      Value column = times(quad, kQuadColumns);
+      Value x = field(packed.values, type, c ? e.addI(column, c) : column);
+      if (format.storage == Storage::BF16)
+        x = e.bitcast(
+            arith::ShLIOp::create(e.b, e.loc, arith::ExtUIOp::create(e.b, e.loc, e.i32, x), constant(16)), e.f32);
+      result.push_back(e.toF32(x));
+    }
+    return result;
+  }
+
+  /// The four codes, a byte each.
+  Value codes() {
+    Value sub = divide(quad, kQuads), inSub = remainder(quad, kQuads), all;
+    Value base = e.at(e.at(e.at(block, packed.codesOffset), sub, packed.codeBytes), row, kQuadColumns);
+    for (int i = 0; i < packed.planes; ++i) {
+      const PackedPlane &plane = packed.plane[i];
+      const int vectors = plane.vectors();
+      Value x = e.load(e.i32, e.at(e.at(base, plane.offset), remainder(inSub, vectors), plane.vectorBytes));
+      if (plane.bits < 8) {
+        Value shift = e.cast(times(divide(inSub, vectors), plane.bits), e.i32);
+        const uint32_t mask = (1u << plane.bits) - 1;
+        x = arith::AndIOp::create(e.b, e.loc, arith::ShRUIOp::create(e.b, e.loc, x, shift),
+                                  constant(int32_t(mask * 0x01010101u)));
+        if (plane.low)
+          x = arith::ShLIOp::create(e.b, e.loc, x, constant(plane.low));
+      }
+      all = all ? Value(arith::OrIOp::create(e.b, e.loc, all, x)) : x;
+    }
+    return all;
+  }
+
+  /// The signed byte number `code` of the format's table, which two words hold.
+  Value fromTable(Value code) {
+    uint64_t halves[2] = {};
+    for (int i = 0; i < 16; ++i)
+      halves[i / 8] |= uint64_t(uint8_t(format.table[i])) << (8 * (i % 8));
+    auto word = [&](uint64_t v) -> Value {
+      return arith::ConstantOp::create(e.b, e.loc, e.b.getI64IntegerAttr(int64_t(v)));
+    };
+    Value low = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ult, code, constant(8));
+    Value shift = arith::ShLIOp::create(
+        e.b, e.loc, arith::AndIOp::create(e.b, e.loc, code, constant(7)), constant(3));
+    Value half = e.select(low, word(halves[0]), word(halves[1]));
+    Value byte = arith::ShRUIOp::create(e.b, e.loc, half, arith::ExtUIOp::create(e.b, e.loc, e.i64, shift));
+    return arith::ExtSIOp::create(e.b, e.loc, e.i32, arith::TruncIOp::create(e.b, e.loc, e.i8, byte));
+  }
+
+  SmallVector<Value> codedValues() {
+    Value scale = e.toF32(field(packed.d, packed.d.bytes == 4 ? e.f32 : e.f16)), minimum;
+    Value group = divide(quad, format.group / kQuadColumns);
+    if (packed.scales.exists())
+      scale = e.mul(scale, e.toF32(arith::ExtSIOp::create(e.b, e.loc, e.i32, field(packed.scales, e.i8, group))));
+    if (packed.m.exists())
+      minimum = e.toF32(field(packed.m, e.f16));
+    if (packed.minimums.exists())
+      minimum =
+          e.mul(minimum, e.toF32(arith::ExtUIOp::create(e.b, e.loc, e.i32, field(packed.minimums, e.i8, group))));
+    Value all = codes();
+    SmallVector<Value> result;
+    for (int c = 0; c < kQuadColumns; ++c) {
+      Value code = c ? Value(arith::ShRUIOp::create(e.b, e.loc, all, constant(8 * c))) : all;
+      code = arith::AndIOp::create(e.b, e.loc, code, constant(255));
+      if (format.table)
+        code = fromTable(code);
+      else if (format.offset)
+        code = arith::SubIOp::create(e.b, e.loc, code, constant(format.offset));
+      Value value = e.mul(scale, e.toF32(code));
+      if (minimum)
+        value = packed.minimums.exists() ? e.sub(value, minimum) : e.add(value, minimum);
+      result.push_back(value);
+    }
+    return result;
+  }
+
+  Emitter &e;
+  const BlockFormat &format;
+  const PackedBlock packed;
+  Value block, row, quad;
+};
+
+struct UnpackBlocks : impl::UnpackBlocksBase<UnpackBlocks> {
+  using impl::UnpackBlocksBase<UnpackBlocks>::UnpackBlocksBase;
+
+  void runOnOperation() override {
+    const Target *target = findTarget(targetName);
+    if (!target) {
+      getOperation().emitError() << "expects a known target, but got '" << targetName << "'";
+      return signalPassFailure();
+    }
+    SmallVector<tile::UnpackQuadOp> work;
+    getOperation().walk([&](tile::UnpackQuadOp op) { work.push_back(op); });
+    for (tile::UnpackQuadOp op : work) {
+      auto block = cast<transformer::BlockType>(cast<MemRefType>(op.getBlocks().getType()).getElementType());
+      if (block.getLayout() != target->layout) {
+        op.emitOpError() << "expects blocks of the target's layout, but got " << block;
+        return signalPassFailure();
+      }
+      OpBuilder builder(op);
+      Emitter e(builder, op.getLoc(), *target);
+      QuadReader reader(e, block.getFormat(), e.pointer(op.getBlocks(), op.getIndices()), op.getRow(), op.getQuad());
+      op.replaceAllUsesWith(reader.values());
+      op.erase();
+    }
+  }
+};
+} // namespace
+} // namespace stepdown

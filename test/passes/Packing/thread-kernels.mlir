@@ -1,0 +1,94 @@
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -thread-kernels | FileCheck %s
+
+!a = tensor<?x1x!transformer.activation<f32>>
+!w = tensor<32x1x!transformer.block<q4_1>>
+
+// A thread has one number of the product: a row of the weight by a token.
+// CHECK-LABEL: @product
+// CHECK: transformer.dispatch @linear_0(%{{.*}}) sources [2, 0, 0, 0, 1, 0] dims [array<i64: -1, 32>, array<i64: 2, 1>, array<i64: -1, 32>]
+func.func @product(%a: !a, %w: !w) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w) -> (tensor<?x32xf32>) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> tensor<?x32xf32>
+    transformer.yield %1 : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+// CHECK: func.func private @linear_0_b0(%{{.*}}: memref<?x32xf32>, %{{.*}}: memref<2x1x!transformer.block<q4_1, rows = 16>>, %{{.*}}: memref<?x32xf32>) attributes {tile.grid = array<i64: 32, 32>}
+// CHECK: tile.unpack_quad
+// CHECK-COUNT-4: math.fma
+// CHECK: memref.store
+
+// -----
+
+!rows = tensor<?x32xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d0)>
+
+// What is summed up lies in memory, what is made of it is computed where it is wanted.
+// CHECK-LABEL: @sum_and_what_is_made_of_it
+// CHECK: %[[SUM:.*]] = transformer.dispatch @scale_0({{.*}} -> tensor<?x1xf32>
+// CHECK: transformer.dispatch @scale_1(%{{.*}}, %[[SUM]])
+// CHECK-NOT: transformer.dispatch
+func.func @sum_and_what_is_made_of_it(%a: !rows) -> !rows {
+  %0 = transformer.kernel "scale" (%x = %a : !rows) -> (!rows) {
+    %c0 = arith.constant 0 : index
+    %zero = arith.constant 0.0 : f32
+    %t = tensor.dim %x, %c0 : !rows
+    %e = tensor.empty(%t) : tensor<?xf32>
+    %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+    %s = linalg.generic {indexing_maps = [#each, #row], iterator_types = ["parallel", "reduction"]}
+        ins(%x : !rows) outs(%f : tensor<?xf32>) {
+    ^bb0(%v: f32, %acc: f32):
+      %sum = arith.addf %acc, %v : f32
+      linalg.yield %sum : f32
+    } -> tensor<?xf32>
+    %o = tensor.empty(%t) : !rows
+    %y = linalg.generic {indexing_maps = [#each, #row, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%x, %s : !rows, tensor<?xf32>) outs(%o : !rows) {
+    ^bb0(%v: f32, %sum: f32, %old: f32):
+      %q = arith.divf %v, %sum : f32
+      linalg.yield %q : f32
+    } -> !rows
+    transformer.yield %y : !rows
+  }
+  return %0 : !rows
+}
+// CHECK: @scale_0_b0
+// CHECK: scf.for
+// CHECK: arith.addf
+// CHECK: @scale_1_b0
+// CHECK-NOT: scf.for
+// CHECK: arith.divf
+
+// -----
+
+!cache = !transformer.cache<heads = 2, key = 16, value = 16, element = f16>
+
+// One pass over the positions that a query sees; the window is the cache's to know.
+// CHECK-LABEL: @attention_with_a_window
+// CHECK-SAME: transformer.window = 7
+// CHECK: @attention_0_b0({{.*}} {tile.bound = 7 : i64}
+// CHECK: arith.maximumf
+// CHECK-COUNT-2: math.exp
+func.func @attention_with_a_window(%q: tensor<?x64xf32>, %b: !transformer.batch, %c: !cache) -> tensor<?x64xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x64xf32>, %batch = %b : !transformer.batch, %kv = %c : !cache) -> (tensor<?x64xf32>) {
+    %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64, window = 7 : i64}
+        : (tensor<?x64xf32>, !transformer.batch, !cache) -> tensor<?x64xf32>
+    transformer.yield %1 : tensor<?x64xf32>
+  }
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+!cache = !transformer.cache<heads = 1, key = 16, value = 16, element = f16>
+
+func.func @attention_to_all(%q: tensor<?x16xf32>, %b: !transformer.batch, %c: !cache) -> tensor<?x16xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x16xf32>, %batch = %b : !transformer.batch, %kv = %c : !cache) -> (tensor<?x16xf32>) {
+    // expected-error @+1 {{expects causal attention of float32 in a kernel of a device}}
+    %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64, causal = false}
+        : (tensor<?x16xf32>, !transformer.batch, !cache) -> tensor<?x16xf32>
+    transformer.yield %1 : tensor<?x16xf32>
+  }
+  return %0 : tensor<?x16xf32>
+}

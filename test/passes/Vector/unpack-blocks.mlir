@@ -1,0 +1,43 @@
+// RUN: stepdown-opt %s -unpack-blocks | FileCheck %s
+
+// The scale, and a word of four codes.
+// CHECK-LABEL: @quad_of_q8_0
+// CHECK: llvm.load {{.*}} -> f16
+// CHECK: llvm.load {{.*}} -> i32
+// CHECK: arith.constant 128 : i32
+// CHECK: arith.subi
+// CHECK: arith.mulf
+// CHECK-NOT: tile.unpack_quad
+func.func @quad_of_q8_0(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %i: index, %r: index, %q: index) -> (f32, f32) {
+  %y0, %y1, %y2, %y3 = tile.unpack_quad %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<q8_0, rows = 16>>
+  return %y0, %y3 : f32, f32
+}
+
+// Two planes of codes, and a scale and a minimum of the group.
+// CHECK-LABEL: @quad_of_q5_k
+// CHECK-COUNT-2: llvm.load {{.*}} -> f16
+// CHECK: llvm.load {{.*}} -> i8
+// CHECK-COUNT-2: llvm.load {{.*}} -> i32
+// CHECK: arith.ori
+func.func @quad_of_q5_k(%w: memref<?x?x!transformer.block<q5_k, rows = 16>>, %i: index, %r: index, %q: index) -> f32 {
+  %y0, %y1, %y2, %y3 = tile.unpack_quad %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<q5_k, rows = 16>>
+  return %y1 : f32
+}
+
+// A table of codes is two words.
+// CHECK-LABEL: @quad_of_mxfp4
+// CHECK: llvm.load {{.*}} -> f32
+// CHECK: arith.select {{.*}} : i64
+// CHECK: arith.extsi {{.*}} : i8 to i32
+func.func @quad_of_mxfp4(%w: memref<?x?x!transformer.block<mxfp4, rows = 16>>, %i: index, %r: index, %q: index) -> f32 {
+  %y0, %y1, %y2, %y3 = tile.unpack_quad %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<mxfp4, rows = 16>>
+  return %y2 : f32
+}
+
+// CHECK-LABEL: @quad_of_bf16
+// CHECK: llvm.load {{.*}} -> i16
+// CHECK: arith.shli
+func.func @quad_of_bf16(%w: memref<?x?x!transformer.block<bf16, rows = 16>>, %i: index, %r: index, %q: index) -> f32 {
+  %y0, %y1, %y2, %y3 = tile.unpack_quad %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<bf16, rows = 16>>
+  return %y0 : f32
+}

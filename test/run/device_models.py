@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Models on an emulated GPU: logits against float64, the same bytes however a step is cut, and several targets in a file.
+
+    device_models.py --bin build/bin --device emulated:sm_90a                   every part
+    device_models.py --bin build/bin --device emulated:gfx942 --part families   one part: first, families, types, bytes or targets
+
+Tiny checkpoints of test/data/make_model.py; every kernel of a step is executed by the emulator with all its checks on.
+Ends with 77 where numpy or gguf are missing.
+"""
+import argparse
+import json
+import os
+import struct
+import subprocess
+import sys
+
+import conformance  # ends with 77 where numpy or gguf are missing
+from conformance import FAMILIES, LOGIT, Suite, float64_model, np, random_weights
+
+TOKENS = conformance.TOKENS[:11]
+CACHE = 2e-2  # absolute, where keys and values are binary16
+FIRST = "--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389"
+
+
+def against_float64(suite, name, options, device):
+    """float32 throughout within the bound of a float32 run; with a cache of binary16 within its noise."""
+    checkpoint = suite.made("model.gguf", options)
+    model = float64_model.Model(checkpoint)
+    true = float64_model.forward(model, TOKENS)
+    row = []
+    for mode, bound in ((("--exact",), LOGIT), ((), CACHE)):
+        artifact = suite.compiled(checkpoint, f"--target={device}", *mode)
+        got, _ = suite.logits(artifact, TOKENS, "--device", device, *mode)
+        error = np.abs(got - true).max()
+        suite.expect(error <= bound, f"{name} on {device} {' '.join(mode)}: expects logits within {bound}, but one is off by {error:.2g}")
+        row.append(f"{error:.1e}")
+        os.remove(artifact)
+    print(f"{name:32s} {'   '.join(row)}", flush=True)
+
+
+def first(suite, device):
+    against_float64(suite, "one layer of prime sizes", FIRST, device)
+
+
+def families(suite, device):
+    for name, options in FAMILIES.items():
+        suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
+
+
+def types(suite, device):
+    for kind in random_weights.TYPES:
+        suite.run(kind, lambda: against_float64(suite, kind, f"--type {kind} --width 256 --ffn 256 --layers 1", device))
+
+
+def same_bytes(suite, device):
+    """Chunks, cache blocks and company never show in a result."""
+    checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 2 --pattern 1,0 --window 7")
+    artifact = suite.compiled(checkpoint, f"--target={device}")
+    random = np.random.default_rng(11)
+    prompts = [[int(t) for t in random.integers(3, 380, size)] for size in (23, 1, 7)]
+    run = lambda prompt, *more: suite.generated(artifact, prompt, 3, "--device", device, *more)["logits_sha256"]
+    base = run(prompts[0])
+    for variant in (("--chunk", 1), ("--chunk", 5), ("--kv-block", 16), ("--kv-block", 64)):
+        suite.expect(run(prompts[0], *variant) == base, f"{device}: expects the same bytes with {' '.join(map(str, variant))}, but got others")
+    requests = suite.path("requests.jsonl")
+    with open(requests, "w") as file:
+        for i, prompt in enumerate(prompts):
+            file.write(json.dumps({"id": str(i), "tokens": prompt, "max_tokens": 3, "ignore_eos": True}) + "\n")
+    said = suite.call("stepdown-run", "generate", artifact, "--requests", requests, "--temperature", 0, "--json", "--hash-logits", "--device", device)
+    batch = {a["id"]: a["logits_sha256"] for a in map(json.loads, said.splitlines())}
+    for i, prompt in enumerate(prompts):
+        suite.expect(batch.get(str(i)) == run(prompt), f"{device}: expects request {i} in a batch as alone, but got other bytes")
+    print(f"same bytes on {device}: {base[:16]}", flush=True)
+
+
+def weight_bytes(artifact):
+    """Bytes of the WEIGHTS section, as the header's table has them (include/stepdown/Artifact.h)."""
+    with open(artifact, "rb") as file:
+        page = file.read(4096)
+    count = struct.unpack_from("<H", page, 12)[0]
+    sections = [struct.unpack_from("<HHIQQQ", page, 544 + 32 * i) for i in range(count)]
+    return sum(size for kind, _, _, _, size, _ in sections if kind == 4)
+
+
+def several_targets(suite, device):
+    """One file for the processor and the device: each runs its own code, over one copy of the weights."""
+    checkpoint = suite.made("targets.gguf", "--family llama --type Q4_1 --layers 1 --width 96 --ffn 160")
+    both = suite.compiled(checkpoint, f"--target=cpu,{device}", "--exact")
+    true = float64_model.forward(float64_model.Model(checkpoint), TOKENS)
+    for own in ("cpu", device):
+        got, _ = suite.logits(both, TOKENS, "--device", own, "--exact")
+        error = np.abs(got - true).max()
+        suite.expect(error <= LOGIT, f"cpu and {device} in one file: expects logits of {own} within {LOGIT}, but one is off by {error:.2g}")
+    said = suite.call("stepdown-run", "inspect", both)
+    for own in ("cpu", device):
+        suite.expect(own in said, f"expects inspect to list {own}, but got {said[:300]}")
+    alone = suite.compiled(checkpoint, "--target=cpu", "--exact")
+    sizes = [weight_bytes(artifact) for artifact in (both, alone)]
+    suite.expect(sizes[0] == sizes[1], f"expects one copy of the weights, but got {sizes[0]} bytes for both and {sizes[1]} for cpu")
+    print(f"cpu and {device} in one file", flush=True)
+
+
+PARTS = {"first": first, "families": families, "types": types, "bytes": same_bytes, "targets": several_targets}
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--bin", required=True, help="folder of stepdown-compile and stepdown-run")
+    a.add_argument("--device", required=True)
+    a.add_argument("--part", choices=PARTS, action="append")
+    a.add_argument("--jobs", type=int, default=1)
+    options = a.parse_args()
+    suite = Suite(options)
+    for part in options.part or PARTS:
+        suite.run(part, lambda: PARTS[part](suite, options.device))
+    subprocess.run(["rm", "-rf", suite.folder])
+    print(f"{suite.checks} checks, {len(suite.failures)} failures")
+    print("\n".join(suite.failures))
+    sys.exit(1 if suite.failures or not suite.checks else 0)
+
+
+if __name__ == "__main__":
+    main()
