@@ -357,7 +357,7 @@ static const std::vector<Phase> kFunctionsOnNVIDIA =
 static const std::vector<Phase> kFunctionsOnAMD = functionsOnDevice(
     {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", lowerToAMD, kNothing, kChip});
 
-static const char *const kTurns[] = {"tile", "func", "memref", "arith", "math", "scf"};
+static const char *const kTurns[] = {"tile", "func", "memref", "arith", "math", "scf", "vector"};
 static const char *const kReads[] = {"tile", "func", "memref", "arith", "math", "scf", "llvm"};
 static const char *const kImages[] = {"gpu.module", "gpu.func", "llvm", "nvvm", "rocdl"};
 

@@ -37,13 +37,17 @@ struct LaunchKernels : impl::LaunchKernelsBase<LaunchKernels> {
     return UnrealizedConversionCastOp::create(b, loc, type, descriptor).getResult(0);
   }
 
-  /// What reads blocks knows where they lie.
-  static LogicalResult placeBlocks(Value blocks, Value base, ValueRange sizes) {
-    auto block = cast<transformer::BlockType>(cast<MemRefType>(blocks.getType()).getElementType());
-    for (Operation *user : llvm::make_early_inc_range(blocks.getUsers())) {
+  /// What asks for the address of an element of `memory`, block or number, knows it; blocks are not read otherwise.
+  static LogicalResult placeElements(Value memory, Value base, ValueRange sizes) {
+    Type element = cast<MemRefType>(memory.getType()).getElementType();
+    auto block = dyn_cast<transformer::BlockType>(element);
+    const int64_t elementBytes = block ? block.getBytes() : element.getIntOrFloatBitWidth() / 8;
+    for (Operation *user : llvm::make_early_inc_range(memory.getUsers())) {
       auto pointer = dyn_cast<tile::BlockPtrOp>(user);
-      if (!pointer)
+      if (!pointer && block)
         return user->emitOpError() << "expects blocks to be unpacked before kernels are launched";
+      if (!pointer)
+        continue;
       OpBuilder b(pointer);
       Location loc = pointer.getLoc();
       Value place;
@@ -51,7 +55,7 @@ struct LaunchKernels : impl::LaunchKernelsBase<LaunchKernels> {
         Value i = arith::IndexCastOp::create(b, loc, b.getI64Type(), index);
         place = place ? Value(LLVM::AddOp::create(b, loc, LLVM::MulOp::create(b, loc, place, size), i)) : i;
       }
-      Value bytes = LLVM::MulOp::create(b, loc, place, word(b, loc, block.getBytes()));
+      Value bytes = LLVM::MulOp::create(b, loc, place, word(b, loc, elementBytes));
       Value address = LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes});
       pointer.replaceAllUsesWith(address);
       pointer.erase();
@@ -111,10 +115,10 @@ struct LaunchKernels : impl::LaunchKernelsBase<LaunchKernels> {
       SmallVector<Value> sizes;
       for (int64_t d = 0; d < type.getRank(); ++d, ++at)
         sizes.push_back(type.isDynamicDim(d) ? Value(entry.getArgument(at)) : word(b, loc, type.getDimSize(d)));
-      if (!isa<transformer::BlockType>(type.getElementType()))
-        argument.replaceAllUsesWith(describe(b, loc, type, base, sizes));
-      else if (failed(placeBlocks(argument, base, sizes)))
+      if (failed(placeElements(argument, base, sizes)))
         return failure();
+      if (!argument.use_empty())
+        argument.replaceAllUsesWith(describe(b, loc, type, base, sizes));
     }
     oneTurn(loops.front(), grid[0], grid[1]);
     function.erase();

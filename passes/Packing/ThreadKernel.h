@@ -45,6 +45,7 @@ private:
   /// The number of `tensor` at `indices`: read where it lies, else computed. Activation blocks are indexed as rows.
   Value at(Value tensor, ValueRange indices);
   Value generic(mlir::linalg::GenericOp op, ValueRange indices);
+  Values quadAt(Value x, Value token, Value column);
   Value linear(mlir::Value x, mlir::Value weight, Value token, Value row);
   Value embedding(transformer::EmbeddingOp op, Value token, Value column);
   Value rotate(transformer::RopeOp op, Value token, Value column);

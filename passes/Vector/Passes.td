@@ -160,7 +160,7 @@ def UnpackBlocks : Pass<"unpack-blocks", "::mlir::func::FuncOp"> {
   let summary = "Expand the reading of four values of a packed block into loads and arithmetic";
   let description = [{
     For threads of a device. Where a row's codes and scales lie is what the target's layout says of the format; the values are those
-    that the format defines, in its order of operations.
+    that the format defines, in its order of operations. Four activations that lie together (`vector.load`) become one load, too.
 
     Before:
     ```mlir
@@ -179,6 +179,7 @@ def UnpackBlocks : Pass<"unpack-blocks", "::mlir::func::FuncOp"> {
     ```
   }];
   let options = [Option<"targetName", "target", "std::string", "\"emulated:sm_90a\"", "Target of lib/Base/Targets.def">];
-  let dependentDialects = ["::stepdown::tile::TileDialect", "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
+  let dependentDialects = ["::stepdown::tile::TileDialect", "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::vector::VectorDialect"];
 }
 #endif

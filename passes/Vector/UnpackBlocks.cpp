@@ -4,6 +4,7 @@
 #include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Vector/Emitter.h"
 #include "passes/Vector/Passes.h"
 
@@ -120,6 +121,27 @@ private:
 struct UnpackBlocks : impl::UnpackBlocksBase<UnpackBlocks> {
   using impl::UnpackBlocksBase<UnpackBlocks>::UnpackBlocksBase;
 
+  /// Four numbers that lie together are one load, of the machine's widest.
+  void loadQuads(const Target &target) {
+    SmallVector<vector::LoadOp> work;
+    getOperation().walk([&](vector::LoadOp op) { work.push_back(op); });
+    for (vector::LoadOp op : work) {
+      OpBuilder builder(op);
+      Emitter e(builder, op.getLoc(), target);
+      Value all = LLVM::LoadOp::create(builder, op.getLoc(), op.getVectorType(), e.pointer(op.getBase(), op.getIndices()),
+                                       op.getVectorType().getNumElements() * 4);
+      for (Operation *user : llvm::make_early_inc_range(op->getUsers()))
+        if (auto one = dyn_cast<vector::ExtractOp>(user); one && one.getStaticPosition().size() == 1) {
+          builder.setInsertionPoint(one);
+          Value place = LLVM::ConstantOp::create(builder, op.getLoc(), e.i32, one.getStaticPosition().front());
+          one.replaceAllUsesWith(LLVM::ExtractElementOp::create(builder, op.getLoc(), all, place).getResult());
+          one.erase();
+        }
+      op.replaceAllUsesWith(all);
+      op.erase();
+    }
+  }
+
   void runOnOperation() override {
     const Target *target = findTarget(targetName);
     if (!target) {
@@ -140,6 +162,7 @@ struct UnpackBlocks : impl::UnpackBlocksBase<UnpackBlocks> {
       op.replaceAllUsesWith(reader.values());
       op.erase();
     }
+    loadQuads(*target);
   }
 };
 } // namespace

@@ -22,6 +22,24 @@ func.func @twice(%y: memref<?x48xf32>, %x: memref<?x48xf32>) attributes {tile.gr
   return
 }
 
+// The address of a number, in bytes.
+// CHECK-LABEL: gpu.module @address_of_a_number
+// CHECK: %[[FOUR:.*]] = llvm.mlir.constant(4 : i64)
+// CHECK: %[[BYTES:.*]] = llvm.mul %{{.*}}, %[[FOUR]]
+// CHECK: llvm.getelementptr %{{.*}}[%[[BYTES]]] : (!llvm.ptr, i64) -> !llvm.ptr, i8
+func.func @address_of_a_number(%y: memref<?x16xf32>, %x: memref<?x48xf32>) attributes {tile.grid = array<i64: 1, 32>} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c5 = arith.constant 5 : index
+  %n = memref.dim %y, %c0 : memref<?x16xf32>
+  scf.parallel (%t) = (%c0) to (%n) step (%c1) {
+    %p = tile.block_ptr %x[%t, %c5] : memref<?x48xf32> -> !llvm.ptr
+    %0 = llvm.load %p : !llvm.ptr -> f32
+    memref.store %0, %y[%t, %c0] : memref<?x16xf32>
+  }
+  return
+}
+
 // CHECK-LABEL: gpu.module @first_byte
 // CHECK: llvm.getelementptr
 // CHECK-NOT: tile.block_ptr

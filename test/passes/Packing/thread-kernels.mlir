@@ -15,6 +15,7 @@ func.func @product(%a: !a, %w: !w) -> tensor<?x32xf32> {
 }
 // CHECK: func.func private @linear_0_b0(%{{.*}}: memref<?x32xf32>, %{{.*}}: memref<2x1x!transformer.block<q4_1, rows = 16>>, %{{.*}}: memref<?x32xf32>) attributes {tile.grid = array<i64: 32, 32>}
 // CHECK: tile.unpack_quad
+// CHECK: vector.load %{{.*}} : memref<?x32xf32>, vector<4xf32>
 // CHECK-COUNT-4: math.fma
 // CHECK: memref.store
 

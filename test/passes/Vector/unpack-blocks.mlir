@@ -41,3 +41,14 @@ func.func @quad_of_bf16(%w: memref<?x?x!transformer.block<bf16, rows = 16>>, %i:
   %y0, %y1, %y2, %y3 = tile.unpack_quad %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<bf16, rows = 16>>
   return %y0 : f32
 }
+
+// Four activations that lie together are one load.
+// CHECK-LABEL: @four_activations
+// CHECK: %[[ALL:.*]] = llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
+// CHECK: llvm.extractelement %[[ALL]]
+// CHECK-NOT: vector.load
+func.func @four_activations(%x: memref<?x48xf32>, %t: index, %c: index) -> f32 {
+  %0 = vector.load %x[%t, %c] : memref<?x48xf32>, vector<4xf32>
+  %1 = vector.extract %0[3] : f32 from vector<4xf32>
+  return %1 : f32
+}
