@@ -116,6 +116,9 @@ Status Reader::perLayer(const char *name, uint64_t most, const std::vector<uint3
   return Done{};
 }
 
+/// Of what is divided by, or whose logarithm is taken: the least number of float32 with all its digits.
+constexpr double kLeastPositive = 0x1p-126;
+
 Status Reader::real(ErrorCode code, const char *name, double least, double fallback, double &value) {
   value = fallback;
   if (!meta.has(key(name)))
@@ -313,10 +316,9 @@ Status Reader::readRope() {
   STEPDOWN_CHECK(same("rope.dimension_count_swa", r.dimensions, "the rotated part of a head"));
   r.localScaled = !p.family->localRope;
   // The base is a divisor's logarithm: anything that is not a positive number has no angles.
-  constexpr double least = 0x1p-126;
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", least, 10000, r.base));
-  STEPDOWN_CHECK(
-      real(ErrorCode::ModelRope, "rope.freq_base_swa", least, p.family->localRope ? 10000 : r.base, r.localBase));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", kLeastPositive, 10000, r.base));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base_swa", kLeastPositive, p.family->localRope ? 10000 : r.base,
+                      r.localBase));
   r.frequencyFactors = gguf.tensor("rope_freqs.weight") != nullptr;
   r.longFactors = gguf.tensor("rope_factors_long.weight") || gguf.tensor("rope_factors_short.weight");
   return readRopeScaling();
@@ -328,9 +330,9 @@ Status Reader::readRopeScaling() {
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, factorKey, 0, 1, r.factor));
   if (r.factor == 0)
     r.factor = 1;
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.attn_factor", 0, 1, r.attentionFactor));
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_fast", 0, 32, r.yarnBetaFast));
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_slow", 0, 1, r.yarnBetaSlow));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.attn_factor", kLeastPositive, 1, r.attentionFactor));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_fast", kLeastPositive, 32, r.yarnBetaFast));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_slow", kLeastPositive, 1, r.yarnBetaSlow));
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_log_multiplier", 0, 0, r.yarnLogMultiplier));
   uint32_t original;
   STEPDOWN_CHECK(countOr("rope.scaling.original_context_length", mostContext, p.context, original));
@@ -354,6 +356,9 @@ Status Reader::readRopeScaling() {
   else
     return refuse(ErrorCode::ModelFeature, key("rope.scaling.type"),
                   "expects none, linear, yarn or longrope, but got '" + printable(type) + "'");
+  for (auto [name, base] : {std::pair("rope.freq_base", r.base), std::pair("rope.freq_base_swa", r.localBase)})
+    if (r.scaling == RopeScaling::Yarn && base == 1) // its ramp lies between pairs that turn at different speeds
+      return refuse(ErrorCode::ModelRope, key(name), "expects a number other than 1 with scaling type yarn, but got 1");
   if (r.scaling == RopeScaling::None || (r.scaling == RopeScaling::LongRope && r.longFactors))
     r.factor = 1;
   // How much of YaRN's ramp applies: all of it for yarn, none otherwise, and a negative number leaves it at that.
