@@ -48,8 +48,15 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     return success();
   }
 
-  /// Whether one of the type's sizes is 0.
-  static bool isEmpty(Value array) { return llvm::is_contained(cast<RankedTensorType>(array.getType()).getShape(), 0); }
+  /// The sizes that are known, be it by what is cast to the array.
+  static ArrayRef<int64_t> shapeOf(Value array) {
+    auto cast = array.getDefiningOp<tensor::CastOp>();
+    if (cast && isa<RankedTensorType>(cast.getSource().getType()) &&
+        !llvm::is_contained(mlir::cast<RankedTensorType>(array.getType()).getShape(), 0))
+      return shapeOf(cast.getSource());
+    return mlir::cast<RankedTensorType>(array.getType()).getShape();
+  }
+  static bool isEmpty(Value array) { return llvm::is_contained(shapeOf(array), 0); }
 
   /// Arrays that are known to be empty are left out: MLIR verifies no part that begins where an array ends.
   static FailureOr<SmallVector<Value>> join(IRRewriter &b, tensor::ConcatOp op) {
@@ -57,7 +64,7 @@ struct DecomposeOperations : impl::DecomposeOperationsBase<DecomposeOperations> 
     llvm::copy_if(op.getInputs(), std::back_inserter(some), [](Value part) { return !isEmpty(part); });
     bool nothing = some.empty() || isEmpty(op.getResult());
     for (Value part : op.getInputs())
-      for (auto [d, size] : llvm::enumerate(cast<RankedTensorType>(part.getType()).getShape()))
+      for (auto [d, size] : llvm::enumerate(shapeOf(part)))
         nothing |= size == 0 && d != op.getDim();
     if (!nothing && some.size() == op.getInputs().size())
       return op.decomposeOperation(b);
