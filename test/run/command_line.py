@@ -113,11 +113,29 @@ def check(path, folder):
     return files["bash"], page, count
 
 
+def full_disk(path, folder):
+    """What a program prints onto a full disk is an error, not a success."""
+    module = os.path.join(folder, "one.mlir")
+    with open(module, "w") as file:
+        file.write("func.func @one() -> i32 {\n  %0 = arith.constant 1 : i32\n  return %0 : i32\n}\n")
+    if os.path.basename(path) == "stepdown-compile":
+        asked = [["--help"], ["--version"], ["--manual"], ["--completion=zsh"], [module, "--compile-to=linalg"], [module, "--compile-to=help"],
+                 [module, "--explain"], [module, "-o", os.devnull, "--time-report"]]
+    else:
+        asked = [["--help"], ["--version"], ["manual"], ["completion", "zsh"], ["call", "--help"]]
+    for words in asked:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([path, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+        expect(f"{words} onto a full disk", done.returncode == 1 and "error E0903: stdout: cannot write" in done.stderr, (done.returncode, done.stderr))
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         counts = []
         for path in sys.argv[1:]:
             script, page, count = check(path, folder)
+            if os.path.exists("/dev/full"):
+                full_disk(path, folder)
             counts.append(count)
             program = os.path.basename(path)
             if program == "stepdown-run":

@@ -8,6 +8,7 @@
 #include "lib/Driver/Provenance.h"
 #include "lib/Frontend/PlainModule.h"
 #include "lib/Pipeline/Phases.h"
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -203,7 +204,16 @@ static Tool table() {
           {command}};
 }
 
-int main(int argc, char **argv) {
+/// What was printed may still lie in a buffer: a full disk shows where it is written out.
+static int finish(int status) {
+  if (status != 0)
+    return status;
+  if (std::fflush(stdout) != 0)
+    return refuse(fail(ErrorCode::FileWrite, "stdout: cannot write: %s", std::strerror(errno)));
+  return std::ferror(stdout) ? refuse(fail(ErrorCode::FileWrite, "stdout: cannot write all of it")) : 0;
+}
+
+static int runProgram(int argc, char **argv) {
   guardMappings("stepdown-compile");
   removePartFilesOnSignals("stepdown-compile");
   if (argc == 2 && std::strcmp(argv[1], kForLibrary) == 0) // not for people, so that the table has no such option
@@ -222,3 +232,5 @@ int main(int argc, char **argv) {
   }
   return compile(*arguments);
 }
+
+int main(int argc, char **argv) { return finish(runProgram(argc, argv)); }

@@ -29,6 +29,11 @@ int report(const Error &error) {
   return error.code == ErrorCode::Usage ? 2 : 1;
 }
 
+int tell(const std::string &text) {
+  Status printed = print(text);
+  return printed ? 0 : report(printed.error());
+}
+
 int runCommand(const Tool &tool, const Command &command, int argc, char **argv) {
   Result<Arguments> arguments = Arguments::parse(tool, command, argc, argv);
   if (!arguments)
@@ -43,11 +48,11 @@ int main(int argc, char **argv) {
   const Tool tool = table();
   std::string word = argc > 1 ? argv[1] : "";
   if (word == "--help" || word == "-h" || word == "help")
-    return print(overviewText(tool)) ? 0 : 1;
+    return tell(overviewText(tool));
   if (word == "--version") {
     std::string text = "stepdown-run " STEPDOWN_VERSION ", artifact ABI " + std::to_string(STEPDOWN_ABI_VERSION) +
                        ", no LLVM inside; built with " __VERSION__ "\n";
-    return print(text) ? 0 : 1;
+    return tell(text);
   }
   guardMappings("stepdown-run");
   removePartFilesOnSignals("stepdown-run");
