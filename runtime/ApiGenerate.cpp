@@ -3,7 +3,6 @@
 #include "runtime/ApiHandles.h"
 #include "runtime/CompleteSampling.h"
 #include "runtime/Generate/Generate.h"
-#include <algorithm>
 
 using namespace stepdown;
 using namespace stepdown::api;

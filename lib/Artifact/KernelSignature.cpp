@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <tuple>
 
 using namespace mlir;
 using namespace stepdown::transformer;

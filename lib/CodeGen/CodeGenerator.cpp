@@ -23,7 +23,6 @@
 #include "llvm/Support/SmallVectorMemoryBuffer.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
-#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <thread>

@@ -5,7 +5,6 @@
 #include "lib/Frontend/RopeTable.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
-#include <algorithm>
 #include <map>
 
 using namespace mlir;

@@ -33,17 +33,6 @@ LinearLayout mmaC() {
   return LinearLayout::of("register[2:column 2:8*row] lane[4:2*column 8:row] -> row[16] column[8]");
 }
 
-LinearLayout matrixRegisters(int count, bool transposed) {
-  const std::string row = transposed ? "column" : "row", column = transposed ? "row" : "column";
-  return LinearLayout::of("register[2:" + column + " " + str(count) + ":matrix] lane[4:2*" + column + " 8:" + row +
-                          "] -> row[8] column[8] matrix[" + str(count) + "]");
-}
-
-LinearLayout matrixAddresses(int count) {
-  return LinearLayout::of("lane[8:row " + str(count) + ":matrix " + str(4 / count) + ":0] -> row[8] matrix[" +
-                          str(count) + "]");
-}
-
 int swizzleBytes(Swizzle swizzle) { return 16 << static_cast<int>(swizzle); }
 
 LinearLayout swizzled(Swizzle swizzle, int64_t bytes) {

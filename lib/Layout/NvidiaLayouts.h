@@ -1,5 +1,5 @@
-// NVIDIA's layouts, as the PTX ISA draws them: fragments of matrix instructions, ldmatrix, the swizzles of TMA and
-// wgmma, tiles in shared memory and the descriptors that wgmma reads them by.
+// NVIDIA's layouts, as the PTX ISA draws them: fragments of matrix instructions, the swizzles of TMA and wgmma,
+// tiles in shared memory and the descriptors that wgmma reads them by.
 //
 // Of every operand `row` is m (of B: n) and `column` is k (of C: n). `register` counts the elements that a lane holds,
 // in the order of its 32-bit registers, the low bits first; `warp` is the warp in its warpgroup. Offsets are bytes.
@@ -17,12 +17,6 @@ LinearLayout wgmmaA(int elementBits);
 LinearLayout mmaA(int elementBits, int k);
 LinearLayout mmaB(int elementBits, int k);
 LinearLayout mmaC();
-
-/// What ldmatrix and stmatrix .x1 .x2 .x4 leave where, of 8x8 elements of 16 bits: register lane -> row[8] column[8]
-/// matrix[count]; with .trans row and column change places.
-LinearLayout matrixRegisters(int count, bool transposed);
-/// Which row's address a lane gives them: lane -> row[8] matrix[count]. Lanes past 8 * count repeat.
-LinearLayout matrixAddresses(int count);
 
 /// How 16-byte chunks change places in shared memory: chunk bits ^= row bits of 128 bytes, 1, 2 or 3 of them.
 enum class Swizzle { None, B32, B64, B128 };

@@ -1,7 +1,5 @@
 #include "runtime/Functions/HostCalls.h"
 
-#include <cstring>
-
 namespace stepdown {
 
 using ull = unsigned long long;

@@ -4,9 +4,7 @@
 #include "lib/Base/Suggestion.h"
 #include "runtime/Checksum.h"
 #include "runtime/cpu/Processor.h"
-#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>

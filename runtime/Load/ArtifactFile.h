@@ -138,7 +138,6 @@ public:
   ~ArtifactFile();
 
   const std::string &path() const { return name; }
-  uint64_t fileBytes() const { return length; }
   const stepdown_header &header() const { return head; }
   /// Whether it holds functions of a plain module; then there is no program, no metadata and no weights.
   bool holdsFunctions() const { return functions; }

@@ -7,7 +7,6 @@
 #include "runtime/Sampler/RowPasses.h"
 #include "runtime/Sampler/Sampler.h"
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 namespace stepdown {

@@ -122,7 +122,6 @@ bool Scheduler::give(Request &request, const int32_t *ids, size_t count, size_t 
     refuse(request, submitted.error());
     return false;
   }
-  computed += count;
   if (wanted)
     owned.push_back({static_cast<size_t>(&request - requests.data()),
                      owned.empty() ? 0 : owned.back().first + owned.back().count, wanted});

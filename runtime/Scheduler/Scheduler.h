@@ -31,8 +31,6 @@ public:
   Result<bool> step();
   size_t waiting() const { return entering.size(); }
   size_t active() const { return requests.size(); }
-  /// Tokens of prompts and answers that steps have computed.
-  uint64_t computedTokens() const { return computed; }
 
 private:
   struct Request {
@@ -67,7 +65,6 @@ private:
   std::vector<Request> requests; ///< in the order in which they came
   std::vector<Session::Token> batch;
   std::vector<Rows> owned; ///< the rows of the step, in their order
-  uint64_t computed = 0;
 };
 
 } // namespace stepdown

@@ -8,8 +8,6 @@
 #include "tools/stepdown-run/JsonText.h"
 #include "tools/stepdown-run/LineEditor.h"
 #include "tools/stepdown-run/ModelSource.h"
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 

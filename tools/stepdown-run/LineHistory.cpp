@@ -2,7 +2,6 @@
 
 #include "lib/Base/PartFile.h"
 #include "tools/stepdown-run/UserFolder.h"
-#include <cstdio>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -2,7 +2,6 @@
 #include "lib/Text/ChatTemplate/Filters.h"
 #include "lib/Text/ChatTemplate/Text.h"
 #include <algorithm>
-#include <cstdio>
 
 namespace stepdown::jinja::filters {
 

@@ -1,7 +1,6 @@
 // Statements.
 #include "lib/Text/ChatTemplate/Interpreter.h"
 #include "lib/Text/ChatTemplate/Members.h"
-#include <algorithm>
 
 namespace stepdown::jinja {
 

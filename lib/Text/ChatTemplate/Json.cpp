@@ -4,10 +4,7 @@
 #include "lib/Text/ChatTemplate/ChatTemplate.h"
 #include "lib/Text/ChatTemplate/Operations.h"
 #include "lib/Text/ChatTemplate/Text.h"
-#include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 namespace stepdown::jinja {

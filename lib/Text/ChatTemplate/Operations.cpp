@@ -3,7 +3,6 @@
 #include "lib/Text/ChatTemplate/Text.h"
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 namespace stepdown::jinja {
 

@@ -3,12 +3,10 @@
 #include "lib/Text/ChatTemplate/Operations.h"
 #include "lib/Text/ChatTemplate/SyntaxTree.h"
 #include "lib/Text/ChatTemplate/Text.h"
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 namespace stepdown::jinja {
 

@@ -2,7 +2,6 @@
 #include "lib/Text/ChatTemplate/Interpreter.h"
 #include "lib/Text/ChatTemplate/Members.h"
 #include "lib/Text/ChatTemplate/Text.h"
-#include <cmath>
 
 namespace stepdown::jinja {
 

@@ -1,8 +1,6 @@
 // Code points, classes and case.
 #include "lib/Text/ChatTemplate/Text.h"
 #include "lib/Text/ChatTemplate/Budget.h"
-#include <algorithm>
-#include <cstring>
 #include <utf8proc.h>
 
 namespace stepdown::jinja {

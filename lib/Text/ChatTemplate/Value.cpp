@@ -3,7 +3,6 @@
 #include "lib/Text/ChatTemplate/Operations.h"
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <memory>
 
