@@ -142,6 +142,26 @@ void giveAllDimensions(tensor::ExtractSliceOp op) {
   b.replaceOpWithNewOp<tensor::CollapseShapeOp>(op, type, whole, groups);
 }
 
+/// A shape with one size that is not known has it from the number of elements, says upstream's fold, but of none every
+/// size is possible.
+void makeEmpty(tensor::ReshapeOp op) {
+  auto isEmpty = [](Type type) { return llvm::is_contained(cast<RankedTensorType>(type).getShape(), 0); };
+  if (!isa<RankedTensorType>(op.getSource().getType()) || !isEmpty(op.getSource().getType()) || !isEmpty(op.getType()))
+    return;
+  IRRewriter b(op);
+  auto type = cast<RankedTensorType>(op.getType());
+  SmallVector<Value> sizes;
+  for (int64_t d = 0; d < type.getRank(); ++d)
+    if (type.isDynamicDim(d)) {
+      Value at = arith::ConstantIndexOp::create(b, op.getLoc(), d);
+      Value size = tensor::ExtractOp::create(b, op.getLoc(), op.getShape(), at);
+      sizes.push_back(size.getType().isIndex()
+                          ? size
+                          : arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), size).getResult());
+    }
+  b.replaceOpWithNewOp<tensor::EmptyOp>(op, type, sizes);
+}
+
 /// Promises that an addition or a shift does not overflow: canonical forms keep them where they join two additions
 /// whose constants do, and code that takes them at their word computes something else (llvm-project issue 140328).
 void dropPromises(Operation *op) {
@@ -210,6 +230,7 @@ void giveSoundForms(ModuleOp module) {
     function.walk([](linalg::TransposeOp op) { dropIdentity(op); });
     function.walk([](tensor::InsertSliceOp op) { giveAllDimensions(op); });
     function.walk([](tensor::ExtractSliceOp op) { giveAllDimensions(op); });
+    function.walk([](tensor::ReshapeOp op) { makeEmpty(op); });
     function.walk([](scf::IndexSwitchOp op) { narrowSwitch(op); });
     function.walk([](Operation *op) {
       dropPromises(op);

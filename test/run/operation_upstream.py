@@ -182,8 +182,8 @@ func.func @f(%x: tensor<3xi32>, %n: index) -> (tensor<?xi32>, tensor<?xi32>) {
             [np.array([7, 7, 1, 2, 3], np.int32), np.array([1, 2, 3, 7, 7, 1, 2, 3, 7, 7, 1, 2, 3], np.int32)]),
     # Arrays that are known to be empty: no slice begins where they end, says the verifier of what is made of these.
     Program("arrays without elements", """
-func.func @f(%x: tensor<?x0x5xi32>, %y: tensor<0x2xi32>, %z: tensor<3xi32>, %o: tensor<0xi32>, %n: index)
-    -> (tensor<?x0x5xi32>, tensor<3x?xi32>, tensor<?x5xi32>, tensor<3xi32>, tensor<?x7xi32>, tensor<0xi32>, tensor<?xi32>) {
+func.func @f(%x: tensor<?x0x5xi32>, %y: tensor<0x2xi32>, %z: tensor<3xi32>, %o: tensor<0xi32>, %n: index, %w: tensor<0x?xi32>)
+    -> (tensor<?x0x5xi32>, tensor<3x?xi32>, tensor<?x5xi32>, tensor<3xi32>, tensor<?x7xi32>, tensor<0xi32>, tensor<?xi32>, tensor<0x?xi32>) {
   %c3 = arith.constant 3 : index
   %c7 = arith.constant 7 : index
   %v = arith.constant 9 : i32
@@ -196,10 +196,12 @@ func.func @f(%x: tensor<?x0x5xi32>, %y: tensor<0x2xi32>, %z: tensor<3xi32>, %o: 
   %5 = arith.constant dense<> : tensor<0xi32>
   %u = tensor.cast %o : tensor<0xi32> to tensor<?xi32>
   %6 = tensor.concat dim(0) %u, %u : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
-  return %0, %1, %2, %3, %4, %5, %6 : tensor<?x0x5xi32>, tensor<3x?xi32>, tensor<?x5xi32>, tensor<3xi32>, tensor<?x7xi32>, tensor<0xi32>, tensor<?xi32>
-}""", [np.zeros((2, 0, 5), np.int32), np.zeros((0, 2), np.int32), np.arange(3, dtype=np.int32), np.zeros(0, np.int32), np.int64(0)],
+  %t = tensor.from_elements %n, %c3 : tensor<2xindex>
+  %7 = tensor.reshape %w(%t) : (tensor<0x?xi32>, tensor<2xindex>) -> tensor<0x?xi32>
+  return %0, %1, %2, %3, %4, %5, %6, %7 : tensor<?x0x5xi32>, tensor<3x?xi32>, tensor<?x5xi32>, tensor<3xi32>, tensor<?x7xi32>, tensor<0xi32>, tensor<?xi32>, tensor<0x?xi32>
+}""", [np.zeros((2, 0, 5), np.int32), np.zeros((0, 2), np.int32), np.arange(3, dtype=np.int32), np.zeros(0, np.int32), np.int64(0), np.zeros((0, 7), np.int32)],
             [np.zeros((2, 0, 5), np.int32), np.full((3, 2), 9, np.int32), np.zeros((0, 5), np.int32), np.arange(3, dtype=np.int32),
-             np.zeros((0, 7), np.int32), np.zeros(0, np.int32), np.zeros(0, np.int32)]),
+             np.zeros((0, 7), np.int32), np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 3), np.int32)]),
     # A transposition that moves nothing folded to what it transposes, of another type.
     Program("transpositions that move nothing", """
 func.func @f(%x: tensor<?x?xi32>, %n: index, %m: index) -> (tensor<2x3xi32>, tensor<2x3xi32>) {
