@@ -1,5 +1,6 @@
 // The names of part files are read by a signal handler: fixed slots, claimed and published with atomics.
 #include "lib/Base/PartFile.h"
+#include "lib/Base/FaultDetail.h"
 
 #include <atomic>
 #include <cerrno>
@@ -46,6 +47,7 @@ const char *inputName = "";
 char diagnostic[1024] = {};            // ends with a zero
 alignas(16) char faultStack[64 << 10]; // the fault may be that the stack is full
 thread_local char work[512] = {};      // ends with a zero; of the thread that comes to the fault
+void (*describeFault)(char *text, size_t size) = nullptr;
 
 void onFault(int) {
   removePartFiles();
@@ -62,6 +64,11 @@ void onFault(int) {
   if (*work) {
     say(" in ");
     say(work);
+  }
+  if (describeFault) {
+    static char more[512];
+    describeFault(more, sizeof more);
+    say(more);
   }
   say("; nothing was written\n");
   _exit(1);
@@ -380,6 +387,8 @@ void removePartFilesOnSignals(const char *program) {
 void noteDiagnostic(const char *text) { std::strncpy(diagnostic, text, sizeof diagnostic - 1); }
 
 void noteWork(const char *text) { std::strncpy(work, text, sizeof work - 1); }
+
+void describeFaults(void (*describe)(char *text, size_t size)) { describeFault = describe; }
 
 void explainFaults(const char *input) {
   inputName = input;

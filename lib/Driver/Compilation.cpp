@@ -6,6 +6,7 @@
 #include "lib/CodeGen/CodeGenerator.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/Driver/Verification.h"
+#include "lib/Driver/WorkNotes.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/ModuleLimits.h"
 #include "lib/Frontend/PlainModule.h"
@@ -46,6 +47,7 @@ Compilation::Compilation(const std::string &path, const CompileOptions &options)
   if (jobs > 1)
     context.setThreadPool(pool);
   remarks.listenTo(context);
+  notePatterns(context);
   targets = options.targets.empty() ? targetsNamed("cpu") : options.targets;
 }
 
@@ -210,22 +212,6 @@ Result<BuiltProgram> Compilation::plan() {
   return std::move(*program);
 }
 
-/// So that a fault inside a pass can say which one, and on what.
-struct NoteWork : PassInstrumentation {
-  void runBeforePass(Pass *pass, Operation *op) override {
-    std::string what = pass->getArgument().str();
-    if (what.empty()) // it hands its operations to other passes
-      return;
-    if (auto symbol = dyn_cast<SymbolOpInterface>(op); symbol && symbol.getNameAttr())
-      what += " of @" + symbol.getName().str();
-    if (std::string place = placeOf(op->getLoc()); place != "?" && !StringRef(place).ends_with(":0:0"))
-      what += ", " + place;
-    noteWork(what.c_str());
-  }
-  void runAfterPass(Pass *, Operation *) override { noteWork(""); }
-  void runAfterPassFailed(Pass *, Operation *) override { noteWork(""); }
-};
-
 Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &target) {
   const double begin = compileClock();
   if (options.progress)
@@ -243,7 +229,7 @@ Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &targ
   chosen.activations = options.activations;
   chosen.target = &target;
   buildPhase(*road, phase, manager, chosen);
-  manager.addInstrumentation(std::make_unique<NoteWork>());
+  notePasses(manager);
   LogicalResult result = manager.run(lowered);
   std::string name = phase.name;
   if (!road->isShared(phase))
