@@ -77,8 +77,8 @@ struct LaunchKernels : impl::LaunchKernelsBase<LaunchKernels> {
     if (loop.getNumLoops() == 2)
       loop.getInductionVars()[1].replaceAllUsesWith(column);
     Block *body = loop.getBody();
-    guard.thenBlock()->getOperations().splice(std::prev(guard.thenBlock()->end()), body->getOperations(),
-                                              body->begin(), std::prev(body->end()));
+    guard.thenBlock()->getOperations().splice(std::prev(guard.thenBlock()->end()), body->getOperations(), body->begin(),
+                                              std::prev(body->end()));
     loop.erase();
   }
 

@@ -105,8 +105,8 @@ void ThreadKernel::forEach(int64_t columns, Value like, Body body) {
   const int64_t threads = std::clamp<int64_t>(llvm::alignTo(columns, kWarp), kWarp, kMostThreads);
   function->setAttr(tile::kGridAttr, DenseI64ArrayAttr::get(loc.getContext(), {columns, threads}));
   Value zero = number(0), one = number(1), rows = memref::DimOp::create(*b, loc, like, 0);
-  auto loop = scf::ParallelOp::create(*b, loc, ValueRange{zero, zero}, ValueRange{rows, number(columns)},
-                                      ValueRange{one, one});
+  auto loop =
+      scf::ParallelOp::create(*b, loc, ValueRange{zero, zero}, ValueRange{rows, number(columns)}, ValueRange{one, one});
   OpBuilder::InsertionGuard guard(*b);
   b->setInsertionPoint(loop.getBody()->getTerminator());
   body(loop.getInductionVars()[0], loop.getInductionVars()[1]);
@@ -129,10 +129,13 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
     auto type = cast<RankedTensorType>(result.getType());
     const bool isNumber = type.getRank() == 1;
     Value out = argument(result);
-    forEach(isNumber ? 1 : isActivations(type) ? columns(type) : type.getDimSize(1), out, [&](Value token, Value column) {
-      Value y = isNumber ? at(result, {token}) : at(result, {token, column});
-      memref::StoreOp::create(*b, loc, y, out, ValueRange{token, column});
-    });
+    forEach(isNumber              ? 1
+            : isActivations(type) ? columns(type)
+                                  : type.getDimSize(1),
+            out, [&](Value token, Value column) {
+              Value y = isNumber ? at(result, {token}) : at(result, {token, column});
+              memref::StoreOp::create(*b, loc, y, out, ValueRange{token, column});
+            });
   }
   func::ReturnOp::create(*b, loc);
   function.setType(builder.getFunctionType(entry->getArgumentTypes(), {}));
@@ -358,9 +361,7 @@ Value ThreadKernel::add(Value a, Value c) { return arith::AddIOp::create(*b, loc
 Value ThreadKernel::mul(Value a, Value c) { return arith::MulIOp::create(*b, loc, a, c); }
 Value ThreadKernel::div(Value a, int64_t c) { return arith::DivUIOp::create(*b, loc, a, number(c)); }
 Value ThreadKernel::rem(Value a, int64_t c) { return arith::RemUIOp::create(*b, loc, a, number(c)); }
-Value ThreadKernel::less(Value a, Value c) {
-  return arith::CmpIOp::create(*b, loc, arith::CmpIPredicate::ult, a, c);
-}
+Value ThreadKernel::less(Value a, Value c) { return arith::CmpIOp::create(*b, loc, arith::CmpIPredicate::ult, a, c); }
 Value ThreadKernel::select(Value condition, Value a, Value c) {
   return arith::SelectOp::create(*b, loc, condition, a, c);
 }

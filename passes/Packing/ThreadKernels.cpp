@@ -20,7 +20,7 @@ namespace {
 struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   using impl::ThreadKernelsBase<ThreadKernels>::ThreadKernelsBase;
 
-  llvm::DenseSet<Value> byRows; ///< values with a row for every wanted row of logits, not for every token
+  llvm::DenseSet<Value> byRows;       ///< values with a row for every wanted row of logits, not for every token
   llvm::StringMap<std::string> known; ///< text of a function -> name of the kernel
   ModuleOp kernels;
   const Target *target = nullptr;
@@ -61,8 +61,8 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
                          });
       if (costs)
         costly.insert(value);
-      auto uses = llvm::make_filter_range(value.getUses(),
-                                          [](OpOperand &use) { return !isa<tensor::DimOp>(use.getOwner()); });
+      auto uses =
+          llvm::make_filter_range(value.getUses(), [](OpOperand &use) { return !isa<tensor::DimOp>(use.getOwner()); });
       const bool apart = !llvm::hasSingleElement(uses) || !readsInPlace(*uses.begin());
       if (!wanted.contains(value) && !sums && !(costs && apart))
         continue;
@@ -91,9 +91,9 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && (tensor.getRank() == 1 || isActivations(tensor)))
       type = RankedTensorType::get({tensor.getDimSize(0), tensor.getRank() == 1 ? 1 : columns(tensor)},
                                    builder.getF32Type());
-    auto op = DispatchOp::create(builder, value.getLoc(), type, entry->second, build.inputs.getArrayRef(),
-                                 build.sources, builder.getArrayAttr(build.dims), rows,
-                                 builder.getDenseI64ArrayAttr({}));
+    auto op =
+        DispatchOp::create(builder, value.getLoc(), type, entry->second, build.inputs.getArrayRef(), build.sources,
+                           builder.getArrayAttr(build.dims), rows, builder.getDenseI64ArrayAttr({}));
     if (rows)
       byRows.insert(op.getResult(0));
     ++dispatches;
@@ -116,8 +116,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
         return failure();
       places[value] = *made;
     }
-    for (auto [value, output] :
-         llvm::zip(kernel.getBody().front().getTerminator()->getOperands(), kernel.getOutputs()))
+    for (auto [value, output] : llvm::zip(kernel.getBody().front().getTerminator()->getOperands(), kernel.getOutputs()))
       output.replaceAllUsesWith(places.at(sameNumbers(value)));
     kernel.erase();
     return success();

@@ -41,8 +41,8 @@ private:
       Value column = times(quad, kQuadColumns);
       Value x = field(packed.values, type, c ? e.addI(column, c) : column);
       if (format.storage == Storage::BF16)
-        x = e.bitcast(
-            arith::ShLIOp::create(e.b, e.loc, arith::ExtUIOp::create(e.b, e.loc, e.i32, x), constant(16)), e.f32);
+        x = e.bitcast(arith::ShLIOp::create(e.b, e.loc, arith::ExtUIOp::create(e.b, e.loc, e.i32, x), constant(16)),
+                      e.f32);
       result.push_back(e.toF32(x));
     }
     return result;
@@ -78,8 +78,7 @@ private:
       return arith::ConstantOp::create(e.b, e.loc, e.b.getI64IntegerAttr(int64_t(v)));
     };
     Value low = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ult, code, constant(8));
-    Value shift = arith::ShLIOp::create(
-        e.b, e.loc, arith::AndIOp::create(e.b, e.loc, code, constant(7)), constant(3));
+    Value shift = arith::ShLIOp::create(e.b, e.loc, arith::AndIOp::create(e.b, e.loc, code, constant(7)), constant(3));
     Value half = e.select(low, word(halves[0]), word(halves[1]));
     Value byte = arith::ShRUIOp::create(e.b, e.loc, half, arith::ExtUIOp::create(e.b, e.loc, e.i64, shift));
     return arith::ExtSIOp::create(e.b, e.loc, e.i32, arith::TruncIOp::create(e.b, e.loc, e.i8, byte));
@@ -93,8 +92,7 @@ private:
     if (packed.m.exists())
       minimum = e.toF32(field(packed.m, e.f16));
     if (packed.minimums.exists())
-      minimum =
-          e.mul(minimum, e.toF32(arith::ExtUIOp::create(e.b, e.loc, e.i32, field(packed.minimums, e.i8, group))));
+      minimum = e.mul(minimum, e.toF32(arith::ExtUIOp::create(e.b, e.loc, e.i32, field(packed.minimums, e.i8, group))));
     Value all = codes();
     SmallVector<Value> result;
     for (int c = 0; c < kQuadColumns; ++c) {
@@ -128,8 +126,9 @@ struct UnpackBlocks : impl::UnpackBlocksBase<UnpackBlocks> {
     for (vector::LoadOp op : work) {
       OpBuilder builder(op);
       Emitter e(builder, op.getLoc(), target);
-      Value all = LLVM::LoadOp::create(builder, op.getLoc(), op.getVectorType(), e.pointer(op.getBase(), op.getIndices()),
-                                       op.getVectorType().getNumElements() * 4);
+      Value all =
+          LLVM::LoadOp::create(builder, op.getLoc(), op.getVectorType(), e.pointer(op.getBase(), op.getIndices()),
+                               op.getVectorType().getNumElements() * 4);
       for (Operation *user : llvm::make_early_inc_range(op->getUsers()))
         if (auto one = dyn_cast<vector::ExtractOp>(user); one && one.getStaticPosition().size() == 1) {
           builder.setInsertionPoint(one);
