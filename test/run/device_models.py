@@ -2,7 +2,8 @@
 """Models on an emulated GPU: logits against float64, the same bytes however a step is cut, and several targets in a file.
 
     device_models.py --bin build/bin --device emulated:sm_90a                   every part
-    device_models.py --bin build/bin --device emulated:gfx942 --part families   one part: first, families, types, bytes or targets
+    device_models.py --bin build/bin --device emulated:gfx942 --part families   one part of PARTS
+    device_models.py --bin build/bin --device emulated:sm_90a --part smollm2    the checkpoint in $STEPDOWN_MODELS, or models/
 
 Tiny checkpoints of test/data/make_model.py; every kernel of a step is executed by the emulator with all its checks on.
 Ends with 77 where numpy or gguf are missing.
@@ -10,6 +11,7 @@ Ends with 77 where numpy or gguf are missing.
 import argparse
 import json
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from conformance import FAMILIES, LOGIT, Suite, float64_model, np, random_weight
 
 TOKENS = conformance.TOKENS[:11]
 CACHE = 2e-2  # absolute, where keys and values are binary16
+# SmolLM2's: the prompt, and behind it the likeliest tokens by a float64 evaluation of the same file.
+ANSWER = [504, 3575, 282, 4649, 314, 7042, 30, 198, 198, 504, 2988, 314]
 FIRST = "--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389"
 
 
@@ -83,24 +87,41 @@ def weight_bytes(artifact):
 
 
 def several_targets(suite, device):
-    """One file for the processor and the device: each runs its own code, over one copy of the weights."""
+    """One file for the processor and both devices: each runs its own code, over one copy of the weights."""
+    names = ("cpu", "emulated:sm_90a", "emulated:gfx942")
     checkpoint = suite.made("targets.gguf", "--family llama --type Q4_1 --layers 1 --width 96 --ffn 160")
-    both = suite.compiled(checkpoint, f"--target=cpu,{device}", "--exact")
+    whole = suite.compiled(checkpoint, f"--target={','.join(names)}", "--exact")
     true = float64_model.forward(float64_model.Model(checkpoint), TOKENS)
     for own in ("cpu", device):
-        got, _ = suite.logits(both, TOKENS, "--device", own, "--exact")
+        got, _ = suite.logits(whole, TOKENS, "--device", own, "--exact")
         error = np.abs(got - true).max()
-        suite.expect(error <= LOGIT, f"cpu and {device} in one file: expects logits of {own} within {LOGIT}, but one is off by {error:.2g}")
-    said = suite.call("stepdown-run", "inspect", both)
-    for own in ("cpu", device):
-        suite.expect(own in said, f"expects inspect to list {own}, but got {said[:300]}")
+        suite.expect(error <= LOGIT, f"{own} of a file for {', '.join(names)}: expects logits within {LOGIT}, but one is off by {error:.2g}")
+    said = suite.call("stepdown-run", "inspect", whole)
+    for name in names:
+        suite.expect(name in said, f"expects inspect to list {name}, but got {said[-600:]}")
     alone = suite.compiled(checkpoint, "--target=cpu", "--exact")
-    sizes = [weight_bytes(artifact) for artifact in (both, alone)]
-    suite.expect(sizes[0] == sizes[1], f"expects one copy of the weights, but got {sizes[0]} bytes for both and {sizes[1]} for cpu")
-    print(f"cpu and {device} in one file", flush=True)
+    sizes = [weight_bytes(artifact) for artifact in (whole, alone)]
+    suite.expect(sizes[0] == sizes[1], f"expects one copy of the weights, but got {sizes[0]} bytes for all and {sizes[1]} for cpu")
+    print(f"{', '.join(names)} in one file, {sizes[0]} bytes of weights", flush=True)
 
 
-PARTS = {"first": first, "families": families, "types": types, "bytes": same_bytes, "targets": several_targets}
+def smollm2(suite, device):
+    """8 tokens of the reference's answer to "The capital of France is", and 4 more of its."""
+    checkpoint = os.path.join(os.environ.get("STEPDOWN_MODELS", "models"), "smollm2.gguf")
+    if not os.path.exists(checkpoint):
+        print(f"skipped: no {checkpoint}")
+        sys.exit(77)
+    artifact = suite.compiled(checkpoint, f"--target={device}")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    got = suite.generated(artifact, ANSWER[:8], 4, "--device", device)["tokens"]
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    suite.expect(got == ANSWER[8:], f"SmolLM2 on {device}: expects tokens {ANSWER[8:]}, but got {got}")
+    suite.expect(seconds < 240, f"SmolLM2 on {device}: expects less than 240 s of processor time, but took {seconds:.0f} s")
+    print(f"SmolLM2 on {device}: 8 tokens and 4 generated, {seconds:.0f} s of processor time", flush=True)
+
+
+PARTS = {"first": first, "families": families, "types": types, "bytes": same_bytes, "targets": several_targets,
+         "smollm2": smollm2}
 
 
 def main():
