@@ -209,13 +209,16 @@ private:
 
   void reduce(ReduceOp op) {
     TileRef from = tile(op.getValue()), made = makeTile(op.getType());
-    for (int64_t r = 0; r < from->rows; ++r) {
-      const bool adds = op.getKind() == arith::AtomicRMWKind::addf;
-      double &all = made->at(r, 0);
-      all = op.getAcc() ? tile(op.getAcc())->at(r, 0) : adds ? 0 : -std::numeric_limits<double>::infinity();
-      for (int64_t c = 0; c < from->columns; ++c)
+    const bool adds = op.getKind() == arith::AtomicRMWKind::addf;
+    if (op.getAcc())
+      made->elements = tile(op.getAcc())->elements;
+    else
+      std::fill(made->elements.begin(), made->elements.end(), adds ? 0 : -std::numeric_limits<double>::infinity());
+    for (int64_t r = 0; r < from->rows; ++r)
+      for (int64_t c = 0; c < from->columns; ++c) {
+        double &all = made->at(r, c % made->columns);
         all = adds ? all + from->at(r, c) : std::fmax(all, from->at(r, c));
-    }
+      }
     values[op.getResult()] = made;
   }
 
@@ -304,7 +307,7 @@ private:
         .Case([&](AcquireOp each) { acquire(each); })
         .Case([&](CommitOp each) { commit(each); })
         .Case([&](WaitOp each) { wait(each); })
-        .Case([&](ReleaseOp) {})
+        .Case<ReleaseOp, EnterTurnOp, LeaveTurnOp>([&](auto) {})
         .Case([&](CopyOp each) { copy(each); })
         .Case([&](MmaOp each) { multiply(each); })
         .Case([&](MmaWaitOp each) {

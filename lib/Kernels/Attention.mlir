@@ -21,6 +21,7 @@
 !output_sum = !tile.accumulator<$(m)x$(d)xf32>
 !output = vector<$(m)x$(d)xf32>
 !rows = vector<$(m)x1xf32>
+!sums = vector<$(m)x8xf32>
 
 tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o: !result) {
   %0 = arith.constant 0 : index
@@ -37,7 +38,6 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
   %cq = tile.channel : !query_ring
   %ck = tile.channel : !ring
   %cv = tile.channel : !ring
-
   tile.role "load" warps 4 registers $(load_registers) {
     tile.schedule (%tile, %column) in (%tiles by 1, %columns by $(d)) grouped $(group) {
       %i, %end, %first, %last = tile.entry %work[%tile] : !table -> index, index, index, index
@@ -77,60 +77,67 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
       %capped0 = tile.map (%x = %s0) : !scores -> !scores { $(cap) }
       %seen0 = tile.mask %capped0 at [%key, %first] columns %last $(band) : !scores
       %max0 = tile.reduce maxnumf %seen0, %floor : !scores
-      %e0 = tile.map (%x = %seen0, %m = %max0) : !scores, !rows -> !scores {
-        %base = arith.mulf %m, %minus_scale : f32
+      %base0 = tile.map (%x = %max0) : !rows -> !rows {
+        %z = arith.mulf %x, %minus_scale : f32
+        tile.yield %z : f32
+      }
+      %e0 = tile.map (%x = %seen0, %base = %base0) : !scores, !rows -> !scores {
         %y = math.fma %x, %scale, %base : f32
         %z = math.exp2 %y : f32
         tile.yield %z : f32
       }
-      %sum0 = tile.reduce addf %e0 : !scores
+      %sum0 = tile.reduce addf %e0 into 8 : !scores
       %p0 = tile.convert %e0 : !scores to !weights
 
       %second = arith.addi %first, %step : index
-      %r:4 = scf.for %j = %second to %last step %step
-          iter_args(%out = %empty, %p = %p0, %max = %max0, %sum = %sum0) -> (!output, !weights, !rows, !rows) {
+      %r:5 = scf.for %j = %second to %last step %step iter_args(%out = %empty, %p = %p0, %max = %max0, %base = %base0,
+          %sum = %sum0) -> (!output, !weights, !rows, !rows, !sums) {
         %sk = tile.wait %ck : !ring -> !keys
+        tile.enter_turn
         %qk = tile.mma %sq, %sk {transpose_b} : !queries, !keys -> !score_sum
         %sv = tile.wait %cv : !ring -> !keys
         %pv = tile.mma %p, %sv, %out : !weights, !keys, !output -> !output_sum
+        tile.leave_turn
         %s = tile.mma_wait 1 for %qk : !score_sum
         tile.release %ck : !ring
         %capped = tile.map (%x = %s) : !scores -> !scores { $(cap) }
         %seen = tile.mask %capped at [%key, %j] columns %last $(band) : !scores
         %max1 = tile.reduce maxnumf %seen, %max : !scores
-        %e = tile.map (%x = %seen, %m = %max1) : !scores, !rows -> !scores {
-          %base = arith.mulf %m, %minus_scale : f32
-          %y = math.fma %x, %scale, %base : f32
-          %z = math.exp2 %y : f32
+        %base1 = tile.map (%x = %max1) : !rows -> !rows {
+          %z = arith.mulf %x, %minus_scale : f32
           tile.yield %z : f32
         }
-        %ratio = tile.map (%x = %max, %m = %max1) : !rows, !rows -> !rows {
-          %difference = arith.subf %x, %m : f32
-          %y = arith.mulf %difference, %scale : f32
-          %z = math.exp2 %y : f32
+        %e = tile.map (%x = %seen, %y = %base1) : !scores, !rows -> !scores {
+          %z = math.fma %x, %scale, %y : f32
+          %w = math.exp2 %z : f32
+          tile.yield %w : f32
+        }
+        %ratio = tile.map (%x = %base1, %y = %base) : !rows, !rows -> !rows {
+          %difference = arith.subf %x, %y : f32
+          %z = math.exp2 %difference : f32
           tile.yield %z : f32
         }
-        %kept = tile.map (%x = %sum, %y = %ratio) : !rows, !rows -> !rows {
+        %kept = tile.map (%x = %sum, %y = %ratio) : !sums, !rows -> !sums {
           %z = arith.mulf %x, %y : f32
           tile.yield %z : f32
         }
-        %sum1 = tile.reduce addf %e, %kept : !scores
-        %o1 = tile.mma_wait 0 for %pv : !output_sum
+        %sum1 = tile.reduce addf %e, %kept into 8 : !scores
+        %o1 = tile.mma_wait 0 after %sum1 : !sums for %pv : !output_sum
         tile.release %cv : !ring
         %out1 = tile.map (%x = %o1, %y = %ratio) : !output, !rows -> !output {
           %z = arith.mulf %x, %y : f32
           tile.yield %z : f32
         }
         %p1 = tile.convert %e : !scores to !weights
-        scf.yield %out1, %p1, %max1, %sum1 : !output, !weights, !rows, !rows
+        scf.yield %out1, %p1, %max1, %base1, %sum1 : !output, !weights, !rows, !rows, !sums
       }
       tile.release %cq : !query_ring
-
       %sv = tile.wait %cv : !ring -> !keys
       %pv = tile.mma %r#1, %sv, %r#0 : !weights, !keys, !output -> !output_sum
       %o1 = tile.mma_wait 0 for %pv : !output_sum
       tile.release %cv : !ring
-      %value = tile.map (%x = %o1, %l = %r#3) : !output, !rows -> !output {
+      %total = tile.reduce addf %r#4 : !sums
+      %value = tile.map (%x = %o1, %l = %total) : !output, !rows -> !output {
         %some = arith.cmpf olt, %zero, %l : f32 // a query that sees nothing has nothing
         %y = arith.divf %one, %l : f32
         %share = arith.select %some, %y, %zero : f32

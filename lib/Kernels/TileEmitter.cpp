@@ -92,36 +92,51 @@ LogicalResult TileEmitter::emitSchedule(ScheduleOp op) {
   return emitBlock(op.getBody().front());
 }
 
-LogicalResult TileEmitter::emitLoop(scf::ForOp op) {
-  SmallVector<Value> inits;
-  for (Value init : op.getInitArgs())
-    llvm::append_range(inits, lookup(init));
-  auto bound = [&](Value value) { return lookup(value).front(); };
-  auto loop = scf::ForOp::create(b, bound(op.getLowerBound()), bound(op.getUpperBound()), bound(op.getStep()), inits);
-  auto spread = [&](ValueRange originals, ValueRange made) {
-    for (Value value : originals) {
-      const size_t count = convert(value.getType()).size();
-      map(value, made.take_front(count));
-      made = made.drop_front(count);
-    }
-  };
-  map(op.getInductionVar(), loop.getInductionVar());
-  spread(op.getRegionIterArgs(), loop.getRegionIterArgs());
+void TileEmitter::mapAll(ValueRange originals, ValueRange made) {
+  for (Value value : originals) {
+    const size_t count = convert(value.getType()).size();
+    map(value, made.take_front(count));
+    made = made.drop_front(count);
+  }
+}
+
+LogicalResult TileEmitter::emitTurns(Value lower, Value upper, Value step, SmallVectorImpl<Value> &carried,
+                                     function_ref<LogicalResult(Value, SmallVectorImpl<Value> &)> body) {
+  auto loop = scf::ForOp::create(b, lower, upper, step, carried);
   OpBuilder::InsertionGuard guard(b);
-  Block *body = loop.getBody();
-  if (inits.empty())
-    b.setInsertionPoint(body->getTerminator());
+  if (carried.empty())
+    b.setInsertionPoint(loop.getBody()->getTerminator());
   else
-    b.setInsertionPointToEnd(body);
+    b.setInsertionPointToEnd(loop.getBody());
+  SmallVector<Value> inside(loop.getRegionIterArgs());
+  if (failed(body(loop.getInductionVar(), inside)))
+    return failure();
+  if (!carried.empty())
+    scf::YieldOp::create(b, inside);
+  carried.assign(loop.getResults().begin(), loop.getResults().end());
+  return success();
+}
+
+LogicalResult TileEmitter::emitTurn(scf::ForOp op, Value index, SmallVectorImpl<Value> &carried) {
+  map(op.getInductionVar(), index);
+  mapAll(op.getRegionIterArgs(), carried);
   if (failed(emitBlock(*op.getBody())))
     return failure();
-  if (!inits.empty()) {
-    SmallVector<Value> yielded;
-    for (Value value : op.getYieldedValues())
-      llvm::append_range(yielded, lookup(value));
-    scf::YieldOp::create(b, yielded);
-  }
-  spread(op.getResults(), loop.getResults());
+  carried.clear();
+  for (Value value : op.getYieldedValues())
+    llvm::append_range(carried, lookup(value));
+  return success();
+}
+
+LogicalResult TileEmitter::emitLoop(scf::ForOp op) {
+  SmallVector<Value> carried;
+  for (Value init : op.getInitArgs())
+    llvm::append_range(carried, lookup(init));
+  auto bound = [&](Value value) { return lookup(value).front(); };
+  if (failed(emitTurns(bound(op.getLowerBound()), bound(op.getUpperBound()), bound(op.getStep()), carried,
+                       [&](Value index, SmallVectorImpl<Value> &inside) { return emitTurn(op, index, inside); })))
+    return failure();
+  mapAll(op.getResults(), carried);
   return success();
 }
 

@@ -30,6 +30,13 @@ protected:
   mlir::LogicalResult emitScalar(mlir::Operation &op);
   mlir::LogicalResult emitSchedule(tile::ScheduleOp op);
   mlir::LogicalResult emitLoop(mlir::scf::ForOp op);
+  /// A loop over numbers from `lower` on that carries `carried`, which are then what it left; `body` fills a turn.
+  mlir::LogicalResult emitTurns(Value lower, Value upper, Value step, mlir::SmallVectorImpl<Value> &carried,
+                                llvm::function_ref<mlir::LogicalResult(Value, mlir::SmallVectorImpl<Value> &)> body);
+  /// One turn of a loop of the text at `index`: `carried` becomes what it yields.
+  mlir::LogicalResult emitTurn(mlir::scf::ForOp op, Value index, mlir::SmallVectorImpl<Value> &carried);
+  /// What `originals` of the text are, one behind the other.
+  void mapAll(mlir::ValueRange originals, mlir::ValueRange made);
   mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
 
   Value i32(int64_t value);

@@ -23,15 +23,37 @@ int64_t instructionColumns(VectorType sum) {
   return 8;
 }
 
+/// Where shared memory begins, as descriptors have it: 14 bits, in units of 16 bytes.
+Value KernelEmitter::descriptorAddress() {
+  return binary("arith.andi", binary("arith.shrui", address, i32(4)), i32(0x3fff));
+}
+
+/// A descriptor is a number of 64 bits of which the lower 32 alone are added to. Where the base is one that the
+/// assembler knows, it makes both halves anew for each instruction; after a reduction over the warp it knows nothing,
+/// and adds to the whole in a uniform register.
+void KernelEmitter::prepareDescriptors() {
+  auto hidden = [&](Value value) -> Value {
+    Value all = LLVM::CallIntrinsicOp::create(b, b.getI32Type(), b.getStringAttr("llvm.nvvm.redux.sync.umin"),
+                                              ValueRange{value, i32(-1)})
+                    .getResult(0);
+    return arith::ExtUIOp::create(b, b.getI64Type(), all);
+  };
+  Value low = hidden(descriptorAddress()), high = hidden(i32(int32_t(kDescriptorBits >> 32)));
+  matrixBase = binary("arith.ori", low, binary("arith.shli", high, i64(32)));
+}
+
 Value KernelEmitter::descriptor(Value tile, bool transposed, Value across) {
   auto type = cast<MemRefType>(tile.getType());
-  Value begin = add(address, tiles[tile].offset);
+  const TileView &view = tiles[tile];
+  auto wide = [&](Value value) -> Value { return arith::ExtUIOp::create(b, b.getI64Type(), value); };
+  const int64_t fixed = view.offset / 16 + leadingBits(type, transposed);
+  Value made = matrixBase;
+  if (!rounds.empty()) // what does not change in the loop is in registers: half of it as little as possible
+    made = add(wide(descriptorAddress()), i64(kDescriptorBits));
+  made = add(made, multiply(wide(view.slot), i64(view.slotBytes / 16)));
   if (across)
-    begin = add(begin, across);
-  // 14 bits of address, in units of 16 bytes.
-  Value field = binary("arith.andi", binary("arith.shrui", begin, i32(4)), i32(0x3fff));
-  Value wide = arith::ExtUIOp::create(b, b.getI64Type(), field);
-  return binary("arith.ori", wide, i64(descriptorBits(type, transposed)));
+    made = add(made, wide(across));
+  return add(made, i64(fixed));
 }
 
 /// nvvm has no product with its first operand in registers.
@@ -79,8 +101,8 @@ void KernelEmitter::multiply(MmaOp op) {
   auto shared = dyn_cast<MemRefType>(op.getA().getType());
   Value descriptorA;
   if (shared)
-    descriptorA = descriptor(op.getA(), false, multiply(warpgroup, i32(acrossOffset(shared, false, sum.rows))));
-  Value descriptorB = descriptor(op.getB(), rowsOfB, Value());
+    descriptorA = descriptor(op.getA(), false, multiply(warpgroup, i32(acrossOffset(shared, false, sum.rows) / 16)));
+  Value descriptorB = descriptor(op.getB(), rowsOfB);
   SmallVector<Value> made;
   const SmallVector<Value> held = op.getAcc() ? lookup(op.getAcc()) : SmallVector<Value>();
   if (op.getAcc() && isa<AccumulatorType>(op.getAcc().getType()))
@@ -120,7 +142,31 @@ void KernelEmitter::multiply(MmaOp op) {
   map(op.getResult(), made);
 }
 
+/// ptxas moves a wait for products in front of arithmetic that does not need them, which then no longer runs under
+/// them, but not over a branch. This one is taken where a sum of what `tiles` hold is no number, and then does nothing.
+void KernelEmitter::computeBefore(ValueRange tiles) {
+  SmallVector<Value> numbers;
+  for (Value tile : tiles)
+    llvm::append_range(numbers, lookup(tile));
+  if (numbers.empty())
+    return;
+  if (numbers.size() % 2)
+    numbers.push_back(numbers.back());
+  Value none;
+  for (size_t i = 0; i < numbers.size(); i += 2) {
+    Value either = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, numbers[i], numbers[i + 1]);
+    none = none ? binary("arith.ori", none, either) : either;
+  }
+  Value never = arith::ConstantOp::create(b, b.getBoolAttr(false));
+  Value taken = LLVM::ExpectOp::create(b, none, never);
+  auto branch = scf::IfOp::create(b, taken, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(branch.thenBlock()->getTerminator());
+  NVVM::NanosleepOp::create(b, i32(0));
+}
+
 void KernelEmitter::wait(MmaWaitOp op) {
+  computeBefore(op.getAfter());
   SmallVector<Value> registers;
   for (Value sum : op.getSums())
     for (Value part : lookup(sum)) {

@@ -96,23 +96,40 @@ void KernelEmitter::reduce(ReduceOp op) {
   auto combine = [&](Value x, Value y) -> Value {
     return op.getKind() == arith::AtomicRMWKind::addf ? binary("arith.addf", x, y) : binary("arith.maxnumf", x, y);
   };
-  SmallVector<Value> results(from.rows / 64 * 2);
+  const RegisterTile made(op.getType(), role);
+  const SmallVector<Value> acc = op.getAcc() ? lookup(op.getAcc()) : SmallVector<Value>();
+  const bool exchanges = made.single && !from.single;                        // four lanes hold a row
+  const bool late = exchanges && op.getKind() == arith::AtomicRMWKind::addf; // acc counts once, not for each lane
+  // Numbers of one row are combined in two chains, of even and of odd columns: none has to wait for each other one.
+  SmallVector<Value> results(made.count()), odd(made.count());
   for (int64_t i = 0; i < from.count(); ++i) {
-    Value &all = results[from.rowIndex(i)];
+    int64_t place = from.rowIndex(i);
+    if (!made.single)
+      for (place = 0; made.row(place) != from.row(i) || made.column(place) != from.column(i) % made.columns;)
+        ++place;
+    Value &all = made.single && from.column(i) % 2 ? odd[place] : results[place];
+    if (!all && &all == &results[place] && !acc.empty() && !late)
+      all = acc[place];
     all = all ? combine(all, held[i]) : held[i];
   }
-  for (Value &all : results)
+  for (auto [i, all] : llvm::enumerate(results)) {
+    if (odd[i])
+      all = combine(all, odd[i]);
     for (int64_t distance : {1, 2})
-      if (!from.single) // four lanes hold a row
+      if (exchanges)
         all = combine(all, NVVM::ShflOp::create(b, all.getType(), i32(-1), all, i32(distance), i32(31),
                                                 NVVM::ShflKind::bfly, UnitAttr()));
-  if (op.getAcc())
-    for (auto [all, acc] : llvm::zip(results, lookup(op.getAcc())))
-      all = combine(all, acc);
+    if (late && !acc.empty())
+      all = combine(all, acc[i]);
+  }
   map(op.getResult(), results);
 }
 
 void KernelEmitter::mask(MaskOp op) {
+  if (open.contains(op)) {
+    map(op.getResult(), lookup(op.getValue()));
+    return;
+  }
   const RegisterTile tile(op.getType(), role);
   SmallVector<Value> held = lookup(op.getValue());
   auto number = [&](Value index) { return lookup(index).front(); };

@@ -19,8 +19,9 @@ KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVM
 Value KernelEmitter::blockIndex() { return NVVM::BlockIdXOp::create(b, b.getI32Type()); }
 Value KernelEmitter::blockCount() { return NVVM::GridDimXOp::create(b, b.getI32Type()); }
 
-Value KernelEmitter::shared(Value offset) {
-  return LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});
+Value KernelEmitter::shared(Value offset, int64_t more) {
+  Value at = LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});
+  return LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), at, ArrayRef<LLVM::GEPArg>{int32_t(more)});
 }
 
 SmallVector<Type> KernelEmitter::convert(Type type) {
@@ -152,20 +153,66 @@ LogicalResult KernelEmitter::emitRole(RoleOp op) {
       if (user->getParentOfType<RoleOp>() == op)
         (isa<AcquireOp, CommitOp>(user) ? fills : reads) = true;
     if (fills || reads)
-      ends[channel->getResult(0)] = {cell(0), cell(fills ? 1 : 0), cell(0)};
+      ends[channel->getResult(0)] = {cell(0), cell(fills ? 1 : 0)};
   }
-  return emitBlock(op.getBody().front());
+  if (!place.single)
+    prepareDescriptors();
+  if (!place.firstTurn)
+    return emitBlock(op.getBody().front());
+  // A barrier's number comes out of a register of each lane: made of the thread's number it is in one.
+  const int64_t warpgroups = op.getThreads() / kWarpgroup;
+  turn = add(binary("arith.shrui", NVVM::ThreadIdXOp::create(b, b.getI32Type()), i32(7)),
+             i32(place.firstTurn - place.firstWarp / 4));
+  Value last = compare(arith::CmpIPredicate::eq, turn, i32(place.firstTurn + warpgroups - 1));
+  nextTurn = arith::SelectOp::create(b, last, i32(place.firstTurn), add(turn, i32(1)));
+  // The first turn is the first warpgroup's: nobody leaves one before it, so the last one says so. At the end what the
+  // last has left is taken.
+  auto only = [&](int64_t number) {
+    return scf::IfOp::create(b, compare(arith::CmpIPredicate::eq, warpgroup, i32(number)), /*withElseRegion=*/false);
+  };
+  {
+    auto end = only(warpgroups - 1);
+    OpBuilder::InsertionGuard inner(b);
+    b.setInsertionPoint(end.thenBlock()->getTerminator());
+    arriveAt(i32(place.firstTurn));
+  }
+  if (failed(emitBlock(op.getBody().front())))
+    return failure();
+  auto first = only(0);
+  b.setInsertionPoint(first.thenBlock()->getTerminator());
+  meetAt(i32(place.firstTurn));
+  return success();
+}
+
+//===-- Turns ----------------------------------------------------------------------------------------------------===//
+
+// Each warpgroup has a named barrier for its turn, at which it meets the one before it.
+void KernelEmitter::arriveAt(Value turn) {
+  LLVM::CallIntrinsicOp::create(b, b.getStringAttr("llvm.nvvm.barrier.cta.arrive.aligned.count"),
+                                ValueRange{turn, i32(2 * kWarpgroup)});
+}
+void KernelEmitter::meetAt(Value turn) {
+  LLVM::CallIntrinsicOp::create(b, b.getStringAttr("llvm.nvvm.barrier.cta.sync.aligned.count"),
+                                ValueRange{turn, i32(2 * kWarpgroup)});
+}
+
+LogicalResult KernelEmitter::takeTurn(bool enters) {
+  if (plan.roles.find(role)->second.firstTurn)
+    enters ? meetAt(turn) : arriveAt(nextTurn);
+  return success();
 }
 
 LogicalResult KernelEmitter::emitOperation(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case([&](ScheduleOp schedule) { return emitSchedule(schedule); })
-      .Case([&](scf::ForOp loop) { return emitLoop(loop); })
+      .Case([&](scf::ForOp loop) { return plan.roles.find(role)->second.single ? emitLoop(loop) : emitParts(loop); })
       .Case([&](scf::IfOp branch) { return emitBranch(branch); })
       .Case([&](StoreOp store) { return this->store(store); })
       .Case([&](AcquireOp acquire) { return take(acquire.getChannel(), acquire.getTiles(), true), success(); })
       .Case([&](WaitOp wait) { return take(wait.getChannel(), wait.getTiles(), false), success(); })
-      .Case([&](ReleaseOp release) { return this->release(release.getChannel()), success(); })
+      .Case([&](ReleaseOp release) { return this->release(release), success(); })
+      .Case([&](EnterTurnOp) { return takeTurn(true); })
+      .Case([&](LeaveTurnOp) { return takeTurn(false); })
       .Case([&](CommitOp) { return success(); }) // the acquire has arrived, with the bytes of all copies
       .Case([&](CopyOp copy) { return this->copy(copy), success(); })
       .Case([&](MmaOp mma) { return multiply(mma), success(); })
@@ -207,7 +254,7 @@ void KernelEmitter::load(EntryOp op) {
 
 //===-- Channels -------------------------------------------------------------------------------------------------===//
 
-Value KernelEmitter::barrier(int64_t first, Value slot) { return shared(add(multiply(slot, i32(8)), i32(first))); }
+Value KernelEmitter::barrier(int64_t first, Value slot) { return shared(multiply(slot, i32(8)), first); }
 
 void KernelEmitter::waitFor(Value barrier, Value parity) {
   auto loop = scf::WhileOp::create(b, TypeRange(), ValueRange());
@@ -222,21 +269,37 @@ void KernelEmitter::waitFor(Value barrier, Value parity) {
 }
 
 void KernelEmitter::advance(Value slot, Value parity, int64_t depth) {
-  Value next = add(LLVM::LoadOp::create(b, b.getI32Type(), slot), i32(1));
-  Value around = compare(arith::CmpIPredicate::eq, next, i32(depth));
-  LLVM::StoreOp::create(b, Value(arith::SelectOp::create(b, around, i32(0), next)), slot);
-  if (!parity)
-    return;
-  Value turned = binary("arith.xori", LLVM::LoadOp::create(b, b.getI32Type(), parity),
-                        arith::ExtUIOp::create(b, b.getI32Type(), around));
-  LLVM::StoreOp::create(b, turned, parity);
+  Value now = LLVM::LoadOp::create(b, b.getI32Type(), slot), before = LLVM::LoadOp::create(b, b.getI32Type(), parity);
+  Value next, turns; // whether the next slot is the first one
+  if (depth == 2) {
+    next = binary("arith.xori", now, i32(1));
+    turns = now;
+  } else {
+    next = add(now, i32(1));
+    Value around = compare(arith::CmpIPredicate::eq, next, i32(depth));
+    next = arith::SelectOp::create(b, around, i32(0), next);
+    turns = arith::ExtUIOp::create(b, b.getI32Type(), around);
+  }
+  LLVM::StoreOp::create(b, next, slot);
+  LLVM::StoreOp::create(b, binary("arith.xori", before, turns), parity);
 }
 
 void KernelEmitter::take(Value channel, ValueRange views, bool fill) {
   const ChannelPlan &ring = plan.channels.find(channel.getDefiningOp())->second;
   const End &end = ends[channel];
-  Value slot = LLVM::LoadOp::create(b, b.getI32Type(), end.slot);
-  Value parity = LLVM::LoadOp::create(b, b.getI32Type(), end.parity);
+  const int64_t depth = cast<ChannelType>(channel.getType()).getDepth();
+  auto round = rounds.find(channel);
+  Value parity = LLVM::LoadOp::create(b, b.getI32Type(), end.parity), slot;
+  if (round == rounds.end()) {
+    slot = LLVM::LoadOp::create(b, b.getI32Type(), end.slot);
+  } else {
+    Round &held = round->second;
+    slot = held.slots[held.next % depth];
+    parity = binary("arith.xori", parity, held.turned[held.next % depth]);
+    if (held.next / depth % 2)
+      parity = binary("arith.xori", parity, i32(1));
+    ++held.next;
+  }
   waitFor(barrier(fill ? ring.empty : ring.full, slot), parity);
   Value full;
   if (fill) {
@@ -248,27 +311,55 @@ void KernelEmitter::take(Value channel, ValueRange views, bool fill) {
                                            NVVM::MemScopeKindAttr::get(b.getContext(), NVVM::MemScopeKind::CTA),
                                            b.getBoolAttr(false), Value());
   }
-  Value begin = add(multiply(slot, i32(ring.slotBytes)), i32(ring.offset));
   for (auto [view, offset] : llvm::zip(views, ring.tiles))
-    tiles[view] = {add(begin, i32(offset)), full};
-  advance(end.slot, end.parity, cast<ChannelType>(channel.getType()).getDepth());
+    tiles[view] = {slot, ring.slotBytes, ring.offset + offset, full};
+  if (round == rounds.end())
+    advance(end.slot, end.parity, depth);
 }
 
-void KernelEmitter::release(Value channel) {
-  const ChannelPlan &ring = plan.channels.find(channel.getDefiningOp())->second;
-  const End &end = ends[channel];
+/// How many slots of `channel` the operations of `block` in front of `end` leave held.
+static int64_t heldAfter(Value channel, Block *block, Operation *end) {
+  int64_t held = 0;
+  for (Operation &op : *block) {
+    if (&op == end)
+      break;
+    if (auto wait = dyn_cast<WaitOp>(op))
+      held += wait.getChannel() == channel;
+    else if (auto release = dyn_cast<ReleaseOp>(op))
+      held -= release.getChannel() == channel;
+    else if (auto branch = dyn_cast<scf::IfOp>(op)) // both ways leave the same, and loops what they found
+      held += heldAfter(channel, branch.thenBlock(), nullptr);
+  }
+  Operation *parent = block->getParentOp();
+  return end && !isa<RoleOp>(parent) ? held + heldAfter(channel, parent->getBlock(), parent) : held;
+}
+
+/// Of a ring the slots held are the latest ones, and how many they are the text says.
+Value KernelEmitter::oldest(ReleaseOp op) {
+  Value channel = op.getChannel();
+  const int64_t depth = cast<ChannelType>(channel.getType()).getDepth();
+  const int64_t behind = depth - heldAfter(channel, op->getBlock(), op);
+  if (auto round = rounds.find(channel); round != rounds.end())
+    return round->second.slots[(round->second.next + behind) % depth];
+  Value next = LLVM::LoadOp::create(b, b.getI32Type(), ends[channel].slot);
+  if (behind == 0)
+    return next;
+  if (depth == 2)
+    return binary("arith.xori", next, i32(1));
+  Value slot = add(next, i32(behind));
+  Value past = compare(arith::CmpIPredicate::uge, slot, i32(depth));
+  return arith::SelectOp::create(b, past, add(slot, i32(-depth)), slot);
+}
+
+void KernelEmitter::release(ReleaseOp op) {
+  const ChannelPlan &ring = plan.channels.find(op.getChannel().getDefiningOp())->second;
+  Value empty = barrier(ring.empty, oldest(op));
   // One thread speaks for its warpgroup: mma_wait has waited for all of it.
   auto one = scf::IfOp::create(b, compare(arith::CmpIPredicate::eq, thread, i32(0)), /*withElseRegion=*/false);
-  Value slot;
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPoint(one);
-    slot = LLVM::LoadOp::create(b, b.getI32Type(), end.oldest);
-    b.setInsertionPoint(one.thenBlock()->getTerminator());
-    NVVM::MBarrierArriveOp::create(b, b.getI64Type(), barrier(ring.empty, slot), Value(),
-                                   NVVM::MemScopeKindAttr::get(b.getContext(), NVVM::MemScopeKind::CTA));
-  }
-  advance(end.oldest, Value(), cast<ChannelType>(channel.getType()).getDepth());
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(one.thenBlock()->getTerminator());
+  NVVM::MBarrierArriveOp::create(b, b.getI64Type(), empty, Value(),
+                                 NVVM::MemScopeKindAttr::get(b.getContext(), NVVM::MemScopeKind::CTA));
 }
 
 void KernelEmitter::copy(CopyOp op) {
@@ -276,7 +367,8 @@ void KernelEmitter::copy(CopyOp op) {
   const TileView view = tiles[op.getTo()];
   Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
   for (int64_t c = 0; c < tile.getDimSize(1); c += blockColumns(tile)) {
-    Value to = shared(add(view.offset, i32(c / blockColumns(tile) * blockBytes(tile))));
+    Value to =
+        shared(multiply(view.slot, i32(view.slotBytes)), view.offset + c / blockColumns(tile) * blockBytes(tile));
     Value cluster = LLVM::AddrSpaceCastOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 7), to);
     NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
         b, cluster, matrices[op.getFrom()].map, ValueRange{add(column, i32(c)), row}, view.barrier, ValueRange(),

@@ -4,6 +4,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "passes/NVIDIA/KernelPlan.h"
 #include "passes/NVIDIA/Passes.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SmallPtrSet.h"
 
 namespace stepdown::nvidia {
 
@@ -33,13 +35,23 @@ public:
   mlir::LogicalResult emit();
 
 private:
-  /// Where a tile of a held slot is: bytes from the begin of shared memory, and the barrier that copies into it signal.
+  /// Where a tile of a held slot is: its slot, of so many bytes each, the bytes from the begin of shared memory to it
+  /// in the first slot, and the barrier that copies into it signal.
   struct TileView {
-    Value offset, barrier;
+    Value slot;
+    int64_t slotBytes, offset;
+    Value barrier;
   };
-  /// The cells of one end of a channel in a role: the next slot and its parity, and the next slot to release.
+  /// The cells of one end of a channel in a role: the next slot and its parity.
   struct End {
-    Value slot, parity, oldest;
+    Value slot, parity;
+  };
+
+  /// Of one end of a channel, in a loop whose body is repeated: the slots that the copies take from the loop's first
+  /// on, by how much their parities differ from its, and which of them is next.
+  struct Round {
+    mlir::SmallVector<Value> slots, turned;
+    int64_t next;
   };
 
   // Prologue and roles.
@@ -55,11 +67,22 @@ private:
 
   // Channels.
   Value barrier(int64_t first, Value slot);
+  Value oldest(tile::ReleaseOp op);
   void waitFor(Value barrier, Value parity);
   void advance(Value slot, Value parity, int64_t depth);
   void take(Value channel, mlir::ValueRange tiles, bool fill);
-  void release(Value channel);
+  void release(tile::ReleaseOp op);
   void copy(tile::CopyOp op);
+
+  // Turns of warpgroups.
+  mlir::LogicalResult takeTurn(bool enters);
+  void arriveAt(Value turn);
+  void meetAt(Value turn);
+
+  // EmitLoop.cpp: loops in parts.
+  mlir::LogicalResult emitParts(mlir::scf::ForOp op);
+  void beginRounds(mlir::scf::ForOp op);
+  void endRounds(int64_t copies);
 
   // EmitMatrix.cpp: products, and stores of what they leave in registers.
   using TileEmitter::multiply;
@@ -67,8 +90,11 @@ private:
   Value multiplyRegisters(mlir::ArrayRef<Value> a, Value b, Value sum, mlir::Type element, int64_t columns, bool adds,
                           bool rowsOfB);
   void wait(tile::MmaWaitOp op);
+  void computeBefore(mlir::ValueRange tiles);
   mlir::LogicalResult store(tile::StoreOp op);
-  Value descriptor(Value tile, bool transposed, Value across);
+  Value descriptor(Value tile, bool transposed, Value across = Value());
+  Value descriptorAddress();
+  void prepareDescriptors();
 
   // EmitRegisters.cpp: what is done with tiles in registers.
   Value approximate(mlir::StringRef intrinsic, Value x);
@@ -81,13 +107,15 @@ private:
   void narrow(tile::ConvertOp op);
   void fill(mlir::arith::ConstantOp op);
 
-  Value shared(Value offset);
+  Value shared(Value offset, int64_t more = 0);
 
   tile::KernelOp kernel;
   const KernelPlan &plan;
   mlir::LLVM::LLVMFuncOp function;
   llvm::DenseMap<Value, TileView> tiles;
-  llvm::DenseMap<Value, End> ends; ///< of the role at hand
+  llvm::DenseMap<Value, End> ends;              ///< of the role at hand
+  llvm::MapVector<Value, Round> rounds;         ///< of the loop at hand, where its body is repeated
+  llvm::SmallPtrSet<mlir::Operation *, 2> open; ///< masks that are known to let everything through
   struct Matrix {
     Value map, pointer, stride, rows, columns;
   };
@@ -96,6 +124,8 @@ private:
   // Of the block: its shared memory as a pointer and as an address. Of the thread: its warp in the block, its number in
   // its warpgroup and in its warp, and, in a role, the warpgroup's number in it.
   Value base, address, warp, thread, lane, warpgroup;
+  Value turn, nextTurn; ///< of the thread's warpgroup and of the next one, in a role that takes turns: their barriers
+  Value matrixBase;     ///< of the role: the descriptor of a tile at the begin of shared memory, i64
 };
 
 /// Columns of one instruction: the largest multiple of 8 up to 256 that divides the sum's.

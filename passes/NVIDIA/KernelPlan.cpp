@@ -113,12 +113,20 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
         if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
           plan.over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
   });
-  int64_t warps = 0;
+  int64_t warps = 0, barriers = 1; // all threads meet at barrier 0
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
     WalkResult more = role.walk(
         [](Operation *op) { return isa<WaitOp, StoreOp>(op) ? WalkResult::interrupt() : WalkResult::advance(); });
-    plan.roles[role] = {warps, !more.wasInterrupted()};
+    plan.roles[role] = {warps, !more.wasInterrupted(), 0};
     warps += role.getWarps();
+    const int64_t warpgroups = role.getThreads() / kWarpgroup;
+    if (warpgroups == 1 || !role.walk([](EnterTurnOp) { return WalkResult::interrupt(); }).wasInterrupted())
+      continue;
+    plan.roles[role].firstTurn = barriers;
+    barriers += warpgroups;
+    if (barriers > kNamedBarriers)
+      return role.emitOpError() << "expects turns of at most " << kNamedBarriers - 1
+                                << " warpgroups on sm_90a, but got " << barriers - 1;
   }
   plan.threads = warps * 32;
   // Registers are given out in eights a thread, and no thread has more than 255.

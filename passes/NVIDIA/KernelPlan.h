@@ -7,6 +7,8 @@
 namespace stepdown::nvidia {
 
 inline constexpr int64_t kWarpgroup = 128;
+/// Named barriers of a block.
+inline constexpr int64_t kNamedBarriers = 16;
 
 /// A ring in shared memory. Slot s has its tiles from `offset + s * slotBytes` on, and the barriers `full + 8 s`, on
 /// which the copies into it arrive, and `empty + 8 s`, on which the warpgroups that have read it do.
@@ -18,7 +20,8 @@ struct ChannelPlan {
 
 struct RolePlan {
   int64_t firstWarp;
-  bool single; ///< copies only: one thread does it
+  bool single;       ///< copies only: one thread does it
+  int64_t firstTurn; ///< the named barrier of its first warpgroup's turn, others' behind it; 0 where none takes turns
 };
 
 /// How an argument enters: a matrix that is copied from as a tensor map, one that is stored to or read from as a

@@ -14,6 +14,11 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     ex2.approx.ftz and rcp.approx.ftz, within 2 units and 1 unit in the last place, subnormal numbers being zero. The wait that
     makes a vector of a sum is inline PTX that takes and gives its registers: no use can move in front of it.
 
+    A loop over masked blocks becomes several: one in the middle for blocks that all rows of a warpgroup see whole, without the
+    mask, and others in front of it and behind it. Where it carries no tiles in registers, the middle one's body stands once for
+    each slot. A turn is a named barrier of each warpgroup. What a wait is to come after is held there by a branch on it, which is
+    taken where it is not a number and then does nothing: ptxas moves waits over arithmetic, but not over branches.
+
     Before:
     ```mlir
     tile.kernel @product(%a: !matrix, %c: !result, %zero: index) {

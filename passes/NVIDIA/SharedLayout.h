@@ -26,13 +26,13 @@ inline bool isSwizzled(mlir::MemRefType tile) {
          tile.getDimSize(1) % blockColumns(tile) == 0;
 }
 
-/// The descriptor's bits but the address: distance of blocks ("leading") and of patterns ("stride"), in 16 bytes, and
-/// the swizzle. The distance of blocks counts where the matrix unit runs along the rows of 128 bytes (an operand that
-/// is transposed); else it stays inside one block and the field must be 1.
-inline int64_t descriptorBits(mlir::MemRefType tile, bool transposed) {
-  const int64_t leading = transposed ? blockBytes(tile) / 16 : 1;
-  return (leading << 16) | ((kPatternBytes / 16) << 32) | (int64_t(1) << 62);
+/// A descriptor is its address, the distance of blocks ("leading") and of patterns ("stride"), in 16 bytes, and the
+/// swizzle; the latter two are the same for all tiles. The distance of blocks counts where the matrix unit runs along
+/// the rows of 128 bytes (an operand that is transposed); else it stays inside one block and the field must be 1.
+inline int64_t leadingBits(mlir::MemRefType tile, bool transposed) {
+  return (transposed ? blockBytes(tile) / 16 : 1) << 16;
 }
+inline constexpr int64_t kDescriptorBits = ((kPatternBytes / 16) << 32) | (int64_t(1) << 62);
 
 /// Bytes from the tile's begin to elements k ... of the reduction: columns of it, or, transposed, its rows.
 inline int64_t reductionOffset(mlir::MemRefType tile, bool transposed, int64_t k) {

@@ -51,8 +51,9 @@ def loops(code):
 
 
 def steady_loop(code):
-    """The innermost loop that multiplies, or None. Of a kernel with several (masked blocks, then whole ones) the shortest."""
-    return next(iter(loops(code)), None)
+    """The loop that multiplies with the fewest instructions for each product, or None: of a kernel with several (masked
+    blocks, then whole ones) that which most turns go through. One around another has all of its instructions."""
+    return min(loops(code), key=lambda body: len(body) / sum(map(is_product, body)), default=None)
 
 
 def _event(instruction):

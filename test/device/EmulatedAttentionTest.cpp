@@ -173,6 +173,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"full", tiles(64, 64, 64, 4, kAll, kAll), 2, 2, {{67, 131}}, 1},
                     Case{"causal", tiles(64, 128, 64, 8, kAll, 0), 3, 3, {{197, 197}}, 2},
                     Case{"causal_128", tiles(128, 128, 128, 8, kAll, 0), 2, 1, {{131, 197}}, 2},
+                    Case{"causal_in_blocks", tiles(64, 128, 32, 8, kAll, 0), 1, 1, {{197, 331}}, 1},
+                    Case{"window_of_blocks", tiles(64, 64, 16, 4, 101, 0), 1, 1, {{131, 263}}, 1},
                     Case{"window", tiles(64, 64, 64, 4, 37, 0), 1, 1, {{197, 197}}, 3},
                     Case{"band", tiles(64, 64, 64, 4, 17, 71), 1, 1, {{131, 127}}, 1},
                     Case{"ragged", tiles(64, 64, 64, 4, kAll, 0), 4, 2, {{61, 61}, {1, 131}, {67, 67}, {3, 3}}, 2},

@@ -67,7 +67,7 @@ TEST(Ptx, OfTheMatrixProduct) {
   const Lowered lowered = lower(MatmulParameters());
   EXPECT_EQ(lowered.threads, 384);
   EXPECT_EQ(lowered.sharedBytes, 4 * (128 * 64 + 64 * 256) * 2 + 4 * 16);
-  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 8u) << "four of the first slot, four of the loop";
+  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 24u) << "of the first slot, of a round of four, of one behind it";
   EXPECT_EQ(count(lowered.ptx, "cp.async.bulk.tensor.2d"), 5u) << "one block of A, four of B";
   EXPECT_EQ(count(lowered.ptx, ".extern .shared"), 1u);
   EXPECT_GT(count(lowered.ptx, "\n\t.loc\t"), 10u) << "lines of the tile text, for profilers";
@@ -101,10 +101,10 @@ TEST(Ptx, OfAttention) {
   const Lowered lowered = lower(full);
   EXPECT_EQ(lowered.threads, 384);
   EXPECT_EQ(lowered.sharedBytes, (128 + 4 * 128) * 128 * 2 + 5 * 16);
-  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 32u) << "Q K^T before and in the loop, P V in and behind it";
-  EXPECT_EQ(count(lowered.ptx, "ex2.approx.ftz.f32"), 2 * 64 + 2u) << "each weight of two blocks, and two rows' ratios";
-  EXPECT_EQ(count(lowered.ptx, "cvt.rn.bf16x2.f32"), 2 * 32 + 32u) << "weights of two blocks, and the result";
-  EXPECT_EQ(count(lowered.ptx, "shfl.sync.bfly"), 2 * 2 * 2 * 2u) << "two blocks' maxima and sums, of two rows";
+  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 6 * 8u) << "Q K^T before and in two loops, P V in and behind them";
+  EXPECT_EQ(count(lowered.ptx, "ex2.approx.ftz.f32"), 3 * 64 + 2 * 2u) << "weights of three blocks, two rows' ratios";
+  EXPECT_EQ(count(lowered.ptx, "cvt.rn.bf16x2.f32"), 3 * 32 + 32u) << "weights of three blocks, and the result";
+  EXPECT_EQ(count(lowered.ptx, "shfl.sync.bfly"), 4 * 2 * 2u) << "three blocks' maxima and one sum, of two rows";
   EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
   EXPECT_EQ(count(lowered.ptx, "div.rn"), 0u);
 }

@@ -43,7 +43,8 @@ def Tile_KernelOp : Op<Tile_Dialect, "kernel", [FunctionOpInterface, IsolatedFro
     C5: in each role, in every loop and on every path: each slot acquired is committed and each slot waited for is released, in
     order; no more are held than the channel is deep; a tile is written between acquire and commit and read between wait and
     release; a slot is released when no product in flight reads it; what leaves mma_wait is not in flight any more; nothing uses
-    registers that a product in flight reads.
+    registers that a product in flight reads; a turn is left in the block that entered it, and no loop, branch or release stands
+    in it: what it waits for must not wait for another's turn.
     C6: roles, channels and what computes sizes are all that stands outside of roles.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
@@ -199,23 +200,42 @@ def Tile_MmaOp : Op<Tile_Dialect, "mma"> {
   }];
 }
 
-def Tile_MmaWaitOp : Op<Tile_Dialect, "mma_wait", [DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
+def Tile_MmaWaitOp : Op<Tile_Dialect, "mma_wait", [DeclareOpInterfaceMethods<InferTypeOpInterface>, AttrSizedOperandSegments]> {
   let summary = "wait until all but the last `pending` products are computed";
   let description = [{
-    The sums that it takes are vectors from there on.
+    The sums that it takes are vectors from there on. What tiles stand behind `after` is computed before the wait begins, under the
+    products that it waits for: an assembler that knows no better would wait first.
 
     Example:
     ```mlir
     tile.mma_wait 1
     %c = tile.mma_wait 0 for %d : !tile.accumulator<128x256xf32>
+    %f = tile.mma_wait 0 after %x : vector<128x8xf32> for %e : !tile.accumulator<128x256xf32>
     ```
 
     C1: pending is not negative.
   }];
-  let arguments = (ins I64Attr:$pending, Variadic<Tile_AccumulatorType>:$sums);
+  let arguments = (ins I64Attr:$pending, Variadic<Tile_Registers>:$after, Variadic<Tile_AccumulatorType>:$sums);
   let results = (outs Variadic<Tile_Registers>:$vectors);
-  let assemblyFormat = "$pending (`for` $sums^ `:` type($sums))? attr-dict";
+  let assemblyFormat = "$pending (`after` $after^ `:` type($after))? (`for` $sums^ `:` type($sums))? attr-dict";
   let hasVerifier = 1;
+}
+
+def Tile_EnterTurnOp : Op<Tile_Dialect, "enter_turn"> {
+  let summary = "wait for the warpgroup's turn";
+  let description = [{
+    Between it and `tile.leave_turn` is one warpgroup of the role at a time, in their order, round and round. So one issues its
+    products while another computes in registers. Where a role has one warpgroup nothing is waited for.
+
+    Example: `tile.enter_turn`
+  }];
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_LeaveTurnOp : Op<Tile_Dialect, "leave_turn"> {
+  let summary = "it is the next warpgroup's turn";
+  let description = "Example: `tile.leave_turn`";
+  let assemblyFormat = "attr-dict";
 }
 
 def Tile_StoreOp : Op<Tile_Dialect, "store"> {

@@ -34,6 +34,7 @@ struct State {
   llvm::MapVector<Value, SmallVector<Slot>> filling, reading; ///< held slots of channels
   SmallVector<Flight> flights;                                ///< products in flight, oldest first
   DenseMap<Value, size_t> sums;                               ///< flights from the oldest whose sum a value is
+  bool turn = false;                                          ///< whether it is the warpgroup's
 
   static bool sameHeld(const llvm::MapVector<Value, SmallVector<Slot>> &a,
                        const llvm::MapVector<Value, SmallVector<Slot>> &b) {
@@ -122,6 +123,8 @@ private:
 
   LogicalResult release(ReleaseOp op) {
     SmallVector<Slot> &slots = state.reading[op.getChannel()];
+    if (state.turn)
+      return refuse(op, "no release in a turn") << "tile.leave_turn stands behind it";
     if (slots.empty())
       return refuse(op, "a slot that was waited for") << "none is held";
     for (Flight &flight : state.flights)
@@ -186,6 +189,13 @@ private:
     return success();
   }
 
+  LogicalResult turn(Operation *op, bool enters) {
+    if (enters == state.turn)
+      return refuse(op, "turns that are entered and left in order") << (enters ? "one is not left" : "none is entered");
+    state.turn = enters;
+    return success();
+  }
+
   /// Sums go into a loop, around and out of it by the same age.
   LogicalResult loop(scf::ForOp op) {
     for (auto [init, argument] : llvm::zip(op.getInitArgs(), op.getRegionIterArgs())) {
@@ -239,6 +249,8 @@ private:
     for (Operation &op : block) {
       if (failed(touch(op)))
         return failure();
+      if (state.turn && isa<scf::ForOp, scf::IfOp, ScheduleOp>(op))
+        return refuse(&op, "a turn without loops and branches") << "here is one";
       LogicalResult ok = llvm::TypeSwitch<Operation *, LogicalResult>(&op)
                              .Case([&](AcquireOp acquire) { return take(acquire, state.filling, "committed"); })
                              .Case([&](WaitOp wait) { return take(wait, state.reading, "released"); })
@@ -247,6 +259,8 @@ private:
                              .Case([&](CopyOp copy) { return this->copy(copy); })
                              .Case([&](MmaOp mma) { return multiply(mma); })
                              .Case([&](MmaWaitOp wait) { return this->wait(wait); })
+                             .Case([&](EnterTurnOp enter) { return turn(enter, true); })
+                             .Case([&](LeaveTurnOp leave) { return turn(leave, false); })
                              .Case([&](scf::ForOp loop) { return this->loop(loop); })
                              .Case([&](scf::IfOp branch) { return this->branch(branch); })
                              .Case([&](ScheduleOp schedule) { return this->schedule(schedule); })
@@ -260,6 +274,8 @@ private:
       if (failed(ok))
         return failure();
     }
+    if (state.turn)
+      return refuse(block.getParentOp(), "a turn to be left in the block that entered it") << "it is not";
     return success();
   }
 };

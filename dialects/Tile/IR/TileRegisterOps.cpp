@@ -68,14 +68,20 @@ LogicalResult MapOp::verifyRegions() {
 
 //===-- Reduce, mask, convert ------------------------------------------------------------------------------------===//
 
-static VectorType oneColumn(VectorType tile) { return VectorType::get({tile.getDimSize(0), 1}, tile.getElementType()); }
+static VectorType columnsOf(VectorType tile, int64_t columns) {
+  return VectorType::get({tile.getDimSize(0), columns}, tile.getElementType());
+}
 
-LogicalResult ReduceOp::inferReturnTypes(MLIRContext *, std::optional<Location>, ValueRange operands, DictionaryAttr,
-                                         OpaqueProperties, RegionRange, SmallVectorImpl<Type> &types) {
+LogicalResult ReduceOp::inferReturnTypes(MLIRContext *, std::optional<Location>, ValueRange operands,
+                                         DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
+                                         SmallVectorImpl<Type> &types) {
   auto tile = operands.empty() ? VectorType() : dyn_cast<VectorType>(operands[0].getType());
   if (!tile || tile.getRank() != 2)
     return failure();
-  types.push_back(oneColumn(tile));
+  const int64_t into = ReduceOp::Adaptor(operands, attributes, properties, regions).getInto();
+  if (into < 1)
+    return failure();
+  types.push_back(columnsOf(tile, into));
   return success();
 }
 
@@ -87,8 +93,19 @@ ParseResult ReduceOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseKeyword(&word) || parser.parseOperand(value))
     return failure();
   const bool adds = succeeded(parser.parseOptionalComma());
-  if ((adds && parser.parseOperand(acc)) || parser.parseOptionalAttrDict(result.attributes) ||
-      parser.parseColonType(tile) || parser.resolveOperand(value, tile, result.operands))
+  if (adds && parser.parseOperand(acc))
+    return failure();
+  int64_t into = 1;
+  if (succeeded(parser.parseOptionalKeyword("into"))) {
+    const SMLoc count = parser.getCurrentLocation();
+    if (parser.parseInteger(into))
+      return failure();
+    if (into < 1)
+      return parser.emitError(count) << "expects a positive count, but got " << into;
+    result.addAttribute("into", parser.getBuilder().getI64IntegerAttr(into));
+  }
+  if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColonType(tile) ||
+      parser.resolveOperand(value, tile, result.operands))
     return failure();
   const std::optional<arith::AtomicRMWKind> kind = arith::symbolizeAtomicRMWKind(word);
   if (!kind)
@@ -96,15 +113,17 @@ ParseResult ReduceOp::parse(OpAsmParser &parser, OperationState &result) {
   if (!isRegisterTile(tile))
     return parser.emitError(place) << "expects a vector of static rank 2, but got " << tile;
   result.addAttribute("kind", arith::AtomicRMWKindAttr::get(parser.getContext(), *kind));
-  result.addTypes(oneColumn(tile));
-  return adds ? parser.resolveOperand(acc, oneColumn(tile), result.operands) : success();
+  result.addTypes(columnsOf(tile, into));
+  return adds ? parser.resolveOperand(acc, columnsOf(tile, into), result.operands) : success();
 }
 
 void ReduceOp::print(OpAsmPrinter &printer) {
   printer << ' ' << arith::stringifyAtomicRMWKind(getKind()) << ' ' << getValue();
   if (getAcc())
     printer << ", " << getAcc();
-  printer.printOptionalAttrDict((*this)->getAttrs(), {"kind"});
+  if (getInto() != 1)
+    printer << " into " << int64_t(getInto());
+  printer.printOptionalAttrDict((*this)->getAttrs(), {"kind", "into"});
   printer << " : " << getValue().getType();
 }
 
@@ -115,6 +134,9 @@ LogicalResult ReduceOp::verify() {
     return emitOpError() << "expects floats (C2), but got " << getValue().getType();
   if (getAcc() && getAcc().getType() != getType()) // C3
     return emitOpError() << "expects an acc of type " << getType() << " (C3), but got " << getAcc().getType();
+  if (getValue().getType().getDimSize(1) % int64_t(getInto()) != 0) // C4
+    return emitOpError() << "expects a multiple of " << int64_t(getInto()) << " columns (C4), but got "
+                         << getValue().getType();
   return success();
 }
 

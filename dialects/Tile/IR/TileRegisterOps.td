@@ -51,19 +51,23 @@ def Tile_ReduceOp : Op<Tile_Dialect, "reduce", [Pure, DeclareOpInterfaceMethods<
   let summary = "the sum or the largest of each row";
   let description = [{
     Of each row of the operand, and of acc's number where it is given, one number: `addf` the sum, in any order; `maxnumf` the
-    largest that is not NaN.
+    largest that is not NaN. With `into n` n numbers: result[r, c] is that of the columns c, c + n ... and of acc[r, c]. So a sum
+    that a loop adds to can be kept in parts, which lanes need not exchange before the loop ends.
 
     Example:
     ```mlir
     %m = tile.reduce maxnumf %s : vector<64x128xf32>
     %n = tile.reduce maxnumf %t, %m : vector<64x128xf32>
+    %p = tile.reduce addf %t into 8 : vector<64x128xf32>
     ```
 
     C1: the kind is addf or maxnumf.
     C2: elements are floats.
-    C3: acc is of the result's type, the operand's with one column.
+    C3: acc is of the result's type, the operand's with one column, or n.
+    C4: the operand's columns are a multiple of n.
   }];
-  let arguments = (ins AtomicRMWKindAttr:$kind, Tile_Registers:$value, Optional<Tile_Registers>:$acc);
+  let arguments = (ins AtomicRMWKindAttr:$kind, Tile_Registers:$value, Optional<Tile_Registers>:$acc,
+                       DefaultValuedAttr<I64Attr, "1">:$into);
   let results = (outs Tile_Registers:$result);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;

@@ -352,3 +352,64 @@ tile.kernel @carried(%x: memref<?x?xbf16>, %i: index) {
     tile.release %r : !ring
   }
 }
+
+// -----
+
+// C5: turns
+tile.kernel @left_before_entered() {
+  tile.role "take_turns" warps 8 registers 40 {
+    // expected-error @+1 {{expects turns that are entered and left in order (C5 of tile.kernel), but none is entered}}
+    tile.leave_turn
+  }
+}
+
+// -----
+
+tile.kernel @entered_twice() {
+  tile.role "take_turns" warps 8 registers 40 {
+    tile.enter_turn
+    // expected-error @+1 {{expects turns that are entered and left in order (C5 of tile.kernel), but one is not left}}
+    tile.enter_turn
+  }
+}
+
+// -----
+
+tile.kernel @never_left() {
+  // expected-error @+1 {{expects a turn to be left in the block that entered it (C5 of tile.kernel), but it is not}}
+  tile.role "take_turns" warps 8 registers 40 {
+    tile.enter_turn
+  }
+}
+
+// -----
+
+tile.kernel @loop_in_a_turn(%i: index) {
+  tile.role "take_turns" warps 8 registers 40 {
+    tile.enter_turn
+    // expected-error @+1 {{expects a turn without loops and branches (C5 of tile.kernel), but here is one}}
+    scf.for %j = %i to %i step %i {
+    }
+    tile.leave_turn
+  }
+}
+
+// -----
+
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+tile.kernel @release_in_a_turn(%x: memref<?x?xbf16>, %i: index) {
+  %r = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %r : !ring -> !tile
+    tile.copy %x[%i, %i] to %s : memref<?x?xbf16> to !tile
+    tile.commit %r : !ring
+  }
+  tile.role "take_turns" warps 8 registers 40 {
+    tile.enter_turn
+    %s = tile.wait %r : !ring -> !tile
+    // expected-error @+1 {{expects no release in a turn (C5 of tile.kernel), but tile.leave_turn stands behind it}}
+    tile.release %r : !ring
+    tile.leave_turn
+  }
+}

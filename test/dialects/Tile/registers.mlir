@@ -6,6 +6,10 @@ func.func @kept(%s: vector<64x128xf32>, %b: memref<128x64xbf16, 3>, %v: vector<6
   %m = tile.reduce maxnumf %s : vector<64x128xf32>
   // CHECK: tile.reduce addf %arg0, %[[M]] : vector<64x128xf32>
   %l = tile.reduce addf %s, %m : vector<64x128xf32>
+  // CHECK: %[[P:.*]] = tile.reduce addf %arg0 into 8 : vector<64x128xf32>
+  %p8 = tile.reduce addf %s into 8 : vector<64x128xf32>
+  // CHECK: tile.reduce addf %arg0, %[[P]] into 8 : vector<64x128xf32>
+  %q8 = tile.reduce addf %s, %p8 into 8 : vector<64x128xf32>
   // CHECK: tile.mask %arg0 at[%arg3, %arg3] columns %arg3 from %arg3 below %arg3 : vector<64x128xf32>
   %t = tile.mask %s at [%i, %i] columns %i from %i below %i : vector<64x128xf32>
   // CHECK: %[[E:.*]] = tile.map (%[[X:.*]] = %arg0, %[[Y:.*]] = %[[M]]) : vector<64x128xf32>, vector<64x1xf32> -> vector<64x128xf32> {
@@ -65,6 +69,22 @@ func.func @reduce_by_product(%s: vector<64x64xf32>) {
 func.func @reduce_of_integers(%s: vector<64x64xi32>) {
   // expected-error @+1 {{expects floats (C2), but got 'vector<64x64xi32>'}}
   %e = tile.reduce addf %s : vector<64x64xi32>
+  return
+}
+
+// -----
+
+func.func @reduce_into_parts_of_other_size(%s: vector<64x12xf32>) {
+  // expected-error @+1 {{expects a multiple of 8 columns (C4), but got 'vector<64x12xf32>'}}
+  %e = tile.reduce addf %s into 8 : vector<64x12xf32>
+  return
+}
+
+// -----
+
+func.func @reduce_into_nothing(%s: vector<64x12xf32>) {
+  // expected-error @+1 {{expects a positive count, but got 0}}
+  %e = tile.reduce addf %s into 0 : vector<64x12xf32>
   return
 }
 

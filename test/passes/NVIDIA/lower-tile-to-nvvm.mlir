@@ -255,3 +255,94 @@ tile.kernel @half_a_reduction(%a: memref<?x?xf16>, %zero: index) {
     tile.release %ring : !ring
   }
 }
+
+// -----
+
+// Two warpgroups take turns: each meets the one before it at a barrier of its own, and leaves at the next one's. The last
+// one lets the first begin, and the first takes what the last has left. A wait for products stands behind a branch on
+// what is to be computed before it.
+!tile = memref<64x64xbf16, 3>
+!tall = memref<128x64xbf16, 3>
+!ring = !tile.channel<2 x memref<128x64xbf16, 3>, memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<128x64xf32>
+// CHECK-LABEL: gpu.module @turns
+// CHECK: %[[THREAD:.*]] = nvvm.read.ptx.sreg.tid.x
+// CHECK: %[[TURN:.*]] = arith.shrui %{{.*}}, %c7_i32
+// CHECK: %[[LAST:.*]] = arith.cmpi eq, %[[TURN]], %c2_i32
+// CHECK: %[[NEXT:.*]] = arith.select %[[LAST]], %c1_i32, %{{.*}} : i32
+// CHECK: llvm.call_intrinsic "llvm.nvvm.barrier.cta.arrive.aligned.count"(%c1_i32, %c256_i32)
+// CHECK: nvvm.mbarrier.try_wait
+// CHECK: llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.count"(%[[TURN]], %c256_i32)
+// CHECK: nvvm.wgmma.mma_async
+// CHECK: llvm.call_intrinsic "llvm.nvvm.barrier.cta.arrive.aligned.count"(%[[NEXT]], %c256_i32)
+// CHECK: arith.cmpf uno
+// CHECK: llvm.intr.expect
+// CHECK: nvvm.nanosleep
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.count"(%c1_i32, %c256_i32)
+tile.kernel @turns(%a: memref<?x?xbf16>, %b: memref<?x?xbf16>, %c: memref<?x?xf32>, %zero: index, %f: f32) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s:2 = tile.acquire %ring : !ring -> !tall, !tile
+    tile.copy %a[%zero, %zero] to %s#0 : memref<?x?xbf16> to !tall
+    tile.copy %b[%zero, %zero] to %s#1 : memref<?x?xbf16> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 8 registers 200 {
+    %ones = arith.constant dense<1.0> : vector<128x64xf32>
+    %x = tile.map (%e = %ones) : vector<128x64xf32> -> vector<128x64xf32> {
+      %y = arith.addf %e, %f : f32
+      tile.yield %y : f32
+    }
+    %s:2 = tile.wait %ring : !ring -> !tall, !tile
+    tile.enter_turn
+    %sum = tile.mma %s#0, %s#1 : !tall, !tile -> !sum
+    tile.leave_turn
+    %p = tile.reduce addf %x into 8 : vector<128x64xf32>
+    %v = tile.mma_wait 0 after %p : vector<128x8xf32> for %sum : !sum
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<128x64xf32> to memref<?x?xf32>
+  }
+}
+
+// -----
+
+// A loop of masked blocks is two: those that are seen whole, which are not masked, and those behind them.
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<2 x memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+// CHECK-LABEL: gpu.module @masked
+// CHECK: "llvm.nvvm.redux.sync.umin"
+// CHECK: scf.for
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK-NOT: arith.select {{.*}} : f32
+// CHECK: scf.for
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK-COUNT-32: arith.select {{.*}} : f32
+// CHECK-NOT: arith.select {{.*}} : f32
+tile.kernel @masked(%a: memref<?x?xbf16>, %c: memref<?x?xf32>, %row: index, %end: index) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    scf.for %j = %zero to %end step %step {
+      %s = tile.acquire %ring : !ring -> !tile
+      tile.copy %a[%zero, %j] to %s : memref<?x?xbf16> to !tile
+      tile.commit %ring : !ring
+    }
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %floor = arith.constant dense<0.0> : vector<64x1xf32>
+    %r = scf.for %j = %zero to %end step %step iter_args(%m = %floor) -> (vector<64x1xf32>) {
+      %s = tile.wait %ring : !ring -> !tile
+      %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !sum
+      %v = tile.mma_wait 0 for %sum : !sum
+      tile.release %ring : !ring
+      %t = tile.mask %v at [%row, %j] columns %end below %one : vector<64x64xf32>
+      %n = tile.reduce maxnumf %t, %m : vector<64x64xf32>
+      scf.yield %n : vector<64x1xf32>
+    }
+    tile.store %r to %c[%row, %zero] : vector<64x1xf32> to memref<?x?xf32>
+  }
+}
