@@ -85,6 +85,8 @@ class Draw:
         elif family != "phi3":
             o += pick([], ["--bias"]) + pick([], ["--fused-qkv"])
         o += pick([], [], [], ["--rope", "linear:3"], ["--rope", "yarn:2"], ["--rope", "llama3:8"])
+        if np.random.default_rng([seed, index, 1]).random() < 0.2:  # of its own, so that the rest of a shape stays what it was
+            o += ["--sinks"]
         self.options = [str(v) for v in o]
         vocabulary = int(o[o.index("--vocab") + 1])
         self.batches = []
