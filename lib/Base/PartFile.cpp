@@ -197,7 +197,7 @@ Result<PartFile> PartFile::create(const std::string &path, const std::vector<std
   struct stat info = {};
   const int own = ownDescriptor(path);
   const bool exists = (own >= 0 ? fstat(own, &info) : stat(path.c_str(), &info)) == 0;
-  if (!exists && (own >= 0 || (errno != ENOENT && errno != ENAMETOOLONG)))
+  if (!exists && (own >= 0 || errno != ENOENT))
     return cannot(path, "create the file", errno);
   if (exists)
     for (const std::string &input : inputs) {

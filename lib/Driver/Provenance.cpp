@@ -61,6 +61,7 @@ std::string plainProvenance(const PlainSource &source, const std::vector<const T
 std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
                        const std::vector<const Target *> &targets, const MemoryPlan &plan, const EditedIr &edited) {
   const MappedFile &file = checkpoint.file();
+  const bool codes = !options.exact && llvm::any_of(targets, [](const Target *target) { return !target->chip; });
   llvm::json::Object root{
       {"compiler", "stepdown " STEPDOWN_VERSION},
       {"llvm", LLVM_VERSION_STRING},
@@ -69,7 +70,7 @@ std::string provenance(const Gguf &checkpoint, const std::string &hash, const Co
                                         {"bytes", int64_t(file.size())},
                                         {"sha256", hash}}},
       {"options", llvm::json::Object{{"exact", options.exact},
-                                     {"activations", options.exact ? "f32" : options.activations},
+                                     {"activations", codes ? options.activations : "f32"},
                                      {"kv_type", options.exact || options.float32Cache ? "f32" : "f16"},
                                      {"max_context", int64_t(options.maxContext)},
                                      {"max_step_tokens", options.maxStepTokens},

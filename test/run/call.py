@@ -122,6 +122,13 @@ def check_refusals(folder):
     refused("a device that is none", run(RUN, "call", output, "matmul", *args, "--device", "gpu"), "E0911",
             "cpu, emulated:sm_90a, emulated:gfx942", '"gpu"')
     refused("too many results", run(RUN, "call", output, "matmul", *args, "--out", a, "--out", b), "E0621", "at most 1")
+    twice = folder.name(".stepdown")
+    run(COMPILE, folder.write("func.func @both(%x: tensor<7xf32>) -> (tensor<7xf32>, tensor<7xf32>) {\n"
+                              "  return %x, %x : tensor<7xf32>, tensor<7xf32>\n}\n"), "-o", twice)
+    out = folder.name(".npy")
+    done = run(RUN, "call", twice, "both", "--arg", "random:f32[7]", "--out", out, "--out", out)
+    if done.returncode != 2 or f"--out {out} twice" not in done.stderr or os.path.exists(out):
+        failures.append(f"two results in one file: expects a refusal, but got {done.returncode}: {done.stderr.strip()[:300]}")
     refused("no text", run(RUN, "generate", output, "-p", "hello"), "E0510", "functions")
     refused("no tokens", run(RUN, "tokenize", output, "-p", "hello"), "E0510", "functions")
     refused("not an artifact", run(RUN, "call", source, "matmul", *args), "E0502", "expects an artifact")

@@ -102,6 +102,12 @@ def several_targets(suite, device):
     alone = suite.compiled(checkpoint, "--target=cpu", "--exact")
     sizes = [weight_bytes(artifact) for artifact in (whole, alone)]
     suite.expect(sizes[0] == sizes[1], f"expects one copy of the weights, but got {sizes[0]} bytes for all and {sizes[1]} for cpu")
+    own = suite.path("own.stepdown")
+    done = subprocess.run([os.path.join(suite.bin, "stepdown-compile"), checkpoint, f"--target={device}", "--activations=q8", "-o", own],
+                          capture_output=True, text=True)
+    suite.expect("--activations is for processors" in done.stderr, f"expects a word on --activations, but got {done.stderr!r}")
+    with open(own, "rb") as file:
+        suite.expect(b'"activations":"f32"' in file.read(), f"expects an artifact for {device} alone to tell of float32 activations")
     print(f"{', '.join(names)} in one file, {sizes[0]} bytes of weights", flush=True)
 
 

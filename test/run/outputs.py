@@ -143,6 +143,7 @@ def names(output, folder):
         expect(f"{output.name}: a socket", b"E0903" in output.run(where("socket")).stderr, True)
         expect(f"{output.name}: the socket stays", stat.S_ISSOCK(os.lstat(where("socket")).st_mode), True)
     expect(f"{output.name}: a folder", b"E0903" in output.run(where("deep")).stderr, True)
+    expect(f"{output.name}: a name of 256 bytes", b"E0903" in output.run(where("n" * 256)).stderr, True)
 
     try:
         os.mknod(where("null"), stat.S_IFCHR | 0o666, os.makedev(1, 3))

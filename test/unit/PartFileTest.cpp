@@ -36,3 +36,13 @@ TEST(PartFile, SeveralAtOneNameTakeNoPartFromEachOther) {
   EXPECT_EQ(unlink(path.c_str()), 0);
   EXPECT_EQ(rmdir(folder.c_str()), 0) << "nothing else is left";
 }
+
+// Before any work begins: the name of the part file is shorter, so it would be found out at the end.
+TEST(PartFile, ANameThatNoFileCanHaveIsRefusedAtOnce) {
+  const std::string folder = testing::TempDir();
+  Result<PartFile> file = PartFile::create(folder + "/" + std::string(256, 'n'));
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().code, ErrorCode::FileWrite);
+  EXPECT_NE(file.error().message.find("File name too long"), std::string::npos) << file.error().message;
+  EXPECT_TRUE(PartFile::create(folder + "/" + std::string(255, 'n'))) << "the longest that one can have";
+}

@@ -69,6 +69,11 @@ static int compile(const Arguments &arguments) {
   options.float32Cache = arguments.value("kv-type") == "f32";
   options.exact = arguments.has("exact");
   options.activations = arguments.value("activations");
+  if (arguments.has("activations"))
+    for (const Target *target : options.targets)
+      if (target->chip)
+        options.warn("--activations is for processors: " + std::string(target->name) +
+                     " reads activations in float32, as with --exact");
   options.checkWeights = arguments.has("check-weights");
   options.jobs = static_cast<int>(arguments.integer("jobs"));
   options.dump = arguments.value("dump");

@@ -224,6 +224,9 @@ Status runCall(const Arguments &arguments) {
   if (wanted.size() > function.results.size())
     return fail(ErrorCode::ArgumentCount, "%s: expects at most %zu results (--out), but got %zu", function.name,
                 function.results.size(), wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i] != "/dev/null" && std::count(wanted.begin(), wanted.end(), wanted[i]) > 1)
+      return arguments.usage("expects another file for each result, but got --out " + wanted[i] + " twice");
   std::vector<Argument> read(given.size());
   std::vector<Array> arrays;
   for (size_t i = 0; i < given.size(); ++i) {
