@@ -1,33 +1,26 @@
-// The order of the compiler. Only this file knows it: stages know dialects and lib/Target, never each other.
+// The order of the compiler. Only this folder knows it: stages know dialects and lib/Target, never each other.
 #include "lib/Pipeline/Phases.h"
 #include "dialects/Tile/IR/TileBufferization.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
 #include "lib/Base/Suggestion.h"
-#include "lib/Pipeline/Canonicalization.h"
 #include "lib/Pipeline/Contract.h"
+#include "lib/Pipeline/PhasePasses.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
-#include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
 #include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
-#include "mlir/Conversion/Passes.h"
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
-#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/Extensions/InlinerExtension.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
-#include "mlir/Dialect/GPU/Transforms/Passes.h"
-#include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
-#include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
-#include "mlir/Transforms/Passes.h"
 #include "passes/AMD/Passes.h"
 #include "passes/Buffer/Passes.h"
 #include "passes/CPU/Passes.h"
@@ -43,239 +36,6 @@ using namespace mlir;
 
 namespace stepdown {
 
-// What both roads to the CPU have in common.
-
-static void addBufferization(OpPassManager &kernels) {
-  bufferization::OneShotBufferizePassOptions bufferize;
-  bufferize.bufferizeFunctionBoundaries = true;
-  bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
-  bufferize.allowReturnAllocsFromLoops = true; // functions of plain modules may; place-scratch refuses a kernel's
-  kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
-}
-
-/// Behind the pass that gives functions their signature: no view, no affine map, no loop.
-static void addBranches(OpPassManager &kernels) {
-  kernels.addNestedPass<func::FuncOp>(memref::createExpandStridedMetadataPass());
-  kernels.addNestedPass<func::FuncOp>(createLowerAffinePass());
-  kernels.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
-}
-
-static void addLLVM(OpPassManager &kernels) {
-  kernels.addPass(createLowerToLLVM());
-  kernels.addNestedPass<LLVM::LLVMFuncOp>(createReconcileUnrealizedCastsPass());
-  kernels.addNestedPass<LLVM::LLVMFuncOp>(createSoundCanonicalizer());
-}
-
-// A model on the CPU.
-
-static void fuseModel(OpPassManager &manager, const PhaseOptions &options, bool exact) {
-  manager.addNestedPass<func::FuncOp>(createQuantizeActivations({exact, options.activations}));
-  manager.addPass(createPadSizes({options.target->name}));
-  manager.addPass(createHoistSelectRows());
-  OpPassManager &functions = manager.nest<func::FuncOp>();
-  // From the most particular to the most general: what one fusion takes, the next does not see.
-  functions.addPass(createFuseGatedActivation());
-  functions.addPass(createFuseSiblingLinears());
-  functions.addPass(createFuseRopeAppend());
-  functions.addPass(createFuseAttention());
-  functions.addPass(createFuseResidualNorm());
-  functions.addPass(createWrapKernels());
-}
-
-static void fuseModelOnCPU(OpPassManager &manager, const PhaseOptions &options) {
-  fuseModel(manager, options, options.exact);
-}
-
-static void lowerModel(OpPassManager &manager, const PhaseOptions &) { manager.addPass(createLowerOperations()); }
-
-static void packKernels(OpPassManager &manager, const PhaseOptions &options) {
-  manager.addPass(createPackKernels({options.target->name}));
-}
-
-static void tileKernels(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createTileKernels());
-  // No CSE while kernels are tensors: it would give two accumulators one zero to start from, and bufferization a copy.
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-}
-
-static void bufferizeKernels(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  addBufferization(kernels);
-  kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
-}
-
-static void vectorizeKernels(OpPassManager &manager, const PhaseOptions &options) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.target->name}));
-  kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.target->name}));
-  // What is left of linalg is elementwise, of elements that are vectors already.
-  kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
-  kernels.addNestedPass<func::FuncOp>(createExpandMath());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
-}
-
-static void bindKernels(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createBindOperands());
-  addBranches(kernels);
-  addLLVM(kernels);
-}
-
-// A model on a GPU: the same step program, each of whose dispatches is a kernel of it.
-
-/// Threads read activations in float32.
-static void fuseModelOnDevice(OpPassManager &manager, const PhaseOptions &options) {
-  fuseModel(manager, options, /*exact=*/true);
-}
-
-static void threadKernels(OpPassManager &manager, const PhaseOptions &options) {
-  manager.addPass(createThreadKernels({options.target->name}));
-}
-
-static void simplifyKernels(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
-}
-
-static void unpackKernels(OpPassManager &manager, const PhaseOptions &options) {
-  OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createUnpackBlocks({options.target->name}));
-  kernels.addNestedPass<func::FuncOp>(createExpandMath());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  kernels.addNestedPass<func::FuncOp>(createCSEPass());
-}
-
-// Functions of a plain module on the CPU.
-
-static void lowerFunctions(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addPass(createLowerOperations());
-  functions.addPass(createDecomposeOperations());
-  // What they call becomes part of them.
-  functions.addPass(createInlinerPass(llvm::StringMap<OpPassManager>(), [](OpPassManager &callees) {
-    callees.addPass(createSoundCanonicalizer()); // the inliner brings the whole one of its own
-  }));
-  functions.addPass(createSymbolDCEPass());
-  functions.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
-  functions.addNestedPass<func::FuncOp>(createCheckSizes());
-  functions.addNestedPass<func::FuncOp>(createFuseElementwise());
-}
-
-static void simplifyFunctions(OpPassManager &manager, const PhaseOptions &) {
-  manager.nest<ModuleOp>().addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-}
-
-static void bufferizeFunctions(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addNestedPass<func::FuncOp>(createDropEmpty());
-  addBufferization(functions);
-  functions.addNestedPass<func::FuncOp>(createPlaceArrays());
-}
-
-static void vectorizeFunctions(OpPassManager &manager, const PhaseOptions &options) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addNestedPass<func::FuncOp>(createVectorizeStructured({options.target->name}));
-  functions.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass()); // what has no lane
-  functions.addNestedPass<func::FuncOp>(createExpandElementary());
-  functions.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  functions.addNestedPass<func::FuncOp>(createCSEPass());
-}
-
-static void bindFunctions(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addNestedPass<func::FuncOp>(createBindArrays());
-  addBranches(functions);
-  functions.addPass(createLowerAssertions());
-  functions.addPass(createCarryBFloat16());
-  addLLVM(functions);
-}
-
-// Functions of a plain module on a GPU: the processor counts and launches, the GPU computes.
-
-/// Operations on caches are taken apart with all others, so attention is selected before.
-static void lowerFunctionsForDevice(OpPassManager &manager, const PhaseOptions &options) {
-  manager.nest<ModuleOp>().addPass(createSelectAttention({options.target->chip}));
-  lowerFunctions(manager, options);
-}
-
-static void selectKernels(OpPassManager &manager, const PhaseOptions &options) {
-  manager.nest<ModuleOp>().addPass(createSelectKernels({options.target->chip}));
-}
-
-static void bufferizeForDevice(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addNestedPass<func::FuncOp>(createDropEmpty());
-  addBufferization(functions);
-  functions.addNestedPass<func::FuncOp>(createPlaceArrays({/*stack=*/false}));
-}
-
-static void mapFunctions(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addNestedPass<func::FuncOp>(createMapThreads());
-  functions.addNestedPass<func::FuncOp>(createExpandElementary());
-  functions.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
-  functions.addNestedPass<func::FuncOp>(createCSEPass());
-  functions.addPass(createGpuLaunchSinkIndexComputationsPass()); // constants need not be handed in
-  functions.addPass(createGpuKernelOutliningPass());
-}
-
-/// Kernels that are not of tiles become operations of numbers, and of math by LLVM's names.
-static OpPassManager &lowerThreads(OpPassManager &functions) {
-  OpPassManager &kernels = functions.nest<gpu::GPUModuleOp>();
-  kernels.addPass(memref::createExpandStridedMetadataPass());
-  kernels.addPass(createLowerAffinePass());
-  kernels.addPass(createSCFToControlFlowPass());
-  kernels.addPass(createSoundCanonicalizer());
-  kernels.addPass(createCSEPass());
-  kernels.addPass(createNameIntrinsics());
-  return kernels;
-}
-
-static void lowerToNVIDIA(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addPass(createLowerTileToNVVM());
-  OpPassManager &kernels = lowerThreads(functions);
-  kernels.addPass(createConvertGpuOpsToNVVMOps());
-  kernels.addPass(createReconcileUnrealizedCastsPass());
-}
-
-static void lowerToAMD(OpPassManager &manager, const PhaseOptions &options) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addPass(createLowerTileToROCDL({options.target->chip}));
-  OpPassManager &kernels = lowerThreads(functions);
-  ConvertGpuOpsToROCDLOpsOptions conversion;
-  conversion.chipset = options.target->chip;
-  kernels.addPass(createConvertGpuOpsToROCDLOps(conversion));
-  kernels.addPass(createReconcileUnrealizedCastsPass());
-}
-
-static void launchOnNVIDIA(OpPassManager &manager, const PhaseOptions &options) {
-  manager.nest<ModuleOp>().addPass(createLaunchKernels());
-  lowerToNVIDIA(manager, options);
-}
-
-static void launchOnAMD(OpPassManager &manager, const PhaseOptions &options) {
-  manager.nest<ModuleOp>().addPass(createLaunchKernels());
-  lowerToAMD(manager, options);
-}
-
-static void bindHost(OpPassManager &manager, const PhaseOptions &) {
-  OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addNestedPass<func::FuncOp>(createBindArrays());
-  functions.addPass(createBindLaunches());
-  addBranches(functions);
-  functions.addPass(createLowerAssertions());
-  functions.addPass(createCarryBFloat16());
-  addLLVM(functions);
-}
-
 static const char *const kProgram[] = {"transformer", "func"};
 static const char *const kRows[] = {"transformer", "func", "linalg", "tensor", "arith", "math"};
 static const char *const kTensors[] = {"tile", "func", "linalg", "tensor", "arith", "math", "vector"};
@@ -289,15 +49,17 @@ static const ArrayRef<const char *> kNothing;
 static const Phase kModelOnCPU[] = {
     {"transformer", "what the model computes: whole-layer operations, one function for each kind of layer", nullptr,
      kProgram, kNothing},
-    {"fusion", "operations that share memory traffic join in kernels", fuseModelOnCPU, kProgram, kNothing},
-    {"linalg", "operations on rows become linalg, in their kernels", lowerModel, kRows, kNothing},
+    {"fusion", "operations that share memory traffic join in kernels", build::fuseModelOnCPU, kProgram, kNothing},
+    {"linalg", "operations on rows become linalg, in their kernels", build::lowerModel, kRows, kNothing},
     {"packing",
      "kernels become functions of linalg and tile operations on packed tensors, one for each token-count bucket",
-     packKernels, kProgram, kTensors},
-    {"tiles", "kernels are cut into the tiles that threads share out", tileKernels, kProgram, kTiles},
-    {"buffers", "tensors become memrefs in place, scratch goes to the stack", bufferizeKernels, kProgram, kBuffers},
-    {"vector", "tiles become vectors of 16 lanes and the target's dot products", vectorizeKernels, kProgram, kVectors},
-    {"cpu", "kernels become LLVM functions with the runtime's kernel ABI", bindKernels, kProgram, kNative},
+     build::packKernels, kProgram, kTensors},
+    {"tiles", "kernels are cut into the tiles that threads share out", build::tileKernels, kProgram, kTiles},
+    {"buffers", "tensors become memrefs in place, scratch goes to the stack", build::bufferizeKernels, kProgram,
+     kBuffers},
+    {"vector", "tiles become vectors of 16 lanes and the target's dot products", build::vectorizeKernels, kProgram,
+     kVectors},
+    {"cpu", "kernels become LLVM functions with the runtime's kernel ABI", build::bindKernels, kProgram, kNative},
 };
 
 static const char *const kWritten[] = {"func", "linalg", "tensor", "arith",      "math",
@@ -313,16 +75,16 @@ static const Phase kFunctionsOnCPU[] = {
     {"transformer", "what was written: functions on tensors", nullptr, kNothing, kWritten},
     {"fusion", "nothing yet: what fuses in functions is linalg", nullptr, kNothing, kWritten},
     {"linalg", "calls are inlined, operations become linalg with its sizes checked, and elementwise ones join",
-     lowerFunctions, kNothing, kArrays},
+     build::lowerFunctions, kNothing, kArrays},
     {"packing", "nothing: functions work on arrays as they are given", nullptr, kNothing, kArrays},
-    {"tiles", "nothing is cut, since one thread runs a function; what sizes say is simplified", simplifyFunctions,
-     kNothing, kArrays},
-    {"buffers", "tensors become memrefs, copies are written out, small arrays go to the stack", bufferizeFunctions,
-     kNothing, kPlaced},
+    {"tiles", "nothing is cut, since one thread runs a function; what sizes say is simplified",
+     build::simplifyFunctions, kNothing, kArrays},
+    {"buffers", "tensors become memrefs, copies are written out, small arrays go to the stack",
+     build::bufferizeFunctions, kNothing, kPlaced},
     {"vector", "structured operations become loops over the target's vectors, elementary functions series",
-     vectorizeFunctions, kNothing, kLanes},
+     build::vectorizeFunctions, kNothing, kLanes},
     {"cpu", "functions become LLVM functions with the runtime's signature, arrays lie in the call's arena",
-     bindFunctions, kNothing, kNative},
+     build::bindFunctions, kNothing, kNative},
 };
 
 static const char *const kLaunches[] = {
@@ -340,22 +102,23 @@ static std::vector<Phase> functionsOnDevice(const Phase &lowering) {
       {"linalg",
        "attention becomes launches of the chip's tile kernels, calls are inlined, other operations become linalg with "
        "its sizes checked, and elementwise ones join",
-       lowerFunctionsForDevice, kNothing, kLaunches},
-      {"packing", "products become launches of the chip's tile kernels", selectKernels, kNothing, kLaunches},
-      {"tiles", "what sizes say is simplified", simplifyFunctions, kNothing, kLaunches},
-      {"buffers", "tensors become memrefs of the device, copies are written out", bufferizeForDevice, kNothing,
+       build::lowerFunctionsForDevice, kNothing, kLaunches},
+      {"packing", "products become launches of the chip's tile kernels", build::selectKernels, kNothing, kLaunches},
+      {"tiles", "what sizes say is simplified", build::simplifyFunctions, kNothing, kLaunches},
+      {"buffers", "tensors become memrefs of the device, copies are written out", build::bufferizeForDevice, kNothing,
        kLaunches},
-      {"vector", "all other operations become kernels of a thread for each element", mapFunctions, kNothing, kThreads},
+      {"vector", "all other operations become kernels of a thread for each element", build::mapFunctions, kNothing,
+       kThreads},
       lowering,
-      {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels", bindHost,
-       kNothing, kHost},
+      {"cpu", "what is left of functions becomes the processor's, which takes arrays and launches kernels",
+       build::bindHost, kNothing, kHost},
   };
 }
 
 static const std::vector<Phase> kFunctionsOnNVIDIA =
-    functionsOnDevice({"nvidia", "kernels become functions of nvvm and llvm", lowerToNVIDIA, kNothing, kChip});
+    functionsOnDevice({"nvidia", "kernels become functions of nvvm and llvm", build::lowerToNVIDIA, kNothing, kChip});
 static const std::vector<Phase> kFunctionsOnAMD = functionsOnDevice(
-    {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", lowerToAMD, kNothing, kChip});
+    {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", build::lowerToAMD, kNothing, kChip});
 
 static const char *const kTurns[] = {"tile", "func", "memref", "arith", "math", "scf", "vector"};
 static const char *const kReads[] = {"tile", "func", "memref", "arith", "math", "scf", "llvm"};
@@ -365,14 +128,14 @@ static const char *const kImages[] = {"gpu.module", "gpu.func", "llvm", "nvvm", 
 static std::vector<Phase> modelOnDevice(const Phase &lowering) {
   return {
       kModelOnCPU[0],
-      {"fusion", "operations that share memory traffic join in kernels; activations stay float32", fuseModelOnDevice,
-       kProgram, kNothing},
+      {"fusion", "operations that share memory traffic join in kernels; activations stay float32",
+       build::fuseModelOnDevice, kProgram, kNothing},
       kModelOnCPU[2],
       {"packing", "kernels become dispatches of functions that compute a number for each token and column",
-       threadKernels, kProgram, kTurns},
-      {"tiles", "what sizes say is simplified: a thread computes one number", simplifyKernels, kProgram, kTurns},
+       build::threadKernels, kProgram, kTurns},
+      {"tiles", "what sizes say is simplified: a thread computes one number", build::simplifyKernels, kProgram, kTurns},
       {"buffers", "nothing: the functions of kernels take memory", nullptr, kProgram, kTurns},
-      {"vector", "blocks of weights become loads and arithmetic", unpackKernels, kProgram, kReads},
+      {"vector", "blocks of weights become loads and arithmetic", build::unpackKernels, kProgram, kReads},
       lowering,
       {"cpu", "nothing: the runtime launches the kernels", nullptr, kProgram, kImages},
   };
@@ -380,10 +143,10 @@ static std::vector<Phase> modelOnDevice(const Phase &lowering) {
 
 static const std::vector<Phase> kModelOnNVIDIA =
     modelOnDevice({"nvidia", "functions become kernels of nvvm and llvm, with a thread for each token and column",
-                   launchOnNVIDIA, kProgram, kImages});
+                   build::launchOnNVIDIA, kProgram, kImages});
 static const std::vector<Phase> kModelOnAMD =
     modelOnDevice({"amd", "functions become kernels of rocdl and llvm, with a thread for each token and column",
-                   launchOnAMD, kProgram, kImages});
+                   build::launchOnAMD, kProgram, kImages});
 
 // select-attention reads the chip in front of the fork: all targets of a road to a device have one chip.
 static const Road kRoads[] = {
