@@ -32,9 +32,9 @@ def is_product(instruction):
     return bool(re.match(r"(HGMMA|QGMMA|IGMMA|HMMA|IMMA|QMMA)\b", opcode(instruction)))
 
 
-def loops(code):
-    """Every backward branch's body that multiplies, [instructions], the shortest first. Retries of a wait lie behind the
-    function's end and jump back into its middle: what spans an EXIT is no loop."""
+def _loops(code):
+    """The instructions, and every backward branch's body that multiplies, as ranges of them, the shortest first. Retries of
+    a wait lie behind the function's end and jump back into its middle: what spans an EXIT is no loop."""
     labels, sequence, found = {}, [], []
     for kind, value in code:
         if kind == "label":
@@ -46,14 +46,23 @@ def loops(code):
         if branch and labels.get(branch.group(1), at + 1) <= at:
             body = sequence[labels[branch.group(1)] : at + 1]
             if any(map(is_product, body)) and "EXIT" not in body:
-                found.append(body)
-    return sorted(found, key=len)
+                found.append(range(labels[branch.group(1)], at + 1))
+    return sequence, sorted(found, key=len)
+
+
+def loops(code):
+    """Their bodies, [instructions]."""
+    sequence, found = _loops(code)
+    return [sequence[body.start : body.stop] for body in found]
 
 
 def steady_loop(code):
-    """The loop that multiplies with the fewest instructions for each product, or None: of a kernel with several (masked
-    blocks, then whole ones) that which most turns go through. One around another has all of its instructions."""
-    return min(loops(code), key=lambda body: len(body) / sum(map(is_product, body)), default=None)
+    """Of the loops that multiply and have no such loop in them that with the fewest instructions for each product, or None:
+    of a kernel with several (masked blocks, then whole ones) that which most turns go through."""
+    sequence, found = _loops(code)
+    inside = lambda one, other: one != other and one.start >= other.start and one.stop <= other.stop
+    inner = [sequence[body.start : body.stop] for body in found if not any(inside(other, body) for other in found)]
+    return min(inner, key=lambda body: len(body) / sum(map(is_product, body)), default=None)
 
 
 def _event(instruction):
