@@ -82,6 +82,8 @@ KernelEmitter::Loaded KernelEmitter::load(const TilePlan &tile) {
   }
   for (int64_t unit = 0; unit < tile.units; ++unit)
     loadAt(unit * (plan.threads / tile.chunks));
+  if (whole)
+    return made;
   // How many of this thread's columns the matrix has.
   Value there = binary("arith.subi", binary("arith.subi", matrix.columns, column), places.column);
   Value cut = compare(arith::CmpIPredicate::sgt, add(column, i32(type.getDimSize(1))), matrix.columns);

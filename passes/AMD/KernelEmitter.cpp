@@ -1,5 +1,7 @@
 // The program of a block: for each tile of the result, the first slot is filled; each turn of the loop over k then
-// issues the loads of the next slot, computes the products of this one, and puts what has come into the other.
+// issues the loads of the next slot, computes the products of this one, and puts what has come into the other. Two
+// turns stand in the loop's body, one for each slot: places in LDS are then what offsets reach. An odd turn stands
+// behind it.
 #include "passes/AMD/KernelEmitter.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -122,32 +124,46 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
     return op.emitOpError() << "expects one product in flight where the loop over k begins on " << chip.name
                             << ", but got " << issued.size();
   arrive(); // the first slot
-  SmallVector<Value> inits = sums;
-  inits.push_back(issued.front());
-  auto bound = [&](Value value) { return lookup(value).front(); };
-  auto loop = scf::ForOp::create(b, bound(op.getLowerBound()), bound(op.getUpperBound()), bound(op.getStep()), inits);
-  map(op.getInductionVar(), loop.getInductionVar());
-  auto take = [&](ValueRange values) {
-    sums = llvm::to_vector(values.drop_back());
-    issued.assign(1, values.back());
-  };
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToEnd(loop.getBody());
-    take(loop.getRegionIterArgs());
+  auto number = [&](Value value) { return lookup(value).front(); };
+  Value lower = number(op.getLowerBound()), upper = number(op.getUpperBound()), step = number(op.getStep());
+  auto turn = [&](Value index, Value slot) -> LogicalResult {
+    map(op.getInductionVar(), index);
+    issued.assign(1, slot);
     if (failed(emitBlock(*op.getBody())))
       return failure();
     if (issued.size() != 1)
       return op.emitOpError() << "expects one product in flight where a turn of the loop over k ends on " << chip.name
                               << ", but got " << issued.size();
     arrive();
-    SmallVector<Value> yielded = sums;
-    yielded.push_back(issued.front());
-    scf::YieldOp::create(b, yielded);
-  }
-  b.setInsertionPointAfter(loop);
-  take(loop.getResults());
-  return success();
+    return success();
+  };
+  Value distance = binary("arith.maxsi", binary("arith.subi", upper, lower), i32(0));
+  Value stride = multiply(step, i32(2)); // those of a pair whose tiles the matrices have whole
+  Value last = add(lower, multiply(binary("arith.divui", distance, stride), stride));
+  SmallVector<Value> carried = sums;
+  whole = true;
+  LogicalResult made = emitTurns(lower, last, stride, carried, [&](Value index, SmallVectorImpl<Value> &inside) {
+    sums = llvm::to_vector(inside);
+    if (failed(turn(index, i32(0))) || failed(turn(add(index, step), i32(plan.slotBytes))))
+      return failure();
+    inside = sums;
+    return success();
+  });
+  whole = false;
+  if (failed(made))
+    return failure();
+  carried.push_back(i32(0)); // the slot of the product in flight
+  made = emitTurns(last, upper, step, carried, [&](Value index, SmallVectorImpl<Value> &inside) {
+    sums = llvm::to_vector(ArrayRef<Value>(inside).drop_back());
+    if (failed(turn(index, inside.back())))
+      return failure();
+    inside = sums;
+    inside.push_back(issued.front());
+    return success();
+  });
+  issued.assign(1, carried.pop_back_val());
+  sums = carried;
+  return made;
 }
 
 } // namespace stepdown::amd

@@ -31,7 +31,7 @@ private:
 
   void readParameters();
   void identifyThread();
-  /// The loop over k: sums, and the slot of the product in flight, go through it.
+  /// The loop over k: sums go through it.
   mlir::LogicalResult emitProducts(mlir::scf::ForOp op);
 
   // EmitCopy.cpp: from global memory to registers, from there to LDS.
@@ -77,6 +77,7 @@ private:
   mlir::SmallVector<Loaded, 2> loaded; ///< on the way to `arriving`
   Value arriving;
   bool first = false; ///< what arrives is the first slot of a tile
+  bool whole = false; ///< all tiles that are fetched end with a row or before
 };
 
 } // namespace stepdown::amd

@@ -9,11 +9,12 @@ using namespace stepdown::test;
 
 namespace {
 
-/// Two tiles of one block, three slots of k each.
+/// Two tiles of one block, of each seven slots along k: the first, two pairs, one that is whole and a part of one. So
+/// the last is where the first was.
 struct Problem {
   MatmulParameters parameters;
   Matrix a, b, c;
-  Problem() : a(61, 71, 72, true), b(71, 67, 72, true), c(61, 67, 67, false) {
+  Problem() : a(61, 199, 200, true), b(199, 67, 72, true), c(61, 67, 67, false) {
     parameters.m = parameters.n = 64, parameters.k = 32, parameters.stages = 2, parameters.warps = 4;
     parameters.registers = 168, parameters.group = 1;
     std::mt19937 random(7);
@@ -54,7 +55,7 @@ TEST(AmdMutation, EveryOneIsReported) {
   ASSERT_EQ(whole.error, "");
   const Status good = Problem().run(whole.emulator, lowered.launch(), 0);
   ASSERT_TRUE(good) << good.error().text();
-  int all = 0;
+  int all = 0, same = 0;
   for (const Mutation &mutation : mutations(kernel, "matmul")) {
     auto mutant = mutate(kernel, "matmul", mutation);
     if (!mutant)
@@ -65,8 +66,13 @@ TEST(AmdMutation, EveryOneIsReported) {
     bool found = false;
     for (uint64_t seed : {0, 1, 2})
       found = found || !Problem().run(emulated.emulator, lowered.launch(), seed);
-    EXPECT_TRUE(found) << mutation.description << ": not reported";
+    // Between the two turns of a pair: over a load of a matrix, which nobody writes, so that it means the same.
+    if (!found && mutation.description.find("fence. acquire: moved down") != std::string::npos)
+      ++same;
+    else
+      EXPECT_TRUE(found) << mutation.description << ": not reported";
   }
-  std::printf("%d mutants\n", all);
-  EXPECT_GE(all, 20);
+  std::printf("%d mutants, %d of which mean the same\n", all, same);
+  EXPECT_EQ(same, 1);
+  EXPECT_GE(all, 40);
 }
