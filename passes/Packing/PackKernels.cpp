@@ -4,6 +4,7 @@
 #include "include/stepdown/Artifact.h"
 #include "passes/Packing/KernelPacker.h"
 #include "passes/Packing/Passes.h"
+#include "passes/Packing/StepKernels.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -17,26 +18,14 @@ namespace {
 struct PackKernels : impl::PackKernelsBase<PackKernels> {
   using impl::PackKernelsBase<PackKernels>::PackKernelsBase;
 
-  /// Values with a row for every wanted row of logits, not for every token.
-  llvm::DenseSet<Value> byRows;
+  std::optional<StepKernels> step;
   llvm::StringMap<std::string> known; ///< text of a kernel's functions -> name
   ModuleOp kernels;
   const Target *target = nullptr;
 
-  bool isByRows(KernelOp kernel) {
-    for (Value input : kernel.getInputs())
-      if (byRows.contains(input))
-        return true;
-    return llvm::any_of(kernel.getBody().front(), [](Operation &op) { return isa<SelectRowsOp>(op); });
-  }
-
   LogicalResult lower(KernelOp kernel) {
-    const bool rows = isByRows(kernel);
-    // The cache gives back the blocks that no later query of this kind of layer can see.
-    kernel.walk([&](AttentionOp attention) {
-      if (attention.getWindow() > 0)
-        kernel->getParentOfType<func::FuncOp>()->setAttr(kWindowAttr, attention.getWindowAttr());
-    });
+    const bool rows = step->isByRows(kernel);
+    noteWindow(kernel);
     OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
     SmallVector<func::FuncOp> functions;
     SmallVector<int64_t> sources, inplace;
@@ -85,7 +74,7 @@ struct PackKernels : impl::PackKernelsBase<PackKernels> {
                            sources, builder.getArrayAttr(dims), rows, builder.getDenseI64ArrayAttr(inplace));
     kernel.replaceAllUsesWith(dispatch.getResults());
     if (rows)
-      byRows.insert(dispatch.result_begin(), dispatch.result_end());
+      step->byRows.insert(dispatch.result_begin(), dispatch.result_end());
     kernel.erase();
     ++dispatches;
     return success();
@@ -108,15 +97,8 @@ struct PackKernels : impl::PackKernelsBase<PackKernels> {
     }
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
-    SmallVector<KernelOp> work;
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      function.walk([&](Operation *op) {
-        if (auto layers = dyn_cast<LayersOp>(op); layers && layers.getRows())
-          byRows.insert(layers.getResult());
-        if (auto kernel = dyn_cast<KernelOp>(op))
-          work.push_back(kernel);
-      });
-    for (KernelOp kernel : work)
+    step.emplace(getOperation());
+    for (KernelOp kernel : step->all)
       if (failed(lower(kernel)))
         return signalPassFailure();
   }

@@ -161,10 +161,8 @@ Value ThreadKernel::at(Value tensor, ValueRange indices) {
     return load(place, where);
   }
   Operation *op = tensor.getDefiningOp();
-  if (!op) {
-    failed = true;
-    return real(0);
-  }
+  if (!op)
+    return refuse(result.getDefiningOp(), "operands that lie in memory or are computed");
   if (auto structured = dyn_cast<linalg::GenericOp>(op))
     return generic(structured, indices);
   if (auto fill = dyn_cast<linalg::FillOp>(op)) {

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Packing/Passes.h"
+#include "passes/Packing/StepKernels.h"
 #include "passes/Packing/ThreadKernel.h"
 #include "llvm/ADT/StringMap.h"
 
@@ -20,15 +21,10 @@ namespace {
 struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   using impl::ThreadKernelsBase<ThreadKernels>::ThreadKernelsBase;
 
-  llvm::DenseSet<Value> byRows;       ///< values with a row for every wanted row of logits, not for every token
+  std::optional<StepKernels> step;
   llvm::StringMap<std::string> known; ///< text of a function -> name of the kernel
   ModuleOp kernels;
   const Target *target = nullptr;
-
-  bool isByRows(KernelOp kernel) {
-    return llvm::any_of(kernel.getInputs(), [&](Value input) { return byRows.contains(input); }) ||
-           llvm::any_of(kernel.getBody().front(), [](Operation &op) { return isa<SelectRowsOp>(op); });
-  }
 
   static bool isReduction(Operation *op) {
     auto structured = dyn_cast<linalg::GenericOp>(op);
@@ -95,18 +91,14 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
         DispatchOp::create(builder, value.getLoc(), type, entry->second, build.inputs.getArrayRef(), build.sources,
                            builder.getArrayAttr(build.dims), rows, builder.getDenseI64ArrayAttr({}));
     if (rows)
-      byRows.insert(op.getResult(0));
+      step->byRows.insert(op.getResult(0));
     ++dispatches;
     return op.getResult(0);
   }
 
   LogicalResult lower(KernelOp kernel) {
-    const bool rows = isByRows(kernel);
-    // The cache gives back the blocks that no later query of this kind of layer can see.
-    kernel.walk([&](AttentionOp attention) {
-      if (attention.getWindow() > 0)
-        kernel->getParentOfType<func::FuncOp>()->setAttr(kWindowAttr, attention.getWindowAttr());
-    });
+    const bool rows = step->isByRows(kernel);
+    noteWindow(kernel);
     ThreadKernel::Places places;
     for (auto [argument, input] : llvm::zip(kernel.getBody().getArguments(), kernel.getInputs()))
       places[argument] = input;
@@ -130,15 +122,8 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     }
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
-    SmallVector<KernelOp> work;
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      function.walk([&](Operation *op) {
-        if (auto layers = dyn_cast<LayersOp>(op); layers && layers.getRows())
-          byRows.insert(layers.getResult());
-        if (auto kernel = dyn_cast<KernelOp>(op))
-          work.push_back(kernel);
-      });
-    for (KernelOp kernel : work)
+    step.emplace(getOperation());
+    for (KernelOp kernel : step->all)
       if (failed(lower(kernel)))
         return signalPassFailure();
   }
