@@ -81,6 +81,13 @@ class Suite:
             self.call("stepdown-compile", checkpoint, "-o", artifact, f"--jobs={self.jobs}", *options)
         return artifact
 
+    def finish(self):
+        """Says what came out, and ends the program."""
+        subprocess.run(["rm", "-rf", self.folder])
+        print(f"{self.checks} checks, {len(self.failures)} failures")
+        print("\n".join(self.failures))
+        sys.exit(1 if self.failures or not self.checks else 0)
+
     def expect(self, holds, text):
         self.checks += 1
         if not holds:
@@ -221,10 +228,7 @@ def main():
     else:
         for part in options.part or PARTS:
             suite.run(part, lambda: PARTS[part](suite))
-    subprocess.run(["rm", "-rf", suite.folder])
-    print(f"{suite.checks} checks, {len(suite.failures)} failures")
-    print("\n".join(suite.failures))
-    sys.exit(1 if suite.failures or not suite.checks else 0)
+    suite.finish()
 
 
 if __name__ == "__main__":

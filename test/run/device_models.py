@@ -140,10 +140,7 @@ def main():
     suite = Suite(options)
     for part in options.part or PARTS:
         suite.run(part, lambda: PARTS[part](suite, options.device))
-    subprocess.run(["rm", "-rf", suite.folder])
-    print(f"{suite.checks} checks, {len(suite.failures)} failures")
-    print("\n".join(suite.failures))
-    sys.exit(1 if suite.failures or not suite.checks else 0)
+    suite.finish()
 
 
 if __name__ == "__main__":
