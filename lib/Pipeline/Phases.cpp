@@ -223,7 +223,7 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<std::string> input{*this, "input", llvm::cl::desc("What is compiled: model or functions"),
                             llvm::cl::init("model")};
   Option<std::string> target{*this, "target", llvm::cl::desc("Target of lib/Base/Targets.def"),
-                             llvm::cl::init(defaultTargets().back().name)};
+                             llvm::cl::init(defaultTarget().name)};
 };
 } // namespace
 

@@ -17,7 +17,7 @@ enum class Input {
 struct PhaseOptions {
   bool exact = false;               ///< activations stay float32
   std::string activations = "q8o2"; ///< element of activation blocks: q8o2, q8x2 or q8
-  const Target *target = &defaultTargets().back();
+  const Target *target = &defaultTarget();
 };
 
 struct Phase {

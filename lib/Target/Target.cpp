@@ -33,9 +33,7 @@ llvm::ArrayRef<Target> targets() {
   return all;
 }
 
-llvm::ArrayRef<Target> defaultTargets() {
-  return targets().take_while([](const Target &target) { return target.inCpu; });
-}
+const Target &defaultTarget() { return *targetsNamed(kCpu).back(); }
 
 const Target *findTarget(llvm::StringRef name) {
   for (const Target &target : targets())

@@ -56,8 +56,8 @@ struct Target {
 /// layout and buckets: they go together until its fork, and an artifact has one program and one copy of the weights for
 /// them.
 llvm::ArrayRef<Target> targets();
-/// Those that "cpu" stands for, and that are taken where none is named: the first of the table.
-llvm::ArrayRef<Target> defaultTargets();
+/// The highest of those that "cpu" stands for, whose road stands for all where none is named.
+const Target &defaultTarget();
 /// The target called `name`, or null.
 const Target *findTarget(llvm::StringRef name);
 /// What `name` stands for: one target, those of "cpu" (which stands for what is compiled where no target is named), or

@@ -169,7 +169,8 @@ Result<size_t> ArtifactFile::chooseLevel(const FileTarget &target, const Device 
   }
   size_t best = codes.size();
   for (size_t i = 0; i < codes.size(); ++i)
-    if (device.accepts(codes[i].level) && (best == codes.size() || codes[i].level > codes[best].level))
+    if (device.accepts(codes[i].level) &&
+        (best == codes.size() || levelRank(codes[i].level) > levelRank(codes[best].level)))
       best = i;
   if (best == codes.size())
     return fail(ErrorCode::ArtifactLevel, "%s: expects code that device %s executes here, but the artifact holds %s",

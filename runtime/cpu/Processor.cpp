@@ -12,7 +12,7 @@ namespace stepdown {
 namespace {
 
 /// What targets need, as lib/Base/Targets.def names it.
-enum Feature : uint32_t { HasV3 = 1, HasAvx512 = 2, HasVnni = 4, HasDotprod = 8 };
+enum Feature : uint32_t { HasV3 = 1, HasAvx512 = 2, HasVnni = 4, HasDotprod = 8, HasAvxVnni = 16 };
 
 struct Target {
   uint32_t number;
@@ -54,6 +54,9 @@ uint32_t features() {
     has |= HasAvx512;
   if (c7 & bit_AVX512VNNI)
     has |= HasVnni;
+  constexpr uint32_t avxVnni = 1u << 4; // of EAX of leaf 7, sub-leaf 1
+  if (__get_cpuid_count(7, 1, &a, &b, &cx, &d) && (a & avxVnni))
+    has |= HasAvxVnni;
   return has;
 }
 #elif defined(__aarch64__)
@@ -74,6 +77,16 @@ const char *levelName(uint32_t level) {
     if (known.number == level)
       return known.name;
   return nullptr;
+}
+
+int levelRank(uint32_t level) {
+  int rank = 0;
+  for (const Target &known : targets) {
+    ++rank;
+    if (known.number == level)
+      return rank;
+  }
+  return 0;
 }
 
 uint32_t levelNamed(const char *name) {

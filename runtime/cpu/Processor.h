@@ -11,6 +11,8 @@ namespace stepdown {
 const char *levelName(uint32_t level);
 /// The level called `name`, or 0.
 uint32_t levelNamed(const char *name);
+/// Where `level` stands among the levels of its architecture: the higher is the better code. 0 for no level.
+int levelRank(uint32_t level);
 /// All levels, lowest first.
 std::vector<std::string> levelNames();
 /// Whether this processor, under this system, executes code of `level`.

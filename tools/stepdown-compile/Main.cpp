@@ -39,7 +39,7 @@ static std::vector<const Target *> targetsOf(const std::string &list) {
 
 static void listPhases(Input input, const std::string &target) {
   const Road *road = roadOf(input, *targetsOf(target).back());
-  for (const Phase &phase : (road ? road : roadOf(input, defaultTargets().back()))->phases)
+  for (const Phase &phase : (road ? road : roadOf(input, defaultTarget()))->phases)
     std::printf("%-12s %s\n", phase.name, phase.sentence);
 }
 

@@ -1,5 +1,6 @@
 // RUN: stepdown-opt %s -select-block-dot=target=x86-64-v4-vnni | FileCheck %s --check-prefixes=CHECK,V4
 // RUN: stepdown-opt %s -select-block-dot=target=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: stepdown-opt %s -select-block-dot=target=x86-64-v3-vnni | FileCheck %s --check-prefix=VNNI
 // RUN: stepdown-opt %s -select-block-dot=target=aarch64-dotprod | FileCheck %s --check-prefix=NEON
 
 #w = affine_map<(m, t, n, k) -> (n, k)>
@@ -26,6 +27,12 @@
 // NEON-COUNT-32: "llvm.aarch64.neon.sdot.v4i32.v16i8"(%{{.*}}) : (vector<4xi32>, vector<16xi8>, vector<16xi8>) -> vector<4xi32>
 // NEON-NOT: x86
 // NEON: return
+// AVX-VNNI has AVX2's registers and sums in 32 bits.
+// VNNI-LABEL: @q4_1_one_token
+// VNNI: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<8xf32>, vector<8xf32>)
+// VNNI-COUNT-16: "llvm.x86.avx512.vpdpbusd.256"(%{{.*}}) : (vector<8xi32>, vector<32xi8>, vector<32xi8>) -> vector<8xi32>
+// VNNI-NOT: pmadd
+// VNNI: return
 func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8>>, %y: memref<?x1x?xvector<16xf32>>) {
   linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
       ins(%w, %a : memref<?x?x!transformer.block<q4_1, rows = 16>>, memref<?x?x!transformer.activation<q8>>)
