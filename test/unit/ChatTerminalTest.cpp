@@ -457,6 +457,11 @@ TEST_F(ChatTerminal, searchesAndCompletes) {
   EXPECT_TRUE(terminal.after(std::string("\x15") + "/reg\t", "> /regenerate\n"));
   EXPECT_TRUE(terminal.after(std::string("\x15") + "/set temp\t0", "> /set temperature 0\n"));
   EXPECT_TRUE(terminal.after("\x15/sa\t", "> /save\n"));
+  ASSERT_TRUE(terminal.after("\x15/set   top-k   3  \r", "> /set   top-k   3\ntop-k   3\n>\n"));
+  terminal.type("/set device cpu\r"); // it was chosen when the model was loaded
+  ASSERT_TRUE(terminal.shows("E0905") && terminal.prompts());
+  terminal.type("/qu\t\r"); // with the blank that completion puts behind it
+  EXPECT_EQ(terminal.ends(), 0);
 }
 
 TEST(LineHistory, keepsTheLastLinesAndCutsWhatHasGrown) {

@@ -28,6 +28,37 @@ TEST(EditedText, movesByWhatPeopleSeeAsLetters) {
   }
 }
 
+TEST(EditedText, neverLeavesTheCursorInALetter) {
+  EditedText text;
+  text.set("\xcc\x81"); // an accent alone, until a letter comes before it
+  text.left();
+  text.insert("e");
+  EXPECT_EQ(text.cursor(), 3u);
+  EXPECT_EQ(text.layout("> ", 17).cursorColumn, 3u);
+  text.set("\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa"); // DE
+  text.left();
+  text.insert("\xf0\x9f\x87\xab"); // F: the flag of FD and an E
+  EXPECT_EQ(text.cursor(), 8u);
+  EXPECT_EQ(text.layout("> ", 17).cursorColumn, 4u);
+  text.set("e\n\xcc\x81");
+  text.left();
+  text.eraseLeft(); // the line break
+  EXPECT_EQ(text.cursor(), 3u);
+  text.eraseLeft();
+  EXPECT_EQ(text.text(), "");
+}
+
+TEST(EditedText, findsTheWordBeforeInTimeThatGrowsWithIt) {
+  // Looked for letter by letter from the left, this takes hours.
+  EditedText text;
+  text.set("one " + std::string(500009, 'x'));
+  EXPECT_EQ(text.killSpaceLeft().size(), 500009u);
+  text.insert(std::string(500009, 'x') + " \n ");
+  text.wordLeft();
+  EXPECT_EQ(text.cursor(), 4u);
+  EXPECT_EQ(text.killWordLeft(), "one ");
+}
+
 TEST(EditedText, takesWhatIsNoUtf8OrNoText) {
   EditedText text;
   text.set("a\xff\xc3(\x1b[31m\x07\xc2\x9b\nb\tc\xe6\xbc");
@@ -51,6 +82,11 @@ TEST(EditedText, erasesWordsLinesAndLineEnds) {
   EXPECT_EQ(text.text(), "ab");
   text.swapLetters();
   EXPECT_EQ(text.text(), "ba");
+  text.set("ab\nc");
+  text.left();
+  text.left(); // before the line break
+  text.swapLetters();
+  EXPECT_EQ(text.text(), "ba\nc");
 }
 
 TEST(EditedText, wrapsWithoutPartingLetters) {
@@ -96,6 +132,7 @@ TEST(Keys, areReadFromWhatTerminalsSend) {
             (std::vector<K>{K::Up, K::Up, K::WordLeft, K::Delete, K::Enter, K::NewLine, K::Text, K::Backspace,
                             K::Interrupt, K::EndOfInput}));
   EXPECT_EQ(kindsOf("\x1b[99;99~\x1b[?1;2cx"), (std::vector<K>{K::None, K::None, K::Text})) << "none of ours";
+  EXPECT_EQ(kindsOf("\x1b\x1b[D\x1b\x1b[200~\r\x1b[201~"), (std::vector<K>{K::None, K::Left, K::None, K::Paste}));
 }
 
 TEST(Keys, waitForTheRestOfWhatHasBegun) {
@@ -110,6 +147,7 @@ TEST(Keys, waitForTheRestOfWhatHasBegun) {
   EXPECT_EQ(patience("\x1b[200~text"), -1);
   EXPECT_LT(patience("\x1b"), patience("\x1b["));
   EXPECT_EQ(kindsOf("\x1b", true), std::vector<KeyKind>{KeyKind::None});
+  EXPECT_EQ(kindsOf("\x1b\x1b"), std::vector<KeyKind>{KeyKind::None}) << "and of the second, more may come";
 }
 
 TEST(Keys, takePastedTextAsText) {

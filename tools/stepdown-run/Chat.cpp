@@ -92,6 +92,7 @@ public:
       if (line->find_first_not_of(" \t\n") == std::string::npos)
         continue;
       if ((*line)[0] == '/' && line->find('\n') == std::string::npos) {
+        line->erase(line->find_last_not_of(' ') + 1); // what completion puts behind a command
         if (*line == "/quit" || *line == "/exit")
           return Done{};
         command(*line);
@@ -126,7 +127,8 @@ private:
 
   void command(const std::string &line) {
     size_t blank = line.find(' ');
-    std::string word = line.substr(0, blank), rest = blank == std::string::npos ? "" : line.substr(blank + 1);
+    std::string word = line.substr(0, blank);
+    std::string rest = blank == std::string::npos ? "" : line.substr(line.find_first_not_of(' ', blank));
     Status done = Done{};
     if ((word == "/save" || word == "/load") && rest.empty()) {
       std::fprintf(stderr, "%s: expects a FILE\n", word.c_str());

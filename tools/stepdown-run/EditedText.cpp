@@ -77,6 +77,7 @@ std::string cleaned(std::string_view text) {
   return out;
 }
 
+bool isBlank(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 bool isWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || (c & 0x80) || c == '_'; }
 
 } // namespace
@@ -104,6 +105,15 @@ size_t EditedText::before(size_t offset) const {
   return line;
 }
 
+// What comes to stand beside each other may be one character: a letter and the accent behind the cursor, halves of
+// flags.
+void EditedText::leaveCharacter() {
+  size_t place = at == 0 ? 0 : bytes.rfind('\n', at - 1) + 1;
+  while (place < at)
+    place = after(place);
+  at = place;
+}
+
 void EditedText::set(std::string_view text) {
   bytes = cleaned(text);
   at = bytes.size();
@@ -113,16 +123,24 @@ void EditedText::insert(std::string_view text) {
   const std::string good = cleaned(text);
   bytes.insert(at, good);
   at += good.size();
+  leaveCharacter();
 }
 
 void EditedText::left() { at = before(at); }
 void EditedText::right() { at = after(at); }
 
+// Finds all characters at once: one by one from the right, each would be looked for from the left.
+void EditedText::leftOver(bool (*between)(char), bool (*within)(char)) {
+  std::vector<size_t> begins;
+  for (size_t place = 0; place < at; place = after(place))
+    begins.push_back(place);
+  for (bool (*passes)(char) : {between, within})
+    for (; !begins.empty() && passes(bytes[begins.back()]); begins.pop_back())
+      at = begins.back();
+}
+
 void EditedText::wordLeft() {
-  while (at > 0 && !isWord(bytes[before(at)]))
-    left();
-  while (at > 0 && isWord(bytes[before(at)]))
-    left();
+  leftOver([](char c) { return !isWord(c); }, isWord);
 }
 
 void EditedText::wordRight() {
@@ -139,6 +157,7 @@ std::string EditedText::kill(size_t from, size_t to) {
   std::string gone = bytes.substr(from, to - from);
   bytes.erase(from, to - from);
   at = from;
+  leaveCharacter();
   return gone;
 }
 
@@ -153,11 +172,7 @@ std::string EditedText::killWordLeft() {
 
 std::string EditedText::killSpaceLeft() {
   const size_t end = at;
-  auto isBlank = [&] { return std::isspace(static_cast<unsigned char>(bytes[before(at)])) != 0; };
-  while (at > 0 && isBlank())
-    left();
-  while (at > 0 && !isBlank())
-    left();
+  leftOver(isBlank, [](char c) { return !isBlank(c); });
   return kill(at, end);
 }
 
@@ -183,7 +198,7 @@ std::string EditedText::killToLineEnd() {
 void EditedText::swapLetters() {
   if (at == 0 || bytes.size() < 2)
     return;
-  if (at == bytes.size())
+  if (at == bytes.size() || bytes[at] == '\n')
     left();
   const size_t first = before(at);
   if (first == at)
@@ -191,6 +206,7 @@ void EditedText::swapLetters() {
   const size_t end = after(at);
   bytes = bytes.substr(0, first) + bytes.substr(at, end - at) + bytes.substr(first, at - first) + bytes.substr(end);
   at = end;
+  leaveCharacter();
 }
 
 TextLayout EditedText::layout(std::string_view prompt, size_t width, std::vector<Place> *places) const {

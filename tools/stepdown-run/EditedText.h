@@ -63,6 +63,8 @@ private:
   size_t before(size_t offset) const;
   size_t after(size_t offset) const;
   std::string kill(size_t from, size_t to);
+  void leaveCharacter(); ///< behind the character that the cursor stands in, if it does
+  void leftOver(bool (*between)(char), bool (*within)(char));
   bool moveRows(std::string_view prompt, size_t width, int by);
 
   std::string bytes; ///< UTF-8

@@ -125,6 +125,10 @@ bool takeKey(std::string &bytes, bool noMore, Key &key) {
   if (first == 0x1b) {
     if (bytes.compare(0, pasteBegin.size(), pasteBegin) == 0)
       return takePaste(bytes, key);
+    if (bytes.size() > 1 && bytes[1] == '\x1b') { // Escape alone, or Alt before a key that has a sequence of its own
+      bytes.erase(0, 1);
+      return true;
+    }
     size_t size = sequenceBytes(std::string_view(bytes).substr(1));
     if (size == 0 && !noMore)
       return false;
