@@ -3,6 +3,7 @@
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Checkpoint/Families.h"
 #include "lib/Checkpoint/GgufShard.h"
+#include "lib/Checkpoint/KeyReader.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -23,37 +24,30 @@ constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
 constexpr uint64_t mostLayers = 4096, mostWidth = 1u << 20, mostHeads = 1u << 14, mostHeadSize = 1u << 14;
 constexpr uint64_t mostVocabulary = 1u << 24, mostContext = 1u << 30;
 
-class Reader {
+// The same of numbers with a fraction; beyond, sums and products of float32 would overflow or lose all their digits.
+constexpr KeyRange epsilons = {0, 1, false}, scales = {0x1p-126, 0x1p20, true};
+constexpr KeyRange softcaps = {0x1p-126, 1024,
+                               true}; // times the error of tanh, which does not shrink with its argument
+constexpr KeyRange magnitudes = {0x1p-126, 64, false}; // of keys, too, which the cache holds as binary16
+constexpr KeyRange logMultipliers = {0, 1024, false};
+
+class Reader : KeyReader {
 public:
-  Reader(const Gguf &gguf) : gguf(gguf), meta(gguf.metadata()), log(meta) {}
+  Reader(const Gguf &gguf) : KeyReader(gguf.metadata()), gguf(gguf), log(meta) {}
   Result<ModelParameters> read();
 
 private:
-  std::string key(const char *name) const { return p.architecture + "." + name; }
-  Error refuse(ErrorCode code, const std::string &key, const std::string &expectation) const;
-  template <typename T> Status keep(T &target, Result<T> value);
-
-  Status count(const char *name, uint64_t most, uint32_t &value);
-  Status countOr(const char *name, uint64_t most, uint32_t fallback, uint32_t &value);
-  Status perLayer(const char *name, uint64_t most, const std::vector<uint32_t> *fallback,
-                  std::vector<uint32_t> &values);
-  /// A finite number; `least` is the smallest that is allowed.
-  Status real(ErrorCode code, const char *name, double least, double fallback, double &value);
-
   Status readIdentity();
   Status readSizes();
   Status readHeads();
   Status readFeatures();
   Status readRope();
   Status readRopeScaling();
+  Status checkYarn(const char *factorKey);
   Status readWindow();
   Status readWindowPattern(uint64_t period);
 
-  /// Refuses a value of `name` other than `expected`, which is what stands for a missing one too.
-  Status same(const char *name, uint64_t expected, const char *what);
-
   const Gguf &gguf;
-  const Metadata &meta;
   const KeyLog log;
   ModelParameters p{};
 };
@@ -61,79 +55,6 @@ private:
 #define STEPDOWN_CHECK(STATUS)                                                                                         \
   if (Status status = (STATUS); !status)                                                                               \
   return status
-
-Error Reader::refuse(ErrorCode code, const std::string &key, const std::string &expectation) const {
-  const GgufValue *value = meta.find(key);
-  std::string where = value ? "offset " + std::to_string(value->offset) + ": " : "";
-  return fail(code, "%s: %skey '%s': %s", meta.file().c_str(), where.c_str(), printable(key).c_str(),
-              expectation.c_str());
-}
-
-Status Reader::count(const char *name, uint64_t most, uint32_t &value) {
-  Result<uint64_t> number = meta.unsignedInteger(key(name));
-  if (!number)
-    return number.error();
-  if (*number == 0 || *number > most)
-    return refuse(ErrorCode::ModelRange, key(name),
-                  "expects 1 to " + std::to_string(most) + ", but got " + std::to_string(*number));
-  value = static_cast<uint32_t>(*number);
-  return Done{};
-}
-
-Status Reader::countOr(const char *name, uint64_t most, uint32_t fallback, uint32_t &value) {
-  value = fallback;
-  return meta.has(key(name)) ? count(name, most, value) : Done{};
-}
-
-Status Reader::perLayer(const char *name, uint64_t most, const std::vector<uint32_t> *fallback,
-                        std::vector<uint32_t> &values) {
-  const GgufValue *stored = meta.find(key(name));
-  if (!stored && fallback) {
-    values = *fallback;
-    return Done{};
-  }
-  if (!stored || stored->type != GgufType::Array) {
-    uint32_t value;
-    STEPDOWN_CHECK(count(name, most, value));
-    values.assign(p.layers, value);
-    return Done{};
-  }
-  if (stored->count != p.layers)
-    return refuse(ErrorCode::ModelLayerArray, key(name),
-                  "expects an array of " + std::to_string(p.layers) + " elements, one a layer, but got " +
-                      std::to_string(stored->count));
-  Result<std::vector<int64_t>> numbers = meta.integers(key(name));
-  if (!numbers)
-    return numbers.error();
-  for (size_t i = 0; i < numbers->size(); ++i) {
-    int64_t number = (*numbers)[i];
-    if (number <= 0 || static_cast<uint64_t>(number) > most)
-      return refuse(ErrorCode::ModelRange, key(name),
-                    "element " + std::to_string(i) + ": expects 1 to " + std::to_string(most) + ", but got " +
-                        std::to_string(number));
-    values.push_back(static_cast<uint32_t>(number));
-  }
-  return Done{};
-}
-
-/// Of what is divided by, or whose logarithm is taken: the least number of float32 with all its digits.
-constexpr double kLeastPositive = 0x1p-126;
-
-Status Reader::real(ErrorCode code, const char *name, double least, double fallback, double &value) {
-  value = fallback;
-  if (!meta.has(key(name)))
-    return Done{};
-  Result<double> number = meta.real(key(name));
-  if (!number)
-    return number.error();
-  if (!std::isfinite(*number) || *number < least) {
-    char text[96];
-    std::snprintf(text, sizeof text, "expects a finite number of at least %g, but got %g", least, *number);
-    return refuse(code, key(name), text);
-  }
-  value = *number;
-  return Done{};
-}
 
 Status Reader::readIdentity() {
   if (meta.has("general.type")) {
@@ -146,7 +67,7 @@ Status Reader::readIdentity() {
   Result<std::string_view> architecture = meta.string("general.architecture");
   if (!architecture)
     return architecture.error();
-  p.architecture = std::string(*architecture);
+  p.architecture = this->architecture = std::string(*architecture);
   for (const Family &family : families)
     if (p.architecture == family.architecture)
       p.family = &family;
@@ -169,28 +90,15 @@ Status Reader::readIdentity() {
   return Done{};
 }
 
-Status Reader::same(const char *name, uint64_t expected, const char *what) {
-  if (!meta.has(key(name)))
-    return Done{};
-  Result<uint64_t> number = meta.unsignedInteger(key(name));
-  if (!number)
-    return number.error();
-  if (*number != expected)
-    return refuse(ErrorCode::ModelFeature, key(name),
-                  std::string("expects ") + what + ", " + std::to_string(expected) + ", but got " +
-                      std::to_string(*number));
-  return Done{};
-}
-
 Status Reader::readSizes() {
   STEPDOWN_CHECK(count("context_length", mostContext, p.context));
   STEPDOWN_CHECK(count("embedding_length", mostWidth, p.width));
   STEPDOWN_CHECK(same("embedding_length_out", p.width, "the embedding length"));
   STEPDOWN_CHECK(count("block_count", mostLayers, p.layers));
-  STEPDOWN_CHECK(perLayer("feed_forward_length", mostWidth, nullptr, p.feedForward));
-  if (!meta.has(key("attention.layer_norm_rms_epsilon")))
+  STEPDOWN_CHECK(perLayer("feed_forward_length", mostWidth, p.layers, nullptr, p.feedForward));
+  if (!has("attention.layer_norm_rms_epsilon"))
     return meta.real(key("attention.layer_norm_rms_epsilon")).error();
-  STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, "attention.layer_norm_rms_epsilon", 0, 0, p.epsilon));
+  STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, "attention.layer_norm_rms_epsilon", epsilons, 0, p.epsilon));
 
   const GgufValue *tokens = meta.find("tokenizer.ggml.tokens");
   uint64_t listed = 0;
@@ -199,7 +107,7 @@ Status Reader::readSizes() {
       return meta.strings("tokenizer.ggml.tokens").error();
     listed = tokens->count;
   }
-  if (meta.has(key("vocab_size")) || !tokens) {
+  if (has("vocab_size") || !tokens) {
     STEPDOWN_CHECK(count("vocab_size", mostVocabulary, p.vocabulary));
     if (listed > p.vocabulary)
       return refuse(ErrorCode::ModelVocabulary, key("vocab_size"),
@@ -215,14 +123,14 @@ Status Reader::readSizes() {
 }
 
 Status Reader::readHeads() {
-  STEPDOWN_CHECK(perLayer("attention.head_count", mostHeads, nullptr, p.heads));
-  STEPDOWN_CHECK(perLayer("attention.head_count_kv", mostHeads, &p.heads, p.kvHeads));
+  STEPDOWN_CHECK(perLayer("attention.head_count", mostHeads, p.layers, nullptr, p.heads));
+  STEPDOWN_CHECK(perLayer("attention.head_count_kv", mostHeads, p.layers, &p.heads, p.kvHeads));
   for (uint32_t i = 0; i < p.layers; ++i)
     if (p.heads[i] % p.kvHeads[i] != 0)
       return refuse(ErrorCode::ModelHeads, key("attention.head_count_kv"),
                     "layer " + std::to_string(i) + ": expects a divisor of the " + std::to_string(p.heads[i]) +
                         " query heads, but got " + std::to_string(p.kvHeads[i]));
-  if (!meta.has(key("attention.key_length")) && p.width % p.heads[0] != 0)
+  if (!has("attention.key_length") && p.width % p.heads[0] != 0)
     return refuse(ErrorCode::ModelHeads, key("embedding_length"),
                   "expects a multiple of the " + std::to_string(p.heads[0]) +
                       " query heads where attention.key_length is missing, but got " + std::to_string(p.width));
@@ -241,7 +149,7 @@ Status Reader::readHeads() {
                         std::to_string(size));
   }
   double scale;
-  STEPDOWN_CHECK(real(ErrorCode::ModelScale, "attention.scale", 0, 0, scale));
+  STEPDOWN_CHECK(real(ErrorCode::ModelScale, "attention.scale", scales, 0, scale));
   p.attentionScale = scale != 0 ? scale : 1 / std::sqrt(p.family->scoreWidth(p));
   return Done{};
 }
@@ -250,7 +158,7 @@ Status Reader::readHeads() {
 Status Reader::readFeatures() {
   uint64_t experts = 0, used = 0;
   for (auto [name, number] : {std::pair{"expert_count", &experts}, {"expert_used_count", &used}})
-    if (meta.has(key(name))) {
+    if (has(name)) {
       Result<uint64_t> stored = meta.unsignedInteger(key(name));
       if (!stored)
         return stored.error();
@@ -263,7 +171,7 @@ Status Reader::readFeatures() {
     return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
                   "expects 0 without experts, but got " + std::to_string(used));
   for (const char *name : {"expert_group_count", "expert_group_used_count"}) {
-    if (!meta.has(key(name)))
+    if (!has(name))
       continue;
     Result<uint64_t> groups = meta.unsignedInteger(key(name));
     if (!groups)
@@ -276,7 +184,7 @@ Status Reader::readFeatures() {
   if (experts != 0)
     return refuse(ErrorCode::ModelFeature, key("expert_count"),
                   "expects 0 (dense layers), but got " + std::to_string(experts) + " experts");
-  if (meta.has(key("attention.causal"))) {
+  if (has("attention.causal")) {
     Result<bool> causal = meta.boolean(key("attention.causal"));
     if (!causal)
       return causal.error();
@@ -284,8 +192,8 @@ Status Reader::readFeatures() {
       return refuse(ErrorCode::ModelFeature, key("attention.causal"), "expects true (a decoder), but got false");
   }
   if (p.family->softcap)
-    STEPDOWN_CHECK(real(ErrorCode::ModelScale, "final_logit_softcapping", 0, 0, p.finalSoftcap));
-  if (meta.has(key("tensor_data_layout"))) {
+    STEPDOWN_CHECK(real(ErrorCode::ModelScale, "final_logit_softcapping", softcaps, 0, p.finalSoftcap));
+  if (has("tensor_data_layout")) {
     Result<std::string_view> layout = meta.string(key("tensor_data_layout"));
     if (!layout)
       return layout.error();
@@ -300,7 +208,7 @@ Status Reader::readRope() {
   RopeParameters &r = p.rope;
   r.pairs = p.family->pairs;
   r.dimensions = p.headSize;
-  if (meta.has(key("rope.dimension_count"))) {
+  if (has("rope.dimension_count")) {
     Result<uint64_t> dimensions = meta.unsignedInteger(key("rope.dimension_count"));
     if (!dimensions)
       return dimensions.error();
@@ -316,30 +224,50 @@ Status Reader::readRope() {
   STEPDOWN_CHECK(same("rope.dimension_count_swa", r.dimensions, "the rotated part of a head"));
   r.localScaled = !p.family->localRope;
   // The base is a divisor's logarithm: anything that is not a positive number has no angles.
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", kLeastPositive, 10000, r.base));
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base_swa", kLeastPositive, p.family->localRope ? 10000 : r.base,
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", kAnyPositive, 10000, r.base));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base_swa", kAnyPositive, p.family->localRope ? 10000 : r.base,
                       r.localBase));
   r.frequencyFactors = gguf.tensor("rope_freqs.weight") != nullptr;
   r.longFactors = gguf.tensor("rope_factors_long.weight") || gguf.tensor("rope_factors_short.weight");
   return readRopeScaling();
 }
 
+/// What the formulas of YaRN have no meaning for.
+Status Reader::checkYarn(const char *factorKey) {
+  const RopeParameters &r = p.rope;
+  char text[96];
+  if (r.factor < 1) { // which would make positions more, not fewer, but only of the slow pairs
+    std::snprintf(text, sizeof text, "expects at least 1 with scaling type yarn, but got %g", r.factor);
+    return refuse(ErrorCode::ModelRope, key(factorKey), text);
+  }
+  if (r.yarnBetaSlow > r.yarnBetaFast) { // its ramp would fall
+    std::snprintf(text, sizeof text, "expects at most the %g of rope.scaling.yarn_beta_fast, but got %g",
+                  r.yarnBetaFast, r.yarnBetaSlow);
+    return refuse(ErrorCode::ModelRope, key("rope.scaling.yarn_beta_slow"), text);
+  }
+  for (auto [name, base] : {std::pair("rope.freq_base", r.base), std::pair("rope.freq_base_swa", r.localBase)})
+    if (r.scaling == RopeScaling::Yarn && base == 1) // its ramp lies between pairs that turn at different speeds
+      return refuse(ErrorCode::ModelRope, key(name), "expects a number other than 1 with scaling type yarn, but got 1");
+  return Done{};
+}
+
 Status Reader::readRopeScaling() {
   RopeParameters &r = p.rope;
-  const char *factorKey = meta.has(key("rope.scaling.factor")) ? "rope.scaling.factor" : "rope.scale_linear";
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, factorKey, 0, 1, r.factor));
+  const char *factorKey = has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, factorKey, kAnyPositiveOrNone, 1, r.factor));
   if (r.factor == 0)
     r.factor = 1;
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.attn_factor", kLeastPositive, 1, r.attentionFactor));
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_fast", kLeastPositive, 32, r.yarnBetaFast));
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_slow", kLeastPositive, 1, r.yarnBetaSlow));
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_log_multiplier", 0, 0, r.yarnLogMultiplier));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.attn_factor", magnitudes, 1, r.attentionFactor));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_fast", kAnyPositive, 32, r.yarnBetaFast));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_slow", kAnyPositive, 1, r.yarnBetaSlow));
+  STEPDOWN_CHECK(
+      real(ErrorCode::ModelRope, "rope.scaling.yarn_log_multiplier", logMultipliers, 0, r.yarnLogMultiplier));
   uint32_t original;
   STEPDOWN_CHECK(countOr("rope.scaling.original_context_length", mostContext, p.context, original));
   r.originalContext = original;
 
   std::string_view type = "linear"; // what an absent key means; harmless with factor 1
-  if (meta.has(key("rope.scaling.type"))) {
+  if (has("rope.scaling.type")) {
     Result<std::string_view> stored = meta.string(key("rope.scaling.type"));
     if (!stored)
       return stored.error();
@@ -356,9 +284,8 @@ Status Reader::readRopeScaling() {
   else
     return refuse(ErrorCode::ModelFeature, key("rope.scaling.type"),
                   "expects none, linear, yarn or longrope, but got '" + printable(type) + "'");
-  for (auto [name, base] : {std::pair("rope.freq_base", r.base), std::pair("rope.freq_base_swa", r.localBase)})
-    if (r.scaling == RopeScaling::Yarn && base == 1) // its ramp lies between pairs that turn at different speeds
-      return refuse(ErrorCode::ModelRope, key(name), "expects a number other than 1 with scaling type yarn, but got 1");
+  if (type == "yarn")
+    STEPDOWN_CHECK(checkYarn(factorKey));
   if (r.scaling == RopeScaling::None || (r.scaling == RopeScaling::LongRope && r.longFactors))
     r.factor = 1;
   // How much of YaRN's ramp applies: all of it for yarn, none otherwise, and a negative number leaves it at that.
@@ -367,7 +294,8 @@ Status Reader::readRopeScaling() {
     if (!ramp)
       return ramp.error();
     const double expected = r.scaling == RopeScaling::Yarn ? 1 : 0;
-    if (r.scaling != RopeScaling::None && !(*ramp < 0) && *ramp != expected) {
+    const bool any = (r.scaling == RopeScaling::None && std::isfinite(*ramp)) || *ramp < 0;
+    if (!any && *ramp != expected) {
       char text[96];
       std::snprintf(text, sizeof text, "expects %g with scaling type %s, but got %g", expected, printable(type).c_str(),
                     *ramp);
@@ -381,7 +309,15 @@ Status Reader::readWindow() {
   p.local.assign(p.layers, false);
   p.window = 0;
   std::string name = key("attention.sliding_window"), pattern = key("attention.sliding_window_pattern");
-  const GgufValue *stored = meta.find(pattern); // asked for in any case: without a window it says nothing
+  const GgufValue *stored = meta.find(pattern); // looked at in any case: without a window it says nothing
+  if (stored) {
+    if (stored->type == GgufType::Array) {
+      if (Result<std::vector<int64_t>> flags = meta.integers(pattern); !flags)
+        return flags.error();
+    } else if (Result<uint64_t> period = meta.unsignedInteger(pattern); !period) {
+      return period.error();
+    }
+  }
   if (!meta.has(name))
     return Done{};
   Result<uint64_t> window = meta.unsignedInteger(name);

@@ -148,6 +148,89 @@ TEST(ModelParameters, RotaryScalingFollowsItsKeys) {
   EXPECT_EQ(old.rope.factor, 2.0);
 }
 
+// Of what no model can have, much is finite and has the right type: then logits are NaN, or all 0, without a word.
+TEST(ModelParameters, RefusesNumbersThatNoModelHas) {
+  constexpr double infinite = __builtin_inf(), nan = __builtin_nan("");
+  const struct {
+    const char *key;
+    std::vector<double> wrong, right;
+  } cases[] = {
+      {"attention.scale", {-1, nan, infinite, 1e38, 0x1p63, 1e300, 1e-300}, {0, -0.0, 0x1p-126, 0.37, 131}},
+      {"attention.layer_norm_rms_epsilon", {-1e-6, nan, infinite, 1.5, 1e38}, {0, 1e-45, 0.03, 1}},
+      {"final_logit_softcapping", {-30, nan, infinite, -infinite, 1025, 1e19, 1e-45}, {0, 0x1p-126, 29, 1023}},
+      {"rope.freq_base", {0, -1, nan, infinite, 1e300, 1e-45}, {0.5, 1e38}},
+      {"rope.freq_base_swa", {0, -1, nan, infinite, 1e300, 1e-45}, {0.5, 1e38}},
+      {"rope.scaling.factor", {-1, nan, infinite, 1e300, 1e-300}, {0, 0.25, 1e38}},
+      {"rope.scale_linear", {-1, nan, infinite, 1e300, 1e-300}, {0, 0.25, 1e38}},
+      {"rope.scaling.attn_factor", {0, -1, nan, infinite, 65, 1e19}, {0x1p-126, 1.19, 63}},
+      {"rope.scaling.yarn_beta_fast", {0, -1, nan, infinite, 1e300}, {1, 31}},
+      {"rope.scaling.yarn_beta_slow", {0, -1, nan, infinite, 1e300}, {0x1p-126, 31}},
+      {"rope.scaling.yarn_log_multiplier", {-1, nan, infinite, 1025}, {0, 0.707}},
+      {"rope.scaling.yarn_ext_factor", {nan, infinite}, {-1, 0, 1, 7}}, // without YaRN it asks for nothing
+  };
+  for (const auto &each : cases) {
+    const std::string key = std::string("gemma3.") + each.key;
+    auto with = [&](double number) {
+      GgufBytes bytes = GgufBytes().text("general.architecture", "gemma3").strings("tokenizer.ggml.tokens", {"a"});
+      for (const char *name : {"context_length", "embedding_length", "block_count", "attention.head_count"})
+        bytes.u32(std::string("gemma3.") + name, 2);
+      bytes.u32("gemma3.feed_forward_length", 3).u32("gemma3.attention.key_length", 16);
+      if (std::string("attention.layer_norm_rms_epsilon") != each.key)
+        bytes.f32("gemma3.attention.layer_norm_rms_epsilon", 1e-6f);
+      return bytes.scalar(key, GgufType::F64, number).bytes();
+    };
+    for (double number : each.wrong) {
+      GgufBytes::File file(with(number));
+      Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+      ASSERT_FALSE(parameters) << key << " = " << number;
+      const std::string text = parameters.error().text();
+      EXPECT_NE(text.find("'" + key + "'"), text.npos) << number << ": " << text;
+      EXPECT_NE(text.find("but got"), text.npos) << number << ": " << text;
+    }
+    for (double number : each.right) {
+      GgufBytes::File file(with(number));
+      Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+      EXPECT_TRUE(parameters) << key << " = " << number << ": " << parameters.error().text();
+    }
+  }
+}
+
+TEST(ModelParameters, RefusesWhatYarnHasNoMeaningFor) {
+  auto yarn = [](float factor) {
+    return withFeedForward("qwen3").text("qwen3.rope.scaling.type", "yarn").f32("qwen3.rope.scaling.factor", factor);
+  };
+  const struct {
+    GgufBytes bytes;
+    const char *key;
+  } cases[] = {
+      {yarn(0.5f), "qwen3.rope.scaling.factor"},
+      {yarn(4).f32("qwen3.rope.scaling.yarn_beta_slow", 37), "qwen3.rope.scaling.yarn_beta_slow"},
+      {yarn(4).f32("qwen3.rope.scaling.yarn_beta_fast", 0.5f), "qwen3.rope.scaling.yarn_beta_slow"},
+      {yarn(4).f32("qwen3.rope.freq_base", 1), "qwen3.rope.freq_base"},
+      {yarn(4).f32("qwen3.rope.scaling.yarn_ext_factor", 0.5f), "qwen3.rope.scaling.yarn_ext_factor"},
+  };
+  for (const auto &each : cases) {
+    GgufBytes::File file(GgufBytes(each.bytes).bytes());
+    Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+    ASSERT_FALSE(parameters) << each.key;
+    EXPECT_NE(parameters.error().text().find(each.key), std::string::npos) << parameters.error().text();
+  }
+  EXPECT_EQ(read(yarn(0)).rope.scaling, RopeScaling::None); // 0 means 1
+}
+
+TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
+  const std::string key = "phi3.attention.sliding_window_pattern";
+  for (const GgufBytes &bytes :
+       {withFeedForward("phi3").text(key, "2"), withFeedForward("phi3").f32(key, 2),
+        withFeedForward("phi3").scalar(key, GgufType::I32, int32_t(-1)), withFeedForward("phi3").strings(key, {"1"})}) {
+    GgufBytes::File file(GgufBytes(bytes).bytes());
+    Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+    ASSERT_FALSE(parameters);
+    EXPECT_EQ(parameters.error().code, ErrorCode::MetadataType) << parameters.error().text();
+  }
+  EXPECT_EQ(read(withFeedForward("phi3").u32(key, 2)).window, 0u);
+}
+
 TEST(ModelParameters, NamesWhatIsSupported) {
   EXPECT_EQ(supportedArchitectures(), "gemma3, llama, phi3, qwen2, qwen3");
 }
