@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random structured control flow, compiled and called, against what Python computes of the same program.
 
-    control_flow.py STEPDOWN_COMPILE LIBSTEPDOWN [--count N] [--seed N] [--first N]
+    control_flow.py STEPDOWN_COMPILE LIBSTEPDOWN [--count N] [--seed N] [--first N] [--device NAME]
 
 N functions (200) of control_program.py nest scf.for, while, if, index_switch, forall and execute_region and affine.for
 and if, with values that loops carry, swap and hand on twice, over integers, floats and tensors, and each is called with
@@ -69,7 +69,7 @@ def array(kind, value):
 def worker(artifact, seed, first, count):
     """Calls each function; its number is said before, so that a fault has a name."""
     import stepdown
-    library = stepdown.Program.load(artifact)
+    library = stepdown.Program.load(artifact, device=os.environ.get("STEPDOWN_DEVICE") or None)
     for number in range(first, first + count):
         print(f"at {number}", flush=True)
         function, draw = made(seed, number), random.Random(f"{seed}/{number}/arguments")

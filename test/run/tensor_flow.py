@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random functions on tensors, compiled and called, against what numpy computes of the same program.
 
-    tensor_flow.py STEPDOWN_COMPILE LIBSTEPDOWN [--count N] [--seed N] [--first N]
+    tensor_flow.py STEPDOWN_COMPILE LIBSTEPDOWN [--count N] [--seed N] [--first N] [--device NAME]
 
 N functions (150) of tensor_program.py: arrays are sliced, written into, joined, reshaped, added up and multiplied, in loops
 and branches that carry them, so that fusion and reuse of arrays meet every order of reads and writes. Each is called at the
@@ -40,7 +40,7 @@ def travelled(kind, numbers):
 def worker(artifact, seed, first, count):
     """Calls each function; its number is said before, so that a fault has a name."""
     import stepdown
-    library = stepdown.Program.load(artifact)
+    library = stepdown.Program.load(artifact, device=os.environ.get("STEPDOWN_DEVICE") or None)
     for number in range(first, first + count):
         print(f"at {number}", flush=True)
         function = made(seed, number)
