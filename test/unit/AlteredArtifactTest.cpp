@@ -2,7 +2,8 @@
 // child process, and must be refused or run without a fault. Memory of the runtime lies between pages that nobody may
 // touch, so that what leaves it by a page is a fault too.
 //
-// STEPDOWN_ALTER=all tries every alteration of every word; without, a sample that is always the same.
+// STEPDOWN_ALTER=all tries every alteration of every word, and STEPDOWN_ALTER=N one in N; without, one in 97. What is
+// left out is always the same.
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Session/Session.h"
@@ -157,8 +158,9 @@ struct Altered {
 Altered alter(const Bytes &good, const stepdown_section &section, size_t begin, size_t end,
               const std::function<bool(size_t)> &skipped, const std::function<Outcome(const std::string &)> &use) {
   const char *chosen = std::getenv("STEPDOWN_ALTER");
-  const bool all = chosen && std::string(chosen) == "all";
-  constexpr uint32_t sampled = 97; ///< one in so many
+  const uint32_t sampled = !chosen                        ? 97
+                           : std::string(chosen) == "all" ? 1
+                                                          : std::max(std::atoi(chosen), 1); ///< one in so many
   Altered result;
   uint32_t state = 2024;
   auto draw = [&state](uint32_t limit) { return ((state = state * 1664525u + 1013904223u) >> 8) % limit; };
@@ -170,7 +172,7 @@ Altered alter(const Bytes &good, const stepdown_section &section, size_t begin, 
     std::memcpy(&other, good.data() + section.offset + begin + draw(static_cast<uint32_t>(words)) * 4, 4);
     const uint32_t values[] = {value + 1, value - 1, 0, 1, other, value ^ 16, value / 2, value * 16, ~0u, 0x7fffffff};
     for (uint32_t altered : values) {
-      if (altered == value || skipped(begin + word * 4) || (!all && draw(sampled)))
+      if (altered == value || skipped(begin + word * 4) || draw(sampled))
         continue;
       Bytes bytes = good;
       std::memcpy(bytes.data() + at, &altered, 4);
@@ -257,6 +259,26 @@ TEST(AlteredArtifact, aModelWithWindows) {
                 compiled(makeModel("--family gemma3 --type Q8_0 --layers 3 --pattern 1,1,0 --window 48 "
                                    "--width 64 --heads 2 --kv-heads 1 --ffn 96 --vocab 304 --context 320")),
                 STEPDOWN_SECTION_PROGRAM, useModel);
+}
+
+// Odd sizes, which are padded; sinks; no q8 activations.
+TEST(AlteredArtifact, aModelOfOddSizes) {
+  expectNoFault(
+      "qwen3",
+      compiled(makeModel("--family qwen3 --type F16 --layers 2 --width 53 --heads 6 --kv-heads 2 --head-dim 22 "
+                         "--ffn 67 --vocab 307 --context 311 --sinks"),
+               "--target=x86-64-v3 --exact"),
+      STEPDOWN_SECTION_PROGRAM, useModel);
+}
+
+// One matrix for q, k and v, one for gate and up; part of a head turns; superblocks, in both modes.
+TEST(AlteredArtifact, aModelOfFusedMatrices) {
+  expectNoFault(
+      "phi3",
+      compiled(makeModel("--family phi3 --type Q6_K --layers 1 --width 256 --heads 8 --kv-heads 2 --rope-dims 12 "
+                         "--ffn 256 --vocab 311 --context 317 --window 29"),
+               "--target=x86-64-v3 --exact"),
+      STEPDOWN_SECTION_PROGRAM, useModel);
 }
 
 TEST(AlteredArtifact, functions) {

@@ -190,6 +190,17 @@ const std::vector<Refusal> &refusals() {
          tokens.erase(tokens.begin() + 3 + 0x41);
          return vocabularyBytes("llama", tokens);
        }},
+      {"ByteTokensAllUnknown",
+       ErrorCode::ByteTokenMissing,
+       {"tokenizer.ggml.tokens", "normal tokens of single bytes", "there are none"},
+       [] {
+         std::vector<MadeToken> tokens = letters(13);
+         for (MadeToken &token : tokens)
+           token.type = unknownType;
+         return vocabularyBytes("gpt2", tokens)
+             .text("tokenizer.ggml.pre", "gpt-2")
+             .strings("tokenizer.ggml.merges", {});
+       }},
       // 37: token texts
       {"TokensMissing",
        ErrorCode::MetadataMissing,

@@ -259,6 +259,23 @@ Result<MergeTable> readMerges(const Metadata &metadata, const Vocabulary &vocabu
   return table;
 }
 
+/// A vocabulary without some bytes cannot spell some texts, which are refused; one without any can spell none.
+Status checkBytes(const Metadata &metadata, const Vocabulary &vocabulary) {
+  if (vocabulary.model != TokenizerModel::Bpe || vocabulary.unknown >= 0)
+    return Done{};
+  for (int byte = 0; byte < 256; ++byte) {
+    std::string character;
+    appendCodePoint(character, ByteAlphabet::get().characterOf(static_cast<uint8_t>(byte)));
+    if (vocabulary.findPlain(character) >= 0)
+      return Done{};
+  }
+  return fail(ErrorCode::ByteTokenMissing,
+              "%s: offset %" PRIu64
+              ": key 'tokenizer.ggml.tokens': expects normal tokens of single bytes, or an unknown "
+              "token, but there are none",
+              metadata.file().c_str(), metadata.find("tokenizer.ggml.tokens")->offset);
+}
+
 } // namespace
 
 Result<std::unique_ptr<Encoder>> createBpe(const Metadata &metadata, const Vocabulary &vocabulary) {
@@ -272,6 +289,8 @@ Result<std::unique_ptr<Encoder>> createBpe(const Metadata &metadata, const Vocab
   Result<std::unique_ptr<WordSplitter>> splitter = WordSplitter::create(*row);
   if (!splitter)
     return splitter.error();
+  if (Status bytes = checkBytes(metadata, vocabulary); !bytes)
+    return bytes.error();
   Result<MergeTable> merges = readMerges(metadata, vocabulary);
   if (!merges)
     return merges.error();
