@@ -24,7 +24,7 @@ typedef struct stepdown_image {
   stepdown_table strings;    /* bytes: zero-terminated names */
   uint64_t operations;       /* of an emulated target: the table of operations of stepdown/Emulation.h */
   uint64_t operation_bytes;  /* 0 for a real chip */
-  uint64_t code, code_bytes; /* what the target executes; of an NVIDIA chip PTX, ended by a zero */
+  uint64_t code, code_bytes; /* what runs: of NVIDIA's chips PTX, ended by a zero; of AMD's a code object */
 } stepdown_image;
 
 typedef struct stepdown_image_kernel {

@@ -1,4 +1,5 @@
 #include "lib/CodeGen/EmulationTable.h"
+#include "lib/Target/Chips.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/DataLayout.h"
 #include "llvm/IR/DerivedTypes.h"
@@ -46,13 +47,12 @@ uint32_t EmulationTable::addKernel(const Function &kernel, uint64_t staticShared
   row.max_threads = threads[0] * threads[1] * threads[2];
   readNumbers(kernel, "nvvm.cluster_dim", row.cluster);
   row.static_shared = static_cast<uint32_t>(staticShared);
-  row.warp_lanes = 32;
-  row.shared_limit = 232448; // of sm_90
+  const ChipFacts *chip = factsOfChip(kernel.getFnAttribute("target-cpu").getValueAsString());
+  assert(chip && "translateKernels names the chip of a kernel");
+  row.warp_lanes = chip->lanes;
+  row.shared_limit = chip->sharedBytes;
   if (kernel.getCallingConv() == CallingConv::AMDGPU_KERNEL) {
-    const StringRef chip = kernel.getFnAttribute("target-cpu").getValueAsString();
     row.amd = 1;
-    row.warp_lanes = chip.starts_with("gfx9") ? 64 : 32;
-    row.shared_limit = chip == "gfx950" ? 160 << 10 : 64 << 10;
     readNumbers(kernel, "amdgpu-flat-work-group-size", threads); // the least and the most
     row.max_threads = threads[1];
   }

@@ -1,13 +1,29 @@
 #include "lib/CodeGen/KernelImages.h"
+#include "lib/CodeGen/CodeObject.h"
 #include "lib/CodeGen/Emulation.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/CodeGen/Ptx.h"
+#include "lib/Target/Chips.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
 namespace stepdown {
+
+/// What a driver loads for `chip`: a code object of AMD's, or PTX with the zero behind it.
+static Result<std::string> driverCode(const llvm::Module &module, StringRef chip) {
+  if (StringRef(factsOfChip(chip)->road) == "amd") {
+    Result<CodeObject> object = writeCodeObject(module, chip, findLld());
+    if (!object)
+      return object.error();
+    return std::move(object->bytes);
+  }
+  Result<std::string> ptx = writePtx(module, chip);
+  if (ptx)
+    ptx->push_back('\0');
+  return ptx;
+}
 
 /// The image of the one kernel of `module`.
 static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Target &target, KernelInterface &interface) {
@@ -24,12 +40,11 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
   if (kernels->kernels.size() != 1 || interface.name != kernels->kernels.front())
     return fail(ErrorCode::KernelTranslation, "%s: expects one kernel in a gpu.module, but got %zu",
                 module.getName().str().c_str(), kernels->kernels.size());
-  if (!StringRef(target.name).starts_with("emulated:")) {
-    Result<std::string> ptx = writePtx(*kernels->module, target.chip);
-    if (!ptx)
-      return ptx.error();
-    const auto *text = reinterpret_cast<const uint8_t *>(ptx->c_str());
-    return layOutImage(interface, {text, ptx->size() + 1}, {});
+  if (StringRef(target.name) != factsOfChip(target.chip)->emulated) {
+    Result<std::string> code = driverCode(*kernels->module, target.chip);
+    if (!code)
+      return code.error();
+    return layOutImage(interface, {reinterpret_cast<const uint8_t *>(code->data()), code->size()}, {});
   }
   Result<EmulatedCode> code = emulateKernels(*kernels->module);
   if (!code)

@@ -2,6 +2,7 @@
 // control flow, run on a builtin.module only.
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/CodeGen/Backend.h"
+#include "lib/Target/Chips.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
@@ -33,14 +34,6 @@ using namespace mlir;
 
 namespace stepdown {
 namespace {
-
-constexpr const char *kNvidia = "nvptx64-nvidia-cuda", *kAmd = "amdgcn-amd-amdhsa";
-
-struct Chip {
-  const char *name, *triple, *features;
-};
-constexpr Chip chips[] = {{"sm_80", kNvidia, "+ptx80"}, {"sm_90a", kNvidia, "+ptx80"}, {"gfx942", kAmd, ""},
-                          {"gfx950", kAmd, ""},         {"gfx1100", kAmd, ""},         {"gfx1201", kAmd, ""}};
 
 /// Every diagnostic of one lowering, with its line.
 class Diagnostics {
@@ -98,10 +91,12 @@ void markConvergent(llvm::Module &module) {
         call->setConvergent();
 }
 
-/// AMD's code depends on the chip before the backend comes: how wide a wave is, how much LDS there is.
+/// AMD's code depends on the chip before the backend comes: how wide a wave is, how much LDS there is. The emulator
+/// reads it of every kernel.
 void nameChip(llvm::Module &module, llvm::StringRef chip) {
   for (llvm::Function &function : module)
-    if (function.getCallingConv() == llvm::CallingConv::AMDGPU_KERNEL)
+    if (function.getCallingConv() == llvm::CallingConv::AMDGPU_KERNEL ||
+        function.getCallingConv() == llvm::CallingConv::PTX_Kernel)
       function.addFnAttr("target-cpu", chip);
 }
 
@@ -134,21 +129,18 @@ Result<std::unique_ptr<llvm::TargetMachine>> kernelMachine(llvm::StringRef chip)
     LLVMInitializeAMDGPUTargetMC();
     LLVMInitializeAMDGPUAsmPrinter();
   });
-  std::string names, reason;
-  for (const Chip &known : chips) {
-    names += (names.empty() ? "" : ", ") + std::string(known.name);
-    if (chip != known.name)
-      continue;
-    const llvm::Triple triple(known.triple);
-    const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, reason);
-    if (!backend)
-      return fail(ErrorCode::KernelTranslation, "%s: expects an LLVM with this target: %s", known.name, reason.c_str());
-    return std::unique_ptr<llvm::TargetMachine>(
-        backend->createTargetMachine(triple, known.name, known.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
-                                     std::nullopt, llvm::CodeGenOptLevel::Aggressive));
-  }
-  return fail(ErrorCode::KernelTranslation, "chip: expects one of %s, but got \"%s\"", names.c_str(),
-              chip.str().c_str());
+  const ChipFacts *known = factsOfChip(chip);
+  if (!known)
+    return fail(ErrorCode::KernelTranslation, "chip: expects one of %s, but got \"%s\"", chipNames().c_str(),
+                chip.str().c_str());
+  std::string reason;
+  const llvm::Triple triple(known->triple());
+  const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, reason);
+  if (!backend)
+    return fail(ErrorCode::KernelTranslation, "%s: expects an LLVM with this target: %s", known->name, reason.c_str());
+  return std::unique_ptr<llvm::TargetMachine>(
+      backend->createTargetMachine(triple, known->name, known->features, llvm::TargetOptions(), llvm::Reloc::PIC_,
+                                   std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }
 
 Result<KernelModule> translateKernels(Operation *kernels, llvm::StringRef chip) {

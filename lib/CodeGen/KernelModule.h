@@ -26,8 +26,7 @@ struct KernelModule {
 /// The dialects that a gpu.module may hold, and what translates them to LLVM.
 void registerKernelDialects(mlir::DialectRegistry &registry);
 
-/// An LLVM target machine for `chip` ("sm_80", "sm_90a", "gfx942", "gfx950", "gfx1100", "gfx1201"); E1000 for a chip
-/// that is not one of ours.
+/// An LLVM target machine for `chip` of lib/Base/Chips.def; E1000 for a chip that is not one of ours.
 Result<std::unique_ptr<llvm::TargetMachine>> kernelMachine(llvm::StringRef chip);
 
 /// Lowers what is left of scf, cf and arith in `kernels` (a gpu.module, which stays as it is; its context has been

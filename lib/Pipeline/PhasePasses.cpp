@@ -1,6 +1,7 @@
 // The passes of each phase: what has a phase of its own in common is said once.
 #include "lib/Pipeline/PhasePasses.h"
 #include "lib/Pipeline/Canonicalization.h"
+#include "lib/Target/Chips.h"
 #include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -220,9 +221,13 @@ static OpPassManager &lowerThreads(OpPassManager &functions) {
   return kernels;
 }
 
-void build::lowerToNVIDIA(OpPassManager &manager, const PhaseOptions &) {
+void build::lowerToNVIDIA(OpPassManager &manager, const PhaseOptions &options) {
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addPass(createLowerTileToNVVM());
+  GpuNVVMAttachTargetOptions target;
+  target.chip = options.target->chip;
+  target.features = factsOfChip(target.chip)->features;
+  functions.addPass(createGpuNVVMAttachTarget(target));
   OpPassManager &kernels = lowerThreads(functions);
   kernels.addPass(createConvertGpuOpsToNVVMOps());
   kernels.addPass(createReconcileUnrealizedCastsPass());
@@ -231,6 +236,10 @@ void build::lowerToNVIDIA(OpPassManager &manager, const PhaseOptions &) {
 void build::lowerToAMD(OpPassManager &manager, const PhaseOptions &options) {
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addPass(createLowerTileToROCDL({options.target->chip}));
+  GpuROCDLAttachTargetOptions target;
+  target.chip = options.target->chip;
+  target.wave64Flag = factsOfChip(target.chip)->lanes == 64;
+  functions.addPass(createGpuROCDLAttachTarget(target));
   OpPassManager &kernels = lowerThreads(functions);
   ConvertGpuOpsToROCDLOpsOptions conversion;
   conversion.chipset = options.target->chip;

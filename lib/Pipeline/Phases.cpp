@@ -148,14 +148,14 @@ static const std::vector<Phase> kModelOnAMD =
     modelOnDevice({"amd", "functions become kernels of rocdl and llvm, with a thread for each token and column",
                    build::launchOnAMD, kProgram, kImages});
 
-// select-attention reads the chip in front of the fork: all targets of a road to a device have one chip.
+// Functions part early for devices: select-attention reads the chip.
 static const Road kRoads[] = {
     {Input::Model, "cpu", "kernel", "vector", kModelOnCPU},
     {Input::Model, "nvidia", "kernel", "nvidia", kModelOnNVIDIA},
     {Input::Model, "amd", "kernel", "amd", kModelOnAMD},
     {Input::Functions, "cpu", "function", "vector", kFunctionsOnCPU},
-    {Input::Functions, "nvidia", "function", "packing", kFunctionsOnNVIDIA},
-    {Input::Functions, "amd", "function", "packing", kFunctionsOnAMD},
+    {Input::Functions, "nvidia", "function", "linalg", kFunctionsOnNVIDIA},
+    {Input::Functions, "amd", "function", "linalg", kFunctionsOnAMD},
 };
 
 ArrayRef<Road> roads() { return kRoads; }

@@ -1,4 +1,5 @@
 #include "lib/Target/Target.h"
+#include "lib/Target/Chips.h"
 
 namespace stepdown {
 
@@ -15,16 +16,16 @@ static std::vector<Target> makeTargets() {
 #include "lib/Base/Targets.def"
 #undef STEPDOWN_TARGET
   };
-  struct Chip {
-    const char *device, *road, *chip;
-  };
-  for (const Chip &each : {Chip{"emulated:sm_90a", "nvidia", "sm_90a"}, Chip{"emulated:gfx942", "amd", "gfx942"},
-                           Chip{"sm_90a", "nvidia", "sm_90a"}}) {
+  auto add = [&](const char *name, const ChipFacts &facts) {
     Target chip = all.front(); // the processor beside it
-    chip.name = chip.device = each.device;
-    chip.road = each.road, chip.chip = each.chip, chip.inCpu = false, chip.buckets = kAlone;
+    chip.name = chip.device = name;
+    chip.road = facts.road, chip.chip = facts.name, chip.inCpu = false, chip.buckets = kAlone;
     all.push_back(chip);
-  }
+  };
+  for (const ChipFacts &facts : chips())
+    add(facts.emulated, facts);
+  for (const ChipFacts &facts : chips())
+    add(facts.own, facts);
   return all;
 }
 

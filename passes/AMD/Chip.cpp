@@ -6,14 +6,18 @@ namespace stepdown::amd {
 // A raw buffer: elements of 32 bits; from gfx10 on also the bounds check of raw buffers and the format's new place.
 static constexpr int32_t kGfx9 = 0x00027000, kGfx11 = 0x31027000;
 
-static constexpr Chip chips[] = {
-    {"gfx942", 64, 64 << 10, 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
+static const ChipFacts &facts(const char *name) { return *factsOfChip(name); }
+
+static const Chip chips[] = {
+    {facts("gfx90a"), 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
      "llvm.amdgcn.mfma.f32.32x32x8f16"},
-    {"gfx950", 64, 160 << 10, 32, 8, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x16.bf16",
+    {facts("gfx942"), 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
+     "llvm.amdgcn.mfma.f32.32x32x8f16"},
+    {facts("gfx950"), 32, 8, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x16.bf16",
      "llvm.amdgcn.mfma.f32.32x32x16.f16"},
-    {"gfx1100", 32, 64 << 10, 16, 16, true, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
+    {facts("gfx1100"), 16, 16, true, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
      "llvm.amdgcn.wmma.f32.16x16x16.f16"},
-    {"gfx1201", 32, 64 << 10, 16, 8, false, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
+    {facts("gfx1201"), 16, 8, false, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
      "llvm.amdgcn.wmma.f32.16x16x16.f16"},
 };
 

@@ -1,19 +1,15 @@
-// What the lowering knows of AMD's chips: waves, LDS, and the matrix instruction that products are made of. A table of
-// our own: combinations that a chip lacks pass MLIR's verifier and end in the backend.
+// What the lowering knows of AMD's chips beside lib/Target's facts: the matrix instruction that products are made of. A
+// table of our own: combinations that a chip lacks pass MLIR's verifier and end in the backend.
 #pragma once
 #include "lib/Layout/LinearLayout.h"
-#include "llvm/ADT/StringRef.h"
-#include <string>
+#include "lib/Target/Chips.h"
 
 namespace stepdown::amd {
 
 /// Elements of 16 bits along k that lie together in LDS, 16 bytes; and how many a step of products takes.
 inline constexpr int64_t kChunk = 8, kStep = 16;
 
-struct Chip {
-  const char *name;
-  int64_t wave;           ///< lanes
-  int64_t ldsBytes;       ///< of a block
+struct Chip : ChipFacts {
   int64_t rows;           ///< and columns of an instruction's sum
   int64_t held;           ///< elements of an operand that a lane hands to an instruction
   bool twice;             ///< both halves of a wave hold the same of an operand
@@ -22,9 +18,9 @@ struct Chip {
   const char *bf16, *f16; ///< the intrinsics
 
   /// Sums of 32 bits that a lane holds of an instruction.
-  int64_t sums() const { return rows * rows / wave; }
+  int64_t sums() const { return rows * rows / lanes; }
   /// Instructions of a step.
-  int64_t instructions() const { return kStep * rows / wave * (twice ? 2 : 1) / held; }
+  int64_t instructions() const { return kStep * rows / lanes * (twice ? 2 : 1) / held; }
   /// register lane -> row column.
   LinearLayout accumulator() const;
 };

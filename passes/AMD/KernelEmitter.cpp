@@ -59,9 +59,9 @@ void KernelEmitter::readParameters() {
 void KernelEmitter::identifyThread() {
   base = LLVM::AddressOfOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 3), "lds");
   thread = intrinsic("llvm.amdgcn.workitem.id.x", b.getI32Type(), {});
-  lane = remainder(thread, chip.wave);
+  lane = remainder(thread, chip.lanes);
   // All lanes have one wave, but only of a scalar does LLVM know.
-  wave = intrinsic("llvm.amdgcn.readfirstlane", b.getI32Type(), {divided(thread, chip.wave)});
+  wave = intrinsic("llvm.amdgcn.readfirstlane", b.getI32Type(), {divided(thread, chip.lanes)});
 }
 
 LogicalResult KernelEmitter::emit() {

@@ -135,12 +135,12 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   plan.b.offset = bytes(plan.a);
   plan.slotBytes = plan.b.offset + bytes(plan.b);
   plan.ldsBytes = 2 * plan.slotBytes;
-  if (plan.ldsBytes > chip.ldsBytes)
-    return kernel.emitOpError() << "expects at most " << chip.ldsBytes << " bytes of LDS on " << chip.name
+  if (plan.ldsBytes > chip.sharedBytes)
+    return kernel.emitOpError() << "expects at most " << chip.sharedBytes << " bytes of LDS on " << chip.name
                                 << ", but its slots take " << plan.ldsBytes;
   plan.steps = plan.a.chunks * kChunk / kStep;
   // Waves share the sum out so that each reads the fewest rows of A and B.
-  const int64_t waves = plan.threads / chip.wave;
+  const int64_t waves = plan.threads / chip.lanes;
   int64_t least = std::numeric_limits<int64_t>::max();
   for (int64_t down = 1; down <= waves; ++down) {
     const int64_t across = waves / down;

@@ -36,7 +36,7 @@ def LowerTileToROCDL : Pass<"lower-tile-to-rocdl", "::mlir::ModuleOp"> {
       llvm.fence syncscope("workgroup") acquire
     ```
   }];
-  let options = [Option<"chip", "chip", "std::string", "\"gfx942\"", "gfx942, gfx950, gfx1100 or gfx1201">];
+  let options = [Option<"chip", "chip", "std::string", "\"gfx942\"", "gfx90a, gfx942, gfx950, gfx1100 or gfx1201">];
   let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::ROCDL::ROCDLDialect", "::mlir::LLVM::LLVMDialect",
                            "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect", "::stepdown::tile::TileDialect"];
 }

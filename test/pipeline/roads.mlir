@@ -75,6 +75,7 @@
 // MODEL-NVIDIA-NEXT: check-contract;
 // MODEL-NVIDIA-NEXT: launch-kernels;
 // MODEL-NVIDIA-NEXT: lower-tile-to-nvvm;
+// MODEL-NVIDIA-NEXT: nvvm-attach-target;
 // MODEL-NVIDIA-NEXT: expand-strided-metadata;
 // MODEL-NVIDIA-NEXT: lower-affine;
 // MODEL-NVIDIA-NEXT: convert-scf-to-cf;
@@ -113,6 +114,7 @@
 // MODEL-AMD-NEXT: check-contract;
 // MODEL-AMD-NEXT: launch-kernels;
 // MODEL-AMD-NEXT: lower-tile-to-rocdl;
+// MODEL-AMD-NEXT: rocdl-attach-target;
 // MODEL-AMD-NEXT: expand-strided-metadata;
 // MODEL-AMD-NEXT: lower-affine;
 // MODEL-AMD-NEXT: convert-scf-to-cf;
@@ -193,6 +195,7 @@
 // NVIDIA-NEXT: gpu-kernel-outlining;
 // NVIDIA-NEXT: check-contract;
 // NVIDIA-NEXT: lower-tile-to-nvvm;
+// NVIDIA-NEXT: nvvm-attach-target;
 // NVIDIA-NEXT: expand-strided-metadata;
 // NVIDIA-NEXT: lower-affine;
 // NVIDIA-NEXT: convert-scf-to-cf;
@@ -246,6 +249,7 @@
 // AMD-NEXT: gpu-kernel-outlining;
 // AMD-NEXT: check-contract;
 // AMD-NEXT: lower-tile-to-rocdl;
+// AMD-NEXT: rocdl-attach-target;
 // AMD-NEXT: expand-strided-metadata;
 // AMD-NEXT: lower-affine;
 // AMD-NEXT: convert-scf-to-cf;

@@ -9,6 +9,8 @@ with it. zsh, on a terminal of its own, and groff check theirs where the system 
 import os, pty, re, select, shutil, signal, subprocess, sys, tempfile, time
 
 failures = []
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib", "Base", "Chips.def"), encoding="utf-8") as table:
+    CHIPS = re.findall(r'^STEPDOWN_CHIP\("(\w+)"', table.read(), re.M)
 
 
 def expect(what, good, got):
@@ -141,9 +143,9 @@ def main():
             if program == "stepdown-run":
                 cases = [(["gen"], ["generate"]), (["generate", "m", "--is"], ["--isa"]), (["generate", "--isa", "x86-64-v4"], ["x86-64-v4-vnni"]),
                          (["generate", "--isa", "=", "x86-64-v4"], ["x86-64-v4-vnni"]), (["chat", "--sampling-order", "bias,dr"], ["bias,dry"]),
-                         (["generate", "--device", "emul"], ["emulated:sm_90a", "emulated:gfx942"]), (["generate", "--device", "emulated", ":"], ["sm_90a", "gfx942"]),
-                         (["generate", "--device", "emulated", ":", "sm"], ["sm_90a"]), (["generate", "--device", "=", "emulated", ":", "s"], ["sm_90a"]),
-                         (["generate", "--device", "emulated:s"], ["emulated:sm_90a"]), (["generate", "--device", "emulated", ":", "x"], []),
+                         (["generate", "--device", "emul"], ["emulated:" + chip for chip in CHIPS]), (["generate", "--device", "emulated", ":"], CHIPS),
+                         (["generate", "--device", "emulated", ":", "sm_9"], ["sm_90a"]), (["generate", "--device", "=", "emulated", ":", "s"], ["sm_80", "sm_90a"]),
+                         (["generate", "--device", "emulated:sm_9"], ["emulated:sm_90a"]), (["generate", "--device", "emulated", ":", "x"], []),
                          (["generate", "--file", "x"], []), (["generate", "m"], [])]
             else:
                 cases = [(["--compile-to", "=", "lin"], ["linalg"]), (["--compile-to", "=", ""], None), (["--compile-to=lin"], ["--compile-to=linalg"]),
@@ -153,7 +155,7 @@ def main():
                 expect(f"{program}: completing {words}", len(got) > 6 if expected is None else got == expected, got)
             zsh_completes(os.path.join(folder, f"{program}.zsh"),
                           [("stepdown-run gene", "stepdown-run generate "), ("stepdown-run chat m --logit-b", "m --logit-bias"),
-                           ("stepdown-run eval m --isa x86-64-v4", "x86-64-v4-vnni"), ("stepdown-run chat m --device emulated:s", "sm_90a")] if program == "stepdown-run" else
+                           ("stepdown-run eval m --isa x86-64-v4", "x86-64-v4-vnni"), ("stepdown-run chat m --device emulated:sm_9", "sm_90a")] if program == "stepdown-run" else
                           [("stepdown-compile --check-w", "stepdown-compile --check-weights"), ("stepdown-compile m --compile-to=lin", "--compile-to=linalg")])
     print("\n".join(failures) or f"{sum(counts)} options of {len(counts)} programs: all as --help tells")
     sys.exit(1 if failures else 0)

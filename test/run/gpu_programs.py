@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Programs on an emulated GPU against numpy: products of tile kernels and what stands around them.
 
-    gpu_programs.py STEPDOWN_COMPILE STEPDOWN_RUN LIBRARY [SEED]
+    gpu_programs.py STEPDOWN_COMPILE STEPDOWN_RUN LIBRARY [SEED [DEVICE]]
 
-Each product has sizes of its own: ones, primes, one less and one more than a tile, drawn with SEED, which is printed. A
+They run on emulated:sm_90a, emulated:gfx942, the processor and DEVICE, by default one that SEED draws. Each product has sizes of its own: ones, primes, one less and one more than a tile, drawn with SEED, which is printed. A
 product's numbers are compared with those of float64 on the same inputs: the sums of a tile kernel are float32, so each
 differs by at most its number of terms, in units of 2^-24 of the sum of their magnitudes, and, where the result is bf16,
 by one rounding more. The same artifact has code for the processor, which must be within the same bound; but for results
@@ -23,7 +23,8 @@ SEED = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python"))
 import stepdown
 
-DEVICES = ("emulated:sm_90a", "emulated:gfx942", "cpu")
+OTHERS = ("emulated:sm_80", "emulated:gfx90a", "emulated:gfx950", "emulated:gfx1100", "emulated:gfx1201")
+DEVICES = ("emulated:sm_90a", "emulated:gfx942", sys.argv[5] if len(sys.argv) > 5 else OTHERS[SEED % len(OTHERS)], "cpu")
 SIZES = (1, 2, 3, 7, 31, 61, 63, 64, 65, 67, 127, 128, 129, 131, 199, 255, 257, 263)
 failures = []
 
@@ -465,7 +466,7 @@ def main():
         check_programs(folder)
         check_refusals(folder)
         check_real(folder)
-    print(f"gpu programs: seed {SEED}, {len(failures)} failures")
+    print(f"gpu programs: seed {SEED}, {DEVICES[2]} beside the others, {len(failures)} failures")
     sys.exit(1 if failures else 0)
 
 

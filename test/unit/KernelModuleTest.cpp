@@ -50,8 +50,9 @@ TEST(KernelModule, LowersAndKeepsLines) {
 TEST(KernelModule, RefusesWithTheLine) {
   auto chip = translateKernels(source, "twice.mlir", "sm_91");
   ASSERT_FALSE(chip);
-  EXPECT_EQ(chip.error().text(),
-            "error E1000: chip: expects one of sm_80, sm_90a, gfx942, gfx950, gfx1100, gfx1201, but got \"sm_91\"");
+  EXPECT_EQ(
+      chip.error().text(),
+      "error E1000: chip: expects one of sm_80, sm_90a, gfx90a, gfx942, gfx950, gfx1100, gfx1201, but got \"sm_91\"");
   auto none = translateKernels("module {}", "none.mlir", "sm_90a");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().text(), "error E1000: none.mlir: expects a gpu.module, but there is none");

@@ -73,7 +73,8 @@ TEST_F(RunCommand, aDeviceThatIsNotThereIsRefusedWithTheList) {
     Output done = run(name + " " + model + more + " --device tpu </dev/null");
     EXPECT_EQ(done.status, 1) << command;
     EXPECT_NE(
-        done.err.find("error E0911: device: expects one of cpu, emulated:sm_90a, emulated:gfx942, but got \"tpu\""),
+        done.err.find("error E0911: device: expects one of cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, "
+                      "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, but got \"tpu\""),
         std::string::npos)
         << command << ": " << done.err;
   }

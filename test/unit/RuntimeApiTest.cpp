@@ -167,7 +167,8 @@ TEST(RuntimeApi, anUnknownDeviceIsRefusedWithTheList) {
   stepdown_model *model;
   const stepdown_status status = stepdown_model_load(ToyModel().write().c_str(), &options, &model);
   EXPECT_EQ(status.code, 911);
-  EXPECT_STREQ(status.text, "device: expects one of cpu, emulated:sm_90a, emulated:gfx942, but got \"abacus\"");
+  EXPECT_STREQ(status.text, "device: expects one of cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, "
+                            "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, but got \"abacus\"");
   EXPECT_EQ(model, nullptr);
 }
 

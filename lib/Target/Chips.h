@@ -1,0 +1,26 @@
+// What is known of a GPU chip whatever kernel it runs: the rows of lib/Base/Chips.def.
+#pragma once
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+#include <string>
+
+namespace stepdown {
+
+/// The members are the columns of the table, which says what they mean, but for the first.
+struct ChipFacts {
+  const char *emulated; ///< the target that the runtime emulates
+  const char *name, *road, *own, *features;
+  int lanes;
+  int sharedBytes;
+
+  /// LLVM's triple.
+  const char *triple() const;
+};
+
+llvm::ArrayRef<ChipFacts> chips();
+/// The chip called `name`, or null.
+const ChipFacts *factsOfChip(llvm::StringRef name);
+/// "sm_80, sm_90a ...".
+std::string chipNames();
+
+} // namespace stepdown
