@@ -7,6 +7,7 @@
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
@@ -72,7 +73,7 @@ bool hasArrayForm(Type type) {
 
 class ModuleReader {
 public:
-  explicit ModuleReader(ModuleOp module) : module(module) {}
+  explicit ModuleReader(ModuleOp module) : module(module), symbols(module) {}
 
   Status check() {
     for (Operation &op : *module.getBody()) {
@@ -92,12 +93,15 @@ public:
   /// Gives every public function a signature of tensors alone, and its insides to a private one where they differ.
   void takeArrays() {
     OpBuilder b(module.getContext());
+    // Once for all functions: to ask for each walks the whole module.
+    llvm::DenseMap<StringAttr, SmallVector<func::CallOp>> calls;
+    module.walk([&](func::CallOp call) { calls[call.getCalleeAttr().getAttr()].push_back(call); });
     for (func::FuncOp function : functions) {
-      bool called = !SymbolTable::symbolKnownUseEmpty(function, module);
+      ArrayRef<func::CallOp> callers = calls[function.getNameAttr()];
       auto isScalar = [](Type type) { return isElement(type); };
-      if (called || llvm::any_of(function.getArgumentTypes(), isScalar) ||
+      if (!callers.empty() || llvm::any_of(function.getArgumentTypes(), isScalar) ||
           llvm::any_of(function.getResultTypes(), isScalar))
-        function = wrap(function);
+        function = wrap(function, callers);
       for (unsigned i = 0; i < function.getNumArguments(); ++i) // callers keep what they gave
         function.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName, b.getBoolAttr(false));
     }
@@ -192,6 +196,24 @@ private:
                                "or index, but got "
                             << type;
       }
+    return checkResource(op);
+  }
+
+  /// The bytes of a constant that stand behind the module, of which the parser asks nothing.
+  Status checkResource(Operation *op) {
+    auto stored = op->getAttrOfType<DenseResourceElementsAttr>("value");
+    if (!stored)
+      return Done{};
+    const AsmResourceBlob *bytes = stored.getRawHandle().getBlob();
+    if (!bytes)
+      return refuse(op) << "expects bytes for dense_resource<" << stored.getRawHandle().getKey()
+                        << "> in dialect_resources, but there are none";
+    Type element = stored.getShapedType().getElementType();
+    const int64_t bits = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
+    const int64_t size = stored.getShapedType().getNumElements() * ((bits + 7) / 8);
+    if (int64_t(bytes->getData().size()) != size)
+      return refuse(op) << "expects " << size << " bytes in dense_resource<" << stored.getRawHandle().getKey()
+                        << ">, as " << stored.getShapedType() << " has, but got " << bytes->getData().size();
     return Done{};
   }
 
@@ -216,7 +238,7 @@ private:
     path.insert(function);
     Status status = Done{};
     function.walk([&](func::CallOp call) {
-      auto callee = module.lookupSymbol<func::FuncOp>(call.getCallee());
+      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
       if (path.contains(callee))
         status = refuse(call) << "expects calls that come to an end, but @" << callee.getName() << " calls itself";
       else
@@ -228,16 +250,19 @@ private:
     return status;
   }
 
-  /// A public function around `inner`, which becomes private.
-  func::FuncOp wrap(func::FuncOp inner) {
+  /// A public function around `inner`, which becomes private and is what `callers` call from now on.
+  func::FuncOp wrap(func::FuncOp inner, ArrayRef<func::CallOp> callers) {
     OpBuilder b(inner);
     Location loc = inner.getLoc();
     std::string name = inner.getName().str(), hidden = name + ".inner";
-    while (module.lookupSymbol(hidden))
+    while (symbols.lookup(hidden))
       hidden += "_";
-    (void)SymbolTable::replaceAllSymbolUses(inner, b.getStringAttr(hidden), module);
+    symbols.remove(inner);
     inner.setName(hidden);
     inner.setPrivate();
+    symbols.insert(inner);
+    for (func::CallOp call : callers)
+      call.setCallee(hidden);
     auto arrays = [](TypeRange types) {
       SmallVector<Type> all;
       for (Type type : types)
@@ -246,6 +271,7 @@ private:
     };
     auto outer = func::FuncOp::create(
         b, loc, name, b.getFunctionType(arrays(inner.getArgumentTypes()), arrays(inner.getResultTypes())));
+    symbols.insert(outer);
     OpBuilder body = OpBuilder::atBlockBegin(outer.addEntryBlock());
     SmallVector<Value> given, made;
     for (auto [argument, type] : llvm::zip(outer.getArguments(), inner.getArgumentTypes()))
@@ -259,6 +285,7 @@ private:
   }
 
   ModuleOp module;
+  SymbolTable symbols;                 ///< of `module`
   SmallVector<func::FuncOp> functions; ///< the public ones
 };
 

@@ -118,8 +118,13 @@ def nest(n):
     return function("f", "%a: f32, %b: f32", "f32", lines, "%r0")
 
 
+def scalar_functions(n):
+    """What takes numbers gets a function around it."""
+    return "".join(function(f"f{i}", "%a: f32, %b: f32", "f32", ["%x = arith.addf %a, %b : f32"], "%x") for i in range(n))
+
+
 SHAPES = {static_chain: 250, dynamic_chain: 250, named_chain: 250, fan_out: 100, reductions: 60, products: 40, many_functions: 50,
-          slices: 60, scalars: 500, loops: 30, nest: 24}
+          scalar_functions: 300, slices: 60, scalars: 500, loops: 30, nest: 24}
 
 SECONDS = 5
 KIB = 256 << 10

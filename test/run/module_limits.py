@@ -38,10 +38,20 @@ def padded(size):
 
 CASES = [("nesting", nested, NESTING, 842), ("listed elements", listed, LISTED, 844), ("operations", operations, OPERATIONS, 845),
          ("splat", splat, BYTES, 844), ("bytes", padded, BYTES, 843)]
+def resource(words, name="w"):
+    """A constant of three floats, whose bytes stand behind the module: an alignment and `words`."""
+    return (function("  %0 = arith.constant dense_resource<w> : tensor<3xf32>\n")
+            + '{-# dialect_resources: {builtin: {' + f'{name}: "0x04000000{"0000803F" * words}"' + "}} #-}\n")
+
+
 ODD = {  # brackets that are none, and nesting of other kinds
     "arrows and comparisons": ("#s = affine_set<(d0) : (" + ", ".join(["d0 >= 0"] * 200) + ")>\n" + function("  // ((((" * 200 + "\n"), 0),
     "signs": ("#m = affine_map<(d0) -> (" + "- " * 200 + "d0)>\n" + function(""), 842),
     "attributes": ("module attributes {a = " + "[" * 200 + "]" * 200 + "} {\n" + function("") + "}\n", 842),
+    "a resource": (resource(3), 0),
+    "a short resource": (resource(2), 834),
+    "a long resource": (resource(5), 834),
+    "a resource of another name": (resource(3, "v"), 834),
     "open strings": (function('  %0 = "((((((' + "(" * 300 + "\n"), 833),
 }
 
