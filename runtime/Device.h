@@ -73,6 +73,10 @@ public:
   virtual void release(Memory &memory) = 0;
   /// Bytes allocated and not yet released, as asked for.
   virtual size_t allocated() const = 0;
+  /// Bytes of memory that it has for allocations, weights and code; 0 where it has the host's.
+  virtual size_t memory() const { return 0; }
+  /// Bytes of memory() that are taken.
+  virtual size_t held() const { return allocated(); }
 
   /// The device's address of mapped, read-only host bytes that outlive it: the address itself, or that of an upload.
   virtual Result<uint64_t> adopt(const uint8_t *bytes, size_t size) = 0;

@@ -30,6 +30,31 @@ std::vector<int32_t> KVCache::blockSizes(const stepdown_cache &layout) {
   return sizes;
 }
 
+std::vector<KVCache::Pool> KVCache::pools(const stepdown_cache &layout, Records<stepdown_cache_group> groups,
+                                          const Shape &shape) {
+  std::vector<Pool> all;
+  const int64_t blocks = ceilDivide(shape.positions, shape.blockSize);
+  const auto atOnce = static_cast<int32_t>(std::min<int64_t>(shape.maxContext, blocks * shape.blockSize));
+  for (const stepdown_cache_group &group : groups) {
+    Pool pool;
+    pool.blocks = static_cast<uint32_t>(blocks);
+    pool.longest = atOnce;
+    if (group.window) {
+      // A sequence never holds more than its window, what one step appends, and a block at either end.
+      const int64_t most = ceilDivide(int64_t(group.window) + shape.maxStepTokens, shape.blockSize) + 1;
+      pool.blocks = static_cast<uint32_t>(std::min(blocks, most * shape.sequences));
+      if (pool.blocks >= most)
+        pool.longest = shape.maxContext;
+    }
+    pool.keyBlockBytes = blockBytes(layout.keys, layout, shape.blockSize, group, group.key_dim);
+    pool.valueBlockBytes = blockBytes(layout.values, layout, shape.blockSize, group, group.value_dim);
+    pool.bytes = group.layers * uint64_t(pool.blocks) * (pool.keyBlockBytes + pool.valueBlockBytes);
+    pool.tableBytes = uint64_t(shape.sequences) * ceilDivide(shape.maxContext, shape.blockSize) * sizeof(int32_t);
+    all.push_back(pool);
+  }
+  return all;
+}
+
 Result<KVCache> KVCache::create(Device &device, const stepdown_cache &layout, Records<stepdown_cache_group> configs,
                                 const Shape &shape) {
   for (bool ofKeys : {true, false})
@@ -42,26 +67,17 @@ Result<KVCache> KVCache::create(Device &device, const stepdown_cache &layout, Re
   cache.width = static_cast<int32_t>(ceilDivide(shape.maxContext, shape.blockSize));
   cache.lengths.assign(shape.sequences, 0);
   cache.borrowed.assign(shape.sequences, 0);
-  int64_t blocks = ceilDivide(shape.positions, shape.blockSize);
-  cache.positions = blocks * shape.blockSize;
+  cache.positions = ceilDivide(shape.positions, shape.blockSize) * shape.blockSize;
   cache.longestSequence = shape.maxContext;
-  const auto atOnce = static_cast<int32_t>(std::min<int64_t>(shape.maxContext, cache.positions));
-  for (const stepdown_cache_group &config : configs) {
+  const std::vector<Pool> planned = pools(layout, configs, shape);
+  for (size_t g = 0; g < planned.size(); ++g) {
     Group group;
-    group.config = config;
-    group.blocks = static_cast<uint32_t>(blocks);
-    if (config.window) {
-      // A sequence never holds more than its window, what one step appends, and a block at either end.
-      int64_t most = ceilDivide(int64_t(config.window) + shape.maxStepTokens, shape.blockSize) + 1;
-      group.blocks = static_cast<uint32_t>(std::min(blocks, most * shape.sequences));
-      if (group.blocks < most)
-        cache.longestSequence = atOnce;
-    } else {
-      cache.longestSequence = atOnce;
-    }
-    group.keyBlockBytes = blockBytes(layout.keys, layout, shape.blockSize, config, config.key_dim);
-    group.valueBlockBytes = blockBytes(layout.values, layout, shape.blockSize, config, config.value_dim);
-    for (uint32_t layer = 0; layer < config.layers; ++layer) {
+    group.config = configs[g];
+    group.blocks = planned[g].blocks;
+    group.keyBlockBytes = planned[g].keyBlockBytes;
+    group.valueBlockBytes = planned[g].valueBlockBytes;
+    cache.longestSequence = std::min(cache.longestSequence, planned[g].longest);
+    for (uint32_t layer = 0; layer < group.config.layers; ++layer) {
       for (uint64_t blockBytes : {group.keyBlockBytes, group.valueBlockBytes}) {
         Result<Memory> memory = device.allocate(blockBytes * group.blocks, "cache");
         if (!memory)
@@ -71,7 +87,7 @@ Result<KVCache> KVCache::create(Device &device, const stepdown_cache &layout, Re
       }
     }
     group.table.assign(size_t(shape.sequences) * cache.width, -1);
-    Result<Memory> table = device.allocate(group.table.size() * sizeof(int32_t), "block table");
+    Result<Memory> table = device.allocate(planned[g].tableBytes, "block table");
     if (!table)
       return table.error();
     group.tableMemory = Allocation(device, *table);

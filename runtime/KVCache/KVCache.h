@@ -30,6 +30,17 @@ public:
   /// which this cache shares and copies; E0601.
   static Result<KVCache> create(Device &device, const stepdown_cache &layout, Records<stepdown_cache_group> groups,
                                 const Shape &shape);
+  /// The blocks of one group, before they are allocated.
+  struct Pool {
+    uint32_t blocks = 0;
+    uint64_t keyBlockBytes = 0, valueBlockBytes = 0; ///< of one block in one layer
+    uint64_t bytes = 0;                              ///< of keys and values in all layers of the group
+    uint64_t tableBytes = 0;                         ///< of its block table
+    int32_t longest = 0;                             ///< positions that one sequence may have
+  };
+  /// What create() allocates for `shape`, for each group.
+  static std::vector<Pool> pools(const stepdown_cache &layout, Records<stepdown_cache_group> groups,
+                                 const Shape &shape);
   /// The block sizes that `layout` allows, ascending.
   static std::vector<int32_t> blockSizes(const stepdown_cache &layout);
 
@@ -75,7 +86,7 @@ private:
   struct Group {
     stepdown_cache_group config;
     uint32_t blocks = 0;
-    uint64_t keyBlockBytes = 0, valueBlockBytes = 0; ///< of one block in one layer
+    uint64_t keyBlockBytes = 0, valueBlockBytes = 0; ///< see Pool
     std::vector<Allocation> tensors;                 ///< [layers][keys, values]
     Allocation tableMemory;                          ///< int32 [sequences, width]
     std::vector<int32_t> table;                      ///< the host's copy of it

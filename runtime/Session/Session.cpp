@@ -1,10 +1,13 @@
 #include "runtime/Session/Session.h"
 
 #include "lib/Base/Suggestion.h"
+#include "runtime/Session/SessionBytes.h"
 #include <algorithm>
 #include <cstring>
 
 namespace stepdown {
+
+using ull = unsigned long long;
 
 Result<Allocation> Session::allocate(size_t bytes, const char *purpose) {
   Result<Memory> memory = model->device().allocate(bytes, purpose);
@@ -13,10 +16,10 @@ Result<Allocation> Session::allocate(size_t bytes, const char *purpose) {
   return Allocation(model->device(), *memory);
 }
 
-Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Options &options) {
-  const stepdown_program &head = model->head();
+Result<KVCache::Shape> Session::shapeOf(const Program &program, const Options &options) {
+  const stepdown_program &head = program.head;
   KVCache::Shape shape;
-  const stepdown_cache &layout = model->program().cache[0];
+  const stepdown_cache &layout = program.cache[0];
   const std::vector<int32_t> sizes = KVCache::blockSizes(layout);
   const int32_t usual = std::min(std::max<int32_t>(KVCache::Shape().blockSize, sizes.front()), sizes.back());
   shape.blockSize = options.kvBlock ? options.kvBlock : *std::lower_bound(sizes.begin(), sizes.end(), usual);
@@ -38,13 +41,58 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (shape.positions < 1 || shape.positions > (int64_t(1) << 31))
     return fail(ErrorCode::SessionOption, "kv_positions: expects 1 to 2147483648, but got %lld",
                 (long long)options.kvPositions);
+  return shape;
+}
 
+Status Session::expectRoom(const KVCache::Shape &shape) const {
+  const Device &device = model->device();
+  if (!device.memory())
+    return Done{};
+  const uint64_t room = device.memory() - std::min(device.memory(), device.held());
+  const SessionBytes wanted = sessionBytes(model->program(), model->target().alignment, shape);
+  if (wanted.total() <= room)
+    return Done{};
+  auto most = [&](int32_t sequences) {
+    KVCache::Shape other = shape;
+    other.sequences = sequences;
+    return positionsThatFit(model->program(), model->target().alignment, other, room);
+  };
+  std::string fitting;
+  if (const int64_t positions = most(shape.sequences))
+    fitting = std::to_string(positions) + " positions over " + std::to_string(shape.sequences) + " sequences";
+  if (const int64_t positions = shape.sequences > 1 ? most(1) : 0)
+    fitting += (fitting.empty() ? "" : ", or ") + std::to_string(positions) + " of one sequence";
+  if (fitting.empty())
+    fitting = "no context: activations and logits of a step of " + std::to_string(model->head().max_step_tokens) +
+              " tokens have " + std::to_string(wanted.activations + wanted.logits) + " bytes";
+  return fail(ErrorCode::DeviceMemory,
+              "session: expects %llu bytes of device %s for %lld positions over %d sequences, but it has %llu of %llu "
+              "free; what fits is %s",
+              (ull)wanted.total(), device.name(), (long long)shape.positions, shape.sequences, (ull)room,
+              (ull)device.memory(), fitting.c_str());
+}
+
+Status Session::expectSound() const {
+  if (!failure)
+    return Done{};
+  return fail(ErrorCode::SessionFailed, "session: expects a step before that succeeded, but it ended with %s",
+              failure->text().c_str());
+}
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Options &options) {
+  Result<KVCache::Shape> asked = shapeOf(model->program(), options);
+  if (!asked)
+    return asked.error();
+  const KVCache::Shape &shape = *asked;
   std::unique_ptr<Session> session(new Session(std::move(model)));
+  if (Status room = session->expectRoom(shape); !room)
+    return room.error();
   Result<std::unique_ptr<Queue>> queue = session->model->device().queue(options.threads);
   if (!queue)
     return queue.error();
   session->queue = std::move(*queue);
-  Result<KVCache> cache = KVCache::create(session->model->device(), layout, session->model->program().groups, shape);
+  const Program &program = session->model->program();
+  Result<KVCache> cache = KVCache::create(session->model->device(), program.cache[0], program.groups, shape);
   if (!cache)
     return cache.error();
   session->cache = std::move(*cache);
@@ -60,13 +108,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
 
 Status Session::placeInputs() {
   const Program &p = model->program();
-  uint32_t largestTile = 1;
-  for (const stepdown_bucket &bucket : p.buckets)
-    largestTile = std::max(largestTile, bucket.tile);
-  auto tiles = [&](uint32_t count) { return (count + largestTile - 1) / largestTile * largestTile; };
-  // Each of the arrays begins at a multiple of the target's alignment.
-  const auto together = static_cast<uint32_t>(std::max<uint64_t>(1, model->target().alignment / sizeof(int32_t)));
-  capacity = (tiles(p.head.max_step_tokens) + together - 1) / together * together;
+  capacity = inputCapacity(p, model->target().alignment);
   staged.assign(4 * size_t(capacity), 0);
   Result<Allocation> input = allocate(staged.size() * sizeof(int32_t), "tokens of a step");
   if (!input)
@@ -76,9 +118,8 @@ Status Session::placeInputs() {
   if (!activations)
     return activations.error();
   arena = std::move(*activations);
-  // Whole tiles of rows, so that a kernel may write all of its last tile.
   logitsStride = p.head.logits_stride;
-  size_t floats = tiles(p.head.max_step_rows) * logitsStride;
+  const size_t floats = logitFloats(p);
   Result<Allocation> logits = allocate(floats * sizeof(float), "logits");
   if (!logits)
     return logits.error();
@@ -151,6 +192,8 @@ void Session::freeSequence(int32_t sequence) {
 
 Status Session::submit(const Token *tokens, size_t count) {
   const stepdown_program &head = model->head();
+  if (Status sound = expectSound(); !sound)
+    return sound;
   uint32_t rows = 0;
   growth.clear();
   Status bad = Done{};
@@ -205,6 +248,8 @@ Status Session::submit(const Token *tokens, size_t count) {
 
 Status Session::step() {
   logitsCount = 0;
+  if (Status sound = expectSound(); !sound)
+    return sound;
   if (!queued)
     return Done{};
   // Behind the last token and row, up to a whole tile, kernels find zeros.
@@ -235,6 +280,8 @@ Status Session::step() {
   queued = queuedRows = 0;
   if (ok)
     logitsCount = rows;
+  else
+    failure = ok.error();
   return ok;
 }
 

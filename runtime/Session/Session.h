@@ -6,6 +6,7 @@
 #include "runtime/Sampler/LazyArray.h"
 #include "runtime/Session/StepProgram.h"
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace stepdown {
@@ -24,7 +25,10 @@ public:
     bool wantLogits;
   };
 
-  /// E0601, E0602.
+  /// What `options` ask of a session of `program`; E0602.
+  static Result<KVCache::Shape> shapeOf(const Program &program, const Options &options);
+
+  /// E0601, E0602; E1045 with what would fit where the device has too little memory.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const Options &options);
   /// A session must not move: its step program refers to its cache.
   Session(const Session &) = delete;
@@ -42,9 +46,11 @@ public:
   /// Gives the blocks back; of a sequence with queued tokens, after the next step.
   void freeSequence(int32_t sequence);
 
-  /// Queues tokens for the next step: all of them, or none and E0603, E0604, E0606, E0607 or E0608.
+  /// Queues tokens for the next step: all of them, or none and E0603, E0604, E0606, E0607 or E0608. E1047 after a step
+  /// that failed.
   Status submit(const Token *tokens, size_t count);
-  /// Computes what is queued; nothing queued is no error.
+  /// Computes what is queued; nothing queued is no error. What fails here, on the device, fails the session: what its
+  /// sequences hold is not what was submitted, and all further steps are E1047.
   Status step();
   /// Rows of logits of the last step.
   size_t rows() const { return logitsCount; }
@@ -72,6 +78,9 @@ private:
   Status expectIdle(int32_t sequence) const;
   Result<Allocation> allocate(size_t bytes, const char *purpose);
   Status placeInputs();
+  /// E1045 where the device has too little memory for a session of `shape`.
+  Status expectRoom(const KVCache::Shape &shape) const;
+  Status expectSound() const;
 
   std::shared_ptr<const Model> model;
   std::unique_ptr<Queue> queue;
@@ -80,7 +89,8 @@ private:
   std::unique_ptr<StepProgram> program;
   std::vector<float> downloaded; ///< logits, where the host cannot read the device's
   const float *hostLogits = nullptr;
-  size_t logitsStride = 0; ///< floats from one row of logits to the next: kernels write whole vectors
+  std::optional<Error> failure; ///< of a step
+  size_t logitsStride = 0;      ///< floats from one row of logits to the next: kernels write whole vectors
 
   uint32_t capacity = 0;                                ///< entries of each input array, a whole number of tiles
   std::vector<int32_t> staged;                          ///< [4][capacity]: tokens, positions, sequences, rows

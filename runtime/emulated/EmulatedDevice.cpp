@@ -19,7 +19,8 @@ using ull = unsigned long long;
 
 class EmulatedDevice final : public Device {
 public:
-  EmulatedDevice(const char *name, const emulated::Options &options) : named(name), options(options) {}
+  EmulatedDevice(const char *name, const emulated::Options &options, const EmulatedMachine &machine)
+      : named(name), options(options), machine(machine) {}
   ~EmulatedDevice() override {
     for (auto &[address, range] : ranges)
       if (range.owned)
@@ -32,6 +33,8 @@ public:
   size_t alignment() const override { return slack; } // pages are aligned to more
 
   Result<Memory> allocate(size_t bytes, const char *purpose) override {
+    if (Status room = expectRoom(bytes, purpose); !room)
+      return room.error();
     if (uint64_t address = bytes <= SIZE_MAX / 2 ? map(bytes, 0) : 0)
       return Memory{address, nullptr, bytes};
     return fail(ErrorCode::OutOfMemory, "%s: expects %zu bytes of memory, but the system has no room for them", purpose,
@@ -64,14 +67,23 @@ public:
     std::lock_guard<std::mutex> lock(mutex);
     return used;
   }
+  size_t memory() const override { return machine.memory; }
+  size_t held() const override {
+    std::lock_guard<std::mutex> lock(mutex);
+    return taken();
+  }
 
   Result<uint64_t> adopt(const uint8_t *bytes, size_t size) override {
+    if (Status room = expectRoom(size, "weights"); !room)
+      return room.error();
     std::lock_guard<std::mutex> lock(mutex);
     add(reinterpret_cast<uint64_t>(bytes), {size, false});
     return reinterpret_cast<uint64_t>(bytes);
   }
 
   Result<uint64_t> loadCode(const uint8_t *bytes, size_t size, uint64_t checksum) override {
+    if (Status room = expectRoom(size, "code"); !room)
+      return room.error();
     std::vector<uint8_t> copy(bytes, bytes + size);
     if (checksumOf(copy.data(), size) != checksum)
       return fail(ErrorCode::ArtifactChecksum,
@@ -113,6 +125,12 @@ public:
 
   Status run(const Launch &launch) {
     std::lock_guard<std::mutex> lock(mutex);
+    if (launched < machine.launches)
+      ++launched;
+    else
+      lost = true;
+    if (Status here = expectThere(); !here)
+      return here;
     if (launch.kernel - 1 >= kernels.size())
       return fail(ErrorCode::KernelLaunch, "launch: expects one of %zu kernels, but got %llu", kernels.size(),
                   (ull)launch.kernel);
@@ -140,6 +158,8 @@ public:
     if (bytes == 0)
       return Done{};
     std::lock_guard<std::mutex> lock(mutex);
+    if (Status here = expectThere(); !here)
+      return here;
     if (!to) {
       if (Status held = expectHeld(toDevice, bytes, true, "copy"); !held)
         return held;
@@ -172,6 +192,31 @@ private:
     const ImageKernel *kernel;
     emulated::LaunchShape shape;
   };
+
+  /// Bytes of memory that are taken: a chip has its own of what is adopted.
+  size_t taken() const {
+    size_t bytes = used;
+    for (const auto &[address, range] : ranges)
+      bytes += range.owned ? 0 : range.bytes;
+    for (const std::vector<uint8_t> &section : sections)
+      bytes += section.size();
+    return bytes;
+  }
+  /// E1045 where the memory that it was made with has no room.
+  Status expectRoom(size_t bytes, const char *purpose) const {
+    std::lock_guard<std::mutex> lock(mutex);
+    const size_t now = taken();
+    if (!machine.memory || (now <= machine.memory && bytes <= machine.memory - now))
+      return Done{};
+    return fail(ErrorCode::DeviceMemory, "%s: expects %zu bytes of device %s, but %zu of its %zu are taken", purpose,
+                bytes, name(), now, machine.memory);
+  }
+  Status expectThere() const {
+    if (!lost)
+      return Done{};
+    return fail(ErrorCode::EmulatedDeviceLost, "device %s: expects to be there, but was lost after %llu launches",
+                name(), (ull)launched);
+  }
 
   /// Zeroed bytes; 0 where there are none.
   uint64_t map(size_t bytes, int flags) {
@@ -249,6 +294,9 @@ private:
 
   const char *const named;
   const emulated::Options options;
+  const EmulatedMachine machine;
+  uint64_t launched = 0;
+  bool lost = false;
   const std::shared_ptr<emulated::Workspace> workspace = emulated::makeWorkspace(); // one launch at a time
   mutable std::mutex mutex;
   size_t used = 0;
@@ -296,8 +344,9 @@ Result<std::unique_ptr<Queue>> EmulatedDevice::queue(int) { return std::unique_p
 
 } // namespace
 
-std::unique_ptr<Device> makeEmulatedDevice(const char *name, const emulated::Options &options) {
-  return std::make_unique<EmulatedDevice>(name, options);
+std::unique_ptr<Device> makeEmulatedDevice(const char *name, const emulated::Options &options,
+                                           const EmulatedMachine &machine) {
+  return std::make_unique<EmulatedDevice>(name, options, machine);
 }
 
 } // namespace stepdown

@@ -13,8 +13,15 @@
 
 namespace stepdown {
 
+/// What a test may make of a device.
+struct EmulatedMachine {
+  size_t memory = 0;         ///< bytes, for allocations, weights and code; 0: as many as the system gives
+  uint64_t launches = ~0ull; ///< that it does before it is lost (E1046)
+};
+
 /// The device `name`, which runs code of the target of that name: "emulated:sm_90a", "emulated:gfx942"; it stays the
 /// caller's. `options` are those of every launch.
-std::unique_ptr<Device> makeEmulatedDevice(const char *name, const emulated::Options &options = {});
+std::unique_ptr<Device> makeEmulatedDevice(const char *name, const emulated::Options &options = {},
+                                           const EmulatedMachine &machine = {});
 
 } // namespace stepdown

@@ -2,6 +2,8 @@
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Npy.h"
+#include "runtime/Session/Session.h"
+#include "runtime/Session/SessionBytes.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"
@@ -78,8 +80,17 @@ ordered_json describeTargets(const ArtifactFile &artifact) {
   for (const FileTarget &target : artifact.targets()) {
     ordered_json shared = {
         {"target", target.name}, {"alignment", target.alignment}, {"table_bytes", target.tableBytes}};
-    if (!artifact.holdsFunctions())
+    if (!artifact.holdsFunctions()) {
       shared["weight_bytes"] = target.endOfWeights - target.firstWeight;
+      // What a session of no options takes of the device beside them.
+      if (auto shape = Session::shapeOf(target.program, {})) {
+        const SessionBytes bytes = sessionBytes(target.program, target.alignment, *shape);
+        shared["session_bytes"] = {
+            {"positions", shape->positions},    {"sequences", shape->sequences}, {"inputs", bytes.inputs},
+            {"activations", bytes.activations}, {"logits", bytes.logits},        {"operands", bytes.operands},
+            {"keys_and_values", bytes.cache},   {"block_tables", bytes.tables},  {"total", bytes.total()}};
+      }
+    }
     for (size_t i = 0; i < target.code.size(); ++i) {
       ordered_json code = shared;
       code["isa"] = target.level(i);
@@ -134,11 +145,6 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
   }
   for (const stepdown_bucket &bucket : p.buckets)
     buckets.push_back({{"min_tokens", bucket.min_tokens}, {"tile", bucket.tile}});
-  // What a session takes for them: rows in whole tiles of the largest bucket, each in whole vectors.
-  uint64_t tile = 1;
-  for (const stepdown_bucket &bucket : p.buckets)
-    tile = std::max<uint64_t>(tile, bucket.tile);
-  const uint64_t logitsBytes = (p.head.max_step_rows + tile - 1) / tile * tile * p.head.logits_stride * sizeof(float);
   return ordered_json{{"kind", "artifact"},
                       {"abi_version", artifact.header().abi_version},
                       {"metadata", metadataOf(*metadata)},
@@ -153,7 +159,7 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
                       {"memory_plan",
                        {{"weight_bytes", artifact.weightBytes()},
                         {"activation_bytes", p.head.arena_bytes},
-                        {"logits_bytes", logitsBytes},
+                        {"logits_bytes", logitFloats(p) * sizeof(float)},
                         {"kv_bytes_per_position", perPosition}}},
                       {"cache_groups", groups},
                       {"buckets", buckets},

@@ -1,0 +1,80 @@
+// Another device that keeps count of what it is asked for.
+#pragma once
+#include "runtime/Device.h"
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace stepdown::test {
+
+class CountingDevice final : public Device {
+public:
+  explicit CountingDevice(std::unique_ptr<Device> near) : near(std::move(near)) {}
+
+  struct Held {
+    std::string purpose;
+    size_t bytes;
+  };
+  std::map<uint64_t, Held> memory_;  ///< allocated and not released, by address
+  std::map<std::string, size_t> sum; ///< bytes ever allocated for each purpose
+  uint64_t calls = 0;                ///< of allocate, reserve, adopt, loadCode and kernel
+  uint64_t adoptedAt = 0;
+  size_t adoptedBytes = 0, codeBytes = 0;
+
+  /// What lies at `address`, "weights" where they were adopted; null: nothing.
+  const char *purposeAt(uint64_t address) const {
+    if (address - adoptedAt < adoptedBytes)
+      return "weights";
+    auto after = memory_.upper_bound(address);
+    if (after == memory_.begin())
+      return nullptr;
+    const auto &[base, held] = *std::prev(after);
+    return address - base < held.bytes ? held.purpose.c_str() : nullptr;
+  }
+
+  const char *name() const override { return near->name(); }
+  bool runs(const char *target) const override { return near->runs(target); }
+  bool accepts(uint32_t level) const override { return near->accepts(level); }
+  bool hasHost() const override { return near->hasHost(); }
+  size_t alignment() const override { return near->alignment(); }
+  Result<Memory> allocate(size_t bytes, const char *purpose) override {
+    ++calls;
+    Result<Memory> made = near->allocate(bytes, purpose);
+    if (made) {
+      memory_[made->address] = {purpose, bytes};
+      sum[purpose] += bytes;
+    }
+    return made;
+  }
+  Result<Memory> reserve(const char *purpose) override { return ++calls, near->reserve(purpose); }
+  void discard(Memory &memory, size_t from, size_t to) override { near->discard(memory, from, to); }
+  void release(Memory &memory) override {
+    memory_.erase(memory.address);
+    near->release(memory);
+  }
+  size_t allocated() const override { return near->allocated(); }
+  size_t memory() const override { return near->memory(); }
+  size_t held() const override { return near->held(); }
+  Result<uint64_t> adopt(const uint8_t *bytes, size_t size) override {
+    ++calls;
+    Result<uint64_t> address = near->adopt(bytes, size);
+    if (address)
+      adoptedAt = *address, adoptedBytes = size;
+    return address;
+  }
+  Result<uint64_t> loadCode(const uint8_t *bytes, size_t size, uint64_t checksum) override {
+    ++calls;
+    codeBytes += size;
+    return near->loadCode(bytes, size, checksum);
+  }
+  Result<uint64_t> kernel(uint64_t code, uint64_t offset, const char *name, const stepdown_launch &launch) override {
+    return ++calls, near->kernel(code, offset, name, launch);
+  }
+  Result<std::unique_ptr<Queue>> queue(int threads) override { return near->queue(threads); }
+
+private:
+  std::unique_ptr<Device> near;
+};
+
+} // namespace stepdown::test

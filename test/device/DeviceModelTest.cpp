@@ -1,0 +1,229 @@
+// A model's memory on a device: the plan is what is allocated, nothing is allocated by steps, too little memory is
+// refused with what fits, and a device that is lost takes its own sessions with it and no others.
+#include "runtime/Devices.h"
+#include "runtime/Session/Session.h"
+#include "runtime/Session/SessionBytes.h"
+#include "runtime/emulated/EmulatedDevice.h"
+#include "test/device/CompiledModel.h"
+#include "test/device/CountingDevice.h"
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+
+constexpr const char *kChip = "emulated:sm_90a";
+constexpr const char *kTiny = "--family llama --type Q8_0 --layers 1 --width 32 --heads 2 --kv-heads 1 --head-dim 16 "
+                              "--ffn 32 --vocab 263 --context 1024";
+constexpr const char *kWindows = "--family gemma3 --type Q8_0 --layers 3 --pattern 1,0,1 --window 19 --width 64 "
+                                 "--heads 2 --kv-heads 1 --ffn 96 --vocab 389 --context 151";
+
+std::shared_ptr<CountingDevice> device(const char *chip = kChip, const EmulatedMachine &machine = {}) {
+  return std::make_shared<CountingDevice>(makeEmulatedDevice(chip, {}, machine));
+}
+
+std::shared_ptr<const Model> load(const std::string &path, std::shared_ptr<Device> on) {
+  auto model = Model::load(path, std::move(on));
+  EXPECT_TRUE(model) << model.error().text();
+  return model ? *model : nullptr;
+}
+
+/// A step of one token, which wants its logits.
+Status stepOf(Session &session, int32_t sequence, int32_t id) {
+  const Session::Token token = {sequence, id, true};
+  if (Status submitted = session.submit(&token, 1); !submitted)
+    return submitted;
+  return session.step();
+}
+
+void planIsWhatIsAllocated(const char *made, const char *chip, const Session::Options &options) {
+  const std::string path = compiledModel(made, std::string("--target=") + chip);
+  auto counting = device(chip);
+  EXPECT_EQ(counting->held(), 0u);
+  auto model = load(path, counting);
+  ASSERT_TRUE(model);
+  const CodeSection &code = model->target().code.front();
+  EXPECT_EQ(counting->allocated(), 0u);
+  EXPECT_EQ(counting->adoptedBytes, model->weightBytes());
+  EXPECT_EQ(counting->held(), model->weightBytes() + code.size);
+  auto shape = Session::shapeOf(model->program(), options);
+  ASSERT_TRUE(shape);
+  const SessionBytes plan = sessionBytes(model->program(), model->target().alignment, *shape);
+  auto session = Session::create(model, options);
+  ASSERT_TRUE(session) << session.error().text();
+  const std::map<std::string, size_t> expected = {{"tokens of a step", plan.inputs},
+                                                  {"activations", plan.activations},
+                                                  {"logits", plan.logits},
+                                                  {"cache", plan.cache},
+                                                  {"operands of a step", plan.operands},
+                                                  {"block table", plan.tables}};
+  EXPECT_EQ(counting->sum, expected);
+  EXPECT_EQ(counting->allocated(), plan.total());
+  EXPECT_EQ(counting->held(), model->weightBytes() + code.size + plan.total());
+  EXPECT_EQ((*session)->kv().bytes(), plan.cache);
+}
+
+TEST(DeviceModel, thePlanIsWhatIsAllocated) {
+  planIsWhatIsAllocated(kTiny, kChip, {});
+  Session::Options options;
+  options.kvBlock = 16;
+  options.kvPositions = 331;
+  options.maxSequences = 3;
+  planIsWhatIsAllocated(kWindows, "emulated:gfx942", options);
+}
+
+// Of a session of no options, for each target of a file.
+TEST(DeviceModel, inspectShowsThePlan) {
+  const std::string path = compiledModel(kWindows, "--target=cpu,emulated:sm_90a,emulated:gfx942");
+  const auto told = nlohmann::json::parse(outputOf(std::string(STEPDOWN_RUN) + " inspect --json " + path));
+  size_t devices = 0;
+  for (const auto &target : told["targets"]) {
+    const std::string name = target["target"];
+    if (name == "cpu")
+      continue;
+    auto counting = device(name.c_str());
+    auto model = load(path, counting);
+    ASSERT_TRUE(model);
+    EXPECT_EQ(target["weight_bytes"], counting->adoptedBytes);
+    EXPECT_EQ(target["code_bytes"], counting->codeBytes);
+    auto session = Session::create(model, {});
+    ASSERT_TRUE(session) << session.error().text();
+    const auto &bytes = target["session_bytes"];
+    EXPECT_EQ(bytes["total"], counting->allocated());
+    EXPECT_EQ(bytes["keys_and_values"], counting->sum["cache"]);
+    EXPECT_EQ(bytes["block_tables"], counting->sum["block table"]);
+    EXPECT_EQ(bytes["activations"], counting->sum["activations"]);
+    EXPECT_EQ(bytes["logits"], counting->sum["logits"]);
+    EXPECT_EQ(bytes["inputs"], counting->sum["tokens of a step"]);
+    EXPECT_EQ(bytes["operands"], counting->sum["operands of a step"]);
+    ++devices;
+  }
+  EXPECT_EQ(devices, 2u);
+}
+
+TEST(DeviceModel, aThousandStepsAllocateNothing) {
+  auto counting = device();
+  auto model = load(compiledModel(kTiny, std::string("--target=") + kChip), counting);
+  ASSERT_TRUE(model);
+  Session::Options options;
+  options.maxSequences = 2;
+  auto made = Session::create(model, options);
+  ASSERT_TRUE(made) << made.error().text();
+  Session &session = **made;
+  const int32_t first = *session.createSequence();
+  int32_t second = *session.createSequence();
+  const uint64_t calls = counting->calls;
+  const size_t bytes = counting->held();
+  ASSERT_GT(calls, 0u);
+  for (int i = 0; i < 1000; ++i) {
+    if (i % 97 == 96) { // sequences come and go, and copy the blocks that they share
+      session.freeSequence(second);
+      if (i % 194 == 193)
+        ASSERT_TRUE(session.truncate(first, 11));
+      auto fork = session.fork(first);
+      ASSERT_TRUE(fork);
+      second = *fork;
+    } else if (session.length(first) > 40) { // short, so that attention is
+      ASSERT_TRUE(session.truncate(first, 3));
+    }
+    const Status done = stepOf(session, i % 3 ? first : second, i % 89);
+    ASSERT_TRUE(done) << i << ": " << done.error().text();
+    if (session.length(second) > 40)
+      ASSERT_TRUE(session.truncate(second, 5));
+  }
+  EXPECT_EQ(counting->calls, calls);
+  EXPECT_EQ(counting->held(), bytes);
+}
+
+TEST(DeviceModel, tooLittleMemoryForTheModelIsRefused) {
+  const std::string path = compiledModel(kTiny, std::string("--target=") + kChip);
+  auto all = device();
+  ASSERT_TRUE(load(path, all));
+  const size_t needed = all->held();
+  auto refused = Model::load(path, device(kChip, {needed - 1}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::DeviceMemory);
+  EXPECT_NE(refused.error().message.find("weights: expects"), std::string::npos) << refused.error().text();
+  EXPECT_TRUE(Model::load(path, device(kChip, {needed})));
+}
+
+TEST(DeviceModel, tooLittleMemoryForASessionIsRefusedWithWhatFits) {
+  const std::string path = compiledModel(kTiny, std::string("--target=") + kChip);
+  auto all = device();
+  auto model = load(path, all);
+  ASSERT_TRUE(model);
+  const size_t weights = all->held();
+  Session::Options options;
+  options.maxSequences = 5;
+  auto bytesOf = [&](int64_t positions, int32_t sequences) {
+    Session::Options other = options;
+    other.kvPositions = positions;
+    other.maxSequences = sequences;
+    return sessionBytes(model->program(), model->target().alignment, *Session::shapeOf(model->program(), other))
+        .total();
+  };
+  // Room for 7 blocks of 32 positions, not for an eighth.
+  const size_t room = weights + bytesOf(8 * 32, 5) - 1;
+  auto small = device(kChip, {room});
+  auto there = load(path, small);
+  ASSERT_TRUE(there);
+  auto refused = Session::create(there, options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::DeviceMemory);
+  EXPECT_NE(refused.error().message.find("what fits is 224 positions over 5 sequences, or "), std::string::npos)
+      << refused.error().text();
+  EXPECT_EQ(small->allocated(), 0u) << "refused before anything is allocated";
+  options.kvPositions = 225;
+  EXPECT_FALSE(Session::create(there, options));
+  options.kvPositions = 224;
+  auto fits = Session::create(there, options);
+  ASSERT_TRUE(fits) << fits.error().text();
+  EXPECT_TRUE(stepOf(**fits, *(*fits)->createSequence(), 7));
+  // What is left is what the next may have.
+  auto second = Session::create(there, options);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find("no context"), std::string::npos) << second.error().text();
+}
+
+TEST(DeviceModel, aLostDeviceFailsItsSessionsAndNoOthers) {
+  const std::string path = compiledModel(kTiny, std::string("--target=cpu,") + kChip);
+  auto whole = load(path, device());
+  ASSERT_TRUE(whole);
+  auto session = std::move(*Session::create(whole, {}));
+  const int32_t sequence = *session->createSequence();
+  ASSERT_TRUE(stepOf(*session, sequence, 7));
+  ASSERT_TRUE(stepOf(*session, sequence, 11));
+  const std::vector<float> expected(session->logits(0), session->logits(0) + 263);
+
+  // Lost in the middle of the second step.
+  const uint64_t launches = session->dispatches() + session->dispatches() / 2;
+  auto bad = load(path, device(kChip, {0, launches})), good = load(path, device()),
+       cpu = load(path, *openDevice("cpu"));
+  ASSERT_TRUE(bad && good && cpu);
+  auto failing = std::move(*Session::create(bad, {})), beside = std::move(*Session::create(bad, {})),
+       going = std::move(*Session::create(good, {})), host = std::move(*Session::create(cpu, {}));
+  for (Session *each : {failing.get(), beside.get(), going.get(), host.get()})
+    ASSERT_EQ(*each->createSequence(), sequence);
+  for (Session *each : {failing.get(), going.get(), host.get()})
+    ASSERT_TRUE(stepOf(*each, sequence, 7));
+  const Status lost = stepOf(*failing, sequence, 11);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code, ErrorCode::EmulatedDeviceLost);
+  EXPECT_EQ(failing->rows(), 0u);
+  for (int round = 0; round < 2; ++round) { // it stays so
+    const Status after = stepOf(*failing, sequence, 13);
+    ASSERT_FALSE(after);
+    EXPECT_EQ(after.error().code, ErrorCode::SessionFailed);
+    EXPECT_NE(after.error().message.find("E1046"), std::string::npos) << after.error().text();
+  }
+  EXPECT_FALSE(stepOf(*beside, sequence, 7)) << "it is on the lost device";
+  ASSERT_TRUE(stepOf(*going, sequence, 11));
+  EXPECT_EQ(std::vector<float>(going->logits(0), going->logits(0) + 263), expected);
+  ASSERT_TRUE(stepOf(*host, sequence, 11));
+  failing.reset(); // gives its memory back
+  EXPECT_LT(bad->device().allocated(), good->device().allocated() * 2);
+}
+
+} // namespace
