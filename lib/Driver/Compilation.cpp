@@ -185,8 +185,10 @@ Result<BuiltProgram> Compilation::plan() {
       fusion = explainFusion(*module, remarks);
       measureKernels(*module, *targets.front()->layout, fusion);
     } else if (&phase == packing) {
-      if (!targets.front()->chip) // there a kernel may be several dispatches
+      if (!targets.front()->chip)
         nameKernels(*module, fusion);
+      else // there a kernel may be several dispatches
+        devices.push_back(explainDispatches(*module, *targets.front()));
       program = buildProgram(*module, *targets.front(), options.maxStepTokens,
                              options.exact); // while kernels still take tensors
       if (!*program)
@@ -205,8 +207,15 @@ Result<BuiltProgram> Compilation::plan() {
   if (Status status = verifyProgram(path, **program, *weights, targets); !status)
     return status.error();
   memory = memoryPlan(**program, weights->bytes);
-  report.explain = toText(fusion, memory);
-  report.explainJson = toJson(fusion, memory);
+  if (!explained) // of the first device; the others differ in their dispatches
+    explained = {fusion, memory};
+  report.explain = toText(explained->first, explained->second);
+  std::vector<std::string> all;
+  for (const DispatchReport &device : devices) {
+    report.explain += toText(device);
+    all.push_back(toJson(device));
+  }
+  report.explainJson = toJson(explained->first, explained->second, all);
   if (Status status = takeKernels(); !status)
     return status.error();
   return std::move(*program);

@@ -5,6 +5,7 @@
 #include "lib/Checkpoint/Gguf.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Driver/Provenance.h"
+#include "lib/Explain/Dispatches.h"
 #include "lib/Explain/Report.h"
 #include "lib/Pipeline/Phases.h"
 #include "llvm/Support/ThreadPool.h"
@@ -60,6 +61,7 @@ public:
   EditedIr edited;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   FusionReport fusion;
+  std::vector<DispatchReport> devices; ///< of each device that was planned for
   MemoryPlan memory;
   CompileReport report;
   bool forArtifact = false; ///< the checkpoint must be one that the runtime can use, tokenizer included
@@ -80,6 +82,7 @@ private:
   /// Runs `phase` on `lowered`, with what it says kept as the error.
   Status run(const Phase &phase, mlir::ModuleOp lowered, const Target &target);
   Status dump(const std::string &name, mlir::ModuleOp target);
+  std::optional<std::pair<FusionReport, MemoryPlan>> explained;
   const Phase *from = nullptr;               ///< the phase that left printed IR
   mlir::OwningOpRef<mlir::ModuleOp> resumed; ///< printed IR of a model behind the packing phase
   int dumped = 0;

@@ -82,6 +82,29 @@ static Status open(Compilation &c) {
   return read ? c.openWeights() : read;
 }
 
+/// Takes the module of a model, as it is now, to each device of its targets: `with` has the targets of that one alone.
+static Status eachDevice(Compilation &c, llvm::function_ref<Status()> with) {
+  const std::vector<const Target *> targets = c.targets;
+  llvm::SmallSetVector<StringRef, 4> devices;
+  for (const Target *target : targets)
+    devices.insert(target->device);
+  OwningOpRef<ModuleOp> start(devices.size() > 1 ? cast<ModuleOp>(c.module.get()->clone()) : ModuleOp());
+  const Phase *done = c.done;
+  for (StringRef device : devices) {
+    if (device != devices.front()) {
+      c.module = cast<ModuleOp>(start.get()->clone());
+      c.done = done;
+      c.targets = targets;
+    }
+    llvm::erase_if(c.targets, [&](const Target *target) { return device != target->device; });
+    c.take(*c.targetRoads().front());
+    if (Status status = with(); !status)
+      return status;
+  }
+  c.targets = targets;
+  return Done{};
+}
+
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options) {
   Compilation c(model, options);
   c.forArtifact = true;
@@ -99,20 +122,7 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
                                              [&] { return checkpointHash(*c.checkpoint); });
   ArtifactParts parts;
   parts.checkpoint = &*c.checkpoint;
-  const std::vector<const Target *> targets = c.targets;
-  llvm::SmallSetVector<StringRef, 4> devices;
-  for (const Target *target : targets)
-    devices.insert(target->device);
-  OwningOpRef<ModuleOp> start(devices.size() > 1 ? cast<ModuleOp>(c.module.get()->clone()) : ModuleOp());
-  const Phase *done = c.done;
-  for (StringRef device : devices) {
-    if (device != devices.front()) {
-      c.module = cast<ModuleOp>(start.get()->clone());
-      c.done = done;
-      c.targets = targets;
-    }
-    llvm::erase_if(c.targets, [&](const Target *target) { return device != target->device; });
-    c.take(*c.targetRoads().front());
+  Status made = eachDevice(c, [&]() -> Status {
     Result<BuiltProgram> program = c.plan();
     if (!program)
       return program.error();
@@ -120,8 +130,10 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
     if (!code)
       return code.error();
     parts.targets.push_back({c.targets.front()->device, std::move(*program), std::move(*code)});
-  }
-  c.targets = targets;
+    return Done{};
+  });
+  if (!made)
+    return made.error();
   double begin = compileClock();
   parts.provenance = provenance(*c.checkpoint, hash.get(), c.options, c.targets, c.memory, c.edited);
   c.report.seconds.push_back({"hash", compileClock() - begin});
@@ -151,9 +163,11 @@ Result<CompileReport> explainModel(const std::string &model, const CompileOption
                 "%s: expects IR of fusion or an earlier phase for --explain: what %s "
                 "leaves no longer tells what was fused",
                 model.c_str(), options.from.c_str());
-  if (Result<BuiltProgram> program = c.plan(); !program)
-    return program.error();
-  return std::move(c.report);
+  Status told = eachDevice(c, [&]() -> Status {
+    Result<BuiltProgram> program = c.plan();
+    return program ? Status(Done{}) : program.error();
+  });
+  return told ? Result<CompileReport>(std::move(c.report)) : told.error();
 }
 
 Result<std::string> compileTo(const std::string &model, const std::string &phase, const CompileOptions &options) {

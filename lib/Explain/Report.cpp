@@ -72,7 +72,7 @@ static Object trafficObject(const KernelTraffic &t) {
 
 std::string toJson(const MemoryPlan &plan) { return llvm::formatv("{0}", llvm::json::Value(memoryObject(plan))); }
 
-std::string toJson(const FusionReport &report, const MemoryPlan &plan) {
+std::string toJson(const FusionReport &report, const MemoryPlan &plan, const std::vector<std::string> &devices) {
   Array edges, kernels;
   for (const ExplainedEdge &e : report.edges) {
     Object edge{{"function", e.function},
@@ -100,8 +100,14 @@ std::string toJson(const FusionReport &report, const MemoryPlan &plan) {
                              {"by_rows", k.byRows},
                              {"one_token", trafficObject(k.one)},
                              {"prompt", trafficObject(k.many)}});
-  llvm::json::Value root(
-      Object{{"edges", std::move(edges)}, {"memory_plan", memoryObject(plan)}, {"kernels", std::move(kernels)}});
+  Object all{{"edges", std::move(edges)}, {"memory_plan", memoryObject(plan)}, {"kernels", std::move(kernels)}};
+  if (!devices.empty()) {
+    Array dispatches;
+    for (const std::string &device : devices)
+      dispatches.push_back(llvm::cantFail(llvm::json::parse(device)));
+    all["devices"] = std::move(dispatches);
+  }
+  llvm::json::Value root(std::move(all));
   return llvm::formatv("{0:2}\n", root);
 }
 

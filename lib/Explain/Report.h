@@ -72,7 +72,8 @@ MemoryPlan memoryPlan(const BuiltProgram &program, uint64_t weightBytes);
 
 /// {"activations", "cache_groups", "kv_bytes_per_token", "weights", ...} in bytes; one object.
 std::string toJson(const MemoryPlan &plan);
-std::string toJson(const FusionReport &report, const MemoryPlan &plan);
+/// `devices`: JSON of the dispatches of each device (lib/Explain/Dispatches.h).
+std::string toJson(const FusionReport &report, const MemoryPlan &plan, const std::vector<std::string> &devices);
 std::string toText(const FusionReport &report, const MemoryPlan &plan);
 
 } // namespace stepdown

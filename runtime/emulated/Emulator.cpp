@@ -393,6 +393,8 @@ Status Emulator::launch(const char *name, const LaunchShape &shape, const void *
   const uint16_t sizes[3] = {uint16_t(shape.block[0]), uint16_t(shape.block[1]), uint16_t(shape.block[2])};
   std::memcpy(s.hidden + 3, sizes, sizeof sizes);
   map(s.hidden, sizeof s.hidden, false);
+  if (options.observer)
+    options.observer->launches(name);
   s.reports.clear();
   s.statistics = {};
   s.random.seed(options.seed);

@@ -41,9 +41,19 @@ struct Statistics {
   uint64_t bulkBytes = 0;      ///< moved by TMA
 };
 
+/// What a test hears of each launch.
+class Observer {
+public:
+  virtual ~Observer() = default;
+  virtual void launches(const char *kernel) = 0;
+  /// An access of a lane, or of a copy that it started, to global memory.
+  virtual void touches(const void *address, uint32_t bytes, bool write) = 0;
+};
+
 struct Options {
   uint64_t seed = 0;           ///< 0: everything as late as it may be, warps in order
   uint64_t bound = 1ull << 32; ///< turns of loops and calls of entries in all, before a launch counts as endless
+  Observer *observer = nullptr;
 };
 
 /// Memory that every launch needs and no launch leaves anything in: emulators that launch in turn may share one.

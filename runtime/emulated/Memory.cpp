@@ -83,6 +83,8 @@ bool State::touchGlobal(const void *address, uint32_t bytes, const Access &acces
            found ? "writable" : "mapped", access.write ? "writes" : "reads", bytes, near.c_str());
     return false;
   }
+  if (options.observer)
+    options.observer->touches(address, bytes, access.write);
   if (!found->writable)
     return true; // reads alone are in no race
   // Cells lie at multiples of 16 of the address, not of the offset.

@@ -186,6 +186,89 @@ def check_traffic(family, edges, kernels, element, o):
     expect(f"{family}: dispatches of layers", sum(k["times"] for k in kernels.values() if k["label"] == "attention"), o["layers"])
 
 
+def predicted(traffic, threads, m):
+    """Seconds and bound of a launch, as docs/decisions/predicted-times.md has them."""
+    if not traffic["groups"]:
+        return 0, "launch"
+    units = min(traffic["groups"], m["units"])
+    unit_rate = units * m["unit_bytes_per_clock"] * m["hertz"]
+    lanes = m["float32_per_second"] / (2 * m["hertz"] * m["units"])
+    resident = min(1, threads * traffic["groups"] / (units * lanes))
+    moved = traffic["bytes_read"] + traffic["bytes_written"]
+    bounds = {"memory": moved / min(m["bytes_per_second"], unit_rate), "cache": traffic["asked_of_cache"] / unit_rate,
+              "operations": traffic["operations"] / (m["float32_per_second"] * units / m["units"] * resident),
+              "chain": traffic["chain"] * m["clocks_of_a_sum"] / m["hertz"]}
+    longest = max(bounds, key=bounds.get)
+    return m["launch_seconds"] + bounds[longest], longest if bounds[longest] >= m["launch_seconds"] else "launch"
+
+
+def near(what, got, expected, relative=1e-9):
+    if abs(got - expected) > relative * abs(expected):
+        failures.append(f"{what}: expects {expected}, but got {got}")
+
+
+def check_device(folder, chip):
+    """What --explain tells of dispatches: one worked out by hand, and all of them against the facts that it prints."""
+    model = os.path.join(folder, "device.gguf")
+    make_model.build(model, "--family", "llama", "--type", "Q8_0", "--heads", "4", "--kv-heads", "2", "--layers", "3")
+    report = json.loads(output(COMPILE, model, "--explain=json", f"--target={chip}"))
+    text = output(COMPILE, model, "--explain", f"--target={chip}")
+    expect(f"{chip}: devices", [d["device"] for d in report["devices"]], [chip])
+    device = report["devices"][0]
+    expect(f"{chip}: measured", device["measured"], None)
+    for part in ("nothing was measured", "A step, predicted", "never"):
+        if part not in text:
+            failures.append(f"{chip}: the text lacks '{part}'")
+    packing = output(COMPILE, model, "--compile-to=packing", f"--target={chip}")
+    expect(f"{chip}: dispatches", [d["kernel"] for d in device["dispatches"]], re.findall(r"transformer\.dispatch @(\w+)\(", packing))
+    for d in device["dispatches"]:
+        expect(f"{chip}: {d['kernel']} in the text", d["kernel"] in text, True)
+        expect(f"{chip}: {d['kernel']} known", d["whole_operands"], False)
+        expect(f"{chip}: {d['kernel']} times", d["times"], {"layer": 2, "layer_last": 1, "step": 1}[d["function"]])
+
+    # ffn_down: 64 rows of 128 columns in Q8_0, a thread a row, 512 tokens, worked out by hand.
+    down = [d for d in device["dispatches"] if d["function"] == "layer" and d["kernel"].startswith("linear")][-1]
+    expect(f"{chip}: launch of ffn_down", (down["grid"], down["block"]), (["tokens", 1], 64))
+    for key, tokens in (("one_token", 1), ("prompt", 512)):
+        t = down[key]
+        expect(f"{chip}: ffn_down, {tokens} tokens", {k: t[k] for k in (
+            "groups", "weights_read", "cache_read", "other_read", "other_written", "asked_of_cache", "operations", "chain")}, {
+            "groups": tokens, "weights_read": 64 * 4 * 34, "cache_read": 0, "other_read": tokens * 512, "other_written": tokens * 256,
+            "asked_of_cache": tokens * (64 * 4 * 34 + 512), "operations": tokens * 64 * 128 * 3, "chain": 128})
+    # On H100: 9472 bytes by one unit of 132, 64 bytes a clock of 1.98 GHz: 75 ns. 24576 operations on 64 of its lanes: 97 ns. 128 sums of
+    # 4 clocks: 259 ns, the longest, behind 3 us of launch. Of 512 tokens: 4.7 MB from the cache at 16.7 TB/s: 282 ns.
+    for key, seconds in (("one_token", 3.2586e-6), ("prompt", 3.2821e-6)):
+        h100 = next(p for p in down[key]["predicted"] if p["machine"] == "H100")
+        near(f"{chip}: ffn_down on H100, {key}", h100["seconds"], seconds, 1e-4)
+        expect(f"{chip}: ffn_down's bound on H100", h100["bound"], "launch")
+
+    expect(f"{chip}: machines", [m["machine"] for m in device["steps"]], ["A100", "H100", "H200", "MI300X", "RX 7900 XTX"])
+    own = {"emulated:sm_90a": ["H100", "H200"], "emulated:gfx942": ["MI300X"]}[chip]
+    expect(f"{chip}: machines of this code", [m["machine"] for m in device["steps"] if m["runs_this_code"]], own)
+    for m in device["steps"]:
+        for key in ("one_token", "prompt"):
+            total = 0
+            for d in device["dispatches"]:
+                seconds, bound = predicted(d[key], d["block"], m)
+                told = next(p for p in d[key]["predicted"] if p["machine"] == m["machine"])
+                near(f"{chip}: {d['kernel']} on {m['machine']}, {key}", told["seconds"], seconds)
+                expect(f"{chip}: bound of {d['kernel']} on {m['machine']}, {key}", told["bound"], bound)
+                total += d["times"] * told["seconds"]
+            near(f"{chip}: {key} on {m['machine']}", m[key + "_seconds"], total)
+    for key in ("one_token", "prompt"):
+        expect(f"{chip}: launches, {key}", device["launches"][key], sum(d["times"] for d in device["dispatches"] if d[key]["groups"]))
+
+
+def check_devices(folder):
+    """Of several targets each device has its dispatches, and the processor none."""
+    model = os.path.join(folder, "device.gguf")
+    report = json.loads(output(COMPILE, model, "--explain=json", "--target=cpu,emulated:sm_90a,emulated:gfx942"))
+    alone = json.loads(output(COMPILE, model, "--explain=json"))
+    expect("several targets: devices", [d["device"] for d in report["devices"]], ["emulated:sm_90a", "emulated:gfx942"])
+    expect("several targets: kernels of the first", report["kernels"], alone["kernels"])
+    expect("cpu: devices", "devices" in alone, False)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         check(folder, "llama", ["--type", "Q8_0", "--heads", "4", "--kv-heads", "2", "--layers", "3"],
@@ -198,6 +281,9 @@ def main():
         check(folder, "qwen3", ["--type", "Q8_0", "--heads", "4", "--kv-heads", "4", "--head-dim", "16"],
               dict(width=64, ffn=128, heads=4, kv_heads=4, head_dim=16, vocab=389, context=512, layers=2, norms=2,
                    head_norms=2, bases=1, groups=[2], windows=[0]))
+        for chip in ("emulated:sm_90a", "emulated:gfx942"):
+            check_device(folder, chip)
+        check_devices(folder)
     print("\n".join(failures) or "explain: all as expected")
     sys.exit(1 if failures else 0)
 

@@ -1,0 +1,139 @@
+// The report on a device's dispatches as text for people and as JSON for programs.
+#include "lib/Explain/Dispatches.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
+
+namespace stepdown {
+
+using llvm::json::Array;
+using llvm::json::Object;
+
+/// "tokens x 3": work-groups of a launch.
+static std::string gridOf(const ExplainedDispatch &d) {
+  return llvm::formatv("{0} x {1}", d.byRows ? "rows" : "tokens", llvm::divideCeil(d.columns, d.threads));
+}
+
+/// Machines that run code of the report's chip; all of them where none does.
+static std::vector<const Machine *> machinesOf(const DispatchReport &report) {
+  std::vector<const Machine *> own;
+  for (const Machine &machine : machines())
+    if (report.chip == machine.chip)
+      own.push_back(&machine);
+  if (own.empty())
+    for (const Machine &machine : machines())
+      own.push_back(&machine);
+  return own;
+}
+
+static Object trafficObject(const DispatchTraffic &t, uint64_t threads) {
+  Array predictions;
+  for (const Machine &machine : machines()) {
+    const Prediction p = predict(t, threads, machine);
+    predictions.push_back(Object{{"machine", machine.name}, {"seconds", p.seconds}, {"bound", nameOf(p.bound)}});
+  }
+  return Object{{"groups", int64_t(t.groups)},        {"weights_read", int64_t(t.weightsRead)},
+                {"cache_read", int64_t(t.cacheRead)}, {"cache_written", int64_t(t.cacheWritten)},
+                {"other_read", int64_t(t.otherRead)}, {"other_written", int64_t(t.otherWritten)},
+                {"bytes_read", int64_t(t.read())},    {"bytes_written", int64_t(t.written())},
+                {"asked_of_cache", int64_t(t.asked)}, {"operations", int64_t(t.operations)},
+                {"chain", int64_t(t.chain)},          {"predicted", std::move(predictions)}};
+}
+
+static uint64_t launchesOf(const DispatchReport &report, bool many) {
+  uint64_t launches = 0;
+  for (const ExplainedDispatch &d : report.dispatches)
+    launches += (many ? d.many : d.one).groups ? d.times : 0;
+  return launches;
+}
+
+static Object loadObject(const StepLoad &load) {
+  return Object{{"tokens", int64_t(load.tokens)}, {"positions", int64_t(load.length)}, {"rows", int64_t(load.rows)}};
+}
+
+std::string toJson(const DispatchReport &report) {
+  Array dispatches, steps;
+  for (const ExplainedDispatch &d : report.dispatches)
+    dispatches.push_back(
+        Object{{"function", d.function},
+               {"kernel", d.kernel},
+               {"times", int64_t(d.times)},
+               {"by_rows", d.byRows},
+               {"grid", Array{d.byRows ? "rows" : "tokens", int64_t(llvm::divideCeil(d.columns, d.threads))}},
+               {"block", int64_t(d.threads)},
+               {"columns", int64_t(d.columns)},
+               {"whole_operands", d.byOperands},
+               {"one_token", trafficObject(d.one, d.threads)},
+               {"prompt", trafficObject(d.many, d.threads)}});
+  for (const Machine &m : machines())
+    steps.push_back(Object{{"machine", m.name},
+                           {"chip", m.chip},
+                           {"runs_this_code", report.chip == m.chip},
+                           {"memory_bytes", m.memory},
+                           {"bytes_per_second", m.bandwidth},
+                           {"units", int64_t(m.units)},
+                           {"hertz", m.clock},
+                           {"float32_per_second", m.float32},
+                           {"unit_bytes_per_clock", m.unitBytes},
+                           {"clocks_of_a_sum", m.latency},
+                           {"launch_seconds", m.launch},
+                           {"one_token_seconds", predictStep(report, false, m)},
+                           {"prompt_seconds", predictStep(report, true, m)}});
+  Object root{{"device", report.device},
+              {"measured", nullptr},
+              {"one_token", loadObject(report.one)},
+              {"prompt", loadObject(report.many)},
+              {"launches", Object{{"one_token", int64_t(launchesOf(report, false))},
+                                  {"prompt", int64_t(launchesOf(report, true))}}},
+              {"dispatches", std::move(dispatches)},
+              {"steps", std::move(steps)}};
+  return llvm::formatv("{0}", llvm::json::Value(std::move(root)));
+}
+
+std::string toText(const DispatchReport &report) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  const Machine &machine = *machinesOf(report).front();
+  out << llvm::formatv(
+      "\nDispatches on {0}: 1 token behind {1} others, and a prompt of {2}, of which {3} row is wanted\n"
+      "Times on {4} are predicted from its data sheet and an assumed {5:f0} us a launch; nothing was "
+      "measured.\n",
+      report.device, report.one.length - 1, report.many.tokens, report.many.rows, machine.name, machine.launch * 1e6);
+  out << llvm::formatv("  {0,-10} {1,-20} {2,5} {3,-14} {4,7} {5,11} {6,9} {7,12} {8,6} {9,8} {10,-10} {11,11} {12,11} "
+                       "{13,15} {14,7} {15,10} {16,-10}\n",
+                       "function", "dispatch", "times", "groups", "threads", "read", "written", "operations", "chain",
+                       "us", "bound by", "read", "written", "operations", "chain", "us", "bound by");
+  bool whole = false;
+  for (const ExplainedDispatch &d : report.dispatches) {
+    whole |= d.byOperands;
+    out << llvm::formatv("  {0,-10} {1,-20} {2,5} {3,-14} {4,7}", d.function, d.kernel + (d.byOperands ? "*" : ""),
+                         d.times, gridOf(d), d.threads);
+    for (const DispatchTraffic *t : {&d.one, &d.many}) {
+      const Prediction p = predict(*t, d.threads, machine);
+      const bool prompt = t == &d.many;
+      out << ' ' << llvm::right_justify(std::to_string(t->read()), 11) << ' '
+          << llvm::right_justify(std::to_string(t->written()), prompt ? 11 : 9) << ' '
+          << llvm::right_justify(std::to_string(t->operations), prompt ? 15 : 12) << ' '
+          << llvm::right_justify(std::to_string(t->chain), prompt ? 7 : 6) << ' '
+          << llvm::right_justify(llvm::formatv("{0:f2}", p.seconds * 1e6).str(), prompt ? 10 : 8) << ' '
+          << llvm::formatv("{0,-10}", nameOf(p.bound));
+    }
+    out << "\n";
+  }
+  if (whole)
+    out << "  * each operand counts once and whole, operations not at all\n";
+  out << llvm::formatv("\nA step, predicted: {0} launches for 1 token, {1} for the prompt\n", launchesOf(report, false),
+                       launchesOf(report, true));
+  out << llvm::formatv("  {0,-12} {1,-8} {2,14} {3,10} {4,14} {5,10} {6,10}  {7}\n", "machine", "chip", "1 token, us",
+                       "tokens/s", "prompt, us", "tokens/s", "measured", "");
+  for (const Machine &m : machines()) {
+    const double one = predictStep(report, false, m), many = predictStep(report, true, m);
+    out << llvm::formatv("  {0,-12} {1,-8} {2,14:f1} {3,10:f0} {4,14:f1} {5,10:f0} {6,10}  {7}\n", m.name, m.chip,
+                         one * 1e6, 1 / one, many * 1e6, double(report.many.tokens) / many, "never",
+                         report.chip == m.chip ? "" : "of the same dispatches");
+  }
+  return text;
+}
+
+} // namespace stepdown

@@ -1,0 +1,117 @@
+#include "lib/Explain/Dispatches.h"
+#include "dialects/Tile/IR/TileDialect.h"
+#include "lib/Explain/Footprint.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+namespace {
+
+constexpr uint64_t kPositions = 512;
+
+/// `load` as a work-group has it, which computes for one token: the average one.
+StepLoad ofGroup(const StepLoad &load) { return {1, load.length - (load.tokens - 1) / 2, 1}; }
+
+DispatchTraffic measure(func::FuncOp kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window,
+                        ExplainedDispatch &row) {
+  DispatchTraffic all, group;
+  const uint64_t count = row.byRows ? load.rows : load.tokens;
+  const uint64_t across = llvm::divideCeil(row.columns, row.threads);
+  if (!measureLaunch(kernel, dispatch, load, window, row.columns, all)) {
+    row.byOperands = true;
+    all.asked = all.read();
+  } else {
+    measureLaunch(kernel, dispatch, ofGroup(load), window, llvm::divideCeil(row.columns, across), group);
+    all.asked = group.read() * across * count;
+  }
+  all.groups = across * count;
+  return all;
+}
+
+} // namespace
+
+DispatchReport explainDispatches(ModuleOp module, const Target &target) {
+  DispatchReport report;
+  report.device = target.device;
+  report.chip = target.chip ? target.chip : "";
+  auto model = module->getAttrOfType<ModelAttr>(modelAttrName);
+  const uint64_t length = std::min<uint64_t>(kPositions, model ? model.getPositions() : kPositions);
+  report.one = {1, length, 1};
+  report.many = {length, length, 1};
+  auto kernels = module.lookupSymbol<ModuleOp>("kernels");
+  llvm::StringMap<uint64_t> times;
+  module.walk([&](LayersOp layers) {
+    for (int64_t kind : layers.getOrder())
+      ++times[cast<FlatSymbolRefAttr>(layers.getKinds()[kind]).getValue()];
+  });
+  for (auto function : module.getOps<func::FuncOp>())
+    for (auto dispatch : function.getOps<DispatchOp>()) {
+      auto kernel = kernels.lookupSymbol<func::FuncOp>((dispatch.getKernel() + "_b0").str());
+      if (!kernel)
+        continue;
+      ExplainedDispatch row;
+      row.function = function.getName().str();
+      row.kernel = dispatch.getKernel().str();
+      row.byRows = dispatch.getByRows();
+      if (auto layer = times.find(function.getName()); layer != times.end())
+        row.times = layer->second;
+      row.columns = row.threads = 1;
+      if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr))
+        row.columns = grid[0], row.threads = grid[1];
+      uint64_t window = 0;
+      if (auto noted = function->getAttrOfType<IntegerAttr>(kWindowAttr))
+        window = noted.getInt();
+      row.one = measure(kernel, dispatch, report.one, window, row);
+      row.many = measure(kernel, dispatch, report.many, window, row);
+      report.dispatches.push_back(std::move(row));
+    }
+  return report;
+}
+
+const char *nameOf(Bound bound) {
+  switch (bound) {
+  case Bound::Memory:
+    return "memory";
+  case Bound::Cache:
+    return "cache";
+  case Bound::Operations:
+    return "operations";
+  case Bound::Chain:
+    return "chain";
+  case Bound::Launch:
+    return "launch";
+  }
+  return "";
+}
+
+Prediction predict(const DispatchTraffic &traffic, uint64_t threads, const Machine &machine) {
+  if (traffic.groups == 0)
+    return {0, Bound::Launch}; // is not launched
+  // Units that have a work-group, and lanes of them that have a thread: a machine's float32 rate is that of two
+  // operations a lane and clock.
+  const double units = double(std::min<uint64_t>(traffic.groups, machine.units));
+  const double lanes = machine.float32 / (2 * machine.clock * machine.units);
+  const double resident = std::min(1.0, double(threads) * double(traffic.groups) / (units * lanes));
+  const double unitRate = units * machine.unitBytes * machine.clock;
+  const std::pair<double, Bound> bounds[] = {
+      {double(traffic.read() + traffic.written()) / std::min(machine.bandwidth, unitRate), Bound::Memory},
+      {double(traffic.asked) / unitRate, Bound::Cache},
+      {double(traffic.operations) / (machine.float32 * units / machine.units * resident), Bound::Operations},
+      {double(traffic.chain) * machine.latency / machine.clock, Bound::Chain}};
+  const auto longest = *std::max_element(std::begin(bounds), std::end(bounds),
+                                         [](const auto &a, const auto &b) { return a.first < b.first; });
+  return {machine.launch + longest.first, longest.first < machine.launch ? Bound::Launch : longest.second};
+}
+
+double predictStep(const DispatchReport &report, bool many, const Machine &machine) {
+  double seconds = 0;
+  for (const ExplainedDispatch &dispatch : report.dispatches)
+    seconds += double(dispatch.times) * predict(many ? dispatch.many : dispatch.one, dispatch.threads, machine).seconds;
+  return seconds;
+}
+
+} // namespace stepdown

@@ -1,0 +1,166 @@
+// The bytes that --explain tells of each dispatch on a device are those that the emulator sees its lanes touch:
+// of weights, keys and values, and of what is written, to the byte.
+#include "runtime/Session/Session.h"
+#include "runtime/emulated/EmulatedDevice.h"
+#include "test/device/CompiledModel.h"
+#include "test/device/CountingDevice.h"
+#include "test/unit/MadeModel.h"
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+
+/// Distinct bytes that launches touch, by what lies there.
+class Counter final : public emulated::Observer {
+public:
+  struct Seen {
+    std::string kernel;
+    std::map<std::string, uint64_t> read, written; ///< by purpose
+  };
+  CountingDevice *device = nullptr;
+  std::vector<Seen> launched;
+
+  void launches(const char *kernel) override {
+    close();
+    launched.push_back({kernel, {}, {}});
+  }
+  void touches(const void *address, uint32_t bytes, bool write) override {
+    for (uint64_t at = reinterpret_cast<uint64_t>(address), end = at + bytes; at < end; ++at)
+      (write ? writes : reads)[at / 64] |= uint64_t(1) << at % 64;
+  }
+  /// Ends the launch that is counted.
+  void close() {
+    for (bool write : {false, true}) {
+      auto &lines = write ? writes : reads;
+      for (const auto &[line, bytes] : lines)
+        for (int bit = 0; bit < 64; ++bit)
+          if (bytes >> bit & 1)
+            if (const char *purpose = device->purposeAt(line * 64 + bit))
+              ++(write ? launched.back().written : launched.back().read)[purpose];
+      lines.clear();
+    }
+  }
+
+private:
+  std::unordered_map<uint64_t, uint64_t> reads, writes; ///< 64 bytes a line, a bit each
+};
+
+uint64_t take(std::map<std::string, uint64_t> &bytes, const char *purpose) {
+  const uint64_t value = bytes[purpose];
+  bytes.erase(purpose);
+  return value;
+}
+
+void compare(const std::string &model, const char *chip, const std::string &more) {
+  const std::string options = std::string("--target=") + chip + " " + more;
+  const auto told = nlohmann::json::parse(
+      outputOf(std::string(STEPDOWN_COMPILE) + " " + makeModel(model) + " --explain=json " + options))["devices"][0];
+  ASSERT_EQ(told["device"], chip);
+  Counter counter;
+  emulated::Options watched;
+  watched.observer = &counter;
+  auto device = std::make_shared<CountingDevice>(makeEmulatedDevice(chip, watched));
+  counter.device = device.get();
+  auto loaded = Model::load(compiledModel(model, options), device);
+  ASSERT_TRUE(loaded) << loaded.error().text();
+  for (const char *load : {"one_token", "prompt"}) {
+    auto session = Session::create(*loaded, {});
+    ASSERT_TRUE(session) << session.error().text();
+    const int tokens = told[load]["tokens"], positions = told[load]["positions"];
+    const int32_t sequence = *(*session)->createSequence();
+    auto step = [&](int first, int count) {
+      std::vector<Session::Token> batch;
+      for (int i = first; i < first + count; ++i)
+        batch.push_back({sequence, 5 + 7 * i, i + 1 == positions}); // each another token
+      ASSERT_TRUE((*session)->submit(batch.data(), batch.size()));
+      const Status done = (*session)->step();
+      ASSERT_TRUE(done) << done.error().text();
+    };
+    if (tokens < positions)
+      step(0, positions - tokens);
+    counter.close();
+    counter.launched.clear();
+    step(positions - tokens, tokens);
+    counter.close();
+
+    // Dispatches in the order of the step: the entry, each layer's, the exit.
+    std::vector<nlohmann::json> expected, entry, exit;
+    std::vector<std::pair<std::string, std::vector<nlohmann::json>>> layers; // by kind
+    for (const auto &dispatch : told["dispatches"]) {
+      EXPECT_FALSE(dispatch["whole_operands"]) << dispatch["kernel"];
+      if (dispatch["function"] == "step") {
+        (dispatch["by_rows"] ? exit : entry).push_back(dispatch);
+        continue;
+      }
+      if (layers.empty() || layers.back().first != dispatch["function"])
+        layers.push_back({dispatch["function"], {}});
+      layers.back().second.push_back(dispatch);
+    }
+    size_t at = 0;
+    auto check = [&](const nlohmann::json &dispatch) {
+      ASSERT_LT(at, counter.launched.size());
+      Counter::Seen &seen = counter.launched[at++];
+      ASSERT_EQ(seen.kernel, std::string(dispatch["kernel"]) + "_b0");
+      const auto &traffic = dispatch[load];
+      const std::string where = model + ", " + chip + ", " + load + ", " + seen.kernel;
+      EXPECT_EQ(traffic["weights_read"], take(seen.read, "weights")) << where;
+      EXPECT_EQ(traffic["cache_read"], take(seen.read, "cache")) << where;
+      EXPECT_EQ(traffic["cache_written"], take(seen.written, "cache")) << where;
+      uint64_t read = 0, written = 0;
+      for (const auto &[purpose, bytes] : seen.read)
+        read += bytes;
+      for (const auto &[purpose, bytes] : seen.written)
+        written += bytes;
+      // An index that depends on a comparison is widened: by two numbers of each token at most.
+      EXPECT_GE(traffic["other_read"], read) << where;
+      EXPECT_LE(traffic["other_read"], read + 8 * (dispatch["by_rows"] ? 1 : tokens)) << where;
+      EXPECT_EQ(traffic["other_written"], written) << where;
+    };
+    for (const auto &dispatch : entry)
+      check(dispatch);
+    const Program &program = (*loaded)->program();
+    for (size_t layer = 0; layer < program.layers.count; ++layer) {
+      // Of the function that its launches are of: kinds differ in their attention or in what the last leaves out.
+      const auto kind = std::find_if(layers.begin(), layers.end(), [&](const auto &candidate) {
+        for (size_t i = 0; i < candidate.second.size(); ++i)
+          if (at + i >= counter.launched.size() ||
+              counter.launched[at + i].kernel != std::string(candidate.second[i]["kernel"]) + "_b0")
+            return false;
+        return true;
+      });
+      ASSERT_NE(kind, layers.end()) << "layer " << layer;
+      for (const auto &dispatch : kind->second)
+        check(dispatch);
+    }
+    for (const auto &dispatch : exit)
+      check(dispatch);
+    EXPECT_EQ(at, counter.launched.size());
+    EXPECT_EQ(told["launches"][load], at);
+  }
+}
+
+TEST(DeviceTraffic, llama) {
+  compare("--family llama --type Q4_1 --layers 2 --width 96 --heads 3 --kv-heads 1 --ffn 160 --vocab 389 --context 43",
+          "emulated:sm_90a", "");
+}
+
+// A window, norms of heads, a super-block type, float32 caches.
+TEST(DeviceTraffic, gemma3) {
+  compare("--family gemma3 --type Q4_K --layers 3 --pattern 1,0,1 --window 13 --width 256 --heads 2 --kv-heads 1 "
+          "--head-dim 32 --ffn 256 --vocab 389 --context 41",
+          "emulated:gfx942", "--exact");
+}
+
+// Sizes that no tile divides.
+TEST(DeviceTraffic, primeSizes) {
+  compare("--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389 "
+          "--context 37",
+          "emulated:sm_90a", "");
+}
+
+} // namespace
