@@ -45,7 +45,7 @@ target_link_libraries(stepdown-static INTERFACE pcre2-8 utf8proc stdc++ m Thread
 install(TARGETS stepdown stepdown-static EXPORT StepdownRuntimeTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Runtime NAMELINK_COMPONENT Runtime
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Runtime)
-install(TARGETS stepdown-run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT Runtime)
+install(TARGETS stepdown-run stepdown-run-gpu RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT Runtime)
 stepdown_shell_files(stepdown-run Runtime BASH completion bash ZSH completion zsh MANUAL manual)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/stepdown DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT Runtime
   FILES_MATCHING PATTERN "*.h")

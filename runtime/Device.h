@@ -21,10 +21,12 @@ struct Memory {
 
 /// One kernel with its resolved operands (see the kernel ABI in include/stepdown/Artifact.h).
 struct Launch {
-  uint64_t kernel = 0;          ///< what Device::kernel returned
-  uint64_t operands = 0;        ///< device address of the words, which stay as they are until the launch is done
-  uint32_t words = 0;           ///< of operands
-  uint32_t grid[3] = {1, 1, 1}; ///< work-groups, none of them 0: the launch record's grid with this step's sizes
+  uint64_t kernel = 0;              ///< what Device::kernel returned
+  uint64_t operands = 0;            ///< device address of the words, which stay as they are until the launch is done; 0
+                                    ///< where the device reads no operands
+  uint32_t words = 0;               ///< of operands
+  uint32_t grid[3] = {1, 1, 1};     ///< work-groups, none of them 0: the launch record's grid with this step's sizes
+  const uint64_t *values = nullptr; ///< the same words in the host's memory, until launch() returns
 };
 
 /// An ordered stream of work. Calls come from one thread at a time. Work may be done later than the call that asks for
@@ -58,6 +60,8 @@ public:
   /// Whether the functions of such a target are code of the processor beside it, which launches kernels on it; `level`
   /// is then what that processor must have.
   virtual bool hasHost() const { return false; }
+  /// Whether kernels read their operands from the device's memory; else launches take them from Launch::values.
+  virtual bool readsOperands() const { return true; }
   /// Bytes: every allocation begins at a multiple of it, and so many readable bytes follow. Targets that are aligned to
   /// more are refused.
   virtual size_t alignment() const = 0;
@@ -66,8 +70,11 @@ public:
   /// enough.
   virtual Result<Memory> allocate(size_t bytes, const char *purpose) = 0;
   /// Addresses for arrays whose sizes a call decides, as many as the device may have bytes, a multiple of 4096; pages
-  /// become memory when they are first written. E0601 where there are next to none.
+  /// become memory when they are committed and first written. E0601 where there are next to none.
   virtual Result<Memory> reserve(const char *purpose) = 0;
+  /// Makes sure of memory behind the reserved addresses from byte `from` to byte `to`, which are about to be used: of a
+  /// device whose pages do not become memory by themselves. E0601.
+  virtual Status commit(const Memory &, size_t, size_t) { return Done{}; }
   /// Gives back the pages of reserved memory from byte `from` to byte `to`; what they hold is lost.
   virtual void discard(Memory &memory, size_t from, size_t to) = 0;
   virtual void release(Memory &memory) = 0;
@@ -106,6 +113,8 @@ public:
     if (owner)
       owner->release(held);
   }
+  /// See Device::commit.
+  Status commit(size_t from, size_t to) const { return owner->commit(held, from, to); }
   /// Gives the pages of reserved memory back, see Device::discard.
   void discard(size_t from, size_t to) { owner->discard(held, from, to); }
   const Memory &operator*() const { return held; }

@@ -1,7 +1,7 @@
 #include "runtime/Devices.h"
 
 #include "runtime/cpu/CpuDevice.h"
-#include "runtime/nvidia/Driver.h"
+#include "runtime/driver/DriverDevice.h"
 #ifdef STEPDOWN_EMULATOR
 #include "runtime/emulated/EmulatedDevice.h"
 #endif
@@ -10,19 +10,26 @@
 namespace stepdown {
 namespace {
 
+using Opened = Result<std::shared_ptr<Device>>;
 struct Kind {
   const char *name;
-  std::unique_ptr<Device> (*make)(const char *name);
+  Opened (*open)(const char *name); ///< null: only other builds have it
 };
 #ifdef STEPDOWN_EMULATOR
-std::unique_ptr<Device> makeEmulated(const char *name) { return makeEmulatedDevice(name); }
+Opened openEmulated(const char *name) { return std::shared_ptr<Device>(makeEmulatedDevice(name)); }
 #else
-constexpr std::unique_ptr<Device> (*makeEmulated)(const char *) = nullptr; // other builds have it
+constexpr Opened (*openEmulated)(const char *) = nullptr;
 #endif
+Opened openDriver(const char *name) {
+  return openDriverDevice(std::strncmp(name, "amd:", 4) ? driver::kNvidia : driver::kAmd, name);
+}
 /// The first is taken where none is named.
 constexpr Kind kinds[] = {
-    {"cpu", [](const char *) { return makeCpuDevice(); }},
-#define STEPDOWN_CHIP(name, ...) {"emulated:" name, makeEmulated},
+    {"cpu", [](const char *) -> Opened { return std::shared_ptr<Device>(makeCpuDevice()); }},
+#define STEPDOWN_CHIP(name, road, ...) {"emulated:" name, openEmulated},
+#include "lib/Base/Chips.def"
+#undef STEPDOWN_CHIP
+#define STEPDOWN_CHIP(name, road, ...) {road ":" name, openDriver},
 #include "lib/Base/Chips.def"
 #undef STEPDOWN_CHIP
 };
@@ -32,16 +39,17 @@ constexpr Kind kinds[] = {
 std::vector<std::string> deviceNames() {
   std::vector<std::string> names;
   for (const Kind &kind : kinds)
-    if (kind.make)
+    if (kind.open)
       names.push_back(kind.name);
   return names;
 }
 
 bool runsHere(const char *target, uint32_t level) {
   for (const Kind &kind : kinds)
-    if (std::unique_ptr<Device> device = kind.make ? kind.make(kind.name) : nullptr;
-        device && device->runs(target) && device->accepts(level))
-      return true;
+    if (kind.open && !std::strcmp(kind.name, target)) {
+      const Opened device = kind.open(kind.name);
+      return device && (*device)->runs(target) && (*device)->accepts(level);
+    }
   return false;
 }
 
@@ -50,11 +58,8 @@ Result<std::shared_ptr<Device>> openDevice(const char *name) {
   for (const Kind &kind : kinds)
     if (name && !std::strcmp(kind.name, name))
       found = &kind;
-  if (found && found->make)
-    return std::shared_ptr<Device>(found->make(found->name));
-  if (!std::strcmp(name, nvidia::kDevice))
-    if (Status driver = nvidia::findDriver(); !driver)
-      return driver.error();
+  if (found && found->open)
+    return found->open(found->name);
   std::string all;
   for (const std::string &known : deviceNames())
     all += (all.empty() ? "" : ", ") + known;

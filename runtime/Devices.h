@@ -11,7 +11,8 @@ namespace stepdown {
 std::vector<std::string> deviceNames();
 /// Whether one of them runs code of `target` at `level` on this machine.
 bool runsHere(const char *target, uint32_t level);
-/// A new device called `name` ("cpu" for null); E0911 with the list for another name.
+/// A new device called `name` ("cpu" for null); E0911 with the list for another name, and for a GPU what
+/// openDriverDevice says.
 Result<std::shared_ptr<Device>> openDevice(const char *name);
 
 } // namespace stepdown

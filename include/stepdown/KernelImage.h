@@ -22,8 +22,9 @@ typedef struct stepdown_image {
   stepdown_table ranks;      /* uint32: of operands, at most STEPDOWN_MAX_RANK */
   stepdown_table parameters; /* stepdown_kernel_parameter */
   stepdown_table strings;    /* bytes: zero-terminated names */
-  uint64_t operations;       /* of an emulated target: the table of operations of stepdown/Emulation.h */
-  uint64_t operation_bytes;  /* 0 for a real chip */
+  uint64_t operations;       /* of an emulated target: the table of operations of stepdown/Emulation.h; of an NVIDIA
+                                chip its machine code (ELF), where the compiler had NVIDIA's assembler */
+  uint64_t operation_bytes;  /* 0: none */
   uint64_t code, code_bytes; /* what runs: of NVIDIA's chips PTX, ended by a zero; of AMD's a code object */
 } stepdown_image;
 

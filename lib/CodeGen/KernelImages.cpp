@@ -11,18 +11,14 @@ using namespace mlir;
 
 namespace stepdown {
 
-/// What a driver loads for `chip`: a code object of AMD's, or PTX with the zero behind it.
-static Result<std::string> driverCode(const llvm::Module &module, StringRef chip) {
-  if (StringRef(factsOfChip(chip)->road) == "amd") {
-    Result<CodeObject> object = writeCodeObject(module, chip, findLld());
-    if (!object)
-      return object.error();
-    return std::move(object->bytes);
-  }
-  Result<std::string> ptx = writePtx(module, chip);
-  if (ptx)
-    ptx->push_back('\0');
-  return ptx;
+/// Of a newer assembler than the driver may have, where one is at hand; empty where it has anything to say: the driver
+/// makes its own of the PTX then.
+static std::string machineCodeOf(const std::string &ptx, StringRef chip) {
+  const std::string ptxas = findPtxas("");
+  if (ptxas.empty())
+    return "";
+  Result<AssembledPtx> assembled = assemblePtx(ptx, chip, ptxas);
+  return assembled ? std::move(assembled->cubin) : "";
 }
 
 /// The image of the one kernel of `module`.
@@ -41,10 +37,19 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
     return fail(ErrorCode::KernelTranslation, "%s: expects one kernel in a gpu.module, but got %zu",
                 module.getName().str().c_str(), kernels->kernels.size());
   if (StringRef(target.name) != factsOfChip(target.chip)->emulated) {
-    Result<std::string> code = driverCode(*kernels->module, target.chip);
-    if (!code)
-      return code.error();
-    return layOutImage(interface, {reinterpret_cast<const uint8_t *>(code->data()), code->size()}, {});
+    if (StringRef(target.road) == "amd") {
+      Result<CodeObject> object = writeCodeObject(*kernels->module, target.chip, findLld());
+      if (!object)
+        return object.error();
+      return layOutImage(interface, {reinterpret_cast<const uint8_t *>(object->bytes.data()), object->bytes.size()}, {});
+    }
+    Result<std::string> ptx = writePtx(*kernels->module, target.chip);
+    if (!ptx)
+      return ptx.error();
+    const auto *text = reinterpret_cast<const uint8_t *>(ptx->c_str());
+    const std::string machineCode = machineCodeOf(*ptx, target.chip);
+    return layOutImage(interface, {text, ptx->size() + 1},
+                       {reinterpret_cast<const uint8_t *>(machineCode.data()), machineCode.size()});
   }
   Result<EmulatedCode> code = emulateKernels(*kernels->module);
   if (!code)

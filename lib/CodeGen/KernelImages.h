@@ -19,7 +19,8 @@ std::string imageName(llvm::StringRef module);
 
 /// Appends an image for each gpu.module of `kernels`, in their order, to `code`; nothing for a target without a chip.
 /// `progress` is called after each. An emulated chip's image holds code of the processor, an NVIDIA chip's
-/// PTX, which the driver assembles. E1000 to E1002 and E0563 for what cannot be made code of the chip.
+/// PTX, which the driver assembles, with the chip's machine code where findPtxas finds an assembler, an AMD chip's a
+/// code object. E1000 to E1002, E0563 and E0565 for what cannot be made code of the chip.
 Result<std::vector<LaunchedKernel>> addKernelImages(mlir::ModuleOp kernels, const Target &target, NativeCode &code,
                                                     const std::function<void(int done, int total)> &progress = {});
 

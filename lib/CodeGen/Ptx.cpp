@@ -42,7 +42,7 @@ std::string findPtxas(const std::string &folder) {
   if (const char *named = std::getenv("STEPDOWN_PTXAS"))
     return named;
   const std::string fetched = folder + "/ptxas";
-  if (llvm::sys::fs::can_execute(fetched))
+  if (!folder.empty() && llvm::sys::fs::can_execute(fetched))
     return fetched;
   llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName("ptxas");
   return found && isRecent(*found) ? *found : std::string();

@@ -23,7 +23,8 @@ struct AssembledPtx {
   std::vector<AssembledKernel> kernels;
 };
 
-/// ptxas of the variable STEPDOWN_PTXAS, else the one that tools/fetch-ptxas.sh has put into `folder`, else of the PATH
+/// ptxas of the variable STEPDOWN_PTXAS, else the one that tools/fetch-ptxas.sh has put into `folder` (empty: into
+/// none), else of the PATH
 /// where it is 13.1 or newer: older ones are known to make wrong code of sm_90a kernels. Empty where there is none.
 std::string findPtxas(const std::string &folder);
 

@@ -3,7 +3,7 @@
 namespace stepdown {
 
 static constexpr ChipFacts kChips[] = {
-#define STEPDOWN_CHIP(name, ...) {"emulated:" name, name, __VA_ARGS__},
+#define STEPDOWN_CHIP(name, road, ...) {"emulated:" name, road ":" name, name, road, __VA_ARGS__},
 #include "lib/Base/Chips.def"
 #undef STEPDOWN_CHIP
 };

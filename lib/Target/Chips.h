@@ -6,10 +6,10 @@
 
 namespace stepdown {
 
-/// The members are the columns of the table, which says what they mean, but for the first.
+/// The columns of the table, which says what they mean, behind the names of the chip's targets.
 struct ChipFacts {
-  const char *emulated; ///< the target that the runtime emulates
-  const char *name, *road, *own, *features;
+  const char *emulated, *own; ///< executed by the host, and the chip itself
+  const char *name, *road, *features;
   int lanes;
   int sharedBytes;
 

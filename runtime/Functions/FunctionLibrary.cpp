@@ -227,6 +227,11 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
   const uint64_t recordAt = room.host ? reinterpret_cast<uint64_t>(operands.data()) : room.begin();
   uint64_t next = room.begin() + (room.host ? 0 : alignUp(words * sizeof(uint64_t), target().alignment));
   results->used = next - room.begin();
+  // Where the call ends early, what it sent or asked for may still be on its way to and from memory that is freed then.
+  struct Settled {
+    Queue &queue;
+    ~Settled() { (void)bool(queue.sync()); }
+  } settled{queue};
   operands[recordWords] = recordAt;
   size_t at = recordWords + 1;
   for (const Array &argument : arguments) {
@@ -235,6 +240,8 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
       Result<uint64_t> own = place(function.name, room, target().alignment, next, argument.bytes());
       if (!own)
         return own.error();
+      if (Status ready = room.arena.commit(*own - room.begin(), next - room.begin()); !ready)
+        return ready.error();
       if (argument.bytes())
         if (Status sent = queue.upload(*own, argument.data, argument.bytes()); !sent)
           return sent.error();
@@ -244,7 +251,8 @@ Result<std::unique_ptr<CallResults>> FunctionLibrary::call(size_t index, const s
     operands[at++] = address;
     at = std::copy(argument.dims.begin(), argument.dims.end(), operands.begin() + at) - operands.begin();
   }
-  HostCalls host(queue, device(), kernels);
+  HostCalls host(queue, device(), kernels, room.arena, operands.data()); // the record begins with `next`
+  static_assert(offsetof(stepdown_call, next) == 0);
   stepdown_call record = {next, room.end(), 0, 0, room.host ? reinterpret_cast<uint64_t>(host.table()) : 0};
   std::memcpy(operands.data(), &record, sizeof record);
 

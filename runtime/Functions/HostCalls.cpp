@@ -1,5 +1,7 @@
 #include "runtime/Functions/HostCalls.h"
 
+#include <cstring>
+
 namespace stepdown {
 
 using ull = unsigned long long;
@@ -9,8 +11,9 @@ static constexpr uint64_t mostWords = 1 << 14;
 /// Before so many pieces wait to be read, the device catches up.
 static constexpr size_t mostSent = 256;
 
-HostCalls::HostCalls(Queue &queue, Device &device, const std::vector<uint64_t> &kernels)
-    : queue(queue), device(device), kernels(kernels) {
+HostCalls::HostCalls(Queue &queue, Device &device, const std::vector<uint64_t> &kernels, const Allocation &arena,
+                     const uint64_t *next)
+    : queue(queue), device(device), kernels(kernels), arena(arena), next(next) {
   functions.owner = this;
   functions.host.launch = [](stepdown_host *host, uint64_t kernel, const uint64_t *operands, uint64_t words, uint64_t x,
                              uint64_t y, uint64_t z) -> int32_t {
@@ -19,14 +22,34 @@ HostCalls::HostCalls(Queue &queue, Device &device, const std::vector<uint64_t> &
   };
   functions.host.read = [](stepdown_host *host, void *to, uint64_t from, uint64_t bytes) -> int32_t {
     HostCalls &calls = of(host);
-    Status got = calls.queue.download(to, from, bytes);
-    return calls.keep(got ? calls.queue.sync() : got);
+    // Not to and from the function's own memory: where a wait fails, the function ends before the copy does.
+    calls.fetched.emplace_back(bytes);
+    Status got = calls.queue.download(calls.fetched.back().data(), from, bytes);
+    if (got)
+      got = calls.queue.sync();
+    if (!got)
+      return calls.keep(std::move(got));
+    std::memcpy(to, calls.fetched.back().data(), bytes);
+    calls.fetched.pop_back();
+    return 0;
   };
   functions.host.write = [](stepdown_host *host, uint64_t to, const void *from, uint64_t bytes) -> int32_t {
     HostCalls &calls = of(host);
-    Status put = calls.queue.upload(to, from, bytes);
-    return calls.keep(put ? calls.queue.sync() : put);
+    calls.fetched.emplace_back(static_cast<const uint8_t *>(from), static_cast<const uint8_t *>(from) + bytes);
+    Status put = calls.commit();
+    if (put)
+      put = calls.queue.upload(to, calls.fetched.back().data(), bytes);
+    if (put)
+      put = calls.queue.sync();
+    if (put)
+      calls.fetched.pop_back();
+    return calls.keep(std::move(put));
   };
+}
+
+HostCalls::~HostCalls() {
+  if (!sent.empty() || !fetched.empty())
+    (void)bool(queue.sync());
 }
 
 int32_t HostCalls::keep(Status status) {
@@ -35,6 +58,16 @@ int32_t HostCalls::keep(Status status) {
   if (first)
     first = std::move(status);
   return 1;
+}
+
+Status HostCalls::commit() {
+  const size_t taken = *next - arena->address;
+  if (taken <= committed)
+    return Done{};
+  if (Status ready = arena.commit(committed, taken); !ready)
+    return ready;
+  committed = taken;
+  return Done{};
 }
 
 Status HostCalls::launch(uint64_t kernel, const uint64_t *operands, uint64_t words, const uint64_t *grid) {
@@ -51,6 +84,11 @@ Status HostCalls::launch(uint64_t kernel, const uint64_t *operands, uint64_t wor
                   UINT32_MAX, d, (ull)grid[d]);
     one.grid[d] = static_cast<uint32_t>(grid[d]);
   }
+  if (Status ready = commit(); !ready)
+    return ready;
+  one.values = operands;
+  if (!device.readsOperands())
+    return queue.launch(&one, 1);
   if (!place->address) {
     Result<Memory> memory = device.allocate(mostWords * sizeof(uint64_t), "operands");
     if (!memory)

@@ -267,6 +267,8 @@ Status Session::step() {
     ok = queue->download(downloaded.data(), logitsMemory->address, rows * logitsStride * sizeof(float));
   if (ok)
     ok = queue->sync();
+  else
+    (void)bool(queue->sync()); // nothing stays on its way to and from the session's memory
   for (uint32_t i = 0; i < queued; ++i) {
     waiting[sequences[i]] = 0;
     if (states[sequences[i]] == State::Leaving) {

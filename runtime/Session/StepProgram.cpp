@@ -11,6 +11,8 @@ Result<std::unique_ptr<StepProgram>> StepProgram::create(const Model &model, con
     made->unfold(p.kinds[layer.kind].first_dispatch, p.kinds[layer.kind].dispatch_count, &layer);
   made->unfold(p.head.exit_first, p.head.exit_count, nullptr);
   made->prepared.reserve(made->invocations.size());
+  if (!model.device().readsOperands())
+    return made;
   Result<Memory> memory = model.device().allocate(made->staged.size() * sizeof(uint64_t), "operands of a step");
   if (!memory)
     return memory.error();
@@ -117,7 +119,8 @@ void StepProgram::count(uint32_t newTokens, uint32_t newRows) {
     const uint32_t entry = model.entry(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket);
     if (entry == ~uint32_t(0)) // of a bucket that no step reaches: with rows as few as none
       continue;
-    Launch launch{model.kernel(entry), uploaded->address + invocation.firstWord * sizeof(uint64_t), invocation.words};
+    const uint64_t operands = uploaded->address ? uploaded->address + invocation.firstWord * sizeof(uint64_t) : 0;
+    Launch launch{model.kernel(entry), operands, invocation.words, {}, staged.data() + invocation.firstWord};
     const stepdown_launch &record = model.launch(entry);
     bool empty = false;
     for (int d = 0; d < 3; ++d) {
@@ -132,7 +135,7 @@ void StepProgram::count(uint32_t newTokens, uint32_t newRows) {
 
 Status StepProgram::prepare(uint32_t newTokens, uint32_t newRows, Queue &queue) {
   count(newTokens, newRows);
-  if (dirty)
+  if (dirty && uploaded->address)
     if (Status ok = queue.upload(uploaded->address, staged.data(), staged.size() * sizeof(uint64_t)); !ok)
       return ok;
   dirty = false;

@@ -1,9 +1,10 @@
 #include "runtime/emulated/EmulatedDevice.h"
 
+#include "include/stepdown/Emulation.h"
 #include "runtime/AddressSpace.h"
 #include "runtime/Checksum.h"
+#include "runtime/Load/KernelParameters.h"
 #include "runtime/cpu/Processor.h"
-#include "runtime/emulated/Parameters.h"
 #include <algorithm>
 #include <cstring>
 #include <list>
@@ -16,6 +17,26 @@ namespace stepdown {
 namespace {
 
 using ull = unsigned long long;
+
+/// What stands for a CUtensorMap in the emulator.
+Status encodeMap(const TensorMapShape &shape, void *to) {
+  stepdown_tensor_map map = {};
+  map.rank = uint8_t(shape.rank);
+  map.element_type = uint8_t(shape.elementType);
+  map.element_bytes = uint8_t(shape.elementBytes);
+  map.swizzle = uint8_t(shape.swizzle);
+  map.check = STEPDOWN_EMULATION_MAGIC;
+  map.address = shape.address;
+  for (uint32_t i = 0; i < shape.rank; ++i) {
+    map.sizes[i] = shape.sizes[i];
+    map.box[i] = uint16_t(shape.box[i]);
+    map.step[i] = 1;
+    if (i)
+      map.strides[i - 1] = uint32_t(shape.strides[i] / 16);
+  }
+  std::memcpy(to, &map, sizeof map);
+  return Done{};
+}
 
 class EmulatedDevice final : public Device {
 public:
@@ -115,7 +136,7 @@ public:
         return fail(ErrorCode::LaunchUnsupported,
                     "%s: expects clusters along x for device %s, but got %u blocks in dimension %d", name, this->name(),
                     launch.cluster[d], d);
-    if (Status good = (*image)->emulator.check(name, prepared.shape, emulated::parameterBytes(*found)); !good)
+    if (Status good = (*image)->emulator.check(name, prepared.shape, parameterBytes(*found)); !good)
       return fail(ErrorCode::LaunchUnsupported, "%s", good.error().message.c_str());
     kernels.push_back(prepared);
     return kernels.size();
@@ -145,12 +166,11 @@ public:
     std::vector<uint64_t> operands(words);
     if (words)
       std::memcpy(operands.data(), reinterpret_cast<const void *>(launch.operands), words * sizeof(uint64_t));
-    Result<std::vector<uint8_t>> parameters = emulated::encodeParameters(*prepared.kernel, operands.data());
-    if (!parameters)
-      return parameters.error();
+    std::vector<uint8_t> parameters(parameterBytes(*prepared.kernel));
+    if (Status encoded = encodeParameters(*prepared.kernel, operands.data(), encodeMap, parameters.data()); !encoded)
+      return encoded;
     std::copy(launch.grid, launch.grid + 3, prepared.shape.grid.begin());
-    return prepared.image->emulator.launch(name.c_str(), prepared.shape, parameters->data(), parameters->size(),
-                                           options);
+    return prepared.image->emulator.launch(name.c_str(), prepared.shape, parameters.data(), parameters.size(), options);
   }
 
   /// E1004 where `bytes` from `address` on are not this device's memory. Reads may go on into the bytes behind it.

@@ -1,5 +1,8 @@
 // What every Device does, whatever runs its kernels: memory, copies in order, events.
 #include "test/device/Kinds.h"
+#ifdef STEPDOWN_FAKE_DRIVERS
+#include "test/device/driver/FakeDrivers.h"
+#endif
 #include <cstring>
 #include <numeric>
 #include <vector>
@@ -74,6 +77,8 @@ TEST_P(Devices, reserveAddressesThatBecomeMemoryWhereTheyAreWritten) {
   EXPECT_EQ(held->bytes % 4096, 0u);
   const std::vector<uint8_t> ones(3 * 4096, 1);
   const uint64_t at = held->address + held->bytes - ones.size();
+  Status ready = held.commit(held->bytes - ones.size(), held->bytes);
+  ASSERT_TRUE(ready) << ready.error().text();
   ASSERT_TRUE(queue->upload(at, ones.data(), ones.size()));
   EXPECT_EQ(bytes(at, ones.size()), ones);
   held.discard(held->bytes - 8192, held->bytes - 4096);
@@ -100,5 +105,19 @@ TEST_P(Devices, adoptBytesOfTheHost) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Devices, testing::ValuesIn(test::kMemoryKinds),
                          [](const auto &info) { return info.param.name; });
+
+#ifdef STEPDOWN_FAKE_DRIVERS
+std::shared_ptr<Device> openBehind(const char *library, const char *device) {
+  test::fakeDriver(library);
+  Result<std::shared_ptr<Device>> opened = openDevice(device);
+  if (!opened)
+    ADD_FAILURE() << opened.error().text();
+  return opened ? *opened : nullptr;
+}
+constexpr test::DeviceKind kDriverKinds[] = {{"nvidia", [] { return openBehind("libcuda.so.1", "nvidia:sm_90a"); }},
+                                             {"amd", [] { return openBehind("libamdhip64.so.7", "amd:gfx942"); }}};
+INSTANTIATE_TEST_SUITE_P(Drivers, Devices, testing::ValuesIn(kDriverKinds),
+                         [](const auto &info) { return info.param.name; });
+#endif
 
 } // namespace

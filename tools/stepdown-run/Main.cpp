@@ -6,7 +6,10 @@
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <sys/auxv.h>
+#include <unistd.h>
 
 using namespace stepdown;
 using namespace stepdown::run;
@@ -34,10 +37,25 @@ int tell(const std::string &text) {
   return printed ? 0 : report(printed.error());
 }
 
-int runCommand(const Tool &tool, const Command &command, int argc, char **argv) {
+/// A program that is linked statically can open no driver: its twin beside it goes on with what is to be done. Where
+/// there is none, who opens the driver says so.
+void goOnWithDrivers(const Command &command, const Arguments &arguments, char **argv) {
+  const std::string device = arguments.text("device").value_or("");
+  const bool drives = device.rfind("nvidia:", 0) == 0 || device.rfind("amd:", 0) == 0;
+  if (getauxval(AT_BASE) != 0 || (!drives && std::strcmp(command.name, "inspect") != 0)) // which tells what runs here
+    return;
+  char self[4096];
+  const ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (size > 0)
+    execv((std::string(self, size_t(size)) + "-gpu").c_str(), argv);
+}
+
+int runCommand(const Tool &tool, const Command &command, int argc, char **argv, char **fullLine) {
   Result<Arguments> arguments = Arguments::parse(tool, command, argc, argv);
   if (!arguments)
     return report(arguments.error());
+  if (!arguments->help())
+    goOnWithDrivers(command, *arguments, fullLine);
   Status done = arguments->help() ? print(helpText(tool, command)) : command.run(*arguments);
   return done ? 0 : report(done.error());
 }
@@ -58,7 +76,7 @@ int main(int argc, char **argv) {
   removePartFilesOnSignals("stepdown-run");
   try {
     if (const Command *command = tool.find(word))
-      return runCommand(tool, *command, argc - 2, argv + 2);
+      return runCommand(tool, *command, argc - 2, argv + 2, argv);
   } catch (const std::bad_alloc &) {
     return report(fail(ErrorCode::OutOfMemory, "%s: expects more memory than the system gives", word.c_str()));
   } catch (const std::exception &problem) {

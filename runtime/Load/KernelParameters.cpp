@@ -1,13 +1,14 @@
-#include "runtime/emulated/Parameters.h"
+#include "runtime/Load/KernelParameters.h"
 
-#include "include/stepdown/Emulation.h"
 #include <algorithm>
 #include <cstring>
 
-namespace stepdown::emulated {
+namespace stepdown {
 namespace {
 
 using ull = unsigned long long;
+
+constexpr size_t kMapBytes = 128;
 
 struct Place {
   size_t bytes, alignment;
@@ -15,7 +16,7 @@ struct Place {
 Place placeOf(const stepdown_kernel_parameter &parameter) {
   switch (parameter.holds) {
   case STEPDOWN_HOLDS_MAP:
-    return {sizeof(stepdown_tensor_map), 64};
+    return {kMapBytes, 64};
   case STEPDOWN_HOLDS_SIZE:
     return {4, 4};
   case STEPDOWN_HOLDS_VALUE:
@@ -39,52 +40,52 @@ struct Operand {
   }
 };
 
-/// As cuTensorMapEncodeTiled: the innermost dimension first.
-Status encodeMap(const ImageKernel &kernel, const stepdown_kernel_parameter &parameter, const Operand &operand,
-                 stepdown_tensor_map &map) {
+Status encode(const ImageKernel &kernel, const stepdown_kernel_parameter &parameter, const Operand &operand,
+              const EncodeMap &encodeMap, void *map) {
   const std::string what = std::string(kernel.name) + ": operand " + std::to_string(parameter.operand);
-  map = {};
-  map.rank = uint8_t(operand.rank);
-  map.element_type = parameter.element_type;
-  map.element_bytes = uint8_t(mapElementBytes(parameter.element_type));
-  map.swizzle = parameter.swizzle;
-  map.check = STEPDOWN_EMULATION_MAGIC;
-  map.address = operand.address;
-  if (map.address % 16)
+  TensorMapShape shape = {};
+  shape.rank = operand.rank;
+  shape.elementType = parameter.element_type;
+  shape.elementBytes = mapElementBytes(parameter.element_type);
+  shape.swizzle = parameter.swizzle;
+  shape.address = operand.address;
+  if (shape.address % 16)
     return fail(ErrorCode::KernelLaunch, "%s: expects an address that is a multiple of 16, but got %llx", what.c_str(),
-                (ull)map.address);
+                (ull)shape.address);
   for (uint32_t i = 0; i < operand.rank; ++i) {
     const uint32_t d = operand.rank - 1 - i;
-    map.sizes[i] = operand.dims[d];
-    map.box[i] = parameter.box[i];
-    map.step[i] = 1;
-    if (map.sizes[i] == 0)
+    shape.sizes[i] = operand.dims[d];
+    shape.box[i] = parameter.box[i];
+    shape.strides[i] = operand.stride(d) * shape.elementBytes;
+    if (shape.sizes[i] == 0)
       return fail(ErrorCode::KernelLaunch,
                   "%s: expects a size of dimension %u of at least 1 for a tensor map, but got 0", what.c_str(), d);
-    if (i == 0)
-      continue;
-    const uint64_t bytes = operand.stride(d) * map.element_bytes;
-    if (bytes % 16 || bytes >> 36)
+    if (i && (shape.strides[i] % 16 || shape.strides[i] >> 36))
       return fail(ErrorCode::KernelLaunch,
                   "%s: expects rows of dimension %u of whole 16 bytes for a tensor map, but got %llu bytes",
-                  what.c_str(), d, (ull)bytes);
-    map.strides[i - 1] = uint32_t(bytes / 16);
+                  what.c_str(), d, (ull)shape.strides[i]);
   }
-  return Done{};
+  return encodeMap(shape, map);
 }
 
 } // namespace
 
-size_t parameterBytes(const ImageKernel &kernel) {
+std::vector<size_t> parameterPlaces(const ImageKernel &kernel) {
+  std::vector<size_t> places;
   size_t end = 0;
   for (const stepdown_kernel_parameter &parameter : kernel.parameters) {
     const Place place = placeOf(parameter);
-    end = (end + place.alignment - 1) / place.alignment * place.alignment + place.bytes;
+    places.push_back((end + place.alignment - 1) / place.alignment * place.alignment);
+    end = places.back() + place.bytes;
   }
-  return end;
+  return places;
 }
 
-Result<std::vector<uint8_t>> encodeParameters(const ImageKernel &kernel, const uint64_t *words) {
+size_t parameterBytes(const ImageKernel &kernel) {
+  return kernel.parameters.empty() ? 0 : parameterPlaces(kernel).back() + placeOf(kernel.parameters.back()).bytes;
+}
+
+Status encodeParameters(const ImageKernel &kernel, const uint64_t *words, const EncodeMap &encodeMap, uint8_t *bytes) {
   std::vector<Operand> operands;
   for (uint32_t rank : kernel.ranks) {
     operands.push_back({words[0], words + 1, rank});
@@ -100,13 +101,12 @@ Result<std::vector<uint8_t>> encodeParameters(const ImageKernel &kernel, const u
     }
     words += 1 + rank;
   }
-  std::vector<uint8_t> bytes(parameterBytes(kernel));
   size_t at = 0;
   for (const stepdown_kernel_parameter &parameter : kernel.parameters) {
     const Operand &operand = operands[parameter.operand];
     const Place place = placeOf(parameter);
     at = (at + place.alignment - 1) / place.alignment * place.alignment;
-    stepdown_tensor_map map;
+    alignas(64) uint8_t map[kMapBytes];
     uint64_t value = 0;
     const void *from = &value;
     switch (parameter.holds) {
@@ -121,14 +121,14 @@ Result<std::vector<uint8_t>> encodeParameters(const ImageKernel &kernel, const u
       value = operand.stride(parameter.dimension);
       break;
     case STEPDOWN_HOLDS_MAP:
-      if (Status encoded = encodeMap(kernel, parameter, operand, map); !encoded)
-        return encoded.error();
-      from = &map;
+      if (Status encoded = encode(kernel, parameter, operand, encodeMap, map); !encoded)
+        return encoded;
+      from = map;
     }
-    std::memcpy(bytes.data() + at, from, place.bytes);
+    std::memcpy(bytes + at, from, place.bytes);
     at += place.bytes;
   }
-  return bytes;
+  return Done{};
 }
 
-} // namespace stepdown::emulated
+} // namespace stepdown

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Models and functions on the devices of GPU drivers, with drivers that execute kernels on the emulator.
+
+    driver_devices.py --bin build/bin --drivers build/test/device/drivers
+
+The same tokens and the same bytes of logits as on the emulated device, for any cut of a step; and a numbered error in
+one line for what a driver may say. Ends with 77 where numpy or gguf are missing.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+from conformance import Suite  # ends with 77 where numpy or gguf are missing
+
+CHIPS = (("nvidia:sm_90a", "emulated:sm_90a"), ("amd:gfx942", "emulated:gfx942"))
+TOKENS = "3,17,42,5,11"
+
+
+def refused(suite, what, artifact, device, code, text, **environment):
+    """One line with `code`, and nothing else done."""
+    done = subprocess.run([os.path.join(suite.bin, "stepdown-run"), "generate", artifact, "--tokens", TOKENS, "-n", "2", "--device", device],
+                          capture_output=True, text=True, env={**os.environ, **environment})
+    lines = done.stderr.strip().splitlines()
+    suite.expect(done.returncode == 1 and done.stdout == "" and any(f"error E{code:04}" in line and re.search(text, line) for line in lines),
+                 f"{what} on {device}: expects E{code:04} with {text!r}, but got status {done.returncode}: {done.stderr.strip()[-300:]}")
+
+
+def check_chip(suite, device, emulated):
+    checkpoint = suite.made("model.gguf", "--family gemma3 --type Q4_1 --layers 2 --pattern 1,0 --window 7 --width 64 --ffn 96 --vocab 389")
+    artifact = suite.compiled(checkpoint, f"--target={device},{emulated}")
+    before = suite.generated(artifact, [3, 17, 42, 5, 11], 3, "--device", emulated)
+    os.environ["FAKE_DRIVER_ARTIFACT"] = artifact
+    for options in ((), ("--chunk", 2), ("--kv-block", 16)):
+        after = suite.generated(artifact, [3, 17, 42, 5, 11], 3, "--device", device, *options)
+        for key in ("tokens", "logits_sha256"):
+            suite.expect(after[key] == before[key], f"{device} {options}: expects {key} {before[key]} of {emulated}, but got {after[key]}")
+    inspected = suite.call("stepdown-run", "inspect", artifact, "--json")
+    suite.expect(inspected.count('"runs_here": true') == 2, f"inspect: expects both of {device} and {emulated} to run here: {inspected[-900:]}")
+    refused(suite, "memory", artifact, device, 601, "bytes of memory of device .* are free", FAKE_DRIVER_MEMORY="100000")
+    refused(suite, "an old driver", artifact, device, 1010, "version 11", FAKE_DRIVER_VERSION="11080")
+    refused(suite, "another GPU", artifact, device, 1011, "this machine has Other", FAKE_DRIVER_GPUS="Other=7.5" if "nvidia" in device else "Other=gfx906")
+    refused(suite, "a launch", artifact, device, 1013, "a grid of", FAKE_DRIVER_FAIL="launch:1")
+    refused(suite, "a GPU lost", artifact, device, 1014, "the GPU is lost", FAKE_DRIVER_FAIL="launch:700")
+    refused(suite, "a GPU lost in a wait", artifact, device, 1014, "the GPU is lost", FAKE_DRIVER_FAIL="waitForStream:719")
+    refused(suite, "code", artifact, device, 1012, "code that it takes", FAKE_DRIVER_ARTIFACT="nowhere")
+    print(f"{device}: tokens and logits of {emulated}, 7 refusals", flush=True)
+
+
+PTXAS = """#!/bin/sh
+# As `ptxas -v -arch=CHIP -o OUT IN`: a file that begins as machine code does, and holds the PTX.
+echo "ptxas info    : Compiling entry function 'any' for 'sm_90a'"
+{ printf '\\177ELF'; head -c 60 /dev/zero; cat "$5"; } > "$4"
+"""
+
+
+def check_machine_code(suite):
+    """Where the compiler has NVIDIA's assembler the image holds machine code, which is taken first; else the PTX."""
+    checkpoint = suite.made("code.gguf", "--family llama --type Q8_0 --layers 1 --vocab 389")
+    ptxas = suite.path("ptxas")
+    with open(ptxas, "w", encoding="utf-8") as file:
+        file.write(PTXAS)
+    os.chmod(ptxas, 0o755)
+    plain = suite.compiled(checkpoint, "--target=nvidia:sm_90a,emulated:sm_90a")
+    os.environ["STEPDOWN_PTXAS"] = ptxas
+    artifact = suite.compiled(suite.made("assembled.gguf", "--family llama --type Q8_0 --layers 1 --vocab 389"), "--target=nvidia:sm_90a,emulated:sm_90a")
+    del os.environ["STEPDOWN_PTXAS"]
+    codes = []
+    for path in (plain, artifact):
+        with open(path, "rb") as file:
+            codes.append(file.read().count(b"\x7fELF" + bytes(60)))
+    suite.expect(codes[0] == 0 and codes[1] > 5, f"expects machine code in each image of one artifact, but got {codes}")
+    os.environ["FAKE_DRIVER_ARTIFACT"] = artifact
+    before = suite.generated(artifact, [3, 17, 42], 2, "--device", "emulated:sm_90a")
+    for wish in ("none:1", "loadModule:222"):  # the first call of loadModule: a driver that is too old for the code
+        os.environ["FAKE_DRIVER_FAIL"] = wish
+        after = suite.generated(artifact, [3, 17, 42], 2, "--device", "nvidia:sm_90a")
+        suite.expect(after["logits_sha256"] == before["logits_sha256"], f"machine code, {wish}: expects the logits of emulated:sm_90a")
+    del os.environ["FAKE_DRIVER_FAIL"]
+    print(f"machine code of {codes[1]} kernels beside their PTX", flush=True)
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--bin", required=True, help="folder of stepdown-compile and stepdown-run")
+    a.add_argument("--drivers", required=True, help="folder of the drivers that are none")
+    a.add_argument("--jobs", type=int, default=1)
+    options = a.parse_args()
+    suite = Suite(options)
+    os.environ["LD_LIBRARY_PATH"] = options.drivers
+    for device, emulated in CHIPS:
+        suite.run(device, lambda: check_chip(suite, device, emulated))
+        # A machine without a driver: the folder of none of them.
+        artifact = os.path.join(suite.folder, os.path.basename(os.environ["FAKE_DRIVER_ARTIFACT"]))
+        alone = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True).stdout
+        if "libcuda.so.1" not in alone and "libamdhip64" not in alone:
+            refused(suite, "no driver", artifact, device, 922, "expects .*'s driver, but lib", LD_LIBRARY_PATH="")
+    suite.run("machine code", lambda: check_machine_code(suite))
+    suite.finish()
+
+
+if __name__ == "__main__":
+    main()
