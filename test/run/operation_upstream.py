@@ -202,6 +202,33 @@ func.func @f(%x: tensor<?x0x5xi32>, %y: tensor<0x2xi32>, %z: tensor<3xi32>, %o: 
 }""", [np.zeros((2, 0, 5), np.int32), np.zeros((0, 2), np.int32), np.arange(3, dtype=np.int32), np.zeros(0, np.int32), np.int64(0), np.zeros((0, 7), np.int32)],
             [np.zeros((2, 0, 5), np.int32), np.full((3, 2), 9, np.int32), np.zeros((0, 5), np.int32), np.arange(3, dtype=np.int32),
              np.zeros((0, 7), np.int32), np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 3), np.int32)]),
+    # The same where a loop of which each turn writes its part holds one: its type became that of no elements.
+    Program("arrays without elements in parallel loops", """
+func.func @f(%x: tensor<3x?xi32>, %y: tensor<?x2xi32>, %z: tensor<3x5xi32>) -> (tensor<3x?xi32>, tensor<3x5xi32>, tensor<?x2xi32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %e = tensor.extract_slice %x[0, 0] [3, %c0] [1, 1] : tensor<3x?xi32> to tensor<3x?xi32>
+  %d = tensor.dim %e, %c1 : tensor<3x?xi32>
+  %0:2 = scf.forall (%i) in (3) shared_outs(%o = %e, %p = %z) -> (tensor<3x?xi32>, tensor<3x5xi32>) {
+    %a = tensor.extract_slice %o[%i, 0] [1, %d] [1, 1] : tensor<3x?xi32> to tensor<1x?xi32>
+    %b = tensor.extract_slice %p[%i, 0] [1, 5] [1, 1] : tensor<3x5xi32> to tensor<1x5xi32>
+    %s = arith.addi %b, %b : tensor<1x5xi32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %a into %o[%i, 0] [1, %d] [1, 1] : tensor<1x?xi32> into tensor<3x?xi32>
+      tensor.parallel_insert_slice %s into %p[%i, 0] [1, 5] [1, 1] : tensor<1x5xi32> into tensor<3x5xi32>
+    }
+  }
+  %g = tensor.extract_slice %y[0, 0] [%c0, 2] [1, 1] : tensor<?x2xi32> to tensor<?x2xi32>
+  %h = tensor.dim %g, %c0 : tensor<?x2xi32>
+  %1 = scf.forall (%j) in (2) shared_outs(%q = %g) -> (tensor<?x2xi32>) {
+    %t = tensor.extract_slice %q[0, %j] [%h, 1] [1, 1] : tensor<?x2xi32> to tensor<?x1xi32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %t into %q[0, %j] [%h, 1] [1, 1] : tensor<?x1xi32> into tensor<?x2xi32>
+    }
+  }
+  return %0#0, %0#1, %1 : tensor<3x?xi32>, tensor<3x5xi32>, tensor<?x2xi32>
+}""", [np.ones((3, 7), np.int32), np.ones((11, 2), np.int32), np.arange(15, dtype=np.int32).reshape(3, 5)],
+            [np.zeros((3, 0), np.int32), 2 * np.arange(15, dtype=np.int32).reshape(3, 5), np.zeros((0, 2), np.int32)]),
     # A transposition that moves nothing folded to what it transposes, of another type.
     Program("transpositions that move nothing", """
 func.func @f(%x: tensor<?x?xi32>, %n: index, %m: index) -> (tensor<2x3xi32>, tensor<2x3xi32>) {
