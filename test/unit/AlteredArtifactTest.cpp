@@ -4,11 +4,13 @@
 //
 // STEPDOWN_ALTER=all tries every alteration of every word, and STEPDOWN_ALTER=N one in N; without, one in 97. What is
 // left out is always the same.
+#include "include/stepdown/KernelImage.h"
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Session/Session.h"
 #include "test/unit/ArtifactBuilder.h"
 #include "test/unit/MadeModel.h"
+#include <algorithm>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
@@ -63,9 +65,9 @@ Bytes compiled(const std::string &source, const std::string &options = "") {
   return Bytes(std::istreambuf_iterator<char>(in), {});
 }
 
-/// Steps that meet every bucket, with one and with many rows, on a context that fills up.
-Outcome useModel(const std::string &path) {
-  auto model = Model::load(path, *openDevice(nullptr));
+/// Steps of `counts` tokens, with one and with many rows.
+Outcome useModelOn(const char *device, const std::string &path, std::initializer_list<uint32_t> counts) {
+  auto model = Model::load(path, *openDevice(device));
   if (!model)
     return Refused;
   Session::Options options;
@@ -78,8 +80,8 @@ Outcome useModel(const std::string &path) {
   const stepdown_program &head = (*model)->head();
   uint32_t id = 7;
   float sum = 0;
-  for (uint32_t count : {1u, 3u, 11u, 131u, 1u, 5u, head.max_context}) {
-    count = std::min({count, head.max_step_tokens, uint32_t(257)});
+  for (uint32_t count : counts) {
+    count = std::min({count, head.max_step_tokens, head.max_context, uint32_t(257)});
     std::vector<Session::Token> tokens;
     for (uint32_t i = 0; i < count; ++i)
       tokens.push_back({i % 3 ? *first : *second, static_cast<int32_t>((id = id * 13 + 5) % head.vocabulary),
@@ -96,6 +98,13 @@ Outcome useModel(const std::string &path) {
   (void)keep;
   return Ran;
 }
+
+/// Steps that meet every bucket, on a context that fills up.
+Outcome useModel(const std::string &path) { return useModelOn(nullptr, path, {1, 3, 11, 131, 1, 5, ~0u}); }
+
+/// A few tokens: the emulator looks at every access.
+Outcome useOnNVIDIA(const std::string &path) { return useModelOn("emulated:sm_90a", path, {1, 2}); }
+Outcome useOnAMD(const std::string &path) { return useModelOn("emulated:gfx942", path, {1, 2}); }
 
 /// Every function with arguments of its signature, each as long as it must be and no longer.
 Outcome useFunctions(const std::string &path) {
@@ -189,6 +198,30 @@ Altered alter(const Bytes &good, const stepdown_section &section, size_t begin, 
   return result;
 }
 
+/// The bytes of section `section` of `file` that are code: the instructions of a processor, or of each image on a
+/// device what its chip or the emulator executes.
+std::vector<std::pair<size_t, size_t>> codeOf(const Bytes &file, const stepdown_section &section) {
+  const uint8_t *bytes = file.data() + section.offset;
+  stepdown_code code;
+  std::memcpy(&code, bytes, sizeof code);
+  std::vector<std::pair<size_t, size_t>> ranges;
+  for (uint32_t i = 0; i < code.entries.count; ++i) {
+    stepdown_entry entry;
+    std::memcpy(&entry, bytes + code.entries.offset + i * sizeof entry, sizeof entry);
+    if (entry.name == STEPDOWN_NO_NAME)
+      return {{code.instructions, section.size}};
+    stepdown_image image;
+    std::memcpy(&image, bytes + entry.offset, sizeof image);
+    EXPECT_EQ(image.magic, STEPDOWN_IMAGE_MAGIC);
+    const size_t where =
+        entry.offset + offsetof(stepdown_image, code); // of the code, as an entry says of a processor's
+    ranges.push_back({where, where + sizeof image.code + sizeof image.code_bytes});
+    ranges.push_back({entry.offset + image.code, entry.offset + image.code + image.code_bytes});
+    ranges.push_back({entry.offset + image.operations, entry.offset + image.operations + image.operation_bytes});
+  }
+  return ranges;
+}
+
 void expectNoFault(const std::string &what, const Bytes &good, uint32_t kind,
                    const std::function<Outcome(const std::string &)> &use) {
   ASSERT_GE(good.size(), sizeof(stepdown_header));
@@ -201,15 +234,18 @@ void expectNoFault(const std::string &what, const Bytes &good, uint32_t kind,
     size_t end = section.size;
     std::function<bool(size_t)> skipped = [](size_t) { return false; };
     if (section.kind == STEPDOWN_SECTION_CODE) {
-      // Where an entry begins is native code; what it takes is not.
+      // Where an entry begins is native code; what it takes is not. On a device it is an image, which is verified.
       stepdown_code code;
       std::memcpy(&code, good.data() + section.offset, sizeof code);
-      end = sizeof code + code.entries.count * sizeof(stepdown_entry) +
-            code.parameters.count * sizeof(stepdown_parameter) + code.values.count * sizeof(stepdown_value);
-      skipped = [code](size_t at) {
+      const auto ranges = codeOf(good, section);
+      const bool native = ranges.size() == 1 && ranges.front().first == code.instructions;
+      end = native ? code.entries.offset + code.entries.count * sizeof(stepdown_entry) : section.size;
+      skipped = [code, ranges, native](size_t at) {
         const size_t entry = at - code.entries.offset;
-        return at >= code.entries.offset && entry < code.entries.count * sizeof(stepdown_entry) &&
-               entry % sizeof(stepdown_entry) < sizeof(uint64_t);
+        return (native && at >= code.entries.offset && entry < code.entries.count * sizeof(stepdown_entry) &&
+                entry % sizeof(stepdown_entry) < sizeof(uint64_t)) ||
+               std::any_of(ranges.begin(), ranges.end(),
+                           [at](const auto &range) { return at + 4 > range.first && at < range.second; });
       };
     } else if (section.kind != kind) {
       continue;
@@ -279,6 +315,14 @@ TEST(AlteredArtifact, aModelOfFusedMatrices) {
                          "--ffn 256 --vocab 311 --context 317 --window 29"),
                "--target=x86-64-v3 --exact"),
       STEPDOWN_SECTION_PROGRAM, useModel);
+}
+
+// Launch records, names, images with their kernels and what each is handed.
+TEST(AlteredArtifact, aModelOnDevices) {
+  const std::string model = makeModel("--family llama --type Q8_0 --layers 1 --width 32 --heads 2 --kv-heads 1 "
+                                      "--head-dim 16 --ffn 32 --vocab 263 --context 64");
+  expectNoFault("llama on sm_90a", compiled(model, "--target=emulated:sm_90a"), STEPDOWN_SECTION_PROGRAM, useOnNVIDIA);
+  expectNoFault("llama on gfx942", compiled(model, "--target=emulated:gfx942"), STEPDOWN_SECTION_PROGRAM, useOnAMD);
 }
 
 TEST(AlteredArtifact, functions) {
