@@ -95,8 +95,8 @@ def weight_bytes(artifact):
 
 
 def several_targets(suite, device):
-    """One file for the processor and both devices: each runs its own code, over one copy of the weights."""
-    names = ("cpu", "emulated:sm_90a", "emulated:gfx942")
+    """One file for the processor, a chip and both devices: each runs its own code, over one copy of the weights."""
+    names = ("cpu", "sm_90a", "emulated:sm_90a", "emulated:gfx942")
     checkpoint = suite.made("targets.gguf", "--family llama --type Q4_1 --layers 1 --width 96 --ffn 160")
     whole = suite.compiled(checkpoint, f"--target={','.join(names)}", "--exact")
     true = float64_model.forward(float64_model.Model(checkpoint), TOKENS)
@@ -104,12 +104,16 @@ def several_targets(suite, device):
         got, _ = suite.logits(whole, TOKENS, "--device", own, "--exact")
         error = np.abs(got - true).max()
         suite.expect(error <= LOGIT, f"{own} of a file for {', '.join(names)}: expects logits within {LOGIT}, but one is off by {error:.2g}")
-    said = suite.call("stepdown-run", "inspect", whole)
-    for name in names:
-        suite.expect(name in said, f"expects inspect to list {name}, but got {said[-600:]}")
     alone = suite.compiled(checkpoint, "--target=cpu", "--exact")
     sizes = [weight_bytes(artifact) for artifact in (whole, alone)]
     suite.expect(sizes[0] == sizes[1], f"expects one copy of the weights, but got {sizes[0]} bytes for all and {sizes[1]} for cpu")
+    listed = json.loads(suite.call("stepdown-run", "inspect", "--json", whole))["targets"]
+    suite.expect(list(dict.fromkeys(t["target"] for t in listed)) == list(names), f"expects inspect to list {names}, but got {listed}")
+    for t in listed:
+        suite.expect(t["weight_bytes"] == sizes[0] and t["code_bytes"] > 0 and t["session_bytes"]["total"] > 0,
+                     f"expects weights of {sizes[0]} bytes, code and a session's bytes, but got {t}")
+    tokens = {own: suite.generated(whole, TOKENS[:5], 3, "--device", own)["tokens"] for own in ("cpu", device)}
+    suite.expect(tokens["cpu"] == tokens[device], f"expects one answer, but got {tokens}")
     own = suite.path("own.stepdown")
     done = subprocess.run([os.path.join(suite.bin, "stepdown-compile"), checkpoint, f"--target={device}", "--activations=q8", "-o", own],
                           capture_output=True, text=True)
