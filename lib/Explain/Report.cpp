@@ -25,6 +25,19 @@ MemoryPlan memoryPlan(const BuiltProgram &program, uint64_t weightBytes) {
   for (const stepdown_bucket &bucket : program.buckets)
     tile = std::max<uint64_t>(tile, bucket.tile);
   plan.logits = llvm::alignTo(program.header.max_step_rows, tile) * program.header.logits_stride * sizeof(float);
+  plan.inputs = 4 * llvm::alignTo(llvm::alignTo(plan.largestStep, tile) * sizeof(int32_t), program.alignment);
+  auto words = [&](const stepdown_run &run) {
+    uint64_t sum = 0;
+    for (uint32_t i = run.first_dispatch; i < run.first_dispatch + run.dispatch_count; ++i)
+      for (uint32_t k = 0; k < program.dispatches[i].operand_count; ++k)
+        sum += 1 + program.operands[program.dispatches[i].first_operand + k].rank;
+    return sum;
+  };
+  plan.operands = words({program.header.entry_first, program.header.entry_count}) +
+                  words({program.header.exit_first, program.header.exit_count});
+  for (const stepdown_layer &layer : program.layers)
+    plan.operands += words(program.kinds[layer.kind]);
+  plan.operands *= sizeof(uint64_t);
   plan.positions = program.header.max_context;
   for (const stepdown_cache_group &g : program.groups)
     plan.groups.push_back(
@@ -42,9 +55,10 @@ static Object memoryObject(const MemoryPlan &plan) {
                             {"window", int64_t(g.window)},
                             {"element_bytes", int64_t(g.elementBytes)},
                             {"kv_bytes_per_token", int64_t(g.bytesPerToken())}});
-  return Object{{"weight_bytes", int64_t(plan.weights)},  {"activation_bytes", int64_t(plan.activations)},
-                {"logits_bytes", int64_t(plan.logits)},   {"largest_step_tokens", int64_t(plan.largestStep)},
-                {"max_context", int64_t(plan.positions)}, {"kv_bytes_per_token", int64_t(plan.bytesPerToken())},
+  return Object{{"weight_bytes", int64_t(plan.weights)},   {"activation_bytes", int64_t(plan.activations)},
+                {"logits_bytes", int64_t(plan.logits)},    {"input_bytes", int64_t(plan.inputs)},
+                {"operand_bytes", int64_t(plan.operands)}, {"largest_step_tokens", int64_t(plan.largestStep)},
+                {"max_context", int64_t(plan.positions)},  {"kv_bytes_per_token", int64_t(plan.bytesPerToken())},
                 {"cache_groups", std::move(groups)}};
 }
 
@@ -148,6 +162,8 @@ std::string toText(const FusionReport &report, const MemoryPlan &plan) {
                        plan.activations);
   out << llvm::formatv("  {0,-44} {1,14}\n", llvm::formatv("logits, up to {0} rows", plan.largestStep).str(),
                        plan.logits);
+  out << llvm::formatv("  {0,-44} {1,14}\n", "tokens, positions, sequences, rows of a step", plan.inputs);
+  out << llvm::formatv("  {0,-44} {1,14}\n", "operands of a step's launches", plan.operands);
   for (const CacheGroupPlan &g : plan.groups)
     out << llvm::formatv("  {0,-44} {1,14}\n",
                          llvm::formatv("KV a token: {0} layers x {1} heads x ({2} + {3}) x {4}{5}", g.layers, g.heads,

@@ -55,6 +55,8 @@ struct MemoryPlan {
   uint64_t weights = 0;     ///< the packed weights section
   uint64_t activations = 0; ///< the arena, for the largest step
   uint64_t logits = 0;      ///< rows of a step, as many as it has tokens
+  uint64_t inputs = 0;      ///< tokens, positions, sequences and rows of the largest step
+  uint64_t operands = 0;    ///< the words of every launch of a step
   uint64_t largestStep = 0; ///< its tokens
   uint64_t positions = 0;   ///< of the longest sequence
   std::vector<CacheGroupPlan> groups;

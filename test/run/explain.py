@@ -140,8 +140,17 @@ def check(folder, family, options, o):
     expect(f"{family}: plan that the artifact holds", inspected["memory_plan"],
            {"weight_bytes": plan["weight_bytes"], "activation_bytes": plan["activation_bytes"], "logits_bytes": plan["logits_bytes"],
             "kv_bytes_per_position": plan["kv_bytes_per_token"]})
+    check_session(family, inspected["targets"][0], plan)
     check_runtime(family, artifact, plan)
     check_traffic(family, edges, kernels, element, o)
+
+
+def check_session(what, target, plan):
+    """What a session of no options takes, as the runtime counts it, which DeviceModelTest compares with what it allocates."""
+    session = target["session_bytes"]
+    expect(f"{what}: weights of the target", target["weight_bytes"], plan["weight_bytes"])
+    for ours, theirs in (("activations", "activation"), ("logits", "logits"), ("inputs", "input"), ("operands", "operand")):
+        expect(f"{what}: {ours} of a session", session[ours], plan[f"{theirs}_bytes"])
 
 
 def check_runtime(family, artifact, plan):
@@ -214,6 +223,9 @@ def check_device(folder, chip):
     report = json.loads(output(COMPILE, model, "--explain=json", f"--target={chip}"))
     text = output(COMPILE, model, "--explain", f"--target={chip}")
     expect(f"{chip}: devices", [d["device"] for d in report["devices"]], [chip])
+    artifact = os.path.join(folder, "device.stepdown")
+    output(COMPILE, model, "-o", artifact, f"--target={chip}")
+    check_session(chip, json.loads(output(RUN, "inspect", artifact, "--json"))["targets"][0], report["memory_plan"])
     device = report["devices"][0]
     expect(f"{chip}: measured", device["measured"], None)
     for part in ("nothing was measured", "A step, predicted", "never"):
