@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Every operation of plain modules on every element type, against references that know nothing of it.
 
-    operations.py STEPDOWN_COMPILE LIBRARY MLIR_INCLUDE [--only TEXT] [--device NAME] [--share I/N]
+    operations.py STEPDOWN_COMPILE LIBRARY MLIR_INCLUDE [--only TEXT] [--device NAME] [--share I/N] [--compile-only]
 
 An operation on an element type is one function, which computes it of constants, of numbers, of a tensor and of a tensor
 of any size. Functions are compiled many at a time and called in this process through LIBRARY (libstepdown.so), with the
 code of each level that the processor has. What docs/programs.md says is refused must be, and every operation that the
 headers in MLIR_INCLUDE declare is computed or refused. Ends with the table of operations and types. --only: cases whose
 name and type hold TEXT, and nothing else. --device: compiled for that device and run by it, in place of the processor's
-levels. --share: of the cases every Nth, from the Ith on. Ends with 77, which ctest takes for skipped, where the Python package numpy is missing.
+levels. --share: of the cases every Nth, from the Ith on. --compile-only: what a device without hardware can show: that
+there is code for each function. Ends with 77, which ctest takes for skipped, where the Python package numpy is missing.
 """
 import itertools, os, re, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ def option(name):
 
 
 ONLY, DEVICE, SHARE = option("--only"), option("--device"), option("--share")
+COMPILE_ONLY = "--compile-only" in sys.argv
 import operation_arith
 import operation_linalg
 import operation_math
@@ -72,6 +74,8 @@ def check_batch(folder, name, batch):
         half = len(batch) // 2
         return {**check_batch(folder, name + "a", batch[:half]), **check_batch(folder, name + "b", batch[half:])}
     found = {id(case): [] for case in batch}
+    if COMPILE_ONLY:
+        return found
     for level in LEVELS if not DEVICE and any(isinstance(case, Elementwise) for case in batch) else NATIVE:
         try:
             program = stepdown.Program.load(artifact, isa=level, device=DEVICE or None)
@@ -128,7 +132,8 @@ def main():
         done = done[first::every]
     problems = {}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
-        choose_level(folder)
+        if not COMPILE_ONLY:
+            choose_level(folder)
         done.sort(key=lambda case: not isinstance(case, Elementwise))  # modules of one kind
         batches = [done[at:at + BATCH] for at in range(0, len(done), BATCH)]
         for found in pool.map(check_batch, itertools.repeat(folder), [f"m{i}" for i in range(len(batches))], batches):
@@ -138,6 +143,10 @@ def main():
             texts = "".join(case.function("f") for case in done if not problems[id(case)])
             computed = set(re.findall(r"\b(?:func|linalg|tensor|arith|math|scf|affine|cf)\.[a-z_0-9.]*[a-z_0-9]", texts))
             listed, declared, refused = operation_refused.problems(COMPILE, folder, INCLUDE, computed)
+    if COMPILE_ONLY:
+        said = [problem for case in done for problem in problems[id(case)]]
+        print("\n".join("FAILED " + problem for problem in said) or f"operations: {len(done)} functions have code of {DEVICE}, which was not run")
+        sys.exit(1 if said or not done else 0)
     counts = table(done, problems)
     wrong = [problem for case in done for problem in problems[id(case)]] + listed
     for problem in wrong:
