@@ -36,7 +36,7 @@ typedef struct stepdown_load_options {
    * it was cut short raises SIGBUS. 1: the file is read into memory of this process, verified there, and let go. */
   int32_t copy;
   int32_t reserved;   /* 0 */
-  const char *device; /* what runs it, by name: NULL or "cpu"; "emulated:sm_90a", "emulated:gfx942" */
+  const char *device; /* what runs it, by name: NULL or "cpu"; "emulated:sm_90a" and others: E0911 lists them */
 } stepdown_load_options;
 
 typedef struct stepdown_session_options {

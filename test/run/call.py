@@ -120,7 +120,7 @@ def check_refusals(folder):
     refused("another device", run(RUN, "call", output, "matmul", *args, "--device", "emulated:sm_90a"), "E0911",
             "for device emulated:sm_90a", "the artifact holds targets cpu")
     refused("a device that is none", run(RUN, "call", output, "matmul", *args, "--device", "gpu"), "E0911",
-            "cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201", '"gpu"')
+            "cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, nvidia:sm_80, nvidia:sm_90a, amd:gfx90a, amd:gfx942, amd:gfx950, amd:gfx1100, amd:gfx1201", '"gpu"')
     refused("too many results", run(RUN, "call", output, "matmul", *args, "--out", a, "--out", b), "E0621", "at most 1")
     twice = folder.name(".stepdown")
     run(COMPILE, folder.write("func.func @both(%x: tensor<7xf32>) -> (tensor<7xf32>, tensor<7xf32>) {\n"

@@ -96,7 +96,7 @@ def weight_bytes(artifact):
 
 def several_targets(suite, device):
     """One file for the processor, a chip and both devices: each runs its own code, over one copy of the weights."""
-    names = ("cpu", "sm_90a", "emulated:sm_90a", "emulated:gfx942")
+    names = ("cpu", "nvidia:sm_90a", "emulated:sm_90a", "emulated:gfx942")
     checkpoint = suite.made("targets.gguf", "--family llama --type Q4_1 --layers 1 --width 96 --ffn 160")
     whole = suite.compiled(checkpoint, f"--target={','.join(names)}", "--exact")
     true = float64_model.forward(float64_model.Model(checkpoint), TOKENS)

@@ -74,7 +74,8 @@ TEST_F(RunCommand, aDeviceThatIsNotThereIsRefusedWithTheList) {
     EXPECT_EQ(done.status, 1) << command;
     EXPECT_NE(
         done.err.find("error E0911: device: expects one of cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, "
-                      "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, but got \"tpu\""),
+                      "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, nvidia:sm_80, nvidia:sm_90a, "
+                      "amd:gfx90a, amd:gfx942, amd:gfx950, amd:gfx1100, amd:gfx1201, but got \"tpu\""),
         std::string::npos)
         << command << ": " << done.err;
   }

@@ -168,7 +168,9 @@ TEST(RuntimeApi, anUnknownDeviceIsRefusedWithTheList) {
   const stepdown_status status = stepdown_model_load(ToyModel().write().c_str(), &options, &model);
   EXPECT_EQ(status.code, 911);
   EXPECT_STREQ(status.text, "device: expects one of cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, "
-                            "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, but got \"abacus\"");
+                            "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, nvidia:sm_80, "
+                            "nvidia:sm_90a, amd:gfx90a, amd:gfx942, amd:gfx950, amd:gfx1100, amd:gfx1201, but got "
+                            "\"abacus\"");
   EXPECT_EQ(model, nullptr);
 }
 
