@@ -286,7 +286,12 @@ Status Reader::readRopeScaling() {
                   "expects none, linear, yarn or longrope, but got '" + printable(type) + "'");
   if (type == "yarn")
     STEPDOWN_CHECK(checkYarn(factorKey));
-  if (r.scaling == RopeScaling::None || (r.scaling == RopeScaling::LongRope && r.longFactors))
+  if (r.scaling == RopeScaling::LongRope && r.factor != 1) { // it divides each frequency by a factor of its own
+    char text[96];
+    std::snprintf(text, sizeof text, "expects 1 with scaling type longrope, but got %g", r.factor);
+    return refuse(ErrorCode::ModelFeature, key(factorKey), text);
+  }
+  if (r.scaling == RopeScaling::None)
     r.factor = 1;
   // How much of YaRN's ramp applies: all of it for yarn, none otherwise, and a negative number leaves it at that.
   if (std::string name = key("rope.scaling.yarn_ext_factor"); meta.has(name)) {

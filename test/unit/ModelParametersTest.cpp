@@ -218,6 +218,20 @@ TEST(ModelParameters, RefusesWhatYarnHasNoMeaningFor) {
   EXPECT_EQ(read(yarn(0)).rope.scaling, RopeScaling::None); // 0 means 1
 }
 
+TEST(ModelParameters, RefusesAFactorBesideThoseOfLongRope) {
+  auto scaled = [](const char *key, float factor) {
+    return withFeedForward("phi3").text("phi3.rope.scaling.type", "longrope").f32(key, factor);
+  };
+  for (const char *key : {"phi3.rope.scaling.factor", "phi3.rope.scale_linear"}) {
+    GgufBytes::File file(scaled(key, 4).bytes());
+    Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+    ASSERT_FALSE(parameters);
+    EXPECT_EQ(parameters.error().code, ErrorCode::ModelFeature);
+    EXPECT_NE(parameters.error().text().find(key), std::string::npos) << parameters.error().text();
+    EXPECT_EQ(read(scaled(key, 1)).rope.scaling, RopeScaling::LongRope);
+  }
+}
+
 TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
   const std::string key = "phi3.attention.sliding_window_pattern";
   for (const GgufBytes &bytes :
