@@ -16,7 +16,7 @@ public:
     std::string purpose;
     size_t bytes;
   };
-  std::map<uint64_t, Held> memory_;  ///< allocated and not released, by address
+  std::map<uint64_t, Held> living;   ///< allocated and not released, by address
   std::map<std::string, size_t> sum; ///< bytes ever allocated for each purpose
   uint64_t calls = 0;                ///< of allocate, reserve, adopt, loadCode and kernel
   uint64_t adoptedAt = 0;
@@ -26,8 +26,8 @@ public:
   const char *purposeAt(uint64_t address) const {
     if (address - adoptedAt < adoptedBytes)
       return "weights";
-    auto after = memory_.upper_bound(address);
-    if (after == memory_.begin())
+    auto after = living.upper_bound(address);
+    if (after == living.begin())
       return nullptr;
     const auto &[base, held] = *std::prev(after);
     return address - base < held.bytes ? held.purpose.c_str() : nullptr;
@@ -42,7 +42,7 @@ public:
     ++calls;
     Result<Memory> made = near->allocate(bytes, purpose);
     if (made) {
-      memory_[made->address] = {purpose, bytes};
+      living[made->address] = {purpose, bytes};
       sum[purpose] += bytes;
     }
     return made;
@@ -50,7 +50,7 @@ public:
   Result<Memory> reserve(const char *purpose) override { return ++calls, near->reserve(purpose); }
   void discard(Memory &memory, size_t from, size_t to) override { near->discard(memory, from, to); }
   void release(Memory &memory) override {
-    memory_.erase(memory.address);
+    living.erase(memory.address);
     near->release(memory);
   }
   size_t allocated() const override { return near->allocated(); }
