@@ -32,6 +32,9 @@ Value *movedAsIntegers(Instruction *at) {
   if (auto *insert = dyn_cast<InsertElementInst>(at); insert && integersOf(insert->getType()))
     return builder.CreateInsertElement(bitsOf(builder, insert->getOperand(0)), bitsOf(builder, insert->getOperand(1)),
                                        insert->getOperand(2));
+  if (auto *shuffle = dyn_cast<ShuffleVectorInst>(at); shuffle && integersOf(shuffle->getType()))
+    return builder.CreateShuffleVector(bitsOf(builder, shuffle->getOperand(0)), bitsOf(builder, shuffle->getOperand(1)),
+                                       shuffle->getShuffleMask());
   if (auto *phi = dyn_cast<PHINode>(at))
     if (Type *type = integersOf(phi->getType())) {
       PHINode *made = builder.CreatePHI(type, phi->getNumIncomingValues());

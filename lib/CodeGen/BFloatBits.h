@@ -7,7 +7,7 @@ class Function;
 
 namespace stepdown {
 
-/// Loads, stores, phis, selects, and elements taken out of vectors or put into them become those of 16-bit integers,
+/// Loads, stores, phis, selects, and vectors that are put together or taken apart become those of 16-bit integers,
 /// where `function` has them of bfloat. A host without bfloat instructions widens vectors of bfloat to move them, and
 /// calls a function
 /// (__truncsfbf2) to narrow what it widened.

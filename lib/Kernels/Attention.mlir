@@ -23,7 +23,7 @@
 !rows = vector<$(m)x1xf32>
 !sums = vector<$(m)x8xf32>
 
-tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o: !result) {
+tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o: !result)$(attributes) {
   %0 = arith.constant 0 : index
   %1 = arith.constant 1 : index
   %step = arith.constant $(n) : index

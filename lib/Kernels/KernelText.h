@@ -18,6 +18,7 @@ struct MatmulParameters {
   int64_t warps = 8;                           ///< of the role that multiplies
   int64_t registers = 232, loadRegisters = 40; ///< of a thread of each role
   int64_t group = 8;                           ///< tiles of rows that run next to each other
+  int64_t registerFile = 65536;                ///< registers that the chip gives a block
   std::string element = "bf16", result = "f32";
   bool transposeB = false; ///< B is [N, K]
 };
@@ -34,6 +35,7 @@ struct AttentionParameters {
   int64_t warps = 8;                           ///< of the role that attends
   int64_t registers = 240, loadRegisters = 24; ///< of a thread of each role
   int64_t group = 1;                           ///< tiles of queries that run next to each other
+  int64_t registerFile = 65536;                ///< registers that the chip gives a block
   double scale = 1;                            ///< of a query times a key, positive
   double cap = 0;                              ///< scores become cap tanh(score / cap); 0: as they are
   int64_t left = kUnbounded, right = 0;        ///< keys that a query sees before its own and behind it

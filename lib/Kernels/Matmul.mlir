@@ -9,7 +9,7 @@
 !ring = !tile.channel<$(stages) x memref<$(m)x$(k)x$(element), 3>, memref<$(b_tile)x$(element), 3>>
 !sum = !tile.accumulator<$(m)x$(n)xf32>
 
-tile.kernel @matmul(%a: !matrix, %b: !matrix, %c: !result) {
+tile.kernel @matmul(%a: !matrix, %b: !matrix, %c: !result)$(attributes) {
   %zero = arith.constant 0 : index
   %one = arith.constant 1 : index
   %step = arith.constant $(k) : index

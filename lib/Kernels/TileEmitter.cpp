@@ -1,5 +1,4 @@
 #include "lib/Kernels/TileEmitter.h"
-#include "mlir/IR/IRMapping.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -138,6 +137,29 @@ LogicalResult TileEmitter::emitLoop(scf::ForOp op) {
     return failure();
   mapAll(op.getResults(), carried);
   return success();
+}
+
+void TileEmitter::mapTile(MapOp op, int64_t count, function_ref<Value(unsigned, int64_t)> element,
+                          function_ref<Value(Operation &, IRMapping &)> mapped) {
+  Block &body = op.getBody().front();
+  IRMapping elements;
+  for (Operation &inner : body.without_terminator()) {
+    for (Value operand : inner.getOperands()) // numbers from outside
+      if (operand.getParentRegion() != &op.getBody())
+        elements.map(operand, lookup(operand).front());
+    if (isa<arith::ConstantOp>(inner))
+      elements.map(inner.getResult(0), b.clone(inner)->getResult(0));
+  }
+  SmallVector<Value> results;
+  for (int64_t i = 0; i < count; ++i) {
+    for (BlockArgument argument : body.getArguments())
+      elements.map(argument, element(argument.getArgNumber(), i));
+    for (Operation &inner : body.without_terminator())
+      if (!isa<arith::ConstantOp>(inner))
+        elements.map(inner.getResult(0), mapped(inner, elements));
+    results.push_back(elements.lookup(cast<YieldOp>(body.getTerminator()).getValue()));
+  }
+  map(op.getResult(), results);
 }
 
 LogicalResult TileEmitter::emitBranch(scf::IfOp op) {

@@ -4,6 +4,7 @@
 #include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
 namespace stepdown {
@@ -38,6 +39,10 @@ protected:
   /// What `originals` of the text are, one behind the other.
   void mapAll(mlir::ValueRange originals, mlir::ValueRange made);
   mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
+  /// The `count` elements of a map that a thread holds: `element` of an operand's number and of an element's, `mapped`
+  /// of an operation of the region that is no constant.
+  void mapTile(tile::MapOp op, int64_t count, llvm::function_ref<Value(unsigned operand, int64_t element)> element,
+               llvm::function_ref<Value(mlir::Operation &, mlir::IRMapping &)> mapped);
 
   Value i32(int64_t value);
   Value i64(int64_t value);

@@ -2,7 +2,8 @@
 // last are zeros. Columns behind the last are the next row's, or what is between rows: of a matrix whose rows lie along
 // n they reach columns of the result that are not stored; along k they are made zeros, in the last turn of the loop
 // alone. A row is read to the next multiple of 16 bytes.
-#include "passes/AMD/KernelEmitter.h"
+#include "passes/AMD/WaveEmitter.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -11,16 +12,37 @@ namespace stepdown::amd {
 
 static constexpr int64_t kBytes = 2, kPiece = 16; // of an element, of a load
 
-void KernelEmitter::prepareCopy(const TilePlan &tile) {
-  Places &places = &tile == &plan.a ? placesA : placesB;
+/// The row of LDS that row `row` of a tile goes to, so that the rows that an instruction leaves a lane of a sum are 8
+/// neighbours of the tile's: those of the first half of a wave are the first 8 of 16.
+Value WaveEmitter::ordered(Value row) {
+  auto moved = [&](int64_t from, int64_t to) {
+    Value bit = bits(row, int64_t(1) << from);
+    return from < to ? multiply(bit, i32(int64_t(1) << (to - from))) : divided(bit, int64_t(1) << (from - to));
+  };
+  Value made = binary("arith.subi", row, bits(row, 15));
+  for (int64_t from = 0; from < 4; ++from) {
+    // Bit 3 is the half, the others are the number of the lane's sum: where the layout has them.
+    const std::vector<int64_t> at = from == 3 ? layout.apply({0, chip.rows}) : layout.apply({int64_t(1) << from, 0});
+    made = add(made, moved(from, llvm::Log2_64(at[0])));
+  }
+  return made;
+}
+
+void WaveEmitter::prepareCopy(const TilePlan &tile) {
+  Places &places = this->places[&tile];
   auto place = [&](Value offset) { places.to.push_back(add(offset, i32(tile.offset))); };
   if (tile.alongK) {
     places.row = divided(thread, tile.chunks);
     Value chunk = remainder(thread, tile.chunks);
     places.column = multiply(chunk, i32(kChunk));
-    const int64_t apart = 8 / std::min<int64_t>(8, tile.chunks);
-    Value turned = binary("arith.xori", places.row, bits(multiply(chunk, i32(apart)), 7));
-    place(multiply(add(multiply(chunk, i32(tile.rows)), turned), i32(kPiece)));
+    const int64_t apart = 8 / std::min<int64_t>(8, tile.chunks), rows = threads / tile.chunks; // to the next unit
+    for (int64_t unit = 0; unit < tile.ways(threads); ++unit) {
+      Value row = add(places.row, i32(unit * rows));
+      if (tile.ordered)
+        row = ordered(row);
+      Value turned = binary("arith.xori", row, bits(multiply(chunk, i32(apart)), 7));
+      place(multiply(add(multiply(chunk, i32(tile.rows)), turned), i32(kPiece)));
+    }
     return;
   }
   // Lanes first share out a chunk's 8 along k, then eights of rows, then chunks.
@@ -35,9 +57,7 @@ void KernelEmitter::prepareCopy(const TilePlan &tile) {
     place(add(first, multiply(binary("arith.xori", bits(eight, 7), i32(row)), i32(kPiece))));
 }
 
-/// A buffer of `rows` rows of `matrix` at most, from (row, column) on; empty behind the matrix's last row.
-Value KernelEmitter::resource(const Matrix &matrix, Type element, Value row, Value column, int64_t rows,
-                              Value columns) {
+Value WaveEmitter::resource(const Matrix &matrix, Type element, Value row, Value column, int64_t rows, Value columns) {
   auto wide = [&](Value value) -> Value { return arith::ExtSIOp::create(b, b.getI64Type(), value); };
   Value first = add(multiply(wide(row), matrix.stride), wide(column));
   Value begin =
@@ -54,34 +74,37 @@ Value KernelEmitter::resource(const Matrix &matrix, Type element, Value row, Val
                    {begin, zero, length, i32(chip.resource)});
 }
 
-KernelEmitter::Loaded KernelEmitter::load(const TilePlan &tile) {
+WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   CopyOp copy = tile.copy;
   b.setLoc(copy.getLoc());
   const Matrix &matrix = matrices[copy.getFrom()];
   const MemRefType type = copy.getTo().getType();
-  const Places &places = &tile == &plan.a ? placesA : placesB;
+  const Places &places = this->places[&tile];
   Value row = lookup(copy.getRow()).front(), column = lookup(copy.getColumn()).front();
   Value columns = binary("arith.andi", add(matrix.columns, i32(kChunk - 1)), i32(-kChunk));
-  Value buffer = resource(matrix, element, row, column, type.getDimSize(0), columns);
+  // Along k the buffer is the same in each turn of the loop, and a lane's place in it moves.
+  Value begins = tile.alongK ? i32(0) : column;
+  Value buffer = resource(matrix, element, row, begins, type.getDimSize(0), columns);
   Value stride = multiply(arith::TruncIOp::create(b, b.getI32Type(), matrix.stride), i32(kBytes));
   const auto words = VectorType::get(4, b.getI32Type());
   const auto piece = VectorType::get(kChunk, b.getI16Type());
   Loaded made = {&tile, {}};
-  Value first = add(multiply(places.row, stride), multiply(places.column, i32(kBytes)));
+  Value across = tile.alongK ? add(places.column, column) : places.column;
+  Value first = add(multiply(places.row, stride), multiply(across, i32(kBytes)));
   auto loadAt = [&](int64_t rows) {
     Value offset = add(first, multiply(stride, i32(rows)));
     Value got = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", words, {buffer, offset, i32(0), i32(0)});
     made.pieces.push_back(LLVM::BitcastOp::create(b, piece, got));
   };
   if (!tile.alongK) {
-    const int64_t apart = plan.threads / (tile.rows / 8 * (kChunk / tile.deep)) * kChunk; // rows to the next unit
+    const int64_t apart = threads / (tile.rows / 8 * (kChunk / tile.deep)) * kChunk; // rows to the next unit
     for (int64_t unit = 0; unit < tile.units; ++unit)
       for (int64_t k = 0; k < tile.deep; ++k)
         loadAt(unit * apart + k);
     return made;
   }
   for (int64_t unit = 0; unit < tile.units; ++unit)
-    loadAt(unit * (plan.threads / tile.chunks));
+    loadAt(unit * (threads / tile.chunks));
   if (whole)
     return made;
   // How many of this thread's columns the matrix has.
@@ -110,10 +133,10 @@ KernelEmitter::Loaded KernelEmitter::load(const TilePlan &tile) {
   return made;
 }
 
-void KernelEmitter::put(const Loaded &loaded, Value slot) {
+void WaveEmitter::put(const Loaded &loaded, Value slot) {
   const TilePlan &tile = *loaded.tile;
   b.setLoc(tile.copy->getLoc());
-  const Places &places = &tile == &plan.a ? placesA : placesB;
+  const Places &places = this->places[&tile];
   SmallVector<Value> to;
   for (Value place : places.to)
     to.push_back(lds(add(place, slot)));
@@ -121,12 +144,12 @@ void KernelEmitter::put(const Loaded &loaded, Value slot) {
     return LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(), pointer, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
   };
   if (tile.alongK) {
-    const int64_t apart = plan.threads / tile.chunks * kPiece; // to the rows of the next unit
+    const int64_t apart = threads / tile.chunks * kPiece, ways = to.size(); // to the rows of the next unit
     for (auto [unit, piece] : llvm::enumerate(loaded.pieces))
-      LLVM::StoreOp::create(b, piece, at(to[0], unit * apart), kPiece);
+      LLVM::StoreOp::create(b, piece, at(to[unit % ways], int64_t(unit) / ways * ways * apart), kPiece);
     return;
   }
-  const int64_t apart = plan.threads / (tile.rows / 8 * (kChunk / tile.deep)) * tile.rows * kPiece; // chunks
+  const int64_t apart = threads / (tile.rows / 8 * (kChunk / tile.deep)) * tile.rows * kPiece; // chunks
   for (int64_t unit = 0; unit < tile.units; ++unit)
     for (int64_t row = 0; row < 8; ++row) {
       // One row's elements of neighbouring k, in pairs.
@@ -150,30 +173,8 @@ void KernelEmitter::put(const Loaded &loaded, Value slot) {
     }
 }
 
-void KernelEmitter::fetch(Value step) {
-  auto from = plan.copies->getParentOfType<ScheduleOp>();
-  auto to = *plan.role.getBody().getOps<ScheduleOp>().begin();
-  for (auto [theirs, ours] : llvm::zip(from.getBody().getArguments(), to.getBody().getArguments()))
-    map(theirs, lookup(ours)); // all schedules of a kernel go over the same tiles
-  map(plan.copies.getInductionVar(), step);
-  first = issued.empty();
-  arriving = first ? i32(0) : binary("arith.subi", i32(plan.slotBytes), issued.back());
-  loaded = {load(plan.a), load(plan.b)};
-}
-
-void KernelEmitter::arrive() {
-  if (loaded.empty())
-    return;
-  if (first)
-    synchronise(); // waves may still read it for the tile before
-  for (const Loaded &each : loaded)
-    put(each, arriving);
-  loaded.clear();
-  synchronise();
-}
-
-/// What waves have written to LDS, all of them read from here on. Not the barrier but the fences wait for LDS.
-void KernelEmitter::synchronise() {
+/// Not the barrier but the fences wait for LDS.
+void WaveEmitter::synchronise() {
   LLVM::FenceOp::create(b, LLVM::AtomicOrdering::release, "workgroup");
   intrinsic("llvm.amdgcn.s.barrier", Type(), {});
   LLVM::FenceOp::create(b, LLVM::AtomicOrdering::acquire, "workgroup");

@@ -10,31 +10,34 @@ namespace stepdown::amd {
 
 static constexpr int64_t kPiece = 16; // bytes of a chunk's row
 
-void KernelEmitter::prepareProducts() {
+void WaveEmitter::prepareFragments(const TilePlan &tile, Value firstRow) {
   Value across = remainder(lane, chip.rows), half = chip.twice ? i32(0) : divided(lane, chip.rows);
+  Places &places = this->places[&tile];
+  Value row = add(firstRow, across);
+  auto place = [&](Value chunk, Value turned) {
+    places.from.push_back(add(multiply(add(multiply(chunk, i32(tile.rows)), turned), i32(kPiece)), i32(tile.offset)));
+  };
+  if (tile.alongK) { // one for each chunk that a lane reads
+    const int64_t apart = 8 / std::min<int64_t>(8, tile.chunks);
+    for (int64_t chunk = 0; chunk < tile.chunks; chunk += chip.twice ? 1 : 2) {
+      Value mine = add(half, i32(chunk));
+      place(mine, binary("arith.xori", row, bits(multiply(mine, i32(apart)), 7)));
+    }
+    return;
+  }
+  for (int64_t next = 0; next < 64; next += chip.rows) { // one for each block's rows in 64
+    Value mine = add(row, i32(next));
+    place(half, binary("arith.xori", mine, bits(divided(mine, 8), 7)));
+  }
+}
+
+void KernelEmitter::prepareProducts() {
   Value down = divided(wave, plan.waveColumns), right = remainder(wave, plan.waveColumns);
   firstRow = multiply(down, i32(plan.blocksDown * chip.rows));
   firstColumn = multiply(right, i32(plan.blocksAcross * chip.rows));
-  for (const TilePlan *tile : {&plan.a, &plan.b}) {
-    Places &places = tile == &plan.a ? placesA : placesB;
-    Value row = add(tile == &plan.a ? firstRow : firstColumn, across);
-    auto place = [&](Value chunk, Value turned) {
-      places.from.push_back(
-          add(multiply(add(multiply(chunk, i32(tile->rows)), turned), i32(kPiece)), i32(tile->offset)));
-    };
-    if (tile->alongK) { // one for each chunk that a lane reads
-      const int64_t apart = 8 / std::min<int64_t>(8, tile->chunks);
-      for (int64_t chunk = 0; chunk < tile->chunks; chunk += chip.twice ? 1 : 2) {
-        Value mine = add(half, i32(chunk));
-        place(mine, binary("arith.xori", row, bits(multiply(mine, i32(apart)), 7)));
-      }
-      continue;
-    }
-    for (int64_t next = 0; next < 64; next += chip.rows) { // one for each block's rows in 64
-      Value mine = add(row, i32(next));
-      place(half, binary("arith.xori", mine, bits(divided(mine, 8), 7)));
-    }
-  }
+  laneRow = add(firstRow, multiply(divided(lane, chip.rows), i32(layout.apply({0, chip.rows})[0])));
+  prepareFragments(plan.a, firstRow);
+  prepareFragments(plan.b, firstColumn);
 }
 
 void KernelEmitter::beginSums() {
@@ -43,8 +46,8 @@ void KernelEmitter::beginSums() {
   sums.assign(plan.blocksDown * plan.blocksAcross, zero);
 }
 
-SmallVector<Value> KernelEmitter::fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks) {
-  const Places &places = &tile == &plan.a ? placesA : placesB;
+SmallVector<Value> WaveEmitter::fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks) {
+  const Places &places = this->places[&tile];
   const auto type = VectorType::get(kChunk, b.getI16Type());
   const int64_t reads = chip.twice ? 2 : 1, inStep = kStep / kChunk; // chunks
   SmallVector<Value> made;
@@ -66,24 +69,32 @@ SmallVector<Value> KernelEmitter::fragments(const TilePlan &tile, Value slot, in
   return made;
 }
 
+Value WaveEmitter::operand(ArrayRef<Value> fragments, int64_t block, int64_t instruction) {
+  // LLVM has bf16 operands as integers where they are older than its type.
+  Type part = !element.isBF16()                  ? Type(b.getF16Type())
+              : chip.mfma && chip.held == kChunk ? Type(b.getBF16Type())
+                                                 : b.getI16Type();
+  Value whole = fragments[chip.twice ? 2 * block : block];
+  if (chip.held != kChunk) {
+    SmallVector<int32_t> elements;
+    for (int64_t i = 0; i < chip.held; ++i)
+      elements.push_back(int32_t(instruction * chip.held + i));
+    whole = LLVM::ShuffleVectorOp::create(b, whole, chip.twice ? fragments[2 * block + 1] : whole, elements);
+  }
+  return LLVM::BitcastOp::create(b, VectorType::get(chip.held, part), whole);
+}
+
+Value WaveEmitter::product(Value left, Value right, Value sum) {
+  SmallVector<Value> operands = {left, right, sum};
+  if (chip.mfma) // no broadcast, no permutation
+    operands.append(3, i32(0));
+  return intrinsic(element.isBF16() ? chip.bf16 : chip.f16, sum.getType(), operands);
+}
+
 void KernelEmitter::compute(Value slot) {
   if (slot == arriving)
     arrive();
   b.setLoc(plan.first.getLoc());
-  const bool bf16 = element.isBF16();
-  // LLVM has bf16 operands as integers where they are older than its type.
-  Type part = !bf16 ? Type(b.getF16Type()) : chip.mfma && chip.held == 8 ? Type(b.getBF16Type()) : b.getI16Type();
-  const auto operand = VectorType::get(chip.held, part);
-  auto handed = [&](const SmallVector<Value> &fragments, int64_t block, int64_t instruction) -> Value {
-    Value whole = fragments[chip.twice ? 2 * block : block];
-    if (chip.held != kChunk) {
-      SmallVector<int32_t> elements;
-      for (int64_t i = 0; i < chip.held; ++i)
-        elements.push_back(int32_t(instruction * chip.held + i));
-      whole = LLVM::ShuffleVectorOp::create(b, whole, chip.twice ? fragments[2 * block + 1] : whole, elements);
-    }
-    return LLVM::BitcastOp::create(b, operand, whole);
-  };
   for (int64_t step = 0; step < plan.steps; ++step) {
     const SmallVector<Value> a = fragments(plan.a, slot, step, plan.blocksDown),
                              w = fragments(plan.b, slot, step, plan.blocksAcross);
@@ -91,10 +102,7 @@ void KernelEmitter::compute(Value slot) {
       for (int64_t i = 0; i < plan.blocksDown; ++i)
         for (int64_t j = 0; j < plan.blocksAcross; ++j) {
           Value &sum = sums[i * plan.blocksAcross + j];
-          SmallVector<Value> operands = {handed(a, i, instruction), handed(w, j, instruction), sum};
-          if (chip.mfma) // no broadcast, no permutation
-            operands.append(3, i32(0));
-          sum = intrinsic(bf16 ? chip.bf16 : chip.f16, sum.getType(), operands);
+          sum = product(operand(a, i, instruction), operand(w, j, instruction), sum);
         }
   }
 }
@@ -118,29 +126,26 @@ LogicalResult KernelEmitter::store(StoreOp op) {
   Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
   Value buffer = resource(to, type, row, i32(0), op.getValue().getType().getDimSize(0), to.columns);
   Value stride = arith::TruncIOp::create(b, b.getI32Type(), to.stride);
-  // Where the layout puts a register of a lane: what is the register's is a constant.
-  const LinearLayout layout = chip.accumulator();
-  const int64_t halfRow = layout.apply({0, chip.rows})[0];
-  Value mine = add(firstRow, multiply(divided(lane, chip.rows), i32(halfRow)));
   Value first = add(add(column, firstColumn), remainder(lane, chip.rows));
   SmallVector<Value> begins, there;
   for (int64_t j = 0; j < plan.blocksAcross; ++j) {
     Value at = add(first, i32(j * chip.rows));
     there.push_back(compare(arith::CmpIPredicate::slt, at, to.columns));
-    begins.push_back(multiply(add(multiply(mine, stride), at), i32(bytes)));
+    begins.push_back(multiply(add(multiply(laneRow, stride), at), i32(bytes)));
   }
   // The multiples of the stride depend on the tile, and each is used up before the next: LLVM would keep all of them
   // through the loop over k, and spill.
   Value some = compare(arith::CmpIPredicate::slt, row, to.rows);
   Value apart = arith::SelectOp::create(b, some, stride, i32(0));
+  const SmallVector<Value> elements = lookup(op.getValue());
   for (int64_t i = 0; i < plan.blocksDown; ++i)
-    for (int64_t held = 0; held < chip.sums(); ++held) {
-      const int64_t down = i * chip.rows + layout.apply({held, 0})[0];
-      Value below = multiply(apart, i32(down * bytes));
+    for (int64_t number = 0; number < chip.sums(); ++number) {
+      const int64_t row = i * plan.blocksAcross * chip.sums() + number;
+      Value below = multiply(apart, i32(held(row).row * bytes));
       for (int64_t j = 0; j < plan.blocksAcross; ++j) {
         // Behind every buffer's end where the matrix has no such column.
         Value offset = arith::SelectOp::create(b, there[j], add(begins[j], below), i32(-1));
-        Value value = LLVM::ExtractElementOp::create(b, sums[i * plan.blocksAcross + j], i32(held));
+        Value value = elements[row + j * chip.sums()];
         if (!type.isF32())
           value = LLVM::BitcastOp::create(b, b.getI16Type(), arith::TruncFOp::create(b, type, value));
         intrinsic("llvm.amdgcn.raw.ptr.buffer.store", Type(), {value, buffer, offset, i32(0), i32(0)});

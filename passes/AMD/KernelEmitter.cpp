@@ -3,7 +3,6 @@
 // turns stand in the loop's body, one for each slot: places in LDS are then what offsets reach. An odd turn stands
 // behind it.
 #include "passes/AMD/KernelEmitter.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -12,63 +11,14 @@ using namespace stepdown::tile;
 namespace stepdown::amd {
 
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
-    : TileEmitter(kernel, plan.chip->name), kernel(kernel), plan(plan), chip(*plan.chip), function(function) {}
-
-Value KernelEmitter::intrinsic(StringRef name, Type result, ValueRange operands) {
-  if (result)
-    return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name), operands).getResult(0);
-  LLVM::CallIntrinsicOp::create(b, b.getStringAttr(name), operands);
-  return Value();
-}
-
-Value KernelEmitter::blockIndex() { return intrinsic("llvm.amdgcn.workgroup.id.x", b.getI32Type(), {}); }
-
-/// The first of the hidden arguments is how many blocks there are along x (code object v5).
-Value KernelEmitter::blockCount() {
-  Value hidden = intrinsic("llvm.amdgcn.implicitarg.ptr", LLVM::LLVMPointerType::get(b.getContext(), 4), {});
-  return LLVM::LoadOp::create(b, b.getI32Type(), hidden, 4, /*isVolatile=*/false, /*isNonTemporal=*/false,
-                              /*isInvariant=*/true);
-}
-
-Value KernelEmitter::lds(Value offset) {
-  return LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});
-}
-
-Value KernelEmitter::divided(Value a, int64_t by) { return binary("arith.divui", a, i32(by)); }
-Value KernelEmitter::remainder(Value a, int64_t by) { return binary("arith.remui", a, i32(by)); }
+    : WaveEmitter(kernel, *plan.chip, plan.threads, function), plan(plan) {}
 
 SmallVector<Type> KernelEmitter::convert(Type type) { return {type.isIndex() ? Type(b.getI32Type()) : type}; }
-
-void KernelEmitter::readParameters() {
-  unsigned next = 0;
-  auto parameter = [&]() -> Value { return function.getBody().front().getArgument(next++); };
-  for (BlockArgument argument : kernel.getBody().getArguments()) {
-    if (!isa<MemRefType>(argument.getType())) {
-      map(argument, parameter());
-      continue;
-    }
-    Matrix matrix;
-    matrix.pointer = parameter();
-    matrix.stride = parameter();
-    matrix.rows = parameter();
-    matrix.columns = parameter();
-    matrices[argument] = matrix;
-  }
-}
-
-void KernelEmitter::identifyThread() {
-  base = LLVM::AddressOfOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 3), "lds");
-  thread = intrinsic("llvm.amdgcn.workitem.id.x", b.getI32Type(), {});
-  lane = remainder(thread, chip.lanes);
-  // All lanes have one wave, but only of a scalar does LLVM know.
-  wave = intrinsic("llvm.amdgcn.readfirstlane", b.getI32Type(), {divided(thread, chip.lanes)});
-}
 
 LogicalResult KernelEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
   element = plan.first.getShapeOfA().getElementType();
-  readParameters();
-  identifyThread();
+  begin();
   for (Operation &op : kernel.getBody().front()) {
     b.setLoc(op.getLoc());
     if (isa<ChannelOp, RoleOp>(op))
@@ -106,16 +56,15 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       })
       .Case([&](MmaWaitOp wait) {
         computeUntil(wait.getPending());
+        takeSums(wait);
         return success();
       })
-      .Case([&](memref::DimOp dim) -> LogicalResult {
-        std::optional<int64_t> index = dim.getConstantIndex();
-        if (!index || !matrices.contains(dim.getSource()))
-          return dim.emitOpError() << "expects the size of an argument's known dimension, but got another";
-        const Matrix &matrix = matrices[dim.getSource()];
-        map(dim.getResult(), *index == 0 ? matrix.rows : matrix.columns);
+      .Case([&](ReadOp) { return success(); }) // where a map uses it
+      .Case([&](MapOp each) {
+        mapElements(each);
         return success();
       })
+      .Case([&](memref::DimOp dim) { return sizeOf(dim); })
       .Default([&](Operation *other) { return emitScalar(*other); });
 }
 
@@ -164,6 +113,28 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
   issued.assign(1, carried.pop_back_val());
   sums = carried;
   return made;
+}
+
+void KernelEmitter::fetch(Value step) {
+  auto from = plan.copies->getParentOfType<ScheduleOp>();
+  auto to = *plan.role.getBody().getOps<ScheduleOp>().begin();
+  for (auto [theirs, ours] : llvm::zip(from.getBody().getArguments(), to.getBody().getArguments()))
+    map(theirs, lookup(ours)); // all schedules of a kernel go over the same tiles
+  map(plan.copies.getInductionVar(), step);
+  first = issued.empty();
+  arriving = first ? i32(0) : binary("arith.subi", i32(plan.slotBytes), issued.back());
+  loaded = {load(plan.a), load(plan.b)};
+}
+
+void KernelEmitter::arrive() {
+  if (loaded.empty())
+    return;
+  if (first)
+    synchronise(); // waves may still read it for the tile before
+  for (const Loaded &each : loaded)
+    put(each, arriving);
+  loaded.clear();
+  synchronise();
 }
 
 } // namespace stepdown::amd

@@ -42,14 +42,15 @@ static bool follows(RoleOp role, scf::ForOp copies) {
          loop.getUpperBound() == copies.getUpperBound();
 }
 
-static LogicalResult planTile(KernelPlan &plan, TilePlan &tile, MmaOp mma, Value operand, bool alongK) {
-  const Chip &chip = *plan.chip;
+LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::ForOp copies, MmaOp mma, Value operand,
+                       bool alongK) {
   const auto type = cast<MemRefType>(operand.getType());
   auto wait = operand.getDefiningOp<WaitOp>();
   if (!wait)
     return mma.emitOpError() << "expects tiles of a channel on " << chip.name << ", but got " << operand;
-  for (CopyOp copy : operationsIn<CopyOp>(plan.copies))
-    if (cast<OpResult>(copy.getTo()).getResultNumber() == cast<OpResult>(operand).getResultNumber())
+  for (CopyOp copy : operationsIn<CopyOp>(copies))
+    if (copy.getTo().getDefiningOp<AcquireOp>().getChannel() == wait.getChannel() &&
+        cast<OpResult>(copy.getTo()).getResultNumber() == cast<OpResult>(operand).getResultNumber())
       tile.copy = copy;
   tile.alongK = alongK;
   const int64_t k = type.getDimSize(alongK ? 1 : 0);
@@ -62,15 +63,15 @@ static LogicalResult planTile(KernelPlan &plan, TilePlan &tile, MmaOp mma, Value
   tile.units = 0;
   for (int64_t deep : {8, 4, 2}) {
     const int64_t units = alongK ? tile.rows * tile.chunks : k / deep * (tile.rows / 8);
-    if ((alongK && deep != 8) || units % plan.threads != 0 || (alongK && plan.threads / tile.chunks % 8 != 0) ||
-        (!alongK && plan.threads % (tile.rows / 8 * (kChunk / deep)) != 0))
+    if ((alongK && deep != 8) || units % threads != 0 || (alongK && threads / tile.chunks % 8 != 0) ||
+        (!alongK && threads % (tile.rows / 8 * (kChunk / deep)) != 0))
       continue;
     tile.deep = deep;
-    tile.units = units / plan.threads;
+    tile.units = units / threads;
     break;
   }
   if (!tile.units)
-    return mma.emitOpError() << "expects tiles that " << plan.threads << " threads of " << chip.name
+    return mma.emitOpError() << "expects tiles that " << threads << " threads of " << chip.name
                              << " can share out in pieces of 16 bytes, but got " << type;
   return success();
 }
@@ -114,8 +115,9 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   if (!llvm::hasSingleElement(schedule.getBody().front()))
     return refuse(schedule, "one loop alone in the schedule that fills slots");
   WalkResult product = plan.role.walk([&](Operation *op) {
-    if (isa<MapOp, ReduceOp, MaskOp, ConvertOp, EntryOp>(op))
-      return (void)refuse(op, "a product without work on its registers"), WalkResult::interrupt();
+    const bool behind = isa<MapOp, ReadOp>(op) && !op->getParentOfType<scf::ForOp>();
+    if (!behind && isa<MapOp, ReadOp, ReduceOp, MaskOp, ConvertOp, EntryOp>(op))
+      return (void)refuse(op, "a product without work on its registers but maps behind it"), WalkResult::interrupt();
     return WalkResult::advance();
   });
   if (product.wasInterrupted())
@@ -128,8 +130,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
     return mma.emitOpError() << "expects tiles of bf16 or f16 in LDS and sums of f32 on " << chip.name << ", but got "
                              << mma.getShapeOfA() << " and " << mma.getType();
   plan.threads = plan.role.getThreads();
-  if (failed(planTile(plan, plan.a, mma, mma.getA(), true)) ||
-      failed(planTile(plan, plan.b, mma, mma.getB(), mma.getTransposeB())))
+  if (failed(planTile(plan.a, chip, plan.threads, plan.copies, mma, mma.getA(), true)) ||
+      failed(planTile(plan.b, chip, plan.threads, plan.copies, mma, mma.getB(), mma.getTransposeB())))
     return failure();
   auto bytes = [](const TilePlan &tile) { return tile.rows * tile.chunks * 16; };
   plan.b.offset = bytes(plan.a);

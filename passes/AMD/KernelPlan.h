@@ -27,6 +27,10 @@ struct TilePlan {
   bool alongK;          ///< in memory
   int64_t deep;         ///< elements along k that a lane takes of each row that it turns: 8, 4 or 2; alongK: 8
   int64_t units;        ///< that each thread copies: chunks, or 8 rows x `deep`
+  bool ordered;         ///< rows of LDS stand in the order of an instruction's sum: WaveEmitter::ordered
+  /// Units alongK whose places are no offset from each other's: rows that change places do so within 16.
+  int64_t ways(int64_t threads) const { return ordered && threads / chunks % 16 ? 2 : 1; }
+  int64_t slotBytes; ///< from a slot to the next, where the tile has a ring of its own
 };
 
 struct KernelPlan {
@@ -42,6 +46,10 @@ struct KernelPlan {
   int64_t steps;                    ///< of a slot, kStep along k each
   std::array<int64_t, 2> tile;      ///< rows and columns that a turn of the schedule goes over
 };
+
+/// Plans `operand` of `mma`, which `copies` fills; errors as diagnostics where `threads` cannot share it out.
+mlir::LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, mlir::scf::ForOp copies,
+                             tile::MmaOp mma, mlir::Value operand, bool alongK);
 
 /// Errors, as diagnostics at the operation: a kernel that is not a product, or one that the chip has no form for.
 mlir::FailureOr<KernelPlan> planKernel(tile::KernelOp kernel, const Chip &chip);

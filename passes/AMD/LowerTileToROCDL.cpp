@@ -1,5 +1,6 @@
 // Each tile.kernel that is a product becomes a gpu.module with one llvm.func. LDS is a variable of that module: the
 // code object then says how much of it a block needs.
+#include "passes/AMD/AttentionEmitter.h"
 #include "passes/AMD/KernelEmitter.h"
 
 using namespace mlir;
@@ -9,8 +10,6 @@ namespace stepdown {
 #include "passes/AMD/Passes.h.inc"
 
 namespace {
-using amd::KernelPlan;
-
 struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
   using LowerTileToROCDLBase::LowerTileToROCDLBase;
 
@@ -36,8 +35,20 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
     return types;
   }
 
-  LogicalResult lower(tile::KernelOp kernel, const amd::Chip &chip) {
-    FailureOr<KernelPlan> plan = amd::planKernel(kernel, chip);
+  /// Argument and dimension of the rows that the kernel's schedules go over, and of the columns.
+  static SmallVector<int64_t> scheduled(tile::KernelOp kernel) {
+    SmallVector<int64_t> over;
+    kernel.walk([&](tile::ScheduleOp schedule) { // the same in all roles
+      over.clear();
+      for (Value size : {schedule.getRows(), schedule.getColumns()})
+        if (auto dim = size.getDefiningOp<memref::DimOp>())
+          if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
+            over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
+    });
+    return over;
+  }
+
+  template <typename Emitter, typename Plan> LogicalResult lower(tile::KernelOp kernel, const FailureOr<Plan> &plan) {
     if (failed(plan))
       return failure();
     OpBuilder b(kernel);
@@ -63,9 +74,11 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
                                           b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))};
     if (plan->tile[0])
       launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(plan->tile)));
+    if (SmallVector<int64_t> over = scheduled(kernel); over.size() == 4)
+      launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(over)));
     function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
     function.addEntryBlock(b);
-    if (failed(amd::KernelEmitter(kernel, *plan, function).emit()))
+    if (failed(Emitter(kernel, *plan, function).emit()))
       return failure();
     kernel.erase();
     return success();
@@ -79,7 +92,8 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
       return signalPassFailure();
     }
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
-      if (failed(lower(kernel, *found)))
+      if (failed(amd::isAttention(kernel) ? lower<amd::AttentionEmitter>(kernel, amd::planAttention(kernel, *found))
+                                          : lower<amd::KernelEmitter>(kernel, amd::planKernel(kernel, *found))))
         return signalPassFailure();
   }
 };

@@ -4,7 +4,7 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerTileToROCDL : Pass<"lower-tile-to-rocdl", "::mlir::ModuleOp"> {
-  let summary = "Lower tile kernels of products to kernels of an AMD chip";
+  let summary = "Lower tile kernels of products and attention to kernels of an AMD chip";
   let description = [{
     For chips that were emulated alone: nothing of this has run on hardware.
 
@@ -14,7 +14,10 @@ def LowerTileToROCDL : Pass<"lower-tile-to-rocdl", "::mlir::ModuleOp"> {
     A product is computed where the text's `tile.mma_wait` says that it must be. Tiles lie in LDS in chunks of 8 elements along k, each
     at a place that its row and its chunk give it, so that neither writes nor reads meet in a bank; of a matrix whose rows lie along n,
     8 rows are turned in registers on the way. Offsets in a tile are of 32 bits: its rows span less than 4 GiB. A row is read to the
-    next multiple of 16 bytes.
+    next multiple of 16 bytes. Maps behind the product are computed with what a lane holds of its sum.
+
+    Of attention the products are transposed, so that a lane holds what belongs to one query; queries go from memory into registers,
+    keys and values through two slots each, and the weights stay where the first product leaves them.
 
     Before:
     ```mlir

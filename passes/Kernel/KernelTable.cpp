@@ -1,5 +1,6 @@
-// The rows stand by size, smallest first; a row takes what is at most as large. A tile of 128 x 256 has the most
-// arithmetic for each byte that it reads; less than that much of a matrix would leave most of it empty.
+// The rows stand by size, smallest first; a row takes what is at most as large. A tile of 128 x 256, of 256 x 256 where
+// a compute unit of CDNA has the registers for it, has the most arithmetic for each byte that it reads; less than that
+// much of a matrix would leave most of it empty.
 #include "passes/Kernel/KernelTable.h"
 #include "mlir/IR/BuiltinTypes.h"
 
@@ -20,7 +21,7 @@ static std::string nameOf(Type element) { return element.isF32() ? "f32" : eleme
 
 std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type result, int64_t rows, int64_t columns,
                                            bool transposeB) {
-  //                       m    n    k  stages warps registers load group
+  //                       m    n    k  stages warps registers load group register file
   static const Row table[] = {
       {"sm_90a", "64x64", 64, 64, {64, 64, 64, 8, 4, 168, 40, 8}},
       {"sm_90a", "64x128", 64, kAny, {64, 128, 64, 8, 4, 168, 40, 8}},
@@ -28,10 +29,12 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
       {"sm_90a", "128x256", kAny, kAny, {128, 256, 64, 4, 8, 232, 40, 8}},
       {"gfx90a", "64x64", 64, 64, {64, 64, 64, 2, 4, 168, 40, 8}},
       {"gfx90a", "128x128", kAny, 128, {128, 128, 64, 2, 8, 232, 40, 8}},
-      {"gfx90a", "128x256", kAny, kAny, {128, 256, 32, 2, 8, 232, 40, 8}},
+      {"gfx90a", "128x256", 128, kAny, {128, 256, 32, 2, 8, 232, 40, 8}},
+      {"gfx90a", "256x256", kAny, kAny, {256, 256, 32, 2, 16, 232, 40, 8, 131072}},
       {"gfx942", "64x64", 64, 64, {64, 64, 64, 2, 4, 168, 40, 8}},
       {"gfx942", "128x128", kAny, 128, {128, 128, 64, 2, 8, 232, 40, 8}},
-      {"gfx942", "128x256", kAny, kAny, {128, 256, 32, 2, 8, 232, 40, 8}},
+      {"gfx942", "128x256", 128, kAny, {128, 256, 32, 2, 8, 232, 40, 8}},
+      {"gfx942", "256x256", kAny, kAny, {256, 256, 32, 2, 16, 232, 40, 8, 131072}},
       {"gfx950", "64x64", 64, 64, {64, 64, 64, 2, 4, 168, 40, 8}},
       {"gfx950", "128x128", kAny, 128, {128, 128, 64, 2, 8, 232, 40, 8}},
       {"gfx950", "128x256", kAny, kAny, {128, 256, 64, 2, 8, 232, 40, 8}},

@@ -63,31 +63,15 @@ Value KernelEmitter::readElement(ReadOp op, const RegisterTile &tile, int64_t in
 }
 
 void KernelEmitter::mapElements(MapOp op) {
-  Block &body = op.getBody().front();
   const RegisterTile made(op.getType(), role);
-  IRMapping elements;
-  for (Operation &inner : body.without_terminator()) {
-    for (Value operand : inner.getOperands()) // numbers from outside
-      if (operand.getParentRegion() != &op.getBody())
-        elements.map(operand, lookup(operand).front());
-    if (isa<arith::ConstantOp>(inner))
-      elements.map(inner.getResult(0), b.clone(inner)->getResult(0));
-  }
-  SmallVector<Value> results;
-  for (int64_t i = 0; i < made.count(); ++i) {
-    for (auto [argument, operand] : llvm::zip(body.getArguments(), op.getOperands())) {
-      const RegisterTile from(cast<VectorType>(operand.getType()), role);
-      if (auto read = operand.getDefiningOp<ReadOp>())
-        elements.map(argument, readElement(read, from, from.single ? made.rowIndex(i) : i));
-      else
-        elements.map(argument, lookup(operand)[from.single ? made.rowIndex(i) : i]);
-    }
-    for (Operation &inner : body.without_terminator())
-      if (!isa<arith::ConstantOp>(inner))
-        elements.map(inner.getResult(0), mapped(inner, elements));
-    results.push_back(elements.lookup(cast<YieldOp>(body.getTerminator()).getValue()));
-  }
-  map(op.getResult(), results);
+  auto element = [&](unsigned number, int64_t i) -> Value {
+    Value operand = op.getOperands()[number];
+    const RegisterTile from(cast<VectorType>(operand.getType()), role);
+    const int64_t at = from.single ? made.rowIndex(i) : i;
+    auto read = operand.getDefiningOp<ReadOp>();
+    return read ? readElement(read, from, at) : lookup(operand)[at];
+  };
+  mapTile(op, made.count(), element, [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
 }
 
 void KernelEmitter::reduce(ReduceOp op) {

@@ -113,12 +113,16 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
         if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
           plan.over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
   });
-  int64_t warps = 0, barriers = 1; // all threads meet at barrier 0
+  int64_t warps = 0, registers = 0, barriers = 1; // all threads meet at barrier 0
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
     WalkResult more = role.walk(
         [](Operation *op) { return isa<WaitOp, StoreOp>(op) ? WalkResult::interrupt() : WalkResult::advance(); });
     plan.roles[role] = {warps, !more.wasInterrupted(), 0};
     warps += role.getWarps();
+    registers += role.getThreads() * role.getRegisters();
+    if (registers > kRegisters)
+      return role.emitOpError() << "expects roles of at most " << kRegisters << " registers on sm_90a, but got "
+                                << registers;
     const int64_t warpgroups = role.getThreads() / kWarpgroup;
     if (warpgroups == 1 || !role.walk([](EnterTurnOp) { return WalkResult::interrupt(); }).wasInterrupted())
       continue;

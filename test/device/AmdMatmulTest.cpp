@@ -12,6 +12,7 @@ MatmulParameters tiles(int64_t m, int64_t n, int64_t k, int64_t warps, const cha
   MatmulParameters p;
   p.m = m, p.n = n, p.k = k, p.stages = 2, p.warps = warps, p.result = result, p.element = element;
   p.registers = warps == 4 ? 168 : 232;
+  p.registerFile = 131072;
   p.group = 2;
   return p;
 }
@@ -35,7 +36,12 @@ INSTANTIATE_TEST_SUITE_P(Gfx942, AmdMatmul,
                                          OnChip{"gfx942", {tiles(64, 64, 32, 4), 1, 1, 1, 1}},
                                          OnChip{"gfx942", {tiles(64, 64, 64, 4, "bf16"), 65, 63, 193, 3}},
                                          OnChip{"gfx942", {tiles(128, 128, 64, 8), 127, 129, 199, 2}},
-                                         OnChip{"gfx942", {tiles(128, 256, 32, 8), 131, 257, 331, 2}}));
+                                         OnChip{"gfx942", {tiles(128, 256, 32, 8), 131, 257, 331, 2}},
+                                         OnChip{"gfx942", {tiles(256, 256, 32, 16), 263, 257, 331, 2}}));
+
+INSTANTIATE_TEST_SUITE_P(Gfx90a, AmdMatmul,
+                         testing::Values(OnChip{"gfx90a", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},
+                                         OnChip{"gfx90a", {tiles(128, 256, 32, 8, "bf16"), 131, 257, 199, 2}}));
 
 INSTANTIATE_TEST_SUITE_P(Gfx950, AmdMatmul,
                          testing::Values(OnChip{"gfx950", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},

@@ -1,5 +1,6 @@
-// Attention's tile text on the emulated sm_90a, and its plain meaning, against softmax(scale Q K^T + mask) V computed
-// in float64 from what the text says it means. Lengths are prime; sequences of a batch lie one behind the other.
+// Attention's tile text on the emulated sm_90a and AMD's chips, and its plain meaning, against softmax(scale Q K^T +
+// mask) V computed in float64 from what the text says it means. Lengths are prime; sequences of a batch lie one behind
+// the other.
 //
 // What a result may differ by. The text's scale is a float32 constant. Scores are sums of d products in float32.
 // Weights, powers of two of them, are rounded to 8 bits for the product with V (2^-9 of each), have the error of their
@@ -22,6 +23,7 @@ struct Case {
   uint32_t heads, keyHeads;
   std::vector<std::pair<uint32_t, uint32_t>> lengths; ///< queries and keys of each sequence
   uint32_t blocks;
+  const char *chip = "sm_90a";
 };
 
 void PrintTo(const Case &c, std::ostream *out) { *out << c.name; }
@@ -31,6 +33,11 @@ AttentionParameters tiles(int64_t d, int64_t m, int64_t n, int64_t warps, int64_
   p.d = d, p.m = m, p.n = n, p.warps = warps, p.left = left, p.right = right;
   p.registers = warps == 4 ? 240 : warps == 8 ? 240 : 160;
   p.scale = 1 / std::sqrt(double(d));
+  return p;
+}
+AttentionParameters amd(int64_t d, int64_t m, int64_t n, int64_t warps, int64_t left, int64_t right) {
+  AttentionParameters p = tiles(d, m, n, warps, left, right);
+  p.registerFile = 131072;
   return p;
 }
 AttentionParameters capped(AttentionParameters p, double cap) {
@@ -129,7 +136,7 @@ TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
                                               InterpretedMatrix{meant.data(), batch.queries, width, width}});
   ASSERT_TRUE(interpreted) << interpreted.error().text();
 
-  TileKernel lowered(**module);
+  TileKernel lowered(**module, true, c.chip);
   ASSERT_EQ(lowered.error, "");
   std::vector<double> out, tolerance, scaleTolerance;
   for (uint64_t seed : {0, 3}) {
@@ -182,4 +189,23 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"capped", capped(tiles(64, 64, 64, 4, kAll, 0), 1.5), 1, 1, {{67, 67}}, 1},
                     Case{"three_warpgroups", tiles(64, 192, 128, 12, kAll, 0), 1, 1, {{193, 257}}, 1},
                     Case{"head_of_256", tiles(256, 128, 80, 8, kAll, 0), 1, 1, {{131, 167}}, 1}),
+    [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
+// Blocks of one wave's 32 or 16 queries, or of more; emulated, never run on hardware.
+INSTANTIATE_TEST_SUITE_P(
+    Amd, EmulatedAttention,
+    testing::Values(
+        Case{"gfx942_one_block", amd(64, 64, 64, 4, kAll, kAll), 1, 1, {{61, 59}}, 1, "gfx942"},
+        Case{"gfx942_causal", amd(64, 128, 64, 8, kAll, 0), 3, 3, {{197, 197}}, 2, "gfx942"},
+        Case{
+            "gfx942_ragged", amd(128, 256, 64, 16, kAll, 0), 4, 2, {{61, 61}, {1, 131}, {67, 67}, {3, 3}}, 2, "gfx942"},
+        Case{"gfx942_window", amd(64, 64, 64, 4, 37, 0), 1, 1, {{197, 197}}, 3, "gfx942"},
+        Case{"gfx942_sees_nothing", amd(64, 64, 64, 4, kAll, 0), 1, 1, {{71, 5}}, 1, "gfx942"},
+        Case{"gfx942_head_of_256", amd(256, 128, 32, 8, kAll, 0), 1, 1, {{131, 167}}, 1, "gfx942"},
+        Case{"gfx90a_band", amd(64, 64, 64, 4, 17, 71), 1, 1, {{131, 127}}, 1, "gfx90a"},
+        Case{"gfx90a_capped", capped(amd(64, 64, 64, 4, kAll, 0), 1.5), 1, 1, {{67, 67}}, 1, "gfx90a"},
+        Case{"gfx1100_causal", amd(64, 128, 64, 8, kAll, 0), 3, 3, {{197, 197}}, 2, "gfx1100"},
+        Case{"gfx1100_ragged", amd(128, 128, 64, 8, kAll, 0), 2, 1, {{61, 61}, {1, 131}}, 2, "gfx1100"},
+        Case{"gfx1201_causal", amd(128, 128, 64, 8, kAll, 0), 2, 1, {{131, 197}}, 2, "gfx1201"},
+        Case{"gfx1201_window", amd(64, 64, 64, 4, 37, 0), 1, 1, {{197, 197}}, 3, "gfx1201"}),
     [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });

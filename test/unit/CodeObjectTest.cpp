@@ -1,9 +1,12 @@
 // The matrix product's tile text as AMD code objects: what their metadata says of registers, spills and LDS, against
 // budgets. Nothing of it has run on hardware.
 #include "lib/CodeGen/CodeObject.h"
+#include "dialects/Tile/IR/TileOps.h"
 #include "lib/CodeGen/ChipCode.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/Kernels/KernelText.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/AMD/Passes.h"
 #include "llvm/ADT/StringExtras.h"
@@ -13,19 +16,50 @@ using namespace stepdown;
 
 namespace {
 
-MatmulParameters tiles(int64_t m, int64_t n, int64_t k, const char *element = "bf16") {
+MatmulParameters tiles(int64_t m, int64_t n, int64_t k, bool transposeB = false) {
   MatmulParameters p;
-  p.m = m, p.n = n, p.k = k, p.stages = 2, p.warps = 8, p.element = element;
+  p.m = m, p.n = n, p.k = k, p.stages = 2, p.warps = std::max<int64_t>(8, m * n / 4096), p.transposeB = transposeB;
+  p.registerFile = 131072;
   return p;
 }
 
-Result<KernelModule> lower(const MatmulParameters &parameters, const char *chip) {
+AttentionParameters attention(int64_t d, int64_t m, int64_t n) {
+  AttentionParameters p;
+  p.d = d, p.m = m, p.n = n, p.warps = m / 16, p.registerFile = 131072;
+  return p;
+}
+
+using Module = Result<mlir::OwningOpRef<mlir::ModuleOp>>;
+Module textOf(mlir::MLIRContext &context, const MatmulParameters &p) { return matmulKernel(context, p); }
+Module textOf(mlir::MLIRContext &context, const AttentionParameters &p) { return attentionKernel(context, p); }
+
+/// What stands in C is added to the product before that is stored, through gelu's exponential and quotient.
+void addEpilogue(mlir::ModuleOp module) {
+  module.walk([](tile::StoreOp store) {
+    mlir::ImplicitLocOpBuilder b(store.getLoc(), store);
+    const auto type = store.getValue().getType();
+    mlir::Value read = tile::ReadOp::create(b, type, store.getTo(), store.getRow(), store.getColumn());
+    auto map = tile::MapOp::create(b, type, mlir::ValueRange{store.getValue(), read});
+    mlir::Block &body = map.getBody().emplaceBlock();
+    mlir::Value x = body.addArgument(b.getF32Type(), store.getLoc()), y = body.addArgument(b.getF32Type(), x.getLoc());
+    b.setInsertionPointToEnd(&body);
+    mlir::Value sum = mlir::arith::AddFOp::create(b, x, y);
+    mlir::Value power = mlir::math::Exp2Op::create(b, sum);
+    tile::YieldOp::create(b, mlir::arith::DivFOp::create(b, sum, power));
+    store.getValueMutable().assign(map.getResult());
+  });
+}
+
+template <typename Parameters>
+Result<KernelModule> lower(const Parameters &parameters, const char *chip, bool epilogue = false) {
   mlir::DialectRegistry registry;
   registerKernelDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = matmulKernel(context, parameters);
+  Module module = textOf(context, parameters);
   if (!module)
     return module.error();
+  if (epilogue)
+    addEpilogue(**module);
   mlir::PassManager passes(&context);
   passes.addPass(createLowerTileToROCDL({chip}));
   if (failed(passes.run(**module)))
@@ -93,24 +127,85 @@ TEST_P(CodeObjects, KeepTheirBudgets) {
   ASSERT_TRUE(assembly) << assembly.error().text();
   int products, all;
   loopOf(*assembly, products, all);
-  std::printf("%s %dx%dx%d: %d instructions for %d products, %d VGPRs, %d SGPRs, %d spilled, %d bytes of LDS\n", c.chip,
-              int(c.parameters.m), int(c.parameters.n), int(c.parameters.k), all, products, int(kernel.vectorRegisters),
-              int(kernel.scalarRegisters), int(kernel.spilled), int(kernel.ldsBytes));
+  char label[64];
+  std::snprintf(label, sizeof label, "%s %dx%dx%d%s", c.chip, int(c.parameters.m), int(c.parameters.n),
+                int(c.parameters.k), c.parameters.transposeB ? " transposed" : "");
+  std::printf("%s: %d instructions for %d products, %d VGPRs, %d SGPRs, %d spilled, %d bytes of LDS\n", label, all,
+              products, int(kernel.vectorRegisters), int(kernel.scalarRegisters), int(kernel.spilled),
+              int(kernel.ldsBytes));
   EXPECT_EQ(products, c.products);
   EXPECT_LE(100 * all, c.instructionsInHundred * products);
   if (const char *folder = std::getenv("STEPDOWN_KEEP_ASSEMBLY")) {
-    std::FILE *out = std::fopen((std::string(folder) + "/" + c.chip + ".s").c_str(), "w");
+    std::FILE *out = std::fopen((std::string(folder) + "/" + label + ".s").c_str(), "w");
     std::fputs(assembly->c_str(), out);
     std::fclose(out);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Products, CodeObjects,
-                         testing::Values(Budgeted{"gfx942", tiles(128, 256, 32), {208, 49152}, 64, 365},
+                         testing::Values(Budgeted{"gfx942", tiles(256, 256, 32, true), {208, 65536}, 64, 230},
+                                         Budgeted{"gfx942", tiles(256, 256, 32), {208, 65536}, 64, 325},
+                                         Budgeted{"gfx942", tiles(128, 256, 32), {212, 49152}, 64, 365},
                                          Budgeted{"gfx942", tiles(128, 128, 64), {176, 65536}, 64, 400},
                                          Budgeted{"gfx950", tiles(128, 256, 64), {256, 98304}, 64, 520},
                                          Budgeted{"gfx1100", tiles(128, 128, 32), {200, 32768}, 32, 675},
                                          Budgeted{"gfx1201", tiles(128, 128, 32), {192, 32768}, 32, 565}));
+
+namespace {
+struct Attending {
+  const char *chip;
+  AttentionParameters parameters;
+  KernelBudget budget;
+};
+struct Finishing {
+  const char *chip;
+  MatmulParameters parameters;
+  int64_t vectorRegisters;
+};
+class AttentionObjects : public testing::TestWithParam<Attending> {};
+class EpilogueObjects : public testing::TestWithParam<Finishing> {};
+
+/// Expects a code object within `budget`.
+void expectBudget(const Result<KernelModule> &module, const char *chip, const KernelBudget &budget) {
+  const std::string lld = findLld();
+  if (lld.empty())
+    GTEST_SKIP() << "no ld.lld in the PATH (package lld-22)";
+  ASSERT_TRUE(module) << module.error().text();
+  auto object = writeCodeObject(*module->module, chip, lld);
+  ASSERT_TRUE(object) << object.error().text();
+  auto assembly = emitForChip(*module->module, chip, llvm::CodeGenFileType::AssemblyFile, ErrorCode::CodeObject);
+  ASSERT_TRUE(assembly) << assembly.error().text();
+  int products, all;
+  loopOf(*assembly, products, all);
+  const CodeObjectKernel &kernel = object->kernels[0];
+  std::printf("%s: %d instructions for %d products, %d VGPRs, %d spilled, %d bytes of LDS\n", chip, all, products,
+              int(kernel.vectorRegisters), int(kernel.spilled), int(kernel.ldsBytes));
+  const Status kept = checkBudget(*object, budget);
+  EXPECT_TRUE(kept) << kept.error().text();
+}
+} // namespace
+
+TEST_P(AttentionObjects, KeepTheirBudgets) {
+  expectBudget(lower(GetParam().parameters, GetParam().chip), GetParam().chip, GetParam().budget);
+}
+
+INSTANTIATE_TEST_SUITE_P(Attention, AttentionObjects,
+                         testing::Values(Attending{"gfx942", attention(64, 128, 64), {512, 32768}},
+                                         Attending{"gfx942", attention(128, 128, 64), {512, 65536}},
+                                         Attending{"gfx942", attention(256, 128, 32), {512, 65536}},
+                                         Attending{"gfx950", attention(128, 128, 64), {512, 65536}},
+                                         Attending{"gfx1201", attention(128, 128, 32), {256, 32768}}));
+
+TEST_P(EpilogueObjects, SpillNothing) {
+  const Finishing &c = GetParam();
+  expectBudget(lower(c.parameters, c.chip, /*epilogue=*/true), c.chip, {c.vectorRegisters, 98304});
+}
+
+INSTANTIATE_TEST_SUITE_P(Epilogues, EpilogueObjects,
+                         testing::Values(Finishing{"gfx942", tiles(256, 256, 32), 256},
+                                         Finishing{"gfx950", tiles(128, 256, 64), 512},
+                                         Finishing{"gfx1100", tiles(128, 128, 32), 256},
+                                         Finishing{"gfx1201", tiles(128, 128, 32), 256}));
 
 TEST(CodeObject, RefusesSpilledRegisters) {
   const std::string lld = findLld();

@@ -24,12 +24,12 @@ Result<Module> makeInput(mlir::MLIRContext &context, Input input) {
                             "outs(%c : tensor<7x37xf32>) -> tensor<7x37xf32>\n"
                             "  return %0 : tensor<7x37xf32>\n"
                             "}\n"
-                            "!cache = !transformer.cache<heads = 1, key = 64, value = 64, element = bf16>\n"
-                            "func.func @g(%q: tensor<7x64xbf16>, %batch: !transformer.batch, %cache: !cache) -> "
-                            "tensor<7x64xbf16> {\n"
-                            "  %0 = transformer.attention %q, %batch, %cache {scale = 0.125 : f64} : "
-                            "(tensor<7x64xbf16>, !transformer.batch, !cache) -> tensor<7x64xbf16>\n"
-                            "  return %0 : tensor<7x64xbf16>\n"
+                            "!cache = !transformer.cache<heads = 1, key = 256, value = 256, element = bf16>\n"
+                            "func.func @g(%q: tensor<7x256xbf16>, %batch: !transformer.batch, %cache: !cache) -> "
+                            "tensor<7x256xbf16> {\n"
+                            "  %0 = transformer.attention %q, %batch, %cache {scale = 0.0625 : f64} : "
+                            "(tensor<7x256xbf16>, !transformer.batch, !cache) -> tensor<7x256xbf16>\n"
+                            "  return %0 : tensor<7x256xbf16>\n"
                             "}\n",
                             "f.mlir");
   Result<Gguf> gguf = Gguf::open(makeModel("--family llama --type Q4_0 --layers 1"));

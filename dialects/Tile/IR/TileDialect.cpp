@@ -160,14 +160,18 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
     return success();
   if (name == kUnselectedAttr && isa<ModuleOp>(op) && isa<ArrayAttr>(attribute.getValue()))
     return success();
+  auto registers = dyn_cast<IntegerAttr>(attribute.getValue());
+  if (name == "tile.register_file" && isa<KernelOp>(op) && registers && registers.getInt() > 0)
+    return success();
   auto grid = dyn_cast<DenseI64ArrayAttr>(attribute.getValue());
   if (name == kGridAttr && function && grid && grid.size() == 2 && grid[0] > 0 && grid[1] > 0 && grid[1] <= 1024)
     return success();
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);
-  return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
-                           << kCyclicAttr << "', '" << kLaunchAttr << "' and '" << kGridAttr
-                           << "', columns and threads, on a function, and '" << kUnselectedAttr
-                           << "' on a module, but got '" << name << "'";
+  return op->emitOpError()
+         << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '" << kCyclicAttr
+         << "', '" << kLaunchAttr << "' and '" << kGridAttr
+         << "', columns and threads, on a function, 'tile.register_file', a number, on a kernel, and '"
+         << kUnselectedAttr << "' on a module, but got '" << name << "'";
 }

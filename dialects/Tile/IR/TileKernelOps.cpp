@@ -144,8 +144,10 @@ LogicalResult KernelOp::verifyRegions() {
     return emitOpError() << "expects channels of at most " << kSharedBytes << " bytes (C2), but got " << bytes;
   if (threads > kThreads) // C3
     return emitOpError() << "expects roles of at most " << kThreads << " threads (C3), but got " << threads;
-  if (registers > kRegisters) // C3
-    return emitOpError() << "expects roles of at most " << kRegisters << " registers (C3), but got " << registers;
+  const auto file = (*this)->getAttrOfType<IntegerAttr>("tile.register_file");
+  const int64_t most = file ? file.getInt() : kRegisters;
+  if (registers > most) // C3
+    return emitOpError() << "expects roles of at most " << most << " registers (C3), but got " << registers;
   return checkProtocol(*this); // C4, C5
 }
 

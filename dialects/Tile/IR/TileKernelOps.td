@@ -38,7 +38,7 @@ def Tile_KernelOp : Op<Tile_Dialect, "kernel", [FunctionOpInterface, IsolatedFro
 
     C1: arguments are matrices and numbers, and there is no result.
     C2: the channels' slots take at most 232,448 bytes with their barriers, the shared memory of one block on sm_90.
-    C3: the roles' registers, times their threads, are at most 65,536, and their threads at most 1024.
+    C3: the roles' registers, times their threads, are at most 65,536, or the kernel's `tile.register_file`; threads at most 1024.
     C4: one role acquires each channel, and another waits for it.
     C5: in each role, in every loop and on every path: each slot acquired is committed and each slot waited for is released, in
     order; no more are held than the channel is deep; a tile is written between acquire and commit and read between wait and

@@ -1,0 +1,83 @@
+// The kernel must be what can be put together: a role that copies queries, then in one loop keys and values; another
+// that waits for the first keys before its own loop, and in each turn for keys and the values before them.
+#include "passes/AMD/AttentionPlan.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown::amd {
+
+template <typename Op> static SmallVector<Op> operationsIn(Operation *root) {
+  SmallVector<Op> found;
+  root->walk([&](Op op) { found.push_back(op); });
+  return found;
+}
+
+bool isAttention(KernelOp kernel) {
+  return llvm::any_of(operationsIn<MmaOp>(kernel), [](MmaOp op) { return op.takesRegisters(); });
+}
+
+FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
+  AttentionPlan plan = {};
+  plan.chip = &chip;
+  auto refuse = [&](Operation *at, const Twine &expected) {
+    return at->emitOpError() << "expects " << expected << " on " << chip.name;
+  };
+  for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
+    const bool copies = !operationsIn<AcquireOp>(role).empty();
+    if ((copies && plan.copies) || (!copies && plan.role))
+      return refuse(role, "one role that copies and one that attends");
+    if (!copies) {
+      plan.role = role;
+      continue;
+    }
+    for (scf::ForOp loop : operationsIn<scf::ForOp>(role))
+      plan.copies = loop;
+    plan.copying = plan.copies ? dyn_cast<ScheduleOp>(plan.copies->getParentOp()) : ScheduleOp();
+  }
+  if (!plan.role || !plan.copying)
+    return refuse(kernel, "an attention: a role that copies in a loop, and one that attends");
+  SmallVector<scf::ForOp> loops = operationsIn<scf::ForOp>(plan.role);
+  SmallVector<CopyOp> copies = operationsIn<CopyOp>(plan.copying);
+  SmallVector<WaitOp> waits = operationsIn<WaitOp>(plan.role);
+  if (loops.size() != 1 || copies.size() != 3 || copies[0]->getBlock() != &plan.copying.getBody().front() ||
+      copies[1]->getBlock() != plan.copies.getBody() || waits.size() != 5 ||
+      loops[0].getStep() != plan.copies.getStep())
+    return refuse(kernel,
+                  "an attention: copies of queries, then of keys and values in turns, and a loop that waits for them");
+  for (CopyOp copy : copies)
+    if (!isa<BlockArgument>(copy.getFrom()) || copy.getFrom().getParentRegion() != &kernel.getBody())
+      return refuse(copy, "copies from an argument of the kernel");
+  plan.queries = copies[0];
+  for (MmaOp mma : operationsIn<MmaOp>(loops[0]))
+    (mma.takesRegisters() ? plan.sums : plan.scores) = mma;
+  if (!plan.scores || !plan.sums || !plan.scores.getTransposeB() || plan.sums.getTransposeB())
+    return refuse(loops[0], "a product of queries and keys and one of weights and values in each turn");
+  const VectorType scores = plan.scores.getType().getSum(), sum = plan.sums.getType().getSum();
+  const Type element = plan.scores.getShapeOfA().getElementType();
+  if ((!element.isBF16() && !element.isF16()) || !scores.getElementType().isF32() || !sum.getElementType().isF32())
+    return plan.scores.emitOpError() << "expects tiles of bf16 or f16 in LDS and sums of f32 on " << chip.name;
+  plan.threads = plan.role.getThreads();
+  plan.width = sum.getDimSize(1), plan.block = scores.getDimSize(1);
+  const int64_t waves = plan.threads / chip.lanes;
+  if (scores.getDimSize(0) != waves * chip.rows || plan.width % chip.rows || plan.block % 32)
+    return plan.scores.emitOpError() << "expects " << chip.rows << " queries for each of " << waves << " waves of "
+                                     << chip.name << ", and blocks of a multiple of 32 keys, but got "
+                                     << plan.scores.getType();
+  if (failed(planTile(plan.keys, chip, plan.threads, plan.copies, plan.scores, plan.scores.getB(), true)) ||
+      failed(planTile(plan.values, chip, plan.threads, plan.copies, plan.sums, plan.sums.getB(), false)))
+    return failure();
+  // Two slots of keys, then two of values.
+  auto bytes = [](const TilePlan &tile) { return tile.rows * tile.chunks * 16; };
+  plan.keys.ordered = true;
+  plan.values.offset = 2 * bytes(plan.keys);
+  plan.keys.slotBytes = bytes(plan.keys), plan.values.slotBytes = bytes(plan.values);
+  plan.ldsBytes = 2 * (plan.keys.slotBytes + plan.values.slotBytes);
+  if (plan.ldsBytes > chip.sharedBytes)
+    return kernel.emitOpError() << "expects at most " << chip.sharedBytes << " bytes of LDS on " << chip.name
+                                << ", but its slots take " << plan.ldsBytes;
+  plan.tile = {int64_t(plan.copying.getHeight()), int64_t(plan.copying.getWidth())};
+  return plan;
+}
+
+} // namespace stepdown::amd

@@ -1,0 +1,31 @@
+// How an attention's tile kernel becomes one program for all waves of a block.
+//
+// Scores are computed transposed, S^T = K Q^T: the matrix instruction then leaves a lane the scores of one query, so
+// that its largest and its sum are a lane's own, but for one exchange between the halves of a wave. Keys lie in LDS in
+// an order in which a lane's weights are those of neighbouring keys: what it has is what the product with V, O^T = V^T
+// P^T, takes of a lane as its second operand (gfx11 alone: of both halves). Queries never go through LDS: a lane reads
+// its own query.
+#pragma once
+#include "passes/AMD/KernelPlan.h"
+
+namespace stepdown::amd {
+
+struct AttentionPlan {
+  const Chip *chip;
+  tile::RoleOp role;        ///< that attends
+  tile::ScheduleOp copying; ///< of the role that copies
+  mlir::scf::ForOp copies;  ///< the loop in it, over blocks of keys
+  tile::CopyOp queries;     ///< in front of that
+  tile::MmaOp scores, sums; ///< of a turn: Q K^T, and P V
+  TilePlan keys, values;    ///< of a slot each, of two
+  int64_t threads, ldsBytes;
+  int64_t width, block;        ///< columns of a head; keys of a block
+  std::array<int64_t, 2> tile; ///< rows and columns that a turn of the schedule goes over
+};
+
+/// Whether `kernel` is to be planned as an attention: a product in it takes registers.
+bool isAttention(tile::KernelOp kernel);
+/// Errors, as diagnostics at the operation: what the chip has no form for.
+mlir::FailureOr<AttentionPlan> planAttention(tile::KernelOp kernel, const Chip &chip);
+
+} // namespace stepdown::amd

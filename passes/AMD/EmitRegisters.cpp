@@ -1,0 +1,71 @@
+// Tiles in registers. A lane holds of a wave's tile what the matrix instruction leaves it of each sum, one sum behind
+// the other: element i of a lane is where held() says.
+#include "passes/AMD/KernelEmitter.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown::amd {
+
+KernelEmitter::Held KernelEmitter::held(int64_t element) const {
+  const int64_t sum = element / chip.sums(), number = element % chip.sums();
+  return {sum / plan.blocksAcross * chip.rows + layout.apply({number, 0})[0], sum % plan.blocksAcross * chip.rows};
+}
+
+void KernelEmitter::takeSums(MmaWaitOp op) {
+  if (op.getVectors().empty())
+    return;
+  SmallVector<Value> elements;
+  for (Value sum : sums)
+    for (int64_t i = 0; i < chip.sums(); ++i)
+      elements.push_back(LLVM::ExtractElementOp::create(b, sum, i32(i)));
+  map(op.getVectors().front(), elements);
+}
+
+/// What a lane reads of a matrix for its elements of the result's tile, at a place of the whole. A matrix of one row,
+/// or of one column, has that for all of them: one row further is then no element further.
+KernelEmitter::Read KernelEmitter::prepareRead(ReadOp op) {
+  const Matrix &from = matrices[op.getFrom()];
+  Value one = i32(1), none = i32(0);
+  Value rows = compare(arith::CmpIPredicate::sgt, from.rows, one),
+        columns = compare(arith::CmpIPredicate::sgt, from.columns, one);
+  auto where = [&](Value some, Value number) -> Value { return arith::SelectOp::create(b, some, number, none); };
+  Read read;
+  read.element = op.getFrom().getType().getElementType();
+  // As where sums are stored: multiples of the stride depend on the tile, else LLVM would keep all of them.
+  Value inside = compare(arith::CmpIPredicate::slt, lookup(op.getRow()).front(), from.rows);
+  Value stride = arith::SelectOp::create(b, inside, arith::TruncIOp::create(b, b.getI32Type(), from.stride), none);
+  read.stride = where(rows, stride);
+  read.next = where(columns, one);
+  Value row = where(rows, lookup(op.getRow()).front()), column = where(columns, lookup(op.getColumn()).front());
+  read.buffer = resource(from, read.element, row, none, op.getType().getDimSize(0), from.columns);
+  Value right = add(column, multiply(add(firstColumn, remainder(lane, chip.rows)), read.next));
+  read.first = add(multiply(laneRow, read.stride), right);
+  return read;
+}
+
+/// Zero behind the matrix's last row.
+Value KernelEmitter::readElement(const Read &read, int64_t i) {
+  const int64_t bytes = read.element.getIntOrFloatBitWidth() / 8;
+  const Held at = held(i);
+  Value apart = add(multiply(read.stride, i32(at.row)), multiply(read.next, i32(at.column)));
+  Value offset = multiply(add(read.first, apart), i32(bytes));
+  const Type bits = b.getIntegerType(bytes * 8);
+  Value got = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", bits, {read.buffer, offset, i32(0), i32(0)});
+  Value value = LLVM::BitcastOp::create(b, read.element, got);
+  return read.element.isF32() ? value : Value(arith::ExtFOp::create(b, b.getF32Type(), value));
+}
+
+void KernelEmitter::mapElements(MapOp op) {
+  SmallVector<Read> reads(op.getOperands().size());
+  for (auto [read, operand] : llvm::zip(reads, op.getOperands()))
+    if (auto from = operand.getDefiningOp<ReadOp>())
+      read = prepareRead(from);
+  auto element = [&](unsigned operand, int64_t i) {
+    return reads[operand].buffer ? readElement(reads[operand], i) : lookup(op.getOperands()[operand])[i];
+  };
+  mapTile(op, int64_t(sums.size()) * chip.sums(), element,
+          [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
+}
+
+} // namespace stepdown::amd

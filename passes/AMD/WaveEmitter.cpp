@@ -1,0 +1,102 @@
+#include "passes/AMD/WaveEmitter.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown::amd {
+
+WaveEmitter::WaveEmitter(KernelOp kernel, const Chip &chip, int64_t threads, LLVM::LLVMFuncOp function)
+    : TileEmitter(kernel, chip.name), kernel(kernel), chip(chip), threads(threads), layout(chip.accumulator()),
+      function(function) {}
+
+Value WaveEmitter::intrinsic(StringRef name, Type result, ValueRange operands) {
+  if (result)
+    return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name), operands).getResult(0);
+  LLVM::CallIntrinsicOp::create(b, b.getStringAttr(name), operands);
+  return Value();
+}
+
+Value WaveEmitter::blockIndex() { return intrinsic("llvm.amdgcn.workgroup.id.x", b.getI32Type(), {}); }
+
+/// The first of the hidden arguments is how many blocks there are along x (code object v5).
+Value WaveEmitter::blockCount() {
+  Value hidden = intrinsic("llvm.amdgcn.implicitarg.ptr", LLVM::LLVMPointerType::get(b.getContext(), 4), {});
+  return LLVM::LoadOp::create(b, b.getI32Type(), hidden, 4, /*isVolatile=*/false, /*isNonTemporal=*/false,
+                              /*isInvariant=*/true);
+}
+
+Value WaveEmitter::lds(Value offset) {
+  return LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});
+}
+
+void WaveEmitter::begin() {
+  unsigned next = 0;
+  auto parameter = [&]() -> Value { return function.getBody().front().getArgument(next++); };
+  for (BlockArgument argument : kernel.getBody().getArguments()) {
+    if (!isa<MemRefType>(argument.getType())) {
+      map(argument, parameter());
+      continue;
+    }
+    Matrix matrix;
+    matrix.pointer = parameter();
+    matrix.stride = parameter();
+    matrix.rows = parameter();
+    matrix.columns = parameter();
+    matrices[argument] = matrix;
+  }
+  base = LLVM::AddressOfOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 3), "lds");
+  thread = intrinsic("llvm.amdgcn.workitem.id.x", b.getI32Type(), {});
+  lane = remainder(thread, chip.lanes);
+  // All lanes have one wave, but only of a scalar does LLVM know.
+  wave = intrinsic("llvm.amdgcn.readfirstlane", b.getI32Type(), {divided(thread, chip.lanes)});
+}
+
+LogicalResult WaveEmitter::sizeOf(memref::DimOp op) {
+  std::optional<int64_t> index = op.getConstantIndex();
+  if (!index || !matrices.contains(op.getSource()))
+    return op.emitOpError() << "expects the size of an argument's known dimension, but got another";
+  const Matrix &matrix = matrices[op.getSource()];
+  map(op.getResult(), *index == 0 ? matrix.rows : matrix.columns);
+  return success();
+}
+
+void WaveEmitter::readEntry(EntryOp op) {
+  const Matrix &table = matrices[op.getTable()];
+  Value row = arith::ExtSIOp::create(b, b.getI64Type(), lookup(op.getRow()).front());
+  const Type pointer = table.pointer.getType();
+  Value first = LLVM::GEPOp::create(b, pointer, b.getI32Type(), table.pointer,
+                                    ArrayRef<LLVM::GEPArg>{multiply(row, table.stride)});
+  for (OpResult number : op.getNumbers()) {
+    Value at = LLVM::GEPOp::create(b, pointer, b.getI32Type(), first,
+                                   ArrayRef<LLVM::GEPArg>{int32_t(number.getResultNumber())});
+    Value read = LLVM::LoadOp::create(b, b.getI32Type(), at);
+    map(number, intrinsic("llvm.amdgcn.readfirstlane", b.getI32Type(), {read})); // the same for all lanes
+  }
+}
+
+/// Powers and quotients are those of the special function unit, without subnormal numbers (v_exp_f32, v_rcp_f32: one
+/// unit in the last place, by AMD's instruction set guides). tanh x = 1 - 2 / (1 + e^2x).
+Value WaveEmitter::mapped(Operation &op, IRMapping &elements) {
+  auto of = [&](unsigned i) { return elements.lookup(op.getOperand(i)); };
+  auto number = [&](double value) -> Value { return arith::ConstantOp::create(b, b.getF32FloatAttr(float(value))); };
+  auto power = [&](Value x) -> Value {
+    auto fast = LLVM::FastmathFlagsAttr::get(b.getContext(), LLVM::FastmathFlags::afn);
+    return LLVM::Exp2Op::create(b, x, fast);
+  };
+  auto quotient = [&](Value x, Value y) -> Value {
+    auto fast = arith::FastMathFlagsAttr::get(b.getContext(), arith::FastMathFlags::afn | arith::FastMathFlags::arcp);
+    return arith::DivFOp::create(b, x, y, fast);
+  };
+  if (isa<math::Exp2Op>(op))
+    return power(of(0));
+  if (isa<arith::DivFOp>(op))
+    return quotient(of(0), of(1));
+  if (isa<math::TanhOp>(op)) {
+    Value below = binary("arith.addf", power(binary("arith.mulf", of(0), number(2 * 1.4426950408889634))), number(1));
+    return binary("arith.subf", number(1), quotient(number(2), below));
+  }
+  return b.clone(op, elements)->getResult(0);
+}
+
+} // namespace stepdown::amd
