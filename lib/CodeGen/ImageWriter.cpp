@@ -24,12 +24,14 @@ std::optional<uint8_t> elementTypeOf(Type type) {
     return 9;
   if (type.isInteger(32))
     return 3;
+  if (type.isInteger(64))
+    return 5;
   if (type.isIntOrFloat() && type.getIntOrFloatBitWidth() == 8)
     return 0;
   return std::nullopt;
 }
 
-/// The 128-byte swizzle, which every map of tile.launch has.
+/// The 128-byte swizzle, which every map of tile.launch has whose box is a matrix.
 constexpr uint8_t kSwizzle128 = 3;
 
 template <typename T> stepdown_table append(std::vector<uint8_t> &bytes, llvm::ArrayRef<T> records) {
@@ -99,12 +101,14 @@ Result<KernelInterface> kernelInterface(LLVM::LLVMFuncOp function) {
         return fail(ErrorCode::KernelTranslation, "%s: parameter %zu: expects elements that a tensor map has",
                     result.name.c_str(), result.parameters.size());
       parameter.element_type = *type;
-      parameter.swizzle = kSwizzle128;
-      parameter.box[0] = uint16_t(box.getDimSize(1));
-      parameter.box[1] = uint16_t(box.getDimSize(0));
+      parameter.swizzle = box.getRank() == 2 ? kSwizzle128 : 0;
+      for (int64_t d = 0; d < box.getRank(); ++d)
+        parameter.box[d] = uint16_t(box.getDimSize(box.getRank() - 1 - d));
     }
     if (parameter.operand >= result.ranks.size())
       result.ranks.resize(parameter.operand + 1, 2); // matrices
+    if (parameter.holds == STEPDOWN_HOLDS_MAP)
+      result.ranks[parameter.operand] = uint32_t(cast<MemRefType>(given.getAs<TypeAttr>("box").getValue()).getRank());
     result.parameters.push_back(parameter);
   }
   return result;

@@ -31,9 +31,16 @@ using TileRef = std::shared_ptr<Tile>;
 using Meaning = std::variant<int64_t, double, TileRef, InterpretedMatrix>;
 using Slot = std::vector<TileRef>;
 
+/// Rows and columns of numbers that an element holds: one, but for a block of weights.
+std::pair<int64_t, int64_t> sizeOf(Type element) {
+  auto block = dyn_cast<transformer::BlockType>(element);
+  return block ? std::pair<int64_t, int64_t>(block.getRows(), block.getElements()) : std::pair<int64_t, int64_t>(1, 1);
+}
+
 TileRef makeTile(ShapedType type) {
-  return std::make_shared<Tile>(
-      Tile{type.getDimSize(0), type.getDimSize(1), std::vector<double>(type.getNumElements(), 0.0)});
+  const auto [rows, columns] = sizeOf(type.getElementType());
+  return std::make_shared<Tile>(Tile{type.getDimSize(0) * rows, type.getDimSize(1) * columns,
+                                     std::vector<double>(type.getNumElements() * rows * columns, 0.0)});
 }
 
 class Interpreter {
@@ -149,7 +156,8 @@ private:
   void copy(CopyOp op) {
     const InterpretedMatrix from = matrix(op.getFrom());
     TileRef to = tile(op.getTo());
-    const int64_t row = number(op.getRow()), column = number(op.getColumn());
+    const auto [high, wide] = sizeOf(op.getFrom().getType().getElementType());
+    const int64_t row = number(op.getRow()) * high, column = number(op.getColumn()) * wide;
     for (int64_t r = 0; r < to->rows; ++r)
       for (int64_t c = 0; c < to->columns; ++c)
         to->at(r, c) = row + r < from.rows && column + c < from.columns
@@ -168,10 +176,25 @@ private:
     values[op.getResult()] = sum;
   }
 
+  void unpack(UnpackOp op) {
+    TileRef from = tile(op.getTile()), made = makeTile(op.getResult().getType());
+    const int64_t column = number(op.getColumn());
+    for (int64_t r = 0; r < made->rows; ++r)
+      for (int64_t c = 0; c < made->columns; ++c)
+        made->at(r, c) = from->at(r, column + c);
+    values[op.getResult()] = made;
+  }
+
   void store(StoreOp op) {
     TileRef value = tile(op.getValue());
     const InterpretedMatrix to = matrix(op.getTo());
     const int64_t row = number(op.getRow()), column = number(op.getColumn());
+    if (op.getTransposed()) {
+      for (int64_t r = 0; r < value->rows && column + r < to.columns; ++r)
+        for (int64_t c = 0; c < value->columns && row + c < to.rows; ++c)
+          to.elements[(row + c) * to.stride + column + r] = value->at(r, c);
+      return;
+    }
     const int64_t rows = op.getRows() ? std::min(number(op.getRows()), to.rows) : to.rows;
     for (int64_t r = 0; r < value->rows && row + r < rows; ++r)
       for (int64_t c = 0; c < value->columns && column + c < to.columns; ++c)
@@ -314,6 +337,7 @@ private:
           for (auto [sum, vector] : llvm::zip(each.getSums(), each.getVectors()))
             give(vector, values[sum]);
         })
+        .Case([&](UnpackOp each) { unpack(each); })
         .Case([&](StoreOp each) { store(each); })
         .Case([&](memref::DimOp each) {
           const InterpretedMatrix from = matrix(each.getSource());

@@ -8,7 +8,7 @@
 
 namespace stepdown {
 
-/// A matrix in global memory; every element type is float64 here.
+/// A matrix in global memory; every element type is float64 here, and one of blocks is that of the weights in them.
 struct InterpretedMatrix {
   double *elements; ///< [rows, stride], of which columns count
   int64_t rows, columns, stride;

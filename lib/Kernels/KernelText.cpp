@@ -20,6 +20,10 @@ static constexpr const char kAttentionText[] =
 #include "lib/Kernels/Attention.mlir.inc"
     ;
 
+static constexpr const char kQuantisedMatmulText[] =
+#include "lib/Kernels/QuantisedMatmul.mlir.inc"
+    ;
+
 static Result<std::string> fill(StringRef text, StringRef name, const std::map<std::string, std::string> &parameters) {
   std::string filled;
   for (size_t line = 1; !text.empty();) {
@@ -44,8 +48,8 @@ Result<OwningOpRef<ModuleOp>> parseKernel(MLIRContext &context, StringRef text, 
   Result<std::string> filled = fill(text, name, parameters);
   if (!filled)
     return filled.error();
-  context
-      .loadDialect<tile::TileDialect, arith::ArithDialect, memref::MemRefDialect, math::MathDialect, scf::SCFDialect>();
+  context.loadDialect<tile::TileDialect, transformer::TransformerDialect, arith::ArithDialect, memref::MemRefDialect,
+                      math::MathDialect, scf::SCFDialect>();
   std::string said;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     llvm::raw_string_ostream(said) << (said.empty() ? "" : "; ") << diagnostic.getLocation() << ": " << diagnostic;
@@ -78,6 +82,27 @@ Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulPar
                       {"transpose_b", p.transposeB ? " {transpose_b}" : ""},
                       {"element", p.element},
                       {"result", p.result}});
+}
+
+Result<OwningOpRef<ModuleOp>> quantisedMatmulKernel(MLIRContext &context, const QuantisedMatmulParameters &p) {
+  constexpr int64_t kSlotColumns = 256; // of the weight
+  auto text = [](int64_t number) { return std::to_string(number); };
+  const int64_t columns = packedBlock(*p.layout, *p.format).columns;
+  return parseKernel(
+      context, kQuantisedMatmulText, "QuantisedMatmul.mlir",
+      {{"m", text(p.m)},
+       {"n", text(p.n)},
+       {"block", std::string("!transformer.block<") + p.format->name + ", rows = " + text(p.layout->rows) + ">"},
+       {"tiles", text(p.m / p.layout->rows)},
+       {"blocks", text(kSlotColumns / columns)},
+       {"tile_rows", text(p.layout->rows)},
+       {"block_columns", text(columns)},
+       {"weight_stages", text(p.weightStages)},
+       {"token_stages", text(p.tokenStages)},
+       {"warps", text(p.warps)},
+       {"registers", text(p.registers)},
+       {"load_registers", text(p.loadRegisters)},
+       {"group", text(p.group)}});
 }
 
 /// A float constant's text: all digits of a float32.

@@ -2,6 +2,7 @@
 // deep its rings, how many warps its roles have comes from a table.
 #pragma once
 #include "lib/Base/Result.h"
+#include "lib/Target/Layout.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/ArrayRef.h"
@@ -26,6 +27,22 @@ struct MatmulParameters {
 /// A module with the tile.kernel @matmul. E0561 where the parameters do not make a kernel that verifies, with the line
 /// of the text.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> matmulKernel(mlir::MLIRContext &context, const MatmulParameters &parameters);
+
+/// The parameters of lib/Kernels/QuantisedMatmul.mlir: Y [T, M] = X [T, K] W^T, W [M, K] in packed blocks of a
+/// quantised storage type, X binary16 with rows of neighbouring elements and a scale a row [1, T].
+struct QuantisedMatmulParameters {
+  int64_t m = 128, n = 8;                      ///< rows of the weight and tokens of a tile
+  int64_t weightStages = 4, tokenStages = 8;   ///< slots, of 256 and of 64 columns
+  int64_t warps = 8;                           ///< of the role that multiplies
+  int64_t registers = 232, loadRegisters = 40; ///< of a thread of each role
+  int64_t group = 1;                           ///< tiles of rows that run next to each other
+  const Layout *layout = &kTiles16;            ///< of the weight's blocks
+  const BlockFormat *format = nullptr;         ///< of the weight
+};
+
+/// A module with the tile.kernel @quantised_matmul. E0561 where the parameters do not make a kernel that verifies.
+Result<mlir::OwningOpRef<mlir::ModuleOp>> quantisedMatmulKernel(mlir::MLIRContext &context,
+                                                                const QuantisedMatmulParameters &parameters);
 
 /// The parameters of lib/Kernels/Attention.mlir: O [queries, heads d] of Q [queries, heads d] and K, V [keys, key heads
 /// d], all with rows of neighbouring elements; which queries see which keys is in a table (attentionTiles).

@@ -15,10 +15,16 @@ namespace stepdown::nvidia {
 
 RegisterTile::RegisterTile(VectorType type, RoleOp role)
     : rows(type.getDimSize(0) / (role.getThreads() / kWarpgroup)), single(type.getDimSize(1) == 1),
-      columns(single ? 1 : instructionColumns(type)), parts(single ? 1 : type.getDimSize(1) / columns) {}
+      paired(unpacks(role)), columns(single ? 1 : instructionColumns(type)),
+      parts(single ? 1 : type.getDimSize(1) / columns) {}
 
 int64_t RegisterTile::row(int64_t index) const {
-  return single ? index / 2 * 64 + index % 2 * 8 : index / (columns / 2 * parts) * 64 + index / 2 % 2 * 8;
+  return (single ? index / 2 : index / (columns / 2 * parts)) * 64 + half(index) * halfRows();
+}
+
+Value KernelEmitter::rowInWarp(const RegisterTile &tile) {
+  Value row = binary("arith.shrui", lane, i32(2));
+  return tile.paired ? multiply(row, i32(2)) : row;
 }
 
 int64_t RegisterTile::column(int64_t index) const {
@@ -50,7 +56,7 @@ Value KernelEmitter::readElement(ReadOp op, const RegisterTile &tile, int64_t in
   const Matrix &from = matrices[op.getFrom()];
   const Type element = op.getFrom().getType().getElementType();
   auto inside = [&](Value at, Value size) { return binary("arith.minsi", at, add(size, i32(-1))); };
-  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), binary("arith.shrui", lane, i32(2)));
+  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), rowInWarp(tile));
   Value row = add(add(lookup(op.getRow()).front(), multiply(warpgroup, i32(tile.rows))), inWarp);
   Value column = add(lookup(op.getColumn()).front(), multiply(binary("arith.andi", lane, i32(3)), i32(2)));
   row = inside(add(row, i32(tile.row(index))), from.rows);
@@ -120,7 +126,7 @@ void KernelEmitter::mask(MaskOp op) {
   // The lane's first column and row; columns are then counted from that one, so that what they are compared with is one
   // number a row.
   Value column = add(number(op.getColumn()), multiply(binary("arith.andi", lane, i32(3)), i32(2)));
-  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), binary("arith.shrui", lane, i32(2)));
+  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), rowInWarp(tile));
   Value row = add(add(number(op.getRow()), multiply(warpgroup, i32(tile.rows))), inWarp);
   Value infinity = arith::ConstantOp::create(b, b.getF32FloatAttr(-std::numeric_limits<float>::infinity()));
   SmallVector<Value> end(tile.rows / 64 * 2), begin(end.size());

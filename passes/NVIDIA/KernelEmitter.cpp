@@ -57,8 +57,10 @@ void KernelEmitter::readParameters() {
       matrix.pointer = parameter();
       matrix.stride = parameter();
     }
-    matrix.rows = parameter();
-    matrix.columns = parameter();
+    if (!isPacked(cast<MemRefType>(argument.getType()))) {
+      matrix.rows = parameter();
+      matrix.columns = parameter();
+    }
     matrices[argument] = matrix;
   }
 }
@@ -215,6 +217,7 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Case([&](LeaveTurnOp) { return takeTurn(false); })
       .Case([&](CommitOp) { return success(); }) // the acquire has arrived, with the bytes of all copies
       .Case([&](CopyOp copy) { return this->copy(copy), success(); })
+      .Case([&](UnpackOp unpack) { return this->unpack(unpack), success(); })
       .Case([&](MmaOp mma) { return multiply(mma), success(); })
       .Case([&](MmaWaitOp wait) { return this->wait(wait), success(); })
       .Case([&](ReadOp) { return success(); }) // its maps read
@@ -354,8 +357,11 @@ Value KernelEmitter::oldest(ReleaseOp op) {
 void KernelEmitter::release(ReleaseOp op) {
   const ChannelPlan &ring = plan.channels.find(op.getChannel().getDefiningOp())->second;
   Value empty = barrier(ring.empty, oldest(op));
-  // One thread speaks for its warpgroup: mma_wait has waited for all of it.
-  auto one = scf::IfOp::create(b, compare(arith::CmpIPredicate::eq, thread, i32(0)), /*withElseRegion=*/false);
+  // One thread speaks for its warpgroup: mma_wait has waited for all of it. Where lanes read, one speaks for its warp.
+  if (ring.unpacked)
+    NVVM::SyncWarpOp::create(b, i32(-1));
+  auto one = scf::IfOp::create(b, compare(arith::CmpIPredicate::eq, ring.unpacked ? lane : thread, i32(0)),
+                               /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(one.thenBlock()->getTerminator());
   NVVM::MBarrierArriveOp::create(b, b.getI64Type(), empty, Value(),
@@ -366,14 +372,22 @@ void KernelEmitter::copy(CopyOp op) {
   const MemRefType tile = op.getTo().getType();
   const TileView view = tiles[op.getTo()];
   Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
+  auto load = [&](Value to, ValueRange coordinates) {
+    Value cluster = LLVM::AddrSpaceCastOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 7), to);
+    NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
+        b, cluster, matrices[op.getFrom()].map, coordinates, view.barrier, ValueRange(), Value(), Value(),
+        NVVM::TMALoadModeAttr::get(b.getContext(), NVVM::TMALoadMode::TILE), b.getBoolAttr(false),
+        NVVM::CTAGroupKindAttr(), Value());
+  };
+  if (isPacked(tile)) {
+    const int64_t pieces = piecesOf(tile::elementBytes(tile.getElementType()));
+    return load(shared(multiply(view.slot, i32(view.slotBytes)), view.offset),
+                {i32(0), multiply(column, i32(pieces)), row});
+  }
   for (int64_t c = 0; c < tile.getDimSize(1); c += blockColumns(tile)) {
     Value to =
         shared(multiply(view.slot, i32(view.slotBytes)), view.offset + c / blockColumns(tile) * blockBytes(tile));
-    Value cluster = LLVM::AddrSpaceCastOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 7), to);
-    NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
-        b, cluster, matrices[op.getFrom()].map, ValueRange{add(column, i32(c)), row}, view.barrier, ValueRange(),
-        Value(), Value(), NVVM::TMALoadModeAttr::get(b.getContext(), NVVM::TMALoadMode::TILE), b.getBoolAttr(false),
-        NVVM::CTAGroupKindAttr(), Value());
+    load(to, {add(column, i32(c)), row});
   }
 }
 

@@ -14,6 +14,7 @@ namespace stepdown::nvidia {
 struct RegisterTile {
   int64_t rows; ///< of one warpgroup
   bool single;  ///< one column
+  bool paired;  ///< the two rows of an instruction that it holds are neighbours: the role unpacks weights
   int64_t columns, parts;
   RegisterTile(mlir::VectorType type, tile::RoleOp role);
   int64_t count() const { return single ? rows / 32 : rows * columns * parts / kWarpgroup; }
@@ -21,7 +22,10 @@ struct RegisterTile {
   /// thread's rows it is in, counted.
   int64_t row(int64_t index) const;
   int64_t column(int64_t index) const;
-  int64_t rowIndex(int64_t index) const { return row(index) / 64 * 2 + row(index) / 8 % 2; }
+  int64_t rowIndex(int64_t index) const { return row(index) / 64 * 2 + half(index); }
+  /// Which of the instruction's two rows element `index` is in.
+  int64_t half(int64_t index) const { return single ? index % 2 : index / 2 % 2; }
+  int64_t halfRows() const { return paired ? 1 : 8; } ///< from the first of them to the second
 };
 
 /// Indices become i32; sums become what one thread holds of them, a struct for each instruction's part; tiles in
@@ -92,9 +96,16 @@ private:
   void wait(tile::MmaWaitOp op);
   void computeBefore(mlir::ValueRange tiles);
   mlir::LogicalResult store(tile::StoreOp op);
+  void storeTransposed(tile::StoreOp op);
+  /// The first row of its warp's 16 that the thread holds.
+  Value rowInWarp(const RegisterTile &tile);
   Value descriptor(Value tile, bool transposed, Value across = Value());
   Value descriptorAddress();
   void prepareDescriptors();
+
+  // EmitUnpack.cpp: weights in registers.
+  void unpack(tile::UnpackOp op);
+  Value permute(Value low, Value high, Value selector);
 
   // EmitRegisters.cpp: what is done with tiles in registers.
   Value approximate(mlir::StringRef intrinsic, Value x);

@@ -1,6 +1,7 @@
 // Offsets, counts and threads follow from the kernel's text; what sm_90a has no form for is refused here, so that the
 // emitter need not ask.
 #include "passes/NVIDIA/KernelPlan.h"
+#include "lib/Target/Layout.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -11,6 +12,10 @@ using namespace mlir;
 using namespace stepdown::tile;
 
 namespace stepdown::nvidia {
+
+bool unpacks(RoleOp role) {
+  return role.walk([](UnpackOp) { return WalkResult::interrupt(); }).wasInterrupted();
+}
 
 static LogicalResult checkProduct(MmaOp mma) {
   const ShapedType a = mma.getShapeOfA();
@@ -24,6 +29,9 @@ static LogicalResult checkProduct(MmaOp mma) {
   if (sum.getDimSize(0) % (64 * warpgroups) != 0)
     return mma.emitOpError() << "expects a multiple of 64 rows for each of " << warpgroups << " warpgroups, but got "
                              << sum.getDimSize(0);
+  if (unpacks(mma->getParentOfType<RoleOp>()) && !mma.getA().getDefiningOp<UnpackOp>())
+    return mma.emitOpError()
+           << "expects a first operand that is unpacked, as that of all products of the role, on sm_90a, but got " << a;
   if (mma.takesRegisters() && a.getDimSize(1) % 16 != 0)
     return mma.emitOpError() << "expects a multiple of 16 columns in registers on sm_90a, but got " << a;
   for (Type type : {mma.getA().getType(), Type(b)})
@@ -41,7 +49,7 @@ static LogicalResult checkRegisters(Operation *op) {
     if (!tile)
       continue;
     const Type element = tile.getElementType();
-    const bool narrow = isa<ConvertOp, scf::ForOp>(op) && (element.isBF16() || element.isF16());
+    const bool narrow = isa<ConvertOp, UnpackOp, scf::ForOp>(op) && (element.isBF16() || element.isF16());
     if (!role || tile.getDimSize(0) % (64 * role.getThreads() / kWarpgroup) != 0 ||
         (tile.getDimSize(1) != 1 && tile.getDimSize(1) % 8 != 0) || (!element.isF32() && !narrow))
       return op->emitOpError()
@@ -52,10 +60,21 @@ static LogicalResult checkRegisters(Operation *op) {
   return success();
 }
 
+/// Weights are unpacked by halves, two rows at a time.
+static LogicalResult checkUnpack(UnpackOp unpack) {
+  const auto block = cast<stepdown::transformer::BlockType>(unpack.getTile().getType().getElementType());
+  const PackedBlock packed = packedBlock(*block.getLayout(), block.getFormat());
+  if (packed.rows != 16 || packed.d.bytes != 2)
+    return unpack.emitOpError() << "expects blocks of 16 rows with scales of binary16 on sm_90a, but got " << block;
+  return success();
+}
+
 static LogicalResult checkCopy(CopyOp copy) {
   if (!isa<BlockArgument>(copy.getFrom()) ||
       copy.getFrom().getParentRegion() != &copy->getParentOfType<KernelOp>().getBody())
     return copy.emitOpError() << "expects to copy from an argument of the kernel, but " << copy.getFrom() << " is none";
+  if (isPacked(copy.getTo().getType()))
+    return success();
   if (!isSwizzled(copy.getTo().getType()))
     return copy.emitOpError() << "expects a tile of rows of whole 128 bytes, in eights up to " << kBoxRows
                               << " rows, on sm_90a, but got " << copy.getTo().getType();
@@ -64,6 +83,11 @@ static LogicalResult checkCopy(CopyOp copy) {
 
 /// One block of `tile`.
 static MemRefType boxOf(MemRefType tile) {
+  if (isPacked(tile)) {
+    const int64_t bytes = tile::elementBytes(tile.getElementType()), pieces = piecesOf(bytes);
+    return MemRefType::get({tile.getDimSize(0), tile.getDimSize(1) * pieces, bytes / pieces / kWordBytes},
+                           IntegerType::get(tile.getContext(), 8 * kWordBytes));
+  }
   return MemRefType::get({tile.getDimSize(0), blockColumns(tile)}, tile.getElementType());
 }
 
@@ -80,7 +104,7 @@ static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
       plan.box = box;
     } else if (isa<StoreOp, ReadOp, EntryOp>(user)) {
       plan.pointer = true;
-    } else if (!isa<memref::DimOp>(user)) {
+    } else if (!isa<memref::DimOp>(user) || isPacked(cast<MemRefType>(argument.getType()))) {
       return user->emitOpError() << "expects to be lowered before a kernel becomes NVVM, but reads a matrix";
     }
   }
@@ -94,6 +118,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
       return WalkResult(checkProduct(mma));
     if (auto copy = dyn_cast<CopyOp>(op))
       return WalkResult(checkCopy(copy));
+    if (auto unpack = dyn_cast<UnpackOp>(op); unpack && failed(checkUnpack(unpack)))
+      return WalkResult::interrupt();
     return WalkResult(checkRegisters(op));
   });
   if (legal.wasInterrupted())
@@ -138,15 +164,17 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
 
   int64_t offset = 0;
   for (ChannelOp channel : kernel.getBody().getOps<ChannelOp>()) {
-    ChannelPlan ring = {offset, 0, 0, 0, {}, 0};
+    ChannelPlan ring = {offset, 0, 0, 0, {}, false, 0};
     for (MemRefType tile : channel.getType().getPayload()) {
       ring.tiles.push_back(ring.slotBytes);
       ring.slotBytes += llvm::alignTo(tileBytes(tile), kPatternBytes);
     }
+    ring.unpacked = llvm::any_of(channel.getType().getPayload(), isPacked);
+    const int64_t together = ring.unpacked ? kWarp : kWarpgroup;
     llvm::SmallPtrSet<Operation *, 4> readers;
     for (Operation *user : channel->getUsers())
       if (isa<ReleaseOp>(user) && readers.insert(user->getParentOfType<RoleOp>()).second)
-        ring.readers += user->getParentOfType<RoleOp>().getThreads() / kWarpgroup;
+        ring.readers += user->getParentOfType<RoleOp>().getThreads() / together;
     offset += channel.getType().getDepth() * ring.slotBytes;
     plan.channels[channel] = ring;
   }

@@ -6,7 +6,7 @@
 
 namespace stepdown::nvidia {
 
-inline constexpr int64_t kWarpgroup = 128;
+inline constexpr int64_t kWarpgroup = 128, kWarp = 32;
 /// Named barriers of a block.
 inline constexpr int64_t kNamedBarriers = 16;
 
@@ -15,7 +15,8 @@ inline constexpr int64_t kNamedBarriers = 16;
 struct ChannelPlan {
   int64_t offset, slotBytes, full, empty;
   mlir::SmallVector<int64_t> tiles; ///< of each tile of the payload, bytes from the slot's begin
-  int64_t readers;                  ///< warpgroups that release a slot
+  bool unpacked;                    ///< lanes read slots themselves: each warp releases them, else each warpgroup
+  int64_t readers;                  ///< warps or warpgroups that release a slot
 };
 
 struct RolePlan {
@@ -25,7 +26,8 @@ struct RolePlan {
 };
 
 /// How an argument enters: a matrix that is copied from as a tensor map, one that is stored to or read from as a
-/// pointer with the distance of its rows in elements (i64), both with their sizes (i32).
+/// pointer with the distance of its rows in elements (i64), both with their sizes (i32). A matrix of packed blocks of
+/// weights is a tensor map alone, of words of 8 bytes [tiles, pieces of blocks, words of a piece].
 struct ArgumentPlan {
   mlir::MemRefType box; ///< of the tensor map: one block of the tile; null where nothing is copied
   bool pointer;
@@ -43,5 +45,9 @@ struct KernelPlan {
 
 /// Errors, as diagnostics at the operation: a tile or a product that sm_90a has no form for; too much shared memory.
 mlir::FailureOr<KernelPlan> planKernel(tile::KernelOp kernel);
+
+/// Whether `role` unpacks weights: then a thread's rows of tiles in registers are neighbours, as packed blocks have
+/// them, and not eight apart.
+bool unpacks(tile::RoleOp role);
 
 } // namespace stepdown::nvidia

@@ -51,6 +51,8 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
         append(i, "pointer", global);
         append(i, "stride", b.getI64Type());
       }
+      if (nvidia::isPacked(cast<MemRefType>(type)))
+        continue;
       append(i, "rows", b.getI32Type());
       append(i, "columns", b.getI32Type());
     }

@@ -3,8 +3,12 @@
 // one behind the other, of which each eight, 1024 bytes, are one pattern: the 16-byte pieces of row r stand at their
 // number XOR r mod 8. TMA's box is one block. wgmma is told where a tile's first piece is and how far the next eight
 // rows and the next block are (PTX ISA, matrix descriptor format; CuTe's canonical layouts).
+//
+// Packed blocks of weights lie as they do in global memory, one behind the other, a row of them behind the other: TMA
+// copies them as dialects/Tile/IR/BlockCopy.h says.
 #pragma once
-#include "mlir/IR/BuiltinTypes.h"
+#include "dialects/Tile/IR/BlockCopy.h"
+#include "dialects/Tile/IR/TileDialect.h"
 
 namespace stepdown::nvidia {
 
@@ -17,11 +21,16 @@ inline int64_t elementBytes(mlir::MemRefType tile) { return tile.getElementTypeB
 inline int64_t blockColumns(mlir::MemRefType tile) { return kRowBytes / elementBytes(tile); }
 /// Bytes from one block of columns to the next.
 inline int64_t blockBytes(mlir::MemRefType tile) { return tile.getDimSize(0) * kRowBytes; }
-inline int64_t tileBytes(mlir::MemRefType tile) { return tile.getNumElements() * elementBytes(tile); }
+inline int64_t tileBytes(mlir::MemRefType tile) {
+  return tile.getNumElements() * tile::elementBytes(tile.getElementType());
+}
+
+/// Whether a tile or matrix is of packed blocks of a weight.
+inline bool isPacked(mlir::MemRefType tile) { return mlir::isa<transformer::BlockType>(tile.getElementType()); }
 
 /// Whether a tile has this layout.
 inline bool isSwizzled(mlir::MemRefType tile) {
-  return tile.getElementTypeBitWidth() % 8 == 0 && tile.getElementTypeBitWidth() <= 32 &&
+  return !isPacked(tile) && tile.getElementTypeBitWidth() % 8 == 0 && tile.getElementTypeBitWidth() <= 32 &&
          tile.getDimSize(0) % kPatternRows == 0 && tile.getDimSize(0) <= kBoxRows &&
          tile.getDimSize(1) % blockColumns(tile) == 0;
 }

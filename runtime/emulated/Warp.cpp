@@ -206,6 +206,11 @@ void State::exchange(Lane **lanes, uint32_t count, uint32_t number) {
 void State::performWarp(Block &block, Lane **lanes, uint32_t count, uint32_t number) {
   switch (operation(number).kind) {
   case STEPDOWN_EMULATED_warp_barrier: {
+    const uint32_t mask = uint32_t(lanes[0]->frame[operation(number).results]);
+    for (uint32_t i = 0; i < count; ++i)
+      if (!(mask >> lanes[i]->lane() & 1))
+        return report(STEPDOWN_REPORT_operand, lanes[i], number, "expects a mask with the lane itself, but got %08x",
+                      mask);
     View all = lanes[0]->view;
     for (uint32_t i = 1; i < count; ++i)
       all.join(lanes[i]->view);

@@ -33,6 +33,20 @@ struct Matrix {
   }
 };
 
+/// The map of packed blocks of a weight [tiles, blocks] of so many bytes, of words as `box` has them: [tiles, pieces of
+/// blocks, words].
+inline stepdown_tensor_map blockMap(const void *blocks, size_t bytes, uint32_t tiles, mlir::MemRefType box) {
+  stepdown_tensor_map map = {};
+  const uint32_t words = uint32_t(box.getDimSize(2)), row = uint32_t(bytes / tiles);
+  map.address = reinterpret_cast<uint64_t>(blocks);
+  map.sizes[0] = words, map.sizes[1] = row / 8 / words, map.sizes[2] = tiles;
+  map.strides[0] = words * 8 / 16, map.strides[1] = row / 16;
+  for (int i = 0; i < 3; ++i)
+    map.box[i] = uint16_t(box.getDimSize(2 - i)), map.step[i] = 1;
+  map.rank = 3, map.element_bytes = 8, map.check = STEPDOWN_EMULATION_MAGIC;
+  return map;
+}
+
 /// The parameters of a launch as the lowered kernel's tile.launch lists them.
 struct Launch {
   std::vector<uint8_t> parameters;
@@ -44,12 +58,18 @@ struct Launch {
     parameters.insert(parameters.end(), bytes, bytes + sizeof value);
   }
 
-  Launch(mlir::DictionaryAttr launch, std::vector<Matrix *> matrices) {
+  /// `blocks` makes the map of a matrix of packed blocks, for its box of words.
+  Launch(mlir::DictionaryAttr launch, std::vector<Matrix *> matrices,
+         llvm::function_ref<stepdown_tensor_map(mlir::MemRefType)> blocks = {}) {
     for (auto parameter : launch.getAs<mlir::ArrayAttr>("parameters").getAsRange<mlir::DictionaryAttr>()) {
       Matrix &matrix = *matrices[parameter.getAs<mlir::IntegerAttr>("argument").getInt()];
       const llvm::StringRef holds = parameter.getAs<mlir::StringAttr>("holds").getValue();
       if (holds == "map") {
         auto box = mlir::cast<mlir::MemRefType>(parameter.getAs<mlir::TypeAttr>("box").getValue());
+        if (box.getRank() == 3) {
+          append(blocks(box), 64);
+          continue;
+        }
         append(tensorMap(matrix.bytes.data(), matrix.rows, matrix.columns, matrix.stride, box.getDimSize(0),
                          box.getDimSize(1), 3),
                64);

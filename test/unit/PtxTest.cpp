@@ -1,4 +1,4 @@
-// The tile texts of the matrix product and of attention as PTX, and as machine code where ptxas is at hand: what it
+// The tile texts of the matrix products and of attention as PTX, and as machine code where ptxas is at hand: what it
 // says is all that can be known of a kernel's registers without a GPU.
 #include "lib/CodeGen/Ptx.h"
 #include "lib/CodeGen/KernelModule.h"
@@ -6,6 +6,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "passes/NVIDIA/Passes.h"
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -19,14 +20,22 @@ struct Lowered {
   int64_t threads = 0, sharedBytes = 0;
 };
 
-Lowered lower(const std::variant<MatmulParameters, AttentionParameters> &parameters) {
+using Parameters = std::variant<MatmulParameters, AttentionParameters, QuantisedMatmulParameters>;
+
+Result<mlir::OwningOpRef<mlir::ModuleOp>> kernelOf(mlir::MLIRContext &context, const Parameters &parameters) {
+  if (const auto *product = std::get_if<MatmulParameters>(&parameters))
+    return matmulKernel(context, *product);
+  if (const auto *quantised = std::get_if<QuantisedMatmulParameters>(&parameters))
+    return quantisedMatmulKernel(context, *quantised);
+  return attentionKernel(context, std::get<AttentionParameters>(parameters));
+}
+
+Lowered lower(const Parameters &parameters) {
   mlir::DialectRegistry registry;
   registerKernelDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   Lowered lowered;
-  const auto *product = std::get_if<MatmulParameters>(&parameters);
-  auto module =
-      product ? matmulKernel(context, *product) : attentionKernel(context, std::get<AttentionParameters>(parameters));
+  auto module = kernelOf(context, parameters);
   if (!module) {
     ADD_FAILURE() << module.error().text();
     return lowered;
@@ -128,6 +137,45 @@ TEST(Ptx, AttentionAssemblesWithinItsBudget) {
     ASSERT_EQ(assembled->kernels.size(), 1u);
     EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
     EXPECT_LE(lowered.sharedBytes, 232448);
+  }
+}
+
+// Decoding and a product of 64 columns at a time, of each storage type that has a form, and of as many tokens as a tile
+// may have: with 256 registers are spilled.
+TEST(Ptx, QuantisedProductAssemblesWithinItsBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  struct Tile {
+    const char *type;
+    int64_t tokens;
+  };
+  for (const Tile &tile : {Tile{"q4_0", 8},
+                           {"q4_1", 8},
+                           {"q5_0", 8},
+                           {"q5_1", 8},
+                           {"q8_0", 8},
+                           {"q2_k", 8},
+                           {"q3_k", 8},
+                           {"q4_k", 8},
+                           {"q5_k", 8},
+                           {"q6_k", 8},
+                           {"iq4_nl", 8},
+                           {"iq4_xs", 8},
+                           {"q4_0", 64},
+                           {"q4_k", 128},
+                           {"q8_0", 128}}) {
+    SCOPED_TRACE(tile.type + (", " + std::to_string(tile.tokens)) + " tokens");
+    QuantisedMatmulParameters p;
+    p.format = blockFormat(tile.type, std::strlen(tile.type));
+    p.n = tile.tokens;
+    const Lowered lowered = lower(p);
+    auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
+    ASSERT_TRUE(assembled) << assembled.error().text();
+    ASSERT_EQ(assembled->kernels.size(), 1u);
+    EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
+    EXPECT_LE(lowered.sharedBytes, 232448);
+    EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
   }
 }
 

@@ -37,6 +37,9 @@ bool isSharedTile(mlir::Type type);
 bool isGlobalMatrix(mlir::Type type);
 bool isRegisterTile(mlir::Type type);
 
+/// Bytes of an element of a tile or matrix: a number, or a packed block of a weight.
+int64_t elementBytes(mlir::Type element);
+
 /// Limits of one block of threads; those of sm_90 and, where it matters, no more than the other chips have.
 inline constexpr int64_t kSharedBytes = 232448, kRegisters = 65536, kThreads = 1024;
 /// Bytes of the two barriers of a slot.

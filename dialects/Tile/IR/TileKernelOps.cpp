@@ -1,6 +1,7 @@
 // Types, syntax and verifiers of the operations of GPU kernels; TileProtocol.cpp checks what roles do with channels.
 #include "dialects/Tile/IR/TileOps.h"
 #include "dialects/Tile/IR/TileProtocol.h"
+#include "lib/Target/Layout.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -16,15 +17,26 @@ static bool inSharedMemory(MemRefType type) {
   return space && space.getInt() == 3;
 }
 
+/// A number, or some columns of the rows of a weight as a layout of lib/Target packs them.
+static bool isElement(Type type) {
+  auto block = dyn_cast<stepdown::transformer::BlockType>(type);
+  return type.isIntOrFloat() || (block && block.getLayout());
+}
+
+int64_t stepdown::tile::elementBytes(Type element) {
+  auto block = dyn_cast<stepdown::transformer::BlockType>(element);
+  return block ? block.getBytes() : element.getIntOrFloatBitWidth() / 8;
+}
+
 bool stepdown::tile::isSharedTile(Type type) {
   auto memref = dyn_cast<MemRefType>(type);
   return memref && memref.getRank() == 2 && memref.hasStaticShape() && inSharedMemory(memref) &&
-         memref.getElementType().isIntOrFloat();
+         isElement(memref.getElementType());
 }
 
 bool stepdown::tile::isGlobalMatrix(Type type) {
   auto memref = dyn_cast<MemRefType>(type);
-  return memref && memref.getRank() == 2 && !memref.getMemorySpace() && memref.getElementType().isIntOrFloat();
+  return memref && memref.getRank() == 2 && !memref.getMemorySpace() && isElement(memref.getElementType());
 }
 
 bool stepdown::tile::isRegisterTile(Type type) {
@@ -47,7 +59,7 @@ LogicalResult ChannelType::verify(function_ref<InFlightDiagnostic()> emitError, 
 int64_t ChannelType::getSlotBytes() const {
   int64_t bytes = 0;
   for (MemRefType tile : getPayload())
-    bytes += tile.getNumElements() * tile.getElementTypeBitWidth() / 8;
+    bytes += tile.getNumElements() * elementBytes(tile.getElementType());
   return bytes;
 }
 
@@ -240,6 +252,22 @@ LogicalResult StoreOp::verify() {
   if (from != to && !rounds) // C1
     return emitOpError() << "expects one element type, or a narrower float to round to (C1), but got "
                          << getValue().getType() << " and " << getTo().getType();
+  if (getTransposed() && getRows()) // C2
+    return emitOpError() << "expects no bound of rows of what is transposed (C2), but got one";
+  return success();
+}
+
+LogicalResult UnpackOp::verify() {
+  const MemRefType tile = getTile().getType();
+  const VectorType made = getResult().getType();
+  auto block = dyn_cast<stepdown::transformer::BlockType>(tile.getElementType());
+  if (!block || !block.getFormat().isQuantised()) // C1
+    return emitOpError() << "expects blocks of a quantised storage type (C1), but got " << tile;
+  const int64_t rows = tile.getDimSize(0) * block.getRows(), columns = tile.getDimSize(1) * block.getElements();
+  if (made.getDimSize(0) != rows || made.getDimSize(1) % stepdown::kCodeColumns != 0 || made.getDimSize(1) > columns ||
+      !made.getElementType().isF16()) // C2
+    return emitOpError() << "expects " << rows << " rows and whole " << stepdown::kCodeColumns << " columns, at most "
+                         << columns << ", of f16 (C2), but got " << made;
   return success();
 }
 

@@ -170,6 +170,28 @@ def Tile_CopyOp : Op<Tile_Dialect, "copy"> {
   let hasVerifier = 1;
 }
 
+def Tile_UnpackOp : Op<Tile_Dialect, "unpack"> {
+  let summary = "some columns of a weight in registers, of the packed blocks of a tile in shared memory";
+  let description = [{
+    The tile holds blocks [tiles, blocks] of a weight, of so many rows and columns each as the block type says. result[r, c] is the
+    weight of row r and column j + c of the whole, decoded as lib/Checkpoint/BlockFormat.h says, in binary16: each operation of the
+    decoding is rounded to it. A product takes it from registers, where it is unpacked by the threads that hold it there.
+
+    Example:
+    ```mlir
+    %a = tile.unpack %s[%j] : memref<4x8x!transformer.block<q4_0, rows = 16>, 3> -> vector<64x64xf16>
+    ```
+
+    C1: the tile's elements are blocks of a quantised storage type.
+    C2: the result has the tile's rows, whole 32 columns, no more than the tile has, and elements of f16. (j is a multiple of its
+    columns: this is not checked.)
+  }];
+  let arguments = (ins Tile_Tile:$tile, Index:$column);
+  let results = (outs Tile_Registers:$result);
+  let assemblyFormat = "$tile `[` $column `]` attr-dict `:` type($tile) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def Tile_MmaOp : Op<Tile_Dialect, "mma"> {
   let summary = "issue a product of two tiles";
   let description = [{
@@ -242,17 +264,20 @@ def Tile_StoreOp : Op<Tile_Dialect, "store"> {
   let summary = "a vector into a piece of a matrix in global memory";
   let description = [{
     to[i + r, j + c] = value[r, c] where `to` has such an element, and i + r is below `rows` where that is given; rounded to the
-    nearest, ties to even, where `to` is narrower.
+    nearest, ties to even, where `to` is narrower. With `transposed` to[i + c, j + r] = value[r, c].
 
     Example:
     ```mlir
     tile.store %v to %c[%i, %j] : vector<128x256xf32> to memref<?x?xf32>
     tile.store %v to %c[%i, %j] rows %end : vector<128x256xf32> to memref<?x?xf32>
+    tile.store %v to %c[%j, %i] {transposed} : vector<128x256xf32> to memref<?x?xf32>
     ```
 
     C1: both have one element type, or `to` a narrower float.
+    C2: what is transposed has no `rows`.
   }];
-  let arguments = (ins Tile_Registers:$value, Tile_Global:$to, Index:$row, Index:$column, Optional<Index>:$rows);
+  let arguments = (ins Tile_Registers:$value, Tile_Global:$to, Index:$row, Index:$column, Optional<Index>:$rows,
+                       UnitAttr:$transposed);
   let assemblyFormat = [{
     $value `to` $to `[` $row `,` $column `]` (`rows` $rows^)? attr-dict `:` type($value) `to` type($to)
   }];

@@ -148,6 +148,12 @@ private:
     return success();
   }
 
+  LogicalResult unpack(UnpackOp op) {
+    if (!find(state.reading, op.getTile()).first)
+      return refuse(op, "to read a tile of a slot that was waited for and is not released") << "it is not";
+    return success();
+  }
+
   LogicalResult multiply(MmaOp op) {
     Flight flight;
     if (op.takesRegisters())
@@ -257,6 +263,7 @@ private:
                              .Case([&](CommitOp commit) { return this->commit(commit); })
                              .Case([&](ReleaseOp release) { return this->release(release); })
                              .Case([&](CopyOp copy) { return this->copy(copy); })
+                             .Case([&](UnpackOp unpack) { return this->unpack(unpack); })
                              .Case([&](MmaOp mma) { return multiply(mma); })
                              .Case([&](MmaWaitOp wait) { return this->wait(wait); })
                              .Case([&](EnterTurnOp enter) { return turn(enter, true); })

@@ -413,3 +413,24 @@ tile.kernel @release_in_a_turn(%x: memref<?x?xbf16>, %i: index) {
     tile.leave_turn
   }
 }
+
+// -----
+
+// C5
+!packed = memref<4x2x!transformer.block<q4_0, rows = 16>, 3>
+!ring = !tile.channel<2 x memref<4x2x!transformer.block<q4_0, rows = 16>, 3>>
+!weight = memref<?x?x!transformer.block<q4_0, rows = 16>>
+tile.kernel @unpacked_behind_its_release(%w: !weight, %i: index) {
+  %r = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %r : !ring -> !packed
+    tile.copy %w[%i, %i] to %s : !weight to !packed
+    tile.commit %r : !ring
+  }
+  tile.role "take" warps 4 registers 40 {
+    %s = tile.wait %r : !ring -> !packed
+    tile.release %r : !ring
+    // expected-error @+1 {{expects to read a tile of a slot that was waited for and is not released (C5 of tile.kernel), but it is not}}
+    %a = tile.unpack %s[%i] : !packed -> vector<64x64xf16>
+  }
+}

@@ -149,3 +149,48 @@ func.func @less_than_none_pending() {
   tile.mma_wait -1
   return
 }
+
+// -----
+
+func.func @unpack_of_numbers(%t: memref<64x64xf16, 3>, %i: index) {
+  // expected-error @+1 {{expects blocks of a quantised storage type (C1), but got 'memref<64x64xf16, 3>'}}
+  %a = tile.unpack %t[%i] : memref<64x64xf16, 3> -> vector<64x64xf16>
+  return
+}
+
+// -----
+
+func.func @unpack_of_stored_floats(%t: memref<4x2x!transformer.block<bf16, rows = 16>, 3>, %i: index) {
+  // expected-error @+1 {{expects blocks of a quantised storage type (C1), but got 'memref<4x2x!transformer.block<bf16, rows = 16>, 3>'}}
+  %a = tile.unpack %t[%i] : memref<4x2x!transformer.block<bf16, rows = 16>, 3> -> vector<64x64xf16>
+  return
+}
+
+// -----
+
+func.func @unpack_of_more_columns(%t: memref<4x2x!transformer.block<q4_0, rows = 16>, 3>, %i: index) {
+  // expected-error @+1 {{expects 64 rows and whole 32 columns, at most 64, of f16 (C2), but got 'vector<64x96xf16>'}}
+  %a = tile.unpack %t[%i] : memref<4x2x!transformer.block<q4_0, rows = 16>, 3> -> vector<64x96xf16>
+  return
+}
+
+// -----
+
+func.func @unpack_as_floats(%t: memref<4x2x!transformer.block<q4_0, rows = 16>, 3>, %i: index) {
+  // expected-error @+1 {{expects 64 rows and whole 32 columns, at most 64, of f16 (C2), but got 'vector<64x64xf32>'}}
+  %a = tile.unpack %t[%i] : memref<4x2x!transformer.block<q4_0, rows = 16>, 3> -> vector<64x64xf32>
+  return
+}
+
+// -----
+
+func.func @transposed_with_a_bound(%v: vector<64x64xf32>, %x: memref<?x?xf32>, %i: index) {
+  // expected-error @+1 {{expects no bound of rows of what is transposed (C2), but got one}}
+  tile.store %v to %x[%i, %i] rows %i {transposed} : vector<64x64xf32> to memref<?x?xf32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{expects tiles of static rank 2 in memory space 3 (C1), but got 'memref<4x2x!transformer.block<q4_0>, 3>'}}
+func.func private @slots_of_blocks_as_stored() -> !tile.channel<2 x memref<4x2x!transformer.block<q4_0>, 3>>

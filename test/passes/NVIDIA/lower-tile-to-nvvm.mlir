@@ -346,3 +346,91 @@ tile.kernel @masked(%a: memref<?x?xbf16>, %c: memref<?x?xf32>, %row: index, %end
     tile.store %r to %c[%row, %zero] : vector<64x1xf32> to memref<?x?xf32>
   }
 }
+
+// -----
+
+// Blocks are copied as words, in two pieces of 1184 bytes, and unpacked by the threads that multiply; each warp says when it
+// has read a slot. Rows of a thread are neighbours, so that it stores two numbers as one.
+!packed = memref<4x1x!transformer.block<q4_k, rows = 16>, 3>
+!weights = !tile.channel<2 x memref<4x1x!transformer.block<q4_k, rows = 16>, 3>>
+!tile = memref<8x64xf16, 3>
+!ring = !tile.channel<2 x memref<8x64xf16, 3>>
+!sum = !tile.accumulator<64x8xf32>
+// CHECK-LABEL: gpu.module @unpacked
+// CHECK: llvm.func @unpacked({{.*}} tile.launch = {parameters = [{argument = 0 : i64, box = memref<4x2x148xi64>, holds = "map"}, {argument = 1 : i64, box = memref<8x64xf16>, holds = "map"}
+// CHECK: nvvm.cp.async.bulk.tensor.shared.cluster.global {{.*}} box[%{{.*}}, %{{.*}}, %{{.*}}]
+// CHECK: llvm.load {{.*}} -> vector<2xf16>
+// CHECK: "llvm.nvvm.prmt"
+// CHECK: arith.mulf {{.*}} : vector<2xf32>
+// CHECK: arith.truncf {{.*}} : vector<2xf32> to vector<2xf16>
+// CHECK: arith.mulf {{.*}} : vector<2xf16>
+// CHECK: arith.addf {{.*}} : vector<2xf16>
+// CHECK: wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16
+// CHECK: nvvm.bar.warp.sync
+// CHECK: nvvm.mbarrier.arrive
+// CHECK: llvm.store {{.*}} : vector<2xf32>
+tile.kernel @unpacked(%w: memref<?x?x!transformer.block<q4_k, rows = 16>>, %x: memref<?x?xf16>, %y: memref<?x?xf32>) {
+  %zero = arith.constant 0 : index
+  %cw = tile.channel : !weights
+  %cx = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %sw = tile.acquire %cw : !weights -> !packed
+    tile.copy %w[%zero, %zero] to %sw : memref<?x?x!transformer.block<q4_k, rows = 16>> to !packed
+    tile.commit %cw : !weights
+    %sx = tile.acquire %cx : !ring -> !tile
+    tile.copy %x[%zero, %zero] to %sx : memref<?x?xf16> to !tile
+    tile.commit %cx : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %sw = tile.wait %cw : !weights -> !packed
+    %a = tile.unpack %sw[%zero] : !packed -> vector<64x64xf16>
+    %sx = tile.wait %cx : !ring -> !tile
+    %sum = tile.mma %a, %sx {transpose_b} : vector<64x64xf16>, !tile -> !sum
+    tile.release %cw : !weights
+    %v = tile.mma_wait 0 for %sum : !sum
+    tile.release %cx : !ring
+    tile.store %v to %y[%zero, %zero] {transposed} : vector<64x8xf32> to memref<?x?xf32>
+  }
+}
+
+// -----
+
+!packed = memref<4x2x!transformer.block<mxfp4, rows = 16>, 3>
+!weights = !tile.channel<2 x memref<4x2x!transformer.block<mxfp4, rows = 16>, 3>>
+tile.kernel @scales_of_float32(%w: memref<?x?x!transformer.block<mxfp4, rows = 16>>, %i: index) {
+  %cw = tile.channel : !weights
+  tile.role "load" warps 4 registers 40 {
+    %sw = tile.acquire %cw : !weights -> !packed
+    tile.copy %w[%i, %i] to %sw : memref<?x?x!transformer.block<mxfp4, rows = 16>> to !packed
+    tile.commit %cw : !weights
+  }
+  tile.role "take" warps 4 registers 40 {
+    %sw = tile.wait %cw : !weights -> !packed
+    // expected-error @+1 {{expects blocks of 16 rows with scales of binary16 on sm_90a, but got '!transformer.block<mxfp4, rows = 16>'}}
+    %a = tile.unpack %sw[%i] : !packed -> vector<64x64xf16>
+    tile.release %cw : !weights
+  }
+}
+
+// -----
+
+!packed = memref<4x2x!transformer.block<q4_0, rows = 16>, 3>
+!tile = memref<64x64xf16, 3>
+!ring = !tile.channel<2 x memref<4x2x!transformer.block<q4_0, rows = 16>, 3>, memref<64x64xf16, 3>>
+tile.kernel @two_orders_of_rows(%w: memref<?x?x!transformer.block<q4_0, rows = 16>>, %x: memref<?x?xf16>, %i: index) {
+  %r = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s:2 = tile.acquire %r : !ring -> !packed, !tile
+    tile.copy %w[%i, %i] to %s#0 : memref<?x?x!transformer.block<q4_0, rows = 16>> to !packed
+    tile.copy %x[%i, %i] to %s#1 : memref<?x?xf16> to !tile
+    tile.commit %r : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %s:2 = tile.wait %r : !ring -> !packed, !tile
+    %a = tile.unpack %s#0[%i] : !packed -> vector<64x64xf16>
+    // expected-error @+1 {{expects a first operand that is unpacked, as that of all products of the role, on sm_90a, but got 'memref<64x64xf16, 3>'}}
+    %p = tile.mma %s#1, %s#1 {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xf32>
+    tile.mma_wait 0
+    tile.release %r : !ring
+  }
+}

@@ -1,0 +1,88 @@
+// How many mutants of the quantised product's lowered tile text the emulator reports.
+#include "test/device/MutationScore.h"
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+
+constexpr Equivalent equivalents[] = {
+    {"mbarrier.init.shared: moved", 20, "initialisations of different barriers, and what follows them, commute"},
+    {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
+    {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
+    {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
+    {"barrier.cta.sync.aligned.all: operand 0 +1", 1, "another number, free at that time"},
+    {"setmaxnreg.dec.sync.aligned.u32: deleted", 2, "with one warpgroup that multiplies, no role takes what others give"},
+    {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
+    {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", 5,
+     "bytes may arrive before they are expected, in one phase"},
+    {"bar.warp.sync: moved up", 1, "what stands before it computes with what was read, and reads nothing"},
+    {"wgmma.commit_group.sync.aligned: moved down", 1, "what stands behind it is no product"},
+    {"wgmma.wait_group.sync.aligned: operand 0 -1", 3, "waits for one product more, which is later than it must"},
+};
+
+QuantisedMatmulParameters parameters() {
+  QuantisedMatmulParameters p;
+  p.m = 64, p.warps = 4, p.registers = 168, p.weightStages = 2, p.tokenStages = 3;
+  p.format = blockFormat("q5_1", 4);
+  return p;
+}
+
+/// Two tiles of tokens in one block, 608 columns: weights of three slots and tokens of twelve, in rings of two and
+/// three.
+struct Problem {
+  static constexpr uint32_t kRows = 61, kTokens = 11, kColumns = 608;
+  std::vector<uint8_t> weight;
+  Matrix tokens, scales, out;
+  Problem()
+      : tokens(kTokens, kColumns, kColumns, true), scales(1, kTokens, kTokens, false),
+        out(kTokens, kRows, kRows, false) {
+    std::mt19937 random(7);
+    const PackedBlock packed = packedBlock(kTiles16, *parameters().format);
+    weight.resize(packedBytes(kTiles16, *parameters().format, kRows, kColumns));
+    for (uint8_t &byte : weight)
+      byte = uint8_t(random());
+    for (size_t block = 0; block < weight.size(); block += packed.bytes) // scales between 2^-7 and 2^-6
+      for (int row = 0; row < packed.rows; ++row)
+        weight[block + packed.d.at(row) + 1] = 0x20, weight[block + packed.m.at(row) + 1] = 0xa0;
+    for (uint32_t t = 0; t < kTokens; ++t) {
+      scales.set(0, t, 1);
+      for (uint32_t k = 0; k < kColumns; ++k) {
+        const uint16_t bits = uint16_t(0x3c00 + random() % 1024);
+        std::memcpy(&tokens.bytes[(t * kColumns + k) * 2], &bits, 2);
+      }
+    }
+  }
+  Status run(emulated::Emulator &emulator, mlir::DictionaryAttr launch, uint64_t seed) {
+    Matrix none(0, 0, 0, false);
+    Launch made(launch, {&none, &tokens, &scales, &out}, [&](mlir::MemRefType box) {
+      return blockMap(weight.data(), weight.size(), uint32_t(tilesOf(kTiles16, kRows)), box);
+    });
+    made.shape.grid = {1, 1, 1};
+    emulator.map(weight.data(), weight.size(), false);
+    for (Matrix *matrix : {&tokens, &scales, &out})
+      emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
+    emulated::Options options;
+    options.seed = seed;
+    options.bound = 1 << 18;
+    Status status =
+        emulator.launch("quantised_matmul", made.shape, made.parameters.data(), made.parameters.size(), options);
+    emulator.unmap(weight.data());
+    for (Matrix *matrix : {&tokens, &scales, &out})
+      emulator.unmap(matrix->bytes.data());
+    return status;
+  }
+};
+
+} // namespace
+
+TEST(EmulatedQuantisedMutation, Score) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = quantisedMatmulKernel(context, parameters());
+  ASSERT_TRUE(module) << module.error().text();
+  TileKernel lowered(**module, /*load=*/false);
+  ASSERT_EQ(lowered.error, "");
+  scoreMutants<Problem>(lowered, "quantised_matmul", equivalents, 106);
+}

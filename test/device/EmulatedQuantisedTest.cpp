@@ -1,0 +1,233 @@
+// The quantised product's tile text on the emulated sm_90a: packed blocks as the packer writes them, the code that the
+// compiler makes of the text, and sums in float64. Weights are rounded to binary16 as tile.unpack says, by arithmetic
+// written down here once more; what is left to differ are the roundings of float32 sums. How far rounded weights are
+// from those that the file means is bounded for each storage type.
+#include "lib/Interpret/KernelInterpreter.h"
+#include "test/device/TileKernel.h"
+#include "test/unit/RandomBlocks.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+
+struct Case {
+  const char *name, *type;
+  int64_t m, n, warps; ///< of the tile
+  uint32_t rows, tokens, columns, blocks;
+};
+
+double round16(double value) { return f16ToF32(f32ToF16(float(value))); }
+
+/// W [rows, columns] of one storage type: as a file has it, as it means, and as registers hold it.
+struct Weight {
+  const BlockFormat &format;
+  const uint32_t rows, columns;
+  std::vector<uint8_t> stored;
+  std::vector<double> meant, rounded, bound; ///< [rows, columns]; how far `rounded` may be from `meant`
+
+  Weight(const char *type, uint32_t rows, uint32_t columns)
+      : format(*blockFormat(type, std::strlen(type))), rows(rows), columns(columns) {
+    const size_t count = size_t(rows) * columns / format.elements;
+    std::vector<float> values(format.elements);
+    for (uint32_t seed = 1, made = 0; made < count; ++seed) {
+      const std::vector<uint8_t> block = randomBlocks(format, 1, seed);
+      decode(format, block.data(), 1, values.data());
+      if (std::any_of(values.begin(), values.end(), [](float v) { return std::fabs(v) > 100; }))
+        continue; // sums would be of a few values
+      stored.insert(stored.end(), block.begin(), block.end());
+      append(block.data(), values);
+      ++made;
+    }
+  }
+
+  std::vector<uint8_t> packed() const {
+    std::vector<uint8_t> bytes(packedBytes(kTiles16, format, rows, columns));
+    packTiles(kTiles16, format, stored.data(), rows, columns, 0, tilesOf(kTiles16, rows), bytes.data());
+    return bytes;
+  }
+
+private:
+  void append(const uint8_t *block, const std::vector<float> &values) {
+    BlockFields f;
+    readFields(format, block, f);
+    const double unit = 0x1p-11; // of binary16, and half of its least number
+    for (int i = 0; i < format.elements; ++i) {
+      const int group = i / format.group;
+      // Types with minimums are counted from the middle of their codes.
+      const double centre = format.minimum == BlockFormat::None ? 0 : 1 << (format.bits - 1);
+      const double code = (format.table ? format.table[f.codes[i]] : f.codes[i] - format.offset) - centre;
+      const double scaled = double(f.d) * f.scales[group], scale = round16(scaled), product = round16(scale * code);
+      double value = product, error = 2 * unit * std::fabs(product);
+      if (format.minimum != BlockFormat::None) {
+        const double given = format.minimum == BlockFormat::Plain ? double(f.m) : -double(f.m) * f.minimums[group];
+        const double moved = round16(scaled * centre + given);
+        value = round16(product + moved);
+        error += unit * (std::fabs(value) + 2 * std::fabs(moved));
+      }
+      meant.push_back(values[i]), rounded.push_back(value), bound.push_back(error + 3 * 0x1p-25);
+    }
+  }
+};
+
+/// Words of the packed blocks and the tensor map that tile.launch asks for.
+struct Operands {
+  std::vector<uint8_t> weight;
+  Matrix tokens, scales, result; ///< tokens' elements are of binary16
+
+  Operands(const Weight &w, uint32_t count, uint32_t stride)
+      : weight(w.packed()), tokens(count, w.columns, w.columns, true), scales(1, count, count, false),
+        result(count, w.rows, stride, false) {}
+
+  Launch launch(mlir::DictionaryAttr attribute, const Weight &w) {
+    Matrix none(0, 0, 0, false);
+    Launch made(attribute, {&none, &tokens, &scales, &result}, [&](mlir::MemRefType box) {
+      return blockMap(weight.data(), weight.size(), uint32_t(tilesOf(kTiles16, w.rows)), box);
+    });
+    return made;
+  }
+};
+
+QuantisedMatmulParameters parametersOf(const Case &c, const Weight &w) {
+  QuantisedMatmulParameters p;
+  p.m = c.m, p.n = c.n, p.warps = c.warps, p.format = &w.format;
+  p.weightStages = 2, p.tokenStages = 4;
+  p.registers = c.warps == 4 ? 168 : 232;
+  p.group = 2;
+  return p;
+}
+
+/// Y of the tokens, by code of the compiler; `conflicts` counts bank conflicts.
+void run(const Case &c, const Weight &w, Operands &o, uint64_t seed, uint64_t &conflicts) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = quantisedMatmulKernel(context, parametersOf(c, w));
+  ASSERT_TRUE(module) << module.error().text();
+  TileKernel lowered(**module);
+  ASSERT_EQ(lowered.error, "");
+  emulated::Emulator &emulator = lowered.code->emulator;
+  Launch launch = o.launch(lowered.launch(), w);
+  launch.shape.grid = {c.blocks, 1, 1};
+  emulator.map(o.weight.data(), o.weight.size(), false);
+  for (Matrix *matrix : {&o.tokens, &o.scales, &o.result})
+    emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &o.result);
+  emulated::Options options;
+  options.seed = seed;
+  const Status status =
+      emulator.launch("quantised_matmul", launch.shape, launch.parameters.data(), launch.parameters.size(), options);
+  ASSERT_TRUE(status) << status.error().text();
+  conflicts += emulator.statistics().bankConflicts;
+}
+
+void fill(Operands &o, std::vector<double> &tokens, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  for (uint32_t t = 0; t < o.tokens.rows; ++t) {
+    o.scales.set(0, t, std::ldexp(1.0f, int(t % 5) - 2));
+    for (uint32_t k = 0; k < o.tokens.columns; ++k) {
+      const uint16_t bits = f32ToF16(normal(random));
+      std::memcpy(&o.tokens.bytes[(size_t(t) * o.tokens.stride + k) * 2], &bits, 2);
+      tokens.push_back(f16ToF32(bits));
+    }
+  }
+}
+
+class EmulatedQuantised : public testing::TestWithParam<Case> {};
+} // namespace
+
+TEST_P(EmulatedQuantised, IsTheProductOfRoundedWeights) {
+  const Case &c = GetParam();
+  const Weight w(c.type, c.rows, c.columns);
+  for (size_t i = 0; i < w.meant.size(); ++i)
+    ASSERT_LE(std::fabs(w.rounded[i] - w.meant[i]), w.bound[i]) << i << ": expects " << w.meant[i];
+  uint64_t conflicts = 0;
+  for (uint64_t seed : {0, 3}) {
+    Operands o(w, c.tokens, c.rows + uint32_t(seed));
+    std::vector<double> tokens;
+    fill(o, tokens, c.rows * 31 + c.tokens);
+    run(c, w, o, seed, conflicts);
+    if (HasFatalFailure())
+      return;
+    double worst = 0;
+    for (uint32_t t = 0; t < c.tokens; ++t)
+      for (uint32_t r = 0; r < o.result.stride; ++r) {
+        const double got = o.result.get(t, r), scale = o.scales.get(0, t);
+        if (r >= c.rows) {
+          ASSERT_TRUE(std::isnan(got)) << t << ", " << r << " lies outside, but was written";
+          continue;
+        }
+        double sum = 0, magnitude = 0;
+        for (uint32_t k = 0; k < c.columns; ++k) {
+          const double term = w.rounded[size_t(r) * c.columns + k] * tokens[size_t(t) * c.columns + k] * scale;
+          sum += term, magnitude += std::fabs(term);
+        }
+        const double off = std::fabs(got - sum);
+        ASSERT_LE(off, magnitude * c.columns * 0x1p-24) << t << ", " << r << ", seed " << seed << ": expects " << sum;
+        worst = std::max(worst, off / (magnitude * c.columns * 0x1p-24));
+      }
+    EXPECT_GT(worst, 1e-4) << "a tolerance this wide would find nothing";
+  }
+  EXPECT_EQ(conflicts, 0u);
+}
+
+// One prime K for each kind of block, whose columns it is a multiple of: the last slot of weights is not full.
+INSTANTIATE_TEST_SUITE_P(
+    Types, EmulatedQuantised,
+    testing::Values(Case{"q4_0", "q4_0", 64, 8, 4, 61, 7, 32 * 11, 1}, Case{"q8_0", "q8_0", 64, 8, 4, 67, 3, 32 * 5, 2},
+                    Case{"q4_k", "q4_k", 64, 8, 4, 59, 5, 256 * 3, 1},
+                    Case{"q4_1", "q4_1", 64, 8, 4, 61, 7, 32 * 11, 1}, Case{"q5_0", "q5_0", 64, 8, 4, 61, 2, 32 * 7, 1},
+                    Case{"q5_1", "q5_1", 64, 8, 4, 61, 2, 32 * 7, 1}, Case{"q2_k", "q2_k", 64, 8, 4, 61, 2, 256, 1},
+                    Case{"q3_k", "q3_k", 64, 8, 4, 61, 2, 256, 1}, Case{"q5_k", "q5_k", 64, 8, 4, 61, 2, 256, 1},
+                    Case{"q6_k", "q6_k", 64, 8, 4, 61, 2, 256, 1}, Case{"iq4_nl", "iq4_nl", 64, 8, 4, 61, 2, 32 * 7, 1},
+                    Case{"iq4_xs", "iq4_xs", 64, 8, 4, 61, 2, 256, 1},
+                    Case{"two_warpgroups", "q4_0", 128, 16, 8, 197, 23, 32 * 17, 2},
+                    Case{"two_of_64_rows", "q4_k", 256, 8, 8, 257, 11, 512, 1},
+                    Case{"wide", "q8_0", 128, 64, 8, 131, 67, 32 * 9, 2}, Case{"one", "q4_0", 64, 8, 4, 1, 1, 32, 1}),
+    [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
+// What lets a prompt and a step of one token have the same bytes.
+TEST(EmulatedQuantisedTile, OfAnyNumberOfTokensGivesTheSameBytes) {
+  const Weight w("q4_k", 61, 512);
+  std::vector<std::vector<uint8_t>> results;
+  for (int64_t n : {8, 32, 64, 256}) {
+    Operands o(w, 71, 61);
+    std::vector<double> tokens;
+    fill(o, tokens, 5);
+    uint64_t conflicts = 0;
+    run({"n", "q4_k", 64, n, 4, 61, 71, 512, 1}, w, o, 0, conflicts);
+    if (HasFatalFailure())
+      return;
+    results.push_back(o.result.bytes);
+    EXPECT_EQ(results.back(), results.front()) << n;
+  }
+}
+
+TEST(EmulatedQuantisedTile, MeansTheProduct) {
+  const Weight w("q5_1", 37, 96);
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = quantisedMatmulKernel(context, parametersOf({"n", "q5_1", 64, 8, 4, 37, 11, 96, 1}, w));
+  ASSERT_TRUE(module) << module.error().text();
+  Operands o(w, 11, 37);
+  std::vector<double> tokens, scales, meant = w.meant, result(11 * 37, NAN);
+  fill(o, tokens, 5);
+  for (uint32_t t = 0; t < 11; ++t)
+    scales.push_back(o.scales.get(0, t));
+  const Status status =
+      interpretKernel(*(*module)->getOps<tile::KernelOp>().begin(),
+                      {InterpretedMatrix{meant.data(), 37, 96, 96}, InterpretedMatrix{tokens.data(), 11, 96, 96},
+                       InterpretedMatrix{scales.data(), 1, 11, 11}, InterpretedMatrix{result.data(), 11, 37, 37}});
+  ASSERT_TRUE(status) << status.error().text();
+  for (uint32_t t = 0; t < 11; ++t)
+    for (uint32_t r = 0; r < 37; ++r) {
+      double sum = 0, magnitude = 0;
+      for (uint32_t k = 0; k < 96; ++k) {
+        const double term = w.meant[r * 96 + k] * tokens[t * 96 + k] * scales[t];
+        sum += term, magnitude += std::fabs(term);
+      }
+      ASSERT_NEAR(result[t * 37 + r], sum, magnitude * 96 * 0x1p-53) << t << ", " << r;
+    }
+}

@@ -1,0 +1,68 @@
+// How many mutants of a kernel as the compiler lowers it the emulator reports: each of its synchronisation operations
+// deleted, moved and altered, one at a time.
+#pragma once
+#include "test/device/KernelMutation.h"
+#include "test/device/TileKernel.h"
+#include <cstdio>
+#include <gtest/gtest.h>
+
+namespace stepdown::test {
+
+/// Mutants that mean the same, and why; `count` of them are not reported.
+struct Equivalent {
+  const char *text;
+  int count;
+  const char *why;
+};
+
+/// Fails the running test where a mutant of `lowered`, which is not loaded, is neither reported nor one of
+/// `equivalents`, or fewer than `least` are reported. A Problem has `run(emulator, launch, seed)` and the matrix `out`.
+template <typename Problem>
+void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<Equivalent> equivalents, int least) {
+  llvm::Module &kernel = *lowered.translated->module;
+  Problem whole;
+  {
+    auto copy = mutate(kernel, name, {Mutation::Keep, 0, 0, 0, ""});
+    EmulatedKernel emulated(*copy);
+    ASSERT_EQ(emulated.error, "");
+    Status status = whole.run(emulated.emulator, lowered.launch(), 0);
+    ASSERT_TRUE(status) << status.error().text();
+  }
+  std::vector<int> counts(equivalents.size());
+  int reported = 0, all = 0, unexplained = 0;
+  for (const Mutation &mutation : mutations(kernel, name)) {
+    auto mutant = mutate(kernel, name, mutation);
+    if (!mutant)
+      continue;
+    EmulatedKernel emulated(*mutant);
+    ASSERT_EQ(emulated.error, "") << mutation.description;
+    ++all;
+    bool found = false, wrong = false;
+    for (uint64_t seed : {0, 1, 2}) {
+      Problem problem;
+      if (found || !problem.run(emulated.emulator, lowered.launch(), seed))
+        found = true;
+      else
+        wrong |= problem.out.bytes != whole.out.bytes;
+    }
+    reported += found;
+    if (found)
+      continue;
+    EXPECT_FALSE(wrong) << mutation.description << ": not reported";
+    bool explained = false;
+    for (size_t i = 0; i < counts.size(); ++i)
+      if (mutation.description.find(equivalents[i].text) != std::string::npos)
+        ++counts[i], explained = true;
+    unexplained += !explained;
+    EXPECT_TRUE(explained) << mutation.description << ": not reported";
+  }
+  // Not "at most": an explanation that stands for more mutants than it was written for explains nothing.
+  for (size_t i = 0; i < counts.size(); ++i)
+    EXPECT_EQ(counts[i], equivalents[i].count) << equivalents[i].text << ": " << equivalents[i].why;
+  std::printf("%d mutants, %d reported, %d mean the same, %d of the others are not reported\n", all, reported,
+              all - reported - unexplained, unexplained);
+  EXPECT_GE(reported, 0.98 * (reported + unexplained));
+  EXPECT_GE(reported, least);
+}
+
+} // namespace stepdown::test
