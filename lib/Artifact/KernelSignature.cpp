@@ -3,11 +3,13 @@
 // What else a kernel relies on is what it uses as an index: tokens into a table, positions into tables of angles, and
 // the entries of the block table that its window reaches.
 #include "lib/Artifact/KernelSignature.h"
+#include "dialects/Tile/IR/BlockCopy.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "lib/Artifact/Tables.h"
 #include "lib/CodeGen/KernelImages.h"
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <map>
 
 using namespace mlir;
@@ -30,7 +32,7 @@ uint64_t elementBytes(Type element) {
 uint64_t smaller(uint64_t bound, uint64_t other) { return bound ? std::min(bound, other) : other; }
 
 /// What the values of `argument` must be below, or how far back its entries are read; 0 where it does not matter.
-uint64_t boundOf(func::FuncOp kernel, BlockArgument argument, DispatchOp dispatch) {
+uint64_t boundOf(FunctionOpInterface kernel, BlockArgument argument, DispatchOp dispatch) {
   if (auto told = kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), tile::kBoundAttr))
     return told.getInt();
   uint64_t bound = 0;
@@ -84,7 +86,8 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
   std::vector<CodeEntry> variants;
   for (auto [b, bucket] : llvm::enumerate(buckets)) {
     const std::string name = dispatch.getKernel().str() + "_b" + std::to_string(b);
-    auto kernel = kernels.lookupSymbol<func::FuncOp>(name);
+    auto kernel = kernels.lookupSymbol<FunctionOpInterface>(name);
+    const bool ofTiles = isa_and_nonnull<tile::KernelOp>(kernel.getOperation());
     if (!kernel) {
       if (variants.empty() || variants.back().record.tile != uint32_t(bucket.tile))
         return wrong(dispatch, "expects a function for tiles of " + std::to_string(bucket.tile) + " tokens");
@@ -99,19 +102,26 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
     variant.record.extent = dispatch.getByRows() ? STEPDOWN_BY_ROWS : STEPDOWN_BY_TOKENS;
     variant.record.tile = bucket.tile;
     // Threads divide the tiles of tokens, and what a tile's results are cut into, among each other.
-    variant.launch.grid[0] = {dispatch.getByRows() ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, uint32_t(bucket.tile)};
+    const int32_t extent = dispatch.getByRows() ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS;
+    variant.launch.grid[0] = {extent, uint32_t(bucket.tile)};
     // On a device a block of threads has one token, and each of its threads a column.
     if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr)) {
       variant.function = imageName(name);
       variant.name = name;
       variant.launch.block[0] = grid[1];
       variant.launch.grid[1] = {int32_t(grid[0]), uint32_t(grid[1])};
+      if (ofTiles) { // the result's columns are shared out; one block goes through all tokens, if there are any
+        variant.launch.grid[0] = {int32_t(operands.back().dims[1]), uint32_t(grid[0])};
+        variant.launch.grid[1] = {extent, uint32_t(std::numeric_limits<int32_t>::max())};
+        variant.launch.shared_bytes = grid[2];
+      }
     }
     for (auto [argument, operand] : llvm::zip(kernel.getArguments(), operands)) {
       stepdown_parameter parameter{};
       parameter.place = operand.place;
       parameter.rank = operand.rank;
-      parameter.element_bytes = elementBytes(cast<ShapedType>(argument.getType()).getElementType());
+      const Type element = cast<ShapedType>(argument.getType()).getElementType();
+      parameter.element_bytes = ofTiles && isa<BlockType>(element) ? uint64_t(tile::kWordBytes) : elementBytes(element);
       if (!parameter.element_bytes)
         return wrong(dispatch, "expects arguments of numbers, vectors or blocks");
       parameter.bound = boundOf(kernel, argument, dispatch);

@@ -118,7 +118,7 @@ void build::fuseModelOnDevice(OpPassManager &manager, const PhaseOptions &option
 }
 
 void build::threadKernels(OpPassManager &manager, const PhaseOptions &options) {
-  manager.addPass(createThreadKernels({options.target->name}));
+  manager.addPass(createThreadKernels({options.target->name, options.exact}));
 }
 
 void build::simplifyKernels(OpPassManager &manager, const PhaseOptions &) {

@@ -63,6 +63,10 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     FailureOr<KernelPlan> plan = nvidia::planKernel(kernel);
     if (failed(plan))
       return failure();
+    if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr))
+      if (grid.size() != 3 || grid[1] != plan->threads || grid[2] != plan->sharedBytes)
+        return kernel.emitOpError() << "expects to be launched with " << plan->threads << " threads and "
+                                    << plan->sharedBytes << " bytes of shared memory, but got " << grid;
     OpBuilder b(kernel);
     const Location loc = kernel.getLoc();
     auto module = gpu::GPUModuleOp::create(b, loc, kernel.getSymName());

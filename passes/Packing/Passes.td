@@ -49,6 +49,9 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     The function takes memory: rows of float32, weights as the layout packs them, the paged cache. All else is computed where
     it is wanted: a bias, gate or residual sum by the thread that has the product.
 
+    On sm_90a a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of rows that
+    two other dispatches make: their scales, and what is left of them in binary16.
+
     Before:
     ```mlir
     func.func @product(%a: !a, %w: !w) -> tensor<?x32xf32> {
@@ -70,7 +73,8 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
             %2 = vector.extract %1[0] ...
     ```
   }];
-  let options = [Option<"targetName", "target", "std::string", "\"emulated:sm_90a\"", "Target of lib/Base/Targets.def">];
+  let options = [Option<"targetName", "target", "std::string", "\"emulated:sm_90a\"", "Target of lib/Base/Targets.def">,
+                 Option<"exact", "exact", "bool", "false", "Multiply in float32, with no tile kernel">];
   let statistics = [Statistic<"dispatches", "dispatches", "Dispatches">];
   let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::stepdown::tile::TileDialect", "::mlir::func::FuncDialect",
                            "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect",

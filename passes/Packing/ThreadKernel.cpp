@@ -21,12 +21,15 @@ namespace stepdown {
 static constexpr int64_t kDynamic = ShapedType::kDynamic, kWarp = 32, kMostThreads = 256;
 
 Value sameNumbers(Value value) {
-  while (auto quantize = value.getDefiningOp<QuantizeOp>()) {
-    if (quantize.getGroups() || columns(quantize.getX().getType()) % 32)
-      break;
-    value = quantize.getX();
+  for (;;) {
+    auto quantize = value.getDefiningOp<QuantizeOp>();
+    if (auto cast = value.getDefiningOp<UnrealizedConversionCastOp>(); cast && cast.getNumOperands() == 1)
+      value = cast.getOperand(0);
+    else if (quantize && !quantize.getGroups() && columns(quantize.getX().getType()) % 32 == 0)
+      value = quantize.getX();
+    else
+      return value;
   }
-  return value;
 }
 
 ThreadKernel::ThreadKernel(Location loc, const Layout &layout, const Places &places, bool byRows)
@@ -89,7 +92,7 @@ Value ThreadKernel::argument(Value of, int64_t part) {
     const bool whole = llvm::any_of(of.getUsers(), [](Operation *op) { return isa<SelectRowsOp>(op); });
     return add({!isResult && whole ? int64_t(STEPDOWN_DIM_TOKENS) : extent,
                 int64_t(llvm::alignTo(tensor.getDimSize(1), layout.rows))},
-               f32);
+               tensor.getElementType());
   }
   return add(tensor.getShape(), tensor.getElementType());
 }

@@ -11,7 +11,7 @@
 namespace stepdown {
 
 /// The value that `value` has the numbers of, at the same rows and columns: operands of activation blocks of float32
-/// that leave nothing out.
+/// that leave nothing out, and of casts between these and rows.
 mlir::Value sameNumbers(mlir::Value value);
 
 class ThreadKernel {

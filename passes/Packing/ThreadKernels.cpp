@@ -8,6 +8,7 @@
 #include "passes/Packing/Passes.h"
 #include "passes/Packing/StepKernels.h"
 #include "passes/Packing/ThreadKernel.h"
+#include "passes/Packing/TileProduct.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -22,6 +23,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   using impl::ThreadKernelsBase<ThreadKernels>::ThreadKernelsBase;
 
   std::optional<StepKernels> step;
+  std::optional<TileProducts> products;
   llvm::StringMap<std::string> known; ///< text of a function -> name of the kernel
   ModuleOp kernels;
   const Target *target = nullptr;
@@ -38,8 +40,14 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return isa<QuantizeOp>(use.getOwner()) && sameNumbers(use.getOwner()->getResult(0)) != use.getOwner()->getResult(0);
   }
 
+  /// The product that a tile kernel computes `value` as, if any.
+  LinearOp tileProduct(Value value) {
+    auto product = value.getDefiningOp<LinearOp>();
+    return product && products->takes(product) ? product : LinearOp();
+  }
+
   /// The values of `kernel` that lie in memory, in the order in which they are computed.
-  static SmallVector<Value> placed(KernelOp kernel) {
+  SmallVector<Value> placed(KernelOp kernel) {
     Block &body = kernel.getBody().front();
     llvm::SmallDenseSet<Value> wanted, costly; // costly: a thread sums up for each number of it
     for (Value value : body.getTerminator()->getOperands())
@@ -51,7 +59,8 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
       Value value = op.getResult(0);
       if (sameNumbers(value) != value)
         continue;
-      const bool sums = isReduction(&op) || isa<AttentionOp, KVAppendOp>(op);
+      const bool sums =
+          isReduction(&op) || isa<AttentionOp, KVAppendOp>(op) || tileProduct(value) || products->isRows(value);
       const bool costs = isa<LinearOp>(op) || llvm::any_of(op.getOperands(), [&](Value operand) {
                            return costly.contains(sameNumbers(operand));
                          });
@@ -69,6 +78,15 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   }
 
   FailureOr<Value> dispatch(KernelOp kernel, Value value, const ThreadKernel::Places &places, bool rows) {
+    if (LinearOp product = tileProduct(value)) {
+      OpBuilder before(kernel);
+      auto place = [&](Value of) { return places.at(sameNumbers(of)); };
+      FailureOr<Value> made = products->dispatch(before, product, place, rows);
+      if (succeeded(made) && rows)
+        step->byRows.insert(*made);
+      ++dispatches;
+      return made;
+    }
     OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody()), builder(kernel);
     ThreadKernel build(value.getLoc(), *target->layout, places, rows);
     FailureOr<func::FuncOp> function = build.build(inner, value);
@@ -99,6 +117,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   LogicalResult lower(KernelOp kernel) {
     const bool rows = step->isByRows(kernel);
     noteWindow(kernel);
+    products->prepare(kernel);
     ThreadKernel::Places places;
     for (auto [argument, input] : llvm::zip(kernel.getBody().getArguments(), kernel.getInputs()))
       places[argument] = input;
@@ -123,6 +142,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     kernels = ModuleOp::create(builder, getOperation().getLoc(), "kernels");
     step.emplace(getOperation());
+    products.emplace(*target, kernels, exact);
     for (KernelOp kernel : step->all)
       if (failed(lower(kernel)))
         return signalPassFailure();

@@ -16,12 +16,14 @@ inline constexpr llvm::StringLiteral kTilingAttr = "tile.tiling";
 inline constexpr llvm::StringLiteral kCyclicAttr = "tile.cyclic";
 /// The attribute of a lowered GPU kernel that says how it is launched: its `threads`, its `shared_bytes`, and its
 /// `parameters`, each with the number of the tile.kernel's `argument` and what it `holds` of it: its "value", or of a
-/// matrix the "map" (a tensor map of tiles of type `box`, 128-byte swizzle, zeros outside), "pointer", "stride" (of
+/// matrix the "map" (a tensor map of tiles of type `box`, 128-byte swizzle, zeros outside; of packed blocks [tiles,
+/// pieces of blocks, words], see BlockCopy.h, without a swizzle), "pointer", "stride" (of
 /// rows, in elements), "rows" or "columns". Where it shares tiles out among its blocks, `tile` says how high and wide
 /// one is, and `over` what they lie in: the argument and the dimension that has its rows, and those of its columns.
 inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
 /// The attribute of a kernel of a model on a device: [columns, threads]. It is launched in blocks of so many threads,
-/// for each token (or wanted row) as many as have a thread for each column.
+/// for each token (or wanted row) as many as have a thread for each column. Of a tile.kernel: [columns of the result,
+/// threads, bytes of shared memory]; it is launched once for so many columns, and goes through all tokens itself.
 inline constexpr llvm::StringLiteral kGridAttr = "tile.grid";
 /// The attribute of such a kernel's argument: see `bound` of stepdown_parameter in include/stepdown/Artifact.h.
 inline constexpr llvm::StringLiteral kBoundAttr = "tile.bound";

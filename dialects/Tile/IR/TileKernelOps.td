@@ -174,8 +174,9 @@ def Tile_UnpackOp : Op<Tile_Dialect, "unpack"> {
   let summary = "some columns of a weight in registers, of the packed blocks of a tile in shared memory";
   let description = [{
     The tile holds blocks [tiles, blocks] of a weight, of so many rows and columns each as the block type says. result[r, c] is the
-    weight of row r and column j + c of the whole, decoded as lib/Checkpoint/BlockFormat.h says, in binary16: each operation of the
-    decoding is rounded to it. A product takes it from registers, where it is unpacked by the threads that hold it there.
+    weight of row r and column j + c of the whole, decoded as lib/Checkpoint/BlockFormat.h says, in binary16: with a few roundings
+    of numbers no larger than the block's range. A product takes it from registers, where it is unpacked by the threads that
+    hold it there.
 
     Example:
     ```mlir

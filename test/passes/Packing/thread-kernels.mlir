@@ -1,4 +1,4 @@
-// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -thread-kernels | FileCheck %s
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -thread-kernels=exact | FileCheck %s
 
 !a = tensor<?x1x!transformer.activation<f32>>
 !w = tensor<32x1x!transformer.block<q4_1>>

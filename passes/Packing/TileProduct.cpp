@@ -1,0 +1,141 @@
+// A row of activations is scaled by a power of two, so that its largest number lies in [2^14, 2^15), and rounded to
+// binary16: it keeps 11 bits of what is at least 2^-28 of the largest, and nothing overflows. The power comes of the
+// exponents' bits and back exactly, so that the product's result is scaled back without a rounding.
+#include "passes/Packing/TileProduct.h"
+#include "dialects/Tile/IR/BlockCopy.h"
+#include "dialects/Tile/IR/TileOps.h"
+#include "include/stepdown/Artifact.h"
+#include "lib/Kernels/KernelText.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+
+/// Bytes of shared memory at a multiple of which tiles begin.
+static constexpr int64_t kTileAlignment = 1024;
+
+bool TileProducts::takes(LinearOp product) const {
+  auto block = dyn_cast<BlockType>(cast<RankedTensorType>(product.getWeight().getType()).getElementType());
+  if (exact || !target.chip || StringRef(target.chip) != "sm_90a" || product.getBias() || !block ||
+      !block.getFormat().isQuantised() || target.layout->rows != 16)
+    return false;
+  const PackedBlock packed = packedBlock(*target.layout, block.getFormat());
+  return packed.d.bytes == 2 && columns(product.getX().getType()) % kCodeColumns == 0;
+}
+
+bool TileProducts::isRows(Value value) const {
+  return llvm::any_of(operands, [&](auto &entry) { return entry.second.rows == value; });
+}
+
+void TileProducts::prepare(KernelOp kernel) {
+  llvm::DenseMap<Value, Operand> made; // of each x
+  kernel.walk([&](LinearOp product) {
+    if (!takes(product))
+      return;
+    Value x = product.getX();
+    if (auto known = made.find(x); known != made.end()) {
+      operands[product.getResult()] = known->second;
+      return;
+    }
+    ImplicitLocOpBuilder b(product.getLoc(), product);
+    b.setInsertionPoint(product);
+    Type f32 = b.getF32Type(), i32 = b.getI32Type();
+    const int64_t wide = columns(x.getType());
+    auto rowsOf = [&](Type element) { return RankedTensorType::get({ShapedType::kDynamic, wide}, element); };
+    auto number = [&](OpBuilder &k, Location loc, int32_t value) -> Value {
+      return arith::ConstantOp::create(k, loc, k.getI32IntegerAttr(value));
+    };
+    Value numbers = x.getType() == rowsOf(f32) ? x : UnrealizedConversionCastOp::create(b, rowsOf(f32), x).getResult(0);
+    Value tokens = tensor::DimOp::create(b, numbers, 0);
+    auto empty = [&](RankedTensorType type) -> Value { return tensor::EmptyOp::create(b, type, ValueRange{tokens}); };
+    const AffineMap each = b.getMultiDimIdentityMap(2), row = AffineMap::get(2, 0, b.getAffineDimExpr(0));
+    const auto parallel = utils::IteratorType::parallel, reduction = utils::IteratorType::reduction;
+    const auto scaleType = RankedTensorType::get({ShapedType::kDynamic}, f32);
+    Value least = arith::ConstantOp::create(b, b.getF32FloatAttr(0x1p-114f));
+    Value start = linalg::FillOp::create(b, least, empty(scaleType)).getResult(0);
+    Operand operand;
+    operand.scales = linalg::GenericOp::create(
+                         b, scaleType, numbers, start, ArrayRef<AffineMap>{each, row},
+                         ArrayRef<utils::IteratorType>{parallel, reduction},
+                         [&](OpBuilder &k, Location loc, ValueRange v) {
+                           Value bits = arith::BitcastOp::create(k, loc, i32, v[0]);
+                           bits = arith::AndIOp::create(k, loc, bits, number(k, loc, 0x7f800000));
+                           Value power = arith::BitcastOp::create(k, loc, f32, bits);
+                           Value down = arith::ConstantOp::create(k, loc, k.getF32FloatAttr(0x1p-14f));
+                           power = arith::MulFOp::create(k, loc, power, down);
+                           linalg::YieldOp::create(k, loc, Value(arith::MaximumFOp::create(k, loc, power, v[1])));
+                         })
+                         .getResult(0);
+    operand.rows =
+        linalg::GenericOp::create(
+            b, rowsOf(b.getF16Type()), ValueRange{numbers, operand.scales}, empty(rowsOf(b.getF16Type())),
+            ArrayRef<AffineMap>{each, row, each}, ArrayRef<utils::IteratorType>{parallel, parallel},
+            [&](OpBuilder &k, Location loc, ValueRange v) {
+              Value bits = arith::BitcastOp::create(k, loc, i32, v[1]); // of 2^-e, of which 2^e is made
+              Value turned = arith::SubIOp::create(k, loc, number(k, loc, 254 << 23), bits);
+              Value up = arith::BitcastOp::create(k, loc, f32, turned);
+              Value scaled = arith::MulFOp::create(k, loc, v[0], up);
+              linalg::YieldOp::create(k, loc, Value(arith::TruncFOp::create(k, loc, k.getF16Type(), scaled)));
+            })
+            .getResult(0);
+    made[x] = operands[product.getResult()] = operand;
+  });
+}
+
+FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Location loc) {
+  std::string &name = known[format.name];
+  if (!name.empty())
+    return name;
+  QuantisedMatmulParameters parameters;
+  parameters.m = 64, parameters.warps = 4, parameters.registers = 168;
+  parameters.format = &format, parameters.layout = target.layout;
+  auto text = quantisedMatmulKernel(*kernels.getContext(), parameters);
+  if (!text)
+    return emitError(loc) << text.error().message, failure();
+  auto kernel = *(*text)->getOps<tile::KernelOp>().begin();
+  int64_t threads = 0, bytes = 0;
+  for (auto role : kernel.getBody().getOps<tile::RoleOp>())
+    threads += role.getThreads();
+  for (auto channel : kernel.getBody().getOps<tile::ChannelOp>()) {
+    int64_t slot = tile::kBarrierBytes;
+    for (MemRefType each : channel.getType().getPayload())
+      slot += llvm::alignTo(each.getNumElements() * tile::elementBytes(each.getElementType()), kTileAlignment);
+    bytes += channel.getType().getDepth() * slot;
+  }
+  kernel->remove();
+  name = std::string("quantised_matmul_") + format.name;
+  kernel.setSymName(name + "_b0");
+  kernel->setAttr(tile::kGridAttr, DenseI64ArrayAttr::get(kernel.getContext(), {parameters.m, threads, bytes}));
+  kernels.getBody()->push_back(kernel);
+  return name;
+}
+
+FailureOr<Value> TileProducts::dispatch(OpBuilder &builder, LinearOp product, function_ref<Value(Value)> place,
+                                        bool byRows) {
+  auto weight = cast<RankedTensorType>(product.getWeight().getType());
+  const BlockFormat &format = cast<BlockType>(weight.getElementType()).getFormat();
+  FailureOr<std::string> kernel = kernelFor(format, product.getLoc());
+  if (failed(kernel))
+    return failure();
+  const Operand operand = operands.at(product.getResult());
+  const PackedBlock packed = packedBlock(*target.layout, format);
+  const int64_t extent = byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, wide = columns(product.getX().getType());
+  const int64_t pieces = tile::piecesOf(packed.bytes), rows = target.layout->rows;
+  const auto type = cast<RankedTensorType>(product.getType());
+  auto sizes = [&](std::initializer_list<int64_t> each) -> Attribute { return builder.getDenseI64ArrayAttr(each); };
+  const Attribute dims[] = {
+      sizes({int64_t(llvm::divideCeil(weight.getDimSize(0), rows)), columns(weight) / packed.columns * pieces,
+             packed.bytes / pieces / tile::kWordBytes}),
+      sizes({extent, wide}), sizes({1, extent}), sizes({extent, int64_t(llvm::alignTo(type.getDimSize(1), rows))})};
+  const SmallVector<Value> inputs = {place(product.getWeight()), place(operand.rows), place(operand.scales)};
+  return DispatchOp::create(builder, product.getLoc(), type, *kernel, inputs, ArrayRef<int64_t>{0, 0, 1, 0, 2, 0, 3, 0},
+                            builder.getArrayAttr(dims), byRows, builder.getDenseI64ArrayAttr({}))
+      ->getResult(0);
+}
+
+} // namespace stepdown

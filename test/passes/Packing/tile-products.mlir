@@ -1,0 +1,59 @@
+// RUN: stepdown-opt %s -split-input-file -thread-kernels | FileCheck %s
+// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:gfx942 | FileCheck %s --check-prefix=THREADS
+// RUN: stepdown-opt %s -split-input-file -thread-kernels=exact | FileCheck %s --check-prefix=THREADS
+
+!a = tensor<?x3x!transformer.activation<f32>>
+!w = tensor<48x3x!transformer.block<q4_1>>
+!y = tensor<?x48xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+
+// Rows of x become binary16 once for both products, whose sum is computed by threads.
+// CHECK-LABEL: @two_products_of_one_operand
+// CHECK: %[[SCALE:.*]] = transformer.dispatch @linear_0({{.*}} -> tensor<?x1xf32>
+// CHECK: %[[ROWS:.*]] = transformer.dispatch @linear_1(%{{.*}}, %[[SCALE]]) {{.*}} -> tensor<?x96xf16>
+// CHECK: %[[P:.*]] = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]], %[[SCALE]]) sources [0, 0, 1, 0, 2, 0, 3, 0]
+// CHECK-SAME: dims [array<i64: 3, 3, 40>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>]
+// CHECK: %[[Q:.*]] = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]], %[[SCALE]])
+// CHECK: transformer.dispatch @linear_2(%[[P]], %[[Q]])
+// CHECK-NOT: transformer.dispatch
+// CHECK: func.func private @linear_0_b0
+// CHECK: arith.maximumf
+// CHECK: func.func private @linear_1_b0
+// CHECK: arith.truncf {{.*}} : f32 to f16
+// CHECK: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 256, 49344>}
+// CHECK-NOT: tile.kernel
+// THREADS-NOT: tile.kernel
+func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %n = %u : !w) -> (!y) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> !y
+    %2 = transformer.linear %x, %n : (!a, !w) -> !y
+    %c0 = arith.constant 0 : index
+    %t = tensor.dim %1, %c0 : !y
+    %e = tensor.empty(%t) : !y
+    %3 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%1, %2 : !y, !y) outs(%e : !y) {
+    ^bb0(%p: f32, %q: f32, %old: f32):
+      %s = arith.addf %p, %q : f32
+      linalg.yield %s : f32
+    } -> !y
+    transformer.yield %3 : !y
+  }
+  return %0 : !y
+}
+
+// -----
+
+!a = tensor<?x3x!transformer.activation<f32>>
+!w = tensor<48x3x!transformer.block<mxfp4>>
+!y = tensor<?x48xf32>
+
+// Scales of MXFP4 have a range that binary16 has not.
+// CHECK-LABEL: @no_tile_kernel
+// CHECK-NOT: tile.kernel
+func.func @no_tile_kernel(%a: !a, %w: !w) -> !y {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w) -> (!y) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> !y
+    transformer.yield %1 : !y
+  }
+  return %0 : !y
+}
