@@ -41,7 +41,8 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
       Result<CodeObject> object = writeCodeObject(*kernels->module, target.chip, findLld());
       if (!object)
         return object.error();
-      return layOutImage(interface, {reinterpret_cast<const uint8_t *>(object->bytes.data()), object->bytes.size()}, {});
+      return layOutImage(interface, {reinterpret_cast<const uint8_t *>(object->bytes.data()), object->bytes.size()},
+                         {});
     }
     Result<std::string> ptx = writePtx(*kernels->module, target.chip);
     if (!ptx)

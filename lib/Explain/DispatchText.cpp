@@ -10,10 +10,11 @@ namespace stepdown {
 using llvm::json::Array;
 using llvm::json::Object;
 
+/// What the first number of a launch's grid is.
+static const char *extentOf(const ExplainedDispatch &d) { return d.ofTiles ? "1" : d.byRows ? "rows" : "tokens"; }
+
 /// "tokens x 3": work-groups of a launch.
-static std::string gridOf(const ExplainedDispatch &d) {
-  return llvm::formatv("{0} x {1}", d.byRows ? "rows" : "tokens", llvm::divideCeil(d.columns, d.threads));
-}
+static std::string gridOf(const ExplainedDispatch &d) { return llvm::formatv("{0} x {1}", extentOf(d), d.across); }
 
 /// Machines that run code of the report's chip; all of them where none does.
 static std::vector<const Machine *> machinesOf(const DispatchReport &report) {
@@ -38,7 +39,8 @@ static Object trafficObject(const DispatchTraffic &t, uint64_t threads) {
                 {"other_read", int64_t(t.otherRead)}, {"other_written", int64_t(t.otherWritten)},
                 {"bytes_read", int64_t(t.read())},    {"bytes_written", int64_t(t.written())},
                 {"asked_of_cache", int64_t(t.asked)}, {"operations", int64_t(t.operations)},
-                {"chain", int64_t(t.chain)},          {"predicted", std::move(predictions)}};
+                {"products", int64_t(t.products)},    {"chain", int64_t(t.chain)},
+                {"predicted", std::move(predictions)}};
 }
 
 static uint64_t launchesOf(const DispatchReport &report, bool many) {
@@ -55,17 +57,17 @@ static Object loadObject(const StepLoad &load) {
 std::string toJson(const DispatchReport &report) {
   Array dispatches, steps;
   for (const ExplainedDispatch &d : report.dispatches)
-    dispatches.push_back(
-        Object{{"function", d.function},
-               {"kernel", d.kernel},
-               {"times", int64_t(d.times)},
-               {"by_rows", d.byRows},
-               {"grid", Array{d.byRows ? "rows" : "tokens", int64_t(llvm::divideCeil(d.columns, d.threads))}},
-               {"block", int64_t(d.threads)},
-               {"columns", int64_t(d.columns)},
-               {"whole_operands", d.byOperands},
-               {"one_token", trafficObject(d.one, d.threads)},
-               {"prompt", trafficObject(d.many, d.threads)}});
+    dispatches.push_back(Object{{"function", d.function},
+                                {"kernel", d.kernel},
+                                {"times", int64_t(d.times)},
+                                {"by_rows", d.byRows},
+                                {"tiles", d.ofTiles},
+                                {"grid", Array{extentOf(d), int64_t(d.across)}},
+                                {"block", int64_t(d.threads)},
+                                {"columns", int64_t(d.columns)},
+                                {"whole_operands", d.byOperands},
+                                {"one_token", trafficObject(d.one, d.threads)},
+                                {"prompt", trafficObject(d.many, d.threads)}});
   for (const Machine &m : machines())
     steps.push_back(Object{{"machine", m.name},
                            {"chip", m.chip},
@@ -75,6 +77,7 @@ std::string toJson(const DispatchReport &report) {
                            {"units", int64_t(m.units)},
                            {"hertz", m.clock},
                            {"float32_per_second", m.float32},
+                           {"products_per_second", m.float16},
                            {"unit_bytes_per_clock", m.unitBytes},
                            {"clocks_of_a_sum", m.latency},
                            {"launch_seconds", m.launch},
@@ -114,7 +117,7 @@ std::string toText(const DispatchReport &report) {
       const bool prompt = t == &d.many;
       out << ' ' << llvm::right_justify(std::to_string(t->read()), 11) << ' '
           << llvm::right_justify(std::to_string(t->written()), prompt ? 11 : 9) << ' '
-          << llvm::right_justify(std::to_string(t->operations), prompt ? 15 : 12) << ' '
+          << llvm::right_justify(std::to_string(t->operations + t->products), prompt ? 15 : 12) << ' '
           << llvm::right_justify(std::to_string(t->chain), prompt ? 7 : 6) << ' '
           << llvm::right_justify(llvm::formatv("{0:f2}", p.seconds * 1e6).str(), prompt ? 10 : 8) << ' '
           << llvm::formatv("{0,-10}", nameOf(p.bound));

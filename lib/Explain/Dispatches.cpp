@@ -16,19 +16,41 @@ constexpr uint64_t kPositions = 512;
 /// `load` as a work-group has it, which computes for one token: the average one.
 StepLoad ofGroup(const StepLoad &load) { return {1, load.length - (load.tokens - 1) / 2, 1}; }
 
-DispatchTraffic measure(func::FuncOp kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window,
+DispatchTraffic measure(FunctionOpInterface kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window,
                         ExplainedDispatch &row) {
   DispatchTraffic all, group;
   const uint64_t count = row.byRows ? load.rows : load.tokens;
-  const uint64_t across = llvm::divideCeil(row.columns, row.threads);
   if (!measureLaunch(kernel, dispatch, load, window, row.columns, all)) {
     row.byOperands = true;
     all.asked = all.read();
   } else {
-    measureLaunch(kernel, dispatch, ofGroup(load), window, llvm::divideCeil(row.columns, across), group);
-    all.asked = group.read() * across * count;
+    measureLaunch(kernel, dispatch, ofGroup(load), window, llvm::divideCeil(row.columns, row.across), group);
+    all.asked = group.read() * row.across * count;
   }
-  all.groups = across * count;
+  all.groups = row.across * count;
+  return all;
+}
+
+/// Instructions that take a weight out of its block and round it to binary16, as numbers' operations are counted: two
+/// for an instruction, three instructions for two weights (docs/decisions/quantised-products.md).
+constexpr uint64_t kUnpacking = 3;
+
+/// Of the product with a quantised weight: each work-group reads its rows of the weight once for each tile of tokens.
+DispatchTraffic measureTiles(tile::KernelOp kernel, DispatchOp dispatch, const StepLoad &load,
+                             const ExplainedDispatch &row) {
+  DispatchTraffic all;
+  measureOperands(kernel, dispatch, load, all);
+  const uint64_t count = row.byRows ? load.rows : load.tokens;
+  uint64_t tileTokens = 1;
+  for (auto channel : kernel.getBody().getOps<tile::ChannelOp>())
+    if (MemRefType each = channel.getType().getPayload().front(); each.getElementType().isF16())
+      tileTokens = each.getDimSize(0);
+  const uint64_t tiles = llvm::divideCeil(count, tileTokens);
+  const uint64_t inner = cast<DenseI64ArrayAttr>(dispatch.getDims()[1])[1], weights = row.columns * inner;
+  all.groups = count ? row.across : 0;
+  all.asked = all.weightsRead * tiles + all.otherRead * row.across;
+  all.operations = kUnpacking * weights * tiles;
+  all.products = 2 * weights * tiles * tileTokens;
   return all;
 }
 
@@ -50,7 +72,7 @@ DispatchReport explainDispatches(ModuleOp module, const Target &target) {
   });
   for (auto function : module.getOps<func::FuncOp>())
     for (auto dispatch : function.getOps<DispatchOp>()) {
-      auto kernel = kernels.lookupSymbol<func::FuncOp>((dispatch.getKernel() + "_b0").str());
+      auto kernel = kernels.lookupSymbol<FunctionOpInterface>((dispatch.getKernel() + "_b0").str());
       if (!kernel)
         continue;
       ExplainedDispatch row;
@@ -59,9 +81,22 @@ DispatchReport explainDispatches(ModuleOp module, const Target &target) {
       row.byRows = dispatch.getByRows();
       if (auto layer = times.find(function.getName()); layer != times.end())
         row.times = layer->second;
-      row.columns = row.threads = 1;
-      if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr))
-        row.columns = grid[0], row.threads = grid[1];
+      row.columns = row.threads = row.across = 1;
+      auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
+      if (grid)
+        row.threads = grid[1];
+      if (auto tiles = dyn_cast<tile::KernelOp>(kernel.getOperation()); tiles && grid) {
+        row.ofTiles = true;
+        row.columns = cast<DenseI64ArrayAttr>(dispatch.getDims()[dispatch.getDims().size() - 1])[1];
+        row.across = llvm::divideCeil(row.columns, grid[0]);
+        row.one = measureTiles(tiles, dispatch, report.one, row);
+        row.many = measureTiles(tiles, dispatch, report.many, row);
+        report.dispatches.push_back(std::move(row));
+        continue;
+      }
+      if (grid)
+        row.columns = grid[0];
+      row.across = llvm::divideCeil(row.columns, row.threads);
       uint64_t window = 0;
       if (auto noted = function->getAttrOfType<IntegerAttr>(kWindowAttr))
         window = noted.getInt();
@@ -80,6 +115,8 @@ const char *nameOf(Bound bound) {
     return "cache";
   case Bound::Operations:
     return "operations";
+  case Bound::Products:
+    return "products";
   case Bound::Chain:
     return "chain";
   case Bound::Launch:
@@ -101,6 +138,7 @@ Prediction predict(const DispatchTraffic &traffic, uint64_t threads, const Machi
       {double(traffic.read() + traffic.written()) / std::min(machine.bandwidth, unitRate), Bound::Memory},
       {double(traffic.asked) / unitRate, Bound::Cache},
       {double(traffic.operations) / (machine.float32 * units / machine.units * resident), Bound::Operations},
+      {double(traffic.products) / (machine.float16 * units / machine.units), Bound::Products},
       {double(traffic.chain) * machine.latency / machine.clock, Bound::Chain}};
   const auto longest = *std::max_element(std::begin(bounds), std::end(bounds),
                                          [](const auto &a, const auto &b) { return a.first < b.first; });

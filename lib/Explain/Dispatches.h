@@ -1,9 +1,10 @@
 // What each dispatch of a step on a device moves and computes, read off the function that its threads run, and how long
 // a machine is predicted to take for it. A kernel of the fusion phase may be several dispatches.
 //
-// A prediction is the longest of four bounds, and the launch: bytes that memory must move, each once; bytes that
-// work-groups ask the second-level cache for; operations; and the longest chain of sums that wait for each other in one
-// thread. A launch of fewer work-groups than the machine has units has the share of those units alone.
+// A prediction is the longest of five bounds, and the launch: bytes that memory must move, each once; bytes that
+// work-groups ask the second-level cache for; operations; products of matrix units; and the longest chain of sums that
+// wait for each other in one thread. A launch of fewer work-groups than the machine has units has the share of those
+// units alone.
 #pragma once
 #include "lib/Base/Result.h"
 #include "lib/Target/Machines.h"
@@ -27,6 +28,7 @@ struct DispatchTraffic {
   uint64_t otherRead = 0, otherWritten = 0; ///< activations, what a step is given, block tables, logits
   uint64_t asked = 0;                       ///< distinct ones of each work-group, added up: reads
   uint64_t operations = 0;                  ///< on numbers; a multiply-add is two
+  uint64_t products = 0;                    ///< operations of matrix units, of whole tiles
   uint64_t chain = 0;                       ///< operations of a thread that wait for each other
   uint64_t read() const { return weightsRead + cacheRead + otherRead; }
   uint64_t written() const { return cacheWritten + otherWritten; }
@@ -36,7 +38,9 @@ struct ExplainedDispatch {
   std::string function, kernel;
   uint64_t times = 1; ///< launches a step
   bool byRows = false;
-  uint64_t columns = 0, threads = 0; ///< the grid is tokens or rows by columns / threads
+  bool ofTiles = false; ///< of a tile kernel: a work-group goes through all tokens
+  uint64_t columns = 0, threads = 0;
+  uint64_t across = 0;       ///< work-groups that share the columns out: the grid's second number
   bool byOperands = false;   ///< its code has no form of a loop over tokens and columns: each operand counts whole
   DispatchTraffic one, many; ///< one token behind others; a prompt
 };
@@ -49,7 +53,7 @@ struct DispatchReport {
 };
 
 /// What bounds a launch.
-enum class Bound { Memory, Cache, Operations, Chain, Launch };
+enum class Bound { Memory, Cache, Operations, Products, Chain, Launch };
 const char *nameOf(Bound bound);
 
 struct Prediction {

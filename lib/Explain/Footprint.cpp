@@ -2,6 +2,7 @@
 // constants. What is none is widened to one, which counts a few activations too many where an index depends on a
 // comparison; DeviceTrafficTest holds the counts to those that the emulator sees.
 #include "lib/Explain/Footprint.h"
+#include "dialects/Tile/IR/BlockCopy.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -56,13 +57,13 @@ Range remainder(const Range &a, int64_t c) {
 
 class Launch {
 public:
-  Launch(func::FuncOp kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window, uint64_t columns,
+  Launch(FunctionOpInterface kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window, uint64_t columns,
          DispatchTraffic &out)
       : kernel(kernel), dispatch(dispatch), load(load), window(window), columns(columns), out(out),
         arguments(kernel.getNumArguments()) {}
 
   bool run() {
-    auto loops = kernel.getBody().front().getOps<scf::ParallelOp>();
+    auto loops = kernel.getFunctionBody().front().getOps<scf::ParallelOp>();
     if (!llvm::hasSingleElement(loops))
       return false;
     scf::ParallelOp grid = *loops.begin();
@@ -125,8 +126,8 @@ private:
   bool isAngles(unsigned argument) { return bool(sourceOf(argument).getDefiningOp<RopeTableOp>()); }
   uint64_t elementBytes(unsigned argument) {
     Type element = cast<MemRefType>(kernel.getArgument(argument).getType()).getElementType();
-    if (auto block = dyn_cast<BlockType>(element))
-      return block.getBytes();
+    if (auto block = dyn_cast<BlockType>(element)) // a tile kernel copies words of blocks
+      return isa<tile::KernelOp>(kernel.getOperation()) ? uint64_t(tile::kWordBytes) : uint64_t(block.getBytes());
     return element.isIntOrFloat() ? element.getIntOrFloatBitWidth() / 8 : 0;
   }
   uint64_t cacheBytes(unsigned argument, uint64_t positions) {
@@ -226,7 +227,7 @@ private:
 
   void access(Value memory, ValueRange indices, int64_t width, bool write) {
     auto place = dyn_cast<BlockArgument>(memory);
-    if (!place || place.getOwner() != &kernel.getBody().front()) {
+    if (!place || place.getOwner() != &kernel.getFunctionBody().front()) {
       known = false;
       return;
     }
@@ -402,7 +403,7 @@ private:
     return uint64_t(most);
   }
 
-  func::FuncOp kernel;
+  FunctionOpInterface kernel;
   DispatchOp dispatch;
   const StepLoad &load;
   const uint64_t window, columns;
@@ -415,15 +416,19 @@ private:
 
 } // namespace
 
-bool measureLaunch(func::FuncOp kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window, uint64_t columns,
-                   DispatchTraffic &traffic) {
+void measureOperands(FunctionOpInterface kernel, DispatchOp dispatch, const StepLoad &load, DispatchTraffic &traffic) {
+  traffic = {};
+  Launch(kernel, dispatch, load, 0, 0, traffic).takeOperands();
+}
+
+bool measureLaunch(FunctionOpInterface kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window,
+                   uint64_t columns, DispatchTraffic &traffic) {
   DispatchTraffic measured;
   if (Launch(kernel, dispatch, load, window, columns, measured).run()) {
     traffic = measured;
     return true;
   }
-  traffic = {};
-  Launch(kernel, dispatch, load, window, columns, traffic).takeOperands();
+  measureOperands(kernel, dispatch, load, traffic);
   return false;
 }
 

@@ -206,6 +206,7 @@ def predicted(traffic, threads, m):
     moved = traffic["bytes_read"] + traffic["bytes_written"]
     bounds = {"memory": moved / min(m["bytes_per_second"], unit_rate), "cache": traffic["asked_of_cache"] / unit_rate,
               "operations": traffic["operations"] / (m["float32_per_second"] * units / m["units"] * resident),
+              "products": traffic["products"] / (m["products_per_second"] * units / m["units"]),
               "chain": traffic["chain"] * m["clocks_of_a_sum"] / m["hertz"]}
     longest = max(bounds, key=bounds.get)
     return m["launch_seconds"] + bounds[longest], longest if bounds[longest] >= m["launch_seconds"] else "launch"

@@ -72,11 +72,11 @@ TEST_F(RunCommand, aDeviceThatIsNotThereIsRefusedWithTheList) {
     const std::string more = space == std::string::npos ? "" : std::string(command).substr(space);
     Output done = run(name + " " + model + more + " --device tpu </dev/null");
     EXPECT_EQ(done.status, 1) << command;
-    EXPECT_NE(
-        done.err.find("error E0911: device: expects one of cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, "
-                      "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, nvidia:sm_80, nvidia:sm_90a, "
-                      "amd:gfx90a, amd:gfx942, amd:gfx950, amd:gfx1100, amd:gfx1201, but got \"tpu\""),
-        std::string::npos)
+    EXPECT_NE(done.err.find(
+                  "error E0911: device: expects one of cpu, emulated:sm_80, emulated:sm_90a, emulated:gfx90a, "
+                  "emulated:gfx942, emulated:gfx950, emulated:gfx1100, emulated:gfx1201, nvidia:sm_80, nvidia:sm_90a, "
+                  "amd:gfx90a, amd:gfx942, amd:gfx950, amd:gfx1100, amd:gfx1201, but got \"tpu\""),
+              std::string::npos)
         << command << ": " << done.err;
   }
 }
