@@ -60,8 +60,6 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
   return std::nullopt;
 }
 
-bool hasEpilogues(StringRef chip) { return chip == "sm_90a"; }
-
 std::optional<AttentionParameters> selectAttention(StringRef chip, const AttentionShape &shape, std::string &reason) {
   struct AttentionRow {
     const char *chip;
@@ -71,7 +69,13 @@ std::optional<AttentionParameters> selectAttention(StringRef chip, const Attenti
   static const AttentionRow table[] = {
       {"sm_90a", 64, 64, {64, 64, 64, 2, 4, 240, 24}},      {"sm_90a", 64, kAny, {192, 128, 64, 2, 12, 160, 32}},
       {"sm_90a", 128, 64, {64, 128, 128, 2, 4, 240, 24}},   {"sm_90a", 128, kAny, {128, 128, 128, 2, 8, 240, 24}},
-      {"sm_90a", 256, kAny, {128, 80, 256, 2, 8, 240, 32}},
+      {"sm_90a", 256, kAny, {128, 80, 256, 2, 8, 240, 32}}, {"gfx90a", 64, 64, {64, 64, 64, 2, 4, 240, 24}},
+      {"gfx90a", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},   {"gfx90a", 128, kAny, {128, 64, 128, 2, 8, 240, 24}},
+      {"gfx90a", 256, kAny, {128, 32, 256, 2, 8, 240, 24}}, {"gfx942", 64, 64, {64, 64, 64, 2, 4, 240, 24}},
+      {"gfx942", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},   {"gfx942", 128, kAny, {128, 64, 128, 2, 8, 240, 24}},
+      {"gfx942", 256, kAny, {128, 32, 256, 2, 8, 240, 24}}, {"gfx1100", 64, 64, {64, 64, 64, 2, 4, 240, 24}},
+      {"gfx1100", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},  {"gfx1201", 64, 64, {64, 64, 64, 2, 4, 240, 24}},
+      {"gfx1201", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},  {"gfx1201", 128, kAny, {128, 32, 128, 2, 8, 240, 24}},
   };
   auto no = [&](const Twine &text) {
     reason = text.str();

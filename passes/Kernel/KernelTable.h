@@ -17,9 +17,6 @@ struct SelectedKernel {
 std::optional<SelectedKernel> selectMatmul(llvm::StringRef chip, mlir::Type element, mlir::Type result, int64_t rows,
                                            int64_t columns, bool transposeB);
 
-/// Whether kernels of `chip` compute with a product in registers before they store it.
-bool hasEpilogues(llvm::StringRef chip);
-
 /// What the table asks of an attention; sizes that are known later are kDynamic.
 struct AttentionShape {
   mlir::Type query, result; ///< elements; keys and values have the query's

@@ -183,7 +183,7 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const bool zero = isZero(product.init);
     Epilogue epilogue;
     // One that has nothing to add up would have to be done all the same, and one of a batch lies elsewhere for each.
-    if (hasEpilogues(chip) && !product.batched() && !left.isDynamicDim(product.a.columns)) {
+    if (!product.batched() && !left.isDynamicDim(product.a.columns)) {
       if (std::optional<Epilogue> found = epilogueOf(op->getResult(0)))
         epilogue = *found;
       if (!zero)

@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -split-input-file -select-attention | FileCheck %s
+// RUN: stepdown-opt %s -split-input-file -select-attention=chip=gfx1100 | FileCheck %s --check-prefix=AMD
 
 func.func @heads_of_64(%q: tensor<?x128xbf16>, %batch: !transformer.batch,
                        %cache: !transformer.cache<heads = 1, key = 64, value = 64, element = bf16>) -> tensor<?x128xbf16> {
@@ -9,6 +10,8 @@ func.func @heads_of_64(%q: tensor<?x128xbf16>, %batch: !transformer.batch,
 // CHECK-LABEL: func.func @heads_of_64
 // CHECK: tile.launch @attention_192x128x64_bf16_bf16 ins
 // CHECK: tile.kernel @attention_192x128x64_bf16_bf16
+// AMD-LABEL: func.func @heads_of_64
+// AMD: tile.launch @attention_128x64x64_bf16_bf16 ins
 
 // -----
 

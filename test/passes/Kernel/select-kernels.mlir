@@ -83,10 +83,10 @@ func.func @silu(%a: tensor<?x64xbf16>, %b: tensor<64x72xbf16>, %bias: tensor<72x
   } -> tensor<?x72xbf16>
   return %2 : tensor<?x72xbf16>
 }
-// Kernels of AMD store what they have added up: what follows stays behind them.
 // AMD-LABEL: func.func @silu
-// AMD: %[[P:.*]] = tile.launch @matmul_128x128_bf16_f32 ins(%{{.*}}, %{{.*}} : tensor<?x64xbf16>, tensor<64x72xbf16>)
-// AMD: linalg.generic {{.*}} ins(%[[P]],
+// AMD: tile.launch @matmul_128x128_bf16_bf16_fused ins(
+// AMD-NOT: linalg.generic
+// AMD: tile.kernel @matmul_128x128_bf16_bf16_fused
 // CHECK-LABEL: func.func @silu
 // CHECK: %[[BIAS:.*]] = tensor.expand_shape %{{.*}} {{\[\[}}0, 1]] output_shape [1, 72] : tensor<72xbf16> into tensor<1x72xbf16>
 // CHECK: tile.launch @matmul_128x128_bf16_bf16_fused ins(%{{.*}}, %{{.*}}, %[[BIAS]] :
