@@ -40,7 +40,7 @@ static bool isRecent(llvm::StringRef ptxas) {
 
 std::string findPtxas(const std::string &folder) {
   if (const char *named = std::getenv("STEPDOWN_PTXAS"))
-    return named;
+    return isRecent(named) ? std::string(named) : std::string();
   const std::string fetched = folder + "/ptxas";
   if (!folder.empty() && llvm::sys::fs::can_execute(fetched))
     return fetched;

@@ -49,13 +49,14 @@ Status Session::expectRoom(const KVCache::Shape &shape) const {
   if (!device.memory())
     return Done{};
   const uint64_t room = device.memory() - std::min(device.memory(), device.held());
-  const SessionBytes wanted = sessionBytes(model->program(), model->target().alignment, shape);
+  const uint64_t alignment = model->target().alignment;
+  const SessionBytes wanted = sessionBytes(model->program(), alignment, shape, device.readsOperands());
   if (wanted.total() <= room)
     return Done{};
   auto most = [&](int32_t sequences) {
     KVCache::Shape other = shape;
     other.sequences = sequences;
-    return positionsThatFit(model->program(), model->target().alignment, other, room);
+    return positionsThatFit(model->program(), alignment, other, room, device.readsOperands());
   };
   std::string fitting;
   if (const int64_t positions = most(shape.sequences))
@@ -243,6 +244,8 @@ Status Session::submit(const Token *tokens, size_t count) {
   }
   for (const KVCache::Growth &g : growth)
     added[g.sequence] = 0;
+  if (!grown && grown.error().code != ErrorCode::CacheFull)
+    failure = grown.error(); // of the device: some sequences have grown, others have not
   return grown;
 }
 

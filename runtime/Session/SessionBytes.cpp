@@ -33,7 +33,7 @@ uint64_t logitFloats(const Program &program) {
   return wholeTiles(program, program.head.max_step_rows) * program.head.logits_stride;
 }
 
-SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape) {
+SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape, bool operands) {
   SessionBytes bytes;
   bytes.inputs = 4 * uint64_t(inputCapacity(program, alignment)) * sizeof(int32_t);
   bytes.activations = program.head.arena_bytes;
@@ -42,7 +42,7 @@ SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCa
                    operandWords(program, program.head.exit_first, program.head.exit_count);
   for (const stepdown_layer &layer : program.layers)
     words += operandWords(program, program.kinds[layer.kind].first_dispatch, program.kinds[layer.kind].dispatch_count);
-  bytes.operands = words * sizeof(uint64_t);
+  bytes.operands = operands ? words * sizeof(uint64_t) : 0;
   for (const KVCache::Pool &pool : KVCache::pools(program.cache[0], program.groups, shape)) {
     bytes.cache += pool.bytes;
     bytes.tables += pool.tableBytes;
@@ -50,10 +50,11 @@ SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCa
   return bytes;
 }
 
-int64_t positionsThatFit(const Program &program, uint64_t alignment, KVCache::Shape shape, uint64_t bytes) {
+int64_t positionsThatFit(const Program &program, uint64_t alignment, KVCache::Shape shape, uint64_t bytes,
+                         bool operands) {
   auto fits = [&](int64_t positions) {
     shape.positions = positions;
-    return sessionBytes(program, alignment, shape).total() <= bytes;
+    return sessionBytes(program, alignment, shape, operands).total() <= bytes;
   };
   int64_t low = 0, high = shape.positions; // low fits, or is 0
   if (fits(high))

@@ -15,11 +15,14 @@ struct SessionBytes {
   uint64_t total() const { return inputs + activations + logits + operands + cache + tables; }
 };
 
-/// Of a session of `program` for a target whose addresses are multiples of `alignment`.
-SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape);
+/// Of a session of `program` for a target whose addresses are multiples of `alignment`. `operands`: whether its device
+/// reads the words of launches in its memory, see Device::readsOperands.
+SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape,
+                          bool operands = true);
 
 /// The most positions, at least one and at most those of `shape`, with which a session has `bytes` or less; 0: none.
-int64_t positionsThatFit(const Program &program, uint64_t alignment, KVCache::Shape shape, uint64_t bytes);
+int64_t positionsThatFit(const Program &program, uint64_t alignment, KVCache::Shape shape, uint64_t bytes,
+                         bool operands = true);
 
 /// Entries of each input array of a step: the tokens of the largest one in whole tiles, to a multiple of `alignment`
 /// bytes.

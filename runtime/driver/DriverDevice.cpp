@@ -72,6 +72,14 @@ public:
     std::lock_guard<std::mutex> lock(mutex);
     return used + reserved.committed();
   }
+  size_t memory() const override {
+    size_t free = 0, total = 0;
+    return context->enter() && context->driver.memory(&free, &total) == 0 ? total : 0;
+  }
+  size_t held() const override { // by other processes, too
+    size_t free = 0, total = 0;
+    return context->enter() && context->driver.memory(&free, &total) == 0 ? total - free : allocated();
+  }
 
   // Bytes are copied anew each time: an address of the host says nothing of what lies there later.
   Result<uint64_t> adopt(const uint8_t *bytes, size_t size) override {

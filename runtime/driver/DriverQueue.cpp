@@ -80,7 +80,7 @@ Status DriverQueue::launchOne(const Launch &launch) {
   const stepdown_launch &shape = kernel.launch;
   const uint32_t (&grid)[3] = launch.grid, (&block)[3] = shape.block;
   int error;
-  if (shape.cluster[0] * shape.cluster[1] * shape.cluster[2] == 1) {
+  if (shape.cluster[0] == 1 && shape.cluster[1] == 1 && shape.cluster[2] == 1) {
     error = context.driver.launch(kernel.function, grid[0], grid[1], grid[2], block[0], block[1], block[2],
                                   shape.shared_bytes, stream, pointers.data(), nullptr);
   } else {
@@ -136,9 +136,11 @@ bool DriverQueue::happened(uint64_t event) const {
   auto found = at(pending, event);
   if (event <= finished || found == pending.end() || !context.enter())
     return true; // of a GPU that was lost, wait() says so
-  if (context.driver.queryEvent(found->handle) == kNotReady)
+  const int error = context.driver.queryEvent(found->handle);
+  if (error == kNotReady)
     return false;
-  retire(event);
+  if (error == 0) // any other, wait() meets again and tells
+    retire(event);
   return true;
 }
 
@@ -157,14 +159,12 @@ Status DriverQueue::wait(uint64_t event) {
 }
 
 Status DriverQueue::sync() {
-  if (!failed)
-    return failed;
   if (Status entered = context.enter(); !entered)
     return entered;
   if (int error = context.driver.waitForStream(stream))
     return context.refused(error, ErrorCode::DriverRefused, "its work to be done");
   retire(recorded);
-  return Done{};
+  return failed; // of an event: its work is done all the same
 }
 
 } // namespace stepdown::driver

@@ -2,6 +2,7 @@
 
 #include "runtime/Checksum.h"
 #include "runtime/driver/DriverRecords.h"
+#include <algorithm>
 #include <cstring>
 
 namespace stepdown::driver {
@@ -50,7 +51,11 @@ Result<const Kernels::Module *> Kernels::moduleAt(uint64_t code, uint64_t offset
   Module module{std::move(*image), nullptr};
   const unsigned count = context.driver.vendor == &kNvidia ? 2 : 0;
   // Machine code of the very chip, which the driver may be too old for: then it makes its own of the PTX.
-  if (count && module.image.operationBytes >= 64)
+  if (count && module.image.operationBytes >= 64 &&
+      !std::memcmp(module.image.operations,
+                   "\x7f"
+                   "ELF",
+                   4))
     if (int error = context.driver.loadModule(&module.handle, module.image.operations, 0, nullptr, nullptr)) {
       const Error refused = context.refused(error, ErrorCode::DriverCode, "machine code that it takes");
       if (refused.code == ErrorCode::DeviceLost)
@@ -98,11 +103,13 @@ Status Kernels::checkShape(const PreparedKernel &kernel) const {
     return context.refused(error, ErrorCode::DriverCode, kernel.name + ": to be told of its threads");
   if (int error = driver.functionAttribute(&fixed, kStaticShared, kernel.function))
     return context.refused(error, ErrorCode::DriverCode, kernel.name + ": to be told of its shared memory");
-  const ull threads = ull(launch.block[0]) * launch.block[1] * launch.block[2];
+  ull threads = 1;
+  for (uint32_t size : launch.block)
+    threads = std::min<ull>(threads * size, 1ull << 32);
   if (threads > ull(most))
     return fail(ErrorCode::LaunchUnsupported, "%s: block: expects at most %d threads on device %s, but got %llu", name,
                 most, context.device, threads);
-  const bool clusters = launch.cluster[0] * launch.cluster[1] * launch.cluster[2] != 1;
+  const bool clusters = launch.cluster[0] != 1 || launch.cluster[1] != 1 || launch.cluster[2] != 1;
   if (clusters && !driver.launchClusters)
     return fail(ErrorCode::LaunchUnsupported, "%s: expects clusters of one block on device %s, but got %u x %u x %u",
                 name, context.device, launch.cluster[0], launch.cluster[1], launch.cluster[2]);

@@ -234,8 +234,8 @@ private:
   Status expectThere() const {
     if (!lost)
       return Done{};
-    return fail(ErrorCode::EmulatedDeviceLost, "device %s: expects to be there, but was lost after %llu launches",
-                name(), (ull)launched);
+    return fail(ErrorCode::DeviceLost, "device %s: expects to be there, but was lost after %llu launches", name(),
+                (ull)launched);
   }
 
   /// Zeroed bytes; 0 where there are none.

@@ -16,7 +16,7 @@ namespace stepdown {
 /// What a test may make of a device.
 struct EmulatedMachine {
   size_t memory = 0;         ///< bytes, for allocations, weights and code; 0: as many as the system gives
-  uint64_t launches = ~0ull; ///< that it does before it is lost (E1046)
+  uint64_t launches = ~0ull; ///< that it does before it is lost (E1014)
 };
 
 /// The device `name`, which runs code of the target of that name: "emulated:sm_90a", "emulated:gfx942"; it stays the

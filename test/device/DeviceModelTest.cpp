@@ -210,13 +210,13 @@ TEST(DeviceModel, aLostDeviceFailsItsSessionsAndNoOthers) {
     ASSERT_TRUE(stepOf(*each, sequence, 7));
   const Status lost = stepOf(*failing, sequence, 11);
   ASSERT_FALSE(lost);
-  EXPECT_EQ(lost.error().code, ErrorCode::EmulatedDeviceLost);
+  EXPECT_EQ(lost.error().code, ErrorCode::DeviceLost);
   EXPECT_EQ(failing->rows(), 0u);
   for (int round = 0; round < 2; ++round) { // it stays so
     const Status after = stepOf(*failing, sequence, 13);
     ASSERT_FALSE(after);
     EXPECT_EQ(after.error().code, ErrorCode::SessionFailed);
-    EXPECT_NE(after.error().message.find("E1046"), std::string::npos) << after.error().text();
+    EXPECT_NE(after.error().message.find("E1014"), std::string::npos) << after.error().text();
   }
   EXPECT_FALSE(stepOf(*beside, sequence, 7)) << "it is on the lost device";
   ASSERT_TRUE(stepOf(*going, sequence, 11));

@@ -38,17 +38,19 @@ def check_chip(suite, device, emulated):
             suite.expect(after[key] == before[key], f"{device} {options}: expects {key} {before[key]} of {emulated}, but got {after[key]}")
     inspected = suite.call("stepdown-run", "inspect", artifact, "--json")
     suite.expect(inspected.count('"runs_here": true') == 2, f"inspect: expects both of {device} and {emulated} to run here: {inspected[-900:]}")
-    refused(suite, "memory", artifact, device, 601, "bytes of memory of device .* are free", FAKE_DRIVER_MEMORY="100000")
+    refused(suite, "memory", artifact, device, 601, "bytes of memory of device .* are free", FAKE_DRIVER_MEMORY="10000")
+    refused(suite, "memory of a session", artifact, device, 1045, "what fits is", FAKE_DRIVER_MEMORY="100000")
     refused(suite, "an old driver", artifact, device, 1010, "version 11", FAKE_DRIVER_VERSION="11080")
     refused(suite, "another GPU", artifact, device, 1011, "this machine has Other", FAKE_DRIVER_GPUS="Other=7.5" if "nvidia" in device else "Other=gfx906")
     refused(suite, "a launch", artifact, device, 1013, "a grid of", FAKE_DRIVER_FAIL="launch:1")
     refused(suite, "a GPU lost", artifact, device, 1014, "the GPU is lost", FAKE_DRIVER_FAIL="launch:700")
     refused(suite, "a GPU lost in a wait", artifact, device, 1014, "the GPU is lost", FAKE_DRIVER_FAIL="waitForStream:719")
     refused(suite, "code", artifact, device, 1012, "code that it takes", FAKE_DRIVER_ARTIFACT="nowhere")
-    print(f"{device}: tokens and logits of {emulated}, 7 refusals", flush=True)
+    print(f"{device}: tokens and logits of {emulated}, 8 refusals", flush=True)
 
 
 PTXAS = """#!/bin/sh
+[ "$1" = --version ] && echo 'Cuda compilation tools, release 13.1, V13.1.80' && exit
 # As `ptxas -v -arch=CHIP -o OUT IN`: a file that begins as machine code does, and holds the PTX.
 echo "ptxas info    : Compiling entry function 'any' for 'sm_90a'"
 { printf '\\177ELF'; head -c 60 /dev/zero; cat "$5"; } > "$4"

@@ -84,7 +84,9 @@ ordered_json describeTargets(const ArtifactFile &artifact) {
       shared["weight_bytes"] = target.endOfWeights - target.firstWeight;
       // What a session of no options takes of the device beside them.
       if (auto shape = Session::shapeOf(target.program, {})) {
-        const SessionBytes bytes = sessionBytes(target.program, target.alignment, *shape);
+        // A driver takes operands from the host's memory.
+        const bool reads = target.name == "cpu" || target.name.rfind("emulated:", 0) == 0;
+        const SessionBytes bytes = sessionBytes(target.program, target.alignment, *shape, reads);
         shared["session_bytes"] = {
             {"positions", shape->positions},    {"sequences", shape->sequences}, {"inputs", bytes.inputs},
             {"activations", bytes.activations}, {"logits", bytes.logits},        {"operands", bytes.operands},
