@@ -246,8 +246,10 @@ Status Reader::checkYarn(const char *factorKey) {
     return refuse(ErrorCode::ModelRope, key("rope.scaling.yarn_beta_slow"), text);
   }
   for (auto [name, base] : {std::pair("rope.freq_base", r.base), std::pair("rope.freq_base_swa", r.localBase)})
-    if (r.scaling == RopeScaling::Yarn && base == 1) // its ramp lies between pairs that turn at different speeds
-      return refuse(ErrorCode::ModelRope, key(name), "expects a number other than 1 with scaling type yarn, but got 1");
+    if (r.scaling == RopeScaling::Yarn && base <= 1) { // its ramp goes down the pairs, each of which turns slower
+      std::snprintf(text, sizeof text, "expects a number above 1 with scaling type yarn, but got %g", base);
+      return refuse(ErrorCode::ModelRope, key(name), text);
+    }
   return Done{};
 }
 

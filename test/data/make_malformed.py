@@ -284,7 +284,7 @@ def model(s):
     for name in ("scaling.attn_factor", "scaling.yarn_beta_fast", "scaling.yarn_beta_slow"):
         case("30-zero-" + name.replace(".", "-"), 213, Model().set("rope." + name, F32, 0), name, "got 0", "offset")
     yarn = Model().set("rope.scaling.type", STRING, "yarn").set("rope.scaling.factor", F32, 4)
-    case("30-yarn-base", 213, yarn.set("rope.freq_base", F32, 1), "rope.freq_base", "other than 1", "offset")
+    case("30-yarn-base", 213, yarn.set("rope.freq_base", F32, 1), "rope.freq_base", "above 1", "offset")
     case("30-scheme", 212, Model().set("rope.scaling.type", STRING, "spiral"), "rope.scaling.type", "spiral", "yarn")
     case("30-encoder", 212, Model().set("attention.causal", BOOL, 0), "attention.causal", "false")
     for key, kind, v in (("logit_scale", F32, 0.5), ("attention.clamp_kqv", F32, 8.0), ("attention.max_alibi_bias", F32, 8.0),

@@ -207,6 +207,7 @@ TEST(ModelParameters, RefusesWhatYarnHasNoMeaningFor) {
       {yarn(4).f32("qwen3.rope.scaling.yarn_beta_slow", 37), "qwen3.rope.scaling.yarn_beta_slow"},
       {yarn(4).f32("qwen3.rope.scaling.yarn_beta_fast", 0.5f), "qwen3.rope.scaling.yarn_beta_slow"},
       {yarn(4).f32("qwen3.rope.freq_base", 1), "qwen3.rope.freq_base"},
+      {yarn(4).f32("qwen3.rope.freq_base", 0.5), "qwen3.rope.freq_base"},
       {yarn(4).f32("qwen3.rope.scaling.yarn_ext_factor", 0.5f), "qwen3.rope.scaling.yarn_ext_factor"},
   };
   for (const auto &each : cases) {
