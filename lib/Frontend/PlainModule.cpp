@@ -202,7 +202,7 @@ private:
   /// The bytes of a constant that stand behind the module, of which the parser asks nothing.
   Status checkResource(Operation *op) {
     auto stored = op->getAttrOfType<DenseResourceElementsAttr>("value");
-    if (!stored)
+    if (!stored || !isElement(stored.getShapedType().getElementType()))
       return Done{};
     const AsmResourceBlob *bytes = stored.getRawHandle().getBlob();
     if (!bytes)
