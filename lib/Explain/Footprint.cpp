@@ -428,7 +428,8 @@ bool measureLaunch(FunctionOpInterface kernel, DispatchOp dispatch, const StepLo
     traffic = measured;
     return true;
   }
-  measureOperands(kernel, dispatch, load, traffic);
+  traffic = {};
+  Launch(kernel, dispatch, load, window, columns, traffic).takeOperands();
   return false;
 }
 

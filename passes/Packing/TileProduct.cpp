@@ -33,6 +33,7 @@ bool TileProducts::isRows(Value value) const {
 }
 
 void TileProducts::prepare(KernelOp kernel) {
+  operands.clear();                    // of kernels that are erased by now, in whose place other values may be
   llvm::DenseMap<Value, Operand> made; // of each x
   kernel.walk([&](LinearOp product) {
     if (!takes(product))
@@ -65,6 +66,7 @@ void TileProducts::prepare(KernelOp kernel) {
                          [&](OpBuilder &k, Location loc, ValueRange v) {
                            Value bits = arith::BitcastOp::create(k, loc, i32, v[0]);
                            bits = arith::AndIOp::create(k, loc, bits, number(k, loc, 0x7f800000));
+                           bits = arith::MinSIOp::create(k, loc, bits, number(k, loc, 0x7f000000)); // of infinities
                            Value power = arith::BitcastOp::create(k, loc, f32, bits);
                            Value down = arith::ConstantOp::create(k, loc, k.getF32FloatAttr(0x1p-14f));
                            power = arith::MulFOp::create(k, loc, power, down);

@@ -207,5 +207,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"gfx1100_causal", amd(64, 128, 64, 8, kAll, 0), 3, 3, {{197, 197}}, 2, "gfx1100"},
         Case{"gfx1100_ragged", amd(128, 128, 64, 8, kAll, 0), 2, 1, {{61, 61}, {1, 131}}, 2, "gfx1100"},
         Case{"gfx1201_causal", amd(128, 128, 64, 8, kAll, 0), 2, 1, {{131, 197}}, 2, "gfx1201"},
-        Case{"gfx1201_window", amd(64, 64, 64, 4, 37, 0), 1, 1, {{197, 197}}, 3, "gfx1201"}),
+        Case{"gfx1201_window", amd(64, 64, 64, 4, 37, 0), 1, 1, {{197, 197}}, 3, "gfx1201"},
+        Case{"gfx1201_head_of_128", amd(128, 128, 32, 8, kAll, 0), 2, 1, {{131, 197}}, 2, "gfx1201"},
+        Case{"gfx90a_head_of_128", amd(128, 128, 64, 8, kAll, 0), 1, 1, {{131, 167}}, 1, "gfx90a"},
+        Case{"gfx90a_head_of_256", amd(256, 128, 32, 8, kAll, 0), 1, 1, {{131, 167}}, 1, "gfx90a"}),
     [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });

@@ -30,13 +30,13 @@ EXTRA = {"emulated:sm_80": "gemma3, soft-cap", "emulated:gfx90a": "phi3, half of
 FIRST = "--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389"
 
 
-def against_float64(suite, name, options, device):
+def against_float64(suite, name, options, device, products=PRODUCTS):
     """float32 throughout within the bound of a float32 run; with a cache, and products, of binary16 within their noise."""
     checkpoint = suite.made("model.gguf", options)
     model = float64_model.Model(checkpoint)
     true = float64_model.forward(model, TOKENS)
     row = []
-    for mode, bound in ((("--exact",), LOGIT), ((), PRODUCTS if "sm_90a" in device else CACHE)):
+    for mode, bound in ((("--exact",), LOGIT), ((), products if "sm_90a" in device else CACHE)):
         artifact = suite.compiled(checkpoint, f"--target={device}", *mode)
         got, _ = suite.logits(artifact, TOKENS, "--device", device, *mode)
         error = np.abs(got - true).max()
@@ -47,7 +47,7 @@ def against_float64(suite, name, options, device):
 
 
 def first(suite, device):
-    against_float64(suite, "one layer of prime sizes", FIRST, device)
+    against_float64(suite, "one layer of prime sizes", FIRST, device, CACHE)
 
 
 def families(suite, device):
@@ -62,7 +62,8 @@ def extra(suite, device):
 
 def types(suite, device):
     for kind in random_weights.TYPES:
-        suite.run(kind, lambda: against_float64(suite, kind, f"--type {kind} --width 256 --ffn 256 --layers 1", device))
+        suite.run(kind, lambda: against_float64(suite, kind, f"--type {kind} --width 256 --ffn 256 --layers 1", device,
+                                                PRODUCTS if kind.startswith(("Q", "IQ")) else CACHE))
 
 
 def same_bytes(suite, device):

@@ -240,7 +240,8 @@ def check_device(folder, chip):
         expect(f"{chip}: {d['kernel']} times", d["times"], {"layer": 2, "layer_last": 1, "step": 1}[d["function"]])
 
     # ffn_down: 64 rows of 128 columns in Q8_0, a thread a row, 512 tokens, worked out by hand.
-    down = [d for d in device["dispatches"] if d["function"] == "layer" and d["kernel"].startswith("linear")][-1]
+    exact = json.loads(output(COMPILE, model, "--explain=json", "--exact", f"--target={chip}"))["devices"][0]
+    down = [d for d in exact["dispatches"] if d["function"] == "layer" and d["kernel"].startswith("linear")][-1]
     expect(f"{chip}: launch of ffn_down", (down["grid"], down["block"]), (["tokens", 1], 64))
     for key, tokens in (("one_token", 1), ("prompt", 512)):
         t = down[key]
@@ -254,6 +255,16 @@ def check_device(folder, chip):
         h100 = next(p for p in down[key]["predicted"] if p["machine"] == "H100")
         near(f"{chip}: ffn_down on H100, {key}", h100["seconds"], seconds, 1e-4)
         expect(f"{chip}: ffn_down's bound on H100", h100["bound"], "launch")
+
+    if chip == "emulated:sm_90a":  # the same by tiles of 64 rows and 8 tokens
+        tiles = [d for d in device["dispatches"] if d["function"] == "layer" and d["tiles"]][-1]
+        expect("tiles of ffn_down", (tiles["grid"], tiles["columns"]), (["1", 1], 64))
+        for key, tokens in (("one_token", 1), ("prompt", 512)):
+            t, turns, x = tiles[key], -(-tokens // 8), tokens * (128 * 2 + 4)
+            expect(f"tiles of ffn_down, {tokens} tokens", {k: t[k] for k in (
+                "groups", "weights_read", "other_read", "other_written", "asked_of_cache", "products")}, {
+                "groups": 1, "weights_read": 64 * 4 * 34, "other_read": x, "other_written": tokens * 256,
+                "asked_of_cache": 64 * 4 * 34 * turns + x, "products": 2 * 64 * 128 * 8 * turns})
 
     expect(f"{chip}: machines", [m["machine"] for m in device["steps"]], ["A100", "H100", "H200", "MI300X", "RX 7900 XTX"])
     own = {"emulated:sm_90a": ["H100", "H200"], "emulated:gfx942": ["MI300X"]}[chip]

@@ -194,6 +194,11 @@ INSTANTIATE_TEST_SUITE_P(Attention, AttentionObjects,
                                          Attending{"gfx942", attention(128, 128, 64), {512, 65536}},
                                          Attending{"gfx942", attention(256, 128, 32), {512, 65536}},
                                          Attending{"gfx950", attention(128, 128, 64), {512, 65536}},
+                                         Attending{"gfx90a", attention(64, 128, 64), {512, 32768}},
+                                         Attending{"gfx90a", attention(128, 128, 64), {512, 65536}},
+                                         Attending{"gfx90a", attention(256, 128, 32), {512, 65536}},
+                                         Attending{"gfx1100", attention(64, 128, 64), {256, 32768}},
+                                         Attending{"gfx1201", attention(64, 128, 64), {256, 32768}},
                                          Attending{"gfx1201", attention(128, 128, 32), {256, 32768}}));
 
 TEST_P(EpilogueObjects, SpillNothing) {
@@ -202,7 +207,8 @@ TEST_P(EpilogueObjects, SpillNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Epilogues, EpilogueObjects,
-                         testing::Values(Finishing{"gfx942", tiles(256, 256, 32), 256},
+                         testing::Values(Finishing{"gfx90a", tiles(128, 256, 32), 256},
+                                         Finishing{"gfx942", tiles(256, 256, 32), 256},
                                          Finishing{"gfx950", tiles(128, 256, 64), 512},
                                          Finishing{"gfx1100", tiles(128, 128, 32), 256},
                                          Finishing{"gfx1201", tiles(128, 128, 32), 256}));
