@@ -31,7 +31,8 @@ void applyYarn(const RopeTableParameters &p, RopeTable &table) {
   if (p.truncate)
     low = std::floor(low), high = std::ceil(high);
   low = std::max(low, 0.0), high = std::min(high, p.dimensions - 1.0);
-  double span = low == high ? 0.001 : high - low;
+  // No pair lies between: a step, also where the context is too short for any pair to turn slowly.
+  const double span = std::max(high - low, 0.001);
   for (size_t k = 0; k < table.inverseFrequencies.size(); ++k) {
     double interpolated = std::clamp((double(k) - low) / span, 0.0, 1.0);
     double plain = table.inverseFrequencies[k];

@@ -150,6 +150,16 @@ TEST(RopeTable, YarnKeepsFastPairsDividesSlowOnesAndSharpensAttention) {
   EXPECT_EQ(ropeTable(p).attentionFactor, 1.5);
 }
 
+// 5 positions are less than a turn of the first pair: high lies below low, and all pairs behind the first are slow.
+TEST(RopeTable, YarnOfAContextBelowOneTurnDividesAllPairsButTheFirst) {
+  RopeTableParameters p{RopeScheme::Yarn, 1e4, 22, /*factor=*/3};
+  p.originalContext = 5;
+  const RopeTable plain = ropeTable({RopeScheme::Default, 1e4, 22}), scaled = ropeTable(p);
+  EXPECT_EQ(scaled.inverseFrequencies.front(), plain.inverseFrequencies.front());
+  for (size_t k = 1; k < plain.inverseFrequencies.size(); ++k)
+    EXPECT_DOUBLE_EQ(scaled.inverseFrequencies[k], plain.inverseFrequencies[k] / 3) << k;
+}
+
 TEST(RopeTable, LongRopeChoosesFactorsByLength) {
   RopeTableParameters p{RopeScheme::LongRope, 16, 4, /*factor=*/32};
   p.originalContext = 4096;
