@@ -1,9 +1,21 @@
 #include "lib/Kernels/TileEmitter.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
 
 namespace stepdown {
+
+void TileEmitter::emitEntry(EntryOp op, Value table, Value stride, function_ref<Value(Value)> uniform) {
+  Value row = arith::ExtSIOp::create(b, b.getI64Type(), lookup(op.getRow()).front());
+  const Type pointer = table.getType();
+  Value first = LLVM::GEPOp::create(b, pointer, b.getI32Type(), table, ArrayRef<LLVM::GEPArg>{multiply(row, stride)});
+  for (OpResult number : op.getNumbers()) {
+    Value at = LLVM::GEPOp::create(b, pointer, b.getI32Type(), first,
+                                   ArrayRef<LLVM::GEPArg>{int32_t(number.getResultNumber())});
+    map(number, uniform(LLVM::LoadOp::create(b, b.getI32Type(), at)));
+  }
+}
 
 Value TileEmitter::i32(int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(int32_t(value))); }
 Value TileEmitter::i64(int64_t value) { return arith::ConstantOp::create(b, b.getI64IntegerAttr(value)); }

@@ -44,6 +44,9 @@ protected:
   void mapTile(tile::MapOp op, int64_t count, llvm::function_ref<Value(unsigned operand, int64_t element)> element,
                llvm::function_ref<Value(mlir::Operation &, mlir::IRMapping &)> mapped);
 
+  /// The numbers of a row of `table`, whose rows lie `stride` numbers apart (i64), each as `uniform` makes it.
+  void emitEntry(tile::EntryOp op, Value table, Value stride, llvm::function_ref<Value(Value)> uniform);
+
   Value i32(int64_t value);
   Value i64(int64_t value);
   Value binary(mlir::StringRef name, Value a, Value b);

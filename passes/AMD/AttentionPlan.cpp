@@ -7,12 +7,6 @@ using namespace stepdown::tile;
 
 namespace stepdown::amd {
 
-template <typename Op> static SmallVector<Op> operationsIn(Operation *root) {
-  SmallVector<Op> found;
-  root->walk([&](Op op) { found.push_back(op); });
-  return found;
-}
-
 bool isAttention(KernelOp kernel) {
   return llvm::any_of(operationsIn<MmaOp>(kernel), [](MmaOp op) { return op.takesRegisters(); });
 }

@@ -10,12 +10,6 @@ using namespace stepdown::tile;
 
 namespace stepdown::amd {
 
-template <typename Op> static SmallVector<Op> operationsIn(Operation *root) {
-  SmallVector<Op> found;
-  root->walk([&](Op op) { found.push_back(op); });
-  return found;
-}
-
 /// The one operation of this kind in `root`; null where there is none or another.
 template <typename Op> static Op only(Operation *root) {
   SmallVector<Op> found = operationsIn<Op>(root);

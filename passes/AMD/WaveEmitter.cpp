@@ -63,16 +63,9 @@ LogicalResult WaveEmitter::sizeOf(memref::DimOp op) {
 
 void WaveEmitter::readEntry(EntryOp op) {
   const Matrix &table = matrices[op.getTable()];
-  Value row = arith::ExtSIOp::create(b, b.getI64Type(), lookup(op.getRow()).front());
-  const Type pointer = table.pointer.getType();
-  Value first = LLVM::GEPOp::create(b, pointer, b.getI32Type(), table.pointer,
-                                    ArrayRef<LLVM::GEPArg>{multiply(row, table.stride)});
-  for (OpResult number : op.getNumbers()) {
-    Value at = LLVM::GEPOp::create(b, pointer, b.getI32Type(), first,
-                                   ArrayRef<LLVM::GEPArg>{int32_t(number.getResultNumber())});
-    Value read = LLVM::LoadOp::create(b, b.getI32Type(), at);
-    map(number, intrinsic("llvm.amdgcn.readfirstlane", b.getI32Type(), {read})); // the same for all lanes
-  }
+  emitEntry(op, table.pointer, table.stride, [&](Value read) { // the same for all lanes
+    return intrinsic("llvm.amdgcn.readfirstlane", b.getI32Type(), {read});
+  });
 }
 
 /// Powers and quotients are those of the special function unit, without subnormal numbers (v_exp_f32, v_rcp_f32: one

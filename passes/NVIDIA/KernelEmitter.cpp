@@ -244,15 +244,7 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
 
 void KernelEmitter::load(EntryOp op) {
   const Matrix &table = matrices[op.getTable()];
-  Value row = arith::ExtSIOp::create(b, b.getI64Type(), lookup(op.getRow()).front());
-  const Type pointer = table.pointer.getType();
-  Value first = LLVM::GEPOp::create(b, pointer, b.getI32Type(), table.pointer,
-                                    ArrayRef<LLVM::GEPArg>{multiply(row, table.stride)});
-  for (OpResult number : op.getNumbers()) {
-    Value at = LLVM::GEPOp::create(b, pointer, b.getI32Type(), first,
-                                   ArrayRef<LLVM::GEPArg>{int32_t(number.getResultNumber())});
-    map(number, LLVM::LoadOp::create(b, b.getI32Type(), at).getResult());
-  }
+  emitEntry(op, table.pointer, table.stride, [](Value read) { return read; });
 }
 
 //===-- Channels -------------------------------------------------------------------------------------------------===//
