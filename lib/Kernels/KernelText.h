@@ -31,10 +31,10 @@ Result<mlir::OwningOpRef<mlir::ModuleOp>> matmulKernel(mlir::MLIRContext &contex
 /// The parameters of lib/Kernels/QuantisedMatmul.mlir: Y [T, M] = X [T, K] W^T, W [M, K] in packed blocks of a
 /// quantised storage type, X binary16 with rows of neighbouring elements and a scale a row [1, T].
 struct QuantisedMatmulParameters {
-  int64_t m = 128, n = 8;                      ///< rows of the weight and tokens of a tile
+  int64_t m = 64, n = 8;                       ///< rows of the weight and tokens of a tile
   int64_t weightStages = 4, tokenStages = 8;   ///< slots, of 256 and of 64 columns
-  int64_t warps = 8;                           ///< of the role that multiplies
-  int64_t registers = 232, loadRegisters = 40; ///< of a thread of each role
+  int64_t warps = 4;                           ///< of the role that multiplies
+  int64_t registers = 168, loadRegisters = 40; ///< of a thread of each role
   int64_t group = 1;                           ///< tiles of rows that run next to each other
   const Layout *layout = &kTiles16;            ///< of the weight's blocks
   const BlockFormat *format = nullptr;         ///< of the weight

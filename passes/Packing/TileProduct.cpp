@@ -94,7 +94,6 @@ FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Locati
   if (!name.empty())
     return name;
   QuantisedMatmulParameters parameters;
-  parameters.m = 64, parameters.warps = 4, parameters.registers = 168;
   parameters.format = &format, parameters.layout = target.layout;
   auto text = quantisedMatmulKernel(*kernels.getContext(), parameters);
   if (!text)

@@ -24,7 +24,7 @@ constexpr Equivalent equivalents[] = {
 
 QuantisedMatmulParameters parameters() {
   QuantisedMatmulParameters p;
-  p.m = 64, p.warps = 4, p.registers = 168, p.weightStages = 2, p.tokenStages = 3;
+  p.weightStages = 2, p.tokenStages = 3;
   p.format = blockFormat("q5_1", 4);
   return p;
 }

@@ -168,8 +168,8 @@ TEST(Ptx, QuantisedProductAssemblesWithinItsBudget) {
     QuantisedMatmulParameters p;
     p.format = blockFormat(tile.type, std::strlen(tile.type));
     p.n = tile.tokens;
-    if (tile.tokens == 8) // as models have them: passes/Packing/TileProduct.cpp
-      p.m = 64, p.warps = 4, p.registers = 168;
+    if (tile.tokens > 8) // models have tiles of 8
+      p.m = 128, p.warps = 8, p.registers = 232;
     const Lowered lowered = lower(p);
     auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
     ASSERT_TRUE(assembled) << assembled.error().text();
