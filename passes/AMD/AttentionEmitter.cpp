@@ -299,12 +299,7 @@ void AttentionEmitter::narrow(ConvertOp op) {
 void AttentionEmitter::store(StoreOp op) {
   const Type type = op.getTo().getType().getElementType();
   const int64_t bytes = type.getIntOrFloatBitWidth() / 8;
-  Matrix to = matrices[op.getTo()];
-  if (op.getRows())
-    to.rows = binary("arith.minsi", to.rows, lookup(op.getRows()).front());
-  Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
-  Value buffer = resource(to, type, row, i32(0), op.getValue().getType().getDimSize(0), to.columns);
-  Value stride = arith::TruncIOp::create(b, b.getI32Type(), to.stride);
+  const auto [to, row, column, buffer, stride] = destination(op);
   const int64_t halfColumn = layout.apply({0, chip.rows})[0];
   Value first = add(add(multiply(query, stride), column), multiply(half, i32(halfColumn)));
   const SmallVector<Value> elements = lookup(op.getValue());

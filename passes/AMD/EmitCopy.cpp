@@ -74,6 +74,16 @@ Value WaveEmitter::resource(const Matrix &matrix, Type element, Value row, Value
                    {begin, zero, length, i32(chip.resource)});
 }
 
+WaveEmitter::Destination WaveEmitter::destination(StoreOp op) {
+  Matrix to = matrices[op.getTo()];
+  if (op.getRows())
+    to.rows = binary("arith.minsi", to.rows, lookup(op.getRows()).front());
+  Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
+  Value buffer = resource(to, op.getTo().getType().getElementType(), row, i32(0), op.getValue().getType().getDimSize(0),
+                          to.columns);
+  return {to, row, column, buffer, arith::TruncIOp::create(b, b.getI32Type(), to.stride)};
+}
+
 WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   CopyOp copy = tile.copy;
   b.setLoc(copy.getLoc());

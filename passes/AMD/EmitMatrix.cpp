@@ -120,12 +120,7 @@ LogicalResult KernelEmitter::store(StoreOp op) {
     return op.emitOpError() << "expects to store f32 as f32, bf16 or f16 on " << chip.name << ", but got "
                             << op.getTo().getType();
   const int64_t bytes = type.getIntOrFloatBitWidth() / 8;
-  Matrix to = matrices[op.getTo()];
-  if (op.getRows())
-    to.rows = binary("arith.minsi", to.rows, lookup(op.getRows()).front());
-  Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
-  Value buffer = resource(to, type, row, i32(0), op.getValue().getType().getDimSize(0), to.columns);
-  Value stride = arith::TruncIOp::create(b, b.getI32Type(), to.stride);
+  const auto [to, row, column, buffer, stride] = destination(op);
   Value first = add(add(column, firstColumn), remainder(lane, chip.rows));
   SmallVector<Value> begins, there;
   for (int64_t j = 0; j < plan.blocksAcross; ++j) {

@@ -38,6 +38,13 @@ protected:
   Value ordered(Value row);
   /// A buffer of `rows` rows of `matrix` at most, from (row, column) on; empty behind the matrix's last row.
   Value resource(const Matrix &matrix, mlir::Type element, Value row, Value column, int64_t rows, Value columns);
+  /// Where a tile goes: the matrix, which ends where the text says; the tile's first row and column; its buffer, and
+  /// how far apart rows are in it (i32).
+  struct Destination {
+    Matrix matrix;
+    Value row, column, buffer, stride;
+  };
+  Destination destination(tile::StoreOp op);
   Loaded load(const TilePlan &tile);
   void put(const Loaded &loaded, Value slot);
   /// What waves have written to LDS, all of them read from here on.
