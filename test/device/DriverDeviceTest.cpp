@@ -5,6 +5,7 @@
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/driver/DriverRecords.h"
 #include "test/device/Kinds.h"
+#include "test/device/ProductFunction.h"
 #include "test/device/driver/FakeDrivers.h"
 #include "test/unit/ToyModel.h"
 #include <cmath>
@@ -18,19 +19,8 @@ using namespace stepdown;
 
 namespace {
 
-constexpr const char *kModule = R"(
-func.func @product(%a: tensor<?x?xf32>, %b: tensor<?x?xf32>) -> tensor<?x?xf32> {
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %zero = arith.constant 0.0 : f32
-  %m = tensor.dim %a, %c0 : tensor<?x?xf32>
-  %n = tensor.dim %b, %c1 : tensor<?x?xf32>
-  %empty = tensor.empty(%m, %n) : tensor<?x?xf32>
-  %start = linalg.fill ins(%zero : f32) outs(%empty : tensor<?x?xf32>) -> tensor<?x?xf32>
-  %c = linalg.matmul ins(%a, %b : tensor<?x?xf32>, tensor<?x?xf32>) outs(%start : tensor<?x?xf32>) -> tensor<?x?xf32>
-  return %c : tensor<?x?xf32>
-}
-func.func @tiles(%a: tensor<131x72xf16>, %b: tensor<72x136xf16>) -> tensor<131x136xf32> {
+constexpr const char *kModule = STEPDOWN_PRODUCT_FUNCTION
+    R"(func.func @tiles(%a: tensor<131x72xf16>, %b: tensor<72x136xf16>) -> tensor<131x136xf32> {
   %zero = arith.constant 0.0 : f32
   %empty = tensor.empty() : tensor<131x136xf32>
   %start = linalg.fill ins(%zero : f32) outs(%empty : tensor<131x136xf32>) -> tensor<131x136xf32>

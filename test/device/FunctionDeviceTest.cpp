@@ -3,6 +3,7 @@
 #include "include/stepdown/Compiler.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "test/device/Kinds.h"
+#include "test/device/ProductFunction.h"
 #include "test/unit/ToyModel.h"
 #include <cstring>
 #include <thread>
@@ -11,19 +12,8 @@ using namespace stepdown;
 
 namespace {
 
-constexpr const char *kModule = R"(
-func.func @product(%a: tensor<?x?xf32>, %b: tensor<?x?xf32>) -> tensor<?x?xf32> {
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %zero = arith.constant 0.0 : f32
-  %m = tensor.dim %a, %c0 : tensor<?x?xf32>
-  %n = tensor.dim %b, %c1 : tensor<?x?xf32>
-  %empty = tensor.empty(%m, %n) : tensor<?x?xf32>
-  %start = linalg.fill ins(%zero : f32) outs(%empty : tensor<?x?xf32>) -> tensor<?x?xf32>
-  %c = linalg.matmul ins(%a, %b : tensor<?x?xf32>, tensor<?x?xf32>) outs(%start : tensor<?x?xf32>) -> tensor<?x?xf32>
-  return %c : tensor<?x?xf32>
-}
-func.func @second(%a: tensor<?xi32>, %b: tensor<?xf64>) -> (tensor<?xf64>, tensor<3xi32>) {
+constexpr const char *kModule = STEPDOWN_PRODUCT_FUNCTION
+    R"(func.func @second(%a: tensor<?xi32>, %b: tensor<?xf64>) -> (tensor<?xf64>, tensor<3xi32>) {
   %constant = arith.constant dense<[5, 7, 11]> : tensor<3xi32>
   return %b, %constant : tensor<?xf64>, tensor<3xi32>
 }

@@ -70,6 +70,16 @@ size_t count(const std::string &text, const std::string &word) {
     ++found;
   return found;
 }
+
+/// Expects one kernel that ptxas takes, whose block an SM can hold.
+void expectBudget(const Lowered &lowered, const std::string &ptxas) {
+  auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
+  ASSERT_TRUE(assembled) << assembled.error().text();
+  ASSERT_EQ(assembled->kernels.size(), 1u);
+  EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
+  EXPECT_EQ(assembled->kernels[0].sharedBytes, 0) << "a launch says how much";
+  EXPECT_LE(lowered.sharedBytes, 232448);
+}
 } // namespace
 
 TEST(Ptx, OfTheMatrixProduct) {
@@ -95,12 +105,7 @@ TEST(Ptx, AssemblesWithinItsBudget) {
   deep.k = 128, deep.stages = 2; // two blocks of A's columns
   for (const MatmulParameters &parameters : {MatmulParameters(), bfloat, narrow, wide, deep}) {
     const Lowered lowered = lower(parameters);
-    auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
-    ASSERT_TRUE(assembled) << assembled.error().text();
-    ASSERT_EQ(assembled->kernels.size(), 1u);
-    EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
-    EXPECT_EQ(assembled->kernels[0].sharedBytes, 0);
-    EXPECT_LE(lowered.sharedBytes, 232448);
+    expectBudget(lowered, ptxas);
   }
 }
 
@@ -132,11 +137,7 @@ TEST(Ptx, AttentionAssemblesWithinItsBudget) {
     SCOPED_TRACE("head " + std::to_string(parameters.d) + ", " + std::to_string(parameters.n) + " keys, cap " +
                  std::to_string(parameters.cap));
     const Lowered lowered = lower(parameters);
-    auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
-    ASSERT_TRUE(assembled) << assembled.error().text();
-    ASSERT_EQ(assembled->kernels.size(), 1u);
-    EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
-    EXPECT_LE(lowered.sharedBytes, 232448);
+    expectBudget(lowered, ptxas);
   }
 }
 
@@ -171,11 +172,7 @@ TEST(Ptx, QuantisedProductAssemblesWithinItsBudget) {
     if (tile.tokens > 8) // models have tiles of 8
       p.m = 128, p.warps = 8, p.registers = 232;
     const Lowered lowered = lower(p);
-    auto assembled = assemblePtx(lowered.ptx, "sm_90a", ptxas);
-    ASSERT_TRUE(assembled) << assembled.error().text();
-    ASSERT_EQ(assembled->kernels.size(), 1u);
-    EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
-    EXPECT_LE(lowered.sharedBytes, 232448);
+    expectBudget(lowered, ptxas);
     EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
   }
 }
