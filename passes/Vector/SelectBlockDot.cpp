@@ -342,6 +342,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     constexpr int64_t kTiles = 4;
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
+    const BlockFormat &format = dot.getWeight().getType().getFormat();
     const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
     std::optional<FloatTile> floats;
     std::optional<TokenTile> tile;
@@ -366,13 +367,11 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
         eachToken([&](Value m, Value t, Value sum) {
           e.store(e.load(e.vec(e.f32), e.pointer(out, {e.add(first, m), t, n})), sum);
         });
-        e.loop(e.dim(weights, 1), [&](Value k) {
-          WeightReader weight(e, dot.getWeight().getType().getFormat());
+        auto addBlock = [&](Value k) {
+          WeightReader weight(e, format);
           weight.open(e.pointer(weights, {n, k}));
           auto step = [&](Value sub) {
-            if (floats)
-              floats->open(weight, sub);
-            else if (tile)
+            if (tile)
               tile->open(weight, sub);
             else
               products->open(weight, sub);
@@ -383,8 +382,6 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
               e.loop(tiles, [&](Value m) {
                 Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
                 Value mine = e.at(e.at(sums, part * 4 * e.registerLanes()), m, e.lanes * 64);
-                if (floats)
-                  return floats->add(block, mine);
                 if (tile)
                   tile->widen(block);
                 e.loop(e.number(e.lanes / atOnce), [&](Value t) {
@@ -401,7 +398,11 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             step(e.number(0));
           else
             e.loop(e.number(weight.subBlocks()), step);
-        });
+        };
+        if (floats)
+          floats->addRows(format, weights, n, activations, first, tiles, sums);
+        else
+          e.loop(e.dim(weights, 1), addBlock);
         eachToken([&](Value m, Value t, Value sum) {
           e.store(e.load(e.vec(e.f32), sum), e.pointer(out, {e.add(first, m), t, n}));
         });

@@ -82,7 +82,7 @@ func.func @residual_codes(%w: memref<?x?x!transformer.block<q4_0, rows = 16>>, %
   return
 }
 
-// Float activations: 32 columns are unpacked once, and the 16 tokens add them 6, 5 and 5 at a time, two registers each.
+// Float activations: up to 128 columns are unpacked once, and the 16 tokens add them 6, 5 and 5 at a time, two registers each.
 // CHECK-LABEL: func.func @half_and_float(
 // CHECK-COUNT-32: llvm.store %{{.*}} : vector<16xf32>
 // CHECK: scf.for
