@@ -201,13 +201,13 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value
 // vpdpbusd is four products and a sum an instruction, of unsigned codes; sdot is that of signed ones: codes over 127
 // are the code - 128, of which a byte's highest bit is turned over, and 128 times one. That sum of the activations is
 // the same for all rows. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are summed in 16 bits as long as
-// no sum can saturate, and codes over 128 are split into their low seven bits and the eighth.
+// no sum can saturate. Codes over 128 are the code - 128 there, too: its magnitude, and activations of its sign, of
+// which two products at most are 2 * 128 * 127.
 QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start, Value factor)
     : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), sum(start), factor(factor) {
   const Instructions &has = e.target.instructions;
-  const bool isSplit = has.pairs ? maxCode * 254 > 32767 : has.signedCodes && maxCode > 127;
-  if (isSplit) {
-    low = std::make_unique<QuadSum>(e, 127, quads, start);
+  if (takesLess(e.target, maxCode)) {
+    low = std::make_unique<QuadSum>(e, has.pairs ? 128 : 127, quads, start);
     high = std::make_unique<QuadSum>(e, 1, quads);
   } else if (has.pairs) {
     run = 32767 / (maxCode * 254);
@@ -219,6 +219,11 @@ QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start, Value
   }
 }
 
+bool QuadSum::takesLess(const Target &target, int maxCode) {
+  const Instructions &has = target.instructions;
+  return has.pairs ? maxCode * 254 > 32767 : has.signedCodes && maxCode > 127;
+}
+
 Value QuadSum::factorOf(Emitter &e, Value lanes) {
   if (!e.target.instructions.pairs)
     return lanes;
@@ -226,16 +231,17 @@ Value QuadSum::factorOf(Emitter &e, Value lanes) {
   return arith::OrIOp::create(e.b, e.loc, e.shiftLeft(lanes, 16), low);
 }
 
-void QuadSum::add(Value w, Value a) {
-  if (high && e.target.instructions.signedCodes) {
-    low->add(arith::XOrIOp::create(e.b, e.loc, w, e.splat(lanes, 0x80808080)), a);
-    high->add(e.splat(lanes, 0x01010101), a);
-    return;
-  }
+void QuadSum::add(Value w, Value a, bool isLess) {
   if (high) {
-    low->add(arith::AndIOp::create(e.b, e.loc, w, e.splat(lanes, 0x7f7f7f7f)), a);
-    Value top = arith::ShRUIOp::create(e.b, e.loc, w, e.splat(lanes, 7));
-    high->add(arith::AndIOp::create(e.b, e.loc, top, e.splat(lanes, 0x01010101)), a);
+    high->add(e.splat(lanes, 0x01010101), a);
+    Value less = isLess ? w : Value(arith::XOrIOp::create(e.b, e.loc, w, e.splat(lanes, 0x80808080)));
+    if (e.target.instructions.pairs) {
+      const VectorType bytes = e.vec(e.i8, 4 * e.registerLanes());
+      Value codes = e.bitcast(less, bytes);
+      a = e.bitcast(e.intrinsic("llvm.x86.avx2.psign.b", bytes, {e.bitcast(a, bytes), codes}), lanes);
+      less = e.bitcast(math::AbsIOp::create(e.b, e.loc, codes), lanes);
+    }
+    low->add(less, a);
     return;
   }
   if (added == run)

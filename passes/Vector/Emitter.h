@@ -80,8 +80,8 @@ public:
 };
 
 /// `start` (or zero) plus `factor` (or one) times the sum over quads of the four-way product of unsigned bytes w (at
-/// most maxCode) and signed bytes a: all vector<Nxi32>, N = registerLanes(). Sums are exact, in whatever order quads
-/// are added.
+/// most maxCode) and signed bytes a (-127 to 127): all vector<Nxi32>, N = registerLanes(). Sums are exact, in whatever
+/// order quads are added.
 class QuadSum {
 public:
   using Value = mlir::Value;
@@ -89,7 +89,9 @@ public:
   QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {}, Value factor = {});
   /// Lanes of 16 bits and a sign as factors: where pairs are summed, they are multiplied by pairs.
   static Value factorOf(Emitter &emitter, Value lanes);
-  void add(Value w, Value a);
+  /// What it takes of codes up to maxCode, the code - 128, can be computed by who knows it cheaper: `isLess`.
+  static bool takesLess(const Target &target, int maxCode);
+  void add(Value w, Value a, bool isLess = false);
   Value finish();
 
 private:
@@ -103,7 +105,7 @@ private:
   Value sum;                          ///< of those before
   Value factor;                       ///< or none
   Value current;                      ///< the present one: vector<Nxi32>, or vector<2Nxi16> of pairs
-  std::unique_ptr<QuadSum> low, high; ///< of codes too large for the instruction: code = low part + 128 * high part
+  std::unique_ptr<QuadSum> low, high; ///< of codes too large for the instruction: of the code - 128, and of ones
 };
 
 } // namespace stepdown

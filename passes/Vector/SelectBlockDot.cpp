@@ -66,8 +66,11 @@ public:
       return e.dotQuads(ArrayRef<Value>(w.quads).slice(4 * g, 4), quads, w.maxCode, {}, factors[g]);
     };
     return scaled(
-        a, sum, [&](Value start) { return codes(a, start); }, group,
-        [&](ArrayRef<int> which, Value factor) { return highCodes(a, which, factor); }, highFactor);
+        a, sum, [&](Value start) { return codes(a, start); }, group, [&] { return highCodes(a, {0, 1}, {}); },
+        [&] {
+          Value first = highCodes(a, {0}, highFactor(0));
+          return e.add(first, highCodes(a, {1}, highFactor(1)));
+        });
   }
 
   /// The same for the only token of its tile, with the rows of `weights`, a register each: no weight is unpacked before
@@ -78,6 +81,8 @@ public:
     for (WeightReader &weight : weights)
       scales.push_back(weight.scales(sub));
     const int groups = scales[0].groups, planes = 1 + residual;
+    const bool isLess = weights[0].hasTable() && QuadSum::takesLess(e.target, scales[0].maxCode);
+    const int less = isLess ? 128 : 0;
     const int64_t quads = kQuads / groups;
     // [group][rows][plane]
     SmallVector<SmallVector<Values>> dots(groups, SmallVector<Values>(weights.size()));
@@ -93,9 +98,9 @@ public:
         for (int plane = 0; plane < planes; ++plane)
           spread.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
         for (auto [i, weight] : llvm::enumerate(weights)) {
-          Value codes = weight.quad(sub, q);
+          Value codes = weight.quad(sub, q, less);
           for (int plane = 0; plane < planes; ++plane)
-            running[i * planes + plane]->add(codes, spread[plane]);
+            running[i * planes + plane]->add(codes, spread[plane], isLess);
         }
       }
       for (size_t i = 0; i < weights.size(); ++i)
@@ -114,15 +119,20 @@ public:
         QuadSum total(e, w.maxCode, which.size(), {}, factor);
         for (int outlier : which) {
           Value q = arith::DivUIOp::create(e.b, e.loc, placeOf(a, outlier), e.number(64));
-          total.add(weights[i].quad(sub, q), field(e.i32, a, 44 + 4 * outlier));
+          total.add(weights[i].quad(sub, q, less), field(e.i32, a, 44 + 4 * outlier), isLess);
         }
         return total.finish();
       };
-      auto highFactor = [&](int outlier) { // read again: a choice of two vectors would be a jump
+      auto highOfGroup = [&](int outlier) { // the factor read again: a choice of two vectors would be a jump
         Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, outlier), e.number(4 * 64));
-        return QuadSum::factorOf(e, e.shiftLeft(weights[i].factor(sub, group), 7));
+        return high(outlier, QuadSum::factorOf(e, weights[i].factor(sub, group)));
       };
-      result.push_back(scaled(a, sums[i], dot, [&](int g, int plane) { return dots[g][i][plane]; }, high, highFactor));
+      result.push_back(scaled(
+          a, sums[i], dot, [&](int g, int plane) { return dots[g][i][plane]; }, [&] { return high({0, 1}, {}); },
+          [&] {
+            Value first = highOfGroup(0);
+            return e.shiftLeft(e.add(first, highOfGroup(1)), 7);
+          }));
     }
     return result;
   }
@@ -131,20 +141,20 @@ private:
   /// `sum` plus what 32 columns of `w` and a token give. One group: `dot(start)` is `start` and the products with all
   /// quads. Two: `group(g, plane)` is what a plane of codes gives with those of a group, times its factor; added up as
   /// integers, which outliers of 7 bits and factors of 8 leave within 31 bits, but not both planes of residual codes.
-  /// `high(which, factor)`: products with the high codes of outliers, `highFactor(i)` 128 times the factor of one.
+  /// `high()`: products with the high codes of outliers; `highOfGroups()` 128 times those, times their factors.
   Value scaled(Value a, Value sum, llvm::function_ref<Value(Value)> dot, llvm::function_ref<Value(int, int)> group,
-               llvm::function_ref<Value(ArrayRef<int>, Value)> high, llvm::function_ref<Value(int)> highFactor) {
+               llvm::function_ref<Value()> high, llvm::function_ref<Value()> highOfGroups) {
     Value scale = field(e.f32, a, 0), total;
     if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
       sum = e.fma(w.bias[0], field(e.f32, a, 4), sum);
     if (w.groups == 1) {
-      total = e.toF32(dot(outliers ? e.shiftLeft(high({0, 1}, {}), 7) : Value()));
+      total = e.toF32(dot(outliers ? e.shiftLeft(high(), 7) : Value()));
     } else {
       if (w.bias[0])
         sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8), sum);
       total = e.add(group(0, 0), group(1, 0));
-      for (int i = 0; i < 2 && outliers; ++i)
-        total = e.add(total, high({i}, highFactor(i)));
+      if (outliers)
+        total = e.add(total, highOfGroups());
       total = e.toF32(total);
       if (residual)
         total = e.fma(total, e.splat(total.getType(), 256), e.toF32(e.add(group(0, 1), group(1, 1))));

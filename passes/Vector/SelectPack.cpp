@@ -75,8 +75,9 @@ void Pack::codes(bool residual) {
     encode(rounded, codes[h], sums[h]);
     if (residual) {
       Value rest = round(e.mul(e.sub(exact, rounded), e.splat(lanes, 256.0)));
-      Value most = e.splat(lanes, 127.0);
-      encode(e.select(e.less(most, rest), most, rest), rests[h], restSums[h]);
+      Value most = e.splat(lanes, 127.0), least = e.splat(lanes, -127.0);
+      rest = e.select(e.less(most, rest), most, rest);
+      encode(e.select(e.less(rest, least), least, rest), rests[h], restSums[h]);
     }
   }
   Value scale = e.mul(largest, e.splat(e.f32, 1.0 / 127.0));

@@ -39,9 +39,11 @@ Value WeightReader::masked(Value x, const PackedPlane &plane) {
   return arith::AndIOp::create(e.b, e.loc, x, e.splat(x.getType(), static_cast<int32_t>(mask * 0x01010101u)));
 }
 
-Value WeightReader::fromTable(Value codes) { return format.table ? e.lookUp(tableOf(offset), codes) : codes; }
+Value WeightReader::fromTable(Value codes, int less) {
+  return format.table ? e.lookUp(tableOf(offset - less), codes) : codes;
+}
 
-Value WeightReader::quad(Value sub, int q) {
+Value WeightReader::quad(Value sub, int q, int less) {
   VectorType type = e.vec(e.i32, lanes);
   Value base = codesAt(sub), codes;
   for (int i = 0; i < packed.planes; ++i) {
@@ -57,10 +59,10 @@ Value WeightReader::quad(Value sub, int q) {
     }
     codes = codes ? Value(arith::OrIOp::create(e.b, e.loc, codes, x)) : x;
   }
-  return fromTable(codes);
+  return fromTable(codes, less);
 }
 
-Value WeightReader::quad(Value sub, Value q) {
+Value WeightReader::quad(Value sub, Value q, int less) {
   VectorType type = e.vec(e.i32, lanes);
   Value base = codesAt(sub), codes;
   for (int i = 0; i < packed.planes; ++i) {
@@ -77,7 +79,7 @@ Value WeightReader::quad(Value sub, Value q) {
     }
     codes = codes ? Value(arith::OrIOp::create(e.b, e.loc, codes, x)) : x;
   }
-  return fromTable(codes);
+  return fromTable(codes, less);
 }
 
 /// All quads, by way of planes: the first quads lie in different vectors.

@@ -29,23 +29,24 @@ public:
   Codes codes(Value sub);
   /// The same, but for the quads.
   Codes scales(Value sub);
-  /// Quad `q` of the 32 columns `sub`, as in Codes.
-  Value quad(Value sub, int q);
+  /// Quad `q` of the 32 columns `sub`, as in Codes; of a format with a table, `less` below that.
+  Value quad(Value sub, int q, int less = 0);
   /// The same of a quad whose number, 0 to 7, is known at run time.
-  Value quad(Value sub, Value q);
+  Value quad(Value sub, Value q, int less = 0);
   /// Codes::factor of a group whose number is known at run time, of a format with two groups.
   Value factor(Value sub, Value group);
 
   /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<lanes x f32>, the exact value of each row.
   void values(Value sub, llvm::function_ref<void(int, Value)> column);
 
+  bool hasTable() const { return format.table; }
   int subBlocks() const { return packed.columns / kCodeColumns; }
   const PackedBlock &layout() const { return packed; }
 
 private:
   Emitter::Values quads(Value sub);
   Value codesAt(Value sub);
-  Value fromTable(Value codes);
+  Value fromTable(Value codes, int less);
   Value masked(Value x, const PackedPlane &plane);
   Value tableOf(int bias);
   Value groupField(const PackedField &field, Value sub, int group, bool isSigned);

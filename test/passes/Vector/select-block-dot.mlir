@@ -57,9 +57,19 @@ func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %
 // NEON: arith.shli
 // NEON: return
 
-// The products of 8-bit codes exceed 16 bits: AVX2 takes them as words.
+// The products of 8-bit codes exceed 16 bits: AVX2 takes what a code is above or below 128, as a magnitude and a sign
+// that the activations get; two such products fit, and 128 times the sum of the activations is the same for all rows.
 // CHECK-LABEL: @q8_0_one_token
 // V4-COUNT-8: "llvm.x86.avx512.vpdpbusd.512"
+// V3: %[[ONES:.*]] = arith.constant dense<16843009> : vector<8xi32>
+// V3: %[[ONE:.*]] = vector.bitcast %[[ONES]] : vector<8xi32> to vector<32xi8>
+// V3: %[[A:.*]] = vector.bitcast %[[SPREAD:.*]] : vector<8xi32> to vector<32xi8>
+// V3: "llvm.x86.avx2.pmadd.ub.sw"(%[[ONE]], %[[A]])
+// V3: %[[LESS:.*]] = arith.xori
+// V3: %[[CODES:.*]] = vector.bitcast %[[LESS]] : vector<8xi32> to vector<32xi8>
+// V3: "llvm.x86.avx2.psign.b"(%{{.*}}, %[[CODES]])
+// V3: math.absi %[[CODES]] : vector<32xi8>
+// V3: "llvm.x86.avx2.pmadd.ub.sw"
 // V3: "llvm.x86.avx2.pmadd.wd"
 // CHECK: math.fma
 // CHECK-NOT: tile.block_dot
