@@ -9,7 +9,6 @@
 #include "lib/CodeGen/KernelImages.h"
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <map>
 
 using namespace mlir;
@@ -110,9 +109,9 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
       variant.name = name;
       variant.launch.block[0] = grid[1];
       variant.launch.grid[1] = {int32_t(grid[0]), uint32_t(grid[1])};
-      if (ofTiles) { // the result's columns are shared out; one block goes through all tokens, if there are any
+      if (ofTiles) { // a block has a tile of the result's columns and of tokens
         variant.launch.grid[0] = {int32_t(operands.back().dims[1]), uint32_t(grid[0])};
-        variant.launch.grid[1] = {extent, uint32_t(std::numeric_limits<int32_t>::max())};
+        variant.launch.grid[1] = {extent, uint32_t(grid[3])};
         variant.launch.shared_bytes = grid[2];
       }
     }

@@ -10,12 +10,6 @@ namespace stepdown {
 using llvm::json::Array;
 using llvm::json::Object;
 
-/// What the first number of a launch's grid is.
-static const char *extentOf(const ExplainedDispatch &d) { return d.ofTiles ? "1" : d.byRows ? "rows" : "tokens"; }
-
-/// "tokens x 3": work-groups of a launch.
-static std::string gridOf(const ExplainedDispatch &d) { return llvm::formatv("{0} x {1}", extentOf(d), d.across); }
-
 /// Machines that run code of the report's chip; all of them where none does.
 static std::vector<const Machine *> machinesOf(const DispatchReport &report) {
   std::vector<const Machine *> own;
@@ -28,25 +22,34 @@ static std::vector<const Machine *> machinesOf(const DispatchReport &report) {
   return own;
 }
 
-static Object trafficObject(const DispatchTraffic &t, uint64_t threads) {
+static Object trafficObject(const DispatchTraffic &t) {
   Array predictions;
   for (const Machine &machine : machines()) {
-    const Prediction p = predict(t, threads, machine);
+    const Prediction p = predict(t, machine);
     predictions.push_back(Object{{"machine", machine.name}, {"seconds", p.seconds}, {"bound", nameOf(p.bound)}});
   }
-  return Object{{"groups", int64_t(t.groups)},        {"weights_read", int64_t(t.weightsRead)},
-                {"cache_read", int64_t(t.cacheRead)}, {"cache_written", int64_t(t.cacheWritten)},
-                {"other_read", int64_t(t.otherRead)}, {"other_written", int64_t(t.otherWritten)},
-                {"bytes_read", int64_t(t.read())},    {"bytes_written", int64_t(t.written())},
-                {"asked_of_cache", int64_t(t.asked)}, {"operations", int64_t(t.operations)},
-                {"products", int64_t(t.products)},    {"chain", int64_t(t.chain)},
+  return Object{{"variant", int64_t(t.variant)},
+                {"grid", Array{int64_t(t.grid[0]), int64_t(t.grid[1])}},
+                {"threads", int64_t(t.threads)},
+                {"groups", int64_t(t.groups())},
+                {"weights_read", int64_t(t.weightsRead)},
+                {"cache_read", int64_t(t.cacheRead)},
+                {"cache_written", int64_t(t.cacheWritten)},
+                {"other_read", int64_t(t.otherRead)},
+                {"other_written", int64_t(t.otherWritten)},
+                {"bytes_read", int64_t(t.read())},
+                {"bytes_written", int64_t(t.written())},
+                {"asked_of_cache", int64_t(t.asked)},
+                {"operations", int64_t(t.operations)},
+                {"products", int64_t(t.products)},
+                {"chain", int64_t(t.chain)},
                 {"predicted", std::move(predictions)}};
 }
 
 static uint64_t launchesOf(const DispatchReport &report, bool many) {
   uint64_t launches = 0;
   for (const ExplainedDispatch &d : report.dispatches)
-    launches += (many ? d.many : d.one).groups ? d.times : 0;
+    launches += (many ? d.many : d.one).groups() ? d.times : 0;
   return launches;
 }
 
@@ -62,12 +65,10 @@ std::string toJson(const DispatchReport &report) {
                                 {"times", int64_t(d.times)},
                                 {"by_rows", d.byRows},
                                 {"tiles", d.ofTiles},
-                                {"grid", Array{extentOf(d), int64_t(d.across)}},
-                                {"block", int64_t(d.threads)},
                                 {"columns", int64_t(d.columns)},
                                 {"whole_operands", d.byOperands},
-                                {"one_token", trafficObject(d.one, d.threads)},
-                                {"prompt", trafficObject(d.many, d.threads)}});
+                                {"one_token", trafficObject(d.one)},
+                                {"prompt", trafficObject(d.many)}});
   for (const Machine &m : machines())
     steps.push_back(Object{{"machine", m.name},
                            {"chip", m.chip},
@@ -103,19 +104,23 @@ std::string toText(const DispatchReport &report) {
       "Times on {4} are predicted from its data sheet and an assumed {5:f0} us a launch; nothing was "
       "measured.\n",
       report.device, report.one.length - 1, report.many.tokens, report.many.rows, machine.name, machine.launch * 1e6);
-  out << llvm::formatv("  {0,-10} {1,-20} {2,5} {3,-14} {4,7} {5,11} {6,9} {7,12} {8,6} {9,8} {10,-10} {11,11} {12,11} "
-                       "{13,15} {14,7} {15,10} {16,-10}\n",
-                       "function", "dispatch", "times", "groups", "threads", "read", "written", "operations", "chain",
-                       "us", "bound by", "read", "written", "operations", "chain", "us", "bound by");
+  out << llvm::formatv("  {0,-10} {1,-20} {2,5}", "function", "dispatch", "times");
+  for (bool prompt : {false, true})
+    out << ' ' << llvm::right_justify("groups", prompt ? 7 : 6) << ' ' << llvm::right_justify("threads", 7) << ' '
+        << llvm::right_justify("read", 11) << ' ' << llvm::right_justify("written", prompt ? 11 : 9) << ' '
+        << llvm::right_justify("operations", prompt ? 15 : 12) << ' ' << llvm::right_justify("chain", prompt ? 7 : 6)
+        << ' ' << llvm::right_justify("us", prompt ? 10 : 8) << ' ' << llvm::formatv("{0,-10}", "bound by");
+  out << "\n";
   bool whole = false;
   for (const ExplainedDispatch &d : report.dispatches) {
     whole |= d.byOperands;
-    out << llvm::formatv("  {0,-10} {1,-20} {2,5} {3,-14} {4,7}", d.function, d.kernel + (d.byOperands ? "*" : ""),
-                         d.times, gridOf(d), d.threads);
+    out << llvm::formatv("  {0,-10} {1,-20} {2,5}", d.function, d.kernel + (d.byOperands ? "*" : ""), d.times);
     for (const DispatchTraffic *t : {&d.one, &d.many}) {
-      const Prediction p = predict(*t, d.threads, machine);
+      const Prediction p = predict(*t, machine);
       const bool prompt = t == &d.many;
-      out << ' ' << llvm::right_justify(std::to_string(t->read()), 11) << ' '
+      out << ' ' << llvm::right_justify(std::to_string(t->groups()), prompt ? 7 : 6) << ' '
+          << llvm::right_justify(std::to_string(t->threads), 7) << ' '
+          << llvm::right_justify(std::to_string(t->read()), 11) << ' '
           << llvm::right_justify(std::to_string(t->written()), prompt ? 11 : 9) << ' '
           << llvm::right_justify(std::to_string(t->operations + t->products), prompt ? 15 : 12) << ' '
           << llvm::right_justify(std::to_string(t->chain), prompt ? 7 : 6) << ' '

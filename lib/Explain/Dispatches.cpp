@@ -19,15 +19,19 @@ StepLoad ofGroup(const StepLoad &load) { return {1, load.length - (load.tokens -
 DispatchTraffic measure(FunctionOpInterface kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window,
                         ExplainedDispatch &row) {
   DispatchTraffic all, group;
-  const uint64_t count = row.byRows ? load.rows : load.tokens;
+  auto launch = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
+  const uint64_t count = row.byRows ? load.rows : load.tokens, threads = launch ? launch[1] : 1;
+  row.columns = launch ? launch[0] : 1;
+  const uint64_t across = llvm::divideCeil(row.columns, threads);
   if (!measureLaunch(kernel, dispatch, load, window, row.columns, all)) {
     row.byOperands = true;
     all.asked = all.read();
   } else {
-    measureLaunch(kernel, dispatch, ofGroup(load), window, llvm::divideCeil(row.columns, row.across), group);
-    all.asked = group.read() * row.across * count;
+    measureLaunch(kernel, dispatch, ofGroup(load), window, llvm::divideCeil(row.columns, across), group);
+    all.asked = group.read() * across * count;
   }
-  all.groups = row.across * count;
+  all.threads = threads;
+  all.grid[0] = count, all.grid[1] = across;
   return all;
 }
 
@@ -35,23 +39,34 @@ DispatchTraffic measure(FunctionOpInterface kernel, DispatchOp dispatch, const S
 /// for an instruction, of which Q4_0 takes 436 for 128 weights and Q4_K 783 (docs/decisions/quantised-products.md).
 constexpr uint64_t kUnpacking = 7;
 
-/// Of the product with a quantised weight: each work-group reads its rows of the weight once for each tile of tokens.
-DispatchTraffic measureTiles(tile::KernelOp kernel, DispatchOp dispatch, const StepLoad &load,
-                             const ExplainedDispatch &row) {
+/// Of the product with a quantised weight: each work-group reads its rows of the weight for its tile of tokens.
+DispatchTraffic measureTiles(tile::KernelOp kernel, DispatchOp dispatch, const StepLoad &load, ExplainedDispatch &row) {
   DispatchTraffic all;
   measureOperands(kernel, dispatch, load, all);
-  const uint64_t count = row.byRows ? load.rows : load.tokens;
-  uint64_t tileTokens = 1;
-  for (auto channel : kernel.getBody().getOps<tile::ChannelOp>())
-    if (MemRefType each = channel.getType().getPayload().front(); each.getElementType().isF16())
-      tileTokens = each.getDimSize(0);
-  const uint64_t tiles = llvm::divideCeil(count, tileTokens);
+  auto launch = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
+  row.ofTiles = true;
+  row.columns = cast<DenseI64ArrayAttr>(dispatch.getDims()[dispatch.getDims().size() - 1])[1];
+  const uint64_t count = row.byRows ? load.rows : load.tokens, tileTokens = launch[3];
+  const uint64_t tiles = llvm::divideCeil(count, tileTokens), across = llvm::divideCeil(row.columns, launch[0]);
   const uint64_t inner = cast<DenseI64ArrayAttr>(dispatch.getDims()[1])[1], weights = row.columns * inner;
-  all.groups = count ? row.across : 0;
-  all.asked = all.weightsRead * tiles + all.otherRead * row.across;
+  all.threads = launch[1];
+  all.grid[0] = across, all.grid[1] = tiles;
+  all.asked = all.weightsRead * tiles + all.otherRead * across;
   all.operations = kUnpacking * weights * tiles;
   all.products = 2 * weights * tiles * tileTokens;
   return all;
+}
+
+/// The function of `dispatch` for so many tokens or rows: that of their bucket, or the last one before it.
+FunctionOpInterface variantFor(ModuleOp kernels, DispatchOp dispatch, uint64_t count, const Target &target,
+                               uint64_t &variant) {
+  FunctionOpInterface found;
+  for (auto [number, bucket] : llvm::enumerate(target.buckets)) {
+    auto kernel = kernels.lookupSymbol<FunctionOpInterface>((dispatch.getKernel() + "_b" + Twine(number)).str());
+    if (kernel && (!found || uint64_t(bucket.minTokens) <= count))
+      found = kernel, variant = number;
+  }
+  return found;
 }
 
 } // namespace
@@ -72,36 +87,23 @@ DispatchReport explainDispatches(ModuleOp module, const Target &target) {
   });
   for (auto function : module.getOps<func::FuncOp>())
     for (auto dispatch : function.getOps<DispatchOp>()) {
-      auto kernel = kernels.lookupSymbol<FunctionOpInterface>((dispatch.getKernel() + "_b0").str());
-      if (!kernel)
-        continue;
       ExplainedDispatch row;
       row.function = function.getName().str();
       row.kernel = dispatch.getKernel().str();
       row.byRows = dispatch.getByRows();
       if (auto layer = times.find(function.getName()); layer != times.end())
         row.times = layer->second;
-      row.columns = row.threads = row.across = 1;
-      auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
-      if (grid)
-        row.threads = grid[1];
-      if (auto tiles = dyn_cast<tile::KernelOp>(kernel.getOperation()); tiles && grid) {
-        row.ofTiles = true;
-        row.columns = cast<DenseI64ArrayAttr>(dispatch.getDims()[dispatch.getDims().size() - 1])[1];
-        row.across = llvm::divideCeil(row.columns, grid[0]);
-        row.one = measureTiles(tiles, dispatch, report.one, row);
-        row.many = measureTiles(tiles, dispatch, report.many, row);
-        report.dispatches.push_back(std::move(row));
-        continue;
-      }
-      if (grid)
-        row.columns = grid[0];
-      row.across = llvm::divideCeil(row.columns, row.threads);
       uint64_t window = 0;
       if (auto noted = function->getAttrOfType<IntegerAttr>(kWindowAttr))
         window = noted.getInt();
-      row.one = measure(kernel, dispatch, report.one, window, row);
-      row.many = measure(kernel, dispatch, report.many, window, row);
+      for (auto [load, traffic] : {std::pair(&report.one, &row.one), std::pair(&report.many, &row.many)}) {
+        uint64_t variant = 0;
+        auto kernel = variantFor(kernels, dispatch, row.byRows ? load->rows : load->tokens, target, variant);
+        auto tiles = dyn_cast_or_null<tile::KernelOp>(kernel.getOperation());
+        if (kernel)
+          *traffic = tiles ? measureTiles(tiles, dispatch, *load, row) : measure(kernel, dispatch, *load, window, row);
+        traffic->variant = variant;
+      }
       report.dispatches.push_back(std::move(row));
     }
   return report;
@@ -125,14 +127,15 @@ const char *nameOf(Bound bound) {
   return "";
 }
 
-Prediction predict(const DispatchTraffic &traffic, uint64_t threads, const Machine &machine) {
-  if (traffic.groups == 0)
+Prediction predict(const DispatchTraffic &traffic, const Machine &machine) {
+  const uint64_t groups = traffic.groups();
+  if (groups == 0)
     return {0, Bound::Launch}; // is not launched
   // Units that have a work-group, and lanes of them that have a thread: a machine's float32 rate is that of two
   // operations a lane and clock.
-  const double units = double(std::min<uint64_t>(traffic.groups, machine.units));
+  const double units = double(std::min<uint64_t>(groups, machine.units));
   const double lanes = machine.float32 / (2 * machine.clock * machine.units);
-  const double resident = std::min(1.0, double(threads) * double(traffic.groups) / (units * lanes));
+  const double resident = std::min(1.0, double(traffic.threads) * double(groups) / (units * lanes));
   const double unitRate = units * machine.unitBytes * machine.clock;
   const std::pair<double, Bound> bounds[] = {
       {double(traffic.read() + traffic.written()) / std::min(machine.bandwidth, unitRate), Bound::Memory},
@@ -148,7 +151,7 @@ Prediction predict(const DispatchTraffic &traffic, uint64_t threads, const Machi
 double predictStep(const DispatchReport &report, bool many, const Machine &machine) {
   double seconds = 0;
   for (const ExplainedDispatch &dispatch : report.dispatches)
-    seconds += double(dispatch.times) * predict(many ? dispatch.many : dispatch.one, dispatch.threads, machine).seconds;
+    seconds += double(dispatch.times) * predict(many ? dispatch.many : dispatch.one, machine).seconds;
   return seconds;
 }
 

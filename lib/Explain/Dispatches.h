@@ -22,7 +22,9 @@ struct StepLoad {
 
 /// Of one launch. Bytes of memory are distinct ones: whatever is read twice counts once.
 struct DispatchTraffic {
-  uint64_t groups = 0;                      ///< work-groups
+  uint64_t variant = 0;                     ///< bucket that its kernel was made for: the last one that has one
+  uint64_t grid[2] = {0, 0};                ///< work-groups along x and y; of no tokens or rows none
+  uint64_t threads = 0;                     ///< of a work-group
   uint64_t weightsRead = 0;                 ///< weights, norms, tables of angles
   uint64_t cacheRead = 0, cacheWritten = 0; ///< keys and values
   uint64_t otherRead = 0, otherWritten = 0; ///< activations, what a step is given, block tables, logits
@@ -30,6 +32,7 @@ struct DispatchTraffic {
   uint64_t operations = 0;                  ///< on numbers; a multiply-add is two
   uint64_t products = 0;                    ///< operations of matrix units, of whole tiles
   uint64_t chain = 0;                       ///< operations of a thread that wait for each other
+  uint64_t groups() const { return grid[0] * grid[1]; }
   uint64_t read() const { return weightsRead + cacheRead + otherRead; }
   uint64_t written() const { return cacheWritten + otherWritten; }
 };
@@ -38,9 +41,8 @@ struct ExplainedDispatch {
   std::string function, kernel;
   uint64_t times = 1; ///< launches a step
   bool byRows = false;
-  bool ofTiles = false; ///< of a tile kernel: a work-group goes through all tokens
-  uint64_t columns = 0, threads = 0;
-  uint64_t across = 0;       ///< work-groups that share the columns out: the grid's second number
+  bool ofTiles = false;      ///< of a tile kernel: a work-group has a tile of columns and tokens, else one token
+  uint64_t columns = 0;      ///< that the grid shares out
   bool byOperands = false;   ///< its code has no form of a loop over tokens and columns: each operand counts whole
   DispatchTraffic one, many; ///< one token behind others; a prompt
 };
@@ -64,7 +66,7 @@ struct Prediction {
 /// Dispatches of `module` as the packing phase leaves it for a device, for steps of one token at the end of 512
 /// positions (the model's where it has fewer), and of a prompt of as many.
 DispatchReport explainDispatches(mlir::ModuleOp module, const Target &target);
-Prediction predict(const DispatchTraffic &traffic, uint64_t threads, const Machine &machine);
+Prediction predict(const DispatchTraffic &traffic, const Machine &machine);
 /// Of a step: every dispatch as often as it runs.
 double predictStep(const DispatchReport &report, bool many, const Machine &machine);
 

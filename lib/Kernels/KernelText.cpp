@@ -84,6 +84,16 @@ Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulPar
                       {"result", p.result}});
 }
 
+QuantisedMatmulParameters quantisedTiles(int64_t tokens) {
+  QuantisedMatmulParameters p;
+  if (tokens <= p.n)
+    return p;
+  p.n = 64, p.tokenStages = 4;
+  if (tokens > p.n) // tokens are read once for each tile of rows, which two warpgroups share
+    p.n = 128, p.m = 128, p.warps = 8, p.registers = 232;
+  return p;
+}
+
 Result<OwningOpRef<ModuleOp>> quantisedMatmulKernel(MLIRContext &context, const QuantisedMatmulParameters &p) {
   constexpr int64_t kSlotColumns = 256; // of the weight
   auto text = [](int64_t number) { return std::to_string(number); };

@@ -40,6 +40,10 @@ struct QuantisedMatmulParameters {
   const BlockFormat *format = nullptr;         ///< of the weight
 };
 
+/// The tiles that models multiply with in steps of `tokens` tokens or more: 8, 64 or 128 tokens wide, each within the
+/// registers and the shared memory of an SM whatever the storage type.
+QuantisedMatmulParameters quantisedTiles(int64_t tokens);
+
 /// A module with the tile.kernel @quantised_matmul. E0561 where the parameters do not make a kernel that verifies.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> quantisedMatmulKernel(mlir::MLIRContext &context,
                                                                 const QuantisedMatmulParameters &parameters);

@@ -89,7 +89,10 @@ LogicalResult TileEmitter::emitSchedule(ScheduleOp op) {
   Value rows = lookup(op.getRows()).front(), columns = lookup(op.getColumns()).front();
   auto tilesOf = [&](Value size, int64_t by) { return binary("arith.divui", add(size, i32(by - 1)), i32(by)); };
   Value down = tilesOf(rows, op.getHeight()), across = tilesOf(columns, op.getWidth());
-  Value block = blockIndex(), blocks = blockCount();
+  // Blocks that start one after the other, those along x, take neighbouring tiles.
+  Value block = blockIndex(0), blocks = blockCount(0);
+  if (alongTwo)
+    block = add(block, multiply(blockIndex(1), blocks)), blocks = multiply(blocks, blockCount(1));
   auto loop = scf::ForOp::create(b, block, multiply(down, across), blocks);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(loop.getBody()->getTerminator());

@@ -17,15 +17,16 @@ public:
 protected:
   using Value = mlir::Value;
   /// `chip` is what messages call the chip.
-  TileEmitter(mlir::Operation *kernel, const char *chip) : b(kernel->getLoc(), kernel->getContext()), chip(chip) {}
+  TileEmitter(mlir::Operation *kernel, const char *chip)
+      : b(kernel->getLoc(), kernel->getContext()), chip(chip), alongTwo(kernel->hasAttr(tile::kGridAttr)) {}
 
   /// Operations that are not of numbers or control flow.
   virtual mlir::LogicalResult emitOperation(mlir::Operation &op) = 0;
   /// The types of the values that stand for one of `type`.
   virtual mlir::SmallVector<mlir::Type> convert(mlir::Type type) = 0;
-  /// The number of this block, and of all of them, i32.
-  virtual Value blockIndex() = 0;
-  virtual Value blockCount() = 0;
+  /// The number of this block along an axis, and of all of them, i32.
+  virtual Value blockIndex(int axis) = 0;
+  virtual Value blockCount(int axis) = 0;
 
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitScalar(mlir::Operation &op);
@@ -61,6 +62,7 @@ protected:
 
 private:
   const char *chip;
+  const bool alongTwo; ///< whether blocks lie along x and y
   llvm::DenseMap<Value, mlir::SmallVector<Value>> values;
 };
 

@@ -6,8 +6,9 @@ namespace stepdown {
 // A tile of 16 tokens fills the accumulators of AVX-512; 4 suits speculation and small batches.
 static const char *const kCpu = "cpu";
 static const Bucket kBuckets[] = {{1, 1, 1}, {2, 4, 1}, {9, 16, 4}};
-// A thread of a device computes a number of one token, whatever else is in the step.
-static const Bucket kAlone[] = {{1, 1, 1}};
+// A thread of a device computes a number of one token, whatever else is in the step. How many tokens the tile of a
+// product has is its kernel's to say: its weight is read once for each tile.
+static const Bucket kThreads[] = {{1, 1, 1}, {9, 1, 1}, {65, 1, 1}};
 
 static std::vector<Target> makeTargets() {
   std::vector<Target> all = {
@@ -19,7 +20,7 @@ static std::vector<Target> makeTargets() {
   auto add = [&](const char *name, const ChipFacts &facts) {
     Target chip = all.front(); // the processor beside it
     chip.name = chip.device = name;
-    chip.road = facts.road, chip.chip = facts.name, chip.inCpu = false, chip.buckets = kAlone;
+    chip.road = facts.road, chip.chip = facts.name, chip.inCpu = false, chip.buckets = kThreads;
     all.push_back(chip);
   };
   for (const ChipFacts &facts : chips())

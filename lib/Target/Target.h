@@ -10,7 +10,8 @@
 namespace stepdown {
 
 /// A token-count bucket: steps of at least minTokens tokens run `tile` tokens at a time. A linear layer's unit of work
-/// is `group` such tiles, whose activations stay in the second-level cache while all weights pass.
+/// is `group` such tiles, whose activations stay in the second-level cache while all weights pass. On a device kernels
+/// take tokens one by one (tile 1), but for products, whose tiles are wider from bucket to bucket (TileProduct.cpp).
 struct Bucket {
   int minTokens, tile, group;
 };

@@ -17,11 +17,15 @@ Value WaveEmitter::intrinsic(StringRef name, Type result, ValueRange operands) {
   return Value();
 }
 
-Value WaveEmitter::blockIndex() { return intrinsic("llvm.amdgcn.workgroup.id.x", b.getI32Type(), {}); }
+Value WaveEmitter::blockIndex(int axis) {
+  return intrinsic(axis ? "llvm.amdgcn.workgroup.id.y" : "llvm.amdgcn.workgroup.id.x", b.getI32Type(), {});
+}
 
-/// The first of the hidden arguments is how many blocks there are along x (code object v5).
-Value WaveEmitter::blockCount() {
+/// The first of the hidden arguments are how many blocks there are along x and y (code object v5).
+Value WaveEmitter::blockCount(int axis) {
   Value hidden = intrinsic("llvm.amdgcn.implicitarg.ptr", LLVM::LLVMPointerType::get(b.getContext(), 4), {});
+  if (axis)
+    hidden = LLVM::GEPOp::create(b, hidden.getType(), b.getI32Type(), hidden, ArrayRef<LLVM::GEPArg>{axis});
   return LLVM::LoadOp::create(b, b.getI32Type(), hidden, 4, /*isVolatile=*/false, /*isNonTemporal=*/false,
                               /*isInvariant=*/true);
 }

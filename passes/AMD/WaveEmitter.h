@@ -23,8 +23,8 @@ protected:
 
   WaveEmitter(tile::KernelOp kernel, const Chip &chip, int64_t threads, mlir::LLVM::LLVMFuncOp function);
 
-  Value blockIndex() override;
-  Value blockCount() override;
+  Value blockIndex(int axis) override;
+  Value blockCount(int axis) override;
 
   /// The function's parameters, the thread, its wave and its lane.
   void begin();

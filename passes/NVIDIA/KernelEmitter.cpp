@@ -16,8 +16,12 @@ namespace stepdown::nvidia {
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
     : TileEmitter(kernel, "sm_90a"), kernel(kernel), plan(plan), function(function) {}
 
-Value KernelEmitter::blockIndex() { return NVVM::BlockIdXOp::create(b, b.getI32Type()); }
-Value KernelEmitter::blockCount() { return NVVM::GridDimXOp::create(b, b.getI32Type()); }
+Value KernelEmitter::blockIndex(int axis) {
+  return axis ? Value(NVVM::BlockIdYOp::create(b, b.getI32Type())) : Value(NVVM::BlockIdXOp::create(b, b.getI32Type()));
+}
+Value KernelEmitter::blockCount(int axis) {
+  return axis ? Value(NVVM::GridDimYOp::create(b, b.getI32Type())) : Value(NVVM::GridDimXOp::create(b, b.getI32Type()));
+}
 
 Value KernelEmitter::shared(Value offset, int64_t more) {
   Value at = LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});

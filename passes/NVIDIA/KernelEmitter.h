@@ -65,8 +65,8 @@ private:
   mlir::LogicalResult emitRole(tile::RoleOp role);
   mlir::LogicalResult emitOperation(mlir::Operation &op) override;
   mlir::SmallVector<mlir::Type> convert(mlir::Type type) override;
-  Value blockIndex() override;
-  Value blockCount() override;
+  Value blockIndex(int axis) override;
+  Value blockCount(int axis) override;
   void load(tile::EntryOp op);
 
   // Channels.

@@ -64,7 +64,7 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     if (failed(plan))
       return failure();
     if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr))
-      if (grid.size() != 3 || grid[1] != plan->threads || grid[2] != plan->sharedBytes)
+      if (grid[1] != plan->threads || grid[2] != plan->sharedBytes)
         return kernel.emitOpError() << "expects to be launched with " << plan->threads << " threads and "
                                     << plan->sharedBytes << " bytes of shared memory, but got " << grid;
     OpBuilder b(kernel);

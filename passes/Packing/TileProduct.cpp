@@ -93,7 +93,16 @@ FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Locati
   std::string &name = known[format.name];
   if (!name.empty())
     return name;
-  QuantisedMatmulParameters parameters;
+  name = std::string("quantised_matmul_") + format.name;
+  for (auto [number, bucket] : llvm::enumerate(target.buckets))
+    if (failed(makeKernel(format, bucket, name + "_b" + std::to_string(number), loc)))
+      return failure();
+  return name;
+}
+
+LogicalResult TileProducts::makeKernel(const BlockFormat &format, const Bucket &bucket, const std::string &name,
+                                       Location loc) {
+  QuantisedMatmulParameters parameters = quantisedTiles(bucket.minTokens);
   parameters.format = &format, parameters.layout = target.layout;
   auto text = quantisedMatmulKernel(*kernels.getContext(), parameters);
   if (!text)
@@ -109,11 +118,11 @@ FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Locati
     bytes += channel.getType().getDepth() * slot;
   }
   kernel->remove();
-  name = std::string("quantised_matmul_") + format.name;
-  kernel.setSymName(name + "_b0");
-  kernel->setAttr(tile::kGridAttr, DenseI64ArrayAttr::get(kernel.getContext(), {parameters.m, threads, bytes}));
+  kernel.setSymName(name);
+  kernel->setAttr(tile::kGridAttr,
+                  DenseI64ArrayAttr::get(kernel.getContext(), {parameters.m, threads, bytes, parameters.n}));
   kernels.getBody()->push_back(kernel);
-  return name;
+  return success();
 }
 
 FailureOr<Value> TileProducts::dispatch(OpBuilder &builder, LinearOp product, function_ref<Value(Value)> place,

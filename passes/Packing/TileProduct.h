@@ -28,6 +28,8 @@ public:
 
 private:
   mlir::FailureOr<std::string> kernelFor(const BlockFormat &format, mlir::Location loc);
+  mlir::LogicalResult makeKernel(const BlockFormat &format, const Bucket &bucket, const std::string &name,
+                                 mlir::Location loc);
   struct Operand {
     mlir::Value scales, rows;
   };

@@ -6,6 +6,7 @@
 #include "runtime/emulated/EmulatedDevice.h"
 #include "test/device/CompiledModel.h"
 #include "test/device/CountingDevice.h"
+#include <cstring>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -224,6 +225,47 @@ TEST(DeviceModel, aLostDeviceFailsItsSessionsAndNoOthers) {
   ASSERT_TRUE(stepOf(*host, sequence, 11));
   failing.reset(); // gives its memory back
   EXPECT_LT(bad->device().allocated(), good->device().allocated() * 2);
+}
+
+// Tiles of products are wider from bucket to bucket: no result may show in which a token was.
+TEST(DeviceModel, theSameBytesInStepsOfEveryBucket) {
+  const char *made = "--family llama --type Q4_K --layers 1 --width 256 --heads 2 --kv-heads 1 --head-dim 16 --ffn 256 "
+                     "--vocab 263 --context 137";
+  auto model = load(compiledModel(made, std::string("--target=") + kChip), device());
+  ASSERT_TRUE(model);
+  const size_t vocabulary = 263;
+  constexpr int kMost = 131;
+  auto tokenAt = [](int32_t sequence, int at) { return Session::Token{sequence, 3 + 11 * at % 251, true}; };
+  auto single = Session::create(model, {});
+  ASSERT_TRUE(single) << single.error().text();
+  std::vector<std::vector<float>> alone; // logits of each position, a step each
+  const int32_t first = *(*single)->createSequence();
+  for (int i = 0; i < kMost; ++i) {
+    const Session::Token token = tokenAt(first, i);
+    ASSERT_TRUE((*single)->submit(&token, 1));
+    ASSERT_TRUE((*single)->step());
+    alone.emplace_back((*single)->logits(0), (*single)->logits(0) + vocabulary);
+  }
+  for (const std::vector<int> &chunks : std::vector<std::vector<int>>{
+           {7}, {8}, {9}, {63}, {64}, {65}, {127}, {131}, {64, 67}, {9, 8, 65, 7}, {1, 129, 1}}) {
+    SCOPED_TRACE(testing::PrintToString(chunks));
+    auto session = Session::create(model, {});
+    ASSERT_TRUE(session) << session.error().text();
+    const int32_t sequence = *(*session)->createSequence();
+    int position = 0;
+    for (int count : chunks) {
+      std::vector<Session::Token> batch;
+      for (int i = 0; i < count; ++i)
+        batch.push_back(tokenAt(sequence, position + i));
+      ASSERT_TRUE((*session)->submit(batch.data(), batch.size()));
+      const Status done = (*session)->step();
+      ASSERT_TRUE(done) << done.error().text();
+      for (int i = 0; i < count; ++i)
+        ASSERT_EQ(std::memcmp((*session)->logits(i), alone[position + i].data(), vocabulary * sizeof(float)), 0)
+            << "position " << position + i;
+      position += count;
+    }
+  }
 }
 
 } // namespace

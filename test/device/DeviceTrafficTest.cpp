@@ -21,15 +21,18 @@ public:
   struct Seen {
     std::string kernel;
     std::map<std::string, uint64_t> read, written; ///< by purpose
+    uint64_t weightsAsked = 0;                     ///< whatever is read twice counts twice
   };
   CountingDevice *device = nullptr;
   std::vector<Seen> launched;
 
   void launches(const char *kernel) override {
     close();
-    launched.push_back({kernel, {}, {}});
+    launched.push_back({kernel, {}, {}, 0});
   }
   void touches(const void *address, uint32_t bytes, bool write) override {
+    if (!write && reinterpret_cast<uint64_t>(address) - device->adoptedAt < device->adoptedBytes)
+      launched.back().weightsAsked += bytes;
     for (uint64_t at = reinterpret_cast<uint64_t>(address), end = at + bytes; at < end; ++at)
       (write ? writes : reads)[at / 64] |= uint64_t(1) << at % 64;
   }
@@ -71,12 +74,13 @@ void compare(const std::string &model, const char *chip, const std::string &more
   for (const char *load : {"one_token", "prompt"}) {
     auto session = Session::create(*loaded, {});
     ASSERT_TRUE(session) << session.error().text();
+    const int vocabulary = int((*loaded)->program().head.vocabulary);
     const int tokens = told[load]["tokens"], positions = told[load]["positions"];
     const int32_t sequence = *(*session)->createSequence();
     auto step = [&](int first, int count) {
       std::vector<Session::Token> batch;
       for (int i = first; i < first + count; ++i)
-        batch.push_back({sequence, 5 + 7 * i, i + 1 == positions}); // each another token
+        batch.push_back({sequence, (5 + 7 * i) % vocabulary, i + 1 == positions}); // each another token
       ASSERT_TRUE((*session)->submit(batch.data(), batch.size()));
       const Status done = (*session)->step();
       ASSERT_TRUE(done) << done.error().text();
@@ -102,13 +106,18 @@ void compare(const std::string &model, const char *chip, const std::string &more
       layers.back().second.push_back(dispatch);
     }
     size_t at = 0;
+    auto functionOf = [&](const nlohmann::json &dispatch) {
+      return std::string(dispatch["kernel"]) + "_b" + std::to_string(int(dispatch[load]["variant"]));
+    };
     auto check = [&](const nlohmann::json &dispatch) {
       ASSERT_LT(at, counter.launched.size());
       Counter::Seen &seen = counter.launched[at++];
-      ASSERT_EQ(seen.kernel, std::string(dispatch["kernel"]) + "_b0");
+      ASSERT_EQ(seen.kernel, functionOf(dispatch));
       const auto &traffic = dispatch[load];
       const std::string where = model + ", " + chip + ", " + load + ", " + seen.kernel;
       EXPECT_EQ(traffic["weights_read"], take(seen.read, "weights")) << where;
+      if (dispatch["tiles"]) // once for each tile of tokens
+        EXPECT_EQ(traffic["weights_read"].get<uint64_t>() * int(traffic["grid"][1]), seen.weightsAsked) << where;
       EXPECT_EQ(traffic["cache_read"], take(seen.read, "cache")) << where;
       EXPECT_EQ(traffic["cache_written"], take(seen.written, "cache")) << where;
       uint64_t read = 0, written = 0;
@@ -128,8 +137,7 @@ void compare(const std::string &model, const char *chip, const std::string &more
       // Of the function that its launches are of: kinds differ in their attention or in what the last leaves out.
       const auto kind = std::find_if(layers.begin(), layers.end(), [&](const auto &candidate) {
         for (size_t i = 0; i < candidate.second.size(); ++i)
-          if (at + i >= counter.launched.size() ||
-              counter.launched[at + i].kernel != std::string(candidate.second[i]["kernel"]) + "_b0")
+          if (at + i >= counter.launched.size() || counter.launched[at + i].kernel != functionOf(candidate.second[i]))
             return false;
         return true;
       });
@@ -154,6 +162,13 @@ TEST(DeviceTraffic, gemma3) {
   compare("--family gemma3 --type Q4_K --layers 3 --pattern 1,0,1 --window 13 --width 256 --heads 2 --kv-heads 1 "
           "--head-dim 32 --ffn 256 --vocab 389 --context 41",
           "emulated:gfx942", "--exact");
+}
+
+// A prompt whose products have the widest tiles; weights of more rows than one has.
+TEST(DeviceTraffic, longPrompt) {
+  compare("--family llama --type Q8_0 --layers 1 --width 64 --heads 2 --kv-heads 1 --head-dim 16 --ffn 160 --vocab 521 "
+          "--context 512",
+          "emulated:sm_90a", "");
 }
 
 // Sizes that no tile divides.

@@ -242,12 +242,11 @@ def check_device(folder, chip):
     # ffn_down: 64 rows of 128 columns in Q8_0, a thread a row, 512 tokens, worked out by hand.
     exact = json.loads(output(COMPILE, model, "--explain=json", "--exact", f"--target={chip}"))["devices"][0]
     down = [d for d in exact["dispatches"] if d["function"] == "layer" and d["kernel"].startswith("linear")][-1]
-    expect(f"{chip}: launch of ffn_down", (down["grid"], down["block"]), (["tokens", 1], 64))
     for key, tokens in (("one_token", 1), ("prompt", 512)):
         t = down[key]
         expect(f"{chip}: ffn_down, {tokens} tokens", {k: t[k] for k in (
-            "groups", "weights_read", "cache_read", "other_read", "other_written", "asked_of_cache", "operations", "chain")}, {
-            "groups": tokens, "weights_read": 64 * 4 * 34, "cache_read": 0, "other_read": tokens * 512, "other_written": tokens * 256,
+            "grid", "threads", "variant", "weights_read", "cache_read", "other_read", "other_written", "asked_of_cache", "operations", "chain")}, {
+            "grid": [tokens, 1], "threads": 64, "variant": 0, "weights_read": 64 * 4 * 34, "cache_read": 0, "other_read": tokens * 512, "other_written": tokens * 256,
             "asked_of_cache": tokens * (64 * 4 * 34 + 512), "operations": tokens * 64 * 128 * 3, "chain": 128})
     # On H100: 9472 bytes by one unit of 132, 64 bytes a clock of 1.98 GHz: 75 ns. 24576 operations on 64 of its lanes: 97 ns. 128 sums of
     # 4 clocks: 259 ns, the longest, behind 3 us of launch. Of 512 tokens: 4.7 MB from the cache at 16.7 TB/s: 282 ns.
@@ -256,15 +255,15 @@ def check_device(folder, chip):
         near(f"{chip}: ffn_down on H100, {key}", h100["seconds"], seconds, 1e-4)
         expect(f"{chip}: ffn_down's bound on H100", h100["bound"], "launch")
 
-    if chip == "emulated:sm_90a":  # the same by tiles of 64 rows and 8 tokens
+    if chip == "emulated:sm_90a":  # the same by tiles of 64 rows and 8 tokens, and of 128 rows and 128 tokens
         tiles = [d for d in device["dispatches"] if d["function"] == "layer" and d["tiles"]][-1]
-        expect("tiles of ffn_down", (tiles["grid"], tiles["columns"]), (["1", 1], 64))
-        for key, tokens in (("one_token", 1), ("prompt", 512)):
-            t, turns, x = tiles[key], -(-tokens // 8), tokens * (128 * 2 + 4)
+        expect("columns of ffn_down", tiles["columns"], 64)
+        for key, tokens, width, variant in (("one_token", 1, 8, 0), ("prompt", 512, 128, 2)):
+            t, turns, x = tiles[key], -(-tokens // width), tokens * (128 * 2 + 4)
             expect(f"tiles of ffn_down, {tokens} tokens", {k: t[k] for k in (
-                "groups", "weights_read", "other_read", "other_written", "asked_of_cache", "products")}, {
-                "groups": 1, "weights_read": 64 * 4 * 34, "other_read": x, "other_written": tokens * 256,
-                "asked_of_cache": 64 * 4 * 34 * turns + x, "products": 2 * 64 * 128 * 8 * turns})
+                "grid", "threads", "variant", "weights_read", "other_read", "other_written", "asked_of_cache", "products")}, {
+                "grid": [1, turns], "threads": 128 + 128 * (variant // 2 + 1), "variant": variant, "weights_read": 64 * 4 * 34, "other_read": x, "other_written": tokens * 256,
+                "asked_of_cache": 64 * 4 * 34 * turns + x, "products": 2 * 64 * 128 * width * turns})
 
     expect(f"{chip}: machines", [m["machine"] for m in device["steps"]], ["A100", "H100", "H200", "MI300X", "RX 7900 XTX"])
     own = {"emulated:sm_90a": ["H100", "H200"], "emulated:gfx942": ["MI300X"]}[chip]
@@ -273,7 +272,7 @@ def check_device(folder, chip):
         for key in ("one_token", "prompt"):
             total = 0
             for d in device["dispatches"]:
-                seconds, bound = predicted(d[key], d["block"], m)
+                seconds, bound = predicted(d[key], d[key]["threads"], m)
                 told = next(p for p in d[key]["predicted"] if p["machine"] == m["machine"])
                 near(f"{chip}: {d['kernel']} on {m['machine']}, {key}", told["seconds"], seconds)
                 expect(f"{chip}: bound of {d['kernel']} on {m['machine']}, {key}", told["bound"], bound)

@@ -3,6 +3,7 @@
 #include "lib/CodeGen/Ptx.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/Kernels/KernelText.h"
+#include "lib/Target/Target.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/NVIDIA/Passes.h"
 #include <cstdlib>
@@ -141,40 +142,22 @@ TEST(Ptx, AttentionAssemblesWithinItsBudget) {
   }
 }
 
-// Decoding and a product of 64 columns at a time, of each storage type that has a form, and of as many tokens as a tile
-// may have: with 256 registers are spilled.
+// Decoding and a product of 64 columns at a time, of each storage type that has a form, in the tiles of each bucket of
+// tokens: with 256 tokens registers are spilled.
 TEST(Ptx, QuantisedProductAssemblesWithinItsBudget) {
   const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
-  struct Tile {
-    const char *type;
-    int64_t tokens;
-  };
-  for (const Tile &tile : {Tile{"q4_0", 8},
-                           {"q4_1", 8},
-                           {"q5_0", 8},
-                           {"q5_1", 8},
-                           {"q8_0", 8},
-                           {"q2_k", 8},
-                           {"q3_k", 8},
-                           {"q4_k", 8},
-                           {"q5_k", 8},
-                           {"q6_k", 8},
-                           {"iq4_nl", 8},
-                           {"iq4_xs", 8},
-                           {"q4_0", 64},
-                           {"q4_k", 128}}) {
-    SCOPED_TRACE(tile.type + (", " + std::to_string(tile.tokens)) + " tokens");
-    QuantisedMatmulParameters p;
-    p.format = blockFormat(tile.type, std::strlen(tile.type));
-    p.n = tile.tokens;
-    if (tile.tokens > 8) // models have tiles of 8
-      p.m = 128, p.warps = 8, p.registers = 232;
-    const Lowered lowered = lower(p);
-    expectBudget(lowered, ptxas);
-    EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
-  }
+  for (const char *type :
+       {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"})
+    for (const Bucket &bucket : findTarget("nvidia:sm_90a")->buckets) {
+      QuantisedMatmulParameters p = quantisedTiles(bucket.minTokens);
+      p.format = blockFormat(type, std::strlen(type));
+      SCOPED_TRACE(type + (", " + std::to_string(p.n)) + " tokens");
+      const Lowered lowered = lower(p);
+      expectBudget(lowered, ptxas);
+      EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+    }
 }
 
 TEST(Ptx, RefusesWhatSpillsAndWhatIsNotPtx) {

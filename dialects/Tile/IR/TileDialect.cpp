@@ -164,8 +164,8 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   if (name == "tile.register_file" && isa<KernelOp>(op) && registers && registers.getInt() > 0)
     return success();
   auto grid = dyn_cast<DenseI64ArrayAttr>(attribute.getValue());
-  if (name == kGridAttr && function && grid && grid.size() == (isa<KernelOp>(op) ? 3 : 2) && grid[0] > 0 &&
-      grid[1] > 0 && grid[1] <= kThreads)
+  if (name == kGridAttr && function && grid && grid.size() == (isa<KernelOp>(op) ? 4 : 2) && grid[0] > 0 &&
+      grid[1] > 0 && grid[1] <= kThreads && grid.asArrayRef().back() > 0)
     return success();
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)

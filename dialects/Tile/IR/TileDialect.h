@@ -23,7 +23,8 @@ inline constexpr llvm::StringLiteral kCyclicAttr = "tile.cyclic";
 inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
 /// The attribute of a kernel of a model on a device: [columns, threads]. It is launched in blocks of so many threads,
 /// for each token (or wanted row) as many as have a thread for each column. Of a tile.kernel: [columns of the result,
-/// threads, bytes of shared memory]; it is launched once for so many columns, and goes through all tokens itself.
+/// threads, bytes of shared memory, tokens]; it is launched once for each tile of so many columns (blocks along x) and
+/// tokens (along y).
 inline constexpr llvm::StringLiteral kGridAttr = "tile.grid";
 /// The attribute of such a kernel's argument: see `bound` of stepdown_parameter in include/stepdown/Artifact.h.
 inline constexpr llvm::StringLiteral kBoundAttr = "tile.bound";

@@ -20,7 +20,9 @@
 // CHECK: arith.maximumf
 // CHECK: func.func private @linear_1_b0
 // CHECK: arith.truncf {{.*}} : f32 to f16
-// CHECK: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 256, 49344>}
+// CHECK: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 256, 49344, 8>}
+// CHECK: tile.kernel @quantised_matmul_q4_1_b1({{.*}} attributes {tile.grid = array<i64: 64, 256, {{.*}}, 64>}
+// CHECK: tile.kernel @quantised_matmul_q4_1_b2({{.*}} attributes {tile.grid = array<i64: 128, 384, {{.*}}, 128>}
 // CHECK-NOT: tile.kernel
 // THREADS-NOT: tile.kernel
 func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
