@@ -56,6 +56,22 @@ void Scheduler::queue(Request &&request) {
     entering.push_back(std::move(request));
 }
 
+void Scheduler::cancel(const RequestClient &client) {
+  // Of a request that is left by all, which are gone then; it keeps its prompt for those who stay.
+  auto abandoned = [&](Request &request) {
+    std::vector<RequestClient *> &clients = request.clients;
+    auto found = std::find(clients.begin(), clients.end(), &client);
+    if (found == clients.end())
+      return false;
+    clients.erase(found);
+    if (clients.empty())
+      leave(request);
+    return clients.empty();
+  };
+  entering.erase(std::remove_if(entering.begin(), entering.end(), abandoned), entering.end());
+  requests.erase(std::remove_if(requests.begin(), requests.end(), abandoned), requests.end());
+}
+
 void Scheduler::refuse(Request &request, const Error &error) {
   // Its blocks go back at once: the requests behind it in this very step may need them.
   leave(request);

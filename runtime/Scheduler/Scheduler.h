@@ -27,6 +27,9 @@ public:
   void add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients);
   /// The same, behind what `sequence` holds. It stays the caller's, and keeps what the request has brought in; E0604.
   void resume(int32_t sequence, std::vector<int32_t> tokens, RequestClient &client);
+  /// Forgets what `client` wants, between two steps: it is asked and told nothing more, and blocks that no other client
+  /// needs are free again. A client that no request has is none to forget.
+  void cancel(const RequestClient &client);
   /// Runs one step; false when no request is left. An error concerns the device, and all requests.
   Result<bool> step();
   size_t waiting() const { return entering.size(); }

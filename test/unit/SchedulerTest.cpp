@@ -133,6 +133,54 @@ TEST_P(Requests, outOfBlocksRefusesOneAndTheOthersGoOn) {
   EXPECT_EQ(shorter.drawn, expected(prompt(20, 2), 10));
 }
 
+// One that waits, one within its prompt, one of three with one prompt before and one after they part, and one that
+// draws.
+TEST_P(Requests, whoIsCancelledHearsNothingMoreAndTheOthersGoOn) {
+  for (int before : {0, 1, 3, 7}) {
+    open(512);
+    Scheduler scheduler(*session, 23);
+    std::vector<Greedy> clients(7, Greedy(11, toy.vocabulary));
+    scheduler.add(prompt(13, 1), clients[0]);
+    scheduler.add(prompt(37, 2), {&clients[1], &clients[2], &clients[3]});
+    scheduler.add(prompt(101, 3), clients[4]);
+    scheduler.add(prompt(17, 4), clients[5]);
+    for (int step = 0; step < before; ++step)
+      ASSERT_TRUE(scheduler.step());
+    const std::vector<size_t> gone = {1, 3, 4, 5};
+    std::vector<size_t> drawn;
+    for (size_t each : gone) {
+      scheduler.cancel(clients[each]);
+      scheduler.cancel(clients[each]); // it is not there
+      drawn.push_back(clients[each].drawn.size());
+    }
+    scheduler.add(prompt(29, 5), clients[6]);
+    runAll(scheduler);
+    for (size_t i = 0; i < gone.size(); ++i) {
+      EXPECT_EQ(clients[gone[i]].drawn.size(), drawn[i]) << "client " << gone[i] << " after " << before;
+      EXPECT_EQ(clients[gone[i]].problem, "");
+    }
+    EXPECT_EQ(clients[0].drawn, expected(prompt(13, 1), 11));
+    EXPECT_EQ(clients[2].drawn, expected(prompt(37, 2), 11));
+    EXPECT_EQ(clients[6].drawn, expected(prompt(29, 5), 11));
+    EXPECT_EQ(session->kv().freeBlocks(0), session->kv().blocks(0)) << "after " << before;
+  }
+}
+
+TEST_P(Requests, blocksOfTheLastWhoIsCancelledAreFreeAtOnce) {
+  open(64);
+  Scheduler scheduler(*session, 0);
+  Greedy first(100, toy.vocabulary), second(100, toy.vocabulary);
+  scheduler.add(prompt(20, 1), {&first, &second});
+  ASSERT_TRUE(scheduler.step());
+  scheduler.cancel(first);
+  EXPECT_LT(session->kv().freeBlocks(0), session->kv().blocks(0));
+  scheduler.cancel(second);
+  EXPECT_EQ(session->kv().freeBlocks(0), session->kv().blocks(0));
+  auto more = scheduler.step();
+  ASSERT_TRUE(more);
+  EXPECT_FALSE(*more);
+}
+
 TEST_P(Requests, anImpossiblePromptIsRefused) {
   open(64);
   Scheduler scheduler(*session, 0);
