@@ -26,7 +26,7 @@ python=python3
 # GoogleTest programs are named ...Test; these of them run whole programs, as the scripts of test/run do.
 programs='^(RunCommandTest|ChatTerminalTest|EmbeddingTest)$'
 # These run threads of ours, or the C API from several of its caller's.
-threaded=(ConcurrencyTest ThreadPoolTest SchedulerTest SessionTest GenerateApiTest)
+threaded=(ConcurrencyTest ThreadPoolTest SchedulerTest SessionTest GenerateApiTest EngineTest)
 # What fails every allocation in turn, and what nests as deep as it may: errors of memory that only ASan sees.
 sanitized=(AllocationFailureTest HostileTemplateTest ChatTemplateTest)
 

@@ -105,9 +105,7 @@ void Scheduler::enter() {
   while (!entering.empty()) {
     Request &request = entering.front();
     bool alone = requests.empty();
-    size_t sequences = request.clients.size();
-    for (const Request &other : requests)
-      sequences += other.clients.size();
+    const size_t sequences = request.clients.size() + answering();
     if (sequences > size_t(session.kv().sequences()) && !alone)
       return;
     if (!fits(request.tokens.size()) && !alone)
@@ -207,6 +205,13 @@ void Scheduler::drawAll() {
     }
     draw(requests[those.owner], rows);
   }
+}
+
+size_t Scheduler::answering() const {
+  size_t count = 0;
+  for (const Request &request : requests)
+    count += request.clients.size();
+  return count;
 }
 
 Result<bool> Scheduler::step() {

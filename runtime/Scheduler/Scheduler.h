@@ -34,6 +34,8 @@ public:
   Result<bool> step();
   size_t waiting() const { return entering.size(); }
   size_t active() const { return requests.size(); }
+  /// Clients of the requests that have a sequence.
+  size_t answering() const;
 
 private:
   struct Request {

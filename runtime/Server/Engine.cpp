@@ -1,0 +1,269 @@
+#include "runtime/Server/Engine.h"
+
+#include "runtime/Scheduler/Scheduler.h"
+#include <algorithm>
+#include <cmath>
+
+namespace stepdown {
+
+Engine::Engine(const Tokenizer &tokenizer) : tokenizer(tokenizer) {}
+
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, const Tokenizer &tokenizer,
+                                               const Options &options) {
+  Result<std::unique_ptr<Session>> session = Session::create(std::move(model), options.session);
+  if (!session)
+    return session.error();
+  std::unique_ptr<Engine> engine(new Engine(tokenizer));
+  engine->options = options;
+  engine->session = std::move(*session);
+  engine->scheduler = std::make_unique<Scheduler>(*engine->session, options.chunk);
+  engine->publish();
+  engine->thread = std::thread([raw = engine.get()] { raw->run(); });
+  return engine;
+}
+
+Engine::~Engine() {
+  stop(0);
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    ended = true;
+  }
+  changed.notify_all();
+  if (thread.joinable())
+    thread.join();
+}
+
+Status Engine::expectPrompts(const Order &order) const {
+  const stepdown_program &head = session->of().head();
+  if (order.answers > static_cast<size_t>(sequences()))
+    return fail(ErrorCode::SequenceLimit, "n: expects at most %d answers to a prompt, but got %zu", sequences(),
+                order.answers);
+  for (const std::vector<int32_t> &prompt : order.prompts) {
+    if (prompt.empty())
+      return fail(ErrorCode::RequestField, "prompt: expects at least one token, but got none");
+    for (size_t i = 0; i < prompt.size(); ++i)
+      if (prompt[i] < 0 || static_cast<uint32_t>(prompt[i]) >= head.vocabulary)
+        return fail(ErrorCode::StepTokenRange, "prompt: token %zu: expects an id from 0 to %u, but got %d", i,
+                    head.vocabulary - 1, prompt[i]);
+    // A cache that has no room for the token after the prompt draws one and no more.
+    if (prompt.size() > static_cast<size_t>(context()))
+      return fail(ErrorCode::ContextFull, "prompt: expects at most %d tokens, but got %zu", context(), prompt.size());
+  }
+  return Done{};
+}
+
+Result<std::unique_ptr<Engine::Work>> Engine::workOf(Order &&order) const {
+  if (Status good = expectPrompts(order); !good)
+    return good.error();
+  auto work = std::make_unique<Work>();
+  work->each = order.answers;
+  work->listener = std::move(order.listener);
+  work->begun = Clock::now();
+  work->deadline = Clock::time_point::max();
+  if (options.seconds > 0)
+    work->deadline =
+        work->begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
+  const Generation::Place place = {static_cast<int32_t>(session->of().head().vocabulary), context()};
+  for (const std::vector<int32_t> &prompt : order.prompts)
+    for (order.how.answer = 0; order.how.answer < order.answers; ++order.how.answer) {
+      Result<std::unique_ptr<Generation>> made = Generation::create(order.how, prompt, tokenizer, place);
+      if (!made)
+        return made.error();
+      const size_t index = work->answers.size();
+      (*made)->listener = [listener = work->listener.get(), generation = made->get(), index](int32_t id,
+                                                                                             const std::string &text) {
+        const std::vector<LogProbabilities> &rows = generation->logProbabilities();
+        listener->token(index, id, text, id >= 0 && !rows.empty() ? &rows.back() : nullptr);
+        return true;
+      };
+      work->answers.push_back(std::move(*made));
+    }
+  work->told.assign(work->answers.size(), false);
+  return work;
+}
+
+Result<uint64_t> Engine::submit(Order order) {
+  const size_t wanted = order.prompts.size() * order.answers, room = static_cast<size_t>(sequences()) + options.waiting;
+  if (order.prompts.size() > room || order.answers > room || wanted > room) // before anything is made for each
+    return fail(ErrorCode::SequenceLimit,
+                "request: expects at most %zu answers in all, but %zu to %zu prompts are wanted", room, order.answers,
+                order.prompts.size());
+  Result<std::unique_ptr<Work>> work = workOf(std::move(order));
+  if (!work)
+    return work.error();
+  std::lock_guard<std::mutex> lock(mutex);
+  if (stopping)
+    return fail(ErrorCode::ServerStopping, "server: expects no more requests, for it is being stopped");
+  if (inFlight + wanted > room)
+    return fail(ErrorCode::ServerBusy, "server: expects at most %zu answers at a time, but %zu are being drawn or wait",
+                room, inFlight);
+  inFlight += wanted;
+  const uint64_t number = (*work)->number = next++;
+  arrivals.push_back(std::move(*work));
+  changed.notify_all();
+  return number;
+}
+
+void Engine::cancel(uint64_t number) {
+  std::lock_guard<std::mutex> lock(mutex);
+  departures.push_back(number);
+  changed.notify_all();
+}
+
+void Engine::stop(double seconds) {
+  std::lock_guard<std::mutex> lock(mutex);
+  const Clock::time_point wanted =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  end = stopping ? std::min(end, wanted) : wanted;
+  stopping = true;
+  changed.notify_all();
+}
+
+int Engine::secondsToWait() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  const double rounds = double(options.waiting) / std::max(1, sequences());
+  return static_cast<int>(std::clamp(std::ceil(mean * rounds / 2), 1.0, 60.0));
+}
+
+Engine::Figures Engine::figures() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  Figures now = shown;
+  now.waiting = inFlight - std::min(inFlight, now.running);
+  return now;
+}
+
+bool Engine::idle() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  return inFlight == 0;
+}
+
+void Engine::run() {
+  std::vector<std::unique_ptr<Work>> arrived;
+  std::vector<uint64_t> departed;
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(mutex);
+      changed.wait(lock, [&] { return !works.empty() || !arrivals.empty() || !departures.empty() || ended; });
+      arrived.swap(arrivals);
+      departed.swap(departures);
+      if (ended && works.empty() && arrived.empty())
+        return;
+    }
+    take(arrived, departed);
+    arrived.clear();
+    departed.clear();
+    endLate();
+    if (Result<bool> more = scheduler->step(); !more)
+      for (std::unique_ptr<Work> &work : works) // the device is lost, and with it all that it computed
+        for (std::unique_ptr<Generation> &answer : work->answers) {
+          scheduler->cancel(*answer);
+          if (!answer->done())
+            answer->failed(more.error());
+        }
+    tellFinished();
+    ++steps;
+    publish();
+  }
+}
+
+void Engine::take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector<uint64_t> &departed) {
+  for (std::unique_ptr<Work> &work : arrived) {
+    for (size_t first = 0; first < work->answers.size(); first += work->each) {
+      std::vector<RequestClient *> clients;
+      for (size_t i = first; i < first + work->each; ++i)
+        if (!work->answers[i]->done()) // it wants a token
+          clients.push_back(work->answers[i].get());
+      if (!clients.empty())
+        scheduler->add(work->answers[first]->prompt(), clients);
+    }
+    works.push_back(std::move(work));
+  }
+  for (uint64_t number : departed) {
+    auto found = std::find_if(works.begin(), works.end(), [&](const auto &work) { return work->number == number; });
+    if (found == works.end())
+      continue;
+    leave(**found);
+    works.erase(found);
+    std::lock_guard<std::mutex> lock(mutex);
+    ++shown.cancelled;
+  }
+}
+
+// What is not over of it was to be drawn for nobody.
+void Engine::leave(Work &work) {
+  size_t left = 0;
+  for (size_t i = 0; i < work.answers.size(); ++i) {
+    scheduler->cancel(*work.answers[i]);
+    left += !work.told[i];
+  }
+  std::lock_guard<std::mutex> lock(mutex);
+  inFlight -= left;
+}
+
+void Engine::endLate() {
+  Clock::time_point stopsAt = Clock::time_point::max();
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (stopping)
+      stopsAt = end;
+  }
+  const Clock::time_point now = Clock::now();
+  for (std::unique_ptr<Work> &work : works) {
+    if (now < work->deadline && now < stopsAt)
+      continue;
+    const Error late = now >= stopsAt
+                           ? fail(ErrorCode::ServerStopping, "server: it is being stopped, and the answer was not done")
+                           : fail(ErrorCode::RequestTime, "request: expects an answer within %g s, but it was not done",
+                                  options.seconds);
+    for (std::unique_ptr<Generation> &answer : work->answers) {
+      scheduler->cancel(*answer);
+      if (!answer->done())
+        answer->failed(late);
+    }
+  }
+}
+
+void Engine::tellFinished() {
+  for (std::unique_ptr<Work> &work : works) {
+    bool all = true;
+    size_t over = 0;
+    uint64_t drawn = 0;
+    for (size_t i = 0; i < work->answers.size(); ++i) {
+      const Generation &answer = *work->answers[i];
+      all &= answer.done();
+      if (!answer.done() || work->told[i])
+        continue;
+      work->told[i] = true;
+      ++over;
+      drawn += answer.tokens().size();
+      work->listener->finished(i, answer);
+    }
+    if (!over)
+      continue;
+    std::lock_guard<std::mutex> lock(mutex);
+    inFlight -= over;
+    shown.drawnTokens += drawn;
+    if (all) {
+      mean += 0.1 * (std::chrono::duration<double>(Clock::now() - work->begun).count() - mean);
+      for (size_t first = 0; first < work->answers.size(); first += work->each)
+        shown.promptTokens += work->answers[first]->prompted() ? work->answers[first]->prompt().size() : 0;
+      work.reset();
+    }
+  }
+  works.erase(std::remove(works.begin(), works.end(), nullptr), works.end());
+}
+
+void Engine::publish() {
+  const KVCache &cache = session->kv();
+  std::lock_guard<std::mutex> lock(mutex);
+  shown.steps = steps;
+  shown.running = scheduler->answering();
+  shown.blocks.resize(cache.groupCount());
+  shown.used.resize(cache.groupCount());
+  for (size_t g = 0; g < cache.groupCount(); ++g) {
+    shown.blocks[g] = cache.blocks(g);
+    shown.used[g] = cache.blocks(g) - cache.freeBlocks(g);
+  }
+}
+
+} // namespace stepdown

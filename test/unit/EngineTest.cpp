@@ -1,0 +1,226 @@
+// Orders from several threads to the thread that owns a session.
+#include "runtime/Server/Engine.h"
+#include "runtime/Devices.h"
+#include "test/unit/ToyModel.h"
+#include <condition_variable>
+#include <gtest/gtest.h>
+#include <map>
+
+using namespace stepdown;
+using test::ToyModel;
+
+namespace {
+
+/// Keeps what it hears, and lets others wait for it.
+struct Heard : Engine::Listener {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<size_t, std::vector<int32_t>> tokens;
+  std::map<size_t, std::string> texts;
+  std::map<size_t, std::string> over; ///< the problem, or ""
+  void token(size_t answer, int32_t id, const std::string &text, const LogProbabilities *) override {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (id >= 0)
+      tokens[answer].push_back(id);
+    texts[answer] += text;
+    changed.notify_all();
+  }
+  void finished(size_t answer, const Generation &generation) override {
+    std::lock_guard<std::mutex> lock(mutex);
+    over[answer] = generation.problem() ? generation.problem()->text() : "";
+    EXPECT_EQ(generation.text(), texts[answer]);
+    changed.notify_all();
+  }
+  void waitForEnds(size_t count) {
+    std::unique_lock<std::mutex> lock(mutex);
+    changed.wait(lock, [&] { return over.size() == count; });
+  }
+  void waitForTokens(size_t count) {
+    std::unique_lock<std::mutex> lock(mutex);
+    changed.wait(lock, [&] { return tokens[0].size() >= count; });
+  }
+};
+
+struct Engines : testing::Test {
+  ToyModel toy;
+  std::shared_ptr<const Model> model = *Model::load(toy.write(), *openDevice(nullptr));
+  Result<Tokenizer> tokenizer = Tokenizer::create(model->metadata());
+  Engine::Options options;
+  Engines() {
+    options.session.threads = 1;
+    options.session.kvBlock = 16;
+    options.session.kvPositions = 2048;
+    options.session.maxSequences = 7;
+    options.chunk = 13;
+  }
+  std::unique_ptr<Engine> engine() {
+    auto made = Engine::create(model, *tokenizer, options);
+    EXPECT_TRUE(made) << made.error().message;
+    return std::move(*made);
+  }
+  Engine::Order order(std::shared_ptr<Heard> heard, uint32_t seed, int64_t most = 17, size_t answers = 1) {
+    Engine::Order order;
+    std::vector<int32_t> prompt(1 + seed % 61);
+    for (int32_t &id : prompt)
+      id = static_cast<int32_t>((seed = seed * 1664525u + 1013904223u) >> 8) % 40;
+    order.prompts = {prompt};
+    order.answers = answers;
+    order.how.maxTokens = most;
+    order.how.ignoreEnd = true;
+    order.how.sampling.temperature = 0.9f;
+    order.how.sampling.seed = seed;
+    order.listener = std::move(heard);
+    return order;
+  }
+  void expectAllFree(const Engine &engine) {
+    while (!engine.idle() || engine.figures().used[0])
+      std::this_thread::yield(); // until it has told so
+    EXPECT_EQ(engine.figures().running, 0u);
+    EXPECT_EQ(engine.figures().waiting, 0u);
+  }
+};
+
+TEST_F(Engines, answerOrdersOfManyThreadsAsEachAlone) {
+  constexpr size_t threads = 5, each = 7;
+  std::vector<std::shared_ptr<Heard>> together(threads * each);
+  {
+    auto shared = engine();
+    std::vector<std::thread> pool;
+    for (size_t t = 0; t < threads; ++t)
+      pool.emplace_back([&, t] {
+        for (size_t i = t * each; i < (t + 1) * each; ++i) {
+          together[i] = std::make_shared<Heard>();
+          auto number = shared->submit(order(together[i], uint32_t(i), 17, 1 + i % 3));
+          EXPECT_TRUE(number) << number.error().message;
+        }
+      });
+    for (std::thread &thread : pool)
+      thread.join();
+    for (size_t i = 0; i < together.size(); ++i)
+      together[i]->waitForEnds(1 + i % 3);
+    expectAllFree(*shared);
+    uint64_t drawn = 0;
+    for (const auto &heard : together)
+      for (const auto &[answer, tokens] : heard->tokens)
+        drawn += tokens.size();
+    EXPECT_EQ(shared->figures().drawnTokens, drawn);
+  }
+  auto single = engine();
+  for (size_t i = 0; i < together.size(); ++i) {
+    auto alone = std::make_shared<Heard>();
+    ASSERT_TRUE(single->submit(order(alone, uint32_t(i), 17, 1 + i % 3)));
+    alone->waitForEnds(1 + i % 3);
+    EXPECT_EQ(alone->tokens, together[i]->tokens) << i;
+    EXPECT_EQ(alone->texts, together[i]->texts) << i;
+  }
+}
+
+TEST_F(Engines, answerEachOfSeveralPrompts) {
+  auto shared = engine();
+  auto heard = std::make_shared<Heard>(), first = std::make_shared<Heard>(), second = std::make_shared<Heard>();
+  Engine::Order both = order(heard, 3, 11, 2);
+  both.prompts.push_back({7, 5, 3});
+  ASSERT_TRUE(shared->submit(both));
+  Engine::Order one = both, other = both;
+  one.prompts.pop_back(), one.listener = first;
+  other.prompts.erase(other.prompts.begin()), other.listener = second;
+  ASSERT_TRUE(shared->submit(one));
+  ASSERT_TRUE(shared->submit(other));
+  heard->waitForEnds(4), first->waitForEnds(2), second->waitForEnds(2);
+  EXPECT_EQ(heard->tokens[0], first->tokens[0]);
+  EXPECT_EQ(heard->tokens[1], first->tokens[1]);
+  EXPECT_EQ(heard->tokens[2], second->tokens[0]);
+  EXPECT_EQ(heard->tokens[3], second->tokens[1]);
+}
+
+TEST_F(Engines, forgetAnOrderThatWasCancelled) {
+  auto shared = engine();
+  auto gone = std::make_shared<Heard>(), waiting = std::make_shared<Heard>();
+  Result<uint64_t> number = shared->submit(order(gone, 5, 200, 7)), second = shared->submit(order(waiting, 7, 200, 2));
+  ASSERT_TRUE(number && second);
+  gone->waitForTokens(3);
+  shared->cancel(*number);
+  shared->cancel(*second);
+  shared->cancel(*number); // it is not there
+  shared->cancel(77);
+  expectAllFree(*shared);
+  EXPECT_EQ(shared->figures().cancelled, 2u);
+  EXPECT_TRUE(gone->over.empty());
+  EXPECT_TRUE(waiting->over.empty());
+}
+
+TEST_F(Engines, refuseWhatTheyCannotDo) {
+  options.waiting = 3;
+  auto shared = engine();
+  auto heard = std::make_shared<Heard>(), busy = std::make_shared<Heard>();
+  auto code = [&](const Engine::Order &wanted) {
+    auto number = shared->submit(wanted);
+    return number ? 0 : int(number.error().code);
+  };
+  Engine::Order wanted = order(heard, 1);
+  wanted.prompts = {{}};
+  EXPECT_EQ(code(wanted), 611);
+  wanted.prompts = {{1, 41}};
+  EXPECT_EQ(code(wanted), 603);
+  wanted.prompts = {std::vector<int32_t>(257, 1)};
+  EXPECT_EQ(code(wanted), 606);
+  EXPECT_EQ(code(order(heard, 1, 17, 8)), 605);
+  wanted.prompts.assign(11, {1});
+  EXPECT_EQ(code(wanted), 605);
+  wanted.prompts.resize(1);
+  wanted.how.sampling.topP = 2;
+  EXPECT_EQ(code(wanted), 701);
+
+  ASSERT_TRUE(shared->submit(order(busy, 2, 200, 7)));
+  ASSERT_TRUE(shared->submit(order(heard, 2, 7, 3)));
+  EXPECT_EQ(code(order(heard, 3)), 1209);
+  EXPECT_GE(shared->secondsToWait(), 1);
+  EXPECT_LE(shared->secondsToWait(), 60);
+  heard->waitForEnds(3);
+}
+
+TEST_F(Engines, endWhatTakesTooLong) {
+  options.seconds = 0.02;
+  toy.idleDispatches = 3000; // a step takes a while
+  model = *Model::load(toy.write(), *openDevice(nullptr));
+  auto shared = engine();
+  auto late = std::make_shared<Heard>();
+  Engine::Order wanted = order(late, 59, 200, 7);
+  ASSERT_TRUE(shared->submit(wanted));
+  late->waitForEnds(7);
+  size_t ended = 0;
+  for (const auto &[answer, problem] : late->over)
+    ended += problem.rfind("error E1211", 0) == 0;
+  EXPECT_GT(ended, 0u);
+  expectAllFree(*shared);
+}
+
+TEST_F(Engines, stopAfterTheAnswersOrWhenTheirTimeIsOver) {
+  for (double grace : {0.0, 100.0}) {
+    auto shared = engine();
+    auto heard = std::make_shared<Heard>(), none = std::make_shared<Heard>();
+    ASSERT_TRUE(shared->submit(order(heard, 3, 190)));
+    heard->waitForTokens(1);
+    shared->stop(grace);
+    auto refused = shared->submit(order(none, 1));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::ServerStopping);
+    heard->waitForEnds(1);
+    if (grace > 0)
+      EXPECT_EQ(heard->tokens[0].size(), 190u);
+    else
+      EXPECT_EQ(heard->over[0].rfind("error E1210", 0), 0u) << heard->over[0];
+  }
+}
+
+TEST_F(Engines, endWithOrdersInFlight) {
+  auto heard = std::make_shared<Heard>();
+  {
+    auto shared = engine();
+    for (uint32_t i = 0; i < 20; ++i)
+      ASSERT_TRUE(shared->submit(order(heard, i, 250)));
+  }
+  EXPECT_EQ(heard.use_count(), 1);
+}
+
+} // namespace
