@@ -10,16 +10,25 @@ static const ChipFacts &facts(const char *name) { return *factsOfChip(name); }
 
 static const Chip chips[] = {
     {facts("gfx90a"), 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
-     "llvm.amdgcn.mfma.f32.32x32x8f16"},
+     "llvm.amdgcn.mfma.f32.32x32x8f16", 4, "llvm.amdgcn.mfma.f32.16x16x16f16"},
     {facts("gfx942"), 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
-     "llvm.amdgcn.mfma.f32.32x32x8f16"},
+     "llvm.amdgcn.mfma.f32.32x32x8f16", 4, "llvm.amdgcn.mfma.f32.16x16x16f16"},
     {facts("gfx950"), 32, 8, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x16.bf16",
-     "llvm.amdgcn.mfma.f32.32x32x16.f16"},
+     "llvm.amdgcn.mfma.f32.32x32x16.f16", 8, "llvm.amdgcn.mfma.f32.16x16x32.f16"},
     {facts("gfx1100"), 16, 16, true, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
-     "llvm.amdgcn.wmma.f32.16x16x16.f16"},
+     "llvm.amdgcn.wmma.f32.16x16x16.f16", 16, "llvm.amdgcn.wmma.f32.16x16x16.f16"},
     {facts("gfx1201"), 16, 8, false, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
-     "llvm.amdgcn.wmma.f32.16x16x16.f16"},
+     "llvm.amdgcn.wmma.f32.16x16x16.f16", 8, "llvm.amdgcn.wmma.f32.16x16x16.f16"},
 };
+
+Chip Chip::narrow() const {
+  Chip made = *this;
+  made.rows = 16;
+  made.held = narrowHeld;
+  made.bf16 = nullptr;
+  made.f16 = narrowF16;
+  return made;
+}
 
 LinearLayout Chip::accumulator() const {
   return mfma ? mfmaAccumulator(int(rows)) : twice ? wmmaAccumulatorGfx11() : wmmaAccumulatorGfx12();

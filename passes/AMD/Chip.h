@@ -16,11 +16,15 @@ struct Chip : ChipFacts {
   bool mfma;              ///< else WMMA
   int32_t resource;       ///< the last word of a raw buffer's resource
   const char *bf16, *f16; ///< the intrinsics
+  int64_t narrowHeld;     ///< `held` and `f16` of the instruction of 16 rows
+  const char *narrowF16;
 
   /// Sums of 32 bits that a lane holds of an instruction.
   int64_t sums() const { return rows * rows / lanes; }
   /// Instructions of a step.
   int64_t instructions() const { return kStep * rows / lanes * (twice ? 2 : 1) / held; }
+  /// The chip with its instruction of 16 rows, of binary16 alone.
+  Chip narrow() const;
   /// register lane -> row column.
   LinearLayout accumulator() const;
 };

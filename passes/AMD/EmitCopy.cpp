@@ -101,8 +101,11 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   Loaded made = {&tile, {}};
   Value across = tile.alongK ? add(places.column, column) : places.column;
   Value first = add(multiply(places.row, stride), multiply(across, i32(kBytes)));
+  Value inside = tile.wholeChunks ? compare(arith::CmpIPredicate::slt, across, matrix.columns) : Value();
   auto loadAt = [&](int64_t rows) {
     Value offset = add(first, multiply(stride, i32(rows)));
+    if (inside) // behind the buffer's end
+      offset = arith::SelectOp::create(b, inside, offset, i32(-1));
     Value got = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", words, {buffer, offset, i32(0), i32(0)});
     made.pieces.push_back(LLVM::BitcastOp::create(b, piece, got));
   };
@@ -115,7 +118,7 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   }
   for (int64_t unit = 0; unit < tile.units; ++unit)
     loadAt(unit * (threads / tile.chunks));
-  if (whole)
+  if (whole || tile.wholeChunks)
     return made;
   // How many of this thread's columns the matrix has.
   Value there = binary("arith.subi", binary("arith.subi", matrix.columns, column), places.column);

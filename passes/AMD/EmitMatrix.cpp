@@ -32,10 +32,7 @@ void WaveEmitter::prepareFragments(const TilePlan &tile, Value firstRow) {
 }
 
 void KernelEmitter::prepareProducts() {
-  Value down = divided(wave, plan.waveColumns), right = remainder(wave, plan.waveColumns);
-  firstRow = multiply(down, i32(plan.blocksDown * chip.rows));
-  firstColumn = multiply(right, i32(plan.blocksAcross * chip.rows));
-  laneRow = add(firstRow, multiply(divided(lane, chip.rows), i32(layout.apply({0, chip.rows})[0])));
+  placeSums(plan.waveColumns);
   prepareFragments(plan.a, firstRow);
   prepareFragments(plan.b, firstColumn);
 }
@@ -112,6 +109,11 @@ void KernelEmitter::computeUntil(size_t left) {
     compute(issued.front());
     issued.pop_front();
   }
+}
+
+void KernelEmitter::takeSums(MmaWaitOp op) {
+  if (!op.getVectors().empty())
+    map(op.getVectors().front(), elementsOf(sums));
 }
 
 LogicalResult KernelEmitter::store(StoreOp op) {

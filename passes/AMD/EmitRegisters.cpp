@@ -1,30 +1,38 @@
 // Tiles in registers. A lane holds of a wave's tile what the matrix instruction leaves it of each sum, one sum behind
 // the other: element i of a lane is where held() says.
-#include "passes/AMD/KernelEmitter.h"
+#include "passes/AMD/SumEmitter.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
 
 namespace stepdown::amd {
 
-KernelEmitter::Held KernelEmitter::held(int64_t element) const {
-  const int64_t sum = element / chip.sums(), number = element % chip.sums();
-  return {sum / plan.blocksAcross * chip.rows + layout.apply({number, 0})[0], sum % plan.blocksAcross * chip.rows};
+void SumEmitter::placeSums(int64_t waveColumns) {
+  Value down = divided(wave, waveColumns), right = remainder(wave, waveColumns);
+  firstRow = multiply(down, i32(blocksDown * chip.rows));
+  firstColumn = multiply(right, i32(blocksAcross * chip.rows));
+  laneRow = add(firstRow, multiply(divided(lane, chip.rows), i32(layout.apply({0, chip.rows})[0])));
 }
 
-void KernelEmitter::takeSums(MmaWaitOp op) {
-  if (op.getVectors().empty())
-    return;
+SumEmitter::Held SumEmitter::held(int64_t element) const {
+  const int64_t sum = element / chip.sums(), number = element % chip.sums();
+  return {sum / blocksAcross * chip.rows + layout.apply({number, 0})[0], sum % blocksAcross * chip.rows};
+}
+
+SmallVector<Value> SumEmitter::elementsOf(ValueRange sums) {
   SmallVector<Value> elements;
   for (Value sum : sums)
-    for (int64_t i = 0; i < chip.sums(); ++i)
-      elements.push_back(LLVM::ExtractElementOp::create(b, sum, i32(i)));
-  map(op.getVectors().front(), elements);
+    if (isa<VectorType>(sum.getType()))
+      for (int64_t i = 0; i < chip.sums(); ++i)
+        elements.push_back(LLVM::ExtractElementOp::create(b, sum, i32(i)));
+    else
+      elements.push_back(sum);
+  return elements;
 }
 
 /// What a lane reads of a matrix for its elements of the result's tile, at a place of the whole. A matrix of one row,
 /// or of one column, has that for all of them: one row further is then no element further.
-KernelEmitter::Read KernelEmitter::prepareRead(ReadOp op) {
+SumEmitter::Read SumEmitter::prepareRead(ReadOp op) {
   const Matrix &from = matrices[op.getFrom()];
   Value one = i32(1), none = i32(0);
   Value rows = compare(arith::CmpIPredicate::sgt, from.rows, one),
@@ -45,7 +53,7 @@ KernelEmitter::Read KernelEmitter::prepareRead(ReadOp op) {
 }
 
 /// Zero behind the matrix's last row.
-Value KernelEmitter::readElement(const Read &read, int64_t i) {
+Value SumEmitter::readElement(const Read &read, int64_t i) {
   const int64_t bytes = read.element.getIntOrFloatBitWidth() / 8;
   const Held at = held(i);
   Value apart = add(multiply(read.stride, i32(at.row)), multiply(read.next, i32(at.column)));
@@ -56,16 +64,18 @@ Value KernelEmitter::readElement(const Read &read, int64_t i) {
   return read.element.isF32() ? value : Value(arith::ExtFOp::create(b, b.getF32Type(), value));
 }
 
-void KernelEmitter::mapElements(MapOp op) {
+void SumEmitter::mapElements(MapOp op) {
   SmallVector<Read> reads(op.getOperands().size());
   for (auto [read, operand] : llvm::zip(reads, op.getOperands()))
     if (auto from = operand.getDefiningOp<ReadOp>())
       read = prepareRead(from);
+  SmallVector<SmallVector<Value>> held;
+  for (auto [read, operand] : llvm::zip(reads, op.getOperands()))
+    held.push_back(read.buffer ? SmallVector<Value>() : elementsOf(lookup(operand)));
   auto element = [&](unsigned operand, int64_t i) {
-    return reads[operand].buffer ? readElement(reads[operand], i) : lookup(op.getOperands()[operand])[i];
+    return reads[operand].buffer ? readElement(reads[operand], i) : held[operand][i];
   };
-  mapTile(op, int64_t(sums.size()) * chip.sums(), element,
-          [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
+  mapTile(op, elements(), element, [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
 }
 
 } // namespace stepdown::amd

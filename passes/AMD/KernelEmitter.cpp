@@ -11,7 +11,7 @@ using namespace stepdown::tile;
 namespace stepdown::amd {
 
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
-    : WaveEmitter(kernel, *plan.chip, plan.threads, function), plan(plan) {}
+    : SumEmitter(kernel, *plan.chip, plan.threads, function, plan.blocksDown, plan.blocksAcross), plan(plan) {}
 
 SmallVector<Type> KernelEmitter::convert(Type type) { return {type.isIndex() ? Type(b.getI32Type()) : type}; }
 

@@ -50,9 +50,10 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
   const int64_t k = type.getDimSize(alongK ? 1 : 0);
   tile.rows = type.getDimSize(alongK ? 0 : 1);
   tile.chunks = k / kChunk;
-  if (k % kStep != 0 || tile.rows % 32 != 0)
-    return mma.emitOpError() << "expects tiles of a multiple of 16 along k and 32 rows on " << chip.name << ", but got "
-                             << type;
+  const int64_t rows = mma.getA().getDefiningOp<UnpackOp>() ? 16 : 32;
+  if (k % kStep != 0 || tile.rows % rows != 0)
+    return mma.emitOpError() << "expects tiles of a multiple of 16 along k and " << rows << " rows on " << chip.name
+                             << ", but got " << type;
   // Rows that a thread copies together lie whole eights apart, so that places differ by no more than an offset.
   tile.units = 0;
   for (int64_t deep : {8, 4, 2}) {

@@ -34,6 +34,7 @@ struct TilePlan {
   bool alongK;          ///< in memory
   int64_t deep;         ///< elements along k that a lane takes of each row that it turns: 8, 4 or 2; alongK: 8
   int64_t units;        ///< that each thread copies: chunks, or 8 rows x `deep`
+  bool wholeChunks;     ///< the matrix has whole chunks along k: a lane behind the last reads nothing
   bool ordered;         ///< rows of LDS stand in the order of an instruction's sum: WaveEmitter::ordered
   /// Units alongK whose places are no offset from each other's: rows that change places do so within 16.
   int64_t ways(int64_t threads) const { return ordered && threads / chunks % 16 ? 2 : 1; }

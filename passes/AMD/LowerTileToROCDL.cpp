@@ -2,6 +2,7 @@
 // code object then says how much of it a block needs.
 #include "passes/AMD/AttentionEmitter.h"
 #include "passes/AMD/KernelEmitter.h"
+#include "passes/AMD/QuantisedEmitter.h"
 
 using namespace mlir;
 
@@ -51,6 +52,10 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
   template <typename Emitter, typename Plan> LogicalResult lower(tile::KernelOp kernel, const FailureOr<Plan> &plan) {
     if (failed(plan))
       return failure();
+    if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr))
+      if (grid.size() != 3 || grid[1] != plan->threads || grid[2] != 0)
+        return kernel.emitOpError() << "expects to be launched with " << plan->threads
+                                    << " threads and no LDS beside the code's, but got " << grid;
     OpBuilder b(kernel);
     const Location loc = kernel.getLoc();
     auto module = gpu::GPUModuleOp::create(b, loc, kernel.getSymName());
@@ -84,6 +89,14 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
     return success();
   }
 
+  LogicalResult lower(tile::KernelOp kernel, const amd::Chip &on) {
+    if (amd::isQuantised(kernel))
+      return lower<amd::QuantisedEmitter>(kernel, amd::planQuantised(kernel, on));
+    if (amd::isAttention(kernel))
+      return lower<amd::AttentionEmitter>(kernel, amd::planAttention(kernel, on));
+    return lower<amd::KernelEmitter>(kernel, amd::planKernel(kernel, on));
+  }
+
   void runOnOperation() override {
     const amd::Chip *found = amd::findChip(chip);
     if (!found) {
@@ -92,8 +105,7 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
       return signalPassFailure();
     }
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
-      if (failed(amd::isAttention(kernel) ? lower<amd::AttentionEmitter>(kernel, amd::planAttention(kernel, *found))
-                                          : lower<amd::KernelEmitter>(kernel, amd::planKernel(kernel, *found))))
+      if (failed(lower(kernel, *found)))
         return signalPassFailure();
   }
 };

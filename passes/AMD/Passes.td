@@ -19,6 +19,9 @@ def LowerTileToROCDL : Pass<"lower-tile-to-rocdl", "::mlir::ModuleOp"> {
     Of attention the products are transposed, so that a lane holds what belongs to one query; queries go from memory into registers,
     keys and values through two slots each, and the weights stay where the first product leaves them.
 
+    Of a product with a quantised weight packed blocks go from memory into the registers of the lanes that unpack them, a turn of the
+    loop ahead: no lane reads what another does. Tokens go through a ring of two turns in LDS; rows have whole 16 bytes of them.
+
     Before:
     ```mlir
     tile.kernel @matmul(%a: !matrix, %b: !matrix, %c: !result) {

@@ -45,6 +45,22 @@ uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
   return out;
 }
 
+/// v_perm_b32: bytes 0 to 3 are of `low`, 4 to 7 of `high`, of which a byte of the selector from 8 to 11 asks for the
+/// sign of an odd one; 12 is zero, and more than that all ones.
+uint32_t selectBytes(uint32_t high, uint32_t low, uint32_t selector) {
+  const uint64_t bytes = uint64_t(high) << 32 | low;
+  uint32_t out = 0;
+  for (int i = 0; i < 4; ++i) {
+    const uint32_t pick = selector >> 8 * i & 255;
+    const uint32_t byte = pick < 8    ? bytes >> 8 * pick & 255
+                          : pick < 12 ? (bytes >> (16 * (pick - 8) + 15) & 1) * 255
+                          : pick > 12 ? 255
+                                      : 0;
+    out |= byte << 8 * i;
+  }
+  return out;
+}
+
 } // namespace
 
 void State::perform(Lane &lane, uint32_t number, uint64_t *frame) {
@@ -116,6 +132,8 @@ void State::perform(Lane &lane, uint32_t number, uint64_t *frame) {
     return give(roundToBf16(slotAs<float>(a, 0)));
   case STEPDOWN_EMULATED_permute_bytes:
     return give(permute(slotAs<uint32_t>(a, 0), slotAs<uint32_t>(a, 1), slotAs<uint32_t>(a, 2)));
+  case STEPDOWN_EMULATED_select_bytes:
+    return give(selectBytes(slotAs<uint32_t>(a, 0), slotAs<uint32_t>(a, 1), slotAs<uint32_t>(a, 2)));
   default:
     report(STEPDOWN_REPORT_operand, &lane, number, "expects an operation that the emulator has");
   }

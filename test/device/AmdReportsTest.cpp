@@ -87,6 +87,25 @@ TEST(AmdReports, BarriersOrderWhatFencesSurround) {
     EXPECT_TRUE(Emulated(before + bad).says("race: ")) << bad << Emulated(before + bad).report;
 }
 
+// Bytes 0 to 3 are the second operand's; 8 to 11 ask for signs, 12 is zero, 13 all ones (v_perm_b32 of the instruction
+// set guides).
+TEST(AmdReports, PermSelectsBytes) {
+  for (auto [selector, expected] : {std::pair(0x07040100, 0xf7c41180u), std::pair(0x0b0a0302, 0xffff03a2u),
+                                    std::pair(0x0d0c0908, 0xff000000u), std::pair(0x00000506, 0x8080d5e6u)}) {
+    const Emulated perm(
+        "    %mineof = llvm.getelementptr %in[%tid] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32\n"
+        "    %i = llvm.load %mineof : !llvm.ptr<1> -> i32\n"
+        "    %h = llvm.mlir.constant(-135866940 : i32) : i32\n" // 0xf7e6d5c4
+        "    %l = llvm.mlir.constant(60952960 : i32) : i32\n"   // 0x03a21180
+        "    %high = llvm.xor %h, %i : i32\n    %s = llvm.mlir.constant(" +
+        std::to_string(selector) +
+        " : i32) : i32\n    %got = llvm.call_intrinsic \"llvm.amdgcn.perm\"(%high, %l, %s) : (i32, i32, "
+        "i32) -> i32\n    llvm.store %got, %to : i32, !llvm.ptr<1>\n");
+    EXPECT_EQ(perm.report, "");
+    EXPECT_EQ(perm.out[0], expected) << std::hex << selector;
+  }
+}
+
 TEST(AmdReports, NamesTheWaveAndAMDsInstruction) {
   const Emulated bad(writeWord + readWord);
   EXPECT_TRUE(bad.says("(ds_read)") || bad.says("(ds_write)")) << bad.report;

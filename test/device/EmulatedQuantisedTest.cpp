@@ -1,4 +1,4 @@
-// The quantised product's tile text on the emulated sm_90a: packed blocks as the packer writes them, the code that the
+// The quantised product's tile text on emulated chips: packed blocks as the packer writes them, the code that the
 // compiler makes of the text, and sums in float64. Weights are rounded to binary16 as tile.unpack says, by arithmetic
 // written down here once more; what is left to differ are the roundings of float32 sums. How far rounded weights are
 // from those that the file means is bounded for each storage type.
@@ -16,6 +16,8 @@ struct Case {
   const char *name, *type;
   int64_t m, n, warps; ///< of the tile
   uint32_t rows, tokens, columns, blocks;
+  const char *chip = "sm_90a";
+  bool amd() const { return std::string(chip) != "sm_90a"; }
 };
 
 double round16(double value) { return f16ToF32(f32ToF16(float(value))); }
@@ -73,26 +75,28 @@ private:
 
 /// Words of the packed blocks and the tensor map that tile.launch asks for.
 struct Operands {
-  std::vector<uint8_t> weight;
+  Matrix weight;                 ///< of words of 8 bytes, a row a tile of rows
   Matrix tokens, scales, result; ///< tokens' elements are of binary16
 
-  Operands(const Weight &w, uint32_t count, uint32_t stride)
-      : weight(w.packed()), tokens(count, w.columns, w.columns, true), scales(1, count, count, false),
-        result(count, w.rows, stride, false) {}
+  /// Rows of tokens lie `gap` elements further apart than they are long, behind which is NaN.
+  Operands(const Weight &w, uint32_t count, uint32_t stride, uint32_t gap = 0)
+      : weight(uint32_t(tilesOf(kTiles16, w.rows)), 0, 0, false), tokens(count, w.columns, w.columns + gap, true),
+        scales(1, count, count, false), result(count, w.rows, stride, false) {
+    weight.bytes = w.packed();
+    weight.columns = weight.stride = uint32_t(weight.bytes.size() / weight.rows / 8);
+  }
 
-  Launch launch(mlir::DictionaryAttr attribute, const Weight &w) {
-    Matrix none(0, 0, 0, false);
-    Launch made(attribute, {&none, &tokens, &scales, &result}, [&](mlir::MemRefType box) {
-      return blockMap(weight.data(), weight.size(), uint32_t(tilesOf(kTiles16, w.rows)), box);
+  Launch launch(mlir::DictionaryAttr attribute) {
+    return Launch(attribute, {&weight, &tokens, &scales, &result}, [&](mlir::MemRefType box) {
+      return blockMap(weight.bytes.data(), weight.bytes.size(), weight.rows, box);
     });
-    return made;
   }
 };
 
 QuantisedMatmulParameters parametersOf(const Case &c, const Weight &w) {
   QuantisedMatmulParameters p;
   p.m = c.m, p.n = c.n, p.warps = c.warps, p.format = &w.format;
-  p.weightStages = 2, p.tokenStages = 4;
+  p.weightStages = 2, p.tokenStages = c.amd() ? 8 : 4;
   p.registers = c.warps == 4 ? 168 : 232;
   p.group = 2;
   return p;
@@ -105,13 +109,12 @@ void run(const Case &c, const Weight &w, Operands &o, uint64_t seed, uint64_t &c
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   auto module = quantisedMatmulKernel(context, parametersOf(c, w));
   ASSERT_TRUE(module) << module.error().text();
-  TileKernel lowered(**module);
+  TileKernel lowered(**module, true, c.chip);
   ASSERT_EQ(lowered.error, "");
   emulated::Emulator &emulator = lowered.code->emulator;
-  Launch launch = o.launch(lowered.launch(), w);
+  Launch launch = o.launch(lowered.launch());
   launch.shape.grid = {c.blocks, 1, 1};
-  emulator.map(o.weight.data(), o.weight.size(), false);
-  for (Matrix *matrix : {&o.tokens, &o.scales, &o.result})
+  for (Matrix *matrix : {&o.weight, &o.tokens, &o.scales, &o.result})
     emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &o.result);
   emulated::Options options;
   options.seed = seed;
@@ -144,7 +147,7 @@ TEST_P(EmulatedQuantised, IsTheProductOfRoundedWeights) {
     ASSERT_LE(std::fabs(w.rounded[i] - w.meant[i]), w.bound[i]) << i << ": expects " << w.meant[i];
   uint64_t conflicts = 0;
   for (uint64_t seed : {0, 3}) {
-    Operands o(w, c.tokens, c.rows + uint32_t(seed));
+    Operands o(w, c.tokens, c.rows + uint32_t(seed), uint32_t(seed) * 8);
     std::vector<double> tokens;
     fill(o, tokens, c.rows * 31 + c.tokens);
     run(c, w, o, seed, conflicts);
@@ -187,20 +190,56 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"wide", "q8_0", 128, 64, 8, 131, 67, 32 * 9, 2}, Case{"one", "q4_0", 64, 8, 4, 1, 1, 32, 1}),
     [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
 
+// AMD's chips: tiles of 16 tokens at least. Emulated, never run on hardware.
+INSTANTIATE_TEST_SUITE_P(Amd, EmulatedQuantised,
+                         testing::Values(Case{"gfx942_q4_0", "q4_0", 32, 16, 4, 61, 7, 32 * 11, 1, "gfx942"},
+                                         Case{"gfx942_q8_0", "q8_0", 32, 16, 4, 67, 3, 32 * 5, 2, "gfx942"},
+                                         Case{"gfx942_q4_k", "q4_k", 32, 16, 4, 59, 5, 256 * 3, 1, "gfx942"},
+                                         Case{"gfx942_q4_1", "q4_1", 32, 16, 4, 61, 7, 32 * 11, 1, "gfx942"},
+                                         Case{"gfx942_q5_0", "q5_0", 32, 16, 4, 61, 2, 32 * 7, 1, "gfx942"},
+                                         Case{"gfx942_q5_1", "q5_1", 32, 16, 4, 61, 2, 32 * 7, 1, "gfx942"},
+                                         Case{"gfx942_q2_k", "q2_k", 32, 16, 4, 61, 2, 256, 1, "gfx942"},
+                                         Case{"gfx942_q3_k", "q3_k", 32, 16, 4, 61, 2, 256, 1, "gfx942"},
+                                         Case{"gfx942_q5_k", "q5_k", 32, 16, 4, 61, 2, 256, 1, "gfx942"},
+                                         Case{"gfx942_q6_k", "q6_k", 32, 16, 4, 61, 2, 256, 1, "gfx942"},
+                                         Case{"gfx942_iq4_nl", "iq4_nl", 32, 16, 4, 61, 2, 32 * 7, 1, "gfx942"},
+                                         Case{"gfx942_iq4_xs", "iq4_xs", 32, 16, 4, 61, 2, 256, 1, "gfx942"},
+                                         Case{"gfx942_four_waves", "q4_0", 64, 32, 8, 197, 37, 32 * 17, 2, "gfx942"},
+                                         Case{"gfx942_two_blocks_of_rows", "q4_k", 64, 16, 4, 197, 19, 512, 1,
+                                              "gfx942"},
+                                         Case{"gfx942_wide", "q8_0", 64, 64, 8, 131, 67, 32 * 9, 2, "gfx942"},
+                                         Case{"gfx942_one", "q4_0", 32, 16, 4, 1, 1, 32, 1, "gfx942"},
+                                         Case{"gfx90a_q4_k", "q4_k", 32, 16, 4, 59, 5, 256 * 3, 1, "gfx90a"},
+                                         Case{"gfx950_q5_0", "q5_0", 32, 16, 4, 61, 7, 32 * 11, 1, "gfx950"},
+                                         Case{"gfx950_q3_k", "q3_k", 32, 16, 4, 61, 2, 512, 1, "gfx950"},
+                                         Case{"gfx1100_q8_0", "q8_0", 64, 16, 4, 67, 3, 32 * 5, 2, "gfx1100"},
+                                         Case{"gfx1100_q2_k", "q2_k", 64, 16, 4, 61, 5, 512, 1, "gfx1100"},
+                                         Case{"gfx1201_q4_1", "q4_1", 64, 16, 4, 61, 7, 32 * 11, 1, "gfx1201"},
+                                         Case{"gfx1201_q6_k", "q6_k", 64, 32, 4, 131, 37, 512, 2, "gfx1201"},
+                                         Case{"gfx1201_q5_1", "q5_1", 64, 16, 4, 61, 3, 32 * 7, 1, "gfx1201"}),
+                         [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
 // What lets a prompt and a step of one token have the same bytes.
 TEST(EmulatedQuantisedTile, OfAnyNumberOfTokensGivesTheSameBytes) {
   const Weight w("q4_k", 61, 512);
   std::vector<std::vector<uint8_t>> results;
-  for (int64_t n : {8, 32, 64, 256}) {
+  auto runTile = [&](const char *chip, int64_t m, int64_t n) {
     Operands o(w, 71, 61);
     std::vector<double> tokens;
     fill(o, tokens, 5);
     uint64_t conflicts = 0;
-    run({"n", "q4_k", 64, n, 4, 61, 71, 512, 1}, w, o, 0, conflicts);
+    run({"n", "q4_k", m, n, 4, 61, 71, 512, 1, chip}, w, o, 0, conflicts);
     if (HasFatalFailure())
       return;
     results.push_back(o.result.bytes);
-    EXPECT_EQ(results.back(), results.front()) << n;
+    EXPECT_EQ(results.back(), results.front()) << chip << ", " << n;
+  };
+  for (int64_t n : {8, 32, 64, 256})
+    runTile("sm_90a", 64, n);
+  for (const char *chip : {"gfx942", "gfx1201"}) {
+    results.clear();
+    for (int64_t n : {16, 32, 64})
+      runTile(chip, 64, n);
   }
 }
 

@@ -31,6 +31,9 @@ AttentionParameters attention(int64_t d, int64_t m, int64_t n) {
 
 using Module = Result<mlir::OwningOpRef<mlir::ModuleOp>>;
 Module textOf(mlir::MLIRContext &context, const MatmulParameters &p) { return matmulKernel(context, p); }
+Module textOf(mlir::MLIRContext &context, const QuantisedMatmulParameters &p) {
+  return quantisedMatmulKernel(context, p);
+}
 Module textOf(mlir::MLIRContext &context, const AttentionParameters &p) { return attentionKernel(context, p); }
 
 /// What stands in C is added to the product before that is stored, through gelu's exponential and quotient.
@@ -200,6 +203,31 @@ INSTANTIATE_TEST_SUITE_P(Attention, AttentionObjects,
                                          Attending{"gfx1100", attention(64, 128, 64), {256, 32768}},
                                          Attending{"gfx1201", attention(64, 128, 64), {256, 32768}},
                                          Attending{"gfx1201", attention(128, 128, 32), {256, 32768}}));
+
+// Decoding and a product of 64 columns at a time, of each storage type that has a form.
+TEST(QuantisedObjects, KeepTheirBudgets) {
+  struct On {
+    const char *chip;
+    int64_t m, n, vectorRegisters;
+    std::vector<const char *> types;
+  };
+  const std::vector<const char *> all = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0",   "q2_k",
+                                         "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"};
+  for (const On &on : {On{"gfx942", 32, 16, 256, all},
+                       {"gfx942", 32, 64, 256, {"q4_0", "q6_k"}},
+                       {"gfx90a", 32, 16, 256, {"q4_0", "q2_k"}},
+                       {"gfx950", 32, 16, 256, {"q4_0", "q2_k"}},
+                       {"gfx1100", 64, 16, 256, {"q4_0", "q2_k"}},
+                       {"gfx1201", 64, 16, 256, {"q4_0", "q2_k"}}})
+    for (const char *type : on.types) {
+      SCOPED_TRACE(std::string(on.chip) + " " + type);
+      QuantisedMatmulParameters p;
+      p.format = blockFormat(type, std::strlen(type));
+      p.m = on.m, p.n = on.n, p.weightStages = 2, p.tokenStages = 8;
+      std::printf("%s %d tokens: ", type, int(on.n));
+      expectBudget(lower(p, on.chip), on.chip, {on.vectorRegisters, on.n * 1024});
+    }
+}
 
 TEST_P(EpilogueObjects, SpillNothing) {
   const Finishing &c = GetParam();

@@ -138,3 +138,131 @@ tile.kernel @three_slots(%a: !matrix, %b: !matrix, %c: !result) {
     }
   }
 }
+
+// -----
+
+!block = !transformer.block<q4_0, rows = 16>
+!weight = memref<?x?x!block>
+!tokens = memref<?x?xf16>
+!matrix = memref<?x?xf32>
+!packed = memref<2x2x!block, 3>
+!token_tile = memref<16x64xf16, 3>
+!weight_ring = !tile.channel<2 x memref<2x2x!block, 3>>
+!token_ring = !tile.channel<2 x memref<16x64xf16, 3>>
+!part = vector<32x64xf16>
+!sum = !tile.accumulator<32x16xf32>
+!sums = vector<32x16xf32>
+
+// Of packed blocks each wave reads what its lanes unpack, in front of the turn that does: scales, and words of eight
+// codes. Tokens, and nothing else, go through LDS.
+// CHECK-LABEL: llvm.mlir.global internal @lds() {{.*}} : !llvm.array<4096 x i8>
+// CHECK: llvm.func @quantised_matmul
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.raw.ptr.buffer.load"(%{{.*}}) : (!llvm.ptr<8>, i32, i32, i32) -> i16
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.amdgcn.raw.ptr.buffer.load"(%{{.*}}) : (!llvm.ptr<8>, i32, i32, i32) -> i32
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.raw.ptr.buffer.load"(%{{.*}}) : (!llvm.ptr<8>, i32, i32, i32) -> vector<4xi32>
+// CHECK-NOT: llvm.store
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.perm"
+// CHECK: arith.mulf %{{.*}} : vector<2xf16>
+// CHECK: llvm.load %{{.*}} : !llvm.ptr<3> -> vector<4xi32>
+// CHECK-COUNT-4: llvm.call_intrinsic "llvm.amdgcn.mfma.f32.16x16x16f16"(%{{.*}}) : (vector<4xf16>, vector<4xf16>, vector<4xf32>, i32, i32, i32) -> vector<4xf32>
+// CHECK: llvm.store %{{.*}} : vector<8xi16>, !llvm.ptr<3>
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.s.barrier"
+// CHECK-NOT: llvm.call_intrinsic "llvm.amdgcn.s.barrier"
+// CHECK: scf.yield
+tile.kernel @quantised_matmul(%w: !weight, %x: !tokens, %y: !matrix) {
+  %0 = arith.constant 0 : index
+  %1 = arith.constant 1 : index
+  %64 = arith.constant 64 : index
+  %sixteen = arith.constant 16 : index
+  %rows = memref.dim %y, %1 : !matrix
+  %tokens = memref.dim %y, %0 : !matrix
+  %columns = memref.dim %x, %1 : !tokens
+  %cw = tile.channel : !weight_ring
+  %cx = tile.channel : !token_ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%rows by 32, %tokens by 16) grouped 1 {
+      %tile = arith.divui %i, %sixteen : index
+      scf.for %k = %0 to %columns step %64 {
+        %sw = tile.acquire %cw : !weight_ring -> !packed
+        tile.copy %w[%tile, %k] to %sw : !weight to !packed
+        tile.commit %cw : !weight_ring
+        scf.for %l = %0 to %64 step %64 {
+          %at = arith.addi %k, %l : index
+          %sx = tile.acquire %cx : !token_ring -> !token_tile
+          tile.copy %x[%j, %at] to %sx : !tokens to !token_tile
+          tile.commit %cx : !token_ring
+        }
+      }
+    }
+  }
+  tile.role "multiply" warps 4 registers 168 {
+    %nothing = arith.constant dense<0.0> : !sums
+    tile.schedule (%i, %j) in (%rows by 32, %tokens by 16) grouped 1 {
+      %total = scf.for %k = %0 to %columns step %64 iter_args(%sum = %nothing) -> (!sums) {
+        %sw = tile.wait %cw : !weight_ring -> !packed
+        %a = tile.unpack %sw[%0] : !packed -> !part
+        tile.release %cw : !weight_ring
+        %b = tile.wait %cx : !token_ring -> !token_tile
+        %p = tile.mma %a, %b, %sum {transpose_b} : !part, !token_tile, !sums -> !sum
+        %next = tile.mma_wait 0 for %p : !sum
+        tile.release %cx : !token_ring
+        scf.yield %next : !sums
+      }
+      tile.store %total to %y[%j, %i] {transposed} : !sums to !matrix
+    }
+  }
+}
+
+// -----
+
+!block = !transformer.block<q4_0, rows = 16>
+!weight = memref<?x?x!block>
+!tokens = memref<?x?xf16>
+!matrix = memref<?x?xf32>
+!packed = memref<2x2x!block, 3>
+!token_tile = memref<16x64xf16, 3>
+!weight_ring = !tile.channel<2 x memref<2x2x!block, 3>>
+!token_ring = !tile.channel<3 x memref<16x64xf16, 3>>
+!part = vector<32x64xf16>
+!sum = !tile.accumulator<32x16xf32>
+!sums = vector<32x16xf32>
+tile.kernel @a_turn_and_a_half(%w: !weight, %x: !tokens, %y: !matrix) {
+  %0 = arith.constant 0 : index
+  %64 = arith.constant 64 : index
+  %rows = memref.dim %y, %0 : !matrix
+  %cw = tile.channel : !weight_ring
+  // expected-error @+1 {{expects a ring of the tiles of two turns, 2, on gfx942, but got '!tile.channel<3 x memref<16x64xf16, 3>>'}}
+  %cx = tile.channel : !token_ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%rows by 32, %rows by 16) grouped 1 {
+      scf.for %k = %0 to %rows step %64 {
+        %sw = tile.acquire %cw : !weight_ring -> !packed
+        tile.copy %w[%i, %k] to %sw : !weight to !packed
+        tile.commit %cw : !weight_ring
+        scf.for %l = %0 to %64 step %64 {
+          %sx = tile.acquire %cx : !token_ring -> !token_tile
+          tile.copy %x[%j, %k] to %sx : !tokens to !token_tile
+          tile.commit %cx : !token_ring
+        }
+      }
+    }
+  }
+  tile.role "multiply" warps 4 registers 168 {
+    %nothing = arith.constant dense<0.0> : !sums
+    tile.schedule (%i, %j) in (%rows by 32, %rows by 16) grouped 1 {
+      %total = scf.for %k = %0 to %rows step %64 iter_args(%sum = %nothing) -> (!sums) {
+        %sw = tile.wait %cw : !weight_ring -> !packed
+        %a = tile.unpack %sw[%0] : !packed -> !part
+        tile.release %cw : !weight_ring
+        %b = tile.wait %cx : !token_ring -> !token_tile
+        %p = tile.mma %a, %b, %sum {transpose_b} : !part, !token_tile, !sums -> !sum
+        %next = tile.mma_wait 0 for %p : !sum
+        tile.release %cx : !token_ring
+        scf.yield %next : !sums
+      }
+      tile.store %total to %y[%j, %i] {transposed} : !sums to !matrix
+    }
+  }
+}
