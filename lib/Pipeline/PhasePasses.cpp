@@ -223,7 +223,7 @@ static OpPassManager &lowerThreads(OpPassManager &functions) {
 
 void build::lowerToNVIDIA(OpPassManager &manager, const PhaseOptions &options) {
   OpPassManager &functions = manager.nest<ModuleOp>();
-  functions.addPass(createLowerTileToNVVM());
+  functions.addPass(createLowerTileToNVVM({options.target->chip}));
   GpuNVVMAttachTargetOptions target;
   target.chip = options.target->chip;
   target.features = factsOfChip(target.chip)->features;

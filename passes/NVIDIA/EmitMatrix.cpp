@@ -259,86 +259,17 @@ void KernelEmitter::storeTransposed(StoreOp op) {
 }
 
 LogicalResult KernelEmitter::store(StoreOp op) {
-  const VectorType sum = op.getValue().getType();
-  const Type element = op.getTo().getType().getElementType();
-  if (!sum.getElementType().isF32() || (!element.isF32() && !element.isBF16() && !element.isF16()))
-    return op.emitOpError() << "expects to store f32 as f32, bf16 or f16 on sm_90a, but got " << sum << " to "
-                            << op.getTo().getType();
-  if (op.getTransposed() && !element.isF32())
+  if (op.getTransposed() && !op.getTo().getType().getElementType().isF32())
     return op.emitOpError() << "expects to store f32 where it is transposed on sm_90a, but got "
                             << op.getTo().getType();
   if (op.getTransposed())
     return storeTransposed(op), success();
-  const Matrix &to = matrices[op.getTo()];
-  const RegisterTile tile(sum, role);
-  const int64_t columns = tile.columns, parts = tile.parts, rows = tile.rows,
-                bytes = element.getIntOrFloatBitWidth() / 8;
-  const SmallVector<Value> held = lookup(op.getValue());
-  Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
+  const RegisterTile tile(op.getValue().getType(), role);
   Value inWarp = rowInWarp(tile);
   Value warpRow = multiply(binary("arith.shrui", thread, i32(5)), i32(16));
-  Value firstRow = add(add(row, multiply(warpgroup, i32(rows))), add(warpRow, inWarp));
-  Value firstColumn = add(column, multiply(binary("arith.andi", lane, i32(3)), i32(2)));
-
-  // Pairs go out as one where all rows and columns are there and none begins at an odd place.
-  auto less = arith::CmpIPredicate::sle;
-  Value end = op.getRows() ? binary("arith.minsi", to.rows, lookup(op.getRows()).front()) : to.rows;
-  Value stride = to.stride;
-  Value whole = binary("arith.andi", compare(less, add(row, i32(sum.getDimSize(0))), end),
-                       compare(less, add(column, i32(sum.getDimSize(1))), to.columns));
-  Value place = LLVM::PtrToIntOp::create(b, b.getI64Type(), to.pointer);
-  Value odd =
-      binary("arith.ori", binary("arith.andi", place, i64(2 * bytes - 1)), binary("arith.andi", stride, i64(1)));
-  Value even = compare(arith::CmpIPredicate::eq, odd, i64(0));
-  auto branch = scf::IfOp::create(b, binary("arith.andi", whole, even), /*withElseRegion=*/true);
-  for (bool fast : {true, false}) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPoint((fast ? branch.thenBlock() : branch.elseBlock())->getTerminator());
-    for (int64_t m = 0; m < rows / 64; ++m)
-      for (int64_t half = 0; half < 2; ++half) {
-        Value r = add(firstRow, i32(64 * m + tile.halfRows() * half));
-        Value wideRow = arith::ExtSIOp::create(b, b.getI64Type(), r);
-        Value wideColumn = arith::ExtSIOp::create(b, b.getI64Type(), firstColumn);
-        Value begin = LLVM::GEPOp::create(b, to.pointer.getType(), element, to.pointer,
-                                          ArrayRef<LLVM::GEPArg>{add(multiply(wideRow, stride), wideColumn)});
-        Value rowThere = fast ? Value() : compare(arith::CmpIPredicate::slt, r, end);
-        for (int64_t n = 0; n < parts; ++n)
-          for (int64_t i = 2 * half; i < columns / 2; i += 4) {
-            const int64_t offset = n * columns + i / 4 * 8;
-            const int64_t first = (m * parts + n) * (columns / 2) + i;
-            Value low = held[first], high = held[first + 1];
-            auto type = VectorType::get(2, element);
-            const auto nearest = NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN);
-            Value pair;
-            if (element.isBF16()) {
-              pair = NVVM::ConvertF32x2ToBF16x2Op::create(b, type, high, low, Value(), nearest);
-            } else if (element.isF16()) {
-              pair = NVVM::ConvertF32x2ToF16x2Op::create(b, type, high, low, Value(), nearest);
-            } else {
-              pair = LLVM::UndefOp::create(b, type);
-              pair = LLVM::InsertElementOp::create(b, pair, low, i32(0));
-              pair = LLVM::InsertElementOp::create(b, pair, high, i32(1));
-            }
-            Value at =
-                LLVM::GEPOp::create(b, to.pointer.getType(), element, begin, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
-            if (fast) {
-              LLVM::StoreOp::create(b, pair, at, 2 * bytes);
-              continue;
-            }
-            for (int64_t e = 0; e < 2; ++e) {
-              Value c = add(firstColumn, i32(offset + e));
-              Value there = binary("arith.andi", rowThere, compare(arith::CmpIPredicate::slt, c, to.columns));
-              auto one = scf::IfOp::create(b, there, /*withElseRegion=*/false);
-              OpBuilder::InsertionGuard inner(b);
-              b.setInsertionPoint(one.thenBlock()->getTerminator());
-              Value value = LLVM::ExtractElementOp::create(b, pair, i32(e));
-              Value to1 = LLVM::GEPOp::create(b, to.pointer.getType(), element, at, ArrayRef<LLVM::GEPArg>{int32_t(e)});
-              LLVM::StoreOp::create(b, value, to1, bytes);
-            }
-          }
-      }
-  }
-  return success();
+  Value row = add(multiply(warpgroup, i32(tile.rows)), add(warpRow, inWarp));
+  Value column = multiply(binary("arith.andi", lane, i32(3)), i32(2));
+  return storePairs(op, row, column, [&](int64_t i) { return Place{tile.row(i), tile.column(i)}; });
 }
 
 } // namespace stepdown::nvidia

@@ -5,7 +5,6 @@
 // with one column therefore two numbers, which four lanes hold alike. The first operand of a product from registers is
 // laid out as the sum is, pairs of neighbouring columns in 32 bits (PTX ISA, wgmma A fragment): narrowing moves
 // nothing.
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "passes/NVIDIA/KernelEmitter.h"
 
 using namespace mlir;
@@ -32,50 +31,17 @@ int64_t RegisterTile::column(int64_t index) const {
   return single ? 0 : index / (columns / 2) % parts * columns + inPart / 4 * 8 + inPart % 2;
 }
 
-Value KernelEmitter::approximate(StringRef intrinsic, Value x) {
-  return LLVM::CallIntrinsicOp::create(b, x.getType(), b.getStringAttr(intrinsic), ValueRange{x}).getResult(0);
-}
-
-/// One operation of a map's region on one element. Powers and quotients are those of the special function unit, without
-/// subnormal numbers: 2 units in the last place of 2^x and one of 1/y (CUDA's tables of exp2f and __frcp), where exact
-/// ones would be calls with products in flight.
-Value KernelEmitter::mapped(Operation &op, IRMapping &elements) {
-  auto operand = [&](unsigned i) { return elements.lookup(op.getOperand(i)); };
-  if (isa<math::Exp2Op>(op))
-    return approximate("llvm.nvvm.ex2.approx.ftz.f", operand(0));
-  if (isa<math::TanhOp>(op)) {
-    auto fast = LLVM::FastmathFlagsAttr::get(b.getContext(), LLVM::FastmathFlags::afn);
-    return LLVM::TanhOp::create(b, operand(0), fast);
-  }
-  if (isa<arith::DivFOp>(op))
-    return binary("arith.mulf", operand(0), approximate("llvm.nvvm.rcp.approx.ftz.f", operand(1)));
-  return b.clone(op, elements)->getResult(0);
-}
-
-Value KernelEmitter::readElement(ReadOp op, const RegisterTile &tile, int64_t index) {
-  const Matrix &from = matrices[op.getFrom()];
-  const Type element = op.getFrom().getType().getElementType();
-  auto inside = [&](Value at, Value size) { return binary("arith.minsi", at, add(size, i32(-1))); };
-  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), rowInWarp(tile));
-  Value row = add(add(lookup(op.getRow()).front(), multiply(warpgroup, i32(tile.rows))), inWarp);
-  Value column = add(lookup(op.getColumn()).front(), multiply(binary("arith.andi", lane, i32(3)), i32(2)));
-  row = inside(add(row, i32(tile.row(index))), from.rows);
-  column = inside(add(column, i32(tile.column(index))), from.columns);
-  Value place = add(multiply(arith::ExtSIOp::create(b, b.getI64Type(), row), from.stride),
-                    arith::ExtSIOp::create(b, b.getI64Type(), column));
-  Value at = LLVM::GEPOp::create(b, from.pointer.getType(), element, from.pointer, ArrayRef<LLVM::GEPArg>{place});
-  Value value = LLVM::LoadOp::create(b, element, at, element.getIntOrFloatBitWidth() / 8);
-  return element.isF32() ? value : Value(arith::ExtFOp::create(b, b.getF32Type(), value));
-}
-
 void KernelEmitter::mapElements(MapOp op) {
   const RegisterTile made(op.getType(), role);
+  Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), rowInWarp(made));
+  Value row = add(multiply(warpgroup, i32(made.rows)), inWarp);
+  Value column = multiply(binary("arith.andi", lane, i32(3)), i32(2));
   auto element = [&](unsigned number, int64_t i) -> Value {
     Value operand = op.getOperands()[number];
     const RegisterTile from(cast<VectorType>(operand.getType()), role);
     const int64_t at = from.single ? made.rowIndex(i) : i;
     auto read = operand.getDefiningOp<ReadOp>();
-    return read ? readElement(read, from, at) : lookup(operand)[at];
+    return read ? readElement(read, row, column, {from.row(at), from.column(at)}) : lookup(operand)[at];
   };
   mapTile(op, made.count(), element, [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
 }

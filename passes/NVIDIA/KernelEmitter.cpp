@@ -4,7 +4,6 @@
 // parity 0 in its first round, 1 in the second ...; a producer's first round must not wait at all, and waiting for
 // parity 1 on a barrier in its first phase does not: so it begins with 1.
 #include "passes/NVIDIA/KernelEmitter.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -14,19 +13,7 @@ using namespace stepdown::tile;
 namespace stepdown::nvidia {
 
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
-    : TileEmitter(kernel, "sm_90a"), kernel(kernel), plan(plan), function(function) {}
-
-Value KernelEmitter::blockIndex(int axis) {
-  return axis ? Value(NVVM::BlockIdYOp::create(b, b.getI32Type())) : Value(NVVM::BlockIdXOp::create(b, b.getI32Type()));
-}
-Value KernelEmitter::blockCount(int axis) {
-  return axis ? Value(NVVM::GridDimYOp::create(b, b.getI32Type())) : Value(NVVM::GridDimXOp::create(b, b.getI32Type()));
-}
-
-Value KernelEmitter::shared(Value offset, int64_t more) {
-  Value at = LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});
-  return LLVM::GEPOp::create(b, base.getType(), b.getI8Type(), at, ArrayRef<LLVM::GEPArg>{int32_t(more)});
-}
+    : ThreadEmitter(kernel, "sm_90a", function), plan(plan) {}
 
 SmallVector<Type> KernelEmitter::convert(Type type) {
   if (type.isIndex())
@@ -69,19 +56,7 @@ void KernelEmitter::readParameters() {
   }
 }
 
-void KernelEmitter::identifyThread() {
-  base = LLVM::AddressOfOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 3), "smem");
-  address = LLVM::PtrToIntOp::create(b, b.getI32Type(), base);
-  Value inBlock = NVVM::ThreadIdXOp::create(b, b.getI32Type());
-  thread = binary("arith.andi", inBlock, i32(kWarpgroup - 1));
-  lane = binary("arith.andi", inBlock, i32(31));
-  // All lanes have one warp, but only after a shuffle does ptxas know, and keep it in a uniform register.
-  warp = NVVM::ShflOp::create(b, b.getI32Type(), i32(-1), binary("arith.shrui", inBlock, i32(5)), i32(0), i32(31),
-                              NVVM::ShflKind::idx, UnitAttr());
-}
-
 void KernelEmitter::initialiseBarriers() {
-  Value inBlock = NVVM::ThreadIdXOp::create(b, b.getI32Type());
   auto first = scf::IfOp::create(b, compare(arith::CmpIPredicate::eq, inBlock, i32(0)), /*withElseRegion=*/false);
   {
     OpBuilder::InsertionGuard guard(b);
@@ -106,6 +81,7 @@ LogicalResult KernelEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
   readParameters();
   identifyThread();
+  thread = binary("arith.andi", inBlock, i32(kWarpgroup - 1));
   initialiseBarriers();
   for (Operation &op : kernel.getBody().front()) {
     b.setLoc(op.getLoc());
@@ -230,25 +206,13 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Case([&](MaskOp mask) { return this->mask(mask), success(); })
       .Case([&](ConvertOp convert) { return narrow(convert), success(); })
       .Case([&](EntryOp entry) { return load(entry), success(); })
-      .Case([&](memref::DimOp dim) -> LogicalResult {
-        std::optional<int64_t> index = dim.getConstantIndex();
-        if (!index || !matrices.contains(dim.getSource()))
-          return dim.emitOpError() << "expects the size of an argument's known dimension, but got another";
-        const Matrix &matrix = matrices[dim.getSource()];
-        map(dim.getResult(), *index == 0 ? matrix.rows : matrix.columns);
-        return success();
-      })
+      .Case([&](memref::DimOp dim) { return sizeOf(dim); })
       .Default([&](Operation *other) {
         auto constant = dyn_cast<arith::ConstantOp>(other);
         if (constant && isRegisterTile(constant.getType()) && role)
           return fill(constant), success();
         return emitScalar(*other);
       });
-}
-
-void KernelEmitter::load(EntryOp op) {
-  const Matrix &table = matrices[op.getTable()];
-  emitEntry(op, table.pointer, table.stride, [](Value read) { return read; });
 }
 
 //===-- Channels -------------------------------------------------------------------------------------------------===//

@@ -1,9 +1,8 @@
 // Writes a tile kernel as one llvm.func of nvvm, llvm, scf and arith operations.
 #pragma once
-#include "lib/Kernels/TileEmitter.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/NVIDIA/KernelPlan.h"
-#include "passes/NVIDIA/Passes.h"
+#include "passes/NVIDIA/ThreadEmitter.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SmallPtrSet.h"
 
@@ -32,7 +31,7 @@ struct RegisterTile {
 /// registers become the elements that a thread holds, narrow ones in pairs of 32 bits.
 /// Which slot a role is at is in two stack cells, which LLVM keeps in registers: the text's order decides, however
 /// loops and branches are nested.
-class KernelEmitter final : TileEmitter {
+class KernelEmitter final : ThreadEmitter {
 public:
   KernelEmitter(tile::KernelOp kernel, const KernelPlan &plan, mlir::LLVM::LLVMFuncOp function);
   /// Fills the function. Errors as diagnostics at the operation that has no form here.
@@ -60,14 +59,10 @@ private:
 
   // Prologue and roles.
   void readParameters();
-  void identifyThread();
   void initialiseBarriers();
   mlir::LogicalResult emitRole(tile::RoleOp role);
   mlir::LogicalResult emitOperation(mlir::Operation &op) override;
   mlir::SmallVector<mlir::Type> convert(mlir::Type type) override;
-  Value blockIndex(int axis) override;
-  Value blockCount(int axis) override;
-  void load(tile::EntryOp op);
 
   // Channels.
   Value barrier(int64_t first, Value slot);
@@ -108,33 +103,20 @@ private:
   Value permute(Value low, Value high, Value selector);
 
   // EmitRegisters.cpp: what is done with tiles in registers.
-  Value approximate(mlir::StringRef intrinsic, Value x);
-  Value mapped(mlir::Operation &op, mlir::IRMapping &elements);
-  /// Element `index` of what a thread holds of a piece of a matrix, from global memory.
-  Value readElement(tile::ReadOp op, const RegisterTile &tile, int64_t index);
   void mapElements(tile::MapOp op);
   void reduce(tile::ReduceOp op);
   void mask(tile::MaskOp op);
   void narrow(tile::ConvertOp op);
   void fill(mlir::arith::ConstantOp op);
 
-  Value shared(Value offset, int64_t more = 0);
-
-  tile::KernelOp kernel;
   const KernelPlan &plan;
-  mlir::LLVM::LLVMFuncOp function;
   llvm::DenseMap<Value, TileView> tiles;
   llvm::DenseMap<Value, End> ends;              ///< of the role at hand
   llvm::MapVector<Value, Round> rounds;         ///< of the loop at hand, where its body is repeated
   llvm::SmallPtrSet<mlir::Operation *, 2> open; ///< masks that are known to let everything through
-  struct Matrix {
-    Value map, pointer, stride, rows, columns;
-  };
-  llvm::DenseMap<Value, Matrix> matrices;
   tile::RoleOp role;
-  // Of the block: its shared memory as a pointer and as an address. Of the thread: its warp in the block, its number in
-  // its warpgroup and in its warp, and, in a role, the warpgroup's number in it.
-  Value base, address, warp, thread, lane, warpgroup;
+  // Of the thread: its number in its warpgroup, and, in a role, the warpgroup's number in it.
+  Value thread, warpgroup;
   Value turn, nextTurn; ///< of the thread's warpgroup and of the next one, in a role that takes turns: their barriers
   Value matrixBase;     ///< of the role: the descriptor of a tile at the begin of shared memory, i64
 };

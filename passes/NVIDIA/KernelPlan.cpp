@@ -111,6 +111,18 @@ static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
   return plan;
 }
 
+SmallVector<int64_t> scheduledOver(KernelOp kernel) {
+  SmallVector<int64_t> over;
+  kernel.walk([&](ScheduleOp schedule) { // the same in all roles
+    over.clear();
+    for (Value size : {schedule.getRows(), schedule.getColumns()})
+      if (auto dim = size.getDefiningOp<memref::DimOp>())
+        if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
+          over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
+  });
+  return over;
+}
+
 FailureOr<KernelPlan> planKernel(KernelOp kernel) {
   KernelPlan plan;
   WalkResult legal = kernel.walk([](Operation *op) {
@@ -133,12 +145,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
 
   kernel.walk([&](ScheduleOp schedule) { // the same in all roles
     plan.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
-    plan.over.clear();
-    for (Value size : {schedule.getRows(), schedule.getColumns()})
-      if (auto dim = size.getDefiningOp<memref::DimOp>())
-        if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
-          plan.over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
   });
+  plan.over = scheduledOver(kernel);
   int64_t warps = 0, registers = 0, barriers = 1; // all threads meet at barrier 0
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
     WalkResult more = role.walk(

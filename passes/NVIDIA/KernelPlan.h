@@ -43,6 +43,9 @@ struct KernelPlan {
   mlir::SmallVector<int64_t> over;      ///< argument and dimension of these rows, and of these columns
 };
 
+/// Argument and dimension of the rows that the kernel's schedules go over, and of the columns.
+mlir::SmallVector<int64_t> scheduledOver(tile::KernelOp kernel);
+
 /// Errors, as diagnostics at the operation: a tile or a product that sm_90a has no form for; too much shared memory.
 mlir::FailureOr<KernelPlan> planKernel(tile::KernelOp kernel);
 

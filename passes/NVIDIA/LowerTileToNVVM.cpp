@@ -1,7 +1,9 @@
 // Each tile.kernel becomes a gpu.module with one llvm.func. Not nvgpu and not gpu.func: their Hopper forms serialise
-// products, and a gpu.func drops what makes a tensor map a parameter (house decision 7).
+// products, and a gpu.func drops what makes a tensor map a parameter (house decision 7). sm_80's products are written
+// with the same operations of nvvm.
 #include "passes/NVIDIA/KernelEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
+#include "passes/NVIDIA/WarpEmitter.h"
 
 using namespace mlir;
 
@@ -14,13 +16,15 @@ using nvidia::ArgumentPlan;
 using nvidia::KernelPlan;
 
 struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
+  using LowerTileToNVVMBase::LowerTileToNVVMBase;
+
   /// Types and attributes of the parameters, and what the launch has to hand in for them.
   struct Parameters {
     SmallVector<Type> types;
     SmallVector<Attribute> attributes, contents;
   };
 
-  static Parameters parametersOf(tile::KernelOp kernel, const KernelPlan &plan) {
+  static Parameters parametersOf(tile::KernelOp kernel, ArrayRef<ArgumentPlan> arguments) {
     Builder b(kernel.getContext());
     Parameters parameters;
     const auto generic = LLVM::LLVMPointerType::get(b.getContext()),
@@ -35,7 +39,7 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
         content.push_back(b.getNamedAttr("box", TypeAttr::get(box)));
       parameters.contents.push_back(b.getDictionaryAttr(content));
     };
-    for (auto [i, entry] : llvm::enumerate(plan.arguments)) {
+    for (auto [i, entry] : llvm::enumerate(arguments)) {
       Type type = kernel.getArgumentTypes()[i];
       if (!isa<MemRefType>(type)) {
         append(i, "value", type.isIndex() ? b.getI32Type() : type);
@@ -59,14 +63,30 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     return parameters;
   }
 
-  static LogicalResult lower(tile::KernelOp kernel) {
-    FailureOr<KernelPlan> plan = nvidia::planKernel(kernel);
+  /// Of a plan of either kind.
+  struct Launch {
+    SmallVector<ArgumentPlan> arguments;
+    int64_t threads, sharedBytes;
+    std::array<int64_t, 2> tile;
+    SmallVector<int64_t> over;
+  };
+  static Launch launchOf(tile::KernelOp, const KernelPlan &plan) {
+    return {plan.arguments, plan.threads, plan.sharedBytes, plan.tile, plan.over};
+  }
+  static Launch launchOf(tile::KernelOp kernel, const nvidia::WarpPlan &plan) { // copies are of threads: no tensor maps
+    SmallVector<ArgumentPlan> pointers(kernel.getBody().getNumArguments(), {MemRefType(), true});
+    return {pointers, plan.threads, plan.sharedBytes, plan.text.tile, nvidia::scheduledOver(kernel)};
+  }
+
+  template <typename Emitter, typename Plan>
+  static LogicalResult lower(tile::KernelOp kernel, const FailureOr<Plan> &plan) {
     if (failed(plan))
       return failure();
+    const Launch planned = launchOf(kernel, *plan);
     if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr))
-      if (grid[1] != plan->threads || grid[2] != plan->sharedBytes)
-        return kernel.emitOpError() << "expects to be launched with " << plan->threads << " threads and "
-                                    << plan->sharedBytes << " bytes of shared memory, but got " << grid;
+      if (grid[1] != planned.threads || grid[2] != planned.sharedBytes)
+        return kernel.emitOpError() << "expects to be launched with " << planned.threads << " threads and "
+                                    << planned.sharedBytes << " bytes of shared memory, but got " << grid;
     OpBuilder b(kernel);
     const Location loc = kernel.getLoc();
     auto module = gpu::GPUModuleOp::create(b, loc, kernel.getSymName());
@@ -74,31 +94,39 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     // Of size zero and external: the launch says how large it is. An internal one would be a static byte.
     LLVM::GlobalOp::create(b, loc, LLVM::LLVMArrayType::get(b.getI8Type(), 0), /*isConstant=*/false,
                            LLVM::Linkage::External, "smem", Attribute(), nvidia::kPatternBytes, /*addrSpace=*/3);
-    Parameters parameters = parametersOf(kernel, *plan);
+    Parameters parameters = parametersOf(kernel, planned.arguments);
     auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), parameters.types);
     auto function = LLVM::LLVMFuncOp::create(b, loc, kernel.getSymName(), type);
     function.setArgAttrsAttr(b.getArrayAttr(parameters.attributes));
     function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
-    function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), b.getDenseI32ArrayAttr({int32_t(plan->threads), 1, 1}));
+    function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(),
+                      b.getDenseI32ArrayAttr({int32_t(planned.threads), 1, 1}));
     function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
     SmallVector<NamedAttribute> launch = {b.getNamedAttr("parameters", b.getArrayAttr(parameters.contents)),
-                                          b.getNamedAttr("shared_bytes", b.getI64IntegerAttr(plan->sharedBytes)),
-                                          b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))};
-    if (plan->over.size() == 4) {
-      launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(plan->over)));
-      launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(plan->tile)));
+                                          b.getNamedAttr("shared_bytes", b.getI64IntegerAttr(planned.sharedBytes)),
+                                          b.getNamedAttr("threads", b.getI64IntegerAttr(planned.threads))};
+    if (planned.over.size() == 4) {
+      launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(planned.over)));
+      launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(planned.tile)));
     }
     function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
     function.addEntryBlock(b);
-    if (failed(nvidia::KernelEmitter(kernel, *plan, function).emit()))
+    if (failed(Emitter(kernel, *plan, function).emit()))
       return failure();
     kernel.erase();
     return success();
   }
 
   void runOnOperation() override {
+    const ChipFacts *facts = factsOfChip(chip);
+    if (!facts || StringRef(facts->road) != "nvidia") {
+      getOperation().emitError() << "lower-tile-to-nvvm: expects a chip of sm_80, sm_90a, but got \"" << chip << "\"";
+      return signalPassFailure();
+    }
+    const bool warpgroups = chip == "sm_90a";
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
-      if (failed(lower(kernel)))
+      if (failed(warpgroups ? lower<nvidia::KernelEmitter>(kernel, nvidia::planKernel(kernel))
+                            : lower<nvidia::WarpEmitter>(kernel, nvidia::planWarps(kernel, *facts))))
         return signalPassFailure();
   }
 };

@@ -4,7 +4,7 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
-  let summary = "Lower tile kernels to kernels of sm_90a";
+  let summary = "Lower tile kernels to kernels of sm_90a, products also to those of sm_80";
   let description = [{
     A channel is a ring in shared memory with two barriers for each slot, a copy is TMA with the 128-byte swizzle, a product is wgmma on
     descriptors. A role is a range of warps, one that only copies a single thread. `tile.launch` says what a launch hands in.
@@ -18,6 +18,11 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     mask, and others in front of it and behind it. Where it carries no tiles in registers, the middle one's body stands once for
     each slot. A turn is a named barrier of each warpgroup. What a wait is to come after is held there by a branch on it, which is
     taken where it is not a number and then does nothing: ptxas moves waits over arithmetic, but not over branches.
+
+    On sm_80 the role that copies goes into the role that multiplies, since registers are a warp's once and for all. Where the
+    text waits for a slot, each thread waits for its own copies into it (cp.async), all warps meet, and copies into the slot of
+    the turn before are issued. A product is mma.sync on what ldmatrix loads, computed where it is issued. Slots lie as on
+    sm_90a: the 128-byte swizzle keeps the rows of a matrix in different banks.
 
     Before:
     ```mlir
@@ -40,6 +45,7 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
       nvvm.wgmma.commit.group.sync.aligned
     ```
   }];
+  let options = [Option<"chip", "chip", "std::string", "\"sm_90a\"", "sm_80 or sm_90a">];
   let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::NVVM::NVVMDialect", "::mlir::LLVM::LLVMDialect",
                            "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect", "::stepdown::tile::TileDialect"];
 }

@@ -12,7 +12,7 @@
 
 namespace stepdown::nvidia {
 
-inline constexpr int64_t kRowBytes = 128, kPatternRows = 8, kPatternBytes = kRowBytes * kPatternRows;
+inline constexpr int64_t kRowBytes = 128, kPatternRows = 8, kPatternBytes = kRowBytes * kPatternRows, kPieceBytes = 16;
 /// Rows of one TMA box at most.
 inline constexpr int64_t kBoxRows = 256;
 

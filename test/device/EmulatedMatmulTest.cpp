@@ -1,6 +1,6 @@
-// The matrix product's tile text on the emulated sm_90a: the code that the compiler makes of it, with all its barriers,
-// TMA and wgmma, against the text's plain meaning in float64, from which it may differ by the roundings of float32 sums
-// and of the result.
+// The matrix product's one tile text on the emulated sm_90a and sm_80: the code that the compiler makes of it, with all
+// its barriers, TMA and wgmma, or cp.async, ldmatrix and mma.sync, against the text's plain meaning in float64, from
+// which it may differ by the roundings of float32 sums and of the result.
 #include "test/device/MatmulCase.h"
 
 using namespace stepdown;
@@ -16,11 +16,31 @@ MatmulParameters tiles(int64_t m, int64_t n, int64_t k, int64_t stages, int64_t 
   return p;
 }
 
+MatmulParameters halves(MatmulParameters p, bool transposeB = false) {
+  p.element = "f16", p.transposeB = transposeB;
+  return p;
+}
+
 class EmulatedMatmul : public testing::TestWithParam<MatmulCase> {};
 } // namespace
 
 TEST_P(EmulatedMatmul, MeansWhatItsTextMeans) { expectMatmul(GetParam(), "sm_90a"); }
 
+class WarpMatmul : public EmulatedMatmul {};
+TEST_P(WarpMatmul, MeansWhatItsTextMeansWithoutBankConflicts) {
+  uint64_t conflicts = 0;
+  expectMatmul(GetParam(), "sm_80", &conflicts);
+  EXPECT_EQ(conflicts, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sm80, WarpMatmul,
+                         testing::Values(MatmulCase{tiles(64, 64, 64, 4, 4, "f32"), 61, 67, 71, 1},
+                                         MatmulCase{tiles(64, 64, 64, 4, 4, "f32"), 1, 1, 1, 1},
+                                         MatmulCase{tiles(64, 64, 64, 2, 4, "bf16"), 65, 63, 193, 3},
+                                         MatmulCase{tiles(64, 64, 128, 3, 4, "f32"), 67, 131, 257, 2},
+                                         MatmulCase{halves(tiles(64, 128, 64, 3, 4, "f32")), 67, 131, 331, 2},
+                                         MatmulCase{halves(tiles(128, 128, 64, 4, 8, "f32"), true), 127, 129, 397, 2},
+                                         MatmulCase{tiles(128, 256, 64, 3, 8, "bf16"), 131, 257, 331, 2}));
 INSTANTIATE_TEST_SUITE_P(Shapes, EmulatedMatmul,
                          testing::Values(MatmulCase{tiles(64, 64, 64, 2, 4, "f32"), 61, 67, 71, 1},
                                          MatmulCase{tiles(64, 64, 64, 2, 4, "f32"), 1, 1, 1, 1},

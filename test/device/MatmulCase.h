@@ -27,7 +27,9 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
   EmulatedKernel &emulated = *lowered.code;
 
   // Rows of A and B lie a multiple of 16 bytes apart; between them and behind C's stands NaN.
-  Matrix a(c.m, c.k, (c.k + 7) / 8 * 8, true), b(c.k, c.n, (c.n + 7) / 8 * 8, true);
+  const bool half = c.parameters.element == "f16", transposed = c.parameters.transposeB;
+  const uint32_t rowsOfB = transposed ? c.n : c.k, columnsOfB = transposed ? c.k : c.n;
+  Matrix a(c.m, c.k, (c.k + 7) / 8 * 8, true, half), b(rowsOfB, columnsOfB, (columnsOfB + 7) / 8 * 8, true, half);
   std::mt19937 random(c.m * 31 + c.n * 17 + c.k);
   std::uniform_real_distribution<float> uniform(-1, 1);
   std::vector<double> wideA, wideB, meant(size_t(c.m) * c.n), magnitude(size_t(c.m) * c.n);
@@ -40,7 +42,7 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
   auto kernel = *(*text)->getOps<tile::KernelOp>().begin();
   for (std::vector<double> *out : {&meant, &magnitude}) {
     ASSERT_TRUE(interpretKernel(kernel, {InterpretedMatrix{wideA.data(), c.m, c.k, c.k},
-                                         InterpretedMatrix{wideB.data(), c.k, c.n, c.n},
+                                         InterpretedMatrix{wideB.data(), rowsOfB, columnsOfB, columnsOfB},
                                          InterpretedMatrix{out->data(), c.m, c.n, c.n}}));
     for (std::vector<double> *wide : {&wideA, &wideB})
       for (double &element : *wide)

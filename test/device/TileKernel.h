@@ -9,24 +9,30 @@
 
 namespace stepdown::test {
 
-/// A bf16, f32 or i32 matrix [rows, columns] whose rows lie `stride` elements apart; what is not set is NaN.
+/// A bf16 (f16 where it is `half`), f32 or i32 matrix [rows, columns] whose rows lie `stride` elements apart; what is
+/// not set is NaN.
 struct Matrix {
   uint32_t rows, columns, stride;
-  bool narrow;
+  bool narrow, half;
   std::vector<uint8_t> bytes;
 
-  Matrix(uint32_t rows, uint32_t columns, uint32_t stride, bool narrow)
-      : rows(rows), columns(columns), stride(stride), narrow(narrow), bytes(size_t(rows) * stride * size(), 0xff) {}
+  Matrix(uint32_t rows, uint32_t columns, uint32_t stride, bool narrow, bool half = false)
+      : rows(rows), columns(columns), stride(stride), narrow(narrow), half(half),
+        bytes(size_t(rows) * stride * size(), 0xff) {}
   size_t size() const { return narrow ? 2 : 4; }
   double get(uint32_t r, uint32_t c) const {
     const uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
+    if (half)
+      return f16ToF32(*reinterpret_cast<const uint16_t *>(at));
     if (narrow)
       return fromBf16(*reinterpret_cast<const uint16_t *>(at));
     return *reinterpret_cast<const float *>(at);
   }
   void set(uint32_t r, uint32_t c, float value) {
     uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
-    if (narrow)
+    if (half)
+      *reinterpret_cast<uint16_t *>(at) = f32ToF16(value);
+    else if (narrow)
       *reinterpret_cast<uint16_t *>(at) = toBf16(value);
     else
       *reinterpret_cast<float *>(at) = value;
@@ -95,11 +101,11 @@ struct TileKernel {
 
   explicit TileKernel(mlir::ModuleOp module, bool load = true, const std::string &chip = "sm_90a") {
     mlir::PassManager passes(module.getContext());
-    const bool amd = chip != "sm_90a";
+    const bool amd = llvm::StringRef(chip).starts_with("gfx");
     if (amd)
       passes.addPass(createLowerTileToROCDL({chip}));
     else
-      passes.addPass(createLowerTileToNVVM());
+      passes.addPass(createLowerTileToNVVM({chip}));
     if (failed(passes.run(module))) {
       error = amd ? "lower-tile-to-rocdl" : "lower-tile-to-nvvm";
       return;

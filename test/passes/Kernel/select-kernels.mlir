@@ -1,5 +1,6 @@
 // RUN: stepdown-opt %s -split-input-file -select-kernels | FileCheck %s
 // RUN: stepdown-opt %s -split-input-file -select-kernels=chip=gfx942 | FileCheck %s --check-prefix=AMD
+// RUN: stepdown-opt %s -split-input-file -select-kernels=chip=sm_80 | FileCheck %s --check-prefix=WARPS
 
 func.func @odd_sizes(%a: tensor<131x67xbf16>, %b: tensor<67x129xbf16>) -> tensor<131x129xf32> {
   %zero = arith.constant 0.0 : f32
@@ -14,6 +15,9 @@ func.func @odd_sizes(%a: tensor<131x67xbf16>, %b: tensor<67x129xbf16>) -> tensor
 // CHECK: tile.launch @matmul_128x256_bf16_f32 ins(%[[A]], %[[B]] : tensor<131x72xbf16>, tensor<67x136xbf16>)
 // CHECK: tile.kernel @matmul_128x256_bf16_f32
 // CHECK: !tile.accumulator<128x256xf32>
+// WARPS-LABEL: func.func @odd_sizes
+// WARPS: tile.launch @matmul_128x256_bf16_f32
+// WARPS: tile.channel : <3 x memref<128x64xbf16, 3>, memref<64x256xbf16, 3>>
 
 // -----
 

@@ -1,0 +1,93 @@
+#include "lib/Kernels/ProductText.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace stepdown::tile;
+
+namespace stepdown {
+
+static std::optional<int64_t> constant(Value value) {
+  llvm::APInt number;
+  if (!matchPattern(value, m_ConstantInt(&number)))
+    return std::nullopt;
+  return number.getSExtValue();
+}
+
+/// Whether the waits of `role` are for the turns of `copies`, in their order: one in front of a loop, one in each turn.
+static bool follows(RoleOp role, scf::ForOp copies) {
+  auto loop = onlyOperation<scf::ForOp>(role);
+  SmallVector<WaitOp> waits = operationsIn<WaitOp>(role);
+  if (!loop || waits.size() != 2 || waits[0]->getBlock() != loop->getBlock() || !waits[0]->isBeforeInBlock(loop) ||
+      waits[1]->getBlock() != loop.getBody())
+    return false;
+  auto from = constant(copies.getLowerBound()), step = constant(copies.getStep()),
+       later = constant(loop.getLowerBound()), steps = constant(loop.getStep());
+  return from && step && later && steps && *later == *from + *step && *steps == *step &&
+         loop.getUpperBound() == copies.getUpperBound();
+}
+
+/// The copy in `copies` that fills what `operand` is of a slot; null where it is no tile of one.
+static CopyOp copyOf(scf::ForOp copies, Value operand) {
+  auto wait = operand.getDefiningOp<WaitOp>();
+  for (CopyOp copy : operationsIn<CopyOp>(copies))
+    if (wait && copy.getTo().getDefiningOp<AcquireOp>().getChannel() == wait.getChannel() &&
+        cast<OpResult>(copy.getTo()).getResultNumber() == cast<OpResult>(operand).getResultNumber())
+      return copy;
+  return CopyOp();
+}
+
+FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
+  ProductText text = {};
+  auto refuse = [&](Operation *at, const Twine &expected) {
+    return at->emitOpError() << "expects " << expected << " on " << chip;
+  };
+  text.ring = onlyOperation<ChannelOp>(kernel);
+  for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
+    if (auto acquire = onlyOperation<AcquireOp>(role); acquire && !text.copies)
+      text.copies = dyn_cast<scf::ForOp>(acquire->getParentOp());
+    else if (!text.role)
+      text.role = role;
+    else
+      return refuse(role, "one role that copies and one that multiplies");
+  }
+  if (!text.ring || !text.role || !text.copies || operationsIn<MmaOp>(kernel).size() != 2)
+    return refuse(kernel, "a product: a role that copies, one that multiplies, and one channel between them");
+  if (!follows(text.role, text.copies))
+    return refuse(text.role, "one slot waited for before the loop over k, and one in each turn");
+  auto schedule = dyn_cast<ScheduleOp>(text.copies->getParentOp());
+  if (!schedule || !onlyOperation<ScheduleOp>(text.role))
+    return refuse(text.copies, "loops over k in a schedule");
+  // What the other role may say: its tile, its step along k, and what stands in front of the roles.
+  auto known = [&](Value value) {
+    Region *region = value.getParentRegion();
+    return region == &kernel.getBody() || region == &schedule.getBody() || value == text.copies.getInductionVar();
+  };
+  for (Operation &op : text.copies.getBody()->without_terminator()) {
+    auto copy = dyn_cast<CopyOp>(op);
+    if (!isa<AcquireOp, CopyOp, CommitOp>(op) || (copy && (!known(copy.getRow()) || !known(copy.getColumn()))))
+      return refuse(&op, "copies at a tile's place alone in the loop that fills slots");
+    if (copy && (!isa<BlockArgument>(copy.getFrom()) || copy.getFrom().getParentRegion() != &kernel.getBody()))
+      return refuse(copy, "copies from an argument of the kernel");
+  }
+  if (!llvm::hasSingleElement(schedule.getBody().front()))
+    return refuse(schedule, "one loop alone in the schedule that fills slots");
+  WalkResult product = text.role.walk([&](Operation *op) {
+    const bool behind = isa<MapOp, ReadOp>(op) && !op->getParentOfType<scf::ForOp>();
+    if (!behind && isa<MapOp, ReadOp, ReduceOp, MaskOp, ConvertOp, EntryOp, UnpackOp>(op))
+      return (void)refuse(op, "a product without work on its registers but maps behind it"), WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  if (product.wasInterrupted())
+    return failure();
+  text.first = operationsIn<MmaOp>(text.role).front();
+  text.a = copyOf(text.copies, text.first.getA());
+  text.b = copyOf(text.copies, text.first.getB());
+  if (!text.a || !text.b)
+    return text.first.emitOpError() << "expects tiles of the channel on " << chip << ", but got " << text.first.getA()
+                                    << " and " << text.first.getB();
+  text.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
+  return text;
+}
+
+} // namespace stepdown

@@ -1,0 +1,38 @@
+// A product's tile kernel taken apart for chips on which all warps of a block do the same: its role that copies goes
+// into the one that multiplies.
+#pragma once
+#include "dialects/Tile/IR/TileOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/SmallVector.h"
+
+namespace stepdown {
+
+/// The operations of this kind in `root`, in their order.
+template <typename Op> mlir::SmallVector<Op> operationsIn(mlir::Operation *root) {
+  mlir::SmallVector<Op> found;
+  root->walk([&](Op op) { found.push_back(op); });
+  return found;
+}
+
+/// The one operation of this kind in `root`; null where there is none or another.
+template <typename Op> Op onlyOperation(mlir::Operation *root) {
+  mlir::SmallVector<Op> found = operationsIn<Op>(root);
+  return found.size() == 1 ? found.front() : Op();
+}
+
+struct ProductText {
+  tile::RoleOp role;           ///< that multiplies
+  tile::ChannelOp ring;        ///< between the two
+  tile::MmaOp first;           ///< the product in front of the loop over k
+  mlir::scf::ForOp copies;     ///< the loop that fills slots
+  tile::CopyOp a, b;           ///< in that loop: what fills the operands of `first`
+  std::array<int64_t, 2> tile; ///< rows and columns that a turn of the schedule goes over
+};
+
+/// Errors, as diagnostics at the operation: a kernel that is not of one role that fills the slots of one ring in one
+/// loop alone in its schedule, at places that the other role knows, and of one that waits for a slot in front of its
+/// own loop over k and for one in each turn of it, and does nothing with what is in registers but maps behind it.
+/// `chip` is what messages call the chip.
+mlir::FailureOr<ProductText> productText(tile::KernelOp kernel, llvm::StringRef chip);
+
+} // namespace stepdown
