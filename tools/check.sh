@@ -122,6 +122,7 @@ find_python() {
     echo "check: tests on generated checkpoints will skip" >&2
     python=python3
   }
+  tools/test-python.sh --openai >/dev/null || echo "check: the server is tested without OpenAI's own client" >&2
 }
 
 # configure FOLDER OPTIONS...

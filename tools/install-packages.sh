@@ -13,6 +13,7 @@ build=(
   clang-22 lld-22 llvm-22-dev libmlir-22-dev mlir-22-tools # the compiler, and what ours is made of
   cmake ninja-build ccache                                 # the build
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev          # Unicode in tokenizers and templates; JSON
+  libboost-dev                                             # HTTP of stepdown-run serve: Boost.Beast, headers alone
   libxxhash-dev                                            # checksums of artifacts
   zlib1g-dev                                               # LLVM's CMake files look for it
   python3 python3-pip ca-certificates                      # fetches the checkpoints

@@ -209,6 +209,12 @@ Result<std::vector<std::string>> Arguments::positionals(size_t count) const {
   return words;
 }
 
+Result<std::vector<std::string>> Arguments::somePositionals() const {
+  if (words.empty())
+    return usage("expects " + std::string(definition->positionals) + ", but got nothing");
+  return words;
+}
+
 Error Arguments::usage(const std::string &problem) const { return usageError(*owner, *definition, problem); }
 
 } // namespace stepdown::commandline

@@ -107,6 +107,8 @@ public:
   std::vector<int64_t> integers(const char *name) const;
   /// Exactly `count` positional words, of which the first are named in the command; E0905.
   Result<std::vector<std::string>> positionals(size_t count) const;
+  /// All positional words, at least one; E0905.
+  Result<std::vector<std::string>> somePositionals() const;
   bool help() const { return wantsHelp; }
   const Command &command() const { return *definition; }
   const Tool &tool() const { return *owner; }

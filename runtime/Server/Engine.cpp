@@ -99,6 +99,7 @@ Result<uint64_t> Engine::submit(Order order) {
                 room, inFlight);
   inFlight += wanted;
   const uint64_t number = (*work)->number = next++;
+  (*work)->listener->taken(number);
   arrivals.push_back(std::move(*work));
   changed.notify_all();
   return number;

@@ -35,6 +35,8 @@ public:
   class Listener {
   public:
     virtual ~Listener() = default;
+    /// The order was taken as `number`. Called within submit(), before anything else.
+    virtual void taken(uint64_t number) { (void)number; }
     /// Answer `answer` goes on by token `id`, which lets `text` out, often none; id -1: by text that had waited.
     /// `row` where log-probabilities are wanted and there is a token.
     virtual void token(size_t answer, int32_t id, const std::string &text, const LogProbabilities *row) = 0;

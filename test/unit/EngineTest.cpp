@@ -18,8 +18,11 @@ struct Heard : Engine::Listener {
   std::map<size_t, std::vector<int32_t>> tokens;
   std::map<size_t, std::string> texts;
   std::map<size_t, std::string> over; ///< the problem, or ""
+  uint64_t number = 0;
+  void taken(uint64_t taken) override { number = taken; }
   void token(size_t answer, int32_t id, const std::string &text, const LogProbabilities *) override {
     std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_NE(number, 0u);
     if (id >= 0)
       tokens[answer].push_back(id);
     texts[answer] += text;
@@ -91,7 +94,8 @@ TEST_F(Engines, answerOrdersOfManyThreadsAsEachAlone) {
         for (size_t i = t * each; i < (t + 1) * each; ++i) {
           together[i] = std::make_shared<Heard>();
           auto number = shared->submit(order(together[i], uint32_t(i), 17, 1 + i % 3));
-          EXPECT_TRUE(number) << number.error().message;
+          ASSERT_TRUE(number) << number.error().message;
+          EXPECT_EQ(*number, together[i]->number);
         }
       });
     for (std::thread &thread : pool)

@@ -17,6 +17,7 @@ Command inspectCommand();
 Command renderCommand();
 Command chatCommand();
 Command callCommand();
+Command serveCommand();
 Command completionCommand();
 Command manualCommand();
 

@@ -23,8 +23,9 @@ Tool table() {
           "run transformer models and functions that stepdown-compile compiled",
           "MODEL is an artifact (.stepdown), or a checkpoint (.gguf), which is compiled once into the cache.",
           "stepdown " STEPDOWN_VERSION,
-          {generateCommand(), chatCommand(), evalCommand(), benchCommand(), tokenizeCommand(), detokenizeCommand(),
-           renderCommand(), inspectCommand(), callCommand(), completionCommand(), manualCommand()}};
+          {generateCommand(), chatCommand(), serveCommand(), evalCommand(), benchCommand(), tokenizeCommand(),
+           detokenizeCommand(), renderCommand(), inspectCommand(), callCommand(), completionCommand(),
+           manualCommand()}};
 }
 
 int report(const Error &error) {

@@ -151,9 +151,10 @@ static Result<std::string> artifactOf(const std::string &model, const CompileOpt
 
 Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arguments) {
   auto words = arguments.positionals(1);
-  if (!words)
-    return words.error();
-  const std::string &model = (*words)[0];
+  return words ? loadModel(arguments, (*words)[0]) : words.error();
+}
+
+Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arguments, const std::string &model) {
   const CompileOptions options = {arguments.has("exact"), arguments.has("verbose")};
   const auto named = arguments.text("isa");
   const char *isa = named ? named->c_str() : nullptr;
@@ -210,7 +211,14 @@ Result<Tokenizer> openTokenizer(const Metadata &metadata) {
 }
 
 Result<std::unique_ptr<TextModel>> TextModel::open(const commandline::Arguments &arguments) {
-  auto model = loadModel(arguments);
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  return open(arguments, (*words)[0]);
+}
+
+Result<std::unique_ptr<TextModel>> TextModel::open(const commandline::Arguments &arguments, const std::string &path) {
+  auto model = loadModel(arguments, path);
   if (!model)
     return model.error();
   auto tokenizer = openTokenizer((*model)->metadata());

@@ -13,6 +13,8 @@ namespace stepdown::run {
 /// Loads the MODEL of a command line for running, with its --exact, --verbose and --isa: compiled where needed, and
 /// again where the cache's artifact is damaged. E0909 when they ask for more than an artifact can do.
 Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arguments);
+/// The same for one of several.
+Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arguments, const std::string &model);
 
 /// A model with its tokenizer.
 struct TextModel {
@@ -20,6 +22,7 @@ struct TextModel {
   Tokenizer tokenizer;
   /// As loadModel() and openTokenizer() do.
   static Result<std::unique_ptr<TextModel>> open(const commandline::Arguments &arguments);
+  static Result<std::unique_ptr<TextModel>> open(const commandline::Arguments &arguments, const std::string &model);
 };
 
 /// The metadata of a checkpoint or an artifact; compiles nothing. A file without model tensors will do.

@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""Asks a server as its clients do, good ones and others.
+
+    serve.py STEPDOWN_COMPILE STEPDOWN_RUN
+
+The model is made here. An answer among sixteen others is that of `generate`, byte for byte; a client that leaves frees the
+blocks of its request; what is no request is refused with a number in OpenAI's error shape, and harms nobody. Where
+`tools/test-python.sh --openai` has made a Python with the package openai, its client goes through the same.
+Ends with 77 where the Python packages numpy and gguf are missing.
+"""
+import http.client, json, os, signal, socket, subprocess, sys, tempfile, threading, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
+try:
+    import make_model
+except ImportError:
+    print("skipped: needs the Python packages numpy and gguf")
+    sys.exit(77)
+
+COMPILE, RUN = sys.argv[1:]
+OPENAI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "venv-openai", "bin", "python")
+KEY = "a key of 19 letters"
+failures, checks = [], 0
+
+
+def expect(what, good, got=""):
+    global checks
+    checks += 1
+    if not good:
+        failures.append(f"{what}: {str(got)[:400]}")
+
+
+class Server:
+    def __init__(self, *words, env=None):
+        self.process = subprocess.Popen([RUN, "serve", *words, "--port", "0", "-t", "1"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
+        line = self.process.stdout.readline()
+        if not line.startswith("listening on http://"):
+            sys.exit(f"serve: expects a line that tells where it listens, but got {line!r} {self.process.stderr.read()}")
+        self.port = int(line.rsplit(":", 1)[1])
+
+    def ask(self, method, path, body=None, headers=None, timeout=60):
+        """(status, headers, text)"""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        data = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
+        link.request(method, path, data, {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}", **(headers or {})})
+        reply = link.getresponse()
+        text = reply.read().decode()
+        link.close()
+        return reply.status, reply.headers, text
+
+    def post(self, path, **fields):
+        status, _, text = self.ask("POST", path, fields)
+        if status != 200:
+            failures.append(f"{path} {fields}: {status} {text}")
+        return json.loads(text) if status == 200 else {}
+
+    def stream(self, path, fields, stop_after=None):
+        """The events of a stream; with stop_after, the client leaves after so many."""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        link.request("POST", path, json.dumps({**fields, "stream": True}),
+                     {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"})
+        reply, events = link.getresponse(), []
+        for line in reply:
+            if line.startswith(b"data: "):
+                events.append(line[6:].strip().decode())
+                if stop_after and len(events) >= stop_after:
+                    # http.client keeps the socket as long as the reply is open
+                    reply.close(), link.close()
+                    return events
+        link.close()
+        return events
+
+    def raw(self, data, read=True):
+        """What comes back for bytes that need be no HTTP."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as link:
+            link.sendall(data)
+            link.shutdown(socket.SHUT_WR) if not read else None
+            got = b""
+            while read:
+                piece = link.recv(65536)
+                got += piece
+                if not piece or b"\r\n\r\n" in got and b'"code"' in got:
+                    break
+            return got
+
+    def figure(self, name):
+        for line in self.ask("GET", "/metrics")[2].splitlines():
+            if line.startswith(name):
+                return float(line.rsplit(" ", 1)[1])
+        return None
+
+    def wait_for(self, name, value, seconds=30):
+        end = time.time() + seconds
+        while time.time() < end:
+            if self.figure(name) == value:
+                return True
+            time.sleep(0.01)
+        return False
+
+    def stop(self, sign=signal.SIGTERM):
+        self.process.send_signal(sign)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return "it goes on"
+
+
+def text_of(events, chat=False):
+    pieces = [json.loads(event) for event in events if event != "[DONE]"]
+    choices = [choice for piece in pieces for choice in piece["choices"]]
+    return "".join(choice["delta"].get("content", "") if chat else choice["text"] for choice in choices)
+
+
+def same_as_alone(server, artifact, base):
+    """Twenty-three requests at once, whole and in pieces, against `generate`."""
+    requests = [{"prompt": "The capital of France is"[: 4 + i], "max_tokens": 5 + i % 17, "temperature": 0.8 * (i % 3), "seed": i,
+                 "top_p": 0.9, "top_k": i % 5 * 7, "ignore_eos": i % 2 == 0, "frequency_penalty": i % 4 / 4}
+                for i in range(23)]
+    lines = os.path.join(base, "requests.jsonl")
+    with open(lines, "w") as file:
+        file.writelines(json.dumps(request) + "\n" for request in requests)
+    done = subprocess.run([RUN, "generate", artifact, "--requests", lines, "--json", "-t", "1"], capture_output=True, text=True)
+    wanted = [json.loads(line) for line in done.stdout.splitlines()]
+    expect("generate", len(wanted) == len(requests), done.stderr)
+    got = [None] * len(requests)
+
+    def one(i):
+        if i % 2:
+            events = server.stream("/v1/completions", requests[i])
+            got[i] = text_of(events), json.loads(events[-2])["choices"][0]["finish_reason"]
+            expect(f"end of stream {i}", events[-1] == "[DONE]", events[-1])
+        else:
+            choice = server.post("/v1/completions", **requests[i])["choices"][0]
+            got[i] = choice["text"], choice["finish_reason"]
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(requests))]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    for i, want in enumerate(wanted):
+        expect(f"request {i}", got[i] == (want["text"], want["finish_reason"]), (got[i], want["text"], want["finish_reason"]))
+
+
+def whole_flow(server):
+    status, _, text = server.ask("GET", "/v1/models")
+    expect("models", status == 200 and [m["id"] for m in json.loads(text)["data"]] == ["tiny"], text)
+    said = [{"role": "user", "content": "The river"}]
+    fields = dict(model="tiny", messages=said, max_tokens=11, seed=5, n=3, logprobs=True, top_logprobs=2, ignore_eos=True)
+    whole = server.post("/v1/chat/completions", **fields)
+    expect("n", [choice["index"] for choice in whole["choices"]] == [0, 1, 2], whole)
+    expect("usage", whole["usage"]["completion_tokens"] == 33, whole["usage"])
+    expect("logprobs", all(len(c["logprobs"]["content"]) == 11 for c in whole["choices"]), whole)
+    expect("answers differ", len({c["message"]["content"] for c in whole["choices"]}) == 3, whole)
+    events = server.stream("/v1/chat/completions", {**fields, "n": 1, "stream_options": {"include_usage": True}})
+    expect("stream", text_of(events, True) == whole["choices"][0]["message"]["content"], events)
+    expect("usage of a stream", json.loads(events[-2])["usage"]["completion_tokens"] == 11, events[-2])
+    # A stop text is no part of the answer.
+    text = server.post("/v1/completions", prompt="The", max_tokens=40, temperature=0, ignore_eos=True)["choices"][0]["text"]
+    middle = text[len(text) // 2:][:3]
+    cut = server.post("/v1/completions", prompt="The", max_tokens=40, temperature=0, ignore_eos=True, stop=["never so", middle])
+    expect("stop", cut["choices"][0]["text"] == text[: text.index(middle)] and cut["choices"][0]["finish_reason"] == "stop", cut)
+    # One token is forced.
+    forced = server.post("/v1/completions", prompt="The", max_tokens=3, temperature=0, logit_bias={"40": 1000}, logprobs=0)
+    expect("logit_bias", len(set(forced["choices"][0]["logprobs"]["tokens"])) == 1, forced)
+    ids = server.post("/tokenize", prompt="The capital")["tokens"]
+    both = server.post("/v1/completions", prompt=[ids, [7, 5, 3]], max_tokens=4, temperature=0)
+    single = server.post("/v1/completions", prompt=ids, max_tokens=4, temperature=0)
+    expect("prompts", len(both["choices"]) == 2 and both["choices"][0]["text"] == single["choices"][0]["text"], both)
+    # One connection for several requests.
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    for _ in range(3):
+        link.request("GET", "/health")
+        expect("keep-alive", link.getresponse().read() == b'{"status":"ok"}')
+    link.close()
+
+
+def leaving(server):
+    """Whoever leaves costs nothing more, at once, with others around."""
+    beside = []
+    fields = dict(prompt="Once upon", max_tokens=150, temperature=0, ignore_eos=True)
+    alone = server.post("/v1/completions", **fields)["choices"][0]["text"]
+    thread = threading.Thread(target=lambda: beside.append(server.post("/v1/completions", **fields)["choices"][0]["text"]))
+    thread.start()
+    before = server.figure("stepdown_cancelled_total")
+    for i in range(7):
+        server.stream("/v1/completions", dict(prompt="The old cat", max_tokens=400, ignore_eos=True, n=1 + i % 3), stop_after=2)
+    thread.join()
+    expect("beside those who left", beside == [alone], beside)
+    expect("cancelled", server.wait_for("stepdown_cancelled_total", before + 7), server.figure("stepdown_cancelled_total"))
+    expect("blocks", server.wait_for("stepdown_kv_blocks_used", 0), server.figure("stepdown_kv_blocks_used"))
+    expect("connections", server.wait_for("stepdown_connections", 1), server.figure("stepdown_connections"))
+
+
+def bad_requests(server):
+    def refused(what, status, code, reply):
+        got, _, text = reply
+        try:
+            error = json.loads(text)["error"]
+            good = got == status and error["code"] == code and isinstance(error["message"], str) and "param" in error
+        except (ValueError, KeyError, TypeError):
+            good = False
+        expect(what, good, (got, text))
+
+    path = "/v1/completions"
+    refused("bad JSON", 400, "E0908", server.ask("POST", path, "{\"prompt\":"))
+    refused("no JSON", 400, "E0908", server.ask("POST", path, b"\xff\x00"))
+    refused("wrong method", 405, "E1203", server.ask("GET", path))
+    refused("unknown path", 404, "E1202", server.ask("GET", "/v1/complete"))
+    refused("unknown model", 404, "E1207", server.ask("POST", path, {"prompt": "a", "model": "gpt-4"}))
+    refused("unknown field", 400, "E0611", server.ask("POST", path, {"prompt": "a", "max_token": 3}))
+    refused("tools", 400, "E1208", server.ask("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{}]}))
+    refused("long prompt", 400, "E0606", server.ask("POST", path, {"prompt": [5] * 601}))
+    refused("many answers", 400, "E0605", server.ask("POST", path, {"prompt": "a", "n": 1000}))
+    refused("no key", 401, "E1204", server.ask("POST", path, {"prompt": "a"}, {"Authorization": ""}))
+    refused("wrong key", 401, "E1204", server.ask("POST", path, {"prompt": "a"}, {"Authorization": "Bearer " + KEY[:-1]}))
+    refused("form", 415, "E1206", server.ask("POST", path, "prompt=a", {"Content-Type": "application/x-www-form-urlencoded"}))
+    refused("oversize", 413, "E1205", server.ask("POST", path, {"prompt": "a" * 200000}))
+    refused("long head", 431, "E1205", server.ask("GET", "/health", None, {"X-Long": "a" * 20000}))
+    expect("no HTTP", b"E1212" in server.raw(b"hello\r\n\r\n"), "")
+    expect("bad length", b"E1212" in server.raw(b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"), "")
+    expect("100-continue", server.ask("POST", "/tokenize", {"prompt": "a"}, {"Expect": "100-continue"})[0] == 200)
+    # Half a request, and then nothing.
+    server.raw(b"POST /v1/completions HTTP/1.1\r\nContent-Length: 100\r\n\r\n{", read=False)
+    server.raw(b"", read=False)
+    expect("HTTP/1.0", server.raw(b"POST /tokenize HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+                                  b"Authorization: Bearer " + KEY.encode() + b"\r\n\r\n{}").startswith(b"HTTP/1.0 400"))
+    expect("unharmed", server.ask("GET", "/health")[0] == 200)
+
+
+def busy(artifact):
+    server = Server(artifact, "--parallel", "2", "--queue", "1", "--chunk", "7")
+    seen = []
+
+    def one():
+        status, headers, text = server.ask("POST", "/v1/completions", {"prompt": "The rain", "max_tokens": 300, "ignore_eos": True})
+        seen.append((status, headers.get("Retry-After")))
+
+    threads = [threading.Thread(target=one) for _ in range(16)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    expect("busy", {status for status, _ in seen} <= {200, 429} and any(status == 200 for status, _ in seen), seen)
+    expect("busy", any(status == 429 for status, _ in seen), seen)
+    expect("Retry-After", all(int(after) >= 1 for status, after in seen if status == 429), seen)
+    expect("end", server.stop(signal.SIGINT) == 0)
+
+
+def stopping(artifact):
+    """Answers on their way are done, or ended after the grace."""
+    for grace, done in (("60", True), ("0", False)):
+        server = Server(artifact, "--grace", grace)
+        link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        link.request("POST", "/v1/completions", json.dumps(dict(prompt="The sun", max_tokens=400, ignore_eos=True, stream=True, n=8)),
+                     {"Content-Type": "application/json"})
+        reply = link.getresponse()
+        first = reply.readline()
+        status = server.stop()
+        rest = (first + reply.read()).decode()
+        expect(f"stop within {grace} s", status == 0, status)
+        expect(f"answer within {grace} s", ("[DONE]" in rest) if done else ("E1210" in rest or "[DONE]" in rest), rest[-300:])
+        link.close()
+
+
+def official(python, port):
+    code = r"""
+import openai, sys
+client = openai.OpenAI(base_url=f"http://127.0.0.1:{sys.argv[1]}/v1", api_key=sys.argv[2], max_retries=0)
+assert [m.id for m in client.models.list()] == ["tiny"]
+said = [{"role": "user", "content": "The river"}]
+how = dict(model="tiny", messages=said, max_tokens=9, seed=7, extra_body={"ignore_eos": True})
+whole = client.chat.completions.create(**how, logprobs=True, top_logprobs=3)
+assert whole.usage.completion_tokens == 9 and len(whole.choices[0].logprobs.content[0].top_logprobs) == 3
+text, last = "", None
+for piece in client.chat.completions.create(**how, stream=True, stream_options={"include_usage": True}):
+    text += "".join(choice.delta.content or "" for choice in piece.choices)
+    last = piece
+assert text == whole.choices[0].message.content and last.usage.completion_tokens == 9
+assert client.completions.create(model="tiny", prompt="The", max_tokens=3, n=2).choices[1].index == 1
+for kind, call in ((openai.BadRequestError, dict(tools=[{"type": "function", "function": {"name": "f"}}])),
+                   (openai.NotFoundError, dict(model="other"))):
+    try:
+        client.chat.completions.create(**{**how, **call})
+        assert False
+    except kind as error:
+        assert error.code in ("E1208", "E1207"), error.code
+try:
+    openai.OpenAI(base_url=client.base_url, api_key="x", max_retries=0).models.list()
+    assert False
+except openai.AuthenticationError as error:
+    assert error.code == "E1204"
+print("openai", openai.__version__)
+"""
+    done = subprocess.run([python, "-c", code, str(port), KEY], capture_output=True, text=True)
+    expect("the package openai", done.returncode == 0, done.stderr[-1500:])
+    return done.stdout.strip()
+
+
+def main():
+    with tempfile.TemporaryDirectory() as base:
+        model, artifact = os.path.join(base, "made.gguf"), os.path.join(base, "tiny.stepdown")
+        make_model.build(model, "--type", "Q8_0", "--context", "600")
+        subprocess.run([COMPILE, model, "-o", artifact], check=True, capture_output=True)
+        server = Server(artifact, "--max-body", "100000", env={"STEPDOWN_API_KEY": KEY})
+        same_as_alone(server, artifact, base)
+        whole_flow(server)
+        leaving(server)
+        bad_requests(server)
+        client = official(OPENAI, server.port) if os.path.exists(OPENAI) else "the package openai is not there"
+        expect("stop", server.stop() == 0)
+        busy(artifact)
+        stopping(artifact)
+        taken = socket.socket()
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for words, code in ((["--port", port], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905")):
+            done = subprocess.run([RUN, "serve", artifact, *words], capture_output=True, text=True, timeout=60)
+            expect(f"serve {words}", done.returncode != 0 and code in done.stderr, done.stderr)
+        taken.close()
+    print("\n".join(failures) or f"serve: {checks} checks hold; {client}")
+    sys.exit(1 if failures else 0)
+
+
+main()

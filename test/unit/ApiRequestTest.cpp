@@ -1,0 +1,221 @@
+// Requests of OpenAI's interface: what they say, and how each that says something else is refused.
+#include "tools/stepdown-run/Serve/ApiRequest.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::run;
+
+namespace {
+
+struct Outcome {
+  ApiRequest request;
+  std::optional<Refusal> refusal;
+  int code() const { return refusal ? int(refusal->error.code) : 0; }
+  std::string message() const { return refusal ? refusal->error.message : ""; }
+  std::string field() const { return refusal ? refusal->field : ""; }
+};
+
+Outcome read(const std::string &body, Endpoint endpoint = Endpoint::Completions) {
+  Outcome outcome;
+  outcome.refusal = readApiRequest(body, endpoint, outcome.request);
+  return outcome;
+}
+Outcome chat(const std::string &more, const std::string &messages = "[{\"role\":\"user\",\"content\":\"a\"}]") {
+  return read("{\"messages\":" + messages + more + "}", Endpoint::Chat);
+}
+
+TEST(ApiRequest, takesOpenAisDefaults) {
+  Outcome text = read("{\"prompt\":\"a\"}"), talk = chat("");
+  ASSERT_EQ(text.message() + talk.message(), "");
+  EXPECT_EQ(text.request.asked.maxTokens, 16);
+  EXPECT_EQ(talk.request.asked.maxTokens, INT32_MAX);
+  for (const ApiRequest *request : {&text.request, &talk.request}) {
+    EXPECT_EQ(request->asked.sampling.temperature, 1.0f);
+    EXPECT_EQ(request->asked.answers, 1);
+    EXPECT_FALSE(request->stream || request->seeded || request->asked.logProbabilities);
+  }
+}
+
+TEST(ApiRequest, readsAllFields) {
+  Outcome all =
+      read("{\"model\":\"m\",\"prompt\":[\"a\",\"b\"],\"max_tokens\":7,\"temperature\":0.5,\"top_p\":0.25,\"n\":3,"
+           "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"logprobs\":5,\"stop\":[\"x\",\"yz\"],"
+           "\"presence_penalty\":0.5,\"frequency_penalty\":-1,\"logit_bias\":{\"3\":-100},\"seed\":-1,"
+           "\"user\":\"me\",\"top_k\":11,\"min_p\":0.125,\"ignore_eos\":true,\"echo\":false,\"suffix\":null}");
+  ASSERT_EQ(all.message(), "");
+  const Request &asked = all.request.asked;
+  EXPECT_EQ(all.request.model, "m");
+  ASSERT_EQ(all.request.prompts.size(), 2u);
+  EXPECT_EQ(std::get<std::string>(all.request.prompts[1]), "b");
+  EXPECT_EQ(asked.maxTokens, 7);
+  EXPECT_EQ(asked.sampling.temperature, 0.5f);
+  EXPECT_EQ(asked.sampling.topP, 0.25f);
+  EXPECT_EQ(asked.sampling.topK, 11);
+  EXPECT_EQ(asked.sampling.minP, 0.125f);
+  EXPECT_EQ(asked.sampling.presencePenalty, 0.5f);
+  EXPECT_EQ(asked.sampling.frequencyPenalty, -1.0f);
+  EXPECT_EQ(asked.sampling.logitBias, (std::vector<std::pair<int32_t, float>>{{3, -100.0f}}));
+  EXPECT_EQ(asked.sampling.seed, UINT64_MAX);
+  EXPECT_EQ(asked.stops, (std::vector<std::string>{"x", "yz"}));
+  EXPECT_EQ(asked.answers, 3);
+  EXPECT_EQ(asked.probabilities, 5);
+  EXPECT_TRUE(asked.ignoreEnd && asked.logProbabilities && all.request.seeded);
+  EXPECT_TRUE(all.request.stream && all.request.includeUsage);
+}
+
+TEST(ApiRequest, readsPromptsOfEachKind) {
+  EXPECT_EQ(std::get<0>(read("{\"prompt\":\"\"}").request.prompts.at(0)), "");
+  EXPECT_EQ(std::get<1>(read("{\"prompt\":[1,2]}").request.prompts.at(0)), (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(std::get<1>(read("{\"prompt\":[[1],[2,3]]}").request.prompts.at(1)), (std::vector<int32_t>{2, 3}));
+  for (const char *prompt : {"[]", "{}", "1", "true", "[1,\"a\"]", "[\"a\",1]", "[[1],2]", "[[1],\"a\"]", "[-1]",
+                             "[1.5]", "[[-1]]", "[4294967296]", "[[[1]]]"}) {
+    Outcome wrong = read(std::string("{\"prompt\":") + prompt + "}");
+    EXPECT_EQ(wrong.code(), 611) << prompt;
+    EXPECT_EQ(wrong.field(), "prompt") << prompt;
+  }
+}
+
+TEST(ApiRequest, readsMessages) {
+  Outcome talk = chat("", "[{\"role\":\"developer\",\"content\":\"be brief\"},{\"role\":\"user\",\"name\":null,"
+                          "\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}]");
+  ASSERT_EQ(talk.message(), "");
+  EXPECT_EQ(talk.request.messages[0].role, "system");
+  EXPECT_EQ(talk.request.messages[1].content, "a\nb");
+  const std::pair<const char *, int> wrong[] = {
+      {"[]", 611},
+      {"\"a\"", 611},
+      {"[1]", 611},
+      {"[{\"role\":\"user\"}]", 611},
+      {"[{\"content\":\"a\"}]", 611},
+      {"[{\"role\":\"user\",\"content\":null}]", 611},
+      {"[{\"role\":\"robot\",\"content\":\"a\"}]", 611},
+      {"[{\"role\":1,\"content\":\"a\"}]", 611},
+      {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]", 611},
+      {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\",\"x\":1}]}]", 611},
+      {"[{\"role\":\"user\",\"content\":\"a\",\"mood\":\"b\"}]", 611},
+      {"[{\"role\":\"tool\",\"content\":\"a\"}]", 1208},
+      {"[{\"role\":\"user\",\"content\":\"a\",\"name\":\"b\"}]", 1208},
+      {"[{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[]}]", 1208},
+      {"[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]", 1208}};
+  for (const auto &[messages, code] : wrong) {
+    EXPECT_EQ(chat("", messages).code(), code) << messages;
+    EXPECT_EQ(chat("", messages).field().rfind("messages", 0), 0u) << messages;
+  }
+}
+
+TEST(ApiRequest, refusesByNameWhatIsNotDone) {
+  for (const char *field : {"tools\":[{}]", "tool_choice\":\"auto\"", "response_format\":{\"type\":\"json_object\"}",
+                            "functions\":[1]", "parallel_tool_calls\":true", "modalities\":[\"audio\"]", "store\":true",
+                            "metadata\":{\"a\":\"b\"}", "stream_options\":{\"x\":true}"}) {
+    Outcome wrong = chat(std::string(",\"") + field);
+    EXPECT_EQ(wrong.code(), 1208) << field;
+    const std::string name = std::string(field).substr(0, std::string(field).find('"'));
+    EXPECT_EQ(wrong.field().rfind(name, 0), 0u) << wrong.field();
+    EXPECT_EQ(wrong.message().rfind(name, 0), 0u) << wrong.message();
+  }
+  for (const char *field : {"suffix\":\"b\"", "echo\":true", "best_of\":2"})
+    EXPECT_EQ(read(std::string("{\"prompt\":\"a\",\"") + field + "}").code(), 1208) << field;
+  // Asking for nothing is no request for it.
+  EXPECT_EQ(chat(",\"tools\":[],\"tool_choice\":\"none\",\"response_format\":{\"type\":\"text\"},\"store\":false,"
+                 "\"functions\":null,\"service_tier\":\"auto\",\"parallel_tool_calls\":null")
+                .message(),
+            "");
+}
+
+TEST(ApiRequest, refusesUnknownAndIllTypedFields) {
+  Outcome typo = chat(",\"temprature\":1");
+  EXPECT_EQ(typo.message(),
+            "request: expects a field of /v1/chat/completions, but got \"temprature\"; did you mean temperature?");
+  EXPECT_EQ(typo.field(), "temprature");
+  EXPECT_EQ(chat(",\"temprature\":null").code(), 611);
+  EXPECT_EQ(chat(",\"prompt\":\"a\"").code(), 611);
+  EXPECT_EQ(read("{\"prompt\":\"a\",\"messages\":[]}").code(), 611);
+  EXPECT_EQ(read("{\"prompt\":\"a\",\"max_completion_tokens\":1}").code(), 611);
+  const std::pair<const char *, int> wrong[] = {{"model\":1", 611},
+                                                {"max_tokens\":-1", 611},
+                                                {"max_tokens\":1.5", 611},
+                                                {"max_tokens\":\"1\"", 611},
+                                                {"max_tokens\":18446744073709551615", 611},
+                                                {"stream\":1", 611},
+                                                {"stream_options\":true", 611},
+                                                {"stream_options\":{\"include_usage\":1}", 611},
+                                                {"n\":0", 611},
+                                                {"n\":1025", 611},
+                                                {"stop\":1", 611},
+                                                {"stop\":[1]", 611},
+                                                {"stop\":\"\"", 611},
+                                                {"stop\":[[\"a\"]]", 611},
+                                                {"seed\":1.5", 611},
+                                                {"user\":1", 611},
+                                                {"logit_bias\":{\"a\":1}", 611},
+                                                {"logit_bias\":{\"1\":[]}", 611},
+                                                {"top_k\":0.5", 611},
+                                                {"temperature\":\"hot\"", 611},
+                                                {"temperature\":-1", 701},
+                                                {"top_p\":0", 701},
+                                                {"top_p\":1.5", 701},
+                                                {"sampling_order\":\"magic\"", 701}};
+  for (const auto &[field, code] : wrong) {
+    Outcome text = read(std::string("{\"prompt\":\"a\",\"") + field + "}"), talk = chat(std::string(",\"") + field);
+    const std::string name = std::string(field).substr(0, std::string(field).find('"'));
+    EXPECT_EQ(text.code(), code) << field;
+    EXPECT_EQ(talk.code(), code) << field;
+    EXPECT_EQ(talk.field().rfind(name, 0), 0u) << talk.field();
+  }
+}
+
+TEST(ApiRequest, wantsFieldsThatGoTogether) {
+  EXPECT_EQ(read("{}").field(), "prompt");
+  EXPECT_EQ(read("{}", Endpoint::Chat).field(), "messages");
+  EXPECT_EQ(chat(",\"max_tokens\":1,\"max_completion_tokens\":1").code(), 611);
+  EXPECT_EQ(chat(",\"max_completion_tokens\":5").request.asked.maxTokens, 5);
+  EXPECT_EQ(chat(",\"top_logprobs\":3").field(), "top_logprobs");
+  EXPECT_EQ(chat(",\"top_logprobs\":3,\"logprobs\":true").request.asked.probabilities, 3);
+  EXPECT_EQ(chat(",\"logprobs\":true").request.asked.probabilities, 0);
+  EXPECT_FALSE(chat(",\"logprobs\":false").request.asked.logProbabilities);
+  EXPECT_EQ(chat(",\"logprobs\":true,\"top_logprobs\":21").code(), 611);
+  EXPECT_EQ(chat(",\"stream_options\":{\"include_usage\":true}").field(), "stream_options");
+}
+
+TEST(ApiRequest, refusesWhatIsNoJson) {
+  for (const char *body : {"", "{", "{\"prompt\":\"a\",}", "{\"prompt\":\"\\ud800\"}", "{\"prompt\":\"a\"} x",
+                           "{\"n\":1e999}", "{\"prompt\":\"a\",\"prompt\":\"b\"}", "\xff"})
+    EXPECT_EQ(read(body).code(), 908) << body;
+  for (const char *body : {"1", "[]", "\"a\"", "null"})
+    EXPECT_EQ(read(body).code(), 611) << body;
+}
+
+// What is nested is neither compared nor copied nor printed, and not even read where it is too deep.
+TEST(ApiRequest, refusesDepth) {
+  EXPECT_EQ(read("{\"prompt\":\"a\",\"user\":\"" + std::string(1000, '[') + "\\\"[\"}").message(), "");
+  const std::string just(99, '['), less(99, ']');
+  EXPECT_EQ(read("{\"prompt\":" + just + less + "}").code(), 611);
+  EXPECT_EQ(read("{\"prompt\":[" + just + less + "]}").code(), 908);
+  const std::string open(2000000, '['), close(2000000, ']');
+  for (const char *field : {"prompt", "stop", "tools", "temperature", "response_format", "x"}) {
+    Outcome deep = read(std::string("{\"") + field + "\":" + open + close + "}");
+    EXPECT_NE(deep.code(), 0) << field;
+    EXPECT_LT(deep.message().size(), 200u);
+  }
+  EXPECT_NE(chat("", open + close).code(), 0);
+  EXPECT_NE(chat(",\"tools\":" + open + close).code(), 0);
+  EXPECT_NE(chat(",\"logit_bias\":{\"1\":" + open + close + "}").code(), 0);
+}
+
+TEST(ApiRequest, readsWhatIsToBeTokenized) {
+  auto read = [](const char *body, TokenizeRequest &request) {
+    auto refusal = readTokenizeRequest(body, request);
+    return refusal ? int(refusal->error.code) : 0;
+  };
+  TokenizeRequest text, talk, none;
+  EXPECT_EQ(read("{\"prompt\":\"a\",\"add_special\":false}", text), 0);
+  EXPECT_EQ(*text.prompt, "a");
+  EXPECT_FALSE(text.addSpecial);
+  EXPECT_EQ(read("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", talk), 0);
+  for (const char *body :
+       {"{}", "{\"prompt\":1}", "{\"prompt\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+        "{\"prompt\":\"a\",\"x\":1}", "[]"})
+    EXPECT_EQ(read(body, none = {}), 611) << body;
+}
+
+} // namespace

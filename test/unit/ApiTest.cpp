@@ -1,0 +1,318 @@
+// The server's interface without sockets: what is answered to which request.
+#include "tools/stepdown-run/Serve/Api.h"
+#include "runtime/Devices.h"
+#include "test/unit/ToyModel.h"
+#include <condition_variable>
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::run;
+using nlohmann::json;
+using test::ToyModel;
+
+namespace {
+
+struct Reply : HttpReply {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int status = 0;
+  std::string type, body;
+  HttpHeaders headers;
+  bool ended = false;
+  std::function<void()> gone;
+  void send(int s, const std::string &t, std::string b, const HttpHeaders &h) override {
+    begin(s, t, h);
+    write(std::move(b));
+    end();
+  }
+  void begin(int s, const std::string &t, const HttpHeaders &h) override {
+    std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_EQ(status, 0) << "a second answer";
+    status = s, type = t, headers = h;
+  }
+  void write(std::string piece) override {
+    std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_NE(status, 0);
+    body += piece;
+    changed.notify_all();
+  }
+  void end() override {
+    std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_FALSE(ended);
+    ended = true;
+    changed.notify_all();
+  }
+  void onGone(std::function<void()> then) override { gone = std::move(then); }
+  std::string header(const std::string &name) const {
+    for (const auto &[key, value] : headers)
+      if (key == name)
+        return value;
+    return "";
+  }
+};
+
+struct Apis : testing::Test {
+  ToyModel toy;
+  Api api;
+  void open(Engine::Options options = {}) {
+    auto model = *Model::load(toy.write(), *openDevice(nullptr));
+    ServedModel &served = api.add("toy", model, std::move(*Tokenizer::create(model->metadata())));
+    options.session.threads = 1;
+    options.session.maxSequences = 5;
+    auto engine = Engine::create(model, served.tokenizer, options);
+    ASSERT_TRUE(engine) << engine.error().message;
+    served.engine = std::move(*engine);
+  }
+  std::shared_ptr<Reply> begin(const std::string &method, const std::string &path, const std::string &body = "",
+                               HttpRequest more = {"", "", "127.0.0.1:8080", "", "application/json", ""}) {
+    auto reply = std::make_shared<Reply>();
+    more.method = method, more.path = path, more.body = body;
+    api.handle(more, reply);
+    return reply;
+  }
+  std::shared_ptr<Reply> ask(const std::string &method, const std::string &path, const std::string &body = "",
+                             HttpRequest more = {"", "", "127.0.0.1:8080", "", "application/json", ""}) {
+    auto reply = begin(method, path, body, more);
+    std::unique_lock<std::mutex> lock(reply->mutex);
+    reply->changed.wait(lock, [&] { return reply->ended; });
+    return reply;
+  }
+  static std::string codeOf(const std::shared_ptr<Reply> &reply) {
+    json object = json::parse(reply->body);
+    EXPECT_TRUE(object["error"]["message"].is_string() && object["error"]["type"].is_string());
+    return object["error"]["code"];
+  }
+  /// The objects of a stream, which ends with [DONE].
+  static std::vector<json> events(const std::string &body) {
+    std::vector<json> all;
+    const std::string done = "data: [DONE]\n\n";
+    EXPECT_EQ(body.substr(body.size() - std::min(body.size(), done.size())), done);
+    for (size_t at = 0; at + done.size() < body.size();) {
+      const size_t end = body.find("\n\n", at);
+      EXPECT_EQ(body.substr(at, 6), "data: ");
+      all.push_back(json::parse(body.substr(at + 6, end - at - 6)));
+      at = end + 2;
+    }
+    return all;
+  }
+};
+
+const char *prompt = "{\"prompt\":\"abc\",\"max_tokens\":7,\"ignore_eos\":true,\"seed\":3,\"n\":2,\"logprobs\":2";
+
+TEST_F(Apis, answerCompletionsWholeAndInPiecesAlike) {
+  open();
+  auto whole = ask("POST", "/v1/completions", std::string(prompt) + "}");
+  ASSERT_EQ(whole->status, 200) << whole->body;
+  json object = json::parse(whole->body);
+  EXPECT_EQ(object["object"], "text_completion");
+  EXPECT_EQ(object["model"], "toy");
+  EXPECT_EQ(object["usage"]["completion_tokens"], 14);
+  EXPECT_EQ(whole->header("x-stepdown-seed"), "3");
+  ASSERT_EQ(object["choices"].size(), 2u);
+  auto stream = ask("POST", "/v1/completions",
+                    std::string(prompt) + ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
+  EXPECT_EQ(stream->type, "text/event-stream");
+  std::vector<json> pieces = events(stream->body);
+  EXPECT_EQ(pieces.back()["usage"], object["usage"]);
+  EXPECT_TRUE(pieces.back()["choices"].empty());
+  std::vector<std::string> texts(2), reasons(2);
+  std::vector<json> tokens(2, json::array()), offsets(2, json::array());
+  for (size_t i = 0; i + 1 < pieces.size(); ++i) {
+    const json &choice = pieces[i]["choices"][0];
+    const size_t index = choice["index"];
+    texts[index] += choice["text"].get<std::string>();
+    if (choice["finish_reason"].is_string())
+      reasons[index] = choice["finish_reason"];
+    if (choice["logprobs"].is_object()) {
+      tokens[index].insert(tokens[index].end(), choice["logprobs"]["tokens"].begin(),
+                           choice["logprobs"]["tokens"].end());
+      offsets[index].push_back(choice["logprobs"]["text_offset"][0]);
+    }
+    EXPECT_TRUE(pieces[i]["usage"].is_null());
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(texts[i], object["choices"][i]["text"]);
+    EXPECT_EQ(reasons[i], "length");
+    EXPECT_EQ(object["choices"][i]["finish_reason"], "length");
+    EXPECT_EQ(tokens[i], object["choices"][i]["logprobs"]["tokens"]);
+    EXPECT_EQ(offsets[i], object["choices"][i]["logprobs"]["text_offset"]);
+    EXPECT_EQ(object["choices"][i]["logprobs"]["tokens"].size(), 7u);
+    EXPECT_EQ(object["choices"][i]["logprobs"]["top_logprobs"][0].size(), 2u);
+  }
+}
+
+TEST_F(Apis, answerChatsWithTheModelsTemplate) {
+  open();
+  const std::string body = "{\"messages\":[{\"role\":\"user\",\"content\":\"abc\"}],\"max_tokens\":5,\"temperature\":0,"
+                           "\"ignore_eos\":true,\"logprobs\":true,\"top_logprobs\":3";
+  json whole = json::parse(ask("POST", "/v1/chat/completions", body + "}")->body);
+  EXPECT_EQ(whole["object"], "chat.completion");
+  EXPECT_EQ(whole["choices"][0]["message"]["role"], "assistant");
+  ASSERT_EQ(whole["choices"][0]["logprobs"]["content"].size(), 5u);
+  const json &first = whole["choices"][0]["logprobs"]["content"][0];
+  EXPECT_EQ(first["top_logprobs"].size(), 3u);
+  EXPECT_EQ(first["top_logprobs"][0]["token"], first["token"]); // the likeliest
+  // The same tokens without a template: what /tokenize makes of the messages.
+  json ids = json::parse(ask("POST", "/tokenize", "{\"messages\":[{\"role\":\"user\",\"content\":\"abc\"}]}")->body);
+  EXPECT_EQ(ids["count"], whole["usage"]["prompt_tokens"]);
+  json same = json::parse(
+      ask("POST", "/v1/completions",
+          "{\"prompt\":" + ids["tokens"].dump() + ",\"max_tokens\":5,\"temperature\":0,\"ignore_eos\":true}")
+          ->body);
+  EXPECT_EQ(same["choices"][0]["text"], whole["choices"][0]["message"]["content"]);
+  std::vector<json> pieces = events(ask("POST", "/v1/chat/completions", body + ",\"stream\":true}")->body);
+  std::string text;
+  for (const json &piece : pieces) {
+    EXPECT_EQ(piece["object"], "chat.completion.chunk");
+    text += piece["choices"][0]["delta"].value("content", "");
+  }
+  EXPECT_EQ(pieces[0]["choices"][0]["delta"]["role"], "assistant");
+  EXPECT_EQ(text, whole["choices"][0]["message"]["content"]);
+}
+
+TEST_F(Apis, answerSeveralPrompts) {
+  open();
+  json both = json::parse(
+      ask("POST", "/v1/completions", "{\"prompt\":[\"a\",\"bcd\"],\"temperature\":0,\"max_tokens\":3}")->body);
+  json second =
+      json::parse(ask("POST", "/v1/completions", "{\"prompt\":\"bcd\",\"temperature\":0,\"max_tokens\":3}")->body);
+  ASSERT_EQ(both["choices"].size(), 2u);
+  EXPECT_EQ(both["choices"][1]["text"], second["choices"][0]["text"]);
+  EXPECT_GT(both["usage"]["prompt_tokens"], second["usage"]["prompt_tokens"]);
+}
+
+TEST_F(Apis, drawSeedsWhereNobodySaysOne) {
+  open();
+  const char *body = "{\"prompt\":\"a\",\"max_tokens\":1}";
+  auto first = ask("POST", "/v1/completions", body), second = ask("POST", "/v1/completions", body);
+  EXPECT_NE(first->header("x-stepdown-seed"), second->header("x-stepdown-seed"));
+}
+
+TEST_F(Apis, forgetWhatAClientLeft) {
+  Engine::Options options;
+  open(options);
+  toy.idleDispatches = 0;
+  auto reply =
+      begin("POST", "/v1/completions", "{\"prompt\":\"a\",\"max_tokens\":200,\"ignore_eos\":true,\"stream\":true}");
+  ASSERT_TRUE(reply->gone);
+  reply->gone();
+  Engine &engine = *api.models().front().engine;
+  while (!engine.idle() || engine.figures().used[0])
+    std::this_thread::yield();
+  auto told = ask("GET", "/metrics")->body;
+  EXPECT_NE(told.find("stepdown_kv_blocks_used{model=\"toy\",group=\"0\"} 0\n"), std::string::npos) << told;
+}
+
+TEST_F(Apis, refuseWithANumberAndAStatus) {
+  open();
+  struct Case {
+    const char *method, *path, *body;
+    int status;
+    const char *code;
+  } cases[] = {{"GET", "/v1/completions", "", 405, "E1203"},
+               {"POST", "/v1/models", "{}", 405, "E1203"},
+               {"GET", "/v2", "", 404, "E1202"},
+               {"GET", "", "", 404, "E1202"},
+               {"GET", "/v1/models/other", "", 404, "E1207"},
+               {"POST", "/v1/completions", "{", 400, "E0908"},
+               {"POST", "/v1/completions", "{\"prompt\":\"a\",\"model\":\"gpt\"}", 404, "E1207"},
+               {"POST", "/v1/completions", "{\"prompt\":\"a\",\"x\":1}", 400, "E0611"},
+               {"POST", "/v1/completions", "{\"prompt\":[41]}", 400, "E0324"},
+               {"POST", "/v1/completions", "{\"prompt\":[]}", 400, "E0611"},
+               {"POST", "/v1/completions", "{\"prompt\":\"a\",\"n\":6}", 400, "E0605"},
+               {"POST", "/v1/completions", "{\"prompt\":\"a\",\"top_p\":2}", 400, "E0701"},
+               {"POST", "/v1/completions", "{\"prompt\":\"a\",\"logit_bias\":{\"41\":1}}", 400, "E0702"},
+               {"POST", "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"tools\":[1]}",
+                400, "E1208"}};
+  for (const Case &each : cases) {
+    auto reply = ask(each.method, each.path, each.body);
+    EXPECT_EQ(reply->status, each.status) << each.path << each.body;
+    EXPECT_EQ(codeOf(reply), each.code) << reply->body;
+  }
+  EXPECT_EQ(ask("GET", "/v1/completions")->header("allow"), "POST");
+  std::string longer = "{\"prompt\":[1";
+  for (int i = 1; i < 257; ++i)
+    longer += ",1";
+  auto tooLong = ask("POST", "/v1/completions", longer + "]}");
+  EXPECT_EQ(codeOf(tooLong), "E0606");
+  EXPECT_EQ(json::parse(tooLong->body)["error"]["param"], "prompt");
+}
+
+TEST_F(Apis, wantATemplateForChats) {
+  toy.chatTemplate = "";
+  open();
+  auto reply = ask("POST", "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}");
+  EXPECT_EQ(reply->status, 400);
+  EXPECT_EQ(codeOf(reply), "E0201");
+  EXPECT_EQ(ask("POST", "/v1/completions", "{\"prompt\":\"a\"}")->status, 200);
+}
+
+TEST_F(Apis, wantTheKeyTheTypeAndTheHost) {
+  api.options.key = "s3cret";
+  open();
+  auto with = [](const char *key, const char *type, const char *host) {
+    return HttpRequest{"", "", host, key, type, ""};
+  };
+  const char *body = "{\"prompt\":\"a\",\"max_tokens\":1}", *path = "/v1/completions", *type = "application/json";
+  EXPECT_EQ(ask("POST", path, body, with("Bearer s3cret", "application/json; charset=utf-8", "localhost"))->status,
+            200);
+  for (const char *wrong :
+       {"", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret ", "Bearer s3creT", "Basic s3cret", "s3cret"}) {
+    auto reply = ask("POST", path, body, with(wrong, type, ""));
+    EXPECT_EQ(reply->status, 401) << wrong;
+    EXPECT_EQ(codeOf(reply), "E1204");
+    EXPECT_EQ(reply->header("www-authenticate"), "Bearer");
+  }
+  EXPECT_EQ(ask("GET", "/health", "", with("", "", "localhost"))->status, 200);
+  EXPECT_EQ(codeOf(ask("GET", "/metrics", "", with("", "", "localhost"))), "E1204");
+  for (const char *wrong :
+       {"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp"})
+    EXPECT_EQ(codeOf(ask("POST", path, body, with("Bearer s3cret", wrong, "localhost"))), "E1206") << wrong;
+  for (const char *local : {"127.0.0.1", "127.1.2.3:80", "[::1]:8080", "localhost:1", ""})
+    EXPECT_EQ(ask("GET", "/health", "", with("", "", local))->status, 200) << local;
+  for (const char *foreign : {"example.org", "127.0.0.1.example.org", "localhost.example.org:80", "[::2]", "10.0.0.1"})
+    EXPECT_EQ(codeOf(ask("GET", "/health", "", with("", "", foreign))), "E1213") << foreign;
+  api.options.localOnly = false;
+  EXPECT_EQ(ask("GET", "/health", "", with("", "", "example.org"))->status, 200);
+}
+
+TEST_F(Apis, tellWhenTheyAreBusyOrStop) {
+  Engine::Options options;
+  options.waiting = 1;
+  open(options);
+  const char *slow = "{\"prompt\":\"a\",\"max_tokens\":250,\"ignore_eos\":true,\"n\":5,\"stream\":true}";
+  const std::string one = "{\"prompt\":\"a\",\"max_tokens\":200,\"ignore_eos\":true}";
+  auto first = begin("POST", "/v1/completions", slow), second = begin("POST", "/v1/completions", one);
+  auto busy = ask("POST", "/v1/completions", one);
+  if (busy->status != 200) { // nothing holds the engine back
+    EXPECT_EQ(busy->status, 429);
+    EXPECT_EQ(codeOf(busy), "E1209");
+    EXPECT_GE(std::stoi(busy->header("retry-after")), 1);
+  }
+  api.models().front().engine->stop(100);
+  auto late = ask("POST", "/v1/completions", one);
+  EXPECT_EQ(late->status, 503);
+  EXPECT_EQ(codeOf(late), "E1210");
+  for (auto &reply : {first, second}) {
+    std::unique_lock<std::mutex> lock(reply->mutex);
+    reply->changed.wait(lock, [&] { return reply->ended; });
+    EXPECT_EQ(reply->status, 200);
+  }
+}
+
+TEST_F(Apis, tellWhatThereIs) {
+  open();
+  json models = json::parse(ask("GET", "/v1/models")->body);
+  ASSERT_EQ(models["data"].size(), 1u);
+  EXPECT_EQ(models["data"][0]["id"], "toy");
+  EXPECT_EQ(json::parse(ask("GET", "/v1/models/toy")->body), models["data"][0]);
+  ask("POST", "/v1/completions", "{\"prompt\":\"ab\",\"max_tokens\":5,\"ignore_eos\":true}");
+  auto metrics = ask("GET", "/metrics");
+  for (const char *line : {"stepdown_requests_total{path=\"/v1/completions\",status=\"200\"} 1\n",
+                           "stepdown_drawn_tokens_total{model=\"toy\"} 5\n",
+                           "stepdown_time_to_first_token_seconds_count{model=\"toy\"} 1\n",
+                           "stepdown_time_per_output_token_seconds_bucket{model=\"toy\",le=\"+Inf\"} 1\n"})
+    EXPECT_NE(metrics->body.find(line), std::string::npos) << line << metrics->body;
+}
+
+} // namespace

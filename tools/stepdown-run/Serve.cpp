@@ -1,0 +1,151 @@
+#include "lib/Base/Suggestion.h"
+#include "runtime/Session/SessionBytes.h"
+#include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/ModelSource.h"
+#include "tools/stepdown-run/Serve/Api.h"
+#include "tools/stepdown-run/Serve/HttpServer.h"
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace stepdown::run {
+namespace {
+
+constexpr uint64_t usualCacheBytes = uint64_t(1) << 30;
+
+constexpr char about[] = "Prints `listening on http://HOST:PORT` when it is ready. The interface is OpenAI's: "
+                         "/v1/models, /v1/completions and "
+                         "/v1/chat/completions; beside it /tokenize, /health and /metrics (docs/serving.md). A request "
+                         "names MODEL by its file "
+                         "name without the ending. What a request is answered does not depend on the others. SIGINT or "
+                         "SIGTERM ends the server "
+                         "when the answers on their way are done; a second one at once.";
+
+/// What a session has by default: the whole context for each sequence, or as much of it as a gigabyte holds.
+Session::Options sessionOf(const Arguments &arguments, const Model &model) {
+  Session::Options options;
+  options.threads = static_cast<int32_t>(arguments.integer("threads"));
+  options.maxSequences =
+      static_cast<int32_t>(std::min<int64_t>(arguments.integer("parallel"), model.head().max_step_rows));
+  options.kvBlock = static_cast<int32_t>(arguments.integer("kv-block"));
+  if (const int64_t blocks = arguments.integer("kv-blocks")) {
+    options.kvPositions = blocks * options.kvBlock;
+    return options;
+  }
+  const auto context = static_cast<int64_t>(model.head().max_context);
+  const auto held = static_cast<int64_t>(usualCacheBytes / std::max<uint64_t>(1, model.cacheBytesPerPosition()));
+  options.kvPositions = std::clamp(held, context, std::max(context, context * options.maxSequences));
+  return options;
+}
+
+/// "smollm2" of "models/smollm2.gguf".
+std::string idOf(const std::string &path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  for (const char *ending : {".gguf", ".stepdown"})
+    if (const size_t at = name.rfind(ending);
+        at != std::string::npos && at > 0 && at + std::strlen(ending) == name.size())
+      name.resize(at);
+  return name;
+}
+
+Status addModel(const Arguments &arguments, const std::string &path, Api &api) {
+  const std::string id = idOf(path);
+  for (const ServedModel &other : api.models())
+    if (other.id == id)
+      return arguments.usage("expects models of different names, but two are called \"" + id + "\"");
+  auto source = TextModel::open(arguments, path);
+  if (!source)
+    return source.error();
+  ServedModel &model = api.add(id, (*source)->model, std::move((*source)->tokenizer));
+  Engine::Options options;
+  options.session = sessionOf(arguments, *model.model);
+  options.chunk = static_cast<uint32_t>(arguments.integer("chunk"));
+  options.waiting = static_cast<size_t>(arguments.integer("queue"));
+  options.seconds = static_cast<double>(arguments.integer("timeout"));
+  auto engine = Engine::create(model.model, model.tokenizer, options);
+  if (!engine)
+    return engine.error();
+  model.engine = std::move(*engine);
+  const KVCache &cache = model.engine->of().kv();
+  std::fprintf(stderr, "%s: %d sequences, %u blocks of %d positions in %.0f MB, %d threads, %s\n", id.c_str(),
+               cache.sequences(), cache.blocks(0), cache.blockSize(), double(cache.bytes()) / 1e6,
+               model.engine->of().threads(), model.model->level());
+  return Done{};
+}
+
+Status runServe(const Arguments &arguments) {
+  auto paths = arguments.somePositionals();
+  if (!paths)
+    return paths.error();
+  HttpServer::Options http;
+  http.host = arguments.value("host");
+  http.port = static_cast<int>(arguments.integer("port"));
+  http.body = static_cast<size_t>(arguments.integer("max-body"));
+  http.connections = static_cast<size_t>(arguments.integer("connections"));
+  Api api;
+  api.options.key = arguments.value("api-key");
+  if (const char *key = std::getenv("STEPDOWN_API_KEY"); key && api.options.key.empty()) // which others cannot list
+    api.options.key = key;
+  auto server = HttpServer::create(http, api); // before anything is loaded: a port that is taken is told at once
+  if (!server)
+    return server.error();
+  api.options.localOnly = (*server)->isLoopback() && api.options.key.empty();
+  for (const std::string &path : *paths)
+    if (Status added = addModel(arguments, path, api); !added)
+      return added;
+  api.connections = [&] { return (*server)->connections(); };
+  if (!(*server)->isLoopback() && api.options.key.empty())
+    std::fputs("stepdown-run: warning: whoever reaches this address can use the server; see --api-key\n", stderr);
+  if (Status printed = print("listening on " + (*server)->url() + "\n"); !printed)
+    return printed;
+  const auto grace = static_cast<double>(arguments.integer("grace"));
+  (*server)->run(
+      [&] {
+        std::fputs("stepdown-run: stopping\n", stderr);
+        for (ServedModel &model : api.models())
+          model.engine->stop(grace);
+      },
+      grace + 2);
+  // Answers that are left hold connections, which end with the server.
+  for (ServedModel &model : api.models())
+    model.engine.reset();
+  return Done{};
+}
+
+} // namespace
+
+Command serveCommand() {
+  return {
+      "serve",
+      "MODEL...",
+      "Serves models to clients of OpenAI's interface.",
+      {{nullptr, 0, nullptr, "Address"},
+       Option("host", 0, "ADDRESS", "where to listen; 0.0.0.0 or :: for all networks").by("127.0.0.1"),
+       Option("port", 0, "N", "the port; 0: any that is free").whole(0, 65535).by("8080"),
+       Option("api-key", 0, "KEY", "ask for this key; also from the environment's STEPDOWN_API_KEY")
+           .otherwiseIt("none is asked for"),
+       {nullptr, 0, nullptr, "Limits"},
+       Option("parallel", 0, "N", "answers of a model that are drawn together").whole(1, 65536).by("16"),
+       Option("queue", 0, "N", "answers that may wait for their turn").whole(0, 1000000).by("64"),
+       Option("timeout", 0, "SECONDS", "that an answer may take with its waiting").whole(1, 1000000).by("600"),
+       Option("grace", 0, "SECONDS", "for answers on their way when the server is stopped").whole(0, 86400).by("30"),
+       Option("max-body", 0, "BYTES", "of a request").whole(1, INT32_MAX).by("4194304"),
+       Option("connections", 0, "N", "clients at a time; more wait").whole(1, 65536).by("1000"),
+       {nullptr, 0, nullptr, "Execution (never changes an answer)"},
+       Option("kv-blocks", 0, "N", "blocks of each model's cache")
+           .whole(1, INT32_MAX)
+           .otherwiseIt("the context for each sequence, or what 1 GB holds"),
+       kvBlockOption(),
+       Option("chunk", 0, "N", "prompt tokens that one step takes at most").whole(1, INT32_MAX).by("128"),
+       threadsOption(),
+       deviceOption(),
+       isaOption(),
+       exactOption(),
+       verboseOption()},
+      "stepdown-run serve smollm2.gguf --port 8080",
+      runServe,
+      about};
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,323 @@
+#include "tools/stepdown-run/Serve/Api.h"
+
+#include "lib/Base/Suggestion.h"
+#include <algorithm>
+#include <atomic>
+#include <ctime>
+#include <random>
+
+namespace stepdown::run {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char json[] = "application/json";
+constexpr char modelPath[] = "/v1/models/";
+
+/// The host of "localhost:8080" or "[::1]:8080".
+std::string hostOf(const std::string &header) {
+  if (!header.empty() && header[0] == '[')
+    return header.substr(0, header.find(']') + 1);
+  return header.substr(0, header.find(':'));
+}
+
+bool isLocal(const std::string &host) {
+  return host == "localhost" || host == "[::1]" ||
+         (host.rfind("127.", 0) == 0 && host.find_first_not_of("0123456789.") == host.npos);
+}
+
+/// Whether they are the same; how long it takes tells nothing of where they differ.
+bool sameKey(const std::string &given, const std::string &wanted) {
+  unsigned different = given.size() != wanted.size();
+  for (size_t i = 0; i < given.size(); ++i)
+    different |= static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(wanted[i % wanted.size()]);
+  return different == 0;
+}
+
+/// Where nobody says a seed, no two answers have the same.
+uint64_t freshSeed() {
+  static std::mutex mutex;
+  static std::mt19937_64 engine{(uint64_t(std::random_device()()) << 32) | std::random_device()()};
+  std::lock_guard<std::mutex> lock(mutex);
+  return engine();
+}
+
+/// The ids of a chat with `model`; E0201 where it has no template, E04xx, E03xx.
+Result<std::vector<int32_t>> idsOf(const ServedModel &model, const std::vector<ApiRequest::Message> &said) {
+  if (!model.chat)
+    return model.chat.error();
+  std::vector<ChatMessage> messages;
+  for (const ApiRequest::Message &message : said)
+    messages.push_back({message.role, message.content});
+  return chatPrompt(*model.chat, model.tokenizer, messages);
+}
+
+/// The ids of a prompt that is no chat: the caller's own, special tokens and all.
+Result<std::vector<int32_t>> idsOf(const ServedModel &model,
+                                   const std::variant<std::string, std::vector<int32_t>> &prompt) {
+  Request request;
+  if (const std::string *text = std::get_if<std::string>(&prompt))
+    request.prompt = *text;
+  else
+    request.tokens = std::get<std::vector<int32_t>>(prompt);
+  return promptOf(request, model.tokenizer);
+}
+
+} // namespace
+
+struct Api::Exchange {
+  HttpRequest request;
+  std::shared_ptr<HttpReply> reply;
+  const char *counted; ///< the path, for /metrics
+};
+
+const std::vector<Api::Entry> &Api::table() {
+  static const std::vector<Entry> entries = {
+      {"/v1/chat/completions", "POST", false, &Api::chatCompletions},
+      {"/v1/completions", "POST", false, &Api::completions},
+      {"/v1/models", "GET", false, &Api::listModels},
+      {modelPath, "GET", false, &Api::oneModel},
+      {"/tokenize", "POST", false, &Api::tokenize},
+      {"/metrics", "GET", false, &Api::metrics},
+      {"/health", "GET", true, &Api::health},
+  };
+  return entries;
+}
+
+ServedModel &Api::add(std::string id, std::shared_ptr<const Model> model, Tokenizer tokenizer) {
+  return served.emplace_back(std::move(id), std::move(model), std::move(tokenizer));
+}
+
+void Api::handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
+  Exchange exchange{std::move(request), std::move(reply), "other"};
+  try {
+    route(exchange);
+  } catch (const std::exception &problem) {
+    refuse(exchange, {fail(ErrorCode::OutOfMemory, "request: %s", problem.what()), ""});
+  }
+}
+
+void Api::refuse(int status, const std::string &why, std::shared_ptr<HttpReply> reply) {
+  Exchange exchange{{}, std::move(reply), "other"};
+  const ErrorCode code = status == 400 ? ErrorCode::RequestHead : ErrorCode::RequestSize;
+  const Refusal refusal = {fail(code, "request: expects HTTP/1.1 within the server's limits, but: %s", why.c_str()),
+                           ""};
+  send(exchange, status, json, jsonText(errorObject(refusal)));
+}
+
+void Api::route(Exchange &exchange) {
+  const std::string &path = exchange.request.path;
+  for (const Entry &entry : table()) {
+    const bool prefix = entry.path == modelPath && path.size() > std::size(modelPath) - 1;
+    if (prefix ? path.rfind(entry.path, 0) != 0 : path != entry.path)
+      continue;
+    exchange.counted = entry.path;
+    if (std::optional<Refusal> no = expectAllowed(exchange.request, entry)) {
+      HttpHeaders headers;
+      if (no->error.code == ErrorCode::RequestMethod)
+        headers.emplace_back("allow", entry.method);
+      if (no->error.code == ErrorCode::RequestKey)
+        headers.emplace_back("www-authenticate", "Bearer");
+      return refuse(exchange, *no, headers);
+    }
+    return (this->*entry.route)(exchange);
+  }
+  std::vector<std::string> paths;
+  for (const Entry &entry : table())
+    paths.push_back(entry.path);
+  refuse(exchange, {fail(ErrorCode::RequestPath, "%s: expects a path of this server%s", path.substr(0, 100).c_str(),
+                         suggestion(path.substr(0, 100), paths).c_str()),
+                    ""});
+}
+
+std::optional<Refusal> Api::expectAllowed(const HttpRequest &request, const Entry &entry) const {
+  const std::string host = hostOf(request.host);
+  if (options.localOnly && !host.empty() && !isLocal(host))
+    return Refusal{fail(ErrorCode::RequestHost, "host: expects 127.0.0.1, [::1] or localhost, but got \"%s\"",
+                        host.substr(0, 100).c_str()),
+                   ""};
+  if (request.method != entry.method)
+    return Refusal{fail(ErrorCode::RequestMethod, "%s: expects %s, but got %s", entry.path, entry.method,
+                        request.method.substr(0, 20).c_str()),
+                   ""};
+  if (!options.key.empty() && !entry.open && !sameKey(request.authorization, "Bearer " + options.key))
+    return Refusal{fail(ErrorCode::RequestKey, "authorization: expects Bearer and the server's key, but got %s",
+                        request.authorization.empty() ? "nothing" : "another"),
+                   ""};
+  // Of the types that a page of another site can send unasked, JSON is none.
+  std::string type = request.contentType.substr(0, request.contentType.find(';'));
+  type.erase(std::remove(type.begin(), type.end(), ' '), type.end());
+  if (request.method == "POST" && type != json)
+    return Refusal{fail(ErrorCode::RequestMedia, "content-type: expects application/json, but got \"%s\"",
+                        request.contentType.substr(0, 100).c_str()),
+                   ""};
+  return std::nullopt;
+}
+
+void Api::refuse(Exchange &exchange, const Refusal &refusal, HttpHeaders headers) {
+  send(exchange, statusOf(refusal.error.code), json, jsonText(errorObject(refusal)), headers);
+}
+
+void Api::send(Exchange &exchange, int status, const std::string &type, std::string body, const HttpHeaders &headers) {
+  counts.add(exchange.counted, status);
+  exchange.reply->send(status, type, std::move(body), headers);
+}
+
+ServedModel *Api::modelOf(Exchange &exchange, const std::string &name) {
+  if (name.empty() && served.size() == 1)
+    return &served.front();
+  std::vector<std::string> names;
+  for (ServedModel &model : served) {
+    if (model.id == name)
+      return &model;
+    names.push_back(model.id);
+  }
+  refuse(exchange, {fail(ErrorCode::RequestModel, "model: expects %s, but got \"%s\"", alternatives(names).c_str(),
+                         name.substr(0, 100).c_str()),
+                    "model"});
+  return nullptr;
+}
+
+static Json modelObject(const ServedModel &model) {
+  static const int64_t started = std::time(nullptr);
+  return {{"id", model.id},
+          {"object", "model"},
+          {"created", started},
+          {"owned_by", "stepdown"},
+          {"context_length", model.engine->context()}};
+}
+
+void Api::listModels(Exchange &exchange) {
+  Json list = {{"object", "list"}, {"data", Json::array()}};
+  for (const ServedModel &model : served)
+    list["data"].push_back(modelObject(model));
+  send(exchange, 200, json, jsonText(list));
+}
+
+void Api::oneModel(Exchange &exchange) {
+  if (ServedModel *model = modelOf(exchange, exchange.request.path.substr(std::size(modelPath) - 1)))
+    send(exchange, 200, json, jsonText(modelObject(*model)));
+}
+
+void Api::completions(Exchange &exchange) { complete(exchange, Endpoint::Completions); }
+void Api::chatCompletions(Exchange &exchange) { complete(exchange, Endpoint::Chat); }
+
+void Api::complete(Exchange &exchange, Endpoint endpoint) {
+  ApiRequest request;
+  if (std::optional<Refusal> no = readApiRequest(exchange.request.body, endpoint, request))
+    return refuse(exchange, *no);
+  ServedModel *model = modelOf(exchange, request.model);
+  if (!model)
+    return;
+  Engine::Order order;
+  const char *field = endpoint == Endpoint::Chat ? "messages" : "prompt";
+  uint64_t count = 0;
+  auto add = [&](Result<std::vector<int32_t>> ids) -> std::optional<Error> {
+    if (!ids)
+      return ids.error();
+    count += ids->size();
+    order.prompts.push_back(std::move(*ids));
+    return std::nullopt;
+  };
+  std::optional<Error> problem;
+  if (endpoint == Endpoint::Chat)
+    problem = add(idsOf(*model, request.messages));
+  for (size_t i = 0; i < request.prompts.size() && !problem; ++i)
+    problem = add(idsOf(*model, request.prompts[i]));
+  if (problem)
+    return refuse(exchange, {*problem, field});
+  if (!request.seeded)
+    request.asked.sampling.seed = freshSeed();
+  order.answers = static_cast<size_t>(request.asked.answers);
+  order.how = request.asked;
+  auto told = std::make_shared<std::atomic<bool>>(false);
+  auto ended = [this, told, path = exchange.counted](int status) {
+    if (!told->exchange(true)) // a client may leave while its answer is on the way
+      counts.add(path, status);
+  };
+  order.listener = std::make_shared<ApiAnswer>(endpoint, request, model->id, order.prompts.size(), count,
+                                               *model->engine, model->tokenizer, exchange.reply, model->times, ended);
+  Result<uint64_t> number = model->engine->submit(std::move(order));
+  if (number)
+    return;
+  HttpHeaders headers;
+  if (number.error().code == ErrorCode::ServerBusy)
+    headers.emplace_back("retry-after", std::to_string(model->engine->secondsToWait()));
+  const bool ofPrompt = number.error().message.rfind("prompt: ", 0) == 0;
+  refuse(exchange, {number.error(), ofPrompt ? field : ""}, headers);
+}
+
+void Api::tokenize(Exchange &exchange) {
+  TokenizeRequest request;
+  if (std::optional<Refusal> no = readTokenizeRequest(exchange.request.body, request))
+    return refuse(exchange, *no);
+  ServedModel *model = modelOf(exchange, request.model);
+  if (!model)
+    return;
+  EncodeOptions how;
+  how.addSpecial = request.addSpecial;
+  how.parseSpecial = request.parseSpecial;
+  Result<std::vector<int32_t>> ids =
+      request.prompt ? model->tokenizer.encode(*request.prompt, how) : idsOf(*model, request.messages);
+  if (!ids)
+    return refuse(exchange, {ids.error(), request.prompt ? "prompt" : "messages"});
+  send(exchange, 200, json,
+       jsonText({{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model->engine->context()}}));
+}
+
+void Api::health(Exchange &exchange) { send(exchange, 200, json, "{\"status\":\"ok\"}"); }
+
+void Api::metrics(Exchange &exchange) {
+  send(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", metricsText());
+}
+
+std::string Api::metricsText() const {
+  std::string out =
+      metricHead("stepdown_requests_total", "counter", "Replies by path and status; 499: the client left.") +
+      counts.text();
+  if (connections)
+    out += metricHead("stepdown_connections", "gauge", "Open connections.") +
+           metricLine("stepdown_connections", "", connections());
+  struct Column {
+    const char *name, *type, *help;
+    uint64_t (*value)(const Engine::Figures &);
+  };
+  static const Column columns[] = {
+      {"stepdown_answers_running", "gauge", "Answers that are being drawn.",
+       [](auto &f) { return uint64_t(f.running); }},
+      {"stepdown_answers_waiting", "gauge", "Answers that wait for a sequence.",
+       [](auto &f) { return uint64_t(f.waiting); }},
+      {"stepdown_steps_total", "counter", "Steps of the model.", [](auto &f) { return f.steps; }},
+      {"stepdown_prompt_tokens_total", "counter", "Tokens of prompts that were answered.",
+       [](auto &f) { return f.promptTokens; }},
+      {"stepdown_drawn_tokens_total", "counter", "Tokens of answers that are over.",
+       [](auto &f) { return f.drawnTokens; }},
+      {"stepdown_cancelled_total", "counter", "Requests that were cancelled.", [](auto &f) { return f.cancelled; }}};
+  std::vector<Engine::Figures> figures;
+  for (const ServedModel &model : served)
+    figures.push_back(model.engine->figures());
+  auto label = [&](size_t m) { return metricLabel("model", served[m].id); };
+  for (const Column &column : columns) {
+    out += metricHead(column.name, column.type, column.help);
+    for (size_t m = 0; m < served.size(); ++m)
+      out += metricLine(column.name, label(m), column.value(figures[m]));
+  }
+  for (bool used : {false, true}) {
+    const char *name = used ? "stepdown_kv_blocks_used" : "stepdown_kv_blocks";
+    out += metricHead(name, "gauge", used ? "Blocks of the cache in use." : "Blocks of the cache.");
+    for (size_t m = 0; m < served.size(); ++m)
+      for (size_t g = 0; g < figures[m].blocks.size(); ++g)
+        out += metricLine(name, label(m) + "," + metricLabel("group", std::to_string(g)),
+                          used ? figures[m].used[g] : figures[m].blocks[g]);
+  }
+  for (bool first : {true, false}) {
+    const char *name = first ? "stepdown_time_to_first_token_seconds" : "stepdown_time_per_output_token_seconds";
+    out += metricHead(name, "histogram",
+                      first ? "From the request to the first token." : "Between tokens, the mean of an answer.");
+    for (size_t m = 0; m < served.size(); ++m)
+      out += (first ? served[m].times.firstToken : served[m].times.nextToken).text(name, label(m));
+  }
+  return out;
+}
+
+} // namespace stepdown::run

@@ -1,0 +1,69 @@
+// OpenAI's interface, and what else the server answers: from a request of HTTP to an order of an engine, or to a
+// refusal. Nothing of sockets.
+#pragma once
+#include "lib/Text/ChatPrompt.h"
+#include "tools/stepdown-run/Serve/ApiAnswer.h"
+#include <deque>
+
+namespace stepdown::run {
+
+/// A model and what runs it.
+struct ServedModel {
+  ServedModel(std::string id, std::shared_ptr<const Model> model, Tokenizer tokenizer)
+      : id(std::move(id)), model(std::move(model)), tokenizer(std::move(tokenizer)),
+        chat(chatTemplateOf(this->model->metadata())) {}
+  const std::string id; ///< by which requests name it
+  const std::shared_ptr<const Model> model;
+  const Tokenizer tokenizer;
+  const Result<ChatTemplate> chat;
+  AnswerTimes times;
+  std::unique_ptr<Engine> engine; ///< ends before the rest
+};
+
+class Api : public HttpHandler {
+public:
+  struct Options {
+    std::string key;       ///< empty: none is asked for
+    bool localOnly = true; ///< refuse requests for a host that is not this machine: pages of browsers send such
+  };
+  // All of this before the first request.
+  Options options;
+  ServedModel &add(std::string id, std::shared_ptr<const Model> model, Tokenizer tokenizer);
+  std::deque<ServedModel> &models() { return served; }
+  /// How many connections are open, for /metrics.
+  std::function<size_t()> connections;
+
+  void handle(HttpRequest request, std::shared_ptr<HttpReply> reply) override;
+  void refuse(int status, const std::string &why, std::shared_ptr<HttpReply> reply) override;
+
+private:
+  struct Exchange; ///< a request and its reply
+  using Route = void (Api::*)(Exchange &);
+  struct Entry {
+    const char *path, *method;
+    bool open; ///< without a key
+    Route route;
+  };
+  static const std::vector<Entry> &table();
+
+  std::optional<Refusal> expectAllowed(const HttpRequest &request, const Entry &entry) const;
+  void route(Exchange &exchange);
+  void refuse(Exchange &exchange, const Refusal &refusal, HttpHeaders headers = {});
+  void send(Exchange &exchange, int status, const std::string &type, std::string body, const HttpHeaders &headers = {});
+  ServedModel *modelOf(Exchange &exchange, const std::string &name);
+
+  void listModels(Exchange &exchange);
+  void oneModel(Exchange &exchange);
+  void completions(Exchange &exchange);
+  void chatCompletions(Exchange &exchange);
+  void complete(Exchange &exchange, Endpoint endpoint);
+  void tokenize(Exchange &exchange);
+  void health(Exchange &exchange);
+  void metrics(Exchange &exchange);
+  std::string metricsText() const;
+
+  std::deque<ServedModel> served; ///< which never move
+  RequestCounts counts;
+};
+
+} // namespace stepdown::run

@@ -1,0 +1,397 @@
+#include "tools/stepdown-run/Serve/ApiRequest.h"
+
+#include "lib/Base/Suggestion.h"
+#include "tools/stepdown-run/JsonText.h"
+#include <algorithm>
+#include <cstring>
+
+namespace stepdown::run {
+namespace {
+
+using nlohmann::json;
+using Refused = std::optional<Refusal>;
+
+constexpr size_t deepest = 100;  ///< values inside each other
+constexpr size_t stopTexts = 64; ///< each is sought in every token
+
+/// Fields of OpenAI's interface that ask for what is not done here, unless they have this value, or null.
+struct Lacking {
+  const char *name;
+  const char *neutral; ///< JSON; empty: there is none
+};
+constexpr Lacking lackingOfAll[] = {{"service_tier", "\"auto\""}, {"metadata", "{}"}, {"store", "false"}};
+constexpr Lacking lackingOfCompletions[] = {{"suffix", "\"\""}, {"echo", "false"}, {"best_of", "1"}};
+constexpr Lacking lackingOfChat[] = {{"tools", "[]"},
+                                     {"tool_choice", "\"none\""},
+                                     {"parallel_tool_calls", ""},
+                                     {"functions", "[]"},
+                                     {"function_call", "\"none\""},
+                                     {"response_format", "{\"type\":\"text\"}"},
+                                     {"modalities", "[\"text\"]"},
+                                     {"audio", ""},
+                                     {"prediction", ""},
+                                     {"reasoning_effort", "\"none\""},
+                                     {"verbosity", ""},
+                                     {"web_search_options", ""},
+                                     {"chat_template_kwargs", "{}"}};
+
+Refused bad(const std::string &field, const std::string &expected, const json &actual) {
+  // Nested values are only named: printing them would recurse as deep as the input likes.
+  std::string text = actual.is_structured() ? std::string("an ") + actual.type_name()
+                                            : actual.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (text.size() > 60)
+    text = text.substr(0, 57) + "...";
+  return Refusal{fail(ErrorCode::RequestField, "%s: expects %s, but got %s", field.substr(0, 100).c_str(),
+                      expected.c_str(), text.c_str()),
+                 field};
+}
+
+Refused lacking(const std::string &field) {
+  return Refusal{fail(ErrorCode::RequestUnsupported, "%s: expects null, for this server does not do that",
+                      field.substr(0, 100).c_str()),
+                 field};
+}
+
+Refused readText(const json &value, const std::string &field, std::string &text) {
+  if (!value.is_string())
+    return bad(field, "a string", value);
+  text = value.get<std::string>();
+  return std::nullopt;
+}
+
+Refused readFlag(const json &value, const std::string &field, bool &flag) {
+  if (!value.is_boolean())
+    return bad(field, "true or false", value);
+  flag = value.get<bool>();
+  return std::nullopt;
+}
+
+Refused readWhole(const json &value, const std::string &field, int64_t low, int64_t high, int64_t &number) {
+  if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) ||
+      value.get<int64_t>() < low || value.get<int64_t>() > high)
+    return bad(field, "a whole number from " + std::to_string(low) + " to " + std::to_string(high), value);
+  number = value.get<int64_t>();
+  return std::nullopt;
+}
+
+/// A string, or an array of parts that are text, which are joined by line breaks.
+Refused readContent(const json &value, const std::string &field, std::string &content) {
+  if (value.is_string())
+    return readText(value, field, content);
+  if (!value.is_array())
+    return bad(field, "a string or an array of parts", value);
+  for (size_t i = 0; i < value.size(); ++i) {
+    const json &part = value[i];
+    const std::string where = field + "[" + std::to_string(i) + "]";
+    if (!part.is_object() || !part.contains("type") || !part["type"].is_string())
+      return bad(where, "an object with a type", part);
+    if (part["type"] != "text")
+      return lacking(where + ".type");
+    if (part.size() != 2 || !part.contains("text") || !part["text"].is_string())
+      return bad(where, "a type and a text, and no more", part);
+    content += (i ? "\n" : "") + part["text"].get<std::string>();
+  }
+  return std::nullopt;
+}
+
+Refused readMessage(const json &value, const std::string &field, ApiRequest::Message &message) {
+  if (!value.is_object())
+    return bad(field, "an object", value);
+  for (const char *needed : {"role", "content"})
+    if (!value.contains(needed))
+      return Refusal{
+          fail(ErrorCode::RequestField, "%s: expects role and content, but there is no %s", field.c_str(), needed),
+          field};
+  for (const auto &[key, item] : value.items()) {
+    const std::string where = field + "." + key;
+    if (key == "role") {
+      static const std::vector<std::string> roles = {"system", "developer", "user", "assistant"};
+      if (Refused no = readText(item, where, message.role))
+        return no;
+      if (message.role == "tool" || message.role == "function")
+        return lacking(where);
+      if (std::find(roles.begin(), roles.end(), message.role) == roles.end())
+        return bad(where, alternatives(roles), item);
+      if (message.role == "developer") // templates know it by its older name
+        message.role = "system";
+    } else if (key == "content") {
+      if (Refused no = readContent(item, where, message.content))
+        return no;
+    } else if (key == "name" || key == "tool_calls" || key == "tool_call_id" || key == "function_call" ||
+               key == "refusal" || key == "audio") {
+      if (!item.is_null())
+        return lacking(where);
+    } else {
+      return Refusal{fail(ErrorCode::RequestField, "%s: expects role and content, but got \"%s\"", field.c_str(),
+                          key.substr(0, 60).c_str()),
+                     where.substr(0, 100)};
+    }
+  }
+  return std::nullopt;
+}
+
+Refused readMessages(const json &value, std::vector<ApiRequest::Message> &messages) {
+  if (!value.is_array() || value.empty())
+    return bad("messages", "an array of messages", value);
+  for (size_t i = 0; i < value.size(); ++i)
+    if (Refused no = readMessage(value[i], "messages[" + std::to_string(i) + "]", messages.emplace_back()))
+      return no;
+  return std::nullopt;
+}
+
+Refused readIds(const json &value, const std::string &field, std::vector<int32_t> &ids) {
+  for (const json &item : value) {
+    int64_t id = 0;
+    if (Refused no = readWhole(item, field, 0, INT32_MAX, id))
+      return no;
+    ids.push_back(static_cast<int32_t>(id));
+  }
+  return std::nullopt;
+}
+
+/// A text, ids, texts, or arrays of ids.
+Refused readPrompts(const json &value, ApiRequest &request) {
+  const char *expected = "a string, an array of ids, or an array of such";
+  if (value.is_string()) {
+    request.prompts.emplace_back(value.get<std::string>());
+    return std::nullopt;
+  }
+  if (!value.is_array() || value.empty())
+    return bad("prompt", expected, value);
+  if (value[0].is_number()) {
+    std::vector<int32_t> ids;
+    Refused no = readIds(value, "prompt", ids);
+    request.prompts.emplace_back(std::move(ids));
+    return no;
+  }
+  for (const json &item : value) {
+    if (item.is_string() && value[0].is_string()) {
+      request.prompts.emplace_back(item.get<std::string>());
+    } else if (item.is_array() && value[0].is_array()) {
+      std::vector<int32_t> ids;
+      if (Refused no = readIds(item, "prompt", ids))
+        return no;
+      request.prompts.emplace_back(std::move(ids));
+    } else {
+      return bad("prompt", expected, item);
+    }
+  }
+  return std::nullopt;
+}
+
+/// Fields that the requests of generate have too, under the same name.
+bool isShared(const std::string &name) {
+  static const std::vector<std::string> others = {"n", "seed", "stop", "logit_bias", "ignore_eos", "sampling_order"};
+  const std::vector<SamplingField> &fields = samplingFields();
+  return std::find(others.begin(), others.end(), name) != others.end() ||
+         std::any_of(fields.begin(), fields.end(), [&](const SamplingField &field) { return name == field.name; });
+}
+
+/// Reads one object field by field.
+class Reader {
+public:
+  Reader(Endpoint endpoint, ApiRequest &request)
+      : chat(endpoint == Endpoint::Chat), endpoint(endpoint), request(request) {}
+
+  Refused read(const std::string &key, const json &value) {
+    if (value.is_null())
+      return isKnown(key) ? std::nullopt : unknown(key);
+    if (key == "model")
+      return readText(value, key, request.model);
+    if (key == "prompt" && !chat)
+      return readPrompts(value, request);
+    if (key == "messages" && chat)
+      return readMessages(value, request.messages);
+    if (key == "max_tokens" || (key == "max_completion_tokens" && chat)) {
+      if (limited)
+        return Refusal{
+            fail(ErrorCode::RequestField, "%s: expects max_tokens or max_completion_tokens, but got both", key.c_str()),
+            key};
+      limited = true;
+      return readWhole(value, key, 0, INT32_MAX, request.asked.maxTokens);
+    }
+    if (key == "stream")
+      return readFlag(value, key, request.stream);
+    if (key == "stream_options")
+      return streamOptions(value);
+    if (key == "logprobs" && !chat)
+      return readWhole(value, key, 0, 20, request.asked.probabilities);
+    if (key == "logprobs")
+      return readFlag(value, key, probabilities);
+    if (key == "top_logprobs" && chat)
+      return readWhole(value, key, 0, 20, top);
+    if (key == "user") { // who asks changes nothing of the answer
+      std::string name;
+      return readText(value, key, name);
+    }
+    if (isShared(key))
+      return shared(key, value);
+    if (const Lacking *field = lackingField(key))
+      return *field->neutral && value == json::parse(field->neutral) ? std::nullopt : lacking(key);
+    return unknown(key);
+  }
+
+  /// What is known when all fields are read.
+  Refused finish() {
+    if (chat ? request.messages.empty() : request.prompts.empty()) {
+      const char *field = chat ? "messages" : "prompt";
+      return Refusal{fail(ErrorCode::RequestField, "%s: expects a value, but there is none", field), field};
+    }
+    if (chat && top >= 0 && !probabilities)
+      return Refusal{fail(ErrorCode::RequestField, "top_logprobs: expects logprobs to be true"), "top_logprobs"};
+    if (chat && probabilities)
+      request.asked.probabilities = std::max<int64_t>(top, 0);
+    if (request.includeUsage && !request.stream)
+      return Refusal{fail(ErrorCode::RequestField, "stream_options: expects stream to be true"), "stream_options"};
+    if (!limited)
+      request.asked.maxTokens = chat ? INT32_MAX : 16;
+    request.asked.logProbabilities = request.asked.probabilities >= 0;
+    return std::nullopt;
+  }
+
+private:
+  const Lacking *lackingField(const std::string &key) const {
+    auto in = [&](const auto &table) -> const Lacking * {
+      for (const Lacking &field : table)
+        if (key == field.name)
+          return &field;
+      return nullptr;
+    };
+    const Lacking *field = in(lackingOfAll);
+    return field ? field : chat ? in(lackingOfChat) : in(lackingOfCompletions);
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> all = {"model", "max_tokens", "stream", "stream_options", "logprobs",      "user", "n",
+                                    "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order"};
+    for (const char *name : {"messages", "max_completion_tokens", "top_logprobs"})
+      if (chat)
+        all.push_back(name);
+    if (!chat)
+      all.push_back("prompt");
+    for (const SamplingField &field : samplingFields())
+      all.push_back(field.name);
+    return all;
+  }
+  bool isKnown(const std::string &key) const {
+    const std::vector<std::string> all = names();
+    return lackingField(key) || std::find(all.begin(), all.end(), key) != all.end();
+  }
+  Refused unknown(const std::string &key) const {
+    return Refusal{fail(ErrorCode::RequestField, "request: expects a field of %s, but got \"%s\"%s", pathOf(endpoint),
+                        key.substr(0, 60).c_str(), suggestion(key.substr(0, 60), names()).c_str()),
+                   key.substr(0, 100)};
+  }
+  Refused streamOptions(const json &value) {
+    if (!value.is_object())
+      return bad("stream_options", "an object", value);
+    for (const auto &[key, item] : value.items()) {
+      const std::string where = "stream_options." + key.substr(0, 60);
+      if (key == "include_usage") {
+        if (Refused no = readFlag(item, where, request.includeUsage))
+          return no;
+      } else if (!item.is_null() && item != false) {
+        return lacking(where);
+      }
+    }
+    return std::nullopt;
+  }
+  Refused shared(const std::string &key, const json &value) {
+    if (key == "stop" && value.is_array() && value.size() > stopTexts)
+      return Refusal{
+          fail(ErrorCode::RequestField, "stop: expects at most %zu texts, but got %zu", stopTexts, value.size()), key};
+    for (const json &item : value) // a copy of what is nested would recurse as deep as it is
+      if (item.is_structured())
+        return bad(key, key == "stop" ? "texts" : "numbers", item);
+    if (Status good = readRequest(json{{"prompt", ""}, {key, value}}, request.asked, "request"); !good)
+      return Refusal{good.error(), key};
+    request.seeded |= key == "seed";
+    return std::nullopt;
+  }
+
+  const bool chat;
+  const Endpoint endpoint;
+  ApiRequest &request;
+  bool limited = false, probabilities = false;
+  int64_t top = -1;
+};
+
+/// How deep arrays and objects of a text are inside each other; parsing them takes its time, and no request has many.
+size_t depthOf(std::string_view body) {
+  size_t depth = 0, most = 0;
+  bool text = false;
+  for (size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    if (text && c == '\\')
+      ++i;
+    else if (c == '"')
+      text = !text;
+    else if (!text && (c == '[' || c == '{'))
+      most = std::max(most, ++depth);
+    else if (!text && (c == ']' || c == '}') && depth > 0)
+      --depth;
+  }
+  return most;
+}
+
+/// The object in `body`.
+Refused readObject(std::string_view body, json &object) {
+  if (depthOf(body) > deepest)
+    return Refusal{fail(ErrorCode::JsonSyntax, "request: expects JSON that is at most %zu values deep", deepest), ""};
+  Result<json> read = parseJson<json>(body, "request");
+  if (!read)
+    return Refusal{read.error(), ""};
+  object = std::move(*read);
+  if (!object.is_object())
+    return bad("request", "an object", object);
+  return std::nullopt;
+}
+
+} // namespace
+
+const char *pathOf(Endpoint endpoint) {
+  return endpoint == Endpoint::Chat ? "/v1/chat/completions" : "/v1/completions";
+}
+
+std::optional<Refusal> readApiRequest(std::string_view body, Endpoint endpoint, ApiRequest &request) {
+  json object;
+  if (Refused no = readObject(body, object))
+    return no;
+  request.asked.sampling.temperature = 1; // OpenAI's default
+  Reader reader(endpoint, request);
+  for (const auto &[key, value] : object.items())
+    if (Refused no = reader.read(key, value))
+      return no;
+  return reader.finish();
+}
+
+std::optional<Refusal> readTokenizeRequest(std::string_view body, TokenizeRequest &request) {
+  json object;
+  if (Refused no = readObject(body, object))
+    return no;
+  for (const auto &[key, value] : object.items()) {
+    Refused no;
+    if (key == "model")
+      no = readText(value, key, request.model);
+    else if (key == "prompt")
+      no = readText(value, key, request.prompt.emplace());
+    else if (key == "messages")
+      no = readMessages(value, request.messages);
+    else if (key == "add_special")
+      no = readFlag(value, key, request.addSpecial);
+    else if (key == "parse_special")
+      no = readFlag(value, key, request.parseSpecial);
+    else
+      no = Refusal{fail(ErrorCode::RequestField,
+                        "request: expects model, prompt, messages, add_special or "
+                        "parse_special, but got \"%s\"",
+                        key.substr(0, 60).c_str()),
+                   key.substr(0, 100)};
+    if (no)
+      return no;
+  }
+  if (request.prompt.has_value() != request.messages.empty())
+    return Refusal{fail(ErrorCode::RequestField, "request: expects either prompt or messages"), "prompt"};
+  return std::nullopt;
+}
+
+} // namespace stepdown::run

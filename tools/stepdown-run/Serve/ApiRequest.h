@@ -1,0 +1,47 @@
+// What a request of OpenAI's interface says: read from JSON or refused, naming the field. Nothing of it is ignored:
+// what this server does not do is refused by name.
+#pragma once
+#include "tools/stepdown-run/Request.h"
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace stepdown::run {
+
+/// Why a request is not answered.
+struct Refusal {
+  Error error;
+  std::string field; ///< "messages[2].content", or empty
+};
+
+enum class Endpoint : uint8_t { Completions, Chat };
+const char *pathOf(Endpoint endpoint);
+
+struct ApiRequest {
+  struct Message {
+    std::string role, content;
+  };
+  std::string model; ///< empty: not said
+  Request asked;     ///< how it is drawn; without prompts
+  bool seeded = false;
+  bool stream = false, includeUsage = false;
+  std::vector<std::variant<std::string, std::vector<int32_t>>> prompts; ///< of completions: texts or ids
+  std::vector<Message> messages;                                        ///< of chats
+};
+
+/// Reads `body`. E0908 for what is no JSON; E0611 for a field that is unknown, missing or of another type; E0701 for a
+/// number out of its range; E1208 for what is not done here.
+std::optional<Refusal> readApiRequest(std::string_view body, Endpoint endpoint, ApiRequest &request);
+
+/// A request for the ids of a text or a chat.
+struct TokenizeRequest {
+  std::string model;
+  std::optional<std::string> prompt;
+  std::vector<ApiRequest::Message> messages; ///< where there is no prompt
+  bool addSpecial = true, parseSpecial = true;
+};
+std::optional<Refusal> readTokenizeRequest(std::string_view body, TokenizeRequest &request);
+
+} // namespace stepdown::run
