@@ -1,0 +1,77 @@
+#include "lib/Grammar/Constraint.h"
+
+#include "lib/Grammar/Gbnf.h"
+#include "lib/Grammar/Regex.h"
+#include "lib/Grammar/Schema/Schema.h"
+#include "lib/Text/Tokenizer/Utf8.h"
+#include <set>
+
+namespace stepdown::grammar {
+namespace {
+
+constexpr size_t maxText = size_t(16) << 20;
+
+Status checkText(const std::string &text) {
+  if (text.size() > maxText)
+    return fail(ErrorCode::GrammarText, "grammar: expects at most %zu bytes, but got %zu", maxText, text.size());
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t length = characterLength(rest);
+    if (!length)
+      return fail(ErrorCode::GrammarText, "grammar: offset %zu: expects UTF-8, but it is not",
+                  text.size() - rest.size());
+    rest.remove_prefix(length);
+  }
+  return Done{};
+}
+
+Result<Grammar> readChoices(const std::string &text) {
+  std::set<std::string> choices;
+  std::string choice;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == ',' || text[i + 1] == '\\')) {
+      choice += text[++i];
+      continue;
+    }
+    if (i < text.size() && text[i] != ',') {
+      choice += text[i];
+      continue;
+    }
+    if (choice.empty())
+      return fail(ErrorCode::ChoiceList, "choices: offset %zu: expects a choice that is not empty", i);
+    if (!choices.insert(choice).second)
+      return fail(ErrorCode::ChoiceList, "choices: expects each choice once, but \"%.100s\" is there twice",
+                  choice.c_str());
+    choice.clear();
+  }
+  Grammar grammar;
+  Nfa &nfa = grammar.rules[grammar.add("choices")].nfa;
+  for (const std::string &each : choices)
+    nfa.text(Nfa::start, each, Nfa::end);
+  return grammar;
+}
+
+Result<Grammar> readRegex(const std::string &text) {
+  Result<Dfa> language = matchingTexts(text);
+  if (!language)
+    return language.error();
+  Grammar grammar;
+  Nfa &nfa = grammar.rules[grammar.add("regular expression")].nfa;
+  Speller(nfa, Spelling::Utf8).language(Nfa::start, *language, Nfa::end);
+  return grammar;
+}
+
+} // namespace
+
+Result<std::shared_ptr<const Network>> compileConstraint(Notation notation, const std::string &text) {
+  if (Status ok = checkText(text); !ok)
+    return ok.error();
+  Result<Grammar> grammar = notation == Notation::Gbnf         ? readGbnf(text)
+                            : notation == Notation::JsonSchema ? readSchema(text)
+                            : notation == Notation::Regex      ? readRegex(text)
+                                                               : readChoices(text);
+  if (!grammar)
+    return grammar.error();
+  return compile(std::move(*grammar));
+}
+
+} // namespace stepdown::grammar

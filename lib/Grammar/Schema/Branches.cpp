@@ -1,0 +1,542 @@
+#include "lib/Grammar/Schema/Branches.h"
+
+#include "lib/Grammar/Regex.h"
+#include "lib/Grammar/Schema/Numbers.h"
+#include "lib/Text/Tokenizer/Utf8.h"
+#include <algorithm>
+
+namespace stepdown::grammar {
+namespace {
+
+using K = Keyword;
+constexpr size_t maxBranches = 4096, maxSteps = 1 << 20;
+
+uint64_t countOf(const Json &value) {
+  const double number = value.get<double>();
+  return number > 1e15 ? uint64_t(1e15) : static_cast<uint64_t>(number);
+}
+
+} // namespace
+
+const Json *Branches::schema(Json made) {
+  auto [at, isNew] = written.try_emplace(made.dump(), nullptr);
+  if (isNew)
+    at->second = document.keep(std::move(made));
+  return at->second;
+}
+
+Result<Language> Branches::pattern(const std::string &text) {
+  if (auto at = patterns.find(text); at != patterns.end())
+    return at->second;
+  Result<Dfa> language = textsWithMatch(text);
+  if (!language)
+    return language.error();
+  return patterns[text] = std::make_shared<const Dfa>(std::move(*language));
+}
+
+Result<Language> Branches::strings(const Json *schema) {
+  Result<std::vector<Branch>> all = of({{schema}});
+  if (!all)
+    return all.error();
+  Dfa some;
+  for (const Branch &branch : *all)
+    if (branch.kinds & String) {
+      Result<Dfa> sum = combined(some, branch.string ? *branch.string : anyText(), Combine::Or);
+      if (!sum)
+        return sum.error();
+      some = std::move(*sum);
+    }
+  return Language(std::make_shared<const Dfa>(std::move(some)));
+}
+
+/// Schemas that lead back to themselves in the same place say nothing.
+Status Branches::refuseLoops(const Json *from) {
+  struct Visit {
+    const Json *schema;
+    std::vector<const Json *> parts;
+    size_t next;
+  };
+  if (visited[from])
+    return Done{};
+  std::vector<Visit> stack;
+  auto enter = [&](const Json *schema) -> Status {
+    Result<std::vector<const Json *>> parts = document.inPlace(schema);
+    if (!parts)
+      return parts.error();
+    visited[schema] = 1;
+    stack.push_back({schema, std::move(*parts), 0});
+    return Done{};
+  };
+  if (Status ok = enter(from); !ok)
+    return ok;
+  while (!stack.empty()) {
+    Visit &top = stack.back();
+    if (top.next == top.parts.size()) {
+      visited[top.schema] = 2;
+      stack.pop_back();
+      continue;
+    }
+    const Json *part = top.parts[top.next++];
+    if (visited[part] == 1)
+      return fail(ErrorCode::SchemaLoop, "schema: %s: expects a chain of references that ends, but it leads back to %s",
+                  document.where(top.schema).c_str(), document.where(part).c_str());
+    if (!visited[part])
+      if (Status ok = enter(part); !ok)
+        return ok;
+  }
+  return Done{};
+}
+
+Result<std::vector<Branch>> Branches::of(const Assertions &assertions) {
+  for (const Assertion &a : assertions)
+    if (Status ok = refuseLoops(a.schema); !ok)
+      return ok.error();
+  std::vector<Branch> out;
+  steps = 0;
+  if (Status ok = expand(Branch(), assertions, {}, out); !ok)
+    return ok.error();
+  return out;
+}
+
+/// Takes all that has to hold before it chooses, so that choices that can't be taken are seen early.
+Status Branches::expand(Branch branch, Assertions pending, std::vector<Choices> choices, std::vector<Branch> &out) {
+  for (size_t i = 0; i < pending.size(); ++i) { // in the schema's order
+    const Assertion a = pending[i];
+    if (++steps > maxSteps || out.size() > maxBranches)
+      return fail(ErrorCode::GrammarTooLarge,
+                  "schema: %s: expects combinations of at most %zu branches, but needs more",
+                  document.where(a.schema).c_str(), maxBranches);
+    Assertion opposite = a;
+    opposite.holds = !a.holds;
+    if (branch.seen.count(opposite))
+      return Done{};
+    if (!branch.seen.insert(a).second)
+      continue;
+    if (Status ok = apply(a, branch, pending, choices); !ok)
+      return ok;
+    if (branch.number && branch.number->none())
+      branch.kinds &= ~Number;
+    if (branch.string && branch.string->none())
+      branch.kinds &= ~String;
+    if (!branch.kinds)
+      return Done{};
+  }
+  if (choices.empty()) {
+    out.push_back(std::move(branch));
+    return Done{};
+  }
+  const Choices next = std::move(choices.back());
+  choices.pop_back();
+  for (const Assertions &choice : next)
+    if (Status ok = expand(branch, choice, choices, out); !ok)
+      return ok;
+  return Done{};
+}
+
+Status Branches::narrow(Language &language, const Dfa &base, const Dfa &by, bool holds) {
+  Result<Dfa> narrowed = combined(language ? *language : base, by, holds ? Combine::And : Combine::Minus);
+  if (!narrowed)
+    return narrowed.error();
+  language = std::make_shared<const Dfa>(std::move(*narrowed));
+  return Done{};
+}
+
+Status Branches::apply(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices) {
+  switch (a.keyword) {
+  case K::Whole:
+    return applyWhole(a, branch, pending, choices);
+  case K::Ref: {
+    Result<const Json *> to = document.target(a.schema);
+    if (!to)
+      return to.error();
+    pending.push_back({*to, K::Whole, a.holds});
+    return Done{};
+  }
+  case K::Type:
+    return applyType(a, branch);
+  case K::Enum:
+  case K::Scalars:
+    return applyEnum(a, branch, pending, choices);
+  case K::MultipleOf:
+  case K::Maximum:
+  case K::ExclusiveMaximum:
+  case K::Minimum:
+  case K::ExclusiveMinimum: {
+    Result<Language> by = languageOf(a);
+    if (!by)
+      return by.error();
+    if (!a.holds)
+      branch.kinds &= Number;
+    return narrow(branch.number, anyNumber(), **by, a.holds);
+  }
+  case K::MaxLength:
+  case K::MinLength:
+  case K::Pattern: {
+    Result<Language> by = languageOf(a);
+    if (!by)
+      return by.error();
+    if (!a.holds)
+      branch.kinds &= String;
+    return narrow(branch.string, anyText(), **by, a.holds);
+  }
+  case K::Items:
+  case K::Contains:
+  case K::MaxItems:
+  case K::MinItems:
+  case K::UniqueItems:
+    return applyArray(a, branch, choices);
+  case K::Properties:
+  case K::PropertyNames:
+  case K::MaxProperties:
+  case K::MinProperties:
+  case K::Required:
+    return applyObject(a, branch, choices);
+  case K::DependentRequired:
+  case K::DependentSchemas:
+    return applyDependent(a, pending, choices);
+  case K::AllOf:
+  case K::AnyOf:
+  case K::OneOf:
+  case K::Not:
+  case K::If:
+    return applyCombination(a, pending, choices);
+  }
+  return Done{};
+}
+
+Status Branches::applyWhole(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices) {
+  if (a.schema->is_boolean()) {
+    if (a.schema->get<bool>() != a.holds)
+      branch.kinds = 0;
+    return Done{};
+  }
+  Result<std::vector<Keyword>> keywords = document.keywords(a.schema);
+  if (!keywords)
+    return keywords.error();
+  Choices unmet;
+  for (Keyword keyword : *keywords)
+    if (a.holds)
+      pending.push_back({a.schema, keyword, true});
+    else
+      unmet.push_back({{a.schema, keyword, false}});
+  if (!a.holds)
+    choices.push_back(std::move(unmet)); // none: it holds always
+  return Done{};
+}
+
+Status Branches::applyCombination(const Assertion &a, Assertions &pending, std::vector<Choices> &choices) {
+  const Json &schema = *a.schema;
+  if (a.keyword == K::Not) {
+    pending.push_back({&schema["not"], K::Whole, !a.holds});
+    return Done{};
+  }
+  if (a.keyword == K::If) {
+    Choices either;
+    for (auto [name, met] : {std::pair("then", true), std::pair("else", false)}) {
+      Assertions road = {{&schema["if"], K::Whole, met}};
+      if (schema.contains(name))
+        road.push_back({&schema[name], K::Whole, a.holds});
+      if (a.holds || schema.contains(name))
+        either.push_back(std::move(road));
+    }
+    choices.push_back(std::move(either));
+    return Done{};
+  }
+  const Json &parts = schema[a.keyword == K::AllOf ? "allOf" : a.keyword == K::AnyOf ? "anyOf" : "oneOf"];
+  if (a.keyword == K::OneOf) {
+    Choices either;
+    Assertions none;
+    for (const Json &part : parts)
+      none.push_back({&part, K::Whole, false});
+    if (!a.holds)
+      either.push_back(none);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (a.holds) {
+        Assertions one = none;
+        one[i].holds = true;
+        either.push_back(std::move(one));
+      }
+      for (size_t j = i + 1; !a.holds && j < parts.size(); ++j)
+        either.push_back({{&parts[i]}, {&parts[j]}});
+    }
+    choices.push_back(std::move(either));
+    return Done{};
+  }
+  if ((a.keyword == K::AllOf) == a.holds) {
+    for (const Json &part : parts)
+      pending.push_back({&part, K::Whole, a.holds});
+    return Done{};
+  }
+  Choices either;
+  for (const Json &part : parts)
+    either.push_back({{&part, K::Whole, a.holds}});
+  choices.push_back(std::move(either));
+  return Done{};
+}
+
+Status Branches::applyDependent(const Assertion &a, Assertions &pending, std::vector<Choices> &choices) {
+  const bool schemas = a.keyword == K::DependentSchemas;
+  Choices unmet;
+  for (const auto &[name, value] : (*a.schema)[schemas ? "dependentSchemas" : "dependentRequired"].items()) {
+    const Json *absent = schema({{"properties", {{name, false}}}});
+    const Json *present = schema({{"type", "object"}, {"required", Json::array({name})}});
+    const Json *then = schemas ? &value : schema({{"required", value}});
+    if (a.holds)
+      choices.push_back({{{absent}}, {{then}}});
+    else if (schemas)
+      unmet.push_back({{present}, {then, K::Whole, false}});
+    else
+      for (const Json &needed : value)
+        unmet.push_back({{present}, {schema({{"properties", {{needed.get<std::string>(), false}}}})}});
+  }
+  if (!a.holds)
+    choices.push_back(std::move(unmet));
+  return Done{};
+}
+
+Status Branches::applyType(const Assertion &a, Branch &branch) {
+  const Json &type = (*a.schema)["type"];
+  uint8_t kinds = 0;
+  bool whole = false;
+  auto take = [&](const std::string &name) {
+    whole |= name == "integer";
+    kinds |= name == "null"      ? Null
+             : name == "boolean" ? True | False
+             : name == "number"  ? Number
+             : name == "string"  ? String
+             : name == "array"   ? Array
+             : name == "object"  ? Object
+                                 : 0;
+  };
+  if (type.is_string())
+    take(type.get<std::string>());
+  else
+    for (const Json &each : type)
+      take(each.get<std::string>());
+  whole &= !(kinds & Number);
+  if (a.holds)
+    branch.kinds &= kinds | (whole ? Number : 0);
+  else
+    branch.kinds &= ~kinds;
+  if (!whole)
+    return Done{};
+  Decimal one;
+  one.digits = "1";
+  one.point = 1;
+  static const Result<Dfa> integers = multiplesOf(one);
+  return narrow(branch.number, anyNumber(), *integers, a.holds);
+}
+
+Result<Language> Branches::languageOf(const Assertion &a) {
+  if (auto at = languages.find({a.schema, a.keyword}); at != languages.end())
+    return at->second;
+  const Json &schema = *a.schema;
+  Result<Dfa> made = Dfa();
+  if (a.keyword == K::Pattern) {
+    Result<Language> language = pattern(schema["pattern"].get<std::string>());
+    if (!language)
+      return fail(language.error().code, "schema: %s: pattern: %s", document.where(a.schema).c_str(),
+                  language.error().message.c_str());
+    return languages[{a.schema, a.keyword}] = *language;
+  }
+  if (a.keyword == K::MinLength)
+    made = textsOfLength(countOf(schema["minLength"]), UINT64_MAX);
+  else if (a.keyword == K::MaxLength)
+    made = textsOfLength(0, countOf(schema["maxLength"]));
+  else {
+    const char *name = a.keyword == K::MultipleOf         ? "multipleOf"
+                       : a.keyword == K::Maximum          ? "maximum"
+                       : a.keyword == K::ExclusiveMaximum ? "exclusiveMaximum"
+                       : a.keyword == K::Minimum          ? "minimum"
+                                                          : "exclusiveMinimum";
+    Result<Decimal> value = Decimal::parse(schema[name].dump());
+    if (!value)
+      return value.error();
+    const bool equal = a.keyword == K::Minimum || a.keyword == K::ExclusiveMaximum;
+    made = a.keyword == K::MultipleOf ? multiplesOf(*value) : numbersAbove(*value, equal);
+    if (made && (a.keyword == K::Maximum || a.keyword == K::ExclusiveMaximum))
+      made = combined(anyNumber(), *made, Combine::Minus);
+  }
+  if (!made)
+    return fail(made.error().code, "schema: %s: %s", document.where(a.schema).c_str(), made.error().message.c_str());
+  return languages[{a.schema, a.keyword}] = std::make_shared<const Dfa>(std::move(*made));
+}
+
+/// A schema for which `value`, an array or an object, alone is valid.
+const Json *Branches::exactly(const Json &value) {
+  auto [at, isNew] = exact.try_emplace(&value, nullptr);
+  if (!isNew)
+    return at->second;
+  Json made = {{"type", value.type_name()}};
+  if (value.is_array()) {
+    Json parts = Json::array();
+    for (const Json &each : value)
+      parts.push_back({{"const", each}});
+    made["prefixItems"] = std::move(parts);
+    made["items"] = false;
+    made["minItems"] = value.size();
+  } else {
+    Json parts = Json::object(), names = Json::array();
+    for (const auto &[name, each] : value.items()) {
+      parts[name] = {{"const", each}};
+      names.push_back(name);
+    }
+    made["properties"] = std::move(parts);
+    made["required"] = std::move(names);
+    made["additionalProperties"] = false;
+  }
+  return exact[&value] = document.keep(std::move(made));
+}
+
+Result<const Branches::Scalars *> Branches::scalarsOf(const Json *schema) {
+  if (auto at = scalars.find(schema); at != scalars.end())
+    return &at->second;
+  Scalars made;
+  Nfa numbers, strings;
+  auto take = [&](const Json &value) -> Status {
+    if (value.is_null()) {
+      made.kinds |= Null;
+    } else if (value.is_boolean()) {
+      made.kinds |= value.get<bool>() ? True : False;
+    } else if (value.is_string()) {
+      made.kinds |= String;
+      strings.characters(value.get_ref<const std::string &>());
+    } else if (value.is_number()) {
+      made.kinds |= Number;
+      Result<Decimal> number = Decimal::parse(value.dump());
+      if (!number)
+        return number.error();
+      Result<Dfa> equal = numbersEqual(*number);
+      if (!equal)
+        return equal.error();
+      equal->into(numbers, Nfa::start, Nfa::end);
+    } else {
+      made.structures.push_back(exactly(value));
+    }
+    return Done{};
+  };
+  // const and enum together are one keyword here, and both have to hold.
+  const auto constant = schema->find("const"), list = schema->find("enum");
+  if (constant != schema->end()) {
+    if (Status ok = take(*constant); !ok)
+      return ok.error();
+    if (list != schema->end() && std::find(list->begin(), list->end(), *constant) == list->end())
+      made = Scalars();
+  } else {
+    for (const Json &value : *list)
+      if (Status ok = take(value); !ok)
+        return ok.error();
+  }
+  for (auto [nfa, language] : {std::pair(&numbers, &made.number), std::pair(&strings, &made.string)}) {
+    if (Status ok = nfa->checkSize(); !ok)
+      return ok.error();
+    Result<Dfa> dfa = determinise(*nfa);
+    if (!dfa)
+      return dfa.error();
+    *language = std::make_shared<const Dfa>(std::move(*dfa));
+  }
+  return &(scalars[schema] = std::move(made));
+}
+
+Status Branches::applyEnum(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices) {
+  Result<const Scalars *> taken = scalarsOf(a.schema);
+  if (!taken)
+    return taken.error();
+  const Scalars &values = **taken;
+  if (a.keyword == K::Enum && a.holds && !values.structures.empty()) {
+    Choices either;
+    if (values.kinds)
+      either.push_back({{a.schema, K::Scalars}});
+    for (const Json *structure : values.structures)
+      either.push_back({{structure}});
+    choices.push_back(std::move(either));
+    return Done{};
+  }
+  if (a.keyword == K::Enum && !a.holds)
+    for (const Json *structure : values.structures)
+      pending.push_back({structure, K::Whole, false});
+  if (a.holds)
+    branch.kinds &= values.kinds;
+  else
+    branch.kinds &= ~(values.kinds & (Null | True | False));
+  if (values.kinds & Number && branch.kinds & Number)
+    if (Status ok = narrow(branch.number, anyNumber(), *values.number, a.holds); !ok)
+      return ok;
+  if (values.kinds & String && branch.kinds & String)
+    return narrow(branch.string, anyText(), *values.string, a.holds);
+  return Done{};
+}
+
+Status Branches::applyArray(const Assertion &a, Branch &branch, std::vector<Choices> &choices) {
+  const Json &schema = *a.schema;
+  if (a.keyword == K::UniqueItems) {
+    if (schema["uniqueItems"].get<bool>())
+      return fail(ErrorCode::SchemaKeyword, "schema: %s: the keyword uniqueItems is not supported",
+                  document.where(a.schema).c_str());
+    if (!a.holds)
+      branch.kinds = 0;
+    return Done{};
+  }
+  if (a.keyword == K::Contains && a.high == -1 && a.low == 0) { // as the schema says it
+    const uint64_t low = schema.contains("minContains") ? countOf(schema["minContains"]) : 1;
+    const int64_t high = schema.contains("maxContains") ? static_cast<int64_t>(countOf(schema["maxContains"])) : -1;
+    const Json *array = this->schema({{"type", "array"}});
+    if (a.holds && (low > 0 || high >= 0))
+      branch.array.push_back({a.schema, K::Contains, true, static_cast<int64_t>(low), high});
+    if (a.holds)
+      return Done{};
+    Choices unmet;
+    if (low > 0)
+      unmet.push_back({{array}, {a.schema, K::Contains, true, 0, static_cast<int64_t>(low) - 1}});
+    if (high >= 0)
+      unmet.push_back({{array}, {a.schema, K::Contains, true, high + 1, -1}});
+    choices.push_back(std::move(unmet));
+    return Done{};
+  }
+  if (a.holds) {
+    branch.array.push_back(a);
+    return Done{};
+  }
+  branch.kinds &= Array;
+  if (a.keyword == K::Items) {
+    branch.array.push_back(a);
+    return Done{};
+  }
+  const uint64_t count = countOf(schema[a.keyword == K::MinItems ? "minItems" : "maxItems"]);
+  if (a.keyword == K::MinItems && count == 0)
+    branch.kinds = 0;
+  else
+    branch.array.push_back(a.keyword == K::MinItems ? Assertion{this->schema({{"maxItems", count - 1}}), K::MaxItems}
+                                                    : Assertion{this->schema({{"minItems", count + 1}}), K::MinItems});
+  return Done{};
+}
+
+Status Branches::applyObject(const Assertion &a, Branch &branch, std::vector<Choices> &choices) {
+  const Json &schema = *a.schema;
+  if (a.holds) {
+    branch.object.push_back(a);
+    return Done{};
+  }
+  branch.kinds &= Object;
+  if (a.keyword == K::Required) {
+    Choices unmet;
+    for (const Json &name : schema["required"])
+      unmet.push_back({{this->schema({{"properties", {{name.get<std::string>(), false}}}})}});
+    choices.push_back(std::move(unmet));
+    return Done{};
+  }
+  if (a.keyword == K::Properties || a.keyword == K::PropertyNames) {
+    branch.object.push_back(a);
+    return Done{};
+  }
+  const uint64_t count = countOf(schema[a.keyword == K::MinProperties ? "minProperties" : "maxProperties"]);
+  if (a.keyword == K::MinProperties && count == 0)
+    branch.kinds = 0;
+  else
+    branch.object.push_back(a.keyword == K::MinProperties
+                                ? Assertion{this->schema({{"maxProperties", count - 1}}), K::MaxProperties}
+                                : Assertion{this->schema({{"minProperties", count + 1}}), K::MinProperties});
+  return Done{};
+}
+
+} // namespace stepdown::grammar

@@ -1,0 +1,82 @@
+// From "these schemas hold here, and those do not" to branches, one of which an instance has to take: in each, what a
+// number and a string may be as languages, and what is asserted of an array and an object.
+#pragma once
+#include "lib/Grammar/Automaton.h"
+#include "lib/Grammar/Schema/Document.h"
+#include <memory>
+#include <tuple>
+
+namespace stepdown::grammar {
+
+/// That a schema, or one of its keywords, holds for an instance, or does not.
+struct Assertion {
+  const Json *schema;
+  Keyword keyword = Keyword::Whole;
+  bool holds = true;
+  int64_t low = 0, high = -1; ///< of Contains: how many elements; -1: any number
+
+  auto key() const { return std::tie(schema, keyword, holds, low, high); }
+  bool operator<(const Assertion &other) const { return key() < other.key(); }
+  bool operator==(const Assertion &other) const { return key() == other.key(); }
+};
+using Assertions = std::vector<Assertion>;
+/// One of which applies.
+using Choices = std::vector<Assertions>;
+
+/// What an instance may be, as bits.
+enum Kind : uint8_t { Null = 1, True = 2, False = 4, Number = 8, String = 16, Array = 32, Object = 64, AnyKind = 127 };
+
+using Language = std::shared_ptr<const Dfa>; ///< null: all numbers, all texts
+
+struct Branch {
+  uint8_t kinds = AnyKind;
+  Language number, string;
+  Assertions array, object; ///< of keywords about them
+  std::set<Assertion> seen;
+};
+
+class Branches {
+public:
+  explicit Branches(SchemaDocument &document) : document(document) {}
+  /// The branches of `assertions`; none where they contradict each other. E13xx.
+  Result<std::vector<Branch>> of(const Assertions &assertions);
+
+  /// The language of a `pattern`.
+  Result<Language> pattern(const std::string &text);
+  /// The strings for which `schema` holds.
+  Result<Language> strings(const Json *schema);
+  /// A schema that the program wrote; the same one for the same text.
+  const Json *schema(Json written);
+
+private:
+  struct Scalars {
+    uint8_t kinds = 0;
+    Language number, string;
+    std::vector<const Json *> structures; ///< arrays and objects, as schemas
+  };
+  Status expand(Branch branch, Assertions pending, std::vector<Choices> choices, std::vector<Branch> &out);
+  Status apply(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices);
+  Status applyWhole(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices);
+  Status applyCombination(const Assertion &a, Assertions &pending, std::vector<Choices> &choices);
+  Status applyDependent(const Assertion &a, Assertions &pending, std::vector<Choices> &choices);
+  Status applyType(const Assertion &a, Branch &branch);
+  Status applyEnum(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices);
+  Status applyArray(const Assertion &a, Branch &branch, std::vector<Choices> &choices);
+  Status applyObject(const Assertion &a, Branch &branch, std::vector<Choices> &choices);
+  Status narrow(Language &language, const Dfa &base, const Dfa &by, bool holds);
+  Result<Language> languageOf(const Assertion &a);
+  Result<const Scalars *> scalarsOf(const Json *schema);
+  const Json *exactly(const Json &value);
+  Status refuseLoops(const Json *schema);
+
+  SchemaDocument &document;
+  std::map<std::pair<const Json *, Keyword>, Language> languages;
+  std::map<std::string, Language> patterns;
+  std::map<const Json *, Scalars> scalars;
+  std::map<const Json *, const Json *> exact;
+  std::map<std::string, const Json *> written;
+  std::map<const Json *, int> visited; ///< by refuseLoops: 1 on the way, 2 done
+  size_t steps = 0;
+};
+
+} // namespace stepdown::grammar

@@ -1,0 +1,253 @@
+// Grammars of all notations, texts that they allow, and masks of tokens against the same found plainly.
+#include "lib/Grammar/Constraint.h"
+#include "lib/Grammar/Sample.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::grammar;
+
+namespace {
+
+std::shared_ptr<const Network> made(Notation notation, const std::string &text) {
+  auto network = compileConstraint(notation, text);
+  EXPECT_TRUE(network) << text << ": " << network.error().message;
+  return network ? *network : nullptr;
+}
+
+bool allows(const std::shared_ptr<const Network> &network, std::string_view text) {
+  Matcher matcher(network);
+  return matcher.accept(text) == text.size() && matcher.mayEnd();
+}
+
+int refusal(Notation notation, const std::string &text) {
+  auto network = compileConstraint(notation, text);
+  return network ? 0 : static_cast<int>(network.error().code);
+}
+
+TEST(Grammar, readsGbnf) {
+  auto sums = made(Notation::Gbnf, "# sums\nroot ::= term (\n  [-+] term )*\nterm ::= [0-9]{1,3} | \"(\" root \")\"\n"
+                                   "  | \"\\u00e9\" # a letter\n");
+  for (const char *text : {"7", "131+(5-\u00e9)", "((1))"})
+    EXPECT_TRUE(allows(sums, text)) << text;
+  for (const char *text : {"", "1234", "(1", "1)", "+1", "\u00e8"})
+    EXPECT_FALSE(allows(sums, text)) << text;
+}
+
+TEST(Grammar, refusesGbnfByNumber) {
+  const std::pair<const char *, int> wrong[] = {
+      {"", 1301},
+      {"# nothing\n", 1301},
+      {"root ::= \"\xff\"", 1301},
+      {"root ::= \"a", 1302},
+      {"root ::= (\"a\"", 1302},
+      {"root \"a\"", 1302},
+      {"root ::= [z-a]", 1302},
+      {"root ::= \"a\"\nroot ::= \"b\"", 1302},
+      {"root ::= \"a\"{3,2}", 1302},
+      {"root ::= <|token|>", 1302},
+      {"root ::= other", 1303},
+      {"other ::= \"a\"", 1303},
+      {"root ::= root \"a\" | \"b\"", 1304},
+      {"root ::= maybe root \"a\" | \"b\"\nmaybe ::= \"c\"?", 1304},
+      {"root ::= first\nfirst ::= second \"a\"\nsecond ::= first | \"b\"", 1304},
+      {"root ::= \"a\" root", 1305},
+      {"root ::= []", 1305},
+      {"root ::= ([a-z]{1000}){1000}", 1306},
+      {"root ::= (\"a\" | \"b\")* \"a\" [ab]{20}", 1306},
+  };
+  for (auto [text, number] : wrong)
+    EXPECT_EQ(refusal(Notation::Gbnf, text), number) << text;
+  EXPECT_EQ(refusal(Notation::Gbnf, std::string("root ::= ") + std::string(1000, '(')), 1302);
+  EXPECT_EQ(refusal(Notation::Gbnf, std::string(size_t(17) << 20, ' ')), 1301);
+}
+
+TEST(Grammar, readsChoices) {
+  auto choices = made(Notation::Choices, "yes,no,a\\,b,back\\\\");
+  for (const char *text : {"yes", "no", "a,b", "back\\"})
+    EXPECT_TRUE(allows(choices, text)) << text;
+  EXPECT_FALSE(allows(choices, "a"));
+  EXPECT_EQ(refusal(Notation::Choices, "a,,b"), 1309);
+  EXPECT_EQ(refusal(Notation::Choices, ""), 1309);
+  EXPECT_EQ(refusal(Notation::Choices, "a,b,a"), 1309);
+}
+
+TEST(Grammar, refusesExpressionsByNumber) {
+  const std::pair<const char *, int> wrong[] = {
+      {"(", 1307},         {"a)", 1307},      {"*", 1307},       {"a**", 1307},           {"[a", 1307},
+      {"[z-a]", 1307},     {"a{2,1}", 1307},  {"a{1001}", 1307}, {"\\x{110000}", 1307},   {"(?z:a)", 1307},
+      {"[[:nix:]]", 1307}, {"\\bword", 1308}, {"(a)\\1", 1308},  {"(?=a)", 1308},         {"(?<!a)b", 1308},
+      {"a++", 1308},       {"\\p{L}", 1308},  {"(?m)^a", 1308},  {"\\C", 1308},           {"[\\pL]", 1308},
+      {"(?>a)", 1308},     {"\xc3", 1301},    {"a^b", 1305},     {"(a{999}){999}", 1306},
+  };
+  for (auto [text, number] : wrong)
+    EXPECT_EQ(refusal(Notation::Regex, text), number) << text;
+}
+
+TEST(Grammar, refusesSchemasByNumber) {
+  const std::pair<const char *, int> wrong[] = {
+      {"", 1310},
+      {"{", 1310},
+      {"[]", 1310},
+      {R"({"type": "text"})", 1310},
+      {R"({"required": "a"})", 1310},
+      {R"({"items": [{}]})", 1310}, // as older drafts had it
+      {R"({"exclusiveMinimum": true})", 1310},
+      {R"({"nonsense": 1})", 1311},
+      {R"({"properties": {"a": {"additionalItems": false}}})", 1311},
+      {R"({"$schema": "http://json-schema.org/draft-07/schema#"})", 1311},
+      {R"({"uniqueItems": true})", 1311},
+      {R"({"$dynamicRef": "#a"})", 1311},
+      {R"({"$ref": "#/$defs/none"})", 1312},
+      {R"({"$ref": "https://example.com/other"})", 1312},
+      {R"({"$ref": "#"})", 1313},
+      {R"({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}]}, "b": {"not": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"})",
+       1313},
+      {R"({"minimum": 5, "maximum": 3})", 1314},
+      {R"({"minLength": 5, "maxLength": 3})", 1314},
+      {R"({"type": "integer", "exclusiveMinimum": 5, "exclusiveMaximum": 6})", 1305},
+      {R"({"type": "string", "allOf": [{"minLength": 5}, {"maxLength": 3}]})", 1305},
+      {R"({"enum": []})", 1305},
+      {"false", 1305},
+      {R"({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]})", 1305},
+      {R"({"type": "string", "maxLength": 1000000})", 1306},
+      {R"({"multipleOf": 123456789})", 1306},
+      {R"({"type": "string", "pattern": "\\bword"})", 1308},
+      {R"({"type": "string", "pattern": "("})", 1307},
+  };
+  for (auto [text, number] : wrong)
+    EXPECT_EQ(refusal(Notation::JsonSchema, text), number) << text;
+  EXPECT_EQ(refusal(Notation::JsonSchema, std::string(300, '[') + std::string(300, ']')), 1310);
+}
+
+TEST(Grammar, spellsJsonAsTheManualSays) {
+  auto any = made(Notation::JsonSchema, "{}");
+  for (const char *text : {"null", "-0.50", "6.02e23", "\"a\\n\\u00e9\\ud83d\\ude00\\/\"", "[]", "[1, 2,3]",
+                           "{\n\t\"a\": 1,\n\t\"a\": {}\n}", "[\n]"})
+    EXPECT_TRUE(allows(any, text)) << text;
+  for (const char *text : {" null", "01", "1.", "+1", "\"\\ud83d\"", "\"\\u0041\"", "\"\n\"", "[1 ,2]", "[  1]",
+                           "{\"a\" :1}", "[\n\n]", "nul", "[1,]"})
+    EXPECT_FALSE(allows(any, text)) << text;
+  // More names than may stand in any order: those of the schema first, in its order.
+  auto many =
+      made(Notation::JsonSchema, R"({"type": "object", "properties": {"b": {}, "a": {}, "c": {}, "d": {}, "e": {},
+                                             "f": {}}, "required": ["a"]})");
+  EXPECT_TRUE(allows(many, R"({"b": 1, "a": 2, "f": 3, "z": 4})"));
+  EXPECT_FALSE(allows(many, R"({"a": 2, "b": 1})"));
+  EXPECT_FALSE(allows(many, R"({"z": 4, "a": 2})"));
+}
+
+TEST(Grammar, boundsAreExactDecimals) {
+  auto bounded = made(Notation::JsonSchema, R"({"type": "number", "minimum": -1.25, "exclusiveMaximum": 300.07})");
+  for (const char *text :
+       {"-1.25", "-1.250", "-1.2499999999999999999999", "-0", "0.0", "300.0699999999999999999", "99"})
+    EXPECT_TRUE(allows(bounded, text)) << text;
+  for (const char *text : {"-1.2500000000000000001", "-2", "300.07", "300.070", "300.1", "1000", "1e1"})
+    EXPECT_FALSE(allows(bounded, text)) << text;
+}
+
+/// Pieces of what grammars here are made of, and of letters of several bytes.
+std::vector<std::string> randomTokens(std::mt19937_64 &random, size_t count) {
+  const std::string from = "{}[]\":, \nabtrue0123456789.-\\nul\u00e9\u4e2d\U0001f600";
+  std::vector<std::string> tokens;
+  for (size_t i = 0; i < count; ++i) {
+    std::string token;
+    for (size_t length = random() % 5; length > 0; --length)
+      token += from[random() % from.size()];
+    tokens.push_back(token); // often one that is there already, some of them empty
+  }
+  for (int byte = 0; byte < 256; ++byte)
+    tokens.push_back(std::string(1, static_cast<char>(byte)));
+  return tokens;
+}
+
+TEST(Grammar, masksAreThoseOfTryingEachToken) {
+  const std::pair<Notation, const char *> grammars[] = {
+      {Notation::JsonSchema, "{}"},
+      {Notation::JsonSchema,
+       R"({"type": "object", "properties": {"a": {"type": "integer"}, "\u00e9": {"enum": ["b", true, [1]]}},
+                                 "required": ["a"], "additionalProperties": {"$ref": "#"}})"},
+      {Notation::Regex, "([a-b0-9]+|\u00e9|\u4e2d\u4e2d?|[^a]{3}){2,5}"},
+      {Notation::Gbnf,
+       "root ::= value\nvalue ::= \"[\" value (\",\" value)* \"]\" | [0-9]+ | \"\\\"\" [^\"]* \"\\\"\""},
+      {Notation::Gbnf, "root ::= twice*\ntwice ::= \"a\" twice? \"b\"? | \"tr\" | \"true\" twice"}, // many readings
+      {Notation::Choices, "true,null,tru,\u00e9a"},
+  };
+  std::mt19937_64 random(17);
+  size_t masksSeen = 0, leadsOut = 0;
+  for (auto [notation, text] : grammars) {
+    auto network = made(notation, text);
+    for (int round = 0; round < 3; ++round) {
+      const std::vector<std::string> tokens = randomTokens(random, 523);
+      const std::vector<std::string_view> views(tokens.begin(), tokens.end());
+      TokenMasks masks(network, std::make_shared<const TokenTree>(views));
+      Matcher matcher(network);
+      Mask mask;
+      for (int step = 0; step < 31; ++step, ++masksSeen) {
+        ASSERT_TRUE(masks.allowed(matcher, mask));
+        std::vector<size_t> may;
+        for (size_t id = 0; id < tokens.size(); ++id) {
+          int32_t to = matcher.configuration();
+          for (size_t i = 0; i < tokens[id].size() && to >= 0; ++i)
+            to = matcher.configurations().step(to, static_cast<uint8_t>(tokens[id][i]));
+          const bool follows = !tokens[id].empty() && to >= 0;
+          ASSERT_EQ(mask[id / 64] >> (id % 64) & 1, follows ? 1u : 0u) << text << ": token \"" << tokens[id] << "\"";
+          if (follows)
+            may.push_back(id);
+        }
+        if (may.empty()) {
+          ASSERT_TRUE(matcher.mayEnd()); // every beginning can be completed
+          break;
+        }
+        const std::string &next = tokens[may[random() % may.size()]];
+        leadsOut += next.size() > 1;
+        matcher.accept(next);
+      }
+    }
+  }
+  EXPECT_GT(masksSeen, 300u);
+  EXPECT_GT(leadsOut, 50u);
+}
+
+TEST(Grammar, forgettingChangesNothing) {
+  auto any = made(Notation::JsonSchema, "{}");
+  Matcher whole(any);
+  std::string text;
+  for (int i = 0; i < 3000; ++i)
+    text += i % 7 == 3 ? "{\"a\":" : "[";
+  ASSERT_EQ(whole.accept(text), text.size());
+  Configurations pool(any);
+  int32_t at = pool.begin();
+  for (size_t i = 0; i < text.size(); ++i) {
+    at = pool.step(at, static_cast<uint8_t>(text[i]));
+    ASSERT_GE(at, 0);
+    if (i % 97 == 0) {
+      at = pool.forgetAllBut(at);
+      EXPECT_EQ(pool.size(), 1u);
+    }
+  }
+  std::string rest = "1";
+  for (int i = 2999; i >= 0; --i)
+    rest += i % 7 == 3 ? "}" : "]";
+  for (size_t i = 0; i < rest.size(); ++i) {
+    EXPECT_FALSE(pool.ends(at));
+    at = pool.step(at, static_cast<uint8_t>(rest[i]));
+    ASSERT_GE(at, 0) << i;
+  }
+  EXPECT_TRUE(pool.ends(at));
+  EXPECT_EQ(whole.accept(rest), rest.size());
+  EXPECT_TRUE(whole.mayEnd() && whole.mustEnd());
+}
+
+TEST(Grammar, textsReadInTooManyWaysAreAnError) {
+  // After n letters the stacks are all ways to nest so many calls.
+  auto network = made(Notation::Gbnf, "root ::= \"a\" root \"x\" | \"a\" root \"y\" | \"a\" root root \"z\" | \"a\"");
+  Matcher matcher(network);
+  std::string text(200, 'a');
+  EXPECT_LT(matcher.accept(text), text.size());
+  TokenMasks masks(network, std::make_shared<const TokenTree>(std::vector<std::string_view>{text}));
+  Mask mask;
+  Matcher fresh(network);
+  EXPECT_FALSE(masks.allowed(fresh, mask));
+}
+
+} // namespace
