@@ -5,12 +5,12 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Stepdown)
-set(runtime_parts StepdownBase StepdownCheckpoint StepdownSampler StepdownText StepdownLoad StepdownRuntime)
+set(runtime_parts StepdownBase StepdownCheckpoint StepdownSampler StepdownGrammar StepdownText StepdownLoad StepdownRuntime)
 if(STEPDOWN_EMULATOR)
   list(APPEND runtime_parts StepdownEmulated)
 endif()
 set_target_properties(${runtime_parts} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-set(api_sources ${CMAKE_SOURCE_DIR}/runtime/Api.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiChat.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiFunctions.cpp
+set(api_sources ${CMAKE_SOURCE_DIR}/runtime/Api.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiChat.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiConstraint.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiFunctions.cpp
                 ${CMAKE_SOURCE_DIR}/runtime/ApiGenerate.cpp)
 
 # Only the functions of the C API leave a library, under a version of their own.

@@ -107,6 +107,11 @@ Status generate(stepdown_session &handle, int32_t sequence, const int32_t *ids, 
   how.stops.assign(options->stops, options->stops + options->stop_count);
   how.ignoreEnd = options->ignore_end != 0;
   how.sampling = std::move(*sampling);
+  if (options->constraint) {
+    if (options->constraint->shared != handle.shared)
+      return fail(ErrorCode::RequestField, "constraint: expects one of the session's model, but it is another's");
+    how.constraint = options->constraint->constraint;
+  }
   Session &session = *handle.session;
   const std::vector<int32_t> prompt(ids, ids + count);
   Generation::Place place = {static_cast<int32_t>(session.of().head().vocabulary), session.context()};

@@ -3,6 +3,7 @@
 #include "include/stepdown/Runtime.h"
 #include "lib/Text/ChatTemplate/ChatTemplate.h"
 #include "lib/Text/Tokenizer/Tokenizer.h"
+#include "runtime/Grammar/Constraint.h"
 #include "runtime/Load/Model.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Session/Session.h"
@@ -20,6 +21,7 @@ struct SharedModel {
   mutable std::mutex mutex;
   mutable std::optional<Result<Tokenizer>> tokenizer;
   mutable std::optional<Result<ChatTemplate>> chatTemplate;
+  mutable std::shared_ptr<const ConstraintVocabulary> vocabulary;
 };
 
 /// What `make` gave the first time, error or not; but a want of memory passes, and is not what is remembered.
@@ -66,6 +68,10 @@ struct stepdown_model {
 struct stepdown_session {
   std::unique_ptr<stepdown::Session> session;
   std::vector<stepdown::Session::Token> batch; ///< [max_step_tokens], reserved
+  std::shared_ptr<const stepdown::api::SharedModel> shared;
+};
+struct stepdown_constraint {
+  std::shared_ptr<stepdown::Constraint> constraint;
   std::shared_ptr<const stepdown::api::SharedModel> shared;
 };
 struct stepdown_sampler {

@@ -186,6 +186,21 @@ STEPDOWN_API stepdown_status stepdown_sampler_draw(stepdown_sampler *sampler, co
 /* Remembers a token: of the answer (`generated` 1), or of the prompt. */
 STEPDOWN_API stepdown_status stepdown_sampler_accept(stepdown_sampler *sampler, int32_t id, int32_t generated);
 
+/* What an answer has to be: a text of a grammar, compiled for the vocabulary of `model`; used by any number of
+ * generations, sessions and threads at a time, and freed while none uses it. `text` ends with a zero: GBNF, a JSON
+ * Schema (draft 2020-12), a regular expression (RE2's syntax) that matches the whole answer, or texts with commas
+ * between, of which the answer is one. docs/constrained.md says what each may have. 13xx. */
+typedef struct stepdown_constraint stepdown_constraint;
+enum {
+  STEPDOWN_CONSTRAINT_GRAMMAR = 1,
+  STEPDOWN_CONSTRAINT_JSON_SCHEMA = 2,
+  STEPDOWN_CONSTRAINT_REGEX = 3,
+  STEPDOWN_CONSTRAINT_CHOICES = 4
+};
+STEPDOWN_API stepdown_status stepdown_constraint_create(const stepdown_model *model, int32_t notation, const char *text,
+                                                        stepdown_constraint **constraint);
+STEPDOWN_API void stepdown_constraint_free(stepdown_constraint *constraint);
+
 /* Called on the thread that generates, for each token of the answer, with the text that it completes: UTF-8, whole code
  * points, often none; at the end, be it an error, once more, with id -1, when text had waited. `text` ends with a zero
  * that `length` does not count. Anything but 0 ends the answer. Must not throw, and must not use the session. */
@@ -198,8 +213,9 @@ typedef struct stepdown_generate_options {
   const stepdown_sampling *sampling; /* or NULL: the most likely token each time */
   const char *const *stops;          /* [stop_count] texts that end the answer; they are not part of it */
   size_t stop_count;
-  stepdown_text_callback on_text; /* or NULL */
-  void *context;                  /* its first argument */
+  stepdown_text_callback on_text;        /* or NULL */
+  void *context;                         /* its first argument */
+  const stepdown_constraint *constraint; /* of the session's model: what the answer has to be; or NULL. 1315, 1316 */
 } stepdown_generate_options;
 
 enum {

@@ -109,6 +109,8 @@ public:
   Result<std::vector<std::string>> positionals(size_t count) const;
   /// All positional words, at least one; E0905.
   Result<std::vector<std::string>> somePositionals() const;
+  /// All positional words, of a command that takes any number.
+  const std::vector<std::string> &allPositionals() const { return words; }
   bool help() const { return wantsHelp; }
   const Command &command() const { return *definition; }
   const Tool &tool() const { return *owner; }

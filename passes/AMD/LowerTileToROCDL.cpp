@@ -53,7 +53,7 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
     if (failed(plan))
       return failure();
     if (auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr))
-      if (grid.size() != 3 || grid[1] != plan->threads || grid[2] != 0)
+      if (grid[1] != plan->threads || grid[2] != 0)
         return kernel.emitOpError() << "expects to be launched with " << plan->threads
                                     << " threads and no LDS beside the code's, but got " << grid;
     OpBuilder b(kernel);

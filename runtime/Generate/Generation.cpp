@@ -37,13 +37,24 @@ size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
   heedInterrupt();
   if (done())
     return rows.count;
+  const uint64_t *allowed = nullptr;
+  if (constrained) {
+    Result<const uint64_t *> mask = constrained->allowed();
+    if (!mask)
+      failed(mask.error());
+    else if (!*mask)
+      stop(Finish::End); // nothing may follow, and no token says so
+    if (done())
+      return rows.count;
+    allowed = *mask;
+  }
   const float *logits = rows[rows.count - 1];
   if (onRow)
     onRow(logits);
   const int64_t before = place.first + static_cast<int64_t>(promptTokens.size() + drawn.size());
   LogProbabilities row;
-  Result<int32_t> id =
-      sampler.draw(logits, options.answer, static_cast<uint64_t>(before), options.logProbabilities ? &row : nullptr);
+  Result<int32_t> id = sampler.draw(logits, options.answer, static_cast<uint64_t>(before),
+                                    options.logProbabilities ? &row : nullptr, allowed);
   if (!id) {
     failed(id.error());
     return rows.count;
@@ -52,6 +63,8 @@ size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
   if (options.logProbabilities)
     probabilities.push_back(row);
   sampler.accept(*id);
+  if (constrained)
+    constrained->accept(*id);
   if (!options.ignoreEnd && tokenizer.isEndOfGeneration(*id))
     stop(Finish::End);
   else if (!tell(*id, stream.push(*id)))

@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/Text/TextStream.h"
 #include "runtime/Generate/GenerationOptions.h"
+#include "runtime/Grammar/Constraint.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Scheduler/RequestClient.h"
 #include <functional>
@@ -69,13 +70,17 @@ public:
 
 private:
   Generation(const GenerationOptions &options, const Tokenizer &tokenizer, Sampler sampler)
-      : options(options), tokenizer(tokenizer), sampler(std::move(sampler)), stream(tokenizer, options.stops) {}
+      : options(options), tokenizer(tokenizer), sampler(std::move(sampler)), stream(tokenizer, options.stops) {
+    if (options.constraint)
+      constrained.emplace(options.constraint, !options.ignoreEnd);
+  }
   bool tell(int32_t id, const std::string &text);
 
   GenerationOptions options;
   const Tokenizer &tokenizer;
   Sampler sampler;
   TextStream stream;
+  std::optional<ConstrainedText> constrained; ///< where a constraint is to be kept
   Place place = {};
   std::vector<int32_t> promptTokens, drawn;
   std::vector<LogProbabilities> probabilities;

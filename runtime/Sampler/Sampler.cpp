@@ -111,8 +111,17 @@ Result<int32_t> Sampler::draw(const float *logits, uint64_t request, uint64_t po
   bool possible = peak(row) > -infinite;
   double logTotal = probabilities && possible ? topTokens(row, *probabilities) : 0;
   if (allowed) {
-    for (int32_t i = 0; i < columns; ++i)
-      work[i] = allowed[i / 64] >> (i % 64) & 1 ? logits[i] : -std::numeric_limits<float>::infinity();
+    for (int32_t begin = 0; begin < columns; begin += 64) { // most words are all or nothing
+      const int32_t end = std::min(columns, begin + 64);
+      const uint64_t word = allowed[begin / 64];
+      if (word == 0)
+        std::fill(&work[begin], work.data() + end, -infinite);
+      else if (word == UINT64_MAX)
+        std::copy(logits + begin, logits + end, &work[begin]);
+      else
+        for (int32_t i = begin; i < end; ++i)
+          work[i] = word >> (i - begin) & 1 ? logits[i] : -infinite;
+    }
     row.dense = work.data();
     row.maximaValid = false;
   }

@@ -1,4 +1,5 @@
 // An answer in the making, on rows that a test makes: what ends it, and what its listener hears.
+#include "lib/Grammar/Constraint.h"
 #include "runtime/Devices.h"
 #include "runtime/Generate/Generate.h"
 #include "test/unit/ToyModel.h"
@@ -121,6 +122,72 @@ TEST_F(OneAnswer, ofNoTokensIsDoneAtOnce) {
   EXPECT_FALSE(answer->prompted());
   EXPECT_EQ(answer->promptSeconds(), 0);
   EXPECT_EQ(answer->tokensPerSecond(), 0);
+}
+
+/// Answers under a constraint; the rows make the token `wanted` the likeliest, then ids in their order.
+struct ConstrainedAnswer : OneAnswer {
+  void constrain(grammar::Notation notation, const std::string &text) {
+    auto network = grammar::compileConstraint(notation, text);
+    ASSERT_TRUE(network) << network.error().message;
+    options.constraint = std::make_shared<Constraint>(
+        *network, std::make_shared<const ConstraintVocabulary>(*tokenizer, place.vocabulary));
+  }
+  /// What was drawn where `wanted` is the likeliest each time.
+  std::vector<int32_t> drawAll(int32_t wanted) {
+    begin();
+    for (int i = 0; i < 20 && !answer->done(); ++i) {
+      std::vector<float> row(48);
+      for (size_t id = 0; id < row.size(); ++id)
+        row[id] = -static_cast<float>(id) / 64;
+      row[static_cast<size_t>(wanted)] = 1;
+      std::vector<int32_t> next;
+      answer->draw({row.data(), 1, row.size()}, next);
+    }
+    return answer->tokens();
+  }
+};
+
+TEST_F(ConstrainedAnswer, drawsWhatMayFollowAndEndsWhereItMay) {
+  constrain(grammar::Notation::Regex, "a+b|ccc");
+  EXPECT_EQ(drawAll(letter + 1), (std::vector<int32_t>{letter, letter + 1, endOfText})); // "b" as soon as it may come
+  EXPECT_EQ(answer->finish(), Finish::End);
+  EXPECT_EQ(answer->text(), "ab");
+  EXPECT_EQ(drawAll(letter + 2), (std::vector<int32_t>{letter + 2, letter + 2, letter + 2, endOfText}));
+  options.maxTokens = 2;
+  EXPECT_EQ(drawAll(endOfText), (std::vector<int32_t>{letter, letter})); // the end may not come yet
+  EXPECT_EQ(answer->finish(), Finish::Length);
+}
+
+TEST_F(ConstrainedAnswer, endsWithoutATokenWhereNoneMayEndIt) {
+  constrain(grammar::Notation::Choices, "ab");
+  options.ignoreEnd = true;
+  EXPECT_EQ(drawAll(letter), (std::vector<int32_t>{letter, letter + 1}));
+  EXPECT_EQ(answer->finish(), Finish::End);
+}
+
+TEST_F(ConstrainedAnswer, aTokenMayEndInsideALetter) {
+  constrain(grammar::Notation::Regex, "[\u20a0-\u20cf]x?");
+  EXPECT_EQ(drawAll(endOfText), (std::vector<int32_t>{euro, euro + 1, euro + 2, endOfText}));
+  EXPECT_EQ(answer->text(), "\u20ac");
+}
+
+TEST_F(ConstrainedAnswer, penaltiesAndBiasActOnWhatMayFollow) {
+  constrain(grammar::Notation::Regex, "[ab]{4}");
+  options.sampling.presencePenalty = 3;
+  EXPECT_EQ(drawAll(letter), (std::vector<int32_t>{letter, letter + 1, letter, letter, endOfText}));
+  options.sampling.presencePenalty = 0;
+  options.sampling.logitBias = {{letter, -INFINITY}, {letter + 1, -INFINITY}};
+  drawAll(letter);
+  ASSERT_TRUE(answer->problem());
+  EXPECT_EQ(answer->problem()->code, ErrorCode::SamplingEmpty);
+}
+
+TEST_F(ConstrainedAnswer, whatNoTokenSpellsIsAnError) {
+  constrain(grammar::Notation::Choices, "a!");
+  drawAll(letter);
+  EXPECT_EQ(answer->tokens(), std::vector<int32_t>{letter});
+  ASSERT_TRUE(answer->problem());
+  EXPECT_EQ(answer->problem()->code, ErrorCode::ConstraintTokens);
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // stepdown-run as a user sees it, on the toy model: what it prints, and what it exits with.
 #include "test/unit/MadeModel.h"
+#include "test/unit/RunOutput.h"
 #include "test/unit/ToyModel.h"
 #include <algorithm>
 #include <fstream>
@@ -11,33 +12,14 @@
 #include <unistd.h>
 
 using nlohmann::json;
+using stepdown::test::linesOf;
+using stepdown::test::Output;
+using stepdown::test::run;
 using stepdown::test::temporaryFile;
+using stepdown::test::textOf;
 using stepdown::test::ToyModel;
 
 namespace {
-
-struct Output {
-  int status;
-  std::string out, err;
-};
-
-std::string textOf(const std::string &path) {
-  std::ifstream in(path);
-  return std::string(std::istreambuf_iterator<char>(in), {});
-}
-
-Output run(const std::string &words, const std::string &environment = "") {
-  std::string out = temporaryFile({}, ".out"), err = temporaryFile({}, ".err");
-  int status = std::system((environment + " " STEPDOWN_RUN " " + words + " >" + out + " 2>" + err).c_str());
-  return {WEXITSTATUS(status), textOf(out), textOf(err)};
-}
-
-std::vector<json> linesOf(const std::string &text) {
-  std::vector<json> lines;
-  for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
-    lines.push_back(json::parse(text.substr(at, text.find('\n', at) - at)));
-  return lines;
-}
 
 std::vector<int32_t> greedy(const ToyModel &toy, std::vector<int32_t> tokens, size_t count) {
   std::vector<int32_t> drawn;

@@ -9,6 +9,8 @@
 
 extern "C" int greedy_c99(const char *path, const int32_t *prompt, int promptCount, int32_t *out, int outCount);
 extern "C" int chat_c99(const char *path, const char *said, int32_t *ids, size_t capacity, size_t *count);
+extern "C" int constrained_c99(const char *path, int notation, const char *what, char *answer, size_t capacity,
+                               int *finish);
 
 using stepdown::test::ToyModel;
 
@@ -23,6 +25,56 @@ TEST(RuntimeApi, aC99ProgramGenerates) {
     EXPECT_EQ(id, std::max_element(logits.begin(), logits.end()) - logits.begin());
     tokens.push_back(id);
   }
+}
+
+TEST(RuntimeApi, aC99ProgramConstrainsAnswers) {
+  const std::string path = ToyModel().write();
+  const struct {
+    int notation;
+    const char *what;
+    std::vector<std::string> allowed;
+  } cases[] = {
+      {STEPDOWN_CONSTRAINT_GRAMMAR, "root ::= \"ab\" [x-z]", {"abx", "aby", "abz"}},
+      {STEPDOWN_CONSTRAINT_REGEX, "\xe2\x82\xac{2}", {"\xe2\x82\xac\xe2\x82\xac"}}, // in tokens of a byte each
+      {STEPDOWN_CONSTRAINT_CHOICES, "yes,no way", {"yes", "no way"}},
+  };
+  char answer[256];
+  int finish = 0;
+  for (const auto &each : cases) {
+    ASSERT_EQ(constrained_c99(path.c_str(), each.notation, each.what, answer, sizeof answer, &finish), 0) << each.what;
+    EXPECT_EQ(finish, STEPDOWN_FINISH_END);
+    EXPECT_TRUE(std::count(each.allowed.begin(), each.allowed.end(), answer)) << each.what << ": " << answer;
+  }
+  // Of JSON its tokens can spell none: they have no quote and no digit alone.
+  EXPECT_EQ(constrained_c99(path.c_str(), STEPDOWN_CONSTRAINT_JSON_SCHEMA, "{\"type\": \"string\"}", answer,
+                            sizeof answer, &finish),
+            1315);
+  ASSERT_EQ(constrained_c99(path.c_str(), STEPDOWN_CONSTRAINT_JSON_SCHEMA, "{\"enum\": [null, true]}", answer,
+                            sizeof answer, &finish),
+            0);
+  EXPECT_TRUE(!std::strcmp(answer, "null") || !std::strcmp(answer, "true")) << answer;
+  EXPECT_EQ(constrained_c99(path.c_str(), 9, "x", answer, sizeof answer, &finish), 611);
+  EXPECT_EQ(constrained_c99(path.c_str(), STEPDOWN_CONSTRAINT_GRAMMAR, "root ::=(", answer, sizeof answer, &finish),
+            1302);
+}
+
+TEST(RuntimeApi, aConstraintIsOfItsModel) {
+  const std::string path = ToyModel().write();
+  stepdown_model *one, *other;
+  stepdown_session *session;
+  stepdown_constraint *constraint;
+  ASSERT_EQ(stepdown_model_load(path.c_str(), nullptr, &one).code, 0);
+  ASSERT_EQ(stepdown_model_load(path.c_str(), nullptr, &other).code, 0);
+  ASSERT_EQ(stepdown_session_create(one, nullptr, &session).code, 0);
+  ASSERT_EQ(stepdown_constraint_create(other, STEPDOWN_CONSTRAINT_CHOICES, "a,b", &constraint).code, 0);
+  stepdown_generate_options options = {};
+  options.size = sizeof options;
+  options.constraint = constraint;
+  EXPECT_EQ(stepdown_generate(session, "hello", &options, nullptr).code, 611);
+  stepdown_constraint_free(constraint);
+  stepdown_session_free(session);
+  stepdown_model_free(other);
+  stepdown_model_free(one);
 }
 
 TEST(RuntimeApi, errorsAreValuesOfTheCallingThread) {
@@ -136,7 +188,7 @@ TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
   ENDS_WITH(stepdown_model_info, kv_bytes_per_position);
   ENDS_WITH(stepdown_chat_options, messages);
   ENDS_WITH(stepdown_sampling, sampling_order);
-  ENDS_WITH(stepdown_generate_options, context);
+  ENDS_WITH(stepdown_generate_options, constraint);
   ENDS_WITH(stepdown_generation, decode_seconds);
 #undef ENDS_WITH
 }

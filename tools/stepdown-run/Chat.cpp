@@ -4,6 +4,7 @@
 #include "tools/stepdown-run/ChatSettings.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/ConstraintOptions.h"
 #include "tools/stepdown-run/Conversation.h"
 #include "tools/stepdown-run/JsonText.h"
 #include "tools/stepdown-run/LineEditor.h"
@@ -77,9 +78,10 @@ Result<std::vector<Conversation::Message>> load(const std::string &path) {
 
 class Chat {
 public:
-  Chat(Conversation &conversation, ChatSettings settings, const std::optional<std::string> &system,
-       const std::string &model)
-      : conversation(conversation), settings(std::move(settings)), system(system), model(model) {
+  Chat(Conversation &conversation, ChatSettings settings, Constraints &constraints,
+       const std::optional<std::string> &system, const std::string &model)
+      : conversation(conversation), settings(std::move(settings)), constraints(constraints), system(system),
+        model(model) {
     begin();
   }
 
@@ -171,8 +173,9 @@ private:
   Status answer(const std::string *said) {
     const size_t leftBefore = conversation.leftOut();
     auto show = [](int32_t, const std::string &text) { return text.empty() || print(text) || true; };
-    Status done =
-        said ? conversation.say(*said, settings.request(), show) : conversation.regenerate(settings.request(), show);
+    GenerationOptions how = settings.request();
+    how.constraint = constraints.of(settings.request().grammar);
+    Status done = said ? conversation.say(*said, how, show) : conversation.regenerate(how, show);
     bool stopped = interrupted();
     clearInterrupt();
     (void)static_cast<bool>(print("\n"));
@@ -196,6 +199,7 @@ private:
 
   Conversation &conversation;
   ChatSettings settings;
+  Constraints &constraints;
   const std::optional<std::string> system;
   const std::string model; ///< its file
 };
@@ -223,7 +227,8 @@ Status runChat(const Arguments &arguments) {
     return session.error();
   catchInterrupts();
   Conversation conversation(**session, source.tokenizer, *chatTemplate);
-  return Chat(conversation, std::move(*settings), arguments.text("system"), (*words)[0]).run();
+  Constraints constraints(source.tokenizer, static_cast<int32_t>(source.model->head().vocabulary));
+  return Chat(conversation, std::move(*settings), constraints, arguments.text("system"), (*words)[0]).run();
 }
 
 } // namespace
@@ -251,8 +256,8 @@ Command chatCommand() {
   SamplingOptions lively;
   lively.temperature = 0.7f;
   lively.topP = 0.95f;
-  const std::vector<Option> sampling = samplingOptions(lively);
-  command.options.insert(command.options.end(), sampling.begin(), sampling.end());
+  for (const std::vector<Option> &options : {constraintOptions(), samplingOptions(lively)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   return command;
 }
 

@@ -2,6 +2,7 @@
 #include "lib/Base/ProgressLines.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/ConstraintOptions.h"
 #include "tools/stepdown-run/ModelSource.h"
 #include "tools/stepdown-run/Request.h"
 #include "tools/stepdown-run/Sha256.h"
@@ -159,7 +160,7 @@ void tell(ProgressLines &lines, const std::vector<std::unique_ptr<Answer>> &answ
 }
 
 /// Adds the answers to one request, to all and to `its`; E03xx, E07xx.
-Status begin(const Request &request, const TextModel &source, bool hashLogits,
+Status begin(const Request &request, const TextModel &source, Constraints &constraints, bool hashLogits,
              std::vector<std::unique_ptr<Answer>> &all, std::vector<Answer *> &its) {
   auto prompt = promptOf(request, source.tokenizer);
   if (!prompt)
@@ -168,6 +169,7 @@ Status begin(const Request &request, const TextModel &source, bool hashLogits,
   const Generation::Place place = {static_cast<int32_t>(head.vocabulary), head.max_context};
   GenerationOptions options = request;
   options.logProbabilities = request.probabilities >= 0;
+  options.constraint = constraints.of(request.grammar);
   for (; options.answer < static_cast<uint64_t>(request.answers); ++options.answer) {
     auto generation = Generation::create(options, *prompt, source.tokenizer, place);
     if (!generation)
@@ -273,11 +275,12 @@ Status runGenerate(const Arguments &arguments) {
   const TextModel &source = **opened;
 
   const bool fromFile = arguments.has("requests");
+  Constraints constraints(source.tokenizer, static_cast<int32_t>(source.model->head().vocabulary));
   for (size_t i = 0; i < lines->size(); ++i) {
     RequestLine &line = (*lines)[i];
     if (line.refusal)
       continue;
-    Status begun = begin(line.request, source, arguments.has("hash-logits"), all, its[i]);
+    Status begun = begin(line.request, source, constraints, arguments.has("hash-logits"), all, its[i]);
     if (!begun && !fromFile)
       return begun;
     if (!begun)
@@ -361,8 +364,8 @@ Command generateCommand() {
        limited({"answers", 0, "N", "answers to each prompt, which is computed once"}).by("1")},
       "stepdown-run generate smollm2.gguf -p \"The capital of France is\" -n 32",
       runGenerate};
-  for (const Option &option : samplingOptions(Request().sampling))
-    command.options.push_back(option);
+  for (const std::vector<Option> &options : {constraintOptions(), samplingOptions(Request().sampling)})
+    command.options.insert(command.options.end(), options.begin(), options.end());
   for (const Option &option : std::vector<Option>{
            {nullptr, 0, nullptr, "Execution (never changes the answer)"},
            threadsOption(),

@@ -24,7 +24,7 @@ Tool table() {
           "MODEL is an artifact (.stepdown), or a checkpoint (.gguf), which is compiled once into the cache.",
           "stepdown " STEPDOWN_VERSION,
           {generateCommand(), chatCommand(), serveCommand(), evalCommand(), benchCommand(), tokenizeCommand(),
-           detokenizeCommand(), renderCommand(), inspectCommand(), callCommand(), completionCommand(),
+           detokenizeCommand(), renderCommand(), inspectCommand(), callCommand(), grammarCommand(), completionCommand(),
            manualCommand()}};
 }
 

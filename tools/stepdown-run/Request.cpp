@@ -1,4 +1,5 @@
 #include "tools/stepdown-run/Request.h"
+#include "tools/stepdown-run/ConstraintOptions.h"
 #include "tools/stepdown-run/JsonText.h"
 
 #include <algorithm>
@@ -71,6 +72,8 @@ public:
     }
     if (key == "logit_bias")
       return bias(value);
+    if (auto notation = constraintField(key))
+      return constraint(key, *notation, value);
     if (key == "sampling_order") {
       if (!value.is_string())
         return bad(key, "names of sampling steps with commas between", value);
@@ -133,6 +136,24 @@ private:
     }
     return Done{};
   }
+  Status constraint(const std::string &key, grammar::Notation notation, const json &value) {
+    std::optional<std::string> text = constraintText(notation, value);
+    if (!text)
+      return bad(key,
+                 notation == grammar::Notation::JsonSchema ? "a schema, as an object or a text"
+                 : notation == grammar::Notation::Choices  ? "an array of strings"
+                                                           : "a string",
+                 value);
+    if (!constrainedBy.empty())
+      return fail(ErrorCode::RequestField, "%s: expects %s or %s, but got both", where.c_str(), constrainedBy.c_str(),
+                  key.c_str());
+    constrainedBy = key;
+    Result<std::shared_ptr<const grammar::Network>> network = grammar::compileConstraint(notation, *text);
+    if (!network)
+      return fail(network.error().code, "%s: %s: %s", where.c_str(), key.c_str(), network.error().message.c_str());
+    request.grammar = std::move(*network);
+    return Done{};
+  }
   Status bias(const json &value) {
     if (!value.is_object())
       return bad("logit_bias", "an object of ids and numbers", value);
@@ -151,6 +172,7 @@ private:
   }
   Request &request;
   const std::string &where;
+  std::string constrainedBy; ///< the field that says what the answer has to be
 };
 
 } // namespace
@@ -245,6 +267,10 @@ Status readRequest(const Arguments &arguments, Request &request) {
       return order.error();
     request.sampling.order = std::move(*order);
   }
+  auto constraint = readConstraint(arguments);
+  if (!constraint)
+    return constraint.error();
+  request.grammar = std::move(*constraint);
   return Done{};
 }
 
