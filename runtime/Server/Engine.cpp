@@ -161,9 +161,8 @@ void Engine::run() {
           if (!answer->done())
             answer->failed(more.error());
         }
-    tellFinished();
     ++steps;
-    publish();
+    tellFinished();
   }
 }
 
@@ -224,32 +223,49 @@ void Engine::endLate() {
   }
 }
 
+// Figures first: who hears of an answer finds it counted.
 void Engine::tellFinished() {
-  for (std::unique_ptr<Work> &work : works) {
+  size_t over = 0;
+  uint64_t drawn = 0, prompts = 0;
+  double taken = 0, orders = 0;
+  for (const std::unique_ptr<Work> &work : works) {
     bool all = true;
-    size_t over = 0;
-    uint64_t drawn = 0;
     for (size_t i = 0; i < work->answers.size(); ++i) {
       const Generation &answer = *work->answers[i];
       all &= answer.done();
       if (!answer.done() || work->told[i])
         continue;
-      work->told[i] = true;
       ++over;
       drawn += answer.tokens().size();
-      work->listener->finished(i, answer);
     }
-    if (!over)
+    if (!all)
       continue;
+    taken += std::chrono::duration<double>(Clock::now() - work->begun).count();
+    ++orders;
+    for (size_t first = 0; first < work->answers.size(); first += work->each)
+      prompts += work->answers[first]->prompted() ? work->answers[first]->prompt().size() : 0;
+  }
+  {
     std::lock_guard<std::mutex> lock(mutex);
     inFlight -= over;
     shown.drawnTokens += drawn;
-    if (all) {
-      mean += 0.1 * (std::chrono::duration<double>(Clock::now() - work->begun).count() - mean);
-      for (size_t first = 0; first < work->answers.size(); first += work->each)
-        shown.promptTokens += work->answers[first]->prompted() ? work->answers[first]->prompt().size() : 0;
-      work.reset();
+    shown.promptTokens += prompts;
+    if (orders > 0)
+      mean += 0.1 * (taken / orders - mean);
+  }
+  publish();
+  for (std::unique_ptr<Work> &work : works) {
+    bool all = true;
+    for (size_t i = 0; i < work->answers.size(); ++i) {
+      const Generation &answer = *work->answers[i];
+      all &= answer.done();
+      if (answer.done() && !work->told[i]) {
+        work->told[i] = true;
+        work->listener->finished(i, answer);
+      }
     }
+    if (all)
+      work.reset();
   }
   works.erase(std::remove(works.begin(), works.end(), nullptr), works.end());
 }

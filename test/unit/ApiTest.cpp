@@ -279,6 +279,7 @@ TEST_F(Apis, wantTheKeyTheTypeAndTheHost) {
 TEST_F(Apis, tellWhenTheyAreBusyOrStop) {
   Engine::Options options;
   options.waiting = 1;
+  options.session.kvPositions = 2048; // for all of them together
   open(options);
   const char *slow = "{\"prompt\":\"a\",\"max_tokens\":250,\"ignore_eos\":true,\"n\":5,\"stream\":true}";
   const std::string one = "{\"prompt\":\"a\",\"max_tokens\":200,\"ignore_eos\":true}";
@@ -298,6 +299,19 @@ TEST_F(Apis, tellWhenTheyAreBusyOrStop) {
     reply->changed.wait(lock, [&] { return reply->ended; });
     EXPECT_EQ(reply->status, 200);
   }
+}
+
+TEST_F(Apis, giveAPageThatAsksNobodyElse) {
+  api.options.key = "k";
+  open();
+  auto page = ask("GET", "/", "", {"", "", "localhost", "", "", ""});
+  EXPECT_EQ(page->status, 200);
+  EXPECT_EQ(page->type, "text/html; charset=utf-8");
+  EXPECT_EQ(page->body.rfind("<!doctype html>", 0), 0u);
+  EXPECT_EQ(page->body.substr(page->body.size() - 8), "</html>\n");
+  for (const char *elsewhere : {"http:", "https:", "src=", "@import", "url(", "innerHTML"})
+    EXPECT_EQ(page->body.find(elsewhere), std::string::npos) << elsewhere;
+  EXPECT_NE(page->header("content-security-policy").find("default-src 'none'"), std::string::npos);
 }
 
 TEST_F(Apis, tellWhatThereIs) {

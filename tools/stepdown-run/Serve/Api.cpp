@@ -1,6 +1,7 @@
 #include "tools/stepdown-run/Serve/Api.h"
 
 #include "lib/Base/Suggestion.h"
+#include "tools/stepdown-run/Serve/Page.h"
 #include <algorithm>
 #include <atomic>
 #include <ctime>
@@ -80,6 +81,7 @@ const std::vector<Api::Entry> &Api::table() {
       {"/tokenize", "POST", false, &Api::tokenize},
       {"/metrics", "GET", false, &Api::metrics},
       {"/health", "GET", true, &Api::health},
+      {"/", "GET", true, &Api::page},
   };
   return entries;
 }
@@ -263,6 +265,15 @@ void Api::tokenize(Exchange &exchange) {
     return refuse(exchange, {ids.error(), request.prompt ? "prompt" : "messages"});
   send(exchange, 200, json,
        jsonText({{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model->engine->context()}}));
+}
+
+// The page asks this server and nobody else, and runs no script but its own.
+void Api::page(Exchange &exchange) {
+  send(exchange, 200, "text/html; charset=utf-8", pageText,
+       {{"content-security-policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                                    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"},
+        {"x-content-type-options", "nosniff"},
+        {"cache-control", "no-cache"}});
 }
 
 void Api::health(Exchange &exchange) { send(exchange, 200, json, "{\"status\":\"ok\"}"); }

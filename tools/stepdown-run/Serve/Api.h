@@ -58,6 +58,7 @@ private:
   void chatCompletions(Exchange &exchange);
   void complete(Exchange &exchange, Endpoint endpoint);
   void tokenize(Exchange &exchange);
+  void page(Exchange &exchange);
   void health(Exchange &exchange);
   void metrics(Exchange &exchange);
   std::string metricsText() const;
