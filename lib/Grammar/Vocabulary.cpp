@@ -23,12 +23,25 @@ TokenTree::TokenTree(const std::vector<std::string_view> &texts) : count(texts.s
       head = head << 8 | (i < text.size() ? static_cast<uint8_t>(text[i]) : 0);
     order.push_back({head, static_cast<int32_t>(id)});
   }
-  std::sort(order.begin(), order.end(), [&](const Entry &a, const Entry &b) {
+  // First apart by the two bytes at the front.
+  std::vector<uint32_t> begins(65537, 0);
+  for (const Entry &entry : order)
+    ++begins[(entry.head >> 48) + 1];
+  for (size_t i = 0; i < 65536; ++i)
+    begins[i + 1] += begins[i];
+  std::vector<Entry> parted(order.size());
+  std::vector<uint32_t> fill(begins.begin(), begins.end() - 1);
+  for (const Entry &entry : order)
+    parted[fill[entry.head >> 48]++] = entry;
+  order = std::move(parted);
+  auto less = [&](const Entry &a, const Entry &b) {
     if (a.head != b.head)
       return a.head < b.head;
     const int compared = texts[a.id].compare(texts[b.id]);
     return compared != 0 ? compared < 0 : a.id < b.id;
-  });
+  };
+  for (size_t i = 0; i < 65536; ++i)
+    std::sort(order.begin() + begins[i], order.begin() + begins[i + 1], less);
   std::vector<uint32_t> path; // the nodes of the text before
   std::string_view before;
   auto close = [&](size_t kept) {

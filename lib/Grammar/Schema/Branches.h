@@ -45,10 +45,11 @@ public:
   Result<Language> pattern(const std::string &text);
   /// The strings for which `schema` holds.
   Result<Language> strings(const Json *schema);
-  /// A schema that the program wrote; the same one for the same text.
-  const Json *schema(Json written);
+  /// A schema that the program wrote; the same one for the same text, and where its references are said at `at`.
+  const Json *schema(Json written, const Json *at = nullptr);
 
 private:
+  struct Evaluated;
   struct Scalars {
     uint8_t kinds = 0;
     Language number, string;
@@ -61,6 +62,9 @@ private:
   Status applyDependent(const Assertion &a, Assertions &pending, std::vector<Choices> &choices);
   Status applyType(const Assertion &a, Branch &branch);
   Status applyEnum(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices);
+  Status applyUnevaluated(const Assertion &a, std::vector<Choices> &choices);
+  Result<std::vector<Evaluated>> evaluatedBy(const Json *schema, bool isRoot);
+  Result<const Json *> unevaluatedRest(const Assertion &a, const Evaluated &by);
   Status applyArray(const Assertion &a, Branch &branch, std::vector<Choices> &choices);
   Status applyObject(const Assertion &a, Branch &branch, std::vector<Choices> &choices);
   Status narrow(Language &language, const Dfa &base, const Dfa &by, bool holds);
@@ -74,7 +78,7 @@ private:
   std::map<std::string, Language> patterns;
   std::map<const Json *, Scalars> scalars;
   std::map<const Json *, const Json *> exact;
-  std::map<std::string, const Json *> written;
+  std::map<std::pair<std::string, const Json *>, const Json *> written;
   std::map<const Json *, int> visited; ///< by refuseLoops: 1 on the way, 2 done
   size_t steps = 0;
 };

@@ -56,6 +56,8 @@ const KeywordRow rows[] = {
     {"if", K::If, Holds::Schema, true},
     {"then", K::Whole, Holds::Schema, true},
     {"else", K::Whole, Holds::Schema, true},
+    {"unevaluatedItems", K::UnevaluatedItems, Holds::Schema, false},
+    {"unevaluatedProperties", K::UnevaluatedProperties, Holds::Schema, false},
     // Identifiers and containers.
     {"$id", K::Whole, Holds::Other, false},
     {"$anchor", K::Whole, Holds::Other, false},
@@ -180,8 +182,10 @@ Result<SchemaDocument> SchemaDocument::parse(const std::string &text) {
   return schema;
 }
 
-const Json *SchemaDocument::keep(Json schema) {
+const Json *SchemaDocument::keep(Json schema, const Json *at) {
   made.push_back(std::move(schema));
+  if (at)
+    (void)static_cast<bool>(visit(made.back(), where(at), bases.count(at) ? bases.at(at) : bases.at(document.get())));
   return &made.back();
 }
 

@@ -44,6 +44,8 @@ enum class Keyword : uint8_t {
   OneOf,
   Not,
   If, ///< if, then, else
+  UnevaluatedItems,
+  UnevaluatedProperties,
 };
 
 class SchemaDocument {
@@ -52,8 +54,8 @@ public:
   static Result<SchemaDocument> parse(const std::string &text);
 
   const Json &root() const { return *document; }
-  /// A part that the program wrote, which lives as long as the document.
-  const Json *keep(Json schema);
+  /// A part that the program wrote, which lives as long as the document; what it says of references is said at `at`.
+  const Json *keep(Json schema, const Json *at = nullptr);
   /// "#/properties/name", of parts of the document.
   std::string where(const Json *schema) const;
   /// The keywords that assert something, in the order of `Keyword`, of an object that was never looked at or that was.
