@@ -32,6 +32,7 @@ static Object trafficObject(const DispatchTraffic &t) {
                 {"grid", Array{int64_t(t.grid[0]), int64_t(t.grid[1])}},
                 {"threads", int64_t(t.threads)},
                 {"groups", int64_t(t.groups())},
+                {"busy_groups", int64_t(t.busy ? t.busy : t.groups())},
                 {"weights_read", int64_t(t.weightsRead)},
                 {"cache_read", int64_t(t.cacheRead)},
                 {"cache_written", int64_t(t.cacheWritten)},

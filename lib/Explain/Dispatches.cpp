@@ -1,6 +1,7 @@
 #include "lib/Explain/Dispatches.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "lib/Explain/Footprint.h"
+#include "lib/Explain/SplitTraffic.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
@@ -22,6 +23,8 @@ DispatchTraffic measure(FunctionOpInterface kernel, DispatchOp dispatch, const S
   auto launch = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
   const uint64_t count = row.byRows ? load.rows : load.tokens, threads = launch ? launch[1] : 1;
   row.columns = launch ? launch[0] : 1;
+  if (kernel->hasAttr(tile::kSplitsAttr))
+    return measureSplits(kernel, dispatch, load, window);
   const uint64_t across = llvm::divideCeil(row.columns, threads);
   if (!measureLaunch(kernel, dispatch, load, window, row.columns, all)) {
     row.byOperands = true;
@@ -128,7 +131,7 @@ const char *nameOf(Bound bound) {
 }
 
 Prediction predict(const DispatchTraffic &traffic, const Machine &machine) {
-  const uint64_t groups = traffic.groups();
+  const uint64_t groups = traffic.busy ? traffic.busy : traffic.groups();
   if (groups == 0)
     return {0, Bound::Launch}; // is not launched
   // Units that have a work-group, and lanes of them that have a thread: a machine's float32 rate is that of two

@@ -24,6 +24,7 @@ struct StepLoad {
 struct DispatchTraffic {
   uint64_t variant = 0;                     ///< bucket that its kernel was made for: the last one that has one
   uint64_t grid[2] = {0, 0};                ///< work-groups along x and y; of no tokens or rows none
+  uint64_t busy = 0;                        ///< work-groups that have something to do; 0: all
   uint64_t threads = 0;                     ///< of a work-group
   uint64_t weightsRead = 0;                 ///< weights, norms, tables of angles
   uint64_t cacheRead = 0, cacheWritten = 0; ///< keys and values

@@ -120,8 +120,8 @@ static const std::vector<Phase> kFunctionsOnNVIDIA =
 static const std::vector<Phase> kFunctionsOnAMD = functionsOnDevice(
     {"amd", "kernels become functions of rocdl and llvm, with AMD's intrinsics", build::lowerToAMD, kNothing, kChip});
 
-static const char *const kTurns[] = {"tile", "func", "memref", "arith", "math", "scf", "vector"};
-static const char *const kReads[] = {"tile", "func", "memref", "arith", "math", "scf", "llvm"};
+static const char *const kTurns[] = {"tile", "func", "memref", "arith", "math", "scf", "vector", "gpu.barrier"};
+static const char *const kReads[] = {"tile", "func", "memref", "arith", "math", "scf", "llvm", "gpu.barrier"};
 static const char *const kImages[] = {"gpu.module", "gpu.func", "llvm", "nvvm", "rocdl"};
 
 /// A model's road to a device; `lowering` is what its chips differ in.

@@ -71,14 +71,17 @@ struct LaunchKernels : impl::LaunchKernelsBase<LaunchKernels> {
     Value token = gpu::BlockIdOp::create(b, loc, gpu::Dimension::x), column;
     column = arith::MulIOp::create(b, loc, gpu::BlockIdOp::create(b, loc, gpu::Dimension::y), number(threads));
     column = arith::AddIOp::create(b, loc, column, gpu::ThreadIdOp::create(b, loc, gpu::Dimension::x));
-    Value inside = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, column, number(columns));
-    auto guard = scf::IfOp::create(b, loc, inside);
     loop.getInductionVars()[0].replaceAllUsesWith(token);
     if (loop.getNumLoops() == 2)
       loop.getInductionVars()[1].replaceAllUsesWith(column);
-    Block *body = loop.getBody();
-    guard.thenBlock()->getOperations().splice(std::prev(guard.thenBlock()->end()), body->getOperations(), body->begin(),
-                                              std::prev(body->end()));
+    Block *body = loop.getBody(), *to = loop->getBlock();
+    auto at = Block::iterator(loop);
+    if (columns % threads) { // threads that meet at barriers all have a turn
+      Value inside = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, column, number(columns));
+      to = scf::IfOp::create(b, loc, inside).thenBlock();
+      at = std::prev(to->end());
+    }
+    to->getOperations().splice(at, body->getOperations(), body->begin(), std::prev(body->end()));
     loop.erase();
   }
 
@@ -119,6 +122,10 @@ struct LaunchKernels : impl::LaunchKernelsBase<LaunchKernels> {
         return failure();
       if (!argument.use_empty())
         argument.replaceAllUsesWith(describe(b, loc, type, base, sizes));
+    }
+    for (auto alloca : llvm::make_early_inc_range(entry.getOps<memref::AllocaOp>())) { // of all threads of a block
+      alloca.replaceAllUsesWith(kernel.addWorkgroupAttribution(alloca.getType(), alloca.getLoc()));
+      alloca.erase();
     }
     oneTurn(loops.front(), grid[0], grid[1]);
     function.erase();

@@ -49,6 +49,10 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     The function takes memory: rows of float32, weights as the layout packs them, the paged cache. All else is computed where
     it is wanted: a bias, gate or residual sum by the thread that has the product.
 
+    Attention is two dispatches: blocks of 128 threads, which meet at barriers, have a cache head and a share of the context
+    each, and another function joins what they leave in a fixed order (SplitAttention.cpp). Where a head has no multiple of 4
+    columns, or more than 8 query heads share keys, it is one, of a thread for each query head.
+
     On sm_90a a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of rows that
     two other dispatches make: their scales, and what is left of them in binary16.
 
@@ -78,6 +82,7 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"dispatches", "dispatches", "Dispatches">];
   let dependentDialects = ["::stepdown::transformer::TransformerDialect", "::stepdown::tile::TileDialect", "::mlir::func::FuncDialect",
                            "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect",
-                           "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+                           "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect",
+                           "::mlir::gpu::GPUDialect"];
 }
 #endif

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Packing/ThreadKernel.h"
 
 using namespace mlir;
@@ -56,6 +57,18 @@ ThreadKernel::Values ThreadKernel::cacheIndices(const uint32_t (&axes)[STEPDOWN_
 Value ThreadKernel::cached(Value cache, bool ofKeys, const Paged &at, Value head, Value channel) {
   Value x = load(cache, cacheIndices(ofKeys ? layout.cache.keys : layout.cache.values, at, head, channel));
   return x.getType().isF32() ? x : Value(arith::ExtFOp::create(*b, loc, b->getF32Type(), x));
+}
+
+ThreadKernel::Values ThreadKernel::valueAt(Value values, const Paged &at, Value head, Value channel) {
+  Type element = cast<MemRefType>(values.getType()).getElementType();
+  Values numbers;
+  Value all = vector::LoadOp::create(*b, loc, VectorType::get({kQuadColumns}, element), values,
+                                     cacheIndices(layout.cache.values, at, head, channel));
+  for (int64_t e = 0; e < kQuadColumns; ++e) {
+    Value x = vector::ExtractOp::create(*b, loc, all, e);
+    numbers.push_back(element.isF32() ? x : Value(arith::ExtFOp::create(*b, loc, b->getF32Type(), x)));
+  }
+  return numbers;
 }
 
 void ThreadKernel::put(Value cache, bool ofKeys, const Paged &at, Value head, Value channel, Value number) {

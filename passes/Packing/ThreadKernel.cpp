@@ -104,8 +104,9 @@ void ThreadKernel::bound(Value argument, int64_t value) {
 
 // --- the function ----------------------------------------------------------------------------------------------------
 
-void ThreadKernel::forEach(int64_t columns, Value like, Body body) {
-  const int64_t threads = std::clamp<int64_t>(llvm::alignTo(columns, kWarp), kWarp, kMostThreads);
+void ThreadKernel::forEach(int64_t columns, Value like, int64_t threads, Body body) {
+  if (!threads)
+    threads = std::clamp<int64_t>(llvm::alignTo(columns, kWarp), kWarp, kMostThreads);
   function->setAttr(tile::kGridAttr, DenseI64ArrayAttr::get(loc.getContext(), {columns, threads}));
   Value zero = number(0), one = number(1), rows = memref::DimOp::create(*b, loc, like, 0);
   auto loop =
@@ -123,11 +124,15 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
   b.emplace(OpBuilder::atBlockEnd(entry));
   if (auto op = result.getDefiningOp<KVAppendOp>()) {
     const CacheType cache = op.getCache().getType();
-    forEach(cache.getHeads() * (cache.getKey() + cache.getValue()), argument(op.getBatch(), 0),
+    forEach(cache.getHeads() * (cache.getKey() + cache.getValue()), argument(op.getBatch(), 0), 0,
             [&](Value token, Value column) { append(op, token, column); });
+  } else if (shared && result == shared->partial) {
+    attendSplit(shared->op);
+  } else if (shared && result == shared->op.getResult()) {
+    joinSplits(shared->op);
   } else if (auto op = result.getDefiningOp<AttentionOp>()) {
     const int64_t heads = op.getQ().getType().getDimSize(1) / op.getCache().getType().getKey();
-    forEach(heads, argument(result), [&](Value token, Value head) { attend(op, token, head); });
+    forEach(heads, argument(result), 0, [&](Value token, Value head) { attend(op, token, head); });
   } else {
     auto type = cast<RankedTensorType>(result.getType());
     const bool isNumber = type.getRank() == 1;
@@ -135,7 +140,7 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
     forEach(isNumber              ? 1
             : isActivations(type) ? columns(type)
                                   : type.getDimSize(1),
-            out, [&](Value token, Value column) {
+            out, 0, [&](Value token, Value column) {
               Value y = isNumber ? at(result, {token}) : at(result, {token, column});
               memref::StoreOp::create(*b, loc, y, out, ValueRange{token, column});
             });

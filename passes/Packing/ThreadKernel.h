@@ -14,6 +14,22 @@ namespace stepdown {
 /// that leave nothing out, and of casts between these and rows.
 mlir::Value sameNumbers(mlir::Value value);
 
+/// How attention over a context is shared out among blocks of threads (SplitAttention.cpp).
+struct AttentionSplits {
+  int64_t heads, queries; ///< of the cache, and of queries for each
+  int64_t key, value;     ///< columns of a head
+  int64_t splits;         ///< of a context
+
+  /// None where attention has no such form: where its keys are shared by more than 8 query heads, or columns of a head
+  /// are no multiple of 4. `positions`: of the longest context.
+  static std::optional<AttentionSplits> of(transformer::AttentionOp op, int64_t positions);
+  /// Sums of values of a query, in front of which maxima and sums of weights lie.
+  int64_t sums() const { return splits * heads * queries * value; }
+  /// Numbers that splits leave of a query: [splits, query heads, value] sums of values, then [splits, query heads, 2]
+  /// maxima and sums of weights.
+  int64_t numbers() const { return sums() + splits * heads * queries * 2; }
+};
+
 class ThreadKernel {
 public:
   /// Values of a kernel's body that lie in memory, and what of the program they are.
@@ -25,6 +41,11 @@ public:
   /// A private function at `builder` that computes `result`, a value of the kernel's body, where it is to lie. Emits a
   /// diagnostic and fails where an operation has no form for a thread.
   mlir::FailureOr<mlir::func::FuncOp> build(mlir::OpBuilder &builder, mlir::Value result);
+
+  /// Of attention: `partial`, [tokens, splits.numbers()], is what splits leave of `op`, and its result is joined of it.
+  void shareAttention(transformer::AttentionOp op, mlir::Value partial, const AttentionSplits &splits) {
+    shared = Shared{op, partial, splits};
+  }
 
   llvm::SmallSetVector<mlir::Value, 8> inputs; ///< of the dispatch: values of the program
   llvm::SmallVector<int64_t> sources;          ///< see DispatchOp; results come behind all inputs
@@ -39,8 +60,8 @@ private:
   /// The argument for `of`, whose part is that of a batch or cache; `of` is null for the result.
   Value argument(Value of, int64_t part = 0);
   Value addArgument(Value of, int64_t part, mlir::MemRefType type, llvm::ArrayRef<int64_t> dims, Value source);
-  void bound(Value argument, int64_t value); ///< see stepdown_parameter
-  void forEach(int64_t columns, Value like, Body body);
+  void bound(Value argument, int64_t value);                             ///< see stepdown_parameter
+  void forEach(int64_t columns, Value like, int64_t threads, Body body); ///< threads of a block; 0: as many as fit
 
   /// The number of `tensor` at `indices`: read where it lies, else computed. Activation blocks are indexed as rows.
   Value at(Value tensor, ValueRange indices);
@@ -51,6 +72,8 @@ private:
   Value rotate(transformer::RopeOp op, Value token, Value column);
   Value quantize(transformer::QuantizeOp op, Value token, Value column);
   void attend(transformer::AttentionOp op, Value token, Value head);
+  void attendSplit(transformer::AttentionOp op);
+  void joinSplits(transformer::AttentionOp op);
   void append(transformer::KVAppendOp op, Value token, Value column);
   Value refuse(mlir::Operation *op, const llvm::Twine &what);
 
@@ -60,6 +83,11 @@ private:
   Paged paged(Value batch, Value token, Value position, Value keys);
   Values cacheIndices(const uint32_t (&axes)[STEPDOWN_MAX_RANK], const Paged &at, Value head, Value channel);
   Value cached(Value cache, bool ofKeys, const Paged &at, Value head, Value channel);
+  Values valueAt(Value values, const Paged &at, Value head, Value channel); ///< four neighbouring channels
+  struct Seen;
+  Seen seenBy(transformer::AttentionOp op, Value token);
+  Value firstOf(Value split, const Seen &seen);
+  Values scores(transformer::AttentionOp op, Value token, Value head, Value keys, const Paged &at);
   void put(Value cache, bool ofKeys, const Paged &at, Value head, Value channel, Value number);
 
   Value number(int64_t value);
@@ -75,6 +103,16 @@ private:
   Value loop(Value lower, Value upper, Value start, llvm::function_ref<Value(Value, Value)> body);
   Values loop(Value lower, Value upper, ValueRange start, llvm::function_ref<Values(Value, ValueRange)> body);
 
+  Values stride(Value lower, Value upper, int64_t step, ValueRange start,
+                llvm::function_ref<Values(Value, ValueRange)> body);
+  void when(Value condition, llvm::function_ref<void()> body);
+
+  struct Shared {
+    transformer::AttentionOp op;
+    Value partial;
+    AttentionSplits splits;
+  };
+  std::optional<Shared> shared;
   mlir::Location loc;
   const Layout &layout;
   const Places &places;

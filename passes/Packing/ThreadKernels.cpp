@@ -3,8 +3,10 @@
 // wanted, so a product's bias, gate and residual sum are computed by the thread that has the product.
 #include "dialects/Tile/IR/TileOps.h"
 #include "include/stepdown/Artifact.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "passes/Packing/Passes.h"
 #include "passes/Packing/StepKernels.h"
 #include "passes/Packing/ThreadKernel.h"
@@ -27,6 +29,13 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   llvm::StringMap<std::string> known; ///< text of a function -> name of the kernel
   ModuleOp kernels;
   const Target *target = nullptr;
+  struct Splits {
+    AttentionOp op;
+    Value partial;
+    AttentionSplits splits;
+  };
+  std::optional<Splits> splits;                 ///< of the attention that is dispatched
+  static constexpr int64_t kPositions = 131072; ///< of the longest context, where no model says it
 
   static bool isReduction(Operation *op) {
     auto structured = dyn_cast<linalg::GenericOp>(op);
@@ -77,6 +86,24 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return values;
   }
 
+  /// What the splits of attention leave lies in memory in front of its result.
+  LogicalResult split(KernelOp kernel, AttentionOp op, ThreadKernel::Places &places, bool rows) {
+    auto model = getOperation()->getAttrOfType<ModelAttr>(modelAttrName);
+    const auto how = AttentionSplits::of(op, model ? model.getPositions() : kPositions);
+    if (!how)
+      return success();
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    Value tokens = tensor::DimOp::create(b, op.getQ(), 0);
+    auto type = RankedTensorType::get({ShapedType::kDynamic, how->numbers()}, b.getF32Type());
+    Value partial = tensor::EmptyOp::create(b, type, ValueRange{tokens});
+    splits = Splits{op, partial, *how};
+    FailureOr<Value> made = dispatch(kernel, partial, places, rows);
+    if (failed(made))
+      return failure();
+    places[partial] = *made;
+    return success();
+  }
+
   FailureOr<Value> dispatch(KernelOp kernel, Value value, const ThreadKernel::Places &places, bool rows) {
     if (LinearOp product = tileProduct(value)) {
       OpBuilder before(kernel);
@@ -89,6 +116,8 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     }
     OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody()), builder(kernel);
     ThreadKernel build(value.getLoc(), *target->layout, places, rows);
+    if (splits)
+      build.shareAttention(splits->op, splits->partial, splits->splits);
     FailureOr<func::FuncOp> function = build.build(inner, value);
     if (failed(function))
       return failure();
@@ -122,6 +151,9 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     for (auto [argument, input] : llvm::zip(kernel.getBody().getArguments(), kernel.getInputs()))
       places[argument] = input;
     for (Value value : placed(kernel)) {
+      splits.reset();
+      if (auto op = value.getDefiningOp<AttentionOp>(); op && failed(split(kernel, op, places, rows)))
+        return failure();
       FailureOr<Value> made = dispatch(kernel, value, places, rows);
       if (failed(made))
         return failure();

@@ -128,7 +128,7 @@ struct UnpackBlocks : impl::UnpackBlocksBase<UnpackBlocks> {
       Emitter e(builder, op.getLoc(), target);
       Value all =
           LLVM::LoadOp::create(builder, op.getLoc(), op.getVectorType(), e.pointer(op.getBase(), op.getIndices()),
-                               op.getVectorType().getNumElements() * 4);
+                               op.getVectorType().getNumElements() * op.getVectorType().getElementTypeBitWidth() / 8);
       for (Operation *user : llvm::make_early_inc_range(op->getUsers()))
         if (auto one = dyn_cast<vector::ExtractOp>(user); one && one.getStaticPosition().size() == 1) {
           builder.setInsertionPoint(one);

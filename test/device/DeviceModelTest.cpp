@@ -268,4 +268,40 @@ TEST(DeviceModel, theSameBytesInStepsOfEveryBucket) {
   }
 }
 
+// A context of three splits comes into the cache in several ways, beside another sequence, in blocks of several sizes.
+TEST(DeviceModel, theSameBytesHoweverAContextCame) {
+  auto model = load(compiledModel(kTiny, std::string("--target=") + kChip), device());
+  ASSERT_TRUE(model);
+  constexpr int kMost = 293, kVocabulary = 263;
+  auto run = [&](const std::vector<int> &chunks, int blockSize, bool beside) {
+    Session::Options options;
+    options.kvBlock = blockSize;
+    options.maxSequences = 2;
+    auto session = Session::create(model, options);
+    EXPECT_TRUE(session) << session.error().text();
+    const int32_t other = *(*session)->createSequence(), sequence = *(*session)->createSequence();
+    int position = 0;
+    for (int count : chunks) {
+      std::vector<Session::Token> batch;
+      if (beside)
+        batch.push_back({other, 7 + position % 251, false});
+      for (int i = 0; i < count; ++i, ++position)
+        batch.push_back({sequence, 3 + 11 * position % 251, position + 1 == kMost});
+      EXPECT_TRUE((*session)->submit(batch.data(), batch.size()));
+      const Status done = (*session)->step();
+      EXPECT_TRUE(done) << done.error().text();
+    }
+    const float *logits = (*session)->logits(0);
+    return std::vector<float>(logits, logits + kVocabulary);
+  };
+  const std::vector<float> whole = run({kMost}, 32, false);
+  for (const std::vector<int> &chunks :
+       std::vector<std::vector<int>>{{kMost - 1, 1}, {37, 128, 127, 1}, {128, 128, kMost - 256}, {200, 93}})
+    for (int blockSize : {16, 64}) {
+      const std::vector<float> cut = run(chunks, blockSize, true);
+      EXPECT_EQ(std::memcmp(cut.data(), whole.data(), cut.size() * sizeof(float)), 0)
+          << testing::PrintToString(chunks) << ", blocks of " << blockSize;
+    }
+}
+
 } // namespace

@@ -171,6 +171,13 @@ TEST(DeviceTraffic, longPrompt) {
           "emulated:sm_90a", "");
 }
 
+// Contexts of several chunks, whole and seen through a window that begins within one.
+TEST(DeviceTraffic, splits) {
+  compare("--family gemma3 --type Q5_0 --layers 2 --pattern 1,0 --window 149 --width 64 --heads 4 --kv-heads 1 "
+          "--head-dim 16 --ffn 64 --vocab 521 --context 311",
+          "emulated:gfx942", "");
+}
+
 // Sizes that no tile divides.
 TEST(DeviceTraffic, primeSizes) {
   compare("--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389 "

@@ -27,18 +27,22 @@ ANSWER = [504, 3575, 282, 4649, 314, 7042, 30, 198, 198, 504, 2988, 314]
 # A chip beside sm_90a and gfx942 has one family and one storage type in CI; the part "families" is for any device.
 EXTRA = {"emulated:sm_80": "gemma3, soft-cap", "emulated:gfx90a": "phi3, half of a head rotates", "emulated:gfx950": "qwen2",
          "emulated:gfx1100": "qwen3", "emulated:gfx1201": "llama, sinks"}
+# Attention of more than one split; the last has more query heads for one of the cache than blocks of threads take.
+CONTEXTS = {"llama, 293 tokens": "--family llama --type Q4_1 --heads 6 --kv-heads 3 --head-dim 16 --sinks",
+            "gemma3, a window of 149": "--family gemma3 --type IQ4_NL --pattern 1 --window 149 --softcap 10",
+            "nine query heads for one": "--family llama --type Q8_0 --heads 9 --kv-heads 1 --head-dim 16"}
 FIRST = "--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389"
 
 
-def against_float64(suite, name, options, device, products=PRODUCTS):
+def against_float64(suite, name, options, device, products=PRODUCTS, tokens=TOKENS):
     """float32 throughout within the bound of a float32 run; with a cache, and products, of binary16 within their noise."""
     checkpoint = suite.made("model.gguf", options)
     model = float64_model.Model(checkpoint)
-    true = float64_model.forward(model, TOKENS)
+    true = float64_model.forward(model, tokens)
     row = []
     for mode, bound in ((("--exact",), LOGIT), ((), products if "sm_90a" in device else CACHE)):
         artifact = suite.compiled(checkpoint, f"--target={device}", *mode)
-        got, _ = suite.logits(artifact, TOKENS, "--device", device, *mode)
+        got, _ = suite.logits(artifact, tokens, "--device", device, *mode)
         error = np.abs(got - true).max()
         suite.expect(error <= bound, f"{name} on {device} {' '.join(mode)}: expects logits within {bound}, but one is off by {error:.2g}")
         row.append(f"{error:.1e}")
@@ -64,6 +68,13 @@ def types(suite, device):
     for kind in random_weights.TYPES:
         suite.run(kind, lambda: against_float64(suite, kind, f"--type {kind} --width 256 --ffn 256 --layers 1", device,
                                                 PRODUCTS if kind.startswith(("Q", "IQ")) else CACHE))
+
+
+def contexts(suite, device):
+    """Contexts of several chunks of positions: without a window, with one that begins within a chunk, with sinks and soft-caps."""
+    tokens = [int(t) for t in np.random.default_rng(7).integers(3, 380, 293)]
+    for name, options in CONTEXTS.items():
+        suite.run(name, lambda: against_float64(suite, name, options + " --layers 1 --vocab 389", device, tokens=tokens))
 
 
 def same_bytes(suite, device):
@@ -140,7 +151,7 @@ def smollm2(suite, device):
     print(f"SmolLM2 on {device}: 8 tokens and 4 generated, {seconds:.0f} s of processor time", flush=True)
 
 
-PARTS = {"first": first, "families": families, "extra": extra, "types": types, "bytes": same_bytes, "targets": several_targets,
+PARTS = {"first": first, "families": families, "extra": extra, "types": types, "contexts": contexts, "bytes": same_bytes, "targets": several_targets,
          "smollm2": smollm2}
 
 

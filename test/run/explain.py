@@ -197,12 +197,12 @@ def check_traffic(family, edges, kernels, element, o):
 
 def predicted(traffic, threads, m):
     """Seconds and bound of a launch, as docs/decisions/predicted-times.md has them."""
-    if not traffic["groups"]:
+    if not traffic["busy_groups"]:
         return 0, "launch"
-    units = min(traffic["groups"], m["units"])
+    units = min(traffic["busy_groups"], m["units"])
     unit_rate = units * m["unit_bytes_per_clock"] * m["hertz"]
     lanes = m["float32_per_second"] / (2 * m["hertz"] * m["units"])
-    resident = min(1, threads * traffic["groups"] / (units * lanes))
+    resident = min(1, threads * traffic["busy_groups"] / (units * lanes))
     moved = traffic["bytes_read"] + traffic["bytes_written"]
     bounds = {"memory": moved / min(m["bytes_per_second"], unit_rate), "cache": traffic["asked_of_cache"] / unit_rate,
               "operations": traffic["operations"] / (m["float32_per_second"] * units / m["units"] * resident),

@@ -167,12 +167,14 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   if (name == kGridAttr && function && grid && grid.size() == (isa<KernelOp>(op) ? 4 : 2) && grid[0] > 0 &&
       grid[1] > 0 && grid[1] <= kThreads && grid.asArrayRef().back() > 0)
     return success();
+  if (name == kSplitsAttr && function && grid && grid.size() == 2 && grid[0] > 0 && grid[1] > 0)
+    return success();
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);
   return op->emitOpError()
          << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '" << kCyclicAttr
-         << "', '" << kLaunchAttr << "' and '" << kGridAttr
+         << "', '" << kLaunchAttr << "', '" << kSplitsAttr << "' and '" << kGridAttr
          << "', columns and threads, on a function, 'tile.register_file', a number, on a kernel, and '"
          << kUnselectedAttr << "' on a module, but got '" << name << "'";
 }

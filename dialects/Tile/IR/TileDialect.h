@@ -26,6 +26,8 @@ inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
 /// threads, bytes of shared memory, tokens]; it is launched once for each tile of so many columns (blocks along x) and
 /// tokens (along y).
 inline constexpr llvm::StringLiteral kGridAttr = "tile.grid";
+/// The attribute of a function that attends to a share of a context, or joins shares: [positions of a chunk, shares].
+inline constexpr llvm::StringLiteral kSplitsAttr = "tile.splits";
 /// The attribute of such a kernel's argument: see `bound` of stepdown_parameter in include/stepdown/Artifact.h.
 inline constexpr llvm::StringLiteral kBoundAttr = "tile.bound";
 /// The attribute of a module that tells of operations for which there are GPU kernels, but none that takes them: of

@@ -55,6 +55,33 @@ func.func private @first_byte(%y: memref<?x16xi8>, %w: memref<2x3x!transformer.b
   return
 }
 
+// Memory that threads of a block share, and all of them have a turn where they may meet at a barrier.
+// CHECK-LABEL: gpu.module @neighbour
+// CHECK: gpu.func @neighbour({{.*}} workgroup(%[[SHARED:.*]] : memref<64xf32, #gpu.address_space<workgroup>>) kernel
+// CHECK-NOT: scf.if
+// CHECK: memref.store %{{.*}}, %[[SHARED]]
+// CHECK: gpu.barrier
+// CHECK: memref.load %[[SHARED]]
+func.func private @neighbour(%y: memref<?x128xf32>, %x: memref<?x128xf32>) attributes {tile.grid = array<i64: 128, 64>} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %n = memref.dim %y, %c0 : memref<?x128xf32>
+  %shared = memref.alloca() : memref<64xf32, #gpu.address_space<workgroup>>
+  scf.parallel (%t, %c) = (%c0, %c0) to (%n, %c128) step (%c1, %c1) {
+    %0 = memref.load %x[%t, %c] : memref<?x128xf32>
+    %lane = arith.remui %c, %c64 : index
+    memref.store %0, %shared[%lane] : memref<64xf32, #gpu.address_space<workgroup>>
+    gpu.barrier
+    %next = arith.addi %lane, %c1 : index
+    %other = arith.remui %next, %c64 : index
+    %1 = memref.load %shared[%other] : memref<64xf32, #gpu.address_space<workgroup>>
+    memref.store %1, %y[%t, %c] : memref<?x128xf32>
+  }
+  return
+}
+
 // -----
 
 // expected-error @+1 {{expects one loop over tokens and columns in a kernel that is launched}}

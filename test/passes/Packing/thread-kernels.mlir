@@ -65,12 +65,21 @@ func.func @sum_and_what_is_made_of_it(%a: !rows) -> !rows {
 
 !cache = !transformer.cache<heads = 2, key = 16, value = 16, element = f16>
 
-// One pass over the positions that a query sees; the window is the cache's to know.
+// Blocks of threads that meet at barriers have a share of what a query sees, and others join the shares; the window is
+// the cache's to know, and with it how many chunks of positions a query sees at most.
 // CHECK-LABEL: @attention_with_a_window
 // CHECK-SAME: transformer.window = 7
-// CHECK: @attention_0_b0({{.*}} {tile.bound = 7 : i64}
+// CHECK: %[[SHARES:.*]] = transformer.dispatch @attention_0({{.*}} -> tensor<?x144xf32>
+// CHECK: transformer.dispatch @attention_1(%[[SHARES]], {{.*}} -> tensor<?x64xf32>
+// CHECK: @attention_0_b0({{.*}} {tile.bound = 7 : i64}{{.*}} attributes {tile.grid = array<i64: 512, 128>, tile.splits = array<i64: 128, 2>}
+// CHECK: memref.alloca() : memref<2x128xf32, #gpu.address_space<workgroup>>
+// CHECK: vector.load {{.*}} : memref<?x2x?x16xf16>, vector<4xf16>
+// CHECK-COUNT-2: gpu.barrier
+// CHECK: @attention_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 64>, tile.splits = array<i64: 128, 2>}
+// CHECK-NOT: gpu.barrier
 // CHECK: arith.maximumf
 // CHECK-COUNT-2: math.exp
+// CHECK: arith.divf
 func.func @attention_with_a_window(%q: tensor<?x64xf32>, %b: !transformer.batch, %c: !cache) -> tensor<?x64xf32> {
   %0 = transformer.kernel "attention" (%x = %q : tensor<?x64xf32>, %batch = %b : !transformer.batch, %kv = %c : !cache) -> (tensor<?x64xf32>) {
     %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64, window = 7 : i64}
@@ -78,6 +87,26 @@ func.func @attention_with_a_window(%q: tensor<?x64xf32>, %b: !transformer.batch,
     transformer.yield %1 : tensor<?x64xf32>
   }
   return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+!cache = !transformer.cache<heads = 1, key = 16, value = 16, element = f16>
+
+// A block takes up to eight query heads that share keys: of nine each has a thread, and one pass over what it sees.
+// CHECK-LABEL: @nine_heads_that_share_keys
+// CHECK: transformer.dispatch @attention_0(
+// CHECK-NOT: transformer.dispatch
+// CHECK: @attention_0_b0({{.*}} attributes {tile.grid = array<i64: 9, 32>}
+// CHECK: arith.maximumf
+// CHECK-COUNT-2: math.exp
+func.func @nine_heads_that_share_keys(%q: tensor<?x144xf32>, %b: !transformer.batch, %c: !cache) -> tensor<?x144xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x144xf32>, %batch = %b : !transformer.batch, %kv = %c : !cache) -> (tensor<?x144xf32>) {
+    %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64}
+        : (tensor<?x144xf32>, !transformer.batch, !cache) -> tensor<?x144xf32>
+    transformer.yield %1 : tensor<?x144xf32>
+  }
+  return %0 : tensor<?x144xf32>
 }
 
 // -----

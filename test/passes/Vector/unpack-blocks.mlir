@@ -42,6 +42,15 @@ func.func @quad_of_bf16(%w: memref<?x?x!transformer.block<bf16, rows = 16>>, %i:
   return %y0 : f32
 }
 
+// Four channels of a value in the cache are one load.
+// CHECK-LABEL: @four_channels
+// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<4xf16>
+func.func @four_channels(%x: memref<?x48xf16>, %t: index, %c: index) -> f16 {
+  %0 = vector.load %x[%t, %c] : memref<?x48xf16>, vector<4xf16>
+  %1 = vector.extract %0[1] : f16 from vector<4xf16>
+  return %1 : f16
+}
+
 // Four activations that lie together are one load.
 // CHECK-LABEL: @four_activations
 // CHECK: %[[ALL:.*]] = llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>

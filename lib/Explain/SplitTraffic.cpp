@@ -1,0 +1,99 @@
+// Which chunks of positions a query sees follows from where it stands, and each chunk that it sees is a block's: so
+// bytes are added up token by token. DeviceTrafficTest holds them to those that the emulator sees.
+#include "lib/Explain/SplitTraffic.h"
+#include "dialects/Tile/IR/TileOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+namespace {
+
+constexpr uint64_t kBlock = 32; ///< positions of a cache block: what a session takes where nobody says another
+constexpr uint64_t kNumber = 4; ///< bytes of what is no key or value
+
+/// Of one query: positions, chunks, and shares of the context that have any.
+struct Seen {
+  uint64_t positions, chunks, shares;
+};
+
+Seen seenFrom(uint64_t position, uint64_t window, uint64_t chunk, uint64_t splits) {
+  const uint64_t end = position + 1, begin = window && window < end ? end - window : 0;
+  const uint64_t chunks = position / chunk + 1 - begin / chunk;
+  return {end - begin, chunks, std::min(chunks, splits)};
+}
+
+} // namespace
+
+DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window) {
+  DispatchTraffic all;
+  auto splits = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kSplitsAttr);
+  auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
+  const uint64_t chunk = splits[0], shares = splits[1], tokens = load.tokens;
+  auto dimsOf = [&](unsigned i) { return cast<DenseI64ArrayAttr>(dispatch.getDims()[i]).asArrayRef(); };
+  auto sourceOf = [&](unsigned i) -> Value {
+    const int64_t source = dispatch.getSources()[2 * i], inputs = dispatch.getInputs().size();
+    return source < inputs ? dispatch.getInputs()[source] : dispatch.getOutputs()[source - inputs];
+  };
+  CacheType cache;
+  uint64_t element = 0, outColumns = 0, sinks = 0, widest = 0; // widest: of rows that are read
+  for (unsigned i = 0; i < kernel.getNumArguments(); ++i) {
+    Value source = sourceOf(i);
+    if (auto type = dyn_cast<CacheType>(source.getType())) {
+      cache = type;
+      element = cast<MemRefType>(kernel.getArgument(i).getType()).getElementTypeBitWidth() / 8;
+    } else if (source.getDefiningOp() == dispatch) {
+      outColumns = columns(source.getType()); // without padding
+    } else if (dimsOf(i).size() == 2 && !isa<BatchType>(source.getType())) {
+      widest = columns(source.getType());
+    } else if (dimsOf(i).size() == 1 && dimsOf(i)[0] > 0) {
+      sinks = dimsOf(i)[0] * kNumber;
+    }
+  }
+  all.threads = grid[1];
+  all.grid[0] = tokens, all.grid[1] = llvm::divideCeil(uint64_t(grid[0]), all.threads);
+  double operations = 0;
+  uint64_t longest = 0;
+  for (uint64_t p = load.length - tokens; p < load.length; ++p) {
+    const Seen seen = seenFrom(p, window, chunk, shares);
+    longest = std::max(longest, llvm::divideCeil(seen.chunks, shares));
+    if (!cache) { // joins: of each share a sum of a column, the maximum and the sum of weights of its head
+      const uint64_t numbers = widest / shares * seen.shares;
+      all.otherRead += (1 + numbers) * kNumber;
+      all.asked += all.grid[1] * kNumber + numbers * kNumber;
+      operations += double(outColumns) * (10 * double(seen.shares) + 1);
+      continue;
+    }
+    // Query columns of a cache head; a block that has positions reads them, with the token's position, sequence and
+    // entries of the table.
+    const uint64_t heads = cache.getHeads(), columns = cache.getKey() + cache.getValue();
+    const uint64_t queries = outColumns / shares / (cache.getValue() + 2) / heads;
+    all.otherRead += (heads * queries * cache.getKey() + 2) * kNumber;
+    all.busy += heads * seen.shares;
+    all.otherWritten += heads * queries * (cache.getValue() + 2) * seen.shares * kNumber;
+    all.asked += seen.positions * heads * columns * element +
+                 heads * seen.shares * (queries * cache.getKey() + 2) * kNumber +
+                 heads * (seen.chunks * (chunk / kBlock)) * kNumber;
+    operations += double(seen.positions * heads * queries) * double(2 * columns + 6);
+  }
+  all.operations = uint64_t(operations);
+  if (!cache) {
+    all.otherRead += sinks;
+    all.otherWritten = tokens * outColumns * kNumber;
+    all.chain = 5 * std::min(shares, longest * shares) + 1;
+    return all;
+  }
+  // Over all tokens each position once, and the entries of the table that have them.
+  const uint64_t visible = window ? std::min(load.length, tokens + window - 1) : load.length;
+  all.cacheRead = visible * cache.getHeads() * (cache.getKey() + cache.getValue()) * element;
+  all.otherRead += ((load.length - 1) / kBlock - (load.length - visible) / kBlock + 1) * kNumber;
+  // A thread's own sums of a chunk: scores, maxima, and every so manieth position; then those of the teams.
+  const uint64_t teams = chunk / (cache.getValue() / 4);
+  all.chain = longest * (cache.getKey() + chunk / 8 + llvm::divideCeil(chunk, teams)) + teams;
+  return all;
+}
+
+} // namespace stepdown

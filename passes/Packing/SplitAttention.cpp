@@ -1,0 +1,300 @@
+// Attention by blocks of threads over the paged cache: the positions that a query sees are shared out among splits, a
+// block of threads each, and what those leave is joined by a second function (T. Dao et al. 2023, "Flash-Decoding").
+//
+// The tree of sums is that of positions alone, so a result has the same bytes whatever else is in the step and however
+// the context came into the cache. Positions lie in chunks of 128; chunk c is split (c mod splits)'s. A split goes
+// through its chunks in their order with a running maximum of each query head. In a chunk
+//
+//   1. a thread has a position: it reads its key once for all query heads that share it, and leaves their scores;
+//   2. threads find the chunk's maxima, 16 at first, and turn their scores into weights;
+//   3. teams of threads have every so manieth position: a thread reads four channels of the value once for all query
+//      heads, and adds them up times their weights, and the weights.
+//
+// Behind the last chunk the teams' sums are added up in order; splits are joined in order by whoever computes a number
+// of the result. Positions that a query does not see have no weight, and are not read.
+#include "dialects/Tile/IR/TileOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Packing/ThreadKernel.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace stepdown::transformer;
+
+namespace stepdown {
+
+static constexpr int64_t kChunk = 128;     ///< positions, and threads of a block
+static constexpr int64_t kMostSplits = 16; ///< of a context
+static constexpr int64_t kMostQueries = 8; ///< query heads that share keys
+static constexpr int64_t kTops = 16;       ///< maxima of parts of a chunk
+static constexpr int64_t kChannels = 4;    ///< of a value that a thread adds up
+static constexpr float kNone = -1e30f;     ///< the maximum of no score: exp(kNone - z) = 0
+
+std::optional<AttentionSplits> AttentionSplits::of(AttentionOp op, int64_t positions) {
+  const CacheType type = op.getCache().getType();
+  AttentionSplits s;
+  s.heads = type.getHeads(), s.key = type.getKey(), s.value = type.getValue();
+  s.queries = op.getQ().getType().getDimSize(1) / (s.key * s.heads);
+  if (!op.getCausal() || !isRows(op.getQ().getType()) || s.queries > kMostQueries || s.key % kChannels ||
+      s.value % kChannels || s.value / kChannels > kChunk)
+    return std::nullopt;
+  const int64_t seen = op.getWindow() > 0 ? std::min<int64_t>(positions, op.getWindow() + kChunk - 1) : positions;
+  s.splits = std::clamp<int64_t>(llvm::divideCeil(seen, kChunk), 1, kMostSplits);
+  return s;
+}
+
+/// What a block of threads has of the context of its query.
+struct ThreadKernel::Seen {
+  Value begin, end;       ///< positions
+  Value first, lastChunk; ///< chunks, the last one behind the end
+};
+
+ThreadKernel::Seen ThreadKernel::seenBy(AttentionOp op, Value token) {
+  Value position = index(argument(op.getBatch(), 0), {token});
+  Seen seen = {number(0), add(position, number(1)), {}, add(div(position, kChunk), number(1))};
+  if (const int64_t window = op.getWindow(); window > 0)
+    seen.begin =
+        select(less(number(window), seen.end), arith::SubIOp::create(*b, loc, seen.end, number(window)), seen.begin);
+  seen.first = div(seen.begin, kChunk);
+  return seen;
+}
+
+/// The first chunk of `split`, at or behind the first that is seen.
+Value ThreadKernel::firstOf(Value split, const Seen &seen) {
+  const int64_t splits = shared->splits.splits;
+  Value ahead = arith::SubIOp::create(*b, loc, add(split, number(splits)), rem(seen.first, splits));
+  return add(seen.first, rem(ahead, splits));
+}
+
+/// A loop in steps; `when` of what a thread does alone.
+ThreadKernel::Values ThreadKernel::stride(Value lower, Value upper, int64_t step, ValueRange start,
+                                          function_ref<Values(Value, ValueRange)> body) {
+  auto made = scf::ForOp::create(*b, loc, lower, upper, number(step), start);
+  OpBuilder::InsertionGuard guard(*b);
+  b->setInsertionPointToStart(made.getBody());
+  Values carried = body(made.getInductionVar(), made.getRegionIterArgs());
+  if (!start.empty())
+    scf::YieldOp::create(*b, loc, carried);
+  return Values(made.getResults());
+}
+
+void ThreadKernel::when(Value condition, function_ref<void()> body) {
+  auto choice = scf::IfOp::create(*b, loc, condition);
+  OpBuilder::InsertionGuard guard(*b);
+  b->setInsertionPointToStart(choice.thenBlock());
+  body();
+}
+
+/// The products of the query heads that share the key at `at` with it.
+ThreadKernel::Values ThreadKernel::scores(AttentionOp op, Value token, Value head, Value keys, const Paged &at) {
+  const AttentionSplits &s = shared->splits;
+  Values sums(s.queries, real(0));
+  Value firstQuery = mul(head, number(s.queries * s.key));
+  const int64_t together = s.key % 16 ? kQuadColumns : 16; // channels of the key that are on their way at a time
+  sums = stride(number(0), number(s.key), together, sums, [&](Value i, ValueRange carried) {
+    Values next(carried), key;
+    for (int64_t e = 0; e < together; ++e)
+      key.push_back(cached(keys, true, at, head, add(i, number(e))));
+    for (int64_t g = 0; g < s.queries; ++g)
+      for (int64_t quad = 0; quad < together; quad += kQuadColumns) {
+        const Values q = quadAt(op.getQ(), token, add(firstQuery, add(i, number(g * s.key + quad))));
+        for (int64_t e = 0; e < kQuadColumns; ++e)
+          next[g] = math::FmaOp::create(*b, loc, q[e], key[quad + e], next[g]);
+      }
+    return next;
+  });
+  for (Value &z : sums) {
+    z = arith::MulFOp::create(*b, loc, z, real(op.getScale().convertToDouble()));
+    if (const double cap = op.getSoftcap().convertToDouble(); cap != 0) {
+      Value inner = arith::MulFOp::create(*b, loc, z, real(1 / cap));
+      z = arith::MulFOp::create(*b, loc, math::TanhOp::create(*b, loc, inner), real(cap));
+    }
+  }
+  return sums;
+}
+
+/// Of a query token, a cache head and a split: of each query head the maximum, the sum of weights and the weighted sum
+/// of values, where `partial` has them (see shareAttention).
+void ThreadKernel::attendSplit(AttentionOp op) {
+  const AttentionSplits &s = shared->splits;
+  const int64_t team = s.value / kChannels, teams = kChunk / team, outputs = s.queries * s.value;
+  Value out = argument(result), keys = argument(op.getCache(), 0), values = argument(op.getCache(), 1);
+  argument(op.getBatch(), 2);
+  if (op.getWindow() > 0)
+    bound(argument(op.getBatch(), 2), op.getWindow());
+  auto sharedMemory = [&](ArrayRef<int64_t> shape, Type element) -> Value {
+    auto space = gpu::AddressSpaceAttr::get(b->getContext(), gpu::AddressSpace::Workgroup);
+    return memref::AllocaOp::create(*b, loc, MemRefType::get(shape, element, MemRefLayoutAttrInterface(), space));
+  };
+  Type f32 = b->getF32Type();
+  Value weights = sharedMemory({s.queries, kChunk}, f32), tops = sharedMemory({s.queries, kTops}, f32);
+  Value places = sharedMemory({2, kChunk}, b->getI32Type());
+  Value partSums = sharedMemory({teams, outputs}, f32), partWeights = sharedMemory({teams, s.queries}, f32);
+  auto store = [&](Value value, Value to, ValueRange at) { memref::StoreOp::create(*b, loc, value, to, at); };
+  auto barrier = [&] { gpu::BarrierOp::create(*b, loc); };
+  auto plus = [&](Value x, Value y) -> Value { return arith::AddFOp::create(*b, loc, x, y); };
+  auto times = [&](Value x, Value y) -> Value { return arith::MulFOp::create(*b, loc, x, y); };
+  auto exp = [&](Value x, Value y) -> Value {
+    return math::ExpOp::create(*b, loc, arith::SubFOp::create(*b, loc, x, y));
+  };
+  auto most = [&](Value x, Value y) -> Value { return arith::MaximumFOp::create(*b, loc, x, y); };
+  auto whole = [&](Value x) -> Value { return arith::IndexCastOp::create(*b, loc, b->getI32Type(), x); };
+
+  forEach(s.heads * s.splits * kChunk, out, kChunk, [&](Value token, Value column) {
+    Value lane = rem(column, kChunk), block = div(column, kChunk);
+    Value head = div(block, s.splits), split = rem(block, s.splits);
+    const Seen seen = seenBy(op, token);
+    Value from = firstOf(split, seen);
+    when(less(from, seen.lastChunk), [&] {
+      Value mine = div(lane, team), channel = mul(rem(lane, team), number(kChannels));
+      Value inTeam = less(lane, number(team * teams));
+      // Carried: maxima, sums of weights, sums of values.
+      Values start(s.queries, real(kNone));
+      start.append(s.queries * (1 + kChannels), real(0));
+      Values end = stride(from, seen.lastChunk, s.splits, start, [&](Value chunk, ValueRange before) {
+        Value base = mul(chunk, number(kChunk)), position = add(base, lane);
+        auto least = [&](Value x, Value y) -> Value { return arith::MinUIOp::create(*b, loc, x, y); };
+        Value low = arith::SubIOp::create(*b, loc, arith::MaxUIOp::create(*b, loc, seen.begin, base), base);
+        Value high = arith::SubIOp::create(*b, loc, least(seen.end, add(base, number(kChunk))), base);
+        Value inside = arith::AndIOp::create(*b, loc, less(lane, high),
+                                             arith::CmpIOp::create(*b, loc, arith::CmpIPredicate::uge, lane, low));
+        auto choice = scf::IfOp::create(*b, loc, TypeRange(Values(s.queries, real(0))), inside, true);
+        {
+          OpBuilder::InsertionGuard guard(*b);
+          b->setInsertionPointToStart(choice.thenBlock());
+          const Paged at = paged(op.getBatch(), token, position, keys);
+          store(whole(at.block), places, {number(0), lane});
+          store(whole(at.place), places, {number(1), lane});
+          scf::YieldOp::create(*b, loc, scores(op, token, head, keys, at));
+          b->setInsertionPointToStart(choice.elseBlock());
+          scf::YieldOp::create(*b, loc, Values(s.queries, real(kNone)));
+        }
+        Values score(choice.getResults()), next(before);
+        for (int64_t g = 0; g < s.queries; ++g)
+          store(score[g], weights, {number(g), lane});
+        barrier();
+        when(less(lane, number(s.queries * kTops)), [&] {
+          Value g = div(lane, kTops), part = rem(lane, kTops), top = load(weights, {g, part});
+          for (int64_t e = kTops; e < kChunk; e += kTops)
+            top = most(top, load(weights, {g, add(part, number(e))}));
+          store(top, tops, {g, part});
+        });
+        barrier();
+        for (int64_t g = 0; g < s.queries; ++g) {
+          for (int64_t part = 0; part < kTops; ++part)
+            next[g] = most(next[g], load(tops, {number(g), number(part)}));
+          store(exp(score[g], next[g]), weights, {number(g), lane});
+          Value kept = exp(before[g], next[g]);
+          for (int64_t i = 0; i < 1 + kChannels; ++i) {
+            Value &sum = next[s.queries + g * (1 + kChannels) + i];
+            sum = times(sum, kept);
+          }
+        }
+        barrier();
+        Value own = select(inTeam, add(low, mine), high); // a thread of no team has no position
+        Values sums(llvm::drop_begin(next, s.queries));
+        // Four positions at a time, whose values are on their way together, then what is left; added up one by one.
+        auto addUp = [&](ValueRange positions, ValueRange carried) {
+          SmallVector<Values> read;
+          for (Value j : positions)
+            read.push_back(
+                valueAt(values, {index(places, {number(0), j}), index(places, {number(1), j})}, head, channel));
+          Values now(carried);
+          for (auto [j, value] : llvm::zip(positions, read))
+            for (int64_t g = 0; g < s.queries; ++g) {
+              Value weight = load(weights, {number(g), j}), *sum = &now[g * (1 + kChannels)];
+              sum[0] = plus(sum[0], weight);
+              for (int64_t i = 0; i < kChannels; ++i)
+                sum[1 + i] = math::FmaOp::create(*b, loc, weight, value[i], sum[1 + i]);
+            }
+          return now;
+        };
+        const int64_t together = 4;
+        Value room = arith::SubIOp::create(*b, loc, high, least(high, own)); // positions from its first on
+        Value groups = div(room, together * teams), behind = add(own, mul(groups, number(together * teams)));
+        sums = stride(own, behind, together * teams, sums, [&](Value j, ValueRange carried) {
+          Values positions = {j};
+          for (int64_t i = 1; i < together; ++i)
+            positions.push_back(add(j, number(i * teams)));
+          return addUp(positions, carried);
+        });
+        sums = stride(behind, high, teams, sums, [&](Value j, ValueRange carried) { return addUp(j, carried); });
+        barrier();
+        std::copy(sums.begin(), sums.end(), next.begin() + s.queries);
+        return next;
+      });
+      when(inTeam, [&] {
+        for (int64_t g = 0; g < s.queries; ++g) {
+          Value *sum = &end[s.queries + g * (1 + kChannels)];
+          for (int64_t i = 0; i < kChannels; ++i)
+            store(sum[1 + i], partSums, {mine, add(channel, number(g * s.value + i))});
+          when(arith::CmpIOp::create(*b, loc, arith::CmpIPredicate::eq, channel, number(0)),
+               [&] { store(sum[0], partWeights, {mine, number(g)}); });
+        }
+      });
+      barrier();
+      auto total = [&](Value parts, Value at) {
+        Value sum = load(parts, {number(0), at});
+        for (int64_t k = 1; k < teams; ++k)
+          sum = plus(sum, load(parts, {number(k), at}));
+        return sum;
+      };
+      Value place = add(mul(split, number(s.heads)), head);
+      stride(lane, number(outputs), kChunk, {}, [&](Value i, ValueRange) {
+        store(total(partSums, i), out, {token, add(mul(place, number(outputs)), i)});
+        return Values();
+      });
+      when(less(lane, number(s.queries)), [&] {
+        Value top = end[0];
+        for (int64_t g = 1; g < s.queries; ++g)
+          top = select(arith::CmpIOp::create(*b, loc, arith::CmpIPredicate::eq, lane, number(g)), end[g], top);
+        Value at = add(mul(add(mul(place, number(s.queries)), lane), number(2)), number(s.sums()));
+        store(top, out, {token, at});
+        store(total(partWeights, lane), out, {token, add(at, number(1))});
+      });
+    });
+  });
+  function->setAttr(tile::kSplitsAttr, b->getDenseI64ArrayAttr({kChunk, s.splits}));
+}
+
+/// The number of the result at `column`: what the splits of its head have left, joined in their order.
+void ThreadKernel::joinSplits(AttentionOp op) {
+  const AttentionSplits &s = shared->splits;
+  Value out = argument(result), partial = argument(shared->partial);
+  auto times = [&](Value x, Value y) -> Value { return arith::MulFOp::create(*b, loc, x, y); };
+  auto exp = [&](Value x, Value y) -> Value {
+    return math::ExpOp::create(*b, loc, arith::SubFOp::create(*b, loc, x, y));
+  };
+  const int64_t heads = s.heads * s.queries;
+  forEach(heads * s.value, out, 0, [&](Value token, Value column) {
+    Value head = div(column, s.value);
+    const Seen seen = seenBy(op, token);
+    // A sink is a score that no value belongs to.
+    const Values start = {op.getSinks() ? load(argument(op.getSinks()), {head}) : real(kNone),
+                          real(op.getSinks() ? 1 : 0), real(0)};
+    Values joined = stride(number(0), number(s.splits), 1, start, [&](Value split, ValueRange before) {
+      auto choice = scf::IfOp::create(*b, loc, TypeRange(before), less(firstOf(split, seen), seen.lastChunk), true);
+      OpBuilder::InsertionGuard guard(*b);
+      b->setInsertionPointToStart(choice.thenBlock());
+      Value place = add(mul(split, number(heads)), head), at = add(mul(place, number(2)), number(s.sums()));
+      Value top = load(partial, {token, at}), weight = load(partial, {token, add(at, number(1))});
+      Value sum = load(partial, {token, add(mul(split, number(heads * s.value)), column)});
+      Value most = arith::MaximumFOp::create(*b, loc, before[0], top);
+      Value kept = exp(before[0], most), own = exp(top, most);
+      scf::YieldOp::create(*b, loc,
+                           Values{most, math::FmaOp::create(*b, loc, before[1], kept, times(weight, own)),
+                                  math::FmaOp::create(*b, loc, before[2], kept, times(sum, own))});
+      b->setInsertionPointToStart(choice.elseBlock());
+      scf::YieldOp::create(*b, loc, before);
+      return Values(choice.getResults());
+    });
+    memref::StoreOp::create(*b, loc, arith::DivFOp::create(*b, loc, joined[2], joined[1]), out,
+                            ValueRange{token, column});
+  });
+  function->setAttr(tile::kSplitsAttr, b->getDenseI64ArrayAttr({kChunk, s.splits}));
+}
+
+} // namespace stepdown
