@@ -84,14 +84,25 @@ Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulPar
                       {"result", p.result}});
 }
 
-QuantisedMatmulParameters quantisedTiles(int64_t tokens) {
-  QuantisedMatmulParameters p;
-  if (tokens <= p.n)
-    return p;
-  p.n = 64, p.tokenStages = 4;
-  if (tokens > p.n) // tokens are read once for each tile of rows, which two warpgroups share
-    p.n = 128, p.m = 128, p.warps = 8, p.registers = 232;
-  return p;
+std::optional<QuantisedMatmulParameters> quantisedMatmulOn(StringRef chip, int64_t tokens) {
+  struct Row {
+    const char *chip;
+    int64_t from; // tokens
+    QuantisedMatmulParameters parameters;
+  };
+  // 128 tokens are read once for each tile of rows, which two warpgroups share. A wave of AMD's has 16 rows and at least
+  // as many tokens, whose tiles are those of two turns.
+  static const Row table[] = {
+      // m, n, stages of weights and of tokens, warps, registers
+      {"sm_90a", 1, {64, 8, 4, 8}},   {"sm_90a", 9, {64, 64, 4, 4}},  {"sm_90a", 65, {128, 128, 4, 4, 8, 232}},
+      {"gfx90a", 1, {32, 16, 2, 8}},  {"gfx942", 1, {32, 16, 2, 8}},  {"gfx950", 1, {32, 16, 2, 8}},
+      {"gfx1100", 1, {64, 16, 2, 8}}, {"gfx1201", 1, {64, 16, 2, 8}},
+  };
+  std::optional<QuantisedMatmulParameters> found;
+  for (const Row &row : table)
+    if (chip == row.chip && row.from <= tokens)
+      found = row.parameters;
+  return found;
 }
 
 Result<OwningOpRef<ModuleOp>> quantisedMatmulKernel(MLIRContext &context, const QuantisedMatmulParameters &p) {

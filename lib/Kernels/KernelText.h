@@ -7,6 +7,7 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/ArrayRef.h"
 #include <map>
+#include <optional>
 #include <vector>
 
 namespace stepdown {
@@ -40,9 +41,9 @@ struct QuantisedMatmulParameters {
   const BlockFormat *format = nullptr;         ///< of the weight
 };
 
-/// The tiles that models multiply with in steps of `tokens` tokens or more: 8, 64 or 128 tokens wide, each within the
-/// registers and the shared memory of an SM whatever the storage type.
-QuantisedMatmulParameters quantisedTiles(int64_t tokens);
+/// The tile that products of models have on `chip` in steps of `tokens` tokens or more, of no storage type yet: within
+/// the registers and the shared memory of a unit whatever that is. None where the chip has no kernel.
+std::optional<QuantisedMatmulParameters> quantisedMatmulOn(llvm::StringRef chip, int64_t tokens = 1);
 
 /// A module with the tile.kernel @quantised_matmul. E0561 where the parameters do not make a kernel that verifies.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> quantisedMatmulKernel(mlir::MLIRContext &context,

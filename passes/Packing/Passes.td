@@ -53,8 +53,8 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     each, and another function joins what they leave in a fixed order (SplitAttention.cpp). Where a head has no multiple of 4
     columns, or more than 8 query heads share keys, it is one, of a thread for each query head.
 
-    On sm_90a a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of rows that
-    two other dispatches make: their scales, and what is left of them in binary16.
+    On sm_90a and on AMD's chips a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of
+    rows that two other dispatches make: their scales, and what is left of them in binary16.
 
     Before:
     ```mlir

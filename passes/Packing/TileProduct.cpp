@@ -21,7 +21,7 @@ static constexpr int64_t kTileAlignment = 1024;
 
 bool TileProducts::takes(LinearOp product) const {
   auto block = dyn_cast<BlockType>(cast<RankedTensorType>(product.getWeight().getType()).getElementType());
-  if (exact || !target.chip || StringRef(target.chip) != "sm_90a" || product.getBias() || !block ||
+  if (exact || !target.chip || !quantisedMatmulOn(target.chip) || product.getBias() || !block ||
       !block.getFormat().isQuantised() || target.layout->rows != 16)
     return false;
   const PackedBlock packed = packedBlock(*target.layout, block.getFormat());
@@ -94,28 +94,34 @@ FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Locati
   if (!name.empty())
     return name;
   name = std::string("quantised_matmul_") + format.name;
-  for (auto [number, bucket] : llvm::enumerate(target.buckets))
-    if (failed(makeKernel(format, bucket, name + "_b" + std::to_string(number), loc)))
+  int64_t before = 0; // tokens of a tile: a bucket whose tile is that of the one before has no kernel of its own
+  for (auto [number, bucket] : llvm::enumerate(target.buckets)) {
+    const QuantisedMatmulParameters parameters = *quantisedMatmulOn(target.chip, bucket.minTokens);
+    if (parameters.n != before && failed(makeKernel(format, parameters, name + "_b" + std::to_string(number), loc)))
       return failure();
+    before = parameters.n;
+  }
   return name;
 }
 
-LogicalResult TileProducts::makeKernel(const BlockFormat &format, const Bucket &bucket, const std::string &name,
-                                       Location loc) {
-  QuantisedMatmulParameters parameters = quantisedTiles(bucket.minTokens);
+LogicalResult TileProducts::makeKernel(const BlockFormat &format, QuantisedMatmulParameters parameters,
+                                       const std::string &name, Location loc) {
   parameters.format = &format, parameters.layout = target.layout;
   auto text = quantisedMatmulKernel(*kernels.getContext(), parameters);
   if (!text)
     return emitError(loc) << text.error().message, failure();
   auto kernel = *(*text)->getOps<tile::KernelOp>().begin();
-  int64_t threads = 0, bytes = 0;
-  for (auto role : kernel.getBody().getOps<tile::RoleOp>())
-    threads += role.getThreads();
-  for (auto channel : kernel.getBody().getOps<tile::ChannelOp>()) {
-    int64_t slot = tile::kBarrierBytes;
-    for (MemRefType each : channel.getType().getPayload())
-      slot += llvm::alignTo(each.getNumElements() * tile::elementBytes(each.getElementType()), kTileAlignment);
-    bytes += channel.getType().getDepth() * slot;
+  // AMD's waves copy themselves, and the code says how much LDS it has.
+  int64_t threads = onAMD() ? parameters.warps * 32 : 0, bytes = 0;
+  if (!onAMD()) {
+    for (auto role : kernel.getBody().getOps<tile::RoleOp>())
+      threads += role.getThreads();
+    for (auto channel : kernel.getBody().getOps<tile::ChannelOp>()) {
+      int64_t slot = tile::kBarrierBytes;
+      for (MemRefType each : channel.getType().getPayload())
+        slot += llvm::alignTo(each.getNumElements() * tile::elementBytes(each.getElementType()), kTileAlignment);
+      bytes += channel.getType().getDepth() * slot;
+    }
   }
   kernel->remove();
   kernel.setSymName(name);
@@ -136,12 +142,13 @@ FailureOr<Value> TileProducts::dispatch(OpBuilder &builder, LinearOp product, fu
   const PackedBlock packed = packedBlock(*target.layout, format);
   const int64_t extent = byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, wide = columns(product.getX().getType());
   const int64_t pieces = tile::piecesOf(packed.bytes), rows = target.layout->rows;
+  const int64_t tiles = llvm::divideCeil(weight.getDimSize(0), rows), blocks = columns(weight) / packed.columns;
   const auto type = cast<RankedTensorType>(product.getType());
   auto sizes = [&](std::initializer_list<int64_t> each) -> Attribute { return builder.getDenseI64ArrayAttr(each); };
-  const Attribute dims[] = {
-      sizes({int64_t(llvm::divideCeil(weight.getDimSize(0), rows)), columns(weight) / packed.columns * pieces,
-             packed.bytes / pieces / tile::kWordBytes}),
-      sizes({extent, wide}), sizes({1, extent}), sizes({extent, int64_t(llvm::alignTo(type.getDimSize(1), rows))})};
+  const Attribute dims[] = {onAMD() ? sizes({tiles, blocks * packed.bytes / tile::kWordBytes})
+                                    : sizes({tiles, blocks * pieces, packed.bytes / pieces / tile::kWordBytes}),
+                            sizes({extent, wide}), sizes({1, extent}),
+                            sizes({extent, int64_t(llvm::alignTo(type.getDimSize(1), rows))})};
   const SmallVector<Value> inputs = {place(product.getWeight()), place(operand.rows), place(operand.scales)};
   return DispatchOp::create(builder, product.getLoc(), type, *kernel, inputs, ArrayRef<int64_t>{0, 0, 1, 0, 2, 0, 3, 0},
                             builder.getArrayAttr(dims), byRows, builder.getDenseI64ArrayAttr({}))

@@ -7,6 +7,8 @@
 
 namespace stepdown {
 
+struct QuantisedMatmulParameters;
+
 class TileProducts {
 public:
   /// Kernels are added to the module `kernels`. `exact`: products in float32, of which there are none here.
@@ -28,8 +30,9 @@ public:
 
 private:
   mlir::FailureOr<std::string> kernelFor(const BlockFormat &format, mlir::Location loc);
-  mlir::LogicalResult makeKernel(const BlockFormat &format, const Bucket &bucket, const std::string &name,
-                                 mlir::Location loc);
+  mlir::LogicalResult makeKernel(const BlockFormat &format, QuantisedMatmulParameters parameters,
+                                 const std::string &name, mlir::Location loc);
+  bool onAMD() const { return llvm::StringRef(target.road) == "amd"; }
   struct Operand {
     mlir::Value scales, rows;
   };

@@ -22,6 +22,7 @@ from conformance import FAMILIES, LOGIT, Suite, float64_model, np, random_weight
 TOKENS = conformance.TOKENS[:11]
 CACHE = 2e-2  # absolute, where keys and values are binary16
 PRODUCTS = 5e-2  # absolute, where products with quantised weights are too
+TILES = ("sm_90a", "gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201")  # chips with a tile kernel of products with quantised weights
 # SmolLM2's: the prompt, and behind it the likeliest tokens by a float64 evaluation of the same file.
 ANSWER = [504, 3575, 282, 4649, 314, 7042, 30, 198, 198, 504, 2988, 314]
 # A chip beside sm_90a and gfx942 has one family and one storage type in CI; the part "families" is for any device.
@@ -40,7 +41,7 @@ def against_float64(suite, name, options, device, products=PRODUCTS, tokens=TOKE
     model = float64_model.Model(checkpoint)
     true = float64_model.forward(model, tokens)
     row = []
-    for mode, bound in ((("--exact",), LOGIT), ((), products if "sm_90a" in device else CACHE)):
+    for mode, bound in ((("--exact",), LOGIT), ((), products if device.endswith(TILES) else CACHE)):
         artifact = suite.compiled(checkpoint, f"--target={device}", *mode)
         got, _ = suite.logits(artifact, tokens, "--device", device, *mode)
         error = np.abs(got - true).max()

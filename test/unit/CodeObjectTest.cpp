@@ -224,7 +224,7 @@ TEST(QuantisedObjects, KeepTheirBudgets) {
       QuantisedMatmulParameters p;
       p.format = blockFormat(type, std::strlen(type));
       p.m = on.m, p.n = on.n, p.weightStages = 2, p.tokenStages = 8;
-      std::printf("%s %d tokens: ", type, int(on.n));
+      std::printf("%s, %d tokens:\n", type, int(on.n));
       expectBudget(lower(p, on.chip), on.chip, {on.vectorRegisters, on.n * 1024});
     }
 }

@@ -182,7 +182,7 @@ TEST(Ptx, QuantisedProductAssemblesWithinItsBudget) {
   for (const char *type :
        {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"})
     for (const Bucket &bucket : findTarget("nvidia:sm_90a")->buckets) {
-      QuantisedMatmulParameters p = quantisedTiles(bucket.minTokens);
+      QuantisedMatmulParameters p = *quantisedMatmulOn("sm_90a", bucket.minTokens);
       p.format = blockFormat(type, std::strlen(type));
       SCOPED_TRACE(type + (", " + std::to_string(p.n)) + " tokens");
       const Lowered lowered = lower(p);

@@ -1,5 +1,6 @@
 // RUN: stepdown-opt %s -split-input-file -thread-kernels | FileCheck %s
-// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:gfx942 | FileCheck %s --check-prefix=THREADS
+// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:gfx942 | FileCheck %s --check-prefix=AMD
+// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:sm_80 | FileCheck %s --check-prefix=THREADS
 // RUN: stepdown-opt %s -split-input-file -thread-kernels=exact | FileCheck %s --check-prefix=THREADS
 
 !a = tensor<?x3x!transformer.activation<f32>>
@@ -24,6 +25,11 @@
 // CHECK: tile.kernel @quantised_matmul_q4_1_b1({{.*}} attributes {tile.grid = array<i64: 64, 256, {{.*}}, 64>}
 // CHECK: tile.kernel @quantised_matmul_q4_1_b2({{.*}} attributes {tile.grid = array<i64: 128, 384, {{.*}}, 128>}
 // CHECK-NOT: tile.kernel
+// Where waves read blocks, rows of them are words; the code says how much LDS it has.
+// AMD-LABEL: @two_products_of_one_operand
+// AMD: transformer.dispatch @quantised_matmul_q4_1
+// AMD-SAME: dims [array<i64: 3, 120>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>]
+// AMD: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 32, 128, 0>}
 // THREADS-NOT: tile.kernel
 func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
   %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %n = %u : !w) -> (!y) {
@@ -52,6 +58,8 @@ func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
 // Scales of MXFP4 have a range that binary16 has not.
 // CHECK-LABEL: @no_tile_kernel
 // CHECK-NOT: tile.kernel
+// AMD-LABEL: @no_tile_kernel
+// AMD-NOT: tile.kernel
 func.func @no_tile_kernel(%a: !a, %w: !w) -> !y {
   %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w) -> (!y) {
     %1 = transformer.linear %x, %m : (!a, !w) -> !y
