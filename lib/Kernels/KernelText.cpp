@@ -81,6 +81,7 @@ Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulPar
                       {"b_place", p.transposeB ? "%j, %l" : "%l, %j"},
                       {"transpose_b", p.transposeB ? " {transpose_b}" : ""},
                       {"element", p.element},
+                      {"sum", p.element == "i8" ? "i32" : "f32"},
                       {"result", p.result}});
 }
 

@@ -1,4 +1,4 @@
-// C[M, N] = A[M, K] B[K, N], or with B [N, K] its transposition; sums in float32.
+// C[M, N] = A[M, K] B[K, N], or with B [N, K] its transposition; sums in float32, those of int8 in int32.
 //
 // One role copies tiles of A and B from global memory into a ring of slots, the other multiplies them. A slot is free when the
 // product that reads it is computed, and that is waited for one product later: the matrix unit always has the next to go on with.
@@ -7,7 +7,7 @@
 !tile_a = memref<$(m)x$(k)x$(element), 3>
 !tile_b = memref<$(b_tile)x$(element), 3>
 !ring = !tile.channel<$(stages) x memref<$(m)x$(k)x$(element), 3>, memref<$(b_tile)x$(element), 3>>
-!sum = !tile.accumulator<$(m)x$(n)xf32>
+!sum = !tile.accumulator<$(m)x$(n)x$(sum)>
 
 tile.kernel @matmul(%a: !matrix, %b: !matrix, %c: !result)$(attributes) {
   %zero = arith.constant 0 : index
@@ -42,7 +42,7 @@ tile.kernel @matmul(%a: !matrix, %b: !matrix, %c: !result)$(attributes) {
       }
       %value = tile.mma_wait 0 for %last : !sum
       tile.release %ab : !ring
-      tile.store %value to %c[%i, %j] : vector<$(m)x$(n)xf32> to !result
+      tile.store %value to %c[%i, %j] : vector<$(m)x$(n)x$(sum)> to !result
     }
   }
 }

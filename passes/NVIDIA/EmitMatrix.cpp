@@ -1,4 +1,4 @@
-// Products are chains of wgmma on descriptors of shared memory: one fence, an instruction for each 16 elements of the
+// Products are chains of wgmma on descriptors of shared memory: one fence, an instruction for each 32 bytes of the
 // reduction and each part of the sum, one commit. The first product of a sum does not read what its registers held
 // (scale-d is zero): zeros written by moves, with a product in flight, would make ptxas wait for each (C7515).
 // The wait that makes a vector of a sum takes its registers and gives them back, so that nothing that computes with
@@ -8,19 +8,22 @@
 // 16 w + l / 4 + 8 (i / 2 mod 2), column 8 (i / 4) + 2 (l mod 4) + i mod 2 (PTX ISA, wgmma D fragment).
 #include "passes/NVIDIA/KernelEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
 
 namespace stepdown::nvidia {
 
-static constexpr int64_t kReduction = 16; // elements of the reduction that an instruction takes, of 16 bits each
+static constexpr int64_t kReductionBytes = 32; // of the reduction that an instruction takes
 
-int64_t instructionColumns(VectorType sum) {
-  for (int64_t columns = 256; columns > 8; columns -= 8)
-    if (sum.getDimSize(1) % columns == 0)
-      return columns;
-  return 8;
+static NVVM::WGMMATypes instructionType(Type element) {
+  return llvm::TypeSwitch<Type, NVVM::WGMMATypes>(element)
+      .Case([](BFloat16Type) { return NVVM::WGMMATypes::bf16; })
+      .Case([](Float16Type) { return NVVM::WGMMATypes::f16; })
+      .Case([](Float8E4M3FNType) { return NVVM::WGMMATypes::e4m3; })
+      .Case([](Float8E5M2Type) { return NVVM::WGMMATypes::e5m2; })
+      .Default([](Type) { return NVVM::WGMMATypes::s8; });
 }
 
 /// Where shared memory begins, as descriptors have it: 14 bits, in units of 16 bytes.
@@ -91,8 +94,13 @@ void KernelEmitter::multiply(MmaOp op) {
   const RegisterTile sum(op.getType().getSum(), role);
   const bool rowsOfB = !op.getTransposeB(); // b is [K, N]: the matrix unit runs along its rows
   MLIRContext *context = b.getContext();
-  const auto element =
-      NVVM::WGMMATypesAttr::get(context, a.getElementType().isBF16() ? NVVM::WGMMATypes::bf16 : NVVM::WGMMATypes::f16);
+  const bool integers = a.getElementType().isInteger();
+  const auto element = NVVM::WGMMATypesAttr::get(context, instructionType(a.getElementType())),
+             sums = NVVM::WGMMATypesAttr::get(context, integers ? NVVM::WGMMATypes::s32 : NVVM::WGMMATypes::f32);
+  // Sums of integers are modulo 2^32, as those of the text.
+  const auto overflow =
+      integers ? NVVM::MMAIntOverflowAttr::get(context, NVVM::MMAIntOverflow::wrapped) : NVVM::MMAIntOverflowAttr();
+  const int64_t reduction = kReductionBytes * 8 / a.getElementTypeBitWidth();
   const auto one = NVVM::WGMMAScaleInAttr::get(context, NVVM::WGMMAScaleIn::one);
   auto layout = [&](bool row) {
     return NVVM::MMALayoutAttr::get(context, row ? NVVM::MMALayout::row : NVVM::MMALayout::col);
@@ -116,7 +124,7 @@ void KernelEmitter::multiply(MmaOp op) {
       part = LLVM::InsertValueOp::create(b, part, each, ArrayRef<int64_t>{int64_t(i) % (sum.columns / 2)});
     }
   NVVM::WgmmaFenceAlignedOp::create(b);
-  for (int64_t k = 0; k < a.getDimSize(1); k += kReduction) {
+  for (int64_t k = 0; k < a.getDimSize(1); k += reduction) {
     const bool adds = k != 0 || op.getAcc();
     const auto scale =
         NVVM::WGMMAScaleOutAttr::get(context, adds ? NVVM::WGMMAScaleOut::one : NVVM::WGMMAScaleOut::zero);
@@ -133,9 +141,8 @@ void KernelEmitter::multiply(MmaOp op) {
         }
         const int64_t offsetA = reductionOffset(shared, false, k) + acrossOffset(shared, false, 64 * m);
         part = NVVM::WgmmaMmaAsyncOp::create(b, part.getType(), part, add(descriptorA, i64(offsetA / 16)), from,
-                                             NVVM::MMAShapeAttr::get(context, 64, sum.columns, kReduction), element,
-                                             element, NVVM::WGMMATypesAttr::get(context, NVVM::WGMMATypes::f32), scale,
-                                             one, one, layout(true), layout(rowsOfB), NVVM::MMAIntOverflowAttr());
+                                             NVVM::MMAShapeAttr::get(context, 64, sum.columns, reduction), element,
+                                             element, sums, scale, one, one, layout(true), layout(rowsOfB), overflow);
       }
   }
   NVVM::WgmmaGroupSyncAlignedOp::create(b);
@@ -181,7 +188,7 @@ void KernelEmitter::wait(MmaWaitOp op) {
   std::string constraints, ties;
   SmallVector<Type> types;
   for (auto [i, each] : llvm::enumerate(registers)) {
-    constraints += "=f,";
+    constraints += each.getType().isInteger() ? "=r," : "=f,";
     ties += (i ? "," : "") + std::to_string(i);
     types.push_back(each.getType());
   }

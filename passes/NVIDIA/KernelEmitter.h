@@ -121,7 +121,4 @@ private:
   Value matrixBase;     ///< of the role: the descriptor of a tile at the begin of shared memory, i64
 };
 
-/// Columns of one instruction: the largest multiple of 8 up to 256 that divides the sum's.
-int64_t instructionColumns(mlir::VectorType sum);
-
 } // namespace stepdown::nvidia

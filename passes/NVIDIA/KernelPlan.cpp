@@ -17,14 +17,30 @@ bool unpacks(RoleOp role) {
   return role.walk([](UnpackOp) { return WalkResult::interrupt(); }).wasInterrupted();
 }
 
+int64_t instructionColumns(VectorType sum) {
+  for (int64_t columns = 256; columns > 8; columns -= 8)
+    if (sum.getDimSize(1) % columns == 0)
+      return columns;
+  return 8;
+}
+
 static LogicalResult checkProduct(MmaOp mma) {
   const ShapedType a = mma.getShapeOfA();
   const MemRefType b = mma.getB().getType();
   const VectorType sum = mma.getType().getSum();
-  if (!a.getElementType().isBF16() && !a.getElementType().isF16())
-    return mma.emitOpError() << "expects tiles of bf16 or f16 on sm_90a, but got " << a;
-  if (!sum.getElementType().isF32())
-    return mma.emitOpError() << "expects sums of f32 on sm_90a, but got " << mma.getType();
+  const Type element = a.getElementType();
+  const bool eights = element.getIntOrFloatBitWidth() == 8;
+  if (!isa<BFloat16Type, Float16Type, Float8E4M3FNType, Float8E5M2Type>(element) && !element.isSignlessInteger(8))
+    return mma.emitOpError() << "expects tiles of bf16, f16, f8E4M3FN, f8E5M2 or i8 on sm_90a, but got " << a;
+  if (element.isInteger() ? !sum.getElementType().isSignlessInteger(32) : !sum.getElementType().isF32())
+    return mma.emitOpError() << "expects sums of " << (element.isInteger() ? "i32" : "f32") << " on sm_90a, but got "
+                             << mma.getType();
+  if (eights && (!mma.getTransposeB() || mma.takesRegisters()))
+    return mma.emitOpError() << "expects tiles of 8 bits in shared memory, both with rows along k, on sm_90a, but got "
+                             << a << " and " << b;
+  if (const int64_t columns = instructionColumns(sum); element.isInteger() && columns > 24 && columns % 16 != 0)
+    return mma.emitOpError() << "expects sums of i32 whose columns sixteens share out on sm_90a, but got "
+                             << mma.getType();
   const int64_t warpgroups = mma->getParentOfType<RoleOp>().getThreads() / kWarpgroup;
   if (sum.getDimSize(0) % (64 * warpgroups) != 0)
     return mma.emitOpError() << "expects a multiple of 64 rows for each of " << warpgroups << " warpgroups, but got "
@@ -49,9 +65,10 @@ static LogicalResult checkRegisters(Operation *op) {
     if (!tile)
       continue;
     const Type element = tile.getElementType();
+    const bool integers = isa<MmaWaitOp>(op) && element.isSignlessInteger(32); // stored as they are
     const bool narrow = isa<ConvertOp, UnpackOp, scf::ForOp>(op) && (element.isBF16() || element.isF16());
     if (!role || tile.getDimSize(0) % (64 * role.getThreads() / kWarpgroup) != 0 ||
-        (tile.getDimSize(1) != 1 && tile.getDimSize(1) % 8 != 0) || (!element.isF32() && !narrow))
+        (tile.getDimSize(1) != 1 && tile.getDimSize(1) % 8 != 0) || (!element.isF32() && !narrow && !integers))
       return op->emitOpError()
              << "expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, "
                 "of f32, on sm_90a, but got "

@@ -49,6 +49,9 @@ mlir::SmallVector<int64_t> scheduledOver(tile::KernelOp kernel);
 /// Errors, as diagnostics at the operation: a tile or a product that sm_90a has no form for; too much shared memory.
 mlir::FailureOr<KernelPlan> planKernel(tile::KernelOp kernel);
 
+/// Columns of one instruction: the largest multiple of 8 up to 256 that divides the sum's.
+int64_t instructionColumns(mlir::VectorType sum);
+
 /// Whether `role` unpacks weights: then a thread's rows of tiles in registers are neighbours, as packed blocks have
 /// them, and not eight apart.
 bool unpacks(tile::RoleOp role);

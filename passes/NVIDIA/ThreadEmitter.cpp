@@ -76,9 +76,10 @@ LogicalResult ThreadEmitter::storePairs(StoreOp op, Value inTileRow, Value inTil
                                         function_ref<Place(int64_t)> placeOf) {
   const VectorType sum = op.getValue().getType();
   const Type element = op.getTo().getType().getElementType();
-  if (!sum.getElementType().isF32() || (!element.isF32() && !element.isBF16() && !element.isF16()))
-    return op.emitOpError() << "expects to store f32 as f32, bf16 or f16 on " << chip << ", but got " << sum << " to "
-                            << op.getTo().getType();
+  const bool integers = sum.getElementType().isSignlessInteger(32) && element == sum.getElementType();
+  if (!integers && (!sum.getElementType().isF32() || (!element.isF32() && !element.isBF16() && !element.isF16())))
+    return op.emitOpError() << "expects to store f32 as f32, bf16 or f16, or i32, on " << chip << ", but got " << sum
+                            << " to " << op.getTo().getType();
   const Matrix &to = matrices[op.getTo()];
   const int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   const SmallVector<Value> held = lookup(op.getValue());

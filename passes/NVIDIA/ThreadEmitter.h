@@ -41,7 +41,8 @@ protected:
   Value readElement(tile::ReadOp op, Value row, Value column, Place at);
   /// The elements of the result's tile, of which 2 i and 2 i + 1 are neighbours of a row: pairs go out as one where the
   /// whole tile is inside and none begins at an odd place. The thread's first element is at (row, column) of the tile.
-  /// Errors, as diagnostics: elements that are not f32, stored as something else than f32, bf16 or f16.
+  /// Errors, as diagnostics: elements that are not f32, stored as something else than f32, bf16 or f16; i32 is stored
+  /// as it is.
   mlir::LogicalResult storePairs(tile::StoreOp op, Value row, Value column, llvm::function_ref<Place(int64_t)> placeOf);
 
   const char *chip;

@@ -50,18 +50,19 @@ inline float fromBf16(uint16_t value) {
   return out;
 }
 
-/// A map of `rows` x `columns` bf16 with `stride` elements a row, in boxes of `boxRows` x `boxColumns`.
+/// A map of `rows` x `columns` elements of so many bytes with `stride` elements a row, in boxes of `boxRows` x
+/// `boxColumns`.
 inline stepdown_tensor_map tensorMap(const void *data, uint32_t rows, uint32_t columns, uint32_t stride,
-                                     uint32_t boxRows, uint32_t boxColumns, uint32_t swizzle) {
+                                     uint32_t boxRows, uint32_t boxColumns, uint32_t swizzle, uint32_t bytes = 2) {
   stepdown_tensor_map map = {};
   map.address = reinterpret_cast<uint64_t>(data);
   map.sizes[0] = columns;
   map.sizes[1] = rows;
-  map.strides[0] = stride * 2 / 16;
+  map.strides[0] = stride * bytes / 16;
   map.box[0] = uint16_t(boxColumns);
   map.box[1] = uint16_t(boxRows);
   map.rank = 2;
-  map.element_bytes = 2;
+  map.element_bytes = uint8_t(bytes);
   map.swizzle = uint8_t(swizzle);
   map.check = STEPDOWN_EMULATION_MAGIC;
   return map;

@@ -16,8 +16,8 @@ MatmulParameters tiles(int64_t m, int64_t n, int64_t k, int64_t stages, int64_t 
   return p;
 }
 
-MatmulParameters halves(MatmulParameters p, bool transposeB = false) {
-  p.element = "f16", p.transposeB = transposeB;
+MatmulParameters of(const char *element, MatmulParameters p, bool transposeB = true) {
+  p.element = element, p.transposeB = transposeB;
   return p;
 }
 
@@ -38,9 +38,19 @@ INSTANTIATE_TEST_SUITE_P(Sm80, WarpMatmul,
                                          MatmulCase{tiles(64, 64, 64, 4, 4, "f32"), 1, 1, 1, 1},
                                          MatmulCase{tiles(64, 64, 64, 2, 4, "bf16"), 65, 63, 193, 3},
                                          MatmulCase{tiles(64, 64, 128, 3, 4, "f32"), 67, 131, 257, 2},
-                                         MatmulCase{halves(tiles(64, 128, 64, 3, 4, "f32")), 67, 131, 331, 2},
-                                         MatmulCase{halves(tiles(128, 128, 64, 4, 8, "f32"), true), 127, 129, 397, 2},
+                                         MatmulCase{of("f16", tiles(64, 128, 64, 3, 4, "f32"), false), 67, 131, 331, 2},
+                                         MatmulCase{of("f16", tiles(128, 128, 64, 4, 8, "f32")), 127, 129, 397, 2},
                                          MatmulCase{tiles(128, 256, 64, 3, 8, "bf16"), 131, 257, 331, 2}));
+// Of 8 bits, a slot of 128 along k is what one of 64 of 16 bits is; sums of integers are exact.
+INSTANTIATE_TEST_SUITE_P(
+    Eights, EmulatedMatmul,
+    testing::Values(MatmulCase{of("f8E4M3FN", tiles(64, 64, 128, 3, 4, "f32")), 61, 67, 71, 1},
+                    MatmulCase{of("f8E4M3FN", tiles(128, 128, 128, 3, 8, "bf16")), 127, 129, 397, 2},
+                    MatmulCase{of("f8E4M3FN", tiles(128, 256, 128, 4, 8, "f32")), 131, 257, 331, 2},
+                    MatmulCase{of("f8E5M2", tiles(64, 128, 128, 2, 4, "f32")), 65, 131, 257, 2},
+                    MatmulCase{of("i8", tiles(64, 64, 128, 2, 4, "i32")), 1, 1, 1, 1},
+                    MatmulCase{of("i8", tiles(64, 64, 256, 2, 4, "i32")), 67, 61, 613, 2},
+                    MatmulCase{of("i8", tiles(128, 256, 128, 4, 8, "i32")), 131, 257, 331, 2}));
 INSTANTIATE_TEST_SUITE_P(Shapes, EmulatedMatmul,
                          testing::Values(MatmulCase{tiles(64, 64, 64, 2, 4, "f32"), 61, 67, 71, 1},
                                          MatmulCase{tiles(64, 64, 64, 2, 4, "f32"), 1, 1, 1, 1},

@@ -26,12 +26,14 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
   ASSERT_EQ(lowered.error, "");
   EmulatedKernel &emulated = *lowered.code;
 
-  // Rows of A and B lie a multiple of 16 bytes apart; between them and behind C's stands NaN.
-  const bool half = c.parameters.element == "f16", transposed = c.parameters.transposeB;
+  // Rows of A and B lie a multiple of 16 bytes apart; between them and behind C's stands NaN, or -1.
+  const std::string &element = c.parameters.element;
+  const bool transposed = c.parameters.transposeB, integers = element == "i8";
   const uint32_t rowsOfB = transposed ? c.n : c.k, columnsOfB = transposed ? c.k : c.n;
-  Matrix a(c.m, c.k, (c.k + 7) / 8 * 8, true, half), b(rowsOfB, columnsOfB, (columnsOfB + 7) / 8 * 8, true, half);
+  auto padded = [](uint32_t columns) { return (columns + 15) / 16 * 16; };
+  Matrix a(c.m, c.k, padded(c.k), true, element), b(rowsOfB, columnsOfB, padded(columnsOfB), true, element);
   std::mt19937 random(c.m * 31 + c.n * 17 + c.k);
-  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::uniform_real_distribution<float> uniform(integers ? -128 : -1, integers ? 128 : 1);
   std::vector<double> wideA, wideB, meant(size_t(c.m) * c.n), magnitude(size_t(c.m) * c.n);
   for (auto [matrix, wide] : {std::pair(&a, &wideA), std::pair(&b, &wideB)})
     for (uint32_t r = 0; r < matrix->rows; ++r)
@@ -50,7 +52,7 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
   }
 
   for (uint64_t seed : {0, 3}) {
-    Matrix result(c.m, c.n, c.n + seed, c.parameters.result == "bf16");
+    Matrix result(c.m, c.n, c.n + seed, c.parameters.result == "bf16", integers ? "i32" : "");
     Launch launch(lowered.launch(), {&a, &b, &result});
     launch.shape.grid = {c.blocks, 1, 1};
     for (Matrix *matrix : {&a, &b, &result})
@@ -68,11 +70,12 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
       for (uint32_t x = 0; x < result.stride; ++x) {
         const double got = result.get(r, x);
         if (x >= c.n) {
-          ASSERT_TRUE(std::isnan(got)) << r << ", " << x << " lies outside, but was written";
+          ASSERT_TRUE(integers ? got == -1 : std::isnan(got)) << r << ", " << x << " lies outside, but was written";
           continue;
         }
         const double rounding = result.narrow ? 0x1p-8 : 0, sum = meant[size_t(r) * c.n + x];
-        ASSERT_LE(std::fabs(got - sum), std::fabs(sum) * rounding + magnitude[size_t(r) * c.n + x] * c.k * 0x1p-24)
+        const double sums = integers ? 0 : magnitude[size_t(r) * c.n + x] * c.k * 0x1p-24; // of float32
+        ASSERT_LE(std::fabs(got - sum), std::fabs(sum) * rounding + sums)
             << r << ", " << x << ", seed " << seed << ": expects " << sum << ", but got " << got;
       }
   }

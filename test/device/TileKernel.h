@@ -9,20 +9,31 @@
 
 namespace stepdown::test {
 
-/// A bf16 (f16 where it is `half`), f32 or i32 matrix [rows, columns] whose rows lie `stride` elements apart; what is
-/// not set is NaN.
+/// A bf16 or f32 matrix [rows, columns], or one of the element that it names as MLIR does (f16, f8E4M3FN, f8E5M2, i8,
+/// i32), whose rows lie `stride` elements apart; what is not set is NaN, or -1.
 struct Matrix {
   uint32_t rows, columns, stride;
-  bool narrow, half;
+  bool narrow;
+  std::string element;
   std::vector<uint8_t> bytes;
 
-  Matrix(uint32_t rows, uint32_t columns, uint32_t stride, bool narrow, bool half = false)
-      : rows(rows), columns(columns), stride(stride), narrow(narrow), half(half),
+  Matrix(uint32_t rows, uint32_t columns, uint32_t stride, bool narrow, std::string element = "")
+      : rows(rows), columns(columns), stride(stride), narrow(narrow), element(std::move(element)),
         bytes(size_t(rows) * stride * size(), 0xff) {}
-  size_t size() const { return narrow ? 2 : 4; }
+  bool eights() const { return element == "i8" || llvm::StringRef(element).starts_with("f8"); }
+  size_t size() const { return eights() ? 1 : narrow ? 2 : 4; }
+  const llvm::fltSemantics &semantics() const {
+    return element == "f8E5M2" ? llvm::APFloat::Float8E5M2() : llvm::APFloat::Float8E4M3FN();
+  }
   double get(uint32_t r, uint32_t c) const {
     const uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
-    if (half)
+    if (element == "i8")
+      return int8_t(*at);
+    if (element == "i32")
+      return *reinterpret_cast<const int32_t *>(at);
+    if (eights())
+      return llvm::APFloat(semantics(), llvm::APInt(8, *at)).convertToDouble();
+    if (element == "f16")
       return f16ToF32(*reinterpret_cast<const uint16_t *>(at));
     if (narrow)
       return fromBf16(*reinterpret_cast<const uint16_t *>(at));
@@ -30,7 +41,14 @@ struct Matrix {
   }
   void set(uint32_t r, uint32_t c, float value) {
     uint8_t *at = &bytes[(size_t(r) * stride + c) * size()];
-    if (half)
+    if (element == "i8") {
+      *at = uint8_t(int8_t(value));
+    } else if (eights()) {
+      llvm::APFloat rounded(value);
+      bool inexact;
+      rounded.convert(semantics(), llvm::APFloat::rmNearestTiesToEven, &inexact);
+      *at = uint8_t(rounded.bitcastToAPInt().getZExtValue());
+    } else if (element == "f16")
       *reinterpret_cast<uint16_t *>(at) = f32ToF16(value);
     else if (narrow)
       *reinterpret_cast<uint16_t *>(at) = toBf16(value);
@@ -77,7 +95,7 @@ struct Launch {
           continue;
         }
         append(tensorMap(matrix.bytes.data(), matrix.rows, matrix.columns, matrix.stride, box.getDimSize(0),
-                         box.getDimSize(1), 3),
+                         box.getDimSize(1), 3, box.getElementTypeBitWidth() / 8),
                64);
       } else if (holds == "pointer") {
         append(reinterpret_cast<uint64_t>(matrix.bytes.data()));

@@ -103,9 +103,12 @@ TEST(Ptx, AssemblesWithinItsBudget) {
   MatmulParameters bfloat, narrow, wide, deep;
   bfloat.result = "bf16";
   narrow.m = 64, narrow.n = 64, narrow.warps = 4, narrow.registers = 168;
-  wide.m = 256, wide.n = 128;    // two instructions along the rows of each warpgroup
-  deep.k = 128, deep.stages = 2; // two blocks of A's columns
-  for (const MatmulParameters &parameters : {MatmulParameters(), bfloat, narrow, wide, deep}) {
+  wide.m = 256, wide.n = 128;        // two instructions along the rows of each warpgroup
+  deep.k = 128, deep.stages = 2;     // two blocks of A's columns
+  MatmulParameters eights, integers; // of 8 bits
+  eights.k = 128, eights.transposeB = true, eights.element = "f8E4M3FN", eights.result = "bf16";
+  integers = eights, integers.element = "i8", integers.result = "i32";
+  for (const MatmulParameters &parameters : {MatmulParameters(), bfloat, narrow, wide, deep, eights, integers}) {
     const Lowered lowered = lower(parameters);
     expectBudget(lowered, ptxas);
   }

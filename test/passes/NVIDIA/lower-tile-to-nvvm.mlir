@@ -130,10 +130,103 @@ tile.kernel @product_of_floats(%a: memref<?x?xf32>, %zero: index) {
   }
   tile.role "multiply" warps 4 registers 96 {
     %s = tile.wait %ring : !ring -> !tile
-    // expected-error @+1 {{expects tiles of bf16 or f16 on sm_90a, but got 'memref<64x32xf32, 3>'}}
+    // expected-error @+1 {{expects tiles of bf16, f16, f8E4M3FN, f8E5M2 or i8 on sm_90a, but got 'memref<64x32xf32, 3>'}}
     %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xf32>
     tile.mma_wait 0
     tile.release %ring : !ring
+  }
+}
+
+// -----
+
+// Elements of 8 bits: 32 of the reduction in an instruction, and 128 in a block of columns.
+// CHECK-LABEL: gpu.module @eights
+// CHECK: box = memref<64x128xf8E4M3FN>, holds = "map"
+// CHECK: nvvm.wgmma.mma_async {{.*}}, <m = 64, n = 64, k = 32>, D[<f32>, <zero>], A[<e4m3>, <one>, <row>], B[<e4m3>, <one>, <col>]
+// CHECK-COUNT-3: nvvm.wgmma.mma_async {{.*}} D[<f32>, <one>]
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+!tile = memref<64x128xf8E4M3FN, 3>
+!ring = !tile.channel<1 x memref<64x128xf8E4M3FN, 3>>
+tile.kernel @eights(%a: memref<?x?xf8E4M3FN>, %c: memref<?x?xbf16>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xf8E4M3FN> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %s = tile.wait %ring : !ring -> !tile
+    %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xf32>
+    %v = tile.mma_wait 0 for %sum : !tile.accumulator<64x64xf32>
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xbf16>
+  }
+}
+
+// -----
+
+// Sums of integers stay what they are.
+// CHECK-LABEL: gpu.module @integers
+// CHECK: nvvm.wgmma.mma_async {{.*}}, <m = 64, n = 64, k = 32>, D[<s32>, <zero>, <wrapped>], A[<s8>, <one>, <row>], B[<s8>, <one>, <col>]
+// CHECK: llvm.inline_asm has_side_effects asm_dialect = att "wgmma.wait_group.sync.aligned 0;", "=r,=r,{{.*}},0,1,2,{{.*}},31" %
+// CHECK: llvm.store %{{.*}} {alignment = 8 : i64} : vector<2xi32>, !llvm.ptr<1>
+!tile = memref<64x128xi8, 3>
+!ring = !tile.channel<1 x memref<64x128xi8, 3>>
+tile.kernel @integers(%a: memref<?x?xi8>, %c: memref<?x?xi32>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xi8> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %s = tile.wait %ring : !ring -> !tile
+    %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xi32>
+    %v = tile.mma_wait 0 for %sum : !tile.accumulator<64x64xi32>
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<64x64xi32> to memref<?x?xi32>
+  }
+}
+
+// -----
+
+!tile = memref<128x128xf8E5M2, 3>
+!ring = !tile.channel<1 x memref<128x128xf8E5M2, 3>>
+tile.kernel @eights_along_n(%a: memref<?x?xf8E5M2>, %c: memref<?x?xf32>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xf8E5M2> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %s = tile.wait %ring : !ring -> !tile
+    // expected-error @+1 {{expects tiles of 8 bits in shared memory, both with rows along k, on sm_90a, but got 'memref<128x128xf8E5M2, 3>' and 'memref<128x128xf8E5M2, 3>'}}
+    %sum = tile.mma %s, %s : !tile, !tile -> !tile.accumulator<128x128xf32>
+    %v = tile.mma_wait 0 for %sum : !tile.accumulator<128x128xf32>
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<128x128xf32> to memref<?x?xf32>
+  }
+}
+
+// -----
+
+!tile = memref<64x128xi8, 3>
+!ring = !tile.channel<1 x memref<64x128xi8, 3>>
+tile.kernel @integers_as_floats(%a: memref<?x?xi8>, %c: memref<?x?xf32>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xi8> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 232 {
+    %s = tile.wait %ring : !ring -> !tile
+    // expected-error @+1 {{expects sums of i32 on sm_90a, but got '!tile.accumulator<64x64xf32>'}}
+    %sum = tile.mma %s, %s {transpose_b} : !tile, !tile -> !tile.accumulator<64x64xf32>
+    %v = tile.mma_wait 0 for %sum : !tile.accumulator<64x64xf32>
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xf32>
   }
 }
 
