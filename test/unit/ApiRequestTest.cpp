@@ -104,9 +104,9 @@ TEST(ApiRequest, readsMessages) {
 }
 
 TEST(ApiRequest, refusesByNameWhatIsNotDone) {
-  for (const char *field : {"tools\":[{}]", "tool_choice\":\"auto\"", "response_format\":{\"type\":\"json_object\"}",
-                            "functions\":[1]", "parallel_tool_calls\":true", "modalities\":[\"audio\"]", "store\":true",
-                            "metadata\":{\"a\":\"b\"}", "stream_options\":{\"x\":true}"}) {
+  for (const char *field :
+       {"tools\":[{}]", "tool_choice\":\"auto\"", "functions\":[1]", "parallel_tool_calls\":true",
+        "modalities\":[\"audio\"]", "store\":true", "metadata\":{\"a\":\"b\"}", "stream_options\":{\"x\":true}"}) {
     Outcome wrong = chat(std::string(",\"") + field);
     EXPECT_EQ(wrong.code(), 1208) << field;
     const std::string name = std::string(field).substr(0, std::string(field).find('"'));
@@ -120,6 +120,47 @@ TEST(ApiRequest, refusesByNameWhatIsNotDone) {
                  "\"functions\":null,\"service_tier\":\"auto\",\"parallel_tool_calls\":null")
                 .message(),
             "");
+}
+
+// The grammar of a schema has the schema's members in their order.
+TEST(ApiRequest, readsWhatAnAnswerHasToBe) {
+  auto matches = [](const Outcome &outcome, std::string_view text) {
+    EXPECT_EQ(outcome.message(), "");
+    if (!outcome.request.asked.grammar)
+      return false;
+    grammar::Matcher matcher(outcome.request.asked.grammar);
+    return matcher.accept(text) == text.size() && matcher.mayEnd();
+  };
+  const std::string schema =
+      "{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"integer\"},\"a\":{\"enum\":[\"x\"]}},"
+      "\"required\":[\"b\",\"a\"],\"additionalProperties\":false}";
+  for (const std::string &field :
+       {"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"strict\":true,\"schema\":" +
+            schema + "}}",
+        "\"json_schema\":" + schema}) {
+    EXPECT_TRUE(matches(chat("," + field), "{\"b\":-17,\"a\":\"x\"}")) << field;
+    EXPECT_FALSE(matches(chat("," + field), "{\"b\":-17}")) << field;
+  }
+  Outcome any = chat(",\"response_format\":{\"type\":\"json_object\"}");
+  EXPECT_TRUE(matches(any, "{\"a\":[1]}"));
+  EXPECT_FALSE(matches(any, "[1]"));
+  EXPECT_TRUE(matches(read("{\"prompt\":\"a\",\"regex\":\"[0-9]{3}\"}"), "137"));
+  EXPECT_TRUE(matches(read("{\"prompt\":\"a\",\"choices\":[\"yes\",\"no\"]}"), "no"));
+  EXPECT_TRUE(matches(read("{\"prompt\":\"a\",\"grammar\":\"root ::= \\\"ab\\\"+\"}"), "abab"));
+  const std::pair<const char *, int> wrong[] = {
+      {"\"regex\":\"a\",\"choices\":[\"b\"]", 611},
+      {"\"regex\":\"a\",\"response_format\":{\"type\":\"json_object\"}", 611},
+      {"\"regex\":\"(a\"", 1307},
+      {"\"json_schema\":{\"type\":\"integer\",\"minimum\":5,\"maximum\":3}", 1314},
+      {"\"response_format\":\"json\"", 611},
+      {"\"response_format\":{\"type\":\"xml\"}", 611},
+      {"\"response_format\":{\"type\":\"text\",\"json_schema\":{}}", 611},
+      {"\"response_format\":{\"type\":\"json_schema\"}", 611},
+      {"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\"}}", 611},
+      {"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{\"tpye\":\"x\"}}}", 1311}};
+  for (const auto &[field, code] : wrong)
+    EXPECT_EQ(chat(std::string(",") + field).code(), code) << field;
+  EXPECT_EQ(read("{\"prompt\":\"a\",\"response_format\":{\"type\":\"text\"}}").code(), 611);
 }
 
 TEST(ApiRequest, refusesUnknownAndIllTypedFields) {

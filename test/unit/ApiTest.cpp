@@ -203,6 +203,29 @@ TEST_F(Apis, forgetWhatAClientLeft) {
   EXPECT_NE(told.find("stepdown_kv_blocks_used{model=\"toy\",group=\"0\"} 0\n"), std::string::npos) << told;
 }
 
+TEST_F(Apis, holdAnswersToWhatTheyHaveToBe) {
+  open();
+  for (const char *stream : {"false", "true"}) {
+    auto reply =
+        ask("POST", "/v1/completions",
+            std::string("{\"prompt\":\"abc\",\"max_tokens\":50,\"n\":3,\"choices\":[\"ab\",\"bca\"],\"stream\":") +
+                stream + "}");
+    ASSERT_EQ(reply->status, 200) << reply->body;
+    std::vector<std::string> texts(3);
+    if (stream[0] == 't')
+      for (const json &event : events(reply->body))
+        texts[event["choices"][0]["index"]] += event["choices"][0]["text"];
+    else
+      for (const json &choice : json::parse(reply->body)["choices"])
+        texts[choice["index"]] = choice["text"];
+    for (const std::string &text : texts)
+      EXPECT_TRUE(text == "ab" || text == "bca") << text;
+  }
+  auto wrong = ask("POST", "/v1/completions", "{\"prompt\":\"abc\",\"regex\":\"(a\"}");
+  EXPECT_EQ(wrong->status, 400);
+  EXPECT_EQ(codeOf(wrong), "E1307");
+}
+
 TEST_F(Apis, refuseWithANumberAndAStatus) {
   open();
   struct Case {

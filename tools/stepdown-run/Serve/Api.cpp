@@ -66,6 +66,16 @@ Result<std::vector<int32_t>> idsOf(const ServedModel &model,
 
 } // namespace
 
+std::shared_ptr<Constraint> ServedModel::constraintOf(const std::shared_ptr<const grammar::Network> &grammar) {
+  if (!grammar)
+    return nullptr;
+  std::call_once(spelt, [&] {
+    vocabulary =
+        std::make_shared<const ConstraintVocabulary>(tokenizer, static_cast<int32_t>(model->head().vocabulary));
+  });
+  return std::make_shared<Constraint>(grammar, vocabulary);
+}
+
 struct Api::Exchange {
   HttpRequest request;
   std::shared_ptr<HttpReply> reply;
@@ -232,6 +242,7 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     request.asked.sampling.seed = freshSeed();
   order.answers = static_cast<size_t>(request.asked.answers);
   order.how = request.asked;
+  order.how.constraint = model->constraintOf(request.asked.grammar);
   auto told = std::make_shared<std::atomic<bool>>(false);
   auto ended = [this, told, path = exchange.counted](int status) {
     if (!told->exchange(true)) // a client may leave while its answer is on the way

@@ -4,6 +4,7 @@
 #include "lib/Text/ChatPrompt.h"
 #include "tools/stepdown-run/Serve/ApiAnswer.h"
 #include <deque>
+#include <mutex>
 
 namespace stepdown::run {
 
@@ -18,6 +19,13 @@ struct ServedModel {
   const Result<ChatTemplate> chat;
   AnswerTimes times;
   std::unique_ptr<Engine> engine; ///< ends before the rest
+
+  /// What an answer of `grammar` may be drawn from; null for null. Any thread.
+  std::shared_ptr<Constraint> constraintOf(const std::shared_ptr<const grammar::Network> &grammar);
+
+private:
+  std::once_flag spelt;
+  std::shared_ptr<const ConstraintVocabulary> vocabulary; ///< made when it is first needed
 };
 
 class Api : public HttpHandler {

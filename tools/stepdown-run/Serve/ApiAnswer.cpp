@@ -72,9 +72,10 @@ int statusOf(ErrorCode code) {
   }
   // Of text, templates, requests and sampling it is the request's fault; of what runs it, ours.
   const int group = static_cast<int>(code) / 100;
-  const bool theirs = group == 3 || group == 4 || group == 7 || group == 12 || code == ErrorCode::RequestField ||
-                      code == ErrorCode::JsonSyntax || code == ErrorCode::ContextFull ||
-                      code == ErrorCode::StepTokenRange || code == ErrorCode::SequenceLimit ||
+  const bool theirs = group == 3 || group == 4 || group == 7 || group == 12 || group == 13 ||
+                      code == ErrorCode::RequestField || code == ErrorCode::JsonSyntax ||
+                      code == ErrorCode::ContextFull || code == ErrorCode::StepTokenRange ||
+                      code == ErrorCode::SequenceLimit ||
                       code == ErrorCode::MetadataMissing; // of a chat with a model that has no template
   return theirs ? 400 : 500;
 }

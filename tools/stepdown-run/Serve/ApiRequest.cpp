@@ -1,6 +1,7 @@
 #include "tools/stepdown-run/Serve/ApiRequest.h"
 
 #include "lib/Base/Suggestion.h"
+#include "tools/stepdown-run/ConstraintOptions.h"
 #include "tools/stepdown-run/JsonText.h"
 #include <algorithm>
 #include <cstring>
@@ -26,7 +27,6 @@ constexpr Lacking lackingOfChat[] = {{"tools", "[]"},
                                      {"parallel_tool_calls", ""},
                                      {"functions", "[]"},
                                      {"function_call", "\"none\""},
-                                     {"response_format", "{\"type\":\"text\"}"},
                                      {"modalities", "[\"text\"]"},
                                      {"audio", ""},
                                      {"prediction", ""},
@@ -179,8 +179,12 @@ Refused readPrompts(const json &value, ApiRequest &request) {
   return std::nullopt;
 }
 
+constexpr const char *constraintFields[] = {"grammar", "json_schema", "regex", "choices"};
+
 /// Fields that the requests of generate have too, under the same name.
 bool isShared(const std::string &name) {
+  if (constraintField(name))
+    return true;
   static const std::vector<std::string> others = {"n", "seed", "stop", "logit_bias", "ignore_eos", "sampling_order"};
   const std::vector<SamplingField> &fields = samplingFields();
   return std::find(others.begin(), others.end(), name) != others.end() ||
@@ -190,8 +194,9 @@ bool isShared(const std::string &name) {
 /// Reads one object field by field.
 class Reader {
 public:
-  Reader(Endpoint endpoint, ApiRequest &request)
-      : chat(endpoint == Endpoint::Chat), endpoint(endpoint), request(request) {}
+  /// `body`: the text of the object whose fields are read.
+  Reader(std::string_view body, Endpoint endpoint, ApiRequest &request)
+      : body(body), chat(endpoint == Endpoint::Chat), endpoint(endpoint), request(request) {}
 
   Refused read(const std::string &key, const json &value) {
     if (value.is_null())
@@ -224,8 +229,12 @@ public:
       std::string name;
       return readText(value, key, name);
     }
+    if (key == "response_format" && chat)
+      return responseFormat(value);
+    if (key == "json_schema" && value.is_object())
+      return shared(key, key, written({"json_schema"}));
     if (isShared(key))
-      return shared(key, value);
+      return shared(key, key, value);
     if (const Lacking *field = lackingField(key))
       return *field->neutral && value == json::parse(field->neutral) ? std::nullopt : lacking(key);
     return unknown(key);
@@ -263,7 +272,8 @@ private:
   std::vector<std::string> names() const {
     std::vector<std::string> all = {"model", "max_tokens", "stream", "stream_options", "logprobs",      "user", "n",
                                     "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order"};
-    for (const char *name : {"messages", "max_completion_tokens", "top_logprobs"})
+    all.insert(all.end(), std::begin(constraintFields), std::end(constraintFields));
+    for (const char *name : {"messages", "max_completion_tokens", "top_logprobs", "response_format"})
       if (chat)
         all.push_back(name);
     if (!chat)
@@ -295,19 +305,69 @@ private:
     }
     return std::nullopt;
   }
-  Refused shared(const std::string &key, const json &value) {
+  /// {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}.
+  Refused responseFormat(const json &value) {
+    const std::string where = "response_format", schema = where + ".json_schema";
+    if (!value.is_object() || !value.contains("type") || !value["type"].is_string())
+      return bad(where, "an object with a type", value);
+    const std::string type = value["type"].get<std::string>();
+    if (type != "text" && type != "json_object" && type != "json_schema")
+      return bad(where + ".type", "text, json_object or json_schema", value["type"]);
+    for (const auto &[key, item] : value.items())
+      if (key != "type" && (key != "json_schema" || type != "json_schema"))
+        return bad(where + "." + key.substr(0, 60), "nothing beside type " + type, item);
+    if (type == "text")
+      return std::nullopt;
+    if (type == "json_object")
+      return shared("json_schema", where, json{{"type", "object"}});
+    if (!value.contains("json_schema") || !value["json_schema"].is_object())
+      return bad(schema, "an object with a schema", value.value("json_schema", json()));
+    const json &given = value["json_schema"];
+    for (const auto &[key, item] : given.items()) {
+      std::string text;
+      bool flag = false; // a schema is always held to
+      if (key == "name" || key == "description") {
+        if (Refused no = readText(item, schema + "." + key, text); no && !item.is_null())
+          return no;
+      } else if (key == "strict") {
+        if (Refused no = readFlag(item, schema + "." + key, flag); no && !item.is_null())
+          return no;
+      } else if (key != "schema") {
+        return bad(schema + "." + key.substr(0, 60), "name, description, strict and schema, and no more", item);
+      }
+    }
+    if (!given.contains("schema") || !given["schema"].is_object())
+      return bad(schema + ".schema", "a schema, as an object", given.value("schema", json()));
+    return shared("json_schema", schema + ".schema", written({"response_format", "json_schema", "schema"}));
+  }
+  /// A member of the request as a text, its members in the order in which they were written: an answer has them so.
+  std::string written(std::initializer_list<const char *> path) const {
+    auto object = nlohmann::ordered_json::parse(body);
+    const nlohmann::ordered_json *member = &object;
+    for (const char *name : path)
+      member = &(*member)[name];
+    return member->dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  }
+  /// `key` of the requests of generate, which came as `field`.
+  Refused shared(const std::string &key, const std::string &field, const json &value) {
     if (key == "stop" && value.is_array() && value.size() > stopTexts)
       return Refusal{
           fail(ErrorCode::RequestField, "stop: expects at most %zu texts, but got %zu", stopTexts, value.size()), key};
-    for (const json &item : value) // a copy of what is nested would recurse as deep as it is
-      if (item.is_structured())
-        return bad(key, key == "stop" ? "texts" : "numbers", item);
+    const bool isConstraint = constraintField(key).has_value();
+    for (const json &item : value)
+      if (item.is_structured() && !isConstraint)
+        return bad(field, key == "stop" ? "texts" : "numbers", item);
+    if (isConstraint && request.asked.grammar)
+      return Refusal{fail(ErrorCode::RequestField, "%s: expects one field that says what the answer is, but got two",
+                          field.c_str()),
+                     field};
     if (Status good = readRequest(json{{"prompt", ""}, {key, value}}, request.asked, "request"); !good)
-      return Refusal{good.error(), key};
+      return Refusal{good.error(), field};
     request.seeded |= key == "seed";
     return std::nullopt;
   }
 
+  const std::string_view body;
   const bool chat;
   const Endpoint endpoint;
   ApiRequest &request;
@@ -357,7 +417,7 @@ std::optional<Refusal> readApiRequest(std::string_view body, Endpoint endpoint, 
   if (Refused no = readObject(body, object))
     return no;
   request.asked.sampling.temperature = 1; // OpenAI's default
-  Reader reader(endpoint, request);
+  Reader reader(body, endpoint, request);
   for (const auto &[key, value] : object.items())
     if (Refused no = reader.read(key, value))
       return no;
