@@ -7,8 +7,9 @@ namespace stepdown {
 
 /// The argument of the body that `factor` is, perhaps widened.
 static std::optional<unsigned> argumentOf(Value factor, Block &body, bool &widened) {
-  if (auto wide = factor.getDefiningOp<arith::ExtFOp>()) {
-    factor = wide.getIn();
+  Operation *wide = factor.getDefiningOp();
+  if (isa_and_present<arith::ExtFOp, arith::ExtSIOp>(wide)) {
+    factor = wide->getOperand(0);
     widened = true;
   }
   auto argument = dyn_cast<BlockArgument>(factor);
@@ -17,17 +18,17 @@ static std::optional<unsigned> argumentOf(Value factor, Block &body, bool &widen
 
 /// Whether `body` adds the product of its first two arguments to the third.
 static bool addsProducts(Block &body) {
-  auto sum = body.getTerminator()->getNumOperands() == 1
-                 ? body.getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>()
-                 : arith::AddFOp();
-  if (!sum)
+  Operation *sum =
+      body.getTerminator()->getNumOperands() == 1 ? body.getTerminator()->getOperand(0).getDefiningOp() : nullptr;
+  if (!isa_and_present<arith::AddFOp, arith::AddIOp>(sum))
     return false;
-  for (auto [acc, term] : {std::pair(sum.getLhs(), sum.getRhs()), std::pair(sum.getRhs(), sum.getLhs())}) {
-    auto product = term.getDefiningOp<arith::MulFOp>();
-    if (acc != body.getArgument(2) || !product)
+  for (unsigned i : {0, 1}) {
+    Operation *product = sum->getOperand(1 - i).getDefiningOp();
+    if (sum->getOperand(i) != body.getArgument(2) || !isa_and_present<arith::MulFOp, arith::MulIOp>(product))
       continue;
     bool first = false, second = false;
-    const auto x = argumentOf(product.getLhs(), body, first), y = argumentOf(product.getRhs(), body, second);
+    const auto x = argumentOf(product->getOperand(0), body, first),
+               y = argumentOf(product->getOperand(1), body, second);
     return x && y && *x + *y == 1 && first == second;
   }
   return false;

@@ -19,8 +19,8 @@ struct Contraction {
   bool batched() const { return mlir::cast<mlir::RankedTensorType>(init.getType()).getRank() == 3; }
 };
 
-/// `op` on tensors as a product of floats; none where it is something else. Products of narrower floats than the sums
-/// are exact, or both are of the operands' type.
+/// `op` on tensors as a product of floats or of signed integers; none where it is something else. Products of narrower
+/// numbers than the sums are exact, or both are of the operands' type.
 std::optional<Contraction> contractionOf(mlir::linalg::LinalgOp op);
 
 } // namespace stepdown

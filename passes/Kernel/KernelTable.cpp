@@ -17,7 +17,11 @@ struct Row {
 constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
 } // namespace
 
-static std::string nameOf(Type element) { return element.isF32() ? "f32" : element.isBF16() ? "bf16" : "f16"; }
+static std::string nameOf(Type element) {
+  if (element.isInteger())
+    return "i" + std::to_string(element.getIntOrFloatBitWidth());
+  return element.isF32() ? "f32" : element.isBF16() ? "bf16" : "f16";
+}
 
 std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type result, int64_t rows, int64_t columns,
                                            bool transposeB) {
@@ -47,7 +51,9 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
       {"gfx1201", "64x64", 64, 64, {64, 64, 32, 2, 4, 168, 40, 8}},
       {"gfx1201", "128x128", kAny, kAny, {128, 128, 32, 2, 8, 232, 40, 8}},
   };
-  if ((!element.isBF16() && !element.isF16()) || (!result.isF32() && !result.isBF16() && !result.isF16()))
+  const bool integers = element.isSignlessInteger(8) && result.isSignlessInteger(32) && transposeB && chip == "sm_90a";
+  if (!integers &&
+      ((!element.isBF16() && !element.isF16()) || (!result.isF32() && !result.isBF16() && !result.isF16())))
     return std::nullopt;
   auto fits = [](int64_t size, int64_t most) { return most == kAny || (!ShapedType::isDynamic(size) && size <= most); };
   for (const Row &row : table) {
@@ -57,6 +63,8 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
     kernel.parameters.element = nameOf(element);
     kernel.parameters.result = nameOf(result);
     kernel.parameters.transposeB = transposeB;
+    if (integers)
+      kernel.parameters.k *= 2; // the same bytes
     kernel.name = "matmul_" + std::string(row.name) + (transposeB ? "_transposed_" : "_") + kernel.parameters.element +
                   "_" + kernel.parameters.result;
     return kernel;

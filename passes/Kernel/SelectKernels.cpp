@@ -143,7 +143,8 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
   /// Whether `init` holds nothing but zeros: the kernel's sums begin with zero.
   static bool isZero(Value init) {
     auto fill = init.getDefiningOp<linalg::FillOp>();
-    return fill && (matchPattern(fill.value(), m_PosZeroFloat()) || matchPattern(fill.value(), m_NegZeroFloat()));
+    return fill && (matchPattern(fill.value(), m_PosZeroFloat()) || matchPattern(fill.value(), m_NegZeroFloat()) ||
+                    matchPattern(fill.value(), m_Zero()));
   }
 
   /// product + init, rounded once to init's element.
@@ -155,6 +156,10 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
                b, loc, type, ValueRange{product, init}, ValueRange{room}, SmallVector<AffineMap>(3, each),
                SmallVector<utils::IteratorType>(type.getRank(), utils::IteratorType::parallel),
                [&](OpBuilder &k, Location at, ValueRange v) {
+                 if (type.getElementType().isInteger()) {
+                   linalg::YieldOp::create(k, at, Value(arith::AddIOp::create(k, at, v[0], v[1])));
+                   return;
+                 }
                  const bool narrow = !type.getElementType().isF32();
                  Value before = narrow ? Value(arith::ExtFOp::create(k, at, k.getF32Type(), v[1])) : v[1];
                  Value sum = arith::AddFOp::create(k, at, v[0], before);
@@ -172,8 +177,9 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const Type element = left.getElementType();
     const int64_t rank = result.getRank();
     auto leave = [&](const Twine &reason) { return place.leave(op, reason), success(); };
-    if (right.getElementType() != element || (!element.isBF16() && !element.isF16()))
-      return leave("expects factors of bf16, or of f16, but got " + elementName(element) + " and " +
+    const bool integers = element.isSignlessInteger(8);
+    if (right.getElementType() != element || (!element.isBF16() && !element.isF16() && !integers))
+      return leave("expects factors of bf16, of f16 or of i8, but got " + elementName(element) + " and " +
                    elementName(right.getElementType()));
     if (left.getDimSize(product.a.columns) == 0)
       return leave("expects products to add up");
@@ -183,20 +189,23 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const bool zero = isZero(product.init);
     Epilogue epilogue;
     // One that has nothing to add up would have to be done all the same, and one of a batch lies elsewhere for each.
-    if (!product.batched() && !left.isDynamicDim(product.a.columns)) {
+    if (!integers && !product.batched() && !left.isDynamicDim(product.a.columns)) {
       if (std::optional<Epilogue> found = epilogueOf(op->getResult(0)))
         epilogue = *found;
       if (!zero)
         epilogue.init = product.init;
     }
     const bool adds = !zero && epilogue.empty(); // behind the product
-    const Type made = adds ? Float32Type::get(&getContext()) : epilogue.elementOf(result.getElementType());
-    const bool transposeB = product.b.columns < product.b.rows;
+    const Type made =
+        adds && !integers ? Type(Float32Type::get(&getContext())) : epilogue.elementOf(result.getElementType());
+    // Of 8 bits, matrix units take rows along k alone.
+    const bool transposeB = integers || product.b.columns < product.b.rows;
     const std::optional<SelectedKernel> kernel =
         selectMatmul(chip, element, made, result.getDimSize(rank - 2), result.getDimSize(rank - 1), transposeB);
     if (!kernel)
-      return leave("expects a chip with kernels and a result of f32, bf16 or f16, but got " + chip + " and " +
-                   elementName(result.getElementType()));
+      return leave(Twine("expects a chip with kernels ") +
+                   (integers ? "of i8 and a result of i32" : "and a result of f32, bf16 or f16") + ", but got " + chip +
+                   " and " + elementName(result.getElementType()));
     FailureOr<std::string> symbol = place.product(*kernel, epilogue, op->getLoc());
     if (failed(symbol))
       return failure();

@@ -52,7 +52,7 @@ def product(name, m, n, k, element, result, rows="?"):
     return f"""
 func.func @{name}(%a: {left}, %b: tensor<{k}x{n}x{element}>) -> {out} {{
   %c0 = arith.constant 0 : index
-  %zero = arith.constant 0.0 : {result}
+  %zero = arith.constant {'0' if result == 'i32' else '0.0'} : {result}
   %rows = tensor.dim %a, %c0 : {left}
   %e = {empty}
   %f = linalg.fill ins(%zero : {result}) outs(%e : {out}) -> {out}
@@ -83,9 +83,9 @@ def only(results):
 
 def check_products(folder, draw):
     cases, text = [], ""
-    # bf16 goes to tile kernels, f16 too; f32 is computed by a thread an element.
+    # bf16 goes to tile kernels, f16 too, on sm_90a i8; f32 is computed by a thread an element.
     for i in range(9):
-        element, result = draw.choice((("bf16", "f32"), ("bf16", "bf16"), ("f16", "f32"), ("f32", "f32")))
+        element, result = draw.choice((("bf16", "f32"), ("bf16", "bf16"), ("f16", "f32"), ("f32", "f32"))) if i else ("i8", "i32")
         m, n, k = (draw.choice(SIZES) for _ in range(3))
         cases.append((f"p{i}", m, n, k, element, result))
         text += product(*cases[-1], rows=draw.choice("?m"))
@@ -97,13 +97,17 @@ def check_products(folder, draw):
         program = stepdown.Program.load(artifact, device=device)
         for name, m, n, k, element, result in cases:
             a, b = numbers.uniform(-1, 1, (m, k)).astype(np.float32), numbers.uniform(-1, 1, (k, n)).astype(np.float32)
+            if element == "i8":
+                a, b = numbers.integers(-128, 128, (m, k)).astype(np.int8), numbers.integers(-128, 128, (k, n)).astype(np.int8)
             given, exact = (a, b), (a.astype(np.float64), b.astype(np.float64))
-            if element != "f32":
+            if element not in ("f32", "i8"):
                 given, exact = zip(rounded(a, element), rounded(b, element))
             got = only(program.call(name, *given))
             got = from_bf16(got) if result == "bf16" else got.astype(np.float64)
             bound = (abs(exact[0]) @ abs(exact[1])) * k * 2.0**-24 + 1e-30
             wanted = exact[0] @ exact[1]
+            if result == "i32":  # exact, in float64 as well
+                bound = bound * 0 + 0.5
             if result == "bf16" and device in UNTILED:  # adds in bf16, as linalg.matmul says
                 bound = abs(exact[0]) @ abs(exact[1]) * k * 2.0**-8
             elif result == "bf16":

@@ -214,7 +214,7 @@ func.func @generic(%a: tensor<61x64xf16>, %b: tensor<64x67xf16>, %x: tensor<67x6
 // -----
 
 // What is no product of tensor cores stays: of float32, of products that are rounded before they are added, of nothing.
-// CHECK: module attributes {tile.unselected = ["linalg.matmul ({{.*}}): expects factors of bf16, or of f16, but got f32 and f32",
+// CHECK: module attributes {tile.unselected = ["linalg.matmul ({{.*}}): expects factors of bf16, of f16 or of i8, but got f32 and f32",
 // CHECK-SAME: "linalg.matmul ({{.*}}): expects products to add up"]}
 func.func @kept(%a: tensor<64x64xbf16>, %f: tensor<64x64xf32>, %x: tensor<64x64xf32>, %e: tensor<64x0xbf16>, %g: tensor<0x64xbf16>)
     -> (tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>) {
@@ -235,3 +235,40 @@ func.func @kept(%a: tensor<64x64xbf16>, %f: tensor<64x64xf32>, %x: tensor<64x64x
 // CHECK-NOT: tile.launch
 // CHECK: return
 // CHECK-NOT: tile.kernel
+
+// -----
+
+// Signed integers of 8 bits: sums of 32, factors with rows along k, of whole 16 bytes.
+func.func @integers(%a: tensor<?x67xi8>, %b: tensor<67x129xi8>, %w: tensor<129x67xi8>, %x: tensor<?x129xi32>) -> (tensor<?x129xi32>, tensor<?x129xi32>) {
+  %zero = arith.constant 0 : i32
+  %0 = linalg.fill ins(%zero : i32) outs(%x : tensor<?x129xi32>) -> tensor<?x129xi32>
+  %1 = linalg.matmul ins(%a, %b : tensor<?x67xi8>, tensor<67x129xi8>) outs(%0 : tensor<?x129xi32>) -> tensor<?x129xi32>
+  %2 = linalg.matmul indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]
+      ins(%a, %w : tensor<?x67xi8>, tensor<129x67xi8>) outs(%x : tensor<?x129xi32>) -> tensor<?x129xi32>
+  return %1, %2 : tensor<?x129xi32>, tensor<?x129xi32>
+}
+// CHECK-LABEL: func.func @integers
+// CHECK: linalg.transpose ins(%{{.*}} : tensor<67x129xi8>)
+// CHECK: tensor.pad %{{.*}} low[0, 0] high[0, 13]
+// CHECK: tile.launch @matmul_128x256_transposed_i8_i32 ins(%{{.*}}, %{{.*}} : tensor<?x80xi8>, tensor<129x80xi8>)
+// CHECK-NOT: linalg.transpose
+// CHECK: %[[PRODUCT:.*]] = tile.launch @matmul_128x256_transposed_i8_i32
+// CHECK: linalg.generic {{.*}} ins(%[[PRODUCT]], %{{.*}} : tensor<?x129xi32>, tensor<?x129xi32>)
+// CHECK: arith.addi
+// CHECK: tile.kernel @matmul_128x256_transposed_i8_i32
+// CHECK: !tile.accumulator<128x256xi32>
+// Other chips have no such kernel.
+// AMD: module attributes {tile.unselected = ["linalg.matmul ({{.*}}): expects a chip with kernels of i8 and a result of i32, but got gfx942 and i32", {{.*}}]}
+// AMD-LABEL: func.func @integers
+// AMD-NOT: tile.launch
+
+// -----
+
+// Unsigned factors are other numbers.
+func.func @unsigned(%a: tensor<64x64xi8>, %x: tensor<64x64xi32>) -> tensor<64x64xi32> {
+  %0 = linalg.matmul {cast = #linalg.type_fn<cast_unsigned>} ins(%a, %a : tensor<64x64xi8>, tensor<64x64xi8>) outs(%x : tensor<64x64xi32>) -> tensor<64x64xi32>
+  return %0 : tensor<64x64xi32>
+}
+// CHECK-LABEL: func.func @unsigned
+// CHECK-NOT: tile.launch
+// CHECK: linalg.matmul
