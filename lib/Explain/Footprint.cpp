@@ -5,6 +5,7 @@
 #include "dialects/Tile/IR/BlockCopy.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -226,6 +227,8 @@ private:
   // --- accesses ------------------------------------------------------------------------------------------------------
 
   void access(Value memory, ValueRange indices, int64_t width, bool write) {
+    if (memory.getDefiningOp<memref::AllocaOp>()) // that threads of a block share
+      return;
     auto place = dyn_cast<BlockArgument>(memory);
     if (!place || place.getOwner() != &kernel.getFunctionBody().front()) {
       known = false;
@@ -340,7 +343,7 @@ private:
         if (choice.elseBlock())
           walk(*choice.elseBlock(), times);
       } else if (op.getNumRegions() || !isMemoryEffectFree(&op)) {
-        known &= isa<scf::ReduceOp, scf::YieldOp>(op);
+        known &= isa<scf::ReduceOp, scf::YieldOp, gpu::BarrierOp>(op);
       }
     }
   }

@@ -47,7 +47,8 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     For a device. What a `transformer.kernel` yields, and what it sums up on the way, becomes a `transformer.dispatch` of a
     function in the nested module @kernels: a loop over tokens (or wanted rows) and columns, of which a thread has one turn.
     The function takes memory: rows of float32, weights as the layout packs them, the paged cache. All else is computed where
-    it is wanted: a bias, gate or residual sum by the thread that has the product.
+    it is wanted: a bias, gate or residual sum by the thread that has the product. A row's sum or largest number is shared by
+    the threads of a block where it has 128 columns or more (RowReduction.cpp).
 
     Attention is two dispatches: blocks of 128 threads, which meet at barriers, have a cache head and a share of the context
     each, and another function joins what they leave in a fixed order (SplitAttention.cpp). Where a head has no multiple of 4

@@ -133,6 +133,8 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
   } else if (auto op = result.getDefiningOp<AttentionOp>()) {
     const int64_t heads = op.getQ().getType().getDimSize(1) / op.getCache().getType().getKey();
     forEach(heads, argument(result), 0, [&](Value token, Value head) { attend(op, token, head); });
+  } else if (auto rows = RowReduction::of(result)) {
+    reduceRows(result.getDefiningOp<linalg::GenericOp>(), *rows);
   } else {
     auto type = cast<RankedTensorType>(result.getType());
     const bool isNumber = type.getRank() == 1;
@@ -218,40 +220,17 @@ Value ThreadKernel::at(Value tensor, ValueRange indices) {
 
 /// `op` at `indices` of its result; a reduction goes over all of its dimensions, the last one innermost.
 Value ThreadKernel::generic(linalg::GenericOp op, ValueRange indices) {
-  const auto maps = op.getIndexingMapsArray();
-  if (op.getNumDpsInits() != 1 ||
-      !llvm::all_of(maps, [](AffineMap map) { return map.isProjectedPermutation(/*allowZeroInResults=*/true); }))
+  if (op.getNumDpsInits() != 1 || !llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) {
+        return map.isProjectedPermutation(/*allowZeroInResults=*/true);
+      }))
     return refuse(op, "one result, and operands that loops index");
-  Values loops(op.getNumLoops());
-  AffineMap out = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
-  for (auto [d, place] : llvm::zip(out.getResults(), indices))
-    if (auto loop = dyn_cast<AffineDimExpr>(d))
-      loops[loop.getPosition()] = place;
-  auto operand = [&](Value of, AffineMap map) {
-    Values from;
-    for (AffineExpr d : map.getResults())
-      from.push_back(isa<AffineDimExpr>(d) ? loops[cast<AffineDimExpr>(d).getPosition()] : number(0));
-    return at(of, from);
-  };
-  auto body = [&](Value before) -> Value {
-    IRMapping map;
-    for (auto [i, in] : llvm::enumerate(op.getInputs()))
-      map.map(op.getBody()->getArgument(i), operand(in, maps[i]));
-    if (before)
-      map.map(op.getBody()->getArguments().back(), before);
-    for (Operation &inner : op.getBody()->without_terminator()) {
-      if (llvm::any_of(inner.getOperands(), [&](Value value) { return !map.contains(value); }))
-        return refuse(op, "a body that computes from the operands alone");
-      b->clone(inner, map);
-    }
-    return map.lookup(op.getBody()->getTerminator()->getOperand(0));
-  };
+  Values loops = loopsAt(op, indices);
   SmallVector<unsigned> walked;
   op.getReductionDims(walked);
   Value start = op.payloadUsesValueFromOperand(op.getDpsInitOperand(0)) ? at(op.getDpsInits()[0], indices) : Value();
   std::function<Value(size_t, Value)> walk = [&](size_t depth, Value before) -> Value {
     if (depth == walked.size())
-      return body(before);
+      return bodyAt(op, loops, before);
     const int64_t size = op.getStaticLoopRanges()[walked[depth]];
     if (ShapedType::isDynamic(size) || !before)
       return refuse(op, "a reduction over columns");
@@ -261,6 +240,36 @@ Value ThreadKernel::generic(linalg::GenericOp op, ValueRange indices) {
     });
   };
   return walk(0, start);
+}
+
+/// The parallel loops of `op` for `indices` of its result.
+ThreadKernel::Values ThreadKernel::loopsAt(linalg::GenericOp op, ValueRange indices) {
+  Values loops(op.getNumLoops());
+  AffineMap out = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  for (auto [d, place] : llvm::zip(out.getResults(), indices))
+    if (auto loop = dyn_cast<AffineDimExpr>(d))
+      loops[loop.getPosition()] = place;
+  return loops;
+}
+
+/// The body of `op` in one turn of its loops, with the number that it has made `before`.
+Value ThreadKernel::bodyAt(linalg::GenericOp op, ValueRange loops, Value before) {
+  const auto maps = op.getIndexingMapsArray();
+  IRMapping map;
+  for (auto [i, in] : llvm::enumerate(op.getInputs())) {
+    Values from;
+    for (AffineExpr d : maps[i].getResults())
+      from.push_back(isa<AffineDimExpr>(d) ? loops[cast<AffineDimExpr>(d).getPosition()] : number(0));
+    map.map(op.getBody()->getArgument(i), at(in, from));
+  }
+  if (before)
+    map.map(op.getBody()->getArguments().back(), before);
+  for (Operation &inner : op.getBody()->without_terminator()) {
+    if (llvm::any_of(inner.getOperands(), [&](Value value) { return !map.contains(value); }))
+      return refuse(op, "a body that computes from the operands alone");
+    b->clone(inner, map);
+  }
+  return map.lookup(op.getBody()->getTerminator()->getOperand(0));
 }
 
 /// sum over c of x[token, c] * weight[row, c], c ascending: the same whatever else is computed beside it.

@@ -30,6 +30,14 @@ struct AttentionSplits {
   int64_t numbers() const { return sums() + splits * heads * queries * 2; }
 };
 
+/// A sum or a maximum over the columns of each row that threads share (RowReduction.cpp).
+struct RowReduction {
+  int64_t columns, threads;
+  bool isMaximum;
+  /// None where `result` is no such reduction, or of few columns.
+  static std::optional<RowReduction> of(mlir::Value result);
+};
+
 class ThreadKernel {
 public:
   /// Values of a kernel's body that lie in memory, and what of the program they are.
@@ -66,6 +74,9 @@ private:
   /// The number of `tensor` at `indices`: read where it lies, else computed. Activation blocks are indexed as rows.
   Value at(Value tensor, ValueRange indices);
   Value generic(mlir::linalg::GenericOp op, ValueRange indices);
+  Values loopsAt(mlir::linalg::GenericOp op, ValueRange indices);
+  Value bodyAt(mlir::linalg::GenericOp op, ValueRange loops, Value before);
+  void reduceRows(mlir::linalg::GenericOp op, const RowReduction &how);
   Values quadAt(Value x, Value token, Value column);
   Value linear(mlir::Value x, mlir::Value weight, Value token, Value row);
   Value embedding(transformer::EmbeddingOp op, Value token, Value column);

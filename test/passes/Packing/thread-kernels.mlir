@@ -63,6 +63,51 @@ func.func @sum_and_what_is_made_of_it(%a: !rows) -> !rows {
 
 // -----
 
+!rows = tensor<?x608xf32>
+!sums = tensor<?x1xf32>
+#column = affine_map<(row, one, column) -> (row, column)>
+#row = affine_map<(row, one, column) -> (row, one)>
+
+// 128 threads share a long row: four columns each, 96 of them a fifth, and what they have is joined in a tree. What begins
+// with another number than the sum of nothing is a thread's.
+// CHECK-LABEL: @sum_of_a_long_row
+// CHECK: @sum_0_b0({{.*}} attributes {tile.grid = array<i64: 128, 128>}
+// CHECK: memref.alloca() : memref<128xf32, #gpu.address_space<workgroup>>
+// CHECK: scf.for
+// CHECK: math.fma
+// CHECK: scf.if
+// CHECK: math.fma
+// CHECK-COUNT-7: gpu.barrier
+// CHECK-NOT: gpu.barrier
+// CHECK: @sum_1_b0({{.*}} attributes {tile.grid = array<i64: 1, 32>}
+func.func @sum_of_a_long_row(%a: !rows) -> (!sums, !sums) {
+  %0:2 = transformer.kernel "sum" (%x = %a : !rows) -> (!sums, !sums) {
+    %c0 = arith.constant 0 : index
+    %zero = arith.constant 0.0 : f32
+    %one = arith.constant 1.0 : f32
+    %t = tensor.dim %x, %c0 : !rows
+    %e = tensor.empty(%t) : !sums
+    %f = linalg.fill ins(%zero : f32) outs(%e : !sums) -> !sums
+    %s = linalg.generic {indexing_maps = [#column, #row], iterator_types = ["parallel", "parallel", "reduction"]}
+        ins(%x : !rows) outs(%f : !sums) {
+    ^bb0(%v: f32, %acc: f32):
+      %sum = math.fma %v, %v, %acc : f32
+      linalg.yield %sum : f32
+    } -> !sums
+    %g = linalg.fill ins(%one : f32) outs(%e : !sums) -> !sums
+    %u = linalg.generic {indexing_maps = [#column, #row], iterator_types = ["parallel", "parallel", "reduction"]}
+        ins(%x : !rows) outs(%g : !sums) {
+    ^bb0(%v: f32, %acc: f32):
+      %sum = arith.addf %v, %acc : f32
+      linalg.yield %sum : f32
+    } -> !sums
+    transformer.yield %s, %u : !sums, !sums
+  }
+  return %0#0, %0#1 : !sums, !sums
+}
+
+// -----
+
 !cache = !transformer.cache<heads = 2, key = 16, value = 16, element = f16>
 
 // Blocks of threads that meet at barriers have a share of what a query sees, and others join the shares; the window is
