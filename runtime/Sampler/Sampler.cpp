@@ -111,16 +111,18 @@ Result<int32_t> Sampler::draw(const float *logits, uint64_t request, uint64_t po
   bool possible = peak(row) > -infinite;
   double logTotal = probabilities && possible ? topTokens(row, *probabilities) : 0;
   if (allowed) {
-    for (int32_t begin = 0; begin < columns; begin += 64) { // most words are all or nothing
+    for (int32_t begin = 0; begin < columns; begin += 64) {
+      // What most of 64 are is done at once, the others one by one.
       const int32_t end = std::min(columns, begin + 64);
-      const uint64_t word = allowed[begin / 64];
-      if (word == 0)
-        std::fill(&work[begin], work.data() + end, -infinite);
-      else if (word == UINT64_MAX)
+      const uint64_t word = allowed[begin / 64] & (end - begin < 64 ? (uint64_t(1) << (end - begin)) - 1 : UINT64_MAX);
+      const bool most = __builtin_popcountll(word) >= 32;
+      if (most)
         std::copy(logits + begin, logits + end, &work[begin]);
       else
-        for (int32_t i = begin; i < end; ++i)
-          work[i] = word >> (i - begin) & 1 ? logits[i] : -infinite;
+        std::fill(&work[begin], work.data() + end, -infinite);
+      for (uint64_t rest = most ? ~word : word; rest; rest &= rest - 1)
+        if (const int32_t i = begin + __builtin_ctzll(rest); i < end)
+          work[i] = most ? -infinite : logits[i];
     }
     row.dense = work.data();
     row.maximaValid = false;
