@@ -4,7 +4,8 @@ and compares what the programs print with what the documents say.
 
     docs_as_typed.py BUILD [DOCUMENT...]
 
-Left out are the two commands of the README that make the clone and run this test, and its chat, which needs a terminal.
+Left out are the two commands of the README that make the clone and run this test, its chat, which needs a terminal, and
+its server, which does not end by itself.
 What stands below a command is its output; `...` stands for any lines, and the numbers that a machine decides (times, the level
 of its instructions, bytes of code) for any. Where nothing stands below, the command only must succeed. /opt/stepdown is a folder
 of the test's. Ends with 77, which ctest takes for skipped, where SmolLM2 is missing or no package index answers.
@@ -14,7 +15,7 @@ import os, re, shutil, subprocess, sys, tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODEL = os.path.join(os.environ.get("STEPDOWN_MODELS", os.path.join(ROOT, "models")), "smollm2.gguf")
 DOCUMENTS = ["README.md", "docs/embedding.md", "docs/programs.md", "docs/adding-a-model.md"]
-NOT_TYPED = ("tools/quickstart.sh", "tools/check.sh", "build/bin/stepdown-run chat ")
+NOT_TYPED = ("tools/quickstart.sh", "tools/check.sh", "build/bin/stepdown-run chat ", "build/bin/stepdown-run serve ")
 MACHINE = [(r"\d+\.\d+ ms", "T ms"), (r" +\d+\.\d{3} s$", " T s"), (r"x86-64-v\d(-vnni)?", "LEVEL"), (r'"code_bytes":\d+', '"code_bytes":N'),
            (r'"runs_here":\w+', '"runs_here":B')]
 
