@@ -82,21 +82,27 @@ Result<std::unique_ptr<Engine::Work>> Engine::workOf(Order &&order) const {
   return work;
 }
 
-Result<uint64_t> Engine::submit(Order order) {
-  const size_t wanted = order.prompts.size() * order.answers, room = static_cast<size_t>(sequences()) + options.waiting;
-  if (order.prompts.size() > room || order.answers > room || wanted > room) // before anything is made for each
+Status Engine::expectRoom(size_t prompts, size_t answers) const {
+  if (prompts > room() || answers > room() || prompts * answers > room())
     return fail(ErrorCode::SequenceLimit,
-                "request: expects at most %zu answers in all, but %zu to %zu prompts are wanted", room, order.answers,
-                order.prompts.size());
+                "request: expects at most %zu answers in all, but %zu to %zu prompts are wanted", room(), answers,
+                prompts);
+  return Done{};
+}
+
+Result<uint64_t> Engine::submit(Order order) {
+  const size_t wanted = order.prompts.size() * order.answers;
+  if (Status fits = expectRoom(order.prompts.size(), order.answers); !fits)
+    return fits.error();
   Result<std::unique_ptr<Work>> work = workOf(std::move(order));
   if (!work)
     return work.error();
   std::lock_guard<std::mutex> lock(mutex);
   if (stopping)
     return fail(ErrorCode::ServerStopping, "server: expects no more requests, for it is being stopped");
-  if (inFlight + wanted > room)
+  if (inFlight + wanted > room())
     return fail(ErrorCode::ServerBusy, "server: expects at most %zu answers at a time, but %zu are being drawn or wait",
-                room, inFlight);
+                room(), inFlight);
   inFlight += wanted;
   const uint64_t number = (*work)->number = next++;
   (*work)->listener->taken(number);
@@ -150,20 +156,33 @@ void Engine::run() {
       if (ended && works.empty() && arrived.empty())
         return;
     }
-    take(arrived, departed);
-    arrived.clear();
-    departed.clear();
-    endLate();
-    if (Result<bool> more = scheduler->step(); !more)
-      for (std::unique_ptr<Work> &work : works) // the device is lost, and with it all that it computed
-        for (std::unique_ptr<Generation> &answer : work->answers) {
-          scheduler->cancel(*answer);
-          if (!answer->done())
-            answer->failed(more.error());
-        }
-    ++steps;
-    tellFinished();
+    try {
+      turn(arrived, departed);
+    } catch (const std::exception &problem) { // out of memory: those who ask now are told, and others can ask
+      failAll(fail(ErrorCode::OutOfMemory, "server: %s", problem.what()));
+      tellFinished();
+    }
   }
+}
+
+void Engine::turn(std::vector<std::unique_ptr<Work>> &arrived, std::vector<uint64_t> &departed) {
+  take(arrived, departed);
+  arrived.clear();
+  departed.clear();
+  endLate();
+  if (Result<bool> more = scheduler->step(); !more)
+    failAll(more.error()); // the device is lost, and with it all that it computed
+  ++steps;
+  tellFinished();
+}
+
+void Engine::failAll(const Error &error) {
+  for (std::unique_ptr<Work> &work : works)
+    for (std::unique_ptr<Generation> &answer : work->answers) {
+      scheduler->cancel(*answer);
+      if (!answer->done())
+        answer->failed(error);
+    }
 }
 
 void Engine::take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector<uint64_t> &departed) {

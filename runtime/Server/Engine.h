@@ -62,6 +62,8 @@ public:
   /// prompt, E0605 for more answers than there are sequences and places to wait, E07xx, E1209 where too many wait,
   /// E1210.
   Result<uint64_t> submit(Order order);
+  /// That it takes so many answers at all, E0605.
+  Status expectRoom(size_t prompts, size_t answers) const;
   /// Nothing is called for the order from the next step on, and its blocks are free. None where it is over.
   void cancel(uint64_t number);
   /// Takes no more orders. What is not done after `seconds` ends with E1210.
@@ -96,8 +98,11 @@ private:
 
   explicit Engine(const Tokenizer &tokenizer);
   Status expectPrompts(const Order &order) const;
+  size_t room() const { return static_cast<size_t>(sequences()) + options.waiting; }
   Result<std::unique_ptr<Work>> workOf(Order &&order) const;
   void run();
+  void turn(std::vector<std::unique_ptr<Work>> &arrived, std::vector<uint64_t> &departed);
+  void failAll(const Error &error);
   void take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector<uint64_t> &departed);
   void leave(Work &work);
   void endLate();

@@ -1,5 +1,6 @@
 // Requests of OpenAI's interface: what they say, and how each that says something else is refused.
 #include "tools/stepdown-run/Serve/ApiRequest.h"
+#include "tools/stepdown-run/JsonText.h"
 #include <gtest/gtest.h>
 
 using namespace stepdown;
@@ -161,6 +162,16 @@ TEST(ApiRequest, readsWhatAnAnswerHasToBe) {
   for (const auto &[field, code] : wrong)
     EXPECT_EQ(chat(std::string(",") + field).code(), code) << field;
   EXPECT_EQ(read("{\"prompt\":\"a\",\"response_format\":{\"type\":\"text\"}}").code(), 611);
+}
+
+TEST(JsonText, findsTheTextOfAMember) {
+  const char *object = "{ \"a\" : [1, {\"b\": \"}\\\"\"}] ,\"b\":{\"a\":2},\"c\":\"b\",\"\":3,\"d\":4.5e3 }";
+  EXPECT_EQ(memberText(object, "a"), " [1, {\"b\": \"}\\\"\"}] ");
+  EXPECT_EQ(memberText(object, "b"), "{\"a\":2}");
+  EXPECT_EQ(memberText(object, "c"), "\"b\"");
+  EXPECT_EQ(memberText(object, "d"), "4.5e3 ");
+  EXPECT_EQ(memberText(object, "e"), "");
+  EXPECT_EQ(memberText("{}", "a"), "");
 }
 
 TEST(ApiRequest, refusesUnknownAndIllTypedFields) {

@@ -1,5 +1,7 @@
 #include "tools/stepdown-run/JsonText.h"
+
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -82,6 +84,32 @@ Status checkJson(std::string_view text, const std::string &where, size_t begin) 
     return fail(ErrorCode::JsonSyntax, "%s: expects objects that have a name once, but \"%s\" is there twice",
                 where.c_str(), walk.twice.substr(0, 160).c_str());
   return Done{};
+}
+
+std::string_view memberText(std::string_view object, std::string_view name) {
+  size_t depth = 0, begin = 0; // begin: of a member's value
+  std::optional<std::string_view> key;
+  for (size_t i = 0; i < object.size(); ++i) {
+    const char c = object[i];
+    if (c == '"') {
+      const size_t first = ++i;
+      for (; i < object.size() && object[i] != '"'; ++i)
+        i += object[i] == '\\';
+      if (depth == 1 && !key)
+        key = object.substr(first, i - first);
+    } else if (depth == 1 && c == ':') {
+      begin = i + 1;
+    } else if (depth == 1 && (c == ',' || c == '}')) {
+      if (key == name)
+        return object.substr(begin, i - begin);
+      key.reset();
+    }
+    if (c == '{' || c == '[')
+      ++depth;
+    else if (c == '}' || c == ']')
+      depth -= depth > 0;
+  }
+  return {};
 }
 
 } // namespace stepdown::run

@@ -11,6 +11,9 @@ namespace stepdown::run {
 /// counts the bytes of the file, of which `text` begins at `begin`.
 Status checkJson(std::string_view text, const std::string &where, size_t begin = 0);
 
+/// The text of the member `name` of `object`, the text of a JSON object; empty where none has that spelling.
+std::string_view memberText(std::string_view object, std::string_view name);
+
 /// `text` as a value of the library's type `Json`; errors of checkJson.
 template <typename Json> Result<Json> parseJson(std::string_view text, const std::string &where, size_t begin = 0) {
   if (Status status = checkJson(text, where, begin); !status)

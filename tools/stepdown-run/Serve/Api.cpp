@@ -221,6 +221,10 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   ServedModel *model = modelOf(exchange, request.model);
   if (!model)
     return;
+  if (Status room = model->engine->expectRoom(endpoint == Endpoint::Chat ? 1 : request.prompts.size(),
+                                              static_cast<size_t>(request.asked.answers));
+      !room) // before anything is made for each
+    return refuse(exchange, {room.error(), ""});
   Engine::Order order;
   const char *field = endpoint == Endpoint::Chat ? "messages" : "prompt";
   uint64_t count = 0;

@@ -1,5 +1,6 @@
 #include "tools/stepdown-run/Serve/ApiAnswer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
@@ -173,7 +174,7 @@ void ApiAnswer::token(size_t answer, int32_t token, const std::string &text, con
   Json list = Json::array();
   if (row && topProbabilities >= 0)
     addProbabilities(stream ? list : choice.probabilities, token, *row, choice.told);
-  choice.told += text.size();
+  choice.told += size_t(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
   if (!stream) {
     choice.text += text;
     return;

@@ -41,7 +41,7 @@ private:
     std::string text; ///< of an answer that is sent whole
     Json probabilities;
     std::string finish;
-    size_t tokens = 0, told = 0; ///< tokens, and bytes of text
+    size_t tokens = 0, told = 0; ///< tokens, and code points of text
     Clock::time_point first;
   };
   Json head(bool piece) const;

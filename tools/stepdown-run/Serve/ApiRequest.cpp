@@ -232,7 +232,7 @@ public:
     if (key == "response_format" && chat)
       return responseFormat(value);
     if (key == "json_schema" && value.is_object())
-      return shared(key, key, written({"json_schema"}));
+      return shared(key, key, written({"json_schema"}, value));
     if (isShared(key))
       return shared(key, key, value);
     if (const Lacking *field = lackingField(key))
@@ -338,15 +338,15 @@ private:
     }
     if (!given.contains("schema") || !given["schema"].is_object())
       return bad(schema + ".schema", "a schema, as an object", given.value("schema", json()));
-    return shared("json_schema", schema + ".schema", written({"response_format", "json_schema", "schema"}));
+    return shared("json_schema", schema + ".schema",
+                  written({"response_format", "json_schema", "schema"}, given["schema"]));
   }
   /// A member of the request as a text, its members in the order in which they were written: an answer has them so.
-  std::string written(std::initializer_list<const char *> path) const {
-    auto object = nlohmann::ordered_json::parse(body);
-    const nlohmann::ordered_json *member = &object;
+  json written(std::initializer_list<const char *> path, const json &value) const {
+    std::string_view text = body;
     for (const char *name : path)
-      member = &(*member)[name];
-    return member->dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+      text = memberText(text, name);
+    return text.empty() ? value : json(std::string(text)); // else a name is written with escapes
   }
   /// `key` of the requests of generate, which came as `field`.
   Refused shared(const std::string &key, const std::string &field, const json &value) {

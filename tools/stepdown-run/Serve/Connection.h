@@ -5,7 +5,9 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -45,12 +47,14 @@ class Connection;
 
 /// What a connection knows of its server.
 struct ConnectionOwner {
-  ConnectionOwner(const HttpServer::Options &options, HttpHandler &handler) : options(options), handler(handler) {}
+  ConnectionOwner(const HttpServer::Options &options, HttpHandler &handler)
+      : options(options), handler(handler), workers(size_t(options.threads)) {}
   virtual ~ConnectionOwner() = default;
   /// The connection is closed.
   virtual void left(Connection &connection) = 0;
   const HttpServer::Options options;
   HttpHandler &handler;
+  net::thread_pool workers;         ///< call the handler: reading a request may take its time, in which answers go on
   std::atomic<bool> closing{false}; ///< nothing more is read
 };
 
@@ -184,7 +188,9 @@ private:
     request.body = std::move(message.body());
     stream.expires_never(); // the answer takes its time
     awaitLeaving();
-    server.handler.handle(std::move(request), reply());
+    net::post(server.workers, [&handler = server.handler, request = std::move(request), reply = reply()]() mutable {
+      handler.handle(std::move(request), std::move(reply));
+    });
   }
 
   /// While an answer is made, the client has nothing to say; what can be read is its end.
@@ -230,24 +236,32 @@ private:
     for (std::string &bytes : pending) // what has come since goes in one piece
       sending += bytes;
     pending.clear();
-    stream.expires_after(std::chrono::seconds(server.options.writeSeconds));
-    net::async_write(stream, net::buffer(sending),
-                     [self = shared_from_this()](beast::error_code problem, size_t count) {
-                       self->writing = false;
-                       self->unsent -= std::min(self->unsent, count);
-                       if (problem)
-                         return self->close();
-                       self->stream.expires_never();
-                       self->write();
-                     });
+    sent = 0;
+    writeSome();
+  }
+  void writeSome() {
+    stream.expires_after(std::chrono::seconds(server.options.writeSeconds)); // for a client that takes nothing
+    stream.async_write_some(net::buffer(sending) + sent,
+                            [self = shared_from_this()](beast::error_code problem, size_t count) {
+                              self->sent += count;
+                              self->unsent -= std::min(self->unsent, count);
+                              if (!problem && self->sent < self->sending.size())
+                                return self->writeSome();
+                              self->writing = false;
+                              if (problem)
+                                return self->close();
+                              self->stream.expires_never();
+                              self->write();
+                            });
   }
 
   /// A connection that is closed with bytes unread is reset, and the client never sees why it was refused.
   void drain() {
     beast::error_code ignored;
-    if (drained == 0)
+    if (drained == 0) {
       stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
-    stream.expires_after(std::chrono::seconds(5));
+      stream.expires_after(std::chrono::seconds(5)); // for all of it
+    }
     buffer.clear();
     stream.async_read_some(buffer.prepare(16384), [self = shared_from_this()](beast::error_code problem, size_t count) {
       self->drained += count + 1;
@@ -283,6 +297,7 @@ private:
   bool writing = false, closed = false;
   std::deque<std::string> pending;
   std::string sending;
+  size_t sent = 0; ///< of `sending`
   size_t unsent = 0, drained = 0;
   std::function<void()> onGone;
 };

@@ -3,6 +3,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
+#include <cstdio>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -159,11 +160,22 @@ void HttpServer::run(const std::function<void()> &stopping, double seconds) {
   });
   net::post(state->acceptor.get_executor(), [this] { state->accept(); });
   std::vector<std::thread> others;
+  auto serve = [this] {
+    for (;;)
+      try {
+        state->io.run();
+        return;
+      } catch (const std::exception &problem) { // one connection's: out of memory
+        std::fprintf(stderr, "stepdown-run: a connection ended: %s\n", problem.what());
+      }
+  };
   for (int i = 1; i < state->options.threads; ++i)
-    others.emplace_back([this] { state->io.run(); });
-  state->io.run();
+    others.emplace_back(serve);
+  serve();
   for (std::thread &other : others)
     other.join();
+  state->workers.stop();
+  state->workers.join();
 }
 
 } // namespace stepdown::run

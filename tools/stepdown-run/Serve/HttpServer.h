@@ -10,11 +10,11 @@ public:
   struct Options {
     std::string host = "127.0.0.1"; ///< an address in numbers, or localhost
     int port = 8080;                ///< 0: any that is free
-    int threads = 2;
-    size_t body = size_t(4) << 20; ///< bytes of a request
-    size_t connections = 1000;     ///< at a time; others wait to be accepted
-    int idleSeconds = 60;          ///< until a whole request must be there
-    int writeSeconds = 30;         ///< that a client may take nothing of its answer
+    int threads = 2;                ///< of connections, and as many that read requests
+    size_t body = size_t(4) << 20;  ///< bytes of a request
+    size_t connections = 1000;      ///< at a time; others wait to be accepted
+    int idleSeconds = 60;           ///< until a whole request must be there
+    int writeSeconds = 30;          ///< that a client may take nothing of its answer
   };
   /// Listens from now on; run() accepts. E1201. `handler` must outlive the server.
   static Result<std::unique_ptr<HttpServer>> create(const Options &options, HttpHandler &handler);
