@@ -102,9 +102,9 @@ DispatchReport explainDispatches(ModuleOp module, const Target &target) {
       for (auto [load, traffic] : {std::pair(&report.one, &row.one), std::pair(&report.many, &row.many)}) {
         uint64_t variant = 0;
         auto kernel = variantFor(kernels, dispatch, row.byRows ? load->rows : load->tokens, target, variant);
-        auto tiles = dyn_cast_or_null<tile::KernelOp>(kernel.getOperation());
-        if (kernel)
-          *traffic = tiles ? measureTiles(tiles, dispatch, *load, row) : measure(kernel, dispatch, *load, window, row);
+        assert(kernel && "a dispatch has a kernel for the first bucket");
+        auto tiles = dyn_cast<tile::KernelOp>(kernel.getOperation());
+        *traffic = tiles ? measureTiles(tiles, dispatch, *load, row) : measure(kernel, dispatch, *load, window, row);
         traffic->variant = variant;
       }
       report.dispatches.push_back(std::move(row));

@@ -39,7 +39,7 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
     return source < inputs ? dispatch.getInputs()[source] : dispatch.getOutputs()[source - inputs];
   };
   CacheType cache;
-  uint64_t element = 0, outColumns = 0, sinks = 0, widest = 0; // widest: of rows that are read
+  uint64_t element = 0, outColumns = 0, sinks = 0, rowColumns = 0; // of rows that are read
   for (unsigned i = 0; i < kernel.getNumArguments(); ++i) {
     Value source = sourceOf(i);
     if (auto type = dyn_cast<CacheType>(source.getType())) {
@@ -48,7 +48,7 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
     } else if (source.getDefiningOp() == dispatch) {
       outColumns = columns(source.getType()); // without padding
     } else if (dimsOf(i).size() == 2 && !isa<BatchType>(source.getType())) {
-      widest = columns(source.getType());
+      rowColumns = columns(source.getType());
     } else if (dimsOf(i).size() == 1 && dimsOf(i)[0] > 0) {
       sinks = dimsOf(i)[0] * kNumber;
     }
@@ -56,12 +56,13 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   all.threads = grid[1];
   all.grid[0] = tokens, all.grid[1] = llvm::divideCeil(uint64_t(grid[0]), all.threads);
   double operations = 0;
-  uint64_t longest = 0;
+  uint64_t longest = 0, mostShares = 0;
   for (uint64_t p = load.length - tokens; p < load.length; ++p) {
     const Seen seen = seenFrom(p, window, chunk, shares);
     longest = std::max(longest, llvm::divideCeil(seen.chunks, shares));
+    mostShares = std::max(mostShares, seen.shares);
     if (!cache) { // joins: of each share a sum of a column, the maximum and the sum of weights of its head
-      const uint64_t numbers = widest / shares * seen.shares;
+      const uint64_t numbers = rowColumns / shares * seen.shares;
       all.otherRead += (1 + numbers) * kNumber;
       all.asked += all.grid[1] * kNumber + numbers * kNumber;
       operations += double(outColumns) * (10 * double(seen.shares) + 1);
@@ -83,7 +84,7 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   if (!cache) {
     all.otherRead += sinks;
     all.otherWritten = tokens * outColumns * kNumber;
-    all.chain = 5 * std::min(shares, longest * shares) + 1;
+    all.chain = 5 * mostShares + 1;
     return all;
   }
   // Over all tokens each position once, and the entries of the table that have them.

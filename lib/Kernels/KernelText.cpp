@@ -91,8 +91,8 @@ std::optional<QuantisedMatmulParameters> quantisedMatmulOn(StringRef chip, int64
     int64_t from; // tokens
     QuantisedMatmulParameters parameters;
   };
-  // 128 tokens are read once for each tile of rows, which two warpgroups share. A wave of AMD's has 16 rows and at least
-  // as many tokens, whose tiles are those of two turns.
+  // 128 tokens are read once for each tile of rows, which two warpgroups share. A wave of AMD's has 16 rows and at
+  // least as many tokens, whose tiles are those of two turns.
   static const Row table[] = {
       // m, n, stages of weights and of tokens, warps, registers
       {"sm_90a", 1, {64, 8, 4, 8}},   {"sm_90a", 9, {64, 64, 4, 4}},  {"sm_90a", 65, {128, 128, 4, 4, 8, 232}},

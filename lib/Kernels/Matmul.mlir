@@ -1,4 +1,5 @@
-// C[M, N] = A[M, K] B[K, N], or with B [N, K] its transposition; sums in float32, those of int8 in int32.
+// C[M, N] = A[M, K] B[K, N], or with B [N, K] its transposition; sums in float32 (of fp8 what wgmma keeps of it), those of int8
+// in int32.
 //
 // One role copies tiles of A and B from global memory into a ring of slots, the other multiplies them. A slot is free when the
 // product that reads it is computed, and that is waited for one product later: the matrix unit always has the next to go on with.

@@ -137,6 +137,9 @@ FailureOr<QuantisedPlan> planQuantised(KernelOp kernel, const Chip &chip) {
   }
   plan.threads = plan.role.getThreads();
   const int64_t waves = plan.threads / chip.lanes, rows = plan.chip.rows;
+  if (plan.threads % chip.lanes)
+    return plan.role.emitOpError() << "expects a multiple of " << chip.lanes << " threads on " << chip.name
+                                   << ", but got " << plan.threads;
   if (sum.getDimSize(0) % (waves * rows) || sum.getDimSize(1) % rows)
     return plan.first.emitOpError() << "expects " << rows << " rows for each of " << waves << " waves and tokens in "
                                     << rows << " on " << chip.name << ", but got " << plan.first.getType();

@@ -103,8 +103,8 @@ def LaunchKernels : Pass<"launch-kernels", "::mlir::ModuleOp"> {
   let summary = "Convert kernels of a model to functions of a GPU, a thread for each token and column";
   let description = [{
     A function with `tile.grid`, whose body is one loop over tokens and columns, becomes a `gpu.func` in a `gpu.module` of its own. Its
-    parameters are the words of a dispatch: of each operand the address and the dimensions. A block of threads has one token. Memory that the function takes for
-    itself is shared by the threads of a block.
+    parameters are the words of a dispatch: of each operand the address and the dimensions. A block of threads has one token.
+    Memory that the function takes for itself is shared by the threads of a block.
 
     Before:
     ```mlir

@@ -90,10 +90,10 @@ void TileProducts::prepare(KernelOp kernel) {
 }
 
 FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Location loc) {
-  std::string &name = known[format.name];
-  if (!name.empty())
-    return name;
-  name = std::string("quantised_matmul_") + format.name;
+  std::string &made = known[format.name];
+  if (!made.empty())
+    return made;
+  const std::string name = std::string("quantised_matmul_") + format.name;
   int64_t before = 0; // tokens of a tile: a bucket whose tile is that of the one before has no kernel of its own
   for (auto [number, bucket] : llvm::enumerate(target.buckets)) {
     const QuantisedMatmulParameters parameters = *quantisedMatmulOn(target.chip, bucket.minTokens);
@@ -101,7 +101,7 @@ FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Locati
       return failure();
     before = parameters.n;
   }
-  return name;
+  return made = name;
 }
 
 LogicalResult TileProducts::makeKernel(const BlockFormat &format, QuantisedMatmulParameters parameters,

@@ -228,10 +228,14 @@ TEST(DeviceModel, aLostDeviceFailsItsSessionsAndNoOthers) {
 }
 
 // Tiles of products are wider from bucket to bucket: no result may show in which a token was.
-TEST(DeviceModel, theSameBytesInStepsOfEveryBucket) {
+struct EachVendor : testing::TestWithParam<const char *> {};
+INSTANTIATE_TEST_SUITE_P(DeviceModel, EachVendor, testing::Values("emulated:sm_90a", "emulated:gfx942"),
+                         [](auto &each) { return std::string(each.param).substr(9); });
+
+TEST_P(EachVendor, theSameBytesInStepsOfEveryBucket) {
   const char *made = "--family llama --type Q4_K --layers 1 --width 256 --heads 2 --kv-heads 1 --head-dim 16 --ffn 256 "
                      "--vocab 263 --context 137";
-  auto model = load(compiledModel(made, std::string("--target=") + kChip), device());
+  auto model = load(compiledModel(made, std::string("--target=") + GetParam()), device(GetParam()));
   ASSERT_TRUE(model);
   const size_t vocabulary = 263;
   constexpr int kMost = 131;
@@ -269,8 +273,8 @@ TEST(DeviceModel, theSameBytesInStepsOfEveryBucket) {
 }
 
 // A context of three splits comes into the cache in several ways, beside another sequence, in blocks of several sizes.
-TEST(DeviceModel, theSameBytesHoweverAContextCame) {
-  auto model = load(compiledModel(kTiny, std::string("--target=") + kChip), device());
+TEST_P(EachVendor, theSameBytesHoweverAContextCame) {
+  auto model = load(compiledModel(kTiny, std::string("--target=") + GetParam()), device(GetParam()));
   ASSERT_TRUE(model);
   constexpr int kMost = 293, kVocabulary = 263;
   auto run = [&](const std::vector<int> &chunks, int blockSize, bool beside) {
