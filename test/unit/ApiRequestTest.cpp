@@ -1,5 +1,6 @@
 // Requests of OpenAI's interface: what they say, and how each that says something else is refused.
 #include "tools/stepdown-run/Serve/ApiRequest.h"
+#include "lib/Grammar/Matcher.h"
 #include "tools/stepdown-run/JsonText.h"
 #include <gtest/gtest.h>
 
