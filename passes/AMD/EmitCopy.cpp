@@ -99,14 +99,18 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   const auto words = VectorType::get(4, b.getI32Type());
   const auto piece = VectorType::get(kChunk, b.getI16Type());
   Loaded made = {&tile, {}};
-  Value across = tile.alongK ? add(places.column, column) : places.column;
+  // Where all of a turn's columns are there, how far it is along k takes no part in the check of bounds: one number of
+  // the wave then is all that changes from turn to turn.
+  const bool scalar = scheduled && tile.alongK;
+  Value turn = scalar ? multiply(column, i32(kBytes)) : i32(0);
+  Value across = tile.alongK && !scalar ? add(places.column, column) : places.column;
   Value first = add(multiply(places.row, stride), multiply(across, i32(kBytes)));
   Value inside = tile.wholeChunks ? compare(arith::CmpIPredicate::slt, across, matrix.columns) : Value();
   auto loadAt = [&](int64_t rows) {
     Value offset = add(first, multiply(stride, i32(rows)));
     if (inside) // behind the buffer's end
       offset = arith::SelectOp::create(b, inside, offset, i32(-1));
-    Value got = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", words, {buffer, offset, i32(0), i32(0)});
+    Value got = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", words, {buffer, offset, turn, i32(0)});
     made.pieces.push_back(LLVM::BitcastOp::create(b, piece, got));
   };
   if (!tile.alongK) {

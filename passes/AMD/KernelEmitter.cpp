@@ -10,6 +10,9 @@ using namespace stepdown::tile;
 
 namespace stepdown::amd {
 
+/// s_waitcnt of gfx9: vmcnt 0, and no wait for other counters (bits 3:0 and 15:14, 6:4, 11:8).
+static constexpr int32_t kLoadsAreThere = 0x0f70;
+
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
     : SumEmitter(kernel, *plan.chip, plan.threads, function, plan.blocksDown, plan.blocksAcross), plan(plan) {}
 
@@ -90,7 +93,7 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
   Value stride = multiply(step, i32(2)); // those of a pair whose tiles the matrices have whole
   Value last = add(lower, multiply(binary("arith.divui", distance, stride), stride));
   SmallVector<Value> carried = sums;
-  whole = true;
+  whole = true, scheduled = chip.mfma;
   LogicalResult made = emitTurns(lower, last, stride, carried, [&](Value index, SmallVectorImpl<Value> &inside) {
     sums = llvm::to_vector(inside);
     if (failed(turn(index, i32(0))) || failed(turn(add(index, step), i32(plan.slotBytes))))
@@ -98,7 +101,7 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
     inside = sums;
     return success();
   });
-  whole = false;
+  whole = scheduled = false;
   if (failed(made))
     return failure();
   carried.push_back(i32(0)); // the slot of the product in flight
@@ -124,6 +127,8 @@ void KernelEmitter::fetch(Value step) {
   first = issued.empty();
   arriving = first ? i32(0) : binary("arith.subi", i32(plan.slotBytes), issued.back());
   loaded = {load(plan.a), load(plan.b)};
+  if (scheduled) // LLVM would move the loads behind the products, where nothing hides them
+    intrinsic("llvm.amdgcn.sched.barrier", Type(), {i32(0)});
 }
 
 void KernelEmitter::arrive() {
@@ -131,6 +136,8 @@ void KernelEmitter::arrive() {
     return;
   if (first)
     synchronise(); // waves may still read it for the tile before
+  if (scheduled)   // for all loads at once, of which the products have hidden the last too
+    intrinsic("llvm.amdgcn.s.waitcnt", Type(), {i32(kLoadsAreThere)});
   for (const Loaded &each : loaded)
     put(each, arriving);
   loaded.clear();

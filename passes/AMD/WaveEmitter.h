@@ -79,7 +79,8 @@ protected:
     mlir::SmallVector<Value> to, from; ///< bytes in the slot
   };
   std::map<const TilePlan *, Places> places;
-  bool whole = false; ///< all tiles that are fetched end with a row or before
+  bool whole = false;     ///< all tiles that are fetched end with a row or before
+  bool scheduled = false; ///< and their loads stay in front of the products that hide them
 };
 
 } // namespace stepdown::amd

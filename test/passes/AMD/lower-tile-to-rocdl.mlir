@@ -33,7 +33,9 @@
 // The loop: loads of the next slot, products of this one, arrival.
 // CHECK: scf.for
 // CHECK: llvm.call_intrinsic "llvm.amdgcn.raw.ptr.buffer.load"
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.sched.barrier"
 // CHECK: llvm.call_intrinsic "llvm.amdgcn.mfma.f32.32x32x8bf16.1k"(%{{.*}}) : (vector<4xi16>, vector<4xi16>, vector<16xf32>, i32, i32, i32) -> vector<16xf32>
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.s.waitcnt"
 // CHECK: llvm.call_intrinsic "llvm.amdgcn.s.barrier"
 // CHECK: scf.yield
 // What was last issued is computed behind the loop, and stored where the result has rows and columns.
