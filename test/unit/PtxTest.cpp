@@ -3,8 +3,8 @@
 #include "lib/CodeGen/Ptx.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/Kernels/KernelText.h"
-#include "lib/Target/Target.h"
 #include "lib/Target/Chips.h"
+#include "lib/Target/Target.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/NVIDIA/Passes.h"
 #include <cstdlib>
