@@ -250,8 +250,12 @@ TEST_P(EachVendor, theSameBytesInStepsOfEveryBucket) {
     ASSERT_TRUE((*single)->step());
     alone.emplace_back((*single)->logits(0), (*single)->logits(0) + vocabulary);
   }
-  for (const std::vector<int> &chunks : std::vector<std::vector<int>>{
-           {7}, {8}, {9}, {63}, {64}, {65}, {127}, {131}, {64, 67}, {9, 8, 65, 7}, {1, 129, 1}}) {
+  // The last two come to tiles of every width and back.
+  std::vector<std::vector<int>> all = {{7},   {8},   {9},      {63},          {64},       {65},
+                                       {127}, {131}, {64, 67}, {9, 8, 65, 7}, {1, 129, 1}};
+  if (std::string(GetParam()) != kChip)
+    all.erase(all.begin(), all.end() - 2);
+  for (const std::vector<int> &chunks : all) {
     SCOPED_TRACE(testing::PrintToString(chunks));
     auto session = Session::create(model, {});
     ASSERT_TRUE(session) << session.error().text();

@@ -116,8 +116,12 @@ void compare(const std::string &model, const char *chip, const std::string &more
       const auto &traffic = dispatch[load];
       const std::string where = model + ", " + chip + ", " + load + ", " + seen.kernel;
       EXPECT_EQ(traffic["weights_read"], take(seen.read, "weights")) << where;
-      if (dispatch["tiles"]) // once for each tile of tokens
-        EXPECT_EQ(traffic["weights_read"].get<uint64_t>() * int(traffic["grid"][1]), seen.weightsAsked) << where;
+      if (dispatch["tiles"]) { // once for each tile of tokens; lanes of AMD's that have a row all read its scales, at
+                               // once
+        const uint64_t once = traffic["weights_read"].get<uint64_t>() * int(traffic["grid"][1]);
+        EXPECT_GE(seen.weightsAsked, once) << where;
+        EXPECT_LE(seen.weightsAsked, std::string(chip).find("gfx") != std::string::npos ? once * 3 / 2 : once) << where;
+      }
       EXPECT_EQ(traffic["cache_read"], take(seen.read, "cache")) << where;
       EXPECT_EQ(traffic["cache_written"], take(seen.written, "cache")) << where;
       uint64_t read = 0, written = 0;
