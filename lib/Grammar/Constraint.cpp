@@ -1,6 +1,7 @@
 #include "lib/Grammar/Constraint.h"
 
 #include "lib/Grammar/Gbnf.h"
+#include "lib/Grammar/Matcher.h"
 #include "lib/Grammar/Regex.h"
 #include "lib/Grammar/Schema/Schema.h"
 #include "lib/Text/Tokenizer/Utf8.h"
@@ -71,7 +72,11 @@ Result<std::shared_ptr<const Network>> compileConstraint(Notation notation, cons
                                                                : readChoices(text);
   if (!grammar)
     return grammar.error();
-  return compile(std::move(*grammar));
+  Result<std::shared_ptr<const Network>> network = compile(std::move(*grammar));
+  if (network && Configurations(*network).begin() == Configurations::tooMany)
+    return fail(ErrorCode::ConstraintParses, "constraint: expects a text that begins in at most %zu ways at once",
+                Configurations::maxStacks);
+  return network;
 }
 
 } // namespace stepdown::grammar

@@ -9,6 +9,8 @@ namespace {
 
 constexpr int maxDepth = 250;
 constexpr uint32_t maxRepeat = 100000;
+constexpr size_t maxRules = 16384;
+constexpr int maxSuffixes = 8; ///< of one part: each is a level more of the tree, which is walked recursively
 
 bool isNameByte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -43,8 +45,15 @@ public:
   }
 
 private:
-  size_t line() const { return 1 + static_cast<size_t>(std::count(text.begin(), text.begin() + at, '\n')); }
-  Error refuse(const std::string &expected) const {
+  /// Counted on from where it was last asked for.
+  size_t line() {
+    const auto begin = text.begin() + std::min(at, counted), end = text.begin() + std::max(at, counted);
+    const size_t between = static_cast<size_t>(std::count(begin, end, '\n'));
+    lines = at >= counted ? lines + between : lines - between;
+    counted = at;
+    return lines;
+  }
+  Error refuse(const std::string &expected) {
     return fail(ErrorCode::GrammarSyntax, "grammar: line %zu: expects %s", line(), expected.c_str());
   }
   bool next(std::string_view what) {
@@ -86,6 +95,9 @@ private:
     const std::string own = name();
     if (own.empty())
       return refuse("the name of a rule");
+    if (grammar.rules.size() > maxRules)
+      return fail(ErrorCode::GrammarTooLarge, "grammar: line %zu: expects at most %zu rules, but needs more", line(),
+                  maxRules);
     blanks(false);
     if (!next("::="))
       return refuse("::= after the name " + own);
@@ -173,9 +185,11 @@ private:
   }
 
   Result<Expression> repeated(Expression part, bool nested) {
-    for (;;) {
+    for (int suffixes = 0;; ++suffixes) {
       const size_t before = at;
       blanks(nested);
+      if (suffixes == maxSuffixes && at < text.size() && std::string_view("*+?{").find(text[at]) != text.npos)
+        return refuse("at most 8 of * + ? and {} behind one part");
       if (next("*"))
         part = Expression::repeat(std::move(part), 0, Expression::unbounded);
       else if (next("+"))
@@ -303,6 +317,7 @@ private:
 
   std::string_view text;
   size_t at = 0;
+  size_t counted = 0, lines = 1; ///< of line()
   size_t states = 0;
   Grammar grammar;
   std::map<std::string, int32_t> ids;

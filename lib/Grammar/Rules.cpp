@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace stepdown::grammar {
 namespace {
@@ -18,7 +19,7 @@ public:
   explicit Compiler(Grammar grammar) : rules(std::move(grammar.rules)), root(grammar.root) {}
 
   Result<std::shared_ptr<const Network>> run() {
-    findProductive();
+    const std::vector<bool> productive = rulesThatEnd(true);
     if (!productive[root])
       return fail(ErrorCode::GrammarUnsatisfiable, "%s: expects a text that satisfies it, but there is none",
                   rules[root].name.c_str());
@@ -37,55 +38,44 @@ public:
   }
 
 private:
-  /// Which rules have a text that ends; calls count as texts of rules known to have one.
-  void findProductive() {
-    productive.assign(rules.size(), false);
-    std::vector<std::vector<int32_t>> callers(rules.size());
-    std::vector<int32_t> work;
-    std::vector<bool> waits(rules.size(), true);
-    for (size_t r = 0; r < rules.size(); ++r) {
-      work.push_back(static_cast<int32_t>(rules.size() - 1 - r));
-      for (const Nfa::State &state : rules[r].nfa.states)
-        for (const Nfa::Edge &edge : state.edges)
-          if (isCall(edge))
-            callers[calledBy(edge)].push_back(static_cast<int32_t>(r));
-    }
-    while (!work.empty()) {
-      const int32_t rule = work.back();
-      work.pop_back();
-      waits[rule] = false;
-      if (productive[rule] ||
-          !reachesEnd(rules[rule].nfa, [&](const Nfa::Edge &e) { return !isCall(e) || productive[calledBy(e)]; }))
-        continue;
-      productive[rule] = true;
-      for (int32_t caller : callers[rule])
-        if (!productive[caller] && !waits[caller]) {
-          waits[caller] = true;
-          work.push_back(caller);
-        }
-    }
-  }
-
-  template <typename Passes> static bool reachesEnd(const Nfa &nfa, Passes passes) {
-    std::vector<uint8_t> seen(nfa.states.size(), 0);
-    std::vector<int32_t> work = {Nfa::start};
-    seen[Nfa::start] = 1;
-    auto reach = [&](int32_t to) {
-      if (!seen[to]) {
-        seen[to] = 1;
-        work.push_back(to);
+  /// Which rules have a path to their end through calls of rules that have one and, where `bytes`, through bytes. Each
+  /// edge is looked at once: a call of a rule that is not known to have one waits until it is.
+  std::vector<bool> rulesThatEnd(bool bytes) const {
+    struct Place {
+      int32_t rule, state;
+    };
+    std::vector<bool> ends(rules.size(), false);
+    std::vector<std::vector<uint8_t>> seen(rules.size());
+    std::vector<std::vector<Place>> waiting(rules.size()); // behind calls of each
+    std::vector<Place> work;
+    auto reach = [&](Place place) {
+      if (!seen[place.rule][place.state]) {
+        seen[place.rule][place.state] = 1;
+        work.push_back(place);
       }
     };
-    while (!work.empty() && !seen[Nfa::end]) {
-      const Nfa::State &state = nfa.states[work.back()];
-      work.pop_back();
-      for (int32_t to : state.empty)
-        reach(to);
-      for (const Nfa::Edge &edge : state.edges)
-        if (passes(edge))
-          reach(edge.to);
+    for (size_t r = 0; r < rules.size(); ++r) {
+      seen[r].assign(rules[r].nfa.states.size(), 0);
+      reach({static_cast<int32_t>(r), Nfa::start});
     }
-    return seen[Nfa::end];
+    while (!work.empty()) {
+      const Place at = work.back();
+      work.pop_back();
+      if (at.state == Nfa::end) {
+        ends[at.rule] = true;
+        for (Place place : std::exchange(waiting[at.rule], {}))
+          reach(place);
+      }
+      const Nfa::State &state = rules[at.rule].nfa.states[at.state];
+      for (int32_t to : state.empty)
+        reach({at.rule, to});
+      for (const Nfa::Edge &edge : state.edges)
+        if (isCall(edge) ? ends[calledBy(edge)] : bytes)
+          reach({at.rule, edge.to});
+        else if (isCall(edge))
+          waiting[calledBy(edge)].push_back({at.rule, edge.to});
+    }
+    return ends;
   }
 
   std::vector<int32_t> callsOf(int32_t rule) const {
@@ -126,14 +116,7 @@ private:
   }
 
   Status refuseLeftRecursion() const {
-    std::vector<bool> nullable(rules.size(), false);
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (int32_t rule : postorder)
-        if (!nullable[rule] &&
-            reachesEnd(rules[rule].nfa, [&](const Nfa::Edge &e) { return isCall(e) && nullable[calledBy(e)]; }))
-          nullable[rule] = changed = true;
-    }
+    const std::vector<bool> nullable = rulesThatEnd(false);
     // What a rule may call before it has read a byte.
     std::map<int32_t, std::vector<int32_t>> first;
     for (int32_t rule : postorder) {
@@ -262,7 +245,6 @@ private:
 
   std::vector<Rule> rules;
   const int32_t root;
-  std::vector<bool> productive;
   std::vector<int32_t> postorder;
   std::map<int32_t, Dfa> built;
   std::map<int32_t, const Dfa *> inlined;

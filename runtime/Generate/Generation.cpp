@@ -64,7 +64,10 @@ size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
     probabilities.push_back(row);
   sampler.accept(*id);
   if (constrained)
-    constrained->accept(*id);
+    if (Status ok = constrained->accept(*id); !ok) {
+      failed(ok.error());
+      return rows.count;
+    }
   if (!options.ignoreEnd && tokenizer.isEndOfGeneration(*id))
     stop(Finish::End);
   else if (!tell(*id, stream.push(*id)))

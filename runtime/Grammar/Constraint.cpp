@@ -21,10 +21,19 @@ ConstraintVocabulary::ConstraintVocabulary(const Tokenizer &tokenizer, int32_t c
   tokens = std::make_shared<const grammar::TokenTree>(texts);
 }
 
+static Error tooManyReadings() {
+  return fail(ErrorCode::ConstraintParses, "constraint: expects a text that can be read in at most %zu ways at once",
+              grammar::Configurations::maxStacks);
+}
+
+Status ConstrainedText::accept(int32_t id) {
+  const std::string_view text = constraint->vocabulary().text(id);
+  return matcher.accept(text) == text.size() ? Status(Done{}) : Status(tooManyReadings());
+}
+
 Result<const uint64_t *> ConstrainedText::allowed() {
   if (!constraint->tokenMasks().allowed(matcher, mask))
-    return fail(ErrorCode::ConstraintParses, "constraint: expects a text that can be read in at most %zu ways at once",
-                grammar::Configurations::maxStacks);
+    return tooManyReadings();
   bool any = false;
   if (matcher.mayEnd() && endsByToken)
     for (int32_t id : constraint->vocabulary().ends()) {

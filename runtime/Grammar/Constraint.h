@@ -48,8 +48,8 @@ public:
   /// The tokens that may be drawn next, bit i % 64 of word i / 64, [columns / 64, rounded up]; valid until the next
   /// call. Null where the text is whole and no token is there to end it. E1315, E1316.
   Result<const uint64_t *> allowed();
-  /// Tells it of a token that was drawn.
-  void accept(int32_t id) { matcher.accept(constraint->vocabulary().text(id)); }
+  /// Tells it of a token that was drawn. E1316 where it cannot follow: the text can be read in too many ways at once.
+  Status accept(int32_t id);
 
 private:
   std::shared_ptr<Constraint> constraint;

@@ -86,7 +86,8 @@ int main(int argc, char **argv) {
         auto mask = text.allowed();
         if (!mask || !*mask || !((*mask)[id / 64] >> (id % 64) & 1))
           break; // an encoder may put a space before a text
-        text.accept(id);
+        if (!text.accept(id))
+          break;
         const double took = milliseconds() - begin;
         all.push_back(took);
         spent += took;

@@ -190,4 +190,12 @@ TEST_F(ConstrainedAnswer, whatNoTokenSpellsIsAnError) {
   EXPECT_EQ(answer->problem()->code, ErrorCode::ConstraintTokens);
 }
 
+// No step of one stack exceeds the limit, but those of all of them together do.
+TEST_F(ConstrainedAnswer, aTokenThatCanBeReadInTooManyWaysIsAnError) {
+  constrain(grammar::Notation::Gbnf, "root ::= \"a\" root \"x\" | \"a\" root \"y\" | \"a\" root root \"z\" | \"a\"");
+  drawAll(letter);
+  ASSERT_TRUE(answer->problem());
+  EXPECT_EQ(answer->problem()->code, ErrorCode::ConstraintParses);
+}
+
 } // namespace

@@ -1,6 +1,7 @@
 // Grammars of all notations, texts that they allow, and masks of tokens against the same found plainly.
 #include "lib/Grammar/Constraint.h"
 #include "lib/Grammar/Sample.h"
+#include <ctime>
 #include <gtest/gtest.h>
 
 using namespace stepdown;
@@ -22,6 +23,21 @@ bool allows(const std::shared_ptr<const Network> &network, std::string_view text
 int refusal(Notation notation, const std::string &text) {
   auto network = compileConstraint(notation, text);
   return network ? 0 : static_cast<int>(network.error().code);
+}
+
+/// The number of the refusal, 0: none; a hostile text has to come to its end soon.
+int refusalSoon(Notation notation, const std::string &text) {
+  const std::clock_t begin = std::clock();
+  const int number = refusal(notation, text);
+  EXPECT_LT(double(std::clock() - begin) / CLOCKS_PER_SEC, 5) << text.substr(0, 200);
+  return number;
+}
+
+std::string times(size_t count, const std::string &text) {
+  std::string all;
+  for (size_t i = 0; i < count; ++i)
+    all += text;
+  return all;
 }
 
 TEST(Grammar, readsGbnf) {
@@ -248,6 +264,40 @@ TEST(Grammar, textsReadInTooManyWaysAreAnError) {
   Mask mask;
   Matcher fresh(network);
   EXPECT_FALSE(masks.allowed(fresh, mask));
+}
+
+TEST(Grammar, limitsSuffixesOfOnePart) {
+  EXPECT_TRUE(allows(made(Notation::Gbnf, "root ::= \"a\"" + times(8, "?")), "a"));
+  for (const char *suffix : {"?", "*", " +", "{1}", "{1,2} "})
+    EXPECT_EQ(refusalSoon(Notation::Gbnf, "root ::= \"a\"" + times(60000, suffix)), 1302) << suffix;
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, "root ::= " + times(251, "(") + "\"a\"" + times(251, "********)")), 1302);
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, "root ::= " + times(250, "(") + "\"a\"" + times(250, "********)")), 0);
+  EXPECT_EQ(refusalSoon(Notation::Regex, "a" + times(60000, "*")), 1307);
+  EXPECT_EQ(refusalSoon(Notation::Regex, times(60000, "(") + "a" + times(60000, ")*")), 1307);
+  EXPECT_EQ(refusalSoon(Notation::Regex, times(250, "(") + "a" + times(250, ")*")), 0);
+}
+
+TEST(Grammar, textsThatBeginInTooManyWaysAreRefused) {
+  std::string root = "root ::= r0", rules;
+  for (int i = 0; i < 5003; ++i) {
+    root += i ? " | r" + std::to_string(i) : "";
+    rules += "\nr" + std::to_string(i) + " ::= \"" + std::to_string(100000 + i) + "abcdef\"";
+  }
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, root + rules), 1316);
+}
+
+// Each rule waits for the one before: what is known of a caller must not be found anew for each.
+TEST(Grammar, manyRulesAreReadOnce) {
+  std::string root = "root ::=", rules;
+  for (int i = 0; i < 16381; ++i) {
+    root += " r" + std::to_string(i) + " \"abcdefghijklmnopq\"";
+    rules += "\nr" + std::to_string(i) + " ::= \"\"";
+  }
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, root + rules), 1306); // states
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, "root ::= r0" + rules), 0);
+  for (int i = 16381; i < 16390; ++i)
+    rules += "\nr" + std::to_string(i) + " ::= \"\"";
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, "root ::= r0" + rules), 1306);
 }
 
 } // namespace
