@@ -68,6 +68,8 @@ void Nfa::characters(std::string_view text) {
 Status Nfa::checkSize() const {
   if (states.size() > 4 * maxStates)
     return tooLarge("grammar");
+  if (edges > maxEdges)
+    return fail(ErrorCode::GrammarTooLarge, "grammar: expects at most %zu edges, but needs more", maxEdges);
   return Done{};
 }
 
@@ -173,7 +175,17 @@ private:
 
 } // namespace
 
+static Error tooManySteps() {
+  return fail(ErrorCode::GrammarTooLarge, "grammar: expects automata made in at most %zu steps, but needs more",
+              maxSteps);
+}
+
 Result<Dfa> determinise(const Nfa &nfa) {
+  size_t steps = 0;
+  return determinise(nfa, steps);
+}
+
+Result<Dfa> determinise(const Nfa &nfa, size_t &steps) {
   Dfa dfa;
   dfa.starts = classStarts(nfa);
   dfa.next.clear();
@@ -203,18 +215,23 @@ Result<Dfa> determinise(const Nfa &nfa) {
       return tooLarge("grammar");
     const Subset &subset = *order[s];
     std::vector<size_t> touched;
-    for (int32_t state : subset)
+    for (int32_t state : subset) {
+      if (steps > maxSteps)
+        return tooManySteps();
       for (const Nfa::Edge &edge : nfa.states[state].edges)
         for (size_t c = dfa.classOf(edge.range.low); c < classes && dfa.starts[c] <= edge.range.high; ++c) {
+          ++steps;
           if (targets[c].empty())
             touched.push_back(c);
           if (targets[c].empty() || targets[c].back() != edge.to)
             targets[c].push_back(edge.to);
         }
+    }
     bool accepted = std::binary_search(subset.begin(), subset.end(), Nfa::end);
     if (asserts && !accepted) {
       Subset last = subset;
       closure.close(last, s == 0, true);
+      steps += last.size();
       accepted = std::binary_search(last.begin(), last.end(), Nfa::end);
     }
     dfa.accepts.push_back(accepted);
@@ -230,6 +247,9 @@ Result<Dfa> determinise(const Nfa &nfa) {
       if (rawId < 0 || reached != raw) {
         raw = reached;
         closure.close(reached, false, false);
+        steps += reached.size();
+        if (steps > maxSteps)
+          return tooManySteps();
         rawId = idOf(std::move(reached));
       }
       dfa.next[s * classes + c] = rawId;
@@ -239,6 +259,11 @@ Result<Dfa> determinise(const Nfa &nfa) {
 }
 
 Result<Dfa> combined(const Dfa &a, const Dfa &b, Combine how) {
+  size_t steps = 0;
+  return combined(a, b, how, steps);
+}
+
+Result<Dfa> combined(const Dfa &a, const Dfa &b, Combine how, size_t &steps) {
   Dfa out;
   out.starts = a.starts;
   out.starts.insert(out.starts.end(), b.starts.begin(), b.starts.end());
@@ -264,8 +289,11 @@ Result<Dfa> combined(const Dfa &a, const Dfa &b, Combine how) {
   };
   idOf({0, 0});
   for (size_t s = 0; s < order.size(); ++s) {
-    if (order.size() > maxStates)
+    if (order.size() > maxStates || order.size() * columns.size() > 64 * maxStates)
       return tooLarge("pattern");
+    steps += 2 * columns.size(); // each a look-up
+    if (steps > maxSteps)
+      return tooManySteps();
     const Pair pair = order[s];
     const bool inA = pair.first >= 0 && a.accepts[pair.first], inB = pair.second >= 0 && b.accepts[pair.second];
     out.accepts.push_back(how == Combine::And ? inA && inB : how == Combine::Or ? inA || inB : inA && !inB);

@@ -26,8 +26,9 @@ Ranges normalised(Ranges ranges);
 /// The code points that `ranges` leave out.
 Ranges complement(const Ranges &ranges);
 
-/// States that automata and grammars have at most; more are refused (E1306).
-constexpr size_t maxStates = size_t(1) << 17;
+/// States that automata and grammars have at most, edges of one of them, and steps that make all those of a grammar
+/// deterministic; more are refused (E1306).
+constexpr size_t maxStates = size_t(1) << 17, maxEdges = 64 * maxStates, maxSteps = 256 * maxStates;
 Error tooLarge(const char *what);
 
 /// A nondeterministic automaton: one start, one end.
@@ -43,19 +44,23 @@ struct Nfa {
     std::vector<int32_t> atEnd;   ///< the same, after the last symbol alone
   };
   std::vector<State> states = std::vector<State>(2);
+  size_t edges = 0; ///< of all states
   static constexpr int32_t start = 0, end = 1;
 
   int32_t add() {
     states.emplace_back();
     return static_cast<int32_t>(states.size()) - 1;
   }
-  void edge(int32_t from, Range range, int32_t to) { states[from].edges.push_back({range, to}); }
+  void edge(int32_t from, Range range, int32_t to) {
+    states[from].edges.push_back({range, to});
+    ++edges;
+  }
   void empty(int32_t from, int32_t to) { states[from].empty.push_back(to); }
   /// A path of the bytes of `text`.
   void text(int32_t from, std::string_view text, int32_t to);
   /// A path of the code points of `utf8`, from the start to the end.
   void characters(std::string_view utf8);
-  /// E1306 where there are more states than any grammar may have.
+  /// E1306 where there are more states or edges than any grammar may have.
   Status checkSize() const;
 };
 
@@ -81,13 +86,15 @@ struct Dfa {
   void into(Nfa &nfa, int32_t from, int32_t to) const;
 };
 
-/// The subset construction, minimised. E1306.
+/// The subset construction, minimised. E1306. `steps` are those that were taken before for the same grammar, and grow.
+Result<Dfa> determinise(const Nfa &nfa, size_t &steps);
 Result<Dfa> determinise(const Nfa &nfa);
 /// The fewest states, in the order in which a walk from the start first meets them.
 Dfa minimised(const Dfa &dfa);
 
 enum class Combine { And, Or, Minus };
-/// The texts of both, of one of them, or of `a` alone; minimised. E1306.
+/// The texts of both, of one of them, or of `a` alone; minimised. E1306. `steps` as above.
+Result<Dfa> combined(const Dfa &a, const Dfa &b, Combine how, size_t &steps);
 Result<Dfa> combined(const Dfa &a, const Dfa &b, Combine how);
 /// All texts of code points; of at least `least` and at most `most`.
 const Dfa &anyText();

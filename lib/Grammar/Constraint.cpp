@@ -58,6 +58,8 @@ Result<Grammar> readRegex(const std::string &text) {
   Grammar grammar;
   Nfa &nfa = grammar.rules[grammar.add("regular expression")].nfa;
   Speller(nfa, Spelling::Utf8).language(Nfa::start, *language, Nfa::end);
+  if (Status ok = nfa.checkSize(); !ok)
+    return ok.error();
   return grammar;
 }
 

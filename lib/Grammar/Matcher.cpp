@@ -58,11 +58,16 @@ int32_t Configurations::close(std::vector<int32_t> work) {
   if (tops.empty() && !ended)
     return dead;
   std::sort(tops.begin(), tops.end());
+  return configurationOf(std::move(tops), ended);
+}
+
+int32_t Configurations::configurationOf(std::vector<int32_t> tops, bool ended) {
   std::vector<int32_t> key = tops;
   if (ended)
     key.push_back(-2);
   auto [at, isNew] = ids.try_emplace(std::move(key), static_cast<int32_t>(configurations.size()));
   if (isNew) {
+    held += 128 + 2 * tops.size() * sizeof tops[0];
     configurations.push_back({std::move(tops), ended});
     rows.emplace_back();
   }
@@ -73,12 +78,14 @@ int32_t Configurations::compute(int32_t configuration, uint8_t byte) {
   std::vector<int32_t> work;
   for (int32_t top : configurations[configuration].tops)
     if (int32_t to = net->step(nodes[top].state, byte); to >= 0)
-      if (int32_t next = node(to, nodes[top].below); std::find(work.begin(), work.end(), next) == work.end())
-        work.push_back(next);
+      work.push_back(node(to, nodes[top].below));
+  std::sort(work.begin(), work.end());
+  work.erase(std::unique(work.begin(), work.end()), work.end());
   const int32_t to = work.empty() ? dead : close(std::move(work));
   std::unique_ptr<int32_t[]> &row = rows[configuration];
   if (!row) {
     row.reset(new int32_t[256]);
+    held += 256 * sizeof row[0];
     std::fill_n(row.get(), 256, unknown);
   }
   return row[byte] = to;
@@ -90,6 +97,7 @@ void Configurations::clear() {
   configurations.clear();
   ids.clear();
   rows.clear();
+  held = 0;
 }
 
 int32_t Configurations::forgetAllBut(int32_t configuration) {
@@ -112,12 +120,7 @@ int32_t Configurations::forgetAllBut(int32_t configuration) {
   for (int32_t top : kept.tops)
     key.push_back(moved.at(top));
   std::sort(key.begin(), key.end());
-  configurations.push_back({key, kept.ended});
-  rows.emplace_back();
-  if (kept.ended)
-    key.push_back(-2);
-  ids.emplace(std::move(key), 0);
-  return 0;
+  return configurationOf(std::move(key), kept.ended);
 }
 
 size_t Matcher::accept(std::string_view bytes) {
@@ -125,7 +128,7 @@ size_t Matcher::accept(std::string_view bytes) {
   for (size_t i = 0; i < bytes.size(); ++i)
     if (to = pool.step(to, static_cast<uint8_t>(bytes[i])); to < 0)
       return i;
-  now = pool.size() > remembered ? pool.forgetAllBut(to) : to;
+  now = pool.size() > remembered || pool.bytes() > rememberedBytes ? pool.forgetAllBut(to) : to;
   return bytes.size();
 }
 

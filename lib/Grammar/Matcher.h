@@ -43,8 +43,9 @@ public:
   int32_t stateOf(int32_t node) const { return nodes[node].state; }
   int32_t below(int32_t node) const { return nodes[node].below; }
 
-  /// What is remembered, in configurations.
+  /// What is remembered, in configurations, and about as many bytes.
   size_t size() const { return configurations.size(); }
+  size_t bytes() const { return 64 * nodes.size() + held; }
   /// Forgets all but one configuration, and returns its new number.
   int32_t forgetAllBut(int32_t configuration);
   void clear();
@@ -66,6 +67,7 @@ private:
       return hash;
     }
   };
+  int32_t configurationOf(std::vector<int32_t> tops, bool ended);
   int32_t compute(int32_t configuration, uint8_t byte);
   int32_t close(std::vector<int32_t> work);
 
@@ -75,6 +77,7 @@ private:
   std::vector<Configuration> configurations;
   std::unordered_map<std::vector<int32_t>, int32_t, TopsHash> ids; ///< of tops, and -2 behind them where it has ended
   std::vector<std::unique_ptr<int32_t[]>> rows;                    ///< [configurations][256], where they were left
+  size_t held = 0;                                                 ///< bytes of configurations and rows
 };
 
 /// One text, as far as it has come.
@@ -93,6 +96,7 @@ public:
 
 private:
   static constexpr size_t remembered = 1 << 13; ///< 8 MiB of rows
+  static constexpr size_t rememberedBytes = size_t(64) << 20;
   Configurations pool;
   int32_t now;
 };

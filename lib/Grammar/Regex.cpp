@@ -107,8 +107,15 @@ private:
     std::vector<Expression> all;
     while (!ended() && text[at] != '|' && text[at] != ')') {
       if (next("\\Q")) {
+        const size_t before = all.size();
         while (!ended() && !next("\\E"))
           all.push_back(literal(character(), flags));
+        if (all.size() == before)
+          continue;
+        Result<Expression> last = repeated(std::move(all.back())); // of the last character, as \Qab\E* is ab*
+        if (!last)
+          return last;
+        all.back() = std::move(*last);
         continue;
       }
       Result<Expression> part = atom(flags, depth);
@@ -239,8 +246,7 @@ private:
       return literal(character(), flags);
     if (auto set = perlClass())
       return Expression::characters(folded(std::move(*set), flags));
-    for (const char *none : {"\\b", "\\B", "\\p", "\\P", "\\C", "\\G", "\\Z", "\\k", "\\1", "\\2", "\\3", "\\4", "\\5",
-                             "\\6", "\\7", "\\8", "\\9"})
+    for (const char *none : {"\\b", "\\B", "\\p", "\\P", "\\C", "\\G", "\\Z", "\\k"})
       if (text.substr(begin, 2) == none)
         return unsupported(none);
     Result<uint32_t> point = escape();
@@ -277,12 +283,15 @@ private:
         ++at;
         return uint32_t(value);
       }
-    if (letter == '0' || letter == 'x' || letter == 'u') {
+    // One digit other than 0 would be a back reference.
+    const bool octal = letter == '0' || (letter >= '1' && letter <= '7' && at + 1 < text.size() &&
+                                         text[at + 1] >= '0' && text[at + 1] <= '7');
+    if (octal || letter == 'x' || letter == 'u') {
       uint32_t value = 0;
-      size_t count = 0, most = letter == '0' ? 3 : letter == 'x' ? 2 : 4;
-      const uint32_t base = letter == '0' ? 8 : 16;
+      size_t count = 0, most = octal ? 3 : letter == 'x' ? 2 : 4;
+      const uint32_t base = octal ? 8 : 16;
       bool braces = false;
-      if (letter != '0') {
+      if (!octal) {
         ++at;
         braces = next("{");
         most = braces ? 8 : most;
@@ -376,7 +385,7 @@ private:
   size_t at = 0;
 };
 
-Result<Dfa> languageOf(std::string_view pattern, bool search) {
+Result<Dfa> languageOf(std::string_view pattern, bool search, size_t &steps) {
   Result<Expression> parsed = parseRegex(pattern);
   if (!parsed)
     return parsed.error();
@@ -394,13 +403,16 @@ Result<Dfa> languageOf(std::string_view pattern, bool search) {
   nfa.empty(to, end);
   if (Status ok = addExpression(nfa, *parsed, from, to, true); !ok)
     return ok.error();
-  return determinise(nfa);
+  return determinise(nfa, steps);
 }
 
 } // namespace
 
 Result<Expression> parseRegex(std::string_view pattern) { return Parser(pattern).parse(); }
-Result<Dfa> matchingTexts(std::string_view pattern) { return languageOf(pattern, false); }
-Result<Dfa> textsWithMatch(std::string_view pattern) { return languageOf(pattern, true); }
+Result<Dfa> matchingTexts(std::string_view pattern) {
+  size_t steps = 0;
+  return languageOf(pattern, false, steps);
+}
+Result<Dfa> textsWithMatch(std::string_view pattern, size_t &steps) { return languageOf(pattern, true, steps); }
 
 } // namespace stepdown::grammar

@@ -13,7 +13,7 @@ namespace stepdown::grammar {
 Result<Expression> parseRegex(std::string_view pattern);
 /// The texts that match as a whole; E1306 too.
 Result<Dfa> matchingTexts(std::string_view pattern);
-/// The texts in which something matches, as JSON Schema's `pattern` means it.
-Result<Dfa> textsWithMatch(std::string_view pattern);
+/// The texts in which something matches, as JSON Schema's `pattern` means it. `steps` as for determinise().
+Result<Dfa> textsWithMatch(std::string_view pattern, size_t &steps);
 
 } // namespace stepdown::grammar

@@ -186,7 +186,7 @@ private:
       if (Status ok = nfa.checkSize(); !ok)
         return ok;
     }
-    Result<Dfa> dfa = determinise(nfa);
+    Result<Dfa> dfa = determinise(nfa, steps);
     if (!dfa)
       return fail(dfa.error().code, "rule %s: %s", rules[rule].name.c_str(), dfa.error().message.c_str());
     total += dfa->states();
@@ -248,7 +248,7 @@ private:
   std::vector<int32_t> postorder;
   std::map<int32_t, Dfa> built;
   std::map<int32_t, const Dfa *> inlined;
-  size_t total = 0;
+  size_t total = 0, steps = 0;
 };
 
 } // namespace

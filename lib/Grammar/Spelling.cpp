@@ -204,7 +204,7 @@ void Speller::language(int32_t from, const Dfa &dfa, int32_t to) {
   for (int32_t &state : at)
     state = nfa.add();
   nfa.empty(from, at[0]);
-  for (size_t s = 0; s < dfa.states(); ++s) {
+  for (size_t s = 0; s < dfa.states() && nfa.checkSize(); ++s) { // who called refuses what is too large
     std::map<int32_t, Ranges> byTarget;
     for (size_t c = 0; c < dfa.classes(); ++c)
       if (int32_t target = dfa.next[s * dfa.classes() + c]; target >= 0)

@@ -24,18 +24,29 @@ public:
   const std::shared_ptr<const Network> &network() const { return pool.shared(); }
   const TokenTree &tree() const { return *tokens; }
   /// Sets in `mask`, and clears all others, the tokens that may follow in `matcher`. False where a text can be read in
-  /// too many ways at once.
+  /// too many ways at once, or so many that walks over the tree would take too long: of 64 times its size.
   bool allowed(Matcher &matcher, Mask &mask);
 
 private:
   /// What is known of a state, whatever lies below.
   struct Known {
     Mask mask;                       ///< tokens that may follow
+    size_t cost = 0;                 ///< of finding it, as for `budget`
     std::vector<uint32_t> leads;     ///< nodes of the tree at which the rule may have ended, with nodes below them
     std::list<int32_t>::iterator at; ///< in `recent`
   };
-  static constexpr size_t kept = 1024;          ///< states; 32 KiB each at 262,144 tokens
+  static constexpr size_t kept = 1024; ///< states; 32 KiB each at 262,144 tokens
+  static constexpr size_t keptBytes = size_t(64) << 20;
   static constexpr size_t remembered = 1 << 13; ///< configurations
+  static constexpr size_t rememberedBytes = size_t(64) << 20, walkedBytes = size_t(256) << 20;
+  static constexpr size_t walks = 64, freeSteps = size_t(1)
+                                                  << 22; ///< of one mask: over the whole tree, and beside them
+
+  static size_t bytesOf(const Known &known) {
+    return known.mask.size() * sizeof known.mask[0] + known.leads.size() * sizeof known.leads[0];
+  }
+  template <typename Reached>
+  bool walk(Configurations &from, uint32_t begin, uint32_t end, size_t &cost, Reached reached);
   const Known *knownOf(int32_t state);
 
   const std::shared_ptr<const TokenTree> tokens;
@@ -43,7 +54,9 @@ private:
   Configurations pool; ///< with nothing known below
   std::unordered_map<int32_t, Known> known;
   std::list<int32_t> recent; ///< states, the latest first
+  size_t knownBytes = 0;
   std::vector<int32_t> path; ///< [depth + 1], configurations of the walk
+  size_t budget = 0;         ///< of allowed(): nodes of the tree to walk over, those of many stacks more often
 };
 
 } // namespace stepdown::grammar

@@ -300,4 +300,136 @@ TEST(Grammar, manyRulesAreReadOnce) {
   EXPECT_EQ(refusalSoon(Notation::Gbnf, "root ::= r0" + rules), 1306);
 }
 
+/// The texts that `item` says of 0 .. count - 1, with commas between.
+template <typename Item> std::string listOf(int count, Item item) {
+  std::string all;
+  for (int i = 0; i < count; ++i)
+    all += std::string(i ? "," : "") + item(std::to_string(i));
+  return all;
+}
+
+TEST(Grammar, limitsWhatASchemaCosts) {
+  const std::string contains = listOf(31, [](const std::string &i) { return R"({"contains": {"const": )" + i + "}}"; });
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"allOf": [)" + contains + "]}"), 1306);
+  const std::string denied =
+      listOf(31, [](const std::string &i) { return R"({"not": {"properties": {"a": {"const": )" + i + "}}}}"; });
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"allOf": [)" + denied + "]}"), 1306);
+  // Each of the chain looks twice at the next one, or once.
+  for (auto [count, twice] : {std::pair(41, true), std::pair(9973, false)}) {
+    const std::string chain = listOf(count, [&, twice = twice](const std::string &i) {
+      const std::string next = R"({"$ref": "#/$defs/a)" + std::to_string(std::stoi(i) + 1) + "\"}";
+      return "\"a" + i + R"(": {"allOf": [)" + next + (twice ? "," + next : "") + "]}";
+    });
+    EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"$ref": "#/$defs/a0", "unevaluatedProperties": false, "$defs": {)" +
+                                                    chain + ", \"a" + std::to_string(count) + "\": {}}}"),
+              1306);
+  }
+  // As many choices in a row, each of which is free.
+  for (const char *parts : {"true, true", R"({"minimum": 1}, {"maximum": 7})"}) {
+    const std::string choices =
+        listOf(10007, [&](const std::string &) { return std::string(R"({"anyOf": [)") + parts + "]}"; });
+    EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"allOf": [)" + choices + "]}"), 1306) << parts;
+  }
+  const std::string parts = listOf(3001, [](const std::string &i) { return R"({"const": )" + i + "}"; });
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"oneOf": [)" + parts + "]}"), 1306);
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"not": {"oneOf": [)" + parts + "]}}"), 1306);
+  // Each pattern alone is within the limits.
+  const std::string patterns =
+      listOf(331, [](const std::string &i) { return R"({"pattern": "a[^b]{13}()" + i + R"(|[^c]*)*"})"; });
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"allOf": [)" + patterns + "]}"), 1306);
+}
+
+TEST(Grammar, limitsMembersAndPlacesOfASchema) {
+  auto members = [](int count) {
+    return "{" + listOf(count, [](const std::string &i) { return "\"m" + i + "\": {}"; }) + "}";
+  };
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"$defs": )" + members(8000) + "}"), 0);
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"$defs": )" + members(450007) + "}"), 1306);
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema,
+                        R"({"allOf": [)" +
+                            listOf(7, [&](const std::string &) { return R"({"properties": )" + members(4001) + "}"; }) +
+                            "]}"),
+            1306);
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"properties": {")" + std::string(1 << 20, 'n') + R"(": {"allOf": [)" +
+                                                  listOf(997, [](const std::string &) { return "{}"; }) + "]}}}"),
+            1306);
+  const std::string references = listOf(20011, [](const std::string &) { return R"({"$ref": "#/$defs/m7999"})"; });
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"allOf": [)" + references + R"(], "$defs": )" + members(8000) + "}"),
+            1306);
+  EXPECT_EQ(refusalSoon(Notation::JsonSchema,
+                        R"({"enum": [)" + listOf(300007, [](const std::string &) { return "{}"; }) + "]}"),
+            1306);
+}
+
+TEST(Grammar, refusesNumbersThatADoubleDoesNotHold) {
+  for (const char *number :
+       {"18446744073709551616", "-9223372036854775809", "0.1000000000000000055", "1e-400", "1e400"})
+    for (const char *keyword : {"const", "minimum", "maximum", "multipleOf"})
+      EXPECT_EQ(refusal(Notation::JsonSchema, std::string("{\"") + keyword + "\": " + number + "}"), 1310) << number;
+  auto exact = made(Notation::JsonSchema, R"({"enum": [18446744073709551615, 0.1, 1.50, 1e20, -9223372036854775808]})");
+  for (const char *text : {"18446744073709551615", "0.1", "1.5", "100000000000000000000", "-9223372036854775808"})
+    EXPECT_TRUE(allows(exact, text)) << text;
+  EXPECT_FALSE(allows(exact, "18446744073709551616"));
+}
+
+TEST(Grammar, limitsWalksForOneMask) {
+  std::string root = "root ::= r0", rules;
+  for (int i = 0; i < 4001; ++i) {
+    root += i ? " | r" + std::to_string(i) : "";
+    rules += "\nr" + std::to_string(i) + " ::= [a-t]* \"" + std::to_string(10000 + i) + "uvwxyz\"";
+  }
+  auto network = made(Notation::Gbnf, root + rules);
+  std::vector<std::string> tokens;
+  for (int i = 0; i < 20 * 20 * 20; ++i)
+    tokens.push_back(
+        {static_cast<char>('a' + i / 400), static_cast<char>('a' + i / 20 % 20), static_cast<char>('a' + i % 20)});
+  TokenMasks masks(network,
+                   std::make_shared<const TokenTree>(std::vector<std::string_view>(tokens.begin(), tokens.end())));
+  Matcher matcher(network);
+  Mask mask;
+  const std::clock_t begin = std::clock();
+  for (int i = 0; i < 3; ++i) // what is known of a state costs the same as what is not
+    EXPECT_FALSE(masks.allowed(matcher, mask));
+  EXPECT_LT(double(std::clock() - begin) / CLOCKS_PER_SEC, 5);
+}
+
+TEST(Grammar, limitsTheStepsOfTheSubsetConstruction) {
+  // Each state has an edge for each of 2,003 letters from each of 2,003 places.
+  std::string each;
+  for (int i = 0; i < 2003; ++i) {
+    const int point = 0x4e00 + i;
+    each += std::string(i ? "|" : "") + ".*" + static_cast<char>(0xe0 | point >> 12) +
+            static_cast<char>(0x80 | (point >> 6 & 63)) + static_cast<char>(0x80 | (point & 63)) + "1";
+  }
+  EXPECT_EQ(refusalSoon(Notation::Regex, "(" + each + ")"), 1306);
+  // A class of many ranges, many times.
+  std::string ranges;
+  for (int i = 0x800; i < 0xd800; i += 2)
+    ranges += std::string(1, static_cast<char>(0xe0 | i >> 12)) + static_cast<char>(0x80 | (i >> 6 & 63)) +
+              static_cast<char>(0x80 | (i & 63));
+  EXPECT_EQ(refusalSoon(Notation::Regex, "([" + ranges + "]{997}){997}"), 1306);
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, "root ::= ([" + ranges + "]{997}){997}"), 1306);
+  // Rules whose automata are large until they are minimised, and then have one state.
+  std::string rules;
+  for (int i = 0; i < 499; ++i)
+    rules += "\nr" + std::to_string(i) + " ::= [ab]* \"a\" [ab]{13} | [ab]*";
+  std::string root = "root ::= \"x\"";
+  for (int i = 0; i < 499; ++i)
+    root += " | \"y" + std::to_string(i) + "\" r" + std::to_string(i);
+  EXPECT_EQ(refusalSoon(Notation::Gbnf, root + rules), 1306);
+}
+
+TEST(Grammar, readsOctalEscapesAndQuotations) {
+  auto octal = made(Notation::Regex, R"(\101\x42[\103-\105]\07)");
+  EXPECT_TRUE(allows(octal, "ABD\a"));
+  EXPECT_FALSE(allows(octal, "ABA\a"));
+  EXPECT_EQ(refusal(Notation::Regex, R"((a)\7)"), 1308);
+  EXPECT_EQ(refusal(Notation::Regex, R"((a)\18)"), 1308);
+  auto quoted = made(Notation::Regex, R"(\Qa.b\E*c\Q\E)");
+  for (const char *text : {"a.c", "a.bbbc"})
+    EXPECT_TRUE(allows(quoted, text)) << text;
+  EXPECT_FALSE(allows(quoted, "a.ba.bc"));
+  EXPECT_EQ(refusal(Notation::Regex, R"(\Qab\E**)"), 1307);
+}
+
 } // namespace

@@ -123,4 +123,13 @@ TEST(RunConstraint, theGrammarCommandChecksAndDraws) {
   EXPECT_EQ(run("grammar --regex a --check " + good + " --sample 2").status, 2);
 }
 
+TEST(RunConstraint, anEmptyChoiceOfARequestIsRefused) {
+  const std::string model = ToyModel().write();
+  for (const json &choices : {json({"", "a"}), json({"a", ""}), json({"a", "", "b"})}) {
+    const json request = {{"tokens", {1, 4}}, {"max_tokens", 3}, {"choices", choices}};
+    Output done = run("generate " + model + " --requests " + fileOf(request.dump() + "\n", ".jsonl") + " --json");
+    EXPECT_NE((done.out + done.err).find("E1309"), std::string::npos) << done.out << done.err;
+  }
+}
+
 } // namespace

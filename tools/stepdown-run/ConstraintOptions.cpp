@@ -84,11 +84,11 @@ std::optional<std::string> constraintText(Notation notation, const json &value) 
   if (notation != Notation::Choices || !value.is_array())
     return std::nullopt;
   std::string text;
-  for (const json &choice : value) {
-    if (!choice.is_string())
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (!value[i].is_string())
       return std::nullopt;
-    text += text.empty() ? "" : ",";
-    for (char c : choice.get<std::string>())
+    text += i ? "," : "";
+    for (char c : value[i].get<std::string>())
       text += c == ',' || c == '\\' ? std::string("\\") + c : std::string(1, c);
   }
   return text;

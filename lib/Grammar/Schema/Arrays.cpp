@@ -50,7 +50,9 @@ struct Element {
   std::vector<int64_t> state;
 };
 
-std::vector<Element> elementsOf(const ArrayRules &rules, const std::vector<int64_t> &state) {
+/// Each `contains` and each denied schema doubles them.
+Result<std::vector<Element>> elementsOf(Branches &branches, const ArrayRules &rules,
+                                        const std::vector<int64_t> &state) {
   const int64_t index = state[0];
   std::vector<Element> all = {{{}, state}};
   all[0].state[0] = std::min(index + 1, rules.matters);
@@ -63,6 +65,8 @@ std::vector<Element> elementsOf(const ArrayRules &rules, const std::vector<int64
     const bool bounded = contains.high >= 0;
     std::vector<Element> grown;
     for (const Element &element : all) {
+      if (Status ok = branches.charge(wanted, 4 + 2 * element.value.size() + state.size()); !ok)
+        return ok.error();
       const int64_t count = state[1 + c];
       Element one = element, none = element;
       one.value.push_back({wanted});
@@ -81,6 +85,8 @@ std::vector<Element> elementsOf(const ArrayRules &rules, const std::vector<int64
     if (state[at] || !element)
       continue;
     for (size_t i = 0, count = all.size(); i < count; ++i) {
+      if (Status ok = branches.charge(element, 2 + all[i].value.size() + state.size()); !ok)
+        return ok.error();
       Element wrong = all[i];
       wrong.value.push_back({element, K::Whole, false});
       wrong.state[at] = 1;
@@ -138,7 +144,10 @@ Status SchemaWriter::writeArray(Nfa &nfa, const Assertions &assertions) {
       call(nfa, comma, blankRule(), next);
       at = next;
     }
-    for (const Element &element : elementsOf(rules, state))
+    Result<std::vector<Element>> elements = elementsOf(branches, rules, state);
+    if (!elements)
+      return elements.error();
+    for (const Element &element : *elements)
       call(nfa, at, ruleOf(element.value), nodeOf(element.state));
   }
   return Done{};

@@ -8,7 +8,7 @@ namespace stepdown::grammar {
 namespace {
 
 using K = Keyword;
-constexpr size_t maxBranches = 4096, maxSteps = 1 << 20;
+constexpr size_t maxBranches = 4096, maxWork = size_t(1) << 22;
 
 uint64_t countOf(const Json &value) {
   const double number = value.get<double>();
@@ -17,8 +17,18 @@ uint64_t countOf(const Json &value) {
 
 } // namespace
 
+Status Branches::charge(const Json *at, size_t units) {
+  work += std::min(units, maxWork + 1);
+  return work > maxWork ? Status(fail(ErrorCode::GrammarTooLarge,
+                                      "schema: %s: expects combinations of at most %zu assertions, but needs more",
+                                      document.where(at).c_str(), maxWork))
+                        : Status(Done{});
+}
+
 const Json *Branches::schema(Json made, const Json *at) {
-  auto [found, isNew] = written.try_emplace({made.dump(), at}, nullptr);
+  std::string text = made.dump();
+  work += text.size() / 4; // refused by the next who charges
+  auto [found, isNew] = written.try_emplace({std::move(text), at}, nullptr);
   if (isNew)
     found->second = document.keep(std::move(made), at);
   return found->second;
@@ -27,7 +37,7 @@ const Json *Branches::schema(Json made, const Json *at) {
 Result<Language> Branches::pattern(const std::string &text) {
   if (auto at = patterns.find(text); at != patterns.end())
     return at->second;
-  Result<Dfa> language = textsWithMatch(text);
+  Result<Dfa> language = textsWithMatch(text, steps);
   if (!language)
     return language.error();
   return patterns[text] = std::make_shared<const Dfa>(std::move(*language));
@@ -40,7 +50,7 @@ Result<Language> Branches::strings(const Json *schema) {
   Dfa some;
   for (const Branch &branch : *all)
     if (branch.kinds & String) {
-      Result<Dfa> sum = combined(some, branch.string ? *branch.string : anyText(), Combine::Or);
+      Result<Dfa> sum = combine(some, branch.string ? *branch.string : anyText(), Combine::Or);
       if (!sum)
         return sum.error();
       some = std::move(*sum);
@@ -91,45 +101,72 @@ Result<std::vector<Branch>> Branches::of(const Assertions &assertions) {
     if (Status ok = refuseLoops(a.schema); !ok)
       return ok.error();
   std::vector<Branch> out;
-  steps = 0;
-  if (Status ok = expand(Branch(), assertions, {}, out); !ok)
-    return ok.error();
+  std::vector<Open> open;
+  std::vector<Road> roads;
+  roads.push_back({Branch(), assertions, -1});
+  while (!roads.empty()) {
+    Road road = std::move(roads.back());
+    roads.pop_back();
+    Result<bool> holds = settle(road, open);
+    if (!holds)
+      return holds.error();
+    if (!*holds)
+      continue;
+    if (road.choices < 0) {
+      out.push_back(std::move(road.branch));
+      if (out.size() > maxBranches)
+        return fail(ErrorCode::GrammarTooLarge,
+                    "schema: %s: expects combinations of at most %zu branches, but needs more",
+                    document.where(assertions[0].schema).c_str(), maxBranches);
+      continue;
+    }
+    const Open &next = open[static_cast<size_t>(road.choices)];
+    for (size_t i = next.choices.size(); i-- > 0;) { // the first is taken first
+      const Branch &branch = road.branch;
+      const size_t copied = branch.seen.size() + branch.array.size() + branch.object.size() + next.choices[i].size();
+      if (Status ok = charge(assertions[0].schema, 1 + copied); !ok)
+        return ok.error();
+      roads.push_back({branch, next.choices[i], next.below});
+    }
+  }
   return out;
 }
 
-/// Takes all that has to hold before it chooses, so that choices that can't be taken are seen early.
-Status Branches::expand(Branch branch, Assertions pending, std::vector<Choices> choices, std::vector<Branch> &out) {
+/// Takes all that has to hold before anyone chooses, so that choices that can't be taken are seen early. False where it
+/// cannot hold.
+Result<bool> Branches::settle(Road &road, std::vector<Open> &open) {
+  Branch &branch = road.branch;
+  Assertions &pending = road.pending;
+  std::vector<Choices> choices;
   for (size_t i = 0; i < pending.size(); ++i) { // in the schema's order
     const Assertion a = pending[i];
-    if (++steps > maxSteps || out.size() > maxBranches)
-      return fail(ErrorCode::GrammarTooLarge,
-                  "schema: %s: expects combinations of at most %zu branches, but needs more",
-                  document.where(a.schema).c_str(), maxBranches);
+    if (Status ok = charge(a.schema, 1); !ok)
+      return ok.error();
     Assertion opposite = a;
     opposite.holds = !a.holds;
     if (branch.seen.count(opposite))
-      return Done{};
+      return false;
     if (!branch.seen.insert(a).second)
       continue;
     if (Status ok = apply(a, branch, pending, choices); !ok)
-      return ok;
+      return ok.error();
     if (branch.number && branch.number->none())
       branch.kinds &= ~Number;
     if (branch.string && branch.string->none())
       branch.kinds &= ~String;
     if (!branch.kinds)
-      return Done{};
+      return false;
   }
-  if (choices.empty()) {
-    out.push_back(std::move(branch));
-    return Done{};
+  for (Choices &each : choices) {
+    size_t units = 1;
+    for (const Assertions &choice : each)
+      units += 1 + choice.size();
+    if (Status ok = charge(pending[0].schema, units); !ok)
+      return ok.error();
+    open.push_back({std::move(each), road.choices});
+    road.choices = static_cast<int32_t>(open.size()) - 1;
   }
-  const Choices next = std::move(choices.back());
-  choices.pop_back();
-  for (const Assertions &choice : next)
-    if (Status ok = expand(branch, choice, choices, out); !ok)
-      return ok;
-  return Done{};
+  return true;
 }
 
 Status Branches::apply(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices) {
@@ -238,6 +275,8 @@ Status Branches::applyCombination(const Assertion &a, Assertions &pending, std::
   }
   const Json &parts = schema[a.keyword == K::AllOf ? "allOf" : a.keyword == K::AnyOf ? "anyOf" : "oneOf"];
   if (a.keyword == K::OneOf) {
+    if (Status ok = charge(a.schema, parts.size() * parts.size()); !ok)
+      return ok;
     Choices either;
     Assertions none;
     for (const Json &part : parts)
@@ -280,8 +319,11 @@ Status Branches::applyDependent(const Assertion &a, Assertions &pending, std::ve
     else if (schemas)
       unmet.push_back({{present}, {then, K::Whole, false}});
     else
-      for (const Json &needed : value)
+      for (const Json &needed : value) {
+        if (Status ok = charge(a.schema, 1); !ok)
+          return ok;
         unmet.push_back({{present}, {schema({{"properties", {{needed.get<std::string>(), false}}}})}});
+      }
   }
   if (!a.holds)
     choices.push_back(std::move(unmet));

@@ -41,6 +41,11 @@ public:
   /// The branches of `assertions`; none where they contradict each other. E13xx.
   Result<std::vector<Branch>> of(const Assertions &assertions);
 
+  /// Counts what a whole schema costs, in assertions that are copied: E1306 where it is too much.
+  Status charge(const Json *at, size_t units);
+  /// combined(), counted too.
+  Result<Dfa> combine(const Dfa &a, const Dfa &b, Combine how) { return combined(a, b, how, steps); }
+  Result<Dfa> deterministic(const Nfa &nfa) { return determinise(nfa, steps); }
   /// The language of a `pattern`.
   Result<Language> pattern(const std::string &text);
   /// The strings for which `schema` holds.
@@ -55,7 +60,18 @@ private:
     Language number, string;
     std::vector<const Json *> structures; ///< arrays and objects, as schemas
   };
-  Status expand(Branch branch, Assertions pending, std::vector<Choices> choices, std::vector<Branch> &out);
+  /// Choices that a branch still has to take, from the last on, as a list that shares its tail with others.
+  struct Open {
+    Choices choices;
+    int32_t below; ///< of `open`; -1: none
+  };
+  /// A branch on its way: assertions that were not looked at, and choices.
+  struct Road {
+    Branch branch;
+    Assertions pending;
+    int32_t choices; ///< of `open`; -1: none
+  };
+  Result<bool> settle(Road &road, std::vector<Open> &open);
   Status apply(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices);
   Status applyWhole(const Assertion &a, Branch &branch, Assertions &pending, std::vector<Choices> &choices);
   Status applyCombination(const Assertion &a, Assertions &pending, std::vector<Choices> &choices);
@@ -80,7 +96,8 @@ private:
   std::map<const Json *, const Json *> exact;
   std::map<std::pair<std::string, const Json *>, const Json *> written;
   std::map<const Json *, int> visited; ///< by refuseLoops: 1 on the way, 2 done
-  size_t steps = 0;
+  size_t work = 0, steps = 0;          ///< see charge() and determinise(): of the whole schema
+  int depth = 0;                       ///< of evaluatedBy() in itself
 };
 
 } // namespace stepdown::grammar

@@ -7,7 +7,7 @@
 namespace stepdown::grammar {
 namespace {
 
-constexpr int maxDepth = 200; ///< of brackets
+constexpr size_t maxLookedAt = size_t(1) << 26; ///< bytes of all paths, members on the way of all references
 constexpr const char *draft = "https://json-schema.org/draft/2020-12/schema";
 
 enum class Holds : uint8_t { Schema, Schemas, NamedSchemas, Other };
@@ -161,19 +161,17 @@ std::string resolveUri(const std::string &base, const std::string &reference) {
 }
 
 Result<SchemaDocument> SchemaDocument::parse(const std::string &text) {
+  if (Status ok = checkShape(text); !ok)
+    return ok.error();
   SchemaDocument schema;
-  bool deep = false;
-  auto notTooDeep = [&deep](int depth, Json::parse_event_t, Json &) { return deep |= depth > maxDepth, !deep; };
   try {
-    schema.document = std::make_unique<Json>(Json::parse(text, notTooDeep));
+    schema.document = std::make_unique<Json>(Json::parse(text));
   } catch (const Json::exception &problem) {
     std::string why = problem.what();
     if (size_t at = why.find("] "); at != why.npos)
       why = why.substr(at + 2, 160);
     return fail(ErrorCode::SchemaSyntax, "schema: expects JSON, but: %s", why.c_str());
   }
-  if (deep)
-    return fail(ErrorCode::SchemaSyntax, "schema: expects at most %d brackets in each other, but got more", maxDepth);
   if (!isSchema(*schema.document))
     return fail(ErrorCode::SchemaSyntax, "schema: expects an object, true or false, but got an %s",
                 schema.document->type_name());
@@ -196,6 +194,10 @@ std::string SchemaDocument::where(const Json *schema) const {
 
 /// Notes all schemas below one, by the places in which the draft has them.
 Status SchemaDocument::visit(const Json &schema, const std::string &path, std::string base) {
+  lookedAt += path.size() + base.size();
+  if (lookedAt > maxLookedAt)
+    return fail(ErrorCode::GrammarTooLarge, "schema: expects places of at most %zu bytes in all, but needs more",
+                maxLookedAt);
   paths[&schema] = path;
   if (!schema.is_object()) {
     bases[&schema] = base;
@@ -362,7 +364,16 @@ Result<std::vector<Keyword>> SchemaDocument::keywords(const Json *schema) {
   return checked[schema] = {found.begin(), found.end()};
 }
 
-Result<const Json *> SchemaDocument::target(const Json *schema) const {
+Result<const Json *> SchemaDocument::target(const Json *schema) {
+  if (auto at = targets.find(schema); at != targets.end())
+    return at->second;
+  Result<const Json *> to = find(schema);
+  if (to)
+    targets[schema] = *to;
+  return to;
+}
+
+Result<const Json *> SchemaDocument::find(const Json *schema) {
   const std::string reference = (*schema)["$ref"].get<std::string>();
   const auto base = bases.find(schema);
   const std::string uri = resolveUri(base == bases.end() ? bases.at(document.get()) : base->second, reference);
@@ -384,6 +395,10 @@ Result<const Json *> SchemaDocument::target(const Json *schema) const {
     const size_t end = std::min(fragment.find('/', begin), fragment.size());
     std::string name = fragment.substr(begin, end - begin);
     begin = end + 1;
+    lookedAt += at->is_object() ? at->size() : 0;
+    if (lookedAt > maxLookedAt)
+      return fail(ErrorCode::GrammarTooLarge,
+                  "schema: expects references past at most %zu members in all, but needs more", maxLookedAt);
     for (size_t i = 0; (i = name.find('~', i)) != name.npos; ++i)
       if (i + 1 < name.size())
         name.replace(i, 2, name[i + 1] == '1' ? "/" : "~");
@@ -402,7 +417,7 @@ Result<const Json *> SchemaDocument::target(const Json *schema) const {
   return at;
 }
 
-Result<std::vector<const Json *>> SchemaDocument::inPlace(const Json *schema) const {
+Result<std::vector<const Json *>> SchemaDocument::inPlace(const Json *schema) {
   std::vector<const Json *> parts;
   if (!schema->is_object())
     return parts;

@@ -50,7 +50,7 @@ enum class Keyword : uint8_t {
 
 class SchemaDocument {
 public:
-  /// E1310, E1311 for a draft that is not 2020-12.
+  /// E1306; E1310, for numbers too that a double does not hold; E1311 for a draft that is not 2020-12.
   static Result<SchemaDocument> parse(const std::string &text);
 
   const Json &root() const { return *document; }
@@ -62,11 +62,12 @@ public:
   /// E1310, E1311, E1314.
   Result<std::vector<Keyword>> keywords(const Json *schema);
   /// Where its $ref leads: E1312.
-  Result<const Json *> target(const Json *schema) const;
+  Result<const Json *> target(const Json *schema);
   /// Parts that assert something of the same place in an instance as `schema`, references among them.
-  Result<std::vector<const Json *>> inPlace(const Json *schema) const;
+  Result<std::vector<const Json *>> inPlace(const Json *schema);
 
 private:
+  Result<const Json *> find(const Json *schema);
   Status visit(const Json &schema, const std::string &path, std::string base);
   Status checkValue(const Json *schema, const std::string &name, const Json &value) const;
   Status checkBounds(const Json *schema) const;
@@ -77,8 +78,12 @@ private:
   std::map<const Json *, std::string> paths, bases; ///< of schemas
   std::map<std::string, const Json *> resources, anchors;
   std::map<const Json *, std::vector<Keyword>> checked;
+  std::map<const Json *, const Json *> targets;
+  size_t lookedAt = 0;
 };
 
+/// Refuses brackets that are too deep and numbers that a double does not hold (E1310), and too many members (E1306).
+Status checkShape(const std::string &text);
 /// `reference` as seen from `base` (RFC 3986, section 5.2), without normalising anything but the path.
 std::string resolveUri(const std::string &base, const std::string &reference);
 

@@ -71,17 +71,17 @@ public:
   }
   bool isFull(const std::vector<int64_t> &state) const { return rules.most >= 0 && state[1] >= rules.most; }
 
-  /// The members with a name of `name` that may follow.
-  std::vector<Member> members(const std::vector<int64_t> &state, const NameClass &name) const {
+  /// The members with a name of `name` that may follow. Each denied schema doubles them.
+  Result<std::vector<Member>> members(const std::vector<int64_t> &state, const NameClass &name) const {
     std::vector<int64_t> next = state;
     next[1] = std::min(state[1] + 1, counts);
     if (name.spelled >= 0 && isPast(state, static_cast<size_t>(name.spelled)))
-      return {};
+      return std::vector<Member>();
     if (!inAnyOrder) {
       const int64_t to = name.spelled >= 0 ? name.spelled : static_cast<int64_t>(rules.spelled.size());
       for (int64_t skipped = state[0]; skipped < to; ++skipped)
         if (rules.required[static_cast<size_t>(skipped)])
-          return {};
+          return std::vector<Member>();
       next[0] = name.spelled >= 0 ? to + 1 : to;
     } else if (name.spelled >= 0) {
       next[0] |= int64_t(1) << name.spelled;
@@ -94,6 +94,8 @@ public:
         continue;
       for (size_t i = 0, count = out.size(); i < count; ++i)
         for (const Assertion &said : name.says[rules.every.size() + n]) {
+          if (Status ok = branches.charge(said.schema, 2 + out[i].value.size() + state.size()); !ok)
+            return ok.error();
           Member wrong = out[i];
           wrong.value.push_back({said.schema, K::Whole, false});
           wrong.state[2 + n] = 1;
@@ -109,11 +111,10 @@ public:
 
 private:
   size_t spell(const std::string &name) {
-    const auto at = std::find(rules.spelled.begin(), rules.spelled.end(), name);
-    if (at != rules.spelled.end())
-      return static_cast<size_t>(at - rules.spelled.begin());
-    rules.spelled.push_back(name);
-    return rules.spelled.size() - 1;
+    const auto [at, isNew] = spellings.try_emplace(name, rules.spelled.size());
+    if (isNew)
+      rules.spelled.push_back(name);
+    return at->second;
   }
 
   Status take(const Assertion &a) {
@@ -156,6 +157,9 @@ private:
             return fail(language.error().code, "schema: patternProperties: %s", language.error().message.c_str());
           patterns.emplace(text, *language);
         }
+    size_t looked = patterns.size(); // at, for each name: members of an object are found by a walk over them
+    for (const Json *schema : schemas)
+      looked += 1 + (schema->contains("properties") ? (*schema)["properties"].size() / 32 : 0);
     auto add = [&](NameClass name, const std::set<std::string> &matching) {
       for (const Json *schema : schemas) {
         Assertions &says = name.says.emplace_back();
@@ -180,10 +184,12 @@ private:
     Result<Dfa> others = anyText();
     for (const Language &names : rules.names)
       if (others)
-        others = combined(*others, *names, Combine::And);
+        others = branches.combine(*others, *names, Combine::And);
     Nfa taken;
     for (size_t n = 0; n < rules.spelled.size(); ++n) {
       const std::string &text = rules.spelled[n];
+      if (Status ok = branches.charge(assertions[0].schema, looked + patterns.size() * text.size() / 16); !ok)
+        return ok;
       NameClass name;
       name.spelled = static_cast<int>(n);
       std::set<std::string> matching;
@@ -199,10 +205,10 @@ private:
       taken.characters(text);
     }
     if (others && !rules.spelled.empty()) {
-      Result<Dfa> names = determinise(taken);
+      Result<Dfa> names = branches.deterministic(taken);
       if (!names)
         return names.error();
-      others = combined(*others, *names, Combine::Minus);
+      others = branches.combine(*others, *names, Combine::Minus);
     }
     if (!others)
       return others.error();
@@ -219,7 +225,7 @@ private:
       std::vector<Part> split;
       for (const Part &part : parts)
         for (bool inside : {true, false}) {
-          Result<Dfa> names = combined(part.names, language, inside ? Combine::And : Combine::Minus);
+          Result<Dfa> names = branches.combine(part.names, language, inside ? Combine::And : Combine::Minus);
           if (!names)
             return names.error();
           if (names->none())
@@ -250,6 +256,7 @@ private:
   Branches &branches;
   const Assertions &assertions;
   ObjectRules rules;
+  std::map<std::string, size_t> spellings; ///< places in ObjectRules::spelled
   std::vector<NameClass> all;
   bool inAnyOrder = true;
   int64_t counts = 1;
@@ -296,8 +303,10 @@ Status SchemaWriter::writeObject(Nfa &nfa, const Assertions &assertions) {
       at = next;
     }
     for (const NameClass &name : object.classes()) {
-      const std::vector<Member> members = object.members(state, name);
-      if (members.empty())
+      const Result<std::vector<Member>> members = object.members(state, name);
+      if (!members)
+        return members.error();
+      if (members->empty())
         continue;
       const int32_t named = nfa.add(), colon = nfa.add(), value = nfa.add();
       if (name.spelled >= 0) {
@@ -310,7 +319,7 @@ Status SchemaWriter::writeObject(Nfa &nfa, const Assertions &assertions) {
       }
       nfa.edge(named, {':', ':'}, colon);
       call(nfa, colon, blankRule(), value);
-      for (const Member &member : members)
+      for (const Member &member : *members)
         call(nfa, value, ruleOf(member.value), nodeOf(member.state));
     }
   }

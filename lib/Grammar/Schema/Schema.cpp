@@ -29,7 +29,8 @@ int32_t SchemaWriter::ruleOf(Assertions assertions) {
   assertions.erase(std::unique(assertions.begin(), assertions.end()), assertions.end());
   auto [at, isNew] = values.try_emplace(assertions, -1);
   if (isNew) {
-    at->second = grammar.add(assertions.empty() ? "any value" : "schema " + document.where(assertions[0].schema));
+    at->second =
+        grammar.add(assertions.empty() ? "any value" : "schema " + document.where(assertions[0].schema).substr(0, 200));
     unwritten.emplace_back(assertions, at->second);
   }
   return at->second;
@@ -45,7 +46,7 @@ int32_t SchemaWriter::stringRule(const Language &language) {
     nfa.edge(Nfa::start, {'"', '"'}, open);
     nfa.edge(close, {'"', '"'}, Nfa::end);
     Speller(nfa, Spelling::JsonString).language(open, dfa, close);
-    total += nfa.states.size();
+    total += nfa.checkSize() ? nfa.states.size() : 8 * maxStates + 1;
   }
   return at->second;
 }
@@ -107,14 +108,14 @@ Status SchemaWriter::writeValue(const Assertions &assertions, int32_t rule) {
   std::set<Assertions> arrays, objects;
   for (Branch &branch : *all) {
     kinds |= branch.kinds;
-    auto join = [](bool taken, const Language &language, bool &any, Dfa &some) -> Status {
+    auto join = [this](bool taken, const Language &language, bool &any, Dfa &some) -> Status {
       if (!taken || any)
         return Done{};
       if (!language) {
         any = true;
         return Done{};
       }
-      Result<Dfa> sum = combined(some, *language, Combine::Or);
+      Result<Dfa> sum = branches.combine(some, *language, Combine::Or);
       if (!sum)
         return sum.error();
       some = std::move(*sum);

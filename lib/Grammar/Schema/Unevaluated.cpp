@@ -23,6 +23,7 @@ struct Branches::Evaluated {
   bool any() const {
     return !names.empty() || !patterns.empty() || allProperties || allItems || items || !contains.empty();
   }
+  size_t size() const { return 1 + assertions.size() + names.size() + patterns.size() + contains.size(); }
   void add(const Evaluated &other) {
     assertions.insert(assertions.end(), other.assertions.begin(), other.assertions.end());
     names.insert(other.names.begin(), other.names.end());
@@ -38,11 +39,25 @@ struct Branches::Evaluated {
 /// root, whose they are.
 Result<std::vector<Branches::Evaluated>> Branches::evaluatedBy(const Json *schema, bool isRoot) {
   constexpr size_t maxRoads = 1024;
+  constexpr int maxDepth = 250; // of parts and references in each other
+  struct Level {
+    int &depth;
+    ~Level() { --depth; }
+  } level{++depth};
+  if (depth > maxDepth)
+    return fail(ErrorCode::GrammarTooLarge, "schema: %s: expects at most %d parts in each other below %s",
+                document.where(schema).c_str(), maxDepth, "unevaluatedItems or unevaluatedProperties");
+  if (Status ok = charge(schema, 1); !ok)
+    return ok.error();
   std::vector<Evaluated> roads(1);
   if (!schema->is_object())
     return roads;
   Evaluated &own = roads[0];
   auto has = [&](const char *name) { return schema->contains(name); };
+  for (const char *name : {"properties", "patternProperties"})
+    if (has(name))
+      if (Status ok = charge(schema, (*schema)[name].size()); !ok)
+        return ok.error();
   if (has("properties"))
     for (const auto &[name, value] : (*schema)["properties"].items())
       own.names.insert(name);
@@ -62,6 +77,10 @@ Result<std::vector<Branches::Evaluated>> Branches::evaluatedBy(const Json *schem
     std::vector<Evaluated> all;
     for (const Evaluated &road : roads)
       for (const Evaluated &option : options) {
+        if (all.size() > maxRoads)
+          break; // refused below
+        if (Status ok = charge(schema, road.size() + option.size()); !ok)
+          return ok;
         all.push_back(road);
         all.back().add(option);
       }
@@ -87,7 +106,11 @@ Result<std::vector<Branches::Evaluated>> Branches::evaluatedBy(const Json *schem
       Result<std::vector<Evaluated>> inner = roadsOf(part ? part : &nothing, assertions);
       if (!inner)
         return inner.error();
-      all.insert(all.end(), inner->begin(), inner->end());
+      for (Evaluated &road : *inner) {
+        if (Status charged = charge(schema, road.size()); !charged)
+          return charged;
+        all.push_back(std::move(road));
+      }
     }
     return Done{};
   };
@@ -122,6 +145,8 @@ Result<std::vector<Branches::Evaluated>> Branches::evaluatedBy(const Json *schem
     std::vector<Evaluated> &all = choices.emplace_back();
     for (const Evaluated &road : *met)
       for (const Evaluated &more : *then) {
+        if (Status charged = charge(schema, road.size() + more.size()); !charged)
+          return charged.error();
         all.push_back(road);
         all.back().add(more);
       }
@@ -174,6 +199,8 @@ Status Branches::applyUnevaluated(const Assertion &a, std::vector<Choices> &choi
     Result<const Json *> rest = unevaluatedRest(a, road);
     if (!rest)
       return rest.error();
+    if (Status ok = charge(a.schema, road.size()); !ok) // and for the text of the rest
+      return ok;
     Assertions all = road.assertions;
     all.push_back({*rest, K::Whole, a.holds});
     // Where another keyword does not hold, that is another way not to hold.

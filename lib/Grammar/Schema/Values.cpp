@@ -10,7 +10,7 @@ namespace stepdown::grammar {
 using K = Keyword;
 
 Status Branches::narrow(Language &language, const Dfa &base, const Dfa &by, bool holds) {
-  Result<Dfa> narrowed = combined(language ? *language : base, by, holds ? Combine::And : Combine::Minus);
+  Result<Dfa> narrowed = combine(language ? *language : base, by, holds ? Combine::And : Combine::Minus);
   if (!narrowed)
     return narrowed.error();
   language = std::make_shared<const Dfa>(std::move(*narrowed));
@@ -78,8 +78,10 @@ Result<Language> Branches::languageOf(const Assertion &a) {
     const bool equal = a.keyword == K::Minimum || a.keyword == K::ExclusiveMaximum;
     made = a.keyword == K::MultipleOf ? multiplesOf(*value) : numbersAbove(*value, equal);
     if (made && (a.keyword == K::Maximum || a.keyword == K::ExclusiveMaximum))
-      made = combined(anyNumber(), *made, Combine::Minus);
+      made = combine(anyNumber(), *made, Combine::Minus);
   }
+  if (made)
+    steps += 2 * made->states() * made->classes();
   if (!made)
     return fail(made.error().code, "schema: %s: %s", document.where(a.schema).c_str(), made.error().message.c_str());
   return languages[{a.schema, a.keyword}] = std::make_shared<const Dfa>(std::move(*made));
@@ -126,6 +128,8 @@ Result<const Branches::Scalars *> Branches::scalarsOf(const Json *schema) {
       strings.characters(value.get_ref<const std::string &>());
     } else if (value.is_number()) {
       made.kinds |= Number;
+      if (Status ok = charge(schema, 64); !ok)
+        return ok;
       Result<Decimal> number = Decimal::parse(value.dump());
       if (!number)
         return number.error();
@@ -153,7 +157,7 @@ Result<const Branches::Scalars *> Branches::scalarsOf(const Json *schema) {
   for (auto [nfa, language] : {std::pair(&numbers, &made.number), std::pair(&strings, &made.string)}) {
     if (Status ok = nfa->checkSize(); !ok)
       return ok.error();
-    Result<Dfa> dfa = determinise(*nfa);
+    Result<Dfa> dfa = deterministic(*nfa);
     if (!dfa)
       return dfa.error();
     *language = std::make_shared<const Dfa>(std::move(*dfa));
