@@ -29,7 +29,7 @@
 // AMD-LABEL: @two_products_of_one_operand
 // AMD: transformer.dispatch @quantised_matmul_q4_1
 // AMD-SAME: dims [array<i64: 3, 120>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>]
-// AMD: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 32, 128, 0>}
+// AMD: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 32, 128, 0, 16>}
 // THREADS-NOT: tile.kernel
 func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
   %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %n = %u : !w) -> (!y) {
