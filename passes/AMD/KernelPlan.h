@@ -6,18 +6,10 @@
 // computed where the text says that it must be (mma_wait), so the products of one slot lie between the loads of the
 // next one and their arrival.
 #pragma once
-#include "dialects/Tile/IR/TileOps.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "lib/Kernels/ProductText.h"
 #include "passes/AMD/Chip.h"
 
 namespace stepdown::amd {
-
-/// The operations of this kind in `root`, in their order.
-template <typename Op> mlir::SmallVector<Op> operationsIn(mlir::Operation *root) {
-  mlir::SmallVector<Op> found;
-  root->walk([&](Op op) { found.push_back(op); });
-  return found;
-}
 
 /// A tile of a slot. In LDS, it lies in chunks of 16 bytes, 8 elements along k of one row (m of A, n of B); chunk (c,
 /// r) is at 16 (c rows + place(c, r)) bytes, where place flips the low three bits of r so that neither the waves'
