@@ -1,5 +1,6 @@
 #include "lib/Kernels/ProductText.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
@@ -7,11 +8,23 @@ using namespace stepdown::tile;
 
 namespace stepdown {
 
-static std::optional<int64_t> constant(Value value) {
+std::optional<int64_t> constantOf(Value value) {
   llvm::APInt number;
   if (!matchPattern(value, m_ConstantInt(&number)))
     return std::nullopt;
   return number.getSExtValue();
+}
+
+SmallVector<int64_t> scheduledOver(KernelOp kernel) {
+  SmallVector<int64_t> over;
+  kernel.walk([&](ScheduleOp schedule) { // the same in all roles
+    over.clear();
+    for (Value size : {schedule.getRows(), schedule.getColumns()})
+      if (auto dim = size.getDefiningOp<memref::DimOp>())
+        if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
+          over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
+  });
+  return over;
 }
 
 /// Whether the waits of `role` are for the turns of `copies`, in their order: one in front of a loop, one in each turn.
@@ -21,8 +34,8 @@ static bool follows(RoleOp role, scf::ForOp copies) {
   if (!loop || waits.size() != 2 || waits[0]->getBlock() != loop->getBlock() || !waits[0]->isBeforeInBlock(loop) ||
       waits[1]->getBlock() != loop.getBody())
     return false;
-  auto from = constant(copies.getLowerBound()), step = constant(copies.getStep()),
-       later = constant(loop.getLowerBound()), steps = constant(loop.getStep());
+  auto from = constantOf(copies.getLowerBound()), step = constantOf(copies.getStep()),
+       later = constantOf(loop.getLowerBound()), steps = constantOf(loop.getStep());
   return from && step && later && steps && *later == *from + *step && *steps == *step &&
          loop.getUpperBound() == copies.getUpperBound();
 }

@@ -20,6 +20,12 @@ template <typename Op> Op onlyOperation(mlir::Operation *root) {
   return found.size() == 1 ? found.front() : Op();
 }
 
+/// The constant that `value` is.
+std::optional<int64_t> constantOf(mlir::Value value);
+
+/// Argument and dimension of the rows that the kernel's schedules go over, and of the columns.
+mlir::SmallVector<int64_t> scheduledOver(tile::KernelOp kernel);
+
 struct ProductText {
   tile::RoleOp role;           ///< that multiplies
   tile::ChannelOp ring;        ///< between the two

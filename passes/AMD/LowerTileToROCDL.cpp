@@ -36,19 +36,6 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
     return types;
   }
 
-  /// Argument and dimension of the rows that the kernel's schedules go over, and of the columns.
-  static SmallVector<int64_t> scheduled(tile::KernelOp kernel) {
-    SmallVector<int64_t> over;
-    kernel.walk([&](tile::ScheduleOp schedule) { // the same in all roles
-      over.clear();
-      for (Value size : {schedule.getRows(), schedule.getColumns()})
-        if (auto dim = size.getDefiningOp<memref::DimOp>())
-          if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
-            over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
-    });
-    return over;
-  }
-
   template <typename Emitter, typename Plan> LogicalResult lower(tile::KernelOp kernel, const FailureOr<Plan> &plan) {
     if (failed(plan))
       return failure();
@@ -79,7 +66,7 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
                                           b.getNamedAttr("threads", b.getI64IntegerAttr(plan->threads))};
     if (plan->tile[0])
       launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(plan->tile)));
-    if (SmallVector<int64_t> over = scheduled(kernel); over.size() == 4)
+    if (SmallVector<int64_t> over = scheduledOver(kernel); over.size() == 4)
       launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(over)));
     function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
     function.addEntryBlock(b);

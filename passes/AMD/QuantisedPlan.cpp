@@ -12,13 +12,6 @@ namespace stepdown::amd {
 
 bool isQuantised(KernelOp kernel) { return !operationsIn<UnpackOp>(kernel).empty(); }
 
-std::optional<int64_t> constantOf(Value value) {
-  llvm::APInt number;
-  if (!matchPattern(value, m_ConstantInt(&number)))
-    return std::nullopt;
-  return number.getSExtValue();
-}
-
 SmallVector<LaneColumns> QuantisedPlan::columns64(int64_t column) const {
   const int64_t lanes = lanesOfRow();
   SmallVector<LaneColumns> made;

@@ -64,7 +64,4 @@ bool isQuantised(tile::KernelOp kernel);
 /// Errors, as diagnostics at the operation: a kernel that is not such a product, or one that the chip has no form for.
 mlir::FailureOr<QuantisedPlan> planQuantised(tile::KernelOp kernel, const Chip &chip);
 
-/// The constant that `value` is.
-std::optional<int64_t> constantOf(mlir::Value value);
-
 } // namespace stepdown::amd

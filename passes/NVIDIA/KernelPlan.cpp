@@ -128,18 +128,6 @@ static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
   return plan;
 }
 
-SmallVector<int64_t> scheduledOver(KernelOp kernel) {
-  SmallVector<int64_t> over;
-  kernel.walk([&](ScheduleOp schedule) { // the same in all roles
-    over.clear();
-    for (Value size : {schedule.getRows(), schedule.getColumns()})
-      if (auto dim = size.getDefiningOp<memref::DimOp>())
-        if (auto matrix = dyn_cast<BlockArgument>(dim.getSource()))
-          over.append({matrix.getArgNumber(), dim.getConstantIndex().value_or(0)});
-  });
-  return over;
-}
-
 FailureOr<KernelPlan> planKernel(KernelOp kernel) {
   KernelPlan plan;
   WalkResult legal = kernel.walk([](Operation *op) {

@@ -1,6 +1,6 @@
 // What a block of threads is made of: shared memory, barriers, warps, and the parameters of the launch.
 #pragma once
-#include "dialects/Tile/IR/TileOps.h"
+#include "lib/Kernels/ProductText.h"
 #include "llvm/ADT/MapVector.h"
 #include <array>
 
@@ -42,9 +42,6 @@ struct KernelPlan {
   std::array<int64_t, 2> tile = {0, 0}; ///< rows and columns that a turn of the schedule goes over; 0 without one
   mlir::SmallVector<int64_t> over;      ///< argument and dimension of these rows, and of these columns
 };
-
-/// Argument and dimension of the rows that the kernel's schedules go over, and of the columns.
-mlir::SmallVector<int64_t> scheduledOver(tile::KernelOp kernel);
 
 /// Errors, as diagnostics at the operation: a tile or a product that sm_90a has no form for; too much shared memory.
 mlir::FailureOr<KernelPlan> planKernel(tile::KernelOp kernel);

@@ -75,7 +75,7 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
   }
   static Launch launchOf(tile::KernelOp kernel, const nvidia::WarpPlan &plan) { // copies are of threads: no tensor maps
     SmallVector<ArgumentPlan> pointers(kernel.getBody().getNumArguments(), {MemRefType(), true});
-    return {pointers, plan.threads, plan.sharedBytes, plan.text.tile, nvidia::scheduledOver(kernel)};
+    return {pointers, plan.threads, plan.sharedBytes, plan.text.tile, scheduledOver(kernel)};
   }
 
   template <typename Emitter, typename Plan>
