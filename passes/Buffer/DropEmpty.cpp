@@ -4,6 +4,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "passes/Buffer/EmptyArrays.h"
 #include "passes/Buffer/Passes.h"
 
 using namespace mlir;
@@ -14,18 +15,23 @@ namespace stepdown {
 
 namespace {
 struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
-  static bool isEmpty(Value array) {
-    auto type = dyn_cast<RankedTensorType>(array.getType());
-    return type && llvm::is_contained(type.getShape(), 0);
-  }
-
   /// Whether the one result of `op` has no elements, as a type of it says.
   static bool makesNothing(Operation *op) {
-    if (isa<tensor::ExtractSliceOp, tensor::PadOp, tensor::CastOp, arith::ConstantOp>(op))
-      return isEmpty(op->getResult(0));
-    if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ReshapeOp, tensor::InsertSliceOp>(op))
-      return isEmpty(op->getResult(0)) || isEmpty(op->getOperand(isa<tensor::InsertSliceOp>(op) ? 1 : 0));
+    if (isa<tensor::CastOp>(op)) // to a type that says so: the other way it stays what slices are seen to be of
+      return llvm::is_contained(cast<ShapedType>(op->getResult(0).getType()).getShape(), 0);
+    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) // of no elements there are none to take
+      return isKnownEmpty(slice.getResult()) || isKnownEmpty(slice.getSource());
+    if (isa<tensor::PadOp, arith::ConstantOp>(op))
+      return isKnownEmpty(op->getResult(0));
+    if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ReshapeOp>(op))
+      return isKnownEmpty(op->getResult(0)) || isKnownEmpty(op->getOperand(0));
     return false;
+  }
+
+  /// Whether `op` puts an array into another, and either has no elements.
+  static bool putsNothing(Operation *op) {
+    return isa<tensor::InsertSliceOp, tensor::ParallelInsertSliceOp>(op) &&
+           (isKnownEmpty(op->getOperand(0)) || isKnownEmpty(op->getOperand(1)));
   }
 
   /// The sizes of what `op` makes.
@@ -63,8 +69,8 @@ struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
     }
     if (isa<arith::ConstantOp>(op))
       return getAsIndexOpFoldResult(b.getContext(), cast<RankedTensorType>(op->getResult(0).getType()).getShape());
-    if (isa<tensor::CastOp, tensor::InsertSliceOp>(op)) // those of what it was
-      return tensor::getMixedSizes(b, op->getLoc(), op->getOperand(isa<tensor::InsertSliceOp>(op) ? 1 : 0));
+    if (isa<tensor::CastOp>(op)) // those of what it was
+      return tensor::getMixedSizes(b, op->getLoc(), op->getOperand(0));
     ReifiedRankedShapedTypeDims sizes;
     if (failed(reifyResultShapes(b, op, sizes)))
       return failure();
@@ -112,9 +118,8 @@ struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
     SmallVector<linalg::LinalgOp> structured;
     getOperation().walk([&](linalg::LinalgOp op) { structured.push_back(op); });
     getOperation().walk([&](Operation *op) {
-      auto put = dyn_cast<tensor::InsertSliceOp>(op);
       auto pad = dyn_cast<tensor::PadOp>(op);
-      if (makesNothing(op) || (put && isEmpty(put.getSource())) || (pad && isEmpty(pad.getSource())))
+      if (makesNothing(op) || putsNothing(op) || (pad && isKnownEmpty(pad.getSource())))
         work.push_back(op);
     });
     IRRewriter b(&getContext());
@@ -122,7 +127,11 @@ struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
       keepStart(b, op);
     for (Operation *op : work) {
       b.setInsertionPoint(op);
-      if (auto put = dyn_cast<tensor::InsertSliceOp>(op); put && !makesNothing(op)) {
+      if (isa<tensor::ParallelInsertSliceOp>(op)) {
+        b.eraseOp(op);
+        continue;
+      }
+      if (auto put = dyn_cast<tensor::InsertSliceOp>(op)) {
         replace(b, op, put.getDest());
         continue;
       }

@@ -8,8 +8,9 @@ def DropEmpty : Pass<"drop-empty", "::mlir::func::FuncOp"> {
   let description = [{
     MLIR verifies no slice that begins where an array ends, though it be of no elements: a `tensor.pad` of an empty array
     is bufferized to one, and sizes that become known make one of a slice that was sound. An array that is known to be
-    empty has no elements to move, so what would move them becomes `tensor.empty` or what it was put into, and a padded
-    one is filled. A reduction over no elements keeps what it starts from, also where its body does not read it.
+    empty, by its type or by that of what was cast to it, written into or carried by a loop, has no elements to move. What
+    would move them becomes `tensor.empty` or what it was put into, and a padded one is filled. A reduction over no
+    elements keeps what it starts from, also where its body does not read it.
 
     Before:
     ```mlir

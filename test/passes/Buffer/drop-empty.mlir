@@ -60,3 +60,81 @@ func.func @a_reduction_over_nothing_is_its_start(%x: tensor<?xf32>, %start: tens
   }
   return %0 : tensor<f32>
 }
+
+// The cast is folded into the slice of a buffer, which is then of no elements where it begins.
+// CHECK-LABEL: func.func @a_slice_of_what_was_empty_before_a_cast(
+// CHECK-SAME:      %{{.*}}: tensor<17x0xf32>, %[[N:.*]]: index
+// CHECK-NOT:     tensor.extract_slice
+// CHECK:         tensor.empty(%[[N]]) : tensor<5x?xf32>
+func.func @a_slice_of_what_was_empty_before_a_cast(%x: tensor<17x0xf32>, %n: index) -> tensor<5x?xf32> {
+  %0 = tensor.cast %x : tensor<17x0xf32> to tensor<?x?xf32>
+  %1 = tensor.extract_slice %0[3, 0] [5, %n] [2, 1] : tensor<?x?xf32> to tensor<5x?xf32>
+  return %1 : tensor<5x?xf32>
+}
+
+// CHECK-LABEL: func.func @nothing_is_put_into_what_a_loop_carries_empty(
+// CHECK-NOT:     tensor.insert_slice
+// CHECK-NOT:     tensor.extract_slice
+// CHECK:         return
+func.func @nothing_is_put_into_what_a_loop_carries_empty(%x: tensor<7x0xf32>, %n: index, %from: index, %to: index,
+                                                         %by: index) -> tensor<7x?xf32> {
+  %0 = tensor.cast %x : tensor<7x0xf32> to tensor<7x?xf32>
+  %1 = scf.for %i = %from to %to step %by iter_args(%a = %0) -> (tensor<7x?xf32>) {
+    %2 = scf.for %j = %from to %to step %by iter_args(%c = %a) -> (tensor<7x?xf32>) {
+      %3 = tensor.extract_slice %c[0, 0] [3, %n] [1, 1] : tensor<7x?xf32> to tensor<3x?xf32>
+      %4 = tensor.insert_slice %3 into %c[2, 0] [3, %n] [1, 1] : tensor<3x?xf32> into tensor<7x?xf32>
+      scf.yield %4 : tensor<7x?xf32>
+    }
+    scf.yield %2 : tensor<7x?xf32>
+  }
+  return %1 : tensor<7x?xf32>
+}
+
+// CHECK-LABEL: func.func @nothing_is_taken_of_what_a_while_carries_empty(
+// CHECK-NOT:     tensor.extract_slice
+// CHECK:         return
+func.func @nothing_is_taken_of_what_a_while_carries_empty(%x: tensor<7x0xf32>, %n: index, %to: index)
+    -> (tensor<7x?xf32>, tensor<3x?xf32>) {
+  %0 = tensor.cast %x : tensor<7x0xf32> to tensor<7x?xf32>
+  %1:2 = scf.while (%a = %0, %i = %n) : (tensor<7x?xf32>, index) -> (tensor<7x?xf32>, index) {
+    %more = arith.cmpi slt, %i, %to : index
+    scf.condition(%more) %a, %i : tensor<7x?xf32>, index
+  } do {
+  ^bb0(%a: tensor<7x?xf32>, %i: index):
+    %2 = tensor.extract_slice %a[1, 0] [5, %n] [1, 1] : tensor<7x?xf32> to tensor<5x?xf32>
+    %3 = tensor.insert_slice %2 into %a[0, 0] [5, %n] [1, 1] : tensor<5x?xf32> into tensor<7x?xf32>
+    %4 = arith.addi %i, %i : index
+    scf.yield %3, %4 : tensor<7x?xf32>, index
+  }
+  %5 = tensor.extract_slice %1#0[1, 0] [3, %n] [2, 1] : tensor<7x?xf32> to tensor<3x?xf32>
+  return %1#0, %5 : tensor<7x?xf32>, tensor<3x?xf32>
+}
+
+// CHECK-LABEL: func.func @turns_side_by_side_put_nothing(
+// CHECK-NOT:     tensor.parallel_insert_slice
+// CHECK:         return
+func.func @turns_side_by_side_put_nothing(%x: tensor<7x0xf32>, %y: tensor<?x?xf32>, %n: index) -> tensor<7x?xf32> {
+  %0 = tensor.cast %x : tensor<7x0xf32> to tensor<7x?xf32>
+  %1 = scf.forall (%i) in (7) shared_outs(%a = %0) -> (tensor<7x?xf32>) {
+    %2 = tensor.extract_slice %y[%i, 0] [1, %n] [1, 1] : tensor<?x?xf32> to tensor<1x?xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %2 into %a[%i, 0] [1, %n] [1, 1] : tensor<1x?xf32> into tensor<7x?xf32>
+    }
+  }
+  return %1 : tensor<7x?xf32>
+}
+
+// What grows, and what changes places with another, is empty in the first turn only.
+// CHECK-LABEL: func.func @what_a_loop_makes_larger_is_not_empty(
+// CHECK:         tensor.extract_slice
+// CHECK:         tensor.insert_slice
+func.func @what_a_loop_makes_larger_is_not_empty(%x: tensor<7x0xf32>, %y: tensor<7x?xf32>, %n: index, %from: index,
+                                                 %to: index, %by: index) -> (tensor<7x?xf32>, tensor<7x?xf32>) {
+  %0 = tensor.cast %x : tensor<7x0xf32> to tensor<7x?xf32>
+  %1:2 = scf.for %i = %from to %to step %by iter_args(%a = %0, %c = %y) -> (tensor<7x?xf32>, tensor<7x?xf32>) {
+    %2 = tensor.extract_slice %a[0, 0] [3, %n] [1, 1] : tensor<7x?xf32> to tensor<3x?xf32>
+    %3 = tensor.insert_slice %2 into %a[2, 0] [3, %n] [1, 1] : tensor<3x?xf32> into tensor<7x?xf32>
+    scf.yield %c, %3 : tensor<7x?xf32>, tensor<7x?xf32>
+  }
+  return %1#0, %1#1 : tensor<7x?xf32>, tensor<7x?xf32>
+}
