@@ -1,4 +1,4 @@
-# The four ways to add code: a plain library, a compiler library, a dialect, a stage of passes; and a unit test.
+# The four ways to add code: a plain library, a compiler library, a dialect, a stage of passes; and tests.
 include_guard()
 
 # Finds the shared libMLIR/libLLVM 22 and makes the one precompiled header that every compiler library reuses.
@@ -68,7 +68,36 @@ function(stepdown_add_unit_test name)
   add_executable(${name} ${A_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE ${A_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
   target_compile_definitions(${name} PRIVATE STEPDOWN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  stepdown_reuse_precompiled(${name} ${A_LINK})
   add_test(NAME ${name} COMMAND ${name})
+endfunction()
+
+# stepdown_reuse_precompiled(Program libs...): a program of which a library is a compiler library reuses the precompiled
+# header, too. That is compiled as code of libraries is, with -fPIC, where programs get -fPIE.
+function(stepdown_reuse_precompiled name)
+  foreach(library ${ARGN})
+    if(TARGET ${library})
+      get_target_property(links ${library} LINK_LIBRARIES)
+      if(StepdownPCH IN_LIST links)
+        set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+        target_compile_options(${name} PRIVATE -fPIC)
+        target_precompile_headers(${name} REUSE_FROM StepdownPCH)
+        return()
+      endif()
+    endif()
+  endforeach()
+endfunction()
+
+# stepdown_long_tests(names...): of this folder, longest first; ctest starts them before the others, so that no core idles
+# at the end. Names of tests that are not there are passed over.
+function(stepdown_long_tests)
+  list(LENGTH ARGN cost)
+  foreach(name ${ARGN})
+    if(TEST ${name})
+      set_tests_properties(${name} PROPERTIES COST ${cost})
+    endif()
+    math(EXPR cost "${cost} - 1")
+  endforeach()
 endfunction()
 
 # stepdown_shell_files(program component BASH words... ZSH words... MANUAL words...): the completion scripts and the manual

@@ -1,5 +1,7 @@
 // Each tile.kernel that is a product becomes a gpu.module with one llvm.func. LDS is a variable of that module: the
 // code object then says how much of it a block needs.
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "passes/AMD/AttentionEmitter.h"
 #include "passes/AMD/KernelEmitter.h"
 #include "passes/AMD/QuantisedEmitter.h"

@@ -6,6 +6,7 @@
 //
 // A sum m64nN lies in registers so: thread t of the warpgroup, lane l of warp w, has in register i row
 // 16 w + l / 4 + 8 (i / 2 mod 2), column 8 (i / 4) + 2 (l mod 4) + i mod 2 (PTX ISA, wgmma D fragment).
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/KernelEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "llvm/ADT/TypeSwitch.h"

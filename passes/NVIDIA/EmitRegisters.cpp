@@ -5,6 +5,7 @@
 // with one column therefore two numbers, which four lanes hold alike. The first operand of a product from registers is
 // laid out as the sum is, pairs of neighbouring columns in 32 bits (PTX ISA, wgmma A fragment): narrowing moves
 // nothing.
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/KernelEmitter.h"
 
 using namespace mlir;

@@ -5,6 +5,7 @@
 //
 // Lane l holds of a sum m16n8 in register i row l / 4 + 8 (i / 2), column 2 (l mod 4) + i mod 2 (PTX ISA,
 // mma.m16n8k16).
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "passes/NVIDIA/WarpEmitter.h"
 

@@ -4,6 +4,7 @@
 // parity 0 in its first round, 1 in the second ...; a producer's first round must not wait at all, and waiting for
 // parity 1 on a barrier in its first phase does not: so it begins with 1.
 #include "passes/NVIDIA/KernelEmitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "llvm/ADT/TypeSwitch.h"
 

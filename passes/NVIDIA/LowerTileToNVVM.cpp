@@ -1,6 +1,8 @@
 // Each tile.kernel becomes a gpu.module with one llvm.func. Not nvgpu and not gpu.func: their Hopper forms serialise
 // products, and a gpu.func drops what makes a tensor map a parameter (house decision 7). sm_80's products are written
 // with the same operations of nvvm.
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/KernelEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "passes/NVIDIA/WarpEmitter.h"

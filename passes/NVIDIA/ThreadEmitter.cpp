@@ -1,4 +1,5 @@
 #include "passes/NVIDIA/ThreadEmitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;

@@ -6,6 +6,7 @@
 // Tiles lie in shared memory as TMA's 128-byte swizzle has them (SharedLayout.h). What is outside of a matrix comes as
 // zeros: a copy says how many of its 16 bytes there are.
 #include "passes/NVIDIA/WarpEmitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "llvm/ADT/TypeSwitch.h"
 

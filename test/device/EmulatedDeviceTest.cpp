@@ -4,6 +4,7 @@
 #include "lib/CodeGen/ImageWriter.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/Kernels/KernelText.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/NVIDIA/Passes.h"
 #include "runtime/Checksum.h"

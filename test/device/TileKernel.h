@@ -1,6 +1,7 @@
 // A tile kernel lowered, emulated and launched: matrices of the test become the parameters that tile.launch lists.
 #pragma once
 #include "lib/Kernels/KernelText.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/AMD/Passes.h"
 #include "passes/NVIDIA/Passes.h"

@@ -5,6 +5,7 @@
 #include "lib/CodeGen/ChipCode.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/Kernels/KernelText.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Pass/PassManager.h"

@@ -5,6 +5,7 @@
 #include "lib/Kernels/KernelText.h"
 #include "lib/Target/Chips.h"
 #include "lib/Target/Target.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/NVIDIA/Passes.h"
 #include <cstdlib>
