@@ -28,7 +28,7 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
-from levels import LEVELS
+from levels import LEVELS, of_this_processor
 
 LOGIT, NLL = 2e-3, 1e-4  # --exact: absolute, and relative
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(3, 380, 40)]
@@ -53,9 +53,7 @@ FAMILIES = {
 class Suite:
     def __init__(self, options):
         self.bin = os.path.abspath(options.bin)
-        with open("/proc/cpuinfo") as cpu:
-            has = next((set(line.split()) for line in cpu if line.startswith("flags")), set())
-        self.levels = [level for level, needs in LEVELS.items() if needs <= has]
+        self.levels = of_this_processor()
         self.jobs, self.checks, self.failures = options.jobs, 0, []
         for level in LEVELS:
             if level not in self.levels:
@@ -78,7 +76,8 @@ class Suite:
     def compiled(self, checkpoint, *options):
         artifact = self.path(os.path.basename(checkpoint) + "".join(options) + ".stepdown")
         if not os.path.exists(artifact):
-            self.call("stepdown-compile", checkpoint, "-o", artifact, f"--jobs={self.jobs}", *options)
+            levels = [f"--target={','.join(self.levels)}"] if self.levels else []
+            self.call("stepdown-compile", checkpoint, "-o", artifact, f"--jobs={self.jobs}", *levels, *options)
         return artifact
 
     def finish(self):

@@ -16,3 +16,10 @@ def of_table():
 
 
 LEVELS = of_table()  # name -> flags, lowest first
+
+
+def of_this_processor():
+    """Those that code can run at here, lowest first. Code of the others is held to theirs by wide_level.py."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        has = next((set(line.split()) for line in file if line.startswith("flags")), set())
+    return [level for level, needs in LEVELS.items() if needs <= has]

@@ -36,7 +36,7 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
-from levels import LEVELS
+from levels import of_this_processor
 
 # --exact: the largest difference of any logit, as a part of their spread in the row. Default: the rms of any row, in units
 # of the noise that rounding activations and cache has in float64: that of the row or of all rows, whichever is larger, and
@@ -198,9 +198,7 @@ class Case:
 class Setup:
     def __init__(self, options):
         self.bin, self.seed, self.batches = os.path.abspath(options.bin), options.seed, options.batches
-        with open("/proc/cpuinfo") as cpu:
-            has = next((set(line.split()) for line in cpu if line.startswith("flags")), set())
-        self.levels = [level for level, needs in LEVELS.items() if needs <= has]
+        self.levels = of_this_processor()
 
 
 def run_case(work):
