@@ -223,7 +223,7 @@ private:
     for (int64_t r = 0; r < made->rows; ++r)
       for (int64_t c = 0; c < made->columns && !error; ++c) {
         for (auto [argument, each] : llvm::zip(body.getArguments(), from))
-          values[argument] = each->at(r, each->columns == 1 ? 0 : c);
+          values[argument] = each->at(each->rows == 1 ? 0 : r, each->columns == 1 ? 0 : c);
         execute(body);
         made->at(r, c) = real(cast<YieldOp>(body.getTerminator()).getValue());
       }

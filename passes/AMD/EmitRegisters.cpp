@@ -31,7 +31,7 @@ SmallVector<Value> SumEmitter::elementsOf(ValueRange sums) {
 }
 
 /// What a lane reads of a matrix for its elements of the result's tile, at a place of the whole. A matrix of one row,
-/// or of one column, has that for all of them: one row further is then no element further.
+/// or of one column, has that for all of them, and so has a tile: one row further is then no element further.
 SumEmitter::Read SumEmitter::prepareRead(ReadOp op) {
   const Matrix &from = matrices[op.getFrom()];
   Value one = i32(1), none = i32(0);
@@ -43,8 +43,8 @@ SumEmitter::Read SumEmitter::prepareRead(ReadOp op) {
   // As where sums are stored: multiples of the stride depend on the tile, else LLVM would keep all of them.
   Value inside = compare(arith::CmpIPredicate::slt, lookup(op.getRow()).front(), from.rows);
   Value stride = arith::SelectOp::create(b, inside, arith::TruncIOp::create(b, b.getI32Type(), from.stride), none);
-  read.stride = where(rows, stride);
-  read.next = where(columns, one);
+  read.stride = op.getType().getDimSize(0) == 1 ? none : where(rows, stride);
+  read.next = op.getType().getDimSize(1) == 1 ? none : where(columns, one);
   Value row = where(rows, lookup(op.getRow()).front()), column = where(columns, lookup(op.getColumn()).front());
   read.buffer = resource(from, read.element, row, none, op.getType().getDimSize(0), from.columns);
   Value right = add(column, multiply(add(firstColumn, remainder(lane, chip.rows)), read.next));

@@ -39,10 +39,10 @@ void KernelEmitter::mapElements(MapOp op) {
   Value column = multiply(binary("arith.andi", lane, i32(3)), i32(2));
   auto element = [&](unsigned number, int64_t i) -> Value {
     Value operand = op.getOperands()[number];
+    if (auto read = operand.getDefiningOp<ReadOp>())
+      return readElement(read, row, column, {made.row(i), made.column(i)});
     const RegisterTile from(cast<VectorType>(operand.getType()), role);
-    const int64_t at = from.single ? made.rowIndex(i) : i;
-    auto read = operand.getDefiningOp<ReadOp>();
-    return read ? readElement(read, row, column, {from.row(at), from.column(at)}) : lookup(operand)[at];
+    return lookup(operand)[from.single ? made.rowIndex(i) : i];
   };
   mapTile(op, made.count(), element, [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
 }

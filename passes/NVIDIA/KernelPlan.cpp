@@ -66,8 +66,9 @@ static LogicalResult checkRegisters(Operation *op) {
       continue;
     const Type element = tile.getElementType();
     const bool integers = isa<MmaWaitOp>(op) && element.isSignlessInteger(32); // stored as they are
+    const bool oneRow = isa<ReadOp>(op) && tile.getDimSize(0) == 1; // read by each thread where a map uses it
     const bool narrow = isa<ConvertOp, UnpackOp, scf::ForOp>(op) && (element.isBF16() || element.isF16());
-    if (!role || tile.getDimSize(0) % (64 * role.getThreads() / kWarpgroup) != 0 ||
+    if (!role || (!oneRow && tile.getDimSize(0) % (64 * role.getThreads() / kWarpgroup) != 0) ||
         (tile.getDimSize(1) != 1 && tile.getDimSize(1) % 8 != 0) || (!element.isF32() && !narrow && !integers))
       return op->emitOpError()
              << "expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, "

@@ -63,9 +63,12 @@ Value ThreadEmitter::readElement(ReadOp op, Value inTileRow, Value inTileColumn,
   const Matrix &from = matrices[op.getFrom()];
   const Type element = op.getFrom().getType().getElementType();
   auto inside = [&](Value place, Value size) { return binary("arith.minsi", place, add(size, i32(-1))); };
-  Value row = add(lookup(op.getRow()).front(), inTileRow), column = add(lookup(op.getColumn()).front(), inTileColumn);
-  row = inside(add(row, i32(at.row)), from.rows);
-  column = inside(add(column, i32(at.column)), from.columns);
+  // A tile of one row, or of one column, has that for all of its maps'.
+  auto placed = [&](Value first, Value inTile, int64_t more, unsigned dimension) {
+    return op.getType().getDimSize(dimension) == 1 ? first : add(add(first, inTile), i32(more));
+  };
+  Value row = inside(placed(lookup(op.getRow()).front(), inTileRow, at.row, 0), from.rows);
+  Value column = inside(placed(lookup(op.getColumn()).front(), inTileColumn, at.column, 1), from.columns);
   Value place = add(multiply(arith::ExtSIOp::create(b, b.getI64Type(), row), from.stride),
                     arith::ExtSIOp::create(b, b.getI64Type(), column));
   Value where = LLVM::GEPOp::create(b, from.pointer.getType(), element, from.pointer, ArrayRef<LLVM::GEPArg>{place});

@@ -47,10 +47,10 @@ LogicalResult MapOp::verifyRegions() {
   const VectorType made = getType();
   for (Type type : getOperandTypes()) {
     auto tile = cast<VectorType>(type);
-    if (tile.getDimSize(0) != made.getDimSize(0) ||
-        (tile.getDimSize(1) != made.getDimSize(1) && tile.getDimSize(1) != 1)) // C1
-      return emitOpError() << "expects tiles of " << made.getDimSize(0) << " rows and " << made.getDimSize(1)
-                           << " columns or one (C1), but got " << type;
+    for (unsigned d : {0, 1})
+      if (tile.getDimSize(d) != made.getDimSize(d) && tile.getDimSize(d) != 1) // C1
+        return emitOpError() << "expects tiles of " << made.getDimSize(0) << " rows or one and " << made.getDimSize(1)
+                             << " columns or one (C1), but got " << type;
   }
   Block &block = getBody().front();
   auto elements = llvm::map_range(getOperandTypes(), [](Type type) { return getElementTypeOrSelf(type); });

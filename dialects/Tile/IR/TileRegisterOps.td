@@ -11,7 +11,8 @@ def Tile_Registers : Type<CPred<"::stepdown::tile::isRegisterTile($_self)">, "ve
 def Tile_MapOp : Op<Tile_Dialect, "map", [Pure, SingleBlock]> {
   let summary = "a function of numbers, of each element of tiles";
   let description = [{
-    result[r, c] is what the region makes of the operands' elements [r, c], of an operand with one column [r, 0].
+    result[r, c] is what the region makes of the operands' elements [r, c], of an operand with one column [r, 0], with one row
+    [0, c], and with both its one element.
 
     Example:
     ```mlir
@@ -22,7 +23,7 @@ def Tile_MapOp : Op<Tile_Dialect, "map", [Pure, SingleBlock]> {
     }
     ```
 
-    C1: operands have the result's rows, and its columns or one.
+    C1: operands have the result's rows or one, and its columns or one.
     C2: the region takes a number of each operand's element type and yields one of the result's.
     C3: the region computes with numbers alone: operations of arith and math that have no region; it may use numbers from outside.
   }];

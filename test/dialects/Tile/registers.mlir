@@ -1,7 +1,8 @@
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics | FileCheck %s
 
 // CHECK-LABEL: @kept
-func.func @kept(%s: vector<64x128xf32>, %b: memref<128x64xbf16, 3>, %v: vector<64x64xf32>, %i: index) {
+func.func @kept(%s: vector<64x128xf32>, %b: memref<128x64xbf16, 3>, %v: vector<64x64xf32>, %i: index, %row: vector<1x128xf32>,
+                %one: vector<1x1xf32>) {
   // CHECK: %[[M:.*]] = tile.reduce maxnumf %arg0 : vector<64x128xf32>
   %m = tile.reduce maxnumf %s : vector<64x128xf32>
   // CHECK: tile.reduce addf %arg0, %[[M]] : vector<64x128xf32>
@@ -18,6 +19,11 @@ func.func @kept(%s: vector<64x128xf32>, %b: memref<128x64xbf16, 3>, %v: vector<6
     %d = arith.subf %x, %y : f32
     tile.yield %d : f32
   }
+  // CHECK: tile.map (%{{.*}} = %arg0, %{{.*}} = %arg4, %{{.*}} = %arg5) : vector<64x128xf32>, vector<1x128xf32>, vector<1x1xf32> -> vector<64x128xf32> {
+  %f = tile.map (%x = %s, %y = %row, %z = %one) : vector<64x128xf32>, vector<1x128xf32>, vector<1x1xf32> -> vector<64x128xf32> {
+    %w = math.fma %x, %y, %z : f32
+    tile.yield %w : f32
+  }
   // CHECK: %[[P:.*]] = tile.convert %[[E]] : vector<64x128xf32> to vector<64x128xbf16>
   %p = tile.convert %e : vector<64x128xf32> to vector<64x128xbf16>
   // CHECK: tile.mma %[[P]], %arg1, %arg2 : vector<64x128xbf16>, memref<128x64xbf16, 3>, vector<64x64xf32> -> !tile.accumulator<64x64xf32>
@@ -28,7 +34,7 @@ func.func @kept(%s: vector<64x128xf32>, %b: memref<128x64xbf16, 3>, %v: vector<6
 // -----
 
 func.func @map_of_other_rows(%s: vector<64x64xf32>, %m: vector<32x1xf32>) {
-  // expected-error @+1 {{expects tiles of 64 rows and 64 columns or one (C1), but got 'vector<32x1xf32>'}}
+  // expected-error @+1 {{expects tiles of 64 rows or one and 64 columns or one (C1), but got 'vector<32x1xf32>'}}
   %e = tile.map (%x = %s, %y = %m) : vector<64x64xf32>, vector<32x1xf32> -> vector<64x64xf32> {
     tile.yield %x : f32
   }

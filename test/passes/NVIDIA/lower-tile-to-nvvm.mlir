@@ -319,6 +319,35 @@ tile.kernel @reads(%b: memref<?x?xbf16>, %c: memref<?x?xf16>, %zero: index) {
 
 // -----
 
+// A tile of one row, or of one column, has that for all of its maps'.
+tile.kernel @reads_for_all(%b: memref<?x?xf32>, %c: memref<?x?xf32>, %one: index, %two: index) {
+  tile.role "fill" warps 4 registers 40 {
+    %r = tile.read %b[%one, %two] : memref<?x?xf32> -> vector<64x1xf32>
+    %q = tile.read %b[%one, %two] : memref<?x?xf32> -> vector<1x1xf32>
+    %s = tile.map (%x = %r, %y = %q) : vector<64x1xf32>, vector<1x1xf32> -> vector<64x1xf32> {
+      %z = arith.addf %x, %y : f32
+      tile.yield %z : f32
+    }
+    %v = arith.constant dense<1.0> : vector<64x8xf32>
+    %t = tile.map (%x = %v, %y = %s) : vector<64x8xf32>, vector<64x1xf32> -> vector<64x8xf32> {
+      %z = arith.addf %x, %y : f32
+      tile.yield %z : f32
+    }
+    tile.store %t to %c[%one, %two] : vector<64x8xf32> to memref<?x?xf32>
+  }
+}
+// CHECK-LABEL: gpu.module @reads_for_all
+// CHECK: llvm.func @reads_for_all(%{{[^:]*}}: !llvm.ptr<1>, %{{[^:]*}}: i64, %[[ROWS:[^:]*]]: i32, %[[COLUMNS:[^:]*]]: i32, %{{[^:]*}}: !llvm.ptr<1>, %{{[^:]*}}: i64, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[ONE:[^:]*]]: i32, %[[TWO:[^:]*]]: i32)
+// CHECK: arith.addi %[[ONE]], %
+// CHECK: %[[END:.*]] = arith.addi %[[ROWS]],
+// CHECK: arith.minsi %{{.*}}, %[[END]]
+// CHECK: %[[LAST:.*]] = arith.addi %[[COLUMNS]],
+// CHECK: arith.minsi %[[TWO]], %[[LAST]]
+// CHECK: %[[AGAIN:.*]] = arith.addi %[[ROWS]],
+// CHECK: arith.minsi %[[ONE]], %[[AGAIN]]
+
+// -----
+
 tile.kernel @half_a_warpgroups_rows(%c: memref<?x?xf32>, %zero: index) {
   tile.role "fill" warps 4 registers 40 {
     // expected-error @+1 {{expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, of f32, on sm_90a, but got 'vector<32x64xf32>'}}
