@@ -16,6 +16,10 @@ static constexpr const char kMatmulText[] =
 #include "lib/Kernels/Matmul.mlir.inc"
     ;
 
+static constexpr const char kScaledMatmulText[] =
+#include "lib/Kernels/ScaledMatmul.mlir.inc"
+    ;
+
 static constexpr const char kAttentionText[] =
 #include "lib/Kernels/Attention.mlir.inc"
     ;
@@ -65,24 +69,40 @@ static std::string attributes(int64_t registerFile) {
   return registerFile == 65536 ? "" : " attributes {tile.register_file = " + std::to_string(registerFile) + "}";
 }
 
-Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulParameters &p) {
+static std::map<std::string, std::string> textOf(const MatmulParameters &p) {
   auto text = [](int64_t number) { return std::to_string(number); };
-  return parseKernel(context, kMatmulText, "Matmul.mlir",
-                     {{"attributes", attributes(p.registerFile)},
-                      {"m", text(p.m)},
-                      {"n", text(p.n)},
-                      {"k", text(p.k)},
-                      {"stages", text(p.stages)},
-                      {"warps", text(p.warps)},
-                      {"registers", text(p.registers)},
-                      {"load_registers", text(p.loadRegisters)},
-                      {"group", text(p.group)},
-                      {"b_tile", p.transposeB ? text(p.n) + "x" + text(p.k) : text(p.k) + "x" + text(p.n)},
-                      {"b_place", p.transposeB ? "%j, %l" : "%l, %j"},
-                      {"transpose_b", p.transposeB ? " {transpose_b}" : ""},
-                      {"element", p.element},
-                      {"sum", p.element == "i8" ? "i32" : "f32"},
-                      {"result", p.result}});
+  return {{"attributes", attributes(p.registerFile)},
+          {"m", text(p.m)},
+          {"n", text(p.n)},
+          {"k", text(p.k)},
+          {"stages", text(p.stages)},
+          {"warps", text(p.warps)},
+          {"registers", text(p.registers)},
+          {"load_registers", text(p.loadRegisters)},
+          {"group", text(p.group)},
+          {"b_tile", p.transposeB ? text(p.n) + "x" + text(p.k) : text(p.k) + "x" + text(p.n)},
+          {"b_place", p.transposeB ? "%j, %l" : "%l, %j"},
+          {"transpose_b", p.transposeB ? " {transpose_b}" : ""},
+          {"element", p.element},
+          {"sum", p.element == "i8" ? "i32" : "f32"},
+          {"result", p.result}};
+}
+
+Result<OwningOpRef<ModuleOp>> matmulKernel(MLIRContext &context, const MatmulParameters &p) {
+  return parseKernel(context, kMatmulText, "Matmul.mlir", textOf(p));
+}
+
+Result<OwningOpRef<ModuleOp>> scaledMatmulKernel(MLIRContext &context, const MatmulParameters &p) {
+  constexpr int64_t kScaledColumns = 128; // and rows of B, that share a scale
+  if (p.k != kScaledColumns || p.n < 1 || kScaledColumns % p.n != 0)
+    return fail(ErrorCode::KernelText,
+                "ScaledMatmul.mlir: expects slots of %d columns and tiles whose columns divide %d, but got %d and %d",
+                int(kScaledColumns), int(kScaledColumns), int(p.k), int(p.n));
+  if (!p.transposeB || (p.element != "f8E4M3FN" && p.element != "f8E5M2"))
+    return fail(ErrorCode::KernelText,
+                "ScaledMatmul.mlir: expects elements of fp8 and B with rows along K, but got %s%s", p.element.c_str(),
+                p.transposeB ? "" : " and B with rows along N");
+  return parseKernel(context, kScaledMatmulText, "ScaledMatmul.mlir", textOf(p));
 }
 
 std::optional<QuantisedMatmulParameters> quantisedMatmulOn(StringRef chip, int64_t tokens) {

@@ -30,6 +30,12 @@ struct MatmulParameters {
 /// of the text.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> matmulKernel(mlir::MLIRContext &context, const MatmulParameters &parameters);
 
+/// A module with the tile.kernel @scaled_matmul: C [M, N] = A [M, K] B [N, K]^T of fp8 with scales, `k` being 128 and
+/// `n` a part of it; scales of A [M, K / 128] and of B [N / 128, K / 128] in float32, sizes rounded up, or with one row
+/// or column for all. E0561 where the parameters do not make a kernel that verifies, and for other elements.
+Result<mlir::OwningOpRef<mlir::ModuleOp>> scaledMatmulKernel(mlir::MLIRContext &context,
+                                                             const MatmulParameters &parameters);
+
 /// The parameters of lib/Kernels/QuantisedMatmul.mlir: Y [T, M] = X [T, K] W^T, W [M, K] in packed blocks of a
 /// quantised storage type, X binary16 with rows of neighbouring elements and a scale a row [1, T].
 struct QuantisedMatmulParameters {

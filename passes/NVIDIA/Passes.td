@@ -20,7 +20,8 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     taken where it is not a number and then does nothing: ptxas moves waits over arithmetic, but not over branches.
 
     Elements of 8 bits (f8E4M3FN, f8E5M2, i8) are multiplied with rows along k in both factors; sums of i8 are of i32, and
-    exact. Those of fp8 stay in wgmma from the first column to the last; hardware keeps fewer bits there than float32 has.
+    exact. Those of fp8 stay in wgmma as long as the text says, in lib/Kernels/Matmul.mlir from the first column to the last, in
+    ScaledMatmul.mlir for 128; hardware keeps fewer bits there than float32 has.
 
     On sm_80 the role that copies goes into the role that multiplies, since registers are a warp's once and for all. Where the
     text waits for a slot, each thread waits for its own copies into it (cp.async), all warps meet, and copies into the slot of

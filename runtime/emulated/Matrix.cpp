@@ -246,7 +246,10 @@ void State::execute(Block &block, WarpGroup &group, Product &product) {
   Accumulator &to = group.accumulators[product.accumulator];
   if (!product.add)
     to.sums.assign(64 * n, 0.0f);
-  (sumType == ElementType::S32 ? multiplyIntegers : multiply)(to.sums.data(), a, b, 64, n, k);
+  if ((typeA == ElementType::E4M3 || typeA == ElementType::E5M2) && options.fp8SumBits < 24)
+    multiplyNarrow(to.sums.data(), a, b, 64, n, k, options.fp8SumBits);
+  else
+    (sumType == ElementType::S32 ? multiplyIntegers : multiply)(to.sums.data(), a, b, 64, n, k);
   statistics.multiplyAdds += 64ull * n * k;
   group.finished[product.token - 1].done = true;
 }

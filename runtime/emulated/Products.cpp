@@ -141,6 +141,35 @@ void multiply(float *sums, const float *a, const float *b, uint32_t rows, uint32
     multiplyBody(sums, a, b, rows, n, k);
 }
 
+void multiplyNarrow(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k, uint32_t bits) {
+  /// `value` without what lies below `bits` bits of the exponent `exponent` (of frexp).
+  auto cut = [bits](double value, int exponent) {
+    const double last = std::ldexp(1.0, exponent - int(bits));
+    return std::trunc(value / last) * last; // both exact
+  };
+  for (uint32_t r = 0; r < rows; ++r)
+    for (uint32_t c = 0; c < n; ++c) {
+      float &sum = sums[r * n + c];
+      double largest = std::fabs(sum), plain = sum;
+      for (uint32_t i = 0; i < k; ++i) {
+        const double product = double(a[r * k + i]) * b[i * n + c];
+        largest = std::fmax(largest, std::fabs(product));
+        plain += product;
+      }
+      if (!std::isfinite(plain) || largest == 0) {
+        sum = float(plain);
+        continue;
+      }
+      int exponent;
+      std::frexp(largest, &exponent);
+      double total = cut(sum, exponent);
+      for (uint32_t i = 0; i < k; ++i)
+        total += cut(double(a[r * k + i]) * b[i * n + c], exponent);
+      std::frexp(total, &exponent);
+      sum = float(cut(total, exponent));
+    }
+}
+
 void multiplyIntegers(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k) {
   for (uint32_t r = 0; r < rows; ++r)
     for (uint32_t i = 0; i < k; ++i) {

@@ -126,6 +126,27 @@ TEST_P(EmulatedTypes, ProductEqualsFloat64) {
     }
 }
 
+// Of 14 bits: what lies 14 places below the largest of all numbers is cut off, towards zero.
+TEST(EmulatedTypes, NarrowSumsAreCutOff) {
+  auto sum = [](float before, std::vector<float> products) {
+    std::vector<float> ones(products.size() * 8, 1), sums(4 * 8, before), rows;
+    for (int r = 0; r < 4; ++r)
+      rows.insert(rows.end(), products.begin(), products.end());
+    emulated::multiplyNarrow(sums.data(), rows.data(), ones.data(), 4, 8, uint32_t(products.size()), 14);
+    for (float each : sums)
+      EXPECT_EQ(std::isnan(each) ? 0 : each, std::isnan(sums[0]) ? 0 : sums[0]);
+    return sums[0];
+  };
+  EXPECT_EQ(sum(0, {1, 0x1p-13}), 1 + 0x1p-13f);
+  EXPECT_EQ(sum(0, {1, 0x1p-14, 0x1p-14}), 1) << "each is cut off for itself";
+  EXPECT_EQ(sum(0, {0x1p-14, 0x1p-14}), 0x1p-13f);
+  EXPECT_EQ(sum(-1, {-0x1.8p-13, 0}), -1 - 0x1p-13f) << "towards zero";
+  EXPECT_EQ(sum(1024, {0.125, 0.0625}), 1024.125f) << "the sum counts among them";
+  EXPECT_EQ(sum(1.5f, {0.5f + 0x1p-13, 0}), 2) << "and is cut off when it has grown";
+  EXPECT_EQ(sum(0, {0, 0}), 0);
+  EXPECT_TRUE(std::isnan(sum(0, {NAN, 1})));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Types, EmulatedTypes,
     testing::Values(TypeCase{"bf16", "f32", ElementType::BF16}, TypeCase{"f16", "f32", ElementType::F16},

@@ -73,6 +73,41 @@ TEST(KernelInterpreter, MultipliesMatricesOfAnySize) {
   product(context, small, 61, 67, 71);
 }
 
+// Scales of blocks, and one number for all of B: a tile of one row, of one column and of both.
+TEST(KernelInterpreter, MultipliesWithScales) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  MatmulParameters p;
+  p.m = 64, p.n = 64, p.k = 128, p.warps = 4, p.stages = 2, p.transposeB = true, p.element = "f8E4M3FN";
+  auto module = scaledMatmulKernel(context, p);
+  ASSERT_TRUE(module) << module.error().text();
+  constexpr int64_t M = 67, N = 131, K = 257, kBlocks = 3;
+  std::mt19937 random(7);
+  std::normal_distribution<double> normal;
+  std::vector<double> a(M * K), b(N * K), scalesA(M * kBlocks), scalesB(2 * kBlocks), c(M * N);
+  for (std::vector<double> *matrix : {&a, &b, &scalesA, &scalesB})
+    for (double &element : *matrix)
+      element = normal(random);
+  for (bool one : {false, true}) {
+    Status status =
+        interpretKernel(kernelOf(**module), {InterpretedMatrix{a.data(), M, K, K}, InterpretedMatrix{b.data(), N, K, K},
+                                             InterpretedMatrix{scalesA.data(), M, kBlocks, kBlocks},
+                                             InterpretedMatrix{scalesB.data(), one ? 1 : 2, one ? 1 : kBlocks, kBlocks},
+                                             InterpretedMatrix{c.data(), M, N, N}});
+    ASSERT_TRUE(status) << status.error().text();
+    for (int64_t m = 0; m < M; ++m)
+      for (int64_t n = 0; n < N; ++n) {
+        long double sum = 0, magnitude = 0;
+        for (int64_t k = 0; k < K; ++k) {
+          const long double scale =
+              (long double)scalesA[m * kBlocks + k / 128] * scalesB[one ? 0 : n / 128 * kBlocks + k / 128];
+          sum += scale * a[m * K + k] * b[n * K + k];
+          magnitude += std::fabs(scale * a[m * K + k] * b[n * K + k]);
+        }
+        ASSERT_NEAR(c[m * N + n], double(sum), double(magnitude) * (K + 3) * 0x1p-53) << m << ", " << n;
+      }
+  }
+}
+
 TEST(KernelInterpreter, ReadsTheLastRowAndColumnInPlaceOfThoseBehind) {
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   auto module = parseKernel(context, R"(tile.kernel @k(%b: memref<?x?xf32>, %c: memref<?x?xf32>, %i: index) {

@@ -23,11 +23,18 @@ struct Lowered {
   int64_t threads = 0, sharedBytes = 0;
 };
 
-using Parameters = std::variant<MatmulParameters, AttentionParameters, QuantisedMatmulParameters>;
+/// Of fp8 with scales.
+struct Scaled {
+  MatmulParameters parameters;
+};
+
+using Parameters = std::variant<MatmulParameters, Scaled, AttentionParameters, QuantisedMatmulParameters>;
 
 Result<mlir::OwningOpRef<mlir::ModuleOp>> kernelOf(mlir::MLIRContext &context, const Parameters &parameters) {
   if (const auto *product = std::get_if<MatmulParameters>(&parameters))
     return matmulKernel(context, *product);
+  if (const auto *scaled = std::get_if<Scaled>(&parameters))
+    return scaledMatmulKernel(context, scaled->parameters);
   if (const auto *quantised = std::get_if<QuantisedMatmulParameters>(&parameters))
     return quantisedMatmulKernel(context, *quantised);
   return attentionKernel(context, std::get<AttentionParameters>(parameters));
@@ -113,6 +120,36 @@ TEST(Ptx, AssemblesWithinItsBudget) {
     const Lowered lowered = lower(parameters);
     expectBudget(lowered, ptxas);
   }
+}
+
+// Of fp8 with scales: a thread of a tile of 128 x 128 reads two rows' scales and one of B, makes two numbers of them,
+// and adds 64 sums of a slot to its own.
+TEST(Ptx, OfTheProductWithScales) {
+  Scaled scaled;
+  MatmulParameters &p = scaled.parameters;
+  p.n = p.k = 128, p.stages = 6, p.transposeB = true, p.element = "f8E4M3FN", p.result = "bf16";
+  const Lowered lowered = lower(scaled);
+  EXPECT_EQ(lowered.threads, 384);
+  EXPECT_EQ(lowered.sharedBytes, 6 * 2 * 128 * 128 + 6 * 16);
+  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3"), 4u);
+  EXPECT_EQ(count(lowered.ptx, "ld.global"), 3u);
+  EXPECT_EQ(count(lowered.ptx, "mul.rn.f32") + count(lowered.ptx, "mul.f32"), 2u);
+  EXPECT_EQ(count(lowered.ptx, "fma.rn.f32"), 64u);
+  EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+}
+
+TEST(Ptx, ProductWithScalesAssemblesWithinItsBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  Scaled large, wide, small;
+  large.parameters.n = large.parameters.k = 128, large.parameters.stages = 6, large.parameters.transposeB = true;
+  large.parameters.element = "f8E4M3FN";
+  wide = large, wide.parameters.m = 64, wide.parameters.warps = 4, wide.parameters.registers = 168;
+  wide.parameters.stages = 8, wide.parameters.result = "bf16", wide.parameters.element = "f8E5M2";
+  small = wide, small.parameters.n = 64;
+  for (const Scaled &each : {large, wide, small})
+    expectBudget(lower(each), ptxas);
 }
 
 // On sm_80: of each 16 along k what a warp of 64 x 64 takes is 8 loads of four matrices for 32 instructions, and a slot
