@@ -22,12 +22,14 @@ typedef struct stepdown_compile_options {
    * x86-64-v3 and x86-64-v4-vnni; NULL: "cpu". One file holds the code of all, and a loader takes what its processor
    * executes best. */
   const char *targets;
-  uint64_t max_context;                   /* positions that a sequence may have; 0: the checkpoint's */
-  int32_t exact;                          /* 1: activations and cache stay float32 */
-  int32_t kv_float32;                     /* 1: the cache holds float32, else float16 */
-  int32_t jobs;                           /* threads, at most 1024; 0: one per core */
-  int32_t check_weights;                  /* 1: refuses weights that are NaN or infinite (222); reads all of them */
-  const char *activations;                /* blocks that quantised weights read: "q8o2", "q8x2" or "q8"; NULL: "q8o2" */
+  uint64_t max_context;  /* positions that a sequence may have; 0: the checkpoint's */
+  int32_t exact;         /* 1: activations and cache stay float32 */
+  int32_t kv_float32;    /* 1: the cache holds float32, else float16 */
+  int32_t jobs;          /* threads, at most 1024; 0: one per core */
+  int32_t check_weights; /* 1: refuses weights that are NaN or infinite (222); reads all of them */
+  /* Blocks that quantised weights read: "q8o2", "q8x2" or "q8"; NULL: "q8o2". With exact there are none to choose, and
+   * anything but NULL is refused (832). */
+  const char *activations;
   stepdown_progress_callback on_progress; /* or NULL */
   void *context;                          /* its first argument */
   const char *program; /* path of the stepdown-compile that does the work; NULL: the one installed with this library */

@@ -13,6 +13,18 @@ using namespace mlir;
 
 namespace stepdown {
 
+Status checkNumbers(bool exact, const std::string &activations, const std::string &kvType) {
+  if (!activations.empty() && activations != "q8o2" && activations != "q8x2" && activations != "q8")
+    return fail(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8, but got '%s'", activations.c_str());
+  if (exact && !activations.empty())
+    return fail(ErrorCode::CompileOption,
+                "exact: expects activations that nobody chose, since they stay float32, but got %s",
+                activations.c_str());
+  if (exact && !kvType.empty() && kvType != "f32")
+    return fail(ErrorCode::CompileOption, "exact: expects a KV cache of f32, but got %s", kvType.c_str());
+  return Done{};
+}
+
 /// Gives `file` its name, once it is one that the runtime loads.
 static Status finish(Compilation &c, PartFile &file) {
   const double begin = compileClock();

@@ -32,6 +32,10 @@ struct CompileReport {
   std::string explain, explainJson;                    ///< fusion, memory plan and roofline: text and JSON
 };
 
+/// What somebody chose of a model's numbers; empty: nobody did. E0832 for blocks that there are not, and where `exact`,
+/// which keeps activations and cache float32, leaves no choice.
+Status checkNumbers(bool exact, const std::string &activations, const std::string &kvType);
+
 /// Compiles `text`, a plain MLIR module that messages call `name`, into the artifact `output`, which is whole or
 /// untouched. E0833 for text that is no module, E0834 for what no function of an artifact can hold.
 Result<CompileReport> compilePlainText(const std::string &text, const std::string &name, const std::string &output,

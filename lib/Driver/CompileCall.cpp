@@ -35,10 +35,10 @@ static Result<CompileOptions> readOptions(const CompileCall &call) {
   options.exact = call.exact;
   options.float32Cache = call.float32Cache;
   options.checkWeights = call.checkWeights;
+  if (Status status = checkNumbers(call.exact, call.activations, ""); !status)
+    return status.error();
   if (!call.activations.empty())
     options.activations = call.activations;
-  if (options.activations != "q8" && options.activations != "q8o2" && options.activations != "q8x2")
-    return fail(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8");
   options.jobs = call.jobs;
   return options;
 }

@@ -135,6 +135,11 @@ def main():
         refused("-o without a file", run(model, "-o"), 2, usage, "-o")
         refused("context of 0", run(model, "--max-context=0"), 2, usage, "--max-context", '"0"')
         refused("context without end", run(model, "-o", output, f"--max-context={1 << 40}"), 1, "error E0832", str(1 << 40))
+        for kind in ("q8o2", "q8x2", "q8"):
+            refused("float32 in codes", run(model, "-o", output, "--exact", f"--activations={kind}"), 1, "error E0832", "exact", kind)
+            refused("printed float32 in codes", run(model, "--compile-to=fusion", "--exact", f"--activations={kind}"), 1, "error E0832", kind)
+        refused("float32 in half", run(model, "-o", output, "--exact", "--kv-type=f16"), 1, "error E0832", "f32, but got f16")
+        refused("unknown codes", run(model, "--activations=q9"), 2, usage, "q9")
         refused("missing folder", run(model, "-o", os.path.join(folder, "none", "x.stepdown")), 1, "error E0903", "none/x.stepdown")
         refused("output is a folder", run(model, "-o", folder), 1, "error E0903", folder)
         refused("folder that nothing can be created in", run(model, "-o", "/proc/x.stepdown"), 1, "error E0903", "/proc/x.stepdown")

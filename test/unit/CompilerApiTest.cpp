@@ -118,6 +118,16 @@ TEST_F(CompilerApi, bothRoadsRefuseWithTheSameWords) {
   options.targets = "x86-64-v5";
   both(kSum, 832);
   options.targets = nullptr;
+  options.activations = "q9";
+  both(kSum, 832);
+  options.exact = 1;
+  for (const char *kind : {"q8o2", "q8x2", "q8"}) {
+    options.activations = kind;
+    both(kSum, 832);
+  }
+  options.activations = nullptr;
+  both(kSum, 0);
+  options.exact = 0;
   output = folder + "/nowhere/sum.stepdown";
   both(kSum, 903);
   options.size = 3;

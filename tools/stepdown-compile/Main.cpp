@@ -69,6 +69,9 @@ static int compile(const Arguments &arguments) {
   options.float32Cache = arguments.value("kv-type") == "f32";
   options.exact = arguments.has("exact");
   options.activations = arguments.value("activations");
+  auto chosen = [&](const char *name) { return arguments.has(name) ? arguments.value(name) : std::string(); };
+  if (Status status = checkNumbers(options.exact, chosen("activations"), chosen("kv-type")); !status)
+    return refuse(status.error());
   if (arguments.has("activations"))
     for (const Target *target : options.targets)
       if (target->chip)
