@@ -28,11 +28,11 @@ def main():
             artifact = os.path.join(folder, name + ".stepdown")
             programs.run([os.path.join(options.bin, "stepdown-compile"), model, "-o", artifact])
             for threads in options.threads.split(","):
-                rounds = programs.take_turns(options, artifact, model, threads)
+                rounds = programs.take_turns(options, [artifact], model, threads)
                 for test, tokens in (("prefill", options.prompt), ("decode", options.generate)):
-                    mine, others = programs.compared(rounds, test)
+                    [mine], others = programs.compared(rounds, test)
                     print(f"| {name} | {test} {tokens} | {threads} | {mine:.1f} |"
-                          + "".join(f" {other:.1f} | {ratio:.2f} |" for other, ratio in others), flush=True)
+                          + "".join(f" {other:.1f} | {ratio:.2f} |" for other, [ratio] in others), flush=True)
             os.remove(artifact)
 
 

@@ -4,14 +4,15 @@
     test/bench/formats.py                       every type: a random file of the shape of Llama 3.2 1B, cut to four layers
     test/bench/formats.py --types Q4_K,Q6_K
     test/bench/formats.py models/qwen15.gguf    files in their place
+    test/bench/formats.py --activations q8o2,q8 the default and one code a value beside each other
 
 For each file and thread count: prefill and decode of ours and of the peers' llama-bench in turn, medians, and the median
 of the rounds' ratios. Before each file Limits measures how fast as many threads read as many bytes as its weights have,
 and how many 8-bit products they compute a second. The share of decode is weight bytes times tokens a second over the
 first; that of prefill, products (one a weight of the layers and token) over the second. Our own activations have more
-than 8 bits, which costs products that this does not count (docs/decisions/outlier-codes.md). Files are made in a
-temporary folder, one at a time, about 0.3 to 1 GB. tools/build-peer.sh builds peers, `ninja -C build Limits` the other.
-Needs the Python packages numpy and gguf.
+than 8 bits but with --activations q8, which costs products that this does not count (docs/decisions/outlier-codes.md).
+Files are made in a temporary folder, one at a time, about 0.3 to 1 GB. tools/build-peer.sh builds peers, `ninja -C build
+Limits` the other. Needs the Python packages numpy and gguf.
 """
 import argparse, json, os, sys, tempfile
 
@@ -38,14 +39,17 @@ def weights(path):
     return read, multiplied
 
 
-def rows_of(options, name, model, artifact):
+def rows_of(options, name, model, folder):
     read, multiplied = weights(model)
-    programs.run([os.path.join(options.bin, "stepdown-compile"), model, "-o", artifact])
+    artifacts = []
+    for kind in options.activations:
+        artifacts.append(os.path.join(folder, kind + ".stepdown"))
+        programs.run([os.path.join(options.bin, "stepdown-compile"), model, "-o", artifacts[-1], "--activations", kind])
     for threads in options.threads.split(","):
         limits = json.loads(programs.run([os.path.join(options.bin, "Limits"), str(read), threads]))
-        rounds = programs.take_turns(options, artifact, model, threads)
+        rounds = programs.take_turns(options, artifacts, model, threads)
         for test, tokens in (("prefill", options.prompt), ("decode", options.generate)):
-            mine, others = programs.compared(rounds, test)
+            mine, others = programs.compared(rounds, test, len(artifacts))
             if test == "decode":
                 work, limit = read, limits["read_bytes_per_second"]
                 said = f"{limit / 1e9:.1f} GB/s"
@@ -53,35 +57,44 @@ def rows_of(options, name, model, artifact):
                 work, limit = multiplied, limits["products_per_second"]
                 said = f"{limit / 1e9:.0f} G products/s"
             share = lambda rate: f"{100 * rate * work / limit:.0f} %"
-            print(f"| {name} | {test} {tokens} | {threads} | {said} | {mine:.1f} | {share(mine)} |"
-                  + "".join(f" {other:.1f} | {share(other)} | {ratio:.2f} |" for other, ratio in others), flush=True)
-    os.remove(artifact)
+            print(f"| {name} | {test} {tokens} | {threads} | {said} |" + "".join(f" {own:.1f} | {share(own)} |" for own in mine)
+                  + "".join(f" {other:.1f} | {share(other)} |" + "".join(f" {ratio:.2f} |" for ratio in ratios)
+                            for other, ratios in others), flush=True)
+    for artifact in artifacts:
+        os.remove(artifact)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="files to measure in place of random ones")
     parser.add_argument("--types", default=",".join(TYPES), help="of random files (default: all)")
+    parser.add_argument("--activations", default="q8o2",
+                        help="of stepdown-compile: q8o2, q8x2, q8 or several with commas, beside each other (default q8o2)")
     programs.add_options(parser, prompt=512, generate=32, rounds=3)
     options = parser.parse_args()
+    options.activations = options.activations.split(",")
+    wrong = [kind for kind in options.activations if kind not in ("q8o2", "q8x2", "q8")]
+    if wrong or len(set(options.activations)) < len(options.activations):
+        parser.error(f"expects each of q8o2, q8x2 and q8 once at most, but got {', '.join(options.activations)}")
     wrong = [name for name in options.types.split(",") if name not in TYPES]
     if wrong:
         parser.error(f"expects types out of {', '.join(TYPES)}, but got {', '.join(wrong)}")
     programs.check(options, "Limits")
     print(programs.machine(options) + "\n")
     names = [programs.version(peer) for peer in options.peer]
-    print("| file | test | threads | limit | stepdown, tokens/s | share |"
-          + "".join(f" {name}, tokens/s | share | ratio |" for name in names))
-    print("| --- | --- | --- | --- | --- | --- |" + " --- | --- | --- |" * len(names))
+    kinds = options.activations
+    own = [f" stepdown {kind}, tokens/s | share |" for kind in kinds]
+    theirs = [f" {name}, tokens/s | share |" + "".join(f" ratio {kind} |" for kind in kinds) for name in names]
+    header = "| file | test | threads | limit |" + "".join(own + theirs)
+    print(header + "\n|" + " --- |" * (header.count("|") - 1))
     with tempfile.TemporaryDirectory() as folder:
-        artifact = os.path.join(folder, "model.stepdown")
         for model in options.models:
-            rows_of(options, os.path.splitext(os.path.basename(model))[0], model, artifact)
+            rows_of(options, os.path.splitext(os.path.basename(model))[0], model, folder)
         for name in options.types.split(",") if not options.models else ():
             model = os.path.join(folder, name + ".gguf")
             programs.run([sys.executable, os.path.join(programs.ROOT, "test", "data", "make_model.py"), model, "--type", name,
                           *SHAPE])
-            rows_of(options, name, model, artifact)
+            rows_of(options, name, model, folder)
             os.remove(model)
 
 

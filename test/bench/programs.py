@@ -69,9 +69,10 @@ def processor():
     return f"{names[0] if names else platform.machine()}, {len(names)} logical processors"
 
 
-def take_turns(options, artifact, model, threads):
-    """[program][round] of {"prefill", "decode"}: ours first, then the peers; in one order and then the other."""
-    programs = [lambda: ours(options, artifact, threads)]
+def take_turns(options, artifacts, model, threads):
+    """[program][round] of {"prefill", "decode"}: ours of each artifact first, then the peers; in one order and then the
+    other."""
+    programs = [lambda artifact=artifact: ours(options, artifact, threads) for artifact in artifacts]
     programs += [lambda folder=folder: theirs(options, folder, model, threads) for folder in options.peer]
     rounds = [[] for _ in programs]
     for turn in range(options.rounds):
@@ -80,8 +81,9 @@ def take_turns(options, artifact, model, threads):
     return rounds
 
 
-def compared(rounds, test):
-    """Our median and, for each peer, (its median, the median of the rounds' ratios)."""
-    mine, *others = [[r[test] for r in program] for program in rounds]
-    return statistics.median(mine), [(statistics.median(other), statistics.median(x / y for x, y in zip(mine, other)))
-                                     for other in others]
+def compared(rounds, test, artifacts=1):
+    """Our median of each artifact and, for each peer, (its median, for each artifact the median of the rounds' ratios)."""
+    rates = [[r[test] for r in program] for program in rounds]
+    mine, others = rates[:artifacts], rates[artifacts:]
+    return [statistics.median(own) for own in mine], [
+        (statistics.median(other), [statistics.median(x / y for x, y in zip(own, other)) for own in mine]) for other in others]

@@ -3,7 +3,7 @@
 
     conformance.py --bin build/bin                                    tiny checkpoints of every family and storage type
     conformance.py --bin build/bin --models DIR --vectors DIR         the two real checkpoints against recorded float64
-    conformance.py --bin build/bin --part types                       one part alone: families, types, bytes or window
+    conformance.py --bin build/bin --part types                       one part alone: families, types, activations, bytes or window
 
 Without --models every tiny checkpoint is written by test/data/make_model.py, compiled twice (--exact and default) and run
 at every instruction-set level that this processor has. Ends with 77 where numpy or gguf are missing.
@@ -28,6 +28,7 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+import activation_codes
 from levels import LEVELS, of_this_processor
 
 LOGIT, NLL = 2e-3, 1e-4  # --exact: absolute, and relative
@@ -117,7 +118,7 @@ def against_float64(suite, name, options, tokens=TOKENS):
     model = float64_model.Model(checkpoint)
     true = float64_model.forward(model, tokens)
     nll = float64_model.mean_nll(true, tokens)
-    noisy = float64_model.forward(model, tokens, rounded=True)
+    noisy = float64_model.forward(model, tokens, codes="q8o2")
     noise = np.sqrt(((noisy - true) ** 2).mean())
     exact, fast = suite.compiled(checkpoint, "--exact"), suite.compiled(checkpoint)
     row = []
@@ -163,10 +164,10 @@ def same_bytes(suite):
     prompts = [[int(t) for t in random.integers(3, 380, size)] for size in (150, 1, 17, 64, 5, 33, 2, 90)]
     for family, options in cases.items():
         checkpoint = suite.made(f"bytes-{family}.gguf", options)
-        for mode in ((), ("--exact",)):
-            artifact = suite.compiled(checkpoint, *mode)
+        for compiled, mode in (((), ()), (("--activations=q8",), ()), (("--exact",), ("--exact",))):
+            artifact = suite.compiled(checkpoint, *compiled)
             for level in suite.levels:
-                what = f"{family} {' '.join(mode)} at {level}"
+                what = f"{family} {' '.join(compiled)} at {level}"
                 run = lambda *more: suite.generated(artifact, prompts[0], 12, "--isa", level, *mode, *more)
                 base = run("--threads", 1)["logits_sha256"]
                 variants = [("--threads", t) for t in (1, 2, 4)] + [("--kv-block", b) for b in (16, 32, 64)]
@@ -206,7 +207,8 @@ def window(suite):
         print(f"window of 32, 200 tokens, {level}: {error:.1e}", flush=True)
 
 
-PARTS = {"families": families, "types": types, "bytes": same_bytes, "window": window}
+PARTS = {"families": families, "types": types, "activations": lambda suite: activation_codes.run(suite, FAMILIES, TOKENS),
+         "bytes": same_bytes, "window": window}
 
 
 def main():

@@ -1,8 +1,8 @@
 """A plain float64 forward pass of a GGUF checkpoint: what the conformance suite compares compiled models with.
 
-Every family and rotary scheme of test/data/make_model.py, no fusion, no tiling, no cache. `rounded=True` rounds what the
-default mode rounds (the inputs of quantised linears to blocks of 32 columns, keys and values to binary16): how far that
-moves the logits is the noise that a compiled model without --exact may show.
+Every family and rotary scheme of test/data/make_model.py, no fusion, no tiling, no cache. `codes` (q8o2, q8x2 or q8, as
+--activations has them) rounds what a model compiled without --exact rounds (the inputs of quantised linears to blocks of
+32 columns, keys and values to binary16): how far that moves the logits is the noise that such a model may show.
 """
 import numpy as np
 import gguf
@@ -81,12 +81,15 @@ def rms_norm(x, weight, epsilon):
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon) * weight
 
 
-def round_blocks(x, outliers):
-    """`x` as 8-bit blocks of 32 columns hold it: a code and a residual code for each value; or `outliers`: a code, its scale
-    set by the six quads of columns with the smallest largest values, and 7 bits more for the other two."""
+def round_blocks(x, codes):
+    """`x` as 8-bit blocks of 32 columns hold it. q8: a code for each value; q8x2: a code and a residual code; q8o2: a code,
+    its scale set by the six quads of columns with the smallest largest values, and 7 bits more for the other two."""
     blocks = x.reshape(*x.shape[:-1], -1, 32)
     quads = np.sort(np.abs(blocks).reshape(*blocks.shape[:-1], 8, 4).max(-1), -1)
-    scale = np.maximum(quads[..., 5] / 127, quads[..., 7] / 16319)[..., None] if outliers else quads[..., 7:] / (127 * 256)
+    if codes == "q8o2":
+        scale = np.maximum(quads[..., 5] / 127, quads[..., 7] / 16319)[..., None]
+    else:
+        scale = quads[..., 7:] / {"q8": 127, "q8x2": 127 * 256}[codes]
     return (np.rint(blocks / np.where(scale == 0, 1, scale)) * scale).reshape(x.shape)
 
 
@@ -115,12 +118,12 @@ def attend(q, k, v, heads_a_cache, window, scale, sinks):
     return (share / (share.sum(-1, keepdims=True) + np.exp(sinks - top)) @ v).transpose(1, 0, 2)
 
 
-def forward(m, tokens, rounded=False):
+def forward(m, tokens, codes=None):
     """Logits of every position: [tokens, vocabulary]."""
-    return forward_all(m, [tokens], rounded)[0]
+    return forward_all(m, [tokens], codes)[0]
 
 
-def forward_all(m, prompts, rounded=False):
+def forward_all(m, prompts, codes=None):
     """For each of the prompts, which see nothing of each other, logits of every position: [tokens, vocabulary]."""
     tokens, gemma = np.concatenate([np.asarray(p, int) for p in prompts]), m.family == "gemma3"
     n, lengths = len(tokens), [len(p) for p in prompts]
@@ -130,8 +133,8 @@ def forward_all(m, prompts, rounded=False):
 
     def linear(x, name, begin=0, end=None):
         tensor = name + ".weight"
-        if rounded and m.quantised(tensor):
-            x = round_blocks(x, outliers=".ffn_" in name)
+        if codes and m.quantised(tensor):
+            x = round_blocks(x, "q8x2" if codes == "q8o2" and ".ffn_" not in name else codes)
         y = x @ m.weight(tensor, slice(begin, end)).T
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
 
@@ -152,7 +155,7 @@ def forward_all(m, prompts, rounded=False):
             k = rms_norm(k, m.weight(p + "attn_k_norm.weight"), m.epsilon)
         inverse, magnitude = m.frequencies(window > 0)
         q, k = (rotate(a, positions, inverse, magnitude, m.family == "llama") for a in (q, k))
-        if rounded:
+        if codes:
             k, v = (a.astype(np.float16).astype(np.float64) for a in (k, v))
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
         out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, sinks) for s in prompts])
