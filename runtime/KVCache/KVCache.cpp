@@ -232,6 +232,18 @@ bool KVCache::truncate(int32_t sequence, int32_t newLength) {
   return true;
 }
 
+uint32_t KVCache::heldBy(size_t group, const std::vector<int32_t> &sequences) const {
+  if (sequences.empty())
+    return 0;
+  uint32_t blocks = 0;
+  std::vector<uint32_t> others = groups[group].references;
+  for (int32_t sequence : sequences)
+    for (int32_t b = 0; b < width; ++b)
+      if (const int32_t block = entry(group, sequence, b); block >= 0)
+        blocks += --others[block] == 0;
+  return blocks;
+}
+
 Status KVCache::publish(Queue &queue) {
   for (Group &group : groups) {
     if (!group.dirty)

@@ -4,9 +4,10 @@
 
 namespace stepdown {
 
-Scheduler::Scheduler(Session &session, uint32_t chunk) : session(session), chunk(chunk) {
+Scheduler::Scheduler(Session &session, const Options &options) : session(session), options(options) {
   requests.reserve(session.kv().sequences());
   owned.reserve(session.kv().sequences());
+  branches.reserve(session.kv().sequences());
   batch.reserve(session.of().head().max_step_tokens);
 }
 
@@ -18,42 +19,6 @@ Scheduler::~Scheduler() {
 void Scheduler::leave(const Request &request) {
   if (!request.borrowed)
     session.freeSequence(request.sequence);
-}
-
-Status Scheduler::expectPrompt(const Request &request) const {
-  const uint32_t context = session.of().head().max_context, vocabulary = session.of().head().vocabulary;
-  const std::vector<int32_t> &tokens = request.tokens;
-  if (tokens.empty())
-    return fail(ErrorCode::RequestField, "prompt: expects at least one token, but got none");
-  const int32_t held = request.borrowed ? session.length(request.sequence) : 0;
-  if (held < 0)
-    return fail(ErrorCode::SequenceUnknown, "sequence: expects one that was created, but got %d", request.sequence);
-  for (size_t i = 0; i < tokens.size(); ++i)
-    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= vocabulary)
-      return fail(ErrorCode::StepTokenRange, "prompt: token %zu: expects an id from 0 to %u, but got %d", i,
-                  vocabulary - 1, tokens[i]);
-  const uint32_t room = context - static_cast<uint32_t>(held);
-  if (tokens.size() > room)
-    return fail(ErrorCode::ContextFull, "prompt: expects at most %u tokens, but got %zu", room, tokens.size());
-  if (request.clients.size() > size_t(session.kv().sequences()))
-    return fail(ErrorCode::SequenceLimit, "request: expects at most %d answers, but %zu are wanted",
-                session.kv().sequences(), request.clients.size());
-  return Done{};
-}
-
-void Scheduler::add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients) {
-  queue({std::move(tokens), std::move(clients)});
-}
-
-void Scheduler::resume(int32_t sequence, std::vector<int32_t> tokens, RequestClient &client) {
-  queue({std::move(tokens), {&client}, sequence, true});
-}
-
-void Scheduler::queue(Request &&request) {
-  if (Status good = expectPrompt(request); !good)
-    refuse(request, good.error());
-  else
-    entering.push_back(std::move(request));
 }
 
 void Scheduler::cancel(const RequestClient &client) {
@@ -69,6 +34,7 @@ void Scheduler::cancel(const RequestClient &client) {
     return clients.empty();
   };
   entering.erase(std::remove_if(entering.begin(), entering.end(), abandoned), entering.end());
+  branches.erase(std::remove_if(branches.begin(), branches.end(), abandoned), branches.end()); // of a step that threw
   requests.erase(std::remove_if(requests.begin(), requests.end(), abandoned), requests.end());
 }
 
@@ -80,99 +46,71 @@ void Scheduler::refuse(Request &request, const Error &error) {
     client->failed(error);
 }
 
-// Whether every group has the blocks of a prompt free, beside those that prompts which entered before have yet to take;
-// a group with a window needs no more than it holds at once.
-bool Scheduler::fits(size_t tokens) const {
-  const KVCache &cache = session.kv();
-  const Program &program = session.of().program();
-  for (size_t g = 0; g < cache.groupCount(); ++g) {
-    auto blocks = [&](uint64_t positions) {
-      if (uint64_t window = program.groups[g].window)
-        positions = std::min<uint64_t>(positions, window + program.head.max_step_tokens + cache.blockSize());
-      return (positions + cache.blockSize() - 1) / cache.blockSize();
-    };
-    uint64_t needed = blocks(tokens + 1);
-    for (const Request &request : requests)
-      needed +=
-          blocks(request.tokens.size() + 1) - std::min(blocks(request.tokens.size() + 1), blocks(request.submitted));
-    if (needed > cache.freeBlocks(g))
-      return false;
+// Says how many tokens the step takes of each. The first in order has something whatever the others want: of its
+// prompt, one token and a row are set aside; what it has drawn goes beyond the budget.
+void Scheduler::share() {
+  size_t tokens = session.roomForTokens(), rows = session.roomForRows();
+  if (options.stepTokens)
+    tokens = std::min<size_t>(tokens, options.stepTokens);
+  const size_t aside = requests.front().inPrompt();
+  tokens -= aside, rows -= aside;
+  for (Request &request : requests) {
+    const size_t count = request.inPrompt() ? 0 : request.next.size();
+    const bool first = &request == &requests.front();
+    request.share = first || count <= std::min(tokens, rows) ? count : 0;
+    tokens -= std::min(tokens, request.share);
+    rows -= std::min(rows, request.share);
   }
-  return true;
-}
-
-void Scheduler::enter() {
-  while (!entering.empty()) {
-    Request &request = entering.front();
-    bool alone = requests.empty();
-    const size_t sequences = request.clients.size() + answering();
-    if (sequences > size_t(session.kv().sequences()) && !alone)
-      return;
-    if (!fits(request.tokens.size()) && !alone)
-      return;
-    if (!request.borrowed) {
-      Result<int32_t> sequence = session.createSequence();
-      if (!sequence && !alone)
-        return;
-      if (!sequence) {
-        refuse(request, sequence.error());
-        entering.pop_front();
-        continue;
-      }
-      request.sequence = *sequence;
+  tokens += aside, rows += aside;
+  if (options.chunk)
+    tokens = std::min<size_t>(tokens, options.chunk);
+  for (Request &request : requests) {
+    if (!request.inPrompt())
+      continue;
+    const size_t left = request.tokens.size() - request.submitted;
+    request.share = std::min(left, tokens);
+    if (request.share == left && request.next.empty()) { // whose row is drawn from
+      if (!rows)
+        --request.share; // it waits for a step that has room for its row
+      else
+        --rows;
     }
-    requests.push_back(std::move(request));
-    entering.pop_front();
+    tokens -= request.share;
   }
 }
 
-// Queues tokens, wanting the rows after the last `wanted` of them.
-bool Scheduler::give(Request &request, const int32_t *ids, size_t count, size_t wanted) {
+bool Scheduler::preemptBehind(size_t index) {
+  for (size_t last = requests.size(); --last > index;)
+    if (!requests[last].borrowed) {
+      preempt(last);
+      return true;
+    }
+  return false;
+}
+
+// Queues what the step takes of a request.
+void Scheduler::give(size_t index) {
+  Request &request = requests[index]; // preempted are only those behind it
+  const bool prompt = request.inPrompt();
+  const int32_t *ids = prompt ? request.tokens.data() + request.submitted : request.next.data();
+  const bool last = prompt && request.submitted + request.share == request.tokens.size();
+  const size_t wanted = prompt ? last && request.next.empty() : request.share;
   batch.clear();
-  for (size_t i = 0; i < count; ++i)
-    batch.push_back({request.sequence, ids[i], i + wanted >= count});
+  for (size_t i = 0; i < request.share; ++i)
+    batch.push_back({request.sequence, ids[i], i + wanted >= request.share});
   Status submitted = session.submit(batch.data(), batch.size());
-  if (!submitted) {
-    refuse(request, submitted.error());
-    return false;
-  }
+  while (!submitted && submitted.error().code == ErrorCode::CacheFull && preemptBehind(index))
+    submitted = session.submit(batch.data(), batch.size());
+  if (!submitted && submitted.error().code == ErrorCode::CacheFull && index > 0)
+    return; // until those before it are done
+  if (!submitted)
+    return refuse(request, submitted.error());
   if (wanted)
-    owned.push_back({static_cast<size_t>(&request - requests.data()),
-                     owned.empty() ? 0 : owned.back().first + owned.back().count, wanted});
-  return true;
-}
-
-void Scheduler::submitDrawn() {
-  for (Request &request : requests) {
-    const size_t count = request.next.size();
-    // What fits into no step is refused by one that is empty.
-    const bool room = count <= std::min(session.roomForTokens(), session.roomForRows());
-    if (!count || (!room && !owned.empty()))
-      continue;
-    give(request, request.next.data(), count, count);
+    owned.push_back({index, owned.empty() ? 0 : owned.back().first + owned.back().count, wanted});
+  if (prompt)
+    request.submitted += request.share;
+  else
     request.next.clear();
-  }
-}
-
-void Scheduler::submitPrompts() {
-  size_t budget = chunk ? chunk : session.roomForTokens();
-  for (Request &request : requests) {
-    size_t left = request.tokens.size() - request.submitted;
-    size_t count = std::min({left, budget, size_t(session.roomForTokens())});
-    if (!count || request.finished)
-      continue;
-    bool last = count == left;
-    if (last && !session.roomForRows()) {
-      // The last token waits for a step that has room for its row.
-      last = false;
-      if (--count == 0)
-        continue;
-    }
-    if (!give(request, request.tokens.data() + request.submitted, count, last ? 1 : 0))
-      continue;
-    request.submitted += count;
-    budget -= count;
-  }
 }
 
 void Scheduler::draw(Request &request, const LogitRows &rows) {
@@ -190,21 +128,28 @@ void Scheduler::drawAll() {
   for (const Rows &those : owned) {
     const LogitRows rows = {session.logits(those.first), those.count, session.rowStride()};
     // The fork comes before anything is drawn: it must hold the prompt and no more.
-    while (requests[those.owner].clients.size() > 1) {
+    Request &request = requests[those.owner];
+    while (request.clients.size() > 1) {
       Request branch;
-      branch.clients = {requests[those.owner].clients.back()};
-      requests[those.owner].clients.pop_back();
-      Result<int32_t> sequence = session.fork(requests[those.owner].sequence);
+      branch.rank = request.rank;
+      branch.arrival = request.arrival;
+      branch.branch = static_cast<uint32_t>(request.clients.size() - 1);
+      branch.clients = {request.clients.back()};
+      request.clients.pop_back();
+      Result<int32_t> sequence = session.fork(request.sequence);
       if (!sequence) {
         refuse(branch, sequence.error());
         continue;
       }
       branch.sequence = *sequence;
-      draw(branch, rows);
-      requests.push_back(std::move(branch));
+      branches.push_back(std::move(branch));
+      draw(branches.back(), rows);
     }
-    draw(requests[those.owner], rows);
+    draw(request, rows);
   }
+  for (Request &branch : branches)
+    join(std::move(branch));
+  branches.clear();
 }
 
 size_t Scheduler::answering() const {
@@ -219,8 +164,11 @@ Result<bool> Scheduler::step() {
   if (requests.empty())
     return false;
   owned.clear();
-  submitDrawn();
-  submitPrompts();
+  ++counted.steps;
+  share();
+  for (size_t i = 0; i < requests.size(); ++i)
+    if (requests[i].share)
+      give(i);
   if (Status stepped = session.step(); !stepped)
     return stepped.error();
   drawAll();

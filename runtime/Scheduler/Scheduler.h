@@ -1,9 +1,23 @@
 // Continuous batching: many requests share steps, each step being the next ragged batch of tokens.
 //
-// A step first takes the tokens that every request has drawn, one or several, then fills up, in the order in which
-// requests came, with pieces of prompts (chunked prefill), so that a long prompt never stops the others. A request
-// enters when a sequence and the blocks of its whole prompt are free. One that runs out of blocks while others hold
-// them is refused with E0608, and the others go on. What a request computes does not depend on the company it keeps.
+// Requests have one order: by rank, which is the step in which a request came less `patience` steps for each level of
+// its priority, and where that is the same by arrival. A step takes, within its budget, first the tokens that every
+// request has drawn, one or several, then pieces of prompts (chunked prefill), so that a long prompt never stops the
+// others; both in that order. The first in order always gets something.
+//
+// A request enters when a sequence and the blocks of its whole prompt are free; none overtakes the first that waits.
+// One that lacks blocks takes them from the last in order behind itself: that is preempted, waits again at its place,
+// and later computes again what it held (its tokens, not what was drawn from them). One with nobody behind it waits for
+// a later step, keeping what it has. Only a request that lacks blocks with nobody else there is refused, with E0608.
+//
+// What a request is given does not depend on the company it keeps, nor on preemption: the rows are the same bytes. The
+// batches depend on nothing but the requests, the step in which each came or was cancelled, and what they draw.
+//
+// Fairness. Ranks never change: ahead of a request are those of smaller rank, and of those that come
+// `patience * (mostPriority - its priority)` steps later or after, none. The first in order is never preempted, and
+// computes a piece of its prompt or what it drew in every step. So a request is first itself after at most the sum,
+// over those ahead of it, of the steps that each takes alone: one for each token of its answer, and one for each piece
+// of what is computed before: of its prompt, and again of all it held for each request that came ahead of it.
 //
 // A request may have several clients: its prompt is computed once, each client draws its first token from the same row,
 // and from there on each goes its own way on a fork that shares the prompt's blocks.
@@ -17,59 +31,92 @@ namespace stepdown {
 
 class Scheduler {
 public:
-  /// `chunk`: prompt tokens that one step takes at most, over all requests; 0: what fits.
-  Scheduler(Session &session, uint32_t chunk);
+  struct Options {
+    uint32_t chunk = 0;      ///< prompt tokens that one step takes at most, over all requests; 0: what fits
+    uint32_t stepTokens = 0; ///< tokens of a step, drawn ones and those of prompts; 0: what it holds
+    uint32_t patience = 256; ///< steps of waiting that weigh as much as a level of priority
+  };
+  /// Levels go from -mostPriority to mostPriority; the higher ones first.
+  static constexpr int32_t mostPriority = 4;
+
+  Scheduler(Session &session, const Options &options);
+  Scheduler(Session &session, uint32_t chunk) : Scheduler(session, Options{chunk}) {}
   ~Scheduler();
 
   /// Queues a request: prompt `tokens` (at least one), then what each client draws. Before anything is computed the
   /// clients are told E0603, E0605, E0606 or E0611.
   void add(std::vector<int32_t> tokens, RequestClient &client) { add(std::move(tokens), std::vector{&client}); }
-  void add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients);
-  /// The same, behind what `sequence` holds. It stays the caller's, and keeps what the request has brought in; E0604.
+  void add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients, int32_t priority = 0);
+  /// The same, behind what `sequence` holds. It stays the caller's, is not preempted, and keeps what the request has
+  /// brought in; E0604.
   void resume(int32_t sequence, std::vector<int32_t> tokens, RequestClient &client);
   /// Forgets what `client` wants, between two steps: it is asked and told nothing more, and blocks that no other client
   /// needs are free again. A client that no request has is none to forget.
   void cancel(const RequestClient &client);
   /// Runs one step; false when no request is left. An error concerns the device, and all requests.
   Result<bool> step();
+  /// Requests that have no sequence, preempted ones among them.
   size_t waiting() const { return entering.size(); }
   size_t active() const { return requests.size(); }
   /// Clients of the requests that have a sequence.
   size_t answering() const;
 
+  /// Since the scheduler was made.
+  struct Figures {
+    uint64_t steps = 0;
+    uint64_t preemptions = 0; ///< requests that gave up their blocks
+    uint64_t recomputed = 0;  ///< tokens that these held
+  };
+  const Figures &figures() const { return counted; }
+
 private:
   struct Request {
-    std::vector<int32_t> tokens;          ///< the prompt
+    std::vector<int32_t> tokens;          ///< the prompt; of one that was preempted all that it held
     std::vector<RequestClient *> clients; ///< one from the first drawn token on
     int32_t sequence = -1;
     bool borrowed = false;          ///< the sequence is the caller's
-    size_t submitted = 0;           ///< of the prompt
-    std::vector<int32_t> next = {}; ///< drawn and not yet submitted
+    int64_t rank = 0;               ///< with the next two its place in the order
+    uint64_t arrival = 0;           ///< how many came before
+    uint32_t branch = 0;            ///< of the clients that came together
+    size_t submitted = 0;           ///< of `tokens`
+    std::vector<int32_t> next = {}; ///< drawn, and to be submitted after `tokens`
+    size_t share = 0;               ///< tokens that this step takes of it
     bool finished = false;
     bool refused = false; ///< its sequence was freed already
+    bool inPrompt() const { return submitted < tokens.size(); }
+    bool before(const Request &other) const;
   };
   /// Rows of the step that belong to one request.
   struct Rows {
     size_t owner, first, count;
   };
-  void queue(Request &&request);
+  // Admission.cpp
+  void queue(Request &&request, int32_t priority);
+  Status expectPrompt(const Request &request) const;
   void enter();
-  bool fits(size_t tokens) const;
-  void submitDrawn();
-  void submitPrompts();
-  bool give(Request &request, const int32_t *ids, size_t count, size_t wanted);
+  bool makeRoom();
+  bool fits(const Request &request, size_t staying) const;
+  void preempt(size_t index);
+  void wait(Request &&request);
+  void join(Request &&request);
+  // Scheduler.cpp
+  void share();
+  bool preemptBehind(size_t index);
+  void give(size_t index);
   void drawAll();
   void draw(Request &request, const LogitRows &rows);
   void leave(const Request &request);
   void refuse(Request &request, const Error &error);
-  Status expectPrompt(const Request &request) const;
 
   Session &session;
-  uint32_t chunk;
-  std::deque<Request> entering;
-  std::vector<Request> requests; ///< in the order in which they came
+  Options options;
+  uint64_t arrivals = 0;
+  Figures counted;
+  std::deque<Request> entering;  ///< in order
+  std::vector<Request> requests; ///< in order, with a sequence each
   std::vector<Session::Token> batch;
-  std::vector<Rows> owned; ///< the rows of the step, in their order
+  std::vector<Rows> owned;       ///< the rows of the step, in their order
+  std::vector<Request> branches; ///< of the step
 };
 
 } // namespace stepdown

@@ -1,6 +1,5 @@
 #include "runtime/Server/Engine.h"
 
-#include "runtime/Scheduler/Scheduler.h"
 #include <algorithm>
 #include <cmath>
 
@@ -16,7 +15,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   std::unique_ptr<Engine> engine(new Engine(tokenizer));
   engine->options = options;
   engine->session = std::move(*session);
-  engine->scheduler = std::make_unique<Scheduler>(*engine->session, options.chunk);
+  engine->scheduler = std::make_unique<Scheduler>(*engine->session, options.steps);
   engine->publish();
   engine->thread = std::thread([raw = engine.get()] { raw->run(); });
   return engine;
@@ -57,6 +56,7 @@ Result<std::unique_ptr<Engine::Work>> Engine::workOf(Order &&order) const {
     return good.error();
   auto work = std::make_unique<Work>();
   work->each = order.answers;
+  work->priority = order.priority;
   work->listener = std::move(order.listener);
   work->begun = Clock::now();
   work->deadline = Clock::time_point::max();
@@ -172,7 +172,6 @@ void Engine::turn(std::vector<std::unique_ptr<Work>> &arrived, std::vector<uint6
   endLate();
   if (Result<bool> more = scheduler->step(); !more)
     failAll(more.error()); // the device is lost, and with it all that it computed
-  ++steps;
   tellFinished();
 }
 
@@ -193,7 +192,7 @@ void Engine::take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector
         if (!work->answers[i]->done()) // it wants a token
           clients.push_back(work->answers[i].get());
       if (!clients.empty())
-        scheduler->add(work->answers[first]->prompt(), clients);
+        scheduler->add(work->answers[first]->prompt(), clients, work->priority);
     }
     works.push_back(std::move(work));
   }
@@ -292,7 +291,7 @@ void Engine::tellFinished() {
 void Engine::publish() {
   const KVCache &cache = session->kv();
   std::lock_guard<std::mutex> lock(mutex);
-  shown.steps = steps;
+  shown.scheduler = scheduler->figures();
   shown.running = scheduler->answering();
   shown.blocks.resize(cache.groupCount());
   shown.used.resize(cache.groupCount());

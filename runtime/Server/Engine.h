@@ -8,7 +8,7 @@
 // What an answer is does not depend on the others (Scheduler.h).
 #pragma once
 #include "runtime/Generate/Generation.h"
-#include "runtime/Session/Session.h"
+#include "runtime/Scheduler/Scheduler.h"
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -20,13 +20,11 @@
 
 namespace stepdown {
 
-class Scheduler;
-
 class Engine {
 public:
   struct Options {
     Session::Options session;
-    uint32_t chunk = 0;  ///< prompt tokens of one step; 0: what fits
+    Scheduler::Options steps;
     size_t waiting = 64; ///< answers that may wait for a sequence, beside those that have one
     double seconds = 0;  ///< that an order may take from submit() to its end; 0: any
   };
@@ -48,6 +46,7 @@ public:
     std::vector<std::vector<int32_t>> prompts; ///< at least one token each
     size_t answers = 1;                        ///< to each prompt; prompt p has those from p * answers on
     GenerationOptions how;                     ///< but `answer`, which is the engine's
+    int32_t priority = 0;                      ///< see Scheduler::mostPriority
     std::shared_ptr<Listener> listener;
   };
 
@@ -74,8 +73,9 @@ public:
   /// What there is to watch.
   struct Figures {
     size_t running = 0, waiting = 0; ///< answers with a sequence, and without
-    uint64_t steps = 0, promptTokens = 0, drawnTokens = 0;
-    uint64_t cancelled = 0;             ///< orders
+    uint64_t promptTokens = 0, drawnTokens = 0;
+    uint64_t cancelled = 0; ///< orders
+    Scheduler::Figures scheduler;
     std::vector<uint32_t> blocks, used; ///< of the cache, in each of its groups
   };
   Figures figures() const;
@@ -91,6 +91,7 @@ private:
     uint64_t number;
     std::vector<std::unique_ptr<Generation>> answers; ///< [prompts * each]
     size_t each;
+    int32_t priority;
     std::vector<bool> told; ///< that it is over
     std::shared_ptr<Listener> listener;
     Clock::time_point begun, deadline;
@@ -116,7 +117,6 @@ private:
   // Of the engine's thread.
   std::unique_ptr<Scheduler> scheduler;
   std::vector<std::unique_ptr<Work>> works;
-  uint64_t steps = 0;
 
   // Of all.
   mutable std::mutex mutex;

@@ -43,7 +43,8 @@ TEST(ApiRequest, readsAllFields) {
       read("{\"model\":\"m\",\"prompt\":[\"a\",\"b\"],\"max_tokens\":7,\"temperature\":0.5,\"top_p\":0.25,\"n\":3,"
            "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"logprobs\":5,\"stop\":[\"x\",\"yz\"],"
            "\"presence_penalty\":0.5,\"frequency_penalty\":-1,\"logit_bias\":{\"3\":-100},\"seed\":-1,"
-           "\"user\":\"me\",\"top_k\":11,\"min_p\":0.125,\"ignore_eos\":true,\"echo\":false,\"suffix\":null}");
+           "\"user\":\"me\",\"priority\":-3,\"top_k\":11,\"min_p\":0.125,\"ignore_eos\":true,\"echo\":false,\"suffix\":"
+           "null}");
   ASSERT_EQ(all.message(), "");
   const Request &asked = all.request.asked;
   EXPECT_EQ(all.request.model, "m");
@@ -63,6 +64,7 @@ TEST(ApiRequest, readsAllFields) {
   EXPECT_EQ(asked.probabilities, 5);
   EXPECT_TRUE(asked.ignoreEnd && asked.logProbabilities && all.request.seeded);
   EXPECT_TRUE(all.request.stream && all.request.includeUsage);
+  EXPECT_EQ(all.request.priority, -3);
 }
 
 TEST(ApiRequest, readsPromptsOfEachKind) {
@@ -192,6 +194,9 @@ TEST(ApiRequest, refusesUnknownAndIllTypedFields) {
                                                 {"stream\":1", 611},
                                                 {"stream_options\":true", 611},
                                                 {"stream_options\":{\"include_usage\":1}", 611},
+                                                {"priority\":5", 611},
+                                                {"priority\":-5", 611},
+                                                {"priority\":\"high\"", 611},
                                                 {"n\":0", 611},
                                                 {"n\":1025", 611},
                                                 {"stop\":1", 611},

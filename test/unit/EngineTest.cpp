@@ -54,7 +54,7 @@ struct Engines : testing::Test {
     options.session.kvBlock = 16;
     options.session.kvPositions = 2048;
     options.session.maxSequences = 7;
-    options.chunk = 13;
+    options.steps.chunk = 13;
   }
   std::unique_ptr<Engine> engine() {
     auto made = Engine::create(model, *tokenizer, options);
@@ -135,6 +135,51 @@ TEST_F(Engines, answerEachOfSeveralPrompts) {
   EXPECT_EQ(heard->tokens[1], first->tokens[1]);
   EXPECT_EQ(heard->tokens[2], second->tokens[0]);
   EXPECT_EQ(heard->tokens[3], second->tokens[1]);
+}
+
+// Together they outgrow the cache by far; alone each fits.
+TEST_F(Engines, answerWhatOutgrowsTheCacheAsEachAlone) {
+  options.session.kvPositions = 256;
+  auto shared = engine();
+  std::vector<std::shared_ptr<Heard>> together;
+  for (uint32_t i = 0; i < 7; ++i)
+    ASSERT_TRUE(shared->submit(order(together.emplace_back(std::make_shared<Heard>()), i, 150, 1 + i % 3)));
+  for (uint32_t i = 0; i < 7; ++i) {
+    together[i]->waitForEnds(1 + i % 3);
+    for (const auto &[answer, problem] : together[i]->over)
+      EXPECT_EQ(problem, "");
+  }
+  EXPECT_GT(shared->figures().scheduler.preemptions, 0u);
+  expectAllFree(*shared);
+  for (uint32_t i = 0; i < 7; ++i) {
+    auto alone = std::make_shared<Heard>();
+    ASSERT_TRUE(shared->submit(order(alone, i, 150, 1 + i % 3)));
+    alone->waitForEnds(1 + i % 3);
+    EXPECT_EQ(alone->tokens, together[i]->tokens) << i;
+  }
+}
+
+TEST_F(Engines, answerWhatHasPriorityFirst) {
+  options.session.maxSequences = 1;
+  toy.idleDispatches = 3000; // a step takes a while
+  model = *Model::load(toy.write(), *openDevice(nullptr));
+  auto shared = engine();
+  std::vector<std::shared_ptr<Heard>> heard;
+  for (int priority : {0, -2, 2}) {
+    Engine::Order wanted = order(heard.emplace_back(std::make_shared<Heard>()), 3, priority ? 5 : 190);
+    wanted.priority = priority;
+    ASSERT_TRUE(shared->submit(wanted));
+    if (!priority)
+      heard[0]->waitForTokens(1);
+  }
+  heard[2]->waitForEnds(1);
+  EXPECT_TRUE(heard[0]->over.empty());
+  heard[0]->waitForEnds(1);
+  EXPECT_TRUE(heard[1]->over.empty());
+  heard[1]->waitForEnds(1);
+  for (const auto &each : heard)
+    EXPECT_EQ(each->over[0], "");
+  EXPECT_EQ(heard[0]->tokens[0].size(), 190u);
 }
 
 TEST_F(Engines, forgetAnOrderThatWasCancelled) {

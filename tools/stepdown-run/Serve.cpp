@@ -60,7 +60,8 @@ Status addModel(const Arguments &arguments, const std::string &path, Api &api) {
   ServedModel &model = api.add(id, (*source)->model, std::move((*source)->tokenizer));
   Engine::Options options;
   options.session = sessionOf(arguments, *model.model);
-  options.chunk = static_cast<uint32_t>(arguments.integer("chunk"));
+  options.steps.chunk = static_cast<uint32_t>(arguments.integer("chunk"));
+  options.steps.stepTokens = static_cast<uint32_t>(arguments.integer("step-tokens"));
   options.waiting = static_cast<size_t>(arguments.integer("queue"));
   options.seconds = static_cast<double>(arguments.integer("timeout"));
   auto engine = Engine::create(model.model, model.tokenizer, options);
@@ -138,6 +139,9 @@ Command serveCommand() {
            .otherwiseIt("the context for each sequence, or what 1 GB holds"),
        kvBlockOption(),
        Option("chunk", 0, "N", "prompt tokens that one step takes at most").whole(1, INT32_MAX).by("128"),
+       Option("step-tokens", 0, "N", "tokens that one step takes at most, drawn ones and those of prompts")
+           .whole(1, INT32_MAX)
+           .otherwiseIt("what the model's step holds"),
        threadsOption(),
        deviceOption(),
        isaOption(),

@@ -246,6 +246,7 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     request.asked.sampling.seed = freshSeed();
   order.answers = static_cast<size_t>(request.asked.answers);
   order.how = request.asked;
+  order.priority = static_cast<int32_t>(request.priority);
   order.how.constraint = model->constraintOf(request.asked.grammar);
   auto told = std::make_shared<std::atomic<bool>>(false);
   auto ended = [this, told, path = exchange.counted](int status) {
@@ -313,7 +314,11 @@ std::string Api::metricsText() const {
        [](auto &f) { return uint64_t(f.running); }},
       {"stepdown_answers_waiting", "gauge", "Answers that wait for a sequence.",
        [](auto &f) { return uint64_t(f.waiting); }},
-      {"stepdown_steps_total", "counter", "Steps of the model.", [](auto &f) { return f.steps; }},
+      {"stepdown_steps_total", "counter", "Steps of the model.", [](auto &f) { return f.scheduler.steps; }},
+      {"stepdown_preemptions_total", "counter", "Answers that gave up their blocks to others, for a while.",
+       [](auto &f) { return f.scheduler.preemptions; }},
+      {"stepdown_recomputed_tokens_total", "counter", "Tokens that these held.",
+       [](auto &f) { return f.scheduler.recomputed; }},
       {"stepdown_prompt_tokens_total", "counter", "Tokens of prompts that were answered.",
        [](auto &f) { return f.promptTokens; }},
       {"stepdown_drawn_tokens_total", "counter", "Tokens of answers that are over.",

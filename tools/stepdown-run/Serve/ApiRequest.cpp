@@ -1,6 +1,7 @@
 #include "tools/stepdown-run/Serve/ApiRequest.h"
 
 #include "lib/Base/Suggestion.h"
+#include "runtime/Scheduler/Scheduler.h"
 #include "tools/stepdown-run/ConstraintOptions.h"
 #include "tools/stepdown-run/JsonText.h"
 #include <algorithm>
@@ -229,6 +230,8 @@ public:
       std::string name;
       return readText(value, key, name);
     }
+    if (key == "priority")
+      return readWhole(value, key, -Scheduler::mostPriority, Scheduler::mostPriority, request.priority);
     if (key == "response_format" && chat)
       return responseFormat(value);
     if (key == "json_schema" && value.is_object())
@@ -270,8 +273,8 @@ private:
     return field ? field : chat ? in(lackingOfChat) : in(lackingOfCompletions);
   }
   std::vector<std::string> names() const {
-    std::vector<std::string> all = {"model", "max_tokens", "stream", "stream_options", "logprobs",      "user", "n",
-                                    "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order"};
+    std::vector<std::string> all = {"model", "max_tokens", "stream", "stream_options", "logprobs",       "user",    "n",
+                                    "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order", "priority"};
     all.insert(all.end(), std::begin(constraintFields), std::end(constraintFields));
     for (const char *name : {"messages", "max_completion_tokens", "top_logprobs", "response_format"})
       if (chat)

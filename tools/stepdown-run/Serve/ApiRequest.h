@@ -27,6 +27,7 @@ struct ApiRequest {
   Request asked;     ///< how it is drawn; without prompts
   bool seeded = false;
   bool stream = false, includeUsage = false;
+  int64_t priority = 0; ///< from -Scheduler::mostPriority to Scheduler::mostPriority
   std::vector<std::variant<std::string, std::vector<int32_t>>> prompts; ///< of completions: texts or ids
   std::vector<Message> messages;                                        ///< of chats
 };
