@@ -65,6 +65,10 @@ public:
   size_t groupCount() const { return groups.size(); }
   uint32_t blocks(size_t group) const { return groups[group].blocks; }
   uint32_t freeBlocks(size_t group) const { return static_cast<uint32_t>(groups[group].free.size()); }
+  /// How many rows of the table have `block`.
+  uint32_t references(size_t group, int32_t block) const { return groups[group].references[block]; }
+  /// The blocks that nobody has, each once.
+  const std::vector<int32_t> &unused(size_t group) const { return groups[group].free; }
   /// Blocks that would be free besides, if `sequences` (each once) were empty.
   uint32_t heldBy(size_t group, const std::vector<int32_t> &sequences) const;
   uint64_t keys(size_t group, uint32_t layer) const { return groups[group].tensors[2 * layer]->address; }

@@ -52,7 +52,7 @@ void Scheduler::share() {
   size_t tokens = session.roomForTokens(), rows = session.roomForRows();
   if (options.stepTokens)
     tokens = std::min<size_t>(tokens, options.stepTokens);
-  const size_t aside = requests.front().inPrompt();
+  const size_t aside = requests.front().inPrompt() && tokens && rows;
   tokens -= aside, rows -= aside;
   for (Request &request : requests) {
     const size_t count = request.inPrompt() ? 0 : request.next.size();

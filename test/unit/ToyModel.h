@@ -22,9 +22,8 @@ struct ToyModel {
   /// The texts of its tokens: unknown, <s>, </s>, a space, a to z, the three bytes of the euro sign, and w33 ... w40.
   static std::vector<std::string> pieces();
 
-private:
-  std::vector<float> embedding() const; ///< [vocabulary, width]
-  uint32_t windowOf(uint32_t layer) const { return layer % 2 ? window : 0; }
+  std::vector<float> embedding() const;                                      ///< [vocabulary, width]
+  uint32_t windowOf(uint32_t layer) const { return layer % 2 ? window : 0; } ///< 0: none
 };
 
 } // namespace stepdown::test

@@ -1,0 +1,353 @@
+// Random events, one after another: requests that come, clients that leave, answers that end, sequences beside the
+// scheduler's that fork and take blocks away. After each event every block is owned as often as the tables say and
+// every sequence is somebody's. Each row of logits that a request gets is, in its bytes, that of its tokens alone,
+// which plainly computed sums say (Plain below), not a session.
+//
+// STEPDOWN_EVENTS is the number of events where it is not 20,000.
+#include "runtime/Devices.h"
+#include "runtime/Scheduler/Scheduler.h"
+#include "test/unit/ToyModel.h"
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <list>
+#include <map>
+#include <memory>
+#include <random>
+
+using namespace stepdown;
+using test::ToyModel;
+
+namespace {
+
+constexpr size_t width = 4, vocabulary = 41;
+using Column = std::array<int64_t, width>;
+
+/// The toy model for one sequence, token by token: each layer keeps the sum over what the next token sees.
+class Plain {
+public:
+  explicit Plain(const ToyModel &toy) : table(std::make_shared<std::vector<float>>(toy.embedding())) {
+    for (uint32_t layer = 0; layer < toy.layers; ++layer)
+      layers.push_back({toy.windowOf(layer), {}, {}});
+  }
+  void add(int32_t token) {
+    for (size_t w = 0; w < width; ++w)
+      x[w] = static_cast<int64_t>((*table)[static_cast<size_t>(token) * width + w]);
+    for (size_t l = 0; l < layers.size(); ++l) {
+      Layer &layer = layers[l];
+      Column seen;
+      for (size_t w = 0; w < width; ++w) {
+        seen[w] = x[w] * static_cast<int64_t>(l + 1) * (1 + x[w] % 5);
+        layer.sum[w] += seen[w];
+      }
+      layer.seen.push_back(seen);
+      if (layer.window && layer.seen.size() > layer.window)
+        for (size_t w = 0; w < width; ++w)
+          layer.sum[w] -= layer.seen[layer.seen.size() - 1 - layer.window][w];
+      for (size_t w = 0; w < width; ++w)
+        x[w] = (x[w] + layer.sum[w]) % 1021;
+    }
+  }
+  /// After the last token; all values are whole and below 2^24, so exact.
+  std::array<float, vocabulary> logits() const {
+    std::array<float, vocabulary> out = {};
+    for (size_t v = 0; v < vocabulary; ++v)
+      for (size_t w = 0; w < width; ++w)
+        out[v] += static_cast<float>(x[w]) * (*table)[v * width + w];
+    return out;
+  }
+
+private:
+  struct Layer {
+    uint32_t window;
+    std::vector<Column> seen;
+    Column sum;
+  };
+  std::shared_ptr<const std::vector<float>> table;
+  std::vector<Layer> layers;
+  Column x = {};
+};
+
+struct Counts {
+  uint64_t events = 0, arrived = 0, answered = 0, cancelled = 0, refused = 0, forks = 0, rows = 0, different = 0;
+};
+
+/// Draws by a rule of its own from rows that it holds against Plain, and guesses at times, rightly or not.
+struct Client : RequestClient {
+  Plain plain;
+  Counts &counts;
+  uint32_t salt;
+  size_t left; ///< tokens to draw
+  std::vector<int32_t> given;
+  bool begun = false, over = false;
+  std::string problem;
+  Client(const Plain &plain, Counts &counts, uint32_t salt, size_t left)
+      : plain(plain), counts(counts), salt(salt), left(left) {}
+
+  int32_t chosen(const std::array<float, vocabulary> &row, size_t before) const {
+    const auto best = std::max_element(row.begin(), row.end()) - row.begin();
+    return static_cast<int32_t>((static_cast<size_t>(best) + salt * before) % 40);
+  }
+  size_t draw(const LogitRows &rows, std::vector<int32_t> &next) override {
+    EXPECT_FALSE(over);
+    EXPECT_EQ(rows.count, begun ? given.size() : 1u);
+    EXPECT_TRUE(next.empty());
+    size_t kept = 0;
+    int32_t token;
+    do {
+      if (begun)
+        plain.add(given[kept]);
+      const std::array<float, vocabulary> row = plain.logits();
+      ++counts.rows;
+      counts.different += std::memcmp(row.data(), rows[kept], sizeof row) != 0;
+      token = chosen(row, left--);
+      ++kept;
+    } while (left && kept < rows.count && given[kept] == token);
+    begun = true;
+    over = left == 0;
+    counts.answered += over;
+    given = {token};
+    Plain ahead = plain;
+    for (size_t guess = 0; !over && guess < salt % 4 && guess + 1 < left; ++guess) {
+      ahead.add(given.back());
+      given.push_back((chosen(ahead.logits(), left - guess) + (salt + left) % 5 / 4) % 40);
+    }
+    if (!over)
+      next = given;
+    return kept;
+  }
+  void failed(const Error &error) override {
+    EXPECT_FALSE(over);
+    over = true;
+    problem = error.text();
+    ++counts.refused;
+  }
+};
+
+/// A session, its scheduler, and sequences beside it.
+class World {
+public:
+  struct Shape {
+    uint32_t window, chunk, stepTokens;
+    int64_t positions;
+  };
+  World(const Shape &shape, uint32_t seed, Counts &counts) : counts(counts), random(seed) {
+    toy.window = shape.window;
+    auto model = Model::load(toy.write(), *openDevice(nullptr));
+    Session::Options options;
+    options.threads = 1;
+    options.kvBlock = 16;
+    options.kvPositions = shape.positions;
+    options.maxSequences = 7;
+    session = std::move(*Session::create(*model, options));
+    Scheduler::Options how;
+    how.chunk = shape.chunk;
+    how.stepTokens = shape.stepTokens;
+    how.patience = 17;
+    scheduler = std::make_unique<Scheduler>(*session, how);
+    for (size_t length : {0, 16, 31, 67})
+      prefixes.push_back(tokens(length));
+  }
+  void event() {
+    ++counts.events;
+    const uint32_t kind = below(100);
+    if (kind < 60)
+      step();
+    else if (kind < 80)
+      arrive();
+    else if (kind < 84)
+      leave(false);
+    else if (kind < 87)
+      leave(true);
+    else if (kind < 92)
+      takeBeside();
+    else if (kind < 95)
+      forkBeside();
+    else
+      freeBeside();
+    clients.remove_if([](const auto &client) { return client->over; });
+    expectSound();
+  }
+  /// Everybody is answered or refused, and nothing is left.
+  void end() {
+    while (!beside.empty())
+      freeBeside();
+    for (int steps = 0; !clients.empty(); ++steps) {
+      ASSERT_LT(steps, 10000) << "it never ends";
+      step();
+      clients.remove_if([](const auto &client) { return client->over; });
+    }
+    expectSound();
+    for (size_t g = 0; g < session->kv().groupCount(); ++g)
+      EXPECT_EQ(session->kv().freeBlocks(g), session->kv().blocks(g));
+  }
+  const Scheduler::Figures &figures() const { return scheduler->figures(); }
+
+private:
+  uint32_t below(uint32_t count) { return static_cast<uint32_t>(random() % count); }
+  std::vector<int32_t> tokens(size_t count) {
+    std::vector<int32_t> all(count);
+    for (int32_t &token : all)
+      token = static_cast<int32_t>(below(40));
+    return all;
+  }
+  void step() {
+    auto stepped = scheduler->step();
+    ASSERT_TRUE(stepped) << stepped.error().text();
+    for (const auto &client : clients) { // only blocks and sequences beside the scheduler's can be in the way
+      EXPECT_TRUE(client->problem.empty() || !beside.empty()) << client->problem;
+      EXPECT_TRUE(client->problem.empty() || client->problem.rfind("error E060", 0) == 0) << client->problem;
+    }
+  }
+  void arrive() {
+    if (clients.size() > 19)
+      return;
+    std::vector<int32_t> prompt = prefixes[below(4)], tail = tokens(1 + below(17));
+    prompt.insert(prompt.end(), tail.begin(), tail.end());
+    Plain plain(toy);
+    for (int32_t token : prompt)
+      plain.add(token);
+    std::vector<RequestClient *> together;
+    const uint32_t salt = below(1000), number = ++requests;
+    for (uint32_t count = 1 + below(5) / 4 * (1 + below(2)); count; --count) {
+      clients.push_back(std::make_unique<Client>(plain, counts, salt + count, 1 + below(29)));
+      together.push_back(clients.back().get());
+      requestOf[clients.back().get()] = number;
+      ++counts.arrived;
+    }
+    scheduler->add(prompt, together, static_cast<int32_t>(below(9)) - Scheduler::mostPriority);
+  }
+  /// One client is cancelled, or all of its request.
+  void leave(bool disconnects) {
+    if (clients.empty())
+      return;
+    auto one = std::next(clients.begin(), below(static_cast<uint32_t>(clients.size())));
+    const uint32_t number = requestOf[one->get()];
+    for (const auto &client : clients)
+      if (disconnects ? requestOf[client.get()] == number : client == *one) {
+        scheduler->cancel(*client);
+        client->over = true;
+        ++counts.cancelled;
+      }
+  }
+  void takeBeside() {
+    if (beside.size() > 1)
+      return;
+    auto sequence = session->createSequence();
+    if (!sequence)
+      return;
+    beside.push_back(*sequence);
+    grow(*sequence, 1 + below(60));
+  }
+  void grow(int32_t sequence, uint32_t count) {
+    std::vector<Session::Token> batch;
+    for (int32_t token : tokens(count))
+      batch.push_back({sequence, token, false});
+    if (Status submitted = session->submit(batch.data(), batch.size()); submitted)
+      ASSERT_TRUE(session->step());
+    else
+      ASSERT_EQ(submitted.error().code, ErrorCode::CacheFull);
+  }
+  void forkBeside() {
+    if (beside.size() != 1)
+      return;
+    auto sequence = session->fork(beside[0]);
+    if (!sequence)
+      return;
+    beside.push_back(*sequence);
+    ++counts.forks;
+    grow(*sequence, 1 + below(20));
+    ASSERT_TRUE(session->truncate(*sequence, std::max(0, session->length(*sequence) - static_cast<int32_t>(below(3)))));
+  }
+  void freeBeside() {
+    if (beside.empty())
+      return;
+    session->freeSequence(beside.back());
+    beside.pop_back();
+  }
+  // What rows of the tables have is what is counted, the rest is free, each once, and each sequence is somebody's.
+  void expectSound() {
+    const KVCache &cache = session->kv();
+    size_t live = 0;
+    for (int32_t s = 0; s < cache.sequences(); ++s)
+      live += session->length(s) >= 0;
+    ASSERT_EQ(live, scheduler->active() + beside.size());
+    for (size_t g = 0; g < cache.groupCount(); ++g) {
+      std::vector<uint32_t> owners(cache.blocks(g), 0), listed(cache.blocks(g), 0);
+      for (int32_t s = 0; s < cache.sequences(); ++s)
+        for (int32_t i = 0; i < cache.tableWidth(); ++i)
+          if (const int32_t block = cache.entry(g, s, i); block >= 0) {
+            ASSERT_GE(session->length(s), 0) << "a sequence that was freed has block " << block;
+            ++owners[block];
+          }
+      for (int32_t block : cache.unused(g))
+        ++listed[block];
+      for (uint32_t block = 0; block < cache.blocks(g); ++block) {
+        ASSERT_EQ(cache.references(g, static_cast<int32_t>(block)), owners[block]) << "block " << block;
+        ASSERT_EQ(listed[block], owners[block] == 0) << "block " << block;
+      }
+    }
+  }
+
+  ToyModel toy;
+  Counts &counts;
+  std::mt19937 random;
+  std::unique_ptr<Session> session;
+  std::unique_ptr<Scheduler> scheduler;
+  std::vector<std::vector<int32_t>> prefixes;
+  std::list<std::unique_ptr<Client>> clients;
+  std::map<const Client *, uint32_t> requestOf;
+  uint32_t requests = 0;
+  std::vector<int32_t> beside; ///< sequences of others
+};
+
+TEST(SchedulerEvents, plainSumsAreTheToysLogits) {
+  for (uint32_t window : {0u, 19u}) {
+    ToyModel toy;
+    toy.window = window;
+    ASSERT_EQ(toy.width, width);
+    ASSERT_EQ(toy.vocabulary, vocabulary);
+    Plain plain(toy);
+    std::vector<int32_t> tokens;
+    for (int32_t i = 0; i < 53; ++i) {
+      tokens.push_back(i * 7 % 40);
+      plain.add(tokens.back());
+      const std::array<float, vocabulary> row = plain.logits();
+      EXPECT_EQ(std::vector<float>(row.begin(), row.end()), toy.logits(tokens));
+    }
+  }
+}
+
+TEST(SchedulerEvents, noBlockIsLostAndEveryRowIsThatOfItsTokensAlone) {
+  const char *asked = std::getenv("STEPDOWN_EVENTS");
+  const uint64_t events = asked ? std::strtoull(asked, nullptr, 10) : 20000;
+  const World::Shape shapes[] = {
+      {0, 7, 0, 160}, {19, 0, 0, 160}, {0, 0, 11, 128}, {19, 13, 0, 1024}, {40, 29, 23, 144}};
+  constexpr size_t kinds = std::size(shapes);
+  Counts counts;
+  Scheduler::Figures all;
+  for (size_t i = 0; i < kinds && !HasFatalFailure(); ++i) {
+    World world(shapes[i], static_cast<uint32_t>(i + 1), counts);
+    while (counts.events < events * (i + 1) / kinds && !HasFatalFailure() && !counts.different)
+      world.event();
+    if (!HasFatalFailure())
+      world.end();
+    all.steps += world.figures().steps;
+    all.preemptions += world.figures().preemptions;
+    all.recomputed += world.figures().recomputed;
+  }
+  EXPECT_EQ(counts.different, 0u) << "of " << counts.rows << " rows, after " << counts.events << " events";
+  EXPECT_EQ(counts.answered + counts.cancelled + counts.refused, counts.arrived);
+  EXPECT_GT(all.preemptions, counts.events / 1000);
+  EXPECT_GT(counts.answered, counts.events / 100);
+  std::printf("%llu events: %llu clients came, %llu were answered, %llu left, %llu lacked blocks; %llu forks beside, "
+              "%llu steps, %llu rows, %llu preemptions, %llu tokens computed again\n",
+              (unsigned long long)counts.events, (unsigned long long)counts.arrived,
+              (unsigned long long)counts.answered, (unsigned long long)counts.cancelled,
+              (unsigned long long)counts.refused, (unsigned long long)counts.forks, (unsigned long long)all.steps,
+              (unsigned long long)counts.rows, (unsigned long long)all.preemptions, (unsigned long long)all.recomputed);
+}
+
+} // namespace
