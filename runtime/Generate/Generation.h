@@ -41,6 +41,7 @@ public:
                                                     const Tokenizer &tokenizer, const Place &place);
 
   size_t draw(const LogitRows &rows, std::vector<int32_t> &next) override;
+  void reused(size_t tokens) override { cached += tokens; }
   void failed(const Error &error) override;
   /// Ends an answer that is not done.
   void stop(Finish why);
@@ -56,6 +57,8 @@ public:
   /// Of each token, where they are wanted.
   const std::vector<LogProbabilities> &logProbabilities() const { return probabilities; }
   const std::optional<Error> &problem() const { return error; }
+  /// Of the prompt's tokens those that were there already.
+  size_t cachedTokens() const { return cached; }
   /// The prompt is computed: its row has come.
   bool prompted() const { return promptedAt > 0; }
   /// From create() until the prompt is computed, and from there to the end. 0 while that is not over.
@@ -84,6 +87,7 @@ private:
   Place place = {};
   std::vector<int32_t> promptTokens, drawn;
   std::vector<LogProbabilities> probabilities;
+  size_t cached = 0;
   std::string answerText;
   Finish why = Finish::None;
   std::optional<Error> error;

@@ -92,6 +92,7 @@ Result<KVCache> KVCache::create(Device &device, const stepdown_cache &layout, Re
       return table.error();
     group.tableMemory = Allocation(device, *table);
     group.references.assign(group.blocks, 0);
+    group.kept.assign(group.blocks, 0);
     // The lowest block comes off the stack first: a short conversation touches few pages.
     for (uint32_t b = group.blocks; b > 0; --b)
       group.free.push_back(static_cast<int32_t>(b - 1));
@@ -107,17 +108,57 @@ int32_t KVCache::firstVisible(const Group &group, int32_t length) const {
   return (length - window + 1) / shape.blockSize;
 }
 
+void KVCache::refer(Group &group, int32_t block) {
+  group.idle -= group.kept[block] && group.references[block] == 1;
+  ++group.references[block];
+}
+
+void KVCache::release(Group &group, int32_t block) {
+  if (--group.references[block] == 0)
+    group.free.push_back(block);
+  else
+    group.idle += group.kept[block] && group.references[block] == 1;
+}
+
+void KVCache::keep(size_t group, int32_t block) {
+  ++groups[group].references[block];
+  groups[group].kept[block] = 1;
+}
+
+void KVCache::letGo(size_t group, int32_t block) {
+  groups[group].idle -= isIdle(group, block);
+  groups[group].kept[block] = 0;
+  release(groups[group], block);
+}
+
+void KVCache::adopt(int32_t sequence, const int32_t *blocks, int32_t count) {
+  for (Group &group : groups) {
+    for (int32_t i = 0; i < count; ++i, ++blocks)
+      if (row(group, sequence)[i] = *blocks; *blocks >= 0)
+        refer(group, *blocks);
+    group.dirty = true;
+  }
+  lengths[sequence] = count * shape.blockSize;
+}
+
+void KVCache::exchange(size_t group, int32_t sequence, int32_t index, int32_t block) {
+  int32_t &entry = row(groups[group], sequence)[index];
+  refer(groups[group], block);
+  drop(groups[group], entry);
+  entry = block;
+}
+
 void KVCache::drop(Group &group, int32_t &entry) {
   if (entry < 0)
     return;
-  if (--group.references[entry] == 0)
-    group.free.push_back(entry);
+  release(group, entry);
   entry = -1;
   group.dirty = true;
 }
 
-// Blocks that `growth` takes from the pool and, in `released`, blocks that windows give back first. Of k sequences that
-// append to one shared block, each but the last needs a copy: the references are counted down to see it, and up again.
+// Blocks that `growth` takes from the pool and, in `released`, blocks that windows give back first, to the keeper too.
+// Of k sequences that append to one shared block, each but the last needs a copy: the references are counted down to
+// see it, and up again.
 uint32_t KVCache::needed(Group &group, const Growth *growth, size_t count, uint32_t &released) {
   uint32_t blocks = 0;
   released = 0;
@@ -125,7 +166,7 @@ uint32_t KVCache::needed(Group &group, const Growth *growth, size_t count, uint3
     int32_t length = lengths[growth[i].sequence];
     int32_t *entries = row(group, growth[i].sequence);
     for (int32_t b = 0; b < firstVisible(group, length); ++b)
-      if (entries[b] >= 0 && --group.references[entries[b]] == 0)
+      if (entries[b] >= 0 && --group.references[entries[b]] == group.kept[entries[b]])
         ++released;
     borrowed[growth[i].sequence] = 0;
     if (length % shape.blockSize) {
@@ -154,15 +195,21 @@ uint32_t KVCache::needed(Group &group, const Growth *growth, size_t count, uint3
 Status KVCache::append(const Growth *growth, size_t count, Queue &queue) {
   for (Group &group : groups) {
     uint32_t released, blocks = needed(group, growth, count, released);
-    if (blocks > group.free.size() + released)
+    if (blocks > group.free.size() + group.idle + released)
       return fail(ErrorCode::CacheFull, "cache: expects %u free blocks of %d positions, but %zu of %u are free", blocks,
-                  shape.blockSize, group.free.size() + released, group.blocks);
+                  shape.blockSize, group.free.size() + group.idle + released, group.blocks);
   }
-  for (Group &group : groups) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    Group &group = groups[g];
     for (size_t i = 0; i < count; ++i) {
       int32_t *entries = row(group, growth[i].sequence);
       for (int32_t b = firstVisible(group, lengths[growth[i].sequence]); b > 0 && entries[b - 1] >= 0; --b)
         drop(group, entries[b - 1]);
+    }
+    if (group.idle) {
+      uint32_t released, blocks = needed(group, growth, count, released);
+      if (blocks > group.free.size())
+        keeper->giveBack(g, blocks - static_cast<uint32_t>(group.free.size()));
     }
     for (size_t i = 0; i < count; ++i)
       if (Status ok = grow(group, growth[i], queue); !ok)
@@ -192,7 +239,7 @@ Status KVCache::grow(Group &group, const Growth &growth, Queue &queue) {
         if (Status ok = queue.copy(base + own * bytes, base + shared * bytes, bytes); !ok)
           return ok;
       }
-      --group.references[shared];
+      release(group, shared);
       tail = own;
     }
   }
@@ -209,7 +256,7 @@ void KVCache::fork(int32_t from, int32_t to) {
     for (int32_t b = 0; b < width; ++b) {
       target[b] = source[b];
       if (source[b] >= 0)
-        ++group.references[source[b]];
+        refer(group, source[b]);
     }
     group.dirty = true;
   }
@@ -240,7 +287,7 @@ uint32_t KVCache::heldBy(size_t group, const std::vector<int32_t> &sequences) co
   for (int32_t sequence : sequences)
     for (int32_t b = 0; b < width; ++b)
       if (const int32_t block = entry(group, sequence, b); block >= 0)
-        blocks += --others[block] == 0;
+        blocks += --others[block] == groups[group].kept[block];
   return blocks;
 }
 

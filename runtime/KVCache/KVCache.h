@@ -7,6 +7,9 @@
 // written again, so they stay shared). In a group with a window, a block whose last position no later query sees goes
 // back to the pool.
 //
+// A keeper may have a reference to whole blocks, too, so that they outlive their sequences. A block that it alone has
+// is idle: append() asks for such blocks where free ones do not do.
+//
 // Everything is allocated when the cache is made; nothing afterwards.
 #pragma once
 #include "include/stepdown/Artifact.h"
@@ -18,6 +21,13 @@ namespace stepdown {
 
 class KVCache {
 public:
+  /// Who keeps blocks that no sequence needs.
+  class Keeper {
+  public:
+    virtual ~Keeper() = default;
+    /// Lets `count` idle blocks of `group` go; there are as many.
+    virtual void giveBack(size_t group, uint32_t count) = 0;
+  };
   struct Shape {
     int32_t blockSize = 32;    ///< positions, one of blockSizes()
     int64_t positions = 0;     ///< that the cache holds over all sequences, rounded up to whole blocks
@@ -58,6 +68,25 @@ public:
   bool truncate(int32_t sequence, int32_t newLength);
   int32_t length(int32_t sequence) const { return lengths[sequence]; }
 
+  /// Who is asked for idle blocks, or none, with which no block is kept.
+  void setKeeper(Keeper *asked) { keeper = asked; }
+  /// The keeper has a reference to `block`, which a row has; once only.
+  void keep(size_t group, int32_t block);
+  /// It has none any more.
+  void letGo(size_t group, int32_t block);
+  /// Row `sequence`, which must be empty, begins with blocks that are kept: entry i of group g becomes
+  /// blocks[g * count + i], or -1 where a window has passed it.
+  void adopt(int32_t sequence, const int32_t *blocks, int32_t count);
+  /// Entry `index` of the row becomes `block`, which is kept and holds the same.
+  void exchange(size_t group, int32_t sequence, int32_t index, int32_t block);
+  bool isIdle(size_t group, int32_t block) const {
+    return groups[group].kept[block] && groups[group].references[block] == 1;
+  }
+  uint32_t idleBlocks(size_t group) const { return groups[group].idle; }
+  bool hasWindow(size_t group) const { return groups[group].config.window != 0; }
+  /// First entry of a row of `length` positions that a query at the next position sees.
+  int32_t firstVisible(size_t group, int32_t length) const { return firstVisible(groups[group], length); }
+
   int32_t blockSize() const { return shape.blockSize; }
   int32_t blockGroups() const { return shape.blockSize / lanes; } ///< of positions whose keys lie side by side
   int32_t sequences() const { return shape.sequences; }
@@ -65,11 +94,11 @@ public:
   size_t groupCount() const { return groups.size(); }
   uint32_t blocks(size_t group) const { return groups[group].blocks; }
   uint32_t freeBlocks(size_t group) const { return static_cast<uint32_t>(groups[group].free.size()); }
-  /// How many rows of the table have `block`.
+  /// How many rows of the table have `block`, and the keeper.
   uint32_t references(size_t group, int32_t block) const { return groups[group].references[block]; }
   /// The blocks that nobody has, each once.
   const std::vector<int32_t> &unused(size_t group) const { return groups[group].free; }
-  /// Blocks that would be free besides, if `sequences` (each once) were empty.
+  /// Blocks that would be free or idle besides, if `sequences` (each once) were empty.
   uint32_t heldBy(size_t group, const std::vector<int32_t> &sequences) const;
   uint64_t keys(size_t group, uint32_t layer) const { return groups[group].tensors[2 * layer]->address; }
   uint64_t values(size_t group, uint32_t layer) const { return groups[group].tensors[2 * layer + 1]->address; }
@@ -97,6 +126,8 @@ private:
     Allocation tableMemory;                          ///< int32 [sequences, width]
     std::vector<int32_t> table;                      ///< the host's copy of it
     std::vector<uint32_t> references;                ///< [blocks]
+    std::vector<uint8_t> kept;                       ///< [blocks]: one of the references is the keeper's
+    uint32_t idle = 0;                               ///< blocks of which it has the only one
     std::vector<int32_t> free;                       ///< a stack
     bool dirty = true;
   };
@@ -104,6 +135,8 @@ private:
   int32_t *row(Group &group, int32_t sequence) { return group.table.data() + size_t(sequence) * width; }
   /// First block of the row of `sequence` that a query at its next position sees.
   int32_t firstVisible(const Group &group, int32_t length) const;
+  void refer(Group &group, int32_t block);
+  void release(Group &group, int32_t block);
   void drop(Group &group, int32_t &entry);
   uint32_t needed(Group &group, const Growth *growth, size_t count, uint32_t &released);
   Status grow(Group &group, const Growth &growth, Queue &queue);
@@ -115,6 +148,7 @@ private:
   int32_t longestSequence = 0;
   uint64_t total = 0;
   std::vector<Group> groups;
+  Keeper *keeper = nullptr;
   std::vector<int32_t> lengths;  ///< [sequences]
   std::vector<uint8_t> borrowed; ///< [sequences]: needed() counted a copy for it
 };

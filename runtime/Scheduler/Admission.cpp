@@ -79,6 +79,10 @@ bool Scheduler::fits(const Request &request, size_t staying) const {
     sequences += requests[i].clients.size();
   if (sequences > size_t(cache.sequences()))
     return false;
+  // Of what others have already it takes no block.
+  const int32_t shared =
+      request.borrowed ? 0
+                       : session.sharedPrefix(request.tokens.data(), static_cast<int32_t>(request.tokens.size()) - 1);
   std::vector<int32_t> leaving; // their sequences
   for (size_t i = staying; i < requests.size(); ++i)
     leaving.push_back(requests[i].sequence);
@@ -92,10 +96,12 @@ bool Scheduler::fits(const Request &request, size_t staying) const {
       return blocks(each.tokens.size() + std::max<size_t>(1, each.next.size()));
     };
     uint64_t needed = whole(request);
+    if (!program.groups[g].window)
+      needed -= shared / cache.blockSize();
     for (size_t i = 0; i < staying; ++i)
       needed +=
           requests[i].inPrompt() ? whole(requests[i]) - std::min(whole(requests[i]), blocks(requests[i].submitted)) : 1;
-    if (needed > cache.freeBlocks(g) + cache.heldBy(g, leaving))
+    if (needed > cache.freeBlocks(g) + cache.idleBlocks(g) + cache.heldBy(g, leaving))
       return false;
   }
   return true;
@@ -148,7 +154,8 @@ void Scheduler::preempt(size_t index) {
   requests.erase(requests.begin() + static_cast<ptrdiff_t>(index));
   session.freeSequence(request.sequence);
   request.sequence = -1;
-  request.submitted = request.share = 0;
+  request.submitted = request.share = request.known = 0;
+  request.again = true;
   wait(std::move(request));
 }
 

@@ -27,6 +27,8 @@ public:
   /// done. Returns how many of the tokens that `rows` follow stay in the sequence, from 0 to rows.count; the others are
   /// forgotten.
   virtual size_t draw(const LogitRows &rows, std::vector<int32_t> &next) = 0;
+  /// `tokens` more of the prompt, which begins as others did, were there already and are not computed.
+  virtual void reused(size_t tokens) { (void)tokens; }
   /// The request cannot go on; nothing is called after it.
   virtual void failed(const Error &error) = 0;
 };

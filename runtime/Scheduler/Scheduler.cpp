@@ -46,6 +46,53 @@ void Scheduler::refuse(Request &request, const Error &error) {
     client->failed(error);
 }
 
+// Prompts go on behind what others have computed of them by now, those alone that the step may come to: what these
+// compute is there for those behind them.
+void Scheduler::reuse() {
+  if (!session.prefixes())
+    return;
+  size_t room = options.chunk ? options.chunk : session.roomForTokens();
+  for (Request &request : requests) {
+    if (!room)
+      return;
+    if (!request.inPrompt() || request.borrowed)
+      continue;
+    // A row is drawn from a token that is computed.
+    const size_t most = request.tokens.size() - request.next.empty();
+    const auto held =
+        static_cast<size_t>(session.reuse(request.sequence, request.tokens.data(), static_cast<int32_t>(most)));
+    const size_t more = held - request.submitted;
+    request.submitted = held;
+    room -= std::min(room, request.tokens.size() - held);
+    if (request.again)
+      continue;
+    counted.prompts += !request.sought;
+    request.sought = true;
+    if (!more)
+      continue;
+    counted.hits += !request.found;
+    request.found = true;
+    counted.reused += more;
+    for (RequestClient *client : request.clients)
+      client->reused(more);
+  }
+}
+
+// What every request holds in whole blocks.
+void Scheduler::remember() {
+  if (!session.prefixes())
+    return;
+  for (Request &request : requests) {
+    const auto size = static_cast<size_t>(session.kv().blockSize());
+    const int32_t length = request.refused ? 0 : session.length(request.sequence);
+    const size_t whole = static_cast<size_t>(std::max(0, length)) / size * size;
+    if (whole <= request.known)
+      continue;
+    session.remember(request.sequence);
+    request.known = whole;
+  }
+}
+
 // Says how many tokens the step takes of each. The first in order has something whatever the others want: of its
 // prompt, one token and a row are set aside; what it has drawn goes beyond the budget.
 void Scheduler::share() {
@@ -165,6 +212,7 @@ Result<bool> Scheduler::step() {
     return false;
   owned.clear();
   ++counted.steps;
+  reuse();
   share();
   for (size_t i = 0; i < requests.size(); ++i)
     if (requests[i].share)
@@ -172,6 +220,7 @@ Result<bool> Scheduler::step() {
   if (Status stepped = session.step(); !stepped)
     return stepped.error();
   drawAll();
+  remember();
   for (const Request &request : requests)
     if (request.finished && !request.refused)
       leave(request);

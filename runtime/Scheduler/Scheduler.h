@@ -66,6 +66,9 @@ public:
     uint64_t steps = 0;
     uint64_t preemptions = 0; ///< requests that gave up their blocks
     uint64_t recomputed = 0;  ///< tokens that these held
+    uint64_t prompts = 0;     ///< of which something was sought among what the session remembers
+    uint64_t hits = 0;        ///< and found
+    uint64_t reused = 0;      ///< their tokens that were not computed
   };
   const Figures &figures() const { return counted; }
 
@@ -74,13 +77,16 @@ private:
     std::vector<int32_t> tokens;          ///< the prompt; of one that was preempted all that it held
     std::vector<RequestClient *> clients; ///< one from the first drawn token on
     int32_t sequence = -1;
-    bool borrowed = false;          ///< the sequence is the caller's
-    int64_t rank = 0;               ///< with the next two its place in the order
-    uint64_t arrival = 0;           ///< how many came before
-    uint32_t branch = 0;            ///< of the clients that came together
-    size_t submitted = 0;           ///< of `tokens`
-    std::vector<int32_t> next = {}; ///< drawn, and to be submitted after `tokens`
-    size_t share = 0;               ///< tokens that this step takes of it
+    bool borrowed = false;              ///< the sequence is the caller's
+    int64_t rank = 0;                   ///< with the next two its place in the order
+    uint64_t arrival = 0;               ///< how many came before
+    uint32_t branch = 0;                ///< of the clients that came together
+    size_t submitted = 0;               ///< of `tokens`
+    std::vector<int32_t> next = {};     ///< drawn, and to be submitted after `tokens`
+    size_t share = 0;                   ///< tokens that this step takes of it
+    size_t known = 0;                   ///< of what it holds, tokens that the session was told to remember
+    bool sought = false, found = false; ///< see Figures::prompts and hits
+    bool again = false;                 ///< it was preempted
     bool finished = false;
     bool refused = false; ///< its sequence was freed already
     bool inPrompt() const { return submitted < tokens.size(); }
@@ -100,6 +106,8 @@ private:
   void wait(Request &&request);
   void join(Request &&request);
   // Scheduler.cpp
+  void reuse();
+  void remember();
   void share();
   bool preemptBehind(size_t index);
   void give(size_t index);

@@ -295,9 +295,11 @@ void Engine::publish() {
   shown.running = scheduler->answering();
   shown.blocks.resize(cache.groupCount());
   shown.used.resize(cache.groupCount());
+  shown.kept.resize(cache.groupCount());
   for (size_t g = 0; g < cache.groupCount(); ++g) {
     shown.blocks[g] = cache.blocks(g);
-    shown.used[g] = cache.blocks(g) - cache.freeBlocks(g);
+    shown.kept[g] = cache.idleBlocks(g);
+    shown.used[g] = cache.blocks(g) - cache.freeBlocks(g) - cache.idleBlocks(g);
   }
 }
 

@@ -76,7 +76,7 @@ public:
     uint64_t promptTokens = 0, drawnTokens = 0;
     uint64_t cancelled = 0; ///< orders
     Scheduler::Figures scheduler;
-    std::vector<uint32_t> blocks, used; ///< of the cache, in each of its groups
+    std::vector<uint32_t> blocks, used, kept; ///< of the cache, in each of its groups; kept: used for no answer
   };
   Figures figures() const;
   bool idle() const;

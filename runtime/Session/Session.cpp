@@ -97,6 +97,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (!cache)
     return cache.error();
   session->cache = std::move(*cache);
+  if (options.prefixBlocks)
+    session->keepPrefixes(options.prefixBlocks);
   session->states.assign(shape.sequences, State::None);
   session->added.assign(shape.sequences, 0);
   session->waiting.assign(shape.sequences, 0);
@@ -136,6 +138,38 @@ Status Session::placeInputs() {
     return made.error();
   program = std::move(*made);
   return Done{};
+}
+
+void Session::keepPrefixes(uint32_t most) {
+  uint32_t blocks = 1;
+  for (size_t g = 0; g < cache.groupCount(); ++g)
+    blocks = std::max(blocks, cache.blocks(g));
+  tree = std::make_unique<PrefixTree>(cache, std::min(most, blocks));
+  space.model = model->target().code.empty() ? 0 : model->target().code[0].checksum;
+  for (const stepdown_cache_group &group : model->program().groups)
+    space.element = space.element * 31 + group.element;
+}
+
+void Session::remember(int32_t sequence) {
+  if (tree && live(sequence) && !waiting[sequence])
+    tree->add(space, tokens(sequence), length(sequence), sequence);
+}
+
+int32_t Session::reuse(int32_t sequence, const int32_t *tokens, int32_t count) {
+  const int32_t before = length(sequence);
+  if (!tree || before < 0 || waiting[sequence])
+    return before;
+  const int32_t length = tree->longest(space, tokens, std::min(count, cache.longest()));
+  if (length <= before)
+    return before;
+  cache.truncate(sequence, 0);
+  tree->adopt(space, tokens, length, sequence);
+  std::copy_n(tokens, length, &held[size_t(sequence) * cache.longest()]);
+  return length;
+}
+
+int32_t Session::sharedPrefix(const int32_t *tokens, int32_t count) const {
+  return tree ? tree->shared(space, tokens, count) : 0;
 }
 
 Result<int32_t> Session::createSequence() {

@@ -3,6 +3,7 @@
 #pragma once
 #include "runtime/KVCache/KVCache.h"
 #include "runtime/Load/Model.h"
+#include "runtime/PrefixTree/PrefixTree.h"
 #include "runtime/Sampler/LazyArray.h"
 #include "runtime/Session/StepProgram.h"
 #include <memory>
@@ -14,10 +15,11 @@ namespace stepdown {
 class Session {
 public:
   struct Options {
-    int32_t threads = 0;      ///< 0: one per core
-    int32_t kvBlock = 0;      ///< 16, 32 or 64 positions; 0: 32
-    int64_t kvPositions = 0;  ///< over all sequences; 0: the model's context once
-    int32_t maxSequences = 0; ///< 0: 16
+    int32_t threads = 0;       ///< 0: one per core
+    int32_t kvBlock = 0;       ///< 16, 32 or 64 positions; 0: 32
+    int64_t kvPositions = 0;   ///< over all sequences; 0: the model's context once
+    int32_t maxSequences = 0;  ///< 0: 16
+    uint32_t prefixBlocks = 0; ///< blocks that are kept for sequences that begin alike, at most; see reuse()
   };
   /// One token of a batch; the row of logits after it is kept when `wantLogits`.
   struct Token {
@@ -45,6 +47,17 @@ public:
   const int32_t *tokens(int32_t sequence) const { return &held[size_t(sequence) * cache.longest()]; }
   /// Gives the blocks back; of a sequence with queued tokens, after the next step.
   void freeSequence(int32_t sequence);
+
+  /// Keeps the whole blocks of what `sequence` holds, which has no queued tokens, for reuse(), as long as nobody needs
+  /// their room. Nothing where `prefixBlocks` is 0.
+  void remember(int32_t sequence);
+  /// `sequence` holds the beginning of `tokens`, or nothing; from now on it holds the longest beginning that is
+  /// remembered, if that is longer, without a step: the same bytes as if it were computed. Returns length(sequence).
+  int32_t reuse(int32_t sequence, const int32_t *tokens, int32_t count);
+  /// How many of `tokens`, in whole blocks, reuse() would take from blocks that other sequences have.
+  int32_t sharedPrefix(const int32_t *tokens, int32_t count) const;
+  /// What is remembered; null where nothing ever is.
+  const PrefixTree *prefixes() const { return tree.get(); }
 
   /// Queues tokens for the next step: all of them, or none and E0603, E0604, E0606, E0607 or E0608. E1047 after a step
   /// that failed.
@@ -78,6 +91,7 @@ private:
   Status expectIdle(int32_t sequence) const;
   Result<Allocation> allocate(size_t bytes, const char *purpose);
   Status placeInputs();
+  void keepPrefixes(uint32_t most);
   /// E1045 where the device has too little memory for a session of `shape`.
   Status expectRoom(const KVCache::Shape &shape) const;
   Status expectSound() const;
@@ -86,6 +100,8 @@ private:
   std::unique_ptr<Queue> queue;
   Allocation arena, inputs, logitsMemory;
   KVCache cache;
+  std::unique_ptr<PrefixTree> tree; ///< of `cache`
+  PrefixTree::Space space;          ///< of the model and the cache
   std::unique_ptr<StepProgram> program;
   std::vector<float> downloaded; ///< logits, where the host cannot read the device's
   const float *hostLogits = nullptr;

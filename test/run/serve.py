@@ -167,6 +167,12 @@ def whole_flow(server):
     both = server.post("/v1/completions", prompt=[ids, [7, 5, 3]], max_tokens=4, temperature=0)
     single = server.post("/v1/completions", prompt=ids, max_tokens=4, temperature=0)
     expect("prompts", len(both["choices"]) == 2 and both["choices"][0]["text"] == single["choices"][0]["text"], both)
+    # What of a prompt was there already is told, and changes nothing.
+    long = [(i * i) % 90 + 5 for i in range(100)]
+    both = [server.post("/v1/completions", prompt=long + [7] * (i + 1), max_tokens=9, temperature=0) for i in (0, 0, 3)]
+    cached = [one["usage"]["prompt_tokens_details"]["cached_tokens"] for one in both]
+    expect("cached_tokens", cached == [0, 96, 96] and both[0]["choices"][0]["text"] == both[1]["choices"][0]["text"], both)
+    expect("saved tokens", server.figure("stepdown_prefix_saved_tokens_total") >= 192, "")
     # One connection for several requests.
     link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     for _ in range(3):
@@ -313,7 +319,8 @@ def main():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for words, code in ((["--port", port], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905")):
+        for words, code in ((["--port", port], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905"),
+                            (["--prefix-cache=some"], "E0905"), (["--prefix-cache=0"], "E0905")):
             done = subprocess.run([RUN, "serve", artifact, *words], capture_output=True, text=True, timeout=60)
             expect(f"serve {words}", done.returncode != 0 and code in done.stderr, done.stderr)
         taken.close()

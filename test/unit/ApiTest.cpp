@@ -188,6 +188,33 @@ TEST_F(Apis, drawSeedsWhereNobodySaysOne) {
   EXPECT_NE(first->header("x-stepdown-seed"), second->header("x-stepdown-seed"));
 }
 
+TEST_F(Apis, tellWhatOfAPromptWasThere) {
+  Engine::Options options;
+  options.session.prefixBlocks = 100;
+  open(options);
+  const std::string begin(70, 'c'); // and <s>: two blocks of 32, and seven tokens
+  auto cached = [&](const std::string &prompt, const char *stream) {
+    auto reply = ask("POST", "/v1/completions",
+                     "{\"prompt\":\"" + prompt +
+                         "\",\"max_tokens\":3,\"ignore_eos\":true,\"n\":2,\"seed\":3,\"stream\":" + stream +
+                         (stream[0] == 't' ? ",\"stream_options\":{\"include_usage\":true}}" : "}"));
+    EXPECT_EQ(reply->status, 200) << reply->body;
+    const json usage = stream[0] == 't' ? events(reply->body).back()["usage"] : json::parse(reply->body)["usage"];
+    return usage["prompt_tokens_details"]["cached_tokens"].get<int>();
+  };
+  EXPECT_EQ(cached(begin, "false"), 0);
+  EXPECT_EQ(cached(begin, "false"), 64);
+  EXPECT_EQ(cached(begin + "abc", "true"), 64);
+  EXPECT_EQ(cached("abc" + begin, "true"), 0);
+  auto told = ask("GET", "/metrics")->body;
+  for (const char *line :
+       {"stepdown_prefix_queries_total{model=\"toy\"} 4\n", "stepdown_prefix_hits_total{model=\"toy\"} 2\n",
+        "stepdown_prefix_saved_tokens_total{model=\"toy\"} 128\n",
+        "stepdown_kv_blocks_used{model=\"toy\",group=\"0\"} 0\n",
+        "stepdown_kv_blocks_kept{model=\"toy\",group=\"0\"} 4\n"})
+    EXPECT_NE(told.find(line), std::string::npos) << line << told;
+}
+
 TEST_F(Apis, forgetWhatAClientLeft) {
   Engine::Options options;
   open(options);

@@ -137,6 +137,35 @@ TEST_F(Engines, answerEachOfSeveralPrompts) {
   EXPECT_EQ(heard->tokens[3], second->tokens[1]);
 }
 
+// All at once with one beginning: who waits for a part of the step finds what the first has computed by then.
+TEST_F(Engines, computeACommonBeginningOnce) {
+  std::map<uint32_t, std::map<size_t, std::vector<int32_t>>> plainly;
+  for (uint32_t blocks : {0u, 1000u}) {
+    options.session.prefixBlocks = blocks;
+    auto shared = engine();
+    std::vector<std::shared_ptr<Heard>> heard;
+    for (uint32_t i = 0; i < 13; ++i) {
+      Engine::Order wanted = order(heard.emplace_back(std::make_shared<Heard>()), i, 19, 1 + i % 2);
+      std::vector<int32_t> begin(128, 5);
+      begin.insert(begin.end(), wanted.prompts[0].begin(), wanted.prompts[0].end());
+      wanted.prompts[0] = begin;
+      ASSERT_TRUE(shared->submit(wanted));
+    }
+    for (uint32_t i = 0; i < 13; ++i) {
+      heard[i]->waitForEnds(1 + i % 2);
+      if (!blocks)
+        plainly[i] = heard[i]->tokens;
+      EXPECT_EQ(heard[i]->tokens, plainly[i]) << i;
+    }
+    expectAllFree(*shared);
+    const Scheduler::Figures figures = shared->figures().scheduler;
+    EXPECT_EQ(figures.prompts, blocks ? 13u : 0);
+    EXPECT_EQ(figures.hits, blocks ? 12u : 0);
+    // But for what is left of a step that ends the first one's prompt, which goes to the second.
+    EXPECT_GT(figures.reused + options.steps.chunk, blocks ? 12u * 128 : 0);
+  }
+}
+
 // Together they outgrow the cache by far; alone each fits.
 TEST_F(Engines, answerWhatOutgrowsTheCacheAsEachAlone) {
   options.session.kvPositions = 256;

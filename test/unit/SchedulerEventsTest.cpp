@@ -132,6 +132,7 @@ public:
   struct Shape {
     uint32_t window, chunk, stepTokens;
     int64_t positions;
+    uint32_t prefixBlocks;
   };
   World(const Shape &shape, uint32_t seed, Counts &counts) : counts(counts), random(seed) {
     toy.window = shape.window;
@@ -141,6 +142,7 @@ public:
     options.kvBlock = 16;
     options.kvPositions = shape.positions;
     options.maxSequences = 7;
+    options.prefixBlocks = shape.prefixBlocks;
     session = std::move(*Session::create(*model, options));
     Scheduler::Options how;
     how.chunk = shape.chunk;
@@ -181,7 +183,7 @@ public:
     }
     expectSound();
     for (size_t g = 0; g < session->kv().groupCount(); ++g)
-      EXPECT_EQ(session->kv().freeBlocks(g), session->kv().blocks(g));
+      EXPECT_EQ(session->kv().freeBlocks(g) + session->kv().idleBlocks(g), session->kv().blocks(g));
   }
   const Scheduler::Figures &figures() const { return scheduler->figures(); }
 
@@ -259,7 +261,10 @@ private:
     beside.push_back(*sequence);
     ++counts.forks;
     grow(*sequence, 1 + below(20));
-    ASSERT_TRUE(session->truncate(*sequence, std::max(0, session->length(*sequence) - static_cast<int32_t>(below(3)))));
+    const int32_t length = session->length(*sequence), cut = std::min(length, static_cast<int32_t>(below(3)));
+    if (Status truncated = session->truncate(*sequence, length - cut); !truncated) {
+      ASSERT_TRUE(session->kv().groupCount() > 1 && truncated.error().code == ErrorCode::TruncateRange); // of a window
+    }
   }
   void freeBeside() {
     if (beside.empty())
@@ -282,12 +287,19 @@ private:
             ASSERT_GE(session->length(s), 0) << "a sequence that was freed has block " << block;
             ++owners[block];
           }
+      const std::vector<uint32_t> rows = owners;
+      if (session->prefixes())
+        session->prefixes()->countReferences(g, owners);
       for (int32_t block : cache.unused(g))
         ++listed[block];
+      uint32_t idle = 0;
       for (uint32_t block = 0; block < cache.blocks(g); ++block) {
         ASSERT_EQ(cache.references(g, static_cast<int32_t>(block)), owners[block]) << "block " << block;
         ASSERT_EQ(listed[block], owners[block] == 0) << "block " << block;
+        ASSERT_LE(owners[block] - rows[block], 1u) << "block " << block << " is remembered twice";
+        idle += owners[block] && !rows[block];
       }
+      ASSERT_EQ(cache.idleBlocks(g), idle);
     }
   }
 
@@ -323,8 +335,9 @@ TEST(SchedulerEvents, plainSumsAreTheToysLogits) {
 TEST(SchedulerEvents, noBlockIsLostAndEveryRowIsThatOfItsTokensAlone) {
   const char *asked = std::getenv("STEPDOWN_EVENTS");
   const uint64_t events = asked ? std::strtoull(asked, nullptr, 10) : 20000;
-  const World::Shape shapes[] = {
-      {0, 7, 0, 160}, {19, 0, 0, 160}, {0, 0, 11, 128}, {19, 13, 0, 1024}, {40, 29, 23, 144}};
+  const World::Shape shapes[] = {{0, 7, 0, 160, 0},     {19, 0, 0, 160, 0},    {0, 7, 0, 160, 99},
+                                 {0, 0, 11, 128, 99},   {19, 13, 0, 1024, 0},  {19, 13, 0, 1024, 99},
+                                 {19, 13, 0, 1024, 11}, {40, 29, 23, 144, 99}, {0, 13, 0, 1024, 7}};
   constexpr size_t kinds = std::size(shapes);
   Counts counts;
   Scheduler::Figures all;
@@ -337,17 +350,23 @@ TEST(SchedulerEvents, noBlockIsLostAndEveryRowIsThatOfItsTokensAlone) {
     all.steps += world.figures().steps;
     all.preemptions += world.figures().preemptions;
     all.recomputed += world.figures().recomputed;
+    all.prompts += world.figures().prompts;
+    all.hits += world.figures().hits;
+    all.reused += world.figures().reused;
   }
   EXPECT_EQ(counts.different, 0u) << "of " << counts.rows << " rows, after " << counts.events << " events";
   EXPECT_EQ(counts.answered + counts.cancelled + counts.refused, counts.arrived);
   EXPECT_GT(all.preemptions, counts.events / 1000);
   EXPECT_GT(counts.answered, counts.events / 100);
+  EXPECT_GT(all.hits, all.prompts / 3);
   std::printf("%llu events: %llu clients came, %llu were answered, %llu left, %llu lacked blocks; %llu forks beside, "
-              "%llu steps, %llu rows, %llu preemptions, %llu tokens computed again\n",
+              "%llu steps, %llu rows, %llu preemptions of %llu tokens; of %llu prompts %llu began as others, with %llu "
+              "tokens\n",
               (unsigned long long)counts.events, (unsigned long long)counts.arrived,
               (unsigned long long)counts.answered, (unsigned long long)counts.cancelled,
               (unsigned long long)counts.refused, (unsigned long long)counts.forks, (unsigned long long)all.steps,
-              (unsigned long long)counts.rows, (unsigned long long)all.preemptions, (unsigned long long)all.recomputed);
+              (unsigned long long)counts.rows, (unsigned long long)all.preemptions, (unsigned long long)all.recomputed,
+              (unsigned long long)all.prompts, (unsigned long long)all.hits, (unsigned long long)all.reused);
 }
 
 } // namespace

@@ -29,6 +29,10 @@ Session::Options sessionOf(const Arguments &arguments, const Model &model) {
   options.maxSequences =
       static_cast<int32_t>(std::min<int64_t>(arguments.integer("parallel"), model.head().max_step_rows));
   options.kvBlock = static_cast<int32_t>(arguments.integer("kv-block"));
+  const std::string prefixes = arguments.value("prefix-cache");
+  options.prefixBlocks = prefixes == "off"  ? 0
+                         : prefixes == "on" ? UINT32_MAX
+                                            : static_cast<uint32_t>(*commandline::parseInteger(prefixes));
   if (const int64_t blocks = arguments.integer("kv-blocks")) {
     options.kvPositions = blocks * options.kvBlock;
     return options;
@@ -47,6 +51,15 @@ std::string idOf(const std::string &path) {
         at != std::string::npos && at > 0 && at + std::strlen(ending) == name.size())
       name.resize(at);
   return name;
+}
+
+Status expectPrefixCache(const Arguments &arguments) {
+  const std::string value = arguments.value("prefix-cache");
+  const std::optional<int64_t> blocks = commandline::parseInteger(value);
+  if (value == "on" || value == "off" || (blocks && *blocks >= 1 && *blocks <= INT32_MAX))
+    return Done{};
+  return arguments.usage("--prefix-cache expects on, off or a whole number of blocks from 1 to 2147483647, but got \"" +
+                         value + "\"");
 }
 
 Status addModel(const Arguments &arguments, const std::string &path, Api &api) {
@@ -76,6 +89,8 @@ Status addModel(const Arguments &arguments, const std::string &path, Api &api) {
 }
 
 Status runServe(const Arguments &arguments) {
+  if (Status good = expectPrefixCache(arguments); !good)
+    return good;
   auto paths = arguments.somePositionals();
   if (!paths)
     return paths.error();
@@ -138,6 +153,10 @@ Command serveCommand() {
            .whole(1, INT32_MAX)
            .otherwiseIt("the context for each sequence, or what 1 GB holds"),
        kvBlockOption(),
+       Option("prefix-cache", 0, "on|off|BLOCKS",
+              "keep what was computed for prompts that begin alike; at most so many blocks")
+           .among({"on", "off"})
+           .by("on"),
        Option("chunk", 0, "N", "prompt tokens that one step takes at most").whole(1, INT32_MAX).by("128"),
        Option("step-tokens", 0, "N", "tokens that one step takes at most, drawn ones and those of prompts")
            .whole(1, INT32_MAX)

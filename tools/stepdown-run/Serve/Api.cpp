@@ -319,6 +319,12 @@ std::string Api::metricsText() const {
        [](auto &f) { return f.scheduler.preemptions; }},
       {"stepdown_recomputed_tokens_total", "counter", "Tokens that these held.",
        [](auto &f) { return f.scheduler.recomputed; }},
+      {"stepdown_prefix_queries_total", "counter", "Prompts that were sought in the prefix cache.",
+       [](auto &f) { return f.scheduler.prompts; }},
+      {"stepdown_prefix_hits_total", "counter", "Of these, prompts of which a beginning was there.",
+       [](auto &f) { return f.scheduler.hits; }},
+      {"stepdown_prefix_saved_tokens_total", "counter", "Tokens of prompts that were not computed.",
+       [](auto &f) { return f.scheduler.reused; }},
       {"stepdown_prompt_tokens_total", "counter", "Tokens of prompts that were answered.",
        [](auto &f) { return f.promptTokens; }},
       {"stepdown_drawn_tokens_total", "counter", "Tokens of answers that are over.",
@@ -333,13 +339,19 @@ std::string Api::metricsText() const {
     for (size_t m = 0; m < served.size(); ++m)
       out += metricLine(column.name, label(m), column.value(figures[m]));
   }
-  for (bool used : {false, true}) {
-    const char *name = used ? "stepdown_kv_blocks_used" : "stepdown_kv_blocks";
-    out += metricHead(name, "gauge", used ? "Blocks of the cache in use." : "Blocks of the cache.");
+  struct Blocks {
+    const char *name, *help;
+    std::vector<uint32_t> Engine::Figures::*count;
+  };
+  for (const Blocks &kind :
+       {Blocks{"stepdown_kv_blocks", "Blocks of the cache.", &Engine::Figures::blocks},
+        {"stepdown_kv_blocks_used", "Blocks of the cache in use.", &Engine::Figures::used},
+        {"stepdown_kv_blocks_kept", "Blocks kept for prompts that begin as others did.", &Engine::Figures::kept}}) {
+    out += metricHead(kind.name, "gauge", kind.help);
     for (size_t m = 0; m < served.size(); ++m)
-      for (size_t g = 0; g < figures[m].blocks.size(); ++g)
-        out += metricLine(name, label(m) + "," + metricLabel("group", std::to_string(g)),
-                          used ? figures[m].used[g] : figures[m].blocks[g]);
+      for (size_t g = 0; g < (figures[m].*kind.count).size(); ++g)
+        out += metricLine(kind.name, label(m) + "," + metricLabel("group", std::to_string(g)),
+                          (figures[m].*kind.count)[g]);
   }
   for (bool first : {true, false}) {
     const char *name = first ? "stepdown_time_to_first_token_seconds" : "stepdown_time_per_output_token_seconds";

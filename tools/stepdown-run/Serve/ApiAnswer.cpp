@@ -100,7 +100,8 @@ ApiAnswer::ApiAnswer(Endpoint endpoint, const ApiRequest &request, std::string m
       topProbabilities(request.asked.probabilities), seed(request.asked.sampling.seed), promptTokens(promptTokens),
       model(std::move(model)), id(freshId(endpoint)), created(std::time(nullptr)), engine(engine), tokenizer(tokenizer),
       reply(std::move(reply)), times(times), ended(std::move(ended)),
-      choices(prompts * static_cast<size_t>(request.asked.answers)), left(choices.size()) {
+      choices(prompts * static_cast<size_t>(request.asked.answers)), each(choices.size() / prompts),
+      left(choices.size()) {
   for (Choice &choice : choices)
     choice.probabilities = Json::array();
 }
@@ -209,6 +210,8 @@ void ApiAnswer::finished(size_t answer, const Generation &generation) {
     return fail(*generation.problem());
   Choice &choice = choices[answer];
   drawn += generation.tokens().size();
+  if (answer % each == 0) // a prompt is computed once for all of its answers
+    cachedTokens += generation.cachedTokens();
   if (choice.tokens > 1)
     times.nextToken.add(seconds(Clock::now() - choice.first) / static_cast<double>(choice.tokens - 1));
   choice.finish = generation.finish() == Finish::Length ? "length" : "stop";
@@ -223,7 +226,10 @@ void ApiAnswer::finished(size_t answer, const Generation &generation) {
 }
 
 Json ApiAnswer::usage() const {
-  return {{"prompt_tokens", promptTokens}, {"completion_tokens", drawn}, {"total_tokens", promptTokens + drawn}};
+  return {{"prompt_tokens", promptTokens},
+          {"completion_tokens", drawn},
+          {"total_tokens", promptTokens + drawn},
+          {"prompt_tokens_details", {{"cached_tokens", cachedTokens}}}};
 }
 
 void ApiAnswer::endStream() {

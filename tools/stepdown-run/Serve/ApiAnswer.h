@@ -65,8 +65,9 @@ private:
   const std::function<void(int)> ended;
   const Clock::time_point asked = Clock::now();
   std::vector<Choice> choices;
+  const size_t each; ///< answers to a prompt
   size_t left;
-  uint64_t drawn = 0;
+  uint64_t drawn = 0, cachedTokens = 0;
   uint64_t number = 0; ///< of the order
   bool failed = false;
 };

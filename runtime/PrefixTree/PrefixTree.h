@@ -1,0 +1,101 @@
+// Which blocks of a cache hold the keys and values of which tokens, so that prompts that begin alike are computed once
+// (RadixAttention: Zheng et al., SGLang, 2024, arXiv:2312.07104; here by whole blocks).
+//
+// A node stands for one block of tokens behind those of its parents, and has the cache's block of it in each group. It
+// keeps a reference to them (KVCache::Keeper), so that they outlive the sequence that computed them. A sequence that
+// adopts a path shares its blocks; full blocks are never written again, and keys and values depend on nothing but the
+// tokens up to theirs, so that logits are the same bytes with the tree and without.
+//
+//     (space) ─┬─ "You are a help" ─── "ful assistant." ─┬─ " What is 2 + 2" ...
+//              │    block 0 of each group   block 7      └─ " Name three co" ...
+//              └─ "Once upon a ti" ...
+//
+// Windows. A group with a window has blocks only where the sequence still had them when they were added. A path ends at
+// the longest length at which a query sees, in each such group, blocks that are there; what lies before is not needed.
+//
+// Eviction. Nodes are in a list, those used longest ago first, each before its parent: a node is added before its
+// parent and a path is moved to the end from its last node on. Blocks that no sequence has (idle) are given up from the
+// front. In a group without a window whoever has a node's block has its parents', so that an idle node has idle nodes
+// below it alone, which come first: what is given up is a leaf. In a group with a window single blocks go.
+//
+// Everything is allocated when the tree is made. Used by the thread that uses the cache.
+#pragma once
+#include "runtime/KVCache/KVCache.h"
+#include <vector>
+
+namespace stepdown {
+
+class PrefixTree final : public KVCache::Keeper {
+public:
+  /// What keys and values depend on beside the tokens. Those of one space are never found in another.
+  struct Space {
+    uint64_t model = 0;   ///< which weights: a checksum
+    uint32_t adapter = 0; ///< which adapter of it; 0: none
+    uint32_t element = 0; ///< how they are stored
+    bool operator==(const Space &other) const {
+      return model == other.model && adapter == other.adapter && element == other.element;
+    }
+  };
+
+  /// Holds at most `limit` nodes (at least 1): that many blocks of each group of `cache`, which must outlive the tree.
+  PrefixTree(KVCache &cache, uint32_t limit);
+  ~PrefixTree() override;
+  PrefixTree(const PrefixTree &) = delete;
+
+  /// How many of `count` tokens, in whole blocks, a sequence could adopt.
+  int32_t longest(const Space &space, const int32_t *tokens, int32_t count);
+  /// How many of these are in blocks that a sequence has, so that adopting them takes no block from anybody; of a cache
+  /// whose groups all have windows 0.
+  int32_t shared(const Space &space, const int32_t *tokens, int32_t count);
+  /// `sequence`, which is empty, holds the first longest() of the tokens.
+  int32_t adopt(const Space &space, const int32_t *tokens, int32_t count, int32_t sequence);
+  /// Adds the whole blocks of the first `count` tokens, which `sequence` holds. Where a block of the same tokens is
+  /// there already, the sequence has that one from now on. Where the tree is full of nodes in use, the rest is left
+  /// out.
+  void add(const Space &space, const int32_t *tokens, int32_t count, int32_t sequence);
+  void giveBack(size_t group, uint32_t count) override;
+
+  uint32_t size() const { return limit - static_cast<uint32_t>(unused.size()); }
+  /// Adds to `references`, [blocks] of `group`, one for each block that the tree has.
+  void countReferences(size_t group, std::vector<uint32_t> &references) const;
+
+private:
+  struct Node {
+    int32_t parent = none; ///< a node, or -2 - the number of a space
+    int32_t children = 0;
+    int32_t chained = none;             ///< the next of its bucket
+    int32_t older = none, newer = none; ///< in the list
+  };
+  static constexpr int32_t none = -1;
+  static constexpr size_t mostSpaces = 64;
+
+  int32_t &block(int32_t node, size_t group) { return blocks[static_cast<size_t>(node) * groups + group]; }
+  const int32_t *tokensOf(int32_t node) const { return &held[static_cast<size_t>(node) * blockSize]; }
+  int32_t rootOf(const Space &space, bool adds);
+  size_t bucketOf(int32_t parent, const int32_t *tokens) const;
+  int32_t find(int32_t parent, const int32_t *tokens) const;
+  /// Sets `path` to the nodes that have the tokens, as far as there are any.
+  void walk(const Space &space, const int32_t *tokens, int32_t count);
+  int32_t visibleEnd();
+  int32_t take(int32_t parent);
+  void remove(int32_t node);
+  bool isIdleLeaf(int32_t node);
+  void unlink(int32_t node);
+  void moveToEnd(int32_t node);
+
+  KVCache &cache;
+  uint32_t limit;
+  size_t groups;
+  int32_t blockSize;
+  std::vector<Space> spaces;
+  std::vector<Node> nodes;      ///< [limit]
+  std::vector<int32_t> held;    ///< [limit, blockSize]: tokens
+  std::vector<int32_t> blocks;  ///< [limit, groups]; -1: not there
+  std::vector<int32_t> buckets; ///< heads of chains; a power of two
+  std::vector<int32_t> unused;  ///< a stack of nodes
+  std::vector<int32_t> path;    ///< of the call
+  std::vector<int32_t> entries; ///< [groups, path]
+  int32_t oldest = none, newest = none;
+};
+
+} // namespace stepdown
