@@ -221,6 +221,33 @@ void PrefixTree::giveBack(size_t group, uint32_t count) {
   }
 }
 
+bool PrefixTree::isSound() const {
+  std::vector<int32_t> children(limit, 0), place(limit, none); // place in the list; none: not in it
+  uint32_t count = 0;
+  for (int32_t node = oldest; node != none; node = nodes[node].newer) {
+    if (count == limit)
+      return false;
+    place[node] = static_cast<int32_t>(count++);
+  }
+  for (int32_t node = oldest; node != none; node = nodes[node].newer) {
+    const int32_t parent = nodes[node].parent;
+    if (parent < 0)
+      continue;
+    ++children[parent];
+    if (place[parent] <= place[node])
+      return false;
+    for (size_t g = 0; g < groups; ++g) {
+      const size_t up = static_cast<size_t>(parent) * groups + g, here = static_cast<size_t>(node) * groups + g;
+      if (!cache.hasWindow(g) && cache.isIdle(g, blocks[up]) && !cache.isIdle(g, blocks[here]))
+        return false;
+    }
+  }
+  for (int32_t node = oldest; node != none; node = nodes[node].newer)
+    if (nodes[node].children != children[node])
+      return false;
+  return count == size();
+}
+
 void PrefixTree::countReferences(size_t group, std::vector<uint32_t> &references) const {
   for (int32_t node = oldest; node != none; node = nodes[node].newer)
     if (const int32_t its = blocks[static_cast<size_t>(node) * groups + group]; its != none)

@@ -58,6 +58,9 @@ public:
   uint32_t size() const { return limit - static_cast<uint32_t>(unused.size()); }
   /// Adds to `references`, [blocks] of `group`, one for each block that the tree has.
   void countReferences(size_t group, std::vector<uint32_t> &references) const;
+  /// That the list has every node once and before its parent, and that below an idle node all are idle in groups
+  /// without a window: what eviction relies on, for tests to ask.
+  bool isSound() const;
 
 private:
   struct Node {

@@ -279,6 +279,7 @@ private:
     for (int32_t s = 0; s < cache.sequences(); ++s)
       live += session->length(s) >= 0;
     ASSERT_EQ(live, scheduler->active() + beside.size());
+    ASSERT_TRUE(!session->prefixes() || session->prefixes()->isSound());
     for (size_t g = 0; g < cache.groupCount(); ++g) {
       std::vector<uint32_t> owners(cache.blocks(g), 0), listed(cache.blocks(g), 0);
       for (int32_t s = 0; s < cache.sequences(); ++s)
@@ -335,9 +336,9 @@ TEST(SchedulerEvents, plainSumsAreTheToysLogits) {
 TEST(SchedulerEvents, noBlockIsLostAndEveryRowIsThatOfItsTokensAlone) {
   const char *asked = std::getenv("STEPDOWN_EVENTS");
   const uint64_t events = asked ? std::strtoull(asked, nullptr, 10) : 20000;
-  const World::Shape shapes[] = {{0, 7, 0, 160, 0},     {19, 0, 0, 160, 0},    {0, 7, 0, 160, 99},
-                                 {0, 0, 11, 128, 99},   {19, 13, 0, 1024, 0},  {19, 13, 0, 1024, 99},
-                                 {19, 13, 0, 1024, 11}, {40, 29, 23, 144, 99}, {0, 13, 0, 1024, 7}};
+  const World::Shape shapes[] = {
+      {0, 7, 0, 160, 0},     {19, 0, 0, 160, 0},    {0, 7, 0, 160, 99},    {0, 0, 11, 128, 99}, {19, 13, 0, 1024, 0},
+      {19, 13, 0, 1024, 99}, {19, 13, 0, 1024, 11}, {40, 29, 23, 144, 99}, {0, 13, 0, 1024, 7}, {0, 0, 0, 128, 99}};
   constexpr size_t kinds = std::size(shapes);
   Counts counts;
   Scheduler::Figures all;
