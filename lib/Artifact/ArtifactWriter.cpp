@@ -136,17 +136,18 @@ std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint3
   return std::move(tables.bytes);
 }
 
-Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights, uint64_t alignment) {
+Result<PackedWeights> planProgramWeights(const Checkpoint &checkpoint, std::vector<WeightEntry> weights,
+                                         uint64_t alignment) {
   for (WeightEntry &weight : weights)
     if (!weight.layout && weight.table.empty())
-      if (const GgufTensor *tensor = checkpoint.tensor(weight.tensor))
+      if (const StoredTensor *tensor = checkpoint.tensor(weight.tensor))
         weight.storage = static_cast<uint32_t>(tensor->storage);
   return planWeights(checkpoint, std::move(weights), alignment);
 }
 
 Status writeArtifact(PartFile &file, ArtifactParts parts, int jobs,
                      const std::function<void(uint64_t, uint64_t)> &progress) {
-  const Gguf &checkpoint = *parts.checkpoint;
+  const Checkpoint &checkpoint = *parts.checkpoint;
   if (parts.targets.size() > STEPDOWN_MAX_TARGETS)
     return fail(ErrorCode::CompileOption, "%s: expects at most %u targets in an artifact, but got %zu",
                 file.path().c_str(), STEPDOWN_MAX_TARGETS, parts.targets.size());
@@ -169,11 +170,10 @@ Status writeArtifact(PartFile &file, ArtifactParts parts, int jobs,
     codes.emplace_back(target.code, target.program.variants, target.program.alignment);
     programs.push_back(layOutProgram(std::move(target.program), codes.back().numbers, *plan, shared.places[t]));
   }
-  const uint64_t pairs = checkpoint.metadataCount();
+  const uint64_t pairs = checkpoint.pairCount();
   std::vector<uint8_t> metadata(sizeof pairs);
   std::memcpy(metadata.data(), &pairs, sizeof pairs);
-  metadata.insert(metadata.end(), checkpoint.file().data() + checkpoint.metadataBegin(),
-                  checkpoint.file().data() + checkpoint.metadataEnd());
+  metadata.insert(metadata.end(), checkpoint.pairs().begin(), checkpoint.pairs().end());
 
   Sections sections;
   sections.add(STEPDOWN_SECTION_METADATA, metadata.data(), metadata.size());

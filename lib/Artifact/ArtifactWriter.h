@@ -5,7 +5,7 @@
 #include "lib/Artifact/ProgramBuilder.h"
 #include "lib/Artifact/SharedWeights.h"
 #include "lib/Base/PartFile.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/CodeGen/ObjectLinker.h"
 #include <functional>
 #include <string>
@@ -21,7 +21,7 @@ struct TargetParts {
 };
 
 struct ArtifactParts {
-  const Gguf *checkpoint;
+  const Checkpoint *checkpoint;
   std::vector<TargetParts> targets; ///< what devices prefer of several that they run, first
   std::string provenance;           ///< JSON
 };
@@ -32,7 +32,8 @@ std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint3
                                    const PackedWeights &plan, const std::vector<uint32_t> &weights);
 
 /// planWeights, where vectors are declared without the storage type that the checkpoint has them in.
-Result<PackedWeights> planProgramWeights(const Gguf &checkpoint, std::vector<WeightEntry> weights, uint64_t alignment);
+Result<PackedWeights> planProgramWeights(const Checkpoint &checkpoint, std::vector<WeightEntry> weights,
+                                         uint64_t alignment);
 
 /// Writes `parts` to `file`, whose name it leaves to the caller. `jobs` threads pack the weights. `progress` gets bytes
 /// packed and bytes in all. E0220 for a tensor the checkpoint lacks, E0818 for one that does not fit, E0903

@@ -80,6 +80,7 @@ void packVector(const WeightEntry &entry, const uint8_t *source, uint64_t first,
 void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &out) {
   const WeightEntry &entry = plan.entries[chunk.entry];
   const uint8_t *source = plan.places[chunk.entry].source;
+  const bool mapped = plan.places[chunk.entry].mapped;
   out.assign(chunk.bytes, 0);
   if (!source) {
     std::memcpy(out.data(), entry.table.data() + chunk.first, (chunk.last - chunk.first) * sizeof(float));
@@ -92,7 +93,8 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
     packTiles(*layout, format, source, rows, columns, chunk.first, chunk.last, out.data(), entry.padding);
     const uint64_t first = entry.padding.storedBefore(chunk.first * layout->rows);
     const uint64_t last = std::min(rows, entry.padding.storedBefore(chunk.last * layout->rows));
-    giveBack(source + first * rowBytes, (last - first) * rowBytes);
+    if (mapped)
+      giveBack(source + first * rowBytes, (last - first) * rowBytes);
     return;
   }
   if (!entry.padding.none())
@@ -100,7 +102,8 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
   const uint8_t *from = source + chunk.first / format.elements * format.bytes;
   const uint64_t blocks = (chunk.last - chunk.first) / format.elements;
   decode(format, from, blocks, reinterpret_cast<float *>(out.data()));
-  giveBack(from, blocks * format.bytes);
+  if (mapped)
+    giveBack(from, blocks * format.bytes);
 }
 
 class Writer {
@@ -165,9 +168,9 @@ private:
 };
 
 /// Where the entry begins in the checkpoint, or why it cannot be packed.
-Result<const uint8_t *> locate(const Gguf &checkpoint, const WeightEntry &entry) {
-  const char *file = checkpoint.file().path().c_str(), *name = entry.tensor.c_str();
-  const GgufTensor *tensor = checkpoint.tensor(entry.tensor);
+Result<const uint8_t *> locate(const Checkpoint &checkpoint, const WeightEntry &entry) {
+  const char *file = checkpoint.path().c_str(), *name = entry.tensor.c_str();
+  const StoredTensor *tensor = checkpoint.tensor(entry.tensor);
   if (!tensor)
     return fail(ErrorCode::ModelTensorMissing, "%s: expects tensor '%s'", file, name);
   const BlockFormat &format = *blockFormat(tensor->storage);
@@ -217,7 +220,7 @@ std::vector<int64_t> WeightEntry::packedDims() const {
   return all;
 }
 
-Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries, uint64_t alignment) {
+Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<WeightEntry> entries, uint64_t alignment) {
   auto aligned = [&](uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
   PackedWeights plan;
   for (const WeightEntry &entry : entries) {
@@ -227,12 +230,13 @@ Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntr
     if (!sound || (table && (entry.layout || entry.table.size() != product(entry.dims, 0))))
       return fail(ErrorCode::WeightMismatch, "weight '%s': expects 1 to 4 dimensions that its values fill",
                   entry.tensor.c_str());
-    PackedWeight place{plan.bytes, 0, nullptr};
+    PackedWeight place{plan.bytes, 0, nullptr, true};
     if (!table) {
       Result<const uint8_t *> source = locate(checkpoint, entry);
       if (!source)
         return source.error();
       place.source = *source;
+      place.mapped = checkpoint.tensor(entry.tensor)->mapped;
     }
     const std::vector<int64_t> dims = entry.packedDims();
     place.bytes = entry.layout ? packedBytes(*entry.layout, *blockFormat(static_cast<Storage>(entry.storage)),

@@ -2,7 +2,7 @@
 #pragma once
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Target/Layout.h"
 #include <functional>
 #include <string>
@@ -30,6 +30,7 @@ struct PackedWeight {
   uint64_t offset; ///< from the start of the section, a multiple of the alignment
   uint64_t bytes;
   const uint8_t *source; ///< its first row in the checkpoint; null for a table
+  bool mapped = true;    ///< pages of a file, which are given back once read
 };
 
 /// The plan of a weights section. Refers to the checkpoint, which must live as long.
@@ -42,7 +43,7 @@ struct PackedWeights {
 /// Lays `entries` out in order, each at a multiple of `alignment` bytes, and so many zeros behind the last. E0220: the
 /// checkpoint lacks a tensor. E0818: it has the tensor in another shape or storage type, or the range of rows does not
 /// fit the packing.
-Result<PackedWeights> planWeights(const Gguf &checkpoint, std::vector<WeightEntry> entries, uint64_t alignment);
+Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<WeightEntry> entries, uint64_t alignment);
 
 /// Packs with `jobs` threads (at least 1) and writes the section to `fd` at `fileOffset`; at most a few MiB for each
 /// thread are held in memory, and pages of the checkpoint are given back once read. `path` is what messages call the

@@ -91,41 +91,32 @@ Result<GgufShard> readShard(const std::string &file, const uint8_t *span, size_t
   Result<uint64_t> alignment = readAlignment(file, *shard.meta);
   if (!alignment)
     return alignment.error();
-  Result<std::vector<GgufTensor>> tensors = readTensorInfos(file, cursor, tensorCount, *alignment, metadataOnly);
+  Result<std::vector<StoredTensor>> tensors = readTensorInfos(file, cursor, tensorCount, *alignment, metadataOnly);
   if (!tensors)
     return tensors.error();
   shard.tensors = std::move(*tensors);
   return shard;
 }
 
-Result<Gguf> Gguf::open(const std::string &path, bool metadataOnly) {
+Result<Checkpoint> openGguf(const std::string &path, bool metadataOnly) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.error();
   Result<GgufShard> shard = readShard(path, file->data(), file->size(), metadataOnly);
   if (!shard)
     return shard.error();
-  Gguf gguf;
-  gguf.files.push_back(std::move(*file));
-  gguf.meta = std::move(shard->meta);
-  gguf.infos = std::move(shard->tensors);
-  gguf.pairsBegin = shard->pairsBegin;
-  gguf.pairsEnd = shard->pairsEnd;
-  gguf.pairs = shard->pairs;
+  CheckpointBuilder builder;
+  const char *pairs = reinterpret_cast<const char *>(file->data()) + shard->pairsBegin;
+  builder.setMetadata(shard->meta, {pairs, static_cast<size_t>(shard->pairsEnd - shard->pairsBegin)});
+  builder.add(std::move(*file));
   if (!metadataOnly)
-    if (Status ok = readOtherShards(path, *gguf.meta, gguf.files, gguf.infos); !ok)
+    if (Status ok = readOtherShards(path, *shard->meta, builder, shard->tensors); !ok)
       return ok.error();
-  gguf.byName.reserve(gguf.infos.size());
-  for (size_t i = 0; i < gguf.infos.size(); ++i)
-    if (!gguf.byName.emplace(gguf.infos[i].name, i).second)
+  for (const StoredTensor &tensor : shard->tensors)
+    if (!builder.add(tensor))
       return fail(ErrorCode::GgufSplitDuplicate, "%s: tensor '%s': expects one shard that holds it, but got two",
-                  path.c_str(), printable(gguf.infos[i].name).c_str());
-  return gguf;
-}
-
-const GgufTensor *Gguf::tensor(std::string_view name) const {
-  auto it = byName.find(name);
-  return it == byName.end() ? nullptr : &infos[it->second];
+                  path.c_str(), printable(tensor.name).c_str());
+  return builder.finish();
 }
 
 } // namespace stepdown

@@ -52,8 +52,8 @@ std::vector<std::string> shardPaths(const std::string &path) {
   return paths;
 }
 
-Status readOtherShards(const std::string &path, const Metadata &first, std::vector<MappedFile> &files,
-                       std::vector<GgufTensor> &tensors) {
+Status readOtherShards(const std::string &path, const Metadata &first, CheckpointBuilder &builder,
+                       std::vector<StoredTensor> &tensors) {
   if (!first.has("split.count"))
     return Done{};
   Result<uint64_t> count = first.unsignedInteger("split.count");
@@ -85,7 +85,7 @@ Status readOtherShards(const std::string &path, const Metadata &first, std::vect
     if (Status ok = checkShard(name, *shard->meta, i, *count); !ok)
       return ok;
     tensors.insert(tensors.end(), shard->tensors.begin(), shard->tensors.end());
-    files.push_back(std::move(*file));
+    builder.add(std::move(*file));
   }
   if (first.has("split.tensors.count")) {
     Result<uint64_t> total = first.unsignedInteger("split.tensors.count");

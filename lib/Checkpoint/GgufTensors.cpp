@@ -33,14 +33,14 @@ struct InfoReader {
                       " remain in the file");
   }
 
-  Status readName(GgufTensor &tensor);
-  Status readShape(GgufTensor &tensor);
-  Status readType(GgufTensor &tensor);
-  Status sizeUp(GgufTensor &tensor, size_t shapeOffset);
-  Status readOne(GgufTensor &tensor);
+  Status readName(StoredTensor &tensor);
+  Status readShape(StoredTensor &tensor);
+  Status readType(StoredTensor &tensor);
+  Status sizeUp(StoredTensor &tensor, size_t shapeOffset);
+  Status readOne(StoredTensor &tensor);
 };
 
-Status InfoReader::readName(GgufTensor &tensor) {
+Status InfoReader::readName(StoredTensor &tensor) {
   size_t begin = cursor.offset;
   uint64_t length;
   if (Status ok = field("name length", length); !ok)
@@ -58,7 +58,7 @@ Status InfoReader::readName(GgufTensor &tensor) {
   return Done{};
 }
 
-Status InfoReader::readShape(GgufTensor &tensor) {
+Status InfoReader::readShape(StoredTensor &tensor) {
   size_t begin = cursor.offset;
   uint32_t rank;
   if (Status ok = field("number of dimensions", rank); !ok)
@@ -82,7 +82,7 @@ Status InfoReader::readShape(GgufTensor &tensor) {
   return Done{};
 }
 
-Status InfoReader::readType(GgufTensor &tensor) {
+Status InfoReader::readType(StoredTensor &tensor) {
   size_t begin = cursor.offset;
   uint32_t id;
   if (Status ok = field("type", id); !ok)
@@ -102,7 +102,7 @@ Status InfoReader::readType(GgufTensor &tensor) {
 }
 
 /// Bytes of the tensor, every product checked. Unknown types (metadata only) have 0.
-Status InfoReader::sizeUp(GgufTensor &tensor, size_t shapeOffset) {
+Status InfoReader::sizeUp(StoredTensor &tensor, size_t shapeOffset) {
   tensor.bytes = 0;
   const BlockFormat *format = blockFormat(tensor.storage);
   uint64_t elements = 1;
@@ -128,7 +128,7 @@ Status InfoReader::sizeUp(GgufTensor &tensor, size_t shapeOffset) {
   return Done{};
 }
 
-Status InfoReader::readOne(GgufTensor &tensor) {
+Status InfoReader::readOne(StoredTensor &tensor) {
   if (Status ok = readName(tensor); !ok)
     return ok;
   size_t shapeOffset = cursor.offset;
@@ -158,21 +158,22 @@ Status InfoReader::readOne(GgufTensor &tensor) {
 }
 
 /// Places: in bounds, and in the order of their offsets each where the one before, padded, ends.
-Status place(const std::string &file, const ByteCursor &cursor, uint64_t alignment, std::vector<GgufTensor> &tensors) {
+Status place(const std::string &file, const ByteCursor &cursor, uint64_t alignment,
+             std::vector<StoredTensor> &tensors) {
   uint64_t section = (cursor.offset + alignment - 1) / alignment * alignment;
   if (section > cursor.size)
     return fail(ErrorCode::GgufDataTruncated,
                 "%s: offset %zu: data section: expects it to begin at %" PRIu64 ", but the file ends at %zu",
                 file.c_str(), cursor.offset, section, cursor.size);
   uint64_t available = cursor.size - section;
-  std::vector<GgufTensor *> order;
+  std::vector<StoredTensor *> order;
   order.reserve(tensors.size());
-  for (GgufTensor &tensor : tensors)
+  for (StoredTensor &tensor : tensors)
     order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const GgufTensor *a, const GgufTensor *b) {
+  std::sort(order.begin(), order.end(), [](const StoredTensor *a, const StoredTensor *b) {
     return a->offset != b->offset ? a->offset < b->offset : a < b;
   });
-  for (const GgufTensor *tensor : order) {
+  for (const StoredTensor *tensor : order) {
     if (tensor->offset >= available)
       return fail(ErrorCode::GgufTensorBounds,
                   "%s: tensor '%s': offset: expects it below %" PRIu64
@@ -186,8 +187,8 @@ Status place(const std::string &file, const ByteCursor &cursor, uint64_t alignme
                   available - tensor->offset);
   }
   uint64_t end = 0; // of the tensor before, relative to the section
-  const GgufTensor *before = nullptr;
-  for (GgufTensor *tensor : order) {
+  const StoredTensor *before = nullptr;
+  for (StoredTensor *tensor : order) {
     if (tensor->offset < end)
       return fail(ErrorCode::GgufTensorOverlap,
                   "%s: tensor '%s': offset: expects at least %" PRIu64 ", where tensor '%s' ends, but got %" PRIu64,
@@ -200,7 +201,7 @@ Status place(const std::string &file, const ByteCursor &cursor, uint64_t alignme
     end = tensor->offset + tensor->bytes;
     before = tensor;
   }
-  for (GgufTensor &tensor : tensors) {
+  for (StoredTensor &tensor : tensors) {
     tensor.offset += section;
     tensor.data = cursor.span + tensor.offset;
   }
@@ -209,13 +210,13 @@ Status place(const std::string &file, const ByteCursor &cursor, uint64_t alignme
 
 } // namespace
 
-Result<std::vector<GgufTensor>> readTensorInfos(const std::string &file, ByteCursor &cursor, uint64_t count,
-                                                uint64_t alignment, bool metadataOnly) {
+Result<std::vector<StoredTensor>> readTensorInfos(const std::string &file, ByteCursor &cursor, uint64_t count,
+                                                  uint64_t alignment, bool metadataOnly) {
   InfoReader reader{file, cursor, alignment, metadataOnly};
-  std::vector<GgufTensor> tensors;
+  std::vector<StoredTensor> tensors;
   for (uint64_t i = 0; i < count; ++i) {
     reader.label = "tensor " + std::to_string(i);
-    GgufTensor tensor{};
+    StoredTensor tensor{};
     if (Status ok = reader.readOne(tensor); !ok)
       return ok.error();
     tensors.push_back(tensor);

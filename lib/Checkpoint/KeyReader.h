@@ -1,7 +1,7 @@
 // Keys behind an architecture's prefix, each checked where it is read: what leaves here can be divided by, allocated
 // from, iterated over and computed with.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 
 #include <string>
 #include <vector>

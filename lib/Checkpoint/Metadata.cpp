@@ -1,7 +1,7 @@
 // Metadata pairs: one pass over the bytes that checks every length, then typed reads that explain every refusal.
 // Arrays stay where they are; only arrays of strings get a table of views, one reserve each, because their elements
 // cannot be found without walking them.
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 #include "lib/Checkpoint/GgufShard.h"
 
 #include <algorithm>

@@ -33,7 +33,7 @@ constexpr KeyRange logMultipliers = {0, 1024, false};
 
 class Reader : KeyReader {
 public:
-  Reader(const Gguf &gguf) : KeyReader(gguf.metadata()), gguf(gguf), log(meta) {}
+  Reader(const Checkpoint &checkpoint) : KeyReader(checkpoint.metadata()), checkpoint(checkpoint), log(meta) {}
   Result<ModelParameters> read();
 
 private:
@@ -47,7 +47,7 @@ private:
   Status readWindow();
   Status readWindowPattern(uint64_t period);
 
-  const Gguf &gguf;
+  const Checkpoint &checkpoint;
   const KeyLog log;
   ModelParameters p{};
 };
@@ -81,7 +81,8 @@ Status Reader::readIdentity() {
     Result<uint64_t> number = meta.unsignedInteger(version);
     if (!number)
       return number.error();
-    if (*number != 2 && std::any_of(gguf.tensors().begin(), gguf.tensors().end(), [](const GgufTensor &tensor) {
+    if (*number != 2 &&
+        std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(), [](const StoredTensor &tensor) {
           const BlockFormat *format = blockFormat(tensor.storage);
           return format && format->isQuantised();
         }))
@@ -227,8 +228,8 @@ Status Reader::readRope() {
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", kAnyPositive, 10000, r.base));
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base_swa", kAnyPositive, p.family->localRope ? 10000 : r.base,
                       r.localBase));
-  r.frequencyFactors = gguf.tensor("rope_freqs.weight") != nullptr;
-  r.longFactors = gguf.tensor("rope_factors_long.weight") || gguf.tensor("rope_factors_short.weight");
+  r.frequencyFactors = checkpoint.tensor("rope_freqs.weight") != nullptr;
+  r.longFactors = checkpoint.tensor("rope_factors_long.weight") || checkpoint.tensor("rope_factors_short.weight");
   return readRopeScaling();
 }
 
@@ -381,7 +382,7 @@ Result<ModelParameters> Reader::read() {
       return status.error();
   if (Status status = checkUnreadKeys(meta, log, p.architecture); !status)
     return status.error();
-  p.tiedHead = gguf.tensor("output.weight") == nullptr;
+  p.tiedHead = checkpoint.tensor("output.weight") == nullptr;
   return p;
 }
 
@@ -389,7 +390,7 @@ Result<ModelParameters> Reader::read() {
 
 } // namespace
 
-Result<ModelParameters> readParameters(const Gguf &gguf) { return Reader(gguf).read(); }
+Result<ModelParameters> readParameters(const Checkpoint &checkpoint) { return Reader(checkpoint).read(); }
 
 std::string supportedArchitectures() {
   std::string names;

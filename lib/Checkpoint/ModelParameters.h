@@ -1,7 +1,7 @@
 // The hyper-parameters of a checkpoint, read from its metadata and checked before anything computes with them: what
 // every model family needs to build its program. Defaults are filled in, per-layer keys are per-layer arrays.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 
 #include <cstdint>
 #include <initializer_list>
@@ -77,28 +77,29 @@ struct ModelParameters {
 
 /// Reads and checks every key of the checkpoint's family; E0201 to E0213, E0285 for a key that changes what the model
 /// computes and that nothing here reads. Does not look at layer tensors: checkTensors does.
-Result<ModelParameters> readParameters(const Gguf &gguf);
+Result<ModelParameters> readParameters(const Checkpoint &checkpoint);
 
 /// The architectures readParameters knows, "gemma3, llama, ...", for messages and help.
 std::string supportedArchitectures();
 
 /// The tensor `name`, refused when missing (E0220) or of another shape (E0221). `dims` is in GGUF order: a linear
 /// weight [out, in] is {in, out}; missing trailing dimensions are 1.
-Result<const GgufTensor *> requireTensor(const Gguf &gguf, std::string_view name, std::initializer_list<uint64_t> dims);
+Result<const StoredTensor *> requireTensor(const Checkpoint &checkpoint, std::string_view name,
+                                           std::initializer_list<uint64_t> dims);
 
 /// As requireTensor, but null when missing.
-Result<const GgufTensor *> optionalTensor(const Gguf &gguf, std::string_view name,
-                                          std::initializer_list<uint64_t> dims);
+Result<const StoredTensor *> optionalTensor(const Checkpoint &checkpoint, std::string_view name,
+                                            std::initializer_list<uint64_t> dims);
 
 /// E0285: a key that `log` has not noted changes what the model computes, or may (the tables of ModelKeys.cpp).
 Status checkUnreadKeys(const Metadata &metadata, const KeyLog &log, const std::string &architecture);
 
 /// Every tensor the family needs is there and has the shape its parameters give it, in every layer; E0286 for one that
 /// the family does not read.
-Status checkTensors(const Gguf &gguf, const ModelParameters &parameters);
+Status checkTensors(const Checkpoint &checkpoint, const ModelParameters &parameters);
 
 /// Refuses block scales and float weights that are not finite (E0222). Reads all weights: only where the user asks for
 /// it (stepdown-compile --check-weights).
-Status checkFinite(const Gguf &gguf);
+Status checkFinite(const Checkpoint &checkpoint);
 
 } // namespace stepdown

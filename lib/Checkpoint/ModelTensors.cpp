@@ -33,7 +33,7 @@ bool endsWith(std::string_view text, std::string_view ending) {
 
 /// Checks the tensors of one model, remembering the first refusal, so that what is below reads as a list.
 struct Checker {
-  const Gguf &gguf;
+  const Checkpoint &checkpoint;
   const ModelParameters &p;
   Status status = Done{};
   std::unordered_set<std::string> read = {}; // every name that the family may have
@@ -41,13 +41,13 @@ struct Checker {
   void need(const std::string &name, std::initializer_list<uint64_t> dims) {
     read.insert(name);
     if (status)
-      if (auto tensor = requireTensor(gguf, name, dims); !tensor)
+      if (auto tensor = requireTensor(checkpoint, name, dims); !tensor)
         status = tensor.error();
   }
   void allow(const std::string &name, std::initializer_list<uint64_t> dims) {
     read.insert(name);
     if (status)
-      if (auto tensor = optionalTensor(gguf, name, dims); !tensor)
+      if (auto tensor = optionalTensor(checkpoint, name, dims); !tensor)
         status = tensor.error();
   }
   /// A linear weight [out, in] and, as the family has it, its bias.
@@ -79,7 +79,7 @@ struct Checker {
   Projections projections(Rows) {
     uint64_t q = p.queryWidth(layer), kv = p.keyWidth(layer);
     const bool bias = p.family->projectionBias;
-    if (gguf.tensor(at + "attn_qkv.weight")) {
+    if (checkpoint.tensor(at + "attn_qkv.weight")) {
       linear(at + "attn_qkv", p.width, q + 2 * kv, bias);
     } else {
       linear(at + "attn_q", p.width, q, bias);
@@ -129,10 +129,10 @@ struct Checker {
   /// What the family does not read would change the model that it was written for: refused, with the first few names.
   Status others() const {
     constexpr size_t named = 5;
-    const GgufTensor *first = nullptr;
+    const StoredTensor *first = nullptr;
     std::string list;
     size_t count = 0;
-    for (const GgufTensor &tensor : gguf.tensors()) {
+    for (const StoredTensor &tensor : checkpoint.tensors()) {
       if (read.count(std::string(tensor.name)) ||
           std::any_of(std::begin(harmlessTensors), std::end(harmlessTensors),
                       [&](const auto &each) { return endsWith(tensor.name, each.ending); }))
@@ -147,46 +147,46 @@ struct Checker {
                 "%s: offset %" PRIu64
                 ": expects tensors that the family %s with %u layers reads, but got %zu that it does "
                 "not: %s%s",
-                gguf.file().path().c_str(), first->offset, p.architecture.c_str(), p.layers, count, list.c_str(),
+                checkpoint.path().c_str(), first->offset, p.architecture.c_str(), p.layers, count, list.c_str(),
                 count > named ? ", ..." : "");
   }
 };
 
 } // namespace
 
-Result<const GgufTensor *> optionalTensor(const Gguf &gguf, std::string_view name,
-                                          std::initializer_list<uint64_t> dims) {
-  const GgufTensor *tensor = gguf.tensor(name);
+Result<const StoredTensor *> optionalTensor(const Checkpoint &checkpoint, std::string_view name,
+                                            std::initializer_list<uint64_t> dims) {
+  const StoredTensor *tensor = checkpoint.tensor(name);
   if (!tensor)
     return tensor;
   uint64_t expected[4] = {1, 1, 1, 1};
   std::copy_n(dims.begin(), std::min<size_t>(dims.size(), 4), expected);
   if (!std::equal(expected, expected + 4, tensor->dims))
     return fail(ErrorCode::ModelTensorShape, "%s: offset %" PRIu64 ": tensor '%s': expects shape %s, but got %s",
-                gguf.file().path().c_str(), tensor->offset, printable(name).c_str(),
+                checkpoint.path().c_str(), tensor->offset, printable(name).c_str(),
                 shapeText(expected, static_cast<int>(dims.size())).c_str(),
                 shapeText(tensor->dims, tensor->rank).c_str());
   return tensor;
 }
 
-Result<const GgufTensor *> requireTensor(const Gguf &gguf, std::string_view name,
-                                         std::initializer_list<uint64_t> dims) {
-  Result<const GgufTensor *> tensor = optionalTensor(gguf, name, dims);
+Result<const StoredTensor *> requireTensor(const Checkpoint &checkpoint, std::string_view name,
+                                           std::initializer_list<uint64_t> dims) {
+  Result<const StoredTensor *> tensor = optionalTensor(checkpoint, name, dims);
   if (tensor && !*tensor)
     return fail(ErrorCode::ModelTensorMissing, "%s: tensor '%s': expects it among the %zu tensors, but it is missing",
-                gguf.file().path().c_str(), printable(name).c_str(), gguf.tensors().size());
+                checkpoint.path().c_str(), printable(name).c_str(), checkpoint.tensors().size());
   return tensor;
 }
 
-Status checkTensors(const Gguf &gguf, const ModelParameters &parameters) {
-  Checker checker{gguf, parameters};
+Status checkTensors(const Checkpoint &checkpoint, const ModelParameters &parameters) {
+  Checker checker{checkpoint, parameters};
   checker.model();
   return checker.status;
 }
 
-Status checkFinite(const Gguf &gguf) {
+Status checkFinite(const Checkpoint &checkpoint) {
   BlockFields fields;
-  for (const GgufTensor &tensor : gguf.tensors()) {
+  for (const StoredTensor &tensor : checkpoint.tensors()) {
     const BlockFormat *format = blockFormat(tensor.storage);
     if (!format || !tensor.data)
       continue;
@@ -201,7 +201,7 @@ Status checkFinite(const Gguf &gguf) {
       if (!std::isfinite(value))
         return fail(ErrorCode::ModelTensorNotFinite,
                     "%s: offset %" PRIu64 ": tensor '%s': %s: expects a finite %s, but got %g",
-                    gguf.file().path().c_str(), tensor.offset + at, printable(tensor.name).c_str(), format->name,
+                    checkpoint.path().c_str(), tensor.offset + at, printable(tensor.name).c_str(), format->name,
                     format->isQuantised() ? "block scale" : "weight", value);
     }
   }

@@ -2,7 +2,7 @@
 // text, so each is judged: it changes nothing and a table says why; or it asks for something that is not computed, and
 // its value says "none of it"; or the file is refused by the key's name.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 
 namespace stepdown {
 

@@ -61,7 +61,7 @@ Status Compilation::openCheckpoint() {
 Status Compilation::checkText() { return forArtifact ? verifyText(*checkpoint, options.warn) : Done{}; }
 
 Status Compilation::readCheckpoint(const std::string &name) {
-  Result<Gguf> file = Gguf::open(name);
+  Result<Checkpoint> file = Checkpoint::open(name);
   if (!file && file.error().code == ErrorCode::GgufMagic && name == path)
     return fail(ErrorCode::GgufMagic,
                 "%s; a plain MLIR module is the other input, and its name ends in .mlir or .mlirbc",

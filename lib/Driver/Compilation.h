@@ -2,7 +2,7 @@
 #pragma once
 #include "lib/Artifact/FunctionTable.h"
 #include "lib/Artifact/ProgramBuilder.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Driver/Provenance.h"
 #include "lib/Explain/Dispatches.h"
@@ -55,7 +55,7 @@ public:
   std::vector<const Target *> targets; ///< those of one road have one layout and one list of buckets (lib/Target)
   const Road *road = nullptr;          ///< which the module takes, once there is one
   const Phase *done = nullptr;         ///< the phase of the road that the module is through
-  std::optional<Gguf> checkpoint;
+  std::optional<Checkpoint> checkpoint;
   PlainSource source;                                                ///< of a plain module
   std::vector<std::pair<std::string, mlir::FunctionType>> functions; ///< of a plain module, as callers see them
   EditedIr edited;

@@ -125,7 +125,7 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   if (!c.checkpoint)
     return compilePlain(c, output, {model});
   // Before the work, so that a folder that cannot be written is known at once.
-  std::vector<std::string> inputs = shardPaths(options.from.empty() ? model : options.weights);
+  std::vector<std::string> inputs = checkpointFiles(options.from.empty() ? model : options.weights);
   inputs.push_back(model);
   Result<PartFile> file = PartFile::create(output, inputs);
   if (!file)

@@ -13,10 +13,10 @@ std::string versionText() {
          std::to_string(STEPDOWN_ABI_VERSION);
 }
 
-std::string checkpointHash(const Gguf &checkpoint) {
-  const MappedFile &file = checkpoint.file();
+std::string checkpointHash(const Checkpoint &checkpoint) {
   llvm::SHA256 hash;
-  hash.update(llvm::ArrayRef<uint8_t>(file.data(), file.size()));
+  for (const MappedFile &file : checkpoint.files())
+    hash.update(llvm::ArrayRef<uint8_t>(file.data(), file.size()));
   return llvm::toHex(hash.final(), true);
 }
 
@@ -58,16 +58,18 @@ std::string plainProvenance(const PlainSource &source, const std::vector<const T
   return textOf(std::move(root), edited);
 }
 
-std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
+std::string provenance(const Checkpoint &checkpoint, const std::string &hash, const CompileOptions &options,
                        const std::vector<const Target *> &targets, const MemoryPlan &plan, const EditedIr &edited) {
-  const MappedFile &file = checkpoint.file();
+  uint64_t bytes = 0;
+  for (const MappedFile &file : checkpoint.files())
+    bytes += file.size();
   const bool codes = !options.exact && llvm::any_of(targets, [](const Target *target) { return !target->chip; });
   llvm::json::Object root{
       {"compiler", "stepdown " STEPDOWN_VERSION},
       {"llvm", LLVM_VERSION_STRING},
       {"abi", int64_t(STEPDOWN_ABI_VERSION)},
-      {"checkpoint", llvm::json::Object{{"file", llvm::sys::path::filename(file.path())},
-                                        {"bytes", int64_t(file.size())},
+      {"checkpoint", llvm::json::Object{{"file", llvm::sys::path::filename(checkpoint.path())},
+                                        {"bytes", int64_t(bytes)},
                                         {"sha256", hash}}},
       {"options", llvm::json::Object{{"exact", options.exact},
                                      {"activations", codes ? options.activations : "f32"},

@@ -1,12 +1,12 @@
 // What an artifact was made from and by: JSON, kept in the artifact.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Explain/Report.h"
 
 namespace stepdown {
 /// The SHA-256 of the checkpoint, in hexadecimal; reads all of it.
-std::string checkpointHash(const Gguf &checkpoint);
+std::string checkpointHash(const Checkpoint &checkpoint);
 /// A file that something was made from: its name without folders, its size, its SHA-256 in hexadecimal.
 struct PlainSource {
   std::string file;
@@ -22,7 +22,7 @@ struct EditedIr {
 };
 
 /// Compiler, LLVM and ABI version, options, targets, the name, size and hash of the checkpoint, and the memory plan.
-std::string provenance(const Gguf &checkpoint, const std::string &hash, const CompileOptions &options,
+std::string provenance(const Checkpoint &checkpoint, const std::string &hash, const CompileOptions &options,
                        const std::vector<const Target *> &targets, const MemoryPlan &plan, const EditedIr &edited);
 /// The same for a plain module.
 std::string plainProvenance(const PlainSource &source, const std::vector<const Target *> &targets,

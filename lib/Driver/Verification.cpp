@@ -33,7 +33,7 @@ struct PlaceholderCode {
   std::vector<uint32_t> numbers; ///< [targets, entries]
 };
 
-Status verifyText(const Gguf &checkpoint, const std::function<void(const std::string &)> &warn) {
+Status verifyText(const Checkpoint &checkpoint, const std::function<void(const std::string &)> &warn) {
   Result<Tokenizer> tokenizer = Tokenizer::create(checkpoint.metadata());
   if (!tokenizer)
     return tokenizer.error();

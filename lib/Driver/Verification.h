@@ -8,7 +8,7 @@
 namespace stepdown {
 
 /// The checkpoint has a tokenizer that the runtime opens; E02xx, E03xx. Warns of a chat template that it cannot read.
-Status verifyText(const Gguf &checkpoint, const std::function<void(const std::string &)> &warn);
+Status verifyText(const Checkpoint &checkpoint, const std::function<void(const std::string &)> &warn);
 
 /// A FUNCTIONS section of `functions` for `targets` passes, whatever code they get; E0507. `input` is for messages.
 Status verifyFunctions(const std::string &input, const std::vector<FunctionSignature> &functions,

@@ -15,13 +15,13 @@ namespace stepdown {
 namespace {
 
 /// Every property of a layer that its code depends on; layers with equal signatures share one function.
-std::string signature(const Gguf &gguf, const ModelParameters &parameters, size_t layer) {
+std::string signature(const Checkpoint &checkpoint, const ModelParameters &parameters, size_t layer) {
   std::string prefix = "blk." + std::to_string(layer) + ".", text;
   llvm::raw_string_ostream out(text);
   out << (parameters.local[layer] ? "local " : "global ") << parameters.heads[layer] << " " << parameters.kvHeads[layer]
       << " " << parameters.feedForward[layer];
   std::map<StringRef, Storage> tensors; // in the order of names, whatever the order in the file
-  for (const GgufTensor &tensor : gguf.tensors())
+  for (const StoredTensor &tensor : checkpoint.tensors())
     if (StringRef(tensor.name).starts_with(prefix))
       tensors[StringRef(tensor.name).drop_front(prefix.size())] = tensor.storage;
   for (auto [name, storage] : tensors)
@@ -36,9 +36,9 @@ struct Kind {
 
 class ModuleBuilder {
 public:
-  ModuleBuilder(MLIRContext &context, const Gguf &gguf, const ModelParameters &parameters,
+  ModuleBuilder(MLIRContext &context, const Checkpoint &checkpoint, const ModelParameters &parameters,
                 const FrontendOptions &options)
-      : gguf(gguf), parameters(parameters), options(options), builder(&context) {}
+      : checkpoint(checkpoint), parameters(parameters), options(options), builder(&context) {}
 
   Result<OwningOpRef<ModuleOp>> build();
 
@@ -53,7 +53,7 @@ private:
     return RankedTensorType::get({ShapedType::kDynamic, columns}, builder.getF32Type());
   }
 
-  const Gguf &gguf;
+  const Checkpoint &checkpoint;
   const ModelParameters &parameters;
   const FrontendOptions &options;
   OpBuilder builder;
@@ -65,7 +65,7 @@ void ModuleBuilder::groupLayers() {
   std::map<std::string, int64_t> bySignature;
   std::map<std::string, int> named;
   for (size_t layer = 0; layer < parameters.layers; ++layer) {
-    auto [entry, isNew] = bySignature.try_emplace(signature(gguf, parameters, layer), int64_t(kinds.size()));
+    auto [entry, isNew] = bySignature.try_emplace(signature(checkpoint, parameters, layer), int64_t(kinds.size()));
     if (isNew) {
       std::string name = parameters.window == 0 ? "layer" : parameters.local[layer] ? "local" : "global";
       int count = named[name]++;
@@ -78,7 +78,7 @@ void ModuleBuilder::groupLayers() {
 Status ModuleBuilder::buildKind(const Kind &kind) {
   size_t layer = kind.representative;
   uint64_t context = options.context ? options.context : parameters.context;
-  Result<RopeTable> table = ropeTable(gguf, parameters, parameters.local[layer], context);
+  Result<RopeTable> table = ropeTable(checkpoint, parameters, parameters.local[layer], context);
   if (!table)
     return table.error();
   Type element = options.float32Cache ? Type(builder.getF32Type()) : Type(builder.getF16Type());
@@ -89,7 +89,7 @@ Status ModuleBuilder::buildKind(const Kind &kind) {
   auto function = func::FuncOp::create(builder, named(kind.name), kind.name,
                                        builder.getFunctionType({stream, batch, cache}, {stream, cache}));
   builder.setInsertionPointToStart(function.addEntryBlock());
-  LayerBuilder body(builder, gguf, parameters, layer, *table, function.getArgument(1), function.getArgument(2));
+  LayerBuilder body(builder, checkpoint, parameters, layer, *table, function.getArgument(1), function.getArgument(2));
   Value result = describeLayer(*parameters.family, body, Value(function.getArgument(0)));
   if (body.error())
     return *body.error();
@@ -103,7 +103,7 @@ Value ModuleBuilder::vector(StringRef name, int64_t size) {
 }
 
 Result<Value> ModuleBuilder::matrix(StringRef name, int64_t out) {
-  auto tensor = requireTensor(gguf, name, {parameters.width, uint64_t(out)});
+  auto tensor = requireTensor(checkpoint, name, {parameters.width, uint64_t(out)});
   if (!tensor)
     return tensor.error();
   auto type = matrixType(builder.getContext(), (*tensor)->storage, out, parameters.width);
@@ -134,7 +134,7 @@ Status ModuleBuilder::buildStep() {
   Result<Value> head = parameters.tiedHead ? table : matrix("output.weight", parameters.vocabulary);
   if (!head)
     return head.error();
-  Value bias = gguf.tensor("output.bias") ? vector("output.bias", parameters.vocabulary) : Value();
+  Value bias = checkpoint.tensor("output.bias") ? vector("output.bias", parameters.vocabulary) : Value();
   Value z = LogitsOp::create(builder, named("output"), logits, x, *head, bias, builder.getF64FloatAttr(1),
                              builder.getF64FloatAttr(parameters.finalSoftcap));
   func::ReturnOp::create(builder, named("step"), z);
@@ -156,20 +156,21 @@ Result<OwningOpRef<ModuleOp>> ModuleBuilder::build() {
     return built.error();
   if (failed(verify(*module)))
     return fail(ErrorCode::FrontendModule, "%s: expects a module that verifies, but the one of family %s does not",
-                gguf.metadata().file().c_str(), parameters.architecture.c_str());
+                checkpoint.metadata().file().c_str(), parameters.architecture.c_str());
   return Result<OwningOpRef<ModuleOp>>(std::move(module));
 }
 
 } // namespace
 
-Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext &context, const Gguf &gguf, const FrontendOptions &options) {
+Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext &context, const Checkpoint &checkpoint,
+                                          const FrontendOptions &options) {
   context.loadDialect<func::FuncDialect, TransformerDialect>();
-  Result<ModelParameters> parameters = readParameters(gguf);
+  Result<ModelParameters> parameters = readParameters(checkpoint);
   if (!parameters)
     return parameters.error();
-  if (Status tensors = checkTensors(gguf, *parameters); !tensors)
+  if (Status tensors = checkTensors(checkpoint, *parameters); !tensors)
     return tensors.error();
-  return ModuleBuilder(context, gguf, *parameters, options).build();
+  return ModuleBuilder(context, checkpoint, *parameters, options).build();
 }
 
 } // namespace stepdown

@@ -2,7 +2,7 @@
 // tokens, applies the layers in order and computes the logits of the rows asked for. It names weights; it holds none.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Checkpoint/ModelParameters.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -17,7 +17,7 @@ struct FrontendOptions {
 /// Builds func.func @step(%tokens: tensor<?xi32>, %rows: tensor<?xi32>, %batch: !transformer.batch) -> tensor<?xVxf32>
 /// and the layer kinds it applies. Layers whose attributes and storage types are equal share one kind.
 /// Errors: those of readParameters and checkTensors (E0201 to E0221), E0230, E0232.
-Result<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(mlir::MLIRContext &context, const Gguf &gguf,
+Result<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(mlir::MLIRContext &context, const Checkpoint &checkpoint,
                                                       const FrontendOptions &options = {});
 
 } // namespace stepdown

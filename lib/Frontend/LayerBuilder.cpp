@@ -25,7 +25,7 @@ Type LayerBuilder::rows(Value like, int64_t columns) {
   return RankedTensorType::get({type.getDimSize(0), columns}, type.getElementType());
 }
 
-bool LayerBuilder::has(StringRef tensor) const { return gguf.tensor(concreteName(index, tensor)); }
+bool LayerBuilder::has(StringRef tensor) const { return checkpoint.tensor(concreteName(index, tensor)); }
 
 /// The attribute of a row range, or none for all rows.
 static DenseI64ArrayAttr rowRange(OpBuilder &builder, int64_t total, int64_t begin, int64_t size) {
@@ -33,7 +33,7 @@ static DenseI64ArrayAttr rowRange(OpBuilder &builder, int64_t total, int64_t beg
 }
 
 Value LayerBuilder::vector(StringRef tensor, int64_t total, int64_t begin, int64_t size) {
-  auto found = requireTensor(gguf, concreteName(index, tensor), {uint64_t(total)});
+  auto found = requireTensor(checkpoint, concreteName(index, tensor), {uint64_t(total)});
   if (!found && !refusal)
     refusal = found.error();
   return WeightOp::create(builder, location(tensor), RankedTensorType::get({size}, builder.getF32Type()),
@@ -41,7 +41,7 @@ Value LayerBuilder::vector(StringRef tensor, int64_t total, int64_t begin, int64
 }
 
 Value LayerBuilder::matrix(StringRef tensor, int64_t total, int64_t in, int64_t begin, int64_t out) {
-  auto found = requireTensor(gguf, concreteName(index, tensor), {uint64_t(in), uint64_t(total)});
+  auto found = requireTensor(checkpoint, concreteName(index, tensor), {uint64_t(in), uint64_t(total)});
   if (!found && !refusal)
     refusal = found.error();
   Storage storage = found ? (*found)->storage : Storage::F32; // after a refusal any type will do

@@ -17,9 +17,10 @@ class LayerBuilder {
 public:
   using Gate = transformer::Gate;
   /// Builds at `builder`'s insertion point the layer whose representative in the file is `index`.
-  LayerBuilder(mlir::OpBuilder &builder, const Gguf &gguf, const ModelParameters &parameters, size_t index,
+  LayerBuilder(mlir::OpBuilder &builder, const Checkpoint &checkpoint, const ModelParameters &parameters, size_t index,
                const RopeTable &table, mlir::Value batch, mlir::Value cache)
-      : parameters(parameters), index(index), builder(builder), gguf(gguf), table(table), batch(batch), cache(cache) {}
+      : parameters(parameters), index(index), builder(builder), checkpoint(checkpoint), table(table), batch(batch),
+        cache(cache) {}
 
   const ModelParameters &parameters;
   const size_t index; ///< of the representative layer
@@ -57,7 +58,7 @@ private:
   mlir::Type rows(mlir::Value like, int64_t columns);
 
   mlir::OpBuilder &builder;
-  const Gguf &gguf;
+  const Checkpoint &checkpoint;
   const RopeTable &table;
   mlir::Value batch, cache;
   std::optional<Error> refusal;

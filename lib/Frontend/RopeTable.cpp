@@ -94,25 +94,26 @@ RopeTable ropeTable(const RopeTableParameters &p) {
 }
 
 /// The values of `name` {count}, each a divisor of one frequency.
-static Result<std::vector<double>> frequencyFactors(const Gguf &gguf, const char *name, uint64_t count) {
-  Result<const GgufTensor *> tensor = requireTensor(gguf, name, {count});
+static Result<std::vector<double>> frequencyFactors(const Checkpoint &checkpoint, const char *name, uint64_t count) {
+  Result<const StoredTensor *> tensor = requireTensor(checkpoint, name, {count});
   if (!tensor)
     return tensor.error();
   const BlockFormat *format = blockFormat((*tensor)->storage);
   std::vector<float> values(count);
   if (count % format->elements)
     return fail(ErrorCode::RopeFactor, "%s: tensor %s: expects whole blocks of %d values, but got %llu values",
-                gguf.metadata().file().c_str(), name, format->elements, (unsigned long long)count);
+                checkpoint.metadata().file().c_str(), name, format->elements, (unsigned long long)count);
   decode(*format, (*tensor)->data, count / format->elements, values.data());
   for (size_t k = 0; k < count; ++k)
     if (!std::isfinite(values[k]) || values[k] <= 0)
       return fail(ErrorCode::RopeFactor,
                   "%s: tensor %s: expects positive and finite factors, but got %g at element %zu",
-                  gguf.metadata().file().c_str(), name, double(values[k]), k);
+                  checkpoint.metadata().file().c_str(), name, double(values[k]), k);
   return std::vector<double>(values.begin(), values.end());
 }
 
-Result<RopeTable> ropeTable(const Gguf &gguf, const ModelParameters &parameters, bool local, uint64_t context) {
+Result<RopeTable> ropeTable(const Checkpoint &checkpoint, const ModelParameters &parameters, bool local,
+                            uint64_t context) {
   const RopeParameters &rope = parameters.rope;
   RopeTableParameters p;
   const bool scaled = !local || rope.localScaled;
@@ -137,7 +138,7 @@ Result<RopeTable> ropeTable(const Gguf &gguf, const ModelParameters &parameters,
   else if (rope.frequencyFactors)
     factors = "rope_freqs.weight";
   if (factors) {
-    Result<std::vector<double>> divisors = frequencyFactors(gguf, factors, rope.dimensions / 2);
+    Result<std::vector<double>> divisors = frequencyFactors(checkpoint, factors, rope.dimensions / 2);
     if (!divisors)
       return divisors.error();
     for (size_t k = 0; k < divisors->size(); ++k)

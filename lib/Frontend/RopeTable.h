@@ -2,7 +2,7 @@
 // sine. From explicit parameters (as config.json names them), or from the keys and tensors of a GGUF file.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Checkpoint/ModelParameters.h"
 #include <optional>
 #include <vector>
@@ -40,6 +40,7 @@ RopeTable ropeTable(const RopeTableParameters &parameters);
 /// The table of a window layer (`local`) or of any other, for runs of at most `context` positions, from the keys and
 /// from rope_freqs.weight or rope_factors_{short,long}.weight. E0230: a factor in those tensors is not positive and
 /// finite; E0220, E0221: one of them is missing or has another shape.
-Result<RopeTable> ropeTable(const Gguf &gguf, const ModelParameters &parameters, bool local, uint64_t context);
+Result<RopeTable> ropeTable(const Checkpoint &checkpoint, const ModelParameters &parameters, bool local,
+                            uint64_t context);
 
 } // namespace stepdown

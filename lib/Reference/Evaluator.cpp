@@ -24,7 +24,7 @@ namespace {
 
 template <typename T> class TypedMachine final : public Evaluator::Machine {
 public:
-  TypedMachine(ModuleOp module, const Gguf &gguf) : module(module), gguf(gguf) {}
+  TypedMachine(ModuleOp module, const Checkpoint &checkpoint) : module(module), checkpoint(checkpoint) {}
   Result<Logits> step(const Step &step) override;
 
 private:
@@ -48,7 +48,7 @@ private:
   static const Cache<T> &cache(Scope &scope, Value v) { return std::get<Cache<T>>(scope.find(v)->second); }
 
   ModuleOp module;
-  const Gguf &gguf;
+  const Checkpoint &checkpoint;
   size_t layer = 0;             // that runs
   std::vector<Cache<T>> caches; // [layers], filled by the first step
 };
@@ -57,10 +57,10 @@ double real(const APFloat &value) { return value.convertToDouble(); }
 
 template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::weight(WeightOp op) {
   std::string name = op.getTensorName(layer);
-  const GgufTensor *found = gguf.tensor(name);
+  const StoredTensor *found = checkpoint.tensor(name);
   if (!found)
     return fail(ErrorCode::ModelTensorMissing, "%s: expects tensor '%s', but there is none",
-                gguf.metadata().file().c_str(), name.c_str());
+                checkpoint.metadata().file().c_str(), name.c_str());
   RankedTensorType type = op.getResult().getType();
   int64_t begin = op.getRows() ? (*op.getRows())[0] : 0, rows = op.getStoredRows();
   WeightPadding padding;
@@ -234,21 +234,22 @@ template <typename T> Result<Logits> TypedMachine<T>::step(const Step &step) {
 
 } // namespace
 
-Evaluator::Evaluator(ModuleOp module, const Gguf &gguf, Precision precision) {
+Evaluator::Evaluator(ModuleOp module, const Checkpoint &checkpoint, Precision precision) {
   if (precision == Precision::Float32)
-    machine = std::make_unique<TypedMachine<float>>(module, gguf);
+    machine = std::make_unique<TypedMachine<float>>(module, checkpoint);
   else
-    machine = std::make_unique<TypedMachine<double>>(module, gguf);
+    machine = std::make_unique<TypedMachine<double>>(module, checkpoint);
 }
 Evaluator::~Evaluator() = default;
 
 Result<Logits> Evaluator::step(const Step &step) { return machine->step(step); }
 
-Result<Logits> evaluate(ModuleOp module, const Gguf &gguf, const std::vector<int32_t> &tokens, Precision precision) {
+Result<Logits> evaluate(ModuleOp module, const Checkpoint &checkpoint, const std::vector<int32_t> &tokens,
+                        Precision precision) {
   Step step{tokens, std::vector<int32_t>(tokens.size(), 0), {}, {}};
   for (size_t t = 0; t < tokens.size(); ++t)
     step.positions.push_back(int32_t(t)), step.rows.push_back(int32_t(t));
-  return Evaluator(module, gguf, precision).step(step);
+  return Evaluator(module, checkpoint, precision).step(step);
 }
 
 double meanNegativeLogLikelihood(const Logits &logits, const std::vector<int32_t> &tokens) {

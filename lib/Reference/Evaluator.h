@@ -2,7 +2,7 @@
 // Every lowering is tested against it, before and after fusion (it enters transformer.kernel).
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <memory>
 #include <vector>
@@ -26,8 +26,8 @@ struct Logits {
 /// Runs steps of one module; keeps the caches between them.
 class Evaluator {
 public:
-  /// `module` and `gguf` outlive the evaluator.
-  Evaluator(mlir::ModuleOp module, const Gguf &gguf, Precision precision);
+  /// `module` and `checkpoint` outlive the evaluator.
+  Evaluator(mlir::ModuleOp module, const Checkpoint &checkpoint, Precision precision);
   ~Evaluator();
 
   /// Errors: E0880 an operation that is not of the transformer dialect, E0881 a token, row or length outside its range,
@@ -41,7 +41,7 @@ private:
 };
 
 /// The logits of every token of one sequence that begins at position 0.
-Result<Logits> evaluate(mlir::ModuleOp module, const Gguf &gguf, const std::vector<int32_t> &tokens,
+Result<Logits> evaluate(mlir::ModuleOp module, const Checkpoint &checkpoint, const std::vector<int32_t> &tokens,
                         Precision precision);
 
 /// The mean over t of -log softmax(logits[t])[tokens[t + 1]]; logits has a row for every token.

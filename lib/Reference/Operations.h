@@ -2,7 +2,7 @@
 // What lowerings are compared with: written for reading, one formula of TransformerOps.td a function, sums in index
 // order.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Target/Layout.h"
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // The prompt that a model's chat template makes of messages. What a message says never becomes a control token
 // (lib/Text/Tokenizer/UserText.h); what the template writes around it does.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 #include "lib/Text/ChatTemplate/ChatTemplate.h"
 #include "lib/Text/Tokenizer/Tokenizer.h"
 #include <string_view>

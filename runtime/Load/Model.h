@@ -1,7 +1,7 @@
 // One model in memory: its verified artifact, its metadata, and its code and weights on a device. Immutable once
 // loaded, so any number of sessions and threads share it.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 #include "runtime/Device.h"
 #include "runtime/Load/ArtifactFile.h"
 #include <memory>

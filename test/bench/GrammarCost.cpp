@@ -23,7 +23,7 @@ int main(int argc, char **argv) {
     std::fprintf(stderr, "usage: GrammarCost MODEL.gguf\n");
     return 2;
   }
-  auto file = Gguf::open(argv[1]);
+  auto file = Checkpoint::open(argv[1]);
   auto tokenizer = file ? Tokenizer::create(file->metadata()) : Result<Tokenizer>(file.error());
   if (!tokenizer) {
     std::fprintf(stderr, "%s\n", tokenizer.error().text().c_str());

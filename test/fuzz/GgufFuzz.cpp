@@ -33,7 +33,7 @@ void readEverything(const Metadata &meta) {
   }
 }
 
-void decodeEverything(const GgufTensor &tensor, const uint8_t *end) {
+void decodeEverything(const StoredTensor &tensor, const uint8_t *end) {
   const BlockFormat *format = blockFormat(tensor.storage);
   if (!format || tensor.data + tensor.bytes > end)
     std::abort(); // a reader that promises this must keep it
@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     readEverything(*shard->meta);
     if (!metadataOnly)
-      for (const GgufTensor &tensor : shard->tensors)
+      for (const StoredTensor &tensor : shard->tensors)
         decodeEverything(tensor, data + size);
   }
   return 0;

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const std::string path = "/proc/self/fd/" + std::to_string(fd);
   if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != static_cast<ssize_t>(size))
     std::abort();
-  Result<Gguf> gguf = Gguf::open(path);
+  Result<Checkpoint> gguf = Checkpoint::open(path);
   if (!gguf)
     return 0;
   Result<ModelParameters> p = readParameters(*gguf);

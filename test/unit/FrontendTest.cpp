@@ -14,7 +14,7 @@ class FrontendTest : public ::testing::Test {
 protected:
   mlir::OwningOpRef<mlir::ModuleOp> build(const std::string &options, FrontendOptions frontend = {}) {
     std::string path = makeModel(options);
-    Result<Gguf> gguf = Gguf::open(path);
+    Result<Checkpoint> gguf = Checkpoint::open(path);
     EXPECT_TRUE(bool(gguf)) << gguf.error().text();
     if (!gguf)
       return {};

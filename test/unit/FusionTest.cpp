@@ -1,6 +1,6 @@
 // Fusion changes where values are computed, never what: modules of every family before and after, in the reference.
 #include "dialects/Transformer/IR/TransformerOps.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Pipeline/Phases.h"
 #include "lib/Reference/Evaluator.h"
@@ -19,7 +19,7 @@ Result<Logits> logitsAfter(const std::string &checkpoint, const std::vector<int3
   mlir::DialectRegistry registry;
   registerCompilerDialects(registry);
   mlir::MLIRContext context(registry);
-  Result<Gguf> gguf = Gguf::open(checkpoint);
+  Result<Checkpoint> gguf = Checkpoint::open(checkpoint);
   if (!gguf)
     return gguf.error();
   FrontendOptions options;

@@ -1,6 +1,6 @@
 // Writes GGUF bytes in memory for tests: metadata pairs and F32 tensors.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 
 #include <cstdint>
 #include <cstdio>

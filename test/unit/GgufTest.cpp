@@ -9,9 +9,9 @@ using namespace stepdown;
 
 namespace {
 
-Result<Gguf> openBytes(const std::string &bytes, bool metadataOnly = false) {
+Result<Checkpoint> openBytes(const std::string &bytes, bool metadataOnly = false) {
   GgufBytes::File file(bytes); // the mapping outlives the name
-  return Gguf::open(file.path, metadataOnly);
+  return Checkpoint::open(file.path, metadataOnly);
 }
 
 GgufBytes sample() {
@@ -33,7 +33,7 @@ GgufBytes sample() {
 template <typename T> int codeOf(const Result<T> &result) { return result ? 0 : static_cast<int>(result.error().code); }
 
 TEST(Metadata, ReadsEveryKindOfValue) {
-  Result<Gguf> gguf = openBytes(sample().bytes());
+  Result<Checkpoint> gguf = openBytes(sample().bytes());
   ASSERT_TRUE(gguf) << gguf.error().text();
   const Metadata &meta = gguf->metadata();
   EXPECT_EQ(*meta.unsignedInteger("a.u32"), 7u);
@@ -52,7 +52,7 @@ TEST(Metadata, ReadsEveryKindOfValue) {
 }
 
 TEST(Metadata, RefusesMissingKeysAndWrongTypes) {
-  Result<Gguf> gguf = openBytes(sample().bytes());
+  Result<Checkpoint> gguf = openBytes(sample().bytes());
   ASSERT_TRUE(gguf);
   const Metadata &meta = gguf->metadata();
   EXPECT_FALSE(meta.has("a.none"));
@@ -75,12 +75,12 @@ TEST(Metadata, RefusesMissingKeysAndWrongTypes) {
 
 TEST(Metadata, PairsCanBeCopiedVerbatim) {
   std::string bytes = sample().bytes();
-  Result<Gguf> gguf = openBytes(bytes);
+  Result<Checkpoint> gguf = openBytes(bytes);
   ASSERT_TRUE(gguf);
-  std::string pairs = bytes.substr(gguf->metadataBegin(), gguf->metadataEnd() - gguf->metadataBegin());
+  std::string pairs(gguf->pairs());
   size_t offset = 0;
-  Result<Metadata> copy = Metadata::parse("copy", reinterpret_cast<const uint8_t *>(pairs.data()), pairs.size(), offset,
-                                          gguf->metadataCount());
+  Result<Metadata> copy =
+      Metadata::parse("copy", reinterpret_cast<const uint8_t *>(pairs.data()), pairs.size(), offset, gguf->pairCount());
   ASSERT_TRUE(copy) << copy.error().text();
   EXPECT_EQ(offset, pairs.size());
   EXPECT_EQ(copy->keys(), gguf->metadata().keys());
@@ -88,10 +88,10 @@ TEST(Metadata, PairsCanBeCopiedVerbatim) {
 }
 
 TEST(Gguf, FindsTensorsAndTheirData) {
-  Result<Gguf> gguf = openBytes(sample().bytes());
+  Result<Checkpoint> gguf = openBytes(sample().bytes());
   ASSERT_TRUE(gguf);
   ASSERT_EQ(gguf->tensors().size(), 2u);
-  const GgufTensor *first = gguf->tensor("first");
+  const StoredTensor *first = gguf->tensor("first");
   ASSERT_NE(first, nullptr);
   EXPECT_EQ(first->rank, 2);
   EXPECT_EQ(first->dims[0], 3u);
@@ -101,7 +101,7 @@ TEST(Gguf, FindsTensorsAndTheirData) {
   float value;
   std::memcpy(&value, first->data + 20, 4);
   EXPECT_EQ(value, 5.0f);
-  EXPECT_EQ(gguf->file().data() + gguf->tensor("second")->offset, gguf->tensor("second")->data);
+  EXPECT_EQ(gguf->files().front().data() + gguf->tensor("second")->offset, gguf->tensor("second")->data);
   EXPECT_EQ(gguf->tensor("third"), nullptr);
 }
 
@@ -109,7 +109,7 @@ TEST(Gguf, MetadataAloneNeedsNoTensorData) {
   std::string bytes = GgufBytes().text("k", "v").tensor("w", {64}).bytes();
   bytes.resize(bytes.size() - 128);
   EXPECT_EQ(codeOf(openBytes(bytes)), 128);
-  Result<Gguf> gguf = openBytes(bytes, true);
+  Result<Checkpoint> gguf = openBytes(bytes, true);
   ASSERT_TRUE(gguf) << gguf.error().text();
   EXPECT_EQ(gguf->tensors().size(), 1u);
   EXPECT_EQ(gguf->tensors()[0].data, nullptr);
@@ -119,7 +119,7 @@ TEST(Gguf, MetadataAloneAcceptsForeignTypes) {
   std::string bytes = GgufBytes().tensor("w", {8}).bytes();
   bytes[24 + 8 + 1 + 4 + 8] = 16; // IQ2_XXS
   EXPECT_EQ(codeOf(openBytes(bytes)), 119);
-  Result<Gguf> gguf = openBytes(bytes, true);
+  Result<Checkpoint> gguf = openBytes(bytes, true);
   ASSERT_TRUE(gguf) << gguf.error().text();
   EXPECT_EQ(static_cast<uint32_t>(gguf->tensors()[0].storage), 16u);
 }
@@ -150,7 +150,7 @@ TEST(Gguf, EveryFlippedByteIsReadOrRefused) {
           readShard("flipped", reinterpret_cast<const uint8_t *>(changed.data()), changed.size(), false);
       ++(shard ? accepted : refused);
       if (shard)
-        for (const GgufTensor &tensor : shard->tensors)
+        for (const StoredTensor &tensor : shard->tensors)
           ASSERT_LE(tensor.offset + tensor.bytes, changed.size());
     }
   EXPECT_GT(accepted, 0u); // values and tensor data are free
@@ -163,7 +163,7 @@ TEST(Gguf, MessagesEscapeBytesThatAreNotText) {
 }
 
 TEST(Gguf, NamesTheFileItCannotOpen) {
-  Result<Gguf> gguf = Gguf::open("/nonexistent/model.gguf");
+  Result<Checkpoint> gguf = Checkpoint::open("/nonexistent/model.gguf");
   ASSERT_FALSE(gguf);
   EXPECT_EQ(gguf.error().code, ErrorCode::FileOpen);
   EXPECT_NE(gguf.error().message.find("/nonexistent/model.gguf"), std::string::npos);

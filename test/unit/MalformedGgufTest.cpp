@@ -40,7 +40,7 @@ std::vector<Case> readManifest() {
 }
 
 Status run(const Case &test) {
-  Result<Gguf> gguf = Gguf::open(STEPDOWN_MALFORMED_DIR "/" + test.file);
+  Result<Checkpoint> gguf = Checkpoint::open(STEPDOWN_MALFORMED_DIR "/" + test.file);
   if (!gguf)
     return gguf.error();
   if (test.action == "open")

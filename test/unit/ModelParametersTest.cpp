@@ -25,7 +25,7 @@ GgufBytes withFeedForward(const std::string &arch) { return base(arch).u32(arch 
 
 ModelParameters read(const GgufBytes &bytes) {
   GgufBytes::File file(bytes.bytes());
-  Result<Gguf> gguf = Gguf::open(file.path);
+  Result<Checkpoint> gguf = Checkpoint::open(file.path);
   EXPECT_TRUE(gguf) << gguf.error().text();
   Result<ModelParameters> parameters = readParameters(*gguf);
   EXPECT_TRUE(parameters) << parameters.error().text();
@@ -102,7 +102,7 @@ TEST(ModelParameters, AWindowWithoutPatternHoldsInEveryLayerOrIsRefused) {
     std::string key = arch + ".attention.sliding_window_pattern";
     EXPECT_EQ(read(windowed(7).u32(key, 2)).local, (std::vector<bool>{true, false, true, false, true, false})) << arch;
     GgufBytes::File file(windowed(2047).bytes());
-    Result<Gguf> gguf = Gguf::open(file.path);
+    Result<Checkpoint> gguf = Checkpoint::open(file.path);
     ASSERT_TRUE(gguf);
     EXPECT_EQ(readParameters(*gguf).error().code, ErrorCode::ModelFeature) << arch;
   }
@@ -181,7 +181,7 @@ TEST(ModelParameters, RefusesNumbersThatNoModelHas) {
     };
     for (double number : each.wrong) {
       GgufBytes::File file(with(number));
-      Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+      Result<ModelParameters> parameters = readParameters(*Checkpoint::open(file.path));
       ASSERT_FALSE(parameters) << key << " = " << number;
       const std::string text = parameters.error().text();
       EXPECT_NE(text.find("'" + key + "'"), text.npos) << number << ": " << text;
@@ -189,7 +189,7 @@ TEST(ModelParameters, RefusesNumbersThatNoModelHas) {
     }
     for (double number : each.right) {
       GgufBytes::File file(with(number));
-      Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+      Result<ModelParameters> parameters = readParameters(*Checkpoint::open(file.path));
       EXPECT_TRUE(parameters) << key << " = " << number << ": " << parameters.error().text();
     }
   }
@@ -212,7 +212,7 @@ TEST(ModelParameters, RefusesWhatYarnHasNoMeaningFor) {
   };
   for (const auto &each : cases) {
     GgufBytes::File file(GgufBytes(each.bytes).bytes());
-    Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+    Result<ModelParameters> parameters = readParameters(*Checkpoint::open(file.path));
     ASSERT_FALSE(parameters) << each.key;
     EXPECT_NE(parameters.error().text().find(each.key), std::string::npos) << parameters.error().text();
   }
@@ -225,7 +225,7 @@ TEST(ModelParameters, RefusesAFactorBesideThoseOfLongRope) {
   };
   for (const char *key : {"phi3.rope.scaling.factor", "phi3.rope.scale_linear"}) {
     GgufBytes::File file(scaled(key, 4).bytes());
-    Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+    Result<ModelParameters> parameters = readParameters(*Checkpoint::open(file.path));
     ASSERT_FALSE(parameters);
     EXPECT_EQ(parameters.error().code, ErrorCode::ModelFeature);
     EXPECT_NE(parameters.error().text().find(key), std::string::npos) << parameters.error().text();
@@ -239,7 +239,7 @@ TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
        {withFeedForward("phi3").text(key, "2"), withFeedForward("phi3").f32(key, 2),
         withFeedForward("phi3").scalar(key, GgufType::I32, int32_t(-1)), withFeedForward("phi3").strings(key, {"1"})}) {
     GgufBytes::File file(GgufBytes(bytes).bytes());
-    Result<ModelParameters> parameters = readParameters(*Gguf::open(file.path));
+    Result<ModelParameters> parameters = readParameters(*Checkpoint::open(file.path));
     ASSERT_FALSE(parameters);
     EXPECT_EQ(parameters.error().code, ErrorCode::MetadataType) << parameters.error().text();
   }
@@ -252,7 +252,7 @@ TEST(ModelParameters, NamesWhatIsSupported) {
 
 TEST(ModelTensors, OptionalTensorsMayBeMissingButNotMisshapen) {
   GgufBytes::File file(GgufBytes().tensor("w", {4, 2}).bytes());
-  Result<Gguf> gguf = Gguf::open(file.path);
+  Result<Checkpoint> gguf = Checkpoint::open(file.path);
   ASSERT_TRUE(gguf);
   EXPECT_EQ(*optionalTensor(*gguf, "none", {4}), nullptr);
   EXPECT_EQ(*optionalTensor(*gguf, "w", {4, 2}), gguf->tensor("w"));
@@ -267,7 +267,7 @@ TEST_P(GeneratedModel, HasEveryTensorItsParametersAskFor) {
   std::string path = std::string(STEPDOWN_MODELS_DIR "/tiny-") + GetParam() + ".gguf";
   if (access(path.c_str(), F_OK) != 0)
     GTEST_SKIP() << path << " was not generated (needs the Python packages numpy and gguf)";
-  Result<Gguf> gguf = Gguf::open(path);
+  Result<Checkpoint> gguf = Checkpoint::open(path);
   ASSERT_TRUE(gguf) << gguf.error().text();
   Result<ModelParameters> p = readParameters(*gguf);
   ASSERT_TRUE(p) << p.error().text();

@@ -27,10 +27,10 @@ std::string folder(const char *variable, const char *fallback) {
 /// A checkpoint, its module with a float32 cache, and an evaluator of both.
 struct Model {
   mlir::MLIRContext context;
-  Result<Gguf> gguf;
+  Result<Checkpoint> gguf;
   mlir::OwningOpRef<mlir::ModuleOp> module;
 
-  explicit Model(const std::string &path) : gguf(Gguf::open(path)) {
+  explicit Model(const std::string &path) : gguf(Checkpoint::open(path)) {
     FrontendOptions exact;
     exact.float32Cache = true;
     if (!gguf) {

@@ -1,6 +1,6 @@
 // The tables of lib/Pipeline/Phases.cpp, held against the targets and against what the phases leave.
 #include "dialects/Transformer/IR/TransformerDialect.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/PlainModule.h"
 #include "lib/Pipeline/Phases.h"
@@ -32,7 +32,7 @@ Result<Module> makeInput(mlir::MLIRContext &context, Input input) {
                             "  return %0 : tensor<7x256xbf16>\n"
                             "}\n",
                             "f.mlir");
-  Result<Gguf> gguf = Gguf::open(makeModel("--family llama --type Q4_0 --layers 1"));
+  Result<Checkpoint> gguf = Checkpoint::open(makeModel("--family llama --type Q4_0 --layers 1"));
   if (!gguf)
     return gguf.error();
   return buildModule(context, *gguf, {});

@@ -61,7 +61,7 @@ TEST(RopeTableConformance, EqualsRecordedTables) {
 
 /// The table of a generated checkpoint, of its layers that see everything, for runs as long as `context`.
 static RopeTable tableOfModel(const std::string &options, uint64_t context) {
-  Result<Gguf> gguf = Gguf::open(makeModel(options));
+  Result<Checkpoint> gguf = Checkpoint::open(makeModel(options));
   EXPECT_TRUE(bool(gguf)) << gguf.error().text();
   Result<ModelParameters> parameters = readParameters(*gguf);
   EXPECT_TRUE(bool(parameters)) << parameters.error().text();

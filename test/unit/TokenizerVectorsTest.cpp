@@ -89,7 +89,7 @@ TEST_P(TokenizerVectors, EncodeAndDecode) {
   fs::path path = vectorsFolder() / "tokenizers" / (std::string("ggml-vocab-") + GetParam() + ".gguf");
   if (!fs::exists(path))
     GTEST_SKIP() << "no tokenizer vectors at " << path;
-  Result<Gguf> file = Gguf::open(path.string(), true);
+  Result<Checkpoint> file = Checkpoint::open(path.string(), true);
   ASSERT_TRUE(file) << file.error().text();
   Result<Tokenizer> tokenizer = Tokenizer::create(file->metadata());
   ASSERT_TRUE(tokenizer) << tokenizer.error().text();
@@ -142,7 +142,7 @@ TEST_P(ReferencePrompts, GiveTheTokensOfTheReference) {
   fs::path vectors = vectorsFolder() / "models" / GetParam().second;
   if (!fs::exists(model) || !fs::exists(vectors))
     GTEST_SKIP() << "no " << model << " or " << vectors;
-  Result<Gguf> file = Gguf::open(model.string(), true);
+  Result<Checkpoint> file = Checkpoint::open(model.string(), true);
   ASSERT_TRUE(file) << file.error().text();
   Result<Tokenizer> tokenizer = Tokenizer::create(file->metadata());
   ASSERT_TRUE(tokenizer) << tokenizer.error().text();

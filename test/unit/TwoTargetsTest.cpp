@@ -17,7 +17,7 @@ namespace {
 const Layout kTiles8 = {"tiles8", STEPDOWN_PACKING_TILES16, 8, 64};
 
 /// Writes `targets` of `checkpoint`; the path of the artifact.
-std::string write(const Gguf &checkpoint, std::vector<TargetParts> targets) {
+std::string write(const Checkpoint &checkpoint, std::vector<TargetParts> targets) {
   const std::string path = test::temporaryFile({}, ".stepdown");
   Result<PartFile> file = PartFile::create(path);
   EXPECT_TRUE(file);
@@ -74,7 +74,7 @@ TEST(TwoTargets, shareWhatTheyPackAlike) {
   EXPECT_GT(other.firstWeight, 0u);
   EXPECT_LT(cpu.endOfWeights, other.endOfWeights);
   // Both packings are of the same tensor, so each is what the layout makes of its rows.
-  const GgufTensor *tensor = c.checkpoint->tensor(different.weights[changed].tensor);
+  const StoredTensor *tensor = c.checkpoint->tensor(different.weights[changed].tensor);
   ASSERT_NE(tensor, nullptr);
   for (const auto &[target, layout] : {std::pair{&cpu, &kTiles16}, {&other, &kTiles8}}) {
     const stepdown_weight &weight = target->program.weights[changed];

@@ -87,7 +87,7 @@ float unpack(const BlockFormat &format, const uint8_t *block, int row, int colum
 
 class Packing {
 public:
-  explicit Packing(const GgufBytes &made) : file(made.bytes()), gguf(Gguf::open(file.path)) {
+  explicit Packing(const GgufBytes &made) : file(made.bytes()), gguf(Checkpoint::open(file.path)) {
     EXPECT_TRUE(gguf) << gguf.error().text();
   }
 
@@ -113,7 +113,7 @@ public:
 
 private:
   GgufBytes::File file;
-  Result<Gguf> gguf;
+  Result<Checkpoint> gguf;
 };
 
 WeightEntry entry(const std::string &tensor, std::vector<int64_t> dims, const char *type, const Layout *layout,

@@ -56,10 +56,10 @@ ordered_json metadataOf(const Metadata &metadata) {
   return object;
 }
 
-ordered_json describe(const Gguf &checkpoint) {
+ordered_json describe(const Checkpoint &checkpoint) {
   ordered_json tensors = ordered_json::array();
   uint64_t bytes = 0;
-  for (const GgufTensor &tensor : checkpoint.tensors()) {
+  for (const StoredTensor &tensor : checkpoint.tensors()) {
     const BlockFormat *format = blockFormat(tensor.storage);
     std::vector<uint64_t> shape(tensor.dims, tensor.dims + tensor.rank);
     std::reverse(shape.begin(), shape.end());
@@ -190,13 +190,13 @@ Status writeTensor(const std::string &path, const std::string &name, const std::
   if (isArtifact(path))
     return fail(ErrorCode::TensorUnknown, "%s: expects a checkpoint: the weights of an artifact are repacked",
                 path.c_str());
-  auto checkpoint = Gguf::open(path);
+  auto checkpoint = Checkpoint::open(path);
   if (!checkpoint)
     return checkpoint.error();
-  const GgufTensor *tensor = checkpoint->tensor(name);
+  const StoredTensor *tensor = checkpoint->tensor(name);
   if (!tensor) {
     std::vector<std::string> names;
-    for (const GgufTensor &known : checkpoint->tensors())
+    for (const StoredTensor &known : checkpoint->tensors())
       names.emplace_back(known.name);
     return fail(ErrorCode::TensorUnknown, "%s: expects a tensor of the file, but got \"%s\"%s", path.c_str(),
                 name.c_str(), suggestion(name, names).c_str());
@@ -207,7 +207,7 @@ Status writeTensor(const std::string &path, const std::string &name, const std::
                 name.c_str(), static_cast<uint32_t>(tensor->storage));
   std::vector<uint64_t> shape(tensor->dims, tensor->dims + tensor->rank);
   std::reverse(shape.begin(), shape.end());
-  auto writer = NpyWriter::create(target, "<f4", shape, shardPaths(path));
+  auto writer = NpyWriter::create(target, "<f4", shape, checkpointFiles(path));
   if (!writer)
     return writer.error();
   uint64_t blocks = tensor->bytes / format->bytes;
@@ -243,9 +243,9 @@ Status runInspect(const Arguments &arguments) {
     description = std::move(*described);
   } else {
     // Tensors of types that we lack can be listed; damaged ones are refused.
-    auto checkpoint = Gguf::open(path);
+    auto checkpoint = Checkpoint::open(path);
     if (!checkpoint && checkpoint.error().code == ErrorCode::GgufTensorTypeUnsupported)
-      checkpoint = Gguf::open(path, true);
+      checkpoint = Checkpoint::open(path, true);
     if (!checkpoint)
       return checkpoint.error();
     description = describe(*checkpoint);

@@ -89,7 +89,7 @@ bool damaged(ErrorCode code) {
 
 /// Refusing a damaged or foreign checkpoint takes no compiler.
 Status checkCheckpoint(const std::string &model) {
-  Result<Gguf> checkpoint = Gguf::open(model);
+  Result<Checkpoint> checkpoint = Checkpoint::open(model);
   if (!checkpoint)
     return checkpoint.error();
   Result<ModelParameters> parameters = readParameters(*checkpoint);
@@ -120,7 +120,7 @@ static Result<std::string> artifactOf(const std::string &model, const CompileOpt
     return folder.error();
 
   std::string key = identity(info);
-  for (const std::string &shard : shardPaths(model)) // of a split checkpoint each file counts
+  for (const std::string &shard : checkpointFiles(model)) // of a checkpoint in several files each counts
     if (shard != model && stat(shard.c_str(), &info) == 0)
       key += identity(info);
   key += identity(compilerInfo) + (options.exact ? "exact" : "default");
@@ -183,7 +183,7 @@ Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arg
 Result<MetadataSource> MetadataSource::open(const std::string &model) {
   MetadataSource source;
   if (!isArtifact(model)) {
-    Result<Gguf> checkpoint = Gguf::open(model, true);
+    Result<Checkpoint> checkpoint = Checkpoint::open(model, true);
     if (!checkpoint)
       return checkpoint.error();
     source.checkpoint = std::move(*checkpoint);

@@ -1,6 +1,6 @@
 // Where MODEL leads: an artifact, or a checkpoint that is compiled once into the cache and then run from there.
 #pragma once
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/CommandLine/CommandLine.h"
 #include "lib/Text/Tokenizer/Tokenizer.h"
 #include "runtime/Load/ArtifactFile.h"
@@ -32,7 +32,7 @@ public:
   const Metadata &metadata() const { return checkpoint ? checkpoint->metadata() : *pairs; }
 
 private:
-  std::optional<Gguf> checkpoint;
+  std::optional<Checkpoint> checkpoint;
   std::optional<ArtifactFile> artifact;
   std::optional<Metadata> pairs;
 };

@@ -8,7 +8,7 @@
 // The whole trie is walked once when it is loaded, so matching needs no checks.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 #include <string_view>
 #include <vector>
 

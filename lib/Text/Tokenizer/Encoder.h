@@ -1,7 +1,7 @@
 // What the five algorithms have in common: a raw fragment of text (no special tokens in it) becomes ids.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -5,7 +5,7 @@
 // that the Metadata was parsed from: the mapped file (not the Metadata itself) must outlive it.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 #include <cstdint>
 #include <memory>
 #include <string>

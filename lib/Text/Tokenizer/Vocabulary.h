@@ -5,7 +5,7 @@
 // Filling it is also what finds a token that appears twice.
 #pragma once
 #include "lib/Base/Result.h"
-#include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/Metadata.h"
 #include "lib/Text/Tokenizer/KnownTokens.h"
 #include <cstdint>
 #include <memory>

@@ -1,0 +1,27 @@
+#include "lib/Checkpoint/Checkpoint.h"
+#include "lib/Checkpoint/Gguf.h"
+
+namespace stepdown {
+
+Result<Checkpoint> Checkpoint::open(const std::string &path, bool metadataOnly) { return openGguf(path, metadataOnly); }
+
+const StoredTensor *Checkpoint::tensor(std::string_view name) const {
+  auto it = byName.find(name);
+  return it == byName.end() ? nullptr : &infos[it->second];
+}
+
+void CheckpointBuilder::setMetadata(std::shared_ptr<const Metadata> metadata, std::string_view pairs) {
+  checkpoint.meta = std::move(metadata);
+  checkpoint.encoded = pairs;
+}
+
+bool CheckpointBuilder::add(const StoredTensor &tensor) {
+  if (!checkpoint.byName.emplace(tensor.name, checkpoint.infos.size()).second)
+    return false;
+  checkpoint.infos.push_back(tensor);
+  return true;
+}
+
+std::vector<std::string> checkpointFiles(const std::string &path) { return shardPaths(path); }
+
+} // namespace stepdown
