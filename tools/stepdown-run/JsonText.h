@@ -1,24 +1,10 @@
-// JSON that a user wrote: read, or refused with the offset at which it ceases to be JSON.
+// The text of JSON that a user wrote, as it stands.
 #pragma once
-#include "lib/Base/Result.h"
-#include <nlohmann/json.hpp>
-#include <string>
-#include <string_view>
+#include "lib/Base/StrictJson.h"
 
 namespace stepdown::run {
 
-/// That `text` is JSON whose objects have each name once; E0908 "WHERE: expects JSON, but at offset N ...", where N
-/// counts the bytes of the file, of which `text` begins at `begin`.
-Status checkJson(std::string_view text, const std::string &where, size_t begin = 0);
-
 /// The text of the member `name` of `object`, the text of a JSON object; empty where none has that spelling.
 std::string_view memberText(std::string_view object, std::string_view name);
-
-/// `text` as a value of the library's type `Json`; errors of checkJson.
-template <typename Json> Result<Json> parseJson(std::string_view text, const std::string &where, size_t begin = 0) {
-  if (Status status = checkJson(text, where, begin); !status)
-    return status.error();
-  return Json::parse(text);
-}
 
 } // namespace stepdown::run
