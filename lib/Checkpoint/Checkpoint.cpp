@@ -1,9 +1,12 @@
 #include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/HuggingFace/Folder.h"
 
 namespace stepdown {
 
-Result<Checkpoint> Checkpoint::open(const std::string &path, bool metadataOnly) { return openGguf(path, metadataOnly); }
+Result<Checkpoint> Checkpoint::open(const std::string &path, bool metadataOnly) {
+  return isFolder(path) ? openFolder(path, metadataOnly) : openGguf(path, metadataOnly);
+}
 
 const StoredTensor *Checkpoint::tensor(std::string_view name) const {
   auto it = byName.find(name);
@@ -22,6 +25,8 @@ bool CheckpointBuilder::add(const StoredTensor &tensor) {
   return true;
 }
 
-std::vector<std::string> checkpointFiles(const std::string &path) { return shardPaths(path); }
+std::vector<std::string> checkpointFiles(const std::string &path) {
+  return isFolder(path) ? folderFiles(path) : shardPaths(path);
+}
 
 } // namespace stepdown

@@ -1,6 +1,6 @@
 // A checkpoint: tensors by name, metadata, and what tells it from others, wherever it is from. The readers behind it
-// (Gguf.h) check everything that their format says and fill it in; what reads it knows the names of GGUF alone, for
-// tensors and keys, so a family is described once.
+// (Gguf.h, HuggingFace/Folder.h) check everything that their format says and fill it in; what reads it knows the names
+// of GGUF alone, for tensors and keys, so a family is described once.
 #pragma once
 #include "lib/Base/MappedFile.h"
 #include "lib/Checkpoint/BlockFormat.h"
@@ -22,8 +22,8 @@ struct StoredTensor {
 
 class Checkpoint {
 public:
-  /// The GGUF file `path`, of a split model its first shard (E01xx). `metadataOnly` does not look at tensors, nor for
-  /// the other files of a split model (tokenize, render, inspect).
+  /// The GGUF file `path`, of a split model its first shard (E01xx), or the Hugging Face folder `path` (E14xx).
+  /// `metadataOnly` does not look at tensors, nor for the other files of a split model (tokenize, render, inspect).
   static Result<Checkpoint> open(const std::string &path, bool metadataOnly = false);
 
   const Metadata &metadata() const { return *meta; }
@@ -63,7 +63,8 @@ private:
   Checkpoint checkpoint;
 };
 
-/// The files that the checkpoint `path` consists of, by the names alone: those of a split model, or `path` alone.
+/// The files that the checkpoint `path` consists of, by the names alone: those of a split model, those of a folder;
+/// `path` alone where it is neither.
 std::vector<std::string> checkpointFiles(const std::string &path);
 
 } // namespace stepdown

@@ -208,6 +208,14 @@ Status Reader::readFeatures() {
 Status Reader::readRope() {
   RopeParameters &r = p.rope;
   r.pairs = p.family->pairs;
+  if (const std::string name = key("rope.pairs"); meta.has(name)) { // the order of the rows is not the family's usual
+    Result<std::string_view> pairs = meta.string(name);
+    if (!pairs)
+      return pairs.error();
+    if (*pairs != "adjacent" && *pairs != "halves")
+      return refuse(ErrorCode::ModelFeature, name, "expects adjacent or halves, but got '" + printable(*pairs) + "'");
+    r.pairs = *pairs == "halves" ? RopePairs::Halves : RopePairs::Adjacent;
+  }
   r.dimensions = p.headSize;
   if (has("rope.dimension_count")) {
     Result<uint64_t> dimensions = meta.unsignedInteger(key("rope.dimension_count"));

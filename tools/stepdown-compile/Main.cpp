@@ -2,6 +2,7 @@
 #include "lib/Base/MappingGuard.h"
 #include "lib/Base/PartFile.h"
 #include "lib/Base/ProgressLines.h"
+#include "lib/Checkpoint/HuggingFace/Folder.h"
 #include "lib/CommandLine/CommandLine.h"
 #include "lib/Driver/Compile.h"
 #include "lib/Driver/CompileProcess.h"
@@ -116,7 +117,9 @@ static int compile(const Arguments &arguments) {
   if (output.empty()) {
     size_t slash = model.rfind('/'), from = slash == std::string::npos ? 0 : slash + 1;
     size_t dot = model.rfind('.');
-    output = model.substr(from, dot == std::string::npos || dot < from ? std::string::npos : dot - from) + ".stepdown";
+    const bool ends = dot != std::string::npos && dot >= from;
+    output =
+        (isFolder(model) ? folderName(model) : model.substr(from, ends ? dot - from : std::string::npos)) + ".stepdown";
   }
   const bool terminal = isatty(STDERR_FILENO) && !options.progress;
   if (terminal)
@@ -149,9 +152,9 @@ static Tool table() {
   stops.push_back("help");
   static const std::string version = versionText();
   const char *description =
-      "Compiles a checkpoint (.gguf) into one artifact with native code, packed weights, tokenizer and memory plan; or "
-      "a "
-      "plain MLIR module (.mlir: linalg, tensor, arith, math, scf, transformer) into one with its functions.";
+      "Compiles a checkpoint (.gguf, or a Hugging Face folder) into one artifact with native code, packed weights, "
+      "tokenizer and memory plan; or a plain MLIR module (.mlir: linalg, tensor, arith, math, scf, transformer) into "
+      "one with its functions.";
   Command command{
       "",
       "MODEL|MODULE.mlir",

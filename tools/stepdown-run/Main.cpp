@@ -21,7 +21,8 @@ using commandline::Tool;
 Tool table() {
   return {"stepdown-run",
           "run transformer models and functions that stepdown-compile compiled",
-          "MODEL is an artifact (.stepdown), or a checkpoint (.gguf), which is compiled once into the cache.",
+          "MODEL is an artifact (.stepdown), or a checkpoint (.gguf, or a Hugging Face folder), which is compiled once "
+          "into the cache.",
           "stepdown " STEPDOWN_VERSION,
           {generateCommand(), chatCommand(), serveCommand(), evalCommand(), benchCommand(), tokenizeCommand(),
            detokenizeCommand(), renderCommand(), inspectCommand(), callCommand(), grammarCommand(), completionCommand(),

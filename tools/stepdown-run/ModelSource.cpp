@@ -1,5 +1,6 @@
 #include "tools/stepdown-run/ModelSource.h"
 
+#include "lib/Checkpoint/HuggingFace/Folder.h"
 #include "lib/Checkpoint/ModelParameters.h"
 #include "runtime/Checksum.h"
 #include "runtime/Devices.h"
@@ -125,7 +126,7 @@ static Result<std::string> artifactOf(const std::string &model, const CompileOpt
       key += identity(info);
   key += identity(compilerInfo) + (options.exact ? "exact" : "default");
   size_t slash = model.rfind('/');
-  std::string stem = model.substr(slash == std::string::npos ? 0 : slash + 1);
+  std::string stem = isFolder(model) ? folderName(model) : model.substr(slash == std::string::npos ? 0 : slash + 1);
   stem = stem.substr(0, stem.rfind(".gguf")).substr(0, 100);
   char name[32];
   std::snprintf(name, sizeof name, "-%016llx", (unsigned long long)checksumOf(key.data(), key.size()));

@@ -1,4 +1,5 @@
 #include "lib/Base/Suggestion.h"
+#include "lib/Checkpoint/HuggingFace/Folder.h"
 #include "runtime/Session/SessionBytes.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
@@ -45,6 +46,8 @@ Session::Options sessionOf(const Arguments &arguments, const Model &model) {
 
 /// "smollm2" of "models/smollm2.gguf".
 std::string idOf(const std::string &path) {
+  if (isFolder(path))
+    return folderName(path);
   std::string name = path.substr(path.rfind('/') + 1);
   for (const char *ending : {".gguf", ".stepdown"})
     if (const size_t at = name.rfind(ending);

@@ -85,8 +85,11 @@ public:
   Bpe(const Vocabulary &vocabulary, MergeTable merges, std::unique_ptr<WordSplitter> splitter)
       : vocabulary(vocabulary), merges(std::move(merges)), splitter(std::move(splitter)),
         byteLevel(vocabulary.model == TokenizerModel::Bpe) {
-    for (std::string_view name : wholeWordPres)
-      wholeWords = wholeWords || (byteLevel && vocabulary.pre == name);
+    if (vocabulary.fromJson)
+      wholeWords = vocabulary.fromJson->ignoreMerges;
+    else
+      for (std::string_view name : wholeWordPres)
+        wholeWords = wholeWords || (byteLevel && vocabulary.pre == name);
     for (int byte = 0; byte < 256; ++byte) {
       std::string character;
       appendCodePoint(character, ByteAlphabet::get().characterOf(static_cast<uint8_t>(byte)));
@@ -259,6 +262,14 @@ Result<MergeTable> readMerges(const Metadata &metadata, const Vocabulary &vocabu
   return table;
 }
 
+/// "'Split ...', 'Digits'", of which each is cut short.
+std::string partsText(const std::vector<std::string> &parts) {
+  std::string text;
+  for (const std::string &part : parts)
+    text += (text.empty() ? "'" : ", '") + printable(part) + "'";
+  return text.empty() ? "none" : text;
+}
+
 /// A vocabulary without some bytes cannot spell some texts, which are refused; one without any can spell none.
 Status checkBytes(const Metadata &metadata, const Vocabulary &vocabulary) {
   if (vocabulary.model != TokenizerModel::Bpe || vocabulary.unknown >= 0)
@@ -280,7 +291,15 @@ Status checkBytes(const Metadata &metadata, const Vocabulary &vocabulary) {
 
 Result<std::unique_ptr<Encoder>> createBpe(const Metadata &metadata, const Vocabulary &vocabulary) {
   std::string_view name = vocabulary.model == TokenizerModel::SpmBpe ? std::string_view("gemma4") : vocabulary.pre;
-  const PreTokenizer *row = findPreTokenizer(name);
+  static const PreTokenizer whole{{"tokenizer.json"}, {}, false}; // nothing is cut
+  const bool cuts = !vocabulary.fromJson || vocabulary.model == TokenizerModel::Bpe;
+  const PreTokenizer *row = !cuts                 ? &whole
+                            : vocabulary.fromJson ? findPreTokenizer(vocabulary.fromJson->preTokenizer)
+                                                  : findPreTokenizer(name);
+  if (!row && vocabulary.fromJson)
+    return fail(ErrorCode::TokenizerJsonUnsupported,
+                "%s/tokenizer.json: key 'pre_tokenizer': expects patterns of a known pre-tokenizer, but got %s",
+                metadata.file().c_str(), partsText(vocabulary.fromJson->preTokenizer).c_str());
   if (!row)
     return fail(ErrorCode::PreTokenizerUnknown,
                 "%s: offset %" PRIu64 ": key 'tokenizer.ggml.pre': expects the name of a known pre-tokenizer, but got "

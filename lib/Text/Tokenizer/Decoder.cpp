@@ -43,8 +43,11 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, std::string &out) {
   }
   case TokenType::Control:
   case TokenType::Unknown:
-  case TokenType::UserDefined: // stored as it appears in text
-    out.append(text);
+  case TokenType::UserDefined: // stored as it appears in text, but in a tokenizer.json, whose decoder takes all
+    if (vocabulary.fromJson && vocabulary.model == TokenizerModel::SpmBpe)
+      appendUnmarked(text, out);
+    else
+      out.append(text);
     break;
   case TokenType::Normal:
   case TokenType::Unused:

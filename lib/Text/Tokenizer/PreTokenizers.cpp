@@ -85,6 +85,23 @@ const PreTokenizer *findPreTokenizer(std::string_view name) {
   return nullptr;
 }
 
+const PreTokenizer *findPreTokenizer(const std::vector<std::string> &parts) {
+  constexpr std::string_view split = "Split ", gpt2 = GPT2, rest = "|\\s+"; // white space is a gap, and a piece, anyway
+  std::vector<std::string> patterns;
+  for (std::string_view part : parts) {
+    const bool isSplit = part.substr(0, split.size()) == split;
+    std::string_view pattern = isSplit ? part.substr(split.size()) : part == "Digits" ? "\\p{N}" : gpt2;
+    if (pattern.size() == gpt2.size() + rest.size() && pattern.substr(0, gpt2.size()) == gpt2 &&
+        pattern.substr(gpt2.size()) == rest)
+      pattern = gpt2;
+    patterns.emplace_back(pattern);
+  }
+  for (const PreTokenizer &row : table())
+    if (row.patterns == patterns && !row.groupDigits)
+      return &row;
+  return nullptr;
+}
+
 std::vector<std::string_view> preTokenizerNames() {
   std::vector<std::string_view> names;
   for (const PreTokenizer &row : table())

@@ -22,6 +22,8 @@ struct PreTokenizer {
 
 /// The row called `name`, or null.
 const PreTokenizer *findPreTokenizer(std::string_view name);
+/// The row that cuts as the parts of a tokenizer.json do, which Vocabulary::FromJson has, or null.
+const PreTokenizer *findPreTokenizer(const std::vector<std::string> &parts);
 /// All names, in the order of the table.
 std::vector<std::string_view> preTokenizerNames();
 

@@ -91,7 +91,7 @@ Status Vocabulary::readSpecialIds(const Metadata &metadata) {
       fallback = row.unigram;
       break;
     }
-    if (Status ok = readSpecialId(metadata, row.key, fallback, *row.id); !ok)
+    if (Status ok = readSpecialId(metadata, row.key, fromJson ? -1 : fallback, *row.id); !ok)
       return ok;
   }
   if (model == TokenizerModel::WordPiece) {
@@ -209,7 +209,7 @@ void Vocabulary::findEndOfGeneration(const Metadata &metadata) {
       continue;
     if (endsAnswer(known.role))
       ids.push_back(id);
-    if (isSpecial(id))
+    if (isSpecial(id) || fromJson)
       continue;
     types[id] = TokenType::Control;
     if (count++ < 5)

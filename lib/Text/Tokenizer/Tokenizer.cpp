@@ -98,7 +98,8 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
       continue;
     }
     std::string_view raw = text.substr(fragment.begin, fragment.end - fragment.begin);
-    Status ok = options.normalizeNfc ? encoder->encode(compose(raw), ids, steps) : encoder->encode(raw, ids, steps);
+    Status ok = options.normalizeNfc || (v.fromJson && v.fromJson->nfc) ? encoder->encode(compose(raw), ids, steps)
+                                                                        : encoder->encode(raw, ids, steps);
     if (!ok)
       return ok.error();
   }

@@ -45,8 +45,9 @@ Error wrongArray(const Metadata &metadata, const char *key, const GgufValue &val
 Result<std::unique_ptr<Vocabulary>> Vocabulary::create(const Metadata &metadata) {
   auto vocabulary = std::unique_ptr<Vocabulary>(new Vocabulary);
   using Step = Status (Vocabulary::*)(const Metadata &);
-  constexpr Step steps[] = {&Vocabulary::readModel,      &Vocabulary::readTokens,   &Vocabulary::readByteTokens,
-                            &Vocabulary::readSpecialIds, &Vocabulary::readSwitches, &Vocabulary::readSuppressed};
+  constexpr Step steps[] = {&Vocabulary::readModel,      &Vocabulary::readTokens,     &Vocabulary::readFromJson,
+                            &Vocabulary::readByteTokens, &Vocabulary::readSpecialIds, &Vocabulary::readSwitches,
+                            &Vocabulary::readSuppressed};
   for (Step step : steps)
     if (Status ok = (vocabulary.get()->*step)(metadata); !ok)
       return ok.error();
@@ -80,7 +81,7 @@ Status Vocabulary::readModel(const Metadata &metadata) {
   }
   pre = "default";
   if (!metadata.has("tokenizer.ggml.pre")) {
-    if (model == TokenizerModel::Bpe)
+    if (model == TokenizerModel::Bpe && !metadata.has("tokenizer.folder.pre_tokenizer"))
       warnings.push_back(metadata.file() + ": key 'tokenizer.ggml.pre' is missing; text is cut as for 'default', "
                                            "which may give other ids than the model was trained with");
     return Done{};
@@ -207,6 +208,40 @@ Status Vocabulary::buildTable(const Metadata &metadata, const GgufValue &tokens)
                       file, offset(), i, printable(text).c_str(), other);
       }
     slots[at] = tag | (i + 1);
+  }
+  return Done{};
+}
+
+Status Vocabulary::readFromJson(const Metadata &metadata) {
+  constexpr const char *words = "tokenizer.folder.pre_tokenizer";
+  if (!metadata.has(words))
+    return Done{};
+  FromJson &json = fromJson.emplace();
+  Result<std::vector<std::string_view>> steps = metadata.strings(words);
+  if (!steps)
+    return steps.error();
+  json.preTokenizer.assign(steps->begin(), steps->end());
+  for (auto [key, value] : {std::pair("tokenizer.folder.ignore_merges", &json.ignoreMerges),
+                            std::pair("tokenizer.folder.nfc", &json.nfc)}) {
+    Result<bool> flag = metadata.boolean(key);
+    if (!flag)
+      return flag.error();
+    *value = *flag;
+  }
+  for (auto [key, ids] :
+       {std::pair("tokenizer.folder.strip_left", &json.stripLeft),
+        std::pair("tokenizer.folder.strip_right", &json.stripRight), std::pair("tokenizer.folder.late", &json.late)}) {
+    Result<std::vector<int64_t>> listed = metadata.integers(key);
+    if (!listed)
+      return listed.error();
+    for (int64_t id : *listed) {
+      if (id < 0 || id >= size())
+        return fail(ErrorCode::SpecialTokenRange,
+                    "%s: offset %" PRIu64
+                    ": key '%s': expects ids below the %zu tokens of the vocabulary, but got %" PRId64,
+                    metadata.file().c_str(), metadata.find(key)->offset, key, texts.size(), id);
+      ids->push_back(static_cast<int32_t>(id));
+    }
   }
   return Done{};
 }

@@ -9,6 +9,7 @@
 #include "lib/Text/Tokenizer/KnownTokens.h"
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,15 @@ public:
   int32_t bos = -1, eos = -1, eot = -1, eom = -1, unknown = -1, separator = -1, padding = -1, mask = -1;
   int32_t fillPrefix = -1, fillSuffix = -1, fillMiddle = -1, fillPad = -1, fillRepository = -1, fillSeparator = -1;
   bool addBos = false, addEos = false, addSpacePrefix = false;
+  /// What only a tokenizer.json says (lib/Checkpoint/HuggingFace/TokenizerJson.h). Where it is there nothing is
+  /// guessed: special ids have no defaults, and tokens are what the file types them.
+  struct FromJson {
+    std::vector<std::string> preTokenizer;      ///< "Split REGEX", "Digits", "ByteLevel", in order
+    bool ignoreMerges = false, nfc = false;     ///< words that are tokens are taken whole; text is composed first
+    std::vector<int32_t> stripLeft, stripRight; ///< tokens that take the white space beside them
+    std::vector<int32_t> late;                  ///< tokens that are looked for in what the others left
+  };
+  std::optional<FromJson> fromJson;
   std::vector<int32_t> endOfGeneration; ///< ascending
   std::vector<int32_t> suppressed;      ///< ascending
   std::vector<std::string> warnings;
@@ -69,6 +79,7 @@ private:
   Status readScores(const Metadata &metadata);
   Status readTypes(const Metadata &metadata);
   Status buildTable(const Metadata &metadata, const GgufValue &tokens);
+  Status readFromJson(const Metadata &metadata);
   Status readByteTokens(const Metadata &metadata);
   Status readSpecialIds(const Metadata &metadata);
   Status readSpecialId(const Metadata &metadata, const char *name, int64_t fallback, int32_t &id);

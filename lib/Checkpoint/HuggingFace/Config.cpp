@@ -1,0 +1,321 @@
+#include "lib/Checkpoint/HuggingFace/Config.h"
+#include "lib/Base/Suggestion.h"
+#include "lib/Checkpoint/GgufShard.h"
+
+#include <cmath>
+
+namespace stepdown {
+namespace {
+
+using Windows = FolderFamily::Windows;
+
+/// Keys of config.json that change nothing of what is computed from a text, and why.
+constexpr struct {
+  const char *name, *reason;
+} harmless[] = {
+    {"_name_or_path", "where the file is from"},
+    {"transformers_version", "what wrote the file"},
+    {"transformers.js_config", "for another program"},
+    {"auto_map", "code of the model's own for transformers, which is not run"},
+    {"torch_dtype", "each tensor says its own type"},
+    {"dtype", "each tensor says its own type"},
+    {"use_cache", "how transformers computes"},
+    {"cache_implementation", "how transformers computes"},
+    {"_attn_implementation", "how transformers computes"},
+    {"_attn_implementation_autoset", "how transformers computes"},
+    {"attn_implementation", "how transformers computes"},
+    {"initializer_range", "for training"},
+    {"attention_dropout", "for training"},
+    {"hidden_dropout", "for training"},
+    {"resid_pdrop", "for training"},
+    {"embd_pdrop", "for training"},
+    {"pad_token_id", "batches are not padded"},
+    {"use_sliding_window", "read where the family has windows that it switches"},
+    {"max_window_layers", "the same"},
+    {"is_llama_config", "a note of the model's training"},
+    {"rope_interleaved", "refused where it is true"},
+    {"unsloth_fixed", "a note of a tool"},
+    {"unsloth_version", "a note of a tool"},
+    // What every PreTrainedConfig has and a decoder of text does not use.
+    {"return_dict", "how transformers computes"},
+    {"id2label", "for classifiers"},
+    {"label2id", "for classifiers"},
+    {"max_length", "advice to those who sample"},
+    {"min_length", "advice to those who sample"},
+    {"temperature", "advice to those who sample"},
+    {"top_k", "advice to those who sample"},
+    {"top_p", "advice to those who sample"},
+    {"typical_p", "advice to those who sample"},
+    {"num_beams", "advice to those who sample"},
+    {"num_beam_groups", "advice to those who sample"},
+    {"num_return_sequences", "advice to those who sample"},
+    {"diversity_penalty", "advice to those who sample"},
+    {"repetition_penalty", "advice to those who sample"},
+    {"length_penalty", "advice to those who sample"},
+};
+
+/// A value that asks for nothing, whatever its key means.
+bool asksForNothing(const nlohmann::json &value) {
+  return (value.is_boolean() && !value.get<bool>()) || (value.is_number() && value.get<double>() == 0) ||
+         (value.is_string() && value.get_ref<const std::string &>().empty()) ||
+         ((value.is_array() || value.is_object()) && value.empty());
+}
+
+class ConfigReader {
+public:
+  ConfigReader(const JsonObject &config, PairWriter &pairs) : config(config), pairs(pairs) {}
+  Result<FolderConfig> read(const JsonObject *generation);
+
+private:
+  Status readKind();
+  Status readSizes();
+  Status readSwitches();
+  Status readWindows();
+  Status readIds(const JsonObject *generation);
+  Status checkUnread();
+
+  std::string key(const char *name) const { return std::string(c.family->architecture) + "." + name; }
+  Status expect(const char *name, bool value);
+
+  const JsonObject &config;
+  PairWriter &pairs;
+  FolderConfig c{};
+  uint64_t headSize = 0, context = 0;
+};
+
+#define STEPDOWN_CHECK(STATUS)                                                                                         \
+  if (Status status = (STATUS); !status)                                                                               \
+  return status
+
+Status ConfigReader::readKind() {
+  Result<std::string> type = config.text("model_type");
+  if (!type)
+    return type.error();
+  c.family = folderFamily(*type);
+  if (!c.family)
+    return config.refuse(ErrorCode::ConfigArchitecture, "model_type",
+                         "expects " + alternatives(folderModelTypes()) + suggestion(*type, folderModelTypes()));
+  if (config.has("quantization_config")) {
+    Result<JsonObject> scheme = config.object("quantization_config");
+    if (!scheme)
+      return scheme.error();
+    return scheme->refuse(ErrorCode::FolderQuantization, "quant_method",
+                          "expects no quantization_config (weights in BF16, F16 or F32)");
+  }
+  if (config.has("architectures")) { // the class, of which one computes logits
+    Result<std::vector<std::string>> classes = config.texts("architectures");
+    if (!classes)
+      return classes.error();
+    const std::string_view ending = "ForCausalLM";
+    for (const std::string &name : *classes)
+      if (name.size() < ending.size() || name.compare(name.size() - ending.size(), ending.size(), ending) != 0)
+        return fail(ErrorCode::ConfigArchitecture,
+                    "%s: key 'architectures': expects a class that ends in ForCausalLM, but got '%s'",
+                    config.file().c_str(), printable(name).c_str());
+  }
+  pairs.add("general.architecture", c.family->architecture);
+  return Done{};
+}
+
+Status ConfigReader::readSizes() {
+  const struct {
+    const char *theirs, *ours;
+  } sizes[] = {{"hidden_size", "embedding_length"},
+               {"num_hidden_layers", "block_count"},
+               {"intermediate_size", "feed_forward_length"},
+               {"max_position_embeddings", "context_length"},
+               {"num_attention_heads", "attention.head_count"},
+               {"vocab_size", "vocab_size"}};
+  uint64_t values[std::size(sizes)];
+  for (size_t i = 0; i < std::size(sizes); ++i) {
+    Result<uint64_t> value = config.count(sizes[i].theirs);
+    if (!value)
+      return value.error();
+    if (*value == 0)
+      return config.refuse(sizes[i].theirs, "expects at least 1");
+    pairs.add(key(sizes[i].ours), values[i] = *value);
+  }
+  const uint64_t width = values[0], heads = values[4];
+  c.layers = values[1];
+  context = values[3];
+  Result<uint64_t> keyValueHeads =
+      config.count("num_key_value_heads", c.family->keyValueHeads ? c.family->keyValueHeads : heads);
+  if (!keyValueHeads)
+    return keyValueHeads.error();
+  pairs.add(key("attention.head_count_kv"), *keyValueHeads);
+  Result<uint64_t> size = config.count("head_dim", c.family->headSize ? c.family->headSize : width / heads);
+  if (!size)
+    return size.error();
+  if (!config.has("head_dim") && !c.family->headSize && width % heads != 0)
+    return config.refuse("hidden_size", "expects a multiple of num_attention_heads where head_dim is missing");
+  headSize = *size;
+  pairs.add(key("attention.key_length"), headSize);
+  pairs.add(key("attention.value_length"), headSize);
+  Result<double> epsilon = config.real("rms_norm_eps");
+  if (!epsilon)
+    return epsilon.error();
+  pairs.add(key("attention.layer_norm_rms_epsilon"), *epsilon);
+  return readRope(config, *c.family, headSize, context, pairs, c.made);
+}
+
+/// Refuses another value of `name`, where it is there.
+Status ConfigReader::expect(const char *name, bool value) {
+  Result<bool> stored = config.boolean(name, value);
+  if (!stored)
+    return stored.error();
+  return *stored == value ? Status(Done{}) : config.refuse(name, value ? "expects true" : "expects false");
+}
+
+Status ConfigReader::readSwitches() {
+  Result<std::string> activation = config.text(c.family->activationKey, c.family->activation);
+  if (!activation)
+    return activation.error();
+  if (*activation != c.family->activation)
+    return config.refuse(c.family->activationKey, std::string("expects '") + c.family->activation + "'");
+  Result<bool> tied = config.boolean("tie_word_embeddings", c.family->tied);
+  if (!tied)
+    return tied.error();
+  c.tied = *tied;
+  for (auto [name, says] : {std::pair("attention_bias", &c.attentionBias), std::pair("mlp_bias", &c.mlpBias)})
+    if (config.has(name)) {
+      Result<bool> bias = config.boolean(name, false);
+      if (!bias)
+        return bias.error();
+      *says = *bias;
+    }
+  STEPDOWN_CHECK(expect("rope_interleaved", false));
+  if (Result<uint64_t> shares = config.count("pretraining_tp", 1); !shares || *shares != 1)
+    return config.refuse("pretraining_tp", "expects 1");
+  if (c.family->windows != Windows::Pattern)
+    return Done{};
+  // What Gemma 3 alone says.
+  STEPDOWN_CHECK(expect("use_bidirectional_attention", false));
+  config.skip("hidden_act"); // an older name of hidden_activation, which files have beside it
+  Result<double> width = config.real("query_pre_attn_scalar", 256), cap = config.real("final_logit_softcapping", 0);
+  for (const Result<double> *each : {&width, &cap})
+    if (!*each)
+      return each->error();
+  if (*width <= 0)
+    return config.refuse("query_pre_attn_scalar", "expects a number above 0");
+  pairs.add(key("attention.scale"), 1 / std::sqrt(*width));
+  if (*cap != 0)
+    pairs.add(key("final_logit_softcapping"), *cap);
+  return Done{};
+}
+
+Status ConfigReader::readWindows() {
+  Result<uint64_t> window = config.count("sliding_window", 0);
+  if (!window)
+    return window.error();
+  if (c.family->saysWindow && !config.value().contains("sliding_window"))
+    return config.refuse("sliding_window", "expects a whole number, or null where no layer has a window");
+  const Windows kind = c.family->windows;
+  if (kind == Windows::None)
+    return *window ? Status(config.refuse("sliding_window", "expects none")) : Status(Done{});
+  if (kind == Windows::All) {
+    if (*window)
+      pairs.add(key("attention.sliding_window"), *window);
+    return Done{};
+  }
+  if (kind == Windows::Switched) {
+    Result<bool> on = config.boolean("use_sliding_window", false);
+    if (!on)
+      return on.error();
+    if (!*on)
+      *window = 0;
+  }
+  // Which layers: a list goes first, then the pattern that the family had before there was one.
+  std::vector<int32_t> local;
+  if (config.has("layer_types")) {
+    Result<std::vector<std::string>> types = config.texts("layer_types");
+    if (!types)
+      return types.error();
+    for (const std::string &type : *types) {
+      if (type != "full_attention" && type != "sliding_attention")
+        return fail(ErrorCode::ConfigValue,
+                    "%s: key 'layer_types': expects full_attention or sliding_attention, but element %zu is '%s'",
+                    config.file().c_str(), local.size(), printable(type).c_str());
+      local.push_back(type == "sliding_attention");
+    }
+    if (local.size() != c.layers)
+      return config.refuse("layer_types", "expects one for each of " + std::to_string(c.layers) + " layers");
+    config.skip("sliding_window_pattern");
+    config.skip("_sliding_window_pattern");
+  } else {
+    const bool switched = kind == Windows::Switched;
+    const char *patternKey =
+        config.has("_sliding_window_pattern") ? "_sliding_window_pattern" : "sliding_window_pattern";
+    Result<uint64_t> number = switched ? config.count("max_window_layers", 28) : config.count(patternKey, 6);
+    if (!number)
+      return number.error();
+    if (!switched && *number == 0)
+      return config.refuse(patternKey, "expects at least 1");
+    if (c.layers > 4096) // ModelParameters.cpp refuses so many; nothing is allocated for them before
+      return config.refuse("num_hidden_layers", "expects at most 4096");
+    for (uint64_t i = 0; i < c.layers; ++i)
+      local.push_back(switched ? i >= *number : (i + 1) % *number != 0);
+  }
+  bool any = false;
+  for (int32_t flag : local)
+    any = any || flag;
+  if (any && *window == 0)
+    return config.refuse(ErrorCode::ConfigContradiction, "layer_types",
+                         "expects full_attention alone where there is no sliding_window");
+  if (any) {
+    pairs.add(key("attention.sliding_window"), *window);
+    pairs.add(key("attention.sliding_window_pattern"), local);
+  }
+  return Done{};
+}
+
+Status ConfigReader::readIds(const JsonObject *generation) {
+  Result<std::vector<uint64_t>> ends = config.counts("eos_token_id");
+  if (!ends)
+    return ends.error();
+  if (generation && generation->has("eos_token_id")) {
+    ends = generation->counts("eos_token_id");
+    if (!ends)
+      return ends.error();
+  }
+  c.ends = std::move(*ends);
+  if (config.has("bos_token_id")) {
+    Result<uint64_t> bos = config.count("bos_token_id");
+    if (!bos)
+      return bos.error();
+    c.bos = *bos;
+  }
+  return Done{};
+}
+
+Status ConfigReader::checkUnread() {
+  for (const auto &rule : harmless)
+    config.skip(rule.name);
+  for (const std::string &name : config.unread())
+    if (!asksForNothing(*config.find(name.c_str())))
+      return config.refuse(ErrorCode::ConfigKey, name.c_str(),
+                           std::string("expects no such key (model_type ") + c.family->modelType +
+                               " reads none, and what it changes is not known)");
+  return Done{};
+}
+
+Result<FolderConfig> ConfigReader::read(const JsonObject *generation) {
+  for (Status (ConfigReader::*step)() :
+       {&ConfigReader::readKind, &ConfigReader::readSizes, &ConfigReader::readSwitches, &ConfigReader::readWindows})
+    if (Status status = (this->*step)(); !status)
+      return status.error();
+  if (Status status = readIds(generation); !status)
+    return status.error();
+  if (Status status = checkUnread(); !status)
+    return status.error();
+  return std::move(c);
+}
+
+#undef STEPDOWN_CHECK
+
+} // namespace
+
+Result<FolderConfig> readConfig(const JsonObject &config, const JsonObject *generation, PairWriter &pairs) {
+  return ConfigReader(config, pairs).read(generation);
+}
+
+} // namespace stepdown

@@ -1,0 +1,107 @@
+#include "lib/Checkpoint/HuggingFace/FolderFamilies.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
+namespace stepdown {
+namespace {
+
+// What all have. Rotary frequencies were stored by old versions; they follow from config.json.
+#define MODEL                                                                                                          \
+  {"model.embed_tokens.weight", "token_embd.weight", false}, {"lm_head.weight", "output.weight", false}, {             \
+    "model.layers.{}.self_attn.rotary_emb.inv_freq", nullptr, false                                                    \
+  }
+#define LINEAR(THEIRS, OURS)                                                                                           \
+  {"model.layers.{}." THEIRS ".weight", "blk.{}." OURS ".weight", false}, {                                            \
+    "model.layers.{}." THEIRS ".bias", "blk.{}." OURS ".bias", false                                                   \
+  }
+#define NORM(THEIRS, OURS, PLUS_ONE) {"model.layers.{}." THEIRS ".weight", "blk.{}." OURS ".weight", PLUS_ONE}
+#define LAST_NORM(PLUS_ONE) {"model.norm.weight", "output_norm.weight", PLUS_ONE}
+#define QKV                                                                                                            \
+  LINEAR("self_attn.q_proj", "attn_q"), LINEAR("self_attn.k_proj", "attn_k"), LINEAR("self_attn.v_proj", "attn_v")
+#define OUTPUT LINEAR("self_attn.o_proj", "attn_output")
+#define GATED_MLP                                                                                                      \
+  LINEAR("mlp.gate_proj", "ffn_gate"), LINEAR("mlp.up_proj", "ffn_up"), LINEAR("mlp.down_proj", "ffn_down")
+#define TWO_NORMS NORM("input_layernorm", "attn_norm", false), NORM("post_attention_layernorm", "ffn_norm", false)
+
+constexpr TensorRule llama[] = {MODEL, LAST_NORM(false), TWO_NORMS, QKV, OUTPUT, GATED_MLP};
+constexpr TensorRule qwen3[] = {MODEL,
+                                LAST_NORM(false),
+                                TWO_NORMS,
+                                QKV,
+                                OUTPUT,
+                                GATED_MLP,
+                                NORM("self_attn.q_norm", "attn_q_norm", false),
+                                NORM("self_attn.k_norm", "attn_k_norm", false)};
+// The second norm stands behind attention, not before the MLP.
+constexpr TensorRule gemma3[] = {MODEL,
+                                 LAST_NORM(true),
+                                 NORM("input_layernorm", "attn_norm", true),
+                                 NORM("post_attention_layernorm", "post_attention_norm", true),
+                                 NORM("pre_feedforward_layernorm", "ffn_norm", true),
+                                 NORM("post_feedforward_layernorm", "post_ffw_norm", true),
+                                 NORM("self_attn.q_norm", "attn_q_norm", true),
+                                 NORM("self_attn.k_norm", "attn_k_norm", true),
+                                 QKV,
+                                 OUTPUT,
+                                 GATED_MLP};
+constexpr TensorRule phi3[] = {MODEL,
+                               LAST_NORM(false),
+                               TWO_NORMS,
+                               LINEAR("self_attn.qkv_proj", "attn_qkv"),
+                               OUTPUT,
+                               LINEAR("mlp.gate_up_proj", "ffn_up"),
+                               LINEAR("mlp.down_proj", "ffn_down")};
+
+using Windows = FolderFamily::Windows;
+#define SILU "hidden_act", "silu"
+// Defaults: those of the configuration classes of transformers 5.24.
+constexpr FolderFamily families[] = {
+    {"gemma3_text", "gemma3", gemma3, std::size(gemma3), "hidden_activation", "gelu_pytorch_tanh", Windows::Pattern, 4,
+     256, 1e6, true, true, false, false},
+    {"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false, false},
+    {"mistral", "llama", llama, std::size(llama), SILU, Windows::All, 8, 0, 1e4, true, false, false, false},
+    {"phi3", "phi3", phi3, std::size(phi3), SILU, Windows::All, 0, 0, 1e4, false, false, true, true},
+    {"qwen2", "qwen2", llama, std::size(llama), SILU, Windows::Switched, 32, 0, 1e4, false, false, false, false},
+    {"qwen3", "qwen3", qwen3, std::size(qwen3), SILU, Windows::Switched, 32, 128, 1e4, false, false, false, false},
+};
+
+/// Whether `name` is `pattern` with a number for "{}", which has no zero in front and at most nine digits.
+bool matches(const char *pattern, const std::string &name, uint64_t &layer) {
+  const char *hole = std::strstr(pattern, "{}");
+  layer = 0;
+  if (!hole)
+    return name == pattern;
+  const size_t before = static_cast<size_t>(hole - pattern);
+  if (name.compare(0, before, pattern, before) != 0)
+    return false;
+  size_t at = before;
+  for (; at < name.size() && at - before < 9 && name[at] >= '0' && name[at] <= '9'; ++at)
+    layer = layer * 10 + static_cast<uint64_t>(name[at] - '0');
+  return at > before && (name[before] != '0' || at == before + 1) && name.compare(at, std::string::npos, hole + 2) == 0;
+}
+
+} // namespace
+
+const FolderFamily *folderFamily(const std::string &modelType) {
+  const auto *row = std::find_if(std::begin(families), std::end(families),
+                                 [&](const FolderFamily &each) { return modelType == each.modelType; });
+  return row == std::end(families) ? nullptr : row;
+}
+
+std::vector<std::string> folderModelTypes() {
+  std::vector<std::string> names;
+  for (const FolderFamily &family : families)
+    names.push_back(family.modelType);
+  return names;
+}
+
+const TensorRule *ruleOf(const FolderFamily &family, const std::string &name, uint64_t &layer) {
+  for (size_t i = 0; i < family.ruleCount; ++i)
+    if (matches(family.rules[i].theirs, name, layer))
+      return &family.rules[i];
+  return nullptr;
+}
+
+} // namespace stepdown

@@ -1,0 +1,251 @@
+#include "lib/Checkpoint/HuggingFace/FolderWeights.h"
+#include "lib/Checkpoint/GgufShard.h"
+#include "lib/Checkpoint/HuggingFace/JsonFile.h"
+#include "lib/Checkpoint/HuggingFace/Safetensors.h"
+
+#include <cstring>
+#include <deque>
+#include <map>
+#include <unistd.h>
+
+namespace stepdown {
+namespace {
+
+constexpr const char *oneFile = "model.safetensors", *indexFile = "model.safetensors.index.json";
+constexpr size_t mostIndexBytes = 64u << 20;
+constexpr uint64_t mostNormElements = 1u << 24; // above every width that a family takes
+
+bool exists(const std::string &path) { return access(path.c_str(), F_OK) == 0; }
+
+class WeightReader {
+public:
+  WeightReader(const std::string &folder, const FolderConfig &config, CheckpointBuilder &builder)
+      : folder(folder), config(config), builder(builder) {}
+  Status read();
+
+private:
+  Status readIndex();
+  Status readFile(const std::string &name);
+  Status take(const std::string &file, const SafeTensor &tensor);
+  Status checkIndex() const;
+  Status checkHead() const;
+  Status checkBiases() const;
+  const uint8_t *withOne(const SafeTensor &tensor);
+
+  const std::string &folder;
+  const FolderConfig &config;
+  CheckpointBuilder &builder;
+  std::map<std::string, std::string> shardOf; // tensor -> file, as the index says
+  std::map<std::string, std::string> foundIn; // tensor -> file
+  std::shared_ptr<std::deque<std::string>> names = std::make_shared<std::deque<std::string>>();
+  std::string unknown; // the first names that no rule takes
+  size_t unknownCount = 0;
+};
+
+/// weight_map: which file holds which tensor.
+Status WeightReader::readIndex() {
+  const std::string path = folder + "/" + indexFile;
+  Result<MappedFile> file = MappedFile::open(path);
+  if (!file)
+    return file.error();
+  if (file->size() > mostIndexBytes)
+    return fail(ErrorCode::FolderJson, "%s: expects at most %zu bytes, but got %zu", path.c_str(), mostIndexBytes,
+                file->size());
+  Result<nlohmann::json> text = readJsonObject(path, {reinterpret_cast<const char *>(file->data()), file->size()});
+  if (!text)
+    return text.error();
+  const JsonObject index(path, *text, ErrorCode::SafetensorsIndex);
+  Result<JsonObject> map = index.object("weight_map");
+  if (!map)
+    return map.error();
+  for (const auto &[tensor, shard] : map->value().items()) {
+    const std::string name = shard.is_string() ? shard.get<std::string>() : "";
+    const std::string_view ending = ".safetensors";
+    // Files of this folder alone, whoever wrote the index.
+    if (name.size() <= ending.size() || name.compare(name.size() - ending.size(), ending.size(), ending) != 0 ||
+        name.find('/') != name.npos || name.find('\0') != name.npos)
+      return map->refuse(tensor.c_str(), "expects the name of a .safetensors file beside the index");
+    shardOf.emplace(tensor, name);
+  }
+  if (shardOf.empty())
+    return index.refuse("weight_map", "expects a tensor");
+  builder.add(std::move(*file));
+  return Done{};
+}
+
+/// A copy of a norm's weight with 1 added, as float32.
+const uint8_t *WeightReader::withOne(const SafeTensor &tensor) {
+  const BlockFormat &format = *blockFormat(tensor.storage);
+  auto values = std::make_shared<std::vector<float>>(tensor.shape[0]);
+  decode(format, tensor.data, values->size(), values->data());
+  for (float &value : *values)
+    value += 1;
+  builder.keep(values);
+  return reinterpret_cast<const uint8_t *>(values->data());
+}
+
+/// Adds `tensor` under our name.
+Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
+  if (const auto [before, isNew] = foundIn.emplace(tensor.name, file); !isNew)
+    return fail(ErrorCode::SafetensorsDuplicate, "%s: tensor '%s': expects one file that holds it, but %s does too",
+                file.c_str(), printable(tensor.name).c_str(), before->second.c_str());
+  uint64_t layer = 0;
+  const TensorRule *rule = ruleOf(*config.family, tensor.name, layer);
+  if (!rule) {
+    constexpr size_t named = 5;
+    if (++unknownCount <= named)
+      unknown += (unknown.empty() ? "'" : ", '") + printable(tensor.name) + "'";
+    else if (unknownCount == named + 1)
+      unknown += ", ...";
+    return Done{};
+  }
+  if (!rule->ours)
+    return Done{};
+  if (tensor.shape.size() > 4)
+    return fail(ErrorCode::SafetensorsShape, "%s: tensor '%s': shape: expects at most 4 dimensions, but got %zu",
+                file.c_str(), printable(tensor.name).c_str(), tensor.shape.size());
+  std::string name = rule->ours;
+  if (size_t hole = name.find("{}"); hole != name.npos)
+    name.replace(hole, 2, std::to_string(layer));
+  names->push_back(std::move(name));
+  StoredTensor stored{names->back(), tensor.storage, 1, {1, 1, 1, 1}, tensor.offset, tensor.bytes, tensor.data, true};
+  stored.rank = std::max<int>(1, static_cast<int>(tensor.shape.size()));
+  for (size_t i = 0; i < tensor.shape.size(); ++i)
+    stored.dims[tensor.shape.size() - 1 - i] = tensor.shape[i];
+  if (rule->plusOne && tensor.shape.size() == 1 && tensor.shape[0] <= mostNormElements) {
+    stored.data = withOne(tensor);
+    stored.storage = Storage::F32;
+    stored.bytes = tensor.shape[0] * sizeof(float);
+    stored.mapped = false;
+  }
+  builder.add(stored);
+  return Done{};
+}
+
+Status WeightReader::readFile(const std::string &name) {
+  const std::string path = folder + "/" + name;
+  if (!exists(path))
+    return fail(ErrorCode::SafetensorsIndex, "%s/%s: expects the files that it names, but %s is missing",
+                folder.c_str(), indexFile, name.c_str());
+  Result<MappedFile> file = MappedFile::open(path);
+  if (!file)
+    return file.error();
+  Result<std::vector<SafeTensor>> tensors = readSafetensors(path, file->data(), file->size());
+  if (!tensors)
+    return tensors.error();
+  builder.add(std::move(*file));
+  for (const SafeTensor &tensor : *tensors)
+    if (Status taken = take(path, tensor); !taken)
+      return taken;
+  return Done{};
+}
+
+/// Every tensor lies where the index says, and the index says every tensor.
+Status WeightReader::checkIndex() const {
+  for (const auto &[tensor, shard] : shardOf) {
+    const auto found = foundIn.find(tensor);
+    if (found == foundIn.end() || found->second != folder + "/" + shard)
+      return fail(ErrorCode::SafetensorsIndex, "%s/%s: tensor '%s': expects it in %s, but it is %s", folder.c_str(),
+                  indexFile, printable(tensor).c_str(), shard.c_str(),
+                  found == foundIn.end() ? "missing" : ("in " + found->second).c_str());
+  }
+  for (const auto &[tensor, file] : foundIn)
+    if (!shardOf.empty() && !shardOf.count(tensor))
+      return fail(ErrorCode::SafetensorsIndex, "%s: tensor '%s': expects it in %s, but it is missing there",
+                  file.c_str(), printable(tensor).c_str(), indexFile);
+  return Done{};
+}
+
+/// tie_word_embeddings against lm_head.weight.
+Status WeightReader::checkHead() const {
+  const StoredTensor *head = builder.soFar().tensor("output.weight"),
+                     *rows = builder.soFar().tensor("token_embd.weight");
+  if (!config.tied && !head)
+    return fail(ErrorCode::ConfigContradiction,
+                "%s/config.json: key 'tie_word_embeddings': expects true where there is no lm_head.weight, but it is "
+                "false",
+                folder.c_str());
+  // A copy of the embedding is one head like the other.
+  if (config.tied && head && rows &&
+      (head->bytes != rows->bytes || head->storage != rows->storage ||
+       std::memcmp(head->data, rows->data, static_cast<size_t>(head->bytes)) != 0))
+    return fail(ErrorCode::ConfigContradiction,
+                "%s/config.json: key 'tie_word_embeddings': expects false where lm_head.weight is another tensor than "
+                "model.embed_tokens.weight, but it is true",
+                folder.c_str());
+  return Done{};
+}
+
+/// attention_bias and mlp_bias against the tensors.
+Status WeightReader::checkBiases() const {
+  const struct {
+    const char *key;
+    const std::optional<bool> &says;
+    std::vector<const char *> linears;
+  } rows[] = {{"attention_bias", config.attentionBias, {"attn_q", "attn_k", "attn_v", "attn_output"}},
+              {"mlp_bias", config.mlpBias, {"ffn_gate", "ffn_up", "ffn_down"}}};
+  for (const auto &row : rows)
+    for (uint64_t layer = 0; row.says && layer < config.layers; ++layer)
+      for (const char *linear : row.linears) {
+        const std::string name = "blk." + std::to_string(layer) + "." + linear;
+        if (!builder.soFar().tensor(name + ".weight"))
+          return Done{}; // checkTensors says so
+        if ((builder.soFar().tensor(name + ".bias") != nullptr) != *row.says)
+          return fail(ErrorCode::ConfigContradiction,
+                      "%s/config.json: key '%s': expects %s where %s.bias is %s, but "
+                      "got %s",
+                      folder.c_str(), row.key, *row.says ? "false" : "true", name.c_str(),
+                      *row.says ? "missing" : "there", *row.says ? "true" : "false");
+      }
+  return Done{};
+}
+
+Status WeightReader::read() {
+  const bool one = exists(folder + "/" + oneFile), several = exists(folder + "/" + indexFile);
+  if (one && several)
+    return fail(ErrorCode::FolderFile, "%s: expects %s or %s, but both are there", folder.c_str(), oneFile, indexFile);
+  if (!one && !several)
+    return fail(ErrorCode::FolderFile, "%s: expects %s or %s, but neither is there%s", folder.c_str(), oneFile,
+                indexFile,
+                exists(folder + "/pytorch_model.bin") || exists(folder + "/pytorch_model.bin.index.json")
+                    ? " (weights in PyTorch's own format are programs, which are not read)"
+                    : "");
+  if (several)
+    if (Status index = readIndex(); !index)
+      return index;
+  std::set<std::string> files;
+  for (const auto &[tensor, shard] : shardOf)
+    files.insert(shard);
+  if (one)
+    files.insert(oneFile);
+  for (const std::string &file : files)
+    if (Status read = readFile(file); !read)
+      return read;
+  if (unknownCount)
+    return fail(ErrorCode::FolderTensorName, "%s: expects tensors of model_type %s, but got %zu that no rule takes: %s",
+                folder.c_str(), config.family->modelType, unknownCount, unknown.c_str());
+  builder.keep(names);
+  for (Status (WeightReader::*check)() const :
+       {&WeightReader::checkIndex, &WeightReader::checkHead, &WeightReader::checkBiases})
+    if (Status status = (this->*check)(); !status)
+      return status;
+  return Done{};
+}
+
+} // namespace
+
+Status readFolderWeights(const std::string &folder, const FolderConfig &config, CheckpointBuilder &builder) {
+  if (Status read = WeightReader(folder, config, builder).read(); !read)
+    return read;
+  for (const MadeVector &vector : config.made) {
+    auto kept = std::make_shared<MadeVector>(vector);
+    StoredTensor stored{kept->name, Storage::F32, 1, {kept->values.size(), 1, 1, 1}, 0, 0, nullptr, false};
+    stored.bytes = kept->values.size() * sizeof(float);
+    stored.data = reinterpret_cast<const uint8_t *>(kept->values.data());
+    builder.keep(kept);
+    builder.add(stored);
+  }
+  return Done{};
+}
+
+} // namespace stepdown

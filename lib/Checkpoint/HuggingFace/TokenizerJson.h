@@ -1,0 +1,38 @@
+// tokenizer.json as the keys that GGUF has for a tokenizer, and a few under tokenizer.folder for what GGUF cannot say:
+//     tokenizer.folder.pre_tokenizer  how text is cut into words: "Split REGEX", "Digits", "ByteLevel", in order
+//     tokenizer.folder.ignore_merges  a word that is a token is taken whole
+//     tokenizer.folder.nfc            text is brought into Unicode NFC
+//     tokenizer.folder.strip_left, strip_right   ids of added tokens that take white space beside them
+//     tokenizer.folder.late           ids of added tokens that are looked for in what the others left
+// What the tokenizer here does not do is refused by its name (E1421), and what has not the form of the format by E1420.
+#pragma once
+#include "lib/Checkpoint/HuggingFace/JsonFile.h"
+#include "lib/Checkpoint/PairWriter.h"
+
+#include <optional>
+
+namespace stepdown {
+
+struct TokenizerFiles {
+  const JsonObject &tokenizer;
+  const JsonObject *settings;        ///< tokenizer_config.json, or null
+  const std::string_view *chat;      ///< chat_template.jinja, or null
+  std::optional<uint64_t> bos;       ///< of config.json
+  const std::vector<uint64_t> &ends; ///< of generation_config.json or config.json
+};
+
+Status readTokenizerJson(const TokenizerFiles &files, PairWriter &pairs);
+
+/// What stands around the model of a tokenizer.json.
+struct TokenizerParts {
+  bool byteLevel = false;  ///< else SentencePiece-like: characters, with "▁" for spaces
+  bool normalizes = false; ///< there is a normalizer
+  bool nfc = false, spacePrefix = false;
+  std::vector<std::string> words; ///< tokenizer.folder.pre_tokenizer
+  std::string before, after;      ///< tokens that are put around a text, or none
+};
+
+/// normalizer, pre_tokenizer, decoder and post_processor of `tokenizer`.
+Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer);
+
+} // namespace stepdown

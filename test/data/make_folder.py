@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Writes a tiny checkpoint of make_model.py as a Hugging Face folder: the same model in the other format.
+
+    pip install numpy gguf
+    make_folder.py MODEL.gguf FOLDER --dtype F32 --shards 3
+
+The GGUF file is the one that a converter would make of the folder: names, the order of the rows of q and k in llama, and
+the 1 that gemma3's norms have in GGUF are taken back. The writer of safetensors is this file's own.
+"""
+import argparse, json, os, struct
+import numpy as np
+import gguf
+
+NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+LAYER = {
+    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "attn_qkv": "self_attn.qkv_proj",
+    "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm", "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+}
+GEMMA = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
+         "post_ffw_norm": "post_feedforward_layernorm"}
+TYPES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3_text": "gemma3", "phi3": "phi3"}
+CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma3_text": "Gemma3", "phi3": "Phi3"}
+
+
+def encode(values, dtype):
+    """The bytes of float32 `values` as dtype F32, F16 or BF16, rounded to nearest even."""
+    values = np.ascontiguousarray(values, np.float32)
+    if dtype == "F32":
+        return values.tobytes()
+    if dtype == "F16":
+        return values.astype(np.float16).tobytes()
+    bits = values.view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16).tobytes()
+
+
+def write_safetensors(path, tensors):
+    """`tensors`: {name: (dtype, shape, bytes)}, laid out in that order."""
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
+        offset += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for _, _, data in tensors.values():
+            file.write(data)
+
+
+def write_weights(folder, tensors, shards=0):
+    """One file, or `shards` files and their index."""
+    os.makedirs(folder, exist_ok=True)
+    if not shards:
+        return write_safetensors(os.path.join(folder, "model.safetensors"), tensors)
+    names, place = list(tensors), {}
+    for i in range(shards):
+        file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
+        part = {name: tensors[name] for name in names[i::shards]}
+        write_safetensors(os.path.join(folder, file), part)
+        place.update({name: file for name in part})
+    size = sum(len(data) for _, _, data in tensors.values())
+    with open(os.path.join(folder, "model.safetensors.index.json"), "w") as file:
+        json.dump({"metadata": {"total_size": size}, "weight_map": place}, file)
+
+
+class Source:
+    """A GGUF checkpoint of make_model.py in the words of Hugging Face."""
+
+    def __init__(self, path, model_type=None):
+        self.reader = gguf.GGUFReader(path)
+        self.meta = {k: f.contents() for k, f in self.reader.fields.items()}
+        self.family = self.meta["general.architecture"]
+        self.type = model_type or {"gemma3": "gemma3_text"}.get(self.family, self.family)
+        assert TYPES[self.type] == self.family
+
+    def key(self, name, default=None):
+        return self.meta.get(f"{self.family}.{name}", default)
+
+    def theirs(self, name):
+        stem, _, kind = name.rpartition(".")
+        if not stem.startswith("blk."):
+            return f"{NAMES[stem]}.{kind}"
+        _, layer, part = stem.split(".", 2)
+        if self.family == "gemma3":
+            part = GEMMA.get(part) or LAYER[part]
+        elif self.family == "phi3" and part == "ffn_up":
+            part = "mlp.gate_up_proj"
+        else:
+            part = LAYER[part]
+        return f"model.layers.{layer}.{part}.{kind}"
+
+    def unpermuted(self, values, heads):
+        """Rows in which pairs lie half a head apart, of rows in which they are neighbours."""
+        shape = values.shape
+        return values.reshape(heads, shape[0] // heads // 2, 2, *shape[1:]).swapaxes(1, 2).reshape(shape)
+
+    def tensors(self, dtype):
+        out = {}
+        for t in self.reader.tensors:
+            name = t.name
+            if name.startswith("rope_"):
+                continue
+            values = gguf.quants.dequantize(t.data, t.tensor_type).reshape([int(n) for n in t.shape[::-1]])
+            if self.family == "llama" and ("attn_q." in name or "attn_k." in name):
+                values = self.unpermuted(values, self.key("attention.head_count" + ("_kv" if "attn_k." in name else "")))
+            if self.family == "gemma3" and "norm" in name:
+                values = values - np.float32(1)
+            out[self.theirs(name)] = (dtype, values.shape, encode(values, dtype))
+        return out
+
+    def rope(self):
+        """(rope_theta, rope_scaling)"""
+        theta, scheme = float(self.key("rope.freq_base")), self.key("rope.scaling.type")
+        original = self.key("rope.scaling.original_context_length")
+        factors = {t.name: t for t in self.reader.tensors if t.name.startswith("rope_")}
+        if scheme == "linear":
+            return theta, {"rope_type": "linear", "factor": self.key("rope.scaling.factor")}
+        if scheme == "yarn":
+            return theta, {"rope_type": "yarn", "factor": self.key("rope.scaling.factor"),
+                           "original_max_position_embeddings": original}
+        if scheme == "longrope":
+            lists = {name: [float(v) for v in factors[f"rope_factors_{name}.weight"].data] for name in ("long", "short")}
+            return theta, {"type": "longrope", "long_factor": lists["long"], "short_factor": lists["short"]}
+        if factors:  # the numbers of make_model.py
+            return theta, {"rope_type": "llama3", "factor": float(factors["rope_freqs.weight"].data.max()),
+                           "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                           "original_max_position_embeddings": self.key("context_length") // 4}
+        return theta, None
+
+    def config(self, dtype, nested=False):
+        """config.json; with `nested` as transformers 5 writes rotary parameters, else as versions before did."""
+        head = self.key("attention.key_length", self.key("embedding_length") // self.key("attention.head_count"))
+        theta, scaling = self.rope()
+        has = lambda name: any(t.name == name for t in self.reader.tensors)
+        c = {
+            "architectures": [CLASSES[self.type] + "ForCausalLM"], "model_type": self.type,
+            "hidden_size": self.key("embedding_length"), "num_hidden_layers": self.key("block_count"),
+            "intermediate_size": self.key("feed_forward_length"), "num_attention_heads": self.key("attention.head_count"),
+            "num_key_value_heads": self.key("attention.head_count_kv"), "head_dim": head,
+            "rms_norm_eps": float(self.key("attention.layer_norm_rms_epsilon")),
+            "max_position_embeddings": self.key("context_length"), "vocab_size": self.key("vocab_size"),
+            "tie_word_embeddings": not has("output.weight"), "torch_dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[dtype],
+            "attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True, "transformers_version": "5.24.0",
+            "bos_token_id": None, "eos_token_id": self.meta["tokenizer.ggml.eos_token_id"],
+        }
+        c["hidden_activation" if self.family == "gemma3" else "hidden_act"] = "gelu_pytorch_tanh" if self.family == "gemma3" else "silu"
+        if self.type in ("llama", "qwen3", "gemma3_text"):
+            c["attention_bias"] = has("blk.0.attn_output.bias") if self.type == "llama" else has("blk.0.attn_q.bias")
+        if self.type == "llama":
+            c["mlp_bias"] = has("blk.0.ffn_up.bias")
+        window = self.key("attention.sliding_window", 0)
+        if self.type in ("mistral", "phi3"):
+            c["sliding_window"] = window or None
+        if self.type in ("qwen2", "qwen3"):
+            c.update(use_sliding_window=False, sliding_window=4096, max_window_layers=28)
+        if self.type == "gemma3_text":
+            pattern = self.key("attention.sliding_window_pattern", 6)
+            local = [bool(p) for p in pattern] if isinstance(pattern, list) else [(i + 1) % pattern != 0 for i in range(c["num_hidden_layers"])]
+            c.update(sliding_window=window, query_pre_attn_scalar=head, attn_logit_softcapping=None,
+                     final_logit_softcapping=self.key("final_logit_softcapping"),
+                     layer_types=["sliding_attention" if l else "full_attention" for l in local])
+        if self.type == "phi3":
+            c["original_max_position_embeddings"] = self.key("rope.scaling.original_context_length", c["max_position_embeddings"])
+            if self.key("rope.dimension_count", head) != head:
+                c["partial_rotary_factor"] = self.key("rope.dimension_count") / head
+        if nested and self.type == "gemma3_text":
+            c["rope_parameters"] = {"full_attention": {"rope_theta": theta, **(scaling or {"rope_type": "default"})},
+                                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}
+        elif nested:
+            c["rope_parameters"] = {"rope_theta": theta, **(scaling or {"rope_type": "default"})}
+        else:
+            c.update(rope_theta=theta, rope_scaling=scaling)
+            if self.type == "gemma3_text":
+                c["rope_local_base_freq"] = 10000.0
+        return c
+
+
+QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def byte_level(tokens, types, merges, pre):
+    """tokenizer.json of a byte-level vocabulary, as tiny_tokenizer.bpe describes it."""
+    added = [i for i, t in enumerate(types) if t in (3, 4)]
+    words = [{"type": "Digits", "individual_digits": True}] if pre == "smollm" else [
+        {"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False}]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": pre == "smollm"}
+    return {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [added_token(i, tokens[i], types[i] == 3) for i in added],
+        "normalizer": None, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*words, level]},
+        "post_processor": None, "decoder": level,
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "",
+                  "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                  "vocab": {t: i for i, t in enumerate(tokens)}, "merges": list(merges)},
+    }
+
+
+def added_token(i, text, special, **flags):
+    return {"id": i, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": special, **flags}
+
+
+def sentence_piece(tokens, types, scores, prefix, bos):
+    """tokenizer.json of a vocabulary of characters and bytes; merges in the order of the scores, as converters write them."""
+    ids, merges = {t: i for i, t in enumerate(tokens)}, []
+    plain = {t for t, kind in zip(tokens, types) if kind == 1}
+    for piece in plain:
+        splits = [(piece[:k], piece[k:]) for k in range(1, len(piece))]
+        merges += [(-scores[ids[piece]], ids[l], ids[r], l, r) for l, r in splits if l in plain and r in plain]
+    merges.sort()
+    mark = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    back = [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
+    return {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [added_token(i, t, True) for i, t in enumerate(tokens) if types[i] in (2, 3)],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, mark]} if prefix else mark,
+        "pre_tokenizer": None,
+        "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                           "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                           "special_tokens": {bos: {"id": bos, "ids": [ids[bos]], "tokens": [bos]}}},
+        "decoder": {"type": "Sequence", "decoders": back + ([{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefix else [])},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None,
+                  "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, "vocab": ids, "merges": [[l, r] for *_, l, r in merges]},
+    }
+
+
+def tokenizer(meta):
+    """(tokenizer.json, tokenizer_config.json) for the tokenizer of a GGUF file's metadata."""
+    g = lambda name, default=None: meta.get("tokenizer.ggml." + name, default)
+    tokens, types, ids = g("tokens"), g("token_type"), {"bos_token": g("bos_token_id"), "eos_token": g("eos_token_id")}
+    if g("model") == "gpt2":
+        whole = byte_level(tokens, types, g("merges"), g("pre"))
+    else:
+        whole = sentence_piece(tokens, types, g("scores"), g("add_space_prefix"), tokens[g("bos_token_id")])
+    return whole, {**{name: tokens[i] for name, i in ids.items()}, "chat_template": meta.get("tokenizer.chat_template"),
+                   "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+
+
+def write_json(folder, name, value):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False)
+
+
+def build(model, folder, dtype="F32", shards=0, model_type=None, nested=False):
+    """Writes `folder`; for other scripts. The Source is what it was made of."""
+    source = Source(model, model_type)
+    write_weights(folder, source.tensors(dtype), shards)
+    write_json(folder, "config.json", source.config(dtype, nested))
+    write_json(folder, "generation_config.json", {"eos_token_id": [source.meta["tokenizer.ggml.eos_token_id"]], "do_sample": True})
+    for name, value in zip(("tokenizer.json", "tokenizer_config.json"), tokenizer(source.meta)):
+        write_json(folder, name, value)
+    return source
+
+
+if __name__ == "__main__":
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("model")
+    a.add_argument("folder")
+    a.add_argument("--dtype", choices=("F32", "F16", "BF16"), default="F32")
+    a.add_argument("--shards", type=int, default=0, help="files beside an index; 0: model.safetensors alone")
+    a.add_argument("--type", choices=TYPES, help="model_type; default: the family's")
+    a.add_argument("--nested", action="store_true", help="rotary parameters as transformers 5 writes them")
+    o = a.parse_args()
+    build(o.model, o.folder, o.dtype, o.shards, o.type, o.nested)

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""Hugging Face folders: what they compute, and what is refused.
+
+    folders.py --bin build/bin                  everything but transformers
+    folders.py --bin build/bin --part models    logits with --exact against float64, each family, dtype and rotary scheme
+    folders.py --bin build/bin --part refusals  damaged and contradictory folders get their numbered error
+    folders.py --bin build/bin --part transformers   models that transformers makes and computes in float64 (needs torch)
+
+The folders are written by test/data/make_folder.py from checkpoints of make_model.py, whose float64 forward pass is the
+reference. Ends with 77 where numpy or gguf are missing, or, for the part transformers, torch and transformers.
+"""
+import argparse, json, os, shutil, struct, sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "data")]
+import conformance
+from conformance import LOGIT, TOKENS, Suite
+import numpy as np
+import float64_model
+import make_folder
+
+# name: (options of make_model.py, dtype, shards, model_type, rotary parameters as transformers 5 writes them)
+MODELS = {
+    "llama F32": ("--family llama --heads 6 --kv-heads 3 --head-dim 10", "F32", 0, None, False),
+    "llama BF16, shards, biases, own head": ("--family llama --type BF16 --norm-type BF16 --bias --head untied", "BF16", 3, None, False),
+    "llama F16, llama3 rotation": ("--family llama --type F16 --norm-type F16 --rope llama3:8 --context 8192", "F16", 0, None, False),
+    "llama, linear rotation": ("--family llama --rope linear:4", "F32", 0, None, True),
+    "llama, yarn rotation": ("--family llama --rope yarn:4:128", "F32", 2, None, False),
+    "mistral, window": ("--family llama --window 7 --vocab 397", "F32", 0, "mistral", False),
+    "qwen2 BF16": ("--family qwen2 --type BF16 --norm-type BF16", "BF16", 0, None, True),
+    "qwen3": ("--family qwen3 --head-dim 34", "F32", 2, None, False),
+    "gemma3 BF16": ("--family gemma3 --type BF16 --norm-type BF16 --layers 7 --window 16", "BF16", 0, None, True),
+    "gemma3, soft-cap": ("--family gemma3 --layers 3 --pattern 1,0,1 --window 5 --softcap 10", "F32", 0, None, False),
+    "phi3, half of a head rotates": ("--family phi3 --rope-dims 8", "F32", 0, None, False),
+    "phi3, long rotation": ("--family phi3 --rope longrope:128", "F32", 2, None, True),
+}
+
+
+def logits_of(suite, folder, name, true):
+    """--exact within the bounds of a float32 run."""
+    artifact = suite.compiled(folder, "--exact")
+    got, _ = suite.logits(artifact, TOKENS, "--exact")
+    error = np.abs(got - true).max()
+    suite.expect(error <= LOGIT, f"{name}: expects logits within {LOGIT}, but one is off by {error:.2g}")
+    print(f"{name:40s} {error:.1e}", flush=True)
+    os.remove(artifact)
+
+
+def emptied(suite):
+    """The folder of one case."""
+    folder = suite.path("folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def models(suite):
+    print(f"{'folder':40s} worst exact logit")
+    for name, (options, dtype, shards, kind, nested) in MODELS.items():
+        def one():
+            checkpoint, folder = suite.made("model.gguf", options), emptied(suite)
+            make_folder.build(checkpoint, folder, dtype, shards, kind, nested)
+            true = float64_model.forward(float64_model.Model(checkpoint), TOKENS)
+            logits_of(suite, folder, name, true)
+            same_text(suite, checkpoint, folder, name)
+        suite.run(name, one)
+
+
+def same_text(suite, checkpoint, folder, name):
+    """Ids, chat template and text as of the GGUF file with the same vocabulary."""
+    for text in ("The capital of Spain, 1234 stars:\n\n  it's é漢 the sea", "a<|im_end|>b <bos> </s>c", " the  hill\t"):
+        ids = [suite.call("stepdown-run", "tokenize", model, "-p", text) for model in (checkpoint, folder)]
+        suite.expect(ids[0] == ids[1], f"{name}: {text!r}: expects {ids[0].strip()}, but got {ids[1].strip()}")
+        said = suite.call("stepdown-run", "detokenize", folder, "--tokens", ids[1].strip()[1:-1].replace(" ", ""))
+        suite.expect(text in said or "<" in text, f"{name}: {text!r}: expects it back, but got {said!r}")
+
+
+def transformers_models(suite):
+    """What transformers itself makes of a seed, saved by it and computed by it in float64."""
+    try:
+        import torch
+        import transformers
+    except ImportError as missing:
+        print(f"skipped: {missing}")
+        sys.exit(77)
+    torch.manual_seed(7)
+    tokenizer = make_folder.tokenizer(make_folder.Source(suite.made("model.gguf", "--vocab 389")).meta)
+    small = dict(vocab_size=389, hidden_size=48, intermediate_size=112, num_hidden_layers=3, num_attention_heads=6,
+                 num_key_value_heads=3, max_position_embeddings=512, initializer_range=0.4, eos_token_id=2, bos_token_id=1, pad_token_id=0)
+    llama3 = dict(rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)
+    yarn = dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=128)
+    long = dict(rope_type="longrope", rope_theta=1e4, long_factor=[1.0, 2.0, 3.0, 5.0], short_factor=[1.0, 1.1, 1.2, 1.3])
+    cases = {
+        "llama": ("Llama", small), "llama, biases": ("Llama", {**small, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True}),
+        "llama, llama3": ("Llama", {**small, "rope_parameters": llama3}), "llama, yarn": ("Llama", {**small, "rope_parameters": yarn}),
+        "mistral, window": ("Mistral", {**small, "sliding_window": 7}), "qwen2": ("Qwen2", small),
+        "qwen2, windows from layer 1": ("Qwen2", {**small, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
+        "qwen3": ("Qwen3", {**small, "head_dim": 14}),
+        "gemma3": ("Gemma3", {**small, "head_dim": 12, "query_pre_attn_scalar": 24, "sliding_window": 7, "num_hidden_layers": 7, "final_logit_softcapping": 30.0}),
+        "phi3": ("Phi3", {**small, "rope_parameters": dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5)}),
+        "phi3, longrope": ("Phi3", {**small, "original_max_position_embeddings": 512, "max_position_embeddings": 512, "rope_parameters": long}),
+    }
+    for name, (kind, options) in cases.items():
+        def one():
+            config = getattr(transformers, kind + ("TextConfig" if kind == "Gemma3" else "Config"))(**options, attn_implementation="eager")
+            model = getattr(transformers, kind + "ForCausalLM")(config)
+            for key, value in model.named_parameters():
+                if key.endswith(("norm.weight", "bias")):
+                    torch.nn.init.normal_(value, 0.0 if kind == "Gemma3" or key.endswith("bias") else 1.0, 0.2)
+            folder = emptied(suite)
+            model.save_pretrained(folder)
+            for file, value in zip(("tokenizer.json", "tokenizer_config.json"), tokenizer):
+                make_folder.write_json(folder, file, value)
+            with torch.no_grad():
+                true = model.double()(torch.tensor([TOKENS])).logits[0].numpy()
+            logits_of(suite, folder, name + " (transformers)", true)
+        suite.run(name, one)
+
+
+def edited(name, change):
+    """A change of the JSON file `name` of a folder."""
+    def apply(folder):
+        path = os.path.join(folder, name)
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+        change(value)
+        make_folder.write_json(folder, name, value)
+    return apply
+
+
+def config(**keys):
+    return edited("config.json", lambda value: value.update(keys))
+
+
+def header(change):
+    """A change of the header of model.safetensors, whose data stay."""
+    def apply(folder):
+        path = os.path.join(folder, "model.safetensors")
+        with open(path, "rb") as file:
+            data = file.read()
+        length = struct.unpack("<Q", data[:8])[0]
+        value = json.loads(data[8:8 + length])
+        text = change(value)
+        text = json.dumps(value).encode() if text is None else text
+        with open(path, "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + data[8 + length:])
+    return apply
+
+
+def cut(name, size):
+    def apply(folder):
+        with open(os.path.join(folder, name), "r+b") as file:
+            file.truncate(size if size >= 0 else os.path.getsize(os.path.join(folder, name)) + size)
+    return apply
+
+
+def tensors(change):
+    """Weights written anew, after a change of {name: (dtype, shape, bytes)}."""
+    def apply(folder):
+        path = os.path.join(folder, "model.safetensors")
+        with open(path, "rb") as file:
+            data = file.read()
+        length = struct.unpack("<Q", data[:8])[0]
+        names, data = json.loads(data[8:8 + length]), data[8 + length:]
+        names.pop("__metadata__")
+        all = {n: (t["dtype"], t["shape"], data[slice(*t["data_offsets"])]) for n, t in names.items()}
+        change(all)
+        make_folder.write_safetensors(path, all)
+    return apply
+
+
+def sharded(change):
+    """Two shards in place of the one file, and a change of the folder then."""
+    def apply(folder):
+        path = os.path.join(folder, "model.safetensors")
+        all = {}
+        tensors(all.update)(folder)
+        os.remove(path)
+        make_folder.write_weights(folder, all, 2)
+        change(folder)
+    return apply
+
+
+Q, NORM = "model.layers.0.self_attn.q_proj.weight", "model.norm.weight"
+INDEX, SHARD = "model.safetensors.index.json", "model-00002-of-00002.safetensors"
+
+
+def offsets(name, first, last):
+    return header(lambda h: h[name].update(data_offsets=[h[name]["data_offsets"][0] + first, h[name]["data_offsets"][1] + last]))
+
+
+def twice(folder):
+    """The header names a tensor twice, which no dict can."""
+    header(lambda h: json.dumps(h).replace('"' + NORM + '"', '"' + Q + '"').encode())(folder)
+
+
+# what is done to a sound folder: (number of the error, part of its text)
+REFUSED = {
+    "no config": (lambda f: os.remove(f + "/config.json"), 1401, "config.json"),
+    "no weights": (lambda f: os.remove(f + "/model.safetensors"), 1401, "neither is there"),
+    "PyTorch weights": (lambda f: os.rename(f + "/model.safetensors", f + "/pytorch_model.bin"), 1401, "PyTorch's own format"),
+    "index and one file": (lambda f: make_folder.write_json(f, INDEX, {"weight_map": {Q: SHARD}}), 1401, "both are there"),
+    "config is a list": (lambda f: make_folder.write_json(f, "config.json", [1]), 1402, "a list of 1"),
+    "config is cut off": (cut("config.json", -1), 908, "config.json: expects JSON"),
+    "config has a key twice": (lambda f: open(f + "/config.json", "w").write('{"a": 1, "a": 1}'), 908, 'but "a" is there twice'),
+    "weights are empty": (cut("model.safetensors", 0), 1403, "expects 8 bytes, but the file has 0"),
+    "weights end in the header": (cut("model.safetensors", 50), 1403, "the 42 bytes that remain"),
+    "weights end in the data": (cut("model.safetensors", -3), 1406, "data_offsets"),
+    "weights go on": (lambda f: open(f + "/model.safetensors", "ab").write(b"123"), 1406, "expects the data to end"),
+    "header is a list": (header(lambda h: b"[1]"), 1403, "expects '{'"),
+    "header is no JSON": (header(lambda h: b'{"a" 1}'), 1403, "expects JSON"),
+    "header goes on": (header(lambda h: json.dumps(h).encode() + b" {}"), 1403, "expects JSON"),
+    "header has a tensor twice": (twice, 1407, Q),
+    "tensor is a number": (header(lambda h: h.update({Q: 1})), 1403, "expects an object, but got a number"),
+    "tensor without a shape": (header(lambda h: h[Q].pop("shape") and None), 1403, "shape is missing"),
+    "tensor with another member": (header(lambda h: h[Q].update(strides=[1])), 1403, "strides"),
+    "shape of a text": (header(lambda h: h[Q].update(shape="64")), 1403, "shape: expects whole numbers from 0 on, but got a text"),
+    "shape with a negative": (header(lambda h: h[Q].update(shape=[-64, 64])), 1403, "but got a negative number"),
+    "shape with zero": (header(lambda h: h[Q].update(shape=[0, 64])), 1405, "[0, 64]"),
+    "shape that overflows": (header(lambda h: h[Q].update(shape=[1 << 33, 1 << 33])), 1405, "as many bytes as shape"),
+    "shape of other bytes": (header(lambda h: h[Q].update(shape=[64, 63])), 1405, "[64, 63]"),
+    "three offsets": (header(lambda h: h[Q].update(data_offsets=[0, 1, 2])), 1403, "expects two numbers"),
+    "offsets that fall": (header(lambda h: h[Q]["data_offsets"].reverse()), 1405, Q),
+    "offsets with a gap": (offsets(NORM, 4, 4), 1406, NORM),
+    "offsets that overlap": (offsets(NORM, -4, -4), 1406, NORM),
+    "metadata that are no texts": (header(lambda h: h.update(__metadata__={"a": 1})), 1403, "__metadata__"),
+    "known dtype": (header(lambda h: h[Q].update(dtype="F8_E4M3")), 1404, "but got F8_E4M3"),
+    "unknown dtype": (header(lambda h: h[Q].update(dtype="F17")), 1404, "F17 (unknown)"),
+    "tensor that no rule takes": (tensors(lambda t: t.update({"model.layers.0.self_attn.sinks": ("F32", [4], bytes(16))})), 1414, "model.layers.0.self_attn.sinks"),
+    "layer with a zero in front": (tensors(lambda t: t.update({Q.replace(".0.", ".00."): t.pop(Q)})), 1414, ".00."),
+    "shard is missing": (sharded(lambda f: os.remove(f + "/" + SHARD)), 1408, SHARD + " is missing"),
+    "index leaves the folder": (sharded(edited(INDEX, lambda i: i["weight_map"].update({Q: "../a.safetensors"}))), 1408, "../a.safetensors"),
+    "index names another shard": (sharded(edited(INDEX, lambda i: i["weight_map"].update({NORM: SHARD if i["weight_map"][NORM] != SHARD else SHARD.replace("2-", "1-", 1)}))), 1408, NORM),
+    "index lacks a tensor": (sharded(edited(INDEX, lambda i: i["weight_map"].pop(NORM))), 1408, NORM),
+    "index names more": (sharded(edited(INDEX, lambda i: i["weight_map"].update({"lm_head.weight": SHARD}))), 1408, "lm_head.weight"),
+    "shards hold a tensor twice": (sharded(lambda f: shutil.copy(f + "/" + SHARD, f + "/" + SHARD.replace("2-", "1-", 1))), 1407, "does too"),
+    "unknown model": (config(model_type="qwen33"), 1410, "did you mean qwen3?"),
+    "classifier": (config(architectures=["LlamaForSequenceClassification"]), 1410, "LlamaForSequenceClassification"),
+    "quantised": (config(quantization_config={"quant_method": "gptq"}), 1415, "gptq"),
+    "no width": (edited("config.json", lambda c: c.pop("hidden_size") and None), 1411, "hidden_size"),
+    "width of a text": (config(hidden_size="64"), 1411, "hidden_size"),
+    "another activation": (config(hidden_act="relu"), 1411, "hidden_act"),
+    "dynamic rotation": (config(rope_scaling={"type": "dynamic", "factor": 2.0}), 1411, "'dynamic'"),
+    "rotation without a factor": (config(rope_scaling={"rope_type": "linear"}), 1411, "rope_scaling.factor"),
+    "rotation with another key": (config(rope_scaling={"rope_type": "linear", "factor": 2.0, "mrope_section": [1]}), 1412, "rope_scaling.mrope_section"),
+    "two rotations": (config(rope_scaling={"type": "default"}, rope_parameters={"rope_type": "default"}), 1411, "not both"),
+    "partial rotation": (config(partial_rotary_factor=0.5), 1411, "partial_rotary_factor"),
+    "window of llama": (config(sliding_window=8), 1411, "sliding_window"),
+    "unknown key": (config(no_rope_layers=[1]), 1412, "no_rope_layers"),
+    "head that is not there": (config(tie_word_embeddings=False), 1413, "tie_word_embeddings"),
+    "head that is another": (tensors(lambda t: t.update({"lm_head.weight": (*t["model.embed_tokens.weight"][:2], bytes(len(t["model.embed_tokens.weight"][2])))})), 1413, "tie_word_embeddings"),
+    "biases that are not there": (config(attention_bias=True), 1413, "attention_bias"),
+    "no tokenizer model": (edited("tokenizer.json", lambda t: t.pop("model") and None), 1420, "model"),
+    "Unigram": (edited("tokenizer.json", lambda t: t["model"].update(type="Unigram")), 1421, "'Unigram'"),
+    "normalizer": (edited("tokenizer.json", lambda t: t.update(normalizer={"type": "NFKC"})), 1421, "'NFKC'"),
+    "nested normalizers": (edited("tokenizer.json", lambda t: t.update(normalizer={"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}]})), 1421, "'Lowercase'"),
+    "pre-tokenizer": (edited("tokenizer.json", lambda t: t["pre_tokenizer"]["pretokenizers"].insert(0, {"type": "Whitespace"})), 1421, "'Whitespace'"),
+    "decoder": (edited("tokenizer.json", lambda t: t.update(decoder=None)), 1421, "decoder"),
+    "post-processor": (edited("tokenizer.json", lambda t: t.update(post_processor={"type": "BertProcessing"})), 1421, "'BertProcessing'"),
+    "single word": (edited("tokenizer.json", lambda t: t["added_tokens"][0].update(single_word=True)), 1421, "single_word"),
+    "token twice": (edited("tokenizer.json", lambda t: t["model"]["vocab"].update(qq=0)), 1420, "have 0"),
+    "id far beyond": (edited("tokenizer.json", lambda t: t["model"]["vocab"].update(qq=9000000)), 1420, "wide gaps"),
+    "added token elsewhere": (edited("tokenizer.json", lambda t: t["added_tokens"][0].update(id=0)), 1420, "at its id in the vocabulary"),
+    "added token behind a gap": (edited("tokenizer.json", lambda t: t["added_tokens"].append({"id": 391, "content": "qq"})), 1420, "at the next id, 389"),
+    "merge of no token": (edited("tokenizer.json", lambda t: t["model"]["merges"].insert(0, "qq zz")), 1420, "merge 0"),
+    "end beyond the tokens": (edited("generation_config.json", lambda g: g.update(eos_token_id=[389])), 1420, "389"),
+}
+
+
+def refusals(suite):
+    checkpoint, sound = suite.made("model.gguf", "--family llama --layers 1"), suite.path("sound")
+    make_folder.build(checkpoint, sound)
+    suite.call("stepdown-run", "inspect", sound)
+    for name, (change, number, text) in REFUSED.items():
+        def one():
+            folder = emptied(suite)
+            shutil.copytree(sound, folder)
+            change(folder)
+            try:
+                suite.call("stepdown-run", "inspect", folder)
+                said = "nothing"
+            except RuntimeError as error:
+                said = str(error)
+            suite.expect(f"error E{number:04d}: " in said and text in said, f"{name}: expects E{number:04d} and '{text}', but got {said}")
+        suite.run(name, one)
+
+
+PARTS = {"models": models, "refusals": refusals}
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--bin", required=True, help="folder of stepdown-compile and stepdown-run")
+    a.add_argument("--part", choices=[*PARTS, "transformers"], action="append")
+    a.add_argument("--jobs", type=int, default=os.cpu_count())
+    options = a.parse_args()
+    suite = Suite(options)
+    for part in options.part or PARTS:
+        suite.run(part, lambda: {**PARTS, "transformers": transformers_models}[part](suite))
+    suite.finish()
+
+
+if __name__ == "__main__":
+    main()
