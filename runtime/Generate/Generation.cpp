@@ -1,6 +1,7 @@
 #include "runtime/Generate/Generation.h"
 
 #include "runtime/CompleteSampling.h"
+#include <algorithm>
 #include <chrono>
 
 namespace stepdown {
@@ -18,10 +19,17 @@ Result<std::unique_ptr<Generation>> Generation::create(const GenerationOptions &
   if (!sampler)
     return sampler.error();
   std::unique_ptr<Generation> generation(new Generation(options, tokenizer, std::move(*sampler)));
-  for (int64_t i = 0; i < place.first; ++i)
-    generation->sampler.accept(place.before[i], false);
-  for (int32_t id : prompt)
-    generation->sampler.accept(id, false);
+  if (Status begun = generation->readBefore(prompt, place); !begun)
+    return begun.error();
+  if (options.speculator) {
+    auto drafter = options.speculator->drafter(options);
+    if (!drafter)
+      return drafter.error();
+    (*drafter)->read(place.before, static_cast<size_t>(place.first));
+    (*drafter)->read(prompt.data(), prompt.size());
+    generation->guessing.emplace(std::move(*drafter), options.speculator->most, place.vocabulary,
+                                 options.speculator->adapts);
+  }
   generation->promptTokens = std::move(prompt);
   generation->place = place;
   generation->createdAt = seconds();
@@ -30,13 +38,65 @@ Result<std::unique_ptr<Generation>> Generation::create(const GenerationOptions &
   return generation;
 }
 
-// One token is given at a time, so that one row comes back, and its token stays.
+Status Generation::readBefore(const std::vector<int32_t> &prompt, const Place &at) {
+  const auto total = at.first + static_cast<int64_t>(prompt.size());
+  for (int64_t i = 0; i < total; ++i) {
+    const int32_t id = i < at.first ? at.before[i] : prompt[static_cast<size_t>(i - at.first)];
+    const bool ours = i >= total - at.drawn;
+    sampler.accept(id, ours);
+    if (!ours)
+      continue;
+    (void)stream.push(id);
+    if (constrained)
+      if (Status ok = constrained->accept(id); !ok)
+        return ok;
+  }
+  if (at.drawn)
+    toldBefore = TextStream(stream).finish();
+  if (at.surprise)
+    sampler.setSurprise(*at.surprise);
+  return Done{};
+}
+
 size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
-  if (!prompted())
-    promptedAt = seconds();
-  heedInterrupt();
-  if (done())
-    return rows.count;
+  const bool first = !prompted();
+  const double cameAt = first || guessing ? seconds() : 0;
+  if (first)
+    promptedAt = cameAt;
+  // The token that row `row` follows is a drawn one. So many guesses were compared with what was drawn, and right.
+  size_t row = 0, checked = 0, accepted = 0;
+  for (;; ++row) {
+    heedInterrupt();
+    const size_t before = drawn.size();
+    if (!done())
+      drawFrom(rows[row]);
+    if (row + 1 >= rows.count || drawn.size() == before)
+      break;
+    const bool right = drawn.back() == guessing->guesses()[row];
+    ++checked;
+    accepted += right;
+    if (!right || done())
+      break;
+  }
+  if (guessing && !first)
+    guessing->verified(checked, accepted, cameAt - guessedAt);
+  if (!done()) {
+    next.push_back(drawn.back());
+    if (guessing) {
+      guessedAt = seconds();
+      guessing->guess(mostGuesses(), next);
+    }
+  }
+  return row + 1;
+}
+
+size_t Generation::mostGuesses() const {
+  const auto count = static_cast<int64_t>(drawn.size());
+  return static_cast<size_t>(std::max<int64_t>(
+      0, std::min(options.maxTokens - count, place.context - place.first - int64_t(promptTokens.size()) - count) - 1));
+}
+
+void Generation::drawFrom(const float *logits) {
   const uint64_t *allowed = nullptr;
   if (constrained) {
     Result<const uint64_t *> mask = constrained->allowed();
@@ -45,29 +105,26 @@ size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
     else if (!*mask)
       stop(Finish::End); // nothing may follow, and no token says so
     if (done())
-      return rows.count;
+      return;
     allowed = *mask;
   }
-  const float *logits = rows[rows.count - 1];
   if (onRow)
     onRow(logits);
   const int64_t before = place.first + static_cast<int64_t>(promptTokens.size() + drawn.size());
   LogProbabilities row;
   Result<int32_t> id = sampler.draw(logits, options.answer, static_cast<uint64_t>(before),
                                     options.logProbabilities ? &row : nullptr, allowed);
-  if (!id) {
-    failed(id.error());
-    return rows.count;
-  }
+  if (!id)
+    return failed(id.error());
   drawn.push_back(*id);
   if (options.logProbabilities)
     probabilities.push_back(row);
   sampler.accept(*id);
+  if (guessing)
+    guessing->drafter().heard(*id);
   if (constrained)
-    if (Status ok = constrained->accept(*id); !ok) {
-      failed(ok.error());
-      return rows.count;
-    }
+    if (Status ok = constrained->accept(*id); !ok)
+      return failed(ok.error());
   if (!options.ignoreEnd && tokenizer.isEndOfGeneration(*id))
     stop(Finish::End);
   else if (!tell(*id, stream.push(*id)))
@@ -76,9 +133,6 @@ size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
     stop(Finish::Stop);
   else if (static_cast<int64_t>(drawn.size()) >= options.maxTokens || before + 1 >= place.context)
     stop(Finish::Length);
-  else
-    next.push_back(*id);
-  return rows.count;
 }
 
 void Generation::failed(const Error &problem) {
@@ -109,7 +163,11 @@ double Generation::tokensPerSecond() const {
   return taken > 0 && drawn.size() > 1 ? static_cast<double>(drawn.size() - 1) / taken : 0;
 }
 
-bool Generation::tell(int32_t id, const std::string &text) {
+bool Generation::tell(int32_t id, const std::string &whole) {
+  const size_t again = whole.compare(0, toldBefore.size(), toldBefore) ? 0 : toldBefore.size();
+  if (!whole.empty())
+    toldBefore.clear();
+  const std::string text = whole.substr(again);
   answerText += text;
   return !listener || listener(id, text);
 }

@@ -1,11 +1,18 @@
 // One answer in the making: draws tokens from its rows of logits, turns them into text, and knows when it is done.
 // Generate.h runs it.
+//
+// Where it guesses ahead, a step has rows after the guesses too. From each row a token is drawn as it would be without
+// guesses, in order, up to the first that is not what was guessed: that one stands, and the guesses behind it are
+// forgotten. So the answer has the same bytes with and without, sampled ones too; and for a guess x that is drawn with
+// probability p(x) this is the rejection rule of speculative sampling (Leviathan, Kalman, Matias 2023, with a draft
+// that is sure of x): x stays with probability p(x), and else the token comes from p without x.
 #pragma once
 #include "lib/Text/TextStream.h"
 #include "runtime/Generate/GenerationOptions.h"
 #include "runtime/Grammar/Constraint.h"
 #include "runtime/Sampler/Sampler.h"
 #include "runtime/Scheduler/RequestClient.h"
+#include "runtime/Speculation/Speculation.h"
 #include <functional>
 #include <memory>
 #include <optional>
@@ -27,16 +34,19 @@ class Generation final : public RequestClient {
 public:
   /// Where an answer is drawn.
   struct Place {
-    int32_t vocabulary;              ///< columns of a row
-    int64_t context;                 ///< positions that prompt and answer may have together with what is before them
-    int64_t first = 0;               ///< the position of the prompt's first token
-    const int32_t *before = nullptr; ///< [first], the tokens before it
+    int32_t vocabulary;                 ///< columns of a row
+    int64_t context;                    ///< positions that prompt and answer may have together with what is before them
+    int64_t first = 0;                  ///< the position of the prompt's first token
+    const int32_t *before = nullptr;    ///< [first], the tokens before it
+    int64_t drawn = 0;                  ///< of these and the prompt, the last so many are of this answer, which goes on
+    std::optional<float> surprise = {}; ///< Sampler::surprise() behind them
   };
   /// Hears token `id` and the text that it completes: UTF-8, whole code points, often none. At the end it hears text
   /// that had waited, with id -1. A token that ended the text is not told. False ends the answer.
   using Listener = std::function<bool(int32_t id, const std::string &text)>;
 
-  /// Penalties know `prompt` and what is before it as seen; `tokenizer` must outlive the answer. E07xx.
+  /// Penalties know `prompt` and what is before it as seen; `tokenizer` must outlive the answer. E07xx; of an answer
+  /// that goes on E1316.
   static Result<std::unique_ptr<Generation>> create(const GenerationOptions &options, std::vector<int32_t> prompt,
                                                     const Tokenizer &tokenizer, const Place &place);
 
@@ -59,6 +69,9 @@ public:
   const std::optional<Error> &problem() const { return error; }
   /// Of the prompt's tokens those that were there already.
   size_t cachedTokens() const { return cached; }
+  /// What guessing ahead came to; null where nothing guesses.
+  const Speculation *speculation() const { return guessing ? &*guessing : nullptr; }
+  const Sampler &drawnWith() const { return sampler; }
   /// The prompt is computed: its row has come.
   bool prompted() const { return promptedAt > 0; }
   /// From create() until the prompt is computed, and from there to the end. 0 while that is not over.
@@ -77,21 +90,29 @@ private:
     if (options.constraint)
       constrained.emplace(options.constraint, !options.ignoreEnd);
   }
+  /// Has sampler, text and constraint know what is before the answer.
+  Status readBefore(const std::vector<int32_t> &prompt, const Place &at);
   bool tell(int32_t id, const std::string &text);
+  /// Draws the next token, unless that is impossible, and ends the answer where it does.
+  void drawFrom(const float *logits);
+  /// The guesses that the next step may have: none for tokens that will not be drawn.
+  size_t mostGuesses() const;
 
   GenerationOptions options;
   const Tokenizer &tokenizer;
   Sampler sampler;
   TextStream stream;
   std::optional<ConstrainedText> constrained; ///< where a constraint is to be kept
+  std::optional<Speculation> guessing;
   Place place = {};
   std::vector<int32_t> promptTokens, drawn;
   std::vector<LogProbabilities> probabilities;
   size_t cached = 0;
   std::string answerText;
+  std::string toldBefore; ///< text of an answer that goes on, which waited when it was broken off, and was told then
   Finish why = Finish::None;
   std::optional<Error> error;
-  double createdAt = 0, promptedAt = 0, finishedAt = 0; ///< seconds on a clock that only moves forward
+  double createdAt = 0, promptedAt = 0, guessedAt = 0, finishedAt = 0; ///< seconds on a clock that only moves forward
 };
 
 } // namespace stepdown

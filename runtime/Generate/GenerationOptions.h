@@ -9,6 +9,7 @@
 namespace stepdown {
 
 class Constraint;
+class Speculator;
 
 struct GenerationOptions {
   int64_t maxTokens = 256;                ///< that are drawn at most; 0: none, and the prompt is not computed
@@ -17,6 +18,7 @@ struct GenerationOptions {
   bool logProbabilities = false;          ///< are kept, of every token
   SamplingOptions sampling;               ///< as asked for; what the vocabulary adds (CompleteSampling.h) comes later
   std::shared_ptr<Constraint> constraint; ///< what the answer has to be, or none; made for the model that draws it
+  std::shared_ptr<const Speculator> speculator; ///< what guesses ahead, or none; changes no answer
   uint64_t answer = 0; ///< which of several to one prompt: the random numbers are a function of it, seed and position
 };
 

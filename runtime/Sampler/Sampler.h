@@ -55,6 +55,10 @@ public:
   /// Forgets all tokens and mirostat's estimate.
   void reset();
 
+  /// Mirostat's running bound on the surprise, in bits: what else a sampler knows beside the tokens it accepted.
+  float surprise() const { return bound; }
+  void setSurprise(float bits) { bound = bits; }
+
   const SamplingOptions &options() const { return settings; }
 
 private:

@@ -124,6 +124,57 @@ TEST_F(OneAnswer, ofNoTokensIsDoneAtOnce) {
   EXPECT_EQ(answer->tokensPerSecond(), 0);
 }
 
+// Penalties, text and stop strings are those of one answer, wherever it was broken off; what waited then is told once.
+TEST_F(OneAnswer, goesOnAsIfItHadNotBeenBrokenOff) {
+  options.stops = {"abc"};
+  options.sampling.presencePenalty = 2;
+  const std::vector<int32_t> wanted = {letter, letter + 1, letter + 2, letter, letter + 1,
+                                       euro,   euro + 1,   letter,     letter};
+  auto drawAll = [&](size_t first) {
+    std::vector<int32_t> drawn;
+    for (size_t i = first; i < wanted.size() && !answer->done(); ++i) {
+      std::vector<float> row(48);
+      row[static_cast<size_t>(wanted[i])] = 1;
+      std::vector<int32_t> next;
+      answer->draw({row.data(), 1, row.size()}, next);
+    }
+    return answer->tokens();
+  };
+  for (bool stopping : {true, false}) {
+    options.stops = {stopping ? "abc" : "aa"};
+    options.sampling.presencePenalty = stopping ? 0 : 2;
+    options.maxTokens = 256;
+    place = {41, 256, 0};
+    begin();
+    const std::vector<int32_t> whole = drawAll(0);
+    const std::string text = answer->text();
+    const Finish finish = answer->finish();
+    for (size_t cut = 1; cut < whole.size(); ++cut) {
+      options.maxTokens = static_cast<int64_t>(cut);
+      place = {41, 256, 0};
+      begin();
+      drawAll(0);
+      const std::string before = answer->text();
+      options.maxTokens = 256;
+      std::vector<int32_t> prompt = {11, 8};
+      prompt.insert(prompt.end(), whole.begin(), whole.begin() + static_cast<ptrdiff_t>(cut));
+      place.drawn = static_cast<int64_t>(cut);
+      begin(prompt);
+      std::vector<int32_t> all(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(cut));
+      for (int32_t id : drawAll(cut))
+        all.push_back(id);
+      EXPECT_EQ(all, whole) << cut;
+      EXPECT_EQ(answer->finish(), finish) << cut;
+      // What had waited stays with the part before, even where a stop string would have taken it back.
+      std::string joined = before + answer->text();
+      if (joined != text) {
+        EXPECT_TRUE(stopping ? joined.compare(0, text.size(), text) == 0 : joined.find("\uFFFD") != joined.npos)
+            << cut << ": " << joined << " for " << text;
+      }
+    }
+  }
+}
+
 /// Answers under a constraint; the rows make the token `wanted` the likeliest, then ids in their order.
 struct ConstrainedAnswer : OneAnswer {
   void constrain(grammar::Notation notation, const std::string &text) {

@@ -1,0 +1,67 @@
+// --speculate as a user of stepdown-run gives it, on the toy model.
+#include "test/unit/RunOutput.h"
+#include "test/unit/ToyModel.h"
+#include <gtest/gtest.h>
+
+using nlohmann::json;
+using stepdown::test::linesOf;
+using stepdown::test::Output;
+using stepdown::test::run;
+using stepdown::test::temporaryFile;
+using stepdown::test::ToyModel;
+
+namespace {
+
+std::string fileOf(const std::string &text, const char *ending) {
+  return temporaryFile({text.begin(), text.end()}, ending);
+}
+
+/// What is drawn, from which rows, without how long it took.
+std::string answersOf(const Output &done) {
+  EXPECT_EQ(done.status, 0) << done.err;
+  std::string all;
+  for (json &line : linesOf(done.out)) {
+    line.erase("timing");
+    line.erase("speculation");
+    all += line.dump() + "\n";
+  }
+  return all;
+}
+
+TEST(RunGuessing, changesNoAnswer) {
+  const std::string model = ToyModel().write();
+  const std::string requests = fileOf("{\"prompt\": \"hello hello hel\", \"n\": 2, \"stop\": \"zz\"}\n"
+                                      "{\"prompt\": \"abcabcab\", \"max_tokens\": 7, \"logprobs\": 1}\n"
+                                      "{\"prompt\": \"ab\", \"regex\": \"[abc]{30}\", \"presence_penalty\": 30}\n",
+                                      ".jsonl");
+  for (const char *drawn : {"", " --temperature 900 --seed 3 --repetition-penalty 1.1"}) {
+    const std::string command = "generate " + model + " --requests " + requests + " -n 61 --json --hash-logits" + drawn;
+    const std::string plainly = answersOf(run(command));
+    for (const std::string &how :
+         {std::string("ngram"), std::string("ngram:1"), "edit:" + fileOf("hello hello abcabc", ".txt")}) {
+      const Output done = run(command + " --speculate=" + how);
+      EXPECT_EQ(answersOf(done), plainly) << how << drawn;
+      const json first = linesOf(done.out).at(0);
+      EXPECT_LE(first["speculation"]["accepted"], first["speculation"]["guessed"]);
+      EXPECT_EQ(first["speculation"]["steps"].get<int>() + first["speculation"]["accepted"].get<int>() + 1,
+                static_cast<int>(first["tokens"].size()));
+    }
+  }
+}
+
+TEST(RunGuessing, whatGuessesNothingIsRefused) {
+  const std::string model = ToyModel().write();
+  for (auto [how, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"luck", "error E0905: generate: expects ngram, ngram:N or edit:FILE for --speculate, but got \"luck\""},
+           {"edit", "error E0905: generate: expects ngram, ngram:N or edit:FILE for --speculate, but got \"edit\""},
+           {"ngram:0", "error E0905: generate: expects 1 to 16 tokens for --speculate=ngram:N, but got \"0\""},
+           {"ngram:x", "error E0905: generate: expects 1 to 16 tokens for --speculate=ngram:N, but got \"x\""},
+           {"edit:/nowhere", "error E0901: /nowhere"}}) {
+    const Output done = run("generate " + model + " -p ab --speculate=" + how);
+    EXPECT_EQ(done.status, expected.find("E0905") == expected.npos ? 1 : 2) << how;
+    EXPECT_NE(done.err.find(expected), done.err.npos) << done.err;
+    EXPECT_EQ(done.out, "");
+  }
+}
+
+} // namespace

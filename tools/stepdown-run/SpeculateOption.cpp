@@ -1,0 +1,67 @@
+#include "tools/stepdown-run/SpeculateOption.h"
+
+#include "runtime/Speculation/EditDrafter.h"
+#include "runtime/Speculation/NgramDrafter.h"
+#include "tools/stepdown-run/Console.h"
+
+namespace stepdown::run {
+
+using commandline::Arguments;
+using commandline::Option;
+
+Option speculateOption() {
+  return Option("speculate", 0, "ngram[:N]|edit:FILE",
+                "guess ahead, and compute several tokens in a step: what followed the last N tokens before (4 where N "
+                "is not given), or the text of a file of which the answer is an edition")
+      .otherwiseIt("a token in each step");
+}
+
+Result<Speculate> Speculate::of(const Arguments &arguments) {
+  Speculate how;
+  const std::optional<std::string> given = arguments.text("speculate");
+  if (!given)
+    return how;
+  const size_t colon = given->find(':');
+  const std::string kind = given->substr(0, colon);
+  const std::string rest = colon == std::string::npos ? "" : given->substr(colon + 1);
+  if (kind == "ngram") {
+    const auto number =
+        colon == std::string::npos ? std::optional<int64_t>(NgramDrafter::usual) : commandline::parseInteger(rest);
+    if (!number || *number < 1 || *number > int64_t(NgramDrafter::limit))
+      return arguments.usage("expects 1 to " + std::to_string(NgramDrafter::limit) +
+                             " tokens for --speculate=ngram:N, " + "but got \"" + rest + "\"");
+    how.kind = Kind::Ngram;
+    how.longest = static_cast<size_t>(*number);
+    return how;
+  }
+  if (kind != "edit" || rest.empty())
+    return arguments.usage("expects ngram, ngram:N or edit:FILE for --speculate, but got \"" + *given + "\"");
+  how.kind = Kind::Edit;
+  how.file = rest;
+  Result<std::string> text = readText(rest);
+  if (!text)
+    return text.error();
+  how.text = std::move(*text);
+  return how;
+}
+
+Result<std::shared_ptr<const Speculator>> speculatorOf(const Speculate &how, const TextModel &source,
+                                                       int32_t sequences) {
+  std::shared_ptr<Speculator> made;
+  if (how.kind == Speculate::Kind::Ngram) {
+    made = std::make_shared<NgramSpeculator>(how.longest);
+  } else if (how.kind == Speculate::Kind::Edit) {
+    EncodeOptions plain;
+    plain.addSpecial = false;
+    Result<std::vector<int32_t>> tokens = source.tokenizer.encode(how.text, plain);
+    if (!tokens)
+      return tokens.error();
+    made = std::make_shared<EditSpeculator>(std::move(*tokens));
+  }
+  if (made) // so that each answer has its rows in each step
+    made->most =
+        std::min<size_t>(made->most, std::max(1u, source.model->head().max_step_rows / uint32_t(sequences)) - 1);
+  return std::shared_ptr<const Speculator>(std::move(made));
+}
+
+} // namespace stepdown::run
