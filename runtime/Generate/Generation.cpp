@@ -35,6 +35,11 @@ Result<std::unique_ptr<Generation>> Generation::create(const GenerationOptions &
   generation->createdAt = seconds();
   if (options.maxTokens <= 0)
     generation->stop(Finish::Length);
+  // What was over goes on with nothing.
+  if (place.drawn && generation->stream.stopped())
+    generation->stop(Finish::Stop);
+  if (place.drawn && !options.ignoreEnd && tokenizer.isEndOfGeneration(generation->promptTokens.back()))
+    generation->stop(Finish::End);
   return generation;
 }
 

@@ -72,6 +72,8 @@ public:
   /// What guessing ahead came to; null where nothing guesses.
   const Speculation *speculation() const { return guessing ? &*guessing : nullptr; }
   const Sampler &drawnWith() const { return sampler; }
+  /// Tokens of an answer that goes on, which were drawn before it was broken off.
+  int64_t drawnBefore() const { return place.drawn; }
   /// The prompt is computed: its row has come.
   bool prompted() const { return promptedAt > 0; }
   /// From create() until the prompt is computed, and from there to the end. 0 while that is not over.

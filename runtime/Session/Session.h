@@ -12,6 +12,14 @@
 
 namespace stepdown {
 
+/// What of a sequence's cache is meant.
+struct CachePart {
+  size_t group;
+  uint32_t layer; ///< of the group
+  bool values;
+  int32_t first, end; ///< positions
+};
+
 class Session {
 public:
   struct Options {
@@ -41,6 +49,14 @@ public:
   Result<int32_t> fork(int32_t sequence);
   /// Forgets the positions from `length` on; E0604, E0609, E0610.
   Status truncate(int32_t sequence, int32_t length);
+  /// A new sequence with `count` tokens, ids below the vocabulary, whose keys and values are not computed: moveCache
+  /// brings them. E0605, E0606, E0608, E1047.
+  Result<int32_t> adopt(const int32_t *ids, size_t count);
+  /// Keys (or values) of one layer of a cache group at the positions from `first` to `end` of an idle sequence, in an
+  /// order that is the same on every device: [position, head, channel], elements as the group has them. Copies them to
+  /// `to`; and back, of a sequence that adopt made, in whole blocks but for `first` and `end`. E0604, E0610, E1047.
+  Status readCache(int32_t sequence, const CachePart &part, uint8_t *to);
+  Status writeCache(int32_t sequence, const CachePart &part, const uint8_t *from);
   /// Tokens submitted, or -1 for no sequence.
   int32_t length(int32_t sequence) const { return live(sequence) ? cache.length(sequence) : -1; }
   /// The ids of a live sequence: [length(sequence)], until it changes.
@@ -89,6 +105,7 @@ private:
     return sequence >= 0 && sequence < static_cast<int32_t>(states.size()) && states[sequence] == State::Live;
   }
   Status expectIdle(int32_t sequence) const;
+  Status moveBlocks(int32_t sequence, const CachePart &part, std::vector<uint8_t> &blocks, bool download);
   Result<Allocation> allocate(size_t bytes, const char *purpose);
   Status placeInputs();
   void keepPrefixes(uint32_t most);

@@ -128,6 +128,13 @@ def several_targets(suite, device):
                      f"expects weights of {sizes[0]} bytes, code and a session's bytes, but got {t}")
     tokens = {own: suite.generated(whole, TOKENS[:5], 3, "--device", own)["tokens"] for own in ("cpu", device)}
     suite.expect(tokens["cpu"] == tokens[device], f"expects one answer, but got {tokens}")
+    # A sequence that one device computed goes on on another, and on its own with the very same tokens.
+    saved = suite.path("saved.session")
+    for first, second in (("cpu", device), (device, "cpu"), (device, device), ("cpu", "cpu")):
+        begun = suite.generated(whole, TOKENS[:5], 2, "--device", first, "--save-session", saved)["tokens"]
+        said = suite.call("stepdown-run", "generate", whole, "--load-session", saved, "-n", 1, "--ignore-eos", "--json", "--device", second)
+        got = begun + json.loads(said)["tokens"]
+        suite.expect(got == tokens[first], f"{first}, then {second}: expects {tokens[first]}, but got {got}")
     own = suite.path("own.stepdown")
     done = subprocess.run([os.path.join(suite.bin, "stepdown-compile"), checkpoint, f"--target={device}", "--activations=q8", "-o", own],
                           capture_output=True, text=True)

@@ -327,13 +327,14 @@ Result<std::vector<RequestLine>> readRequests(const std::string &text, const Req
   return lines;
 }
 
-Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer) {
+Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer, bool addSpecial) {
   if (request.tokens) {
     if (Status ok = tokenizer.check(*request.tokens); !ok)
       return ok.error();
     return *request.tokens;
   }
   EncodeOptions options;
+  options.addSpecial = addSpecial;
   options.parseSpecial = true; // a raw prompt is the caller's own, template and all
   return tokenizer.encode(*request.prompt, options);
 }

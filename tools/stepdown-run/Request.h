@@ -61,7 +61,8 @@ struct RequestLine {
 Result<std::vector<RequestLine>> readRequests(const std::string &text, const Request &defaults,
                                               const std::string &file);
 
-/// The ids of the request's prompt, checked; E03xx.
-Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer);
+/// The ids of the request's prompt, checked; `addSpecial`: with the tokens around a text that the model asks for.
+/// E03xx.
+Result<std::vector<int32_t>> promptOf(const Request &request, const Tokenizer &tokenizer, bool addSpecial = true);
 
 } // namespace stepdown::run

@@ -1,0 +1,98 @@
+// --save-session and --load-session as a user of stepdown-run gives them, on the toy model.
+#include "test/unit/RunOutput.h"
+#include "test/unit/ToyModel.h"
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+using nlohmann::json;
+using stepdown::test::linesOf;
+using stepdown::test::Output;
+using stepdown::test::run;
+using stepdown::test::temporaryFile;
+using stepdown::test::textOf;
+using stepdown::test::ToyModel;
+
+namespace {
+
+// With penalties, mirostat's state, constraints and stop strings, over windows, in other blocks, and with guesses.
+TEST(RunKeptSession, goesOnAsIfItHadNotStopped) {
+  ToyModel toy;
+  for (uint32_t window : {0u, 7u}) {
+    toy.window = window;
+    const std::string model = toy.write(), saved = temporaryFile({}, ".session");
+    for (const char *how :
+         {"--ignore-eos", "--ignore-eos --temperature 3000 --seed 5 --speculate=ngram:2",
+          "--ignore-eos --presence-penalty 700 --frequency-penalty 300 --dry-multiplier 900",
+          "--ignore-eos --temperature 900 --mirostat-tau 2", "--regex '([a-f]{3} )*[x-z]' --stop 'c '"}) {
+      const std::string begin = "generate " + model + " --json " + how;
+      const json whole = linesOf(run(begin + " -p 'hello hello ' -n 29").out).at(0);
+      for (int first : {0, 1, 11, 16, 28}) {
+        const Output one = run(begin + " -p 'hello hello ' -n " + std::to_string(first) + " --save-session " + saved);
+        ASSERT_EQ(one.status, 0) << one.err;
+        const Output two = run(begin + " --kv-block 16 -n " + std::to_string(29 - first) + " --load-session " + saved);
+        ASSERT_EQ(two.status, 0) << how << first << two.err;
+        const json begun = linesOf(one.out).at(0), ended = linesOf(two.out).at(0);
+        json tokens = begun["tokens"];
+        tokens.insert(tokens.end(), ended["tokens"].begin(), ended["tokens"].end());
+        EXPECT_EQ(tokens, whole["tokens"]) << how << ", " << first;
+        EXPECT_EQ(ended["finish_reason"], whole["finish_reason"]) << how << ", " << first;
+      }
+    }
+  }
+}
+
+TEST(RunKeptSession, takesAPromptBehindTheAnswer) {
+  const std::string model = ToyModel().write(), saved = temporaryFile({}, ".session");
+  const std::string begin = "generate " + model + " --json --ignore-eos -n 5 ";
+  const json one = linesOf(run(begin + "--tokens 9,8,7 --save-session " + saved).out).at(0);
+  const json two = linesOf(run(begin + "--tokens 6,5 --load-session " + saved + " --save-session " + saved).out).at(0);
+  const json three = linesOf(run(begin + "-p ab --load-session " + saved).out).at(0);
+  std::string all = "9,8,7";
+  for (const json *part : {&one, &two}) {
+    for (const json &id : (*part)["tokens"])
+      all += "," + id.dump();
+    all += part == &one ? ",6,5" : ",4,5"; // a and b
+    const json whole = linesOf(run(begin + "--tokens " + all).out).at(0);
+    EXPECT_EQ((part == &one ? two : three)["tokens"], whole["tokens"]);
+  }
+}
+
+TEST(RunKeptSession, goesThroughAPipeToAnotherProcess) {
+  const std::string model = ToyModel().write(), pipe = temporaryFile({}, ".pipe") + "2";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const std::string begin = "generate " + model + " --ignore-eos -p hello ";
+  const Output whole = run(begin + "-n 9");
+  const std::string program = STEPDOWN_RUN " ", into = pipe + "first", outOf = pipe + "second";
+  ASSERT_EQ(std::system((program + "generate " + model + " --ignore-eos -n 5 --load-session " + pipe + " >" + outOf +
+                         " & " + program + begin + "-n 4 --save-session " + pipe + " >" + into + "; wait")
+                            .c_str()),
+            0);
+  std::string first = textOf(into), second = textOf(outOf);
+  ASSERT_FALSE(first.empty() || second.empty());
+  first.pop_back();
+  EXPECT_EQ(first + second, whole.out);
+}
+
+TEST(RunKeptSession, whatCannotGoOnIsRefused) {
+  ToyModel toy, other;
+  other.layers = 4;
+  const std::string model = toy.write(), saved = temporaryFile({}, ".session"), cut = temporaryFile({}, ".session");
+  ASSERT_EQ(run("generate " + model + " -p hello -n 3 --save-session " + saved).status, 0);
+  const std::string bytes = textOf(saved);
+  std::ofstream(cut, std::ios::binary) << bytes.substr(0, bytes.size() - 1);
+  for (auto [words, expected] : std::vector<std::pair<std::string, std::string>>{
+           {model + " -p ab --answers 2 --save-session " + saved, "error E0905: generate: expects one prompt and one "},
+           {model + " --load-session " + cut, "error E1511: " + cut},
+           {model + " --load-session " + model, "error E1510: " + model},
+           {other.write() + " --load-session " + saved, "error E1512: " + saved},
+           {model + " --load-session /nowhere", "error E0901: /nowhere"},
+           {model + " -p ab -n 1 --save-session " + model, "error E0960: "},
+           {model, "error E0905: generate: expects "}}) {
+    const Output done = run("generate " + words);
+    EXPECT_NE(done.status, 0) << words;
+    EXPECT_NE(done.err.find(expected), done.err.npos) << words << ": " << done.err;
+  }
+  EXPECT_EQ(textOf(saved), bytes);
+}
+
+} // namespace

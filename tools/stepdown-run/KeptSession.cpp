@@ -1,0 +1,83 @@
+#include "tools/stepdown-run/KeptSession.h"
+
+namespace stepdown::run {
+
+using commandline::Arguments;
+using commandline::Option;
+
+std::vector<Option> keptSessionOptions() {
+  return {Option("save-session", 0, "FILE", "write tokens, keys and values, from which another run goes on").file(),
+          Option("load-session", 0, "FILE",
+                 "go on behind them: with a prompt, or without one where the answer was broken off; on any device")
+              .file()};
+}
+
+Result<KeptSession> KeptSession::of(const Arguments &arguments, bool single) {
+  KeptSession kept;
+  kept.loads = arguments.text("load-session");
+  kept.saves = arguments.text("save-session");
+  if (kept.wanted() && !single)
+    return arguments.usage(std::string("expects one prompt and one answer for --") +
+                           (kept.loads ? "load-session" : "save-session"));
+  if (!arguments.allPositionals().empty())
+    kept.model = arguments.allPositionals()[0];
+  return kept;
+}
+
+Status KeptSession::open(const Model &model) {
+  if (!loads)
+    return Done{};
+  Result<SequenceFile> opened = SequenceFile::open(*loads);
+  if (!opened)
+    return opened.error();
+  file = std::move(*opened);
+  Result<SavedSequenceReader> head = SavedSequenceReader::open(model, *loads, file->reader());
+  if (!head)
+    return head.error();
+  reader = std::move(*head);
+  saved = reader->saved();
+  return Done{};
+}
+
+Result<std::vector<int32_t>> KeptSession::prompt(const std::optional<std::vector<int32_t>> &given,
+                                                 Generation::Place &place) const {
+  std::vector<int32_t> prompt(saved.tokens.begin() + saved.held, saved.tokens.end());
+  place.first = saved.held;
+  place.before = saved.tokens.data();
+  if (given) {
+    prompt.insert(prompt.end(), given->begin(), given->end());
+  } else {
+    place.drawn = saved.drawn;
+    place.surprise = saved.surprise;
+  }
+  if (prompt.empty())
+    return fail(ErrorCode::RequestField, "prompt: expects at least one token behind those of %s, but got none",
+                loads->c_str());
+  return prompt;
+}
+
+Result<int32_t> KeptSession::sequence(Session &session) {
+  Result<int32_t> made = reader ? reader->restore(session) : session.createSequence();
+  if (!made)
+    return made;
+  kept = *made;
+  if (file)
+    if (Status ended = file->expectEnd(); !ended)
+      return ended.error();
+  return made;
+}
+
+Status KeptSession::save(Session &session, const Generation &answer) const {
+  if (!saves || answer.problem())
+    return Done{};
+  SavedSequence now;
+  now.held = session.length(kept);
+  now.tokens.assign(saved.tokens.begin(), saved.tokens.begin() + saved.held);
+  now.tokens.insert(now.tokens.end(), answer.prompt().begin(), answer.prompt().end());
+  now.tokens.insert(now.tokens.end(), answer.tokens().begin(), answer.tokens().end());
+  now.drawn = static_cast<int32_t>(answer.tokens().size() + static_cast<size_t>(answer.drawnBefore()));
+  now.surprise = answer.drawnWith().surprise();
+  return saveSequenceFile(session, kept, now, *saves, {model});
+}
+
+} // namespace stepdown::run
