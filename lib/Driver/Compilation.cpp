@@ -10,6 +10,7 @@
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/ModuleLimits.h"
 #include "lib/Frontend/PlainModule.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -243,10 +244,11 @@ Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &targ
   std::string name = phase.name;
   if (!road->isShared(phase))
     name += std::string(".") + target.name;
+  const ErrorCode code = numberOf(said, checkpoint ? ErrorCode::PhaseFailed : ErrorCode::ModuleUnsupported);
   if (failed(result) && !checkpoint) // the place names the file
-    return fail(ErrorCode::ModuleUnsupported, "%s (phase '%s')", said.c_str(), name.c_str());
+    return fail(code, "%s (phase '%s')", said.c_str(), name.c_str());
   if (failed(result))
-    return fail(ErrorCode::PhaseFailed, "%s: phase '%s': %s", path.c_str(), name.c_str(), said.c_str());
+    return fail(code, "%s: phase '%s': %s", path.c_str(), name.c_str(), said.c_str());
   report.seconds.push_back({name, compileClock() - begin});
   return dump(name, lowered);
 }

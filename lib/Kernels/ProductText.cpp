@@ -1,4 +1,5 @@
 #include "lib/Kernels/ProductText.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Matchers.h"
@@ -53,7 +54,7 @@ static CopyOp copyOf(scf::ForOp copies, Value operand) {
 FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   ProductText text = {};
   auto refuse = [&](Operation *at, const Twine &expected) {
-    return at->emitOpError() << "expects " << expected << " on " << chip;
+    return unfit(at) << "expects " << expected << " on " << chip;
   };
   text.ring = onlyOperation<ChannelOp>(kernel);
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
@@ -97,8 +98,8 @@ FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   text.a = copyOf(text.copies, text.first.getA());
   text.b = copyOf(text.copies, text.first.getB());
   if (!text.a || !text.b)
-    return text.first.emitOpError() << "expects tiles of the channel on " << chip << ", but got " << text.first.getA()
-                                    << " and " << text.first.getB();
+    return unfit(text.first) << "expects tiles of the channel on " << chip << ", but got " << text.first.getA()
+                             << " and " << text.first.getB();
   text.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
   return text;
 }

@@ -1,4 +1,5 @@
 #include "lib/Kernels/TileEmitter.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 using namespace mlir;
@@ -52,8 +53,8 @@ static Type numberType(Type type) { return type.isIndex() ? IntegerType::get(typ
 LogicalResult TileEmitter::emitScalar(Operation &op) {
   if (!isa<arith::ArithDialect>(op.getDialect()) ||
       llvm::any_of(op.getResultTypes(), [](Type type) { return !type.isIntOrIndexOrFloat(); }))
-    return op.emitOpError() << "expects an operation on numbers, or one of the tile dialect that " << chip
-                            << " has a form for";
+    return unfit(&op) << "expects an operation on numbers, or one of the tile dialect that " << chip
+                      << " has a form for";
   if (isa<arith::IndexCastOp, arith::IndexCastUIOp>(op)) {
     Value from = lookup(op.getOperand(0)).front();
     const unsigned have = from.getType().getIntOrFloatBitWidth();
@@ -79,7 +80,7 @@ LogicalResult TileEmitter::emitScalar(Operation &op) {
   if (auto constant = dyn_cast<arith::ConstantOp>(made); constant && op.getResult(0).getType().isIndex()) {
     const int64_t value = cast<IntegerAttr>(constant.getValue()).getInt();
     if (!llvm::isInt<32>(value))
-      return op.emitOpError() << "expects indices of 32 bits on " << chip << ", but got " << value;
+      return unfit(&op) << "expects indices of 32 bits on " << chip << ", but got " << value;
     constant.setValueAttr(b.getI32IntegerAttr(int32_t(value)));
   }
   return success();
@@ -179,7 +180,7 @@ void TileEmitter::mapTile(MapOp op, int64_t count, function_ref<Value(unsigned, 
 
 LogicalResult TileEmitter::emitBranch(scf::IfOp op) {
   if (op.getNumResults() != 0)
-    return op.emitOpError() << "expects branches without results on " << chip;
+    return unfit(op) << "expects branches without results on " << chip;
   auto branch = scf::IfOp::create(b, lookup(op.getCondition()).front(), op.elseBlock() != nullptr);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(branch.thenBlock()->getTerminator());

@@ -1,6 +1,7 @@
 // The kernel must be what can be put together: a role that copies queries, then in one loop keys and values; another
 // that waits for the first keys before its own loop, and in each turn for keys and the values before them.
 #include "passes/AMD/AttentionPlan.h"
+#include "lib/Kernels/ChipLimits.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -15,7 +16,7 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   AttentionPlan plan = {};
   plan.chip = &chip;
   auto refuse = [&](Operation *at, const Twine &expected) {
-    return at->emitOpError() << "expects " << expected << " on " << chip.name;
+    return unfit(at) << "expects " << expected << " on " << chip.name;
   };
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
     const bool copies = !operationsIn<AcquireOp>(role).empty();
@@ -48,16 +49,15 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   if (!plan.scores || !plan.sums || !plan.scores.getTransposeB() || plan.sums.getTransposeB())
     return refuse(loops[0], "a product of queries and keys and one of weights and values in each turn");
   const VectorType scores = plan.scores.getType().getSum(), sum = plan.sums.getType().getSum();
-  const Type element = plan.scores.getShapeOfA().getElementType();
-  if ((!element.isBF16() && !element.isF16()) || !scores.getElementType().isF32() || !sum.getElementType().isF32())
-    return plan.scores.emitOpError() << "expects tiles of bf16 or f16 in LDS and sums of f32 on " << chip.name;
+  if (failed(checkElements(plan.scores, chip.name)) || failed(checkElements(plan.sums, chip.name)))
+    return failure();
   plan.threads = plan.role.getThreads();
   plan.width = sum.getDimSize(1), plan.block = scores.getDimSize(1);
   const int64_t waves = plan.threads / chip.lanes;
   if (scores.getDimSize(0) != waves * chip.rows || plan.width % chip.rows || plan.block % 32)
-    return plan.scores.emitOpError() << "expects " << chip.rows << " queries for each of " << waves << " waves of "
-                                     << chip.name << ", and blocks of a multiple of 32 keys, but got "
-                                     << plan.scores.getType();
+    return unfit(plan.scores) << "expects " << chip.rows << " queries for each of " << waves << " waves of "
+                              << chip.name << ", and blocks of a multiple of 32 keys, but got "
+                              << plan.scores.getType();
   if (failed(planTile(plan.keys, chip, plan.threads, plan.copies, plan.scores, plan.scores.getB(), true)) ||
       failed(planTile(plan.values, chip, plan.threads, plan.copies, plan.sums, plan.sums.getB(), false)))
     return failure();
@@ -67,9 +67,8 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   plan.values.offset = 2 * bytes(plan.keys);
   plan.keys.slotBytes = bytes(plan.keys), plan.values.slotBytes = bytes(plan.values);
   plan.ldsBytes = 2 * (plan.keys.slotBytes + plan.values.slotBytes);
-  if (plan.ldsBytes > chip.sharedBytes)
-    return kernel.emitOpError() << "expects at most " << chip.sharedBytes << " bytes of LDS on " << chip.name
-                                << ", but its slots take " << plan.ldsBytes;
+  if (failed(checkMemory(kernel, chip, plan.ldsBytes, 2, plan.keys.slotBytes + plan.values.slotBytes)))
+    return failure();
   plan.tile = {int64_t(plan.copying.getHeight()), int64_t(plan.copying.getWidth())};
   return plan;
 }

@@ -1,6 +1,7 @@
 // Products of a slot: steps of 16 along k, of each the fragments of A and B that a wave needs, 16 bytes a lane, and
 // every product of the two. Which k a lane's elements are does not matter as long as those of A and B are the same: a
 // lane's 8 neighbours of one chunk are the halves of two MFMAs of gfx942, or one of gfx950 and one WMMA of gfx1201.
+#include "lib/Kernels/ChipLimits.h"
 #include "passes/AMD/KernelEmitter.h"
 
 using namespace mlir;
@@ -119,8 +120,8 @@ void KernelEmitter::takeSums(MmaWaitOp op) {
 LogicalResult KernelEmitter::store(StoreOp op) {
   const Type type = op.getTo().getType().getElementType();
   if (!type.isF32() && !type.isBF16() && !type.isF16())
-    return op.emitOpError() << "expects to store f32 as f32, bf16 or f16 on " << chip.name << ", but got "
-                            << op.getTo().getType();
+    return unfit(op) << "expects to store f32 as f32, bf16 or f16 on " << chip.name << ", but got "
+                     << op.getTo().getType();
   const int64_t bytes = type.getIntOrFloatBitWidth() / 8;
   const auto [to, row, column, buffer, stride] = destination(op);
   Value first = add(add(column, firstColumn), remainder(lane, chip.rows));

@@ -3,6 +3,7 @@
 // turns stand in the loop's body, one for each slot: places in LDS are then what offsets reach. An odd turn stands
 // behind it.
 #include "passes/AMD/KernelEmitter.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -73,8 +74,8 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
 
 LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
   if (issued.size() != 1)
-    return op.emitOpError() << "expects one product in flight where the loop over k begins on " << chip.name
-                            << ", but got " << issued.size();
+    return unfit(op) << "expects one product in flight where the loop over k begins on " << chip.name << ", but got "
+                     << issued.size();
   arrive(); // the first slot
   auto number = [&](Value value) { return lookup(value).front(); };
   Value lower = number(op.getLowerBound()), upper = number(op.getUpperBound()), step = number(op.getStep());
@@ -84,8 +85,8 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
     if (failed(emitBlock(*op.getBody())))
       return failure();
     if (issued.size() != 1)
-      return op.emitOpError() << "expects one product in flight where a turn of the loop over k ends on " << chip.name
-                              << ", but got " << issued.size();
+      return unfit(op) << "expects one product in flight where a turn of the loop over k ends on " << chip.name
+                       << ", but got " << issued.size();
     arrive();
     return success();
   };

@@ -1,4 +1,5 @@
 #include "passes/AMD/KernelPlan.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -12,7 +13,7 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
   const auto type = cast<MemRefType>(operand.getType());
   auto wait = operand.getDefiningOp<WaitOp>();
   if (!wait)
-    return mma.emitOpError() << "expects tiles of a channel on " << chip.name << ", but got " << operand;
+    return unfit(mma) << "expects tiles of a channel on " << chip.name << ", but got " << operand;
   for (CopyOp copy : operationsIn<CopyOp>(copies))
     if (copy.getTo().getDefiningOp<AcquireOp>().getChannel() == wait.getChannel() &&
         cast<OpResult>(copy.getTo()).getResultNumber() == cast<OpResult>(operand).getResultNumber())
@@ -23,8 +24,8 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
   tile.chunks = k / kChunk;
   const int64_t rows = mma.getA().getDefiningOp<UnpackOp>() ? 16 : 32;
   if (k % kStep != 0 || tile.rows % rows != 0)
-    return mma.emitOpError() << "expects tiles of a multiple of 16 along k and " << rows << " rows on " << chip.name
-                             << ", but got " << type;
+    return unfit(mma) << "expects tiles of a multiple of 16 along k and " << rows << " rows on " << chip.name
+                      << ", but got " << type;
   // Rows that a thread copies together lie whole eights apart, so that places differ by no more than an offset.
   tile.units = 0;
   for (int64_t deep : {8, 4, 2}) {
@@ -37,8 +38,8 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
     break;
   }
   if (!tile.units)
-    return mma.emitOpError() << "expects tiles that " << threads << " threads of " << chip.name
-                             << " can share out in pieces of 16 bytes, but got " << type;
+    return unfit(mma) << "expects tiles that " << threads << " threads of " << chip.name
+                      << " can share out in pieces of 16 bytes, but got " << type;
   return success();
 }
 
@@ -51,13 +52,13 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   plan.role = text->role, plan.ring = text->ring, plan.first = text->first, plan.copies = text->copies;
   plan.tile = text->tile;
   if (plan.ring.getType().getDepth() != 2)
-    return plan.ring.emitOpError() << "expects a channel of two slots on " << chip.name;
+    return unfit(plan.ring) << "expects a channel of two slots on " << chip.name;
   MmaOp mma = plan.first;
   const VectorType sum = mma.getType().getSum();
-  const Type element = mma.getShapeOfA().getElementType();
-  if (mma.takesRegisters() || (!element.isBF16() && !element.isF16()) || !sum.getElementType().isF32())
-    return mma.emitOpError() << "expects tiles of bf16 or f16 in LDS and sums of f32 on " << chip.name << ", but got "
-                             << mma.getShapeOfA() << " and " << mma.getType();
+  if (failed(checkElements(mma, chip.name)))
+    return failure();
+  if (mma.takesRegisters())
+    return unfit(mma) << "expects tiles in LDS on " << chip.name << ", but got " << mma.getShapeOfA();
   plan.threads = plan.role.getThreads();
   if (failed(planTile(plan.a, chip, plan.threads, plan.copies, mma, mma.getA(), true)) ||
       failed(planTile(plan.b, chip, plan.threads, plan.copies, mma, mma.getB(), mma.getTransposeB())))
@@ -66,9 +67,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   plan.b.offset = bytes(plan.a);
   plan.slotBytes = plan.b.offset + bytes(plan.b);
   plan.ldsBytes = 2 * plan.slotBytes;
-  if (plan.ldsBytes > chip.sharedBytes)
-    return kernel.emitOpError() << "expects at most " << chip.sharedBytes << " bytes of LDS on " << chip.name
-                                << ", but its slots take " << plan.ldsBytes;
+  if (failed(checkMemory(kernel, chip, plan.ldsBytes, 2, plan.slotBytes)))
+    return failure();
   plan.steps = plan.a.chunks * kChunk / kStep;
   // Waves share the sum out so that each reads the fewest rows of A and B.
   const int64_t waves = plan.threads / chip.lanes;
@@ -86,8 +86,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
     plan.blocksAcross = sum.getDimSize(1) / across / chip.rows;
   }
   if (!plan.waveRows)
-    return mma.emitOpError() << "expects a sum that " << waves << " waves of " << chip.name << " can share out in "
-                             << chip.rows << " rows and columns, but got " << mma.getType();
+    return unfit(mma) << "expects a sum that " << waves << " waves of " << chip.name << " can share out in "
+                      << chip.rows << " rows and columns, but got " << mma.getType();
   return plan;
 }
 

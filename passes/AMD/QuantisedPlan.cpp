@@ -2,6 +2,7 @@
 // of tokens that go with them; another that goes through the same turns, unpacks 64 columns at a time and multiplies
 // them.
 #include "passes/AMD/QuantisedPlan.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
 
@@ -68,7 +69,7 @@ FailureOr<QuantisedPlan> planQuantised(KernelOp kernel, const Chip &chip) {
   QuantisedPlan plan = {};
   plan.chip = chip.narrow();
   auto refuse = [&](Operation *at, const Twine &expected) {
-    return at->emitOpError() << "expects " << expected << " on " << chip.name;
+    return unfit(at) << "expects " << expected << " on " << chip.name;
   };
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
     const bool copies = !operationsIn<AcquireOp>(role).empty();
@@ -105,8 +106,8 @@ FailureOr<QuantisedPlan> planQuantised(KernelOp kernel, const Chip &chip) {
     return refuse(plan.weight, "packed blocks in front of the tiles of tokens");
   plan.packed = packedBlock(*block.getLayout(), block.getFormat());
   if (plan.packed.rows != plan.chip.rows || plan.packed.d.bytes != 2)
-    return plan.weight.emitOpError() << "expects blocks of 16 rows with scales of binary16 on " << chip.name
-                                     << ", but got " << block;
+    return unfit(plan.weight) << "expects blocks of 16 rows with scales of binary16 on " << chip.name << ", but got "
+                              << block;
   const std::optional<int64_t> step = constantOf(plan.copies.getStep()), tileStep = constantOf(inner.getStep());
   const int64_t columns = slot.getDimSize(1) * plan.packed.columns;
   if (step != columns || tileStep != kUnpacked || constantOf(inner.getLowerBound()) != 0 ||
@@ -131,24 +132,23 @@ FailureOr<QuantisedPlan> planQuantised(KernelOp kernel, const Chip &chip) {
   plan.threads = plan.role.getThreads();
   const int64_t waves = plan.threads / chip.lanes, rows = plan.chip.rows;
   if (plan.threads % chip.lanes)
-    return plan.role.emitOpError() << "expects a multiple of " << chip.lanes << " threads on " << chip.name
-                                   << ", but got " << plan.threads;
+    return unfit(plan.role) << "expects a multiple of " << chip.lanes << " threads on " << chip.name << ", but got "
+                            << plan.threads;
   if (sum.getDimSize(0) % (waves * rows) || sum.getDimSize(1) % rows)
-    return plan.first.emitOpError() << "expects " << rows << " rows for each of " << waves << " waves and tokens in "
-                                    << rows << " on " << chip.name << ", but got " << plan.first.getType();
+    return unfit(plan.first) << "expects " << rows << " rows for each of " << waves << " waves and tokens in " << rows
+                             << " on " << chip.name << ", but got " << plan.first.getType();
   plan.blocksDown = sum.getDimSize(0) / waves / rows, plan.blocksAcross = sum.getDimSize(1) / rows;
   if (failed(planTile(plan.tokens, plan.chip, plan.threads, plan.copies, plan.first, plan.first.getB(), true)))
     return failure();
   plan.tokens.wholeChunks = true;
   auto ring = plan.first.getB().getDefiningOp<WaitOp>().getChannel().getDefiningOp<ChannelOp>();
   if (int64_t(ring.getType().getDepth()) != 2 * plan.turnTiles)
-    return ring.emitOpError() << "expects a ring of the tiles of two turns, " << 2 * plan.turnTiles << ", on "
-                              << chip.name << ", but got " << ring.getType();
+    return unfit(ring) << "expects a ring of the tiles of two turns, " << 2 * plan.turnTiles << ", on " << chip.name
+                       << ", but got " << ring.getType();
   plan.tileBytes = plan.tokens.rows * plan.tokens.chunks * 16;
   plan.ldsBytes = 2 * plan.turnTiles * plan.tileBytes;
-  if (plan.ldsBytes > chip.sharedBytes)
-    return kernel.emitOpError() << "expects at most " << chip.sharedBytes << " bytes of LDS on " << chip.name
-                                << ", but its slots take " << plan.ldsBytes;
+  if (failed(checkMemory(kernel, chip, plan.ldsBytes, 2 * plan.turnTiles, plan.tileBytes)))
+    return failure();
   numberPieces(plan, columns);
   plan.tile = {int64_t(plan.copying.getHeight()), int64_t(plan.copying.getWidth())};
   return plan;

@@ -1,4 +1,5 @@
 #include "passes/AMD/WaveEmitter.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -59,7 +60,7 @@ void WaveEmitter::begin() {
 LogicalResult WaveEmitter::sizeOf(memref::DimOp op) {
   std::optional<int64_t> index = op.getConstantIndex();
   if (!index || !matrices.contains(op.getSource()))
-    return op.emitOpError() << "expects the size of an argument's known dimension, but got another";
+    return unfit(op) << "expects the size of an argument's known dimension, but got another";
   const Matrix &matrix = matrices[op.getSource()];
   map(op.getResult(), *index == 0 ? matrix.rows : matrix.columns);
   return success();

@@ -2,6 +2,7 @@
 // a compute unit of CDNA has the registers for it, has the most arithmetic for each byte that it reads; less than that
 // much of a matrix would leave most of it empty.
 #include "passes/Kernel/KernelTable.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/IR/BuiltinTypes.h"
 
 using namespace mlir;
@@ -51,7 +52,8 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
       {"gfx1201", "64x64", 64, 64, {64, 64, 32, 2, 4, 168, 40, 8}},
       {"gfx1201", "128x128", kAny, kAny, {128, 128, 32, 2, 8, 232, 40, 8}},
   };
-  const bool integers = element.isSignlessInteger(8) && result.isSignlessInteger(32) && transposeB && chip == "sm_90a";
+  const bool integers =
+      element.isSignlessInteger(8) && result.isSignlessInteger(32) && transposeB && multiplies(chip, element);
   if (!integers &&
       ((!element.isBF16() && !element.isF16()) || (!result.isF32() && !result.isBF16() && !result.isF16())))
     return std::nullopt;

@@ -6,6 +6,7 @@
 //
 // A sum m64nN lies in registers so: thread t of the warpgroup, lane l of warp w, has in register i row
 // 16 w + l / 4 + 8 (i / 2 mod 2), column 8 (i / 4) + 2 (l mod 4) + i mod 2 (PTX ISA, wgmma D fragment).
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/KernelEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
@@ -268,8 +269,7 @@ void KernelEmitter::storeTransposed(StoreOp op) {
 
 LogicalResult KernelEmitter::store(StoreOp op) {
   if (op.getTransposed() && !op.getTo().getType().getElementType().isF32())
-    return op.emitOpError() << "expects to store f32 where it is transposed on sm_90a, but got "
-                            << op.getTo().getType();
+    return unfit(op) << "expects to store f32 where it is transposed on sm_90a, but got " << op.getTo().getType();
   if (op.getTransposed())
     return storeTransposed(op), success();
   const RegisterTile tile(op.getValue().getType(), role);

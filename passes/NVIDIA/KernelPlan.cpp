@@ -1,6 +1,7 @@
 // Offsets, counts and threads follow from the kernel's text; what sm_90a has no form for is refused here, so that the
 // emitter need not ask.
 #include "passes/NVIDIA/KernelPlan.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "lib/Target/Layout.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -29,31 +30,27 @@ static LogicalResult checkProduct(MmaOp mma) {
   const MemRefType b = mma.getB().getType();
   const VectorType sum = mma.getType().getSum();
   const Type element = a.getElementType();
+  if (failed(checkElements(mma, "sm_90a")))
+    return failure();
   const bool eights = element.getIntOrFloatBitWidth() == 8;
-  if (!isa<BFloat16Type, Float16Type, Float8E4M3FNType, Float8E5M2Type>(element) && !element.isSignlessInteger(8))
-    return mma.emitOpError() << "expects tiles of bf16, f16, f8E4M3FN, f8E5M2 or i8 on sm_90a, but got " << a;
-  if (element.isInteger() ? !sum.getElementType().isSignlessInteger(32) : !sum.getElementType().isF32())
-    return mma.emitOpError() << "expects sums of " << (element.isInteger() ? "i32" : "f32") << " on sm_90a, but got "
-                             << mma.getType();
   if (eights && (!mma.getTransposeB() || mma.takesRegisters()))
-    return mma.emitOpError() << "expects tiles of 8 bits in shared memory, both with rows along k, on sm_90a, but got "
-                             << a << " and " << b;
+    return unfit(mma) << "expects tiles of 8 bits in shared memory, both with rows along k, on sm_90a, but got " << a
+                      << " and " << b;
   if (const int64_t columns = instructionColumns(sum); element.isInteger() && columns > 24 && columns % 16 != 0)
-    return mma.emitOpError() << "expects sums of i32 whose columns sixteens share out on sm_90a, but got "
-                             << mma.getType();
+    return unfit(mma) << "expects sums of i32 whose columns sixteens share out on sm_90a, but got " << mma.getType();
   const int64_t warpgroups = mma->getParentOfType<RoleOp>().getThreads() / kWarpgroup;
   if (sum.getDimSize(0) % (64 * warpgroups) != 0)
-    return mma.emitOpError() << "expects a multiple of 64 rows for each of " << warpgroups << " warpgroups, but got "
-                             << sum.getDimSize(0);
+    return unfit(mma) << "expects a multiple of 64 rows for each of " << warpgroups << " warpgroups on sm_90a, but got "
+                      << sum.getDimSize(0);
   if (unpacks(mma->getParentOfType<RoleOp>()) && !mma.getA().getDefiningOp<UnpackOp>())
-    return mma.emitOpError()
+    return unfit(mma)
            << "expects a first operand that is unpacked, as that of all products of the role, on sm_90a, but got " << a;
   if (mma.takesRegisters() && a.getDimSize(1) % 16 != 0)
-    return mma.emitOpError() << "expects a multiple of 16 columns in registers on sm_90a, but got " << a;
+    return unfit(mma) << "expects a multiple of 16 columns in registers on sm_90a, but got " << a;
   for (Type type : {mma.getA().getType(), Type(b)})
     if (auto tile = dyn_cast<MemRefType>(type); tile && !isSwizzled(tile))
-      return mma.emitOpError() << "expects tiles of rows of whole 128 bytes, in eights up to " << kBoxRows
-                               << " rows, on sm_90a, but got " << tile;
+      return unfit(mma) << "expects tiles of rows of whole 128 bytes, in eights up to " << kBoxRows
+                        << " rows, on sm_90a, but got " << tile;
   return success();
 }
 
@@ -70,10 +67,9 @@ static LogicalResult checkRegisters(Operation *op) {
     const bool narrow = isa<ConvertOp, UnpackOp, scf::ForOp>(op) && (element.isBF16() || element.isF16());
     if (!role || (!oneRow && tile.getDimSize(0) % (64 * role.getThreads() / kWarpgroup) != 0) ||
         (tile.getDimSize(1) != 1 && tile.getDimSize(1) % 8 != 0) || (!element.isF32() && !narrow && !integers))
-      return op->emitOpError()
-             << "expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, "
-                "of f32, on sm_90a, but got "
-             << tile;
+      return unfit(op) << "expects tiles in registers of 64 rows for each warpgroup, of eight columns or of one, "
+                          "of f32, on sm_90a, but got "
+                       << tile;
   }
   return success();
 }
@@ -83,19 +79,20 @@ static LogicalResult checkUnpack(UnpackOp unpack) {
   const auto block = cast<stepdown::transformer::BlockType>(unpack.getTile().getType().getElementType());
   const PackedBlock packed = packedBlock(*block.getLayout(), block.getFormat());
   if (packed.rows != 16 || packed.d.bytes != 2)
-    return unpack.emitOpError() << "expects blocks of 16 rows with scales of binary16 on sm_90a, but got " << block;
+    return unfit(unpack) << "expects blocks of 16 rows with scales of binary16 on sm_90a, but got " << block;
   return success();
 }
 
 static LogicalResult checkCopy(CopyOp copy) {
   if (!isa<BlockArgument>(copy.getFrom()) ||
       copy.getFrom().getParentRegion() != &copy->getParentOfType<KernelOp>().getBody())
-    return copy.emitOpError() << "expects to copy from an argument of the kernel, but " << copy.getFrom() << " is none";
+    return unfit(copy) << "expects to copy from an argument of the kernel on sm_90a, but " << copy.getFrom()
+                       << " is none";
   if (isPacked(copy.getTo().getType()))
     return success();
   if (!isSwizzled(copy.getTo().getType()))
-    return copy.emitOpError() << "expects a tile of rows of whole 128 bytes, in eights up to " << kBoxRows
-                              << " rows, on sm_90a, but got " << copy.getTo().getType();
+    return unfit(copy) << "expects a tile of rows of whole 128 bytes, in eights up to " << kBoxRows
+                       << " rows, on sm_90a, but got " << copy.getTo().getType();
   return success();
 }
 
@@ -117,13 +114,13 @@ static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
     if (auto copy = dyn_cast<CopyOp>(user)) {
       const MemRefType box = boxOf(copy.getTo().getType());
       if (plan.box && plan.box != box)
-        return copy.emitOpError() << "expects copies of one shape from each argument, but got " << box << " and "
-                                  << plan.box;
+        return unfit(copy) << "expects copies of one shape from each argument on sm_90a, but got " << box << " and "
+                           << plan.box;
       plan.box = box;
     } else if (isa<StoreOp, ReadOp, EntryOp>(user)) {
       plan.pointer = true;
     } else if (!isa<memref::DimOp>(user) || isPacked(cast<MemRefType>(argument.getType()))) {
-      return user->emitOpError() << "expects to be lowered before a kernel becomes NVVM, but reads a matrix";
+      return unfit(user) << "expects to be lowered before a kernel becomes NVVM, but reads a matrix";
     }
   }
   return plan;
@@ -161,16 +158,15 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
     warps += role.getWarps();
     registers += role.getThreads() * role.getRegisters();
     if (registers > kRegisters)
-      return role.emitOpError() << "expects roles of at most " << kRegisters << " registers on sm_90a, but got "
-                                << registers;
+      return unfit(role) << "expects roles of at most " << kRegisters << " registers on sm_90a, but got " << registers;
     const int64_t warpgroups = role.getThreads() / kWarpgroup;
     if (warpgroups == 1 || !role.walk([](EnterTurnOp) { return WalkResult::interrupt(); }).wasInterrupted())
       continue;
     plan.roles[role].firstTurn = barriers;
     barriers += warpgroups;
     if (barriers > kNamedBarriers)
-      return role.emitOpError() << "expects turns of at most " << kNamedBarriers - 1
-                                << " warpgroups on sm_90a, but got " << barriers - 1;
+      return unfit(role) << "expects turns of at most " << kNamedBarriers - 1 << " warpgroups on sm_90a, but got "
+                         << barriers - 1;
   }
   plan.threads = warps * 32;
   // Registers are given out in eights a thread, and no thread has more than 255.
@@ -199,9 +195,12 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
     offset += kBarrierBytes * depth;
   }
   plan.sharedBytes = offset;
-  if (offset > kSharedBytes)
-    return kernel.emitOpError() << "expects at most " << kSharedBytes << " bytes of shared memory, but its slots take "
-                                << offset;
+  int64_t slots = 0, slotBytes = 0; // of the ring that takes the most
+  for (auto &[channel, ring] : plan.channels)
+    if (const int64_t depth = cast<ChannelOp>(channel).getType().getDepth(); depth * ring.slotBytes > slots * slotBytes)
+      slots = depth, slotBytes = ring.slotBytes;
+  if (failed(checkMemory(kernel, *factsOfChip("sm_90a"), offset, slots, slotBytes + kBarrierBytes)))
+    return failure();
   return plan;
 }
 

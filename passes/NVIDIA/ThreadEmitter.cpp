@@ -1,4 +1,5 @@
 #include "passes/NVIDIA/ThreadEmitter.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -32,7 +33,7 @@ Value ThreadEmitter::shared(Value offset, int64_t more) {
 LogicalResult ThreadEmitter::sizeOf(memref::DimOp op) {
   std::optional<int64_t> index = op.getConstantIndex();
   if (!index || !matrices.contains(op.getSource()))
-    return op.emitOpError() << "expects the size of an argument's known dimension, but got another";
+    return unfit(op) << "expects the size of an argument's known dimension, but got another";
   const Matrix &matrix = matrices[op.getSource()];
   map(op.getResult(), *index == 0 ? matrix.rows : matrix.columns);
   return success();
@@ -82,8 +83,8 @@ LogicalResult ThreadEmitter::storePairs(StoreOp op, Value inTileRow, Value inTil
   const Type element = op.getTo().getType().getElementType();
   const bool integers = sum.getElementType().isSignlessInteger(32) && element == sum.getElementType();
   if (!integers && (!sum.getElementType().isF32() || (!element.isF32() && !element.isBF16() && !element.isF16())))
-    return op.emitOpError() << "expects to store f32 as f32, bf16 or f16, or i32, on " << chip << ", but got " << sum
-                            << " to " << op.getTo().getType();
+    return unfit(op) << "expects to store f32 as f32, bf16 or f16, or i32, on " << chip << ", but got " << sum << " to "
+                     << op.getTo().getType();
   const Matrix &to = matrices[op.getTo()];
   const int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   const SmallVector<Value> held = lookup(op.getValue());

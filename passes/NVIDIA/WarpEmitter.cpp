@@ -6,6 +6,7 @@
 // Tiles lie in shared memory as TMA's 128-byte swizzle has them (SharedLayout.h). What is outside of a matrix comes as
 // zeros: a copy says how many of its 16 bytes there are.
 #include "passes/NVIDIA/WarpEmitter.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -71,7 +72,7 @@ LogicalResult WarpEmitter::emitOperation(Operation &op) {
       .Case([&](scf::IfOp branch) { return emitBranch(branch); })
       .Case([&](StoreOp store) -> LogicalResult {
         if (store.getTransposed())
-          return store.emitOpError() << "expects to store rows as rows on " << chip;
+          return unfit(store) << "expects to store rows as rows on " << chip;
         return storePairs(store, firstRow, firstColumn, [&](int64_t i) { return placeOf(i); });
       })
       .Case([&](WaitOp wait) {

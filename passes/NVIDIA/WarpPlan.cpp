@@ -1,4 +1,5 @@
 #include "passes/NVIDIA/WarpPlan.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "passes/NVIDIA/SharedLayout.h"
 
 using namespace mlir;
@@ -15,27 +16,24 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
   plan.text = *text;
   MmaOp mma = text->first;
   const VectorType sum = mma.getType().getSum();
-  const Type element = mma.getShapeOfA().getElementType();
-  if ((!element.isBF16() && !element.isF16()) || !sum.getElementType().isF32())
-    return mma.emitOpError() << "expects tiles of bf16 or f16 in shared memory and sums of f32 on " << chip.name
-                             << ", but got " << mma.getShapeOfA() << " and " << mma.getType();
+  if (failed(checkElements(mma, chip.name)))
+    return failure();
   plan.stages = text->ring.getType().getDepth();
   if (plan.stages < 2)
-    return text->ring.emitOpError() << "expects a channel of two slots or more on " << chip.name << ", but got "
-                                    << text->ring.getType();
+    return unfit(text->ring) << "expects a channel of two slots or more on " << chip.name << ", but got "
+                             << text->ring.getType();
   plan.threads = text->role.getThreads();
   const auto a = cast<MemRefType>(mma.getA().getType()), w = mma.getB().getType();
   // A pass of all threads copies eights of rows, so that a thread's pieces stand at the same place of their patterns.
   for (MemRefType tile : {a, w})
     if (!isSwizzled(tile) || tile.getDimSize(0) * (kRowBytes / kPieceBytes) % plan.threads != 0)
-      return mma.emitOpError() << "expects tiles of rows of whole 128 bytes, in eights that " << plan.threads
-                               << " threads of " << chip.name << " can share out, but got " << tile;
+      return unfit(mma) << "expects tiles of rows of whole 128 bytes, in eights that " << plan.threads << " threads of "
+                        << chip.name << " can share out, but got " << tile;
   plan.offsetB = tileBytes(a);
   plan.slotBytes = plan.offsetB + tileBytes(w);
   plan.sharedBytes = plan.stages * plan.slotBytes;
-  if (plan.sharedBytes > int64_t(chip.sharedBytes))
-    return kernel.emitOpError() << "expects at most " << chip.sharedBytes << " bytes of shared memory on " << chip.name
-                                << ", but its slots take " << plan.sharedBytes;
+  if (failed(checkMemory(kernel, chip, plan.sharedBytes, plan.stages, plan.slotBytes)))
+    return failure();
   plan.steps = a.getDimSize(1) / kWarpReduction;
   // Warps share the sum out so that each reads the fewest rows of A and B; its columns begin at a power of two in the
   // block of columns that they are in.
@@ -53,8 +51,8 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
     plan.blocksDown = rows / kWarpRows, plan.blocksAcross = columns / kWarpColumns;
   }
   if (!plan.warpsDown)
-    return mma.emitOpError() << "expects a sum that " << warps << " warps of " << chip.name
-                             << " can share out in 16 rows and columns, but got " << mma.getType();
+    return unfit(mma) << "expects a sum that " << warps << " warps of " << chip.name
+                      << " can share out in 16 rows and columns, but got " << mma.getType();
   return plan;
 }
 

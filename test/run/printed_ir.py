@@ -61,6 +61,15 @@ func.func @first(%n: index, %a: tensor<13xi32>) -> i32 {
 #-}
 """
 
+PRODUCT = """
+func.func @product(%a: tensor<61x71xbf16>, %b: tensor<71x67xbf16>, %z: tensor<61x67xf32>) -> tensor<61x67xf32> {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%z : tensor<61x67xf32>) -> tensor<61x67xf32>
+  %c = linalg.matmul ins(%a, %b : tensor<61x71xbf16>, tensor<71x67xbf16>) outs(%f : tensor<61x67xf32>) -> tensor<61x67xf32>
+  return %c : tensor<61x67xf32>
+}
+"""
+
 
 def run(*words):
     return subprocess.run([COMPILE, *words], capture_output=True, text=True)
@@ -186,6 +195,12 @@ def main():
         refused("another level", run(vector, "--compile-from=vector", "--target=x86-64-v4-vnni", "-o", output), 1, "error E0832", "--target=x86-64-v3")
         if os.path.exists(output):
             failures.append("expects no artifact of refused IR")
+        # A kernel that its chip cannot have is refused by its own number.
+        product = write(path("product.mlir"), PRODUCT)
+        packed = good(product, "--compile-to=packing", "--target=emulated:sm_80")
+        for what, old, new, *texts in (("slots", "<4 x memref", "<7 x memref", "error E1017: ", "on sm_80", "6 slots in place of 7 would fit"),
+                                       ("elements", "bf16", "f32", "error E1016: ", "'tile.mma' op expects tiles of bf16 or f16 on sm_80, but got")):
+            refused(what, run(write(path("kernel.mlir"), packed.replace(old, new)), "--compile-from=packing", "--target=emulated:sm_80", "-o", output), 1, *texts)
         # IR says what it was made for, also where that is no target of those that are compiled for without --target.
         direct, vector = path("direct.stepdown"), path("v.mlir")
         good(plain, "-o", direct, "--target=aarch64-dotprod")

@@ -110,7 +110,7 @@ tile.kernel @rows_for_one_warpgroup(%a: memref<?x?xbf16>, %zero: index) {
   }
   tile.role "multiply" warps 8 registers 40 {
     %s = tile.wait %ring : !ring -> !tile
-    // expected-error @+1 {{expects a multiple of 64 rows for each of 2 warpgroups, but got 64}}
+    // expected-error @+1 {{expects a multiple of 64 rows for each of 2 warpgroups on sm_90a, but got 64}}
     %sum = tile.mma %s, %s : !tile, !tile -> !tile.accumulator<64x64xf32>
     tile.mma_wait 0
     tile.release %ring : !ring

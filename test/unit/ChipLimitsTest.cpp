@@ -1,0 +1,201 @@
+// Every kernel on every chip, of types and tiles that fit and that do not: it is lowered, or refused with a number and
+// a text that names the operation and the chip; and what the tables select is never refused.
+#include "lib/Kernels/ChipLimits.h"
+#include "lib/CodeGen/KernelModule.h"
+#include "lib/Kernels/KernelText.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/AMD/Passes.h"
+#include "passes/Kernel/KernelTable.h"
+#include "passes/NVIDIA/Passes.h"
+#include <cstring>
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+
+namespace {
+
+class ChipLimits : public testing::TestWithParam<const char *> {
+protected:
+  ChipLimits() : context(dialects(), mlir::MLIRContext::Threading::DISABLED), chip(GetParam()) {}
+  ~ChipLimits() override { std::printf("%s: %d lowered, %d refused\n", chip.c_str(), lowered, refused); }
+  static mlir::DialectRegistry dialects() {
+    mlir::DialectRegistry registry;
+    registerKernelDialects(registry);
+    return registry;
+  }
+
+  /// Lowers what `text` made; what was said where it is refused. Fails the test for a refusal that is none of ours, and
+  /// for a kernel that needs more than the chip has.
+  std::string lower(Result<mlir::OwningOpRef<mlir::ModuleOp>> text) {
+    if (!text) { // the text itself: more than any chip has, or no form
+      EXPECT_EQ(text.error().code, ErrorCode::KernelText) << text.error().text();
+      EXPECT_NE(text.error().message.find("expects "), std::string::npos) << text.error().text();
+      ++refused;
+      return text.error().message;
+    }
+    std::string said;
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { said += diagnostic.str(); });
+    mlir::PassManager passes(&context);
+    if (llvm::StringRef(factsOfChip(chip)->road) == "amd")
+      passes.addPass(createLowerTileToROCDL({chip}));
+    else
+      passes.addPass(createLowerTileToNVVM({chip}));
+    if (mlir::succeeded(passes.run(**text))) {
+      ++lowered;
+      (*text)->walk([&](mlir::LLVM::LLVMFuncOp function) {
+        auto launch = function->getAttrOfType<mlir::DictionaryAttr>(tile::kLaunchAttr);
+        if (!launch)
+          return;
+        EXPECT_LE(launch.getAs<mlir::IntegerAttr>("shared_bytes").getInt(), factsOfChip(chip)->sharedBytes);
+        EXPECT_LE(launch.getAs<mlir::IntegerAttr>("threads").getInt(), 1024);
+      });
+      return "";
+    }
+    ++refused;
+    EXPECT_NE(said.find("'tile."), std::string::npos) << said;
+    EXPECT_NE(said.find(chip), std::string::npos) << said;
+    EXPECT_NE(numberOf(said, ErrorCode::PhaseFailed), ErrorCode::PhaseFailed) << said;
+    EXPECT_NE(said.find("op expects "), std::string::npos) << said;
+    return said;
+  }
+
+  mlir::MLIRContext context;
+  const std::string chip;
+  int lowered = 0, refused = 0;
+};
+
+MatmulParameters tiles(int64_t m, int64_t n, int64_t k, int64_t stages, int64_t warps) {
+  MatmulParameters p;
+  p.m = m, p.n = n, p.k = k, p.stages = stages, p.warps = warps, p.registers = warps == 4 ? 168 : 232;
+  if (warps == 16)
+    p.registerFile = 131072;
+  return p;
+}
+} // namespace
+
+TEST_P(ChipLimits, ProductsAreLoweredOrRefused) {
+  const MatmulParameters all[] = {tiles(64, 64, 64, 2, 4),    tiles(128, 256, 64, 4, 8), tiles(128, 128, 32, 2, 8),
+                                  tiles(256, 256, 32, 2, 16), tiles(96, 64, 64, 2, 4),   tiles(64, 72, 64, 3, 4),
+                                  tiles(64, 64, 128, 12, 4),  tiles(128, 128, 48, 2, 8), tiles(64, 64, 64, 1, 4)};
+  const std::pair<const char *, const char *> types[] = {{"bf16", "f32"},   {"f16", "f16"}, {"f8E4M3FN", "bf16"},
+                                                         {"f8E5M2", "f32"}, {"i8", "i32"},  {"f32", "f32"},
+                                                         {"i32", "i32"}};
+  for (MatmulParameters p : all)
+    for (auto [element, result] : types)
+      for (bool transposed : {false, true}) {
+        p.element = element, p.result = result, p.transposeB = transposed;
+        SCOPED_TRACE(std::string(element) + " " + std::to_string(p.m) + "x" + std::to_string(p.n) + "x" +
+                     std::to_string(p.k) + (transposed ? " transposed" : ""));
+        lower(matmulKernel(context, p));
+        if (transposed)
+          lower(scaledMatmulKernel(context, p));
+      }
+  EXPECT_GT(lowered, 0);
+  EXPECT_GT(refused, 0);
+}
+
+TEST_P(ChipLimits, AttentionIsLoweredOrRefused) {
+  for (int64_t d : {64, 128, 256, 96})
+    for (int64_t n : {16, 64, 128})
+      for (int64_t warps : {4, 8})
+        for (const char *element : {"bf16", "f32"}) {
+          AttentionParameters p;
+          p.d = d, p.n = n, p.warps = warps, p.m = warps * 16, p.element = p.result = element;
+          SCOPED_TRACE(std::to_string(d) + " columns, " + std::to_string(n) + " keys, " + element);
+          lower(attentionKernel(context, p));
+        }
+  EXPECT_GT(refused, 0);
+}
+
+TEST_P(ChipLimits, QuantisedProductsAreLoweredOrRefused) {
+  for (const char *type : {"q4_0", "q4_k", "q8_0", "mxfp4"})
+    for (int64_t tokens : {8, 16, 64})
+      for (int64_t stages : {4, 8}) {
+        QuantisedMatmulParameters p;
+        p.format = blockFormat(type, std::strlen(type)), p.n = tokens, p.tokenStages = stages;
+        SCOPED_TRACE(std::string(type) + ", " + std::to_string(tokens) + " tokens");
+        lower(quantisedMatmulKernel(context, p));
+      }
+  EXPECT_GT(refused, 0);
+}
+
+TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
+  constexpr int64_t kAny = mlir::ShapedType::kDynamic;
+  mlir::Builder b(&context);
+  const mlir::Type f32 = b.getF32Type(), bf16 = b.getBF16Type(), f16 = b.getF16Type(), i8 = b.getI8Type(),
+                   i32 = b.getI32Type();
+  for (auto [element, result] : {std::pair(bf16, f32), {bf16, bf16}, {f16, f16}, {i8, i32}, {f32, f32}})
+    for (auto [rows, columns] : {std::pair<int64_t, int64_t>(61, 61), {61, 257}, {257, 61}, {kAny, kAny}})
+      for (bool transposed : {false, true})
+        if (auto kernel = selectMatmul(chip, element, result, rows, columns, transposed)) {
+          SCOPED_TRACE(kernel->name);
+          EXPECT_EQ(lower(matmulKernel(context, kernel->parameters)), "");
+          EXPECT_TRUE(multiplies(chip, element));
+        }
+  EXPECT_GT(lowered, 0);
+  for (int64_t head : {64, 128, 256})
+    for (int64_t queries : {int64_t(1), kAny}) {
+      std::string reason;
+      if (auto p = selectAttention(chip, {bf16, bf16, head, head, queries, false}, reason)) {
+        SCOPED_TRACE("heads of " + std::to_string(head));
+        EXPECT_EQ(lower(attentionKernel(context, *p)), "");
+      } else {
+        EXPECT_NE(reason, "");
+      }
+    }
+  for (int64_t tokens : {1, 9, 65})
+    if (auto p = quantisedMatmulOn(chip, tokens))
+      for (const char *type : {"q4_0", "q6_k", "q8_0"}) {
+        p->format = blockFormat(type, std::strlen(type));
+        SCOPED_TRACE(type);
+        EXPECT_EQ(lower(quantisedMatmulKernel(context, *p)), "");
+      }
+}
+
+TEST_P(ChipLimits, SayWhatWouldFit) {
+  MatmulParameters p = tiles(64, 64, 64, 2, 4);
+  p.element = "f32";
+  EXPECT_NE(lower(matmulKernel(context, p)).find("'tile.mma' op expects tiles of bf16"), std::string::npos);
+  p.element = "i8", p.result = "i32", p.k = 128, p.transposeB = true;
+  const std::string integers = lower(matmulKernel(context, p));
+  if (chip != "sm_90a")
+    EXPECT_NE(integers.find("but got 'memref<64x128xi8, 3>', which sm_90a multiplies"), std::string::npos) << integers;
+  else
+    EXPECT_EQ(integers, "");
+}
+
+TEST(ChipLimitsOfMemory, SayWhatWouldFit) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = matmulKernel(context, tiles(64, 64, 64, 2, 4));
+  ASSERT_TRUE(module);
+  auto kernel = *(*module)->getOps<tile::KernelOp>().begin();
+  auto said = [&](const char *chip, int64_t bytes, int64_t slots, int64_t slotBytes) {
+    std::string text;
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { text = diagnostic.str(); });
+    const bool fits = mlir::succeeded(checkMemory(kernel, *factsOfChip(chip), bytes, slots, slotBytes));
+    EXPECT_EQ(fits, text.empty());
+    return text;
+  };
+  EXPECT_EQ(said("gfx942", 65536, 2, 32768), "");
+  EXPECT_EQ(
+      said("gfx942", 65537, 2, 32768),
+      "'tile.kernel' op [E1017] expects at most 65536 bytes of LDS on gfx942, but its slots take 65537: slots of at "
+      "most 32767 bytes in place of 32768 would fit");
+  EXPECT_EQ(
+      said("sm_80", 196608, 4, 49152),
+      "'tile.kernel' op [E1017] expects at most 166912 bytes of shared memory on sm_80, but its slots take 196608: "
+      "3 slots in place of 4 would fit");
+  EXPECT_EQ(
+      said("gfx950", 1 << 20, 0, 0),
+      "'tile.kernel' op [E1017] expects at most 163840 bytes of LDS on gfx950, but its slots take 1048576: slots of "
+      "at most 0 bytes in place of 0 would fit");
+  std::string none = "expects more";
+  EXPECT_EQ(numberOf(none, ErrorCode::PhaseFailed), ErrorCode::PhaseFailed);
+  EXPECT_EQ(none, "expects more");
+}
+
+INSTANTIATE_TEST_SUITE_P(Chips, ChipLimits,
+                         testing::Values("sm_80", "sm_90a", "gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201"),
+                         [](const auto &info) { return info.param; });
