@@ -1,6 +1,7 @@
 #include "lib/CodeGen/BFloatBits.h"
 #include "llvm/ADT/PostOrderIterator.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
 
 using namespace llvm;
 
@@ -70,6 +71,16 @@ void moveBFloatAsIntegers(Function &function) {
       store->setOperand(0, bitsOf(builder, store->getValueOperand()));
     }
   }
+  // Bits that were made bfloat, and bits again in another block: in between a register would hold bfloat.
+  for (Instruction &at : make_early_inc_range(instructions(function)))
+    if (auto *cast = dyn_cast<BitCastInst>(&at); cast && integersOf(cast->getSrcTy()))
+      if (auto *from = dyn_cast<BitCastInst>(cast->getOperand(0))) {
+        IRBuilder<> builder(cast);
+        cast->replaceAllUsesWith(builder.CreateBitCast(from->getOperand(0), cast->getType()));
+      }
+  for (Instruction &at : make_early_inc_range(instructions(function)))
+    if (isa<BitCastInst>(at) && at.use_empty())
+      at.eraseFromParent();
 }
 
 } // namespace stepdown

@@ -20,6 +20,18 @@ int64_t AttentionEmitter::count(Type type) const {
   return columns == 1 ? 1 : columns < 16 ? kParts : columns / chip.rows * chip.sums();
 }
 
+bool AttentionEmitter::isSums(Type type) const {
+  auto tile = dyn_cast<VectorType>(type);
+  return tile && tile.getElementType().isF32() && tile.getDimSize(1) >= chip.rows;
+}
+
+Value AttentionEmitter::vectorOf(VectorType type, ArrayRef<Value> numbers) {
+  Value all = LLVM::UndefOp::create(b, type);
+  for (auto [i, number] : llvm::enumerate(numbers))
+    all = LLVM::InsertElementOp::create(b, all, number, i32(i));
+  return all;
+}
+
 SmallVector<Type> AttentionEmitter::convert(Type type) {
   if (!isa<VectorType>(type))
     return {type.isIndex() ? Type(b.getI32Type()) : type};
@@ -32,6 +44,7 @@ LogicalResult AttentionEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
   element = plan.scores.getShapeOfA().getElementType();
   whole = true; // a head's columns all lie in the matrix
+  sparing = plan.narrow;
   begin();
   half = divided(lane, chip.rows);
   query = add(multiply(wave, i32(chip.rows)), remainder(lane, chip.rows));
@@ -90,7 +103,8 @@ WaveEmitter::Loaded AttentionEmitter::fetch(const TilePlan &tile, Value key) {
   return load(tile);
 }
 
-/// The places of the copies, then the queries: what the instruction takes of a lane for each 16 columns.
+/// The places of the copies, then the queries: what the instruction takes of a lane for each 16 columns. In front of
+/// LDS the pieces of a lane's half.
 void AttentionEmitter::readQueries() {
   CopyOp copy = plan.queries;
   const Matrix &from = matrices[copy.getFrom()];
@@ -99,15 +113,38 @@ void AttentionEmitter::readQueries() {
   Value buffer = resource(from, element, row, column, copy.getTo().getType().getDimSize(0), from.columns);
   Value stride = arith::TruncIOp::create(b, b.getI32Type(), from.stride);
   Value first = multiply(multiply(query, stride), i32(bytes));
-  if (!chip.twice)
+  const bool alone = !chip.twice || plan.queriesInLds;
+  if (alone)
     first = add(first, multiply(half, i32(kPiece)));
   const auto words = VectorType::get(4, b.getI32Type());
   queries.clear();
-  for (int64_t piece = 0; piece < plan.width / kChunk; piece += chip.twice ? 1 : 2) {
+  for (int64_t piece = 0; piece < plan.width / kChunk; piece += alone ? 2 : 1) {
     Value got =
         intrinsic("llvm.amdgcn.raw.ptr.buffer.load", words, {buffer, add(first, i32(piece * kPiece)), i32(0), i32(0)});
     queries.push_back(LLVM::BitcastOp::create(b, VectorType::get(kChunk, b.getI16Type()), got));
   }
+}
+
+/// Where piece `piece` of the lane's query is in LDS: neighbouring lanes have neighbouring queries.
+Value AttentionEmitter::queryPlace(int64_t piece, Value half) {
+  const int64_t rows = plan.threads / chip.lanes * chip.rows;
+  Value from = multiply(add(multiply(half, i32(rows)), query), i32(kPiece));
+  return lds(add(from, i32(plan.queriesOffset + piece * rows * kPiece)));
+}
+
+/// What the instruction takes of the lane's query in step `step`.
+SmallVector<Value> AttentionEmitter::queriesOf(int64_t step) {
+  const int64_t reads = chip.twice ? 2 : 1;
+  SmallVector<Value> made;
+  for (int64_t read = 0; read < reads; ++read) {
+    if (!plan.queriesInLds) {
+      made.push_back(queries[step * reads + read]);
+      continue;
+    }
+    Value from = queryPlace(step * 2 + read, chip.twice ? i32(0) : half);
+    made.push_back(LLVM::LoadOp::create(b, VectorType::get(kChunk, b.getI16Type()), from, kPiece));
+  }
+  return made;
 }
 
 void AttentionEmitter::wait(WaitOp op) {
@@ -133,10 +170,76 @@ void AttentionEmitter::wait(WaitOp op) {
     Loaded keys = fetch(plan.keys, lookup(plan.copies.getLowerBound()).front());
     synchronise(); // waves may still read the slot for the tile before
     put(keys, i32(0));
+    for (size_t i = 0; plan.queriesInLds && i < queries.size(); ++i)
+      LLVM::StoreOp::create(b, queries[i], queryPlace(2 * i, half), kPiece);
     synchronise();
     slot = i32(0);
   }
   slots[tile] = slotBytes(plan.keys, slot);
+}
+
+/// What `loop` carries, with the sums of an instruction as one vector: LLVM would give numbers that are carried one by
+/// one other registers than the instruction's.
+SmallVector<Value> AttentionEmitter::packed(scf::ForOp loop, ArrayRef<Value> numbers) {
+  const auto sums = VectorType::get(chip.sums(), b.getF32Type());
+  SmallVector<Value> made;
+  for (Value carried : loop.getInitArgs()) {
+    const auto held = numbers.take_front(convert(carried.getType()).size());
+    numbers = numbers.drop_front(held.size());
+    if (!isSums(carried.getType())) {
+      llvm::append_range(made, held);
+      continue;
+    }
+    for (size_t first = 0; first < held.size(); first += chip.sums())
+      made.push_back(vectorOf(sums, held.slice(first, chip.sums())));
+  }
+  return made;
+}
+
+SmallVector<Value> AttentionEmitter::unpacked(scf::ForOp loop, ArrayRef<Value> carried) {
+  SmallVector<Value> numbers;
+  for (Value argument : loop.getInitArgs()) {
+    const int64_t count = convert(argument.getType()).size(),
+                  values = isSums(argument.getType()) ? count / chip.sums() : count;
+    for (Value value : carried.take_front(values))
+      if (isSums(argument.getType()))
+        for (int64_t i = 0; i < chip.sums(); ++i)
+          numbers.push_back(LLVM::ExtractElementOp::create(b, value, i32(i)));
+      else
+        numbers.push_back(value);
+    carried = carried.drop_front(values);
+  }
+  return numbers;
+}
+
+/// As emitTurns, but what is carried is asked behind a turn: LLVM does not turn a loop of so many values round by
+/// itself, and then copies the sums in each turn.
+LogicalResult AttentionEmitter::emitWhile(Value lower, Value upper, Value step, SmallVectorImpl<Value> &carried,
+                                          function_ref<LogicalResult(Value, SmallVectorImpl<Value> &)> body) {
+  auto isBelow = [&](Value index) { return compare(arith::CmpIPredicate::slt, index, upper); };
+  auto some = scf::IfOp::create(b, TypeRange(ValueRange(carried)), isBelow(lower), /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToEnd(&some.getElseRegion().front());
+  scf::YieldOp::create(b, carried);
+  b.setInsertionPointToEnd(&some.getThenRegion().front());
+  SmallVector<Value> inside = {lower};
+  llvm::append_range(inside, carried);
+  const SmallVector<Type> types(ValueRange(inside).getTypes());
+  auto loop = scf::WhileOp::create(b, types, inside);
+  const SmallVector<Location> places(types.size(), b.getLoc());
+  Block *turn = b.createBlock(&loop.getBefore(), {}, types, places);
+  inside.assign(turn->args_begin() + 1, turn->args_end());
+  if (failed(body(turn->getArgument(0), inside)))
+    return failure();
+  Value next = add(turn->getArgument(0), step);
+  inside.insert(inside.begin(), next);
+  scf::ConditionOp::create(b, isBelow(next), inside);
+  Block *again = b.createBlock(&loop.getAfter(), {}, types, places);
+  scf::YieldOp::create(b, again->getArguments());
+  b.setInsertionPointAfter(loop);
+  scf::YieldOp::create(b, loop.getResults().drop_front());
+  carried.assign(some.getResults().begin(), some.getResults().end());
+  return success();
 }
 
 LogicalResult AttentionEmitter::emitBlocks(scf::ForOp op) {
@@ -151,20 +254,33 @@ LogicalResult AttentionEmitter::emitBlocks(scf::ForOp op) {
   SmallVector<Value> carried;
   for (Value init : op.getInitArgs())
     llvm::append_range(carried, lookup(init));
+  carried = packed(op, carried);
   carried.push_back(i32(1));
-  LogicalResult made =
-      emitTurns(lower, number(op.getUpperBound()), step, carried, [&](Value key, SmallVectorImpl<Value> &inside) {
-        slot = inside.pop_back_val();
-        Value other = binary("arith.xori", slot, i32(1)), now = slot;
-        SmallVector<Loaded> next = {fetch(plan.keys, add(key, step)), fetch(plan.values, key)};
-        if (failed(emitTurn(op, key, inside)))
-          return failure();
-        arrive(next, other, now);
-        inside.push_back(other);
-        return success();
-      });
+  auto turn = [&](Value key, SmallVectorImpl<Value> &inside) {
+    slot = inside.pop_back_val();
+    Value other = binary("arith.xori", slot, i32(1)), now = slot;
+    SmallVector<Loaded> next = {fetch(plan.keys, add(key, step))};
+    auto fetchValues = [&] { next.push_back(fetch(plan.values, key)); };
+    if (plan.narrow) // when the products have left their fragments' registers
+      behindProducts = fetchValues;
+    else
+      fetchValues();
+    SmallVector<Value> numbers = unpacked(op, inside);
+    if (failed(emitTurn(op, key, numbers)))
+      return failure();
+    if (auto fetch = std::exchange(behindProducts, nullptr))
+      fetch();
+    inside = packed(op, numbers);
+    arrive(next, other, now);
+    inside.push_back(other);
+    return success();
+  };
+  Value upper = number(op.getUpperBound());
+  // Of heads of 64 columns an MFMA's masks would then take more scalar registers than there are.
+  LogicalResult made = chip.mfma && plan.width <= 64 ? emitTurns(lower, upper, step, carried, turn)
+                                                     : emitWhile(lower, upper, step, carried, turn);
   slot = carried.pop_back_val();
-  mapAll(op.getResults(), carried);
+  mapAll(op.getResults(), unpacked(op, carried));
   return made;
 }
 
@@ -180,21 +296,16 @@ void AttentionEmitter::multiply(MmaOp op) {
   } else {
     const SmallVector<Value> before = lookup(op.getAcc());
     sums.clear();
-    for (int64_t block = 0; block < blocks; ++block) {
-      Value all = LLVM::UndefOp::create(b, type);
-      for (int64_t i = 0; i < chip.sums(); ++i)
-        all = LLVM::InsertElementOp::create(b, all, before[block * chip.sums() + i], i32(i));
-      sums.push_back(all);
-    }
+    for (int64_t block = 0; block < blocks; ++block)
+      sums.push_back(vectorOf(type, ArrayRef(before).slice(block * chip.sums(), chip.sums())));
   }
-  const SmallVector<Value> held = registers ? lookup(op.getA()) : queries;
-  const int64_t reads = chip.twice ? 2 : 1;
+  const SmallVector<Value> held = registers ? lookup(op.getA()) : SmallVector<Value>();
   Value slot = slots[op.getB()];
+  const int64_t together = plan.narrow ? std::min<int64_t>(chip.twice ? 2 : 4, blocks) : blocks; // on their way
   for (int64_t step = 0; step < steps; ++step) {
-    const SmallVector<Value> down = fragments(tile, slot, step, blocks);
     SmallVector<Value> across;
     if (!registers) {
-      across.append(held.begin() + step * reads, held.begin() + (step + 1) * reads);
+      across = queriesOf(step);
     } else if (chip.twice) { // both halves take all 16 keys, of which each has 8
       Value mine = held[step], theirs = otherHalf(mine);
       Value first = compare(arith::CmpIPredicate::eq, half, i32(0));
@@ -202,13 +313,23 @@ void AttentionEmitter::multiply(MmaOp op) {
     } else {
       across = {held[step]};
     }
-    for (int64_t instruction = 0; instruction < chip.instructions(); ++instruction)
-      for (int64_t block = 0; block < blocks; ++block)
-        sums[block] = product(operand(down, block, instruction), operand(across, 0, instruction), sums[block]);
+    for (int64_t first = 0; first < blocks; first += together) {
+      const int64_t count = std::min(together, blocks - first);
+      const SmallVector<Value> down = fragments(tile, slot, step, count, first);
+      for (int64_t instruction = 0; instruction < chip.instructions(); ++instruction)
+        for (int64_t block = 0; block < count; ++block) {
+          Value &sum = sums[first + block];
+          sum = product(operand(down, block, instruction), operand(across, 0, instruction), sum);
+        }
+      if (plan.narrow)
+        intrinsic("llvm.amdgcn.sched.barrier", Type(), i32(0));
+    }
   }
 }
 
 void AttentionEmitter::takeSums(MmaWaitOp op) {
+  if (auto fetch = std::exchange(behindProducts, nullptr))
+    fetch();
   for (auto [accumulator, vector] : llvm::zip(op.getSums(), op.getVectors())) {
     SmallVector<Value> elements;
     for (Value sum : products[accumulator])

@@ -20,11 +20,18 @@ private:
 
   /// Elements that a lane holds of a tile.
   int64_t count(mlir::Type type) const;
-  mlir::LogicalResult emitTile(tile::ScheduleOp op);
+  bool isSums(mlir::Type type) const; ///< of a matrix instruction
+  Value vectorOf(mlir::VectorType type, mlir::ArrayRef<Value> numbers);
+  mlir::SmallVector<Value> packed(mlir::scf::ForOp loop, mlir::ArrayRef<Value> numbers);
+  mlir::SmallVector<Value> unpacked(mlir::scf::ForOp loop, mlir::ArrayRef<Value> carried);
   mlir::LogicalResult emitBlocks(mlir::scf::ForOp op);
+  mlir::LogicalResult emitWhile(Value lower, Value upper, Value step, mlir::SmallVectorImpl<Value> &carried,
+                                llvm::function_ref<mlir::LogicalResult(Value, mlir::SmallVectorImpl<Value> &)> body);
   /// The tiles of the block of keys at `key` on their way.
   Loaded fetch(const TilePlan &tile, Value key);
   void readQueries();
+  Value queryPlace(int64_t piece, Value half);
+  mlir::SmallVector<Value> queriesOf(int64_t step);
   void wait(tile::WaitOp op);
   void multiply(tile::MmaOp op);
   void takeSums(tile::MmaWaitOp op);
@@ -37,10 +44,11 @@ private:
   using TileEmitter::multiply;
 
   AttentionPlan plan;
-  Value query, half;                  ///< of the lane: in the tile; 0 or 1
-  Value slot;                         ///< 0 or 1: of the keys of this turn; the values before them are in the other
-  mlir::SmallVector<Value> queries;   ///< of the tile: for each 16 columns what a lane hands to the instruction
-  llvm::DenseMap<Value, Value> slots; ///< of what is waited for: bytes from the tile's first slot
+  Value query, half;                    ///< of the lane: in the tile; 0 or 1
+  Value slot;                           ///< 0 or 1: of the keys of this turn; the values before them are in the other
+  mlir::SmallVector<Value> queries;     ///< of the tile, as readQueries leaves them
+  std::function<void()> behindProducts; ///< what is to be done once a turn's products are issued
+  llvm::DenseMap<Value, Value> slots;   ///< of what is waited for: bytes from the tile's first slot
   llvm::DenseMap<Value, mlir::SmallVector<Value>> products; ///< of an accumulator: sums
 };
 

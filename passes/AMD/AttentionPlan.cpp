@@ -54,9 +54,9 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   plan.threads = plan.role.getThreads();
   plan.width = sum.getDimSize(1), plan.block = scores.getDimSize(1);
   const int64_t waves = plan.threads / chip.lanes;
-  if (scores.getDimSize(0) != waves * chip.rows || plan.width % chip.rows || plan.block % 32)
+  if (scores.getDimSize(0) != waves * chip.rows || plan.width % chip.rows || plan.block % chip.rows)
     return unfit(plan.scores) << "expects " << chip.rows << " queries for each of " << waves << " waves of "
-                              << chip.name << ", and blocks of a multiple of 32 keys, but got "
+                              << chip.name << ", and blocks of a multiple of " << chip.rows << " keys, but got "
                               << plan.scores.getType();
   if (failed(planTile(plan.keys, chip, plan.threads, plan.copies, plan.scores, plan.scores.getB(), true)) ||
       failed(planTile(plan.values, chip, plan.threads, plan.copies, plan.sums, plan.sums.getB(), false)))
@@ -66,7 +66,12 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   plan.keys.ordered = true;
   plan.values.offset = 2 * bytes(plan.keys);
   plan.keys.slotBytes = bytes(plan.keys), plan.values.slotBytes = bytes(plan.values);
-  plan.ldsBytes = 2 * (plan.keys.slotBytes + plan.values.slotBytes);
+  plan.queriesOffset = plan.ldsBytes = 2 * (plan.keys.slotBytes + plan.values.slotBytes);
+  const int64_t queryRegisters = plan.width * chip.rows / chip.lanes / 2 * (chip.twice ? 2 : 1);
+  plan.queriesInLds = !chip.mfma && queryRegisters > 32;
+  plan.narrow = !chip.mfma && plan.width * chip.rows / chip.lanes >= 128;
+  if (plan.queriesInLds)
+    plan.ldsBytes += scores.getDimSize(0) * plan.width * 2;
   if (failed(checkMemory(kernel, chip, plan.ldsBytes, 2, plan.keys.slotBytes + plan.values.slotBytes)))
     return failure();
   plan.tile = {int64_t(plan.copying.getHeight()), int64_t(plan.copying.getWidth())};

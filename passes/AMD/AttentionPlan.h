@@ -3,8 +3,9 @@
 // Scores are computed transposed, S^T = K Q^T: the matrix instruction then leaves a lane the scores of one query, so
 // that its largest and its sum are a lane's own, but for one exchange between the halves of a wave. Keys lie in LDS in
 // an order in which a lane's weights are those of neighbouring keys: what it has is what the product with V, O^T = V^T
-// P^T, takes of a lane as its second operand (gfx11 alone: of both halves). Queries never go through LDS: a lane reads
-// its own query.
+// P^T, takes of a lane as its second operand (gfx11 alone: of both halves). A lane reads its own query. Where that
+// takes more than 32 of the 256 registers that a lane has on gfx11 and gfx12, it lies in LDS while its tile is
+// computed.
 #pragma once
 #include "passes/AMD/KernelPlan.h"
 
@@ -18,7 +19,9 @@ struct AttentionPlan {
   tile::CopyOp queries;     ///< in front of that
   tile::MmaOp scores, sums; ///< of a turn: Q K^T, and P V
   TilePlan keys, values;    ///< of a slot each, of two
-  int64_t threads, ldsBytes;
+  bool queriesInLds;        ///< behind the slots: else in registers
+  bool narrow;              ///< fragments come a few at a time: sums take half of a lane's registers
+  int64_t threads, ldsBytes, queriesOffset;
   int64_t width, block;        ///< columns of a head; keys of a block
   std::array<int64_t, 2> tile; ///< rows and columns that a turn of the schedule goes over
 };

@@ -36,7 +36,7 @@ void WaveEmitter::prepareCopy(const TilePlan &tile) {
     Value chunk = remainder(thread, tile.chunks);
     places.column = multiply(chunk, i32(kChunk));
     const int64_t apart = 8 / std::min<int64_t>(8, tile.chunks), rows = threads / tile.chunks; // to the next unit
-    for (int64_t unit = 0; unit < tile.ways(threads); ++unit) {
+    for (int64_t unit = 0; unit < std::min(tile.units, tile.ways(threads)); ++unit) {
       Value row = add(places.row, i32(unit * rows));
       if (tile.ordered)
         row = ordered(row);
@@ -155,8 +155,12 @@ void WaveEmitter::put(const Loaded &loaded, Value slot) {
   b.setLoc(tile.copy->getLoc());
   const Places &places = this->places[&tile];
   SmallVector<Value> to;
-  for (Value place : places.to)
-    to.push_back(lds(add(place, slot)));
+  if (sparing && !tile.alongK) // the three bits of the row alone: all of a tile else lies at a multiple of 128 bytes
+    for (size_t row = 0; row < places.to.size(); ++row)
+      to.push_back(lds(binary("arith.xori", add(places.to.front(), slot), i32(row * kPiece))));
+  else
+    for (Value place : places.to)
+      to.push_back(lds(add(place, slot)));
   auto at = [&](Value pointer, int64_t offset) -> Value {
     return LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(), pointer, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
   };

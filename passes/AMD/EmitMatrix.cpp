@@ -18,9 +18,9 @@ void WaveEmitter::prepareFragments(const TilePlan &tile, Value firstRow) {
   auto place = [&](Value chunk, Value turned) {
     places.from.push_back(add(multiply(add(multiply(chunk, i32(tile.rows)), turned), i32(kPiece)), i32(tile.offset)));
   };
-  if (tile.alongK) { // one for each chunk that a lane reads
+  if (tile.alongK) { // one for each chunk of 8 that a lane reads: those of the next 8 are an offset further
     const int64_t apart = 8 / std::min<int64_t>(8, tile.chunks);
-    for (int64_t chunk = 0; chunk < tile.chunks; chunk += chip.twice ? 1 : 2) {
+    for (int64_t chunk = 0; chunk < std::min<int64_t>(8, tile.chunks); chunk += chip.twice ? 1 : 2) {
       Value mine = add(half, i32(chunk));
       place(mine, binary("arith.xori", row, bits(multiply(mine, i32(apart)), 7)));
     }
@@ -44,17 +44,19 @@ void KernelEmitter::beginSums() {
   sums.assign(plan.blocksDown * plan.blocksAcross, zero);
 }
 
-SmallVector<Value> WaveEmitter::fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks) {
+SmallVector<Value> WaveEmitter::fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks,
+                                          int64_t first) {
   const Places &places = this->places[&tile];
   const auto type = VectorType::get(kChunk, b.getI16Type());
   const int64_t reads = chip.twice ? 2 : 1, inStep = kStep / kChunk; // chunks
   SmallVector<Value> made;
-  for (int64_t block = 0; block < blocks; ++block)
+  for (int64_t block = first; block < first + blocks; ++block)
     for (int64_t read = 0; read < reads; ++read) {
       int64_t which, offset;
       if (tile.alongK) {
-        which = step * reads + read;
-        offset = block * chip.rows * kPiece;
+        const int64_t distinct = places.from.size(), number = step * reads + read;
+        which = number % distinct;
+        offset = (number / distinct * std::min<int64_t>(8, tile.chunks) * tile.rows + block * chip.rows) * kPiece;
       } else {
         const int64_t in64 = 64 / chip.rows;
         which = block % in64;

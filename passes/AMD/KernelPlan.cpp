@@ -22,15 +22,15 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
   const int64_t k = type.getDimSize(alongK ? 1 : 0);
   tile.rows = type.getDimSize(alongK ? 0 : 1);
   tile.chunks = k / kChunk;
-  const int64_t rows = mma.getA().getDefiningOp<UnpackOp>() ? 16 : 32;
+  const int64_t rows = mma.getA().getDefiningOp<UnpackOp>() ? 16 : chip.rows;
   if (k % kStep != 0 || tile.rows % rows != 0)
     return unfit(mma) << "expects tiles of a multiple of 16 along k and " << rows << " rows on " << chip.name
                       << ", but got " << type;
-  // Rows that a thread copies together lie whole eights apart, so that places differ by no more than an offset.
+  // Of what a thread turns rows lie whole eights apart, so that places differ by no more than an offset.
   tile.units = 0;
   for (int64_t deep : {8, 4, 2}) {
     const int64_t units = alongK ? tile.rows * tile.chunks : k / deep * (tile.rows / 8);
-    if ((alongK && deep != 8) || units % threads != 0 || (alongK && threads / tile.chunks % 8 != 0) ||
+    if ((alongK && deep != 8) || units % threads != 0 || (alongK && threads % tile.chunks != 0) ||
         (!alongK && threads % (tile.rows / 8 * (kChunk / deep)) != 0))
       continue;
     tile.deep = deep;

@@ -8,6 +8,7 @@
 #pragma once
 #include "lib/Kernels/ProductText.h"
 #include "passes/AMD/Chip.h"
+#include <numeric>
 
 namespace stepdown::amd {
 
@@ -28,8 +29,11 @@ struct TilePlan {
   int64_t units;        ///< that each thread copies: chunks, or 8 rows x `deep`
   bool wholeChunks;     ///< the matrix has whole chunks along k: a lane behind the last reads nothing
   bool ordered;         ///< rows of LDS stand in the order of an instruction's sum: WaveEmitter::ordered
-  /// Units alongK whose places are no offset from each other's: rows that change places do so within 16.
-  int64_t ways(int64_t threads) const { return ordered && threads / chunks % 16 ? 2 : 1; }
+  /// Units alongK whose places are no offset from each other's: rows change places within 8, `ordered` ones within 16.
+  int64_t ways(int64_t threads) const {
+    const int64_t within = ordered ? 16 : 8;
+    return within / std::gcd(within, threads / chunks);
+  }
   int64_t slotBytes; ///< from a slot to the next, where the tile has a ring of its own
 };
 

@@ -53,7 +53,7 @@ protected:
   // EmitMatrix.cpp: pieces of 16 bytes of a slot, and the instructions that take them.
   /// Where the pieces are that a wave takes of `tile` from row `firstRow` on.
   void prepareFragments(const TilePlan &tile, Value firstRow);
-  mlir::SmallVector<Value> fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks);
+  mlir::SmallVector<Value> fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks, int64_t first = 0);
   /// What instruction `instruction` of a step takes of a block's fragments.
   Value operand(mlir::ArrayRef<Value> fragments, int64_t block, int64_t instruction);
   Value product(Value a, Value b, Value sum);
@@ -80,6 +80,7 @@ protected:
   };
   std::map<const TilePlan *, Places> places;
   bool whole = false;     ///< all tiles that are fetched end with a row or before
+  bool sparing = false;   ///< registers are what binds: an address is made where it is used
   bool scheduled = false; ///< and their loads stay in front of the products that hide them
 };
 

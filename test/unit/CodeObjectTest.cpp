@@ -195,15 +195,22 @@ TEST_P(AttentionObjects, KeepTheirBudgets) {
 
 INSTANTIATE_TEST_SUITE_P(Attention, AttentionObjects,
                          testing::Values(Attending{"gfx942", attention(64, 128, 64), {512, 32768}},
-                                         Attending{"gfx942", attention(128, 128, 64), {512, 65536}},
-                                         Attending{"gfx942", attention(256, 128, 32), {512, 65536}},
-                                         Attending{"gfx950", attention(128, 128, 64), {512, 65536}},
+                                         Attending{"gfx942", attention(128, 128, 64), {320, 65536}},
+                                         Attending{"gfx942", attention(256, 128, 32), {384, 65536}},
+                                         Attending{"gfx950", attention(64, 64, 64), {512, 32768}},
+                                         Attending{"gfx950", attention(64, 128, 64), {512, 32768}},
+                                         Attending{"gfx950", attention(128, 128, 64), {320, 65536}},
+                                         Attending{"gfx950", attention(256, 128, 32), {384, 65536}},
                                          Attending{"gfx90a", attention(64, 128, 64), {512, 32768}},
-                                         Attending{"gfx90a", attention(128, 128, 64), {512, 65536}},
-                                         Attending{"gfx90a", attention(256, 128, 32), {512, 65536}},
+                                         Attending{"gfx90a", attention(128, 128, 64), {320, 65536}},
+                                         Attending{"gfx90a", attention(256, 128, 32), {384, 65536}},
+                                         Attending{"gfx1100", attention(64, 64, 32), {256, 16384}},
                                          Attending{"gfx1100", attention(64, 128, 64), {256, 32768}},
+                                         Attending{"gfx1100", attention(128, 128, 32), {256, 65536}},
+                                         Attending{"gfx1201", attention(64, 64, 64), {256, 32768}},
                                          Attending{"gfx1201", attention(64, 128, 64), {256, 32768}},
-                                         Attending{"gfx1201", attention(128, 128, 32), {256, 32768}}));
+                                         Attending{"gfx1201", attention(128, 128, 32), {256, 32768}},
+                                         Attending{"gfx1201", attention(256, 64, 16), {256, 65536}}));
 
 // Decoding and a product of 64 columns at a time, of each storage type that has a form.
 TEST(QuantisedObjects, KeepTheirBudgets) {
