@@ -55,7 +55,9 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     columns, or more than 8 query heads share keys, it is one, of a thread for each query head.
 
     On sm_90a and on AMD's chips a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of
-    rows that two other dispatches make: their scales, and what is left of them in binary16.
+    rows that another dispatch makes: their scales, and what is left of them in binary16. A block of threads has a row of it, and
+    computes what is summed up or elementwise in front of that too: a residual sum, a norm, a gate (RowReduction.cpp). It is in the
+    kernel that yields the operand, which need not lie in memory then.
 
     Before:
     ```mlir

@@ -49,7 +49,8 @@ Value ThreadKernel::addArgument(Value of, int64_t part, MemRefType type, ArrayRe
   Value made = entry.addArgument(type, loc);
   if (source)
     inputs.insert(source);
-  sources.append({source ? int64_t(llvm::find(inputs, source) - inputs.begin()) : -1, part});
+  const int64_t number = members.empty() ? 0 : llvm::find(members, of) - members.begin(); // of the result
+  sources.append({source ? int64_t(llvm::find(inputs, source) - inputs.begin()) : -1 - number, part});
   dims.push_back(DenseI64ArrayAttr::get(loc.getContext(), sizes));
   arguments[{of, part}] = made;
   return made;
@@ -58,7 +59,7 @@ Value ThreadKernel::addArgument(Value of, int64_t part, MemRefType type, ArrayRe
 Value ThreadKernel::argument(Value of, int64_t part) {
   if (Value known = arguments.lookup({of, part}))
     return known;
-  const bool isResult = of == result && !isa<CacheType>(of.getType());
+  const bool isResult = (of == result || llvm::is_contained(members, of)) && !isa<CacheType>(of.getType());
   Value source = isResult ? Value() : places.lookup(of);
   MLIRContext *context = loc.getContext();
   Type i32 = IntegerType::get(context, 32), f32 = Float32Type::get(context);
@@ -116,12 +117,15 @@ void ThreadKernel::forEach(int64_t columns, Value like, int64_t threads, Body bo
   body(loop.getInductionVars()[0], loop.getInductionVars()[1]);
 }
 
-FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
-  result = wanted;
+void ThreadKernel::begin(OpBuilder &builder) {
   function = func::FuncOp::create(builder, loc, "kernel", builder.getFunctionType({}, {}));
   function.setPrivate();
-  Block *entry = function.addEntryBlock();
-  b.emplace(OpBuilder::atBlockEnd(entry));
+  b.emplace(OpBuilder::atBlockEnd(function.addEntryBlock()));
+}
+
+FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
+  result = wanted;
+  begin(builder);
   if (auto op = result.getDefiningOp<KVAppendOp>()) {
     const CacheType cache = op.getCache().getType();
     forEach(cache.getHeads() * (cache.getKey() + cache.getValue()), argument(op.getBatch(), 0), 0,
@@ -147,13 +151,17 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
               memref::StoreOp::create(*b, loc, y, out, ValueRange{token, column});
             });
   }
+  return finish();
+}
+
+FailureOr<func::FuncOp> ThreadKernel::finish() {
   func::ReturnOp::create(*b, loc);
-  function.setType(builder.getFunctionType(entry->getArgumentTypes(), {}));
+  function.setType(b->getFunctionType(function.getBody().front().getArgumentTypes(), {}));
   for (auto [number, value] : bounds)
-    function.setArgAttr(number, tile::kBoundAttr, builder.getI64IntegerAttr(value));
+    function.setArgAttr(number, tile::kBoundAttr, b->getI64IntegerAttr(value));
   for (size_t i = 0; i < sources.size(); i += 2)
     if (sources[i] < 0)
-      sources[i] = inputs.size();
+      sources[i] = int64_t(inputs.size()) - 1 - sources[i];
   if (failed)
     return failure();
   return function;
@@ -163,6 +171,8 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
 
 Value ThreadKernel::at(Value tensor, ValueRange indices) {
   tensor = sameNumbers(tensor);
+  if (Value known = scalars.lookup(tensor))
+    return known;
   if (places.contains(tensor)) {
     Value place = argument(tensor);
     Values where(indices);

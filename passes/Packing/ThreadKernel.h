@@ -50,6 +50,11 @@ public:
   /// diagnostic and fails where an operation has no form for a thread.
   mlir::FailureOr<mlir::func::FuncOp> build(mlir::OpBuilder &builder, mlir::Value result);
 
+  /// The same of `members`, values of rows: sums or maxima of their columns (RowReduction) and what is computed of
+  /// these, in their order by a block of `threads` for each row. They are the function's results.
+  mlir::FailureOr<mlir::func::FuncOp> buildRows(mlir::OpBuilder &builder, mlir::ArrayRef<mlir::Value> members,
+                                                int64_t threads);
+
   /// Of attention: `partial`, [tokens, splits.numbers()], is what splits leave of `op`, and its result is joined of it.
   void shareAttention(transformer::AttentionOp op, mlir::Value partial, const AttentionSplits &splits) {
     shared = Shared{op, partial, splits};
@@ -77,6 +82,9 @@ private:
   Values loopsAt(mlir::linalg::GenericOp op, ValueRange indices);
   Value bodyAt(mlir::linalg::GenericOp op, ValueRange loops, Value before);
   void reduceRows(mlir::linalg::GenericOp op, const RowReduction &how);
+  Value sharedNumbers(int64_t count);
+  Value partOfRow(mlir::linalg::GenericOp op, const RowReduction &how, ValueRange place, Value lane);
+  void joinParts(Value part, Value shared, Value lane, const RowReduction &how, llvm::function_ref<void(Value)> take);
   Values quadAt(Value x, Value token, Value column);
   Value linear(mlir::Value x, mlir::Value weight, Value token, Value row);
   Value embedding(transformer::EmbeddingOp op, Value token, Value column);
@@ -128,7 +136,12 @@ private:
   const Layout &layout;
   const Places &places;
   const int64_t extent;
-  Value result;
+  void begin(mlir::OpBuilder &builder);
+  mlir::FailureOr<mlir::func::FuncOp> finish();
+
+  Value result; ///< or the first of `members`
+  llvm::SmallVector<Value> members;
+  llvm::DenseMap<Value, Value> scalars; ///< of members: a row's number, which all threads have
   mlir::func::FuncOp function;
   std::optional<mlir::OpBuilder> b;
   llvm::DenseMap<std::pair<Value, int64_t>, Value> arguments;

@@ -55,13 +55,48 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return product && products->takes(product) ? product : LinearOp();
   }
 
+  /// A value that lies in memory; `threads`: of a block that has a row of it, for the row's sum or maximum, or 0, any
+  /// number, for what is elementwise; -1: it has no such form.
+  struct Placed {
+    Value value;
+    int64_t threads;
+  };
+
+  int64_t threadsOf(Value value, bool costs) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    auto op = value.getDefiningOp<linalg::GenericOp>();
+    if (!type || !type.isDynamicDim(0) || costs || type.getRank() > 2)
+      return -1;
+    if (auto rows = RowReduction::of(value))
+      return type.getRank() == 1 || type.getDimSize(1) == 1 ? rows->threads : -1;
+    const bool isEach = (op && op.getNumReductionLoops() == 0) || isa<QuantizeOp, SelectRowsOp>(value.getDefiningOp());
+    return isEach && type.getRank() == 2 ? 0 : -1;
+  }
+
+  /// How many of `all`, from its first on, a block of `threads` computes row by row, where rows of a product are among
+  /// them: one launch instead of one each. 0: they have no such form.
+  size_t together(ArrayRef<Placed> all, int64_t &threads) {
+    threads = 0;
+    size_t count = 0, rows = 0;
+    for (const Placed &each : all) {
+      if (each.threads < 0 || (threads && each.threads && each.threads != threads))
+        break;
+      threads = std::max(threads, each.threads);
+      ++count;
+      if (products->isRows(each.value))
+        rows = count;
+    }
+    return threads && rows > 1 ? count : 0;
+  }
+
   /// The values of `kernel` that lie in memory, in the order in which they are computed.
-  SmallVector<Value> placed(KernelOp kernel) {
+  SmallVector<Placed> placed(KernelOp kernel) {
     Block &body = kernel.getBody().front();
     llvm::SmallDenseSet<Value> wanted, costly; // costly: a thread sums up for each number of it
-    for (Value value : body.getTerminator()->getOperands())
-      wanted.insert(sameNumbers(value));
-    SmallVector<Value> values;
+    for (auto [number, value] : llvm::enumerate(body.getTerminator()->getOperands()))
+      if (!products->isAlone(number))
+        wanted.insert(sameNumbers(value));
+    SmallVector<Placed> values;
     for (Operation &op : body.without_terminator()) {
       if (op.getNumResults() != 1 || isa<tensor::DimOp>(op)) // sizes are the loops'
         continue;
@@ -81,7 +116,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
       if (!wanted.contains(value) && !sums && !(costs && apart))
         continue;
       costly.erase(value);
-      values.push_back(value);
+      values.push_back({value, threadsOf(value, costs)});
     }
     return values;
   }
@@ -114,33 +149,58 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
       ++dispatches;
       return made;
     }
-    OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody()), builder(kernel);
+    OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
     ThreadKernel build(value.getLoc(), *target->layout, places, rows);
     if (splits)
       build.shareAttention(splits->op, splits->partial, splits->splits);
     FailureOr<func::FuncOp> function = build.build(inner, value);
     if (failed(function))
       return failure();
+    return dispatch(kernel, build, *function, value, rows)->getResult(0);
+  }
+
+  /// The dispatch of `function`, which `build` has made to compute `values`.
+  DispatchOp dispatch(KernelOp kernel, const ThreadKernel &build, func::FuncOp function, ValueRange values, bool rows) {
+    OpBuilder builder(kernel);
     std::string text;
-    llvm::raw_string_ostream(text) << *function;
+    llvm::raw_string_ostream(text) << function;
     auto [entry, isNew] = known.try_emplace(text);
     if (isNew) {
       entry->second = kernel.getLabel().str() + "_" + std::to_string(known.size() - 1);
-      function->setName(entry->second + "_b0");
+      function.setName(entry->second + "_b0");
     } else {
-      function->erase();
+      function.erase();
     }
-    Type type = value.getType();
-    if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && (tensor.getRank() == 1 || isActivations(tensor)))
-      type = RankedTensorType::get({tensor.getDimSize(0), tensor.getRank() == 1 ? 1 : columns(tensor)},
-                                   builder.getF32Type());
+    SmallVector<Type> types;
+    for (Type type : values.getTypes()) {
+      if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && (tensor.getRank() == 1 || isActivations(tensor)))
+        type = RankedTensorType::get({tensor.getDimSize(0), tensor.getRank() == 1 ? 1 : columns(tensor)},
+                                     builder.getF32Type());
+      types.push_back(type);
+    }
     auto op =
-        DispatchOp::create(builder, value.getLoc(), type, entry->second, build.inputs.getArrayRef(), build.sources,
-                           builder.getArrayAttr(build.dims), rows, builder.getDenseI64ArrayAttr({}));
+        DispatchOp::create(builder, values.front().getLoc(), types, entry->second, build.inputs.getArrayRef(),
+                           build.sources, builder.getArrayAttr(build.dims), rows, builder.getDenseI64ArrayAttr({}));
     if (rows)
-      step->byRows.insert(op.getResult(0));
+      step->byRows.insert(op->result_begin(), op->result_end());
     ++dispatches;
-    return op.getResult(0);
+    return op;
+  }
+
+  LogicalResult dispatchRows(KernelOp kernel, ArrayRef<Placed> members, int64_t threads, ThreadKernel::Places &places,
+                             bool rows) {
+    SmallVector<Value> values;
+    for (const Placed &member : members)
+      values.push_back(member.value);
+    OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
+    ThreadKernel build(values.front().getLoc(), *target->layout, places, rows);
+    FailureOr<func::FuncOp> function = build.buildRows(inner, values, threads);
+    if (failed(function))
+      return failure();
+    DispatchOp made = dispatch(kernel, build, *function, values, rows);
+    for (auto [value, result] : llvm::zip(values, made->getResults()))
+      places[value] = result;
+    return success();
   }
 
   LogicalResult lower(KernelOp kernel) {
@@ -150,8 +210,16 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     ThreadKernel::Places places;
     for (auto [argument, input] : llvm::zip(kernel.getBody().getArguments(), kernel.getInputs()))
       places[argument] = input;
-    for (Value value : placed(kernel)) {
+    const SmallVector<Placed> all = placed(kernel);
+    for (size_t i = 0, count = 0; i < all.size(); i += std::max<size_t>(1, count)) {
+      int64_t threads = 0;
       splits.reset();
+      count = together(ArrayRef(all).drop_front(i), threads);
+      if (count && failed(dispatchRows(kernel, ArrayRef(all).slice(i, count), threads, places, rows)))
+        return failure();
+      if (count)
+        continue;
+      Value value = all[i].value;
       if (auto op = value.getDefiningOp<AttentionOp>(); op && failed(split(kernel, op, places, rows)))
         return failure();
       FailureOr<Value> made = dispatch(kernel, value, places, rows);
@@ -159,8 +227,14 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
         return failure();
       places[value] = *made;
     }
-    for (auto [value, output] : llvm::zip(kernel.getBody().front().getTerminator()->getOperands(), kernel.getOutputs()))
-      output.replaceAllUsesWith(places.at(sameNumbers(value)));
+    Operation *end = kernel.getBody().front().getTerminator();
+    for (auto [number, output] : llvm::enumerate(kernel.getOutputs())) {
+      const auto operand = products->output(number);
+      Value made = places.at(products->isAlone(number) ? operand->rows : sameNumbers(end->getOperand(number)));
+      output.replaceAllUsesWith(made);
+      if (operand)
+        products->leave(made, {places.at(operand->scales), places.at(operand->rows), /*placed=*/true});
+    }
     kernel.erase();
     return success();
   }

@@ -8,7 +8,7 @@
 #include "lib/Kernels/KernelText.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "passes/Packing/ThreadKernel.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -28,65 +28,95 @@ bool TileProducts::takes(LinearOp product) const {
   return packed.d.bytes == 2 && columns(product.getX().getType()) % kCodeColumns == 0;
 }
 
-bool TileProducts::isRows(Value value) const {
-  return llvm::any_of(operands, [&](auto &entry) { return entry.second.rows == value; });
+TileProducts::Operand TileProducts::quantise(ImplicitLocOpBuilder &b, Value x) {
+  Type f32 = b.getF32Type(), i32 = b.getI32Type();
+  const int64_t wide = columns(x.getType());
+  auto rowsOf = [&](Type element) { return RankedTensorType::get({ShapedType::kDynamic, wide}, element); };
+  auto number = [&](OpBuilder &k, Location loc, int32_t value) -> Value {
+    return arith::ConstantOp::create(k, loc, k.getI32IntegerAttr(value));
+  };
+  Value numbers = x.getType() == rowsOf(f32) ? x : UnrealizedConversionCastOp::create(b, rowsOf(f32), x).getResult(0);
+  Value tokens = tensor::DimOp::create(b, numbers, 0);
+  auto empty = [&](RankedTensorType type) -> Value { return tensor::EmptyOp::create(b, type, ValueRange{tokens}); };
+  const AffineMap each = b.getMultiDimIdentityMap(2), row = AffineMap::get(2, 0, b.getAffineDimExpr(0));
+  const auto parallel = utils::IteratorType::parallel, reduction = utils::IteratorType::reduction;
+  const auto scaleType = RankedTensorType::get({ShapedType::kDynamic}, f32);
+  Value least = arith::ConstantOp::create(b, b.getF32FloatAttr(0x1p-114f));
+  Value start = linalg::FillOp::create(b, least, empty(scaleType)).getResult(0);
+  Operand operand;
+  operand.scales = linalg::GenericOp::create(
+                       b, scaleType, numbers, start, ArrayRef<AffineMap>{each, row},
+                       ArrayRef<utils::IteratorType>{parallel, reduction},
+                       [&](OpBuilder &k, Location loc, ValueRange v) {
+                         Value bits = arith::BitcastOp::create(k, loc, i32, v[0]);
+                         bits = arith::AndIOp::create(k, loc, bits, number(k, loc, 0x7f800000));
+                         bits = arith::MinSIOp::create(k, loc, bits, number(k, loc, 0x7f000000)); // of infinities
+                         Value power = arith::BitcastOp::create(k, loc, f32, bits);
+                         Value down = arith::ConstantOp::create(k, loc, k.getF32FloatAttr(0x1p-14f));
+                         power = arith::MulFOp::create(k, loc, power, down);
+                         linalg::YieldOp::create(k, loc, Value(arith::MaximumFOp::create(k, loc, power, v[1])));
+                       })
+                       .getResult(0);
+  operand.rows = linalg::GenericOp::create(
+                     b, rowsOf(b.getF16Type()), ValueRange{numbers, operand.scales}, empty(rowsOf(b.getF16Type())),
+                     ArrayRef<AffineMap>{each, row, each}, ArrayRef<utils::IteratorType>{parallel, parallel},
+                     [&](OpBuilder &k, Location loc, ValueRange v) {
+                       Value bits = arith::BitcastOp::create(k, loc, i32, v[1]); // of 2^-e, of which 2^e is made
+                       Value turned = arith::SubIOp::create(k, loc, number(k, loc, 254 << 23), bits);
+                       Value up = arith::BitcastOp::create(k, loc, f32, turned);
+                       Value scaled = arith::MulFOp::create(k, loc, v[0], up);
+                       linalg::YieldOp::create(k, loc, Value(arith::TruncFOp::create(k, loc, k.getF16Type(), scaled)));
+                     })
+                     .getResult(0);
+  rowsMade.insert(operand.rows);
+  return operand;
 }
 
 void TileProducts::prepare(KernelOp kernel) {
-  operands.clear();                    // of kernels that are erased by now, in whose place other values may be
+  operands.clear(); // of kernels that are erased by now, in whose place other values may be
+  outputs.clear(), rowsMade.clear();
   llvm::DenseMap<Value, Operand> made; // of each x
   kernel.walk([&](LinearOp product) {
     if (!takes(product))
       return;
     Value x = product.getX();
-    if (auto known = made.find(x); known != made.end()) {
-      operands[product.getResult()] = known->second;
+    auto argument = dyn_cast<BlockArgument>(sameNumbers(x));
+    if (argument && left.contains(kernel.getInputs()[argument.getArgNumber()])) {
+      operands[product.getResult()] = left[kernel.getInputs()[argument.getArgNumber()]];
       return;
     }
-    ImplicitLocOpBuilder b(product.getLoc(), product);
-    b.setInsertionPoint(product);
-    Type f32 = b.getF32Type(), i32 = b.getI32Type();
-    const int64_t wide = columns(x.getType());
-    auto rowsOf = [&](Type element) { return RankedTensorType::get({ShapedType::kDynamic, wide}, element); };
-    auto number = [&](OpBuilder &k, Location loc, int32_t value) -> Value {
-      return arith::ConstantOp::create(k, loc, k.getI32IntegerAttr(value));
-    };
-    Value numbers = x.getType() == rowsOf(f32) ? x : UnrealizedConversionCastOp::create(b, rowsOf(f32), x).getResult(0);
-    Value tokens = tensor::DimOp::create(b, numbers, 0);
-    auto empty = [&](RankedTensorType type) -> Value { return tensor::EmptyOp::create(b, type, ValueRange{tokens}); };
-    const AffineMap each = b.getMultiDimIdentityMap(2), row = AffineMap::get(2, 0, b.getAffineDimExpr(0));
-    const auto parallel = utils::IteratorType::parallel, reduction = utils::IteratorType::reduction;
-    const auto scaleType = RankedTensorType::get({ShapedType::kDynamic}, f32);
-    Value least = arith::ConstantOp::create(b, b.getF32FloatAttr(0x1p-114f));
-    Value start = linalg::FillOp::create(b, least, empty(scaleType)).getResult(0);
-    Operand operand;
-    operand.scales = linalg::GenericOp::create(
-                         b, scaleType, numbers, start, ArrayRef<AffineMap>{each, row},
-                         ArrayRef<utils::IteratorType>{parallel, reduction},
-                         [&](OpBuilder &k, Location loc, ValueRange v) {
-                           Value bits = arith::BitcastOp::create(k, loc, i32, v[0]);
-                           bits = arith::AndIOp::create(k, loc, bits, number(k, loc, 0x7f800000));
-                           bits = arith::MinSIOp::create(k, loc, bits, number(k, loc, 0x7f000000)); // of infinities
-                           Value power = arith::BitcastOp::create(k, loc, f32, bits);
-                           Value down = arith::ConstantOp::create(k, loc, k.getF32FloatAttr(0x1p-14f));
-                           power = arith::MulFOp::create(k, loc, power, down);
-                           linalg::YieldOp::create(k, loc, Value(arith::MaximumFOp::create(k, loc, power, v[1])));
-                         })
-                         .getResult(0);
-    operand.rows =
-        linalg::GenericOp::create(
-            b, rowsOf(b.getF16Type()), ValueRange{numbers, operand.scales}, empty(rowsOf(b.getF16Type())),
-            ArrayRef<AffineMap>{each, row, each}, ArrayRef<utils::IteratorType>{parallel, parallel},
-            [&](OpBuilder &k, Location loc, ValueRange v) {
-              Value bits = arith::BitcastOp::create(k, loc, i32, v[1]); // of 2^-e, of which 2^e is made
-              Value turned = arith::SubIOp::create(k, loc, number(k, loc, 254 << 23), bits);
-              Value up = arith::BitcastOp::create(k, loc, f32, turned);
-              Value scaled = arith::MulFOp::create(k, loc, v[0], up);
-              linalg::YieldOp::create(k, loc, Value(arith::TruncFOp::create(k, loc, k.getF16Type(), scaled)));
-            })
-            .getResult(0);
-    made[x] = operands[product.getResult()] = operand;
+    if (!made.contains(x)) {
+      ImplicitLocOpBuilder b(product.getLoc(), product);
+      made[x] = quantise(b, x);
+    }
+    operands[product.getResult()] = made[x];
   });
+  // What is yielded and becomes an operand is quantised where it is made, in the same launch (ThreadKernels.cpp).
+  Operation *end = kernel.getBody().front().getTerminator();
+  for (auto [number, output] : llvm::enumerate(kernel.getOutputs())) {
+    bool any = false, alone = true;
+    for (OpOperand &use : output.getUses()) {
+      auto user = dyn_cast<KernelOp>(use.getOwner());
+      alone &= bool(user);
+      if (!user)
+        continue;
+      for (OpOperand &inner : user.getBody().getArgument(use.getOperandNumber()).getUses()) {
+        auto product = dyn_cast<LinearOp>(inner.getOwner());
+        const bool isOperand = product && takes(product) && inner.get() == product.getX();
+        any |= isOperand;
+        alone &= isOperand || isa<tensor::DimOp>(inner.getOwner());
+      }
+    }
+    if (!any)
+      continue;
+    ImplicitLocOpBuilder b(end->getLoc(), end);
+    outputs[number] = {quantise(b, end->getOperand(number)), alone};
+  }
+}
+
+std::optional<TileProducts::Operand> TileProducts::output(unsigned number) const {
+  auto found = outputs.find(number);
+  return found == outputs.end() ? std::nullopt : std::optional(found->second.operand);
 }
 
 FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Location loc) {
@@ -149,7 +179,8 @@ FailureOr<Value> TileProducts::dispatch(OpBuilder &builder, LinearOp product, fu
                                     : sizes({tiles, blocks * pieces, packed.bytes / pieces / tile::kWordBytes}),
                             sizes({extent, wide}), sizes({1, extent}),
                             sizes({extent, int64_t(llvm::alignTo(type.getDimSize(1), rows))})};
-  const SmallVector<Value> inputs = {place(product.getWeight()), place(operand.rows), place(operand.scales)};
+  auto placed = [&](Value value) { return operand.placed ? value : place(value); };
+  const SmallVector<Value> inputs = {place(product.getWeight()), placed(operand.rows), placed(operand.scales)};
   return DispatchOp::create(builder, product.getLoc(), type, *kernel, inputs, ArrayRef<int64_t>{0, 0, 1, 0, 2, 0, 3, 0},
                             builder.getArrayAttr(dims), byRows, builder.getDenseI64ArrayAttr({}))
       ->getResult(0);

@@ -3,6 +3,8 @@
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Target/Target.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/DenseSet.h"
 #include <map>
 
 namespace stepdown {
@@ -18,10 +20,22 @@ public:
   /// Whether the target has a tile kernel for `product`.
   bool takes(transformer::LinearOp product) const;
 
-  /// Writes in front of each product of `kernel` that takes() takes what its operand becomes: of each row the power of
-  /// two that its largest number is scaled back by, [tokens], and the scaled row in binary16, [tokens, columns].
+  /// What a product's operand becomes: of each row the power of two that its largest number is scaled back by,
+  /// [tokens], and the scaled row in binary16, [tokens, columns].
+  struct Operand {
+    mlir::Value scales, rows;
+    bool placed = false; ///< they are values of the program, not of a kernel's body
+  };
+
+  /// Writes in front of each product of `kernel` that takes() takes what its operand becomes, but where the kernel that
+  /// made the operand has left that too; and behind all else what becomes of what it yields to products of others.
   void prepare(transformer::KernelOp kernel);
-  bool isRows(mlir::Value value) const; ///< whether `value` is such rows
+  bool isRows(mlir::Value value) const { return rowsMade.contains(value); } ///< whether `value` is such rows
+  /// What the kernel that was prepared makes of its output `number`, if any, and whether nobody reads that otherwise.
+  std::optional<Operand> output(unsigned number) const;
+  bool isAlone(unsigned number) const { return outputs.lookup(number).alone; }
+  /// `value` of the program has become `operand`, values of the program as well.
+  void leave(mlir::Value value, Operand operand) { left[value] = operand; }
 
   /// The dispatch of `product` at `builder`; `place` is where a value of the kernel's body lies. Fails with a
   /// diagnostic where the kernel's text does not verify.
@@ -33,14 +47,19 @@ private:
   mlir::LogicalResult makeKernel(const BlockFormat &format, QuantisedMatmulParameters parameters,
                                  const std::string &name, mlir::Location loc);
   bool onAMD() const { return llvm::StringRef(target.road) == "amd"; }
-  struct Operand {
-    mlir::Value scales, rows;
-  };
+  Operand quantise(mlir::ImplicitLocOpBuilder &b, mlir::Value x);
   const Target &target;
   mlir::ModuleOp kernels;
   const bool exact;
+  struct Output {
+    Operand operand;
+    bool alone = false;
+  };
   llvm::DenseMap<mlir::Value, Operand> operands; ///< of products: what became of x
-  std::map<std::string, std::string> known;      ///< storage type -> kernel
+  llvm::DenseMap<unsigned, Output> outputs;      ///< of the kernel that was prepared
+  llvm::DenseMap<mlir::Value, Operand> left;     ///< of values of the program
+  llvm::DenseSet<mlir::Value> rowsMade;
+  std::map<std::string, std::string> known; ///< storage type -> kernel
 };
 
 } // namespace stepdown

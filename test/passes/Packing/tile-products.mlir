@@ -67,3 +67,83 @@ func.func @no_tile_kernel(%a: !a, %w: !w) -> !y {
   }
   return %0 : !y
 }
+
+// -----
+
+!a = tensor<?x5x!transformer.activation<f32>>
+!w = tensor<48x5x!transformer.block<q4_1>>
+!p = tensor<?x160xf32>
+!y = tensor<?x48xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+
+// The kernel that makes an operand makes rows of binary16 of it, in one launch; what only products read is nowhere else.
+// CHECK-LABEL: @operand_of_another_kernel
+// CHECK: %[[ROWS:.*]]:2 = transformer.dispatch @gate_0(%{{.*}}, %{{.*}}) sources [2, 0, 3, 0, 0, 0, 1, 0]
+// CHECK-SAME: -> (tensor<?x1xf32>, tensor<?x160xf16>)
+// CHECK-NEXT: %[[Y:.*]] = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]]#1, %[[ROWS]]#0)
+// CHECK-NEXT: return %[[Y]]
+// CHECK: func.func private @gate_0_b0({{.*}}) attributes {tile.grid = array<i64: 32, 32>}
+// CHECK: memref.alloca() : memref<32xf32, #gpu.address_space<workgroup>>
+// CHECK: arith.maximumf
+// CHECK: gpu.barrier
+// CHECK: arith.truncf {{.*}} : f32 to f16
+// CHECK-NOT: func.func
+// CHECK: tile.kernel
+// AMD-LABEL: @operand_of_another_kernel
+// AMD: %[[ROWS:.*]]:2 = transformer.dispatch @gate_0({{.*}} -> (tensor<?x1xf32>, tensor<?x160xf16>)
+// AMD-NEXT: transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]]#1, %[[ROWS]]#0)
+// THREADS-LABEL: @operand_of_another_kernel
+// THREADS: transformer.dispatch @gate_0({{.*}} -> tensor<?x160xf32>
+func.func @operand_of_another_kernel(%p: !p, %q: !p, %w: !w) -> !y {
+  %0 = transformer.kernel "gate" (%a = %p : !p, %b = %q : !p) -> (!a) {
+    %c0 = arith.constant 0 : index
+    %t = tensor.dim %a, %c0 : !p
+    %e = tensor.empty(%t) : !p
+    %1 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%a, %b : !p, !p) outs(%e : !p) {
+    ^bb0(%x: f32, %y: f32, %old: f32):
+      %z = arith.mulf %x, %y : f32
+      linalg.yield %z : f32
+    } -> !p
+    %2 = transformer.quantize %1 : !p -> !a
+    transformer.yield %2 : !a
+  }
+  %3 = transformer.kernel "linear" (%x = %0 : !a, %m = %w : !w) -> (!y) {
+    %4 = transformer.linear %x, %m : (!a, !w) -> !y
+    transformer.yield %4 : !y
+  }
+  return %3 : !y
+}
+
+// -----
+
+!a = tensor<?x5x!transformer.activation<f32>>
+!w = tensor<48x5x!transformer.block<q4_1>>
+!p = tensor<?x160xf32>
+!y = tensor<?x48xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+
+// What is read elsewhere too is written by the same launch.
+// CHECK-LABEL: @operand_that_is_read_elsewhere
+// CHECK: %[[ROWS:.*]]:3 = transformer.dispatch @gate_0({{.*}} -> (tensor<?x160xf32>, tensor<?x1xf32>, tensor<?x160xf16>)
+// CHECK-NEXT: %[[Y:.*]] = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]]#2, %[[ROWS]]#1)
+// CHECK-NEXT: return %[[Y]], %[[ROWS]]#0
+func.func @operand_that_is_read_elsewhere(%p: !p, %q: !p, %w: !w) -> (!y, !p) {
+  %0 = transformer.kernel "gate" (%a = %p : !p, %b = %q : !p) -> (!p) {
+    %c0 = arith.constant 0 : index
+    %t = tensor.dim %a, %c0 : !p
+    %e = tensor.empty(%t) : !p
+    %1 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%a, %b : !p, !p) outs(%e : !p) {
+    ^bb0(%x: f32, %y: f32, %old: f32):
+      %z = arith.mulf %x, %y : f32
+      linalg.yield %z : f32
+    } -> !p
+    transformer.yield %1 : !p
+  }
+  %3 = transformer.kernel "linear" (%x = %0 : !p, %m = %w : !w) -> (!y) {
+    %4 = transformer.linear %x, %m : (!p, !w) -> !y
+    transformer.yield %4 : !y
+  }
+  return %3, %0 : !y, !p
+}
