@@ -120,7 +120,10 @@ void PrefixTree::add(const Space &space, const int32_t *tokens, int32_t count, i
     const int32_t *its = tokens + static_cast<size_t>(b) * blockSize;
     int32_t node = find(parent, its);
     if (node == none) {
-      node = take(parent);
+      bool alone = true;
+      for (size_t g = 0; g < groups; ++g)
+        alone &= cache.hasWindow(g) || cache.references(g, cache.entry(g, sequence, b)) == 1;
+      node = alone ? take(parent) : none;
       if (node == none)
         break;
       std::copy_n(its, blockSize, &held[static_cast<size_t>(node) * blockSize]);

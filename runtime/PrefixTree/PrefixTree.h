@@ -16,7 +16,9 @@
 // Eviction. Nodes are in a list, those used longest ago first, each before its parent: a node is added before its
 // parent and a path is moved to the end from its last node on. Blocks that no sequence has (idle) are given up from the
 // front. In a group without a window whoever has a node's block has its parents', so that an idle node has idle nodes
-// below it alone, which come first: what is given up is a leaf. In a group with a window single blocks go.
+// below it alone, which come first: what is given up is a leaf. (A node is made of a block that one sequence alone has,
+// which has its parents'; others have it from there on by adopting it or as forks, with them.) In a group with a window
+// single blocks go.
 //
 // Everything is allocated when the tree is made. Used by the thread that uses the cache.
 #pragma once
@@ -50,8 +52,8 @@ public:
   /// `sequence`, which is empty, holds the first longest() of the tokens.
   int32_t adopt(const Space &space, const int32_t *tokens, int32_t count, int32_t sequence);
   /// Adds the whole blocks of the first `count` tokens, which `sequence` holds. Where a block of the same tokens is
-  /// there already, the sequence has that one from now on. Where the tree is full of nodes in use, the rest is left
-  /// out.
+  /// there already, the sequence has that one from now on. Where the tree is full of nodes in use, or a fork
+  /// has a block that is not there, the rest is left out.
   void add(const Space &space, const int32_t *tokens, int32_t count, int32_t sequence);
   void giveBack(size_t group, uint32_t count) override;
 

@@ -78,19 +78,16 @@ void Scheduler::reuse() {
   }
 }
 
-// What every request holds in whole blocks.
-void Scheduler::remember() {
-  if (!session.prefixes())
+// What it holds in whole blocks.
+void Scheduler::remember(Request &request) {
+  if (!session.prefixes() || request.refused)
     return;
-  for (Request &request : requests) {
-    const auto size = static_cast<size_t>(session.kv().blockSize());
-    const int32_t length = request.refused ? 0 : session.length(request.sequence);
-    const size_t whole = static_cast<size_t>(std::max(0, length)) / size * size;
-    if (whole <= request.known)
-      continue;
-    session.remember(request.sequence);
-    request.known = whole;
-  }
+  const auto length = static_cast<size_t>(std::max(0, session.length(request.sequence)));
+  const size_t whole = length - length % static_cast<size_t>(session.kv().blockSize());
+  if (whole <= request.known)
+    return;
+  session.remember(request.sequence);
+  request.known = whole;
 }
 
 // Says how many tokens the step takes of each. The first in order has something whatever the others want: of its
@@ -174,13 +171,16 @@ void Scheduler::draw(Request &request, const LogitRows &rows) {
 void Scheduler::drawAll() {
   for (const Rows &those : owned) {
     const LogitRows rows = {session.logits(those.first), those.count, session.rowStride()};
-    // The fork comes before anything is drawn: it must hold the prompt and no more.
+    // The fork comes before anything is drawn: it must hold the prompt and no more, which is remembered by then.
     Request &request = requests[those.owner];
+    if (request.clients.size() > 1)
+      remember(request);
     while (request.clients.size() > 1) {
       Request branch;
       branch.rank = request.rank;
       branch.arrival = request.arrival;
       branch.branch = static_cast<uint32_t>(request.clients.size() - 1);
+      branch.known = request.known;
       branch.clients = {request.clients.back()};
       request.clients.pop_back();
       Result<int32_t> sequence = session.fork(request.sequence);
@@ -220,7 +220,8 @@ Result<bool> Scheduler::step() {
   if (Status stepped = session.step(); !stepped)
     return stepped.error();
   drawAll();
-  remember();
+  for (Request &request : requests)
+    remember(request);
   for (const Request &request : requests)
     if (request.finished && !request.refused)
       leave(request);

@@ -107,7 +107,7 @@ private:
   void join(Request &&request);
   // Scheduler.cpp
   void reuse();
-  void remember();
+  void remember(Request &request);
   void share();
   bool preemptBehind(size_t index);
   void give(size_t index);

@@ -145,7 +145,7 @@ void Session::keepPrefixes(uint32_t most) {
   for (size_t g = 0; g < cache.groupCount(); ++g)
     blocks = std::max(blocks, cache.blocks(g));
   tree = std::make_unique<PrefixTree>(cache, std::min(most, blocks));
-  space.model = model->target().code.empty() ? 0 : model->target().code[0].checksum;
+  space.model = model->artifact().header().checksum; // which covers those of its sections
   for (const stepdown_cache_group &group : model->program().groups)
     space.element = space.element * 31 + group.element;
 }

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <gtest/gtest.h>
 #include <map>
+#include <utility>
 
 using namespace stepdown;
 using test::ToyModel;
@@ -19,8 +20,12 @@ struct Heard : Engine::Listener {
   std::map<size_t, std::string> texts;
   std::map<size_t, std::string> over; ///< the problem, or ""
   uint64_t number = 0;
+  std::function<void()> atFirstToken;   ///< or none
+  std::vector<Heard *> *ends = nullptr; ///< gets those that are over, in order; of the engine's thread
   void taken(uint64_t taken) override { number = taken; }
   void token(size_t answer, int32_t id, const std::string &text, const LogProbabilities *) override {
+    if (atFirstToken)
+      std::exchange(atFirstToken, nullptr)();
     std::lock_guard<std::mutex> lock(mutex);
     EXPECT_NE(number, 0u);
     if (id >= 0)
@@ -30,6 +35,8 @@ struct Heard : Engine::Listener {
   }
   void finished(size_t answer, const Generation &generation) override {
     std::lock_guard<std::mutex> lock(mutex);
+    if (ends)
+      ends->push_back(this);
     over[answer] = generation.problem() ? generation.problem()->text() : "";
     EXPECT_EQ(generation.text(), texts[answer]);
     changed.notify_all();
@@ -188,27 +195,28 @@ TEST_F(Engines, answerWhatOutgrowsTheCacheAsEachAlone) {
   }
 }
 
+// Two come while one is drawn: that of higher priority takes its place for a while.
 TEST_F(Engines, answerWhatHasPriorityFirst) {
   options.session.maxSequences = 1;
-  toy.idleDispatches = 3000; // a step takes a while
-  model = *Model::load(toy.write(), *openDevice(nullptr));
   auto shared = engine();
-  std::vector<std::shared_ptr<Heard>> heard;
-  for (int priority : {0, -2, 2}) {
-    Engine::Order wanted = order(heard.emplace_back(std::make_shared<Heard>()), 3, priority ? 5 : 190);
+  std::vector<Heard *> ends;
+  const auto usual = std::make_shared<Heard>(), low = std::make_shared<Heard>(), high = std::make_shared<Heard>();
+  for (const auto &each : {usual, low, high})
+    each->ends = &ends;
+  auto submit = [&](const std::shared_ptr<Heard> &heard, int64_t most, int32_t priority) {
+    Engine::Order wanted = order(heard, 3, most);
     wanted.priority = priority;
     ASSERT_TRUE(shared->submit(wanted));
-    if (!priority)
-      heard[0]->waitForTokens(1);
-  }
-  heard[2]->waitForEnds(1);
-  EXPECT_TRUE(heard[0]->over.empty());
-  heard[0]->waitForEnds(1);
-  EXPECT_TRUE(heard[1]->over.empty());
-  heard[1]->waitForEnds(1);
-  for (const auto &each : heard)
+  };
+  usual->atFirstToken = [&] { submit(low, 5, -2), submit(high, 5, 2); };
+  submit(usual, 190, 0);
+  for (const auto &each : {usual, low, high}) {
+    each->waitForEnds(1);
     EXPECT_EQ(each->over[0], "");
-  EXPECT_EQ(heard[0]->tokens[0].size(), 190u);
+  }
+  EXPECT_EQ(ends, (std::vector<Heard *>{high.get(), usual.get(), low.get()}));
+  EXPECT_EQ(usual->tokens[0].size(), 190u);
+  EXPECT_EQ(shared->figures().scheduler.preemptions, 1u);
 }
 
 TEST_F(Engines, forgetAnOrderThatWasCancelled) {

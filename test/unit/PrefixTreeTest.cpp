@@ -86,6 +86,26 @@ TEST_F(Tree, whoAddsWhatIsThereHasThatFromThenOn) {
   EXPECT_EQ(tree->size(), 4u);
 }
 
+// A fork that shares what was not added would have a node's block without its parent's: what it shares is left out.
+TEST_F(Tree, blocksThatAForkHasTooAreLeftOut) {
+  open(160);
+  const std::vector<int32_t> tokens = text(1, 48);
+  ASSERT_TRUE(append(0, 32));
+  cache.fork(0, 1);
+  ASSERT_TRUE(append(2, 16));
+  tree->add(space, tokens.data(), 16, 2);
+  tree->add(space, tokens.data(), 32, 0);
+  EXPECT_EQ(longest(tokens), 16);
+  cache.truncate(2, 0);
+  cache.truncate(0, 0);
+  EXPECT_EQ(cache.idleBlocks(0), 1u);
+  EXPECT_TRUE(tree->isSound());
+  tree->add(space, tokens.data(), 32, 1); // alone by now
+  EXPECT_EQ(longest(tokens), 32);
+  EXPECT_EQ(cache.idleBlocks(0), 0u);
+  EXPECT_TRUE(tree->isSound());
+}
+
 TEST_F(Tree, givesBackWhatWasUsedLongestAgoLeavesFirst) {
   open(160);
   for (int32_t seed : {1, 2, 3}) {
