@@ -3,6 +3,10 @@
 #include "runtime/ApiHandles.h"
 #include "runtime/CompleteSampling.h"
 #include "runtime/Generate/Generate.h"
+#include "runtime/Speculation/DraftModel.h"
+#include "runtime/Speculation/EditDrafter.h"
+#include "runtime/Speculation/NgramDrafter.h"
+#include <algorithm>
 
 using namespace stepdown;
 using namespace stepdown::api;
@@ -56,6 +60,48 @@ Status expectKnown(int32_t id, int32_t vocabulary) {
   return Done{};
 }
 
+/// What guesses an answer that is drawn in `handle`, or null. E03xx, E0611, E1501.
+Result<std::shared_ptr<const Speculator>> speculatorOf(const stepdown_session &handle, const Tokenizer &tokenizer,
+                                                       const stepdown_speculation *wanted) {
+  auto given = takeOptions(wanted, "stepdown_speculation");
+  if (!given)
+    return given.error();
+  if (!wanted)
+    return std::shared_ptr<const Speculator>();
+  const int ways = (given->edited != nullptr) + (given->draft != nullptr) + (given->ngram != 0);
+  if (ways != 1)
+    return fail(ErrorCode::RequestField, "speculation: expects one of edited, draft and ngram, but got %d", ways);
+  if (given->ngram < 0 || given->ngram > int32_t(NgramDrafter::limit))
+    return fail(ErrorCode::RequestField, "speculation: ngram: expects 1 to %zu, but got %d", NgramDrafter::limit,
+                given->ngram);
+  if (given->most < 0)
+    return fail(ErrorCode::RequestField, "speculation: most: expects 0 or more, but got %d", given->most);
+  std::shared_ptr<Speculator> made;
+  if (given->ngram) {
+    made = std::make_shared<NgramSpeculator>(static_cast<size_t>(given->ngram));
+  } else if (given->edited) {
+    EncodeOptions plain;
+    plain.addSpecial = false;
+    auto tokens = tokenizer.encode(given->edited, plain);
+    if (!tokens)
+      return tokens.error();
+    made = std::make_shared<EditSpeculator>(std::move(*tokens));
+  } else {
+    if (given->draft == &handle)
+      return fail(ErrorCode::RequestField, "speculation: draft: expects another session than the answer's");
+    auto theirs = tokenizerOf(*given->draft->shared);
+    if (!theirs)
+      return theirs.error();
+    if (*theirs != &tokenizer)
+      if (Status same = expectSameTokens(tokenizer, **theirs); !same)
+        return same.error();
+    made = std::make_shared<DraftModel>(given->draft->session.get(), **theirs);
+  }
+  const size_t rows = handle.session->of().head().max_step_rows;
+  made->most = std::min(given->most ? static_cast<size_t>(given->most) : SIZE_MAX, std::max<size_t>(rows, 1) - 1);
+  return std::shared_ptr<const Speculator>(std::move(made));
+}
+
 /// What drawing an answer came to, so far as it went.
 stepdown_generation resultOf(const Generation &answer) {
   stepdown_generation result = {};
@@ -82,6 +128,10 @@ stepdown_generation resultOf(const Generation &answer) {
   }
   result.prompt_seconds = answer.promptSeconds();
   result.decode_seconds = answer.decodeSeconds();
+  if (const Speculation *guesses = answer.speculation()) {
+    result.guessed = static_cast<int32_t>(guesses->figures().guessed);
+    result.accepted = static_cast<int32_t>(guesses->figures().accepted);
+  }
   return result;
 }
 
@@ -112,6 +162,10 @@ Status generate(stepdown_session &handle, int32_t sequence, const int32_t *ids, 
       return fail(ErrorCode::RequestField, "constraint: expects one of the session's model, but it is another's");
     how.constraint = options->constraint->constraint;
   }
+  auto speculator = speculatorOf(handle, **tokenizer, options->speculation);
+  if (!speculator)
+    return speculator.error();
+  how.speculator = std::move(*speculator);
   Session &session = *handle.session;
   const std::vector<int32_t> prompt(ids, ids + count);
   Generation::Place place = {static_cast<int32_t>(session.of().head().vocabulary), session.context()};

@@ -206,6 +206,16 @@ STEPDOWN_API void stepdown_constraint_free(stepdown_constraint *constraint);
  * that `length` does not count. Anything but 0 ends the answer. Must not throw, and must not use the session. */
 typedef int32_t (*stepdown_text_callback)(void *context, int32_t id, const char *text, size_t length);
 
+/* What guesses how an answer goes on, so that a step computes several tokens: one of edited, draft and ngram. The
+ * answer is the same, byte for byte (docs/speculation.md). */
+typedef struct stepdown_speculation {
+  size_t size;             /* sizeof(stepdown_speculation) */
+  const char *edited;      /* a text that the answer repeats with changes, ending with a zero; or NULL */
+  stepdown_session *draft; /* of a smaller model with the same tokens (1501), used by nobody else meanwhile; or NULL */
+  int32_t ngram;           /* what followed the last so many tokens before, 1 to 16; or 0 */
+  int32_t most;            /* guesses in a step at most; 0: as many as pay */
+} stepdown_speculation;
+
 typedef struct stepdown_generate_options {
   size_t size;                       /* sizeof(stepdown_generate_options) */
   int32_t max_tokens;                /* 0: 256; -1: until the context is full, or a cache that is smaller */
@@ -213,9 +223,10 @@ typedef struct stepdown_generate_options {
   const stepdown_sampling *sampling; /* or NULL: the most likely token each time */
   const char *const *stops;          /* [stop_count] texts that end the answer; they are not part of it */
   size_t stop_count;
-  stepdown_text_callback on_text;        /* or NULL */
-  void *context;                         /* its first argument */
-  const stepdown_constraint *constraint; /* of the session's model: what the answer has to be; or NULL. 1315, 1316 */
+  stepdown_text_callback on_text;          /* or NULL */
+  void *context;                           /* its first argument */
+  const stepdown_constraint *constraint;   /* of the session's model: what the answer has to be; or NULL. 1315, 1316 */
+  const stepdown_speculation *speculation; /* or NULL: a token in each step */
 } stepdown_generate_options;
 
 enum {
@@ -229,6 +240,7 @@ typedef struct stepdown_generation {
   int32_t prompt_tokens, tokens; /* computed; drawn, one that ended the text included */
   int32_t finish, reserved;      /* STEPDOWN_FINISH_... */
   double prompt_seconds, decode_seconds;
+  int32_t guessed, accepted; /* tokens that were computed on suspicion, and those of them that were drawn */
 } stepdown_generation;
 
 /* Continues `prompt`, a text that ends with a zero, in a sequence of its own that is freed at the end. `options` and
@@ -244,6 +256,24 @@ STEPDOWN_API stepdown_status stepdown_sequence_generate(stepdown_session *sessio
                                                         const int32_t *ids, size_t count,
                                                         const stepdown_generate_options *options,
                                                         stepdown_generation *result);
+
+/* Sequences outside their session: tokens, keys and values, which go on in another session of the same checkpoint,
+ * process or device (docs/saved-sequences.md). Saving refuses with 604, with 610 while tokens of the sequence are
+ * queued, and with 903; loading with 1510 to 1513 what is none, damaged, or of another model, with 605, 606 and 608
+ * where there is no room, and then leaves no sequence. A file is whole or not there. Of one that `stepdown-run
+ * generate` saved, the tokens that are not computed yet are left out. */
+STEPDOWN_API stepdown_status stepdown_sequence_save(stepdown_session *session, stepdown_sequence sequence,
+                                                    const char *path);
+STEPDOWN_API stepdown_status stepdown_sequence_load(stepdown_session *session, const char *path,
+                                                    stepdown_sequence *sequence);
+/* The same over a pipe or socket of the caller's: `write` takes all of `size` bytes, `read` gives all of them. Anything
+ * but 0 ends it with 1514. They must not throw, and must not use the session. */
+typedef int32_t (*stepdown_write_callback)(void *context, const void *bytes, size_t size);
+typedef int32_t (*stepdown_read_callback)(void *context, void *bytes, size_t size);
+STEPDOWN_API stepdown_status stepdown_sequence_export(stepdown_session *session, stepdown_sequence sequence,
+                                                      stepdown_write_callback write, void *context);
+STEPDOWN_API stepdown_status stepdown_sequence_import(stepdown_session *session, stepdown_read_callback read,
+                                                      void *context, stepdown_sequence *sequence);
 
 /* The functions of an artifact that was compiled from a plain MLIR module (stepdown_compile of a .mlir file). A module
  * is used by any number of threads at a time, and may be freed while results of its functions still live. */

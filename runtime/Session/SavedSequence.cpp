@@ -2,6 +2,7 @@
 
 #include "runtime/Checksum.h"
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace stepdown {
@@ -168,10 +169,12 @@ Status SavedSequenceReader::readHeader(const Model &model) {
                 static_cast<unsigned long long>(header.model));
   const int64_t tokens = int64_t(header.held) + header.pending;
   if (header.held < 0 || header.pending < 0 || tokens > int64_t(head.max_context) + 1 || header.drawn < 0 ||
-      header.drawn > tokens)
+      header.drawn > tokens || !std::isfinite(header.surprise))
     return fail(ErrorCode::SavedSequenceDamaged,
-                "%s: header: expects at most %u tokens, but got %d and %d, of which %d are of an answer", name.c_str(),
-                head.max_context + 1, header.held, header.pending, header.drawn);
+                "%s: header: expects at most %u tokens and a finite surprise, but got %d and %d, of which %d are of an "
+                "answer, and %g",
+                name.c_str(), head.max_context + 1, header.held, header.pending, header.drawn,
+                static_cast<double>(header.surprise));
   chain = header.checksum;
   Result<const uint8_t *> ids = part(static_cast<size_t>(tokens) * sizeof(int32_t));
   if (!ids)

@@ -49,8 +49,10 @@ private:
     static size_t of(size_t tokens);
   };
   double secondsOf(size_t size) const;
-  /// The most worthwhile number of guesses, at most `room`.
-  size_t worthwhile(size_t room) const;
+  /// The most worthwhile number of guesses, at most `room`, if each is right with probability `rate`.
+  size_t worthwhile(size_t room, double rate) const;
+  /// How many are tried though none is worthwhile.
+  size_t tryNow(size_t room);
 
   std::unique_ptr<Drafter> source;
   const size_t most;

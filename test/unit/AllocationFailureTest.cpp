@@ -293,6 +293,25 @@ TEST_F(AllocationFailureOfApi, speaks) {
            [&] { return stepdown_model_chat_text(model, messages, 2, &options, text, sizeof text, &length).code; });
 }
 
+TEST_F(AllocationFailureOfApi, savesAndLoadsSequences) {
+  stepdown_sequence sequence;
+  ASSERT_EQ(stepdown_sequence_create(session, &sequence).code, 0);
+  const int32_t ids[] = {11, 8, 15, 15, 18};
+  stepdown_generate_options options = {};
+  options.size = sizeof options;
+  options.max_tokens = 3;
+  ASSERT_EQ(stepdown_sequence_generate(session, sequence, ids, 5, &options, nullptr).code, 0);
+  const std::string path = stepdown::test::temporaryFile({}, ".sequence");
+  survives("save", [&] { return stepdown_sequence_save(session, sequence, path.c_str()).code; });
+  survives("load", [&] {
+    stepdown_sequence loaded;
+    const int code = stepdown_sequence_load(session, path.c_str(), &loaded).code;
+    EXPECT_EQ(loaded < 0, code != 0);
+    stepdown_sequence_free(session, loaded);
+    return code;
+  });
+}
+
 TEST_F(AllocationFailureOfApi, draws) {
   const int32_t biased[] = {3, 5};
   const float bias[] = {1, -INFINITY};
@@ -326,6 +345,9 @@ TEST_F(AllocationFailureOfApi, draws) {
   options.stops = stops;
   options.stop_count = 1;
   survives("generate", [&] { return stepdown_generate(session, "hello", &options, nullptr).code; });
+  stepdown_speculation speculation = {sizeof speculation, nullptr, nullptr, 2, 0};
+  options.speculation = &speculation;
+  survives("guesses", [&] { return stepdown_generate(session, "hello hello", &options, nullptr).code; });
 }
 
 } // namespace

@@ -188,8 +188,9 @@ TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
   ENDS_WITH(stepdown_model_info, kv_bytes_per_position);
   ENDS_WITH(stepdown_chat_options, messages);
   ENDS_WITH(stepdown_sampling, sampling_order);
-  ENDS_WITH(stepdown_generate_options, constraint);
-  ENDS_WITH(stepdown_generation, decode_seconds);
+  ENDS_WITH(stepdown_speculation, most);
+  ENDS_WITH(stepdown_generate_options, speculation);
+  ENDS_WITH(stepdown_generation, accepted);
 #undef ENDS_WITH
 }
 

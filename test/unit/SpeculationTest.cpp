@@ -133,6 +133,9 @@ TEST(Speculation, adaptsToWhatGuessesAreWorth) {
   EXPECT_LE(time, 0.65 * 1608);
   EXPECT_LE(simulate(1609, 0.9, time, half).guessed, 80u);
   EXPECT_LE(time, 1.03 * 1608);
+  // All right, and dearer than tokens one by one: each size is measured now and then.
+  EXPECT_LE(simulate(1609, 1.2, time, [](size_t) { return true; }).guessed, 200u);
+  EXPECT_LE(time, 1.03 * 1608);
   // What begins to repeat is noticed, and what ceases to.
   auto late = [](size_t number) { return number >= 12; };
   EXPECT_LE(simulate(1609, 0.1, time, late).steps, 700u);

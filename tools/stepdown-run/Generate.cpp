@@ -137,6 +137,7 @@ Status runGenerate(const Arguments &arguments) {
   auto lines = requestsOf(arguments);
   if (!lines)
     return lines.error();
+  Guesses guesses;                                       // which the answers use to their end
   std::vector<std::unique_ptr<Answer>> all;              // in order
   std::vector<std::vector<Answer *>> its(lines->size()); // of each line
   bool asJson = arguments.has("json");
@@ -160,11 +161,13 @@ Status runGenerate(const Arguments &arguments) {
   const TextModel &source = **opened;
   if (Status known = kept->open(*source.model); !known)
     return known;
-  auto speculator = speculatorOf(*speculate, source, sequencesFor(*lines, source.model->head()));
-  if (!speculator)
-    return speculator.error();
+  auto guessing = guessesFor(*speculate, arguments, source, sequencesFor(*lines, source.model->head()));
+  if (!guessing)
+    return guessing.error();
+  guesses = std::move(*guessing);
 
-  Source from = {source, *kept, *speculator, {source.tokenizer, static_cast<int32_t>(source.model->head().vocabulary)}};
+  Source from = {
+      source, *kept, guesses.speculator, {source.tokenizer, static_cast<int32_t>(source.model->head().vocabulary)}};
   for (size_t i = 0; i < lines->size(); ++i) {
     RequestLine &line = (*lines)[i];
     if (line.refusal)
@@ -187,6 +190,8 @@ Status runGenerate(const Arguments &arguments) {
   auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
+  if (Status opened = guesses.open(options); !opened)
+    return opened;
   int32_t sequence = -1;
   if (kept->wanted()) {
     auto restored = kept->sequence(**session);
@@ -226,6 +231,12 @@ Status runGenerate(const Arguments &arguments) {
   }
   if (Status printed = printer.finished(); !printed)
     return printed;
+  for (const Generation *generation : generations)
+    if (generation->speculation() && generation->speculation()->problem()) {
+      std::fprintf(stderr, "stepdown-run: warning: guesses ended: %s\n",
+                   generation->speculation()->problem()->text().c_str());
+      break; // once for all
+    }
   if (Status saved = kept->save(**session, *generations[0]); !saved)
     return saved;
   if (!asJson && isatty(STDERR_FILENO)) {

@@ -3,6 +3,7 @@
 #include "runtime/Speculation/EditDrafter.h"
 #include "runtime/Speculation/NgramDrafter.h"
 #include "tools/stepdown-run/Console.h"
+#include <algorithm>
 
 namespace stepdown::run {
 
@@ -10,9 +11,10 @@ using commandline::Arguments;
 using commandline::Option;
 
 Option speculateOption() {
-  return Option("speculate", 0, "ngram[:N]|edit:FILE",
+  return Option("speculate", 0, "ngram[:N]|draft:MODEL|edit:FILE",
                 "guess ahead, and compute several tokens in a step: what followed the last N tokens before (4 where N "
-                "is not given), or the text of a file of which the answer is an edition")
+                "is not given), what a smaller model with the same tokens draws, or the text of a file of which the "
+                "answer is an edition")
       .otherwiseIt("a token in each step");
 }
 
@@ -34,10 +36,13 @@ Result<Speculate> Speculate::of(const Arguments &arguments) {
     how.longest = static_cast<size_t>(*number);
     return how;
   }
-  if (kind != "edit" || rest.empty())
-    return arguments.usage("expects ngram, ngram:N or edit:FILE for --speculate, but got \"" + *given + "\"");
-  how.kind = Kind::Edit;
+  if ((kind != "edit" && kind != "draft") || rest.empty())
+    return arguments.usage("expects ngram, ngram:N, draft:MODEL or edit:FILE for --speculate, but got \"" + *given +
+                           "\"");
+  how.kind = kind == "edit" ? Kind::Edit : Kind::Draft;
   how.file = rest;
+  if (how.kind == Kind::Draft)
+    return how;
   Result<std::string> text = readText(rest);
   if (!text)
     return text.error();
@@ -45,8 +50,9 @@ Result<Speculate> Speculate::of(const Arguments &arguments) {
   return how;
 }
 
-Result<std::shared_ptr<const Speculator>> speculatorOf(const Speculate &how, const TextModel &source,
-                                                       int32_t sequences) {
+Result<Guesses> guessesFor(const Speculate &how, const Arguments &arguments, const TextModel &source,
+                           int32_t sequences) {
+  Guesses guesses;
   std::shared_ptr<Speculator> made;
   if (how.kind == Speculate::Kind::Ngram) {
     made = std::make_shared<NgramSpeculator>(how.longest);
@@ -57,11 +63,35 @@ Result<std::shared_ptr<const Speculator>> speculatorOf(const Speculate &how, con
     if (!tokens)
       return tokens.error();
     made = std::make_shared<EditSpeculator>(std::move(*tokens));
+  } else if (how.kind == Speculate::Kind::Draft) {
+    auto opened = TextModel::open(arguments, how.file);
+    if (!opened)
+      return opened.error();
+    guesses.model = std::move(*opened);
+    if (Status same = expectSameTokens(source.tokenizer, guesses.model->tokenizer); !same)
+      return same.error();
+    made = guesses.draft = std::make_shared<DraftModel>(nullptr, guesses.model->tokenizer);
   }
-  if (made) // so that each answer has its rows in each step
-    made->most =
-        std::min<size_t>(made->most, std::max(1u, source.model->head().max_step_rows / uint32_t(sequences)) - 1);
-  return std::shared_ptr<const Speculator>(std::move(made));
+  if (made) { // so that each answer has its rows in each step
+    const uint32_t rows = source.model->head().max_step_rows / static_cast<uint32_t>(sequences);
+    made->most = std::min<size_t>(made->most, std::max(1u, rows) - 1);
+  }
+  guesses.speculator = std::move(made);
+  return guesses;
+}
+
+Status Guesses::open(Session::Options options) {
+  if (!draft)
+    return Done{};
+  const int32_t each = DraftModel::sequencesEach(*model->model);
+  options.maxSequences *= each;
+  options.kvPositions *= each;
+  auto made = Session::create(model->model, options);
+  if (!made)
+    return made.error();
+  session = std::move(*made);
+  draft->use(*session);
+  return Done{};
 }
 
 } // namespace stepdown::run

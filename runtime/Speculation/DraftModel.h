@@ -1,0 +1,35 @@
+// A smaller model that guesses for a larger one with the same tokens. It draws each guess as the answer's token is
+// drawn, with the same options and the same random number of the position, so that two models that agree draw the same.
+//
+// Its session holds a sequence for each answer, with the text so far and guesses behind it, which are forgotten when
+// they prove wrong; what a window would have given back by then stays, for guesses of such a model are made on a fork.
+#pragma once
+#include "lib/Text/Tokenizer/Tokenizer.h"
+#include "runtime/Session/Session.h"
+#include "runtime/Speculation/Drafter.h"
+
+namespace stepdown {
+
+/// E1501 unless every id means the same to both.
+Status expectSameTokens(const Tokenizer &model, const Tokenizer &draft);
+
+class DraftModel final : public Speculator {
+public:
+  /// Guesses with `session`, of which nobody else may use sequences meanwhile but on the same thread, and with its
+  /// `tokenizer`; both must outlive the drafters. A session that is not there yet comes with use().
+  DraftModel(Session *session, const Tokenizer &tokenizer) : shared(new Shared{session, &tokenizer}) {}
+  void use(Session &session) { shared->session = &session; }
+  /// Sequences that drafters of `model` take for each answer.
+  static int32_t sequencesEach(const Model &model);
+  Result<std::unique_ptr<Drafter>> drafter(const GenerationOptions &options) const override;
+
+private:
+  friend class ModelDrafter;
+  struct Shared {
+    Session *session;
+    const Tokenizer *tokenizer;
+  };
+  std::shared_ptr<Shared> shared;
+};
+
+} // namespace stepdown
