@@ -3,9 +3,10 @@
 //
 // Where it guesses ahead, a step has rows after the guesses too. From each row a token is drawn as it would be without
 // guesses, in order, up to the first that is not what was guessed: that one stands, and the guesses behind it are
-// forgotten. So the answer has the same bytes with and without, sampled ones too; and for a guess x that is drawn with
-// probability p(x) this is the rejection rule of speculative sampling (Leviathan, Kalman, Matias 2023, with a draft
-// that is sure of x): x stays with probability p(x), and else the token comes from p without x.
+// forgotten. So the answer has the same bytes with and without, sampled ones too. For a guess x that does not depend on
+// the random numbers and is drawn with probability p(x), this is the rejection rule of speculative sampling (Leviathan,
+// Kalman, Matias 2023, with a draft that is sure of x): x stays with probability p(x), and else the token comes from p
+// without x.
 #pragma once
 #include "lib/Text/TextStream.h"
 #include "runtime/Generate/GenerationOptions.h"
