@@ -31,6 +31,8 @@ MODELS = {
     "qwen3": ("--family qwen3 --head-dim 34", "F32", 2, None, False),
     "gemma3 BF16": ("--family gemma3 --type BF16 --norm-type BF16 --layers 7 --window 16", "BF16", 0, None, True),
     "gemma3, soft-cap": ("--family gemma3 --layers 3 --pattern 1,0,1 --window 5 --softcap 10", "F32", 0, None, False),
+    # A norm that is made, not mapped, of several pages.
+    "gemma3, wide": ("--family gemma3 --layers 1 --width 2060 --heads 4 --kv-heads 2 --head-dim 16 --ffn 46 --window 16", "F32", 0, None, False),
     "phi3, half of a head rotates": ("--family phi3 --rope-dims 8", "F32", 0, None, False),
     "phi3, long rotation": ("--family phi3 --rope longrope:128", "F32", 2, None, True),
 }
@@ -238,6 +240,7 @@ REFUSED = {
     "quantised": (config(quantization_config={"quant_method": "gptq"}), 1415, "gptq"),
     "no width": (edited("config.json", lambda c: c.pop("hidden_size") and None), 1411, "hidden_size"),
     "width of a text": (config(hidden_size="64"), 1411, "hidden_size"),
+    "head of any size": (config(head_dim=1 << 60, rope_scaling={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}), 1411, "head_dim"),
     "another activation": (config(hidden_act="relu"), 1411, "hidden_act"),
     "dynamic rotation": (config(rope_scaling={"type": "dynamic", "factor": 2.0}), 1411, "'dynamic'"),
     "rotation without a factor": (config(rope_scaling={"rope_type": "linear"}), 1411, "rope_scaling.factor"),

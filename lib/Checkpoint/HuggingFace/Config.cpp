@@ -8,6 +8,7 @@ namespace stepdown {
 namespace {
 
 using Windows = FolderFamily::Windows;
+constexpr uint64_t mostHeadSize = 1u << 14; // as ModelParameters.cpp has it
 
 /// Keys of config.json that change nothing of what is computed from a text, and why.
 constexpr struct {
@@ -149,6 +150,9 @@ Status ConfigReader::readSizes() {
   if (!config.has("head_dim") && !c.family->headSize && width % heads != 0)
     return config.refuse("hidden_size", "expects a multiple of num_attention_heads where head_dim is missing");
   headSize = *size;
+  if (headSize == 0 || headSize > mostHeadSize) // before anything is made for its pairs
+    return config.refuse(config.has("head_dim") ? "head_dim" : "hidden_size",
+                         "expects heads of 1 to " + std::to_string(mostHeadSize) + " elements");
   pairs.add(key("attention.key_length"), headSize);
   pairs.add(key("attention.value_length"), headSize);
   Result<double> epsilon = config.real("rms_norm_eps");

@@ -55,9 +55,7 @@ SpecialTokens::SpecialTokens(const Vocabulary &vocabulary) {
   bool modernBert = vocabulary.pre == "modern-bert";
   const auto &json = vocabulary.fromJson;
   leftmost = json.has_value();
-  auto has = [](const std::vector<int32_t> &ids, int32_t id) {
-    return std::find(ids.begin(), ids.end(), id) != ids.end();
-  };
+  auto has = [](const std::vector<int32_t> &ids, int32_t id) { return std::binary_search(ids.begin(), ids.end(), id); };
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
     bool always = vocabulary.type(id) == TokenType::UserDefined;
     if (!always && !vocabulary.isSpecial(id))

@@ -242,6 +242,7 @@ Status Vocabulary::readFromJson(const Metadata &metadata) {
                     metadata.file().c_str(), metadata.find(key)->offset, key, texts.size(), id);
       ids->push_back(static_cast<int32_t>(id));
     }
+    std::sort(ids->begin(), ids->end());
   }
   return Done{};
 }
