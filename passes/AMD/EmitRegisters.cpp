@@ -45,7 +45,13 @@ SumEmitter::Read SumEmitter::prepareRead(ReadOp op) {
   Value stride = arith::SelectOp::create(b, inside, arith::TruncIOp::create(b, b.getI32Type(), from.stride), none);
   read.stride = op.getType().getDimSize(0) == 1 ? none : where(rows, stride);
   read.next = op.getType().getDimSize(1) == 1 ? none : where(columns, one);
-  Value row = where(rows, lookup(op.getRow()).front()), column = where(columns, lookup(op.getColumn()).front());
+  // What is for all of the map's is the last row's, or column's, in place of what lies behind.
+  auto place = [&](Value index, Value size, unsigned dimension) {
+    const bool forAll = op.getType().getDimSize(dimension) == 1;
+    return forAll ? binary("arith.minsi", index, add(size, i32(-1))) : index;
+  };
+  Value row = where(rows, place(lookup(op.getRow()).front(), from.rows, 0));
+  Value column = where(columns, place(lookup(op.getColumn()).front(), from.columns, 1));
   read.buffer = resource(from, read.element, row, none, op.getType().getDimSize(0), from.columns);
   Value right = add(column, multiply(add(firstColumn, remainder(lane, chip.rows)), read.next));
   read.first = add(multiply(laneRow, read.stride), right);

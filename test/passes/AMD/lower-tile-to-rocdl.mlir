@@ -80,6 +80,63 @@ tile.kernel @matmul(%a: !matrix, %b: !matrix, %c: !result) {
 // -----
 
 !matrix = memref<?x?xbf16>
+!result = memref<?x?xf32>
+!tile_a = memref<64x32xbf16, 3>
+!tile_b = memref<32x64xbf16, 3>
+!ring = !tile.channel<2 x memref<64x32xbf16, 3>, memref<32x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+
+// A tile of one row and one column has that for all, and the last of the matrix in place of what lies behind.
+// CHECK-LABEL: llvm.func @reads_for_all
+// CHECK-SAME: i32, %[[ROW:[^:]*]]: i32, %[[COLUMN:[^:]*]]: i32) attributes
+// CHECK: arith.minsi %[[ROW]], %
+// CHECK: arith.minsi %[[COLUMN]], %
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.raw.ptr.buffer.load"(%{{.*}}) : ({{.*}}) -> i32
+// CHECK: arith.mulf
+tile.kernel @reads_for_all(%a: !matrix, %b: !matrix, %x: !result, %c: !result, %i0: index, %j0: index) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 32 : index
+  %m = memref.dim %c, %zero : !result
+  %n = memref.dim %c, %one : !result
+  %k = memref.dim %a, %one : !matrix
+  %ab = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 8 {
+      scf.for %l = %zero to %k step %step {
+        %s:2 = tile.acquire %ab : !ring -> !tile_a, !tile_b
+        tile.copy %a[%i, %l] to %s#0 : !matrix to !tile_a
+        tile.copy %b[%l, %j] to %s#1 : !matrix to !tile_b
+        tile.commit %ab : !ring
+      }
+    }
+  }
+  tile.role "multiply" warps 4 registers 168 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 8 {
+      %s:2 = tile.wait %ab : !ring -> !tile_a, !tile_b
+      %first = tile.mma %s#0, %s#1 : !tile_a, !tile_b -> !sum
+      %last = scf.for %l = %step to %k step %step iter_args(%sum = %first) -> (!sum) {
+        %t:2 = tile.wait %ab : !ring -> !tile_a, !tile_b
+        %next = tile.mma %t#0, %t#1, %sum : !tile_a, !tile_b -> !sum
+        tile.mma_wait 1
+        tile.release %ab : !ring
+        scf.yield %next : !sum
+      }
+      %value = tile.mma_wait 0 for %last : !sum
+      tile.release %ab : !ring
+      %q = tile.read %x[%i0, %j0] : !result -> vector<1x1xf32>
+      %r = tile.map (%y = %value, %z = %q) : vector<64x64xf32>, vector<1x1xf32> -> vector<64x64xf32> {
+        %w = arith.mulf %y, %z : f32
+        tile.yield %w : f32
+      }
+      tile.store %r to %c[%i, %j] : vector<64x64xf32> to !result
+    }
+  }
+}
+
+// -----
+
+!matrix = memref<?x?xbf16>
 !tile = memref<64x64xbf16, 3>
 !ring = !tile.channel<2 x memref<64x64xbf16, 3>>
 // expected-error @+1 {{expects a product: a role that copies, one that multiplies, and one channel between them on gfx942}}
