@@ -1,0 +1,203 @@
+// Attention of models over the paged cache, shared out among blocks of threads (passes/Packing/SplitAttention.cpp), as
+// it is lowered for sm_90a: executed with all checks beside float64, and what ptxas says of it.
+#include "lib/CodeGen/Ptx.h"
+#include "lib/Pipeline/Phases.h"
+#include "lib/Target/Chips.h"
+#include "mlir/Parser/Parser.h"
+#include "test/device/TileKernel.h"
+#include <gtest/gtest.h>
+
+using namespace stepdown;
+using namespace stepdown::test;
+
+namespace {
+/// Heads of the cache, columns of a key and a value, query heads for each of the cache's, and its elements.
+struct Shape {
+  int heads, columns, queries;
+  const char *element;
+};
+
+/// The gpu.module called `name` of a model that is one attention.
+class SplitAttention {
+public:
+  SplitAttention(const Shape &s, const std::string &name)
+      : context(dialects(), mlir::MLIRContext::Threading::DISABLED) {
+    const std::string columns = std::to_string(s.columns),
+                      rows = "tensor<?x" + std::to_string(s.heads * s.queries * s.columns) + "xf32>",
+                      cache = "!transformer.cache<heads = " + std::to_string(s.heads) + ", key = " + columns +
+                              ", value = " + columns + ", element = " + s.element + ">";
+    const std::string text = "func.func @attention(%q: " + rows + ", %b: !transformer.batch, %c: " + cache + ") -> " +
+                             rows + " {\n%0 = transformer.kernel \"attention\" (%x = %q : " + rows +
+                             ", %batch = %b : !transformer.batch, %kv = %c : " + cache + ") -> (" + rows +
+                             ") {\n%1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64} : (" + rows +
+                             ", !transformer.batch, " + cache + ") -> " + rows + "\ntransformer.yield %1 : " + rows +
+                             "\n}\nreturn %0 : " + rows + "\n}\n";
+    module = mlir::parseSourceString<mlir::ModuleOp>(text, mlir::ParserConfig(&context), "attention.mlir");
+    if (!module) {
+      error = "expects a module";
+      return;
+    }
+    PhaseOptions options;
+    options.target = findTarget("nvidia:sm_90a");
+    options.exact = true;
+    const Road &road = *roadOf(Input::Model, *options.target);
+    mlir::PassManager passes(&context);
+    for (const char *phase : {"linalg", "packing", "tiles", "buffers", "vector", "nvidia"})
+      buildPhase(road, *road.find(phase), passes, options);
+    if (failed(passes.run(*module))) {
+      error = "the road of models";
+      return;
+    }
+    mlir::Operation *kernels = nullptr;
+    module->walk(
+        [&](mlir::gpu::GPUModuleOp each) { kernels = each.getName() == name ? each.getOperation() : kernels; });
+    if (!kernels) {
+      error = "expects @" + name;
+      return;
+    }
+    Result<KernelModule> made = translateKernels(kernels, "sm_90a");
+    if (made)
+      translated = std::move(*made);
+    else
+      error = made.error().text();
+  }
+
+  std::string error;
+  std::optional<KernelModule> translated;
+
+private:
+  static mlir::DialectRegistry dialects() {
+    mlir::DialectRegistry registry;
+    registerCompilerDialects(registry);
+    registerKernelDialects(registry);
+    return registry;
+  }
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+};
+
+constexpr Shape kShape = {1, 16, 2, "f16"};
+constexpr const char *kSplit = "attention_0_b0";
+
+/// The first split of one query at position 2101, which has chunks 0 and 16: what the second finds in shared memory is
+/// the first one's. Blocks of 32 positions lie in the reverse of their order.
+struct Problem {
+  static constexpr uint32_t kPosition = 2101, kBlockSize = 32, kBlocks = kPosition / kBlockSize + 1, kColumns = 16;
+  static constexpr uint32_t kNumbers = 16 * (2 * kColumns + 2 * 2);
+  Matrix query, keys, values, out;
+  std::vector<int32_t> table, sequence = {0}, position = {int32_t(kPosition)};
+  Problem()
+      : query(1, 2 * kColumns, 2 * kColumns, false),
+        keys(kBlocks, kBlockSize * kColumns, kBlockSize * kColumns, true, "f16"),
+        values(kBlocks, kBlockSize * kColumns, kBlockSize * kColumns, true, "f16"), out(1, kNumbers, kNumbers, false) {
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    for (Matrix *matrix : {&query, &keys, &values})
+      for (uint32_t r = 0; r < matrix->rows; ++r)
+        for (uint32_t c = 0; c < matrix->columns; ++c)
+          matrix->set(r, c, normal(random));
+    for (uint32_t i = 0; i < kBlocks; ++i)
+      table.push_back(int32_t(kBlocks - 1 - i));
+  }
+  /// Of position p, the number of its block's first element and its place there.
+  double key(uint32_t p, uint32_t c) const {
+    const uint32_t at = p % kBlockSize; // [groups, columns, 16]
+    return keys.get(uint32_t(table[p / kBlockSize]), (at / 16 * kColumns + c) * 16 + at % 16);
+  }
+  double value(uint32_t p, uint32_t c) const {
+    return values.get(uint32_t(table[p / kBlockSize]), p % kBlockSize * kColumns + c);
+  }
+
+  Status run(emulated::Emulator &emulator, uint64_t seed) {
+    std::vector<uint64_t> words;
+    auto operand = [&](void *data, size_t bytes, bool written, std::initializer_list<uint64_t> sizes) {
+      emulator.map(data, bytes, written);
+      words.push_back(reinterpret_cast<uint64_t>(data));
+      words.insert(words.end(), sizes);
+    };
+    operand(out.bytes.data(), out.bytes.size(), true, {1, kNumbers});
+    operand(keys.bytes.data(), keys.bytes.size(), false, {kBlocks, 1, kBlockSize / 16, kColumns, 16});
+    operand(values.bytes.data(), values.bytes.size(), false, {kBlocks, 1, kBlockSize, kColumns});
+    operand(table.data(), table.size() * 4, false, {1, kBlocks});
+    operand(position.data(), 4, false, {1});
+    operand(sequence.data(), 4, false, {1});
+    operand(query.bytes.data(), query.bytes.size(), false, {1, 2 * kColumns});
+    emulated::LaunchShape shape;
+    shape.block = {128, 1, 1};
+    emulated::Options options;
+    options.seed = seed;
+    options.bound = 1 << 24;
+    Status status = emulator.launch(kSplit, shape, words.data(), words.size() * 8, options);
+    for (void *data : {static_cast<void *>(out.bytes.data()), static_cast<void *>(keys.bytes.data()),
+                       static_cast<void *>(values.bytes.data()), static_cast<void *>(table.data()),
+                       static_cast<void *>(sequence.data()), static_cast<void *>(position.data()),
+                       static_cast<void *>(query.bytes.data())})
+      emulator.unmap(data);
+    return status;
+  }
+};
+
+} // namespace
+
+TEST(EmulatedSplitAttention, EqualsFloat64) {
+  SplitAttention attention(kShape, kSplit);
+  ASSERT_EQ(attention.error, "");
+  EmulatedKernel emulated(*attention.translated->module);
+  ASSERT_EQ(emulated.error, "");
+  for (uint64_t seed : {0, 3}) {
+    Problem p;
+    const Status status = p.run(emulated.emulator, seed);
+    ASSERT_TRUE(status) << status.error().text();
+    for (uint32_t g = 0; g < 2; ++g) {
+      std::vector<std::pair<uint32_t, double>> scores;
+      double top = -1e30, weights = 0, magnitude = 0;
+      for (uint32_t at = 0; at <= Problem::kPosition; ++at) {
+        if (at / 128 % 16 != 0)
+          continue;
+        double score = 0;
+        for (uint32_t c = 0; c < Problem::kColumns; ++c)
+          score += p.query.get(0, g * Problem::kColumns + c) * p.key(at, c);
+        scores.emplace_back(at, score * 0.25);
+        top = std::max(top, score * 0.25);
+      }
+      for (auto [at, score] : scores)
+        weights += std::exp(score - top);
+      // Behind the sums of the splits: of each head of each split the largest score and the sum of weights.
+      const uint32_t sums = 16 * 2 * Problem::kColumns;
+      EXPECT_NEAR(p.out.get(0, sums + 2 * g), top, std::fabs(top) * 0x1p-18);
+      EXPECT_NEAR(p.out.get(0, sums + 2 * g + 1), weights, weights * 0x1p-16);
+      for (uint32_t c = 0; c < Problem::kColumns; ++c) {
+        double sum = 0;
+        magnitude = 0;
+        for (auto [at, score] : scores) {
+          sum += std::exp(score - top) * p.value(at, c);
+          magnitude += std::exp(score - top) * std::fabs(p.value(at, c));
+        }
+        ASSERT_NEAR(p.out.get(0, g * Problem::kColumns + c), sum, magnitude * 0x1p-16) << g << ", " << c;
+      }
+    }
+  }
+}
+
+// Both functions of heads as models have them; shared memory of a split is static.
+TEST(PtxOfSplitAttention, AssemblesWithinItsBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  for (const Shape &shape : {Shape{3, 64, 3, "f16"}, Shape{1, 256, 4, "f16"}, Shape{2, 128, 8, "f32"}})
+    for (const char *name : {"attention_0_b0", "attention_1_b0"}) {
+      SCOPED_TRACE(std::string(name) + ", " + std::to_string(shape.columns) + " columns");
+      SplitAttention attention(shape, name);
+      ASSERT_EQ(attention.error, "");
+      auto ptx = writePtx(*attention.translated->module, "sm_90a");
+      ASSERT_TRUE(ptx) << ptx.error().text();
+      auto assembled = assemblePtx(*ptx, "sm_90a", ptxas);
+      ASSERT_TRUE(assembled) << assembled.error().text();
+      ASSERT_EQ(assembled->kernels.size(), 1u);
+      const auto &kernel = assembled->kernels[0];
+      std::printf("%s, heads of %d, %d queries: %d registers, %d bytes of shared memory\n", name, shape.columns,
+                  shape.queries, kernel.registers, kernel.sharedBytes);
+      EXPECT_LE(kernel.registers, 168) << "three blocks of 128 threads an SM";
+      EXPECT_LE(kernel.sharedBytes, 48 << 10);
+    }
+}
