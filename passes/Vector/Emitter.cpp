@@ -198,19 +198,15 @@ Value Emitter::dotQuads(ArrayRef<Value> w, ArrayRef<Value> a, int maxCode, Value
   return sum.finish();
 }
 
-// vpdpbusd is four products and a sum an instruction, of unsigned codes; sdot is that of signed ones: codes over 127
-// are the code - 128, of which a byte's highest bit is turned over, and 128 times one. That sum of the activations is
-// the same for all rows. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are summed in 16 bits as long as
-// no sum can saturate. Codes over 128 are the code - 128 there, too: its magnitude, and activations of its sign, of
-// which two products at most are 2 * 128 * 127.
+// vpdpbusd is four products and a sum an instruction, of unsigned codes; sdot is that of signed ones, which have no
+// room for codes over 127. AVX2 has vpmaddubsw, which saturates pairs at 16 bits: codes are summed in 16 bits as long
+// as no sum can saturate. Of codes with a sign it takes the magnitude, and activations of that sign: two products are
+// 2 * 128 * 127 at most.
 QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start, Value factor)
-    : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), sum(start), factor(factor) {
-  const Instructions &has = e.target.instructions;
-  if (takesLess(e.target, maxCode)) {
-    low = std::make_unique<QuadSum>(e, has.pairs ? 128 : 127, quads, start);
-    high = std::make_unique<QuadSum>(e, 1, quads);
-  } else if (has.pairs) {
-    run = 32767 / (maxCode * 254);
+    : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), isLess(takesLess(e.target, maxCode)), sum(start),
+      factor(factor) {
+  if (e.target.instructions.pairs) {
+    run = 32767 / ((isLess ? 128 : maxCode) * 254);
   } else {
     // Two sums: one alone would wait for its own last product, four tokens in flight or not.
     run = quads >= 8 ? quads / 2 : quads;
@@ -231,26 +227,10 @@ Value QuadSum::factorOf(Emitter &e, Value lanes) {
   return arith::OrIOp::create(e.b, e.loc, e.shiftLeft(lanes, 16), low);
 }
 
-void QuadSum::add(Value w, Value a, bool isLess) {
-  if (high) {
-    high->add(e.splat(lanes, 0x01010101), a);
-    Value less = isLess ? w : Value(arith::XOrIOp::create(e.b, e.loc, w, e.splat(lanes, 0x80808080)));
-    if (e.target.instructions.pairs) {
-      const VectorType bytes = e.vec(e.i8, 4 * e.registerLanes());
-      Value codes = e.bitcast(less, bytes);
-      a = e.bitcast(e.intrinsic("llvm.x86.avx2.psign.b", bytes, {e.bitcast(a, bytes), codes}), lanes);
-      less = e.bitcast(math::AbsIOp::create(e.b, e.loc, codes), lanes);
-    }
-    low->add(less, a);
-    return;
-  }
+void QuadSum::add(Value w, Value a) {
   if (added == run)
     flush();
-  addPairs(w, a);
   ++added;
-}
-
-void QuadSum::addPairs(Value w, Value a) {
   const Instructions &has = e.target.instructions;
   const int64_t bytes = 4 * e.registerLanes();
   Value codes = e.bitcast(w, e.vec(e.i8, bytes)), activations = e.bitcast(a, e.vec(e.i8, bytes));
@@ -259,6 +239,10 @@ void QuadSum::addPairs(Value w, Value a) {
       current = e.splat(lanes, 0);
     current = e.intrinsic(has.dot, lanes, {current, codes, activations});
     return;
+  }
+  if (isLess) {
+    activations = e.sign(activations, codes);
+    codes = math::AbsIOp::create(e.b, e.loc, codes);
   }
   Value product = e.intrinsic(has.dot, e.vec(e.i16, bytes / 2), {codes, activations});
   current = current ? e.add(current, product) : product;
@@ -275,14 +259,18 @@ void QuadSum::flush() {
 }
 
 Value QuadSum::finish() {
-  if (high)
-    return e.add(low->finish(), e.shiftLeft(high->finish(), 7));
   if (current)
     flush();
   return factor && !e.target.instructions.pairs ? e.mul(sum, factor) : sum;
 }
 
 Value Emitter::shiftLeft(Value v, int64_t bits) { return arith::ShLIOp::create(b, loc, v, splat(v.getType(), bits)); }
+
+Value Emitter::sign(Value a, Value codes) {
+  const VectorType bytes = vec(i8, 4 * registerLanes());
+  Value turned = intrinsic("llvm.x86.avx2.psign.b", bytes, {bitcast(a, bytes), bitcast(codes, bytes)});
+  return bitcast(turned, a.getType());
+}
 
 Value Emitter::lookUp(Value table, Value codes) {
   const int64_t count = 4 * mlir::cast<VectorType>(codes.getType()).getNumElements(), size = 4 * registerLanes();

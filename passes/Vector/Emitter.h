@@ -73,15 +73,17 @@ public:
   /// QuadSum of all w and a.
   Value dotQuads(llvm::ArrayRef<Value> w, llvm::ArrayRef<Value> a, int maxCode, Value start = {}, Value factor = {});
   Value shiftLeft(Value lanes, int64_t bits);
+  Value sign(Value a, Value codes); ///< bytes a, negated where those of `codes` are negative, 0 where they are 0: AVX2
   /// table[code] of every byte of `codes`, lanes of 32 bits; `table` from bytes64.
   Value lookUp(Value table, Value codes);
 
   Value intrinsic(llvm::StringRef name, mlir::Type result, mlir::ValueRange operands);
 };
 
-/// `start` (or zero) plus `factor` (or one) times the sum over quads of the four-way product of unsigned bytes w (at
-/// most maxCode) and signed bytes a (-127 to 127): all vector<Nxi32>, N = registerLanes(). Sums are exact, in whatever
-/// order quads are added.
+/// `start` (or zero) plus `factor` (or one) times the sum over quads of the four-way product of bytes w and signed
+/// bytes a (-127 to 127): all vector<Nxi32>, N = registerLanes(). w are unsigned codes of at most maxCode or, where
+/// takesLess() of that, what signed bytes hold of them: the code - 128. Sums are exact, in whatever order quads are
+/// added.
 class QuadSum {
 public:
   using Value = mlir::Value;
@@ -89,23 +91,21 @@ public:
   QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {}, Value factor = {});
   /// Lanes of 16 bits and a sign as factors: where pairs are summed, they are multiplied by pairs.
   static Value factorOf(Emitter &emitter, Value lanes);
-  /// What it takes of codes up to maxCode, the code - 128, can be computed by who knows it cheaper: `isLess`.
   static bool takesLess(const Target &target, int maxCode);
-  void add(Value w, Value a, bool isLess = false);
+  void add(Value w, Value a);
   Value finish();
 
 private:
-  void addPairs(Value w, Value a);
   void flush();
 
   Emitter &e;
   const mlir::VectorType lanes;
-  size_t run;                         ///< quads of one sum: of an accumulator, or of 16-bit pairs
-  size_t added = 0;                   ///< to the present one
-  Value sum;                          ///< of those before
-  Value factor;                       ///< or none
-  Value current;                      ///< the present one: vector<Nxi32>, or vector<2Nxi16> of pairs
-  std::unique_ptr<QuadSum> low, high; ///< of codes too large for the instruction: of the code - 128, and of ones
+  const bool isLess;
+  size_t run;       ///< quads of one sum: of an accumulator, or of 16-bit pairs
+  size_t added = 0; ///< to the present one
+  Value sum;        ///< of those before
+  Value factor;     ///< or none
+  Value current;    ///< the present one: vector<Nxi32>, or vector<2Nxi16> of pairs
 };
 
 } // namespace stepdown

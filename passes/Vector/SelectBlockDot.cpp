@@ -81,8 +81,7 @@ public:
     for (WeightReader &weight : weights)
       scales.push_back(weight.scales(sub));
     const int groups = scales[0].groups, planes = 1 + residual;
-    const bool isLess = weights[0].hasTable() && QuadSum::takesLess(e.target, scales[0].maxCode);
-    const int less = isLess ? 128 : 0;
+    Value rest = scales[0].isLess ? e.shiftLeft(e.spread(allCodes(a), lanes), 7) : Value(); // of all rows
     const int64_t quads = kQuads / groups;
     // [group][rows][plane]
     SmallVector<SmallVector<Values>> dots(groups, SmallVector<Values>(weights.size()));
@@ -98,9 +97,9 @@ public:
         for (int plane = 0; plane < planes; ++plane)
           spread.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
         for (auto [i, weight] : llvm::enumerate(weights)) {
-          Value codes = weight.quad(sub, q, less);
+          Value codes = weight.quad(sub, q);
           for (int plane = 0; plane < planes; ++plane)
-            running[i * planes + plane]->add(codes, spread[plane], isLess);
+            running[i * planes + plane]->add(codes, spread[plane]);
         }
       }
       for (size_t i = 0; i < weights.size(); ++i)
@@ -113,13 +112,14 @@ public:
       auto dot = [&](Value start) {
         const Values &part = dots[0][i];
         Value total = residual ? e.add(e.shiftLeft(part[0], 8), part[1]) : part[0];
+        total = rest ? e.add(total, rest) : total;
         return start ? e.add(total, start) : total;
       };
       auto high = [&](ArrayRef<int> which, Value factor) {
         QuadSum total(e, w.maxCode, which.size(), {}, factor);
         for (int outlier : which) {
           Value q = arith::DivUIOp::create(e.b, e.loc, placeOf(a, outlier), e.number(64));
-          total.add(weights[i].quad(sub, q, less), field(e.i32, a, 44 + 4 * outlier), isLess);
+          total.add(weights[i].quad(sub, q), field(e.i32, a, 44 + 4 * outlier));
         }
         return total.finish();
       };
@@ -168,6 +168,31 @@ private:
   /// A 32-bit value of the token in all lanes.
   Value field(Type type, Value a, int64_t offset) { return e.spread(e.load(type, e.at(a, offset * tokens)), lanes); }
 
+  Value ones() { return e.splat(e.vec(e.i32, lanes), 0x01010101); }
+  /// `total`, of products with `quads`, and what they lack where weights are 128 less than their codes.
+  Value completed(Value total, ArrayRef<Value> quads) {
+    if (!w.isLess)
+      return total;
+    return e.add(total, e.shiftLeft(e.dotQuads(Values(quads.size(), ones()), quads, 1), 7));
+  }
+  /// The sum of all codes of the only token of its tile, as its products count them: 32 bits.
+  Value allCodes(Value a) {
+    auto plane = [&](int64_t offset) {
+      QuadSum sum(e, 1, kQuads / lanes);
+      for (int64_t q = 0; q < kQuads; q += lanes) // a lane owns a quad
+        sum.add(ones(), e.load(e.vec(e.i32, lanes), e.at(a, offset + 4 * q)));
+      return sum.finish();
+    };
+    Value sums = plane(12);
+    if (residual)
+      sums = e.add(e.shiftLeft(sums, 8), plane(44));
+    for (int64_t i = 0; i < 8 && outliers; i += lanes) {
+      Value high = e.load(e.vec(e.i8, lanes), e.at(a, 44 + i));
+      sums = e.add(sums, e.shiftLeft(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32, lanes), high), 7));
+    }
+    return e.sumLanes(sums);
+  }
+
   /// Products with all quads, added to `start`; with residual codes 256 times those of the codes plus those of the
   /// residual codes (the scale counts the 256).
   Value codes(Value a, Value start) {
@@ -178,7 +203,7 @@ private:
         quads.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
       if (plane)
         total = e.shiftLeft(total, 8);
-      total = e.dotQuads(w.quads, quads, w.maxCode, total);
+      total = completed(e.dotQuads(w.quads, quads, w.maxCode, total), quads);
     }
     return total;
   }
@@ -196,7 +221,7 @@ private:
       weights.push_back(e.load(e.vec(e.i32, lanes), e.at(at(0), placeOf(a, i))));
       quads.push_back(field(e.i32, a, 44 + 4 * i));
     }
-    return e.dotQuads(weights, quads, w.maxCode, {}, factor);
+    return completed(e.dotQuads(weights, quads, w.maxCode, {}, factor), quads);
   }
   /// Weights where a number can name them: 8 quads, then for two groups 128 times their factors.
   void keep() {

@@ -1,5 +1,6 @@
 #include "passes/Vector/TokenTile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include <cassert>
 
 using namespace mlir;
@@ -24,17 +25,27 @@ void TokenTile::open(WeightReader &weight, Value sub) {
   constexpr int64_t kLargest = 127, kPairs = 32767; // of an activation's code, of a pair's sum
   run = kPairs / (w.maxCode * 2 * kLargest);
   assert((run >= 2 || w.groups == 1) && "expects codes of groups that fit pairs of two quads");
-  if (run < 2 && !wide) // two quads, at least: those of two outliers
+  isSigned = w.isLess && !residual && !outliers;
+  if (isSigned && !rest)
+    rest = e.scratch(4 * tileTokens);
+  if (run < 2 && !isSigned && !wide) // two quads, at least: those of two outliers
     wide = e.scratch(2 * kPlane * tileTokens / e.lanes);
   tokens = residual && !wide ? 2 : 4; // eight registers of sums: two of rows, planes of codes, tokens
   Type type = e.vec(e.i32);
   for (auto [q, codes] : llvm::enumerate(w.quads)) {
+    if (isSigned) {
+      Value magnitudes = math::AbsIOp::create(e.b, e.loc, e.bitcast(codes, e.vec(e.i8, kVector)));
+      e.store(magnitudes, e.at(kept, kPlane + kVector * q));
+    }
     if (!wide) {
       e.store(codes, e.at(kept, kVector * q));
       continue;
     }
-    Value mask = e.splat(type, 0x00ff00ff), odd = arith::ShRUIOp::create(e.b, e.loc, codes, e.splat(type, 8));
-    e.store(arith::AndIOp::create(e.b, e.loc, codes, mask), e.at(kept, kVector * q));
+    Value whole = codes;
+    if (w.isLess)
+      whole = arith::XOrIOp::create(e.b, e.loc, codes, e.splat(type, 0x80808080));
+    Value mask = e.splat(type, 0x00ff00ff), odd = arith::ShRUIOp::create(e.b, e.loc, whole, e.splat(type, 8));
+    e.store(arith::AndIOp::create(e.b, e.loc, whole, mask), e.at(kept, kVector * q));
     e.store(arith::AndIOp::create(e.b, e.loc, odd, mask), e.at(kept, kPlane + kVector * q));
   }
   e.store(w.scale, e.at(kept, kScale));
@@ -85,6 +96,13 @@ static Value pairSums(Emitter &e, Value pairs, int64_t factor) {
 /// What 16-bit products take: of each quad columns 0 and 2, and in a second plane 1 and 3, of values with all their
 /// bits.
 void TokenTile::widen(Value a) {
+  for (int64_t first = 0; first < tileTokens && isSigned; first += lanes) { // a lane owns a token
+    QuadSum sum(e, 1, kQuads);
+    for (int64_t q = 0; q < kQuads; ++q)
+      sum.add(e.splat(e.vec(e.i32, lanes), 0x01010101),
+              e.load(e.vec(e.i32, lanes), e.at(a, (12 + 4 * q) * tileTokens + 4 * first)));
+    e.store(e.shiftLeft(sum.finish(), 7), e.at(rest, 4 * first));
+  }
   if (!wide)
     return;
   const int64_t bytes = 4 * lanes;
@@ -144,6 +162,24 @@ static Value pairProducts(Emitter &e, Value codes, Value activations) {
   auto bytes = cast<VectorType>(codes.getType());
   return e.intrinsic(e.target.instructions.dot, e.vec(e.i16, bytes.getNumElements() / 2),
                      {codes, e.bitcast(activations, bytes)});
+}
+
+/// Products with activations that get the sign of the weight they are multiplied with [token][part].
+Values TokenTile::signedDots(Value a, Value first) {
+  Values sums;
+  for (int64_t t = 0; t < tokens; ++t)
+    sums.append(parts, e.spread(e.load(e.i32, e.at(e.at(rest, first, 4), 4 * t)), lanes));
+  for (int64_t q = 0; q < kQuads; ++q) {
+    Values codes = weights(e.at(kept, kVector * q)), magnitudes = weights(e.at(kept, kPlane + kVector * q));
+    for (int64_t t = 0, i = 0; t < tokens; ++t) {
+      Value spread = field(e.i32, a, 12 + 4 * q, t);
+      for (int64_t row = 0; row < parts; ++row, ++i) {
+        Value product = pairSums(e, pairProducts(e, magnitudes[row], e.sign(spread, codes[row])), 1);
+        sums[i] = pinned(e.add(sums[i], product));
+      }
+    }
+  }
+  return sums;
 }
 
 /// Adds the products with quads [begin, end), whose pairs' sums fit 16 bits, to `sums`.
@@ -236,7 +272,7 @@ Values TokenTile::highDots(Value a, int64_t t) {
 void TokenTile::add(Value tile, Value first, Value sums) {
   Value stored = kept, a = e.at(tile, first, 4);
   kept = e.hide(kept); // else its loads become the registers they were stored from, and those are spilled
-  Values products = wide ? wideDots(e.at(e.hide(wide), first, 4)) : dots(a);
+  Values products = isSigned ? signedDots(a, first) : wide ? wideDots(e.at(e.hide(wide), first, 4)) : dots(a);
   for (int64_t t = 0; t < tokens; ++t) {
     Values high;
     if (outliers && !wide)

@@ -31,6 +31,7 @@ private:
   /// 128 times the products of outliers' high codes, times their factors, of token `t` [part].
   Emitter::Values highDots(Value a, int64_t t);
   Emitter::Values wideDots(Value activations);
+  Emitter::Values signedDots(Value a, Value first);
   /// Codes of a quad that lies at `quad` [part].
   Emitter::Values weights(Value quad);
   Value field(mlir::Type type, Value a, int64_t offset, int64_t t);
@@ -44,7 +45,11 @@ private:
   int64_t run = 0;       ///< quads whose pairs' sums fit 16 bits
   int64_t tokens = 0;    ///< at a time
   WeightReader::Codes w; ///< of 16 rows: what open() stored
-  Value kept; ///< [8 quads][16 rows][4], or as words; a scale; of each group: biases, factors, 128 times the factors
+  bool isSigned = false; ///< codes have a sign, and activations one code: magnitudes lie behind the codes
+  Value rest;            ///< of those, [tokens] of 32 bits: 128 times the sum of a token's codes
+  /// [8 quads][16 rows][4], or as words, or with their magnitudes; a scale; of each group: biases, factors, 128 times
+  /// the factors.
+  Value kept;
   /// Where pairs of codes do not fit 16 bits: [2][8 quads][tokens][2] of 16 bits, a tile's activations with all bits.
   Value wide;
 };

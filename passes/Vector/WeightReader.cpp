@@ -1,6 +1,7 @@
 #include "passes/Vector/WeightReader.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include <algorithm>
+#include <cassert>
 
 using namespace mlir;
 
@@ -8,9 +9,12 @@ namespace stepdown {
 
 WeightReader::WeightReader(Emitter &emitter, const BlockFormat &format, int row, int64_t lanes)
     : e(emitter), packed(packedBlock(emitter.layout, format)), format(format), row(row),
-      lanes(lanes ? lanes : emitter.lanes), offset(format.offset) {
-  if (format.table) // table values become unsigned by adding what makes the smallest one zero
+      lanes(lanes ? lanes : emitter.lanes), offset(format.offset), maxCode((1 << format.bits) - 1) {
+  if (format.table) { // table values become unsigned by adding what makes the smallest one zero
     offset = -*std::min_element(format.table, format.table + 16);
+    maxCode = *std::max_element(format.table, format.table + 16) + offset;
+  }
+  less = format.isQuantised() && QuadSum::takesLess(e.target, maxCode) ? 128 : 0;
 }
 
 void WeightReader::open(Value pointer) {
@@ -39,11 +43,15 @@ Value WeightReader::masked(Value x, const PackedPlane &plane) {
   return arith::AndIOp::create(e.b, e.loc, x, e.splat(x.getType(), static_cast<int32_t>(mask * 0x01010101u)));
 }
 
-Value WeightReader::fromTable(Value codes, int less) {
-  return format.table ? e.lookUp(tableOf(offset - less), codes) : codes;
+Value WeightReader::unsignedCodes(Value numbers) { return format.table ? e.lookUp(tableOf(offset), numbers) : numbers; }
+
+Value WeightReader::taken(Value numbers) {
+  if (format.table)
+    return e.lookUp(tableOf(offset - less), numbers);
+  return less ? arith::XOrIOp::create(e.b, e.loc, numbers, e.splat(numbers.getType(), 0x80808080)) : numbers;
 }
 
-Value WeightReader::quad(Value sub, int q, int less) {
+Value WeightReader::numbers(Value sub, int q) {
   VectorType type = e.vec(e.i32, lanes);
   Value base = codesAt(sub), codes;
   for (int i = 0; i < packed.planes; ++i) {
@@ -59,10 +67,10 @@ Value WeightReader::quad(Value sub, int q, int less) {
     }
     codes = codes ? Value(arith::OrIOp::create(e.b, e.loc, codes, x)) : x;
   }
-  return fromTable(codes, less);
+  return codes;
 }
 
-Value WeightReader::quad(Value sub, Value q, int less) {
+Value WeightReader::numbers(Value sub, Value q) {
   VectorType type = e.vec(e.i32, lanes);
   Value base = codesAt(sub), codes;
   for (int i = 0; i < packed.planes; ++i) {
@@ -79,15 +87,7 @@ Value WeightReader::quad(Value sub, Value q, int less) {
     }
     codes = codes ? Value(arith::OrIOp::create(e.b, e.loc, codes, x)) : x;
   }
-  return fromTable(codes, less);
-}
-
-/// All quads, by way of planes: the first quads lie in different vectors.
-Emitter::Values WeightReader::quads(Value sub) {
-  Emitter::Values result;
-  for (int q = 0; q < kQuads; ++q)
-    result.push_back(quad(sub, q));
-  return result;
+  return codes;
 }
 
 /// Integer scale or minimum of a group of the 32 columns `sub`.
@@ -110,16 +110,17 @@ Value WeightReader::factor(Value sub, Value group) {
 
 WeightReader::Codes WeightReader::codes(Value sub) {
   Codes c = scales(sub);
-  c.quads = quads(sub);
+  for (int q = 0; q < kQuads; ++q)
+    c.quads.push_back(quad(sub, q));
   return c;
 }
 
 WeightReader::Codes WeightReader::scales(Value sub) {
   Codes c;
   c.groups = kCodeColumns / format.group;
-  c.maxCode = (1 << format.bits) - 1;
-  if (format.table)
-    c.maxCode = *std::max_element(format.table, format.table + 16) + offset;
+  c.maxCode = maxCode;
+  c.isLess = less != 0;
+  assert((!less || c.groups == 1) && "expects a scale for all columns of codes that are less than they are");
   c.scale = d;
   for (int g = 0; g < c.groups; ++g) {
     Value scale = d, bias;
@@ -156,7 +157,9 @@ void WeightReader::values(Value sub, llvm::function_ref<void(int, Value)> column
     }
     return;
   }
-  Emitter::Values all = quads(sub);
+  Emitter::Values all;
+  for (int q = 0; q < kQuads; ++q)
+    all.push_back(unsignedCodes(numbers(sub, q)));
   Value scale, minimum;
   for (int c = 0; c < kCodeColumns; ++c) {
     if (c % format.group == 0) {

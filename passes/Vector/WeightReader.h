@@ -20,8 +20,9 @@ public:
   ///     g).
   /// Two groups have integer factors, so that their products are added up before they are floats.
   struct Codes {
-    Emitter::Values quads; ///< 8 x vector<lanes x i32>: unsigned bytes, byte i of a lane is column 4 q + i of a row
-    int maxCode;           ///< largest byte
+    Emitter::Values quads; ///< 8 x vector<lanes x i32>: byte i of a row is column 4 q + i, as QuadSum takes it
+    int maxCode;           ///< largest code
+    bool isLess;           ///< bytes are the code - 128, signed
     int groups;            ///< 1 or 2
     Value scale, bias[2];  ///< vector<lanes x f32>
     Value factor[2];       ///< vector<lanes x i32> of 8 bits and a sign, or none: one group
@@ -29,24 +30,27 @@ public:
   Codes codes(Value sub);
   /// The same, but for the quads.
   Codes scales(Value sub);
-  /// Quad `q` of the 32 columns `sub`, as in Codes; of a format with a table, `less` below that.
-  Value quad(Value sub, int q, int less = 0);
+  /// Quad `q` of the 32 columns `sub`, as in Codes.
+  Value quad(Value sub, int q) { return taken(numbers(sub, q)); }
   /// The same of a quad whose number, 0 to 7, is known at run time.
-  Value quad(Value sub, Value q, int less = 0);
+  Value quad(Value sub, Value q) { return taken(numbers(sub, q)); }
   /// Codes::factor of a group whose number is known at run time, of a format with two groups.
   Value factor(Value sub, Value group);
 
   /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<lanes x f32>, the exact value of each row.
   void values(Value sub, llvm::function_ref<void(int, Value)> column);
 
-  bool hasTable() const { return format.table; }
   int subBlocks() const { return packed.columns / kCodeColumns; }
   const PackedBlock &layout() const { return packed; }
 
 private:
-  Emitter::Values quads(Value sub);
   Value codesAt(Value sub);
-  Value fromTable(Value codes, int less);
+  /// A quad's codes as they are stored: of a format with a table, numbers into it.
+  Value numbers(Value sub, int q);
+  Value numbers(Value sub, Value q);
+  /// Of those, unsigned bytes: code - offset is the value. Or those as QuadSum takes them.
+  Value unsignedCodes(Value numbers);
+  Value taken(Value numbers);
   Value masked(Value x, const PackedPlane &plane);
   Value tableOf(int bias);
   Value groupField(const PackedField &field, Value sub, int group, bool isSigned);
@@ -57,7 +61,9 @@ private:
   const BlockFormat &format;
   const int row;
   const int64_t lanes;
-  int offset; ///< what codes, after the table, are too large by
+  int offset;  ///< what codes, after the table, are too large by
+  int maxCode; ///< largest code, after the table
+  int less;    ///< what QuadSum takes is less than codes by: 0 or 128
   Value block, d, m;
 };
 

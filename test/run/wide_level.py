@@ -9,7 +9,7 @@ tokens.
 
 Ends with 77, which ctest takes for skipped, where the Python packages numpy and gguf are missing, or AVX2 is.
 """
-import os, re, subprocess, sys, tempfile
+import functools, os, re, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
 try:
@@ -21,6 +21,7 @@ except ImportError:
 COMPILE, RUN = sys.argv[1:]
 INTRINSIC = re.compile(r'(%\S+) = llvm\.call_intrinsic "llvm\.x86\.avx512\.(vpdpbusd|pshuf\.b)\.(256|512)"\(([^)]*)\)[^\n]*')
 LEVELS = {"x86-64-v4-vnni": {"vpdpbusd", "pshuf.b"}, "x86-64-v3-vnni": {"vpdpbusd"}}  # what of each is written out
+CASES = (("x86-64-v4-vnni", "q8o2"), ("x86-64-v3-vnni", "q8o2"), ("x86-64-v4-vnni", "q8"))  # and of activations
 
 
 def output(*command):
@@ -80,6 +81,12 @@ def logits(artifact, chunk, path):
         return file.read()
 
 
+@functools.cache
+def rows_at_v3(path, codes):
+    output(COMPILE, path("m.gguf"), "--target", "x86-64-v3", "-o", path("narrow.stepdown"), "--activations", codes)
+    return {chunk: logits(path("narrow.stepdown"), chunk, path("logits.npy")) for chunk in ("1", "3", "37")}
+
+
 def main():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         if " avx2" not in file.read():
@@ -89,10 +96,9 @@ def main():
         path = lambda name: os.path.join(folder, name)
         make_model.build(path("m.gguf"), "--family", "llama", "--type", "mixed", "--layers", "3", "--width", "256", "--heads", "4",
                          "--kv-heads", "2", "--head-dim", "64", "--ffn", "512", "--vocab", "293", "--context", "64")
-        output(COMPILE, path("m.gguf"), "--target", "x86-64-v3", "-o", path("narrow.stepdown"))
-        narrow = {chunk: logits(path("narrow.stepdown"), chunk, path("logits.npy")) for chunk in ("1", "3", "37")}
-        for level in LEVELS:
-            text, counts = for_avx2(output(COMPILE, path("m.gguf"), "--target", level, "--compile-to=cpu"), level)
+        for level, codes in CASES:
+            narrow = rows_at_v3(path, codes)
+            text, counts = for_avx2(output(COMPILE, path("m.gguf"), "--target", level, "--compile-to=cpu", "--activations", codes), level)
             with open(path("wide.mlir"), "w", encoding="utf-8") as file:
                 file.write(text)
             output(COMPILE, path("wide.mlir"), "--compile-from=cpu", "--weights", path("m.gguf"), "-o", path("wide.stepdown"))
@@ -100,11 +106,11 @@ def main():
                 wide = logits(path("wide.stepdown"), chunk, path("logits.npy"))
                 if wide != rows:
                     differing = sum(a != b for a, b in zip(wide, rows))
-                    sys.exit(f"{level}, chunks of {chunk}: expects the same logits, but {differing} of {len(rows)} bytes differ")
+                    sys.exit(f"{level}, {codes}, chunks of {chunk}: expects the same logits, but {differing} of {len(rows)} bytes differ")
             if min(counts.values()) == 0:
-                sys.exit(f"{level}: expects these instructions in the kernels, but got {counts}")
+                sys.exit(f"{level}, {codes}: expects these instructions in the kernels, but got {counts}")
             told = " and ".join(f"{count} {name}" for name, count in sorted(counts.items(), reverse=True))
-            print(f"{level}: {told} written out; {sum(map(len, narrow.values()))} bytes of logits are the same")
+            print(f"{level}, {codes}: {told} written out; {sum(map(len, narrow.values()))} bytes of logits are the same")
 
 
 main()

@@ -61,6 +61,28 @@ func.func @codes_of_eight_bits(%w: memref<?x?x!transformer.block<q8_0, rows = 16
   return
 }
 
+// With one code a value, each product's activations get the sign of the weight whose magnitude they are multiplied
+// with; 128 times the sum of the activations is added up for 8 tokens at once.
+// CHECK-LABEL: @codes_with_a_sign
+// CHECK: math.absi %{{.*}} : vector<64xi8>
+// CHECK-COUNT-16: "llvm.x86.avx2.pmadd.ub.sw"
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c4
+// CHECK-COUNT-64: "llvm.x86.avx2.psign.b"
+// CHECK-NOT: "llvm.x86.avx2.psign.b"
+// CHECK-COUNT-8: llvm.store %{{.*}} : vector<8xf32>
+// CHECK: return
+func.func @codes_with_a_sign(%w: memref<?x?x!transformer.block<iq4_nl, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, tokens = 16>>, %y: memref<?x16x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<iq4_nl, rows = 16>>, memref<?x?x!transformer.activation<q8, tokens = 16>>)
+      outs(%y : memref<?x16x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<iq4_nl, rows = 16>, %x: !transformer.activation<q8, tokens = 16>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<iq4_nl, rows = 16>, !transformer.activation<q8, tokens = 16>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
 // A code counts 256 times its residual code: that is a factor of its pairs, not a shift of its sum.
 // CHECK-LABEL: @residual_codes
 // CHECK: scf.for %{{.*}} = %{{.*}} to %c8

@@ -46,31 +46,36 @@ func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %
 }
 
 // sdot takes codes as signed bytes: those of 8 bits have their highest turned over, and what that takes away is 128
-// times the sum of the activations.
+// times the sum of the activations, a quad a lane.
 // NEON-LABEL: @q8_0_one_token
+// NEON-COUNT-2: sdot.v4i32.v16i8"
+// NEON: vector.reduction <add>
+// NEON: arith.shli
 // NEON: %[[TOP:.*]] = arith.constant dense<-2139062144> : vector<4xi32>
 // NEON: %[[MOVED:.*]] = arith.xori %{{.*}}, %[[TOP]] : vector<4xi32>
 // NEON: %[[CODES:.*]] = vector.bitcast %[[MOVED]]
 // NEON: sdot.v4i32.v16i8"(%{{.*}}, %[[CODES]], %{{.*}}) :
-// NEON: arith.constant dense<16843009> : vector<4xi32>
-// NEON: sdot.v4i32.v16i8"
-// NEON: arith.shli
+// NEON-COUNT-31: sdot.v4i32.v16i8"
+// NEON-NOT: sdot.v4i32.v16i8"
 // NEON: return
 
 // The products of 8-bit codes exceed 16 bits: AVX2 takes what a code is above or below 128, as a magnitude and a sign
-// that the activations get; two such products fit, and 128 times the sum of the activations is the same for all rows.
+// that the activations get; two such products fit. 128 times the sum of the activations, a quad a lane, is the same for
+// all rows.
 // CHECK-LABEL: @q8_0_one_token
 // V4-COUNT-8: "llvm.x86.avx512.vpdpbusd.512"
-// V3: %[[ONES:.*]] = arith.constant dense<16843009> : vector<8xi32>
-// V3: %[[ONE:.*]] = vector.bitcast %[[ONES]] : vector<8xi32> to vector<32xi8>
-// V3: %[[A:.*]] = vector.bitcast %[[SPREAD:.*]] : vector<8xi32> to vector<32xi8>
-// V3: "llvm.x86.avx2.pmadd.ub.sw"(%[[ONE]], %[[A]])
+// V3: %[[QUADS:.*]] = llvm.load %{{.*}} : !llvm.ptr -> vector<8xi32>
+// V3: %[[BYTES:.*]] = vector.bitcast %[[QUADS]]
+// V3: "llvm.x86.avx2.pmadd.ub.sw"(%{{.*}}, %[[BYTES]])
+// V3: vector.reduction <add>
 // V3: %[[LESS:.*]] = arith.xori
 // V3: %[[CODES:.*]] = vector.bitcast %[[LESS]] : vector<8xi32> to vector<32xi8>
-// V3: "llvm.x86.avx2.psign.b"(%{{.*}}, %[[CODES]])
-// V3: math.absi %[[CODES]] : vector<32xi8>
-// V3: "llvm.x86.avx2.pmadd.ub.sw"
-// V3: "llvm.x86.avx2.pmadd.wd"
+// V3: %[[SIGNED:.*]] = llvm.call_intrinsic "llvm.x86.avx2.psign.b"(%{{.*}}, %[[CODES]])
+// V3: %[[MAGNITUDE:.*]] = math.absi %[[CODES]] : vector<32xi8>
+// V3: "llvm.x86.avx2.pmadd.ub.sw"(%[[MAGNITUDE]], %[[SIGNED]])
+// V3-COUNT-15: "llvm.x86.avx2.pmadd.ub.sw"
+// V3-NOT: "llvm.x86.avx2.pmadd.ub.sw"
+// V3-COUNT-2: "llvm.x86.avx2.pmadd.wd"
 // CHECK: math.fma
 // CHECK-NOT: tile.block_dot
 // CHECK: return
