@@ -55,25 +55,17 @@ BlockStrides stridesOf(const stepdown_cache &layout, const stepdown_cache_group 
 }
 
 /// Copies positions [first, end) between blocks, of which the first has position `begin`, and rows one after another.
-template <typename Element, typename Copy>
-void forEachElement(const BlockStrides &at, int32_t begin, int32_t blockSize, const CachePart &part, Copy copy) {
+template <typename Copy>
+void forEach(const BlockStrides &at, int32_t begin, int32_t blockSize, const CachePart &part, Copy copy) {
   size_t row = 0;
   for (int32_t position = part.first; position < part.end; ++position) {
     const auto block = static_cast<size_t>((position - begin) / blockSize);
     const auto inside = static_cast<size_t>(position % blockSize);
     const size_t base = block * at.bytes + inside / at.lanes * at.group + inside % at.lanes * at.lane;
     for (size_t head = 0; head < at.heads; ++head)
-      for (size_t channel = 0; channel < at.channels; ++channel, row += sizeof(Element))
+      for (size_t channel = 0; channel < at.channels; ++channel, row += at.element)
         copy(base + head * at.head + channel * at.channel, row);
   }
-}
-
-template <typename Copy>
-void forEach(const BlockStrides &at, int32_t begin, int32_t size, const CachePart &part, Copy copy) {
-  if (at.element == 2)
-    forEachElement<uint16_t>(at, begin, size, part, copy);
-  else
-    forEachElement<uint32_t>(at, begin, size, part, copy);
 }
 
 } // namespace
@@ -101,6 +93,29 @@ Result<int32_t> Session::adopt(const int32_t *ids, size_t count) {
   return created;
 }
 
+Status Session::expectPart(int32_t sequence, const CachePart &part) const {
+  if (Status ok = expectSound(); !ok)
+    return ok;
+  if (Status ok = expectIdle(sequence); !ok)
+    return ok;
+  const Records<stepdown_cache_group> &groups = model->program().groups;
+  if (part.group >= groups.count)
+    return fail(ErrorCode::RequestField, "cache: expects a group from 0 to %u, but got %zu", groups.count - 1,
+                part.group);
+  if (part.layer >= groups[part.group].layers)
+    return fail(ErrorCode::RequestField, "cache: group %zu: expects a layer from 0 to %u, but got %u", part.group,
+                groups[part.group].layers - 1, part.layer);
+  if (part.first < 0 || part.first > part.end || part.end > cache.length(sequence))
+    return fail(ErrorCode::RequestField, "sequence %d: expects positions from 0 to %d, but got %d to %d", sequence,
+                cache.length(sequence), part.first, part.end);
+  for (int32_t b = part.first / cache.blockSize(); b * cache.blockSize() < part.end; ++b)
+    if (cache.entry(part.group, sequence, b) < 0)
+      return fail(ErrorCode::RequestField,
+                  "sequence %d: expects position %d in the cache, but the window of group %zu has passed it", sequence,
+                  std::max(part.first, b * cache.blockSize()), part.group);
+  return Done{};
+}
+
 // Blocks with positions [first, end), one after another.
 Status Session::moveBlocks(int32_t sequence, const CachePart &part, std::vector<uint8_t> &blocks, bool download) {
   const int32_t size = cache.blockSize(), begin = part.first / size, end = (part.end + size - 1) / size;
@@ -117,9 +132,7 @@ Status Session::moveBlocks(int32_t sequence, const CachePart &part, std::vector<
 }
 
 Status Session::readCache(int32_t sequence, const CachePart &part, uint8_t *to) {
-  if (Status ok = expectSound(); !ok)
-    return ok;
-  if (Status ok = expectIdle(sequence); !ok)
+  if (Status ok = expectPart(sequence, part); !ok)
     return ok;
   const int32_t size = cache.blockSize(), begin = part.first / size * size;
   const BlockStrides at = stridesOf(model->program().cache[0], model->program().groups[part.group], size, part.values);
@@ -132,9 +145,7 @@ Status Session::readCache(int32_t sequence, const CachePart &part, uint8_t *to) 
 }
 
 Status Session::writeCache(int32_t sequence, const CachePart &part, const uint8_t *from) {
-  if (Status ok = expectSound(); !ok)
-    return ok;
-  if (Status ok = expectIdle(sequence); !ok)
+  if (Status ok = expectPart(sequence, part); !ok)
     return ok;
   const int32_t size = cache.blockSize(), begin = part.first / size * size;
   const BlockStrides at = stridesOf(model->program().cache[0], model->program().groups[part.group], size, part.values);

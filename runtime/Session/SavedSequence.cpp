@@ -43,8 +43,9 @@ std::string described(const SavedGroup &g) {
          std::to_string(g.keyChannels) + " and " + std::to_string(g.valueChannels) + " channels in " +
          (g.element == STEPDOWN_F16   ? "f16"
           : g.element == STEPDOWN_F32 ? "f32"
-                                      : "another type") +
-         (g.window ? ", window " + std::to_string(g.window) : "");
+                                      : "type " + std::to_string(g.element)) +
+         (g.window ? ", window " + std::to_string(g.window) : "") + ", from position " + std::to_string(g.first) +
+         (g.reserved ? " (reserved: " + std::to_string(g.reserved) + ")" : "");
 }
 
 /// Keys or values of one layer, and their bytes.
@@ -76,6 +77,15 @@ uint64_t identityOf(const Model &model) {
 
 Status saveSequence(Session &session, int32_t sequence, const SavedSequence &saved, const WriteBytes &write) {
   const Program &program = session.of().program();
+  const int32_t length = session.length(sequence);
+  if (length < 0)
+    return fail(ErrorCode::SequenceUnknown, "sequence: expects one that was created, but got %d", sequence);
+  if (saved.held != length || saved.tokens.size() < static_cast<size_t>(length) ||
+      !std::equal(saved.tokens.begin(), saved.tokens.begin() + length, session.tokens(sequence)))
+    return fail(
+        ErrorCode::RequestField,
+        "sequence %d: expects to save the %d tokens that it holds, but got %zu, of which %d are held, or others",
+        sequence, length, saved.tokens.size(), saved.held);
   SavedHeader header = {};
   std::memcpy(header.magic, magic, sizeof magic);
   header.version = currentVersion;
@@ -125,7 +135,7 @@ Status saveSequence(Session &session, int32_t sequence, const SavedSequence &sav
   return Done{};
 }
 
-Result<const uint8_t *> SavedSequenceReader::part(size_t size) {
+Result<const uint8_t *> SavedSequenceReader::part(size_t size, const std::string &what) {
   buffer.resize(sizeof chain + size);
   std::memcpy(buffer.data(), &chain, sizeof chain);
   if (Status ok = read(buffer.data() + sizeof chain, size); !ok)
@@ -136,8 +146,8 @@ Result<const uint8_t *> SavedSequenceReader::part(size_t size) {
   chain = checksumOf(buffer.data(), buffer.size());
   if (sum != chain)
     return fail(ErrorCode::SavedSequenceDamaged,
-                "%s: expects a part of %zu bytes with checksum %016llx, but got %016llx", name.c_str(), size,
-                static_cast<unsigned long long>(sum), static_cast<unsigned long long>(chain));
+                "%s: %s: expects %zu bytes with checksum %016llx, but they have %016llx", name.c_str(), what.c_str(),
+                size, static_cast<unsigned long long>(sum), static_cast<unsigned long long>(chain));
   return buffer.data() + sizeof chain;
 }
 
@@ -159,9 +169,14 @@ Status SavedSequenceReader::readHeader(const Model &model) {
   if (header.version != currentVersion)
     return fail(ErrorCode::SavedSequenceFormat, "%s: expects version %u, but got %u", name.c_str(), currentVersion,
                 header.version);
-  if (header.checksum != checksumOf(&header, offsetof(SavedHeader, checksum)))
-    return fail(ErrorCode::SavedSequenceDamaged, "%s: header: expects the checksum that it has, but got another",
-                name.c_str());
+  if (const uint64_t sum = checksumOf(&header, offsetof(SavedHeader, checksum)); header.checksum != sum)
+    return fail(ErrorCode::SavedSequenceDamaged,
+                "%s: header: expects 120 bytes with checksum %016llx, but they have %016llx", name.c_str(),
+                static_cast<unsigned long long>(header.checksum), static_cast<unsigned long long>(sum));
+  for (uint8_t byte : header.reserved)
+    if (byte)
+      return fail(ErrorCode::SavedSequenceDamaged, "%s: header: expects zeros where nothing is said, but got %d",
+                  name.c_str(), byte);
   if (header.model != identityOf(model))
     return fail(ErrorCode::SavedSequenceModel,
                 "%s: expects a sequence of model \"%s\" (%016llx), but got one of another (%016llx)", name.c_str(),
@@ -176,7 +191,7 @@ Status SavedSequenceReader::readHeader(const Model &model) {
                 name.c_str(), head.max_context + 1, header.held, header.pending, header.drawn,
                 static_cast<double>(header.surprise));
   chain = header.checksum;
-  Result<const uint8_t *> ids = part(static_cast<size_t>(tokens) * sizeof(int32_t));
+  Result<const uint8_t *> ids = part(static_cast<size_t>(tokens) * sizeof(int32_t), "tokens");
   if (!ids)
     return ids.error();
   known.tokens.resize(static_cast<size_t>(tokens));
@@ -193,7 +208,7 @@ Status SavedSequenceReader::readHeader(const Model &model) {
   if (header.groups != groups.count)
     return fail(ErrorCode::SavedSequenceCache, "%s: expects keys and values of %u groups of layers, but got %u",
                 name.c_str(), groups.count, header.groups);
-  Result<const uint8_t *> records = part(header.groups * sizeof(SavedGroup));
+  Result<const uint8_t *> records = part(header.groups * sizeof(SavedGroup), "groups");
   if (!records)
     return records.error();
   for (uint32_t g = 0; g < groups.count; ++g) {
@@ -233,7 +248,9 @@ Status SavedSequenceReader::readCache(Session &session, int32_t sequence) {
     for (uint32_t layer = 0; layer < group.layers; ++layer)
       for (bool values : {false, true}) {
         const CachePart which = partOf(group, g, layer, values, known.held);
-        Result<const uint8_t *> bytes = part(bytesOf(group, which));
+        Result<const uint8_t *> bytes =
+            part(bytesOf(group, which), (values ? "values of layer " : "keys of layer ") + std::to_string(layer) +
+                                            " of group " + std::to_string(g));
         if (!bytes)
           return bytes.error();
         if (Status ok = session.writeCache(sequence, which, *bytes); !ok)

@@ -33,7 +33,7 @@ struct SavedSequence {
 };
 
 /// Writes an idle sequence and the tokens behind it: `saved.tokens` begin with those that it holds, and `saved.held` is
-/// its length. E0604, E0610, E1047, and what `write` refuses with.
+/// its length. E0604, E0610, E0611 for other tokens or another length, E1047, and what `write` refuses with.
 Status saveSequence(Session &session, int32_t sequence, const SavedSequence &saved, const WriteBytes &write);
 
 /// Reads one: first what is known of it, then its keys and values into a session of the same model.
@@ -49,8 +49,8 @@ public:
 private:
   SavedSequenceReader(std::string name, ReadBytes read) : name(std::move(name)), read(std::move(read)) {}
   Status readHeader(const Model &model);
-  /// The `size` bytes of the next part.
-  Result<const uint8_t *> part(size_t size);
+  /// The `size` bytes of the next part, which is `what`.
+  Result<const uint8_t *> part(size_t size, const std::string &what);
   Status readCache(Session &session, int32_t sequence);
   std::string name;
   ReadBytes read;

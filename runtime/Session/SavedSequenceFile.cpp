@@ -35,10 +35,12 @@ struct SequenceFile::Open {
         break;
       got += static_cast<size_t>(some);
     }
+    place += got;
     return got;
   }
   std::string name;
   int fd;
+  mutable uint64_t place = 0; ///< bytes that were taken
 };
 
 Result<SequenceFile> SequenceFile::open(const std::string &path) {
@@ -56,8 +58,8 @@ ReadBytes SequenceFile::reader() const {
     if (!got)
       return got.error();
     if (*got < size)
-      return fail(ErrorCode::SavedSequenceDamaged, "%s: expects %zu bytes more, but got %zu", file->name.c_str(), size,
-                  *got);
+      return fail(ErrorCode::SavedSequenceDamaged, "%s: expects %zu bytes from byte %llu on, but got %zu",
+                  file->name.c_str(), size, static_cast<unsigned long long>(file->place - *got), *got);
     return Done{};
   };
 }

@@ -54,7 +54,8 @@ public:
   Result<int32_t> adopt(const int32_t *ids, size_t count);
   /// Keys (or values) of one layer of a cache group at the positions from `first` to `end` of an idle sequence, in an
   /// order that is the same on every device: [position, head, channel], elements as the group has them. Copies them to
-  /// `to`; and back, of a sequence that adopt made, in whole blocks but for `first` and `end`. E0604, E0610, E1047.
+  /// `to`; and back, of a sequence that adopt made, in whole blocks but for `first` and `end`. E0604, E0610, E1047;
+  /// E0611 for a layer or positions that are not in the cache.
   Status readCache(int32_t sequence, const CachePart &part, uint8_t *to);
   Status writeCache(int32_t sequence, const CachePart &part, const uint8_t *from);
   /// Tokens submitted, or -1 for no sequence.
@@ -105,6 +106,7 @@ private:
     return sequence >= 0 && sequence < static_cast<int32_t>(states.size()) && states[sequence] == State::Live;
   }
   Status expectIdle(int32_t sequence) const;
+  Status expectPart(int32_t sequence, const CachePart &part) const;
   Status moveBlocks(int32_t sequence, const CachePart &part, std::vector<uint8_t> &blocks, bool download);
   Result<Allocation> allocate(size_t bytes, const char *purpose);
   Status placeInputs();

@@ -1,5 +1,7 @@
 // Sequences that leave their session and come back: into other block sizes, devices and processes, and damaged ones.
 #include "runtime/Session/SavedSequenceFile.h"
+
+#include "runtime/Checksum.h"
 #include "test/device/Kinds.h"
 #include "test/unit/ToyModel.h"
 #include <algorithm>
@@ -159,6 +161,137 @@ TEST(SavedSequence, damagedIsRefusedWhateverByteItIs) {
   std::swap_ranges(moved.begin() + first, moved.begin() + first + keys, moved.begin() + first + keys);
   EXPECT_NE(moved, good);
   EXPECT_EQ(refusalOf(moved, *fresh), 1511);
+}
+
+// Whoever writes a file can write its checksums: what they cover is checked too.
+TEST(SavedSequence, wrongIsRefusedWhateverTheChecksumsSay) {
+  ToyModel toy;
+  toy.window = 5;
+  auto session = sessionOf(*Model::load(toy.write(), *openDevice("cpu")), 16),
+       fresh = sessionOf(*Model::load(toy.write(), *openDevice("cpu")), 16);
+  const int32_t sequence = *session->createSequence();
+  SavedSequence saved;
+  saved.tokens = someTokens(23);
+  saved.held = 22;
+  feed(*session, sequence, {saved.tokens.begin(), saved.tokens.end() - 1});
+  const Bytes good = bytesOf(*session, sequence, saved);
+  // Tokens, groups, keys and values of all positions, and of those from the 18th on; four channels each.
+  const size_t parts[] = {23 * 4, 2 * 32, 22 * 16, 22 * 16, 4 * 16, 4 * 16};
+  auto signedAgain = [&](Bytes bytes) {
+    uint64_t sum = checksumOf(bytes.data(), 120);
+    std::memcpy(&bytes[120], &sum, 8);
+    size_t at = 128;
+    for (size_t size : parts) {
+      Bytes part(8 + size);
+      std::memcpy(part.data(), &sum, 8);
+      std::copy_n(bytes.begin() + static_cast<ptrdiff_t>(at), size, part.begin() + 8);
+      sum = checksumOf(part.data(), part.size());
+      std::memcpy(&bytes[at + size], &sum, 8);
+      at += size + 8;
+    }
+    EXPECT_EQ(at, bytes.size());
+    return bytes;
+  };
+  ASSERT_EQ(signedAgain(good), good);
+  auto with = [&](size_t at, auto value) {
+    Bytes bytes = good;
+    std::memcpy(&bytes[at], &value, sizeof value);
+    return refusalOf(signedAgain(bytes), *fresh);
+  };
+  EXPECT_EQ(with(8, 2), 1510);  // version
+  EXPECT_EQ(with(12, 1), 1513); // groups
+  EXPECT_EQ(with(12, -1), 1513);
+  EXPECT_EQ(with(16, uint64_t(1)), 1512); // model
+  for (size_t at : {24, 28, 32})          // held, pending, drawn
+    for (int32_t value : {-1, INT32_MIN, INT32_MAX, 258})
+      EXPECT_EQ(with(at, value), 1511) << at << ": " << value;
+  EXPECT_EQ(with(32, 24), 1511);
+  EXPECT_EQ(with(32, 23), 0);
+  for (float value : {NAN, -INFINITY, INFINITY})
+    EXPECT_EQ(with(36, value), 1511) << value; // surprise
+  for (size_t at = 40; at < 120; ++at)
+    EXPECT_EQ(with(at, uint8_t(1)), 1511) << at; // reserved
+  for (int32_t id : {-1, 41, INT32_MAX})
+    EXPECT_EQ(with(128 + 22 * 4, id), 1511) << id;
+  for (size_t at = 128 + 23 * 4 + 8, end = at + 2 * 32; at < end; at += 4)
+    EXPECT_EQ(with(at, 77), 1513) << at; // of a group
+  EXPECT_EQ(with(128 + 23 * 4 + 8 + 64 + 8, 7.0f), 0) << "a key may be any";
+}
+
+TEST(SavedSequence, whatIsNotThereIsNeitherSavedNorCopied) {
+  ToyModel toy;
+  toy.window = 5;
+  auto session = sessionOf(*Model::load(toy.write(), *openDevice("cpu")), 16);
+  const int32_t sequence = *session->createSequence();
+  SavedSequence saved;
+  saved.tokens = someTokens(53);
+  saved.held = 53;
+  feed(*session, sequence, saved.tokens);
+  Bytes room(1 << 16);
+  auto refusal = [&](const CachePart &part) {
+    Status read = session->readCache(sequence, part, room.data()),
+           written = session->writeCache(sequence, part, room.data());
+    EXPECT_EQ(bool(read), bool(written));
+    return read ? 0 : static_cast<int>(read.error().code);
+  };
+  EXPECT_EQ(refusal({0, 0, false, 0, 53}), 0);
+  EXPECT_EQ(refusal({1, 0, true, 49, 53}), 0);
+  EXPECT_EQ(refusal({1, 0, true, 53, 53}), 0);
+  for (const CachePart &part : std::vector<CachePart>{{2, 0, false, 0, 53},
+                                                      {0, 1, false, 0, 53},
+                                                      {0, 0, true, -1, 53},
+                                                      {0, 0, true, 0, 54},
+                                                      {0, 0, true, 9, 8},
+                                                      {0, 0, true, INT32_MIN, INT32_MAX},
+                                                      {1, 0, false, 0, 53}}) // whose window has passed the first
+    EXPECT_EQ(refusal(part), 611) << part.group << " " << part.layer << " " << part.first << " " << part.end;
+  EXPECT_EQ(refusal({1, 0, false, 15, 53}), 611);
+  // Fewer or more tokens than it holds, and others.
+  SavedSequence fewer = saved, more = saved, others = saved, none = saved;
+  fewer.held = 52, more.held = 54, others.tokens[7] ^= 1, none.tokens.resize(52);
+  for (const SavedSequence &wrong : {fewer, more, others, none}) {
+    Status ok = saveSequence(*session, sequence, wrong, [](const void *, size_t) -> Status {
+      ADD_FAILURE() << "something was written";
+      return Done{};
+    });
+    ASSERT_FALSE(ok);
+    EXPECT_EQ(ok.error().code, ErrorCode::RequestField) << ok.error().text();
+  }
+}
+
+// Which part it is, and what was expected.
+TEST(SavedSequence, refusalsSayWhatIsWrong) {
+  ToyModel toy;
+  const auto model = *Model::load(toy.write(), *openDevice("cpu"));
+  auto session = sessionOf(model, 16);
+  const int32_t sequence = *session->createSequence();
+  SavedSequence saved;
+  saved.tokens = someTokens(7);
+  saved.held = 7;
+  feed(*session, sequence, saved.tokens);
+  const Bytes good = bytesOf(*session, sequence, saved);
+  auto message = [&](size_t at) {
+    Bytes bad = good;
+    bad[at] ^= 1;
+    auto reader = SavedSequenceReader::open(*model, "bytes", readerOf(bad));
+    if (!reader)
+      return reader.error().message;
+    auto restored = reader->restore(*session);
+    return restored ? std::string() : restored.error().message;
+  };
+  const size_t tokens = 128, groups = tokens + 7 * 4 + 8, cache = groups + 32 + 8, each = 7 * 16 + 8;
+  for (auto [at, expected] : std::vector<std::pair<size_t, const char *>>{
+           {40, "bytes: header: expects 120 bytes with checksum "},
+           {tokens, "bytes: tokens: expects 28 bytes with checksum "},
+           {groups, "bytes: groups: expects 32 bytes with checksum "},
+           {cache, "bytes: keys of layer 0 of group 0: expects 112 bytes with checksum "},
+           {cache + 3 * each, "bytes: values of layer 1 of group 0: expects 112 bytes with checksum "}})
+    EXPECT_EQ(message(at).rfind(expected, 0), 0u) << message(at);
+  const std::string path = test::temporaryFile({good.begin(), good.begin() + 141}, ".session");
+  auto file = *SequenceFile::open(path);
+  auto reader = SavedSequenceReader::open(*model, path, file.reader());
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().message, path + ": expects 28 bytes from byte 128 on, but got 13");
 }
 
 TEST(SavedSequence, ofAnotherModelOrCacheOrTooLongIsRefused) {
