@@ -87,7 +87,8 @@ int32_t PrefixTree::longest(const Space &space, const int32_t *tokens, int32_t c
   return visibleEnd();
 }
 
-int32_t PrefixTree::shared(const Space &space, const int32_t *tokens, int32_t count) {
+int32_t PrefixTree::shared(const Space &space, const int32_t *tokens, int32_t count,
+                           const std::vector<int32_t> &leaving) {
   size_t whole = 0; // a group that has all blocks
   while (whole < groups && cache.hasWindow(whole))
     ++whole;
@@ -95,8 +96,16 @@ int32_t PrefixTree::shared(const Space &space, const int32_t *tokens, int32_t co
     return 0;
   walk(space, tokens, count);
   visibleEnd();
+  // Besides those who leave, and the tree, somebody has it.
+  auto stays = [&](size_t index) {
+    const int32_t its = block(path[index], whole);
+    uint32_t others = cache.references(whole, its) - 1;
+    for (int32_t sequence : leaving)
+      others -= cache.entry(whole, sequence, static_cast<int32_t>(index)) == its;
+    return others > 0;
+  };
   size_t used = 0;
-  while (used < path.size() && !cache.isIdle(whole, block(path[used], whole)))
+  while (used < path.size() && stays(used))
     ++used;
   return static_cast<int32_t>(used) * blockSize;
 }

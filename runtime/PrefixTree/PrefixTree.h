@@ -46,9 +46,9 @@ public:
 
   /// How many of `count` tokens, in whole blocks, a sequence could adopt.
   int32_t longest(const Space &space, const int32_t *tokens, int32_t count);
-  /// How many of these are in blocks that a sequence has, so that adopting them takes no block from anybody; of a cache
-  /// whose groups all have windows 0.
-  int32_t shared(const Space &space, const int32_t *tokens, int32_t count);
+  /// How many of these are in blocks that a sequence has, other than those that are `leaving` (each once), so that
+  /// adopting them takes no block from anybody; of a cache whose groups all have windows 0.
+  int32_t shared(const Space &space, const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving = {});
   /// `sequence`, which is empty, holds the first longest() of the tokens.
   int32_t adopt(const Space &space, const int32_t *tokens, int32_t count, int32_t sequence);
   /// Adds the whole blocks of the first `count` tokens, which `sequence` holds. Where a block of the same tokens is

@@ -44,6 +44,7 @@ void Scheduler::resume(int32_t sequence, std::vector<int32_t> tokens, RequestCli
   request.clients = {&client};
   request.sequence = sequence;
   request.borrowed = true;
+  request.known = SIZE_MAX; // it may have been computed elsewhere, by other kernels: nobody else begins with it
   queue(std::move(request), 0);
 }
 
@@ -79,13 +80,12 @@ bool Scheduler::fits(const Request &request, size_t staying) const {
     sequences += requests[i].clients.size();
   if (sequences > size_t(cache.sequences()))
     return false;
-  // Of what others have already it takes no block.
-  const int32_t shared =
-      request.borrowed ? 0
-                       : session.sharedPrefix(request.tokens.data(), static_cast<int32_t>(request.tokens.size()) - 1);
   std::vector<int32_t> leaving; // their sequences
   for (size_t i = staying; i < requests.size(); ++i)
     leaving.push_back(requests[i].sequence);
+  // Of what those who stay have already it takes no block.
+  const auto most = static_cast<int32_t>(request.tokens.size()) - 1;
+  const int32_t shared = request.borrowed ? 0 : session.sharedPrefix(request.tokens.data(), most, leaving);
   for (size_t g = 0; g < cache.groupCount(); ++g) {
     auto blocks = [&](uint64_t positions) {
       if (uint64_t window = program.groups[g].window)
@@ -118,7 +118,7 @@ bool Scheduler::makeRoom() {
   // They go among those that wait behind the first of these, which so stays the first.
   while (requests.size() > ahead && !fits(entering.front(), requests.size()))
     preempt(requests.size() - 1);
-  return true;
+  return requests.empty() || fits(entering.front(), requests.size());
 }
 
 void Scheduler::enter() {

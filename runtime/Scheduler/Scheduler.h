@@ -84,7 +84,7 @@ private:
     size_t submitted = 0;               ///< of `tokens`
     std::vector<int32_t> next = {};     ///< drawn, and to be submitted after `tokens`
     size_t share = 0;                   ///< tokens that this step takes of it
-    size_t known = 0;                   ///< of what it holds, tokens that the session was told to remember
+    size_t known = 0;                   ///< of what it holds, tokens that the session is not to be told to remember
     bool sought = false, found = false; ///< see Figures::prompts and hits
     bool again = false;                 ///< it was preempted
     bool finished = false;

@@ -168,8 +168,8 @@ int32_t Session::reuse(int32_t sequence, const int32_t *tokens, int32_t count) {
   return length;
 }
 
-int32_t Session::sharedPrefix(const int32_t *tokens, int32_t count) const {
-  return tree ? tree->shared(space, tokens, count) : 0;
+int32_t Session::sharedPrefix(const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving) const {
+  return tree ? tree->shared(space, tokens, count, leaving) : 0;
 }
 
 Result<int32_t> Session::createSequence() {

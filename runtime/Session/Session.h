@@ -71,8 +71,9 @@ public:
   /// `sequence` holds the beginning of `tokens`, or nothing; from now on it holds the longest beginning that is
   /// remembered, if that is longer, without a step: the same bytes as if it were computed. Returns length(sequence).
   int32_t reuse(int32_t sequence, const int32_t *tokens, int32_t count);
-  /// How many of `tokens`, in whole blocks, reuse() would take from blocks that other sequences have.
-  int32_t sharedPrefix(const int32_t *tokens, int32_t count) const;
+  /// How many of `tokens`, in whole blocks, reuse() would take from blocks that other sequences have, not counting
+  /// those that are `leaving`.
+  int32_t sharedPrefix(const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving) const;
   /// What is remembered; null where nothing ever is.
   const PrefixTree *prefixes() const { return tree.get(); }
 

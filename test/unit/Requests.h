@@ -61,13 +61,14 @@ struct Guessing : RequestClient {
 struct Requests : testing::TestWithParam<test::DeviceKind> {
   ToyModel toy;
   std::unique_ptr<Session> session;
-  void open(int64_t positions = 0, int32_t sequences = 0) {
+  void open(int64_t positions = 0, int32_t sequences = 0, uint32_t prefixBlocks = 0) {
     auto model = Model::load(toy.write(), GetParam().make());
     ASSERT_TRUE(model) << model.error().message;
     Session::Options options;
     options.kvBlock = 16;
     options.kvPositions = positions;
     options.maxSequences = sequences;
+    options.prefixBlocks = prefixBlocks;
     session = std::move(*Session::create(*model, options));
   }
   std::vector<int32_t> prompt(size_t length, uint32_t seed) {

@@ -149,6 +149,29 @@ TEST_P(Order, higherPrioritiesTakeTheBlocksOfOthers) {
   EXPECT_EQ(std::find(log.begin(), log.end(), 6) - log.begin(), 20); // after all of 5, before all of 7
 }
 
+// Blocks that one who is preempted shares with who comes in its place are not there twice.
+TEST_P(Order, sharedBlocksOfThoseWhoLeaveAreCountedOnce) {
+  open(224, 0, 99); // fourteen blocks
+  Scheduler scheduler(*session, 0);
+  Logged ahead = logged(0, 12), behind = logged(1, 10), comes = logged(2, 3);
+  const std::vector<int32_t> begin = prompt(80, 1);
+  auto with = [&](size_t more, uint32_t seed) {
+    std::vector<int32_t> all = begin, tail = prompt(more, seed);
+    all.insert(all.end(), tail.begin(), tail.end());
+    return all;
+  };
+  scheduler.add(prompt(97, 2), {&ahead}, 4); // seven blocks
+  scheduler.add(with(5, 3), {&behind}, 0);   // six
+  run(scheduler, 3);
+  EXPECT_EQ(behind.drawn.size(), 1u);
+  scheduler.add(with(70, 4), {&comes}, 1); // ten: more than there are, if those of `behind` became free
+  runAll(scheduler);
+  EXPECT_EQ(scheduler.figures().preemptions, 0u);
+  EXPECT_EQ(ahead.drawn, expected(prompt(97, 2), 12));
+  EXPECT_EQ(behind.drawn, expected(with(5, 3), 10));
+  EXPECT_EQ(comes.drawn, expected(with(70, 4), 3));
+}
+
 // A stream of requests of the highest priority, as many as the sequences hold: one of the lowest is answered after the
 // bound that Scheduler.h states, and not before it without ageing.
 TEST_P(Order, nobodyWaitsLongerThanTheBound) {

@@ -166,6 +166,22 @@ TEST_P(Requests, moreTokensThanAStepHoldsAreRefused) {
   EXPECT_EQ(beside.drawn, expected(prompt(5, 2), 9));
 }
 
+// What a caller brought in may have been computed elsewhere: others do not begin with it.
+TEST_P(Requests, sequencesOfTheCallersAreNotRemembered) {
+  open(1000, 0, 99);
+  const int32_t sequence = *session->createSequence();
+  Scheduler scheduler(*session, 0);
+  Greedy client(9, toy.vocabulary), other(9, toy.vocabulary);
+  scheduler.resume(sequence, prompt(53, 1), client);
+  runAll(scheduler);
+  EXPECT_EQ(session->prefixes()->size(), 0u);
+  scheduler.add(prompt(53, 1), other);
+  runAll(scheduler);
+  EXPECT_EQ(session->prefixes()->size(), 3u);
+  EXPECT_EQ(scheduler.figures().hits, 0u);
+  EXPECT_EQ(other.drawn, client.drawn);
+}
+
 TEST_P(Requests, goOnWithASequenceThatStaysTheCallers) {
   open();
   const int32_t sequence = *session->createSequence();
