@@ -70,6 +70,8 @@ size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
     promptedAt = cameAt;
   // The token that row `row` follows is a drawn one. So many guesses were compared with what was drawn, and right.
   size_t row = 0, checked = 0, accepted = 0;
+  if (guessing && !first)
+    guessing->cut(rows.count - 1);
   for (;; ++row) {
     heedInterrupt();
     const size_t before = drawn.size();

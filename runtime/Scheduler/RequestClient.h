@@ -17,15 +17,16 @@ struct LogitRows {
 
 /// What a request does with its logits. Called on the thread that steps, in order of the requests' rows.
 ///
-/// A client that knows one token at a time gets one row and gives one token. One that guesses gives several, gets as
-/// many rows, and says how many of its tokens the rows bear out: what it gives next follows those.
+/// A client that knows one token at a time gets one row and gives one token. One that guesses gives several, gets a row
+/// for the first, and for as many of the others as the step has room for, and says how many of its tokens the rows bear
+/// out: what it gives next follows those.
 class RequestClient {
 public:
   virtual ~RequestClient() = default;
-  /// Takes `rows`: first the one after the prompt, then those after the tokens that the call before gave. Appends to
-  /// `next`, which is empty, the tokens to compute next, at most the rows that one step holds; none: the request is
-  /// done. Returns how many of the tokens that `rows` follow stay in the sequence, from 0 to rows.count; the others are
-  /// forgotten.
+  /// Takes `rows`: first the one after the prompt, then those after the first tokens that the call before gave. Appends
+  /// to `next`, which is empty, the tokens to compute next, the first known and the others guessed; none: the request
+  /// is done. Returns how many of the tokens that `rows` follow stay in the sequence, from 0 to rows.count; the others
+  /// are forgotten.
   virtual size_t draw(const LogitRows &rows, std::vector<int32_t> &next) = 0;
   /// `tokens` more of the prompt, which begins as others did, were there already and are not computed.
   virtual void reused(size_t tokens) { (void)tokens; }

@@ -91,7 +91,7 @@ void Scheduler::remember(Request &request) {
 }
 
 // Says how many tokens the step takes of each. The first in order has something whatever the others want: of its
-// prompt, one token and a row are set aside; what it has drawn goes beyond the budget.
+// prompt, one token and a row are set aside.
 void Scheduler::share() {
   size_t tokens = session.roomForTokens(), rows = session.roomForRows();
   if (options.stepTokens)
@@ -99,27 +99,30 @@ void Scheduler::share() {
   const size_t aside = requests.front().inPrompt() && tokens && rows;
   tokens -= aside, rows -= aside;
   for (Request &request : requests) {
-    const size_t count = request.inPrompt() ? 0 : request.next.size();
-    const bool first = &request == &requests.front();
-    request.share = first || count <= std::min(tokens, rows) ? count : 0;
-    tokens -= std::min(tokens, request.share);
-    rows -= std::min(rows, request.share);
+    request.share = !request.inPrompt() && tokens && rows;
+    tokens -= request.share, rows -= request.share;
   }
   tokens += aside, rows += aside;
-  if (options.chunk)
-    tokens = std::min<size_t>(tokens, options.chunk);
+  size_t ofPrompts = options.chunk ? std::min<size_t>(tokens, options.chunk) : tokens;
   for (Request &request : requests) {
     if (!request.inPrompt())
       continue;
     const size_t left = request.tokens.size() - request.submitted;
-    request.share = std::min(left, tokens);
+    request.share = std::min(left, ofPrompts);
     if (request.share == left && request.next.empty()) { // whose row is drawn from
       if (!rows)
         --request.share; // it waits for a step that has room for its row
       else
         --rows;
     }
+    ofPrompts -= request.share;
     tokens -= request.share;
+  }
+  for (Request &request : requests) { // guesses have what is left
+    if (request.inPrompt() || !request.share)
+      continue;
+    const size_t guesses = std::min({request.next.size() - 1, tokens, rows});
+    request.share += guesses, tokens -= guesses, rows -= guesses;
   }
 }
 
@@ -132,25 +135,37 @@ bool Scheduler::preemptBehind(size_t index) {
   return false;
 }
 
+// Submits the share of a request, with rows after the last `rows` of its tokens.
+Status Scheduler::queue(const Request &request, size_t rows) {
+  const int32_t *ids = request.inPrompt() ? request.tokens.data() + request.submitted : request.next.data();
+  batch.clear();
+  for (size_t i = 0; i < request.share; ++i)
+    batch.push_back({request.sequence, ids[i], i + rows >= request.share});
+  return session.submit(batch.data(), batch.size());
+}
+
 // Queues what the step takes of a request.
 void Scheduler::give(size_t index) {
   Request &request = requests[index]; // preempted are only those behind it
   const bool prompt = request.inPrompt();
-  const int32_t *ids = prompt ? request.tokens.data() + request.submitted : request.next.data();
   const bool last = prompt && request.submitted + request.share == request.tokens.size();
-  const size_t wanted = prompt ? last && request.next.empty() : request.share;
-  batch.clear();
-  for (size_t i = 0; i < request.share; ++i)
-    batch.push_back({request.sequence, ids[i], i + wanted >= request.share});
-  Status submitted = session.submit(batch.data(), batch.size());
-  while (!submitted && submitted.error().code == ErrorCode::CacheFull && preemptBehind(index))
-    submitted = session.submit(batch.data(), batch.size());
-  if (!submitted && submitted.error().code == ErrorCode::CacheFull && index > 0)
+  size_t wanted = prompt ? last && request.next.empty() : request.share;
+  // Rows of others, or of a step that threw, may be queued before.
+  const size_t first = session.of().head().max_step_rows - session.roomForRows();
+  auto lacksBlocks = [](const Status &status) { return !status && status.error().code == ErrorCode::CacheFull; };
+  Status submitted = queue(request, wanted);
+  if (lacksBlocks(submitted) && !prompt && request.share > 1) { // guesses are worth nobody's blocks
+    request.share = wanted = 1;
+    submitted = queue(request, wanted);
+  }
+  while (lacksBlocks(submitted) && preemptBehind(index))
+    submitted = queue(request, wanted);
+  if (lacksBlocks(submitted) && index > 0)
     return; // until those before it are done
   if (!submitted)
     return refuse(request, submitted.error());
   if (wanted)
-    owned.push_back({index, owned.empty() ? 0 : owned.back().first + owned.back().count, wanted});
+    owned.push_back({index, first, wanted});
   if (prompt)
     request.submitted += request.share;
   else

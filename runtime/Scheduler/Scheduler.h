@@ -1,23 +1,30 @@
 // Continuous batching: many requests share steps, each step being the next ragged batch of tokens.
 //
 // Requests have one order: by rank, which is the step in which a request came less `patience` steps for each level of
-// its priority, and where that is the same by arrival. A step takes, within its budget, first the tokens that every
-// request has drawn, one or several, then pieces of prompts (chunked prefill), so that a long prompt never stops the
-// others; both in that order. The first in order always gets something.
+// its priority, and where that is the same by arrival. A step takes, within its budget, first the token that every
+// request has drawn, then pieces of prompts (chunked prefill), so that a long prompt never stops the others, then
+// guesses; each in that order. The first in order always gets something: of its prompt, one token is set aside.
 //
 // A request enters when a sequence and the blocks of its whole prompt are free; none overtakes the first that waits.
-// One that lacks blocks takes them from the last in order behind itself: that is preempted, waits again at its place,
-// and later computes again what it held (its tokens, not what was drawn from them). One with nobody behind it waits for
-// a later step, keeping what it has. Only a request that lacks blocks with nobody else there is refused, with E0608.
+// One that lacks blocks lets its guesses go, then takes blocks from the last in order behind itself: that is preempted,
+// waits again at its place, and later computes again what it held (its tokens, not what was drawn from them). One with
+// nobody behind it waits for a later step, keeping what it has. Sequences that are the callers' are never preempted;
+// one that waits takes no blocks of those before such a one. Only the first in order is refused for blocks, with E0608,
+// where nobody behind it has any to give.
 //
 // What a request is given does not depend on the company it keeps, nor on preemption: the rows are the same bytes. The
-// batches depend on nothing but the requests, the step in which each came or was cancelled, and what they draw.
+// batches depend on nothing but the requests, the step in which each came or was cancelled, what they draw and what
+// they guess; how much they guess may follow the seconds that steps take (Speculation.h).
 //
 // Fairness. Ranks never change: ahead of a request are those of smaller rank, and of those that come
 // `patience * (mostPriority - its priority)` steps later or after, none. The first in order is never preempted, and
-// computes a piece of its prompt or what it drew in every step. So a request is first itself after at most the sum,
-// over those ahead of it, of the steps that each takes alone: one for each token of its answer, and one for each piece
-// of what is computed before: of its prompt, and again of all it held for each request that came ahead of it.
+// computes a piece of its prompt or what it drew in every step. That piece has at least one token, and as many as
+// `chunk`, the prompt and the step, less a token for each request that draws, allow: where those who draw fill a step,
+// a prompt of 1,000 tokens takes the first in order 1,000 steps. So a request is first itself after at most the sum,
+// over those ahead of it, of such steps: one for each token of its answer, and one for each piece of what is computed
+// before: of its prompt, and again of all it held for each request that came ahead of it.
+//
+// What throws (no memory is left) leaves the requests in no good state: each client is to be cancelled then.
 //
 // A request may have several clients: its prompt is computed once, each client draws its first token from the same row,
 // and from there on each goes its own way on a fork that shares the prompt's blocks.
@@ -84,7 +91,7 @@ private:
     size_t submitted = 0;               ///< of `tokens`
     std::vector<int32_t> next = {};     ///< drawn, and to be submitted after `tokens`
     size_t share = 0;                   ///< tokens that this step takes of it
-    size_t known = 0;                   ///< of what it holds, tokens that the session is not to be told to remember
+    size_t known = 0;                   ///< of what it holds, tokens that the session need not be told to remember
     bool sought = false, found = false; ///< see Figures::prompts and hits
     bool again = false;                 ///< it was preempted
     bool finished = false;
@@ -110,6 +117,7 @@ private:
   void remember(Request &request);
   void share();
   bool preemptBehind(size_t index);
+  Status queue(const Request &request, size_t rows);
   void give(size_t index);
   void drawAll();
   void draw(Request &request, const LogitRows &rows);

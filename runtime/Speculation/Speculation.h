@@ -7,6 +7,7 @@
 // prove right, three, seven and fifteen in the next steps, so that what begins to repeat is soon noticed.
 #pragma once
 #include "runtime/Speculation/Drafter.h"
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -31,6 +32,8 @@ public:
   void guess(size_t room, std::vector<int32_t> &next);
   /// The guesses of the last call.
   const std::vector<int32_t> &guesses() const { return given; }
+  /// That a step had room for the first `count` of them only.
+  void cut(size_t count) { given.resize(std::min(given.size(), count)); }
   /// That of them `checked` were compared with what was drawn, `accepted` were drawn, and that it took `seconds` from
   /// that call until their rows were there.
   void verified(size_t checked, size_t accepted, double seconds);

@@ -38,7 +38,8 @@ struct Guessing : RequestClient {
   Guessing(std::vector<int32_t> truth, size_t vocabulary, std::vector<size_t> guesses)
       : truth(std::move(truth)), vocabulary(vocabulary), limit(this->truth.size()), guesses(std::move(guesses)) {}
   size_t draw(const LogitRows &rows, std::vector<int32_t> &next) override {
-    EXPECT_EQ(rows.count, given.empty() ? 1 : given.size());
+    EXPECT_GE(rows.count, 1u);
+    EXPECT_LE(rows.count, given.empty() ? 1 : given.size());
     EXPECT_TRUE(next.empty());
     size_t kept = 0;
     do

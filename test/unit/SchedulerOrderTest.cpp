@@ -149,6 +149,32 @@ TEST_P(Order, higherPrioritiesTakeTheBlocksOfOthers) {
   EXPECT_EQ(std::find(log.begin(), log.end(), 6) - log.begin(), 20); // after all of 5, before all of 7
 }
 
+// Guesses take no blocks from those behind, and do not hold up who has room for the token that is no guess.
+TEST_P(Order, guessesTakeNobodysBlocks) {
+  open(48); // three blocks
+  const std::vector<int32_t> plainly = expected(prompt(10, 1), 20);
+  Scheduler scheduler(*session, 0);
+  Guessing first(plainly, toy.vocabulary, {10});
+  Greedy behind(3, toy.vocabulary);
+  scheduler.add(prompt(10, 1), first);
+  scheduler.add(prompt(30, 2), behind); // two blocks, which it has left when the first one needs a second
+  runAll(scheduler);
+  EXPECT_EQ(first.drawn, plainly);
+  EXPECT_EQ(behind.drawn, expected(prompt(30, 2), 3));
+  EXPECT_EQ(scheduler.figures().preemptions, 0u);
+
+  Greedy ahead(12, toy.vocabulary); // two blocks
+  Guessing last(plainly, toy.vocabulary, {10});
+  scheduler.add(prompt(20, 3), ahead);
+  scheduler.add(prompt(10, 1), last);
+  run(scheduler, 3);
+  EXPECT_GE(last.drawn.size(), 3u);
+  runAll(scheduler);
+  EXPECT_EQ(last.drawn, plainly);
+  EXPECT_EQ(ahead.drawn, expected(prompt(20, 3), 12));
+  EXPECT_EQ(scheduler.figures().preemptions, 0u);
+}
+
 // Blocks that one who is preempted shares with who comes in its place are not there twice.
 TEST_P(Order, sharedBlocksOfThoseWhoLeaveAreCountedOnce) {
   open(224, 0, 99); // fourteen blocks
@@ -170,6 +196,26 @@ TEST_P(Order, sharedBlocksOfThoseWhoLeaveAreCountedOnce) {
   EXPECT_EQ(ahead.drawn, expected(prompt(97, 2), 12));
   EXPECT_EQ(behind.drawn, expected(with(5, 3), 10));
   EXPECT_EQ(comes.drawn, expected(with(70, 4), 3));
+}
+
+// Where those behind draw as many tokens as a step may have, the prompt of the first has one of each step, not none.
+TEST_P(Order, aPromptHasATokenOfEachStepWhateverOthersDraw) {
+  open(2048, 16);
+  Scheduler::Options options;
+  options.stepTokens = 16;
+  Scheduler scheduler(*session, options);
+  std::vector<Greedy> others(15, Greedy(180, toy.vocabulary));
+  for (uint32_t i = 0; i < 15; ++i)
+    scheduler.add(prompt(3, i), others[i]);
+  run(scheduler, 20); // their prompts, and some of their answers
+  Greedy first(1, toy.vocabulary);
+  scheduler.add(prompt(101, 77), {&first}, Scheduler::mostPriority);
+  run(scheduler, 100);
+  EXPECT_TRUE(first.drawn.empty());
+  run(scheduler, 1);
+  EXPECT_EQ(first.drawn, expected(prompt(101, 77), 1));
+  for (const Greedy &each : others)
+    EXPECT_GE(each.drawn.size(), 101u);
 }
 
 // A stream of requests of the highest priority, as many as the sequences hold: one of the lowest is answered after the

@@ -154,16 +154,42 @@ TEST_P(Requests, eachForkGuessesForItself) {
   EXPECT_EQ(session->kv().freeBlocks(0), session->kv().blocks(0));
 }
 
-TEST_P(Requests, moreTokensThanAStepHoldsAreRefused) {
+// Guesses have the rows that are left: of a step, or of its budget.
+TEST_P(Requests, moreGuessesThanAStepHoldsAreCut) {
+  for (uint32_t stepTokens : {0u, 3u}) {
+    open(1000);
+    Scheduler::Options options;
+    options.stepTokens = stepTokens;
+    Scheduler scheduler(*session, options);
+    Greedy first(20, toy.vocabulary), last(20, toy.vocabulary);
+    Guessing guessing(expected(prompt(5, 1), 40), toy.vocabulary, {toy.maxStepRows}); // and one that it knows
+    scheduler.add(prompt(5, 2), first);
+    scheduler.add(prompt(5, 1), guessing);
+    scheduler.add(prompt(5, 3), last);
+    runAll(scheduler);
+    EXPECT_EQ(guessing.problem, "");
+    EXPECT_EQ(guessing.drawn, expected(prompt(5, 1), 40));
+    EXPECT_EQ(first.drawn, expected(prompt(5, 2), 20));
+    EXPECT_EQ(last.drawn, expected(prompt(5, 3), 20));
+    const size_t most = *std::max_element(guessing.rowsSeen.begin(), guessing.rowsSeen.end());
+    EXPECT_EQ(most, stepTokens ? stepTokens : toy.maxStepRows - 2) << "when it is alone, and when all draw";
+    EXPECT_LE(scheduler.figures().steps, guessing.rowsSeen.size() + 5); // it draws in all but those of the prompts
+  }
+}
+
+// Rows that somebody has queued before are not those of the requests.
+TEST_P(Requests, rowsOfOthersAreNotTheirs) {
   open();
+  const int32_t sequence = *session->createSequence();
+  const Session::Token beside[] = {{sequence, 7, true}, {sequence, 5, true}};
+  ASSERT_TRUE(session->submit(beside, 2));
   Scheduler scheduler(*session, 0);
-  Guessing guessing(expected(prompt(5, 1), 40), toy.vocabulary, {toy.maxStepRows}); // and one that it knows
-  Greedy beside(9, toy.vocabulary);
-  scheduler.add(prompt(5, 1), guessing);
-  scheduler.add(prompt(5, 2), beside);
+  Greedy client(9, toy.vocabulary), other(9, toy.vocabulary);
+  scheduler.add(prompt(5, 1), client);
+  scheduler.add(prompt(7, 2), other);
   runAll(scheduler);
-  EXPECT_EQ(guessing.problem.rfind("error E0607", 0), 0u) << guessing.problem;
-  EXPECT_EQ(beside.drawn, expected(prompt(5, 2), 9));
+  EXPECT_EQ(client.drawn, expected(prompt(5, 1), 9));
+  EXPECT_EQ(other.drawn, expected(prompt(7, 2), 9));
 }
 
 // What a caller brought in may have been computed elsewhere: others do not begin with it.

@@ -305,6 +305,20 @@ TEST_P(Guessed, answersUnderAConstraintAreTheSameBytes) {
   expectTheSame("constraint");
 }
 
+// Steps with fewer rows than all guesses want: some are not computed, nor counted.
+TEST_P(Guessed, answersAreTheSameBytesWhereRowsAreFew) {
+  toy.maxStepRows = 6;
+  open(5);
+  options.sampling.temperature = 900;
+  options.ignoreEnd = true;
+  expectTheSame("six rows");
+  const uint64_t some = figures.guessed;
+  toy.maxStepRows = 4;
+  open(5);
+  expectTheSame("four rows");
+  EXPECT_LT(figures.guessed, some);
+}
+
 // A listener may end it within the guesses, and one token or none may be wanted.
 TEST_P(Guessed, answersEndWhereTheyEndWithoutGuesses) {
   open(0);

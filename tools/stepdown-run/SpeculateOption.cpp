@@ -72,10 +72,9 @@ Result<Guesses> guessesFor(const Speculate &how, const Arguments &arguments, con
       return same.error();
     made = guesses.draft = std::make_shared<DraftModel>(nullptr, guesses.model->tokenizer);
   }
-  if (made) { // so that each answer has its rows in each step
-    const uint32_t rows = source.model->head().max_step_rows / static_cast<uint32_t>(sequences);
-    made->most = std::min<size_t>(made->most, std::max(1u, rows) - 1);
-  }
+  if (made) // so that each answer has its rows in each step; one guess has the room that others leave
+    made->most =
+        std::min<size_t>(made->most, std::max(2u, source.model->head().max_step_rows / uint32_t(sequences)) - 1);
   guesses.speculator = std::move(made);
   return guesses;
 }
