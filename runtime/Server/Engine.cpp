@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace stepdown {
 
@@ -150,9 +151,15 @@ void Engine::run() {
   for (;;) {
     {
       std::unique_lock<std::mutex> lock(mutex);
-      changed.wait(lock, [&] { return !works.empty() || !arrivals.empty() || !departures.empty() || ended; });
-      arrived.swap(arrivals);
-      departed.swap(departures);
+      // What a turn that threw did not come to is left in `arrived` and `departed`.
+      changed.wait(lock, [&] {
+        return !works.empty() || !arrivals.empty() || !departures.empty() || !arrived.empty() || !departed.empty() ||
+               ended;
+      });
+      if (arrived.empty())
+        arrived.swap(arrivals);
+      if (departed.empty())
+        departed.swap(departures);
       if (ended && works.empty() && arrived.empty())
         return;
     }
@@ -167,7 +174,6 @@ void Engine::run() {
 
 void Engine::turn(std::vector<std::unique_ptr<Work>> &arrived, std::vector<uint64_t> &departed) {
   take(arrived, departed);
-  arrived.clear();
   departed.clear();
   endLate();
   if (Result<bool> more = scheduler->step(); !more)
@@ -185,7 +191,13 @@ void Engine::failAll(const Error &error) {
 }
 
 void Engine::take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector<uint64_t> &departed) {
-  for (std::unique_ptr<Work> &work : arrived) {
+  // First all are among those that are failed if what follows throws.
+  works.reserve(works.size() + arrived.size());
+  size_t at = works.size();
+  works.insert(works.end(), std::make_move_iterator(arrived.begin()), std::make_move_iterator(arrived.end()));
+  arrived.clear();
+  for (; at < works.size(); ++at) {
+    const Work *work = works[at].get();
     for (size_t first = 0; first < work->answers.size(); first += work->each) {
       std::vector<RequestClient *> clients;
       for (size_t i = first; i < first + work->each; ++i)
@@ -194,7 +206,6 @@ void Engine::take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector
       if (!clients.empty())
         scheduler->add(work->answers[first]->prompt(), clients, work->priority);
     }
-    works.push_back(std::move(work));
   }
   for (uint64_t number : departed) {
     auto found = std::find_if(works.begin(), works.end(), [&](const auto &work) { return work->number == number; });

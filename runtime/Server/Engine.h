@@ -104,6 +104,7 @@ private:
   void run();
   void turn(std::vector<std::unique_ptr<Work>> &arrived, std::vector<uint64_t> &departed);
   void failAll(const Error &error);
+  /// `arrived` is empty afterwards, also where that throws, or still whole.
   void take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector<uint64_t> &departed);
   void leave(Work &work);
   void endLate();

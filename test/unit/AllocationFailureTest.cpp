@@ -4,6 +4,8 @@
 #include "MadeVocabulary.h"
 #include "include/stepdown/Runtime.h"
 #include "lib/Text/ChatTemplate/ChatTemplate.h"
+#include "runtime/Devices.h"
+#include "runtime/Server/Engine.h"
 #include "runtime/Session/Session.h"
 #include "test/unit/Allocations.h"
 #include "test/unit/ToyModel.h"
@@ -167,6 +169,82 @@ TEST(AllocationFailure, ofTokenizers) {
       return (all += stream.flush()).empty() ? 1 : 0;
     });
   }
+}
+
+/// Counts what it hears, and takes no memory.
+struct Told : Engine::Listener {
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t over = 0, problems = 0;
+  bool failed = false;
+  size_t *left = nullptr;        ///< answers to all orders, after which nothing is to fail
+  std::function<void()> atFirst; ///< on the engine's thread
+  void token(size_t, int32_t, const std::string &, const LogProbabilities *) override {
+    if (std::function<void()> then = std::move(atFirst); then)
+      then();
+  }
+  void finished(size_t, const Generation &generation) override {
+    std::lock_guard<std::mutex> lock(mutex);
+    failed |= Allocations::failed(); // of this thread
+    if (left && --*left == 0)
+      Allocations::failNone();
+    ++over;
+    problems += generation.problem().has_value();
+    changed.notify_all();
+  }
+  void waitFor(size_t count) {
+    std::unique_lock<std::mutex> lock(mutex);
+    changed.wait(lock, [&] { return over >= count; });
+    EXPECT_EQ(over, count);
+  }
+};
+
+// Whatever fails on the thread that serves, while orders come in: each answer is told once, and the next is drawn.
+TEST(AllocationFailure, ofTheThreadThatServes) {
+  test::ToyModel toy;
+  auto model = *Model::load(toy.write(), *openDevice(nullptr));
+  auto tokenizer = Tokenizer::create(model->metadata());
+  ASSERT_TRUE(tokenizer);
+  Engine::Options options;
+  options.session.threads = 1;
+  options.session.kvBlock = 16;
+  options.session.kvPositions = 128; // some are preempted
+  auto order = [](std::shared_ptr<Told> told, int32_t seed, size_t answers) {
+    Engine::Order order;
+    order.prompts = {std::vector<int32_t>(33, seed)};
+    order.answers = answers;
+    order.how.maxTokens = 19;
+    order.how.ignoreEnd = true;
+    order.listener = std::move(told);
+    return order;
+  };
+  bool failed = true;
+  uint64_t number = 1;
+  for (; failed && number < mostFailures; ++number) {
+    auto engine = Engine::create(model, *tokenizer, options);
+    ASSERT_TRUE(engine);
+    auto first = std::make_shared<Told>(), second = std::make_shared<Told>(), third = std::make_shared<Told>();
+    size_t left = 5;
+    first->left = second->left = third->left = &left;
+    first->atFirst = [&] {
+      EXPECT_TRUE((*engine)->submit(order(second, 5, 2)));
+      EXPECT_TRUE((*engine)->submit(order(third, 7, 1)));
+      Allocations::fail(number, false);
+    };
+    ASSERT_TRUE((*engine)->submit(order(first, 3, 2)));
+    first->waitFor(2), second->waitFor(2), third->waitFor(1);
+    failed = first->failed || second->failed || third->failed;
+    EXPECT_EQ(first->problems + second->problems + third->problems > 0, failed) << number;
+    auto last = std::make_shared<Told>();
+    ASSERT_TRUE((*engine)->submit(order(last, 11, 2)));
+    last->waitFor(2);
+    EXPECT_EQ(last->problems, 0u) << number;
+    while (!(*engine)->idle() || (*engine)->figures().used[0])
+      std::this_thread::yield();
+    ASSERT_FALSE(HasFailure()) << number;
+  }
+  EXPECT_GT(number, 20u);
+  EXPECT_LT(number, mostFailures);
 }
 
 /// The C interface: a failure never leaves it as an exception.
