@@ -25,8 +25,13 @@ Result<std::unique_ptr<Generation>> Generation::create(const GenerationOptions &
     auto drafter = options.speculator->drafter(options);
     if (!drafter)
       return drafter.error();
-    (*drafter)->read(place.before, static_cast<size_t>(place.first));
-    (*drafter)->read(prompt.data(), prompt.size());
+    // The tokens before the answer, then those of it that are drawn.
+    const auto total = place.first + static_cast<int64_t>(prompt.size()), others = total - place.drawn;
+    const auto before = std::min(place.first, others);
+    (*drafter)->read(place.before, static_cast<size_t>(before));
+    (*drafter)->read(prompt.data(), static_cast<size_t>(others - before));
+    for (int64_t i = others; i < total; ++i)
+      (*drafter)->heard(i < place.first ? place.before[i] : prompt[static_cast<size_t>(i - place.first)]);
     generation->guessing.emplace(std::move(*drafter), options.speculator->most, place.vocabulary,
                                  options.speculator->adapts);
   }
@@ -154,7 +159,7 @@ void Generation::stop(Finish reason) {
   // Text that waited is part of the answer, whatever ended it; one who asked for the end hears no more.
   const std::string rest = stream.finish();
   if (why == Finish::Listener)
-    answerText += rest;
+    answerText += untold(rest);
   else if (!rest.empty())
     (void)tell(-1, rest);
   finishedAt = seconds();
@@ -170,11 +175,18 @@ double Generation::tokensPerSecond() const {
   return taken > 0 && drawn.size() > 1 ? static_cast<double>(drawn.size() - 1) / taken : 0;
 }
 
+std::string Generation::untold(const std::string &whole) {
+  const size_t most = std::min(whole.size(), toldBefore.size());
+  auto again = static_cast<size_t>(
+      std::mismatch(whole.begin(), whole.begin() + ptrdiff_t(most), toldBefore.begin()).first - whole.begin());
+  while (again < whole.size() && (whole[again] & 0xC0) == 0x80) // not within a code point
+    --again;
+  toldBefore.erase(0, again < whole.size() ? toldBefore.size() : again);
+  return whole.substr(again);
+}
+
 bool Generation::tell(int32_t id, const std::string &whole) {
-  const size_t again = whole.compare(0, toldBefore.size(), toldBefore) ? 0 : toldBefore.size();
-  if (!whole.empty())
-    toldBefore.clear();
-  const std::string text = whole.substr(again);
+  const std::string text = untold(whole);
   answerText += text;
   return !listener || listener(id, text);
 }

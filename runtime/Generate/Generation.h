@@ -96,6 +96,8 @@ private:
   /// Has sampler, text and constraint know what is before the answer.
   Status readBefore(const std::vector<int32_t> &prompt, const Place &at);
   bool tell(int32_t id, const std::string &text);
+  /// What of `whole`, text that comes out, was not told before the answer was broken off.
+  std::string untold(const std::string &whole);
   /// Draws the next token, unless that is impossible, and ends the answer where it does.
   void drawFrom(const float *logits);
   /// The guesses that the next step may have: none for tokens that will not be drawn.

@@ -126,10 +126,7 @@ TEST_F(OneAnswer, ofNoTokensIsDoneAtOnce) {
 
 // Penalties, text and stop strings are those of one answer, wherever it was broken off; what waited then is told once.
 TEST_F(OneAnswer, goesOnAsIfItHadNotBeenBrokenOff) {
-  options.stops = {"abc"};
-  options.sampling.presencePenalty = 2;
-  const std::vector<int32_t> wanted = {letter, letter + 1, letter + 2, letter, letter + 1,
-                                       euro,   euro + 1,   letter,     letter};
+  std::vector<int32_t> wanted;
   auto drawAll = [&](size_t first) {
     std::vector<int32_t> drawn;
     for (size_t i = first; i < wanted.size() && !answer->done(); ++i) {
@@ -140,9 +137,18 @@ TEST_F(OneAnswer, goesOnAsIfItHadNotBeenBrokenOff) {
     }
     return answer->tokens();
   };
-  for (bool stopping : {true, false}) {
-    options.stops = {stopping ? "abc" : "aa"};
-    options.sampling.presencePenalty = stopping ? 0 : 2;
+  constexpr int32_t a = letter, b = letter + 1, c = letter + 2;
+  const std::vector<int32_t> various = {a, b, c, a, b, euro, euro + 1, a, a};
+  struct Case {
+    const char *stop;
+    float penalty;
+    std::vector<int32_t> wanted;
+  };
+  for (const Case &each : {Case{"abc", 0, various}, Case{"aa", 2, various}, Case{"aab", 0, {a, a, a, c, a, a, a, b}},
+                           Case{"aab", 0, {a, a, a, a, c, a, euro, euro + 1, euro + 2, a, a, c}}}) {
+    wanted = each.wanted;
+    options.stops = {each.stop};
+    options.sampling.presencePenalty = each.penalty;
     options.maxTokens = 256;
     place = {41, 256, 0};
     begin();
@@ -168,10 +174,39 @@ TEST_F(OneAnswer, goesOnAsIfItHadNotBeenBrokenOff) {
       // What had waited stays with the part before, even where a stop string would have taken it back.
       std::string joined = before + answer->text();
       if (joined != text) {
-        EXPECT_TRUE(stopping ? joined.compare(0, text.size(), text) == 0 : joined.find("\uFFFD") != joined.npos)
-            << cut << ": " << joined << " for " << text;
+        const bool takenBack = finish == Finish::Stop && joined == before && joined.rfind(text, 0) == 0;
+        EXPECT_TRUE(takenBack || joined.find("\uFFFD") != joined.npos) << cut << ": " << joined << " for " << text;
       }
     }
+  }
+}
+
+// What guesses ahead hears the tokens of the answer as its own, wherever it was broken off.
+TEST_F(OneAnswer, hasItsDrafterHearWhatWasDrawnBefore) {
+  struct Recorder final : Drafter {
+    explicit Recorder(std::string &told) : told(told) {}
+    void read(const int32_t *ids, size_t count) override {
+      for (size_t i = 0; i < count; ++i)
+        told += std::to_string(ids[i]) + " ";
+    }
+    void heard(int32_t id) override { told += "!" + std::to_string(id) + " "; }
+    Status draft(size_t, std::vector<int32_t> &) override { return Done{}; }
+    std::string &told;
+  };
+  struct Recorders final : Speculator {
+    mutable std::string told;
+    Result<std::unique_ptr<Drafter>> drafter(const GenerationOptions &) const override {
+      return std::unique_ptr<Drafter>(new Recorder(told));
+    }
+  };
+  const std::vector<int32_t> before = {11, 8, 5};
+  for (auto [drawn, told] : {std::pair(0, "11 8 5 6 7 "), std::pair(1, "11 8 5 6 !7 "), std::pair(2, "11 8 5 !6 !7 "),
+                             std::pair(4, "11 !8 !5 !6 !7 ")}) {
+    auto recorders = std::make_shared<Recorders>();
+    options.speculator = recorders;
+    place = {41, 256, 3, before.data(), drawn};
+    begin({6, 7});
+    EXPECT_EQ(recorders->told, told);
   }
 }
 
