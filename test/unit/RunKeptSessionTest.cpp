@@ -1,8 +1,11 @@
 // --save-session and --load-session as a user of stepdown-run gives them, on the toy model.
 #include "test/unit/RunOutput.h"
 #include "test/unit/ToyModel.h"
+#include <algorithm>
+#include <csignal>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using nlohmann::json;
 using stepdown::test::linesOf;
@@ -38,6 +41,54 @@ TEST(RunKeptSession, goesOnAsIfItHadNotStopped) {
         EXPECT_EQ(ended["finish_reason"], whole["finish_reason"]) << how << ", " << first;
       }
     }
+  }
+}
+
+// By an interrupt while a step computes, which all tokens are then held after; and by a constraint that is met.
+TEST(RunKeptSession, goesOnWhereNothingWaitsToBeComputed) {
+  ToyModel toy;
+  for (uint32_t window : {0u, 7u}) {
+    toy.window = window;
+    toy.idleDispatches = 3000; // a step takes a while
+    const std::string model = toy.write(), saved = temporaryFile({}, ".session"), out = temporaryFile({}, ".out");
+    const std::string begin = "generate " + model + " --json --ignore-eos --temperature 900 --seed 3 ";
+    int fds[2];
+    ASSERT_EQ(pipe(fds), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      dup2(fds[1], 1);
+      ::close(fds[0]), ::close(fds[1]);
+      execl(STEPDOWN_RUN, STEPDOWN_RUN, "generate", model.c_str(), "--ignore-eos", "--temperature", "900", "--seed",
+            "3", "-p", "hello ", "-n", "200", "--save-session", saved.c_str(), nullptr);
+      _exit(127);
+    }
+    ::close(fds[1]);
+    char byte;
+    EXPECT_EQ(::read(fds[0], &byte, 1), 1); // it draws
+    EXPECT_EQ(kill(child, SIGINT), 0);
+    while (::read(fds[0], &byte, 1) > 0)
+      ;
+    ::close(fds[0]);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+    const Output rest = run(begin + "-n 9 --load-session " + saved);
+    ASSERT_EQ(rest.status, 0) << rest.err;
+    const json ended = linesOf(rest.out).at(0);
+    const json whole = linesOf(run(begin + "-p 'hello ' -n 209").out).at(0);
+    bool found = false; // how many were drawn before is not told
+    for (size_t at = 0; at + 9 <= whole["tokens"].size(); ++at)
+      found |= std::equal(ended["tokens"].begin(), ended["tokens"].end(), whole["tokens"].begin() + ptrdiff_t(at));
+    EXPECT_TRUE(found) << ended.dump() << " in " << whole.dump();
+
+    const std::string met = "generate " + model + " --json --ignore-eos --regex abc -n 9 ";
+    ASSERT_EQ(run(met + "-p hello --save-session " + saved).status, 0);
+    const Output over = run(met + "--load-session " + saved);
+    ASSERT_EQ(over.status, 0) << over.err;
+    EXPECT_EQ(linesOf(over.out).at(0)["tokens"], json::array());
+    const Output behind = run(begin + "-n 5 -p ' more' --load-session " + saved);
+    EXPECT_EQ(linesOf(behind.out).at(0)["tokens"], linesOf(run(begin + "-n 5 -p 'helloabc more'").out).at(0)["tokens"]);
   }
 }
 

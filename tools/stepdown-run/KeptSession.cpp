@@ -71,10 +71,14 @@ Status KeptSession::save(Session &session, const Generation &answer) const {
   if (!saves || answer.problem())
     return Done{};
   SavedSequence now;
-  now.held = session.length(kept);
   now.tokens.assign(saved.tokens.begin(), saved.tokens.begin() + saved.held);
   now.tokens.insert(now.tokens.end(), answer.prompt().begin(), answer.prompt().end());
   now.tokens.insert(now.tokens.end(), answer.tokens().begin(), answer.tokens().end());
+  now.held = session.length(kept);
+  // Where nothing waits to be computed, the last token does once more: what comes next is drawn from its row.
+  if (now.held > 0 && static_cast<size_t>(now.held) == now.tokens.size())
+    if (Status cut = session.truncate(kept, --now.held); !cut)
+      return cut;
   now.drawn = static_cast<int32_t>(answer.tokens().size() + static_cast<size_t>(answer.drawnBefore()));
   now.surprise = answer.drawnWith().surprise();
   return saveSequenceFile(session, kept, now, *saves, {model});
