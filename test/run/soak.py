@@ -164,7 +164,7 @@ def main():
         make_model.build(model, "--type", "Q8_0", "--context", "600")
         subprocess.run([options.compile, model, "-o", artifact], check=True, capture_output=True)
         server = subprocess.Popen([options.run, "serve", artifact, "--port", "0", "-t", "1", "--parallel", "12", "--queue", "20",
-                                   "--kv-blocks", "40", "--kv-block", "16", "--chunk", "37", "--max-body", "20000"],
+                                   "--kv-blocks", "40", "--kv-block", "16", "--chunk", "37", "--max-body", "20000", "--most-priority", "4"],
                                   stdout=subprocess.PIPE, text=True)
         try:
             failures = run(server, options)

@@ -327,6 +327,22 @@ TEST_F(Apis, wantTheKeyTheTypeAndTheHost) {
   EXPECT_EQ(ask("GET", "/health", "", with("", "", "example.org"))->status, 200);
 }
 
+// A request may lower itself, and raise itself as far as the server says.
+TEST_F(Apis, boundThePriorityThatARequestMayAskFor) {
+  open();
+  auto codeFor = [&](int priority) {
+    auto reply = ask("POST", "/v1/completions",
+                     "{\"prompt\":\"a\",\"max_tokens\":2,\"priority\":" + std::to_string(priority) + "}");
+    return reply->status == 200 ? "" : codeOf(reply);
+  };
+  for (int priority : {-4, -1, 0})
+    EXPECT_EQ(codeFor(priority), "") << priority;
+  EXPECT_EQ(codeFor(1), "E0611");
+  api.options.mostPriority = 2;
+  EXPECT_EQ(codeFor(2), "");
+  EXPECT_EQ(codeFor(3), "E0611");
+}
+
 TEST_F(Apis, tellWhenTheyAreBusyOrStop) {
   Engine::Options options;
   options.waiting = 1;

@@ -109,6 +109,7 @@ Status runServe(const Arguments &arguments) {
   auto server = HttpServer::create(http, api); // before anything is loaded: a port that is taken is told at once
   if (!server)
     return server.error();
+  api.options.mostPriority = static_cast<int32_t>(arguments.integer("most-priority"));
   api.options.localOnly = (*server)->isLoopback() && api.options.key.empty();
   for (const std::string &path : *paths)
     if (Status added = addModel(arguments, path, api); !added)
@@ -147,6 +148,9 @@ Command serveCommand() {
        {nullptr, 0, nullptr, "Limits"},
        Option("parallel", 0, "N", "answers of a model that are drawn together").whole(1, 65536).by("16"),
        Option("queue", 0, "N", "answers that may wait for their turn").whole(0, 1000000).by("64"),
+       Option("most-priority", 0, "N", "that a request may ask for; more puts it before others, whose blocks it takes")
+           .whole(0, Scheduler::mostPriority)
+           .by("0"),
        Option("timeout", 0, "SECONDS", "that an answer may take with its waiting").whole(1, 1000000).by("600"),
        Option("grace", 0, "SECONDS", "for answers on their way when the server is stopped").whole(0, 86400).by("30"),
        Option("max-body", 0, "BYTES", "of a request").whole(1, INT32_MAX).by("4194304"),

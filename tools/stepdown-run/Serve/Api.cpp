@@ -247,6 +247,11 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   order.answers = static_cast<size_t>(request.asked.answers);
   order.how = request.asked;
   order.priority = static_cast<int32_t>(request.priority);
+  if (order.priority > options.mostPriority)
+    return refuse(exchange,
+                  {fail(ErrorCode::RequestField, "priority: expects at most %d, which this server allows, but got %d",
+                        options.mostPriority, order.priority),
+                   "priority"});
   order.how.constraint = model->constraintOf(request.asked.grammar);
   auto told = std::make_shared<std::atomic<bool>>(false);
   auto ended = [this, told, path = exchange.counted](int status) {

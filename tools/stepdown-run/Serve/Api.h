@@ -31,8 +31,9 @@ private:
 class Api : public HttpHandler {
 public:
   struct Options {
-    std::string key;       ///< empty: none is asked for
-    bool localOnly = true; ///< refuse requests for a host that is not this machine: pages of browsers send such
+    std::string key;          ///< empty: none is asked for
+    int32_t mostPriority = 0; ///< that a request may ask for
+    bool localOnly = true;    ///< refuse requests for a host that is not this machine: pages of browsers send such
   };
   // All of this before the first request.
   Options options;
