@@ -131,6 +131,8 @@ Result<RopeTable> ropeTable(const Checkpoint &checkpoint, const ModelParameters 
   RopeTable table = ropeTable(p);
   if (p.scheme == RopeScheme::Yarn && rope.yarnLogMultiplier != 0)
     table.attentionFactor /= yarnMagnitude(rope.factor, rope.yarnLogMultiplier);
+  if (!scaled)
+    return table;
   table.attentionFactor *= rope.attentionFactor;
   const char *factors = nullptr;
   if (rope.longFactors)

@@ -37,7 +37,7 @@ def parser():
     a.add_argument("--context", type=int, default=512)
     a.add_argument("--epsilon", type=float, default=1e-5)
     a.add_argument("--freq-base", type=float, default=0, help="0: the family's usual base")
-    a.add_argument("--rope", default="none", metavar="none|linear:F|yarn:F[:ORIGINAL]|llama3:F|longrope:ORIGINAL[:FACTOR]")
+    a.add_argument("--rope", default="none", metavar="none|linear:F|yarn:F[:ORIGINAL[:ATTENTION]]|llama3:F|longrope:ORIGINAL[:FACTOR]")
     a.add_argument("--rope-dims", type=int, default=0, help="rotated part of a head; 0: all of it")
     a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma3")
     a.add_argument("--pattern", default="", help="window pattern: a period, or a list such as 1,1,0 (1: window)")
@@ -134,6 +134,8 @@ class Builder:
             w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
             w.add_rope_scaling_factor(numbers[0])
             w.add_rope_scaling_orig_ctx_len(int(numbers[1]) if len(numbers) > 1 else o.context // int(numbers[0]))
+            if len(numbers) > 2:
+                w.add_rope_scaling_attn_factors(numbers[2])
         elif scheme == "llama3":  # the rule of Llama 3.1, at a small original context
             base, original, low, high = o.freq_base or 1e5, o.context / 4, 1.0, 4.0
             wave = 2 * np.pi * base ** (2 * np.arange(pairs) / (2 * pairs))

@@ -72,6 +72,8 @@ class Model:
         divisors = "rope_freqs.weight"
         if scheme == "longrope":
             divisors = "rope_factors_long.weight" if context > original else "rope_factors_short.weight"
+        if not scaled:
+            return inverse, 1.0
         if self.has(divisors):
             inverse = inverse / self.weight(divisors)
         return inverse, magnitude

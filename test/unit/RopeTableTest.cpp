@@ -59,13 +59,14 @@ TEST(RopeTableConformance, EqualsRecordedTables) {
   }
 }
 
-/// The table of a generated checkpoint, of its layers that see everything, for runs as long as `context`.
-static RopeTable tableOfModel(const std::string &options, uint64_t context) {
+/// The table of a generated checkpoint, of its window layers (`local`) or of those that see everything, for runs as
+/// long as `context`.
+static RopeTable tableOfModel(const std::string &options, uint64_t context, bool local = false) {
   Result<Checkpoint> gguf = Checkpoint::open(makeModel(options));
   EXPECT_TRUE(bool(gguf)) << gguf.error().text();
   Result<ModelParameters> parameters = readParameters(*gguf);
   EXPECT_TRUE(bool(parameters)) << parameters.error().text();
-  Result<RopeTable> table = ropeTable(*gguf, *parameters, false, context);
+  Result<RopeTable> table = ropeTable(*gguf, *parameters, local, context);
   EXPECT_TRUE(bool(table)) << table.error().text();
   return *table;
 }
@@ -95,6 +96,18 @@ TEST(RopeTableConformance, CheckpointsThatCarryASchemeEqualRecordedTables) {
       ++compared;
     }
   EXPECT_EQ(compared, 5u);
+}
+
+TEST(RopeTable, WindowLayersThatHaveABaseOfTheirOwnRotatePlainly) {
+  const std::string family = "--family gemma3 --layers 2 --pattern 1,0 --window 16 --context 4096 --freq-base 100000";
+  for (const char *rope : {" --rope linear:4", " --rope llama3:8", " --rope yarn:4:1024:1.3"}) {
+    SCOPED_TRACE(rope);
+    const RopeTable plain = tableOfModel(family, 128), scaled = tableOfModel(family + rope, 128);
+    EXPECT_LT(scaled.inverseFrequencies.back(), plain.inverseFrequencies.back() * 0.5);
+    const RopeTable local = tableOfModel(family + rope, 128, true);
+    EXPECT_EQ(local.inverseFrequencies, tableOfModel(family, 128, true).inverseFrequencies);
+    EXPECT_EQ(local.attentionFactor, 1);
+  }
 }
 
 TEST(RopeTable, LongRopeFactorsOfACheckpointFollowTheContextOfTheRun) {
