@@ -9,7 +9,8 @@ using nlohmann::json;
 namespace stepdown {
 namespace {
 
-constexpr int kTooLarge = 406; ///< the library's number for what no double holds
+constexpr size_t deepest = 100; ///< what is nested takes far more memory than the text
+constexpr int kTooLarge = 406;  ///< the library's number for what no double holds
 
 /// Walks through a text for where it ceases to be JSON, and for a name that an object has twice, of which the library's
 /// parser keeps the last without a word.
@@ -17,6 +18,7 @@ class JsonWalk : public nlohmann::json_sax<json> {
 public:
   std::string twice;                    ///< the first such name
   bool isTwice = false, failed = false; ///< there is one; the text is no JSON
+  bool isDeep = false;                  ///< more than `deepest` arrays and objects lie in each other
   size_t offset = 0;                    ///< where it ceases to be
   std::string problem;                  ///< in the library's words
 
@@ -27,15 +29,15 @@ public:
   bool number_float(json::number_float_t, const std::string &) override { return true; }
   bool string(std::string &) override { return true; }
   bool binary(json::binary_t &) override { return true; }
-  bool start_array(size_t) override { return true; }
-  bool end_array() override { return true; }
+  bool start_array(size_t) override { return enter(); }
+  bool end_array() override { return --depth, true; }
   bool start_object(size_t) override {
     names.emplace_back();
-    return true;
+    return enter();
   }
   bool end_object() override {
     names.pop_back();
-    return true;
+    return --depth, true;
   }
   bool key(std::string &name) override {
     if (!names.back().insert(name).second && !isTwice) {
@@ -57,6 +59,9 @@ public:
   }
 
 private:
+  bool enter() { return !(isDeep = ++depth > deepest); }
+
+  size_t depth = 0;
   std::vector<std::set<std::string>> names; ///< of the objects around
 };
 
@@ -76,6 +81,8 @@ std::string inShort(std::string problem) {
 Status checkJson(std::string_view text, const std::string &where, size_t begin) {
   JsonWalk walk;
   json::sax_parse(text, &walk);
+  if (walk.isDeep)
+    return fail(ErrorCode::JsonSyntax, "%s: expects JSON that is at most %zu values deep", where.c_str(), deepest);
   if (walk.failed)
     return fail(ErrorCode::JsonSyntax, "%s: expects JSON, but at offset %zu: %s", where.c_str(),
                 begin + std::min(walk.offset, text.size()), inShort(walk.problem).substr(0, 160).c_str());

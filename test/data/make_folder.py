@@ -118,8 +118,10 @@ class Source:
         if scheme == "linear":
             return theta, {"rope_type": "linear", "factor": self.key("rope.scaling.factor")}
         if scheme == "yarn":
-            return theta, {"rope_type": "yarn", "factor": self.key("rope.scaling.factor"),
-                           "original_max_position_embeddings": original}
+            factor, attention = self.key("rope.scaling.factor"), self.key("rope.scaling.attn_factor")
+            # GGUF's multiplies what follows from the factor.
+            given = {} if attention is None else {"attention_factor": float(attention * (0.1 * np.log(factor) + 1))}
+            return theta, {"rope_type": "yarn", "factor": factor, "original_max_position_embeddings": original, **given}
         if scheme == "longrope":
             lists = {name: [float(v) for v in factors[f"rope_factors_{name}.weight"].data] for name in ("long", "short")}
             return theta, {"type": "longrope", "long_factor": lists["long"], "short_factor": lists["short"]}

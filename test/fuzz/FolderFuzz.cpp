@@ -28,6 +28,7 @@ std::string_view part(std::string_view &input) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string_view input(reinterpret_cast<const char *>(data), size);
   PairWriter pairs;
+  uint64_t rows = ~uint64_t(0);
   std::optional<uint64_t> bos;
   std::vector<uint64_t> ends;
   if (Result<nlohmann::json> json = readJsonObject("config.json", part(input)); json) {
@@ -35,6 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Result<FolderConfig> read = readConfig(config, &config, pairs);
     require(read || !read.error().message.empty());
     if (read) {
+      rows = read->vocabulary;
       bos = read->bos;
       ends = read->ends;
       uint64_t layer = 0;
@@ -49,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::optional<JsonObject> settings;
   if (around)
     settings.emplace("tokenizer_config.json", *around, ErrorCode::TokenizerJsonForm);
-  Status read = readTokenizerJson({whole, settings ? &*settings : nullptr, nullptr, bos, ends}, pairs);
+  Status read = readTokenizerJson({whole, settings ? &*settings : nullptr, nullptr, rows, bos, ends}, pairs);
   require(read || !read.error().message.empty());
   if (!read)
     return 0;

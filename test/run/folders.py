@@ -3,6 +3,7 @@
 
     folders.py --bin build/bin                  everything but transformers
     folders.py --bin build/bin --part models    logits with --exact against float64, each family, dtype and rotary scheme
+    folders.py --bin build/bin --part taken     what folders may say in several ways, and keys of real models
     folders.py --bin build/bin --part refusals  damaged and contradictory folders get their numbered error
     folders.py --bin build/bin --part transformers   models that transformers makes and computes in float64 (needs torch)
 
@@ -33,6 +34,9 @@ MODELS = {
     "gemma3, soft-cap": ("--family gemma3 --layers 3 --pattern 1,0,1 --window 5 --softcap 10", "F32", 0, None, False),
     # A norm that is made, not mapped, of several pages.
     "gemma3, wide": ("--family gemma3 --layers 1 --width 2060 --heads 4 --kv-heads 2 --head-dim 16 --ffn 46 --window 16", "F32", 0, None, False),
+    "gemma3, linear rotation": ("--family gemma3 --layers 2 --pattern 1,0 --window 11 --rope linear:4", "F32", 0, None, True),
+    "gemma3, llama3 rotation": ("--family gemma3 --layers 2 --pattern 1,0 --window 11 --rope llama3:8 --freq-base 100000 --context 8192", "F32", 0, None, False),
+    "gemma3, yarn rotation": ("--family gemma3 --layers 2 --pattern 1,0 --window 11 --rope yarn:4:128:1.3", "F32", 0, None, True),
     "phi3, half of a head rotates": ("--family phi3 --rope-dims 8", "F32", 0, None, False),
     "phi3, long rotation": ("--family phi3 --rope longrope:128", "F32", 2, None, True),
 }
@@ -195,12 +199,26 @@ def twice(folder):
     header(lambda h: json.dumps(h).replace('"' + NORM + '"', '"' + Q + '"').encode())(folder)
 
 
+def template(entry):
+    """<|im_start|> before the text, with `entry` for it among special_tokens."""
+    return edited("tokenizer.json", lambda t: t.update(post_processor={
+        "type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|im_start|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [], "special_tokens": {} if entry is None else {"<|im_start|>": {"id": "<|im_start|>", "tokens": ["<|im_start|>"], **entry}}}))
+
+
 # what is done to a sound folder: (number of the error, part of its text)
 REFUSED = {
     "no config": (lambda f: os.remove(f + "/config.json"), 1401, "config.json"),
     "no weights": (lambda f: os.remove(f + "/model.safetensors"), 1401, "neither is there"),
     "PyTorch weights": (lambda f: os.rename(f + "/model.safetensors", f + "/pytorch_model.bin"), 1401, "PyTorch's own format"),
     "index and one file": (lambda f: make_folder.write_json(f, INDEX, {"weight_map": {Q: SHARD}}), 1401, "both are there"),
+    "index of the one file that lacks a tensor": (lambda f: make_folder.write_json(f, INDEX, {"weight_map": {Q: "model.safetensors"}}), 1408, "it is missing there"),
+    "config that leads nowhere": (lambda f: os.rename(f + "/config.json", f + "/c") or os.symlink("nowhere", f + "/config.json"), 901, "config.json: cannot open"),
+    "ends that lead nowhere": (lambda f: os.remove(f + "/generation_config.json") or os.symlink("nowhere", f + "/generation_config.json"), 901, "generation_config.json: cannot open"),
+    "tokenizer that leads nowhere": (lambda f: os.remove(f + "/tokenizer.json") or os.symlink("nowhere", f + "/tokenizer.json"), 901, "tokenizer.json: cannot open"),
+    "weights that lead nowhere": (lambda f: os.remove(f + "/model.safetensors") or os.symlink("nowhere", f + "/model.safetensors"), 901, "model.safetensors: cannot open"),
+    "shard that leads nowhere": (sharded(lambda f: os.remove(f + "/" + SHARD) or os.symlink("nowhere", f + "/" + SHARD)), 901, SHARD + ": cannot open"),
+    "config that is deep": (lambda f: open(f + "/config.json", "w").write('{"a":' + "[" * 100 + "]" * 100 + "}"), 908, "at most 100 values deep"),
     "config is a list": (lambda f: make_folder.write_json(f, "config.json", [1]), 1402, "a list of 1"),
     "config is cut off": (cut("config.json", -1), 908, "config.json: expects JSON"),
     "config has a key twice": (lambda f: open(f + "/config.json", "w").write('{"a": 1, "a": 1}'), 908, 'but "a" is there twice'),
@@ -225,6 +243,8 @@ REFUSED = {
     "offsets with a gap": (offsets(NORM, 4, 4), 1406, NORM),
     "offsets that overlap": (offsets(NORM, -4, -4), 1406, NORM),
     "metadata that are no texts": (header(lambda h: h.update(__metadata__={"a": 1})), 1403, "__metadata__"),
+    "norm of two dimensions": (lambda f: (config(model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], hidden_activation="gelu_pytorch_tanh", sliding_window=16)(f),
+                                          tensors(lambda t: t.update({NORM: (t[NORM][0], [1, *t[NORM][1]], t[NORM][2])}))(f)), 1405, "expects one dimension, but got 2"),
     "known dtype": (header(lambda h: h[Q].update(dtype="F8_E4M3")), 1404, "but got F8_E4M3"),
     "unknown dtype": (header(lambda h: h[Q].update(dtype="F17")), 1404, "F17 (unknown)"),
     "tensor that no rule takes": (tensors(lambda t: t.update({"model.layers.0.self_attn.sinks": ("F32", [4], bytes(16))})), 1414, "model.layers.0.self_attn.sinks"),
@@ -241,6 +261,14 @@ REFUSED = {
     "no width": (edited("config.json", lambda c: c.pop("hidden_size") and None), 1411, "hidden_size"),
     "width of a text": (config(hidden_size="64"), 1411, "hidden_size"),
     "head of any size": (config(head_dim=1 << 60, rope_scaling={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}), 1411, "head_dim"),
+    "head of the largest size": (config(head_dim=(1 << 64) - 1), 1411, "head_dim"),
+    "head of nothing": (config(head_dim=0), 1411, "head_dim"),
+    "layers of any number": (config(num_hidden_layers=1 << 60), 1411, "num_hidden_layers"),
+    "factor that no float holds": (config(rope_scaling={"rope_type": "llama3", "factor": 1e300, "low_freq_factor": 1.0, "high_freq_factor": 4.0}), 1411, "rope_scaling.factor"),
+    "factors that no float holds": (config(model_type="phi3", architectures=["Phi3ForCausalLM"], head_dim=4, rope_scaling={"type": "longrope", "long_factor": [1e300, 1.0], "short_factor": [1.0, 1.0]}), 1411, "rope_scaling.long_factor"),
+    "null for the size of heads": (config(model_type="qwen3", architectures=["Qwen3ForCausalLM"], head_dim=None), 1411, "head_dim"),
+    "types of rotation that contradict": (config(rope_scaling={"type": "yarn", "rope_type": "linear", "factor": 2.0}), 1411, "expects what type says, 'yarn'"),
+    "attention of Phi 4 that is another": (config(full_attn_mod=2), 1411, "full_attn_mod"),
     "another activation": (config(hidden_act="relu"), 1411, "hidden_act"),
     "dynamic rotation": (config(rope_scaling={"type": "dynamic", "factor": 2.0}), 1411, "'dynamic'"),
     "rotation without a factor": (config(rope_scaling={"rope_type": "linear"}), 1411, "rope_scaling.factor"),
@@ -249,9 +277,14 @@ REFUSED = {
     "partial rotation": (config(partial_rotary_factor=0.5), 1411, "partial_rotary_factor"),
     "window of llama": (config(sliding_window=8), 1411, "sliding_window"),
     "unknown key": (config(no_rope_layers=[1]), 1412, "no_rope_layers"),
+    "unknown key of control characters": (config(**{"a\x01": 1}), 1412, "key 'a\\x01'"),
     "head that is not there": (config(tie_word_embeddings=False), 1413, "tie_word_embeddings"),
     "head that is another": (tensors(lambda t: t.update({"lm_head.weight": (*t["model.embed_tokens.weight"][:2], bytes(len(t["model.embed_tokens.weight"][2])))})), 1413, "tie_word_embeddings"),
     "biases that are not there": (config(attention_bias=True), 1413, "attention_bias"),
+    "biases that nothing asks for": (tensors(lambda t: t.update({Q.replace("weight", "bias"): ("F32", [t[Q][1][0]], bytes(4 * t[Q][1][0]))})), 1413, "key 'attention_bias': expects no model.layers.0.self_attn.q_proj.bias"),
+    "biases of the MLP that are not there": (config(mlp_bias=True), 1413, "mlp.gate_proj.bias, but it is missing"),
+    "biases of qwen2 that are not there": (config(model_type="qwen2", architectures=["Qwen2ForCausalLM"], attention_bias=None, mlp_bias=None), 1413, "model_type 'qwen2': expects model.layers.0.self_attn.q_proj.bias"),
+    "biases that mistral does not have": (config(model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=None, attention_bias=True), 1412, "attention_bias"),
     "no tokenizer model": (edited("tokenizer.json", lambda t: t.pop("model") and None), 1420, "model"),
     "Unigram": (edited("tokenizer.json", lambda t: t["model"].update(type="Unigram")), 1421, "'Unigram'"),
     "normalizer": (edited("tokenizer.json", lambda t: t.update(normalizer={"type": "NFKC"})), 1421, "'NFKC'"),
@@ -261,18 +294,43 @@ REFUSED = {
     "post-processor": (edited("tokenizer.json", lambda t: t.update(post_processor={"type": "BertProcessing"})), 1421, "'BertProcessing'"),
     "single word": (edited("tokenizer.json", lambda t: t["added_tokens"][0].update(single_word=True)), 1421, "single_word"),
     "token twice": (edited("tokenizer.json", lambda t: t["model"]["vocab"].update(qq=0)), 1420, "have 0"),
-    "id far beyond": (edited("tokenizer.json", lambda t: t["model"]["vocab"].update(qq=9000000)), 1420, "wide gaps"),
+    "id far beyond": (lambda f: (config(vocab_size=1 << 24)(f), edited("tokenizer.json", lambda t: t["model"]["vocab"].update(qq=9000000))(f)), 1420, "wide gaps"),
     "added token elsewhere": (edited("tokenizer.json", lambda t: t["added_tokens"][0].update(id=0)), 1420, "at its id in the vocabulary"),
     "added token behind a gap": (edited("tokenizer.json", lambda t: t["added_tokens"].append({"id": 391, "content": "qq"})), 1420, "at the next id, 389"),
     "merge of no token": (edited("tokenizer.json", lambda t: t["model"]["merges"].insert(0, "qq zz")), 1420, "merge 0"),
+    "merge twice": (edited("tokenizer.json", lambda t: t["model"]["merges"].append(t["model"]["merges"][0])), 1420, "expects a merge that is there once"),
+    "token of the template with another id": (template({"ids": [3]}), 1420, "key 'post_processor.special_tokens'"),
+    "token of the template with two ids": (template({"ids": [387, 387]}), 1421, "post_processor.special_tokens.<|im_start|>.ids': expects one id"),
+    "token of the template that is not listed": (template(None), 1420, "post_processor.special_tokens.<|im_start|>"),
+    "token that the model has no row for": (config(vocab_size=388), 1420, "below 388, vocab_size of config.json"),
+    "end without a row": (lambda f: (edited("tokenizer.json", lambda t: t["added_tokens"].append(make_folder.added_token(389, "<image>", True)))(f),
+                                     edited("generation_config.json", lambda g: g.update(eos_token_id=389))(f)), 1420, "389"),
+    **{f"unknown key of {name}": (edited("tokenizer.json", change), 1421, "zz': expects no such key") for name, change in {
+        "the file": lambda t: t.update(zz=1), "the model": lambda t: t["model"].update(zz=1), "an added token": lambda t: t["added_tokens"][0].update(zz=1),
+        "a sequence": lambda t: t["pre_tokenizer"].update(zz=1), "a part": lambda t: t["pre_tokenizer"]["pretokenizers"][-1].update(zz=1),
+        "the decoder": lambda t: t["decoder"].update(zz=1)}.items()},
     "end beyond the tokens": (edited("generation_config.json", lambda g: g.update(eos_token_id=[389])), 1420, "389"),
 }
+
+
+def no_tokenizer(suite, sound):
+    """A folder without tokenizer.json is a model, whose texts are refused by that name."""
+    folder = emptied(suite)
+    shutil.copytree(sound, folder)
+    os.remove(os.path.join(folder, "tokenizer.json"))
+    suite.call("stepdown-run", "inspect", folder)
+    try:
+        said = suite.call("stepdown-run", "tokenize", folder, "-p", "a")
+    except RuntimeError as error:
+        said = str(error)
+    suite.expect("error E1401: " in said and "tokenizer.json" in said, f"no tokenizer: expects E1401, but got {said}")
 
 
 def refusals(suite):
     checkpoint, sound = suite.made("model.gguf", "--family llama --layers 1"), suite.path("sound")
     make_folder.build(checkpoint, sound)
     suite.call("stepdown-run", "inspect", sound)
+    suite.run("no tokenizer", lambda: no_tokenizer(suite, sound))
     for name, (change, number, text) in REFUSED.items():
         def one():
             folder = emptied(suite)
@@ -287,7 +345,48 @@ def refusals(suite):
         suite.run(name, one)
 
 
-PARTS = {"models": models, "refusals": refusals}
+def noted(key):
+    """How `inspect` shows the value of a key."""
+    return lambda suite, folder: next((l for l in suite.call("stepdown-run", "inspect", folder).splitlines() if key in l), "nothing")
+
+
+# config.json of models as they are handed out, but for sizes: keys that a sound folder may have beside its own
+KEYS = {
+    "Phi 4 mini": dict(full_attn_mod=1, interpolate_factor=1, lm_head_bias=False, mlp_bias=False, embd_pdrop=0.0, resid_pdrop=0.0, pad_token_id=2,
+                       auto_map={"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"}),
+    "Vicuna": dict(max_sequence_length=2048, pad_token_id=0, tokenizer_class="LlamaTokenizer", pretraining_tp=1, rope_scaling=None),
+    "SmolLM2": {"is_llama_config": True, "rope_interleaved": False, "pretraining_tp": 1, "pad_token_id": 2, "transformers.js_config": {"kv_cache_dtype": {"q4f16": "float16"}}},
+    "Qwen 2.5": dict(use_mrope=False, attention_dropout=0.0, _attn_implementation_autoset=True),
+    "a class's own defaults": dict(do_sample=False, top_k=50, chunk_size_feed_forward=0, is_decoder=False, id2label={"0": "LABEL_0"}, torchscript=False),
+}
+PHI3 = dict(model_type="phi3", architectures=["Phi3ForCausalLM"], rope_scaling={"type": "longrope", "long_factor": [2.0] * 8, "short_factor": [1.0] * 8})
+
+# what is done to a sound folder: (what is asked of it, part of the answer)
+TAKEN = {
+    **{f"keys of {name}": (config(**keys), noted("llama.block_count"), "1") for name, keys in KEYS.items()},
+    "null for key-value heads": (config(model_type="qwen3", architectures=["Qwen3ForCausalLM"], num_key_value_heads=None), noted("qwen3.attention.head_count_kv"), "4"),
+    "positions that Phi 3 was trained for": (lambda f: (config(**PHI3, max_position_embeddings=8192)(f), tensors(lambda t: [t.pop(n) for n in list(t) if n.split(".")[-2] in ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")] and None)(f)), noted("phi3.rope.scaling.original_context_length"), "4096"),
+    "index of the one file": (lambda f: tensors(lambda t: make_folder.write_json(f, INDEX, {"weight_map": dict.fromkeys(t, "model.safetensors")}))(f), noted("llama.block_count"), "1"),
+    "head that is the embedding": (tensors(lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"]})), noted('"output.weight"'), "nothing"),
+    "token that the model has no row for": (edited("tokenizer.json", lambda t: t["added_tokens"].append(make_folder.added_token(389, "<image>", True))),
+                                            lambda suite, folder: suite.call("stepdown-run", "tokenize", folder, "-p", "<image>"), "["),
+}
+
+
+def taken(suite):
+    checkpoint, sound = suite.made("model.gguf", "--family llama --layers 1 --vocab 389"), suite.path("sound")
+    make_folder.build(checkpoint, sound)
+    for name, (change, ask, text) in TAKEN.items():
+        def one():
+            folder = emptied(suite)
+            shutil.copytree(sound, folder)
+            change(folder)
+            said = ask(suite, folder)
+            suite.expect(text in said and "389" not in said, f"{name}: expects {text}, but got {said}")
+        suite.run(name, one)
+
+
+PARTS = {"models": models, "taken": taken, "refusals": refusals}
 
 
 def main():

@@ -9,6 +9,7 @@ namespace {
 
 using Windows = FolderFamily::Windows;
 constexpr uint64_t mostHeadSize = 1u << 14; // as ModelParameters.cpp has it
+constexpr uint64_t mostLayers = 4096;       // the same
 
 /// Keys of config.json that change nothing of what is computed from a text, and why.
 constexpr struct {
@@ -21,6 +22,11 @@ constexpr struct {
     {"torch_dtype", "each tensor says its own type"},
     {"dtype", "each tensor says its own type"},
     {"use_cache", "how transformers computes"},
+    {"_flash_attn_2_enabled", "how transformers computes"},
+    {"tokenizer_class", "tokenizer.json says all"},
+    {"max_sequence_length", "max_position_embeddings says it"},
+    {"model_max_length", "the same"},
+    {"do_sample", "advice to those who sample"},
     {"cache_implementation", "how transformers computes"},
     {"_attn_implementation", "how transformers computes"},
     {"_attn_implementation_autoset", "how transformers computes"},
@@ -137,16 +143,22 @@ Status ConfigReader::readSizes() {
     pairs.add(key(sizes[i].ours), values[i] = *value);
   }
   const uint64_t width = values[0], heads = values[4];
-  c.layers = values[1];
+  if (values[1] > mostLayers) // nothing is made for them before
+    return config.refuse("num_hidden_layers", "expects at most " + std::to_string(mostLayers));
+  c.layers = values[1], c.vocabulary = values[5];
   context = values[3];
-  Result<uint64_t> keyValueHeads =
-      config.count("num_key_value_heads", c.family->keyValueHeads ? c.family->keyValueHeads : heads);
+  // Null is no default: it says as many as query heads.
+  const char *keyValueKey = "num_key_value_heads";
+  const bool asQuery = c.family->keyValueHeads == 0 || config.value().contains(keyValueKey);
+  Result<uint64_t> keyValueHeads = config.count(keyValueKey, asQuery ? heads : c.family->keyValueHeads);
   if (!keyValueHeads)
     return keyValueHeads.error();
   pairs.add(key("attention.head_count_kv"), *keyValueHeads);
   Result<uint64_t> size = config.count("head_dim", c.family->headSize ? c.family->headSize : width / heads);
   if (!size)
     return size.error();
+  if (c.family->headSize && config.value().contains("head_dim") && !config.has("head_dim"))
+    return config.refuse("head_dim", "expects a whole number from 0 on, or no such key");
   if (!config.has("head_dim") && !c.family->headSize && width % heads != 0)
     return config.refuse("hidden_size", "expects a multiple of num_attention_heads where head_dim is missing");
   headSize = *size;
@@ -180,16 +192,22 @@ Status ConfigReader::readSwitches() {
   if (!tied)
     return tied.error();
   c.tied = *tied;
-  for (auto [name, says] : {std::pair("attention_bias", &c.attentionBias), std::pair("mlp_bias", &c.mlpBias)})
-    if (config.has(name)) {
+  for (auto [name, says] :
+       {std::pair(c.family->attentionBiasKey, &c.outputBias), std::pair(c.family->mlpBiasKey, &c.mlpBias)})
+    if (name) {
       Result<bool> bias = config.boolean(name, false);
       if (!bias)
         return bias.error();
       *says = *bias;
     }
+  c.inputBias = c.outputBias || c.family->inputBias;
   STEPDOWN_CHECK(expect("rope_interleaved", false));
   if (Result<uint64_t> shares = config.count("pretraining_tp", 1); !shares || *shares != 1)
     return config.refuse("pretraining_tp", "expects 1");
+  // Phi 4: other values ask for what no class of transformers computes.
+  for (const char *name : {"full_attn_mod", "interpolate_factor"})
+    if (Result<uint64_t> one = config.count(name, 1); !one || *one != 1)
+      return config.refuse(name, "expects 1");
   if (c.family->windows != Windows::Pattern)
     return Done{};
   // What Gemma 3 alone says.
@@ -254,8 +272,6 @@ Status ConfigReader::readWindows() {
       return number.error();
     if (!switched && *number == 0)
       return config.refuse(patternKey, "expects at least 1");
-    if (c.layers > 4096) // ModelParameters.cpp refuses so many; nothing is allocated for them before
-      return config.refuse("num_hidden_layers", "expects at most 4096");
     for (uint64_t i = 0; i < c.layers; ++i)
       local.push_back(switched ? i >= *number : (i + 1) % *number != 0);
   }

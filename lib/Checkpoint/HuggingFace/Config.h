@@ -17,9 +17,9 @@ struct MadeVector {
 
 struct FolderConfig {
   const FolderFamily *family;
-  bool tied;                                  ///< the head is the embedding
-  std::optional<bool> attentionBias, mlpBias; ///< whether all linears of these have one, where the config says so
-  uint64_t layers;
+  bool tied;                           ///< the head is the embedding
+  bool inputBias, outputBias, mlpBias; ///< of q, k and v, of attention's output and of the MLP
+  uint64_t layers, vocabulary;
   std::optional<uint64_t> bos;
   std::vector<uint64_t> ends; ///< ids that end an answer
   std::vector<MadeVector> made;

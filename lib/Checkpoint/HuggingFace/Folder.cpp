@@ -3,6 +3,7 @@
 #include "lib/Checkpoint/HuggingFace/TokenizerJson.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
@@ -26,8 +27,10 @@ struct FolderFile {
 
 Result<FolderFile> openText(const std::string &folder, const char *name, size_t most, CheckpointBuilder &builder) {
   FolderFile file{folder + "/" + name, false, {}, {}};
-  struct stat info;
-  if (stat(file.path.c_str(), &info) != 0)
+  Result<bool> there = isThere(file.path);
+  if (!there)
+    return there.error();
+  if (!*there)
     return file;
   Result<MappedFile> mapped = MappedFile::open(file.path);
   if (!mapped)
@@ -53,6 +56,15 @@ Result<FolderFile> openJson(const std::string &folder, const char *name, size_t 
 }
 
 } // namespace
+
+Result<bool> isThere(const std::string &path) {
+  struct stat info; // of the name itself: a link that leads nowhere is there, and opening it says so
+  if (lstat(path.c_str(), &info) == 0)
+    return true;
+  if (errno == ENOENT)
+    return false;
+  return fail(ErrorCode::FileOpen, "%s: expects a file that can be read: %s", path.c_str(), std::strerror(errno));
+}
 
 bool isFolder(const std::string &path) {
   struct stat info;
@@ -107,10 +119,16 @@ Result<Checkpoint> openFolder(const std::string &path, bool metadataOnly) {
   if (tokenizer->there) {
     const JsonObject whole(tokenizer->path, tokenizer->json, ErrorCode::TokenizerJsonForm);
     const JsonObject around(settings->path, settings->json, ErrorCode::TokenizerJsonForm);
-    TokenizerFiles files{whole, settings->there ? &around : nullptr, chat->there ? &chat->text : nullptr, model->bos,
+    TokenizerFiles files{whole,
+                         settings->there ? &around : nullptr,
+                         chat->there ? &chat->text : nullptr,
+                         model->vocabulary,
+                         model->bos,
                          model->ends};
     if (Status read = readTokenizerJson(files, pairs); !read)
       return read.error();
+  } else {
+    pairs.add("tokenizer.folder.missing", true); // for those who tokenize
   }
 
   auto bytes = std::make_shared<const std::string>(pairs.bytes());

@@ -7,6 +7,8 @@
 namespace stepdown {
 
 bool isFolder(const std::string &path);
+/// Whether the name `path` is there, whatever it leads to; E0901 where that cannot be said.
+Result<bool> isThere(const std::string &path);
 /// "SmolLM2-1.7B" of "models/SmolLM2-1.7B/", and of "." in it: what the folder is called.
 std::string folderName(const std::string &path);
 

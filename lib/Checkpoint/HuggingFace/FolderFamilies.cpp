@@ -59,12 +59,17 @@ using Windows = FolderFamily::Windows;
 // Defaults: those of the configuration classes of transformers 5.24.
 constexpr FolderFamily families[] = {
     {"gemma3_text", "gemma3", gemma3, std::size(gemma3), "hidden_activation", "gelu_pytorch_tanh", Windows::Pattern, 4,
-     256, 1e6, true, true, false, false},
-    {"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false, false},
-    {"mistral", "llama", llama, std::size(llama), SILU, Windows::All, 8, 0, 1e4, true, false, false, false},
-    {"phi3", "phi3", phi3, std::size(phi3), SILU, Windows::All, 0, 0, 1e4, false, false, true, true},
-    {"qwen2", "qwen2", llama, std::size(llama), SILU, Windows::Switched, 32, 0, 1e4, false, false, false, false},
-    {"qwen3", "qwen3", qwen3, std::size(qwen3), SILU, Windows::Switched, 32, 128, 1e4, false, false, false, false},
+     256, 1e6, true, true, false, "attention_bias", nullptr, false, false},
+    {"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false, "attention_bias",
+     "mlp_bias", false, false},
+    {"mistral", "llama", llama, std::size(llama), SILU, Windows::All, 8, 0, 1e4, true, false, false, nullptr, nullptr,
+     false, false},
+    {"phi3", "phi3", phi3, std::size(phi3), SILU, Windows::All, 0, 0, 1e4, false, false, true, nullptr, nullptr, false,
+     true},
+    {"qwen2", "qwen2", llama, std::size(llama), SILU, Windows::Switched, 32, 0, 1e4, false, false, false, nullptr,
+     nullptr, true, false},
+    {"qwen3", "qwen3", qwen3, std::size(qwen3), SILU, Windows::Switched, 32, 128, 1e4, false, false, false,
+     "attention_bias", nullptr, false, false},
 };
 
 /// Whether `name` is `pattern` with a number for "{}", which has no zero in front and at most nine digits.

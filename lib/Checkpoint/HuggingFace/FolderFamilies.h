@@ -29,7 +29,11 @@ struct FolderFamily {
   bool saysWindow;        ///< sliding_window has to be there, null where there is none
   bool tied;              ///< where it leaves tie_word_embeddings out
   bool partialRotary;     ///< partial_rotary_factor has a meaning
-  bool longRope;          ///< rope_type longrope, su and yarn are all LongRoPE; else longrope is refused
+  /// How config.json says that linears of attention and of the MLP have biases, by default false; null where it has no
+  /// say, and `inputBias` where q, k and v have one then.
+  const char *attentionBiasKey, *mlpBiasKey;
+  bool inputBias;
+  bool longRope; ///< rope_type longrope, su and yarn are all LongRoPE; else longrope is refused
 };
 
 /// The family of `modelType`, or null.

@@ -1,21 +1,27 @@
 #include "lib/Checkpoint/HuggingFace/FolderWeights.h"
 #include "lib/Checkpoint/GgufShard.h"
+#include "lib/Checkpoint/HuggingFace/Folder.h"
 #include "lib/Checkpoint/HuggingFace/JsonFile.h"
 #include "lib/Checkpoint/HuggingFace/Safetensors.h"
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <map>
-#include <unistd.h>
 
 namespace stepdown {
 namespace {
 
 constexpr const char *oneFile = "model.safetensors", *indexFile = "model.safetensors.index.json";
+constexpr const char *headName = "output.weight";
 constexpr size_t mostIndexBytes = 64u << 20;
-constexpr uint64_t mostNormElements = 1u << 24; // above every width that a family takes
 
-bool exists(const std::string &path) { return access(path.c_str(), F_OK) == 0; }
+/// `pattern` with `layer` for "{}", where it is there.
+std::string numbered(std::string pattern, uint64_t layer) {
+  if (size_t hole = pattern.find("{}"); hole != pattern.npos)
+    pattern.replace(hole, 2, std::to_string(layer));
+  return pattern;
+}
 
 class WeightReader {
 public:
@@ -40,6 +46,7 @@ private:
   std::shared_ptr<std::deque<std::string>> names = std::make_shared<std::deque<std::string>>();
   std::string unknown; // the first names that no rule takes
   size_t unknownCount = 0;
+  std::optional<StoredTensor> tiedHead;
 };
 
 /// weight_map: which file holds which tensor.
@@ -104,27 +111,33 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
   if (tensor.shape.size() > 4)
     return fail(ErrorCode::SafetensorsShape, "%s: tensor '%s': shape: expects at most 4 dimensions, but got %zu",
                 file.c_str(), printable(tensor.name).c_str(), tensor.shape.size());
-  std::string name = rule->ours;
-  if (size_t hole = name.find("{}"); hole != name.npos)
-    name.replace(hole, 2, std::to_string(layer));
-  names->push_back(std::move(name));
+  names->push_back(numbered(rule->ours, layer));
   StoredTensor stored{names->back(), tensor.storage, 1, {1, 1, 1, 1}, tensor.offset, tensor.bytes, tensor.data, true};
   stored.rank = std::max<int>(1, static_cast<int>(tensor.shape.size()));
   for (size_t i = 0; i < tensor.shape.size(); ++i)
     stored.dims[tensor.shape.size() - 1 - i] = tensor.shape[i];
-  if (rule->plusOne && tensor.shape.size() == 1 && tensor.shape[0] <= mostNormElements) {
+  if (rule->plusOne) { // once a weight: the file holds each element of it
+    if (tensor.shape.size() != 1)
+      return fail(ErrorCode::SafetensorsShape, "%s: tensor '%s': shape: expects one dimension, but got %zu",
+                  file.c_str(), printable(tensor.name).c_str(), tensor.shape.size());
     stored.data = withOne(tensor);
     stored.storage = Storage::F32;
     stored.bytes = tensor.shape[0] * sizeof(float);
     stored.mapped = false;
   }
-  builder.add(stored);
+  if (config.tied && stored.name == headName)
+    tiedHead = stored; // a copy of the embedding, as checkHead sees to
+  else
+    builder.add(stored);
   return Done{};
 }
 
 Status WeightReader::readFile(const std::string &name) {
   const std::string path = folder + "/" + name;
-  if (!exists(path))
+  Result<bool> there = isThere(path);
+  if (!there)
+    return there.error();
+  if (!*there)
     return fail(ErrorCode::SafetensorsIndex, "%s/%s: expects the files that it names, but %s is missing",
                 folder.c_str(), indexFile, name.c_str());
   Result<MappedFile> file = MappedFile::open(path);
@@ -158,17 +171,16 @@ Status WeightReader::checkIndex() const {
 
 /// tie_word_embeddings against lm_head.weight.
 Status WeightReader::checkHead() const {
-  const StoredTensor *head = builder.soFar().tensor("output.weight"),
-                     *rows = builder.soFar().tensor("token_embd.weight");
-  if (!config.tied && !head)
+  const StoredTensor *rows = builder.soFar().tensor("token_embd.weight");
+  if (!config.tied && !builder.soFar().tensor(headName))
     return fail(ErrorCode::ConfigContradiction,
                 "%s/config.json: key 'tie_word_embeddings': expects true where there is no lm_head.weight, but it is "
                 "false",
                 folder.c_str());
-  // A copy of the embedding is one head like the other.
-  if (config.tied && head && rows &&
-      (head->bytes != rows->bytes || head->storage != rows->storage ||
-       std::memcmp(head->data, rows->data, static_cast<size_t>(head->bytes)) != 0))
+  // A copy of the embedding is one head like the other, and is left out.
+  if (tiedHead && rows &&
+      (!std::equal(tiedHead->dims, tiedHead->dims + 4, rows->dims) || tiedHead->storage != rows->storage ||
+       std::memcmp(tiedHead->data, rows->data, static_cast<size_t>(rows->bytes)) != 0))
     return fail(ErrorCode::ConfigContradiction,
                 "%s/config.json: key 'tie_word_embeddings': expects false where lm_head.weight is another tensor than "
                 "model.embed_tokens.weight, but it is true",
@@ -176,40 +188,41 @@ Status WeightReader::checkHead() const {
   return Done{};
 }
 
-/// attention_bias and mlp_bias against the tensors.
+/// The biases that the model has against the tensors: transformers leaves others in the file alone.
 Status WeightReader::checkBiases() const {
-  const struct {
-    const char *key;
-    const std::optional<bool> &says;
-    std::vector<const char *> linears;
-  } rows[] = {{"attention_bias", config.attentionBias, {"attn_q", "attn_k", "attn_v", "attn_output"}},
-              {"mlp_bias", config.mlpBias, {"ffn_gate", "ffn_up", "ffn_down"}}};
-  for (const auto &row : rows)
-    for (uint64_t layer = 0; row.says && layer < config.layers; ++layer)
-      for (const char *linear : row.linears) {
-        const std::string name = "blk." + std::to_string(layer) + "." + linear;
-        if (!builder.soFar().tensor(name + ".weight"))
-          return Done{}; // checkTensors says so
-        if ((builder.soFar().tensor(name + ".bias") != nullptr) != *row.says)
-          return fail(ErrorCode::ConfigContradiction,
-                      "%s/config.json: key '%s': expects %s where %s.bias is %s, but "
-                      "got %s",
-                      folder.c_str(), row.key, *row.says ? "false" : "true", name.c_str(),
-                      *row.says ? "missing" : "there", *row.says ? "true" : "false");
-      }
+  for (size_t i = 0; i < config.family->ruleCount; ++i) {
+    const TensorRule &rule = config.family->rules[i];
+    const std::string_view ours = rule.ours ? rule.ours : "", ending = ".bias";
+    if (ours.size() < ending.size() || ours.substr(ours.size() - ending.size()) != ending)
+      continue;
+    const bool mlp = ours.find("ffn_") != ours.npos, output = ours.find("attn_output") != ours.npos;
+    const bool says = mlp ? config.mlpBias : output ? config.outputBias : config.inputBias;
+    const char *key = mlp ? config.family->mlpBiasKey : config.family->attentionBiasKey;
+    for (uint64_t layer = 0; layer < config.layers; ++layer) {
+      if ((builder.soFar().tensor(numbered(rule.ours, layer)) != nullptr) == says)
+        continue;
+      return fail(ErrorCode::ConfigContradiction, "%s/config.json: %s '%s': expects %s%s, but it is %s", folder.c_str(),
+                  key ? "key" : "model_type", key ? key : config.family->modelType, says ? "" : "no ",
+                  numbered(rule.theirs, layer).c_str(), says ? "missing" : "there");
+    }
+  }
   return Done{};
 }
 
 Status WeightReader::read() {
-  const bool one = exists(folder + "/" + oneFile), several = exists(folder + "/" + indexFile);
-  if (one && several)
-    return fail(ErrorCode::FolderFile, "%s: expects %s or %s, but both are there", folder.c_str(), oneFile, indexFile);
+  bool there[4]; // PyTorch's own last, whose presence changes the message alone
+  const char *places[] = {oneFile, indexFile, "pytorch_model.bin", "pytorch_model.bin.index.json"};
+  for (size_t i = 0; i < std::size(places); ++i) {
+    Result<bool> found = isThere(folder + "/" + places[i]);
+    if (!found)
+      return found.error();
+    there[i] = *found;
+  }
+  const bool one = there[0], several = there[1];
   if (!one && !several)
     return fail(ErrorCode::FolderFile, "%s: expects %s or %s, but neither is there%s", folder.c_str(), oneFile,
                 indexFile,
-                exists(folder + "/pytorch_model.bin") || exists(folder + "/pytorch_model.bin.index.json")
-                    ? " (weights in PyTorch's own format are programs, which are not read)"
-                    : "");
+                there[2] || there[3] ? " (weights in PyTorch's own format are programs, which are not read)" : "");
   if (several)
     if (Status index = readIndex(); !index)
       return index;
@@ -218,6 +231,9 @@ Status WeightReader::read() {
     files.insert(shard);
   if (one)
     files.insert(oneFile);
+  if (one && several && files.size() > 1) // an index of the one file says nothing else
+    return fail(ErrorCode::FolderFile, "%s: expects %s or %s, but both are there, and the index names other files",
+                folder.c_str(), oneFile, indexFile);
   for (const std::string &file : files)
     if (Status read = readFile(file); !read)
       return read;

@@ -34,7 +34,7 @@ const json *JsonObject::find(const char *key) const {
 
 Error JsonObject::refuse(ErrorCode code, const char *key, const std::string &expectation) const {
   const nlohmann::json *value = find(key);
-  return fail(code, "%s: key '%s%s': %s, but %s%s", name.c_str(), path.c_str(), key, expectation.c_str(),
+  return fail(code, "%s: key '%s': %s, but %s%s", name.c_str(), printable(path + key).c_str(), expectation.c_str(),
               value ? "got " : "it is missing", value ? shownJson(*value).c_str() : "");
 }
 
@@ -132,6 +132,12 @@ Result<JsonObject> JsonObject::object(const char *key) const {
   if (!value || !value->is_object())
     return refuse(key, "expects an object");
   return JsonObject(name, *value, malformed, path + key + ".");
+}
+
+Status JsonObject::everyKeyRead(ErrorCode code) const {
+  for (const std::string &key : unread())
+    return refuse(code, key.c_str(), "expects no such key, whose meaning is not known");
+  return Done{};
 }
 
 std::vector<std::string> JsonObject::unread() const {

@@ -51,11 +51,12 @@ public:
   Error refuse(ErrorCode code, const char *key, const std::string &expectation) const;
   /// Keys whose value is not null that no call asked for.
   std::vector<std::string> unread() const;
+  /// Refuses the first of them with `code`.
+  Status everyKeyRead(ErrorCode code) const;
   /// As if it had been asked for.
   void skip(const char *key) const { asked.insert(key); }
 
 private:
-  Error missing(const char *key) const;
   std::string name;
   const nlohmann::json *json;
   ErrorCode malformed;

@@ -1,5 +1,6 @@
 // Rotary positions: rope_parameters as transformers 5 writes them, rope_theta and rope_scaling as versions before did.
 // Formulas: modeling_rope_utils.py of transformers 5.24.
+#include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/HuggingFace/Config.h"
 
 #include <cmath>
@@ -7,7 +8,10 @@
 namespace stepdown {
 namespace {
 
+constexpr uint64_t longRopeTrained = 4096; // original_max_position_embeddings, where Phi 3's config.json has none
 constexpr double pi = 3.14159265358979323846;
+
+constexpr double mostFactor = 1e9;
 
 /// What is read of one set of parameters, whose keys lie in `object` and, for old files, in `config` beside it.
 struct RopeReader {
@@ -28,19 +32,19 @@ struct RopeReader {
 /// rope_type, which was called type; "default" where neither is there.
 Result<std::string> typeOf(const JsonObject &object) {
   Result<std::string> old = object.text("type", "default");
-  return old ? object.text("rope_type", old->c_str()) : old;
-}
-
-Status everyKeyRead(const JsonObject &object) {
-  for (const std::string &key : object.unread())
-    return object.refuse(ErrorCode::ConfigKey, key.c_str(), "expects no such key, whose meaning is not known");
-  return Done{};
+  Result<std::string> type = old ? object.text("rope_type", old->c_str()) : old;
+  const auto isLong = [](const std::string &name) { return name == "su" || name == "longrope"; }; // one scheme
+  if (type && object.has("type") && *type != *old && !(isLong(*type) && isLong(*old)))
+    return object.refuse("rope_type", "expects what type says, '" + printable(*old) + "'");
+  return type;
 }
 
 /// Positions of the first training. What stands beside rope_scaling goes first, as in transformers.
 Result<uint64_t> RopeReader::original(const JsonObject &object) const {
   const char *name = "original_max_position_embeddings";
   Result<uint64_t> inside = object.count(name, context);
+  if (inside && family.longRope) // whose default stands beside rope_scaling too
+    inside = longRopeTrained;
   Result<uint64_t> number = inside ? config.count(name, *inside) : inside;
   if (number && *number == 0)
     return (config.has(name) ? config : object).refuse(name, "expects at least 1");
@@ -57,8 +61,8 @@ Status RopeReader::llama3(const JsonObject &object, double base, uint64_t dimens
   Result<uint64_t> trained = original(object);
   if (!trained)
     return trained.error();
-  if (*factor < 1)
-    return object.refuse("factor", "expects at least 1");
+  if (*factor < 1 || *factor > mostFactor)
+    return object.refuse("factor", "expects 1 to 1e9");
   if (*low <= 0)
     return object.refuse("low_freq_factor", "expects a number above 0");
   if (*high <= *low)
@@ -118,6 +122,9 @@ Status RopeReader::longRope(const JsonObject &object, uint64_t dimensions) {
       return factors.error();
     if (factors->size() != dimensions / 2)
       return object.refuse(theirs, "expects " + std::to_string(dimensions / 2) + " numbers, one for each rotated pair");
+    for (double each : *factors) // each becomes a float
+      if (each < 1 / mostFactor || each > mostFactor)
+        return object.refuse(theirs, "expects numbers from 1e-9 to 1e9");
     made.push_back({std::string("rope_factors_") + ours + ".weight", {factors->begin(), factors->end()}});
   }
   pairs.add(key("rope.scaling.type"), "longrope");
@@ -173,7 +180,7 @@ Status RopeReader::read(const JsonObject &object) {
     return read;
   object.skip("original_max_position_embeddings"); // of a scheme that does not need it
   object.skip("factor");
-  return everyKeyRead(object);
+  return object.everyKeyRead(ErrorCode::ConfigKey);
 }
 
 } // namespace
@@ -214,11 +221,11 @@ Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t h
         return type ? Status(base.error()) : Status(type.error());
       if (*type != "default")
         return window->refuse("rope_type", "expects default");
-      if (Status read = everyKeyRead(*window); !read)
+      if (Status read = window->everyKeyRead(ErrorCode::ConfigKey); !read)
         return read;
       localBase = *base;
     }
-    if (Status read = everyKeyRead(*object); !read)
+    if (Status read = object->everyKeyRead(ErrorCode::ConfigKey); !read)
       return read;
     if (!object->has("full_attention"))
       object = JsonObject(config.file(), none, ErrorCode::ConfigValue);

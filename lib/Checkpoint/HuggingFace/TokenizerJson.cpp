@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_set>
 
 namespace stepdown {
 namespace {
@@ -44,6 +45,7 @@ private:
   std::vector<std::string> tokens; // by id; "" where there is none
   std::vector<int32_t> types;
   std::vector<int32_t> stripLeft, stripRight, late;
+  std::vector<std::string> beyond;
   std::string unknown;
   uint64_t nextAdded = 0; // id of an added token that the vocabulary lacks
 };
@@ -52,6 +54,9 @@ private:
 Status TokenizerReader::place(const std::string &text, uint64_t id, int32_t type, const char *where) {
   if (text.empty())
     return form(std::string(where) + ": expects tokens with a text, but token " + std::to_string(id) + " has none");
+  if (id >= files.rows)
+    return form(std::string(where) + ": expects ids below " + std::to_string(files.rows) +
+                ", vocab_size of config.json, but '" + printable(text) + "' has " + std::to_string(id));
   if (id >= mostTokens)
     return form(std::string(where) + ": expects ids below " + std::to_string(mostTokens) + ", but '" + printable(text) +
                 "' has " + std::to_string(id));
@@ -125,6 +130,10 @@ Status TokenizerReader::readModel() {
   unknown = *unk;
   if (*fuse && parts.byteLevel && !unknown.empty())
     return model->refuse(ErrorCode::TokenizerJsonUnsupported, "fuse_unk", "expects false beside ByteLevel");
+  for (const char *name : {"vocab", "merges"})
+    model->skip(name);
+  if (Status known = model->everyKeyRead(ErrorCode::TokenizerJsonUnsupported); !known)
+    return known;
   if (Status read = readVocabulary(*model); !read)
     return read;
   if (Status read = readAdded(); !read)
@@ -155,6 +164,8 @@ Status TokenizerReader::readAddedToken(const JsonObject &token) {
   if (*normalized && parts.normalizes)
     return token.refuse(ErrorCode::TokenizerJsonUnsupported, "normalized",
                         "expects false where there is a normalizer ('" + printable(*text) + "')");
+  if (Status known = token.everyKeyRead(ErrorCode::TokenizerJsonUnsupported); !known)
+    return known;
   const int64_t known = idOf(*text);
   if (known >= 0 && static_cast<uint64_t>(known) != *id)
     return form("key 'added_tokens': expects '" + printable(*text) + "' at its id in the vocabulary, " +
@@ -165,6 +176,11 @@ Status TokenizerReader::readAddedToken(const JsonObject &token) {
                 "', which is not in the vocabulary, at the next id, " + std::to_string(nextAdded) + ", but got " +
                 std::to_string(*id));
   nextAdded = std::max(nextAdded, *id + 1);
+  // An id that the model has no row for: of a part that this model lacks, as the images of Gemma.
+  if (known < 0 && *id >= files.rows) {
+    beyond.push_back(*text);
+    return Done{};
+  }
   if (known < 0)
     if (Status placed = place(*text, *id, typeNormal, "key 'added_tokens'"); !placed)
       return placed;
@@ -203,14 +219,16 @@ Status TokenizerReader::readAdded() {
   return Done{};
 }
 
-/// Without ByteLevel what is no token becomes bytes, each a token of its own.
+/// Without ByteLevel what is no token becomes bytes, each a token of its own. A character of one byte that is a token
+/// never does: vocabularies of Gemma have "\t" in place of <0x09>.
 Status TokenizerReader::checkBytes() const {
   if (parts.byteLevel)
     return Done{};
   for (int byte = 0; byte < 256; ++byte) {
     char text[8];
     std::snprintf(text, sizeof text, "<0x%02X>", byte);
-    if (idOf(text) < 0)
+    const int64_t character = byte < 0x80 ? idOf(std::string(1, static_cast<char>(byte))) : -1;
+    if (idOf(text) < 0 && (character < 0 || types[static_cast<size_t>(character)] == typeControl))
       return form(std::string("key 'model.byte_fallback': expects a token for each byte, but ") + text + " is missing");
   }
   return Done{};
@@ -221,6 +239,7 @@ Status TokenizerReader::readMerges(const JsonObject &model) {
   if (!list || !list->is_array())
     return model.refuse("merges", "expects a list");
   std::vector<std::string> merges;
+  std::unordered_set<uint64_t> before; // pairs of ids; the package takes the last of two equal ones
   merges.reserve(list->size());
   for (const nlohmann::json &merge : *list) {
     std::string left, right;
@@ -233,12 +252,14 @@ Status TokenizerReader::readMerges(const JsonObject &model) {
       left = merge[0].get<std::string>();
       right = merge[1].get<std::string>();
     }
-    const char *problem = left.empty() || right.empty() ? "expects two parts"
-                          : left.find(' ') != left.npos || right.find(' ') != right.npos
-                              ? "expects parts without spaces"
-                          : idOf(left) < 0 || idOf(right) < 0 ? "expects parts that are tokens"
-                          : idOf(left + right) < 0            ? "expects what it makes to be a token"
-                                                              : nullptr;
+    const int64_t leftId = idOf(left), rightId = idOf(right);
+    const char *problem =
+        left.empty() || right.empty()                                       ? "expects two parts"
+        : left.find(' ') != left.npos || right.find(' ') != right.npos      ? "expects parts without spaces"
+        : leftId < 0 || rightId < 0                                         ? "expects parts that are tokens"
+        : idOf(left + right) < 0                                            ? "expects what it makes to be a token"
+        : !before.insert(uint64_t(leftId) << 32 | uint64_t(rightId)).second ? "expects a merge that is there once"
+                                                                            : nullptr;
     if (problem)
       return form("key 'model.merges': merge " + std::to_string(merges.size()) + ": " + problem + ", but got '" +
                   printable(left) + "' and '" + printable(right) + "'");
@@ -259,6 +280,9 @@ Status TokenizerReader::readSettings() {
     if (row.ours[0] != 'p' && !around.empty()) {
       if ((id = idOf(around)) < 0)
         return form("key 'post_processor.single': expects a token, but '" + printable(around) + "' is none");
+      if (const uint64_t listed = row.ours[0] == 'b' ? parts.beforeId : parts.afterId; listed != uint64_t(id))
+        return form("key 'post_processor.special_tokens': expects '" + printable(around) + "' at its id, " +
+                    std::to_string(id) + ", but got " + std::to_string(listed));
     } else if (files.settings && files.settings->has(row.theirs)) {
       const nlohmann::json &token = *files.settings->find(row.theirs);
       const bool object = token.is_object() && token.contains("content") && token["content"].is_string();
@@ -299,6 +323,7 @@ Status TokenizerReader::readIds() {
   pairs.add("tokenizer.folder.strip_left", stripLeft);
   pairs.add("tokenizer.folder.strip_right", stripRight);
   pairs.add("tokenizer.folder.late", late);
+  pairs.add("tokenizer.folder.beyond", beyond);
   // Ids that stand for nothing have a text that no other has.
   for (size_t id = 0, number = 0; id < tokens.size(); ++id)
     while (tokens[id].empty())
@@ -346,6 +371,11 @@ Status TokenizerReader::readTemplate() {
 Status TokenizerReader::read() {
   if (Status model = readModel(); !model)
     return model;
+  json.skip("version");
+  for (const char *name : {"truncation", "padding"}) // transformers takes both away where a caller asks for neither
+    json.skip(name);
+  if (Status known = json.everyKeyRead(ErrorCode::TokenizerJsonUnsupported); !known)
+    return known;
   return readIds();
 }
 

@@ -4,6 +4,8 @@
 //     tokenizer.folder.nfc            text is brought into Unicode NFC
 //     tokenizer.folder.strip_left, strip_right   ids of added tokens that take white space beside them
 //     tokenizer.folder.late           ids of added tokens that are looked for in what the others left
+//     tokenizer.folder.beyond         added tokens that are left out, since their ids are at or above vocab_size
+//     tokenizer.folder.missing        there is no tokenizer.json, and no other of these keys
 // What the tokenizer here does not do is refused by its name (E1421), and what has not the form of the format by E1420.
 #pragma once
 #include "lib/Checkpoint/HuggingFace/JsonFile.h"
@@ -17,6 +19,7 @@ struct TokenizerFiles {
   const JsonObject &tokenizer;
   const JsonObject *settings;        ///< tokenizer_config.json, or null
   const std::string_view *chat;      ///< chat_template.jinja, or null
+  uint64_t rows;                     ///< vocab_size of config.json: ids are below it
   std::optional<uint64_t> bos;       ///< of config.json
   const std::vector<uint64_t> &ends; ///< of generation_config.json or config.json
 };
@@ -30,6 +33,7 @@ struct TokenizerParts {
   bool nfc = false, spacePrefix = false;
   std::vector<std::string> words; ///< tokenizer.folder.pre_tokenizer
   std::string before, after;      ///< tokens that are put around a text, or none
+  uint64_t beforeId = 0, afterId = 0;
 };
 
 /// normalizer, pre_tokenizer, decoder and post_processor of `tokenizer`.

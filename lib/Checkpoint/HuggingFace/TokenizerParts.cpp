@@ -37,11 +37,23 @@ Status flatten(const JsonObject &object, const char *list, size_t depth, std::ve
     if (Status flat = flatten(object.within(member), list, depth + 1, parts); !flat)
       return flat;
   }
-  return Done{};
+  return object.everyKeyRead(ErrorCode::TokenizerJsonUnsupported);
 }
 
 Error unsupported(const Part &part, const char *key, const std::string &expectation) {
   return part.object.refuse(ErrorCode::TokenizerJsonUnsupported, key, expectation);
+}
+
+/// After all keys of `parts` that have a meaning were asked for.
+Status everyKeyRead(const std::vector<Part> &parts) {
+  for (const Part &part : parts) {
+    // Of offsets into the text, and of pairs of texts, which nobody asks for.
+    for (const char *name : {"trim_offsets", "pair"})
+      part.object.skip(name);
+    if (Status known = part.object.everyKeyRead(ErrorCode::TokenizerJsonUnsupported); !known)
+      return known;
+  }
+  return Done{};
 }
 
 /// Refuses a switch of `part` that is not `value`; one that is missing is `missing`.
@@ -61,7 +73,10 @@ Result<std::string> patternOf(const Part &part, const char *kind) {
     return pattern.error();
   if (!pattern->has(kind))
     return unsupported(part, "pattern", std::string("expects a ") + kind + " in " + part.type);
-  return pattern->text(kind);
+  Result<std::string> text = pattern->text(kind);
+  if (Status known = pattern->everyKeyRead(ErrorCode::TokenizerJsonUnsupported); !known)
+    return known.error();
+  return text;
 }
 
 /// Replace from `from` to `to`.
@@ -144,11 +159,15 @@ Status readWords(const std::vector<Part> &parts, TokenizerParts &out, bool marks
 
 /// What the decoder has to be for what encodes.
 Status checkDecoder(const std::vector<Part> &parts, const TokenizerParts &out, const JsonObject &tokenizer) {
-  if (out.byteLevel)
+  if (out.byteLevel) {
+    for (const Part &part : parts)
+      for (const char *name : {"add_prefix_space", "use_regex"}) // of encoding
+        part.object.skip(name);
     return parts.size() == 1 && parts[0].type == "ByteLevel"
                ? Status(Done{})
                : tokenizer.refuse(ErrorCode::TokenizerJsonUnsupported, "decoder",
                                   "expects ByteLevel alone beside a ByteLevel pre_tokenizer");
+  }
   const size_t expected = out.spacePrefix ? 4 : 3;
   const char *types[] = {"Replace", "ByteFallback", "Fuse", "Strip"};
   bool same = parts.size() == expected;
@@ -176,6 +195,7 @@ Status readTemplate(const Part &part, TokenizerParts &out) {
   const nlohmann::json *single = part.object.find("single");
   if (!single || !single->is_array())
     return part.object.refuse("single", "expects a list");
+  part.object.skip("special_tokens");
   bool text = false;
   for (const nlohmann::json &piece : *single) {
     const auto special = piece.is_object() ? piece.find("SpecialToken") : piece.end();
@@ -189,6 +209,19 @@ Status readTemplate(const Part &part, TokenizerParts &out) {
     if (!token.empty() || !special->is_object() || !special->contains("id") || !(*special)["id"].is_string())
       return unsupported(part, "single", "expects one text, and at most one token before and one after it");
     token = (*special)["id"].get<std::string>();
+    if (token.empty())
+      return unsupported(part, "single", "expects tokens with a text");
+    // What is put there are the ids of a list, which may say something else than the name.
+    Result<JsonObject> tokens = part.object.object("special_tokens");
+    Result<JsonObject> entry = tokens ? tokens->object(token.c_str()) : tokens;
+    if (!entry)
+      return entry.error();
+    Result<std::vector<uint64_t>> ids = entry->counts("ids");
+    if (!ids)
+      return ids.error();
+    if (ids->size() != 1)
+      return entry->refuse(ErrorCode::TokenizerJsonUnsupported, "ids", "expects one id");
+    (text ? out.afterId : out.beforeId) = ids->front();
   }
   return text ? Status(Done{}) : unsupported(part, "single", "expects one text");
 }
@@ -224,13 +257,19 @@ Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer) {
   if (Status good = checkDecoder(decoder, out, tokenizer); !good)
     return good.error();
   for (const Part &part : processor) {
-    if (part.type == "ByteLevel") // moves offsets into the text alone
+    if (part.type == "ByteLevel") { // moves offsets into the text alone
+      for (const char *name : {"add_prefix_space", "use_regex"})
+        part.object.skip(name);
       continue;
+    }
     if (part.type != "TemplateProcessing" || !out.before.empty() || !out.after.empty())
       return unsupported(part, "type", "expects ByteLevel or one TemplateProcessing");
     if (Status read = readTemplate(part, out); !read)
       return read.error();
   }
+  for (const auto &member : members)
+    if (Status known = everyKeyRead(member.parts); !known)
+      return known.error();
   return out;
 }
 

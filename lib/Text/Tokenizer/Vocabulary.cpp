@@ -56,6 +56,9 @@ Result<std::unique_ptr<Vocabulary>> Vocabulary::create(const Metadata &metadata)
 }
 
 Status Vocabulary::readModel(const Metadata &metadata) {
+  if (metadata.has("tokenizer.folder.missing"))
+    return fail(ErrorCode::FolderFile, "%s: expects tokenizer.json beside config.json, but it is missing",
+                metadata.file().c_str());
   Result<std::string_view> name = metadata.string("tokenizer.ggml.model");
   if (!name)
     return name.error();
@@ -244,6 +247,13 @@ Status Vocabulary::readFromJson(const Metadata &metadata) {
     }
     std::sort(ids->begin(), ids->end());
   }
+  Result<std::vector<std::string_view>> beyond = metadata.strings("tokenizer.folder.beyond");
+  if (!beyond)
+    return beyond.error();
+  if (!beyond->empty())
+    warnings.push_back(metadata.file() + "/tokenizer.json: key 'added_tokens': '" + printable(beyond->front()) + "'" +
+                       (beyond->size() > 1 ? " and " + std::to_string(beyond->size() - 1) + " more" : "") +
+                       " is no token here, since the model has no row for its id");
   return Done{};
 }
 
@@ -279,18 +289,21 @@ Status Vocabulary::readByteTokens(const Metadata &metadata) {
                   "%s: offset %" PRIu64 ": key 'tokenizer.ggml.tokens': token %zu: expects <0x00> to <0xFF> for a byte "
                   "token, but got '%s'",
                   file, offsetOf(texts[i]), i, printable(texts[i]).c_str());
-  int present = 0, absent = 0;
+  int present = 0, absent = 0, needless = 0; // the last: of characters that are tokens
   for (int byte = 0; byte < 256; ++byte) {
     char text[8];
     std::snprintf(text, sizeof text, "<0x%02X>", byte);
     byteTokens[byte] = find(text);
+    const char character = static_cast<char>(byte);
     if (byteTokens[byte] >= 0)
       ++present;
+    else if (model == TokenizerModel::SpmBpe && byte < 0x80 && findPlain({&character, 1}) >= 0)
+      ++needless;
     else
       absent = byte;
   }
   bool used = model == TokenizerModel::Spm || model == TokenizerModel::SpmBpe;
-  if (used && present && present < 256)
+  if (used && present && present + needless < 256)
     return fail(ErrorCode::ByteTokenMissing,
                 "%s: offset %" PRIu64
                 ": key 'tokenizer.ggml.tokens': expects all 256 byte tokens or none, but got %d (<0x%02X> "

@@ -50,7 +50,8 @@ public:
   float score(int32_t id) const { return scores.empty() ? 0.0f : scores[id]; }
   bool isSpecial(int32_t id) const { return types[id] == TokenType::Control || types[id] == TokenType::Unknown; }
   bool isPlain(int32_t id) const { return !isSpecial(id) && types[id] != TokenType::Byte; }
-  /// The id of `<0xNN>`, or -1 where the vocabulary has no byte tokens. All 256 or none are there.
+  /// The id of `<0xNN>`, or -1 where the vocabulary has no byte tokens. All 256 or none are there, but for those of
+  /// characters that are tokens in an SpmBpe.
   int32_t byteToken(uint8_t byte) const { return byteTokens[byte]; }
   size_t longestText() const { return longest; } ///< bytes
 
@@ -60,13 +61,13 @@ public:
   int32_t bos = -1, eos = -1, eot = -1, eom = -1, unknown = -1, separator = -1, padding = -1, mask = -1;
   int32_t fillPrefix = -1, fillSuffix = -1, fillMiddle = -1, fillPad = -1, fillRepository = -1, fillSeparator = -1;
   bool addBos = false, addEos = false, addSpacePrefix = false;
-  /// What only a tokenizer.json says (lib/Checkpoint/HuggingFace/TokenizerJson.h). Where it is there nothing is
-  /// guessed: special ids have no defaults, and tokens are what the file types them.
+  /// What only a tokenizer.json says (lib/Checkpoint/HuggingFace/TokenizerJson.h). Where it is there special ids have
+  /// no defaults, and tokens are what the file types them.
   struct FromJson {
     std::vector<std::string> preTokenizer;      ///< "Split REGEX", "Digits", "ByteLevel", in order
     bool ignoreMerges = false, nfc = false;     ///< words that are tokens are taken whole; text is composed first
-    std::vector<int32_t> stripLeft, stripRight; ///< tokens that take the white space beside them
-    std::vector<int32_t> late;                  ///< tokens that are looked for in what the others left
+    std::vector<int32_t> stripLeft, stripRight; ///< ascending: tokens that take the white space beside them
+    std::vector<int32_t> late;                  ///< ascending: tokens that are looked for in what the others left
   };
   std::optional<FromJson> fromJson;
   std::vector<int32_t> endOfGeneration; ///< ascending

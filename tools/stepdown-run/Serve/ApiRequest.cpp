@@ -13,7 +13,6 @@ namespace {
 using nlohmann::json;
 using Refused = std::optional<Refusal>;
 
-constexpr size_t deepest = 100;  ///< values inside each other
 constexpr size_t stopTexts = 64; ///< each is sought in every token
 
 /// Fields of OpenAI's interface that ask for what is not done here, unless they have this value, or null.
@@ -378,28 +377,8 @@ private:
   int64_t top = -1;
 };
 
-/// How deep arrays and objects of a text are inside each other; parsing them takes its time, and no request has many.
-size_t depthOf(std::string_view body) {
-  size_t depth = 0, most = 0;
-  bool text = false;
-  for (size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (text && c == '\\')
-      ++i;
-    else if (c == '"')
-      text = !text;
-    else if (!text && (c == '[' || c == '{'))
-      most = std::max(most, ++depth);
-    else if (!text && (c == ']' || c == '}') && depth > 0)
-      --depth;
-  }
-  return most;
-}
-
 /// The object in `body`.
 Refused readObject(std::string_view body, json &object) {
-  if (depthOf(body) > deepest)
-    return Refusal{fail(ErrorCode::JsonSyntax, "request: expects JSON that is at most %zu values deep", deepest), ""};
   Result<json> read = parseJson<json>(body, "request");
   if (!read)
     return Refusal{read.error(), ""};
