@@ -123,6 +123,7 @@ find_python() {
     python=python3
   }
   tools/test-python.sh --openai >/dev/null || echo "check: the server is tested without OpenAI's own client" >&2
+  tools/test-python.sh --tokenizers >/dev/null || echo "check: tokenizer.json is not compared with the package tokenizers" >&2
 }
 
 # configure FOLDER OPTIONS...

@@ -5,12 +5,16 @@
     tokenizer_json.py --bin build/bin --library build/libstepdown.so qwen3-tokenizer.json  and files
     tokenizer_json.py ... --count 100000 --seed 7                                          random texts of each script
 
-A tiny model around each tokenizer is compiled, since the library tokenizes for models. Ends with 77 where numpy, gguf or
-tokenizers are missing.
+A tiny model around each tokenizer is compiled, since the library tokenizes for models. Runs in the Python of
+`tools/test-python.sh --tokenizers` where that is there; ends with 77 where numpy, gguf or tokenizers are missing.
 """
 import argparse, json, os, random, shutil, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+OWN = os.path.realpath(os.path.join(HERE, "..", "..", "build", "venv-tokenizers"))
+if os.path.exists(OWN) and os.path.realpath(sys.prefix) != OWN:
+    python = os.path.join(OWN, "bin", "python")
+    os.execv(python, [python, os.path.abspath(__file__), *sys.argv[1:]])
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "data"), os.path.join(HERE, "..", "..", "python")]
 from conformance import Suite
 try:
@@ -61,6 +65,32 @@ def texts(draw, letters, special, count):
         yield out
 
 
+# Split of the models that say so: Llama 3, GPT-4o, Tekken.
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+CONTRACTION, SPACES = "(?i:'s|'t|'re|'ve|'m|'ll|'d)", r"\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def cased(contraction, number):
+    first = r"[^\r\n\p{L}\p{N}]?"
+    return rf"{first}{UPPER}*{LOWER}+{contraction}|{first}{UPPER}+{LOWER}*{contraction}|{number}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{SPACES}"
+
+
+PATTERNS = {
+    "llama3": CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + SPACES,
+    "gpt-4o": cased(CONTRACTION + "?", r"\p{N}{1,3}"), "tekken": cased("", r"\p{N}"),
+}
+
+
+def around(tokenizer, before, after):
+    """`tokenizer` with tokens before and after a text, null for none."""
+    ids = {t["content"]: t["id"] for t in tokenizer["added_tokens"]}
+    piece = lambda token: [{"SpecialToken": {"id": token, "type_id": 0}}] if token else []
+    return {**tokenizer, "post_processor": {
+        "type": "TemplateProcessing", "single": [*piece(before), {"Sequence": {"id": "A", "type_id": 0}}, *piece(after)],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {t: {"id": t, "ids": [ids[t]], "tokens": [t]} for t in (before, after) if t}}}
+
+
 def made():
     """Vocabularies with every switch that is supported: (name, tokenizer.json)."""
     b, s = tiny_tokenizer.bpe(500, "smollm"), tiny_tokenizer.spm(520, False)
@@ -81,15 +111,49 @@ def made():
         added["added_tokens"].append(make_folder.added_token(size, text, text[0] == "<", **flags))
         size += 1
     yield "added tokens that overlap and strip", added
+    for text in ("<|é|>", "é", "a b"):  # characters that stand for bytes, and one that stands for none
+        known = text in added["model"]["vocab"]
+        added["added_tokens"].append(make_folder.added_token(added["model"]["vocab"].get(text, size), text, False))
+        size += not known
+    yield "added tokens of other bytes", added
+    for name, pattern in PATTERNS.items():
+        split = level(q)
+        split["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern
+        yield f"Split of {name}", split
+    tokens = [t["content"] for t in level(q)["added_tokens"] if t["special"]]
+    yield "tokens before and after", around(level(q), tokens[0], tokens[-1])
+    yield "a token after", around(level(q), None, tokens[-1])
+    composed = level(q)
+    composed["normalizer"] = {"type": "NFC"}
+    for text in ("é", "e\u0301", "a"):
+        composed["added_tokens"].append(make_folder.added_token(composed["model"]["vocab"].get(text, len(q["tokens"])), text, False))
+    yield "NFC beside added tokens", composed
     yield "SentencePiece with a prefix", piece(s, True, "<s>")
     yield "SentencePiece without", piece(g, False, "<bos>")
+    tabs = piece(g, False, "<bos>")  # as Gemma's are converted
+    tabs["model"]["vocab"]["\t"] = tabs["model"]["vocab"].pop("<0x09>")
+    tabs["pre_tokenizer"] = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    yield "SentencePiece with a tab for its byte", tabs
+
+
+def ends_of(tokenizer):
+    """Ids of the tokens that are put before and after a text, or None."""
+    ends, text = [None, None], False
+    for part in (p := tokenizer["post_processor"] or {}).get("processors", [p]):
+        for piece in part.get("single", []):
+            text = text or "Sequence" in piece
+            if "SpecialToken" in piece:
+                ends[text] = part["special_tokens"][piece["SpecialToken"]["id"]]["ids"][0]
+    return ends
 
 
 def check(suite, name, path, draw, count):
     import stepdown
     reference = tokenizers.Tokenizer.from_file(path)
     with open(path, encoding="utf-8") as file:
-        added = [t["content"] for t in json.load(file)["added_tokens"]]
+        whole = json.load(file)
+    added = [t["content"] for t in whole["added_tokens"]]
+    first, last = ends_of(whole)
     folder, size = suite.path("folder"), max(reference.get_vocab(True).values()) + 1
     shutil.rmtree(folder, ignore_errors=True)
     make_folder.build(suite.made("model.gguf", f"--layers 1 --width 32 --heads 2 --kv-heads 1 --vocab {max(size, 389)}"), folder)
@@ -102,13 +166,17 @@ def check(suite, name, path, draw, count):
     for script, ranges in SCRIPTS.items():
         for text in texts(draw, alphabet(ranges), added, count):
             total += 1
-            expected = reference.encode(text)
             got = model.tokenize(text, add_special=False, parse_special=True)
             plain = reference.encode(text, add_special_tokens=False).ids
             if got != plain:
                 different.append(f"{name}: {script}: {text!r}: expects {plain}, but got {got}")
-            elif model.tokenize(text, add_special=True, parse_special=True) not in (expected.ids, plain):
-                different.append(f"{name}: {script}: {text!r}: expects {expected.ids} around it")
+                continue
+            expected = reference.encode(text).ids
+            # What a text begins or ends with already is not put there again.
+            expected = expected[first is not None and plain[:1] == [first]:]
+            expected = expected[:len(expected) - (last is not None and plain[-1:] == [last])]
+            if (got := model.tokenize(text, add_special=True, parse_special=True)) != expected:
+                different.append(f"{name}: {script}: {text!r}: expects {expected} around it, but got {got}")
             elif (back := reference.decode(plain)) != model.detokenize(plain):
                 different.append(f"{name}: {script}: {text!r}: expects {back!r} back, but got {model.detokenize(plain)!r}")
     suite.expect(not different, f"{len(different)} of {total}, first {different[:3]}")

@@ -24,6 +24,20 @@ void appendByteLevel(std::string_view text, std::string &out) {
   }
 }
 
+/// As the package tokenizers: a token with a character that stands for no byte is all as it is written.
+void appendWholeByteLevel(std::string_view text, std::string &out) {
+  const size_t begin = out.size();
+  for (size_t at = 0, length; at < text.size(); at += length) {
+    length = characterLength(text.substr(at));
+    const int byte = length ? ByteAlphabet::get().byteOf(codePoint(text.substr(at), length)) : -1;
+    if (byte < 0) {
+      out.replace(begin, std::string::npos, text);
+      return;
+    }
+    out += static_cast<char>(byte);
+  }
+}
+
 void appendUnmarked(std::string_view text, std::string &out) {
   for (size_t mark; (mark = text.find(spaceMark)) != text.npos; text.remove_prefix(mark + spaceMark.size()))
     out.append(text.substr(0, mark)) += ' ';
@@ -35,6 +49,8 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, std::string &out) {
   if (!vocabulary.contains(id))
     return;
   std::string_view text = vocabulary.text(id);
+  if (vocabulary.fromJson && vocabulary.model == TokenizerModel::Bpe) // its decoder takes all, added tokens too
+    return appendWholeByteLevel(text, out);
   switch (vocabulary.type(id)) {
   case TokenType::Byte: {
     auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'A' + 10; };
