@@ -74,19 +74,23 @@ LogicalResult checkElements(MmaOp product, StringRef chip) {
   return success();
 }
 
-LogicalResult checkMemory(KernelOp kernel, const ChipFacts &chip, int64_t bytes, int64_t slots, int64_t slotBytes) {
+LogicalResult checkMemory(KernelOp kernel, const ChipFacts &chip, int64_t bytes, const SlotsOfKernel &slots) {
   const int64_t most = chip.sharedBytes;
   if (bytes <= most)
     return success();
   const char *what = StringRef(chip.road) == "amd" ? "LDS" : "shared memory";
+  const int64_t others = bytes - slots.count * slots.bytes;
   InFlightDiagnostic diagnostic = unfit(kernel, ErrorCode::KernelMemory)
                                   << "expects at most " << most << " bytes of " << what << " on " << chip.name
-                                  << ", but its slots take " << bytes;
-  const int64_t others = bytes - slots * slotBytes, fitting = (most - others) / std::max<int64_t>(slotBytes, 1);
-  if (fitting >= 2)
-    return diagnostic << ": " << fitting << " slots in place of " << slots << " would fit";
-  return diagnostic << ": slots of at most " << std::max<int64_t>((most - others) / std::max<int64_t>(slots, 1), 0)
-                    << " bytes in place of " << slotBytes << " would fit";
+                                  << ", but its slots take " << bytes - others;
+  if (others)
+    diagnostic << ", and its " << slots.others << " " << others;
+  const int64_t fitting = (most - others) / std::max<int64_t>(slots.bytes, 1);
+  if (slots.anyCount && fitting >= 2)
+    return diagnostic << ": " << fitting << " slots in place of " << slots.count << " would fit";
+  if (const int64_t least = slots.count ? (most - others) / slots.count : 0; least > 0)
+    return diagnostic << ": slots of at most " << least << " bytes in place of " << slots.bytes << " would fit";
+  return diagnostic;
 }
 
 } // namespace stepdown

@@ -20,9 +20,16 @@ ErrorCode numberOf(std::string &said, ErrorCode otherwise);
 /// integers, i32.
 mlir::LogicalResult checkElements(tile::MmaOp product, llvm::StringRef chip);
 
-/// E1017 for more than the chip's shared memory, or LDS: `bytes`, of which `slots` slots of `slotBytes` each are the
-/// ring that would be made shorter.
-mlir::LogicalResult checkMemory(tile::KernelOp kernel, const ChipFacts &chip, int64_t bytes, int64_t slots,
-                                int64_t slotBytes);
+/// The slots of a kernel, as a refusal of checkMemory speaks of them.
+struct SlotsOfKernel {
+  int64_t count, bytes;               ///< how many there are, and bytes of each
+  bool anyCount = false;              ///< whether another number of them, at least two, is a kernel as well
+  const char *others = "other rings"; ///< what takes the bytes that they do not
+};
+
+/// E1017 for more than the chip's shared memory, or LDS: `bytes`, of which `slots` are some. Says how many slots, or of
+/// how many bytes, would fit, where any would.
+mlir::LogicalResult checkMemory(tile::KernelOp kernel, const ChipFacts &chip, int64_t bytes,
+                                const SlotsOfKernel &slots);
 
 } // namespace stepdown

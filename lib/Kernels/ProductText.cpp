@@ -94,12 +94,19 @@ FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   });
   if (product.wasInterrupted())
     return failure();
-  text.first = operationsIn<MmaOp>(text.role).front();
+  SmallVector<MmaOp> products = operationsIn<MmaOp>(text.role);
+  auto loop = onlyOperation<scf::ForOp>(text.role);
+  if (products.size() != 2 || products[0]->getBlock() != loop->getBlock() || products[1]->getBlock() != loop.getBody())
+    return refuse(text.role, "one product in front of the loop over k, and one in each turn");
+  text.first = products[0];
   text.a = copyOf(text.copies, text.first.getA());
   text.b = copyOf(text.copies, text.first.getB());
   if (!text.a || !text.b)
     return unfit(text.first) << "expects tiles of the channel on " << chip << ", but got " << text.first.getA()
                              << " and " << text.first.getB();
+  if (copyOf(text.copies, products[1].getA()) != text.a || copyOf(text.copies, products[1].getB()) != text.b ||
+      products[1].getTransposeB() != text.first.getTransposeB())
+    return refuse(products[1], "the product of a turn to be of the tiles of that in front of the loop, in their ways,");
   text.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
   return text;
 }

@@ -51,6 +51,15 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   const VectorType scores = plan.scores.getType().getSum(), sum = plan.sums.getType().getSum();
   if (failed(checkElements(plan.scores, chip.name)) || failed(checkElements(plan.sums, chip.name)))
     return failure();
+  // Those in front of and behind the loop as well: the emitter makes one program of all products of a kind.
+  const Type element = plan.scores.getShapeOfA().getElementType();
+  for (MmaOp mma : operationsIn<MmaOp>(kernel)) {
+    if (mma.takesRegisters() == mma.getTransposeB())
+      return refuse(mma, "keys with rows along the columns of a head, and values with rows across them,");
+    if (mma.getShapeOfA().getElementType() != element)
+      return unfit(mma) << "expects weights and values of the type of queries and keys, " << element << ", on "
+                        << chip.name << ", but got " << mma.getShapeOfA();
+  }
   plan.threads = plan.role.getThreads();
   plan.width = sum.getDimSize(1), plan.block = scores.getDimSize(1);
   const int64_t waves = plan.threads / chip.lanes;
@@ -72,7 +81,8 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   plan.narrow = !chip.mfma && plan.width * chip.rows / chip.lanes >= 128;
   if (plan.queriesInLds)
     plan.ldsBytes += scores.getDimSize(0) * plan.width * 2;
-  if (failed(checkMemory(kernel, chip, plan.ldsBytes, 2, plan.keys.slotBytes + plan.values.slotBytes)))
+  const SlotsOfKernel slots = {2, plan.keys.slotBytes + plan.values.slotBytes, /*anyCount=*/false, "queries"};
+  if (failed(checkMemory(kernel, chip, plan.ldsBytes, slots)))
     return failure();
   plan.tile = {int64_t(plan.copying.getHeight()), int64_t(plan.copying.getWidth())};
   return plan;

@@ -67,7 +67,7 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   plan.b.offset = bytes(plan.a);
   plan.slotBytes = plan.b.offset + bytes(plan.b);
   plan.ldsBytes = 2 * plan.slotBytes;
-  if (failed(checkMemory(kernel, chip, plan.ldsBytes, 2, plan.slotBytes)))
+  if (failed(checkMemory(kernel, chip, plan.ldsBytes, {2, plan.slotBytes})))
     return failure();
   plan.steps = plan.a.chunks * kChunk / kStep;
   // Waves share the sum out so that each reads the fewest rows of A and B.

@@ -147,7 +147,7 @@ FailureOr<QuantisedPlan> planQuantised(KernelOp kernel, const Chip &chip) {
                        << ", but got " << ring.getType();
   plan.tileBytes = plan.tokens.rows * plan.tokens.chunks * 16;
   plan.ldsBytes = 2 * plan.turnTiles * plan.tileBytes;
-  if (failed(checkMemory(kernel, chip, plan.ldsBytes, 2 * plan.turnTiles, plan.tileBytes)))
+  if (failed(checkMemory(kernel, chip, plan.ldsBytes, {2 * plan.turnTiles, plan.tileBytes})))
     return failure();
   numberPieces(plan, columns);
   plan.tile = {int64_t(plan.copying.getHeight()), int64_t(plan.copying.getWidth())};

@@ -199,7 +199,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
   for (auto &[channel, ring] : plan.channels)
     if (const int64_t depth = cast<ChannelOp>(channel).getType().getDepth(); depth * ring.slotBytes > slots * slotBytes)
       slots = depth, slotBytes = ring.slotBytes;
-  if (failed(checkMemory(kernel, *factsOfChip("sm_90a"), offset, slots, slotBytes + kBarrierBytes)))
+  if (failed(
+          checkMemory(kernel, *factsOfChip("sm_90a"), offset, {slots, slotBytes + kBarrierBytes, /*anyCount=*/true})))
     return failure();
   return plan;
 }

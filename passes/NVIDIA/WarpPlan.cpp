@@ -32,7 +32,7 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
   plan.offsetB = tileBytes(a);
   plan.slotBytes = plan.offsetB + tileBytes(w);
   plan.sharedBytes = plan.stages * plan.slotBytes;
-  if (failed(checkMemory(kernel, chip, plan.sharedBytes, plan.stages, plan.slotBytes)))
+  if (failed(checkMemory(kernel, chip, plan.sharedBytes, {plan.stages, plan.slotBytes, /*anyCount=*/true})))
     return failure();
   plan.steps = a.getDimSize(1) / kWarpReduction;
   // Warps share the sum out so that each reads the fewest rows of A and B; its columns begin at a power of two in the

@@ -325,3 +325,259 @@ tile.kernel @a_turn_and_a_half(%w: !weight, %x: !tokens, %y: !matrix) {
     }
   }
 }
+
+// -----
+
+!matrix = memref<?x?xbf16>
+!values = memref<?x?xbf16>
+!result = memref<?x?xf32>
+!tile = memref<64x64xbf16, 3>
+!value_tile = memref<64x64xbf16, 3>
+!query_ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+!key_ring = !tile.channel<2 x memref<64x64xbf16, 3>>
+!value_ring = !tile.channel<2 x memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+!numbers = vector<64x64xf32>
+!weights = vector<64x64xbf16>
+// Emitted as one program of all products of a kind, whose elements and ways are one.
+// CHECK-LABEL: llvm.func @attention_of_one_type
+// CHECK: llvm.amdgcn.mfma
+tile.kernel @attention_of_one_type(%q: !matrix, %k: !matrix, %v: !values, %o: !result) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %m = memref.dim %o, %zero : !result
+  %n = memref.dim %o, %one : !result
+  %keys = memref.dim %k, %zero : !matrix
+  %cq = tile.channel : !query_ring
+  %ck = tile.channel : !key_ring
+  %cv = tile.channel : !value_ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.acquire %cq : !query_ring -> !tile
+      tile.copy %q[%i, %j] to %sq : !matrix to !tile
+      tile.commit %cq : !query_ring
+      scf.for %l = %zero to %keys step %step {
+        %sk = tile.acquire %ck : !key_ring -> !tile
+        tile.copy %k[%l, %j] to %sk : !matrix to !tile
+        tile.commit %ck : !key_ring
+        %sv = tile.acquire %cv : !value_ring -> !value_tile
+        tile.copy %v[%l, %j] to %sv : !values to !value_tile
+        tile.commit %cv : !value_ring
+      }
+    }
+  }
+  tile.role "attend" warps 4 registers 168 {
+    %empty = arith.constant dense<0.0> : !numbers
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.wait %cq : !query_ring -> !tile
+      %sk0 = tile.wait %ck : !key_ring -> !tile
+      %qk0 = tile.mma %sq, %sk0 {transpose_b} : !tile, !tile -> !sum
+      %s0 = tile.mma_wait 0 for %qk0 : !sum
+      tile.release %ck : !key_ring
+      %p0 = tile.convert %s0 : !numbers to !weights
+      %r:2 = scf.for %l = %step to %keys step %step iter_args(%out = %empty, %p = %p0) -> (!numbers, !weights) {
+        %sk = tile.wait %ck : !key_ring -> !tile
+        %qk = tile.mma %sq, %sk {transpose_b} : !tile, !tile -> !sum
+        %sv = tile.wait %cv : !value_ring -> !value_tile
+        %pv = tile.mma %p, %sv, %out : !weights, !value_tile, !numbers -> !sum
+        %s = tile.mma_wait 1 for %qk : !sum
+        tile.release %ck : !key_ring
+        %o1 = tile.mma_wait 0 for %pv : !sum
+        tile.release %cv : !value_ring
+        %p1 = tile.convert %s : !numbers to !weights
+        scf.yield %o1, %p1 : !numbers, !weights
+      }
+      tile.release %cq : !query_ring
+      %sv = tile.wait %cv : !value_ring -> !value_tile
+      %pv = tile.mma %r#1, %sv, %r#0 : !weights, !value_tile, !numbers -> !sum
+      %o1 = tile.mma_wait 0 for %pv : !sum
+      tile.release %cv : !value_ring
+      tile.store %o1 to %o[%i, %j] : !numbers to !result
+    }
+  }
+}
+
+// -----
+
+!matrix = memref<?x?xbf16>
+!values = memref<?x?xf16>
+!result = memref<?x?xf32>
+!tile = memref<64x64xbf16, 3>
+!value_tile = memref<64x64xf16, 3>
+!query_ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+!key_ring = !tile.channel<2 x memref<64x64xbf16, 3>>
+!value_ring = !tile.channel<2 x memref<64x64xf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+!numbers = vector<64x64xf32>
+!weights = vector<64x64xf16>
+tile.kernel @attention_of_two_types(%q: !matrix, %k: !matrix, %v: !values, %o: !result) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %m = memref.dim %o, %zero : !result
+  %n = memref.dim %o, %one : !result
+  %keys = memref.dim %k, %zero : !matrix
+  %cq = tile.channel : !query_ring
+  %ck = tile.channel : !key_ring
+  %cv = tile.channel : !value_ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.acquire %cq : !query_ring -> !tile
+      tile.copy %q[%i, %j] to %sq : !matrix to !tile
+      tile.commit %cq : !query_ring
+      scf.for %l = %zero to %keys step %step {
+        %sk = tile.acquire %ck : !key_ring -> !tile
+        tile.copy %k[%l, %j] to %sk : !matrix to !tile
+        tile.commit %ck : !key_ring
+        %sv = tile.acquire %cv : !value_ring -> !value_tile
+        tile.copy %v[%l, %j] to %sv : !values to !value_tile
+        tile.commit %cv : !value_ring
+      }
+    }
+  }
+  tile.role "attend" warps 4 registers 168 {
+    %empty = arith.constant dense<0.0> : !numbers
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.wait %cq : !query_ring -> !tile
+      %sk0 = tile.wait %ck : !key_ring -> !tile
+      %qk0 = tile.mma %sq, %sk0 {transpose_b} : !tile, !tile -> !sum
+      %s0 = tile.mma_wait 0 for %qk0 : !sum
+      tile.release %ck : !key_ring
+      %p0 = tile.convert %s0 : !numbers to !weights
+      %r:2 = scf.for %l = %step to %keys step %step iter_args(%out = %empty, %p = %p0) -> (!numbers, !weights) {
+        %sk = tile.wait %ck : !key_ring -> !tile
+        %qk = tile.mma %sq, %sk {transpose_b} : !tile, !tile -> !sum
+        %sv = tile.wait %cv : !value_ring -> !value_tile
+        // expected-error @+1 {{expects weights and values of the type of queries and keys, 'bf16', on gfx942, but got 'vector<64x64xf16>'}}
+        %pv = tile.mma %p, %sv, %out : !weights, !value_tile, !numbers -> !sum
+        %s = tile.mma_wait 1 for %qk : !sum
+        tile.release %ck : !key_ring
+        %o1 = tile.mma_wait 0 for %pv : !sum
+        tile.release %cv : !value_ring
+        %p1 = tile.convert %s : !numbers to !weights
+        scf.yield %o1, %p1 : !numbers, !weights
+      }
+      tile.release %cq : !query_ring
+      %sv = tile.wait %cv : !value_ring -> !value_tile
+      %pv = tile.mma %r#1, %sv, %r#0 : !weights, !value_tile, !numbers -> !sum
+      %o1 = tile.mma_wait 0 for %pv : !sum
+      tile.release %cv : !value_ring
+      tile.store %o1 to %o[%i, %j] : !numbers to !result
+    }
+  }
+}
+
+// -----
+
+!matrix = memref<?x?xbf16>
+!values = memref<?x?xbf16>
+!result = memref<?x?xf32>
+!tile = memref<64x64xbf16, 3>
+!value_tile = memref<64x64xbf16, 3>
+!query_ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+!key_ring = !tile.channel<2 x memref<64x64xbf16, 3>>
+!value_ring = !tile.channel<2 x memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+!numbers = vector<64x64xf32>
+!weights = vector<64x64xbf16>
+tile.kernel @keys_in_another_way(%q: !matrix, %k: !matrix, %v: !values, %o: !result) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %m = memref.dim %o, %zero : !result
+  %n = memref.dim %o, %one : !result
+  %keys = memref.dim %k, %zero : !matrix
+  %cq = tile.channel : !query_ring
+  %ck = tile.channel : !key_ring
+  %cv = tile.channel : !value_ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.acquire %cq : !query_ring -> !tile
+      tile.copy %q[%i, %j] to %sq : !matrix to !tile
+      tile.commit %cq : !query_ring
+      scf.for %l = %zero to %keys step %step {
+        %sk = tile.acquire %ck : !key_ring -> !tile
+        tile.copy %k[%l, %j] to %sk : !matrix to !tile
+        tile.commit %ck : !key_ring
+        %sv = tile.acquire %cv : !value_ring -> !value_tile
+        tile.copy %v[%l, %j] to %sv : !values to !value_tile
+        tile.commit %cv : !value_ring
+      }
+    }
+  }
+  tile.role "attend" warps 4 registers 168 {
+    %empty = arith.constant dense<0.0> : !numbers
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.wait %cq : !query_ring -> !tile
+      %sk0 = tile.wait %ck : !key_ring -> !tile
+      // expected-error @+1 {{expects keys with rows along the columns of a head, and values with rows across them, on gfx942}}
+      %qk0 = tile.mma %sq, %sk0 : !tile, !tile -> !sum
+      %s0 = tile.mma_wait 0 for %qk0 : !sum
+      tile.release %ck : !key_ring
+      %p0 = tile.convert %s0 : !numbers to !weights
+      %r:2 = scf.for %l = %step to %keys step %step iter_args(%out = %empty, %p = %p0) -> (!numbers, !weights) {
+        %sk = tile.wait %ck : !key_ring -> !tile
+        %qk = tile.mma %sq, %sk {transpose_b} : !tile, !tile -> !sum
+        %sv = tile.wait %cv : !value_ring -> !value_tile
+        %pv = tile.mma %p, %sv, %out : !weights, !value_tile, !numbers -> !sum
+        %s = tile.mma_wait 1 for %qk : !sum
+        tile.release %ck : !key_ring
+        %o1 = tile.mma_wait 0 for %pv : !sum
+        tile.release %cv : !value_ring
+        %p1 = tile.convert %s : !numbers to !weights
+        scf.yield %o1, %p1 : !numbers, !weights
+      }
+      tile.release %cq : !query_ring
+      %sv = tile.wait %cv : !value_ring -> !value_tile
+      %pv = tile.mma %r#1, %sv, %r#0 : !weights, !value_tile, !numbers -> !sum
+      %o1 = tile.mma_wait 0 for %pv : !sum
+      tile.release %cv : !value_ring
+      tile.store %o1 to %o[%i, %j] : !numbers to !result
+    }
+  }
+}
+
+// -----
+
+!matrix = memref<?x?xbf16>
+!result = memref<?x?xf32>
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<2 x memref<64x64xbf16, 3>, memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+tile.kernel @turns_in_another_way(%a: !matrix, %b: !matrix, %c: !result) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %m = memref.dim %c, %zero : !result
+  %n = memref.dim %c, %one : !result
+  %k = memref.dim %a, %one : !matrix
+  %ab = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 8 {
+      scf.for %l = %zero to %k step %step {
+        %s:2 = tile.acquire %ab : !ring -> !tile, !tile
+        tile.copy %a[%i, %l] to %s#0 : !matrix to !tile
+        tile.copy %b[%l, %j] to %s#1 : !matrix to !tile
+        tile.commit %ab : !ring
+      }
+    }
+  }
+  tile.role "multiply" warps 4 registers 168 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 8 {
+      %s:2 = tile.wait %ab : !ring -> !tile, !tile
+      %first = tile.mma %s#0, %s#1 : !tile, !tile -> !sum
+      %last = scf.for %l = %step to %k step %step iter_args(%sum = %first) -> (!sum) {
+        %t:2 = tile.wait %ab : !ring -> !tile, !tile
+        // expected-error @+1 {{expects the product of a turn to be of the tiles of that in front of the loop, in their ways, on gfx942}}
+        %next = tile.mma %t#0, %t#1, %sum {transpose_b} : !tile, !tile -> !sum
+        tile.mma_wait 1
+        tile.release %ab : !ring
+        scf.yield %next : !sum
+      }
+      %value = tile.mma_wait 0 for %last : !sum
+      tile.release %ab : !ring
+      tile.store %value to %c[%i, %j] : vector<64x64xf32> to !result
+    }
+  }
+}

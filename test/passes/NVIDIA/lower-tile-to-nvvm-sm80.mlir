@@ -333,3 +333,46 @@ tile.kernel @transposed_store(%a: !matrix, %b: !matrix, %c: !result) {
   }
 }
 
+// -----
+
+!matrix = memref<?x?xbf16>
+!result = memref<?x?xf32>
+!tile = memref<64x64xbf16, 3>
+!ring = !tile.channel<2 x memref<64x64xbf16, 3>, memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+tile.kernel @factors_change_places(%a: !matrix, %b: !matrix, %c: !result) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %m = memref.dim %c, %zero : !result
+  %n = memref.dim %c, %one : !result
+  %k = memref.dim %a, %one : !matrix
+  %ab = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 8 {
+      scf.for %l = %zero to %k step %step {
+        %s:2 = tile.acquire %ab : !ring -> !tile, !tile
+        tile.copy %a[%i, %l] to %s#0 : !matrix to !tile
+        tile.copy %b[%l, %j] to %s#1 : !matrix to !tile
+        tile.commit %ab : !ring
+      }
+    }
+  }
+  tile.role "multiply" warps 4 registers 168 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 8 {
+      %s:2 = tile.wait %ab : !ring -> !tile, !tile
+      %first = tile.mma %s#0, %s#1 : !tile, !tile -> !sum
+      %last = scf.for %l = %step to %k step %step iter_args(%sum = %first) -> (!sum) {
+        %t:2 = tile.wait %ab : !ring -> !tile, !tile
+        // expected-error @+1 {{expects the product of a turn to be of the tiles of that in front of the loop, in their ways, on sm_80}}
+        %next = tile.mma %t#1, %t#0, %sum : !tile, !tile -> !sum
+        tile.mma_wait 1
+        tile.release %ab : !ring
+        scf.yield %next : !sum
+      }
+      %value = tile.mma_wait 0 for %last : !sum
+      tile.release %ab : !ring
+      tile.store %value to %c[%i, %j] : vector<64x64xf32> to !result
+    }
+  }
+}
