@@ -16,22 +16,22 @@ namespace stepdown {
 namespace {
 struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
   /// Whether the one result of `op` has no elements, as a type of it says.
-  static bool makesNothing(Operation *op) {
+  static bool makesNothing(Operation *op, EmptyArrays &empty) {
     if (isa<tensor::CastOp>(op)) // to a type that says so: the other way it stays what slices are seen to be of
       return llvm::is_contained(cast<ShapedType>(op->getResult(0).getType()).getShape(), 0);
     if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) // of no elements there are none to take
-      return isKnownEmpty(slice.getResult()) || isKnownEmpty(slice.getSource());
+      return empty.isKnown(slice.getResult()) || empty.isKnown(slice.getSource());
     if (isa<tensor::PadOp, arith::ConstantOp>(op))
-      return isKnownEmpty(op->getResult(0));
+      return empty.isKnown(op->getResult(0));
     if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ReshapeOp>(op))
-      return isKnownEmpty(op->getResult(0)) || isKnownEmpty(op->getOperand(0));
+      return empty.isKnown(op->getResult(0)) || empty.isKnown(op->getOperand(0));
     return false;
   }
 
   /// Whether `op` puts an array into another, and either has no elements.
-  static bool putsNothing(Operation *op) {
+  static bool putsNothing(Operation *op, EmptyArrays &empty) {
     return isa<tensor::InsertSliceOp, tensor::ParallelInsertSliceOp>(op) &&
-           (isKnownEmpty(op->getOperand(0)) || isKnownEmpty(op->getOperand(1)));
+           (empty.isKnown(op->getOperand(0)) || empty.isKnown(op->getOperand(1)));
   }
 
   /// The sizes of what `op` makes.
@@ -117,9 +117,10 @@ struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
     SmallVector<Operation *> work;
     SmallVector<linalg::LinalgOp> structured;
     getOperation().walk([&](linalg::LinalgOp op) { structured.push_back(op); });
+    EmptyArrays empty;
     getOperation().walk([&](Operation *op) {
       auto pad = dyn_cast<tensor::PadOp>(op);
-      if (makesNothing(op) || putsNothing(op) || (pad && isKnownEmpty(pad.getSource())))
+      if (makesNothing(op, empty) || putsNothing(op, empty) || (pad && empty.isKnown(pad.getSource())))
         work.push_back(op);
     });
     IRRewriter b(&getContext());
@@ -139,7 +140,7 @@ struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
       if (failed(sizes))
         return signalPassFailure();
       auto pad = dyn_cast<tensor::PadOp>(op);
-      if (!pad || makesNothing(op)) {
+      if (EmptyArrays now; !pad || makesNothing(op, now)) {
         replace(b, op, tensor::EmptyOp::create(b, op->getLoc(), *sizes, getElementTypeOrSelf(op->getResult(0))));
         continue;
       }

@@ -63,10 +63,21 @@ struct Origins {
 };
 } // namespace
 
-bool isKnownEmpty(Value array) {
-  for (Origins origins; array; array = origins.before(array))
-    if (auto type = dyn_cast<RankedTensorType>(array.getType()); type && llvm::is_contained(type.getShape(), 0))
-      return true;
-  return false;
+bool EmptyArrays::isKnown(Value array) {
+  SmallVector<Value> asked; // of the sizes of `array`, all of them
+  bool empty = false;
+  for (Origins origins; array; array = origins.before(array)) {
+    if (auto found = known.find(array); found != known.end()) {
+      empty = found->second;
+      break;
+    }
+    asked.push_back(array);
+    auto type = dyn_cast<RankedTensorType>(array.getType());
+    if (empty = type && llvm::is_contained(type.getShape(), 0); empty)
+      break;
+  }
+  for (Value each : asked)
+    known[each] = empty;
+  return empty;
 }
 } // namespace stepdown

@@ -124,12 +124,13 @@ func.func @turns_side_by_side_put_nothing(%x: tensor<7x0xf32>, %y: tensor<?x?xf3
   return %1 : tensor<7x?xf32>
 }
 
-// What grows, and what changes places with another, is empty in the first turn only.
-// CHECK-LABEL: func.func @what_a_loop_makes_larger_is_not_empty(
+// What changes places with another is empty in every second turn alone.
+// CHECK-LABEL: func.func @what_changes_places_in_a_loop_is_not_empty(
 // CHECK:         tensor.extract_slice
 // CHECK:         tensor.insert_slice
-func.func @what_a_loop_makes_larger_is_not_empty(%x: tensor<7x0xf32>, %y: tensor<7x?xf32>, %n: index, %from: index,
-                                                 %to: index, %by: index) -> (tensor<7x?xf32>, tensor<7x?xf32>) {
+func.func @what_changes_places_in_a_loop_is_not_empty(%x: tensor<7x0xf32>, %y: tensor<7x?xf32>, %n: index,
+                                                      %from: index, %to: index, %by: index)
+    -> (tensor<7x?xf32>, tensor<7x?xf32>) {
   %0 = tensor.cast %x : tensor<7x0xf32> to tensor<7x?xf32>
   %1:2 = scf.for %i = %from to %to step %by iter_args(%a = %0, %c = %y) -> (tensor<7x?xf32>, tensor<7x?xf32>) {
     %2 = tensor.extract_slice %a[0, 0] [3, %n] [1, 1] : tensor<7x?xf32> to tensor<3x?xf32>
@@ -137,4 +138,24 @@ func.func @what_a_loop_makes_larger_is_not_empty(%x: tensor<7x0xf32>, %y: tensor
     scf.yield %c, %3 : tensor<7x?xf32>, tensor<7x?xf32>
   }
   return %1#0, %1#1 : tensor<7x?xf32>, tensor<7x?xf32>
+}
+
+// What each turn joins a column to is empty in the first alone.
+// CHECK-LABEL: func.func @what_a_loop_makes_larger_is_not_empty(
+// CHECK:         tensor.insert_slice
+// CHECK:         tensor.extract_slice
+func.func @what_a_loop_makes_larger_is_not_empty(%x: tensor<7x0xf32>, %from: index, %to: index, %by: index)
+    -> tensor<3x?xf32> {
+  %one = arith.constant 1 : index
+  %0 = tensor.cast %x : tensor<7x0xf32> to tensor<7x?xf32>
+  %1 = scf.for %i = %from to %to step %by iter_args(%a = %0) -> (tensor<7x?xf32>) {
+    %columns = tensor.dim %a, %one : tensor<7x?xf32>
+    %more = arith.addi %columns, %one : index
+    %2 = tensor.empty(%more) : tensor<7x?xf32>
+    %3 = tensor.insert_slice %a into %2[0, 1] [7, %columns] [1, 1] : tensor<7x?xf32> into tensor<7x?xf32>
+    scf.yield %3 : tensor<7x?xf32>
+  }
+  %all = tensor.dim %1, %one : tensor<7x?xf32>
+  %4 = tensor.extract_slice %1[0, 0] [3, %all] [2, 1] : tensor<7x?xf32> to tensor<3x?xf32>
+  return %4 : tensor<3x?xf32>
 }
