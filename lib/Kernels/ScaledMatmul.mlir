@@ -4,7 +4,8 @@
 //
 // wgmma adds products of fp8 up with fewer bits than float32 has. So its sums end behind each 128 columns, which is a
 // slot, and go on in registers, in float32, times the scales of the slot (DeepSeek-AI, DeepSeek-V3, 2024, section 3.3).
-// While one warpgroup does that the other's products run. Scales are read in front of the products that they belong to.
+// Of a tile of several warpgroups the others' products run while one does that; a tile of one waits. Scales are read in
+// front of the products that they belong to.
 !matrix = memref<?x?x$(element)>
 !scales = memref<?x?xf32>
 !result = memref<?x?x$(result)>

@@ -54,8 +54,8 @@ struct Options {
   uint64_t seed = 0;           ///< 0: everything as late as it may be, warps in order
   uint64_t bound = 1ull << 32; ///< turns of loops and calls of entries in all, before a launch counts as endless
   Observer *observer = nullptr;
-  /// Significant bits that wgmma keeps of a sum of fp8 products (Products.h): 24 is float32, 14 what others have
-  /// measured on H100 and H800.
+  /// Significant bits that wgmma keeps of a sum of fp8 products (Products.h): 24 is float32, 14 what DeepSeek-V3's
+  /// report says of H800.
   uint32_t fp8SumBits = 24;
 };
 

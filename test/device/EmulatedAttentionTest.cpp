@@ -6,7 +6,8 @@
 // Weights, powers of two of them, are rounded to 8 bits for the product with V (2^-9 of each), have the error of their
 // scores and of ex2.approx (2^-22), and are summed in float32 by block and rescaled. So the sum of |weight| |v| is off
 // by no more than 2^-8 and (d max|q||k| scale + keys
-// + 16) 2^-23 of itself, and the result is rounded to 8 bits.
+// + 16) 2^-23 of itself, and the result is rounded to 8 bits. Of f16 both roundings are to 11 bits, and a weight below
+// 2^-14 is off by 2^-25: the largest weight of a query is 1, so of all keys that is no more than keys max|v| 2^-25.
 #include "lib/Interpret/KernelInterpreter.h"
 #include "test/device/TileKernel.h"
 #include <gtest/gtest.h>
@@ -40,6 +41,10 @@ AttentionParameters amd(int64_t d, int64_t m, int64_t n, int64_t warps, int64_t 
   p.registerFile = 131072;
   return p;
 }
+AttentionParameters ofHalves(AttentionParameters p) {
+  p.element = p.result = "f16";
+  return p;
+}
 AttentionParameters capped(AttentionParameters p, double cap) {
   p.cap = cap;
   return p;
@@ -62,6 +67,8 @@ void attend(const Case &c, const AttentionSequence &s, int64_t query, uint32_t h
             std::vector<double> &scaleTolerance) {
   const AttentionParameters &p = c.parameters;
   const int64_t d = p.d, keyHead = head / (c.heads / c.keyHeads), position = s.keys - s.queries + query;
+  const bool half = p.element == "f16";
+  const double rounding = half ? 0x1p-11 : 0x1p-8;
   std::vector<double> scores, weights;
   double top = -INFINITY, error = 0, largest = 0;
   for (int64_t j = 0; j < s.keys; ++j) {
@@ -86,13 +93,14 @@ void attend(const Case &c, const AttentionSequence &s, int64_t query, uint32_t h
   }
   out.assign(d, 0), tolerance.assign(d, 0), scaleTolerance.assign(d, 0);
   for (int64_t x = 0; x < d && all > 0; ++x) {
-    double magnitude = 0;
+    double magnitude = 0, most = 0;
     for (int64_t j = 0; j < s.keys; ++j) {
-      const double term = weights[j] / all * v.get(s.firstKey + j, keyHead * d + x);
-      out[x] += term, magnitude += std::fabs(term);
+      const double value = v.get(s.firstKey + j, keyHead * d + x), term = weights[j] / all * value;
+      out[x] += term, magnitude += std::fabs(term), most = std::max(most, std::fabs(value));
     }
     scaleTolerance[x] = magnitude * 4 * largest * 0x1p-24;
-    tolerance[x] = magnitude * (0x1p-8 + (error + s.keys + 16) * 0x1p-23) + std::fabs(out[x]) * 0x1p-8;
+    tolerance[x] = magnitude * (rounding + (error + s.keys + 16) * 0x1p-23) + std::fabs(out[x]) * rounding +
+                   (half ? s.keys * most * 0x1p-25 : 0);
   }
 }
 
@@ -104,8 +112,9 @@ TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
   const Batch batch(c);
   const uint32_t d = uint32_t(c.parameters.d), width = c.heads * d, keyWidth = c.keyHeads * d;
   // Rows lie a multiple of 16 bytes apart; between them stands NaN.
-  Matrix q(batch.queries, width, width + 8, true), k(batch.keys, keyWidth, keyWidth + 16, true),
-      v(batch.keys, keyWidth, keyWidth + 24, true);
+  const std::string element = c.parameters.element;
+  Matrix q(batch.queries, width, width + 8, true, element), k(batch.keys, keyWidth, keyWidth + 16, true, element),
+      v(batch.keys, keyWidth, keyWidth + 24, true, element);
   std::mt19937 random(batch.queries * 31 + batch.keys * 17 + d);
   std::normal_distribution<float> normal;
   for (Matrix *matrix : {&q, &k, &v})
@@ -140,7 +149,7 @@ TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
   ASSERT_EQ(lowered.error, "");
   std::vector<double> out, tolerance, scaleTolerance;
   for (uint64_t seed : {0, 3}) {
-    Matrix result(batch.queries, width, width + seed, true);
+    Matrix result(batch.queries, width, width + seed, true, element);
     std::vector<Matrix *> matrices = {&q, &k, &v, &work, &result};
     Launch launch(lowered.launch(), matrices);
     launch.shape.grid = {c.blocks, 1, 1};
@@ -190,7 +199,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"sees_nothing", tiles(64, 64, 64, 4, kAll, 0), 1, 1, {{71, 5}}, 1},
                     Case{"capped", capped(tiles(64, 64, 64, 4, kAll, 0), 1.5), 1, 1, {{67, 67}}, 1},
                     Case{"three_warpgroups", tiles(64, 192, 128, 12, kAll, 0), 1, 1, {{193, 257}}, 1},
-                    Case{"head_of_256", tiles(256, 128, 80, 8, kAll, 0), 1, 1, {{131, 167}}, 1}),
+                    Case{"head_of_256", tiles(256, 128, 80, 8, kAll, 0), 1, 1, {{131, 167}}, 1},
+                    Case{"halves", ofHalves(tiles(64, 64, 64, 4, kAll, 0)), 2, 1, {{61, 131}, {3, 67}}, 1}),
     [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
 
 // Blocks of one wave's 32 or 16 queries, or of more; emulated, never run on hardware.
@@ -218,5 +228,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"gfx1201_head_of_128", amd(128, 128, 32, 8, kAll, 0), 2, 1, {{131, 197}}, 2, "gfx1201"},
         Case{"gfx1201_head_of_256", amd(256, 64, 16, 4, 37, 0), 2, 1, {{67, 131}, {1, 17}}, 1, "gfx1201"},
         Case{"gfx90a_head_of_128", amd(128, 128, 64, 8, kAll, 0), 1, 1, {{131, 167}}, 1, "gfx90a"},
+        Case{"gfx942_halves", ofHalves(amd(64, 64, 64, 4, kAll, 0)), 2, 1, {{61, 131}, {3, 67}}, 1, "gfx942"},
+        Case{"gfx950_halves", ofHalves(amd(64, 64, 64, 4, kAll, 0)), 1, 1, {{61, 131}}, 1, "gfx950"},
+        Case{"gfx1100_halves", ofHalves(amd(64, 64, 32, 4, kAll, 0)), 2, 1, {{61, 131}, {3, 67}}, 1, "gfx1100"},
+        Case{"gfx1201_halves", ofHalves(amd(64, 64, 64, 4, kAll, 0)), 1, 1, {{61, 131}}, 1, "gfx1201"},
         Case{"gfx90a_head_of_256", amd(256, 128, 32, 8, kAll, 0), 1, 1, {{131, 167}}, 1, "gfx90a"}),
     [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });

@@ -8,7 +8,8 @@ using namespace stepdown;
 using namespace stepdown::test;
 
 namespace {
-constexpr uint32_t kRows = 61, kColumns = 67, kDepth = 71;
+// Three tiles of rows, two of columns: so reads are of tiles in both directions.
+constexpr uint32_t kRows = 131, kColumns = 67, kDepth = 71;
 /// The row that all rows read, and the column that all columns do.
 constexpr uint32_t kRow = 3, kColumn = 5;
 
@@ -78,7 +79,7 @@ TEST_P(EmulatedReads, OfOneRowOrColumnAreForAll) {
       for (uint32_t x = 0; x < matrix->columns; ++x)
         matrix->set(r, x, uniform(random));
   Launch launch(lowered.launch(), matrices);
-  launch.shape.grid = {2, 1, 1};
+  launch.shape.grid = {3, 1, 1};
   emulated::Emulator &emulator = lowered.code->emulator;
   for (Matrix *matrix : matrices)
     emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
@@ -90,6 +91,8 @@ TEST_P(EmulatedReads, OfOneRowOrColumnAreForAll) {
       for (uint32_t x = 0; x < kDepth; ++x)
         sum += a.get(r, x) * b.get(x, c), magnitude += std::fabs(a.get(r, x) * b.get(x, c));
       const double meant = sum * column.get(r, kColumn) + row.get(kRow, c) * number.get(kRow, kColumn);
+      // Of magnitudes below 1, as the column's and the number's are: kDepth roundings of the sum of products, one of
+      // each product of the map and one of its sum, each 2^-24 of no more than the magnitude, or 1.
       ASSERT_NEAR(out.get(r, c), meant, (magnitude + 1) * (kDepth + 3) * 0x1p-24) << r << ", " << c;
     }
 }
