@@ -8,12 +8,18 @@
 
 namespace stepdown::test {
 
-/// Mutants that mean the same, and why; `count` of them are not reported.
+/// Mutants that mean the same in the configuration that is scored, and why; `count` of them are not reported.
 struct Equivalent {
   const char *text;
   int count;
   const char *why;
 };
+
+/// "64 x 128", the rows and columns that a turn of the schedule goes over; "of none" where there is no schedule.
+inline std::string tilesOf(TileKernel &lowered) {
+  auto tile = lowered.launch().getAs<mlir::DenseI64ArrayAttr>("tile");
+  return tile ? std::to_string(tile[0]) + " x " + std::to_string(tile[1]) : "of none";
+}
 
 /// Fails the running test where a mutant of `lowered`, which is not loaded, is neither reported nor one of
 /// `equivalents`, or fewer than `least` are reported. A Problem has `run(emulator, launch, seed)` and the matrix `out`.
@@ -59,8 +65,11 @@ void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<E
   // Not "at most": an explanation that stands for more mutants than it was written for explains nothing.
   for (size_t i = 0; i < counts.size(); ++i)
     EXPECT_EQ(counts[i], equivalents[i].count) << equivalents[i].text << ": " << equivalents[i].why;
-  std::printf("%d mutants, %d reported, %d mean the same, %d of the others are not reported\n", all, reported,
-              all - reported - unexplained, unexplained);
+  std::printf("%s, %d threads, tiles %s: %d mutants, %d reported (%.0f %% of all), %d mean the same there, %d of the "
+              "others are not reported\n",
+              name.c_str(), int(lowered.launch().getAs<mlir::IntegerAttr>("threads").getInt()),
+              tilesOf(lowered).c_str(), all, reported, 100.0 * reported / all, all - reported - unexplained,
+              unexplained);
   EXPECT_GE(reported, 0.98 * (reported + unexplained));
   EXPECT_GE(reported, least);
 }
