@@ -77,7 +77,8 @@ class Suite:
     def compiled(self, checkpoint, *options):
         artifact = self.path(os.path.basename(checkpoint) + "".join(options) + ".stepdown")
         if not os.path.exists(artifact):
-            levels = [f"--target={','.join(self.levels)}"] if self.levels else []
+            named = any(option.startswith("--target") for option in options)
+            levels = [f"--target={','.join(self.levels)}"] if self.levels and not named else []
             self.call("stepdown-compile", checkpoint, "-o", artifact, f"--jobs={self.jobs}", *levels, *options)
         return artifact
 
