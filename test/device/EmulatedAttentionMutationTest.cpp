@@ -58,12 +58,6 @@ struct Problem {
 } // namespace
 
 TEST(EmulatedAttentionMutation, Score) {
-  mlir::DialectRegistry registry;
-  registerKernelDialects(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = attentionKernel(context, Problem().parameters);
-  ASSERT_TRUE(module) << module.error().text();
-  TileKernel lowered(**module, /*load=*/false);
-  ASSERT_EQ(lowered.error, "");
-  scoreMutants<Problem>(lowered, "attention", equivalents, 81);
+  scoreKernel<Problem>([](mlir::MLIRContext &context) { return attentionKernel(context, Problem().parameters); },
+                       "attention", equivalents, 81);
 }

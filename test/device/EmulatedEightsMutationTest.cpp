@@ -78,25 +78,13 @@ constexpr Equivalent inFlight[] = {
 } // namespace
 
 TEST(EmulatedEightsMutation, Integers) {
-  mlir::DialectRegistry registry;
-  registerKernelDialects(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = matmulKernel(context, Integers().parameters);
-  ASSERT_TRUE(module) << module.error().text();
-  TileKernel lowered(**module, /*load=*/false);
-  ASSERT_EQ(lowered.error, "");
   std::vector<Equivalent> equivalents(std::begin(ofScaled), std::end(ofScaled));
   equivalents.insert(equivalents.end(), std::begin(inFlight), std::end(inFlight));
-  scoreMutants<Integers>(lowered, "matmul", equivalents, 69);
+  scoreKernel<Integers>([](mlir::MLIRContext &context) { return matmulKernel(context, Integers().parameters); },
+                        "matmul", equivalents, 69);
 }
 
 TEST(EmulatedEightsMutation, Fp8WithScales) {
-  mlir::DialectRegistry registry;
-  registerKernelDialects(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = scaledMatmulKernel(context, Scaled().parameters);
-  ASSERT_TRUE(module) << module.error().text();
-  TileKernel lowered(**module, /*load=*/false);
-  ASSERT_EQ(lowered.error, "");
-  scoreMutants<Scaled>(lowered, "scaled_matmul", ofScaled, 34);
+  scoreKernel<Scaled>([](mlir::MLIRContext &context) { return scaledMatmulKernel(context, Scaled().parameters); },
+                      "scaled_matmul", ofScaled, 34);
 }

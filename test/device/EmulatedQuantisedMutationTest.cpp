@@ -78,12 +78,6 @@ struct Problem {
 } // namespace
 
 TEST(EmulatedQuantisedMutation, Score) {
-  mlir::DialectRegistry registry;
-  registerKernelDialects(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = quantisedMatmulKernel(context, parameters());
-  ASSERT_TRUE(module) << module.error().text();
-  TileKernel lowered(**module, /*load=*/false);
-  ASSERT_EQ(lowered.error, "");
-  scoreMutants<Problem>(lowered, "quantised_matmul", equivalents, 106);
+  scoreKernel<Problem>([](mlir::MLIRContext &context) { return quantisedMatmulKernel(context, parameters()); },
+                       "quantised_matmul", equivalents, 106);
 }

@@ -46,12 +46,6 @@ const Equivalent equivalents[] = {
 } // namespace
 
 TEST(EmulatedWarpMutation, EveryOneThatMattersIsReported) {
-  mlir::DialectRegistry registry;
-  registerKernelDialects(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = matmulKernel(context, Problem().parameters);
-  ASSERT_TRUE(module) << module.error().text();
-  TileKernel lowered(**module, /*load=*/false, "sm_80");
-  ASSERT_EQ(lowered.error, "");
-  scoreMutants<Problem>(lowered, "matmul", equivalents, 17);
+  scoreKernel<Problem>([](mlir::MLIRContext &context) { return matmulKernel(context, Problem().parameters); }, "matmul",
+                       equivalents, 17, "sm_80");
 }

@@ -74,4 +74,18 @@ void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<E
   EXPECT_GE(reported, least);
 }
 
+/// The same of the kernel @`name` that `make(context)` makes, as it is lowered for `chip`.
+template <typename Problem, typename Make>
+void scoreKernel(Make make, const std::string &name, llvm::ArrayRef<Equivalent> equivalents, int least,
+                 const std::string &chip = "sm_90a") {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = make(context);
+  ASSERT_TRUE(module) << module.error().text();
+  TileKernel lowered(**module, /*load=*/false, chip);
+  ASSERT_EQ(lowered.error, "");
+  scoreMutants<Problem>(lowered, name, equivalents, least);
+}
+
 } // namespace stepdown::test

@@ -112,9 +112,7 @@ Status Vocabulary::readSpecialIds(const Metadata &metadata) {
   return readEndIds(metadata);
 }
 
-/// Some converters list every token that ends an answer.
-Status Vocabulary::readEndIds(const Metadata &metadata) {
-  const std::string key = keyName("eos_token_ids");
+Status Vocabulary::readIds(const Metadata &metadata, const std::string &key, std::vector<int32_t> &ids) const {
   const GgufValue *value = metadata.find(key);
   if (!value)
     return Done{};
@@ -127,9 +125,14 @@ Status Vocabulary::readEndIds(const Metadata &metadata) {
                   "%s: offset %" PRIu64
                   ": key '%s': expects ids below the %zu tokens of the vocabulary, but got %" PRId64,
                   metadata.file().c_str(), value->offset, key.c_str(), texts.size(), id);
-    endOfGeneration.push_back(static_cast<int32_t>(id));
+    ids.push_back(static_cast<int32_t>(id));
   }
   return Done{};
+}
+
+/// Some converters list every token that ends an answer.
+Status Vocabulary::readEndIds(const Metadata &metadata) {
+  return readIds(metadata, keyName("eos_token_ids"), endOfGeneration);
 }
 
 Status Vocabulary::readSwitches(const Metadata &metadata) {

@@ -234,17 +234,8 @@ Status Vocabulary::readFromJson(const Metadata &metadata) {
   for (auto [key, ids] :
        {std::pair("tokenizer.folder.strip_left", &json.stripLeft),
         std::pair("tokenizer.folder.strip_right", &json.stripRight), std::pair("tokenizer.folder.late", &json.late)}) {
-    Result<std::vector<int64_t>> listed = metadata.integers(key);
-    if (!listed)
-      return listed.error();
-    for (int64_t id : *listed) {
-      if (id < 0 || id >= size())
-        return fail(ErrorCode::SpecialTokenRange,
-                    "%s: offset %" PRIu64
-                    ": key '%s': expects ids below the %zu tokens of the vocabulary, but got %" PRId64,
-                    metadata.file().c_str(), metadata.find(key)->offset, key, texts.size(), id);
-      ids->push_back(static_cast<int32_t>(id));
-    }
+    if (Status read = readIds(metadata, key, *ids); !read)
+      return read;
     std::sort(ids->begin(), ids->end());
   }
   Result<std::vector<std::string_view>> beyond = metadata.strings("tokenizer.folder.beyond");

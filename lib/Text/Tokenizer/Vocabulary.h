@@ -87,6 +87,8 @@ private:
   Status readSwitches(const Metadata &metadata);
   Status readSuppressed(const Metadata &metadata);
   Status readEndIds(const Metadata &metadata);
+  /// Appends the ids that `key` lists, if it is there; E0307 for one that is no token's.
+  Status readIds(const Metadata &metadata, const std::string &key, std::vector<int32_t> &ids) const;
   void findEndOfGeneration(const Metadata &metadata);
   /// The id that the file gives for a part of a text with a hole, or -1.
   int32_t fillOf(KnownToken::Role role) const;
