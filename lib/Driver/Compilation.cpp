@@ -12,6 +12,7 @@
 #include "lib/Frontend/PlainModule.h"
 #include "lib/Kernels/ChipLimits.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include <chrono>
@@ -240,7 +241,13 @@ Status Compilation::run(const Phase &phase, ModuleOp lowered, const Target &targ
   chosen.target = &target;
   buildPhase(*road, phase, manager, chosen);
   notePasses(manager);
+  // What somebody wrote, nobody tried on the passes of other projects: it is checked behind each. For what the
+  // frontend builds, once a phase is enough.
+  const bool ours = road->input == Input::Model && !from;
+  manager.enableVerifier(!ours);
   LogicalResult result = manager.run(lowered);
+  if (ours && succeeded(result))
+    result = verify(lowered);
   std::string name = phase.name;
   if (!road->isShared(phase))
     name += std::string(".") + target.name;
