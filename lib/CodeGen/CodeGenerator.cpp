@@ -8,11 +8,13 @@
 #include "lib/CodeGen/CodeGenerator.h"
 #include "lib/Base/PartFile.h"
 #include "lib/CodeGen/Backend.h"
+#include "lib/CodeGen/CodeStore.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/DiagnosticInfo.h"
 #include "llvm/IR/DiagnosticPrinter.h"
 #include "llvm/IR/InstIterator.h"
@@ -24,6 +26,7 @@
 #include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
 #include <chrono>
+#include <cstring>
 #include <mutex>
 #include <thread>
 
@@ -41,6 +44,9 @@ constexpr uint64_t kInlineBytes = 128;
 constexpr llvm::StringLiteral kPasses =
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(loop-rotate,licm),"
     "loop(indvars,loop-deletion),gvn,vector-combine,simplifycfg)";
+
+// What a function is called for LLVM while code is kept: kernels that differ in their names alone are one.
+constexpr char kKept[] = "stepdown.kept";
 
 /// A module with `function` and whatever it refers to: globals with their contents, other functions as declarations.
 OwningOpRef<ModuleOp> isolate(ModuleOp kernels, LLVM::LLVMFuncOp function) {
@@ -140,7 +146,8 @@ bool emit(llvm::Module &module, llvm::TargetMachine &machine, const llvm::Target
 class Generator {
 public:
   Generator(ModuleOp kernels, const Target &target, std::function<void(int, int)> progress, std::string dump)
-      : kernels(kernels), target(target), progress(std::move(progress)), dump(std::move(dump)) {
+      : kernels(kernels), target(target), progress(std::move(progress)), dump(std::move(dump)),
+        store(this->dump.empty() ? CodeStore::ofEnvironment() : CodeStore("")) {
     for (auto function : kernels.getOps<LLVM::LLVMFuncOp>()) {
       if (function.isExternal())
         continue;
@@ -175,7 +182,7 @@ public:
         }
       }
       const auto start = std::chrono::steady_clock::now();
-      Status status = compile(index, **machine, *module);
+      Status status = store.isOpen() ? take(index, **machine, *module) : compile(index, **machine, *module);
       const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
       std::lock_guard<std::mutex> turn(mutex);
       milliseconds[index] = spent.count();
@@ -194,7 +201,9 @@ public:
     ObjectLinker linker;
     for (size_t i = 0; i < functions.size(); ++i) {
       auto buffer = std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(objects[i]), false);
-      if (Status status = linker.add(functions[i].getSymName().str(), std::move(buffer)); !status)
+      if (Status status =
+              linker.add(functions[i].getSymName().str(), std::move(buffer), store.isOpen() ? kKept : std::string());
+          !status)
         return status.error();
     }
     Result<NativeCode> code = linker.link();
@@ -225,11 +234,28 @@ private:
       return success();
     });
     OwningOpRef<ModuleOp> alone = isolate(kernels, functions[index]);
-    module = translateModuleToLLVMIR(*alone, context, name);
+    module = translateModuleToLLVMIR(*alone, context, store.isOpen() ? kKept : name);
     if (!module)
       return stepdown::fail(ErrorCode::CodeTranslation, "%s: expects operations of the LLVM dialect: %s", name.c_str(),
                             reasons.c_str());
+    if (store.isOpen())
+      module->getFunction(name)->setName(kKept);
     return Done{};
+  }
+
+  /// The object that was made of this before, or makes and keeps it.
+  Status take(size_t index, llvm::TargetMachine &machine, llvm::Module &module) {
+    llvm::SmallString<0> bitcode; // with the order of uses: passes go by it
+    llvm::raw_svector_ostream stream(bitcode);
+    llvm::WriteBitcodeToFile(module, stream, /*ShouldPreserveUseListOrder=*/true);
+    const std::string key =
+        store.keyOf({"object", target.name, target.architecture, target.processor, target.features, bitcode});
+    if (std::optional<llvm::SmallVector<char, 0>> kept = store.find(key)) {
+      objects[index] = std::move(*kept);
+      return Done{};
+    }
+    Status made = compile(index, machine, module);
+    return made ? store.keep(key, llvm::StringRef(objects[index].data(), objects[index].size())) : made;
   }
 
   Status compile(size_t index, llvm::TargetMachine &machine, llvm::Module &module) {
@@ -254,6 +280,8 @@ private:
     llvm::raw_svector_ostream stream(objects[index]);
     if (!emit(module, machine, library, llvm::CodeGenFileType::ObjectFile, stream))
       return stepdown::fail(ErrorCode::CodeRefused, "%s: expects a target that writes objects", name.c_str());
+    for (size_t at = 0; store.isOpen() && (at = reasons.find(kKept, at)) != std::string::npos; at += name.size())
+      reasons.replace(at, std::strlen(kKept), name);
     if (!reasons.empty())
       return stepdown::fail(ErrorCode::CodeRefused, "%s: expects code that %s can execute: %s", name.c_str(),
                             target.name, reasons.c_str());
@@ -280,6 +308,7 @@ private:
   const Target &target;
   std::function<void(int, int)> progress;
   const std::string dump;                  // folder or empty
+  const CodeStore store;                   // closed where somebody wants to read what is made
   std::vector<LLVM::LLVMFuncOp> functions; // no two of them the same
   std::vector<std::pair<LLVM::LLVMFuncOp, LLVM::LLVMFuncOp>>
       twins;                                       // a function, and the one in functions that it equals

@@ -12,8 +12,10 @@ namespace stepdown {
 /// equal bytes, whatever `jobs` and the building machine are. Functions that differ in their names alone share one
 /// entry and count as one. `progress` is called after each function, from any thread but never from two at once.
 /// `dump`, unless empty, is a folder that exists; it gets <function>.<target>.ll and .s of every distinct function,
-/// optimised. Errors: E0810 unknown target, E0811 no translation, E0812 the code generator refuses, E0813 to E0817 of
-/// ObjectLinker (a call out of the kernels, writable data, an absolute address), E0903 `dump` cannot be written.
+/// optimised; without it, what LLVM made before is taken from the folder that STEPDOWN_CODE_STORE names (CodeStore.h),
+/// with the same bytes. Errors: E0810 unknown target, E0811 no translation, E0812 the code generator refuses, E0813 to
+/// E0817 of ObjectLinker (a call out of the kernels, writable data, an absolute address), E0903 `dump` cannot be
+/// written.
 Result<NativeCode> generateCode(mlir::ModuleOp kernels, const Target &target, int jobs,
                                 std::function<void(int done, int total)> progress = {}, const std::string &dump = {});
 

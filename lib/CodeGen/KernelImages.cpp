@@ -1,5 +1,6 @@
 #include "lib/CodeGen/KernelImages.h"
 #include "lib/CodeGen/CodeObject.h"
+#include "lib/CodeGen/CodeStore.h"
 #include "lib/CodeGen/Emulation.h"
 #include "lib/CodeGen/KernelModule.h"
 #include "lib/CodeGen/Ptx.h"
@@ -21,15 +22,17 @@ static std::string machineCodeOf(const std::string &ptx, StringRef chip) {
   return assembled ? std::move(assembled->cubin) : "";
 }
 
+/// All that imageOf makes an emulated chip's image of, the lines that the emulator tells included.
+static std::string textOf(gpu::GPUModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, OpPrintingFlags().enableDebugInfo().printGenericOpForm());
+  return text;
+}
+
 /// The image of the one kernel of `module`.
-static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Target &target, KernelInterface &interface) {
-  const auto functions = module.getOps<LLVM::LLVMFuncOp>();
-  for (LLVM::LLVMFuncOp function : functions) {
-    Result<KernelInterface> read = kernelInterface(function);
-    if (!read)
-      return read.error();
-    interface = std::move(*read);
-  }
+static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Target &target,
+                                            const KernelInterface &interface) {
   Result<KernelModule> kernels = translateKernels(module, target.chip);
   if (!kernels)
     return kernels.error();
@@ -58,6 +61,27 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
   return layOutImage(interface, code->code, code->table);
 }
 
+/// The same, where an emulated chip's may have been made before; `interface` becomes the kernel's.
+static Result<std::vector<uint8_t>> takeImage(gpu::GPUModuleOp module, const Target &target, const CodeStore &store,
+                                              KernelInterface &interface) {
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
+    Result<KernelInterface> read = kernelInterface(function);
+    if (!read)
+      return read.error();
+    interface = std::move(*read);
+  }
+  if (!store.isOpen() || StringRef(target.name) != factsOfChip(target.chip)->emulated)
+    return imageOf(module, target, interface);
+  const std::string key = store.keyOf({"image", target.name, textOf(module)});
+  if (std::optional<SmallVector<char, 0>> kept = store.find(key))
+    return std::vector<uint8_t>(kept->begin(), kept->end());
+  Result<std::vector<uint8_t>> image = imageOf(module, target, interface);
+  if (!image)
+    return image;
+  Status status = store.keep(key, {reinterpret_cast<const char *>(image->data()), image->size()});
+  return status ? std::move(image) : status.error();
+}
+
 std::string imageName(llvm::StringRef module) { return "image of " + module.str(); } // no function has such a name
 
 Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Target &target, NativeCode &code,
@@ -66,9 +90,10 @@ Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Targ
   if (!target.chip)
     return launched;
   const auto modules = llvm::to_vector(kernels.getOps<gpu::GPUModuleOp>());
+  const CodeStore store = CodeStore::ofEnvironment();
   for (gpu::GPUModuleOp module : modules) {
     LaunchedKernel kernel;
-    Result<std::vector<uint8_t>> image = imageOf(module, target, kernel.interface);
+    Result<std::vector<uint8_t>> image = takeImage(module, target, store, kernel.interface);
     if (!image)
       return image.error();
     kernel.image = imageName(module.getName());

@@ -15,7 +15,7 @@ constexpr uint64_t kAlignment = 64;         // a cache line, and the widest vect
 constexpr uint64_t kOutside = ~uint64_t(0); // a section that is not laid out
 
 struct Input {
-  std::string name;
+  std::string name, symbol; // of messages; of the function that has that name outside, or empty
   std::unique_ptr<MemoryBuffer> buffer;
   std::unique_ptr<Elf> object;
   std::map<uint64_t, uint64_t> placed; // section index -> offset in the block
@@ -68,7 +68,7 @@ struct ObjectLinker::Layout {
 ObjectLinker::ObjectLinker() : layout(std::make_unique<Layout>()) {}
 ObjectLinker::~ObjectLinker() = default;
 
-Status ObjectLinker::add(const std::string &name, std::unique_ptr<MemoryBuffer> buffer) {
+Status ObjectLinker::add(const std::string &name, std::unique_ptr<MemoryBuffer> buffer, const std::string &symbol) {
   Expected<Elf> object = Elf::create(buffer->getMemBufferRef());
   if (!object)
     return fail(ErrorCode::ObjectMalformed, "%s: expects a 64-bit object: %s", name.c_str(),
@@ -97,7 +97,7 @@ Status ObjectLinker::add(const std::string &name, std::unique_ptr<MemoryBuffer> 
       return fail(ErrorCode::ObjectMalformed, "%s: section %s: %s", name.c_str(), title.str().c_str(),
                   reason(contents.takeError()).c_str());
   }
-  layout->inputs.push_back({name, std::move(buffer), std::make_unique<Elf>(std::move(*object)), {}});
+  layout->inputs.push_back({name, symbol, std::move(buffer), std::make_unique<Elf>(std::move(*object)), {}});
   return Done{};
 }
 
@@ -108,6 +108,8 @@ Status ObjectLinker::Layout::collect(Input &input) {
         !input.placed.count(section->getIndex()))
       continue;
     StringRef name = cantFail(symbol.getName());
+    if (!input.symbol.empty() && name == input.symbol)
+      name = input.name;
     const uint64_t offset = find(input, symbol);
     if (!globals.try_emplace(name, offset).second)
       return fail(ErrorCode::CodeDuplicate,

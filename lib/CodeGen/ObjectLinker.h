@@ -37,10 +37,11 @@ public:
   ObjectLinker();
   ~ObjectLinker();
 
-  /// Adds an ELF object of x86-64 or AArch64; `name` is what messages call it. E0813 when it is malformed, or of
-  /// another architecture than the first, E0815 when it has data that is written to, at load time or later, E0817 when
-  /// it defines a function that another object defines.
-  Status add(const std::string &name, std::unique_ptr<llvm::MemoryBuffer> object);
+  /// Adds an ELF object of x86-64 or AArch64; `name` is what messages call it, and the entry that its function `symbol`
+  /// becomes, unless that is empty. E0813 when it is malformed, or of another architecture than the first, E0815 when
+  /// it has data that is written to, at load time or later, E0817 when it defines a function that another object
+  /// defines.
+  Status add(const std::string &name, std::unique_ptr<llvm::MemoryBuffer> object, const std::string &symbol = {});
 
   /// Lays everything out and resolves every relocation. E0814 for a symbol that no object defines, E0816 for a
   /// relocation that depends on where the block is mapped or does not reach.

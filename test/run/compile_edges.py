@@ -119,9 +119,29 @@ def requests(base, artifact):
         refused(f"request {text}", done, 1, "error E0908", f"{path}: line 1", f"at offset {at}:")
 
 
+def kept(base):
+    """An artifact is the same bytes with code kept from before, whether of a processor or of the emulator."""
+    model, store = os.path.join(base, "kept.gguf"), os.path.join(base, "kept")
+    make_model.build(model, "--family", "llama", "--type", "F32", "--layers", "1", "--width", "53", "--heads", "1", "--kv-heads", "1",
+                     "--head-dim", "14", "--ffn", "37", "--vocab", "389")
+    held = lambda: {name: os.stat(os.path.join(at, name)).st_ino for at, _, names in os.walk(store) for name in names}
+    for target in (V3, "--target=emulated:gfx942"):
+        made = []
+        for name, folder in (("without", ""), ("first", store), ("second", store)):
+            before, output = held(), os.path.join(base, f"{name}.stepdown")
+            done = run(model, target, "--exact", "-o", output, env={**os.environ, "STEPDOWN_CODE_STORE": folder})
+            expect(f"{target}, {name}", (done.returncode, done.stderr), (0, ""))
+            with open(output, "rb") as file:
+                made.append(file.read())
+            # What is made again is written again, as another file.
+            expect(f"{target}, {name}: kept", (len(held()) > len(before), before.items() <= held().items()), (name == "first", True))
+        expect(f"{target}: the same bytes", [bytes == made[0] for bytes in made], [True] * 3)
+
+
 def main():
     with tempfile.TemporaryDirectory() as base:
         limits(base)
+        kept(base)
         model, folder = os.path.join(base, "tiny.gguf"), os.path.join(base, "out")
         make_model.build(model, "--family", "llama", "--type", "Q8_0")
         os.mkdir(folder)

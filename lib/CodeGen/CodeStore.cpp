@@ -1,0 +1,114 @@
+#include "lib/CodeGen/CodeStore.h"
+#include "lib/Base/PartFile.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/BLAKE3.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include <cstdlib>
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+
+namespace stepdown {
+namespace {
+
+constexpr size_t kDigest = LLVM_BLAKE3_OUT_LEN; // bytes; a file is the digest of key and code, then the code
+
+/// What the notes of loaded objects say of their builds. An object is known by the address that it is loaded at.
+struct Builds {
+  std::string all; ///< of every object that has one
+  llvm::SmallVector<uintptr_t> identified;
+
+  /// One object; its segments are in memory.
+  static int read(dl_phdr_info *object, size_t, void *out) {
+    auto &builds = *static_cast<Builds *>(out);
+    if (llvm::StringRef(object->dlpi_name).contains("linux-vdso")) // the kernel's
+      return 0;
+    for (int i = 0; i < object->dlpi_phnum; ++i) {
+      const ElfW(Phdr) &segment = object->dlpi_phdr[i];
+      if (segment.p_type != PT_NOTE)
+        continue;
+      const char *at = reinterpret_cast<const char *>(object->dlpi_addr + segment.p_vaddr);
+      const char *const end = at + segment.p_memsz;
+      while (at + sizeof(ElfW(Nhdr)) <= end) {
+        const auto *note = reinterpret_cast<const ElfW(Nhdr) *>(at);
+        const char *name = at + sizeof *note, *value = name + llvm::alignTo(note->n_namesz, 4);
+        at = value + llvm::alignTo(note->n_descsz, 4);
+        if (note->n_type != NT_GNU_BUILD_ID || at > end ||
+            llvm::StringRef(name, note->n_namesz) != llvm::StringRef("GNU", 4))
+          continue;
+        builds.all += llvm::toHex(llvm::StringRef(value, note->n_descsz)) + ",";
+        builds.identified.push_back(object->dlpi_addr);
+      }
+    }
+    return 0;
+  }
+
+  /// Whether the object with `address` in it has one.
+  bool has(const void *address) const {
+    Dl_info info;
+    link_map *map = nullptr;
+    return dladdr1(address, &info, reinterpret_cast<void **>(&map), RTLD_DL_LINKMAP) && map &&
+           llvm::is_contained(identified, map->l_addr);
+  }
+};
+
+std::string digestOf(llvm::ArrayRef<llvm::StringRef> parts) {
+  llvm::BLAKE3 hash;
+  for (llvm::StringRef part : parts) {
+    const uint64_t size = part.size();
+    hash.update(llvm::StringRef(reinterpret_cast<const char *>(&size), sizeof size));
+    hash.update(part);
+  }
+  const auto digest = hash.final<kDigest>();
+  return std::string(digest.begin(), digest.end());
+}
+
+} // namespace
+
+CodeStore::CodeStore(std::string given) : folder(std::move(given)) {
+  if (folder.empty())
+    return;
+  Builds builds;
+  dl_iterate_phdr(Builds::read, &builds);
+  const void *llvm = dlsym(RTLD_DEFAULT, "LLVMGetVersion"); // nowhere to be seen where it is linked into the program
+  if (builds.has(reinterpret_cast<const void *>(&digestOf)) && (!llvm || builds.has(llvm)))
+    build = std::move(builds.all);
+  else
+    folder.clear();
+}
+
+CodeStore CodeStore::ofEnvironment() {
+  const char *named = std::getenv("STEPDOWN_CODE_STORE");
+  return CodeStore(named ? named : "");
+}
+
+std::string CodeStore::keyOf(llvm::ArrayRef<llvm::StringRef> parts) const {
+  llvm::SmallVector<llvm::StringRef> all = {build};
+  all.append(parts.begin(), parts.end());
+  return llvm::toHex(digestOf(all), /*LowerCase=*/true);
+}
+
+std::string CodeStore::pathOf(const std::string &key) const { return folder + "/" + key.substr(0, 2) + "/" + key; }
+
+std::optional<llvm::SmallVector<char, 0>> CodeStore::find(const std::string &key) const {
+  auto file = llvm::MemoryBuffer::getFile(pathOf(key), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!file || (*file)->getBufferSize() < kDigest)
+    return std::nullopt;
+  const llvm::StringRef digest = (*file)->getBuffer().take_front(kDigest),
+                        code = (*file)->getBuffer().drop_front(kDigest);
+  if (digest != digestOf({key, code}))
+    return std::nullopt;
+  return llvm::SmallVector<char, 0>(code.begin(), code.end());
+}
+
+Status CodeStore::keep(const std::string &key, llvm::StringRef bytes) const {
+  const std::string path = pathOf(key);
+  if (std::error_code code = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path)))
+    return fail(ErrorCode::FileWrite, "STEPDOWN_CODE_STORE: expects a folder that can be written, but got %s: %s",
+                folder.c_str(), code.message().c_str());
+  return writeFile(path, digestOf({key, bytes}) + bytes.str());
+}
+
+} // namespace stepdown
