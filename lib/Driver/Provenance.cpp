@@ -1,10 +1,9 @@
 #include "lib/Driver/Provenance.h"
 #include "include/stepdown/Artifact.h"
-#include "llvm/ADT/StringExtras.h"
+#include "lib/Base/Sha256.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/SHA256.h"
 
 namespace stepdown {
 
@@ -14,10 +13,10 @@ std::string versionText() {
 }
 
 std::string checkpointHash(const Checkpoint &checkpoint) {
-  llvm::SHA256 hash;
+  Sha256 hash;
   for (const MappedFile &file : checkpoint.files())
-    hash.update(llvm::ArrayRef<uint8_t>(file.data(), file.size()));
-  return llvm::toHex(hash.final(), true);
+    hash.add(file.data(), file.size());
+  return hash.finish();
 }
 
 static llvm::json::Array namesOf(const std::vector<const Target *> &targets) {
@@ -28,9 +27,9 @@ static llvm::json::Array namesOf(const std::vector<const Target *> &targets) {
 }
 
 PlainSource sourceOf(const std::string &path, const std::string &bytes) {
-  llvm::SHA256 hash;
-  hash.update(bytes);
-  return {llvm::sys::path::filename(path).str(), bytes.size(), llvm::toHex(hash.final(), true)};
+  Sha256 hash;
+  hash.add(bytes.data(), bytes.size());
+  return {llvm::sys::path::filename(path).str(), bytes.size(), hash.finish()};
 }
 
 static llvm::json::Object describe(const PlainSource &source) {

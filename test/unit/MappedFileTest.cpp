@@ -1,7 +1,9 @@
-// Mapped files, and what a program says when one shrinks under it.
+// Mapped files, what a program says when one shrinks under it, and the digest of their bytes.
 #include "lib/Base/MappedFile.h"
 #include "lib/Base/MappingGuard.h"
+#include "lib/Base/Sha256.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <gtest/gtest.h>
@@ -91,6 +93,37 @@ TEST(MappingGuardDeathTest, LeavesOtherFaultsAlone) {
     _exit(8);
   };
   EXPECT_EXIT(faultElsewhere(), testing::KilledBySignal(SIGBUS), "");
+}
+
+std::string digestOf(const std::string &bytes, Sha256::Way way, size_t step) {
+  Sha256 hash(way);
+  for (size_t at = 0; at < bytes.size(); at += step)
+    hash.add(bytes.data() + at, std::min(step, bytes.size() - at));
+  return hash.finish();
+}
+
+// The examples of FIPS 180-4 (NIST's page of examples), and the empty message.
+TEST(Sha256, GivesThePublishedDigests) {
+  const std::pair<std::string, const char *> examples[] = {
+      {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+      {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+      {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+       "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+      {std::string(1000000, 'a'), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"}};
+  for (const auto &[text, digest] : examples)
+    for (Sha256::Way way : {Sha256::Way::fastest, Sha256::Way::portable})
+      EXPECT_EQ(digestOf(text, way, 1 << 20), digest) << text.size();
+}
+
+TEST(Sha256, GivesTheSameHoweverBytesCome) {
+  std::string bytes;
+  for (uint32_t i = 0, x = 7; i < 331; ++i, x = x * 1664525 + 1013904223)
+    bytes += char(x >> 24);
+  for (size_t size = 0; size <= bytes.size(); ++size) {
+    const std::string text = bytes.substr(0, size), whole = digestOf(text, Sha256::Way::portable, size + 1);
+    for (size_t step : {1, 17, 61, 64, 67, 128, 331})
+      EXPECT_EQ(digestOf(text, Sha256::Way::fastest, step), whole) << size << " by " << step;
+  }
 }
 
 } // namespace

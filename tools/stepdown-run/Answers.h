@@ -1,8 +1,8 @@
 // Answers in the making, and how the command generate prints them.
 #pragma once
+#include "lib/Base/Sha256.h"
 #include "runtime/Generate/Generation.h"
 #include "tools/stepdown-run/Request.h"
-#include "tools/stepdown-run/Sha256.h"
 
 namespace stepdown::run {
 
