@@ -42,9 +42,9 @@ Result<NativeCode> compile(Module &module, TargetMachine &machine) {
 
 } // namespace
 
-Result<EmulatedCode> emulateKernels(Module &module) {
-  Result<std::unique_ptr<TargetMachine>> machine =
-      nativeMachine("emulated kernels", "x86_64", "x86-64-v3", "", CodeGenOptLevel::Less);
+Result<EmulatedCode> emulateKernels(Module &module, bool quickly) {
+  Result<std::unique_ptr<TargetMachine>> machine = nativeMachine(
+      "emulated kernels", "x86_64", "x86-64-v3", "", quickly ? CodeGenOptLevel::None : CodeGenOptLevel::Less);
   if (!machine)
     return machine.error();
   const DataLayout chip = module.getDataLayout();

@@ -16,7 +16,7 @@ struct EmulatedCode {
 
 /// Rewrites `module` (for its chip, as translateKernels returned it) in place and compiles it for the host.
 /// ErrorCode::KernelInstruction names an instruction without a meaning, its kernel and line; ErrorCode::KernelEmulation
-/// what cannot be emulated otherwise.
-Result<EmulatedCode> emulateKernels(llvm::Module &module);
+/// what cannot be emulated otherwise. `quickly`: compiled in half the time or less, into slower code with more stack.
+Result<EmulatedCode> emulateKernels(llvm::Module &module, bool quickly = false);
 
 } // namespace stepdown

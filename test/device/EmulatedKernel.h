@@ -23,11 +23,11 @@ struct EmulatedKernel {
     else
       load(*module->module);
   }
-  explicit EmulatedKernel(llvm::Module &module) { load(module); }
+  explicit EmulatedKernel(llvm::Module &module, bool quickly = false) { load(module, quickly); }
 
 private:
-  void load(llvm::Module &module) {
-    Result<EmulatedCode> code = emulateKernels(module);
+  void load(llvm::Module &module, bool quickly = false) {
+    Result<EmulatedCode> code = emulateKernels(module, quickly);
     if (!code) {
       error = code.error().text();
       return;

@@ -29,7 +29,7 @@ void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<E
   Problem whole;
   {
     auto copy = mutate(kernel, name, {Mutation::Keep, 0, 0, 0, ""});
-    EmulatedKernel emulated(*copy);
+    EmulatedKernel emulated(*copy, /*quickly=*/true);
     ASSERT_EQ(emulated.error, "");
     Status status = whole.run(emulated.emulator, lowered.launch(), 0);
     ASSERT_TRUE(status) << status.error().text();
@@ -40,7 +40,7 @@ void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<E
     auto mutant = mutate(kernel, name, mutation);
     if (!mutant)
       continue;
-    EmulatedKernel emulated(*mutant);
+    EmulatedKernel emulated(*mutant, /*quickly=*/true);
     ASSERT_EQ(emulated.error, "") << mutation.description;
     ++all;
     bool found = false, wrong = false;
