@@ -28,8 +28,8 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
                                            bool transposeB) {
   //                       m    n    k  stages warps registers load group register file
   static const Row table[] = {
-      {"sm_90a", "64x64", 64, 64, {64, 64, 64, 8, 4, 168, 40, 8}},
-      {"sm_90a", "64x128", 64, kAny, {64, 128, 64, 8, 4, 168, 40, 8}},
+      {"sm_90a", "64x64", 64, 64, {64, 64, 64, 8, 4, 232, 40, 8}},
+      {"sm_90a", "64x128", 64, kAny, {64, 128, 64, 8, 4, 232, 40, 8}},
       {"sm_90a", "128x128", kAny, 128, {128, 128, 64, 6, 8, 232, 40, 8}},
       {"sm_90a", "128x256", kAny, kAny, {128, 256, 64, 4, 8, 232, 40, 8}},
       {"sm_80", "64x64", 64, 64, {64, 64, 64, 4, 4, 168, 40, 8}},

@@ -7,6 +7,7 @@
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassManager.h"
+#include "passes/Kernel/KernelTable.h"
 #include "passes/NVIDIA/Passes.h"
 #include <cstdlib>
 #include <cstring>
@@ -108,17 +109,33 @@ TEST(Ptx, AssemblesWithinItsBudget) {
   const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
-  MatmulParameters bfloat, narrow, wide, deep;
-  bfloat.result = "bf16";
-  narrow.m = 64, narrow.n = 64, narrow.warps = 4, narrow.registers = 168;
-  wide.m = 256, wide.n = 128;        // two instructions along the rows of each warpgroup
-  deep.k = 128, deep.stages = 2;     // two blocks of A's columns
-  MatmulParameters eights, integers; // of 8 bits
+  std::vector<MatmulParameters> all;
+  // What the table has for each size, each result once, to 16 bits and to float32.
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  mlir::Builder b(&context);
+  const mlir::Type f16 = b.getF16Type(), bf16 = b.getBF16Type(), f32 = b.getF32Type(), i8 = b.getI8Type();
+  auto select = [&](mlir::Type element, mlir::Type result, int64_t rows, int64_t columns, bool transposeB) {
+    auto kernel = selectMatmul("sm_90a", element, result, rows, columns, transposeB);
+    ASSERT_TRUE(kernel);
+    all.push_back(kernel->parameters);
+  };
+  select(f16, f16, 64, 64, true);
+  select(bf16, f32, 64, 64, false);
+  select(bf16, bf16, 64, 1000, false);
+  select(f16, f16, 1000, 128, false);
+  select(bf16, bf16, 1000, 1000, false);
+  select(bf16, f32, 1000, 1000, true);
+  select(i8, b.getI32Type(), 64, 1000, true);
+  MatmulParameters wide, deep, eights; // of 8 bits
+  wide.m = 256, wide.n = 128;          // two instructions along the rows of each warpgroup
+  deep.k = 128, deep.stages = 2;       // two blocks of A's columns
   eights.k = 128, eights.transposeB = true, eights.element = "f8E4M3FN", eights.result = "bf16";
-  integers = eights, integers.element = "i8", integers.result = "i32";
-  for (const MatmulParameters &parameters : {MatmulParameters(), bfloat, narrow, wide, deep, eights, integers}) {
-    const Lowered lowered = lower(parameters);
-    expectBudget(lowered, ptxas);
+  for (const MatmulParameters &each : {wide, deep, eights})
+    all.push_back(each);
+  for (const MatmulParameters &parameters : all) {
+    SCOPED_TRACE(std::to_string(parameters.m) + " x " + std::to_string(parameters.n) + " of " + parameters.element +
+                 " to " + parameters.result);
+    expectBudget(lower(parameters), ptxas);
   }
 }
 
