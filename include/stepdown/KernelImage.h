@@ -4,7 +4,9 @@
  * A dispatch's operands are words of 8 bytes: of each operand in turn its address, then its dimensions, the outermost
  * first. An operand lies row-major without gaps. A kernel's parameters are made of these words in their order, each at
  * a multiple of its size; a tensor map has 128 bytes and stands at a multiple of 64. A device encodes it at each
- * launch, for the operand's address and dimensions; bytes outside of the operand are read as zeros and not written.
+ * launch, for the operand's address and dimensions; bytes outside of the operand are read as zeros and not written. A
+ * map wants an address and rows at multiples of 16 bytes, and no dimension of 0. Where an operand has that not, a
+ * kernel that takes its address too is handed zeros for the map, and goes by the address; others are not launched.
  *
  * An entry of the section leads to an image by `offset` and to one of its kernels by `name`. Offsets inside an image
  * count from its first byte, which stands at a multiple of 8; records are aligned to their largest field. */

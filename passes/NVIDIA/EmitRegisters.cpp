@@ -120,15 +120,9 @@ void KernelEmitter::mask(MaskOp op) {
 void KernelEmitter::narrow(ConvertOp op) {
   const SmallVector<Value> held = lookup(op.getValue());
   const Type element = op.getType().getElementType();
-  const auto nearest = NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN);
   SmallVector<Value> pairs;
-  for (size_t i = 0; i < held.size(); i += 2) {
-    const auto type = VectorType::get(2, element);
-    Value pair = element.isBF16()
-                     ? Value(NVVM::ConvertF32x2ToBF16x2Op::create(b, type, held[i + 1], held[i], Value(), nearest))
-                     : Value(NVVM::ConvertF32x2ToF16x2Op::create(b, type, held[i + 1], held[i], Value(), nearest));
-    pairs.push_back(LLVM::BitcastOp::create(b, b.getI32Type(), pair));
-  }
+  for (size_t i = 0; i < held.size(); i += 2)
+    pairs.push_back(LLVM::BitcastOp::create(b, b.getI32Type(), narrowed(element, held[i], held[i + 1])));
   map(op.getResult(), pairs);
 }
 

@@ -63,7 +63,7 @@ void KernelEmitter::initialiseBarriers() {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(first.thenBlock()->getTerminator());
     for (BlockArgument argument : kernel.getBody().getArguments())
-      if (Value map = matrices.lookup(argument).map)
+      if (Value map = matrices.lookup(argument).map; map && !matrices.lookup(argument).pointer) // else it may be zeros
         NVVM::PrefetchOp::create(b, NVVM::PrefetchCacheLevelAttr(), NVVM::CacheEvictionPriorityAttr(), map, Value(),
                                  b.getUnitAttr());
     for (auto &[channel, ring] : plan.channels)
@@ -140,14 +140,29 @@ LogicalResult KernelEmitter::emitRole(RoleOp op) {
   }
   if (!place.single)
     prepareDescriptors();
-  if (!place.firstTurn)
-    return emitBlock(op.getBody().front());
-  // A barrier's number comes out of a register of each lane: made of the thread's number it is in one.
   const int64_t warpgroups = op.getThreads() / kWarpgroup;
-  turn = add(binary("arith.shrui", NVVM::ThreadIdXOp::create(b, b.getI32Type()), i32(7)),
-             i32(place.firstTurn - place.firstWarp / 4));
-  Value last = compare(arith::CmpIPredicate::eq, turn, i32(place.firstTurn + warpgroups - 1));
-  nextTurn = arith::SelectOp::create(b, last, i32(place.firstTurn), add(turn, i32(1)));
+  // A barrier's number comes out of a register of each lane: made of the thread's number it is in one.
+  auto ofWarpgroup = [&](int64_t first) {
+    return add(binary("arith.shrui", NVVM::ThreadIdXOp::create(b, b.getI32Type()), i32(7)),
+               i32(first - place.firstWarp / 4));
+  };
+  if (place.stage) {
+    stageBarrier = warpgroups == 1 ? i32(place.stage->firstBarrier) : ofWarpgroup(place.stage->firstBarrier);
+    Value first = compare(arith::CmpIPredicate::eq, binary("arith.andi", inRole, i32(3)), i32(0));
+    issuer = binary("arith.andi", first, NVVM::ElectSyncOp::create(b, b.getI1Type(), Value()));
+  }
+  if (failed(place.firstTurn ? emitInTurns(op, ofWarpgroup(place.firstTurn)) : emitBlock(op.getBody().front())))
+    return failure();
+  if (place.stage) // shared memory is the block's until it has been read
+    onIssuer([&] { waitForStages(0); });
+  return success();
+}
+
+LogicalResult KernelEmitter::emitInTurns(RoleOp op, Value barrier) {
+  const int64_t warpgroups = op.getThreads() / kWarpgroup, firstTurn = plan.roles.find(op)->second.firstTurn;
+  turn = barrier;
+  Value last = compare(arith::CmpIPredicate::eq, turn, i32(firstTurn + warpgroups - 1));
+  nextTurn = arith::SelectOp::create(b, last, i32(firstTurn), add(turn, i32(1)));
   // The first turn is the first warpgroup's: nobody leaves one before it, so the last one says so. At the end what the
   // last has left is taken.
   auto only = [&](int64_t number) {
@@ -157,13 +172,14 @@ LogicalResult KernelEmitter::emitRole(RoleOp op) {
     auto end = only(warpgroups - 1);
     OpBuilder::InsertionGuard inner(b);
     b.setInsertionPoint(end.thenBlock()->getTerminator());
-    arriveAt(i32(place.firstTurn));
+    arriveAt(i32(firstTurn));
   }
   if (failed(emitBlock(op.getBody().front())))
     return failure();
   auto first = only(0);
+  OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(first.thenBlock()->getTerminator());
-  meetAt(i32(place.firstTurn));
+  meetAt(i32(firstTurn));
   return success();
 }
 

@@ -61,6 +61,8 @@ private:
   void readParameters();
   void initialiseBarriers();
   mlir::LogicalResult emitRole(tile::RoleOp role);
+  /// The role's operations, between the first turn and the last; `barrier` is that of the warpgroup's turn.
+  mlir::LogicalResult emitInTurns(tile::RoleOp role, Value barrier);
   mlir::LogicalResult emitOperation(mlir::Operation &op) override;
   mlir::SmallVector<mlir::Type> convert(mlir::Type type) override;
 
@@ -83,20 +85,26 @@ private:
   void beginRounds(mlir::scf::ForOp op);
   void endRounds(int64_t copies);
 
-  // EmitMatrix.cpp: products, and stores of what they leave in registers.
+  // EmitMatrix.cpp: products.
   using TileEmitter::multiply;
   void multiply(tile::MmaOp op);
   Value multiplyRegisters(mlir::ArrayRef<Value> a, Value b, Value sum, mlir::Type element, int64_t columns, bool adds,
                           bool rowsOfB);
   void wait(tile::MmaWaitOp op);
   void computeBefore(mlir::ValueRange tiles);
-  mlir::LogicalResult store(tile::StoreOp op);
-  void storeTransposed(tile::StoreOp op);
   /// The first row of its warp's 16 that the thread holds.
   Value rowInWarp(const RegisterTile &tile);
   Value descriptor(Value tile, bool transposed, Value across = Value());
   Value descriptorAddress();
   void prepareDescriptors();
+
+  // EmitStore.cpp: stores of what they leave in registers.
+  mlir::LogicalResult store(tile::StoreOp op);
+  void storeTransposed(tile::StoreOp op);
+  void storeBoxes(tile::StoreOp op);
+  void meetWarpgroup();
+  void onIssuer(llvm::function_ref<void()> body);
+  void waitForStages(int64_t pending);
 
   // EmitUnpack.cpp: weights in registers.
   void unpack(tile::UnpackOp op);
@@ -118,7 +126,8 @@ private:
   // Of the thread: its number in its warpgroup, and, in a role, the warpgroup's number in it.
   Value thread, warpgroup;
   Value turn, nextTurn; ///< of the thread's warpgroup and of the next one, in a role that takes turns: their barriers
-  Value matrixBase;     ///< of the role: the descriptor of a tile at the begin of shared memory, i64
+  Value issuer, stageBarrier; ///< of a role that stages: whether the thread has boxes written; its warpgroup's barrier
+  Value matrixBase;           ///< of the role: the descriptor of a tile at the begin of shared memory, i64
 };
 
 } // namespace stepdown::nvidia

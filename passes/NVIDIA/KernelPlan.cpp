@@ -126,6 +126,52 @@ static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
   return plan;
 }
 
+MemRefType stageBox(StoreOp store) {
+  const MemRefType to = store.getTo().getType();
+  return MemRefType::get({kStageRows, blockColumns(to)}, to.getElementType());
+}
+
+/// Whether TMA can write what `store` says: elements of 16 bits, in whole boxes, of a matrix that is the kernel's and
+/// not copied from. (Of 32 bits a warp's store fills whole sectors of 32 bytes as it is, and stmatrix has no form.)
+static bool canStage(StoreOp store, RoleOp role) {
+  const MemRefType to = store.getTo().getType();
+  auto argument = dyn_cast<BlockArgument>(store.getTo());
+  if (!argument || argument.getOwner()->getParentOp() != role->getParentOp() || store.getTransposed() ||
+      store.getRows() || unpacks(role) || (!to.getElementType().isBF16() && !to.getElementType().isF16()))
+    return false;
+  return store.getValue().getType().getDimSize(1) % blockColumns(to) == 0 &&
+         llvm::none_of(argument.getUsers(), [](Operation *user) { return isa<CopyOp>(user); });
+}
+
+/// Two boxes for each warpgroup of `role` from `offset` on, as far as its stores fill them, and a barrier: where the
+/// block has room for them. Others store from registers.
+static void planStages(RoleOp role, KernelPlan &plan, int64_t &offset, int64_t &barriers) {
+  SmallVector<StoreOp> stores;
+  int64_t boxes = 1;
+  const int64_t warpgroups = role.getThreads() / kWarpgroup;
+  role.walk([&](StoreOp store) {
+    if (!canStage(store, role))
+      return;
+    stores.push_back(store);
+    const VectorType value = store.getValue().getType();
+    boxes = std::max(boxes, value.getNumElements() / stageBox(store).getNumElements() / warpgroups);
+  });
+  boxes = std::min<int64_t>(boxes, 2);
+  const int64_t bytes = warpgroups * boxes * kStageBytes;
+  int64_t others = 0; // barriers of the rings behind them
+  for (auto &[channel, ring] : plan.channels)
+    others += cast<ChannelOp>(channel).getType().getDepth() * kBarrierBytes;
+  if (stores.empty() || offset + bytes + others > factsOfChip("sm_90a")->sharedBytes ||
+      barriers + warpgroups > kNamedBarriers)
+    return;
+  plan.roles[role].stage = StagePlan{offset, boxes, barriers};
+  offset += bytes, barriers += warpgroups;
+  for (StoreOp store : stores) {
+    plan.staged.insert(store);
+    plan.arguments[cast<BlockArgument>(store.getTo()).getArgNumber()].box = stageBox(store);
+  }
+}
+
 FailureOr<KernelPlan> planKernel(KernelOp kernel) {
   KernelPlan plan;
   WalkResult legal = kernel.walk([](Operation *op) {
@@ -154,7 +200,7 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
   for (RoleOp role : kernel.getBody().getOps<RoleOp>()) {
     WalkResult more = role.walk(
         [](Operation *op) { return isa<WaitOp, StoreOp>(op) ? WalkResult::interrupt() : WalkResult::advance(); });
-    plan.roles[role] = {warps, !more.wasInterrupted(), 0};
+    plan.roles[role] = {warps, !more.wasInterrupted(), 0, std::nullopt};
     warps += role.getWarps();
     registers += role.getThreads() * role.getRegisters();
     if (registers > kRegisters)
@@ -188,6 +234,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
     offset += channel.getType().getDepth() * ring.slotBytes;
     plan.channels[channel] = ring;
   }
+  for (RoleOp role : kernel.getBody().getOps<RoleOp>())
+    planStages(role, plan, offset, barriers);
   for (auto &[channel, ring] : plan.channels) {
     const int64_t depth = cast<ChannelOp>(channel).getType().getDepth();
     ring.full = offset;

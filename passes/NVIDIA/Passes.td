@@ -23,6 +23,10 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     exact. Those of fp8 stay in wgmma as long as the text says, in lib/Kernels/Matmul.mlir from the first column to the last, in
     ScaledMatmul.mlir for 128; hardware keeps fewer bits there than float32 has.
 
+    A matrix of 16-bit elements that is stored to has a tensor map too, where the block has room behind its rings: each warpgroup
+    fills boxes of 64 x 64 with stmatrix, of which it has two, and one of its threads has TMA write them, while the warpgroup goes
+    on. A launch whose matrix, or its rows, lie at no multiple of 16 bytes has no such map, and the kernel stores from registers.
+
     On sm_80 the role that copies goes into the role that multiplies, since registers are a warp's once and for all. Where the
     text waits for a slot, each thread waits for its own copies into it (cp.async), all warps meet, and copies into the slot of
     the turn before are issued. A product is mma.sync on what ldmatrix loads, computed where it is issued. Slots lie as on

@@ -15,6 +15,8 @@ namespace stepdown::nvidia {
 inline constexpr int64_t kRowBytes = 128, kPatternRows = 8, kPatternBytes = kRowBytes * kPatternRows, kPieceBytes = 16;
 /// Rows of one TMA box at most.
 inline constexpr int64_t kBoxRows = 256;
+/// Rows and bytes of a box of a warpgroup's results.
+inline constexpr int64_t kStageRows = 64, kStageBytes = kStageRows * kRowBytes;
 
 inline int64_t elementBytes(mlir::MemRefType tile) { return tile.getElementTypeBitWidth() / 8; }
 /// Columns of a block.

@@ -60,6 +60,14 @@ Value ThreadEmitter::mapped(Operation &op, IRMapping &elements) {
   return b.clone(op, elements)->getResult(0);
 }
 
+Value ThreadEmitter::narrowed(Type element, Value low, Value high) {
+  const auto nearest = NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN);
+  const auto type = VectorType::get(2, element);
+  if (element.isBF16())
+    return NVVM::ConvertF32x2ToBF16x2Op::create(b, type, high, low, Value(), nearest);
+  return NVVM::ConvertF32x2ToF16x2Op::create(b, type, high, low, Value(), nearest);
+}
+
 Value ThreadEmitter::readElement(ReadOp op, Value inTileRow, Value inTileColumn, Place at) {
   const Matrix &from = matrices[op.getFrom()];
   const Type element = op.getFrom().getType().getElementType();
@@ -106,7 +114,6 @@ LogicalResult ThreadEmitter::storePairs(StoreOp op, Value inTileRow, Value inTil
   for (size_t i = 0; i < held.size(); i += 2)
     order.emplace_back(placeOf(int64_t(i)).row, int64_t(i));
   llvm::sort(order);
-  const auto nearest = NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN);
   const auto type = VectorType::get(2, element);
   for (bool fast : {true, false}) {
     OpBuilder::InsertionGuard guard(b);
@@ -125,10 +132,8 @@ LogicalResult ThreadEmitter::storePairs(StoreOp op, Value inTileRow, Value inTil
         rowThere = fast ? Value() : compare(arith::CmpIPredicate::slt, r, end);
       }
       Value low = held[first], high = held[first + 1], pair;
-      if (element.isBF16()) {
-        pair = NVVM::ConvertF32x2ToBF16x2Op::create(b, type, high, low, Value(), nearest);
-      } else if (element.isF16()) {
-        pair = NVVM::ConvertF32x2ToF16x2Op::create(b, type, high, low, Value(), nearest);
+      if (element.isBF16() || element.isF16()) {
+        pair = narrowed(element, low, high);
       } else {
         pair = LLVM::UndefOp::create(b, type);
         pair = LLVM::InsertElementOp::create(b, pair, low, i32(0));

@@ -32,6 +32,9 @@ protected:
   /// where exact ones would be calls with products in flight.
   Value mapped(mlir::Operation &op, mlir::IRMapping &elements);
 
+  /// Two float32 as a pair of bf16 or f16, to the nearest, ties to even.
+  Value narrowed(mlir::Type element, Value low, Value high);
+
   /// Where an element that a thread holds is, from the thread's first.
   struct Place {
     int64_t row, column;

@@ -40,6 +40,21 @@ struct Operand {
   }
 };
 
+/// Whether a tensor map describes `operand`, of elements of so many bytes: encode() says what one wants.
+bool isMappable(const Operand &operand, uint64_t bytes) {
+  bool mappable = operand.address % 16 == 0;
+  for (uint32_t d = 0; d < operand.rank; ++d)
+    mappable = mappable && operand.dims[d] && (d + 1 == operand.rank || operand.stride(d) * bytes % 16 == 0);
+  return mappable;
+}
+
+/// Whether the kernel takes the address of `operand` too.
+bool goesByAddress(const ImageKernel &kernel, uint32_t operand) {
+  return std::any_of(kernel.parameters.begin(), kernel.parameters.end(), [&](const stepdown_kernel_parameter &each) {
+    return each.holds == STEPDOWN_HOLDS_ADDRESS && each.operand == operand;
+  });
+}
+
 Status encode(const ImageKernel &kernel, const stepdown_kernel_parameter &parameter, const Operand &operand,
               const EncodeMap &encodeMap, void *map) {
   const std::string what = std::string(kernel.name) + ": operand " + std::to_string(parameter.operand);
@@ -121,7 +136,9 @@ Status encodeParameters(const ImageKernel &kernel, const uint64_t *words, const 
       value = operand.stride(parameter.dimension);
       break;
     case STEPDOWN_HOLDS_MAP:
-      if (Status encoded = encode(kernel, parameter, operand, encodeMap, map); !encoded)
+      if (!isMappable(operand, mapElementBytes(parameter.element_type)) && goesByAddress(kernel, parameter.operand))
+        std::memset(map, 0, sizeof map);
+      else if (Status encoded = encode(kernel, parameter, operand, encodeMap, map); !encoded)
         return encoded;
       from = map;
     }

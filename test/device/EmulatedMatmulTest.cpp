@@ -24,13 +24,56 @@ MatmulParameters of(const char *element, MatmulParameters p, bool transposeB = t
 class EmulatedMatmul : public testing::TestWithParam<MatmulCase> {};
 } // namespace
 
-TEST_P(EmulatedMatmul, MeansWhatItsTextMeans) { expectMatmul(GetParam(), "sm_90a"); }
+TEST_P(EmulatedMatmul, MeansWhatItsTextMeansWithoutBankConflicts) {
+  uint64_t conflicts = 0;
+  expectMatmul(GetParam(), "sm_90a", &conflicts);
+  EXPECT_EQ(conflicts, 0u);
+}
 
 class WarpMatmul : public EmulatedMatmul {};
 TEST_P(WarpMatmul, MeansWhatItsTextMeansWithoutBankConflicts) {
   uint64_t conflicts = 0;
   expectMatmul(GetParam(), "sm_80", &conflicts);
   EXPECT_EQ(conflicts, 0u);
+}
+
+// What is written of C, each element once: by TMA rows of a box of 64 columns, where its rows lie at multiples of 16
+// bytes, and else by lanes, of a whole tile in pairs.
+TEST(StagedMatmul, WritesWholeLines) {
+  struct Writes : emulated::Observer {
+    uint64_t count = 0, bytes = 0;
+    void launches(const char *) override {}
+    void touches(const void *, uint32_t size, bool write) override { count += write, bytes += write ? size : 0; }
+  };
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = matmulKernel(context, tiles(64, 128, 64, 2, 4, "bf16"));
+  ASSERT_TRUE(module) << module.error().text();
+  TileKernel lowered(**module);
+  ASSERT_EQ(lowered.error, "");
+  const uint32_t m = 64, n = 193, k = 61;
+  for (auto [stride, writes] : {std::pair(200u, m * 4), std::pair(198u, m * (128 / 2 + 65))}) {
+    Matrix a(m, k, 64, true), b(k, n, 200, true), c(m, n, stride, true);
+    for (Matrix *matrix : {&a, &b})
+      for (uint32_t r = 0; r < matrix->rows; ++r)
+        for (uint32_t x = 0; x < matrix->columns; ++x)
+          matrix->set(r, x, float(r + x));
+    Launch launch(lowered.launch(), {&a, &b, &c});
+    launch.shape.grid = {1, 1, 1};
+    for (Matrix *matrix : {&a, &b, &c})
+      lowered.code->emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &c);
+    Writes seen;
+    emulated::Options options;
+    options.observer = &seen;
+    const Status status = lowered.code->emulator.launch("matmul", launch.shape, launch.parameters.data(),
+                                                        launch.parameters.size(), options);
+    for (Matrix *matrix : {&a, &b, &c})
+      lowered.code->emulator.unmap(matrix->bytes.data());
+    ASSERT_TRUE(status) << status.error().text();
+    EXPECT_EQ(seen.bytes, uint64_t(m) * n * 2);
+    EXPECT_EQ(seen.count, writes) << "rows " << stride << " elements apart";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Sm80, WarpMatmul,
@@ -58,4 +101,6 @@ INSTANTIATE_TEST_SUITE_P(Shapes, EmulatedMatmul,
                                          MatmulCase{tiles(64, 64, 128, 2, 4, "f32"), 67, 131, 257, 2},
                                          MatmulCase{tiles(128, 128, 64, 3, 8, "bf16"), 127, 129, 199, 2},
                                          MatmulCase{tiles(256, 64, 64, 2, 8, "f32"), 257, 61, 101, 2},
+                                         MatmulCase{tiles(256, 64, 64, 2, 8, "bf16"), 257, 61, 101, 1},
+                                         MatmulCase{of("f16", tiles(64, 192, 64, 2, 4, "f16")), 67, 193, 71, 1},
                                          MatmulCase{MatmulParameters(), 131, 257, 331, 2}));

@@ -105,6 +105,28 @@ TEST(Ptx, OfTheMatrixProduct) {
   EXPECT_EQ(count(lowered.ptx, ".local"), 0u) << "slot counters belong in registers";
 }
 
+// A result of 16 bits goes out by TMA: of each warpgroup 4 boxes of 64 columns, of which two are there. Where C's rows
+// are no multiple of 16 bytes its pairs go out one by one, in a whole tile, and its elements in others.
+TEST(Ptx, OfAStagedResult) {
+  MatmulParameters p;
+  p.result = "bf16";
+  const Lowered lowered = lower(p);
+  EXPECT_EQ(lowered.sharedBytes, 4 * (128 * 64 + 64 * 256) * 2 + 2 * 2 * 64 * 128 + 4 * 16);
+  EXPECT_EQ(count(lowered.ptx, "stmatrix.sync.aligned.m8n8.x4.shared.b16"), 16u);
+  EXPECT_EQ(count(lowered.ptx, "cp.async.bulk.tensor.2d.global.shared::cta"), 4u);
+  EXPECT_EQ(count(lowered.ptx, "cp.async.bulk.commit_group"), 4u);
+  EXPECT_EQ(count(lowered.ptx, "cp.async.bulk.wait_group.read"), 4u)
+      << "before the first, the third and the fourth, and at the end";
+  EXPECT_EQ(count(lowered.ptx, "bar.sync") + count(lowered.ptx, "barrier.sync"), 1 + 7u);
+  EXPECT_EQ(count(lowered.ptx, "fence.proxy.async"), 1 + 4u);
+  EXPECT_EQ(count(lowered.ptx, "cvt.rn.bf16x2.f32"), 64u) << "once for all ways";
+  EXPECT_EQ(count(lowered.ptx, "st.global.b32"), 64u);
+  EXPECT_EQ(count(lowered.ptx, "st.global.b16"), 128u);
+  // Where the rings leave no room for boxes the result goes out from registers.
+  p.m = 192, p.n = 128, p.stages = 5, p.warps = 12, p.registers = 128, p.loadRegisters = 24;
+  EXPECT_EQ(count(lower(p).ptx, "stmatrix"), 0u);
+}
+
 TEST(Ptx, AssemblesWithinItsBudget) {
   const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
   if (ptxas.empty())
@@ -147,7 +169,7 @@ TEST(Ptx, OfTheProductWithScales) {
   p.n = p.k = 128, p.stages = 6, p.transposeB = true, p.element = "f8E4M3FN", p.result = "bf16";
   const Lowered lowered = lower(scaled);
   EXPECT_EQ(lowered.threads, 384);
-  EXPECT_EQ(lowered.sharedBytes, 6 * 2 * 128 * 128 + 6 * 16);
+  EXPECT_EQ(lowered.sharedBytes, 6 * 2 * 128 * 128 + 2 * 2 * 64 * 128 + 6 * 16);
   EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3"), 4u);
   EXPECT_EQ(count(lowered.ptx, "ld.global"), 3u);
   EXPECT_EQ(count(lowered.ptx, "mul.rn.f32") + count(lowered.ptx, "mul.f32"), 2u);

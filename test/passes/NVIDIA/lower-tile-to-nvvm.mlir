@@ -57,6 +57,64 @@ tile.kernel @product(%a: !matrix, %c: !result, %zero: index) {
 
 // -----
 
+// Results of 16 bits are staged where TMA can write the matrix: two boxes of 64 x 64 of each warpgroup lie behind the
+// ring, which is 32768 bytes here. A box is written by one thread when all have filled it, and filled again when it was
+// read. C has a map as well, which is not fetched beforehand: where none describes the matrix it is zeros.
+!tile = memref<128x64xbf16, 3>
+!wide = memref<64x128xbf16, 3>
+!ring = !tile.channel<1 x memref<128x64xbf16, 3>, memref<64x128xbf16, 3>>
+!sum = !tile.accumulator<128x128xf32>
+// CHECK-LABEL: gpu.module @staged
+// CHECK: llvm.func @staged(%[[A:[^:]*]]: !llvm.ptr {{{[^}]*}}}, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[B:[^:]*]]: !llvm.ptr {{{[^}]*}}}, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[C:[^:]*]]: !llvm.ptr {{{[^}]*}}}, %[[PLACE:[^:]*]]: !llvm.ptr<1>, %{{[^:]*}}: i64,
+// CHECK-SAME: {argument = 2 : i64, box = memref<64x64xbf16>, holds = "map"}, {argument = 2 : i64, holds = "pointer"}
+// CHECK-SAME: shared_bytes = 65552
+// CHECK: nvvm.prefetch tensormap, %[[A]]
+// CHECK: nvvm.prefetch tensormap, %[[B]]
+// CHECK-NOT: nvvm.prefetch
+// CHECK: nvvm.setmaxregister increase 232
+// CHECK: %[[ELECTED:.*]] = nvvm.elect.sync
+// CHECK: %[[ISSUES:.*]] = arith.andi %{{.*}}, %[[ELECTED]] : i1
+// CHECK: %[[WHERE:.*]] = llvm.ptrtoint %[[PLACE]]
+// CHECK: %[[ODD:.*]] = arith.andi %{{.*}}, %c15_i64
+// CHECK: %[[MAPPED:.*]] = arith.cmpi eq, %[[ODD]], %c0_i64
+// CHECK: scf.if %[[MAPPED]] {
+// CHECK: scf.if %[[ISSUES]] {
+// CHECK-NEXT: nvvm.cp.async.bulk.wait_group 0 {read}
+// CHECK: llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.count"(%[[BARRIER:.*]], %c128_i32)
+// CHECK-COUNT-4: nvvm.stmatrix
+// CHECK: nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
+// CHECK-NEXT: llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.count"(%[[BARRIER]], %c128_i32)
+// CHECK-NEXT: scf.if %[[ISSUES]] {
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta %[[C]], %{{.*}}, box[%{{.*}}, %{{.*}}]
+// CHECK-NEXT: nvvm.cp.async.bulk.commit.group
+// CHECK-NOT: wait_group
+// The second box was free from the begin on.
+// CHECK-NOT: barrier.cta.sync
+// CHECK-COUNT-4: nvvm.stmatrix
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+// CHECK: } else {
+// CHECK: llvm.store %{{.*}} : vector<2xbf16>, !llvm.ptr<1>
+// CHECK: scf.if %[[ISSUES]] {
+// CHECK-NEXT: nvvm.cp.async.bulk.wait_group 0 {read}
+tile.kernel @staged(%a: memref<?x?xbf16>, %b: memref<?x?xbf16>, %c: memref<?x?xbf16>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s:2 = tile.acquire %ring : !ring -> !tile, !wide
+    tile.copy %a[%zero, %zero] to %s#0 : memref<?x?xbf16> to !tile
+    tile.copy %b[%zero, %zero] to %s#1 : memref<?x?xbf16> to !wide
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 8 registers 232 {
+    %s:2 = tile.wait %ring : !ring -> !tile, !wide
+    %sum = tile.mma %s#0, %s#1 : !tile, !wide -> !sum
+    %v = tile.mma_wait 0 for %sum : !sum
+    tile.release %ring : !ring
+    tile.store %v to %c[%zero, %zero] : vector<128x128xf32> to memref<?x?xbf16>
+  }
+}
+
+// -----
+
 // Operands of the other form: B [N, K] lies as A does, so the matrix unit does not transpose it.
 !matrix = memref<?x?xf16>
 !tile = memref<64x64xf16, 3>
