@@ -63,15 +63,7 @@ Result<Grammar> readRegex(const std::string &text) {
   return grammar;
 }
 
-} // namespace
-
-Result<std::shared_ptr<const Network>> compileConstraint(Notation notation, const std::string &text) {
-  if (Status ok = checkText(text); !ok)
-    return ok.error();
-  Result<Grammar> grammar = notation == Notation::Gbnf         ? readGbnf(text)
-                            : notation == Notation::JsonSchema ? readSchema(text)
-                            : notation == Notation::Regex      ? readRegex(text)
-                                                               : readChoices(text);
+Result<std::shared_ptr<const Network>> compileAll(Result<Grammar> grammar) {
   if (!grammar)
     return grammar.error();
   Result<std::shared_ptr<const Network>> network = compile(std::move(*grammar));
@@ -79,6 +71,32 @@ Result<std::shared_ptr<const Network>> compileConstraint(Notation notation, cons
     return fail(ErrorCode::ConstraintParses, "constraint: expects a text that begins in at most %zu ways at once",
                 Configurations::maxStacks);
   return network;
+}
+
+} // namespace
+
+Result<std::shared_ptr<const Network>> compileConstraint(Notation notation, const std::string &text) {
+  if (Status ok = checkText(text); !ok)
+    return ok.error();
+  return compileAll(notation == Notation::Gbnf         ? readGbnf(text)
+                    : notation == Notation::JsonSchema ? readSchema(text)
+                    : notation == Notation::Regex      ? readRegex(text)
+                                                       : readChoices(text));
+}
+
+Result<std::shared_ptr<const Network>> compileGbnf(const std::string &gbnf, const std::vector<SchemaRule> &schemas) {
+  std::vector<OtherRule> others;
+  SchemaWork spent;
+  for (const SchemaRule &rule : schemas) {
+    Status good = checkText(rule.schema);
+    Result<Grammar> read = good ? readSchema(rule.schema, &spent) : Result<Grammar>(good.error());
+    if (!read)
+      return fail(read.error().code, "%s: %s", rule.where.c_str(), read.error().message.c_str());
+    others.push_back({rule.name, std::move(*read)});
+  }
+  if (Status ok = checkText(gbnf); !ok)
+    return ok.error();
+  return compileAll(readGbnf(gbnf, std::move(others)));
 }
 
 } // namespace stepdown::grammar

@@ -3,6 +3,7 @@
 #include "lib/Grammar/Rules.h"
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace stepdown::grammar {
 
@@ -15,5 +16,13 @@ enum class Notation : uint8_t {
 
 /// Texts have at most 16 MiB. E13xx.
 Result<std::shared_ptr<const Network>> compileConstraint(Notation notation, const std::string &text);
+
+/// A rule of a text in GBNF that is a JSON Schema.
+struct SchemaRule {
+  std::string name, schema;
+  std::string where; ///< what messages call the schema
+};
+/// `gbnf`, which may use the rules `schemas`. E13xx.
+Result<std::shared_ptr<const Network>> compileGbnf(const std::string &gbnf, const std::vector<SchemaRule> &schemas);
 
 } // namespace stepdown::grammar

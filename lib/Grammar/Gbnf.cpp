@@ -20,6 +20,25 @@ class Reader {
 public:
   explicit Reader(std::string_view text) : text(text) {}
 
+  /// The rules of `other` become rules of this grammar, of which `name` is the first.
+  Status add(OtherRule &&other) {
+    const int32_t own = ruleOf(other.name), before = static_cast<int32_t>(grammar.rules.size());
+    defined[own] = true;
+    for (Rule &rule : other.grammar.rules) {
+      for (Nfa::State &state : rule.nfa.states)
+        for (Nfa::Edge &edge : state.edges)
+          if (edge.range.low >= symbolOf(0)) // a call
+            edge.range.low = edge.range.high = edge.range.low + static_cast<uint32_t>(before);
+      states += rule.nfa.states.size();
+      grammar.rules.push_back(std::move(rule));
+      defined.push_back(true);
+      used.push_back(0);
+    }
+    const uint32_t root = symbolOf(before + other.grammar.root);
+    grammar.rules[own].nfa.edge(Nfa::start, {root, root}, Nfa::end);
+    return grammar.rules.size() > maxRules || states > 8 * maxStates ? Status(tooLarge("grammar")) : Status(Done{});
+  }
+
   Result<Grammar> read() {
     for (std::string_view rest = text; !rest.empty();) {
       const size_t length = characterLength(rest);
@@ -327,6 +346,12 @@ private:
 
 } // namespace
 
-Result<Grammar> readGbnf(std::string_view text) { return Reader(text).read(); }
+Result<Grammar> readGbnf(std::string_view text, std::vector<OtherRule> others) {
+  Reader reader(text);
+  for (OtherRule &other : others)
+    if (Status added = reader.add(std::move(other)); !added)
+      return added.error();
+  return reader.read();
+}
 
 } // namespace stepdown::grammar

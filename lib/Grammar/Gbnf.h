@@ -6,7 +6,13 @@
 
 namespace stepdown::grammar {
 
-/// E1301, E1302, E1303, E1306, with the line.
-Result<Grammar> readGbnf(std::string_view text);
+/// A rule that is no GBNF: its texts are those of `grammar`.
+struct OtherRule {
+  std::string name;
+  Grammar grammar;
+};
+
+/// E1301, E1302, E1303, E1306, with the line. `text` may use `others`, and defines none of them.
+Result<Grammar> readGbnf(std::string_view text, std::vector<OtherRule> others = {});
 
 } // namespace stepdown::grammar

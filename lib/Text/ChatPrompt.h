@@ -20,9 +20,10 @@ Result<ChatTemplate> chatTemplateOf(const Metadata &metadata);
 void setTokens(ChatContext &context, const Tokenizer &tokenizer);
 
 /// The ids of the prompt of `messages`, appended to those of `context`, which are taken as they are, and of `json`, an
-/// array of more of them, of any form that the template reads; E04xx, E03xx.
+/// array of more of them, of any form that the template reads; E04xx, E03xx. `tools`, or null, is a JSON array that the
+/// template sees as its variable of that name.
 Result<std::vector<int32_t>> chatPrompt(const ChatTemplate &chatTemplate, const Tokenizer &tokenizer,
                                         const std::vector<ChatMessage> &messages, ChatContext context = {},
-                                        const char *json = nullptr);
+                                        const char *json = nullptr, const char *tools = nullptr);
 
 } // namespace stepdown

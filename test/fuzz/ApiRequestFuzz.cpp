@@ -18,7 +18,7 @@ void expectGood(const std::optional<Refusal> &refusal) {
   if (!refusal)
     return;
   const int code = static_cast<int>(refusal->error.code);
-  expect(code == 611 || code == 701 || code == 908 || code == 1208 || (code >= 1301 && code <= 1316));
+  expect(code == 611 || code == 701 || code == 908 || code == 1208 || (code >= 1301 && code <= 1317));
   expect(!refusal->error.message.empty() && refusal->error.message.size() < 1000 && refusal->field.size() < 200);
 }
 

@@ -12,6 +12,7 @@ import http.client, json, os, signal, socket, subprocess, sys, tempfile, threadi
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
 try:
+    import gguf_edit
     import make_model
 except ImportError:
     print("skipped: needs the Python packages numpy and gguf")
@@ -20,6 +21,19 @@ except ImportError:
 COMPILE, RUN = sys.argv[1:]
 OPENAI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "venv-openai", "bin", "python")
 KEY = "a key of 19 letters"
+# Calls of functions in the form of Hermes and Qwen, which is that of most models.
+TEMPLATE = """{% for t in tools or [] %}{{ t | tojson }}
+{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content }}{% for c in m.tool_calls or [] %}
+<tool_call>
+{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+LOOK = {"type": "object", "properties": {"at": {"enum": ["the sky", "the sea"]}, "deep": {"type": "boolean"}},
+        "required": ["at", "deep"], "additionalProperties": False}
+TOOLS = [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": LOOK}},
+         {"type": "function", "function": {"name": "wait"}}]
 failures, checks = [], 0
 
 
@@ -181,6 +195,57 @@ def whole_flow(server):
     link.close()
 
 
+def is_call(call, names=("look", "wait")):
+    """A call whose arguments are what its schema allows."""
+    arguments = json.loads(call["function"]["arguments"])
+    if call["type"] != "function" or call["function"]["name"] not in names or len(call["id"]) != 9:
+        return False
+    if call["function"]["name"] == "wait":
+        return arguments == {}
+    return sorted(arguments) == ["at", "deep"] and arguments["at"] in LOOK["properties"]["at"]["enum"] and \
+        isinstance(arguments["deep"], bool)
+
+
+def calls_of(events):
+    """The calls of a stream, put together as clients do."""
+    calls, reason = [], None
+    for event in events[:-1]:
+        for choice in json.loads(event)["choices"]:
+            reason = choice["finish_reason"] or reason
+            for piece in choice["delta"].get("tool_calls", []):
+                if piece["index"] == len(calls):
+                    calls.append({**piece, "function": dict(piece["function"])})
+                else:
+                    calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
+    return calls, reason
+
+
+def tools(server):
+    """Functions are called as the schema says, whole and in pieces, and what they give back is told."""
+    path, said = "/v1/chat/completions", [{"role": "user", "content": "What is the sky?"}]
+    for seed in range(5):
+        fields = dict(messages=said, tools=TOOLS, seed=seed, max_tokens=300)
+        whole = server.post(path, **fields, tool_choice="required", parallel_tool_calls=False)["choices"][0]
+        calls = whole["message"].get("tool_calls", [])
+        expect("a call", len(calls) == 1 and is_call(calls[0]) and whole["finish_reason"] == "tool_calls", whole)
+        expect("no text", whole["message"]["content"] is None, whole)
+        events = server.stream(path, dict(fields, tool_choice="required", parallel_tool_calls=False))
+        pieces, reason = calls_of(events)
+        expect("a call in pieces", [c["function"] for c in pieces] == [c["function"] for c in calls] and reason == "tool_calls", events)
+        expect("no text in pieces", text_of(events, True) == "", events)
+        named = server.post(path, **fields, tool_choice={"type": "function", "function": {"name": "wait"}})["choices"][0]
+        expect("a named call", all(is_call(c, ["wait"]) for c in named["message"].get("tool_calls", [0])), named)
+        several = server.post(path, **fields, tool_choice="required", n=2)["choices"]
+        expect("several calls", all(is_call(c) for choice in several for c in choice["message"].get("tool_calls", [])), several)
+        # Told to call nothing, a model that is told of its tools says text.
+        free = server.post(path, **{**fields, "max_tokens": 20}, tool_choice="none")["choices"][0]
+        expect("text", free["message"]["content"] and "tool_calls" not in free["message"], free)
+    ids = [server.post("/tokenize", messages=[*said, {"role": "assistant", "content": None, "tool_calls": calls}, back])["count"]
+           for back in ({"role": "tool", "tool_call_id": calls[0]["id"], "content": "blue"},
+                        {"role": "tool", "tool_call_id": calls[0]["id"], "content": "blue, and far away"})]
+    expect("what a call gave back", ids[0] < ids[1], ids)
+
+
 def leaving(server):
     """Whoever leaves costs nothing more, at once, with others around."""
     beside = []
@@ -215,7 +280,14 @@ def bad_requests(server):
     refused("unknown path", 404, "E1202", server.ask("GET", "/v1/complete"))
     refused("unknown model", 404, "E1207", server.ask("POST", path, {"prompt": "a", "model": "gpt-4"}))
     refused("unknown field", 400, "E0611", server.ask("POST", path, {"prompt": "a", "max_token": 3}))
-    refused("tools", 400, "E1208", server.ask("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{}]}))
+    talk = "/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": TOOLS}
+    refused("audio", 400, "E1208", server.ask("POST", talk[0], {**talk[1], "modalities": ["audio"]}))
+    refused("unknown function", 400, "E1317",
+            server.ask("POST", talk[0], {**talk[1], "tool_choice": {"type": "function", "function": {"name": "loo"}}}))
+    unlike = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+    refused("a keyword that nothing keeps", 400, "E1311",
+            server.ask("POST", talk[0], {**talk[1], "tool_choice": "required", "tools": [
+                {"type": "function", "function": {"name": "f", "parameters": unlike}}]}))
     refused("long prompt", 400, "E0606", server.ask("POST", path, {"prompt": [5] * 601}))
     refused("many answers", 400, "E0605", server.ask("POST", path, {"prompt": "a", "n": 1000}))
     refused("no key", 401, "E1204", server.ask("POST", path, {"prompt": "a"}, {"Authorization": ""}))
@@ -282,13 +354,26 @@ for piece in client.chat.completions.create(**how, stream=True, stream_options={
     last = piece
 assert text == whole.choices[0].message.content and last.usage.completion_tokens == 9
 assert client.completions.create(model="tiny", prompt="The", max_tokens=3, n=2).choices[1].index == 1
-for kind, call in ((openai.BadRequestError, dict(tools=[{"type": "function", "function": {"name": "f"}}])),
-                   (openai.NotFoundError, dict(model="other"))):
+for kind, call in ((openai.BadRequestError, dict(modalities=["audio"])), (openai.NotFoundError, dict(model="other"))):
     try:
         client.chat.completions.create(**{**how, **call})
         assert False
     except kind as error:
         assert error.code in ("E1208", "E1207"), error.code
+import json
+tools = json.loads(sys.argv[3])
+for tool in tools:
+    tool["function"]["strict"] = True # held to the schema by the server, and checked by the client
+ask = dict(model="tiny", messages=said, seed=3, tools=tools, tool_choice="required", parallel_tool_calls=False)
+called = client.chat.completions.create(**ask).choices[0]
+assert called.finish_reason == "tool_calls" and called.message.content is None
+call = called.message.tool_calls[0]
+assert call.function.name in ("look", "wait") and isinstance(json.loads(call.function.arguments), dict)
+with client.chat.completions.stream(**ask) as stream: # puts the pieces together
+    done = stream.get_final_completion().choices[0]
+assert done.message.tool_calls[0].function.arguments == call.function.arguments and done.finish_reason == "tool_calls"
+back = [*said, called.message, {"role": "tool", "tool_call_id": call.id, "content": "blue"}]
+assert client.chat.completions.create(**{**how, "messages": back}, tools=tools).usage.completion_tokens == 9
 try:
     openai.OpenAI(base_url=client.base_url, api_key="x", max_retries=0).models.list()
     assert False
@@ -296,7 +381,7 @@ except openai.AuthenticationError as error:
     assert error.code == "E1204"
 print("openai", openai.__version__)
 """
-    done = subprocess.run([python, "-c", code, str(port), KEY], capture_output=True, text=True)
+    done = subprocess.run([python, "-c", code, str(port), KEY, json.dumps(TOOLS)], capture_output=True, text=True)
     expect("the package openai", done.returncode == 0, done.stderr[-1500:])
     return done.stdout.strip()
 
@@ -305,10 +390,12 @@ def main():
     with tempfile.TemporaryDirectory() as base:
         model, artifact = os.path.join(base, "made.gguf"), os.path.join(base, "tiny.stepdown")
         make_model.build(model, "--type", "Q8_0", "--context", "600")
+        gguf_edit.read(model).set("tokenizer.chat_template", "string", TEMPLATE).write(model)
         subprocess.run([COMPILE, model, "-o", artifact], check=True, capture_output=True)
         server = Server(artifact, "--max-body", "100000", env={"STEPDOWN_API_KEY": KEY})
         same_as_alone(server, artifact, base)
         whole_flow(server)
+        tools(server)
         leaving(server)
         bad_requests(server)
         client = official(OPENAI, server.port) if os.path.exists(OPENAI) else "the package openai is not there"

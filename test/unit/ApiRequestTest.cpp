@@ -97,9 +97,10 @@ TEST(ApiRequest, readsMessages) {
       {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]", 611},
       {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\",\"x\":1}]}]", 611},
       {"[{\"role\":\"user\",\"content\":\"a\",\"mood\":\"b\"}]", 611},
-      {"[{\"role\":\"tool\",\"content\":\"a\"}]", 1208},
+      {"[{\"role\":\"tool\",\"content\":\"a\"}]", 611},
+      {"[{\"role\":\"function\",\"name\":\"f\",\"content\":\"a\"}]", 1208},
       {"[{\"role\":\"user\",\"content\":\"a\",\"name\":\"b\"}]", 1208},
-      {"[{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[]}]", 1208},
+      {"[{\"role\":\"user\",\"content\":\"a\",\"tool_calls\":[]}]", 1208},
       {"[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]", 1208}};
   for (const auto &[messages, code] : wrong) {
     EXPECT_EQ(chat("", messages).code(), code) << messages;
@@ -109,7 +110,7 @@ TEST(ApiRequest, readsMessages) {
 
 TEST(ApiRequest, refusesByNameWhatIsNotDone) {
   for (const char *field :
-       {"tools\":[{}]", "tool_choice\":\"auto\"", "functions\":[1]", "parallel_tool_calls\":true",
+       {"tools\":[{\"type\":\"custom\"}]", "tool_choice\":{\"type\":\"allowed_tools\"}", "functions\":[1]",
         "modalities\":[\"audio\"]", "store\":true", "metadata\":{\"a\":\"b\"}", "stream_options\":{\"x\":true}"}) {
     Outcome wrong = chat(std::string(",\"") + field);
     EXPECT_EQ(wrong.code(), 1208) << field;
@@ -124,6 +125,86 @@ TEST(ApiRequest, refusesByNameWhatIsNotDone) {
                  "\"functions\":null,\"service_tier\":\"auto\",\"parallel_tool_calls\":null")
                 .message(),
             "");
+}
+
+std::string function(const std::string &more, const char *name = "look") {
+  return std::string("{\"type\":\"function\",\"function\":{\"name\":\"") + name + "\"" + more + "}}";
+}
+
+TEST(ApiRequest, readsTools) {
+  const std::string schema = R"({"type":"object","properties":{"b":{},"a":{}}})";
+  Outcome with =
+      chat(",\"tools\":[" + function(",\"strict\":true,\"parameters\":" + schema) + "," + function("", "wait") +
+           "],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"wait\"}},"
+           "\"parallel_tool_calls\":false");
+  ASSERT_EQ(with.message(), "");
+  const ToolRequest &tools = with.request.tools;
+  ASSERT_EQ(tools.tools.size(), 2u);
+  EXPECT_EQ(tools.tools[0].parameters, schema); // in the order in which they were written
+  EXPECT_TRUE(tools.tools[0].strict && !tools.tools[1].strict && !tools.parallel);
+  EXPECT_EQ(tools.json, "[" + function(",\"parameters\":" + schema) + "," + function("", "wait") + "]");
+  EXPECT_TRUE(tools.choice == ToolRequest::Choice::Required && tools.named == "wait");
+  EXPECT_TRUE(chat(",\"tools\":[" + function("") + "]").request.tools.choice == ToolRequest::Choice::Auto);
+  const std::pair<std::string, int> wrong[] = {
+      {"\"tools\":{}", 611},
+      {"\"tools\":[{}]", 611},
+      {"\"tools\":[1]", 611},
+      {"\"tools\":[{\"type\":\"function\"}]", 611},
+      {"\"tools\":[" + function("", "a b") + "]", 611},
+      {"\"tools\":[" + function("", "") + "]", 611},
+      {"\"tools\":[" + function("", std::string(65, 'a').c_str()) + "]", 611},
+      {"\"tools\":[" + function("") + "," + function("") + "]", 611},
+      {"\"tools\":[" + function(",\"parameters\":{}") + "]", 611},
+      {"\"tools\":[" + function(",\"parameters\":{\"type\":\"array\"}") + "]", 611},
+      {"\"tools\":[" + function(",\"parameters\":1") + "]", 611},
+      {"\"tools\":[" + function(",\"mood\":1") + "]", 611},
+      {"\"tools\":[" + function(",\"strict\":1") + "]", 611},
+      {"\"tool_choice\":\"auto\"", 1317},
+      {"\"tools\":[" + function("") + "],\"tool_choice\":\"any\"", 611},
+      {"\"tools\":[" + function("") + "],\"tool_choice\":{\"type\":\"function\"}", 611},
+      {"\"tools\":[" + function("") + "],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"lok\"}}",
+       1317},
+      {"\"tools\":[" + function("") + "],\"regex\":\"a\"", 1317}};
+  for (const auto &[field, code] : wrong) {
+    EXPECT_EQ(chat("," + field).code(), code) << field;
+    EXPECT_EQ(chat("," + field).field().rfind("tool", 0), 0u) << field;
+  }
+  EXPECT_NE(chat("," + wrong[16].first).message().find("\"lok\"; did you mean look?"), std::string::npos);
+  std::string many;
+  for (int i = 0; i < 129; ++i)
+    many += (i ? "," : "") + function("", ("f" + std::to_string(i)).c_str());
+  EXPECT_EQ(chat(",\"tools\":[" + many + "]").code(), 611);
+}
+
+TEST(ApiRequest, readsCallsAndWhatTheyGaveBack) {
+  auto call = [](const char *arguments) {
+    return std::string(R"({"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":)") +
+           R"({"name":"look","arguments":)" + arguments + "}}]}";
+  };
+  const std::string answer = R"(,{"role":"tool","tool_call_id":"c1","content":"blue"})";
+  Outcome talk = chat("", "[" + call("\"{\\\"at\\\": 1}\"") + answer + "]");
+  ASSERT_EQ(talk.message(), "");
+  ASSERT_EQ(talk.request.messages[0].calls.size(), 1u);
+  EXPECT_EQ(talk.request.messages[0].calls[0].arguments, "{\"at\": 1}");
+  EXPECT_EQ(talk.request.messages[1].callId, "c1");
+  EXPECT_EQ(talk.request.messages[1].name, "look");
+  EXPECT_EQ(chat("", "[" + call("\"\"") + "]").request.messages[0].calls[0].arguments, "{}");
+  const std::pair<std::string, int> wrong[] = {
+      {call("\"[]\""), 611},
+      {call("\"{\""), 908},
+      {call("{}"), 611},
+      {R"({"role":"assistant","tool_calls":[{"type":"function","function":{"name":"a","arguments":"{}"}}]})", 611},
+      {R"({"role":"assistant","tool_calls":[{"id":"a","type":"custom","function":{"name":"a","arguments":"{}"}}]})",
+       1208},
+      {R"({"role":"assistant","tool_calls":[{"id":"a","function":{"name":"a"}}]})", 611},
+      {R"({"role":"assistant","tool_calls":[]})", 611},
+      {R"({"role":"assistant"})", 611},
+      {R"({"role":"tool","content":"a","tool_call_id":"c1"})", 611}, // of no call
+      {call("\"{}\"") + R"(,{"role":"tool","tool_call_id":"c2","content":"a"})", 611}};
+  for (const auto &[messages, code] : wrong) {
+    EXPECT_EQ(chat("", "[" + messages + "]").code(), code) << messages;
+    EXPECT_EQ(chat("", "[" + messages + "]").field().rfind("messages[", 0), 0u) << messages;
+  }
 }
 
 // The grammar of a schema has the schema's members in their order.

@@ -274,7 +274,11 @@ TEST_F(Apis, refuseWithANumberAndAStatus) {
                {"POST", "/v1/completions", "{\"prompt\":\"a\",\"top_p\":2}", 400, "E0701"},
                {"POST", "/v1/completions", "{\"prompt\":\"a\",\"logit_bias\":{\"41\":1}}", 400, "E0702"},
                {"POST", "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"tools\":[1]}",
-                400, "E1208"}};
+                400, "E0611"},
+               {"POST", "/v1/chat/completions",
+                "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"tools\":[{\"type\":\"function\",\"function\":{"
+                "\"name\":\"f\"}}]}",
+                400, "E1318"}};
   for (const Case &each : cases) {
     auto reply = ask(each.method, each.path, each.body);
     EXPECT_EQ(reply->status, each.status) << each.path << each.body;

@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/Grammar/Automaton.h"
 #include "lib/Grammar/Schema/Document.h"
+#include "lib/Grammar/Schema/Schema.h"
 #include <memory>
 #include <tuple>
 
@@ -37,7 +38,9 @@ struct Branch {
 
 class Branches {
 public:
-  explicit Branches(SchemaDocument &document) : document(document) {}
+  Branches(SchemaDocument &document, const SchemaWork &before)
+      : document(document), work(before.copied), steps(before.steps) {}
+  SchemaWork spent() const { return {work, steps}; }
   /// The branches of `assertions`; none where they contradict each other. E13xx.
   Result<std::vector<Branch>> of(const Assertions &assertions);
 
@@ -96,7 +99,7 @@ private:
   std::map<const Json *, const Json *> exact;
   std::map<std::pair<std::string, const Json *>, const Json *> written;
   std::map<const Json *, int> visited; ///< by refuseLoops: 1 on the way, 2 done
-  size_t work = 0, steps = 0;          ///< see charge() and determinise(): of the whole schema
+  size_t work, steps;                  ///< see charge() and determinise(): of all schemas of the constraint
   int depth = 0;                       ///< of evaluatedBy() in itself
 };
 

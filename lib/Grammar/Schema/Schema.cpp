@@ -174,11 +174,15 @@ Result<Grammar> SchemaWriter::write() {
   return std::move(grammar);
 }
 
-Result<Grammar> readSchema(const std::string &text) {
+Result<Grammar> readSchema(const std::string &text, SchemaWork *spent) {
   Result<SchemaDocument> document = SchemaDocument::parse(text);
   if (!document)
     return document.error();
-  return SchemaWriter(std::move(*document)).write();
+  SchemaWriter writer(std::move(*document), spent ? *spent : SchemaWork());
+  Result<Grammar> grammar = writer.write();
+  if (spent)
+    *spent = writer.spent();
+  return grammar;
 }
 
 } // namespace stepdown::grammar

@@ -12,7 +12,14 @@
 
 namespace stepdown::grammar {
 
-/// E1305 to E1308, E1310 to E1314, naming the place in the schema.
-Result<Grammar> readSchema(const std::string &text);
+/// What schemas of one constraint cost, which is bounded.
+struct SchemaWork {
+  size_t copied = 0; ///< assertions
+  size_t steps = 0;  ///< of automata, see determinise()
+};
+
+/// E1305 to E1308, E1310 to E1314, naming the place in the schema. `spent` is what others of the same constraint cost,
+/// and grows.
+Result<Grammar> readSchema(const std::string &text, SchemaWork *spent = nullptr);
 
 } // namespace stepdown::grammar

@@ -8,8 +8,10 @@ namespace stepdown::grammar {
 
 class SchemaWriter {
 public:
-  explicit SchemaWriter(SchemaDocument document) : document(std::move(document)), branches(this->document) {}
+  SchemaWriter(SchemaDocument document, const SchemaWork &before)
+      : document(std::move(document)), branches(this->document, before) {}
   Result<Grammar> write();
+  SchemaWork spent() const { return branches.spent(); }
 
 private:
   /// The rule of a value that satisfies `assertions`; written later.

@@ -48,14 +48,6 @@ void ChatContext::set(std::string_view name, bool value) {
   variables->dictionary().set(Value::string(jinja::String(name)), Value::boolean(value));
 }
 
-Status ChatContext::setJson(std::string_view name, std::string_view text) {
-  Result<Value> json = jinja::readJson(text, std::string(name));
-  if (!json)
-    return json.error();
-  variables->dictionary().set(Value::string(jinja::String(name)), *json);
-  return Done{};
-}
-
 void ChatContext::setDefault(std::string_view name, std::string_view text) {
   if (!has(name))
     set(name, text);
@@ -88,7 +80,7 @@ void ChatContext::append(Value message) {
 
 namespace {
 
-using Shield = std::function<std::string(std::string_view)>;
+using Shield = ChatContext::Shield;
 
 /// `value` with `shield` of every text in it. JSON's nesting is bounded where it is read.
 Value shielded(const Value &value, const Shield &shield) {
@@ -109,6 +101,14 @@ Value shielded(const Value &value, const Shield &shield) {
 }
 
 } // namespace
+
+Status ChatContext::setJson(std::string_view name, std::string_view text, const Shield &shield) {
+  Result<Value> json = jinja::readJson(text, std::string(name));
+  if (!json)
+    return json.error();
+  variables->dictionary().set(Value::string(jinja::String(name)), shield ? shielded(*json, shield) : *json);
+  return Done{};
+}
 
 Status ChatContext::addMessages(std::string_view json, const std::string &name, const Shield &shield) {
   Result<Value> read = jinja::readJson(json, name);

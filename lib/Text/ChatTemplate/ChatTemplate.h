@@ -64,8 +64,9 @@ public:
   void set(std::string_view name, std::string_view text);
   void set(std::string_view name, const char *text) { set(name, std::string_view(text)); }
   void set(std::string_view name, bool value);
-  /// Sets a variable from JSON text; E0409.
-  Status setJson(std::string_view name, std::string_view json);
+  using Shield = std::function<std::string(std::string_view)>;
+  /// Sets a variable from JSON text, with what `shield`, if any, makes of each text in it; E0409.
+  Status setJson(std::string_view name, std::string_view json, const Shield &shield = nullptr);
   /// As `set`, unless the variable exists.
   void setDefault(std::string_view name, std::string_view text);
   void setDefault(std::string_view name, const char *text) { setDefault(name, std::string_view(text)); }
@@ -75,8 +76,7 @@ public:
   void addMessage(std::string_view role, std::string_view content);
   /// Appends the messages of a JSON array to `messages`, whatever each is: contents of parts, calls of tools. Texts in
   /// them, but for roles, become what `shield` makes of them. E0409, E0410; `name` is for messages.
-  Status addMessages(std::string_view json, const std::string &name,
-                     const std::function<std::string(std::string_view)> &shield);
+  Status addMessages(std::string_view json, const std::string &name, const Shield &shield);
 
 private:
   friend class ChatTemplate;

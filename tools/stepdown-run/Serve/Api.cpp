@@ -43,14 +43,52 @@ uint64_t freshSeed() {
   return engine();
 }
 
-/// The ids of a chat with `model`; E0201 where it has no template, E04xx, E03xx.
-Result<std::vector<int32_t>> idsOf(const ServedModel &model, const std::vector<ApiRequest::Message> &said) {
+/// A message as templates read it: arguments of calls are objects there.
+Json messageObject(const ApiRequest::Message &message) {
+  Json object = {{"role", message.role}, {"content", message.content}};
+  for (const ToolCall &call : message.calls)
+    object["tool_calls"].push_back({{"id", call.id},
+                                    {"type", "function"},
+                                    {"function", {{"name", call.name}, {"arguments", Json::parse(call.arguments)}}}});
+  if (!message.callId.empty()) {
+    object["tool_call_id"] = message.callId;
+    object["name"] = message.name;
+  }
+  return object;
+}
+
+/// The ids of a chat with `model`, which may call what `tools` say; E0201 where it has no template, E04xx, E03xx.
+Result<std::vector<int32_t>> idsOf(const ServedModel &model, const std::vector<ApiRequest::Message> &said,
+                                   const ToolRequest &tools = {}) {
   if (!model.chat)
     return model.chat.error();
-  std::vector<ChatMessage> messages;
+  Json messages = Json::array();
   for (const ApiRequest::Message &message : said)
-    messages.push_back({message.role, message.content});
-  return chatPrompt(*model.chat, model.tokenizer, messages);
+    messages.push_back(messageObject(message));
+  return chatPrompt(*model.chat, model.tokenizer, {}, {}, jsonText(messages).c_str(),
+                    tools.tools.empty() ? nullptr : tools.json.c_str());
+}
+
+/// Has an answer that has to call begin so, and says what else it may be. E03xx, E13xx.
+Status holdToTools(ServedModel &model, ApiRequest &request, std::vector<int32_t> &prompt, ToolReader &reader) {
+  Result<ToolPlan> plan = toolPlan(model.toolFormat(), request.tools);
+  if (!plan)
+    return plan.error();
+  if (!plan->gbnf.empty()) {
+    auto network = grammar::compileGbnf(plan->gbnf, plan->schemas);
+    if (!network)
+      return network.error();
+    request.asked.grammar = std::move(*network);
+  }
+  EncodeOptions how;
+  how.addSpecial = false;
+  how.parseSpecial = true;
+  Result<std::vector<int32_t>> begun = model.tokenizer.encode(plan->prefix, how);
+  if (!begun)
+    return begun.error();
+  prompt.insert(prompt.end(), begun->begin(), begun->end());
+  (void)reader.push(plan->prefix);
+  return Done{};
 }
 
 /// The ids of a prompt that is no chat: the caller's own, special tokens and all.
@@ -74,6 +112,14 @@ std::shared_ptr<Constraint> ServedModel::constraintOf(const std::shared_ptr<cons
         std::make_shared<const ConstraintVocabulary>(tokenizer, static_cast<int32_t>(model->head().vocabulary));
   });
   return std::make_shared<Constraint>(grammar, vocabulary);
+}
+
+const ToolFormat &ServedModel::toolFormat() {
+  std::call_once(probed, [&] {
+    if (chat)
+      calls = toolFormatOf(*chat, tokenizer);
+  });
+  return calls;
 }
 
 struct Api::Exchange {
@@ -236,8 +282,16 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     return std::nullopt;
   };
   std::optional<Error> problem;
-  if (endpoint == Endpoint::Chat)
-    problem = add(idsOf(*model, request.messages));
+  std::optional<ToolReader> calls;
+  if (endpoint == Endpoint::Chat) {
+    Result<std::vector<int32_t>> ids = idsOf(*model, request.messages, request.tools);
+    if (ids && !request.tools.tools.empty() && request.tools.choice != ToolRequest::Choice::None) {
+      calls.emplace(model->toolFormat(), request.tools.tools);
+      if (Status held = holdToTools(*model, request, *ids, *calls); !held)
+        return refuse(exchange, {held.error(), "tools"});
+    }
+    problem = add(std::move(ids));
+  }
   for (size_t i = 0; i < request.prompts.size() && !problem; ++i)
     problem = add(idsOf(*model, request.prompts[i]));
   if (problem)
@@ -258,8 +312,9 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     if (!told->exchange(true)) // a client may leave while its answer is on the way
       counts.add(path, status);
   };
-  order.listener = std::make_shared<ApiAnswer>(endpoint, request, model->id, order.prompts.size(), count,
-                                               *model->engine, model->tokenizer, exchange.reply, model->times, ended);
+  order.listener =
+      std::make_shared<ApiAnswer>(endpoint, request, model->id, order.prompts.size(), count, *model->engine,
+                                  model->tokenizer, exchange.reply, model->times, ended, calls ? &*calls : nullptr);
   Result<uint64_t> number = model->engine->submit(std::move(order));
   if (number)
     return;

@@ -22,9 +22,12 @@ struct ServedModel {
 
   /// What an answer of `grammar` may be drawn from; null for null. Any thread.
   std::shared_ptr<Constraint> constraintOf(const std::shared_ptr<const grammar::Network> &grammar);
+  /// How it calls functions. Any thread.
+  const ToolFormat &toolFormat();
 
 private:
-  std::once_flag spelt;
+  std::once_flag spelt, probed;
+  ToolFormat calls;
   std::shared_ptr<const ConstraintVocabulary> vocabulary; ///< made when it is first needed
 };
 

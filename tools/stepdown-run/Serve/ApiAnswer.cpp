@@ -95,15 +95,20 @@ Json errorObject(const Refusal &refusal) {
 
 ApiAnswer::ApiAnswer(Endpoint endpoint, const ApiRequest &request, std::string model, size_t prompts,
                      uint64_t promptTokens, Engine &engine, const Tokenizer &tokenizer,
-                     std::shared_ptr<HttpReply> reply, AnswerTimes &times, std::function<void(int)> ended)
+                     std::shared_ptr<HttpReply> reply, AnswerTimes &times, std::function<void(int)> ended,
+                     const ToolReader *calls)
     : endpoint(endpoint), stream(request.stream), includeUsage(request.includeUsage),
       topProbabilities(request.asked.probabilities), seed(request.asked.sampling.seed), promptTokens(promptTokens),
       model(std::move(model)), id(freshId(endpoint)), created(std::time(nullptr)), engine(engine), tokenizer(tokenizer),
       reply(std::move(reply)), times(times), ended(std::move(ended)),
       choices(prompts * static_cast<size_t>(request.asked.answers)), each(choices.size() / prompts),
       left(choices.size()) {
-  for (Choice &choice : choices)
+  for (Choice &choice : choices) {
     choice.probabilities = Json::array();
+    choice.calls = Json::array();
+    if (calls)
+      choice.reader = *calls;
+  }
 }
 
 void ApiAnswer::taken(uint64_t order) {
@@ -163,10 +168,16 @@ static Json probabilitiesObject(Endpoint endpoint, const Json &list) {
   return object;
 }
 
-void ApiAnswer::token(size_t answer, int32_t token, const std::string &text, const LogProbabilities *row) {
+void ApiAnswer::token(size_t answer, int32_t token, const std::string &whole, const LogProbabilities *row) {
   if (failed)
     return;
   Choice &choice = choices[answer];
+  std::string text = whole;
+  if (choice.reader) {
+    // Control tokens are no text, but for those around calls.
+    const std::string mark = token >= 0 && tokenizer.isSpecial(token) ? tokenizer.piece(token) : "";
+    text = choice.reader->push(choice.reader->format().isMark(mark) ? mark + whole : whole);
+  }
   const bool first = choice.tokens == 0 && choice.told == 0;
   if (token >= 0 && choice.tokens++ == 0) {
     choice.first = Clock::now();
@@ -176,17 +187,38 @@ void ApiAnswer::token(size_t answer, int32_t token, const std::string &text, con
   if (row && topProbabilities >= 0)
     addProbabilities(stream ? list : choice.probabilities, token, *row, choice.told);
   choice.told += size_t(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-  if (!stream) {
+  if (!stream)
     choice.text += text;
-    return;
+  else if (!text.empty() || !list.empty() || first) {
+    Json delta = Json::object();
+    if (first)
+      delta["role"] = "assistant";
+    delta["content"] = text;
+    tell(answer, std::move(delta), list.empty() ? Json() : probabilitiesObject(endpoint, list), nullptr);
   }
-  if (text.empty() && list.empty() && !first)
-    return;
-  Json delta = Json::object();
-  if (first)
-    delta["role"] = "assistant";
-  delta["content"] = text;
-  tell(answer, std::move(delta), list.empty() ? Json() : probabilitiesObject(endpoint, list), nullptr);
+  if (choice.reader)
+    tellCalls(answer);
+}
+
+// A call is told when it is whole, in two pieces, as clients expect them: what it is, and its arguments.
+void ApiAnswer::tellCalls(size_t answer) {
+  Choice &choice = choices[answer];
+  std::vector<ToolCall> calls = choice.reader->take();
+  size_t index = choice.reader->count() - calls.size();
+  for (ToolCall &call : calls) {
+    Json object = {{"id", std::move(call.id)},
+                   {"type", "function"},
+                   {"function", {{"name", std::move(call.name)}, {"arguments", stream ? "" : call.arguments}}}};
+    if (!stream) {
+      choice.calls.push_back(std::move(object));
+      continue;
+    }
+    Json first = {{"index", index}};
+    first.update(object);
+    tell(answer, {{"tool_calls", Json::array({std::move(first)})}}, nullptr, nullptr);
+    Json rest = {{"index", index++}, {"function", {{"arguments", std::move(call.arguments)}}}};
+    tell(answer, {{"tool_calls", Json::array({std::move(rest)})}}, nullptr, nullptr);
+  }
 }
 
 void ApiAnswer::tell(size_t answer, Json delta, Json probabilities, Json finish) {
@@ -215,6 +247,15 @@ void ApiAnswer::finished(size_t answer, const Generation &generation) {
   if (choice.tokens > 1)
     times.nextToken.add(seconds(Clock::now() - choice.first) / static_cast<double>(choice.tokens - 1));
   choice.finish = generation.finish() == Finish::Length ? "length" : "stop";
+  if (choice.reader) {
+    const std::string rest = choice.reader->finish();
+    choice.text += rest;
+    if (stream && !rest.empty())
+      tell(answer, {{"content", rest}}, nullptr, nullptr);
+    tellCalls(answer);
+    if (choice.reader->count() && generation.finish() != Finish::Length)
+      choice.finish = "tool_calls";
+  }
   if (stream)
     tell(answer, Json::object(), nullptr, choice.finish);
   if (--left)
@@ -248,9 +289,13 @@ void ApiAnswer::sendWhole() {
   for (size_t i = 0; i < choices.size(); ++i) {
     Choice &done = choices[i];
     Json choice = {{"index", i}};
-    if (endpoint == Endpoint::Chat)
-      choice["message"] = {{"role", "assistant"}, {"content", std::move(done.text)}, {"refusal", nullptr}};
-    else
+    if (endpoint == Endpoint::Chat) {
+      Json &message = choice["message"] = {{"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}};
+      if (done.calls.empty() || !done.text.empty())
+        message["content"] = std::move(done.text);
+      if (!done.calls.empty())
+        message["tool_calls"] = std::move(done.calls);
+    } else
       choice["text"] = std::move(done.text);
     choice["logprobs"] = topProbabilities >= 0 ? probabilitiesObject(endpoint, done.probabilities) : Json();
     choice["finish_reason"] = done.finish;

@@ -5,6 +5,7 @@
 #include "tools/stepdown-run/Serve/ApiRequest.h"
 #include "tools/stepdown-run/Serve/Http.h"
 #include "tools/stepdown-run/Serve/Metrics.h"
+#include "tools/stepdown-run/Serve/ToolReader.h"
 #include <nlohmann/json.hpp>
 
 namespace stepdown::run {
@@ -24,10 +25,11 @@ struct AnswerTimes {
 class ApiAnswer : public Engine::Listener {
 public:
   /// `request` to the model called `model`, with `prompts` prompts of `promptTokens` tokens in all. What is handed in
-  /// must outlive the answer, but for `reply`. `ended` gets the status with which it ends.
+  /// must outlive the answer, but for `reply`. `ended` gets the status with which it ends. `calls`, or null, is copied
+  /// for each choice: what finds calls of functions in it.
   ApiAnswer(Endpoint endpoint, const ApiRequest &request, std::string model, size_t prompts, uint64_t promptTokens,
             Engine &engine, const Tokenizer &tokenizer, std::shared_ptr<HttpReply> reply, AnswerTimes &times,
-            std::function<void(int)> ended);
+            std::function<void(int)> ended, const ToolReader *calls = nullptr);
 
   /// The engine takes it: a stream begins, and a client that leaves cancels it.
   void taken(uint64_t number) override;
@@ -43,10 +45,13 @@ private:
     std::string finish;
     size_t tokens = 0, told = 0; ///< tokens, and code points of text
     Clock::time_point first;
+    std::optional<ToolReader> reader; ///< of calls, where there may be any
+    Json calls;                       ///< of an answer that is sent whole
   };
   Json head(bool piece) const;
   void addProbabilities(Json &list, int32_t id, const LogProbabilities &row, size_t offset) const;
   void tell(size_t answer, Json delta, Json probabilities, Json finish);
+  void tellCalls(size_t answer);
   void endStream();
   void sendWhole();
   void fail(const Error &error);

@@ -4,6 +4,7 @@
 #include "runtime/Scheduler/Scheduler.h"
 #include "tools/stepdown-run/ConstraintOptions.h"
 #include "tools/stepdown-run/JsonText.h"
+#include "tools/stepdown-run/Serve/ApiTools.h"
 #include <algorithm>
 #include <cstring>
 
@@ -11,7 +12,6 @@ namespace stepdown::run {
 namespace {
 
 using nlohmann::json;
-using Refused = std::optional<Refusal>;
 
 constexpr size_t stopTexts = 64; ///< each is sought in every token
 
@@ -22,10 +22,7 @@ struct Lacking {
 };
 constexpr Lacking lackingOfAll[] = {{"service_tier", "\"auto\""}, {"metadata", "{}"}, {"store", "false"}};
 constexpr Lacking lackingOfCompletions[] = {{"suffix", "\"\""}, {"echo", "false"}, {"best_of", "1"}};
-constexpr Lacking lackingOfChat[] = {{"tools", "[]"},
-                                     {"tool_choice", "\"none\""},
-                                     {"parallel_tool_calls", ""},
-                                     {"functions", "[]"},
+constexpr Lacking lackingOfChat[] = {{"functions", "[]"},
                                      {"function_call", "\"none\""},
                                      {"modalities", "[\"text\"]"},
                                      {"audio", ""},
@@ -34,110 +31,6 @@ constexpr Lacking lackingOfChat[] = {{"tools", "[]"},
                                      {"verbosity", ""},
                                      {"web_search_options", ""},
                                      {"chat_template_kwargs", "{}"}};
-
-Refused bad(const std::string &field, const std::string &expected, const json &actual) {
-  // Nested values are only named: printing them would recurse as deep as the input likes.
-  std::string text = actual.is_structured() ? std::string("an ") + actual.type_name()
-                                            : actual.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (text.size() > 60)
-    text = text.substr(0, 57) + "...";
-  return Refusal{fail(ErrorCode::RequestField, "%s: expects %s, but got %s", field.substr(0, 100).c_str(),
-                      expected.c_str(), text.c_str()),
-                 field};
-}
-
-Refused lacking(const std::string &field) {
-  return Refusal{fail(ErrorCode::RequestUnsupported, "%s: expects null, for this server does not do that",
-                      field.substr(0, 100).c_str()),
-                 field};
-}
-
-Refused readText(const json &value, const std::string &field, std::string &text) {
-  if (!value.is_string())
-    return bad(field, "a string", value);
-  text = value.get<std::string>();
-  return std::nullopt;
-}
-
-Refused readFlag(const json &value, const std::string &field, bool &flag) {
-  if (!value.is_boolean())
-    return bad(field, "true or false", value);
-  flag = value.get<bool>();
-  return std::nullopt;
-}
-
-Refused readWhole(const json &value, const std::string &field, int64_t low, int64_t high, int64_t &number) {
-  if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) ||
-      value.get<int64_t>() < low || value.get<int64_t>() > high)
-    return bad(field, "a whole number from " + std::to_string(low) + " to " + std::to_string(high), value);
-  number = value.get<int64_t>();
-  return std::nullopt;
-}
-
-/// A string, or an array of parts that are text, which are joined by line breaks.
-Refused readContent(const json &value, const std::string &field, std::string &content) {
-  if (value.is_string())
-    return readText(value, field, content);
-  if (!value.is_array())
-    return bad(field, "a string or an array of parts", value);
-  for (size_t i = 0; i < value.size(); ++i) {
-    const json &part = value[i];
-    const std::string where = field + "[" + std::to_string(i) + "]";
-    if (!part.is_object() || !part.contains("type") || !part["type"].is_string())
-      return bad(where, "an object with a type", part);
-    if (part["type"] != "text")
-      return lacking(where + ".type");
-    if (part.size() != 2 || !part.contains("text") || !part["text"].is_string())
-      return bad(where, "a type and a text, and no more", part);
-    content += (i ? "\n" : "") + part["text"].get<std::string>();
-  }
-  return std::nullopt;
-}
-
-Refused readMessage(const json &value, const std::string &field, ApiRequest::Message &message) {
-  if (!value.is_object())
-    return bad(field, "an object", value);
-  for (const char *needed : {"role", "content"})
-    if (!value.contains(needed))
-      return Refusal{
-          fail(ErrorCode::RequestField, "%s: expects role and content, but there is no %s", field.c_str(), needed),
-          field};
-  for (const auto &[key, item] : value.items()) {
-    const std::string where = field + "." + key;
-    if (key == "role") {
-      static const std::vector<std::string> roles = {"system", "developer", "user", "assistant"};
-      if (Refused no = readText(item, where, message.role))
-        return no;
-      if (message.role == "tool" || message.role == "function")
-        return lacking(where);
-      if (std::find(roles.begin(), roles.end(), message.role) == roles.end())
-        return bad(where, alternatives(roles), item);
-      if (message.role == "developer") // templates know it by its older name
-        message.role = "system";
-    } else if (key == "content") {
-      if (Refused no = readContent(item, where, message.content))
-        return no;
-    } else if (key == "name" || key == "tool_calls" || key == "tool_call_id" || key == "function_call" ||
-               key == "refusal" || key == "audio") {
-      if (!item.is_null())
-        return lacking(where);
-    } else {
-      return Refusal{fail(ErrorCode::RequestField, "%s: expects role and content, but got \"%s\"", field.c_str(),
-                          key.substr(0, 60).c_str()),
-                     where.substr(0, 100)};
-    }
-  }
-  return std::nullopt;
-}
-
-Refused readMessages(const json &value, std::vector<ApiRequest::Message> &messages) {
-  if (!value.is_array() || value.empty())
-    return bad("messages", "an array of messages", value);
-  for (size_t i = 0; i < value.size(); ++i)
-    if (Refused no = readMessage(value[i], "messages[" + std::to_string(i) + "]", messages.emplace_back()))
-      return no;
-  return std::nullopt;
-}
 
 Refused readIds(const json &value, const std::string &field, std::vector<int32_t> &ids) {
   for (const json &item : value) {
@@ -233,6 +126,14 @@ public:
       return readWhole(value, key, -Scheduler::mostPriority, Scheduler::mostPriority, request.priority);
     if (key == "response_format" && chat)
       return responseFormat(value);
+    if (key == "tools" && chat)
+      return readTools(value, memberText(body, key), request.tools);
+    if (key == "tool_choice" && chat) {
+      chosen = true;
+      return readToolChoice(value, request.tools);
+    }
+    if (key == "parallel_tool_calls" && chat)
+      return readFlag(value, key, request.tools.parallel);
     if (key == "json_schema" && value.is_object())
       return shared(key, key, written({"json_schema"}, value));
     if (isShared(key))
@@ -252,6 +153,12 @@ public:
       return Refusal{fail(ErrorCode::RequestField, "top_logprobs: expects logprobs to be true"), "top_logprobs"};
     if (chat && probabilities)
       request.asked.probabilities = std::max<int64_t>(top, 0);
+    if (Refused no = expectToolChoice(request.tools, chosen))
+      return no;
+    if (request.asked.grammar && !request.tools.tools.empty() && request.tools.choice != ToolRequest::Choice::None)
+      return Refusal{fail(ErrorCode::ToolChoice, "tools: expects tool_choice none beside a field that says what the "
+                                                 "answer is, for a call would be something else"),
+                     "tools"};
     if (request.includeUsage && !request.stream)
       return Refusal{fail(ErrorCode::RequestField, "stream_options: expects stream to be true"), "stream_options"};
     if (!limited)
@@ -275,7 +182,8 @@ private:
     std::vector<std::string> all = {"model", "max_tokens", "stream", "stream_options", "logprobs",       "user",    "n",
                                     "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order", "priority"};
     all.insert(all.end(), std::begin(constraintFields), std::end(constraintFields));
-    for (const char *name : {"messages", "max_completion_tokens", "top_logprobs", "response_format"})
+    for (const char *name : {"messages", "max_completion_tokens", "top_logprobs", "response_format", "tools",
+                             "tool_choice", "parallel_tool_calls"})
       if (chat)
         all.push_back(name);
     if (!chat)
@@ -373,7 +281,7 @@ private:
   const bool chat;
   const Endpoint endpoint;
   ApiRequest &request;
-  bool limited = false, probabilities = false;
+  bool limited = false, probabilities = false, chosen = false;
   int64_t top = -1;
 };
 

@@ -2,6 +2,7 @@
 // what this server does not do is refused by name.
 #pragma once
 #include "tools/stepdown-run/Request.h"
+#include "tools/stepdown-run/Serve/ToolRequest.h"
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ const char *pathOf(Endpoint endpoint);
 struct ApiRequest {
   struct Message {
     std::string role, content;
+    std::vector<ToolCall> calls = {};   ///< of the assistant
+    std::string callId = {}, name = {}; ///< of a tool: the call that it answers, and the function
   };
   std::string model; ///< empty: not said
   Request asked;     ///< how it is drawn; without prompts
@@ -30,6 +33,7 @@ struct ApiRequest {
   int64_t priority = 0; ///< from -Scheduler::mostPriority to Scheduler::mostPriority
   std::vector<std::variant<std::string, std::vector<int32_t>>> prompts; ///< of completions: texts or ids
   std::vector<Message> messages;                                        ///< of chats
+  ToolRequest tools;                                                    ///< of chats
 };
 
 /// Reads `body`. E0908 for what is no JSON; E0611 for a field that is unknown, missing or of another type; E0701 for a
