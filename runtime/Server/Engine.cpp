@@ -255,7 +255,7 @@ void Engine::endLate() {
 // Figures first: who hears of an answer finds it counted.
 void Engine::tellFinished() {
   size_t over = 0;
-  uint64_t drawn = 0, prompts = 0;
+  uint64_t drawn = 0, prompts = 0, guessed = 0, accepted = 0;
   double taken = 0, orders = 0;
   for (const std::unique_ptr<Work> &work : works) {
     bool all = true;
@@ -266,6 +266,10 @@ void Engine::tellFinished() {
         continue;
       ++over;
       drawn += answer.tokens().size();
+      if (const Speculation *speculation = answer.speculation()) {
+        guessed += speculation->figures().guessed;
+        accepted += speculation->figures().accepted;
+      }
     }
     if (!all)
       continue;
@@ -278,6 +282,8 @@ void Engine::tellFinished() {
     std::lock_guard<std::mutex> lock(mutex);
     inFlight -= over;
     shown.drawnTokens += drawn;
+    shown.guessedTokens += guessed;
+    shown.acceptedTokens += accepted;
     shown.promptTokens += prompts;
     if (orders > 0)
       mean += 0.1 * (taken / orders - mean);

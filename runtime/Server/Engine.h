@@ -74,7 +74,8 @@ public:
   struct Figures {
     size_t running = 0, waiting = 0; ///< answers with a sequence, and without
     uint64_t promptTokens = 0, drawnTokens = 0;
-    uint64_t cancelled = 0; ///< orders
+    uint64_t guessedTokens = 0, acceptedTokens = 0; ///< see SpeculationFigures; of answers that are over
+    uint64_t cancelled = 0;                         ///< orders
     Scheduler::Figures scheduler;
     std::vector<uint32_t> blocks, used, kept; ///< of the cache, in each of its groups; kept: used for no answer
   };

@@ -187,6 +187,14 @@ def whole_flow(server):
     cached = [one["usage"]["prompt_tokens_details"]["cached_tokens"] for one in both]
     expect("cached_tokens", cached == [0, 96, 96] and both[0]["choices"][0]["text"] == both[1]["choices"][0]["text"], both)
     expect("saved tokens", server.figure("stepdown_prefix_saved_tokens_total") >= 192, "")
+    # An answer that is predicted is the same.
+    how = dict(model="tiny", messages=said, max_tokens=400, seed=5, ignore_eos=True)
+    text = server.post("/v1/chat/completions", **how)["choices"][0]["message"]["content"]
+    told = server.post("/v1/chat/completions", **how, prediction={"type": "content", "content": text})
+    details, accepted = told["usage"]["completion_tokens_details"], server.figure("stepdown_accepted_tokens_total")
+    expect("prediction", told["choices"][0]["message"]["content"] == text, told)
+    expect("accepted", 0 < details["accepted_prediction_tokens"] <= accepted <= server.figure("stepdown_guessed_tokens_total"),
+           (details, accepted))
     # One connection for several requests.
     link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     for _ in range(3):
@@ -307,8 +315,12 @@ def bad_requests(server):
 
 
 def busy(artifact):
-    server = Server(artifact, "--parallel", "2", "--queue", "1", "--chunk", "7")
-    seen = []
+    server = Server(artifact, "--parallel", "2", "--queue", "1", "--chunk", "7", f"--speculate=draft:{artifact}")
+    fields, seen = dict(prompt="The rain", max_tokens=90, seed=7, ignore_eos=True), []
+    guessed, plain = (server.post("/v1/completions", **fields, speculate=how) for how in ("draft", "off"))
+    expect("a draft model", guessed["choices"] == plain["choices"], (guessed, plain))
+    expect("guesses of a draft model", "completion_tokens_details" in guessed["usage"] and
+           "completion_tokens_details" not in plain["usage"], (guessed["usage"], plain["usage"]))
 
     def one():
         status, headers, text = server.ask("POST", "/v1/completions", {"prompt": "The rain", "max_tokens": 300, "ignore_eos": True})
@@ -353,6 +365,8 @@ for piece in client.chat.completions.create(**how, stream=True, stream_options={
     text += "".join(choice.delta.content or "" for choice in piece.choices)
     last = piece
 assert text == whole.choices[0].message.content and last.usage.completion_tokens == 9
+predicted = client.chat.completions.create(**how, prediction={"type": "content", "content": text})
+assert predicted.choices[0].message.content == text and predicted.usage.completion_tokens_details.rejected_prediction_tokens >= 0
 assert client.completions.create(model="tiny", prompt="The", max_tokens=3, n=2).choices[1].index == 1
 for kind, call in ((openai.BadRequestError, dict(modalities=["audio"])), (openai.NotFoundError, dict(model="other"))):
     try:
@@ -392,7 +406,8 @@ def main():
         make_model.build(model, "--type", "Q8_0", "--context", "600")
         gguf_edit.read(model).set("tokenizer.chat_template", "string", TEMPLATE).write(model)
         subprocess.run([COMPILE, model, "-o", artifact], check=True, capture_output=True)
-        server = Server(artifact, "--max-body", "100000", env={"STEPDOWN_API_KEY": KEY})
+        # Guesses change no answer.
+        server = Server(artifact, "--max-body", "100000", "--speculate=ngram:3", env={"STEPDOWN_API_KEY": KEY})
         same_as_alone(server, artifact, base)
         whole_flow(server)
         tools(server)
@@ -407,6 +422,7 @@ def main():
         taken.listen()
         port = str(taken.getsockname()[1])
         for words, code in ((["--port", port], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905"),
+                            (["--speculate=edit:" + __file__], "E0905"), (["--speculate=ngram:0"], "E0905"),
                             (["--prefix-cache=some"], "E0905"), (["--prefix-cache=0"], "E0905")):
             done = subprocess.run([RUN, "serve", artifact, *words], capture_output=True, text=True, timeout=60)
             expect(f"serve {words}", done.returncode != 0 and code in done.stderr, done.stderr)

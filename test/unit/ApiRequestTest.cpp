@@ -127,6 +127,29 @@ TEST(ApiRequest, refusesByNameWhatIsNotDone) {
             "");
 }
 
+TEST(ApiRequest, readsWhatGuesses) {
+  EXPECT_EQ(chat("").request.guess.kind, Guess::Kind::Usual);
+  EXPECT_EQ(chat(",\"speculate\":null,\"prediction\":null").request.guess.kind, Guess::Kind::Usual);
+  EXPECT_EQ(read("{\"prompt\":\"a\",\"speculate\":\"off\"}").request.guess.kind, Guess::Kind::None);
+  EXPECT_EQ(chat(",\"speculate\":\"draft\"").request.guess.kind, Guess::Kind::Draft);
+  EXPECT_EQ(chat(",\"speculate\":\"ngram\"").request.guess.longest, 4u);
+  EXPECT_EQ(chat(",\"speculate\":\"ngram:16\"").request.guess.longest, 16u);
+  const std::string text = "\"content\":\"ab\"", type = "\"type\":\"content\"";
+  Outcome with = chat(",\"prediction\":{" + type + "," + text + "}");
+  EXPECT_EQ(with.request.guess.kind, Guess::Kind::Predict);
+  EXPECT_EQ(with.request.guess.text, "ab");
+  for (const char *wrong :
+       {"1", "\"\"", "\"on\"", "\"ngram:\"", "\"ngram:0\"", "\"ngram:17\"", "\"ngram:x\"", "\"draft:a\""}) {
+    EXPECT_EQ(chat(std::string(",\"speculate\":") + wrong).code(), 611) << wrong;
+    EXPECT_EQ(chat(std::string(",\"speculate\":") + wrong).field(), "speculate") << wrong;
+  }
+  for (const std::string &wrong : {std::string("1"), "{" + text + "}", "{" + type + "}", "{" + type + ",\"content\":1}",
+                                   "{" + type + "," + text + ",\"x\":1}", "{\"type\":\"text\"," + text + "}"})
+    EXPECT_EQ(chat(",\"prediction\":" + wrong).code(), 611) << wrong;
+  EXPECT_EQ(chat(",\"speculate\":\"off\",\"prediction\":{" + type + "," + text + "}").code(), 611);
+  EXPECT_EQ(read("{\"prompt\":\"a\",\"prediction\":{" + type + "," + text + "}}").code(), 611);
+}
+
 std::string function(const std::string &more, const char *name = "look") {
   return std::string("{\"type\":\"function\",\"function\":{\"name\":\"") + name + "\"" + more + "}}";
 }

@@ -215,6 +215,60 @@ TEST_F(Apis, tellWhatOfAPromptWasThere) {
     EXPECT_NE(told.find(line), std::string::npos) << line << told;
 }
 
+// Guesses change the time, not the text: sampled or not, constrained or not, several answers or one.
+TEST_F(Apis, guessAheadAndAnswerTheSame) {
+  open();
+  ServedModel &served = api.models().front();
+  const char *draft = ",\"speculate\":\"draft\"";
+  auto refused = ask("POST", "/v1/completions", std::string("{\"prompt\":\"a\"") + draft + "}");
+  EXPECT_EQ(codeOf(refused), "E1208"); // there is none yet
+  Session::Options options;
+  options.threads = 1;
+  options.maxSequences = 5;
+  options.kvPositions = 5 * 256;
+  served.guesses.session = std::move(*Session::create(served.model, options));
+  served.guesses.draft = std::make_shared<DraftModel>(served.guesses.session.get(), served.tokenizer);
+  served.guesses.draft->adapts = false;
+  served.guesses.speculator = served.guesses.draft;
+  uint64_t accepted = 0, rejected = 0;
+  auto texts = [&](const std::string &path, const std::string &body) {
+    auto reply = ask("POST", path, body);
+    EXPECT_EQ(reply->status, 200) << reply->body;
+    const json object = json::parse(reply->body);
+    if (object["usage"].contains("completion_tokens_details")) {
+      accepted += object["usage"]["completion_tokens_details"]["accepted_prediction_tokens"].get<uint64_t>();
+      rejected += object["usage"]["completion_tokens_details"]["rejected_prediction_tokens"].get<uint64_t>();
+    }
+    std::vector<std::string> all;
+    for (const json &choice : object["choices"])
+      all.push_back(choice.contains("text") ? choice["text"] : choice["message"]["content"]);
+    return all;
+  };
+  const std::string completions = "/v1/completions", chat = "/v1/chat/completions";
+  for (const char *how : {",\"temperature\":0", ",\"seed\":5,\"n\":3", ",\"seed\":5,\"regex\":\"(ab|c)*\""}) {
+    const std::string asked = "{\"prompt\":\"abcabc\",\"ignore_eos\":true,\"max_tokens\":200" + std::string(how);
+    const auto alone = texts(completions, asked + ",\"speculate\":\"off\"}");
+    for (const char *field : {"", draft, ",\"speculate\":\"ngram\"", ",\"speculate\":\"ngram:2\""})
+      EXPECT_EQ(texts(completions, asked + field + "}"), alone) << how << field;
+    const std::string said = "{\"messages\":[{\"role\":\"user\",\"content\":\"abc\"}],\"ignore_eos\":true,"
+                             "\"max_tokens\":200" +
+                             std::string(how);
+    const auto whole = texts(chat, said + ",\"speculate\":\"off\"}");
+    const std::string text = json(whole[0]).dump();
+    for (const std::string &content : {text, "[{\"type\":\"text\",\"text\":" + text + "}]", std::string("\"other\""),
+                                       std::string("\"\""), json(std::string(5000, 'b')).dump()})
+      EXPECT_EQ(texts(chat, said + ",\"prediction\":{\"type\":\"content\",\"content\":" + content + "}}"), whole)
+          << how;
+  }
+  EXPECT_GT(accepted, 500u); // of the draft model, which is the model itself
+  const std::string told = ask("GET", "/metrics")->body;
+  for (auto [name, count] : {std::pair("guessed", accepted + rejected), std::pair("accepted", accepted)})
+    EXPECT_NE(
+        told.find("stepdown_" + std::string(name) + "_tokens_total{model=\"toy\"} " + std::to_string(count) + "\n"),
+        std::string::npos)
+        << told;
+}
+
 TEST_F(Apis, forgetWhatAClientLeft) {
   Engine::Options options;
   open(options);

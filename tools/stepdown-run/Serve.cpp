@@ -65,7 +65,16 @@ Status expectPrefixCache(const Arguments &arguments) {
                          value + "\"");
 }
 
-Status addModel(const Arguments &arguments, const std::string &path, Api &api) {
+/// --speculate: what guesses for every request that says nothing else.
+Result<Speculate> speculateOf(const Arguments &arguments) {
+  Result<Speculate> how = Speculate::of(arguments);
+  if (how && how->kind == Speculate::Kind::Edit)
+    return arguments.usage("expects ngram, ngram:N or draft:MODEL for --speculate, for answers to different requests "
+                           "are no editions of one text");
+  return how;
+}
+
+Status addModel(const Arguments &arguments, const std::string &path, const Speculate &speculate, Api &api) {
   const std::string id = idOf(path);
   for (const ServedModel &other : api.models())
     if (other.id == id)
@@ -73,9 +82,19 @@ Status addModel(const Arguments &arguments, const std::string &path, Api &api) {
   auto source = TextModel::open(arguments, path);
   if (!source)
     return source.error();
-  ServedModel &model = api.add(id, (*source)->model, std::move((*source)->tokenizer));
   Engine::Options options;
-  options.session = sessionOf(arguments, *model.model);
+  options.session = sessionOf(arguments, *(*source)->model);
+  // Prompt lookup takes what rows others leave; a draft model's guesses that find none were drawn for nothing.
+  auto guesses = guessesFor(speculate, arguments, **source,
+                            speculate.kind == Speculate::Kind::Draft ? options.session.maxSequences : 1);
+  if (!guesses)
+    return guesses.error();
+  Session::Options drafts = options.session;
+  drafts.prefixBlocks = 0;
+  if (Status opened = guesses->open(drafts); !opened)
+    return opened;
+  ServedModel &model = api.add(id, (*source)->model, std::move((*source)->tokenizer));
+  model.guesses = std::move(*guesses);
   options.steps.chunk = static_cast<uint32_t>(arguments.integer("chunk"));
   options.steps.stepTokens = static_cast<uint32_t>(arguments.integer("step-tokens"));
   options.waiting = static_cast<size_t>(arguments.integer("queue"));
@@ -97,6 +116,9 @@ Status runServe(const Arguments &arguments) {
   auto paths = arguments.somePositionals();
   if (!paths)
     return paths.error();
+  const Result<Speculate> speculate = speculateOf(arguments);
+  if (!speculate)
+    return speculate.error();
   HttpServer::Options http;
   http.host = arguments.value("host");
   http.port = static_cast<int>(arguments.integer("port"));
@@ -112,7 +134,7 @@ Status runServe(const Arguments &arguments) {
   api.options.mostPriority = static_cast<int32_t>(arguments.integer("most-priority"));
   api.options.localOnly = (*server)->isLoopback() && api.options.key.empty();
   for (const std::string &path : *paths)
-    if (Status added = addModel(arguments, path, api); !added)
+    if (Status added = addModel(arguments, path, *speculate, api); !added)
       return added;
   api.connections = [&] { return (*server)->connections(); };
   if (!(*server)->isLoopback() && api.options.key.empty())
@@ -168,6 +190,9 @@ Command serveCommand() {
        Option("step-tokens", 0, "N", "tokens that one step takes at most, drawn ones and those of prompts")
            .whole(1, INT32_MAX)
            .otherwiseIt("what the model's step holds"),
+       Option("speculate", 0, "ngram[:N]|draft:MODEL",
+              "guess ahead for requests that say nothing of it, as generate does")
+           .otherwiseIt("a token in each step"),
        threadsOption(),
        deviceOption(),
        isaOption(),

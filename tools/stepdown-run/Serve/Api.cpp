@@ -1,6 +1,8 @@
 #include "tools/stepdown-run/Serve/Api.h"
 
 #include "lib/Base/Suggestion.h"
+#include "runtime/Speculation/EditDrafter.h"
+#include "runtime/Speculation/NgramDrafter.h"
 #include "tools/stepdown-run/Serve/Page.h"
 #include <algorithm>
 #include <atomic>
@@ -112,6 +114,32 @@ std::shared_ptr<Constraint> ServedModel::constraintOf(const std::shared_ptr<cons
         std::make_shared<const ConstraintVocabulary>(tokenizer, static_cast<int32_t>(model->head().vocabulary));
   });
   return std::make_shared<Constraint>(grammar, vocabulary);
+}
+
+Result<std::shared_ptr<const Speculator>> ServedModel::speculatorOf(const Guess &guess) const {
+  using Made = std::shared_ptr<const Speculator>;
+  switch (guess.kind) {
+  case Guess::Kind::None:
+    return Made();
+  case Guess::Kind::Ngram:
+    return Made(std::make_shared<NgramSpeculator>(guess.longest));
+  case Guess::Kind::Draft:
+    if (!guesses.draft)
+      return fail(ErrorCode::RequestUnsupported,
+                  "speculate: expects ngram or off, for the server was started without --speculate=draft:MODEL");
+    return guesses.speculator;
+  case Guess::Kind::Predict: {
+    EncodeOptions plain;
+    plain.addSpecial = false;
+    Result<std::vector<int32_t>> ids = tokenizer.encode(guess.text, plain);
+    if (!ids)
+      return ids.error();
+    ids->resize(std::min(ids->size(), static_cast<size_t>(engine->context()))); // no answer is longer
+    return Made(std::make_shared<EditSpeculator>(std::move(*ids)));
+  }
+  default:
+    return guesses.speculator;
+  }
 }
 
 const ToolFormat &ServedModel::toolFormat() {
@@ -307,6 +335,11 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
                         options.mostPriority, order.priority),
                    "priority"});
   order.how.constraint = model->constraintOf(request.asked.grammar);
+  Result<std::shared_ptr<const Speculator>> speculator = model->speculatorOf(request.guess);
+  if (!speculator)
+    return refuse(exchange,
+                  {speculator.error(), request.guess.kind == Guess::Kind::Predict ? "prediction" : "speculate"});
+  order.how.speculator = std::move(*speculator);
   auto told = std::make_shared<std::atomic<bool>>(false);
   auto ended = [this, told, path = exchange.counted](int status) {
     if (!told->exchange(true)) // a client may leave while its answer is on the way
@@ -389,6 +422,10 @@ std::string Api::metricsText() const {
        [](auto &f) { return f.promptTokens; }},
       {"stepdown_drawn_tokens_total", "counter", "Tokens of answers that are over.",
        [](auto &f) { return f.drawnTokens; }},
+      {"stepdown_guessed_tokens_total", "counter", "Tokens that were computed on suspicion, of answers that are over.",
+       [](auto &f) { return f.guessedTokens; }},
+      {"stepdown_accepted_tokens_total", "counter", "Of these, tokens that were drawn.",
+       [](auto &f) { return f.acceptedTokens; }},
       {"stepdown_cancelled_total", "counter", "Requests that were cancelled.", [](auto &f) { return f.cancelled; }}};
   std::vector<Engine::Figures> figures;
   for (const ServedModel &model : served)

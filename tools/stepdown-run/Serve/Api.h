@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/Text/ChatPrompt.h"
 #include "tools/stepdown-run/Serve/ApiAnswer.h"
+#include "tools/stepdown-run/SpeculateOption.h"
 #include <deque>
 #include <mutex>
 
@@ -18,10 +19,13 @@ struct ServedModel {
   const Tokenizer tokenizer;
   const Result<ChatTemplate> chat;
   AnswerTimes times;
+  Guesses guesses;                ///< what the server was started with, none or something
   std::unique_ptr<Engine> engine; ///< ends before the rest
 
   /// What an answer of `grammar` may be drawn from; null for null. Any thread.
   std::shared_ptr<Constraint> constraintOf(const std::shared_ptr<const grammar::Network> &grammar);
+  /// What guesses for a request, or null. E1208 for a draft model where there is none; E03xx.
+  Result<std::shared_ptr<const Speculator>> speculatorOf(const Guess &guess) const;
   /// How it calls functions. Any thread.
   const ToolFormat &toolFormat();
 

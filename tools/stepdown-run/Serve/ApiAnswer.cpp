@@ -244,6 +244,11 @@ void ApiAnswer::finished(size_t answer, const Generation &generation) {
   drawn += generation.tokens().size();
   if (answer % each == 0) // a prompt is computed once for all of its answers
     cachedTokens += generation.cachedTokens();
+  if (const Speculation *speculation = generation.speculation()) {
+    guessed = true;
+    guesses.guessed += speculation->figures().guessed;
+    guesses.accepted += speculation->figures().accepted;
+  }
   if (choice.tokens > 1)
     times.nextToken.add(seconds(Clock::now() - choice.first) / static_cast<double>(choice.tokens - 1));
   choice.finish = generation.finish() == Finish::Length ? "length" : "stop";
@@ -267,10 +272,14 @@ void ApiAnswer::finished(size_t answer, const Generation &generation) {
 }
 
 Json ApiAnswer::usage() const {
-  return {{"prompt_tokens", promptTokens},
-          {"completion_tokens", drawn},
-          {"total_tokens", promptTokens + drawn},
-          {"prompt_tokens_details", {{"cached_tokens", cachedTokens}}}};
+  Json usage = {{"prompt_tokens", promptTokens},
+                {"completion_tokens", drawn},
+                {"total_tokens", promptTokens + drawn},
+                {"prompt_tokens_details", {{"cached_tokens", cachedTokens}}}};
+  if (guessed)
+    usage["completion_tokens_details"] = {{"accepted_prediction_tokens", guesses.accepted},
+                                          {"rejected_prediction_tokens", guesses.guessed - guesses.accepted}};
+  return usage;
 }
 
 void ApiAnswer::endStream() {

@@ -73,7 +73,9 @@ private:
   const size_t each; ///< answers to a prompt
   size_t left;
   uint64_t drawn = 0, cachedTokens = 0;
-  uint64_t number = 0; ///< of the order
+  SpeculationFigures guesses; ///< of all choices
+  bool guessed = false;       ///< ahead
+  uint64_t number = 0;        ///< of the order
   bool failed = false;
 };
 

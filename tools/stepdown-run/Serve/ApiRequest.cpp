@@ -2,6 +2,7 @@
 
 #include "lib/Base/Suggestion.h"
 #include "runtime/Scheduler/Scheduler.h"
+#include "runtime/Speculation/NgramDrafter.h"
 #include "tools/stepdown-run/ConstraintOptions.h"
 #include "tools/stepdown-run/JsonText.h"
 #include "tools/stepdown-run/Serve/ApiTools.h"
@@ -26,7 +27,6 @@ constexpr Lacking lackingOfChat[] = {{"functions", "[]"},
                                      {"function_call", "\"none\""},
                                      {"modalities", "[\"text\"]"},
                                      {"audio", ""},
-                                     {"prediction", ""},
                                      {"reasoning_effort", "\"none\""},
                                      {"verbosity", ""},
                                      {"web_search_options", ""},
@@ -126,6 +126,10 @@ public:
       return readWhole(value, key, -Scheduler::mostPriority, Scheduler::mostPriority, request.priority);
     if (key == "response_format" && chat)
       return responseFormat(value);
+    if (key == "speculate")
+      return speculate(value);
+    if (key == "prediction" && chat)
+      return prediction(value);
     if (key == "tools" && chat)
       return readTools(value, memberText(body, key), request.tools);
     if (key == "tool_choice" && chat) {
@@ -179,11 +183,12 @@ private:
     return field ? field : chat ? in(lackingOfChat) : in(lackingOfCompletions);
   }
   std::vector<std::string> names() const {
-    std::vector<std::string> all = {"model", "max_tokens", "stream", "stream_options", "logprobs",       "user",    "n",
-                                    "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order", "priority"};
+    std::vector<std::string> all = {
+        "model", "max_tokens", "stream", "stream_options", "logprobs",       "user",     "n",
+        "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order", "priority", "speculate"};
     all.insert(all.end(), std::begin(constraintFields), std::end(constraintFields));
     for (const char *name : {"messages", "max_completion_tokens", "top_logprobs", "response_format", "tools",
-                             "tool_choice", "parallel_tool_calls"})
+                             "tool_choice", "parallel_tool_calls", "prediction"})
       if (chat)
         all.push_back(name);
     if (!chat)
@@ -213,6 +218,38 @@ private:
         return lacking(where);
       }
     }
+    return std::nullopt;
+  }
+  /// "off", "draft", "ngram" or "ngram:N".
+  Refused speculate(const json &value) {
+    const std::string most = std::to_string(NgramDrafter::limit);
+    const std::string text = value.is_string() ? value.get<std::string>() : "", many = "ngram:";
+    const std::optional<int64_t> number = text.compare(0, many.size(), many) == 0
+                                              ? commandline::parseInteger(text.substr(many.size()))
+                                              : std::optional<int64_t>(NgramDrafter::usual);
+    const bool ngram = text == "ngram" || text.compare(0, many.size(), many) == 0;
+    if ((!ngram && text != "off" && text != "draft") || !number || *number < 1 ||
+        *number > int64_t(NgramDrafter::limit))
+      return bad("speculate", "off, draft, ngram or ngram:N with N from 1 to " + most, value);
+    return guess("speculate", {ngram           ? Guess::Kind::Ngram
+                               : text == "off" ? Guess::Kind::None
+                                               : Guess::Kind::Draft,
+                               static_cast<size_t>(*number)});
+  }
+  /// {"type": "content", "content": a text, or parts of text}
+  Refused prediction(const json &value) {
+    if (!value.is_object() || value.size() != 2 || value.value("type", json()) != "content" ||
+        !value.contains("content"))
+      return bad("prediction", "the type content and a content, and no more", value);
+    Guess predicted = {Guess::Kind::Predict};
+    if (Refused no = readContent(value["content"], "prediction.content", predicted.text))
+      return no;
+    return guess("prediction", std::move(predicted));
+  }
+  Refused guess(const char *field, Guess with) {
+    if (request.guess.kind != Guess::Kind::Usual)
+      return Refusal{fail(ErrorCode::RequestField, "%s: expects speculate or prediction, but got both", field), field};
+    request.guess = std::move(with);
     return std::nullopt;
   }
   /// {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}.

@@ -20,6 +20,20 @@ struct Refusal {
 enum class Endpoint : uint8_t { Completions, Chat };
 const char *pathOf(Endpoint endpoint);
 
+/// What guesses ahead while the answer is drawn; it changes no answer.
+struct Guess {
+  enum class Kind : uint8_t {
+    Usual, ///< what the server was started with
+    None,
+    Ngram,   ///< prompt lookup of `longest` tokens
+    Draft,   ///< the server's draft model
+    Predict, ///< the answer is `text`, or much like it
+  };
+  Kind kind = Kind::Usual;
+  size_t longest = 0;
+  std::string text = {};
+};
+
 struct ApiRequest {
   struct Message {
     std::string role, content;
@@ -34,6 +48,7 @@ struct ApiRequest {
   std::vector<std::variant<std::string, std::vector<int32_t>>> prompts; ///< of completions: texts or ids
   std::vector<Message> messages;                                        ///< of chats
   ToolRequest tools;                                                    ///< of chats
+  Guess guess;
 };
 
 /// Reads `body`. E0908 for what is no JSON; E0611 for a field that is unknown, missing or of another type; E0701 for a
