@@ -166,6 +166,9 @@ void Scheduler::give(size_t index) {
     return refuse(request, submitted.error());
   if (wanted)
     owned.push_back({index, first, wanted});
+  if (watcher)
+    for (const RequestClient *client : request.clients)
+      watcher->takes(*client, request.share, prompt);
   if (prompt)
     request.submitted += request.share;
   else
@@ -174,6 +177,8 @@ void Scheduler::give(size_t index) {
 
 void Scheduler::draw(Request &request, const LogitRows &rows) {
   const size_t kept = std::min(request.clients[0]->draw(rows, request.next), rows.count);
+  if (watcher)
+    watcher->drew(*request.clients[0]);
   request.finished = request.next.empty();
   if (kept == rows.count)
     return;
@@ -232,8 +237,12 @@ Result<bool> Scheduler::step() {
   for (size_t i = 0; i < requests.size(); ++i)
     if (requests[i].share)
       give(i);
+  if (watcher)
+    watcher->stepping();
   if (Status stepped = session.step(); !stepped)
     return stepped.error();
+  if (watcher)
+    watcher->stepped();
   drawAll();
   for (Request &request : requests)
     remember(request);

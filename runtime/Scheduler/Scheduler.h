@@ -30,6 +30,7 @@
 // and from there on each goes its own way on a fork that shares the prompt's blocks.
 #pragma once
 #include "runtime/Scheduler/RequestClient.h"
+#include "runtime/Scheduler/StepWatcher.h"
 #include "runtime/Session/Session.h"
 #include <deque>
 #include <vector>
@@ -67,6 +68,9 @@ public:
   size_t active() const { return requests.size(); }
   /// Clients of the requests that have a sequence.
   size_t answering() const;
+
+  /// Who looks on, or null; must outlive the scheduler, or be taken away.
+  void watch(StepWatcher *by) { watcher = by; }
 
   /// Since the scheduler was made.
   struct Figures {
@@ -126,6 +130,7 @@ private:
 
   Session &session;
   Options options;
+  StepWatcher *watcher = nullptr;
   uint64_t arrivals = 0;
   Figures counted;
   std::deque<Request> entering;  ///< in order

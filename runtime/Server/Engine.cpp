@@ -5,6 +5,25 @@
 #include <iterator>
 
 namespace stepdown {
+namespace {
+
+/// Of the trace.
+const char *finishName(Finish finish) {
+  switch (finish) {
+  case Finish::End:
+    return "end";
+  case Finish::Stop:
+    return "stop";
+  case Finish::Length:
+    return "length";
+  case Finish::Error:
+    return "error";
+  default:
+    return "ended";
+  }
+}
+
+} // namespace
 
 Engine::Engine(const Tokenizer &tokenizer) : tokenizer(tokenizer) {}
 
@@ -17,6 +36,10 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   engine->options = options;
   engine->session = std::move(*session);
   engine->scheduler = std::make_unique<Scheduler>(*engine->session, options.steps);
+  if (options.trace) {
+    engine->tracing = std::make_unique<StepTrace>(*options.trace);
+    engine->scheduler->watch(engine->tracing.get());
+  }
   engine->publish();
   engine->thread = std::thread([raw = engine.get()] { raw->run(); });
   return engine;
@@ -58,6 +81,7 @@ Result<std::unique_ptr<Engine::Work>> Engine::workOf(Order &&order) const {
   auto work = std::make_unique<Work>();
   work->each = order.answers;
   work->priority = order.priority;
+  work->traced = order.traced;
   work->listener = std::move(order.listener);
   work->begun = Clock::now();
   work->deadline = Clock::time_point::max();
@@ -198,6 +222,8 @@ void Engine::take(std::vector<std::unique_ptr<Work>> &arrived, const std::vector
   arrived.clear();
   for (; at < works.size(); ++at) {
     const Work *work = works[at].get();
+    for (size_t i = 0; tracing && i < work->answers.size(); ++i)
+      tracing->begin(*work->answers[i], work->traced, i, work->begun);
     for (size_t first = 0; first < work->answers.size(); first += work->each) {
       std::vector<RequestClient *> clients;
       for (size_t i = first; i < first + work->each; ++i)
@@ -224,6 +250,8 @@ void Engine::leave(Work &work) {
   for (size_t i = 0; i < work.answers.size(); ++i) {
     scheduler->cancel(*work.answers[i]);
     left += !work.told[i];
+    if (tracing)
+      tracing->end(*work.answers[i], work.answers[i]->tokens().size(), "cancelled");
   }
   std::lock_guard<std::mutex> lock(mutex);
   inFlight -= left;
@@ -296,6 +324,8 @@ void Engine::tellFinished() {
       all &= answer.done();
       if (answer.done() && !work->told[i]) {
         work->told[i] = true;
+        if (tracing)
+          tracing->end(answer, answer.tokens().size(), finishName(answer.finish()));
         work->listener->finished(i, answer);
       }
     }

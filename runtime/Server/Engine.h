@@ -9,6 +9,7 @@
 #pragma once
 #include "runtime/Generate/Generation.h"
 #include "runtime/Scheduler/Scheduler.h"
+#include "runtime/Server/StepTrace.h"
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -25,8 +26,9 @@ public:
   struct Options {
     Session::Options session;
     Scheduler::Options steps;
-    size_t waiting = 64; ///< answers that may wait for a sequence, beside those that have one
-    double seconds = 0;  ///< that an order may take from submit() to its end; 0: any
+    size_t waiting = 64;    ///< answers that may wait for a sequence, beside those that have one
+    double seconds = 0;     ///< that an order may take from submit() to its end; 0: any
+    Trace *trace = nullptr; ///< what it does when goes there; must outlive the engine
   };
 
   /// Hears of the answers to one order. Called on the engine's thread, which waits for it: it must not block.
@@ -47,6 +49,7 @@ public:
     size_t answers = 1;                        ///< to each prompt; prompt p has those from p * answers on
     GenerationOptions how;                     ///< but `answer`, which is the engine's
     int32_t priority = 0;                      ///< see Scheduler::mostPriority
+    uint64_t traced = 0;                       ///< its process in the trace
     std::shared_ptr<Listener> listener;
   };
 
@@ -93,6 +96,7 @@ private:
     std::vector<std::unique_ptr<Generation>> answers; ///< [prompts * each]
     size_t each;
     int32_t priority;
+    uint64_t traced;
     std::vector<bool> told; ///< that it is over
     std::shared_ptr<Listener> listener;
     Clock::time_point begun, deadline;
@@ -117,6 +121,7 @@ private:
   std::unique_ptr<Session> session;
 
   // Of the engine's thread.
+  std::unique_ptr<StepTrace> tracing; ///< or null
   std::unique_ptr<Scheduler> scheduler;
   std::vector<std::unique_ptr<Work>> works;
 

@@ -20,6 +20,8 @@ except ImportError:
 
 COMPILE, RUN = sys.argv[1:]
 OPENAI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "venv-openai", "bin", "python")
+import trace_events  # beside this file
+
 KEY = "a key of 19 letters"
 # Calls of functions in the form of Hermes and Qwen, which is that of most models.
 TEMPLATE = """{% for t in tools or [] %}{{ t | tojson }}
@@ -351,6 +353,39 @@ def stopping(artifact):
         link.close()
 
 
+def traced(path):
+    """What the server did, as a reader of the format sees it."""
+    try:
+        spans, (tracks, requests) = trace_events.read(path), trace_events.names(path)
+    except ValueError as problem:
+        return expect("trace", False, problem)
+    named = {}
+    for span in spans:
+        named.setdefault(span.name, []).append(span)
+    expect("spans", {"answer", "queue", "prefill", "decode", "sampling", "write", "prepare"} <= set(named), sorted(named))
+    answers = named["answer"]
+    ends = {span.arguments["finish"] for span in answers}
+    expect("ends of answers", {"length", "stop", "cancelled"} <= ends, ends)
+    within = {(span.process, span.track): span for span in answers}
+    def is_good(span):
+        around = within.get((span.process, span.track))
+        inside = span.track == 0 or around == span or around.begin <= span.begin and span.end <= around.end and span.depth == 1
+        return inside and (span.process, span.track) in tracks and span.process in requests
+
+    expect("spans within their answers, with names", all(map(is_good, spans)), [s for s in spans if not is_good(s)][:3])
+    # Each token is drawn once: an answer of 11 has one after its prompt and ten steps behind it.
+    wrong = []
+    for answer in answers:
+        own = [s for s in spans if (s.process, s.track) == (answer.process, answer.track)]
+        drawn = sum(s.name == "sampling" for s in own)
+        tokens, guesses = answer.arguments["tokens"], sum(s.arguments.get("guesses", 0) for s in own)
+        if answer.arguments["finish"] != "cancelled" and not drawn <= tokens + 1 <= drawn + guesses + 1:
+            wrong.append((answer, drawn, guesses))
+    expect("samplings", not wrong, wrong[:3])
+    expect("a path", any(name.endswith(": POST /v1/chat/completions") for name in requests.values()), list(requests.values())[:5])
+    return len(spans)
+
+
 def official(python, port):
     code = r"""
 import openai, sys
@@ -403,11 +438,12 @@ print("openai", openai.__version__)
 def main():
     with tempfile.TemporaryDirectory() as base:
         model, artifact = os.path.join(base, "made.gguf"), os.path.join(base, "tiny.stepdown")
+        trace = os.path.join(base, "trace.json")
         make_model.build(model, "--type", "Q8_0", "--context", "600")
         gguf_edit.read(model).set("tokenizer.chat_template", "string", TEMPLATE).write(model)
         subprocess.run([COMPILE, model, "-o", artifact], check=True, capture_output=True)
         # Guesses change no answer.
-        server = Server(artifact, "--max-body", "100000", "--speculate=ngram:3", env={"STEPDOWN_API_KEY": KEY})
+        server = Server(artifact, "--max-body", "100000", "--speculate=ngram:3", "--trace", trace, env={"STEPDOWN_API_KEY": KEY})
         same_as_alone(server, artifact, base)
         whole_flow(server)
         tools(server)
@@ -415,19 +451,23 @@ def main():
         bad_requests(server)
         client = official(OPENAI, server.port) if os.path.exists(OPENAI) else "the package openai is not there"
         expect("stop", server.stop() == 0)
+        spans = traced(trace)
+        full = Server(artifact, "--trace=/dev/full")
+        full.post("/v1/completions", prompt="a", max_tokens=30)
+        expect("a full disk", full.stop() != 0 and "E0903" in full.process.stderr.read())
         busy(artifact)
         stopping(artifact)
         taken = socket.socket()
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for words, code in ((["--port", port], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905"),
+        for words, code in ((["--port", port], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905"), (["--trace", base], "E0903"),
                             (["--speculate=edit:" + __file__], "E0905"), (["--speculate=ngram:0"], "E0905"),
                             (["--prefix-cache=some"], "E0905"), (["--prefix-cache=0"], "E0905")):
             done = subprocess.run([RUN, "serve", artifact, *words], capture_output=True, text=True, timeout=60)
             expect(f"serve {words}", done.returncode != 0 and code in done.stderr, done.stderr)
         taken.close()
-    print("\n".join(failures) or f"serve: {checks} checks hold; {client}")
+    print("\n".join(failures) or f"serve: {checks} checks hold; {spans} spans in the trace; {client}")
     sys.exit(1 if failures else 0)
 
 

@@ -99,6 +99,7 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
   options.steps.stepTokens = static_cast<uint32_t>(arguments.integer("step-tokens"));
   options.waiting = static_cast<size_t>(arguments.integer("queue"));
   options.seconds = static_cast<double>(arguments.integer("timeout"));
+  options.trace = api.options.trace;
   auto engine = Engine::create(model.model, model.tokenizer, options);
   if (!engine)
     return engine.error();
@@ -124,7 +125,16 @@ Status runServe(const Arguments &arguments) {
   http.port = static_cast<int>(arguments.integer("port"));
   http.body = static_cast<size_t>(arguments.integer("max-body"));
   http.connections = static_cast<size_t>(arguments.integer("connections"));
+  std::unique_ptr<Trace> trace; // outlives all that writes to it
+  if (const std::optional<std::string> path = arguments.text("trace")) {
+    auto made = Trace::create(*path);
+    if (!made)
+      return made.error();
+    trace = std::move(*made);
+  }
+  http.trace = trace.get();
   Api api;
+  api.options.trace = trace.get();
   api.options.key = arguments.value("api-key");
   if (const char *key = std::getenv("STEPDOWN_API_KEY"); key && api.options.key.empty()) // which others cannot list
     api.options.key = key;
@@ -152,7 +162,7 @@ Status runServe(const Arguments &arguments) {
   // Answers that are left hold connections, which end with the server.
   for (ServedModel &model : api.models())
     model.engine.reset();
-  return Done{};
+  return trace ? trace->close() : Status(Done{});
 }
 
 } // namespace
@@ -197,7 +207,8 @@ Command serveCommand() {
        deviceOption(),
        isaOption(),
        exactOption(),
-       verboseOption()},
+       verboseOption(),
+       Option("trace", 0, "FILE", "write what is done when, as a trace that Perfetto and Chrome read")},
       "stepdown-run serve smollm2.gguf --port 8080",
       runServe,
       about};

@@ -289,6 +289,7 @@ void Api::completions(Exchange &exchange) { complete(exchange, Endpoint::Complet
 void Api::chatCompletions(Exchange &exchange) { complete(exchange, Endpoint::Chat); }
 
 void Api::complete(Exchange &exchange, Endpoint endpoint) {
+  const Trace::Time begun = Trace::Clock::now();
   ApiRequest request;
   if (std::optional<Refusal> no = readApiRequest(exchange.request.body, endpoint, request))
     return refuse(exchange, *no);
@@ -348,6 +349,10 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   order.listener =
       std::make_shared<ApiAnswer>(endpoint, request, model->id, order.prompts.size(), count, *model->engine,
                                   model->tokenizer, exchange.reply, model->times, ended, calls ? &*calls : nullptr);
+  order.traced = exchange.request.traced;
+  if (options.trace && order.traced)
+    options.trace->span(order.traced, 0, "prepare", begun, Trace::Clock::now(),
+                        "\"prompt_tokens\": " + std::to_string(count));
   Result<uint64_t> number = model->engine->submit(std::move(order));
   if (number)
     return;

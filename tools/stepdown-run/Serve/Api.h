@@ -40,6 +40,7 @@ public:
   struct Options {
     std::string key;          ///< empty: none is asked for
     int32_t mostPriority = 0; ///< that a request may ask for
+    Trace *trace = nullptr;   ///< what the server does when goes there
     bool localOnly = true;    ///< refuse requests for a host that is not this machine: pages of browsers send such
   };
   // All of this before the first request.

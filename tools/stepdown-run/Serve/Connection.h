@@ -1,5 +1,6 @@
 // One client of an HttpServer, with Boost.Beast; included by HttpServer.cpp alone, for Beast takes its time to compile.
 #pragma once
+#include "runtime/Server/Trace.h"
 #include "tools/stepdown-run/Serve/HttpServer.h"
 #define BOOST_BEAST_USE_STD_STRING_VIEW
 #include <atomic>
@@ -21,7 +22,8 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using tcp = net::ip::tcp;
 
-constexpr size_t headBytes = 16384;               ///< of a request's first line and headers
+constexpr char pathLetters[] = "/abcdefghijklmnopqrstuvwxyz0123456789_-."; ///< that a trace shows of a path
+constexpr size_t headBytes = 16384;                                        ///< of a request's first line and headers
 constexpr size_t unsentBytes = size_t(4) << 20;   ///< of an answer that a slow reader may leave
 constexpr size_t drainedBytes = size_t(64) << 20; ///< read of a body that was refused, so that the refusal arrives
 
@@ -56,6 +58,7 @@ struct ConnectionOwner {
   HttpHandler &handler;
   net::thread_pool workers;         ///< call the handler: reading a request may take its time, in which answers go on
   std::atomic<bool> closing{false}; ///< nothing more is read
+  std::atomic<uint64_t> requests{0};
 };
 
 /// One client. All of it runs on its strand; an answer comes from other threads through post().
@@ -135,6 +138,7 @@ private:
     if (server.closing)
       return close();
     answering = begun = ended = chunked = drains = headOnly = false;
+    traced = 0;
     ++current;
     parser.emplace();
     parser->header_limit(headBytes);
@@ -186,6 +190,12 @@ private:
     request.authorization = text(http::field::authorization);
     request.contentType = text(http::field::content_type);
     request.body = std::move(message.body());
+    if (Trace *trace = server.options.trace) {
+      request.traced = traced = ++server.requests;
+      trace->nameProcess(traced, "request " + std::to_string(traced) + ": " + request.method + " " +
+                                     request.path.substr(0, request.path.find_first_not_of(pathLetters)));
+      trace->nameTrack(traced, 0, "connection");
+    }
     stream.expires_never(); // the answer takes its time
     awaitLeaving();
     net::post(server.workers, [&handler = server.handler, request = std::move(request), reply = reply()]() mutable {
@@ -237,22 +247,26 @@ private:
       sending += bytes;
     pending.clear();
     sent = 0;
+    writes = Trace::Clock::now();
     writeSome();
   }
   void writeSome() {
     stream.expires_after(std::chrono::seconds(server.options.writeSeconds)); // for a client that takes nothing
-    stream.async_write_some(net::buffer(sending) + sent,
-                            [self = shared_from_this()](beast::error_code problem, size_t count) {
-                              self->sent += count;
-                              self->unsent -= std::min(self->unsent, count);
-                              if (!problem && self->sent < self->sending.size())
-                                return self->writeSome();
-                              self->writing = false;
-                              if (problem)
-                                return self->close();
-                              self->stream.expires_never();
-                              self->write();
-                            });
+    stream.async_write_some(
+        net::buffer(sending) + sent, [self = shared_from_this()](beast::error_code problem, size_t count) {
+          self->sent += count;
+          self->unsent -= std::min(self->unsent, count);
+          if (!problem && self->sent < self->sending.size())
+            return self->writeSome();
+          self->writing = false;
+          if (self->traced)
+            self->server.options.trace->span(self->traced, 0, "write", self->writes, Trace::Clock::now(),
+                                             "\"bytes\": " + std::to_string(self->sent));
+          if (problem)
+            return self->close();
+          self->stream.expires_never();
+          self->write();
+        });
   }
 
   /// A connection that is closed with bytes unread is reset, and the client never sees why it was refused.
@@ -299,6 +313,8 @@ private:
   std::string sending;
   size_t sent = 0; ///< of `sending`
   size_t unsent = 0, drained = 0;
+  uint64_t traced = 0; ///< the request's process in the trace
+  Trace::Time writes;  ///< since when
   std::function<void()> onGone;
 };
 

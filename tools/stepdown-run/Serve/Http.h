@@ -1,5 +1,6 @@
 // What a server and those who answer its requests say to each other; nothing of sockets.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@ struct HttpRequest {
   std::string path;   ///< without what is behind "?"
   std::string host, authorization, contentType;
   std::string body;
+  uint64_t traced = 0; ///< its process in the server's trace, from 1; 0: there is none
 };
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;

@@ -3,6 +3,10 @@
 #include "lib/Base/Result.h"
 #include "tools/stepdown-run/Serve/Http.h"
 
+namespace stepdown {
+class Trace;
+} // namespace stepdown
+
 namespace stepdown::run {
 
 class HttpServer {
@@ -15,6 +19,7 @@ public:
     size_t connections = 1000;      ///< at a time; others wait to be accepted
     int idleSeconds = 60;           ///< until a whole request must be there
     int writeSeconds = 30;          ///< that a client may take nothing of its answer
+    Trace *trace = nullptr;         ///< what is written when goes there; must outlive the server
   };
   /// Listens from now on; run() accepts. E1201. `handler` must outlive the server.
   static Result<std::unique_ptr<HttpServer>> create(const Options &options, HttpHandler &handler);

@@ -1,0 +1,105 @@
+#include "runtime/Server/Trace.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace stepdown {
+namespace {
+
+constexpr size_t bufferBytes = size_t(1) << 18;
+
+/// `text` in JSON's quotes.
+std::string quoted(const std::string &text) {
+  std::string out = "\"";
+  for (char c : text) {
+    char code[8];
+    std::snprintf(code, sizeof code, "\\u%04x", static_cast<unsigned char>(c));
+    if (static_cast<unsigned char>(c) < 0x20)
+      out += code;
+    else
+      out += (c == '"' || c == '\\' ? std::string("\\") : std::string()) + c;
+  }
+  return out + "\"";
+}
+
+std::string place(uint64_t process, uint32_t track) {
+  return "\"pid\": " + std::to_string(process) + ", \"tid\": " + std::to_string(track);
+}
+
+} // namespace
+
+Trace::Trace(std::string path, std::FILE *file) : path(std::move(path)), file(file), buffer(bufferBytes) {
+  std::setvbuf(file, buffer.data(), _IOFBF, buffer.size());
+}
+
+Result<std::unique_ptr<Trace>> Trace::create(const std::string &path) {
+  std::FILE *file = std::fopen(path.c_str(), "wb");
+  if (!file)
+    return fail(ErrorCode::FileWrite, "%s: expects a file that can be written, but: %s", path.c_str(),
+                std::strerror(errno));
+  return std::unique_ptr<Trace>(new Trace(path, file));
+}
+
+Trace::~Trace() { (void)close(); }
+
+// Microseconds, as the format has it, with nanoseconds behind the point.
+std::string Trace::stamp(Time at) const {
+  const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(at - start).count();
+  char text[40];
+  std::snprintf(text, sizeof text, "%s%lld.%03lld", nanoseconds < 0 ? "-" : "", std::abs((long long)nanoseconds) / 1000,
+                std::abs((long long)nanoseconds) % 1000);
+  return text;
+}
+
+void Trace::write(const std::string &event) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!file)
+    return;
+  const std::string line = (first ? "[\n" : ",\n") + event;
+  if (dropped || std::fwrite(line.data(), 1, line.size(), file) != line.size())
+    ++dropped;
+  first = false;
+}
+
+void Trace::nameProcess(uint64_t process, const std::string &name) {
+  write("{\"name\": \"process_name\", \"ph\": \"M\", " + place(process, 0) + ", \"args\": {\"name\": " + quoted(name) +
+        "}}");
+}
+
+void Trace::nameTrack(uint64_t process, uint32_t track, const std::string &name) {
+  write("{\"name\": \"thread_name\", \"ph\": \"M\", " + place(process, track) +
+        ", \"args\": {\"name\": " + quoted(name) + "}}");
+}
+
+void Trace::span(uint64_t process, uint32_t track, const char *name, Time begin, Time end,
+                 const std::string &arguments) {
+  // The length of what is written, not of what was measured: neighbours do not overlap by what rounding leaves.
+  write("{\"name\": " + quoted(name) + ", \"ph\": \"X\", \"ts\": " + stamp(begin) +
+        ", \"dur\": " + stamp(start + (end - begin)) + ", " + place(process, track) +
+        (arguments.empty() ? "}" : ", \"args\": {" + arguments + "}}"));
+}
+
+void Trace::begin(uint64_t process, uint32_t track, const char *name, Time at) {
+  write("{\"name\": " + quoted(name) + ", \"ph\": \"B\", \"ts\": " + stamp(at) + ", " + place(process, track) + "}");
+}
+
+void Trace::end(uint64_t process, uint32_t track, Time at, const std::string &arguments) {
+  write("{\"ph\": \"E\", \"ts\": " + stamp(at) + ", " + place(process, track) +
+        (arguments.empty() ? "}" : ", \"args\": {" + arguments + "}}"));
+}
+
+Status Trace::close() {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!file)
+    return Done{};
+  const bool written = !dropped && std::fputs(first ? "[]\n" : "\n]\n", file) >= 0;
+  const bool closed = std::fclose(std::exchange(file, nullptr)) == 0;
+  if (written && closed)
+    return Done{};
+  return fail(ErrorCode::FileWrite, "%s: expects room for the whole trace, but %llu events or more were not written",
+              path.c_str(), static_cast<unsigned long long>(dropped));
+}
+
+} // namespace stepdown
