@@ -4,6 +4,26 @@
 #define STEPDOWN_CACHE_DIMS_H
 #include <stepdown/Artifact.h>
 
+/* Blocks of 32 channels as elements of a cache group, the last of a head maybe shorter: 8-bit codes of all channels of
+ * a head, then two bytes of each block, its scale as binary16 with the low byte first. A channel is code * scale;
+ * key_dim and value_dim count these bytes. */
+#define STEPDOWN_CACHED_Q8_0 0x108u
+
+/* Bytes of an element of a cache group. */
+static inline uint64_t stepdown_cached_bytes(uint32_t element) {
+  return element == STEPDOWN_F32 ? 4 : element == STEPDOWN_F16 ? 2 : 1;
+}
+
+/* Channels of a head that has `size` elements of a cache group. */
+static inline uint32_t stepdown_cached_channels(uint32_t element, uint32_t size) {
+  return element == STEPDOWN_CACHED_Q8_0 ? size - (size + 33) / 34 * 2 : size;
+}
+
+/* What an element of a cache group is called. */
+static inline const char *stepdown_cached_name(uint32_t element) {
+  return element == STEPDOWN_F32 ? "f32" : element == STEPDOWN_F16 ? "f16" : "q8_0";
+}
+
 /* Writes the dimension of every axis of `axes` [STEPDOWN_MAX_RANK] to `dims` [STEPDOWN_MAX_RANK], outermost first:
  * constants, or enum stepdown_symbol. `heads` and `channels` are those of keys or of values, `lanes` those of the
  * cache. Returns how many: those before the first that is none. */

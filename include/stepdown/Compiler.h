@@ -24,7 +24,7 @@ typedef struct stepdown_compile_options {
   const char *targets;
   uint64_t max_context;  /* positions that a sequence may have; 0: the checkpoint's */
   int32_t exact;         /* 1: activations and cache stay float32 */
-  int32_t kv_float32;    /* 1: the cache holds float32, else float16 */
+  int32_t kv_float32;    /* 1: the cache holds float32, else float16, where kv_type is NULL */
   int32_t jobs;          /* threads, at most 1024; 0: one per core */
   int32_t check_weights; /* 1: refuses weights that are NaN or infinite (222); reads all of them */
   /* Blocks that quantised weights read: "q8o2", "q8x2" or "q8"; NULL: "q8o2". With exact there are none to choose, and
@@ -35,6 +35,9 @@ typedef struct stepdown_compile_options {
   const char *program; /* path of the stepdown-compile that does the work; NULL: the one installed with this library */
   int32_t in_process;  /* 1: the work is done in this process, and what ends it ends the host */
   int32_t reserved;    /* 0 */
+  /* Keys and values in the cache: "f16", "f32" or "q8_0", 8-bit blocks of 32 channels, which processors read and
+   * devices do not (1515); NULL: what kv_float32 says. With exact they are float32, and others are refused (832). */
+  const char *kv_type;
 } stepdown_compile_options;
 
 /* Both functions start the program stepdown-compile and wait for it, so that nothing in a checkpoint or module, nor a
@@ -53,8 +56,8 @@ STEPDOWN_API stepdown_status stepdown_compile(const char *model, const char *out
 
 /* Compiles `length` bytes at `text`, a plain MLIR module as text or bytecode, which messages call `name`, into the
  * artifact `output`; stepdown_module_load of Runtime.h loads it. The options of checkpoints (max_context, exact,
- * kv_float32, check_weights, activations) mean nothing here. 833: not a module; 834: one with what no function of an
- * artifact can hold; 842 to 845: one beyond the limits that docs/programs.md names. */
+ * kv_float32, kv_type, check_weights, activations) mean nothing here. 833: not a module; 834: one with what no function
+ * of an artifact can hold; 842 to 845: one beyond the limits that docs/programs.md names. */
 STEPDOWN_API stepdown_status stepdown_compile_module(const char *text, size_t length, const char *name,
                                                      const char *output, const stepdown_compile_options *options);
 

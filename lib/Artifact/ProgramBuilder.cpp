@@ -3,6 +3,8 @@
 // of the entry, of each kind and of the exit share the bytes behind it, since only one of them runs at a time; inside a
 // run a buffer's bytes are free again after its last reader (first fit).
 #include "lib/Artifact/ProgramBuilder.h"
+#include "dialects/Transformer/IR/CachedRows.h"
+#include "include/stepdown/CacheDims.h"
 #include "lib/Checkpoint/BlockFormat.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/Format.h"
@@ -352,10 +354,12 @@ Result<BuiltProgram> Builder::build() {
     Run &run = runs[kind];
     stepdown_cache_group group{0,
                                run.cache.getHeads(),
-                               run.cache.getKey(),
-                               run.cache.getValue(),
+                               uint32_t(cachedSize(run.cache, run.cache.getKey())),
+                               uint32_t(cachedSize(run.cache, run.cache.getValue())),
                                run.window,
-                               uint32_t(run.cache.getElement().isF32() ? STEPDOWN_F32 : STEPDOWN_F16)};
+                               uint32_t(hasBlocks(run.cache)             ? STEPDOWN_CACHED_Q8_0
+                                        : run.cache.getElement().isF32() ? STEPDOWN_F32
+                                                                         : STEPDOWN_F16)};
     auto same = std::find_if(program.groups.begin(), program.groups.end(), [&](const stepdown_cache_group &g) {
       return g.kv_heads == group.kv_heads && g.key_dim == group.key_dim && g.value_dim == group.value_dim &&
              g.window == group.window && g.element == group.element;

@@ -1,4 +1,5 @@
 #include "lib/Driver/Compilation.h"
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Base/PartFile.h"
 #include "lib/Base/Suggestion.h"
@@ -80,13 +81,15 @@ Status Compilation::buildCheckpoint() {
   const double begin = compileClock();
   FrontendOptions frontend;
   frontend.context = options.maxContext;
-  frontend.float32Cache = options.exact || options.float32Cache;
+  frontend.kvType = options.exact ? "f32" : options.kvType;
   Result<OwningOpRef<ModuleOp>> built = buildModule(context, *checkpoint, frontend);
   if (!built)
     return built.error();
   module = std::move(*built);
   if (Status entered = enter(Input::Model); !entered)
     return entered;
+  if (Status known = checkCache(); !known)
+    return known;
   report.seconds.push_back({"transformer", compileClock() - begin});
   return dump("transformer", *module);
 }
@@ -148,6 +151,21 @@ Status Compilation::checkContext() {
                  " is more than the checkpoint declares (" + std::to_string(parameters->context) +
                  "): what the model says beyond that is not what it was trained for");
   return Done{};
+}
+
+Status Compilation::checkCache() {
+  const auto device = llvm::find_if(targets, [](const Target *target) { return target->chip; });
+  if (device == targets.end())
+    return Done{};
+  bool found = false;
+  module->walk([&](func::FuncOp function) {
+    for (Type type : function.getArgumentTypes())
+      if (auto cache = dyn_cast<transformer::CacheType>(type))
+        found |= transformer::hasBlocks(cache);
+  });
+  return found ? fail(ErrorCode::CacheTypeTarget, "%s: expects keys and values of f16 or f32 for %s, but got q8_0",
+                      path.c_str(), (*device)->name)
+               : Status(Done{});
 }
 
 Status Compilation::enter(Input input) {

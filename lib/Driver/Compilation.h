@@ -70,6 +70,8 @@ private:
   using After = llvm::function_ref<Status(const Phase &)>;
   /// The module is what the frontend makes of `input`; E0832 for a target that no road leads to.
   Status enter(Input input);
+  /// E1515 where a device would have to read keys and values that are no numbers.
+  Status checkCache();
   /// Runs the phases behind `from` and before `end`, each followed by `after`.
   Status run(const Phase *from, const Phase *end, mlir::ModuleOp lowered, const Target &target, After after);
   Status lowerTo(const Phase *end, After after);

@@ -13,7 +13,7 @@ struct CompileOptions {
   std::vector<const Target *> targets; ///< code for these; empty: those of "cpu"
   bool exact = false;                  ///< activations and cache stay float32
   std::string activations = "q8o2";    ///< blocks that quantised weights read: q8o2, q8x2 or q8 (-quantize-activations)
-  bool float32Cache = false;
+  std::string kvType = "f16";          ///< of keys and values: f16, f32 (always with `exact`) or, for processors, q8_0
   bool checkWeights = false;   ///< refuse weights and block scales that are NaN or infinite (E0222); reads all of them
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's
   int64_t maxStepTokens = 512; ///< tokens of the largest step
@@ -32,8 +32,8 @@ struct CompileReport {
   std::string explain, explainJson;                    ///< fusion, memory plan and roofline: text and JSON
 };
 
-/// What somebody chose of a model's numbers; empty: nobody did. E0832 for blocks that there are not, and where `exact`,
-/// which keeps activations and cache float32, leaves no choice.
+/// What somebody chose of a model's numbers; empty: nobody did. E0832 for blocks or types that there are not, and where
+/// `exact`, which keeps activations and cache float32, leaves no choice.
 Status checkNumbers(bool exact, const std::string &activations, const std::string &kvType);
 
 /// Compiles `text`, a plain MLIR module that messages call `name`, into the artifact `output`, which is whole or
@@ -42,7 +42,8 @@ Result<CompileReport> compilePlainText(const std::string &text, const std::strin
                                        const CompileOptions &options);
 
 /// Compiles the checkpoint, or plain module (.mlir), at `model` into the artifact `output`, which is whole or
-/// untouched. E0832 for an option out of range, E0903 where `output` cannot be written, E0960 where it is an input.
+/// untouched. E0832 for an option out of range, E1515 for keys and values that a target does not read, E0903 where
+/// `output` cannot be written, E0960 where it is an input.
 Result<CompileReport> compileModel(const std::string &model, const std::string &output, const CompileOptions &options);
 
 /// The IR of the checkpoint or plain module after `phase`, as text that can be given back with `from`. E0855, E0856:

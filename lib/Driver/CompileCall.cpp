@@ -33,12 +33,13 @@ static Result<CompileOptions> readOptions(const CompileCall &call) {
   options.targets = std::move(*targets);
   options.maxContext = call.maxContext;
   options.exact = call.exact;
-  options.float32Cache = call.float32Cache;
   options.checkWeights = call.checkWeights;
-  if (Status status = checkNumbers(call.exact, call.activations, ""); !status)
+  if (Status status = checkNumbers(call.exact, call.activations, call.kvType); !status)
     return status.error();
   if (!call.activations.empty())
     options.activations = call.activations;
+  if (!call.kvType.empty())
+    options.kvType = call.kvType;
   options.jobs = call.jobs;
   return options;
 }

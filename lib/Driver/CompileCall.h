@@ -18,10 +18,10 @@ struct CompileCall {
   std::string output;        ///< path of the artifact
   std::string targets;       ///< "cpu", or names with commas between
   std::string activations;   ///< "q8o2", "q8x2", "q8"; empty: q8o2
+  std::string kvType;        ///< "f16", "f32", "q8_0"; empty: f16, or f32 with `exact`
   uint64_t maxContext = 0;   ///< 0: the checkpoint's
   int32_t jobs = 0;          ///< 0: one a core
   bool exact = false;        ///< activations and cache stay float32
-  bool float32Cache = false; ///< float32 in the cache
   bool checkWeights = false; ///< refuse weights that are NaN or infinite
 };
 

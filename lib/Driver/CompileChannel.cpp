@@ -24,23 +24,23 @@ std::string FrameReader::text() {
 
 std::string callToBytes(const CompileCall &call) {
   FrameWriter writer;
-  for (const std::string *text : {&call.input, &call.text, &call.output, &call.targets, &call.activations})
+  for (const std::string *text :
+       {&call.input, &call.text, &call.output, &call.targets, &call.activations, &call.kvType})
     writer.text(*text);
   for (uint64_t number : {uint64_t(call.isText), call.maxContext, uint64_t(uint32_t(call.jobs)), uint64_t(call.exact),
-                          uint64_t(call.float32Cache), uint64_t(call.checkWeights)})
+                          uint64_t(call.checkWeights)})
     writer.number(number);
   return std::move(writer.bytes);
 }
 
 bool callFromBytes(const std::string &bytes, CompileCall &call) {
   FrameReader reader(bytes);
-  for (std::string *text : {&call.input, &call.text, &call.output, &call.targets, &call.activations})
+  for (std::string *text : {&call.input, &call.text, &call.output, &call.targets, &call.activations, &call.kvType})
     *text = reader.text();
   call.isText = reader.number();
   call.maxContext = reader.number();
   call.jobs = int32_t(reader.number());
   call.exact = reader.number();
-  call.float32Cache = reader.number();
   call.checkWeights = reader.number();
   return reader.whole();
 }

@@ -39,7 +39,7 @@ DictionaryAttr toAttribute(MLIRContext *context, const PrintedRecord &record) {
                                             b.getNamedAttr("sha256", b.getStringAttr(record.source.sha256))}));
   } else {
     list.set("exact", b.getBoolAttr(record.exact));
-    list.set("float32_cache", b.getBoolAttr(record.float32Cache));
+    list.set("kv_type", b.getStringAttr(record.kvType));
     list.set("activations", b.getStringAttr(record.activations));
     list.set("max_context", b.getI64IntegerAttr(record.maxContext));
   }
@@ -122,7 +122,7 @@ Result<PrintedRecord> takeRecord(ModuleOp module, StringRef phase, const std::st
       reader.bad = "source." + source.bad;
   } else {
     record.exact = reader.flag("exact");
-    record.float32Cache = reader.flag("float32_cache");
+    record.kvType = reader.text("kv_type");
     record.activations = reader.text("activations");
     record.maxContext = uint64_t(reader.number("max_context"));
   }

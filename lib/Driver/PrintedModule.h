@@ -15,8 +15,8 @@ struct PrintedRecord {
   bool plain = false; ///< a plain module, which has `source` and `functions`; else a model, which has the options
   PlainSource source;
   std::vector<std::pair<std::string, mlir::FunctionType>> functions; ///< as callers see them, in order
-  bool exact = false, float32Cache = false;
-  std::string activations;
+  bool exact = false;
+  std::string activations, kvType;
   uint64_t maxContext = 0;
   std::string target;  ///< of a phase that runs for each target; else empty
   bool edited = false; ///< read: the text is not what was printed

@@ -63,20 +63,19 @@ std::string provenance(const Checkpoint &checkpoint, const std::string &hash, co
   for (const MappedFile &file : checkpoint.files())
     bytes += file.size();
   const bool codes = !options.exact && llvm::any_of(targets, [](const Target *target) { return !target->chip; });
-  llvm::json::Object root{
-      {"compiler", "stepdown " STEPDOWN_VERSION},
-      {"llvm", LLVM_VERSION_STRING},
-      {"abi", int64_t(STEPDOWN_ABI_VERSION)},
-      {"checkpoint", llvm::json::Object{{"file", llvm::sys::path::filename(checkpoint.path())},
-                                        {"bytes", int64_t(bytes)},
-                                        {"sha256", hash}}},
-      {"options", llvm::json::Object{{"exact", options.exact},
-                                     {"activations", codes ? options.activations : "f32"},
-                                     {"kv_type", options.exact || options.float32Cache ? "f32" : "f16"},
-                                     {"max_context", int64_t(options.maxContext)},
-                                     {"max_step_tokens", options.maxStepTokens},
-                                     {"targets", namesOf(targets)}}},
-      {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
+  llvm::json::Object root{{"compiler", "stepdown " STEPDOWN_VERSION},
+                          {"llvm", LLVM_VERSION_STRING},
+                          {"abi", int64_t(STEPDOWN_ABI_VERSION)},
+                          {"checkpoint", llvm::json::Object{{"file", llvm::sys::path::filename(checkpoint.path())},
+                                                            {"bytes", int64_t(bytes)},
+                                                            {"sha256", hash}}},
+                          {"options", llvm::json::Object{{"exact", options.exact},
+                                                         {"activations", codes ? options.activations : "f32"},
+                                                         {"kv_type", options.exact ? "f32" : options.kvType},
+                                                         {"max_context", int64_t(options.maxContext)},
+                                                         {"max_step_tokens", options.maxStepTokens},
+                                                         {"targets", namesOf(targets)}}},
+                          {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
   return textOf(std::move(root), edited);
 }
 

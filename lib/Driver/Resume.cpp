@@ -31,7 +31,7 @@ Result<std::string> Compilation::print(const Phase &phase) {
   record.source = source;
   record.functions = functions;
   record.exact = options.exact;
-  record.float32Cache = options.float32Cache;
+  record.kvType = options.kvType;
   record.activations = options.activations;
   record.maxContext = options.maxContext;
   if (Status status = lower(phase); !status)
@@ -146,6 +146,8 @@ Status Compilation::openPrinted() {
                 path.c_str(), road->unit, options.from.c_str());
   if (Status status = text.check(*module, *road, *from); !status)
     return status;
+  if (Status known = checkCache(); !known)
+    return known;
   text.restore();
   Result<PrintedRecord> record = takeRecord(*module, from->name, text.place);
   if (!record)
@@ -153,7 +155,7 @@ Status Compilation::openPrinted() {
   source = record->source;
   functions = record->functions;
   options.exact = record->exact;
-  options.float32Cache = record->float32Cache;
+  options.kvType = record->kvType;
   options.activations = record->activations;
   options.maxContext = record->maxContext;
   if (record->edited)

@@ -4,6 +4,7 @@
 #include "lib/Explain/Footprint.h"
 #include "dialects/Tile/IR/BlockCopy.h"
 #include "dialects/Tile/IR/TileOps.h"
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -133,7 +134,7 @@ private:
   }
   uint64_t cacheBytes(unsigned argument, uint64_t positions) {
     auto cache = cast<CacheType>(sourceOf(argument).getType());
-    return positions * cache.getHeads() * (partOf(argument) ? cache.getValue() : cache.getKey()) *
+    return positions * cache.getHeads() * cachedSize(cache, partOf(argument) ? cache.getValue() : cache.getKey()) *
            elementBytes(argument);
   }
   uint64_t sizeOf(int64_t dimension) const {

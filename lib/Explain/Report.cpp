@@ -1,5 +1,6 @@
 // The report as text for people and as JSON for programs.
 #include "lib/Explain/Report.h"
+#include "include/stepdown/CacheDims.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 
@@ -40,8 +41,9 @@ MemoryPlan memoryPlan(const BuiltProgram &program, uint64_t weightBytes) {
   plan.operands *= sizeof(uint64_t);
   plan.positions = program.header.max_context;
   for (const stepdown_cache_group &g : program.groups)
-    plan.groups.push_back(
-        {g.layers, g.kv_heads, g.key_dim, g.value_dim, g.window, g.element == STEPDOWN_F32 ? 4u : 2u});
+    plan.groups.push_back({g.layers, g.kv_heads, stepdown_cached_channels(g.element, g.key_dim),
+                           stepdown_cached_channels(g.element, g.value_dim), g.window, stepdown_cached_name(g.element),
+                           (uint64_t(g.key_dim) + g.value_dim) * stepdown_cached_bytes(g.element)});
   return plan;
 }
 
@@ -53,7 +55,8 @@ static Object memoryObject(const MemoryPlan &plan) {
                             {"key_dim", int64_t(g.key)},
                             {"value_dim", int64_t(g.value)},
                             {"window", int64_t(g.window)},
-                            {"element_bytes", int64_t(g.elementBytes)},
+                            {"element", g.element},
+                            {"head_bytes", int64_t(g.headBytes)},
                             {"kv_bytes_per_token", int64_t(g.bytesPerToken())}});
   return Object{{"weight_bytes", int64_t(plan.weights)},   {"activation_bytes", int64_t(plan.activations)},
                 {"logits_bytes", int64_t(plan.logits)},    {"input_bytes", int64_t(plan.inputs)},
@@ -166,8 +169,8 @@ std::string toText(const FusionReport &report, const MemoryPlan &plan) {
   out << llvm::formatv("  {0,-44} {1,14}\n", "operands of a step's launches", plan.operands);
   for (const CacheGroupPlan &g : plan.groups)
     out << llvm::formatv("  {0,-44} {1,14}\n",
-                         llvm::formatv("KV a token: {0} layers x {1} heads x ({2} + {3}) x {4}{5}", g.layers, g.heads,
-                                       g.key, g.value, g.elementBytes,
+                         llvm::formatv("KV a token: {0} layers x {1} heads x ({2} + {3}) {4}{5}", g.layers, g.heads,
+                                       g.key, g.value, g.element,
                                        g.window ? llvm::formatv(", window {0}", g.window).str() : "")
                              .str(),
                          g.bytesPerToken());

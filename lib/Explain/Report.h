@@ -47,8 +47,10 @@ struct FusionReport {
 };
 
 struct CacheGroupPlan {
-  uint32_t layers, heads, key, value, window, elementBytes;
-  uint64_t bytesPerToken() const { return uint64_t(layers) * heads * (uint64_t(key) + value) * elementBytes; }
+  uint32_t layers, heads, key, value, window; ///< key, value: channels of a head
+  std::string element;                        ///< "f16"
+  uint64_t headBytes;                         ///< of key and value of one head, layer and token
+  uint64_t bytesPerToken() const { return uint64_t(layers) * heads * headBytes; }
 };
 
 struct MemoryPlan {

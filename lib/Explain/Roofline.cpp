@@ -1,5 +1,6 @@
 // What a kernel must move and compute, whatever its code does: each operand is read once and each result written once.
 // Operations count each multiplication, addition, comparison and function of a value as one.
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "lib/Explain/Report.h"
 #include <algorithm>
 
@@ -30,9 +31,7 @@ uint64_t matrixBytes(RankedTensorType type, uint64_t rows, const Layout &layout)
   return rows * tile / layout.rows;
 }
 
-uint64_t cacheBytes(CacheType type, uint64_t positions) {
-  return positions * type.getHeads() * (type.getKey() + type.getValue()) * (type.getElement().isF32() ? 4 : 2);
-}
+uint64_t cacheBytes(CacheType type, uint64_t positions) { return positions * cachedBytes(type); }
 
 /// Bytes of `value` that a kernel reads or writes for `count` tokens or rows.
 uint64_t bytesOf(Type type, uint64_t count, const Layout &layout) {

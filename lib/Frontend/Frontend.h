@@ -10,8 +10,8 @@
 namespace stepdown {
 
 struct FrontendOptions {
-  uint64_t context = 0;      ///< positions a sequence may have; 0: as many as the checkpoint declares
-  bool float32Cache = false; ///< keys and values are kept in float32 in place of float16
+  uint64_t context = 0;       ///< positions a sequence may have; 0: as many as the checkpoint declares
+  std::string kvType = "f16"; ///< what keys and values are kept in: f16, f32 or q8_0
 };
 
 /// Builds func.func @step(%tokens: tensor<?xi32>, %rows: tensor<?xi32>, %batch: !transformer.batch) -> tensor<?xVxf32>

@@ -1,4 +1,5 @@
 #include "lib/Frontend/PlainModule.h"
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "include/stepdown/Artifact.h"
 #include "lib/Base/PartFile.h"
@@ -62,9 +63,11 @@ bool isElement(Type type) {
          (type.isSignlessInteger() && llvm::is_contained({1, 8, 16, 32, 64}, type.getIntOrFloatBitWidth()));
 }
 
-/// Types of transformer that an array stands for: a batch, a cache, blocks of one float.
+/// Types of transformer that an array stands for: a batch, a cache of numbers, blocks of one float.
 bool hasArrayForm(Type type) {
-  if (isa<transformer::BatchType, transformer::CacheType>(type))
+  if (auto cache = dyn_cast<transformer::CacheType>(type))
+    return !transformer::hasBlocks(cache);
+  if (isa<transformer::BatchType>(type))
     return true;
   auto tensor = dyn_cast<RankedTensorType>(type);
   auto block = tensor ? dyn_cast<transformer::BlockType>(tensor.getElementType()) : transformer::BlockType();

@@ -1,6 +1,7 @@
 // Walks the operations of a function in order; each result is kept by its SSA value. A weight is a view of the mapped
 // file that the operation reading it decodes row by row, so memory stays small for any model.
 #include "lib/Reference/Evaluator.h"
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Reference/Operations.h"
@@ -102,7 +103,7 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::l
     Cache<T> &cache = caches[layer];
     auto type = cast<CacheType>(function.getArgumentTypes()[2]);
     cache.heads = type.getHeads(), cache.keySize = type.getKey(), cache.valueSize = type.getValue();
-    cache.isFloat16 = type.getElement().isF16();
+    cache.isFloat16 = type.getElement().isF16(), cache.hasBlocks = hasBlocks(type);
     std::vector<Datum> arguments = {x, batch(scope, op.getBatch()), cache};
     if (op.getRows() && layer + 1 == op.getOrder().size())
       arguments.push_back(ids(scope, op.getRows()));

@@ -48,6 +48,7 @@ template <typename T> struct Cache {
     std::vector<T> key, value; // [heads * keySize], [heads * valueSize]
   };
   std::map<int32_t, std::map<int32_t, Entry>> sequences;
+  bool hasBlocks = false; ///< each head in blocks of 32 channels, as dialects/Transformer/IR/CachedRows.h has them
 };
 
 enum class Activation { Silu, GeluTanh, GeluErf };
@@ -195,7 +196,23 @@ template <typename T> Tensor<T> rope(const Tensor<T> &x, const Batch &batch, con
   return y;
 }
 
-/// A float16 cache rounds; a float32 cache keeps the precision of the evaluation.
+namespace detail {
+/// `values` as heads of `size` in blocks of 32 have them: codes up to 127 of a float16 scale.
+template <typename T> void roundBlocks(std::vector<T> &values, size_t size) {
+  for (size_t head = 0; head < values.size(); head += size)
+    for (size_t first = head; first < head + size; first += 32) {
+      const size_t end = std::min(first + 32, head + size);
+      T most = 0;
+      for (size_t i = first; i < end; ++i)
+        most = std::max(most, std::abs(values[i]));
+      const T scale = T(f16ToF32(f32ToF16(float(most / 127))));
+      for (size_t i = first; i < end; ++i)
+        values[i] = scale == 0 ? T(0) : std::clamp(std::nearbyint(values[i] / scale), T(-127), T(127)) * scale;
+    }
+}
+} // namespace detail
+
+/// A float16 cache and one of blocks round; a float32 cache keeps the precision of the evaluation.
 template <typename T> Cache<T> kvAppend(const Tensor<T> &k, const Tensor<T> &v, const Batch &batch, Cache<T> cache) {
   auto round = [&](T value) { return cache.isFloat16 ? T(f16ToF32(f32ToF16(float(value)))) : value; };
   for (size_t t = 0; t < k.rows; ++t) {
@@ -204,6 +221,8 @@ template <typename T> Cache<T> kvAppend(const Tensor<T> &k, const Tensor<T> &v, 
     entry.value.assign(v.row(t), v.row(t) + v.columns);
     std::transform(entry.key.begin(), entry.key.end(), entry.key.begin(), round);
     std::transform(entry.value.begin(), entry.value.end(), entry.value.begin(), round);
+    if (cache.hasBlocks)
+      detail::roundBlocks(entry.key, cache.keySize), detail::roundBlocks(entry.value, cache.valueSize);
   }
   return cache;
 }

@@ -5,6 +5,7 @@
 // activations of a group stay near while the weights pass; linears of one kernel
 // that feed different results are parts with loops of their own.
 #include "passes/Packing/KernelPacker.h"
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "include/stepdown/Artifact.h"
 #include "include/stepdown/CacheDims.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -63,14 +64,14 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
     const int64_t heads = cache.getHeads(), headLoop = isAttention ? 0 : -1;
     auto part = [&](int64_t number, const uint32_t (&axes)[STEPDOWN_MAX_RANK], int64_t channels) {
       SmallVector<int64_t> dims(STEPDOWN_MAX_RANK);
-      dims.resize(stepdown_cache_dims(axes, layout.cache.lanes, heads, channels, dims.data()));
+      dims.resize(stepdown_cache_dims(axes, layout.cache.lanes, heads, cachedSize(cache, channels), dims.data()));
       SmallVector<int64_t> shape, loops;
       for (auto [axis, dim] : llvm::zip(axes, dims)) {
         const bool isHeads = axis == STEPDOWN_AXIS_HEADS;
         shape.push_back(dim < 0 ? kDynamic : dim);
         loops.append({isHeads ? headLoop : -1, isHeads ? 1 : 0});
       }
-      argument(value, source, number, RankedTensorType::get(shape, cache.getElement()), dims, loops);
+      argument(value, source, number, RankedTensorType::get(shape, cachedElement(cache)), dims, loops);
     };
     part(0, layout.cache.keys, cache.getKey());
     part(1, layout.cache.values, cache.getValue());

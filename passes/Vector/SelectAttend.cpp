@@ -5,6 +5,11 @@
 // that is loaded. Each row keeps its running maximum m, its sum of weights (16 partial sums) and its weighted values,
 // all on the stack and independent of the context. A position that a row may not see has weight exactly 0, and visiting
 // 16 of them changes no bit of the row's state, so the result depends on neither tiles, chunks nor cache blocks.
+//
+// Where the cache holds blocks of 32 channels (dialects/Transformer/IR/CachedRows.h), codes take the place of numbers:
+// the sum over a block's channels of q . code has the block's scale once, and the weight of a position has the scale of
+// the value's block before it meets the codes.
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -24,16 +29,19 @@ struct Attention {
   AttendOp op;
   Value q, keys, values, positions, sequences, table, sinks, out;
   int64_t heads, keyDim, valueDim, group; ///< cache heads, columns of a head, query heads of a cache head
+  int64_t valueSize;                      ///< elements of a head's value
   Type element;
+  bool hasBlocks;
   VectorType lanes;
 
   Attention(AttendOp op, Emitter &e) : e(e), op(op) {
     q = op.getQ(), keys = op.getKeys(), values = op.getValues(), sinks = op.getSinks(), out = op.getY();
     positions = op.getPositions(), sequences = op.getSequences(), table = op.getTable();
     auto keyType = cast<MemRefType>(keys.getType());
-    heads = keyType.getDimSize(1), keyDim = keyType.getDimSize(3);
-    valueDim = cast<MemRefType>(values.getType()).getDimSize(3);
-    element = keyType.getElementType();
+    element = keyType.getElementType(), heads = keyType.getDimSize(1);
+    keyDim = cachedChannels(element, keyType.getDimSize(3));
+    valueSize = cast<MemRefType>(values.getType()).getDimSize(3), valueDim = cachedChannels(element, valueSize);
+    hasBlocks = element.isInteger(8);
     group = cast<MemRefType>(q.getType()).getDimSize(1) * e.lanes / (heads * keyDim);
     lanes = e.vec(e.f32);
   }
@@ -49,32 +57,80 @@ struct Attention {
 
   /// Tokens [first, first + tokens) of one sequence with cache head `head`.
   void attend(Value head, Value first, int64_t tokens);
+  Emitter::Values dots(int64_t rows, int64_t r0, int64_t count, Value first, int64_t channels, Value keyPointer,
+                       Value query);
   void scores(int64_t rows, Value keyPointer, Value query, Value weights);
+  Value weightsOfCodes(int64_t rows, Value valuePointer, Value weights, Value scaled);
   void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums);
   void accumulate(int64_t rows, Value valuePointer, Value weights, Value sums);
   void finish(int64_t rows, Value head, Value first, Value state, Value sums);
 };
 
+/// The sums over `channels` channels from `first` on of q[row] times what lies at them, for `count` rows from r0 on.
+Emitter::Values Attention::dots(int64_t rows, int64_t r0, int64_t count, Value first, int64_t channels,
+                                Value keyPointer, Value query) {
+  const int64_t bytes = e.lanes * element.getIntOrFloatBitWidth() / 8, unroll = channels % 4 == 0 ? 4 : 1;
+  Emitter::Values zero(count, e.splat(lanes, 0.0));
+  Value end = e.addI(first, channels);
+  return e.loop(first, end, unroll, zero, [&](Value d, ValueRange carried) {
+    Emitter::Values next(carried.begin(), carried.end());
+    for (int64_t u = 0; u < unroll; ++u) {
+      Value k = widen(e.at(e.at(keyPointer, u * bytes), d, bytes));
+      Value row = e.at(e.at(query, 4 * (u * rows + r0)), d, 4 * rows);
+      for (int64_t i = 0; i < count; ++i)
+        next[i] = e.fma(e.loadSpread(e.f32, e.at(row, 4 * i)), k, next[i]);
+    }
+    return next;
+  });
+}
+
 /// weights[row][16] = q[row] . k of 16 positions. query is [keyDim][rows].
 void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weights) {
-  const int64_t atOnce = rowsAtOnce(rows), bytes = e.lanes * element.getIntOrFloatBitWidth() / 8;
-  const int64_t unroll = keyDim % 4 == 0 ? 4 : 1;
+  const int64_t atOnce = rowsAtOnce(rows), whole = keyDim / kCachedBlock, rest = keyDim % kCachedBlock;
   for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
     const int64_t count = std::min(atOnce, rows - r0);
-    Emitter::Values zero(count, e.splat(lanes, 0.0));
-    auto sums = e.loop(e.number(0), e.number(keyDim), unroll, zero, [&](Value d, ValueRange carried) {
-      Emitter::Values next(carried.begin(), carried.end());
-      for (int64_t u = 0; u < unroll; ++u) {
-        Value k = widen(e.at(e.at(keyPointer, u * bytes), d, bytes));
-        Value row = e.at(e.at(query, 4 * (u * rows + r0)), d, 4 * rows);
-        for (int64_t i = 0; i < count; ++i)
-          next[i] = e.fma(e.loadSpread(e.f32, e.at(row, 4 * i)), k, next[i]);
-      }
-      return next;
-    });
+    auto place = [&](int64_t i) { return e.at(weights, 64 * (r0 + i)); };
+    if (!hasBlocks) {
+      auto sums = dots(rows, r0, count, e.number(0), keyDim, keyPointer, query);
+      for (int64_t i = 0; i < count; ++i)
+        e.store(sums[i], place(i));
+      continue;
+    }
     for (int64_t i = 0; i < count; ++i)
-      e.store(sums[i], e.at(weights, 64 * (r0 + i)));
+      e.store(e.splat(lanes, 0.0), place(i));
+    auto addBlock = [&](Value block, int64_t channels) {
+      auto sums = dots(rows, r0, count, e.mul(block, e.number(kCachedBlock)), channels, keyPointer, query);
+      auto bytes = [&](int64_t which) { // of the scales of 16 positions
+        Value from = e.at(e.at(keyPointer, (keyDim + which) * e.lanes), block, 2 * e.lanes);
+        return arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i16), e.load(e.vec(e.i8), from));
+      };
+      Value bits = arith::OrIOp::create(e.b, e.loc, bytes(0), e.shiftLeft(bytes(1), 8));
+      Value scale = e.toF32(e.bitcast(bits, e.vec(e.f16)));
+      for (int64_t i = 0; i < count; ++i)
+        e.store(e.fma(sums[i], scale, e.load(lanes, place(i))), place(i));
+    };
+    if (whole)
+      e.loop(e.number(whole), [&](Value block) { addBlock(block, kCachedBlock); });
+    if (rest)
+      addBlock(e.number(whole), rest);
   }
+}
+
+/// scaled[block][row][16] = the weights times the scales of 16 positions; a weight of 0 stays 0, whatever lies there.
+Value Attention::weightsOfCodes(int64_t rows, Value valuePointer, Value weights, Value scaled) {
+  const int64_t blocks = (valueSize - valueDim) / 2;
+  e.loop(e.number(blocks), [&](Value block) {
+    Value bits = e.splat(e.vec(e.i16), 0), from = e.at(e.at(valuePointer, valueDim), block, 2);
+    for (int64_t j = 0; j < e.lanes; ++j)
+      bits = vector::InsertOp::create(e.b, e.loc, e.load(e.i16, e.at(from, j * valueSize)), bits, j);
+    Value scale = e.toF32(e.bitcast(bits, e.vec(e.f16))), zero = e.splat(lanes, 0.0);
+    Value to = e.at(scaled, block, 64 * rows);
+    e.loop(e.number(rows), [&](Value r) {
+      Value weight = e.load(lanes, e.at(weights, r, 64));
+      e.store(e.select(e.less(zero, weight), e.mul(weight, scale), zero), e.at(to, r, 64));
+    });
+  });
+  return scaled;
 }
 
 /// Scores become weights; where a row's maximum grows, what it has summed is scaled down. state is [rows][1 + 16]: m,
@@ -115,11 +171,14 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
   });
 }
 
-/// sums[row][valueDim] += weights[row][16] . v
+/// sums[row][valueDim] += weights[row][16] . v; of blocks weights are those of weightsOfCodes().
 void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Value sums) {
   const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
   e.loop(e.number(valueDim / e.lanes), [&](Value c) {
-    Value column = e.at(valuePointer, c, e.lanes * elementBytes), mine = e.hide(weights);
+    Value column = e.at(valuePointer, c, e.lanes * elementBytes), mine = weights;
+    if (hasBlocks)
+      mine = e.at(weights, arith::DivUIOp::create(e.b, e.loc, c, e.number(kCachedBlock / e.lanes)), 64 * rows);
+    mine = e.hide(mine);
     for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
       const int64_t count = std::min(atOnce, rows - r0);
       Emitter::Values place, sum;
@@ -128,7 +187,7 @@ void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Valu
         sum.push_back(e.load(lanes, place.back()));
       }
       for (int64_t j = 0; j < e.lanes; ++j) {
-        Value v = widen(e.at(column, j * valueDim * elementBytes));
+        Value v = widen(e.at(column, j * valueSize * elementBytes));
         for (int64_t i = 0; i < count; ++i)
           sum[i] = e.fma(e.loadSpread(e.f32, e.at(mine, 64 * (r0 + i) + 4 * j)), v, sum[i]);
       }
@@ -164,6 +223,7 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
   const int64_t rows = tokens * group;
   Value query = e.scratch(4 * keyDim * rows), weights = e.scratch(64 * rows), state = e.scratch(128 * rows);
   Value sums = e.scratch(4 * valueDim * rows), rowPositions = e.scratch(4 * rows);
+  Value scaled = hasBlocks ? e.scratch(64 * rows * ((valueSize - valueDim) / 2)) : Value();
   Value scale = e.splat(e.f32, op.getScale().convertToDouble());
   Value sequence = indexAt(sequences, {first}), lowest, highest;
   for (int64_t t = 0; t < tokens; ++t) {
@@ -203,7 +263,7 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
       Value v = e.pointer(values, {block, head, e.mul(inBlock, e.number(e.lanes)), e.number(0)});
       scores(rows, k, query, weights);
       weigh(rows, e.mul(j, e.number(e.lanes)), rowPositions, weights, state, sums);
-      accumulate(rows, v, weights, sums);
+      accumulate(rows, v, hasBlocks ? weightsOfCodes(rows, v, weights, scaled) : weights, sums);
     });
     return Emitter::Values();
   });

@@ -1,6 +1,7 @@
-// The structured tile operations, but for attention (SelectAttend.cpp) and packing (SelectPack.cpp), as loops over
-// vectors of 16 lanes.
+// The structured tile operations, but for those of the cache (SelectAttend.cpp, SelectCacheStore.cpp) and packing
+// (SelectPack.cpp), as loops over vectors of 16 lanes.
 #include "passes/Vector/SelectTileOps.h"
+#include "dialects/Transformer/IR/CachedRows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -87,36 +88,6 @@ static void selectRotate(RotateOp op, Emitter &e) {
   op.erase();
 }
 
-static void selectCacheStore(CacheStoreOp op, Emitter &e) {
-  Value k = op.getK(), v = op.getV(), positions = op.getPositions(), sequences = op.getSequences();
-  Value table = op.getTable(), keys = op.getKeys(), values = op.getValues();
-  auto keyType = cast<MemRefType>(keys.getType()), valueType = cast<MemRefType>(values.getType());
-  const int64_t heads = keyType.getDimSize(1), keyDim = keyType.getDimSize(3), valueDim = valueType.getDimSize(3);
-  auto put = [&](Value value, Value memref, ValueRange at) {
-    if (!keyType.getElementType().isF32())
-      value = arith::TruncFOp::create(e.b, e.loc, keyType.getElementType(), value);
-    memref::StoreOp::create(e.b, e.loc, value, memref, at);
-  };
-  Value blockSize = e.dim(values, 2);
-  e.loop(e.dim(k, 0), [&](Value r) {
-    Value p = loadIndex(e, positions, {r}), s = loadIndex(e, sequences, {r});
-    Value inBlock = arith::RemUIOp::create(e.b, e.loc, p, blockSize);
-    Value block = loadIndex(e, table, {s, arith::DivUIOp::create(e.b, e.loc, p, blockSize)});
-    Value group = divide(e, inBlock, e.lanes), lane = remainder(e, inBlock, e.lanes);
-    e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
-      e.loop(e.number(heads), [&](Value h) {
-        Value key = element(e, k, r, e.mul(h, e.number(keyDim))),
-              value = element(e, v, r, e.mul(h, e.number(valueDim)));
-        e.loop(e.number(keyDim),
-               [&](Value i) { put(e.load(e.f32, e.at(key, i, 4)), keys, {block, h, group, i, lane}); });
-        e.loop(e.number(valueDim),
-               [&](Value i) { put(e.load(e.f32, e.at(value, i, 4)), values, {block, h, inBlock, i}); });
-      });
-    });
-  });
-  op.erase();
-}
-
 /// Whether the sizes that loops are unrolled by are static, and those that divide are not zero.
 static LogicalResult checkSizes(Operation *op, int64_t lanes) {
   for (Type type : op->getOperandTypes())
@@ -124,10 +95,17 @@ static LogicalResult checkSizes(Operation *op, int64_t lanes) {
       return op->emitError() << "expects memrefs when instructions are selected, but got " << type;
   auto size = [&](Value operand, unsigned d) { return cast<MemRefType>(operand.getType()).getDimSize(d); };
   auto heads = [&](Value rows, Value keys, Value values) -> LogicalResult {
-    const int64_t count = size(keys, 1), keyDim = size(keys, 3), valueDim = size(values, 3), vectors = size(rows, 1);
+    const Type element = cast<MemRefType>(keys.getType()).getElementType();
+    const int64_t count = size(keys, 1), vectors = size(rows, 1);
+    const int64_t keyDim = cachedChannels(element, size(keys, 3)), valueDim = cachedChannels(element, size(values, 3));
     if (count <= 0 || keyDim <= 0 || valueDim <= 0 || vectors <= 0 || vectors * lanes % (count * keyDim))
       return op->emitOpError() << "expects cache heads of static size that divide the columns, but got "
                                << keys.getType() << " and " << values.getType();
+    const bool hasBlocks = element.isInteger(8);
+    if (element != cast<MemRefType>(values.getType()).getElementType() ||
+        (hasBlocks && (keyDim % lanes || valueDim % lanes)))
+      return op->emitOpError() << "expects keys and values of one element, of i8 for heads in multiples of " << lanes
+                               << " channels, but got " << keys.getType() << " and " << values.getType();
     return success();
   };
   if (auto store = dyn_cast<CacheStoreOp>(op))

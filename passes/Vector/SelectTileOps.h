@@ -6,6 +6,8 @@
 namespace stepdown {
 /// Replaces an `attend` on memrefs by loops.
 void selectAttend(tile::AttendOp op, Emitter &emitter);
+/// The same with a `cache_store`.
+void selectCacheStore(tile::CacheStoreOp op, Emitter &emitter);
 /// The same with a `pack_activation`.
 void selectPack(tile::PackActivationOp op, Emitter &emitter);
 } // namespace stepdown

@@ -11,7 +11,7 @@ int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /// Bytes of one block of one layer's tensor with these `axes`, behind the outermost.
 uint64_t blockBytes(const uint32_t (&axes)[STEPDOWN_MAX_RANK], const stepdown_cache &layout, int64_t blockSize,
                     const stepdown_cache_group &group, int64_t channels) {
-  uint64_t bytes = group.element == STEPDOWN_F16 ? 2 : 4;
+  uint64_t bytes = stepdown_cached_bytes(group.element);
   int64_t dims[STEPDOWN_MAX_RANK];
   const uint32_t rank = stepdown_cache_dims(axes, layout.lanes, group.kv_heads, channels, dims);
   for (uint32_t d = 1; d < rank; ++d)

@@ -1,5 +1,6 @@
 #include "runtime/Load/Model.h"
 
+#include "include/stepdown/CacheDims.h"
 #include <cstring>
 
 namespace stepdown {
@@ -59,8 +60,7 @@ const char *Model::level() const { return target().level(chosen.section); }
 uint64_t Model::cacheBytesPerPosition() const {
   uint64_t bytes = 0;
   for (const stepdown_cache_group &g : program().groups)
-    bytes +=
-        uint64_t(g.layers) * g.kv_heads * (uint64_t(g.key_dim) + g.value_dim) * (g.element == STEPDOWN_F16 ? 2 : 4);
+    bytes += uint64_t(g.layers) * g.kv_heads * (uint64_t(g.key_dim) + g.value_dim) * stepdown_cached_bytes(g.element);
   return bytes;
 }
 

@@ -225,7 +225,7 @@ private:
       rank = o.place == STEPDOWN_AT_KEYS
                  ? stepdown_cache_dims(layout.keys, layout.lanes, g.kv_heads, g.key_dim, expected)
                  : stepdown_cache_dims(layout.values, layout.lanes, g.kv_heads, g.value_dim, expected);
-    const uint64_t element = isTable || g.element == STEPDOWN_F32 ? 4 : 2;
+    const uint64_t element = isTable ? sizeof(int32_t) : stepdown_cached_bytes(g.element);
     if (o.rank != rank || !std::equal(expected, expected + rank, o.dims) || need.elementBytes != element)
       return fail(ErrorCode::ArtifactOperand,
                   "%s: dispatch %u of kernel %s: operand %u: expects the cache of its layer to have the shape that the "

@@ -1,4 +1,5 @@
 // Verifies every record of a program section, so that the rest of the runtime may follow any index in it.
+#include "include/stepdown/CacheDims.h"
 #include "runtime/Load/TableReader.h"
 
 #include <cstring>
@@ -89,8 +90,8 @@ public:
       for (uint64_t dim : {g.kv_heads, g.key_dim, g.value_dim})
         if (dim < 1 || dim > maxCacheDim)
           return bad("cache group", i, "dimension", dim, "from 1 to %llu", maxCacheDim);
-      if (g.element > STEPDOWN_F16)
-        return bad("cache group", i, "element", g.element, "0 or 1");
+      if (g.element > STEPDOWN_F16 && g.element != STEPDOWN_CACHED_Q8_0)
+        return bad("cache group", i, "element", g.element, "0, 1 or 264");
       if (g.layers > p.layers.count)
         return bad("cache group", i, "layers", g.layers, "at most %llu", p.layers.count);
     }

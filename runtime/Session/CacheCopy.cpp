@@ -19,7 +19,7 @@ BlockStrides stridesOf(const stepdown_cache &layout, const stepdown_cache_group 
                        bool values) {
   const uint32_t (&axes)[STEPDOWN_MAX_RANK] = values ? layout.values : layout.keys;
   BlockStrides at;
-  at.element = group.element == STEPDOWN_F16 ? 2 : 4;
+  at.element = stepdown_cached_bytes(group.element);
   at.heads = group.kv_heads;
   at.channels = values ? group.value_dim : group.key_dim;
   int64_t dims[STEPDOWN_MAX_RANK];

@@ -1,5 +1,6 @@
 #include "runtime/Session/SavedSequence.h"
 
+#include "include/stepdown/CacheDims.h"
 #include "runtime/Checksum.h"
 #include <algorithm>
 #include <cmath>
@@ -39,11 +40,11 @@ SavedGroup savedGroup(const stepdown_cache_group &group, int32_t held) {
 }
 
 std::string described(const SavedGroup &g) {
+  const bool isKnown = g.element <= STEPDOWN_F16 || g.element == STEPDOWN_CACHED_Q8_0;
   return std::to_string(g.layers) + " layers of " + std::to_string(g.heads) + " heads with " +
-         std::to_string(g.keyChannels) + " and " + std::to_string(g.valueChannels) + " channels in " +
-         (g.element == STEPDOWN_F16   ? "f16"
-          : g.element == STEPDOWN_F32 ? "f32"
-                                      : "type " + std::to_string(g.element)) +
+         std::to_string(stepdown_cached_channels(g.element, g.keyChannels)) + " and " +
+         std::to_string(stepdown_cached_channels(g.element, g.valueChannels)) + " channels in " +
+         (isKnown ? stepdown_cached_name(g.element) : "type " + std::to_string(g.element)) +
          (g.window ? ", window " + std::to_string(g.window) : "") + ", from position " + std::to_string(g.first) +
          (g.reserved ? " (reserved: " + std::to_string(g.reserved) + ")" : "");
 }
@@ -54,7 +55,7 @@ CachePart partOf(const SavedGroup &group, size_t index, uint32_t layer, bool val
 }
 size_t bytesOf(const SavedGroup &group, const CachePart &part) {
   return static_cast<size_t>(part.end - part.first) * group.heads *
-         (part.values ? group.valueChannels : group.keyChannels) * (group.element == STEPDOWN_F16 ? 2 : 4);
+         (part.values ? group.valueChannels : group.keyChannels) * stepdown_cached_bytes(group.element);
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // Any bytes as an artifact, with checksums made right so that only the checks of sections and records stand in the way:
 // opened or refused, and whatever opens makes a model and a session, or a library of functions. Its code is mapped, but
 // never run; what would run is what was compiled for it, and every operand lies where there is room for its bytes.
+#include "include/stepdown/CacheDims.h"
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Session/Session.h"
@@ -112,7 +113,7 @@ private:
     auto cacheBytes = [&](uint64_t dim) {
       const stepdown_cache_group &g = p.groups[layer->cache_group];
       return uint64_t(cache.blocks(layer->cache_group)) * cache.blockSize() * g.kv_heads * dim *
-             (g.element == STEPDOWN_F16 ? 2 : 4);
+             stepdown_cached_bytes(g.element);
     };
     const uint64_t step = uint64_t(p.head.max_step_tokens) * sizeof(int32_t);
     switch (o.place) {

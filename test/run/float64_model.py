@@ -2,7 +2,8 @@
 
 Every family and rotary scheme of test/data/make_model.py, no fusion, no tiling, no cache. `codes` (q8o2, q8x2 or q8, as
 --activations has them) rounds what a model compiled without --exact rounds (the inputs of quantised linears to blocks of
-32 columns, keys and values to binary16): how far that moves the logits is the noise that such a model may show.
+32 columns, keys and values to binary16): how far that moves the logits is the noise that such a model may show. `kv` is what
+keys and values are rounded to, as --kv-type has it, with `codes` or alone.
 """
 import numpy as np
 import gguf
@@ -95,6 +96,19 @@ def round_blocks(x, codes):
     return (np.rint(blocks / np.where(scale == 0, 1, scale)) * scale).reshape(x.shape)
 
 
+def round_cache(x, kv):
+    """Keys or values [tokens, heads, head_dim] as the cache holds them. q8_0: blocks of 32 channels, the last of a head maybe
+    shorter, with codes up to 127 and a binary16 scale."""
+    if kv != "q8_0":
+        return x.astype(np.float16).astype(np.float64) if kv == "f16" else x
+    parts = []
+    for first in range(0, x.shape[-1], 32):
+        block = x[..., first:first + 32]
+        scale = (np.abs(block).max(-1, keepdims=True) / 127).astype(np.float16).astype(np.float64)
+        parts.append(np.clip(np.rint(block / np.where(scale == 0, 1, scale)), -127, 127) * scale)
+    return np.concatenate(parts, -1)
+
+
 def rotate(x, positions, inverse, magnitude, adjacent):
     """x: [tokens, heads, head_dim], one position for each token"""
     angle = positions[:, None] * inverse
@@ -120,12 +134,12 @@ def attend(q, k, v, heads_a_cache, window, scale, sinks):
     return (share / (share.sum(-1, keepdims=True) + np.exp(sinks - top)) @ v).transpose(1, 0, 2)
 
 
-def forward(m, tokens, codes=None):
+def forward(m, tokens, codes=None, kv=None):
     """Logits of every position: [tokens, vocabulary]."""
-    return forward_all(m, [tokens], codes)[0]
+    return forward_all(m, [tokens], codes, kv)[0]
 
 
-def forward_all(m, prompts, codes=None):
+def forward_all(m, prompts, codes=None, kv=None):
     """For each of the prompts, which see nothing of each other, logits of every position: [tokens, vocabulary]."""
     tokens, gemma = np.concatenate([np.asarray(p, int) for p in prompts]), m.family == "gemma3"
     n, lengths = len(tokens), [len(p) for p in prompts]
@@ -157,8 +171,7 @@ def forward_all(m, prompts, codes=None):
             k = rms_norm(k, m.weight(p + "attn_k_norm.weight"), m.epsilon)
         inverse, magnitude = m.frequencies(window > 0)
         q, k = (rotate(a, positions, inverse, magnitude, m.family == "llama") for a in (q, k))
-        if codes:
-            k, v = (a.astype(np.float16).astype(np.float64) for a in (k, v))
+        k, v = (round_cache(a, kv or ("f16" if codes else "f32")) for a in (k, v))
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
         out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, sinks) for s in prompts])
         h = linear(out.reshape(n, -1), p + "attn_output")

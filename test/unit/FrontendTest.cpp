@@ -76,7 +76,7 @@ TEST_F(FrontendTest, FusedTensorsAreReadByRows) {
 
 TEST_F(FrontendTest, CacheElementFollowsTheOption) {
   FrontendOptions exact;
-  exact.float32Cache = true;
+  exact.kvType = "f32";
   for (auto [options, isFloat32] : {std::pair(FrontendOptions(), false), std::pair(exact, true)}) {
     auto module = build("--family llama", options);
     ASSERT_TRUE(module);

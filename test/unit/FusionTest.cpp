@@ -23,7 +23,7 @@ Result<Logits> logitsAfter(const std::string &checkpoint, const std::vector<int3
   if (!gguf)
     return gguf.error();
   FrontendOptions options;
-  options.float32Cache = true;
+  options.kvType = "f32";
   Result<mlir::OwningOpRef<mlir::ModuleOp>> module = buildModule(context, *gguf, options);
   if (!module)
     return module.error();

@@ -1,4 +1,5 @@
 #include "runtime/KVCache/KVCache.h"
+#include "include/stepdown/CacheDims.h"
 #include "runtime/cpu/CpuDevice.h"
 #include "test/unit/ArtifactBuilder.h"
 #include <cstring>
@@ -33,14 +34,17 @@ struct Cache : testing::Test {
 
 TEST_F(Cache, bytesAreTheFormulaAndWhatWasAllocated) {
   for (int32_t block : {16, 32, 64})
-    for (uint32_t element : {STEPDOWN_F32, STEPDOWN_F16}) {
+    for (uint32_t element : {uint32_t(STEPDOWN_F32), uint32_t(STEPDOWN_F16), STEPDOWN_CACHED_Q8_0}) {
       shape.blockSize = block;
       shape.positions = 192;
       groups[0].element = element;
       size_t before = device->allocated();
       KVCache cache = make();
       size_t table = size_t(shape.sequences) * cache.tableWidth() * sizeof(int32_t);
-      uint64_t formula = uint64_t(3) * 2 * (8 + 16) * 192 * (element == STEPDOWN_F16 ? 2 : 4);
+      uint64_t formula = uint64_t(3) * 2 * (8 + 16) * 192 *
+                         (element == STEPDOWN_F32   ? 4
+                          : element == STEPDOWN_F16 ? 2
+                                                    : 1);
       EXPECT_EQ(cache.bytes(), formula);
       EXPECT_EQ(device->allocated() - before, formula + table);
     }

@@ -154,6 +154,23 @@ TEST(ReferenceOperations, SequencesDoNotSeeEachOther) {
   EXPECT_EQ(y.values, (std::vector<double>{v.row(1)[0], v.row(1)[1]}));
 }
 
+// A head of 33 channels has blocks of 32 and 1: their scales are 1 and 2^-10, each a binary16.
+TEST(ReferenceOperations, ACacheOfBlocksRoundsToCodesOfEachHead) {
+  Tensor<double> k(1, 66);
+  for (size_t i = 0; i < 66; ++i)
+    k.values[i] = i == 0 ? 127 : i == 32 || i == 65 ? 127.0 / 1024 : i < 32 ? 0.5 * double(i) : 0;
+  Cache<double> cache = emptyCache(2, 33);
+  cache.hasBlocks = true;
+  cache = kvAppend(k, k, sequence(1), cache);
+  const auto &entry = cache.sequences[0][0];
+  for (size_t i : {0, 32, 33, 64, 65})
+    EXPECT_EQ(entry.key[i], k.values[i]) << i;
+  EXPECT_EQ(entry.key[1], 0) << "0.5 lies between codes, and goes to the even one";
+  EXPECT_EQ(entry.key[3], 2);
+  EXPECT_EQ(entry.key[31], 16);
+  EXPECT_EQ(entry.value, entry.key);
+}
+
 TEST(ReferenceOperations, AFloat16CacheRoundsAndAFloat32CacheDoesNot) {
   Cache<double> half{1, 1, 1, true, {}}, full{1, 1, 1, false, {}};
   Tensor<double> third = tensor(1, 1, {1.0 / 3});

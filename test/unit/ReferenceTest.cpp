@@ -32,7 +32,7 @@ struct Model {
 
   explicit Model(const std::string &path) : gguf(Checkpoint::open(path)) {
     FrontendOptions exact;
-    exact.float32Cache = true;
+    exact.kvType = "f32";
     if (!gguf) {
       ADD_FAILURE() << gguf.error().text();
     } else if (auto built = buildModule(context, *gguf, exact); !built) {

@@ -67,7 +67,7 @@ static int compile(const Arguments &arguments) {
   if (arguments.has("target"))
     options.targets = targetsOf(arguments.value("target"));
   options.maxContext = static_cast<uint64_t>(arguments.integer("max-context"));
-  options.float32Cache = arguments.value("kv-type") == "f32";
+  options.kvType = arguments.value("kv-type");
   options.exact = arguments.has("exact");
   options.activations = arguments.value("activations");
   auto chosen = [&](const char *name) { return arguments.has(name) ? arguments.value(name) : std::string(); };
@@ -169,7 +169,10 @@ static Tool table() {
        Option("max-context", 0, "N", "positions a sequence may have")
            .whole(1, INT64_MAX)
            .otherwiseIt("what the checkpoint declares"),
-       Option("kv-type", 0, "TYPE", "element of the KV cache").oneOf({"f16", "f32"}).by("f16"),
+       Option("kv-type", 0, "TYPE",
+              "element of the KV cache; q8_0: 8-bit blocks of 32 channels, for processors (half the memory of f16)")
+           .oneOf({"f16", "f32", "q8_0"})
+           .by("f16"),
        {"exact", 0, nullptr, "activations and KV cache stay float32"},
        Option("activations", 0, "KIND",
               "8-bit codes that quantised weights read; q8o2: two codes a value, in feed-forward layers one and 7 bits "

@@ -1,3 +1,4 @@
+#include "include/stepdown/CacheDims.h"
 #include "lib/Base/Suggestion.h"
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
@@ -135,14 +136,14 @@ Result<ordered_json> describe(const ArtifactFile &artifact) {
   uint64_t perPosition = 0;
   for (const stepdown_cache_group &g : p.groups) {
     uint64_t bytes =
-        uint64_t(g.layers) * g.kv_heads * (uint64_t(g.key_dim) + g.value_dim) * (g.element == STEPDOWN_F16 ? 2 : 4);
+        uint64_t(g.layers) * g.kv_heads * (uint64_t(g.key_dim) + g.value_dim) * stepdown_cached_bytes(g.element);
     perPosition += bytes;
     groups.push_back({{"layers", g.layers},
                       {"kv_heads", g.kv_heads},
-                      {"key_dim", g.key_dim},
-                      {"value_dim", g.value_dim},
+                      {"key_dim", stepdown_cached_channels(g.element, g.key_dim)},
+                      {"value_dim", stepdown_cached_channels(g.element, g.value_dim)},
                       {"window", g.window},
-                      {"element", g.element == STEPDOWN_F16 ? "f16" : "f32"},
+                      {"element", stepdown_cached_name(g.element)},
                       {"bytes_per_position", bytes}});
   }
   for (const stepdown_bucket &bucket : p.buckets)

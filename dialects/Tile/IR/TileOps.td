@@ -17,7 +17,7 @@ def Tile_Block : Tile_Element<"::llvm::isa<::stepdown::transformer::BlockType>($
 def Tile_Activation : Tile_Element<"::llvm::isa<::stepdown::transformer::ActivationType>($_self)", "!transformer.activation">;
 def Tile_Index : Tile_Element<"$_self.isSignlessInteger(32)", "i32">;
 def Tile_Float : Tile_Element<"$_self.isF32()", "f32">;
-def Tile_Cached : Tile_Element<"$_self.isF16() || $_self.isF32()", "f16 or f32">;
+def Tile_Cached : Tile_Element<"$_self.isF16() || $_self.isF32() || $_self.isInteger(8)", "f16, f32 or i8">;
 
 /// A tensor or memref of this rank and element.
 class Tile_Shaped<int rank, Type element>
@@ -110,7 +110,8 @@ def Tile_CacheStoreOp : Tile_StructuredOp<"cache_store", 2> {
   let description = [{
     k, v [R, heads * key / 16 or value / 16] of vector<16xf32>, positions [R] i32, sequences [R] i32, table [S, W] i32 into keys
     [blocks, heads, g, key, 16], values [blocks, heads, 16 g, value] (see Artifact.h). Position p of sequence s lies in block
-    table[s, p div 16g]. A block below zero is not written.
+    table[s, p div 16g]. A block below zero is not written. Of i8 a head has blocks of 32 channels: codes, then the bytes of
+    their scales (dialects/Transformer/IR/CachedRows.h), so that key and value here are 34 for each 32.
 
     Example:
     ```mlir

@@ -94,8 +94,10 @@ LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, un
                                 unsigned value, Type element) {
   if (!heads || !key || !value) // C1
     return emitError() << "expects positive heads, key and value, but got " << heads << ", " << key << " and " << value;
-  if (!element.isF16() && !element.isBF16() && !element.isF32()) // C2
-    return emitError() << "expects element f16, bf16 or f32, but got " << element;
+  auto block = dyn_cast<BlockType>(element);
+  const bool isBlock = block && block.getStorage() == "q8_0" && block.getRows() == 1;
+  if (!element.isF16() && !element.isBF16() && !element.isF32() && !isBlock) // C2
+    return emitError() << "expects element f16, bf16, f32 or !transformer.block<q8_0>, but got " << element;
   return success();
 }
 

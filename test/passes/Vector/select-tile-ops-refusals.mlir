@@ -37,3 +37,23 @@ func.func @store_of_other_columns(%k: memref<?x1xvector<16xf32>>, %p: memref<?xi
       outs(%keys, %values : memref<?x1x?x12x16xf16>, memref<?x1x?x12xf16>)
   return
 }
+
+// -----
+
+func.func @blocks_of_part_of_a_vector(%k: memref<?x1xvector<16xf32>>, %p: memref<?xi32>, %table: memref<?x?xi32>,
+                                      %keys: memref<?x2x?x10x16xi8>, %values: memref<?x2x?x10xi8>) {
+  // expected-error @+1 {{expects keys and values of one element, of i8 for heads in multiples of 16 channels}}
+  tile.cache_store ins(%k, %k, %p, %p, %table : memref<?x1xvector<16xf32>>, memref<?x1xvector<16xf32>>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%keys, %values : memref<?x2x?x10x16xi8>, memref<?x2x?x10xi8>)
+  return
+}
+
+// -----
+
+func.func @keys_and_values_of_two_elements(%k: memref<?x1xvector<16xf32>>, %p: memref<?xi32>, %table: memref<?x?xi32>,
+                                           %keys: memref<?x1x?x16x16xf16>, %values: memref<?x1x?x16xf32>) {
+  // expected-error @+1 {{expects keys and values of one element, of i8 for heads in multiples of 16 channels, but got 'memref<?x1x?x16x16xf16>'}}
+  tile.cache_store ins(%k, %k, %p, %p, %table : memref<?x1xvector<16xf32>>, memref<?x1xvector<16xf32>>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%keys, %values : memref<?x1x?x16x16xf16>, memref<?x1x?x16xf32>)
+  return
+}

@@ -69,6 +69,36 @@ func.func @store_into_blocks(%k: memref<?x1x!lanes>, %p: memref<?xi32>, %s: memr
   return
 }
 
+// 41 channels lie in 48, with 2 blocks: the largest magnitude of 32 lanes, and of the 16 behind them, is each a scale.
+// CHECK-LABEL: @store_blocks
+// CHECK-COUNT-4: vector.reduction <maxsi>
+// CHECK-NOT: vector.reduction
+// CHECK-NOT: tile.cache_store
+// CHECK: return
+func.func @store_blocks(%k: memref<?x3x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
+                        %keys: memref<?x1x?x52x16xi8>, %values: memref<?x1x?x52xi8>) {
+  tile.cache_store ins(%k, %k, %p, %s, %table : memref<?x3x!lanes>, memref<?x3x!lanes>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%keys, %values : memref<?x1x?x52x16xi8>, memref<?x1x?x52xi8>)
+  return
+}
+
+// Codes are numbers until their scales meet them: of a block's sum, and of 16 weights, of which a hidden one stays 0.
+// CHECK-LABEL: @attend_blocks
+// CHECK: arith.sitofp %{{.*}} : vector<16xi8> to vector<16xf32>
+// CHECK: arith.extf %{{.*}} : vector<16xf16> to vector<16xf32>
+// CHECK-COUNT-16: vector.insert
+// CHECK: arith.cmpf olt
+// CHECK: arith.select
+// CHECK-NOT: tile.attend
+// CHECK: return
+func.func @attend_blocks(%q: memref<1x4x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
+                         %keys: memref<?x1x?x34x16xi8>, %values: memref<?x1x?x34xi8>) {
+  tile.attend ins(%q, %keys, %values, %p, %s, %table
+      : memref<1x4x!lanes>, memref<?x1x?x34x16xi8>, memref<?x1x?x34xi8>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%q : memref<1x4x!lanes>) {scale = 0.25 : f64, softcap = 0.0 : f64, window = 0 : i64}
+  return
+}
+
 // The loop over positions begins where the window does; its scratch knows nothing of the context.
 // CHECK-LABEL: @attend_in_a_window
 // CHECK-COUNT-5: llvm.alloca

@@ -1,0 +1,105 @@
+"""Keys and values in 8-bit blocks (--kv-type=q8_0): part `cache` of conformance.py.
+
+Logits are held to float64 that rounds keys and values to the same blocks (float64_model.py), at the distance that a
+binary16 cache has from its own; then the same bytes however a model runs, what is said of the bytes, saved sequences, and
+what is refused.
+"""
+import json
+import os
+import subprocess
+
+import numpy as np
+
+import float64_model
+
+# Weights of float32, so that the cache alone rounds; heads of a block and a half, and less than one, with padding.
+MODELS = {
+    "llama, sinks, heads of 41": "--family llama --type F32 --width 53 --heads 6 --kv-heads 2 --head-dim 41 --rope-dims 22 --sinks",
+    "gemma3, a window of 17": "--family gemma3 --type F32 --width 61 --heads 4 --kv-heads 1 --head-dim 22 --layers 3 --pattern 1,1,0 --window 17",
+}
+# Of what rounding the cache costs, rms over all rows: below 1e-4 and 1.00 in these models; a sum in float32 can put a value
+# between two codes on the other one. A cache of other blocks, or of none, is apart by the cost itself.
+APART, COST = 0.05, (0.9, 1.1)
+
+
+def rms(x):
+    return float(np.sqrt((x * x).mean()))
+
+
+def near_float64(suite, name, options, tokens):
+    checkpoint = suite.made("model.gguf", options)
+    model = float64_model.Model(checkpoint)
+    true, rounded = (float64_model.forward(model, tokens, None, kv) for kv in ("f32", "q8_0"))
+    cost = rms(rounded - true)
+    artifact = suite.compiled(checkpoint, "--kv-type=q8_0")
+    for level in suite.levels:
+        got, _ = suite.logits(artifact, tokens, "--isa", level)
+        error, apart = rms(got - true), rms(got - rounded)
+        suite.expect(apart <= APART * cost, f"{name} at {level}: expects logits within {APART} times {cost:.2g} of the rounded ones, but got {apart:.2g}")
+        suite.expect(COST[0] * cost <= error <= COST[1] * cost, f"{name} at {level}: expects an error of {COST[0]} to {COST[1]} times {cost:.2g}, but got {error:.2g}")
+        print(f"{name:26s} {level}: {error:.5f} of {cost:.5f}, apart {apart:.1e}", flush=True)
+    for file in (checkpoint, artifact):
+        os.remove(file)
+
+
+def refused(suite, what, program, *arguments):
+    done = subprocess.run([os.path.join(suite.bin, program), *map(str, arguments)], capture_output=True, text=True)
+    suite.expect(done.returncode == 1 and what in done.stderr, f"{' '.join(map(str, arguments))}: expects {what}, but got status {done.returncode}: {done.stderr[:300]}")
+
+
+def however_it_runs(suite):
+    """A window, a block and a half of channels; prompts that share beginnings, answers that fork."""
+    checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 3 --pattern 1,1,0 --window 32 --head-dim 48")
+    half, artifact = suite.compiled(checkpoint), suite.path("bytes-q8_0.stepdown")
+    targets = f"--target={','.join(suite.levels)}"
+    explained = suite.call("stepdown-compile", checkpoint, "--kv-type=q8_0", targets, "--jobs", suite.jobs, "--explain", "-o", artifact)
+    suite.expect("2 heads x (48 + 48) q8_0" in explained and " 624\n" in explained, "explain: expects 624 bytes of q8_0 a token")
+    prompts = [[int(t) for t in np.random.default_rng(seed).integers(3, 380, size)] for seed, size in ((1, 150), (2, 1), (3, 37))]
+    for level in suite.levels:
+        run = lambda *more: suite.generated(artifact, prompts[0], 12, "--isa", level, *more)
+        whole = run("--threads", 1)
+        for variant in (("--threads", 2), ("--kv-block", 16), ("--kv-block", 64), ("--chunk", 1), ("--chunk", 31, "--kv-block", 16)):
+            got = run(*variant)["logits_sha256"]
+            suite.expect(got == whole["logits_sha256"], f"cache at {level}: expects the same bytes with {' '.join(map(str, variant))}, but got others")
+        requests = suite.path("requests.jsonl")
+        with open(requests, "w", encoding="utf-8") as file:
+            for i, prompt in enumerate(prompts):
+                file.write(json.dumps({"id": str(i), "tokens": prompt, "max_tokens": 12, "ignore_eos": True, "n": 1 + 2 * i}) + "\n")
+        said = suite.call("stepdown-run", "generate", artifact, "--requests", requests, "--temperature", 0, "--json", "--hash-logits", "--isa", level)
+        answers = [json.loads(line) for line in said.splitlines()]
+        suite.expect(len(answers) == 9, f"cache at {level}: expects 9 answers, but got {len(answers)}")
+        alone = [suite.generated(artifact, prompt, 12, "--isa", level)["logits_sha256"] for prompt in prompts]
+        for answer in answers:
+            suite.expect(answer["logits_sha256"] == alone[int(answer["id"])], f"cache at {level}: expects request {answer['id']} in a batch, forked, as alone, but got other bytes")
+        # Saved in blocks of one size, restored into another's, it goes on with the same tokens.
+        saved = suite.path("saved.session")
+        first = suite.generated(artifact, prompts[0], 5, "--isa", level, "--save-session", saved)["tokens"]
+        said = json.loads(suite.call("stepdown-run", "generate", artifact, "--load-session", saved, "-n", 7, "--temperature", 0,
+                                     "--ignore-eos", "--json", "--isa", level, "--kv-block", 16))
+        suite.expect(first + said["tokens"] == whole["tokens"], f"cache at {level}: expects {whole['tokens']} of a saved sequence, but got {first} and {said['tokens']}")
+        refused(suite, "E1513", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
+        refused(suite, "q8_0, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
+    # 3 layers, of 2 heads with 48 codes and the scales of 2 blocks, for a key and a value.
+    told = json.loads(suite.call("stepdown-run", "inspect", artifact, "--json"))
+    bytes_told, options = told["memory_plan"]["kv_bytes_per_position"], told["provenance"]["options"]
+    suite.expect(bytes_told == 3 * 2 * 2 * (48 + 2 * 2), f"inspect: expects {3 * 2 * 2 * 52} bytes a position, but got {bytes_told}")
+    suite.expect(options["kv_type"] == "q8_0", f"inspect: expects q8_0 in the provenance, but got {options['kv_type']}")
+    # Devices read no blocks, be it a checkpoint or its IR.
+    device = "--target=cpu,emulated:sm_90a"
+    refused(suite, "E1515", "stepdown-compile", checkpoint, "--kv-type=q8_0", device, "-o", suite.path("device"))
+    printed = suite.path("fusion.mlir")
+    with open(printed, "w", encoding="utf-8") as file:
+        file.write(suite.call("stepdown-compile", checkpoint, "--kv-type=q8_0", "--compile-to=fusion"))
+    refused(suite, "E1515", "stepdown-compile", printed, "--compile-from=fusion", f"--weights={checkpoint}", device, "-o", suite.path("device"))
+    module = suite.path("plain.mlir")
+    with open(module, "w", encoding="utf-8") as file:
+        file.write("func.func @f(%c: !transformer.cache<heads = 1, key = 32, value = 32, element = !transformer.block<q8_0>>) { return }\n")
+    refused(suite, "E0834", "stepdown-compile", module, "-o", suite.path("plain"))
+    refused(suite, "E0832", "stepdown-compile", checkpoint, "--kv-type=q8_0", "--exact", "-o", suite.path("exact"))
+
+
+def run(suite, tokens):
+    print("rms of all logits from float64's, of what float64 with the same blocks is from them, and of these two apart")
+    for name, options in MODELS.items():
+        suite.run(name, lambda: near_float64(suite, name, options, tokens))
+    suite.run("cache", lambda: however_it_runs(suite))
