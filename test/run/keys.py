@@ -7,7 +7,7 @@ Each key is set to a value that asks for something. Then the file is refused (by
 value the weights contradict), or the module that comes out is another one, or the key is in HARMLESS below. What is used is
 compared with float64 for the keys of USED. Ends with 77 where numpy or gguf are missing.
 """
-import os, re, subprocess, sys, tempfile
+import json, os, re, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -94,7 +94,12 @@ def asking(key):
 
 
 def module_of(path):
-    """(status, IR or message)"""
+    """(status, IR or message); what inspect says that the compiler will refuse, of the same functions, takes no compiler"""
+    told = subprocess.run([RUN, "inspect", path, "--json"], capture_output=True, text=True)
+    if told.returncode:
+        return told.returncode, told.stderr
+    if not (said := json.loads(told.stdout))["runs"]:
+        return 1, said["refusal"]
     done = subprocess.run([COMPILE, path, "--compile-to=transformer", "--jobs=1"], capture_output=True, text=True)
     return done.returncode, done.stdout if done.returncode == 0 else done.stderr
 

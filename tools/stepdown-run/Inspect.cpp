@@ -57,7 +57,8 @@ ordered_json metadataOf(const Metadata &metadata) {
   return object;
 }
 
-ordered_json describe(const Checkpoint &checkpoint) {
+/// `runs`: what keeps it from being compiled.
+ordered_json describe(const Checkpoint &checkpoint, const Status &runs) {
   ordered_json tensors = ordered_json::array();
   uint64_t bytes = 0;
   for (const StoredTensor &tensor : checkpoint.tensors()) {
@@ -70,10 +71,13 @@ ordered_json describe(const Checkpoint &checkpoint) {
                        {"bytes", tensor.bytes}});
     bytes += tensor.bytes;
   }
-  return {{"kind", "checkpoint"},
-          {"metadata", metadataOf(checkpoint.metadata())},
-          {"tensor_bytes", bytes},
-          {"tensors", tensors}};
+  ordered_json description = {{"kind", "checkpoint"}, {"runs", bool(runs)}};
+  if (!runs)
+    description["refusal"] = runs.error().text();
+  description["metadata"] = metadataOf(checkpoint.metadata());
+  description["tensor_bytes"] = bytes;
+  description["tensors"] = tensors;
+  return description;
 }
 
 ordered_json describeTargets(const ArtifactFile &artifact) {
@@ -183,7 +187,7 @@ void lines(const ordered_json &value, size_t indent, std::string &out) {
       continue;
     }
     std::string text = item.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-    out += " " + (text.size() > 100 ? text.substr(0, 97) + "..." : text) + "\n";
+    out += " " + (text.size() > 100 && key != "refusal" ? text.substr(0, 97) + "..." : text) + "\n";
   }
 }
 
@@ -245,11 +249,15 @@ Status runInspect(const Arguments &arguments) {
   } else {
     // Tensors of types that we lack can be listed; damaged ones are refused.
     auto checkpoint = Checkpoint::open(path);
+    Status runs = checkpoint ? checkModel(*checkpoint) : Status(checkpoint.error());
     if (!checkpoint && checkpoint.error().code == ErrorCode::GgufTensorTypeUnsupported)
       checkpoint = Checkpoint::open(path, true);
     if (!checkpoint)
       return checkpoint.error();
-    description = describe(*checkpoint);
+    if (runs)
+      if (Result<Tokenizer> tokenizer = Tokenizer::create(checkpoint->metadata()); !tokenizer)
+        runs = tokenizer.error();
+    description = describe(*checkpoint, runs);
   }
   if (arguments.has("json"))
     return print(description.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");

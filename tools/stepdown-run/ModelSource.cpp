@@ -93,13 +93,17 @@ Status checkCheckpoint(const std::string &model) {
   Result<Checkpoint> checkpoint = Checkpoint::open(model);
   if (!checkpoint)
     return checkpoint.error();
-  Result<ModelParameters> parameters = readParameters(*checkpoint);
-  if (!parameters)
-    return parameters.error();
-  return checkTensors(*checkpoint, *parameters);
+  return checkModel(*checkpoint);
 }
 
 } // namespace
+
+Status checkModel(const Checkpoint &checkpoint) {
+  Result<ModelParameters> parameters = readParameters(checkpoint);
+  if (!parameters)
+    return parameters.error();
+  return checkTensors(checkpoint, *parameters);
+}
 
 /// The path of an artifact of `model`: itself, or the cache's, compiled now where it is missing, or in any case where
 /// `again`; E0901, E0903, E0906.

@@ -37,6 +37,9 @@ private:
   std::optional<Metadata> pairs;
 };
 
+/// Whether the compiler has the family of `checkpoint`, and every key and tensor is one that it reads: E02xx.
+Status checkModel(const Checkpoint &checkpoint);
+
 /// The tokenizer of a model; what its file leaves to be guessed is told on stderr.
 Result<Tokenizer> openTokenizer(const Metadata &metadata);
 
