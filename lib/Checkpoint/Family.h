@@ -11,9 +11,14 @@ struct FamilyDefaults {
   /// The default period of the window pattern: of n layers the last sees everything. kEveryLayer has the window (Phi 3,
   /// Mistral); with kNotKnown the file has to say which do.
   static constexpr int windowPeriod = kNotKnown;
+  static constexpr uint32_t window = 0;         ///< where the file leaves it out
   static constexpr bool projectionBias = false; ///< q, k and v need a bias; else they may have one
   static constexpr bool localRope = false;      ///< window layers have a base of their own, 10000, and no scaling
-  static constexpr bool softcap = false;        ///< reads final_logit_softcapping
+  /// The caps of logits and of attention scores where the file leaves them out, 0 for none; kNotRead: it has no such
+  /// key.
+  static constexpr double logitCap = kNotRead, scoreCap = kNotRead;
+  static constexpr bool multipliers = false; ///< reads embedding_scale, residual_scale, logit_scale
+  static constexpr int unrotatedPeriod = 0;  ///< of n layers the last does not rotate; 0: all do
   /// Scores are multiplied by one over the root of this.
   static double scoreWidth(const ModelParameters &p) { return p.headSize; }
   /// Multiplies the rows of the embedding.

@@ -17,7 +17,7 @@ constexpr Key ofArchitecture[] = {
     {"attention.layer_norm_epsilon", Key::Harmless, "there are RMS norms alone, whose epsilon has a key of its own"},
     {"attention.group_norm_epsilon", Key::Harmless, "the groups, which have a key of their own, are refused"},
 
-    {"logit_scale", Key::OffAtOne, "a scale of the logits"},
+    {"logit_scale", Key::OffAtOne, "a scale of the logits"}, // granite reads it and the next two
     {"residual_scale", Key::OffAtOne, "a scale of the residual stream"},
     {"embedding_scale", Key::OffAtOne, "a scale of the embedding that a key gives"},
     {"attention.output_scale", Key::OffAtOne, "a scale of what attention gives"},
@@ -28,8 +28,8 @@ constexpr Key ofArchitecture[] = {
     {"attention.temperature_scale", Key::OffAtZero, "a temperature of attention that grows with the position"},
     {"attention.temperature_length", Key::OffAtZero, "a temperature of attention that grows with the position"},
 
-    {"final_logit_softcapping", Key::OffAtZero, "a cap of the logits"}, // gemma3 reads it
-    {"attn_logit_softcapping", Key::OffAtZero, "a cap of the attention scores"},
+    {"final_logit_softcapping", Key::OffAtZero, "a cap of the logits"},          // gemma2 and gemma3 read it
+    {"attn_logit_softcapping", Key::OffAtZero, "a cap of the attention scores"}, // gemma2 reads it
     {"router_logit_softcapping", Key::OffAtZero, "a router of experts"},
     {"attention.clamp_kqv", Key::OffAtZero, "a clamp of q, k and v"},
     {"attention.max_alibi_bias", Key::OffAtZero, "a bias of the scores by distance (ALiBi)"},

@@ -1,6 +1,7 @@
 // Hyper-parameters: keys of formats that every family shares first, then what a family adds. Each value is checked
 // where it is read, so that the struct that leaves here can be divided by, allocated from and iterated over.
 #include "lib/Checkpoint/ModelParameters.h"
+#include "lib/Base/Suggestion.h"
 #include "lib/Checkpoint/Families.h"
 #include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/KeyReader.h"
@@ -13,8 +14,8 @@ namespace stepdown {
 namespace {
 
 template <typename F> constexpr Family familyOf() {
-  return {F::architecture, F::pairs,   F::windowPeriod, F::projectionBias,
-          F::localRope,    F::softcap, F::scoreWidth,   F::embeddingScale};
+  return {F::architecture, F::pairs,           F::windowPeriod, F::window,   F::projectionBias, F::localRope,
+          F::multipliers,  F::unrotatedPeriod, F::logitCap,     F::scoreCap, F::scoreWidth,     F::embeddingScale};
 }
 #define STEPDOWN_ROW(Name) familyOf<Name>(),
 constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
@@ -41,6 +42,7 @@ private:
   Status readSizes();
   Status readHeads();
   Status readFeatures();
+  Status readScales();
   Status readRope();
   Status readRopeScaling();
   Status checkYarn(const char *factorKey);
@@ -71,9 +73,13 @@ Status Reader::readIdentity() {
   for (const Family &family : families)
     if (p.architecture == family.architecture)
       p.family = &family;
+  std::vector<std::string> names;
+  for (const Family &family : families)
+    names.push_back(family.architecture);
   if (!p.family)
     return refuse(ErrorCode::ModelArchitecture, "general.architecture",
-                  "expects one of " + supportedArchitectures() + ", but got '" + printable(p.architecture) + "'");
+                  "expects one of " + supportedArchitectures() + ", but got '" + printable(p.architecture) + "'" +
+                      suggestion(p.architecture, names));
   if (Result<std::string_view> name = meta.string("general.name"); name)
     p.name = std::string(*name);
   // The layout of blocks; there has been no other since files are GGUF.
@@ -192,8 +198,6 @@ Status Reader::readFeatures() {
     if (!*causal)
       return refuse(ErrorCode::ModelFeature, key("attention.causal"), "expects true (a decoder), but got false");
   }
-  if (p.family->softcap)
-    STEPDOWN_CHECK(real(ErrorCode::ModelScale, "final_logit_softcapping", softcaps, 0, p.finalSoftcap));
   if (has("tensor_data_layout")) {
     Result<std::string_view> layout = meta.string(key("tensor_data_layout"));
     if (!layout)
@@ -205,7 +209,39 @@ Status Reader::readFeatures() {
   return Done{};
 }
 
+/// Caps, and what multiplies the embedding, the residual branches and the logits.
+Status Reader::readScales() {
+  for (auto [name, fallback, cap] : {std::tuple("final_logit_softcapping", p.family->logitCap, &p.finalSoftcap),
+                                     std::tuple("attn_logit_softcapping", p.family->scoreCap, &p.scoreSoftcap)})
+    if (fallback != kNotRead)
+      STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, softcaps, fallback, *cap));
+  p.embeddingScale = p.family->embeddingScale(p);
+  p.residualScale = p.logitScale = 1;
+  if (!p.family->multipliers)
+    return Done{};
+  double divisor = 1; // logit_scale divides; 0 says of each that there is none
+  for (auto [name, scale] : {std::pair("embedding_scale", &p.embeddingScale), std::pair("logit_scale", &divisor),
+                             std::pair("residual_scale", &p.residualScale)}) {
+    STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, scales, *scale, *scale));
+    *scale = *scale == 0 ? 1 : *scale;
+  }
+  p.logitScale = 1 / divisor;
+  if (const std::string name = key("rope.scaling.finetuned");
+      meta.has(name)) { // these families' switch of all rotation
+    Result<bool> rotates = meta.boolean(name);
+    if (!rotates)
+      return rotates.error();
+    if (!*rotates)
+      return refuse(ErrorCode::ModelFeature, name, "expects true (layers that rotate), but got false");
+  }
+  return Done{};
+}
+
 Status Reader::readRope() {
+  p.rotates.assign(p.layers, true);
+  if (const uint32_t period = static_cast<uint32_t>(p.family->unrotatedPeriod))
+    for (uint32_t i = period - 1; i < p.layers; i += period)
+      p.rotates[i] = false;
   RopeParameters &r = p.rope;
   r.pairs = p.family->pairs;
   if (const std::string name = key("rope.pairs"); meta.has(name)) { // the order of the rows is not the family's usual
@@ -334,9 +370,7 @@ Status Reader::readWindow() {
       return period.error();
     }
   }
-  if (!meta.has(name))
-    return Done{};
-  Result<uint64_t> window = meta.unsignedInteger(name);
+  Result<uint64_t> window = meta.has(name) ? meta.unsignedInteger(name) : Result<uint64_t>(uint64_t(p.family->window));
   if (!window)
     return window.error();
   if (*window > mostContext)
@@ -385,7 +419,7 @@ Status Reader::readWindowPattern(uint64_t period) {
 
 Result<ModelParameters> Reader::read() {
   for (Status (Reader::*step)() : {&Reader::readIdentity, &Reader::readSizes, &Reader::readHeads, &Reader::readFeatures,
-                                   &Reader::readRope, &Reader::readWindow})
+                                   &Reader::readScales, &Reader::readRope, &Reader::readWindow})
     if (Status status = (this->*step)(); !status)
       return status.error();
   if (Status status = checkUnreadKeys(meta, log, p.architecture); !status)

@@ -39,13 +39,18 @@ struct ModelParameters;
 
 /// Of window patterns: all layers have the window, or which do is not known.
 constexpr int kEveryLayer = 0, kNotKnown = -1;
+/// Of caps: the family has no key for them.
+constexpr double kNotRead = -1;
 
 /// What lib/Checkpoint/Families says of a family, but for its layer; lib/Checkpoint/Family.h tells the fields.
 struct Family {
   const char *architecture; ///< general.architecture
   RopePairs pairs;
   int windowPeriod;
-  bool projectionBias, localRope, softcap;
+  uint32_t window;
+  bool projectionBias, localRope, multipliers;
+  int unrotatedPeriod;
+  double logitCap, scoreCap;
   double (*scoreWidth)(const ModelParameters &);
   double (*embeddingScale)(const ModelParameters &);
 };
@@ -64,9 +69,14 @@ struct ModelParameters {
   uint32_t headSize;                 ///< elements of one query, key and value head
   double epsilon;                    ///< of RMS norm
   double attentionScale;             ///< multiplies q . k; resolved, never 0
+  double scoreSoftcap;               ///< attention scores become cap * tanh(score / cap); 0: none
   double finalSoftcap;               ///< logits become cap * tanh(logit / cap); 0: none
+  double embeddingScale;             ///< multiplies the rows of the embedding
+  double residualScale;              ///< multiplies what attention and MLP add to the stream
+  double logitScale;                 ///< multiplies the logits, before their cap
   uint32_t window;                   ///< keys a window layer sees, the query's own included; 0: no layer has a window
   std::vector<bool> local;           ///< [layers] whether the window applies
+  std::vector<bool> rotates;         ///< [layers] whether q and k have positions
   RopeParameters rope;
   bool tiedHead; ///< no output.weight: the head is token_embd.weight
 

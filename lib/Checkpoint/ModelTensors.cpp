@@ -60,7 +60,9 @@ struct Checker {
   }
 
   // The words of a layer (Families), of which only the tensors count.
-  struct Rows {};
+  struct Rows {
+    uint64_t columns;
+  };
   struct Projections {
     Rows q, k, v;
   };
@@ -68,13 +70,13 @@ struct Checker {
   std::string at = {}; // "blk.N.", of the layer
   uint32_t layer = 0;
 
-  Rows norm(Rows, const char *name) {
-    need(at + name + ".weight", {p.width});
-    return {};
+  Rows norm(Rows x, const char *name) {
+    need(at + name + ".weight", {x.columns});
+    return x;
   }
-  Rows headNorm(Rows, const char *name) {
+  Rows headNorm(Rows x, const char *name) {
     need(at + name + ".weight", {p.headSize});
-    return {};
+    return x;
   }
   Projections projections(Rows) {
     uint64_t q = p.queryWidth(layer), kv = p.keyWidth(layer);
@@ -86,13 +88,13 @@ struct Checker {
       linear(at + "attn_k", p.width, kv, bias);
       linear(at + "attn_v", p.width, kv, bias);
     }
-    return {};
+    return {{q}, {kv}, {kv}};
   }
-  Rows rope(Rows) { return {}; }
+  Rows rope(Rows x) { return x; }
   Rows attention(Projections) {
     allow(at + "attn_sinks.weight", {p.heads[layer]});
     linear(at + "attn_output", p.queryWidth(layer), p.width);
-    return {};
+    return {p.width};
   }
   Rows gatedMlp(Rows, Gate) {
     linear(at + "ffn_gate", p.width, p.feedForward[layer]);
@@ -103,9 +105,9 @@ struct Checker {
   Rows mlp(const char *name, uint64_t out) {
     linear(at + name, p.width, out);
     linear(at + "ffn_down", p.feedForward[layer], p.width);
-    return {};
+    return {p.width};
   }
-  Rows add(Rows, Rows) { return {}; }
+  Rows add(Rows stream, Rows) { return stream; }
 
   void model() {
     need("token_embd.weight", {p.width, p.vocabulary});
@@ -120,7 +122,7 @@ struct Checker {
     }
     for (layer = 0; layer < p.layers && status; ++layer) {
       at = "blk." + std::to_string(layer) + ".";
-      describeLayer(*p.family, *this, Rows());
+      describeLayer(*p.family, *this, Rows{p.width});
     }
     if (status)
       status = others();

@@ -18,8 +18,8 @@ namespace {
 std::string signature(const Checkpoint &checkpoint, const ModelParameters &parameters, size_t layer) {
   std::string prefix = "blk." + std::to_string(layer) + ".", text;
   llvm::raw_string_ostream out(text);
-  out << (parameters.local[layer] ? "local " : "global ") << parameters.heads[layer] << " " << parameters.kvHeads[layer]
-      << " " << parameters.feedForward[layer];
+  out << (parameters.local[layer] ? "local " : "global ") << (parameters.rotates[layer] ? "" : "unrotated ")
+      << parameters.heads[layer] << " " << parameters.kvHeads[layer] << " " << parameters.feedForward[layer];
   std::map<StringRef, Storage> tensors; // in the order of names, whatever the order in the file
   for (const StoredTensor &tensor : checkpoint.tensors())
     if (StringRef(tensor.name).starts_with(prefix))
@@ -124,7 +124,7 @@ Status ModuleBuilder::buildStep() {
   if (!table)
     return table.error();
   Value x = EmbeddingOp::create(builder, named("token_embd"), stream, function.getArgument(0), *table,
-                                builder.getF64FloatAttr(parameters.family->embeddingScale(parameters)));
+                                builder.getF64FloatAttr(parameters.embeddingScale));
   SmallVector<Attribute> names;
   for (const Kind &kind : kinds)
     names.push_back(FlatSymbolRefAttr::get(builder.getContext(), kind.name));
@@ -137,8 +137,9 @@ Status ModuleBuilder::buildStep() {
   if (!head)
     return head.error();
   Value bias = checkpoint.tensor("output.bias") ? vector("output.bias", parameters.vocabulary) : Value();
-  Value z = LogitsOp::create(builder, named("output"), logits, x, *head, bias, builder.getF64FloatAttr(1),
-                             builder.getF64FloatAttr(parameters.finalSoftcap));
+  Value z =
+      LogitsOp::create(builder, named("output"), logits, x, *head, bias, builder.getF64FloatAttr(parameters.logitScale),
+                       builder.getF64FloatAttr(parameters.finalSoftcap));
   func::ReturnOp::create(builder, named("step"), z);
   return Done{};
 }

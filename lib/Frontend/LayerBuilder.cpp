@@ -81,6 +81,8 @@ Projections LayerBuilder::projections(Value x) {
 }
 
 Value LayerBuilder::rope(Value x) {
+  if (!parameters.rotates[index])
+    return x;
   auto pairs = parameters.rope.pairs == RopePairs::Adjacent ? Pairs::Adjacent : Pairs::Half;
   return RopeOp::create(builder, location("rope"), x.getType(), PairsAttr::get(builder.getContext(), pairs), x, batch,
                         Value(), Value(), builder.getI64IntegerAttr(parameters.headSize),
@@ -97,7 +99,7 @@ Value LayerBuilder::attention(const Projections &rotated) {
   Value attended =
       AttentionOp::create(builder, location("attention"), rotated.q.getType(), rotated.q, batch, cache, sinks,
                           builder.getF64FloatAttr(parameters.attentionScale), builder.getI64IntegerAttr(window),
-                          builder.getF64FloatAttr(0), builder.getBoolAttr(true));
+                          builder.getF64FloatAttr(parameters.scoreSoftcap), builder.getBoolAttr(true));
   return linear(attended, "attn_output", parameters.width);
 }
 
@@ -115,6 +117,9 @@ Value LayerBuilder::fusedGatedMlp(Value x, StringRef tensor, Gate gate) {
   return linear(h, "ffn_down", parameters.width);
 }
 
-Value LayerBuilder::add(Value a, Value b) { return AddOp::create(builder, location("residual"), a.getType(), a, b); }
+Value LayerBuilder::add(Value stream, Value branch) {
+  return AddOp::create(builder, location("residual"), stream.getType(), stream, branch,
+                       builder.getF64FloatAttr(parameters.residualScale));
+}
 
 } // namespace stepdown

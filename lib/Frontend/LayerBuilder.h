@@ -35,6 +35,7 @@ public:
   mlir::Value linearRows(mlir::Value x, llvm::StringRef tensor, int64_t begin, int64_t out, int64_t total);
   /// attn_q, attn_k and attn_v, or their rows of attn_qkv where the file fuses them.
   Projections projections(mlir::Value x);
+  /// `x` itself in a layer without positions.
   mlir::Value rope(mlir::Value x);
   /// Appends k and v to the cache, attends, and multiplies with attn_output.
   mlir::Value attention(const Projections &rotated);
@@ -42,7 +43,8 @@ public:
   mlir::Value gatedMlp(mlir::Value x, transformer::Gate gate);
   /// The same with gate and up as the two halves of `tensor`'s rows.
   mlir::Value fusedGatedMlp(mlir::Value x, llvm::StringRef tensor, transformer::Gate gate);
-  mlir::Value add(mlir::Value a, mlir::Value b);
+  /// The residual stream with what a branch gives, times the model's residual scale.
+  mlir::Value add(mlir::Value stream, mlir::Value branch);
 
   /// Whether the file has this tensor in the representative layer.
   bool has(llvm::StringRef tensor) const;

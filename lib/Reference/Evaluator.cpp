@@ -168,7 +168,7 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
                                                           : Activation::GeluErf;
         return Datum(gatedActivation(tensor(s, o.getGate()), tensor(s, o.getUp()), kind));
       })
-      .Case([&](AddOp o) { return Datum(add(tensor(s, o.getA()), tensor(s, o.getB()))); })
+      .Case([&](AddOp o) { return Datum(add(tensor(s, o.getA()), tensor(s, o.getB()), real(o.getScale()))); })
       .Case([&](RopeTableOp o) { // what a rope of the same kernel computes by itself
         return Datum(Tensor<T>());
       })

@@ -278,10 +278,10 @@ template <typename T> Tensor<T> gatedActivation(const Tensor<T> &gate, const Ten
   return y;
 }
 
-template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b) {
+template <typename T> Tensor<T> add(const Tensor<T> &a, const Tensor<T> &b, double scale) {
   Tensor<T> y = a;
   for (size_t i = 0; i < y.values.size(); ++i)
-    y.values[i] += b.values[i];
+    y.values[i] += T(scale) * b.values[i];
   return y;
 }
 

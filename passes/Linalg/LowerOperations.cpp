@@ -47,8 +47,11 @@ struct LowerAdd : OpRewritePattern<AddOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(AddOp op, PatternRewriter &rewriter) const override {
     LinalgBuilder p(rewriter, op.getLoc());
-    rewriter.replaceOp(
-        op, rowwise(p, {op.getA(), op.getB()}, [&](OpBuilder &k, ValueRange v) { return add(k, p.loc, v[0], v[1]); }));
+    const double scale = op.getScale().convertToDouble();
+    rewriter.replaceOp(op, rowwise(p, {op.getA(), op.getB()}, [&](OpBuilder &k, ValueRange v) -> Value {
+                         return scale == 1 ? add(k, p.loc, v[0], v[1])
+                                           : math::FmaOp::create(k, p.loc, v[1], p.number(k, scale), v[0]);
+                       }));
     return success();
   }
 };

@@ -18,10 +18,12 @@ LAYER = {
     "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm", "ffn_norm": "post_attention_layernorm",
     "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
 }
-GEMMA = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
-         "post_ffw_norm": "post_feedforward_layernorm"}
-TYPES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3_text": "gemma3", "phi3": "phi3"}
-CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma3_text": "Gemma3", "phi3": "Phi3"}
+BEHIND = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
+          "post_ffw_norm": "post_feedforward_layernorm"}  # of families that norm what a branch gives
+TYPES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
+         "granite": "granite", "olmo2": "olmo2", "phi3": "phi3", "smollm3": "smollm3"}
+CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
+           "granite": "Granite", "olmo2": "Olmo2", "phi3": "Phi3", "smollm3": "SmolLM3"}
 
 
 def encode(values, dtype):
@@ -73,6 +75,7 @@ class Source:
         self.meta = {k: f.contents() for k, f in self.reader.fields.items()}
         self.family = self.meta["general.architecture"]
         self.type = model_type or {"gemma3": "gemma3_text"}.get(self.family, self.family)
+        self.gemma = self.family.startswith("gemma")
         assert TYPES[self.type] == self.family
 
     def key(self, name, default=None):
@@ -83,8 +86,8 @@ class Source:
         if not stem.startswith("blk."):
             return f"{NAMES[stem]}.{kind}"
         _, layer, part = stem.split(".", 2)
-        if self.family == "gemma3":
-            part = GEMMA.get(part) or LAYER[part]
+        if self.gemma or self.family == "olmo2":
+            part = BEHIND.get(part) or LAYER[part]
         elif self.family == "phi3" and part == "ffn_up":
             part = "mlp.gate_up_proj"
         else:
@@ -103,9 +106,9 @@ class Source:
             if name.startswith("rope_"):
                 continue
             values = gguf.quants.dequantize(t.data, t.tensor_type).reshape([int(n) for n in t.shape[::-1]])
-            if self.family == "llama" and ("attn_q." in name or "attn_k." in name):
+            if self.family in ("llama", "granite", "smollm3") and ("attn_q." in name or "attn_k." in name):
                 values = self.unpermuted(values, self.key("attention.head_count" + ("_kv" if "attn_k." in name else "")))
-            if self.family == "gemma3" and "norm" in name:
+            if self.gemma and "norm" in name:
                 values = values - np.float32(1)
             out[self.theirs(name)] = (dtype, values.shape, encode(values, dtype))
         return out
@@ -147,20 +150,27 @@ class Source:
             "attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True, "transformers_version": "5.24.0",
             "bos_token_id": None, "eos_token_id": self.meta["tokenizer.ggml.eos_token_id"],
         }
-        c["hidden_activation" if self.family == "gemma3" else "hidden_act"] = "gelu_pytorch_tanh" if self.family == "gemma3" else "silu"
-        if self.type in ("llama", "qwen3", "gemma3_text"):
+        c["hidden_activation" if self.gemma else "hidden_act"] = "gelu_pytorch_tanh" if self.gemma else "silu"
+        if self.type not in ("mistral", "qwen2", "phi3"):
             c["attention_bias"] = has("blk.0.attn_output.bias") if self.type == "llama" else has("blk.0.attn_q.bias")
-        if self.type == "llama":
+        if self.type in ("llama", "granite", "smollm3"):
             c["mlp_bias"] = has("blk.0.ffn_up.bias")
         window = self.key("attention.sliding_window", 0)
         if self.type in ("mistral", "phi3"):
             c["sliding_window"] = window or None
         if self.type in ("qwen2", "qwen3"):
             c.update(use_sliding_window=False, sliding_window=4096, max_window_layers=28)
-        if self.type == "gemma3_text":
-            pattern = self.key("attention.sliding_window_pattern", 6)
+        if self.type == "granite":
+            for theirs, ours in (("embedding_multiplier", "embedding_scale"), ("attention_multiplier", "attention.scale"),
+                                 ("residual_multiplier", "residual_scale"), ("logits_scaling", "logit_scale")):
+                c[theirs] = float(self.key(ours))
+        if self.type == "smollm3":
+            c.update(no_rope_layers=[int(i % 4 != 3) for i in range(c["num_hidden_layers"])], no_rope_layer_interval=4,
+                     layer_types=["full_attention"] * c["num_hidden_layers"], use_sliding_window=False, sliding_window=None)
+        if self.gemma:
+            pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6}[self.family])
             local = [bool(p) for p in pattern] if isinstance(pattern, list) else [(i + 1) % pattern != 0 for i in range(c["num_hidden_layers"])]
-            c.update(sliding_window=window, query_pre_attn_scalar=head, attn_logit_softcapping=None,
+            c.update(sliding_window=window, query_pre_attn_scalar=head, attn_logit_softcapping=self.key("attn_logit_softcapping"),
                      final_logit_softcapping=self.key("final_logit_softcapping"),
                      layer_types=["sliding_attention" if l else "full_attention" for l in local])
         if self.type == "phi3":

@@ -15,7 +15,10 @@ import gguf
 import random_weights
 import tiny_tokenizer
 
-FAMILIES = ("llama", "qwen2", "qwen3", "gemma3", "phi3")
+FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3")
+BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6}  # of the others 1e4
+# Granite's numbers, in the ranges of its files.
+MULTIPLIERS = {"embedding_scale": 1.7, "residual_scale": 0.61, "logit_scale": 1.3, "attention.scale": 0.29}
 
 
 def parser():
@@ -39,9 +42,10 @@ def parser():
     a.add_argument("--freq-base", type=float, default=0, help="0: the family's usual base")
     a.add_argument("--rope", default="none", metavar="none|linear:F|yarn:F[:ORIGINAL[:ATTENTION]]|llama3:F|longrope:ORIGINAL[:FACTOR]")
     a.add_argument("--rope-dims", type=int, default=0, help="rotated part of a head; 0: all of it")
-    a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma3")
+    a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma2 and gemma3")
     a.add_argument("--pattern", default="", help="window pattern: a period, or a list such as 1,1,0 (1: window)")
-    a.add_argument("--softcap", type=float, default=0, help="final logit soft-cap of gemma3")
+    a.add_argument("--softcap", type=float, default=0, help="final logit soft-cap of gemma2 and gemma3")
+    a.add_argument("--score-cap", type=float, default=7, help="soft-cap of attention scores, of gemma2")
     a.add_argument("--head", choices=("tied", "untied"), default="tied")
     a.add_argument("--bias", action="store_true", help="biases on q, k, v (qwen2 always has them) and, for llama, on all linears")
     a.add_argument("--sinks", action="store_true", help="attention sinks, a number for each query head")
@@ -59,7 +63,7 @@ class Builder:
         self.layers = o.layers * o.deep
         self.head_dim = o.head_dim or o.width // o.heads
         self.ffn = o.ffn or 2 * o.width
-        self.window = o.window if o.window >= 0 else 32 if o.family == "gemma3" else 0
+        self.window = o.window if o.window >= 0 else 32 if o.family in ("gemma2", "gemma3") else 0
         self.turn = 0
         split = {"split_max_tensors": o.split} if o.split else {}
         self.w = gguf.GGUFWriter(o.out, o.family, **split)
@@ -106,8 +110,7 @@ class Builder:
             w.add_value_length(self.head_dim)
         w.add_layer_norm_rms_eps(o.epsilon)
         w.add_vocab_size(o.vocab)
-        usual = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "gemma3": 1e6, "phi3": 1e4}
-        w.add_rope_freq_base(o.freq_base or usual[o.family])
+        w.add_rope_freq_base(o.freq_base or BASES.get(o.family, 1e4))
         if o.rope_dims or o.family in ("llama", "phi3"):
             w.add_rope_dimension_count(o.rope_dims or self.head_dim)
         if self.window:
@@ -118,8 +121,12 @@ class Builder:
                 w.add_array(key, [p == "1" for p in o.pattern.split(",")])
             else:
                 w.add_uint32(key, int(o.pattern))
-        if o.softcap:
-            w.add_final_logit_softcapping(o.softcap)
+        if o.softcap or o.family == "gemma2":
+            w.add_final_logit_softcapping(o.softcap or 23)
+        if o.family == "gemma2":
+            w.add_attn_logit_softcapping(o.score_cap)
+        for name, number in MULTIPLIERS.items() if o.family == "granite" else ():
+            w.add_float32(f"granite.{name}", number)
 
     def rope(self):
         """The keys and tensors of the scaling scheme."""
@@ -156,8 +163,9 @@ class Builder:
     def layer(self, i):
         o, p = self.o, f"blk.{i}."
         q, kv = o.heads * self.head_dim, o.kv_heads * self.head_dim
-        gemma = o.family == "gemma3"
-        self.norm(p + "attn_norm", o.width)
+        before, behind = o.family != "olmo2", o.family in ("gemma2", "gemma3", "olmo2")  # norms of the branches
+        if before:
+            self.norm(p + "attn_norm", o.width)
         # Queries and keys somewhat louder than unit, so that attention prefers some positions over others.
         if o.family == "phi3" or o.fused_qkv:
             self.linear(p + "attn_qkv", q + 2 * kv, o.width, 1.3)
@@ -171,19 +179,23 @@ class Builder:
         if o.family in ("qwen3", "gemma3"):
             self.norm(p + "attn_q_norm", self.head_dim)
             self.norm(p + "attn_k_norm", self.head_dim)
+        if o.family == "olmo2":
+            self.norm(p + "attn_q_norm", q)
+            self.norm(p + "attn_k_norm", kv)
         self.linear(p + "attn_output", o.width, q)
         if o.sinks:
             self.vector(p + "attn_sinks.weight", o.heads, 1.0, 2.0)
-        if gemma:
+        if behind:
             self.norm(p + "post_attention_norm", o.width)
-        self.norm(p + "ffn_norm", o.width)
+        if before:
+            self.norm(p + "ffn_norm", o.width)
         if o.family == "phi3":
             self.linear(p + "ffn_up", 2 * self.ffn, o.width, 1.5)
         else:
             self.linear(p + "ffn_gate", self.ffn, o.width, 1.5)
             self.linear(p + "ffn_up", self.ffn, o.width, 1.5)
         self.linear(p + "ffn_down", o.width, self.ffn)
-        if gemma:
+        if behind:
             self.norm(p + "post_ffw_norm", o.width)
         if o.bias and o.family == "llama":
             for name, rows in (("attn_output", o.width), ("ffn_gate", self.ffn), ("ffn_up", self.ffn), ("ffn_down", o.width)):
@@ -193,12 +205,12 @@ class Builder:
         o = self.o
         self.keys()
         self.rope()
-        spm = (o.tokenizer or ("spm" if o.family in ("gemma3", "phi3") else "bpe")) == "spm"
+        spm = (o.tokenizer or ("spm" if o.family in ("gemma2", "gemma3", "phi3") else "bpe")) == "spm"
         pre = {"qwen2": "qwen2", "qwen3": "qwen2"}.get(o.family, "smollm")
-        tiny_tokenizer.write(self.w, tiny_tokenizer.spm(o.vocab, o.family == "gemma3") if spm else tiny_tokenizer.bpe(o.vocab, pre))
-        # A tied head repeats the input token where the embedding dominates the residual stream. gemma3 multiplies the
-        # embedding by sqrt(width), so there it is quieter and the last norm louder.
-        gemma = o.family == "gemma3"
+        tiny_tokenizer.write(self.w, tiny_tokenizer.spm(o.vocab, o.family.startswith("gemma")) if spm else tiny_tokenizer.bpe(o.vocab, pre))
+        # A tied head repeats the input token where the embedding dominates the residual stream. gemma2 and gemma3
+        # multiply the embedding by sqrt(width), so there it is quieter and the last norm louder.
+        gemma = o.family.startswith("gemma")
         self.linear("token_embd", o.vocab, o.width, 0.25 if gemma else 2.0)
         for i in range(self.layers):
             self.layer(i)

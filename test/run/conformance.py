@@ -51,6 +51,14 @@ FAMILIES = {
     "phi3, half of a head rotates": "--family phi3 --type Q4_0 --rope-dims 8",
     "phi3, long rotation": "--family phi3 --type Q8_0 --rope longrope:128",
 }
+# Families whose kernels are those of others, in other orders: at the highest level alone, and on one emulated chip each, or
+# on any that is asked for with STEPDOWN_EVERY_FAMILY=1 (device_models.py).
+MORE = {
+    "gemma2": ("--family gemma2 --type Q5_1 --layers 2 --window 16", "emulated:sm_90a"),
+    "granite": ("--family granite --type Q4_1", "emulated:gfx942"),
+    "olmo2": ("--family olmo2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", "emulated:sm_90a"),
+    "smollm3": ("--family smollm3 --type Q4_0 --layers 5", "emulated:gfx942"),
+}
 
 
 class Suite:
@@ -115,7 +123,7 @@ class Suite:
             self.expect(False, f"{part}: {error}")
 
 
-def against_float64(suite, name, options, tokens=TOKENS):
+def against_float64(suite, name, options, tokens=TOKENS, levels=None):
     """--exact within the bounds of a float32 run; default within twice the noise of its rounding."""
     checkpoint = suite.made("model.gguf", options)
     model = float64_model.Model(checkpoint)
@@ -123,9 +131,10 @@ def against_float64(suite, name, options, tokens=TOKENS):
     nll = float64_model.mean_nll(true, tokens)
     noisy = float64_model.forward(model, tokens, codes="q8o2")
     noise = np.sqrt(((noisy - true) ** 2).mean())
-    exact, fast = suite.compiled(checkpoint, "--exact"), suite.compiled(checkpoint)
+    target = (f"--target={','.join(levels)}",) if levels else ()
+    exact, fast = suite.compiled(checkpoint, "--exact", *target), suite.compiled(checkpoint, *target)
     row = []
-    for level in suite.levels:
+    for level in levels or suite.levels:
         got, said = suite.logits(exact, tokens, "--exact", "--isa", level)
         error = np.abs(got - true).max()
         suite.expect(error <= LOGIT, f"{name} at {level}: expects logits within {LOGIT}, but one is off by {error:.2g}")
@@ -150,6 +159,9 @@ def families(suite):
     print(f"{'family':32s} {'   '.join(f'{level}: worst exact logit, default / noise' for level in suite.levels)}")
     for name, options in FAMILIES.items():
         suite.run(name, lambda: against_float64(suite, name, options))
+    print(f"at {suite.levels[-1]} alone")
+    for name, (options, _) in MORE.items():
+        suite.run(name, lambda: against_float64(suite, name, options, levels=suite.levels[-1:]))
 
 
 def types(suite):

@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 import conformance  # ends with 77 where numpy or gguf are missing
-from conformance import FAMILIES, LOGIT, Suite, float64_model, np, random_weights
+from conformance import FAMILIES, LOGIT, MORE, Suite, float64_model, np, random_weights
 
 TOKENS = conformance.TOKENS[:11]
 CACHE = 2e-2  # absolute, where keys and values are binary16
@@ -58,6 +58,9 @@ def first(suite, device):
 def families(suite, device):
     for name, options in FAMILIES.items():
         suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
+    for name, (options, chip) in MORE.items():
+        if device == chip or os.environ.get("STEPDOWN_EVERY_FAMILY"):
+            suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
 
 
 def extra(suite, device):

@@ -20,7 +20,9 @@ class Model:
         self.kv_heads = get("attention.head_count_kv", self.heads)
         self.head_dim = get("attention.key_length", self.width // self.heads)
         self.inner, self.epsilon = get("feed_forward_length"), get("attention.layer_norm_rms_epsilon")
-        self.softcap = get("final_logit_softcapping", 0.0)
+        self.softcap, self.score_cap = get("final_logit_softcapping", 0.0), get("attn_logit_softcapping", 0.0)
+        self.embedding = np.sqrt(self.width) if self.family.startswith("gemma") else get("embedding_scale", 1.0)
+        self.residual, self.divisor = get("residual_scale", 1.0), get("logit_scale", 1.0)
         self.weights = {}
 
     def key(self, name, default=None):
@@ -44,7 +46,7 @@ class Model:
         """The window of a layer, 0 where it sees everything."""
         window = self.key("attention.sliding_window", 0)
         # Every layer has it but where the family, or the file, says otherwise.
-        pattern = self.key("attention.sliding_window_pattern", 6 if self.family == "gemma3" else 0)
+        pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6}.get(self.family, 0))
         if isinstance(pattern, (list, np.ndarray)):
             return window if pattern[layer] else 0
         return window if not pattern or layer % int(pattern) != int(pattern) - 1 else 0
@@ -121,13 +123,14 @@ def rotate(x, positions, inverse, magnitude, adjacent):
     return y
 
 
-def attend(q, k, v, heads_a_cache, window, scale, sinks):
+def attend(q, k, v, heads_a_cache, window, scale, cap, sinks):
     """Causal attention in one sequence. q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]; sinks: [heads],
     -inf where a head has none"""
     distance = np.arange(len(q))[:, None] - np.arange(len(q))[None, :]
     seen = (distance >= 0) & (distance < window if window else True)
     q, k, v = (a.transpose(1, 0, 2) for a in (q, k.repeat(heads_a_cache, 1), v.repeat(heads_a_cache, 1)))
-    score = np.where(seen, q @ k.transpose(0, 2, 1) * scale, -np.inf)
+    score = q @ k.transpose(0, 2, 1) * scale
+    score = np.where(seen, cap * np.tanh(score / cap) if cap else score, -np.inf)
     sinks = sinks[:, None, None]
     top = np.maximum(score.max(-1, keepdims=True), sinks)
     share = np.exp(score - top)
@@ -141,7 +144,7 @@ def forward(m, tokens, codes=None, kv=None):
 
 def forward_all(m, prompts, codes=None, kv=None):
     """For each of the prompts, which see nothing of each other, logits of every position: [tokens, vocabulary]."""
-    tokens, gemma = np.concatenate([np.asarray(p, int) for p in prompts]), m.family == "gemma3"
+    tokens, gemma = np.concatenate([np.asarray(p, int) for p in prompts]), m.family.startswith("gemma")
     n, lengths = len(tokens), [len(p) for p in prompts]
     edges = np.cumsum([0] + lengths)
     prompts = [slice(a, b) for a, b in zip(edges, edges[1:])]
@@ -154,29 +157,35 @@ def forward_all(m, prompts, codes=None, kv=None):
         y = x @ m.weight(tensor, slice(begin, end)).T
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
 
-    x = m.weight("token_embd.weight", tokens) * (np.sqrt(m.width) if gemma else 1.0)
+    def norm(x, name):
+        """Rows that have no such norm pass."""
+        return rms_norm(x, m.weight(name + ".weight"), m.epsilon) if m.has(name + ".weight") else x
+
+    x = m.weight("token_embd.weight", tokens) * m.embedding
     scale = m.key("attention.scale") or 1 / np.sqrt(m.head_dim)
     q_size, k_size = m.heads * m.head_dim, m.kv_heads * m.head_dim
     for layer in range(m.layers):
         p, window = f"blk.{layer}.", m.windows(layer)
-        h = rms_norm(x, m.weight(p + "attn_norm.weight"), m.epsilon)
+        h = norm(x, p + "attn_norm")
         if m.has(p + "attn_qkv.weight"):
             parts = (0, q_size, q_size + k_size, q_size + 2 * k_size)
             q, k, v = (linear(h, p + "attn_qkv", a, b) for a, b in zip(parts, parts[1:]))
         else:
             q, k, v = (linear(h, p + "attn_" + c) for c in "qkv")
+        if m.family == "olmo2":  # of whole rows; of heads elsewhere
+            q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         q, k, v = (a.reshape(n, -1, m.head_dim) for a in (q, k, v))
-        if m.has(p + "attn_q_norm.weight"):
-            q = rms_norm(q, m.weight(p + "attn_q_norm.weight"), m.epsilon)
-            k = rms_norm(k, m.weight(p + "attn_k_norm.weight"), m.epsilon)
+        if m.family != "olmo2":
+            q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         inverse, magnitude = m.frequencies(window > 0)
-        q, k = (rotate(a, positions, inverse, magnitude, m.family == "llama") for a in (q, k))
+        if m.family != "smollm3" or layer % 4 != 3:
+            q, k = (rotate(a, positions, inverse, magnitude, m.family in ("llama", "granite", "smollm3")) for a in (q, k))
         k, v = (round_cache(a, kv or ("f16" if codes else "f32")) for a in (k, v))
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
-        out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, sinks) for s in prompts])
+        out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, m.score_cap, sinks) for s in prompts])
         h = linear(out.reshape(n, -1), p + "attn_output")
-        x = x + (rms_norm(h, m.weight(p + "post_attention_norm.weight"), m.epsilon) if gemma else h)
-        h = rms_norm(x, m.weight(p + "ffn_norm.weight"), m.epsilon)
+        x = x + m.residual * norm(h, p + "post_attention_norm")
+        h = norm(x, p + "ffn_norm")
         if m.family == "phi3":
             gate, up = linear(h, p + "ffn_up", 0, m.inner), linear(h, p + "ffn_up", m.inner)
         else:
@@ -186,9 +195,9 @@ def forward_all(m, prompts, codes=None, kv=None):
         else:
             gate = gate / (1 + np.exp(-gate))
         h = linear(gate * up, p + "ffn_down")
-        x = x + (rms_norm(h, m.weight(p + "post_ffw_norm.weight"), m.epsilon) if gemma else h)
+        x = x + m.residual * norm(h, p + "post_ffw_norm")
     x = rms_norm(x, m.weight("output_norm.weight"), m.epsilon)
-    logits = linear(x, "output" if m.has("output.weight") else "token_embd")
+    logits = linear(x, "output" if m.has("output.weight") else "token_embd") / m.divisor
     logits = m.softcap * np.tanh(logits / m.softcap) if m.softcap else logits
     return [logits[s] for s in prompts]
 

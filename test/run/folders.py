@@ -37,14 +37,18 @@ MODELS = {
     "gemma3, linear rotation": ("--family gemma3 --layers 2 --pattern 1,0 --window 11 --rope linear:4", "F32", 0, None, True),
     "gemma3, llama3 rotation": ("--family gemma3 --layers 2 --pattern 1,0 --window 11 --rope llama3:8 --freq-base 100000 --context 8192", "F32", 0, None, False),
     "gemma3, yarn rotation": ("--family gemma3 --layers 2 --pattern 1,0 --window 11 --rope yarn:4:128:1.3", "F32", 0, None, True),
+    "gemma2": ("--family gemma2 --layers 3 --window 7 --type BF16 --norm-type BF16", "BF16", 0, None, True),
+    "granite": ("--family granite", "F32", 2, None, False),
+    "olmo2": ("--family olmo2", "F32", 0, None, True),
+    "smollm3": ("--family smollm3 --layers 5", "F32", 0, None, False),
     "phi3, half of a head rotates": ("--family phi3 --rope-dims 8", "F32", 0, None, False),
     "phi3, long rotation": ("--family phi3 --rope longrope:128", "F32", 2, None, True),
 }
 
 
 def logits_of(suite, folder, name, true):
-    """--exact within the bounds of a float32 run."""
-    artifact = suite.compiled(folder, "--exact")
+    """--exact within the bounds of a float32 run, at the highest level: what is read is the same for all."""
+    artifact = suite.compiled(folder, "--exact", f"--target={suite.levels[-1]}")
     got, _ = suite.logits(artifact, TOKENS, "--exact")
     error = np.abs(got - true).max()
     suite.expect(error <= LOGIT, f"{name}: expects logits within {LOGIT}, but one is off by {error:.2g}")
@@ -102,6 +106,10 @@ def transformers_models(suite):
         "qwen2, windows from layer 1": ("Qwen2", {**small, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
         "qwen3": ("Qwen3", {**small, "head_dim": 14}),
         "gemma3": ("Gemma3", {**small, "head_dim": 12, "query_pre_attn_scalar": 24, "sliding_window": 7, "num_hidden_layers": 7, "final_logit_softcapping": 30.0}),
+        "gemma2": ("Gemma2", {**small, "head_dim": 12, "query_pre_attn_scalar": 24, "sliding_window": 7, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 17.0}),
+        "granite": ("Granite", {**small, "embedding_multiplier": 2.3, "attention_multiplier": 0.21, "residual_multiplier": 0.57, "logits_scaling": 3.1}),
+        "olmo2": ("Olmo2", small),
+        "smollm3": ("SmolLM3", {**small, "num_hidden_layers": 5}),
         "phi3": ("Phi3", {**small, "rope_parameters": dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5)}),
         "phi3, longrope": ("Phi3", {**small, "original_max_position_embeddings": 512, "max_position_embeddings": 512, "rope_parameters": long}),
     }
@@ -111,7 +119,7 @@ def transformers_models(suite):
             model = getattr(transformers, kind + "ForCausalLM")(config)
             for key, value in model.named_parameters():
                 if key.endswith(("norm.weight", "bias")):
-                    torch.nn.init.normal_(value, 0.0 if kind == "Gemma3" or key.endswith("bias") else 1.0, 0.2)
+                    torch.nn.init.normal_(value, 0.0 if kind.startswith("Gemma") or key.endswith("bias") else 1.0, 0.2)
             folder = emptied(suite)
             model.save_pretrained(folder)
             for file, value in zip(("tokenizer.json", "tokenizer_config.json"), tokenizer):
@@ -275,6 +283,14 @@ REFUSED = {
     "rotation with another key": (config(rope_scaling={"rope_type": "linear", "factor": 2.0, "mrope_section": [1]}), 1412, "rope_scaling.mrope_section"),
     "two rotations": (config(rope_scaling={"type": "default"}, rope_parameters={"rope_type": "default"}), 1411, "not both"),
     "partial rotation": (config(partial_rotary_factor=0.5), 1411, "partial_rotary_factor"),
+    "layers without positions that are others": (config(model_type="smollm3", architectures=["SmolLM3ForCausalLM"], no_rope_layers=[0]), 1411, "no_rope_layers"),
+    "layers without positions for another number": (config(model_type="smollm3", architectures=["SmolLM3ForCausalLM"], no_rope_layers=[1, 1]), 1411, "one for each of 1 layers"),
+    "interval of layers without positions": (config(model_type="smollm3", architectures=["SmolLM3ForCausalLM"], no_rope_layer_interval=2), 1411, "no_rope_layer_interval"),
+    "windows of smollm3": (config(model_type="smollm3", architectures=["SmolLM3ForCausalLM"], layer_types=["sliding_attention"]), 1411, "layer_types"),
+    "multiplier that is zero": (config(model_type="granite", architectures=["GraniteForCausalLM"], residual_multiplier=0), 1411, "residual_multiplier"),
+    "multiplier of another family": (config(residual_multiplier=0.5), 1412, "residual_multiplier"),
+    "cap of scores that gemma3 does not have": (config(model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], hidden_activation="gelu_pytorch_tanh", sliding_window=16, attn_logit_softcapping=50.0), 1412, "attn_logit_softcapping"),
+    "norms that are missing": (config(model_type="olmo2", architectures=["Olmo2ForCausalLM"]), 1414, "model.layers.0.input_layernorm.weight"),
     "window of llama": (config(sliding_window=8), 1411, "sliding_window"),
     "unknown key": (config(no_rope_layers=[1]), 1412, "no_rope_layers"),
     "unknown key of control characters": (config(**{"a\x01": 1}), 1412, "key 'a\\x01'"),
@@ -318,7 +334,8 @@ def no_tokenizer(suite, sound):
     folder = emptied(suite)
     shutil.copytree(sound, folder)
     os.remove(os.path.join(folder, "tokenizer.json"))
-    suite.call("stepdown-run", "inspect", folder)
+    said = json.loads(suite.call("stepdown-run", "inspect", folder, "--json"))
+    suite.expect(not said["runs"] and "E1401" in said["refusal"], f"no tokenizer: expects inspect to tell that it does not run, but got {said['runs']}")
     try:
         said = suite.call("stepdown-run", "tokenize", folder, "-p", "a")
     except RuntimeError as error:
@@ -329,7 +346,8 @@ def no_tokenizer(suite, sound):
 def refusals(suite):
     checkpoint, sound = suite.made("model.gguf", "--family llama --layers 1"), suite.path("sound")
     make_folder.build(checkpoint, sound)
-    suite.call("stepdown-run", "inspect", sound)
+    said = suite.call("stepdown-run", "inspect", sound)
+    suite.expect("runs: true" in said, f"a sound folder: expects inspect to tell that it runs, but got {said[:80]}")
     suite.run("no tokenizer", lambda: no_tokenizer(suite, sound))
     for name, (change, number, text) in REFUSED.items():
         def one():
@@ -366,6 +384,9 @@ TAKEN = {
     **{f"keys of {name}": (config(**keys), noted("llama.block_count"), "1") for name, keys in KEYS.items()},
     "null for key-value heads": (config(model_type="qwen3", architectures=["Qwen3ForCausalLM"], num_key_value_heads=None), noted("qwen3.attention.head_count_kv"), "4"),
     "positions that Phi 3 was trained for": (lambda f: (config(**PHI3, max_position_embeddings=8192)(f), tensors(lambda t: [t.pop(n) for n in list(t) if n.split(".")[-2] in ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")] and None)(f)), noted("phi3.rope.scaling.original_context_length"), "4096"),
+    "caps that gemma2 leaves out": (config(model_type="gemma2", architectures=["Gemma2ForCausalLM"], hidden_activation="gelu_pytorch_tanh", sliding_window=16, head_dim=16, num_key_value_heads=2), noted("gemma2.attn_logit_softcapping"), "50"),
+    "caps that gemma2 says are none": (config(model_type="gemma2", architectures=["Gemma2ForCausalLM"], hidden_activation="gelu_pytorch_tanh", sliding_window=16, head_dim=16, num_key_value_heads=2, attn_logit_softcapping=None), noted("gemma2.attn_logit_softcapping"), "0"),
+    "multipliers that granite leaves out": (config(model_type="granite", architectures=["GraniteForCausalLM"]), noted("granite.attention.scale"), "1"),
     "index of the one file": (lambda f: tensors(lambda t: make_folder.write_json(f, INDEX, {"weight_map": dict.fromkeys(t, "model.safetensors")}))(f), noted("llama.block_count"), "1"),
     "head that is the embedding": (tensors(lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"]})), noted('"output.weight"'), "nothing"),
     "token that the model has no row for": (edited("tokenizer.json", lambda t: t["added_tokens"].append(make_folder.added_token(389, "<image>", True))),

@@ -57,6 +57,47 @@ TEST_F(FrontendTest, Gemma3AlternatesWindowAndGlobalLayers) {
   EXPECT_EQ(all<EmbeddingOp>(*module).front().getScale().convertToDouble(), 8); // sqrt of width 64
 }
 
+TEST_F(FrontendTest, Gemma2CapsScoresAndLogits) {
+  auto module = build("--family gemma2 --layers 3 --window 16");
+  ASSERT_TRUE(module);
+  EXPECT_EQ(all<LayersOp>(*module).front().getOrder(), (llvm::ArrayRef<int64_t>{0, 1, 0}));
+  auto attention = all<AttentionOp>(*module);
+  ASSERT_EQ(attention.size(), 2u);
+  EXPECT_EQ(attention[0].getWindow(), 16u);
+  EXPECT_EQ(attention[1].getWindow(), 0u);
+  EXPECT_EQ(attention[1].getSoftcap().convertToDouble(), 7);
+  EXPECT_EQ(all<LogitsOp>(*module).front().getSoftcap().convertToDouble(), 23);
+}
+
+TEST_F(FrontendTest, GraniteMultipliesEmbeddingBranchesScoresAndLogits) {
+  auto module = build("--family granite");
+  ASSERT_TRUE(module);
+  auto sums = all<AddOp>(*module);
+  ASSERT_EQ(sums.size(), 2u);
+  for (AddOp sum : sums)
+    EXPECT_EQ(sum.getScale().convertToDouble(), 0.61f);
+  EXPECT_EQ(all<EmbeddingOp>(*module).front().getScale().convertToDouble(), 1.7f);
+  EXPECT_EQ(all<AttentionOp>(*module).front().getScale().convertToDouble(), 0.29f);
+  EXPECT_EQ(all<LogitsOp>(*module).front().getScale().convertToDouble(), 1.0 / 1.3f);
+}
+
+TEST_F(FrontendTest, Olmo2NormsWholeRowsAndWhatBranchesGive) {
+  auto module = build("--family olmo2");
+  ASSERT_TRUE(module);
+  std::vector<int64_t> sizes;
+  for (RMSNormOp norm : all<RMSNormOp>(*module))
+    sizes.push_back(norm.getWeight().getType().getDimSize(0));
+  EXPECT_EQ(sizes, (std::vector<int64_t>{64, 32, 64, 64, 64})); // q, k, two branches, and the last
+}
+
+TEST_F(FrontendTest, LayersWithoutPositionsAreAKind) {
+  auto module = build("--family smollm3 --layers 6");
+  ASSERT_TRUE(module);
+  EXPECT_EQ(all<LayersOp>(*module).front().getOrder(), (llvm::ArrayRef<int64_t>{0, 0, 0, 1, 0, 0}));
+  EXPECT_EQ(all<RopeOp>(*module).size(), 2u); // of the first kind alone
+  EXPECT_EQ(all<KVAppendOp>(*module).size(), 2u);
+}
+
 TEST_F(FrontendTest, StorageTypesThatDifferMakeKinds) {
   auto module = build("--family llama --type Q4_0 --layers 4 --mix blk.2.ffn_down=Q8_0");
   ASSERT_TRUE(module);

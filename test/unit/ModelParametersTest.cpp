@@ -247,7 +247,51 @@ TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
 }
 
 TEST(ModelParameters, NamesWhatIsSupported) {
-  EXPECT_EQ(supportedArchitectures(), "gemma3, llama, phi3, qwen2, qwen3");
+  EXPECT_EQ(supportedArchitectures(), "gemma2, gemma3, granite, llama, olmo2, phi3, qwen2, qwen3, smollm3");
+  GgufBytes::File file(withFeedForward("granit").bytes());
+  EXPECT_NE(readParameters(*Checkpoint::open(file.path)).error().text().find("did you mean granite?"),
+            std::string::npos);
+}
+
+TEST(ModelParameters, Gemma2HasCapsAndAWindowWhereItsFilesSayNone) {
+  ModelParameters p = read(withFeedForward("gemma2"));
+  EXPECT_EQ(p.window, 4096u);
+  EXPECT_EQ(p.local, (std::vector<bool>{true, false, true, false, true, false}));
+  EXPECT_EQ(p.rope.localBase, p.rope.base);
+  EXPECT_TRUE(p.rope.localScaled);
+  EXPECT_EQ(p.scoreSoftcap, 50);
+  EXPECT_EQ(p.finalSoftcap, 30);
+  EXPECT_EQ(p.embeddingScale, 8);
+  p = read(withFeedForward("gemma2").f32("gemma2.attn_logit_softcapping", 0).f32("gemma2.final_logit_softcapping", 7));
+  EXPECT_EQ(p.scoreSoftcap, 0);
+  EXPECT_EQ(p.finalSoftcap, 7);
+  EXPECT_EQ(read(withFeedForward("llama")).scoreSoftcap, 0);
+}
+
+TEST(ModelParameters, GraniteMultipliesByNumbersOfTheFile) {
+  ModelParameters plain = read(withFeedForward("granite"));
+  for (double scale : {plain.embeddingScale, plain.residualScale, plain.logitScale})
+    EXPECT_EQ(scale, 1);
+  ModelParameters p = read(withFeedForward("granite")
+                               .f32("granite.embedding_scale", 12)
+                               .f32("granite.residual_scale", 0.25f)
+                               .f32("granite.logit_scale", 8)
+                               .f32("granite.attention.scale", 0.0078125f));
+  EXPECT_EQ(p.embeddingScale, 12);
+  EXPECT_EQ(p.residualScale, 0.25);
+  EXPECT_EQ(p.logitScale, 0.125); // it divides
+  EXPECT_EQ(p.attentionScale, 0.0078125);
+  const std::string rotates = "granite.rope.scaling.finetuned";
+  read(withFeedForward("granite").scalar(rotates, GgufType::Bool, uint8_t(1)));
+  GgufBytes::File file(withFeedForward("granite").scalar(rotates, GgufType::Bool, uint8_t(0)).bytes());
+  const Error refused = readParameters(*Checkpoint::open(file.path)).error();
+  EXPECT_EQ(refused.code, ErrorCode::ModelFeature);
+  EXPECT_NE(refused.text().find(rotates), std::string::npos) << refused.text();
+}
+
+TEST(ModelParameters, EveryFourthLayerOfSmolLM3DoesNotRotate) {
+  EXPECT_EQ(read(withFeedForward("smollm3")).rotates, (std::vector<bool>{true, true, true, false, true, true}));
+  EXPECT_EQ(read(withFeedForward("llama")).rotates, std::vector<bool>(6, true));
 }
 
 TEST(ModelTensors, OptionalTensorsMayBeMissingButNotMisshapen) {
@@ -282,8 +326,8 @@ TEST_P(GeneratedModel, HasEveryTensorItsParametersAskFor) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GeneratedModel,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "phi3", "gemma3-window", "gemma3-array",
-                                         "llama-linear", "llama-yarn", "llama-llama3", "phi3-longrope", "llama-bias",
-                                         "qwen3-halves"));
+                         testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3",
+                                         "smollm3", "gemma3-window", "gemma3-array", "llama-linear", "llama-yarn",
+                                         "llama-llama3", "phi3-longrope", "llama-bias", "qwen3-halves"));
 
 } // namespace

@@ -56,6 +56,10 @@ TEST(ReferenceOperations, LayerNormSubtractsTheMean) {
   EXPECT_EQ(y.values, (std::vector<double>{-0.5, 0.5, -1, 10.5}));
 }
 
+TEST(ReferenceOperations, ASumScalesItsSecondOperand) {
+  EXPECT_EQ(add(tensor(1, 2, {1, 2}), tensor(1, 2, {4, 8}), 0.25).values, (std::vector<double>{2, 4}));
+}
+
 TEST(ReferenceOperations, GatedActivations) {
   Tensor<double> gate = tensor(1, 3, {-1, 0, 2}), up = tensor(1, 3, {3, 3, 0.5});
   for (double g : {-1.0, 2.0}) {

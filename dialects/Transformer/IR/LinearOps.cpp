@@ -1,4 +1,4 @@
-// Linear layers: linear, and logits, which is one over the rows that are asked for.
+// Linear layers: linear, and logits, which is one over the rows that are asked for; and the sum that takes them in.
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "llvm/Support/MathExtras.h"
 #include <cmath>
@@ -24,6 +24,12 @@ template <typename Op> static LogicalResult verifyProduct(Op op, const char *row
 }
 
 LogicalResult LinearOp::verify() { return verifyProduct(*this, "tokens"); }
+
+LogicalResult AddOp::verify() {
+  if (const double scale = getScale().convertToDouble(); !std::isfinite(scale)) // C3
+    return emitOpError("expects a finite scale, but got ") << scale;
+  return success();
+}
 
 LogicalResult LogitsOp::verify() {
   if (failed(verifyProduct(*this, "rows")))

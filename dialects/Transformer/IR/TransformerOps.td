@@ -224,17 +224,18 @@ def Transformer_GatedActivationOp : Transformer_Op<"gated_activation", [Pure, Sa
 def Transformer_AddOp : Transformer_Op<"add", [Pure, SameOperandsAndResultType]> {
   let summary = "residual sum";
   let description = [{
-    y[t, i] = a[t, i] + b[t, i], all [T, N].
+    y[t, i] = a[t, i] + scale * b[t, i], all [T, N].
 
     Example:
     ```mlir
-    %y = transformer.add %x, %attended : tensor<?x576xf32>
+    %y = transformer.add %x, %attended {scale = 0.22 : f64} : tensor<?x576xf32>
     ```
-    C1: a is tokens x columns of f32. C2: a, b and result have the same type.
+    C1: a is tokens x columns of f32. C2: a, b and result have the same type. C3: scale is finite.
   }];
-  let arguments = (ins Transformer_Rows:$a /* C1 */, Transformer_Rows:$b);
+  let arguments = (ins Transformer_Rows:$a /* C1 */, Transformer_Rows:$b, DefaultValuedAttr<F64Attr, "1.0">:$scale);
   let results = (outs Transformer_Rows:$result);
   let assemblyFormat = "$a `,` $b attr-dict `:` type($result)"; // C2: SameOperandsAndResultType
+  let hasVerifier = 1;
 }
 
 //===-- Attention ------------------------------------------------------------------------------------------------===//

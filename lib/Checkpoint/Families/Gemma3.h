@@ -11,7 +11,8 @@ struct Gemma3 : FamilyDefaults {
   static constexpr const char *architecture = "gemma3";
   static constexpr RopePairs pairs = RopePairs::Halves;
   static constexpr int windowPeriod = 6;
-  static constexpr bool localRope = true, softcap = true;
+  static constexpr bool localRope = true;
+  static constexpr double logitCap = 0;
 
   /// The 27B, the one with 62 layers, scales by the width that its heads would have had.
   static double scoreWidth(const ModelParameters &p) {

@@ -77,6 +77,8 @@ private:
   Status readKind();
   Status readSizes();
   Status readSwitches();
+  Status readScales();
+  Status readUnrotated();
   Status readWindows();
   Status readIds(const JsonObject *generation);
   Status checkUnread();
@@ -210,18 +212,64 @@ Status ConfigReader::readSwitches() {
       return config.refuse(name, "expects 1");
   if (c.family->windows != Windows::Pattern)
     return Done{};
-  // What Gemma 3 alone says.
+  // What Gemma alone says.
   STEPDOWN_CHECK(expect("use_bidirectional_attention", false));
   config.skip("hidden_act"); // an older name of hidden_activation, which files have beside it
-  Result<double> width = config.real("query_pre_attn_scalar", 256), cap = config.real("final_logit_softcapping", 0);
-  for (const Result<double> *each : {&width, &cap})
-    if (!*each)
-      return each->error();
+  Result<double> width = config.real("query_pre_attn_scalar", 256);
+  if (!width)
+    return width.error();
   if (*width <= 0)
     return config.refuse("query_pre_attn_scalar", "expects a number above 0");
   pairs.add(key("attention.scale"), 1 / std::sqrt(*width));
-  if (*cap != 0)
-    pairs.add(key("final_logit_softcapping"), *cap);
+  return Done{};
+}
+
+/// Soft caps, and Granite's multipliers.
+Status ConfigReader::readScales() {
+  for (auto [name, fallback] : {std::pair("final_logit_softcapping", c.family->logitCap),
+                                std::pair("attn_logit_softcapping", c.family->scoreCap)}) {
+    if (fallback == kNotRead)
+      continue;
+    Result<double> cap =
+        config.real(name, config.value().contains(name) ? 0 : fallback); // null says that there is none
+    if (!cap)
+      return cap.error();
+    pairs.add(key(name), *cap);
+  }
+  if (!c.family->multipliers)
+    return Done{};
+  for (auto [theirs, ours] :
+       {std::pair("embedding_multiplier", "embedding_scale"), std::pair("attention_multiplier", "attention.scale"),
+        std::pair("residual_multiplier", "residual_scale"), std::pair("logits_scaling", "logit_scale")}) {
+    Result<double> number = config.real(theirs, 1);
+    if (!number)
+      return number.error();
+    if (*number <= 0) // GGUF's 0 says that there is none
+      return config.refuse(theirs, "expects a number above 0");
+    pairs.add(key(ours), *number);
+  }
+  return Done{};
+}
+
+/// no_rope_layers, 1 for each layer that rotates: the pattern that GGUF files, which cannot say it, have.
+Status ConfigReader::readUnrotated() {
+  const uint64_t period = c.family->unrotatedPeriod;
+  if (period == 0)
+    return Done{};
+  const std::string expected = "layers with positions, but for every " + std::to_string(period) + "th";
+  Result<uint64_t> interval = config.count("no_rope_layer_interval", period);
+  if (!interval)
+    return interval.error();
+  if (!config.has("no_rope_layers")) // which the interval makes
+    return *interval == period ? Status(Done{}) : config.refuse("no_rope_layer_interval", "expects " + expected);
+  Result<std::vector<uint64_t>> layers = config.counts("no_rope_layers");
+  if (!layers)
+    return layers.error();
+  if (layers->size() != c.layers)
+    return config.refuse("no_rope_layers", "expects one for each of " + std::to_string(c.layers) + " layers");
+  for (uint64_t i = 0; i < c.layers; ++i)
+    if ((*layers)[i] != ((i + 1) % period != 0))
+      return config.refuse("no_rope_layers", "expects " + expected);
   return Done{};
 }
 
@@ -232,8 +280,17 @@ Status ConfigReader::readWindows() {
   if (c.family->saysWindow && !config.value().contains("sliding_window"))
     return config.refuse("sliding_window", "expects a whole number, or null where no layer has a window");
   const Windows kind = c.family->windows;
-  if (kind == Windows::None)
+  if (kind == Windows::None) {
+    if (config.has("layer_types")) {
+      Result<std::vector<std::string>> types = config.texts("layer_types");
+      if (!types)
+        return types.error();
+      for (const std::string &type : *types)
+        if (type != "full_attention")
+          return config.refuse("layer_types", "expects full_attention alone");
+    }
     return *window ? Status(config.refuse("sliding_window", "expects none")) : Status(Done{});
+  }
   if (kind == Windows::All) {
     if (*window)
       pairs.add(key("attention.sliding_window"), *window);
@@ -267,7 +324,8 @@ Status ConfigReader::readWindows() {
     const bool switched = kind == Windows::Switched;
     const char *patternKey =
         config.has("_sliding_window_pattern") ? "_sliding_window_pattern" : "sliding_window_pattern";
-    Result<uint64_t> number = switched ? config.count("max_window_layers", 28) : config.count(patternKey, 6);
+    Result<uint64_t> number =
+        switched ? config.count("max_window_layers", 28) : config.count(patternKey, c.family->pattern);
     if (!number)
       return number.error();
     if (!switched && *number == 0)
@@ -320,7 +378,8 @@ Status ConfigReader::checkUnread() {
 
 Result<FolderConfig> ConfigReader::read(const JsonObject *generation) {
   for (Status (ConfigReader::*step)() :
-       {&ConfigReader::readKind, &ConfigReader::readSizes, &ConfigReader::readSwitches, &ConfigReader::readWindows})
+       {&ConfigReader::readKind, &ConfigReader::readSizes, &ConfigReader::readSwitches, &ConfigReader::readScales,
+        &ConfigReader::readUnrotated, &ConfigReader::readWindows})
     if (Status status = (this->*step)(); !status)
       return status.error();
   if (Status status = readIds(generation); !status)

@@ -1,6 +1,7 @@
 // What a folder's model_type means here: the family of lib/Checkpoint/Families, what config.json of it may leave out,
 // and its tensors by name. One row and one list a model_type; everything else knows the row alone.
 #pragma once
+#include "lib/Checkpoint/ModelParameters.h"
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -33,7 +34,14 @@ struct FolderFamily {
   /// say, and `inputBias` where q, k and v have one then.
   const char *attentionBiasKey, *mlpBiasKey;
   bool inputBias;
-  bool longRope; ///< rope_type longrope, su and yarn are all LongRoPE; else longrope is refused
+  bool longRope;          ///< rope_type longrope, su and yarn are all LongRoPE; else longrope is refused
+  uint64_t pattern = 0;   ///< of Windows::Pattern: of n layers the last has no window, where config.json has no list
+  bool localRope = false; ///< window layers rotate in their own way
+  /// final_logit_softcapping and attn_logit_softcapping where it leaves them out, 0 for none; kNotRead: it has no such
+  /// key.
+  double logitCap = kNotRead, scoreCap = kNotRead;
+  bool multipliers = false;     ///< embedding_multiplier, attention_multiplier, residual_multiplier, logits_scaling
+  uint64_t unrotatedPeriod = 0; ///< of n layers the last does not rotate, as no_rope_layers has to say; 0: all do
 };
 
 /// The family of `modelType`, or null.

@@ -194,7 +194,7 @@ Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t h
   config.skip("original_max_position_embeddings");
   if (config.has("rope_parameters") && config.has("rope_scaling"))
     return config.refuse("rope_scaling", "expects it or rope_parameters, not both");
-  const bool local = family.windows == FolderFamily::Windows::Pattern; // window layers rotate in their own way
+  const bool local = family.localRope;
   double localBase = 1e4;
   if (local) {
     Result<double> base = config.real("rope_local_base_freq", localBase);

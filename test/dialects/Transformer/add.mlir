@@ -15,3 +15,12 @@ func.func @operands_have_other_types(%a: tensor<?x8xf32>, %b: tensor<?x16xf32>) 
   %y = "transformer.add"(%a, %b) : (tensor<?x8xf32>, tensor<?x16xf32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// C3
+func.func @scale_is_not_finite(%a: tensor<?x8xf32>) {
+  // expected-error @+1 {{op expects a finite scale, but got}}
+  %y = transformer.add %a, %a {scale = 0x7FF0000000000000 : f64} : tensor<?x8xf32>
+  return
+}

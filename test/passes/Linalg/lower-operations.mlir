@@ -22,6 +22,14 @@ func.func @sum(%x: tensor<?x12xf32>, %y: tensor<?x12xf32>) -> tensor<?x12xf32> {
   return %0 : tensor<?x12xf32>
 }
 
+// CHECK-LABEL: func.func @scaled_sum(
+// CHECK:         %[[S:.*]] = arith.constant 2.200000e-01 : f32
+// CHECK:         math.fma %{{.*}}, %[[S]], %{{.*}} : f32
+func.func @scaled_sum(%x: tensor<?x12xf32>, %y: tensor<?x12xf32>) -> tensor<?x12xf32> {
+  %0 = transformer.add %x, %y {scale = 0.22 : f64} : tensor<?x12xf32>
+  return %0 : tensor<?x12xf32>
+}
+
 // CHECK-LABEL: func.func @layer_norm_sums_twice(
 // CHECK-COUNT-2: "reduction"
 // CHECK-NOT:     "reduction"
