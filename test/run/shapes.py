@@ -72,7 +72,7 @@ class Draw:
         rope_dims = 0
         if head % 2 or random.random() < 0.2:
             rope_dims = 2 * between(1, head // 2)
-        layers = between(1, 3)
+        layers = between(1, 3) + (3 if family == "smollm3" else 0)  # of which every fourth is another
         o = ["--family", family, "--type", kind, "--width", width, "--ffn", ffn, "--heads", heads, "--kv-heads", kv, "--head-dim", head,
              "--layers", layers, "--vocab", pick(*PRIMES), "--context", 128, "--seed", between(1, 1 << 30),
              "--norm-type", pick("F32", "F32", "F16", "BF16"), "--head", pick("tied", "untied")]

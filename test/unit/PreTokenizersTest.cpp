@@ -40,6 +40,14 @@ TEST(PreTokenizers, KnowTheirNamesAndNoOthers) {
   EXPECT_EQ(findPreTokenizer("gpt-5"), nullptr);
   EXPECT_EQ(findPreTokenizer(""), nullptr);
   EXPECT_EQ(findPreTokenizer("GPT-2"), nullptr);
+  // Kept matches of a tokenizer.json: all of a text where the pattern stands alone and ends in white space.
+  const std::string llama3 = findPreTokenizer("llama3")->patterns.front(),
+                    bloom = findPreTokenizer("bloom")->patterns.front();
+  EXPECT_EQ(findPreTokenizer(std::vector<std::string>{"Keep " + llama3}), findPreTokenizer("llama3"));
+  EXPECT_EQ(findPreTokenizer(std::vector<std::string>{"Split " + bloom}), findPreTokenizer("bloom"));
+  EXPECT_EQ(findPreTokenizer(std::vector<std::string>{"Keep " + bloom}), nullptr);
+  EXPECT_EQ(findPreTokenizer({"Split \\p{N}", "Keep " + findPreTokenizer("gpt-2")->patterns.front() + "|\\s+"}),
+            nullptr);
 }
 
 TEST(PreTokenizers, Gpt2) {

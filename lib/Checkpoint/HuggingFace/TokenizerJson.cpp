@@ -320,6 +320,8 @@ Status TokenizerReader::readIds() {
   pairs.add("tokenizer.ggml.add_bos_token", !parts.before.empty());
   pairs.add("tokenizer.ggml.add_eos_token", !parts.after.empty());
   pairs.add("tokenizer.ggml.add_space_prefix", parts.spacePrefix);
+  if (!parts.metaspace.empty())
+    pairs.add("tokenizer.folder.metaspace", parts.metaspace);
   pairs.add("tokenizer.folder.strip_left", stripLeft);
   pairs.add("tokenizer.folder.strip_right", stripRight);
   pairs.add("tokenizer.folder.late", late);

@@ -1,7 +1,11 @@
 // tokenizer.json as the keys that GGUF has for a tokenizer, and a few under tokenizer.folder for what GGUF cannot say:
-//     tokenizer.folder.pre_tokenizer  how text is cut into words: "Split REGEX", "Digits", "ByteLevel", in order
+//     tokenizer.folder.pre_tokenizer  how text is cut into words: "Split REGEX", "Digits", "ByteLevel", in order;
+//                                     "Keep REGEX" drops what it does not match
 //     tokenizer.folder.ignore_merges  a word that is a token is taken whole
 //     tokenizer.folder.nfc            text is brought into Unicode NFC
+//     tokenizer.folder.metaspace      "▁" for spaces: "always", "first" or "never" before a text; "split" into words;
+//     "strip" of
+//                                     the first space of a decoded text
 //     tokenizer.folder.strip_left, strip_right   ids of added tokens that take white space beside them
 //     tokenizer.folder.late           ids of added tokens that are looked for in what the others left
 //     tokenizer.folder.beyond         added tokens that are left out, since their ids are at or above vocab_size
@@ -31,8 +35,9 @@ struct TokenizerParts {
   bool byteLevel = false;  ///< else SentencePiece-like: characters, with "▁" for spaces
   bool normalizes = false; ///< there is a normalizer
   bool nfc = false, spacePrefix = false;
-  std::vector<std::string> words; ///< tokenizer.folder.pre_tokenizer
-  std::string before, after;      ///< tokens that are put around a text, or none
+  std::vector<std::string> metaspace; ///< tokenizer.folder.metaspace, or none
+  std::vector<std::string> words;     ///< tokenizer.folder.pre_tokenizer
+  std::string before, after;          ///< tokens that are put around a text, or none
   uint64_t beforeId = 0, afterId = 0;
 };
 

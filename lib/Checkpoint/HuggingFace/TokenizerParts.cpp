@@ -113,10 +113,39 @@ Status readNormalizer(const std::vector<Part> &parts, TokenizerParts &out, bool 
   return Done{};
 }
 
-Status readWords(const std::vector<Part> &parts, TokenizerParts &out, bool marks) {
+/// prepend_scheme, beside which old files have the switch add_prefix_space, and split.
+Status readMetaspace(const Part &part, TokenizerParts &out) {
+  Result<std::string> mark = part.object.text("replacement"), scheme = part.object.text("prepend_scheme", "always");
+  for (const Result<std::string> *each : {&mark, &scheme})
+    if (!*each)
+      return each->error();
+  Result<bool> prefix = part.object.boolean("add_prefix_space", true), split = part.object.boolean("split", true);
+  for (const Result<bool> *each : {&prefix, &split})
+    if (!*each)
+      return each->error();
+  part.object.skip("str_rep"); // of old files, the replacement once more
+  if (*mark != spaceMark)
+    return unsupported(part, "replacement", "expects U+2581");
+  if (*scheme != "always" && *scheme != "first" && *scheme != "never")
+    return unsupported(part, "prepend_scheme", "expects always, first or never");
+  if (!*prefix && *scheme != "never") // the package refuses it, too
+    return part.object.refuse("add_prefix_space", "expects true where prepend_scheme is " + *scheme);
+  out.metaspace.push_back(*scheme);
+  if (*split)
+    out.metaspace.push_back("split");
+  return Done{};
+}
+
+Status readWords(const std::vector<Part> &parts, TokenizerParts &out, bool &marks) {
   for (const Part &part : parts) {
     if (out.byteLevel)
       return unsupported(part, "type", "expects ByteLevel last");
+    if (part.type == "Metaspace" && !out.normalizes && parts.size() == 1) {
+      if (Status read = readMetaspace(part, out); !read)
+        return read;
+      marks = true;
+      return Done{};
+    }
     if (part.type == "ByteLevel") {
       out.byteLevel = true;
       if (Status no = expect(part, "add_prefix_space", false, true); !no)
@@ -131,12 +160,13 @@ Status readWords(const std::vector<Part> &parts, TokenizerParts &out, bool marks
         return each;
       out.words.push_back("Digits");
     } else if (part.type == "Split") {
-      if (Status no = expect(part, "invert", false, false); !no)
-        return no;
+      Result<bool> invert = part.object.boolean("invert", false);
       Result<std::string> behavior = part.object.text("behavior");
-      if (!behavior)
-        return behavior.error();
+      if (!behavior || !invert)
+        return behavior ? invert.error() : behavior.error();
       if (marks) { // at spaces, of which the normalizer left none
+        if (Status no = expect(part, "invert", false, false); !no)
+          return no;
         Result<std::string> text = patternOf(part, "String");
         if (!text)
           return text.error();
@@ -144,12 +174,13 @@ Status readWords(const std::vector<Part> &parts, TokenizerParts &out, bool marks
           return unsupported(part, "pattern", "expects a split at spaces, which the normalizer replaced");
         continue;
       }
-      if (*behavior != "Isolated")
-        return unsupported(part, "behavior", "expects Isolated in Split");
+      const bool keeps = *behavior == "Removed" && *invert; // what matches, alone
+      if (*behavior != "Isolated" && !keeps)
+        return unsupported(part, "behavior", "expects Isolated, or Removed with invert, in Split");
       Result<std::string> pattern = patternOf(part, "Regex");
       if (!pattern)
         return pattern.error();
-      out.words.push_back("Split " + *pattern);
+      out.words.push_back((keeps ? "Keep " : "Split ") + *pattern);
     } else {
       return unsupported(part, "type", marks ? "expects Split" : "expects Split, Digits or ByteLevel");
     }
@@ -158,7 +189,7 @@ Status readWords(const std::vector<Part> &parts, TokenizerParts &out, bool marks
 }
 
 /// What the decoder has to be for what encodes.
-Status checkDecoder(const std::vector<Part> &parts, const TokenizerParts &out, const JsonObject &tokenizer) {
+Status checkDecoder(const std::vector<Part> &parts, TokenizerParts &out, const JsonObject &tokenizer) {
   if (out.byteLevel) {
     for (const Part &part : parts)
       for (const char *name : {"add_prefix_space", "use_regex"}) // of encoding
@@ -168,7 +199,9 @@ Status checkDecoder(const std::vector<Part> &parts, const TokenizerParts &out, c
                : tokenizer.refuse(ErrorCode::TokenizerJsonUnsupported, "decoder",
                                   "expects ByteLevel alone beside a ByteLevel pre_tokenizer");
   }
-  const size_t expected = out.spacePrefix ? 4 : 3;
+  // Of Metaspace, which may put "▁" before a text, the decoder alone says whether it is taken away.
+  const bool strips = out.metaspace.empty() ? out.spacePrefix : parts.size() == 4;
+  const size_t expected = strips ? 4 : 3;
   const char *types[] = {"Replace", "ByteFallback", "Fuse", "Strip"};
   bool same = parts.size() == expected;
   for (size_t i = 0; same && i < expected; ++i)
@@ -178,13 +211,15 @@ Status checkDecoder(const std::vector<Part> &parts, const TokenizerParts &out, c
                             out.spacePrefix
                                 ? "expects Replace, ByteFallback, Fuse and Strip beside a Prepend normalizer"
                                 : "expects Replace, ByteFallback and Fuse");
-  if (Status replace = expectReplace(parts[0], spaceMark, " "); !replace || !out.spacePrefix)
+  if (Status replace = expectReplace(parts[0], spaceMark, " "); !replace || !strips)
     return replace;
   const Part &strip = parts[3];
   Result<std::string> content = strip.object.text("content");
   Result<uint64_t> start = strip.object.count("start"), stop = strip.object.count("stop");
   if (!content || !start || !stop)
     return content ? (start ? stop.error() : start.error()) : content.error();
+  if (!out.metaspace.empty())
+    out.metaspace.push_back("strip");
   return *content == " " && *start == 1 && *stop == 0
              ? Status(Done{})
              : unsupported(strip, "start", "expects Strip of one space at the start and none at the end");
@@ -252,8 +287,9 @@ Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer) {
   if (Status read = readWords(words, out, marks); !read)
     return read.error();
   if (out.byteLevel == marks || (out.spacePrefix && !marks))
-    return tokenizer.refuse(ErrorCode::TokenizerJsonUnsupported, "pre_tokenizer",
-                            "expects one that ends in ByteLevel, or a normalizer that replaces spaces by U+2581");
+    return tokenizer.refuse(
+        ErrorCode::TokenizerJsonUnsupported, "pre_tokenizer",
+        "expects one that ends in ByteLevel, Metaspace alone, or a normalizer that replaces spaces by U+2581");
   if (Status good = checkDecoder(decoder, out, tokenizer); !good)
     return good.error();
   for (const Part &part : processor) {

@@ -86,7 +86,7 @@ public:
       : vocabulary(vocabulary), merges(std::move(merges)), splitter(std::move(splitter)),
         byteLevel(vocabulary.model == TokenizerModel::Bpe) {
     if (vocabulary.fromJson)
-      wholeWords = vocabulary.fromJson->ignoreMerges;
+      wholeWords = vocabulary.fromJson->ignoreMerges, cutsAtMarks = vocabulary.fromJson->cutsAtMarks;
     else
       for (std::string_view name : wholeWordPres)
         wholeWords = wholeWords || (byteLevel && vocabulary.pre == name);
@@ -118,8 +118,11 @@ public:
         words.assign(1, fragment.substr(0, length));
       }
       for (std::string_view word : words)
-        if (Status ok = encodeWord(word, list, ids, steps); !ok)
-          return ok;
+        for (size_t end; !word.empty(); word.remove_prefix(end)) {
+          end = cutsAtMarks ? std::min(word.find(spaceMark, 1), word.size()) : word.size();
+          if (Status ok = encodeWord(word.substr(0, end), list, ids, steps); !ok)
+            return ok;
+        }
       fragment.remove_prefix(length);
     }
     return Done{};
@@ -187,7 +190,7 @@ private:
   MergeTable merges;
   std::unique_ptr<WordSplitter> splitter;
   bool byteLevel;
-  bool wholeWords = false;
+  bool wholeWords = false, cutsAtMarks = false;
   int32_t byteIds[256]; // token of a single byte, or -1
 };
 

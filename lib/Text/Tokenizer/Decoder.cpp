@@ -76,7 +76,8 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, std::string &out) {
 
 /// Encoding put a space before the first word, which the text did not have.
 bool dropsFirstSpace(const Vocabulary &vocabulary) {
-  return vocabulary.addSpacePrefix || vocabulary.model == TokenizerModel::WordPiece;
+  return vocabulary.addSpacePrefix || vocabulary.model == TokenizerModel::WordPiece ||
+         (vocabulary.fromJson && vocabulary.fromJson->stripsSpace);
 }
 
 } // namespace

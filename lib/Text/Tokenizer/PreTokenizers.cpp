@@ -86,11 +86,19 @@ const PreTokenizer *findPreTokenizer(std::string_view name) {
 }
 
 const PreTokenizer *findPreTokenizer(const std::vector<std::string> &parts) {
-  constexpr std::string_view split = "Split ", gpt2 = GPT2, rest = "|\\s+"; // white space is a gap, and a piece, anyway
+  constexpr std::string_view split = "Split ", keep = "Keep ", gpt2 = GPT2,
+                             rest = "|\\s+"; // white space is a gap, and a piece, anyway
   std::vector<std::string> patterns;
   for (std::string_view part : parts) {
-    const bool isSplit = part.substr(0, split.size()) == split;
-    std::string_view pattern = isSplit ? part.substr(split.size()) : part == "Digits" ? "\\p{N}" : gpt2;
+    const bool isSplit = part.substr(0, split.size()) == split, keeps = part.substr(0, keep.size()) == keep;
+    std::string_view pattern = isSplit            ? part.substr(split.size())
+                               : keeps            ? part.substr(keep.size())
+                               : part == "Digits" ? "\\p{N}"
+                                                  : gpt2;
+    // Keeping matches is splitting where all is matched: by those of the table that stand alone and end in white space.
+    if (keeps &&
+        (parts.size() > 1 || pattern.size() < rest.size() || pattern.substr(pattern.size() - rest.size()) != rest))
+      return nullptr;
     if (pattern.size() == gpt2.size() + rest.size() && pattern.substr(0, gpt2.size()) == gpt2 &&
         pattern.substr(gpt2.size()) == rest)
       pattern = gpt2;

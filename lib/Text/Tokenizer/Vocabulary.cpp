@@ -231,6 +231,22 @@ Status Vocabulary::readFromJson(const Metadata &metadata) {
       return flag.error();
     *value = *flag;
   }
+  if (constexpr const char *key = "tokenizer.folder.metaspace"; metadata.has(key)) {
+    Result<std::vector<std::string_view>> switches = metadata.strings(key);
+    if (!switches)
+      return switches.error();
+    for (std::string_view name : *switches) {
+      if (name != "always" && name != "first" && name != "never" && name != "split" && name != "strip")
+        return fail(ErrorCode::TokenizerJsonUnsupported,
+                    "%s: key '%s': expects always, first or never, split and strip, but got '%s'",
+                    metadata.file().c_str(), key, printable(name).c_str());
+      json.prefix = name == "always"  ? FromJson::Prefix::Always
+                    : name == "first" ? FromJson::Prefix::First
+                                      : json.prefix;
+      json.cutsAtMarks = json.cutsAtMarks || name == "split";
+      json.stripsSpace = json.stripsSpace || name == "strip";
+    }
+  }
   for (auto [key, ids] :
        {std::pair("tokenizer.folder.strip_left", &json.stripLeft),
         std::pair("tokenizer.folder.strip_right", &json.stripRight), std::pair("tokenizer.folder.late", &json.late)}) {

@@ -64,10 +64,21 @@ public:
   /// What only a tokenizer.json says (lib/Checkpoint/HuggingFace/TokenizerJson.h). Where it is there special ids have
   /// no defaults, and tokens are what the file types them.
   struct FromJson {
-    std::vector<std::string> preTokenizer;      ///< "Split REGEX", "Digits", "ByteLevel", in order
+    std::vector<std::string> preTokenizer;      ///< "Split REGEX", "Keep REGEX", "Digits", "ByteLevel", in order
     bool ignoreMerges = false, nfc = false;     ///< words that are tokens are taken whole; text is composed first
     std::vector<int32_t> stripLeft, stripRight; ///< ascending: tokens that take the white space beside them
     std::vector<int32_t> late;                  ///< ascending: tokens that are looked for in what the others left
+    /// Metaspace: "▁" is put before each piece of text between tokens, or before one that begins the text, but where
+    /// it has a space there already; and words are cut before each "▁".
+    enum class Prefix { None, Always, First } prefix = Prefix::None;
+    bool cutsAtMarks = false;
+    bool stripsSpace = false; ///< the decoder drops one space at the start
+
+    /// Whether "▁" goes before `piece`, which begins the text or does not.
+    bool prefixes(std::string_view piece, bool isFirst) const {
+      return prefix != Prefix::None && (isFirst || prefix == Prefix::Always) && !piece.empty() && piece[0] != ' ' &&
+             piece.substr(0, spaceMark.size()) != spaceMark;
+    }
   };
   std::optional<FromJson> fromJson;
   std::vector<int32_t> endOfGeneration; ///< ascending
