@@ -7,8 +7,8 @@
 #   style  clang-format, and who may know whom        unit  GoogleTest programs of single parts
 #   docs   generated pages are current                run   tests that run the programs as a user does
 #   lit    dialects, passes and phases, one .mlir file a behaviour
-#   tsan   what runs threads, under ThreadSanitizer   fuzz  every fuzz target for half a minute, and failing allocations,
-#          under ASan and UBSan
+#   tsan   what runs threads, under ThreadSanitizer   fuzz  every fuzz target for 10 seconds or more, and failing
+#          allocations, under ASan and UBSan
 #
 # Whatever of the system the build and the scripts use must be of a package that tools/install-packages.sh names: on Debian,
 # style and the build check that, and programs of other packages are hidden from all that runs here.
@@ -255,7 +255,7 @@ fi
 if wants fuzz; then
   echo "== fuzz"
   find_python
-  JOBS=$jobs PYTHON=$python RESULTS=$results/single tools/fuzz.sh --seconds 30 || true # the results tell
+  JOBS=$jobs PYTHON=$python RESULTS=$results/single tools/fuzz.sh --seconds 10 || true # the results tell
   if cmake --build build-fuzz -j "$jobs" --target "${sanitized[@]}" >"$results/asan-build.log" 2>&1; then
     mkdir -p "$results/asan/gtest"
     programs_in build-fuzz "$results/asan" asan -R "^($(IFS='|'; echo "${sanitized[*]}"))\$"
