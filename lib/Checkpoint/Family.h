@@ -14,6 +14,7 @@ struct FamilyDefaults {
   static constexpr uint32_t window = 0;         ///< where the file leaves it out
   static constexpr bool projectionBias = false; ///< q, k and v need a bias; else they may have one
   static constexpr bool localRope = false;      ///< window layers have a base of their own, 10000, and no scaling
+  static constexpr bool localScaled = true;     ///< window layers have the scaling of the others, but with localRope
   /// The caps of logits and of attention scores where the file leaves them out, 0 for none; kNotRead: it has no such
   /// key.
   static constexpr double logitCap = kNotRead, scoreCap = kNotRead;

@@ -82,6 +82,9 @@ Status InfoReader::readShape(StoredTensor &tensor) {
   return Done{};
 }
 
+/// Ids that ik_llama.cpp gives to types of its own, in files that say that they are GGUF.
+bool isOfIkLlama(uint32_t id) { return (id >= 97 && id <= 99) || (id >= 133 && id <= 158) || (id >= 202 && id <= 399); }
+
 Status InfoReader::readType(StoredTensor &tensor) {
   size_t begin = cursor.offset;
   uint32_t id;
@@ -94,7 +97,9 @@ Status InfoReader::readType(StoredTensor &tensor) {
   if (!known)
     return refuse(ErrorCode::GgufTensorType, begin, "type",
                   "expects a type id of GGUF, but got " + std::to_string(static_cast<int32_t>(id)) +
-                      (id < 64 ? " (removed or unknown)" : " (unknown)"));
+                      (id < 64           ? " (removed or unknown)"
+                       : isOfIkLlama(id) ? " (a private type of ik_llama.cpp)"
+                                         : " (unknown)"));
   return refuse(ErrorCode::GgufTensorTypeUnsupported, begin, "type",
                 "expects one of f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, "
                 "iq4_xs, mxfp4, but got " +

@@ -14,8 +14,9 @@ namespace stepdown {
 namespace {
 
 template <typename F> constexpr Family familyOf() {
-  return {F::architecture, F::pairs,           F::windowPeriod, F::window,   F::projectionBias, F::localRope,
-          F::multipliers,  F::unrotatedPeriod, F::logitCap,     F::scoreCap, F::scoreWidth,     F::embeddingScale};
+  return {F::architecture, F::pairs,       F::windowPeriod,  F::window,          F::projectionBias,
+          F::localRope,    F::localScaled, F::multipliers,   F::unrotatedPeriod, F::logitCap,
+          F::scoreCap,     F::scoreWidth,  F::embeddingScale};
 }
 #define STEPDOWN_ROW(Name) familyOf<Name>(),
 constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
@@ -267,7 +268,7 @@ Status Reader::readRope() {
                   "expects it where the head size is odd (" + std::to_string(p.headSize) + "), but it is missing");
   }
   STEPDOWN_CHECK(same("rope.dimension_count_swa", r.dimensions, "the rotated part of a head"));
-  r.localScaled = !p.family->localRope;
+  r.localScaled = p.family->localScaled && !p.family->localRope;
   // The base is a divisor's logarithm: anything that is not a positive number has no angles.
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base", kAnyPositive, 10000, r.base));
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.freq_base_swa", kAnyPositive, p.family->localRope ? 10000 : r.base,

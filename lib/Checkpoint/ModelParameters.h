@@ -48,7 +48,7 @@ struct Family {
   RopePairs pairs;
   int windowPeriod;
   uint32_t window;
-  bool projectionBias, localRope, multipliers;
+  bool projectionBias, localRope, localScaled, multipliers;
   int unrotatedPeriod;
   double logitCap, scoreCap;
   double (*scoreWidth)(const ModelParameters &);

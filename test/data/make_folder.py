@@ -21,9 +21,9 @@ LAYER = {
 BEHIND = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
           "post_ffw_norm": "post_feedforward_layernorm"}  # of families that norm what a branch gives
 TYPES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
-         "granite": "granite", "olmo2": "olmo2", "phi3": "phi3", "smollm3": "smollm3"}
+         "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2", "phi3": "phi3", "smollm3": "smollm3"}
 CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
-           "granite": "Granite", "olmo2": "Olmo2", "phi3": "Phi3", "smollm3": "SmolLM3"}
+           "granite": "Granite", "olmo2": "Olmo2", "olmo3": "Olmo3", "phi3": "Phi3", "smollm3": "SmolLM3"}
 
 
 def encode(values, dtype):
@@ -167,19 +167,20 @@ class Source:
         if self.type == "smollm3":
             c.update(no_rope_layers=[int(i % 4 != 3) for i in range(c["num_hidden_layers"])], no_rope_layer_interval=4,
                      layer_types=["full_attention"] * c["num_hidden_layers"], use_sliding_window=False, sliding_window=None)
-        if self.gemma:
-            pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6}[self.family])
+        if self.gemma or self.type == "olmo3":
+            pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4}[self.family])
             local = [bool(p) for p in pattern] if isinstance(pattern, list) else [(i + 1) % pattern != 0 for i in range(c["num_hidden_layers"])]
-            c.update(sliding_window=window, query_pre_attn_scalar=head, attn_logit_softcapping=self.key("attn_logit_softcapping"),
-                     final_logit_softcapping=self.key("final_logit_softcapping"),
-                     layer_types=["sliding_attention" if l else "full_attention" for l in local])
+            c.update(sliding_window=window, layer_types=["sliding_attention" if l else "full_attention" for l in local])
+        if self.gemma:
+            c.update(query_pre_attn_scalar=head, attn_logit_softcapping=self.key("attn_logit_softcapping"),
+                     final_logit_softcapping=self.key("final_logit_softcapping"))
         if self.type == "phi3":
             c["original_max_position_embeddings"] = self.key("rope.scaling.original_context_length", c["max_position_embeddings"])
             if self.key("rope.dimension_count", head) != head:
                 c["partial_rotary_factor"] = self.key("rope.dimension_count") / head
-        if nested and self.type == "gemma3_text":
+        if nested and self.type in ("gemma3_text", "olmo3"):
             c["rope_parameters"] = {"full_attention": {"rope_theta": theta, **(scaling or {"rope_type": "default"})},
-                                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}
+                                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0 if self.gemma else theta}}
         elif nested:
             c["rope_parameters"] = {"rope_theta": theta, **(scaling or {"rope_type": "default"})}
         else:

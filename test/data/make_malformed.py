@@ -130,6 +130,10 @@ def tensors(s):
     s.case("16-type-negative", 118, gguf(infos=[info("w", [32], -1)], data=data), "'w'", "type", "got -1")
     s.case("16-type-removed", 118, gguf(infos=[info("w", [32], 4)], data=data), "'w'", "got 4", "removed")
     s.case("16-type-unknown", 118, gguf(infos=[info("w", [32], 1000)], data=data), "'w'", "1000", "unknown")
+    for kind in (97, 133, 158, 202, 399):
+        s.case(f"16-type-private-{kind}", 118, gguf(infos=[info("w", [32], kind)], data=data), "'w'", f"got {kind} (a private type of ik_llama.cpp)")
+    for kind in (96, 100, 132, 159, 201, 400):
+        s.case(f"16-type-beside-{kind}", 118, gguf(infos=[info("w", [32], kind)], data=data), "'w'", f"got {kind} (unknown)")
     s.case("16-type-unsupported", 119, gguf(infos=[info("w", [256], 16)], data=data), "'w'", "IQ2_XXS", "q4_k")
     s.case("17-name-long", 120, gguf(infos=[info("n" * 64, [4])], data=data), "name length", "got 64", "offset 24")
     s.case("17-name-empty", 120, gguf(infos=[info("", [4])], data=data), "name length", "got 0")

@@ -46,7 +46,7 @@ class Model:
         """The window of a layer, 0 where it sees everything."""
         window = self.key("attention.sliding_window", 0)
         # Every layer has it but where the family, or the file, says otherwise.
-        pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6}.get(self.family, 0))
+        pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4}.get(self.family, 0))
         if isinstance(pattern, (list, np.ndarray)):
             return window if pattern[layer] else 0
         return window if not pattern or layer % int(pattern) != int(pattern) - 1 else 0
@@ -58,7 +58,7 @@ class Model:
         gemma = self.family == "gemma3"
         if local:
             base = float(self.key("rope.freq_base_swa", 10000.0 if gemma else base))
-        scaled = not (local and gemma)
+        scaled = not (local and self.family in ("gemma3", "olmo2"))
         inverse = base ** (-np.arange(0, dims, 2, dtype=np.float64) / dims)
         context, original = self.key("context_length"), self.key("rope.scaling.original_context_length", 0)
         factor = self.key("rope.scaling.factor", self.key("rope.scale_linear", 1.0))

@@ -289,6 +289,19 @@ TEST(ModelParameters, GraniteMultipliesByNumbersOfTheFile) {
   EXPECT_NE(refused.text().find(rotates), std::string::npos) << refused.text();
 }
 
+TEST(ModelParameters, WindowLayersOfOlmo3ShareTheBaseAndNotTheScaling) {
+  EXPECT_EQ(read(withFeedForward("olmo2")).window, 0u); // OLMo 2
+  ModelParameters p = read(withFeedForward("olmo2")
+                               .u32("olmo2.attention.sliding_window", 7)
+                               .f32("olmo2.rope.freq_base", 5e5f)
+                               .text("olmo2.rope.scaling.type", "yarn")
+                               .f32("olmo2.rope.scaling.factor", 8));
+  EXPECT_EQ(p.local, (std::vector<bool>{true, true, true, false, true, true}));
+  EXPECT_EQ(p.rope.localBase, 5e5);
+  EXPECT_FALSE(p.rope.localScaled);
+  EXPECT_EQ(p.rope.scaling, RopeScaling::Yarn);
+}
+
 TEST(ModelParameters, EveryFourthLayerOfSmolLM3DoesNotRotate) {
   EXPECT_EQ(read(withFeedForward("smollm3")).rotates, (std::vector<bool>{true, true, true, false, true, true}));
   EXPECT_EQ(read(withFeedForward("llama")).rotates, std::vector<bool>(6, true));

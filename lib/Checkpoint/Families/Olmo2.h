@@ -1,4 +1,5 @@
-// OLMo 2: nothing is normed before attention and MLP, but what they give; the whole rows of q and k are normed.
+// OLMo 2 and 3: nothing is normed before attention and MLP, but what they give; the whole rows of q and k are normed.
+// OLMo 3 has three window layers, without its rotary scaling, to one that sees everything.
 #pragma once
 #include "lib/Checkpoint/Family.h"
 
@@ -7,6 +8,8 @@ namespace stepdown {
 struct Olmo2 : FamilyDefaults {
   static constexpr const char *architecture = "olmo2";
   static constexpr RopePairs pairs = RopePairs::Halves;
+  static constexpr int windowPeriod = 4;
+  static constexpr bool localScaled = false;
 
   template <typename Builder, typename Rows> static Rows layer(Builder &b, Rows x) {
     auto [q, k, v] = b.projections(x);

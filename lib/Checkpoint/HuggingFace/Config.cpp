@@ -210,7 +210,7 @@ Status ConfigReader::readSwitches() {
   for (const char *name : {"full_attn_mod", "interpolate_factor"})
     if (Result<uint64_t> one = config.count(name, 1); !one || *one != 1)
       return config.refuse(name, "expects 1");
-  if (c.family->windows != Windows::Pattern)
+  if (c.family->logitCap == kNotRead)
     return Done{};
   // What Gemma alone says.
   STEPDOWN_CHECK(expect("use_bidirectional_attention", false));

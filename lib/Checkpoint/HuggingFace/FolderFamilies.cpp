@@ -75,86 +75,66 @@ constexpr TensorRule phi3[] = {MODEL,
 
 using Windows = FolderFamily::Windows;
 #define SILU "hidden_act", "silu"
+#define GELU "hidden_activation", "gelu_pytorch_tanh"
+
+// What few have beside the rest of a row.
+constexpr FolderFamily patterned(FolderFamily row, uint64_t pattern) {
+  row.windows = Windows::Pattern;
+  row.pattern = pattern;
+  return row;
+}
+/// `localTheta`: 0 for the base of the other layers.
+constexpr FolderFamily localRope(FolderFamily row, double localTheta) {
+  row.localRope = true;
+  row.localTheta = localTheta;
+  return row;
+}
+constexpr FolderFamily capped(FolderFamily row, double logitCap, double scoreCap) {
+  row.logitCap = logitCap;
+  row.scoreCap = scoreCap;
+  return row;
+}
+constexpr FolderFamily multiplied(FolderFamily row) {
+  row.multipliers = true;
+  return row;
+}
+constexpr FolderFamily unrotated(FolderFamily row, uint64_t period) {
+  row.unrotatedPeriod = period;
+  return row;
+}
+
 // Defaults: those of the configuration classes of transformers 5.24.
 constexpr FolderFamily families[] = {
-    {"gemma2",
-     "gemma2",
-     gemma2,
-     std::size(gemma2),
-     "hidden_activation",
-     "gelu_pytorch_tanh",
-     Windows::Pattern,
-     4,
-     256,
-     1e4,
-     true,
-     true,
-     false,
-     "attention_bias",
-     nullptr,
-     false,
-     false,
-     2,
-     false,
-     30,
-     50},
-    {"gemma3_text",
-     "gemma3",
-     gemma3,
-     std::size(gemma3),
-     "hidden_activation",
-     "gelu_pytorch_tanh",
-     Windows::Pattern,
-     4,
-     256,
-     1e6,
-     true,
-     true,
-     false,
-     "attention_bias",
-     nullptr,
-     false,
-     false,
-     6,
-     true,
-     0},
-    {"granite", "granite", llama, std::size(llama), SILU,       Windows::None, 0,     0, 1e4,
-     false,     false,     false, "attention_bias", "mlp_bias", false,         false, 0, false,
-     kNotRead,  kNotRead,  true},
+    capped(patterned({"gemma2", "gemma2", gemma2, std::size(gemma2), GELU, Windows::None, 4, 256, 1e4, true, true,
+                      false, "attention_bias", nullptr, false, false},
+                     2),
+           30, 50),
+    capped(localRope(patterned({"gemma3_text", "gemma3", gemma3, std::size(gemma3), GELU, Windows::None, 4, 256, 1e6,
+                                true, true, false, "attention_bias", nullptr, false, false},
+                               6),
+                     1e4),
+           0, kNotRead),
+    multiplied({"granite", "granite", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
+                "attention_bias", "mlp_bias", false, false}),
     {"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false, "attention_bias",
      "mlp_bias", false, false},
     {"mistral", "llama", llama, std::size(llama), SILU, Windows::All, 8, 0, 1e4, true, false, false, nullptr, nullptr,
      false, false},
     {"olmo2", "olmo2", olmo2, std::size(olmo2), SILU, Windows::None, 0, 0, 1e4, false, false, false, "attention_bias",
      nullptr, false, false},
+    localRope(patterned({"olmo3", "olmo2", olmo2, std::size(olmo2), SILU, Windows::None, 0, 0, 5e5, true, false, false,
+                         "attention_bias", nullptr, false, false},
+                        4),
+              0),
     {"phi3", "phi3", phi3, std::size(phi3), SILU, Windows::All, 0, 0, 1e4, false, false, true, nullptr, nullptr, false,
      true},
     {"qwen2", "qwen2", llama, std::size(llama), SILU, Windows::Switched, 32, 0, 1e4, false, false, false, nullptr,
      nullptr, true, false},
     {"qwen3", "qwen3", qwen3, std::size(qwen3), SILU, Windows::Switched, 32, 128, 1e4, false, false, false,
      "attention_bias", nullptr, false, false},
-    {"smollm3",
-     "smollm3",
-     llama,
-     std::size(llama),
-     SILU,
-     Windows::None,
-     4,
-     0,
-     2e6,
-     false,
-     true,
-     false,
-     "attention_bias",
-     "mlp_bias",
-     false,
-     false,
-     0,
-     false,
-     kNotRead,
-     kNotRead,
-     false,
-     4},
+    unrotated({"smollm3", "smollm3", llama, std::size(llama), SILU, Windows::None, 4, 0, 2e6, false, true, false,
+               "attention_bias", "mlp_bias", false, false},
+              4),
 };
 
 /// Whether `name` is `pattern` with a number for "{}", which has no zero in front and at most nine digits.

@@ -36,7 +36,8 @@ struct FolderFamily {
   bool inputBias;
   bool longRope;          ///< rope_type longrope, su and yarn are all LongRoPE; else longrope is refused
   uint64_t pattern = 0;   ///< of Windows::Pattern: of n layers the last has no window, where config.json has no list
-  bool localRope = false; ///< window layers rotate in their own way
+  bool localRope = false; ///< window layers rotate without scaling, with a base of their own
+  double localTheta = 0;  ///< this, where config.json leaves it out; 0: the base of the others
   /// final_logit_softcapping and attn_logit_softcapping where it leaves them out, 0 for none; kNotRead: it has no such
   /// key.
   double logitCap = kNotRead, scoreCap = kNotRead;

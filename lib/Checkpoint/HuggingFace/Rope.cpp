@@ -195,9 +195,11 @@ Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t h
   if (config.has("rope_parameters") && config.has("rope_scaling"))
     return config.refuse("rope_scaling", "expects it or rope_parameters, not both");
   const bool local = family.localRope;
-  double localBase = 1e4;
+  double localBase = 0;
   if (local) {
-    Result<double> base = config.real("rope_local_base_freq", localBase);
+    const bool shared = family.localTheta == 0; // with the other layers
+    Result<double> base =
+        shared ? config.real("rope_theta", family.theta) : config.real("rope_local_base_freq", family.localTheta);
     if (!base)
       return base.error();
     localBase = *base;
