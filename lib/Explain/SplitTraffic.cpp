@@ -26,6 +26,36 @@ Seen seenFrom(uint64_t position, uint64_t window, uint64_t chunk, uint64_t split
   return {end - begin, chunks, std::min(chunks, splits)};
 }
 
+/// Of blocks on matrix units, `splits` being of a chunk, splits, tokens of a block and lanes of a warp: what tokens
+/// share.
+void measureMatrixBlocks(ArrayRef<int64_t> splits, CacheType cache, uint64_t queries, uint64_t element,
+                         const StepLoad &load, uint64_t window, DispatchTraffic &all) {
+  constexpr uint64_t kTile = 16; // rows, positions and channels of a product
+  const uint64_t chunk = splits[0], shares = splits[1], most = splits[2], heads = cache.getHeads();
+  const uint64_t columns = cache.getKey() + cache.getValue();
+  uint64_t longest = 0;
+  for (uint64_t p = load.length - load.tokens, next = 0; p < load.length; p = next) {
+    next = std::min(load.length, (p / most + 1) * most);
+    const uint64_t begin = window && window < p + 1 ? p + 1 - window : 0;
+    const uint64_t chunks = (next - 1) / chunk + 1 - begin / chunk, busy = std::min(chunks, shares);
+    const uint64_t positions = llvm::alignTo(next, kTile) - begin / kTile * kTile;
+    const uint64_t rows = llvm::alignTo((next - p) * queries, kTile);
+    longest = std::max(longest, llvm::divideCeil(chunks, shares));
+    all.busy += heads * busy;
+    all.asked +=
+        heads * (positions * columns * element +
+                 busy * ((next - p) * (queries * cache.getKey() + 2) + chunks / busy * (chunk / kTile)) * kNumber);
+    all.products += 2 * heads * positions * rows * columns;
+    all.operations += heads * positions * rows * 6; // as many as threads have of a score beside its products
+  }
+  const uint64_t first = load.length - load.tokens + 1, begin = window && window < first ? first - window : 0;
+  all.cacheRead = (llvm::alignTo(load.length, kTile) - begin / kTile * kTile) * heads * columns * element;
+  // A thread's own of a chunk: products of its warp's scores, three passes over a sixteenth of a row and its parts, and
+  // products with each 16 positions' values.
+  const uint64_t inChunk = chunk / kTile, warps = chunk / splits[3];
+  all.chain = longest * (cache.getKey() / kTile * (inChunk / warps) + 3 * (chunk / 8 + 8) + inChunk);
+}
+
 } // namespace
 
 DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, const StepLoad &load, uint64_t window) {
@@ -33,6 +63,7 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   auto splits = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kSplitsAttr);
   auto grid = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
   const uint64_t chunk = splits[0], shares = splits[1], tokens = load.tokens;
+  const bool onMatrixUnits = splits.size() > 2;
   auto dimsOf = [&](unsigned i) { return cast<DenseI64ArrayAttr>(dispatch.getDims()[i]).asArrayRef(); };
   auto sourceOf = [&](unsigned i) -> Value {
     const int64_t source = dispatch.getSources()[2 * i], inputs = dispatch.getInputs().size();
@@ -73,8 +104,10 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
     const uint64_t heads = cache.getHeads(), columns = cache.getKey() + cache.getValue();
     const uint64_t queries = outColumns / shares / (cache.getValue() + 2) / heads;
     all.otherRead += (heads * queries * cache.getKey() + 2) * kNumber;
-    all.busy += heads * seen.shares;
     all.otherWritten += heads * queries * (cache.getValue() + 2) * seen.shares * kNumber;
+    if (onMatrixUnits)
+      continue;
+    all.busy += heads * seen.shares;
     all.asked += seen.positions * heads * columns * element +
                  heads * seen.shares * (queries * cache.getKey() + 2) * kNumber +
                  heads * (seen.chunks * (chunk / kBlock)) * kNumber;
@@ -89,8 +122,13 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   }
   // Over all tokens each position once, and the entries of the table that have them.
   const uint64_t visible = window ? std::min(load.length, tokens + window - 1) : load.length;
-  all.cacheRead = visible * cache.getHeads() * (cache.getKey() + cache.getValue()) * element;
   all.otherRead += ((load.length - 1) / kBlock - (load.length - visible) / kBlock + 1) * kNumber;
+  if (onMatrixUnits) {
+    const uint64_t queries = outColumns / shares / (cache.getValue() + 2) / cache.getHeads();
+    measureMatrixBlocks(splits, cache, queries, element, load, window, all);
+    return all;
+  }
+  all.cacheRead = visible * cache.getHeads() * (cache.getKey() + cache.getValue()) * element;
   // A thread's own sums of a chunk: scores, maxima, and every so manieth position; then those of the teams.
   const uint64_t teams = chunk / (cache.getValue() / 4);
   all.chain = longest * (cache.getKey() + chunk / 8 + llvm::divideCeil(chunk, teams)) + teams;

@@ -86,6 +86,33 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
     return lower<amd::KernelEmitter>(kernel, amd::planKernel(kernel, on));
   }
 
+  static LogicalResult lower(tile::WarpMmaOp op, const amd::Chip &on) {
+    const char *intrinsic = "llvm.amdgcn.mfma.f32.16x16x16f16";
+    if (!on.mfma || op.getA().size() != 4)
+      return op.emitOpError() << "expects a chip with MFMA, and 4 elements of an operand, which each of 64 lanes has, "
+                                 "but got "
+                              << on.name << " and " << op.getA().size();
+    OpBuilder b(op);
+    const Location loc = op.getLoc();
+    auto place = [&](int64_t e) { return LLVM::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(e))); };
+    auto joined = [&](ValueRange elements) {
+      Value made = LLVM::PoisonOp::create(b, loc, VectorType::get(4, elements.front().getType()));
+      for (auto [e, element] : llvm::enumerate(elements))
+        made = LLVM::InsertElementOp::create(b, loc, made, element, place(e));
+      return made;
+    };
+    SmallVector<Value> operands = {joined(op.getA()), joined(op.getB()), joined(op.getSum())};
+    operands.append(3, place(0)); // no broadcast, no permutation
+    Value sum =
+        LLVM::CallIntrinsicOp::create(b, loc, operands[2].getType(), b.getStringAttr(intrinsic), operands).getResult(0);
+    SmallVector<Value> sums;
+    for (int64_t e = 0; e < 4; ++e)
+      sums.push_back(LLVM::ExtractElementOp::create(b, loc, sum, place(e)));
+    op.replaceAllUsesWith(sums);
+    op.erase();
+    return success();
+  }
+
   void runOnOperation() override {
     const amd::Chip *found = amd::findChip(chip);
     if (!found) {
@@ -95,6 +122,11 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
     }
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
       if (failed(lower(kernel, *found)))
+        return signalPassFailure();
+    SmallVector<tile::WarpMmaOp> products;
+    getOperation().walk([&](tile::WarpMmaOp op) { products.push_back(op); });
+    for (tile::WarpMmaOp op : products)
+      if (failed(lower(op, *found)))
         return signalPassFailure();
   }
 };

@@ -119,6 +119,41 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     return success();
   }
 
+  /// 16 x 16 numbers by two instructions, which have the same rows of A.
+  static LogicalResult lower(tile::WarpMmaOp op) {
+    if (op.getA().size() != 8)
+      return op.emitOpError() << "expects 8 elements of an operand, which each of 32 lanes has, but got "
+                              << op.getA().size();
+    OpBuilder b(op);
+    const Location loc = op.getLoc();
+    const auto pair = VectorType::get(2, b.getF16Type());
+    auto words = [&](ValueRange elements) { // two elements each
+      SmallVector<Value> made;
+      for (size_t i = 0; i < elements.size(); i += 2) {
+        Value word = LLVM::PoisonOp::create(b, loc, pair);
+        for (int32_t half : {0, 1})
+          word = LLVM::InsertElementOp::create(b, loc, word, elements[i + half],
+                                               LLVM::ConstantOp::create(b, loc, b.getI32IntegerAttr(half)));
+        made.push_back(word);
+      }
+      return made;
+    };
+    const auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(4, b.getF32Type()));
+    const SmallVector<Value> rows = words(op.getA());
+    SmallVector<Value> sums;
+    for (size_t first : {0, 4}) {
+      Value made = NVVM::MmaOp::create(b, loc, type, rows, words(op.getB().slice(first, 4)),
+                                       op.getSum().slice(first, 4), {16, 8, 16}, std::nullopt, std::nullopt,
+                                       std::array{NVVM::MMATypes::f16, NVVM::MMATypes::f16},
+                                       std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+      for (int64_t e = 0; e < 4; ++e)
+        sums.push_back(LLVM::ExtractValueOp::create(b, loc, made, ArrayRef<int64_t>{e}));
+    }
+    op.replaceAllUsesWith(sums);
+    op.erase();
+    return success();
+  }
+
   void runOnOperation() override {
     const ChipFacts *facts = factsOfChip(chip);
     if (!facts || StringRef(facts->road) != "nvidia") {
@@ -129,6 +164,11 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
       if (failed(warpgroups ? lower<nvidia::KernelEmitter>(kernel, nvidia::planKernel(kernel))
                             : lower<nvidia::WarpEmitter>(kernel, nvidia::planWarps(kernel, *facts))))
+        return signalPassFailure();
+    SmallVector<tile::WarpMmaOp> products;
+    getOperation().walk([&](tile::WarpMmaOp op) { products.push_back(op); });
+    for (tile::WarpMmaOp op : products)
+      if (failed(lower(op)))
         return signalPassFailure();
   }
 };

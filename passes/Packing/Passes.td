@@ -51,8 +51,10 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     the threads of a block where it has 128 columns or more (RowReduction.cpp).
 
     Attention is two dispatches: blocks of 128 threads, which meet at barriers, have a cache head and a share of the context
-    each, and another function joins what they leave in a fixed order (SplitAttention.cpp). Where a head has no multiple of 4
-    columns, or more than 8 query heads share keys, it is one, of a thread for each query head.
+    each, and another function joins what they leave in a fixed order (SplitAttention.cpp). On chips whose warps have a product of
+    16 x 16 numbers, and of a cache of binary16, blocks have several tokens of a sequence, and products on matrix units
+    (MatrixAttention.cpp). Where a head has no multiple of 4 columns, or more query heads share keys than a block takes, it is one,
+    of a thread for each query head.
 
     On sm_90a and on AMD's chips a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of
     rows that another dispatch makes: their scales, and what is left of them in binary16. A block of threads has a row of it, and

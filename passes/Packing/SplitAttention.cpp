@@ -26,31 +26,30 @@ using namespace stepdown::transformer;
 
 namespace stepdown {
 
-static constexpr int64_t kChunk = 128;     ///< positions, and threads of a block
+static constexpr int64_t kChunk = AttentionSplits::kChunk;
 static constexpr int64_t kMostSplits = 16; ///< of a context
 static constexpr int64_t kMostQueries = 8; ///< query heads that share keys
 static constexpr int64_t kTops = 16;       ///< maxima of parts of a chunk
 static constexpr int64_t kChannels = 4;    ///< of a value that a thread adds up
 static constexpr float kNone = -1e30f;     ///< the maximum of no score: exp(kNone - z) = 0
 
-std::optional<AttentionSplits> AttentionSplits::of(AttentionOp op, int64_t positions) {
+std::optional<AttentionSplits> AttentionSplits::of(AttentionOp op, int64_t positions,
+                                                   const std::optional<WarpFragments> &warp) {
   const CacheType type = op.getCache().getType();
   AttentionSplits s;
   s.heads = type.getHeads(), s.key = type.getKey(), s.value = type.getValue();
   s.queries = op.getQ().getType().getDimSize(1) / (s.key * s.heads);
-  if (!op.getCausal() || !isRows(op.getQ().getType()) || s.queries > kMostQueries || s.key % kChannels ||
-      s.value % kChannels || s.value / kChannels > kChunk)
+  if (!op.getCausal() || !isRows(op.getQ().getType()))
+    return std::nullopt;
+  s.rows = warp && type.getElement().isF16() && s.key % 16 == 0 && s.value % 16 == 0 ? s.rowsOfTile() : 0;
+  if (s.rows)
+    s.warp = warp;
+  else if (s.queries > kMostQueries || s.key % kChannels || s.value % kChannels || s.value / kChannels > kChunk)
     return std::nullopt;
   const int64_t seen = op.getWindow() > 0 ? std::min<int64_t>(positions, op.getWindow() + kChunk - 1) : positions;
   s.splits = std::clamp<int64_t>(llvm::divideCeil(seen, kChunk), 1, kMostSplits);
   return s;
 }
-
-/// What a block of threads has of the context of its query.
-struct ThreadKernel::Seen {
-  Value begin, end;       ///< positions
-  Value first, lastChunk; ///< chunks, the last one behind the end
-};
 
 ThreadKernel::Seen ThreadKernel::seenBy(AttentionOp op, Value token) {
   Value position = index(argument(op.getBatch(), 0), {token});

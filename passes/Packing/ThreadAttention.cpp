@@ -28,7 +28,7 @@ ThreadKernel::Paged ThreadKernel::paged(Value batch, Value token, Value position
 }
 
 ThreadKernel::Values ThreadKernel::cacheIndices(const uint32_t (&axes)[STEPDOWN_MAX_RANK], const Paged &at, Value head,
-                                                Value channel) {
+                                                Value channel, Value lane) {
   Values indices;
   for (uint32_t axis : axes)
     switch (axis) {
@@ -39,13 +39,13 @@ ThreadKernel::Values ThreadKernel::cacheIndices(const uint32_t (&axes)[STEPDOWN_
       indices.push_back(head);
       break;
     case STEPDOWN_AXIS_POSITIONS:
-      indices.push_back(at.place);
+      indices.push_back(lane ? add(at.place, lane) : at.place);
       break;
     case STEPDOWN_AXIS_GROUPS:
       indices.push_back(div(at.place, layout.cache.lanes));
       break;
     case STEPDOWN_AXIS_LANES:
-      indices.push_back(rem(at.place, layout.cache.lanes));
+      indices.push_back(lane ? lane : rem(at.place, layout.cache.lanes));
       break;
     case STEPDOWN_AXIS_CHANNELS:
       indices.push_back(channel);

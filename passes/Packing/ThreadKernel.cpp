@@ -131,7 +131,7 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
     forEach(cache.getHeads() * (cache.getKey() + cache.getValue()), argument(op.getBatch(), 0), 0,
             [&](Value token, Value column) { append(op, token, column); });
   } else if (shared && result == shared->partial) {
-    attendSplit(shared->op);
+    shared->splits.warp ? attendTile(shared->op) : attendSplit(shared->op);
   } else if (shared && result == shared->op.getResult()) {
     joinSplits(shared->op);
   } else if (auto op = result.getDefiningOp<AttentionOp>()) {
@@ -390,6 +390,8 @@ Value ThreadKernel::less(Value a, Value c) { return arith::CmpIOp::create(*b, lo
 Value ThreadKernel::select(Value condition, Value a, Value c) {
   return arith::SelectOp::create(*b, loc, condition, a, c);
 }
+Value ThreadKernel::yes() { return arith::ConstantOp::create(*b, loc, b->getBoolAttr(true)); }
+Value ThreadKernel::no() { return arith::ConstantOp::create(*b, loc, b->getBoolAttr(false)); }
 Value ThreadKernel::load(Value memref, ValueRange indices) { return memref::LoadOp::create(*b, loc, memref, indices); }
 Value ThreadKernel::index(Value memref, ValueRange indices) {
   return arith::IndexCastOp::create(*b, loc, b->getIndexType(), load(memref, indices));

@@ -2,6 +2,7 @@
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Target/Target.h"
+#include "lib/Target/WarpFragments.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -14,15 +15,22 @@ namespace stepdown {
 /// that leave nothing out, and of casts between these and rows.
 mlir::Value sameNumbers(mlir::Value value);
 
-/// How attention over a context is shared out among blocks of threads (SplitAttention.cpp).
+/// How attention over a context is shared out among blocks of threads (SplitAttention.cpp, MatrixAttention.cpp).
 struct AttentionSplits {
-  int64_t heads, queries; ///< of the cache, and of queries for each
-  int64_t key, value;     ///< columns of a head
-  int64_t splits;         ///< of a context
+  static constexpr int64_t kChunk = 128; ///< positions, and threads of a block
+  int64_t heads, queries;                ///< of the cache, and of queries for each
+  int64_t key, value;                    ///< columns of a head
+  int64_t splits;                        ///< of a context
+  int64_t rows;                      ///< of a block on matrix units: query heads of its tokens; 0: a block has a token
+  std::optional<WarpFragments> warp; ///< of matrix units
 
-  /// None where attention has no such form: where its keys are shared by more than 8 query heads, or columns of a head
-  /// are no multiple of 4. `positions`: of the longest context.
-  static std::optional<AttentionSplits> of(transformer::AttentionOp op, int64_t positions);
+  /// None where attention has no such form. Blocks of a token: columns of a head are a multiple of 4, and no more than
+  /// 8 query heads share keys. Of matrix units, which `warp` says where there are any: a multiple of 16 columns, keys
+  /// and values of binary16, and no more query heads than a block has rows. `positions`: of the longest context.
+  static std::optional<AttentionSplits> of(transformer::AttentionOp op, int64_t positions,
+                                           const std::optional<WarpFragments> &warp);
+  /// Rows that fit into a block, 32 or 16; 0: not those of one token.
+  int64_t rowsOfTile() const;
   /// Sums of values of a query, in front of which maxima and sums of weights lie.
   int64_t sums() const { return splits * heads * queries * value; }
   /// Numbers that splits leave of a query: [splits, query heads, value] sums of values, then [splits, query heads, 2]
@@ -92,6 +100,7 @@ private:
   Value quantize(transformer::QuantizeOp op, Value token, Value column);
   void attend(transformer::AttentionOp op, Value token, Value head);
   void attendSplit(transformer::AttentionOp op);
+  void attendTile(transformer::AttentionOp op);
   void joinSplits(transformer::AttentionOp op);
   void append(transformer::KVAppendOp op, Value token, Value column);
   Value refuse(mlir::Operation *op, const llvm::Twine &what);
@@ -100,10 +109,15 @@ private:
     Value block, place;
   };
   Paged paged(Value batch, Value token, Value position, Value keys);
-  Values cacheIndices(const uint32_t (&axes)[STEPDOWN_MAX_RANK], const Paged &at, Value head, Value channel);
+  /// `lane`: of the group that begins at `at`.
+  Values cacheIndices(const uint32_t (&axes)[STEPDOWN_MAX_RANK], const Paged &at, Value head, Value channel,
+                      Value lane = {});
   Value cached(Value cache, bool ofKeys, const Paged &at, Value head, Value channel);
   Values valueAt(Value values, const Paged &at, Value head, Value channel); ///< four neighbouring channels
-  struct Seen;
+  struct Seen {             ///< what a block of threads has of the context
+    Value begin, end;       ///< positions
+    Value first, lastChunk; ///< chunks, the last one behind the end
+  };
   Seen seenBy(transformer::AttentionOp op, Value token);
   Value firstOf(Value split, const Seen &seen);
   Values scores(transformer::AttentionOp op, Value token, Value head, Value keys, const Paged &at);
@@ -117,6 +131,8 @@ private:
   Value rem(Value a, int64_t c);
   Value less(Value a, Value c);
   Value select(Value condition, Value a, Value c);
+  Value yes();
+  Value no();
   Value load(Value memref, ValueRange indices);
   Value index(Value memref, ValueRange indices); ///< an i32 that counts
   Value loop(Value lower, Value upper, Value start, llvm::function_ref<Value(Value, Value)> body);
@@ -125,6 +141,7 @@ private:
   Values stride(Value lower, Value upper, int64_t step, ValueRange start,
                 llvm::function_ref<Values(Value, ValueRange)> body);
   void when(Value condition, llvm::function_ref<void()> body);
+  Values choose(Value condition, ValueRange otherwise, llvm::function_ref<Values()> body);
 
   struct Shared {
     transformer::AttentionOp op;

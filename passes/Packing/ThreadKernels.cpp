@@ -124,7 +124,9 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   /// What the splits of attention leave lies in memory in front of its result.
   LogicalResult split(KernelOp kernel, AttentionOp op, ThreadKernel::Places &places, bool rows) {
     auto model = getOperation()->getAttrOfType<ModelAttr>(modelAttrName);
-    const auto how = AttentionSplits::of(op, model ? model.getPositions() : kPositions);
+    const ChipFacts *chip = target->chip && !exact ? factsOfChip(target->chip) : nullptr;
+    const auto how = AttentionSplits::of(op, model ? model.getPositions() : kPositions,
+                                         chip ? WarpFragments::of(*chip) : std::nullopt);
     if (!how)
       return success();
     ImplicitLocOpBuilder b(op.getLoc(), op);

@@ -1,5 +1,6 @@
-// Attention of models over the paged cache, shared out among blocks of threads (passes/Packing/SplitAttention.cpp), as
-// it is lowered for sm_90a: executed with all checks beside float64, and what ptxas says of it.
+// Attention of models over the paged cache, shared out among blocks of threads (passes/Packing/SplitAttention.cpp) and
+// on matrix units (MatrixAttention.cpp), as it is lowered for sm_90a and gfx942: executed with all checks beside
+// float64, and what ptxas says of it.
 #include "lib/CodeGen/Ptx.h"
 #include "lib/Pipeline/Phases.h"
 #include "lib/Target/Chips.h"
@@ -11,16 +12,18 @@ using namespace stepdown;
 using namespace stepdown::test;
 
 namespace {
-/// Heads of the cache, columns of a key and a value, query heads for each of the cache's, and its elements.
+/// Heads of the cache, columns of a key and a value, query heads for each of the cache's, its elements, and whether
+/// threads multiply.
 struct Shape {
   int heads, columns, queries;
   const char *element;
+  bool exact = true;
 };
 
 /// The gpu.module called `name` of a model that is one attention.
 class SplitAttention {
 public:
-  SplitAttention(const Shape &s, const std::string &name)
+  SplitAttention(const Shape &s, const std::string &name, const char *chip = "sm_90a")
       : context(dialects(), mlir::MLIRContext::Threading::DISABLED) {
     const std::string columns = std::to_string(s.columns),
                       rows = "tensor<?x" + std::to_string(s.heads * s.queries * s.columns) + "xf32>",
@@ -38,11 +41,11 @@ public:
       return;
     }
     PhaseOptions options;
-    options.target = findTarget("nvidia:sm_90a");
-    options.exact = true;
+    options.target = findTarget(factsOfChip(chip)->own);
+    options.exact = s.exact;
     const Road &road = *roadOf(Input::Model, *options.target);
     mlir::PassManager passes(&context);
-    for (const char *phase : {"linalg", "packing", "tiles", "buffers", "vector", "nvidia"})
+    for (const char *phase : {"linalg", "packing", "tiles", "buffers", "vector", options.target->road})
       buildPhase(road, *road.find(phase), passes, options);
     if (failed(passes.run(*module))) {
       error = "the road of models";
@@ -55,7 +58,7 @@ public:
       error = "expects @" + name;
       return;
     }
-    Result<KernelModule> made = translateKernels(kernels, "sm_90a");
+    Result<KernelModule> made = translateKernels(kernels, chip);
     if (made)
       translated = std::move(*made);
     else
@@ -79,31 +82,39 @@ private:
 constexpr Shape kShape = {1, 16, 2, "f16"};
 constexpr const char *kSplit = "attention_0_b0";
 
-/// The first split of one query at position 2101, which has chunks 0 and 16: what the second finds in shared memory is
-/// the first one's. Blocks of 32 positions lie in the reverse of their order.
+/// The first split of the tokens at positions 2099 to 2101, which has chunks 0 and 16: what the second finds in shared
+/// memory is the first one's. Blocks of 32 positions lie in the reverse of their order; behind the last position are no
+/// numbers. Queries are binary16.
 struct Problem {
   static constexpr uint32_t kPosition = 2101, kBlockSize = 32, kBlocks = kPosition / kBlockSize + 1, kColumns = 16;
+  static constexpr uint32_t kTokens = 3;
   static constexpr uint32_t kNumbers = 16 * (2 * kColumns + 2 * 2);
   Matrix query, keys, values, out;
-  std::vector<int32_t> table, sequence = {0}, position = {int32_t(kPosition)};
+  std::vector<int32_t> table, sequence = {0, 0, 0}, position = {kPosition - 2, kPosition - 1, kPosition};
   Problem()
-      : query(1, 2 * kColumns, 2 * kColumns, false),
+      : query(kTokens, 2 * kColumns, 2 * kColumns, false),
         keys(kBlocks, kBlockSize * kColumns, kBlockSize * kColumns, true, "f16"),
-        values(kBlocks, kBlockSize * kColumns, kBlockSize * kColumns, true, "f16"), out(1, kNumbers, kNumbers, false) {
+        values(kBlocks, kBlockSize * kColumns, kBlockSize * kColumns, true, "f16"),
+        out(kTokens, kNumbers, kNumbers, false) {
     std::mt19937 random(7);
     std::normal_distribution<float> normal;
     for (Matrix *matrix : {&query, &keys, &values})
       for (uint32_t r = 0; r < matrix->rows; ++r)
         for (uint32_t c = 0; c < matrix->columns; ++c)
-          matrix->set(r, c, normal(random));
+          matrix->set(r, c, matrix == &query ? std::round(64 * normal(random)) / 64 : normal(random));
     for (uint32_t i = 0; i < kBlocks; ++i)
       table.push_back(int32_t(kBlocks - 1 - i));
+    for (uint32_t p = kPosition + 1; p < kBlocks * kBlockSize; ++p)
+      for (uint32_t c = 0; c < kColumns; ++c) {
+        keys.set(uint32_t(table.back()), placeOfKey(p, c), NAN);
+        values.set(uint32_t(table.back()), p % kBlockSize * kColumns + c, NAN);
+      }
+  }
+  static uint32_t placeOfKey(uint32_t p, uint32_t c) { // [groups, columns, 16]
+    return (p % kBlockSize / 16 * kColumns + c) * 16 + p % 16;
   }
   /// Of position p, the number of its block's first element and its place there.
-  double key(uint32_t p, uint32_t c) const {
-    const uint32_t at = p % kBlockSize; // [groups, columns, 16]
-    return keys.get(uint32_t(table[p / kBlockSize]), (at / 16 * kColumns + c) * 16 + at % 16);
-  }
+  double key(uint32_t p, uint32_t c) const { return keys.get(uint32_t(table[p / kBlockSize]), placeOfKey(p, c)); }
   double value(uint32_t p, uint32_t c) const {
     return values.get(uint32_t(table[p / kBlockSize]), p % kBlockSize * kColumns + c);
   }
@@ -115,14 +126,15 @@ struct Problem {
       words.push_back(reinterpret_cast<uint64_t>(data));
       words.insert(words.end(), sizes);
     };
-    operand(out.bytes.data(), out.bytes.size(), true, {1, kNumbers});
+    operand(out.bytes.data(), out.bytes.size(), true, {kTokens, kNumbers});
     operand(keys.bytes.data(), keys.bytes.size(), false, {kBlocks, 1, kBlockSize / 16, kColumns, 16});
     operand(values.bytes.data(), values.bytes.size(), false, {kBlocks, 1, kBlockSize, kColumns});
     operand(table.data(), table.size() * 4, false, {1, kBlocks});
-    operand(position.data(), 4, false, {1});
-    operand(sequence.data(), 4, false, {1});
-    operand(query.bytes.data(), query.bytes.size(), false, {1, 2 * kColumns});
+    operand(position.data(), 4 * kTokens, false, {kTokens});
+    operand(sequence.data(), 4 * kTokens, false, {kTokens});
+    operand(query.bytes.data(), query.bytes.size(), false, {kTokens, 2 * kColumns});
     emulated::LaunchShape shape;
+    shape.grid = {kTokens, 1, 1};
     shape.block = {128, 1, 1};
     emulated::Options options;
     options.seed = seed;
@@ -139,8 +151,10 @@ struct Problem {
 
 } // namespace
 
-TEST(EmulatedSplitAttention, EqualsFloat64) {
-  SplitAttention attention(kShape, kSplit);
+/// Each token's numbers beside float64: scores within 2^-18 of their size; weights, and sums of them by values, within
+/// `bound` of the sums of their sizes.
+static void equalsFloat64(const Shape &shape, const char *chip, double bound) {
+  SplitAttention attention(shape, kSplit, chip);
   ASSERT_EQ(attention.error, "");
   EmulatedKernel emulated(*attention.translated->module);
   ASSERT_EQ(emulated.error, "");
@@ -148,34 +162,47 @@ TEST(EmulatedSplitAttention, EqualsFloat64) {
     Problem p;
     const Status status = p.run(emulated.emulator, seed);
     ASSERT_TRUE(status) << status.error().text();
-    for (uint32_t g = 0; g < 2; ++g) {
-      std::vector<std::pair<uint32_t, double>> scores;
-      double top = -1e30, weights = 0, magnitude = 0;
-      for (uint32_t at = 0; at <= Problem::kPosition; ++at) {
-        if (at / 128 % 16 != 0)
-          continue;
-        double score = 0;
-        for (uint32_t c = 0; c < Problem::kColumns; ++c)
-          score += p.query.get(0, g * Problem::kColumns + c) * p.key(at, c);
-        scores.emplace_back(at, score * 0.25);
-        top = std::max(top, score * 0.25);
-      }
-      for (auto [at, score] : scores)
-        weights += std::exp(score - top);
-      // Behind the sums of the splits: of each head of each split the largest score and the sum of weights.
-      const uint32_t sums = 16 * 2 * Problem::kColumns;
-      EXPECT_NEAR(p.out.get(0, sums + 2 * g), top, std::fabs(top) * 0x1p-18);
-      EXPECT_NEAR(p.out.get(0, sums + 2 * g + 1), weights, weights * 0x1p-16);
-      for (uint32_t c = 0; c < Problem::kColumns; ++c) {
-        double sum = 0;
-        magnitude = 0;
-        for (auto [at, score] : scores) {
-          sum += std::exp(score - top) * p.value(at, c);
-          magnitude += std::exp(score - top) * std::fabs(p.value(at, c));
+    for (uint32_t t = 0; t < Problem::kTokens; ++t)
+      for (uint32_t g = 0; g < 2; ++g) {
+        std::vector<std::pair<uint32_t, double>> scores;
+        double top = -1e30, weights = 0, magnitude = 0;
+        for (uint32_t at = 0; at <= uint32_t(p.position[t]); ++at) {
+          if (at / 128 % 16 != 0)
+            continue;
+          double score = 0;
+          for (uint32_t c = 0; c < Problem::kColumns; ++c)
+            score += p.query.get(t, g * Problem::kColumns + c) * p.key(at, c);
+          scores.emplace_back(at, score * 0.25);
+          top = std::max(top, score * 0.25);
         }
-        ASSERT_NEAR(p.out.get(0, g * Problem::kColumns + c), sum, magnitude * 0x1p-16) << g << ", " << c;
+        for (auto [at, score] : scores)
+          weights += std::exp(score - top);
+        // Behind the sums of the splits: of each head of each split the largest score and the sum of weights.
+        const uint32_t sums = 16 * 2 * Problem::kColumns;
+        EXPECT_NEAR(p.out.get(t, sums + 2 * g), top, std::fabs(top) * 0x1p-18);
+        EXPECT_NEAR(p.out.get(t, sums + 2 * g + 1), weights, weights * bound);
+        for (uint32_t c = 0; c < Problem::kColumns; ++c) {
+          double sum = 0;
+          magnitude = 0;
+          for (auto [at, score] : scores) {
+            sum += std::exp(score - top) * p.value(at, c);
+            magnitude += std::exp(score - top) * std::fabs(p.value(at, c));
+          }
+          ASSERT_NEAR(p.out.get(t, g * Problem::kColumns + c), sum, magnitude * bound) << t << ", " << g << ", " << c;
+        }
       }
-    }
+  }
+}
+
+TEST(EmulatedSplitAttention, EqualsFloat64) { equalsFloat64(kShape, "sm_90a", 0x1p-16); }
+
+// Weights of binary16 leave 2^-11 of each open.
+TEST(EmulatedMatrixAttention, EqualsFloat64) {
+  Shape shape = kShape;
+  shape.exact = false;
+  for (const char *chip : {"sm_90a", "gfx942"}) {
+    SCOPED_TRACE(chip);
+    equalsFloat64(shape, chip, 0x1p-11 + 0x1p-16);
   }
 }
 
@@ -184,8 +211,11 @@ TEST(PtxOfSplitAttention, AssemblesWithinItsBudget) {
   const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
-  for (const Shape &shape : {Shape{3, 64, 3, "f16"}, Shape{1, 256, 4, "f16"}, Shape{2, 128, 8, "f32"}})
+  for (const Shape &shape : {Shape{3, 64, 3, "f16"}, Shape{1, 256, 4, "f16"}, Shape{2, 128, 8, "f32"},
+                             Shape{3, 64, 3, "f16", false}, Shape{1, 256, 4, "f16", false}})
     for (const char *name : {"attention_0_b0", "attention_1_b0"}) {
+      if (!shape.exact && name != std::string(kSplit)) // joined alike
+        continue;
       SCOPED_TRACE(std::string(name) + ", " + std::to_string(shape.columns) + " columns");
       SplitAttention attention(shape, name);
       ASSERT_EQ(attention.error, "");
@@ -195,8 +225,8 @@ TEST(PtxOfSplitAttention, AssemblesWithinItsBudget) {
       ASSERT_TRUE(assembled) << assembled.error().text();
       ASSERT_EQ(assembled->kernels.size(), 1u);
       const auto &kernel = assembled->kernels[0];
-      std::printf("%s, heads of %d, %d queries: %d registers, %d bytes of shared memory\n", name, shape.columns,
-                  shape.queries, kernel.registers, kernel.sharedBytes);
+      std::printf("%s, heads of %d, %d queries%s: %d registers, %d bytes of shared memory\n", name, shape.columns,
+                  shape.queries, shape.exact ? "" : " on matrix units", kernel.registers, kernel.sharedBytes);
       EXPECT_LE(kernel.registers, 168) << "three blocks of 128 threads an SM";
       EXPECT_LE(kernel.sharedBytes, 48 << 10);
     }

@@ -167,7 +167,8 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   if (name == kGridAttr && function && grid && grid.size() == (isa<KernelOp>(op) ? 4 : 2) && grid[0] > 0 &&
       grid[1] > 0 && grid[1] <= kThreads && grid.asArrayRef().back() > 0)
     return success();
-  if (name == kSplitsAttr && function && grid && grid.size() == 2 && grid[0] > 0 && grid[1] > 0)
+  if (name == kSplitsAttr && function && grid && (grid.size() == 2 || grid.size() == 4) &&
+      llvm::all_of(grid.asArrayRef(), [](int64_t number) { return number > 0; }))
     return success();
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)

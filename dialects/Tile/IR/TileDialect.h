@@ -26,7 +26,8 @@ inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
 /// threads, bytes of shared memory, tokens]; it is launched once for each tile of so many columns (blocks along x) and
 /// tokens (along y).
 inline constexpr llvm::StringLiteral kGridAttr = "tile.grid";
-/// The attribute of a function that attends to a share of a context, or joins shares: [positions of a chunk, shares].
+/// The attribute of a function that attends to a share of a context, or joins shares: [positions of a chunk, shares];
+/// on matrix units also the tokens of a block and the lanes of a warp.
 inline constexpr llvm::StringLiteral kSplitsAttr = "tile.splits";
 /// The attribute of such a kernel's argument: see `bound` of stepdown_parameter in include/stepdown/Artifact.h.
 inline constexpr llvm::StringLiteral kBoundAttr = "tile.bound";

@@ -154,3 +154,16 @@ LogicalResult ConvertOp::verify() {
                          << to;
   return success();
 }
+
+//===-- Products of a warp ---------------------------------------------------------------------------------------===//
+
+LogicalResult WarpMmaOp::verify() {
+  if (getA().size() != getB().size() || getSum().size() != getNumResults()) // C1
+    return emitOpError() << "expects as many elements of a as of b, and as many results as sums (C1), but got "
+                         << getA().size() << ", " << getB().size() << ", " << getNumResults() << " and "
+                         << getSum().size();
+  if (getA().size() != getSum().size() || (getA().size() != 4 && getA().size() != 8)) // C2
+    return emitOpError() << "expects 4 elements of an operand and 4 sums, or 8 and 8 (C2), but got " << getA().size()
+                         << " and " << getSum().size();
+  return success();
+}

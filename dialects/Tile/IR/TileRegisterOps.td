@@ -111,4 +111,22 @@ def Tile_ConvertOp : Op<Tile_Dialect, "convert", [Pure]> {
   let assemblyFormat = "$value attr-dict `:` type($value) `to` type($result)";
   let hasVerifier = 1;
 }
+
+def Tile_WarpMmaOp : Op<Tile_Dialect, "warp_mma", [NoMemoryEffect, AttrSizedOperandSegments]> {
+  let summary = "a product of 16 x 16 numbers by the lanes of a warp, added to a sum";
+  let description = [{
+    result[i, j] = sum[i, j] + sum_k a[i, k] * b[j, k] for 16 i, j and k; a and b are binary16, sums float32. All lanes of the warp,
+    or wave, come here together. A lane hands in its elements of each operand, and gets its own of the result: which they are is the
+    chip's to say, in lib/Target/WarpFragments.h. So a thread's own code, between loads and barriers, has the matrix unit.
+
+    Example: `%r:4 = tile.warp_mma (%a0, %a1, %a2, %a3) (%b0, %b1, %b2, %b3) (%s0, %s1, %s2, %s3) : f32, f32, f32, f32`
+
+    C1: there are as many elements of a as of b, and as many results as sums.
+    C2: they are 4 and 4, of 64 lanes, or 8 and 8, of 32.
+  }];
+  let arguments = (ins Variadic<F16>:$a, Variadic<F16>:$b, Variadic<F32>:$sum);
+  let results = (outs Variadic<F32>:$result);
+  let assemblyFormat = "`(` $a `)` `(` $b `)` `(` $sum `)` attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
 #endif

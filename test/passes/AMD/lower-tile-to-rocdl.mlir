@@ -581,3 +581,26 @@ tile.kernel @turns_in_another_way(%a: !matrix, %b: !matrix, %c: !result) {
     }
   }
 }
+
+// -----
+
+// CHECK-LABEL: gpu.func @product_of_a_wave
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.mfma.f32.16x16x16f16"({{.*}}) : (vector<4xf16>, vector<4xf16>, vector<4xf32>, i32, i32, i32) -> vector<4xf32>
+// CHECK-NOT: tile.warp_mma
+gpu.module @kernels {
+  gpu.func @product_of_a_wave(%x: f16, %s: f32, %y: memref<f32>) kernel {
+    %r:4 = tile.warp_mma (%x, %x, %x, %x) (%x, %x, %x, %x) (%s, %s, %s, %s) : f32, f32, f32, f32
+    memref.store %r#3, %y[] : memref<f32>
+    gpu.return
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  gpu.func @product_of_a_warp(%x: f16, %s: f32) kernel {
+    // expected-error @+1 {{expects a chip with MFMA, and 4 elements of an operand, which each of 64 lanes has, but got gfx942 and 8}}
+    %r:8 = tile.warp_mma (%x, %x, %x, %x, %x, %x, %x, %x) (%x, %x, %x, %x, %x, %x, %x, %x) (%s, %s, %s, %s, %s, %s, %s, %s) : f32, f32, f32, f32, f32, f32, f32, f32
+    gpu.return
+  }
+}

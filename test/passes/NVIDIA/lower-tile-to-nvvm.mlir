@@ -614,3 +614,34 @@ tile.kernel @two_orders_of_rows(%w: memref<?x?x!transformer.block<q4_0, rows = 1
     tile.release %r : !ring
   }
 }
+
+// -----
+
+// Rows of B that one instruction takes are the other's neighbours.
+// CHECK-LABEL: gpu.func @product_of_a_warp
+// CHECK-SAME: %[[X:.*]]: f16, %[[B:.*]]: f16, %[[S:.*]]: f32,
+// CHECK: %[[A0:.*]] = llvm.insertelement %[[X]]
+// CHECK: %[[A:.*]] = llvm.insertelement %[[X]], %[[A0]]
+// CHECK: nvvm.mma.sync A[%[[A]], %{{.*}}, %{{.*}}, %{{.*}}] B[%{{.*}}, %{{.*}}] C[%[[S]], %[[S]], %[[S]], %[[S]]] {{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 16>
+// CHECK: nvvm.mma.sync
+// CHECK-NOT: tile.warp_mma
+gpu.module @kernels {
+  gpu.func @product_of_a_warp(%a: f16, %b: f16, %s: f32, %y: memref<8xf32>) kernel {
+    %r:8 = tile.warp_mma (%a, %a, %a, %a, %a, %a, %a, %a) (%b, %b, %b, %b, %b, %b, %b, %b) (%s, %s, %s, %s, %s, %s, %s, %s) : f32, f32, f32, f32, f32, f32, f32, f32
+    %0 = arith.constant 0 : index
+    %4 = arith.constant 4 : index
+    memref.store %r#0, %y[%0] : memref<8xf32>
+    memref.store %r#4, %y[%4] : memref<8xf32>
+    gpu.return
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  gpu.func @product_of_a_wave(%x: f16, %s: f32) kernel {
+    // expected-error @+1 {{expects 8 elements of an operand, which each of 32 lanes has, but got 4}}
+    %r:4 = tile.warp_mma (%x, %x, %x, %x) (%x, %x, %x, %x) (%s, %s, %s, %s) : f32, f32, f32, f32
+    gpu.return
+  }
+}

@@ -147,3 +147,30 @@ func.func @operand_that_is_read_elsewhere(%p: !p, %q: !p, %w: !w) -> (!y, !p) {
   }
   return %3, %0 : !y, !p
 }
+
+// -----
+
+!cache = !transformer.cache<heads = 2, key = 16, value = 16, element = f16>
+
+// Blocks of threads have the two query heads of each of 16 tokens, and products on matrix units: of a warp's 32 lanes 8
+// elements each, of a wave's 64 four.
+// CHECK-LABEL: @attention_on_matrix_units
+// CHECK: %[[SHARES:.*]] = transformer.dispatch @attention_0({{.*}} -> tensor<?x144xf32>
+// CHECK: transformer.dispatch @attention_1(%[[SHARES]], {{.*}} -> tensor<?x64xf32>
+// CHECK: @attention_0_b0({{.*}} {tile.bound = 7 : i64}{{.*}} attributes {tile.grid = array<i64: 512, 128>, tile.splits = array<i64: 128, 2, 16, 32>}
+// CHECK: memref.alloca() : memref<32x24xf16, #gpu.address_space<workgroup>>
+// CHECK: vector.load {{.*}} : memref<?x2x?x16x16xf16>, vector<2xf16>
+// CHECK: tile.warp_mma{{.*}} : f32, f32, f32, f32, f32, f32, f32, f32
+// CHECK-COUNT-4: gpu.barrier
+// CHECK: vector.load {{.*}} : memref<?x2x?x16xf16>, vector<2xf16>
+// AMD-LABEL: @attention_on_matrix_units
+// AMD: tile.splits = array<i64: 128, 2, 16, 64>
+// AMD: tile.warp_mma{{.*}} : f32, f32, f32, f32{{$}}
+func.func @attention_on_matrix_units(%q: tensor<?x64xf32>, %b: !transformer.batch, %c: !cache) -> tensor<?x64xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x64xf32>, %batch = %b : !transformer.batch, %kv = %c : !cache) -> (tensor<?x64xf32>) {
+    %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64, window = 7 : i64}
+        : (tensor<?x64xf32>, !transformer.batch, !cache) -> tensor<?x64xf32>
+    transformer.yield %1 : tensor<?x64xf32>
+  }
+  return %0 : tensor<?x64xf32>
+}
