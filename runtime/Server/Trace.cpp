@@ -1,5 +1,6 @@
 #include "runtime/Server/Trace.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -8,7 +9,15 @@
 namespace stepdown {
 namespace {
 
-constexpr size_t bufferBytes = size_t(1) << 18;
+constexpr size_t bufferBytes = size_t(1) << 16;
+
+/// Writes what waits, whole events, and returns how many of them could not be written.
+uint64_t flush(std::FILE *file, std::vector<char> &waiting) {
+  const bool written = std::fwrite(waiting.data(), 1, waiting.size(), file) == waiting.size();
+  const auto lines = std::count(waiting.begin(), waiting.end(), '\n');
+  waiting.clear();
+  return written ? 0 : static_cast<uint64_t>(lines);
+}
 
 /// `text` in JSON's quotes.
 std::string quoted(const std::string &text) {
@@ -30,8 +39,8 @@ std::string place(uint64_t process, uint32_t track) {
 
 } // namespace
 
-Trace::Trace(std::string path, std::FILE *file) : path(std::move(path)), file(file), buffer(bufferBytes) {
-  std::setvbuf(file, buffer.data(), _IOFBF, buffer.size());
+Trace::Trace(std::string path, std::FILE *file) : path(std::move(path)), file(file) {
+  std::setvbuf(file, nullptr, _IONBF, 0); // so that the file ends behind an event at any time
 }
 
 Result<std::unique_ptr<Trace>> Trace::create(const std::string &path) {
@@ -57,9 +66,14 @@ void Trace::write(const std::string &event) {
   std::lock_guard<std::mutex> lock(mutex);
   if (!file)
     return;
-  const std::string line = (first ? "[\n" : ",\n") + event;
-  if (dropped || std::fwrite(line.data(), 1, line.size(), file) != line.size())
+  if (dropped) {
     ++dropped;
+    return;
+  }
+  const std::string line = (first ? "[\n" : ",\n") + event;
+  buffer.insert(buffer.end(), line.begin(), line.end());
+  if (buffer.size() >= bufferBytes)
+    dropped = flush(file, buffer);
   first = false;
 }
 
@@ -75,7 +89,7 @@ void Trace::nameTrack(uint64_t process, uint32_t track, const std::string &name)
 
 void Trace::span(uint64_t process, uint32_t track, const char *name, Time begin, Time end,
                  const std::string &arguments) {
-  // The length of what is written, not of what was measured: neighbours do not overlap by what rounding leaves.
+  // Whole nanoseconds: neighbours meet, and nothing is rounded.
   write("{\"name\": " + quoted(name) + ", \"ph\": \"X\", \"ts\": " + stamp(begin) +
         ", \"dur\": " + stamp(start + (end - begin)) + ", " + place(process, track) +
         (arguments.empty() ? "}" : ", \"args\": {" + arguments + "}}"));
@@ -94,7 +108,12 @@ Status Trace::close() {
   std::lock_guard<std::mutex> lock(mutex);
   if (!file)
     return Done{};
-  const bool written = !dropped && std::fputs(first ? "[]\n" : "\n]\n", file) >= 0;
+  if (!dropped) {
+    const std::string end = first ? "[]\n" : "\n]\n";
+    buffer.insert(buffer.end(), end.begin(), end.end());
+    dropped = flush(file, buffer);
+  }
+  const bool written = !dropped;
   const bool closed = std::fclose(std::exchange(file, nullptr)) == 0;
   if (written && closed)
     return Done{};
