@@ -264,11 +264,15 @@ def leaving(server):
     thread = threading.Thread(target=lambda: beside.append(server.post("/v1/completions", **fields)["choices"][0]["text"]))
     thread.start()
     before = server.figure("stepdown_cancelled_total")
-    for i in range(7):
+    # One whose answer is done before the server hears that it left is not cancelled: others leave in its place.
+    for i in range(100):
         server.stream("/v1/completions", dict(prompt="The old cat", max_tokens=400, ignore_eos=True, n=1 + i % 3), stop_after=2)
+        if i >= 6 and server.figure("stepdown_cancelled_total") >= before + 7:
+            break
     thread.join()
     expect("beside those who left", beside == [alone], beside)
-    expect("cancelled", server.wait_for("stepdown_cancelled_total", before + 7), server.figure("stepdown_cancelled_total"))
+    cancelled = server.figure("stepdown_cancelled_total")
+    expect("cancelled", before + 7 <= cancelled, (before, cancelled))
     expect("blocks", server.wait_for("stepdown_kv_blocks_used", 0), server.figure("stepdown_kv_blocks_used"))
     expect("connections", server.wait_for("stepdown_connections", 1), server.figure("stepdown_connections"))
 
@@ -450,6 +454,12 @@ def main():
         leaving(server)
         bad_requests(server)
         client = official(OPENAI, server.port) if os.path.exists(OPENAI) else "the package openai is not there"
+        done = subprocess.run([RUN, "bench", f"http://localhost:{server.port}/", "--serve", "-p", "5,31", "-n", "3,11", "--rate", "90",
+                               "--requests", "23", "--api-key", KEY, "--json"], capture_output=True, text=True)
+        told = json.loads(done.stdout or "{}")
+        expect("bench --serve", (told.get("answered"), told.get("failed")) == (23, 0) and told["ttft_ms"]["p50"] > 0, done)
+        done = subprocess.run([RUN, "bench", f"http://localhost:{server.port}", "--serve"], capture_output=True, text=True)
+        expect("bench without a key", done.returncode != 0 and "E1204" in done.stderr, done)
         expect("stop", server.stop() == 0)
         spans = traced(trace)
         full = Server(artifact, "--trace=/dev/full")

@@ -2,6 +2,7 @@
 #include "runtime/Session/Session.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
+#include "tools/stepdown-run/Load/BenchServe.h"
 #include "tools/stepdown-run/ModelSource.h"
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -71,6 +72,11 @@ private:
 };
 
 Status runBench(const Arguments &arguments) {
+  if (arguments.has("serve"))
+    return benchServe(arguments);
+  for (const char *other : {"rate", "requests", "seed", "parallel", "plot", "price-per-hour", "api-key"})
+    if (arguments.has(other))
+      return arguments.usage(std::string("expects --serve beside --") + other);
   std::vector<int64_t> prompts = arguments.integers("prompt"), generates = arguments.integers("generate");
   const std::vector<int64_t> depths = arguments.integers("depth");
   std::vector<int64_t> threads = arguments.integers("threads");
@@ -161,7 +167,7 @@ Command benchCommand() {
   return {
       "bench",
       "MODEL",
-      "Measures tokens per second: medians of runs that take turns.",
+      "Measures tokens per second: medians of runs that take turns; or how long requests wait that come by chance.",
       {Option("prompt", 'p', "512,...", "tokens of a prompt, computed at once")
            .whole(0, INT32_MAX)
            .lists()
@@ -179,7 +185,20 @@ Command benchCommand() {
        isaOption(),
        exactOption(),
        verboseOption(),
-       {"json", 0, nullptr, "[{\"test\", \"threads\", \"tokens_per_second\", \"runs\"}]"}},
+       {"json", 0, nullptr, "[{\"test\", \"threads\", \"tokens_per_second\", \"runs\"}]; with --serve one object"},
+       {nullptr, 0, nullptr, "Many requests"},
+       {"serve", 0, nullptr,
+        "send requests of -p and -n tokens, each of one of these lengths, to MODEL, or to the server at "
+        "http://HOST:PORT"},
+       Option("rate", 0, "R", "requests a second, on average; times between them are those of a Poisson process")
+           .real()
+           .by("1"),
+       Option("requests", 0, "N", "that are sent").whole(1, 100000).by("50"),
+       Option("seed", 0, "S", "of times, lengths and prompts").whole(0, INT64_MAX).by("0"),
+       Option("parallel", 0, "N", "answers of MODEL that are drawn together").whole(1, 65536).by("16"),
+       Option("api-key", 0, "KEY", "of the server").otherwiseIt("none"),
+       Option("plot", 0, "FILE", "draw what part of the requests waited how long, as SVG"),
+       Option("price-per-hour", 0, "X", "of the machine: tell what a million tokens of answers cost").real()},
       "stepdown-run bench smollm2.gguf -p 512 -n 64 -t 1,2 -r 5",
       runBench};
 }

@@ -1,5 +1,6 @@
 #include "tools/stepdown-run/Serve/Api.h"
 
+#include "lib/Base/StrictJson.h"
 #include "lib/Base/Suggestion.h"
 #include "runtime/Speculation/EditDrafter.h"
 #include "runtime/Speculation/NgramDrafter.h"
@@ -162,6 +163,7 @@ const std::vector<Api::Entry> &Api::table() {
       {"/v1/completions", "POST", false, &Api::completions},
       {"/v1/models", "GET", false, &Api::listModels},
       {modelPath, "GET", false, &Api::oneModel},
+      {"/v1/embeddings", "POST", false, &Api::embeddings},
       {"/tokenize", "POST", false, &Api::tokenize},
       {"/metrics", "GET", false, &Api::metrics},
       {"/health", "GET", true, &Api::health},
@@ -361,6 +363,21 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     headers.emplace_back("retry-after", std::to_string(model->engine->secondsToWait()));
   const bool ofPrompt = number.error().message.rfind("prompt: ", 0) == 0;
   refuse(exchange, {number.error(), ofPrompt ? field : ""}, headers);
+}
+
+// Models that continue texts have none; those that do are not compiled yet.
+void Api::embeddings(Exchange &exchange) {
+  Result<Json> request = parseJson<Json>(exchange.request.body, "request");
+  if (!request)
+    return refuse(exchange, {request.error(), ""});
+  const Json name = request->is_object() ? request->value("model", Json()) : Json();
+  if (!name.is_null() && !name.is_string())
+    return refuse(exchange, {fail(ErrorCode::RequestField, "model: expects a string"), "model"});
+  if (ServedModel *model = modelOf(exchange, name.is_string() ? name.get<std::string>() : ""))
+    refuse(exchange,
+           {fail(ErrorCode::RequestUnsupported,
+                 "/v1/embeddings: expects a model that makes embeddings, but %s continues texts", model->id.c_str()),
+            "model"});
 }
 
 void Api::tokenize(Exchange &exchange) {

@@ -74,6 +74,7 @@ private:
   void completions(Exchange &exchange);
   void chatCompletions(Exchange &exchange);
   void complete(Exchange &exchange, Endpoint endpoint);
+  void embeddings(Exchange &exchange);
   void tokenize(Exchange &exchange);
   void page(Exchange &exchange);
   void health(Exchange &exchange);

@@ -1,0 +1,33 @@
+// What a load is sent to: an engine of this process, or a server of OpenAI's interface.
+#pragma once
+#include "lib/Base/Result.h"
+#include "tools/stepdown-run/Load/Load.h"
+#include <functional>
+#include <memory>
+
+namespace stepdown {
+class Engine;
+}
+
+namespace stepdown::run {
+
+class LoadTarget {
+public:
+  virtual ~LoadTarget() = default;
+  /// Sends `request` and waits for its answer, of exactly so many tokens; `came` is called for each token or several.
+  /// Any number of threads at once. Returns how many tokens came in all.
+  virtual Result<size_t> answer(const LoadRequest &request, const std::function<void()> &came) = 0;
+};
+
+/// Requests go to `engine`, which must outlive it, and nothing through HTTP.
+std::unique_ptr<LoadTarget> engineTarget(Engine &engine);
+
+/// The server at `url`, "http://HOST:PORT" with an address in numbers or localhost, and nothing behind it. Its first
+/// model answers. `key` is empty or its key. E0905 for another kind of address, E0901 where nobody answers there.
+Result<std::unique_ptr<LoadTarget>> serverTarget(const std::string &url, const std::string &key);
+
+/// Sends each request of `load` at its time, whether those before are answered or not, and waits for all answers. Ends
+/// early where `interrupted` says so, with those that were sent.
+std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarget &target, bool (*interrupted)());
+
+} // namespace stepdown::run

@@ -1,0 +1,107 @@
+#include "runtime/Server/Engine.h"
+#include "tools/stepdown-run/Load/LoadTarget.h"
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+#include <thread>
+
+namespace stepdown::run {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class EngineTarget final : public LoadTarget {
+public:
+  explicit EngineTarget(Engine &engine) : engine(engine) {}
+  Result<size_t> answer(const LoadRequest &request, const std::function<void()> &came) override {
+    const auto heard = std::make_shared<Heard>(came);
+    Engine::Order order;
+    order.prompts = {request.prompt};
+    order.how.maxTokens = static_cast<int64_t>(request.answer);
+    order.how.ignoreEnd = true;
+    order.how.sampling.temperature = 0;
+    order.listener = heard;
+    if (Result<uint64_t> number = engine.submit(std::move(order)); !number)
+      return number.error();
+    std::unique_lock<std::mutex> lock(heard->mutex);
+    heard->changed.wait(lock, [&] { return heard->over; });
+    return heard->problem ? Result<size_t>(*heard->problem) : Result<size_t>(heard->tokens);
+  }
+
+private:
+  struct Heard final : Engine::Listener {
+    explicit Heard(const std::function<void()> &came) : came(came) {}
+    void token(size_t, int32_t id, const std::string &, const LogProbabilities *) override {
+      if (id >= 0)
+        came();
+    }
+    void finished(size_t, const Generation &generation) override {
+      std::lock_guard<std::mutex> lock(mutex);
+      tokens = generation.tokens().size();
+      problem = generation.problem();
+      over = true;
+      changed.notify_all();
+    }
+    const std::function<void()> &came; // of who waits until it is over
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool over = false;
+    size_t tokens = 0;
+    std::optional<Error> problem;
+  };
+  Engine &engine;
+};
+
+} // namespace
+
+std::unique_ptr<LoadTarget> engineTarget(Engine &engine) { return std::make_unique<EngineTarget>(engine); }
+
+std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarget &target, bool (*interrupted)()) {
+  std::vector<LoadOutcome> outcomes(load.size());
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t waiting = 0, sent = 0; // of the requests
+  const Clock::time_point begun = Clock::now();
+  auto now = [begun] { return std::chrono::duration<double>(Clock::now() - begun).count(); };
+  auto send = [&](size_t i) {
+    LoadOutcome &outcome = outcomes[i];
+    auto came = [&] {
+      outcome.last = now();
+      if (outcome.first == 0)
+        outcome.first = outcome.last;
+    };
+    const Result<size_t> tokens = target.answer(load[i], came);
+    if (!tokens)
+      outcome.problem = tokens.error().message;
+    else if ((outcome.tokens = *tokens) != load[i].answer)
+      outcome.problem =
+          "expects an answer of " + std::to_string(load[i].answer) + " tokens, but got " + std::to_string(*tokens);
+    std::lock_guard<std::mutex> lock(mutex);
+    --waiting;
+    changed.notify_all();
+  };
+  for (; sent < load.size(); ++sent) {
+    while (now() < load[sent].at && !interrupted())
+      std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(load[sent].at - now(), 0.0, 0.05)));
+    if (interrupted())
+      break;
+    outcomes[sent].at = load[sent].at;
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      ++waiting;
+    }
+    try { // a thread that is done leaves nothing behind
+      std::thread(send, sent).detach();
+    } catch (const std::system_error &) {
+      outcomes[sent].problem = "expects a thread for each request that waits, but the system gives no more";
+      std::lock_guard<std::mutex> lock(mutex);
+      --waiting;
+    }
+  }
+  std::unique_lock<std::mutex> lock(mutex);
+  changed.wait(lock, [&] { return waiting == 0; });
+  outcomes.resize(sent);
+  return outcomes;
+}
+
+} // namespace stepdown::run
