@@ -1,4 +1,4 @@
-"""Keys and values in 8-bit blocks (--kv-type=q8_0): part `cache` of conformance.py.
+"""Keys and values in 8-bit blocks (--kv-type=q8_0), and sequences that leave the process: part `cache` of conformance.py.
 
 Logits are held to float64 that rounds keys and values to the same blocks (float64_model.py), at the distance that a
 binary16 cache has from its own; then the same bytes however a model runs, what is said of the bytes, saved sequences, and
@@ -6,7 +6,9 @@ what is refused.
 """
 import json
 import os
+import socket
 import subprocess
+import threading
 
 import numpy as np
 
@@ -47,6 +49,48 @@ def refused(suite, what, program, *arguments):
     suite.expect(done.returncode == 1 and what in done.stderr, f"{' '.join(map(str, arguments))}: expects {what}, but got status {done.returncode}: {done.stderr[:300]}")
 
 
+def over_a_socket(suite, artifact, level, prompt, whole):
+    """One process computes the prompt, another draws the answer; between them a TCP connection, as two of socat would be."""
+    ends = [suite.path("out.fifo"), suite.path("in.fifo")]
+    for end in ends:
+        os.mkfifo(end)
+    run = [os.path.join(suite.bin, "stepdown-run"), "generate", artifact, "--temperature", "0", "--ignore-eos", "--json", "--isa", level]
+    for most in (None, 3001):  # all of it, and a connection that breaks off
+        listener = socket.create_server(("127.0.0.1", 0))
+        moved = []
+
+        def send():
+            with open(ends[0], "rb") as taken, socket.create_connection(listener.getsockname()) as there:
+                sent = taken.read()
+                there.sendall(sent[:most])
+                moved.append(len(sent))
+
+        def receive():
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as taken, open(ends[1], "wb") as given:
+                try:
+                    given.write(taken.read())
+                except BrokenPipeError:
+                    pass  # who reads has refused it
+
+        threads = [threading.Thread(target=job, daemon=True) for job in (send, receive)]
+        for thread in threads:
+            thread.start()
+        there = subprocess.Popen(run + ["--load-session", ends[1], "-n", "11"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        here = subprocess.run(run + ["--tokens", ",".join(map(str, prompt)), "-n", "1", "--save-session", ends[0]], capture_output=True, text=True, timeout=60)
+        said, error = there.communicate(timeout=60)
+        for thread in threads:
+            thread.join(60)
+        listener.close()
+        if most:
+            suite.expect(there.returncode == 1 and "E1511" in error and not said, f"a broken connection: expects E1511 and no answer, but got status {there.returncode}: {said[:80]} {error[:300]}")
+            continue
+        suite.expect(here.returncode == 0 and there.returncode == 0, f"a socket: expects two answers, but got: {here.stderr[:200]} {error[:200]}")
+        got = json.loads(here.stdout)["tokens"] + json.loads(said)["tokens"]
+        suite.expect(got == whole, f"a socket: expects {whole}, but got {got}")
+        print(f"over a TCP connection: {moved[0]} bytes of {len(prompt)} positions", flush=True)
+
+
 def however_it_runs(suite):
     """A window, a block and a half of channels; prompts that share beginnings, answers that fork."""
     checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 3 --pattern 1,1,0 --window 32 --head-dim 48")
@@ -78,6 +122,8 @@ def however_it_runs(suite):
                                      "--ignore-eos", "--json", "--isa", level, "--kv-block", 16))
         suite.expect(first + said["tokens"] == whole["tokens"], f"cache at {level}: expects {whole['tokens']} of a saved sequence, but got {first} and {said['tokens']}")
         refused(suite, "E1513", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
+        if level == suite.levels[-1]:
+            over_a_socket(suite, artifact, level, prompts[0], whole["tokens"])
         refused(suite, "q8_0, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
     # 3 layers, of 2 heads with 48 codes and the scales of 2 blocks, for a key and a value.
     told = json.loads(suite.call("stepdown-run", "inspect", artifact, "--json"))
