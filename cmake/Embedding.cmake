@@ -26,7 +26,12 @@ function(stepdown_api_library target exported)
   add_library(Stepdown::${exported} ALIAS ${target})
 endfunction()
 
-add_library(stepdown SHARED ${api_sources})
+# Compiled once for both libraries.
+add_library(StepdownApi OBJECT ${api_sources})
+set_target_properties(StepdownApi PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+target_precompile_headers(StepdownApi REUSE_FROM StepdownPlainPCH)
+
+add_library(stepdown SHARED $<TARGET_OBJECTS:StepdownApi>)
 stepdown_api_library(stepdown Runtime)
 target_link_libraries(stepdown PRIVATE StepdownRuntime)
 if(NOT STEPDOWN_SANITIZE)
@@ -36,9 +41,8 @@ endif()
 # The static library holds all parts, so that there is one file to link.
 set(objects ${runtime_parts})
 list(TRANSFORM objects REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>")
-add_library(stepdown-static STATIC ${api_sources} ${objects})
-set_target_properties(stepdown-static PROPERTIES OUTPUT_NAME stepdown EXPORT_NAME RuntimeStatic
-  CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+add_library(stepdown-static STATIC $<TARGET_OBJECTS:StepdownApi> ${objects})
+set_target_properties(stepdown-static PROPERTIES OUTPUT_NAME stepdown EXPORT_NAME RuntimeStatic LINKER_LANGUAGE CXX)
 target_include_directories(stepdown-static INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(stepdown-static INTERFACE pcre2-8 utf8proc stdc++ m Threads::Threads)
 

@@ -1,6 +1,21 @@
 # The four ways to add code: a plain library, a compiler library, a dialect, a stage of passes; and tests.
 include_guard()
 
+# Makes the precompiled headers of what links no LLVM: that of libraries, and that of test programs, which are compiled with
+# less effort, because what they run is in the libraries. docs/decisions/precompiled-headers.md says why.
+macro(stepdown_make_plain_precompiled)
+  find_package(nlohmann_json 3.9 REQUIRED)
+  add_library(StepdownPlainPCH STATIC ${CMAKE_SOURCE_DIR}/cmake/PlainPrecompiled.cpp)
+  target_link_libraries(StepdownPlainPCH PRIVATE nlohmann_json::nlohmann_json)
+  target_precompile_headers(StepdownPlainPCH PRIVATE ${CMAKE_SOURCE_DIR}/cmake/PlainPrecompiled.h)
+  if(STEPDOWN_TESTS)
+    add_library(StepdownTestPCH STATIC ${CMAKE_SOURCE_DIR}/cmake/PlainPrecompiled.cpp)
+    target_link_libraries(StepdownTestPCH PRIVATE nlohmann_json::nlohmann_json GTest::gtest)
+    target_compile_options(StepdownTestPCH PRIVATE ${STEPDOWN_TEST_EFFORT})
+    target_precompile_headers(StepdownTestPCH PRIVATE ${CMAKE_SOURCE_DIR}/cmake/TestPrecompiled.h)
+  endif()
+endmacro()
+
 # Finds the shared libMLIR/libLLVM 22 and makes the one precompiled header that every compiler library reuses.
 macro(stepdown_find_mlir)
   find_package(MLIR REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
@@ -24,6 +39,7 @@ function(stepdown_add_library name)
   cmake_parse_arguments(A "" "" "LINK" ${ARGN})
   add_library(${name} STATIC ${A_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PUBLIC ${A_LINK})
+  target_precompile_headers(${name} REUSE_FROM StepdownPlainPCH)
 endfunction()
 
 # stepdown_add_compiler_library(Name SOURCES... [LINK libs...]): may use MLIR; reuses the precompiled header.
@@ -72,20 +88,25 @@ function(stepdown_add_unit_test name)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
 
-# stepdown_reuse_precompiled(Program libs...): a program of which a library is a compiler library reuses the precompiled
-# header, too. That is compiled as code of libraries is, with -fPIC, where programs get -fPIE.
+# stepdown_reuse_precompiled(Program libs...): a program of which a library is a compiler library reuses the compiler's
+# precompiled header, another test program that of tests. These are compiled as code of libraries is, with -fPIC, where
+# programs get -fPIE.
 function(stepdown_reuse_precompiled name)
+  set(owner StepdownTestPCH)
   foreach(library ${ARGN})
     if(TARGET ${library})
       get_target_property(links ${library} LINK_LIBRARIES)
       if(StepdownPCH IN_LIST links)
-        set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-        target_compile_options(${name} PRIVATE -fPIC)
-        target_precompile_headers(${name} REUSE_FROM StepdownPCH)
-        return()
+        set(owner StepdownPCH)
       endif()
     endif()
   endforeach()
+  if(owner STREQUAL StepdownTestPCH)
+    target_compile_options(${name} PRIVATE ${STEPDOWN_TEST_EFFORT})
+  endif()
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
+  target_precompile_headers(${name} REUSE_FROM ${owner})
 endfunction()
 
 # stepdown_long_tests(names...): of this folder, longest first; ctest starts them before the others, so that no core idles
