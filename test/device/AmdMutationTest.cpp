@@ -51,7 +51,7 @@ TEST(AmdMutation, EveryOneIsReported) {
   ASSERT_EQ(lowered.error, "");
   llvm::Module &kernel = *lowered.translated->module;
   auto copy = mutate(kernel, "matmul", {Mutation::Keep, 0, 0, 0, ""});
-  EmulatedKernel whole(*copy);
+  EmulatedKernel whole(*copy, /*quickly=*/true);
   ASSERT_EQ(whole.error, "");
   const Status good = Problem().run(whole.emulator, lowered.launch(), 0);
   ASSERT_TRUE(good) << good.error().text();
@@ -60,7 +60,7 @@ TEST(AmdMutation, EveryOneIsReported) {
     auto mutant = mutate(kernel, "matmul", mutation);
     if (!mutant)
       continue;
-    EmulatedKernel emulated(*mutant);
+    EmulatedKernel emulated(*mutant, /*quickly=*/true);
     ASSERT_EQ(emulated.error, "") << mutation.description;
     ++all;
     bool found = false;

@@ -5,8 +5,7 @@
 #include "lib/Pipeline/Phases.h"
 #include "lib/Target/Chips.h"
 #include "mlir/Parser/Parser.h"
-#include "test/device/TileKernel.h"
-#include <gtest/gtest.h>
+#include "test/device/MutationScore.h"
 
 using namespace stepdown;
 using namespace stepdown::test;
@@ -138,7 +137,7 @@ struct Problem {
     shape.block = {128, 1, 1};
     emulated::Options options;
     options.seed = seed;
-    options.bound = 1 << 24;
+    options.bound = 1 << 22;
     Status status = emulator.launch(kSplit, shape, words.data(), words.size() * 8, options);
     for (void *data : {static_cast<void *>(out.bytes.data()), static_cast<void *>(keys.bytes.data()),
                        static_cast<void *>(values.bytes.data()), static_cast<void *>(table.data()),
@@ -147,6 +146,12 @@ struct Problem {
       emulator.unmap(data);
     return status;
   }
+};
+
+constexpr Equivalent equivalents[] = {
+    {"barrier.cta.sync.aligned.all: operand 0 +1", 5, "all threads meet at another barrier, which nothing else uses"},
+    {"barrier.cta.sync.aligned.all: moved up", 1, "over a power of two, in registers"},
+    {"barrier.cta.sync.aligned.all: moved down", 1, "over a difference of numbers"},
 };
 
 } // namespace
@@ -204,6 +209,14 @@ TEST(EmulatedMatrixAttention, EqualsFloat64) {
     SCOPED_TRACE(chip);
     equalsFloat64(shape, chip, 0x1p-11 + 0x1p-16);
   }
+}
+
+// The barriers between the parts of a chunk: which change of one does the emulator report?
+TEST(EmulatedSplitAttention, MutantsThatMatterAreReported) {
+  SplitAttention attention(kShape, kSplit);
+  ASSERT_EQ(attention.error, "");
+  scoreMutants<Problem>(*attention.translated->module, kSplit, equivalents, 8, "128 threads, a head of 16, 2 queries",
+                        [](Problem &p, emulated::Emulator &emulator, uint64_t seed) { return p.run(emulator, seed); });
 }
 
 // Both functions of heads as models have them; shared memory of a split is static.

@@ -21,17 +21,19 @@ inline std::string tilesOf(TileKernel &lowered) {
   return tile ? std::to_string(tile[0]) + " x " + std::to_string(tile[1]) : "of none";
 }
 
-/// Fails the running test where a mutant of `lowered`, which is not loaded, is neither reported nor one of
-/// `equivalents`, or fewer than `least` are reported. A Problem has `run(emulator, launch, seed)` and the matrix `out`.
+/// Fails the running test where a mutant of `kernel`, a module with the function `name` that is not loaded, is neither
+/// reported nor one of `equivalents`, or fewer than `least` are reported. A Problem has the matrix `out`, which
+/// `run(problem, emulator, seed)` fills. `configuration` is printed with the score.
 template <typename Problem>
-void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<Equivalent> equivalents, int least) {
-  llvm::Module &kernel = *lowered.translated->module;
+void scoreMutants(llvm::Module &kernel, const std::string &name, llvm::ArrayRef<Equivalent> equivalents, int least,
+                  const std::string &configuration,
+                  llvm::function_ref<Status(Problem &, emulated::Emulator &, uint64_t)> run) {
   Problem whole;
   {
     auto copy = mutate(kernel, name, {Mutation::Keep, 0, 0, 0, ""});
     EmulatedKernel emulated(*copy, /*quickly=*/true);
     ASSERT_EQ(emulated.error, "");
-    Status status = whole.run(emulated.emulator, lowered.launch(), 0);
+    Status status = run(whole, emulated.emulator, 0);
     ASSERT_TRUE(status) << status.error().text();
   }
   std::vector<int> counts(equivalents.size());
@@ -46,7 +48,7 @@ void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<E
     bool found = false, wrong = false;
     for (uint64_t seed : {0, 1, 2}) {
       Problem problem;
-      if (found || !problem.run(emulated.emulator, lowered.launch(), seed))
+      if (found || !run(problem, emulated.emulator, seed))
         found = true;
       else
         wrong |= problem.out.bytes != whole.out.bytes;
@@ -65,13 +67,23 @@ void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<E
   // Not "at most": an explanation that stands for more mutants than it was written for explains nothing.
   for (size_t i = 0; i < counts.size(); ++i)
     EXPECT_EQ(counts[i], equivalents[i].count) << equivalents[i].text << ": " << equivalents[i].why;
-  std::printf("%s, %d threads, tiles %s: %d mutants, %d reported (%.0f %% of all), %d mean the same there, %d of the "
-              "others are not reported\n",
-              name.c_str(), int(lowered.launch().getAs<mlir::IntegerAttr>("threads").getInt()),
-              tilesOf(lowered).c_str(), all, reported, 100.0 * reported / all, all - reported - unexplained,
+  std::printf("%s, %s: %d mutants, %d reported (%.0f %% of all), %d mean the same there, %d of the others are not "
+              "reported\n",
+              name.c_str(), configuration.c_str(), all, reported, 100.0 * reported / all, all - reported - unexplained,
               unexplained);
   EXPECT_GE(reported, 0.98 * (reported + unexplained));
   EXPECT_GE(reported, least);
+}
+
+/// The same of a tile kernel, which is not loaded; a Problem has `run(emulator, launch, seed)`.
+template <typename Problem>
+void scoreMutants(TileKernel &lowered, const std::string &name, llvm::ArrayRef<Equivalent> equivalents, int least) {
+  const std::string threads = std::to_string(lowered.launch().getAs<mlir::IntegerAttr>("threads").getInt());
+  scoreMutants<Problem>(*lowered.translated->module, name, equivalents, least,
+                        threads + " threads, tiles " + tilesOf(lowered),
+                        [&](Problem &problem, emulated::Emulator &emulator, uint64_t seed) {
+                          return problem.run(emulator, lowered.launch(), seed);
+                        });
 }
 
 /// The same of the kernel @`name` that `make(context)` makes, as it is lowered for `chip`.
