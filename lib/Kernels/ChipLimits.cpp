@@ -39,8 +39,13 @@ bool multiplies(StringRef chip, Type element) {
 
 InFlightDiagnostic unfit(Operation *op, ErrorCode code) { return op->emitOpError() << "[E" << int(code) << "] "; }
 
+InFlightDiagnostic unfit(Location loc, const Error &error) {
+  return emitError(loc) << "[E" << int(error.code) << "] " << error.message;
+}
+
 ErrorCode numberOf(std::string &said, ErrorCode otherwise) {
-  for (ErrorCode code : {ErrorCode::KernelElements, ErrorCode::KernelMemory, ErrorCode::KernelTile}) {
+  for (ErrorCode code :
+       {ErrorCode::KernelElements, ErrorCode::KernelMemory, ErrorCode::KernelTile, ErrorCode::KernelText}) {
     const std::string mark = "[E" + std::to_string(int(code)) + "] ";
     if (const size_t at = said.find(mark); at != std::string::npos) {
       said.erase(at, mark.size());

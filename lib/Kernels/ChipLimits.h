@@ -13,6 +13,8 @@ bool multiplies(llvm::StringRef chip, mlir::Type element);
 /// A diagnostic at an operation of a kernel that begins with the number of `code`, as numberOf finds it: E1018 for a
 /// form or a tile that a chip has no code for.
 mlir::InFlightDiagnostic unfit(mlir::Operation *op, ErrorCode code = ErrorCode::KernelTile);
+/// The error of a kernel's text at `loc`, as a diagnostic that begins with its number.
+mlir::InFlightDiagnostic unfit(mlir::Location loc, const Error &error);
 /// The code that `said` has a number of, which is taken out of it; `otherwise` where it has none.
 ErrorCode numberOf(std::string &said, ErrorCode otherwise);
 

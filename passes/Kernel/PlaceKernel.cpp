@@ -1,5 +1,6 @@
 #include "passes/Kernel/PlaceKernel.h"
 #include "dialects/Tile/IR/TileOps.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/SymbolTable.h"
 
@@ -9,7 +10,7 @@ namespace stepdown {
 
 FailureOr<std::string> KernelPlace::add(StringRef name, Result<OwningOpRef<ModuleOp>> text, Location loc) {
   if (!text)
-    return emitError(loc) << text.error().message, failure();
+    return unfit(loc, text.error());
   auto made = *(*text)->getOps<tile::KernelOp>().begin();
   // Kernels of one name differ in what the name does not say; locations do not count, they are those of the text.
   std::string symbol = name.str();

@@ -5,6 +5,7 @@
 #include "dialects/Tile/IR/BlockCopy.h"
 #include "dialects/Tile/IR/TileOps.h"
 #include "include/stepdown/Artifact.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "lib/Kernels/KernelText.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -139,7 +140,7 @@ LogicalResult TileProducts::makeKernel(const BlockFormat &format, QuantisedMatmu
   parameters.format = &format, parameters.layout = target.layout;
   auto text = quantisedMatmulKernel(*kernels.getContext(), parameters);
   if (!text)
-    return emitError(loc) << text.error().message, failure();
+    return unfit(loc, text.error());
   auto kernel = *(*text)->getOps<tile::KernelOp>().begin();
   // AMD's waves copy themselves, and the code says how much LDS it has.
   int64_t threads = onAMD() ? parameters.warps * 32 : 0, bytes = 0;

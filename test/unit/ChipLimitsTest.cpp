@@ -5,7 +5,7 @@
 #include "lib/Kernels/KernelText.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/AMD/Passes.h"
-#include "passes/Kernel/KernelTable.h"
+#include "passes/Kernel/PlaceKernel.h"
 #include "passes/NVIDIA/Passes.h"
 #include <cstring>
 #include <gtest/gtest.h>
@@ -256,6 +256,24 @@ TEST(ChipLimitsOfMemory, SayWhatWouldFit) {
   std::string none = "expects more";
   EXPECT_EQ(numberOf(none, ErrorCode::PhaseFailed), ErrorCode::PhaseFailed);
   EXPECT_EQ(none, "expects more");
+}
+
+TEST(KernelPlace, TellsTheNumberOfATextThatIsNoKernel) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
+  KernelPlace place(*module);
+  std::string said;
+  mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { said = diagnostic.str(); });
+  EXPECT_TRUE(failed(place.product({"none", tiles(64, 64, 64, 64, 4)}, Epilogue(), module->getLoc())));
+  EXPECT_EQ(said.find("[E561] Matmul.mlir: expects a kernel, but "), 0u) << said;
+  EXPECT_EQ(numberOf(said, ErrorCode::PhaseFailed), ErrorCode::KernelText);
+  EXPECT_EQ(said.find("Matmul.mlir: "), 0u) << said;
+  AttentionParameters negative;
+  negative.scale = -1;
+  EXPECT_TRUE(failed(place.attention(negative, module->getLoc())));
+  EXPECT_EQ(said, "[E561] Attention.mlir: expects a positive scale, but got -1");
 }
 
 INSTANTIATE_TEST_SUITE_P(Chips, ChipLimits,
