@@ -105,9 +105,8 @@ void KernelEmitter::storeBoxes(StoreOp op) {
   Value inWarp = binary("arith.andi", lane, i32(15));
   Value row = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), inWarp);
   Value piece = binary("arith.xori", binary("arith.shrui", lane, i32(4)), binary("arith.andi", lane, i32(7)));
-  Value place = add(multiply(row, i32(kRowBytes)), multiply(piece, i32(kPieceBytes)));
-  place = add(place, multiply(warpgroup, i32(stage.boxes * kStageBytes)));
   Value ofBoxes = multiply(warpgroup, i32(stage.boxes * kStageBytes));
+  Value place = add(add(multiply(row, i32(kRowBytes)), multiply(piece, i32(kPieceBytes))), ofBoxes);
   Value firstRow = add(lookup(op.getRow()).front(), multiply(warpgroup, i32(tile.rows)));
   Value firstColumn = lookup(op.getColumn()).front();
   auto pair = [&](int64_t i) -> Value {

@@ -131,13 +131,15 @@ MemRefType stageBox(StoreOp store) {
   return MemRefType::get({kStageRows, blockColumns(to)}, to.getElementType());
 }
 
-/// Whether TMA can write what `store` says: elements of 16 bits, in whole boxes, of a matrix that is the kernel's and
-/// not copied from. (Of 32 bits a warp's store fills whole sectors of 32 bytes as it is, and stmatrix has no form.)
+/// Whether TMA can write what `store` says: float32 as elements of 16 bits, in whole boxes, of a matrix that is the
+/// kernel's and not copied from. (Of 32 bits a warp's store fills whole sectors of 32 bytes as it is, and stmatrix has
+/// no form.)
 static bool canStage(StoreOp store, RoleOp role) {
   const MemRefType to = store.getTo().getType();
   auto argument = dyn_cast<BlockArgument>(store.getTo());
   if (!argument || argument.getOwner()->getParentOp() != role->getParentOp() || store.getTransposed() ||
-      store.getRows() || unpacks(role) || (!to.getElementType().isBF16() && !to.getElementType().isF16()))
+      store.getRows() || unpacks(role) || !store.getValue().getType().getElementType().isF32() ||
+      (!to.getElementType().isBF16() && !to.getElementType().isF16()))
     return false;
   return store.getValue().getType().getDimSize(1) % blockColumns(to) == 0 &&
          llvm::none_of(argument.getUsers(), [](Operation *user) { return isa<CopyOp>(user); });

@@ -115,6 +115,17 @@ tile.kernel @staged(%a: memref<?x?xbf16>, %b: memref<?x?xbf16>, %c: memref<?x?xb
 
 // -----
 
+tile.kernel @narrow_in_registers(%c: memref<?x?xbf16>, %zero: index) {
+  tile.role "fill" warps 4 registers 40 {
+    %v = arith.constant dense<1.0> : vector<64x64xf32>
+    %n = tile.convert %v : vector<64x64xf32> to vector<64x64xbf16>
+    // expected-error @+1 {{expects to store f32 as f32, bf16 or f16, or i32, on sm_90a, but got 'vector<64x64xbf16>' to 'memref<?x?xbf16>'}}
+    tile.store %n to %c[%zero, %zero] : vector<64x64xbf16> to memref<?x?xbf16>
+  }
+}
+
+// -----
+
 // Operands of the other form: B [N, K] lies as A does, so the matrix unit does not transpose it.
 !matrix = memref<?x?xf16>
 !tile = memref<64x64xf16, 3>
