@@ -202,13 +202,13 @@ static void equalsFloat64(const Shape &shape, const char *chip, double bound) {
 TEST(EmulatedSplitAttention, EqualsFloat64) { equalsFloat64(kShape, "sm_90a", 0x1p-16); }
 
 // Weights of binary16 leave 2^-11 of each open.
-TEST(EmulatedMatrixAttention, EqualsFloat64) {
+struct EmulatedMatrixAttention : testing::TestWithParam<const char *> {};
+INSTANTIATE_TEST_SUITE_P(, EmulatedMatrixAttention, testing::Values("sm_90a", "gfx942"),
+                         [](auto &each) { return std::string(each.param); });
+TEST_P(EmulatedMatrixAttention, EqualsFloat64) {
   Shape shape = kShape;
   shape.exact = false;
-  for (const char *chip : {"sm_90a", "gfx942"}) {
-    SCOPED_TRACE(chip);
-    equalsFloat64(shape, chip, 0x1p-11 + 0x1p-16);
-  }
+  equalsFloat64(shape, GetParam(), 0x1p-11 + 0x1p-16);
 }
 
 // The barriers between the parts of a chunk: which change of one does the emulator report?
