@@ -229,6 +229,7 @@ TEST_F(Calls, areHeldToTheSchemaWhereTheyHaveToCome) {
   plan = *toolPlan(formatOf(tagged), request(required, true, false, "wait_7"));
   EXPECT_TRUE(allows(plan, wait + end));
   EXPECT_FALSE(allows(plan, sky + end));
+  EXPECT_FALSE(allows(plan, wait + end + "<tool_call>" + wait + end)); // one call of it
   // Where the answer may be text, it is anything, unless somebody wants calls to be held to their schema.
   plan = *toolPlan(formatOf(tagged), request(free));
   EXPECT_TRUE(plan.gbnf.empty() && plan.prefix.empty());

@@ -11,7 +11,7 @@ constexpr double width = 360, height = 220, left = 56, top = 56, gap = 72;
 
 std::string number(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
+  std::snprintf(text, sizeof text, value < 1000 ? "%.4g" : "%.0f", value);
   return text;
 }
 
@@ -63,7 +63,7 @@ std::string panel(double x, const std::string &title, const std::vector<double> 
     const double at = percentile(sorted, share) * 1000, y = bottom - height * share;
     out += "<circle cx=\"" + number(across(at)) + "\" cy=\"" + number(y) + "\" r=\"3\" fill=\"#063\"/>\n";
     const bool right = across(at) > x + width * 0.7;
-    out += label(across(at) + (right ? -8 : 8), y + 14, right ? "end" : "start",
+    out += label(across(at) + (right ? -8 : 8), y + (right ? -4 : 14), right ? "end" : "start", // beside the curve
                  "p" + number(share * 100) + " " + number(at));
   }
   return out;

@@ -124,6 +124,7 @@ Result<ToolPlan> toolPlan(const ToolFormat &format, const ToolRequest &request) 
   bool strict = false;
   for (const Tool &each : request.tools)
     strict |= each.strict;
+  const bool several = request.parallel && request.named.empty();     // who names a function wants one call of it
   const bool single = !request.parallel && format.kind != Kind::Bare; // which has one call in any case
   if (!required && !strict && !single)
     return plan;
@@ -162,11 +163,11 @@ Result<ToolPlan> toolPlan(const ToolFormat &format, const ToolRequest &request) 
   switch (format.kind) {
   case Kind::Tagged:
     plan.gbnf = call + gap + "tagged ::= gap call gap " + end + "\n";
-    plan.gbnf += request.parallel ? "more ::= tagged (gap " + begin + " tagged)*\n" : "more ::= tagged\n";
+    plan.gbnf += several ? "more ::= tagged (gap " + begin + " tagged)*\n" : "more ::= tagged\n";
     plan.gbnf += required ? "root ::= more\n" : "root ::= t0\n" + textUntil(format.begin, "more");
     break;
   case Kind::List:
-    plan.gbnf = call + "root ::= \"[\" call " + (request.parallel ? "(\", \" call)* " : "") + "\"]\"\n";
+    plan.gbnf = call + "root ::= \"[\" call " + (several ? "(\", \" call)* " : "") + "\"]\"\n";
     break;
   default: // Bare
     plan.gbnf = call + "root ::= " + (required ? "call\n" : "[ \\n\\t]* (call | [^{ \\n\\t] .*)?\n");
