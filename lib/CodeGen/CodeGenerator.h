@@ -14,8 +14,8 @@ namespace stepdown {
 /// `dump`, unless empty, is a folder that exists; it gets <function>.<target>.ll and .s of every distinct function,
 /// optimised; without it, what LLVM made before is taken from the folder that STEPDOWN_CODE_STORE names (CodeStore.h),
 /// with the same bytes. Errors: E0810 unknown target, E0811 no translation, E0812 the code generator refuses, E0813 to
-/// E0817 of ObjectLinker (a call out of the kernels, writable data, an absolute address), E0903 `dump` cannot be
-/// written.
+/// E0817 of ObjectLinker (a call out of the kernels, writable data, an absolute address), E0903 `dump` or that
+/// folder cannot be written.
 Result<NativeCode> generateCode(mlir::ModuleOp kernels, const Target &target, int jobs,
                                 std::function<void(int done, int total)> progress = {}, const std::string &dump = {});
 

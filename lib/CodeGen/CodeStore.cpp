@@ -6,7 +6,6 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include <cstdlib>
-#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 
@@ -15,16 +14,17 @@ namespace {
 
 constexpr size_t kDigest = LLVM_BLAKE3_OUT_LEN; // bytes; a file is the digest of key and code, then the code
 
-/// What the notes of loaded objects say of their builds. An object is known by the address that it is loaded at.
+/// What the notes of the program and its libraries say of their builds.
 struct Builds {
-  std::string all; ///< of every object that has one
-  llvm::SmallVector<uintptr_t> identified;
+  std::string all;      ///< in the order in which they are loaded
+  bool complete = true; ///< each has said something
 
   /// One object; its segments are in memory.
   static int read(dl_phdr_info *object, size_t, void *out) {
     auto &builds = *static_cast<Builds *>(out);
     if (llvm::StringRef(object->dlpi_name).contains("linux-vdso")) // the kernel's
       return 0;
+    const size_t before = builds.all.size();
     for (int i = 0; i < object->dlpi_phnum; ++i) {
       const ElfW(Phdr) &segment = object->dlpi_phdr[i];
       if (segment.p_type != PT_NOTE)
@@ -35,22 +35,13 @@ struct Builds {
         const auto *note = reinterpret_cast<const ElfW(Nhdr) *>(at);
         const char *name = at + sizeof *note, *value = name + llvm::alignTo(note->n_namesz, 4);
         at = value + llvm::alignTo(note->n_descsz, 4);
-        if (note->n_type != NT_GNU_BUILD_ID || at > end ||
-            llvm::StringRef(name, note->n_namesz) != llvm::StringRef("GNU", 4))
-          continue;
-        builds.all += llvm::toHex(llvm::StringRef(value, note->n_descsz)) + ",";
-        builds.identified.push_back(object->dlpi_addr);
+        if (note->n_type == NT_GNU_BUILD_ID && at <= end &&
+            llvm::StringRef(name, note->n_namesz) == llvm::StringRef("GNU", 4))
+          builds.all += llvm::toHex(llvm::StringRef(value, note->n_descsz)) + ",";
       }
     }
+    builds.complete &= builds.all.size() > before;
     return 0;
-  }
-
-  /// Whether the object with `address` in it has one.
-  bool has(const void *address) const {
-    Dl_info info;
-    link_map *map = nullptr;
-    return dladdr1(address, &info, reinterpret_cast<void **>(&map), RTLD_DL_LINKMAP) && map &&
-           llvm::is_contained(identified, map->l_addr);
   }
 };
 
@@ -72,8 +63,7 @@ CodeStore::CodeStore(std::string given) : folder(std::move(given)) {
     return;
   Builds builds;
   dl_iterate_phdr(Builds::read, &builds);
-  const void *llvm = dlsym(RTLD_DEFAULT, "LLVMGetVersion"); // nowhere to be seen where it is linked into the program
-  if (builds.has(reinterpret_cast<const void *>(&digestOf)) && (!llvm || builds.has(llvm)))
+  if (builds.complete)
     build = std::move(builds.all);
   else
     folder.clear();

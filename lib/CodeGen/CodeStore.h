@@ -20,7 +20,7 @@ namespace stepdown {
 class CodeStore {
 public:
   /// That of `folder`, which exists or is made by the first keep. Closed where `folder` is empty, and where the program
-  /// or the library that has LLVM was linked without a build identifier.
+  /// or one of its libraries was linked without a build identifier.
   explicit CodeStore(std::string folder);
   /// That of the environment variable.
   static CodeStore ofEnvironment();

@@ -37,12 +37,15 @@ def read(path):
 
 
 class Output:
-    """One output of one program: `words` are a command for a name; `inputs` are files that it reads."""
+    """One output of one program: `words` are a command for a name; `inputs` are files that it reads; `kept` is a folder
+    for code that was made before: how a file is written is what matters here."""
 
-    def __init__(self, name, words, inputs, stdin=None):
-        self.name, self.words, self.inputs, self.stdin = name, words, inputs, stdin
+    def __init__(self, name, words, inputs, stdin=None, kept=None):
+        self.name, self.words, self.inputs, self.stdin, self.kept = name, words, inputs, stdin, kept
 
     def run(self, path, **more):
+        if self.kept:
+            more["env"] = {**os.environ, "STEPDOWN_CODE_STORE": self.kept}
         if self.stdin:
             more["input"] = self.stdin(path).encode()
         return run(self.words(path), **more)
@@ -64,7 +67,8 @@ def outputs(base):
     with open(text, "w") as file:
         file.write("the quick")
     return [
-        Output("compile -o", lambda path: [COMPILE, model, "-o", path, "--target=x86-64-v3"], [model]),
+        Output("compile -o", lambda path: [COMPILE, model, "-o", path, "--target=x86-64-v3"], [model],
+               kept=os.path.join(base, "kept")),
         Output("compile -o of a module", lambda path: [COMPILE, program, "-o", path, "--target=x86-64-v3"], [program]),
         Output("compile-to -o", lambda path: [COMPILE, program, "--compile-to=linalg", "-o", path], [program]),
         Output("call --out", lambda path: [RUN, "call", library, "twice", "--arg", a, "--out", path], [library, a]),
@@ -205,7 +209,7 @@ def part_files(base):
     for name in others + ["x.stepdown.part-0123456789abcdef"]: # the last is one that a killed process left
         open(os.path.join(folder, name), "w").close()
     seen = set()
-    children = [subprocess.Popen([COMPILE, model, "-o", target], stderr=subprocess.PIPE) for _ in range(2)]
+    children = [subprocess.Popen([COMPILE, model, "-o", target, "--target=x86-64-v3"], stderr=subprocess.PIPE) for _ in range(2)]
     while any(child.poll() is None for child in children):
         seen.update(name for name in os.listdir(folder) if ".part-" in name and name not in others)
         time.sleep(0.001)
@@ -221,7 +225,7 @@ def part_files(base):
         print("part files: no namespaces, which were refused here")
     else:
         seen = set()
-        children = [subprocess.Popen([*alone, COMPILE, model, "-o", target], stderr=subprocess.PIPE) for _ in range(2)]
+        children = [subprocess.Popen([*alone, COMPILE, model, "-o", target, "--target=x86-64-v3"], stderr=subprocess.PIPE) for _ in range(2)]
         while any(child.poll() is None for child in children):
             seen.update(name for name in os.listdir(folder) if ".part-" in name and name not in others)
             time.sleep(0.001)
