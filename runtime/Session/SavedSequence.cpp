@@ -162,11 +162,14 @@ Result<SavedSequenceReader> SavedSequenceReader::open(const Model &model, std::s
 Status SavedSequenceReader::readHeader(const Model &model) {
   const stepdown_program &head = model.head();
   SavedHeader header = {};
-  if (Status ok = read(&header, sizeof header); !ok)
+  // What is not one says so first: a short file of another kind lacks the rest of a header, too.
+  if (Status ok = read(header.magic, sizeof header.magic); !ok)
     return ok;
   if (std::memcmp(header.magic, magic, sizeof magic) != 0)
     return fail(ErrorCode::SavedSequenceFormat, "%s: expects a saved sequence, which begins with \"%.8s\"",
                 name.c_str(), magic);
+  if (Status ok = read(reinterpret_cast<uint8_t *>(&header) + sizeof magic, sizeof header - sizeof magic); !ok)
+    return ok;
   if (header.version != currentVersion)
     return fail(ErrorCode::SavedSequenceFormat, "%s: expects version %u, but got %u", name.c_str(), currentVersion,
                 header.version);

@@ -155,6 +155,8 @@ TEST(SavedSequence, damagedIsRefusedWhateverByteItIs) {
   }
   for (size_t length = 0; length < good.size(); ++length)
     EXPECT_EQ(refusalOf({good.begin(), good.begin() + static_cast<ptrdiff_t>(length)}, *fresh), 1511) << length;
+  for (size_t length : {8, 11, 127, 128, 131}) // of another kind, however short
+    EXPECT_EQ(refusalOf(Bytes(length, 'x'), *fresh), 1510) << length;
   // Two layers' keys with their checksums, exchanged.
   const size_t first = 128 + 23 * 4 + 8 + 2 * 32 + 8, keys = 22 * 4 * 4 + 8;
   Bytes moved = good;
