@@ -120,7 +120,17 @@ TEST_F(CompilerApi, bothRoadsRefuseWithTheSameWords) {
   options.targets = nullptr;
   options.activations = "q9";
   both(kSum, 832);
+  options.activations = nullptr;
+  options.kv_type = "q4_0";
+  both(kSum, 832);
   options.exact = 1;
+  for (const char *kind : {"f16", "q8_0"}) {
+    options.kv_type = kind;
+    both(kSum, 832);
+  }
+  options.kv_type = "f32";
+  both(kSum, 0);
+  options.kv_type = nullptr;
   for (const char *kind : {"q8o2", "q8x2", "q8"}) {
     options.activations = kind;
     both(kSum, 832);
