@@ -202,6 +202,13 @@ Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t h
         shared ? config.real("rope_theta", family.theta) : config.real("rope_local_base_freq", family.localTheta);
     if (!base)
       return base.error();
+    // transformers gives window layers its default in place of one that stands alone, and GGUF files have it for all.
+    if (shared && *base != family.theta)
+      return config.refuse("rope_theta", "expects its default where rope_parameters does not say it for full_attention "
+                                         "and for sliding_attention");
+    if (const nlohmann::json *each = config.find("rope_parameters");
+        shared && each && !each->contains("full_attention") && !each->contains("sliding_attention"))
+      return config.refuse("rope_parameters", "expects full_attention and sliding_attention in it");
     localBase = *base;
   }
   const nlohmann::json none = nlohmann::json::object();
