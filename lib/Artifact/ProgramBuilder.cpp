@@ -228,6 +228,13 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
     if (leaves) {
       if (shared && places[result].index != residual)
         return wrong(op, "the residual stream is not computed in place");
+      // Who computes one result replaces the number that it has read; who computes several may read a row once more.
+      const bool reads = llvm::any_of(op.getInputs(), [&](Value input) {
+        auto known = places.find(input);
+        return known != places.end() && known->second.place == STEPDOWN_AT_BUFFER && known->second.index == residual;
+      });
+      if (!shared && op.getNumResults() > 1 && reads)
+        return wrong(op, "a launch of several results reads the residual stream that it leaves one of them in");
       places[result] = {STEPDOWN_AT_BUFFER, residual};
       continue;
     }

@@ -1,5 +1,7 @@
 // Generates code from LLVM dialect, maps it as the runtime does, and calls it through the kernel ABI.
 #include "lib/CodeGen/CodeGenerator.h"
+#include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Artifact/ProgramBuilder.h"
 #include "lib/CodeGen/CodeStore.h"
 #include "mlir/Dialect/DLTI/DLTI.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -497,3 +499,34 @@ INSTANTIATE_TEST_SUITE_P(Levels, CodeGenerator, testing::ValuesIn(names()),
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// Blocks of threads that compute a row's sum and what is made of it read the row again: where it lies stays as it was.
+TEST(ProgramBuilder, refusesALaunchOfSeveralResultsThatReplacesWhatItReads) {
+  auto build = [](const std::string &results, const std::string &types, const std::string &sources) {
+    MLIRContext context(MLIRContext::Threading::DISABLED);
+    context.loadDialect<transformer::TransformerDialect, func::FuncDialect>();
+    const std::string dims = "array<i64: -1, 16>",
+                      cache = "!transformer.cache<heads = 1, key = 16, value = 16, element = f16>";
+    const std::string text =
+        "module attributes {transformer.model = #transformer.model<name = \"m\", architecture = \"llama\", positions = "
+        "64, "
+        "width = 16, layers = 1, vocabulary = 16>} {\nfunc.func @layer(%x: tensor<?x16xf32>, %b: !transformer.batch, "
+        "%c: " +
+        cache + ") -> (tensor<?x16xf32>, " + cache + ") {\n" + results + " = transformer.dispatch @norm(%x) sources [" +
+        sources + "] dims [" + dims + ", " + dims + (sources.size() > 10 ? ", " + dims : "") +
+        "] : (tensor<?x16xf32>) -> (" + types + ")\nreturn %y#0, %c : tensor<?x16xf32>, " + cache +
+        "\n}\nfunc.func @step(%x: tensor<?x16xf32>, %r: tensor<?xi32>, %b: !transformer.batch) -> tensor<?x16xf32> {\n"
+        "%y = transformer.layers %x, %b kinds [@layer] order [0] : tensor<?x16xf32>\nreturn %y : "
+        "tensor<?x16xf32>\n}\n}";
+    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
+    EXPECT_TRUE(module);
+    auto built = buildProgram(*module, *findTarget("emulated:sm_90a"), 7, false);
+    EXPECT_FALSE(built);
+    return built ? std::string() : built.error().text();
+  };
+  EXPECT_NE(build("%y:2", "tensor<?x16xf32>, tensor<?x16xf32>", "0, 0, 1, 0, 2, 0")
+                .find("a launch of several results reads the residual stream that it leaves one of them in"),
+            std::string::npos);
+  // One result gets a place, and what is missing is its kernel.
+  EXPECT_NE(build("%y:1", "tensor<?x16xf32>", "0, 0, 1, 0").find("expects the module @kernels"), std::string::npos);
+}
