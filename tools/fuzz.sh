@@ -48,12 +48,13 @@ hangs() {
 fuzz() {
   local target=$1 program=$build/bin/$1 log=$build/logs/$1.log seed=${SEED:-$((RANDOM * 32768 + RANDOM + 1))}
   local found=$build/test/fuzz/$1 start=$SECONDS status=0 arguments input inputs why=
-  local first=$runs rest
+  local first=$runs rest slowest=()
   IFS=';' read -r -a arguments <"$build/test/fuzz/$target.args" || true
   if [ "$seconds" -gt 0 ]; then
     found=$build/pieces/$target
     rm -rf "$found"
     first=$((runs < least ? runs : least))
+    slowest=(-max_total_time=180)
   fi
   mkdir -p "$found"
   rm -f "$build/crashes/$target-"* "$log"
@@ -61,7 +62,7 @@ fuzz() {
   run() {
     "$program" -seed="$1" -runs="$2" -artifact_prefix="$build/crashes/$target-" "$found" "${arguments[@]}" "${@:3}" >>"$log" 2>&1
   }
-  run "$seed" "$first" || status=$?
+  run "$seed" "$first" "${slowest[@]}" || status=$?
   rest=$((seconds - (SECONDS - start)))
   if [ $status -eq 0 ] && [ $first -lt "$runs" ] && [ $rest -gt 0 ]; then
     run $((seed + 1)) $((runs - first)) "-max_total_time=$rest" || status=$?

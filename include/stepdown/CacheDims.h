@@ -14,9 +14,11 @@ static inline uint64_t stepdown_cached_bytes(uint32_t element) {
   return element == STEPDOWN_F32 ? 4 : element == STEPDOWN_F16 ? 2 : 1;
 }
 
-/* Channels of a head that has `size` elements of a cache group. */
+/* Channels of a head that has `size` elements of a cache group; 0 where no head has so many. */
 static inline uint32_t stepdown_cached_channels(uint32_t element, uint32_t size) {
-  return element == STEPDOWN_CACHED_Q8_0 ? size - (size + 33) / 34 * 2 : size;
+  if (element != STEPDOWN_CACHED_Q8_0)
+    return size;
+  return size % 34 == 1 || size % 34 == 2 ? 0 : size - (size / 34 + (size % 34 != 0)) * 2;
 }
 
 /* What an element of a cache group is called. */

@@ -1,5 +1,6 @@
 #include "lib/Driver/PrintedModule.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
+#include "lib/Driver/Compile.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
 
@@ -124,6 +125,8 @@ Result<PrintedRecord> takeRecord(ModuleOp module, StringRef phase, const std::st
     record.exact = reader.flag("exact");
     record.kvType = reader.text("kv_type");
     record.activations = reader.text("activations");
+    if (reader.bad.empty() && !checkNumbers(false, "", record.kvType))
+      reader.bad = "kv_type f16, f32 or q8_0";
     record.maxContext = uint64_t(reader.number("max_context"));
   }
   if (given.get("target"))

@@ -92,6 +92,9 @@ public:
           return bad("cache group", i, "dimension", dim, "from 1 to %llu", maxCacheDim);
       if (g.element > STEPDOWN_F16 && g.element != STEPDOWN_CACHED_Q8_0)
         return bad("cache group", i, "element", g.element, "0, 1 or 264");
+      for (uint32_t dim : {g.key_dim, g.value_dim})
+        if (stepdown_cached_channels(g.element, dim) == 0)
+          return bad("cache group", i, "dimension", dim, "bytes of whole blocks, and of a shorter one with its scale");
       if (g.layers > p.layers.count)
         return bad("cache group", i, "layers", g.layers, "at most %llu", p.layers.count);
     }

@@ -121,10 +121,10 @@ def however_it_runs(suite):
         said = json.loads(suite.call("stepdown-run", "generate", artifact, "--load-session", saved, "-n", 7, "--temperature", 0,
                                      "--ignore-eos", "--json", "--isa", level, "--kv-block", 16))
         suite.expect(first + said["tokens"] == whole["tokens"], f"cache at {level}: expects {whole['tokens']} of a saved sequence, but got {first} and {said['tokens']}")
-        refused(suite, "E1513", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
         if level == suite.levels[-1]:
+            refused(suite, "E1513", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
+            refused(suite, "q8_0, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
             over_a_socket(suite, artifact, level, prompts[0], whole["tokens"])
-        refused(suite, "q8_0, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
     # 3 layers, of 2 heads with 48 codes and the scales of 2 blocks, for a key and a value.
     told = json.loads(suite.call("stepdown-run", "inspect", artifact, "--json"))
     bytes_told, options = told["memory_plan"]["kv_bytes_per_position"], told["provenance"]["options"]
