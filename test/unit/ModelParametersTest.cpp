@@ -266,6 +266,27 @@ TEST(ModelParameters, Gemma2HasCapsAndAWindowWhereItsFilesSayNone) {
   EXPECT_EQ(p.scoreSoftcap, 0);
   EXPECT_EQ(p.finalSoftcap, 7);
   EXPECT_EQ(read(withFeedForward("llama")).scoreSoftcap, 0);
+  p = read(withFeedForward("gemma2").u32("gemma2.attention.sliding_window", 0)); // as folders without windows say it
+  EXPECT_EQ(p.window, 0u);
+  EXPECT_EQ(p.local, std::vector<bool>(6, false));
+}
+
+TEST(ModelParameters, GemmaOf27BillionScalesScoresByTheWidthOfItsHeads) {
+  for (auto [family, largest] : {std::pair<std::string, uint32_t>("gemma2", 46), {"gemma3", 62}})
+    for (uint32_t layers : {largest - 1, largest, largest + 1}) {
+      ModelParameters p = read(GgufBytes()
+                                   .text("general.architecture", family)
+                                   .u32(family + ".context_length", 2048)
+                                   .u32(family + ".embedding_length", 36)
+                                   .u32(family + ".block_count", layers)
+                                   .u32(family + ".feed_forward_length", 128)
+                                   .u32(family + ".attention.head_count", 4)
+                                   .u32(family + ".attention.key_length", 16)
+                                   .u32(family + ".attention.value_length", 16)
+                                   .f32(family + ".attention.layer_norm_rms_epsilon", 1e-6f)
+                                   .strings("tokenizer.ggml.tokens", {"a", "b", "c"}));
+      EXPECT_DOUBLE_EQ(p.attentionScale, layers == largest ? 1 / 3.0 : 0.25); // a head of 36 / 4, or its own 16
+    }
 }
 
 TEST(ModelParameters, GraniteMultipliesByNumbersOfTheFile) {

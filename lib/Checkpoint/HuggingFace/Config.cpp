@@ -204,7 +204,9 @@ Status ConfigReader::readSwitches() {
     }
   c.inputBias = c.outputBias || c.family->inputBias;
   STEPDOWN_CHECK(expect("rope_interleaved", false));
-  if (Result<uint64_t> shares = config.count("pretraining_tp", 1); !shares || *shares != 1)
+  if (!c.family->slices)
+    config.skip("pretraining_tp");
+  else if (Result<uint64_t> slices = config.count("pretraining_tp", 1); !slices || *slices != 1)
     return config.refuse("pretraining_tp", "expects 1");
   // Phi 4: other values ask for what no class of transformers computes.
   for (const char *name : {"full_attn_mod", "interpolate_factor"})
@@ -279,6 +281,9 @@ Status ConfigReader::readWindows() {
     return window.error();
   if (c.family->saysWindow && !config.value().contains("sliding_window"))
     return config.refuse("sliding_window", "expects a whole number, or null where no layer has a window");
+  // An older name, which files of Gemma 2 have beside it.
+  if (Result<uint64_t> old = config.count("sliding_window_size", *window); !old || *old != *window)
+    return config.refuse("sliding_window_size", "expects what sliding_window says, " + std::to_string(*window));
   const Windows kind = c.family->windows;
   if (kind == Windows::None) {
     if (config.has("layer_types")) {
@@ -339,10 +344,10 @@ Status ConfigReader::readWindows() {
   if (any && *window == 0)
     return config.refuse(ErrorCode::ConfigContradiction, "layer_types",
                          "expects full_attention alone where there is no sliding_window");
-  if (any) {
-    pairs.add(key("attention.sliding_window"), *window);
+  // 0 is written too: without the key a family has the window that its GGUF files mean by that.
+  pairs.add(key("attention.sliding_window"), any ? *window : 0);
+  if (any)
     pairs.add(key("attention.sliding_window_pattern"), local);
-  }
   return Done{};
 }
 

@@ -98,6 +98,10 @@ constexpr FolderFamily multiplied(FolderFamily row) {
   row.multipliers = true;
   return row;
 }
+constexpr FolderFamily sliced(FolderFamily row) {
+  row.slices = true;
+  return row;
+}
 constexpr FolderFamily unrotated(FolderFamily row, uint64_t period) {
   row.unrotatedPeriod = period;
   return row;
@@ -116,8 +120,8 @@ constexpr FolderFamily families[] = {
            0, kNotRead),
     multiplied({"granite", "granite", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
                 "attention_bias", "mlp_bias", false, false}),
-    {"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false, "attention_bias",
-     "mlp_bias", false, false},
+    sliced({"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
+            "attention_bias", "mlp_bias", false, false}),
     {"mistral", "llama", llama, std::size(llama), SILU, Windows::All, 8, 0, 1e4, true, false, false, nullptr, nullptr,
      false, false},
     {"olmo2", "olmo2", olmo2, std::size(olmo2), SILU, Windows::None, 0, 0, 1e4, false, false, false, "attention_bias",

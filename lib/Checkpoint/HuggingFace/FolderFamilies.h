@@ -41,6 +41,7 @@ struct FolderFamily {
   /// final_logit_softcapping and attn_logit_softcapping where it leaves them out, 0 for none; kNotRead: it has no such
   /// key.
   double logitCap = kNotRead, scoreCap = kNotRead;
+  bool slices = false;          ///< reads pretraining_tp, the slices in which linears were computed
   bool multipliers = false;     ///< embedding_multiplier, attention_multiplier, residual_multiplier, logits_scaling
   uint64_t unrotatedPeriod = 0; ///< of n layers the last does not rotate, as no_rope_layers has to say; 0: all do
 };
