@@ -4,7 +4,7 @@
 #include "lib/Base/Suggestion.h"
 #include "lib/Checkpoint/Families.h"
 #include "lib/Checkpoint/GgufShard.h"
-#include "lib/Checkpoint/KeyReader.h"
+#include "lib/Checkpoint/ParameterLimits.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -21,17 +21,6 @@ template <typename F> constexpr Family familyOf() {
 #define STEPDOWN_ROW(Name) familyOf<Name>(),
 constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
 #undef STEPDOWN_ROW
-
-// Far above every published model, far below what would overflow a product of two.
-constexpr uint64_t mostLayers = 4096, mostWidth = 1u << 20, mostHeads = 1u << 14, mostHeadSize = 1u << 14;
-constexpr uint64_t mostVocabulary = 1u << 24, mostContext = 1u << 30;
-
-// The same of numbers with a fraction; beyond, sums and products of float32 would overflow or lose all their digits.
-constexpr KeyRange epsilons = {0, 1, false}, scales = {0x1p-126, 0x1p20, true};
-constexpr KeyRange softcaps = {0x1p-126, 1024,
-                               true}; // times the error of tanh, which does not shrink with its argument
-constexpr KeyRange magnitudes = {0x1p-126, 64, false}; // of keys, too, which the cache holds as binary16
-constexpr KeyRange logMultipliers = {0, 1024, false};
 
 class Reader : KeyReader {
 public:
@@ -99,14 +88,14 @@ Status Reader::readIdentity() {
 }
 
 Status Reader::readSizes() {
-  STEPDOWN_CHECK(count("context_length", mostContext, p.context));
-  STEPDOWN_CHECK(count("embedding_length", mostWidth, p.width));
+  STEPDOWN_CHECK(count("context_length", kMostContext, p.context));
+  STEPDOWN_CHECK(count("embedding_length", kMostWidth, p.width));
   STEPDOWN_CHECK(same("embedding_length_out", p.width, "the embedding length"));
-  STEPDOWN_CHECK(count("block_count", mostLayers, p.layers));
-  STEPDOWN_CHECK(perLayer("feed_forward_length", mostWidth, p.layers, nullptr, p.feedForward));
+  STEPDOWN_CHECK(count("block_count", kMostLayers, p.layers));
+  STEPDOWN_CHECK(perLayer("feed_forward_length", kMostWidth, p.layers, nullptr, p.feedForward));
   if (!has("attention.layer_norm_rms_epsilon"))
     return meta.real(key("attention.layer_norm_rms_epsilon")).error();
-  STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, "attention.layer_norm_rms_epsilon", epsilons, 0, p.epsilon));
+  STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, "attention.layer_norm_rms_epsilon", kEpsilons, 0, p.epsilon));
 
   const GgufValue *tokens = meta.find("tokenizer.ggml.tokens");
   uint64_t listed = 0;
@@ -116,23 +105,23 @@ Status Reader::readSizes() {
     listed = tokens->count;
   }
   if (has("vocab_size") || !tokens) {
-    STEPDOWN_CHECK(count("vocab_size", mostVocabulary, p.vocabulary));
+    STEPDOWN_CHECK(count("vocab_size", kMostVocabulary, p.vocabulary));
     if (listed > p.vocabulary)
       return refuse(ErrorCode::ModelVocabulary, key("vocab_size"),
                     "expects at least the " + std::to_string(listed) + " entries of tokenizer.ggml.tokens, but got " +
                         std::to_string(p.vocabulary));
     return Done{};
   }
-  if (listed == 0 || listed > mostVocabulary)
+  if (listed == 0 || listed > kMostVocabulary)
     return refuse(ErrorCode::ModelRange, "tokenizer.ggml.tokens",
-                  "expects 1 to " + std::to_string(mostVocabulary) + " elements, but got " + std::to_string(listed));
+                  "expects 1 to " + std::to_string(kMostVocabulary) + " elements, but got " + std::to_string(listed));
   p.vocabulary = static_cast<uint32_t>(listed);
   return Done{};
 }
 
 Status Reader::readHeads() {
-  STEPDOWN_CHECK(perLayer("attention.head_count", mostHeads, p.layers, nullptr, p.heads));
-  STEPDOWN_CHECK(perLayer("attention.head_count_kv", mostHeads, p.layers, &p.heads, p.kvHeads));
+  STEPDOWN_CHECK(perLayer("attention.head_count", kMostHeads, p.layers, nullptr, p.heads));
+  STEPDOWN_CHECK(perLayer("attention.head_count_kv", kMostHeads, p.layers, &p.heads, p.kvHeads));
   for (uint32_t i = 0; i < p.layers; ++i)
     if (p.heads[i] % p.kvHeads[i] != 0)
       return refuse(ErrorCode::ModelHeads, key("attention.head_count_kv"),
@@ -142,22 +131,22 @@ Status Reader::readHeads() {
     return refuse(ErrorCode::ModelHeads, key("embedding_length"),
                   "expects a multiple of the " + std::to_string(p.heads[0]) +
                       " query heads where attention.key_length is missing, but got " + std::to_string(p.width));
-  STEPDOWN_CHECK(countOr("attention.key_length", mostHeadSize, p.width / p.heads[0], p.headSize));
-  if (p.headSize == 0 || p.headSize > mostHeadSize)
+  STEPDOWN_CHECK(countOr("attention.key_length", kMostHeadSize, p.width / p.heads[0], p.headSize));
+  if (p.headSize == 0 || p.headSize > kMostHeadSize)
     return refuse(ErrorCode::ModelHeads, key("embedding_length"),
-                  "expects heads of 1 to " + std::to_string(mostHeadSize) + " elements, but got " +
+                  "expects heads of 1 to " + std::to_string(kMostHeadSize) + " elements, but got " +
                       std::to_string(p.headSize));
   // One cache layout serves keys and values of every layer.
   for (const char *name : {"attention.value_length", "attention.key_length_swa", "attention.value_length_swa"}) {
     uint32_t size;
-    STEPDOWN_CHECK(countOr(name, mostHeadSize, p.headSize, size));
+    STEPDOWN_CHECK(countOr(name, kMostHeadSize, p.headSize, size));
     if (size != p.headSize)
       return refuse(ErrorCode::ModelFeature, key(name),
                     "expects the size of a key head, " + std::to_string(p.headSize) + ", but got " +
                         std::to_string(size));
   }
   double scale;
-  STEPDOWN_CHECK(real(ErrorCode::ModelScale, "attention.scale", scales, 0, scale));
+  STEPDOWN_CHECK(real(ErrorCode::ModelScale, "attention.scale", kScales, 0, scale));
   p.attentionScale = scale != 0 ? scale : 1 / std::sqrt(p.family->scoreWidth(p));
   return Done{};
 }
@@ -215,7 +204,7 @@ Status Reader::readScales() {
   for (auto [name, fallback, cap] : {std::tuple("final_logit_softcapping", p.family->logitCap, &p.finalSoftcap),
                                      std::tuple("attn_logit_softcapping", p.family->scoreCap, &p.scoreSoftcap)})
     if (fallback != kNotRead)
-      STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, softcaps, fallback, *cap));
+      STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, kSoftcaps, fallback, *cap));
   p.embeddingScale = p.family->embeddingScale(p);
   p.residualScale = p.logitScale = 1;
   if (!p.family->multipliers)
@@ -223,7 +212,7 @@ Status Reader::readScales() {
   double divisor = 1; // logit_scale divides; 0 says of each that there is none
   for (auto [name, scale] : {std::pair("embedding_scale", &p.embeddingScale), std::pair("logit_scale", &divisor),
                              std::pair("residual_scale", &p.residualScale)}) {
-    STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, scales, *scale, *scale));
+    STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, kScales, *scale, *scale));
     *scale = *scale == 0 ? 1 : *scale;
   }
   p.logitScale = 1 / divisor;
@@ -305,13 +294,13 @@ Status Reader::readRopeScaling() {
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, factorKey, kAnyPositiveOrNone, 1, r.factor));
   if (r.factor == 0)
     r.factor = 1;
-  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.attn_factor", magnitudes, 1, r.attentionFactor));
+  STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.attn_factor", kMagnitudes, 1, r.attentionFactor));
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_fast", kAnyPositive, 32, r.yarnBetaFast));
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_slow", kAnyPositive, 1, r.yarnBetaSlow));
   STEPDOWN_CHECK(
-      real(ErrorCode::ModelRope, "rope.scaling.yarn_log_multiplier", logMultipliers, 0, r.yarnLogMultiplier));
+      real(ErrorCode::ModelRope, "rope.scaling.yarn_log_multiplier", kLogMultipliers, 0, r.yarnLogMultiplier));
   uint32_t original;
-  STEPDOWN_CHECK(countOr("rope.scaling.original_context_length", mostContext, p.context, original));
+  STEPDOWN_CHECK(countOr("rope.scaling.original_context_length", kMostContext, p.context, original));
   r.originalContext = original;
 
   std::string_view type = "linear"; // what an absent key means; harmless with factor 1
@@ -374,9 +363,9 @@ Status Reader::readWindow() {
   Result<uint64_t> window = meta.has(name) ? meta.unsignedInteger(name) : Result<uint64_t>(uint64_t(p.family->window));
   if (!window)
     return window.error();
-  if (*window > mostContext)
+  if (*window > kMostContext)
     return refuse(ErrorCode::ModelRange, name,
-                  "expects at most " + std::to_string(mostContext) + ", but got " + std::to_string(*window));
+                  "expects at most " + std::to_string(kMostContext) + ", but got " + std::to_string(*window));
   p.window = static_cast<uint32_t>(*window);
   if (p.window == 0)
     return Done{};

@@ -279,6 +279,17 @@ REFUSED = {
     "null for the size of heads": (config(model_type="qwen3", architectures=["Qwen3ForCausalLM"], head_dim=None), 1411, "head_dim"),
     "types of rotation that contradict": (config(rope_scaling={"type": "yarn", "rope_type": "linear", "factor": 2.0}), 1411, "expects what type says, 'yarn'"),
     "attention of Phi 4 that is another": (config(full_attn_mod=2), 1411, "full_attn_mod"),
+    # Numbers beyond what is computed with, by the names that config.json has for them.
+    **{f"number out of range, {key} of {value}": (config(**{**keys, key: value}), 1411, f"'{key}': expects") for keys, all in (
+        (dict(), dict(hidden_size=1 << 40, intermediate_size=1 << 40, num_attention_heads=1 << 20, vocab_size=1 << 40, rms_norm_eps=2, rope_theta=1e-60,
+                      max_position_embeddings=1 << 31, num_key_value_heads=3, head_dim=15)),
+        (dict(model_type="granite", architectures=["GraniteForCausalLM"]), dict(residual_multiplier=1e-60, attention_multiplier=1e9, logits_scaling=1e-60, embedding_multiplier=-1)),
+        (dict(model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], hidden_activation="gelu_pytorch_tanh", sliding_window=16),
+         dict(final_logit_softcapping=1e9, query_pre_attn_scalar=1e-60, rope_local_base_freq=1e60, sliding_window=1 << 40))) for key, value in all.items()},
+    **{f"rotary number out of range, {key} of {value}": (config(rope_scaling={"rope_type": kind, "factor": 2.0, key: value}), 1411, f"'rope_scaling.{key}': expects") for kind, key, value in (
+        ("linear", "factor", 1e-60), ("yarn", "factor", 1e60), ("yarn", "attention_factor", 1e3), ("yarn", "beta_fast", 0.5), ("yarn", "beta_slow", -1),
+        ("yarn", "original_max_position_embeddings", 1 << 31), ("yarn", "rope_theta", 1.0))},
+    "odd part of a head": (config(model_type="phi3", architectures=["Phi3ForCausalLM"], head_dim=16, partial_rotary_factor=0.2), 1411, "'partial_rotary_factor': expects"),
     "another activation": (config(hidden_act="relu"), 1411, "hidden_act"),
     "dynamic rotation": (config(rope_scaling={"type": "dynamic", "factor": 2.0}), 1411, "'dynamic'"),
     "rotation without a factor": (config(rope_scaling={"rope_type": "linear"}), 1411, "rope_scaling.factor"),

@@ -8,8 +8,6 @@ namespace stepdown {
 namespace {
 
 using Windows = FolderFamily::Windows;
-constexpr uint64_t mostHeadSize = 1u << 14; // as ModelParameters.cpp has it
-constexpr uint64_t mostLayers = 4096;       // the same
 
 /// Keys of config.json that change nothing of what is computed from a text, and why.
 constexpr struct {
@@ -129,24 +127,23 @@ Status ConfigReader::readKind() {
 Status ConfigReader::readSizes() {
   const struct {
     const char *theirs, *ours;
-  } sizes[] = {{"hidden_size", "embedding_length"},
-               {"num_hidden_layers", "block_count"},
-               {"intermediate_size", "feed_forward_length"},
-               {"max_position_embeddings", "context_length"},
-               {"num_attention_heads", "attention.head_count"},
-               {"vocab_size", "vocab_size"}};
+    uint64_t most;
+  } sizes[] = {{"hidden_size", "embedding_length", kMostWidth},
+               {"num_hidden_layers", "block_count", kMostLayers},
+               {"intermediate_size", "feed_forward_length", kMostWidth},
+               {"max_position_embeddings", "context_length", kMostContext},
+               {"num_attention_heads", "attention.head_count", kMostHeads},
+               {"vocab_size", "vocab_size", kMostVocabulary}};
   uint64_t values[std::size(sizes)];
   for (size_t i = 0; i < std::size(sizes); ++i) {
     Result<uint64_t> value = config.count(sizes[i].theirs);
     if (!value)
       return value.error();
-    if (*value == 0)
-      return config.refuse(sizes[i].theirs, "expects at least 1");
+    if (*value == 0 || *value > sizes[i].most) // nothing is made for them before
+      return config.refuse(sizes[i].theirs, "expects 1 to " + std::to_string(sizes[i].most));
     pairs.add(key(sizes[i].ours), values[i] = *value);
   }
   const uint64_t width = values[0], heads = values[4];
-  if (values[1] > mostLayers) // nothing is made for them before
-    return config.refuse("num_hidden_layers", "expects at most " + std::to_string(mostLayers));
   c.layers = values[1], c.vocabulary = values[5];
   context = values[3];
   // Null is no default: it says as many as query heads.
@@ -155,6 +152,8 @@ Status ConfigReader::readSizes() {
   Result<uint64_t> keyValueHeads = config.count(keyValueKey, asQuery ? heads : c.family->keyValueHeads);
   if (!keyValueHeads)
     return keyValueHeads.error();
+  if (*keyValueHeads == 0 || heads % *keyValueHeads != 0)
+    return config.refuse(keyValueKey, "expects a divisor of num_attention_heads, " + std::to_string(heads));
   pairs.add(key("attention.head_count_kv"), *keyValueHeads);
   Result<uint64_t> size = config.count("head_dim", c.family->headSize ? c.family->headSize : width / heads);
   if (!size)
@@ -164,12 +163,12 @@ Status ConfigReader::readSizes() {
   if (!config.has("head_dim") && !c.family->headSize && width % heads != 0)
     return config.refuse("hidden_size", "expects a multiple of num_attention_heads where head_dim is missing");
   headSize = *size;
-  if (headSize == 0 || headSize > mostHeadSize) // before anything is made for its pairs
+  if (headSize == 0 || headSize > kMostHeadSize) // before anything is made for its pairs
     return config.refuse(config.has("head_dim") ? "head_dim" : "hidden_size",
-                         "expects heads of 1 to " + std::to_string(mostHeadSize) + " elements");
+                         "expects heads of 1 to " + std::to_string(kMostHeadSize) + " elements");
   pairs.add(key("attention.key_length"), headSize);
   pairs.add(key("attention.value_length"), headSize);
-  Result<double> epsilon = config.real("rms_norm_eps");
+  Result<double> epsilon = realWithin(config, "rms_norm_eps", kEpsilons);
   if (!epsilon)
     return epsilon.error();
   pairs.add(key("attention.layer_norm_rms_epsilon"), *epsilon);
@@ -217,11 +216,10 @@ Status ConfigReader::readSwitches() {
   // What Gemma alone says.
   STEPDOWN_CHECK(expect("use_bidirectional_attention", false));
   config.skip("hidden_act"); // an older name of hidden_activation, which files have beside it
-  Result<double> width = config.real("query_pre_attn_scalar", 256);
+  // From the largest scale to the smallest positive one.
+  Result<double> width = realWithin(config, "query_pre_attn_scalar", {0x1p-40, 0x1p252, false}, 256);
   if (!width)
     return width.error();
-  if (*width <= 0)
-    return config.refuse("query_pre_attn_scalar", "expects a number above 0");
   pairs.add(key("attention.scale"), 1 / std::sqrt(*width));
   return Done{};
 }
@@ -232,8 +230,8 @@ Status ConfigReader::readScales() {
                                 std::pair("attn_logit_softcapping", c.family->scoreCap)}) {
     if (fallback == kNotRead)
       continue;
-    Result<double> cap =
-        config.real(name, config.value().contains(name) ? 0 : fallback); // null says that there is none
+    // Null says that there is none.
+    Result<double> cap = realWithin(config, name, kSoftcaps, config.value().contains(name) ? 0 : fallback);
     if (!cap)
       return cap.error();
     pairs.add(key(name), *cap);
@@ -243,11 +241,10 @@ Status ConfigReader::readScales() {
   for (auto [theirs, ours] :
        {std::pair("embedding_multiplier", "embedding_scale"), std::pair("attention_multiplier", "attention.scale"),
         std::pair("residual_multiplier", "residual_scale"), std::pair("logits_scaling", "logit_scale")}) {
-    Result<double> number = config.real(theirs, 1);
+    // GGUF's 0 says that there is none.
+    Result<double> number = realWithin(config, theirs, {kScales.least, kScales.most, false}, 1);
     if (!number)
       return number.error();
-    if (*number <= 0) // GGUF's 0 says that there is none
-      return config.refuse(theirs, "expects a number above 0");
     pairs.add(key(ours), *number);
   }
   return Done{};
@@ -279,6 +276,8 @@ Status ConfigReader::readWindows() {
   Result<uint64_t> window = config.count("sliding_window", 0);
   if (!window)
     return window.error();
+  if (*window > kMostContext)
+    return config.refuse("sliding_window", "expects at most " + std::to_string(kMostContext));
   if (c.family->saysWindow && !config.value().contains("sliding_window"))
     return config.refuse("sliding_window", "expects a whole number, or null where no layer has a window");
   // An older name, which files of Gemma 2 have beside it.
@@ -397,6 +396,14 @@ Result<FolderConfig> ConfigReader::read(const JsonObject *generation) {
 #undef STEPDOWN_CHECK
 
 } // namespace
+
+Result<double> realWithin(const JsonObject &object, const char *key, const KeyRange &range,
+                          std::optional<double> fallback) {
+  Result<double> number = fallback ? object.real(key, *fallback) : object.real(key);
+  if (number && !range.holds(*number))
+    return object.refuse(key, "expects " + range.text());
+  return number;
+}
 
 Result<FolderConfig> readConfig(const JsonObject &config, const JsonObject *generation, PairWriter &pairs) {
   return ConfigReader(config, pairs).read(generation);

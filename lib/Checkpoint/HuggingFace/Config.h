@@ -4,6 +4,7 @@
 #include "lib/Checkpoint/HuggingFace/FolderFamilies.h"
 #include "lib/Checkpoint/HuggingFace/JsonFile.h"
 #include "lib/Checkpoint/PairWriter.h"
+#include "lib/Checkpoint/ParameterLimits.h"
 
 #include <optional>
 
@@ -24,6 +25,11 @@ struct FolderConfig {
   std::vector<uint64_t> ends; ///< ids that end an answer
   std::vector<MadeVector> made;
 };
+
+/// As JsonObject::real, for numbers of `range` alone: what reads the keys that this makes would refuse another by the name
+/// that GGUF has for it.
+Result<double> realWithin(const JsonObject &object, const char *key, const KeyRange &range,
+                          std::optional<double> fallback = {});
 
 /// Reads `config` and, where the folder has one, `generation`; adds the keys to `pairs`.
 Result<FolderConfig> readConfig(const JsonObject &config, const JsonObject *generation, PairWriter &pairs);

@@ -12,6 +12,8 @@ constexpr uint64_t longRopeTrained = 4096; // original_max_position_embeddings, 
 constexpr double pi = 3.14159265358979323846;
 
 constexpr double mostFactor = 1e9;
+/// Of attention_factor, which what follows from YaRN's factor may divide by a hundred.
+constexpr KeyRange magnitudes = {128 * kMagnitudes.least, kMagnitudes.most, false};
 
 /// What is read of one set of parameters, whose keys lie in `object` and, for old files, in `config` beside it.
 struct RopeReader {
@@ -24,7 +26,7 @@ struct RopeReader {
   std::string key(const char *name) const { return std::string(family.architecture) + "." + name; }
   Status read(const JsonObject &object);
   Status llama3(const JsonObject &object, double base, uint64_t dimensions);
-  Status yarn(const JsonObject &object);
+  Status yarn(const JsonObject &object, double base);
   Status longRope(const JsonObject &object, uint64_t dimensions);
   Result<uint64_t> original(const JsonObject &object) const;
 };
@@ -46,8 +48,8 @@ Result<uint64_t> RopeReader::original(const JsonObject &object) const {
   if (inside && family.longRope) // whose default stands beside rope_scaling too
     inside = longRopeTrained;
   Result<uint64_t> number = inside ? config.count(name, *inside) : inside;
-  if (number && *number == 0)
-    return (config.has(name) ? config : object).refuse(name, "expects at least 1");
+  if (number && (*number == 0 || *number > kMostContext))
+    return (config.has(name) ? config : object).refuse(name, "expects 1 to " + std::to_string(kMostContext));
   return number;
 }
 
@@ -77,17 +79,23 @@ Status RopeReader::llama3(const JsonObject &object, double base, uint64_t dimens
   return Done{};
 }
 
-Status RopeReader::yarn(const JsonObject &object) {
-  Result<double> factor = object.real("factor"), fast = object.real("beta_fast", 32),
-                 slow = object.real("beta_slow", 1), magnitude = object.real("attention_factor", 0);
+Status RopeReader::yarn(const JsonObject &object, double base) {
+  Result<double> factor = realWithin(object, "factor", {1, kAnyPositive.most, false}),
+                 fast = realWithin(object, "beta_fast", kAnyPositiveOrNone, 32),
+                 slow = realWithin(object, "beta_slow", kAnyPositiveOrNone, 1),
+                 magnitude = realWithin(object, "attention_factor", magnitudes, 1);
   for (const Result<double> *each : {&factor, &fast, &slow, &magnitude})
     if (!*each)
       return each->error();
+  fast = *fast != 0 ? *fast : 32, slow = *slow != 0 ? *slow : 1;
+  if (*slow > *fast)
+    return object.has("beta_slow") ? object.refuse("beta_slow", "expects at most beta_fast")
+                                   : object.refuse("beta_fast", "expects at least beta_slow, 1 where it is missing");
+  if (base <= 1)
+    return (object.has("rope_theta") ? object : config).refuse("rope_theta", "expects a number above 1 with yarn");
   Result<uint64_t> trained = original(object);
   if (!trained)
     return trained.error();
-  if (*factor < 1)
-    return object.refuse("factor", "expects at least 1");
   for (const char *name : {"mscale", "mscale_all_dim"})
     if (object.has(name))
       return object.refuse(name, "expects none (the family computes attention_factor from factor alone)");
@@ -96,8 +104,8 @@ Status RopeReader::yarn(const JsonObject &object) {
   pairs.add(key("rope.scaling.type"), "yarn");
   pairs.add(key("rope.scaling.factor"), *factor);
   pairs.add(key("rope.scaling.original_context_length"), *trained);
-  pairs.add(key("rope.scaling.yarn_beta_fast"), *fast != 0 ? *fast : 32);
-  pairs.add(key("rope.scaling.yarn_beta_slow"), *slow != 0 ? *slow : 1);
+  pairs.add(key("rope.scaling.yarn_beta_fast"), *fast);
+  pairs.add(key("rope.scaling.yarn_beta_slow"), *slow);
   if (object.has("attention_factor")) // GGUF's multiplies what follows from the factor
     pairs.add(key("rope.scaling.attn_factor"), *magnitude / (0.1 * std::log(*factor) + 1));
   return Done{};
@@ -113,7 +121,7 @@ Status RopeReader::longRope(const JsonObject &object, uint64_t dimensions) {
     return factor.error();
   const double follows =
       *factor <= 1 || *trained < 2 ? 1 : std::sqrt(1 + std::log(*factor) / std::log(double(*trained)));
-  Result<double> magnitude = object.real("attention_factor", follows);
+  Result<double> magnitude = realWithin(object, "attention_factor", magnitudes, follows);
   if (!magnitude)
     return magnitude.error();
   for (auto [theirs, ours] : {std::pair("long_factor", "long"), std::pair("short_factor", "short")}) {
@@ -138,8 +146,8 @@ Status RopeReader::read(const JsonObject &object) {
   Result<double> base = outside ? object.real("rope_theta", *outside) : outside;
   if (!base)
     return base.error();
-  if (*base <= 0)
-    return (object.has("rope_theta") ? object : config).refuse("rope_theta", "expects a number above 0");
+  if (!kAnyPositive.holds(*base))
+    return (object.has("rope_theta") ? object : config).refuse("rope_theta", "expects " + kAnyPositive.text());
   pairs.add(key("rope.freq_base"), *base);
 
   Result<double> part = config.real("partial_rotary_factor", 1);
@@ -150,6 +158,14 @@ Status RopeReader::read(const JsonObject &object) {
     return (object.has("partial_rotary_factor") ? object : config)
         .refuse("partial_rotary_factor", family.partialRotary ? "expects a number above 0 and at most 1" : "expects 1");
   const uint64_t dimensions = static_cast<uint64_t>(double(headSize) * *part);
+  if (dimensions == 0 || dimensions % 2 != 0) {
+    const bool inside = object.has("partial_rotary_factor"), whole = dimensions == headSize;
+    return (inside && !whole ? object : config)
+        .refuse(!whole                   ? "partial_rotary_factor"
+                : config.has("head_dim") ? "head_dim"
+                                         : "hidden_size",
+                "expects heads of which an even number of elements rotates");
+  }
   if (dimensions != headSize)
     pairs.add(key("rope.dimension_count"), dimensions);
 
@@ -161,17 +177,15 @@ Status RopeReader::read(const JsonObject &object) {
   if (family.longRope ? isLong : false) {
     read = longRope(object, dimensions);
   } else if (*type == "linear" && !family.longRope) {
-    Result<double> factor = object.real("factor");
+    Result<double> factor = realWithin(object, "factor", kAnyPositive);
     if (!factor)
       return factor.error();
-    if (*factor <= 0)
-      return object.refuse("factor", "expects a number above 0");
     pairs.add(key("rope.scaling.type"), "linear");
     pairs.add(key("rope.scaling.factor"), *factor);
   } else if (*type == "llama3" && !family.longRope) {
     read = llama3(object, *base, dimensions);
   } else if (*type == "yarn") {
-    read = yarn(object);
+    read = yarn(object, *base);
   } else if (*type != "default") {
     return object.refuse(object.has("rope_type") ? "rope_type" : "type",
                          family.longRope ? "expects default or longrope" : "expects default, linear, llama3 or yarn");
@@ -198,8 +212,8 @@ Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t h
   double localBase = 0;
   if (local) {
     const bool shared = family.localTheta == 0; // with the other layers
-    Result<double> base =
-        shared ? config.real("rope_theta", family.theta) : config.real("rope_local_base_freq", family.localTheta);
+    Result<double> base = shared ? config.real("rope_theta", family.theta)
+                                 : realWithin(config, "rope_local_base_freq", kAnyPositive, family.localTheta);
     if (!base)
       return base.error();
     // transformers gives window layers its default in place of one that stands alone, and GGUF files have it for all.
@@ -225,7 +239,7 @@ Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t h
       if (!window)
         return window.error();
       Result<std::string> type = typeOf(*window);
-      Result<double> base = window->real("rope_theta", localBase);
+      Result<double> base = realWithin(*window, "rope_theta", kAnyPositive, localBase);
       if (!type || !base)
         return type ? Status(base.error()) : Status(type.error());
       if (*type != "default")
