@@ -87,16 +87,15 @@ Result<std::shared_ptr<const Network>> compileConstraint(Notation notation, cons
 Result<std::shared_ptr<const Network>> compileGbnf(const std::string &gbnf, const std::vector<SchemaRule> &schemas) {
   std::vector<OtherRule> others;
   SchemaWork spent;
-  for (const SchemaRule &rule : schemas) {
-    Status good = checkText(rule.schema);
-    Result<Grammar> read = good ? readSchema(rule.schema, &spent) : Result<Grammar>(good.error());
-    if (!read)
-      return fail(read.error().code, "%s: %s", rule.where.c_str(), read.error().message.c_str());
-    others.push_back({rule.name, std::move(*read)});
-  }
+  for (const SchemaRule &rule : schemas)
+    others.push_back({rule.name, rule.where, [&spent, schema = &rule.schema]() -> Result<Grammar> {
+                        if (Status good = checkText(*schema); !good)
+                          return good.error();
+                        return readSchema(*schema, &spent);
+                      }});
   if (Status ok = checkText(gbnf); !ok)
     return ok.error();
-  return compileAll(readGbnf(gbnf, std::move(others)));
+  return compileAll(readGbnf(gbnf, others));
 }
 
 } // namespace stepdown::grammar

@@ -20,11 +20,11 @@ class Reader {
 public:
   explicit Reader(std::string_view text) : text(text) {}
 
-  /// The rules of `other` become rules of this grammar, of which `name` is the first.
-  Status add(OtherRule &&other) {
-    const int32_t own = ruleOf(other.name), before = static_cast<int32_t>(grammar.rules.size());
+  /// The rules of `other` become rules of this grammar, and rule `name` means its root.
+  Status add(const std::string &name, Grammar other) {
+    const int32_t own = ruleOf(name), before = static_cast<int32_t>(grammar.rules.size());
     defined[own] = true;
-    for (Rule &rule : other.grammar.rules) {
+    for (Rule &rule : other.rules) {
       for (Nfa::State &state : rule.nfa.states)
         for (Nfa::Edge &edge : state.edges)
           if (edge.range.low >= symbolOf(0)) // a call
@@ -34,7 +34,7 @@ public:
       defined.push_back(true);
       used.push_back(0);
     }
-    const uint32_t root = symbolOf(before + other.grammar.root);
+    const uint32_t root = symbolOf(before + other.root);
     grammar.rules[own].nfa.edge(Nfa::start, {root, root}, Nfa::end);
     return grammar.rules.size() > maxRules || states > 8 * maxStates ? Status(tooLarge("grammar")) : Status(Done{});
   }
@@ -346,11 +346,14 @@ private:
 
 } // namespace
 
-Result<Grammar> readGbnf(std::string_view text, std::vector<OtherRule> others) {
+Result<Grammar> readGbnf(std::string_view text, const std::vector<OtherRule> &others) {
   Reader reader(text);
-  for (OtherRule &other : others)
-    if (Status added = reader.add(std::move(other)); !added)
-      return added.error();
+  for (const OtherRule &other : others) {
+    Result<Grammar> read = other.read();
+    const Status added = read ? reader.add(other.name, std::move(*read)) : Status(read.error());
+    if (!added)
+      return fail(added.error().code, "%s: %s", other.where.c_str(), added.error().message.c_str());
+  }
   return reader.read();
 }
 

@@ -3,16 +3,20 @@
 // grammar are those of the rule `root`.
 #pragma once
 #include "lib/Grammar/Rules.h"
+#include <functional>
 
 namespace stepdown::grammar {
 
-/// A rule that is no GBNF: its texts are those of `grammar`.
+/// A rule that is no GBNF: its texts are those of the grammar that `read` makes.
 struct OtherRule {
   std::string name;
-  Grammar grammar;
+  std::string where; ///< what messages call it
+  std::function<Result<Grammar>()> read;
 };
 
-/// E1301, E1302, E1303, E1306, with the line. `text` may use `others`, and defines none of them.
-Result<Grammar> readGbnf(std::string_view text, std::vector<OtherRule> others = {});
+/// E1301, E1302, E1303, E1306, with the line. `text` may use `others`, and defines none of them. They are read one
+/// after the other, up to the first that makes the grammar too large, which E1306 names; so no more are ever held than
+/// a grammar may have.
+Result<Grammar> readGbnf(std::string_view text, const std::vector<OtherRule> &others = {});
 
 } // namespace stepdown::grammar

@@ -1,5 +1,6 @@
 // Grammars of all notations, texts that they allow, and masks of tokens against the same found plainly.
 #include "lib/Grammar/Constraint.h"
+#include "lib/Grammar/Gbnf.h"
 #include "lib/Grammar/Sample.h"
 #include <ctime>
 #include <gtest/gtest.h>
@@ -337,6 +338,33 @@ TEST(Grammar, limitsWhatASchemaCosts) {
   const std::string patterns =
       listOf(331, [](const std::string &i) { return R"({"pattern": "a[^b]{13}()" + i + R"(|[^c]*)*"})"; });
   EXPECT_EQ(refusalSoon(Notation::JsonSchema, R"({"allOf": [)" + patterns + "]}"), 1306);
+}
+
+// Of rules that are no GBNF no more are read than a grammar has room for, and the one that is too much is named.
+TEST(Grammar, readsOtherRulesUpToItsBound) {
+  std::vector<OtherRule> others;
+  size_t read = 0;
+  for (int i = 0; i < 128; ++i)
+    others.push_back({"r" + std::to_string(i), "tools[" + std::to_string(i) + "]", [&read]() -> Result<Grammar> {
+                        ++read;
+                        Grammar grammar;
+                        grammar.rules[grammar.add("texts")].nfa.states.resize(3 * maxStates);
+                        return grammar;
+                      }});
+  auto grammar = readGbnf("root ::= r0", others);
+  ASSERT_FALSE(grammar);
+  EXPECT_EQ(int(grammar.error().code), 1306);
+  EXPECT_EQ(grammar.error().message.rfind("tools[2]: ", 0), 0u) << grammar.error().message;
+  EXPECT_EQ(read, 3u); // 3 * 3 is more than 8
+  const std::string text = R"({"type": "object", "properties": {"a": {"type": "string", "maxLength": 5003}}})";
+  std::vector<SchemaRule> schemas(64, {"", text, ""});
+  for (size_t i = 0; i < schemas.size(); ++i)
+    schemas[i].name = "r" + std::to_string(i),
+    schemas[i].where = "tools[" + std::to_string(i) + "].function.parameters";
+  auto network = compileGbnf("root ::= r0", schemas);
+  ASSERT_FALSE(network);
+  EXPECT_EQ(int(network.error().code), 1306);
+  EXPECT_EQ(network.error().message.rfind("tools[", 0), 0u) << network.error().message;
 }
 
 TEST(Grammar, limitsMembersAndPlacesOfASchema) {
