@@ -25,13 +25,12 @@ Result<std::unique_ptr<Generation>> Generation::create(const GenerationOptions &
     auto drafter = options.speculator->drafter(options);
     if (!drafter)
       return drafter.error();
-    // The tokens before the answer, then those of it that are drawn.
+    // The tokens before the answer, then those of it that are drawn. The prompt's come with its row.
     const auto total = place.first + static_cast<int64_t>(prompt.size()), others = total - place.drawn;
     const auto before = std::min(place.first, others);
     (*drafter)->read(place.before, static_cast<size_t>(before));
-    (*drafter)->read(prompt.data(), static_cast<size_t>(others - before));
-    for (int64_t i = others; i < total; ++i)
-      (*drafter)->heard(i < place.first ? place.before[i] : prompt[static_cast<size_t>(i - place.first)]);
+    for (int64_t i = before; i < place.first; ++i)
+      (*drafter)->heard(place.before[i]);
     generation->guessing.emplace(std::move(*drafter), options.speculator->most, place.vocabulary,
                                  options.speculator->adapts);
   }
@@ -75,6 +74,13 @@ size_t Generation::draw(const LogitRows &rows, std::vector<int32_t> &next) {
     promptedAt = cameAt;
   // The token that row `row` follows is a drawn one. So many guesses were compared with what was drawn, and right.
   size_t row = 0, checked = 0, accepted = 0;
+  if (guessing && first) { // not before: what a drafter holds of a prompt is held for no answer that waits
+    const auto count = static_cast<int64_t>(promptTokens.size()), own = std::min(place.drawn, count);
+    if (own < count)
+      guessing->drafter().read(promptTokens.data(), static_cast<size_t>(count - own));
+    for (int64_t i = count - own; i < count; ++i)
+      guessing->drafter().heard(promptTokens[static_cast<size_t>(i)]);
+  }
   if (guessing && !first)
     guessing->cut(rows.count - 1);
   for (;; ++row) {

@@ -119,19 +119,40 @@ Result<uint64_t> Engine::submit(Order order) {
   const size_t wanted = order.prompts.size() * order.answers;
   if (Status fits = expectRoom(order.prompts.size(), order.answers); !fits)
     return fits.error();
+  struct Places { // of answers, before anything is made for them; given back unless they are taken
+    Engine &engine;
+    size_t count = 0;
+    ~Places() {
+      if (!count)
+        return;
+      std::lock_guard<std::mutex> lock(engine.mutex);
+      engine.inFlight -= count;
+    }
+  } places{*this};
+  const auto expectOpen = [this](size_t more) -> Status {
+    if (stopping)
+      return fail(ErrorCode::ServerStopping, "server: expects no more requests, for it is being stopped");
+    if (inFlight + more > room())
+      return fail(ErrorCode::ServerBusy,
+                  "server: expects at most %zu answers at a time, but %zu are being drawn or wait", room(), inFlight);
+    return Done{};
+  };
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (Status open = expectOpen(wanted); !open)
+      return open.error();
+    inFlight += places.count = wanted;
+  }
   Result<std::unique_ptr<Work>> work = workOf(std::move(order));
   if (!work)
     return work.error();
   std::lock_guard<std::mutex> lock(mutex);
-  if (stopping)
-    return fail(ErrorCode::ServerStopping, "server: expects no more requests, for it is being stopped");
-  if (inFlight + wanted > room())
-    return fail(ErrorCode::ServerBusy, "server: expects at most %zu answers at a time, but %zu are being drawn or wait",
-                room(), inFlight);
-  inFlight += wanted;
+  if (Status open = expectOpen(0); !open) // it was stopped meanwhile
+    return open.error();
   const uint64_t number = (*work)->number = next++;
   (*work)->listener->taken(number);
   arrivals.push_back(std::move(*work));
+  places.count = 0;
   changed.notify_all();
   return number;
 }

@@ -265,6 +265,43 @@ TEST_F(Engines, refuseWhatTheyCannotDo) {
   heard->waitForEnds(3);
 }
 
+// What is refused for want of room has had nothing made for it.
+TEST_F(Engines, makeNothingForWhatTheyRefuse) {
+  struct Counted final : Speculator {
+    mutable std::atomic<size_t> made{0};
+    Result<std::unique_ptr<Drafter>> drafter(const GenerationOptions &) const override {
+      ++made;
+      return fail(ErrorCode::SamplingLogits, "drafter: there is none");
+    }
+  };
+  options.waiting = 0;
+  auto shared = engine();
+  auto counted = std::make_shared<Counted>();
+  auto busy = std::make_shared<Heard>();
+  std::optional<Result<uint64_t>> refused;
+  busy->atFirstToken = [&] { // on the engine's thread: nothing is over meanwhile
+    Engine::Order more = order(std::make_shared<Heard>(), 3, 7, 1);
+    more.how.speculator = counted;
+    refused = shared->submit(std::move(more));
+  };
+  ASSERT_TRUE(shared->submit(order(busy, 2, 5, 7)));
+  busy->waitForEnds(7);
+  ASSERT_TRUE(refused && !*refused);
+  EXPECT_EQ(refused->error().code, ErrorCode::ServerBusy);
+  EXPECT_EQ(counted->made, 0u);
+  expectAllFree(*shared);
+  // Places of one that cannot be made are given back.
+  for (int i = 0; i < 9; ++i) {
+    Engine::Order more = order(std::make_shared<Heard>(), 3, 7, 7);
+    more.how.speculator = counted;
+    auto number = shared->submit(std::move(more));
+    ASSERT_FALSE(number);
+    EXPECT_EQ(number.error().code, ErrorCode::SamplingLogits);
+  }
+  EXPECT_EQ(counted->made, 9u);
+  EXPECT_TRUE(shared->idle());
+}
+
 TEST_F(Engines, endWhatTakesTooLong) {
   options.seconds = 0.02;
   toy.idleDispatches = 3000; // a step takes a while
