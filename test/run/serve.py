@@ -232,7 +232,7 @@ def calls_of(events):
 
 def tools(server):
     """Functions are called as the schema says, whole and in pieces, and what they give back is told."""
-    path, said = "/v1/chat/completions", [{"role": "user", "content": "What is the sky?"}]
+    path, said, total = "/v1/chat/completions", [{"role": "user", "content": "What is the sky?"}], 0
     for seed in range(5):
         fields = dict(messages=said, tools=TOOLS, seed=seed, max_tokens=300)
         whole = server.post(path, **fields, tool_choice="required", parallel_tool_calls=False)["choices"][0]
@@ -247,10 +247,14 @@ def tools(server):
         calls_named = named["message"].get("tool_calls", [])
         expect("a named call", len(calls_named) == 1 and is_call(calls_named[0], ["wait"]), named)
         several = server.post(path, **fields, tool_choice="required", n=2)["choices"]
-        expect("several calls", all(is_call(c) for choice in several for c in choice["message"].get("tool_calls", [])), several)
+        found = [choice["message"].get("tool_calls", []) for choice in several]
+        expect("several calls", all(map(is_call, sum(found, []))) and
+               all(calls or choice["finish_reason"] == "length" for calls, choice in zip(found, several)), several)
+        total += sum(map(len, found))
         # Told to call nothing, a model that is told of its tools says text.
         free = server.post(path, **{**fields, "max_tokens": 20}, tool_choice="none")["choices"][0]
         expect("text", free["message"]["content"] and "tool_calls" not in free["message"], free)
+    expect("calls where there may be several", total >= 5, total)
     ids = [server.post("/tokenize", messages=[*said, {"role": "assistant", "content": None, "tool_calls": calls}, back])["count"]
            for back in ({"role": "tool", "tool_call_id": calls[0]["id"], "content": "blue"},
                         {"role": "tool", "tool_call_id": calls[0]["id"], "content": "blue, and far away"})]

@@ -133,13 +133,13 @@ TEST(ApiRequest, readsWhatGuesses) {
   EXPECT_EQ(read("{\"prompt\":\"a\",\"speculate\":\"off\"}").request.guess.kind, Guess::Kind::None);
   EXPECT_EQ(chat(",\"speculate\":\"draft\"").request.guess.kind, Guess::Kind::Draft);
   EXPECT_EQ(chat(",\"speculate\":\"ngram\"").request.guess.longest, 4u);
-  EXPECT_EQ(chat(",\"speculate\":\"ngram:16\"").request.guess.longest, 16u);
+  EXPECT_EQ(chat(",\"speculate\":\"ngram:8\"").request.guess.longest, 8u);
   const std::string text = "\"content\":\"ab\"", type = "\"type\":\"content\"";
   Outcome with = chat(",\"prediction\":{" + type + "," + text + "}");
   EXPECT_EQ(with.request.guess.kind, Guess::Kind::Predict);
   EXPECT_EQ(with.request.guess.text, "ab");
   for (const char *wrong :
-       {"1", "\"\"", "\"on\"", "\"ngram:\"", "\"ngram:0\"", "\"ngram:17\"", "\"ngram:x\"", "\"draft:a\""}) {
+       {"1", "\"\"", "\"on\"", "\"ngram:\"", "\"ngram:0\"", "\"ngram:9\"", "\"ngram:x\"", "\"draft:a\""}) {
     EXPECT_EQ(chat(std::string(",\"speculate\":") + wrong).code(), 611) << wrong;
     EXPECT_EQ(chat(std::string(",\"speculate\":") + wrong).field(), "speculate") << wrong;
   }
@@ -167,6 +167,14 @@ TEST(ApiRequest, readsTools) {
   EXPECT_TRUE(tools.tools[0].strict && !tools.tools[1].strict && !tools.parallel);
   EXPECT_EQ(tools.json, "[" + function(",\"parameters\":" + schema) + "," + function("", "wait") + "]");
   EXPECT_TRUE(tools.choice == ToolRequest::Choice::Required && tools.named == "wait");
+  // Numbers keep their digits, also where a name is spelt with an escape beside them.
+  const std::string digits = R"({"type":"object","const":[1.50,123456789012345678901234]})";
+  EXPECT_EQ(chat(",\"tools\":[" + function(",\"parameters\": " + digits) + "]").request.tools.tools[0].parameters,
+            " " + digits);
+  const ToolRequest escaped =
+      chat(",\"tools\":[" + function(",\"str\\u0069ct\":true,\"parameters\":" + schema) + "]").request.tools;
+  EXPECT_TRUE(escaped.tools[0].strict);
+  EXPECT_EQ(escaped.json.find("strict"), std::string::npos) << escaped.json;
   EXPECT_TRUE(chat(",\"tools\":[" + function("") + "]").request.tools.choice == ToolRequest::Choice::Auto);
   const std::pair<std::string, int> wrong[] = {
       {"\"tools\":{}", 611},
@@ -211,6 +219,15 @@ TEST(ApiRequest, readsCallsAndWhatTheyGaveBack) {
   EXPECT_EQ(talk.request.messages[0].calls[0].arguments, "{\"at\": 1}");
   EXPECT_EQ(talk.request.messages[1].callId, "c1");
   EXPECT_EQ(talk.request.messages[1].name, "look");
+  // Who sends the name again, or says that there are no annotations, says nothing new.
+  std::string again = answer;
+  again.insert(2, R"("name":"look",)");
+  EXPECT_EQ(
+      chat("", "[" + call("\"{}\"") + again + R"(,{"role":"assistant","content":"a","annotations":[]}])").message(),
+      "");
+  again.replace(again.find("look"), 4, "wait");
+  EXPECT_EQ(chat("", "[" + call("\"{}\"") + again + "]").field(), "messages[1].name");
+  EXPECT_EQ(chat("", "[" + call("\"{}\"") + "," + call("\"{}\"") + "]").field(), "messages[1].tool_calls[0].id");
   EXPECT_EQ(chat("", "[" + call("\"\"") + "]").request.messages[0].calls[0].arguments, "{}");
   const std::pair<std::string, int> wrong[] = {
       {call("\"[]\""), 611},
@@ -221,6 +238,12 @@ TEST(ApiRequest, readsCallsAndWhatTheyGaveBack) {
        1208},
       {R"({"role":"assistant","tool_calls":[{"id":"a","function":{"name":"a"}}]})", 611},
       {R"({"role":"assistant","tool_calls":[]})", 611},
+      {R"({"role":"assistant","tool_calls":[{"id":"","function":{"name":"a","arguments":"{}"}}]})", 611},
+      {R"({"role":"assistant","tool_calls":[{"id":"a","function":{"name":"a","arguments":"{}"}},)"
+       R"({"id":"a","function":{"name":"b","arguments":"{}"}}]})",
+       611},
+      {R"({"role":"user","content":"a","annotations":[1]})", 1208},
+      {R"({"role":"user","content":"a","name":"look"})", 1208},
       {R"({"role":"assistant"})", 611},
       {R"({"role":"tool","content":"a","tool_call_id":"c1"})", 611}, // of no call
       {call("\"{}\"") + R"(,{"role":"tool","tool_call_id":"c2","content":"a"})", 611}};
@@ -373,7 +396,13 @@ TEST(ApiRequest, readsWhatIsToBeTokenized) {
   EXPECT_EQ(read("{\"prompt\":\"a\",\"add_special\":false}", text), 0);
   EXPECT_EQ(*text.prompt, "a");
   EXPECT_FALSE(text.addSpecial);
-  EXPECT_EQ(read("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", talk), 0);
+  const std::string said = "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]",
+                    tools = ",\"tools\":[" + function("") + "]}";
+  EXPECT_EQ(read((said + "}").c_str(), talk), 0);
+  EXPECT_EQ(read((said + tools).c_str(), talk = {}), 0);
+  EXPECT_EQ(talk.tools.tools.size(), 1u);
+  EXPECT_EQ(read((said + ",\"tools\":null}").c_str(), talk = {}), 0);
+  EXPECT_EQ(read(("{\"prompt\":\"a\"" + tools).c_str(), talk = {}), 611);
   for (const char *body :
        {"{}", "{\"prompt\":1}", "{\"prompt\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
         "{\"prompt\":\"a\",\"x\":1}", "[]"})

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <iterator>
+#include <random>
 
 using namespace stepdown;
 using namespace stepdown::run;
@@ -122,6 +123,7 @@ TEST_F(Calls, areFoundHoweverTheTextIsCut) {
   const std::string look = "{\"name\": \"look\", \"arguments\": {\"at\": \"s\\\"}ky\", \"n\": 1.50}}",
                     wait = "{\"name\":\"wait_7\"}";
   const std::string first = "look {\"at\": \"s\\\"}ky\", \"n\": 1.50}", second = "wait_7 {}";
+  const std::string again = "<tool_call>" + wait + "</tool_call>";
   std::string llama = look;
   llama.replace(llama.find("arguments"), 9, "parameters");
   struct Case {
@@ -166,6 +168,42 @@ TEST_F(Calls, areFoundHoweverTheTextIsCut) {
        "",
        {"look {\"at\": \"sky\"}", second}},
       {named, "[TOOL_CALLS]look[CALL_ID]123456789[ARGS]{}", "", {"look {}"}},
+      {named, "[TOOL_CALLS]look[TOOL_CALLS]wait_7[ARGS]{}", "[TOOL_CALLS]look", {second}},
+      // Arguments are in the member of the form or of another, or there is no member that they may be in.
+      {bare, look, "", {first}},
+      {tagged, "<tool_call>" + llama + "</tool_call>", "", {first}},
+      {bare, "{\"name\": \"look\", \"colour\": \"red\"}", "{\"name\": \"look\", \"colour\": \"red\"}", {}},
+      {bare, "{\"name\": \"wait_7\", \"id\": \"a\", \"type\": \"function\"}", "", {second}},
+      {bare,
+       R"({"name":"look","arguments":{},"parameters":{}})",
+       R"({"name":"look","arguments":{},"parameters":{}})",
+       {}},
+      // What is not ended ends with a mark or a line; the next call is one.
+      {tagged,
+       R"(<tool_call>{"name": "look", "arguments": {"at": "sky"}</tool_call>)" + again,
+       R"(<tool_call>{"name": "look", "arguments": {"at": "sky"}</tool_call>)",
+       {second}},
+      {tagged,
+       R"(<tool_call>{"name": "look", "arguments": {"at": "sky}}</tool_call>)" + again,
+       R"(<tool_call>{"name": "look", "arguments": {"at": "sky}}</tool_call>)",
+       {second}},
+      {tagged,
+       R"(<tool_call>{"name": "look", "arguments": {"at": "sky)" + again,
+       R"(<tool_call>{"name": "look", "arguments": {"at": "sky)",
+       {second}},
+      {tagged,
+       R"(<tool_call>{"name": "look", "arguments": [)" + again,
+       R"(<tool_call>{"name": "look", "arguments": [)",
+       {second}},
+      {bare, "{\"name\": \"look\n and so", "{\"name\": \"look\n and so", {}},
+      {list,
+       R"([TOOL_CALLS][{"name": "look", "arguments": [[TOOL_CALLS][)" + wait + "]",
+       R"([TOOL_CALLS][{"name": "look", "arguments": [)",
+       {second}},
+      {named,
+       R"([TOOL_CALLS]look[ARGS]{"at": [1, [TOOL_CALLS]wait_7[ARGS]{})",
+       R"([TOOL_CALLS]look[ARGS]{"at": [1, )",
+       {second}},
       {named, "[TOOL_CALLS]jump[ARGS]{}", "[TOOL_CALLS]jump[ARGS]{}", {}},
       {named, "[TOOL_CALLS]" + std::string(300, 'a'), "[TOOL_CALLS]" + std::string(300, 'a'), {}},
       {head + foot, "<tool_call>" + wait + "</tool_call>", "<tool_call>" + wait + "</tool_call>", {}},
@@ -178,6 +216,64 @@ TEST_F(Calls, areFoundHoweverTheTextIsCut) {
       EXPECT_EQ(found.calls, one.calls) << one.answer << " by " << size;
     }
   }
+}
+
+// Any pieces of calls, marks and blanks, in any order and however they are cut, are the same text and calls; what is
+// told at once is all that need not wait.
+TEST_F(Calls, areTheSameHoweverAnythingIsCut) {
+  const char *parts[] = {"<tool_call>",
+                         "</tool_call>",
+                         "[TOOL_CALLS]",
+                         "[ARGS]",
+                         "[CALL_ID]",
+                         "[",
+                         "]",
+                         "{",
+                         "}",
+                         ",",
+                         " ",
+                         "\n",
+                         "\"",
+                         "\\",
+                         "look",
+                         "wait_7",
+                         "<tool_",
+                         "[TOOL",
+                         R"({"name": "wait_7"})",
+                         R"({"name": "look", "arguments": {"at": "a\"}"}})",
+                         R"({"name": "look", "parameters": {}})",
+                         R"("name": "look")",
+                         "                                                                 "};
+  std::mt19937 random(7);
+  size_t calls = 0;
+  for (const std::string &of : {tagged, bare, list, named}) {
+    const ToolFormat format = formatOf(of);
+    for (int i = 0; i < 701; ++i) {
+      std::string answer;
+      for (size_t n = random() % 17; n; --n)
+        answer += parts[random() % std::size(parts)];
+      const Found whole = read(format, answer, answer.size() + 1);
+      calls += whole.calls.size();
+      for (size_t size : {1, 2, 3, 7, 31}) {
+        const Found found = read(format, answer, size);
+        ASSERT_EQ(found.text, whole.text) << answer << " by " << size;
+        ASSERT_EQ(found.calls, whole.calls) << answer << " by " << size;
+      }
+    }
+  }
+  EXPECT_GT(calls, 101u);
+}
+
+// A call that is held to its form is whole, whatever is in its strings.
+TEST_F(Calls, mayHaveMarksInTheirStringsWhereTheyAreHeld) {
+  const std::string call = R"(<tool_call>{"name": "look", "arguments": {"at": "</tool_call>"}}</tool_call>)";
+  EXPECT_TRUE(read(formatOf(tagged), call, 7).calls.empty());
+  ToolReader reader(formatOf(tagged), tools());
+  reader.trust();
+  EXPECT_EQ(reader.push(call), "");
+  const std::vector<ToolCall> calls = reader.take();
+  ASSERT_EQ(calls.size(), 1u);
+  EXPECT_EQ(calls[0].arguments, R"({"at": "</tool_call>"})");
 }
 
 // What is text to the end costs no more than its length: marks without an end, and blanks, 70,001 of each.
@@ -252,9 +348,21 @@ TEST_F(Calls, areHeldToTheSchemaWhereTheyHaveToCome) {
   EXPECT_FALSE(allows(plan, "{\"a\": 1}"));
   EXPECT_FALSE(allows(*toolPlan(formatOf(bare), request(required)), "a"));
   EXPECT_TRUE(allows(*toolPlan(formatOf(list), request(required)), "[" + sky + ", " + wait + "]"));
+  // Text up to a list of calls; each letter of the mark may come before it.
+  plan = *toolPlan(formatOf(list), request(free, true, true));
+  EXPECT_EQ(plan.prefix, "");
+  for (const std::string &good :
+       {std::string(), std::string("a [TOOL_CALLS [[TOOL- ]"), "so [[TOOL_CALLS][" + sky + ", " + wait + "]"})
+    EXPECT_TRUE(allows(plan, good)) << good;
+  for (const std::string &wrong : {"[TOOL_CALLS][" + hill + "]", "[TOOL_CALLS]" + sky, "[TOOL_CALLS][" + sky + "] so"})
+    EXPECT_FALSE(allows(plan, wrong)) << wrong;
   plan = *toolPlan(formatOf(named), request(required, true, false, "look"));
   EXPECT_EQ(plan.prefix, "[TOOL_CALLS]look[ARGS]");
   EXPECT_TRUE(allows(plan, "{\"at\": \"sea\"}"));
+  plan = *toolPlan(formatOf(numbered), request(required, true, false, "look"));
+  const std::string begin = "[TOOL_CALLS]look[CALL_ID]";
+  EXPECT_EQ(plan.prefix.substr(0, begin.size()), begin);
+  EXPECT_EQ(plan.prefix.substr(begin.size() + 9), "[ARGS]") << plan.prefix;
 }
 
 TEST_F(Calls, areRefusedWhereTheModelHasNone) {
@@ -270,6 +378,19 @@ TEST_F(Calls, areRefusedWhereTheModelHasNone) {
   EXPECT_FALSE(toolPlan(hidden, request(ToolRequest::Choice::Auto, true, true)));
   EXPECT_FALSE(toolPlan(hidden, request(ToolRequest::Choice::Auto, false)));
   EXPECT_TRUE(toolPlan(hidden, request(ToolRequest::Choice::Required)));
+  auto between =
+      toolPlan(formatOf(named), request(ToolRequest::Choice::Auto, false)); // in letters, but marks all the same
+  ASSERT_FALSE(between);
+  EXPECT_EQ(between.error().message.rfind("parallel_tool_calls: ", 0), 0u) << between.error().message;
+  EXPECT_EQ(between.error().message.find("control token"), std::string::npos) << between.error().message;
+  // A call that has to come cannot begin where the prompt has the model think first.
+  std::string thinking = tagged;
+  thinking.replace(thinking.rfind("[assistant]"), 11, "[assistant]<think>\n");
+  EXPECT_EQ(formatOf(thinking).kind, Kind::Tagged);
+  EXPECT_TRUE(toolPlan(formatOf(thinking), request(ToolRequest::Choice::Auto, true, true)));
+  auto thought = toolPlan(formatOf(thinking), request(ToolRequest::Choice::Required));
+  ASSERT_FALSE(thought);
+  EXPECT_EQ(thought.error().message.rfind("tool_choice: ", 0), 0u) << thought.error().message;
   ToolRequest wrong = request(ToolRequest::Choice::Required);
   wrong.tools[1].parameters = R"({"type":"object","properties":{"a":{"uniqueItems":true}}})";
   const ToolPlan plan = *toolPlan(formatOf(tagged), wrong);

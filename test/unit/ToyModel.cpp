@@ -66,7 +66,13 @@ ArtifactBuilder ToyModel::build() const {
   types[1] = types[2] = 3;
   b.pair("tokenizer.ggml.model", std::string("gpt2"));
   b.pair("tokenizer.ggml.pre", std::string("default"));
-  b.pair("tokenizer.ggml.tokens", pieces());
+  std::vector<std::string> texts = pieces();
+  for (const auto *others : {&words, &controls})
+    for (const auto &[id, text] : *others) {
+      texts[size_t(id)] = text;
+      types[size_t(id)] = others == &controls ? 3 : 1;
+    }
+  b.pair("tokenizer.ggml.tokens", texts);
   b.pair("tokenizer.ggml.token_type", types);
   b.pair("tokenizer.ggml.merges", std::vector<std::string>{});
   if (!chatTemplate.empty())

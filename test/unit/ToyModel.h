@@ -2,6 +2,7 @@
 #pragma once
 #include "test/unit/ArtifactBuilder.h"
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace stepdown::test {
@@ -13,6 +14,8 @@ struct ToyModel {
 
   std::string chatTemplate = "{% for m in messages %}{{ m.role[0] }} {{ m.content }}{{ eos_token }}{% endfor %}"
                              "{% if add_generation_prompt %}a {% endif %}"; ///< empty: none
+
+  std::vector<std::pair<int32_t, std::string>> words, controls; ///< tokens of other texts than pieces(); control tokens
 
   ArtifactBuilder build() const;
   std::string write() const { return temporaryFile(build().file(), ".stepdown"); }

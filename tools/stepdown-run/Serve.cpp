@@ -104,10 +104,15 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
   if (!engine)
     return engine.error();
   model.engine = std::move(*engine);
-  const KVCache &cache = model.engine->of().kv();
-  std::fprintf(stderr, "%s: %d sequences, %u blocks of %d positions in %.0f MB, %d threads, %s\n", id.c_str(),
-               cache.sequences(), cache.blocks(0), cache.blockSize(), double(cache.bytes()) / 1e6,
-               model.engine->of().threads(), model.model->level());
+  const auto tell = [](const std::string &name, const Session &session) {
+    const KVCache &cache = session.kv();
+    std::fprintf(stderr, "%s: %d sequences, %u blocks of %d positions in %.0f MB, %d threads, %s\n", name.c_str(),
+                 cache.sequences(), cache.blocks(0), cache.blockSize(), double(cache.bytes()) / 1e6, session.threads(),
+                 session.of().level());
+  };
+  tell(id, model.engine->of());
+  if (model.guesses.session)
+    tell(id + ", draft model " + idOf(speculate.file), *model.guesses.session);
   return Done{};
 }
 

@@ -50,6 +50,11 @@ Result<Speculate> Speculate::of(const Arguments &arguments) {
   return how;
 }
 
+void boundGuesses(Speculator &speculator, const Model &model, int32_t sequences) {
+  speculator.most =
+      std::min<size_t>(speculator.most, std::max(2u, model.head().max_step_rows / uint32_t(sequences)) - 1);
+}
+
 Result<Guesses> guessesFor(const Speculate &how, const Arguments &arguments, const TextModel &source,
                            int32_t sequences) {
   Guesses guesses;
@@ -72,9 +77,8 @@ Result<Guesses> guessesFor(const Speculate &how, const Arguments &arguments, con
       return same.error();
     made = guesses.draft = std::make_shared<DraftModel>(nullptr, guesses.model->tokenizer);
   }
-  if (made) // so that each answer has its rows in each step; one guess has the room that others leave
-    made->most =
-        std::min<size_t>(made->most, std::max(2u, source.model->head().max_step_rows / uint32_t(sequences)) - 1);
+  if (made)
+    boundGuesses(*made, *source.model, sequences);
   guesses.speculator = std::move(made);
   return guesses;
 }

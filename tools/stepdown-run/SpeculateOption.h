@@ -27,6 +27,10 @@ struct Guesses {
   Status open(Session::Options options);
 };
 
+/// So many `sequences` of answers of `model` share the rows of a step: each may guess as much as leaves every other its
+/// rows, and one guess at least, which has the room that others leave.
+void boundGuesses(Speculator &speculator, const Model &model, int32_t sequences);
+
 /// So many `sequences` of answers of `source` share steps, and with their guesses the rows of one. E03xx; of a draft
 /// model what loading one refuses, and E1501.
 Result<Guesses> guessesFor(const Speculate &how, const commandline::Arguments &arguments, const TextModel &source,

@@ -4,11 +4,11 @@
 #include "lib/Base/Suggestion.h"
 #include "runtime/Speculation/EditDrafter.h"
 #include "runtime/Speculation/NgramDrafter.h"
+#include "tools/stepdown-run/Serve/Fresh.h"
 #include "tools/stepdown-run/Serve/Page.h"
 #include <algorithm>
 #include <atomic>
 #include <ctime>
-#include <random>
 
 namespace stepdown::run {
 namespace {
@@ -38,26 +38,26 @@ bool sameKey(const std::string &given, const std::string &wanted) {
   return different == 0;
 }
 
-/// Where nobody says a seed, no two answers have the same.
-uint64_t freshSeed() {
-  static std::mutex mutex;
-  static std::mt19937_64 engine{(uint64_t(std::random_device()()) << 32) | std::random_device()()};
-  std::lock_guard<std::mutex> lock(mutex);
-  return engine();
-}
-
-/// A message as templates read it: arguments of calls are objects there.
-Json messageObject(const ApiRequest::Message &message) {
+/// A message as templates read it. Arguments of calls are objects there, spelt as they came: templates keep digits that
+/// no number of the machine has.
+std::string messageText(const ApiRequest::Message &message) {
   Json object = {{"role", message.role}, {"content", message.content}};
-  for (const ToolCall &call : message.calls)
-    object["tool_calls"].push_back({{"id", call.id},
-                                    {"type", "function"},
-                                    {"function", {{"name", call.name}, {"arguments", Json::parse(call.arguments)}}}});
   if (!message.callId.empty()) {
     object["tool_call_id"] = message.callId;
     object["name"] = message.name;
   }
-  return object;
+  std::string text = jsonText(object);
+  if (message.calls.empty())
+    return text;
+  text.back() = ',';
+  text += "\"tool_calls\":";
+  for (size_t i = 0; i < message.calls.size(); ++i) {
+    const ToolCall &call = message.calls[i];
+    text += std::string(i ? "," : "[") + "{\"id\":" + jsonText(call.id) +
+            ",\"type\":\"function\",\"function\":{\"name\":" + jsonText(call.name) +
+            ",\"arguments\":" + call.arguments + "}}";
+  }
+  return text + "]}";
 }
 
 /// The ids of a chat with `model`, which may call what `tools` say; E0201 where it has no template, E04xx, E03xx.
@@ -65,33 +65,43 @@ Result<std::vector<int32_t>> idsOf(const ServedModel &model, const std::vector<A
                                    const ToolRequest &tools = {}) {
   if (!model.chat)
     return model.chat.error();
-  Json messages = Json::array();
+  std::string messages = "[";
   for (const ApiRequest::Message &message : said)
-    messages.push_back(messageObject(message));
-  return chatPrompt(*model.chat, model.tokenizer, {}, {}, jsonText(messages).c_str(),
+    messages += (messages.size() > 1 ? "," : "") + messageText(message);
+  messages += "]";
+  return chatPrompt(*model.chat, model.tokenizer, {}, {}, messages.c_str(),
                     tools.tools.empty() ? nullptr : tools.json.c_str());
 }
 
+/// The field of tools that a message begins with.
+Refusal ofTools(const Error &error) {
+  const std::string field = error.message.substr(0, error.message.find(": "));
+  const bool named = field == "tool_choice" || field == "parallel_tool_calls" || field.rfind("tools[", 0) == 0;
+  return {error, named ? field : "tools"};
+}
+
 /// Has an answer that has to call begin so, and says what else it may be. E03xx, E13xx.
-Status holdToTools(ServedModel &model, ApiRequest &request, std::vector<int32_t> &prompt, ToolReader &reader) {
+std::optional<Refusal> holdToTools(ServedModel &model, ApiRequest &request, std::vector<int32_t> &prompt,
+                                   ToolReader &reader) {
   Result<ToolPlan> plan = toolPlan(model.toolFormat(), request.tools);
   if (!plan)
-    return plan.error();
+    return ofTools(plan.error());
   if (!plan->gbnf.empty()) {
     auto network = grammar::compileGbnf(plan->gbnf, plan->schemas);
     if (!network)
-      return network.error();
+      return ofTools(network.error());
     request.asked.grammar = std::move(*network);
+    reader.trust();
   }
   EncodeOptions how;
   how.addSpecial = false;
   how.parseSpecial = true;
   Result<std::vector<int32_t>> begun = model.tokenizer.encode(plan->prefix, how);
   if (!begun)
-    return begun.error();
+    return ofTools(begun.error());
   prompt.insert(prompt.end(), begun->begin(), begun->end());
   (void)reader.push(plan->prefix);
-  return Done{};
+  return std::nullopt;
 }
 
 /// The ids of a prompt that is no chat: the caller's own, special tokens and all.
@@ -119,11 +129,15 @@ std::shared_ptr<Constraint> ServedModel::constraintOf(const std::shared_ptr<cons
 
 Result<std::shared_ptr<const Speculator>> ServedModel::speculatorOf(const Guess &guess) const {
   using Made = std::shared_ptr<const Speculator>;
+  const auto bounded = [this](auto speculator) {
+    boundGuesses(*speculator, *model, 1);
+    return Made(std::move(speculator));
+  };
   switch (guess.kind) {
   case Guess::Kind::None:
     return Made();
   case Guess::Kind::Ngram:
-    return Made(std::make_shared<NgramSpeculator>(guess.longest));
+    return bounded(std::make_shared<NgramSpeculator>(guess.longest));
   case Guess::Kind::Draft:
     if (!guesses.draft)
       return fail(ErrorCode::RequestUnsupported,
@@ -136,7 +150,7 @@ Result<std::shared_ptr<const Speculator>> ServedModel::speculatorOf(const Guess 
     if (!ids)
       return ids.error();
     ids->resize(std::min(ids->size(), static_cast<size_t>(engine->context()))); // no answer is longer
-    return Made(std::make_shared<EditSpeculator>(std::move(*ids)));
+    return bounded(std::make_shared<EditSpeculator>(std::move(*ids)));
   }
   default:
     return guesses.speculator;
@@ -318,8 +332,8 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     Result<std::vector<int32_t>> ids = idsOf(*model, request.messages, request.tools);
     if (ids && !request.tools.tools.empty() && request.tools.choice != ToolRequest::Choice::None) {
       calls.emplace(model->toolFormat(), request.tools.tools);
-      if (Status held = holdToTools(*model, request, *ids, *calls); !held)
-        return refuse(exchange, {held.error(), "tools"});
+      if (std::optional<Refusal> no = holdToTools(*model, request, *ids, *calls))
+        return refuse(exchange, *no);
     }
     problem = add(std::move(ids));
   }
@@ -328,7 +342,7 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   if (problem)
     return refuse(exchange, {*problem, field});
   if (!request.seeded)
-    request.asked.sampling.seed = freshSeed();
+    request.asked.sampling.seed = freshNumber();
   order.answers = static_cast<size_t>(request.asked.answers);
   order.how = request.asked;
   order.priority = static_cast<int32_t>(request.priority);
@@ -391,7 +405,7 @@ void Api::tokenize(Exchange &exchange) {
   how.addSpecial = request.addSpecial;
   how.parseSpecial = request.parseSpecial;
   Result<std::vector<int32_t>> ids =
-      request.prompt ? model->tokenizer.encode(*request.prompt, how) : idsOf(*model, request.messages);
+      request.prompt ? model->tokenizer.encode(*request.prompt, how) : idsOf(*model, request.messages, request.tools);
   if (!ids)
     return refuse(exchange, {ids.error(), request.prompt ? "prompt" : "messages"});
   send(exchange, 200, json,
@@ -458,6 +472,10 @@ std::string Api::metricsText() const {
     for (size_t m = 0; m < served.size(); ++m)
       out += metricLine(column.name, label(m), column.value(figures[m]));
   }
+  out +=
+      metricHead("stepdown_guessing_failed_total", "counter", "Answers that went on without guesses after an error.");
+  for (size_t m = 0; m < served.size(); ++m)
+    out += metricLine("stepdown_guessing_failed_total", label(m), served[m].times.guessingFailed);
   struct Blocks {
     const char *name, *help;
     std::vector<uint32_t> Engine::Figures::*count;

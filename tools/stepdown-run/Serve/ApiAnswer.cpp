@@ -1,10 +1,10 @@
 #include "tools/stepdown-run/Serve/ApiAnswer.h"
 
+#include "tools/stepdown-run/Serve/Fresh.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <random>
 
 namespace stepdown::run {
 namespace {
@@ -15,7 +15,7 @@ double seconds(std::chrono::steady_clock::duration time) { return std::chrono::d
 
 /// One for each answer of any server: no two have the same.
 std::string freshId(Endpoint endpoint) {
-  static const uint64_t mine = (uint64_t(std::random_device()()) << 32) | std::random_device()();
+  static const uint64_t mine = freshNumber();
   static std::atomic<uint64_t> count{0};
   char text[64];
   std::snprintf(text, sizeof text, "%s-%016llx%08llx", endpoint == Endpoint::Chat ? "chatcmpl" : "cmpl",
@@ -106,8 +106,10 @@ ApiAnswer::ApiAnswer(Endpoint endpoint, const ApiRequest &request, std::string m
   for (Choice &choice : choices) {
     choice.probabilities = Json::array();
     choice.calls = Json::array();
-    if (calls)
+    if (calls) {
       choice.reader = *calls;
+      choice.decoder.emplace(tokenizer);
+    }
   }
 }
 
@@ -173,11 +175,8 @@ void ApiAnswer::token(size_t answer, int32_t token, const std::string &whole, co
     return;
   Choice &choice = choices[answer];
   std::string text = whole;
-  if (choice.reader) {
-    // Control tokens are no text, but for those around calls.
-    const std::string mark = token >= 0 && tokenizer.isSpecial(token) ? tokenizer.piece(token) : "";
-    text = choice.reader->push(choice.reader->format().isMark(mark) ? mark + whole : whole);
-  }
+  if (choice.reader)
+    text = readCalls(choice, token, whole);
   const bool first = choice.tokens == 0 && choice.told == 0;
   if (token >= 0 && choice.tokens++ == 0) {
     choice.first = Clock::now();
@@ -198,6 +197,27 @@ void ApiAnswer::token(size_t answer, int32_t token, const std::string &whole, co
   }
   if (choice.reader)
     tellCalls(answer);
+}
+
+// Control tokens are no text, but for those around calls, and text before such may still wait for the rest of a stop
+// text. So a mark waits too, for as much text as was decoded before it.
+std::string ApiAnswer::readCalls(Choice &choice, int32_t token, std::string_view text) {
+  if (token >= 0) {
+    const std::string decoded = choice.decoder->push(token);
+    if (tokenizer.isSpecial(token) && choice.reader->format().isMark(tokenizer.piece(token)))
+      choice.marks.emplace_back(choice.decoded, tokenizer.piece(token));
+    choice.decoded += decoded.size();
+  }
+  std::string out;
+  for (; !choice.marks.empty() && choice.marks.front().first <= choice.came + text.size(); choice.marks.pop_front()) {
+    const size_t before = choice.marks.front().first - choice.came;
+    out += choice.reader->push(text.substr(0, before));
+    out += choice.reader->push(choice.marks.front().second);
+    text.remove_prefix(before);
+    choice.came += before;
+  }
+  choice.came += text.size();
+  return out + choice.reader->push(text);
 }
 
 // A call is told when it is whole, in two pieces, as clients expect them: what it is, and its arguments.
@@ -248,6 +268,7 @@ void ApiAnswer::finished(size_t answer, const Generation &generation) {
     guessed = true;
     guesses.guessed += speculation->figures().guessed;
     guesses.accepted += speculation->figures().accepted;
+    times.guessingFailed += speculation->problem().has_value();
   }
   if (choice.tokens > 1)
     times.nextToken.add(seconds(Clock::now() - choice.first) / static_cast<double>(choice.tokens - 1));

@@ -6,6 +6,8 @@
 #include "tools/stepdown-run/Serve/Http.h"
 #include "tools/stepdown-run/Serve/Metrics.h"
 #include "tools/stepdown-run/Serve/ToolReader.h"
+#include <atomic>
+#include <deque>
 #include <nlohmann/json.hpp>
 
 namespace stepdown::run {
@@ -18,8 +20,9 @@ std::string jsonText(const nlohmann::ordered_json &object);
 
 /// What answers add to, of one model.
 struct AnswerTimes {
-  Histogram firstToken; ///< from the request to the first token of an answer
-  Histogram nextToken;  ///< between tokens, the mean of each answer
+  Histogram firstToken;                    ///< from the request to the first token of an answer
+  Histogram nextToken;                     ///< between tokens, the mean of each answer
+  std::atomic<uint64_t> guessingFailed{0}; ///< answers that went on without guesses after an error
 };
 
 class ApiAnswer : public Engine::Listener {
@@ -47,10 +50,16 @@ private:
     Clock::time_point first;
     std::optional<ToolReader> reader; ///< of calls, where there may be any
     Json calls;                       ///< of an answer that is sent whole
+    // Of a choice with a reader: what decodes its tokens, bytes that it gave, and those that came out of stop texts.
+    std::optional<StreamDecoder> decoder;
+    size_t decoded = 0, came = 0;
+    std::deque<std::pair<size_t, std::string>> marks; ///< behind so many bytes, which have not come yet
   };
   Json head(bool piece) const;
   void addProbabilities(Json &list, int32_t id, const LogProbabilities &row, size_t offset) const;
   void tell(size_t answer, Json delta, Json probabilities, Json finish);
+  /// The text that a token of a choice with a reader lets out; its calls wait in the reader.
+  std::string readCalls(Choice &choice, int32_t token, std::string_view text);
   void tellCalls(size_t answer);
   void endStream();
   void sendWhole();

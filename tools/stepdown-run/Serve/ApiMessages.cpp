@@ -105,6 +105,10 @@ Refused readMessage(const json &value, const std::string &field, ApiRequest::Mes
       no = readCalls(item, where, message.calls);
     else if (key == "tool_call_id" && tool)
       no = readText(item, where, message.callId);
+    else if (key == "name" && tool)
+      no = readText(item, where, message.name);
+    else if (key == "annotations" && item == json::array())
+      continue; // there are none
     else if (key == "name" || key == "tool_calls" || key == "tool_call_id" || key == "function_call" ||
              key == "refusal" || key == "audio" || key == "annotations")
       no = lacking(where);
@@ -133,13 +137,21 @@ Refused readMessages(const json &value, std::vector<ApiRequest::Message> &messag
     ApiRequest::Message &message = messages.emplace_back();
     if (Refused no = readMessage(value[i], field, message))
       return no;
-    for (const ToolCall &call : message.calls)
-      called[call.id] = call.name;
+    for (size_t j = 0; j < message.calls.size(); ++j) {
+      const ToolCall &call = message.calls[j];
+      const std::string id = field + ".tool_calls[" + std::to_string(j) + "].id";
+      if (call.id.empty())
+        return bad(id, "an id that is not empty", call.id);
+      if (!called.emplace(call.id, call.name).second)
+        return bad(id, "an id of its own, but another call has it too", call.id);
+    }
     if (message.role != "tool")
       continue;
     const auto call = called.find(message.callId);
     if (call == called.end())
       return bad(field + ".tool_call_id", "the id of a call in a message before", value[i]["tool_call_id"]);
+    if (!message.name.empty() && message.name != call->second)
+      return bad(field + ".name", "the function that was called, " + call->second.substr(0, 64), message.name);
     message.name = call->second;
   }
   return std::nullopt;

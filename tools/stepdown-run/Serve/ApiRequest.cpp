@@ -222,14 +222,13 @@ private:
   }
   /// "off", "draft", "ngram" or "ngram:N".
   Refused speculate(const json &value) {
-    const std::string most = std::to_string(NgramDrafter::limit);
+    const std::string most = std::to_string(Guess::longestRun);
     const std::string text = value.is_string() ? value.get<std::string>() : "", many = "ngram:";
     const std::optional<int64_t> number = text.compare(0, many.size(), many) == 0
                                               ? commandline::parseInteger(text.substr(many.size()))
                                               : std::optional<int64_t>(NgramDrafter::usual);
     const bool ngram = text == "ngram" || text.compare(0, many.size(), many) == 0;
-    if ((!ngram && text != "off" && text != "draft") || !number || *number < 1 ||
-        *number > int64_t(NgramDrafter::limit))
+    if ((!ngram && text != "off" && text != "draft") || !number || *number < 1 || *number > int64_t(Guess::longestRun))
       return bad("speculate", "off, draft, ngram or ngram:N with N from 1 to " + most, value);
     return guess("speculate", {ngram           ? Guess::Kind::Ngram
                                : text == "off" ? Guess::Kind::None
@@ -363,19 +362,23 @@ std::optional<Refusal> readTokenizeRequest(std::string_view body, TokenizeReques
       no = readText(value, key, request.prompt.emplace());
     else if (key == "messages")
       no = readMessages(value, request.messages);
+    else if (key == "tools")
+      no = value.is_null() ? std::nullopt : readTools(value, memberText(body, key), request.tools);
     else if (key == "add_special")
       no = readFlag(value, key, request.addSpecial);
     else if (key == "parse_special")
       no = readFlag(value, key, request.parseSpecial);
     else
       no = Refusal{fail(ErrorCode::RequestField,
-                        "request: expects model, prompt, messages, add_special or "
+                        "request: expects model, prompt, messages, tools, add_special or "
                         "parse_special, but got \"%s\"",
                         key.substr(0, 60).c_str()),
                    key.substr(0, 100)};
     if (no)
       return no;
   }
+  if (request.prompt && !request.tools.tools.empty())
+    return Refusal{fail(ErrorCode::RequestField, "tools: expects messages, but got a prompt"), "tools"};
   if (request.prompt.has_value() != request.messages.empty())
     return Refusal{fail(ErrorCode::RequestField, "request: expects either prompt or messages"), "prompt"};
   return std::nullopt;

@@ -29,6 +29,8 @@ struct Guess {
     Draft,   ///< the server's draft model
     Predict, ///< the answer is `text`, or much like it
   };
+  /// Of Ngram: each token more is a table more of the whole prompt in memory, for each answer that is drawn.
+  static constexpr size_t longestRun = 8;
   Kind kind = Kind::Usual;
   size_t longest = 0;
   std::string text = {};
@@ -60,6 +62,7 @@ struct TokenizeRequest {
   std::string model;
   std::optional<std::string> prompt;
   std::vector<ApiRequest::Message> messages; ///< where there is no prompt
+  ToolRequest tools;                         ///< that the template is told of, beside messages
   bool addSpecial = true, parseSpecial = true;
 };
 std::optional<Refusal> readTokenizeRequest(std::string_view body, TokenizeRequest &request);

@@ -1,13 +1,13 @@
 #include "tools/stepdown-run/Serve/ApiTools.h"
 
 #include "lib/Base/Suggestion.h"
+#include "tools/stepdown-run/JsonText.h"
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace stepdown::run {
 
 using nlohmann::json;
-using nlohmann::ordered_json;
 
 namespace {
 
@@ -50,6 +50,30 @@ Refused readFunction(const json &value, const std::string &field, Tool &tool) {
   return std::nullopt;
 }
 
+/// Whether the members that are looked for are spelt without escapes.
+bool isPlain(std::string_view tool) {
+  for (auto [name, value] : memberTexts(memberText(tool, "function")))
+    if (name.find('\\') != name.npos)
+      return false;
+  return !memberText(tool, "function").empty();
+}
+
+/// A tool as the model is told of it: what the request has, spelt as there, but for `strict`, which says something to
+/// us alone. `parameters` become the text of those.
+std::string toldText(std::string_view tool, std::string &parameters) {
+  std::string told = "{\"type\":\"function\",\"function\":";
+  char separator = '{';
+  for (auto [name, value] : memberTexts(memberText(tool, "function"))) {
+    if (name == "parameters" && json::parse(value).is_object())
+      parameters = value;
+    if (name == "strict")
+      continue;
+    ((told += separator) += '"').append(name).append("\":").append(value);
+    separator = ',';
+  }
+  return told + "}}";
+}
+
 } // namespace
 
 Refused readTools(const json &value, std::string_view text, ToolRequest &request) {
@@ -59,7 +83,9 @@ Refused readTools(const json &value, std::string_view text, ToolRequest &request
     return Refusal{
         fail(ErrorCode::RequestField, "tools: expects at most %zu, but got %zu", ToolRequest::most, value.size()),
         "tools"};
-  ordered_json written = text.empty() ? ordered_json::parse(value.dump()) : ordered_json::parse(text);
+  const std::string plain = text.empty() ? value.dump() : ""; // where a name is written with escapes
+  std::vector<std::string_view> written = elementTexts(text.empty() ? plain : text);
+  request.json = "[";
   for (size_t i = 0; i < value.size(); ++i) {
     const std::string field = "tools[" + std::to_string(i) + "]";
     if (!value[i].is_object() || !value[i].contains("type"))
@@ -75,13 +101,12 @@ Refused readTools(const json &value, std::string_view text, ToolRequest &request
     for (const Tool &other : request.tools)
       if (other.name == tool.name)
         return bad(field + ".function.name", "a name of its own, but another tool has it too", tool.name);
-    ordered_json &function = written[i]["function"];
-    const auto parameters = function.find("parameters");
-    tool.parameters = parameters == function.end() || parameters->is_null() ? noParameters : parameters->dump();
-    function.erase("strict"); // which says something to us, and nothing to the model
+    tool.parameters = noParameters;
+    const std::string spelt = isPlain(written[i]) ? "" : value[i].dump();
+    request.json += (i ? "," : "") + toldText(spelt.empty() ? written[i] : spelt, tool.parameters);
     request.tools.push_back(std::move(tool));
   }
-  request.json = written.dump();
+  request.json += "]";
   return std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 #include "tools/stepdown-run/Serve/ToolFormat.h"
 
 #include "lib/Text/ChatPrompt.h"
+#include "tools/stepdown-run/Serve/Fresh.h"
 
 namespace stepdown::run {
 namespace {
@@ -8,7 +9,8 @@ namespace {
 using Kind = ToolFormat::Kind;
 
 constexpr char called[] = "look_7up", given[] = R"({"x": "stepdown7"})";
-constexpr char calls[] = "[TOOL_CALLS]", id[] = "[CALL_ID]", args[] = "[ARGS]";
+constexpr char calls[] = "[TOOL_CALLS]";
+constexpr const char *id = ToolFormat::idMark, *args = ToolFormat::argumentsMark;
 constexpr char tool[] = R"([{"type": "function", "function": {"name": "look_7up", "description": "d", "parameters":
   {"type": "object", "properties": {"x": {"type": "string", "description": "d"}}, "required": ["x"]}}}])";
 constexpr char asked[] = R"([{"role": "user", "content": "u"}])";
@@ -52,10 +54,15 @@ ToolFormat formatOf(std::string_view rendered, std::string_view prompt) {
   }
   if (dropLast(before, args)) {
     std::string_view name = before;
-    if (const size_t mark = name.rfind(id); mark != name.npos && mark + 32 > name.size())
+    const size_t mark = name.rfind(id);
+    const bool numbered = mark != name.npos && mark + 32 > name.size();
+    if (numbered)
       name = name.substr(0, mark);
-    if (dropLast(name, std::string(calls) + called))
-      return {Kind::Named, calls, "", ""};
+    if (dropLast(name, std::string(calls) + called)) {
+      ToolFormat format = {Kind::Named, calls, "", ""};
+      format.numbered = numbered;
+      return format;
+    }
   }
   return {};
 }
@@ -68,6 +75,11 @@ std::string quoted(const std::string &text) {
   return out + "\"";
 }
 
+/// A character within GBNF's brackets.
+std::string listed(char c) {
+  return std::string(std::string_view("[]\\^-").find(c) == std::string_view::npos ? "" : "\\") + c;
+}
+
 /// Texts without `mark`, whose first letter is nowhere else in it, and then, behind the mark, `then`. One rule for each
 /// part of the mark that the text so far may end with.
 std::string textUntil(const std::string &mark, const std::string &then) {
@@ -75,7 +87,7 @@ std::string textUntil(const std::string &mark, const std::string &then) {
   std::string rules;
   for (size_t held = 0; held < mark.size(); ++held) {
     const std::string next(1, mark[held]), rule = "t" + std::to_string(held);
-    rules += rule + " ::= \"\" | [^" + first + (held ? next : "") + "] t0";
+    rules += rule + " ::= \"\" | [^" + listed(mark[0]) + (held ? listed(mark[held]) : "") + "] t0";
     if (held)
       rules += " | " + quoted(first) + " t1";
     rules += " | " + quoted(next) + " " + (held + 1 < mark.size() ? "t" + std::to_string(held + 1) : then) + "\n";
@@ -103,6 +115,8 @@ ToolFormat toolFormatOf(const ChatTemplate &chat, const Tokenizer &tokenizer) {
   };
   const Result<std::string> rendered = render(conversation, false), prompt = render(asked, true);
   ToolFormat format = rendered ? formatOf(*rendered, prompt ? *prompt : "") : ToolFormat();
+  std::string_view asking = prompt ? std::string_view(*prompt) : "";
+  format.thinks = dropLast(asking, "<think>");
   if (!format.begin.empty()) {
     EncodeOptions special;
     special.addSpecial = false;
@@ -128,11 +142,14 @@ Result<ToolPlan> toolPlan(const ToolFormat &format, const ToolRequest &request) 
   const bool single = !request.parallel && format.kind != Kind::Bare; // which has one call in any case
   if (!required && !strict && !single)
     return plan;
-  if (!required && !format.spelt)
-    return fail(ErrorCode::ToolTemplate,
-                "%s: expects tool_choice required or a function, for calls of this model begin with a control token "
-                "that no constraint spells",
-                strict ? "tools: strict" : "parallel_tool_calls");
+  if (required && format.thinks)
+    return fail(ErrorCode::ToolTemplate, "tool_choice: expects auto or none, for the prompt of this model ends with "
+                                         "<think>, and what has to come there would be thought and not called");
+  if (!required && (!format.spelt || format.kind == Kind::Named))
+    return fail(ErrorCode::ToolTemplate, "%s: expects tool_choice required or a function, for calls of this model %s",
+                strict ? "tools: strict" : "parallel_tool_calls",
+                format.spelt ? "name their function between marks, and are held only where they have to come"
+                             : "begin with a control token that no constraint spells");
   std::string call, separator;
   size_t functions = 0;
   for (size_t i = 0; i < request.tools.size(); ++i) {
@@ -148,13 +165,13 @@ Result<ToolPlan> toolPlan(const ToolFormat &format, const ToolRequest &request) 
     separator = " | ";
     if (format.kind != Kind::Named)
       continue;
-    plan.prefix = format.begin + each.name + args;
+    plan.prefix = format.begin + each.name + (format.numbered ? id + freshCallId() : "") + args;
     plan.gbnf = "root ::= " + rule + "\n";
   }
   if (format.kind == Kind::Named && functions > 1)
     return fail(ErrorCode::ToolTemplate,
-                "tool_choice: expects the name of a function, for this model writes it between "
-                "control tokens that no constraint spells");
+                "tool_choice: expects the name of a function, for this model writes it between marks, where it is "
+                "part of the prompt");
   if (format.kind == Kind::Named)
     return plan;
   call = "call ::= " + quoted("{\"name\": \"") + " (" + call + ") \"}\"\n";
@@ -167,7 +184,8 @@ Result<ToolPlan> toolPlan(const ToolFormat &format, const ToolRequest &request) 
     plan.gbnf += required ? "root ::= more\n" : "root ::= t0\n" + textUntil(format.begin, "more");
     break;
   case Kind::List:
-    plan.gbnf = call + "root ::= \"[\" call " + (several ? "(\", \" call)* " : "") + "\"]\"\n";
+    plan.gbnf = call + "list ::= \"[\" call " + (several ? "(\", \" call)* " : "") + "\"]\"\n";
+    plan.gbnf += required ? "root ::= list\n" : "root ::= t0\n" + textUntil(format.begin, "list");
     break;
   default: // Bare
     plan.gbnf = call + "root ::= " + (required ? "call\n" : "[ \\n\\t]* (call | [^{ \\n\\t] .*)?\n");

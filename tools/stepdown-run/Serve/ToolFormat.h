@@ -22,6 +22,9 @@ struct ToolFormat {
   std::string begin, end; ///< around a call, or around all of them; empty: nothing
   std::string arguments;  ///< the member of a call that holds them
   bool spelt = true;      ///< `begin` is written in letters; a control token is one that no grammar can spell
+  bool numbered = false;  ///< a Named call has [CALL_ID]
+  bool thinks = false;    ///< a prompt ends within what the model thinks, where a call would be none
+  static constexpr char idMark[] = "[CALL_ID]", argumentsMark[] = "[ARGS]";
   /// What answers have of control tokens that belong to calls; text of others is hidden.
   bool isMark(const std::string &piece) const;
 };
@@ -34,10 +37,10 @@ ToolFormat toolFormatOf(const ChatTemplate &chat, const Tokenizer &tokenizer);
 struct ToolPlan {
   std::string prefix;                       ///< with which an answer begins that has to call: a part of the prompt
   std::string gbnf;                         ///< what else the answer is; empty: anything
-  std::vector<grammar::SchemaRule> schemas; ///< rules of `gbnf`
+  std::vector<grammar::SchemaRule> schemas; ///< rules of `gbnf`, each called by the field that it is
 };
 
-/// E1318 where the model has no calls, or none that can be held to what is asked.
+/// E1318 where the model has no calls, or none that can be held to what is asked; the message begins with the field.
 Result<ToolPlan> toolPlan(const ToolFormat &format, const ToolRequest &request);
 
 } // namespace stepdown::run

@@ -1,9 +1,8 @@
 #include "tools/stepdown-run/Serve/ToolReader.h"
 
 #include "tools/stepdown-run/JsonText.h"
+#include "tools/stepdown-run/Serve/Fresh.h"
 #include <algorithm>
-#include <mutex>
-#include <random>
 
 namespace stepdown::run {
 namespace {
@@ -11,23 +10,11 @@ namespace {
 using Kind = ToolFormat::Kind;
 using Json = nlohmann::ordered_json;
 
-constexpr char blanks[] = " \n\r\t", args[] = "[ARGS]";
+constexpr char blanks[] = " \n\r\t";
 constexpr size_t longestHead = 256; ///< of a Named call, before [ARGS]
 constexpr size_t mostBlanks = 64;   ///< that wait for a mark
 
-/// Nine letters and digits, as some templates ask for.
-std::string freshId() {
-  static std::mutex mutex;
-  static std::mt19937_64 engine{(uint64_t(std::random_device()()) << 32) | std::random_device()()};
-  static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  std::lock_guard<std::mutex> lock(mutex);
-  std::string id(9, ' ');
-  for (char &letter : id)
-    letter = letters[engine() % (sizeof letters - 1)];
-  return id;
-}
-
-std::string_view trimmed(std::string_view text) {
+std::string_view withoutBlanks(std::string_view text) {
   const size_t first = text.find_first_not_of(blanks);
   return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
@@ -53,7 +40,7 @@ std::string ToolReader::finish() {
   // A call whose end mark the model left out is one.
   if (state == State::Close && how.kind == Kind::Tagged && add(std::string_view(held).substr(begin, at - begin)))
     held.clear();
-  if (state != State::Plain && found && trimmed(held).empty())
+  if (state != State::Plain && found && withoutBlanks(held).empty())
     held.clear(); // between calls, or behind them
   if (state == State::Close && how.kind == Kind::List && found)
     held.clear();
@@ -116,17 +103,24 @@ bool ToolReader::text(std::string &out) {
 bool ToolReader::open(std::string &out) {
   size_t from = at;
   if (how.kind == Kind::Named) {
-    const size_t mark = held.find(args, at);
-    if (mark == held.npos)
-      return held.size() > longestHead && malformed(out);
-    const size_t id = held.find("[CALL_ID]", at);
-    name = trimmed(std::string_view(held).substr(at, std::min(mark, id) - at));
-    from = mark + sizeof args - 1;
+    const std::string args = ToolFormat::argumentsMark;
+    const size_t mark = held.find(args, at), again = held.find(how.begin, at), last = at + longestHead;
+    if (again < mark && again <= last) { // another call, and what is before it is none
+      at = again;
+      return malformed(out);
+    }
+    if (mark == held.npos || mark > last)
+      return held.size() >= last + args.size() && malformed(out);
+    const size_t id = held.find(ToolFormat::idMark, at);
+    name = withoutBlanks(std::string_view(held).substr(at, std::min(mark, id) - at));
+    from = mark + args.size();
   }
   const size_t first = std::min(held.find_first_not_of(blanks, from), held.size());
+  if (first - from > mostBlanks)
+    return malformed(out);
   if (first == held.size())
-    return first - from > mostBlanks && malformed(out);
-  if (how.kind == Kind::List && held[first] == '[' && at == marked) {
+    return false;
+  if (how.kind == Kind::List && held[first] == '[' && marked && at == marked) {
     at = first + 1; // a list begins: each call follows [ or a comma
     return true;
   }
@@ -139,9 +133,24 @@ bool ToolReader::open(std::string &out) {
   return true;
 }
 
+ToolReader::Mark ToolReader::markAt(const std::string &mark) const {
+  const size_t known = std::min(held.size() - at, mark.size());
+  if (mark.empty() || held.compare(at, known, mark, 0, known) != 0)
+    return Mark::None;
+  return known == mark.size() ? Mark::Whole : Mark::Part;
+}
+
+// A mark is never JSON, nor is a line that ends within a string: the model forgot a bracket or a quotation mark there,
+// and what follows may be another call.
 bool ToolReader::value(std::string &out) {
   for (; at < held.size(); ++at) {
     const char c = held[at];
+    if (inString && static_cast<unsigned char>(c) < 0x20)
+      return malformed(out);
+    if (!exact || !inString)
+      for (const std::string *mark : {&how.begin, &how.end})
+        if (const Mark here = markAt(*mark); here != Mark::None)
+          return here == Mark::Whole && malformed(out);
     if (escaped)
       escaped = false;
     else if (inString && c == '\\')
@@ -208,23 +217,33 @@ bool ToolReader::add(std::string_view object) {
   if (!read || !read->is_object())
     return false;
   const auto called = read->find("name");
-  const auto given = read->find(how.arguments);
   if (called == read->end() || !called->is_string())
     return false;
   const std::string function = called->get<std::string>();
-  if (given == read->end())
+  // Models write the member of another form now and then. What has neither says nothing of arguments, or says them in a
+  // way that is not known.
+  const bool one = read->contains("arguments"), other = read->contains("parameters");
+  if (one && other)
+    return false;
+  if (!one && !other) {
+    for (const auto &[key, item] : read->items())
+      if (key != "name" && key != "id" && key != "type")
+        return false;
     return addCall(function, "{}");
-  if (given->is_string()) // the text of an object, as some write it
-    return addCall(function, given->get<std::string>());
-  const std::string_view written = trimmed(memberText(object, how.arguments));
-  return addCall(function, written.empty() ? given->dump() : std::string(written));
+  }
+  const char *member = one ? "arguments" : "parameters";
+  const Json &given = (*read)[member];
+  if (given.is_string()) // the text of an object, as some write it
+    return addCall(function, given.get<std::string>());
+  const std::string_view written = withoutBlanks(memberText(object, member));
+  return addCall(function, written.empty() ? given.dump() : std::string(written));
 }
 
 bool ToolReader::addCall(std::string function, std::string_view arguments) {
   const Result<Json> read = parseJson<Json>(arguments, "arguments");
   if (!read || !read->is_object() || std::find(names.begin(), names.end(), function) == names.end())
     return false;
-  calls.push_back({freshId(), std::move(function), std::string(arguments)});
+  calls.push_back({freshCallId(), std::move(function), std::string(arguments)});
   ++found;
   return true;
 }

@@ -17,6 +17,9 @@ public:
   std::string finish();
   /// The calls that came since the last time. Their ids are fresh.
   std::vector<ToolCall> take();
+  /// The answer is held to a form in which calls are whole, so that a mark within a string of one is part of the
+  /// string. Else it says that the model forgot to end the string.
+  void trust() { exact = true; }
   size_t count() const { return found; } ///< of calls in all
   const ToolFormat &format() const { return how; }
 
@@ -34,6 +37,9 @@ private:
   bool text(std::string &out);
   bool open(std::string &out);
   bool value(std::string &out);
+  /// Whether a mark is in `held` from `at` on: all of it, or as much as there is.
+  enum class Mark : uint8_t { None, Part, Whole };
+  Mark markAt(const std::string &mark) const;
   bool close(std::string &out);
   bool malformed(std::string &out);
   /// Where `held` goes on behind blanks, from `at` on.
@@ -52,6 +58,7 @@ private:
   std::string name;  ///< of a Named call
   int depth = 0;
   bool inString = false, escaped = false;
+  bool exact = false; ///< see trust()
   std::vector<ToolCall> calls;
   size_t found = 0;
 };
