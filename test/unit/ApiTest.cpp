@@ -269,6 +269,18 @@ TEST_F(Apis, guessAheadAndAnswerTheSame) {
         << told;
 }
 
+// What guesses for one request is bounded as what the server was started with: a step keeps a row for what is drawn.
+TEST_F(Apis, boundWhatGuessesForARequest) {
+  toy.maxStepRows = 7;
+  open();
+  const ServedModel &served = api.models().front();
+  for (const Guess &guess : {Guess{Guess::Kind::Ngram, 3}, Guess{Guess::Kind::Predict, 0, "abc"}}) {
+    auto made = served.speculatorOf(guess);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ((*made)->most, 6u);
+  }
+}
+
 // A draft model that has no room for an answer is no reason to end it, and is counted.
 TEST_F(Apis, countWhereGuessingFailed) {
   open();
