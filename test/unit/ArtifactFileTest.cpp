@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
+#include <stepdown/CacheDims.h>
 #include <unistd.h>
 
 using namespace stepdown;
@@ -191,7 +192,8 @@ TEST(ArtifactFile, refusesEveryBadRecord) {
       {"cache dimension 0", [](auto &b) { b.groups[0].key_dim = 0; }},
       {"cache dimension huge", [](auto &b) { b.groups[0].kv_heads = far; }},
       {"cache element", [](auto &b) { b.groups[0].element = 2; }},
-      {"cache block without codes", [](auto &b) { b.groups[0].element = STEPDOWN_CACHED_Q8_0, b.groups[0].key_dim = 36; }},
+      {"cache block without codes",
+       [](auto &b) { b.groups[0].element = STEPDOWN_CACHED_Q8_0, b.groups[0].key_dim = 36; }},
       {"cache layers", [](auto &b) { b.groups[0].layers = 3; }},
       {"cache layers huge", [](auto &b) { b.groups[0].layers = far; }},
       {"layer kind", [](auto &b) { b.layers[0].kind = far; }},
