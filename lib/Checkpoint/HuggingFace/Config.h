@@ -26,8 +26,8 @@ struct FolderConfig {
   std::vector<MadeVector> made;
 };
 
-/// As JsonObject::real, for numbers of `range` alone: what reads the keys that this makes would refuse another by the name
-/// that GGUF has for it.
+/// As JsonObject::real, for numbers of `range` alone: what reads the keys that this makes would refuse another by the
+/// name that GGUF has for it.
 Result<double> realWithin(const JsonObject &object, const char *key, const KeyRange &range,
                           std::optional<double> fallback = {});
 
