@@ -162,6 +162,8 @@ public:
     failures.resize(functions.size());
   }
 
+  Status openStore() const { return store.open(); }
+
   void work() {
     Result<std::unique_ptr<llvm::TargetMachine>> machine = nativeMachine(
         target.name, target.architecture, target.processor, target.features, llvm::CodeGenOptLevel::Aggressive);
@@ -238,8 +240,11 @@ private:
     if (!module)
       return stepdown::fail(ErrorCode::CodeTranslation, "%s: expects operations of the LLVM dialect: %s", name.c_str(),
                             reasons.c_str());
-    if (store.isOpen())
-      module->getFunction(name)->setName(kKept);
+    if (!store.isOpen() || name == kKept)
+      return Done{};
+    if (llvm::GlobalValue *taken = module->getNamedValue(kKept))
+      taken->setName(name + ".other");
+    module->getFunction(name)->setName(kKept);
     return Done{};
   }
 
@@ -255,7 +260,9 @@ private:
       return Done{};
     }
     Status made = compile(index, machine, module);
-    return made ? store.keep(key, llvm::StringRef(objects[index].data(), objects[index].size())) : made;
+    if (made)
+      store.keep(key, llvm::StringRef(objects[index].data(), objects[index].size()));
+    return made;
   }
 
   Status compile(size_t index, llvm::TargetMachine &machine, llvm::Module &module) {
@@ -327,6 +334,8 @@ Result<NativeCode> generateCode(ModuleOp kernels, const Target &target, int jobs
   registerBuiltinDialectTranslation(*kernels.getContext());
   registerLLVMDialectTranslation(*kernels.getContext());
   Generator generator(kernels, target, std::move(progress), dump);
+  if (Status opened = generator.openStore(); !opened)
+    return opened.error();
   std::vector<std::thread> team;
   for (int i = 1; i < jobs; ++i)
     team.emplace_back([&] { generator.work(); });

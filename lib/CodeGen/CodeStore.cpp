@@ -7,12 +7,18 @@
 #include "llvm/Support/Path.h"
 #include <cstdlib>
 #include <elf.h>
+#include <fcntl.h>
+#include <filesystem>
 #include <link.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace stepdown {
 namespace {
 
 constexpr size_t kDigest = LLVM_BLAKE3_OUT_LEN; // bytes; a file is the digest of key and code, then the code
+constexpr size_t kOthers = 3;                   // builds beside this one that keep what they have
+constexpr llvm::StringLiteral kBuild = "build-";
 
 /// What the notes of the program and its libraries say of their builds.
 struct Builds {
@@ -63,15 +69,52 @@ CodeStore::CodeStore(std::string given) : folder(std::move(given)) {
     return;
   Builds builds;
   dl_iterate_phdr(Builds::read, &builds);
-  if (builds.complete)
-    build = std::move(builds.all);
-  else
+  if (!builds.complete) {
     folder.clear();
+    return;
+  }
+  build = std::move(builds.all);
+  own = kBuild.str() + llvm::toHex(digestOf({build}), /*LowerCase=*/true);
 }
 
 CodeStore CodeStore::ofEnvironment() {
   const char *named = std::getenv("STEPDOWN_CODE_STORE");
   return CodeStore(named ? named : "");
+}
+
+Status CodeStore::open() const {
+  if (!isOpen())
+    return Done{};
+  const std::string path = folder + "/" + own;
+  std::error_code code = llvm::sys::fs::create_directories(path);
+  if (!code && access(path.c_str(), W_OK | X_OK) != 0)
+    code = std::error_code(errno, std::generic_category());
+  if (code)
+    return fail(ErrorCode::FileWrite, "STEPDOWN_CODE_STORE: expects a folder that can be written, but got %s: %s",
+                folder.c_str(), code.message().c_str());
+  utimensat(AT_FDCWD, path.c_str(), nullptr, 0); // when it was opened last
+  removeOtherBuilds();
+  return Done{};
+}
+
+/// Another process may be doing the same, or use what is removed: it finds nothing then, and makes the folder again.
+void CodeStore::removeOtherBuilds() const {
+  std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> others;
+  std::error_code code;
+  for (std::filesystem::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
+    const std::string name = at->path().filename().string();
+    llvm::StringRef digest = name;
+    std::error_code gone;
+    if (name == own || !digest.consume_front(kBuild) || digest.size() != 2 * kDigest ||
+        digest.find_first_not_of("0123456789abcdef") != llvm::StringRef::npos || at->is_symlink(gone) ||
+        !at->is_directory(gone))
+      continue;
+    if (const auto opened = at->last_write_time(gone); !gone)
+      others.push_back({opened, at->path()});
+  }
+  llvm::sort(others, std::greater<>());
+  for (size_t i = kOthers; i < others.size(); ++i)
+    std::filesystem::remove_all(others[i].second, code);
 }
 
 std::string CodeStore::keyOf(llvm::ArrayRef<llvm::StringRef> parts) const {
@@ -80,7 +123,9 @@ std::string CodeStore::keyOf(llvm::ArrayRef<llvm::StringRef> parts) const {
   return llvm::toHex(digestOf(all), /*LowerCase=*/true);
 }
 
-std::string CodeStore::pathOf(const std::string &key) const { return folder + "/" + key.substr(0, 2) + "/" + key; }
+std::string CodeStore::pathOf(const std::string &key) const {
+  return folder + "/" + own + "/" + key.substr(0, 2) + "/" + key;
+}
 
 std::optional<llvm::SmallVector<char, 0>> CodeStore::find(const std::string &key) const {
   auto file = llvm::MemoryBuffer::getFile(pathOf(key), /*IsText=*/false, /*RequiresNullTerminator=*/false);
@@ -93,12 +138,10 @@ std::optional<llvm::SmallVector<char, 0>> CodeStore::find(const std::string &key
   return llvm::SmallVector<char, 0>(code.begin(), code.end());
 }
 
-Status CodeStore::keep(const std::string &key, llvm::StringRef bytes) const {
+bool CodeStore::keep(const std::string &key, llvm::StringRef bytes) const {
   const std::string path = pathOf(key);
-  if (std::error_code code = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path)))
-    return fail(ErrorCode::FileWrite, "STEPDOWN_CODE_STORE: expects a folder that can be written, but got %s: %s",
-                folder.c_str(), code.message().c_str());
-  return writeFile(path, digestOf({key, bytes}) + bytes.str());
+  return !llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path)) &&
+         writeFile(path, digestOf({key, bytes}) + bytes.str());
 }
 
 } // namespace stepdown

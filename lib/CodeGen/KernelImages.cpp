@@ -61,7 +61,7 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
   return layOutImage(interface, code->code, code->table);
 }
 
-/// The same, where an emulated chip's may have been made before; `interface` becomes the kernel's.
+/// The same, where one may have been made before; `interface` becomes the kernel's.
 static Result<std::vector<uint8_t>> takeImage(gpu::GPUModuleOp module, const Target &target, const CodeStore &store,
                                               KernelInterface &interface) {
   for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
@@ -70,7 +70,7 @@ static Result<std::vector<uint8_t>> takeImage(gpu::GPUModuleOp module, const Tar
       return read.error();
     interface = std::move(*read);
   }
-  if (!store.isOpen() || StringRef(target.name) != factsOfChip(target.chip)->emulated)
+  if (!store.isOpen())
     return imageOf(module, target, interface);
   const std::string text = textOf(module);
   if (StringRef(text).contains("dense_resource")) // whose contents are elsewhere
@@ -81,8 +81,8 @@ static Result<std::vector<uint8_t>> takeImage(gpu::GPUModuleOp module, const Tar
   Result<std::vector<uint8_t>> image = imageOf(module, target, interface);
   if (!image)
     return image;
-  Status status = store.keep(key, {reinterpret_cast<const char *>(image->data()), image->size()});
-  return status ? std::move(image) : status.error();
+  store.keep(key, {reinterpret_cast<const char *>(image->data()), image->size()});
+  return image;
 }
 
 std::string imageName(llvm::StringRef module) { return "image of " + module.str(); } // no function has such a name
@@ -93,7 +93,10 @@ Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Targ
   if (!target.chip)
     return launched;
   const auto modules = llvm::to_vector(kernels.getOps<gpu::GPUModuleOp>());
-  const CodeStore store = CodeStore::ofEnvironment();
+  const bool emulated = StringRef(target.name) == factsOfChip(target.chip)->emulated;
+  const CodeStore store = emulated ? CodeStore::ofEnvironment() : CodeStore("");
+  if (Status opened = store.open(); !opened)
+    return opened.error();
   for (gpu::GPUModuleOp module : modules) {
     LaunchedKernel kernel;
     Result<std::vector<uint8_t>> image = takeImage(module, target, store, kernel.interface);

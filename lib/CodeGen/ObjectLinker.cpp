@@ -132,6 +132,8 @@ Status ObjectLinker::Layout::relocate(const Input &input, uint64_t base, const E
   uint64_t target = kOutside;
   if (symbol != input.object->symbol_end()) {
     title = cantFail(symbol->getName()).str();
+    if (!input.symbol.empty() && title == input.symbol)
+      title = input.name;
     target = find(input, *symbol);
   }
   if (target == kOutside)

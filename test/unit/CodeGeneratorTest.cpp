@@ -2,7 +2,6 @@
 #include "lib/CodeGen/CodeGenerator.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
 #include "lib/Artifact/ProgramBuilder.h"
-#include "lib/CodeGen/CodeStore.h"
 #include "mlir/Dialect/DLTI/DLTI.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
@@ -12,7 +11,6 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 using namespace mlir;
 using namespace stepdown;
@@ -367,130 +365,6 @@ TEST_P(CodeGenerator, ReportsTheFirstFailureWithAnyJobs) {
     ASSERT_FALSE(code);
     EXPECT_EQ(code.error().message.substr(0, 3), "k5:");
   }
-}
-
-/// A folder of kept code, which the code generator takes from and adds to while this lives.
-class Kept {
-public:
-  Kept() : folder(std::filesystem::temp_directory_path() / ("stepdown-kept-" + std::to_string(getpid()))) {
-    setenv("STEPDOWN_CODE_STORE", folder.c_str(), 1);
-  }
-  ~Kept() {
-    unsetenv("STEPDOWN_CODE_STORE");
-    std::filesystem::remove_all(folder);
-  }
-  static bool isOpen() { return CodeStore::ofEnvironment().isOpen(); }
-  std::vector<std::filesystem::path> files() const {
-    std::vector<std::filesystem::path> all;
-    if (std::filesystem::exists(folder))
-      for (const auto &entry : std::filesystem::recursive_directory_iterator(folder))
-        if (entry.is_regular_file())
-          all.push_back(entry.path());
-    return all;
-  }
-  const std::filesystem::path folder;
-};
-
-std::string returning(const char *name, int number) {
-  return "llvm.func @" + std::string(name) + "(%o: !llvm.ptr, %t: i64, %n: i64) {\n%c = llvm.mlir.constant(" +
-         std::to_string(number) + " : i64) : i64\nllvm.store %c, %o : i64, !llvm.ptr\nllvm.return }\n";
-}
-
-TEST_P(CodeGenerator, KeepsCodeByWhatItIsMadeOf) {
-  Result<NativeCode> plain = generate(kKernels);
-  ASSERT_TRUE(plain) << plain.error().text();
-  Kept kept;
-  if (!kept.isOpen())
-    GTEST_SKIP() << "this program was linked without a build identifier";
-  for (const char *when : {"made", "taken"}) {
-    Result<NativeCode> code = generate(kKernels);
-    ASSERT_TRUE(code) << code.error().text();
-    EXPECT_EQ(code->bytes, plain->bytes) << when;
-    EXPECT_EQ(code->entries, plain->entries) << when;
-    for (const auto &[name, figures] : plain->statistics) {
-      EXPECT_EQ(code->statistics.at(name).codeBytes, figures.codeBytes) << when << ' ' << name;
-      EXPECT_EQ(code->statistics.at(name).stackBytes, figures.stackBytes) << when << ' ' << name;
-    }
-    EXPECT_EQ(kept.files().size(), plain->entries.size()) << when;
-  }
-  std::filesystem::remove_all(kept.folder);
-  // The same under another name is the same code; another number, or another target, is other code.
-  const size_t counts[] = {1, 1, 2};
-  const std::string texts[] = {returning("one", 5), returning("other", 5), returning("one", 7)};
-  for (int i = 0; i < 3; ++i) {
-    Result<NativeCode> code = generate(texts[i].c_str());
-    ASSERT_TRUE(code) << code.error().text();
-    EXPECT_EQ(code->entries.count(i == 1 ? "other" : "one"), 1u) << i;
-    EXPECT_EQ(kept.files().size(), counts[i]) << i;
-  }
-  for (const Target &other : targets())
-    if (!other.chip && &other != &level()) {
-      const size_t before = kept.files().size();
-      ASSERT_TRUE(generateCode(*module, other, 1));
-      EXPECT_EQ(kept.files().size(), before + 1) << other.name;
-    }
-}
-
-TEST_P(CodeGenerator, TakesKeptCodeWhole) {
-  Kept kept;
-  if (!kept.isOpen())
-    GTEST_SKIP() << "this program was linked without a build identifier";
-  const std::string text = returning("one", 5);
-  Result<NativeCode> five = generate(text.c_str());
-  ASSERT_TRUE(five) << five.error().text();
-  const std::filesystem::path file = kept.files().at(0);
-  std::string whole(std::filesystem::file_size(file), 0);
-  std::ifstream(file, std::ios::binary).read(whole.data(), std::streamsize(whole.size()));
-  // What was damaged is made again, and kept as it was.
-  for (size_t size : {size_t(0), size_t(1), whole.size() - 1, whole.size()}) {
-    std::string damaged = whole.substr(0, size);
-    if (size == whole.size())
-      damaged[size / 2] = char(damaged[size / 2] ^ 16);
-    std::ofstream(file, std::ios::binary | std::ios::trunc) << damaged;
-    Result<NativeCode> again = generate(text.c_str());
-    ASSERT_TRUE(again) << again.error().text();
-    EXPECT_EQ(again->bytes, five->bytes) << size;
-    std::string now(std::filesystem::file_size(file), 0);
-    std::ifstream(file, std::ios::binary).read(now.data(), std::streamsize(now.size()));
-    EXPECT_EQ(now, whole) << size;
-  }
-  // What was kept is what is used: the object of another function, put in its place, shows.
-  const std::string other = returning("one", 7);
-  Result<NativeCode> seven = generate(other.c_str());
-  ASSERT_TRUE(seven) << seven.error().text();
-  const CodeStore store(kept.folder.string());
-  for (const std::filesystem::path &path : kept.files())
-    if (path != file) {
-      auto object = store.find(path.filename().string());
-      ASSERT_TRUE(object);
-      ASSERT_TRUE(store.keep(file.filename().string(), {object->data(), object->size()}));
-    }
-  Result<NativeCode> taken = generate(text.c_str());
-  ASSERT_TRUE(taken) << taken.error().text();
-  EXPECT_EQ(taken->bytes, seven->bytes);
-  EXPECT_NE(taken->bytes, five->bytes);
-}
-
-TEST_P(CodeGenerator, RefusesAStoreThatCannotBeWritten) {
-  Kept kept;
-  if (!kept.isOpen())
-    GTEST_SKIP() << "this program was linked without a build identifier";
-  std::ofstream(kept.folder) << "a file";
-  Result<NativeCode> code = generate(returning("one", 5).c_str());
-  ASSERT_FALSE(code);
-  EXPECT_EQ(code.error().code, ErrorCode::FileWrite);
-  EXPECT_NE(code.error().message.find(kept.folder.string()), std::string::npos) << code.error().message;
-}
-
-TEST(CodeStore, KeysTellPartsApart) {
-  const CodeStore store("somewhere");
-  if (!store.isOpen())
-    GTEST_SKIP() << "this program was linked without a build identifier";
-  EXPECT_EQ(store.keyOf({"a", "b"}), store.keyOf({"a", "b"}));
-  EXPECT_NE(store.keyOf({"a", "b"}), store.keyOf({"ab", ""}));
-  EXPECT_NE(store.keyOf({"a", "b"}), store.keyOf({"b", "a"}));
-  EXPECT_NE(store.keyOf({"a"}), store.keyOf({"a", ""}));
-  EXPECT_FALSE(CodeStore("").isOpen());
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, CodeGenerator, testing::ValuesIn(names()),
