@@ -81,8 +81,10 @@ struct FuseRopeAppend : impl::FuseRopeAppendBase<FuseRopeAppend> {
       return "";
     if (auto rope = dyn_cast<RopeOp>(reader))
       return needsWhole("a rotation", "heads", rope.getHeadDim());
-    if (auto norm = dyn_cast<RMSNormOp>(reader))
-      return needsWhole("a norm", "heads", norm.getWeight().getType().getDimSize(0));
+    if (auto norm = dyn_cast<RMSNormOp>(reader)) {
+      const int64_t normed = norm.getWeight().getType().getDimSize(0); // a head, or with OLMo 2 the whole row
+      return needsWhole("a norm", normed == columns(producer->getResult(0).getType()) ? "rows" : "heads", normed);
+    }
     return "keys and values are stored together, and the rotation of the keys is in the kernel that stores them";
   }
 };

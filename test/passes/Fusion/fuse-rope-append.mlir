@@ -64,4 +64,22 @@ func.func @heads_from_linears(%a: tensor<?x1x!transformer.activation<q8>>, %w: t
   %1 = transformer.kv_append %0, %v, %batch, %cache : !rows, !rows, !cache
   return %1 : !cache
 }
+
+// A norm of heads needs a head of the linear's columns, one of all columns whole rows.
+// CHECK-LABEL: @norms_from_linears
+// CHECK-COUNT-2: transformer.linear
+// CHECK: transformer.kernel "rope_append"
+// CHECK: return
+func.func @norms_from_linears(%a: tensor<?x1x!transformer.activation<q8>>, %w: tensor<64x1x!transformer.block<q4_1>>, %batch: !transformer.batch,
+                              %head: tensor<32xf32>, %row: tensor<64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %q = transformer.linear %a, %w : (tensor<?x1x!transformer.activation<q8>>, tensor<64x1x!transformer.block<q4_1>>) -> tensor<?x64xf32>
+  %k = transformer.linear %a, %w : (tensor<?x1x!transformer.activation<q8>>, tensor<64x1x!transformer.block<q4_1>>) -> tensor<?x64xf32>
+  // expected-remark @+1 {{a norm needs whole heads of 32 columns, of which a tile of a linear computes a part}}
+  %0 = transformer.rms_norm %q, %head {eps = 1.0e-5 : f64} : tensor<?x64xf32>, tensor<32xf32>
+  // expected-remark @+1 {{a norm needs whole rows of 64 columns, of which a tile of a linear computes a part}}
+  %1 = transformer.rms_norm %k, %row {eps = 1.0e-5 : f64} : tensor<?x64xf32>, tensor<64xf32>
+  %2 = transformer.rope half %0, %batch {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x64xf32>
+  %3 = transformer.rope half %1, %batch {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0>} : tensor<?x64xf32>
+  return %2, %3 : tensor<?x64xf32>, tensor<?x64xf32>
+}
 }
