@@ -120,12 +120,12 @@ def requests(base, artifact):
 
 
 def kept(base):
-    """An artifact is the same bytes with code kept from before, whether of a processor or of the emulator."""
+    """An artifact is the same bytes with code kept from before, of both emulated vendors; main does this for a processor."""
     model, store = os.path.join(base, "kept.gguf"), os.path.join(base, "kept")
-    make_model.build(model, "--family", "llama", "--type", "F32", "--layers", "1", "--width", "53", "--heads", "1", "--kv-heads", "1",
-                     "--head-dim", "14", "--ffn", "37", "--vocab", "389")
     held = lambda: {name: os.stat(os.path.join(at, name)).st_ino for at, _, names in os.walk(store) for name in names}
-    for target in (V3, "--target=emulated:gfx942"):
+    for target, kind in (("--target=emulated:gfx942", "--type F32 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37"),
+                         ("--target=emulated:sm_90a", "--type mixed --width 256 --ffn 256")):
+        make_model.build(model, "--family", "llama", "--layers", "1", *kind.split())
         made = []
         for name, folder in (("without", ""), ("first", store), ("second", store)):
             before, output = held(), os.path.join(base, f"{name}.stepdown")
@@ -143,7 +143,7 @@ def main():
         limits(base)
         kept(base)
         model, folder = os.path.join(base, "tiny.gguf"), os.path.join(base, "out")
-        make_model.build(model, "--family", "llama", "--type", "Q8_0")
+        make_model.build(model, *"--family llama --type mixed --width 256 --ffn 256 --layers 1".split())
         os.mkdir(folder)
         output = os.path.join(folder, "tiny.stepdown")
 
@@ -184,10 +184,15 @@ def main():
         done = run(model, V3, "-o", output, "--jobs=3", f"--dump={dump}")
         expect("compile after SIGKILL", (done.returncode, done.stdout, done.stderr), (0, "", ""))
         expect("files after it", os.listdir(folder), ["tiny.stepdown"])
-        single = os.path.join(base, "single.stepdown")
-        expect("compile with one thread", run(model, V3, "-o", single, "--jobs=1").returncode, 0)
-        with open(output, "rb") as a, open(single, "rb") as b:
-            expect("bytes equal for --jobs=1 and --jobs=3", a.read() == b.read(), True)
+        # Nor does code that was made before: with --dump all of it is made anew, with a store it is kept, then taken.
+        single, store = os.path.join(base, "single.stepdown"), {**os.environ, "STEPDOWN_CODE_STORE": os.path.join(base, "store")}
+        count = lambda: sum(len(names) for _, _, names in os.walk(store["STEPDOWN_CODE_STORE"]))
+        for what, new in (("one thread", True), ("kept code", False)):
+            before = count()
+            expect(f"compile with {what}", run(model, V3, "-o", single, "--jobs=1", env=store).returncode, 0)
+            expect(f"compile with {what}: keeps", count() > before, new)
+            with open(output, "rb") as a, open(single, "rb") as b:
+                expect(f"bytes equal for --jobs=3 and {what}", a.read() == b.read(), True)
         inspected = json.loads(subprocess.run([RUN, "inspect", output, "--json"], capture_output=True).stdout)
         expect("targets", [t["isa"] for t in inspected["targets"]], ["x86-64-v3"])
         names = os.listdir(dump)
@@ -199,13 +204,13 @@ def main():
         requests(base, output)
 
         # More positions than the checkpoint declares are allowed, and said.
-        done = run(model, V3, "-o", single, "--max-context=1000")
+        done = run(model, V3, "-o", single, "--max-context=1000", env=store)
         expect("larger context: status", done.returncode, 0)
         if "warning" not in done.stderr or "512" not in done.stderr:
             failures.append(f"larger context: expects a warning that names 512, but got: {done.stderr.strip()}")
         inspected = json.loads(subprocess.run([RUN, "inspect", single, "--json"], capture_output=True).stdout)
         expect("larger context", inspected["max_context"], 1000)
-        done = run(model, V3, "-o", single, "--max-context=4")
+        done = run(model, V3, "-o", single, "--max-context=4", env=store)
         expect("context of 4: status and messages", (done.returncode, done.stderr), (0, ""))
         answer = subprocess.run([RUN, "generate", single, "--tokens", "1,2,3,4,5", "-n", "1"], capture_output=True, text=True)
         expect("5 tokens in a context of 4: status", answer.returncode, 1)
