@@ -4,6 +4,7 @@
 #include "lib/Layout/AmdLayouts.h"
 #include "lib/Layout/NvidiaLayouts.h"
 #include "lib/Layout/SharedAccess.h"
+#include "lib/Target/WarpFragments.h"
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -232,6 +233,44 @@ TEST(VendorLayouts, AmdFragmentsByHand) {
   EXPECT_EQ(amd::wmmaOperandGfx11().apply({9, 21}), (Point{5, 9}));
   EXPECT_EQ(amd::wmmaOperandGfx12(16).apply({5, 17}), (Point{1, 13}));
   EXPECT_EQ(amd::wmmaAccumulatorGfx12().apply({3, 18}), (Point{11, 2}));
+}
+
+/// Places of elements of `chip`'s fragments beside those of the instructions' operands and sums, [register, lane].
+static void expectFragments(const char *chip, const LinearLayout &a, const LinearLayout &right, const LinearLayout &sum,
+                            int64_t instructions) {
+  const auto found = WarpFragments::of(*factsOfChip(chip));
+  ASSERT_TRUE(found) << chip;
+  const WarpFragments &w = *found;
+  const int64_t part = w.held / instructions; // elements of B and of the sum that one has
+  ASSERT_EQ(a.points(), w.held * w.lanes) << chip;
+  ASSERT_EQ(right.points(), part * w.lanes) << chip;
+  ASSERT_EQ(sum.points(), part * w.lanes) << chip;
+  for (int64_t lane = 0; lane < w.lanes; ++lane) {
+    const int64_t high = lane / w.apart(), low = lane % w.apart();
+    auto at = [&](WarpFragments::Place place) {
+      const int64_t outer = w.innerIsLow() ? high : low, inner = w.innerIsLow() ? low : high;
+      return outer * place.outer + inner * place.inner + place.constant;
+    };
+    for (int64_t e = 0; e < w.held; ++e) {
+      SCOPED_TRACE(std::string(chip) + ", element " + std::to_string(e) + " of lane " + std::to_string(lane));
+      EXPECT_EQ(a.apply({e, lane}), (Point{at(w.rowOfA(e)), at(w.columnOfA(e))}));
+      // Instruction i has every so manieth row of B from the i-th on, which are the sum's columns.
+      const int64_t i = e / part;
+      const Point b = right.apply({e % part, lane}), c = sum.apply({e % part, lane});
+      EXPECT_EQ((Point{b[0] * instructions + i, b[1]}), (Point{at(w.rowOfB(e)), at(w.columnOfB(e))}));
+      EXPECT_EQ((Point{c[0], c[1] * instructions + i}), (Point{at(w.rowOfSum(e)), at(w.columnOfSum(e))}));
+    }
+  }
+}
+
+TEST(VendorLayouts, WarpFragmentsOfNvidia) {
+  for (const char *chip : {"sm_80", "sm_90a"})
+    expectFragments(chip, nvidia::mmaA(16, 16), nvidia::mmaB(16, 16), nvidia::mmaC(), 2);
+}
+
+TEST(VendorLayouts, WarpFragmentsOfAmd) {
+  for (const char *chip : {"gfx90a", "gfx942", "gfx950"})
+    expectFragments(chip, amd::mfmaOperand(16, 16), amd::mfmaOperand(16, 16), amd::mfmaAccumulator(16), 1);
 }
 
 /// Each lane of an ldmatrix reads one row of 16 bytes; phases are 8 lanes: 128 bytes.
