@@ -6,6 +6,10 @@
 // all on the stack and independent of the context. A position that a row may not see has weight exactly 0, and visiting
 // 16 of them changes no bit of the row's state, so the result depends on neither tiles, chunks nor cache blocks.
 //
+// Behind a sequence's end lies what another has left in the block, and before it what a later token of the step has
+// brought, NaN and infinities among them, which no weight of 0 makes 0. So where a row hides some of the 16, values are
+// added up to the row only of those that it sees. Scores need no such care: a hidden one is replaced.
+//
 // Where the cache holds blocks of 32 channels (dialects/Transformer/IR/CachedRows.h), codes take the place of numbers:
 // the sum over a block's channels of q . code has the block's scale once, and the weight of a position has the scale of
 // the value's block before it meets the codes.
@@ -53,7 +57,23 @@ struct Attention {
     const int64_t most = e.target.unrolling.queryRows, parts = (rows + most - 1) / most;
     return (rows + parts - 1) / parts;
   }
+  void choose(Value condition, function_ref<void()> then, function_ref<void()> otherwise) {
+    auto branch = scf::IfOp::create(e.b, e.loc, condition, true);
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPointToStart(branch.thenBlock());
+    then();
+    e.b.setInsertionPointToStart(branch.elseBlock());
+    otherwise();
+  }
   Value minimum(Value a, Value c) { return e.select(e.less(a, c), a, c); }
+  /// Which of `places` rows at positions `p` may not see; both are lanes.
+  Value hides(Value p, Value places) {
+    Value hidden = e.less(p, places);
+    if (op.getWindow() == 0)
+      return hidden;
+    Value begin = e.sub(p, e.splat(e.vec(e.i32), op.getWindow() - 1));
+    return arith::OrIOp::create(e.b, e.loc, hidden, e.less(places, begin));
+  }
 
   /// Tokens [first, first + tokens) of one sequence with cache head `head`.
   void attend(Value head, Value first, int64_t tokens);
@@ -63,6 +83,8 @@ struct Attention {
   Value weightsOfCodes(int64_t rows, Value valuePointer, Value weights, Value scaled);
   void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums);
   void accumulate(int64_t rows, Value valuePointer, Value weights, Value sums);
+  void accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value valuePointer, Value weights,
+                      Value sums);
   void finish(int64_t rows, Value head, Value first, Value state, Value sums);
 };
 
@@ -147,12 +169,7 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
     if (softcap != 0)
       score = e.mul(e.tanh(e.mul(score, e.splat(lanes, 1.0 / softcap))), e.splat(lanes, softcap));
     Value p = e.loadSpread(e.i32, e.at(rowPositions, r, 4));
-    Value hidden = e.less(p, places);
-    if (op.getWindow() > 0) {
-      Value begin = e.sub(p, e.splat(e.vec(e.i32), op.getWindow() - 1));
-      hidden = arith::OrIOp::create(e.b, e.loc, hidden, e.less(places, begin));
-    }
-    score = e.select(hidden, e.splat(lanes, kMasked), score);
+    score = e.select(hides(p, places), e.splat(lanes, kMasked), score);
     Value mine = e.at(state, r, 128), partial = e.at(mine, 64);
     Value m = e.load(e.f32, mine);
     e.when(e.any(e.less(e.spread(m), score)), [&] { // seldom, once some positions are seen
@@ -191,6 +208,37 @@ void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Valu
         for (int64_t i = 0; i < count; ++i)
           sum[i] = e.fma(e.loadSpread(e.f32, e.at(mine, 64 * (r0 + i) + 4 * j)), v, sum[i]);
       }
+      for (int64_t i = 0; i < count; ++i)
+        e.store(sum[i], place[i]);
+    }
+  });
+}
+
+/// The same of numbers, in the same order, where a row sees some of the 16 positions: of the others whatever lies there
+/// is left out.
+void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value valuePointer, Value weights,
+                               Value sums) {
+  const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
+  e.loop(e.number(valueDim / e.lanes), [&](Value c) {
+    Value column = e.at(valuePointer, c, e.lanes * elementBytes);
+    for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
+      const int64_t count = std::min(atOnce, rows - r0);
+      Emitter::Values place, sum;
+      for (int64_t i = 0; i < count; ++i) {
+        place.push_back(e.at(e.at(sums, 4 * valueDim * (r0 + i)), c, 64));
+        sum.push_back(e.load(lanes, place.back()));
+      }
+      sum = e.loop(e.number(0), e.number(e.lanes), 1, sum, [&](Value j, ValueRange carried) {
+        Emitter::Values next;
+        Value v = widen(e.at(column, j, valueSize * elementBytes));
+        Value position = e.spread(e.cast(e.add(firstPosition, j), e.i32));
+        for (int64_t i = 0; i < count; ++i) {
+          Value weight = e.loadSpread(e.f32, e.at(e.at(weights, 64 * (r0 + i)), j, 4));
+          Value hidden = hides(e.loadSpread(e.i32, e.at(rowPositions, 4 * (r0 + i))), position);
+          next.push_back(e.select(hidden, carried[i], e.fma(weight, v, carried[i])));
+        }
+        return next;
+      });
       for (int64_t i = 0; i < count; ++i)
         e.store(sum[i], place[i]);
     }
@@ -261,9 +309,17 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
     e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
       Value k = e.pointer(keys, {block, head, inBlock, e.number(0), e.number(0)});
       Value v = e.pointer(values, {block, head, e.mul(inBlock, e.number(e.lanes)), e.number(0)});
+      Value position = e.mul(j, e.number(e.lanes));
       scores(rows, k, query, weights);
-      weigh(rows, e.mul(j, e.number(e.lanes)), rowPositions, weights, state, sums);
-      accumulate(rows, v, hasBlocks ? weightsOfCodes(rows, v, weights, scaled) : weights, sums);
+      weigh(rows, position, rowPositions, weights, state, sums);
+      if (hasBlocks) // codes are finite
+        return accumulate(rows, v, weightsOfCodes(rows, v, weights, scaled), sums);
+      Value seen = e.less(e.addI(position, e.lanes - 1), e.addI(lowest, 1));
+      if (op.getWindow() > 0)
+        seen = arith::AndIOp::create(e.b, e.loc, seen, e.less(highest, e.addI(position, op.getWindow())));
+      choose(
+          seen, [&] { accumulate(rows, v, weights, sums); },
+          [&] { accumulateSeen(rows, position, rowPositions, v, weights, sums); });
     });
     return Emitter::Values();
   });
@@ -291,15 +347,13 @@ void selectAttend(AttendOp op, Emitter &e) {
         same = arith::AndIOp::create(e.b, e.loc, same, equal);
       }
       together = arith::AndIOp::create(e.b, e.loc, together, same);
-      auto branch = scf::IfOp::create(e.b, e.loc, together, true);
-      OpBuilder::InsertionGuard guard(e.b);
-      e.b.setInsertionPointToStart(branch.thenBlock());
-      attention.attend(head, t, tile);
-      e.b.setInsertionPointToStart(branch.elseBlock());
-      e.loop(t, e.addI(last, 1), 1, {}, [&](Value one, ValueRange) {
-        attention.attend(head, one, 1);
-        return Emitter::Values();
-      });
+      auto oneByOne = [&] {
+        e.loop(t, e.addI(last, 1), 1, {}, [&](Value one, ValueRange) {
+          attention.attend(head, one, 1);
+          return Emitter::Values();
+        });
+      };
+      attention.choose(together, [&] { attention.attend(head, t, tile); }, oneByOne);
       return Emitter::Values();
     });
   });

@@ -52,6 +52,7 @@ def parser():
     a.add_argument("--fused-qkv", action="store_true", help="one attn_qkv tensor (phi3 always has it)")
     a.add_argument("--tokenizer", choices=("bpe", "spm"), help="default: the family's usual kind")
     a.add_argument("--split", type=int, default=0, help="tensors a shard; OUT then names the stem, without .gguf")
+    a.add_argument("--unsound", type=int, default=-1, metavar="TOKEN", help="a token whose embedding, of F32, is NaN")
     a.add_argument("--seed", type=int, default=1)
     return a
 
@@ -81,6 +82,8 @@ class Builder:
     def linear(self, name, rows, columns, gain=1.0):
         """A [rows, columns] weight that multiplies the spread of its input by `gain`."""
         data, kind = random_weights.matrix(self.random, self.type_of(name), rows, columns, gain / np.sqrt(columns))
+        if name == "token_embd" and self.o.unsound >= 0:
+            data[self.o.unsound] = np.nan
         self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
 
     def vector(self, name, size, mean, spread):
