@@ -62,8 +62,8 @@ void KernelEmitter::initialiseBarriers() {
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(first.thenBlock()->getTerminator());
-    for (BlockArgument argument : kernel.getBody().getArguments())
-      if (Value map = matrices.lookup(argument).map; map && !matrices.lookup(argument).pointer) // else it may be zeros
+    for (auto [argument, entry] : llvm::zip(kernel.getBody().getArguments(), plan.arguments))
+      if (Value map = matrices.lookup(argument).map; map && !entry.staged) // else it may be zeros
         NVVM::PrefetchOp::create(b, NVVM::PrefetchCacheLevelAttr(), NVVM::CacheEvictionPriorityAttr(), map, Value(),
                                  b.getUnitAttr());
     for (auto &[channel, ring] : plan.channels)

@@ -132,17 +132,19 @@ MemRefType stageBox(StoreOp store) {
 }
 
 /// Whether TMA can write what `store` says: float32 as elements of 16 bits, in whole boxes, of a matrix that is the
-/// kernel's and not copied from. (Of 32 bits a warp's store fills whole sectors of 32 bytes as it is, and stmatrix has
-/// no form.)
+/// kernel's, which nothing else reads or stores to. Boxes are waited for until they have been read from shared memory,
+/// not until the matrix has them: nothing orders what comes later, of a loop another turn of `store` itself. (Of 32
+/// bits a warp's store fills whole sectors of 32 bytes as it is, and stmatrix has no form.)
 static bool canStage(StoreOp store, RoleOp role) {
   const MemRefType to = store.getTo().getType();
   auto argument = dyn_cast<BlockArgument>(store.getTo());
   if (!argument || argument.getOwner()->getParentOp() != role->getParentOp() || store.getTransposed() ||
-      store.getRows() || unpacks(role) || !store.getValue().getType().getElementType().isF32() ||
+      store.getRows() || store->getParentOfType<scf::ForOp>() || unpacks(role) ||
+      !store.getValue().getType().getElementType().isF32() ||
       (!to.getElementType().isBF16() && !to.getElementType().isF16()))
     return false;
   return store.getValue().getType().getDimSize(1) % blockColumns(to) == 0 &&
-         llvm::none_of(argument.getUsers(), [](Operation *user) { return isa<CopyOp>(user); });
+         llvm::all_of(argument.getUsers(), [&](Operation *user) { return user == store || isa<memref::DimOp>(user); });
 }
 
 /// Two boxes for each warpgroup of `role` from `offset` on, as far as its stores fill them, and a barrier: where the
@@ -170,7 +172,8 @@ static void planStages(RoleOp role, KernelPlan &plan, int64_t &offset, int64_t &
   offset += bytes, barriers += warpgroups;
   for (StoreOp store : stores) {
     plan.staged.insert(store);
-    plan.arguments[cast<BlockArgument>(store.getTo()).getArgNumber()].box = stageBox(store);
+    ArgumentPlan &argument = plan.arguments[cast<BlockArgument>(store.getTo()).getArgNumber()];
+    argument.box = stageBox(store), argument.staged = true;
   }
 }
 

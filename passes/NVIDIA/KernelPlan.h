@@ -41,6 +41,7 @@ struct RolePlan {
 struct ArgumentPlan {
   mlir::MemRefType box; ///< of the tensor map: one block of the tile, or of the result; null where there is none
   bool pointer;
+  bool staged = false; ///< stored to by TMA
 };
 
 struct KernelPlan {

@@ -115,6 +115,96 @@ tile.kernel @staged(%a: memref<?x?xbf16>, %b: memref<?x?xbf16>, %c: memref<?x?xb
 
 // -----
 
+// What is read from as well, stored to a second time or in each turn of a loop is not staged: nothing orders what TMA
+// writes and what comes later.
+// CHECK-LABEL: gpu.module @read_too
+// CHECK-NOT: nvvm.stmatrix
+// CHECK: llvm.store %{{.*}} : vector<2xbf16>, !llvm.ptr<1>
+// CHECK-NOT: nvvm.stmatrix
+tile.kernel @read_too(%c: memref<?x?xbf16>, %x: memref<?x?xf32>, %zero: index) {
+  tile.role "store" warps 4 registers 168 {
+    %v = arith.constant dense<1.0> : vector<64x64xf32>
+    tile.store %v to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xbf16>
+    %r = tile.read %c[%zero, %zero] : memref<?x?xbf16> -> vector<64x64xf32>
+    %w = tile.map (%e = %r) : vector<64x64xf32> -> vector<64x64xf32> {
+      %n = arith.negf %e : f32
+      tile.yield %n : f32
+    }
+    tile.store %w to %x[%zero, %zero] : vector<64x64xf32> to memref<?x?xf32>
+  }
+}
+
+// -----
+
+// CHECK-LABEL: gpu.module @stored_twice
+// CHECK-NOT: nvvm.stmatrix
+// CHECK: llvm.store %{{.*}} : vector<2xbf16>, !llvm.ptr<1>
+// CHECK-NOT: nvvm.stmatrix
+tile.kernel @stored_twice(%c: memref<?x?xbf16>, %zero: index) {
+  tile.role "store" warps 4 registers 168 {
+    %v = arith.constant dense<1.0> : vector<64x64xf32>
+    %w = arith.constant dense<2.0> : vector<64x64xf32>
+    tile.store %v to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xbf16>
+    tile.store %w to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xbf16>
+  }
+}
+
+// -----
+
+// CHECK-LABEL: gpu.module @stored_in_a_loop
+// CHECK-NOT: nvvm.stmatrix
+// CHECK: llvm.store %{{.*}} : vector<2xbf16>, !llvm.ptr<1>
+// CHECK-NOT: nvvm.stmatrix
+tile.kernel @stored_in_a_loop(%c: memref<?x?xbf16>, %zero: index, %one: index, %n: index) {
+  tile.role "store" warps 4 registers 168 {
+    %v = arith.constant dense<1.0> : vector<64x64xf32>
+    scf.for %i = %zero to %n step %one {
+      tile.store %v to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xbf16>
+    }
+  }
+}
+
+// -----
+
+// The like of these, stored once, is.
+// CHECK-LABEL: gpu.module @stored_once
+// CHECK: nvvm.stmatrix
+tile.kernel @stored_once(%c: memref<?x?xbf16>, %zero: index) {
+  tile.role "store" warps 4 registers 168 {
+    %v = arith.constant dense<1.0> : vector<64x64xf32>
+    tile.store %v to %c[%zero, %zero] : vector<64x64xf32> to memref<?x?xbf16>
+  }
+}
+
+// -----
+
+// A matrix that is copied from and read goes by its map whatever comes: no launch may hand in zeros.
+!ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+// CHECK-LABEL: gpu.module @copied_and_read
+// CHECK: {argument = 0 : i64, box = memref<64x64xbf16>, holds = "map"}, {argument = 0 : i64, holds = "pointer"}
+tile.kernel @copied_and_read(%a: memref<?x?xbf16>, %x: memref<?x?xf32>, %zero: index) {
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> memref<64x64xbf16, 3>
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xbf16> to memref<64x64xbf16, 3>
+    tile.commit %ring : !ring
+  }
+  tile.role "use" warps 4 registers 168 {
+    %s = tile.wait %ring : !ring -> memref<64x64xbf16, 3>
+    %sum = tile.mma %s, %s : memref<64x64xbf16, 3>, memref<64x64xbf16, 3> -> !tile.accumulator<64x64xf32>
+    %v = tile.mma_wait 0 for %sum : !tile.accumulator<64x64xf32>
+    tile.release %ring : !ring
+    %r = tile.read %a[%zero, %zero] : memref<?x?xbf16> -> vector<64x64xf32>
+    %w = tile.map (%e = %r, %f = %v) : vector<64x64xf32>, vector<64x64xf32> -> vector<64x64xf32> {
+      %g = arith.addf %e, %f : f32
+      tile.yield %g : f32
+    }
+    tile.store %w to %x[%zero, %zero] : vector<64x64xf32> to memref<?x?xf32>
+  }
+}
+
+// -----
+
 tile.kernel @narrow_in_registers(%c: memref<?x?xbf16>, %zero: index) {
   tile.role "fill" warps 4 registers 40 {
     %v = arith.constant dense<1.0> : vector<64x64xf32>
