@@ -48,10 +48,11 @@ TEST(Load, isTheSameForASeedAndHasAllLengthsAndIds) {
   std::set<int32_t> ids;
   for (size_t i = 0; i < load.size(); ++i) {
     EXPECT_EQ(load[i].at, again[i].at);
-    EXPECT_EQ(load[i].prompt, again[i].prompt);
-    prompts.insert(load[i].prompt.size());
+    const std::vector<int32_t> prompt = promptOf(load[i]);
+    EXPECT_EQ(prompt, promptOf(again[i]));
+    prompts.insert(prompt.size());
     answers.insert(load[i].answer);
-    ids.insert(load[i].prompt.begin(), load[i].prompt.end());
+    ids.insert(prompt.begin(), prompt.end());
   }
   EXPECT_EQ(prompts, (std::set<size_t>{3, 7, 11}));
   EXPECT_EQ(answers, (std::set<size_t>{2, 5}));
@@ -78,13 +79,16 @@ TEST(Load, isToldInPercentiles) {
 }
 
 TEST(Load, isReportedWithoutWhatFailed) {
-  std::vector<LoadOutcome> outcomes(3);
+  std::vector<LoadOutcome> outcomes(5);
   outcomes[0] = {1, 1.5, 3.5, 5, ""};
   outcomes[1] = {2, 2.25, 2.25, 1, ""}; // one token has no time to the next
   outcomes[2] = {2, 3, 9, 4, "cut"};
+  outcomes[3] = {4, 5, 9, 4, "stopped", true};
+  outcomes[4] = {4, {}, 0, 4, ""}; // a number of tokens, but none came
   const LoadReport report = reportOf(outcomes);
   EXPECT_EQ(report.answered, 2u);
-  EXPECT_EQ(report.failed, 1u);
+  EXPECT_EQ(report.failed, 2u);
+  EXPECT_EQ(report.interrupted, 1u);
   EXPECT_EQ(report.toFirst, (std::vector<double>{0.25, 0.5}));
   EXPECT_EQ(report.perToken, (std::vector<double>{0.5}));
   EXPECT_EQ(report.seconds, 3.5);

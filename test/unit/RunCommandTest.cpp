@@ -500,9 +500,21 @@ TEST_F(RunCommand, measuresRequestsThatComeByChance) {
       {" --plot a.svg", "E0905"},
       {" --serve -p 5000", "E0606"},
       {" --serve --price-per-hour -1", "E0905"},
-      {" --serve -p 5 -n 3 --rate 900 --requests 2 --plot /dev/full", "E0903"}};
+      {" --serve -p 1048577", "E0905"},
+      {" --serve -d 0", "E0905"},
+      {" --serve -r 3", "E0905"},
+      {" --serve --api-key k", "E0905"},
+      {" --serve --timeout 3", "E0905"},
+      {" --timeout 3", "E0905"},
+      {" --serve --plot /nowhere/x.svg", "E0903"}}; // of all requests, none is sent
   for (auto [words, code] : wrong)
     EXPECT_NE(run("bench " + model + words).err.find(code), std::string::npos) << words;
+  Output full = run("bench " + model + " --serve -p 5 -n 3 --rate 900 --requests 2 --plot /dev/full");
+  EXPECT_NE(full.err.find("E0903"), std::string::npos) << full.err;
+  EXPECT_NE(full.out.find("2 answers, 0 failed"), std::string::npos) << full.out; // which is not lost
+  for (const char *words : {"-t 1", "--parallel 3", "--isa x86-64-v3", "--device cpu", "--exact", "--verbose"})
+    EXPECT_NE(run(std::string("bench http://127.0.0.1:1 --serve ") + words).err.find("E0905"), std::string::npos)
+        << words;
   for (auto [url, code] : {std::pair("http://127.0.0.1:1", "E0901"), std::pair("http://example.org", "E0905"),
                            std::pair("http://127.0.0.1:99999", "E0905"), std::pair("http://", "E0905")})
     EXPECT_NE(run(std::string("bench ") + url + " --serve").err.find(code), std::string::npos) << url;

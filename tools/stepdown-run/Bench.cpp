@@ -74,7 +74,7 @@ private:
 Status runBench(const Arguments &arguments) {
   if (arguments.has("serve"))
     return benchServe(arguments);
-  for (const char *other : {"rate", "requests", "seed", "parallel", "plot", "price-per-hour", "api-key"})
+  for (const char *other : {"rate", "requests", "seed", "parallel", "plot", "price-per-hour", "api-key", "timeout"})
     if (arguments.has(other))
       return arguments.usage(std::string("expects --serve beside --") + other);
   std::vector<int64_t> prompts = arguments.integers("prompt"), generates = arguments.integers("generate");
@@ -196,7 +196,10 @@ Command benchCommand() {
        Option("requests", 0, "N", "that are sent").whole(1, 100000).by("50"),
        Option("seed", 0, "S", "of times, lengths and prompts").whole(0, INT64_MAX).by("0"),
        Option("parallel", 0, "N", "answers of MODEL that are drawn together").whole(1, 65536).by("16"),
-       Option("api-key", 0, "KEY", "of the server").otherwiseIt("none"),
+       Option("api-key", 0, "KEY", "of the server; also from the environment's STEPDOWN_API_KEY").otherwiseIt("none"),
+       Option("timeout", 0, "SECONDS", "that the server may say nothing while it is waited for")
+           .whole(1, 1000000)
+           .by("600"),
        Option("plot", 0, "FILE", "draw what part of the requests waited how long, as SVG"),
        Option("price-per-hour", 0, "X", "of the machine: tell what a million tokens of answers cost").real()},
       "stepdown-run bench smollm2.gguf -p 512 -n 64 -t 1,2 -r 5",

@@ -31,6 +31,9 @@ Option verboseOption();
 Option kvBlockOption();
 Option tokensOption(const char *meaning);
 
+/// --api-key, else the environment's STEPDOWN_API_KEY, which other users of the machine cannot list; empty for none.
+std::string apiKey(const Arguments &arguments);
+
 /// -p TEXT or -f FILE; E0905 for both or none, E0901.
 Result<std::string> textArgument(const Arguments &arguments);
 struct Request;

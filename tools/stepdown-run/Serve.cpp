@@ -7,7 +7,6 @@
 #include "tools/stepdown-run/Serve/Api.h"
 #include "tools/stepdown-run/Serve/HttpServer.h"
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 namespace stepdown::run {
@@ -140,9 +139,7 @@ Status runServe(const Arguments &arguments) {
   http.trace = trace.get();
   Api api;
   api.options.trace = trace.get();
-  api.options.key = arguments.value("api-key");
-  if (const char *key = std::getenv("STEPDOWN_API_KEY"); key && api.options.key.empty()) // which others cannot list
-    api.options.key = key;
+  api.options.key = apiKey(arguments);
   auto server = HttpServer::create(http, api); // before anything is loaded: a port that is taken is told at once
   if (!server)
     return server.error();

@@ -3,6 +3,7 @@
 #include "runtime/cpu/Processor.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
+#include <cstdlib>
 
 namespace stepdown::run {
 namespace {
@@ -38,6 +39,12 @@ Option kvBlockOption() {
   return Option("kv-block", 0, "N", "positions in a cache block").oneOf({"16", "32", "64"}).by("32");
 }
 Option tokensOption(const char *meaning) { return Option("tokens", 0, "1,2,3", meaning).whole(0, INT32_MAX).lists(); }
+
+std::string apiKey(const Arguments &arguments) {
+  const std::string given = arguments.value("api-key");
+  const char *kept = std::getenv("STEPDOWN_API_KEY");
+  return given.empty() && kept ? kept : given;
+}
 
 Command completionCommand() {
   return {"completion",

@@ -1,6 +1,8 @@
 // bench --serve: how long requests wait that come by chance.
 #include "tools/stepdown-run/Load/BenchServe.h"
+#include "lib/Base/PartFile.h"
 #include "runtime/Server/Engine.h"
+#include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/Load/LoadTarget.h"
 #include "tools/stepdown-run/ModelSource.h"
@@ -8,11 +10,26 @@
 
 namespace stepdown::run {
 
-using commandline::Arguments;
-
 namespace {
 
 constexpr double shares[] = {0.5, 0.9, 0.95, 0.99};
+constexpr int64_t mostPrompt = 1 << 20; // tokens
+
+bool isServer(const std::string &named) { return named.compare(0, 7, "http://") == 0; }
+
+/// E0905 for options that mean nothing for what is measured.
+Status expectMeaning(const Arguments &arguments, const std::string &named) {
+  for (const char *other : {"depth", "repeat"})
+    if (arguments.has(other))
+      return arguments.usage(std::string("expects no --") + other + " beside --serve");
+  for (const char *other : {"threads", "parallel", "device", "isa", "exact", "verbose"})
+    if (isServer(named) && arguments.has(other))
+      return arguments.usage(std::string("expects no --") + other + " for a server elsewhere, which has its own");
+  for (const char *other : {"api-key", "timeout"})
+    if (!isServer(named) && arguments.has(other))
+      return arguments.usage(std::string("expects http://HOST:PORT beside --") + other + ", but got " + named);
+  return Done{};
+}
 
 /// What a load is sent to, with all that it needs.
 struct Served {
@@ -22,19 +39,15 @@ struct Served {
   int32_t lastId = 255; ///< that every vocabulary has
 };
 
-Status open(const Arguments &arguments, const LoadOptions &load, Served &served) {
-  auto words = arguments.positionals(1);
-  if (!words)
-    return words.error();
-  const std::string *named = words->data();
-  if (named->compare(0, 7, "http://") == 0) {
-    auto target = serverTarget(*named, arguments.value("api-key"));
+Status open(const Arguments &arguments, const std::string &named, const LoadOptions &load, Served &served) {
+  if (isServer(named)) {
+    auto target = serverTarget(named, apiKey(arguments), static_cast<double>(arguments.integer("timeout")));
     if (!target)
       return target.error();
     served.target = std::move(*target);
     return Done{};
   }
-  auto source = TextModel::open(arguments, *named);
+  auto source = TextModel::open(arguments, named);
   if (!source)
     return source.error();
   served.source = std::move(*source);
@@ -80,7 +93,7 @@ std::string textOf(const LoadReport &report, const LoadOptions &load, std::optio
       text + row("time to the first token", report.toFirst) + row("time per output token", report.perToken);
   std::snprintf(text, sizeof text, "%-26s  %.1f tokens/s\n", "output", report.tokensPerSecond());
   out += text;
-  if (price && report.tokens) {
+  if (price && report.tokensPerSecond() > 0) {
     std::snprintf(text, sizeof text, "%-26s  %.4g a million tokens, at %.4g an hour\n", "cost",
                   report.costOfMillion(*price), *price);
     out += text;
@@ -103,21 +116,22 @@ std::string jsonOf(const LoadReport &report, std::optional<double> price) {
     }
     out += "}";
   }
-  std::snprintf(text, sizeof text, ", \"cost_per_million_tokens\": %.6g", report.costOfMillion(price.value_or(0)));
-  return out + (price && report.tokens ? text : "") + "}\n";
-}
-
-Status writePlot(const std::string &path, const std::string &text) {
-  std::FILE *file = std::fopen(path.c_str(), "wb");
-  const bool written = file && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (!file || (std::fclose(file) != 0) || !written)
-    return fail(ErrorCode::FileWrite, "%s: expects a file that can be written", path.c_str());
-  return Done{};
+  if (price && report.tokensPerSecond() > 0) {
+    std::snprintf(text, sizeof text, ", \"cost_per_million_tokens\": %.6g", report.costOfMillion(*price));
+    out += text;
+  }
+  return out + "}\n";
 }
 
 } // namespace
 
 Status benchServe(const Arguments &arguments) {
+  auto words = arguments.positionals(1);
+  if (!words)
+    return words.error();
+  const std::string named = words->front();
+  if (Status meant = expectMeaning(arguments, named); !meant)
+    return meant;
   LoadOptions load;
   load.rate = arguments.real("rate");
   load.requests = static_cast<size_t>(arguments.integer("requests"));
@@ -130,6 +144,9 @@ Status benchServe(const Arguments &arguments) {
   for (const std::vector<int64_t> *lengths : {&load.prompts, &load.answers})
     if (*std::min_element(lengths->begin(), lengths->end()) < 1)
       return arguments.usage("expects prompts and answers of at least one token for --serve, but got 0");
+  if (*std::max_element(load.prompts.begin(), load.prompts.end()) > mostPrompt)
+    return arguments.usage("expects prompts of at most 1048576 tokens for --serve, but got " +
+                           arguments.value("prompt"));
   if (arguments.integers("threads").size() > 1)
     return arguments.usage("expects one number of threads for --serve, but got " + arguments.value("threads"));
   std::optional<double> price;
@@ -139,8 +156,15 @@ Status benchServe(const Arguments &arguments) {
       return arguments.usage("expects 0 to 1000000000 for --price-per-hour, but got \"" +
                              arguments.value("price-per-hour") + "\"");
   }
+  std::optional<PartFile> plot; // before the load, so that none is sent in vain
+  if (const std::optional<std::string> path = arguments.text("plot")) {
+    auto file = PartFile::create(*path, {}, PartFile::Order::forward);
+    if (!file)
+      return file.error();
+    plot.emplace(std::move(*file));
+  }
   Served served;
-  if (Status opened = open(arguments, load, served); !opened)
+  if (Status opened = open(arguments, named, load, served); !opened)
     return opened;
   load.firstId = std::min(3, served.lastId); // behind those that are control tokens nearly everywhere
   load.lastId = served.lastId;
@@ -148,17 +172,24 @@ Status benchServe(const Arguments &arguments) {
   const std::vector<LoadOutcome> outcomes = runLoad(poissonLoad(load), *served.target, interrupted);
   const LoadReport report = reportOf(outcomes);
   for (const LoadOutcome &outcome : outcomes)
-    if (!outcome.problem.empty()) {
+    if (!outcome.problem.empty() && !outcome.interrupted) {
       std::fprintf(stderr, "stepdown-run: a request failed: %s\n", outcome.problem.c_str());
       break; // the others are counted
     }
-  if (const std::optional<std::string> path = arguments.text("plot"))
-    if (Status written = writePlot(*path, plotOf(report, std::to_string(report.answered) + " answers")); !written)
-      return written;
   if (Status printed = print(arguments.has("json") ? jsonOf(report, price) : textOf(report, load, price)); !printed)
     return printed;
+  if (plot) {
+    const std::string drawn = plotOf(report, std::to_string(report.answered) + " answers");
+    Status written = plot->append(drawn.data(), drawn.size());
+    if (written)
+      written = plot->commit();
+    if (!written)
+      return written;
+  }
   if (interrupted())
-    return fail(ErrorCode::Interrupted, "bench: interrupted after %zu of %zu requests", outcomes.size(), load.requests);
+    return fail(ErrorCode::Interrupted,
+                "bench: interrupted after %zu of %zu requests, %zu of which had no whole answer yet", outcomes.size(),
+                load.requests, report.interrupted);
   if (!report.answered)
     return fail(ErrorCode::FileRead, "bench: expects answers, but all %zu requests failed", outcomes.size());
   return Done{};

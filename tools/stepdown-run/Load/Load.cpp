@@ -13,14 +13,21 @@ std::vector<LoadRequest> poissonLoad(const LoadOptions &options) {
   std::vector<LoadRequest> load;
   double at = 0;
   for (size_t i = 0; i < options.requests; ++i) {
-    LoadRequest request = {at, std::vector<int32_t>(one(options.prompts)), one(options.answers)};
-    for (int32_t &id : request.prompt)
-      id = options.firstId + static_cast<int32_t>(below(static_cast<uint64_t>(options.lastId - options.firstId) + 1));
-    load.push_back(std::move(request));
+    const size_t prompt = one(options.prompts), answer = one(options.answers);
+    load.push_back({at, prompt, answer, options.firstId, options.lastId, chance()});
     const double even = (static_cast<double>(chance() >> 11) + 1) * 0x1p-53; // in (0, 1]
     at -= std::log(even) / options.rate;
   }
   return load;
+}
+
+std::vector<int32_t> promptOf(const LoadRequest &request) {
+  std::mt19937_64 chance(request.seed);
+  std::vector<int32_t> ids(request.prompt);
+  const uint64_t count = static_cast<uint64_t>(request.lastId - request.firstId) + 1;
+  for (int32_t &id : ids)
+    id = request.firstId + static_cast<int32_t>(chance() % count);
+  return ids;
 }
 
 double percentile(const std::vector<double> &sorted, double share) {
@@ -33,8 +40,8 @@ double percentile(const std::vector<double> &sorted, double share) {
 LoadReport reportOf(const std::vector<LoadOutcome> &outcomes) {
   LoadReport report;
   for (const LoadOutcome &outcome : outcomes) {
-    if (!outcome.problem.empty() || !outcome.tokens) {
-      ++report.failed;
+    if (!outcome.answered()) {
+      ++(outcome.interrupted ? report.interrupted : report.failed);
       continue;
     }
     ++report.answered;

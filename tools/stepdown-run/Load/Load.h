@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,14 @@ struct LoadOptions {
 };
 
 struct LoadRequest {
-  double at; ///< seconds from the beginning
-  std::vector<int32_t> prompt;
-  size_t answer; ///< tokens
+  double at;             ///< seconds from the beginning
+  size_t prompt, answer; ///< tokens
+  int32_t firstId, lastId;
+  uint64_t seed; ///< of the prompt's ids
 };
+
+/// Made when it is sent: all prompts of a load may be more than memory holds.
+std::vector<int32_t> promptOf(const LoadRequest &request);
 
 /// The same for the same options: times between two requests are exponentially distributed, so that requests form a
 /// Poisson process; lengths and ids are drawn evenly.
@@ -28,13 +33,17 @@ std::vector<LoadRequest> poissonLoad(const LoadOptions &options);
 
 /// What became of a request. Times are seconds from the beginning, as `LoadRequest::at`.
 struct LoadOutcome {
-  double at = 0;              ///< when it came, whether the client was ready to send it or not
-  double first = 0, last = 0; ///< when its first and last tokens came
+  double at = 0;               ///< when it came, whether the client was ready to send it or not
+  std::optional<double> first; ///< when its first token came
+  double last = 0;             ///< and its last
   size_t tokens = 0;
-  std::string problem; ///< why there is no answer, or no whole one
-  double toFirst() const { return first - at; }
+  std::string problem;      ///< why there is no answer, or no whole one
+  bool interrupted = false; ///< which is that the whole load was
+  bool answered() const { return problem.empty() && tokens && first; }
+  // Of what is answered.
+  double toFirst() const { return *first - at; }
   /// Between two tokens, the mean; none where there are fewer than two.
-  double perToken() const { return (last - first) / static_cast<double>(tokens - 1); }
+  double perToken() const { return (last - *first) / static_cast<double>(tokens - 1); }
 };
 
 /// The value that a part `share` of `sorted` does not exceed: its nearest rank. 0 for none.
@@ -42,7 +51,7 @@ double percentile(const std::vector<double> &sorted, double share);
 
 struct LoadReport {
   std::vector<double> toFirst, perToken; ///< seconds, ascending
-  size_t answered = 0, failed = 0, tokens = 0;
+  size_t answered = 0, failed = 0, interrupted = 0, tokens = 0;
   double seconds = 0; ///< from the first request to the last token
   double tokensPerSecond() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
   /// Of a million tokens of answers, where an hour of the machine costs `perHour`.

@@ -17,17 +17,27 @@ public:
   /// Sends `request` and waits for its answer, of exactly so many tokens; `came` is called for each token or several.
   /// Any number of threads at once. Returns how many tokens came in all.
   virtual Result<size_t> answer(const LoadRequest &request, const std::function<void()> &came) = 0;
+  /// Has every answer() return soon, with an error where it is not done. Once, from any thread.
+  virtual void stop() = 0;
 };
 
 /// Requests go to `engine`, which must outlive it, and nothing through HTTP.
 std::unique_ptr<LoadTarget> engineTarget(Engine &engine);
 
 /// The server at `url`, "http://HOST:PORT" with an address in numbers or localhost, and nothing behind it. Its first
-/// model answers. `key` is empty or its key. E0905 for another kind of address, E0901 where nobody answers there.
-Result<std::unique_ptr<LoadTarget>> serverTarget(const std::string &url, const std::string &key);
+/// model answers. `key` is empty or its key. A server that says nothing for `silence` seconds, of those that are waited
+/// for, is given up. E0905 for another kind of address, E0901 where nobody answers there.
+Result<std::unique_ptr<LoadTarget>> serverTarget(const std::string &url, const std::string &key, double silence);
 
-/// Sends each request of `load` at its time, whether those before are answered or not, and waits for all answers. Ends
-/// early where `interrupted` says so, with those that were sent.
-std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarget &target, bool (*interrupted)());
+/// What may wait at a time: each request has a thread. More fail.
+struct LoadLimits {
+  size_t requests = 4096;
+  size_t tokens = size_t(1) << 26; ///< of their prompts, but for one that is alone
+};
+
+/// Sends each request of `load` at its time, whether those before are answered or not, and waits for all answers. Where
+/// `interrupted` says so, nothing more is sent and `target` is stopped; then there are outcomes of what was sent.
+std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarget &target, bool (*interrupted)(),
+                                 const LoadLimits &limits = {});
 
 } // namespace stepdown::run

@@ -16,7 +16,7 @@ public:
   Result<size_t> answer(const LoadRequest &request, const std::function<void()> &came) override {
     const auto heard = std::make_shared<Heard>(came);
     Engine::Order order;
-    order.prompts = {request.prompt};
+    order.prompts = {promptOf(request)};
     order.how.maxTokens = static_cast<int64_t>(request.answer);
     order.how.ignoreEnd = true;
     order.how.sampling.temperature = 0;
@@ -27,6 +27,7 @@ public:
     heard->changed.wait(lock, [&] { return heard->over; });
     return heard->problem ? Result<size_t>(*heard->problem) : Result<size_t>(heard->tokens);
   }
+  void stop() override { engine.stop(0); }
 
 private:
   struct Heard final : Engine::Listener {
@@ -56,18 +57,20 @@ private:
 
 std::unique_ptr<LoadTarget> engineTarget(Engine &engine) { return std::make_unique<EngineTarget>(engine); }
 
-std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarget &target, bool (*interrupted)()) {
+std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarget &target, bool (*interrupted)(),
+                                 const LoadLimits &limits) {
   std::vector<LoadOutcome> outcomes(load.size());
   std::mutex mutex;
   std::condition_variable changed;
-  size_t waiting = 0, sent = 0; // of the requests
+  size_t waiting = 0, tokensWaiting = 0, sent = 0; // requests, tokens of their prompts, requests
+  bool stopped = false;
   const Clock::time_point begun = Clock::now();
   auto now = [begun] { return std::chrono::duration<double>(Clock::now() - begun).count(); };
   auto send = [&](size_t i) {
     LoadOutcome &outcome = outcomes[i];
     auto came = [&] {
       outcome.last = now();
-      if (outcome.first == 0)
+      if (!outcome.first)
         outcome.first = outcome.last;
     };
     const Result<size_t> tokens = target.answer(load[i], came);
@@ -76,8 +79,12 @@ std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarge
     else if ((outcome.tokens = *tokens) != load[i].answer)
       outcome.problem =
           "expects an answer of " + std::to_string(load[i].answer) + " tokens, but got " + std::to_string(*tokens);
+    else if (!outcome.first)
+      outcome.problem = "expects tokens as they are drawn, but got nothing but their number";
     std::lock_guard<std::mutex> lock(mutex);
+    outcome.interrupted = stopped && !tokens;
     --waiting;
+    tokensWaiting -= load[i].prompt;
     changed.notify_all();
   };
   for (; sent < load.size(); ++sent) {
@@ -88,7 +95,13 @@ std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarge
     outcomes[sent].at = load[sent].at;
     {
       std::lock_guard<std::mutex> lock(mutex);
+      if (waiting >= limits.requests || (waiting && tokensWaiting + load[sent].prompt > limits.tokens)) {
+        outcomes[sent].problem = "expects at most " + std::to_string(limits.requests) + " requests with " +
+                                 std::to_string(limits.tokens) + " tokens of prompts that wait, but there are more";
+        continue;
+      }
       ++waiting;
+      tokensWaiting += load[sent].prompt;
     }
     try { // a thread that is done leaves nothing behind
       std::thread(send, sent).detach();
@@ -96,10 +109,19 @@ std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarge
       outcomes[sent].problem = "expects a thread for each request that waits, but the system gives no more";
       std::lock_guard<std::mutex> lock(mutex);
       --waiting;
+      tokensWaiting -= load[sent].prompt;
     }
   }
   std::unique_lock<std::mutex> lock(mutex);
-  changed.wait(lock, [&] { return waiting == 0; });
+  while (waiting) {
+    changed.wait_for(lock, std::chrono::milliseconds(50));
+    if (!waiting || stopped || !interrupted())
+      continue;
+    stopped = true;
+    lock.unlock();
+    target.stop();
+    lock.lock();
+  }
   outcomes.resize(sent);
   return outcomes;
 }
