@@ -101,11 +101,15 @@ Result<const StoredTensor *> requireTensor(const Checkpoint &checkpoint, std::st
 Result<const StoredTensor *> optionalTensor(const Checkpoint &checkpoint, std::string_view name,
                                             std::initializer_list<uint64_t> dims);
 
+/// The tensor `name` {count}, each element a divisor of one rotary frequency. E0220, E0221; E0230: one is not positive
+/// and finite.
+Result<std::vector<double>> rotaryFactors(const Checkpoint &checkpoint, std::string_view name, uint64_t count);
+
 /// E0285: a key that `log` has not noted changes what the model computes, or may (the tables of ModelKeys.cpp).
 Status checkUnreadKeys(const Metadata &metadata, const KeyLog &log, const std::string &architecture);
 
-/// Every tensor the family needs is there and has the shape its parameters give it, in every layer; E0286 for one that
-/// the family does not read.
+/// Every tensor the family needs is there and has the shape its parameters give it, in every layer, and rotary factors,
+/// where the checkpoint was opened with its data, are such (E0230); E0286 for one that the family does not read.
 Status checkTensors(const Checkpoint &checkpoint, const ModelParameters &parameters);
 
 /// Refuses block scales and float weights that are not finite (E0222). Reads all weights: only where the user asks for

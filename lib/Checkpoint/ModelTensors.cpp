@@ -50,6 +50,13 @@ struct Checker {
       if (auto tensor = optionalTensor(checkpoint, name, dims); !tensor)
         status = tensor.error();
   }
+  /// Divisors of the rotary frequencies.
+  void factors(const char *name) {
+    const StoredTensor *tensor = checkpoint.tensor(name);
+    if (status && tensor && tensor->data) // else the names and shapes are all that is known
+      if (auto values = rotaryFactors(checkpoint, name, p.rope.dimensions / 2); !values)
+        status = values.error();
+  }
   /// A linear weight [out, in] and, as the family has it, its bias.
   void linear(const std::string &name, uint64_t in, uint64_t out, bool bias = false) {
     need(name + ".weight", {in, out});
@@ -120,6 +127,9 @@ struct Checker {
     } else {
       allow("rope_freqs.weight", {p.rope.dimensions / 2});
     }
+    for (const char *name : {"rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"})
+      if (read.count(name))
+        factors(name);
     for (layer = 0; layer < p.layers && status; ++layer) {
       at = "blk." + std::to_string(layer) + ".";
       describeLayer(*p.family, *this, Rows{p.width});
@@ -178,6 +188,25 @@ Result<const StoredTensor *> requireTensor(const Checkpoint &checkpoint, std::st
     return fail(ErrorCode::ModelTensorMissing, "%s: tensor '%s': expects it among the %zu tensors, but it is missing",
                 checkpoint.path().c_str(), printable(name).c_str(), checkpoint.tensors().size());
   return tensor;
+}
+
+Result<std::vector<double>> rotaryFactors(const Checkpoint &checkpoint, std::string_view name, uint64_t count) {
+  Result<const StoredTensor *> tensor = requireTensor(checkpoint, name, {count});
+  if (!tensor)
+    return tensor.error();
+  const BlockFormat *format = blockFormat((*tensor)->storage);
+  const std::string label =
+      checkpoint.path() + ": offset " + std::to_string((*tensor)->offset) + ": tensor '" + printable(name) + "'";
+  if (!format || count % format->elements != 0)
+    return fail(ErrorCode::RopeFactor, "%s: expects whole blocks, but got %" PRIu64 " values of %s", label.c_str(),
+                count, format ? format->name : "an unknown type");
+  std::vector<float> values(count);
+  decode(*format, (*tensor)->data, count / format->elements, values.data());
+  for (size_t k = 0; k < count; ++k)
+    if (!std::isfinite(values[k]) || values[k] <= 0)
+      return fail(ErrorCode::RopeFactor, "%s: expects positive and finite factors, but got %g at element %zu",
+                  label.c_str(), double(values[k]), k);
+  return std::vector<double>(values.begin(), values.end());
 }
 
 Status checkTensors(const Checkpoint &checkpoint, const ModelParameters &parameters) {

@@ -93,25 +93,6 @@ RopeTable ropeTable(const RopeTableParameters &p) {
   return table;
 }
 
-/// The values of `name` {count}, each a divisor of one frequency.
-static Result<std::vector<double>> frequencyFactors(const Checkpoint &checkpoint, const char *name, uint64_t count) {
-  Result<const StoredTensor *> tensor = requireTensor(checkpoint, name, {count});
-  if (!tensor)
-    return tensor.error();
-  const BlockFormat *format = blockFormat((*tensor)->storage);
-  std::vector<float> values(count);
-  if (count % format->elements)
-    return fail(ErrorCode::RopeFactor, "%s: tensor %s: expects whole blocks of %d values, but got %llu values",
-                checkpoint.metadata().file().c_str(), name, format->elements, (unsigned long long)count);
-  decode(*format, (*tensor)->data, count / format->elements, values.data());
-  for (size_t k = 0; k < count; ++k)
-    if (!std::isfinite(values[k]) || values[k] <= 0)
-      return fail(ErrorCode::RopeFactor,
-                  "%s: tensor %s: expects positive and finite factors, but got %g at element %zu",
-                  checkpoint.metadata().file().c_str(), name, double(values[k]), k);
-  return std::vector<double>(values.begin(), values.end());
-}
-
 Result<RopeTable> ropeTable(const Checkpoint &checkpoint, const ModelParameters &parameters, bool local,
                             uint64_t context) {
   const RopeParameters &rope = parameters.rope;
@@ -140,7 +121,7 @@ Result<RopeTable> ropeTable(const Checkpoint &checkpoint, const ModelParameters 
   else if (rope.frequencyFactors)
     factors = "rope_freqs.weight";
   if (factors) {
-    Result<std::vector<double>> divisors = frequencyFactors(checkpoint, factors, rope.dimensions / 2);
+    Result<std::vector<double>> divisors = rotaryFactors(checkpoint, factors, rope.dimensions / 2);
     if (!divisors)
       return divisors.error();
     for (size_t k = 0; k < divisors->size(); ++k)

@@ -276,6 +276,12 @@ def model(s):
     case("29-bias", 221, Model().shape("blk.0.attn_q.bias", [4]), "attn_q.bias", "{8}", "{4}")
     case("29-output", 221, Model().shape("output.weight", [8, 6]), "output.weight", "{8, 5}", "{8, 6}")
     case("29-rope-freqs", 221, Model().shape("rope_freqs.weight", [3]), "rope_freqs.weight", "{2}", "{3}")
+    for name, factor in (("zero", 0.0), ("negative", -1.0), ("nan", NAN), ("infinite", INF)):
+        poisoned = lambda m, tensor: m.bytes(kinds={tensor: 0}, poison=struct.pack("<2f", 1.0, factor))
+        case(f"30-rope-freqs-{name}", 230, poisoned(Model().shape("rope_freqs.weight", [2]), "rope_freqs.weight"), "rope_freqs.weight", "positive and finite", "element 1", "offset")
+        for which in ("long", "short"):
+            longrope = Model().shape("rope_factors_long.weight", [2]).shape("rope_factors_short.weight", [2]).set("rope.scaling.type", STRING, "longrope")
+            case(f"30-rope-{which}-{name}", 230, poisoned(longrope, f"rope_factors_{which}.weight"), f"rope_factors_{which}.weight", "element 1")
     case("29-tokens", 208, with_tokens(6), "vocab_size", "6 entries", "got 5")
     for number in (0, 3, 6):
         case(f"30-rope-{number}", 213, Model().set("rope.dimension_count", U32, number), "rope.dimension_count", f"got {number}")
