@@ -21,8 +21,8 @@ class Model:
         self.head_dim = get("attention.key_length", self.width // self.heads)
         self.inner, self.epsilon = get("feed_forward_length"), get("attention.layer_norm_rms_epsilon")
         self.softcap, self.score_cap = get("final_logit_softcapping", 0.0), get("attn_logit_softcapping", 0.0)
-        self.embedding = np.sqrt(self.width) if self.family.startswith("gemma") else get("embedding_scale", 1.0)
-        self.residual, self.divisor = get("residual_scale", 1.0), get("logit_scale", 1.0)
+        self.embedding = np.sqrt(self.width) if self.family.startswith("gemma") else get("embedding_scale", 0.0) or 1.0  # 0 says that there is none
+        self.residual, self.divisor = get("residual_scale", 0.0) or 1.0, get("logit_scale", 0.0) or 1.0
         self.weights = {}
 
     def key(self, name, default=None):
