@@ -78,11 +78,13 @@ class Draw:
              "--norm-type", pick("F32", "F32", "F16", "BF16"), "--head", pick("tied", "untied")]
         if rope_dims:
             o += ["--rope-dims", rope_dims]
-        if family == "gemma3":
+        if family.startswith("gemma"):
             o += ["--window", between(1, 45)]
             o += pick(["--pattern", between(1, 3)], ["--pattern", ",".join(str(between(0, 1)) for _ in range(layers))] if layers > 1 else [])
             o += pick([], ["--softcap", between(5, 30)])
-        elif family != "phi3":
+        if family == "gemma2":
+            o += pick([], ["--score-cap", between(1, 50)])
+        if family not in ("gemma3", "phi3"):
             o += pick([], ["--bias"]) + pick([], ["--fused-qkv"])
         o += pick([], [], [], ["--rope", "linear:3"], ["--rope", "yarn:2"], ["--rope", "llama3:8"])
         if np.random.default_rng([seed, index, 1]).random() < 0.2:  # of its own, so that the rest of a shape stays what it was
