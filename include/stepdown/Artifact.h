@@ -53,8 +53,9 @@
 #define STEPDOWN_ARTIFACT_MAGIC "STEPDOWN"
 /* Raised whenever an older loader would misread a newer file, or the other way round: loaders take their own version
  * alone, and a checkpoint is compiled again. 2: sections of code have an index; code entries are numbers of entries.
- * 3: sections belong to targets; launch records; the cache's layout and the rows of logits as data. */
-#define STEPDOWN_ABI_VERSION 3u
+ * 3: sections belong to targets; launch records; the cache's layout and the rows of logits as data.
+ * 4: tensor maps of kernels say where they may be zeros (stepdown/KernelImage.h). */
+#define STEPDOWN_ABI_VERSION 4u
 #define STEPDOWN_PAGE 4096u
 #define STEPDOWN_MAX_SECTIONS 64u
 #define STEPDOWN_MAX_TARGETS 8u

@@ -6,7 +6,7 @@
  * a multiple of its size; a tensor map has 128 bytes and stands at a multiple of 64. A device encodes it at each
  * launch, for the operand's address and dimensions; bytes outside of the operand are read as zeros and not written. A
  * map wants an address and rows at multiples of 16 bytes, and no dimension of 0. Where an operand has that not, a
- * kernel that takes its address too is handed zeros for the map, and goes by the address; others are not launched.
+ * parameter that says so (or_address) is zeros, and the kernel goes by the address; others are not launched.
  *
  * An entry of the section leads to an image by `offset` and to one of its kernels by `name`. Offsets inside an image
  * count from its first byte, which stands at a multiple of 8; records are aligned to their largest field. */
@@ -51,7 +51,8 @@ typedef struct stepdown_kernel_parameter {
   uint8_t element_type; /* of MAP: as CUtensorMapDataType, 0 to 10 */
   uint8_t swizzle;      /* of MAP: as CUtensorMapSwizzle, 0 to 3 */
   uint16_t box[5];      /* of MAP: elements of each dimension, 1 to 256, the innermost first */
-  uint16_t reserved;
+  uint16_t or_address;  /* of MAP: 1 where the kernel goes by the operand's address, which it takes too, if no map
+                           describes the operand; else 0 */
 } stepdown_kernel_parameter;
 
 #endif

@@ -102,6 +102,7 @@ Result<KernelInterface> kernelInterface(LLVM::LLVMFuncOp function) {
                     result.name.c_str(), result.parameters.size());
       parameter.element_type = *type;
       parameter.swizzle = box.getRank() == 2 ? kSwizzle128 : 0;
+      parameter.or_address = given.contains("or_pointer");
       for (int64_t d = 0; d < box.getRank(); ++d)
         parameter.box[d] = uint16_t(box.getDimSize(box.getRank() - 1 - d));
     }

@@ -32,13 +32,15 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     const auto generic = LLVM::LLVMPointerType::get(b.getContext()),
                global = LLVM::LLVMPointerType::get(b.getContext(), 1);
     auto append = [&](unsigned argument, StringRef what, Type type, ArrayRef<NamedAttribute> attributes = {},
-                      Type box = {}) {
+                      Type box = {}, bool orPointer = false) {
       parameters.types.push_back(type);
       parameters.attributes.push_back(b.getDictionaryAttr(attributes));
       SmallVector<NamedAttribute> content = {b.getNamedAttr("argument", b.getI64IntegerAttr(argument)),
                                              b.getNamedAttr("holds", b.getStringAttr(what))};
       if (box)
         content.push_back(b.getNamedAttr("box", TypeAttr::get(box)));
+      if (orPointer) // zeros for what no map describes
+        content.push_back(b.getNamedAttr("or_pointer", b.getUnitAttr()));
       parameters.contents.push_back(b.getDictionaryAttr(content));
     };
     for (auto [i, entry] : llvm::enumerate(arguments)) {
@@ -52,7 +54,7 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
                {b.getNamedAttr("llvm.byval", TypeAttr::get(LLVM::LLVMArrayType::get(b.getI8Type(), 128))),
                 b.getNamedAttr("llvm.align", b.getI64IntegerAttr(64)),
                 b.getNamedAttr("nvvm.grid_constant", b.getUnitAttr())},
-               entry.box);
+               entry.box, entry.staged);
       if (entry.pointer) {
         append(i, "pointer", global);
         append(i, "stride", b.getI64Type());

@@ -1,5 +1,6 @@
 #include "runtime/Load/KernelImage.h"
 
+#include <algorithm>
 #include <cstring>
 #include <tuple>
 
@@ -46,6 +47,14 @@ Status checkParameter(uint32_t i, const ImageKernel &kernel, const stepdown_kern
     for (uint32_t d = 0; d < rank; ++d)
       if (p.box[d] < 1 || p.box[d] > 256)
         return bad("parameter", i, "box", 1, 256, p.box[d]);
+    if (p.or_address > 1)
+      return bad("parameter", i, "or_address", 0, 1, p.or_address);
+    if (p.or_address && std::none_of(kernel.parameters.begin(), kernel.parameters.end(), [&](const auto &other) {
+          return other.holds == STEPDOWN_HOLDS_ADDRESS && other.operand == p.operand;
+        }))
+      return fail(ErrorCode::ArtifactTable,
+                  "image of kernels: parameter %u: or_address: expects a kernel that takes the address of operand %u",
+                  i, p.operand);
     return Done{};
   case STEPDOWN_HOLDS_VALUE:
     if (rank)

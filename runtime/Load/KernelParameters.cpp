@@ -48,13 +48,6 @@ bool isMappable(const Operand &operand, uint64_t bytes) {
   return mappable;
 }
 
-/// Whether the kernel takes the address of `operand` too.
-bool goesByAddress(const ImageKernel &kernel, uint32_t operand) {
-  return std::any_of(kernel.parameters.begin(), kernel.parameters.end(), [&](const stepdown_kernel_parameter &each) {
-    return each.holds == STEPDOWN_HOLDS_ADDRESS && each.operand == operand;
-  });
-}
-
 Status encode(const ImageKernel &kernel, const stepdown_kernel_parameter &parameter, const Operand &operand,
               const EncodeMap &encodeMap, void *map) {
   const std::string what = std::string(kernel.name) + ": operand " + std::to_string(parameter.operand);
@@ -136,7 +129,7 @@ Status encodeParameters(const ImageKernel &kernel, const uint64_t *words, const 
       value = operand.stride(parameter.dimension);
       break;
     case STEPDOWN_HOLDS_MAP:
-      if (!isMappable(operand, mapElementBytes(parameter.element_type)) && goesByAddress(kernel, parameter.operand))
+      if (parameter.or_address && !isMappable(operand, mapElementBytes(parameter.element_type)))
         std::memset(map, 0, sizeof map);
       else if (Status encoded = encode(kernel, parameter, operand, encodeMap, map); !encoded)
         return encoded;

@@ -23,8 +23,8 @@ std::vector<size_t> parameterPlaces(const ImageKernel &kernel);
 
 /// Writes the parameters for operands `words` [kernel.words()] into `bytes` [parameterBytes(kernel)]. E1003 for
 /// operands that are larger than any memory, and for those that no tensor map describes: an address or rows that are
-/// not multiples of 16 bytes, or a dimension of 0. Of these the map is zeros where the kernel takes the address of the
-/// operand too: it then goes by that.
+/// not multiples of 16 bytes, or a dimension of 0. Of these the map is zeros where the parameter says `or_address`: the
+/// kernel then goes by that.
 Status encodeParameters(const ImageKernel &kernel, const uint64_t *words, const EncodeMap &encodeMap, uint8_t *bytes);
 
 } // namespace stepdown

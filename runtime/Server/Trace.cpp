@@ -4,6 +4,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
 namespace stepdown {
@@ -18,6 +21,9 @@ uint64_t flush(std::FILE *file, std::vector<char> &waiting) {
   waiting.clear();
   return written ? 0 : static_cast<uint64_t>(lines);
 }
+
+/// Takes away what a file had; a device has nothing.
+void empty(std::FILE *file) { (void)!::ftruncate(::fileno(file), 0); }
 
 /// `text` in JSON's quotes.
 std::string quoted(const std::string &text) {
@@ -44,14 +50,30 @@ Trace::Trace(std::string path, std::FILE *file) : path(std::move(path)), file(fi
 }
 
 Result<std::unique_ptr<Trace>> Trace::create(const std::string &path) {
-  std::FILE *file = std::fopen(path.c_str(), "wb");
-  if (!file)
-    return fail(ErrorCode::FileWrite, "%s: expects a file that can be written, but: %s", path.c_str(),
-                std::strerror(errno));
+  // What the file has stays until the first event: who cannot serve leaves it to the server that writes it.
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
+  struct stat status = {};
+  std::FILE *file = descriptor >= 0 && ::fstat(descriptor, &status) == 0 ? ::fdopen(descriptor, "wb") : nullptr;
+  if (!file) {
+    const std::string why = std::strerror(errno);
+    if (descriptor >= 0)
+      ::close(descriptor);
+    return fail(ErrorCode::FileWrite, "%s: expects a file that can be written, but: %s", path.c_str(), why.c_str());
+  }
+  if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) {
+    std::fclose(file);
+    return fail(ErrorCode::FileWrite, "%s: expects a file, but it is a pipe, whose reader could stop all answers",
+                path.c_str());
+  }
   return std::unique_ptr<Trace>(new Trace(path, file));
 }
 
-Trace::~Trace() { (void)close(); }
+Trace::~Trace() {
+  if (file && first)
+    std::fclose(file); // nothing was served
+  else
+    (void)close();
+}
 
 // Microseconds, as the format has it, with nanoseconds behind the point.
 std::string Trace::stamp(Time at) const {
@@ -70,6 +92,8 @@ void Trace::write(const std::string &event) {
     ++dropped;
     return;
   }
+  if (first)
+    empty(file);
   const std::string line = (first ? "[\n" : ",\n") + event;
   buffer.insert(buffer.end(), line.begin(), line.end());
   if (buffer.size() >= bufferBytes)
@@ -108,12 +132,17 @@ Status Trace::close() {
   std::lock_guard<std::mutex> lock(mutex);
   if (!file)
     return Done{};
-  if (!dropped) {
+  bool written = !dropped;
+  if (written) {
+    if (first)
+      empty(file);
     const std::string end = first ? "[]\n" : "\n]\n";
     buffer.insert(buffer.end(), end.begin(), end.end());
-    dropped = flush(file, buffer);
+    if (const uint64_t lines = flush(file, buffer)) { // those of the bracket are no events
+      written = false;
+      dropped = lines - (first ? 1 : 2);
+    }
   }
-  const bool written = !dropped;
   const bool closed = std::fclose(std::exchange(file, nullptr)) == 0;
   if (written && closed)
     return Done{};

@@ -304,11 +304,11 @@ TEST_F(EmulatedDevice, RefusesLaunchesThatItCannotMake) {
                "expects a table of operations");
 }
 
-TEST(KernelParameters, HaveNoMapOfAnOperandThatGoesByItsAddress) {
+TEST(KernelParameters, HaveNoMapOfAnOperandWhoseKernelThenGoesByTheAddress) {
   ImageKernel kernel;
   kernel.name = "product";
   kernel.ranks = {2};
-  kernel.parameters = {{0, STEPDOWN_HOLDS_MAP, 0, 9, 3, {64, 64}, 0}, {0, STEPDOWN_HOLDS_ADDRESS, 0, 0, 0, {}, 0}};
+  kernel.parameters = {{0, STEPDOWN_HOLDS_MAP, 0, 9, 3, {64, 64}, 1}, {0, STEPDOWN_HOLDS_ADDRESS, 0, 0, 0, {}, 0}};
   unsigned encoded = 0;
   auto encode = [&](const TensorMapShape &, void *map) -> Status {
     ++encoded;
@@ -331,9 +331,12 @@ TEST(KernelParameters, HaveNoMapOfAnOperandThatGoesByItsAddress) {
     EXPECT_EQ(encoded - before, c.mapped);
     EXPECT_EQ(std::vector<uint8_t>(bytes, bytes + 128), std::vector<uint8_t>(128, c.mapped ? 0x5a : 0));
     EXPECT_EQ(std::memcmp(bytes + 128, words, 8), 0);
-    ImageKernel mapAlone = kernel;
-    mapAlone.parameters.pop_back();
-    EXPECT_EQ(bool(encodeParameters(mapAlone, words, encode, bytes)), c.mapped);
+    ImageKernel copies = kernel; // by the map whatever comes, and reads by the address
+    copies.parameters[0].or_address = 0;
+    const Status mapped = encodeParameters(copies, words, encode, bytes);
+    ASSERT_EQ(bool(mapped), c.mapped);
+    if (!mapped)
+      EXPECT_EQ(mapped.error().code, ErrorCode::KernelLaunch);
   }
 }
 
@@ -371,6 +374,16 @@ TEST_F(EmulatedDevice, RefusesAnImageWhoseTablesAreNone) {
   EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[0].element_type = 11; }).find("element type"),
             std::string::npos);
   EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[0].swizzle = 4; }).find("swizzle"), std::string::npos);
+  EXPECT_EQ(refusal([](KernelInterface &k) { k.parameters[0].or_address = 2; }),
+            "error E0507: image of kernels: parameter 0: or_address: expects from 0 to 1, but got 2");
+  EXPECT_EQ(refusal([](KernelInterface &k) { k.parameters[0].or_address = 1; }),
+            "error E0507: image of kernels: parameter 0: or_address: expects a kernel that takes the address of "
+            "operand 0");
+  EXPECT_EQ(refusal([](KernelInterface &k) {
+              k.parameters[0].or_address = 1, k.ranks[1] = 2;
+              k.parameters[2].operand = 0;
+            }),
+            "");
   EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[2].holds = 6; }).find("holds"), std::string::npos);
   EXPECT_NE(refusal([](KernelInterface &k) { k.parameters[2].holds = STEPDOWN_HOLDS_VALUE; }).find("rank of a number"),
             std::string::npos);

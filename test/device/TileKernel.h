@@ -6,6 +6,7 @@
 #include "passes/AMD/Passes.h"
 #include "passes/NVIDIA/Passes.h"
 #include "test/device/EmulatedKernel.h"
+#include <gtest/gtest.h>
 #include <optional>
 
 namespace stepdown::test {
@@ -95,9 +96,11 @@ struct Launch {
           append(blocks(box), 64);
           continue;
         }
-        // What no map describes has none: a kernel that takes the matrix's address too goes by that.
         if (reinterpret_cast<uint64_t>(matrix.bytes.data()) % 16 || matrix.stride * matrix.size() % 16) {
-          append(stepdown_tensor_map(), 64);
+          EXPECT_TRUE(parameter.contains("or_pointer"))
+              << "argument " << parameter.getAs<mlir::IntegerAttr>("argument").getInt()
+              << ": expects rows of whole 16 bytes, of which a map describes a matrix";
+          append(stepdown_tensor_map(), 64); // the kernel goes by the address
           continue;
         }
         append(tensorMap(matrix.bytes.data(), matrix.rows, matrix.columns, matrix.stride, box.getDimSize(0),

@@ -476,12 +476,19 @@ def main():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for words, code in ((["--port", port], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905"), (["--trace", base], "E0903"),
+        kept, pipe = os.path.join(base, "kept.json"), os.path.join(base, "pipe")
+        os.mkfifo(pipe)
+        with open(kept, "w", encoding="utf-8") as file:
+            file.write("[3]\n")
+        for words, code in ((["--port", port, "--trace", kept], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905"),
+                            (["--trace", base], "E0903"), (["--trace", pipe], "E0903"),
                             (["--speculate=edit:" + __file__], "E0905"), (["--speculate=ngram:0"], "E0905"),
                             (["--prefix-cache=some"], "E0905"), (["--prefix-cache=0"], "E0905")):
             done = subprocess.run([RUN, "serve", artifact, *words], capture_output=True, text=True, timeout=60)
             expect(f"serve {words}", done.returncode != 0 and code in done.stderr, done.stderr)
         taken.close()
+        with open(kept, encoding="utf-8") as file:
+            expect("a trace of another server", file.read() == "[3]\n")
     print("\n".join(failures) or f"serve: {checks} checks hold; {spans} spans in the trace; {client}")
     sys.exit(1 if failures else 0)
 

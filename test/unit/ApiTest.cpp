@@ -357,6 +357,7 @@ TEST_F(Apis, refuseWithANumberAndAStatus) {
                {"POST", "/v1/embeddings", "{\"input\":\"a\",\"model\":\"b\"}", 404, "E1207"},
                {"POST", "/v1/embeddings", "{\"model\":1}", 400, "E0611"},
                {"POST", "/v1/embeddings", "[", 400, "E0908"},
+               {"POST", "/v1/embeddings", "[1]", 400, "E0611"},
                {"POST", "/v1/completions", "{\"prompt\":\"a\",\"model\":\"gpt\"}", 404, "E1207"},
                {"POST", "/v1/completions", "{\"prompt\":\"a\",\"x\":1}", 400, "E0611"},
                {"POST", "/v1/completions", "{\"prompt\":[41]}", 400, "E0324"},

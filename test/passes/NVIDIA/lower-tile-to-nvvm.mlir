@@ -66,7 +66,7 @@ tile.kernel @product(%a: !matrix, %c: !result, %zero: index) {
 !sum = !tile.accumulator<128x128xf32>
 // CHECK-LABEL: gpu.module @staged
 // CHECK: llvm.func @staged(%[[A:[^:]*]]: !llvm.ptr {{{[^}]*}}}, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[B:[^:]*]]: !llvm.ptr {{{[^}]*}}}, %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[C:[^:]*]]: !llvm.ptr {{{[^}]*}}}, %[[PLACE:[^:]*]]: !llvm.ptr<1>, %{{[^:]*}}: i64,
-// CHECK-SAME: {argument = 2 : i64, box = memref<64x64xbf16>, holds = "map"}, {argument = 2 : i64, holds = "pointer"}
+// CHECK-SAME: {argument = 2 : i64, box = memref<64x64xbf16>, holds = "map", or_pointer}, {argument = 2 : i64, holds = "pointer"}
 // CHECK-SAME: shared_bytes = 65552
 // CHECK: nvvm.prefetch tensormap, %[[A]]
 // CHECK: nvvm.prefetch tensormap, %[[B]]

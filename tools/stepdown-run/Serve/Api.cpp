@@ -384,7 +384,11 @@ void Api::embeddings(Exchange &exchange) {
   Result<Json> request = parseJson<Json>(exchange.request.body, "request");
   if (!request)
     return refuse(exchange, {request.error(), ""});
-  const Json name = request->is_object() ? request->value("model", Json()) : Json();
+  if (!request->is_object())
+    return refuse(
+        exchange,
+        {fail(ErrorCode::RequestField, "request: expects an object, but got %s", request->type_name()), "request"});
+  const Json name = request->value("model", Json());
   if (!name.is_null() && !name.is_string())
     return refuse(exchange, {fail(ErrorCode::RequestField, "model: expects a string"), "model"});
   if (ServedModel *model = modelOf(exchange, name.is_string() ? name.get<std::string>() : ""))
