@@ -169,9 +169,13 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
         return signalPassFailure();
     SmallVector<tile::WarpMmaOp> products;
     getOperation().walk([&](tile::WarpMmaOp op) { products.push_back(op); });
-    for (tile::WarpMmaOp op : products)
+    for (tile::WarpMmaOp op : products) {
+      // Three blocks of 128 threads an SM, 168 registers: where nobody says how many, ptxas spills one to fit four.
+      if (auto function = op->getParentOfType<FunctionOpInterface>())
+        function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), OpBuilder(op).getI32IntegerAttr(3));
       if (failed(lower(op)))
         return signalPassFailure();
+    }
   }
 };
 } // namespace

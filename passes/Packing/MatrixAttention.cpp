@@ -13,9 +13,10 @@
 // its position is a multiple of the block's tokens or it follows no token of its sequence; blocks of other tokens end
 // at once.
 //
-// Queries and keys are rounded to binary16, scores are sums of float32, and weights are 4096 exp(score - maximum) in
-// binary16: so weights from 1.5e-8 on are no subnormal numbers, which gfx90a takes as zeros. Values that a tile reads
-// must be finite, as with any attention by matrix units: an infinite one shows in rows that do not see it.
+// Queries and keys are rounded to binary16, queries beyond its largest number to that, scores are sums of float32, and
+// weights are 4096 exp(score - maximum) in binary16: so weights from 1.5e-8 on are no subnormal numbers, which gfx90a
+// takes as zeros. Values that a tile reads must be finite, as with any attention by matrix units: an infinite one shows
+// in rows of the block that do not see it, be it behind them or in front of their window.
 #include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -33,26 +34,33 @@ namespace stepdown {
 
 static constexpr int64_t kTile = 16, kChunk = AttentionSplits::kChunk; ///< rows, positions, channels of a product
 static constexpr int64_t kShares = 8;                                  ///< threads that have a row's scores
-static constexpr int64_t kPad = 8;                  ///< numbers behind a row, so that neighbours meet in no bank
+static constexpr int64_t kPad = 8;                                     ///< numbers behind a row; see BlockMemory
+static constexpr int64_t kParts = kShares + 1;      ///< numbers of a row that its threads leave, and one for the banks
+static constexpr int64_t kMostSums = 32;            ///< tiles of sums of a block: 64 registers of each thread
+static constexpr double kLargestHalf = 65504;       ///< of binary16
 static constexpr float kNone = -1e30f;              ///< the maximum of no score: exp(kNone - z) = 0
 static constexpr double kWeight = 4096;             ///< of the largest score
 static constexpr int64_t kStaticShared = 48 * 1024; ///< bytes that a block may declare (CUDA C++ Programming Guide)
 
 int64_t AttentionSplits::rowsOfTile() const {
   for (int64_t rows : {2 * kTile, kTile}) {
-    const int64_t halves = (key + kPad) + (kChunk + kPad), words = (kChunk + kPad) + 2 * kShares + 4;
-    if (queries <= rows && rows * (2 * halves + 4 * words) <= kStaticShared)
+    const int64_t halves = (key + kPad) + (kChunk + kPad), words = (kChunk + kPad) + 2 * kParts + 4;
+    const int64_t sums = rows / kTile * (value / kTile);
+    if (queries <= rows && sums <= kMostSums && rows * (2 * halves + 4 * words) <= kStaticShared)
       return rows;
   }
   return 0;
 }
 
 namespace {
-/// What lies in the memory that threads of a block share.
+/// What lies in the memory that threads of a block share. Rows of `queries` and `weights` lie four banks apart, so a
+/// warp's fragments of 8 rows take one pass on NVIDIA's chips; rows of `scores` lie eight apart, so threads that go
+/// through them meet in no bank, while sums that are left there meet four to a bank; of `tops` and `sums` a thread
+/// reads a row of its own in one pass, which leaving them pays with a second.
 struct BlockMemory {
   Value queries;         ///< [rows, key] f16
   Value scores, weights; ///< [rows, chunk] f32, f16
-  Value tops, sums;      ///< [rows, shares]
+  Value tops, sums;      ///< [rows, parts]
   Value maxima, totals;  ///< [rows], of all chunks so far
   Value kept;            ///< [rows], what a chunk leaves of the sums before it
   Value live;            ///< [rows], whether the row sees a position of the split
@@ -96,8 +104,8 @@ void ThreadKernel::attendTile(AttentionOp op) {
   const BlockMemory memory = {sharedMemory({rows, s.key + kPad}, f16),
                               sharedMemory({rows, kChunk + kPad}, f32),
                               sharedMemory({rows, kChunk + kPad}, f16),
-                              sharedMemory({rows, kShares}, f32),
-                              sharedMemory({rows, kShares}, f32),
+                              sharedMemory({rows, kParts}, f32),
+                              sharedMemory({rows, kParts}, f32),
                               sharedMemory({rows}, f32),
                               sharedMemory({rows}, f32),
                               sharedMemory({rows}, f32),
@@ -120,6 +128,9 @@ void ThreadKernel::attendTile(AttentionOp op) {
     return math::ExpOp::create(*b, loc, arith::SubFOp::create(*b, loc, x, y));
   };
   auto half = [&](Value x) -> Value { return arith::TruncFOp::create(*b, loc, f16, x); };
+  auto finiteHalf = [&](Value x) -> Value { // a NaN stays one
+    return half(arith::MinimumFOp::create(*b, loc, largest(x, real(-kLargestHalf)), real(kLargestHalf)));
+  };
   Value noHalf = arith::ConstantOp::create(*b, loc, b->getF16FloatAttr(0));
 
   forEach(s.heads * s.splits * kChunk, out, kChunk, [&](Value token, Value column) {
@@ -168,7 +179,7 @@ void ThreadKernel::attendTile(AttentionOp op) {
         const Values quad =
             quadAt(op.getQ(), add(token, div(read, s.queries)), add(mul(query, number(s.key)), channel));
         for (int64_t e = 0; e < kQuadColumns; ++e)
-          store(select(isRow, half(quad[e]), noHalf), memory.queries, {row, add(channel, number(e))});
+          store(select(isRow, finiteHalf(quad[e]), noHalf), memory.queries, {row, add(channel, number(e))});
         return Values();
       });
       when(less(lane, number(rows)), [&] {

@@ -26,10 +26,11 @@ struct AttentionSplits {
 
   /// None where attention has no such form. Blocks of a token: columns of a head are a multiple of 4, and no more than
   /// 8 query heads share keys. Of matrix units, which `warp` says where there are any: a multiple of 16 columns, keys
-  /// and values of binary16, and no more query heads than a block has rows. `positions`: of the longest context.
+  /// and values of binary16, no more query heads than a block has rows, and values of no more
+  /// than 512. `positions`: of the longest context.
   static std::optional<AttentionSplits> of(transformer::AttentionOp op, int64_t positions,
                                            const std::optional<WarpFragments> &warp);
-  /// Rows that fit into a block, 32 or 16; 0: not those of one token.
+  /// Rows that fit into a block's memory and its threads' registers, 32 or 16; 0: not those of one token.
   int64_t rowsOfTile() const;
   /// Sums of values of a query, in front of which maxima and sums of weights lie.
   int64_t sums() const { return splits * heads * queries * value; }

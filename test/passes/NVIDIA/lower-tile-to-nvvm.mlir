@@ -721,6 +721,7 @@ tile.kernel @two_orders_of_rows(%w: memref<?x?x!transformer.block<q4_0, rows = 1
 // Rows of B that one instruction takes are the other's neighbours.
 // CHECK-LABEL: gpu.func @product_of_a_warp
 // CHECK-SAME: %[[X:.*]]: f16, %[[B:.*]]: f16, %[[S:.*]]: f32,
+// CHECK-SAME: nvvm.minctasm = 3 : i32
 // CHECK: %[[A0:.*]] = llvm.insertelement %[[X]]
 // CHECK: %[[A:.*]] = llvm.insertelement %[[X]], %[[A0]]
 // CHECK: nvvm.mma.sync A[%[[A]], %{{.*}}, %{{.*}}, %{{.*}}] B[%{{.*}}, %{{.*}}] C[%[[S]], %[[S]], %[[S]], %[[S]]] {{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 16>

@@ -1,6 +1,6 @@
 // RUN: stepdown-opt %s -split-input-file -thread-kernels | FileCheck %s
 // RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:gfx942 | FileCheck %s --check-prefix=AMD
-// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:sm_80 | FileCheck %s --check-prefix=THREADS
+// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:sm_80 | FileCheck %s --check-prefixes=THREADS,WARP
 // RUN: stepdown-opt %s -split-input-file -thread-kernels=exact | FileCheck %s --check-prefix=THREADS
 
 !a = tensor<?x3x!transformer.activation<f32>>
@@ -163,6 +163,8 @@ func.func @operand_that_is_read_elsewhere(%p: !p, %q: !p, %w: !w) -> (!y, !p) {
 // CHECK: tile.warp_mma{{.*}} : f32, f32, f32, f32, f32, f32, f32, f32
 // CHECK-COUNT-4: gpu.barrier
 // CHECK: vector.load {{.*}} : memref<?x2x?x16xf16>, vector<2xf16>
+// WARP-LABEL: @attention_on_matrix_units
+// WARP: tile.warp_mma{{.*}} : f32, f32, f32, f32, f32, f32, f32, f32{{$}}
 // AMD-LABEL: @attention_on_matrix_units
 // AMD: tile.splits = array<i64: 128, 2, 16, 64>
 // AMD: tile.warp_mma{{.*}} : f32, f32, f32, f32{{$}}
@@ -173,4 +175,20 @@ func.func @attention_on_matrix_units(%q: tensor<?x64xf32>, %b: !transformer.batc
     transformer.yield %1 : tensor<?x64xf32>
   }
   return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+// Sums of 513 columns and more find no room in a warp's registers, whatever the model says: a thread has a query head.
+// CHECK-LABEL: @attention_of_wide_values
+// CHECK: transformer.dispatch @attention_0({{.*}} -> tensor<?x528xf32>
+// CHECK-NOT: tile.splits
+// CHECK-NOT: tile.warp_mma
+func.func @attention_of_wide_values(%q: tensor<?x16xf32>, %b: !transformer.batch, %c: !transformer.cache<heads = 1, key = 16, value = 528, element = f16>) -> tensor<?x528xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x16xf32>, %batch = %b : !transformer.batch, %kv = %c : !transformer.cache<heads = 1, key = 16, value = 528, element = f16>) -> (tensor<?x528xf32>) {
+    %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64}
+        : (tensor<?x16xf32>, !transformer.batch, !transformer.cache<heads = 1, key = 16, value = 528, element = f16>) -> tensor<?x528xf32>
+    transformer.yield %1 : tensor<?x528xf32>
+  }
+  return %0 : tensor<?x528xf32>
 }
