@@ -168,8 +168,12 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
       grid[1] > 0 && grid[1] <= kThreads && grid.asArrayRef().back() > 0)
     return success();
   if (name == kSplitsAttr && function && grid && (grid.size() == 2 || grid.size() == 4) &&
-      llvm::all_of(grid.asArrayRef(), [](int64_t number) { return number > 0; }))
+      llvm::all_of(grid.asArrayRef(), [](int64_t number) { return number > 0; })) {
+    if (grid.size() == 4 && grid[0] % grid[3] != 0)
+      return op->emitOpError() << "expects '" << kSplitsAttr << "' of a chunk in whole warps, but got " << grid[0]
+                               << " positions and " << grid[3] << " lanes";
     return success();
+  }
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);

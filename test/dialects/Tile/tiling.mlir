@@ -75,3 +75,18 @@ func.func @other_attribute() attributes {tile.part = 1 : i64} {
 func.func @grid_of_no_threads() attributes {tile.grid = array<i64: 7, 0>} {
   return
 }
+
+// -----
+
+// Splits on matrix units: positions of a chunk, splits, tokens of a block and lanes of a warp.
+// expected-error @+1 {{expects 'tile.splits' of a chunk in whole warps, but got 128 positions and 256 lanes}}
+func.func @splits_of_part_of_a_warp() attributes {tile.splits = array<i64: 128, 2, 16, 256>} {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{expects 'tile.splits' of a chunk in whole warps, but got 128 positions and 48 lanes}}
+func.func @splits_of_warps_and_a_part() attributes {tile.splits = array<i64: 128, 2, 16, 48>} {
+  return
+}
