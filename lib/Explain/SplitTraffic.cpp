@@ -33,15 +33,20 @@ void measureMatrixBlocks(ArrayRef<int64_t> splits, CacheType cache, uint64_t que
   constexpr uint64_t kTile = 16; // rows, positions and channels of a product
   const uint64_t chunk = splits[0], shares = splits[1], most = splits[2], heads = cache.getHeads();
   const uint64_t columns = cache.getKey() + cache.getValue();
-  uint64_t longest = 0;
+  uint64_t longest = 0, widest = 0;
   for (uint64_t p = load.length - load.tokens, next = 0; p < load.length; p = next) {
     next = std::min(load.length, (p / most + 1) * most);
     const uint64_t begin = window && window < p + 1 ? p + 1 - window : 0;
     const uint64_t chunks = (next - 1) / chunk + 1 - begin / chunk, busy = std::min(chunks, shares);
     const uint64_t positions = llvm::alignTo(next, kTile) - begin / kTile * kTile;
     const uint64_t rows = llvm::alignTo((next - p) * queries, kTile);
-    longest = std::max(longest, llvm::divideCeil(chunks, shares));
+    longest = std::max(longest, llvm::divideCeil(chunks, shares)), widest = std::max(widest, next - p);
     all.busy += heads * busy;
+    // Whether a token leads its block all blocks find out, of its sequence and position and those of the token before
+    // it; the leader's, busy or not, go through those behind it.
+    const uint64_t before = p > load.length - load.tokens ? 2 : 0;
+    all.asked += heads * kNumber *
+                 (shares * (before + (next - p - 1) * 4) + (shares - busy) * 2 * (next - p)); // busy ones': below
     all.asked +=
         heads * (positions * columns * element +
                  busy * ((next - p) * (queries * cache.getKey() + 2) + chunks / busy * (chunk / kTile)) * kNumber);
@@ -54,6 +59,7 @@ void measureMatrixBlocks(ArrayRef<int64_t> splits, CacheType cache, uint64_t que
   // products with each 16 positions' values.
   const uint64_t inChunk = chunk / kTile, warps = chunk / splits[3];
   all.chain = longest * (cache.getKey() / kTile * (inChunk / warps) + 3 * (chunk / 8 + 8) + inChunk);
+  all.chain += 2 + 2 * (widest - 1); // sequences and positions of the token before and of those behind it
 }
 
 } // namespace
@@ -130,7 +136,7 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   }
   all.cacheRead = visible * cache.getHeads() * (cache.getKey() + cache.getValue()) * element;
   // A thread's own sums of a chunk: scores, maxima, and every so manieth position; then those of the teams.
-  const uint64_t teams = chunk / (cache.getValue() / 4);
+  const uint64_t teams = std::max<uint64_t>(1, chunk / std::max<uint64_t>(1, cache.getValue() / 4));
   all.chain = longest * (cache.getKey() + chunk / 8 + llvm::divideCeil(chunk, teams)) + teams;
   return all;
 }
