@@ -90,7 +90,7 @@ struct Problem {
   const uint32_t kColumns, kQueries, kTokens, kNumbers;
   Matrix query, keys, values, out;
   std::vector<int32_t> table, sequence, position;
-  Problem(const Shape &shape, uint32_t first)
+  explicit Problem(const Shape &shape = kShape, uint32_t first = 2103)
       : kColumns(shape.columns), kQueries(shape.queries), kTokens(kPosition + 1 - first),
         kNumbers(16 * kQueries * (kColumns + 2)), query(kTokens, kQueries * kColumns, kQueries * kColumns, false),
         keys(kBlocks, kBlockSize * kColumns, kBlockSize * kColumns, true, "f16"),
