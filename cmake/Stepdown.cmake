@@ -1,19 +1,20 @@
 # The four ways to add code: a plain library, a compiler library, a dialect, a stage of passes; and tests.
 include_guard()
 
-# Makes the precompiled headers of what links no LLVM: that of libraries, and that of test programs, which are compiled with
-# less effort, because what they run is in the libraries. docs/decisions/precompiled-headers.md says why.
+# Makes the precompiled header of libraries without LLVM. docs/decisions/precompiled-headers.md says why.
 macro(stepdown_make_plain_precompiled)
   find_package(nlohmann_json 3.9 REQUIRED)
   add_library(StepdownPlainPCH STATIC ${CMAKE_SOURCE_DIR}/cmake/PlainPrecompiled.cpp)
   target_link_libraries(StepdownPlainPCH PRIVATE nlohmann_json::nlohmann_json)
   target_precompile_headers(StepdownPlainPCH PRIVATE ${CMAKE_SOURCE_DIR}/cmake/PlainPrecompiled.h)
-  if(STEPDOWN_TESTS)
-    add_library(StepdownTestPCH STATIC ${CMAKE_SOURCE_DIR}/cmake/PlainPrecompiled.cpp)
-    target_link_libraries(StepdownTestPCH PRIVATE nlohmann_json::nlohmann_json GTest::gtest)
-    target_compile_options(StepdownTestPCH PRIVATE ${STEPDOWN_TEST_EFFORT})
-    target_precompile_headers(StepdownTestPCH PRIVATE ${CMAKE_SOURCE_DIR}/cmake/TestPrecompiled.h)
-  endif()
+endmacro()
+
+# Makes that of test programs without LLVM, which are compiled with less effort, because what they run is in the libraries.
+macro(stepdown_make_test_precompiled)
+  add_library(StepdownTestPCH STATIC ${CMAKE_SOURCE_DIR}/cmake/PlainPrecompiled.cpp)
+  target_link_libraries(StepdownTestPCH PRIVATE nlohmann_json::nlohmann_json GTest::gtest)
+  target_compile_options(StepdownTestPCH PRIVATE ${STEPDOWN_TEST_EFFORT})
+  target_precompile_headers(StepdownTestPCH PRIVATE ${CMAKE_SOURCE_DIR}/cmake/TestPrecompiled.h)
 endmacro()
 
 # Finds the shared libMLIR/libLLVM 22 and makes the one precompiled header that every compiler library reuses.

@@ -295,6 +295,9 @@ Status checkShape(const State &s, const stepdown_emulated_kernel &kernel, const 
     return fail(ErrorCode::KernelLaunch,
                 "%s: grid: expects blocks in clusters of 1 to 8, but got %u,%u,%u in clusters of %u", name,
                 shape.grid[0], shape.grid[1], shape.grid[2], shape.cluster);
+  if (shape.grid[1] > 65535 || shape.grid[2] > 65535) // as CUDA and HIP refuse it
+    return fail(ErrorCode::KernelLaunch, "%s: grid: expects at most 65535 blocks along y and z, but got %u and %u",
+                name, shape.grid[1], shape.grid[2]);
   if (kernel.cluster[0] && (kernel.cluster[0] != shape.cluster || kernel.cluster[1] > 1 || kernel.cluster[2] > 1))
     return fail(ErrorCode::KernelLaunch, "%s: cluster: expects %u blocks along x, but got %u", name, kernel.cluster[0],
                 shape.cluster);

@@ -214,6 +214,9 @@ TEST(EmulatorReports, LaunchesThatDoNotFit) {
   shape.grid = {3, 1, 1};
   shape.cluster = 2;
   EXPECT_EQ(text(12), "error E1003: k: grid: expects blocks in clusters of 1 to 8, but got 3,1,1 in clusters of 2");
+  shape.cluster = 1;
+  shape.grid = {3, 1, 65537};
+  EXPECT_EQ(text(12), "error E1003: k: grid: expects at most 65535 blocks along y and z, but got 1 and 65537");
   EXPECT_EQ(kernel.emulator.launch("other", shape, "", 0).error().text(),
             "error E1003: other: expects a kernel of the loaded code");
 }
