@@ -106,9 +106,8 @@ TEST(DeviceModel, inspectShowsThePlan) {
 
 TEST(DeviceModel, aThousandStepsAllocateNothing) {
   auto counting = device();
-  // With float32 in the cache attention is the threads': on matrix units a token costs what 128 positions of 16 rows
-  // do.
-  auto model = load(compiledModel(kTiny, std::string("--kv-type=f32 --target=") + kChip), counting);
+  // Exact: on matrix units one token costs what a whole tile does, and the emulator computes all of it.
+  auto model = load(compiledModel(kTiny, std::string("--exact --target=") + kChip), counting);
   ASSERT_TRUE(model);
   Session::Options options;
   options.maxSequences = 2;

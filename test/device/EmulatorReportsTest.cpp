@@ -217,6 +217,8 @@ TEST(EmulatorReports, LaunchesThatDoNotFit) {
   shape.cluster = 1;
   shape.grid = {3, 1, 65537};
   EXPECT_EQ(text(12), "error E1003: k: grid: expects at most 65535 blocks along y and z, but got 1 and 65537");
+  shape.grid = {2053, 2053, 1};
+  EXPECT_EQ(text(12), "error E1003: k: grid: expects at most 4194304 blocks on an emulator, but got 2053,2053,1");
   EXPECT_EQ(kernel.emulator.launch("other", shape, "", 0).error().text(),
             "error E1003: other: expects a kernel of the loaded code");
 }
