@@ -298,7 +298,7 @@ Status checkShape(const State &s, const stepdown_emulated_kernel &kernel, const 
   if (shape.grid[1] > 65535 || shape.grid[2] > 65535) // as CUDA and HIP refuse it
     return fail(ErrorCode::KernelLaunch, "%s: grid: expects at most 65535 blocks along y and z, but got %u and %u",
                 name, shape.grid[1], shape.grid[2]);
-  // Not the chips' bound: here a block takes ten microseconds and more.
+  // Not the chips' bound: a damaged size must not run for hours here.
   constexpr uint64_t most = uint64_t(1) << 22;
   const uint64_t blocks = uint64_t(shape.grid[0]) * shape.grid[1]; // below 2^48
   if (blocks > most || blocks * shape.grid[2] > most)
