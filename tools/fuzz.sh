@@ -48,7 +48,7 @@ hangs() {
 fuzz() {
   local target=$1 program=$build/bin/$1 log=$build/logs/$1.log seed=${SEED:-$((RANDOM * 32768 + RANDOM + 1))}
   local found=$build/test/fuzz/$1 start=$SECONDS status=0 arguments input inputs why=
-  local first=$runs rest slowest=()
+  local first=$runs rest slowest=() stretched=
   IFS=';' read -r -a arguments <"$build/test/fuzz/$target.args" || true
   if [ "$seconds" -gt 0 ]; then
     found=$build/pieces/$target
@@ -62,26 +62,36 @@ fuzz() {
   run() {
     "$program" -seed="$1" -runs="$2" -artifact_prefix="$build/crashes/$target-" "$found" "${arguments[@]}" "${@:3}" >>"$log" 2>&1
   }
+  # judge: what the run has found, and how many inputs there were. One that takes longer than a busy machine lets it is
+  # no find: libFuzzer ends there, and the rest is run anew.
+  judge() {
+    why=
+    inputs=$(awk '/^stat::number_of_executed_units:/ {sum += $2} END {print sum + 0}' "$log")
+    for input in "$build/crashes/$target-"*; do
+      case $input in
+      *'*') ;; # no such file
+      *-slow-unit-* | *-timeout-*)
+        if hangs "$program" "$input"; then
+          why+=" takes over a second: $input;"
+        else
+          rm "$input"
+          [ $status -ne 70 ] || status=0 stretched=1 # libFuzzer's status for a timeout
+        fi
+        ;;
+      *) why+=" fails: $input;" ;;
+      esac
+    done
+  }
   run "$seed" "$first" "${slowest[@]}" || status=$?
+  judge
+  if [ -n "$stretched" ] && [ -z "$why" ] && [ "$inputs" -lt "$first" ]; then
+    run $((seed + 2)) $((first - inputs)) "${slowest[@]}" || status=$?
+  fi
   rest=$((seconds - (SECONDS - start)))
   if [ $status -eq 0 ] && [ $first -lt "$runs" ] && [ $rest -gt 0 ]; then
     run $((seed + 1)) $((runs - first)) "-max_total_time=$rest" || status=$?
   fi
-  inputs=$(awk '/^stat::number_of_executed_units:/ {sum += $2} END {print sum + 0}' "$log")
-  for input in "$build/crashes/$target-"*; do
-    case $input in
-    *'*') ;; # no such file
-    *-slow-unit-* | *-timeout-*)
-      if hangs "$program" "$input"; then
-        why+=" takes over a second: $input;"
-      else
-        rm "$input"
-        [ $status -ne 70 ] || status=0 # libFuzzer's status for a timeout
-      fi
-      ;;
-    *) why+=" fails: $input;" ;;
-    esac
-  done
+  judge
   [ $status -eq 0 ] || why+=" ended with status $status;"
   [ -n "$why" ] || [ "${inputs:-0}" -ge $((runs < least ? runs : least)) ] ||
     why+=" expects at least $((runs < least ? runs : least)) inputs;"
