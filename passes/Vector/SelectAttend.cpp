@@ -13,6 +13,9 @@
 // Where the cache holds blocks of 32 channels (dialects/Transformer/IR/CachedRows.h), codes take the place of numbers:
 // the sum over a block's channels of q . code has the block's scale once, and the weight of a position has the scale of
 // the value's block before it meets the codes.
+//
+// Keys and values of later positions are fetched while these are computed: blocks of the cache lie anywhere, and
+// the first load of each would wait for memory.
 #include "dialects/Transformer/IR/CachedRows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -26,6 +29,7 @@ using namespace stepdown::transformer;
 namespace stepdown {
 namespace {
 
+constexpr int64_t kAhead = 2;                    ///< how many times 16 positions ahead keys and values are fetched
 constexpr double kMasked = -1e30, kNone = -1e29; ///< a hidden score, and the maximum of none: exp(kMasked - kNone) = 0
 
 struct Attention {
@@ -78,24 +82,27 @@ struct Attention {
   /// Tokens [first, first + tokens) of one sequence with cache head `head`.
   void attend(Value head, Value first, int64_t tokens);
   Emitter::Values dots(int64_t rows, int64_t r0, int64_t count, Value first, int64_t channels, Value keyPointer,
-                       Value query);
-  void scores(int64_t rows, Value keyPointer, Value query, Value weights);
+                       Value later, Value query);
+  void scores(int64_t rows, Value keyPointer, Value later, Value query, Value weights);
   Value weightsOfCodes(int64_t rows, Value valuePointer, Value weights, Value scaled);
   void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums);
-  void accumulate(int64_t rows, Value valuePointer, Value weights, Value sums);
+  void accumulate(int64_t rows, Value valuePointer, Value later, Value weights, Value sums);
   void accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value valuePointer, Value weights,
                       Value sums);
   void finish(int64_t rows, Value head, Value first, Value state, Value sums);
 };
 
 /// The sums over `channels` channels from `first` on of q[row] times what lies at them, for `count` rows from r0 on.
+/// Keys at `later` are fetched meanwhile.
 Emitter::Values Attention::dots(int64_t rows, int64_t r0, int64_t count, Value first, int64_t channels,
-                                Value keyPointer, Value query) {
+                                Value keyPointer, Value later, Value query) {
   const int64_t bytes = e.lanes * element.getIntOrFloatBitWidth() / 8, unroll = channels % 4 == 0 ? 4 : 1;
   Emitter::Values zero(count, e.splat(lanes, 0.0));
   Value end = e.addI(first, channels);
   return e.loop(first, end, unroll, zero, [&](Value d, ValueRange carried) {
     Emitter::Values next(carried.begin(), carried.end());
+    for (int64_t line = 0; r0 == 0 && line < unroll * bytes; line += 64)
+      e.prefetch(e.at(e.at(later, line), d, bytes));
     for (int64_t u = 0; u < unroll; ++u) {
       Value k = widen(e.at(e.at(keyPointer, u * bytes), d, bytes));
       Value row = e.at(e.at(query, 4 * (u * rows + r0)), d, 4 * rows);
@@ -107,13 +114,13 @@ Emitter::Values Attention::dots(int64_t rows, int64_t r0, int64_t count, Value f
 }
 
 /// weights[row][16] = q[row] . k of 16 positions. query is [keyDim][rows].
-void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weights) {
+void Attention::scores(int64_t rows, Value keyPointer, Value later, Value query, Value weights) {
   const int64_t atOnce = rowsAtOnce(rows), whole = keyDim / kCachedBlock, rest = keyDim % kCachedBlock;
   for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
     const int64_t count = std::min(atOnce, rows - r0);
     auto place = [&](int64_t i) { return e.at(weights, 64 * (r0 + i)); };
     if (!hasBlocks) {
-      auto sums = dots(rows, r0, count, e.number(0), keyDim, keyPointer, query);
+      auto sums = dots(rows, r0, count, e.number(0), keyDim, keyPointer, later, query);
       for (int64_t i = 0; i < count; ++i)
         e.store(sums[i], place(i));
       continue;
@@ -121,7 +128,7 @@ void Attention::scores(int64_t rows, Value keyPointer, Value query, Value weight
     for (int64_t i = 0; i < count; ++i)
       e.store(e.splat(lanes, 0.0), place(i));
     auto addBlock = [&](Value block, int64_t channels) {
-      auto sums = dots(rows, r0, count, e.mul(block, e.number(kCachedBlock)), channels, keyPointer, query);
+      auto sums = dots(rows, r0, count, e.mul(block, e.number(kCachedBlock)), channels, keyPointer, later, query);
       auto bytes = [&](int64_t which) { // of the scales of 16 positions
         Value from = e.at(e.at(keyPointer, (keyDim + which) * e.lanes), block, 2 * e.lanes);
         return arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i16), e.load(e.vec(e.i8), from));
@@ -188,10 +195,14 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
   });
 }
 
-/// sums[row][valueDim] += weights[row][16] . v; of blocks weights are those of weightsOfCodes().
-void Attention::accumulate(int64_t rows, Value valuePointer, Value weights, Value sums) {
+/// sums[row][valueDim] += weights[row][16] . v; of blocks weights are those of weightsOfCodes(). Values at
+/// `later` are fetched meanwhile.
+void Attention::accumulate(int64_t rows, Value valuePointer, Value later, Value weights, Value sums) {
   const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
+  const int64_t ahead = e.lanes * valueSize * elementBytes / (valueDim / e.lanes); // bytes, for each column
   e.loop(e.number(valueDim / e.lanes), [&](Value c) {
+    for (int64_t line = 0; line < ahead; line += 64)
+      e.prefetch(e.at(e.at(later, line), c, ahead));
     Value column = e.at(valuePointer, c, e.lanes * elementBytes), mine = weights;
     if (hasBlocks)
       mine = e.at(weights, arith::DivUIOp::create(e.b, e.loc, c, e.number(kCachedBlock / e.lanes)), 64 * rows);
@@ -307,18 +318,23 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
     Value block = indexAt(table, {sequence, arith::DivUIOp::create(e.b, e.loc, j, perBlock)});
     Value inBlock = arith::RemUIOp::create(e.b, e.loc, j, perBlock);
     e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
+      Value soon = minimum(e.addI(j, kAhead), e.addI(end, -1));
+      Value soonBlock = indexAt(table, {sequence, arith::DivUIOp::create(e.b, e.loc, soon, perBlock)});
+      Value soonInBlock = arith::RemUIOp::create(e.b, e.loc, soon, perBlock);
+      Value laterK = e.pointer(keys, {soonBlock, head, soonInBlock, e.number(0), e.number(0)});
+      Value laterV = e.pointer(values, {soonBlock, head, e.mul(soonInBlock, e.number(e.lanes)), e.number(0)});
       Value k = e.pointer(keys, {block, head, inBlock, e.number(0), e.number(0)});
       Value v = e.pointer(values, {block, head, e.mul(inBlock, e.number(e.lanes)), e.number(0)});
       Value position = e.mul(j, e.number(e.lanes));
-      scores(rows, k, query, weights);
+      scores(rows, k, laterK, query, weights);
       weigh(rows, position, rowPositions, weights, state, sums);
       if (hasBlocks) // codes are finite
-        return accumulate(rows, v, weightsOfCodes(rows, v, weights, scaled), sums);
+        return accumulate(rows, v, laterV, weightsOfCodes(rows, v, weights, scaled), sums);
       Value seen = e.less(e.addI(position, e.lanes - 1), e.addI(lowest, 1));
       if (op.getWindow() > 0)
         seen = arith::AndIOp::create(e.b, e.loc, seen, e.less(highest, e.addI(position, op.getWindow())));
       choose(
-          seen, [&] { accumulate(rows, v, weights, sums); },
+          seen, [&] { accumulate(rows, v, laterV, weights, sums); },
           [&] { accumulateSeen(rows, position, rowPositions, v, weights, sums); });
     });
     return Emitter::Values();

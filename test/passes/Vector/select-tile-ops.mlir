@@ -99,10 +99,13 @@ func.func @attend_blocks(%q: memref<1x4x!lanes>, %p: memref<?xi32>, %s: memref<?
   return
 }
 
-// The loop over positions begins where the window does; its scratch knows nothing of the context.
+// The loop over positions begins where the window does; its scratch knows nothing of the context. Of later positions 16
+// keys of 16 channels are fetched, in lines of 64 bytes, then their values.
 // CHECK-LABEL: @attend_in_a_window
 // CHECK-COUNT-5: llvm.alloca
 // CHECK-NOT: llvm.alloca
+// CHECK-COUNT-10: "llvm.intr.prefetch"
+// CHECK-NOT: llvm.intr.prefetch
 // CHECK-NOT: tile.attend
 // CHECK: return
 func.func @attend_in_a_window(%q: memref<1x1x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
