@@ -13,7 +13,7 @@ CODE = ("lib", "runtime", "tools", "passes", "dialects", "include")
 TITLES = {
     1: "GGUF container", 2: "Metadata and model", 3: "Tokenizer", 4: "Chat template", 5: "Artifact",
     6: "Session and requests", 7: "Sampling", 8: "Compiler", 9: "Files and command line", 10: "GPU kernels",
-    12: "Server", 13: "Grammars", 14: "Hugging Face folders", 15: "Guessing and saved sequences",
+    12: "Server", 13: "Grammars, tools and replicas", 14: "Hugging Face folders", 15: "Guessing and saved sequences",
 }
 ENTRY = re.compile(r'STEPDOWN_ERROR\(\s*(\d+)\s*,\s*(\w+)\s*,((?:\s*"(?:[^"\\]|\\.)*"\s*,?)+)\)')
 TEXT = re.compile(r'((?:"(?:[^"\\]|\\.)*"\s*)+)(?:,|$)')

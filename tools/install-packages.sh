@@ -19,7 +19,7 @@ build=(
   python3 python3-pip ca-certificates                      # fetches the checkpoints
 )
 test=(
-  libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ make pkg-config binutils git zsh groff-base chromium
+  libgtest-dev libclang-rt-22-dev clang-format-22 llvm-22-tools python3-venv g++ make pkg-config binutils git zsh groff-base chromium haproxy
   libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross qemu-user-static # the runtime for AArch64, and what runs it
 )
 

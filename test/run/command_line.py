@@ -95,7 +95,7 @@ def check(path, folder):
             done = subprocess.run([shell, "-n", files[shell]], capture_output=True, text=True)
             expect(f"{program}: {shell} -n", done.returncode == 0 and not done.stderr, done.stderr)
     help = output(path, "--help")
-    commands = [""] if single else re.findall(r"^  (\w+)  ", help, re.M)
+    commands = [""] if single else re.findall(r"^  ([\w-]+)  ", help, re.M)
     expect(f"{program}: commands", single or len(commands) >= 11, commands)
     count = 0
     for command in commands:
@@ -103,7 +103,7 @@ def check(path, folder):
         text = output(path, *words, "--help")
         options = re.findall(r"^  (?:-\w, |    )--([\w-]+)", text, re.M)
         count += len(options)
-        section = page if single else page.split(f'.SS "{command}"\n')[1].split("\n.SS ")[0]
+        section = page if single else page.replace("\\-", "-").split(f'.SS "{command}"\n')[1].split("\n.SS ")[0]
         section = section.replace("\\-", "-")
         offered = completed(files["bash"], program, *words, "-")
         for option in options:

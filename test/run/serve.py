@@ -10,32 +10,12 @@ Ends with 77 where the Python packages numpy and gguf are missing.
 """
 import http.client, json, os, signal, socket, subprocess, sys, tempfile, threading, time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
-try:
-    import gguf_edit
-    import make_model
-except ImportError:
-    print("skipped: needs the Python packages numpy and gguf")
-    sys.exit(77)
+import made_server, trace_events  # beside this file
+from made_server import LOOK, TOOLS
 
 COMPILE, RUN = sys.argv[1:]
 OPENAI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "venv-openai", "bin", "python")
-import trace_events  # beside this file
-
 KEY = "a key of 19 letters"
-# Calls of functions in the form of Hermes and Qwen, which is that of most models.
-TEMPLATE = """{% for t in tools or [] %}{{ t | tojson }}
-{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}
-{{ m.content }}{% for c in m.tool_calls or [] %}
-<tool_call>
-{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}
-</tool_call>{% endfor %}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% endif %}"""
-LOOK = {"type": "object", "properties": {"at": {"enum": ["the sky", "the sea"]}, "deep": {"type": "boolean"}},
-        "required": ["at", "deep"], "additionalProperties": False}
-TOOLS = [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": LOOK}},
-         {"type": "function", "function": {"name": "wait"}}]
 failures, checks = [], 0
 
 
@@ -192,7 +172,7 @@ def whole_flow(server):
     # An answer that is predicted is the same.
     how = dict(model="tiny", messages=said, max_tokens=400, seed=5, ignore_eos=True)
     text = server.post("/v1/chat/completions", **how)["choices"][0]["message"]["content"]
-    told = server.post("/v1/chat/completions", **how, prediction={"type": "content", "content": text})
+    told = server.post("/v1/chat/completions", **how, prediction={"type": "content", "content": text}, prompt_cache_key="mine")
     details, accepted = told["usage"]["completion_tokens_details"], server.figure("stepdown_accepted_tokens_total")
     expect("prediction", told["choices"][0]["message"]["content"] == text, told)
     expect("accepted", 0 < details["accepted_prediction_tokens"] <= accepted <= server.figure("stepdown_guessed_tokens_total"),
@@ -409,7 +389,7 @@ for piece in client.chat.completions.create(**how, stream=True, stream_options={
     text += "".join(choice.delta.content or "" for choice in piece.choices)
     last = piece
 assert text == whole.choices[0].message.content and last.usage.completion_tokens == 9
-predicted = client.chat.completions.create(**how, prediction={"type": "content", "content": text})
+predicted = client.chat.completions.create(**how, prediction={"type": "content", "content": text}, prompt_cache_key="mine")
 assert predicted.choices[0].message.content == text and predicted.usage.completion_tokens_details.rejected_prediction_tokens >= 0
 assert client.completions.create(model="tiny", prompt="The", max_tokens=3, n=2).choices[1].index == 1
 for kind, call in ((openai.BadRequestError, dict(modalities=["audio"])), (openai.NotFoundError, dict(model="other"))):
@@ -446,11 +426,8 @@ print("openai", openai.__version__)
 
 def main():
     with tempfile.TemporaryDirectory() as base:
-        model, artifact = os.path.join(base, "made.gguf"), os.path.join(base, "tiny.stepdown")
         trace = os.path.join(base, "trace.json")
-        make_model.build(model, "--type", "Q8_0", "--context", "600")
-        gguf_edit.read(model).set("tokenizer.chat_template", "string", TEMPLATE).write(model)
-        subprocess.run([COMPILE, model, "-o", artifact], check=True, capture_output=True)
+        artifact = made_server.build(COMPILE, base, "--context", "600")
         # Guesses change no answer.
         server = Server(artifact, "--max-body", "100000", "--speculate=ngram:3", "--trace", trace, env={"STEPDOWN_API_KEY": KEY})
         same_as_alone(server, artifact, base)

@@ -18,6 +18,7 @@ Command renderCommand();
 Command chatCommand();
 Command callCommand();
 Command serveCommand();
+Command proxyConfigCommand();
 Command grammarCommand();
 Command completionCommand();
 Command manualCommand();

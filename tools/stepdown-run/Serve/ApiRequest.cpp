@@ -118,7 +118,7 @@ public:
       return readFlag(value, key, probabilities);
     if (key == "top_logprobs" && chat)
       return readWhole(value, key, 0, 20, top);
-    if (key == "user") { // who asks changes nothing of the answer
+    if (key == "user" || key == "prompt_cache_key") { // who asks changes nothing of the answer; a proxy reads the other
       std::string name;
       return readText(value, key, name);
     }
@@ -184,8 +184,9 @@ private:
   }
   std::vector<std::string> names() const {
     std::vector<std::string> all = {
-        "model", "max_tokens", "stream", "stream_options", "logprobs",       "user",     "n",
-        "seed",  "ignore_eos", "stop",   "logit_bias",     "sampling_order", "priority", "speculate"};
+        "model",    "max_tokens", "stream",          "stream_options", "logprobs",   "user",
+        "n",        "seed",       "ignore_eos",      "stop",           "logit_bias", "sampling_order",
+        "priority", "speculate",  "prompt_cache_key"};
     all.insert(all.end(), std::begin(constraintFields), std::end(constraintFields));
     for (const char *name : {"messages", "max_completion_tokens", "top_logprobs", "response_format", "tools",
                              "tool_choice", "parallel_tool_calls", "prediction"})
