@@ -120,6 +120,7 @@ bool readModifiers(StringRef name, EmulatedOperation &operation) {
   case STEPDOWN_EMULATED_mbarrier_arrive:
     m[0] = name.contains("scope");
     m[1] = name.contains("relaxed");
+    m[2] = name.contains("scope.cluster");
     return !name.contains("noComplete") && !name.contains("drop");
   case STEPDOWN_EMULATED_bulk_load:
   case STEPDOWN_EMULATED_bulk_store:

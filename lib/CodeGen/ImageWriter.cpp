@@ -79,6 +79,8 @@ Result<KernelInterface> kernelInterface(LLVM::LLVMFuncOp function) {
                    {uint32_t(launch.getAs<IntegerAttr>("threads").getInt()), 1, 1},
                    {1, 1, 1},
                    uint32_t(launch.getAs<IntegerAttr>("shared_bytes").getInt())};
+  if (auto cluster = launch.getAs<IntegerAttr>("cluster"))
+    result.launch.cluster[0] = uint32_t(cluster.getInt());
   for (auto given : launch.getAs<ArrayAttr>("parameters").getAsRange<DictionaryAttr>()) {
     stepdown_kernel_parameter parameter = {};
     parameter.operand = uint32_t(given.getAs<IntegerAttr>("argument").getInt());

@@ -8,11 +8,12 @@ namespace {
 struct Row {
   const char *chip;
   std::initializer_list<const char *> elements; ///< of products, as MLIR prints them
+  int64_t cluster = 1;                          ///< blocks of a cluster at most, on every chip of the kind
 };
 
 // Of what the chips multiply that which the kernels have a form for: wgmma's fp8 and int8 on sm_90a alone.
 const Row table[] = {
-    {"sm_80", {"bf16", "f16"}},   {"sm_90a", {"bf16", "f16", "f8E4M3FN", "f8E5M2", "i8"}},
+    {"sm_80", {"bf16", "f16"}},   {"sm_90a", {"bf16", "f16", "f8E4M3FN", "f8E5M2", "i8"}, 8},
     {"gfx90a", {"bf16", "f16"}},  {"gfx942", {"bf16", "f16"}},
     {"gfx950", {"bf16", "f16"}},  {"gfx1100", {"bf16", "f16"}},
     {"gfx1201", {"bf16", "f16"}},
@@ -76,6 +77,18 @@ LogicalResult checkElements(MmaOp product, StringRef chip) {
   if (integers ? !sum.isSignlessInteger(32) : !sum.isF32())
     return unfit(product, ErrorCode::KernelElements)
            << "expects sums of " << (integers ? "i32" : "f32") << " on " << chip << ", but got " << product.getType();
+  return success();
+}
+
+LogicalResult checkCluster(KernelOp kernel, StringRef chip) {
+  auto blocks = kernel->getAttrOfType<IntegerAttr>(kClusterAttr);
+  if (!blocks)
+    return success();
+  for (const Row &row : table)
+    if (chip == row.chip && blocks.getInt() > row.cluster)
+      return unfit(kernel) << (row.cluster == 1 ? "expects no clusters of blocks on "
+                                                : "expects clusters of at most " + Twine(row.cluster) + " blocks on ")
+                           << chip << ", but got clusters of " << blocks.getInt();
   return success();
 }
 

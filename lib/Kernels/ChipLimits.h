@@ -22,6 +22,9 @@ ErrorCode numberOf(std::string &said, ErrorCode otherwise);
 /// integers, i32.
 mlir::LogicalResult checkElements(tile::MmaOp product, llvm::StringRef chip);
 
+/// E1018 for a kernel in clusters of more blocks than the chip runs together.
+mlir::LogicalResult checkCluster(tile::KernelOp kernel, llvm::StringRef chip);
+
 /// The slots of a kernel, as a refusal of checkMemory speaks of them.
 struct SlotsOfKernel {
   int64_t count, bytes;               ///< how many there are, and bytes of each

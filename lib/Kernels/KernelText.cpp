@@ -64,14 +64,20 @@ Result<OwningOpRef<ModuleOp>> parseKernel(MLIRContext &context, StringRef text, 
   return module;
 }
 
-/// Of a kernel whose block has so many registers; sm_90's are what the verifier takes unsaid.
-static std::string attributes(int64_t registerFile) {
-  return registerFile == 65536 ? "" : " attributes {tile.register_file = " + std::to_string(registerFile) + "}";
+/// Of a kernel whose block has so many registers, and its cluster so many blocks; sm_90's registers are what the
+/// verifier takes unsaid.
+static std::string attributes(int64_t registerFile, int64_t cluster = 1) {
+  std::string all;
+  if (registerFile != 65536)
+    all = "tile.register_file = " + std::to_string(registerFile);
+  if (cluster != 1)
+    all += (all.empty() ? "" : ", ") + std::string("tile.cluster = ") + std::to_string(cluster);
+  return all.empty() ? "" : " attributes {" + all + "}";
 }
 
 static std::map<std::string, std::string> textOf(const MatmulParameters &p) {
   auto text = [](int64_t number) { return std::to_string(number); };
-  return {{"attributes", attributes(p.registerFile)},
+  return {{"attributes", attributes(p.registerFile, p.cluster)},
           {"m", text(p.m)},
           {"n", text(p.n)},
           {"k", text(p.k)},

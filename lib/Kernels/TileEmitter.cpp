@@ -89,19 +89,27 @@ LogicalResult TileEmitter::emitScalar(Operation &op) {
 LogicalResult TileEmitter::emitSchedule(ScheduleOp op) {
   Value rows = lookup(op.getRows()).front(), columns = lookup(op.getColumns()).front();
   auto tilesOf = [&](Value size, int64_t by) { return binary("arith.divui", add(size, i32(by - 1)), i32(by)); };
-  Value down = tilesOf(rows, op.getHeight()), across = tilesOf(columns, op.getWidth());
+  Value down = tilesOf(rows, op.getHeight() * cluster), across = tilesOf(columns, op.getWidth());
   // Blocks that start one after the other, those along x, take neighbouring tiles.
   Value block = blockIndex(0), blocks = blockCount(0);
   if (alongTwo)
     block = add(block, multiply(blockIndex(1), blocks)), blocks = multiply(blocks, blockCount(1));
+  // A cluster takes a turn together, so that all of its blocks have as many; what it goes over is all of their rows.
+  Value rank;
+  if (cluster > 1) {
+    rank = binary("arith.remui", block, i32(cluster));
+    block = binary("arith.divui", block, i32(cluster)), blocks = binary("arith.divui", blocks, i32(cluster));
+  }
   auto loop = scf::ForOp::create(b, block, multiply(down, across), blocks);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(loop.getBody()->getTerminator());
-  Value number = loop.getInductionVar(), group = i32(op.getGroup());
+  Value number = loop.getInductionVar(), group = i32(std::max<int64_t>(op.getGroup() / cluster, 1));
   Value each = multiply(group, across); // tiles of a group of rows
   Value firstRow = multiply(binary("arith.divui", number, each), group), inGroup = binary("arith.remui", number, each);
   Value height = binary("arith.minui", binary("arith.subi", down, firstRow), group);
   Value row = add(firstRow, binary("arith.remui", inGroup, height)), column = binary("arith.divui", inGroup, height);
+  if (cluster > 1)
+    row = add(multiply(row, i32(cluster)), rank);
   map(op.getBody().getArgument(0), multiply(row, i32(op.getHeight())));
   map(op.getBody().getArgument(1), multiply(column, i32(op.getWidth())));
   return emitBlock(op.getBody().front());

@@ -9,6 +9,12 @@
 
 namespace stepdown {
 
+/// Blocks of a cluster of `kernel`, 1 where it has none.
+inline int64_t clusterOf(mlir::Operation *kernel) {
+  auto blocks = kernel->getAttrOfType<mlir::IntegerAttr>(tile::kClusterAttr);
+  return blocks ? blocks.getInt() : 1;
+}
+
 /// Indices become i32. A value of the text may become several. Errors are diagnostics at the operation of the text.
 class TileEmitter {
 public:
@@ -18,7 +24,8 @@ protected:
   using Value = mlir::Value;
   /// `chip` is what messages call the chip.
   TileEmitter(mlir::Operation *kernel, const char *chip)
-      : b(kernel->getLoc(), kernel->getContext()), chip(chip), alongTwo(kernel->hasAttr(tile::kGridAttr)) {}
+      : b(kernel->getLoc(), kernel->getContext()), cluster(clusterOf(kernel)), chip(chip),
+        alongTwo(kernel->hasAttr(tile::kGridAttr)) {}
 
   /// Operations that are not of numbers or control flow.
   virtual mlir::LogicalResult emitOperation(mlir::Operation &op) = 0;
@@ -59,6 +66,7 @@ protected:
   void map(Value value, mlir::ValueRange made);
 
   mlir::ImplicitLocOpBuilder b;
+  const int64_t cluster; ///< blocks, of tiles of rows that are neighbours
 
 private:
   const char *chip;

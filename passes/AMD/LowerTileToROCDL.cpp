@@ -1,5 +1,6 @@
 // Each tile.kernel that is a product becomes a gpu.module with one llvm.func. LDS is a variable of that module: the
 // code object then says how much of it a block needs.
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "passes/AMD/AttentionEmitter.h"
@@ -121,7 +122,7 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
       return signalPassFailure();
     }
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
-      if (failed(lower(kernel, *found)))
+      if (failed(checkCluster(kernel, chip)) || failed(lower(kernel, *found)))
         return signalPassFailure();
     SmallVector<tile::WarpMmaOp> products;
     getOperation().walk([&](tile::WarpMmaOp op) { products.push_back(op); });

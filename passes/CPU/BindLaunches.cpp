@@ -24,6 +24,7 @@ namespace {
 struct Kernel {
   uint64_t number = 0; ///< among the kernels of the module
   SmallVector<int64_t> tile;
+  int64_t cluster = 1;       ///< blocks
   SmallVector<int64_t> over; ///< operand and dimension of the rows, and of the columns; empty: the output's
 };
 
@@ -154,6 +155,7 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
       const int64_t output = op->getNumOperands() - 1;
       over = {output, 0, output, 1};
     }
+    const int64_t cluster = found->second.cluster;
     Value blocks = number(b, loc, 1);
     for (int64_t d = 0; d < 2; ++d) {
       Value each = number(b, loc, found->second.tile[d]);
@@ -161,7 +163,9 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
                                            number(b, loc, found->second.tile[d] - 1));
       blocks = arith::MulIOp::create(b, loc, blocks, arith::DivUIOp::create(b, loc, padded, each));
     }
-    blocks = arith::MinUIOp::create(b, loc, blocks, number(b, loc, multiprocessors));
+    // `tile` is what a cluster goes over; clusters are whole.
+    blocks = arith::MinUIOp::create(b, loc, blocks, number(b, loc, std::max<int64_t>(multiprocessors / cluster, 1)));
+    blocks = arith::MulIOp::create(b, loc, blocks, number(b, loc, cluster));
     launch(b, loc, host, found->second, words, {blocks, number(b, loc, 1), number(b, loc, 1)});
     op.erase();
     return success();
@@ -267,6 +271,8 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
             kernel.over.assign(over.asArrayRef().begin(), over.asArrayRef().end());
           if (auto tile = launch.getAs<DenseI64ArrayAttr>("tile"))
             kernel.tile.assign(tile.asArrayRef().begin(), tile.asArrayRef().end());
+          if (auto cluster = launch.getAs<IntegerAttr>("cluster"))
+            kernel.cluster = cluster.getInt();
         }
     }
     for (auto function : getOperation().getOps<func::FuncOp>())

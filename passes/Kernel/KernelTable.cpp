@@ -4,6 +4,7 @@
 #include "passes/Kernel/KernelTable.h"
 #include "lib/Kernels/ChipLimits.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -22,6 +23,17 @@ static std::string nameOf(Type element) {
   if (element.isInteger())
     return "i" + std::to_string(element.getIntOrFloatBitWidth());
   return element.isF32() ? "f32" : element.isBF16() ? "bf16" : "f16";
+}
+
+/// Blocks of a cluster of sm_90a's largest tiles: two read B once, which is a third less for TMA to bring from L2 (of
+/// each slot 128 x 64 and half of 64 x 256 numbers a block, in place of the whole). With an odd number of tiles of rows
+/// one block has none at the end: not where that is more than one in nine, nor where rows are known later and may be
+/// few.
+static int64_t clusterOf(StringRef chip, const MatmulParameters &p, int64_t rows) {
+  if (chip != "sm_90a" || p.m != 128 || p.n != 256 || ShapedType::isDynamic(rows))
+    return 1;
+  const int64_t tiles = llvm::divideCeil(rows, p.m);
+  return tiles % 2 == 0 || tiles >= 9 ? 2 : 1;
 }
 
 std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type result, int64_t rows, int64_t columns,
@@ -65,10 +77,11 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
     kernel.parameters.element = nameOf(element);
     kernel.parameters.result = nameOf(result);
     kernel.parameters.transposeB = transposeB;
+    kernel.parameters.cluster = clusterOf(chip, row.parameters, rows);
     if (integers)
       kernel.parameters.k *= 2; // the same bytes
-    kernel.name = "matmul_" + std::string(row.name) + (transposeB ? "_transposed_" : "_") + kernel.parameters.element +
-                  "_" + kernel.parameters.result;
+    kernel.name = "matmul_" + std::string(kernel.parameters.cluster == 2 ? "2x" : "") + row.name +
+                  (transposeB ? "_transposed_" : "_") + kernel.parameters.element + "_" + kernel.parameters.result;
     return kernel;
   }
   return std::nullopt;

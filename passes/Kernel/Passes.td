@@ -42,7 +42,8 @@ def SelectKernels : Pass<"select-kernels", "::mlir::ModuleOp"> {
     (passes/Kernel/KernelTable.cpp): a `linalg.matmul`, a `linalg.batch_matmul`, which becomes a launch for each of its matrices, or a
     `linalg.generic` that says the same, with any order of dimensions. Rows that the copying hardware reads are padded to 16 bytes.
     What the product is added to, and an elementwise operation that alone reads it, become part of the kernel in front of its store
-    (passes/Kernel/Epilogue.h). A product that the table has nothing for stays, and the module's `tile.unselected` says why.
+    (passes/Kernel/Epilogue.h). Where rows are known and pairs of tiles of them fill, blocks of the largest kernel of sm_90a run in
+    pairs (`matmul_2x`...), which bring the second factor from L2 once. A product that the table has nothing for stays, and the module's `tile.unselected` says why.
 
     Before:
     ```mlir
@@ -59,7 +60,7 @@ def SelectKernels : Pass<"select-kernels", "::mlir::ModuleOp"> {
       ...
       %columns = tensor.pad %b low[0, 0] high[0, 7] {
       ...
-      %1 = tile.launch @matmul_128x256_bf16_f32 ins(%rows, %columns : tensor<131x72xbf16>, tensor<67x136xbf16>) outs(%init : tensor<131x129xf32>) -> tensor<131x129xf32>
+      %1 = tile.launch @matmul_2x128x256_bf16_f32 ins(%rows, %columns : tensor<131x72xbf16>, tensor<67x136xbf16>) outs(%init : tensor<131x129xf32>) -> tensor<131x129xf32>
     ```
   }];
   let options = [Option<"chip", "chip", "std::string", "\"sm_90a\"", "chip whose kernels are selected">];

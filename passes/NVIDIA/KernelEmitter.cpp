@@ -3,6 +3,12 @@
 // phases; who waits names the parity of the phase to end. Slots are gone through in order, so a consumer waits on
 // parity 0 in its first round, 1 in the second ...; a producer's first round must not wait at all, and waiting for
 // parity 1 on a barrier in its first phase does not: so it begins with 1.
+//
+// In a cluster each block copies its part of what all of them read into the shared memory of each of them, where the
+// bytes count for that block's own `full`. It may do so once all blocks have let go of the slot: `empty` completes when
+// the warpgroups of all of them have arrived. Then `full` is in the phase that the bytes are for in each block, since
+// who has let go has seen the one before. No block begins before all barriers are there, and none ends while another
+// may still arrive at its own.
 #include "passes/NVIDIA/KernelEmitter.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/SharedLayout.h"
@@ -69,13 +75,21 @@ void KernelEmitter::initialiseBarriers() {
     for (auto &[channel, ring] : plan.channels)
       for (int64_t slot = 0; slot < cast<ChannelOp>(channel).getType().getDepth(); ++slot) {
         NVVM::MBarrierInitOp::create(b, barrier(ring.full, i32(slot)), i32(1), Value());
-        NVVM::MBarrierInitOp::create(b, barrier(ring.empty, i32(slot)), i32(ring.readers), Value());
+        NVVM::MBarrierInitOp::create(b, barrier(ring.empty, i32(slot)), i32(ring.readers * cluster), Value());
       }
     NVVM::FenceMbarrierInitOp::create(b);
     NVVM::FenceProxyOp::create(b, NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
                                NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));
   }
+  if (cluster > 1)
+    return meetCluster();
   NVVM::Barrier0Op::create(b);
+}
+
+/// All threads of all blocks of the cluster; of a role of one thread the others come first.
+void KernelEmitter::meetCluster() {
+  NVVM::ClusterArriveOp::create(b, UnitAttr());
+  NVVM::ClusterWaitOp::create(b, UnitAttr());
 }
 
 LogicalResult KernelEmitter::emit() {
@@ -83,6 +97,8 @@ LogicalResult KernelEmitter::emit() {
   readParameters();
   identifyThread();
   thread = binary("arith.andi", inBlock, i32(kWarpgroup - 1));
+  if (cluster > 1)
+    rank = binary("arith.remui", blockIndex(0), i32(cluster));
   initialiseBarriers();
   for (Operation &op : kernel.getBody().front()) {
     b.setLoc(op.getLoc());
@@ -91,6 +107,8 @@ LogicalResult KernelEmitter::emit() {
     if (failed(isa<RoleOp>(op) ? emitRole(cast<RoleOp>(op)) : emitOperation(op)))
       return failure();
   }
+  if (cluster > 1)
+    meetCluster();
   LLVM::ReturnOp::create(b, ValueRange());
   return success();
 }
@@ -236,12 +254,15 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
 
 Value KernelEmitter::barrier(int64_t first, Value slot) { return shared(multiply(slot, i32(8)), first); }
 
-void KernelEmitter::waitFor(Value barrier, Value parity) {
+static NVVM::MemScopeKindAttr scope(OpBuilder &b, bool ofCluster) {
+  return NVVM::MemScopeKindAttr::get(b.getContext(), ofCluster ? NVVM::MemScopeKind::CLUSTER : NVVM::MemScopeKind::CTA);
+}
+
+void KernelEmitter::waitFor(Value barrier, Value parity, bool ofCluster) {
   auto loop = scf::WhileOp::create(b, TypeRange(), ValueRange());
   OpBuilder::InsertionGuard guard(b);
   b.createBlock(&loop.getBefore());
-  Value done = NVVM::MBarrierTryWaitOp::create(b, b.getI1Type(), barrier, parity, Value(),
-                                               NVVM::MemScopeKindAttr::get(b.getContext(), NVVM::MemScopeKind::CTA));
+  Value done = NVVM::MBarrierTryWaitOp::create(b, b.getI1Type(), barrier, parity, Value(), scope(b, ofCluster));
   Value again = binary("arith.xori", done, arith::ConstantOp::create(b, b.getBoolAttr(true)));
   scf::ConditionOp::create(b, again, ValueRange());
   b.createBlock(&loop.getAfter());
@@ -280,16 +301,15 @@ void KernelEmitter::take(Value channel, ValueRange views, bool fill) {
       parity = binary("arith.xori", parity, i32(1));
     ++held.next;
   }
-  waitFor(barrier(fill ? ring.empty : ring.full, slot), parity);
+  waitFor(barrier(fill ? ring.empty : ring.full, slot), parity, fill && cluster > 1);
   Value full;
   if (fill) {
     int64_t bytes = 0; // whole boxes: what lies outside the matrix comes as zeros, and counts
     for (Value view : views)
       bytes += tileBytes(cast<MemRefType>(view.getType()));
     full = barrier(ring.full, slot);
-    NVVM::MBarrierArriveExpectTxOp::create(b, b.getI64Type(), full, i32(bytes),
-                                           NVVM::MemScopeKindAttr::get(b.getContext(), NVVM::MemScopeKind::CTA),
-                                           b.getBoolAttr(false), Value());
+    NVVM::MBarrierArriveExpectTxOp::create(b, b.getI64Type(), full, i32(bytes), scope(b, false), b.getBoolAttr(false),
+                                           Value());
   }
   for (auto [view, offset] : llvm::zip(views, ring.tiles))
     tiles[view] = {slot, ring.slotBytes, ring.offset + offset, full};
@@ -334,25 +354,37 @@ Value KernelEmitter::oldest(ReleaseOp op) {
 void KernelEmitter::release(ReleaseOp op) {
   const ChannelPlan &ring = plan.channels.find(op.getChannel().getDefiningOp())->second;
   Value empty = barrier(ring.empty, oldest(op));
-  // One thread speaks for its warpgroup: mma_wait has waited for all of it. Where lanes read, one speaks for its warp.
+  // One thread speaks for its warpgroup, to each block of the cluster: mma_wait has waited for all of it. Where lanes
+  // read, one speaks for its warp.
   if (ring.unpacked)
     NVVM::SyncWarpOp::create(b, i32(-1));
   auto one = scf::IfOp::create(b, compare(arith::CmpIPredicate::eq, ring.unpacked ? lane : thread, i32(0)),
                                /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(one.thenBlock()->getTerminator());
-  NVVM::MBarrierArriveOp::create(b, b.getI64Type(), empty, Value(),
-                                 NVVM::MemScopeKindAttr::get(b.getContext(), NVVM::MemScopeKind::CTA));
+  if (cluster == 1) {
+    NVVM::MBarrierArriveOp::create(b, b.getI64Type(), empty, Value(), scope(b, false));
+    return;
+  }
+  // By one thread to all: the address in a block of the thread's number would be asked for by all threads.
+  for (int64_t block = 0; block < cluster; ++block) {
+    Value there = NVVM::MapaOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 7), empty, i32(block));
+    NVVM::MBarrierArriveOp::create(b, Type(), there, Value(), scope(b, true));
+  }
 }
 
 void KernelEmitter::copy(CopyOp op) {
   const MemRefType tile = op.getTo().getType();
   const TileView view = tiles[op.getTo()];
   Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
+  const bool together = plan.shared.contains(op);
+  Value blocks; // all of the cluster
+  if (together)
+    blocks = LLVM::ConstantOp::create(b, b.getI16Type(), b.getI16IntegerAttr(int16_t((1 << cluster) - 1)));
   auto load = [&](Value to, ValueRange coordinates) {
-    Value cluster = LLVM::AddrSpaceCastOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 7), to);
+    Value inCluster = LLVM::AddrSpaceCastOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 7), to);
     NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
-        b, cluster, matrices[op.getFrom()].map, coordinates, view.barrier, ValueRange(), Value(), Value(),
+        b, inCluster, matrices[op.getFrom()].map, coordinates, view.barrier, ValueRange(), blocks, Value(),
         NVVM::TMALoadModeAttr::get(b.getContext(), NVVM::TMALoadMode::TILE), b.getBoolAttr(false),
         NVVM::CTAGroupKindAttr(), Value());
   };
@@ -361,9 +393,14 @@ void KernelEmitter::copy(CopyOp op) {
     return load(shared(multiply(view.slot, i32(view.slotBytes)), view.offset),
                 {i32(0), multiply(column, i32(pieces)), row});
   }
+  Value slot = multiply(view.slot, i32(view.slotBytes));
+  if (together) {
+    Value first = multiply(rank, i32(tile.getDimSize(0) / cluster)); // of the rows that this block copies
+    row = add(row, first);
+    slot = add(slot, multiply(first, i32(kRowBytes)));
+  }
   for (int64_t c = 0; c < tile.getDimSize(1); c += blockColumns(tile)) {
-    Value to =
-        shared(multiply(view.slot, i32(view.slotBytes)), view.offset + c / blockColumns(tile) * blockBytes(tile));
+    Value to = shared(slot, view.offset + c / blockColumns(tile) * blockBytes(tile));
     load(to, {add(column, i32(c)), row});
   }
 }

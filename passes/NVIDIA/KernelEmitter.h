@@ -60,6 +60,7 @@ private:
   // Prologue and roles.
   void readParameters();
   void initialiseBarriers();
+  void meetCluster();
   mlir::LogicalResult emitRole(tile::RoleOp role);
   /// The role's operations, between the first turn and the last; `barrier` is that of the warpgroup's turn.
   mlir::LogicalResult emitInTurns(tile::RoleOp role, Value barrier);
@@ -69,7 +70,7 @@ private:
   // Channels.
   Value barrier(int64_t first, Value slot);
   Value oldest(tile::ReleaseOp op);
-  void waitFor(Value barrier, Value parity);
+  void waitFor(Value barrier, Value parity, bool ofCluster);
   void advance(Value slot, Value parity, int64_t depth);
   void take(Value channel, mlir::ValueRange tiles, bool fill);
   void release(tile::ReleaseOp op);
@@ -125,6 +126,7 @@ private:
   tile::RoleOp role;
   // Of the thread: its number in its warpgroup, and, in a role, the warpgroup's number in it.
   Value thread, warpgroup;
+  Value rank;           ///< of the block in its cluster, where there is one
   Value turn, nextTurn; ///< of the thread's warpgroup and of the next one, in a role that takes turns: their barriers
   Value issuer, stageBarrier; ///< of a role that stages: whether the thread has boxes written; its warpgroup's barrier
   Value matrixBase;           ///< of the role: the descriptor of a tile at the begin of shared memory, i64

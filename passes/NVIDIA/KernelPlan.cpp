@@ -2,6 +2,7 @@
 // emitter need not ask.
 #include "passes/NVIDIA/KernelPlan.h"
 #include "lib/Kernels/ChipLimits.h"
+#include "lib/Kernels/TileEmitter.h"
 #include "lib/Target/Layout.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -96,23 +97,49 @@ static LogicalResult checkCopy(CopyOp copy) {
   return success();
 }
 
-/// One block of `tile`.
-static MemRefType boxOf(MemRefType tile) {
+/// One block of `tile`, or of a `parts`-th of its rows.
+static MemRefType boxOf(MemRefType tile, int64_t parts) {
   if (isPacked(tile)) {
     const int64_t bytes = tile::elementBytes(tile.getElementType()), pieces = piecesOf(bytes);
     return MemRefType::get({tile.getDimSize(0), tile.getDimSize(1) * pieces, bytes / pieces / kWordBytes},
                            IntegerType::get(tile.getContext(), 8 * kWordBytes));
   }
-  return MemRefType::get({tile.getDimSize(0), blockColumns(tile)}, tile.getElementType());
+  return MemRefType::get({tile.getDimSize(0) / parts, blockColumns(tile)}, tile.getElementType());
 }
 
-static FailureOr<ArgumentPlan> planArgument(BlockArgument argument) {
+/// What the blocks of a cluster copy together: of a product, whose loops are the same for all rows, the factor whose
+/// place does not depend on the tile's rows.
+static LogicalResult planCluster(KernelOp kernel, KernelPlan &plan) {
+  plan.cluster = clusterOf(kernel);
+  if (plan.cluster == 1)
+    return success();
+  if (failed(checkCluster(kernel, "sm_90a")))
+    return failure();
+  if (kernel->hasAttr(kGridAttr))
+    return unfit(kernel) << "expects blocks that share their tiles out in clusters on sm_90a";
+  FailureOr<ProductText> text = productText(kernel, "sm_90a in clusters");
+  if (failed(text))
+    return failure();
+  Value row = cast<ScheduleOp>(text->copies->getParentOp()).getBody().getArgument(0);
+  for (CopyOp copy : {text->a, text->b}) {
+    if (copy.getRow() == row || copy.getColumn() == row)
+      continue;
+    const MemRefType tile = copy.getTo().getType();
+    if (tile.getDimSize(0) % (kPatternRows * plan.cluster) != 0)
+      return unfit(copy) << "expects a multiple of " << kPatternRows << " rows for each of " << plan.cluster
+                         << " blocks of a cluster on sm_90a, but got " << tile;
+    plan.shared.insert(copy);
+  }
+  return success();
+}
+
+static FailureOr<ArgumentPlan> planArgument(BlockArgument argument, const KernelPlan &kernel) {
   ArgumentPlan plan = {MemRefType(), false};
   if (!isa<MemRefType>(argument.getType()))
     return plan;
   for (Operation *user : argument.getUsers()) {
     if (auto copy = dyn_cast<CopyOp>(user)) {
-      const MemRefType box = boxOf(copy.getTo().getType());
+      const MemRefType box = boxOf(copy.getTo().getType(), kernel.shared.contains(copy) ? kernel.cluster : 1);
       if (plan.box && plan.box != box)
         return unfit(copy) << "expects copies of one shape from each argument on sm_90a, but got " << box << " and "
                            << plan.box;
@@ -188,17 +215,17 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
       return WalkResult::interrupt();
     return WalkResult(checkRegisters(op));
   });
-  if (legal.wasInterrupted())
+  if (legal.wasInterrupted() || failed(planCluster(kernel, plan)))
     return failure();
   for (BlockArgument argument : kernel.getBody().getArguments()) {
-    FailureOr<ArgumentPlan> each = planArgument(argument);
+    FailureOr<ArgumentPlan> each = planArgument(argument, plan);
     if (failed(each))
       return failure();
     plan.arguments.push_back(*each);
   }
 
   kernel.walk([&](ScheduleOp schedule) { // the same in all roles
-    plan.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
+    plan.tile = {int64_t(schedule.getHeight()) * plan.cluster, int64_t(schedule.getWidth())};
   });
   plan.over = scheduledOver(kernel);
   int64_t warps = 0, registers = 0, barriers = 1; // all threads meet at barrier 0

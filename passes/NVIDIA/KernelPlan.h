@@ -48,6 +48,8 @@ struct KernelPlan {
   llvm::MapVector<mlir::Operation *, ChannelPlan> channels;
   llvm::MapVector<mlir::Operation *, RolePlan> roles;
   llvm::SmallPtrSet<mlir::Operation *, 2> staged; ///< stores by TMA
+  int64_t cluster = 1;                            ///< blocks
+  llvm::SmallPtrSet<mlir::Operation *, 2> shared; ///< copies that the blocks of a cluster do together, for all of them
   mlir::SmallVector<ArgumentPlan> arguments;
   int64_t threads, sharedBytes;
   int64_t registers;                    ///< of each thread before roles give and take

@@ -73,9 +73,10 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     int64_t threads, sharedBytes;
     std::array<int64_t, 2> tile;
     SmallVector<int64_t> over;
+    int64_t cluster = 1;
   };
   static Launch launchOf(tile::KernelOp, const KernelPlan &plan) {
-    return {plan.arguments, plan.threads, plan.sharedBytes, plan.tile, plan.over};
+    return {plan.arguments, plan.threads, plan.sharedBytes, plan.tile, plan.over, plan.cluster};
   }
   static Launch launchOf(tile::KernelOp kernel, const nvidia::WarpPlan &plan) { // copies are of threads: no tensor maps
     SmallVector<ArgumentPlan> pointers(kernel.getBody().getNumArguments(), {MemRefType(), true});
@@ -112,6 +113,11 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     if (planned.over.size() == 4) {
       launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(planned.over)));
       launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(planned.tile)));
+    }
+    if (planned.cluster > 1) {
+      function->setAttr(NVVM::NVVMDialect::getClusterDimAttrName(),
+                        b.getDenseI32ArrayAttr({int32_t(planned.cluster), 1, 1}));
+      launch.push_back(b.getNamedAttr("cluster", b.getI64IntegerAttr(planned.cluster)));
     }
     function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
     function.addEntryBlock(b);

@@ -27,6 +27,12 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     fills boxes of 64 x 64 with stmatrix, of which it has two, and one of its threads has TMA write them, while the warpgroup goes
     on. A launch whose matrix, or its rows, lie at no multiple of 16 bytes has no such map, and the kernel stores from registers.
 
+    A kernel whose `tile.cluster` is 2, 4 or 8 is launched in clusters of so many blocks, which take a turn of the schedule
+    together: neighbouring tiles of rows, in the same columns. Of the factor that they all read each block copies its part of the
+    rows of a slot into the shared memory of all of them (multicast), once all of them have let go of the slot: who releases one
+    arrives at the barrier of each block. They meet before the first copy and behind the last release. The text is the same, and
+    has to be a product's, whose blocks all have as many turns.
+
     On sm_80 the role that copies goes into the role that multiplies, since registers are a warp's once and for all. Where the
     text waits for a slot, each thread waits for its own copies into it (cp.async), all warps meet, and copies into the slot of
     the turn before are issued. A product is mma.sync on what ldmatrix loads, computed where it is issued. Slots lie as on

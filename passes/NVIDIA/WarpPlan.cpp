@@ -16,7 +16,7 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
   plan.text = *text;
   MmaOp mma = text->first;
   const VectorType sum = mma.getType().getSum();
-  if (failed(checkElements(mma, chip.name)))
+  if (failed(checkElements(mma, chip.name)) || failed(checkCluster(kernel, chip.name)))
     return failure();
   plan.stages = text->ring.getType().getDepth();
   if (plan.stages < 2)

@@ -30,6 +30,8 @@ MBarrier *State::mbarrier(Lane &lane, uint32_t number, uint64_t address) {
     conflict(Conflict::Race, access, found->second.initOperation, &lane, "shared", offset);
     return nullptr;
   }
+  if (block != lane.block)
+    block->remoteUses[access.epoch.agent] = {access.epoch, number, &lane};
   return &found->second;
 }
 
@@ -118,6 +120,9 @@ void State::performBarrier(Lane &lane, uint32_t number, uint64_t *frame) {
     return;
   }
   case STEPDOWN_EMULATED_mbarrier_arrive:
+    if (uint32_t offset; sharedBlock(address, offset) != lane.block && !at.modifiers[2])
+      return report(STEPDOWN_REPORT_operand, &lane, number,
+                    "expects to be of the cluster's scope at an mbarrier of another block, but is of its own block's");
     if (at.results)
       slotAs<uint64_t>(frame, 0) = barrier->phase;
     return arrive(*barrier, &lane, number, at.modifiers[0] ? slotAs<uint32_t>(a, 1) : 1);

@@ -101,6 +101,14 @@ struct NamedBarrier {
   View view;
 };
 
+/// What another block of the cluster did with a block's shared memory: when it is over, an asynchronous operation's
+/// that it is complete.
+struct RemoteUse {
+  Epoch epoch;
+  uint32_t operation = 0;
+  const Lane *lane = nullptr;
+};
+
 struct Block {
   Emulator::State *state = nullptr;
   uint32_t index[3] = {}, rank = 0;
@@ -113,6 +121,7 @@ struct Block {
   NamedBarrier barriers[16];
   std::unordered_map<uint32_t, MBarrier> mbarriers; // by offset
   uint32_t registerPool = 0;
+  std::unordered_map<Agent, RemoteUse> remoteUses; ///< the latest of each agent of other blocks
 };
 
 inline uint32_t Lane::lane() const { return thread % block->warpLanes; }
@@ -216,6 +225,7 @@ struct Emulator::State : stepdown_emulation {
   bool resolveGroup(Block &block, WarpGroup &group);
   bool completeOne(size_t which);
   void finishBlock(Block &block);
+  void finishRemoteUses(Block &block);
   Agent newAgent();
   void release(Lane &lane) { ++lane.view.plain[lane.agent]; }
 

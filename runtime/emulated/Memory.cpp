@@ -60,6 +60,8 @@ bool State::touchShared(Block &block, uint32_t offset, uint32_t bytes, const Acc
   }
   Access access = given;
   access.mustBeWritten = !access.write;
+  if (lane && lane->block != &block)
+    block.remoteUses[access.epoch.agent] = {access.epoch, access.operation, lane};
   uint32_t other = 0;
   uint64_t at = 0;
   if (Conflict found = block.cells.enter(offset, bytes, access, true, other, at); found != Conflict::None) {

@@ -182,6 +182,20 @@ void State::finishBlock(Block &block) {
     }
 }
 
+/// A block's shared memory is its own until all of its lanes have returned: of what others do with it one of them at
+/// least has to know before it returns.
+void State::finishRemoteUses(Block &block) {
+  for (const auto &entry : block.remoteUses) {
+    const RemoteUse &use = entry.second;
+    const bool known = std::any_of(block.lanes.begin(), block.lanes.end(),
+                                   [&](const Lane &lane) { return lane.view.plain.knows(use.epoch); });
+    if (!known)
+      return report(STEPDOWN_REPORT_unfinished, use.lane, use.operation,
+                    "expects block %u,%u,%u, whose shared memory it uses, not to end before, but nothing orders that",
+                    block.index[0], block.index[1], block.index[2]);
+  }
+}
+
 bool State::runCluster() {
   std::vector<std::pair<Block *, uint32_t>> warps;
   for (Block &block : blocks)
@@ -261,8 +275,10 @@ bool State::runCluster() {
     reportDeadlock();
     return false;
   }
-  for (Block &block : blocks)
+  for (Block &block : blocks) {
     finishBlock(block);
+    finishRemoteUses(block);
+  }
   return !failed;
 }
 

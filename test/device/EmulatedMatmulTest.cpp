@@ -37,6 +37,31 @@ TEST_P(WarpMatmul, MeansWhatItsTextMeansWithoutBankConflicts) {
   EXPECT_EQ(conflicts, 0u);
 }
 
+// What TMA reads of both factors, in a turn of two tiles: of 128 x 256 a pair of blocks saves a third.
+TEST(ClusterMatmul, ReadsBOnce) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  const uint32_t m = 64, n = 128, k = 64, steps = 3;
+  for (int64_t blocks : {1, 2}) {
+    MatmulParameters p = tiles(m, n, k, 2, 4, "f32");
+    p.cluster = blocks;
+    auto module = matmulKernel(context, p);
+    ASSERT_TRUE(module) << module.error().text();
+    TileKernel lowered(**module);
+    ASSERT_EQ(lowered.error, "");
+    Matrix a(2 * m, steps * k, steps * k, true), b(steps * k, n, n, true), c(2 * m, n, n, false);
+    Launch launch(lowered.launch(), {&a, &b, &c});
+    launch.shape.grid = {2, 1, 1};
+    for (Matrix *matrix : {&a, &b, &c})
+      lowered.code->emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &c);
+    const Status status =
+        lowered.code->emulator.launch("matmul", launch.shape, launch.parameters.data(), launch.parameters.size(), {});
+    ASSERT_TRUE(status) << status.error().text();
+    EXPECT_EQ(lowered.code->emulator.statistics().bulkBytes, steps * (2 * m * k + 2 / blocks * k * n) * 2);
+  }
+}
+
 // What is written of C, each element once: by TMA rows of a box of 64 columns, where its rows lie at multiples of 16
 // bytes, and else by lanes, of a whole tile in pairs.
 TEST(StagedMatmul, WritesWholeLines) {
@@ -76,6 +101,17 @@ TEST(StagedMatmul, WritesWholeLines) {
   }
 }
 
+static MatmulParameters inCluster(int64_t blocks, MatmulParameters p) { return p.cluster = blocks, p; }
+
+// In clusters, of which some have a block without rows: B comes once for all blocks.
+INSTANTIATE_TEST_SUITE_P(
+    Clusters, EmulatedMatmul,
+    testing::Values(MatmulCase{inCluster(2, tiles(64, 64, 64, 2, 4, "f32")), 61, 67, 71, 2},
+                    MatmulCase{inCluster(2, tiles(64, 64, 64, 2, 4, "bf16")), 1, 1, 1, 2},
+                    MatmulCase{inCluster(2, of("f16", tiles(64, 128, 64, 3, 4, "f32"))), 193, 131, 331, 4},
+                    MatmulCase{inCluster(4, tiles(64, 64, 128, 2, 4, "bf16")), 331, 131, 257, 4},
+                    MatmulCase{inCluster(2, of("i8", tiles(64, 64, 128, 2, 4, "i32"))), 67, 61, 613, 2},
+                    MatmulCase{inCluster(2, MatmulParameters()), 257, 257, 331, 2}));
 INSTANTIATE_TEST_SUITE_P(Sm80, WarpMatmul,
                          testing::Values(MatmulCase{tiles(64, 64, 64, 4, 4, "f32"), 61, 67, 71, 1},
                                          MatmulCase{tiles(64, 64, 64, 4, 4, "f32"), 1, 1, 1, 1},

@@ -11,7 +11,7 @@ namespace {
 Status launch(emulated::Emulator &emulator, const char *name, mlir::DictionaryAttr how, std::vector<Matrix *> matrices,
               uint64_t seed) {
   Launch made(how, matrices);
-  made.shape.grid = {1, 1, 1};
+  made.shape.grid = {made.shape.cluster, 1, 1};
   for (Matrix *matrix : matrices)
     emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == matrices.back());
   emulated::Options options;
@@ -39,6 +39,19 @@ struct Product {
   Product() : a(67, 251, 256, true), b(251, 61, 64, true), out(67, 61, 64, true) {
     parameters.m = parameters.n = parameters.k = 64, parameters.stages = 2, parameters.warps = 4;
     parameters.registers = 168, parameters.group = 1, parameters.result = "bf16";
+    fill(a), fill(b);
+  }
+  Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
+    return launch(emulator, "matmul", how, {&a, &b, &out}, seed);
+  }
+};
+
+/// Three tiles of rows in one pair of blocks, of which one has no rows in the second turn.
+struct Pair {
+  MatmulParameters parameters = Product().parameters;
+  Matrix a, b, out;
+  Pair() : a(131, 251, 256, true), b(251, 61, 64, true), out(131, 61, 64, false) {
+    parameters.cluster = 2, parameters.result = "f32";
     fill(a), fill(b);
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
@@ -91,6 +104,20 @@ constexpr Equivalent ofProduct[] = {
     {"fence.proxy.async.shared_cta: moved down", 1, "the same"},
     {"barrier.cta.sync.aligned.count: moved down", 1, "over a conversion in registers, in front of the box's writes"},
 };
+constexpr Equivalent ofPair[] = {
+    {"mbarrier.init.shared: moved", 8, "initialisations of different barriers, and what follows them, commute"},
+    {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
+    {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
+    {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
+    {"setmaxnreg.dec.sync.aligned.u32: deleted", 2, "with one warpgroup that multiplies, no role takes what is given"},
+    {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
+    {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", 1,
+     "bytes may arrive before they are expected, in one phase"},
+    {"wgmma.wait_group.sync.aligned: operand 0 -1", 3, "waits for one product more, which is later than it must"},
+    {"wgmma.fence.sync.aligned: deleted", 3, "products of one shape in a chain need no fence for their accumulators"},
+    {"wgmma.fence.sync.aligned: moved down", 3, "the same"},
+    {"mbarrier.arrive.scope.cluster.space.cluster: moved", 8, "arrivals at the barriers of two blocks commute"},
+};
 constexpr Equivalent ofStores[] = {
     {"fence.mbarrier_init.release.cluster", 2, "there is no ring"},
     {"fence.proxy.async.shared_cta: deleted", 1, "the same"},
@@ -109,6 +136,11 @@ constexpr Equivalent ofStores[] = {
 TEST(EmulatedMutation, Product) {
   scoreKernel<Product>([](mlir::MLIRContext &context) { return matmulKernel(context, Product().parameters); }, "matmul",
                        ofProduct, 68);
+}
+
+TEST(EmulatedMutation, ProductInClusters) {
+  scoreKernel<Pair>([](mlir::MLIRContext &context) { return matmulKernel(context, Pair().parameters); }, "matmul",
+                    ofPair, 81);
 }
 
 TEST(EmulatedMutation, StagedStores) {

@@ -126,7 +126,7 @@ TEST(EmulatedWarp, BlocksOfAClusterReadEachOther) {
       "%rank = nvvm.read.ptx.sreg.cluster.ctaid.x : i32\n%peer = arith.xori %rank, %c1 : i32\n"
       "%theirs = nvvm.mapa %mine, %peer : !llvm.ptr<3> -> !llvm.ptr<7>\n%x = llvm.load %theirs : !llvm.ptr<7> -> "
       "i32\n" +
-      store;
+      store + "\nnvvm.cluster.arrive {aligned}\nnvvm.cluster.wait {aligned}";
   emulated::LaunchShape shape = oneWarp(256);
   shape.grid = {2, 1, 1};
   shape.cluster = 2;
@@ -134,6 +134,10 @@ TEST(EmulatedWarp, BlocksOfAClusterReadEachOther) {
   ASSERT_EQ(run.error, "");
   for (uint32_t i = 0; i < 64; ++i)
     EXPECT_EQ(run.out[i], (i ^ 32) * (i ^ 32));
+  const std::string early = body.substr(0, body.rfind("\nnvvm.cluster.arrive")); // one may end while the other reads
+  EXPECT_NE(
+      Launched(module(early, ", nvvm.cluster_dim = array<i32: 2, 1, 1>"), shape).error.find("not to end before, but"),
+      std::string::npos);
   std::string without = body;
   without.erase(without.find("nvvm.cluster.arrive"),
                 std::string("nvvm.cluster.arrive {aligned}\nnvvm.cluster.wait {aligned}\n").size());

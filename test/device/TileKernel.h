@@ -116,6 +116,8 @@ struct Launch {
     }
     shape.block = {uint32_t(launch.getAs<mlir::IntegerAttr>("threads").getInt()), 1, 1};
     shape.sharedBytes = uint32_t(launch.getAs<mlir::IntegerAttr>("shared_bytes").getInt());
+    if (auto blocks = launch.getAs<mlir::IntegerAttr>("cluster"))
+      shape.cluster = uint32_t(blocks.getInt());
   }
 };
 

@@ -174,7 +174,7 @@ TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
   const mlir::Type f32 = b.getF32Type(), bf16 = b.getBF16Type(), f16 = b.getF16Type(), i8 = b.getI8Type(),
                    i32 = b.getI32Type();
   for (auto [element, result] : {std::pair(bf16, f32), {bf16, bf16}, {f16, f16}, {i8, i32}, {f32, f32}})
-    for (auto [rows, columns] : {std::pair<int64_t, int64_t>(61, 61), {61, 257}, {257, 61}, {kAny, kAny}})
+    for (auto [rows, columns] : {std::pair<int64_t, int64_t>(61, 61), {61, 257}, {257, 61}, {509, 257}, {kAny, kAny}})
       for (bool transposed : {false, true})
         if (auto kernel = selectMatmul(chip, element, result, rows, columns, transposed)) {
           SCOPED_TRACE(kernel->name);
@@ -198,17 +198,58 @@ TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
         SCOPED_TRACE(type);
         EXPECT_EQ(lower(quantisedMatmulKernel(context, *p)), "");
       }
-  expectCounts({{"sm_80", {24, 0}},
-                {"sm_90a", {43, 0}},
-                {"gfx90a", {39, 0}},
-                {"gfx942", {39, 0}},
-                {"gfx950", {39, 0}},
-                {"gfx1100", {37, 0}},
-                {"gfx1201", {39, 0}}});
+  expectCounts({{"sm_80", {30, 0}},
+                {"sm_90a", {50, 0}},
+                {"gfx90a", {45, 0}},
+                {"gfx942", {45, 0}},
+                {"gfx950", {45, 0}},
+                {"gfx1100", {43, 0}},
+                {"gfx1201", {45, 0}}});
+}
+
+// Pairs where both blocks have rows, or hardly any has none.
+TEST(ChipLimitsOfClusters, AreSelectedWhereTheyPay) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  mlir::Builder b(&context);
+  auto cluster = [&](const char *chip, int64_t rows, int64_t columns) {
+    return selectMatmul(chip, b.getBF16Type(), b.getF32Type(), rows, columns, false)->parameters.cluster;
+  };
+  for (auto [rows, blocks] : {std::pair<int64_t, int64_t>(127, 1),
+                              {129, 2},
+                              {257, 1},
+                              {509, 2},
+                              {1021, 2},
+                              {1031, 2},
+                              {769, 1},
+                              {mlir::ShapedType::kDynamic, 1}})
+    EXPECT_EQ(cluster("sm_90a", rows, 257), blocks) << rows;
+  EXPECT_EQ(cluster("sm_90a", 509, 127), 1) << "of tiles of 128 x 128";
+  for (const char *chip : {"sm_80", "gfx942", "gfx1201"})
+    EXPECT_EQ(cluster(chip, 509, 257), 1) << chip;
 }
 
 TEST_P(ChipLimits, SayWhatWouldFit) {
   MatmulParameters p = tiles(64, 64, 64, 2, 4);
+  for (int64_t blocks : {2, 16}) {
+    p.cluster = blocks;
+    const std::string clusters = lower(matmulKernel(context, p));
+    if (chip != "sm_90a")
+      EXPECT_NE(clusters.find("'tile.kernel' op expects no clusters of blocks on " + chip + ", but got clusters of " +
+                              std::to_string(blocks)),
+                std::string::npos)
+          << clusters;
+    else if (blocks == 16)
+      EXPECT_NE(clusters.find("expects clusters of at most 8 blocks on sm_90a, but got clusters of 16"),
+                std::string::npos)
+          << clusters;
+    else
+      EXPECT_EQ(clusters, "");
+  }
+  p.n = 8, p.transposeB = true, p.cluster = 2; // B has eight rows, a pattern of the swizzle
+  if (chip == "sm_90a")
+    EXPECT_NE(lower(matmulKernel(context, p)).find("'tile.copy' op expects a multiple of 8 rows for each of 2 blocks"),
+              std::string::npos);
+  p = tiles(64, 64, 64, 2, 4);
   p.element = "f32";
   EXPECT_NE(lower(matmulKernel(context, p)).find("'tile.mma' op expects tiles of bf16"), std::string::npos);
   p.element = "i8", p.result = "i32", p.k = 128, p.transposeB = true;

@@ -105,6 +105,23 @@ TEST(Ptx, OfTheMatrixProduct) {
   EXPECT_EQ(count(lowered.ptx, ".local"), 0u) << "slot counters belong in registers";
 }
 
+// In pairs of blocks each copies half of B for both, and lets the other's slots go with its own.
+TEST(Ptx, OfTheMatrixProductInClusters) {
+  MatmulParameters p;
+  p.cluster = 2;
+  const Lowered lowered = lower(p);
+  EXPECT_EQ(lowered.sharedBytes, 4 * (128 * 64 + 64 * 256) * 2 + 4 * 16);
+  EXPECT_EQ(count(lowered.ptx, ".reqnctapercluster 2"), 1u);
+  EXPECT_EQ(count(lowered.ptx, "wgmma.mma_async"), 24u);
+  EXPECT_EQ(count(lowered.ptx, "cp.async.bulk.tensor.2d"), 5u);
+  EXPECT_EQ(count(lowered.ptx, ".multicast::cluster"), 4u) << "of B";
+  EXPECT_EQ(count(lowered.ptx, "mbarrier.arrive.release.cluster.shared::cluster"), count(lowered.ptx, "mapa.shared"));
+  EXPECT_GT(count(lowered.ptx, "mapa.shared"), 0u);
+  EXPECT_EQ(count(lowered.ptx, "barrier.cluster.arrive"), 2u) << "before the roles, and behind them";
+  EXPECT_EQ(count(lowered.ptx, "barrier.cluster.wait"), 2u);
+  EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+}
+
 // A result of 16 bits goes out by TMA: of each warpgroup 4 boxes of 64 columns, of which two are there. Where C's rows
 // are no multiple of 16 bytes its pairs go out one by one, in a whole tile, and its elements in others.
 TEST(Ptx, OfAStagedResult) {
@@ -148,6 +165,7 @@ TEST(Ptx, AssemblesWithinItsBudget) {
   select(bf16, bf16, 1000, 1000, false);
   select(bf16, f32, 1000, 1000, true);
   select(i8, b.getI32Type(), 64, 1000, true);
+  EXPECT_EQ(all[4].cluster, 2);
   MatmulParameters wide, deep, eights; // of 8 bits
   wide.m = 256, wide.n = 128;          // two instructions along the rows of each warpgroup
   deep.k = 128, deep.stages = 2;       // two blocks of A's columns

@@ -163,6 +163,9 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   auto registers = dyn_cast<IntegerAttr>(attribute.getValue());
   if (name == "tile.register_file" && isa<KernelOp>(op) && registers && registers.getInt() > 0)
     return success();
+  if (name == kClusterAttr && isa<KernelOp>(op) && registers && registers.getInt() > 1 &&
+      llvm::isPowerOf2_64(registers.getInt()))
+    return success();
   auto grid = dyn_cast<DenseI64ArrayAttr>(attribute.getValue());
   if (name == kGridAttr && function && grid && grid.size() == (isa<KernelOp>(op) ? 4 : 2) && grid[0] > 0 &&
       grid[1] > 0 && grid[1] <= kThreads && grid.asArrayRef().back() > 0)
@@ -177,9 +180,9 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);
-  return op->emitOpError()
-         << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '" << kCyclicAttr
-         << "', '" << kLaunchAttr << "', '" << kSplitsAttr << "' and '" << kGridAttr
-         << "', columns and threads, on a function, 'tile.register_file', a number, on a kernel, and '"
-         << kUnselectedAttr << "' on a module, but got '" << name << "'";
+  return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
+                           << kCyclicAttr << "', '" << kLaunchAttr << "', '" << kSplitsAttr << "' and '" << kGridAttr
+                           << "', columns and threads, on a function, 'tile.register_file', a number, and '"
+                           << kClusterAttr << "', a power of two, on a kernel, and '" << kUnselectedAttr
+                           << "' on a module, but got '" << name << "'";
 }

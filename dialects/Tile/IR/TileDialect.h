@@ -19,8 +19,12 @@ inline constexpr llvm::StringLiteral kCyclicAttr = "tile.cyclic";
 /// matrix the "map" (a tensor map of tiles of type `box`, 128-byte swizzle, zeros outside; of packed blocks [tiles,
 /// pieces of blocks, words], see BlockCopy.h, without a swizzle), "pointer", "stride" (of
 /// rows, in elements), "rows" or "columns". Where it shares tiles out among its blocks, `tile` says how high and wide
-/// one is, and `over` what they lie in: the argument and the dimension that has its rows, and those of its columns.
+/// one is, and `over` what they lie in: the argument and the dimension that has its rows, and those of its columns; of
+/// a kernel with clusters, `cluster` says how many blocks one has, along x, and `tile` is what all of them go over.
 inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
+/// The attribute of a tile.kernel whose blocks run in clusters of so many, a power of two: they take tiles of rows that
+/// are neighbours, in the same columns, and what the text copies of those columns is copied once for all of them.
+inline constexpr llvm::StringLiteral kClusterAttr = "tile.cluster";
 /// The attribute of a kernel of a model on a device: [columns, threads]. It is launched in blocks of so many threads,
 /// for each token (or wanted row) as many as have a thread for each column. Of a tile.kernel: [columns of the result,
 /// threads, bytes of shared memory, tokens]; it is launched once for each tile of so many columns (blocks along x) and

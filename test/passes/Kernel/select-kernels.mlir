@@ -12,11 +12,12 @@ func.func @odd_sizes(%a: tensor<131x67xbf16>, %b: tensor<67x129xbf16>) -> tensor
 // CHECK-LABEL: func.func @odd_sizes
 // CHECK: %[[A:.*]] = tensor.pad %{{.*}} low[0, 0] high[0, 5]
 // CHECK: %[[B:.*]] = tensor.pad %{{.*}} low[0, 0] high[0, 7]
-// CHECK: tile.launch @matmul_128x256_bf16_f32 ins(%[[A]], %[[B]] : tensor<131x72xbf16>, tensor<67x136xbf16>)
-// CHECK: tile.kernel @matmul_128x256_bf16_f32
+// CHECK: tile.launch @matmul_2x128x256_bf16_f32 ins(%[[A]], %[[B]] : tensor<131x72xbf16>, tensor<67x136xbf16>)
+// CHECK: tile.kernel @matmul_2x128x256_bf16_f32{{.*}} attributes {tile.cluster = 2 : i64}
 // CHECK: !tile.accumulator<128x256xf32>
 // WARPS-LABEL: func.func @odd_sizes
 // WARPS: tile.launch @matmul_128x256_bf16_f32
+// WARPS-NOT: tile.cluster
 // WARPS: tile.channel : <3 x memref<128x64xbf16, 3>, memref<64x256xbf16, 3>>
 
 // -----
