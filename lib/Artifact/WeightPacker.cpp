@@ -31,7 +31,8 @@ uint64_t product(const std::vector<int64_t> &dims, size_t from) {
 struct Chunk {
   size_t entry;
   uint64_t first, last;
-  uint64_t offset, bytes; // in the section; the last chunk of a weight ends with the zeros before the next one
+  uint64_t packed;        // bytes of it; the last chunk of a weight goes on with the zeros before the next one
+  uint64_t offset, bytes; // in the section, zeros included
 };
 
 std::vector<Chunk> cut(const PackedWeights &plan) {
@@ -52,7 +53,8 @@ std::vector<Chunk> cut(const PackedWeights &plan) {
     const uint64_t end = i + 1 < plan.places.size() ? plan.places[i + 1].offset : plan.bytes;
     for (uint64_t first = 0; first < count; first += piece) {
       const uint64_t last = std::min(count, first + piece), offset = place.offset + first * unitBytes;
-      chunks.push_back({i, first, last, offset, (last == count ? end : place.offset + last * unitBytes) - offset});
+      const uint64_t packed = (last - first) * unitBytes;
+      chunks.push_back({i, first, last, packed, offset, last == count ? end - offset : packed});
     }
   }
   return chunks;
@@ -81,13 +83,16 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
   const WeightEntry &entry = plan.entries[chunk.entry];
   const uint8_t *source = plan.places[chunk.entry].source;
   const bool mapped = plan.places[chunk.entry].mapped;
-  out.assign(chunk.bytes, 0);
+  const Layout *layout = entry.layout;
+  out.resize(chunk.bytes);
+  const uint64_t packed = layout ? chunk.packed : 0; // tiles are written whole, zeros included
+  std::fill(out.begin() + packed, out.end(), 0);
   if (!source) {
     std::memcpy(out.data(), entry.table.data() + chunk.first, (chunk.last - chunk.first) * sizeof(float));
     return;
   }
   const BlockFormat &format = *blockFormat(static_cast<Storage>(entry.storage));
-  if (const Layout *layout = entry.layout) {
+  if (layout) {
     const uint64_t columns = entry.dims[0], rows = product(entry.dims, 1);
     const uint64_t rowBytes = columns / format.elements * format.bytes;
     packTiles(*layout, format, source, rows, columns, chunk.first, chunk.last, out.data(), entry.padding);

@@ -2,6 +2,7 @@
 #include "lib/Target/Layout.h"
 
 #include <cstring>
+#include <vector>
 
 namespace stepdown {
 
@@ -71,21 +72,56 @@ size_t packedBytes(const Layout &layout, const BlockFormat &format, size_t rows,
   return tilesOf(layout, rows) * (columns / p.columns) * p.bytes;
 }
 
+/// A row's codes of 32 columns, four neighbours a word: a plane's words hold bits [low, low + bits) of each, shifted to
+/// where a quad has its bits. No bit leaves its byte.
+template <int bits> static void packPlane(const PackedPlane &plane, const uint8_t *codes, int row, uint8_t *base) {
+  constexpr int vectors = kQuads * bits / 8;
+  constexpr uint32_t mask = 0x01010101u * ((1u << bits) - 1);
+  uint32_t quads[kQuads], words[vectors] = {};
+  std::memcpy(quads, codes, sizeof quads);
+  for (int quad = 0; quad < kQuads; ++quad)
+    words[quad % vectors] |= (quads[quad] >> plane.low & mask) << quad / vectors * bits;
+  for (int v = 0; v < vectors; ++v)
+    std::memcpy(base + plane.vectorOf(v) + PackedPlane::byteOf(row, 0), &words[v], sizeof words[v]);
+}
+
 /// Scatters one row's codes into the planes of the packed block.
 static void packCodes(const PackedBlock &p, const uint8_t *codes, int row, uint8_t *block) {
-  for (int sub = 0; sub < p.columns / kCodeColumns; ++sub) {
+  for (int sub = 0; sub < p.columns / kCodeColumns; ++sub, codes += kCodeColumns) {
     uint8_t *base = block + p.codesOffset + sub * p.codeBytes;
-    for (int i = 0; i < p.planes; ++i) {
-      const PackedPlane &plane = p.plane[i];
-      const uint8_t mask = plane.bits == 8 ? 0xff : (1u << plane.bits) - 1;
-      for (int quad = 0; quad < kQuads; ++quad) {
-        uint8_t *vector = base + plane.vectorOf(quad) + PackedPlane::byteOf(row, 0);
-        const uint8_t *from = codes + kCodeColumns * sub + kQuadColumns * quad;
-        for (int e = 0; e < kQuadColumns; ++e)
-          vector[e] |= static_cast<uint8_t>(((from[e] >> plane.low) & mask) << plane.shiftOf(quad));
+    for (int i = 0; i < p.planes; ++i)
+      switch (p.plane[i].bits) {
+      case 1:
+        packPlane<1>(p.plane[i], codes, row, base);
+        break;
+      case 2:
+        packPlane<2>(p.plane[i], codes, row, base);
+        break;
+      case 4:
+        packPlane<4>(p.plane[i], codes, row, base);
+        break;
+      default:
+        packPlane<8>(p.plane[i], codes, row, base);
       }
-    }
   }
+}
+
+/// One row's part of a packed block of a quantised format.
+static void packBlock(const PackedBlock &p, const uint8_t *source, int row, uint8_t *block) {
+  BlockFields fields;
+  readFields(*p.format, source, fields);
+  if (p.d.bytes == 4)
+    std::memcpy(block + p.d.at(row), &fields.d, 4);
+  else
+    std::memcpy(block + p.d.at(row), &fields.dBits, 2);
+  if (p.m.exists())
+    std::memcpy(block + p.m.at(row), &fields.mBits, 2);
+  const int groups = p.format->groups();
+  for (int g = 0; p.scales.exists() && g < groups; ++g)
+    block[p.scales.at(row, g)] = static_cast<uint8_t>(fields.scales[g]);
+  for (int g = 0; p.minimums.exists() && g < groups; ++g)
+    block[p.minimums.at(row, g)] = fields.minimums[g];
+  packCodes(p, fields.codes, row, block);
 }
 
 void packTiles(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t rows, size_t columns,
@@ -93,37 +129,30 @@ void packTiles(const Layout &layout, const BlockFormat &format, const uint8_t *s
   const PackedBlock p = packedBlock(layout, format);
   const size_t blocks = (padding.columns ? padding.columns : columns) / p.columns, all = padding.rows(rows);
   const size_t rowBytes = columns / format.elements * format.bytes, tileRows = layout.rows;
-  std::memset(out, 0, (lastTile - firstTile) * blocks * p.bytes);
-  BlockFields fields;
-  for (size_t tile = firstTile; tile < lastTile; ++tile)
-    for (size_t r = 0; r < tileRows && tile * tileRows + r < all; ++r) {
+  std::vector<const uint8_t *> from(tileRows); // [rows of a tile] null where nothing is stored
+  for (size_t tile = firstTile; tile < lastTile; ++tile) {
+    bool whole = padding.columns == 0;
+    for (size_t r = 0; r < tileRows; ++r) {
       const size_t at = tile * tileRows + r;
-      if (!padding.isStored(at))
-        continue;
-      const uint8_t *row = source + padding.storedBefore(at) * rowBytes;
-      uint8_t *block = out + (tile - firstTile) * blocks * p.bytes;
-      for (size_t b = 0; b < blocks; ++b, block += p.bytes) {
-        if (!format.isQuantised()) {
-          for (size_t c = 0; c < size_t(p.columns) && b * p.columns + c < columns; ++c)
-            std::memcpy(block + p.values.at(r, c), row + (b * p.columns + c) * format.bytes, format.bytes);
+      const bool stored = at < all && padding.isStored(at);
+      from[r] = stored ? source + padding.storedBefore(at) * rowBytes : nullptr;
+      whole &= stored;
+    }
+    uint8_t *block = out + (tile - firstTile) * blocks * p.bytes;
+    if (!whole) // every bit of a whole one is written below
+      std::memset(block, 0, blocks * p.bytes);
+    for (size_t b = 0; b < blocks; ++b, block += p.bytes) // all rows of a block, so that it stays in the cache
+      for (size_t r = 0; r < tileRows; ++r) {
+        if (!from[r])
+          continue;
+        if (format.isQuantised()) {
+          packBlock(p, from[r] + b * format.bytes, r, block);
           continue;
         }
-        readFields(format, row + b * format.bytes, fields);
-        if (p.d.bytes == 4)
-          std::memcpy(block + p.d.at(r), &fields.d, 4);
-        else
-          std::memcpy(block + p.d.at(r), &fields.dBits, 2);
-        if (p.m.exists())
-          std::memcpy(block + p.m.at(r), &fields.mBits, 2);
-        for (int g = 0; g < format.groups(); ++g) {
-          if (p.scales.exists())
-            block[p.scales.at(r, g)] = static_cast<uint8_t>(fields.scales[g]);
-          if (p.minimums.exists())
-            block[p.minimums.at(r, g)] = fields.minimums[g];
-        }
-        packCodes(p, fields.codes, r, block);
+        for (size_t c = 0; c < size_t(p.columns) && b * p.columns + c < columns; ++c)
+          std::memcpy(block + p.values.at(r, c), from[r] + (b * p.columns + c) * format.bytes, format.bytes);
       }
-    }
+  }
 }
 
 } // namespace stepdown
