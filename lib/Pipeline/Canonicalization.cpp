@@ -27,12 +27,14 @@ static constexpr const char *kUnsound[] = {
     "FoldTransposeWithTranspose",
 };
 
-std::unique_ptr<Pass> createSoundCanonicalizer() {
+std::unique_ptr<Pass> createSoundCanonicalizer(Regions regions) {
   SmallVector<std::string> unsound;
   for (const char *name : kUnsound)
     for (const char *scope : {"(anonymous namespace)::", "{anonymous}::", ""}) // as Clang writes it, and GCC
       unsound.push_back(std::string(scope) + name);
-  return createCanonicalizerPass(GreedyRewriteConfig(), unsound);
+  GreedyRewriteConfig config;
+  config.setRegionSimplificationLevel(regions);
+  return createCanonicalizerPass(config, unsound);
 }
 
 } // namespace stepdown

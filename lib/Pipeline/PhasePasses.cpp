@@ -31,29 +31,29 @@ namespace stepdown {
 
 // What both roads to the CPU have in common.
 
-static void addBufferization(OpPassManager &kernels) {
+static void addBufferization(OpPassManager &kernels, Regions regions) {
   bufferization::OneShotBufferizePassOptions bufferize;
   bufferize.bufferizeFunctionBoundaries = true;
   bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
   bufferize.allowReturnAllocsFromLoops = true; // functions of plain modules may; place-scratch refuses a kernel's
   kernels.addPass(bufferization::createOneShotBufferizePass(bufferize));
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer(regions));
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
 /// Behind the pass that gives functions their signature: no view, no affine map, no loop.
-static void addBranches(OpPassManager &kernels) {
+static void addBranches(OpPassManager &kernels, Regions regions) {
   kernels.addNestedPass<func::FuncOp>(memref::createExpandStridedMetadataPass());
   kernels.addNestedPass<func::FuncOp>(createLowerAffinePass());
   kernels.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer(regions));
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
-static void addLLVM(OpPassManager &kernels) {
+static void addLLVM(OpPassManager &kernels, Regions regions) {
   kernels.addPass(createLowerToLLVM());
   kernels.addNestedPass<LLVM::LLVMFuncOp>(createReconcileUnrealizedCastsPass());
-  kernels.addNestedPass<LLVM::LLVMFuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<LLVM::LLVMFuncOp>(createSoundCanonicalizer(regions));
 }
 
 // A model on the CPU.
@@ -86,12 +86,12 @@ void build::tileKernels(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createTileKernels());
   // No CSE while kernels are tensors: it would give two accumulators one zero to start from, and bufferization a copy.
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer(Regions::Disabled));
 }
 
 void build::bufferizeKernels(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
-  addBufferization(kernels);
+  addBufferization(kernels, Regions::Disabled);
   kernels.addNestedPass<func::FuncOp>(createPlaceScratch());
 }
 
@@ -99,18 +99,16 @@ void build::vectorizeKernels(OpPassManager &manager, const PhaseOptions &options
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createSelectBlockDot({options.target->name}));
   kernels.addNestedPass<func::FuncOp>(createSelectTileOps({options.target->name}));
-  // What is left of linalg is elementwise, of elements that are vectors already.
-  kernels.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   kernels.addNestedPass<func::FuncOp>(createExpandMath());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer(Regions::Disabled));
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
 void build::bindKernels(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createBindOperands());
-  addBranches(kernels);
-  addLLVM(kernels);
+  addBranches(kernels, Regions::Normal); // no block that nothing reaches
+  addLLVM(kernels, Regions::Disabled);
 }
 
 // A model on a GPU: the same step program, each of whose dispatches is a kernel of it.
@@ -126,7 +124,7 @@ void build::threadKernels(OpPassManager &manager, const PhaseOptions &options) {
 
 void build::simplifyKernels(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer(Regions::Disabled));
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
@@ -134,7 +132,7 @@ void build::unpackKernels(OpPassManager &manager, const PhaseOptions &options) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createUnpackBlocks({options.target->name}));
   kernels.addNestedPass<func::FuncOp>(createExpandMath());
-  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer());
+  kernels.addNestedPass<func::FuncOp>(createSoundCanonicalizer(Regions::Disabled));
   kernels.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
@@ -161,7 +159,7 @@ void build::simplifyFunctions(OpPassManager &manager, const PhaseOptions &) {
 void build::bufferizeFunctions(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addNestedPass<func::FuncOp>(createDropEmpty());
-  addBufferization(functions);
+  addBufferization(functions, Regions::Aggressive);
   functions.addNestedPass<func::FuncOp>(createPlaceArrays());
 }
 
@@ -177,10 +175,10 @@ void build::vectorizeFunctions(OpPassManager &manager, const PhaseOptions &optio
 void build::bindFunctions(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addNestedPass<func::FuncOp>(createBindArrays());
-  addBranches(functions);
+  addBranches(functions, Regions::Aggressive);
   functions.addPass(createLowerAssertions());
   functions.addPass(createCarryBFloat16());
-  addLLVM(functions);
+  addLLVM(functions, Regions::Aggressive);
 }
 
 // Functions of a plain module on a GPU: the processor counts and launches, the GPU computes.
@@ -198,7 +196,7 @@ void build::selectKernels(OpPassManager &manager, const PhaseOptions &options) {
 void build::bufferizeForDevice(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addNestedPass<func::FuncOp>(createDropEmpty());
-  addBufferization(functions);
+  addBufferization(functions, Regions::Aggressive);
   functions.addNestedPass<func::FuncOp>(createPlaceArrays({/*stack=*/false}));
 }
 
@@ -264,10 +262,10 @@ void build::bindHost(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &functions = manager.nest<ModuleOp>();
   functions.addNestedPass<func::FuncOp>(createBindArrays());
   functions.addPass(createBindLaunches());
-  addBranches(functions);
+  addBranches(functions, Regions::Aggressive);
   functions.addPass(createLowerAssertions());
   functions.addPass(createCarryBFloat16());
-  addLLVM(functions);
+  addLLVM(functions, Regions::Aggressive);
 }
 
 } // namespace stepdown

@@ -39,7 +39,7 @@ def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
   let summary = "Select instructions for the structured tile operations";
   let description = [{
     `pack_activation`, `gather`, `rotate`, `cache_store` and `attend` on memrefs become loops of loads, vector
-    arithmetic and stores.
+    arithmetic and stores, and so does what is left of linalg: its elements are vectors already.
 
     Before:
     ```mlir
@@ -62,7 +62,8 @@ def SelectTileOps : Pass<"select-tile-ops", "::mlir::func::FuncOp"> {
   }];
   let options = [Option<"targetName", "target", "std::string", "\"x86-64-v4-vnni\"", "Target of lib/Base/Targets.def">];
   let dependentDialects = ["::stepdown::tile::TileDialect", "::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
-                           "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+                           "::mlir::math::MathDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::affine::AffineDialect"];
 }
 
 def VectorizeStructured : Pass<"vectorize-structured", "::mlir::func::FuncOp"> {

@@ -2,7 +2,10 @@
 // (SelectPack.cpp), as loops over vectors of 16 lanes.
 #include "passes/Vector/SelectTileOps.h"
 #include "dialects/Transformer/IR/CachedRows.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Vector/Passes.h"
@@ -133,10 +136,23 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
       return signalPassFailure();
     }
     SmallVector<Operation *> work;
+    SmallVector<linalg::LinalgOp> elementwise; // what is left of linalg, of elements that are vectors already
     getOperation().walk([&](Operation *op) {
       if (isa<PackActivationOp, GatherOp, RotateOp, CacheStoreOp, AttendOp>(op))
         work.push_back(op);
+      else if (auto structured = dyn_cast<linalg::LinalgOp>(op); structured && structured.hasPureBufferSemantics())
+        elementwise.push_back(structured);
     });
+    // One by one, which convert-linalg-to-loops does by rewriting all of the function to a fixed point.
+    IRRewriter rewriter(&getContext());
+    for (linalg::LinalgOp op : elementwise) {
+      rewriter.setInsertionPoint(op);
+      if (failed(linalg::linalgOpToLoops(rewriter, op))) {
+        op->emitOpError() << "expects to have a form as loops";
+        return signalPassFailure();
+      }
+      rewriter.eraseOp(op);
+    }
     for (Operation *op : work) {
       if (failed(checkSizes(op, target->layout->rows)))
         return signalPassFailure();

@@ -32,7 +32,6 @@
 // MODEL-NEXT: check-contract;
 // MODEL-NEXT: select-block-dot;
 // MODEL-NEXT: select-tile-ops;
-// MODEL-NEXT: convert-linalg-to-loops;
 // MODEL-NEXT: expand-math;
 // MODEL-NEXT: canonicalize;
 // MODEL-NEXT: cse;

@@ -126,3 +126,37 @@ func.func @pack_spread_heads(%x: memref<?x2x!lanes>, %a: memref<?x1x!transformer
   tile.pack_activation ins(%x : memref<?x2x!lanes>) outs(%a : memref<?x1x!transformer.activation<f32>>) {groups = array<i64: 13, 16>}
   return
 }
+
+// What is left of linalg becomes loops.
+// CHECK-LABEL: @square
+// CHECK: scf.for
+// CHECK:   scf.for
+// CHECK:     memref.load
+// CHECK:     arith.mulf
+// CHECK:     memref.store
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @square(%x: memref<?x3x!lanes>, %y: memref<?x3x!lanes>) {
+  linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>],
+                  iterator_types = ["parallel", "parallel"]}
+      ins(%x : memref<?x3x!lanes>) outs(%y : memref<?x3x!lanes>) {
+  ^bb0(%a: !lanes, %b: !lanes):
+    %0 = arith.mulf %a, %a : !lanes
+    linalg.yield %0 : !lanes
+  }
+  return
+}
+
+// Not what is of tensors: they have no place.
+// CHECK-LABEL: @square_of_tensor
+// CHECK-NOT: scf.for
+// CHECK: linalg.generic
+func.func @square_of_tensor(%x: tensor<3x!lanes>) -> tensor<3x!lanes> {
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+      outs(%x : tensor<3x!lanes>) {
+  ^bb0(%a: !lanes):
+    %1 = arith.mulf %a, %a : !lanes
+    linalg.yield %1 : !lanes
+  } -> tensor<3x!lanes>
+  return %0 : tensor<3x!lanes>
+}
