@@ -131,6 +131,18 @@ void KVCache::letGo(size_t group, int32_t block) {
   release(groups[group], block);
 }
 
+int32_t KVCache::take(size_t index) {
+  Group &group = groups[index];
+  if (group.free.empty() && group.idle)
+    keeper->giveBack(index, 1);
+  if (group.free.empty())
+    return -1;
+  const int32_t block = group.free.back();
+  group.free.pop_back();
+  group.references[block] = 1;
+  return block;
+}
+
 void KVCache::adopt(int32_t sequence, const int32_t *blocks, int32_t count) {
   for (Group &group : groups) {
     for (int32_t i = 0; i < count; ++i, ++blocks)

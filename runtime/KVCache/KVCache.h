@@ -74,6 +74,12 @@ public:
   void keep(size_t group, int32_t block);
   /// It has none any more.
   void letGo(size_t group, int32_t block);
+  /// A block for the keeper alone, which nobody else has: a free one, or an idle one that the keeper is asked for; -1
+  /// where there is none. It is pinned.
+  int32_t take(size_t group);
+  /// While it is pinned a block has one more reference, so that it is not idle.
+  void pin(size_t group, int32_t block) { refer(groups[group], block); }
+  void unpin(size_t group, int32_t block) { release(groups[group], block); }
   /// Row `sequence`, which must be empty, begins with blocks that are kept: entry i of group g becomes
   /// blocks[g * count + i], or -1 where a window has passed it.
   void adopt(int32_t sequence, const int32_t *blocks, int32_t count);
@@ -102,6 +108,11 @@ public:
   uint32_t heldBy(size_t group, const std::vector<int32_t> &sequences) const;
   uint64_t keys(size_t group, uint32_t layer) const { return groups[group].tensors[2 * layer]->address; }
   uint64_t values(size_t group, uint32_t layer) const { return groups[group].tensors[2 * layer + 1]->address; }
+  uint32_t layers(size_t group) const { return groups[group].config.layers; }
+  /// Bytes of one block in one layer.
+  uint64_t bytesOfBlock(size_t group, bool values) const {
+    return values ? groups[group].valueBlockBytes : groups[group].keyBlockBytes;
+  }
   uint64_t table(size_t group) const { return groups[group].tableMemory->address; }
   /// Entry `index` of the row of `sequence`, as the host knows it.
   int32_t entry(size_t group, int32_t sequence, int32_t index) const {

@@ -135,10 +135,7 @@ void PrefixTree::add(const Space &space, const int32_t *tokens, int32_t count, i
       node = alone ? take(parent) : none;
       if (node == none)
         break;
-      std::copy_n(its, blockSize, &held[static_cast<size_t>(node) * blockSize]);
-      int32_t &head = buckets[bucketOf(parent, its)];
-      nodes[node].chained = head;
-      head = node;
+      enter(node, parent, its);
     }
     for (size_t g = 0; g < groups; ++g) {
       const int32_t own = cache.entry(g, sequence, b);
@@ -155,6 +152,23 @@ void PrefixTree::add(const Space &space, const int32_t *tokens, int32_t count, i
   }
   for (size_t b = path.size(); b > 0; --b)
     moveToEnd(path[b - 1]);
+}
+
+void PrefixTree::enter(int32_t node, int32_t parent, const int32_t *tokens) {
+  std::copy_n(tokens, blockSize, &held[static_cast<size_t>(node) * blockSize]);
+  if (below)
+    keys[node] = parent >= 0 ? keyBehind(&keys[parent], {}, tokens) : keyBehind(nullptr, spaces[-2 - parent], tokens);
+  int32_t &head = buckets[bucketOf(parent, tokens)];
+  nodes[node].chained = head;
+  head = node;
+}
+
+void PrefixTree::letGo(int32_t node, size_t group) {
+  int32_t &its = block(node, group);
+  if (below)
+    below->dropped(keys[node], group, its);
+  cache.letGo(group, its);
+  its = none;
 }
 
 bool PrefixTree::isIdleLeaf(int32_t node) {
@@ -185,10 +199,8 @@ int32_t PrefixTree::take(int32_t parent) {
 
 void PrefixTree::remove(int32_t node) {
   for (size_t g = 0; g < groups; ++g)
-    if (int32_t &its = block(node, g); its != none) {
-      cache.letGo(g, its);
-      its = none;
-    }
+    if (block(node, g) != none)
+      letGo(node, g);
   int32_t *link = &buckets[bucketOf(nodes[node].parent, tokensOf(node))];
   while (*link != node)
     link = &nodes[*link].chained;
@@ -219,15 +231,12 @@ void PrefixTree::moveToEnd(int32_t node) {
 void PrefixTree::giveBack(size_t group, uint32_t count) {
   for (int32_t node = oldest; node != none && count;) {
     const int32_t next = nodes[node].newer;
-    int32_t &its = block(node, group);
-    if (its != none && cache.isIdle(group, its)) {
+    if (const int32_t its = block(node, group); its != none && cache.isIdle(group, its)) {
       --count;
-      if (cache.hasWindow(group)) {
-        cache.letGo(group, its);
-        its = none;
-      } else {
+      if (cache.hasWindow(group))
+        letGo(node, group);
+      else
         remove(node);
-      }
     }
     node = next;
   }

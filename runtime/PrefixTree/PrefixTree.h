@@ -20,9 +20,15 @@
 // which has its parents'; others have it from there on by adopting it or as forks, with them.) In a group with a window
 // single blocks go.
 //
-// Everything is allocated when the tree is made. Used by the thread that uses the cache.
+// Below. What is given up may go to a second tier (Below; SpillTier.h), and restore() brings it back when a prompt asks
+// for it, as nodes that nobody has yet. There a block has a key that says all that it depends on: SHA-256 of the key of
+// the block before and of its tokens, and of the first of the space.
+//
+// Everything is allocated when the tree is made, but for the keys that a second tier needs. Used by the thread that
+// uses the cache.
 #pragma once
 #include "runtime/KVCache/KVCache.h"
+#include <array>
 #include <vector>
 
 namespace stepdown {
@@ -37,6 +43,20 @@ public:
     bool operator==(const Space &other) const {
       return model == other.model && adapter == other.adapter && element == other.element;
     }
+  };
+
+  /// A second tier. Called by the thread that uses the tree, on blocks of its cache.
+  class Below {
+  public:
+    using Key = std::array<uint8_t, 32>;
+    virtual ~Below() = default;
+    /// The block of `group` with this key is about to be given up.
+    virtual void dropped(const Key &key, size_t group, int32_t block) = 0;
+    virtual bool has(const Key &key, size_t group) const = 0;
+    /// Fills `block`; false where that fails, and then it is not there any more.
+    virtual bool restore(const Key &key, size_t group, int32_t block) = 0;
+    /// Of a block of `group`.
+    virtual uint64_t bytes(size_t group) const = 0;
   };
 
   /// Holds at most `limit` nodes (at least 1): that many blocks of each group of `cache`, which must outlive the tree.
@@ -56,6 +76,17 @@ public:
   /// has a block that is not there, the rest is left out.
   void add(const Space &space, const int32_t *tokens, int32_t count, int32_t sequence);
   void giveBack(size_t group, uint32_t count) override;
+
+  /// The tier that has what is given up from now on, or null; before anything is added, and it must outlive the tree.
+  void setBelow(Below *tier);
+  /// How much restore() may bring back.
+  struct Budget {
+    uint64_t left;       ///< bytes; what it brought is taken off
+    bool isFresh = true; ///< nothing was taken off yet: the least that is of use may then be more than `left`
+  };
+  /// Brings back blocks from the tier below, so that a sequence that holds `known` of the tokens already could adopt
+  /// more of them. True where the tier has more than was brought, for want of budget.
+  bool restore(const Space &space, const int32_t *tokens, int32_t count, int32_t known, Budget &budget);
 
   uint32_t size() const { return limit - static_cast<uint32_t>(unused.size()); }
   /// Adds to `references`, [blocks] of `group`, one for each block that the tree has.
@@ -82,6 +113,14 @@ private:
   /// Sets `path` to the nodes that have the tokens, as far as there are any.
   void walk(const Space &space, const int32_t *tokens, int32_t count);
   int32_t visibleEnd();
+  /// Makes `node` that of `tokens` below `parent`.
+  void enter(int32_t node, int32_t parent, const int32_t *tokens);
+  /// The key of a block behind that with key `before`, or with null the first of the space.
+  Below::Key keyBehind(const Below::Key *before, const Space &space, const int32_t *tokens) const;
+  void findBelow(const Space &space, const int32_t *tokens, size_t count);
+  size_t endBelow(size_t known, const Budget &budget, bool &more) const;
+  bool bring(int32_t root, size_t index, size_t end, const int32_t *tokens, Budget &budget);
+  void letGo(int32_t node, size_t group);
   int32_t take(int32_t parent);
   void remove(int32_t node);
   bool isIdleLeaf(int32_t node);
@@ -101,6 +140,13 @@ private:
   std::vector<int32_t> path;    ///< of the call
   std::vector<int32_t> entries; ///< [groups, path]
   int32_t oldest = none, newest = none;
+  Below *below = nullptr;
+  std::vector<Below::Key> keys; ///< [limit], where there is a tier below
+  // Of a call of restore().
+  enum class Where : uint8_t { Nowhere, Here, Below };
+  std::vector<Below::Key> chain;                  ///< of the blocks that are known, here or below
+  std::vector<Where> where;                       ///< [chain, groups]
+  std::vector<std::pair<size_t, int32_t>> pinned; ///< groups and blocks
 };
 
 } // namespace stepdown

@@ -156,6 +156,7 @@ void Scheduler::preempt(size_t index) {
   request.sequence = -1;
   request.submitted = request.share = request.known = 0;
   request.again = true;
+  request.restored = false;
   wait(std::move(request));
 }
 

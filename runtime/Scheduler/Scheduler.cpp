@@ -52,6 +52,8 @@ void Scheduler::reuse() {
   if (!session.prefixes())
     return;
   size_t room = options.chunk ? options.chunk : session.roomForTokens();
+  for (Request &request : requests)
+    request.restoring = false;
   for (Request &request : requests) {
     if (!room)
       return;
@@ -59,11 +61,18 @@ void Scheduler::reuse() {
       continue;
     // A row is drawn from a token that is computed.
     const size_t most = request.tokens.size() - request.next.empty();
+    const uint64_t restored = session.restored();
     const auto held =
         static_cast<size_t>(session.reuse(request.sequence, request.tokens.data(), static_cast<int32_t>(most)));
     const size_t more = held - request.submitted;
     request.submitted = held;
-    room -= std::min(room, request.tokens.size() - held);
+    if (session.restored() > restored && !request.restored) {
+      request.restored = true;
+      ++counted.restored;
+    }
+    request.restoring = session.restoresMore();
+    if (!request.restoring)
+      room -= std::min(room, request.tokens.size() - held);
     if (request.again)
       continue;
     counted.prompts += !request.sought;
@@ -96,7 +105,7 @@ void Scheduler::share() {
   size_t tokens = session.roomForTokens(), rows = session.roomForRows();
   if (options.stepTokens)
     tokens = std::min<size_t>(tokens, options.stepTokens);
-  const size_t aside = requests.front().inPrompt() && tokens && rows;
+  const size_t aside = requests.front().inPrompt() && !requests.front().restoring && tokens && rows;
   tokens -= aside, rows -= aside;
   for (Request &request : requests) {
     request.share = !request.inPrompt() && tokens && rows;
@@ -105,7 +114,7 @@ void Scheduler::share() {
   tokens += aside, rows += aside;
   size_t ofPrompts = options.chunk ? std::min<size_t>(tokens, options.chunk) : tokens;
   for (Request &request : requests) {
-    if (!request.inPrompt())
+    if (!request.inPrompt() || request.restoring)
       continue;
     const size_t left = request.tokens.size() - request.submitted;
     request.share = std::min(left, ofPrompts);

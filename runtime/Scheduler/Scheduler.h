@@ -12,17 +12,22 @@
 // one that waits takes no blocks of those before such a one. Only the first in order is refused for blocks, with E0608,
 // where nobody behind it has any to give.
 //
+// A session that spills to a file reads back what a prompt has in common with earlier ones, so much before each step. A
+// request of which there is more waits for it: the step computes nothing of its prompt, which costs more than reading.
+//
 // What a request is given does not depend on the company it keeps, nor on preemption: the rows are the same bytes. The
 // batches depend on nothing but the requests, the step in which each came or was cancelled, what they draw and what
-// they guess; how much they guess may follow the seconds that steps take (Speculation.h).
+// they guess; how much they guess may follow the seconds that steps take (Speculation.h), and what comes back from a
+// file how fast it was written.
 //
 // Fairness. Ranks never change: ahead of a request are those of smaller rank, and of those that come
 // `patience * (mostPriority - its priority)` steps later or after, none. The first in order is never preempted, and
-// computes a piece of its prompt or what it drew in every step. That piece has at least one token, and as many as
-// `chunk`, the prompt and the step, less a token for each request that draws, allow: where those who draw fill a step,
-// a prompt of 1,000 tokens takes the first in order 1,000 steps. So a request is first itself after at most the sum,
-// over those ahead of it, of such steps: one for each token of its answer, and one for each piece of what is computed
-// before: of its prompt, and again of all it held for each request that came ahead of it.
+// computes a piece of its prompt, or reads one back, or computes what it drew in every step. That piece has at least
+// one token, and as many as `chunk`, the prompt and the step, less a token for each request that draws, allow: where
+// those who draw fill a step, a prompt of 1,000 tokens takes the first in order 1,000 steps. So a request is first
+// itself after at most the sum, over those ahead of it, of such steps: one for each token of its answer, and one for
+// each piece of what is computed before: of its prompt, and again of all it held for each request that came ahead of
+// it.
 //
 // What throws (no memory is left) leaves the requests in no good state: each client is to be cancelled then.
 //
@@ -80,6 +85,7 @@ public:
     uint64_t prompts = 0;     ///< of which something was sought among what the session remembers
     uint64_t hits = 0;        ///< and found
     uint64_t reused = 0;      ///< their tokens that were not computed
+    uint64_t restored = 0;    ///< prompts, sought for the first time or again, of which something came from a file
   };
   const Figures &figures() const { return counted; }
 
@@ -98,6 +104,8 @@ private:
     size_t known = 0;                   ///< of what it holds, tokens that the session need not be told to remember
     bool sought = false, found = false; ///< see Figures::prompts and hits
     bool again = false;                 ///< it was preempted
+    bool restoring = false;             ///< more of its prompt can be read back: this step computes nothing of it
+    bool restored = false;              ///< see Figures::restored
     bool finished = false;
     bool refused = false; ///< its sequence was freed already
     bool inPrompt() const { return submitted < tokens.size(); }

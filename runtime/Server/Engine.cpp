@@ -358,7 +358,15 @@ void Engine::tellFinished() {
 
 void Engine::publish() {
   const KVCache &cache = session->kv();
+  std::optional<SpillFile::Figures> spilled;
+  if (const SpillFile *file = session->spilled()) {
+    spilled = file->figures();
+    if (spilled->failures && !warned && options.warn)
+      options.warn(*file->firstFailure());
+    warned = spilled->failures != 0;
+  }
   std::lock_guard<std::mutex> lock(mutex);
+  shown.spilled = spilled;
   shown.scheduler = scheduler->figures();
   shown.running = scheduler->answering();
   shown.blocks.resize(cache.groupCount());

@@ -8,6 +8,7 @@
 // What an answer is does not depend on the others (Scheduler.h).
 #pragma once
 #include "runtime/Generate/Generation.h"
+#include "runtime/PrefixTree/SpillFile.h"
 #include "runtime/Scheduler/Scheduler.h"
 #include "runtime/Server/StepTrace.h"
 #include <atomic>
@@ -26,9 +27,10 @@ public:
   struct Options {
     Session::Options session;
     Scheduler::Options steps;
-    size_t waiting = 64;    ///< answers that may wait for a sequence, beside those that have one
-    double seconds = 0;     ///< that an order may take from submit() to its end; 0: any
-    Trace *trace = nullptr; ///< what it does when goes there; must outlive the engine
+    size_t waiting = 64;                          ///< answers that may wait for a sequence, beside those that have one
+    double seconds = 0;                           ///< that an order may take from submit() to its end; 0: any
+    Trace *trace = nullptr;                       ///< what it does when goes there; must outlive the engine
+    std::function<void(const Error &)> warn = {}; ///< hears, on the engine's thread, once of a file that fails
   };
 
   /// Hears of the answers to one order. Called on the engine's thread, which waits for it: it must not block.
@@ -80,7 +82,8 @@ public:
     uint64_t guessedTokens = 0, acceptedTokens = 0; ///< see SpeculationFigures; of answers that are over
     uint64_t cancelled = 0;                         ///< orders
     Scheduler::Figures scheduler;
-    std::vector<uint32_t> blocks, used, kept; ///< of the cache, in each of its groups; kept: used for no answer
+    std::vector<uint32_t> blocks, used, kept;  ///< of the cache, in each of its groups; kept: used for no answer
+    std::optional<SpillFile::Figures> spilled; ///< where there is a file for blocks
   };
   Figures figures() const;
   bool idle() const;
@@ -124,6 +127,7 @@ private:
   std::unique_ptr<StepTrace> tracing; ///< or null
   std::unique_ptr<Scheduler> scheduler;
   std::vector<std::unique_ptr<Work>> works;
+  bool warned = false;
 
   // Of all.
   mutable std::mutex mutex;

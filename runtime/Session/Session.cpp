@@ -1,6 +1,7 @@
 #include "runtime/Session/Session.h"
 
 #include "lib/Base/Suggestion.h"
+#include "runtime/PrefixTree/SpillTier.h"
 #include "runtime/Session/SessionBytes.h"
 #include <algorithm>
 #include <cstring>
@@ -8,6 +9,18 @@
 namespace stepdown {
 
 using ull = unsigned long long;
+
+Session::Session(std::shared_ptr<const Model> model) : model(std::move(model)) {}
+
+// What is remembered goes to the file, for the next who opens it.
+Session::~Session() {
+  if (below)
+    below->wait();
+}
+
+SpillFile *Session::spilled() const { return below ? &below->of() : nullptr; }
+
+uint64_t Session::restored() const { return below ? below->restored() : 0; }
 
 Result<Allocation> Session::allocate(size_t bytes, const char *purpose) {
   Result<Memory> memory = model->device().allocate(bytes, purpose);
@@ -97,8 +110,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (!cache)
     return cache.error();
   session->cache = std::move(*cache);
-  if (options.prefixBlocks)
-    session->keepPrefixes(options.prefixBlocks);
+  if (Status kept = session->keepPrefixes(options); !kept)
+    return kept.error();
   session->states.assign(shape.sequences, State::None);
   session->added.assign(shape.sequences, 0);
   session->waiting.assign(shape.sequences, 0);
@@ -140,14 +153,28 @@ Status Session::placeInputs() {
   return Done{};
 }
 
-void Session::keepPrefixes(uint32_t most) {
+Status Session::keepPrefixes(const Options &options) {
+  if (!options.prefixBlocks && !options.spillFile.empty())
+    return fail(ErrorCode::SessionOption, "spill file: expects blocks that are kept for prompts that begin alike");
+  if (!options.prefixBlocks)
+    return Done{};
   uint32_t blocks = 1;
   for (size_t g = 0; g < cache.groupCount(); ++g)
     blocks = std::max(blocks, cache.blocks(g));
-  tree = std::make_unique<PrefixTree>(cache, std::min(most, blocks));
+  tree = std::make_unique<PrefixTree>(cache, std::min(options.prefixBlocks, blocks));
   space.model = model->artifact().header().checksum; // which covers those of its sections
   for (const stepdown_cache_group &group : model->program().groups)
     space.element = space.element * 31 + group.element;
+  if (options.spillFile.empty())
+    return Done{};
+  auto tier = SpillTier::open(*model, cache, *queue, options.spillFile, options.spillBytes);
+  if (!tier)
+    return tier.error();
+  below = std::move(*tier);
+  tree->setBelow(below.get());
+  restoredAtOnce = options.restoredAtOnce;
+  restores = {restoredAtOnce};
+  return Done{};
 }
 
 void Session::remember(int32_t sequence) {
@@ -156,10 +183,13 @@ void Session::remember(int32_t sequence) {
 }
 
 int32_t Session::reuse(int32_t sequence, const int32_t *tokens, int32_t count) {
+  moreBelow = false;
   const int32_t before = length(sequence);
   if (!tree || before < 0 || waiting[sequence])
     return before;
-  const int32_t length = tree->longest(space, tokens, std::min(count, cache.longest()));
+  count = std::min(count, cache.longest());
+  moreBelow = tree->restore(space, tokens, count, before, restores);
+  const int32_t length = tree->longest(space, tokens, count);
   if (length <= before)
     return before;
   cache.truncate(sequence, 0);
@@ -225,6 +255,12 @@ void Session::freeSequence(int32_t sequence) {
   states[sequence] = State::None;
 }
 
+void Session::fails(const Error &error) {
+  failure = error;
+  if (below)
+    below->close();
+}
+
 Status Session::submit(const Token *tokens, size_t count) {
   const stepdown_program &head = model->head();
   if (Status sound = expectSound(); !sound)
@@ -279,12 +315,13 @@ Status Session::submit(const Token *tokens, size_t count) {
   for (const KVCache::Growth &g : growth)
     added[g.sequence] = 0;
   if (!grown && grown.error().code != ErrorCode::CacheFull)
-    failure = grown.error(); // of the device: some sequences have grown, others have not
+    fails(grown.error()); // of the device: some sequences have grown, others have not
   return grown;
 }
 
 Status Session::step() {
   logitsCount = 0;
+  restores = {restoredAtOnce};
   if (Status sound = expectSound(); !sound)
     return sound;
   if (!queued)
@@ -320,7 +357,7 @@ Status Session::step() {
   if (ok)
     logitsCount = rows;
   else
-    failure = ok.error();
+    fails(ok.error());
   return ok;
 }
 

@@ -12,6 +12,9 @@
 
 namespace stepdown {
 
+class SpillFile;
+class SpillTier;
+
 /// What of a sequence's cache is meant.
 struct CachePart {
   size_t group;
@@ -23,12 +26,17 @@ struct CachePart {
 class Session {
 public:
   struct Options {
-    int32_t threads = 0;       ///< 0: one per core
-    int32_t kvBlock = 0;       ///< 16, 32 or 64 positions; 0: 32
-    int64_t kvPositions = 0;   ///< over all sequences; 0: the model's context once
-    int32_t maxSequences = 0;  ///< 0: 16
-    uint32_t prefixBlocks = 0; ///< blocks that are kept for sequences that begin alike, at most; see reuse()
+    int32_t threads = 0;        ///< 0: one per core
+    int32_t kvBlock = 0;        ///< 16, 32 or 64 positions; 0: 32
+    int64_t kvPositions = 0;    ///< over all sequences; 0: the model's context once
+    int32_t maxSequences = 0;   ///< 0: 16
+    uint32_t prefixBlocks = 0;  ///< blocks that are kept for sequences that begin alike, at most; see reuse()
+    std::string spillFile = {}; ///< where those of them go for which there is no more room; empty: nowhere
+    uint64_t spillBytes = 0;    ///< that the file may have, at most
+    /// Bytes that come back from it between two steps, at most, unless the least that is of use has more.
+    uint64_t restoredAtOnce = uint64_t(32) << 20;
   };
+
   /// One token of a batch; the row of logits after it is kept when `wantLogits`.
   struct Token {
     int32_t sequence, id;
@@ -38,8 +46,10 @@ public:
   /// What `options` ask of a session of `program`; E0602.
   static Result<KVCache::Shape> shapeOf(const Program &program, const Options &options);
 
-  /// E0601, E0602; E1045 with what would fit where the device has too little memory.
+  /// E0601, E0602; E0901, E0903 and E1516 to E1519 of the file for blocks; E1045 with what would fit where the device
+  /// has too little memory.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const Options &options);
+  ~Session();
   /// A session must not move: its step program refers to its cache.
   Session(const Session &) = delete;
 
@@ -69,11 +79,19 @@ public:
   /// their room. Nothing where `prefixBlocks` is 0.
   void remember(int32_t sequence);
   /// `sequence` holds the beginning of `tokens`, or nothing; from now on it holds the longest beginning that is
-  /// remembered, if that is longer, without a step: the same bytes as if it were computed. Returns length(sequence).
+  /// remembered, or can be read back, if that is longer, without a step: the same bytes as if it were computed. Returns
+  /// length(sequence).
   int32_t reuse(int32_t sequence, const int32_t *tokens, int32_t count);
   /// How many of `tokens`, in whole blocks, reuse() would take from blocks that other sequences have, not counting
   /// those that are `leaving`.
   int32_t sharedPrefix(const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving) const;
+  /// Whether reuse() stopped where as much was read back as may be between two steps: after the next, which may be one
+  /// that computes nothing, it comes further.
+  bool restoresMore() const { return moreBelow; }
+  /// Blocks that were read back so far.
+  uint64_t restored() const;
+  /// The file that has what was remembered and given up; null where there is none.
+  SpillFile *spilled() const;
   /// What is remembered; null where nothing ever is.
   const PrefixTree *prefixes() const { return tree.get(); }
 
@@ -102,7 +120,7 @@ public:
 
 private:
   enum class State : uint8_t { None, Live, Leaving };
-  explicit Session(std::shared_ptr<const Model> model) : model(std::move(model)) {}
+  explicit Session(std::shared_ptr<const Model> model);
   bool live(int32_t sequence) const {
     return sequence >= 0 && sequence < static_cast<int32_t>(states.size()) && states[sequence] == State::Live;
   }
@@ -111,17 +129,22 @@ private:
   Status moveBlocks(int32_t sequence, const CachePart &part, std::vector<uint8_t> &blocks, bool download);
   Result<Allocation> allocate(size_t bytes, const char *purpose);
   Status placeInputs();
-  void keepPrefixes(uint32_t most);
+  Status keepPrefixes(const Options &options);
   /// E1045 where the device has too little memory for a session of `shape`.
   Status expectRoom(const KVCache::Shape &shape) const;
   Status expectSound() const;
+  void fails(const Error &error);
 
   std::shared_ptr<const Model> model;
   std::unique_ptr<Queue> queue;
   Allocation arena, inputs, logitsMemory;
   KVCache cache;
+  std::unique_ptr<SpillTier> below; ///< of `tree`, or null
   std::unique_ptr<PrefixTree> tree; ///< of `cache`
   PrefixTree::Space space;          ///< of the model and the cache
+  uint64_t restoredAtOnce = 0;      ///< see Options
+  PrefixTree::Budget restores{0};
+  bool moreBelow = false; ///< see restoresMore()
   std::unique_ptr<StepProgram> program;
   std::vector<float> downloaded; ///< logits, where the host cannot read the device's
   const float *hostLogits = nullptr;

@@ -1,131 +1,36 @@
 // Random events, one after another: requests that come, clients that leave, answers that end, sequences beside the
 // scheduler's that fork and take blocks away. After each event every block is owned as often as the tables say and
 // every sequence is somebody's. Each row of logits that a request gets is, in its bytes, that of its tokens alone,
-// which plainly computed sums say (Plain below), not a session.
+// which plainly computed sums say (EventClients.h), not a session. Answers as a server draws them (Generation), which
+// sample, guess and stop, are those that are drawn alone from such rows.
+//
+// In some worlds what the session gives up goes to a file, of which some are damaged again and again.
 //
 // STEPDOWN_EVENTS is the number of events where it is not 20,000.
 #include "runtime/Devices.h"
+#include "runtime/PrefixTree/SpillFile.h"
 #include "runtime/Scheduler/Scheduler.h"
-#include "test/unit/ToyModel.h"
-#include <algorithm>
+#include "runtime/Speculation/NgramDrafter.h"
+#include "test/unit/EventClients.h"
 #include <array>
 #include <cstdlib>
-#include <cstring>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <list>
 #include <map>
 #include <memory>
 #include <random>
+#include <unistd.h>
 
 using namespace stepdown;
+using test::Answer;
+using test::Client;
+using test::Counts;
+using test::Party;
+using test::Plain;
 using test::ToyModel;
 
 namespace {
-
-constexpr size_t width = 4, vocabulary = 41;
-using Column = std::array<int64_t, width>;
-
-/// The toy model for one sequence, token by token: each layer keeps the sum over what the next token sees.
-class Plain {
-public:
-  explicit Plain(const ToyModel &toy) : table(std::make_shared<std::vector<float>>(toy.embedding())) {
-    for (uint32_t layer = 0; layer < toy.layers; ++layer)
-      layers.push_back({toy.windowOf(layer), {}, {}});
-  }
-  void add(int32_t token) {
-    for (size_t w = 0; w < width; ++w)
-      x[w] = static_cast<int64_t>((*table)[static_cast<size_t>(token) * width + w]);
-    for (size_t l = 0; l < layers.size(); ++l) {
-      Layer &layer = layers[l];
-      Column seen;
-      for (size_t w = 0; w < width; ++w) {
-        seen[w] = x[w] * static_cast<int64_t>(l + 1) * (1 + x[w] % 5);
-        layer.sum[w] += seen[w];
-      }
-      layer.seen.push_back(seen);
-      if (layer.window && layer.seen.size() > layer.window)
-        for (size_t w = 0; w < width; ++w)
-          layer.sum[w] -= layer.seen[layer.seen.size() - 1 - layer.window][w];
-      for (size_t w = 0; w < width; ++w)
-        x[w] = (x[w] + layer.sum[w]) % 1021;
-    }
-  }
-  /// After the last token; all values are whole and below 2^24, so exact.
-  std::array<float, vocabulary> logits() const {
-    std::array<float, vocabulary> out = {};
-    for (size_t v = 0; v < vocabulary; ++v)
-      for (size_t w = 0; w < width; ++w)
-        out[v] += static_cast<float>(x[w]) * (*table)[v * width + w];
-    return out;
-  }
-
-private:
-  struct Layer {
-    uint32_t window;
-    std::vector<Column> seen;
-    Column sum;
-  };
-  std::shared_ptr<const std::vector<float>> table;
-  std::vector<Layer> layers;
-  Column x = {};
-};
-
-struct Counts {
-  uint64_t events = 0, arrived = 0, answered = 0, cancelled = 0, refused = 0, forks = 0, rows = 0, different = 0;
-};
-
-/// Draws by a rule of its own from rows that it holds against Plain, and guesses at times, rightly or not.
-struct Client : RequestClient {
-  Plain plain;
-  Counts &counts;
-  uint32_t salt;
-  size_t left; ///< tokens to draw
-  std::vector<int32_t> given;
-  bool begun = false, over = false;
-  std::string problem;
-  Client(const Plain &plain, Counts &counts, uint32_t salt, size_t left)
-      : plain(plain), counts(counts), salt(salt), left(left) {}
-
-  int32_t chosen(const std::array<float, vocabulary> &row, size_t before) const {
-    const auto best = std::max_element(row.begin(), row.end()) - row.begin();
-    return static_cast<int32_t>((static_cast<size_t>(best) + salt * before) % 40);
-  }
-  size_t draw(const LogitRows &rows, std::vector<int32_t> &next) override {
-    EXPECT_FALSE(over);
-    EXPECT_GE(rows.count, 1u);
-    EXPECT_LE(rows.count, begun ? given.size() : 1u);
-    EXPECT_TRUE(next.empty());
-    size_t kept = 0;
-    int32_t token;
-    do {
-      if (begun)
-        plain.add(given[kept]);
-      const std::array<float, vocabulary> row = plain.logits();
-      ++counts.rows;
-      counts.different += std::memcmp(row.data(), rows[kept], sizeof row) != 0;
-      token = chosen(row, left--);
-      ++kept;
-    } while (left && kept < rows.count && given[kept] == token);
-    begun = true;
-    over = left == 0;
-    counts.answered += over;
-    given = {token};
-    Plain ahead = plain;
-    for (size_t guess = 0; !over && guess < salt % 4 && guess + 1 < left; ++guess) {
-      ahead.add(given.back());
-      given.push_back((chosen(ahead.logits(), left - guess) + (salt + left) % 5 / 4) % 40);
-    }
-    if (!over)
-      next = given;
-    return kept;
-  }
-  void failed(const Error &error) override {
-    EXPECT_FALSE(over);
-    over = true;
-    problem = error.text();
-    ++counts.refused;
-  }
-};
 
 /// A session, its scheduler, and sequences beside it.
 class World {
@@ -134,6 +39,8 @@ public:
     uint32_t window, chunk, stepTokens;
     int64_t positions;
     uint32_t prefixBlocks;
+    uint32_t spilled = 0; ///< blocks that the file has room for; 0: there is none
+    bool damaged = false; ///< again and again
   };
   World(const Shape &shape, uint32_t seed, Counts &counts) : counts(counts), random(seed) {
     toy.window = shape.window;
@@ -144,6 +51,13 @@ public:
     options.kvPositions = shape.positions;
     options.maxSequences = 7;
     options.prefixBlocks = shape.prefixBlocks;
+    damages = shape.damaged;
+    if (shape.spilled) {
+      spillFile = options.spillFile = test::temporaryFile({}, ".spill");
+      options.spillBytes = 4096 + uint64_t(shape.spilled) * slotBytes;
+      options.restoredAtOnce = seed % 2 ? 3000 : 1 << 20;
+    }
+    tokenizer.emplace(std::move(*Tokenizer::create((*model)->metadata())));
     session = std::move(*Session::create(*model, options));
     Scheduler::Options how;
     how.chunk = shape.chunk;
@@ -170,6 +84,11 @@ public:
       forkBeside();
     else
       freeBeside();
+    if (session->spilled()) {
+      session->spilled()->flush(); // so that the same events come to the same
+      if (damages && below(7) == 0)
+        damage();
+    }
     clients.remove_if([](const auto &client) { return client->over; });
     expectSound();
   }
@@ -187,6 +106,9 @@ public:
       EXPECT_EQ(session->kv().freeBlocks(g) + session->kv().idleBlocks(g), session->kv().blocks(g));
   }
   const Scheduler::Figures &figures() const { return scheduler->figures(); }
+  SpillFile::Figures spilled() const {
+    return session->spilled() ? session->spilled()->figures() : SpillFile::Figures();
+  }
 
 private:
   uint32_t below(uint32_t count) { return static_cast<uint32_t>(random() % count); }
@@ -216,8 +138,24 @@ private:
       plain.add(token);
     std::vector<RequestClient *> together;
     const uint32_t salt = below(1000), number = ++requests;
+    const bool asServed = below(5) == 0;
+    GenerationOptions how;
+    how.maxTokens = 1 + below(29);
+    how.sampling.temperature = below(2) ? 9999.0f : 0; // rows go up to 50,000
+    how.sampling.seed = salt;
+    if (below(2)) {
+      auto guesses = std::make_shared<NgramSpeculator>(3);
+      guesses->adapts = false; // to how long steps take
+      how.speculator = guesses;
+    }
+    if (below(2))
+      how.stops = {"e"};
     for (uint32_t count = 1 + below(5) / 4 * (1 + below(2)); count; --count) {
-      clients.push_back(std::make_unique<Client>(plain, counts, salt + count, 1 + below(29)));
+      how.answer = count;
+      if (asServed)
+        clients.push_back(std::make_unique<Answer>(plain, counts, prompt, how, *tokenizer, session->context()));
+      else
+        clients.push_back(std::make_unique<Client>(plain, counts, salt + count, 1 + below(29)));
       together.push_back(clients.back().get());
       requestOf[clients.back().get()] = number;
       ++counts.arrived;
@@ -236,6 +174,20 @@ private:
         client->over = true;
         ++counts.cancelled;
       }
+  }
+  void damage() {
+    const int fd = ::open(spillFile.c_str(), O_WRONLY);
+    ASSERT_GE(fd, 0);
+    const off_t end = ::lseek(fd, 0, SEEK_END);
+    const std::string noise(1 + below(999), static_cast<char>(below(256)));
+    // Within a slot's header and blocks, which have far fewer bytes than it.
+    const auto slot = static_cast<off_t>(below(static_cast<uint32_t>(end / slotBytes))), at = slot * slotBytes;
+    if (slot)
+      ASSERT_EQ(::pwrite(fd, noise.data(), noise.size(), at + static_cast<off_t>(below(999))),
+                static_cast<ssize_t>(noise.size()));
+    if (slot && below(29) == 0)
+      ASSERT_EQ(::ftruncate(fd, at), 0);
+    ::close(fd);
   }
   void takeBeside() {
     if (beside.size() > 1)
@@ -313,8 +265,12 @@ private:
   std::unique_ptr<Session> session;
   std::unique_ptr<Scheduler> scheduler;
   std::vector<std::vector<int32_t>> prefixes;
-  std::list<std::unique_ptr<Client>> clients;
-  std::map<const Client *, uint32_t> requestOf;
+  std::list<std::unique_ptr<Party>> clients;
+  std::map<const Party *, uint32_t> requestOf;
+  std::optional<Tokenizer> tokenizer;
+  std::string spillFile;
+  static constexpr uint32_t slotBytes = 4096;
+  bool damages = false;
   uint32_t requests = 0;
   std::vector<int32_t> beside; ///< sequences of others
 };
@@ -323,14 +279,14 @@ TEST(SchedulerEvents, plainSumsAreTheToysLogits) {
   for (uint32_t window : {0u, 19u}) {
     ToyModel toy;
     toy.window = window;
-    ASSERT_EQ(toy.width, width);
-    ASSERT_EQ(toy.vocabulary, vocabulary);
+    ASSERT_EQ(toy.width, test::toyWidth);
+    ASSERT_EQ(toy.vocabulary, test::toyVocabulary);
     Plain plain(toy);
     std::vector<int32_t> tokens;
     for (int32_t i = 0; i < 53; ++i) {
       tokens.push_back(i * 7 % 40);
       plain.add(tokens.back());
-      const std::array<float, vocabulary> row = plain.logits();
+      const std::array<float, test::toyVocabulary> row = plain.logits();
       EXPECT_EQ(std::vector<float>(row.begin(), row.end()), toy.logits(tokens));
     }
   }
@@ -339,12 +295,15 @@ TEST(SchedulerEvents, plainSumsAreTheToysLogits) {
 TEST(SchedulerEvents, noBlockIsLostAndEveryRowIsThatOfItsTokensAlone) {
   const char *asked = std::getenv("STEPDOWN_EVENTS");
   const uint64_t events = asked ? std::strtoull(asked, nullptr, 10) : 20000;
-  const World::Shape shapes[] = {
-      {0, 7, 0, 160, 0},     {19, 0, 0, 160, 0},    {0, 7, 0, 160, 99},    {0, 0, 11, 128, 99}, {19, 13, 0, 1024, 0},
-      {19, 13, 0, 1024, 99}, {19, 13, 0, 1024, 11}, {40, 29, 23, 144, 99}, {0, 13, 0, 1024, 7}, {0, 0, 0, 128, 99}};
+  const World::Shape shapes[] = {{0, 7, 0, 160, 0},      {19, 0, 0, 160, 0},           {0, 7, 0, 160, 99},
+                                 {0, 0, 11, 128, 99},    {19, 13, 0, 1024, 0},         {19, 13, 0, 1024, 99},
+                                 {19, 13, 0, 1024, 11},  {40, 29, 23, 144, 99},        {0, 13, 0, 1024, 7},
+                                 {0, 0, 0, 128, 99},     {0, 7, 0, 160, 99, 50},       {19, 13, 0, 160, 99, 50},
+                                 {19, 0, 11, 256, 5, 7}, {0, 0, 0, 128, 99, 50, true}, {19, 13, 0, 160, 99, 50, true}};
   constexpr size_t kinds = std::size(shapes);
   Counts counts;
   Scheduler::Figures all;
+  SpillFile::Figures file;
   for (size_t i = 0; i < kinds && !HasFatalFailure(); ++i) {
     World world(shapes[i], static_cast<uint32_t>(i + 1), counts);
     while (counts.events < events * (i + 1) / kinds && !HasFatalFailure() && !counts.different)
@@ -357,12 +316,23 @@ TEST(SchedulerEvents, noBlockIsLostAndEveryRowIsThatOfItsTokensAlone) {
     all.prompts += world.figures().prompts;
     all.hits += world.figures().hits;
     all.reused += world.figures().reused;
+    all.restored += world.figures().restored;
+    const SpillFile::Figures spilled = world.spilled();
+    EXPECT_EQ(spilled.failures > 0, shapes[i].damaged) << i;
+    file.spilled += spilled.spilled;
+    file.restored += spilled.restored;
+    file.failures += spilled.failures;
   }
   EXPECT_EQ(counts.different, 0u) << "of " << counts.rows << " rows, after " << counts.events << " events";
   EXPECT_EQ(counts.answered + counts.cancelled + counts.refused, counts.arrived);
   EXPECT_GT(all.preemptions, counts.events / 1000);
   EXPECT_GT(counts.answered, counts.events / 100);
   EXPECT_GT(all.hits, all.prompts / 3);
+  EXPECT_GT(file.restored, counts.events / 100);
+  EXPECT_GT(all.restored, counts.events / 500);
+  EXPECT_GT(counts.guessed, 0u);
+  for (Finish end : {Finish::End, Finish::Stop, Finish::Length})
+    EXPECT_GT(counts.ends[static_cast<size_t>(end)], 0u);
   std::printf("%llu events: %llu clients came, %llu were answered, %llu left, %llu lacked blocks; %llu forks beside, "
               "%llu steps, %llu rows, %llu preemptions of %llu tokens; of %llu prompts %llu began as others, with %llu "
               "tokens\n",
@@ -371,6 +341,11 @@ TEST(SchedulerEvents, noBlockIsLostAndEveryRowIsThatOfItsTokensAlone) {
               (unsigned long long)counts.refused, (unsigned long long)counts.forks, (unsigned long long)all.steps,
               (unsigned long long)counts.rows, (unsigned long long)all.preemptions, (unsigned long long)all.recomputed,
               (unsigned long long)all.prompts, (unsigned long long)all.hits, (unsigned long long)all.reused);
+  std::printf(
+      "%llu were answers as a server draws them, with %llu right guesses; %llu blocks went to a file, %llu came "
+      "back, for %llu prompts, %llu were damaged\n",
+      (unsigned long long)counts.generations, (unsigned long long)counts.guessed, (unsigned long long)file.spilled,
+      (unsigned long long)file.restored, (unsigned long long)all.restored, (unsigned long long)file.failures);
 }
 
 } // namespace

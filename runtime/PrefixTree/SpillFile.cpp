@@ -1,0 +1,441 @@
+#include "runtime/PrefixTree/SpillFile.h"
+
+#include "runtime/Checksum.h"
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace stepdown {
+namespace {
+
+constexpr char magic[8] = {'S', 'T', 'E', 'P', 'D', 'S', 'P', 'L'};
+constexpr uint32_t currentVersion = 1;
+constexpr uint64_t page = 4096;
+
+struct FileHeader {
+  char magic[8];
+  uint32_t version, length;
+  char text[page - 24];
+  uint64_t checksum; ///< XXH3 of what is before
+};
+static_assert(sizeof(FileHeader) == page);
+
+struct SlotHeader {
+  SpillFile::Key key;
+  uint64_t number;
+  uint32_t parts, reserved;
+  uint64_t reservedToo;
+  uint64_t checksum; ///< XXH3 of what is before
+};
+static_assert(sizeof(SlotHeader) == 64);
+
+// A room is the key, the number of the part, its bytes and their checksum; the file has the last two.
+constexpr size_t before = sizeof(SpillFile::Key) + sizeof(uint64_t), behind = sizeof(uint64_t);
+
+uint64_t sumOf(uint8_t *room, const SpillFile::Key &key, uint64_t part, size_t bytes) {
+  std::memcpy(room, key.data(), key.size());
+  std::memcpy(room + key.size(), &part, sizeof part);
+  return checksumOf(room, before + bytes);
+}
+
+/// Bytes that were read, fewer at the end of the file; -1: errno.
+ssize_t readAt(int fd, void *to, size_t size, uint64_t offset) {
+  size_t got = 0;
+  while (got < size) {
+    const ssize_t some = ::pread(fd, static_cast<uint8_t *>(to) + got, size - got, static_cast<off_t>(offset + got));
+    if (some < 0 && errno == EINTR)
+      continue;
+    if (some < 0)
+      return -1;
+    if (some == 0)
+      break;
+    got += static_cast<size_t>(some);
+  }
+  return static_cast<ssize_t>(got);
+}
+
+} // namespace
+
+SpillFile::SpillFile(const Options &options) : options(options) {
+  slotSize = sizeof(SlotHeader);
+  for (uint64_t bytes : options.parts) {
+    places.push_back(slotSize);
+    slotSize += bytes + behind;
+    largest = std::max<size_t>(largest, bytes);
+  }
+  slotSize = (slotSize + page - 1) / page * page;
+  most = options.bytes > page ? std::min((options.bytes - page) / slotSize, mostSlots) : 0;
+}
+
+Result<std::unique_ptr<SpillFile>> SpillFile::open(const Options &options) {
+  std::unique_ptr<SpillFile> file(new SpillFile(options));
+  if (!file->most)
+    return stepdown::fail(ErrorCode::SpillSize,
+                          "%s: expects at least %llu bytes, for one block of each group of layers, but got %llu",
+                          options.path.c_str(), static_cast<unsigned long long>(page + file->slotSize),
+                          static_cast<unsigned long long>(options.bytes));
+  size_t heads = 16;
+  while (heads < file->most)
+    heads *= 2;
+  file->buckets.assign(heads, none);
+  if (Status opened = file->openFile(); !opened)
+    return opened.error();
+  const size_t each = before + file->largest + behind;
+  const size_t count = std::clamp<size_t>(options.queueBytes / each, 2, 256);
+  file->rooms.reset(new uint8_t[count * each]); // whose pages become memory when they are first filled
+  file->reading.reset(new uint8_t[each]);
+  for (size_t i = 0; i < count; ++i)
+    file->freeRooms.push_back(file->rooms.get() + i * each);
+  file->thread = std::thread([raw = file.get()] { raw->run(); });
+  return file;
+}
+
+SpillFile::~SpillFile() {
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    ending = true;
+  }
+  changed.notify_all();
+  if (thread.joinable())
+    thread.join();
+  if (fd >= 0)
+    ::close(fd);
+}
+
+Status SpillFile::openFile() {
+  const char *path = options.path.c_str();
+  fd = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600); // a pipe does not wait for its other end
+  if (fd < 0)
+    return stepdown::fail(ErrorCode::FileOpen, "%s: cannot open: %s", path, std::strerror(errno));
+  struct stat info;
+  if (::fstat(fd, &info) != 0)
+    return stepdown::fail(ErrorCode::FileRead, "%s: cannot read: %s", path, std::strerror(errno));
+  if (!S_ISREG(info.st_mode))
+    return stepdown::fail(ErrorCode::SpillFormat, "%s: expects a regular file for spilled blocks", path);
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
+    return errno == EWOULDBLOCK
+               ? stepdown::fail(ErrorCode::SpillInUse, "%s: expects a file that no other program spills to", path)
+               : stepdown::fail(ErrorCode::FileOpen, "%s: cannot lock: %s", path, std::strerror(errno));
+  if (::fstat(fd, &info) != 0) // as it is now that nobody else writes
+    return stepdown::fail(ErrorCode::FileRead, "%s: cannot read: %s", path, std::strerror(errno));
+  if (!info.st_size)
+    return writeHeader();
+  const auto size = static_cast<uint64_t>(info.st_size);
+  if (Status ours = expectHeader(size); !ours)
+    return ours;
+  readSlots(size);
+  // Of a larger one what is beyond goes.
+  if (size > page + most * slotSize && ::ftruncate(fd, static_cast<off_t>(page + most * slotSize)) != 0)
+    return stepdown::fail(ErrorCode::FileWrite, "%s: cannot cut: %s", path, std::strerror(errno));
+  return Done{};
+}
+
+Status SpillFile::writeHeader() {
+  FileHeader header = {};
+  std::memcpy(header.magic, magic, sizeof magic);
+  header.version = currentVersion;
+  header.length = static_cast<uint32_t>(std::min(options.holds.size(), sizeof header.text));
+  std::memcpy(header.text, options.holds.data(), header.length);
+  header.checksum = checksumOf(&header, offsetof(FileHeader, checksum));
+  return writeAt(&header, sizeof header, 0);
+}
+
+Status SpillFile::expectHeader(uint64_t size) {
+  const char *path = options.path.c_str();
+  FileHeader header = {};
+  const ssize_t got = readAt(fd, &header, sizeof header, 0);
+  if (got < 0)
+    return stepdown::fail(ErrorCode::FileRead, "%s: cannot read: %s", path, std::strerror(errno));
+  if (std::memcmp(header.magic, magic, sizeof magic) != 0)
+    return stepdown::fail(ErrorCode::SpillFormat,
+                          "%s: expects an empty file, or one of spilled blocks, which begins with "
+                          "\"%.8s\"; what it holds is left as it is",
+                          path, magic);
+  if (size < page || header.version != currentVersion || header.length > sizeof header.text ||
+      header.checksum != checksumOf(&header, offsetof(FileHeader, checksum)))
+    return stepdown::fail(ErrorCode::SpillFormat,
+                          "%s: expects a header of version %u that is whole, but got version %u and %llu bytes, or "
+                          "another checksum",
+                          path, currentVersion, header.version, static_cast<unsigned long long>(size));
+  const std::string held(header.text, header.length);
+  if (held != options.holds.substr(0, sizeof header.text))
+    return stepdown::fail(ErrorCode::SpillModel, "%s: expects blocks of %s; but it has those of %s", path,
+                          options.holds.c_str(), held.c_str());
+  return Done{};
+}
+
+// What was begun last is what is given up last. What is not whole is not there.
+void SpillFile::readSlots(uint64_t size) {
+  const uint64_t count = std::min(most, (size - page + slotSize - 1) / slotSize);
+  std::vector<std::pair<uint64_t, int32_t>> order; // number, slot
+  slots.resize(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    SlotHeader header = {};
+    const auto slot = static_cast<int32_t>(i);
+    const bool whole = readAt(fd, &header, sizeof header, offsetOf(slot)) == static_cast<ssize_t>(sizeof header) &&
+                       header.checksum == checksumOf(&header, offsetof(SlotHeader, checksum)) && header.parts &&
+                       header.parts >> options.parts.size() == 0 && find(header.key) == none;
+    if (!whole) {
+      unused.push_back(slot);
+      continue;
+    }
+    insert(slot, header.key);
+    slots[i].parts = header.parts;
+    order.push_back({header.number, slot});
+    begun = std::max(begun, header.number + 1);
+  }
+  std::sort(order.begin(), order.end());
+  for (const auto &[number, slot] : order)
+    moveToEnd(slot);
+}
+
+Status SpillFile::writeAt(const void *bytes, size_t size, uint64_t offset) {
+  for (size_t done = 0; done < size;) {
+    const ssize_t some =
+        ::pwrite(fd, static_cast<const uint8_t *>(bytes) + done, size - done, static_cast<off_t>(offset + done));
+    if (some < 0 && errno == EINTR)
+      continue;
+    if (some <= 0)
+      return stepdown::fail(ErrorCode::FileWrite, "%s: cannot write: %s", options.path.c_str(),
+                            std::strerror(some ? errno : ENOSPC));
+    done += static_cast<size_t>(some);
+  }
+  return Done{};
+}
+
+uint64_t SpillFile::offsetOf(int32_t slot) const { return page + static_cast<uint64_t>(slot) * slotSize; }
+
+// The bytes of a key are as good as random.
+size_t SpillFile::bucketOf(const Key &key) const {
+  uint64_t word;
+  std::memcpy(&word, key.data(), sizeof word);
+  return word & (buckets.size() - 1);
+}
+
+int32_t SpillFile::find(const Key &key) const {
+  int32_t slot = buckets[bucketOf(key)];
+  while (slot != none && slots[static_cast<size_t>(slot)].key != key)
+    slot = slots[static_cast<size_t>(slot)].chained;
+  return slot;
+}
+
+void SpillFile::insert(int32_t slot, const Key &key) {
+  int32_t &head = buckets[bucketOf(key)];
+  slots[static_cast<size_t>(slot)] = {key, 0, head, none, none};
+  head = slot;
+  moveToEnd(slot);
+}
+
+void SpillFile::remove(int32_t slot) {
+  int32_t *link = &buckets[bucketOf(slots[static_cast<size_t>(slot)].key)];
+  while (*link != slot)
+    link = &slots[static_cast<size_t>(*link)].chained;
+  *link = slots[static_cast<size_t>(slot)].chained;
+  unlink(slot);
+  slots[static_cast<size_t>(slot)] = Slot();
+  unused.push_back(slot);
+}
+
+// A slot that has a key and nothing of it, nor is to have.
+void SpillFile::removeEmpty(int32_t slot) {
+  const Slot &its = slots[static_cast<size_t>(slot)];
+  if (!its.parts && std::none_of(queue.begin(), queue.end(), [&](const Job &job) { return job.key == its.key; }))
+    remove(slot);
+}
+
+void SpillFile::unlink(int32_t slot) {
+  Slot &its = slots[static_cast<size_t>(slot)];
+  if (its.older != none || oldest == slot)
+    (its.older != none ? slots[static_cast<size_t>(its.older)].newer : oldest) = its.newer;
+  if (its.newer != none || newest == slot)
+    (its.newer != none ? slots[static_cast<size_t>(its.newer)].older : newest) = its.older;
+  its.older = its.newer = none;
+}
+
+void SpillFile::moveToEnd(int32_t slot) {
+  unlink(slot);
+  slots[static_cast<size_t>(slot)].older = newest;
+  (newest != none ? slots[static_cast<size_t>(newest)].newer : oldest) = slot;
+  newest = slot;
+}
+
+const SpillFile::Job *SpillFile::queuedJob(const Key &key, size_t part) const {
+  const auto found =
+      std::find_if(queue.begin(), queue.end(), [&](const Job &job) { return job.part == part && job.key == key; });
+  return found == queue.end() ? nullptr : &*found;
+}
+
+// Whether the part is in the slot of its key, or on its way there.
+bool SpillFile::isThere(int32_t slot, const Key &key, size_t part) const {
+  return slot != none && (slots[static_cast<size_t>(slot)].parts >> part & 1 || queuedJob(key, part));
+}
+
+bool SpillFile::has(const Key &key, size_t part) const {
+  std::lock_guard<std::mutex> lock(mutex);
+  return isThere(find(key), key, part);
+}
+
+void SpillFile::touch(const Key &key) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (const int32_t slot = find(key); slot != none)
+    moveToEnd(slot);
+}
+
+uint8_t *SpillFile::room(bool waits) {
+  std::unique_lock<std::mutex> lock(mutex);
+  if (waits)
+    changed.wait(lock, [&] { return !freeRooms.empty(); });
+  if (freeRooms.empty()) {
+    ++counted.dropped;
+    return nullptr;
+  }
+  uint8_t *room = freeRooms.back();
+  freeRooms.pop_back();
+  return room + before;
+}
+
+void SpillFile::put(uint8_t *room, const Key &key, size_t part, bool good) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (good) { // a slot now, so that which keys are there does not follow how fast they are written
+    const int32_t slot = find(key);
+    queue.push_back({room - before, key, part, slot != none ? slot : slotFor(key)});
+  } else {
+    freeRooms.push_back(room - before);
+  }
+  changed.notify_all();
+}
+
+void SpillFile::flush() {
+  std::unique_lock<std::mutex> lock(mutex);
+  changed.wait(lock, [&] { return queue.empty(); });
+}
+
+// The caller has the lock.
+void SpillFile::fail(Error error) {
+  ++counted.failures;
+  if (!first)
+    first = std::move(error);
+}
+
+// A slot for a new key: one that has none, a further one, or that which was used longest ago.
+int32_t SpillFile::slotFor(const Key &key) {
+  if (unused.empty() && slots.size() < most) {
+    slots.emplace_back();
+    unused.push_back(static_cast<int32_t>(slots.size() - 1));
+  }
+  if (unused.empty())
+    remove(oldest);
+  const int32_t slot = unused.back();
+  unused.pop_back();
+  insert(slot, key);
+  return slot;
+}
+
+void SpillFile::run() {
+  sigset_t beyond; // a limit of file sizes is an error, not the end
+  sigemptyset(&beyond);
+  sigaddset(&beyond, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &beyond, nullptr);
+  std::unique_lock<std::mutex> lock(mutex);
+  for (;;) {
+    changed.wait(lock, [&] { return !queue.empty() || ending; });
+    if (queue.empty())
+      return;
+    const Job job = queue.front();
+    Slot &slot = slots[static_cast<size_t>(job.slot)];
+    const uint32_t bit = uint32_t(1) << job.part, parts = slot.parts | bit;
+    const auto isIts = [&] { return slots[static_cast<size_t>(job.slot)].key == job.key; };
+    if (isIts() && parts != slot.parts) {
+      lock.unlock();
+      Status written = write(job, parts);
+      lock.lock();
+      if (written) {
+        ++counted.spilled;
+        counted.spilledBytes += options.parts[job.part];
+      } else {
+        fail(written.error());
+      }
+      if (isIts()) // else it was taken for another key meanwhile, whose parts are queued behind
+        slots[static_cast<size_t>(job.slot)].parts |= written ? bit : 0;
+    }
+    queue.pop_front();
+    if (isIts())
+      removeEmpty(job.slot);
+    freeRooms.push_back(job.bytes);
+    changed.notify_all();
+  }
+}
+
+// The part, and then that it is there.
+Status SpillFile::write(const Job &job, uint32_t parts) {
+  const size_t bytes = options.parts[job.part];
+  const uint64_t sum = sumOf(job.bytes, job.key, job.part, bytes);
+  std::memcpy(job.bytes + before + bytes, &sum, sizeof sum);
+  if (Status ok = writeAt(job.bytes + before, bytes + behind, offsetOf(job.slot) + places[job.part]); !ok)
+    return ok;
+  SlotHeader header = {};
+  header.key = job.key;
+  header.number = begun++;
+  header.parts = parts;
+  header.checksum = checksumOf(&header, offsetof(SlotHeader, checksum));
+  return writeAt(&header, sizeof header, offsetOf(job.slot));
+}
+
+const uint8_t *SpillFile::read(const Key &key, size_t part) {
+  const size_t bytes = options.parts[part];
+  uint8_t *const to = reading.get() + before;
+  std::unique_lock<std::mutex> lock(mutex);
+  const auto count = [&] {
+    ++counted.restored;
+    counted.restoredBytes += bytes;
+    return to;
+  };
+  const int32_t slot = find(key);
+  if (!isThere(slot, key, part))
+    return nullptr;
+  if (const Job *job = queuedJob(key, part)) {
+    std::memcpy(to, job->bytes + before, bytes);
+    return count();
+  }
+  lock.unlock(); // nobody else takes it for another key
+  const uint64_t offset = offsetOf(slot) + places[part];
+  const ssize_t got = readAt(fd, to, bytes + behind, offset);
+  const int why = errno;
+  const bool whole = got == static_cast<ssize_t>(bytes + behind);
+  uint64_t sum = 0;
+  if (whole)
+    std::memcpy(&sum, to + bytes, sizeof sum);
+  const bool good = whole && sum == sumOf(reading.get(), key, part, bytes);
+  lock.lock();
+  if (good)
+    return count();
+  fail(stepdown::fail(ErrorCode::SpillDamaged,
+                      "%s: offset %llu: expects a block of %zu bytes with its checksum, but %s", options.path.c_str(),
+                      static_cast<unsigned long long>(offset), bytes,
+                      got < 0 ? std::strerror(why)
+                      : whole ? "they have another"
+                              : "the file ends"));
+  slots[static_cast<size_t>(slot)].parts &= ~(uint32_t(1) << part); // it is not there from now on
+  removeEmpty(slot);
+  return nullptr;
+}
+
+SpillFile::Figures SpillFile::figures() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  Figures now = counted;
+  now.slots = slots.size() - unused.size();
+  now.bytes = slots.size() * slotSize + page;
+  return now;
+}
+
+std::optional<Error> SpillFile::firstFailure() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  return first;
+}
+
+} // namespace stepdown

@@ -1,0 +1,214 @@
+// A file for blocks by itself: what it keeps, what it refuses, and what it does when the disk fails.
+#include "runtime/PrefixTree/SpillFile.h"
+#include "test/unit/ArtifactBuilder.h"
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace stepdown;
+
+namespace {
+
+struct Spilled : testing::Test {
+  SpillFile::Options options;
+  std::unique_ptr<SpillFile> file;
+  Spilled() {
+    options.path = test::temporaryFile({}, ".spill");
+    options.bytes = 4096 + 3 * 4096;
+    options.holds = "numbers";
+    options.parts = {101, 997};
+  }
+  ~Spilled() override { ::unlink(options.path.c_str()); }
+  void open() {
+    file.reset();
+    auto made = SpillFile::open(options);
+    ASSERT_TRUE(made) << made.error().text();
+    file = std::move(*made);
+  }
+  std::string refusal() {
+    auto made = SpillFile::open(options);
+    return made ? "" : made.error().text();
+  }
+  static SpillFile::Key key(int number) {
+    SpillFile::Key key = {};
+    std::memcpy(key.data() + 3, &number, sizeof number); // most share a bucket
+    return key;
+  }
+  std::string bytes(int number, size_t part) const {
+    std::string text(options.parts[part], 0);
+    for (size_t i = 0; i < text.size(); ++i)
+      text[i] = static_cast<char>(i * 31 + static_cast<size_t>(number) * 7 + part);
+    return text;
+  }
+  void put(int number, size_t part) {
+    const std::string text = bytes(number, part);
+    uint8_t *room = file->room(true);
+    std::memcpy(room, text.data(), text.size());
+    file->put(room, key(number), part);
+  }
+  /// What is there is what was put.
+  bool there(int number, size_t part) {
+    const bool had = file->has(key(number), part);
+    const uint8_t *got = file->read(key(number), part);
+    EXPECT_TRUE(had || !got);
+    if (got) {
+      EXPECT_EQ(std::string(reinterpret_cast<const char *>(got), options.parts[part]), bytes(number, part));
+    }
+    return got;
+  }
+  std::string contents() const {
+    std::ifstream in(options.path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void contents(const std::string &text) const {
+    std::ofstream(options.path, std::ios::binary | std::ios::trunc) << text;
+  }
+};
+
+TEST_F(Spilled, keepsWhatWasUsedLastAndFindsItAgain) {
+  open();
+  EXPECT_EQ(file->capacity(), 3u);
+  for (int number : {1, 2, 3})
+    put(number, 0);
+  EXPECT_TRUE(there(1, 0)); // written or waiting
+  put(1, 1);
+  file->flush();
+  file->touch(key(1));
+  put(4, 1); // in place of the second
+  file->flush();
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_TRUE(there(1, 0) && there(1, 1) && there(3, 0) && there(4, 1));
+    EXPECT_FALSE(there(2, 0) || there(3, 1) || there(4, 0) || there(5, 0));
+    open();
+  }
+  EXPECT_EQ(file->figures().slots, 3u);
+  put(5, 0); // in place of the third, which was begun first
+  file->flush();
+  EXPECT_TRUE(there(1, 1) && there(4, 1) && there(5, 0));
+  EXPECT_FALSE(there(3, 0));
+  EXPECT_EQ(file->figures().failures, 0u);
+  EXPECT_EQ(file->figures().spilled, 1u);
+  EXPECT_EQ(file->figures().restoredBytes, 997u * 2 + 101);
+  options.bytes = 4096 + 2 * 4096; // what is beyond is cut off
+  open();
+  EXPECT_EQ(contents().size(), 3 * 4096u);
+  struct stat info;
+  ASSERT_EQ(::stat(options.path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0077, 0u);
+}
+
+TEST_F(Spilled, isForgottenWhereNoRoomIsLeftToWait) {
+  options.queueBytes = 1;
+  open();
+  uint8_t *first = file->room(false), *second = file->room(false);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(file->room(false), nullptr);
+  EXPECT_EQ(file->figures().dropped, 1u);
+  file->put(first, key(1), 0, false);
+  EXPECT_FALSE(file->has(key(1), 0));
+  EXPECT_EQ(file->room(false), first);
+  file->put(first, key(1), 0, false);
+  file->put(second, key(1), 0, false);
+}
+
+TEST_F(Spilled, refusesWhatIsNotItsOwn) {
+  open();
+  put(1, 0);
+  EXPECT_EQ(refusal().substr(0, 11), "error E1518");
+  file.reset();
+  const std::string ours = contents();
+  options.holds = "letters";
+  EXPECT_EQ(refusal(), "error E1517: " + options.path + ": expects blocks of letters; but it has those of numbers");
+  options.holds = "numbers";
+  options.bytes = 4096 + 4095;
+  EXPECT_EQ(refusal(), "error E1519: " + options.path +
+                           ": expects at least 8192 bytes, for one block of each group of layers, but got 8191");
+  options.bytes = 1 << 20;
+  for (size_t at : {0, 7, 8, 12, 16, 500, 4095}) { // magic, version, length, text, zeros, checksum
+    std::string other = ours;
+    other[at] ^= 1;
+    contents(other);
+    EXPECT_EQ(refusal().substr(0, 11), "error E1516") << at;
+    EXPECT_EQ(contents(), other) << at; // left as it is
+  }
+  for (size_t size : {1, 8, 4095}) {
+    contents(ours.substr(0, size));
+    EXPECT_EQ(refusal().substr(0, 11), "error E1516") << size;
+  }
+  const std::string path = options.path;
+  options.path = "/dev/full";
+  EXPECT_EQ(refusal(), "error E1516: /dev/full: expects a regular file for spilled blocks");
+  for (const char *none : {"/", "/no/such/folder/file"}) {
+    options.path = none;
+    EXPECT_EQ(refusal().substr(0, 11), "error E0901") << none;
+  }
+  options.path = path;
+}
+
+// Whatever happens to the file, what is read is what was put, or nothing.
+TEST_F(Spilled, damageIsAMiss) {
+  open();
+  for (int number : {1, 2, 3})
+    put(number, number % 2), put(number, 1 - number % 2);
+  file.reset();
+  const std::string ours = contents();
+  size_t missed = 0;
+  for (size_t at = 4096; at < ours.size(); at += at % 4096 < 1200 ? 13 : 1021) {
+    std::string other = ours;
+    other[at] ^= static_cast<char>(1 + at % 255);
+    contents(other);
+    open();
+    for (int number : {1, 2, 3})
+      missed += !there(number, 0) + !there(number, 1);
+  }
+  EXPECT_GT(missed, 200u);
+  for (size_t size = 4096; size < ours.size(); size += 499) {
+    contents(ours.substr(0, size));
+    open();
+    for (int number : {1, 2, 3})
+      there(number, 0), there(number, 1);
+    put(4, 1);
+    file->flush();
+    EXPECT_TRUE(there(4, 1));
+  }
+  // Two slots with each other's place, and one twice.
+  contents(ours.substr(0, 4096) + ours.substr(8192, 4096) + ours.substr(4096, 4096) + ours.substr(4096, 4096));
+  open();
+  EXPECT_TRUE(there(1, 0) && there(2, 0));
+  EXPECT_EQ(file->figures().slots, 2u);
+  // While it is open.
+  ASSERT_EQ(::truncate(options.path.c_str(), 4096), 0);
+  EXPECT_FALSE(there(1, 0));
+  EXPECT_TRUE(file->figures().failures && file->firstFailure()->code == ErrorCode::SpillDamaged);
+  EXPECT_FALSE(file->has(key(1), 0));
+}
+
+TEST_F(Spilled, aFullDiskKeepsWhatItHas) {
+  std::signal(SIGXFSZ, SIG_DFL); // it would end the program in any other thread
+  open();
+  put(1, 0);
+  file->flush();
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit full = {4096 + 4096 + 700, before.rlim_max}; // within the second slot
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  put(2, 1);
+  put(3, 1);
+  file->flush();
+  EXPECT_EQ(file->figures().failures, 2u);
+  EXPECT_EQ(file->figures().spilled, 1u);
+  EXPECT_EQ(file->firstFailure()->code, ErrorCode::FileWrite);
+  EXPECT_FALSE(there(2, 1) || there(3, 1));
+  EXPECT_TRUE(there(1, 0));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  put(2, 1); // there is room again
+  file->flush();
+  EXPECT_TRUE(there(1, 0) && there(2, 1));
+}
+
+} // namespace
