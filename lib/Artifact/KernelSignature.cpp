@@ -83,18 +83,22 @@ uint32_t place(const std::vector<T> &own, std::vector<T> &all, std::map<std::str
 Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector<stepdown_operand> &operands,
                                           ModuleOp kernels, ArrayRef<Bucket> buckets) {
   std::vector<CodeEntry> variants;
+  bool anyTile = false; // of the function before
   for (auto [b, bucket] : llvm::enumerate(buckets)) {
     const std::string name = dispatch.getKernel().str() + "_b" + std::to_string(b);
     auto kernel = kernels.lookupSymbol<FunctionOpInterface>(name);
     const bool ofTiles = isa_and_nonnull<tile::KernelOp>(kernel.getOperation());
     if (!kernel) {
-      if (variants.empty() || variants.back().record.tile != uint32_t(bucket.tile))
+      if (variants.empty() || (!anyTile && variants.back().record.tile != uint32_t(bucket.tile)))
         return wrong(dispatch, "expects a function for tiles of " + std::to_string(bucket.tile) + " tokens");
       variants.push_back(variants.back());
+      variants.back().record.tile = bucket.tile;
+      variants.back().launch.grid[0].divisor = bucket.tile;
       continue;
     }
     if (kernel.getNumArguments() != operands.size())
       return wrong(dispatch, "expects as many arguments as operands");
+    anyTile = kernel->hasAttr(tile::kAnyTileAttr);
     CodeEntry variant;
     variant.function = name;
     variant.record.count = operands.size();

@@ -20,6 +20,8 @@ struct FamilyDefaults {
   static constexpr double logitCap = kNotRead, scoreCap = kNotRead;
   static constexpr bool multipliers = false; ///< reads embedding_scale, residual_scale, logit_scale
   static constexpr int unrotatedPeriod = 0;  ///< of n layers the last does not rotate; 0: all do
+  static constexpr ExpertShares experts = ExpertShares::Never;
+  static constexpr bool dense = true; ///< may have no experts
   /// Scores are multiplied by one over the root of this.
   static double scoreWidth(const ModelParameters &p) { return p.headSize; }
   /// Multiplies the rows of the embedding.

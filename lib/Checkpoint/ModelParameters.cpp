@@ -14,9 +14,9 @@ namespace stepdown {
 namespace {
 
 template <typename F> constexpr Family familyOf() {
-  return {F::architecture, F::pairs,       F::windowPeriod,  F::window,          F::projectionBias,
-          F::localRope,    F::localScaled, F::multipliers,   F::unrotatedPeriod, F::logitCap,
-          F::scoreCap,     F::scoreWidth,  F::embeddingScale};
+  return {F::architecture, F::pairs,       F::windowPeriod, F::window,          F::projectionBias,
+          F::localRope,    F::localScaled, F::multipliers,  F::unrotatedPeriod, F::logitCap,
+          F::scoreCap,     F::experts,     F::dense,        F::scoreWidth,      F::embeddingScale};
 }
 #define STEPDOWN_ROW(Name) familyOf<Name>(),
 constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
@@ -32,6 +32,7 @@ private:
   Status readSizes();
   Status readHeads();
   Status readFeatures();
+  Status readExperts();
   Status readScales();
   Status readRope();
   Status readRopeScaling();
@@ -151,8 +152,8 @@ Status Reader::readHeads() {
   return Done{};
 }
 
-/// Keys that ask for what the family's program does not compute: refused, never ignored.
-Status Reader::readFeatures() {
+/// How many experts there are, and how a token's are chosen and weighed.
+Status Reader::readExperts() {
   uint64_t experts = 0, used = 0;
   for (auto [name, number] : {std::pair{"expert_count", &experts}, {"expert_used_count", &used}})
     if (has(name)) {
@@ -177,10 +178,50 @@ Status Reader::readFeatures() {
       return refuse(ErrorCode::ModelExperts, key(name),
                     "expects a divisor of the " + std::to_string(experts) + " experts, but got " +
                         std::to_string(*groups));
+    if (*groups > 1)
+      return refuse(ErrorCode::ModelFeature, key(name),
+                    "expects 0 or 1 (a choice among all experts), but got " + std::to_string(*groups));
   }
-  if (experts != 0)
+  p.experts = 0;
+  if (experts != 0 && p.family->experts == ExpertShares::Never)
     return refuse(ErrorCode::ModelFeature, key("expert_count"),
                   "expects 0 (dense layers), but got " + std::to_string(experts) + " experts");
+  if (experts == 0 && !p.family->dense)
+    return refuse(ErrorCode::ModelExperts, key("expert_count"), "expects experts, but got 0");
+  if (experts == 0)
+    return Done{};
+  for (auto [name, number, most] :
+       {std::tuple("expert_count", experts, kMostExperts), std::tuple("expert_used_count", used, kMostExpertsUsed)})
+    if (number > most)
+      return refuse(ErrorCode::ModelRange, key(name),
+                    "expects 1 to " + std::to_string(most) + ", but got " + std::to_string(number));
+  p.experts = static_cast<uint32_t>(experts), p.expertsUsed = static_cast<uint32_t>(used);
+  STEPDOWN_CHECK(countOr("expert_feed_forward_length", kMostWidth, p.feedForward[0], p.expertWidth));
+  p.expertsNormalised = p.family->experts == ExpertShares::OfChosen;
+  STEPDOWN_CHECK(real(ErrorCode::ModelScale, "expert_weights_scale", kScales, 1, p.expertScale));
+  p.expertScale = p.expertScale == 0 ? 1 : p.expertScale;
+  if (const char *name = "expert_weights_norm"; has(name)) {
+    Result<bool> normalised = meta.boolean(key(name));
+    if (!normalised)
+      return normalised.error();
+    if (*normalised != p.expertsNormalised)
+      return refuse(ErrorCode::ModelFeature, key(name),
+                    std::string("expects ") + (p.expertsNormalised ? "true" : "false") + ", as in all files of " +
+                        p.architecture + ", but got " + (*normalised ? "true" : "false"));
+  }
+  if (const char *name = "expert_gating_func"; has(name)) {
+    Result<uint64_t> function = meta.unsignedInteger(key(name));
+    if (!function)
+      return function.error();
+    if (*function > 1) // 2: sigmoid, 3: softmax of the chosen
+      return refuse(ErrorCode::ModelFeature, key(name),
+                    "expects 0 or 1 (softmax), but got " + std::to_string(*function));
+  }
+  return Done{};
+}
+
+/// Keys that ask for what the family's program does not compute: refused, never ignored.
+Status Reader::readFeatures() {
   if (has("attention.causal")) {
     Result<bool> causal = meta.boolean(key("attention.causal"));
     if (!causal)
@@ -408,8 +449,8 @@ Status Reader::readWindowPattern(uint64_t period) {
 }
 
 Result<ModelParameters> Reader::read() {
-  for (Status (Reader::*step)() : {&Reader::readIdentity, &Reader::readSizes, &Reader::readHeads, &Reader::readFeatures,
-                                   &Reader::readScales, &Reader::readRope, &Reader::readWindow})
+  for (Status (Reader::*step)() : {&Reader::readIdentity, &Reader::readSizes, &Reader::readHeads, &Reader::readExperts,
+                                   &Reader::readFeatures, &Reader::readScales, &Reader::readRope, &Reader::readWindow})
     if (Status status = (this->*step)(); !status)
       return status.error();
   if (Status status = checkUnreadKeys(meta, log, p.architecture); !status)

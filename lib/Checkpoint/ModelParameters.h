@@ -37,6 +37,10 @@ struct RopeParameters {
 
 struct ModelParameters;
 
+/// What the weights of a token's experts are shares of: the softmax of those chosen, or of all. Never: the family has
+/// layers without experts alone.
+enum class ExpertShares { Never, OfChosen, OfAll };
+
 /// Of window patterns: all layers have the window, or which do is not known.
 constexpr int kEveryLayer = 0, kNotKnown = -1;
 /// Of caps: the family has no key for them.
@@ -51,6 +55,8 @@ struct Family {
   bool projectionBias, localRope, localScaled, multipliers;
   int unrotatedPeriod;
   double logitCap, scoreCap;
+  ExpertShares experts;
+  bool dense; ///< may have no experts
   double (*scoreWidth)(const ModelParameters &);
   double (*embeddingScale)(const ModelParameters &);
 };
@@ -66,6 +72,11 @@ struct ModelParameters {
   std::vector<uint32_t> heads;       ///< [layers] query heads
   std::vector<uint32_t> kvHeads;     ///< [layers] divides heads
   std::vector<uint32_t> feedForward; ///< [layers] width of the gated MLP
+  uint32_t experts;                  ///< of every layer; 0: layers have one MLP
+  uint32_t expertsUsed;              ///< of each token, 1 to experts
+  uint32_t expertWidth;              ///< width of an expert's gated MLP
+  bool expertsNormalised;            ///< their weights are shares of those chosen, else of all
+  double expertScale;                ///< multiplies the weights
   uint32_t headSize;                 ///< elements of one query, key and value head
   double epsilon;                    ///< of RMS norm
   double attentionScale;             ///< multiplies q . k; resolved, never 0

@@ -114,6 +114,16 @@ struct Checker {
     linear(at + "ffn_down", p.feedForward[layer], p.width);
     return {p.width};
   }
+  /// One MLP, or experts where the model has them: of each projection a stack of weights.
+  Rows feedForward(Rows x, Gate gate) {
+    if (p.experts == 0)
+      return gatedMlp(x, gate);
+    need(at + "ffn_gate_inp.weight", {p.width, p.experts});
+    need(at + "ffn_gate_exps.weight", {p.width, p.expertWidth, p.experts});
+    need(at + "ffn_up_exps.weight", {p.width, p.expertWidth, p.experts});
+    need(at + "ffn_down_exps.weight", {p.expertWidth, p.width, p.experts});
+    return {p.width};
+  }
   Rows add(Rows stream, Rows) { return stream; }
 
   void model() {

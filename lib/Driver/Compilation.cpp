@@ -91,6 +91,8 @@ Status Compilation::buildCheckpoint() {
     return entered;
   if (Status known = checkCache(); !known)
     return known;
+  if (Status known = checkExperts(); !known)
+    return known;
   report.seconds.push_back({"transformer", compileClock() - begin});
   return dump("transformer", *module);
 }
@@ -165,6 +167,16 @@ Status Compilation::checkCache() {
         found |= transformer::hasBlocks(cache);
   });
   return found ? fail(ErrorCode::CacheTypeTarget, "%s: expects keys and values of f16 or f32 for %s, but got q8_0",
+                      path.c_str(), (*device)->name)
+               : Status(Done{});
+}
+
+Status Compilation::checkExperts() {
+  const auto device = llvm::find_if(targets, [](const Target *target) { return target->chip; });
+  if (device == targets.end())
+    return Done{};
+  const bool found = module->walk([](transformer::RouteOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  return found ? fail(ErrorCode::ExpertsTarget, "%s: expects a model without transformer.route for %s, but got experts",
                       path.c_str(), (*device)->name)
                : Status(Done{});
 }

@@ -148,6 +148,8 @@ Status Compilation::openPrinted() {
     return status;
   if (Status known = checkCache(); !known)
     return known;
+  if (Status known = checkExperts(); !known)
+    return known;
   text.restore();
   Result<PrintedRecord> record = takeRecord(*module, from->name, text.place);
   if (!record)

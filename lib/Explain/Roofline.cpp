@@ -57,6 +57,8 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
     const uint64_t in = weight.getDimSize(1) * cast<BlockType>(weight.getElementType()).getElements();
     return count * weight.getDimSize(0) * (2 * in + (op->getNumOperands() > 2));
   }
+  if (auto experts = dyn_cast<ExpertLinearOp>(op)) // of the experts of each token
+    return 2 * count * columns(experts.getResult()) * stepdown::transformer::columns(experts.getWeight().getType());
   if (auto attention = dyn_cast<AttentionOp>(op)) {
     CacheType cache = attention.getCache().getType();
     const uint64_t heads = columns(attention.getQ()) / cache.getKey();
@@ -96,6 +98,11 @@ KernelTraffic measure(KernelOp kernel, const Load &load, bool byRows, const Layo
     if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
       gathered.insert(embedding.getTable());
       out.read += matrixBytes(cast<RankedTensorType>(embedding.getTable().getType()), count, layout);
+    } else if (auto experts = dyn_cast<ExpertLinearOp>(op)) { // at most as many as tokens have
+      auto type = cast<RankedTensorType>(experts.getWeight().getType());
+      const uint64_t most = std::min<uint64_t>(count * uint64_t(experts.getRanks()), experts.getExperts());
+      gathered.insert(experts.getWeight());
+      out.read += matrixBytes(type, most * uint64_t(experts.getRowsOfExpert()), layout);
     } else if (auto append = dyn_cast<KVAppendOp>(op)) {
       out.written += cacheBytes(append.getCache().getType(), count);
     } else if (auto attention = dyn_cast<AttentionOp>(op)) {

@@ -110,6 +110,34 @@ Value LayerBuilder::gatedMlp(Value x, Gate gate) {
   return linear(h, "ffn_down", parameters.width);
 }
 
+Value LayerBuilder::experts(Value x, Value ids, StringRef tensor, int64_t out, bool byRank) {
+  const int64_t count = parameters.experts, ranks = cast<RankedTensorType>(ids.getType()).getDimSize(1);
+  const int64_t in = columns(x.getType()) / (byRank ? ranks : 1);
+  const std::string name = (tensor + ".weight").str();
+  auto found = requireTensor(checkpoint, concreteName(index, name), {uint64_t(in), uint64_t(out), uint64_t(count)});
+  if (!found && !refusal)
+    refusal = found.error();
+  Storage storage = found ? (*found)->storage : Storage::F32;
+  Value weight = WeightOp::create(builder, location(name), matrixType(builder.getContext(), storage, count * out, in),
+                                  builder.getStringAttr(symbolicName(name)), DenseI64ArrayAttr());
+  return ExpertLinearOp::create(builder, location(tensor), rows(x, ranks * out), x, ids, weight, count, byRank);
+}
+
+Value LayerBuilder::feedForward(Value x, Gate gate) {
+  if (parameters.experts == 0)
+    return gatedMlp(x, gate);
+  const int64_t used = parameters.expertsUsed, inner = parameters.expertWidth;
+  Value z = linear(x, "ffn_gate_inp", parameters.experts);
+  auto chosen = RankedTensorType::get({cast<RankedTensorType>(x.getType()).getDimSize(0), used}, builder.getI32Type());
+  auto route = RouteOp::create(builder, location("ffn_route"), chosen, rows(x, used), z, parameters.experts, used,
+                               parameters.expertsNormalised, llvm::APFloat(parameters.expertScale));
+  Value g = experts(x, route.getIds(), "ffn_gate_exps", inner, false);
+  Value up = experts(x, route.getIds(), "ffn_up_exps", inner, false);
+  Value h = GatedActivationOp::create(builder, location("ffn_activation"), g.getType(), gate, g, up);
+  Value y = experts(h, route.getIds(), "ffn_down_exps", parameters.width, true);
+  return CombineExpertsOp::create(builder, location("ffn_combine"), x.getType(), y, route.getWeights());
+}
+
 Value LayerBuilder::fusedGatedMlp(Value x, StringRef tensor, Gate gate) {
   int64_t inner = parameters.feedForward[index];
   Value g = linearRows(x, tensor, 0, inner, 2 * inner), up = linearRows(x, tensor, inner, inner, 2 * inner);

@@ -41,6 +41,9 @@ public:
   mlir::Value attention(const Projections &rotated);
   /// ffn_down(gate(ffn_gate x) * (ffn_up x)).
   mlir::Value gatedMlp(mlir::Value x, transformer::Gate gate);
+  /// gatedMlp or, where the model has experts, what those of each token give, weighted: ffn_gate_inp chooses, and
+  /// ffn_gate_exps, ffn_up_exps and ffn_down_exps hold the weights of all.
+  mlir::Value feedForward(mlir::Value x, transformer::Gate gate);
   /// The same with gate and up as the two halves of `tensor`'s rows.
   mlir::Value fusedGatedMlp(mlir::Value x, llvm::StringRef tensor, transformer::Gate gate);
   /// The residual stream with what a branch gives, times the model's residual scale.
@@ -55,6 +58,8 @@ public:
 
 private:
   mlir::Value vector(llvm::StringRef tensor, int64_t total, int64_t begin, int64_t size);
+  /// `tensor`.weight [experts, out, N], as one matrix [experts * out, N].
+  mlir::Value experts(mlir::Value x, mlir::Value ids, llvm::StringRef tensor, int64_t out, bool byRank);
   mlir::Value matrix(llvm::StringRef tensor, int64_t total, int64_t in, int64_t begin, int64_t out);
   mlir::Location location(llvm::StringRef tensor);
   mlir::Type rows(mlir::Value like, int64_t columns);

@@ -74,9 +74,10 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::w
                 block.getStorage().str().c_str(), format->name);
   if (block) {
     uint64_t in = op.getStoredColumns();
-    if (found->dims[0] != in || found->dims[1] < uint64_t(begin + rows))
+    const uint64_t stored = found->dims[1] * found->dims[2]; // a stack of experts is one matrix
+    if (found->dims[0] != in || stored < uint64_t(begin + rows))
       return fail(ErrorCode::ModelTensorShape, "tensor '%s': expects %lld rows of %llu values, but got %llu of %llu",
-                  name.c_str(), (long long)(begin + rows), (unsigned long long)in, (unsigned long long)found->dims[1],
+                  name.c_str(), (long long)(begin + rows), (unsigned long long)in, (unsigned long long)stored,
                   (unsigned long long)found->dims[0]);
     Matrix whole{format, found->data, padding.rows(rows), size_t(columns(type)), padding, size_t(in)};
     whole.bytes += begin * whole.rowBytes();
@@ -168,6 +169,13 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
                                                           : Activation::GeluErf;
         return Datum(gatedActivation(tensor(s, o.getGate()), tensor(s, o.getUp()), kind));
       })
+      .Case([&](ExpertLinearOp o) {
+        return Datum(expertLinear(tensor(s, o.getX()), ids(s, o.getIds()), matrix(s, o.getWeight()),
+                                  ExpertShape{size_t(o.getExperts()), size_t(o.getRanks()), o.getByRank()}));
+      })
+      .Case([&](CombineExpertsOp o) {
+        return Datum(combineExperts(tensor(s, o.getX()), tensor(s, o.getWeights()), size_t(o.getRanks())));
+      })
       .Case([&](AddOp o) { return Datum(add(tensor(s, o.getA()), tensor(s, o.getB()), real(o.getScale()))); })
       .Case([&](RopeTableOp o) { // what a rope of the same kernel computes by itself
         return Datum(Tensor<T>());
@@ -208,6 +216,13 @@ Result<std::vector<typename TypedMachine<T>::Datum>> TypedMachine<T>::run(Block 
         return results.error();
       for (auto [result, datum] : llvm::zip_equal(kernel.getResults(), *results))
         scope.try_emplace(result, std::move(datum));
+      continue;
+    }
+    if (auto o = dyn_cast<RouteOp>(op)) {
+      auto [chosen, weights] = route(tensor(scope, o.getZ()), size_t(o.getExperts()), size_t(o.getUsed()),
+                                     o.getNormalised(), real(o.getScale()), columns(o.getWeights().getType()));
+      scope.try_emplace(o.getIds(), std::move(chosen));
+      scope.try_emplace(o.getWeights(), std::move(weights));
       continue;
     }
     Result<Datum> result = evaluate(op, scope);

@@ -181,6 +181,63 @@ Tensor<T> logits(const Tensor<T> &x, const Matrix &weight, const std::vector<T> 
   return z;
 }
 
+/// The experts of each token [T * used], and their weights [T, columns] with zeros behind the last.
+template <typename T>
+std::pair<std::vector<int32_t>, Tensor<T>> route(const Tensor<T> &z, size_t experts, size_t used, bool normalised,
+                                                 double scale, size_t columns) {
+  std::vector<int32_t> ids;
+  Tensor<T> weights(z.rows, columns);
+  for (size_t t = 0; t < z.rows; ++t) {
+    const T *row = z.row(t);
+    std::vector<int32_t> order(experts);
+    for (size_t e = 0; e < experts; ++e)
+      order[e] = int32_t(e);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t c) { return row[a] > row[c]; });
+    T sum = 0;
+    for (size_t r = 0; r < (normalised ? used : experts); ++r)
+      sum += std::exp(row[order[r]] - row[order[0]]);
+    for (size_t r = 0; r < used; ++r)
+      weights.row(t)[r] = T(scale) * std::exp(row[order[r]] - row[order[0]]) / sum;
+    ids.insert(ids.end(), order.begin(), order.begin() + long(used));
+  }
+  return {ids, weights};
+}
+
+struct ExpertShape {
+  size_t experts, ranks;
+  bool byRank; ///< x has columns of its own for each rank
+};
+
+/// The experts' weights lie one behind the other in `weight`; ids [T * ranks].
+template <typename T>
+Tensor<T> expertLinear(const Tensor<T> &x, const std::vector<int32_t> &ids, const Matrix &weight,
+                       const ExpertShape &shape) {
+  const size_t rows = weight.rows / shape.experts, in = shape.byRank ? x.columns / shape.ranks : x.columns;
+  Tensor<T> y(x.rows, shape.ranks * rows);
+  std::vector<float> scratch;
+  std::vector<T> row;
+  for (size_t t = 0; t < x.rows; ++t)
+    for (size_t r = 0; r < shape.ranks; ++r)
+      for (size_t o = 0; o < rows; ++o) {
+        detail::decodeRow(weight, size_t(ids[t * shape.ranks + r]) * rows + o, scratch, row);
+        const T *from = x.row(t) + (shape.byRank ? r * in : 0);
+        T sum = 0;
+        for (size_t c = 0; c < std::min(in, row.size()); ++c) // blocks may have zeros behind the last
+          sum += row[c] * from[c];
+        y.row(t)[r * rows + o] = sum;
+      }
+  return y;
+}
+
+template <typename T> Tensor<T> combineExperts(const Tensor<T> &x, const Tensor<T> &weights, size_t ranks) {
+  Tensor<T> y(x.rows, x.columns / ranks);
+  for (size_t t = 0; t < x.rows; ++t)
+    for (size_t r = 0; r < ranks; ++r)
+      for (size_t i = 0; i < y.columns; ++i)
+        y.row(t)[i] += weights.row(t)[r] * x.row(t)[r * y.columns + i];
+  return y;
+}
+
 template <typename T> Tensor<T> rope(const Tensor<T> &x, const Batch &batch, const RopeShape &shape) {
   Tensor<T> y = x;
   for (size_t t = 0; t < x.rows; ++t)

@@ -87,6 +87,7 @@ struct BindOperands : impl::BindOperandsBase<BindOperands> {
     for (scf::ForallOp loop : loops)
       share(loop, thread, threads, function->hasAttr(tile::kCyclicAttr));
     function->removeAttr(tile::kCyclicAttr);
+    function->removeAttr(tile::kAnyTileAttr);
   }
 };
 } // namespace

@@ -1,4 +1,5 @@
-// Linears that read the same activations: gate and up with the activation that joins them, then q, k and v.
+// Linears that read the same activations: gate and up with the activation that joins them, of a layer or of its
+// experts; then q, k and v.
 #include "passes/Fusion/Grouping.h"
 #include "passes/Fusion/Passes.h"
 #include "llvm/ADT/MapVector.h"
@@ -18,18 +19,23 @@ struct FuseGatedActivation : impl::FuseGatedActivationBase<FuseGatedActivation> 
     SmallVector<GatedActivationOp> gates;
     getOperation().walk([&](GatedActivationOp op) { gates.push_back(op); });
     for (GatedActivationOp op : gates) {
-      auto gate = op.getGate().getDefiningOp<LinearOp>(), up = op.getUp().getDefiningOp<LinearOp>();
+      Operation *gate = op.getGate().getDefiningOp(), *up = op.getUp().getDefiningOp();
+      auto gateExperts = dyn_cast_or_null<ExpertLinearOp>(gate), upExperts = dyn_cast_or_null<ExpertLinearOp>(up);
+      const bool linears = isa_and_nonnull<LinearOp>(gate) && isa_and_nonnull<LinearOp>(up);
+      const bool ofExperts = gateExperts && upExperts && !gateExperts.getByRank() && !upExperts.getByRank();
       auto quantize = onlyUser<QuantizeOp>(op.getResult());
-      const char *why = !gate || !up || gate == up ? "gate and up are not two linears"
+      const char *why = (!linears && !ofExperts) || gate == up ? "gate and up are not two linears"
                         : !gate->hasOneUse() || !up->hasOneUse()
                             ? "gate or up has another reader, so that it goes to memory all the same"
-                        : gate.getX() != up.getX() ? "gate and up read different inputs"
+                        : gate->getOperand(0) != up->getOperand(0) ? "gate and up read different inputs"
+                        : ofExperts && gateExperts.getIds() != upExperts.getIds()
+                            ? "gate and up are of different experts"
                         : !quantize ? "the result is not packed for linears alone, so that it goes to memory as rows"
                                     : nullptr;
       if (why)
         remarkInputs(op, [&](Operation *, Operation *) -> std::string { return why; });
       else
-        makeKernel("gated_linear", {gate, up, op, quantize}, wholeRowsOfInput);
+        makeKernel(ofExperts ? "gated_experts" : "gated_linear", {gate, up, op, quantize}, wholeRowsOfInput);
     }
   }
 };

@@ -128,6 +128,10 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
       for (Value operand : add->getOperands())
         if (auto select = operand.getDefiningOp<SelectRowsOp>(); select && select->hasOneUse() && isFree(select))
           group.push_back(select);
+      for (Value operand : add->getOperands())
+        if (auto experts = operand.getDefiningOp<CombineExpertsOp>();
+            experts && experts->hasOneUse() && isFree(experts))
+          group.push_back(experts);
       group.push_back(add);
       for (Operation *user : add->getUsers())
         if (isa<RMSNormOp, LayerNormOp>(user) && isFree(user))
@@ -154,8 +158,10 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
   }
 
   static std::string whyApart(Operation *producer, Operation *reader) {
-    if (isa<LinearOp>(producer))
-      return needsWhole(isa<AddOp>(reader) ? "the kernel of a sum" : "a norm", "rows",
+    if (isa<RouteOp>(producer))
+      return "a product lies between the choice of experts and their sum";
+    if (isa<LinearOp, ExpertLinearOp>(producer))
+      return needsWhole(isa<AddOp, CombineExpertsOp>(reader) ? "the kernel of a sum" : "a norm", "rows",
                         columns(producer->getResult(0).getType()));
     if (isa<AttentionOp>(producer) && isa<SelectRowsOp>(reader))
       return "attention is computed for every token, and its result is read for the wanted rows alone";
@@ -187,9 +193,11 @@ struct WrapKernels : impl::WrapKernelsBase<WrapKernels> {
   }
 
   static std::string whyApart(Operation *producer, Operation *reader) {
-    if (isa<LinearOp, LogitsOp>(reader))
+    if (isa<LinearOp, LogitsOp, ExpertLinearOp>(reader) && !isa<RouteOp>(producer))
       return wholeRowsOfInput(producer, reader);
-    if (!isa<LinearOp>(producer))
+    if (isa<RouteOp>(producer))
+      return "a product has many tiles of a token, which would each choose its experts again";
+    if (!isa<LinearOp, ExpertLinearOp>(producer))
       return "";
     return isa<QuantizeOp>(reader)
                ? needsWhole("packing", "blocks", 32)

@@ -15,7 +15,8 @@ namespace {
 struct HoistSelectRows : impl::HoistSelectRowsBase<HoistSelectRows> {
   /// Whether a row of the result depends on the same row of the operands alone.
   static bool isByRow(Operation *op) {
-    return isa<AddOp, LinearOp, RMSNormOp, LayerNormOp, GatedActivationOp, QuantizeOp>(op);
+    return isa<AddOp, LinearOp, RMSNormOp, LayerNormOp, GatedActivationOp, QuantizeOp, RouteOp, ExpertLinearOp,
+               CombineExpertsOp>(op);
   }
 
   /// The operations of a layer that nothing but its result depends on, in order, from the last that is not by rows on.

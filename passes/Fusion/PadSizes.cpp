@@ -34,6 +34,7 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
 
   int64_t lanes = 0;                    ///< of a vector of the target
   llvm::DenseMap<Value, int64_t> heads; ///< rows that hold heads one after the other -> columns of one
+  llvm::DenseMap<Value, int64_t> ranks; ///< the same of what a token's experts give: each is padded like a row
   bool failed = false;
 
   void expect(bool holds, Operation *op, const char *what) {
@@ -71,7 +72,18 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
     });
   }
 
+  void findRanks(func::FuncOp function) {
+    function.walk([&](ExpertLinearOp op) {
+      ranks[op.getResult()] = op.getRowsOfExpert();
+      auto quantize = op.getX().getDefiningOp<QuantizeOp>();
+      if (op.getByRank())
+        ranks[quantize ? Value(quantize.getX()) : Value(op.getX())] = columns(op.getWeight().getType());
+    });
+  }
+
   Groups groupsOf(Value rows) {
+    if (int64_t size = ranks.lookup(rows))
+      return {size, int64_t(llvm::alignTo(size, kBlock))};
     if (int64_t size = heads.lookup(rows))
       return {size, int64_t(llvm::alignTo(size, lanes))};
     const int64_t columns = cast<RankedTensorType>(rows.getType()).getDimSize(1);
@@ -84,6 +96,11 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
     if (auto cache = dyn_cast<CacheType>(type))
       return CacheType::get(type.getContext(), cache.getHeads(), llvm::alignTo(cache.getKey(), lanes),
                             llvm::alignTo(cache.getValue(), lanes), cache.getElement());
+    if (auto quantize = value.getDefiningOp<QuantizeOp>(); quantize && ranks.contains(quantize.getX())) {
+      auto blocks = cast<RankedTensorType>(type);
+      return blocks.clone(
+          {blocks.getDimSize(0), groupsOf(quantize.getX()).padded(columns(quantize.getX().getType())) / kBlock});
+    }
     if (!isRows(type))
       return type;
     auto rows = cast<RankedTensorType>(type);
@@ -130,6 +147,9 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
       padWeight(op->getOpOperand(1), groups, columns(op->getOperand(0).getType()));
       if (op->getNumOperands() > 2)
         padWeight(op->getOpOperand(2), groups);
+    } else if (auto experts = dyn_cast<ExpertLinearOp>(op)) {
+      padWeight(experts.getWeightMutable(), groupsOf(experts.getResult()),
+                llvm::alignTo(columns(experts.getWeight().getType()), kBlock));
     } else if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
       const int64_t columns = embedding.getResult().getType().getDimSize(1);
       padWeight(embedding.getTableMutable(), {1, 1}, llvm::alignTo(columns, kBlock));
@@ -164,6 +184,7 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
         functions.push_back(function);
     for (func::FuncOp function : functions) {
       findHeads(function);
+      findRanks(function);
       SmallVector<Operation *> work;
       function.walk([&](Operation *op) { work.push_back(op); });
       for (Operation *op : work)

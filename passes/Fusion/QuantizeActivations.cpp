@@ -22,21 +22,23 @@ struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> 
   }
 
   void runOnOperation() override {
-    llvm::DenseMap<std::pair<Value, Type>, Value> made;
+    llvm::DenseMap<std::pair<Value, Type>, Value> made[2]; // the second: of experts, by token
     getOperation().walk([&](Operation *op) {
-      if (!isa<LinearOp, LogitsOp>(op) || !isRows(op->getOperand(0).getType()))
+      if (!isa<LinearOp, LogitsOp, ExpertLinearOp>(op) || !isRows(op->getOperand(0).getType()))
         return;
       Value x = op->getOperand(0);
+      auto experts = dyn_cast<ExpertLinearOp>(op);
+      Value weight = experts ? Value(experts.getWeight()) : op->getOperand(1);
       auto type = cast<RankedTensorType>(x.getType());
-      auto block = cast<BlockType>(cast<RankedTensorType>(op->getOperand(1).getType()).getElementType());
+      auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
       StringRef element = exact || !block.getFormat().isQuantised() ? StringRef("f32") : elementFor(op);
       Type packed = RankedTensorType::get({type.getDimSize(0), int64_t(llvm::divideCeil(type.getDimSize(1), 32))},
                                           ActivationType::get(&getContext(), element, 1, 32));
-      Value &blocks = made[{x, packed}];
+      Value &blocks = made[experts ? 1 : 0][{x, packed}];
       if (!blocks) {
         OpBuilder b(&getContext());
         b.setInsertionPointAfterValue(x);
-        blocks = QuantizeOp::create(b, op->getLoc(), packed, x);
+        blocks = QuantizeOp::create(b, op->getLoc(), packed, x, DenseI64ArrayAttr(), bool(experts));
       }
       op->setOperand(0, blocks);
     });

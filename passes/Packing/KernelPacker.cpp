@@ -3,7 +3,9 @@
 // Two shapes of kernels. Token kernels (norms, rotation, attention, ...) are cut by tiles of tokens (attention also by
 // cache heads). Linear kernels are cut by groups of token tiles, then by weight tiles of the layout's rows, so that the
 // activations of a group stay near while the weights pass; linears of one kernel
-// that feed different results are parts with loops of their own.
+// that feed different results are parts with loops of their own. Those of experts are cut by tokens, by the ranks of a
+// token's experts and by weight tiles: which weight a tile reads, it finds among the ids of its token, so that a row's
+// bytes depend on nothing but itself.
 #include "passes/Packing/KernelPacker.h"
 #include "dialects/Transformer/IR/CachedRows.h"
 #include "include/stepdown/Artifact.h"
@@ -35,10 +37,9 @@ void KernelPacker::argument(Value of, int64_t source, int64_t part, Type type, A
 static SmallVector<int64_t> viewsOf(Value value, const Layout &layout) {
   SmallVector<int64_t> views;
   for (Operation *user : value.getUsers()) {
-    auto linear = dyn_cast<LinearOp>(user);
-    if (!linear)
+    if (!isa<LinearOp, ExpertLinearOp>(user))
       continue;
-    auto block = cast<BlockType>(cast<RankedTensorType>(linear.getWeight().getType()).getElementType());
+    auto block = cast<BlockType>(cast<RankedTensorType>(user->getOperands().back().getType()).getElementType());
     int64_t columns = packedBlock(layout, block.getFormat()).columns;
     if (!llvm::is_contained(views, columns))
       views.push_back(columns);
@@ -82,11 +83,27 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
     argument(value, source, 0, RankedTensorType::get({kDynamic}, i32), {extent}, {tokenLoop, tokens});
     return success();
   }
+  if (isChoices(tensor)) {
+    argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, i32), {extent, tensor.getDimSize(1)},
+             {1, 1, 2, 1});
+    return success();
+  }
   if (auto activation = dyn_cast<ActivationType>(tensor.getElementType())) {
+    const bool byRank = usedBy(value, [](Operation *op) {
+      auto experts = dyn_cast<ExpertLinearOp>(op);
+      return experts && experts.getByRank();
+    });
     for (int64_t view : viewsOf(value, layout)) {
       Type packed = ActivationType::get(context, activation.getElement(), tokens, view);
-      argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, columns(tensor) / view},
-               {tokenLoop, isLinear ? bucket.group : 1, -1, 0}, view);
+      if (byRank)
+        argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic, kDynamic}, packed),
+                 {extent, ranks, columns(tensor) / view / ranks}, {1, 1, 2, 1, -1, 0}, view);
+      else if (ranks)
+        argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed),
+                 {extent, columns(tensor) / view}, {1, 1, -1, 0}, view);
+      else
+        argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, columns(tensor) / view},
+                 {tokenLoop, isLinear ? bucket.group : 1, -1, 0}, view);
     }
     return success();
   }
@@ -96,6 +113,15 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
     if (columns(tensor) % packedBlock(layout, block.getFormat()).columns)
       return kernel.emitOpError() << "expects a weight of whole packed blocks, but got " << tensor;
     Type packed = BlockType::get(context, block.getStorage(), layout.rows);
+    if (ranks) {
+      auto experts = cast<ExpertLinearOp>(*value.user_begin());
+      if (experts.getRowsOfExpert() % laneCount)
+        return experts.emitOpError() << "expects experts of rows in multiples of " << laneCount << ", but got "
+                                     << experts.getRowsOfExpert();
+      argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic, kDynamic}, packed),
+               {int64_t(experts.getExperts()), experts.getRowsOfExpert() / laneCount, blocks}, {-1, 0, 0, 1, -1, 0});
+      return success();
+    }
     if (!isLinear) { // a table to gather from
       argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {rows, blocks}, {-1, 0, -1, 0});
       return success();
@@ -140,10 +166,23 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
 void KernelPacker::describeResult(Value value, int64_t index) {
   const int64_t source = kernel.getNumOperands() + index, tokens = bucket.tile;
   auto tensor = cast<RankedTensorType>(value.getType());
+  if (isChoices(tensor)) {
+    argument(value, source, 0, RankedTensorType::get({kDynamic, tensor.getDimSize(1)}, tensor.getElementType()),
+             {extent, tensor.getDimSize(1)}, {0, tokens, -1, 0});
+    return;
+  }
   if (auto activation = dyn_cast<ActivationType>(tensor.getElementType())) {
-    Type packed = ActivationType::get(value.getContext(), activation.getElement(), tokens, 32);
+    auto quantize = value.getDefiningOp<QuantizeOp>();
+    const bool byToken = quantize && quantize.getByToken();
+    Type packed = ActivationType::get(value.getContext(), activation.getElement(), byToken ? 1 : tokens, 32);
     const int64_t blocks = columns(tensor) / 32;
-    if (isLinear)
+    if (ranks)
+      argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic, kDynamic}, packed),
+               {extent, ranks, blocks / ranks}, {1, 1, 2, 1, 0, 1});
+    else if (byToken)
+      argument(value, source, 0, RankedTensorType::get({kDynamic, blocks}, packed), {extent, blocks},
+               {0, tokens, -1, 0});
+    else if (isLinear)
       argument(value, source, 0, RankedTensorType::get({kDynamic, kDynamic}, packed), {tiles, blocks},
                {1, bucket.group, 0, 1});
     else if (isAttention)
@@ -154,7 +193,10 @@ void KernelPacker::describeResult(Value value, int64_t index) {
     return;
   }
   const int64_t vectors = llvm::divideCeil(tensor.getDimSize(1), laneCount);
-  if (isLinear)
+  if (ranks)
+    argument(value, source, 0, lanes({kDynamic, kDynamic, kDynamic}), {extent, ranks, vectors / ranks},
+             {1, 1, 2, 1, 0, 1});
+  else if (isLinear)
     argument(value, source, 0, lanes({kDynamic, tokens, kDynamic}), {tiles, tokens, vectors},
              {1, bucket.group, -1, 0, 0, 1});
   else if (isAttention)
@@ -166,7 +208,13 @@ void KernelPacker::describeResult(Value value, int64_t index) {
 LogicalResult KernelPacker::describe() {
   Block &body = kernel.getBody().front();
   for (Operation &op : body) {
-    isLinear |= isa<LinearOp>(op);
+    isLinear |= isa<LinearOp, ExpertLinearOp>(op);
+    if (auto experts = dyn_cast<ExpertLinearOp>(op)) {
+      ranks = experts.getRanks();
+      bucket.tile = bucket.group = 1;
+      if (!isActivations(experts.getX().getType()))
+        return experts.emitOpError() << "expects activation blocks, but got " << experts.getX().getType();
+    }
     if (auto attention = dyn_cast<AttentionOp>(op)) {
       isAttention = true;
       auto cache = attention.getCache().getType();
@@ -184,7 +232,7 @@ LogicalResult KernelPacker::describe() {
   bool joined = false;
   if (isLinear) {
     for (Operation &op : body.without_terminator()) {
-      if (isa<LinearOp>(op)) {
+      if (isa<LinearOp, ExpertLinearOp>(op)) {
         parts[op.getResult(0)] = loops.size();
         loops.push_back(builder.getDenseI64ArrayAttr({1, 2 * int64_t(loops.size())}));
         continue;
@@ -196,7 +244,12 @@ LogicalResult KernelPacker::describe() {
           joined |= !isFirst && own->second != part;
         }
     }
-    if (joined) {
+    if (ranks) {
+      joined = true;
+      loops = {builder.getDenseI64ArrayAttr({1, 2, 0})};
+      for (auto &part : parts)
+        part.second = 0;
+    } else if (joined) {
       loops.resize(1);
       for (auto &part : parts)
         part.second = 0;
@@ -226,7 +279,7 @@ LogicalResult KernelPacker::describe() {
     if (part == parts.end())
       continue;
     for (Value operand : op.getOperands().drop_front()) // weights, biases
-      if (isa<BlockArgument>(operand))
+      if (isa<BlockArgument>(operand) && !isChoices(operand.getType()))
         setLoop(operand, 2 * part->second, packs ? -2 : 1);
     if (!joined)
       setLoop(op.getResult(0), 2 * part->second, 1);
@@ -259,6 +312,8 @@ FailureOr<func::FuncOp> KernelPacker::build(OpBuilder &builder, StringRef name) 
   function->setAttr(tile::kTilingAttr, tile::TilingAttr::get(builder.getContext(), loops, cuts));
   if (isAttention)
     function->setAttr(tile::kCyclicAttr, builder.getUnitAttr());
+  if (ranks)
+    function->setAttr(tile::kAnyTileAttr, builder.getUnitAttr());
   for (auto [i, a] : llvm::enumerate(arguments)) {
     sources.append({a.source, a.part});
     dims.push_back(builder.getDenseI64ArrayAttr(a.dims));

@@ -44,6 +44,8 @@ private:
   mlir::LogicalResult pack(mlir::Operation &op);
   void packQuantize(transformer::QuantizeOp op);
   void packLinear(transformer::LinearOp op);
+  void packExpertLinear(transformer::ExpertLinearOp op);
+  Value product(mlir::Operation *op, Value activations, Value weights, Value out);
   void packSelect(transformer::SelectRowsOp op);
   mlir::LogicalResult packSplit(mlir::tensor::ExpandShapeOp op);
   mlir::LogicalResult packJoin(mlir::tensor::CollapseShapeOp op);
@@ -70,6 +72,7 @@ private:
   Bucket bucket;
   int64_t extent, tiles; ///< symbols of the rows and of their tiles
   bool isLinear = false, isAttention = false;
+  int64_t ranks = 0; ///< of a linear kernel whose weights are of so many experts of each token; else 0
   int64_t headColumns = 0, headQueries = 0;         ///< of q, and query heads, for each cache head
   llvm::SmallVector<mlir::DenseI64ArrayAttr> loops; ///< of each part, see TilingAttr
   llvm::SmallVector<Argument> arguments;

@@ -62,6 +62,25 @@ LogicalResult KernelPacker::pack(Operation &op) {
     return packSelect(select), success();
   if (auto linear = dyn_cast<LinearOp>(op))
     return packLinear(linear), success();
+  if (auto linear = dyn_cast<ExpertLinearOp>(op))
+    return packExpertLinear(linear), success();
+  if (auto route = dyn_cast<RouteOp>(op)) {
+    auto type = lanes({kDynamic, columns(route.getWeights().getType()) / laneCount});
+    auto chosen = RankedTensorType::get({kDynamic, int64_t(route.getUsed())}, b->getI32Type());
+    Value z = one(route.getZ()), ids = destination(route.getIds(), chosen, z);
+    Value weights = destination(route.getWeights(), type, z);
+    auto made = tile::RouteOp::create(*b, loc, TypeRange{ids.getType(), weights.getType()}, z, ids, weights,
+                                      route.getExpertsAttr(), route.getNormalisedAttr(), route.getScaleAttr());
+    values[route.getIds()] = {made.getResult(0)}, values[route.getWeights()] = {made.getResult(1)};
+    return success();
+  }
+  if (auto combine = dyn_cast<CombineExpertsOp>(op)) {
+    auto type = lanes({kDynamic, columns(combine.getResult().getType()) / laneCount});
+    Value x = one(combine.getX()), out = destination(combine.getResult(), type, x);
+    set(tile::CombineOp::create(*b, loc, TypeRange{out.getType()}, x, one(combine.getWeights()), out,
+                                b->getI64IntegerAttr(combine.getRanks())));
+    return success();
+  }
   if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
     auto type = lanes({kDynamic, columns(embedding.getResult().getType()) / laneCount});
     Value tokens = one(embedding.getTokens()), out = destination(embedding.getResult(), type, tokens);
@@ -110,8 +129,20 @@ void KernelPacker::packQuantize(QuantizeOp op) {
   values[op.getResult()] = {pack.getResult(0)};
 }
 
-/// y[tile, token, rows] = sum over blocks of weight[rows, block] . x[tile, block][token], where what is made of it
-/// goes.
+/// out[tile, token, rows] = sum over blocks of w[rows, block] . a[tile, block][token].
+Value KernelPacker::product(Operation *op, Value a, Value w, Value out) {
+  MLIRContext *c = op->getContext();
+  AffineExpr m = getAffineDimExpr(0, c), t = getAffineDimExpr(1, c), n = getAffineDimExpr(2, c),
+             k = getAffineDimExpr(3, c);
+  return generic(zeros(out), {w, a},
+                 {AffineMap::get(4, 0, {n, k}, c), AffineMap::get(4, 0, {m, k}, c), AffineMap::get(4, 0, {m, t, n}, c)},
+                 3, 1, [&](OpBuilder &i, ValueRange v) -> Value {
+                   Value token = linalg::IndexOp::create(i, loc, 1);
+                   return tile::BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
+                 });
+}
+
+/// The product of a tile's tokens and rows, where what is made of it goes.
 void KernelPacker::packLinear(LinearOp op) {
   auto block = cast<BlockType>(cast<RankedTensorType>(op.getWeight().getType()).getElementType());
   Value a = views[{op.getX(), packedBlock(layout, block.getFormat()).columns}], w = values[op.getWeight()].front();
@@ -119,16 +150,35 @@ void KernelPacker::packLinear(LinearOp op) {
   if (!out)
     out = tensor::EmptyOp::create(*b, loc, ArrayRef<int64_t>{kDynamic, bucket.tile, kDynamic}, lane(),
                                   ValueRange{dim(a, 0), dim(w, 0)});
-  MLIRContext *c = op.getContext();
-  AffineExpr m = getAffineDimExpr(0, c), t = getAffineDimExpr(1, c), n = getAffineDimExpr(2, c),
-             k = getAffineDimExpr(3, c);
-  values[op.getResult()] = {
-      generic(zeros(out), {w, a},
-              {AffineMap::get(4, 0, {n, k}, c), AffineMap::get(4, 0, {m, k}, c), AffineMap::get(4, 0, {m, t, n}, c)}, 3,
-              1, [&](OpBuilder &i, ValueRange v) -> Value {
-                Value token = linalg::IndexOp::create(i, loc, 1);
-                return tile::BlockDotOp::create(i, loc, v[0], v[1], token, v[2]);
-              })};
+  values[op.getResult()] = {product(op, a, w, out)};
+}
+
+/// The same of one token and the expert that its ids name at one rank; what the ids are is nobody's to check but this
+/// kernel's, so that tables of an artifact that were altered lead to another expert and not to another place.
+void KernelPacker::packExpertLinear(ExpertLinearOp op) {
+  auto block = cast<BlockType>(cast<RankedTensorType>(op.getWeight().getType()).getElementType());
+  Value a = views[{op.getX(), packedBlock(layout, block.getFormat()).columns}], all = values[op.getWeight()].front();
+  Value ids = values[op.getIds()].front(), first = arith::ConstantIndexOp::create(*b, loc, 0);
+  auto sizes = [](RankedTensorType type, int64_t rank) { // all dynamic
+    return RankedTensorType::get(SmallVector<int64_t>(rank, kDynamic), type.getElementType());
+  };
+  const OpFoldResult zero = b->getIndexAttr(0), one = b->getIndexAttr(1);
+  Value expert = tensor::ExtractOp::create(*b, loc, ids, ValueRange{first, first});
+  expert = arith::IndexCastOp::create(*b, loc, b->getIndexType(), expert);
+  Value last = arith::SubIOp::create(*b, loc, dim(all, 0), arith::ConstantIndexOp::create(*b, loc, 1));
+  expert = arith::MinUIOp::create(*b, loc, expert, last);
+  Value w = tensor::ExtractSliceOp::create(
+      *b, loc, sizes(cast<RankedTensorType>(all.getType()), 2), all, ArrayRef<OpFoldResult>{expert, zero, zero},
+      ArrayRef<OpFoldResult>{one, dim(all, 1), dim(all, 2)}, ArrayRef<OpFoldResult>{one, one, one});
+  if (op.getByRank())
+    a = tensor::ExtractSliceOp::create(
+        *b, loc, sizes(cast<RankedTensorType>(a.getType()), 2), a, ArrayRef<OpFoldResult>{zero, zero, zero},
+        ArrayRef<OpFoldResult>{dim(a, 0), one, dim(a, 2)}, ArrayRef<OpFoldResult>{one, one, one});
+  Value out = finalPlace(op.getResult());
+  if (!out)
+    out = tensor::EmptyOp::create(*b, loc, ArrayRef<int64_t>{kDynamic, 1, kDynamic}, lane(),
+                                  ValueRange{dim(ids, 0), dim(all, 1)});
+  values[op.getResult()] = {product(op, a, w, out)};
 }
 
 void KernelPacker::packSelect(SelectRowsOp op) {

@@ -171,20 +171,24 @@ void selectPack(PackActivationOp op, Emitter &e) {
   auto type = cast<ActivationType>(cast<MemRefType>(out.getType()).getElementType());
   const int64_t tokens = type.getTokens();
   VectorType lanes = e.vec(e.f32);
-  Value place = op.getGroups() ? e.scratch(2 * 64) : Value();
+  Value gathered = op.getGroups() ? e.scratch(2 * 64) : Value();
   // Row r, columns 32 b ... 32 b + 31, into token r mod tokens of tile r div tokens.
   e.loop(e.dim(x, 0), [&](Value r) {
-    Value tile = arith::DivUIOp::create(e.b, e.loc, r, e.number(tokens));
-    Value token = arith::RemUIOp::create(e.b, e.loc, r, e.number(tokens));
-    e.loop(e.dim(out, 1), [&](Value b) {
+    const bool byRank = cast<MemRefType>(out.getType()).getRank() == 3;
+    Value each = byRank ? e.dim(out, 1) : e.number(tokens);
+    Value tile = arith::DivUIOp::create(e.b, e.loc, r, each);
+    Value within = arith::RemUIOp::create(e.b, e.loc, r, each), token = byRank ? e.number(0) : within;
+    e.loop(e.dim(out, byRank ? 2 : 1), [&](Value b) {
       Value column = e.mul(b, e.number(2)), low, high;
       if (op.getGroups()) {
-        gatherColumns(op, e, place, r, b, low, high);
+        gatherColumns(op, e, gathered, r, b, low, high);
       } else {
         low = e.load(lanes, e.pointer(x, {r, column}));
         high = e.load(lanes, e.pointer(x, {r, e.addI(column, 1)}));
       }
-      Pack pack(e, tokens, e.pointer(out, {tile, b}), token, low, high);
+      const SmallVector<Value, 3> place =
+          byRank ? SmallVector<Value, 3>{tile, within, b} : SmallVector<Value, 3>{tile, b};
+      Pack pack(e, tokens, e.pointer(out, place), token, low, high);
       if (type.getElement() == "f32")
         pack.values();
       else if (type.getElement() == "q8o2")

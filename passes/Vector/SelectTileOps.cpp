@@ -1,7 +1,8 @@
 // The structured tile operations, but for those of the cache (SelectAttend.cpp, SelectCacheStore.cpp) and packing
-// (SelectPack.cpp), as loops over vectors of 16 lanes.
+// (SelectPack.cpp) and those of experts (SelectExperts.cpp), as loops over vectors of 16 lanes.
 #include "passes/Vector/SelectTileOps.h"
 #include "dialects/Transformer/IR/CachedRows.h"
+#include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -10,6 +11,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Vector/Passes.h"
 #include "passes/Vector/WeightReader.h"
+#include <algorithm>
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -115,6 +117,24 @@ static LogicalResult checkSizes(Operation *op, int64_t lanes) {
     return heads(store.getK(), store.getKeys(), store.getValues());
   if (auto attend = dyn_cast<AttendOp>(op))
     return heads(attend.getQ(), attend.getKeys(), attend.getValues());
+  if (auto route = dyn_cast<tile::RouteOp>(op)) {
+    const int64_t experts = route.getExperts(), used = size(route.getIds(), 1);
+    if (size(route.getZ(), 1) < 0 || experts < 1 || experts > size(route.getZ(), 1) * lanes || used < 1 ||
+        used > std::min<int64_t>(experts, transformer::RouteOp::kMostUsed) ||
+        size(route.getWeights(), 1) * lanes < used)
+      return op->emitOpError()
+             << "expects z of static size with room for the experts, and weights for those used, but got " << experts
+             << " experts in " << route.getZ().getType() << ", of which " << used << " are used in "
+             << route.getWeights().getType();
+  }
+  if (auto combine = dyn_cast<CombineOp>(op)) {
+    const int64_t ranks = combine.getRanks();
+    if (ranks < 1 || ranks > transformer::RouteOp::kMostUsed || size(combine.getY(), 1) < 1 ||
+        size(combine.getX(), 1) != ranks * size(combine.getY(), 1) || size(combine.getWeights(), 1) * lanes < ranks)
+      return op->emitOpError()
+             << "expects x of as many ranks as it says, each as wide as y, and weights for them, but got " << ranks
+             << " in " << combine.getX().getType() << " and " << combine.getWeights().getType();
+  }
   if (auto rotate = dyn_cast<RotateOp>(op)) {
     const int64_t head = rotate.getHeadDim(), pairs = size(rotate.getFine(), 2), vectors = size(rotate.getX(), 1);
     if (head <= 0 || pairs <= 0 || vectors <= 0 || head < 2 * pairs || vectors * lanes % head)
@@ -138,7 +158,7 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
     SmallVector<Operation *> work;
     SmallVector<linalg::LinalgOp> elementwise; // what is left of linalg, of elements that are vectors already
     getOperation().walk([&](Operation *op) {
-      if (isa<PackActivationOp, GatherOp, RotateOp, CacheStoreOp, AttendOp>(op))
+      if (isa<PackActivationOp, GatherOp, RotateOp, CacheStoreOp, AttendOp, tile::RouteOp, CombineOp>(op))
         work.push_back(op);
       else if (auto structured = dyn_cast<linalg::LinalgOp>(op); structured && structured.hasPureBufferSemantics())
         elementwise.push_back(structured);
@@ -166,6 +186,10 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
         selectRotate(rotate, e);
       else if (auto store = dyn_cast<CacheStoreOp>(op))
         selectCacheStore(store, e);
+      else if (auto route = dyn_cast<tile::RouteOp>(op))
+        selectRoute(route, e);
+      else if (auto combine = dyn_cast<CombineOp>(op))
+        selectCombine(combine, e);
       else
         selectAttend(cast<AttendOp>(op), e);
     }

@@ -8,6 +8,10 @@ namespace stepdown {
 void selectAttend(tile::AttendOp op, Emitter &emitter);
 /// The same with a `cache_store`.
 void selectCacheStore(tile::CacheStoreOp op, Emitter &emitter);
+/// The same with a `combine`.
+void selectCombine(tile::CombineOp op, Emitter &emitter);
+/// The same with a `route`.
+void selectRoute(tile::RouteOp op, Emitter &emitter);
 /// The same with a `pack_activation`.
 void selectPack(tile::PackActivationOp op, Emitter &emitter);
 } // namespace stepdown

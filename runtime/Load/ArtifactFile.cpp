@@ -14,7 +14,28 @@
 namespace stepdown {
 namespace {
 using ull = unsigned long long;
+
+/// Whether a weight is a stack of experts, of which a step reads those that its tokens are routed to.
+bool isStack(std::string_view tensor) {
+  constexpr std::string_view ending = "_exps.weight";
+  return tensor.size() >= ending.size() && tensor.substr(tensor.size() - ending.size()) == ending;
 }
+
+/// Lets go of the pages of stacks of experts in the mapped file `base`, which the checks have read: from here on they
+/// are in memory where tokens are routed to them. `weights`: where their section begins.
+void leaveStacks(const uint8_t *base, uint64_t weights, const std::vector<FileTarget> &targets) {
+  static const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  for (const FileTarget &target : targets)
+    for (const stepdown_weight &weight : target.program.weights) {
+      if (!isStack(target.program.string(weight.name)))
+        continue;
+      const uint64_t from = (weights + weight.offset + page - 1) / page * page;
+      const uint64_t to = (weights + weight.offset + weight.bytes) / page * page;
+      if (from < to)
+        madvise(const_cast<uint8_t *>(base) + from, to - from, MADV_DONTNEED);
+    }
+}
+} // namespace
 
 bool isArtifact(const std::string &path) {
   char magic[8] = {};
@@ -42,6 +63,8 @@ Result<ArtifactFile> ArtifactFile::open(const std::string &path, FileUse use) {
     return ok.error();
   if (Status ok = file.checkSections(); !ok)
     return ok.error();
+  if (use == FileUse::mapped)
+    leaveStacks(file.base, file.functions ? 0 : file.head.sections[file.weightsIndex].offset, file.parts);
   return file;
 }
 

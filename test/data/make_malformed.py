@@ -233,6 +233,19 @@ class Model:
         return gguf(pairs, infos, data)
 
 
+def with_architecture(m, name):
+    m.keys = {key.replace("llama.", name + "."): v for key, v in m.keys.items()}
+    m.keys["general.architecture"] = (STRING, name)
+    return m
+
+
+def with_experts(count, used):
+    m = Model().set("expert_count", U32, count).set("expert_used_count", U32, used).shape("blk.0.ffn_gate_inp.weight", [8, count])
+    for name, dims in (("gate", [8, 16]), ("up", [8, 16]), ("down", [16, 8])):
+        m.without(f"blk.0.ffn_{name}.weight").shape(f"blk.0.ffn_{name}_exps.weight", dims + [count])
+    return m
+
+
 def model(s):
     def case(name, code, m, *words):
         s.case(name, code, m if isinstance(m, bytes) else m.bytes(), *words, do="model")
@@ -248,7 +261,7 @@ def model(s):
     case("25-integer-for-string", 202, gguf([pair("general.architecture", U32, 3)]), "general.architecture", "string", "u32")
     case("25-float-array-for-layers", 202, Model().array("feed_forward_length", F32, [16.0]), "llama.feed_forward_length", "array of f32")
     case("25-kind", 203, gguf([pair("general.type", STRING, "adapter"), pair("general.architecture", STRING, "llama")]), "general.type", "adapter")
-    case("25-architecture", 204, gguf([pair("general.architecture", STRING, "rwkv7")]), "general.architecture", "rwkv7", "granite, llama", "offset")
+    case("25-architecture", 204, gguf([pair("general.architecture", STRING, "rwkv7")]), "general.architecture", "rwkv7", "granitemoe, llama", "offset")
     case("25-architecture-misspelt", 204, gguf([pair("general.architecture", STRING, "lama")]), "general.architecture", "did you mean llama?")
     for key in ("attention.head_count", "attention.head_count_kv", "block_count", "embedding_length", "feed_forward_length",
                 "context_length", "vocab_size", "attention.key_length"):
@@ -266,7 +279,24 @@ def model(s):
     case("28-experts", 211, experts(4, 5), "expert_used_count", "4 experts", "got 5")
     case("28-experts-none-used", 211, experts(4, 0), "expert_used_count", "got 0")
     case("28-groups", 211, experts(4, 2).set("expert_group_count", U32, 3), "expert_group_count", "4 experts", "got 3")
-    case("28-experts-unsupported", 212, experts(4, 2), "expert_count", "4 experts")
+    case("28-experts-unsupported", 212, with_architecture(experts(4, 2), "phi3"), "phi3.expert_count", "4 experts")
+    case("28-experts-lacking", 211, with_architecture(Model(), "olmoe"), "olmoe.expert_count", "got 0")
+    case("28-experts-many", 205, experts(1025, 2), "expert_count", "1 to 1024", "got 1025")
+    case("28-experts-many-used", 205, experts(1024, 65), "expert_used_count", "1 to 64", "got 65")
+    case("28-groups-chosen", 212, experts(4, 2).set("expert_group_count", U32, 2), "expert_group_count", "0 or 1", "got 2")
+    case("28-sigmoid", 212, experts(4, 2).set("expert_gating_func", U32, 2), "expert_gating_func", "softmax", "got 2")
+    case("28-weights-of-all", 212, experts(4, 2).set("expert_weights_norm", BOOL, 0), "expert_weights_norm", "expects true", "got false")
+    case("28-scale-negative", 210, experts(4, 2).set("expert_weights_scale", F32, -1), "expert_weights_scale", "got -1")
+    case("28-shared", 285, experts(4, 2).set("expert_shared_count", U32, 1), "expert_shared_count", "experts")
+    case("good-experts", 0, with_experts(4, 2))
+    case("28-router-missing", 220, with_experts(4, 2).without("blk.0.ffn_gate_inp.weight"), "blk.0.ffn_gate_inp.weight", "missing")
+    case("28-router-of-others", 221, with_experts(4, 2).shape("blk.0.ffn_gate_inp.weight", [8, 3]), "ffn_gate_inp", "{8, 4}", "{8, 3}")
+    for name, dims in (("gate", [8, 16]), ("up", [8, 16]), ("down", [16, 8])):
+        stack = f"blk.0.ffn_{name}_exps.weight"
+        case(f"28-{name}-missing", 220, with_experts(4, 2).without(stack), stack, "missing")
+        case(f"28-{name}-of-others", 221, with_experts(4, 2).shape(stack, dims + [5]), stack, f"{{{dims[0]}, {dims[1]}, 4}}", f"{{{dims[0]}, {dims[1]}, 5}}")
+    case("28-dense-beside-experts", 286, with_experts(4, 2).shape("blk.0.ffn_up.weight", [8, 16]), "blk.0.ffn_up.weight")
+    case("28-width-of-an-expert", 221, with_experts(4, 2).set("expert_feed_forward_length", U32, 8), "ffn_gate_exps", "{8, 8, 4}", "{8, 16, 4}")
     for name in ("token_embd.weight", "output_norm.weight", "blk.0.attn_q.weight", "blk.0.ffn_down.weight"):
         case("29-missing-" + name.replace(".", "-"), 220, Model().without(name), name, "missing")
     case("29-second-layer", 220, Model().set("block_count", U32, 2), "blk.1.attn_norm.weight")

@@ -15,8 +15,8 @@ import gguf
 import random_weights
 import tiny_tokenizer
 
-FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3")
-BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6}  # of the others 1e4
+FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe")
+BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6}  # of the others 1e4
 # Granite's numbers, in the ranges of its files.
 MULTIPLIERS = {"embedding_scale": 1.7, "residual_scale": 0.61, "logit_scale": 1.3, "attention.scale": 0.29}
 
@@ -36,6 +36,9 @@ def parser():
     a.add_argument("--kv-heads", type=int, default=2)
     a.add_argument("--head-dim", type=int, default=0, help="0: width / heads")
     a.add_argument("--ffn", type=int, default=0, help="0: 2 * width")
+    a.add_argument("--experts", type=int, default=0, help="of every layer; 0: none, and 5 for families that need some")
+    a.add_argument("--used", type=int, default=2, help="experts of a token")
+    a.add_argument("--expert-ffn", type=int, default=0, help="0: no key of its own, as wide as --ffn")
     a.add_argument("--vocab", type=int, default=389)
     a.add_argument("--context", type=int, default=512)
     a.add_argument("--epsilon", type=float, default=1e-5)
@@ -66,6 +69,8 @@ class Builder:
         self.ffn = o.ffn or 2 * o.width
         self.window = o.window if o.window >= 0 else 32 if o.family in ("gemma2", "gemma3") else 0
         self.turn = 0
+        if o.family in ("qwen3moe", "olmoe", "granitemoe") and not o.experts:
+            o.experts = 5
         split = {"split_max_tensors": o.split} if o.split else {}
         self.w = gguf.GGUFWriter(o.out, o.family, **split)
 
@@ -84,6 +89,13 @@ class Builder:
         data, kind = random_weights.matrix(self.random, self.type_of(name), rows, columns, gain / np.sqrt(columns))
         if name == "token_embd" and self.o.unsound >= 0:
             data[self.o.unsound] = np.nan
+        self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
+
+    def experts(self, name, rows, columns, gain=1.0):
+        """The [experts, rows, columns] weights of all experts; from the 33rd on they repeat: so many are for measuring."""
+        count, drawn = self.o.experts, min(self.o.experts, 32)
+        data, kind = random_weights.matrix(self.random, self.type_of(name), drawn * rows, columns, gain / np.sqrt(columns))
+        data = data.reshape(drawn, rows, -1)[np.arange(count) % drawn]
         self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
 
     def vector(self, name, size, mean, spread):
@@ -108,7 +120,12 @@ class Builder:
         w.add_feed_forward_length(self.ffn)
         w.add_head_count(o.heads)
         w.add_head_count_kv(o.kv_heads)
-        if o.head_dim or o.family in ("qwen3", "gemma3"):
+        if o.experts:
+            w.add_expert_count(o.experts)
+            w.add_expert_used_count(o.used)
+            if o.expert_ffn:
+                w.add_expert_feed_forward_length(o.expert_ffn)
+        if o.head_dim or o.family in ("qwen3", "qwen3moe", "gemma3"):
             w.add_key_length(self.head_dim)
             w.add_value_length(self.head_dim)
         w.add_layer_norm_rms_eps(o.epsilon)
@@ -128,8 +145,8 @@ class Builder:
             w.add_final_logit_softcapping(o.softcap or 23)
         if o.family == "gemma2":
             w.add_attn_logit_softcapping(o.score_cap)
-        for name, number in MULTIPLIERS.items() if o.family == "granite" else ():
-            w.add_float32(f"granite.{name}", number)
+        for name, number in MULTIPLIERS.items() if o.family.startswith("granite") else ():
+            w.add_float32(f"{o.family}.{name}", number)
 
     def rope(self):
         """The keys and tensors of the scaling scheme."""
@@ -179,10 +196,10 @@ class Builder:
                 self.linear(p + "attn_" + name, rows, o.width, gain)
                 if o.bias or o.family == "qwen2":
                     self.bias(p + "attn_" + name, rows)
-        if o.family in ("qwen3", "gemma3"):
+        if o.family in ("qwen3", "qwen3moe", "gemma3"):
             self.norm(p + "attn_q_norm", self.head_dim)
             self.norm(p + "attn_k_norm", self.head_dim)
-        if o.family == "olmo2":
+        if o.family in ("olmo2", "olmoe"):
             self.norm(p + "attn_q_norm", q)
             self.norm(p + "attn_k_norm", kv)
         self.linear(p + "attn_output", o.width, q)
@@ -192,12 +209,21 @@ class Builder:
             self.norm(p + "post_attention_norm", o.width)
         if before:
             self.norm(p + "ffn_norm", o.width)
-        if o.family == "phi3":
+        if o.experts:
+            # The choice is clear: numbers that are nearly equal would be told apart by rounding.
+            data = self.random.standard_normal((o.experts, o.width)) * (4 / np.sqrt(o.width))
+            self.w.add_tensor(p + "ffn_gate_inp.weight", data.astype(np.float32))
+            inner = o.expert_ffn or self.ffn
+            self.experts(p + "ffn_gate_exps", inner, o.width, 1.5)
+            self.experts(p + "ffn_up_exps", inner, o.width, 1.5)
+            self.experts(p + "ffn_down_exps", o.width, inner)
+        elif o.family == "phi3":
             self.linear(p + "ffn_up", 2 * self.ffn, o.width, 1.5)
         else:
             self.linear(p + "ffn_gate", self.ffn, o.width, 1.5)
             self.linear(p + "ffn_up", self.ffn, o.width, 1.5)
-        self.linear(p + "ffn_down", o.width, self.ffn)
+        if not o.experts:
+            self.linear(p + "ffn_down", o.width, self.ffn)
         if behind:
             self.norm(p + "post_ffw_norm", o.width)
         if o.bias and o.family == "llama":
@@ -209,7 +235,7 @@ class Builder:
         self.keys()
         self.rope()
         spm = (o.tokenizer or ("spm" if o.family in ("gemma2", "gemma3", "phi3") else "bpe")) == "spm"
-        pre = {"qwen2": "qwen2", "qwen3": "qwen2"}.get(o.family, "smollm")
+        pre = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2"}.get(o.family, "smollm")
         tiny_tokenizer.write(self.w, tiny_tokenizer.spm(o.vocab, o.family.startswith("gemma")) if spm else tiny_tokenizer.bpe(o.vocab, pre))
         # A tied head repeats the input token where the embedding dominates the residual stream. gemma2 and gemma3
         # multiply the embedding by sqrt(width), so there it is quieter and the last norm louder.

@@ -3,8 +3,8 @@
 
     conformance.py --bin build/bin                                    tiny checkpoints of every family and storage type
     conformance.py --bin build/bin --models DIR --vectors DIR         the two real checkpoints against recorded float64
-    conformance.py --bin build/bin --part types                       one part alone: families, types, activations, bytes, window
-                                                                      or cache
+    conformance.py --bin build/bin --part types                       one part alone: families, types, activations, bytes, window,
+                                                                      cache or experts
 
 Without --models every tiny checkpoint is written by test/data/make_model.py, compiled twice (--exact and default) and run
 at every instruction-set level that this processor has. Ends with 77 where numpy or gguf are missing.
@@ -31,6 +31,7 @@ except ImportError as missing:
     sys.exit(77)
 import activation_codes
 import cache_types
+import experts
 from levels import LEVELS, of_this_processor
 
 LOGIT, NLL = 2e-3, 1e-4  # --exact: absolute, and relative
@@ -57,6 +58,11 @@ MORE = {
     "gemma2": ("--family gemma2 --type Q5_1 --layers 2 --window 16", "emulated:sm_90a"),
     "granite": ("--family granite --type Q4_1", "emulated:gfx942"),
     "olmo2": ("--family olmo2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", "emulated:sm_90a"),
+    "qwen3moe": ("--family qwen3moe --type Q4_1 --head-dim 32 --experts 13 --used 3 --expert-ffn 32", None),
+    "qwen3moe, floats and prime sizes": ("--family qwen3moe --type F16 --head-dim 32 --experts 7 --used 5 --expert-ffn 37", None),
+    "llama with experts": ("--family llama --type Q4_K --width 256 --ffn 256 --layers 1 --experts 5", None),
+    "olmoe": ("--family olmoe --type Q8_0 --heads 4 --kv-heads 2 --head-dim 16 --experts 17 --used 4", None),
+    "granitemoe": ("--family granitemoe --type Q4_0 --experts 11 --used 3 --ffn 96", None),
     "smollm3": ("--family smollm3 --type Q4_0 --layers 5", "emulated:gfx942"),
 }
 
@@ -226,7 +232,7 @@ def window(suite):
 
 
 PARTS = {"families": families, "types": types, "activations": lambda suite: activation_codes.run(suite, FAMILIES, TOKENS),
-         "bytes": same_bytes, "window": window, "cache": lambda suite: cache_types.run(suite, TOKENS)}
+         "bytes": same_bytes, "window": window, "cache": lambda suite: cache_types.run(suite, TOKENS), "experts": experts.run}
 
 
 def main():

@@ -20,6 +20,8 @@ class Model:
         self.kv_heads = get("attention.head_count_kv", self.heads)
         self.head_dim = get("attention.key_length", self.width // self.heads)
         self.inner, self.epsilon = get("feed_forward_length"), get("attention.layer_norm_rms_epsilon")
+        self.routed = set()  # (layer, expert) that a token had
+        self.experts, self.used = get("expert_count", 0), get("expert_used_count", 0)
         self.softcap, self.score_cap = get("final_logit_softcapping", 0.0), get("attn_logit_softcapping", 0.0)
         self.embedding = np.sqrt(self.width) if self.family.startswith("gemma") else get("embedding_scale", 0.0) or 1.0  # 0 says that there is none
         self.residual, self.divisor = get("residual_scale", 0.0) or 1.0, get("logit_scale", 0.0) or 1.0
@@ -154,8 +156,37 @@ def forward_all(m, prompts, codes=None, kv=None):
         tensor = name + ".weight"
         if codes and m.quantised(tensor):
             x = round_blocks(x, "q8x2" if codes == "q8o2" and ".ffn_" not in name else codes)
+        if m.weight(tensor).ndim == 3:  # of expert `begin`
+            return x @ m.weight(tensor, int(begin)).T
         y = x @ m.weight(tensor, slice(begin, end)).T
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
+
+    def activate(gate):
+        if gemma:
+            return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)))
+        return gate / (1 + np.exp(-gate))
+
+    def mlp(x, p):
+        if m.family == "phi3":
+            gate, up = linear(x, p + "ffn_up", 0, m.inner), linear(x, p + "ffn_up", m.inner)
+        else:
+            gate, up = linear(x, p + "ffn_gate"), linear(x, p + "ffn_up")
+        return linear(activate(gate) * up, p + "ffn_down")
+
+    def experts(x, p):
+        """A loop over tokens and experts: each token has those with the largest numbers, weighted by their softmax."""
+        z = linear(x, p + "ffn_gate_inp")
+        share = np.exp(z - z.max(-1, keepdims=True))
+        share /= share.sum(-1, keepdims=True)
+        y = np.zeros_like(x)
+        for t in range(len(x)):
+            chosen = np.argsort(-z[t], kind="stable")[: m.used]
+            m.routed.update((p, int(e)) for e in chosen)
+            weights = share[t, chosen] / (share[t, chosen].sum() if m.family != "olmoe" else 1)
+            for weight, e in zip(weights, chosen):
+                gate, up = linear(x[t], p + "ffn_gate_exps", e), linear(x[t], p + "ffn_up_exps", e)
+                y[t] += (m.key("expert_weights_scale", 0.0) or 1.0) * weight * linear(activate(gate) * up, p + "ffn_down_exps", e)
+        return y
 
     def norm(x, name):
         """Rows that have no such norm pass."""
@@ -172,29 +203,21 @@ def forward_all(m, prompts, codes=None, kv=None):
             q, k, v = (linear(h, p + "attn_qkv", a, b) for a, b in zip(parts, parts[1:]))
         else:
             q, k, v = (linear(h, p + "attn_" + c) for c in "qkv")
-        if m.family == "olmo2":  # of whole rows; of heads elsewhere
+        if m.family in ("olmo2", "olmoe"):  # of whole rows; of heads elsewhere
             q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         q, k, v = (a.reshape(n, -1, m.head_dim) for a in (q, k, v))
-        if m.family != "olmo2":
+        if m.family not in ("olmo2", "olmoe"):
             q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         inverse, magnitude = m.frequencies(window > 0)
         if m.family != "smollm3" or layer % 4 != 3:
-            q, k = (rotate(a, positions, inverse, magnitude, m.family in ("llama", "granite", "smollm3")) for a in (q, k))
+            q, k = (rotate(a, positions, inverse, magnitude, m.family in ("llama", "granite", "granitemoe", "smollm3")) for a in (q, k))
         k, v = (round_cache(a, kv or ("f16" if codes else "f32")) for a in (k, v))
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
         out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, m.score_cap, sinks) for s in prompts])
         h = linear(out.reshape(n, -1), p + "attn_output")
         x = x + m.residual * norm(h, p + "post_attention_norm")
         h = norm(x, p + "ffn_norm")
-        if m.family == "phi3":
-            gate, up = linear(h, p + "ffn_up", 0, m.inner), linear(h, p + "ffn_up", m.inner)
-        else:
-            gate, up = linear(h, p + "ffn_gate"), linear(h, p + "ffn_up")
-        if gemma:
-            gate = 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)))
-        else:
-            gate = gate / (1 + np.exp(-gate))
-        h = linear(gate * up, p + "ffn_down")
+        h = experts(h, p) if m.experts else mlp(h, p)
         x = x + m.residual * norm(h, p + "post_ffw_norm")
     x = rms_norm(x, m.weight("output_norm.weight"), m.epsilon)
     logits = linear(x, "output" if m.has("output.weight") else "token_embd") / m.divisor

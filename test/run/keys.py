@@ -44,10 +44,11 @@ HARMLESS = {
     "rope.scaling.yarn_beta_slow": "without YaRN",
     "rope.scaling.yarn_log_multiplier": "without YaRN",
     "rope.scaling.yarn_ext_factor": "without scaling",
+    "expert_weights_norm": "where it says what the family does (elsewhere it is refused)",
 }
 # Their value is part of the shape of every tensor: whatever is refused then is right.
 SIZES = {"block_count", "embedding_length", "feed_forward_length", "attention.head_count", "attention.head_count_kv", "vocab_size",
-         "attention.key_length"}
+         "attention.key_length", "expert_count", "expert_feed_forward_length"}
 # name: (family, options of make_model.py, [(key, type, value)])
 USED = {
     "attention.scale": ("llama", "", [("attention.scale", "f32", 0.37)]),
@@ -67,6 +68,8 @@ USED = {
     "attn_logit_softcapping": ("gemma2", "", [("attn_logit_softcapping", "f32", 0.3)]),
     "granite's multipliers": ("granite", "", [("embedding_scale", "f32", 1.7), ("residual_scale", "f32", 1.3), ("logit_scale", "f32", 0.9)]),
     "none of granite's multipliers": ("granite", "", [("embedding_scale", "f32", 0.0), ("residual_scale", "f32", 0.0), ("logit_scale", "f32", 0.0)]),
+    "scale of the experts' weights": ("qwen3moe", "--head-dim 16", [("expert_weights_scale", "f32", 1.7)]),
+    "none of that": ("olmoe", "", [("expert_weights_scale", "f32", 0.0), ("expert_used_count", "u32", 3)]),
     "rope.scale_linear": ("llama", "", [("rope.scale_linear", "f32", 3.0)]),
     "YaRN's own": ("qwen3", "--rope yarn:4:128", [("rope.scaling.yarn_beta_fast", "f32", 17.0), ("rope.scaling.yarn_beta_slow", "f32", 2.0),
                                                   ("rope.scaling.attn_factor", "f32", 1.3), ("rope.scaling.yarn_ext_factor", "f32", 1.0)]),

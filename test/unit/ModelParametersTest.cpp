@@ -60,6 +60,24 @@ TEST(ModelParameters, ReadsPerLayerArrays) {
   EXPECT_EQ(p.queryWidth(1), 64u);
 }
 
+TEST(ModelParameters, ReadsExperts) {
+  auto with = [](const std::string &arch) {
+    return withFeedForward(arch).u32(arch + ".expert_count", 7).u32(arch + ".expert_used_count", 3);
+  };
+  ModelParameters p = read(with("qwen3moe").u32("qwen3moe.expert_feed_forward_length", 61));
+  EXPECT_EQ(p.experts, 7u);
+  EXPECT_EQ(p.expertsUsed, 3u);
+  EXPECT_EQ(p.expertWidth, 61u);
+  EXPECT_TRUE(p.expertsNormalised);
+  EXPECT_EQ(p.expertScale, 1);
+  p = read(with("olmoe").f32("olmoe.expert_weights_scale", 2.5f));
+  EXPECT_EQ(p.expertWidth, 128u); // the MLP's, without a key of its own
+  EXPECT_FALSE(p.expertsNormalised);
+  EXPECT_EQ(p.expertScale, 2.5);
+  EXPECT_EQ(read(with("llama")).experts, 7u);
+  EXPECT_EQ(read(withFeedForward("llama")).experts, 0u);
+}
+
 TEST(ModelParameters, Gemma3HasFiveLocalLayersToOneGlobal) {
   ModelParameters p = read(withFeedForward("gemma3")
                                .u32("gemma3.attention.key_length", 32)
@@ -247,7 +265,8 @@ TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
 }
 
 TEST(ModelParameters, NamesWhatIsSupported) {
-  EXPECT_EQ(supportedArchitectures(), "gemma2, gemma3, granite, llama, olmo2, phi3, qwen2, qwen3, smollm3");
+  EXPECT_EQ(supportedArchitectures(),
+            "gemma2, gemma3, granite, granitemoe, llama, olmo2, olmoe, phi3, qwen2, qwen3, qwen3moe, smollm3");
   GgufBytes::File file(withFeedForward("granit").bytes());
   EXPECT_NE(readParameters(*Checkpoint::open(file.path)).error().text().find("did you mean granite?"),
             std::string::npos);

@@ -1,5 +1,6 @@
 #include "include/stepdown/CacheDims.h"
 #include "lib/Base/Suggestion.h"
+#include "lib/Checkpoint/ModelParameters.h"
 #include "runtime/Devices.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/Npy.h"
@@ -57,6 +58,19 @@ ordered_json metadataOf(const Metadata &metadata) {
   return object;
 }
 
+/// How many experts every layer has and a token uses, and how many numbers of all weights that makes.
+ordered_json expertsOf(const Checkpoint &checkpoint, const ModelParameters &model) {
+  uint64_t all = 0, active = 0;
+  for (const StoredTensor &tensor : checkpoint.tensors()) {
+    uint64_t count = 1;
+    for (int d = 0; d < tensor.rank; ++d)
+      count *= tensor.dims[d];
+    all += count;
+    active += tensor.rank == 3 ? count / model.experts * model.expertsUsed : count; // a stack of experts
+  }
+  return {{"count", model.experts}, {"used", model.expertsUsed}, {"parameters", all}, {"active_parameters", active}};
+}
+
 /// `runs`: what keeps it from being compiled.
 ordered_json describe(const Checkpoint &checkpoint, const Status &runs) {
   ordered_json tensors = ordered_json::array();
@@ -74,6 +88,9 @@ ordered_json describe(const Checkpoint &checkpoint, const Status &runs) {
   ordered_json description = {{"kind", "checkpoint"}, {"runs", bool(runs)}};
   if (!runs)
     description["refusal"] = runs.error().text();
+  if (runs)
+    if (auto model = readParameters(checkpoint); model && model->experts)
+      description["experts"] = expertsOf(checkpoint, *model);
   description["metadata"] = metadataOf(checkpoint.metadata());
   description["tensor_bytes"] = bytes;
   description["tensors"] = tensors;

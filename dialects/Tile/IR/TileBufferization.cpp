@@ -42,6 +42,8 @@ void stepdown::tile::registerTileBufferization(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, TileDialect *) {
     PackActivationOp::attachInterface<TileOpModel<PackActivationOp>>(*context);
     GatherOp::attachInterface<TileOpModel<GatherOp>>(*context);
+    RouteOp::attachInterface<TileOpModel<RouteOp>>(*context);
+    CombineOp::attachInterface<TileOpModel<CombineOp>>(*context);
     RotateOp::attachInterface<TileOpModel<RotateOp>>(*context);
     CacheStoreOp::attachInterface<TileOpModel<CacheStoreOp>>(*context);
     AttendOp::attachInterface<TileOpModel<AttendOp>>(*context);

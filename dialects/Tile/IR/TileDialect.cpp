@@ -154,7 +154,7 @@ static LogicalResult verifyTiling(FunctionOpInterface function, TilingAttr tilin
 LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   const StringRef name = attribute.getName().getValue();
   auto function = dyn_cast<FunctionOpInterface>(op);
-  if (name == kCyclicAttr && function && isa<UnitAttr>(attribute.getValue()))
+  if ((name == kCyclicAttr || name == kAnyTileAttr) && function && isa<UnitAttr>(attribute.getValue()))
     return success();
   if (name == kLaunchAttr && function && isa<DictionaryAttr>(attribute.getValue()))
     return success();
@@ -181,7 +181,8 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);
   return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
-                           << kCyclicAttr << "', '" << kLaunchAttr << "', '" << kSplitsAttr << "' and '" << kGridAttr
+                           << kCyclicAttr << "', '" << kAnyTileAttr << "', '" << kLaunchAttr << "', '" << kSplitsAttr
+                           << "' and '" << kGridAttr
                            << "', columns and threads, on a function, 'tile.register_file', a number, and '"
                            << kClusterAttr << "', a power of two, on a kernel, and '" << kUnselectedAttr
                            << "' on a module, but got '" << name << "'";

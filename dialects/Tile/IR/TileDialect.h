@@ -14,6 +14,8 @@ namespace stepdown::tile {
 inline constexpr llvm::StringLiteral kTilingAttr = "tile.tiling";
 /// The attribute of a kernel function whose tiles cost unequally: threads take them in turn instead of in ranges.
 inline constexpr llvm::StringLiteral kCyclicAttr = "tile.cyclic";
+/// The attribute of a kernel that is the same whatever tile of tokens a bucket has.
+inline constexpr llvm::StringLiteral kAnyTileAttr = "tile.any_tile";
 /// The attribute of a lowered GPU kernel that says how it is launched: its `threads`, its `shared_bytes`, and its
 /// `parameters`, each with the number of the tile.kernel's `argument` and what it `holds` of it: its "value", or of a
 /// matrix the "map" (a tensor map of tiles of type `box`, 128-byte swizzle, zeros outside; of packed blocks [tiles,

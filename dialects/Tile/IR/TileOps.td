@@ -56,11 +56,13 @@ def Tile_PackActivationOp : Tile_StructuredOp<"pack_activation"> {
   let summary = "rows of float32 as activation blocks";
   let description = [{
     x [R, 2 B] of vector<16xf32> into a [ceil(R / tokens), B] of !transformer.activation; row r becomes token r mod tokens of tile
-    r div tokens. `groups` as in transformer.quantize; x then has as many vectors as it needs.
+    r div tokens. `groups` as in transformer.quantize; x then has as many vectors as it needs. Blocks of one token may have a
+    dimension more, a [R / ranks, ranks, B]: row r becomes rank r mod ranks of token r div ranks.
 
     Example: `tile.pack_activation ins(%x : memref<?x4xvector<16xf32>>) outs(%a : memref<?x2x!transformer.activation<q8, tokens = 4>>)`
   }];
-  let arguments = (ins Tile_Rows:$x, Tile_Shaped<2, Tile_Activation>:$a, OptionalAttr<DenseI64ArrayAttr>:$groups);
+  let arguments = (ins Tile_Rows:$x,
+                       AnyTypeOf<[Tile_Shaped<2, Tile_Activation>, Tile_Shaped<3, Tile_Activation>]>:$a, OptionalAttr<DenseI64ArrayAttr>:$groups);
   let assemblyFormat = "`ins` `(` $x `:` type($x) `)` `outs` `(` $a `:` type($a) `)` attr-dict (`->` type($results)^)?";
 }
 
@@ -102,6 +104,43 @@ def Tile_RotateOp : Tile_StructuredOp<"rotate"> {
   let assemblyFormat = [{
     `ins` `(` $x `,` $positions `,` $coarse `,` $fine `:` type($x) `,` type($positions) `,` type($coarse) `,` type($fine) `)`
     `outs` `(` $y `:` type($y) `)` attr-dict (`->` type($results)^)?
+  }];
+}
+
+def Tile_RouteOp : Tile_StructuredOp<"route", 2> {
+  let summary = "the experts of each token, and what each counts";
+  let description = [{
+    transformer.route of z [R, columns / 16] of vector<16xf32>: ids [R, used] i32, weights [R, columns / 16] of vector<16xf32>.
+
+    Example:
+    ```mlir
+    tile.route ins(%z : memref<?x2xvector<16xf32>>) outs(%ids, %weights : memref<?x3xi32>, memref<?x2xvector<16xf32>>)
+        {experts = 29 : i64, normalised = true, scale = 1.0 : f64}
+    ```
+  }];
+  let arguments = (ins Tile_Rows:$z, Tile_BlockTable:$ids, Tile_Rows:$weights, I64Attr:$experts, BoolAttr:$normalised,
+                       F64Attr:$scale);
+  let assemblyFormat = [{
+    `ins` `(` $z `:` type($z) `)` `outs` `(` $ids `,` $weights `:` type($ids) `,` type($weights) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+}
+
+def Tile_CombineOp : Tile_StructuredOp<"combine"> {
+  let summary = "what the experts of each token give, weighted and added up";
+  let description = [{
+    y[i] = sum_r weights[r] * x[r * N / 16 + i], r ascending, of each row of x [R, ranks * N / 16], weights [R, ...] and y [R, N / 16]
+    of vector<16xf32>.
+
+    Example:
+    ```mlir
+    tile.combine ins(%x, %weights : memref<?x6xvector<16xf32>>, memref<?x2xvector<16xf32>>) outs(%y : memref<?x2xvector<16xf32>>)
+        {ranks = 3 : i64}
+    ```
+  }];
+  let arguments = (ins Tile_Rows:$x, Tile_Rows:$weights, Tile_Rows:$y, I64Attr:$ranks);
+  let assemblyFormat = [{
+    `ins` `(` $x `,` $weights `:` type($x) `,` type($weights) `)` `outs` `(` $y `:` type($y) `)` attr-dict (`->` type($results)^)?
   }];
 }
 

@@ -13,15 +13,16 @@ def Transformer_QuantizeOp : Op<Transformer_Dialect, "quantize", [Pure]> {
     of what that leaves, in steps of d / 256; for q8o2 d = max |x| / 127 over the columns but those of the two quads with the largest
     values (and at least max |x| / 16319), and 15 bits for these; for f32 the values. The last block is filled up with zeros.
     `groups [n, m]` reads the first n of every m columns of x and leaves out the others: heads that pad-sizes has spread.
+    `by_token`: blocks never hold several tokens side by side, since an expert's product reads one token's.
 
     Example: `%a = transformer.quantize %x : tensor<?x576xf32> -> tensor<?x18x!transformer.activation<q8>>`
 
     C1: the result has a block for every 32 columns of x that are read, the last perhaps for fewer, and blocks of one token.
     C2: groups is [n, m] with 1 <= n <= m, and m divides x's columns.
   }];
-  let arguments = (ins AnyRankedTensor:$x, OptionalAttr<DenseI64ArrayAttr>:$groups);
+  let arguments = (ins AnyRankedTensor:$x, OptionalAttr<DenseI64ArrayAttr>:$groups, UnitAttr:$by_token);
   let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$x (`groups` $groups^)? attr-dict `:` type($x) `->` type($result)";
+  let assemblyFormat = "$x (`groups` $groups^)? (`by_token` $by_token^)? attr-dict `:` type($x) `->` type($result)";
   let extraClassDeclaration = [{
     /// Columns of x that are read.
     int64_t getReadColumns();

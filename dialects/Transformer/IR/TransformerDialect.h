@@ -40,6 +40,8 @@ bool isNarrowRows(mlir::Type type);
 bool isActivations(mlir::Type type);
 /// tensor<R x i32>.
 bool isIndices(mlir::Type type);
+/// tensor<T x K x i32>, K static: a number for each token and rank.
+bool isChoices(mlir::Type type);
 /// tensor<N x f32>, static.
 bool isVector(mlir::Type type);
 /// tensor<R x 2 x F x f32>, F static: cosines, then sines, of F angles for each of R positions.

@@ -122,6 +122,12 @@ bool isIndices(Type type) {
   return tensor && tensor.getRank() == 1 && tensor.getElementType().isSignlessInteger(32);
 }
 
+bool isChoices(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 2 && tensor.getElementType().isSignlessInteger(32) && !tensor.isDynamicDim(1) &&
+         tensor.getDimSize(1) > 0;
+}
+
 bool isVector(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   return tensor && tensor.getRank() == 1 && tensor.getElementType().isF32() && tensor.hasStaticShape() &&

@@ -1,7 +1,7 @@
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics
 
 func.func @pack_into_numbers(%x: memref<?x4xvector<16xf32>>) {
-  // expected-error @+1 {{operand #1 must be tensor or memref of rank 2 and element !transformer.activation, but got 'memref<?x4xvector<16xf32>>'}}
+  // expected-error @+1 {{operand #1 must be tensor or memref of rank 2 and element !transformer.activation or tensor or memref of rank 3 and element !transformer.activation, but got 'memref<?x4xvector<16xf32>>'}}
   tile.pack_activation ins(%x : memref<?x4xvector<16xf32>>) outs(%x : memref<?x4xvector<16xf32>>)
   return
 }

@@ -55,3 +55,30 @@ func.func @result_stays_rows(%a: !a, %g: !w, %u: !w) -> !rows {
   %2 = transformer.gated_activation silu %0, %1 : !rows
   return %2 : !rows
 }
+
+// Gate and up of a token's experts, where these are the same.
+// CHECK-LABEL: @experts
+// CHECK: transformer.kernel "gated_experts"
+// CHECK-NEXT: expert_linear
+// CHECK-NEXT: expert_linear
+// CHECK-NEXT: gated_activation silu
+// CHECK-NEXT: quantize
+func.func @experts(%a: !a, %i: tensor<?x1xi32>, %g: !w, %u: !w) -> tensor<?x1x!transformer.activation<q8>> {
+  %0 = transformer.expert_linear %a, %i, %g {experts = 1 : i64} : (!a, tensor<?x1xi32>, !w) -> !rows
+  %1 = transformer.expert_linear %a, %i, %u {experts = 1 : i64} : (!a, tensor<?x1xi32>, !w) -> !rows
+  %2 = transformer.gated_activation silu %0, %1 : !rows
+  %3 = transformer.quantize %2 by_token : !rows -> !a
+  return %3 : !a
+}
+
+// CHECK-LABEL: @other_experts
+// CHECK-NOT: transformer.kernel
+func.func @other_experts(%a: !a, %i: tensor<?x1xi32>, %j: tensor<?x1xi32>, %g: !w, %u: !w) -> !a {
+  %0 = transformer.expert_linear %a, %i, %g {experts = 1 : i64} : (!a, tensor<?x1xi32>, !w) -> !rows
+  %1 = transformer.expert_linear %a, %j, %u {experts = 1 : i64} : (!a, tensor<?x1xi32>, !w) -> !rows
+  // expected-remark @+2 {{operand 0", Reason="gate and up are of different experts}}
+  // expected-remark @+1 {{operand 1", Reason="gate and up are of different experts}}
+  %2 = transformer.gated_activation silu %0, %1 : !rows
+  %3 = transformer.quantize %2 by_token : !rows -> !a
+  return %3 : !a
+}

@@ -72,3 +72,16 @@ func.func @rows_of_half_a_block(%x: tensor<?x43xf32>, %w: tensor<16x43x!transfor
   %0 = transformer.linear %x, %w : (tensor<?x43xf32>, tensor<16x43x!transformer.block<f32>>) -> tensor<?x16xf32>
   return %0 : tensor<?x16xf32>
 }
+
+// -----
+
+// A token's experts read its blocks alone, side by side with no other token's.
+// CHECK-LABEL: @experts
+// CHECK: transformer.quantize %{{.*}} by_token : tensor<?x64xf32> -> tensor<?x2x!transformer.activation<q8{{.*}}>>
+// EXACT-LABEL: @experts
+// EXACT: transformer.quantize %{{.*}} by_token : tensor<?x64xf32> -> tensor<?x2x!transformer.activation<f32>>
+func.func @experts(%x: tensor<?x64xf32>, %i: tensor<?x2xi32>, %w: tensor<96x2x!transformer.block<q4_1>>) -> tensor<?x64xf32> {
+  %0 = transformer.expert_linear %x, %i, %w {experts = 3 : i64}
+      : (tensor<?x64xf32>, tensor<?x2xi32>, tensor<96x2x!transformer.block<q4_1>>) -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}

@@ -236,3 +236,40 @@ func.func @sinks_of_a_tile(%q: tensor<?x96xf32>, %batch: !transformer.batch, %ca
   }
   return %0 : tensor<?x96xf32>
 }
+
+// -----
+
+!a = tensor<?x1x!transformer.activation<q8>>
+!w = tensor<96x1x!transformer.block<q4_1>>
+
+// A tile is of a token, a rank and rows of a weight, which the token's ids choose: one function for all buckets.
+// CHECK-LABEL: func.func @experts
+// CHECK: transformer.dispatch @expert_linear_0({{.*}} dims [array<i64: -1, 1>, array<i64: -1, 2>, array<i64: 3, 2, 1>, array<i64: -1, 2, 2>]
+// CHECK: func.func @expert_linear_0_b0(%{{.*}}: tensor<?x?x!transformer.activation<q8>>, %[[IDS:.*]]: tensor<?x?xi32>,
+// CHECK-SAME: %[[W:.*]]: tensor<?x?x?x!transformer.block<q4_1, rows = 16>>
+// CHECK-SAME: tile.any_tile
+// CHECK-SAME: parts = {{\[\[}}1, 2, 0]], arguments = {{\[\[}}1 by 1, whole], [1 by 1, 2 by 1], [whole, 0 by 1, whole], [1 by 1, 2 by 1, 0 by 1]]
+// CHECK: %[[ID:.*]] = tensor.extract %[[IDS]]
+// CHECK: %[[NUMBER:.*]] = arith.index_cast %[[ID]]
+// CHECK: %[[EXPERT:.*]] = arith.minui %[[NUMBER]]
+// CHECK: tensor.extract_slice %[[W]][%[[EXPERT]], 0, 0]
+// CHECK: tile.block_dot
+// CHECK-NOT: func.func
+func.func @experts(%a: !a, %i: tensor<?x2xi32>, %w: !w) -> tensor<?x64xf32> {
+  %0 = transformer.kernel "expert_linear" (%x = %a : !a, %j = %i : tensor<?x2xi32>, %m = %w : !w) -> (tensor<?x64xf32>) {
+    %1 = transformer.expert_linear %x, %j, %m {experts = 3 : i64} : (!a, tensor<?x2xi32>, !w) -> tensor<?x64xf32>
+    transformer.yield %1 : tensor<?x64xf32>
+  }
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @rows_of_two_experts_in_a_tile(%a: tensor<?x1x!transformer.activation<q8>>, %i: tensor<?x2xi32>, %w: tensor<16x1x!transformer.block<q4_1>>) -> tensor<?x16xf32> {
+  %0 = transformer.kernel "expert_linear" (%x = %a : tensor<?x1x!transformer.activation<q8>>, %j = %i : tensor<?x2xi32>, %m = %w : tensor<16x1x!transformer.block<q4_1>>) -> (tensor<?x16xf32>) {
+    // expected-error @+1 {{expects experts of rows in multiples of 16, but got 8}}
+    %1 = transformer.expert_linear %x, %j, %m {experts = 2 : i64} : (tensor<?x1x!transformer.activation<q8>>, tensor<?x2xi32>, tensor<16x1x!transformer.block<q4_1>>) -> tensor<?x16xf32>
+    transformer.yield %1 : tensor<?x16xf32>
+  }
+  return %0 : tensor<?x16xf32>
+}

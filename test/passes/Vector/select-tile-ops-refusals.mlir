@@ -57,3 +57,20 @@ func.func @keys_and_values_of_two_elements(%k: memref<?x1xvector<16xf32>>, %p: m
       outs(%keys, %values : memref<?x1x?x16x16xf16>, memref<?x1x?x16xf32>)
   return
 }
+
+// -----
+
+func.func @more_experts_than_columns(%z: memref<?x2xvector<16xf32>>, %i: memref<?x3xi32>, %w: memref<?x2xvector<16xf32>>) {
+  // expected-error @+1 {{expects z of static size with room for the experts, and weights for those used, but got 33 experts in 'memref<?x2xvector<16xf32>>', of which 3 are used}}
+  tile.route ins(%z : memref<?x2xvector<16xf32>>) outs(%i, %w : memref<?x3xi32>, memref<?x2xvector<16xf32>>)
+      {experts = 33 : i64, normalised = true, scale = 1.0 : f64}
+  return
+}
+
+// -----
+
+func.func @ranks_that_are_not_there(%x: memref<?x5xvector<16xf32>>, %w: memref<?x2xvector<16xf32>>, %y: memref<?x2xvector<16xf32>>) {
+  // expected-error @+1 {{expects x of as many ranks as it says, each as wide as y, and weights for them, but got 3}}
+  tile.combine ins(%x, %w : memref<?x5xvector<16xf32>>, memref<?x2xvector<16xf32>>) outs(%y : memref<?x2xvector<16xf32>>) {ranks = 3 : i64}
+  return
+}
