@@ -5,10 +5,12 @@
     tokenizer_json.py --bin build/bin --library build/libstepdown.so qwen3-tokenizer.json  and files
     tokenizer_json.py ... --count 100000 --seed 7                                          random texts of each script
 
+STEPDOWN_EVERY_ENCODER=1 goes through each kind of WordPiece, not two.
+
 A tiny model around each tokenizer is compiled, since the library tokenizes for models. Runs in the Python of
 `tools/test-python.sh --tokenizers` where that is there; ends with 77 where numpy, gguf or tokenizers are missing.
 """
-import argparse, json, os, random, shutil, sys
+import argparse, json, os, random, shutil, sys, unicodedata
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OWN = os.path.realpath(os.path.join(HERE, "..", "..", "build", "venv-tokenizers"))
@@ -22,6 +24,7 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+import make_encoder
 import make_folder
 import tiny_tokenizer
 
@@ -144,12 +147,22 @@ def made():
     tabs["model"]["vocab"]["\t"] = tabs["model"]["vocab"].pop("<0x09>")
     tabs["pre_tokenizer"] = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
     yield "SentencePiece with a tab for its byte", tabs
+    words = make_encoder.vocabulary(420)
+    for letters in map(alphabet, SCRIPTS.values()):  # some of each script, so that words are not all unknown
+        letters = [c for l in letters[::max(1, len(letters) // 60)] for c in {l, l.lower(), *unicodedata.normalize("NFD", l)} if not unicodedata.combining(c)]
+        words += [t for l in dict.fromkeys(letters) for t in (l, "##" + l) if t not in words]
+    kinds = {"": {}, ", accents kept, BertProcessing": dict(strip=False, bert_processing=True), ", cased": dict(lowercase=False, cleanup=False),
+             ", cased without accents": dict(lowercase=False, strip=True)}
+    for name in list(kinds)[:4 if os.environ.get("STEPDOWN_EVERY_ENCODER") else 2]:
+        yield f"WordPiece{name}", make_encoder.tokenizer(words, **kinds[name])
 
 
 def ends_of(tokenizer):
     """Ids of the tokens that are put before and after a text, or None."""
     ends, text = [None, None], False
     for part in (p := tokenizer["post_processor"] or {}).get("processors", [p]):
+        if part.get("type") == "BertProcessing":
+            return [part["cls"][1], part["sep"][1]]
         for piece in part.get("single", []):
             text = text or "Sequence" in piece
             if "SpecialToken" in piece:
@@ -160,6 +173,8 @@ def ends_of(tokenizer):
 def check(suite, name, path, draw, count):
     import stepdown
     reference = tokenizers.Tokenizer.from_file(path)
+    reference.no_padding()  # as transformers does where a caller asks for neither
+    reference.no_truncation()
     with open(path, encoding="utf-8") as file:
         whole = json.load(file)
     added = [t["content"] for t in whole["added_tokens"]]

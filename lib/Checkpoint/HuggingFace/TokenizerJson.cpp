@@ -19,6 +19,7 @@ public:
 
 private:
   Status readModel();
+  Status readWordPiece(const JsonObject &model);
   Status readVocabulary(const JsonObject &model);
   Status readAdded();
   Status readAddedToken(const JsonObject &token);
@@ -47,6 +48,7 @@ private:
   std::vector<int32_t> stripLeft, stripRight, late;
   std::vector<std::string> beyond;
   std::string unknown;
+  bool wordPiece = false; // the model, else BPE
   uint64_t nextAdded = 0; // id of an added token that the vocabulary lacks
 };
 
@@ -103,9 +105,11 @@ Status TokenizerReader::readModel() {
   Result<std::string> type = model ? model->text("type", "BPE") : Result<std::string>(model.error());
   if (!type)
     return type.error();
+  if (*type == "WordPiece")
+    return readWordPiece(*model);
   if (*type != "BPE")
-    return model->refuse(ErrorCode::TokenizerJsonUnsupported, "type", "expects BPE");
-  Result<TokenizerParts> around = readTokenizerParts(json);
+    return model->refuse(ErrorCode::TokenizerJsonUnsupported, "type", "expects BPE or WordPiece");
+  Result<TokenizerParts> around = readTokenizerParts(json, false);
   if (!around)
     return around.error();
   parts = std::move(*around);
@@ -145,6 +149,39 @@ Status TokenizerReader::readModel() {
   pairs.add("tokenizer.folder.ignore_merges", *whole);
   pairs.add("tokenizer.folder.nfc", parts.nfc);
   return readMerges(*model);
+}
+
+/// Tokens keep their texts: "##" stands before those that continue a word.
+Status TokenizerReader::readWordPiece(const JsonObject &model) {
+  wordPiece = true;
+  Result<TokenizerParts> around = readTokenizerParts(json, true);
+  if (!around)
+    return around.error();
+  parts = std::move(*around);
+  Result<std::string> unk = model.text("unk_token", "[UNK]"), prefix = model.text("continuing_subword_prefix", "##");
+  for (const Result<std::string> *each : {&unk, &prefix})
+    if (!*each)
+      return each->error();
+  if (*prefix != "##")
+    return model.refuse(ErrorCode::TokenizerJsonUnsupported, "continuing_subword_prefix", "expects ##");
+  if (Result<uint64_t> most = model.count("max_input_chars_per_word", 100); !most || *most != 100)
+    return model.refuse(ErrorCode::TokenizerJsonUnsupported, "max_input_chars_per_word", "expects 100");
+  unknown = *unk;
+  model.skip("vocab");
+  if (Status known = model.everyKeyRead(ErrorCode::TokenizerJsonUnsupported); !known)
+    return known;
+  if (Status read = readVocabulary(model); !read)
+    return read;
+  if (Status read = readAdded(); !read)
+    return read;
+  pairs.add("tokenizer.ggml.model", "bert");
+  pairs.add("tokenizer.ggml.normalizer.lowercase", parts.lowercase);
+  pairs.add("tokenizer.ggml.normalizer.strip_accents", parts.stripAccents);
+  pairs.add("tokenizer.folder.pre_tokenizer", parts.words);
+  pairs.add("tokenizer.folder.ignore_merges", false);
+  pairs.add("tokenizer.folder.nfc", false);
+  pairs.add("tokenizer.folder.cleanup", parts.cleansUp);
+  return Done{};
 }
 
 Status TokenizerReader::readAddedToken(const JsonObject &token) {
@@ -331,7 +368,7 @@ Status TokenizerReader::readIds() {
     while (tokens[id].empty())
       if (std::string text = "[unused" + std::to_string(number++) + "]"; idOf(text) < 0)
         tokens[id] = text;
-  for (size_t id = 0; id < tokens.size() && !parts.byteLevel; ++id)
+  for (size_t id = 0; id < tokens.size() && !parts.byteLevel && !wordPiece; ++id)
     if (types[id] == typeNormal && tokens[id].size() == 6 && tokens[id].compare(0, 3, "<0x") == 0 &&
         tokens[id][5] == '>')
       types[id] = typeByte;

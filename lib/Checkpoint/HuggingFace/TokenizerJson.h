@@ -39,9 +39,11 @@ struct TokenizerParts {
   std::vector<std::string> words;     ///< tokenizer.folder.pre_tokenizer
   std::string before, after;          ///< tokens that are put around a text, or none
   uint64_t beforeId = 0, afterId = 0;
+  /// Of model WordPiece: what BertNormalizer does, and whether the decoder takes spaces away before punctuation.
+  bool lowercase = true, stripAccents = true, cleansUp = true;
 };
 
-/// normalizer, pre_tokenizer, decoder and post_processor of `tokenizer`.
-Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer);
+/// normalizer, pre_tokenizer, decoder and post_processor of `tokenizer`, whose model is `wordPiece` or BPE.
+Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer, bool wordPiece);
 
 } // namespace stepdown

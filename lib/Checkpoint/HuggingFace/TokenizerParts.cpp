@@ -1,5 +1,5 @@
 // The two shapes that decoders of text have: byte-level (a ByteLevel pre-tokenizer and decoder) and SentencePiece-like
-// ("▁" for spaces, bytes for what is no token). Sequences are lists, whatever they nest.
+// ("▁" for spaces, bytes for what is no token); and that of BERT. Sequences are lists, whatever they nest.
 #include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/HuggingFace/TokenizerJson.h"
 
@@ -261,9 +261,62 @@ Status readTemplate(const Part &part, TokenizerParts &out) {
   return text ? Status(Done{}) : unsupported(part, "single", "expects one text");
 }
 
+/// The names and ids of [CLS] and [SEP], as older files have them.
+Status readBertProcessing(const Part &part, TokenizerParts &out) {
+  const struct {
+    const char *key;
+    std::string &token;
+    uint64_t &id;
+  } rows[] = {{"cls", out.before, out.beforeId}, {"sep", out.after, out.afterId}};
+  for (const auto &row : rows) {
+    const nlohmann::json *pair = part.object.find(row.key);
+    if (!pair || !pair->is_array() || pair->size() != 2 || !(*pair)[0].is_string() ||
+        !(*pair)[1].is_number_unsigned() || (*pair)[0].get_ref<const std::string &>().empty())
+      return part.object.refuse(row.key, "expects the text of a token and its id");
+    row.token = (*pair)[0].get<std::string>();
+    row.id = (*pair)[1].get<uint64_t>();
+  }
+  return Done{};
+}
+
+/// What stands around WordPiece: BertNormalizer, BertPreTokenizer and the decoder WordPiece, one each.
+Status readBert(const JsonObject &tokenizer, const std::vector<Part> &normalizer, const std::vector<Part> &words,
+                const std::vector<Part> &decoder, TokenizerParts &out) {
+  const struct {
+    const char *key, *type;
+    const std::vector<Part> &parts;
+  } rows[] = {{"normalizer", "BertNormalizer", normalizer},
+              {"pre_tokenizer", "BertPreTokenizer", words},
+              {"decoder", "WordPiece", decoder}};
+  for (const auto &row : rows)
+    if (row.parts.size() != 1 || row.parts[0].type != row.type)
+      return tokenizer.refuse(ErrorCode::TokenizerJsonUnsupported, row.key,
+                              std::string("expects ") + row.type + " alone beside a WordPiece model");
+  const Part &normal = normalizer[0], &back = decoder[0];
+  for (const char *name : {"clean_text", "handle_chinese_chars"})
+    if (Status yes = expect(normal, name, true, true); !yes)
+      return yes;
+  Result<bool> lower = normal.object.boolean("lowercase", true);
+  if (!lower)
+    return lower.error();
+  Result<bool> strip = normal.object.boolean("strip_accents", *lower), cleanup = back.object.boolean("cleanup", true);
+  for (const Result<bool> *each : {&strip, &cleanup})
+    if (!*each)
+      return each->error();
+  Result<std::string> prefix = back.object.text("prefix", "##");
+  if (!prefix)
+    return prefix.error();
+  if (*prefix != "##")
+    return unsupported(back, "prefix", "expects ##");
+  out.normalizes = true;
+  out.lowercase = *lower, out.stripAccents = *strip, out.cleansUp = *cleanup;
+  out.words.push_back("Bert");
+  return Done{};
+}
+
 } // namespace
 
-Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer) {
+Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer, bool wordPiece) {
   std::vector<Part> normalizer, words, decoder, processor;
   const struct {
     const char *name, *list;
@@ -282,15 +335,18 @@ Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer) {
     }
   TokenizerParts out;
   bool marks = false; // spaces become U+2581
-  if (Status read = readNormalizer(normalizer, out, marks); !read)
+  if (wordPiece)
+    if (Status read = readBert(tokenizer, normalizer, words, decoder, out); !read)
+      return read.error();
+  if (Status read = wordPiece ? Status(Done{}) : readNormalizer(normalizer, out, marks); !read)
     return read.error();
-  if (Status read = readWords(words, out, marks); !read)
+  if (Status read = wordPiece ? Status(Done{}) : readWords(words, out, marks); !read)
     return read.error();
-  if (out.byteLevel == marks || (out.spacePrefix && !marks))
+  if (!wordPiece && (out.byteLevel == marks || (out.spacePrefix && !marks)))
     return tokenizer.refuse(
         ErrorCode::TokenizerJsonUnsupported, "pre_tokenizer",
         "expects one that ends in ByteLevel, Metaspace alone, or a normalizer that replaces spaces by U+2581");
-  if (Status good = checkDecoder(decoder, out, tokenizer); !good)
+  if (Status good = wordPiece ? Status(Done{}) : checkDecoder(decoder, out, tokenizer); !good)
     return good.error();
   for (const Part &part : processor) {
     if (part.type == "ByteLevel") { // moves offsets into the text alone
@@ -298,9 +354,12 @@ Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer) {
         part.object.skip(name);
       continue;
     }
-    if (part.type != "TemplateProcessing" || !out.before.empty() || !out.after.empty())
-      return unsupported(part, "type", "expects ByteLevel or one TemplateProcessing");
-    if (Status read = readTemplate(part, out); !read)
+    const bool bert = part.type == "BertProcessing" && wordPiece;
+    if ((part.type != "TemplateProcessing" && !bert) || !out.before.empty() || !out.after.empty())
+      return unsupported(part, "type",
+                         wordPiece ? "expects one TemplateProcessing or BertProcessing"
+                                   : "expects ByteLevel or one TemplateProcessing");
+    if (Status read = bert ? readBertProcessing(part, out) : readTemplate(part, out); !read)
       return read.error();
   }
   for (const auto &member : members)

@@ -5,6 +5,7 @@
 #include "lib/Text/Tokenizer/Vocabulary.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace stepdown {
 namespace {
@@ -44,13 +45,35 @@ void appendUnmarked(std::string_view text, std::string &out) {
   out.append(text);
 }
 
-/// What `id` stands for; nothing where it is outside the vocabulary.
-void appendPiece(const Vocabulary &vocabulary, int32_t id, std::string &out) {
+/// As the decoder WordPiece of the package tokenizers: a space before what begins a word, but for the first; and of
+/// each piece by itself, where the file asks for it, none before punctuation and contractions.
+void appendWordPiece(std::string_view text, bool isFirst, bool cleansUp, std::string &out) {
+  constexpr std::string_view further = "##";
+  const bool continues = !isFirst && text.substr(0, further.size()) == further;
+  std::string piece(isFirst || continues ? "" : " ");
+  piece.append(continues ? text.substr(further.size()) : text);
+  constexpr std::pair<std::string_view, std::string_view> changes[] = {
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (const auto &[from, to] : changes)
+    for (size_t at = 0; cleansUp && (at = piece.find(from, at)) != piece.npos; at += to.size())
+      piece.replace(at, from.size(), to);
+  out += piece;
+}
+
+bool isJsonWordPiece(const Vocabulary &vocabulary) {
+  return vocabulary.fromJson && vocabulary.model == TokenizerModel::WordPiece;
+}
+
+/// What `id` stands for, where `isFirst` at the beginning of a text; nothing where it is outside the vocabulary.
+void appendPiece(const Vocabulary &vocabulary, int32_t id, bool isFirst, std::string &out) {
   if (!vocabulary.contains(id))
     return;
   std::string_view text = vocabulary.text(id);
   if (vocabulary.fromJson && vocabulary.model == TokenizerModel::Bpe) // its decoder takes all, added tokens too
     return appendWholeByteLevel(text, out);
+  if (isJsonWordPiece(vocabulary))
+    return appendWordPiece(text, isFirst, vocabulary.fromJson->cleansUp, out);
   switch (vocabulary.type(id)) {
   case TokenType::Byte: {
     auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'A' + 10; };
@@ -84,7 +107,7 @@ bool dropsFirstSpace(const Vocabulary &vocabulary) {
 
 std::string Tokenizer::piece(int32_t id) const {
   std::string out;
-  appendPiece(*vocabulary, id, out);
+  appendPiece(*vocabulary, id, false, out);
   return out;
 }
 
@@ -92,7 +115,7 @@ std::string Tokenizer::decode(const std::vector<int32_t> &ids, bool keepSpecial)
   std::string out;
   for (int32_t id : ids)
     if (keepSpecial || !isSpecial(id))
-      appendPiece(*vocabulary, id, out);
+      appendPiece(*vocabulary, id, out.empty(), out);
   if (dropsFirstSpace(*vocabulary) && !out.empty() && out[0] == ' ')
     out.erase(0, 1);
   return out;
@@ -106,7 +129,7 @@ std::string StreamDecoder::push(int32_t id) {
   if (!keepSpecial && tokenizer->isSpecial(id))
     return "";
   size_t before = pending.size();
-  appendPiece(*tokenizer->vocabulary, id, pending);
+  appendPiece(*tokenizer->vocabulary, id, dropSpace, pending);
   if (dropSpace && pending.size() > before) {
     dropSpace = false;
     if (pending[0] == ' ')

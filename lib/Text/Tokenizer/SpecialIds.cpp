@@ -156,7 +156,7 @@ Status Vocabulary::readSwitches(const Metadata &metadata) {
       return value.error();
     *row.value = *value;
   }
-  if (model == TokenizerModel::WordPiece) {
+  if (model == TokenizerModel::WordPiece && !fromJson) {
     for (const auto &row : rows)
       if (row.value != &addSpacePrefix && metadata.has(keyName(row.key)) && !*row.value)
         warnings.push_back(metadata.file() + ": key '" + keyName(row.key) +

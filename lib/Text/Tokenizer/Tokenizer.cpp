@@ -90,13 +90,19 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
   std::vector<int32_t> ids;
   std::vector<SpecialTokens::Fragment> fragments =
       specials->partition(text, options.parseSpecial, options.untrusted, steps);
-  if (options.addSpecial && v.addBos && (fragments.empty() || fragments.front().id != v.bos))
+  bool begins = options.addSpecial && v.addBos, ends = false; // with a BOS of ours; with an EOS of the text's
+  if (begins)
     ids.push_back(v.bos);
   for (const SpecialTokens::Fragment &fragment : fragments) {
     if (fragment.id >= 0) {
-      ids.push_back(fragment.id);
+      if (begins && ids.size() == 1 && fragment.id == v.bos)
+        begins = false; // the text's is that one; white space before it may be no token
+      else
+        ids.push_back(fragment.id);
+      ends = fragment.id == v.eos;
       continue;
     }
+    const size_t before = ids.size();
     std::string_view raw = text.substr(fragment.begin, fragment.end - fragment.begin);
     std::string prefixed;
     if (v.fromJson && v.fromJson->prefixes(raw, fragment.begin == 0))
@@ -105,8 +111,9 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
                                                                         : encoder->encode(raw, ids, steps);
     if (!ok)
       return ok.error();
+    ends = ends && ids.size() == before;
   }
-  if (options.addSpecial && v.addEos && (fragments.empty() || fragments.back().id != v.eos))
+  if (options.addSpecial && v.addEos && !ends)
     ids.push_back(v.eos);
   if (options.steps)
     *options.steps += steps;

@@ -231,6 +231,12 @@ Status Vocabulary::readFromJson(const Metadata &metadata) {
       return flag.error();
     *value = *flag;
   }
+  if (constexpr const char *key = "tokenizer.folder.cleanup"; metadata.has(key)) {
+    Result<bool> flag = metadata.boolean(key);
+    if (!flag)
+      return flag.error();
+    json.cleansUp = *flag;
+  }
   if (constexpr const char *key = "tokenizer.folder.metaspace"; metadata.has(key)) {
     Result<std::vector<std::string_view>> switches = metadata.strings(key);
     if (!switches)

@@ -73,6 +73,7 @@ public:
     enum class Prefix { None, Always, First } prefix = Prefix::None;
     bool cutsAtMarks = false;
     bool stripsSpace = false; ///< the decoder drops one space at the start
+    bool cleansUp = false;    ///< of WordPiece: it drops spaces before punctuation
 
     /// Whether "▁" goes before `piece`, which begins the text or does not.
     bool prefixes(std::string_view piece, bool isFirst) const {

@@ -1,5 +1,5 @@
 // WordPiece ("bert"): words of a normalised text, each cut from the left into the longest pieces that are tokens.
-// Word-initial pieces are stored as "▁piece", continuations bare.
+// Word-initial pieces are stored as "▁piece", continuations bare; or, of a tokenizer.json, as "piece" and "##piece".
 #include "lib/Text/Tokenizer/Encoder.h"
 #include "lib/Text/Tokenizer/Utf8.h"
 #include "lib/Text/Tokenizer/Vocabulary.h"
@@ -30,15 +30,16 @@ bool isWhiteSpace(uint32_t c) {
 class WordPiece final : public Encoder {
 public:
   WordPiece(const Vocabulary &vocabulary, bool lowercase, bool stripAccents)
-      : vocabulary(vocabulary), lowercase(lowercase), stripAccents(stripAccents) {}
+      : vocabulary(vocabulary), lowercase(lowercase), stripAccents(stripAccents),
+        first(vocabulary.fromJson ? "" : spaceMark), further(vocabulary.fromJson ? "##" : "") {}
 
   Status encode(std::string_view fragment, std::vector<int32_t> &ids, uint64_t &steps) const override {
-    std::string word(spaceMark); // with the mark that word-initial pieces have
+    std::string word(first); // with the mark that word-initial pieces have
     size_t characters = 0;
     auto finish = [&] {
       if (characters)
         encodeWord(word, characters, ids, steps);
-      word.resize(spaceMark.size());
+      word.resize(first.size());
       characters = 0;
     };
     while (!fragment.empty()) {
@@ -93,7 +94,8 @@ private:
   }
 
   void encodeWord(std::string_view word, size_t characters, std::vector<int32_t> &ids, uint64_t &steps) const {
-    size_t first = ids.size();
+    const size_t before = ids.size();
+    std::string piece(further);
     bool known = characters <= mostWordCharacters;
     for (size_t at = 0; known && at < word.size();) {
       size_t end = std::min(word.size(), at + vocabulary.longestText());
@@ -103,23 +105,27 @@ private:
         if (!boundary)
           continue;
         ++steps;
-        if ((id = vocabulary.findPlain(word.substr(at, end - at))) >= 0)
+        std::string_view text = word.substr(at, end - at);
+        if (at > 0 && !further.empty())
+          text = piece.replace(further.size(), std::string::npos, text);
+        if ((id = vocabulary.findPlain(text)) >= 0)
           break;
       }
       // The mark alone is no piece: it would leave the rest of the word to continuations.
-      known = id >= 0 && (at > 0 || end > spaceMark.size());
+      known = id >= 0 && (at > 0 || end > first.size());
       if (known)
         ids.push_back(id);
       at = end;
     }
     if (known)
       return;
-    ids.resize(first);
+    ids.resize(before);
     ids.push_back(vocabulary.unknown);
   }
 
   const Vocabulary &vocabulary;
   bool lowercase, stripAccents;
+  const std::string_view first, further; // what stands before a piece that begins a word, and before others
 };
 
 } // namespace
