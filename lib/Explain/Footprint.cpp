@@ -174,7 +174,9 @@ private:
     const unsigned number = argument.getArgNumber();
     const int64_t tokens = load.tokens, rows = load.rows;
     if (isa<BatchType>(sourceOf(number).getType()))
-      return partOf(number) == 0 ? Range{int64_t(load.length) - tokens, 1, tokens} : Range{};
+      return partOf(number) == 0   ? Range{int64_t(load.length) - tokens, 1, tokens}
+             : partOf(number) == 3 ? Range{int64_t(load.length) - 1, 0, tokens}
+                                   : Range{};
     if (dimsOf(number).size() == 1 && dimsOf(number)[0] == STEPDOWN_DIM_ROWS) // the last tokens
       return {tokens - rows, 1, rows};
     return {0, 1, tokens}; // ids, each another

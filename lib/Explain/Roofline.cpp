@@ -83,6 +83,8 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
     return 4 * values;
   if (isa<LayerNormOp>(op))
     return 7 * values;
+  if (isa<ActivationOp>(op))
+    return 4 * values;
   if (isa<GatedActivationOp>(op))
     return 5 * values;
   return values; // embedding, add

@@ -56,6 +56,10 @@ private:
 
 double real(const APFloat &value) { return value.convertToDouble(); }
 
+Activation activationOf(Gate kind) {
+  return kind == Gate::Silu ? Activation::Silu : kind == Gate::GeluTanh ? Activation::GeluTanh : Activation::GeluErf;
+}
+
 template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::weight(WeightOp op) {
   std::string name = op.getTensorName(layer);
   const StoredTensor *found = checkpoint.tensor(name);
@@ -128,6 +132,7 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
             return fail(ErrorCode::ReferenceInput, "expects tokens below %zu, but got %d", table.rows, token);
         return Datum(embedding<T>(ids(s, o.getTokens()), table, real(o.getScale())));
       })
+      .Case([&](PositionsOp o) { return Datum(batch(s, o.getBatch()).positions); })
       .Case([&](SelectRowsOp o) -> Result<Datum> {
         const Tensor<T> &x = tensor(s, o.getX());
         for (int32_t row : ids(s, o.getRows()))
@@ -164,10 +169,18 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
                                vector(s, o.getSinks()), shape));
       })
       .Case([&](GatedActivationOp o) {
-        Activation kind = o.getKind() == Gate::Silu       ? Activation::Silu
-                          : o.getKind() == Gate::GeluTanh ? Activation::GeluTanh
-                                                          : Activation::GeluErf;
-        return Datum(gatedActivation(tensor(s, o.getGate()), tensor(s, o.getUp()), kind));
+        return Datum(gatedActivation(tensor(s, o.getGate()), tensor(s, o.getUp()), activationOf(o.getKind())));
+      })
+      .Case([&](ActivationOp o) {
+        Tensor<T> ones = tensor(s, o.getX());
+        std::fill(ones.values.begin(), ones.values.end(), T(1));
+        return Datum(gatedActivation(tensor(s, o.getX()), ones, activationOf(o.getKind())));
+      })
+      .Case([&](AddBiasOp o) {
+        Tensor<T> y = tensor(s, o.getX());
+        for (size_t i = 0; i < y.values.size(); ++i)
+          y.values[i] += (*vector(s, o.getBias()))[i % y.columns];
+        return Datum(y);
       })
       .Case([&](ExpertLinearOp o) {
         return Datum(expertLinear(tensor(s, o.getX()), ids(s, o.getIds()), matrix(s, o.getWeight()),

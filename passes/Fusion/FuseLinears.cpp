@@ -1,5 +1,5 @@
 // Linears that read the same activations: gate and up with the activation that joins them, of a layer or of its
-// experts; then q, k and v.
+// experts; then q, k and v. And a linear with the activation of its result alone.
 #include "passes/Fusion/Grouping.h"
 #include "passes/Fusion/Passes.h"
 #include "llvm/ADT/MapVector.h"
@@ -36,6 +36,20 @@ struct FuseGatedActivation : impl::FuseGatedActivationBase<FuseGatedActivation> 
         remarkInputs(op, [&](Operation *, Operation *) -> std::string { return why; });
       else
         makeKernel(ofExperts ? "gated_experts" : "gated_linear", {gate, up, op, quantize}, wholeRowsOfInput);
+    }
+    SmallVector<ActivationOp> activations;
+    getOperation().walk([&](ActivationOp op) { activations.push_back(op); });
+    for (ActivationOp op : activations) {
+      auto linear = op.getX().getDefiningOp<LinearOp>();
+      auto quantize = onlyUser<QuantizeOp>(op.getResult());
+      const char *why = !linear                ? "the input is not a linear's"
+                        : !linear->hasOneUse() ? "the linear has another reader, so that it goes to memory all the same"
+                        : !quantize ? "the result is not packed for linears alone, so that it goes to memory as rows"
+                                    : nullptr;
+      if (why)
+        remarkInputs(op, [&](Operation *, Operation *) -> std::string { return why; });
+      else
+        makeKernel("activated_linear", {linear, op, quantize}, wholeRowsOfInput);
     }
   }
 };

@@ -186,7 +186,8 @@ struct WrapKernels : impl::WrapKernelsBase<WrapKernels> {
     for (Operation &op : getOperation().getBody().front())
       if (isa<LayersOp>(op))
         remarkInputs(&op, whyApart);
-      else if (isa<TransformerDialect>(op.getDialect()) && !isa<KernelOp, WeightOp, RopeTableOp, DispatchOp>(op))
+      else if (isa<TransformerDialect>(op.getDialect()) &&
+               !isa<KernelOp, WeightOp, RopeTableOp, PositionsOp, DispatchOp>(op))
         work.push_back(&op);
     for (Operation *op : work)
       makeKernel(op->getName().stripDialect(), {op}, whyApart);

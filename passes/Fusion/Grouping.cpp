@@ -14,7 +14,7 @@ Operation *computedBy(Value value) {
   Operation *op = value.getDefiningOp();
   if (auto kernel = dyn_cast_or_null<KernelOp>(op))
     op = kernel.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber()).getDefiningOp();
-  return op && isa<TransformerDialect>(op->getDialect()) && !isa<WeightOp, RopeTableOp>(op) ? op : nullptr;
+  return op && isa<TransformerDialect>(op->getDialect()) && !isa<WeightOp, RopeTableOp, PositionsOp>(op) ? op : nullptr;
 }
 
 std::string needsWhole(StringRef who, StringRef units, int64_t columns) {

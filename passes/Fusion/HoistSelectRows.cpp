@@ -15,8 +15,8 @@ namespace {
 struct HoistSelectRows : impl::HoistSelectRowsBase<HoistSelectRows> {
   /// Whether a row of the result depends on the same row of the operands alone.
   static bool isByRow(Operation *op) {
-    return isa<AddOp, LinearOp, RMSNormOp, LayerNormOp, GatedActivationOp, QuantizeOp, RouteOp, ExpertLinearOp,
-               CombineExpertsOp>(op);
+    return isa<AddOp, AddBiasOp, LinearOp, RMSNormOp, LayerNormOp, GatedActivationOp, ActivationOp, QuantizeOp, RouteOp,
+               ExpertLinearOp, CombineExpertsOp>(op);
   }
 
   /// The operations of a layer that nothing but its result depends on, in order, from the last that is not by rows on.
@@ -36,6 +36,10 @@ struct HoistSelectRows : impl::HoistSelectRowsBase<HoistSelectRows> {
 
   /// Whether the tail has work to save, makes the result, and reads nothing by rows but what can be selected of.
   static bool isWorthIt(func::FuncOp layer, ArrayRef<Operation *> tail) {
+    // Of an encoder most rows are wanted, or all, and are the result as they are.
+    if (layer.walk([](AttentionOp op) { return op.getCausal() ? WalkResult::advance() : WalkResult::interrupt(); })
+            .wasInterrupted())
+      return false;
     Operation *last = layer.getBody().front().getTerminator()->getOperand(0).getDefiningOp();
     if (!llvm::is_contained(tail, last) || llvm::none_of(tail, [](Operation *op) { return isa<LinearOp>(op); }))
       return false;

@@ -153,6 +153,8 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
     } else if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
       const int64_t columns = embedding.getResult().getType().getDimSize(1);
       padWeight(embedding.getTableMutable(), {1, 1}, llvm::alignTo(columns, kBlock));
+    } else if (auto bias = dyn_cast<AddBiasOp>(op)) {
+      padWeight(bias.getBiasMutable(), groupsOf(bias.getX()));
     } else if (auto norm = dyn_cast<RMSNormOp>(op)) {
       padNorm(norm);
     } else if (auto norm = dyn_cast<LayerNormOp>(op)) {

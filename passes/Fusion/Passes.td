@@ -92,7 +92,8 @@ def HoistSelectRows : Pass<"hoist-select-rows", "::mlir::ModuleOp"> {
 def FuseGatedActivation : Pass<"fuse-gated-activation", "::mlir::func::FuncOp"> {
   let summary = "Fuse a gated activation, and the packing of its result, into the two linears that feed it";
   let description = [{
-    Gate and up are computed for the same rows and tokens by the same tile, so that neither goes to memory.
+    Gate and up are computed for the same rows and tokens by the same tile, so that neither goes to memory. The same goes
+    for the activation of one linear, as BERT has it.
 
     Before:
     ```mlir

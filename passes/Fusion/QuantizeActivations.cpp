@@ -12,11 +12,11 @@ namespace {
 struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> {
   using impl::QuantizeActivationsBase<QuantizeActivations>::QuantizeActivationsBase;
 
-  /// Outlier blocks are for the layers around a gated activation, where most of a prompt's time goes.
+  /// Outlier blocks are for the layers around an activation, where most of a prompt's time goes.
   StringRef elementFor(Operation *linear) {
     if (activations != "q8o2")
       return StringRef(activations);
-    auto isGated = [](Operation *op) { return isa_and_nonnull<GatedActivationOp>(op); };
+    auto isGated = [](Operation *op) { return isa_and_nonnull<GatedActivationOp, ActivationOp>(op); };
     return isGated(linear->getOperand(0).getDefiningOp()) || llvm::any_of(linear->getUsers(), isGated) ? "q8o2"
                                                                                                        : "q8x2";
   }

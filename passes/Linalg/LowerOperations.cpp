@@ -133,6 +133,17 @@ struct LowerGatedActivation : OpRewritePattern<GatedActivationOp> {
   }
 };
 
+struct LowerActivation : OpRewritePattern<ActivationOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ActivationOp op, PatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    rewriter.replaceOp(op, rowwise(p, op.getX(), [&](OpBuilder &k, ValueRange v) {
+                         return LowerGatedActivation::activate(p, k, op.getKind(), v[0]);
+                       }));
+    return success();
+  }
+};
+
 /// The product, then its bias, for each of its numbers.
 Value addBias(LinalgBuilder &p, Value y, Value bias) {
   return p.generic(p.empty(tensor::getMixedSizes(p.b, p.loc, y)), {y, bias}, 2, 0, {{0, 1}, {1}, {0, 1}},
@@ -147,6 +158,15 @@ struct LowerBias : OpRewritePattern<LinearOp> {
     LinalgBuilder p(rewriter, op.getLoc());
     Value y = LinearOp::create(rewriter, p.loc, op.getType(), op.getX(), op.getWeight(), Value());
     rewriter.replaceOp(op, addBias(p, y, op.getBias()));
+    return success();
+  }
+};
+
+struct LowerAddBias : OpRewritePattern<AddBiasOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AddBiasOp op, PatternRewriter &rewriter) const override {
+    LinalgBuilder p(rewriter, op.getLoc());
+    rewriter.replaceOp(op, addBias(p, op.getX(), op.getBias()));
     return success();
   }
 };
@@ -169,7 +189,8 @@ struct LowerLogits : OpRewritePattern<LogitsOp> {
 struct LowerOperations : impl::LowerOperationsBase<LowerOperations> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<LowerAdd, LowerRMSNorm, LowerLayerNorm, LowerGatedActivation, LowerBias, LowerLogits>(&getContext());
+    patterns.add<LowerAdd, LowerRMSNorm, LowerLayerNorm, LowerGatedActivation, LowerActivation, LowerBias, LowerAddBias,
+                 LowerLogits>(&getContext());
     walkAndApplyPatterns(getOperation(), std::move(patterns));
   }
 };

@@ -55,6 +55,8 @@ static Value lowerEmbedding(LinalgBuilder &p, EmbeddingOp op, EmbeddingOp::Adapt
   return gather(p, in.getTable(), in.getTokens(), op.getScale().convertToDouble());
 }
 
+static Value lowerPositions(LinalgBuilder &, PositionsOp, PositionsOp::Adaptor in) { return in.getBatch(); }
+
 static Value lowerSelectRows(LinalgBuilder &p, SelectRowsOp, SelectRowsOp::Adaptor in) {
   return gather(p, in.getX(), in.getRows(), 1);
 }
@@ -286,6 +288,7 @@ PlainTypes::PlainTypes() { addConversion(plainType); }
 void populatePlainPatterns(const PlainTypes &types, RewritePatternSet &patterns, ConversionTarget &target) {
   MLIRContext *context = patterns.getContext();
   patterns.add<PlainForm<EmbeddingOp>>(types, context, lowerEmbedding);
+  patterns.add<PlainForm<PositionsOp>>(types, context, lowerPositions);
   patterns.add<PlainForm<SelectRowsOp>>(types, context, lowerSelectRows);
   patterns.add<PlainForm<LinearOp>>(types, context, lowerLinear);
   patterns.add<PlainForm<RopeOp>>(types, context, lowerRope);
@@ -293,7 +296,7 @@ void populatePlainPatterns(const PlainTypes &types, RewritePatternSet &patterns,
   patterns.add<PlainForm<AttentionOp>>(types, context, lowerAttention);
   patterns.add<PlainOperands>(types, context);
   populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns, types);
-  target.addIllegalOp<EmbeddingOp, SelectRowsOp, LinearOp, RopeOp, KVAppendOp, AttentionOp>();
+  target.addIllegalOp<EmbeddingOp, PositionsOp, SelectRowsOp, LinearOp, RopeOp, KVAppendOp, AttentionOp>();
   target.markUnknownOpDynamicallyLegal([&](Operation *op) {
     auto function = dyn_cast<func::FuncOp>(op);
     return types.isLegal(op) && (!function || types.isSignatureLegal(function.getFunctionType())) &&

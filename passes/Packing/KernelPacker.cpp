@@ -55,7 +55,8 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
   const int64_t tokenLoop = isLinear || isAttention ? 1 : 0;
   Type i32 = IntegerType::get(context, 32);
   if (isa<BatchType>(value.getType())) {
-    argument(value, source, 0, RankedTensorType::get({kDynamic}, i32), {extent}, {tokenLoop, tokens});
+    // What sees the whole sequence is as what sees it up to the last position.
+    argument(value, source, seesAll ? 3 : 0, RankedTensorType::get({kDynamic}, i32), {extent}, {tokenLoop, tokens});
     argument(value, source, 1, RankedTensorType::get({kDynamic}, i32), {extent}, {tokenLoop, tokens});
     argument(value, source, 2, RankedTensorType::get({kDynamic, kDynamic}, i32),
              {STEPDOWN_DIM_SEQUENCES, STEPDOWN_DIM_TABLE_WIDTH}, {-1, 0, -1, 0});
@@ -223,8 +224,9 @@ LogicalResult KernelPacker::describe() {
       if (cache.getKey() % laneCount || cache.getValue() % laneCount || cache.getKey() != cache.getValue())
         return attention.emitOpError() << "expects equal key and value columns in multiples of " << layout.rows
                                        << ", but got " << cache;
-      if (!attention.getCausal())
-        return attention.emitOpError() << "expects causal attention: the cache kernels know no other";
+      seesAll = !attention.getCausal();
+      if (seesAll && attention.getWindow() > 0)
+        return attention.emitOpError() << "expects causal attention where there is a window";
     }
   }
   // Parts: a linear each, with what is made of its result, or all of them where something joins their results.
@@ -244,6 +246,9 @@ LogicalResult KernelPacker::describe() {
           joined |= !isFirst && own->second != part;
         }
     }
+    // What packs the result of one linear is cut as what packs what is joined of several.
+    joined |= loops.size() == 1 &&
+              llvm::any_of(body.getTerminator()->getOperands(), [](Value v) { return isActivations(v.getType()); });
     if (ranks) {
       joined = true;
       loops = {builder.getDenseI64ArrayAttr({1, 2, 0})};

@@ -70,8 +70,8 @@ private:
   const Layout &layout;
   const int64_t laneCount; ///< floats of a vector, rows of a packed block
   Bucket bucket;
-  int64_t extent, tiles; ///< symbols of the rows and of their tiles
-  bool isLinear = false, isAttention = false;
+  int64_t extent, tiles;                                       ///< symbols of the rows and of their tiles
+  bool isLinear = false, isAttention = false, seesAll = false; ///< seesAll: attention that is not causal
   int64_t ranks = 0; ///< of a linear kernel whose weights are of so many experts of each token; else 0
   int64_t headColumns = 0, headQueries = 0;         ///< of q, and query heads, for each cache head
   llvm::SmallVector<mlir::DenseI64ArrayAttr> loops; ///< of each part, see TilingAttr

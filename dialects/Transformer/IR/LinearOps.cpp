@@ -1,4 +1,4 @@
-// Linear layers: linear, and logits, which is one over the rows that are asked for; and the sum that takes them in.
+// Linear layers: linear, and logits, which is one over the rows that are asked for; and the sums that take them in.
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "llvm/Support/MathExtras.h"
 #include <cmath>
@@ -28,6 +28,12 @@ LogicalResult LinearOp::verify() { return verifyProduct(*this, "tokens"); }
 LogicalResult AddOp::verify() {
   if (const double scale = getScale().convertToDouble(); !std::isfinite(scale)) // C3
     return emitOpError("expects a finite scale, but got ") << scale;
+  return success();
+}
+
+LogicalResult AddBiasOp::verify() {
+  if (const int64_t bias = getBias().getType().getDimSize(0); bias != columns(getX().getType())) // C3
+    return emitOpError("expects a bias of ") << columns(getX().getType()) << " elements, but got " << bias;
   return success();
 }
 

@@ -90,6 +90,22 @@ def Transformer_EmbeddingOp : Transformer_Op<"embedding", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Transformer_PositionsOp : Transformer_Op<"positions", [Pure]> {
+  let summary = "the position of each token of the step";
+  let description = [{
+    y[t] = p(t), y [T]: what a table of learned positions is looked up with.
+
+    Example:
+    ```mlir
+    %p = transformer.positions %batch : tensor<?xi32>
+    ```
+    C1: the result is an i32 tensor of rank 1.
+  }];
+  let arguments = (ins Transformer_BatchType:$batch);
+  let results = (outs Transformer_Indices:$result);  // C1
+  let assemblyFormat = "$batch attr-dict `:` type($result)";
+}
+
 def Transformer_SelectRowsOp : Transformer_Op<"select_rows", [Pure]> {
   let summary = "the tokens whose logits are wanted";
   let description = [{
@@ -219,6 +235,39 @@ def Transformer_GatedActivationOp : Transformer_Op<"gated_activation", [Pure, Sa
   let arguments = (ins Transformer_GateAttr:$kind, Transformer_Rows:$gate /* C1 */, Transformer_Rows:$up);
   let results = (outs Transformer_Rows:$result);
   let assemblyFormat = "`` $kind $gate `,` $up attr-dict `:` type($result)"; // C2: SameOperandsAndResultType
+}
+
+def Transformer_ActivationOp : Transformer_Op<"activation", [Pure, SameOperandsAndResultType]> {
+  let summary = "activation of each number";
+  let description = [{
+    y[t, i] = f(x[t, i]), both [T, N], with f one of those of gated_activation.
+
+    Example:
+    ```mlir
+    %y = transformer.activation gelu_erf %x : tensor<?x1536xf32>
+    ```
+    C1: x is tokens x columns of f32. C2: x and result have the same type.
+  }];
+  let arguments = (ins Transformer_GateAttr:$kind, Transformer_Rows:$x /* C1 */);
+  let results = (outs Transformer_Rows:$result);
+  let assemblyFormat = "`` $kind $x attr-dict `:` type($result)"; // C2: SameOperandsAndResultType
+}
+
+def Transformer_AddBiasOp : Transformer_Op<"add_bias", [Pure, AllTypesMatch<["x", "result"]>]> {
+  let summary = "one vector added to every row";
+  let description = [{
+    y[t, i] = x[t, i] + bias[i] for x and y [T, N], bias [N].
+
+    Example:
+    ```mlir
+    %y = transformer.add_bias %x, %segment : tensor<?x384xf32>, tensor<384xf32>
+    ```
+    C1: x is tokens x columns of f32. C2: the bias is a static vector. C3: the bias has as many elements as x has columns.
+  }];
+  let arguments = (ins Transformer_Rows:$x /* C1 */, Transformer_Vector:$bias /* C2 */);
+  let results = (outs Transformer_Rows:$result);
+  let assemblyFormat = "$x `,` $bias attr-dict `:` type($x) `,` type($bias)";
+  let hasVerifier = 1;
 }
 
 def Transformer_AddOp : Transformer_Op<"add", [Pure, SameOperandsAndResultType]> {
@@ -382,7 +431,7 @@ def Transformer_AttentionOp : Transformer_Op<"attention", [Pure]> {
     For query head h of H, key head g = h div (H / heads), and the positions j of sequence s(t) in the cache that t may
     see: z[j] = scale * sum_i q[t, h, i] * key[j, g, i], then softcap * tanh(z / softcap) where softcap is not 0;
     p[j] = exp(z[j]) / (sum_j exp(z[j]) + exp(sinks[h])); y[t, h, i] = sum_j p[j] * value[j, g, i].
-    Causal: j <= p(t). window = W, not 0: p(t) - j < W, so W counts the token itself. No sinks: that term is absent.
+    Causal: j <= p(t); else all. window = W, not 0: p(t) - j < W, so W counts the token itself. No sinks: that term is absent.
     q [T, H * key], y [T, H * value], sinks [H].
 
     Example:

@@ -82,3 +82,35 @@ func.func @other_experts(%a: !a, %i: tensor<?x1xi32>, %j: tensor<?x1xi32>, %g: !
   %3 = transformer.quantize %2 by_token : !rows -> !a
   return %3 : !a
 }
+
+// CHECK-LABEL: @one_linear
+// CHECK: %[[K:.*]] = transformer.kernel "activated_linear" ({{.*}}) -> (tensor<?x1x!transformer.activation<q8>>) {
+// CHECK-NEXT: linear
+// CHECK-NEXT: activation gelu_erf
+// CHECK-NEXT: %[[Q:.*]] = transformer.quantize
+// CHECK-NEXT: yield %[[Q]]
+func.func @one_linear(%a: !a, %u: !w) -> !a {
+  %0 = transformer.linear %a, %u : (!a, !w) -> !rows
+  %1 = transformer.activation gelu_erf %0 : !rows
+  %2 = transformer.quantize %1 : !rows -> !a
+  return %2 : !a
+}
+
+// CHECK-LABEL: @activated_rows_stay
+// CHECK-NOT: transformer.kernel
+func.func @activated_rows_stay(%a: !a, %u: !w) -> !rows {
+  %0 = transformer.linear %a, %u : (!a, !w) -> !rows
+  // expected-remark @+1 {{operand 0", Reason="the result is not packed for linears alone}}
+  %1 = transformer.activation gelu_erf %0 : !rows
+  return %1 : !rows
+}
+
+// CHECK-LABEL: @linear_is_read_twice
+// CHECK-NOT: transformer.kernel
+func.func @linear_is_read_twice(%a: !a, %u: !w) -> (!a, !rows) {
+  %0 = transformer.linear %a, %u : (!a, !w) -> !rows
+  // expected-remark @+1 {{operand 0", Reason="the linear has another reader, so that it goes to memory all the same}}
+  %1 = transformer.activation gelu_erf %0 : !rows
+  %2 = transformer.quantize %1 : !rows -> !a
+  return %2, %0 : !a, !rows
+}

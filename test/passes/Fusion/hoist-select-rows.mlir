@@ -106,3 +106,27 @@ func.func @step(%x: !rows, %rows: tensor<?xi32>, %batch: !transformer.batch) -> 
   %1 = transformer.select_rows %0, %rows : (!rows, tensor<?xi32>) -> !rows
   return %0, %1 : !rows, !rows
 }
+
+// -----
+
+!rows = tensor<?x32xf32>
+!cache = !transformer.cache<heads = 1, key = 32, value = 32, element = f16>
+!w = tensor<32x1x!transformer.block<q8_0>>
+
+// An encoder's rows are the result, and most are wanted: there is nothing to save.
+// CHECK-LABEL: func.func @encoder(
+// CHECK-NOT: select_rows
+// CHECK-LABEL: @step
+// CHECK: kinds [@encoder] order [0]
+// CHECK: transformer.select_rows
+func.func @encoder(%x: !rows, %batch: !transformer.batch, %cache: !cache) -> (!rows, !cache) {
+  %w = transformer.weight "blk.{layer}.w" : !w
+  %a = transformer.attention %x, %batch, %cache {scale = 0.25 : f64, causal = false} : (!rows, !transformer.batch, !cache) -> !rows
+  %0 = transformer.linear %a, %w : (!rows, !w) -> !rows
+  return %0, %cache : !rows, !cache
+}
+func.func @step(%x: !rows, %rows: tensor<?xi32>, %batch: !transformer.batch) -> !rows {
+  %0 = transformer.layers %x, %batch kinds [@encoder] order [0] : !rows
+  %1 = transformer.select_rows %0, %rows : (!rows, tensor<?xi32>) -> !rows
+  return %1 : !rows
+}

@@ -28,6 +28,17 @@ func.func @odd_linear(%x: tensor<?x2x!transformer.activation<f32>>) -> tensor<?x
 
 // -----
 
+// CHECK-LABEL: func.func @odd_vector_on_every_row
+// CHECK: %[[B:.*]] = transformer.weight "b" groups [37, 64] : tensor<64xf32>
+// CHECK: transformer.add_bias %{{.*}}, %[[B]] : tensor<?x64xf32>, tensor<64xf32>
+func.func @odd_vector_on_every_row(%x: tensor<?x37xf32>) -> tensor<?x37xf32> {
+  %b = transformer.weight "b" : tensor<37xf32>
+  %0 = transformer.add_bias %x, %b : tensor<?x37xf32>, tensor<37xf32>
+  return %0 : tensor<?x37xf32>
+}
+
+// -----
+
 // The mean of a norm counts the columns that there are.
 // CHECK-LABEL: func.func @odd_norm
 // CHECK: %[[W:.*]] = transformer.weight "w" groups [37, 64] : tensor<64xf32>

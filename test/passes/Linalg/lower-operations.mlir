@@ -47,6 +47,22 @@ func.func @gate(%x: tensor<3x12xf32>) -> tensor<3x12xf32> {
   return %0 : tensor<3x12xf32>
 }
 
+// CHECK-LABEL: func.func @activation_alone(
+// CHECK:         math.erf
+// CHECK-NOT:     transformer
+func.func @activation_alone(%x: tensor<?x13xf32>) -> tensor<?x13xf32> {
+  %0 = transformer.activation gelu_erf %x : tensor<?x13xf32>
+  return %0 : tensor<?x13xf32>
+}
+
+// CHECK-LABEL: func.func @vector_on_every_row(
+// CHECK:         linalg.generic {{.*}}ins(%{{.*}}, %{{.*}} : tensor<?x13xf32>, tensor<13xf32>)
+// CHECK:           arith.addf
+func.func @vector_on_every_row(%x: tensor<?x13xf32>, %b: tensor<13xf32>) -> tensor<?x13xf32> {
+  %0 = transformer.add_bias %x, %b : tensor<?x13xf32>, tensor<13xf32>
+  return %0 : tensor<?x13xf32>
+}
+
 // Padding is zeros that the mean does not count: 1 / 9 of the sum of 13 columns.
 // CHECK-LABEL: func.func @padded_norm(
 // CHECK:         arith.constant 0.111111112 : f32

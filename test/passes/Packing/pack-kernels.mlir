@@ -265,6 +265,20 @@ func.func @experts(%a: !a, %i: tensor<?x2xi32>, %w: !w) -> tensor<?x64xf32> {
 
 // -----
 
+// What is not causal sees up to the last position of its sequence: part 3 of the batch, in place of its own, part 0.
+// CHECK-LABEL: func.func @sees_all
+// CHECK: transformer.dispatch @attention_0({{.*}}) sources [0, 0, 1, 3, 1, 1, 1, 2, 2, 0, 2, 1, 3, 0]
+// CHECK: tile.attend
+func.func @sees_all(%q: tensor<?x32xf32>, %batch: !transformer.batch, %c: !transformer.cache<heads = 1, key = 32, value = 32, element = f16>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x32xf32>, %b = %batch : !transformer.batch, %k = %c : !transformer.cache<heads = 1, key = 32, value = 32, element = f16>) -> (tensor<?x32xf32>) {
+    %1 = transformer.attention %x, %b, %k {scale = 0.25 : f64, causal = false} : (tensor<?x32xf32>, !transformer.batch, !transformer.cache<heads = 1, key = 32, value = 32, element = f16>) -> tensor<?x32xf32>
+    transformer.yield %1 : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
 func.func @rows_of_two_experts_in_a_tile(%a: tensor<?x1x!transformer.activation<q8>>, %i: tensor<?x2xi32>, %w: tensor<16x1x!transformer.block<q4_1>>) -> tensor<?x16xf32> {
   %0 = transformer.kernel "expert_linear" (%x = %a : tensor<?x1x!transformer.activation<q8>>, %j = %i : tensor<?x2xi32>, %m = %w : tensor<16x1x!transformer.block<q4_1>>) -> (tensor<?x16xf32>) {
     // expected-error @+1 {{expects experts of rows in multiples of 16, but got 8}}
@@ -272,4 +286,15 @@ func.func @rows_of_two_experts_in_a_tile(%a: tensor<?x1x!transformer.activation<
     transformer.yield %1 : tensor<?x16xf32>
   }
   return %0 : tensor<?x16xf32>
+}
+
+// -----
+
+func.func @window_that_sees_all(%q: tensor<?x32xf32>, %batch: !transformer.batch, %c: !transformer.cache<heads = 1, key = 32, value = 32, element = f16>) -> tensor<?x32xf32> {
+  %0 = transformer.kernel "attention" (%x = %q : tensor<?x32xf32>, %b = %batch : !transformer.batch, %k = %c : !transformer.cache<heads = 1, key = 32, value = 32, element = f16>) -> (tensor<?x32xf32>) {
+    // expected-error @+1 {{expects causal attention where there is a window}}
+    %1 = transformer.attention %x, %b, %k {scale = 0.25 : f64, causal = false, window = 7 : i64} : (tensor<?x32xf32>, !transformer.batch, !transformer.cache<heads = 1, key = 32, value = 32, element = f16>) -> tensor<?x32xf32>
+    transformer.yield %1 : tensor<?x32xf32>
+  }
+  return %0 : tensor<?x32xf32>
 }
