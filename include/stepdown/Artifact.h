@@ -116,14 +116,14 @@ typedef struct stepdown_table {
 } stepdown_table;
 
 typedef struct stepdown_program {
-  uint32_t vocabulary;      /* rows of the logits */
-  uint32_t width;           /* of the residual stream */
-  uint32_t max_context;     /* positions a sequence may have */
-  uint32_t max_step_tokens; /* T of the largest step; arena_bytes holds it */
-  uint32_t max_step_rows;   /* R of the largest step */
-  uint32_t exact;           /* 1: float32 activations and cache */
-  uint32_t logits_stride;   /* floats from one row of logits to the next: kernels write whole vectors */
-  uint32_t reserved;
+  uint32_t vocabulary;               /* ids of tokens are below it; columns of the logits */
+  uint32_t width;                    /* of the residual stream */
+  uint32_t max_context;              /* positions a sequence may have */
+  uint32_t max_step_tokens;          /* T of the largest step; arena_bytes holds it */
+  uint32_t max_step_rows;            /* R of the largest step */
+  uint32_t exact;                    /* 1: float32 activations and cache */
+  uint32_t logits_stride;            /* floats from one row of logits to the next: kernels write whole vectors */
+  uint32_t outputs;                  /* 0; or of an encoder: columns of its rows, which stand where logits would */
   uint64_t arena_bytes;              /* the activations of the largest step */
   stepdown_table buckets;            /* stepdown_bucket, ascending */
   stepdown_table buffers;            /* stepdown_buffer */
@@ -232,7 +232,8 @@ enum stepdown_place {
   STEPDOWN_AT_SEQUENCES = 8,   /* int32 [T]: row of the block table */
   STEPDOWN_AT_BLOCK_TABLE = 9, /* int32 [sequences, table width] of this layer's cache group; -1 where no block is */
   STEPDOWN_AT_ROWS = 10,       /* int32 [R]: tokens of the step whose logits are wanted */
-  STEPDOWN_AT_LOGITS = 11      /* float32 [R, logits_stride] */
+  STEPDOWN_AT_LOGITS = 11,     /* float32 [R, logits_stride] */
+  STEPDOWN_AT_LAST = 12        /* int32 [T], of an encoder: the last position of the token's sequence */
 };
 
 /* Dimensions below zero stand for these. */

@@ -64,7 +64,7 @@ private:
   uint32_t table(RopeTableOp op);
   uint32_t newBuffer(const std::string &name, uint64_t offset, uint64_t bytes);
   Result<uint32_t> kernel(DispatchOp op, const std::vector<stepdown_operand> &operands);
-  static bool isTrivial(Operation *op) { return isa<WeightOp, RopeTableOp, func::ReturnOp, LayersOp>(op); }
+  static bool isTrivial(Operation *op) { return isa<WeightOp, RopeTableOp, PositionsOp, func::ReturnOp, LayersOp>(op); }
 
   ModuleOp module;
   const Target &target;
@@ -173,11 +173,14 @@ uint32_t Builder::table(RopeTableOp op) {
 
 Result<Place> Builder::placeOf(Value value, int64_t part, Run &run) {
   if (isa<BatchType>(value.getType())) {
-    static const stepdown_place parts[] = {STEPDOWN_AT_POSITIONS, STEPDOWN_AT_SEQUENCES, STEPDOWN_AT_BLOCK_TABLE};
+    static const stepdown_place parts[] = {STEPDOWN_AT_POSITIONS, STEPDOWN_AT_SEQUENCES, STEPDOWN_AT_BLOCK_TABLE,
+                                           STEPDOWN_AT_LAST};
     return Place{parts[part], 0};
   }
   if (isa<CacheType>(value.getType()))
     return Place{part ? STEPDOWN_AT_VALUES : STEPDOWN_AT_KEYS, 0};
+  if (value.getDefiningOp<PositionsOp>())
+    return Place{STEPDOWN_AT_POSITIONS, 0};
   if (auto op = value.getDefiningOp<WeightOp>()) {
     if (!op.isPerLayer())
       return Place{STEPDOWN_AT_WEIGHT, weight(op, 0)};
@@ -393,7 +396,10 @@ Result<BuiltProgram> Builder::build() {
   program.header.width = model.getWidth();
   program.header.max_context = model.getPositions();
   program.header.exact = exact;
-  program.header.logits_stride = llvm::alignTo(model.getVocabulary(), layout.rows);
+  // An encoder's rows, where logits would be.
+  const int64_t outputs = columns(logits.getType());
+  program.header.outputs = outputs == model.getVocabulary() ? 0 : outputs;
+  program.header.logits_stride = llvm::alignTo(outputs, layout.rows);
   program.cache = layout.cache;
   program.header.arena_bytes = high;
   return std::move(program);

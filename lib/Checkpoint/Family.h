@@ -22,6 +22,8 @@ struct FamilyDefaults {
   static constexpr int unrotatedPeriod = 0;  ///< of n layers the last does not rotate; 0: all do
   static constexpr ExpertShares experts = ExpertShares::Never;
   static constexpr bool dense = true; ///< may have no experts
+  /// Each token sees the whole text; learned positions, layer norms with biases, and no head (docs/decisions).
+  static constexpr bool encoder = false;
   /// Scores are multiplied by one over the root of this.
   static double scoreWidth(const ModelParameters &p) { return p.headSize; }
   /// Multiplies the rows of the embedding.

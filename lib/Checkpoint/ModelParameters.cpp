@@ -5,6 +5,7 @@
 #include "lib/Checkpoint/Families.h"
 #include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/ParameterLimits.h"
+#include "lib/Checkpoint/Pooling.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -14,9 +15,9 @@ namespace stepdown {
 namespace {
 
 template <typename F> constexpr Family familyOf() {
-  return {F::architecture, F::pairs,       F::windowPeriod, F::window,          F::projectionBias,
-          F::localRope,    F::localScaled, F::multipliers,  F::unrotatedPeriod, F::logitCap,
-          F::scoreCap,     F::experts,     F::dense,        F::scoreWidth,      F::embeddingScale};
+  return {F::architecture, F::pairs,       F::windowPeriod,    F::window,   F::projectionBias, F::localRope,
+          F::localScaled,  F::multipliers, F::unrotatedPeriod, F::logitCap, F::scoreCap,       F::experts,
+          F::dense,        F::scoreWidth,  F::embeddingScale,  F::encoder};
 }
 #define STEPDOWN_ROW(Name) familyOf<Name>(),
 constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
@@ -94,9 +95,13 @@ Status Reader::readSizes() {
   STEPDOWN_CHECK(same("embedding_length_out", p.width, "the embedding length"));
   STEPDOWN_CHECK(count("block_count", kMostLayers, p.layers));
   STEPDOWN_CHECK(perLayer("feed_forward_length", kMostWidth, p.layers, nullptr, p.feedForward));
-  if (!has("attention.layer_norm_rms_epsilon"))
-    return meta.real(key("attention.layer_norm_rms_epsilon")).error();
-  STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, "attention.layer_norm_rms_epsilon", kEpsilons, 0, p.epsilon));
+  if (p.family->encoder && p.width % 32 != 0) // layer norms are computed of whole blocks
+    return refuse(ErrorCode::ModelFeature, key("embedding_length"),
+                  "expects a multiple of 32 of an encoder, but got " + std::to_string(p.width));
+  const char *epsilon = p.family->encoder ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+  if (!has(epsilon))
+    return meta.real(key(epsilon)).error();
+  STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, epsilon, kEpsilons, 0, p.epsilon));
 
   const GgufValue *tokens = meta.find("tokenizer.ggml.tokens");
   uint64_t listed = 0;
@@ -226,9 +231,14 @@ Status Reader::readFeatures() {
     Result<bool> causal = meta.boolean(key("attention.causal"));
     if (!causal)
       return causal.error();
-    if (!*causal)
-      return refuse(ErrorCode::ModelFeature, key("attention.causal"), "expects true (a decoder), but got false");
+    if (*causal == p.family->encoder)
+      return refuse(ErrorCode::ModelFeature, key("attention.causal"),
+                    p.family->encoder ? "expects false (an encoder), but got true"
+                                      : "expects true (a decoder), but got false");
   }
+  if (p.family->encoder)
+    if (Result<PoolingParameters> pooling = readPooling(meta); !pooling)
+      return pooling.error();
   if (has("tensor_data_layout")) {
     Result<std::string_view> layout = meta.string(key("tensor_data_layout"));
     if (!layout)
@@ -275,6 +285,13 @@ Status Reader::readRope() {
       p.rotates[i] = false;
   RopeParameters &r = p.rope;
   r.pairs = p.family->pairs;
+  if (p.family->encoder) { // no layer rotates
+    r.dimensions = p.headSize + p.headSize % 2;
+    r.base = r.localBase = 10000;
+    r.factor = r.attentionFactor = 1;
+    r.originalContext = p.context;
+    return Done{};
+  }
   if (const std::string name = key("rope.pairs"); meta.has(name)) { // the order of the rows is not the family's usual
     Result<std::string_view> pairs = meta.string(name);
     if (!pairs)

@@ -59,6 +59,7 @@ struct Family {
   bool dense; ///< may have no experts
   double (*scoreWidth)(const ModelParameters &);
   double (*embeddingScale)(const ModelParameters &);
+  bool encoder;
 };
 
 struct ModelParameters {
@@ -78,7 +79,7 @@ struct ModelParameters {
   bool expertsNormalised;            ///< their weights are shares of those chosen, else of all
   double expertScale;                ///< multiplies the weights
   uint32_t headSize;                 ///< elements of one query, key and value head
-  double epsilon;                    ///< of RMS norm
+  double epsilon;                    ///< of RMS norm, or an encoder's layer norm
   double attentionScale;             ///< multiplies q . k; resolved, never 0
   double scoreSoftcap;               ///< attention scores become cap * tanh(score / cap); 0: none
   double finalSoftcap;               ///< logits become cap * tanh(logit / cap); 0: none
@@ -89,7 +90,7 @@ struct ModelParameters {
   std::vector<bool> local;           ///< [layers] whether the window applies
   std::vector<bool> rotates;         ///< [layers] whether q and k have positions
   RopeParameters rope;
-  bool tiedHead; ///< no output.weight: the head is token_embd.weight
+  bool tiedHead; ///< no output.weight: the head is token_embd.weight; an encoder has none
 
   /// Rows of the projections of `layer`: heads * headSize, kvHeads * headSize.
   uint32_t queryWidth(size_t layer) const { return heads[layer] * headSize; }

@@ -73,12 +73,17 @@ struct Checker {
   struct Projections {
     Rows q, k, v;
   };
-  enum class Gate { Silu, GeluTanh };
+  enum class Gate { Silu, GeluTanh, GeluErf };
   std::string at = {}; // "blk.N.", of the layer
   uint32_t layer = 0;
 
   Rows norm(Rows x, const char *name) {
     need(at + name + ".weight", {x.columns});
+    return x;
+  }
+  Rows layerNorm(Rows x, const char *name) {
+    need(at + name + ".weight", {x.columns});
+    need(at + name + ".bias", {x.columns});
     return x;
   }
   Rows headNorm(Rows x, const char *name) {
@@ -107,6 +112,7 @@ struct Checker {
     linear(at + "ffn_gate", p.width, p.feedForward[layer]);
     return mlp("ffn_up", p.feedForward[layer]);
   }
+  Rows mlp(Rows, Gate) { return mlp("ffn_up", p.feedForward[layer]); }
   /// The first half of the rows is the gate.
   Rows fusedGatedMlp(Rows, const char *name, Gate) { return mlp(name, 2 * uint64_t(p.feedForward[layer])); }
   Rows mlp(const char *name, uint64_t out) {
@@ -126,7 +132,20 @@ struct Checker {
   }
   Rows add(Rows stream, Rows) { return stream; }
 
+  /// What stands around the layers of an encoder. Of the segments, of which a file has as many as it likes, texts have
+  /// the first.
+  void encoder() {
+    need("token_embd.weight", {p.width, p.vocabulary});
+    need("position_embd.weight", {p.width, p.context});
+    layerNorm({p.width}, "token_embd_norm");
+    if (const StoredTensor *segments = checkpoint.tensor("token_types.weight"))
+      allow("token_types.weight", {p.width, std::max<uint64_t>(segments->dims[1], 1)});
+    layers();
+  }
+
   void model() {
+    if (p.family->encoder)
+      return encoder();
     need("token_embd.weight", {p.width, p.vocabulary});
     need("output_norm.weight", {p.width});
     allow("output.weight", {p.width, p.vocabulary});
@@ -140,6 +159,10 @@ struct Checker {
     for (const char *name : {"rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"})
       if (read.count(name))
         factors(name);
+    layers();
+  }
+
+  void layers() {
     for (layer = 0; layer < p.layers && status; ++layer) {
       at = "blk." + std::to_string(layer) + ".";
       describeLayer(*p.family, *this, Rows{p.width});

@@ -46,8 +46,10 @@ private:
   void groupLayers();
   Status buildKind(const Kind &kind);
   Status buildStep();
+  Result<Value> embedded(func::FuncOp step);
   Location named(StringRef name) { return NameLoc::get(builder.getStringAttr(name)); }
   Value vector(StringRef name, int64_t size);
+  Value layerNorm(Value x, StringRef name);
   Result<Value> matrix(StringRef name, int64_t out);
   RankedTensorType rows(int64_t columns) {
     return RankedTensorType::get({ShapedType::kDynamic, columns}, builder.getF32Type());
@@ -59,6 +61,7 @@ private:
   OpBuilder builder;
   std::vector<Kind> kinds;
   SmallVector<int64_t> order; // [layers] index into kinds
+  Value table;                // token_embd.weight
 };
 
 void ModuleBuilder::groupLayers() {
@@ -112,28 +115,68 @@ Result<Value> ModuleBuilder::matrix(StringRef name, int64_t out) {
   return Value(WeightOp::create(builder, named(name), type, builder.getStringAttr(name), DenseI64ArrayAttr()));
 }
 
+Value ModuleBuilder::layerNorm(Value x, StringRef name) {
+  Value weight = vector((name + ".weight").str(), parameters.width);
+  Value bias = vector((name + ".bias").str(), parameters.width);
+  return LayerNormOp::create(builder, named(name), x.getType(), x, weight, bias,
+                             builder.getF64FloatAttr(parameters.epsilon));
+}
+
+/// What the layers begin with: the embedding of each token, of an encoder with that of its position and of the first
+/// segment.
+Result<Value> ModuleBuilder::embedded(func::FuncOp step) {
+  Type stream = rows(parameters.width);
+  Result<Value> tokens = matrix("token_embd.weight", parameters.vocabulary);
+  if (!tokens)
+    return tokens;
+  table = *tokens;
+  Value x = EmbeddingOp::create(builder, named("token_embd"), stream, step.getArgument(0), table,
+                                builder.getF64FloatAttr(parameters.embeddingScale));
+  if (!parameters.family->encoder)
+    return x;
+  if (options.context > parameters.context)
+    return fail(ErrorCode::EmbeddingLength,
+                "%s: tensor 'position_embd.weight': expects a context of at most its %u positions, but got %llu",
+                checkpoint.path().c_str(), parameters.context, (unsigned long long)options.context);
+  Result<Value> places = matrix("position_embd.weight", parameters.context);
+  if (!places)
+    return places;
+  if (checkpoint.tensor("token_types.weight"))
+    x = AddBiasOp::create(builder, named("token_types"), stream, x, vector("token_types.weight", parameters.width));
+  Type indices = step.getArgument(0).getType();
+  Value positions = PositionsOp::create(builder, named("positions"), indices, step.getArgument(2));
+  FloatAttr one = builder.getF64FloatAttr(1);
+  Value place = EmbeddingOp::create(builder, named("position_embd"), stream, positions, *places, one);
+  x = AddOp::create(builder, named("embedding"), stream, x, place, one);
+  return layerNorm(x, "token_embd_norm");
+}
+
 Status ModuleBuilder::buildStep() {
   OpBuilder::InsertionGuard guard(builder);
+  const bool encoder = parameters.family->encoder;
   Type indices = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  Type stream = rows(parameters.width), logits = rows(parameters.vocabulary);
+  Type stream = rows(parameters.width), logits = encoder ? stream : rows(parameters.vocabulary);
   auto function =
       func::FuncOp::create(builder, named("step"), "step",
                            builder.getFunctionType({indices, indices, BatchType::get(builder.getContext())}, {logits}));
   builder.setInsertionPointToStart(function.addEntryBlock());
-  Result<Value> table = matrix("token_embd.weight", parameters.vocabulary);
-  if (!table)
-    return table.error();
-  Value x = EmbeddingOp::create(builder, named("token_embd"), stream, function.getArgument(0), *table,
-                                builder.getF64FloatAttr(parameters.embeddingScale));
+  Result<Value> begin = embedded(function);
+  if (!begin)
+    return begin.error();
+  Value x = *begin;
   SmallVector<Attribute> names;
   for (const Kind &kind : kinds)
     names.push_back(FlatSymbolRefAttr::get(builder.getContext(), kind.name));
   x = LayersOp::create(builder, named("layers"), stream, x, function.getArgument(2), Value(),
                        builder.getArrayAttr(names), builder.getDenseI64ArrayAttr(order));
   x = SelectRowsOp::create(builder, named("select_rows"), stream, x, function.getArgument(1));
+  if (encoder) {
+    func::ReturnOp::create(builder, named("step"), x);
+    return Done{};
+  }
   x = RMSNormOp::create(builder, named("output_norm"), stream, x, vector("output_norm.weight", parameters.width),
                         builder.getF64FloatAttr(parameters.epsilon));
-  Result<Value> head = parameters.tiedHead ? table : matrix("output.weight", parameters.vocabulary);
+  Result<Value> head = parameters.tiedHead ? Result<Value>(table) : matrix("output.weight", parameters.vocabulary);
   if (!head)
     return head.error();
   Value bias = checkpoint.tensor("output.bias") ? vector("output.bias", parameters.vocabulary) : Value();

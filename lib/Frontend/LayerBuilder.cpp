@@ -56,6 +56,14 @@ Value LayerBuilder::norm(Value x, StringRef tensor) {
                            builder.getF64FloatAttr(parameters.epsilon));
 }
 
+Value LayerBuilder::layerNorm(Value x, StringRef tensor) {
+  const int64_t size = columns(x.getType());
+  Value weight = vector((tensor + ".weight").str(), size, 0, size);
+  Value bias = vector((tensor + ".bias").str(), size, 0, size);
+  return LayerNormOp::create(builder, location(tensor), x.getType(), x, weight, bias,
+                             builder.getF64FloatAttr(parameters.epsilon));
+}
+
 Value LayerBuilder::headNorm(Value x, StringRef tensor) {
   std::string name = (tensor + ".weight").str();
   int64_t size = parameters.headSize;
@@ -96,11 +104,17 @@ Value LayerBuilder::attention(const Projections &rotated) {
                     ? vector("attn_sinks.weight", parameters.heads[index], 0, parameters.heads[index])
                     : Value();
   int64_t window = parameters.local[index] ? parameters.window : 0;
-  Value attended =
-      AttentionOp::create(builder, location("attention"), rotated.q.getType(), rotated.q, batch, cache, sinks,
-                          builder.getF64FloatAttr(parameters.attentionScale), builder.getI64IntegerAttr(window),
-                          builder.getF64FloatAttr(parameters.scoreSoftcap), builder.getBoolAttr(true));
+  Value attended = AttentionOp::create(
+      builder, location("attention"), rotated.q.getType(), rotated.q, batch, cache, sinks,
+      builder.getF64FloatAttr(parameters.attentionScale), builder.getI64IntegerAttr(window),
+      builder.getF64FloatAttr(parameters.scoreSoftcap), builder.getBoolAttr(!parameters.family->encoder));
   return linear(attended, "attn_output", parameters.width);
+}
+
+Value LayerBuilder::mlp(Value x, Gate activation) {
+  Value up = linear(x, "ffn_up", parameters.feedForward[index]);
+  Value h = ActivationOp::create(builder, location("ffn_activation"), up.getType(), activation, up);
+  return linear(h, "ffn_down", parameters.width);
 }
 
 Value LayerBuilder::gatedMlp(Value x, Gate gate) {

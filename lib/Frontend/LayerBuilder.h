@@ -27,6 +27,8 @@ public:
 
   /// RMS norm of each row, with `tensor`.weight [N].
   mlir::Value norm(mlir::Value x, llvm::StringRef tensor);
+  /// Mean and variance norm of each row, with `tensor`.weight [N] and `tensor`.bias [N].
+  mlir::Value layerNorm(mlir::Value x, llvm::StringRef tensor);
   /// RMS norm of each head by itself, with `tensor`.weight [headSize].
   mlir::Value headNorm(mlir::Value x, llvm::StringRef tensor);
   /// `tensor`.weight [out, N] and, where the file has it, `tensor`.bias [out].
@@ -37,8 +39,10 @@ public:
   Projections projections(mlir::Value x);
   /// `x` itself in a layer without positions.
   mlir::Value rope(mlir::Value x);
-  /// Appends k and v to the cache, attends, and multiplies with attn_output.
+  /// Appends k and v to the cache, attends, of an encoder to the whole text, and multiplies with attn_output.
   mlir::Value attention(const Projections &rotated);
+  /// ffn_down(activation(ffn_up x)).
+  mlir::Value mlp(mlir::Value x, transformer::Gate activation);
   /// ffn_down(gate(ffn_gate x) * (ffn_up x)).
   mlir::Value gatedMlp(mlir::Value x, transformer::Gate gate);
   /// gatedMlp or, where the model has experts, what those of each token give, weighted: ffn_gate_inp chooses, and

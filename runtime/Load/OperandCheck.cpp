@@ -124,6 +124,7 @@ private:
         return wrong("a context of at most", q.bound, p.head.max_context);
       return indices(wrong, o, q, STEPDOWN_DIM_TOKENS);
     case STEPDOWN_AT_SEQUENCES:
+    case STEPDOWN_AT_LAST:
       return indices(wrong, o, q, STEPDOWN_DIM_TOKENS);
     case STEPDOWN_AT_ROWS:
       return indices(wrong, o, q, STEPDOWN_DIM_ROWS);
@@ -192,12 +193,14 @@ private:
       bytes = p.weights[p.weightLists[layer->first_weight + o.index]].bytes;
       break;
     case STEPDOWN_AT_LOGITS:
-      if (o.rank == 2 && o.dims[1] != p.head.logits_stride)
+      if (const uint64_t floats =
+              static_cast<uint64_t>(o.dims[1]) * need.elementBytes / sizeof(float); // of a vector more
+          o.rank == 2 && (o.dims[1] < 0 || floats != p.head.logits_stride))
         return fail(
             ErrorCode::ArtifactOperand,
             "%s: dispatch %u of kernel %s: operand %u: expects rows of logits %lld floats apart, but the program "
             "has them %u apart",
-            file, i, p.string(p.kernels[p.dispatches[i].kernel].name), k, (long long)o.dims[1], p.head.logits_stride);
+            file, i, p.string(p.kernels[p.dispatches[i].kernel].name), k, (long long)floats, p.head.logits_stride);
       bytes = roundUp(p.head.max_step_rows, largestTile) * p.head.logits_stride * sizeof(float);
       break;
     case STEPDOWN_AT_KEYS:

@@ -29,7 +29,8 @@ public:
          {Limit{"vocabulary", h.vocabulary, 1, maxVocabulary}, Limit{"width", h.width, 1, maxWidth},
           Limit{"max_context", h.max_context, 1, maxContext}, Limit{"max_step_tokens", h.max_step_tokens, 1, maxStep},
           Limit{"max_step_rows", h.max_step_rows, 1, h.max_step_tokens}, Limit{"exact", h.exact, 0, 1},
-          Limit{"logits_stride", h.logits_stride, h.vocabulary, maxVocabulary + STEPDOWN_PAGE}})
+          Limit{"outputs", h.outputs, 0, maxWidth},
+          Limit{"logits_stride", h.logits_stride, h.outputs ? h.outputs : h.vocabulary, maxVocabulary + STEPDOWN_PAGE}})
       if (l.value < l.low || l.value > l.high)
         return bad("program", 0, l.field, l.value, "from %llu to %llu", l.low, l.high);
     return Done{};
@@ -180,8 +181,9 @@ private:
 
   Status operand(uint32_t i) {
     const stepdown_operand &o = p.operands[i];
-    if (o.place < STEPDOWN_AT_BUFFER || o.place > STEPDOWN_AT_LOGITS)
-      return bad("operand", i, "place", o.place, "from %llu to %llu", STEPDOWN_AT_BUFFER, STEPDOWN_AT_LOGITS);
+    const uint64_t last = p.head.outputs ? STEPDOWN_AT_LAST : STEPDOWN_AT_LOGITS;
+    if (o.place < STEPDOWN_AT_BUFFER || o.place > last)
+      return bad("operand", i, "place", o.place, "from %llu to %llu", STEPDOWN_AT_BUFFER, last);
     if (o.place == STEPDOWN_AT_BUFFER && o.index >= p.buffers.count)
       return bad("operand", i, "buffer", o.index, "below %llu", p.buffers.count);
     if (o.place == STEPDOWN_AT_WEIGHT && o.index >= p.weights.count)

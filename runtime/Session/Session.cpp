@@ -94,6 +94,14 @@ Status Session::expectSound() const {
 }
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Options &options) {
+  if (model->head().outputs)
+    return fail(ErrorCode::EncoderText,
+                "model of architecture %s: expects one that continues texts, but it is an encoder",
+                model->architecture());
+  return createEncoder(std::move(model), options);
+}
+
+Result<std::unique_ptr<Session>> Session::createEncoder(std::shared_ptr<const Model> model, const Options &options) {
   Result<KVCache::Shape> asked = shapeOf(model->program(), options);
   if (!asked)
     return asked.error();
@@ -125,7 +133,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
 Status Session::placeInputs() {
   const Program &p = model->program();
   capacity = inputCapacity(p, model->target().alignment);
-  staged.assign(4 * size_t(capacity), 0);
+  staged.assign(inputArrays(p) * size_t(capacity), 0);
   Result<Allocation> input = allocate(staged.size() * sizeof(int32_t), "tokens of a step");
   if (!input)
     return input.error();
@@ -145,7 +153,8 @@ Status Session::placeInputs() {
   hostLogits = logitsMemory->host ? reinterpret_cast<const float *>(logitsMemory->host) : downloaded.data();
 
   uint64_t array = uint64_t(capacity) * sizeof(int32_t), base = inputs->address;
-  StepPlaces places{arena->address, base, base + array, base + 2 * array, base + 3 * array, logitsMemory->address};
+  StepPlaces places{arena->address,  base, base + array, base + 2 * array, base + 3 * array, logitsMemory->address,
+                    base + 4 * array};
   Result<std::unique_ptr<StepProgram>> made = StepProgram::create(*model, places, cache);
   if (!made)
     return made.error();
@@ -330,6 +339,9 @@ Status Session::step() {
   int32_t *ids = staged.data(), *positions = ids + capacity, *sequences = positions + capacity,
           *wanted = sequences + capacity;
   uint32_t rows = queuedRows;
+  int32_t *last = staged.size() > 4 * size_t(capacity) ? wanted + capacity : nullptr;
+  for (uint32_t i = 0; last && i < queued; ++i)
+    last[i] = cache.length(sequences[i]) - 1;
   Status ok = queue->upload(inputs->address, staged.data(), staged.size() * sizeof(int32_t));
   if (ok)
     ok = cache.publish(*queue);
@@ -350,8 +362,9 @@ Status Session::step() {
       states[sequences[i]] = State::None;
     }
   }
-  for (int32_t *array : {ids, positions, sequences})
-    std::memset(array, 0, queued * sizeof(int32_t));
+  for (int32_t *array : {ids, positions, sequences, last})
+    if (array)
+      std::memset(array, 0, queued * sizeof(int32_t));
   std::memset(wanted, 0, rows * sizeof(int32_t));
   queued = queuedRows = 0;
   if (ok)

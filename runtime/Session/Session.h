@@ -47,8 +47,10 @@ public:
   static Result<KVCache::Shape> shapeOf(const Program &program, const Options &options);
 
   /// E0601, E0602; E0901, E0903 and E1516 to E1519 of the file for blocks; E1045 with what would fit where the device
-  /// has too little memory.
+  /// has too little memory. E1424 for an encoder, of which runtime/Embedding/Embedder.h takes care.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const Options &options);
+  /// The same of an encoder, whose rows stand where logits do. A step has to have the whole of each sequence.
+  static Result<std::unique_ptr<Session>> createEncoder(std::shared_ptr<const Model> model, const Options &options);
   ~Session();
   /// A session must not move: its step program refers to its cache.
   Session(const Session &) = delete;
@@ -152,7 +154,7 @@ private:
   size_t logitsStride = 0;      ///< floats from one row of logits to the next: kernels write whole vectors
 
   uint32_t capacity = 0;                                ///< entries of each input array, a whole number of tiles
-  std::vector<int32_t> staged;                          ///< [4][capacity]: tokens, positions, sequences, rows
+  std::vector<int32_t> staged;                          ///< [4 or 5][capacity]: see inputArrays()
   uint32_t queued = 0, queuedRows = 0, logitsCount = 0; ///< tokens and rows of the next step; rows of the last
   std::vector<State> states;                            ///< [sequences]
   std::vector<int32_t> added;                           ///< [sequences]: tokens of the batch being submitted

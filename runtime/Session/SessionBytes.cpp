@@ -29,13 +29,15 @@ uint32_t inputCapacity(const Program &program, uint64_t alignment) {
                                together);
 }
 
+uint32_t inputArrays(const Program &program) { return program.head.outputs ? 5 : 4; }
+
 uint64_t logitFloats(const Program &program) {
   return wholeTiles(program, program.head.max_step_rows) * program.head.logits_stride;
 }
 
 SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape, bool operands) {
   SessionBytes bytes;
-  bytes.inputs = 4 * uint64_t(inputCapacity(program, alignment)) * sizeof(int32_t);
+  bytes.inputs = inputArrays(program) * uint64_t(inputCapacity(program, alignment)) * sizeof(int32_t);
   bytes.activations = program.head.arena_bytes;
   bytes.logits = logitFloats(program) * sizeof(float);
   uint64_t words = operandWords(program, program.head.entry_first, program.head.entry_count) +

@@ -6,7 +6,7 @@
 namespace stepdown {
 
 struct SessionBytes {
-  uint64_t inputs = 0;      ///< tokens, positions, sequences and rows of the largest step
+  uint64_t inputs = 0; ///< tokens, positions, sequences, rows, and an encoder's last positions, of the largest step
   uint64_t activations = 0; ///< of the largest step
   uint64_t logits = 0;      ///< of the rows of the largest step
   uint64_t operands = 0;    ///< the words of every launch
@@ -27,6 +27,9 @@ int64_t positionsThatFit(const Program &program, uint64_t alignment, KVCache::Sh
 /// Entries of each input array of a step: the tokens of the largest one in whole tiles, to a multiple of `alignment`
 /// bytes.
 uint32_t inputCapacity(const Program &program, uint64_t alignment);
+
+/// Input arrays of a step: an encoder reads one more, the last position of each token's sequence.
+uint32_t inputArrays(const Program &program);
 
 /// Floats of the logits of a step: whole tiles of rows, so that a kernel may write all of its last tile.
 uint64_t logitFloats(const Program &program);

@@ -67,6 +67,8 @@ uint64_t StepProgram::address(const stepdown_operand &operand, const stepdown_la
     return places.rows;
   case STEPDOWN_AT_LOGITS:
     return places.logits;
+  case STEPDOWN_AT_LAST:
+    return places.last;
   }
   return 0; // no other place passes checkProgram
 }

@@ -12,6 +12,7 @@ namespace stepdown {
 /// Device addresses of what a session owns.
 struct StepPlaces {
   uint64_t arena, tokens, positions, sequences, rows, logits;
+  uint64_t last; ///< of an encoder
 };
 
 class StepProgram {

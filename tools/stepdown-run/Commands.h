@@ -11,6 +11,7 @@ using commandline::Option;
 Command generateCommand();
 Command tokenizeCommand();
 Command detokenizeCommand();
+Command embedCommand();
 Command evalCommand();
 Command benchCommand();
 Command inspectCommand();

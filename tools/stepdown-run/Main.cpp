@@ -24,9 +24,9 @@ Tool table() {
           "MODEL is an artifact (.stepdown), or a checkpoint (.gguf, or a Hugging Face folder), which is compiled once "
           "into the cache.",
           "stepdown " STEPDOWN_VERSION,
-          {generateCommand(), chatCommand(), serveCommand(), proxyConfigCommand(), evalCommand(), benchCommand(),
-           tokenizeCommand(), detokenizeCommand(), renderCommand(), inspectCommand(), callCommand(), grammarCommand(),
-           completionCommand(), manualCommand()}};
+          {generateCommand(), chatCommand(), serveCommand(), proxyConfigCommand(), embedCommand(), evalCommand(),
+           benchCommand(), tokenizeCommand(), detokenizeCommand(), renderCommand(), inspectCommand(), callCommand(),
+           grammarCommand(), completionCommand(), manualCommand()}};
 }
 
 int report(const Error &error) {

@@ -1,6 +1,7 @@
 #include "lib/Checkpoint/HuggingFace/Config.h"
 #include "lib/Base/Suggestion.h"
 #include "lib/Checkpoint/GgufShard.h"
+#include "lib/Checkpoint/HuggingFace/Encoder.h"
 
 #include <cmath>
 
@@ -113,12 +114,12 @@ Status ConfigReader::readKind() {
     Result<std::vector<std::string>> classes = config.texts("architectures");
     if (!classes)
       return classes.error();
-    const std::string_view ending = "ForCausalLM";
+    const std::string_view ending = c.family->encoder ? "Model" : "ForCausalLM"; // of an encoder rows, without a head
     for (const std::string &name : *classes)
       if (name.size() < ending.size() || name.compare(name.size() - ending.size(), ending.size(), ending) != 0)
         return fail(ErrorCode::ConfigArchitecture,
-                    "%s: key 'architectures': expects a class that ends in ForCausalLM, but got '%s'",
-                    config.file().c_str(), printable(name).c_str());
+                    "%s: key 'architectures': expects a class that ends in %s, but got '%s'", config.file().c_str(),
+                    std::string(ending).c_str(), printable(name).c_str());
   }
   pairs.add("general.architecture", c.family->architecture);
   return Done{};
@@ -168,6 +169,9 @@ Status ConfigReader::readSizes() {
                          "expects heads of 1 to " + std::to_string(kMostHeadSize) + " elements");
   pairs.add(key("attention.key_length"), headSize);
   pairs.add(key("attention.value_length"), headSize);
+  c.width = width;
+  if (c.family->encoder)
+    return readEncoderConfig(config, *c.family, pairs);
   Result<double> epsilon = realWithin(config, "rms_norm_eps", kEpsilons);
   if (!epsilon)
     return epsilon.error();
@@ -189,6 +193,10 @@ Status ConfigReader::readSwitches() {
     return activation.error();
   if (*activation != c.family->activation)
     return config.refuse(c.family->activationKey, std::string("expects '") + c.family->activation + "'");
+  if (c.family->encoder) {
+    c.tied = c.inputBias = c.outputBias = c.mlpBias = true;
+    return Done{};
+  }
   Result<bool> tied = config.boolean("tie_word_embeddings", c.family->tied);
   if (!tied)
     return tied.error();

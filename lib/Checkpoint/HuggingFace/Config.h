@@ -24,6 +24,7 @@ struct FolderConfig {
   std::optional<uint64_t> bos;
   std::vector<uint64_t> ends; ///< ids that end an answer
   std::vector<MadeVector> made;
+  uint64_t width;
 };
 
 /// As JsonObject::real, for numbers of `range` alone: what reads the keys that this makes would refuse another by the

@@ -1,4 +1,5 @@
 #include "lib/Checkpoint/HuggingFace/Folder.h"
+#include "lib/Checkpoint/HuggingFace/Encoder.h"
 #include "lib/Checkpoint/HuggingFace/FolderWeights.h"
 #include "lib/Checkpoint/HuggingFace/TokenizerJson.h"
 
@@ -86,6 +87,8 @@ std::vector<std::string> folderFiles(const std::string &path) {
         std::any_of(std::begin(texts), std::end(texts), [&](const char *each) { return name == each; }))
       files.push_back(path + "/" + name);
   }
+  for (std::string &file : encoderFiles(path))
+    files.push_back(std::move(file));
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -116,6 +119,9 @@ Result<Checkpoint> openFolder(const std::string &path, bool metadataOnly) {
   Result<FolderConfig> model = readConfig(keys, generation->there ? &sampling : nullptr, pairs);
   if (!model)
     return model.error();
+  if (model->family->encoder)
+    if (Status read = readEncoderModules(path, *model->family, model->width, pairs); !read)
+      return read.error();
   if (tokenizer->there) {
     const JsonObject whole(tokenizer->path, tokenizer->json, ErrorCode::TokenizerJsonForm);
     const JsonObject around(settings->path, settings->json, ErrorCode::TokenizerJsonForm);

@@ -73,6 +73,28 @@ constexpr TensorRule phi3[] = {MODEL,
                                LINEAR("mlp.gate_up_proj", "ffn_up"),
                                LINEAR("mlp.down_proj", "ffn_down")};
 
+// An encoder, with layer norms. The pooler is trained for another task and is no part of an embedding; positions are
+// counted.
+#define NORM_BIAS(THEIRS, OURS)                                                                                        \
+  {THEIRS ".weight", OURS ".weight", false}, { THEIRS ".bias", OURS ".bias", false }
+#define ENCODER(THEIRS, OURS) NORM_BIAS("encoder.layer.{}." THEIRS, "blk.{}." OURS)
+constexpr TensorRule bert[] = {{"embeddings.word_embeddings.weight", "token_embd.weight", false},
+                               {"embeddings.position_embeddings.weight", "position_embd.weight", false},
+                               {"embeddings.token_type_embeddings.weight", "token_types.weight", false},
+                               {"embeddings.position_ids", nullptr, false},
+                               {"embeddings.token_type_ids", nullptr, false},
+                               {"pooler.dense.weight", nullptr, false},
+                               {"pooler.dense.bias", nullptr, false},
+                               NORM_BIAS("embeddings.LayerNorm", "token_embd_norm"),
+                               ENCODER("attention.self.query", "attn_q"),
+                               ENCODER("attention.self.key", "attn_k"),
+                               ENCODER("attention.self.value", "attn_v"),
+                               ENCODER("attention.output.dense", "attn_output"),
+                               ENCODER("attention.output.LayerNorm", "attn_output_norm"),
+                               ENCODER("intermediate.dense", "ffn_up"),
+                               ENCODER("output.dense", "ffn_down"),
+                               ENCODER("output.LayerNorm", "layer_output_norm")};
+
 using Windows = FolderFamily::Windows;
 #define SILU "hidden_act", "silu"
 #define GELU "hidden_activation", "gelu_pytorch_tanh"
@@ -98,6 +120,10 @@ constexpr FolderFamily multiplied(FolderFamily row) {
   row.multipliers = true;
   return row;
 }
+constexpr FolderFamily encoding(FolderFamily row) {
+  row.encoder = true;
+  return row;
+}
 constexpr FolderFamily sliced(FolderFamily row) {
   row.slices = true;
   return row;
@@ -109,6 +135,8 @@ constexpr FolderFamily unrotated(FolderFamily row, uint64_t period) {
 
 // Defaults: those of the configuration classes of transformers 5.24.
 constexpr FolderFamily families[] = {
+    encoding({"bert", "bert", bert, std::size(bert), "hidden_act", "gelu", Windows::None, 0, 0, 1e4, false, true, false,
+              nullptr, nullptr, true, false}),
     capped(patterned({"gemma2", "gemma2", gemma2, std::size(gemma2), GELU, Windows::None, 4, 256, 1e4, true, true,
                       false, "attention_bias", nullptr, false, false},
                      2),

@@ -43,6 +43,7 @@ struct FolderFamily {
   double logitCap = kNotRead, scoreCap = kNotRead;
   bool slices = false;          ///< reads pretraining_tp, the slices in which linears were computed
   bool multipliers = false;     ///< embedding_multiplier, attention_multiplier, residual_multiplier, logits_scaling
+  bool encoder = false;         ///< readEncoderConfig() reads what it has in place of rotation and RMS norms
   uint64_t unrotatedPeriod = 0; ///< of n layers the last does not rotate, as no_rope_layers has to say; 0: all do
 };
 

@@ -98,6 +98,9 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
                 file.c_str(), printable(tensor.name).c_str(), before->second.c_str());
   uint64_t layer = 0;
   const TensorRule *rule = ruleOf(*config.family, tensor.name, layer);
+  if (!tensor.other.empty() && (!rule || rule->ours))
+    return fail(ErrorCode::SafetensorsDtype, "%s: tensor '%s': dtype: expects F32, F16 or BF16, but got %s",
+                file.c_str(), printable(tensor.name).c_str(), tensor.other.c_str());
   if (!rule) {
     constexpr size_t named = 5;
     if (++unknownCount <= named)

@@ -192,7 +192,7 @@ Result<SafeTensor> tensorOf(const std::string &file, const Entry &entry, uint64_
   const std::string where = file + ": tensor '" + printable(entry.name) + "'";
   const Dtype *dtype =
       std::find_if(std::begin(dtypes), std::end(dtypes), [&](const Dtype &each) { return entry.dtype == each.name; });
-  if (dtype == std::end(dtypes) || !dtype->readable)
+  if (dtype == std::end(dtypes) || dtype->bits % 8)
     return fail(ErrorCode::SafetensorsDtype, "%s: dtype: expects F32, F16 or BF16, but got %s%s", where.c_str(),
                 printable(entry.dtype).c_str(), dtype == std::end(dtypes) ? " (unknown)" : "");
   uint64_t elements = 1, bytes = 0;
@@ -213,7 +213,13 @@ Result<SafeTensor> tensorOf(const std::string &file, const Entry &entry, uint64_
     return fail(ErrorCode::SafetensorsPlace,
                 "%s: data_offsets: expects them within the %" PRIu64 " bytes of data, but got %" PRIu64 " to %" PRIu64,
                 where.c_str(), available, first, last);
-  return SafeTensor{entry.name, dtype->storage, entry.shape, begin + first, bytes, span + begin + first};
+  return SafeTensor{entry.name,
+                    dtype->storage,
+                    entry.shape,
+                    begin + first,
+                    bytes,
+                    span + begin + first,
+                    dtype->readable ? "" : dtype->name};
 }
 
 } // namespace

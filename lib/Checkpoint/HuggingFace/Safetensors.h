@@ -17,6 +17,7 @@ struct SafeTensor {
   uint64_t offset;             ///< of the data from the start of the file
   uint64_t bytes;
   const uint8_t *data;
+  std::string other; ///< another type, of a tensor that can be left out but not read; else ""
 };
 
 /// The tensors of the file that lies in `span` [size], in the order of their data, which they fill without a gap.
