@@ -1,9 +1,10 @@
 """Keys and values in 8-bit blocks (--kv-type=q8_0), and sequences that leave the process: part `cache` of conformance.py.
 
 Logits are held to float64 that rounds keys and values to the same blocks (float64_model.py), at the distance that a
-binary16 cache has from its own; then the same bytes however a model runs, what is said of the bytes, saved sequences, and
-what is refused.
+binary16 cache has from its own; then the same bytes however a model runs, what is said of the bytes, saved sequences,
+blocks that a server keeps and spills, and what is refused.
 """
+import http.client
 import json
 import os
 import socket
@@ -91,6 +92,80 @@ def over_a_socket(suite, artifact, level, prompt, whole):
         print(f"over a TCP connection: {moved[0]} bytes of {len(prompt)} positions", flush=True)
 
 
+class Served:
+    """A server of one artifact whose cache holds 24 blocks of 16 positions."""
+
+    def __init__(self, suite, artifact, *options):
+        self.command = [os.path.join(suite.bin, "stepdown-run"), "serve", artifact, "--port", "0", "-t", "1", "--kv-block", "16",
+                        "--kv-blocks", "24", "--parallel", "3", "--chunk", "29", *options]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(self.process.stderr.read())
+        self.port = int(line.rsplit(":", 1)[1])
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.said = self.process.communicate(timeout=60)[1]
+
+    def ask(self, method, path, body=None):
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        link.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"} if body else {})
+        reply = link.getresponse()
+        text = reply.read().decode()
+        link.close()
+        if reply.status != 200:
+            raise RuntimeError(f"{path}: status {reply.status}: {text}")
+        return text
+
+    def answers(self, prompts):
+        """Of each prompt two answers, with the log-probabilities of 20 tokens at each place, and how many tokens were there."""
+        came = [json.loads(self.ask("POST", "/v1/completions", {"prompt": p, "max_tokens": 5, "n": 2, "seed": 7, "logprobs": 20,
+                                                                 "ignore_eos": True})) for p in prompts]
+        return [a["choices"] for a in came], [a["usage"]["prompt_tokens_details"]["cached_tokens"] for a in came]
+
+    def figures(self):
+        lines = [line.rsplit(" ", 1) for line in self.ask("GET", "/metrics").splitlines() if line[0] != "#"]
+        return {name.split("{")[0].replace("stepdown_", ""): float(value) for name, value in lines}
+
+
+def through_the_server(suite, name, artifact):
+    """Beginnings that the prefix tree has, and those that it gave up and the file has, change no answer."""
+    numbers = np.random.default_rng(5)
+    begins = [[int(t) for t in numbers.integers(3, 380, 211)] for _ in range(4)]
+    prompts = [[*begin, *(int(t) for t in numbers.integers(3, 380, 5))] for begin in begins for _ in range(2)]
+    prompts += prompts[:5]
+    with Served(suite, artifact, "--prefix-cache", "off") as server:
+        alone, there = server.answers(prompts)
+    suite.expect(not any(there), f"{name}: expects no token to be there, but got {there}")
+    file = suite.path(name + ".spill")
+    for how, whole in ([], False), (["--prefix-spill", file], False), (["--prefix-spill", file], True), (["--prefix-spill", file], None):
+        if whole is None: # damaged all over, but for what says whose it is
+            with open(file, "r+b") as spilled:
+                for at in range(4096 + 64, os.path.getsize(file), 1009):
+                    spilled.seek(at)
+                    spilled.write(b"?")
+        with Served(suite, artifact, *how) as server:
+            got, there = server.answers(prompts)
+            figures = server.figures()
+            if how and not whole and whole is not None:
+                refused(suite, "E1518", "stepdown-run", "serve", artifact, "--port", 0, "--kv-block", 16, *how)
+        suite.expect(got == alone, f"{name}, {' '.join(how)}: expects the answers of each alone, but got others")
+        if whole is None:
+            suite.expect(figures["spill_failures_total"] > 0, f"{name}, damaged: expects failures, but got {figures}")
+            suite.expect(server.said.count("warning") == 1 and "E1520" in server.said, f"{name}, damaged: expects one warning, but got {server.said}")
+            continue
+        suite.expect(all(t >= 208 for t in there[1:8:2]), f"{name}: expects 208 tokens of each second prompt to be there, but got {there}")
+        if not how:
+            continue
+        suite.expect(all(t >= 208 for t in there[0 if whole else 8:]), f"{name}: expects what was given up to come back, but got {there}")
+        suite.expect(figures["restored_blocks_total"] > 0 and figures["spill_failures_total"] == 0, f"{name}: expects blocks to come back, but got {figures}")
+    print(f"{name}: {figures['restored_blocks_total']:.0f} of the blocks that came back were whole", flush=True)
+
+
 def however_it_runs(suite):
     """A window, a block and a half of channels; prompts that share beginnings, answers that fork."""
     checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 3 --pattern 1,1,0 --window 32 --head-dim 48")
@@ -125,6 +200,10 @@ def however_it_runs(suite):
             refused(suite, "E1513", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
             refused(suite, "q8_0, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
             over_a_socket(suite, artifact, level, prompts[0], whole["tokens"])
+    for name, its in ("f32", suite.compiled(checkpoint, "--kv-type=f32", f"--target={suite.levels[-1]}")), ("f16", half), ("q8_0", artifact):
+        through_the_server(suite, name, its)
+        if name == "f16":
+            refused(suite, "E1517", "stepdown-run", "serve", artifact, "--port", 0, "--kv-block", 16, "--prefix-spill", suite.path("f16.spill"))
     # 3 layers, of 2 heads with 48 codes and the scales of 2 blocks, for a key and a value.
     told = json.loads(suite.call("stepdown-run", "inspect", artifact, "--json"))
     bytes_told, options = told["memory_plan"]["kv_bytes_per_position"], told["provenance"]["options"]

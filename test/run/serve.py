@@ -460,7 +460,12 @@ def main():
         for words, code in ((["--port", port, "--trace", kept], "E1201"), (["--host", "nowhere"], "E1201"), ([artifact], "E0905"),
                             (["--trace", base], "E0903"), (["--trace", pipe], "E0903"),
                             (["--speculate=edit:" + __file__], "E0905"), (["--speculate=ngram:0"], "E0905"),
-                            (["--prefix-cache=some"], "E0905"), (["--prefix-cache=0"], "E0905")):
+                            (["--prefix-cache=some"], "E0905"), (["--prefix-cache=0"], "E0905"),
+                            (["--prefix-spill=:4G"], "E0905"), (["--prefix-spill=s:4Q"], "E0905"), (["--prefix-spill=s:"], "E0905"),
+                            (["--prefix-spill=s:9999999T"], "E0905"), (["--prefix-spill=s", "--prefix-cache=off"], "E0905"),
+                            (["--prefix-spill", base + "/none/s"], "E0901"), (["--prefix-spill", base], "E0901"),
+                            (["--prefix-spill", kept], "E1516"), (["--prefix-spill=/dev/full"], "E1516"),
+                            (["--prefix-spill", base + "/s:1K"], "E1519")):
             done = subprocess.run([RUN, "serve", artifact, *words], capture_output=True, text=True, timeout=60)
             expect(f"serve {words}", done.returncode != 0 and code in done.stderr, done.stderr)
         taken.close()

@@ -64,6 +64,41 @@ Status expectPrefixCache(const Arguments &arguments) {
                          value + "\"");
 }
 
+/// --prefix-spill=FILE[:SIZE]: the file, and the bytes that it may have.
+struct Spill {
+  std::string file;
+  uint64_t bytes = uint64_t(4) << 30;
+};
+
+Result<Spill> spillOf(const Arguments &arguments) {
+  Spill spill;
+  const std::optional<std::string> value = arguments.text("prefix-spill");
+  if (!value)
+    return spill;
+  spill.file = *value;
+  const size_t colon = value->rfind(':');
+  if (colon != value->npos) {
+    std::string digits = value->substr(colon + 1);
+    const std::string units = "KMGT";
+    const size_t unit = digits.empty() ? units.npos : units.find(digits.back());
+    if (unit != units.npos)
+      digits.pop_back();
+    const int shift = unit == units.npos ? 0 : 10 * static_cast<int>(unit + 1);
+    const std::optional<int64_t> count = commandline::parseInteger(digits);
+    if (!count || *count < 1 || *count > (INT64_MAX >> shift))
+      return arguments.usage("--prefix-spill expects FILE or FILE:SIZE, a whole number of bytes, or of K, M, G or T "
+                             "(powers of 1024) as in spill:4G, but got \"" +
+                             *value + "\"");
+    spill.bytes = static_cast<uint64_t>(*count) << shift;
+    spill.file = value->substr(0, colon);
+  }
+  if (spill.file.empty())
+    return arguments.usage("--prefix-spill expects a file, but got \"" + *value + "\"");
+  if (arguments.value("prefix-cache") == "off")
+    return arguments.usage("--prefix-spill keeps what --prefix-cache keeps, which is off");
+  return spill;
+}
+
 /// --speculate: what guesses for every request that says nothing else.
 Result<Speculate> speculateOf(const Arguments &arguments) {
   Result<Speculate> how = Speculate::of(arguments);
@@ -73,7 +108,8 @@ Result<Speculate> speculateOf(const Arguments &arguments) {
   return how;
 }
 
-Status addModel(const Arguments &arguments, const std::string &path, const Speculate &speculate, Api &api) {
+Status addModel(const Arguments &arguments, const std::string &path, const Speculate &speculate, const Spill &spill,
+                Api &api) {
   const std::string id = idOf(path);
   for (const ServedModel &other : api.models())
     if (other.id == id)
@@ -89,7 +125,13 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
   if (!guesses)
     return guesses.error();
   Session::Options drafts = options.session;
-  drafts.prefixBlocks = 0;
+  drafts.prefixBlocks = 0; // nor does it spill
+  options.session.spillFile = spill.file;
+  options.session.spillBytes = spill.bytes;
+  options.warn = [id](const Error &error) {
+    std::fprintf(stderr, "stepdown-run: warning: %s: %s; answers go on without what is lost (see /metrics)\n",
+                 id.c_str(), error.text().c_str());
+  };
   if (Status opened = guesses->open(drafts); !opened)
     return opened;
   ServedModel &model = api.add(id, (*source)->model, std::move((*source)->tokenizer));
@@ -110,6 +152,11 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
                  session.of().level());
   };
   tell(id, model.engine->of());
+  if (const SpillFile *file = model.engine->of().spilled())
+    std::fprintf(stderr, "%s: %llu of %llu spilled blocks of %.2f MB in %s\n", id.c_str(),
+                 static_cast<unsigned long long>(file->figures().slots),
+                 static_cast<unsigned long long>(file->capacity()), double(file->slotBytes()) / 1e6,
+                 spill.file.c_str());
   if (model.guesses.session)
     tell(id + ", draft model " + idOf(speculate.file), *model.guesses.session);
   return Done{};
@@ -124,6 +171,9 @@ Status runServe(const Arguments &arguments) {
   const Result<Speculate> speculate = speculateOf(arguments);
   if (!speculate)
     return speculate.error();
+  const Result<Spill> spill = spillOf(arguments);
+  if (!spill)
+    return spill.error();
   HttpServer::Options http;
   http.host = arguments.value("host");
   http.port = static_cast<int>(arguments.integer("port"));
@@ -145,9 +195,13 @@ Status runServe(const Arguments &arguments) {
     return server.error();
   api.options.mostPriority = static_cast<int32_t>(arguments.integer("most-priority"));
   api.options.localOnly = (*server)->isLoopback() && api.options.key.empty();
-  for (const std::string &path : *paths)
-    if (Status added = addModel(arguments, path, *speculate, api); !added)
+  for (const std::string &path : *paths) {
+    Spill its = *spill;
+    if (!its.file.empty() && paths->size() > 1)
+      its.file += "." + idOf(path);
+    if (Status added = addModel(arguments, path, *speculate, its, api); !added)
       return added;
+  }
   api.connections = [&] { return (*server)->connections(); };
   if (!(*server)->isLoopback() && api.options.key.empty())
     std::fputs("stepdown-run: warning: whoever reaches this address can use the server; see --api-key\n", stderr);
@@ -198,6 +252,10 @@ Command serveCommand() {
               "keep what was computed for prompts that begin alike; at most so many blocks")
            .among({"on", "off"})
            .by("on"),
+       Option("prefix-spill", 0, "FILE[:SIZE]",
+              "where that goes for which the cache has no more room, up to so many bytes (4G); of several models "
+              "FILE.NAME")
+           .otherwiseIt("it is computed again"),
        Option("chunk", 0, "N", "prompt tokens that one step takes at most").whole(1, INT32_MAX).by("128"),
        Option("step-tokens", 0, "N", "tokens that one step takes at most, drawn ones and those of prompts")
            .whole(1, INT32_MAX)

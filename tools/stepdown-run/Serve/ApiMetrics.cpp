@@ -30,6 +30,9 @@ std::string Api::metricsText() const {
        [](auto &f) { return f.scheduler.hits; }},
       {"stepdown_prefix_saved_tokens_total", "counter", "Tokens of prompts that were not computed.",
        [](auto &f) { return f.scheduler.reused; }},
+      {"stepdown_spill_hits_total", "counter",
+       "Prompts of which a beginning was read back from the file of spilled blocks.",
+       [](auto &f) { return f.scheduler.restored; }},
       {"stepdown_prompt_tokens_total", "counter", "Tokens of prompts that were answered.",
        [](auto &f) { return f.promptTokens; }},
       {"stepdown_drawn_tokens_total", "counter", "Tokens of answers that are over.",
@@ -47,6 +50,29 @@ std::string Api::metricsText() const {
     out += metricHead(column.name, column.type, column.help);
     for (size_t m = 0; m < served.size(); ++m)
       out += metricLine(column.name, label(m), column.value(figures[m]));
+  }
+  struct SpillColumn {
+    const char *name, *type, *help;
+    uint64_t SpillFile::Figures::*value;
+  };
+  static const SpillColumn spillColumns[] = {
+      {"stepdown_spilled_blocks_total", "counter", "Blocks that were written to the file.",
+       &SpillFile::Figures::spilled},
+      {"stepdown_spilled_bytes_total", "counter", "Their bytes.", &SpillFile::Figures::spilledBytes},
+      {"stepdown_restored_blocks_total", "counter", "Blocks that were read back.", &SpillFile::Figures::restored},
+      {"stepdown_restored_bytes_total", "counter", "Their bytes.", &SpillFile::Figures::restoredBytes},
+      {"stepdown_spill_dropped_total", "counter", "Blocks that came faster than they were written, and were forgotten.",
+       &SpillFile::Figures::dropped},
+      {"stepdown_spill_failures_total", "counter", "Blocks that could not be written, or were damaged.",
+       &SpillFile::Figures::failures},
+      {"stepdown_spill_file_bytes", "gauge", "Bytes of the file's slots.", &SpillFile::Figures::bytes}};
+  for (const SpillColumn &column : spillColumns) {
+    std::string lines;
+    for (size_t m = 0; m < served.size(); ++m)
+      if (figures[m].spilled)
+        lines += metricLine(column.name, label(m), (*figures[m].spilled).*column.value);
+    if (!lines.empty())
+      out += metricHead(column.name, column.type, column.help) + lines;
   }
   out +=
       metricHead("stepdown_guessing_failed_total", "counter", "Answers that went on without guesses after an error.");
