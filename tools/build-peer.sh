@@ -1,9 +1,10 @@
 #!/bin/bash
-# Builds the peers that test/bench compares with, natively for this machine: llama-bench and llama-perplexity of the
-# llama.cpp that the Python source package llama-cpp-python carries; or llama-bench of a checkout of one of its relatives,
-# such as ik_llama.cpp. About ten minutes on two cores; does nothing when built.
+# Builds the peers that test/bench compares with, natively for this machine: llama-bench, llama-perplexity,
+# llama-batched-bench and llama-server of the llama.cpp that the Python source package llama-cpp-python carries; or
+# llama-bench of a checkout of one of its relatives, such as ik_llama.cpp. About a quarter of an hour on two cores; does
+# nothing when built.
 #
-#   tools/build-peer.sh [VERSION]      -> build/peer/llama-bench, build/peer/llama-perplexity, build/peer/VERSION
+#   tools/build-peer.sh [VERSION]      -> the four in build/peer, and build/peer/VERSION
 #   tools/build-peer.sh --source DIR   -> build/peer-NAME/llama-bench, build/peer-NAME/VERSION; NAME is that of DIR
 set -euo pipefail
 
@@ -11,7 +12,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 peer=$root/build/peer
 version=
 source=
-targets=(llama-bench llama-perplexity)
+targets=(llama-bench llama-perplexity llama-batched-bench llama-server)
 
 die() {
   echo "build-peer: $*" >&2
@@ -29,7 +30,7 @@ fi
 for tool in python3 cmake c++; do
   command -v $tool >/dev/null || die "expects $tool on the PATH, but it is missing"
 done
-if [ -x "$peer/llama-bench" ] && [ -f "$peer/VERSION" ] && [ -z "$version" ]; then
+if [ -x "$peer/${targets[-1]}" ] && [ -f "$peer/VERSION" ] && [ -z "$version" ]; then
   echo "build-peer: $(cat "$peer/VERSION") is already in $peer"
   exit 0
 fi
@@ -63,11 +64,12 @@ else
   name=$source-$(git -C "$vendor" rev-parse --short HEAD 2>/dev/null || echo unknown)
 fi
 examples=OFF # where older trees keep llama-bench
-[ -z "$source" ] || examples=ON
+server=ON
+[ -z "$source" ] || { examples=ON && server=OFF; }
 generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 cmake -S "$vendor" -B out "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF \
-  -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES="$examples" -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_TOOLS=ON \
+  -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES="$examples" -DLLAMA_BUILD_SERVER="$server" -DLLAMA_BUILD_TOOLS=ON \
   >configure.log 2>&1 || die "configuring failed, see $peer/configure.log"
 cmake --build out --target "${targets[@]}" -j "$(nproc)" >build.log 2>&1 || die "building failed, see $peer/build.log"
 for target in "${targets[@]}"; do

@@ -8,11 +8,23 @@
 #include "tools/stepdown-run/Serve/HttpServer.h"
 #include <algorithm>
 #include <cstring>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace stepdown::run {
 namespace {
 
 constexpr uint64_t usualCacheBytes = uint64_t(1) << 30;
+
+/// glibc raises the size from which memory goes back to the system when it is freed to 64 MB, for each of its arenas,
+/// once a request took as much. Its bounds are fixed here, above what the steps of a model take each time.
+void boundKeptMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
+#endif
+}
 
 constexpr char about[] = "Prints `listening on http://HOST:PORT` when it is ready. The interface is OpenAI's: "
                          "/v1/models, /v1/completions and "
@@ -163,6 +175,7 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
 }
 
 Status runServe(const Arguments &arguments) {
+  boundKeptMemory();
   if (Status good = expectPrefixCache(arguments); !good)
     return good;
   auto paths = arguments.somePositionals();

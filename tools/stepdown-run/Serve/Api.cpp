@@ -9,6 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <ctime>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace stepdown::run {
 namespace {
@@ -17,6 +20,16 @@ using Json = nlohmann::ordered_json;
 
 constexpr char json[] = "application/json";
 constexpr char modelPath[] = "/v1/models/";
+
+constexpr size_t largeBody = size_t(1) << 20; ///< whose JSON takes many times as much
+
+/// Reading a request may take a hundred megabytes for a moment, as a grammar that explodes does. glibc would keep them
+/// for the thread that had them; they are the system's again.
+void giveBackMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 /// The host of "localhost:8080" or "[::1]:8080".
 std::string hostOf(const std::string &header) {
@@ -168,7 +181,8 @@ const ToolFormat &ServedModel::toolFormat() {
 struct Api::Exchange {
   HttpRequest request;
   std::shared_ptr<HttpReply> reply;
-  const char *counted; ///< the path, for /metrics
+  const char *counted;   ///< the path, for /metrics
+  bool exploded = false; ///< a grammar of it needed more states than there may be
 };
 
 const std::vector<Api::Entry> &Api::table() {
@@ -192,11 +206,14 @@ ServedModel &Api::add(std::string id, std::shared_ptr<const Model> model, Tokeni
 
 void Api::handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
   Exchange exchange{std::move(request), std::move(reply), "other"};
+  const bool large = exchange.request.body.size() > largeBody;
   try {
     route(exchange);
   } catch (const std::exception &problem) {
     refuse(exchange, {fail(ErrorCode::OutOfMemory, "request: %s", problem.what()), ""});
   }
+  if (large || exchange.exploded)
+    giveBackMemory();
 }
 
 void Api::refuse(int status, const std::string &why, std::shared_ptr<HttpReply> reply) {
@@ -257,6 +274,7 @@ std::optional<Refusal> Api::expectAllowed(const HttpRequest &request, const Entr
 }
 
 void Api::refuse(Exchange &exchange, const Refusal &refusal, HttpHeaders headers) {
+  exchange.exploded |= refusal.error.code == ErrorCode::GrammarTooLarge;
   send(exchange, statusOf(refusal.error.code), json, jsonText(errorObject(refusal)), headers);
 }
 
