@@ -22,7 +22,7 @@ except ImportError:
     sys.exit(77)
 import size_cases
 import stepdown
-from levels import LEVELS
+from levels import LEVELS, of_this_processor
 from size_cases import FUNCTIONS, LARGE, REFUSED, TOO_LONG
 
 
@@ -31,11 +31,11 @@ def shown(arguments):
     return ", ".join(f"f32 {list(a.shape)}" if isinstance(a, np.ndarray) else str(a) for a in arguments)
 
 
-def compiled(compiler, folder, name, text):
+def compiled(compiler, folder, name, text, *options):
     source, output = os.path.join(folder, name + ".mlir"), os.path.join(folder, name + ".stepdown")
     with open(source, "w", encoding="utf-8") as file:
         file.write(text)
-    return output, subprocess.run([compiler, source, "-o", output], capture_output=True, text=True)
+    return output, subprocess.run([compiler, *options, source, "-o", output], capture_output=True, text=True)
 
 
 def check(function, program, level, random, draws, notes):
@@ -108,9 +108,10 @@ def check_level(artifact, names, level, seed, draws, folder, failures):
 
 
 def check_constants(compiler, folder, failures):
-    """Mistakes that are visible when compiling: E0833, E0834, or a call that is refused."""
+    """Mistakes that are visible when compiling: E0833, E0834, or a call that is refused, at the one level that it runs at."""
+    level = f"--target={of_this_processor()[-1]}"
     for index, (name, text) in enumerate(size_cases.constants()):
-        artifact, done = compiled(compiler, folder, f"constants{index}", text)
+        artifact, done = compiled(compiler, folder, f"constants{index}", text, level)
         if done.returncode:
             if done.returncode != 1 or not any(code in done.stderr for code in ("E0833", "E0834")):
                 failures.append(f"{name}: expects a refusal, but got status {done.returncode}: {done.stderr[:300]}")
