@@ -25,6 +25,7 @@ struct Instructions {
   const char *pairs;  ///< (sums, ones): neighbours of 16 bits as one sum of 32; or null
   bool signedCodes;   ///< `dot` takes codes as signed bytes: they must be below 128
   const char *lookUp; ///< (table, numbers below 16): the bytes of a table; where a register has several tables, of each
+  const char *words;  ///< (numbers of 16 bits, others): the sums of two neighbours' products in 32 bits; or null
 };
 
 /// What stays in a target's registers.

@@ -10,17 +10,16 @@
 // brought, NaN and infinities among them, which no weight of 0 makes 0. So where a row hides some of the 16, values are
 // added up to the row only of those that it sees. Scores need no such care: a hidden one is replaced.
 //
-// Where the cache holds blocks of 32 channels (dialects/Transformer/IR/CachedRows.h), codes take the place of numbers:
-// the sum over a block's channels of q . code has the block's scale once, and the weight of a position has the scale of
-// the value's block before it meets the codes.
-//
 // Keys and values of later positions are fetched while these are computed: blocks of the cache lie anywhere, and
-// the first load of each would wait for memory.
+// the first load of each would wait for memory. Where the cache holds blocks of 32 channels, AttendCodes.cpp has scores
+// and sums.
 #include "dialects/Transformer/IR/CachedRows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Vector/AttendCodes.h"
 #include "passes/Vector/SelectTileOps.h"
+#include <optional>
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -81,90 +80,43 @@ struct Attention {
 
   /// Tokens [first, first + tokens) of one sequence with cache head `head`.
   void attend(Value head, Value first, int64_t tokens);
-  Emitter::Values dots(int64_t rows, int64_t r0, int64_t count, Value first, int64_t channels, Value keyPointer,
-                       Value later, Value query);
   void scores(int64_t rows, Value keyPointer, Value later, Value query, Value weights);
-  Value weightsOfCodes(int64_t rows, Value valuePointer, Value weights, Value scaled);
-  void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums);
+  void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums,
+             AttendCodes *codes);
   void accumulate(int64_t rows, Value valuePointer, Value later, Value weights, Value sums);
   void accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value valuePointer, Value weights,
                       Value sums);
   void finish(int64_t rows, Value head, Value first, Value state, Value sums);
 };
 
-/// The sums over `channels` channels from `first` on of q[row] times what lies at them, for `count` rows from r0 on.
-/// Keys at `later` are fetched meanwhile.
-Emitter::Values Attention::dots(int64_t rows, int64_t r0, int64_t count, Value first, int64_t channels,
-                                Value keyPointer, Value later, Value query) {
-  const int64_t bytes = e.lanes * element.getIntOrFloatBitWidth() / 8, unroll = channels % 4 == 0 ? 4 : 1;
-  Emitter::Values zero(count, e.splat(lanes, 0.0));
-  Value end = e.addI(first, channels);
-  return e.loop(first, end, unroll, zero, [&](Value d, ValueRange carried) {
-    Emitter::Values next(carried.begin(), carried.end());
-    for (int64_t line = 0; r0 == 0 && line < unroll * bytes; line += 64)
-      e.prefetch(e.at(e.at(later, line), d, bytes));
-    for (int64_t u = 0; u < unroll; ++u) {
-      Value k = widen(e.at(e.at(keyPointer, u * bytes), d, bytes));
-      Value row = e.at(e.at(query, 4 * (u * rows + r0)), d, 4 * rows);
-      for (int64_t i = 0; i < count; ++i)
-        next[i] = e.fma(e.loadSpread(e.f32, e.at(row, 4 * i)), k, next[i]);
-    }
-    return next;
-  });
-}
-
-/// weights[row][16] = q[row] . k of 16 positions. query is [keyDim][rows].
+/// weights[row][16] = q[row] . k of 16 positions. query is [keyDim][rows]. Keys at `later` are fetched meanwhile.
 void Attention::scores(int64_t rows, Value keyPointer, Value later, Value query, Value weights) {
-  const int64_t atOnce = rowsAtOnce(rows), whole = keyDim / kCachedBlock, rest = keyDim % kCachedBlock;
+  const int64_t atOnce = rowsAtOnce(rows), unroll = keyDim % 4 == 0 ? 4 : 1;
+  const int64_t bytes = e.lanes * element.getIntOrFloatBitWidth() / 8;
   for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
     const int64_t count = std::min(atOnce, rows - r0);
-    auto place = [&](int64_t i) { return e.at(weights, 64 * (r0 + i)); };
-    if (!hasBlocks) {
-      auto sums = dots(rows, r0, count, e.number(0), keyDim, keyPointer, later, query);
-      for (int64_t i = 0; i < count; ++i)
-        e.store(sums[i], place(i));
-      continue;
-    }
-    for (int64_t i = 0; i < count; ++i)
-      e.store(e.splat(lanes, 0.0), place(i));
-    auto addBlock = [&](Value block, int64_t channels) {
-      auto sums = dots(rows, r0, count, e.mul(block, e.number(kCachedBlock)), channels, keyPointer, later, query);
-      auto bytes = [&](int64_t which) { // of the scales of 16 positions
-        Value from = e.at(e.at(keyPointer, (keyDim + which) * e.lanes), block, 2 * e.lanes);
-        return arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i16), e.load(e.vec(e.i8), from));
-      };
-      Value bits = arith::OrIOp::create(e.b, e.loc, bytes(0), e.shiftLeft(bytes(1), 8));
-      Value scale = e.toF32(e.bitcast(bits, e.vec(e.f16)));
-      for (int64_t i = 0; i < count; ++i)
-        e.store(e.fma(sums[i], scale, e.load(lanes, place(i))), place(i));
-    };
-    if (whole)
-      e.loop(e.number(whole), [&](Value block) { addBlock(block, kCachedBlock); });
-    if (rest)
-      addBlock(e.number(whole), rest);
-  }
-}
-
-/// scaled[block][row][16] = the weights times the scales of 16 positions; a weight of 0 stays 0, whatever lies there.
-Value Attention::weightsOfCodes(int64_t rows, Value valuePointer, Value weights, Value scaled) {
-  const int64_t blocks = (valueSize - valueDim) / 2;
-  e.loop(e.number(blocks), [&](Value block) {
-    Value bits = e.splat(e.vec(e.i16), 0), from = e.at(e.at(valuePointer, valueDim), block, 2);
-    for (int64_t j = 0; j < e.lanes; ++j)
-      bits = vector::InsertOp::create(e.b, e.loc, e.load(e.i16, e.at(from, j * valueSize)), bits, j);
-    Value scale = e.toF32(e.bitcast(bits, e.vec(e.f16))), zero = e.splat(lanes, 0.0);
-    Value to = e.at(scaled, block, 64 * rows);
-    e.loop(e.number(rows), [&](Value r) {
-      Value weight = e.load(lanes, e.at(weights, r, 64));
-      e.store(e.select(e.less(zero, weight), e.mul(weight, scale), zero), e.at(to, r, 64));
+    Emitter::Values zero(count, e.splat(lanes, 0.0));
+    auto sums = e.loop(e.number(0), e.number(keyDim), unroll, zero, [&](Value d, ValueRange carried) {
+      Emitter::Values next(carried.begin(), carried.end());
+      for (int64_t line = 0; r0 == 0 && line < unroll * bytes; line += 64)
+        e.prefetch(e.at(e.at(later, line), d, bytes));
+      for (int64_t u = 0; u < unroll; ++u) {
+        Value k = widen(e.at(e.at(keyPointer, u * bytes), d, bytes));
+        Value row = e.at(e.at(query, 4 * (u * rows + r0)), d, 4 * rows);
+        for (int64_t i = 0; i < count; ++i)
+          next[i] = e.fma(e.loadSpread(e.f32, e.at(row, 4 * i)), k, next[i]);
+      }
+      return next;
     });
-  });
-  return scaled;
+    for (int64_t i = 0; i < count; ++i)
+      e.store(sums[i], e.at(weights, 64 * (r0 + i)));
+  }
 }
 
 /// Scores become weights; where a row's maximum grows, what it has summed is scaled down. state is [rows][1 + 16]: m,
 /// and the partial sums of weights, 128 bytes a row.
-void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums) {
+void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums,
+                      AttendCodes *codes) {
   SmallVector<int32_t> iota;
   for (int32_t i = 0; i < e.lanes; ++i)
     iota.push_back(i);
@@ -173,6 +125,8 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
   const double softcap = op.getSoftcap().convertToDouble();
   e.loop(e.number(rows), [&](Value r) {
     Value score = e.load(lanes, e.at(weights, r, 64));
+    if (codes)
+      score = e.mul(score, codes->unit(r));
     if (softcap != 0)
       score = e.mul(e.tanh(e.mul(score, e.splat(lanes, 1.0 / softcap))), e.splat(lanes, softcap));
     Value p = e.loadSpread(e.i32, e.at(rowPositions, r, 4));
@@ -195,18 +149,14 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
   });
 }
 
-/// sums[row][valueDim] += weights[row][16] . v; of blocks weights are those of weightsOfCodes(). Values at
-/// `later` are fetched meanwhile.
+/// sums[row][valueDim] += weights[row][16] . v. Values at `later` are fetched meanwhile.
 void Attention::accumulate(int64_t rows, Value valuePointer, Value later, Value weights, Value sums) {
   const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
   const int64_t ahead = e.lanes * valueSize * elementBytes / (valueDim / e.lanes); // bytes, for each column
   e.loop(e.number(valueDim / e.lanes), [&](Value c) {
     for (int64_t line = 0; line < ahead; line += 64)
       e.prefetch(e.at(e.at(later, line), c, ahead));
-    Value column = e.at(valuePointer, c, e.lanes * elementBytes), mine = weights;
-    if (hasBlocks)
-      mine = e.at(weights, arith::DivUIOp::create(e.b, e.loc, c, e.number(kCachedBlock / e.lanes)), 64 * rows);
-    mine = e.hide(mine);
+    Value column = e.at(valuePointer, c, e.lanes * elementBytes), mine = e.hide(weights);
     for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
       const int64_t count = std::min(atOnce, rows - r0);
       Emitter::Values place, sum;
@@ -225,7 +175,7 @@ void Attention::accumulate(int64_t rows, Value valuePointer, Value later, Value 
   });
 }
 
-/// The same of numbers, in the same order, where a row sees some of the 16 positions: of the others whatever lies there
+/// The same, in the same order, where a row sees some of the 16 positions: of the others whatever lies there
 /// is left out.
 void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value valuePointer, Value weights,
                                Value sums) {
@@ -280,9 +230,12 @@ void Attention::finish(int64_t rows, Value head, Value first, Value state, Value
 
 void Attention::attend(Value head, Value first, int64_t tokens) {
   const int64_t rows = tokens * group;
-  Value query = e.scratch(4 * keyDim * rows), weights = e.scratch(64 * rows), state = e.scratch(128 * rows);
+  Value weights = e.scratch(64 * rows), state = e.scratch(128 * rows);
   Value sums = e.scratch(4 * valueDim * rows), rowPositions = e.scratch(4 * rows);
-  Value scaled = hasBlocks ? e.scratch(64 * rows * ((valueSize - valueDim) / 2)) : Value();
+  Value query = hasBlocks ? Value() : e.scratch(4 * keyDim * rows);
+  std::optional<AttendCodes> codes;
+  if (hasBlocks)
+    codes.emplace(e, rows, keyDim, valueDim, rowsAtOnce(rows));
   Value scale = e.splat(e.f32, op.getScale().convertToDouble());
   Value sequence = indexAt(sequences, {first}), lowest, highest;
   for (int64_t t = 0; t < tokens; ++t) {
@@ -294,6 +247,10 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
       e.store(e.cast(p, e.i32), e.at(rowPositions, 4 * row));
       Value column = e.mul(e.addI(e.mul(head, e.number(group)), g), e.number(keyDim));
       Value from = e.at(e.pointer(q, {token, e.number(0)}), column, 4);
+      if (codes) {
+        codes->open(from, row, scale);
+        continue;
+      }
       e.loop(e.number(keyDim), [&](Value d) {
         Value x = e.load(e.f32, e.at(from, d, 4));
         e.store(e.mul(x, scale), e.at(e.at(query, 4 * row), d, 4 * rows));
@@ -326,10 +283,10 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
       Value k = e.pointer(keys, {block, head, inBlock, e.number(0), e.number(0)});
       Value v = e.pointer(values, {block, head, e.mul(inBlock, e.number(e.lanes)), e.number(0)});
       Value position = e.mul(j, e.number(e.lanes));
-      scores(rows, k, laterK, query, weights);
-      weigh(rows, position, rowPositions, weights, state, sums);
-      if (hasBlocks) // codes are finite
-        return accumulate(rows, v, laterV, weightsOfCodes(rows, v, weights, scaled), sums);
+      codes ? codes->scores(k, laterK, weights) : scores(rows, k, laterK, query, weights);
+      weigh(rows, position, rowPositions, weights, state, sums, codes ? &*codes : nullptr);
+      if (codes) // they are finite
+        return codes->accumulate(v, laterV, weights, sums);
       Value seen = e.less(e.addI(position, e.lanes - 1), e.addI(lowest, 1));
       if (op.getWindow() > 0)
         seen = arith::AndIOp::create(e.b, e.loc, seen, e.less(highest, e.addI(position, op.getWindow())));

@@ -105,11 +105,32 @@ def round_cache(x, kv):
     shorter, with codes up to 127 and a binary16 scale."""
     if kv != "q8_0":
         return x.astype(np.float16).astype(np.float64) if kv == "f16" else x
-    parts = []
+    return np.concatenate([codes * scale for codes, scale in cached_blocks(x)], -1)
+
+
+def cached_blocks(x):
+    """(codes, scale) of each block of channels."""
     for first in range(0, x.shape[-1], 32):
         block = x[..., first:first + 32]
         scale = (np.abs(block).max(-1, keepdims=True) / 127).astype(np.float16).astype(np.float64)
-        parts.append(np.clip(np.rint(block / np.where(scale == 0, 1, scale)), -127, 127) * scale)
+        yield np.clip(np.rint(block / np.where(scale == 0, 1, scale)), -127, 127), scale
+
+
+def round_words(x):
+    """As 16-bit codes of the last axis hold it, whose largest is 32767."""
+    unit = np.abs(x).max(-1, keepdims=True) / 32767
+    return np.rint(x / np.where(unit == 0, 1, unit)) * unit
+
+
+def weigh_blocks(share, v):
+    """`share` [heads, tokens, positions] of values v [heads, positions, head_dim] in blocks: of each, shares times scales
+    are 16-bit codes with a unit for 16 positions."""
+    more = -share.shape[-1] % 16
+    parts = []
+    for codes, scale in cached_blocks(v):
+        weight = np.pad(share * scale.transpose(0, 2, 1), ((0, 0), (0, 0), (0, more)))
+        weight = round_words(weight.reshape(*weight.shape[:2], -1, 16)).reshape(weight.shape)
+        parts.append(weight[..., :share.shape[-1]] @ codes)
     return np.concatenate(parts, -1)
 
 
@@ -125,9 +146,12 @@ def rotate(x, positions, inverse, magnitude, adjacent):
     return y
 
 
-def attend(q, k, v, heads_a_cache, window, scale, cap, sinks):
+def attend(q, k, v, heads_a_cache, window, scale, cap, sinks, kv):
     """Causal attention in one sequence. q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]; sinks: [heads],
-    -inf where a head has none"""
+    -inf where a head has none; kv: what the cache holds"""
+    k = round_cache(k, kv)
+    if kv == "q8_0":
+        q = round_words(q)
     distance = np.arange(len(q))[:, None] - np.arange(len(q))[None, :]
     seen = (distance >= 0) & (distance < window if window else True)
     q, k, v = (a.transpose(1, 0, 2) for a in (q, k.repeat(heads_a_cache, 1), v.repeat(heads_a_cache, 1)))
@@ -136,7 +160,8 @@ def attend(q, k, v, heads_a_cache, window, scale, cap, sinks):
     sinks = sinks[:, None, None]
     top = np.maximum(score.max(-1, keepdims=True), sinks)
     share = np.exp(score - top)
-    return (share / (share.sum(-1, keepdims=True) + np.exp(sinks - top)) @ v).transpose(1, 0, 2)
+    share = share / (share.sum(-1, keepdims=True) + np.exp(sinks - top))
+    return (weigh_blocks(share, v) if kv == "q8_0" else share @ round_cache(v, kv)).transpose(1, 0, 2)
 
 
 def forward(m, tokens, codes=None, kv=None):
@@ -211,9 +236,9 @@ def forward_all(m, prompts, codes=None, kv=None):
         inverse, magnitude = m.frequencies(window > 0)
         if m.family != "smollm3" or layer % 4 != 3:
             q, k = (rotate(a, positions, inverse, magnitude, m.family in ("llama", "granite", "granitemoe", "smollm3")) for a in (q, k))
-        k, v = (round_cache(a, kv or ("f16" if codes else "f32")) for a in (k, v))
+        cached = kv or ("f16" if codes else "f32")
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
-        out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, m.score_cap, sinks) for s in prompts])
+        out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, m.score_cap, sinks, cached) for s in prompts])
         h = linear(out.reshape(n, -1), p + "attn_output")
         x = x + m.residual * norm(h, p + "post_attention_norm")
         h = norm(x, p + "ffn_norm")

@@ -82,13 +82,21 @@ func.func @store_blocks(%k: memref<?x3x!lanes>, %p: memref<?xi32>, %s: memref<?x
   return
 }
 
-// Codes are numbers until their scales meet them: of a block's sum, and of 16 weights, of which a hidden one stays 0.
+// Codes meet codes: those of a query, then of 16 weights times their scales, of which a hidden one stays 0. Two channels,
+// and two positions, lie side by side; what comes next is fetched.
 // CHECK-LABEL: @attend_blocks
-// CHECK: arith.sitofp %{{.*}} : vector<16xi8> to vector<16xf32>
+// CHECK: vector.reduction <maxsi>
+// CHECK: "llvm.intr.prefetch"
+// CHECK: vector.shuffle %{{.*}}, %{{.*}} [0, 16, 1, 17, 2, 18, 3, 19
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pmaddw.d.512"(
+// CHECK: arith.sitofp %{{.*}} : vector<16xi32> to vector<16xf32>
 // CHECK: arith.extf %{{.*}} : vector<16xf16> to vector<16xf32>
 // CHECK-COUNT-16: vector.insert
 // CHECK: arith.cmpf olt
 // CHECK: arith.select
+// CHECK: vector.reduction <maxsi>
+// CHECK: "llvm.intr.prefetch"
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pmaddw.d.512"(
 // CHECK-NOT: tile.attend
 // CHECK: return
 func.func @attend_blocks(%q: memref<1x4x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
