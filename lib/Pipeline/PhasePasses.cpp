@@ -107,7 +107,7 @@ void build::vectorizeKernels(OpPassManager &manager, const PhaseOptions &options
 void build::bindKernels(OpPassManager &manager, const PhaseOptions &) {
   OpPassManager &kernels = manager.nest<ModuleOp>();
   kernels.addNestedPass<func::FuncOp>(createBindOperands());
-  addBranches(kernels, Regions::Normal); // no block that nothing reaches
+  addBranches(kernels, Regions::Disabled);
   addLLVM(kernels, Regions::Disabled);
 }
 

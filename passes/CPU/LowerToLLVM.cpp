@@ -14,6 +14,7 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Transforms/DialectConversion.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "passes/CPU/BlockTypes.h"
 #include "passes/CPU/Passes.h"
 
@@ -67,6 +68,10 @@ struct LowerToLLVM : impl::LowerToLLVMBase<LowerToLLVM> {
 
   void runOnOperation() override {
     MLIRContext *context = &getContext();
+    IRRewriter rewriter(context);
+    // The conversion passes over blocks that nothing reaches.
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      (void)eraseUnreachableBlocks(rewriter, function->getRegions());
     LLVMTypeConverter converter(context);
     addBlockTypes(converter);
     RewritePatternSet patterns(context);

@@ -68,3 +68,17 @@ func.func @one_of_several(%x: vector<4xf32>) -> vector<4xf32> {
   %2 = arith.mulf %1, %0 : vector<4xf32>
   return %2 : vector<4xf32>
 }
+
+// -----
+
+// What nothing reaches is not converted, but gone: a condition that turned out to be constant leaves such blocks.
+// CHECK-LABEL: llvm.func @unreached
+// CHECK-NOT: arith
+// CHECK-NOT: ^bb
+// CHECK: llvm.return
+func.func @unreached(%x: f32) -> f32 {
+  return %x : f32
+^bb1(%y: f32):
+  %0 = arith.addf %y, %y : f32
+  cf.br ^bb1(%0 : f32)
+}
