@@ -192,7 +192,8 @@ std::pair<std::vector<int32_t>, Tensor<T>> route(const Tensor<T> &z, size_t expe
     std::vector<int32_t> order(experts);
     for (size_t e = 0; e < experts; ++e)
       order[e] = int32_t(e);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t c) { return row[a] > row[c]; });
+    std::sort(order.begin(), order.end(),
+              [&](int32_t a, int32_t c) { return row[a] != row[c] ? row[a] > row[c] : a < c; });
     T sum = 0;
     for (size_t r = 0; r < (normalised ? used : experts); ++r)
       sum += std::exp(row[order[r]] - row[order[0]]);

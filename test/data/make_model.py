@@ -39,6 +39,7 @@ def parser():
     a.add_argument("--experts", type=int, default=0, help="of every layer; 0: none, and 5 for families that need some")
     a.add_argument("--used", type=int, default=2, help="experts of a token")
     a.add_argument("--expert-ffn", type=int, default=0, help="0: no key of its own, as wide as --ffn")
+    a.add_argument("--equal-experts", action="store_true", help="each second expert is chosen as readily as the one before it")
     a.add_argument("--vocab", type=int, default=389)
     a.add_argument("--context", type=int, default=512)
     a.add_argument("--epsilon", type=float, default=1e-5)
@@ -92,8 +93,8 @@ class Builder:
         self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
 
     def experts(self, name, rows, columns, gain=1.0):
-        """The [experts, rows, columns] weights of all experts; from the 33rd on they repeat: so many are for measuring."""
-        count, drawn = self.o.experts, min(self.o.experts, 32)
+        """The [experts, rows, columns] weights of all experts; 64 and more, which are for measuring, are one repeated."""
+        count, drawn = self.o.experts, self.o.experts if self.o.experts < 64 else 1
         data, kind = random_weights.matrix(self.random, self.type_of(name), drawn * rows, columns, gain / np.sqrt(columns))
         data = data.reshape(drawn, rows, -1)[np.arange(count) % drawn]
         self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
@@ -212,6 +213,8 @@ class Builder:
         if o.experts:
             # The choice is clear: numbers that are nearly equal would be told apart by rounding.
             data = self.random.standard_normal((o.experts, o.width)) * (4 / np.sqrt(o.width))
+            if o.equal_experts:
+                data[1::2] = data[0::2][: len(data[1::2])]
             self.w.add_tensor(p + "ffn_gate_inp.weight", data.astype(np.float32))
             inner = o.expert_ffn or self.ffn
             self.experts(p + "ffn_gate_exps", inner, o.width, 1.5)

@@ -205,7 +205,8 @@ def forward_all(m, prompts, codes=None, kv=None):
         share /= share.sum(-1, keepdims=True)
         y = np.zeros_like(x)
         for t in range(len(x)):
-            chosen = np.argsort(-z[t], kind="stable")[: m.used]
+            # Equal rows of a weight may give products that differ in the last digits.
+            chosen = np.argsort(-np.round(z[t], 9), kind="stable")[: m.used]
             m.routed.update((p, int(e)) for e in chosen)
             weights = share[t, chosen] / (share[t, chosen].sum() if m.family != "olmoe" else 1)
             for weight, e in zip(weights, chosen):

@@ -115,6 +115,21 @@ TEST_F(FrontendTest, FusedTensorsAreReadByRows) {
   EXPECT_EQ(ranges, (std::vector<std::vector<int64_t>>{{0, 64}, {64, 96}, {96, 128}, {0, 128}, {128, 256}}));
 }
 
+TEST_F(FrontendTest, ExpertsAreOneMatrixAndReadByRank) {
+  auto module = build("--family qwen3moe --layers 1 --experts 7 --used 3 --expert-ffn 29");
+  ASSERT_TRUE(module);
+  auto routes = all<RouteOp>(*module);
+  ASSERT_EQ(routes.size(), 1u);
+  EXPECT_EQ(routes[0].getExperts(), 7u);
+  EXPECT_EQ(routes[0].getUsed(), 3u);
+  EXPECT_TRUE(routes[0].getNormalised());
+  std::vector<std::pair<int64_t, bool>> products; // rows, and whether each rank has columns of its own
+  for (ExpertLinearOp product : all<ExpertLinearOp>(*module))
+    products.emplace_back(product.getWeight().getType().getDimSize(0), product.getByRank());
+  EXPECT_EQ(products, (std::vector<std::pair<int64_t, bool>>{{7 * 29, false}, {7 * 29, false}, {7 * 64, true}}));
+  EXPECT_EQ(all<CombineExpertsOp>(*module).size(), 1u);
+}
+
 TEST_F(FrontendTest, CacheElementFollowsTheOption) {
   FrontendOptions exact;
   exact.kvType = "f32";

@@ -42,6 +42,33 @@ double dot(const double *a, const double *b, size_t size) {
   return sum;
 }
 
+TEST(ReferenceOperations, RoutesToTheFirstOfEqualExperts) {
+  const double e = std::exp(-1);
+  Tensor<double> z = tensor(2, 6, {1, 2, 1, 2, 0, 9, 0, -1, 0, 0, 0, 9}); // five experts, and padding
+  auto [ids, shares] = route(z, 5, 3, true, 2.0, 4);
+  EXPECT_EQ(ids, (std::vector<int32_t>{1, 3, 0, 0, 2, 3}));
+  EXPECT_DOUBLE_EQ(shares.row(0)[0], 2 / (2 + e));
+  EXPECT_DOUBLE_EQ(shares.row(0)[2], 2 * e / (2 + e));
+  EXPECT_EQ(shares.row(0)[3], 0);
+  EXPECT_DOUBLE_EQ(shares.row(1)[1], 2.0 / 3);
+  Tensor<double> ofAll = route(z, 5, 3, false, 1.0, 3).second;
+  EXPECT_DOUBLE_EQ(ofAll.row(0)[0], 1 / (2 + 2 * e + e * e));
+  EXPECT_DOUBLE_EQ(ofAll.row(1)[2], 1 / (4 + e));
+}
+
+TEST(ReferenceOperations, ExpertsAreRowsOfOneMatrix) {
+  std::vector<float> stored(3 * 2 * 5); // three experts of two rows
+  for (size_t i = 0; i < stored.size(); ++i)
+    stored[i] = float(i);
+  Matrix weight{blockFormat(Storage::F32), reinterpret_cast<const uint8_t *>(stored.data()), 6, 5};
+  Tensor<double> x = tensor(1, 5, {1, 0, 0, 0, 2});
+  Tensor<double> y = expertLinear(x, {2, 0}, weight, {3, 2, false}); // expert 2 at rank 0
+  EXPECT_EQ(y.values, (std::vector<double>{20 + 2 * 24, 25 + 2 * 29, 0 + 2 * 4, 5 + 2 * 9}));
+  Tensor<double> own = tensor(1, 10, {1, 0, 0, 0, 0, 0, 1, 0, 0, 0}); // columns for each rank
+  EXPECT_EQ(expertLinear(own, {2, 0}, weight, {3, 2, true}).values, (std::vector<double>{20, 25, 1, 6}));
+  EXPECT_EQ(combineExperts(y, tensor(1, 3, {0.5, 2, 9}), 2).values, (std::vector<double>{34 + 16, 41.5 + 46}));
+}
+
 TEST(ReferenceOperations, RmsNormOfARowAndOfEachHead) {
   Tensor<double> x = tensor(1, 4, {3, 4, 0, 5});
   Tensor<double> row = rmsNorm(x, {1, 2, 1, 1}, 0.0); // mean of squares 12.5

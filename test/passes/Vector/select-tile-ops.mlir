@@ -168,3 +168,29 @@ func.func @square_of_tensor(%x: tensor<3x!lanes>) -> tensor<3x!lanes> {
   } -> tensor<3x!lanes>
   return %0 : tensor<3x!lanes>
 }
+
+// Of equal numbers the lowest wins, in a lane and among lanes; behind 29 experts there is nothing.
+// CHECK-LABEL: @route
+// CHECK: arith.constant dense<0xFF800000> : vector<16xf32>
+// CHECK: vector.reduction <maxnumf>
+// CHECK: scf.for
+// CHECK: arith.cmpf olt
+// CHECK: arith.cmpf oeq
+// CHECK: vector.reduction <minsi>
+// CHECK: memref.store %{{.*}} : memref<?x3xi32>
+// CHECK-NOT: tile.route
+func.func @route(%z: memref<?x2x!lanes>, %i: memref<?x3xi32>, %w: memref<?x2x!lanes>) {
+  tile.route ins(%z : memref<?x2x!lanes>) outs(%i, %w : memref<?x3xi32>, memref<?x2x!lanes>)
+      {experts = 29 : i64, normalised = true, scale = 1.0 : f64}
+  return
+}
+
+// CHECK-LABEL: @combine
+// CHECK: arith.mulf
+// CHECK-COUNT-2: math.fma
+// CHECK-NOT: math.fma
+// CHECK-NOT: tile.combine
+func.func @combine(%x: memref<?x6x!lanes>, %w: memref<?x2x!lanes>, %y: memref<?x2x!lanes>) {
+  tile.combine ins(%x, %w : memref<?x6x!lanes>, memref<?x2x!lanes>) outs(%y : memref<?x2x!lanes>) {ranks = 3 : i64}
+  return
+}
