@@ -166,10 +166,11 @@ class Soak:
         with self.connect() as link:
             link.sendall(head[: chance.randint(0, len(head) - 1)] if reads else head + body)
             if reads:
+                begin = time.time()
                 link.settimeout(longest if longest == 75 else longest * chance.random() + 0.001)
                 try:
                     got = link.recv(1000)
-                    self.count("half a request ended", None if longest == 75 else f"too early: {got}")
+                    self.count("half a request ended", None if time.time() > begin + 55 else f"too early: {got}")
                 except TimeoutError:
                     self.count("half a request left", self.still_there(link) if longest == 75 else None)
             else:
@@ -246,8 +247,9 @@ def run(server, port, options):
     if last > before + 32768:
         soak.failures.append(f"memory: {before} kB before, {last} kB when nothing is left to do")
     curve = [min(tenth, default=0) for tenth in tenths]
-    if options.seconds >= 120 and curve[9] > 1.01 * curve[2]:
-        soak.failures.append(f"memory: {curve[2]} kB in the third tenth of the time, {curve[9]} kB in the last")
+    warm = next((least for least in curve[2:] if least), 0)  # a tenth has none where the machine stood still
+    if options.seconds >= 120 and curve[9] > 1.01 * warm:
+        soak.failures.append(f"memory: {warm} kB in the third tenth of the time, {curve[9]} kB in the last")
     print(f"soak: {options.seconds:g} s, {options.clients} clients: {soak.counts}, "
           f"{soak.figure('stepdown_preemptions_total'):.0f} preemptions, {soak.figure('stepdown_prefix_hits_total'):.0f} of "
           f"{soak.figure('stepdown_prefix_queries_total'):.0f} prompts began as others, "
