@@ -192,9 +192,13 @@ Result<SafeTensor> tensorOf(const std::string &file, const Entry &entry, uint64_
   const std::string where = file + ": tensor '" + printable(entry.name) + "'";
   const Dtype *dtype =
       std::find_if(std::begin(dtypes), std::end(dtypes), [&](const Dtype &each) { return entry.dtype == each.name; });
-  if (dtype == std::end(dtypes) || dtype->bits % 8)
+  const bool known = dtype != std::end(dtypes);
+  const auto wrongType = [&] {
     return fail(ErrorCode::SafetensorsDtype, "%s: dtype: expects F32, F16 or BF16, but got %s%s", where.c_str(),
-                printable(entry.dtype).c_str(), dtype == std::end(dtypes) ? " (unknown)" : "");
+                printable(entry.dtype).c_str(), known ? "" : " (unknown)");
+  };
+  if (!known || dtype->bits % 8)
+    return wrongType();
   uint64_t elements = 1, bytes = 0;
   bool wraps = false;
   for (uint64_t dimension : entry.shape) {
@@ -206,9 +210,11 @@ Result<SafeTensor> tensorOf(const std::string &file, const Entry &entry, uint64_
   wraps |= __builtin_mul_overflow(elements, uint64_t(dtype->bits / 8), &bytes);
   const uint64_t first = entry.offsets[0], last = entry.offsets[1];
   if (wraps || last < first || last - first != bytes)
-    return fail(ErrorCode::SafetensorsShape,
-                "%s: data_offsets: expects as many bytes as shape %s of %s has, but got %" PRIu64 " to %" PRIu64,
-                where.c_str(), shapeText(entry.shape).c_str(), dtype->name, first, last);
+    return !dtype->readable
+               ? wrongType()
+               : fail(ErrorCode::SafetensorsShape,
+                      "%s: data_offsets: expects as many bytes as shape %s of %s has, but got %" PRIu64 " to %" PRIu64,
+                      where.c_str(), shapeText(entry.shape).c_str(), dtype->name, first, last);
   if (last > available)
     return fail(ErrorCode::SafetensorsPlace,
                 "%s: data_offsets: expects them within the %" PRIu64 " bytes of data, but got %" PRIu64 " to %" PRIu64,
