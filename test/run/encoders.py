@@ -7,7 +7,7 @@
 The tiny ones are written by test/data/make_encoder.py; STEPDOWN_EVERY_ENCODER=1 goes through more of them. Ends with 77 where
 numpy or gguf are missing.
 """
-import argparse, json, os, shutil, struct, sys
+import argparse, base64, http.client, json, os, shutil, struct, subprocess, sys, threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "data")]
@@ -238,10 +238,67 @@ def asked(suite, sound):
         at = data.index(b"bert.pooling_type") + len(b"bert.pooling_type") + 4
         file.seek(at)
         file.write(struct.pack("<I", 4))
-    expect(1423, "rank", "stepdown-compile", ranked, "-o", artifact)
-    model = suite.made("decoder.gguf", "--layers 1 --width 32 --heads 2 --kv-heads 1")
-    suite.call("stepdown-compile", model, "-o", artifact, level)
-    expect(1425, "architecture llama: expects an encoder", "stepdown-run", "embed", artifact, "a")
+    expect(1423, "rank", "stepdown-compile", ranked, "-o", suite.path("ranked.stepdown"))
+    model, decoder = suite.made("decoder.gguf", "--layers 1 --width 32 --heads 2 --kv-heads 1"), suite.path("decoder.stepdown")
+    suite.call("stepdown-compile", model, "-o", decoder, level)
+    expect(1425, "architecture llama: expects an encoder", "stepdown-run", "embed", decoder, "a")
+    suite.run("a server", lambda: served(suite, artifact, decoder))
+
+
+def served(suite, encoder, decoder):
+    """/v1/embeddings of an encoder beside a decoder."""
+    process = subprocess.Popen([os.path.join(suite.bin, "stepdown-run"), "serve", encoder, decoder, "--port", "0", "-t", "1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+
+        def ask(path, **fields):
+            link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            link.request("POST", path, json.dumps(fields), {"Content-Type": "application/json"})
+            reply = link.getresponse()
+            return reply.status, json.loads(reply.read())
+
+        wanted, counts = embed(suite, encoder, TEXTS), [len(ids_of(suite, encoder, t)) for t in TEXTS]
+        status, whole = ask("/v1/embeddings", model="sound", input=TEXTS, user="a", encoding_format="float", dimensions=96)
+        got = np.array([d["embedding"] for d in whole.get("data", [])], np.float32)
+        suite.expect(status == 200 and np.array_equal(got, wanted) and [d["index"] for d in whole["data"]] == list(range(len(TEXTS))), f"a list: {status} {str(whole)[:200]}")
+        suite.expect(whole.get("usage") == {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}, f"usage: {whole.get('usage')}, expects {sum(counts)}")
+        _, coded = ask("/v1/embeddings", model="sound", input=[ids_of(suite, encoder, t) for t in TEXTS], encoding_format="base64")
+        got = np.array([np.frombuffer(base64.b64decode(d["embedding"]), "<f4") for d in coded.get("data", [])])
+        suite.expect(np.array_equal(got, wanted), f"ids, as base64: {str(coded)[:200]}")
+        _, one = ask("/v1/embeddings", model="sound", input=ids_of(suite, encoder, TEXTS[0]))
+        suite.expect(np.array_equal(np.float32(one["data"][0]["embedding"]), wanted[0]), "ids of one text")
+        answers = {}
+        threads = [threading.Thread(target=lambda i=i: answers.update({i: ask("/v1/embeddings", model="sound", input=TEXTS[i])})) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        suite.expect(all(np.array_equal(np.float32(answers[i][1]["data"][0]["embedding"]), wanted[i]) for i in range(3)), "three at a time")
+        for fields, number, field in ((dict(input="a", dimensions=95), 1208, "dimensions"), (dict(input=[]), 611, "input"), (dict(input=["a", 1]), 611, "input[1]"), (dict(), 611, "input"),
+                                      (dict(input="a", encoding_format="int8"), 611, "encoding_format"), (dict(input="a", imput="b"), 611, "imput"), (dict(input=[389]), 1427, "input"),
+                                      (dict(input=[[]]), 1427, "input"), (dict(input=[-1]), 611, "input[0]"), (dict(input="stars " * 99), 1422, "input"),
+                                      (dict(input=["a"] * 2049), 611, "input"), (dict(input="a", model="decoder"), 1208, "model"), (dict(input="a", model="other"), 1207, "model")):
+            status, said = ask("/v1/embeddings", **{"model": "sound", **fields})
+            error = said.get("error", {})
+            suite.expect(status in (400, 404) and error.get("code") == f"E{number:04d}" and error.get("param") == field, f"{str(fields)[:60]}: expects E{number:04d} of {field}, but got {status} {str(said)[:200]}")
+        status, said = ask("/v1/completions", model="sound", prompt="a")
+        suite.expect(status == 400 and said["error"]["code"] == "E1424", f"a completion: {status} {said}")
+        status, said = ask("/tokenize", model="sound", prompt=TEXTS[0])
+        suite.expect(status == 200 and said["count"] == counts[0] and said["max_model_len"] == 61, f"/tokenize: {status} {said}")
+        status, said = ask("/v1/completions", model="decoder", prompt="a", max_tokens=3)
+        suite.expect(status == 200, f"the decoder beside it: {status} {said}")
+        openai = os.path.join(HERE, "..", "..", "build", "venv-openai", "bin", "python")
+        if os.path.exists(openai):
+            script = (f"import openai, json; c = openai.OpenAI(base_url='http://127.0.0.1:{port}/v1', api_key='none'); "
+                      f"print(json.dumps([d.embedding for d in c.embeddings.create(model='sound', input={TEXTS[:2]!r}).data]))")
+            done = subprocess.run([openai, "-c", script], capture_output=True, text=True)
+            suite.expect(done.returncode == 0 and np.array_equal(np.float32(json.loads(done.stdout)), wanted[:2]), f"the client of openai: {done.stderr[-300:]}")
+        else:
+            print("skipped: the client of openai, which tools/test-python.sh --openai fetches")
+    finally:
+        process.terminate()
+        suite.expect(process.wait(60) == 0, "expects a server that ends with status 0")
 
 
 def real(suite, options):

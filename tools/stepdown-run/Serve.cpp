@@ -120,6 +120,21 @@ Result<Speculate> speculateOf(const Arguments &arguments) {
   return how;
 }
 
+/// An encoder, which embeds texts and continues none.
+Status addEncoder(const Arguments &arguments, const std::string &id, TextModel &source, Api &api) {
+  Embedder::Options options;
+  options.threads = static_cast<int32_t>(arguments.integer("threads"));
+  auto embedder = Embedder::create(source.model, options);
+  if (!embedder)
+    return embedder.error();
+  ServedModel &model = api.add(id, source.model, std::move(source.tokenizer));
+  model.embedding =
+      std::make_unique<EmbeddingService>(std::move(*embedder), static_cast<size_t>(arguments.integer("queue")));
+  std::fprintf(stderr, "%s: embeddings of %zu numbers, texts of at most %zu tokens\n", id.c_str(),
+               model.embedding->width(), model.embedding->longest());
+  return Done{};
+}
+
 Status addModel(const Arguments &arguments, const std::string &path, const Speculate &speculate, const Spill &spill,
                 Api &api) {
   const std::string id = idOf(path);
@@ -129,6 +144,8 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
   auto source = TextModel::open(arguments, path);
   if (!source)
     return source.error();
+  if ((*source)->model->head().outputs)
+    return addEncoder(arguments, id, **source, api);
   Engine::Options options;
   options.session = sessionOf(arguments, *(*source)->model);
   // Prompt lookup takes what rows others leave; a draft model's guesses that find none were drawn for nothing.
@@ -225,12 +242,17 @@ Status runServe(const Arguments &arguments) {
       [&] {
         std::fputs("stepdown-run: stopping\n", stderr);
         for (ServedModel &model : api.models())
-          model.engine->stop(grace);
+          if (model.engine)
+            model.engine->stop(grace);
+          else
+            model.embedding->stop();
       },
       grace + 2);
   // Answers that are left hold connections, which end with the server.
-  for (ServedModel &model : api.models())
+  for (ServedModel &model : api.models()) {
     model.engine.reset();
+    model.embedding.reset();
+  }
   return trace ? trace->close() : Status(Done{});
 }
 

@@ -178,13 +178,6 @@ const ToolFormat &ServedModel::toolFormat() {
   return calls;
 }
 
-struct Api::Exchange {
-  HttpRequest request;
-  std::shared_ptr<HttpReply> reply;
-  const char *counted;   ///< the path, for /metrics
-  bool exploded = false; ///< a grammar of it needed more states than there may be
-};
-
 const std::vector<Api::Entry> &Api::table() {
   static const std::vector<Entry> entries = {
       {"/v1/chat/completions", "POST", false, &Api::chatCompletions},
@@ -304,7 +297,7 @@ static Json modelObject(const ServedModel &model) {
           {"object", "model"},
           {"created", started},
           {"owned_by", "stepdown"},
-          {"context_length", model.engine->context()}};
+          {"context_length", model.context()}};
 }
 
 void Api::listModels(Exchange &exchange) {
@@ -330,6 +323,10 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   ServedModel *model = modelOf(exchange, request.model);
   if (!model)
     return;
+  if (!model->engine)
+    return refuse(exchange, {fail(ErrorCode::EncoderText,
+                                  "%s: expects a model that continues texts, but it is an encoder", model->id.c_str()),
+                             "model"});
   if (Status room = model->engine->expectRoom(endpoint == Endpoint::Chat ? 1 : request.prompts.size(),
                                               static_cast<size_t>(request.asked.answers));
       !room) // before anything is made for each
@@ -397,25 +394,6 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   refuse(exchange, {number.error(), ofPrompt ? field : ""}, headers);
 }
 
-// Models that continue texts have none; those that do are not compiled yet.
-void Api::embeddings(Exchange &exchange) {
-  Result<Json> request = parseJson<Json>(exchange.request.body, "request");
-  if (!request)
-    return refuse(exchange, {request.error(), ""});
-  if (!request->is_object())
-    return refuse(
-        exchange,
-        {fail(ErrorCode::RequestField, "request: expects an object, but got %s", request->type_name()), "request"});
-  const Json name = request->value("model", Json());
-  if (!name.is_null() && !name.is_string())
-    return refuse(exchange, {fail(ErrorCode::RequestField, "model: expects a string"), "model"});
-  if (ServedModel *model = modelOf(exchange, name.is_string() ? name.get<std::string>() : ""))
-    refuse(exchange,
-           {fail(ErrorCode::RequestUnsupported,
-                 "/v1/embeddings: expects a model that makes embeddings, but %s continues texts", model->id.c_str()),
-            "model"});
-}
-
 void Api::tokenize(Exchange &exchange) {
   TokenizeRequest request;
   if (std::optional<Refusal> no = readTokenizeRequest(exchange.request.body, request))
@@ -430,8 +408,7 @@ void Api::tokenize(Exchange &exchange) {
       request.prompt ? model->tokenizer.encode(*request.prompt, how) : idsOf(*model, request.messages, request.tools);
   if (!ids)
     return refuse(exchange, {ids.error(), request.prompt ? "prompt" : "messages"});
-  send(exchange, 200, json,
-       jsonText({{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model->engine->context()}}));
+  send(exchange, 200, json, jsonText({{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model->context()}}));
 }
 
 // The page asks this server and nobody else, and runs no script but its own.

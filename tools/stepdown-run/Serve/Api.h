@@ -2,6 +2,7 @@
 // refusal. Nothing of sockets.
 #pragma once
 #include "lib/Text/ChatPrompt.h"
+#include "runtime/Embedding/EmbeddingService.h"
 #include "tools/stepdown-run/Serve/ApiAnswer.h"
 #include "tools/stepdown-run/SpeculateOption.h"
 #include <deque>
@@ -19,8 +20,11 @@ struct ServedModel {
   const Tokenizer tokenizer;
   const Result<ChatTemplate> chat;
   AnswerTimes times;
-  Guesses guesses;                ///< what the server was started with, none or something
-  std::unique_ptr<Engine> engine; ///< ends before the rest
+  Guesses guesses;                             ///< what the server was started with, none or something
+  std::unique_ptr<Engine> engine;              ///< ends before the rest; of an encoder none, but
+  std::unique_ptr<EmbeddingService> embedding; ///< this, which ends before the rest, too
+  /// Tokens that a text may have.
+  int64_t context() const { return engine ? engine->context() : static_cast<int64_t>(embedding->longest()); }
 
   /// What an answer of `grammar` may be drawn from; null for null. Any thread.
   std::shared_ptr<Constraint> constraintOf(const std::shared_ptr<const grammar::Network> &grammar);
@@ -54,7 +58,12 @@ public:
   void refuse(int status, const std::string &why, std::shared_ptr<HttpReply> reply) override;
 
 private:
-  struct Exchange; ///< a request and its reply
+  struct Exchange { ///< a request and its reply
+    HttpRequest request;
+    std::shared_ptr<HttpReply> reply;
+    const char *counted;   ///< the path, for /metrics
+    bool exploded = false; ///< a grammar of it needed more states than there may be
+  };
   using Route = void (Api::*)(Exchange &);
   struct Entry {
     const char *path, *method;

@@ -76,7 +76,8 @@ int statusOf(ErrorCode code) {
   const bool theirs = group == 3 || group == 4 || group == 7 || group == 12 || group == 13 ||
                       code == ErrorCode::RequestField || code == ErrorCode::JsonSyntax ||
                       code == ErrorCode::ContextFull || code == ErrorCode::StepTokenRange ||
-                      code == ErrorCode::SequenceLimit ||
+                      code == ErrorCode::SequenceLimit || code == ErrorCode::EmbeddingLength ||
+                      code == ErrorCode::EmbeddingInput || code == ErrorCode::EncoderText ||
                       code == ErrorCode::MetadataMissing; // of a chat with a model that has no template
   return theirs ? 400 : 500;
 }

@@ -44,7 +44,7 @@ std::string Api::metricsText() const {
       {"stepdown_cancelled_total", "counter", "Requests that were cancelled.", [](auto &f) { return f.cancelled; }}};
   std::vector<Engine::Figures> figures;
   for (const ServedModel &model : served)
-    figures.push_back(model.engine->figures());
+    figures.push_back(model.engine ? model.engine->figures() : Engine::Figures());
   auto label = [&](size_t m) { return metricLabel("model", served[m].id); };
   for (const Column &column : columns) {
     out += metricHead(column.name, column.type, column.help);
