@@ -1,6 +1,7 @@
 #include "runtime/PrefixTree/SpillTier.h"
 
 #include "include/stepdown/CacheDims.h"
+#include <cstdio>
 
 namespace stepdown {
 
@@ -15,12 +16,13 @@ Result<std::unique_ptr<SpillTier>> SpillTier::open(const Model &model, const KVC
   options.bytes = bytes;
   char sum[17];
   std::snprintf(sum, sizeof sum, "%016llx", static_cast<unsigned long long>(model.artifact().header().checksum));
-  options.holds = std::string("model \"") + model.name() + "\" (artifact " + sum + ") as " + model.level() + " on " +
-                  model.device().name() + ", " + std::to_string(cache.blockSize()) + " positions a block";
+  options.holds = std::string("artifact ") + sum + " as " + model.level() + " on " + model.device().name() + ", " +
+                  std::to_string(cache.blockSize()) + " positions a block";
   for (const stepdown_cache_group &group : model.program().groups) {
     options.parts.push_back(tier->bytes(options.parts.size()));
     options.holds += ", " + std::to_string(group.layers) + " layers in " + stepdown_cached_name(group.element);
   }
+  options.holds += std::string(", model \"") + model.name() + "\""; // last, for it may be of any length
   auto file = SpillFile::open(options);
   if (!file)
     return file.error();

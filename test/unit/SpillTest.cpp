@@ -1,9 +1,10 @@
 // Blocks that leave the cache for a file and come back: what is computed behind them is the toy model's, plainly
 // computed, whatever happened to the file.
-#include "runtime/Devices.h"
 #include "runtime/PrefixTree/SpillFile.h"
 #include "test/unit/Requests.h"
 #include <fstream>
+#include <map>
+#include <tuple>
 #include <unistd.h>
 
 using namespace stepdown;
@@ -12,12 +13,12 @@ using test::ToyModel;
 
 namespace {
 
-struct Spill : testing::TestWithParam<uint32_t> {
+struct Spill : testing::TestWithParam<std::tuple<test::DeviceKind, uint32_t>> {
   ToyModel toy;
   Session::Options options;
   std::unique_ptr<Session> session;
   Spill() {
-    toy.window = GetParam();
+    toy.window = std::get<1>(GetParam());
     options.threads = 1;
     options.kvBlock = 16;
     options.kvPositions = 160;
@@ -32,7 +33,7 @@ struct Spill : testing::TestWithParam<uint32_t> {
   }
   std::string open() {
     session.reset();
-    auto model = Model::load(toy.write(), *openDevice(nullptr));
+    auto model = Model::load(toy.write(), std::get<0>(GetParam()).make());
     EXPECT_TRUE(model);
     auto made = Session::create(*model, options);
     if (!made)
@@ -242,8 +243,11 @@ TEST_P(Spill, preemptedRequestsTakeTheirBlocksBack) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Windows, Spill, testing::Values(0u, 19u), [](const auto &info) {
-  return info.param ? "of" + std::to_string(info.param) : std::string("none");
-});
+INSTANTIATE_TEST_SUITE_P(Devices, Spill,
+                         testing::Combine(testing::ValuesIn(test::kDeviceKinds), testing::Values(0u, 19u)),
+                         [](const auto &info) {
+                           const uint32_t window = std::get<1>(info.param);
+                           return std::get<0>(info.param).name + (window ? "_window" + std::to_string(window) : "");
+                         });
 
 } // namespace

@@ -89,7 +89,7 @@ Result<Spill> spillOf(const Arguments &arguments) {
     return spill;
   spill.file = *value;
   const size_t colon = value->rfind(':');
-  if (colon != value->npos) {
+  if (colon != value->npos && value->find('/', colon) == value->npos) {
     std::string digits = value->substr(colon + 1);
     const std::string units = "KMGT";
     const size_t unit = digits.empty() ? units.npos : units.find(digits.back());
