@@ -205,6 +205,10 @@ void PrefixTree::remove(int32_t node) {
   while (*link != node)
     link = &nodes[*link].chained;
   *link = nodes[node].chained;
+  putBack(node);
+}
+
+void PrefixTree::putBack(int32_t node) {
   if (nodes[node].parent >= 0)
     --nodes[nodes[node].parent].children;
   unlink(node);

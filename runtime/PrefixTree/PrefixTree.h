@@ -123,6 +123,8 @@ private:
   void letGo(int32_t node, size_t group);
   int32_t take(int32_t parent);
   void remove(int32_t node);
+  /// Undoes take().
+  void putBack(int32_t node);
   bool isIdleLeaf(int32_t node);
   void unlink(int32_t node);
   void moveToEnd(int32_t node);

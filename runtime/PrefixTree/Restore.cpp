@@ -83,7 +83,7 @@ size_t PrefixTree::endBelow(size_t known, const Budget &budget, bool &more) cons
     if (!whole || end <= known)
       continue;
     best = end;
-    if (bytes <= budget.left || (!chosen && budget.isFresh))
+    if (bytes <= budget.left || (!toBring && budget.isFresh))
       chosen = end, toBring = bytes;
   }
   more = best > chosen;
@@ -94,30 +94,36 @@ size_t PrefixTree::endBelow(size_t known, const Budget &budget, bool &more) cons
 // brought in vain is free again when it is no longer pinned.
 bool PrefixTree::bring(int32_t root, size_t index, size_t end, const int32_t *tokens, Budget &budget) {
   const size_t first = pinned.size();
+  const bool isNew = index == path.size();
+  const int32_t parent = index ? path[index - 1] : root, node = isNew ? take(parent) : path[index];
+  if (node == none)
+    return false;
+  bool good = true;
   for (size_t g = 0; g < groups; ++g) {
     if (where[index * groups + g] != Where::Below ||
         static_cast<int32_t>(index) < cache.firstVisible(g, static_cast<int32_t>(end) * blockSize))
       continue;
     const int32_t its = cache.take(g);
-    if (its == none)
-      return false;
-    pinned.emplace_back(g, its);
-    if (!below->restore(chain[index], g, its))
-      return false;
+    if (its != none)
+      pinned.emplace_back(g, its);
+    good = its != none && below->restore(chain[index], g, its);
+    if (!good)
+      break;
     budget.left -= std::min(budget.left, below->bytes(g));
     budget.isFresh = false;
   }
-  if (index == path.size()) {
-    const int32_t parent = index ? path[index - 1] : root, node = take(parent);
-    if (node == none)
-      return false;
+  if (!good && isNew)
+    putBack(node);
+  if (!good)
+    return false;
+  if (isNew) {
     enter(node, parent, tokens);
     path.push_back(node);
   }
   for (size_t i = first; i < pinned.size(); ++i) {
     const auto [group, its] = pinned[i];
     cache.keep(group, its);
-    block(path[index], group) = its;
+    block(node, group) = its;
   }
   return true;
 }

@@ -142,7 +142,10 @@ Status SpillFile::writeHeader() {
   header.length = static_cast<uint32_t>(std::min(options.holds.size(), sizeof header.text));
   std::memcpy(header.text, options.holds.data(), header.length);
   header.checksum = checksumOf(&header, offsetof(FileHeader, checksum));
-  return writeAt(&header, sizeof header, 0);
+  Status written = writeAt(&header, sizeof header, 0);
+  if (!written)
+    (void)!::ftruncate(fd, 0); // as it was
+  return written;
 }
 
 Status SpillFile::expectHeader(uint64_t size) {

@@ -196,6 +196,27 @@ TEST_P(Spill, comesBackBoundedlyMuchAtOnce) {
   } while (length < 96);
   EXPECT_FALSE(session->reuse(sequence, tokens.data(), 100) != 96 || session->restoresMore());
   EXPECT_EQ(calls, 6);
+  // What is here already is no reason to wait for more for ever.
+  ASSERT_EQ(open(), "");
+  const int32_t first = *session->createSequence(), second = *session->createSequence();
+  EXPECT_EQ(session->reuse(first, tokens.data(), 20), 16);
+  int32_t steps = 0;
+  while (session->reuse(second, tokens.data(), 100) < 96 && ++steps < 20)
+    ASSERT_TRUE(session->step());
+  EXPECT_EQ(session->length(second), 96);
+}
+
+// A tree of fewer nodes than a prompt has blocks: no more comes back than it can hold.
+TEST_P(Spill, comesBackAsFarAsTheTreeHoldsIt) {
+  ASSERT_EQ(open(), "");
+  for (uint32_t seed : {1, 2})
+    run(text(seed, 101));
+  options.prefixBlocks = 4;
+  ASSERT_EQ(open(), "");
+  for (uint32_t seed : {1, 2, 1})
+    EXPECT_EQ(run(text(seed, 101)), 64);
+  EXPECT_EQ(session->restored(), session->spilled()->figures().restored);
+  EXPECT_EQ(session->spilled()->figures().failures, 0u);
 }
 
 // Where others have the blocks, as much comes back as there is room for.
