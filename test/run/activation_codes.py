@@ -20,6 +20,11 @@ DEFAULT = (0.1, 0.5)
 HALF = 2e-3  # of float32 and binary16, which the cache has
 
 
+def shape(kind):
+    """A model of one storage type, as this part and `types` have it: half of the kernels of either are those of the other."""
+    return f"--type {kind} --width 256 --ffn 512 --layers 2"
+
+
 def rms(x):
     return float(np.sqrt((x * x).mean()))
 
@@ -59,7 +64,7 @@ def one(suite, name, options, tokens):
 def run(suite, families, tokens):
     print("rms of all logits from float64's, of what float64 with the same codes is from them, and of these two apart")
     for kind in random_weights.TYPES:
-        suite.run(kind, lambda: one(suite, kind, f"--type {kind} --width 256 --ffn 512 --layers 2", tokens))
+        suite.run(kind, lambda: one(suite, kind, shape(kind), tokens))
     for name, options in families.items():
         if "--family llama" not in options:  # which the types have
             suite.run(name, lambda: one(suite, name, options, tokens))

@@ -182,7 +182,7 @@ def families(suite):
 def types(suite):
     print("storage type, as the weights of every matrix")
     for kind in random_weights.TYPES:
-        suite.run(kind, lambda: against_float64(suite, kind, f"--type {kind} --width 256 --ffn 256 --layers 1"))
+        suite.run(kind, lambda: against_float64(suite, kind, activation_codes.shape(kind)))  # whose kernels are kept
     suite.run("mixed", lambda: against_float64(suite, "every type in one model", "--type mixed --width 256 --layers 3"))
 
 
