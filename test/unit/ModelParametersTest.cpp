@@ -266,7 +266,7 @@ TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
 
 TEST(ModelParameters, NamesWhatIsSupported) {
   EXPECT_EQ(supportedArchitectures(),
-            "gemma2, gemma3, granite, granitemoe, llama, olmo2, olmoe, phi3, qwen2, qwen3, qwen3moe, smollm3");
+            "bert, gemma2, gemma3, granite, granitemoe, llama, olmo2, olmoe, phi3, qwen2, qwen3, qwen3moe, smollm3");
   GgufBytes::File file(withFeedForward("granit").bytes());
   EXPECT_NE(readParameters(*Checkpoint::open(file.path)).error().text().find("did you mean granite?"),
             std::string::npos);
