@@ -1,38 +1,18 @@
 #include "runtime/PrefixTree/SpillFile.h"
 
 #include "runtime/Checksum.h"
+#include "runtime/PrefixTree/SpillLayout.h"
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace stepdown {
+
+using namespace SpillLayout;
+
 namespace {
-
-constexpr char magic[8] = {'S', 'T', 'E', 'P', 'D', 'S', 'P', 'L'};
-constexpr uint32_t currentVersion = 1;
-constexpr uint64_t page = 4096;
-
-struct FileHeader {
-  char magic[8];
-  uint32_t version, length;
-  char text[page - 24];
-  uint64_t checksum; ///< XXH3 of what is before
-};
-static_assert(sizeof(FileHeader) == page);
-
-struct SlotHeader {
-  SpillFile::Key key;
-  uint64_t number;
-  uint32_t parts, reserved;
-  uint64_t reservedToo;
-  uint64_t checksum; ///< XXH3 of what is before
-};
-static_assert(sizeof(SlotHeader) == 64);
 
 // A room is the key, the number of the part, its bytes and their checksum; the file has the last two.
 constexpr size_t before = sizeof(SpillFile::Key) + sizeof(uint64_t), behind = sizeof(uint64_t);
@@ -43,8 +23,9 @@ uint64_t sumOf(uint8_t *room, const SpillFile::Key &key, uint64_t part, size_t b
   return checksumOf(room, before + bytes);
 }
 
-/// Bytes that were read, fewer at the end of the file; -1: errno.
-ssize_t readAt(int fd, void *to, size_t size, uint64_t offset) {
+} // namespace
+
+ssize_t SpillLayout::readAt(int fd, void *to, size_t size, uint64_t offset) {
   size_t got = 0;
   while (got < size) {
     const ssize_t some = ::pread(fd, static_cast<uint8_t *>(to) + got, size - got, static_cast<off_t>(offset + got));
@@ -58,8 +39,6 @@ ssize_t readAt(int fd, void *to, size_t size, uint64_t offset) {
   }
   return static_cast<ssize_t>(got);
 }
-
-} // namespace
 
 SpillFile::SpillFile(const Options &options) : options(options) {
   slotSize = sizeof(SlotHeader);
@@ -105,96 +84,6 @@ SpillFile::~SpillFile() {
     thread.join();
   if (fd >= 0)
     ::close(fd);
-}
-
-Status SpillFile::openFile() {
-  const char *path = options.path.c_str();
-  fd = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600); // a pipe does not wait for its other end
-  if (fd < 0)
-    return stepdown::fail(ErrorCode::FileOpen, "%s: cannot open: %s", path, std::strerror(errno));
-  struct stat info;
-  if (::fstat(fd, &info) != 0)
-    return stepdown::fail(ErrorCode::FileRead, "%s: cannot read: %s", path, std::strerror(errno));
-  if (!S_ISREG(info.st_mode))
-    return stepdown::fail(ErrorCode::SpillFormat, "%s: expects a regular file for spilled blocks", path);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
-    return errno == EWOULDBLOCK
-               ? stepdown::fail(ErrorCode::SpillInUse, "%s: expects a file that no other program spills to", path)
-               : stepdown::fail(ErrorCode::FileOpen, "%s: cannot lock: %s", path, std::strerror(errno));
-  if (::fstat(fd, &info) != 0) // as it is now that nobody else writes
-    return stepdown::fail(ErrorCode::FileRead, "%s: cannot read: %s", path, std::strerror(errno));
-  if (!info.st_size)
-    return writeHeader();
-  const auto size = static_cast<uint64_t>(info.st_size);
-  if (Status ours = expectHeader(size); !ours)
-    return ours;
-  readSlots(size);
-  // Of a larger one what is beyond goes.
-  if (size > page + most * slotSize && ::ftruncate(fd, static_cast<off_t>(page + most * slotSize)) != 0)
-    return stepdown::fail(ErrorCode::FileWrite, "%s: cannot cut: %s", path, std::strerror(errno));
-  return Done{};
-}
-
-Status SpillFile::writeHeader() {
-  FileHeader header = {};
-  std::memcpy(header.magic, magic, sizeof magic);
-  header.version = currentVersion;
-  header.length = static_cast<uint32_t>(std::min(options.holds.size(), sizeof header.text));
-  std::memcpy(header.text, options.holds.data(), header.length);
-  header.checksum = checksumOf(&header, offsetof(FileHeader, checksum));
-  Status written = writeAt(&header, sizeof header, 0);
-  if (!written)
-    (void)!::ftruncate(fd, 0); // as it was
-  return written;
-}
-
-Status SpillFile::expectHeader(uint64_t size) {
-  const char *path = options.path.c_str();
-  FileHeader header = {};
-  const ssize_t got = readAt(fd, &header, sizeof header, 0);
-  if (got < 0)
-    return stepdown::fail(ErrorCode::FileRead, "%s: cannot read: %s", path, std::strerror(errno));
-  if (std::memcmp(header.magic, magic, sizeof magic) != 0)
-    return stepdown::fail(ErrorCode::SpillFormat,
-                          "%s: expects an empty file, or one of spilled blocks, which begins with "
-                          "\"%.8s\"; what it holds is left as it is",
-                          path, magic);
-  if (size < page || header.version != currentVersion || header.length > sizeof header.text ||
-      header.checksum != checksumOf(&header, offsetof(FileHeader, checksum)))
-    return stepdown::fail(ErrorCode::SpillFormat,
-                          "%s: expects a header of version %u that is whole, but got version %u and %llu bytes, or "
-                          "another checksum",
-                          path, currentVersion, header.version, static_cast<unsigned long long>(size));
-  const std::string held(header.text, header.length);
-  if (held != options.holds.substr(0, sizeof header.text))
-    return stepdown::fail(ErrorCode::SpillModel, "%s: expects blocks of %s; but it has those of %s", path,
-                          options.holds.c_str(), held.c_str());
-  return Done{};
-}
-
-// What was begun last is what is given up last. What is not whole is not there.
-void SpillFile::readSlots(uint64_t size) {
-  const uint64_t count = std::min(most, (size - page + slotSize - 1) / slotSize);
-  std::vector<std::pair<uint64_t, int32_t>> order; // number, slot
-  slots.resize(count);
-  for (uint64_t i = 0; i < count; ++i) {
-    SlotHeader header = {};
-    const auto slot = static_cast<int32_t>(i);
-    const bool whole = readAt(fd, &header, sizeof header, offsetOf(slot)) == static_cast<ssize_t>(sizeof header) &&
-                       header.checksum == checksumOf(&header, offsetof(SlotHeader, checksum)) && header.parts &&
-                       header.parts >> options.parts.size() == 0 && find(header.key) == none;
-    if (!whole) {
-      unused.push_back(slot);
-      continue;
-    }
-    insert(slot, header.key);
-    slots[i].parts = header.parts;
-    order.push_back({header.number, slot});
-    begun = std::max(begun, header.number + 1);
-  }
-  std::sort(order.begin(), order.end());
-  for (const auto &[number, slot] : order)
-    moveToEnd(slot);
 }
 
 Status SpillFile::writeAt(const void *bytes, size_t size, uint64_t offset) {

@@ -3,7 +3,9 @@
 // The file has a header of 4096 bytes and slots of one size. A slot has the blocks of one key, a part for each group of
 // layers, as far as they came; the slot that was used longest ago is taken for a new key. Little-endian, in order:
 //
-//   header   magic, version, length of the text, the text (what the blocks belong to), zeros; XXH3 of what is before
+//   header   magic, version, length of the text, SHA-256 of all of it (64 hexadecimal digits), the text (what the
+//   blocks
+//            belong to) or as much of it as there is room for, zeros; XXH3 of what is before
 //   slot     64 bytes: key, a number that counts slots as they were begun, which parts are there; XXH3 of these
 //            each part: the bytes of a block; XXH3 of the key, the part's number and these bytes
 //
@@ -39,13 +41,14 @@ public:
   struct Options {
     std::string path;
     uint64_t bytes = 0;                       ///< that the file may have, at most
-    std::string holds;                        ///< what its blocks belong to, in words: up to 3 KiB
+    std::string holds;                        ///< what its blocks belong to, in words; it is all compared
     std::vector<uint64_t> parts;              ///< bytes of the block of each group; at most mostParts
     uint64_t queueBytes = uint64_t(64) << 20; ///< that wait to be written, at most; room for two blocks at least
   };
   /// Begins the file, or goes on with one whose text is the same; a new one is its owner's alone to read. E0901 where
   /// it cannot be opened, E0903 where it cannot be written, E1516 for another file, E1517 for one of another model,
-  /// E1518 where another program has it, E1519 where not even one slot fits.
+  /// E1518 where another program has it, E1519 where not even one slot fits, E1521 for one that is another user's, that
+  /// others may read or write, or that is a symbolic link.
   static Result<std::unique_ptr<SpillFile>> open(const Options &options);
   /// Writes what is queued.
   ~SpillFile();

@@ -1,6 +1,7 @@
 // A file for blocks by itself: what it keeps, what it refuses, and what it does when the disk fails.
 #include "runtime/PrefixTree/SpillFile.h"
 #include "test/unit/ArtifactBuilder.h"
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
@@ -123,13 +124,14 @@ TEST_F(Spilled, refusesWhatIsNotItsOwn) {
   file.reset();
   const std::string ours = contents();
   options.holds = "letters";
-  EXPECT_EQ(refusal(), "error E1517: " + options.path + ": expects blocks of letters; but it has those of numbers");
+  EXPECT_EQ(refusal(), "error E1517: " + options.path +
+                           ": expects blocks of letters (7ad8dbe5 of SHA-256); but it has those of numbers (f3c7807d)");
   options.holds = "numbers";
   options.bytes = 4096 + 4095;
   EXPECT_EQ(refusal(), "error E1519: " + options.path +
                            ": expects at least 8192 bytes, for one block of each group of layers, but got 8191");
   options.bytes = 1 << 20;
-  for (size_t at : {0, 7, 8, 12, 16, 500, 4095}) { // magic, version, length, text, zeros, checksum
+  for (size_t at : {0, 7, 8, 12, 16, 80, 500, 4095}) { // magic, version, length, digest, text, zeros, checksum
     std::string other = ours;
     other[at] ^= 1;
     contents(other);
@@ -148,6 +150,55 @@ TEST_F(Spilled, refusesWhatIsNotItsOwn) {
     EXPECT_EQ(refusal().substr(0, 11), "error E0901") << none;
   }
   options.path = path;
+}
+
+// However long a text is, all of it is compared; a message shows a part, and nothing that a terminal acts on.
+TEST_F(Spilled, comparesTheWholeTextAndShowsItSafely) {
+  const std::string name = std::string(9973, 'n');
+  options.holds = "\x1b[2J\n" + name + "1";
+  open();
+  file.reset();
+  open();
+  file.reset();
+  options.holds = "\x1b[2J\n" + name + "2";
+  const std::string told = refusal();
+  EXPECT_EQ(told.substr(0, 11), "error E1517");
+  EXPECT_NE(told.find("expects blocks of \\x1b[2J\\x0annn"), told.npos) << told;
+  EXPECT_NE(told.find("those of \\x1b[2J\\x0annn"), told.npos) << told;
+  EXPECT_EQ(std::count_if(told.begin(), told.end(), [](char c) { return c < ' ' || c > '~'; }), 0);
+  EXPECT_LT(told.size(), 1200u);
+}
+
+TEST_F(Spilled, refusesWhatIsNotItsUsersAlone) {
+  open();
+  put(1, 0);
+  file.reset();
+  const std::string ours = contents();
+  for (const std::string &begun : {ours, std::string()}) {
+    contents(begun);
+    for (mode_t mode : {0640, 0620, 0604, 0602, 0610}) {
+      ASSERT_EQ(::chmod(options.path.c_str(), mode), 0);
+      const std::string told = refusal();
+      EXPECT_EQ(told.substr(0, 11), "error E1521");
+      EXPECT_NE(told.find("with mode 06"), told.npos) << told;
+      EXPECT_EQ(contents(), begun);
+    }
+    ASSERT_EQ(::chmod(options.path.c_str(), 0600), 0);
+    if (::geteuid() == 0) { // who else could give it away
+      ASSERT_EQ(::chown(options.path.c_str(), 7, 7), 0);
+      EXPECT_EQ(refusal(), "error E1521: " + options.path +
+                               ": expects a file of user 0 with mode 0600, but it is that of user 7 with mode 0600");
+      EXPECT_EQ(contents(), begun);
+      ASSERT_EQ(::chown(options.path.c_str(), 0, 0), 0);
+    }
+  }
+  const std::string target = options.path;
+  options.path += ".link";
+  ASSERT_EQ(::symlink(target.c_str(), options.path.c_str()), 0);
+  EXPECT_EQ(refusal(), "error E1521: " + options.path + ": expects a file, but it is a symbolic link");
+  ::unlink(options.path.c_str());
+  options.path = target;
+  EXPECT_EQ(refusal(), "");
 }
 
 // Whatever happens to the file, what is read is what was put, or nothing.
