@@ -81,7 +81,7 @@ public:
   void setBelow(Below *tier);
   /// How much restore() may bring back.
   struct Budget {
-    uint64_t left;       ///< bytes; what it brought is taken off
+    uint64_t left;       ///< bytes; what it read is taken off, also what was damaged
     bool isFresh = true; ///< nothing was taken off yet: the least that is of use may then be more than `left`
   };
   /// Brings back blocks from the tier below, so that a sequence that holds `known` of the tokens already could adopt
@@ -117,9 +117,12 @@ private:
   void enter(int32_t node, int32_t parent, const int32_t *tokens);
   /// The key of a block behind that with key `before`, or with null the first of the space.
   Below::Key keyBehind(const Below::Key *before, const Space &space, const int32_t *tokens) const;
-  void findBelow(const Space &space, const int32_t *tokens, size_t count);
-  size_t endBelow(size_t known, const Budget &budget, bool &more) const;
-  bool bring(int32_t root, size_t index, size_t end, const int32_t *tokens, Budget &budget);
+  bool extendChain(const Space &space, const int32_t *tokens, size_t count);
+  size_t findBelow(const Space &space, const int32_t *tokens, size_t count, size_t known, const Budget &budget,
+                   bool &more);
+  int32_t bringBlock(size_t index, size_t group, Budget &budget);
+  size_t bringWindows(size_t end, Budget &budget);
+  bool bring(int32_t root, size_t index, const int32_t *tokens, Budget &budget);
   void letGo(int32_t node, size_t group);
   int32_t take(int32_t parent);
   void remove(int32_t node);
@@ -149,6 +152,11 @@ private:
   std::vector<Below::Key> chain;                  ///< of the blocks that are known, here or below
   std::vector<Where> where;                       ///< [chain, groups]
   std::vector<std::pair<size_t, int32_t>> pinned; ///< groups and blocks
+  struct Seen {
+    size_t index, group;
+    int32_t block;
+  };
+  std::vector<Seen> seen; ///< blocks that were brought and have no node yet
 };
 
 } // namespace stepdown

@@ -36,35 +36,42 @@ PrefixTree::Below::Key PrefixTree::keyBehind(const Below::Key *before, const Spa
   return bytesOf(sum.finish());
 }
 
-// Sets `chain` and `where` as far as every group without a window has its blocks, here or below.
-void PrefixTree::findBelow(const Space &space, const int32_t *tokens, size_t count) {
-  chain.clear();
-  where.clear();
-  for (size_t b = 0; b < count; ++b) {
-    const bool isNode = b < path.size();
-    const int32_t *its = tokens + b * static_cast<size_t>(blockSize);
-    chain.push_back(isNode ? keys[static_cast<size_t>(path[b])] : keyBehind(b ? &chain[b - 1] : nullptr, space, its));
-    bool some = isNode, whole = true;
-    for (size_t g = 0; g < groups; ++g) {
-      const bool here = isNode && block(path[b], g) != none;
-      where.push_back(here ? Where::Here : below->has(chain[b], g) ? Where::Below : Where::Nowhere);
-      some |= where.back() != Where::Nowhere;
-      whole &= cache.hasWindow(g) || where.back() != Where::Nowhere;
-    }
-    if (!some || !whole) {
-      chain.pop_back();
-      where.resize(chain.size() * groups);
-      return;
-    }
+// Adds the next block of the tokens to `chain` and `where`; false where the tokens end, or a group without a window
+// has it neither here nor below.
+bool PrefixTree::extendChain(const Space &space, const int32_t *tokens, size_t count) {
+  const size_t b = chain.size();
+  if (b == count)
+    return false;
+  const bool isNode = b < path.size();
+  const int32_t *its = tokens + b * static_cast<size_t>(blockSize);
+  chain.push_back(isNode ? keys[static_cast<size_t>(path[b])] : keyBehind(b ? &chain[b - 1] : nullptr, space, its));
+  bool some = isNode, whole = true;
+  for (size_t g = 0; g < groups; ++g) {
+    const bool here = isNode && block(path[b], g) != none;
+    where.push_back(here ? Where::Here : below->has(chain[b], g) ? Where::Below : Where::Nowhere);
+    some |= where.back() != Where::Nowhere;
+    whole &= cache.hasWindow(g) || where.back() != Where::Nowhere;
   }
+  if (some && whole)
+    return true;
+  chain.pop_back();
+  where.resize(chain.size() * groups);
+  return false;
 }
 
 // How many blocks a sequence that holds `known` could have if what the budget allows is brought; 0 where nothing is
-// worth it. `more`: with a larger budget they were more.
-size_t PrefixTree::endBelow(size_t known, const Budget &budget, bool &more) const {
+// worth it. `more`: with a larger budget they were more. Keys take time, and a prompt that waits asks before each step:
+// none is made of what lies behind the first block that the budget does not reach.
+size_t PrefixTree::findBelow(const Space &space, const int32_t *tokens, size_t count, size_t known,
+                             const Budget &budget, bool &more) {
+  chain.clear();
+  where.clear();
   size_t chosen = 0, best = 0;
   uint64_t toBring = 0, inFull = 0; // bytes, for `chosen`; of groups without a window, for `end`
-  for (size_t end = 1; end <= chain.size(); ++end) {
+  uint64_t least = UINT64_MAX;      // that something behind what is here takes
+  for (size_t g = 0; g < groups; ++g)
+    least = std::min(least, below->bytes(g));
+  for (size_t end = 1; extendChain(space, tokens, count); ++end) {
     bool whole = true;
     uint64_t bytes = 0;
     for (size_t g = 0; g < groups; ++g) {
@@ -85,59 +92,88 @@ size_t PrefixTree::endBelow(size_t known, const Budget &budget, bool &more) cons
     best = end;
     if (bytes <= budget.left || (!toBring && budget.isFresh))
       chosen = end, toBring = bytes;
+    else if (end > path.size() && std::max(inFull, least) > budget.left)
+      break; // no later one takes less
   }
   more = best > chosen;
   return toBring ? chosen : 0;
 }
 
-// Brings what block `index` of a path of `end` blocks lacks. False where there is no room, or nothing came: what was
-// brought in vain is free again when it is no longer pinned.
-bool PrefixTree::bring(int32_t root, size_t index, size_t end, const int32_t *tokens, Budget &budget) {
-  const size_t first = pinned.size();
+// A block of `group` with what the tier below has of block `index`, pinned; none where there is no room, or it failed.
+// What is read is taken off the budget whether it was good or not.
+int32_t PrefixTree::bringBlock(size_t index, size_t group, Budget &budget) {
+  const int32_t its = cache.take(group);
+  if (its == none)
+    return none;
+  pinned.emplace_back(group, its);
+  budget.left -= std::min(budget.left, below->bytes(group));
+  budget.isFresh = false;
+  return below->restore(chain[index], group, its) ? its : none;
+}
+
+// Brings what windows see at the end of a path of `end` blocks, into `seen`; returns `end`, or the block that could not
+// be had: before a node was taken from anybody.
+size_t PrefixTree::bringWindows(size_t end, Budget &budget) {
+  seen.clear();
+  for (size_t g = 0; g < groups; ++g) {
+    if (!cache.hasWindow(g))
+      continue;
+    for (auto b = static_cast<size_t>(cache.firstVisible(g, static_cast<int32_t>(end) * blockSize)); b < end; ++b) {
+      if (where[b * groups + g] != Where::Below)
+        continue;
+      const int32_t its = bringBlock(b, g, budget);
+      if (its == none)
+        return b;
+      seen.push_back({b, g, its});
+    }
+  }
+  return end;
+}
+
+// Brings what else block `index` of the path lacks. False where there is no room, or nothing came: what was brought in
+// vain is free again when it is no longer pinned.
+bool PrefixTree::bring(int32_t root, size_t index, const int32_t *tokens, Budget &budget) {
   const bool isNew = index == path.size();
   const int32_t parent = index ? path[index - 1] : root, node = isNew ? take(parent) : path[index];
   if (node == none)
     return false;
-  bool good = true;
+  const size_t first = seen.size();
   for (size_t g = 0; g < groups; ++g) {
-    if (where[index * groups + g] != Where::Below ||
-        static_cast<int32_t>(index) < cache.firstVisible(g, static_cast<int32_t>(end) * blockSize))
+    if (cache.hasWindow(g) || where[index * groups + g] != Where::Below)
       continue;
-    const int32_t its = cache.take(g);
-    if (its != none)
-      pinned.emplace_back(g, its);
-    good = its != none && below->restore(chain[index], g, its);
-    if (!good)
-      break;
-    budget.left -= std::min(budget.left, below->bytes(g));
-    budget.isFresh = false;
+    const int32_t its = bringBlock(index, g, budget);
+    if (its == none) {
+      seen.resize(first);
+      if (isNew)
+        putBack(node);
+      return false;
+    }
+    seen.push_back({index, g, its});
   }
-  if (!good && isNew)
-    putBack(node);
-  if (!good)
-    return false;
   if (isNew) {
     enter(node, parent, tokens);
     path.push_back(node);
   }
-  for (size_t i = first; i < pinned.size(); ++i) {
-    const auto [group, its] = pinned[i];
-    cache.keep(group, its);
-    block(node, group) = its;
-  }
+  for (const Seen &its : seen)
+    if (its.index == index) {
+      cache.keep(its.group, its.block);
+      block(node, its.group) = its.block;
+    }
+  seen.resize(first);
   return true;
 }
 
 bool PrefixTree::restore(const Space &space, const int32_t *tokens, int32_t count, int32_t known, Budget &budget) {
   bool more = false;
   const int32_t root = below && count / blockSize > known / blockSize ? rootOf(space, true) : none;
-  // Where something on the way is missing after all, as far as that: windows see other blocks from there.
-  for (int32_t most = root == none ? 0 : count / blockSize, reached = 0; most > 0; most = reached) {
+  const int32_t all = std::min(count / blockSize, static_cast<int32_t>(limit));
+  // Where something on the way is missing after all, once more as far as that: windows see other blocks from there.
+  for (int32_t attempt = 0, most = root == none ? 0 : all, reached = 0; attempt < 2 && most > 0; most = reached) {
     walk(space, tokens, most * blockSize);
-    findBelow(space, tokens, static_cast<size_t>(most));
     bool moreNow = false;
-    const auto end = static_cast<int32_t>(endBelow(static_cast<size_t>(known / blockSize), budget, moreNow));
-    more = moreNow && most == count / blockSize;
+    const auto end = static_cast<int32_t>(
+        findBelow(space, tokens, static_cast<size_t>(most), static_cast<size_t>(known / blockSize), budget, moreNow));
+    more = moreNow && !attempt;
     if (!end)
       break;
     path.resize(std::min(path.size(), static_cast<size_t>(end)));
@@ -148,8 +184,9 @@ bool PrefixTree::restore(const Space &space, const int32_t *tokens, int32_t coun
           pinned.emplace_back(g, its);
           cache.pin(g, its);
         }
-    for (reached = 0; reached < end; ++reached)
-      if (!bring(root, static_cast<size_t>(reached), static_cast<size_t>(end), tokens + reached * blockSize, budget))
+    const auto seenTo = static_cast<int32_t>(bringWindows(static_cast<size_t>(end), budget));
+    for (reached = 0; seenTo == end && reached < end; ++reached)
+      if (!bring(root, static_cast<size_t>(reached), tokens + reached * blockSize, budget))
         break;
     for (const auto &[group, its] : pinned)
       cache.unpin(group, its);
@@ -158,6 +195,8 @@ bool PrefixTree::restore(const Space &space, const int32_t *tokens, int32_t coun
     if (reached == end)
       break;
     more = false; // the prompt is computed from there on
+    reached = seenTo == end ? reached : seenTo;
+    ++attempt;
   }
   return more;
 }

@@ -4,8 +4,7 @@
 // layers, as far as they came; the slot that was used longest ago is taken for a new key. Little-endian, in order:
 //
 //   header   magic, version, length of the text, SHA-256 of all of it (64 hexadecimal digits), the text (what the
-//   blocks
-//            belong to) or as much of it as there is room for, zeros; XXH3 of what is before
+//            blocks belong to) or what there is room for, zeros; XXH3 of what is before
 //   slot     64 bytes: key, a number that counts slots as they were begun, which parts are there; XXH3 of these
 //            each part: the bytes of a block; XXH3 of the key, the part's number and these bytes
 //

@@ -237,4 +237,74 @@ TEST_F(Tree, aModelOfWindowsAloneRemembersToo) {
   EXPECT_EQ(tree->size(), 10u);
 }
 
+/// A tier that says to have every block, all of them good or damaged, and counts.
+struct Claimed final : PrefixTree::Below {
+  bool good = true;
+  mutable int asked = 0;
+  int reads = 0;
+  void dropped(const Key &, size_t, int32_t) override {}
+  bool has(const Key &, size_t) const override { return ++asked; }
+  bool restore(const Key &, size_t, int32_t) override { return ++reads && good; }
+  uint64_t bytes(size_t) const override { return 101; }
+};
+
+// A prompt that waits for others to be read asks in every step: that takes no time that grows with its length.
+TEST_F(Tree, asksNoFurtherThanTheBudgetReaches) {
+  const std::vector<int32_t> tokens = text(1, 1600);
+  for (uint32_t window : {0u, 40u}) {
+    groups.assign(1, {1, 1, 4, 4, 0, STEPDOWN_F16});
+    if (window)
+      groups.push_back({1, 1, 4, 4, window, STEPDOWN_F16});
+    open(1600);
+    Claimed tier;
+    tree->setBelow(&tier);
+    const int each = window ? 2 : 1;
+    PrefixTree::Budget budget{100, false};
+    EXPECT_TRUE(tree->restore(space, tokens.data(), 1600, 0, budget));
+    EXPECT_EQ(tier.asked, each);
+    budget = {7 * 101, true}; // seven blocks, or with windows that see three of them, four
+    EXPECT_TRUE(tree->restore(space, tokens.data(), 1600, 0, budget));
+    EXPECT_EQ(longest(tokens), window ? 64 : 112);
+    EXPECT_EQ(tier.reads, 7);
+    EXPECT_LE(tier.asked, each + each * 9);
+    tier.asked = 0;
+    budget = {50, false};
+    EXPECT_TRUE(tree->restore(space, tokens.data(), 1600, longest(tokens), budget));
+    EXPECT_EQ(tier.reads, 7);
+    EXPECT_EQ(tier.asked, window ? 2 * 1 + 1 : 1); // of a window one that was not needed is missing
+    EXPECT_TRUE(tree->isSound());
+    tree.reset();
+  }
+}
+
+// What fails takes of the budget, is not tried for ever, and drives out nothing that is of use.
+TEST_F(Tree, aDamagedTierCostsLittle) {
+  const std::vector<int32_t> tokens = text(1, 1600);
+  for (int kind : {0, 1, 2}) { // without windows, with both, with windows alone
+    groups.clear();
+    if (kind < 2)
+      groups.push_back({1, 1, 4, 4, 0, STEPDOWN_F16});
+    if (kind > 0)
+      groups.push_back({1, 1, 4, 4, 40, STEPDOWN_F16});
+    open(4800, 100);
+    Claimed tier;
+    tier.good = false;
+    tree->setBelow(&tier);
+    compute(0, text(2, 1600));
+    cache.truncate(0, 0);
+    const int32_t had = longest(text(2, 1600));
+    EXPECT_EQ(had, 1600);
+    PrefixTree::Budget budget{1000};
+    EXPECT_FALSE(tree->restore(space, tokens.data(), 1600, 0, budget));
+    EXPECT_LE(tier.reads, 2);
+    EXPECT_EQ(budget.left, 1000u - 101u * static_cast<uint64_t>(tier.reads));
+    EXPECT_FALSE(budget.isFresh);
+    EXPECT_EQ(longest(tokens), 0);
+    EXPECT_EQ(longest(text(2, 1600)), kind ? had : had - size); // a node is had before it is read for
+    EXPECT_EQ(tree->size(), kind ? 100u : 99u);
+    EXPECT_TRUE(tree->isSound());
+    tree.reset();
+  }
+}
+
 } // namespace
