@@ -39,11 +39,15 @@ std::string textOf(const std::string &product) {
   return put(text, "%c: ", "%column: memref<?x?xf32>, %row: memref<?x?xf32>, %number: memref<?x?xf32>, ");
 }
 
-class EmulatedReads : public testing::TestWithParam<const char *> {};
+struct OfChip {
+  const char *chip, *attributes;
+  uint32_t blocks;
+};
+class EmulatedReads : public testing::TestWithParam<OfChip> {};
 } // namespace
 
 TEST_P(EmulatedReads, OfOneRowOrColumnAreForAll) {
-  const std::string chip = GetParam();
+  const std::string chip = GetParam().chip;
   mlir::DialectRegistry registry;
   registerKernelDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
@@ -51,7 +55,7 @@ TEST_P(EmulatedReads, OfOneRowOrColumnAreForAll) {
 #include "lib/Kernels/Matmul.mlir.inc"
       ;
   auto module = parseKernel(context, textOf(text), "k.mlir",
-                            {{"attributes", ""},
+                            {{"attributes", GetParam().attributes},
                              {"m", "64"},
                              {"n", "64"},
                              {"k", "64"},
@@ -79,7 +83,7 @@ TEST_P(EmulatedReads, OfOneRowOrColumnAreForAll) {
       for (uint32_t x = 0; x < matrix->columns; ++x)
         matrix->set(r, x, uniform(random));
   Launch launch(lowered.launch(), matrices);
-  launch.shape.grid = {3, 1, 1};
+  launch.shape.grid = {GetParam().blocks, 1, 1};
   emulated::Emulator &emulator = lowered.code->emulator;
   for (Matrix *matrix : matrices)
     emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
@@ -98,5 +102,11 @@ TEST_P(EmulatedReads, OfOneRowOrColumnAreForAll) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Chips, EmulatedReads,
-                         testing::Values("sm_80", "sm_90a", "gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201"),
-                         [](const auto &info) { return info.param; });
+                         testing::Values(OfChip{"sm_80", "", 3}, OfChip{"sm_90a", "", 3}, OfChip{"gfx90a", "", 3},
+                                         OfChip{"gfx942", "", 3}, OfChip{"gfx950", "", 3}, OfChip{"gfx1100", "", 3},
+                                         OfChip{"gfx1201", "", 3}),
+                         [](const auto &info) { return info.param.chip; });
+// Of three tiles of rows the second pair of blocks has one: the other block reads and stores nothing there.
+INSTANTIATE_TEST_SUITE_P(InPairs, EmulatedReads,
+                         testing::Values(OfChip{"sm_90a", " attributes {tile.cluster = 2 : i64}", 4}),
+                         [](const auto &info) { return info.param.chip; });
