@@ -181,14 +181,17 @@ Tensor<T> logits(const Tensor<T> &x, const Matrix &weight, const std::vector<T> 
   return z;
 }
 
-/// The experts of each token [T * used], and their weights [T, columns] with zeros behind the last.
+/// The experts of each token [T * used], and their weights [T, columns] with zeros behind the last. NaN and -infinity
+/// count as the lowest float, so that the order is one.
 template <typename T>
 std::pair<std::vector<int32_t>, Tensor<T>> route(const Tensor<T> &z, size_t experts, size_t used, bool normalised,
                                                  double scale, size_t columns) {
   std::vector<int32_t> ids;
   Tensor<T> weights(z.rows, columns);
   for (size_t t = 0; t < z.rows; ++t) {
-    const T *row = z.row(t);
+    std::vector<T> row(z.row(t), z.row(t) + experts);
+    for (T &value : row)
+      value = value > T(std::numeric_limits<float>::lowest()) ? value : T(std::numeric_limits<float>::lowest());
     std::vector<int32_t> order(experts);
     for (size_t e = 0; e < experts; ++e)
       order[e] = int32_t(e);

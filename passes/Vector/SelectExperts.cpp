@@ -1,7 +1,8 @@
 // The choice of each token's experts, and the sum of what they give.
 //
 // The largest is found lane by lane, each lane keeping its first; of lanes that are equal the lowest number wins, so
-// that ties go to the expert that comes first. A NaN is never larger. Every id is below the number of experts whatever
+// that ties go to the expert that comes first. NaN and -infinity count as the lowest finite number, so what is left is
+// always larger than what was chosen: no expert is chosen twice, and every id is below the number of experts whatever
 // the values are, since kernels behind this one take ids for addresses.
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -16,7 +17,7 @@ using namespace stepdown::tile;
 namespace stepdown {
 namespace {
 
-constexpr double kNone = -std::numeric_limits<double>::infinity();
+constexpr double kNone = -std::numeric_limits<double>::infinity(), kLowest = std::numeric_limits<float>::lowest();
 
 /// The numbers first, first + 1, ... in lanes of 32 bits.
 Value counted(Emitter &e, int64_t first) {
@@ -41,13 +42,14 @@ void selectRoute(RouteOp op, Emitter &e) {
   const VectorType lanes = e.vec(e.f32), ints = e.vec(e.i32);
   const int64_t experts = op.getExperts(), used = cast<MemRefType>(ids.getType()).getDimSize(1);
   const int64_t vectors = llvm::divideCeil(experts, e.lanes), chosen = llvm::divideCeil(used, e.lanes);
-  Value none = e.splat(lanes, kNone), nothing = e.splat(lanes, 0.0);
+  Value none = e.splat(lanes, kNone), lowest = e.splat(lanes, kLowest), nothing = e.splat(lanes, 0.0);
   Value left = e.scratch(4 * e.lanes * vectors); // z of the experts that are not chosen yet, else -infinity
   Value best = e.scratch(4 * e.lanes * chosen);  // z of the chosen ones
   e.loop(e.dim(z, 0), [&](Value r) {
     Value from = e.pointer(z, {r, zero}), most = none;
     for (int64_t v = 0; v < vectors; ++v) {
-      Value each = keepFirst(e, e.load(lanes, e.at(from, 4 * e.lanes * v)), experts - e.lanes * v, none);
+      Value given = e.load(lanes, e.at(from, 4 * e.lanes * v));
+      Value each = keepFirst(e, e.select(e.less(lowest, given), given, lowest), experts - e.lanes * v, none);
       e.store(each, e.at(left, 4 * e.lanes * v));
       most = e.max(most, each);
     }

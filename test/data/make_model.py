@@ -39,7 +39,9 @@ def parser():
     a.add_argument("--experts", type=int, default=0, help="of every layer; 0: none, and 5 for families that need some")
     a.add_argument("--used", type=int, default=2, help="experts of a token")
     a.add_argument("--expert-ffn", type=int, default=0, help="0: no key of its own, as wide as --ffn")
-    a.add_argument("--equal-experts", action="store_true", help="each second expert is chosen as readily as the one before it")
+    a.add_argument("--equal-experts", action="store_true", help="each second expert is chosen as readily as the one before it, each from the 17th on as the one 16 before")
+    a.add_argument("--unsound-experts", type=int, default=0, metavar="N", help="the router's rows of the first N are NaN")
+    a.add_argument("--expert-scale", type=float, default=0, help="0: no key")
     a.add_argument("--vocab", type=int, default=389)
     a.add_argument("--context", type=int, default=512)
     a.add_argument("--epsilon", type=float, default=1e-5)
@@ -126,6 +128,8 @@ class Builder:
             w.add_expert_used_count(o.used)
             if o.expert_ffn:
                 w.add_expert_feed_forward_length(o.expert_ffn)
+            if o.expert_scale:
+                w.add_expert_weights_scale(o.expert_scale)
         if o.head_dim or o.family in ("qwen3", "qwen3moe", "gemma3"):
             w.add_key_length(self.head_dim)
             w.add_value_length(self.head_dim)
@@ -215,6 +219,8 @@ class Builder:
             data = self.random.standard_normal((o.experts, o.width)) * (4 / np.sqrt(o.width))
             if o.equal_experts:
                 data[1::2] = data[0::2][: len(data[1::2])]
+                data = data[np.arange(o.experts) % 16]
+            data[: o.unsound_experts] = np.nan
             self.w.add_tensor(p + "ffn_gate_inp.weight", data.astype(np.float32))
             inner = o.expert_ffn or self.ffn
             self.experts(p + "ffn_gate_exps", inner, o.width, 1.5)

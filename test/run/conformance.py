@@ -58,14 +58,16 @@ MORE = {
     "gemma2": ("--family gemma2 --type Q5_1 --layers 2 --window 16", "emulated:sm_90a"),
     "granite": ("--family granite --type Q4_1", "emulated:gfx942"),
     "olmo2": ("--family olmo2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", "emulated:sm_90a"),
-    "qwen3moe, experts that are equal": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 14 --used 3 --expert-ffn 32 --equal-experts", None),
-    "olmoe, floats and prime sizes": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37", None),
+    "qwen3moe, experts that are equal": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 37 --used 17 --expert-ffn 32 --equal-experts --unsound-experts 3 --expert-scale 0.7", None),
+    "olmoe, floats, prime sizes and a router of NaN": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 16 --ffn 37 --unsound-experts 17", None),
     "smollm3": ("--family smollm3 --type Q4_0 --layers 5", "emulated:gfx942"),
 }
 # More of experts, by hand with STEPDOWN_EVERY_FAMILY=1.
 if os.environ.get("STEPDOWN_EVERY_FAMILY"):
     MORE |= {
         "qwen3moe": ("--family qwen3moe --type Q4_1 --head-dim 32 --experts 13 --used 3 --expert-ffn 32", None),
+        "64 of more experts": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 67 --used 64 --expert-ffn 32 --equal-experts", None),
+        "olmoe, floats and prime sizes": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37", None),
         "olmoe": ("--family olmoe --type Q8_0 --heads 4 --kv-heads 2 --head-dim 16 --experts 17 --used 4", None),
         "llama with experts": ("--family llama --type Q4_K --width 256 --ffn 256 --layers 1 --experts 5", None),
         "granitemoe": ("--family granitemoe --type Q4_0 --experts 11 --used 3 --ffn 96", None),

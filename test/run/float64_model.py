@@ -201,6 +201,8 @@ def forward_all(m, prompts, codes=None, kv=None):
     def experts(x, p):
         """A loop over tokens and experts: each token has those with the largest numbers, weighted by their softmax."""
         z = linear(x, p + "ffn_gate_inp")
+        lowest = float(np.finfo(np.float32).min)
+        z = np.where(z > lowest, z, lowest)  # NaN as well
         share = np.exp(z - z.max(-1, keepdims=True))
         share /= share.sum(-1, keepdims=True)
         y = np.zeros_like(x)

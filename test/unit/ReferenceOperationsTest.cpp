@@ -56,6 +56,16 @@ TEST(ReferenceOperations, RoutesToTheFirstOfEqualExperts) {
   EXPECT_DOUBLE_EQ(ofAll.row(1)[2], 1 / (4 + e));
 }
 
+TEST(ReferenceOperations, RoutesToDifferentExpertsWhateverTheNumbersAre) {
+  const double none = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  Tensor<double> z = tensor(2, 5, {nan, -none, 3, nan, 2, nan, nan, -none, nan, nan});
+  auto [ids, shares] = route(z, 5, 4, true, 1.0, 4);
+  EXPECT_EQ(ids, (std::vector<int32_t>{2, 4, 0, 1, 0, 1, 2, 3}));
+  EXPECT_DOUBLE_EQ(shares.row(0)[0], 1 / (1 + std::exp(-1)));
+  EXPECT_EQ(shares.row(0)[2], 0);
+  EXPECT_DOUBLE_EQ(shares.row(1)[3], 0.25);
+}
+
 TEST(ReferenceOperations, ExpertsAreRowsOfOneMatrix) {
   std::vector<float> stored(3 * 2 * 5); // three experts of two rows
   for (size_t i = 0; i < stored.size(); ++i)

@@ -298,7 +298,8 @@ def Transformer_RouteOp : Transformer_Op<"route", [Pure]> {
     ids[t, r], r = 0 ... K - 1, are the K = `used` experts e < E = `experts` with the largest z[t, e], the largest first and of
     equal ones the lowest e; weights[t, r] = scale * exp(z[t, ids[t, r]] - m) / s with m = max_e z[t, e], and s the sum of exp(z -
     m) over the chosen experts where `normalised`, else over all E. That is the softmax over all, and with `normalised` divided
-    by the sum of the chosen. z [T, columns], of which those from E on are padding, weights [T, at least K] with zeros behind.
+    by the sum of the chosen. NaN and -infinity count as the lowest finite number, so that the K experts differ whatever z is.
+    z [T, columns], of which those from E on are padding, weights [T, at least K] with zeros behind.
 
     Example:
     ```mlir

@@ -169,9 +169,12 @@ func.func @square_of_tensor(%x: tensor<3x!lanes>) -> tensor<3x!lanes> {
   return %0 : tensor<3x!lanes>
 }
 
-// Of equal numbers the lowest wins, in a lane and among lanes; behind 29 experts there is nothing.
+// Of equal numbers the lowest wins, in a lane and among lanes; behind 29 experts there is nothing, and NaN is above that.
 // CHECK-LABEL: @route
 // CHECK: arith.constant dense<0xFF800000> : vector<16xf32>
+// CHECK: %[[LOWEST:.*]] = arith.constant dense<-3.40282347E+38> : vector<16xf32>
+// CHECK: arith.cmpf olt, %[[LOWEST]], %[[Z:.*]] : vector<16xf32>
+// CHECK-NEXT: arith.select %{{.*}}, %[[Z]], %[[LOWEST]]
 // CHECK: vector.reduction <maxnumf>
 // CHECK: scf.for
 // CHECK: arith.cmpf olt
