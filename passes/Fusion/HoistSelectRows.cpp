@@ -34,7 +34,8 @@ struct HoistSelectRows : impl::HoistSelectRowsBase<HoistSelectRows> {
     return SmallVector<Operation *>(llvm::reverse(tail.getArrayRef()));
   }
 
-  /// Whether the tail has work to save, makes the result, and reads nothing by rows but what can be selected of.
+  /// Whether the tail has work to save, makes the result, and reads nothing by rows but what can be selected of: packed
+  /// activations and the ids of experts can not.
   static bool isWorthIt(func::FuncOp layer, ArrayRef<Operation *> tail) {
     // Of an encoder most rows are wanted, or all, and are the result as they are.
     if (layer.walk([](AttentionOp op) { return op.getCausal() ? WalkResult::advance() : WalkResult::interrupt(); })
@@ -45,7 +46,8 @@ struct HoistSelectRows : impl::HoistSelectRowsBase<HoistSelectRows> {
       return false;
     return llvm::none_of(tail, [&](Operation *op) {
       return llvm::any_of(op->getOperands(), [&](Value operand) {
-        return isActivations(operand.getType()) && !llvm::is_contained(tail, operand.getDefiningOp());
+        return (isActivations(operand.getType()) || isChoices(operand.getType())) &&
+               !llvm::is_contained(tail, operand.getDefiningOp());
       });
     });
   }

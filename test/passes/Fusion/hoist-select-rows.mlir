@@ -130,3 +130,68 @@ func.func @step(%x: !rows, %rows: tensor<?xi32>, %batch: !transformer.batch) -> 
   %1 = transformer.select_rows %0, %rows : (!rows, tensor<?xi32>) -> !rows
   return %1 : !rows
 }
+
+// -----
+
+!rows = tensor<?x32xf32>
+!cache = !transformer.cache<heads = 1, key = 32, value = 32, element = f16>
+!w = tensor<32x1x!transformer.block<q8_0>>
+!experts = tensor<96x1x!transformer.block<q8_0>>
+
+// A tail that chooses its experts takes the wanted rows: their ids are of these rows.
+// CHECK-LABEL: func.func @routed(
+// CHECK: %[[A:.*]] = transformer.attention
+// CHECK: %[[SA:.*]] = transformer.select_rows %[[A]],
+// CHECK-NOT: select_rows
+// CHECK: transformer.route %[[Z:.*]] {
+// CHECK: transformer.expert_linear
+// CHECK: transformer.combine_experts
+// CHECK: return
+func.func @routed(%x: !rows, %batch: !transformer.batch, %cache: !cache) -> (!rows, !cache) {
+  %w = transformer.weight "blk.{layer}.w" : !w
+  %e = transformer.weight "blk.{layer}.e" : !experts
+  %a = transformer.attention %x, %batch, %cache {scale = 0.25 : f64} : (!rows, !transformer.batch, !cache) -> !rows
+  %z = transformer.linear %a, %w : (!rows, !w) -> !rows
+  %ids, %weights = transformer.route %z {experts = 3 : i64, used = 2 : i64} : !rows -> tensor<?x2xi32>, tensor<?x2xf32>
+  %y = transformer.expert_linear %a, %ids, %e {experts = 3 : i64} : (!rows, tensor<?x2xi32>, !experts) -> tensor<?x64xf32>
+  %0 = transformer.combine_experts %y, %weights : (tensor<?x64xf32>, tensor<?x2xf32>) -> !rows
+  return %0, %cache : !rows, !cache
+}
+// CHECK-LABEL: @step
+// CHECK: transformer.layers %{{.*}}, %{{.*}} rows %{{.*}} kinds [@routed]
+func.func @step(%x: !rows, %rows: tensor<?xi32>, %batch: !transformer.batch) -> !rows {
+  %0 = transformer.layers %x, %batch kinds [@routed] order [0] : !rows
+  %1 = transformer.select_rows %0, %rows : (!rows, tensor<?xi32>) -> !rows
+  return %1 : !rows
+}
+
+// -----
+
+!rows = tensor<?x32xf32>
+!cache = !transformer.cache<heads = 1, key = 32, value = 32, element = f16>
+!w = tensor<32x1x!transformer.block<q8_0>>
+!experts = tensor<96x1x!transformer.block<q8_0>>
+
+// Experts that something in front of the tail reads as well are chosen for all rows: the selection stays.
+// CHECK-LABEL: func.func @routed_before(
+// CHECK-NOT: select_rows
+// CHECK-LABEL: @step
+// CHECK: transformer.layers %{{.*}}, %{{.*}} kinds [@routed_before]
+// CHECK: transformer.select_rows
+func.func @routed_before(%x: !rows, %batch: !transformer.batch, %cache: !cache) -> (!rows, !cache) {
+  %w = transformer.weight "blk.{layer}.w" : !w
+  %e = transformer.weight "blk.{layer}.e" : !experts
+  %ids, %weights = transformer.route %x {experts = 3 : i64, used = 2 : i64} : !rows -> tensor<?x2xi32>, tensor<?x2xf32>
+  %q = transformer.expert_linear %x, %ids, %e {experts = 3 : i64} : (!rows, tensor<?x2xi32>, !experts) -> tensor<?x64xf32>
+  %s = transformer.combine_experts %q, %weights : (tensor<?x64xf32>, tensor<?x2xf32>) -> !rows
+  %a = transformer.attention %s, %batch, %cache {scale = 0.25 : f64} : (!rows, !transformer.batch, !cache) -> !rows
+  %y = transformer.expert_linear %a, %ids, %e {experts = 3 : i64} : (!rows, tensor<?x2xi32>, !experts) -> tensor<?x64xf32>
+  %0 = transformer.combine_experts %y, %weights : (tensor<?x64xf32>, tensor<?x2xf32>) -> !rows
+  %1 = transformer.linear %0, %w : (!rows, !w) -> !rows
+  return %1, %cache : !rows, !cache
+}
+func.func @step(%x: !rows, %rows: tensor<?xi32>, %batch: !transformer.batch) -> !rows {
+  %0 = transformer.layers %x, %batch kinds [@routed_before] order [0] : !rows
+  %1 = transformer.select_rows %0, %rows : (!rows, tensor<?xi32>) -> !rows
+  return %1 : !rows
+}
