@@ -202,8 +202,9 @@ typedef struct stepdown_weight {
 } stepdown_weight;
 
 enum stepdown_packing {
-  STEPDOWN_PACKING_ROWS = 0,   /* float32, row-major: norm weights, biases, tables */
-  STEPDOWN_PACKING_TILES16 = 1 /* 16 rows interleaved; lib/Target/Layout.h describes the blocks */
+  STEPDOWN_PACKING_ROWS = 0,    /* float32, row-major: norm weights, biases, tables */
+  STEPDOWN_PACKING_TILES16 = 1, /* 16 rows interleaved; lib/Target/Layout.h describes the blocks */
+  STEPDOWN_PACKING_STACK16 = 2  /* so, expert behind expert: a step reads those that its tokens are routed to */
 };
 
 /* The variant of a kernel for a bucket is entry code[section * kernels * buckets + kernel * buckets + bucket] of a CODE

@@ -92,7 +92,9 @@ std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, const st
     stepdown_weight record{};
     record.name = names.add(w.tensor);
     record.storage = w.storage;
-    record.packing = w.layout ? w.layout->packing : STEPDOWN_PACKING_ROWS;
+    record.packing = plan.places[i].isStack ? STEPDOWN_PACKING_STACK16
+                     : w.layout             ? w.layout->packing
+                                            : STEPDOWN_PACKING_ROWS;
     const std::vector<int64_t> dims = w.packedDims();
     record.rank = dims.size();
     for (size_t d = 0; d < 4; ++d)

@@ -241,7 +241,9 @@ Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<Weig
       if (!source)
         return source.error();
       place.source = *source;
-      place.mapped = checkpoint.tensor(entry.tensor)->mapped;
+      const StoredTensor *tensor = checkpoint.tensor(entry.tensor);
+      place.mapped = tensor->mapped;
+      place.isStack = entry.layout && tensor->dims[2] > 1;
     }
     const std::vector<int64_t> dims = entry.packedDims();
     place.bytes = entry.layout ? packedBytes(*entry.layout, *blockFormat(static_cast<Storage>(entry.storage)),

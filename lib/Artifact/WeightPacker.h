@@ -31,6 +31,7 @@ struct PackedWeight {
   uint64_t bytes;
   const uint8_t *source; ///< its first row in the checkpoint; null for a table
   bool mapped = true;    ///< pages of a file, which are given back once read
+  bool isStack = false;  ///< tiles of experts, which are one tensor in the checkpoint
 };
 
 /// The plan of a weights section. Refers to the checkpoint, which must live as long.

@@ -15,19 +15,13 @@ namespace stepdown {
 namespace {
 using ull = unsigned long long;
 
-/// Whether a weight is a stack of experts, of which a step reads those that its tokens are routed to.
-bool isStack(std::string_view tensor) {
-  constexpr std::string_view ending = "_exps.weight";
-  return tensor.size() >= ending.size() && tensor.substr(tensor.size() - ending.size()) == ending;
-}
-
 /// Lets go of the pages of stacks of experts in the mapped file `base`, which the checks have read: from here on they
 /// are in memory where tokens are routed to them. `weights`: where their section begins.
 void leaveStacks(const uint8_t *base, uint64_t weights, const std::vector<FileTarget> &targets) {
   static const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   for (const FileTarget &target : targets)
     for (const stepdown_weight &weight : target.program.weights) {
-      if (!isStack(target.program.string(weight.name)))
+      if (weight.packing != STEPDOWN_PACKING_STACK16)
         continue;
       const uint64_t from = (weights + weight.offset + page - 1) / page * page;
       const uint64_t to = (weights + weight.offset + weight.bytes) / page * page;

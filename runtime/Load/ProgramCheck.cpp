@@ -75,8 +75,8 @@ public:
                    alignment, w.bytes, weightBytes);
       if (w.rank < 1 || w.rank > 4)
         return bad("weight", i, "rank", w.rank, "from 1 to 4");
-      if (w.packing > STEPDOWN_PACKING_TILES16)
-        return bad("weight", i, "packing", w.packing, "0 or 1");
+      if (w.packing > STEPDOWN_PACKING_STACK16)
+        return bad("weight", i, "packing", w.packing, "from 0 to 2");
     }
     for (uint32_t i = 0; i < p.weightLists.count; ++i)
       if (p.weightLists[i] >= p.weights.count)

@@ -238,6 +238,15 @@ TEST(WeightSection, PutsZerosBehindGroupsOfAVector) {
     EXPECT_EQ(at<uint32_t>(&section[4 * i]), i % 16 < 13 ? at<uint32_t>(&plain[4 * (i / 16 * 13 + i % 16)]) : 0u) << i;
 }
 
+TEST(WeightSection, TellsStacksOfExperts) {
+  Packing packing(GgufBytes().tensor("a.weight", {32, 16, 3}).tensor("b_exps.weight", {32, 48}));
+  Result<PackedWeights> plan =
+      packing.plan({entry("a.weight", {32, 48}, "f32", &kTiles16), entry("b_exps.weight", {32, 48}, "f32", &kTiles16)});
+  ASSERT_TRUE(plan) << plan.error().text();
+  EXPECT_TRUE(plan->places[0].isStack);
+  EXPECT_FALSE(plan->places[1].isStack);
+}
+
 TEST(WeightSection, RefusesPaddingThatIsNone) {
   Packing packing(GgufBytes().tensor("m", {37, 26}));
   for (WeightPadding bad : {WeightPadding{12, 16, 64}, WeightPadding{13, 12, 64}, WeightPadding{13, 16, 48},
