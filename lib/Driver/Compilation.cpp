@@ -1,4 +1,5 @@
 #include "lib/Driver/Compilation.h"
+#include "dialects/Tile/IR/TileDialect.h"
 #include "dialects/Transformer/IR/CachedRows.h"
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Base/PartFile.h"
@@ -175,7 +176,12 @@ Status Compilation::checkExperts() {
   const auto device = llvm::find_if(targets, [](const Target *target) { return target->chip; });
   if (device == targets.end())
     return Done{};
-  const bool found = module->walk([](transformer::RouteOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  const bool found =
+      module
+          ->walk([](Operation *op) {
+            return isa<transformer::RouteOp, tile::RouteOp>(op) ? WalkResult::interrupt() : WalkResult::advance();
+          })
+          .wasInterrupted();
   return found ? fail(ErrorCode::ExpertsTarget, "%s: expects a model without transformer.route for %s, but got experts",
                       path.c_str(), (*device)->name)
                : Status(Done{});

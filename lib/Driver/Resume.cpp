@@ -144,11 +144,11 @@ Status Compilation::openPrinted() {
   if (!from)
     return fail(ErrorCode::PrintedModule, "%s: expects IR of a phase that a %s goes through, but got that of '%s'",
                 path.c_str(), road->unit, options.from.c_str());
+  if (Status known = checkExperts(); !known) // says more than which operation the target lacks
+    return known;
   if (Status status = text.check(*module, *road, *from); !status)
     return status;
   if (Status known = checkCache(); !known)
-    return known;
-  if (Status known = checkExperts(); !known)
     return known;
   text.restore();
   Result<PrintedRecord> record = takeRecord(*module, from->name, text.place);
