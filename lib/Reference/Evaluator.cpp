@@ -60,6 +60,15 @@ Activation activationOf(Gate kind) {
   return kind == Gate::Silu ? Activation::Silu : kind == Gate::GeluTanh ? Activation::GeluTanh : Activation::GeluErf;
 }
 
+/// Whether a product with the weights of experts reads `weight`, in a kernel or outside of one.
+bool isOfExperts(Value weight) {
+  return llvm::any_of(weight.getUses(), [](OpOperand &use) {
+    auto kernel = dyn_cast<KernelOp>(use.getOwner());
+    return kernel ? isOfExperts(kernel.getBody().getArgument(use.getOperandNumber()))
+                  : isa<ExpertLinearOp>(use.getOwner());
+  });
+}
+
 template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::weight(WeightOp op) {
   std::string name = op.getTensorName(layer);
   const StoredTensor *found = checkpoint.tensor(name);
@@ -78,7 +87,8 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::w
                 block.getStorage().str().c_str(), format->name);
   if (block) {
     uint64_t in = op.getStoredColumns();
-    const uint64_t stored = found->dims[1] * found->dims[2]; // a stack of experts is one matrix
+    const uint64_t stored =
+        found->dims[1] * (isOfExperts(op.getResult()) ? found->dims[2] : 1); // a stack is one matrix
     if (found->dims[0] != in || stored < uint64_t(begin + rows))
       return fail(ErrorCode::ModelTensorShape, "tensor '%s': expects %lld rows of %llu values, but got %llu of %llu",
                   name.c_str(), (long long)(begin + rows), (unsigned long long)in, (unsigned long long)stored,
