@@ -118,6 +118,10 @@ bool readModifiers(StringRef name, EmulatedOperation &operation) {
     m[1] = name.contains("relaxed");
     return true;
   case STEPDOWN_EMULATED_mbarrier_arrive:
+  case STEPDOWN_EMULATED_mbarrier_arrive_expect:
+  case STEPDOWN_EMULATED_mbarrier_expect:
+  case STEPDOWN_EMULATED_mbarrier_try_wait:
+  case STEPDOWN_EMULATED_mbarrier_test_wait:
     m[0] = name.contains("scope");
     m[1] = name.contains("relaxed");
     m[2] = name.contains("scope.cluster");

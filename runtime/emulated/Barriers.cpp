@@ -45,6 +45,9 @@ void State::completePhase(MBarrier &barrier, const Lane *lane, uint32_t number) 
     return;
   }
   ++barrier.phase;
+  if (barrier.remote)
+    barrier.remotePhase = barrier.phase;
+  barrier.remote = false;
   barrier.pending = barrier.expected;
   barrier.done.join(barrier.arriving);
   barrier.done.plain[barrier.agent] = barrier.phase;
@@ -54,7 +57,7 @@ void State::completePhase(MBarrier &barrier, const Lane *lane, uint32_t number) 
         wake(waiting);
 }
 
-void State::arrive(MBarrier &barrier, Lane *lane, uint32_t number, uint32_t count) {
+void State::arrive(MBarrier &barrier, const Block *block, Lane *lane, uint32_t number, uint32_t count) {
   if (count > barrier.pending) {
     report(STEPDOWN_REPORT_barrier, lane, number,
            "mbarrier at shared %u (%s): expects %u more arrivals in phase %u, but %u arrive", barrier.address,
@@ -62,8 +65,11 @@ void State::arrive(MBarrier &barrier, Lane *lane, uint32_t number, uint32_t coun
     return;
   }
   barrier.pending -= count;
-  barrier.arriving.join(lane->view);
-  release(*lane);
+  if (!operation(number).modifiers[1]) { // of release
+    barrier.arriving.join(lane->view);
+    barrier.remote |= block != lane->block;
+    release(*lane);
+  }
   if (barrier.pending == 0 && barrier.bytes == 0)
     completePhase(barrier, lane, number);
 }
@@ -111,21 +117,20 @@ void State::performBarrier(Lane &lane, uint32_t number, uint64_t *frame) {
   MBarrier *barrier = mbarrier(lane, number, address);
   if (!barrier)
     return;
+  uint32_t offset;
+  Block *block = sharedBlock(address, offset);
+  if (block != lane.block && at.kind != STEPDOWN_EMULATED_mbarrier_invalidate && !at.modifiers[2])
+    return report(STEPDOWN_REPORT_operand, &lane, number,
+                  "expects to be of the cluster's scope at an mbarrier of another block, but is of its own block's");
   switch (at.kind) {
-  case STEPDOWN_EMULATED_mbarrier_invalidate: {
-    uint32_t offset;
-    Block *block = sharedBlock(address, offset);
+  case STEPDOWN_EMULATED_mbarrier_invalidate:
     if (touchShared(*block, offset, 8, laneAccess(lane, number, true), &lane))
       block->mbarriers.erase(offset);
     return;
-  }
   case STEPDOWN_EMULATED_mbarrier_arrive:
-    if (uint32_t offset; sharedBlock(address, offset) != lane.block && !at.modifiers[2])
-      return report(STEPDOWN_REPORT_operand, &lane, number,
-                    "expects to be of the cluster's scope at an mbarrier of another block, but is of its own block's");
     if (at.results)
       slotAs<uint64_t>(frame, 0) = barrier->phase;
-    return arrive(*barrier, &lane, number, at.modifiers[0] ? slotAs<uint32_t>(a, 1) : 1);
+    return arrive(*barrier, block, &lane, number, at.modifiers[0] ? slotAs<uint32_t>(a, 1) : 1);
   case STEPDOWN_EMULATED_mbarrier_arrive_expect:
   case STEPDOWN_EMULATED_mbarrier_expect: {
     const uint32_t bytes = slotAs<uint32_t>(a, 1);
@@ -138,7 +143,7 @@ void State::performBarrier(Lane &lane, uint32_t number, uint64_t *frame) {
       return;
     if (at.results)
       slotAs<uint64_t>(frame, 0) = barrier->phase;
-    return arrive(*barrier, &lane, number, 1);
+    return arrive(*barrier, block, &lane, number, 1);
   }
   default: { // waits
     const uint32_t parity = slotAs<uint32_t>(a, 1) & 1;
@@ -155,8 +160,13 @@ void State::performBarrier(Lane &lane, uint32_t number, uint64_t *frame) {
       done = (barrier->phase & 1) != parity;
       lane.barrier = nullptr;
     }
-    if (done && lane.view.plain.at(barrier->agent) < barrier->phase)
+    if (done && !at.modifiers[1] && lane.view.plain.at(barrier->agent) < barrier->phase) {
+      if (lane.view.plain.at(barrier->agent) < barrier->remotePhase && !at.modifiers[2])
+        return report(STEPDOWN_REPORT_operand, &lane, number,
+                      "expects to be of the cluster's scope at an mbarrier at which another block arrives, but is of "
+                      "its own block's");
       lane.view.join(barrier->done);
+    }
     slotAs<uint32_t>(frame, 0) = done;
   }
   }

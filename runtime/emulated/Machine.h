@@ -34,7 +34,9 @@ struct MBarrier {
   int64_t bytes = 0;     ///< announced and not yet arrived
   uint32_t inFlight = 0; ///< bulk operations of this phase
   Agent agent = 0;
-  bool announced = false; ///< to the asynchronous proxy, by a fence
+  bool announced = false;   ///< to the asynchronous proxy, by a fence
+  bool remote = false;      ///< a thread of another block has arrived in this phase
+  uint32_t remotePhase = 0; ///< that the latest phase with such an arrival led to: waits for it are of the cluster
   Lane *initialiser = nullptr;
   Epoch initialised;
   View arriving, done;
@@ -246,7 +248,7 @@ struct Emulator::State : stepdown_emulation {
 
   // Barriers.cpp
   MBarrier *mbarrier(Lane &lane, uint32_t operation, uint64_t address);
-  void arrive(MBarrier &barrier, Lane *lane, uint32_t operation, uint32_t count);
+  void arrive(MBarrier &barrier, const Block *block, Lane *lane, uint32_t operation, uint32_t count);
   void completePhase(MBarrier &barrier, const Lane *lane, uint32_t operation);
   void performBarrier(Lane &lane, uint32_t operation, uint64_t *frame);
   void barrierWarp(Block &block, Lane **lanes, uint32_t count, uint32_t operation);

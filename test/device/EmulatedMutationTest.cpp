@@ -140,7 +140,7 @@ TEST(EmulatedMutation, Product) {
 
 TEST(EmulatedMutation, ProductInClusters) {
   scoreKernel<Pair>([](mlir::MLIRContext &context) { return matmulKernel(context, Pair().parameters); }, "matmul",
-                    ofPair, 81);
+                    ofPair, 90);
 }
 
 TEST(EmulatedMutation, StagedStores) {

@@ -7,13 +7,13 @@ using namespace stepdown::test;
 
 namespace {
 
-std::string module(const std::string &body, const char *threads = "64") {
+std::string module(const std::string &body, const std::string &more = "") {
   return std::string(
              "module attributes {gpu.container_module} {\ngpu.module @kernels {\n"
              "llvm.mlir.global external @smem() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>\n"
              "llvm.func @k(%out: !llvm.ptr<1>, %n: i32) attributes {nvvm.kernel, nvvm.maxntid = array<i32: ") +
-         threads +
-         ", 1, 1>} {\n%c0 = arith.constant 0 : i32\n%c1 = arith.constant 1 : i32\n%c4 = arith.constant 4 : i32\n%true "
+         "64, 1, 1>" + more +
+         "} {\n%c0 = arith.constant 0 : i32\n%c1 = arith.constant 1 : i32\n%c4 = arith.constant 4 : i32\n%true "
          "= arith.constant true\n"
          "%tid = nvvm.read.ptx.sreg.tid.x : i32\n%smem = llvm.mlir.addressof @smem : !llvm.ptr<3>\n"
          "%mine = llvm.getelementptr %smem[%tid] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i32\n"
@@ -22,9 +22,11 @@ std::string module(const std::string &body, const char *threads = "64") {
          body + "\nllvm.return\n}\n}\n}\n";
 }
 
-/// Runs `body` with 64 threads and 1024 bytes of shared memory; "" or the report.
-std::string run(const std::string &body, uint64_t seed = 0, const char *chip = "sm_90a", uint32_t outBytes = 256) {
-  EmulatedKernel kernel(module(body), chip);
+/// Runs `body` in one cluster of so many blocks of 64 threads with 1024 bytes of shared memory; "" or the report.
+std::string run(const std::string &body, uint64_t seed = 0, const char *chip = "sm_90a", uint32_t outBytes = 256,
+                uint32_t cluster = 1) {
+  EmulatedKernel kernel(
+      module(body, cluster == 1 ? "" : ", nvvm.cluster_dim = array<i32: " + std::to_string(cluster) + ", 1, 1>"), chip);
   if (!kernel.error.empty())
     return kernel.error;
   alignas(64) static uint8_t out[256];
@@ -35,6 +37,8 @@ std::string run(const std::string &body, uint64_t seed = 0, const char *chip = "
   } parameters = {out, 3};
   emulated::LaunchShape shape;
   shape.block = {64, 1, 1};
+  shape.grid = {cluster, 1, 1};
+  shape.cluster = cluster;
   shape.sharedBytes = 1024;
   emulated::Options options;
   options.seed = seed;
@@ -174,6 +178,36 @@ TEST(EmulatorReports, DeadlockNamesWhoWaitsForWhat) {
   // Without the barrier behind it, the initialisation is not ordered before the other lanes' use.
   EXPECT_REPORT(run(init.substr(0, init.find("nvvm.barrier0")) + wait),
                 "race: reads shared memory at 0, which nothing orders after mbarrier.init.shared at kernel.mlir:");
+}
+
+// Block 1 arrives at the mbarrier of block 0, which waits for it.
+TEST(EmulatorReports, ScopesThatDoNotReachAnotherBlock) {
+  const std::string cluster = " {scope = #nvvm.mem_scope<cluster>}";
+  auto pair = [&](const std::string &arrive, const std::string &wait, uint64_t seed = 0) {
+    const std::string meet = "nvvm.cluster.arrive {aligned}\nnvvm.cluster.wait {aligned}\n";
+    return run("%rank = nvvm.read.ptx.sreg.cluster.ctaid.x : i32\n%waits = arith.cmpi eq, %rank, %c0 : i32\n"
+               "%there = nvvm.mapa %smem, %c0 : !llvm.ptr<3> -> !llvm.ptr<7>\n"
+               "scf.if %first {\nnvvm.mbarrier.init %smem, %c1 : !llvm.ptr<3>, i32\nnvvm.fence.mbarrier.init\n}\n" +
+                   meet + "scf.if %waits {\nscf.while : () -> () {\n%d = nvvm.mbarrier.try_wait %smem, %c0" + wait +
+                   " : !llvm.ptr<3>, i32 -> i1\n%a = arith.xori %d, %true : i1\nscf.condition(%a)\n} do { scf.yield "
+                   "}\n} else {\nscf.if %first {\n" +
+                   arrive + "\n}\n}\n" + meet,
+               seed, "sm_90a", 256, 2);
+  };
+  const std::string arrive = "nvvm.mbarrier.arrive %there", expect = "nvvm.mbarrier.arrive.expect_tx %there, %c0",
+                    type = " : !llvm.ptr<7>", types = " : !llvm.ptr<7>, i32";
+  const char *remote = "operand: expects to be of the cluster's scope at an mbarrier of another block";
+  for (uint64_t seed : {0, 1, 2, 3}) {
+    EXPECT_EQ(pair(arrive + cluster + type, cluster, seed), "");
+    EXPECT_EQ(pair(expect + cluster + types, cluster, seed), "");
+    EXPECT_REPORT(pair(arrive + cluster + type, "", seed),
+                  "operand: expects to be of the cluster's scope at an mbarrier at which another block arrives");
+  }
+  EXPECT_REPORT(pair(arrive + type, cluster), remote);
+  EXPECT_REPORT(pair(expect + types, cluster), remote);
+  const std::string announce = "nvvm.mbarrier.expect_tx %there, %c0", wide = arrive + cluster + type;
+  EXPECT_EQ(pair(announce + cluster + types + "\n" + wide, cluster), "");
+  EXPECT_REPORT(pair(announce + types + "\n" + wide, cluster), remote);
 }
 
 TEST(EmulatorReports, ThreadsThatDifferAtABarrier) {

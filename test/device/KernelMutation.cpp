@@ -61,6 +61,8 @@ bool synchronises(const std::string &name) {
   return false;
 }
 
+constexpr StringLiteral kWide = ".scope.cluster.", kNarrow = ".scope.cta.";
+
 /// What may not change places without changing what is ordered.
 bool ordered(const Instruction &instruction) {
   auto *call = dyn_cast<CallInst>(&instruction);
@@ -93,6 +95,8 @@ std::vector<Mutation> mutations(Module &module, const std::string &name) {
           made.push_back({Mutation::Alter, i, 0, difference, head + "operand 0 " + (difference > 0 ? "+1" : "-1")});
       continue;
     }
+    if (StringRef(operation).contains(kWide))
+      made.push_back({Mutation::Narrow, i, 0, 0, head + "of its own block"});
     const bool waits = StringRef(operation).contains("wait.parity");
     for (unsigned operand = 0; operand < call->arg_size(); ++operand) {
       Value *value = call->getArgOperand(operand);
@@ -165,6 +169,12 @@ std::unique_ptr<Module> mutate(const Module &module, const std::string &name, co
     else
       call->setArgOperand(mutation.operand, BinaryOperator::CreateXor(value, ConstantInt::get(value->getType(), 1), "",
                                                                       call->getIterator()));
+    break;
+  }
+  case Mutation::Narrow: {
+    std::string narrow = call->getCalledFunction()->getName().str();
+    narrow.replace(narrow.find(kWide), kWide.size(), kNarrow);
+    call->setCalledFunction(copy->getOrInsertFunction(narrow, call->getFunctionType()));
     break;
   }
   }

@@ -8,7 +8,7 @@
 namespace stepdown::test {
 
 struct Mutation {
-  enum Kind { Keep, Delete, MoveUp, MoveDown, Alter } kind;
+  enum Kind { Keep, Delete, MoveUp, MoveDown, Alter, Narrow } kind;
   unsigned call;           ///< number among the calls of the kernel; Keep changes none
   unsigned operand = 0;    ///< of Alter
   int64_t difference = 0;  ///< of Alter: added to the operand; 0 flips a parity
@@ -16,7 +16,8 @@ struct Mutation {
 };
 
 /// Every mutation of the kernel `name`: each synchronisation operation, fences among them, deleted, moved over the
-/// operation before and after it in its block, and each of its numbers one step larger and smaller.
+/// operation before and after it in its block, each of its numbers one step larger and smaller, and a scope of the
+/// cluster narrowed to its own block.
 std::vector<Mutation> mutations(llvm::Module &module, const std::string &name);
 
 /// A copy of `module` with `mutation`; null where it makes no valid program.
