@@ -12,13 +12,16 @@ using namespace mlir;
 
 namespace stepdown {
 
-/// Of a newer assembler than the driver may have, where one is at hand; empty where it has anything to say: the driver
-/// makes its own of the PTX then.
-static std::string machineCodeOf(const std::string &ptx, StringRef chip) {
+/// Of a newer assembler than the driver may have, where one is at hand; empty where it has anything to say, which
+/// `warn` is told: the driver makes its own of the PTX then.
+static std::string machineCodeOf(const std::string &ptx, StringRef chip, const std::string &kernel,
+                                 const std::function<void(const std::string &text)> &warn) {
   const std::string ptxas = findPtxas("");
   if (ptxas.empty())
     return "";
   Result<AssembledPtx> assembled = assemblePtx(ptx, chip, ptxas);
+  if (!assembled && warn)
+    warn("kernel " + kernel + " is left to the driver's assembler: " + assembled.error().text());
   return assembled ? std::move(assembled->cubin) : "";
 }
 
@@ -32,7 +35,8 @@ static std::string textOf(gpu::GPUModuleOp module) {
 
 /// The image of the one kernel of `module`.
 static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Target &target,
-                                            const KernelInterface &interface) {
+                                            const KernelInterface &interface,
+                                            const std::function<void(const std::string &text)> &warn) {
   Result<KernelModule> kernels = translateKernels(module, target.chip);
   if (!kernels)
     return kernels.error();
@@ -51,7 +55,7 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
     if (!ptx)
       return ptx.error();
     const auto *text = reinterpret_cast<const uint8_t *>(ptx->c_str());
-    const std::string machineCode = machineCodeOf(*ptx, target.chip);
+    const std::string machineCode = machineCodeOf(*ptx, target.chip, interface.name, warn);
     return layOutImage(interface, {text, ptx->size() + 1},
                        {reinterpret_cast<const uint8_t *>(machineCode.data()), machineCode.size()});
   }
@@ -63,7 +67,8 @@ static Result<std::vector<uint8_t>> imageOf(gpu::GPUModuleOp module, const Targe
 
 /// The same, where one may have been made before; `interface` becomes the kernel's.
 static Result<std::vector<uint8_t>> takeImage(gpu::GPUModuleOp module, const Target &target, const CodeStore &store,
-                                              KernelInterface &interface) {
+                                              KernelInterface &interface,
+                                              const std::function<void(const std::string &text)> &warn) {
   for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
     Result<KernelInterface> read = kernelInterface(function);
     if (!read)
@@ -71,14 +76,14 @@ static Result<std::vector<uint8_t>> takeImage(gpu::GPUModuleOp module, const Tar
     interface = std::move(*read);
   }
   if (!store.isOpen())
-    return imageOf(module, target, interface);
+    return imageOf(module, target, interface, warn);
   const std::string text = textOf(module);
   if (StringRef(text).contains("dense_resource")) // whose contents are elsewhere
-    return imageOf(module, target, interface);
+    return imageOf(module, target, interface, warn);
   const std::string key = store.keyOf({"image", target.name, text});
   if (std::optional<SmallVector<char, 0>> kept = store.find(key))
     return std::vector<uint8_t>(kept->begin(), kept->end());
-  Result<std::vector<uint8_t>> image = imageOf(module, target, interface);
+  Result<std::vector<uint8_t>> image = imageOf(module, target, interface, warn);
   if (!image)
     return image;
   store.keep(key, {reinterpret_cast<const char *>(image->data()), image->size()});
@@ -88,7 +93,8 @@ static Result<std::vector<uint8_t>> takeImage(gpu::GPUModuleOp module, const Tar
 std::string imageName(llvm::StringRef module) { return "image of " + module.str(); } // no function has such a name
 
 Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Target &target, NativeCode &code,
-                                                    const std::function<void(int done, int total)> &progress) {
+                                                    const std::function<void(int done, int total)> &progress,
+                                                    const std::function<void(const std::string &text)> &warn) {
   std::vector<LaunchedKernel> launched;
   if (!target.chip)
     return launched;
@@ -99,7 +105,7 @@ Result<std::vector<LaunchedKernel>> addKernelImages(ModuleOp kernels, const Targ
     return opened.error();
   for (gpu::GPUModuleOp module : modules) {
     LaunchedKernel kernel;
-    Result<std::vector<uint8_t>> image = takeImage(module, target, store, kernel.interface);
+    Result<std::vector<uint8_t>> image = takeImage(module, target, store, kernel.interface, warn);
     if (!image)
       return image.error();
     kernel.image = imageName(module.getName());

@@ -340,10 +340,13 @@ Result<std::vector<TargetCode>> Compilation::generate() {
         options.dump);
     if (!code)
       return code.error();
-    auto launched = addKernelImages(kernels, *target, *code, [&](int done, int total) {
-      if (options.progress)
-        options.progress(std::string("kernels for ") + target->name, done, total);
-    });
+    auto launched = addKernelImages(
+        kernels, *target, *code,
+        [&](int done, int total) {
+          if (options.progress)
+            options.progress(std::string("kernels for ") + target->name, done, total);
+        },
+        options.warn);
     if (!launched)
       return launched.error();
     report.seconds.push_back({std::string("code.") + target->name, compileClock() - begin});

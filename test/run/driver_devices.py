@@ -57,6 +57,32 @@ echo "ptxas info    : Compiling entry function 'any' for 'sm_90a'"
 """
 
 
+REFUSES = """#!/bin/sh
+[ "$1" = --version ] && echo 'Cuda compilation tools, release 13.1, V13.1.80' && exit
+echo 'ptxas fatal   : nothing suits it' >&2
+exit 255
+"""
+
+
+def check_refused_code(suite):
+    """A warning says what an assembler has against a kernel, and the image holds PTX alone, for the driver's own."""
+    source, ptxas, artifact = (suite.path(name) for name in ("refused.mlir", "refuses", "refused.stepdown"))
+    with open(source, "w", encoding="utf-8") as file:
+        file.write("func.func @twice(%x: tensor<5xf32>) -> tensor<5xf32> {\n"
+                   "  %y = arith.addf %x, %x : tensor<5xf32>\n  return %y : tensor<5xf32>\n}\n")
+    with open(ptxas, "w", encoding="utf-8") as file:
+        file.write(REFUSES)
+    os.chmod(ptxas, 0o755)
+    done = subprocess.run([os.path.join(suite.bin, "stepdown-compile"), source, "--target=nvidia:sm_90a", "-o", artifact],
+                          capture_output=True, text=True, env={**os.environ, "STEPDOWN_PTXAS": ptxas})
+    warned = re.search(r"warning: kernel \w+ is left to the driver's assembler: error E0564: .*nothing suits it", done.stderr)
+    suite.expect(done.returncode == 0 and warned, f"expects a warning of what ptxas refuses, but got {done.returncode}: {done.stderr}")
+    with open(artifact, "rb") as file:
+        code = file.read()
+    suite.expect(b"\n.version " in code and b".target sm_90a" in code, "expects the refused kernel's PTX in the artifact")
+    suite.expect(b"\x7fELF" + bytes(60) not in code, "expects no machine code of a refused kernel")
+
+
 def check_machine_code(suite):
     """Where the compiler has NVIDIA's assembler the image holds machine code, which is taken first; else the PTX."""
     checkpoint = suite.made("code.gguf", "--family llama --type Q8_0 --layers 1 --vocab 389")
@@ -99,6 +125,7 @@ def main():
         if "libcuda.so.1" not in alone and "libamdhip64" not in alone:
             refused(suite, "no driver", artifact, device, 922, "expects .*'s driver, but lib", LD_LIBRARY_PATH="")
     suite.run("machine code", lambda: check_machine_code(suite))
+    suite.run("code that ptxas refuses", lambda: check_refused_code(suite))
     suite.finish()
 
 
