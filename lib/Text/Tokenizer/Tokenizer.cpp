@@ -90,8 +90,11 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
   std::vector<int32_t> ids;
   std::vector<SpecialTokens::Fragment> fragments =
       specials->partition(text, options.parseSpecial, options.untrusted, steps);
-  bool begins = options.addSpecial && v.addBos, ends = false; // with a BOS of ours; with an EOS of the text's
-  if (begins)
+  // With a BOS of ours that the text's would stand for; with an EOS of the text's. The package tokenizers has both, and
+  // a sentence encoder was trained on what it gives.
+  const bool repeats = v.fromJson && v.model == TokenizerModel::WordPiece;
+  bool begins = options.addSpecial && v.addBos && !repeats, ends = false;
+  if (options.addSpecial && v.addBos)
     ids.push_back(v.bos);
   for (const SpecialTokens::Fragment &fragment : fragments) {
     if (fragment.id >= 0) {
@@ -99,7 +102,7 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
         begins = false; // the text's is that one; white space before it may be no token
       else
         ids.push_back(fragment.id);
-      ends = fragment.id == v.eos;
+      ends = fragment.id == v.eos && !repeats;
       continue;
     }
     const size_t before = ids.size();
