@@ -15,8 +15,9 @@ struct PoolingParameters {
   bool normalises = true; ///< the embedding is divided by its length
 };
 
-/// ARCH.pooling_type, and ARCH.pooling_normalize, which folders alone say (lib/Checkpoint/HuggingFace/Modules.cpp); a
-/// GGUF file says nothing of it, and embeddings of one are normalised, as llama.cpp does. E1423 for another way.
+/// ARCH.pooling_type, and ARCH.pooling_normalize, a key of Stepdown's that stands for the modules of a folder
+/// (lib/Checkpoint/HuggingFace/Encoder.h). A GGUF file of llama.cpp's converter does not have it, and embeddings are
+/// normalised then, as llama.cpp does. E1423 for another way.
 Result<PoolingParameters> readPooling(const Metadata &metadata);
 
 /// "mean", "cls" or "last"; nothing for another word.

@@ -38,7 +38,7 @@ Result<std::unique_ptr<Embedder>> Embedder::create(std::shared_ptr<const Model> 
   session.kvBlock = KVCache::blockSizes(model->program().cache[0]).front();
   session.kvPositions = int64_t(head.max_step_tokens) + int64_t(made->sequences) * session.kvBlock;
   made->sums.resize(head.outputs);
-  Result<std::unique_ptr<Session>> opened = Session::createEncoder(std::move(model), session);
+  Result<std::unique_ptr<Session>> opened = Session::open(std::move(model), session);
   if (!opened)
     return opened.error();
   made->session = std::move(*opened);

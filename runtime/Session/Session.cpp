@@ -98,10 +98,10 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
     return fail(ErrorCode::EncoderText,
                 "model of architecture %s: expects one that continues texts, but it is an encoder",
                 model->architecture());
-  return createEncoder(std::move(model), options);
+  return open(std::move(model), options);
 }
 
-Result<std::unique_ptr<Session>> Session::createEncoder(std::shared_ptr<const Model> model, const Options &options) {
+Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> model, const Options &options) {
   Result<KVCache::Shape> asked = shapeOf(model->program(), options);
   if (!asked)
     return asked.error();

@@ -49,8 +49,9 @@ public:
   /// E0601, E0602; E0901, E0903 and E1516 to E1519 of the file for blocks; E1045 with what would fit where the device
   /// has too little memory. E1424 for an encoder, of which runtime/Embedding/Embedder.h takes care.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const Options &options);
-  /// The same of an encoder, whose rows stand where logits do. A step has to have the whole of each sequence.
-  static Result<std::unique_ptr<Session>> createEncoder(std::shared_ptr<const Model> model, const Options &options);
+  /// The same of any model; of an encoder, whose rows stand where logits do, a step has to have the whole of each
+  /// sequence.
+  static Result<std::unique_ptr<Session>> open(std::shared_ptr<const Model> model, const Options &options);
   ~Session();
   /// A session must not move: its step program refers to its cache.
   Session(const Session &) = delete;

@@ -35,6 +35,14 @@ Result<nlohmann::json> readSmall(const std::string &path, bool needed) {
 /// "Pooling" of "sentence_transformers.models.Pooling".
 std::string lastName(const std::string &type) { return type.substr(type.rfind('.') + 1); }
 
+/// Whether `module` of modules.json names a folder of this one by its path: a single name.
+bool namesSubfolder(const nlohmann::json &module) {
+  if (!module.is_object() || !module.contains("path") || !module["path"].is_string())
+    return false;
+  const std::string &place = module["path"].get_ref<const std::string &>();
+  return !place.empty() && place != "." && place != ".." && place.find_first_of(std::string("/\0", 2)) == place.npos;
+}
+
 /// The one way that `object` says: a name, or a switch for each.
 Result<Pooling> readWay(const JsonObject &object) {
   constexpr struct {
@@ -146,9 +154,7 @@ Status readEncoderModules(const std::string &folder, const FolderFamily &family,
     if (lastName(type) != order[i])
       return wrong("module " + std::to_string(i) + ": type: expects " + order[i] + ", but got '" + printable(type) +
                    "'");
-    if (i == 0 ? !place.empty()
-               : place.empty() || place == ".." || place == "." ||
-                     place.find_first_of(std::string("/\0", 2)) != place.npos)
+    if (i == 0 ? !place.empty() : !namesSubfolder(module))
       return wrong("module " + std::to_string(i) + ": path: expects " +
                    (i ? "a folder of this one" : "this folder, ''") + ", but got '" + printable(place) + "'");
     if (i != 1)
@@ -169,8 +175,7 @@ std::vector<std::string> encoderFiles(const std::string &folder) {
     return files;
   files.push_back(folder + "/" + modulesFile);
   for (const nlohmann::json &module : *json)
-    if (module.is_object() && module.contains("path") && module["path"].is_string() &&
-        module["path"].get_ref<const std::string &>().find('/') == std::string::npos)
+    if (namesSubfolder(module))
       files.push_back(folder + "/" + module["path"].get<std::string>() + "/" + poolingFile);
   return files;
 }
