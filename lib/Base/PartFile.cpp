@@ -192,6 +192,17 @@ void removePartFiles() {
       unlink(slot.path);
 }
 
+Status expectNoInput(const std::string &path, const struct stat &info, const std::vector<std::string> &inputs) {
+  for (const std::string &input : inputs) {
+    struct stat other;
+    if (stat(input.c_str(), &other) == 0 && other.st_dev == info.st_dev && other.st_ino == info.st_ino &&
+        !S_ISCHR(info.st_mode))
+      return fail(ErrorCode::OutputIsInput, "%s: expects an output that is no input, but it is %s", path.c_str(),
+                  input.c_str());
+  }
+  return Done{};
+}
+
 Result<PartFile> PartFile::create(const std::string &path, const std::vector<std::string> &inputs, Order order) {
   PartFile file(path);
   struct stat info = {};
@@ -199,14 +210,8 @@ Result<PartFile> PartFile::create(const std::string &path, const std::vector<std
   const bool exists = (own >= 0 ? fstat(own, &info) : stat(path.c_str(), &info)) == 0;
   if (!exists && (own >= 0 || errno != ENOENT))
     return cannot(path, "create the file", errno);
-  if (exists)
-    for (const std::string &input : inputs) {
-      struct stat other;
-      if (stat(input.c_str(), &other) == 0 && other.st_dev == info.st_dev && other.st_ino == info.st_ino &&
-          !S_ISCHR(info.st_mode))
-        return fail(ErrorCode::OutputIsInput, "%s: expects an output that is no input, but it is %s", path.c_str(),
-                    input.c_str());
-    }
+  if (Status free = exists ? expectNoInput(path, info, inputs) : Status(Done{}); !free)
+    return free.error();
   Status opened = Done{};
   if (own >= 0) {
     opened = file.openStream(fcntl(own, F_DUPFD_CLOEXEC, 0), order);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <sys/stat.h>
 #include <vector>
 
 namespace stepdown {
@@ -46,6 +47,9 @@ private:
   int fd = -1, stream = -1;       ///< what is written to; where it goes in the end, if elsewhere
   int slot = -1;
 };
+
+/// E0960 where the file `path` that is there, of which `info` tells, is one of `inputs` by whichever name.
+Status expectNoInput(const std::string &path, const struct stat &info, const std::vector<std::string> &inputs);
 
 /// `text` as the whole of the file `path`; E0903, E0960.
 Status writeFile(const std::string &path, std::string_view text, const std::vector<std::string> &inputs = {});

@@ -367,7 +367,7 @@ Status Compilation::dump(const std::string &name, ModuleOp target) {
   ++dumped;
   std::string text;
   llvm::raw_string_ostream(text) << target;
-  return writeFile(file, text, {path});
+  return writeFile(file, text, inputFiles(path, options));
 }
 
 } // namespace stepdown

@@ -27,6 +27,14 @@ Status checkNumbers(bool exact, const std::string &activations, const std::strin
   return Done{};
 }
 
+std::vector<std::string> inputFiles(const std::string &model, const CompileOptions &options) {
+  std::vector<std::string> files = checkpointFiles(model);
+  if (!options.weights.empty())
+    for (std::string &file : checkpointFiles(options.weights))
+      files.push_back(std::move(file));
+  return files;
+}
+
 /// Gives `file` its name, once it is one that the runtime loads.
 static Status finish(Compilation &c, PartFile &file) {
   const double begin = compileClock();
@@ -127,9 +135,7 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   if (!c.checkpoint)
     return compilePlain(c, output, {model});
   // Before the work, so that a folder that cannot be written is known at once.
-  std::vector<std::string> inputs = checkpointFiles(options.from.empty() ? model : options.weights);
-  inputs.push_back(model);
-  Result<PartFile> file = PartFile::create(output, inputs);
+  Result<PartFile> file = PartFile::create(output, inputFiles(model, options));
   if (!file)
     return file.error();
   std::future<std::string> hash = std::async(c.jobs > 1 ? std::launch::async : std::launch::deferred,

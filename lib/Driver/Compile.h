@@ -27,6 +27,9 @@ struct CompileOptions {
   std::function<void(const std::string &what, uint64_t done, uint64_t total)> progress;
 };
 
+/// The files that compiling `model` reads, of which no output takes the place.
+std::vector<std::string> inputFiles(const std::string &model, const CompileOptions &options);
+
 struct CompileReport {
   std::vector<std::pair<std::string, double>> seconds; ///< of each phase and step, in order
   std::string explain, explainJson;                    ///< fusion, memory plan and roofline: text and JSON

@@ -1,5 +1,6 @@
 #include "runtime/Server/Trace.h"
 
+#include "lib/Base/PartFile.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -49,7 +50,7 @@ Trace::Trace(std::string path, std::FILE *file) : path(std::move(path)), file(fi
   std::setvbuf(file, nullptr, _IONBF, 0); // so that the file ends behind an event at any time
 }
 
-Result<std::unique_ptr<Trace>> Trace::create(const std::string &path) {
+Result<std::unique_ptr<Trace>> Trace::create(const std::string &path, const std::vector<std::string> &inputs) {
   // What the file has stays until the first event: who cannot serve leaves it to the server that writes it.
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
   struct stat status = {};
@@ -64,6 +65,10 @@ Result<std::unique_ptr<Trace>> Trace::create(const std::string &path) {
     std::fclose(file);
     return fail(ErrorCode::FileWrite, "%s: expects a file, but it is a pipe, whose reader could stop all answers",
                 path.c_str());
+  }
+  if (Status free = expectNoInput(path, status, inputs); !free) {
+    std::fclose(file);
+    return free.error();
   }
   return std::unique_ptr<Trace>(new Trace(path, file));
 }

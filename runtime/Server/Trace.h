@@ -21,8 +21,8 @@ public:
   using Clock = std::chrono::steady_clock;
   using Time = Clock::time_point;
 
-  /// E0903. Replaces the file.
-  static Result<std::unique_ptr<Trace>> create(const std::string &path);
+  /// E0903; E0960 where `path` is one of `inputs`. Replaces the file.
+  static Result<std::unique_ptr<Trace>> create(const std::string &path, const std::vector<std::string> &inputs = {});
   /// close(), whose error is lost.
   ~Trace();
   Trace(const Trace &) = delete;

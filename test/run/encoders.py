@@ -224,6 +224,8 @@ def asked(suite, sound):
     cut, ids = embed(suite, artifact, [long], "--truncate")[0], ids_of(suite, artifact, long)
     wanted = Encoder.of_folder(sound).embedding(ids[:60] + ids[-1:])
     suite.expect((cut * wanted).sum() > 0.999999, "--truncate: expects the beginning and the token that ends a text")
+    weights = os.path.join(sound, "model.safetensors")
+    expect(960, "model.safetensors", "stepdown-run", "embed", sound, "a", "--npy", weights)
     expect(905, "but got neither", "stepdown-run", "embed", artifact)
     expect(905, "but got both", "stepdown-run", "embed", artifact, "a", "-f", "b")
     with open(suite.path("empty.txt"), "w"):

@@ -10,6 +10,7 @@ import os, socket, stat, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
 try:
+    import make_folder
     import make_model
     import numpy
 except ImportError:
@@ -197,6 +198,30 @@ def dumps(base):
     expect("names of dumps", [name for name in os.listdir(folder) if ".part" in name], [])
 
 
+def checkpoints(base):
+    """No file of a checkpoint that has several gives way to an output."""
+    folder, stem, trained = os.path.join(base, "folder"), os.path.join(base, "split"), os.path.join(base, "tiny.gguf")
+    make_folder.build(trained, folder)
+    make_model.build(stem, "--family", "llama", "--type", "Q8_0", "--split", "12")
+    shards = sorted(os.path.join(base, name) for name in os.listdir(base) if name.startswith("split-"))
+    expect("shards", len(shards) > 1, True)
+    weights, kept = os.path.join(folder, "model.safetensors"), os.path.join(base, "cached")
+    artifact = os.path.join(base, "tiny.stepdown")
+    for model, file in ((folder, weights), (folder, os.path.join(folder, "tokenizer.json")), (shards[0], shards[-1])):
+        before = read(file)
+        for words, said in (([COMPILE, model, "-o", file, "--target=x86-64-v3"], None),
+                            ([COMPILE, model, "--compile-to=linalg", "-o", file], None),
+                            ([RUN, "eval", model, "-p", "a b c", "--logits", file], None),
+                            ([RUN, "generate", model, "-p", "a", "-n", "1", "--save-session", file], None),
+                            ([RUN, "chat", model], f"/save {file}\n/quit\n"),
+                            ([RUN, "serve", model, "--port", "0", "--trace", file], None)):
+            done = run(words, input=said and said.encode(), env={**os.environ, "XDG_CACHE_HOME": kept})
+            expect(f"{' '.join(words[1:])}: over a file of the model", b"E0960" in done.stderr, True)
+            expect(f"{' '.join(words[1:])}: {file} stays", read(file) == before, True)
+    done = run([RUN, "serve", artifact, "--port", "0", "--trace", artifact])
+    expect("serve --trace over the model", b"E0960" in done.stderr, True)
+
+
 def part_files(base):
     """Two at once never share a part file, one whose input shrinks leaves none, and what others left is told apart."""
     folder = os.path.join(base, "parts")
@@ -262,6 +287,7 @@ def main():
             os.mkdir(folder)
             names(output, folder)
         dumps(base)
+        checkpoints(base)
         part_files(base)
     for failure in failures:
         print(failure)

@@ -104,7 +104,7 @@ static int compile(const Arguments &arguments) {
       std::fputs(text->c_str(), stdout);
       return 0;
     }
-    Status written = writeFile(output, *text, {model});
+    Status written = writeFile(output, *text, inputFiles(model, options));
     return written ? 0 : refuse(written.error());
   }
   if (!explain.empty() && output.empty()) {

@@ -1,5 +1,6 @@
 #include "lib/Base/PartFile.h"
 #include "lib/Base/Suggestion.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Text/ChatPrompt.h"
 #include "tools/stepdown-run/ChatSettings.h"
 #include "tools/stepdown-run/Commands.h"
@@ -52,7 +53,7 @@ Status save(const std::vector<Conversation::Message> &messages, const std::strin
     list.push_back({{"role", message.role}, {"content", message.content}});
   std::string text =
       ordered_json{{"messages", list}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-  return writeFile(path, text, {model});
+  return writeFile(path, text, checkpointFiles(model));
 }
 
 Result<std::vector<Conversation::Message>> load(const std::string &path) {

@@ -1,4 +1,5 @@
 // embed: texts to embeddings, as JSON lines or as one array.
+#include "lib/Checkpoint/Checkpoint.h"
 #include "runtime/Embedding/Embedder.h"
 #include "runtime/Npy.h"
 #include "tools/stepdown-run/Commands.h"
@@ -88,8 +89,9 @@ Status runEmbed(const Arguments &arguments) {
   const size_t width = (*embedder)->width();
   std::optional<NpyWriter> file;
   if (auto path = arguments.text("npy")) {
-    auto writer = NpyWriter::create(*path, "<f4", {texts->size(), width},
-                                    {arguments.allPositionals()[0], arguments.text("file").value_or("")});
+    std::vector<std::string> inputs = checkpointFiles(arguments.allPositionals()[0]);
+    inputs.push_back(arguments.text("file").value_or(""));
+    auto writer = NpyWriter::create(*path, "<f4", {texts->size(), width}, inputs);
     if (!writer)
       return writer.error();
     file.emplace(std::move(*writer));

@@ -1,4 +1,5 @@
 #include "lib/Base/ProgressLines.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "runtime/Npy.h"
 #include "runtime/Session/Session.h"
 #include "tools/stepdown-run/Commands.h"
@@ -104,8 +105,9 @@ Status runEval(const Arguments &arguments) {
     return session.error();
   std::optional<NpyWriter> file;
   if (auto path = arguments.text("logits")) {
-    auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary},
-                                    {(*words)[0], arguments.text("file").value_or("")});
+    std::vector<std::string> inputs = checkpointFiles((*words)[0]);
+    inputs.push_back(arguments.text("file").value_or(""));
+    auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary}, inputs);
     if (!writer)
       return writer.error();
     file.emplace(std::move(*writer));

@@ -1,4 +1,5 @@
 #include "tools/stepdown-run/KeptSession.h"
+#include "lib/Checkpoint/Checkpoint.h"
 
 namespace stepdown::run {
 
@@ -81,7 +82,7 @@ Status KeptSession::save(Session &session, const Generation &answer) const {
       return cut;
   now.drawn = static_cast<int32_t>(answer.tokens().size() + static_cast<size_t>(answer.drawnBefore()));
   now.surprise = answer.drawnWith().surprise();
-  return saveSequenceFile(session, kept, now, *saves, {model});
+  return saveSequenceFile(session, kept, now, *saves, checkpointFiles(model));
 }
 
 } // namespace stepdown::run
