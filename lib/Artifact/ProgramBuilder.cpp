@@ -70,6 +70,7 @@ private:
   const Target &target;
   const Layout &layout;
   bool exact;
+  bool seesAll = false; ///< attention of an encoder was met
   int64_t rows;
   BuiltProgram program;
   llvm::DenseMap<Value, Place> places;
@@ -175,6 +176,7 @@ Result<Place> Builder::placeOf(Value value, int64_t part, Run &run) {
   if (isa<BatchType>(value.getType())) {
     static const stepdown_place parts[] = {STEPDOWN_AT_POSITIONS, STEPDOWN_AT_SEQUENCES, STEPDOWN_AT_BLOCK_TABLE,
                                            STEPDOWN_AT_LAST};
+    seesAll |= parts[part] == STEPDOWN_AT_LAST;
     return Place{parts[part], 0};
   }
   if (isa<CacheType>(value.getType()))
@@ -396,9 +398,9 @@ Result<BuiltProgram> Builder::build() {
   program.header.width = model.getWidth();
   program.header.max_context = model.getPositions();
   program.header.exact = exact;
-  // An encoder's rows, where logits would be.
+  // An encoder's rows, where logits would be; they may be as wide as logits.
   const int64_t outputs = columns(logits.getType());
-  program.header.outputs = outputs == model.getVocabulary() ? 0 : outputs;
+  program.header.outputs = seesAll || outputs != model.getVocabulary() ? outputs : 0;
   program.header.logits_stride = llvm::alignTo(outputs, layout.rows);
   program.cache = layout.cache;
   program.header.arena_bytes = high;

@@ -90,7 +90,7 @@ Status Compilation::buildCheckpoint() {
   module = std::move(*built);
   if (Status entered = enter(Input::Model); !entered)
     return entered;
-  if (Status known = checkCache(); !known)
+  if (Status known = checkDevices(); !known)
     return known;
   if (Status known = checkExperts(); !known)
     return known;
@@ -157,11 +157,17 @@ Status Compilation::checkContext() {
   return Done{};
 }
 
-Status Compilation::checkCache() {
+Status Compilation::checkDevices() {
   const auto device = llvm::find_if(targets, [](const Target *target) { return target->chip; });
   if (device == targets.end())
     return Done{};
-  bool found = false;
+  bool found = false, seesAll = false;
+  module->walk([&](transformer::AttentionOp attention) { seesAll |= !attention.getCausal(); });
+  if (seesAll)
+    return fail(ErrorCode::EncoderTarget,
+                "%s: expects a processor as target of a model whose attention is not causal, but got %s; --target=cpu "
+                "compiles it",
+                path.c_str(), (*device)->name);
   module->walk([&](func::FuncOp function) {
     for (Type type : function.getArgumentTypes())
       if (auto cache = dyn_cast<transformer::CacheType>(type))

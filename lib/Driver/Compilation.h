@@ -70,8 +70,9 @@ private:
   using After = llvm::function_ref<Status(const Phase &)>;
   /// The module is what the frontend makes of `input`; E0832 for a target that no road leads to.
   Status enter(Input input);
-  /// E1515 where a device would have to read keys and values that are no numbers.
-  Status checkCache();
+  /// E1515 where a device would have to read keys and values that are no numbers, E1428 where it would have to run an
+  /// encoder.
+  Status checkDevices();
   /// Refuses experts where a target is a device (E1436).
   Status checkExperts();
   /// Runs the phases behind `from` and before `end`, each followed by `after`.

@@ -148,7 +148,7 @@ Status Compilation::openPrinted() {
     return known;
   if (Status status = text.check(*module, *road, *from); !status)
     return status;
-  if (Status known = checkCache(); !known)
+  if (Status known = checkDevices(); !known)
     return known;
   text.restore();
   Result<PrintedRecord> record = takeRecord(*module, from->name, text.place);

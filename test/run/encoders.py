@@ -96,7 +96,7 @@ def embed(suite, model, texts, *options):
 MODELS = {
     "folder, padded heads, 3 layers": ("--folder F --layers 3 --width 160 --heads 20 --ffn 67 --context 97 --seed 2", "--exact", 1, ""),
     "folder BF16, last, not normalised, one segment": ("--folder F --dtype BF16 --pooling last --no-normalize --types 1 --heads 6", "", 0.999999, "last raw"),
-    "GGUF Q8_0": ("--gguf G --type Q8_0 --width 128 --heads 4 --ffn 160", "", 0.9998, ""),
+    "GGUF Q8_0, as wide as its vocabulary": ("--gguf G --type Q8_0 --width 224 --vocab 224 --heads 7 --ffn 160", "", 0.9998, ""),
 }
 MORE = {  # with STEPDOWN_EVERY_ENCODER=1
     "folder F16, cls": ("--folder F --dtype F16 --pooling cls", "--exact", 1, "cls"),
@@ -226,6 +226,7 @@ def asked(suite, sound):
     suite.expect((cut * wanted).sum() > 0.999999, "--truncate: expects the beginning and the token that ends a text")
     weights = os.path.join(sound, "model.safetensors")
     expect(960, "model.safetensors", "stepdown-run", "embed", sound, "a", "--npy", weights)
+    expect(1428, "but got sm_90a; --target=cpu", "stepdown-compile", sound, "-o", suite.path("device.stepdown"), "--target=sm_90a")
     expect(905, "but got neither", "stepdown-run", "embed", artifact)
     expect(905, "but got both", "stepdown-run", "embed", artifact, "a", "-f", "b")
     with open(suite.path("empty.txt"), "w"):
