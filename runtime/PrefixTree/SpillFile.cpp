@@ -181,8 +181,9 @@ void SpillFile::touch(const Key &key) {
 uint8_t *SpillFile::room(bool waits) {
   std::unique_lock<std::mutex> lock(mutex);
   if (waits)
-    changed.wait(lock, [&] { return !freeRooms.empty(); });
-  if (freeRooms.empty()) {
+    changed.wait(lock, [&] { return toForget || !freeRooms.empty(); });
+  if (toForget || freeRooms.empty()) {
+    toForget -= toForget != 0;
     ++counted.dropped;
     return nullptr;
   }
@@ -212,6 +213,22 @@ void SpillFile::fail(Error error) {
   ++counted.failures;
   if (!first)
     first = std::move(error);
+}
+
+// The caller has the lock. What is queued already is tried all the same.
+void SpillFile::failedToWrite(Error error) {
+  if (++failuresInRow >= mostFailures && !toForget) {
+    toForget = nextPause;
+    nextPause = std::min(nextPause * 2, longestPause);
+    ++counted.pauses;
+    if (!paused)
+      paused =
+          stepdown::fail(ErrorCode::SpillPaused,
+                         "%s: %u blocks in a row could not be written: the next %llu are forgotten, then it is tried "
+                         "again, and twice as many if it fails again",
+                         options.path.c_str(), failuresInRow, static_cast<unsigned long long>(toForget));
+  }
+  fail(std::move(error));
 }
 
 // A slot for a new key: one that has none, a further one, or that which was used longest ago.
@@ -249,8 +266,10 @@ void SpillFile::run() {
       if (written) {
         ++counted.spilled;
         counted.spilledBytes += options.parts[job.part];
+        failuresInRow = 0;
+        nextPause = firstPause;
       } else {
-        fail(written.error());
+        failedToWrite(written.error());
       }
       if (isIts()) // else it was taken for another key meanwhile, whose parts are queued behind
         slots[static_cast<size_t>(job.slot)].parts |= written ? bit : 0;
@@ -328,6 +347,11 @@ SpillFile::Figures SpillFile::figures() const {
 std::optional<Error> SpillFile::firstFailure() const {
   std::lock_guard<std::mutex> lock(mutex);
   return first;
+}
+
+std::optional<Error> SpillFile::firstOfPauses() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  return paused;
 }
 
 } // namespace stepdown

@@ -36,6 +36,10 @@ public:
   using Key = std::array<uint8_t, 32>;
   static constexpr size_t mostParts = 31;
   static constexpr uint64_t mostSlots = uint64_t(1) << 20;
+  /// So many blocks in a row that could not be written are the disk's fault: the next `firstPause` are forgotten, and
+  /// twice as many each time that it fails again, up to `longestPause`.
+  static constexpr uint32_t mostFailures = 4;
+  static constexpr uint64_t firstPause = 256, longestPause = 65536;
 
   struct Options {
     std::string path;
@@ -55,8 +59,8 @@ public:
 
   /// Whether read() would find the part, unless it is damaged.
   bool has(const Key &key, size_t part) const;
-  /// Room for the bytes of one part, to be filled and given to put(); null where too much is queued. `waits`: until
-  /// there is room.
+  /// Room for the bytes of one part, to be filled and given to put(); null where too much is queued, or the disk fails
+  /// again and again. `waits`: until there is room.
   uint8_t *room(bool waits);
   /// Takes room that room() gave, filled or, with `good` false, to be forgotten.
   void put(uint8_t *room, const Key &key, size_t part, bool good = true);
@@ -71,13 +75,16 @@ public:
   struct Figures {
     uint64_t spilled = 0, spilledBytes = 0;   ///< blocks that were written
     uint64_t restored = 0, restoredBytes = 0; ///< and read
-    uint64_t dropped = 0;                     ///< blocks that came while the queue was full
+    uint64_t dropped = 0;                     ///< blocks that came while the queue was full, or in a pause
+    uint64_t pauses = 0;                      ///< since so many in a row could not be written
     uint64_t failures = 0;                    ///< blocks that could not be written, or were damaged
     uint64_t slots = 0, bytes = 0;            ///< that the file has now
   };
   Figures figures() const;
   /// The first of the failures.
   std::optional<Error> firstFailure() const;
+  /// Why it took no blocks for a while, the first time: E1522.
+  std::optional<Error> firstOfPauses() const;
   uint64_t capacity() const { return most; } ///< slots
   uint64_t slotBytes() const { return slotSize; }
 
@@ -105,6 +112,7 @@ private:
   Status write(const Job &job, uint32_t parts);
   Status writeAt(const void *bytes, size_t size, uint64_t offset);
   void fail(Error error);
+  void failedToWrite(Error error);
 
   size_t bucketOf(const Key &key) const;
   int32_t find(const Key &key) const;
@@ -136,7 +144,9 @@ private:
   std::deque<Job> queue; ///< the first is being written
   bool ending = false;
   Figures counted;
-  std::optional<Error> first;
+  std::optional<Error> first, paused;
+  uint32_t failuresInRow = 0; ///< of writing
+  uint64_t toForget = 0, nextPause = firstPause;
 };
 
 } // namespace stepdown

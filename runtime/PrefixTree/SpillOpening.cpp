@@ -126,12 +126,18 @@ Status SpillFile::expectHeader(uint64_t size) {
   return Done{};
 }
 
-// What was begun last is what is given up last. What is not whole is not there.
+// What was begun last is what is given up last. What is not whole is not there. Headers are far apart: the system is to
+// read no blocks along with them, and some headers ahead at once.
 void SpillFile::readSlots(uint64_t size) {
   const uint64_t count = std::min(most, (size - page + slotSize - 1) / slotSize);
   std::vector<std::pair<uint64_t, int32_t>> order; // number, slot
   slots.resize(count);
-  for (uint64_t i = 0; i < count; ++i) {
+  constexpr uint64_t ahead = 256;
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+  for (uint64_t i = 0, asked = 0; i < count; ++i) {
+    for (; asked < std::min(count, i + ahead) && (i % (ahead / 2) == 0); ++asked)
+      ::posix_fadvise(fd, static_cast<off_t>(offsetOf(static_cast<int32_t>(asked))), sizeof(SlotHeader),
+                      POSIX_FADV_WILLNEED);
     SlotHeader header = {};
     const auto slot = static_cast<int32_t>(i);
     const bool whole = readAt(fd, &header, sizeof header, offsetOf(slot)) == static_cast<ssize_t>(sizeof header) &&
@@ -146,6 +152,7 @@ void SpillFile::readSlots(uint64_t size) {
     order.push_back({header.number, slot});
     begun = std::max(begun, header.number + 1);
   }
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
   std::sort(order.begin(), order.end());
   for (const auto &[number, slot] : order)
     moveToEnd(slot);

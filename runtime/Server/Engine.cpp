@@ -364,6 +364,9 @@ void Engine::publish() {
     if (spilled->failures && !warned && options.warn)
       options.warn(*file->firstFailure());
     warned = spilled->failures != 0;
+    if (spilled->pauses && !warnedOfPause && options.warn)
+      options.warn(*file->firstOfPauses());
+    warnedOfPause = spilled->pauses != 0;
   }
   std::lock_guard<std::mutex> lock(mutex);
   shown.spilled = spilled;

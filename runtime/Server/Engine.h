@@ -127,7 +127,7 @@ private:
   std::unique_ptr<StepTrace> tracing; ///< or null
   std::unique_ptr<Scheduler> scheduler;
   std::vector<std::unique_ptr<Work>> works;
-  bool warned = false;
+  bool warned = false, warnedOfPause = false;
 
   // Of all.
   mutable std::mutex mutex;

@@ -260,6 +260,59 @@ TEST_F(Spilled, aFullDiskKeepsWhatItHas) {
   put(2, 1); // there is room again
   file->flush();
   EXPECT_TRUE(there(1, 0) && there(2, 1));
+  EXPECT_EQ(file->figures().pauses, 0u);
+}
+
+// A disk that goes on failing is not tried for each block; also who waits for room is told that there is none.
+TEST_F(Spilled, aDiskThatGoesOnFailingIsLeftAloneForAWhile) {
+  std::signal(SIGXFSZ, SIG_DFL);
+  open();
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit full = {4096, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  const auto forgotten = [&] {
+    uint64_t count = 0;
+    while (count < 5000) {
+      uint8_t *room = file->room(count % 2);
+      if (room) {
+        file->put(room, key(1), 0, false);
+        break;
+      }
+      ++count;
+    }
+    return count;
+  };
+  for (int number : {1, 2, 3, 4}) {
+    EXPECT_EQ(forgotten(), 0u);
+    put(number, 0);
+    file->flush();
+  }
+  EXPECT_EQ(file->figures().failures, 4u);
+  EXPECT_EQ(file->figures().pauses, 1u);
+  EXPECT_EQ(
+      file->firstOfPauses()->text(),
+      "error E1522: " + options.path +
+          ": 4 blocks in a row could not be written: the next 256 are forgotten, then it is tried again, and twice "
+          "as many if it fails again");
+  EXPECT_EQ(forgotten(), 256u);
+  put(5, 0);
+  file->flush();
+  EXPECT_EQ(forgotten(), 512u);
+  EXPECT_EQ(file->figures().dropped, 256u + 512);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  put(6, 0);
+  file->flush();
+  EXPECT_TRUE(there(6, 0));
+  EXPECT_EQ(file->figures().failures, 5u);
+  EXPECT_EQ(file->figures().pauses, 2u);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  for (int number : {7, 8, 9, 10}) { // from the beginning again; the slot of 6 is the last to be taken
+    put(number, 1);
+    file->flush();
+  }
+  EXPECT_EQ(forgotten(), 256u);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
 } // namespace
