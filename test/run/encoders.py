@@ -226,7 +226,7 @@ def asked(suite, sound):
     suite.expect((cut * wanted).sum() > 0.999999, "--truncate: expects the beginning and the token that ends a text")
     weights = os.path.join(sound, "model.safetensors")
     expect(960, "model.safetensors", "stepdown-run", "embed", sound, "a", "--npy", weights)
-    expect(1428, "but got sm_90a; --target=cpu", "stepdown-compile", sound, "-o", suite.path("device.stepdown"), "--target=sm_90a")
+    expect(1428, "but got nvidia:sm_90a; --target=cpu", "stepdown-compile", sound, "-o", suite.path("device.stepdown"), "--target=nvidia:sm_90a")
     expect(905, "but got neither", "stepdown-run", "embed", artifact)
     expect(905, "but got both", "stepdown-run", "embed", artifact, "a", "-f", "b")
     with open(suite.path("empty.txt"), "w"):
