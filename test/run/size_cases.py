@@ -209,7 +209,9 @@ FUNCTIONS = [
     Function("slice_twice", [1], "o n s p m t", T1,
              f"%q = tensor.extract_slice %a0[%o] [%n] [%s] : {T1} to {T1}\n  "
              f"%r = tensor.extract_slice %q[%p] [%m] [%t] : {T1} to {T1}",
-             lambda a, o, n, s, p, m, t: q if isinstance(q := extract(a, o, n, s), str) else extract(q, p, m, t),
+             # A slice that only another slice reads is nowhere, and may be longer than any machine holds: of stride 0, say.
+             lambda a, o, n, s, p, m, t: (TOO_LONG if q == LARGE else q) if isinstance(q := extract(a, o, n, s), str)
+             else extract(q, p, m, t),
              lambda random, a: [0, len(a), 1, *near_slice(random, a)]),
     Function("insert_slice", [1, 1], "o n s", T1,
              f"%r = tensor.insert_slice %a0 into %a1[%o] [%n] [%s] : {T1} into {T1}",
