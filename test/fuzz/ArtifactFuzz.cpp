@@ -38,8 +38,8 @@ class StepCheck {
 public:
   StepCheck(const Model &model, const KVCache &cache)
       : model(model), p(model.program()), cache(cache), arena{uint64_t(1) << 40, p.head.arena_bytes},
-        places{arena.begin,       uint64_t(2) << 40, uint64_t(3) << 40,
-               uint64_t(4) << 40, uint64_t(5) << 40, uint64_t(6) << 40},
+        places{arena.begin,       uint64_t(2) << 40, uint64_t(3) << 40, uint64_t(4) << 40,
+               uint64_t(5) << 40, uint64_t(6) << 40, uint64_t(7) << 40},
         queue(std::move(*model.device().queue(1))), program(std::move(*StepProgram::create(model, places, cache))) {}
 
   void run(uint32_t newTokens, uint32_t rows) {
@@ -140,6 +140,8 @@ private:
       return exactly(places.sequences, step);
     case STEPDOWN_AT_ROWS:
       return exactly(places.rows, step);
+    case STEPDOWN_AT_LAST:
+      return exactly(places.last, step);
     default:
       return exactly(places.logits, logitsBytes());
     }
