@@ -19,13 +19,9 @@ struct DropEmpty : impl::DropEmptyBase<DropEmpty> {
   static bool makesNothing(Operation *op, EmptyArrays &empty) {
     if (isa<tensor::CastOp>(op)) // to a type that says so: the other way it stays what slices are seen to be of
       return llvm::is_contained(cast<ShapedType>(op->getResult(0).getType()).getShape(), 0);
-    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) // of no elements there are none to take
-      return empty.isKnown(slice.getResult()) || empty.isKnown(slice.getSource());
-    if (isa<tensor::PadOp, arith::ConstantOp>(op))
-      return empty.isKnown(op->getResult(0));
-    if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ReshapeOp>(op))
-      return empty.isKnown(op->getResult(0)) || empty.isKnown(op->getOperand(0));
-    return false;
+    return isa<tensor::ExtractSliceOp, tensor::PadOp, arith::ConstantOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp,
+               tensor::ReshapeOp>(op) &&
+           empty.isKnown(op->getResult(0));
   }
 
   /// Whether `op` puts an array into another, and either has no elements.

@@ -61,12 +61,21 @@ struct Origins {
     return {};
   }
 };
+
+/// What `array` has all its elements of: what it reshapes, or is a slice of. Null for others.
+Value source(Value array) {
+  Operation *op = array.getDefiningOp();
+  return isa_and_nonnull<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ReshapeOp, tensor::ExtractSliceOp>(op)
+             ? op->getOperand(0)
+             : Value();
+}
 } // namespace
 
 bool EmptyArrays::isKnown(Value array) {
-  SmallVector<Value> asked; // of the sizes of `array`, all of them
+  SmallVector<Value> asked; // arrays that are empty if one behind them is
   bool empty = false;
-  for (Origins origins; array; array = origins.before(array)) {
+  Origins origins;
+  while (array) {
     if (auto found = known.find(array); found != known.end()) {
       empty = found->second;
       break;
@@ -75,6 +84,8 @@ bool EmptyArrays::isKnown(Value array) {
     auto type = dyn_cast<RankedTensorType>(array.getType());
     if (empty = type && llvm::is_contained(type.getShape(), 0); empty)
       break;
+    Value same = origins.before(array);
+    array = same ? same : source(array);
   }
   for (Value each : asked)
     known[each] = empty;

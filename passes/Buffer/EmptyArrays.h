@@ -10,8 +10,8 @@ namespace stepdown {
 class EmptyArrays {
 public:
   /// Whether `array` has no elements, as its type says or that of an array that it has the sizes of: what was cast to
-  /// it, what it was written into, or what a loop carries that keeps its sizes. False is "not known". Placing arrays in
-  /// memory and folding casts make the types of all these one.
+  /// it, what it was written into, or what a loop carries that keeps its sizes; or of one that it reshapes or is a
+  /// slice of. False is "not known". Placing arrays in memory and folding casts make the types of all these one.
   bool isKnown(mlir::Value array);
 
 private:

@@ -129,7 +129,7 @@ class Moves:
             parts = [first, n // first if first else self.random.choice((1, 2, 3))]
             if self.random.random() < 0.4:
                 parts = [n]
-            elif self.random.random() < 0.2:
+            elif self.random.random() < 0.2 and len(actual) < 6:  # of all three sizes there would be nine; programs have eight
                 parts.insert(1, 1)
             groups.append(list(range(len(actual), len(actual) + len(parts))))
             actual += parts

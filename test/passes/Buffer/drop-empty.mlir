@@ -124,6 +124,34 @@ func.func @turns_side_by_side_put_nothing(%x: tensor<7x0xf32>, %y: tensor<?x?xf3
   return %1 : tensor<7x?xf32>
 }
 
+// Nor what was reshaped, or is a slice of a slice: turns carry it without its type.
+// CHECK-LABEL: func.func @turns_put_nothing_into_what_was_collapsed(
+// CHECK-NOT:     tensor.extract_slice
+// CHECK-NOT:     tensor.parallel_insert_slice
+// CHECK:         return
+func.func @turns_put_nothing_into_what_was_collapsed(%x: tensor<?x?x0xf32>, %m: index, %n: index) -> tensor<?x?xf32> {
+  %0 = tensor.collapse_shape %x [[0], [1, 2]] : tensor<?x?x0xf32> into tensor<?x?xf32>
+  %1 = scf.forall (%i) in (%m) shared_outs(%a = %0) -> (tensor<?x?xf32>) {
+    %2 = tensor.extract_slice %a[%i, 0] [1, %n] [1, 1] : tensor<?x?xf32> to tensor<1x?xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %2 into %a[%i, 0] [1, %n] [1, 1] : tensor<1x?xf32> into tensor<?x?xf32>
+    }
+  }
+  return %1 : tensor<?x?xf32>
+}
+
+// CHECK-LABEL: func.func @a_slice_of_a_slice_of_nothing_is_put_behind_all(
+// CHECK-SAME:      %{{.*}}: tensor<0xf32>, %[[Y:.*]]: tensor<?xf32>
+// CHECK-NOT:     tensor.insert_slice
+// CHECK:         return %[[Y]]
+func.func @a_slice_of_a_slice_of_nothing_is_put_behind_all(%x: tensor<0xf32>, %y: tensor<?xf32>, %n: index, %end: index)
+    -> tensor<?xf32> {
+  %0 = tensor.extract_slice %x[%n] [%n] [1] : tensor<0xf32> to tensor<?xf32>
+  %1 = tensor.extract_slice %0[%n] [%n] [1] : tensor<?xf32> to tensor<?xf32>
+  %2 = tensor.insert_slice %1 into %y[%end] [%n] [1] : tensor<?xf32> into tensor<?xf32>
+  return %2 : tensor<?xf32>
+}
+
 // What changes places with another is empty in every second turn alone.
 // CHECK-LABEL: func.func @what_changes_places_in_a_loop_is_not_empty(
 // CHECK:         tensor.extract_slice
