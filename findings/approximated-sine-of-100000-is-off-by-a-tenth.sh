@@ -7,8 +7,8 @@
 # Expected: the same values but for a few units of the last place, or an error that the documentation states. A rotary
 # embedding's first angle is the position itself, so arguments reach 131,071 and beyond.
 # Seen with MLIR 22.1.8 of Debian's packages: the argument is reduced by a product with one float32 of pi / 2, so that
-# the error grows with it: 3.5e-5 at 10,000, 3.8e-3 (a tenth of the value) at 100,000, and from 1e10 on sine is 0 and
-# cosine 1. Small negative arguments have the wrong sign: sin(-1e-8) is +6.2e-8. No diagnostic.
+# the error grows with it: 3.5e-5 at 10,000, 3.8e-3 (a tenth of the value) at 100,000, and of 1e10 the cosine is 1.
+# sin(-1e-8) has the wrong sign: +6.2e-8.
 #
 #   findings/approximated-sine-of-100000-is-off-by-a-tenth.sh
 #

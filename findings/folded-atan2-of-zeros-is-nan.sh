@@ -3,7 +3,7 @@
 #
 # math.atan2 of float32 zeros is run with arguments that the compiler cannot see through, and folded.
 # Expected: the same: C and IEEE 754 define all four, atan2(+0, +0) is +0 and atan2(+0, -0) is pi.
-# Seen with MLIR 22.1.8 of Debian's packages: folded, each is NaN; other arguments agree.
+# Seen with MLIR 22.1.8 of Debian's packages: folded, each is NaN; (0, 1) and (0, -1) agree.
 #
 #   findings/folded-atan2-of-zeros-is-nan.sh
 #
@@ -47,6 +47,7 @@ echo "mlir-22-tools $version"
 {
   compare 0.0 0.0
   compare 0.0 -0.0
+  compare -0.0 0.0
   compare -0.0 -0.0
   compare 0.0 1.0
   compare 0.0 -1.0
@@ -54,6 +55,7 @@ echo "mlir-22-tools $version"
 diff - seen <<'LINES' || { echo "changed: the lines with < were seen" >&2; exit 1; }
 atan2(0.0, 0.0): run 0.000000e+00, folded nan
 atan2(0.0, -0.0): run 3.141593e+00, folded nan
+atan2(-0.0, 0.0): run -0.000000e+00, folded nan
 atan2(-0.0, -0.0): run -3.141593e+00, folded nan
 atan2(0.0, 1.0): run 0.000000e+00, folded 0.000000e+00
 atan2(0.0, -1.0): run 3.141593e+00, folded 3.141593e+00

@@ -3,9 +3,8 @@
 #
 # Blocks of ones with one NaN, and with one infinity, are quantised and dequantised by the package.
 # Expected: an error, or numbers that show it: NaN or infinity, as its other types give.
-# Seen with gguf 0.19.0 and NumPy 2.4.6: Q4_0, Q8_0 and TQ2_0 give NaN somewhere in the block; MXFP4 gives 32 zeros, so
-# that a checkpoint with one broken weight becomes one with 32 missing weights, and no check of the file tells. NumPy
-# warns of the cast alone.
+# Seen with gguf 0.19.0 and NumPy 2.4.6: Q4_0, Q8_0 and TQ2_0 give blocks that are not all finite; MXFP4 gives 32 zeros,
+# so that a broken weight becomes 32 missing ones.
 #
 #   findings/gguf-mxfp4-of-infinity-is-zeros.sh
 #

@@ -3,11 +3,9 @@
 #
 # arith.sitofp from i32 to bf16 is run with an argument that the compiler cannot see through, and folded.
 # Expected: one correctly rounded value, as LLVM's sitofp is, whatever computes it.
-# Seen with LLVM 22.1.8 of Debian's packages: for x86-64 the code converts to float32 (cvtsi2ss) and that to bfloat16
-# (__truncsfbf2), so that what lies just off the middle of two values is first rounded onto it: 16842753 is 2^24 + 2^16
-# + 1, becomes 0x4b80 when run and 0x4b81 when folded. AMD's code does the same (two v_cvt), that for AArch64 rounds to
-# odd in between, and sm_90a has one cvt.rn.bf16.s32: the same program has two results on four targets. A value is off
-# by one unit in the last place of bfloat16.
+# Seen with LLVM 22.1.8 of Debian's packages, run on x86-64: what lies just off the middle of two values is rounded onto
+# it first: 16842753 is 2^24 + 2^16 + 1, becomes 0x4b80 when run and 0x4b81 when folded; 1086324735 becomes 0x4e82 and
+# 0x4e81. A value is off by one unit in the last place of bfloat16. Other targets are not run here.
 #
 #   findings/integers-become-bf16-in-two-roundings.sh
 #

@@ -5,8 +5,8 @@
 # by -convert-math-to-libm alone; and they are folded, with the argument a constant in the same function.
 # Expected: 1e-8, but for rounding, each time: the operations exist because 1 + x forgets a small x.
 # Seen with MLIR 22.1.8 of Debian's packages: -convert-math-to-llvm gives 0 for both, and -1.000166e-04 for
-# expm1(-1e-4), where it is -9.9995e-05. Folded, and by libm, they are right. So a program has one result where its argument becomes a constant and another where it does not. For log1p
-# the option approximate-log1p=false leaves it to libm; for expm1 there is none: -convert-math-to-libm must come first.
+# expm1(-1e-4), where it is -9.9995e-05. Folded, they are right, and with -convert-math-to-libm first. So a program has
+# one result where its argument becomes a constant and another where it does not.
 #
 #   findings/lowered-expm1-of-1e-8-is-zero.sh
 #

@@ -4,8 +4,8 @@
 # tensor.extract_slice takes nothing from offset 0 of a tensor with a size of 0, which the type says, and then which only
 # the caller knows.
 # Expected: both are the empty tensor.
-# Seen with MLIR 22.1.8 of Debian's packages: the first is an error, "offset 0 is out-of-bounds: 0 >= 0". So a program
-# that is valid stops being so where folding learns the size: a pass that refines types ends in a failed verification.
+# Seen with MLIR 22.1.8 of Debian's packages: the first is an error, "offset 0 is out-of-bounds: 0 >= 0". So a slice
+# that is valid with an unknown size is an error with the same size known.
 #
 #   findings/slice-of-an-empty-tensor-is-out-of-bounds.sh
 #

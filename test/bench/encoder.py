@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Embeddings of 256 sentences a batch: stepdown-run embed beside onnxruntime, alternating, on one thread and two.
+"""Embeddings of 256 sentences a batch: stepdown-run embed beside onnxruntime, in turns, on --threads threads.
 
     pip install numpy onnx onnxruntime tokenizers
     test/bench/encoder.py --bin build/bin models/all-MiniLM-L6-v2 [--threads 1] [--rounds 5]
 
 There is no ONNX file of the model at hand: the graph is written here, of onnxruntime's own fused operators (Attention,
-SkipLayerNormalization, BiasGelu), with the folder's float32 weights, and checked against stepdown. Each side has its
-sentences as ids, in one batch; onnxruntime's are padded to the longest. Times are user and system time of the computation
-alone, where the process tells them, and wall time.
+SkipLayerNormalization, BiasGelu), with the folder's float32 weights, and checked against stepdown. stepdown has its
+sentences as lines of text, which it tokenizes, in steps of 512 tokens; onnxruntime has ids, tokenized before and padded to
+the longest, in one batch. Times are user and system time, and wall time; of stepdown without start and loading (the
+difference of two runs), but with tokenizing and writing.
 """
 import argparse, json, os, resource, subprocess, sys, tempfile, time
 import numpy as np
