@@ -63,7 +63,8 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
     CacheType cache = attention.getCache().getType();
     const uint64_t heads = columns(attention.getQ()) / cache.getKey();
     // Products with keys and values; scale, maximum, exponential and sum of each score.
-    return heads * load.pairs(attention.getWindow()) * (2 * (cache.getKey() + cache.getValue()) + 4);
+    const uint64_t pairs = attention.getCausal() ? load.pairs(attention.getWindow()) : load.tokens * load.length;
+    return heads * pairs * (2 * (cache.getKey() + cache.getValue()) + 4);
   }
   if (isa<SelectRowsOp, KVAppendOp, KernelOp, YieldOp>(op) || op->getNumResults() == 0)
     return 0;
@@ -79,14 +80,14 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
   const uint64_t values = count * columns(op->getResult(0));
   if (auto rope = dyn_cast<RopeOp>(op)) // four products and two sums a pair
     return values / rope.getHeadDim() * rope.getInverseFrequencies().size() * 6;
-  if (isa<RMSNormOp>(op))
+  if (isa<RMSNormOp, ActivationOp>(op))
     return 4 * values;
   if (isa<LayerNormOp>(op))
     return 7 * values;
-  if (isa<ActivationOp>(op))
-    return 4 * values;
   if (isa<GatedActivationOp>(op))
     return 5 * values;
+  if (auto combine = dyn_cast<CombineExpertsOp>(op)) // a product and a sum of each expert's
+    return 2 * count * columns(combine.getX());
   return values; // embedding, add
 }
 

@@ -216,7 +216,7 @@ struct ExpertShape {
 template <typename T>
 Tensor<T> expertLinear(const Tensor<T> &x, const std::vector<int32_t> &ids, const Matrix &weight,
                        const ExpertShape &shape) {
-  const size_t rows = weight.rows / shape.experts, in = shape.byRank ? x.columns / shape.ranks : x.columns;
+  const size_t rows = weight.rows / shape.experts, in = weight.columns; // x may have zeros behind all of them
   Tensor<T> y(x.rows, shape.ranks * rows);
   std::vector<float> scratch;
   std::vector<T> row;
@@ -226,7 +226,7 @@ Tensor<T> expertLinear(const Tensor<T> &x, const std::vector<int32_t> &ids, cons
         detail::decodeRow(weight, size_t(ids[t * shape.ranks + r]) * rows + o, scratch, row);
         const T *from = x.row(t) + (shape.byRank ? r * in : 0);
         T sum = 0;
-        for (size_t c = 0; c < std::min(in, row.size()); ++c) // blocks may have zeros behind the last
+        for (size_t c = 0; c < in; ++c)
           sum += row[c] * from[c];
         y.row(t)[r * rows + o] = sum;
       }

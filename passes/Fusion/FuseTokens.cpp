@@ -122,16 +122,10 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
     getOperation().walk([&](AddOp op) { adds.push_back(op); });
     for (AddOp add : adds) {
       SmallVector<Operation *> group;
-      for (Value operand : add->getOperands()) // a norm of what is added
-        if (auto post = operand.getDefiningOp<RMSNormOp>(); post && post->hasOneUse() && isFree(post))
-          group.push_back(post);
-      for (Value operand : add->getOperands())
-        if (auto select = operand.getDefiningOp<SelectRowsOp>(); select && select->hasOneUse() && isFree(select))
-          group.push_back(select);
-      for (Value operand : add->getOperands())
-        if (auto experts = operand.getDefiningOp<CombineExpertsOp>();
-            experts && experts->hasOneUse() && isFree(experts))
-          group.push_back(experts);
+      for (Value operand : add->getOperands()) // a norm, rows or the experts' sum of what is added
+        if (Operation *def = operand.getDefiningOp();
+            isa_and_nonnull<RMSNormOp, SelectRowsOp, CombineExpertsOp>(def) && def->hasOneUse() && isFree(def))
+          group.push_back(def);
       group.push_back(add);
       for (Operation *user : add->getUsers())
         if (isa<RMSNormOp, LayerNormOp>(user) && isFree(user))

@@ -39,7 +39,8 @@ static SmallVector<int64_t> viewsOf(Value value, const Layout &layout) {
   for (Operation *user : value.getUsers()) {
     if (!isa<LinearOp, ExpertLinearOp>(user))
       continue;
-    auto block = cast<BlockType>(cast<RankedTensorType>(user->getOperands().back().getType()).getElementType());
+    auto block = cast<BlockType>(
+        cast<RankedTensorType>(user->getOperand(isa<LinearOp>(user) ? 1 : 2).getType()).getElementType());
     int64_t columns = packedBlock(layout, block.getFormat()).columns;
     if (!llvm::is_contained(views, columns))
       views.push_back(columns);
@@ -210,6 +211,8 @@ LogicalResult KernelPacker::describe() {
   Block &body = kernel.getBody().front();
   for (Operation &op : body) {
     isLinear |= isa<LinearOp, ExpertLinearOp>(op);
+    if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getBias())
+      return linear.emitOpError("expects no bias, which is a sum of its own here");
     if (auto experts = dyn_cast<ExpertLinearOp>(op)) {
       ranks = experts.getRanks();
       bucket.tile = bucket.group = 1;

@@ -339,7 +339,7 @@ Status Session::step() {
   int32_t *ids = staged.data(), *positions = ids + capacity, *sequences = positions + capacity,
           *wanted = sequences + capacity;
   uint32_t rows = queuedRows;
-  int32_t *last = staged.size() > 4 * size_t(capacity) ? wanted + capacity : nullptr;
+  int32_t *last = model->head().outputs ? wanted + capacity : nullptr;
   for (uint32_t i = 0; last && i < queued; ++i)
     last[i] = cache.length(sequences[i]) - 1;
   Status ok = queue->upload(inputs->address, staged.data(), staged.size() * sizeof(int32_t));

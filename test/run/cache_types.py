@@ -96,7 +96,7 @@ class Served:
     """A server of one artifact whose cache holds 24 blocks of 16 positions."""
 
     def __init__(self, suite, artifact, *options):
-        self.command = [os.path.join(suite.bin, "stepdown-run"), "serve", artifact, "--port", "0", "-t", "1", "--kv-block", "16",
+        self.command = [os.path.join(suite.bin, "stepdown-run"), "serve", artifact, "--port", "0", "-t", "3", "--kv-block", "16",
                         "--kv-blocks", "24", "--parallel", "3", "--chunk", "29", *options]
 
     def __enter__(self):

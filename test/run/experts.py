@@ -13,6 +13,7 @@ import float64_model
 
 RAGGED = {
     "qwen3moe": "--family qwen3moe --type Q4_1 --layers 2 --head-dim 32 --experts 13 --used 3 --expert-ffn 32",
+    "olmoe": "--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37",
 }
 # One layer, whose experts are 256 KiB each in each of three stacks.
 LARGE = "--family qwen3moe --type F32 --layers 1 --width 128 --head-dim 32 --experts 61 --used 1 --expert-ffn 512"

@@ -214,6 +214,7 @@ def checkpoints(base):
                             ([RUN, "eval", model, "-p", "a b c", "--logits", file], None),
                             ([RUN, "generate", model, "-p", "a", "-n", "1", "--save-session", file], None),
                             ([RUN, "chat", model], f"/save {file}\n/quit\n"),
+                            ([RUN, "bench", model, "--serve", "--plot", file], None),
                             ([RUN, "serve", model, "--port", "0", "--trace", file], None)):
             done = run(words, input=said and said.encode(), env={**os.environ, "XDG_CACHE_HOME": kept})
             expect(f"{' '.join(words[1:])}: over a file of the model", b"E0960" in done.stderr, True)

@@ -46,7 +46,8 @@ TEST(Fusion, AFusedModuleMeansWhatTheUnfusedOneMeans) {
         "--family llama --type F16 --width 37 --ffn 53 --heads 3 --kv-heads 1 --head-dim 13 --rope-dims 6 --bias",
         "--family gemma3 --type BF16 --width 43 --ffn 61 --heads 5 --kv-heads 5 --head-dim 22 --window 3 --head untied",
         "--family qwen3 --type Q8_0 --width 96 --ffn 101 --heads 8 --kv-heads 2 --head-dim 20 --fused-qkv",
-        "--family phi3 --type Q4_0 --width 32 --ffn 29 --heads 7 --kv-heads 7 --head-dim 40 --rope-dims 8"})
+        "--family phi3 --type Q4_0 --width 32 --ffn 29 --heads 7 --kv-heads 7 --head-dim 40 --rope-dims 8",
+        "--family qwen3moe --type F16 --experts 5 --used 3 --expert-ffn 29"})
     for (bool exact : {true, false}) {
       SCOPED_TRACE(std::string(options) + (exact ? " exact" : ""));
       const std::string checkpoint = makeModel(options);

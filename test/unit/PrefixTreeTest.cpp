@@ -250,7 +250,7 @@ struct Claimed final : PrefixTree::Below {
 
 // A prompt that waits for others to be read asks in every step: that takes no time that grows with its length.
 TEST_F(Tree, asksNoFurtherThanTheBudgetReaches) {
-  const std::vector<int32_t> tokens = text(1, 1600);
+  const std::vector<int32_t> tokens = text(1, 1597);
   for (uint32_t window : {0u, 40u}) {
     groups.assign(1, {1, 1, 4, 4, 0, STEPDOWN_F16});
     if (window)
@@ -260,16 +260,16 @@ TEST_F(Tree, asksNoFurtherThanTheBudgetReaches) {
     tree->setBelow(&tier);
     const int each = window ? 2 : 1;
     PrefixTree::Budget budget{100, false};
-    EXPECT_TRUE(tree->restore(space, tokens.data(), 1600, 0, budget));
+    EXPECT_TRUE(tree->restore(space, tokens.data(), 1597, 0, budget));
     EXPECT_EQ(tier.asked, each);
     budget = {7 * 101, true}; // seven blocks, or with windows that see three of them, four
-    EXPECT_TRUE(tree->restore(space, tokens.data(), 1600, 0, budget));
+    EXPECT_TRUE(tree->restore(space, tokens.data(), 1597, 0, budget));
     EXPECT_EQ(longest(tokens), window ? 64 : 112);
     EXPECT_EQ(tier.reads, 7);
     EXPECT_LE(tier.asked, each + each * 9);
     tier.asked = 0;
     budget = {50, false};
-    EXPECT_TRUE(tree->restore(space, tokens.data(), 1600, longest(tokens), budget));
+    EXPECT_TRUE(tree->restore(space, tokens.data(), 1597, longest(tokens), budget));
     EXPECT_EQ(tier.reads, 7);
     EXPECT_EQ(tier.asked, window ? 2 * 1 + 1 : 1); // of a window one that was not needed is missing
     EXPECT_TRUE(tree->isSound());

@@ -76,6 +76,9 @@ TEST(ReferenceOperations, ExpertsAreRowsOfOneMatrix) {
   EXPECT_EQ(y.values, (std::vector<double>{20 + 2 * 24, 25 + 2 * 29, 0 + 2 * 4, 5 + 2 * 9}));
   Tensor<double> own = tensor(1, 10, {1, 0, 0, 0, 0, 0, 1, 0, 0, 0}); // columns for each rank
   EXPECT_EQ(expertLinear(own, {2, 0}, weight, {3, 2, true}).values, (std::vector<double>{20, 25, 1, 6}));
+  Tensor<double> packed(1, 32); // as a block has them: zeros behind those of the last rank
+  std::copy(own.values.begin(), own.values.end(), packed.values.begin());
+  EXPECT_EQ(expertLinear(packed, {2, 0}, weight, {3, 2, true}).values, (std::vector<double>{20, 25, 1, 6}));
   EXPECT_EQ(combineExperts(y, tensor(1, 3, {0.5, 2, 9}), 2).values, (std::vector<double>{34 + 16, 41.5 + 46}));
 }
 

@@ -14,10 +14,10 @@ constexpr size_t kTogether = 256; ///< texts between two writes
 
 /// The words behind MODEL, or the lines of a file; "-" is stdin.
 Result<std::vector<std::string>> textsOf(const Arguments &arguments) {
-  const std::vector<std::string> &words = arguments.allPositionals();
-  if (words.empty())
-    return arguments.usage("expects MODEL");
-  std::vector<std::string> texts(words.begin() + 1, words.end());
+  auto words = arguments.somePositionals();
+  if (!words)
+    return words.error();
+  std::vector<std::string> texts(words->begin() + 1, words->end());
   auto file = arguments.text("file");
   if (texts.size() == 1 && texts[0] == "-" && !file) {
     file = "-";
@@ -63,7 +63,7 @@ std::string lineOf(size_t tokens, const float *values, size_t width) {
   return line + "]}\n";
 }
 
-Result<Embedder::Options> optionsOf(const Arguments &arguments) {
+Embedder::Options optionsOf(const Arguments &arguments) {
   Embedder::Options options;
   options.threads = static_cast<int32_t>(arguments.integer("threads"));
   if (auto name = arguments.text("pooling"))
@@ -77,13 +77,10 @@ Status runEmbed(const Arguments &arguments) {
   auto texts = textsOf(arguments);
   if (!texts)
     return texts.error();
-  auto options = optionsOf(arguments);
-  if (!options)
-    return options.error();
   auto source = TextModel::open(arguments, arguments.allPositionals()[0]);
   if (!source)
     return source.error();
-  auto embedder = Embedder::create((*source)->model, *options);
+  auto embedder = Embedder::create((*source)->model, optionsOf(arguments));
   if (!embedder)
     return embedder.error();
   const size_t width = (*embedder)->width();

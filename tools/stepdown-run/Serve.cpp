@@ -28,8 +28,8 @@ void boundKeptMemory() {
 }
 
 constexpr char about[] = "Prints `listening on http://HOST:PORT` when it is ready. The interface is OpenAI's: "
-                         "/v1/models, /v1/completions and "
-                         "/v1/chat/completions; beside it /tokenize, /health and /metrics (docs/serving.md). A request "
+                         "/v1/models, /v1/completions, /v1/chat/completions and /v1/embeddings (of encoders); beside "
+                         "it /tokenize, /health and /metrics (docs/serving.md). A request "
                          "names MODEL by its file "
                          "name without the ending. What a request is answered does not depend on the others. SIGINT or "
                          "SIGTERM ends the server "

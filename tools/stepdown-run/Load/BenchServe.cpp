@@ -1,6 +1,7 @@
 // bench --serve: how long requests wait that come by chance.
 #include "tools/stepdown-run/Load/BenchServe.h"
 #include "lib/Base/PartFile.h"
+#include "lib/Checkpoint/Checkpoint.h"
 #include "runtime/Server/Engine.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
@@ -158,7 +159,7 @@ Status benchServe(const Arguments &arguments) {
   }
   std::optional<PartFile> plot; // before the load, so that none is sent in vain
   if (const std::optional<std::string> path = arguments.text("plot")) {
-    auto file = PartFile::create(*path, {}, PartFile::Order::forward);
+    auto file = PartFile::create(*path, checkpointFiles(named), PartFile::Order::forward);
     if (!file)
       return file.error();
     plot.emplace(std::move(*file));
