@@ -7,8 +7,8 @@
 namespace stepdown::grammar {
 namespace {
 
-constexpr int maxDepth = 250;
-constexpr uint32_t maxRepeat = 1000; ///< as RE2 has it
+constexpr int maxNesting = 250;
+constexpr uint32_t maxCount = 1000; ///< as RE2 has it
 
 const Ranges digits = {{'0', '9'}}, word = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}},
              blank = {{'\t', '\n'}, {'\f', '\r'}, {' ', ' '}};
@@ -91,7 +91,7 @@ private:
   }
 
   Result<Expression> either(Flags &flags, int depth) {
-    if (depth > maxDepth)
+    if (depth > maxNesting)
       return refuse(ErrorCode::RegexSyntax, "at most 250 groups in each other, but got more");
     std::vector<Expression> all;
     do {
@@ -170,7 +170,7 @@ private:
         return text[begin] == '+' ? unsupported("possessive repetition (+ after a repetition)")
                                   : refuse(ErrorCode::RegexSyntax, "one repetition, but got two in a row");
       }
-      if (least > maxRepeat || (most != Expression::unbounded && (most > maxRepeat || most < least))) {
+      if (least > maxCount || (most != Expression::unbounded && (most > maxCount || most < least))) {
         at = begin;
         return refuse(ErrorCode::RegexSyntax, "a repetition of at most 1000 whose bounds ascend");
       }

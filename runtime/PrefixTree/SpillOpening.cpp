@@ -17,8 +17,8 @@ using namespace SpillLayout;
 
 namespace {
 
-constexpr char magic[8] = {'S', 'T', 'E', 'P', 'D', 'S', 'P', 'L'};
-constexpr uint32_t currentVersion = 1;
+constexpr char spillMagic[8] = {'S', 'T', 'E', 'P', 'D', 'S', 'P', 'L'};
+constexpr uint32_t spillVersion = 1;
 
 struct FileHeader {
   char magic[8];
@@ -88,8 +88,8 @@ Status SpillFile::openFile() {
 
 Status SpillFile::writeHeader() {
   FileHeader header = {};
-  std::memcpy(header.magic, magic, sizeof magic);
-  header.version = currentVersion;
+  std::memcpy(header.magic, spillMagic, sizeof spillMagic);
+  header.version = spillVersion;
   header.length = static_cast<uint32_t>(std::min(options.holds.size(), sizeof header.text));
   std::memcpy(header.digest, digestOf(options.holds).data(), sizeof header.digest);
   std::memcpy(header.text, options.holds.data(), header.length);
@@ -106,17 +106,17 @@ Status SpillFile::expectHeader(uint64_t size) {
   const ssize_t got = readAt(fd, &header, sizeof header, 0);
   if (got < 0)
     return stepdown::fail(ErrorCode::FileRead, "%s: cannot read: %s", path, std::strerror(errno));
-  if (std::memcmp(header.magic, magic, sizeof magic) != 0)
+  if (std::memcmp(header.magic, spillMagic, sizeof spillMagic) != 0)
     return stepdown::fail(ErrorCode::SpillFormat,
                           "%s: expects an empty file, or one of spilled blocks, which begins with "
                           "\"%.8s\"; what it holds is left as it is",
-                          path, magic);
-  if (size < page || header.version != currentVersion || header.length > sizeof header.text ||
+                          path, spillMagic);
+  if (size < page || header.version != spillVersion || header.length > sizeof header.text ||
       header.checksum != checksumOf(&header, offsetof(FileHeader, checksum)))
     return stepdown::fail(ErrorCode::SpillFormat,
                           "%s: expects a header of version %u that is whole, but got version %u and %llu bytes, or "
                           "another checksum",
-                          path, currentVersion, header.version, static_cast<unsigned long long>(size));
+                          path, spillVersion, header.version, static_cast<unsigned long long>(size));
   const std::string held(header.digest, sizeof header.digest), expected = digestOf(options.holds);
   if (held != expected)
     return stepdown::fail(ErrorCode::SpillModel,

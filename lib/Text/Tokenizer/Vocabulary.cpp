@@ -1,6 +1,7 @@
 #include "lib/Text/Tokenizer/Vocabulary.h"
 #include "lib/Checkpoint/GgufShard.h"
 #include "lib/Text/Tokenizer/TextHash.h"
+#include "lib/Text/Tokenizer/Unaligned.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -12,12 +13,6 @@ namespace {
 
 /// Longer than any token seen (512 bytes), shorter than anything that hurts.
 constexpr size_t mostTokenBytes = 65535;
-
-template <typename T> uint64_t load(const char *bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
 
 /// The value byte of a `<0xNN>` token with two upper-case digits, or -1.
 int byteOfText(std::string_view text) {
@@ -132,8 +127,8 @@ Status Vocabulary::readScores(const Metadata &metadata) {
     std::memcpy(scores.data(), value->bytes, scores.size() * sizeof(float));
   else
     for (size_t i = 0; i < scores.size(); ++i)
-      scores[i] = static_cast<float>(
-          static_cast<int32_t>(load<uint32_t>(reinterpret_cast<const char *>(value->bytes + i * sizeof(int32_t)))));
+      scores[i] = static_cast<float>(static_cast<int32_t>(
+          loadUnaligned<uint32_t>(reinterpret_cast<const char *>(value->bytes + i * sizeof(int32_t)))));
   for (size_t i = 0; i < scores.size(); ++i)
     if (!std::isfinite(scores[i]))
       return fail(ErrorCode::TokenScore,
@@ -157,7 +152,7 @@ Status Vocabulary::readTypes(const Metadata &metadata) {
                 "%" PRIu64,
                 file, value->offset, texts.size(), value->count);
   for (size_t i = 0; i < types.size(); ++i) {
-    uint32_t number = load<uint32_t>(reinterpret_cast<const char *>(value->bytes + i * sizeof(int32_t)));
+    uint32_t number = loadUnaligned<uint32_t>(reinterpret_cast<const char *>(value->bytes + i * sizeof(int32_t)));
     if (number > 6)
       return fail(ErrorCode::TokenTypeNumber,
                   "%s: offset %" PRIu64 ": key 'tokenizer.ggml.token_type': element %zu: expects 0 to 6, but got %d",
