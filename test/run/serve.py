@@ -440,6 +440,9 @@ def main():
                                "--requests", "23", "--api-key", KEY, "--json"], capture_output=True, text=True)
         told = json.loads(done.stdout or "{}")
         expect("bench --serve", (told.get("answered"), told.get("failed")) == (23, 0) and told["ttft_ms"]["p50"] > 0, done)
+        done = subprocess.run([RUN, "bench", f"http://localhost:{server.port}/", "--serve", "-p", "5", "-n", "7", "--clients", "3",
+                               "--requests", "11", "--api-key", KEY], capture_output=True, text=True)
+        expect("bench --clients", done.stdout.startswith("11 answers, 0 failed; 3 clients for "), done)
         done = subprocess.run([RUN, "bench", f"http://localhost:{server.port}", "--serve"], capture_output=True, text=True)
         expect("bench without a key", done.returncode != 0 and "E1204" in done.stderr, done)
         expect("stop", server.stop() == 0)

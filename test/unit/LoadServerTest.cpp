@@ -208,6 +208,39 @@ TEST(LoadServer, soManyWaitAndNoMore) {
   }
 }
 
+/// Answers as soon as it has been asked three times, and knows how many it answered at a time.
+struct Counts final : LoadTarget {
+  Result<size_t> answer(const LoadRequest &request, const std::function<void()> &came) override {
+    std::unique_lock<std::mutex> lock(mutex);
+    most = std::max(most, ++now);
+    ++calls;
+    changed.notify_all();
+    changed.wait(lock, [&] { return calls >= 3; });
+    came();
+    --now;
+    return request.answer;
+  }
+  void stop() override {}
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t now = 0, most = 0, calls = 0;
+};
+
+// Requests of this load are to come in two years: clients ask as soon as they are answered.
+TEST(LoadServer, aClientSendsWhenTheOneBeforeIsAnswered) {
+  std::vector<LoadRequest> later = load(17);
+  for (LoadRequest &request : later)
+    request.at = 6e7;
+  LoadLimits limits;
+  limits.clients = 3;
+  Counts target;
+  const std::vector<LoadOutcome> outcomes = runLoad(later, target, [] { return false; }, limits);
+  EXPECT_EQ(reportOf(outcomes).answered, 17u);
+  EXPECT_EQ(target.most, 3u);
+  for (size_t i = 1; i < outcomes.size(); ++i)
+    EXPECT_TRUE(outcomes[i].at >= outcomes[i - 1].at && outcomes[i].toFirst() >= 0);
+}
+
 TEST(LoadServer, aListOfModelsIsReadWithinBounds) {
   const std::pair<std::string, const char *> cases[] = {
       {untilClosed(std::string(5 << 20, ' ')), "a list of models of at most 4 MiB"},

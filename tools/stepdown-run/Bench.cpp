@@ -74,7 +74,8 @@ private:
 Status runBench(const Arguments &arguments) {
   if (arguments.has("serve"))
     return benchServe(arguments);
-  for (const char *other : {"rate", "requests", "seed", "parallel", "plot", "price-per-hour", "api-key", "timeout"})
+  for (const char *other :
+       {"rate", "clients", "requests", "seed", "parallel", "plot", "price-per-hour", "api-key", "timeout"})
     if (arguments.has(other))
       return arguments.usage(std::string("expects --serve beside --") + other);
   std::vector<int64_t> prompts = arguments.integers("prompt"), generates = arguments.integers("generate");
@@ -193,6 +194,9 @@ Command benchCommand() {
        Option("rate", 0, "R", "requests a second, on average; times between them are those of a Poisson process")
            .real()
            .by("1"),
+       Option("clients", 0, "N", "that each send the next request when the one before is answered, in place of --rate")
+           .whole(1, 4096)
+           .otherwiseIt("none"),
        Option("requests", 0, "N", "that are sent").whole(1, 100000).by("50"),
        Option("seed", 0, "S", "of times, lengths and prompts").whole(0, INT64_MAX).by("0"),
        Option("parallel", 0, "N", "answers of MODEL that are drawn together").whole(1, 65536).by("16"),

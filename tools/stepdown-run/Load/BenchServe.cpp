@@ -86,10 +86,14 @@ std::string row(const char *name, const std::vector<double> &sorted) {
   return out + "  ms\n";
 }
 
-std::string textOf(const LoadReport &report, const LoadOptions &load, std::optional<double> price) {
-  char text[240];
-  std::snprintf(text, sizeof text, "%zu answers, %zu failed; %.4g requests/s for %.1f s\n", report.answered,
-                report.failed, load.rate, report.seconds);
+std::string textOf(const LoadReport &report, const LoadOptions &load, size_t clients, std::optional<double> price) {
+  char text[240], from[40];
+  if (clients)
+    std::snprintf(from, sizeof from, "%zu clients", clients);
+  else
+    std::snprintf(from, sizeof from, "%.4g requests/s", load.rate);
+  std::snprintf(text, sizeof text, "%zu answers, %zu failed; %s for %.1f s\n", report.answered, report.failed, from,
+                report.seconds);
   std::string out =
       text + row("time to the first token", report.toFirst) + row("time per output token", report.perToken);
   std::snprintf(text, sizeof text, "%-26s  %.1f tokens/s\n", "output", report.tokensPerSecond());
@@ -139,6 +143,10 @@ Status benchServe(const Arguments &arguments) {
   load.prompts = arguments.integers("prompt");
   load.answers = arguments.integers("generate");
   load.seed = static_cast<uint64_t>(arguments.integer("seed"));
+  LoadLimits limits;
+  limits.clients = static_cast<size_t>(arguments.integer("clients"));
+  if (limits.clients && arguments.has("rate"))
+    return arguments.usage("expects --rate or --clients, but got both");
   if (!(load.rate > 0 && load.rate <= 1e6))
     return arguments.usage("expects more than 0 and at most 1000000 requests/s for --rate, but got \"" +
                            arguments.value("rate") + "\"");
@@ -170,14 +178,16 @@ Status benchServe(const Arguments &arguments) {
   load.firstId = std::min(3, served.lastId); // behind those that are control tokens nearly everywhere
   load.lastId = served.lastId;
   catchInterrupts();
-  const std::vector<LoadOutcome> outcomes = runLoad(poissonLoad(load), *served.target, interrupted);
+  const std::vector<LoadOutcome> outcomes = runLoad(poissonLoad(load), *served.target, interrupted, limits);
   const LoadReport report = reportOf(outcomes);
   for (const LoadOutcome &outcome : outcomes)
     if (!outcome.problem.empty() && !outcome.interrupted) {
       std::fprintf(stderr, "stepdown-run: a request failed: %s\n", outcome.problem.c_str());
       break; // the others are counted
     }
-  if (Status printed = print(arguments.has("json") ? jsonOf(report, price) : textOf(report, load, price)); !printed)
+  if (Status printed =
+          print(arguments.has("json") ? jsonOf(report, price) : textOf(report, load, limits.clients, price));
+      !printed)
     return printed;
   if (plot) {
     const std::string drawn = plotOf(report, std::to_string(report.answered) + " answers");

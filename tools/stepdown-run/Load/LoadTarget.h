@@ -33,10 +33,12 @@ Result<std::unique_ptr<LoadTarget>> serverTarget(const std::string &url, const s
 struct LoadLimits {
   size_t requests = 4096;
   size_t tokens = size_t(1) << 26; ///< of their prompts, but for one that is alone
+  size_t clients = 0; ///< of which each sends when it has its answer, whatever the times of requests; 0: these count
 };
 
-/// Sends each request of `load` at its time, whether those before are answered or not, and waits for all answers. Where
-/// `interrupted` says so, nothing more is sent and `target` is stopped; then there are outcomes of what was sent.
+/// Sends each request of `load` at its time, whether those before are answered or not, or, where there are clients,
+/// when one of these has its answer, which is when it came; and waits for all answers. Where `interrupted` says so,
+/// nothing more is sent and `target` is stopped; then there are outcomes of what was sent.
 std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarget &target, bool (*interrupted)(),
                                  const LoadLimits &limits = {});
 

@@ -88,11 +88,16 @@ std::vector<LoadOutcome> runLoad(const std::vector<LoadRequest> &load, LoadTarge
     changed.notify_all();
   };
   for (; sent < load.size(); ++sent) {
-    while (now() < load[sent].at && !interrupted())
+    if (limits.clients) {
+      std::unique_lock<std::mutex> lock(mutex);
+      while (waiting >= limits.clients && !interrupted())
+        changed.wait_for(lock, std::chrono::milliseconds(50));
+    }
+    while (!limits.clients && now() < load[sent].at && !interrupted())
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(load[sent].at - now(), 0.0, 0.05)));
     if (interrupted())
       break;
-    outcomes[sent].at = load[sent].at;
+    outcomes[sent].at = limits.clients ? now() : load[sent].at;
     {
       std::lock_guard<std::mutex> lock(mutex);
       if (waiting >= limits.requests || (waiting && tokensWaiting + load[sent].prompt > limits.tokens)) {
