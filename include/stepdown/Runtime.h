@@ -259,9 +259,9 @@ STEPDOWN_API stepdown_status stepdown_sequence_generate(stepdown_session *sessio
 
 /* Sequences outside their session: tokens, keys and values, which go on in another session of the same checkpoint,
  * process or device (docs/saved-sequences.md). Saving refuses with 604, with 610 while tokens of the sequence are
- * queued, and with 903; loading with 1510 to 1513 what is none, damaged, or of another model, with 605, 606 and 608
- * where there is no room, and then leaves no sequence. A file is whole or not there. Of one that `stepdown-run
- * generate` saved, the tokens that are not computed yet are left out. */
+ * queued, with 903, and with 960 where the file is the model's own; loading with 1510 to 1513 what is none, damaged, or
+ * of another model, with 605, 606 and 608 where there is no room, and then leaves no sequence. A file is whole or not
+ * there. Of one that `stepdown-run generate` saved, the tokens that are not computed yet are left out. */
 STEPDOWN_API stepdown_status stepdown_sequence_save(stepdown_session *session, stepdown_sequence sequence,
                                                     const char *path);
 STEPDOWN_API stepdown_status stepdown_sequence_load(stepdown_session *session, const char *path,

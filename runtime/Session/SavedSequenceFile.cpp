@@ -10,7 +10,8 @@
 namespace stepdown {
 
 Status saveSequenceFile(Session &session, int32_t sequence, const SavedSequence &saved, const std::string &path,
-                        const std::vector<std::string> &inputs) {
+                        std::vector<std::string> inputs) {
+  inputs.push_back(session.of().artifact().path());
   Result<PartFile> file = PartFile::create(path, inputs, PartFile::Order::forward);
   if (!file)
     return file.error();

@@ -5,9 +5,9 @@
 namespace stepdown {
 
 /// Saves a sequence as the file `path`, whole or not at all; a pipe has its bytes at once. E0903, E0960 where `path` is
-/// one of `inputs`, and what saveSequence refuses.
+/// the model's own or one of `inputs`, and what saveSequence refuses.
 Status saveSequenceFile(Session &session, int32_t sequence, const SavedSequence &saved, const std::string &path,
-                        const std::vector<std::string> &inputs = {});
+                        std::vector<std::string> inputs = {});
 
 /// A file or pipe that is read from its beginning.
 class SequenceFile {

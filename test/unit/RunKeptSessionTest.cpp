@@ -131,6 +131,9 @@ TEST(RunKeptSession, whatCannotGoOnIsRefused) {
   ASSERT_EQ(run("generate " + model + " -p hello -n 3 --save-session " + saved).status, 0);
   const std::string bytes = textOf(saved);
   std::ofstream(cut, std::ios::binary) << bytes.substr(0, bytes.size() - 1);
+  const std::string draft = toy.write(), schema = temporaryFile({}, ".json"), rules = temporaryFile({}, ".gbnf");
+  std::ofstream(schema) << "{}";
+  std::ofstream(rules) << "root ::= \"a\"";
   for (auto [words, expected] : std::vector<std::pair<std::string, std::string>>{
            {model + " -p ab --answers 2 --save-session " + saved, "error E0905: generate: expects one prompt and one "},
            {model + " --load-session " + cut, "error E1511: " + cut},
@@ -138,6 +141,11 @@ TEST(RunKeptSession, whatCannotGoOnIsRefused) {
            {other.write() + " --load-session " + saved, "error E1512: " + saved},
            {model + " --load-session /nowhere", "error E0901: /nowhere"},
            {model + " -p ab -n 1 --save-session " + model, "error E0960: "},
+           {model + " -p ab -n 1 --speculate=draft:" + draft + " --save-session " + draft, "error E0960: " + draft},
+           {model + " -p ab -n 1 --speculate=edit:" + cut + " --save-session " + cut, "error E0960: " + cut},
+           {model + " -f " + cut + " -n 1 --save-session " + cut, "error E0960: " + cut},
+           {model + " -p ab -n 1 --grammar " + rules + " --save-session " + rules, "error E0960: " + rules},
+           {model + " -p ab -n 1 --json-schema " + schema + " --save-session " + schema, "error E0960: " + schema},
            {model, "error E0905: generate: expects "}}) {
     const Output done = run("generate " + words);
     EXPECT_NE(done.status, 0) << words;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <gtest/gtest.h>
 #include <string>
+#include <unistd.h>
 
 using stepdown::test::ToyModel;
 
@@ -12,8 +13,9 @@ namespace {
 struct Loaded {
   stepdown_model *model = nullptr;
   stepdown_session *session = nullptr;
-  explicit Loaded(const ToyModel &toy) {
-    EXPECT_EQ(stepdown_model_load(toy.write().c_str(), nullptr, &model).code, 0);
+  explicit Loaded(const ToyModel &toy) : Loaded(toy.write()) {}
+  explicit Loaded(const std::string &path) {
+    EXPECT_EQ(stepdown_model_load(path.c_str(), nullptr, &model).code, 0);
     EXPECT_EQ(stepdown_session_create(model, nullptr, &session).code, 0);
   }
   ~Loaded() {
@@ -151,6 +153,14 @@ TEST_F(LeavingApi, aSequenceGoesOnInAnotherSession) {
   EXPECT_EQ(stepdown_sequence_export(loaded.session, 12, Stream::write, &full).code, 604);
   EXPECT_EQ(stepdown_sequence_save(loaded.session, from, "/nowhere/file").code, 903);
   EXPECT_EQ(stepdown_sequence_load(other.session, "/nowhere/file", &byFile).code, 901);
+  const std::string own = toy.write(), linked = stepdown::test::temporaryFile({}, ".link");
+  Loaded third(own);
+  stepdown_sequence there = -1;
+  ASSERT_EQ(stepdown_sequence_load(third.session, path.c_str(), &there).code, 0);
+  ASSERT_EQ(unlink(linked.c_str()), 0);
+  ASSERT_EQ(symlink(own.c_str(), linked.c_str()), 0);
+  EXPECT_EQ(stepdown_sequence_save(third.session, there, own.c_str()).code, 960);
+  EXPECT_EQ(stepdown_sequence_save(third.session, there, linked.c_str()).code, 960);
   stepdown_token token = {from, 3, 0};
   ASSERT_EQ(stepdown_session_submit(loaded.session, &token, 1).code, 0);
   EXPECT_EQ(stepdown_sequence_save(loaded.session, from, path.c_str()).code, 610);

@@ -152,7 +152,7 @@ Status runGenerate(const Arguments &arguments) {
   if (!speculate)
     return speculate.error();
   const bool fromFile = arguments.has("requests");
-  auto kept = KeptSession::of(arguments, !fromFile && (*lines)[0].request.answers == 1);
+  auto kept = KeptSession::of(arguments, speculate->file, !fromFile && (*lines)[0].request.answers == 1);
   if (!kept)
     return kept.error();
   auto opened = TextModel::open(arguments);

@@ -1,4 +1,5 @@
 #include "tools/stepdown-run/KeptSession.h"
+#include "lib/Base/PartFile.h"
 #include "lib/Checkpoint/Checkpoint.h"
 
 namespace stepdown::run {
@@ -13,15 +14,24 @@ std::vector<Option> keptSessionOptions() {
               .file()};
 }
 
-Result<KeptSession> KeptSession::of(const Arguments &arguments, bool single) {
+Result<KeptSession> KeptSession::of(const Arguments &arguments, const std::string &guessing, bool single) {
   KeptSession kept;
   kept.loads = arguments.text("load-session");
   kept.saves = arguments.text("save-session");
   if (kept.wanted() && !single)
     return arguments.usage(std::string("expects one prompt and one answer for --") +
                            (kept.loads ? "load-session" : "save-session"));
-  if (!arguments.allPositionals().empty())
-    kept.model = arguments.allPositionals()[0];
+  if (!kept.saves)
+    return kept;
+  for (const std::string &model : {arguments.allPositionals()[0], guessing})
+    for (std::string &file : checkpointFiles(model))
+      kept.inputs.push_back(std::move(file));
+  for (const char *option : {"file", "grammar", "json-schema"})
+    kept.inputs.push_back(arguments.text(option).value_or(""));
+  struct stat info;
+  if (::stat(kept.saves->c_str(), &info) == 0)
+    if (Status free = expectNoInput(*kept.saves, info, kept.inputs); !free)
+      return free.error();
   return kept;
 }
 
@@ -82,7 +92,7 @@ Status KeptSession::save(Session &session, const Generation &answer) const {
       return cut;
   now.drawn = static_cast<int32_t>(answer.tokens().size() + static_cast<size_t>(answer.drawnBefore()));
   now.surprise = answer.drawnWith().surprise();
-  return saveSequenceFile(session, kept, now, *saves, checkpointFiles(model));
+  return saveSequenceFile(session, kept, now, *saves, inputs);
 }
 
 } // namespace stepdown::run

@@ -11,8 +11,10 @@ std::vector<commandline::Option> keptSessionOptions();
 
 class KeptSession {
 public:
-  /// What the options say. `single`: one answer is drawn; E0905 where it is not.
-  static Result<KeptSession> of(const commandline::Arguments &arguments, bool single);
+  /// What the options say. `single`: one answer is drawn; E0905 where it is not. E0960 for a file to save that is one
+  /// of the model's, of `guessing` (a file of --speculate, or empty), of the prompt or of the constraint: before any
+  /// work.
+  static Result<KeptSession> of(const commandline::Arguments &arguments, const std::string &guessing, bool single);
   /// Whether the sequence is loaded or saved, and has to be kept for that.
   bool wanted() const { return loads || saves; }
   /// Reads what is known of a saved one, but its keys and values; E0901, E0902, E151x.
@@ -29,7 +31,7 @@ public:
 
 private:
   std::optional<std::string> loads, saves;
-  std::string model;
+  std::vector<std::string> inputs; ///< which `saves` must not name
   std::optional<SequenceFile> file;
   std::optional<SavedSequenceReader> reader;
   SavedSequence saved;
