@@ -66,7 +66,7 @@ def main():
     length = options.prompt + options.generate + 20
     print(programs.machine(options) + f"; {options.clients} clients, {options.requests} requests, prompts of {options.prompt} tokens, "
           f"answers of {options.generate}\n")
-    print(f"| model | threads | server | output, tokens/s | ratio | TTFT p50, ms | p95, ms | ratio | a token p50, ms | p95, ms | s |")
+    print("| model | threads | server | output, tokens/s | ratio | TTFT p50, ms | p95, ms | ratio | a token p50, ms | p95, ms | s |")
     print("|" + " --- |" * 11, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for model in options.models:
@@ -87,6 +87,7 @@ def main():
                     order = (0, 1) if turn % 2 == 0 else (1, 0)
                     told = {i: measured(options, commands[i], ports[i]) for i in order}
                     rounds.append((told[0], told[1]))
+                    print(f"served: {name}, {threads} threads, round {turn + 1}: ours and theirs: {json.dumps(rounds[-1])}", file=sys.stderr)
                 rate = statistics.median(r[0]["tokens_per_second"] / r[1]["tokens_per_second"] for r in rounds)
                 wait = statistics.median(r[0]["ttft_ms"]["p95"] / r[1]["ttft_ms"]["p95"] for r in rounds)
                 for i, server in enumerate(("stepdown-run serve", programs.version(options.peer))):

@@ -41,6 +41,8 @@ class Browser:
         def pipes():
             os.dup2(down, 3)
             os.dup2(up, 4)
+            os.set_inheritable(3, True) # a pipe that had the number already would be closed
+            os.set_inheritable(4, True)
 
         self.process = subprocess.Popen(
             [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
