@@ -47,10 +47,12 @@ public:
   }
   void heard(int32_t id) override { text.push_back(id); }
   Status draft(size_t most, std::vector<int32_t> &guesses) override;
+  bool reads() const override { return behind; }
 
 private:
   Status begin();
-  /// Computes the text as far as the sequence does not hold it, and leaves the row after it.
+  /// Computes the text as far as the sequence does not hold it, and leaves the row after it; or a piece of it, and then
+  /// it is `behind`.
   Status readText();
   Status drawGuesses(int32_t on, size_t most, std::vector<int32_t> &guesses);
 
@@ -61,6 +63,9 @@ private:
   size_t answerAt = 0, known = 0; ///< where the answer begins; how many the sampler knows
   std::optional<Sampler> sampler;
   int32_t sequence = -1;
+  size_t remembered = 0; ///< tokens of the sequence, by the session
+  uint64_t round = 0;    ///< of the last turn
+  bool behind = false;
   std::vector<Session::Token> batch;
 };
 
@@ -100,8 +105,21 @@ Status ModelDrafter::readText() {
   if (held < static_cast<size_t>(length))
     if (Status cut = session.truncate(sequence, static_cast<int32_t>(held)); !cut)
       return cut;
-  while (held < text.size()) {
-    const size_t count = std::min<size_t>(text.size() - held, session.roomForTokens());
+  // Each answer asks once in a step, so that who asks again does so in a later one.
+  if (round == shared->round) {
+    ++shared->round;
+    shared->left = DraftModel::piece;
+  }
+  round = shared->round;
+  size_t end = text.size();
+  if (end - held > DraftModel::few) {
+    held = static_cast<size_t>(session.reuse(sequence, text.data(), static_cast<int32_t>(end - 1)));
+    end = std::min(end, held + std::max(shared->left, end - held <= DraftModel::few ? DraftModel::few : 0));
+    shared->left -= std::min(shared->left, end - held);
+  }
+  behind = end < text.size();
+  while (held < end) {
+    const size_t count = std::min<size_t>(end - held, session.roomForTokens());
     batch.clear();
     for (size_t i = held; i < held + count; ++i)
       batch.push_back({sequence, text[i], i + 1 == text.size()});
@@ -110,6 +128,10 @@ Status ModelDrafter::readText() {
     if (Status ok = session.step(); !ok)
       return ok;
     held += count;
+  }
+  if (held >= remembered + static_cast<size_t>(session.kv().blockSize())) {
+    session.remember(sequence); // no guess is among what it holds
+    remembered = held;
   }
   return Done{};
 }
@@ -132,6 +154,7 @@ Status ModelDrafter::drawGuesses(int32_t on, size_t most, std::vector<int32_t> &
 }
 
 Status ModelDrafter::draft(size_t most, std::vector<int32_t> &guesses) {
+  behind = false;
   if (!shared->session || text.empty())
     return Done{};
   Session &session = *shared->session;
@@ -142,7 +165,7 @@ Status ModelDrafter::draft(size_t most, std::vector<int32_t> &guesses) {
   if (sequence < 0)
     if (Status ok = begin(); !ok)
       return ok;
-  if (Status ok = readText(); !ok)
+  if (Status ok = readText(); !ok || behind)
     return ok;
   if (!hasWindow(session.of()) || most == 1)
     return drawGuesses(sequence, most, guesses);

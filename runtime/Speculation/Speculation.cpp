@@ -57,6 +57,7 @@ size_t Speculation::tryNow(size_t room) {
 
 void Speculation::guess(size_t room, std::vector<int32_t> &next) {
   given.clear();
+  reading = false;
   room = std::min(room, most);
   if (error || !room)
     return;
@@ -73,6 +74,7 @@ void Speculation::guess(size_t room, std::vector<int32_t> &next) {
     error = drafted.error();
     given.clear();
   }
+  reading = source->reads();
   const auto known = [this](int32_t id) { return id >= 0 && id < vocabulary; };
   given.erase(std::find_if_not(given.begin(), given.end(), known), given.end());
   given.resize(std::min(given.size(), count));
@@ -86,11 +88,13 @@ void Speculation::verified(size_t checked, size_t accepted, double seconds) {
   for (Size &size : sizes) // what was measured long ago, or while the machine was busy, is measured once more
     if (++size.age >= forgetAfter && &size != &sizes[0])
       size.seconds = 0;
-  Size &size = sizes[Size::of(1 + given.size())];
-  // A step that was held up tells little.
-  const bool first = !(size.seconds > 0) || counts.steps == 2;
-  size.seconds = first ? seconds : size.seconds + (std::min(seconds, 2 * size.seconds) - size.seconds) / 4;
-  size.age = 0;
+  if (!reading) {
+    Size &size = sizes[Size::of(1 + given.size())];
+    // A step that was held up tells little.
+    const bool first = !(size.seconds > 0) || counts.steps == 2;
+    size.seconds = first ? seconds : size.seconds + (std::min(seconds, 2 * size.seconds) - size.seconds) / 4;
+    size.age = 0;
+  }
   for (size_t i = 0; i < checked; ++i) {
     right = right * memory + (i < accepted ? 1 : 0);
     tried = tried * memory + 1;

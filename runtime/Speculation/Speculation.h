@@ -67,6 +67,7 @@ private:
   std::array<Size, 5> sizes;
   double right = 2, tried = 3;           ///< weighted counts, begun with what may be expected
   bool trying = false;                   ///< though it does not pay
+  bool reading = false;                  ///< the drafter read, so that the step tells nothing of steps
   size_t wanted = 1;                     ///< guesses of the next try
   size_t pause = firstPause, waited = 0; ///< steps before the next try, and those that have passed
 };

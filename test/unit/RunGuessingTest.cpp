@@ -2,6 +2,7 @@
 #include "test/unit/MadeModel.h"
 #include "test/unit/RunOutput.h"
 #include "test/unit/ToyModel.h"
+#include <algorithm>
 #include <gtest/gtest.h>
 
 using nlohmann::json;
@@ -57,6 +58,37 @@ TEST(RunGuessing, changesNoAnswer) {
       EXPECT_LE(counted, first["tokens"].size() + 1);
     }
   }
+}
+
+// Over several turns, with an answer that is drawn again and a conversation that begins anew.
+TEST(RunGuessing, changesNoChat) {
+  ToyModel toy, small;
+  small.window = 7;
+  const std::string model = toy.write(), windowed = small.write();
+  const std::string typed =
+      fileOf("hello hello\nagain and again\n/regenerate\n/set max-tokens 31\nabcabcab\n/reset\nhello\n", ".txt");
+  for (const char *drawn : {" --temperature 0", " --temperature 900 --seed 3"}) {
+    const std::string command = "chat " + model + " -n 17 --logit-bias 2=-inf" + drawn;
+    const Output plainly = run(command + " <" + typed);
+    EXPECT_EQ(plainly.status, 0) << plainly.err;
+    EXPECT_EQ(std::count(plainly.out.begin(), plainly.out.end(), '\n'), 5) << plainly.out;
+    for (const std::string &how : {std::string("ngram:2"), "edit:" + fileOf("hello hello abcabc", ".txt"),
+                                   "draft:" + model, "draft:" + windowed}) {
+      const Output done = run(command + " --speculate=" + how + " <" + typed);
+      EXPECT_EQ(done.out, plainly.out) << how << drawn;
+      EXPECT_EQ(done.err.find("warning"), done.err.npos) << done.err;
+      if (how == "draft:" + model) // two that agree in all
+        EXPECT_NE(done.err.find(" guessed ahead; prompt "), done.err.npos) << done.err;
+    }
+  }
+  const Output kept = run("chat " + model + " --speculate=draft:" + windowed + " <" +
+                          fileOf("/set speculate ngram\n/save " + windowed + "\n", ".txt"));
+  EXPECT_NE(kept.err.find("which can change while the model is loaded, but got \"speculate\""), kept.err.npos)
+      << kept.err;
+  EXPECT_NE(kept.err.find("error E0960: " + windowed), kept.err.npos) << kept.err;
+  const Output luck = run("chat " + model + " --speculate=luck </dev/null");
+  EXPECT_NE(luck.err.find("error E0905: chat: expects ngram, ngram:N, draft:MODEL or edit:FILE"), luck.err.npos)
+      << luck.err;
 }
 
 TEST(RunGuessing, whatGuessesNothingIsRefused) {

@@ -10,6 +10,7 @@
 #include "tools/stepdown-run/JsonText.h"
 #include "tools/stepdown-run/LineEditor.h"
 #include "tools/stepdown-run/ModelSource.h"
+#include "tools/stepdown-run/SpeculateOption.h"
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -47,13 +48,14 @@ constexpr char about[] =
 const std::vector<std::string> commandNames = {"/help", "/set",  "/regenerate", "/reset",
                                                "/save", "/load", "/quit",       "/exit"};
 
-Status save(const std::vector<Conversation::Message> &messages, const std::string &path, const std::string &model) {
+Status save(const std::vector<Conversation::Message> &messages, const std::string &path,
+            const std::vector<std::string> &inputs) {
   ordered_json list = ordered_json::array();
   for (const Conversation::Message &message : messages)
     list.push_back({{"role", message.role}, {"content", message.content}});
   std::string text =
       ordered_json{{"messages", list}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-  return writeFile(path, text, checkpointFiles(model));
+  return writeFile(path, text, inputs);
 }
 
 Result<std::vector<Conversation::Message>> load(const std::string &path) {
@@ -79,10 +81,12 @@ Result<std::vector<Conversation::Message>> load(const std::string &path) {
 
 class Chat {
 public:
+  /// What is saved takes the place of none of `inputs`.
   Chat(Conversation &conversation, ChatSettings settings, Constraints &constraints,
-       const std::optional<std::string> &system, const std::string &model)
-      : conversation(conversation), settings(std::move(settings)), constraints(constraints), system(system),
-        model(model) {
+       std::shared_ptr<const Speculator> speculator, const std::optional<std::string> &system,
+       std::vector<std::string> inputs)
+      : conversation(conversation), settings(std::move(settings)), constraints(constraints),
+        speculator(std::move(speculator)), system(system), inputs(std::move(inputs)) {
     begin();
   }
 
@@ -140,7 +144,7 @@ private:
     if (word == "/reset") {
       begin();
     } else if (word == "/save") {
-      done = save(conversation.messages(), rest, model);
+      done = save(conversation.messages(), rest, inputs);
     } else if (word == "/load") {
       auto messages = load(rest);
       if (messages)
@@ -176,6 +180,7 @@ private:
     auto show = [](int32_t, const std::string &text) { return text.empty() || print(text) || true; };
     GenerationOptions how = settings.request();
     how.constraint = constraints.of(settings.request().grammar);
+    how.speculator = speculator;
     Status done = said ? conversation.say(*said, how, show) : conversation.regenerate(how, show);
     bool stopped = interrupted();
     clearInterrupt();
@@ -186,9 +191,13 @@ private:
     }
     const Conversation::Figures &f = conversation.lastTurn();
     size_t computed = f.promptTokens - f.reused;
-    std::fprintf(stderr, "[%s%zu tokens, %.1f tokens/s; prompt %zu, %zu of them from the cache, %.1f tokens/s]\n",
-                 stopped ? "stopped; " : "", f.drawn, f.tokensPerSecond, f.promptTokens, f.reused,
+    const std::string guesses =
+        f.guesses.guessed ? ", " + std::to_string(f.guesses.accepted) + " guessed ahead" : std::string();
+    std::fprintf(stderr, "[%s%zu tokens, %.1f tokens/s%s; prompt %zu, %zu of them from the cache, %.1f tokens/s]\n",
+                 stopped ? "stopped; " : "", f.drawn, f.tokensPerSecond, guesses.c_str(), f.promptTokens, f.reused,
                  f.promptSeconds > 0 ? computed / f.promptSeconds : 0);
+    if (f.guessingEnded)
+      std::fprintf(stderr, "stepdown-run: warning: guesses ended: %s\n", f.guessingEnded->text().c_str());
     if (conversation.leftOut() > leftBefore)
       std::fprintf(stderr, "[the context of %zu tokens is full: the model no longer knows the first %zu messages]\n",
                    conversation.context(), conversation.leftOut());
@@ -201,8 +210,9 @@ private:
   Conversation &conversation;
   ChatSettings settings;
   Constraints &constraints;
+  const std::shared_ptr<const Speculator> speculator; ///< or null
   const std::optional<std::string> system;
-  const std::string model; ///< its file
+  const std::vector<std::string> inputs;
 };
 
 Status runChat(const Arguments &arguments) {
@@ -212,6 +222,9 @@ Status runChat(const Arguments &arguments) {
   auto settings = ChatSettings::of(arguments);
   if (!settings)
     return settings.error();
+  const Result<Speculate> speculate = Speculate::of(arguments);
+  if (!speculate)
+    return speculate.error();
   auto opened = TextModel::open(arguments);
   if (!opened)
     return opened.error();
@@ -226,10 +239,21 @@ Status runChat(const Arguments &arguments) {
   auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
+  auto guesses = guessesFor(*speculate, arguments, source, 1); // outlives the answers
+  if (!guesses)
+    return guesses.error();
+  options.prefixBlocks = UINT32_MAX; // of a draft model, which so reads no turn twice
+  if (Status ready = guesses->open(options); !ready)
+    return ready;
+  std::vector<std::string> inputs = checkpointFiles((*words)[0]);
+  for (std::string &file : checkpointFiles(speculate->file))
+    inputs.push_back(std::move(file));
   catchInterrupts();
   Conversation conversation(**session, source.tokenizer, *chatTemplate);
   Constraints constraints(source.tokenizer, static_cast<int32_t>(source.model->head().vocabulary));
-  return Chat(conversation, std::move(*settings), constraints, arguments.text("system"), (*words)[0]).run();
+  return Chat(conversation, std::move(*settings), constraints, guesses->speculator, arguments.text("system"),
+              std::move(inputs))
+      .run();
 }
 
 } // namespace
@@ -247,6 +271,7 @@ Command chatCommand() {
                        .whole(1, INT32_MAX)
                        .otherwiseIt("the model's context"),
                    threadsOption(),
+                   speculateOption(),
                    deviceOption(),
                    isaOption(),
                    exactOption(),

@@ -8,7 +8,8 @@ namespace {
 
 /// Options of the session and of the start, which no answer can change.
 bool isFixed(const Option &option) {
-  static const std::vector<std::string> fixed = {"system", "context", "threads", "device", "isa", "exact", "verbose"};
+  static const std::vector<std::string> fixed = {"system", "context", "threads", "speculate",
+                                                 "device", "isa",     "exact",   "verbose"};
   return option.isHeading() || std::find(fixed.begin(), fixed.end(), option.name) != fixed.end();
 }
 

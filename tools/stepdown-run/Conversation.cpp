@@ -132,6 +132,10 @@ Status Conversation::say(const std::string &text, const GenerationOptions &optio
   figures.promptTokens = tokens->size();
   figures.promptSeconds = answer.prompted() ? (prepared - begin) / 1000 + answer.promptSeconds() : 0;
   figures.drawn = answer.tokens().size();
+  if (answer.speculation()) {
+    figures.guesses = answer.speculation()->figures();
+    figures.guessingEnded = answer.speculation()->problem();
+  }
   figures.tokensPerSecond = answer.tokensPerSecond();
   figures.full = answer.finish() == Finish::Length && figures.promptTokens + figures.drawn >= context();
   if (!drawn)

@@ -49,6 +49,8 @@ public:
     double promptSeconds = 0;   ///< with the template's
     double tokensPerSecond = 0; ///< of the answer
     bool full = false;          ///< the answer ends where the context does
+    SpeculationFigures guesses;
+    std::optional<Error> guessingEnded; ///< why there were no more
   };
   const Figures &lastTurn() const { return figures; }
 

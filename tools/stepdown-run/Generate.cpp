@@ -190,6 +190,7 @@ Status runGenerate(const Arguments &arguments) {
   auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
+  options.prefixBlocks = UINT32_MAX; // of a draft model, which so reads no prompt twice
   if (Status opened = guesses.open(options); !opened)
     return opened;
   int32_t sequence = -1;

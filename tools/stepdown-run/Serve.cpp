@@ -154,8 +154,7 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
                             speculate.kind == Speculate::Kind::Draft ? options.session.maxSequences : 1);
   if (!guesses)
     return guesses.error();
-  Session::Options drafts = options.session;
-  drafts.prefixBlocks = 0; // nor does it spill
+  const Session::Options drafts = options.session; // which do not spill
   options.session.spillFile = spill.file;
   options.session.spillBytes = spill.bytes;
   options.warn = [id](const Error &error) {
