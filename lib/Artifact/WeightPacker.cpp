@@ -2,13 +2,13 @@
 // waits for its turn, and then adds it to the checksum and writes it: packing runs in parallel, the file and the
 // checksum grow in order, and memory is bounded by one buffer a thread however large the model is.
 #include "lib/Artifact/WeightPacker.h"
+#include "lib/Base/MappedFile.h"
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <optional>
-#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
 
@@ -60,15 +60,6 @@ std::vector<Chunk> cut(const PackedWeights &plan) {
   return chunks;
 }
 
-/// Tells the system that pages inside [begin, begin + bytes) of the mapped checkpoint need not stay in this process.
-void giveBack(const uint8_t *begin, uint64_t bytes) {
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t from = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
-  const uintptr_t to = (reinterpret_cast<uintptr_t>(begin) + bytes) / page * page;
-  if (from < to)
-    madvise(reinterpret_cast<void *>(from), to - from, MADV_DONTNEED);
-}
-
 /// Elements [first, last) of a padded vector; all of it is decoded for each chunk, of which few vectors have a second.
 void packVector(const WeightEntry &entry, const uint8_t *source, uint64_t first, uint64_t last, float *out) {
   const BlockFormat &format = *blockFormat(static_cast<Storage>(entry.storage));
@@ -99,7 +90,7 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
     const uint64_t first = entry.padding.storedBefore(chunk.first * layout->rows);
     const uint64_t last = std::min(rows, entry.padding.storedBefore(chunk.last * layout->rows));
     if (mapped)
-      giveBack(source + first * rowBytes, (last - first) * rowBytes);
+      leavePages(source + first * rowBytes, (last - first) * rowBytes);
     return;
   }
   if (!entry.padding.none())
@@ -108,7 +99,7 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
   const uint64_t blocks = (chunk.last - chunk.first) / format.elements;
   decode(format, from, blocks, reinterpret_cast<float *>(out.data()));
   if (mapped)
-    giveBack(from, blocks * format.bytes);
+    leavePages(from, blocks * format.bytes);
 }
 
 class Writer {

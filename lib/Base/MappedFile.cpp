@@ -56,4 +56,12 @@ MappedFile::~MappedFile() {
   munmap(const_cast<uint8_t *>(bytes), length);
 }
 
+void leavePages(const uint8_t *begin, uint64_t bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
+  const uintptr_t to = (reinterpret_cast<uintptr_t>(begin) + bytes) / page * page;
+  if (from < to)
+    madvise(reinterpret_cast<void *>(from), to - from, MADV_DONTNEED);
+}
+
 } // namespace stepdown

@@ -27,4 +27,7 @@ private:
   std::string name;
 };
 
+/// Tells the system that the pages inside the `bytes` from `begin` on, of a mapped file, need not stay in this process.
+void leavePages(const uint8_t *begin, uint64_t bytes);
+
 } // namespace stepdown

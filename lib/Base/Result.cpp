@@ -5,11 +5,13 @@
 
 namespace stepdown {
 
-std::string Error::text() const {
-  char head[32];
-  std::snprintf(head, sizeof head, "error E%04d: ", static_cast<int>(code));
-  return head + message;
+std::string codeText(ErrorCode code) {
+  char text[16];
+  std::snprintf(text, sizeof text, "E%04d", static_cast<int>(code));
+  return text;
 }
+
+std::string Error::text() const { return "error " + codeText(code) + ": " + message; }
 
 Error fail(ErrorCode code, const char *format, ...) {
   va_list args, again;

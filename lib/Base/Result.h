@@ -21,6 +21,9 @@ struct Error {
   std::string text() const;
 };
 
+/// "E0102".
+std::string codeText(ErrorCode code);
+
 /// printf-style construction: fail(ErrorCode::GgufMagic, "%s: offset 0: ...", path).
 Error fail(ErrorCode code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -119,7 +119,7 @@ void Sha256::add(const void *bytes, size_t size) {
   std::memcpy(pending.data(), p + size / 64 * 64, size % 64);
 }
 
-std::string Sha256::finish() {
+std::array<uint8_t, 32> Sha256::digest() {
   uint64_t bits = length * 8;
   uint8_t pad[72] = {0x80};
   size_t zeros = (119 - length % 64) % 64 + 1; // up to eight bytes before the end of a block
@@ -128,10 +128,16 @@ std::string Sha256::finish() {
   for (int i = 0; i < 8; ++i)
     size[i] = static_cast<uint8_t>(bits >> (56 - 8 * i));
   add(size, 8);
+  std::array<uint8_t, 32> bytes;
+  for (size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<uint8_t>(state[i / 4] >> (24 - 8 * (i % 4)));
+  return bytes;
+}
+
+std::string Sha256::finish() {
   std::string text;
-  for (uint32_t word : state)
-    for (int shift = 28; shift >= 0; shift -= 4)
-      text += "0123456789abcdef"[word >> shift & 15];
+  for (uint8_t byte : digest())
+    (text += "0123456789abcdef"[byte >> 4]) += "0123456789abcdef"[byte & 15];
   return text;
 }
 

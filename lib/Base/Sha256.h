@@ -12,7 +12,8 @@ public:
   enum class Way { fastest, portable }; ///< fastest: with the processor's instructions for it, where it has them
   explicit Sha256(Way way = Way::fastest);
   void add(const void *bytes, size_t size);
-  /// The digest of what was added, in lower-case hexadecimal; nothing may be added afterwards.
+  // The digest of what was added, as bytes and in lower-case hexadecimal; nothing may be added afterwards.
+  std::array<uint8_t, 32> digest();
   std::string finish();
 
 private:

@@ -1,5 +1,6 @@
 #include "runtime/Load/ArtifactFile.h"
 
+#include "lib/Base/MappedFile.h"
 #include "lib/Base/MappingGuard.h"
 #include "lib/Base/Suggestion.h"
 #include "runtime/Checksum.h"
@@ -18,16 +19,10 @@ using ull = unsigned long long;
 /// Lets go of the pages of stacks of experts in the mapped file `base`, which the checks have read: from here on they
 /// are in memory where tokens are routed to them. `weights`: where their section begins.
 void leaveStacks(const uint8_t *base, uint64_t weights, const std::vector<FileTarget> &targets) {
-  static const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   for (const FileTarget &target : targets)
-    for (const stepdown_weight &weight : target.program.weights) {
-      if (weight.packing != STEPDOWN_PACKING_STACK16)
-        continue;
-      const uint64_t from = (weights + weight.offset + page - 1) / page * page;
-      const uint64_t to = (weights + weight.offset + weight.bytes) / page * page;
-      if (from < to)
-        madvise(const_cast<uint8_t *>(base) + from, to - from, MADV_DONTNEED);
-    }
+    for (const stepdown_weight &weight : target.program.weights)
+      if (weight.packing == STEPDOWN_PACKING_STACK16)
+        leavePages(base + weights + weight.offset, weight.bytes);
 }
 } // namespace
 

@@ -9,18 +9,6 @@
 #include <algorithm>
 
 namespace stepdown {
-namespace {
-
-/// The bytes that a digest in hexadecimal says.
-PrefixTree::Below::Key bytesOf(const std::string &digest) {
-  PrefixTree::Below::Key key;
-  const auto digit = [&](size_t at) { return digest[at] <= '9' ? digest[at] - '0' : digest[at] - 'a' + 10; };
-  for (size_t i = 0; i < key.size(); ++i)
-    key[i] = static_cast<uint8_t>(digit(2 * i) * 16 + digit(2 * i + 1));
-  return key;
-}
-
-} // namespace
 
 void PrefixTree::setBelow(Below *tier) {
   below = tier;
@@ -33,7 +21,7 @@ PrefixTree::Below::Key PrefixTree::keyBehind(const Below::Key *before, const Spa
   const uint64_t words[] = {space.model, space.adapter, space.element, static_cast<uint64_t>(blockSize)};
   before ? sum.add(before->data(), before->size()) : sum.add(words, sizeof words);
   sum.add(tokens, static_cast<size_t>(blockSize) * sizeof(int32_t));
-  return bytesOf(sum.finish());
+  return sum.digest();
 }
 
 // Adds the next block of the tokens to `chain` and `where`; false where the tokens end, or a group without a window

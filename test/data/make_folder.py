@@ -51,6 +51,13 @@ def write_safetensors(path, tensors):
             file.write(data)
 
 
+def read_safetensors(path):
+    """({name: what the header says of it}, the bytes behind the header, into which data_offsets point)."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        return header, file.read()
+
+
 def write_weights(folder, tensors, shards=0):
     """One file, or `shards` files and their index."""
     os.makedirs(folder, exist_ok=True)

@@ -34,10 +34,7 @@ class Encoder:
     def of_folder(cls, folder):
         with open(os.path.join(folder, "config.json")) as file:
             c = json.load(file)
-        with open(os.path.join(folder, "model.safetensors"), "rb") as file:
-            data = file.read()
-        length = struct.unpack("<Q", data[:8])[0]
-        header, data, tensors = json.loads(data[8:8 + length]), data[8 + length:], {}
+        (header, data), tensors = make_folder.read_safetensors(os.path.join(folder, "model.safetensors")), {}
         read = {"F32": lambda b: np.frombuffer(b, "<f4"), "F16": lambda b: np.frombuffer(b, "<f2"),
                 "BF16": lambda b: (np.frombuffer(b, "<u2").astype("<u4") << 16).view("<f4")}
         for name, t in header.items():

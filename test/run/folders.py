@@ -151,14 +151,11 @@ def header(change):
     """A change of the header of model.safetensors, whose data stay."""
     def apply(folder):
         path = os.path.join(folder, "model.safetensors")
-        with open(path, "rb") as file:
-            data = file.read()
-        length = struct.unpack("<Q", data[:8])[0]
-        value = json.loads(data[8:8 + length])
+        value, data = make_folder.read_safetensors(path)
         text = change(value)
         text = json.dumps(value).encode() if text is None else text
         with open(path, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text + data[8 + length:])
+            file.write(struct.pack("<Q", len(text)) + text + data)
     return apply
 
 
@@ -173,10 +170,7 @@ def tensors(change):
     """Weights written anew, after a change of {name: (dtype, shape, bytes)}."""
     def apply(folder):
         path = os.path.join(folder, "model.safetensors")
-        with open(path, "rb") as file:
-            data = file.read()
-        length = struct.unpack("<Q", data[:8])[0]
-        names, data = json.loads(data[8:8 + length]), data[8 + length:]
+        names, data = make_folder.read_safetensors(path)
         names.pop("__metadata__")
         all = {n: (t["dtype"], t["shape"], data[slice(*t["data_offsets"])]) for n, t in names.items()}
         change(all)

@@ -26,17 +26,11 @@ bool isAddress(const std::string &text) {
   return std::stol(port) >= 1 && std::stol(port) <= 65535;
 }
 
-std::string numberOf(ErrorCode code) {
-  char text[12];
-  std::snprintf(text, sizeof text, "E%04d", static_cast<int>(code));
-  return text;
-}
-
 /// `http-error` with OpenAI's shape of a refusal.
 std::string refusal(const char *status, ErrorCode code, const char *type, const char *message) {
   return std::string("  http-error status ") + status +
          " content-type application/json string '{\"error\":{\"message\":\"" + message + "\",\"type\":\"" + type +
-         "\",\"param\":null,\"code\":\"" + numberOf(code) + "\"}}'\n";
+         "\",\"param\":null,\"code\":\"" + codeText(code) + "\"}}'\n";
 }
 
 // HAProxy's language has no names for numbers: what stands for one is in <>. tune.bufsize bounds what of a body is read
@@ -157,7 +151,7 @@ Status runProxyConfig(const Arguments &arguments) {
   text = filled(std::move(text), "<figures>",
                 R"({"error":{"message":"each replica has its own /metrics",)"
                 R"("type":"invalid_request_error","param":null,"code":")" +
-                    numberOf(ErrorCode::RequestPath) + "\"}}");
+                    codeText(ErrorCode::RequestPath) + "\"}}");
   const bool loopback =
       listen.rfind("127.", 0) == 0 || listen.rfind("localhost:", 0) == 0 || listen.rfind("[::1]", 0) == 0;
   text = filled(

@@ -85,13 +85,11 @@ int statusOf(ErrorCode code) {
 std::string jsonText(const Json &object) { return object.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json errorObject(const Refusal &refusal) {
-  char number[16];
-  std::snprintf(number, sizeof number, "E%04d", static_cast<int>(refusal.error.code));
   return {{"error",
            {{"message", refusal.error.message},
             {"type", typeOf(statusOf(refusal.error.code))},
             {"param", refusal.field.empty() ? Json() : Json(refusal.field)},
-            {"code", number}}}};
+            {"code", codeText(refusal.error.code)}}}};
 }
 
 ApiAnswer::ApiAnswer(Endpoint endpoint, const ApiRequest &request, std::string model, size_t prompts,
