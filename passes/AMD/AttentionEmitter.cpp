@@ -167,9 +167,8 @@ void AttentionEmitter::wait(WaitOp op) {
     return;
   }
   if (!inLoop) { // the first keys of a tile
-    Loaded keys = fetch(plan.keys, lookup(plan.copies.getLowerBound()).front());
-    synchronise(); // waves may still read the slot for the tile before
-    put(keys, i32(0));
+    // Of the tile before all waves have read keys and queries: they met behind that, and read only values since.
+    put(fetch(plan.keys, lookup(plan.copies.getLowerBound()).front()), i32(0));
     for (size_t i = 0; plan.queriesInLds && i < queries.size(); ++i)
       LLVM::StoreOp::create(b, queries[i], queryPlace(2 * i, half), kPiece);
     synchronise();

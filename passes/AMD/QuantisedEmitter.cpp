@@ -124,8 +124,7 @@ LogicalResult QuantisedEmitter::emitTurnsOf(scf::ForOp op) {
   auto number = [&](Value value) { return lookup(value).front(); };
   Value lower = number(op.getLowerBound()), step = number(op.getStep());
   fetch(lower);
-  synchronise(); // waves may still read the tile before's
-  arrive(i32(0));
+  arrive(i32(0)); // all waves met behind the last turn of the tile before, and read no tokens since
   SmallVector<Value> carried;
   for (Value init : op.getInitArgs())
     llvm::append_range(carried, lookup(init));

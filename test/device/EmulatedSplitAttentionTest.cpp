@@ -79,6 +79,7 @@ private:
 };
 
 constexpr Shape kShape = {1, 16, 2, "f16"};
+constexpr Shape kMatrix = {1, 32, 3, "f16", false};
 constexpr const char *kSplit = "attention_0_b0";
 
 /// The first split of the tokens from `first` to position 2105, which has chunks 0 and 16: what the second finds in
@@ -233,6 +234,24 @@ TEST(EmulatedSplitAttention, MutantsThatMatterAreReported) {
   ASSERT_EQ(attention.error, "");
   scoreMutants<Problem>(*attention.translated->module, kSplit, equivalents, 8, "128 threads, a head of 16, 2 queries",
                         [](Problem &p, emulated::Emulator &emulator, uint64_t seed) { return p.run(emulator, seed); });
+}
+
+// So of attention on matrix units: with AMD's chips barriers have fences beside them, and no numbers.
+TEST_P(EmulatedMatrixAttention, MutantsThatMatterAreReported) {
+  const std::string chip = GetParam();
+  if (chip != "sm_80" && chip != "gfx942" && !std::getenv("STEPDOWN_ALL_MUTANTS"))
+    GTEST_SKIP() << "set STEPDOWN_ALL_MUTANTS";
+  struct OfMatrices : Problem {
+    OfMatrices() : Problem(kMatrix) {}
+  };
+  SplitAttention attention(kMatrix, kSplit, GetParam());
+  ASSERT_EQ(attention.error, "");
+  const bool amd = llvm::StringRef(chip).starts_with("gfx");
+  scoreMutants<OfMatrices>(
+      *attention.translated->module, kSplit,
+      amd ? llvm::ArrayRef<Equivalent>() : llvm::ArrayRef(equivalents).take_front(), amd ? 36 : 6,
+      "128 threads, a head of 32, 3 queries",
+      [](OfMatrices &p, emulated::Emulator &emulator, uint64_t seed) { return p.run(emulator, seed); });
 }
 
 // Both functions of heads as models have them, and those with the most sums; shared memory of a split is static.
