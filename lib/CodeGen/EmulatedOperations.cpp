@@ -64,6 +64,11 @@ constexpr WaveProduct waveProducts[] = {
     {"wmma.f32.16x16x16.f16.v8f32.v16f16", 0, 16, EmulatedType::F16},
     {"wmma.f32.16x16x16.bf16.v8f32.v8i16", 1, 16, EmulatedType::BF16},
     {"wmma.f32.16x16x16.f16.v8f32.v8f16", 1, 16, EmulatedType::F16},
+    {"mfma.i32.32x32x8i8", 32, 8, EmulatedType::S8},
+    {"mfma.i32.32x32x16.i8", 32, 16, EmulatedType::S8},
+    {"mfma.i32.32x32x32.i8", 32, 32, EmulatedType::S8},
+    {"wmma.i32.16x16x16.iu8.v8i32.v4i32", 0, 16, EmulatedType::S8},
+    {"wmma.i32.16x16x16.iu8.v8i32.v2i32", 1, 16, EmulatedType::S8},
 };
 
 /// "m64n256k16" and what follows it.
@@ -189,7 +194,8 @@ bool readModifiers(StringRef name, EmulatedOperation &operation) {
     name.consume_front("amdgcn.");
     for (const WaveProduct &product : waveProducts)
       if (name == product.name) {
-        m = {product.first, product.k, int32_t(EmulatedType::F32), int32_t(product.type), int32_t(product.type)};
+        const EmulatedType sum = product.type == EmulatedType::S8 ? EmulatedType::S32 : EmulatedType::F32;
+        m = {product.first, product.k, int32_t(sum), int32_t(product.type), int32_t(product.type)};
         return true;
       }
     return false;

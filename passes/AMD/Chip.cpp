@@ -10,15 +10,18 @@ static const ChipFacts &facts(const char *name) { return *factsOfChip(name); }
 
 static const Chip chips[] = {
     {facts("gfx90a"), 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
-     "llvm.amdgcn.mfma.f32.32x32x8f16", 4, "llvm.amdgcn.mfma.f32.16x16x16f16"},
+     "llvm.amdgcn.mfma.f32.32x32x8f16", 4, "llvm.amdgcn.mfma.f32.16x16x16f16", 2, "llvm.amdgcn.mfma.i32.32x32x8i8"},
     {facts("gfx942"), 32, 4, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x8bf16.1k",
-     "llvm.amdgcn.mfma.f32.32x32x8f16", 4, "llvm.amdgcn.mfma.f32.16x16x16f16"},
+     "llvm.amdgcn.mfma.f32.32x32x8f16", 4, "llvm.amdgcn.mfma.f32.16x16x16f16", 4, "llvm.amdgcn.mfma.i32.32x32x16.i8"},
     {facts("gfx950"), 32, 8, false, true, kGfx9, "llvm.amdgcn.mfma.f32.32x32x16.bf16",
-     "llvm.amdgcn.mfma.f32.32x32x16.f16", 8, "llvm.amdgcn.mfma.f32.16x16x32.f16"},
+     "llvm.amdgcn.mfma.f32.32x32x16.f16", 8, "llvm.amdgcn.mfma.f32.16x16x32.f16", 8,
+     "llvm.amdgcn.mfma.i32.32x32x32.i8"},
     {facts("gfx1100"), 16, 16, true, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
-     "llvm.amdgcn.wmma.f32.16x16x16.f16", 16, "llvm.amdgcn.wmma.f32.16x16x16.f16"},
+     "llvm.amdgcn.wmma.f32.16x16x16.f16", 16, "llvm.amdgcn.wmma.f32.16x16x16.f16", 8,
+     "llvm.amdgcn.wmma.i32.16x16x16.iu8"},
     {facts("gfx1201"), 16, 8, false, false, kGfx11, "llvm.amdgcn.wmma.f32.16x16x16.bf16",
-     "llvm.amdgcn.wmma.f32.16x16x16.f16", 8, "llvm.amdgcn.wmma.f32.16x16x16.f16"},
+     "llvm.amdgcn.wmma.f32.16x16x16.f16", 8, "llvm.amdgcn.wmma.f32.16x16x16.f16", 4,
+     "llvm.amdgcn.wmma.i32.16x16x16.iu8"},
 };
 
 Chip Chip::narrow() const {
@@ -27,6 +30,13 @@ Chip Chip::narrow() const {
   made.held = narrowHeld;
   made.bf16 = nullptr;
   made.f16 = narrowF16;
+  return made;
+}
+
+Chip Chip::eights() const {
+  Chip made = *this;
+  made.held = pairsHeld;
+  made.bf16 = made.f16 = nullptr;
   return made;
 }
 

@@ -6,18 +6,21 @@
 
 namespace stepdown::amd {
 
-/// Elements of 16 bits along k that lie together in LDS, 16 bytes; and how many a step of products takes.
+/// Elements of 16 bits, or pairs of 8, along k that lie together in LDS, 16 bytes; and how many a step of products
+/// takes.
 inline constexpr int64_t kChunk = 8, kStep = 16;
 
 struct Chip : ChipFacts {
   int64_t rows;           ///< and columns of an instruction's sum
-  int64_t held;           ///< elements of an operand that a lane hands to an instruction
+  int64_t held;           ///< elements of 16 bits, or pairs, of an operand that a lane hands to an instruction
   bool twice;             ///< both halves of a wave hold the same of an operand
   bool mfma;              ///< else WMMA
   int32_t resource;       ///< the last word of a raw buffer's resource
   const char *bf16, *f16; ///< the intrinsics
   int64_t narrowHeld;     ///< `held` and `f16` of the instruction of 16 rows
   const char *narrowF16;
+  int64_t pairsHeld; ///< `held` of the instruction of int8, whose sums are int32
+  const char *i8;
 
   /// Sums of 32 bits that a lane holds of an instruction.
   int64_t sums() const { return rows * rows / lanes; }
@@ -25,6 +28,8 @@ struct Chip : ChipFacts {
   int64_t instructions() const { return kStep * rows / lanes * (twice ? 2 : 1) / held; }
   /// The chip with its instruction of 16 rows, of binary16 alone.
   Chip narrow() const;
+  /// The chip with its instruction of int8 alone.
+  Chip eights() const;
   /// register lane -> row column.
   LinearLayout accumulator() const;
 };

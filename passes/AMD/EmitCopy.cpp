@@ -10,7 +10,7 @@ using namespace stepdown::tile;
 
 namespace stepdown::amd {
 
-static constexpr int64_t kBytes = 2, kPiece = 16; // of an element, of a load
+static constexpr int64_t kBytes = 2, kPiece = 16; // of an element that is turned, of a load
 
 /// The row of LDS that row `row` of a tile goes to, so that the rows that an instruction leaves a lane of a sum are 8
 /// neighbours of the tile's: those of the first half of a wave are the first 8 of 16.
@@ -34,7 +34,7 @@ void WaveEmitter::prepareCopy(const TilePlan &tile) {
   if (tile.alongK) {
     places.row = divided(thread, tile.chunks);
     Value chunk = remainder(thread, tile.chunks);
-    places.column = multiply(chunk, i32(kChunk));
+    places.column = multiply(chunk, i32(inChunk()));
     const int64_t apart = 8 / std::min<int64_t>(8, tile.chunks), rows = threads / tile.chunks; // to the next unit
     for (int64_t unit = 0; unit < std::min(tile.units, tile.ways(threads)); ++unit) {
       Value row = add(places.row, i32(unit * rows));
@@ -91,20 +91,20 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   const MemRefType type = copy.getTo().getType();
   const Places &places = this->places[&tile];
   Value row = lookup(copy.getRow()).front(), column = lookup(copy.getColumn()).front();
-  Value columns = binary("arith.andi", add(matrix.columns, i32(kChunk - 1)), i32(-kChunk));
+  Value columns = binary("arith.andi", add(matrix.columns, i32(inChunk() - 1)), i32(-inChunk()));
   // Along k the buffer is the same in each turn of the loop, and a lane's place in it moves.
   Value begins = tile.alongK ? i32(0) : column;
   Value buffer = resource(matrix, element, row, begins, type.getDimSize(0), columns);
-  Value stride = multiply(arith::TruncIOp::create(b, b.getI32Type(), matrix.stride), i32(kBytes));
+  Value stride = multiply(arith::TruncIOp::create(b, b.getI32Type(), matrix.stride), i32(elementBytes()));
   const auto words = VectorType::get(4, b.getI32Type());
   const auto piece = VectorType::get(kChunk, b.getI16Type());
   Loaded made = {&tile, {}};
   // Where all of a turn's columns are there, how far it is along k takes no part in the check of bounds: one number of
   // the wave then is all that changes from turn to turn.
   const bool scalar = scheduled && tile.alongK;
-  Value turn = scalar ? multiply(column, i32(kBytes)) : i32(0);
+  Value turn = scalar ? multiply(column, i32(elementBytes())) : i32(0);
   Value across = tile.alongK && !scalar ? add(places.column, column) : places.column;
-  Value first = add(multiply(places.row, stride), multiply(across, i32(kBytes)));
+  Value first = add(multiply(places.row, stride), multiply(across, i32(elementBytes())));
   Value inside = tile.wholeChunks ? compare(arith::CmpIPredicate::slt, across, matrix.columns) : Value();
   auto loadAt = [&](int64_t rows) {
     Value offset = add(first, multiply(stride, i32(rows)));
@@ -133,18 +133,33 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   b.setInsertionPointToEnd(&branch.getElseRegion().front());
   scf::YieldOp::create(b, made.pieces);
   b.setInsertionPointToEnd(&branch.getThenRegion().front());
-  const auto numbers = VectorType::get(kChunk, b.getI32Type());
-  SmallVector<int32_t> order;
-  for (int64_t i = 0; i < kChunk; ++i)
-    order.push_back(int32_t(i));
-  Value one = LLVM::InsertElementOp::create(b, LLVM::UndefOp::create(b, numbers), there, i32(0));
-  Value all = LLVM::ShuffleVectorOp::create(b, one, one, SmallVector<int32_t>(kChunk, 0));
-  Value index = arith::ConstantOp::create(b, DenseIntElementsAttr::get(numbers, order));
-  Value kept = compare(arith::CmpIPredicate::slt, index, all);
-  Value none = arith::ConstantOp::create(b, b.getZeroAttr(piece));
   SmallVector<Value> masked;
-  for (Value each : made.pieces)
-    masked.push_back(arith::SelectOp::create(b, kept, each, none));
+  if (elementBytes() ==
+      1) { // words of four: a comparison for each number would take more scalar registers than there are
+    Value mask = LLVM::UndefOp::create(b, words);
+    for (int64_t word = 0; word < 4; ++word) {
+      Value some = binary("arith.maxsi", binary("arith.minsi", add(there, i32(-4 * word)), i32(4)), i32(0));
+      Value out = multiply(binary("arith.subi", i32(4), some), i32(8));
+      Value kept = binary("arith.shrui", i64(0xffffffff), arith::ExtUIOp::create(b, b.getI64Type(), out));
+      mask = LLVM::InsertElementOp::create(b, mask, arith::TruncIOp::create(b, b.getI32Type(), kept), i32(word));
+    }
+    for (Value each : made.pieces) {
+      Value all = LLVM::BitcastOp::create(b, words, each);
+      masked.push_back(LLVM::BitcastOp::create(b, piece, binary("arith.andi", all, mask)));
+    }
+  } else {
+    const auto numbers = VectorType::get(kChunk, b.getI32Type());
+    SmallVector<int32_t> order;
+    for (int64_t i = 0; i < kChunk; ++i)
+      order.push_back(int32_t(i));
+    Value one = LLVM::InsertElementOp::create(b, LLVM::UndefOp::create(b, numbers), there, i32(0));
+    Value all = LLVM::ShuffleVectorOp::create(b, one, one, SmallVector<int32_t>(kChunk, 0));
+    Value index = arith::ConstantOp::create(b, DenseIntElementsAttr::get(numbers, order));
+    Value kept = compare(arith::CmpIPredicate::slt, index, all);
+    Value none = arith::ConstantOp::create(b, b.getZeroAttr(piece));
+    for (Value each : made.pieces)
+      masked.push_back(arith::SelectOp::create(b, kept, each, none));
+  }
   scf::YieldOp::create(b, masked);
   made.pieces.assign(branch.getResults().begin(), branch.getResults().end());
   return made;

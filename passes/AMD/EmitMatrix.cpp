@@ -1,6 +1,6 @@
-// Products of a slot: steps of 16 along k, of each the fragments of A and B that a wave needs, 16 bytes a lane, and
-// every product of the two. Which k a lane's elements are does not matter as long as those of A and B are the same: a
-// lane's 8 neighbours of one chunk are the halves of two MFMAs of gfx942, or one of gfx950 and one WMMA of gfx1201.
+// Products of a slot: steps of two chunks along k, of each the fragments of A and B that a wave needs, 16 bytes a lane,
+// and every product of the two. Which k a lane's elements are does not matter as long as those of A and B are the same:
+// a lane's 8 neighbours of one chunk are the halves of two MFMAs of gfx942, or one of gfx950 and one WMMA of gfx1201.
 #include "lib/Kernels/ChipLimits.h"
 #include "passes/AMD/KernelEmitter.h"
 
@@ -39,7 +39,7 @@ void KernelEmitter::prepareProducts() {
 }
 
 void KernelEmitter::beginSums() {
-  const auto type = VectorType::get(chip.sums(), b.getF32Type());
+  const auto type = VectorType::get(chip.sums(), sumType());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   sums.assign(plan.blocksDown * plan.blocksAcross, zero);
 }
@@ -74,21 +74,31 @@ Value WaveEmitter::operand(ArrayRef<Value> fragments, int64_t block, int64_t ins
   Type part = !element.isBF16()                  ? Type(b.getF16Type())
               : chip.mfma && chip.held == kChunk ? Type(b.getBF16Type())
                                                  : b.getI16Type();
-  Value whole = fragments[chip.twice ? 2 * block : block];
+  const bool each = chip.twice && chip.held == kChunk; // an instruction takes one of the two chunks
+  Value whole = fragments[each ? 2 * block + instruction : chip.twice ? 2 * block : block];
   if (chip.held != kChunk) {
     SmallVector<int32_t> elements;
     for (int64_t i = 0; i < chip.held; ++i)
       elements.push_back(int32_t(instruction * chip.held + i));
     whole = LLVM::ShuffleVectorOp::create(b, whole, chip.twice ? fragments[2 * block + 1] : whole, elements);
   }
-  return LLVM::BitcastOp::create(b, VectorType::get(chip.held, part), whole);
+  if (!element.isInteger())
+    return LLVM::BitcastOp::create(b, VectorType::get(chip.held, part), whole);
+  // MFMA takes four and eight int8 as one number.
+  const int64_t words = chip.held / 2;
+  Type pairs = chip.mfma && words <= 2 ? Type(b.getIntegerType(32 * words)) : VectorType::get(words, b.getI32Type());
+  return LLVM::BitcastOp::create(b, pairs, whole);
 }
 
 Value WaveEmitter::product(Value left, Value right, Value sum) {
   SmallVector<Value> operands = {left, right, sum};
+  if (element.isInteger() && !chip.mfma) { // both are signed, and sums wrap
+    auto flag = [&](bool set) -> Value { return arith::ConstantOp::create(b, b.getBoolAttr(set)); };
+    return intrinsic(chip.i8, sum.getType(), {flag(true), left, flag(true), right, sum, flag(false)});
+  }
   if (chip.mfma) // no broadcast, no permutation
     operands.append(3, i32(0));
-  return intrinsic(element.isBF16() ? chip.bf16 : chip.f16, sum.getType(), operands);
+  return intrinsic(element.isInteger() ? chip.i8 : element.isBF16() ? chip.bf16 : chip.f16, sum.getType(), operands);
 }
 
 void KernelEmitter::compute(Value slot) {
@@ -121,9 +131,10 @@ void KernelEmitter::takeSums(MmaWaitOp op) {
 
 LogicalResult KernelEmitter::store(StoreOp op) {
   const Type type = op.getTo().getType().getElementType();
-  if (!type.isF32() && !type.isBF16() && !type.isF16())
-    return unfit(op) << "expects to store f32 as f32, bf16 or f16 on " << chip.name << ", but got "
-                     << op.getTo().getType();
+  const bool integers = sumType().isInteger();
+  if (integers ? !type.isInteger(32) : !type.isF32() && !type.isBF16() && !type.isF16())
+    return unfit(op) << "expects to store f32 as f32, bf16 or f16, or i32, on " << chip.name << ", but got "
+                     << op.getValue().getType() << " to " << op.getTo().getType();
   const int64_t bytes = type.getIntOrFloatBitWidth() / 8;
   const auto [to, row, column, buffer, stride] = destination(op);
   Value first = add(add(column, firstColumn), remainder(lane, chip.rows));
@@ -146,7 +157,7 @@ LogicalResult KernelEmitter::store(StoreOp op) {
         // Behind every buffer's end where the matrix has no such column.
         Value offset = arith::SelectOp::create(b, there[j], add(begins[j], below), i32(-1));
         Value value = elements[row + j * chip.sums()];
-        if (!type.isF32())
+        if (!integers && !type.isF32())
           value = LLVM::BitcastOp::create(b, b.getI16Type(), arith::TruncFOp::create(b, type, value));
         intrinsic("llvm.amdgcn.raw.ptr.buffer.store", Type(), {value, buffer, offset, i32(0), i32(0)});
       }

@@ -15,7 +15,7 @@ namespace stepdown::amd {
 static constexpr int32_t kLoadsAreThere = 0x0f70;
 
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
-    : SumEmitter(kernel, *plan.chip, plan.threads, function, plan.blocksDown, plan.blocksAcross), plan(plan) {}
+    : SumEmitter(kernel, plan.chip, plan.threads, function, plan.blocksDown, plan.blocksAcross), plan(plan) {}
 
 SmallVector<Type> KernelEmitter::convert(Type type) { return {type.isIndex() ? Type(b.getI32Type()) : type}; }
 

@@ -21,11 +21,15 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
   tile.alongK = alongK;
   const int64_t k = type.getDimSize(alongK ? 1 : 0);
   tile.rows = type.getDimSize(alongK ? 0 : 1);
-  tile.chunks = k / kChunk;
-  const int64_t rows = mma.getA().getDefiningOp<UnpackOp>() ? 16 : chip.rows;
-  if (k % kStep != 0 || tile.rows % rows != 0)
-    return unfit(mma) << "expects tiles of a multiple of 16 along k and " << rows << " rows on " << chip.name
+  const int64_t bytes = type.getElementTypeBitWidth() / 8, inChunk = kChunk * 2 / bytes;
+  if (bytes == 1 && !alongK) // LDS has pairs of neighbours along k
+    return unfit(mma) << "expects tiles of B with rows along k where elements have 8 bits on " << chip.name
                       << ", but got " << type;
+  tile.chunks = k / inChunk;
+  const int64_t rows = mma.getA().getDefiningOp<UnpackOp>() ? 16 : chip.rows;
+  if (k % (2 * inChunk) != 0 || tile.rows % rows != 0)
+    return unfit(mma) << "expects tiles of a multiple of " << 2 * inChunk << " along k and " << rows << " rows on "
+                      << chip.name << ", but got " << type;
   // Of what a thread turns rows lie whole eights apart, so that places differ by no more than an offset.
   tile.units = 0;
   for (int64_t deep : {8, 4, 2}) {
@@ -45,7 +49,6 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
 
 FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   KernelPlan plan = {};
-  plan.chip = &chip;
   FailureOr<ProductText> text = productText(kernel, chip.name);
   if (failed(text))
     return failure();
@@ -57,6 +60,7 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   const VectorType sum = mma.getType().getSum();
   if (failed(checkElements(mma, chip.name)))
     return failure();
+  plan.chip = mma.getShapeOfA().getElementType().isInteger(8) ? chip.eights() : chip;
   if (mma.takesRegisters())
     return unfit(mma) << "expects tiles in LDS on " << chip.name << ", but got " << mma.getShapeOfA();
   plan.threads = plan.role.getThreads();

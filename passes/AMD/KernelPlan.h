@@ -12,9 +12,9 @@
 
 namespace stepdown::amd {
 
-/// A tile of a slot. In LDS, it lies in chunks of 16 bytes, 8 elements along k of one row (m of A, n of B); chunk (c,
-/// r) is at 16 (c rows + place(c, r)) bytes, where place flips the low three bits of r so that neither the waves'
-/// writes nor their reads meet in a bank:
+/// A tile of a slot. In LDS, it lies in chunks of 16 bytes, 8 elements (of int8 16, which go as 8 pairs) along k of one
+/// row (m of A, n of B); chunk (c, r) is at 16 (c rows + place(c, r)) bytes, where place flips the low three bits of r
+/// so that neither the waves' writes nor their reads meet in a bank:
 ///   - along k in memory, copied a chunk a lane: neighbouring lanes write neighbouring chunks of few rows. place = r
 ///   XOR
 ///     c * 8 / min(8, chunks of a row).
@@ -38,7 +38,7 @@ struct TilePlan {
 };
 
 struct KernelPlan {
-  const Chip *chip;
+  Chip chip;            ///< with the instruction that the product is made of
   tile::RoleOp role;    ///< that multiplies
   tile::ChannelOp ring; ///< of two slots
   tile::MmaOp first;
@@ -47,7 +47,7 @@ struct KernelPlan {
   int64_t threads, slotBytes, ldsBytes;
   int64_t waveRows, waveColumns;    ///< waves along m and n
   int64_t blocksDown, blocksAcross; ///< of a wave: instructions' sums along m and n
-  int64_t steps;                    ///< of a slot, kStep along k each
+  int64_t steps;                    ///< of a slot, two chunks along k each
   std::array<int64_t, 2> tile;      ///< rows and columns that a turn of the schedule goes over
 };
 

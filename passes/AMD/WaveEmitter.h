@@ -58,6 +58,11 @@ protected:
   Value operand(mlir::ArrayRef<Value> fragments, int64_t block, int64_t instruction);
   Value product(Value a, Value b, Value sum);
 
+  /// Of what is multiplied: bytes, how many go in a chunk, and what sums are of.
+  int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
+  int64_t inChunk() const { return kChunk * 2 / elementBytes(); }
+  mlir::Type sumType() { return element.isInteger() ? mlir::Type(b.getI32Type()) : b.getF32Type(); }
+
   Value intrinsic(mlir::StringRef name, mlir::Type result, mlir::ValueRange operands);
   Value lds(Value offset);
   Value bits(Value a, int64_t mask) { return binary("arith.andi", a, i32(mask)); }

@@ -1,7 +1,8 @@
-// Products of a slot: steps of 16 along k, of each the fragments of A and B that a warp needs, and every product of the
-// two. ldmatrix loads four matrices of 8 x 8 at once, whose rows of 16 bytes its lanes name, eight each: for A those of
-// 16 x 16, for B two sums' of 16 x 8. A slot's rows of 128 bytes are one pattern in eights (SharedLayout.h), so the
-// rows of a matrix stand in eight different sixteens of bytes: no two of them meet in a bank.
+// Products of a slot: steps of 32 bytes along k, of each the fragments of A and B that a warp needs, and every product
+// of the two. ldmatrix loads four matrices of 8 x 8 at once, whose rows of 16 bytes its lanes name, eight each: for A
+// those of 16 x 16 (of int8, 16 x 32: ldmatrix knows pairs of bytes), for B two sums' of 16 x 8. A slot's rows of 128
+// bytes are one pattern in eights (SharedLayout.h), so the rows of a matrix stand in eight different sixteens of bytes:
+// no two of them meet in a bank.
 //
 // Lane l holds of a sum m16n8 in register i row l / 4 + 8 (i / 2), column 2 (l mod 4) + i mod 2 (PTX ISA,
 // mma.m16n8k16).
@@ -31,7 +32,7 @@ void WarpEmitter::prepareFragments() {
     return add(multiply(place, i32(kRowBytes)), multiply(binary("arith.xori", piece, row), i32(kPieceBytes)));
   };
   auto in16 = [&](Value half) { return add(multiply(half, i32(8)), row); };
-  const int64_t piecesOfStep = kWarpReduction * elementBytes(plan.text.a.getTo().getType()) / kPieceBytes;
+  const int64_t piecesOfStep = kWarpReduction / kPieceBytes;
   const int64_t places = kRowBytes / kPieceBytes / piecesOfStep; // of steps in a row
   for (int64_t step = 0; step < places; ++step)
     fromA.push_back(at(add(rowOfWarp, in16(low)), add(i32(step * piecesOfStep), high)));
@@ -64,12 +65,12 @@ SmallVector<Value> WarpEmitter::loadMatrices(Value from, int64_t offset, bool tr
 void WarpEmitter::multiply(MmaOp op) {
   const bool transposeB = op.getTransposeB();
   const auto a = cast<MemRefType>(op.getA().getType()), w = op.getB().getType();
-  const bool half = a.getElementType().isF16();
+  const bool half = a.getElementType().isF16(), integers = a.getElementType().isInteger();
   SmallVector<Value> sums;
   if (op.getAcc()) {
     sums = lookup(op.getAcc());
   } else {
-    Value zero = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(sumType()));
     sums.assign(held(), zero);
   }
   auto moved = [&](ArrayRef<Value> from) {
@@ -77,13 +78,15 @@ void WarpEmitter::multiply(MmaOp op) {
   };
   const SmallVector<Value> rowsA = moved(fromA), rowsB = moved(fromB);
   const int64_t places = fromA.size();
-  auto operands = [&](ArrayRef<Value> parts) { // bf16 comes as words
+  auto operands = [&](ArrayRef<Value> parts) { // bf16 and int8 come as words
     return llvm::map_to_vector(parts, [&](Value part) -> Value {
       return half ? Value(LLVM::BitcastOp::create(b, VectorType::get(2, b.getF16Type()), part)) : part;
     });
   };
-  const auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(4, b.getF32Type()));
-  const NVVM::MMATypes element = half ? NVVM::MMATypes::f16 : NVVM::MMATypes::bf16;
+  const auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(4, sumType()));
+  const NVVM::MMATypes element = half ? NVVM::MMATypes::f16 : integers ? NVVM::MMATypes::s8 : NVVM::MMATypes::bf16;
+  const std::optional<NVVM::MMAIntOverflow> overflow =
+      integers ? std::optional(NVVM::MMAIntOverflow::wrapped) : std::nullopt;
   for (int64_t step = 0; step < plan.steps; ++step) {
     SmallVector<SmallVector<Value>> left, right;
     for (int64_t i = 0; i < plan.blocksDown; ++i)
@@ -92,8 +95,9 @@ void WarpEmitter::multiply(MmaOp op) {
                                 /*transposed=*/false)));
     for (int64_t j = 0; j < plan.blocksAcross; ++j) {
       const int64_t place = transposeB ? step % places : j % places;
-      const int64_t offset = transposeB ? step / places * blockBytes(w) + j * kWarpColumns * kRowBytes
-                                        : j / places * blockBytes(w) + step * kWarpReduction * kRowBytes;
+      const int64_t offset = transposeB
+                                 ? step / places * blockBytes(w) + j * kWarpColumns * kRowBytes
+                                 : j / places * blockBytes(w) + step * (kWarpReduction / elementBytes(w)) * kRowBytes;
       right.push_back(operands(loadMatrices(rowsB[place], plan.offsetB + offset, !transposeB)));
     }
     for (int64_t i = 0; i < plan.blocksDown; ++i)
@@ -101,8 +105,8 @@ void WarpEmitter::multiply(MmaOp op) {
         MutableArrayRef<Value> sum = MutableArrayRef<Value>(sums).slice((i * plan.blocksAcross * 2 + j) * 4, 4);
         Value made =
             NVVM::MmaOp::create(b, type, left[i], ArrayRef<Value>(right[j / 2]).slice(j % 2 * 2, 2), sum,
-                                {16, 8, kWarpReduction}, std::nullopt, std::nullopt, std::array{element, element},
-                                std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+                                {16, 8, kWarpReduction / elementBytes(a)}, std::nullopt, overflow,
+                                std::array{element, element}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
         for (int64_t e = 0; e < 4; ++e)
           sum[e] = LLVM::ExtractValueOp::create(b, made, ArrayRef<int64_t>{e});
       }

@@ -23,7 +23,7 @@ SmallVector<Type> WarpEmitter::convert(Type type) {
   if (type.isIndex())
     return {b.getI32Type()};
   if (isa<AccumulatorType, VectorType>(type)) // of the size of the result's tile
-    return SmallVector<Type>(held(), b.getF32Type());
+    return SmallVector<Type>(held(), sumType());
   return {type};
 }
 

@@ -31,6 +31,7 @@ private:
   using TileEmitter::multiply;
   Place placeOf(int64_t element) const;
   void mapElements(tile::MapOp op);
+  mlir::Type sumType() { return plan.text.first.getType().getSum().getElementType(); }
   /// Elements of a tile of the result that a thread holds.
   int64_t held() const { return plan.blocksDown * plan.blocksAcross * 8; }
 

@@ -34,7 +34,10 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
   plan.sharedBytes = plan.stages * plan.slotBytes;
   if (failed(checkMemory(kernel, chip, plan.sharedBytes, {plan.stages, plan.slotBytes, /*anyCount=*/true})))
     return failure();
-  plan.steps = a.getDimSize(1) / kWarpReduction;
+  if (elementBytes(a) == 1 && !mma.getTransposeB()) // ldmatrix turns elements of 16 bits alone
+    return unfit(mma) << "expects tiles of B with rows along k where elements have 8 bits on " << chip.name
+                      << ", but got " << w;
+  plan.steps = a.getDimSize(1) * elementBytes(a) / kWarpReduction;
   // Warps share the sum out so that each reads the fewest rows of A and B; its columns begin at a power of two in the
   // block of columns that they are in.
   const int64_t warps = plan.threads / chip.lanes;

@@ -11,9 +11,9 @@
 
 namespace stepdown::nvidia {
 
-/// Elements of an instruction's reduction; rows of its sum, and columns of two sums, whose second operands are one
-/// load.
-inline constexpr int64_t kWarpReduction = 16, kWarpRows = 16, kWarpColumns = 16;
+/// Bytes of an instruction's reduction, 16 elements of 16 bits or 32 of 8; rows of its sum, and columns of two sums,
+/// whose second operands are one load.
+inline constexpr int64_t kWarpReduction = 32, kWarpRows = 16, kWarpColumns = 16;
 
 struct WarpPlan {
   const ChipFacts *chip;
@@ -22,7 +22,7 @@ struct WarpPlan {
   int64_t offsetB;                  ///< bytes from a slot's begin to the tile of B
   int64_t warpsDown, warpsAcross;   ///< warps along m and n
   int64_t blocksDown, blocksAcross; ///< of a warp: 16 rows, 16 columns each
-  int64_t steps;                    ///< of a slot, 16 along k each
+  int64_t steps;                    ///< of a slot, kWarpReduction each
 };
 
 /// Errors, as diagnostics at the operation: a kernel that is not a product, or one that the chip has no form for.

@@ -69,7 +69,10 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
     return report(STEPDOWN_REPORT_partial, lanes[0], number,
                   "expects all lanes of a wave of %u, but %u of %u are there", mfma ? 64 : 32, count, wave);
   const uint32_t bytes = elementBytes(typeA), held = twice ? 16 : rows * k / wave, sums = rows * rows / wave;
-  const uint32_t slots = held * bytes / 8; // of an operand
+  const bool integers = ElementType(at.modifiers[2]) == ElementType::S32;
+  const uint32_t slots = (held * bytes + 7) / 8;    // of an operand
+  const uint32_t flags = integers && !mfma ? 1 : 0; // in front of it: whether it is signed
+  const uint32_t behind = 2 * (flags + slots), sumSlots = (sums + 1) / 2;
   auto placeOperand = [&](uint32_t lane, uint32_t value) {
     return mfma    ? placeMfmaOperand(lane, value, rows, k)
            : twice ? placeWmmaOperandGfx11(lane, value)
@@ -84,7 +87,10 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
   for (uint32_t l = 0; l < wave; ++l) {
     const uint64_t *frame = lanes[l]->frame + at.results;
     for (bool second : {false, true}) {
-      toFloats(second ? typeB : typeA, reinterpret_cast<const uint8_t *>(frame + second * slots), held, values);
+      const uint64_t *operand = frame + second * (flags + slots);
+      if (flags && !(*operand & 1))
+        return report(STEPDOWN_REPORT_operand, lanes[l], number, "expects operands with a sign");
+      toFloats(second ? typeB : typeA, reinterpret_cast<const uint8_t *>(operand + flags), held, values);
       for (uint32_t v = 0; v < held; ++v) {
         const Place place = placeOperand(l, v);
         float &to = second ? b[place.column * rows + place.row] : a[place.row * k + place.column];
@@ -94,22 +100,22 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
         to = values[v];
       }
     }
-    const auto *held32 = reinterpret_cast<const float *>(frame + 2 * slots);
     for (uint32_t v = 0; v < sums; ++v) {
       const Place place = placeSum(l, v);
-      sum[place.row * rows + place.column] = held32[v];
+      std::memcpy(&sum[place.row * rows + place.column], reinterpret_cast<const uint32_t *>(frame + behind) + v, 4);
     }
-    const uint32_t control = at.arguments - 2 * slots - (sums + 1) / 2; // cbsz, abid, blgp, each in a slot
-    for (uint32_t i = 0; i < control; ++i)
-      if (uint32_t(frame[2 * slots + (sums + 1) / 2 + i]))
-        return report(STEPDOWN_REPORT_operand, lanes[l], number, "expects no broadcast and no permutation of operands");
+    // Of MFMA cbsz, abid, blgp, each in a slot; of WMMA, whether sums of integers stop at the largest.
+    for (uint32_t i = behind + sumSlots; i < at.arguments; ++i)
+      if (mfma ? uint32_t(frame[i]) != 0 : frame[i] & 1)
+        return report(STEPDOWN_REPORT_operand, lanes[l], number, "%s",
+                      mfma ? "expects no broadcast and no permutation of operands" : "expects sums that wrap");
   }
-  multiply(sum, a, b, rows, rows, k);
+  (integers ? multiplyIntegers : multiply)(sum, a, b, rows, rows, k);
   statistics.multiplyAdds += uint64_t(rows) * rows * k;
   for (uint32_t l = 0; l < wave; ++l)
     for (uint32_t v = 0; v < sums; ++v) {
       const Place place = placeSum(l, v);
-      reinterpret_cast<float *>(lanes[l]->frame)[v] = sum[place.row * rows + place.column];
+      std::memcpy(reinterpret_cast<uint32_t *>(lanes[l]->frame) + v, &sum[place.row * rows + place.column], 4);
     }
 }
 

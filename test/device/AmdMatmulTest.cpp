@@ -17,6 +17,12 @@ MatmulParameters tiles(int64_t m, int64_t n, int64_t k, int64_t warps, const cha
   return p;
 }
 
+MatmulParameters eights(int64_t m, int64_t n, int64_t k, int64_t warps) {
+  MatmulParameters p = tiles(m, n, k, warps, "i32", "i8");
+  p.transposeB = true;
+  return p;
+}
+
 struct OnChip {
   const char *chip;
   MatmulCase product;
@@ -57,3 +63,15 @@ INSTANTIATE_TEST_SUITE_P(Gfx1201, AmdMatmul,
                          testing::Values(OnChip{"gfx1201", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},
                                          OnChip{"gfx1201", {tiles(64, 64, 64, 4, "bf16"), 65, 63, 193, 3}},
                                          OnChip{"gfx1201", {tiles(128, 128, 32, 8), 127, 129, 199, 2}}));
+
+// Sums of int8 are exact.
+INSTANTIATE_TEST_SUITE_P(Eights, AmdMatmul,
+                         testing::Values(OnChip{"gfx90a", {eights(64, 64, 128, 4), 67, 61, 397, 2}},
+                                         OnChip{"gfx942", {eights(64, 64, 128, 4), 1, 1, 1, 1}},
+                                         OnChip{"gfx942", {eights(128, 256, 64, 8), 131, 257, 331, 2}},
+                                         OnChip{"gfx950", {eights(128, 128, 128, 8), 127, 129, 397, 2}},
+                                         OnChip{"gfx1100", {eights(64, 64, 64, 4), 67, 61, 199, 1}},
+                                         OnChip{"gfx1201", {eights(128, 128, 64, 8), 127, 129, 199, 2}}),
+                         [](auto &info) {
+                           return info.param.chip + std::string("_") + std::to_string(info.param.product.m);
+                         });

@@ -120,6 +120,10 @@ INSTANTIATE_TEST_SUITE_P(Sm80, WarpMatmul,
                                          MatmulCase{of("f16", tiles(64, 128, 64, 3, 4, "f32"), false), 67, 131, 331, 2},
                                          MatmulCase{of("f16", tiles(128, 128, 64, 4, 8, "f32")), 127, 129, 397, 2},
                                          MatmulCase{tiles(128, 256, 64, 3, 8, "bf16"), 131, 257, 331, 2}));
+INSTANTIATE_TEST_SUITE_P(Sm80Eights, WarpMatmul,
+                         testing::Values(MatmulCase{of("i8", tiles(64, 64, 128, 4, 4, "i32")), 1, 1, 1, 1},
+                                         MatmulCase{of("i8", tiles(64, 128, 256, 2, 4, "i32")), 67, 131, 613, 2},
+                                         MatmulCase{of("i8", tiles(128, 256, 128, 3, 8, "i32")), 131, 257, 331, 2}));
 // Of 8 bits, a slot of 128 along k is what one of 64 of 16 bits is; sums of integers are exact.
 INSTANTIATE_TEST_SUITE_P(
     Eights, EmulatedMatmul,

@@ -208,7 +208,7 @@ def main():
         product = write(path("product.mlir"), PRODUCT)
         packed = good(product, "--compile-to=packing", "--target=emulated:sm_80")
         for what, old, new, *texts in (("slots", "<4 x memref", "<7 x memref", "error E1017: ", "on sm_80", "6 slots in place of 7 would fit"),
-                                       ("elements", "bf16", "f32", "error E1016: ", "'tile.mma' op expects tiles of bf16 or f16 on sm_80, but got")):
+                                       ("elements", "bf16", "f32", "error E1016: ", "'tile.mma' op expects tiles of bf16, f16 or i8 on sm_80, but got")):
             refused(what, run(write(path("kernel.mlir"), packed.replace(old, new)), "--compile-from=packing", "--target=emulated:sm_80", "-o", output), 1, *texts)
         # IR says what it was made for, also where that is no target of those that are compiled for without --target.
         direct, vector = path("direct.stepdown"), path("v.mlir")

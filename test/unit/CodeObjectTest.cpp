@@ -155,6 +155,18 @@ INSTANTIATE_TEST_SUITE_P(Products, CodeObjects,
                                          Budgeted{"gfx1100", tiles(128, 128, 32), {200, 32768}, 32, 675},
                                          Budgeted{"gfx1201", tiles(128, 128, 32), {192, 32768}, 32, 565}));
 
+static MatmulParameters eights(int64_t m, int64_t n, int64_t k) {
+  MatmulParameters p = tiles(m, n, k, true);
+  p.element = "i8", p.result = "i32";
+  return p;
+}
+INSTANTIATE_TEST_SUITE_P(Eights, CodeObjects,
+                         testing::Values(Budgeted{"gfx90a", eights(128, 256, 64), {212, 49152}, 128, 195},
+                                         Budgeted{"gfx942", eights(256, 256, 64), {208, 65536}, 64, 195},
+                                         Budgeted{"gfx950", eights(128, 256, 128), {256, 98304}, 64, 470},
+                                         Budgeted{"gfx1100", eights(128, 128, 64), {200, 32768}, 64, 320},
+                                         Budgeted{"gfx1201", eights(128, 128, 64), {192, 32768}, 64, 290}));
+
 namespace {
 struct Attending {
   const char *chip;

@@ -239,6 +239,19 @@ TEST(Ptx, ProductOfWarpsAssemblesWithinItsBudget) {
     expectBudget(lower(parameters, "sm_80"), ptxas, "sm_80");
 }
 
+// Of 8 bits a slot of 128 along k is four steps of 32.
+TEST(Ptx, ProductOfWarpsOfIntegersAssemblesWithinItsBudget) {
+  MatmulParameters large;
+  large.stages = 3, large.k = 128, large.transposeB = true, large.element = "i8", large.result = "i32";
+  const Lowered lowered = lower(large, "sm_80");
+  EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k32.row.col.s32.s8"), 2 * 4 * 32u);
+  EXPECT_EQ(count(lowered.ptx, "ldmatrix.sync.aligned.m8n8.x4.shared"), 2 * 4 * 8u);
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  expectBudget(lowered, ptxas, "sm_80");
+}
+
 TEST(Ptx, OfAttention) {
   AttentionParameters full;
   full.right = AttentionParameters::kUnbounded;

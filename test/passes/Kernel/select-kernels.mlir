@@ -258,10 +258,9 @@ func.func @integers(%a: tensor<?x67xi8>, %b: tensor<67x129xi8>, %w: tensor<129x6
 // CHECK: arith.addi
 // CHECK: tile.kernel @matmul_128x256_transposed_i8_i32
 // CHECK: !tile.accumulator<128x256xi32>
-// Other chips have no such kernel.
-// AMD: module attributes {tile.unselected = ["linalg.matmul ({{.*}}): expects a chip with kernels of i8 and a result of i32, but got gfx942 and i32", {{.*}}]}
 // AMD-LABEL: func.func @integers
-// AMD-NOT: tile.launch
+// AMD: tile.launch @matmul_256x256_transposed_i8_i32
+// AMD: tile.kernel @matmul_256x256_transposed_i8_i32
 
 // -----
 

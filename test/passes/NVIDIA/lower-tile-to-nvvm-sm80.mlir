@@ -270,7 +270,7 @@ tile.kernel @floats(%a: !matrix, %b: !matrix, %c: !result) {
   tile.role "multiply" warps 4 registers 168 {
     tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
       %s:2 = tile.wait %ab : !ring -> !tile_a, !tile_b
-      // expected-error @+1 {{expects tiles of bf16 or f16 on sm_80, but got 'memref<64x32xf32, 3>'}}
+      // expected-error @+1 {{expects tiles of bf16, f16 or i8 on sm_80, but got 'memref<64x32xf32, 3>'}}
       %first = tile.mma %s#0, %s#1 : !tile_a, !tile_b -> !sum
       %last = scf.for %l = %step to %k step %step iter_args(%sum = %first) -> (!sum) {
         %t:2 = tile.wait %ab : !ring -> !tile_a, !tile_b
