@@ -64,20 +64,23 @@ Result<OwningOpRef<ModuleOp>> parseKernel(MLIRContext &context, StringRef text, 
   return module;
 }
 
-/// Of a kernel whose block has so many registers, and its cluster so many blocks; sm_90's registers are what the
-/// verifier takes unsaid.
-static std::string attributes(int64_t registerFile, int64_t cluster = 1) {
+/// Of a kernel whose block has so many registers, its cluster so many blocks, and its sum so many shares; sm_90's
+/// registers are what the verifier takes unsaid.
+static std::string attributes(int64_t registerFile, int64_t cluster = 1, int64_t shares = 1) {
   std::string all;
-  if (registerFile != 65536)
-    all = "tile.register_file = " + std::to_string(registerFile);
-  if (cluster != 1)
-    all += (all.empty() ? "" : ", ") + std::string("tile.cluster = ") + std::to_string(cluster);
+  auto add = [&](const char *name, int64_t number, int64_t unsaid) {
+    if (number != unsaid)
+      all += (all.empty() ? "" : ", ") + std::string(name) + " = " + std::to_string(number);
+  };
+  add("tile.register_file", registerFile, 65536);
+  add("tile.cluster", cluster, 1);
+  add("tile.shares", shares, 1);
   return all.empty() ? "" : " attributes {" + all + "}";
 }
 
 static std::map<std::string, std::string> textOf(const MatmulParameters &p) {
   auto text = [](int64_t number) { return std::to_string(number); };
-  return {{"attributes", attributes(p.registerFile, p.cluster)},
+  return {{"attributes", attributes(p.registerFile, p.cluster, p.shares)},
           {"m", text(p.m)},
           {"n", text(p.n)},
           {"k", text(p.k)},

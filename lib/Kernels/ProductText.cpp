@@ -1,5 +1,6 @@
 #include "lib/Kernels/ProductText.h"
 #include "lib/Kernels/ChipLimits.h"
+#include "lib/Kernels/ShareEmitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Matchers.h"
@@ -109,6 +110,16 @@ FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
     return refuse(products[1], "the product of a turn to be of the tiles of that in front of the loop, in their ways,");
   text.tile = {int64_t(schedule.getHeight()), int64_t(schedule.getWidth())};
   return text;
+}
+
+FailureOr<SharedSum> sharedSum(KernelOp kernel, const ProductText &given, StringRef chip) {
+  ProductText text = given; // what operations say of themselves is not const
+  auto store = onlyOperation<StoreOp>(kernel);
+  if (!store || store.getTransposed() || store.getRows() || !operationsIn<ReadOp>(kernel).empty() ||
+      !operationsIn<MapOp>(kernel).empty() || store.getTo() == text.a.getFrom() || store.getTo() == text.b.getFrom() ||
+      text.a.getFrom() == text.b.getFrom() || store.getTo().getType().getElementTypeBitWidth() != 32)
+    return unfit(kernel) << "expects sums of 32 bits, stored as they are, where blocks share them out on " << chip;
+  return SharedSum{text.a, text.b, bool(text.first.getTransposeB()), store};
 }
 
 } // namespace stepdown

@@ -15,6 +15,14 @@ inline int64_t clusterOf(mlir::Operation *kernel) {
   return blocks ? blocks.getInt() : 1;
 }
 
+/// Shares of the sum of `kernel`, 1 where it has them not.
+inline int64_t sharesOf(mlir::Operation *kernel) {
+  auto shares = kernel->getAttrOfType<mlir::IntegerAttr>(tile::kSharesAttr);
+  return shares ? shares.getInt() : 1;
+}
+
+struct SharedSum; // ShareEmitter.h
+
 /// Indices become i32. A value of the text may become several. Errors are diagnostics at the operation of the text.
 class TileEmitter {
 public:
@@ -47,6 +55,11 @@ protected:
   /// What `originals` of the text are, one behind the other.
   void mapAll(mlir::ValueRange originals, mlir::ValueRange made);
   mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
+  /// Of a product whose blocks along y share the sum out, matrices become what is of the block's share: where they
+  /// begin, how many rows and columns they have. Returns the first number of the share along k, i32. Whole slots go to
+  /// each.
+  template <typename Matrix>
+  Value takeShare(const SharedSum &sum, int64_t shares, llvm::DenseMap<Value, Matrix> &matrices);
   /// The `count` elements of a map that a thread holds: `element` of an operand's number and of an element's, `mapped`
   /// of an operation of the region that is no constant.
   void mapTile(tile::MapOp op, int64_t count, llvm::function_ref<Value(unsigned operand, int64_t element)> element,

@@ -23,6 +23,8 @@ LogicalResult KernelEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
   element = plan.first.getShapeOfA().getElementType();
   begin();
+  if (plan.sum)
+    takeShare(*plan.sum, sharesOf(kernel), matrices);
   for (Operation &op : kernel.getBody().front()) {
     b.setLoc(op.getLoc());
     if (isa<ChannelOp, RoleOp>(op))

@@ -54,6 +54,12 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
     return failure();
   plan.role = text->role, plan.ring = text->ring, plan.first = text->first, plan.copies = text->copies;
   plan.tile = text->tile;
+  if (sharesOf(kernel) > 1) {
+    FailureOr<SharedSum> shared = sharedSum(kernel, *text, chip.name);
+    if (failed(shared))
+      return failure();
+    plan.sum = *shared;
+  }
   if (plan.ring.getType().getDepth() != 2)
     return unfit(plan.ring) << "expects a channel of two slots on " << chip.name;
   MmaOp mma = plan.first;

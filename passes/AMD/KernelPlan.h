@@ -6,7 +6,7 @@
 // computed where the text says that it must be (mma_wait), so the products of one slot lie between the loads of the
 // next one and their arrival.
 #pragma once
-#include "lib/Kernels/ProductText.h"
+#include "lib/Kernels/ShareEmitter.h"
 #include "passes/AMD/Chip.h"
 #include <numeric>
 
@@ -42,7 +42,8 @@ struct KernelPlan {
   tile::RoleOp role;    ///< that multiplies
   tile::ChannelOp ring; ///< of two slots
   tile::MmaOp first;
-  mlir::scf::ForOp copies; ///< the loop that fills slots
+  mlir::scf::ForOp copies;      ///< the loop that fills slots
+  std::optional<SharedSum> sum; ///< that blocks along y share out
   TilePlan a, b;
   int64_t threads, slotBytes, ldsBytes;
   int64_t waveRows, waveColumns;    ///< waves along m and n

@@ -71,6 +71,8 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
       launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(plan->tile)));
     if (SmallVector<int64_t> over = scheduledOver(kernel); over.size() == 4)
       launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(over)));
+    if (const int64_t shares = sharesOf(kernel); shares > 1)
+      launch.push_back(b.getNamedAttr("shares", b.getI64IntegerAttr(shares)));
     function->setAttr(tile::kLaunchAttr, b.getDictionaryAttr(launch));
     function.addEntryBlock(b);
     if (failed(Emitter(kernel, *plan, function).emit()))

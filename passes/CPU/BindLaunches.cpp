@@ -25,6 +25,7 @@ struct Kernel {
   uint64_t number = 0; ///< among the kernels of the module
   SmallVector<int64_t> tile;
   int64_t cluster = 1;       ///< blocks
+  int64_t shares = 1;        ///< of the sum, one for each block along y; the rows are as many times over
   SmallVector<int64_t> over; ///< operand and dimension of the rows, and of the columns; empty: the output's
 };
 
@@ -156,17 +157,19 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
       over = {output, 0, output, 1};
     }
     const int64_t cluster = found->second.cluster;
+    const int64_t shares = found->second.shares;
     Value blocks = number(b, loc, 1);
     for (int64_t d = 0; d < 2; ++d) {
-      Value each = number(b, loc, found->second.tile[d]);
-      Value padded = arith::AddIOp::create(b, loc, words[3 * over[2 * d] + 1 + over[2 * d + 1]],
-                                           number(b, loc, found->second.tile[d] - 1));
+      Value each = number(b, loc, found->second.tile[d]), size = words[3 * over[2 * d] + 1 + over[2 * d + 1]];
+      if (d == 0 && shares > 1)
+        size = arith::DivUIOp::create(b, loc, size, number(b, loc, shares));
+      Value padded = arith::AddIOp::create(b, loc, size, number(b, loc, found->second.tile[d] - 1));
       blocks = arith::MulIOp::create(b, loc, blocks, arith::DivUIOp::create(b, loc, padded, each));
     }
     // `tile` is what a cluster goes over; clusters are whole.
     blocks = arith::MinUIOp::create(b, loc, blocks, number(b, loc, std::max<int64_t>(multiprocessors / cluster, 1)));
     blocks = arith::MulIOp::create(b, loc, blocks, number(b, loc, cluster));
-    launch(b, loc, host, found->second, words, {blocks, number(b, loc, 1), number(b, loc, 1)});
+    launch(b, loc, host, found->second, words, {blocks, number(b, loc, shares), number(b, loc, 1)});
     op.erase();
     return success();
   }
@@ -273,6 +276,8 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
             kernel.tile.assign(tile.asArrayRef().begin(), tile.asArrayRef().end());
           if (auto cluster = launch.getAs<IntegerAttr>("cluster"))
             kernel.cluster = cluster.getInt();
+          if (auto shares = launch.getAs<IntegerAttr>("shares"))
+            kernel.shares = shares.getInt();
         }
     }
     for (auto function : getOperation().getOps<func::FuncOp>())

@@ -87,6 +87,18 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
   return std::nullopt;
 }
 
+int64_t sharesOfSum(const MatmulParameters &p, int64_t rows, int64_t columns, int64_t k) {
+  // No chip of the table has fewer units than 60; the loop over a share should be longer than what stands around it.
+  constexpr int64_t kUnits = 60, kSlots = 8, kMost = 8;
+  if (ShapedType::isDynamic(rows) || ShapedType::isDynamic(columns) || ShapedType::isDynamic(k) || p.cluster != 1)
+    return 1;
+  const int64_t tiles = llvm::divideCeil(rows, p.m) * llvm::divideCeil(columns, p.n), slots = llvm::divideCeil(k, p.k);
+  int64_t shares = 1;
+  while (2 * shares <= kMost && tiles * 2 * shares <= kUnits && slots >= 2 * shares * kSlots)
+    shares *= 2;
+  return shares; // of as many slots each, but the last, which has one at least: of 8 s slots or more, 8 shares at most
+}
+
 std::optional<AttentionParameters> selectAttention(StringRef chip, const AttentionShape &shape, std::string &reason) {
   struct AttentionRow {
     const char *chip;

@@ -17,6 +17,10 @@ struct SelectedKernel {
 std::optional<SelectedKernel> selectMatmul(llvm::StringRef chip, mlir::Type element, mlir::Type result, int64_t rows,
                                            int64_t columns, bool transposeB);
 
+/// How many shares the sum over `k` of such a product is worth having: a power of two, 1 where a size is known later,
+/// where its tiles are many, or where a share had few slots.
+int64_t sharesOfSum(const MatmulParameters &parameters, int64_t rows, int64_t columns, int64_t k);
+
 /// What the table asks of an attention; sizes that are known later are kDynamic.
 struct AttentionShape {
   mlir::Type query, result; ///< elements; keys and values have the query's

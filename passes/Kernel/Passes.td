@@ -43,7 +43,9 @@ def SelectKernels : Pass<"select-kernels", "::mlir::ModuleOp"> {
     `linalg.generic` that says the same, with any order of dimensions. Rows that the copying hardware reads are padded to 16 bytes.
     What the product is added to, and an elementwise operation that alone reads it, become part of the kernel in front of its store
     (passes/Kernel/Epilogue.h). Where rows are known and pairs of tiles of them fill, blocks of the largest kernel of sm_90a run in
-    pairs (`matmul_2x`...), which bring the second factor from L2 once. A product that the table has nothing for stays, and the module's `tile.unselected` says why.
+    pairs (`matmul_2x`...), which bring the second factor from L2 once. Where tiles are few and the sum is long, both known, blocks share
+    the sum out (`..._4_shares`): each share's sums are a matrix of float32 of their own, and an operation behind the kernel adds
+    them up in pairs, always in the same order, with what the product is added to. A product that the table has nothing for stays, and the module's `tile.unselected` says why.
 
     Before:
     ```mlir

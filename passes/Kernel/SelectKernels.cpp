@@ -170,6 +170,64 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
         .getResult(0);
   }
 
+  /// How many shares of the sum a kernel is to have, each computed by blocks of its own.
+  int64_t sharesOf(const Contraction &product, Type element) {
+    const auto left = cast<RankedTensorType>(product.a.value.getType()),
+               result = cast<RankedTensorType>(product.init.getType());
+    if (product.batched() || product.a.value == product.b.value)
+      return 1;
+    const bool integers = element.isInteger();
+    const Type sums = integers ? Type(IntegerType::get(&getContext(), 32)) : Type(Float32Type::get(&getContext()));
+    const int64_t rows = result.getDimSize(0), columns = result.getDimSize(1);
+    const std::optional<SelectedKernel> kernel =
+        selectMatmul(chip, element, sums, rows, columns, integers || product.b.columns < product.b.rows);
+    return kernel ? sharesOfSum(kernel->parameters, rows, columns, left.getDimSize(product.a.columns)) : 1;
+  }
+
+  /// The sum of `shares` matrices, which lie one behind the other, and of `init` where it is there, rounded once to the
+  /// element of `result`. Pairs of neighbours are added, then pairs of these, whatever computes it.
+  static Value addShares(OpBuilder &b, Location loc, Value all, int64_t shares, RankedTensorType result, Value init) {
+    const Type wide = cast<RankedTensorType>(all.getType()).getElementType(), element = result.getElementType();
+    const auto each = RankedTensorType::get(result.getShape(), wide);
+    SmallVector<Value> inputs;
+    const SmallVector<OpFoldResult> ones(2, b.getIndexAttr(1));
+    const SmallVector<OpFoldResult> sizes = {b.getIndexAttr(result.getDimSize(0)),
+                                             b.getIndexAttr(result.getDimSize(1))};
+    for (int64_t i = 0; i < shares; ++i) {
+      const SmallVector<OpFoldResult> from = {b.getIndexAttr(i * result.getDimSize(0)), b.getIndexAttr(0)};
+      inputs.push_back(tensor::ExtractSliceOp::create(b, loc, each, all, from, sizes, ones));
+    }
+    if (init)
+      inputs.push_back(init);
+    Value room = tensor::EmptyOp::create(b, loc, result.getShape(), element);
+    auto body = [&](OpBuilder &k, Location at, ValueRange v) {
+      auto sum = [&](Value x, Value y) -> Value {
+        return wide.isInteger() ? Value(arith::AddIOp::create(k, at, x, y)) : Value(arith::AddFOp::create(k, at, x, y));
+      };
+      SmallVector<Value> parts(v.take_front(shares));
+      while (parts.size() > 1) {
+        SmallVector<Value> pairs;
+        for (size_t i = 0; i < parts.size(); i += 2)
+          pairs.push_back(sum(parts[i], parts[i + 1]));
+        parts = std::move(pairs);
+      }
+      Value made = parts.front();
+      if (init) {
+        Value before = v[shares];
+        if (before.getType() != wide)
+          before = arith::ExtFOp::create(k, at, wide, before);
+        made = sum(made, before);
+      }
+      if (element != wide)
+        made = arith::TruncFOp::create(k, at, element, made);
+      linalg::YieldOp::create(k, at, made);
+    };
+    return linalg::GenericOp::create(b, loc, result, inputs, ValueRange{room},
+                                     SmallVector<AffineMap>(inputs.size() + 1, b.getMultiDimIdentityMap(2)),
+                                     SmallVector<utils::IteratorType>(2, utils::IteratorType::parallel), body)
+        .getResult(0);
+  }
+
   LogicalResult select(linalg::LinalgOp op, const Contraction &product, KernelPlace &place) {
     const auto left = cast<RankedTensorType>(product.a.value.getType());
     const auto right = cast<RankedTensorType>(product.b.value.getType());
@@ -188,24 +246,30 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
         return leave("expects matrices of neighbouring elements");
     const bool zero = isZero(product.init);
     Epilogue epilogue;
-    // One that has nothing to add up would have to be done all the same, and one of a batch lies elsewhere for each.
-    if (!integers && !product.batched() && !left.isDynamicDim(product.a.columns)) {
+    const int64_t shares = sharesOf(product, element);
+    // What is done with a sum in shares is done behind it. One that has nothing to add up would have to be done all the
+    // same, and one of a batch lies elsewhere for each.
+    if (shares == 1 && !integers && !product.batched() && !left.isDynamicDim(product.a.columns)) {
       if (std::optional<Epilogue> found = epilogueOf(op->getResult(0)))
         epilogue = *found;
       if (!zero)
         epilogue.init = product.init;
     }
     const bool adds = !zero && epilogue.empty(); // behind the product
-    const Type made =
-        adds && !integers ? Type(Float32Type::get(&getContext())) : epilogue.elementOf(result.getElementType());
+    const Type made = (adds || shares > 1) && !integers ? Type(Float32Type::get(&getContext()))
+                                                        : epilogue.elementOf(result.getElementType());
     // Of 8 bits, matrix units take rows along k alone.
     const bool transposeB = integers || product.b.columns < product.b.rows;
-    const std::optional<SelectedKernel> kernel =
+    std::optional<SelectedKernel> kernel =
         selectMatmul(chip, element, made, result.getDimSize(rank - 2), result.getDimSize(rank - 1), transposeB);
     if (!kernel)
       return leave(Twine("expects a chip with kernels ") +
                    (integers ? "of i8 and a result of i32" : "and a result of f32, bf16 or f16") + ", but got " + chip +
                    " and " + elementName(result.getElementType()));
+    if (shares > 1) {
+      kernel->parameters.shares = shares;
+      kernel->name += "_" + std::to_string(shares) + "_shares";
+    }
     FailureOr<std::string> symbol = place.product(*kernel, epilogue, op->getLoc());
     if (failed(symbol))
       return failure();
@@ -215,14 +279,18 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     // The kernel writes each element, so what the zeros were to be filled into is enough.
     auto fill = zero ? product.init.getDefiningOp<linalg::FillOp>() : linalg::FillOp();
     Value out;
-    if (epilogue.consumer)
+    if (shares > 1)
+      out = tensor::EmptyOp::create(b, loc, {shares * result.getDimSize(0), result.getDimSize(1)}, made);
+    else if (epilogue.consumer)
       out = epilogue.consumer.getDpsInits()[0];
     else if (zero)
       out = fill.getDpsInits()[0];
     else
       out = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, product.init), made);
     Value value = Launcher(last, loc, product, *kernel, *symbol).launch(out, epilogue.matrices(b, loc));
-    last->getResult(0).replaceAllUsesWith(adds ? add(b, loc, value, product.init) : value);
+    if (shares > 1)
+      value = addShares(b, loc, value, shares, result, adds ? product.init : Value());
+    last->getResult(0).replaceAllUsesWith(adds && shares == 1 ? add(b, loc, value, product.init) : value);
     last->erase();
     if (last != op)
       op.erase();

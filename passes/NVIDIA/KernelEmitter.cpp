@@ -99,6 +99,8 @@ LogicalResult KernelEmitter::emit() {
   thread = binary("arith.andi", inBlock, i32(kWarpgroup - 1));
   if (cluster > 1)
     rank = binary("arith.remui", blockIndex(0), i32(cluster));
+  if (plan.sum)
+    share = takeShare(*plan.sum, sharesOf(kernel), matrices);
   initialiseBarriers();
   for (Operation &op : kernel.getBody().front()) {
     b.setLoc(op.getLoc());
@@ -377,6 +379,10 @@ void KernelEmitter::copy(CopyOp op) {
   const MemRefType tile = op.getTo().getType();
   const TileView view = tiles[op.getTo()];
   Value row = lookup(op.getRow()).front(), column = lookup(op.getColumn()).front();
+  if (share) { // tensor maps are of whole matrices
+    Value &along = op == plan.sum->b && !plan.sum->transposeB ? row : column;
+    along = add(along, share);
+  }
   const bool together = plan.shared.contains(op);
   Value blocks; // all of the cluster
   if (together)

@@ -127,6 +127,7 @@ private:
   // Of the thread: its number in its warpgroup, and, in a role, the warpgroup's number in it.
   Value thread, warpgroup;
   Value rank;           ///< of the block in its cluster, where there is one
+  Value share;          ///< along k, where the block's share of the sum begins, where it has one
   Value turn, nextTurn; ///< of the thread's warpgroup and of the next one, in a role that takes turns: their barriers
   Value issuer, stageBarrier; ///< of a role that stages: whether the thread has boxes written; its warpgroup's barrier
   Value matrixBase;           ///< of the role: the descriptor of a tile at the begin of shared memory, i64

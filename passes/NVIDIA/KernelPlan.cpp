@@ -133,6 +133,19 @@ static LogicalResult planCluster(KernelOp kernel, KernelPlan &plan) {
   return success();
 }
 
+static LogicalResult planShares(KernelOp kernel, KernelPlan &plan) {
+  if (sharesOf(kernel) == 1)
+    return success();
+  FailureOr<ProductText> text = productText(kernel, "sm_90a, with a sum in shares,");
+  if (failed(text))
+    return failure();
+  FailureOr<SharedSum> sum = sharedSum(kernel, *text, "sm_90a");
+  if (failed(sum))
+    return failure();
+  plan.sum = *sum;
+  return success();
+}
+
 static FailureOr<ArgumentPlan> planArgument(BlockArgument argument, const KernelPlan &kernel) {
   ArgumentPlan plan = {MemRefType(), false};
   if (!isa<MemRefType>(argument.getType()))
@@ -215,7 +228,7 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
       return WalkResult::interrupt();
     return WalkResult(checkRegisters(op));
   });
-  if (legal.wasInterrupted() || failed(planCluster(kernel, plan)))
+  if (legal.wasInterrupted() || failed(planCluster(kernel, plan)) || failed(planShares(kernel, plan)))
     return failure();
   for (BlockArgument argument : kernel.getBody().getArguments()) {
     FailureOr<ArgumentPlan> each = planArgument(argument, plan);

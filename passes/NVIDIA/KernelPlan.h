@@ -1,6 +1,6 @@
 // What a block of threads is made of: shared memory, barriers, warps, and the parameters of the launch.
 #pragma once
-#include "lib/Kernels/ProductText.h"
+#include "lib/Kernels/ShareEmitter.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include <array>
@@ -50,6 +50,7 @@ struct KernelPlan {
   llvm::SmallPtrSet<mlir::Operation *, 2> staged; ///< stores by TMA
   int64_t cluster = 1;                            ///< blocks
   llvm::SmallPtrSet<mlir::Operation *, 2> shared; ///< copies that the blocks of a cluster do together, for all of them
+  std::optional<SharedSum> sum;                   ///< that blocks along y share out
   mlir::SmallVector<ArgumentPlan> arguments;
   int64_t threads, sharedBytes;
   int64_t registers;                    ///< of each thread before roles give and take

@@ -114,6 +114,8 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
       launch.push_back(b.getNamedAttr("over", b.getDenseI64ArrayAttr(planned.over)));
       launch.push_back(b.getNamedAttr("tile", b.getDenseI64ArrayAttr(planned.tile)));
     }
+    if (const int64_t shares = sharesOf(kernel); shares > 1)
+      launch.push_back(b.getNamedAttr("shares", b.getI64IntegerAttr(shares)));
     if (planned.cluster > 1) {
       function->setAttr(NVVM::NVVMDialect::getClusterDimAttrName(),
                         b.getDenseI32ArrayAttr({int32_t(planned.cluster), 1, 1}));

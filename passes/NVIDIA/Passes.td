@@ -33,6 +33,9 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     arrives at the barrier of each block. They meet before the first copy and behind the last release. The text is the same, and
     has to be a product's, whose blocks all have as many turns.
 
+    Where `tile.shares` says that blocks along y share the sum of a product out, matrices are those of the block's share: as many
+    whole slots along k each, rows of the result as many times over. So it is on sm_80 and for AMD.
+
     On sm_80 the role that copies goes into the role that multiplies, since registers are a warp's once and for all. Where the
     text waits for a slot, each thread waits for its own copies into it (cp.async), all warps meet, and copies into the slot of
     the turn before are issued. A product is mma.sync on what ldmatrix loads, computed where it is issued. Slots lie as on

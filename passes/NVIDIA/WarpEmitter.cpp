@@ -47,6 +47,8 @@ LogicalResult WarpEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
   readParameters();
   identifyThread();
+  if (plan.sum)
+    takeShare(*plan.sum, sharesOf(kernel), matrices);
   for (Operation &op : kernel.getBody().front()) {
     b.setLoc(op.getLoc());
     if (!isa<ChannelOp, RoleOp>(op) && failed(emitOperation(op)))

@@ -18,6 +18,12 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
   const VectorType sum = mma.getType().getSum();
   if (failed(checkElements(mma, chip.name)) || failed(checkCluster(kernel, chip.name)))
     return failure();
+  if (sharesOf(kernel) > 1) {
+    FailureOr<SharedSum> shared = sharedSum(kernel, *text, chip.name);
+    if (failed(shared))
+      return failure();
+    plan.sum = *shared;
+  }
   plan.stages = text->ring.getType().getDepth();
   if (plan.stages < 2)
     return unfit(text->ring) << "expects a channel of two slots or more on " << chip.name << ", but got "

@@ -6,7 +6,7 @@
 // and wait for those that were issued so many turns ago as the ring has slots to spare. A product is computed where it
 // is issued.
 #pragma once
-#include "lib/Kernels/ProductText.h"
+#include "lib/Kernels/ShareEmitter.h"
 #include "lib/Target/Chips.h"
 
 namespace stepdown::nvidia {
@@ -18,6 +18,7 @@ inline constexpr int64_t kWarpReduction = 32, kWarpRows = 16, kWarpColumns = 16;
 struct WarpPlan {
   const ChipFacts *chip;
   ProductText text;
+  std::optional<SharedSum> sum; ///< that blocks along y share out
   int64_t threads, stages, slotBytes, sharedBytes;
   int64_t offsetB;                  ///< bytes from a slot's begin to the tile of B
   int64_t warpsDown, warpsAcross;   ///< warps along m and n

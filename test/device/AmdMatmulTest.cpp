@@ -28,6 +28,8 @@ struct OnChip {
   MatmulCase product;
 };
 
+MatmulParameters inShares(int64_t shares, MatmulParameters p) { return p.shares = shares, p; }
+
 class AmdMatmul : public testing::TestWithParam<OnChip> {};
 } // namespace
 
@@ -44,6 +46,11 @@ INSTANTIATE_TEST_SUITE_P(Gfx942, AmdMatmul,
                                          OnChip{"gfx942", {tiles(128, 128, 64, 8), 127, 129, 199, 2}},
                                          OnChip{"gfx942", {tiles(128, 256, 32, 8), 131, 257, 331, 2}},
                                          OnChip{"gfx942", {tiles(256, 256, 32, 16), 263, 257, 331, 2}}));
+
+// Sums in shares, of which the last has fewer slots, and the last of these is not whole.
+INSTANTIATE_TEST_SUITE_P(Shares, AmdMatmul,
+                         testing::Values(OnChip{"gfx942", {inShares(4, tiles(64, 64, 32, 4)), 61, 67, 349, 1}},
+                                         OnChip{"gfx1201", {inShares(2, tiles(64, 64, 32, 4)), 67, 61, 349, 2}}));
 
 INSTANTIATE_TEST_SUITE_P(Gfx90a, AmdMatmul,
                          testing::Values(OnChip{"gfx90a", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},

@@ -103,6 +103,17 @@ TEST(StagedMatmul, WritesWholeLines) {
 
 static MatmulParameters inCluster(int64_t blocks, MatmulParameters p) { return p.cluster = blocks, p; }
 
+static MatmulParameters inShares(int64_t shares, MatmulParameters p) { return p.shares = shares, p; }
+
+// Sums in shares, of which the last has fewer slots, and the last of these is not whole.
+INSTANTIATE_TEST_SUITE_P(Shares, EmulatedMatmul,
+                         testing::Values(MatmulCase{inShares(4, tiles(64, 64, 64, 2, 4, "f32")), 61, 67, 701, 1},
+                                         MatmulCase{inShares(2, of("i8", tiles(64, 64, 128, 2, 4, "i32"))), 67, 61, 613,
+                                                    2}));
+INSTANTIATE_TEST_SUITE_P(SharesOnSm80, WarpMatmul,
+                         testing::Values(MatmulCase{inShares(4, of("f16", tiles(64, 64, 64, 3, 4, "f32"))), 67, 61, 701,
+                                                    2}));
+
 // In clusters, of which some have a block without rows: B comes once for all blocks.
 INSTANTIATE_TEST_SUITE_P(
     Clusters, EmulatedMatmul,

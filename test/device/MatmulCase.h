@@ -10,7 +10,7 @@ namespace stepdown::test {
 
 struct MatmulCase {
   MatmulParameters parameters;
-  uint32_t m, n, k, blocks;
+  uint32_t m, n, k, blocks; ///< along x; along y one for each share of the sum
 };
 
 /// Fails the running test where the product of `c` on `chip` is not what its text means; adds up the bank conflicts of
@@ -53,11 +53,12 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
 
   // Rows of C lie a multiple of 16 bytes apart, as TMA wants them, and then do not: an odd number of elements, or even.
   const bool narrow = c.parameters.result == "bf16" || c.parameters.result == "f16";
+  const uint32_t shares = uint32_t(c.parameters.shares);
   const std::string made = integers ? "i32" : c.parameters.result == "f16" ? "f16" : "";
   for (uint64_t seed : {0, 3}) {
-    Matrix result(c.m, c.n, padded(c.n) + (seed ? 1 + c.m % 4 / 2 : 0), narrow, made);
+    Matrix result(c.m * shares, c.n, padded(c.n) + (seed ? 1 + c.m % 4 / 2 : 0), narrow, made);
     Launch launch(lowered.launch(), {&a, &b, &result});
-    launch.shape.grid = {c.blocks, 1, 1};
+    launch.shape.grid = {c.blocks, shares, 1};
     for (Matrix *matrix : {&a, &b, &result})
       emulated.emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &result);
     emulated::Options options;
@@ -69,13 +70,17 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
     ASSERT_TRUE(status) << status.error().text();
     if (bankConflicts)
       *bankConflicts += emulated.emulator.statistics().bankConflicts;
-    for (uint32_t r = 0; r < c.m; ++r)
+    for (uint32_t r = 0; r < c.m * shares; ++r)
       for (uint32_t x = 0; x < result.stride; ++x) {
-        const double got = result.get(r, x);
+        double got = result.get(r, x);
         if (x >= c.n) {
           ASSERT_TRUE(integers ? got == -1 : std::isnan(got)) << r << ", " << x << " lies outside, but was written";
           continue;
         }
+        if (r >= c.m) // added up with the first share's
+          continue;
+        for (uint32_t share = 1; share < shares; ++share)
+          got += result.get(share * c.m + r, x);
         const double rounding = made == "f16" ? 0x1p-11 : narrow ? 0x1p-8 : 0, sum = meant[size_t(r) * c.n + x];
         const double sums = integers ? 0 : magnitude[size_t(r) * c.n + x] * c.k * 0x1p-24; // of float32
         ASSERT_LE(std::fabs(got - sum), std::fabs(sum) * rounding + sums)

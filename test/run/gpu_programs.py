@@ -117,6 +117,59 @@ def check_products(folder, draw):
                    f"{worst:.2f} of the bound")
 
 
+# Few tiles of a long sum: what blocks of a chip would leave idle is shared out along k. Sums, sizes, elements, and what is
+# done behind the product, which is no part of the kernel then.
+SHARES = (("s0", 61, 67, 1031, "f16", "f32", 2, "relu"), ("s1", 1, 3, 4099, "bf16", "bf16", 8, ""),
+          ("s2", 67, 31, 1031, "bf16", "bf16", 2, "adds"), ("s3", 7, 61, 2053, "bf16", "f32", 4, "transposed"))
+
+
+def shared_product(name, m, n, k, element, result, shares, behind):
+    out, b = f"tensor<{m}x{n}x{result}>", f"tensor<{n}x{k}x{element}>" if behind == "transposed" else f"tensor<{k}x{n}x{element}>"
+    maps = f" indexing_maps = [affine_map<(i, j, l) -> (i, l)>, affine_map<(i, j, l) -> ({'j, l' if behind == 'transposed' else 'l, j'})>, affine_map<(i, j, l) -> (i, j)>]"
+    first = f"%f = linalg.fill ins(%zero : {result}) outs(%c : {out}) -> {out}" if behind != "adds" else ""
+    last = f"%r = arith.maximumf %p, %f : {out}" if behind == "relu" else ""
+    return f"""
+func.func @{name}(%a: tensor<{m}x{k}x{element}>, %b: {b}, %c: {out}) -> {out} {{
+  %zero = arith.constant 0.0 : {result}
+  {first}
+  %p = linalg.matmul{maps} ins(%a, %b : tensor<{m}x{k}x{element}>, {b}) outs({'%f' if first else '%c'} : {out}) -> {out}
+  {last}
+  return {'%r' if last else '%p'} : {out}
+}}
+"""
+
+
+def check_shares(folder):
+    devices = ("emulated:sm_90a", DEVICES[2])
+    source, artifact = (os.path.join(folder, "shares" + suffix) for suffix in (".mlir", ".stepdown"))
+    with open(source, "w", encoding="utf-8") as file:
+        file.write("".join(shared_product(*case) for case in SHARES))
+    done = subprocess.run([COMPILE, source, "-o", artifact, f"--target={','.join(devices)}", "--explain"], capture_output=True, text=True)
+    if done.returncode:
+        return expect(False, f"shares: expects to compile, but: {done.stderr}")
+    for told, (name, m, n, k, element, result, shares, behind) in zip(re.split(r"(?m)^@", done.stdout)[1:], SHARES):  # the sums of all shares are float32
+        expect(re.search(rf"^{name}\n(.*\n)* +scratch +f32 \[{shares * m}, {n}\] +{4 * shares * m * n} ", told), f"{name}: arrays of {told}")
+    numbers = np.random.default_rng(SEED + 5)
+    last = {"f32": 0, "bf16": 2.0**-8}
+    for name, m, n, k, element, result, shares, behind in SHARES:
+        made = lambda *shape: rounded(numbers.uniform(-1, 1, shape).astype(np.float32), element)
+        (a, a1), (b, b1) = made(m, k), made(*((n, k) if behind == "transposed" else (k, n)))
+        start = numbers.uniform(-1, 1, (m, n)).astype(np.float32)
+        c, c1 = rounded(start, "bf16") if result == "bf16" else (start, start.astype(np.float64))
+        b1 = b1.T if behind == "transposed" else b1
+        wanted, size = a1 @ b1, abs(a1) @ abs(b1)
+        if behind == "adds":
+            wanted, size = wanted + c1, size + abs(c1)
+        wanted = np.maximum(wanted, 0) if behind == "relu" else wanted
+        for device in devices:
+            program = stepdown.Program.load(artifact, device=device)
+            got = only(program.call(name, a, b, c))
+            value = from_bf16(got) if result == "bf16" else got.astype(np.float64)
+            bound = size * (k + 9) * 2.0**-24 + abs(wanted) * last[result] * 1.01 + 1e-30
+            worst = float((abs(value - wanted) / bound).max())
+            expect(value.shape == wanted.shape and worst <= 1, f"{name}: {m}x{n}x{k} in {shares} shares on {device}: {worst:.2f} of the bound")
+
+
 def forms(name, kind, m, n, k, batch, element, result):
     """A product of another form than linalg.matmul on zeros; every size is known only when it runs."""
     def tensor(*sizes, of=element):
@@ -463,6 +516,7 @@ def check_real(folder):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         check_products(folder, random.Random(SEED))
+        check_shares(folder)
         check_forms(folder, random.Random(SEED + 2))
         check_attention(folder, random.Random(SEED + 3))
         check_epilogues(folder, random.Random(SEED + 4))

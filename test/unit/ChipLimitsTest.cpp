@@ -207,6 +207,26 @@ TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
                 {"gfx1201", {50, 0}}});
 }
 
+// Shares where tiles leave most of a chip idle and each has eight slots; the last has one at least.
+TEST(SharesOfSums, AreSelectedWhereTheyPay) {
+  const MatmulParameters p = tiles(64, 64, 64, 2, 4);
+  for (auto [rows, columns, k, shares] : {std::tuple<int64_t, int64_t, int64_t, int64_t>(61, 61, 4099, 8),
+                                          {61, 61, 2053, 4},
+                                          {61, 61, 1031, 2},
+                                          {61, 61, 953, 1},
+                                          {61, 251, 4099, 8},
+                                          {61, 509, 4099, 4},
+                                          {61, 1021, 4099, 2},
+                                          {61, 4099, 4099, 1},
+                                          {mlir::ShapedType::kDynamic, 61, 4099, 1},
+                                          {61, 61, mlir::ShapedType::kDynamic, 1}})
+    EXPECT_EQ(sharesOfSum(p, rows, columns, k), shares) << rows << " x " << columns << " x " << k;
+  for (int64_t k = 1; k < 70000; k += 61) {
+    const int64_t shares = sharesOfSum(p, 61, 61, k), slots = (k + 63) / 64, each = (slots + shares - 1) / shares;
+    EXPECT_LT(each * (shares - 1), slots) << k;
+  }
+}
+
 // Pairs where both blocks have rows, or hardly any has none.
 TEST(ChipLimitsOfClusters, AreSelectedWhereTheyPay) {
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);

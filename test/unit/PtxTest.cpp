@@ -160,6 +160,7 @@ TEST(Ptx, AssemblesWithinItsBudget) {
   };
   select(f16, f16, 64, 64, true);
   select(bf16, f32, 64, 64, false);
+  all.back().shares = 4;
   select(bf16, bf16, 64, 1000, false);
   select(f16, f16, 1000, 128, false);
   select(bf16, bf16, 1000, 1000, false);
@@ -234,7 +235,7 @@ TEST(Ptx, ProductOfWarpsAssemblesWithinItsBudget) {
   large.stages = 3;
   narrow = large, narrow.result = "bf16", narrow.element = "f16", narrow.transposeB = true;
   square.m = square.n = 128;
-  small.m = small.n = 64, small.warps = 4, small.registers = 168;
+  small.m = small.n = 64, small.warps = 4, small.registers = 168, small.shares = 4;
   for (const MatmulParameters &parameters : {large, narrow, square, small})
     expectBudget(lower(parameters, "sm_80"), ptxas, "sm_80");
 }

@@ -166,6 +166,8 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   if (name == kClusterAttr && isa<KernelOp>(op) && registers && registers.getInt() > 1 &&
       llvm::isPowerOf2_64(registers.getInt()))
     return success();
+  if (name == kSharesAttr && isa<KernelOp>(op) && registers && registers.getInt() > 1)
+    return success();
   auto grid = dyn_cast<DenseI64ArrayAttr>(attribute.getValue());
   if (name == kGridAttr && function && grid && grid.size() == (isa<KernelOp>(op) ? 4 : 2) && grid[0] > 0 &&
       grid[1] > 0 && grid[1] <= kThreads && grid.asArrayRef().back() > 0)
@@ -183,7 +185,7 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
                            << kCyclicAttr << "', '" << kAnyTileAttr << "', '" << kLaunchAttr << "', '" << kSplitsAttr
                            << "' and '" << kGridAttr
-                           << "', columns and threads, on a function, 'tile.register_file', a number, and '"
-                           << kClusterAttr << "', a power of two, on a kernel, and '" << kUnselectedAttr
-                           << "' on a module, but got '" << name << "'";
+                           << "', columns and threads, on a function, 'tile.register_file' and '" << kSharesAttr
+                           << "', numbers, and '" << kClusterAttr << "', a power of two, on a kernel, and '"
+                           << kUnselectedAttr << "' on a module, but got '" << name << "'";
 }

@@ -24,6 +24,9 @@ inline constexpr llvm::StringLiteral kAnyTileAttr = "tile.any_tile";
 /// one is, and `over` what they lie in: the argument and the dimension that has its rows, and those of its columns; of
 /// a kernel with clusters, `cluster` says how many blocks one has, along x, and `tile` is what all of them go over.
 inline constexpr llvm::StringLiteral kLaunchAttr = "tile.launch";
+/// The attribute of a tile.kernel of a product whose blocks along y share the sum over k out, so many: the result has
+/// the rows of each share's sums behind those of the share before. `tile.launch` has it as `shares`.
+inline constexpr llvm::StringLiteral kSharesAttr = "tile.shares";
 /// The attribute of a tile.kernel whose blocks run in clusters of so many, a power of two: they take tiles of rows that
 /// are neighbours, in the same columns, and what the text copies of those columns is copied once for all of them.
 inline constexpr llvm::StringLiteral kClusterAttr = "tile.cluster";

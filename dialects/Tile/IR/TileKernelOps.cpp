@@ -356,6 +356,21 @@ LogicalResult MmaWaitOp::verify() {
   return success();
 }
 
+/// A share of a sum that has no slot along k would wait for one for good. Whole slots are shared out, so that what is
+/// known of the first factor's columns tells.
+static LogicalResult verifyShares(LaunchOp launch, KernelOp kernel, int64_t shares) {
+  auto copies = kernel.getBody().getOps<ChannelOp>();
+  const auto factor = dyn_cast<ShapedType>(launch->getOperand(0).getType());
+  if (copies.empty() || !factor || factor.getRank() != 2)
+    return launch.emitOpError() << "expects a product where a sum is shared out (C3)";
+  const int64_t each = (*copies.begin()).getType().getPayload().front().getDimSize(1), columns = factor.getDimSize(1);
+  const int64_t slots = (std::max<int64_t>(columns, 0) + each - 1) / each, ofShare = (slots + shares - 1) / shares;
+  if (ShapedType::isDynamic(columns) || ofShare * (shares - 1) >= slots) // C3
+    return launch.emitOpError() << "expects a slot of " << each << " along k at least for each of " << shares
+                                << " shares of the sum (C3), but got " << factor;
+  return success();
+}
+
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   Operation *symbol = symbols.lookupNearestSymbolFrom(*this, getKernelAttr());
   if (isa_and_nonnull<gpu::GPUModuleOp>(symbol))
@@ -371,5 +386,6 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
     if (!matrix || matrix.getElementType() != cast<ShapedType>(operand).getElementType()) // C2
       return emitOpError() << "expects a matrix as the kernel's " << type << " (C2), but got " << operand;
   }
-  return success();
+  auto shares = kernel->getAttrOfType<IntegerAttr>(kSharesAttr);
+  return shares ? verifyShares(*this, kernel, shares.getInt()) : success();
 }

@@ -19,6 +19,7 @@ def Tile_LaunchOp : Tile_StructuredOp<"launch", 1, [DeclareOpInterfaceMethods<Sy
 
     C1: the symbol is a tile.kernel, or the gpu.module that it was lowered to.
     C2: the kernel has as many arguments, matrices of the same element types.
+    C3: where the kernel shares a sum out (`tile.shares`), the columns of the first matrix are known and each share has a slot of them.
   }];
   let arguments = (ins Variadic<Tile_Matrix>:$inputs, Tile_Matrix:$output, FlatSymbolRefAttr:$kernel);
   let assemblyFormat = [{

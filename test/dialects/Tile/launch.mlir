@@ -25,3 +25,50 @@ func.func @floats(%a: tensor<3x5xf32>, %c: tensor<3x5xf32>) -> tensor<3x5xf32> {
   %0 = tile.launch @halves ins(%a : tensor<3x5xf32>) outs(%c : tensor<3x5xf32>) -> tensor<3x5xf32>
   return %0 : tensor<3x5xf32>
 }
+
+// -----
+
+// Of four slots three shares have two, two and none.
+!tile = memref<8x64xbf16, 3>
+!ring = !tile.channel<2 x memref<8x64xbf16, 3>>
+tile.kernel @product(%a: memref<?x?xbf16>, %c: memref<?x?xf32>) attributes {tile.shares = 3 : i64} {
+  %zero = arith.constant 0 : index
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xbf16> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 40 {
+    %s = tile.wait %ring : !ring -> !tile
+    tile.release %ring : !ring
+  }
+}
+func.func @four_slots(%a: tensor<3x251xbf16>, %c: tensor<9x5xf32>) -> tensor<9x5xf32> {
+  // expected-error @+1 {{expects a slot of 64 along k at least for each of 3 shares of the sum (C3), but got 'tensor<3x251xbf16>'}}
+  %0 = tile.launch @product ins(%a : tensor<3x251xbf16>) outs(%c : tensor<9x5xf32>) -> tensor<9x5xf32>
+  return %0 : tensor<9x5xf32>
+}
+
+// -----
+
+!tile = memref<8x64xbf16, 3>
+!ring = !tile.channel<2 x memref<8x64xbf16, 3>>
+tile.kernel @product(%a: memref<?x?xbf16>, %c: memref<?x?xf32>) attributes {tile.shares = 2 : i64} {
+  %zero = arith.constant 0 : index
+  %ring = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    %s = tile.acquire %ring : !ring -> !tile
+    tile.copy %a[%zero, %zero] to %s : memref<?x?xbf16> to !tile
+    tile.commit %ring : !ring
+  }
+  tile.role "multiply" warps 4 registers 40 {
+    %s = tile.wait %ring : !ring -> !tile
+    tile.release %ring : !ring
+  }
+}
+func.func @unknown_sum(%a: tensor<3x?xbf16>, %c: tensor<6x5xf32>) -> tensor<6x5xf32> {
+  // expected-error @+1 {{expects a slot of 64 along k at least for each of 2 shares of the sum (C3), but got 'tensor<3x?xbf16>'}}
+  %0 = tile.launch @product ins(%a : tensor<3x?xbf16>) outs(%c : tensor<6x5xf32>) -> tensor<6x5xf32>
+  return %0 : tensor<6x5xf32>
+}

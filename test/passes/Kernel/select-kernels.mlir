@@ -22,6 +22,33 @@ func.func @odd_sizes(%a: tensor<131x67xbf16>, %b: tensor<67x129xbf16>) -> tensor
 
 // -----
 
+// Few tiles of a long sum: four shares of it, each computed by blocks of its own, are added up in pairs; what it is added
+// to comes behind, and one rounding.
+func.func @long_sum(%a: tensor<61x2053xbf16>, %b: tensor<2053x67xbf16>, %c: tensor<61x67xbf16>) -> tensor<61x67xbf16> {
+  %0 = linalg.matmul ins(%a, %b : tensor<61x2053xbf16>, tensor<2053x67xbf16>) outs(%c : tensor<61x67xbf16>) -> tensor<61x67xbf16>
+  return %0 : tensor<61x67xbf16>
+}
+// CHECK-LABEL: func.func @long_sum
+// CHECK: %[[ALL:.*]] = tile.launch @matmul_64x128_bf16_f32_4_shares ins(%{{.*}}) outs(%{{.*}} : tensor<244x67xf32>)
+// CHECK: tensor.extract_slice %[[ALL]][0, 0] [61, 67]
+// CHECK: tensor.extract_slice %[[ALL]][61, 0] [61, 67]
+// CHECK: tensor.extract_slice %[[ALL]][122, 0] [61, 67]
+// CHECK: tensor.extract_slice %[[ALL]][183, 0] [61, 67]
+// CHECK: ^bb0(%[[P:.*]]: f32, %[[Q:.*]]: f32, %[[R:.*]]: f32, %[[S:.*]]: f32, %[[C:.*]]: bf16, %{{.*}}: bf16):
+// CHECK: %[[PQ:.*]] = arith.addf %[[P]], %[[Q]] : f32
+// CHECK: %[[RS:.*]] = arith.addf %[[R]], %[[S]] : f32
+// CHECK: %[[SUM:.*]] = arith.addf %[[PQ]], %[[RS]] : f32
+// CHECK: %[[WIDE:.*]] = arith.extf %[[C]]
+// CHECK: %[[MADE:.*]] = arith.addf %[[SUM]], %[[WIDE]] : f32
+// CHECK: arith.truncf %[[MADE]] : f32 to bf16
+// CHECK: tile.kernel @matmul_64x128_bf16_f32_4_shares{{.*}} attributes {tile.shares = 4 : i64}
+// AMD-LABEL: func.func @long_sum
+// AMD: tile.launch @matmul_128x128_bf16_f32_4_shares
+// WARPS-LABEL: func.func @long_sum
+// WARPS: tile.launch @matmul_64x128_bf16_f32_4_shares
+
+// -----
+
 // Two products of one kind share a kernel; rows that are known to be few, or columns, select a smaller one.
 func.func @buckets(%a: tensor<?x64xf16>, %b: tensor<64x512xf16>, %c: tensor<17x64xf16>, %x: tensor<?x512xf32>,
                    %y: tensor<17x512xf32>, %d: tensor<64x64xf16>, %z: tensor<17x64xf32>)
