@@ -1,6 +1,7 @@
 // Each tile.kernel that is a product becomes a gpu.module with one llvm.func. LDS is a variable of that module: the
 // code object then says how much of it a block needs.
 #include "lib/Kernels/ChipLimits.h"
+#include "lib/Target/WarpFragments.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "passes/AMD/AttentionEmitter.h"
@@ -90,26 +91,29 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
   }
 
   static LogicalResult lower(tile::WarpMmaOp op, const amd::Chip &on) {
-    const char *intrinsic = "llvm.amdgcn.mfma.f32.16x16x16f16";
-    if (!on.mfma || op.getA().size() != 4)
-      return op.emitOpError() << "expects a chip with MFMA, and 4 elements of an operand, which each of 64 lanes has, "
-                                 "but got "
-                              << on.name << " and " << op.getA().size();
+    const WarpFragments w = *WarpFragments::of(on);
+    if (int64_t(op.getA().size()) != w.factors || int64_t(op.getSum().size()) != w.held)
+      return op.emitOpError() << "expects " << w.factors << " elements of an operand and " << w.held
+                              << " sums, which each of " << w.lanes << " lanes has on " << on.name << ", but got "
+                              << op.getA().size() << " and " << op.getSum().size();
+    const char *intrinsic = on.mfma ? "llvm.amdgcn.mfma.f32.16x16x16f16" : "llvm.amdgcn.wmma.f32.16x16x16.f16";
     OpBuilder b(op);
     const Location loc = op.getLoc();
     auto place = [&](int64_t e) { return LLVM::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(e))); };
     auto joined = [&](ValueRange elements) {
-      Value made = LLVM::PoisonOp::create(b, loc, VectorType::get(4, elements.front().getType()));
+      const auto type = VectorType::get(int64_t(elements.size()), elements.front().getType());
+      Value made = LLVM::PoisonOp::create(b, loc, type);
       for (auto [e, element] : llvm::enumerate(elements))
         made = LLVM::InsertElementOp::create(b, loc, made, element, place(e));
       return made;
     };
     SmallVector<Value> operands = {joined(op.getA()), joined(op.getB()), joined(op.getSum())};
-    operands.append(3, place(0)); // no broadcast, no permutation
+    if (on.mfma)
+      operands.append(3, place(0)); // no broadcast, no permutation
     Value sum =
         LLVM::CallIntrinsicOp::create(b, loc, operands[2].getType(), b.getStringAttr(intrinsic), operands).getResult(0);
     SmallVector<Value> sums;
-    for (int64_t e = 0; e < 4; ++e)
+    for (int64_t e = 0; e < w.held; ++e)
       sums.push_back(LLVM::ExtractElementOp::create(b, loc, sum, place(e)));
     op.replaceAllUsesWith(sums);
     op.erase();

@@ -54,9 +54,10 @@ int64_t AttentionSplits::rowsOfTile() const {
 
 namespace {
 /// What lies in the memory that threads of a block share. Rows of `queries` and `weights` lie four banks apart, so a
-/// warp's fragments of 8 rows take one pass on NVIDIA's chips; rows of `scores` lie eight apart, so threads that go
-/// through them meet in no bank, while sums that are left there meet four to a bank; of `tops` and `sums` a thread
-/// reads a row of its own in one pass, which leaving them pays with a second.
+/// warp's fragments of 8 rows take one pass on NVIDIA's chips, and two banks on AMD's, whose waves read 16 rows, 8
+/// bytes of each, in a pass; rows of `scores` lie eight apart, so threads that go through them meet in no bank, while
+/// sums that are left there meet four to a bank; of `tops` and `sums` a thread reads a row of its own in one pass,
+/// which leaving them pays with a second.
 struct BlockMemory {
   Value queries;         ///< [rows, key] f16
   Value scores, weights; ///< [rows, chunk] f32, f16
@@ -101,9 +102,10 @@ void ThreadKernel::attendTile(AttentionOp op) {
     auto space = gpu::AddressSpaceAttr::get(b->getContext(), gpu::AddressSpace::Workgroup);
     return memref::AllocaOp::create(*b, loc, MemRefType::get(shape, element, MemRefLayoutAttrInterface(), space));
   };
-  const BlockMemory memory = {sharedMemory({rows, s.key + kPad}, f16),
+  const int64_t pad = w.innerIsLow() ? kPad : kPad / 2;
+  const BlockMemory memory = {sharedMemory({rows, s.key + pad}, f16),
                               sharedMemory({rows, kChunk + kPad}, f32),
-                              sharedMemory({rows, kChunk + kPad}, f16),
+                              sharedMemory({rows, kChunk + pad}, f16),
                               sharedMemory({rows, kParts}, f32),
                               sharedMemory({rows, kParts}, f32),
                               sharedMemory({rows}, f32),
@@ -197,14 +199,14 @@ void ThreadKernel::attendTile(AttentionOp op) {
       /// Elements of a row of A, of 16 columns from `first` on.
       auto fragmentOfA = [&](Value from, int64_t m, Value first) {
         Values made;
-        for (int64_t e = 0; e < w.held; ++e)
+        for (int64_t e = 0; e < w.factors; ++e)
           made.push_back(load(from, {at(w.rowOfA(e), number(m * kTile)), at(w.columnOfA(e), first)}));
         return made;
       };
       /// Elements of B whose rows are neighbours, as `place` indexes the first.
       auto fragmentOfB = [&](Value from, function_ref<Values(Value row, Value column)> place) {
-        Values made(w.held);
-        for (int64_t e = 0; e < w.held / w.neighbours; ++e) {
+        Values made(w.factors);
+        for (int64_t e = 0; e < w.factors / w.neighbours; ++e) {
           const Values where = place(at(w.rowOfB(e)), at(w.columnOfB(e)));
           if (w.neighbours == 1) {
             made[e] = load(from, where);
@@ -212,7 +214,7 @@ void ThreadKernel::attendTile(AttentionOp op) {
           }
           Value all = vector::LoadOp::create(*b, loc, VectorType::get({w.neighbours}, f16), from, where);
           for (int64_t i = 0; i < w.neighbours; ++i)
-            made[e + i * (w.held / w.neighbours)] = vector::ExtractOp::create(*b, loc, all, i);
+            made[e + i * (w.factors / w.neighbours)] = vector::ExtractOp::create(*b, loc, all, i);
         }
         return made;
       };
@@ -333,11 +335,11 @@ void ThreadKernel::attendTile(AttentionOp op) {
           for (int64_t j = 0; j < own; ++j) {
             Value channels = add(warp, number(j * warps));
             Value isTile = (j + 1) * warps > channelTiles ? less(channels, number(channelTiles)) : Value();
-            right.push_back(choose(isTile, Values(w.held, noHalf), [&] {
+            right.push_back(choose(isTile, Values(w.factors, noHalf), [&] {
               Values made = fragmentOfB(values, [&](Value row, Value k) {
                 return cacheIndices(layout.cache.values, group, head, add(mul(channels, number(kTile)), row), k);
               });
-              for (int64_t e = 0; e < w.held; ++e) { // what nobody sees may be anything
+              for (int64_t e = 0; e < w.factors; ++e) { // what nobody sees may be anything
                 Value there = at(w.columnOfB(e), place);
                 made[e] = select(both(less(there, ends), notLess(there, begins)), made[e], noHalf);
               }

@@ -181,7 +181,9 @@ static void equalsFloat64(const Shape &shape, const char *chip, uint32_t first, 
     ASSERT_TRUE(status) << status.error().text();
     const emulated::Statistics &counted = emulated.emulator.statistics();
     if (!shape.exact)
-      EXPECT_LE(counted.bankConflicts * 16, counted.sharedAccesses) << "lanes meet in banks";
+      // On gfx12 halves of a wave leave scores eight rows apart, which lie in the same banks.
+      EXPECT_LE(counted.bankConflicts * (chip == std::string("gfx1201") ? 12 : 16), counted.sharedAccesses)
+          << "lanes meet in banks";
     for (uint32_t t = 0; t < p.kTokens; ++t)
       for (uint32_t g = 0; g < p.kQueries; ++g) {
         std::vector<std::pair<uint32_t, double>> scores;
@@ -222,7 +224,8 @@ TEST(EmulatedSplitAttention, EqualsFloat64) { equalsFloat64(kShape, "sm_90a", 21
 // Weights of binary16 leave 2^-11 of each open. Of 13 tokens seven share a block and six the next; 80 columns are five
 // tiles, so warps have one or two.
 struct EmulatedMatrixAttention : testing::TestWithParam<const char *> {};
-INSTANTIATE_TEST_SUITE_P(, EmulatedMatrixAttention, testing::Values("sm_80", "sm_90a", "gfx90a", "gfx942", "gfx950"),
+INSTANTIATE_TEST_SUITE_P(, EmulatedMatrixAttention,
+                         testing::Values("sm_80", "sm_90a", "gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201"),
                          [](auto &each) { return std::string(each.param); });
 TEST_P(EmulatedMatrixAttention, EqualsFloat64) {
   equalsFloat64({1, 80, 3, "f16", false}, GetParam(), 2093, 0x1p-11 + 0x1p-16);

@@ -241,9 +241,10 @@ static void expectFragments(const char *chip, const LinearLayout &a, const Linea
   const auto found = WarpFragments::of(*factsOfChip(chip));
   ASSERT_TRUE(found) << chip;
   const WarpFragments &w = *found;
-  const int64_t part = w.held / instructions; // elements of B and of the sum that one has
-  ASSERT_EQ(a.points(), w.held * w.lanes) << chip;
-  ASSERT_EQ(right.points(), part * w.lanes) << chip;
+  const int64_t part = w.held / instructions; // elements of the sum that one has
+  const int64_t partOfB = w.factors / instructions;
+  ASSERT_EQ(a.points(), w.factors * w.lanes) << chip;
+  ASSERT_EQ(right.points(), partOfB * w.lanes) << chip;
   ASSERT_EQ(sum.points(), part * w.lanes) << chip;
   for (int64_t lane = 0; lane < w.lanes; ++lane) {
     const int64_t high = lane / w.apart(), low = lane % w.apart();
@@ -251,14 +252,17 @@ static void expectFragments(const char *chip, const LinearLayout &a, const Linea
       const int64_t outer = w.innerIsLow() ? high : low, inner = w.innerIsLow() ? low : high;
       return outer * place.outer + inner * place.inner + place.constant;
     };
-    for (int64_t e = 0; e < w.held; ++e) {
+    // Instruction i has every so manieth row of B from the i-th on, which are the sum's columns.
+    for (int64_t e = 0; e < w.factors; ++e) {
       SCOPED_TRACE(std::string(chip) + ", element " + std::to_string(e) + " of lane " + std::to_string(lane));
       EXPECT_EQ(a.apply({e, lane}), (Point{at(w.rowOfA(e)), at(w.columnOfA(e))}));
-      // Instruction i has every so manieth row of B from the i-th on, which are the sum's columns.
-      const int64_t i = e / part;
-      const Point b = right.apply({e % part, lane}), c = sum.apply({e % part, lane});
-      EXPECT_EQ((Point{b[0] * instructions + i, b[1]}), (Point{at(w.rowOfB(e)), at(w.columnOfB(e))}));
-      EXPECT_EQ((Point{c[0], c[1] * instructions + i}), (Point{at(w.rowOfSum(e)), at(w.columnOfSum(e))}));
+      const Point b = right.apply({e % partOfB, lane});
+      EXPECT_EQ((Point{b[0] * instructions + e / partOfB, b[1]}), (Point{at(w.rowOfB(e)), at(w.columnOfB(e))}));
+    }
+    for (int64_t e = 0; e < w.held; ++e) {
+      SCOPED_TRACE(std::string(chip) + ", sum " + std::to_string(e) + " of lane " + std::to_string(lane));
+      const Point c = sum.apply({e % part, lane});
+      EXPECT_EQ((Point{c[0], c[1] * instructions + e / part}), (Point{at(w.rowOfSum(e)), at(w.columnOfSum(e))}));
     }
   }
 }
@@ -271,6 +275,8 @@ TEST(VendorLayouts, WarpFragmentsOfNvidia) {
 TEST(VendorLayouts, WarpFragmentsOfAmd) {
   for (const char *chip : {"gfx90a", "gfx942", "gfx950"})
     expectFragments(chip, amd::mfmaOperand(16, 16), amd::mfmaOperand(16, 16), amd::mfmaAccumulator(16), 1);
+  expectFragments("gfx1100", amd::wmmaOperandGfx11(), amd::wmmaOperandGfx11(), amd::wmmaAccumulatorGfx11(), 1);
+  expectFragments("gfx1201", amd::wmmaOperandGfx12(16), amd::wmmaOperandGfx12(16), amd::wmmaAccumulatorGfx12(), 1);
 }
 
 /// Each lane of an ldmatrix reads one row of 16 bytes; phases are 8 lanes: 128 bytes.

@@ -162,8 +162,10 @@ LogicalResult WarpMmaOp::verify() {
     return emitOpError() << "expects as many elements of a as of b, and as many results as sums (C1), but got "
                          << getA().size() << ", " << getB().size() << ", " << getNumResults() << " and "
                          << getSum().size();
-  if (getA().size() != getSum().size() || (getA().size() != 4 && getA().size() != 8)) // C2
-    return emitOpError() << "expects 4 elements of an operand and 4 sums, or 8 and 8 (C2), but got " << getA().size()
-                         << " and " << getSum().size();
+  const auto sizes = std::pair(getA().size(), getSum().size());
+  if (sizes != std::pair<size_t, size_t>(4, 4) && sizes != std::pair<size_t, size_t>(8, 8) &&
+      sizes != std::pair<size_t, size_t>(16, 8)) // C2
+    return emitOpError() << "expects 4 elements of an operand and 4 sums, 8 and 8, or 16 and 8 (C2), but got "
+                         << getA().size() << " and " << getSum().size();
   return success();
 }

@@ -122,7 +122,7 @@ def Tile_WarpMmaOp : Op<Tile_Dialect, "warp_mma", [NoMemoryEffect, AttrSizedOper
     Example: `%r:4 = tile.warp_mma (%a0, %a1, %a2, %a3) (%b0, %b1, %b2, %b3) (%s0, %s1, %s2, %s3) : f32, f32, f32, f32`
 
     C1: there are as many elements of a as of b, and as many results as sums.
-    C2: they are 4 and 4, of 64 lanes, or 8 and 8, of 32.
+    C2: they are 4 and 4, of 64 lanes, or 8 and 8, of 32, or 16 and 8, of 32 whose halves have the same of a and b.
   }];
   let arguments = (ins Variadic<F16>:$a, Variadic<F16>:$b, Variadic<F32>:$sum);
   let results = (outs Variadic<F32>:$result);

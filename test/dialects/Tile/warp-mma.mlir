@@ -29,7 +29,7 @@ func.func @fewer_results(%x: f16, %s: f32) {
 
 // C2
 func.func @of_no_wave(%x: f16, %s: f32) {
-  // expected-error @+1 {{expects 4 elements of an operand and 4 sums, or 8 and 8 (C2), but got 2 and 2}}
+  // expected-error @+1 {{expects 4 elements of an operand and 4 sums, 8 and 8, or 16 and 8 (C2), but got 2 and 2}}
   %r:2 = tile.warp_mma (%x, %x) (%x, %x) (%s, %s) : f32, f32
   return
 }
@@ -37,7 +37,7 @@ func.func @of_no_wave(%x: f16, %s: f32) {
 // -----
 
 // C2
-func.func @as_gfx11_has_them(%x: f16, %s: f32) {
+func.func @more_sums(%x: f16, %s: f32) {
   // expected-error @+1 {{(C2), but got 4 and 8}}
   %r:8 = tile.warp_mma (%x, %x, %x, %x) (%x, %x, %x, %x) (%s, %s, %s, %s, %s, %s, %s, %s) : f32, f32, f32, f32, f32, f32, f32, f32
   return

@@ -599,7 +599,7 @@ gpu.module @kernels {
 
 gpu.module @kernels {
   gpu.func @product_of_a_warp(%x: f16, %s: f32) kernel {
-    // expected-error @+1 {{expects a chip with MFMA, and 4 elements of an operand, which each of 64 lanes has, but got gfx942 and 8}}
+    // expected-error @+1 {{expects 4 elements of an operand and 4 sums, which each of 64 lanes has on gfx942, but got 8 and 8}}
     %r:8 = tile.warp_mma (%x, %x, %x, %x, %x, %x, %x, %x) (%x, %x, %x, %x, %x, %x, %x, %x) (%s, %s, %s, %s, %s, %s, %s, %s) : f32, f32, f32, f32, f32, f32, f32, f32
     gpu.return
   }
