@@ -60,6 +60,17 @@ uint64_t boundOf(FunctionOpInterface kernel, BlockArgument argument, DispatchOp 
   return all ? 0 : bound;
 }
 
+/// Columns of the results of `dispatch`, each filled up to whole tiles of `width`.
+int64_t columnsOfTiles(DispatchOp dispatch, int64_t width) {
+  int64_t all = 0;
+  llvm::SmallDenseSet<int64_t> seen; // a product may stand for others
+  for (auto [argument, dims] : llvm::enumerate(dispatch.getDims().getAsRange<DenseI64ArrayAttr>()))
+    if (const int64_t source = dispatch.getSources()[2 * argument];
+        source >= int64_t(dispatch.getInputs().size()) && seen.insert(source).second)
+      all += llvm::alignTo(dims[1], width);
+  return all;
+}
+
 Error wrong(DispatchOp dispatch, const std::string &what) {
   return fail(ErrorCode::ProgramShape, "the step program cannot be written: kernel %s: %s",
               dispatch.getKernel().str().c_str(), what.c_str());
@@ -93,7 +104,8 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
         return wrong(dispatch, "expects a function for tiles of " + std::to_string(bucket.tile) + " tokens");
       variants.push_back(variants.back());
       variants.back().record.tile = bucket.tile;
-      variants.back().launch.grid[0].divisor = bucket.tile;
+      if (stepdown_grid &tokens = variants.back().launch.grid[0]; tokens.size < 0) // of a tile kernel it is columns
+        tokens.divisor = bucket.tile;
       continue;
     }
     if (kernel.getNumArguments() != operands.size())
@@ -113,8 +125,8 @@ Result<std::vector<CodeEntry>> variantsOf(DispatchOp dispatch, const std::vector
       variant.name = name;
       variant.launch.block[0] = grid[1];
       variant.launch.grid[1] = {int32_t(grid[0]), uint32_t(grid[1])};
-      if (ofTiles) { // a block has a tile of the result's columns and of tokens
-        variant.launch.grid[0] = {int32_t(operands.back().dims[1]), uint32_t(grid[0])};
+      if (ofTiles) { // a block has a tile of a result's columns and of tokens
+        variant.launch.grid[0] = {int32_t(columnsOfTiles(dispatch, grid[0])), uint32_t(grid[0])};
         variant.launch.grid[1] = {extent, uint32_t(grid[3])};
         variant.launch.shared_bytes = grid[2];
       }

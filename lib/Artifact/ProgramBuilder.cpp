@@ -284,6 +284,8 @@ Result<uint32_t> Builder::kernel(DispatchOp op, const std::vector<stepdown_opera
   std::string key = op.getKernel().str() + (op.getByRows() ? "/rows" : "/tokens");
   for (const stepdown_parameter &p : variants->front().parameters) // the others differ in their blocks alone
     key.append(reinterpret_cast<const char *>(&p), sizeof p);
+  const stepdown_launch &launch = variants->front().launch; // of one product, or of several
+  key.append(reinterpret_cast<const char *>(&launch), sizeof launch);
   auto [known, isNew] = kernelIndex.try_emplace(key, uint32_t(program.kernels.size()));
   if (isNew) {
     program.kernels.push_back(op.getKernel().str());

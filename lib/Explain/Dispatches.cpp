@@ -42,16 +42,22 @@ DispatchTraffic measure(FunctionOpInterface kernel, DispatchOp dispatch, const S
 /// for an instruction, of which Q4_0 takes 436 for 128 weights and Q4_K 783 (docs/decisions/quantised-products.md).
 constexpr uint64_t kUnpacking = 7;
 
-/// Of the product with a quantised weight: each work-group reads its rows of the weight for its tile of tokens.
+/// Of products with quantised weights: each work-group reads its rows of the weight for its tile of tokens.
 DispatchTraffic measureTiles(tile::KernelOp kernel, DispatchOp dispatch, const StepLoad &load, ExplainedDispatch &row) {
   DispatchTraffic all;
   measureOperands(kernel, dispatch, load, all);
   auto launch = kernel->getAttrOfType<DenseI64ArrayAttr>(tile::kGridAttr);
   row.ofTiles = true;
-  row.columns = cast<DenseI64ArrayAttr>(dispatch.getDims()[dispatch.getDims().size() - 1])[1];
+  row.columns = 0;
+  uint64_t across = 0; // of all products, of which the arguments of some may stand for others
+  const int64_t inputs = dispatch.getInputs().size(), products = launch.size() > 4 ? launch[4] : 1;
+  llvm::SmallDenseSet<int64_t> seen;
+  for (auto [argument, dims] : llvm::enumerate(dispatch.getDims().getAsRange<DenseI64ArrayAttr>()))
+    if (const int64_t source = dispatch.getSources()[2 * argument]; source >= inputs && seen.insert(source).second)
+      row.columns += dims[1], across += llvm::divideCeil(dims[1], launch[0]);
   const uint64_t count = row.byRows ? load.rows : load.tokens, tileTokens = launch[3];
-  const uint64_t tiles = llvm::divideCeil(count, tileTokens), across = llvm::divideCeil(row.columns, launch[0]);
-  const uint64_t inner = cast<DenseI64ArrayAttr>(dispatch.getDims()[1])[1], weights = row.columns * inner;
+  const uint64_t tiles = llvm::divideCeil(count, tileTokens);
+  const uint64_t inner = cast<DenseI64ArrayAttr>(dispatch.getDims()[products])[1], weights = row.columns * inner;
   all.threads = launch[1];
   all.grid[0] = across, all.grid[1] = tiles;
   all.asked = all.weightsRead * tiles + all.otherRead * across;

@@ -81,9 +81,12 @@ public:
     return known;
   }
 
-  /// Every operand once.
+  /// Every operand once, however many arguments it is.
   void takeOperands() {
+    llvm::SmallDenseSet<std::pair<int64_t, int64_t>> seen;
     for (unsigned i = 0; i < kernel.getNumArguments(); ++i) {
+      if (!seen.insert({dispatch.getSources()[2 * i], dispatch.getSources()[2 * i + 1]}).second)
+        continue;
       uint64_t bytes = elementBytes(i);
       for (int64_t size : dimsOf(i))
         bytes *= sizeOf(size);
@@ -342,13 +345,31 @@ private:
       } else if (auto loop = dyn_cast<scf::ForOp>(op)) {
         walkLoop(loop, times);
       } else if (auto choice = dyn_cast<scf::IfOp>(op)) {
-        walk(*choice.thenBlock(), times);
-        if (choice.elseBlock())
-          walk(*choice.elseBlock(), times);
+        walkChoice(choice, times);
       } else if (op.getNumRegions() || !isMemoryEffectFree(&op)) {
         known &= isa<scf::ReduceOp, scf::YieldOp, gpu::BarrierOp>(op);
       }
     }
+  }
+
+  /// Where what is chosen by is whether one number of the launch is below another, each side has its part of it.
+  void walkChoice(scf::IfOp choice, double times) {
+    auto below = choice.getCondition().getDefiningOp<arith::CmpIOp>();
+    const auto found = below ? ranges.find(below.getLhs()) : ranges.end();
+    const auto end = below ? constant(below.getRhs()) : std::nullopt;
+    const bool known = found != ranges.end() && end && below.getPredicate() == arith::CmpIPredicate::ult;
+    const Range all = known ? found->second : Range();
+    auto side = [&](Block *block, int64_t first, int64_t last) {
+      if (!block)
+        return;
+      if (known && first <= last && all.step == 1)
+        ranges[below.getLhs()] = spanning(first, last, 1);
+      walk(*block, times);
+    };
+    side(choice.thenBlock(), all.first, known ? std::min(all.last(), *end - 1) : 0);
+    side(choice.elseBlock(), known ? std::max(all.first, *end) : 0, all.last());
+    if (known)
+      ranges[below.getLhs()] = all;
   }
 
   void walkLoop(scf::ForOp loop, double times) {

@@ -91,7 +91,9 @@ LogicalResult TileEmitter::emitSchedule(ScheduleOp op) {
   auto tilesOf = [&](Value size, int64_t by) { return binary("arith.divui", add(size, i32(by - 1)), i32(by)); };
   Value down = tilesOf(rows, op.getHeight() * cluster), across = tilesOf(columns, op.getWidth());
   // Blocks that start one after the other, those along x, take neighbouring tiles.
-  Value block = blockIndex(0), blocks = blockCount(0);
+  Value block = blockIndex(0), blocks = ownBlocks ? ownBlocks : blockCount(0);
+  if (firstBlock)
+    block = binary("arith.subi", block, firstBlock);
   if (alongTwo)
     block = add(block, multiply(blockIndex(1), blocks)), blocks = multiply(blocks, blockCount(1));
   // A cluster takes a turn together, so that all of its blocks have as many; what it goes over is all of their rows.
@@ -113,6 +115,26 @@ LogicalResult TileEmitter::emitSchedule(ScheduleOp op) {
   map(op.getBody().getArgument(0), multiply(row, i32(op.getHeight())));
   map(op.getBody().getArgument(1), multiply(column, i32(op.getWidth())));
   return emitBlock(op.getBody().front());
+}
+
+void TileEmitter::shareBlocks(ArrayRef<Value> columns, int64_t width) {
+  Value block = blockIndex(0), begin = i32(0);
+  SmallVector<Value> begins, counts;
+  for (Value each : columns) {
+    begins.push_back(begin);
+    counts.push_back(binary("arith.divui", add(each, i32(width - 1)), i32(width)));
+    begin = add(begin, counts.back());
+    if (counts.size() < columns.size())
+      behind.push_back(compare(arith::CmpIPredicate::uge, block, begin));
+  }
+  firstBlock = ofProduct(begins), ownBlocks = ofProduct(counts);
+}
+
+Value TileEmitter::ofProduct(ArrayRef<Value> each) {
+  Value chosen = each.front();
+  for (auto [isBehind, next] : llvm::zip(behind, each.drop_front()))
+    chosen = LLVM::SelectOp::create(b, isBehind, next, chosen);
+  return chosen;
 }
 
 void TileEmitter::mapAll(ValueRange originals, ValueRange made) {

@@ -23,6 +23,12 @@ inline int64_t sharesOf(mlir::Operation *kernel) {
 
 struct SharedSum; // ShareEmitter.h
 
+/// Products that a launch of `kernel` computes: their weights are its first arguments, their results its last.
+inline int64_t productsOf(mlir::Operation *kernel) {
+  auto grid = kernel->getAttrOfType<mlir::DenseI64ArrayAttr>(tile::kGridAttr);
+  return grid && grid.size() > 4 ? grid[4] : 1;
+}
+
 /// Indices become i32. A value of the text may become several. Errors are diagnostics at the operation of the text.
 class TileEmitter {
 public:
@@ -42,6 +48,10 @@ protected:
   /// The number of this block along an axis, and of all of them, i32.
   virtual Value blockIndex(int axis) = 0;
   virtual Value blockCount(int axis) = 0;
+
+  /// Of a kernel of several products: makes this block one of the product that it belongs to. `matrices` are those of
+  /// the arguments; what the text reads, that of the first product, becomes that of the block's own.
+  template <typename Matrix> void chooseProduct(mlir::Operation *kernel, llvm::DenseMap<Value, Matrix> &matrices);
 
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitScalar(mlir::Operation &op);
@@ -82,9 +92,42 @@ protected:
   const int64_t cluster; ///< blocks, of tiles of rows that are neighbours
 
 private:
+  /// The products' blocks along x lie one behind the other: each has one for `width` of its `columns`.
+  void shareBlocks(mlir::ArrayRef<Value> columns, int64_t width);
+  /// Of a value of each product that of the block's own.
+  Value ofProduct(mlir::ArrayRef<Value> each);
+
   const char *chip;
-  const bool alongTwo; ///< whether blocks lie along x and y
+  const bool alongTwo;             ///< whether blocks lie along x and y
+  mlir::SmallVector<Value> behind; ///< of each product but the last: whether the block is of one behind it
+  Value firstBlock, ownBlocks;     ///< of the block's product, along x; null where there is one
   llvm::DenseMap<Value, mlir::SmallVector<Value>> values;
 };
+
+template <typename Matrix>
+void TileEmitter::chooseProduct(mlir::Operation *kernel, llvm::DenseMap<Value, Matrix> &matrices) {
+  const int64_t products = productsOf(kernel);
+  if (products == 1)
+    return;
+  auto arguments = mlir::cast<tile::KernelOp>(kernel).getBody().getArguments();
+  auto first = *kernel->getRegion(0).getOps<tile::RoleOp>().begin();
+  tile::ScheduleOp schedule;
+  first.walk([&](tile::ScheduleOp op) { schedule = op; });
+  const auto results = arguments.take_back(products);
+  auto each = [&](mlir::ArrayRef<mlir::BlockArgument> of, auto part) {
+    mlir::SmallVector<Value> made;
+    for (mlir::BlockArgument argument : of)
+      made.push_back(matrices.at(argument).*part);
+    return made;
+  };
+  shareBlocks(each(results, &Matrix::columns), schedule.getHeight());
+  for (auto of : {arguments.take_front(products), results}) {
+    Matrix chosen;
+    for (auto part : Matrix::kParts)
+      if (matrices.at(of.front()).*part)
+        chosen.*part = ofProduct(each(of, part));
+    matrices[of.front()] = chosen;
+  }
+}
 
 } // namespace stepdown

@@ -50,6 +50,7 @@ void WaveEmitter::begin() {
     matrix.columns = parameter();
     matrices[argument] = matrix;
   }
+  chooseProduct(kernel, matrices);
   base = LLVM::AddressOfOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 3), "lds");
   thread = intrinsic("llvm.amdgcn.workitem.id.x", b.getI32Type(), {});
   lane = remainder(thread, chip.lanes);

@@ -14,6 +14,7 @@ protected:
   /// A matrix in global memory: a pointer, the distance of its rows in elements (i64), its rows and columns (i32).
   struct Matrix {
     Value pointer, stride, rows, columns;
+    static constexpr Value Matrix::*kParts[] = {&Matrix::pointer, &Matrix::stride, &Matrix::rows, &Matrix::columns};
   };
   /// What a thread has loaded of a tile, on its way to LDS: for each unit its pieces of 16 bytes.
   struct Loaded {

@@ -61,6 +61,7 @@ void KernelEmitter::readParameters() {
     }
     matrices[argument] = matrix;
   }
+  chooseProduct(kernel, matrices);
 }
 
 void KernelEmitter::initialiseBarriers() {
@@ -69,7 +70,8 @@ void KernelEmitter::initialiseBarriers() {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(first.thenBlock()->getTerminator());
     for (auto [argument, entry] : llvm::zip(kernel.getBody().getArguments(), plan.arguments))
-      if (Value map = matrices.lookup(argument).map; map && !entry.staged) // else it may be zeros
+      if (Value map = matrices.lookup(argument).map;
+          map && !entry.staged && !argument.use_empty()) // else it may be zeros
         NVVM::PrefetchOp::create(b, NVVM::PrefetchCacheLevelAttr(), NVVM::CacheEvictionPriorityAttr(), map, Value(),
                                  b.getUnitAttr());
     for (auto &[channel, ring] : plan.channels)

@@ -236,6 +236,9 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel) {
       return failure();
     plan.arguments.push_back(*each);
   }
+  const int64_t products = productsOf(kernel), results = int64_t(plan.arguments.size()) - products;
+  for (int64_t i = 1; i < products; ++i) // as the first, which the text names
+    plan.arguments[i] = plan.arguments[0], plan.arguments[results + i] = plan.arguments[results];
 
   kernel.walk([&](ScheduleOp schedule) { // the same in all roles
     plan.tile = {int64_t(schedule.getHeight()) * plan.cluster, int64_t(schedule.getWidth())};

@@ -13,6 +13,8 @@ protected:
   /// both; its rows and columns (i32).
   struct Matrix {
     Value map, pointer, stride, rows, columns;
+    static constexpr Value Matrix::*kParts[] = {&Matrix::map, &Matrix::pointer, &Matrix::stride, &Matrix::rows,
+                                                &Matrix::columns};
   };
 
   ThreadEmitter(tile::KernelOp kernel, const char *chip, mlir::LLVM::LLVMFuncOp function)

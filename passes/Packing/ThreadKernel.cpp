@@ -126,11 +126,7 @@ void ThreadKernel::begin(OpBuilder &builder) {
 FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
   result = wanted;
   begin(builder);
-  if (auto op = result.getDefiningOp<KVAppendOp>()) {
-    const CacheType cache = op.getCache().getType();
-    forEach(cache.getHeads() * (cache.getKey() + cache.getValue()), argument(op.getBatch(), 0), 0,
-            [&](Value token, Value column) { append(op, token, column); });
-  } else if (shared && result == shared->partial) {
+  if (shared && result == shared->partial) {
     shared->splits.warp ? attendTile(shared->op) : attendSplit(shared->op);
   } else if (shared && result == shared->op.getResult()) {
     joinSplits(shared->op);
@@ -140,17 +136,53 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
   } else if (auto rows = RowReduction::of(result)) {
     reduceRows(result.getDefiningOp<linalg::GenericOp>(), *rows);
   } else {
-    auto type = cast<RankedTensorType>(result.getType());
-    const bool isNumber = type.getRank() == 1;
-    Value out = argument(result);
-    forEach(isNumber              ? 1
-            : isActivations(type) ? columns(type)
-                                  : type.getDimSize(1),
-            out, 0, [&](Value token, Value column) {
-              Value y = isNumber ? at(result, {token}) : at(result, {token, column});
-              memref::StoreOp::create(*b, loc, y, out, ValueRange{token, column});
-            });
+    auto append = result.getDefiningOp<KVAppendOp>();
+    forEach(numbersOf(result), append ? argument(append.getBatch(), 0) : argument(result), 0,
+            [&](Value token, Value column) { place(result, token, column); });
   }
+  return finish();
+}
+
+int64_t ThreadKernel::numbersOf(Value value) {
+  if (auto cache = dyn_cast<CacheType>(value.getType()))
+    return cache.getHeads() * (cache.getKey() + cache.getValue());
+  auto type = cast<RankedTensorType>(value.getType());
+  return type.getRank() == 1 ? 1 : isActivations(type) ? columns(type) : type.getDimSize(1);
+}
+
+void ThreadKernel::place(Value value, Value token, Value column) {
+  if (auto op = value.getDefiningOp<KVAppendOp>())
+    return append(op, token, column);
+  Value out = argument(value);
+  Value y = cast<RankedTensorType>(value.getType()).getRank() == 1 ? at(value, {token}) : at(value, {token, column});
+  memref::StoreOp::create(*b, loc, y, out, ValueRange{token, column});
+}
+
+FailureOr<func::FuncOp> ThreadKernel::buildEach(OpBuilder &builder, ArrayRef<Value> wanted) {
+  members.assign(wanted.begin(), wanted.end());
+  result = members.front();
+  begin(builder);
+  int64_t all = 0;
+  Value like;
+  for (Value member : members) {
+    all += numbersOf(member);
+    if (auto append = member.getDefiningOp<KVAppendOp>())
+      like = argument(append.getBatch(), 0);
+    else
+      like = argument(member);
+  }
+  forEach(all, like, 0, [&](Value token, Value column) {
+    OpBuilder::InsertionGuard guard(*b); // at the end of the last choice
+    for (Value member : ArrayRef(members).drop_back()) {
+      Value count = number(numbersOf(member));
+      auto choice = scf::IfOp::create(*b, loc, less(column, count), /*withElseRegion=*/true);
+      b->setInsertionPointToStart(choice.thenBlock());
+      place(member, token, column);
+      b->setInsertionPointToStart(choice.elseBlock());
+      column = arith::SubIOp::create(*b, loc, column, count);
+    }
+    place(members.back(), token, column);
+  });
   return finish();
 }
 

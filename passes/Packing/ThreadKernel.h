@@ -64,6 +64,12 @@ public:
   mlir::FailureOr<mlir::func::FuncOp> buildRows(mlir::OpBuilder &builder, mlir::ArrayRef<mlir::Value> members,
                                                 int64_t threads);
 
+  /// The same of `members` that read nothing of each other, of each of which a thread computes a number alone: a
+  /// token's columns of all of them lie one behind the other.
+  mlir::FailureOr<mlir::func::FuncOp> buildEach(mlir::OpBuilder &builder, mlir::ArrayRef<mlir::Value> members);
+  /// Numbers of a token that threads compute for `value`, a value of rows or of what is appended to a cache.
+  static int64_t numbersOf(mlir::Value value);
+
   /// Of attention: `partial`, [tokens, splits.numbers()], is what splits leave of `op`, and its result is joined of it.
   void shareAttention(transformer::AttentionOp op, mlir::Value partial, const AttentionSplits &splits) {
     shared = Shared{op, partial, splits};
@@ -98,6 +104,7 @@ private:
   Value linear(mlir::Value x, mlir::Value weight, Value token, Value row);
   Value embedding(transformer::EmbeddingOp op, Value token, Value column);
   Value rotate(transformer::RopeOp op, Value token, Value column);
+  void place(Value value, Value token, Value column); ///< computes a number where it is to lie
   Value quantize(transformer::QuantizeOp op, Value token, Value column);
   void attend(transformer::AttentionOp op, Value token, Value head);
   void attendSplit(transformer::AttentionOp op);

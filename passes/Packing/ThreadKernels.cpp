@@ -60,7 +60,35 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   struct Placed {
     Value value;
     int64_t threads;
+    bool isEach; ///< a thread computes each number of it alone
   };
+
+  /// Rotated heads and what is appended to a cache; the residual stream, which may be replaced where it is read, is
+  /// neither.
+  static bool isComputedEach(Value value, bool costs) {
+    return !costs && (isa<CacheType>(value.getType()) || value.getDefiningOp<RopeOp>());
+  }
+
+  /// Whether `value` is made of one of `others`.
+  static bool isMadeOf(Value value, ArrayRef<Placed> others) {
+    llvm::SmallSetVector<Value, 8> all;
+    all.insert(value);
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (llvm::any_of(others, [&](const Placed &other) { return other.value == all[i]; }))
+        return true;
+      if (Operation *op = all[i].getDefiningOp())
+        all.insert(op->operand_begin(), op->operand_end());
+    }
+    return false;
+  }
+
+  /// How many of `all`, from its first on, are computed one by one and not of each other: one launch for all of them.
+  static size_t sideBySide(ArrayRef<Placed> all) {
+    size_t count = 0;
+    while (count < all.size() && all[count].isEach && !isMadeOf(all[count].value, all.take_front(count)))
+      ++count;
+    return count;
+  }
 
   int64_t threadsOf(Value value, bool costs) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
@@ -116,7 +144,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
       if (!wanted.contains(value) && !sums && !(costs && apart))
         continue;
       costly.erase(value);
-      values.push_back({value, threadsOf(value, costs)});
+      values.push_back({value, threadsOf(value, costs), isComputedEach(value, costs)});
     }
     return values;
   }
@@ -142,15 +170,6 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
   }
 
   FailureOr<Value> dispatch(KernelOp kernel, Value value, const ThreadKernel::Places &places, bool rows) {
-    if (LinearOp product = tileProduct(value)) {
-      OpBuilder before(kernel);
-      auto place = [&](Value of) { return places.at(sameNumbers(of)); };
-      FailureOr<Value> made = products->dispatch(before, product, place, rows);
-      if (succeeded(made) && rows)
-        step->byRows.insert(*made);
-      ++dispatches;
-      return made;
-    }
     OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
     ThreadKernel build(value.getLoc(), *target->layout, places, rows);
     if (splits)
@@ -189,14 +208,38 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return op;
   }
 
-  LogicalResult dispatchRows(KernelOp kernel, ArrayRef<Placed> members, int64_t threads, ThreadKernel::Places &places,
-                             bool rows) {
+  /// The first of `all` and those behind it that one launch of a tile kernel computes with it; how many there are.
+  FailureOr<size_t> dispatchProducts(KernelOp kernel, ArrayRef<Placed> all, ThreadKernel::Places &places, bool rows) {
+    SmallVector<LinearOp> members;
+    for (const Placed &each : all.take_front(TileProducts::kTogether)) {
+      LinearOp product = tileProduct(each.value);
+      if (!product || (!members.empty() && !products->together(members.front(), product)))
+        break;
+      members.push_back(product);
+    }
+    OpBuilder before(kernel);
+    FailureOr<DispatchOp> made =
+        products->dispatch(before, members, [&](Value of) { return places.at(sameNumbers(of)); }, rows);
+    if (failed(made))
+      return failure();
+    if (rows)
+      step->byRows.insert((*made)->result_begin(), (*made)->result_end());
+    for (auto [member, result] : llvm::zip(members, (*made)->getResults()))
+      places[member.getResult()] = result;
+    ++dispatches;
+    return members.size();
+  }
+
+  /// One launch of `members`: for each row by a block of `threads`, or, 0, of a thread for each number.
+  LogicalResult dispatchTogether(KernelOp kernel, ArrayRef<Placed> members, int64_t threads,
+                                 ThreadKernel::Places &places, bool rows) {
     SmallVector<Value> values;
     for (const Placed &member : members)
       values.push_back(member.value);
     OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
     ThreadKernel build(values.front().getLoc(), *target->layout, places, rows);
-    FailureOr<func::FuncOp> function = build.buildRows(inner, values, threads);
+    FailureOr<func::FuncOp> function =
+        threads ? build.buildRows(inner, values, threads) : build.buildEach(inner, values);
     if (failed(function))
       return failure();
     DispatchOp made = dispatch(kernel, build, *function, values, rows);
@@ -217,11 +260,22 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
       int64_t threads = 0;
       splits.reset();
       count = together(ArrayRef(all).drop_front(i), threads);
-      if (count && failed(dispatchRows(kernel, ArrayRef(all).slice(i, count), threads, places, rows)))
+      if (!count) {
+        threads = 0, count = sideBySide(ArrayRef(all).drop_front(i));
+        count = count > 1 ? count : 0;
+      }
+      if (count && failed(dispatchTogether(kernel, ArrayRef(all).slice(i, count), threads, places, rows)))
         return failure();
       if (count)
         continue;
       Value value = all[i].value;
+      if (tileProduct(value)) {
+        FailureOr<size_t> together = dispatchProducts(kernel, ArrayRef(all).drop_front(i), places, rows);
+        if (failed(together))
+          return failure();
+        count = *together;
+        continue;
+      }
       if (auto op = value.getDefiningOp<AttentionOp>(); op && failed(split(kernel, op, places, rows)))
         return failure();
       FailureOr<Value> made = dispatch(kernel, value, places, rows);

@@ -156,35 +156,68 @@ LogicalResult TileProducts::makeKernel(const BlockFormat &format, QuantisedMatmu
   }
   kernel->remove();
   kernel.setSymName(name);
-  kernel->setAttr(tile::kGridAttr,
-                  DenseI64ArrayAttr::get(kernel.getContext(), {parameters.m, threads, bytes, parameters.n}));
+  const Type weight = kernel.getArgumentTypes().front(), result = kernel.getArgumentTypes().back();
+  for (size_t i = 1; i < kTogether; ++i) { // behind the first weight and the first result, which the text names
+    (void)kernel.insertArgument(1, weight, {}, loc);
+    (void)kernel.insertArgument(kernel.getNumArguments(), result, {}, loc);
+  }
+  kernel->setAttr(tile::kGridAttr, DenseI64ArrayAttr::get(kernel.getContext(), {parameters.m, threads, bytes,
+                                                                                parameters.n, int64_t(kTogether)}));
   kernels.getBody()->push_back(kernel);
   return success();
 }
 
-FailureOr<Value> TileProducts::dispatch(OpBuilder &builder, LinearOp product, function_ref<Value(Value)> place,
-                                        bool byRows) {
-  auto weight = cast<RankedTensorType>(product.getWeight().getType());
-  const BlockFormat &format = cast<BlockType>(weight.getElementType()).getFormat();
-  FailureOr<std::string> kernel = kernelFor(format, product.getLoc());
+bool TileProducts::together(LinearOp a, LinearOp b) const {
+  auto storage = [](LinearOp product) {
+    return cast<RankedTensorType>(product.getWeight().getType()).getElementType();
+  };
+  return storage(a) == storage(b) && operands.at(a.getResult()).rows == operands.at(b.getResult()).rows;
+}
+
+/// A kernel has the arguments of kTogether products. Where there are fewer the last one's stand for those that are left
+/// out, to which no block belongs: so that one kernel of a storage type is enough.
+FailureOr<DispatchOp> TileProducts::dispatch(OpBuilder &builder, ArrayRef<LinearOp> products,
+                                             function_ref<Value(Value)> place, bool byRows) {
+  LinearOp first = products.front();
+  const BlockFormat &format =
+      cast<BlockType>(cast<RankedTensorType>(first.getWeight().getType()).getElementType()).getFormat();
+  FailureOr<std::string> kernel = kernelFor(format, first.getLoc());
   if (failed(kernel))
     return failure();
-  const Operand operand = operands.at(product.getResult());
+  const Operand operand = operands.at(first.getResult());
   const PackedBlock packed = packedBlock(*target.layout, format);
-  const int64_t extent = byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, wide = columns(product.getX().getType());
-  const int64_t pieces = tile::piecesOf(packed.bytes), rows = target.layout->rows;
-  const int64_t tiles = llvm::divideCeil(weight.getDimSize(0), rows), blocks = columns(weight) / packed.columns;
-  const auto type = cast<RankedTensorType>(product.getType());
+  const int64_t extent = byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, wide = columns(first.getX().getType());
+  const int64_t pieces = tile::piecesOf(packed.bytes), rows = target.layout->rows, count = products.size();
   auto sizes = [&](std::initializer_list<int64_t> each) -> Attribute { return builder.getDenseI64ArrayAttr(each); };
-  const Attribute dims[] = {onAMD() ? sizes({tiles, blocks * packed.bytes / tile::kWordBytes})
-                                    : sizes({tiles, blocks * pieces, packed.bytes / pieces / tile::kWordBytes}),
-                            sizes({extent, wide}), sizes({1, extent}),
-                            sizes({extent, int64_t(llvm::alignTo(type.getDimSize(1), rows))})};
-  auto placed = [&](Value value) { return operand.placed ? value : place(value); };
-  const SmallVector<Value> inputs = {place(product.getWeight()), placed(operand.rows), placed(operand.scales)};
-  return DispatchOp::create(builder, product.getLoc(), type, *kernel, inputs, ArrayRef<int64_t>{0, 0, 1, 0, 2, 0, 3, 0},
-                            builder.getArrayAttr(dims), byRows, builder.getDenseI64ArrayAttr({}))
-      ->getResult(0);
+  SmallVector<Value> inputs;
+  SmallVector<Type> types;
+  SmallVector<int64_t> sources;
+  SmallVector<Attribute> dims, results;
+  auto source = [&](int64_t value) { sources.append({value, 0}); };
+  for (LinearOp product : products) {
+    inputs.push_back(place(product.getWeight()));
+    types.push_back(product.getType());
+  }
+  for (size_t i = 0; i < kTogether; ++i) {
+    LinearOp product = products[std::min<size_t>(i, count - 1)];
+    auto weight = cast<RankedTensorType>(product.getWeight().getType());
+    const int64_t tiles = llvm::divideCeil(weight.getDimSize(0), rows), blocks = columns(weight) / packed.columns;
+    source(std::min<int64_t>(i, count - 1));
+    dims.push_back(onAMD() ? sizes({tiles, blocks * packed.bytes / tile::kWordBytes})
+                           : sizes({tiles, blocks * pieces, packed.bytes / pieces / tile::kWordBytes}));
+    const int64_t wideResult = cast<RankedTensorType>(product.getType()).getDimSize(1);
+    results.push_back(sizes({extent, int64_t(llvm::alignTo(wideResult, rows))}));
+  }
+  for (Value value : {operand.rows, operand.scales}) {
+    source(inputs.size());
+    inputs.push_back(operand.placed ? value : place(value));
+  }
+  dims.append({sizes({extent, wide}), sizes({1, extent})});
+  for (size_t i = 0; i < kTogether; ++i)
+    source(inputs.size() + std::min<int64_t>(i, count - 1));
+  dims.append(results);
+  return DispatchOp::create(builder, first.getLoc(), types, *kernel, inputs, sources, builder.getArrayAttr(dims),
+                            byRows, builder.getDenseI64ArrayAttr({}));
 }
 
 } // namespace stepdown

@@ -37,10 +37,16 @@ public:
   /// `value` of the program has become `operand`, values of the program as well.
   void leave(mlir::Value value, Operand operand) { left[value] = operand; }
 
-  /// The dispatch of `product` at `builder`; `place` is where a value of the kernel's body lies. Fails with a
-  /// diagnostic where the kernel's text does not verify.
-  mlir::FailureOr<mlir::Value> dispatch(mlir::OpBuilder &builder, transformer::LinearOp product,
-                                        llvm::function_ref<mlir::Value(mlir::Value)> place, bool byRows);
+  /// Products that one launch computes, at most.
+  static constexpr size_t kTogether = 3;
+  /// Whether one launch computes both: products of one operand, with weights of one storage type.
+  bool together(transformer::LinearOp a, transformer::LinearOp b) const;
+
+  /// The dispatch of `products`, which go together, at `builder`; `place` is where a value of the kernel's body lies.
+  /// Its results are theirs. Fails with a diagnostic where the kernel's text does not verify.
+  mlir::FailureOr<transformer::DispatchOp> dispatch(mlir::OpBuilder &builder,
+                                                    mlir::ArrayRef<transformer::LinearOp> products,
+                                                    llvm::function_ref<mlir::Value(mlir::Value)> place, bool byRows);
 
 private:
   mlir::FailureOr<std::string> kernelFor(const BlockFormat &format, mlir::Location loc);

@@ -169,8 +169,10 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   if (name == kSharesAttr && isa<KernelOp>(op) && registers && registers.getInt() > 1)
     return success();
   auto grid = dyn_cast<DenseI64ArrayAttr>(attribute.getValue());
-  if (name == kGridAttr && function && grid && grid.size() == (isa<KernelOp>(op) ? 4 : 2) && grid[0] > 0 &&
-      grid[1] > 0 && grid[1] <= kThreads && grid.asArrayRef().back() > 0)
+  const bool ofTiles = isa<KernelOp>(op);
+  if (name == kGridAttr && function && grid && (grid.size() == (ofTiles ? 4 : 2) || (ofTiles && grid.size() == 5)) &&
+      grid[0] > 0 && grid[1] > 0 && grid[1] <= kThreads && (!ofTiles || grid[3] > 0) &&
+      (grid.size() < 5 || (grid[4] > 0 && 2 * grid[4] <= function.getNumArguments())))
     return success();
   if (name == kSplitsAttr && function && grid && (grid.size() == 2 || grid.size() == 4) &&
       llvm::all_of(grid.asArrayRef(), [](int64_t number) { return number > 0; })) {

@@ -32,8 +32,9 @@ inline constexpr llvm::StringLiteral kSharesAttr = "tile.shares";
 inline constexpr llvm::StringLiteral kClusterAttr = "tile.cluster";
 /// The attribute of a kernel of a model on a device: [columns, threads]. It is launched in blocks of so many threads,
 /// for each token (or wanted row) as many as have a thread for each column. Of a tile.kernel: [columns of the result,
-/// threads, bytes of shared memory, tokens]; it is launched once for each tile of so many columns (blocks along x) and
-/// tokens (along y).
+/// threads, bytes of shared memory, tokens, products]; it is launched once for each tile of so many columns (blocks
+/// along x) and tokens (along y) of each of so many products, whose weights are its first arguments and whose results
+/// its last. A fifth number left out is 1.
 inline constexpr llvm::StringLiteral kGridAttr = "tile.grid";
 /// The attribute of a function that attends to a share of a context, or joins shares: [positions of a chunk, shares];
 /// on matrix units also the tokens of a block and the lanes of a warp.

@@ -167,3 +167,53 @@ func.func @attention_to_all(%q: tensor<?x16xf32>, %b: !transformer.batch, %c: !c
   }
   return %0 : tensor<?x16xf32>
 }
+
+// -----
+
+!cache = !transformer.cache<heads = 1, key = 32, value = 32, element = f16>
+!q = tensor<?x64xf32>
+!k = tensor<?x32xf32>
+!t = tensor<64x2x3xf32>
+
+// Rotated queries, and keys and values of the cache, are one launch of a thread for each number.
+// CHECK-LABEL: @rotation_and_cache
+// CHECK: %[[R:.*]]:2 = transformer.dispatch @rope_append_0({{.*}} -> (tensor<?x64xf32>, !transformer.cache<
+// CHECK-NEXT: return %[[R]]#0, %[[R]]#1
+// CHECK: func.func private @rope_append_0_b0({{.*}} attributes {tile.grid = array<i64: 128, 128>}
+// CHECK: scf.parallel (%[[TOKEN:.*]], %[[COLUMN:.*]]) =
+// CHECK: %[[IS_QUERY:.*]] = arith.cmpi ult, %[[COLUMN]], %{{.*}} : index
+// CHECK: scf.if %[[IS_QUERY]]
+// CHECK: memref.store {{.*}}[%[[TOKEN]], %[[COLUMN]]] : memref<?x64xf32>
+// CHECK: } else {
+// CHECK: %[[OWN:.*]] = arith.subi %[[COLUMN]],
+// CHECK: %[[IS_KEY:.*]] = arith.cmpi ult, %[[OWN]]
+// CHECK: scf.if %[[IS_KEY]]
+// CHECK: memref.store {{.*}} : memref<?x1x?x32x16xf16>
+// CHECK: memref.store {{.*}} : memref<?x1x?x32xf16>
+func.func @rotation_and_cache(%q: !q, %k: !k, %v: !k, %b: !transformer.batch, %c: !cache, %t: !t, %u: !t) -> (!q, !cache) {
+  %0:2 = transformer.kernel "rope_append" (%x = %q : !q, %batch = %b : !transformer.batch, %y = %k : !k, %z = %v : !k, %kv = %c : !cache, %coarse = %t : !t, %fine = %u : !t) -> (!q, !cache) {
+    %1 = transformer.rope half %x, %batch tables(%coarse, %fine : !t, !t) {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0, 0.5, 0.25>} : !q
+    %2 = transformer.rope half %y, %batch tables(%coarse, %fine : !t, !t) {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0, 0.5, 0.25>} : !k
+    %3 = transformer.kv_append %2, %z, %batch, %kv : !k, !k, !cache
+    transformer.yield %1, %3 : !q, !cache
+  }
+  return %0#0, %0#1 : !q, !cache
+}
+
+// -----
+
+!q = tensor<?x64xf32>
+!t = tensor<64x2x3xf32>
+
+// A rotation of what was rotated waits for it.
+// CHECK-LABEL: @rotated_twice
+// CHECK: %[[ONE:.*]] = transformer.dispatch @rope_append_0(
+// CHECK: transformer.dispatch @rope_append_{{.*}}%[[ONE]]
+func.func @rotated_twice(%q: !q, %b: !transformer.batch, %t: !t, %u: !t) -> (!q, !q) {
+  %0:2 = transformer.kernel "rope_append" (%x = %q : !q, %batch = %b : !transformer.batch, %coarse = %t : !t, %fine = %u : !t) -> (!q, !q) {
+    %1 = transformer.rope half %x, %batch tables(%coarse, %fine : !t, !t) {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0, 0.5, 0.25>} : !q
+    %2 = transformer.rope half %1, %batch tables(%coarse, %fine : !t, !t) {head_dim = 32 : i64, inverse_frequencies = array<f64: 1.0, 0.5, 0.25>} : !q
+    transformer.yield %1, %2 : !q, !q
+  }
+  return %0#0, %0#1 : !q, !q
+}

@@ -8,28 +8,28 @@
 !y = tensor<?x48xf32>
 #each = affine_map<(d0, d1) -> (d0, d1)>
 
-// Rows of x become binary16 once for both products, whose sum is computed by threads.
+// Rows of x become binary16 once for both products, which are one launch; their sum is computed by threads.
 // CHECK-LABEL: @two_products_of_one_operand
 // CHECK: %[[SCALE:.*]] = transformer.dispatch @linear_0({{.*}} -> tensor<?x1xf32>
 // CHECK: %[[ROWS:.*]] = transformer.dispatch @linear_1(%{{.*}}, %[[SCALE]]) {{.*}} -> tensor<?x96xf16>
-// CHECK: %[[P:.*]] = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]], %[[SCALE]]) sources [0, 0, 1, 0, 2, 0, 3, 0]
-// CHECK-SAME: dims [array<i64: 3, 3, 40>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>]
-// CHECK: %[[Q:.*]] = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]], %[[SCALE]])
-// CHECK: transformer.dispatch @linear_2(%[[P]], %[[Q]])
+// CHECK: %[[P:.*]]:2 = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %{{.*}}, %[[ROWS]], %[[SCALE]])
+// CHECK-SAME: sources [0, 0, 1, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 5, 0]
+// CHECK-SAME: dims [array<i64: 3, 3, 40>, array<i64: 3, 3, 40>, array<i64: 3, 3, 40>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>, array<i64: -1, 48>, array<i64: -1, 48>]
+// CHECK: transformer.dispatch @linear_2(%[[P]]#0, %[[P]]#1)
 // CHECK-NOT: transformer.dispatch
 // CHECK: func.func private @linear_0_b0
 // CHECK: arith.maximumf
 // CHECK: func.func private @linear_1_b0
 // CHECK: arith.truncf {{.*}} : f32 to f16
-// CHECK: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 256, 49344, 8>}
-// CHECK: tile.kernel @quantised_matmul_q4_1_b1({{.*}} attributes {tile.grid = array<i64: 64, 256, {{.*}}, 64>}
-// CHECK: tile.kernel @quantised_matmul_q4_1_b2({{.*}} attributes {tile.grid = array<i64: 128, 384, {{.*}}, 128>}
+// CHECK: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 256, 49344, 8, 3>}
+// CHECK: tile.kernel @quantised_matmul_q4_1_b1({{.*}} attributes {tile.grid = array<i64: 64, 256, {{.*}}, 64, 3>}
+// CHECK: tile.kernel @quantised_matmul_q4_1_b2({{.*}} attributes {tile.grid = array<i64: 128, 384, {{.*}}, 128, 3>}
 // CHECK-NOT: tile.kernel
 // Where waves read blocks, rows of them are words; the code says how much LDS it has.
 // AMD-LABEL: @two_products_of_one_operand
 // AMD: transformer.dispatch @quantised_matmul_q4_1
-// AMD-SAME: dims [array<i64: 3, 120>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>]
-// AMD: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 32, 128, 0, 16>}
+// AMD-SAME: dims [array<i64: 3, 120>, array<i64: 3, 120>, array<i64: 3, 120>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>, array<i64: -1, 48>, array<i64: -1, 48>]
+// AMD: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 32, 128, 0, 16, 3>}
 // THREADS-NOT: tile.kernel
 func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
   %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %n = %u : !w) -> (!y) {
@@ -47,6 +47,33 @@ func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
     transformer.yield %3 : !y
   }
   return %0 : !y
+}
+
+// -----
+
+!a = tensor<?x3x!transformer.activation<f32>>
+!w = tensor<48x3x!transformer.block<q4_1>>
+!u = tensor<16x3x!transformer.block<q8_0>>
+!y = tensor<?x48xf32>
+!z = tensor<?x16xf32>
+
+// A launch has weights of one type, of one operand, and three of them.
+// CHECK-LABEL: @products_of_two_launches
+// CHECK: transformer.dispatch @quantised_matmul_q4_1({{.*}} -> tensor<?x48xf32>
+// CHECK: transformer.dispatch @quantised_matmul_q8_0({{.*}} -> tensor<?x16xf32>
+// CHECK: transformer.dispatch @quantised_matmul_q4_1({{.*}} -> (tensor<?x48xf32>, tensor<?x48xf32>, tensor<?x48xf32>)
+// CHECK: transformer.dispatch @quantised_matmul_q4_1({{.*}} -> tensor<?x48xf32>
+func.func @products_of_two_launches(%a: !a, %b: !a, %w: !w, %u: !u) -> (!y, !z, !y, !y, !y, !y) {
+  %0:6 = transformer.kernel "linear" (%x = %a : !a, %o = %b : !a, %m = %w : !w, %n = %u : !u) -> (!y, !z, !y, !y, !y, !y) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> !y
+    %2 = transformer.linear %x, %n : (!a, !u) -> !z
+    %3 = transformer.linear %o, %m : (!a, !w) -> !y
+    %4 = transformer.linear %o, %m : (!a, !w) -> !y
+    %5 = transformer.linear %o, %m : (!a, !w) -> !y
+    %6 = transformer.linear %o, %m : (!a, !w) -> !y
+    transformer.yield %1, %2, %3, %4, %5, %6 : !y, !z, !y, !y, !y, !y
+  }
+  return %0#0, %0#1, %0#2, %0#3, %0#4, %0#5 : !y, !z, !y, !y, !y, !y
 }
 
 // -----
