@@ -33,6 +33,8 @@ TEST(RunConstraint, answersAreTextsOfIt) {
   ASSERT_EQ(chat.out.size(), 8u) << chat.out;
   for (const std::string &answer : {chat.out.substr(0, 4), chat.out.substr(4)})
     EXPECT_TRUE(answer == "one\n" || answer == "two\n") << chat.out;
+  Output kept = run("chat " + model + " --grammar " + grammar + " <" + fileOf("/save " + grammar + "\n", ".txt"));
+  EXPECT_NE(kept.err.find("error E0960: " + grammar), kept.err.npos) << kept.err;
 }
 
 // Each request has a grammar of its own or none, and the answer that it has alone.

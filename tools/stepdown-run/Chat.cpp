@@ -1,6 +1,5 @@
 #include "lib/Base/PartFile.h"
 #include "lib/Base/Suggestion.h"
-#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Text/ChatPrompt.h"
 #include "tools/stepdown-run/ChatSettings.h"
 #include "tools/stepdown-run/Commands.h"
@@ -245,14 +244,11 @@ Status runChat(const Arguments &arguments) {
   options.prefixBlocks = UINT32_MAX; // of a draft model, which so reads no turn twice
   if (Status ready = guesses->open(options); !ready)
     return ready;
-  std::vector<std::string> inputs = checkpointFiles((*words)[0]);
-  for (std::string &file : checkpointFiles(speculate->file))
-    inputs.push_back(std::move(file));
   catchInterrupts();
   Conversation conversation(**session, source.tokenizer, *chatTemplate);
   Constraints constraints(source.tokenizer, static_cast<int32_t>(source.model->head().vocabulary));
   return Chat(conversation, std::move(*settings), constraints, guesses->speculator, arguments.text("system"),
-              std::move(inputs))
+              inputsOf(arguments, speculate->file))
       .run();
 }
 

@@ -1,5 +1,4 @@
 // embed: texts to embeddings, as JSON lines or as one array.
-#include "lib/Checkpoint/Checkpoint.h"
 #include "runtime/Embedding/Embedder.h"
 #include "runtime/Npy.h"
 #include "tools/stepdown-run/Commands.h"
@@ -86,9 +85,7 @@ Status runEmbed(const Arguments &arguments) {
   const size_t width = (*embedder)->width();
   std::optional<NpyWriter> file;
   if (auto path = arguments.text("npy")) {
-    std::vector<std::string> inputs = checkpointFiles(arguments.allPositionals()[0]);
-    inputs.push_back(arguments.text("file").value_or(""));
-    auto writer = NpyWriter::create(*path, "<f4", {texts->size(), width}, inputs);
+    auto writer = NpyWriter::create(*path, "<f4", {texts->size(), width}, inputsOf(arguments));
     if (!writer)
       return writer.error();
     file.emplace(std::move(*writer));

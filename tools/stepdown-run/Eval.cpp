@@ -1,5 +1,4 @@
 #include "lib/Base/ProgressLines.h"
-#include "lib/Checkpoint/Checkpoint.h"
 #include "runtime/Npy.h"
 #include "runtime/Session/Session.h"
 #include "tools/stepdown-run/Commands.h"
@@ -105,9 +104,7 @@ Status runEval(const Arguments &arguments) {
     return session.error();
   std::optional<NpyWriter> file;
   if (auto path = arguments.text("logits")) {
-    std::vector<std::string> inputs = checkpointFiles((*words)[0]);
-    inputs.push_back(arguments.text("file").value_or(""));
-    auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary}, inputs);
+    auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary}, inputsOf(arguments));
     if (!writer)
       return writer.error();
     file.emplace(std::move(*writer));

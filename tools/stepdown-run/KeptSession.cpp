@@ -1,6 +1,6 @@
 #include "tools/stepdown-run/KeptSession.h"
 #include "lib/Base/PartFile.h"
-#include "lib/Checkpoint/Checkpoint.h"
+#include "tools/stepdown-run/ModelSource.h"
 
 namespace stepdown::run {
 
@@ -23,11 +23,7 @@ Result<KeptSession> KeptSession::of(const Arguments &arguments, const std::strin
                            (kept.loads ? "load-session" : "save-session"));
   if (!kept.saves)
     return kept;
-  for (const std::string &model : {arguments.allPositionals()[0], guessing})
-    for (std::string &file : checkpointFiles(model))
-      kept.inputs.push_back(std::move(file));
-  for (const char *option : {"file", "grammar", "json-schema"})
-    kept.inputs.push_back(arguments.text(option).value_or(""));
+  kept.inputs = inputsOf(arguments, guessing);
   struct stat info;
   if (::stat(kept.saves->c_str(), &info) == 0)
     if (Status free = expectNoInput(*kept.saves, info, kept.inputs); !free)

@@ -98,6 +98,17 @@ Status checkCheckpoint(const std::string &model) {
 
 } // namespace
 
+std::vector<std::string> inputsOf(const commandline::Arguments &arguments, const std::string &other) {
+  std::vector<std::string> models = arguments.allPositionals(), files;
+  models.push_back(other);
+  for (const std::string &model : models)
+    for (std::string &file : checkpointFiles(model))
+      files.push_back(std::move(file));
+  for (const char *option : {"file", "grammar", "json-schema"})
+    files.push_back(arguments.text(option).value_or(""));
+  return files;
+}
+
 Status checkModel(const Checkpoint &checkpoint) {
   Result<ModelParameters> parameters = readParameters(checkpoint);
   if (!parameters)

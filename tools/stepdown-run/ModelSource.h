@@ -16,6 +16,10 @@ Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arg
 /// The same for one of several.
 Result<std::shared_ptr<const Model>> loadModel(const commandline::Arguments &arguments, const std::string &model);
 
+/// Files that the command line has it read, whose place no output takes: of its models and of `other` (a checkpoint, a
+/// file, or empty), the text, and what it has to be.
+std::vector<std::string> inputsOf(const commandline::Arguments &arguments, const std::string &other = "");
+
 /// A model with its tokenizer.
 struct TextModel {
   std::shared_ptr<const Model> model;

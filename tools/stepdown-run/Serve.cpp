@@ -1,5 +1,4 @@
 #include "lib/Base/Suggestion.h"
-#include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Checkpoint/HuggingFace/Folder.h"
 #include "runtime/Session/SessionBytes.h"
 #include "tools/stepdown-run/Commands.h"
@@ -211,13 +210,7 @@ Status runServe(const Arguments &arguments) {
   http.connections = static_cast<size_t>(arguments.integer("connections"));
   std::unique_ptr<Trace> trace; // outlives all that writes to it
   if (const std::optional<std::string> path = arguments.text("trace")) {
-    std::vector<std::string> inputs;
-    for (const std::string &model : *paths)
-      for (std::string &file : checkpointFiles(model))
-        inputs.push_back(std::move(file));
-    for (std::string &file : checkpointFiles(speculate->file))
-      inputs.push_back(std::move(file));
-    auto made = Trace::create(*path, inputs);
+    auto made = Trace::create(*path, inputsOf(arguments, speculate->file));
     if (!made)
       return made.error();
     trace = std::move(*made);
