@@ -108,13 +108,14 @@ Status ModelDrafter::readText() {
   // Each answer asks once in a step, so that who asks again does so in a later one.
   if (round == shared->round) {
     ++shared->round;
-    shared->left = DraftModel::piece;
+    shared->left = shared->piece;
   }
   round = shared->round;
   size_t end = text.size();
   if (end - held > DraftModel::few) {
     held = static_cast<size_t>(session.reuse(sequence, text.data(), static_cast<int32_t>(end - 1)));
-    end = std::min(end, held + std::max(shared->left, end - held <= DraftModel::few ? DraftModel::few : 0));
+    if (end - held > DraftModel::few)
+      end = held + std::min(end - held, shared->left);
     shared->left -= std::min(shared->left, end - held);
   }
   behind = end < text.size();

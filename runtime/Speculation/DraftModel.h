@@ -4,8 +4,8 @@
 // Its session holds a sequence for each answer, with the text so far and guesses behind it, which are forgotten when
 // they prove wrong; what a window would have given back by then stays, for guesses of such a model are made on a fork.
 //
-// A prompt is read in pieces, one between two steps of the answers, so that a long one holds up nobody for long; until
-// it is read there are no guesses. Where the session remembers prefixes, what several answers have in common is read
+// A prompt is read at once, or where others would wait for it in pieces, between two steps of the answers; until it is
+// read there are no guesses then. Where the session remembers prefixes, what several answers have in common is read
 // once.
 #pragma once
 #include "lib/Text/Tokenizer/Tokenizer.h"
@@ -22,9 +22,10 @@ public:
   /// Guesses with `session`, of which nobody else may use sequences meanwhile but on the same thread, and with its
   /// `tokenizer`; both must outlive the drafters. A session that is not there yet comes with use().
   DraftModel(Session *session, const Tokenizer &tokenizer) : shared(new Shared{session, &tokenizer}) {}
-  /// Tokens of prompts that all drafters together read between two steps: at most twice as many, for an answer may skip
-  /// a step. The `few` of one answer that it has drawn since come on top.
-  static constexpr size_t piece = 128, few = 16;
+  /// From now on all drafters together read `tokens` of prompts between two steps: at most twice as many, for an answer
+  /// may skip a step, and on top of these what each has drawn since, up to `few`.
+  void readInPieces(size_t tokens) { shared->piece = shared->left = tokens; }
+  static constexpr size_t few = 16;
   void use(Session &session) { shared->session = &session; }
   /// Sequences that drafters of `model` take for each answer.
   static int32_t sequencesEach(const Model &model);
@@ -35,8 +36,9 @@ private:
   struct Shared {
     Session *session;
     const Tokenizer *tokenizer;
-    uint64_t round = 1;  ///< of pieces: who has had its turn in this one begins the next
-    size_t left = piece; ///< of the round
+    size_t piece = SIZE_MAX; ///< see readInPieces()
+    uint64_t round = 1;      ///< of pieces: who has had its turn in this one begins the next
+    size_t left = SIZE_MAX;  ///< of the round
   };
   std::shared_ptr<Shared> shared;
 };

@@ -101,7 +101,9 @@ TEST(DraftModel, aPromptIsReadInPieces) {
     size.kvPositions = 2 * 2048;
     size.prefixBlocks = UINT32_MAX;
     auto session = std::move(*Session::create(*model, size));
-    const DraftModel draft(session.get(), *tokenizer);
+    const size_t piece = 131;
+    DraftModel draft(session.get(), *tokenizer);
+    draft.readInPieces(piece);
     GenerationOptions how;
     how.sampling.temperature = 0;
     Tokens text(1003);
@@ -118,9 +120,9 @@ TEST(DraftModel, aPromptIsReadInPieces) {
         guesses[i] = guessesOf(*answers[i], 3);
       EXPECT_NE(answers[0]->reads(), !guesses[0].empty());
       const size_t before = std::exchange(held, session->kv().blocks(0) - session->kv().freeBlocks(0));
-      EXPECT_LE(held - before, DraftModel::piece / block + 3) << steps;
+      EXPECT_LE(held - before, piece / block + 3) << steps;
     }
-    EXPECT_EQ(steps, (text.size() + DraftModel::piece - 1) / DraftModel::piece);
+    EXPECT_EQ(steps, (text.size() + piece - 1) / piece);
     EXPECT_LE(held, text.size() / block + 3) << "the two have the prompt once";
     Tokens expected;
     for (Tokens all = text; expected.size() < 3;) {

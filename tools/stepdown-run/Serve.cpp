@@ -154,6 +154,8 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
   if (!guesses)
     return guesses.error();
   const Session::Options drafts = options.session; // which do not spill
+  if (guesses->draft)
+    guesses->draft->readInPieces(static_cast<size_t>(arguments.integer("chunk")));
   options.session.spillFile = spill.file;
   options.session.spillBytes = spill.bytes;
   options.warn = [id](const Error &error) {
