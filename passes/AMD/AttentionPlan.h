@@ -7,6 +7,7 @@
 // takes more than 32 of the 256 registers that a lane has on gfx11 and gfx12, it lies in LDS while its tile is
 // computed.
 #pragma once
+#include "lib/Kernels/AttentionText.h"
 #include "passes/AMD/KernelPlan.h"
 
 namespace stepdown::amd {
@@ -26,8 +27,6 @@ struct AttentionPlan {
   std::array<int64_t, 2> tile; ///< rows and columns that a turn of the schedule goes over
 };
 
-/// Whether `kernel` is to be planned as an attention: a product in it takes registers.
-bool isAttention(tile::KernelOp kernel);
 /// Errors, as diagnostics at the operation: what the chip has no form for.
 mlir::FailureOr<AttentionPlan> planAttention(tile::KernelOp kernel, const Chip &chip);
 

@@ -85,7 +85,7 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
   LogicalResult lower(tile::KernelOp kernel, const amd::Chip &on) {
     if (amd::isQuantised(kernel))
       return lower<amd::QuantisedEmitter>(kernel, amd::planQuantised(kernel, on));
-    if (amd::isAttention(kernel))
+    if (isAttention(kernel))
       return lower<amd::AttentionEmitter>(kernel, amd::planAttention(kernel, on));
     return lower<amd::KernelEmitter>(kernel, amd::planKernel(kernel, on));
   }

@@ -6,7 +6,7 @@
 // laid out as the sum is, pairs of neighbouring columns in 32 bits (PTX ISA, wgmma A fragment): narrowing moves
 // nothing.
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
-#include "passes/NVIDIA/KernelEmitter.h"
+#include "passes/NVIDIA/RegisterEmitter.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -22,7 +22,7 @@ int64_t RegisterTile::row(int64_t index) const {
   return (single ? index / 2 : index / (columns / 2 * parts)) * 64 + half(index) * halfRows();
 }
 
-Value KernelEmitter::rowInWarp(const RegisterTile &tile) {
+Value RegisterEmitter::rowInWarp(const RegisterTile &tile) {
   Value row = binary("arith.shrui", lane, i32(2));
   return tile.paired ? multiply(row, i32(2)) : row;
 }
@@ -32,7 +32,7 @@ int64_t RegisterTile::column(int64_t index) const {
   return single ? 0 : index / (columns / 2) % parts * columns + inPart / 4 * 8 + inPart % 2;
 }
 
-void KernelEmitter::mapElements(MapOp op) {
+void RegisterEmitter::mapElements(MapOp op) {
   const RegisterTile made(op.getType(), role);
   Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), rowInWarp(made));
   Value row = add(multiply(warpgroup, i32(made.rows)), inWarp);
@@ -47,7 +47,7 @@ void KernelEmitter::mapElements(MapOp op) {
   mapTile(op, made.count(), element, [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
 }
 
-void KernelEmitter::reduce(ReduceOp op) {
+void RegisterEmitter::reduce(ReduceOp op) {
   const RegisterTile from(op.getValue().getType(), role);
   const SmallVector<Value> held = lookup(op.getValue());
   auto combine = [&](Value x, Value y) -> Value {
@@ -82,7 +82,7 @@ void KernelEmitter::reduce(ReduceOp op) {
   map(op.getResult(), results);
 }
 
-void KernelEmitter::mask(MaskOp op) {
+void RegisterEmitter::mask(MaskOp op) {
   if (open.contains(op)) {
     map(op.getResult(), lookup(op.getValue()));
     return;
@@ -117,7 +117,7 @@ void KernelEmitter::mask(MaskOp op) {
   map(op.getResult(), held);
 }
 
-void KernelEmitter::narrow(ConvertOp op) {
+void RegisterEmitter::narrow(ConvertOp op) {
   const SmallVector<Value> held = lookup(op.getValue());
   const Type element = op.getType().getElementType();
   SmallVector<Value> pairs;
@@ -126,7 +126,7 @@ void KernelEmitter::narrow(ConvertOp op) {
   map(op.getResult(), pairs);
 }
 
-void KernelEmitter::fill(arith::ConstantOp op) {
+void RegisterEmitter::fill(arith::ConstantOp op) {
   const auto splat = cast<SplatElementsAttr>(op.getValue());
   Value element = arith::ConstantOp::create(b, cast<TypedAttr>(splat.getSplatValue<Attribute>()));
   const RegisterTile tile(cast<VectorType>(op.getType()), role);

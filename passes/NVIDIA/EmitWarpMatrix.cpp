@@ -51,21 +51,9 @@ void WarpEmitter::prepareFragments() {
   }
 }
 
-SmallVector<Value> WarpEmitter::loadMatrices(Value from, int64_t offset, bool transposed) {
-  const auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(4, b.getI32Type()));
-  Value loaded = NVVM::LdMatrixOp::create(
-      b, type, shared(from, offset), 4, transposed ? NVVM::MMALayout::col : NVVM::MMALayout::row,
-      NVVM::LdStMatrixShapeAttr::get(b.getContext(), 8, 8), NVVM::LdStMatrixEltType::B16);
-  SmallVector<Value> parts;
-  for (int64_t i = 0; i < 4; ++i)
-    parts.push_back(LLVM::ExtractValueOp::create(b, loaded, ArrayRef<int64_t>{i}));
-  return parts;
-}
-
 void WarpEmitter::multiply(MmaOp op) {
   const bool transposeB = op.getTransposeB();
   const auto a = cast<MemRefType>(op.getA().getType()), w = op.getB().getType();
-  const bool half = a.getElementType().isF16(), integers = a.getElementType().isInteger();
   SmallVector<Value> sums;
   if (op.getAcc()) {
     sums = lookup(op.getAcc());
@@ -78,38 +66,22 @@ void WarpEmitter::multiply(MmaOp op) {
   };
   const SmallVector<Value> rowsA = moved(fromA), rowsB = moved(fromB);
   const int64_t places = fromA.size();
-  auto operands = [&](ArrayRef<Value> parts) { // bf16 and int8 come as words
-    return llvm::map_to_vector(parts, [&](Value part) -> Value {
-      return half ? Value(LLVM::BitcastOp::create(b, VectorType::get(2, b.getF16Type()), part)) : part;
-    });
-  };
-  const auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(4, sumType()));
-  const NVVM::MMATypes element = half ? NVVM::MMATypes::f16 : integers ? NVVM::MMATypes::s8 : NVVM::MMATypes::bf16;
-  const std::optional<NVVM::MMAIntOverflow> overflow =
-      integers ? std::optional(NVVM::MMAIntOverflow::wrapped) : std::nullopt;
   for (int64_t step = 0; step < plan.steps; ++step) {
     SmallVector<SmallVector<Value>> left, right;
     for (int64_t i = 0; i < plan.blocksDown; ++i)
-      left.push_back(
-          operands(loadMatrices(rowsA[step % places], step / places * blockBytes(a) + i * kWarpRows * kRowBytes,
-                                /*transposed=*/false)));
+      left.push_back((loadMatrices(rowsA[step % places], step / places * blockBytes(a) + i * kWarpRows * kRowBytes,
+                                   /*transposed=*/false)));
     for (int64_t j = 0; j < plan.blocksAcross; ++j) {
       const int64_t place = transposeB ? step % places : j % places;
       const int64_t offset = transposeB
                                  ? step / places * blockBytes(w) + j * kWarpColumns * kRowBytes
                                  : j / places * blockBytes(w) + step * (kWarpReduction / elementBytes(w)) * kRowBytes;
-      right.push_back(operands(loadMatrices(rowsB[place], plan.offsetB + offset, !transposeB)));
+      right.push_back(loadMatrices(rowsB[place], plan.offsetB + offset, !transposeB));
     }
     for (int64_t i = 0; i < plan.blocksDown; ++i)
-      for (int64_t j = 0; j < 2 * plan.blocksAcross; ++j) {
-        MutableArrayRef<Value> sum = MutableArrayRef<Value>(sums).slice((i * plan.blocksAcross * 2 + j) * 4, 4);
-        Value made =
-            NVVM::MmaOp::create(b, type, left[i], ArrayRef<Value>(right[j / 2]).slice(j % 2 * 2, 2), sum,
-                                {16, 8, kWarpReduction / elementBytes(a)}, std::nullopt, overflow,
-                                std::array{element, element}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-        for (int64_t e = 0; e < 4; ++e)
-          sum[e] = LLVM::ExtractValueOp::create(b, made, ArrayRef<int64_t>{e});
-      }
+      for (int64_t j = 0; j < 2 * plan.blocksAcross; ++j)
+        multiplyWarp(a.getElementType(), left[i], ArrayRef<Value>(right[j / 2]).slice(j % 2 * 2, 2),
+                     MutableArrayRef<Value>(sums).slice((i * plan.blocksAcross * 2 + j) * 4, 4));
   }
   map(op.getResult(), sums);
   // The slot is filled next, and the one behind it multiplied.

@@ -20,7 +20,7 @@ using namespace stepdown::tile;
 namespace stepdown::nvidia {
 
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
-    : ThreadEmitter(kernel, "sm_90a", function), plan(plan) {}
+    : RegisterEmitter(kernel, "sm_90a", function), plan(plan) {}
 
 SmallVector<Type> KernelEmitter::convert(Type type) {
   if (type.isIndex())

@@ -1,37 +1,16 @@
 // Writes a tile kernel as one llvm.func of nvvm, llvm, scf and arith operations.
 #pragma once
-#include "mlir/IR/IRMapping.h"
 #include "passes/NVIDIA/KernelPlan.h"
-#include "passes/NVIDIA/ThreadEmitter.h"
+#include "passes/NVIDIA/RegisterEmitter.h"
 #include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/SmallPtrSet.h"
 
 namespace stepdown::nvidia {
-
-/// What one thread holds of a tile in registers: of each 64 rows of its warpgroup, of each instruction's part of the
-/// columns, an element for each register, in its order.
-struct RegisterTile {
-  int64_t rows; ///< of one warpgroup
-  bool single;  ///< one column
-  bool paired;  ///< the two rows of an instruction that it holds are neighbours: the role unpacks weights
-  int64_t columns, parts;
-  RegisterTile(mlir::VectorType type, tile::RoleOp role);
-  int64_t count() const { return single ? rows / 32 : rows * columns * parts / kWarpgroup; }
-  /// Of element `index`: its row below the thread's first, its column behind the thread's first, and which of the
-  /// thread's rows it is in, counted.
-  int64_t row(int64_t index) const;
-  int64_t column(int64_t index) const;
-  int64_t rowIndex(int64_t index) const { return row(index) / 64 * 2 + half(index); }
-  /// Which of the instruction's two rows element `index` is in.
-  int64_t half(int64_t index) const { return single ? index % 2 : index / 2 % 2; }
-  int64_t halfRows() const { return paired ? 1 : 8; } ///< from the first of them to the second
-};
 
 /// Indices become i32; sums become what one thread holds of them, a struct for each instruction's part; tiles in
 /// registers become the elements that a thread holds, narrow ones in pairs of 32 bits.
 /// Which slot a role is at is in two stack cells, which LLVM keeps in registers: the text's order decides, however
 /// loops and branches are nested.
-class KernelEmitter final : ThreadEmitter {
+class KernelEmitter final : RegisterEmitter {
 public:
   KernelEmitter(tile::KernelOp kernel, const KernelPlan &plan, mlir::LLVM::LLVMFuncOp function);
   /// Fills the function. Errors as diagnostics at the operation that has no form here.
@@ -93,8 +72,6 @@ private:
                           bool rowsOfB);
   void wait(tile::MmaWaitOp op);
   void computeBefore(mlir::ValueRange tiles);
-  /// The first row of its warp's 16 that the thread holds.
-  Value rowInWarp(const RegisterTile &tile);
   Value descriptor(Value tile, bool transposed, Value across = Value());
   Value descriptorAddress();
   void prepareDescriptors();
@@ -111,23 +88,12 @@ private:
   void unpack(tile::UnpackOp op);
   Value permute(Value low, Value high, Value selector);
 
-  // EmitRegisters.cpp: what is done with tiles in registers.
-  void mapElements(tile::MapOp op);
-  void reduce(tile::ReduceOp op);
-  void mask(tile::MaskOp op);
-  void narrow(tile::ConvertOp op);
-  void fill(mlir::arith::ConstantOp op);
-
   const KernelPlan &plan;
   llvm::DenseMap<Value, TileView> tiles;
-  llvm::DenseMap<Value, End> ends;              ///< of the role at hand
-  llvm::MapVector<Value, Round> rounds;         ///< of the loop at hand, where its body is repeated
-  llvm::SmallPtrSet<mlir::Operation *, 2> open; ///< masks that are known to let everything through
-  tile::RoleOp role;
-  // Of the thread: its number in its warpgroup, and, in a role, the warpgroup's number in it.
-  Value thread, warpgroup;
-  Value rank;           ///< of the block in its cluster, where there is one
-  Value share;          ///< along k, where the block's share of the sum begins, where it has one
+  llvm::DenseMap<Value, End> ends;      ///< of the role at hand
+  llvm::MapVector<Value, Round> rounds; ///< of the loop at hand, where its body is repeated
+  Value rank;                           ///< of the block in its cluster, where there is one
+  Value share;                          ///< along k, where the block's share of the sum begins, where it has one
   Value turn, nextTurn; ///< of the thread's warpgroup and of the next one, in a role that takes turns: their barriers
   Value issuer, stageBarrier; ///< of a role that stages: whether the thread has boxes written; its warpgroup's barrier
   Value matrixBase;           ///< of the role: the descriptor of a tile at the begin of shared memory, i64

@@ -3,6 +3,7 @@
 // with the same operations of nvvm.
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "passes/NVIDIA/AttentionEmitter.h"
 #include "passes/NVIDIA/KernelEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "passes/NVIDIA/WarpEmitter.h"
@@ -79,6 +80,11 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     return {plan.arguments, plan.threads, plan.sharedBytes, plan.tile, plan.over, plan.cluster};
   }
   static Launch launchOf(tile::KernelOp kernel, const nvidia::WarpPlan &plan) { // copies are of threads: no tensor maps
+    SmallVector<ArgumentPlan> pointers(kernel.getBody().getNumArguments(), {MemRefType(), true});
+    return {pointers, plan.threads, plan.sharedBytes, plan.text.tile, scheduledOver(kernel)};
+  }
+
+  static Launch launchOf(tile::KernelOp kernel, const nvidia::AttentionPlan &plan) {
     SmallVector<ArgumentPlan> pointers(kernel.getBody().getNumArguments(), {MemRefType(), true});
     return {pointers, plan.threads, plan.sharedBytes, plan.text.tile, scheduledOver(kernel)};
   }
@@ -172,8 +178,9 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     }
     const bool warpgroups = chip == "sm_90a";
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
-      if (failed(warpgroups ? lower<nvidia::KernelEmitter>(kernel, nvidia::planKernel(kernel))
-                            : lower<nvidia::WarpEmitter>(kernel, nvidia::planWarps(kernel, *facts))))
+      if (failed(warpgroups            ? lower<nvidia::KernelEmitter>(kernel, nvidia::planKernel(kernel))
+                 : isAttention(kernel) ? lower<nvidia::AttentionEmitter>(kernel, nvidia::planAttention(kernel, *facts))
+                                       : lower<nvidia::WarpEmitter>(kernel, nvidia::planWarps(kernel, *facts))))
         return signalPassFailure();
     SmallVector<tile::WarpMmaOp> products;
     getOperation().walk([&](tile::WarpMmaOp op) { products.push_back(op); });

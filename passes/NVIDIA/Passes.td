@@ -4,7 +4,7 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
-  let summary = "Lower tile kernels to kernels of sm_90a, products also to those of sm_80";
+  let summary = "Lower tile kernels to kernels of sm_90a, products and attention also to those of sm_80";
   let description = [{
     A channel is a ring in shared memory with two barriers for each slot, a copy is TMA with the 128-byte swizzle, a product is wgmma on
     descriptors. A role is a range of warps, one that only copies a single thread. `tile.launch` says what a launch hands in.
@@ -39,7 +39,8 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     On sm_80 the role that copies goes into the role that multiplies, since registers are a warp's once and for all. Where the
     text waits for a slot, each thread waits for its own copies into it (cp.async), all warps meet, and copies into the slot of
     the turn before are issued. A product is mma.sync on what ldmatrix loads, computed where it is issued. Slots lie as on
-    sm_90a: the 128-byte swizzle keeps the rows of a matrix in different banks.
+    sm_90a: the 128-byte swizzle keeps the rows of a matrix in different banks. Of attention each warp has 16 queries; a turn's
+    copies, of the next keys and of its own values, run under its products and its softmax.
 
     Before:
     ```mlir

@@ -13,6 +13,9 @@
 namespace stepdown::nvidia {
 
 inline constexpr int64_t kRowBytes = 128, kPatternRows = 8, kPatternBytes = kRowBytes * kPatternRows, kPieceBytes = 16;
+/// Of an instruction of a warp (mma.sync m16n8): bytes of its reduction, 16 elements of 16 bits or 32 of 8; rows of its
+/// sum, and columns of two sums, whose second operands are one load.
+inline constexpr int64_t kWarpReduction = 32, kWarpRows = 16, kWarpColumns = 16;
 /// Rows of one TMA box at most.
 inline constexpr int64_t kBoxRows = 256;
 /// Rows and bytes of a box of a warpgroup's results.

@@ -50,6 +50,19 @@ protected:
   /// as it is.
   mlir::LogicalResult storePairs(tile::StoreOp op, Value row, Value column, llvm::function_ref<Place(int64_t)> placeOf);
 
+  // EmitWarp.cpp: of chips whose warps copy and multiply.
+  /// The parameters, of each matrix its pointer.
+  void readPointers();
+  /// Where the thread's pieces of tiles are, of elements of so many bytes.
+  void prepareCopies(int64_t bytes);
+  /// Issues the thread's copies of a tile to `to` and `offset`, bytes of shared memory; zeros for what lies outside.
+  void copyTile(tile::CopyOp op, Value to, int64_t offset, int64_t threads);
+  /// Four matrices of 8 x 8 of 16 bits, whose rows the lanes name: a word of each.
+  mlir::SmallVector<Value> loadMatrices(Value from, int64_t offset, bool transposed);
+  /// `sum` of 16 x 8, four numbers of a thread, with one product of `left` (four words) and `right` (two) added.
+  void multiplyWarp(mlir::Type element, mlir::ArrayRef<Value> left, mlir::ArrayRef<Value> right,
+                    mlir::MutableArrayRef<Value> sum);
+
   const char *chip;
   tile::KernelOp kernel;
   mlir::LLVM::LLVMFuncOp function;
@@ -57,6 +70,8 @@ protected:
   // Of the block: its shared memory as a pointer and as an address. Of the thread: its number in the block, its warp in
   // that, and its number in the warp.
   Value base, address, inBlock, warp, lane;
+  Value copyRow, copyColumn,
+      copyTo; ///< of the thread's first piece of a tile: row, column, bytes in a block of columns
 };
 
 } // namespace stepdown::nvidia

@@ -27,25 +27,9 @@ SmallVector<Type> WarpEmitter::convert(Type type) {
   return {type};
 }
 
-void WarpEmitter::readParameters() {
-  unsigned next = 0;
-  auto parameter = [&]() -> Value { return function.getBody().front().getArgument(next++); };
-  for (BlockArgument argument : kernel.getBody().getArguments()) {
-    if (!isa<MemRefType>(argument.getType())) {
-      map(argument, parameter());
-      continue;
-    }
-    Matrix &matrix = matrices[argument];
-    matrix.pointer = parameter();
-    matrix.stride = parameter();
-    matrix.rows = parameter();
-    matrix.columns = parameter();
-  }
-}
-
 LogicalResult WarpEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
-  readParameters();
+  readPointers();
   identifyThread();
   if (plan.sum)
     takeShare(*plan.sum, sharesOf(kernel), matrices);
@@ -54,12 +38,7 @@ LogicalResult WarpEmitter::emit() {
     if (!isa<ChannelOp, RoleOp>(op) && failed(emitOperation(op)))
       return failure();
   }
-  const int64_t pieces = kRowBytes / kPieceBytes;
-  Value piece = binary("arith.andi", inBlock, i32(pieces - 1));
-  copyRow = binary("arith.divui", inBlock, i32(pieces));
-  copyColumn = multiply(piece, i32(kPieceBytes / elementBytes(plan.text.a.getTo().getType())));
-  Value turned = binary("arith.xori", piece, binary("arith.andi", copyRow, i32(kPatternRows - 1)));
-  copyTo = add(multiply(copyRow, i32(kRowBytes)), multiply(turned, i32(kPieceBytes)));
+  prepareCopies(elementBytes(plan.text.a.getTo().getType()));
   prepareFragments();
   if (failed(emitBlock(plan.text.role.getBody().front())))
     return failure();
@@ -154,37 +133,8 @@ void WarpEmitter::fetch(Value step, Value slot) {
   auto branch = scf::IfOp::create(b, there, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(branch.thenBlock()->getTerminator());
-  copy(plan.text.a, slot, 0);
-  copy(plan.text.b, slot, plan.offsetB);
-}
-
-void WarpEmitter::copy(CopyOp op, Value slot, int64_t offset) {
-  const Location outside = b.getLoc();
-  b.setLoc(op.getLoc());
-  const MemRefType tile = op.getTo().getType();
-  const Matrix &from = matrices[op.getFrom()];
-  const int64_t bytes = elementBytes(tile), pieces = kRowBytes / kPieceBytes, apart = plan.threads / pieces; // rows
-  auto wide = [&](Value value) -> Value { return arith::ExtSIOp::create(b, b.getI64Type(), value); };
-  Value row = add(lookup(op.getRow()).front(), copyRow), column = add(lookup(op.getColumn()).front(), copyColumn);
-  Value rowBytes = multiply(from.stride, i64(bytes));
-  Value begin = add(multiply(wide(row), rowBytes), multiply(wide(column), i64(bytes)));
-  for (int64_t block = 0; block < tile.getDimSize(1) / blockColumns(tile); ++block) {
-    Value left = binary("arith.subi", from.columns, add(column, i32(block * blockColumns(tile))));
-    left = binary("arith.maxsi", binary("arith.minsi", left, i32(kPieceBytes / bytes)), i32(0));
-    Value some = multiply(left, i32(bytes));
-    for (int64_t unit = 0; unit < tile.getDimSize(0) / apart; ++unit) {
-      Value there = compare(arith::CmpIPredicate::slt, add(row, i32(unit * apart)), from.rows);
-      Value size = arith::SelectOp::create(b, there, some, i32(0));
-      Value distance = add(begin, multiply(rowBytes, i64(unit * apart)));
-      Value source =
-          LLVM::GEPOp::create(b, from.pointer.getType(), b.getI8Type(), from.pointer, ArrayRef<LLVM::GEPArg>{distance});
-      source = LLVM::GEPOp::create(b, source.getType(), b.getI8Type(), source,
-                                   ArrayRef<LLVM::GEPArg>{int32_t(block * kRowBytes)});
-      Value to = shared(add(copyTo, slot), offset + block * blockBytes(tile) + unit * apart * kRowBytes);
-      NVVM::CpAsyncOp::create(b, to, source, uint32_t(kPieceBytes), NVVM::LoadCacheModifierKind::CG, size);
-    }
-  }
-  b.setLoc(outside);
+  copyTile(plan.text.a, slot, 0, plan.threads);
+  copyTile(plan.text.b, slot, plan.offsetB, plan.threads);
 }
 
 } // namespace stepdown::nvidia

@@ -13,7 +13,6 @@ public:
   mlir::LogicalResult emit();
 
 private:
-  void readParameters();
   mlir::LogicalResult emitOperation(mlir::Operation &op) override;
   mlir::SmallVector<mlir::Type> convert(mlir::Type type) override;
 
@@ -21,12 +20,10 @@ private:
   void begin(tile::WaitOp wait);
   void arrive(Value step);
   void fetch(Value step, Value slot);
-  void copy(tile::CopyOp op, Value slot, int64_t offset);
   mlir::LogicalResult emitProducts(mlir::scf::ForOp op);
 
   // EmitWarpMatrix.cpp: products, and what is done with their sums in registers.
   void prepareFragments();
-  mlir::SmallVector<Value> loadMatrices(Value from, int64_t offset, bool transposed);
   void multiply(tile::MmaOp op);
   using TileEmitter::multiply;
   Place placeOf(int64_t element) const;
@@ -36,8 +33,7 @@ private:
   int64_t held() const { return plan.blocksDown * plan.blocksAcross * 8; }
 
   WarpPlan plan;
-  Value copyRow, copyColumn, copyTo; ///< the thread's first piece of a tile: row, column, bytes in a block of columns
-  Value firstRow, firstColumn;       ///< the thread's first element of the result's tile
+  Value firstRow, firstColumn; ///< the thread's first element of the result's tile
   /// Bytes from a slot's begin to the row of a matrix that the lane names, for each place that an offset does not
   /// reach.
   mlir::SmallVector<Value> fromA, fromB;

@@ -11,10 +11,6 @@
 
 namespace stepdown::nvidia {
 
-/// Bytes of an instruction's reduction, 16 elements of 16 bits or 32 of 8; rows of its sum, and columns of two sums,
-/// whose second operands are one load.
-inline constexpr int64_t kWarpReduction = 32, kWarpRows = 16, kWarpColumns = 16;
-
 struct WarpPlan {
   const ChipFacts *chip;
   ProductText text;

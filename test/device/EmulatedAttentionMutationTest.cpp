@@ -61,3 +61,17 @@ TEST(EmulatedAttentionMutation, Score) {
   scoreKernel<Problem>([](mlir::MLIRContext &context) { return attentionKernel(context, Problem().parameters); },
                        "attention", equivalents, 81);
 }
+
+constexpr Equivalent ofWarps[] = {
+    {"cp.async.wait.group: operand 0 -1", 1, "waits for the second keys and the first values as well"},
+    {"cp.async.commit.group: moved down", 1, "over a read of queries: the group is the same"},
+    {"barrier.cta.sync.aligned.all: operand 0 +1", 4, "all threads meet at another barrier, which nothing else uses"},
+    {"barrier.cta.sync.aligned.all: moved", 2,
+     "where a tile begins, over a read of the table, which nobody writes, and over a maximum in registers"},
+};
+
+// As it is lowered for sm_80: groups of copies, their waits, the barrier of a turn.
+TEST(EmulatedAttentionMutation, ScoreOfWarps) {
+  scoreKernel<Problem>([](mlir::MLIRContext &context) { return attentionKernel(context, Problem().parameters); },
+                       "attention", ofWarps, 24, "sm_80");
+}

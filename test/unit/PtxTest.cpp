@@ -240,6 +240,29 @@ TEST(Ptx, ProductOfWarpsAssemblesWithinItsBudget) {
     expectBudget(lower(parameters, "sm_80"), ptxas, "sm_80");
 }
 
+// Of the table's heads: of each 16 columns queries and 16 keys are a load each for two instructions.
+TEST(Ptx, AttentionOfWarpsAssemblesWithinItsBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  const mlir::Type bf16 = mlir::Builder(&context).getBF16Type();
+  for (int64_t head : {64, 128, 256})
+    for (int64_t queries : {int64_t(64), mlir::ShapedType::kDynamic}) {
+      SCOPED_TRACE("heads of " + std::to_string(head));
+      std::string reason;
+      auto p = selectAttention("sm_80", {bf16, bf16, head, head, queries, false}, reason);
+      ASSERT_TRUE(p) << reason;
+      const Lowered lowered = lower(*p, "sm_80");
+      EXPECT_EQ(lowered.sharedBytes, (p->m + 4 * p->n) * head * 2);
+      EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k16.row.col.f32.bf16"), 4 * p->n / 8 * head / 16)
+          << "Q K^T before and in the loop, P V in and behind it";
+      EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+      if (!ptxas.empty())
+        expectBudget(lowered, ptxas, "sm_80");
+    }
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+}
+
 // Of 8 bits a slot of 128 along k is four steps of 32.
 TEST(Ptx, ProductOfWarpsOfIntegersAssemblesWithinItsBudget) {
   MatmulParameters large;
