@@ -12,7 +12,9 @@ enum stepdown_element {
   STEPDOWN_I16 = 6,
   STEPDOWN_I32 = 7,
   STEPDOWN_I64 = 8,
-  STEPDOWN_INDEX = 9 /* 8 bytes, signed */
+  STEPDOWN_INDEX = 9,     /* 8 bytes, signed */
+  STEPDOWN_F8E4M3FN = 10, /* 4 bits of exponent, 3 of fraction; no infinities, one NaN of each sign */
+  STEPDOWN_F8E5M2 = 11    /* 5 bits of exponent, 2 of fraction */
 };
 
 #endif

@@ -15,6 +15,8 @@ static stepdown_element elementOf(Type type) {
     return STEPDOWN_INDEX;
   if (type.isBF16())
     return STEPDOWN_BF16;
+  if (isa<Float8E4M3FNType, Float8E5M2Type>(type))
+    return isa<Float8E5M2Type>(type) ? STEPDOWN_F8E5M2 : STEPDOWN_F8E4M3FN;
   if (isa<FloatType>(type))
     return type.isF16() ? STEPDOWN_F16 : type.isF32() ? STEPDOWN_F32 : STEPDOWN_F64;
   switch (type.getIntOrFloatBitWidth()) {

@@ -59,7 +59,7 @@ bool hasSaneSize(ShapedType type) {
 }
 
 bool isElement(Type type) {
-  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type, IndexType>(type) ||
+  return isa<Float8E4M3FNType, Float8E5M2Type, Float16Type, BFloat16Type, Float32Type, Float64Type, IndexType>(type) ||
          (type.isSignlessInteger() && llvm::is_contained({1, 8, 16, 32, 64}, type.getIntOrFloatBitWidth()));
 }
 
@@ -148,10 +148,11 @@ private:
             return refuse(function) << "@" << name << ": expects " << what << " " << i
                                     << " of at most 2^46 bytes, but got " << type;
           if (!isArray(type))
-            return refuse(function) << "@" << name << ": expects " << what << " " << i
-                                    << " to be a number or a ranked tensor of at most " << STEPDOWN_MAX_ARRAY_RANK
-                                    << " dimensions of f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index, but got "
-                                    << type;
+            return refuse(function)
+                   << "@" << name << ": expects " << what << " " << i
+                   << " to be a number or a ranked tensor of at most " << STEPDOWN_MAX_ARRAY_RANK
+                   << " dimensions of f8E4M3FN, f8E5M2, f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index, but got "
+                   << type;
         }
       functions.push_back(function);
     }
@@ -174,6 +175,19 @@ private:
     return isElement(tensor.getElementType()) && !tensor.getEncoding() && tensor.getRank() <= STEPDOWN_MAX_ARRAY_RANK;
   }
 
+  /// Whether `op` computes with what it has as eight bits, which is converted, chosen and moved alone.
+  static bool computesInEights(Operation *op) {
+    auto eight = [](Type type) { return isa<Float8E4M3FNType, Float8E5M2Type>(getElementTypeOrSelf(type)); };
+    if (llvm::none_of(op->getOperandTypes(), eight) && llvm::none_of(op->getResultTypes(), eight))
+      return false;
+    if (auto round = dyn_cast<arith::TruncFOp>(op)) {
+      auto mode = round.getRoundingmode();
+      return mode && *mode != arith::RoundingMode::to_nearest_even;
+    }
+    return !isa<arith::ExtFOp, arith::ConstantOp, arith::BitcastOp, arith::SelectOp>(op) &&
+           llvm::is_contained({"arith", "math", "transformer"}, op->getName().getDialectNamespace());
+  }
+
   Status checkOperation(Operation *op) {
     StringRef dialect = op->getName().getDialectNamespace();
     if (!llvm::is_contained(kDialects, dialect)) {
@@ -194,11 +208,21 @@ private:
         if (hasArrayForm(type))
           continue;
         if (tensor ? tensor.getEncoding() || !(isElement(tensor.getElementType())) : !isNumber(type))
-          return refuse(op) << "'" << op->getName()
-                            << "': expects numbers and ranked tensors of f16, bf16, f32, f64, i1, i8, i16, i32, i64 "
-                               "or index, but got "
-                            << type;
+          return refuse(op)
+                 << "'" << op->getName()
+                 << "': expects numbers and ranked tensors of f8E4M3FN, f8E5M2, f16, bf16, f32, f64, i1, i8, "
+                    "i16, i32, i64 or index, but got "
+                 << type;
       }
+    if (computesInEights(op)) {
+      Operation *written = op; // what is in a named operation's body stands nowhere
+      while (isa<UnknownLoc>(written->getLoc()) && written->getParentOp())
+        written = written->getParentOp();
+      return refuse(written)
+             << "'" << written->getName()
+             << "': expects floats of eight bits to be converted, but computes with them; write arith.extf, "
+                "and arith.truncf, to the nearest, of what is made";
+    }
     return checkResource(op);
   }
 

@@ -73,6 +73,9 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
     return element.isIndex() ? 8 : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
   }
 
+  /// Whether LLVM has no type for the float: its bits are an integer there.
+  static bool isEight(Type type) { return isa<FloatType>(type) && type.getIntOrFloatBitWidth() == 8; }
+
   /// The address of the first element that `memref` shows.
   Value addressOf(OpBuilder &b, Location loc, Value memref) {
     auto type = cast<MemRefType>(memref.getType());
@@ -180,7 +183,13 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
     Type type = op.getType();
     Value address = addressOf(b, loc, op.getMemRef(), op.getIndices());
     call(b, loc, host, offsetof(stepdown_host, read), {host.element, address, number(b, loc, bytesOf(type))});
-    Value value = LLVM::LoadOp::create(b, loc, type.isIndex() ? i64 : type, host.element);
+    Value value = LLVM::LoadOp::create(b, loc,
+                                       type.isIndex()  ? i64
+                                       : isEight(type) ? Type(b.getI8Type())
+                                                       : type,
+                                       host.element);
+    if (isEight(type))
+      value = arith::BitcastOp::create(b, loc, type, value);
     if (type.isIndex())
       value = arith::IndexCastOp::create(b, loc, type, value);
     op.replaceAllUsesWith(value);
@@ -194,6 +203,8 @@ struct BindLaunches : impl::BindLaunchesBase<BindLaunches> {
     const int64_t bytes = bytesOf(value.getType());
     if (value.getType().isIndex())
       value = asWord(b, loc, value);
+    if (isEight(value.getType()))
+      value = arith::BitcastOp::create(b, loc, b.getI8Type(), value);
     LLVM::StoreOp::create(b, loc, value, host.element);
     call(b, loc, host, offsetof(stepdown_host, write), {address, host.element, number(b, loc, bytes)});
     op.erase();

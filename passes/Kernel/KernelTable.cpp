@@ -20,10 +20,13 @@ constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
 } // namespace
 
 static std::string nameOf(Type element) {
-  if (element.isInteger())
-    return "i" + std::to_string(element.getIntOrFloatBitWidth());
-  return element.isF32() ? "f32" : element.isBF16() ? "bf16" : "f16";
+  std::string name;
+  llvm::raw_string_ostream(name) << element;
+  return name;
 }
+
+/// Whether matrix units take an element that they multiply with rows along k alone.
+static bool isEight(Type element) { return element.getIntOrFloatBitWidth() == 8; }
 
 /// Blocks of a cluster of sm_90a's largest tiles: two read B once, which is a third less for TMA to bring from L2 (of
 /// each slot 128 x 64 and half of 64 x 256 numbers a block, in place of the whole). With an odd number of tiles of rows
@@ -64,10 +67,9 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
       {"gfx1201", "64x64", 64, 64, {64, 64, 32, 2, 4, 168, 40, 8}},
       {"gfx1201", "128x128", kAny, kAny, {128, 128, 32, 2, 8, 232, 40, 8}},
   };
-  const bool integers =
-      element.isSignlessInteger(8) && result.isSignlessInteger(32) && transposeB && multiplies(chip, element);
-  if (!integers &&
-      ((!element.isBF16() && !element.isF16()) || (!result.isF32() && !result.isBF16() && !result.isF16())))
+  const bool sums =
+      element.isInteger() ? result.isSignlessInteger(32) : result.isF32() || result.isBF16() || result.isF16();
+  if (!multiplies(chip, element) || !sums || (isEight(element) && !transposeB))
     return std::nullopt;
   auto fits = [](int64_t size, int64_t most) { return most == kAny || (!ShapedType::isDynamic(size) && size <= most); };
   for (const Row &row : table) {
@@ -78,13 +80,27 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
     kernel.parameters.result = nameOf(result);
     kernel.parameters.transposeB = transposeB;
     kernel.parameters.cluster = clusterOf(chip, row.parameters, rows);
-    if (integers)
+    if (isEight(element))
       kernel.parameters.k *= 2; // the same bytes
     kernel.name = "matmul_" + std::string(kernel.parameters.cluster == 2 ? "2x" : "") + row.name +
                   (transposeB ? "_transposed_" : "_") + kernel.parameters.element + "_" + kernel.parameters.result;
     return kernel;
   }
   return std::nullopt;
+}
+
+std::optional<SelectedKernel> selectScaledMatmul(StringRef chip, Type element, int64_t rows) {
+  if (chip != "sm_90a" || !multiplies(chip, element) || !isEight(element) || element.isInteger())
+    return std::nullopt;
+  // A slot is 128 columns, which share a scale, as 128 rows of B do.
+  const bool few = !ShapedType::isDynamic(rows) && rows <= 64;
+  SelectedKernel kernel = {few ? "scaled_matmul_64x128_" : "scaled_matmul_128x128_",
+                           few ? MatmulParameters{64, 128, 128, 8, 4, 168, 40, 8}
+                               : MatmulParameters{128, 128, 128, 6, 8, 232, 40, 8}};
+  kernel.parameters.element = nameOf(element);
+  kernel.parameters.transposeB = true;
+  kernel.name += kernel.parameters.element + "_f32";
+  return kernel;
 }
 
 int64_t sharesOfSum(const MatmulParameters &p, int64_t rows, int64_t columns, int64_t k) {
@@ -126,7 +142,7 @@ std::optional<AttentionParameters> selectAttention(StringRef chip, const Attenti
     reason = text.str();
     return std::nullopt;
   };
-  if (!shape.query.isBF16() && !shape.query.isF16())
+  if (!multiplies(chip, shape.query) || isEight(shape.query))
     return no("expects queries of bf16 or f16, but got " + nameOf(shape.query));
   if (shape.sinks)
     return no("expects no sinks");

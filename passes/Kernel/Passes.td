@@ -45,7 +45,9 @@ def SelectKernels : Pass<"select-kernels", "::mlir::ModuleOp"> {
     (passes/Kernel/Epilogue.h). Where rows are known and pairs of tiles of them fill, blocks of the largest kernel of sm_90a run in
     pairs (`matmul_2x`...), which bring the second factor from L2 once. Where tiles are few and the sum is long, both known, blocks share
     the sum out (`..._4_shares`): each share's sums are a matrix of float32 of their own, and an operation behind the kernel adds
-    them up in pairs, always in the same order, with what the product is added to. A product that the table has nothing for stays, and the module's `tile.unselected` says why.
+    them up in pairs, always in the same order, with what the product is added to. A product of float32 whose factors are codes of
+    fp8 times scales (passes/Kernel/Dequantised.h) is one of codes, with scales. A product that the table has nothing for stays,
+    and the module's `tile.unselected` says why.
 
     Before:
     ```mlir

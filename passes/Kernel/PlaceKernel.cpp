@@ -37,6 +37,10 @@ FailureOr<std::string> KernelPlace::product(const SelectedKernel &kernel, const 
   return add(kernel.name + "_fused", std::move(text), loc);
 }
 
+FailureOr<std::string> KernelPlace::scaledProduct(const SelectedKernel &kernel, Location loc) {
+  return add(kernel.name, scaledMatmulKernel(*module.getContext(), kernel.parameters), loc);
+}
+
 FailureOr<std::string> KernelPlace::attention(const AttentionParameters &p, Location loc) {
   const std::string name = "attention_" + std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.d) +
                            "_" + p.element + "_" + p.result;

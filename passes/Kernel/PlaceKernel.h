@@ -13,6 +13,7 @@ public:
   /// The symbol of a kernel with these parameters, whose text is added where no pass has added it before; an error at
   /// `loc` where they do not make one.
   mlir::FailureOr<std::string> product(const SelectedKernel &kernel, const Epilogue &epilogue, mlir::Location loc);
+  mlir::FailureOr<std::string> scaledProduct(const SelectedKernel &kernel, mlir::Location loc);
   mlir::FailureOr<std::string> attention(const AttentionParameters &parameters, mlir::Location loc);
 
   /// Notes in the module that no kernel takes `op`, and why: tile::kUnselectedAttr.

@@ -1,15 +1,18 @@
 // A matrix product that the table has a kernel for becomes its launch; others stay, for the stages behind. The kernels
 // stand beside the functions, each once.
 #include "dialects/Tile/IR/TileOps.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "passes/Kernel/Contraction.h"
+#include "passes/Kernel/Dequantised.h"
 #include "passes/Kernel/KernelTable.h"
 #include "passes/Kernel/Passes.h"
 #include "passes/Kernel/PlaceKernel.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -49,6 +52,13 @@ public:
     b.setInsertionPointToEnd(choice.elseBlock());
     scf::YieldOp::create(b, loc, launchAll(padRows(a), padRows(w), out));
     return choice.getResult(0);
+  }
+
+  /// The product of `a` and of `w`, which lies transposed, of codes with scales.
+  Value launchScaled(const Dequantised &a, const Dequantised &w, Value out) {
+    const SmallVector<Value> scales = {scalesOf(b, loc, a), scalesOf(b, loc, w)};
+    extra = scales;
+    return launchOne(padRows(codesOf(b, loc, a)), padRows(codesOf(b, loc, w)), out);
   }
 
 private:
@@ -179,8 +189,8 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const bool integers = element.isInteger();
     const Type sums = integers ? Type(IntegerType::get(&getContext(), 32)) : Type(Float32Type::get(&getContext()));
     const int64_t rows = result.getDimSize(0), columns = result.getDimSize(1);
-    const std::optional<SelectedKernel> kernel =
-        selectMatmul(chip, element, sums, rows, columns, integers || product.b.columns < product.b.rows);
+    const std::optional<SelectedKernel> kernel = selectMatmul(
+        chip, element, sums, rows, columns, element.getIntOrFloatBitWidth() == 8 || product.b.columns < product.b.rows);
     return kernel ? sharesOfSum(kernel->parameters, rows, columns, left.getDimSize(product.a.columns)) : 1;
   }
 
@@ -228,17 +238,54 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
         .getResult(0);
   }
 
+  /// Whether `op` is a product of what codes of fp8 with scales stand for, and launches the kernel that takes these.
+  FailureOr<bool> selectScaled(linalg::LinalgOp op, const Contraction &product, KernelPlace &place) {
+    const auto left = cast<RankedTensorType>(product.a.value.getType());
+    const auto result = cast<RankedTensorType>(product.init.getType());
+    const int64_t k = left.getDimSize(product.a.columns);
+    if (product.batched() || !isZero(product.init) || !result.getElementType().isF32() || ShapedType::isDynamic(k) ||
+        k == 0 || product.a.columns < product.a.rows || product.b.rows < product.b.columns)
+      return false;
+    const std::optional<Dequantised> a = dequantisedOf(product.a.value), w = dequantisedOf(product.b.value);
+    if (!a || !w || a->element() != w->element() || a->rowsOfScale > 1 || w->rowsOfScale == 1)
+      return false;
+    const std::optional<SelectedKernel> kernel = selectScaledMatmul(chip, a->element(), result.getDimSize(0));
+    if (!kernel)
+      return false;
+    FailureOr<std::string> symbol = place.scaledProduct(*kernel, op->getLoc());
+    if (failed(symbol))
+      return failure();
+    auto fill = product.init.getDefiningOp<linalg::FillOp>();
+    llvm::SmallSetVector<Value, 3> made; // both factors may be one
+    for (Value each : {product.a.value, product.b.value, fill.getResult(0)})
+      made.insert(each);
+    Value value = Launcher(op, op->getLoc(), product, *kernel, *symbol).launchScaled(*a, *w, fill.getDpsInits()[0]);
+    op->getResult(0).replaceAllUsesWith(value);
+    op->erase();
+    for (Value each : made) // what nobody reads any more
+      for (Operation *maker = each.getDefiningOp(); maker && maker->use_empty();) {
+        Operation *before = isa<tensor::CollapseShapeOp>(maker) ? maker->getOperand(0).getDefiningOp() : nullptr;
+        maker->erase();
+        maker = before;
+      }
+    ++selected;
+    return true;
+  }
+
   LogicalResult select(linalg::LinalgOp op, const Contraction &product, KernelPlace &place) {
+    FailureOr<bool> scaled = selectScaled(op, product, place);
+    if (failed(scaled) || *scaled)
+      return success(succeeded(scaled));
     const auto left = cast<RankedTensorType>(product.a.value.getType());
     const auto right = cast<RankedTensorType>(product.b.value.getType());
     const auto result = cast<RankedTensorType>(product.init.getType());
     const Type element = left.getElementType();
     const int64_t rank = result.getRank();
     auto leave = [&](const Twine &reason) { return place.leave(op, reason), success(); };
-    const bool integers = element.isSignlessInteger(8);
-    if (right.getElementType() != element || (!element.isBF16() && !element.isF16() && !integers))
-      return leave("expects factors of bf16, of f16 or of i8, but got " + elementName(element) + " and " +
-                   elementName(right.getElementType()));
+    if (right.getElementType() != element || !multiplies(chip, element))
+      return leave("expects factors of one type, of those that " + chip + " multiplies, but got " +
+                   elementName(element) + " and " + elementName(right.getElementType()));
+    const bool integers = element.isInteger();
     if (left.getDimSize(product.a.columns) == 0)
       return leave("expects products to add up");
     for (const Contraction::Operand &each : {product.a, product.b})
@@ -259,7 +306,7 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const Type made = (adds || shares > 1) && !integers ? Type(Float32Type::get(&getContext()))
                                                         : epilogue.elementOf(result.getElementType());
     // Of 8 bits, matrix units take rows along k alone.
-    const bool transposeB = integers || product.b.columns < product.b.rows;
+    const bool transposeB = element.getIntOrFloatBitWidth() == 8 || product.b.columns < product.b.rows;
     std::optional<SelectedKernel> kernel =
         selectMatmul(chip, element, made, result.getDimSize(rank - 2), result.getDimSize(rank - 1), transposeB);
     if (!kernel)

@@ -106,7 +106,7 @@ def ExpandElementary : Pass<"expand-elementary", "::mlir::func::FuncOp"> {
   let summary = "Expand the elementary functions of plain modules in float64";
   let description = [{
     exp, log, sin, tanh, erf, powf and the others become series in float64, rounded once to the type of the result;
-    f16 and bf16 are computed in float32. One definition for every vector width. Before that, operations that LLVM
+    f16 and bf16 are computed in float32, and floats of eight bits converted by their bits. One definition for every vector width. Before that, operations that LLVM
     lowers wrongly or not at all are written as arithmetic: `math.clampf`, `isinf`, `ipowi`, `arith.truncf` with a
     rounding mode and others (ExpandArithmetic.h). Kernels of models have polynomials of their own, which are
     shorter (expand-math).

@@ -12,9 +12,11 @@ from . import _arguments as given
 from . import _model
 from ._library import Array, FunctionInfo
 
-# By the numbers of Element.h; numpy has no bf16, so its bits travel as uint16.
-_NAMES = ("f32", "f16", "bf16", "f64", "i1", "i8", "i16", "i32", "i64", "index")
-_TYPES = tuple(np.dtype(name) for name in ("f4", "f2", "u2", "f8", "?", "i1", "i2", "i4", "i8", "i8"))
+# By the numbers of Element.h; numpy has no bf16 and no fp8, so their bits travel as uint16 and uint8.
+_NAMES = ("f32", "f16", "bf16", "f64", "i1", "i8", "i16", "i32", "i64", "index",
+          "f8E4M3FN", "f8E5M2")
+_TYPES = tuple(np.dtype(name) for name in ("f4", "f2", "u2", "f8", "?", "i1", "i2", "i4", "i8", "i8", "u1", "u1"))
+_BITS = {"bf16": "bfloat16", "f8E4M3FN": "float8_e4m3fn", "f8E5M2": "float8_e5m2"}  # what the package ml_dtypes calls them
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class Program:
     def call(self, name: str, *arguments: "np.typing.ArrayLike") -> list[np.ndarray]:
         """The results of function `name`, copied.
 
-        Arrays have the element that the function takes, in any memory order; bf16 travels as uint16 bits, and integers of
-        either sign fit an integer of their width. Python numbers become what the function takes. Errors: 620 no such
+        Arrays have the element that the function takes, in any memory order; bf16 travels as uint16 bits, f8E4M3FN and
+        f8E5M2 as uint8 bits, or as the package ml_dtypes has them; integers of either sign fit an integer of their width.
+        Python numbers become what the function takes, but where that is bits. Errors: 620 no such
         function, 621 and 622 other arguments than it takes, 623 a check of the program failed, 624 no memory.
         """
         library, named = _model._library_(), given.text(name, "call: name", terminated=True)
@@ -108,6 +111,8 @@ class Program:
     @staticmethod
     def _convert(argument: "np.typing.ArrayLike", expected: Optional[ArrayType], what: str) -> np.ndarray:
         try:
+            if isinstance(argument, (bool, int, float)) and expected and expected.element in _BITS:
+                raise ValueError(f"{argument} is none of its bits, which travel as {expected.dtype}")
             if isinstance(argument, (bool, int, float)) and expected:
                 array = np.asarray(argument, expected.dtype)
                 # A number that its type cannot hold must not become another; float elements round it, as they must.
@@ -121,11 +126,13 @@ class Program:
     @staticmethod
     def _element(array: np.ndarray, expected: Optional[ArrayType], what: str) -> int:
         if expected:
-            kinds = "iu" if expected.dtype.kind in "iu" and expected.element != "bf16" else expected.dtype.kind
+            if expected.element in _BITS and array.dtype.name == _BITS[expected.element]:
+                return _NAMES.index(expected.element)
+            kinds = "iu" if expected.dtype.kind in "iu" and expected.element not in _BITS else expected.dtype.kind
             if array.dtype.kind in kinds and array.dtype.itemsize == expected.dtype.itemsize and array.dtype.isnative:
                 return _NAMES.index(expected.element)
         for index, dtype in enumerate(_TYPES):
-            if dtype == array.dtype and _NAMES[index] not in ("bf16", "index"):
+            if dtype == array.dtype and _NAMES[index] not in ("index", *_BITS):
                 return index
         raise _model.Error(622, f"{what}: expects {expected or 'an array of numbers'}, but got {array.dtype}")
 

@@ -15,9 +15,9 @@ struct Element {
   const char *name;
   size_t bytes;
 };
-constexpr Element elements[] = {{"f32", 4}, {"f16", 2}, {"bf16", 2}, {"f64", 8}, {"i1", 1},
-                                {"i8", 1},  {"i16", 2}, {"i32", 4},  {"i64", 8}, {"index", 8}};
-static_assert(sizeof elements / sizeof *elements == STEPDOWN_INDEX + 1);
+constexpr Element elements[] = {{"f32", 4}, {"f16", 2}, {"bf16", 2}, {"f64", 8},   {"i1", 1},       {"i8", 1},
+                                {"i16", 2}, {"i32", 4}, {"i64", 8},  {"index", 8}, {"f8E4M3FN", 1}, {"f8E5M2", 1}};
+static_assert(sizeof elements / sizeof *elements == STEPDOWN_F8E5M2 + 1);
 
 /// Whether an array of `dims` is one that `expected` describes.
 bool fits(const Array &expected, const Array &array) {
@@ -165,7 +165,7 @@ Status FunctionLibrary::checkArguments(const FunctionSignature &function, const 
     return fail(ErrorCode::ArgumentCount, "%s: expects %zu arguments, but got %zu", function.name,
                 function.arguments.size(), arguments.size());
   for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i].element > STEPDOWN_INDEX)
+    if (arguments[i].element > STEPDOWN_F8E5M2)
       return fail(ErrorCode::ArgumentMismatch, "%s: argument %zu: expects an element of Element.h, but got %u",
                   function.name, i, arguments[i].element);
     if (!fits(function.arguments[i], arguments[i]))

@@ -68,8 +68,8 @@ Status checkFunctions(const std::string &file, const FunctionTable &table, const
     return fail(ErrorCode::ArtifactTable, "%s: functions: strings: expects a last byte of 0", file.c_str());
   for (uint32_t i = 0; i < table.values.count; ++i) {
     const stepdown_value &v = table.values[i];
-    if (v.element > STEPDOWN_INDEX)
-      return bad(file, "value", i, "element", v.element, "at most " + std::to_string(STEPDOWN_INDEX));
+    if (v.element > STEPDOWN_F8E5M2)
+      return bad(file, "value", i, "element", v.element, "at most " + std::to_string(STEPDOWN_F8E5M2));
     if (v.rank > STEPDOWN_MAX_ARRAY_RANK)
       return bad(file, "value", i, "rank", v.rank, "at most " + std::to_string(STEPDOWN_MAX_ARRAY_RANK));
     for (uint32_t d = 0; d < v.rank; ++d)

@@ -31,8 +31,14 @@ FORMS = {
         "func.func @f(%a: tensor<3x3xindex>) -> tensor<3x3xindex> {\n  %0 = linalg.matmul ins(%a, %a : tensor<3x3xindex>, tensor<3x3xindex>) outs(%a : tensor<3x3xindex>) -> tensor<3x3xindex>\n  return %0 : tensor<3x3xindex>\n}"],
     "elementwise linalg operations of floats, as linalg.exp, of integers": [
         "func.func @f(%a: tensor<3xi32>) -> tensor<3xi32> {\n  %0 = linalg.exp ins(%a : tensor<3xi32>) outs(%a : tensor<3xi32>) -> tensor<3xi32>\n  return %0 : tensor<3xi32>\n}"],
-    "complex and unsigned numbers, floats of 8, 80 and 128 bits, integers of other widths in arrays": [
-        f"func.func @f(%a: tensor<3x{t}>) {{\n  return\n}}" for t in ("complex<f32>", "ui8", "f8E5M2", "f80", "f128", "i7", "i128")],
+    "complex and unsigned numbers, other floats of 8 bits than f8E4M3FN and f8E5M2, floats of 80 and 128 bits, integers of other widths in arrays": [
+        f"func.func @f(%a: tensor<3x{t}>) {{\n  return\n}}" for t in ("complex<f32>", "ui8", "f8E4M3FNUZ", "f8E5M2FNUZ", "f8E4M3", "f8E3M4", "f8E8M0FNU", "f80", "f128", "i7", "i128")],
+    "arithmetic on f8E4M3FN and f8E5M2": [
+        *(f"func.func @f(%a: tensor<3xf8E4M3FN>) -> tensor<3xf8E4M3FN> {{\n  %0 = {op} %a{more} : tensor<3xf8E4M3FN>\n  return %0 : tensor<3xf8E4M3FN>\n}}"
+          for op, more in (("arith.addf", ", %a"), ("math.exp", ""))),
+        "func.func @f(%a: f8E5M2, %b: f8E5M2) -> i1 {\n  %0 = arith.cmpf olt, %a, %b : f8E5M2\n  return %0 : i1\n}",
+        "func.func @f(%a: f32) -> f8E5M2 {\n  %0 = arith.truncf %a downward : f32 to f8E5M2\n  return %0 : f8E5M2\n}",
+        "func.func @f(%a: tensor<3x3xf8E5M2>) -> tensor<3x3xf8E5M2> {\n  %0 = linalg.matmul ins(%a, %a : tensor<3x3xf8E5M2>, tensor<3x3xf8E5M2>) outs(%a : tensor<3x3xf8E5M2>) -> tensor<3x3xf8E5M2>\n  return %0 : tensor<3x3xf8E5M2>\n}"],
     "vectors and memrefs": [f"func.func @f(%a: {t}) {{\n  return\n}}" for t in ("vector<3xf32>", "memref<3xf32>")],
     "tensors without rank, of more than 8 dimensions in a signature, or with an encoding": [
         f"func.func @f(%a: tensor<{t}>) {{\n  return\n}}" for t in ("*xf32", "1x1x1x1x1x1x1x1x1xf32", "3xf32, 1")],

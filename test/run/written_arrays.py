@@ -23,6 +23,8 @@ func.func @matmul(%a: tensor<5x3xf32>, %b: tensor<3x7xf32>) -> tensor<5x7xf32> {
 """
 TYPES = {"f32": np.float32, "f16": np.float16, "f64": np.float64, "i1": np.bool_, "i8": np.int8, "i16": np.int16,
          "i32": np.int32, "i64": np.int64, "index": np.int64}
+# Bits of 1.5, -2 and the type's largest number.
+EIGHTS = {"f8E4M3FN": ([0x3C, 0xC0, 0x7E], 448, "V1"), "f8E5M2": ([0x3E, 0xC0, 0x7B], 57344, "f1")}
 failures = []
 
 
@@ -60,7 +62,7 @@ def random_array(name, shape, seed, argument):
 
 def program():
     text = "".join(f"func.func @{t}(%a: tensor<?x3x{t}>) -> tensor<?x3x{t}> {{\n  return %a : tensor<?x3x{t}>\n}}\n"
-                   for t in [*TYPES, "bf16"])
+                   for t in [*TYPES, "bf16", *EIGHTS])
     text += "".join(f"func.func @scalar_{t}(%a: {t}) -> {t} {{\n  return %a : {t}\n}}\n" for t in TYPES)
     return text + MATMUL
 
@@ -95,6 +97,27 @@ def check_types(folder, artifact):
     # bf16 travels as its bits: of float32 the upper half, where the lower is 0.
     same("literal bf16", result(folder, artifact, "bf16", "bf16", "--arg", "bf16[1,3]=1.5,-2,0.09375"),
          (np.array([[1.5, -2, 0.09375]], np.float32).view(np.uint32) >> 16).astype(np.uint16))
+
+
+def check_eights(folder, artifact):
+    """fp8 travels as its bits, in files as uint8 or as the package ml_dtypes 0.6.0 spells it, which numpy cannot read."""
+    for name, (bits, largest, spelled) in EIGHTS.items():
+        bits = np.array([bits], np.uint8)
+        same(f"literal {name}", result(folder, artifact, name, name, "--arg", f"{name}[1,3]=1.5,-2,{largest}"), bits)
+        told = run(RUN, "call", artifact, name, "--arg", f"{name}[1,3]=1.5,-2,{largest}")
+        if told.stdout != f"result 0: {name} [1, 3]: 1.5 -2 {largest}\n":
+            failures.append(f"{name} told: {told}")
+        file = os.path.join(folder, "eights.npy")
+        for descr in ("|u1", "<" + spelled, "|V1", "<f1", "|i1"):
+            header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': (1, 3), }}".ljust(117) + "\n"
+            with open(file, "wb") as out:
+                out.write(b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header.encode() + bits.tobytes())
+            if descr[1:] in ("u1", spelled):
+                same(f"{descr} for {name}", result(folder, artifact, descr, name, "--arg", file), bits)
+            else:
+                refused = run(RUN, "call", artifact, name, "--arg", file)
+                if refused.returncode != 1 or f"error E0622: {file}: {name}: argument 0: expects {name} [?, 3], but got " not in refused.stderr:
+                    failures.append(f"{descr} for {name}: expects E0622, but got {refused}")
 
 
 def check_matmul(folder, artifact):
@@ -132,11 +155,12 @@ def main():
             failures.append(done.stderr)
         else:
             check_types(folder, artifact)
+            check_eights(folder, artifact)
             check_matmul(folder, artifact)
             check_refusals(artifact)
     for failure in failures:
         print("FAILED " + failure)
-    print(f"written arrays: {len(TYPES) + 1} types, {len(failures)} failures")
+    print(f"written arrays: {len(TYPES) + 1 + len(EIGHTS)} types, {len(failures)} failures")
     sys.exit(1 if failures else 0)
 
 

@@ -118,7 +118,7 @@ TEST(Functions, refusesWrongRecords) {
   EXPECT_EQ(spoil([](Parts &p) { p.functions[1].first_value = 0xffffffff; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.functions[1].argument_count = 0xffffffff; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.functions[1].result_count = 2; }), 507);
-  EXPECT_EQ(spoil([](Parts &p) { p.values[0].element = STEPDOWN_INDEX + 1; }), 507);
+  EXPECT_EQ(spoil([](Parts &p) { p.values[0].element = STEPDOWN_F8E5M2 + 1; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.values[0].rank = 9; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.values[0].dims[1] = -2; }), 507);
   EXPECT_EQ(spoil([](Parts &p) { p.code[1] = 2; }), 507);

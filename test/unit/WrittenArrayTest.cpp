@@ -100,6 +100,17 @@ TEST(WrittenArray, RoundsBfloatsOnceToTheNearestEven) {
             (std::vector<uint16_t>{0x3f81, 0x0001}));
 }
 
+// Codes of OCP's 8-bit floating point specification: 448 and 57344 are the largest, 2^-9 and 2^-16 the least; ties to
+// even.
+TEST(WrittenArray, RoundsEightsOnceToTheNearestEven) {
+  EXPECT_EQ(elements<uint8_t>("f8E4M3FN[9]=1,-2,448,464,0.001953125,0.0009765625,0.000977,-0,1.0625000000000000000001"),
+            (std::vector<uint8_t>{0x38, 0xc0, 0x7e, 0x7e, 0x01, 0x00, 0x01, 0x80, 0x39}));
+  EXPECT_EQ(elements<uint8_t>("f8E4M3FN[2]=nan,-nan"), (std::vector<uint8_t>{0x7f, 0xff}));
+  EXPECT_EQ(elements<uint8_t>("f8E5M2[8]=1,-2,57344,61439,1.52587890625e-05,inf,-inf,1.125"),
+            (std::vector<uint8_t>{0x3c, 0xc0, 0x7b, 0x7b, 0x01, 0x7c, 0xfc, 0x3c}));
+  EXPECT_EQ(elements<uint8_t>("f8E5M2=nan")[0], 0x7e);
+}
+
 TEST(WrittenArray, DrawsFromSeedArgumentAndPlace) {
   const auto values = elements<double>("random:f64[3,5]", 7, 1);
   ASSERT_EQ(values.size(), 15u);
@@ -141,7 +152,8 @@ TEST(WrittenArray, DrawsWithinItsRangeAndReachesBothEnds) {
 }
 
 TEST(WrittenArray, RefusesWhatItDoesNotSay) {
-  refused("f33[2]=1,2", "expects one of f32, f16, bf16, f64, i1, i8, i16, i32, i64, index, but got \"f33\"");
+  refused("f33[2]=1,2",
+          "expects one of f32, f16, bf16, f64, i1, i8, i16, i32, i64, index, f8E4M3FN, f8E5M2, but got \"f33\"");
   refused("a=b.npy", "a file of such a name is ./a=b.npy");
   refused("random:", "but got \"\"");
   refused("random:f32[2", "expects sizes in brackets, but got \"[2\"");
@@ -164,6 +176,9 @@ TEST(WrittenArray, RefusesWhatItDoesNotSay) {
   refused("f64=1e309", "expects a number that f64 holds");
   refused("f16=65520", "expects a number that f16 holds");
   refused("bf16=3.4e38", "expects a number that bf16 holds");
+  refused("f8E4M3FN=465", "expects a number that f8E4M3FN holds");
+  refused("f8E4M3FN=inf", "expects a number that f8E4M3FN holds");
+  refused("f8E5M2=61440", "expects a number that f8E5M2 holds");
   refused("i8=256", "expects a whole number from -128 to 255 as value 0, but got \"256\"");
   refused("i8=-129", "but got \"-129\"");
   refused("i32=1.5", "but got \"1.5\"");

@@ -22,18 +22,23 @@ using nlohmann::ordered_json;
 /// Values of a result that are shown where no file takes it.
 constexpr uint64_t shownValues = 8;
 
-/// How .npy spells an element; numpy has no bf16, so its bits travel as 16-bit numbers.
+/// How .npy spells an element; numpy has no bf16 and nothing of eight bits, so their bits travel as numbers.
 const char *npyType(uint32_t element) {
-  constexpr const char *types[] = {"<f4", "<f2", "<u2", "<f8", "|b1", "|i1", "<i2", "<i4", "<i8", "<i8"};
+  constexpr const char *types[] = {"<f4", "<f2", "<u2", "<f8", "|b1", "|i1", "<i2", "<i4", "<i8", "<i8", "|u1", "|u1"};
   return types[element];
 }
 
-/// Whether .npy elements of `type` are of `element`: integers carry no sign here.
+/// Whether .npy elements of `type` are of `element`: integers carry no sign here. The package ml_dtypes writes V2 for
+/// bf16, V1 for f8E4M3FN and f1 for f8E5M2.
 bool isType(const std::string &type, uint32_t element) {
   const std::string word = type.substr(1);
   switch (element) {
   case STEPDOWN_BF16:
     return word == "u2" || word == "V2";
+  case STEPDOWN_F8E4M3FN:
+    return word == "u1" || word == "V1";
+  case STEPDOWN_F8E5M2:
+    return word == "u1" || word == "f1";
   case STEPDOWN_I8:
   case STEPDOWN_I16:
   case STEPDOWN_I32:
@@ -151,6 +156,14 @@ std::string valueAt(const Array &array, uint64_t i) {
     float value;
     std::memcpy(&value, &bits, sizeof value);
     real = value;
+    break;
+  }
+  case STEPDOWN_F8E5M2:
+    real = halfValue(uint16_t(read(uint8_t()) << 8));
+    break;
+  case STEPDOWN_F8E4M3FN: {
+    const uint8_t bits = read(uint8_t()); // as an f16 its exponent would be 8 less
+    real = (bits & 0x7f) == 0x7f ? NAN : 256 * halfValue(uint16_t((bits & 0x80) << 8 | (bits & 0x7f) << 7));
     break;
   }
   case STEPDOWN_I1:

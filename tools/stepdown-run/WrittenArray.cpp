@@ -18,7 +18,7 @@ namespace {
 constexpr char randomly[] = "random:";
 
 std::optional<uint32_t> elementNamed(const std::string &name) {
-  for (uint32_t element = 0; element <= STEPDOWN_INDEX; ++element)
+  for (uint32_t element = 0; element <= STEPDOWN_F8E5M2; ++element)
     if (name == elementName(element))
       return element;
   return std::nullopt;
@@ -30,17 +30,28 @@ template <typename T> uint64_t bitsOf(T value) {
   return bits;
 }
 
-/// A float of 16 bits: `fraction` bits of it are stored, and normal numbers begin at 2^`least`.
+/// A float of 16 bits or 8: `fraction` bits of it are stored, and normal numbers begin at 2^`least`. Without infinities
+/// only the code of all digits is NaN.
 struct SmallFloat {
   int fraction, least;
+  uint64_t magnitude = 0x7fff; ///< all bits but the sign
+  bool infinities = true;
 };
-constexpr SmallFloat half = {10, -14}, bfloat = {7, -126};
+constexpr SmallFloat half = {10, -14}, bfloat = {7, -126}, e4m3 = {3, -6, 0x7f, false}, e5m2 = {2, -14, 0x7f};
 
-/// The bits of the nearest number, ties to even; infinity beyond the largest.
+SmallFloat smallFloat(uint32_t element) {
+  return element == STEPDOWN_F16        ? half
+         : element == STEPDOWN_BF16     ? bfloat
+         : element == STEPDOWN_F8E4M3FN ? e4m3
+                                        : e5m2;
+}
+
+/// The bits of the nearest number, ties to even; infinity, or NaN where there is none, beyond the largest.
 uint64_t roundTo(SmallFloat type, double value) {
-  const uint64_t sign = std::signbit(value) ? 0x8000 : 0, infinity = 0x7fff >> type.fraction << type.fraction;
+  const uint64_t sign = std::signbit(value) ? type.magnitude + 1 : 0;
+  const uint64_t infinity = type.infinities ? type.magnitude >> type.fraction << type.fraction : type.magnitude;
   if (std::isnan(value))
-    return sign | infinity | uint64_t(1) << (type.fraction - 1);
+    return sign | (type.infinities ? infinity | uint64_t(1) << (type.fraction - 1) : type.magnitude);
   if (value == 0)
     return sign;
   if (std::isinf(value))
@@ -83,9 +94,11 @@ std::optional<uint64_t> parseFloat(const std::string &text, uint32_t element) {
     bits = bitsOf(rounded);
     infinite = std::isinf(rounded);
   } else {
-    const SmallFloat type = element == STEPDOWN_F16 ? half : bfloat;
+    const SmallFloat type = smallFloat(element);
     bits = roundTo(type, std::isfinite(value) ? parseToOdd(text) : value);
-    infinite = (bits & 0x7fff) == roundTo(type, INFINITY);
+    infinite = (bits & type.magnitude) == roundTo(type, INFINITY);
+    if (!type.infinities)
+      return std::isnan(value) || !infinite ? std::optional(bits) : std::nullopt;
   }
   const bool said = text.find_first_of("iI") != std::string::npos; // "inf"
   return infinite == said ? std::optional(bits) : std::nullopt;
@@ -141,9 +154,10 @@ uint64_t drawn(uint32_t element, uint64_t seed, uint64_t argument, uint64_t plac
   case STEPDOWN_F64:
     return bitsOf(real);
   case STEPDOWN_F16:
-    return roundTo(half, real);
   case STEPDOWN_BF16:
-    return roundTo(bfloat, real);
+  case STEPDOWN_F8E4M3FN:
+  case STEPDOWN_F8E5M2:
+    return roundTo(smallFloat(element), real);
   case STEPDOWN_I1:
     return random[0] >> 31;
   case STEPDOWN_INDEX:
@@ -184,7 +198,7 @@ Status parseType(const std::string &text, const std::string &type, WrittenArray 
   const std::optional<uint32_t> element = elementNamed(name);
   if (!element) {
     std::string known;
-    for (uint32_t e = 0; e <= STEPDOWN_INDEX; ++e)
+    for (uint32_t e = 0; e <= STEPDOWN_F8E5M2; ++e)
       known += (e ? ", " : "") + std::string(elementName(e));
     return wrong(text, "expects one of " + known + ", but got \"" + shown(name) + "\" (a file of such a name is ./" +
                            shown(text) + ")");
@@ -254,7 +268,7 @@ Result<WrittenArray> parseWrittenArray(const std::string &text, uint64_t seed, u
   const std::vector<std::string> values = separated(text.substr(equals + 1));
   if (values.size() != count)
     return wrong(text, "expects " + std::to_string(count) + " values, but got " + std::to_string(values.size()));
-  const bool real = array.element <= STEPDOWN_F64;
+  const bool real = array.element <= STEPDOWN_F64 || array.element >= STEPDOWN_F8E4M3FN;
   for (size_t i = 0; i < count; ++i) {
     const auto bits = real ? parseFloat(values[i], array.element) : parseWhole(values[i], array.element);
     if (!bits)

@@ -242,7 +242,7 @@ func.func @generic(%a: tensor<61x64xf16>, %b: tensor<64x67xf16>, %x: tensor<67x6
 // -----
 
 // What is no product of tensor cores stays: of float32, of products that are rounded before they are added, of nothing.
-// CHECK: module attributes {tile.unselected = ["linalg.matmul ({{.*}}): expects factors of bf16, of f16 or of i8, but got f32 and f32",
+// CHECK: module attributes {tile.unselected = ["linalg.matmul ({{.*}}): expects factors of one type, of those that sm_90a multiplies, but got f32 and f32",
 // CHECK-SAME: "linalg.matmul ({{.*}}): expects products to add up"]}
 func.func @kept(%a: tensor<64x64xbf16>, %f: tensor<64x64xf32>, %x: tensor<64x64xf32>, %e: tensor<64x0xbf16>, %g: tensor<0x64xbf16>)
     -> (tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>) {
@@ -288,6 +288,105 @@ func.func @integers(%a: tensor<?x67xi8>, %b: tensor<67x129xi8>, %w: tensor<129x6
 // AMD-LABEL: func.func @integers
 // AMD: tile.launch @matmul_256x256_transposed_i8_i32
 // AMD: tile.kernel @matmul_256x256_transposed_i8_i32
+
+// -----
+
+// fp8: rows along k, of whole 16 bytes; what is done with the sums, as of scales of rows and columns, is in the kernel.
+func.func @eights(%a: tensor<67x131xf8E4M3FN>, %b: tensor<131x257xf8E4M3FN>, %s: tensor<67xf32>, %x: tensor<67x257xf32>) -> tensor<67x257xf32> {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%x : tensor<67x257xf32>) -> tensor<67x257xf32>
+  %1 = linalg.matmul ins(%a, %b : tensor<67x131xf8E4M3FN>, tensor<131x257xf8E4M3FN>) outs(%0 : tensor<67x257xf32>) -> tensor<67x257xf32>
+  %2 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>],
+                       iterator_types = ["parallel", "parallel"]} ins(%1, %s : tensor<67x257xf32>, tensor<67xf32>) outs(%x : tensor<67x257xf32>) {
+  ^bb0(%v: f32, %scale: f32, %out: f32):
+    %w = arith.mulf %v, %scale : f32
+    linalg.yield %w : f32
+  } -> tensor<67x257xf32>
+  return %2 : tensor<67x257xf32>
+}
+// CHECK-LABEL: func.func @eights
+// CHECK: linalg.transpose ins(%{{.*}} : tensor<131x257xf8E4M3FN>)
+// CHECK: tensor.pad %{{.*}} low[0, 0] high[0, 13]
+// CHECK: tile.launch @matmul_128x256_transposed_f8E4M3FN_f32_fused ins(%{{.*}}, %{{.*}}, %{{.*}} : tensor<67x144xf8E4M3FN>, tensor<257x144xf8E4M3FN>, tensor<67x1xf32>)
+// CHECK: tile.kernel @matmul_128x256_transposed_f8E4M3FN_f32
+// CHECK: !tile.accumulator<128x256xf32>
+// AMD-LABEL: func.func @eights
+// AMD-NOT: tile.launch
+
+// -----
+
+// Codes times scales, of 128 columns and, of the second factor, 128 rows: the kernel takes both, and puts the scales in
+// behind the products of 128 columns.
+#rows = affine_map<(i, b, k) -> (i, b, k)>
+#scales = affine_map<(i, b, k) -> (i, b)>
+#blocks = affine_map<(n, j, b, k) -> (n, j, b, k)>
+#scalesOfBlocks = affine_map<(n, j, b, k) -> (n, b)>
+func.func @scaled(%a: tensor<?x3x128xf8E4M3FN>, %sa: tensor<?x3xf32>, %b: tensor<2x128x3x128xf8E4M3FN>, %sb: tensor<2x3xf32>, %x: tensor<?x3x128xf32>,
+                  %y: tensor<2x128x3x128xf32>, %z: tensor<?x256xf32>) -> tensor<?x256xf32> {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.generic {indexing_maps = [#rows, #scales, #rows], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%a, %sa : tensor<?x3x128xf8E4M3FN>, tensor<?x3xf32>) outs(%x : tensor<?x3x128xf32>) {
+  ^bb0(%code: f8E4M3FN, %scale: f32, %out: f32):
+    %wide = arith.extf %code : f8E4M3FN to f32
+    %v = arith.mulf %wide, %scale : f32
+    linalg.yield %v : f32
+  } -> tensor<?x3x128xf32>
+  %1 = linalg.generic {indexing_maps = [#blocks, #scalesOfBlocks, #blocks], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%b, %sb : tensor<2x128x3x128xf8E4M3FN>, tensor<2x3xf32>) outs(%y : tensor<2x128x3x128xf32>) {
+  ^bb0(%code: f8E4M3FN, %scale: f32, %out: f32):
+    %wide = arith.extf %code : f8E4M3FN to f32
+    %v = arith.mulf %scale, %wide : f32
+    linalg.yield %v : f32
+  } -> tensor<2x128x3x128xf32>
+  %left = tensor.collapse_shape %0 [[0], [1, 2]] : tensor<?x3x128xf32> into tensor<?x384xf32>
+  %right = tensor.collapse_shape %1 [[0, 1], [2, 3]] : tensor<2x128x3x128xf32> into tensor<256x384xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%z : tensor<?x256xf32>) -> tensor<?x256xf32>
+  %c = linalg.matmul indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (j, k)>, affine_map<(i, j, k) -> (i, j)>]
+      ins(%left, %right : tensor<?x384xf32>, tensor<256x384xf32>) outs(%f : tensor<?x256xf32>) -> tensor<?x256xf32>
+  return %c : tensor<?x256xf32>
+}
+// CHECK-LABEL: func.func @scaled(
+// CHECK-SAME: %[[A:.*]]: tensor<?x3x128xf8E4M3FN>, %[[SA:.*]]: tensor<?x3xf32>, %[[B:.*]]: tensor<2x128x3x128xf8E4M3FN>, %[[SB:.*]]: tensor<2x3xf32>,
+// CHECK-NOT: linalg.generic
+// CHECK: %[[LEFT:.*]] = tensor.collapse_shape %[[A]] {{\[\[}}0], [1, 2]]
+// CHECK: %[[RIGHT:.*]] = tensor.collapse_shape %[[B]] {{\[\[}}0, 1], [2, 3]]
+// CHECK: tile.launch @scaled_matmul_128x128_f8E4M3FN_f32 ins(%[[LEFT]], %[[RIGHT]], %[[SA]], %[[SB]] : tensor<?x384xf8E4M3FN>, tensor<256x384xf8E4M3FN>, tensor<?x3xf32>, tensor<2x3xf32>)
+// CHECK: tile.kernel @scaled_matmul_128x128_f8E4M3FN_f32
+// WARPS-LABEL: func.func @scaled(
+// WARPS-NOT: tile.launch
+
+// -----
+
+// Both factors may be the same codes, of one scale for all; a factor of another element leaves both to threads.
+#codes = affine_map<(i, k) -> (i, k)>
+#one = affine_map<(i, k) -> ()>
+func.func @of_itself(%a: tensor<61x199xf8E5M2>, %s: tensor<f32>, %c: tensor<61x199xf8E4M3FN>, %x: tensor<61x199xf32>, %z: tensor<61x61xf32>) -> (tensor<61x61xf32>, tensor<61x61xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.generic {indexing_maps = [#codes, #one, #codes], iterator_types = ["parallel", "parallel"]}
+      ins(%a, %s : tensor<61x199xf8E5M2>, tensor<f32>) outs(%x : tensor<61x199xf32>) {
+  ^bb0(%code: f8E5M2, %scale: f32, %out: f32):
+    %wide = arith.extf %code : f8E5M2 to f32
+    %v = arith.mulf %wide, %scale : f32
+    linalg.yield %v : f32
+  } -> tensor<61x199xf32>
+  %1 = linalg.generic {indexing_maps = [#codes, #one, #codes], iterator_types = ["parallel", "parallel"]}
+      ins(%c, %s : tensor<61x199xf8E4M3FN>, tensor<f32>) outs(%x : tensor<61x199xf32>) {
+  ^bb0(%code: f8E4M3FN, %scale: f32, %out: f32):
+    %wide = arith.extf %code : f8E4M3FN to f32
+    %v = arith.mulf %wide, %scale : f32
+    linalg.yield %v : f32
+  } -> tensor<61x199xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%z : tensor<61x61xf32>) -> tensor<61x61xf32>
+  %p = linalg.matmul indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (j, k)>, affine_map<(i, j, k) -> (i, j)>]
+      ins(%0, %0 : tensor<61x199xf32>, tensor<61x199xf32>) outs(%f : tensor<61x61xf32>) -> tensor<61x61xf32>
+  %q = linalg.matmul indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (j, k)>, affine_map<(i, j, k) -> (i, j)>]
+      ins(%1, %0 : tensor<61x199xf32>, tensor<61x199xf32>) outs(%f : tensor<61x61xf32>) -> tensor<61x61xf32>
+  return %p, %q : tensor<61x61xf32>, tensor<61x61xf32>
+}
+// CHECK-LABEL: func.func @of_itself
+// CHECK: tile.launch @scaled_matmul_64x128_f8E5M2_f32 ins({{.*}} : tensor<61x208xf8E5M2>, tensor<61x208xf8E5M2>, tensor<1x1xf32>, tensor<1x1xf32>)
+// CHECK: linalg.matmul
+// CHECK-NOT: tile.launch
 
 // -----
 

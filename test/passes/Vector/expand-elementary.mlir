@@ -98,3 +98,22 @@ func.func @power(%x: i32, %n: i32) -> i32 {
   %0 = math.ipowi %x, %n : i32
   return %0 : i32
 }
+
+
+// What is stored as fp8 goes through float32 by its bits: f8E5M2 is the upper half of an f16, f8E4M3FN times 2^8 with
+// exponents of one bit less.
+func.func @eights(%x: f8E4M3FN, %y: f8E5M2) -> (f32, f64, f8E5M2) {
+  %a = arith.extf %x : f8E4M3FN to f32
+  %b = arith.extf %y : f8E5M2 to f64
+  %c = arith.truncf %a : f32 to f8E5M2
+  return %a, %b, %c : f32, f64, f8E5M2
+}
+// CHECK-LABEL: func.func @eights
+// CHECK: arith.bitcast %{{.*}} : f8E4M3FN to i8
+// CHECK: %[[SMALL:.*]] = arith.extf %{{.*}} : f16 to f32
+// CHECK: arith.mulf %[[SMALL]], %{{.*}} : f32
+// CHECK: arith.bitcast %{{.*}} : f8E5M2 to i8
+// CHECK: arith.extf %{{.*}} : f16 to f32
+// CHECK: arith.extf %{{.*}} : f32 to f64
+// CHECK: arith.addf %{{.*}} : f32
+// CHECK: arith.bitcast %{{.*}} : i8 to f8E5M2
