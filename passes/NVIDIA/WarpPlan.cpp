@@ -43,6 +43,13 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
   if (elementBytes(a) == 1 && !mma.getTransposeB()) // ldmatrix turns elements of 16 bits alone
     return unfit(mma) << "expects tiles of B with rows along k where elements have 8 bits on " << chip.name
                       << ", but got " << w;
+  // Of an SM's 65,536 registers a thread has 255 at most (CUDA C++ Programming Guide, technical specifications); what
+  // leaves some beside its sums may spill all the same.
+  const int64_t registers = std::min<int64_t>(255, 65536 / plan.threads / 8 * 8);
+  if (const int64_t sums = sum.getNumElements() / plan.threads; sums >= registers)
+    return unfit(mma) << "expects sums that leave some of the " << registers << " registers of a thread on "
+                      << chip.name << ", but got " << mma.getType() << ": " << sums << " for each of " << plan.threads
+                      << " threads";
   plan.steps = a.getDimSize(1) * elementBytes(a) / kWarpReduction;
   // Warps share the sum out so that each reads the fewest rows of A and B; its columns begin at a power of two in the
   // block of columns that they are in.

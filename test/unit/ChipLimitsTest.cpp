@@ -128,6 +128,19 @@ TEST_P(ChipLimits, ProductsAreLoweredOrRefused) {
                 {"gfx1201", {20, 169}}});
 }
 
+// A tile whose sums fill the registers of its threads, and half of it. On sm_90a roles have what they state, and on
+// AMD's chips so many sums find no room for their factors in LDS.
+struct RegistersOfThreads : ChipLimits {};
+INSTANTIATE_TEST_SUITE_P(Chips, RegistersOfThreads, testing::Values("sm_80"));
+TEST_P(RegistersOfThreads, HoldMoreThanSums) {
+  MatmulParameters p = tiles(256, 256, 64, 2, 16);
+  EXPECT_EQ(lower(matmulKernel(context, p)),
+            "'tile.mma' op expects sums that leave some of the 128 registers of a thread on sm_80, but got "
+            "'!tile.accumulator<256x256xf32>': 128 for each of 512 threads");
+  p.m = 128;
+  EXPECT_EQ(lower(matmulKernel(context, p)), "");
+}
+
 TEST_P(ChipLimits, AttentionIsLoweredOrRefused) {
   for (int64_t d : {64, 128, 256, 96})
     for (int64_t n : {16, 64, 128})
