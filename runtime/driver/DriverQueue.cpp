@@ -20,6 +20,7 @@ DriverQueue::~DriverQueue() {
   if (!stream || !context.enter())
     return;
   context.driver.waitForStream(stream); // for copies to and from memory that its owner frees next
+  graphs.clear();
   for (const Event &event : pending)
     context.driver.endEvent(event.handle);
   for (void *event : idle)
@@ -48,10 +49,7 @@ Status DriverQueue::copy(uint64_t to, uint64_t from, size_t bytes) {
 Status DriverQueue::launch(const Launch *launches, size_t count) {
   if (Status entered = context.enter(); !entered)
     return entered;
-  for (size_t i = 0; i < count; ++i)
-    if (Status launched = launchOne(launches[i]); !launched)
-      return launched;
-  return Done{};
+  return graphs.launch(launches, count, stream, [&](const Launch &launch) { return launchOne(launch); });
 }
 
 Status DriverQueue::launchOne(const Launch &launch) {

@@ -2,6 +2,7 @@
 #pragma once
 #include "runtime/Device.h"
 #include "runtime/driver/Kernels.h"
+#include "runtime/driver/LaunchGraphs.h"
 #include <deque>
 
 namespace stepdown::driver {
@@ -31,7 +32,7 @@ private:
   struct alignas(64) Line {
     uint8_t bytes[64];
   };
-  DriverQueue(const Context &context, const Kernels &kernels) : context(context), kernels(kernels) {}
+  DriverQueue(const Context &context, const Kernels &kernels) : context(context), kernels(kernels), graphs(context) {}
   Status launchOne(const Launch &launch);
   /// Events up to `number` have happened.
   void retire(uint64_t number) const;
@@ -44,6 +45,7 @@ private:
   mutable std::deque<Event> pending; // ascending
   mutable std::vector<void *> idle;  // events to be used again
   mutable uint64_t finished = 0;
+  LaunchGraphs graphs;
   std::vector<Line> parameters; // of one launch; drivers copy them
   std::vector<void *> pointers;
 };

@@ -14,6 +14,7 @@ constexpr int kLost[] = {4, 46, 201, 214, 220, 700, 702, 709, 710, 714, 715, 716
 
 constexpr unsigned kOwnOrder = 1; ///< of a stream: it does not wait for the default stream
 constexpr unsigned kNoTime = 2;   ///< of an event: it only marks a point
+constexpr int kOwnThread = 1;     ///< of a capture: only calls of its thread may not be made meanwhile
 
 // cuDeviceGetAttribute
 constexpr int kCapabilityMajor = 75, kCapabilityMinor = 76, kOptInShared = 97, kMapsMemory = 102;

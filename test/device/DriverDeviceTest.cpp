@@ -4,6 +4,7 @@
 #include "include/stepdown/Compiler.h"
 #include "runtime/Functions/FunctionLibrary.h"
 #include "runtime/driver/DriverRecords.h"
+#include "runtime/driver/LaunchGraphs.h"
 #include "test/device/Kinds.h"
 #include "test/device/ProductFunction.h"
 #include "test/device/driver/FakeDrivers.h"
@@ -330,6 +331,64 @@ TEST_P(DriverDevices, AreLostAlone) {
   library = fail(ErrorCode::DeviceLost, "closed");
   Status again = work();
   EXPECT_TRUE(again) << again.error().text();
+}
+
+// Lists are told apart by every word, captured when they come for the second time, and replayed from then on.
+TEST_P(DriverDevices, ReplayListsThatComeAgain) {
+  using driver::LaunchGraphs;
+  const uint64_t before = held();
+  {
+    const driver::Driver *opened = *driver::openDriver(*kind.vendor, kind.device);
+    const driver::Gpu gpu = *driver::findGpu(*opened, kind.device, kind.device + std::strlen(kind.vendor->prefix));
+    auto context = std::move(*driver::Context::open(*opened, kind.device, gpu));
+    void *stream = nullptr;
+    ASSERT_EQ(opened->makeStream(&stream, driver::kOwnOrder), 0);
+    LaunchGraphs graphs(*context);
+    uint64_t words[LaunchGraphs::kShortest][2] = {};
+    size_t made = 0;
+    auto launch = [&](uint64_t word, size_t count = LaunchGraphs::kShortest) {
+      std::vector<Launch> list;
+      words[count - 1][1] = word; // the last one
+      for (size_t i = 0; i < count; ++i)
+        list.push_back({7, 0, 2, {1, 1, 1}, words[i]});
+      made = 0;
+      return graphs.launch(list.data(), count, stream, [&](const Launch &) { return ++made, Status(Done{}); });
+    };
+    for (size_t expected : {8, 8, 0, 0}) { // launched, captured, replayed
+      ASSERT_TRUE(launch(1));
+      EXPECT_EQ(made, expected);
+    }
+    for (size_t expected : {8, 8, 0}) {
+      ASSERT_TRUE(launch(2));
+      EXPECT_EQ(made, expected);
+    }
+    for (int round = 0; round < 3; ++round) { // too short
+      ASSERT_TRUE(launch(1, 7));
+      EXPECT_EQ(made, 7u);
+    }
+    for (uint64_t word = 3; word <= LaunchGraphs::kMost; ++word)
+      for (size_t expected : {8, 8, 0}) {
+        ASSERT_TRUE(launch(word));
+        EXPECT_EQ(made, expected);
+      }
+    // No graph is free, and the first was used not long ago.
+    for (int round = 0; round < 3; ++round) {
+      ASSERT_TRUE(launch(99));
+      EXPECT_EQ(made, 8u);
+    }
+    for (uint64_t round = 0; round < LaunchGraphs::kKept; ++round)
+      ASSERT_TRUE(launch(2));
+    for (size_t expected : {8, 0}) {
+      ASSERT_TRUE(launch(99));
+      EXPECT_EQ(made, expected);
+    }
+    ASSERT_TRUE(launch(1)); // whose place it has
+    EXPECT_EQ(made, 8u);
+    opened->waitForStream(stream);
+    graphs.clear();
+    opened->endStream(stream);
+  }
+  EXPECT_EQ(held(), before);
 }
 
 TEST_P(DriverDevices, RefuseLaunchesThatTheyCannotMake) {

@@ -18,12 +18,12 @@ CHIPS = (("nvidia:sm_90a", "emulated:sm_90a"), ("amd:gfx942", "emulated:gfx942")
 TOKENS = "3,17,42,5,11"
 
 
-def refused(suite, what, artifact, device, code, text, **environment):
-    """One line with `code`, and nothing else done."""
-    done = subprocess.run([os.path.join(suite.bin, "stepdown-run"), "generate", artifact, "--tokens", TOKENS, "-n", "2", "--device", device],
-                          capture_output=True, text=True, env={**os.environ, **environment})
+def refused(suite, what, artifact, device, code, text, count=2, **environment):
+    """One line with `code`, and nothing else done; of more than two tokens some may have come before."""
+    done = subprocess.run([os.path.join(suite.bin, "stepdown-run"), "generate", artifact, "--tokens", TOKENS, "-n", str(count), "--ignore-eos",
+                           "--device", device], capture_output=True, text=True, env={**os.environ, **environment})
     lines = done.stderr.strip().splitlines()
-    suite.expect(done.returncode == 1 and done.stdout == "" and any(f"error E{code:04}" in line and re.search(text, line) for line in lines),
+    suite.expect(done.returncode == 1 and (done.stdout == "" or count > 2) and any(f"error E{code:04}" in line and re.search(text, line) for line in lines),
                  f"{what} on {device}: expects E{code:04} with {text!r}, but got status {done.returncode}: {done.stderr.strip()[-300:]}")
 
 
@@ -47,6 +47,44 @@ def check_chip(suite, device, emulated):
     refused(suite, "a GPU lost in a wait", artifact, device, 1014, "the GPU is lost", FAKE_DRIVER_FAIL="waitForStream:719")
     refused(suite, "code", artifact, device, 1012, "code that it takes", FAKE_DRIVER_ARTIFACT="nowhere")
     print(f"{device}: tokens and logits of {emulated}, 8 refusals", flush=True)
+
+
+def counted(suite, artifact, device, count, **environment):
+    """What generate says, and how often each function of the driver was called."""
+    report = suite.path("report")
+    os.environ.update(environment, FAKE_DRIVER_REPORT=report)
+    try:
+        said = suite.generated(artifact, [3, 17, 42, 5, 11], count, "--device", device)
+    finally:
+        for name in (*environment, "FAKE_DRIVER_REPORT"):
+            del os.environ[name]
+    with open(report, encoding="utf-8") as file:
+        return said, {name: int(calls) for name, calls in (line.split() for line in file)}
+
+
+def check_graphs(suite, device, emulated):
+    """A step of as many tokens as one before is one call of the driver, and allocates nothing; without graphs it is as before."""
+    checkpoint = suite.made("graphs.gguf", "--family llama --type Q8_0 --layers 1 --vocab 389 --context 1100")
+    artifact = suite.compiled(checkpoint, f"--target={device},{emulated}")
+    os.environ["FAKE_DRIVER_ARTIFACT"] = artifact
+    before = suite.generated(artifact, [3, 17, 42, 5, 11], 7, "--device", emulated)
+    said, calls = counted(suite, artifact, device, 7)
+    # The prompt and the first step of one token are launched; the second of these is captured; five are replayed.
+    suite.expect(said["logits_sha256"] == before["logits_sha256"], f"{device}, graphs: expects the logits of {emulated}")
+    for name, expected in (("beginCapture", 1), ("instantiate", 1), ("endGraph", 1), ("launchGraph", 5), ("endExecutable", 1)):
+        suite.expect(calls.get(name) == expected, f"{device}: expects {expected} calls of {name} in 7 steps, but got {calls}")
+    for wish in ("beginCapture:801", "endCapture:901", "instantiate:2"):
+        said, calls = counted(suite, artifact, device, 7, FAKE_DRIVER_FAIL=wish)
+        suite.expect(said["logits_sha256"] == before["logits_sha256"] and "launchGraph" not in calls and calls["beginCapture"] == 1,
+                     f"{device}, {wish}: expects the logits of {emulated} by launches alone, but got {calls}")
+    refused(suite, "a graph", artifact, device, 1013, r"a graph of \d+ launches", 5, FAKE_DRIVER_FAIL="launchGraph:1")
+    refused(suite, "a GPU lost in a graph", artifact, device, 1014, "the GPU is lost", 5, FAKE_DRIVER_FAIL="launchGraph:700")
+    refused(suite, "a GPU lost in a capture", artifact, device, 1014, "the GPU is lost", 5, FAKE_DRIVER_FAIL="instantiate:700")
+    few, many = (counted(suite, artifact, device, count, FAKE_DRIVER_IDLE="1")[1] for count in (17, 1017))
+    more = {name: many[name] - few.get(name, 0) for name in many if many[name] != few.get(name, 0)}
+    suite.expect(more.get("launchGraph") == 1000 and not more.keys() - {"launchGraph", "toDevice", "toHost", "waitForStream", "useContext", "useDevice"},
+                 f"{device}: expects 1,000 steps more to be copies, waits and a graph each, with nothing allocated, but got {more}")
+    print(f"{device}: 1,000 steps more are {more}", flush=True)
 
 
 PTXAS = """#!/bin/sh
@@ -124,6 +162,8 @@ def main():
         alone = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True).stdout
         if "libcuda.so.1" not in alone and "libamdhip64" not in alone:
             refused(suite, "no driver", artifact, device, 922, "expects .*'s driver, but lib", LD_LIBRARY_PATH="")
+    for device, emulated in CHIPS:
+        suite.run(f"graphs on {device}", lambda: check_graphs(suite, device, emulated))
     suite.run("machine code", lambda: check_machine_code(suite))
     suite.run("code that ptxas refuses", lambda: check_refused_code(suite))
     suite.finish()

@@ -5,7 +5,8 @@
 //
 // It is strict where drivers are: calls want a context that is current in their thread and handles that were made.
 // Environment, for programs that no test links: FAKE_DRIVER_ARTIFACT, FAKE_DRIVER_GPUS, FAKE_DRIVER_MEMORY,
-// FAKE_DRIVER_VERSION, FAKE_DRIVER_FAIL=NAME:ERROR or NUMBER:ERROR.
+// FAKE_DRIVER_VERSION, FAKE_DRIVER_FAIL=NAME:ERROR or NUMBER:ERROR, FAKE_DRIVER_IDLE (no kernel is executed),
+// FAKE_DRIVER_REPORT=FILE (how often each function was called).
 #include "test/device/driver/FakeGpu.h"
 
 using namespace stepdown;
@@ -14,6 +15,7 @@ using namespace stepdown::test;
 namespace {
 
 thread_local bool current = false;
+thread_local int capturing = 0; ///< streams that this thread captures
 
 #ifdef FAKE_CUDA
 thread_local char message[64];
@@ -24,6 +26,10 @@ int later(void *stream, std::function<int()> task) {
   Stream *to = static_cast<Stream *>(stream);
   if (!fake().streams.count(to))
     return kInvalid;
+  if (to->captured) {
+    to->captured->work.push_back(std::move(task));
+    return 0;
+  }
   to->work.push_back(std::move(task));
   ++to->asked;
   return 0;
@@ -63,7 +69,11 @@ int launch(void *handle, std::array<uint32_t, 3> grid, std::array<uint32_t, 3> b
     std::fprintf(stderr, "fake driver: %s\n", good.error().text().c_str());
     return kInvalid;
   }
-  ++fake().control.launches;
+  auto *to = static_cast<Stream *>(stream);
+  if (fake().streams.count(to))
+    ++(to->captured ? to->captured->launches : fake().control.launches);
+  if (fake().idles)
+    return later(stream, [] { return 0; });
   return later(stream, [what, shape, bytes] {
     Status ran = what->emulator.launch(what->name.c_str(), shape, bytes.data(), bytes.size());
     if (!ran)
@@ -125,8 +135,8 @@ int fake_memory(size_t *free, size_t *total) {
 }
 int fake_allocate(uint64_t *address, size_t bytes) {
   ENTER_GPU("allocate")
-  if (bytes == 0)
-    return kInvalid;
+  if (bytes == 0 || capturing)
+    return capturing ? kCaptures : kInvalid;
   if (bytes > fake().control.memory - fake().used)
     return driver::kOutOfMemory;
   void *made = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -203,6 +213,8 @@ int fake_waitForStream(void *stream) {
   const int wish = fake().enter("waitForStream");
   if (!current)
     return kNoContext;
+  if (capturing)
+    return kCaptures;
   const int error = fake().streams.count(waited) ? fake().run(*waited, waited->asked) : kInvalid;
   return wish ? wish : error;
 }
@@ -300,6 +312,66 @@ int fake_launch(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, 
   static_cast<Function *>(function)->dynamicShared = -1; // HIP asks for no leave
 #endif
   return launch(function, {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, 1, sharedBytes, stream, parameters);
+}
+
+// While a stream is captured, nothing may be waited for or allocated in the thread that does it.
+int fake_beginCapture(void *stream, int mode) {
+  ENTER_GPU("beginCapture")
+  auto *to = static_cast<Stream *>(stream);
+  if (!fake().streams.count(to) || to->captured || mode != driver::kOwnThread)
+    return kInvalid;
+  to->captured = new Graph;
+  ++capturing;
+  return 0;
+}
+int fake_endCapture(void *stream, void **graph) {
+  auto *from = static_cast<Stream *>(stream);
+  std::lock_guard<std::mutex> lock(fake().mutex);
+  const int wish = fake().enter("endCapture"); // what fails by wish has ended the capture all the same
+  if (!fake().streams.count(from) || !from->captured)
+    return kInvalid;
+  Graph *made = std::exchange(from->captured, nullptr);
+  --capturing;
+  if (wish) {
+    delete made;
+    return wish;
+  }
+  *graph = *fake().graphs.insert(made).first;
+  return 0;
+}
+int fake_instantiate(void **executable, void *graph, unsigned long long flags) {
+  ENTER_GPU("instantiate")
+  auto *from = static_cast<Graph *>(graph);
+  if (!fake().graphs.count(from) || flags)
+    return kInvalid;
+  *executable = *fake().executables.insert(new Graph(*from)).first;
+  return 0;
+}
+int fake_launchGraph(void *executable, void *stream) {
+  ENTER_GPU("launchGraph")
+  auto *from = static_cast<Graph *>(executable);
+  auto *to = static_cast<Stream *>(stream);
+  if (!fake().executables.count(from) || !fake().streams.count(to) || to->captured)
+    return kInvalid;
+  for (const auto &task : from->work)
+    if (int error = later(stream, task))
+      return error;
+  fake().control.launches += from->launches;
+  return 0;
+}
+int fake_endGraph(void *graph) {
+  ENTER_GPU("endGraph")
+  if (!fake().graphs.erase(static_cast<Graph *>(graph)))
+    return kInvalid;
+  delete static_cast<Graph *>(graph);
+  return 0;
+}
+int fake_endExecutable(void *executable) {
+  ENTER_GPU("endExecutable")
+  if (!fake().executables.erase(static_cast<Graph *>(executable)))
+    return kInvalid;
+  delete static_cast<Graph *>(executable);
+  return 0;
 }
 
 #ifdef FAKE_CUDA

@@ -16,10 +16,11 @@
 #include <mutex>
 #include <set>
 #include <sys/mman.h>
+#include <utility>
 
 namespace stepdown::test {
 
-constexpr int kInvalid = 1, kNoContext = 201, kNotFound = 500, kBadImage = 200, kKernelFault = 719;
+constexpr int kInvalid = 1, kNoContext = 201, kNotFound = 500, kBadImage = 200, kKernelFault = 719, kCaptures = 900;
 #ifdef FAKE_CUDA
 constexpr const char *kGpus = "Fake H200=9.0", *kOwn = "nvidia:", *kChip = "sm_90a";
 constexpr int kVersion = 13000;
@@ -62,9 +63,14 @@ struct Module {
   size_t section, entry; ///< of the artifact's code for the chip
   std::list<Function> functions;
 };
+struct Graph { ///< or what was instantiated of one
+  std::vector<std::function<int()>> work;
+  uint64_t launches = 0;
+};
 struct Stream {
   std::deque<std::function<int()>> work;
   uint64_t asked = 0, done = 0;
+  Graph *captured = nullptr; ///< that takes what is asked for, while it is made
 };
 struct Event {
   Stream *stream = nullptr;
@@ -90,6 +96,7 @@ struct Fake {
   std::set<Stream *> streams;
   std::set<Event *> events;
   std::set<Module *> modules;
+  std::set<Graph *> graphs, executables;
   std::list<Kernel> kernels;
   std::map<std::pair<std::string, std::string>, Kernel *> byCode;
   std::shared_ptr<emulated::Workspace> workspace = emulated::makeWorkspace();
@@ -97,6 +104,8 @@ struct Fake {
   std::string opened;
   size_t own = SIZE_MAX, emulatedTarget = SIZE_MAX; ///< targets of the artifact
   std::string failName;
+  std::map<std::string, uint64_t> callsOf;
+  bool idles = false; ///< kernels are launched, but not executed
 
   Fake() {
     control.memory = std::strtoull(fromEnvironment("FAKE_DRIVER_MEMORY", "4294967296"), nullptr, 10);
@@ -104,6 +113,9 @@ struct Fake {
     control.gpus = fromEnvironment("FAKE_DRIVER_GPUS", kGpus);
     control.artifact = fromEnvironment("FAKE_DRIVER_ARTIFACT", nullptr);
     control.mapsMemory = 1;
+    idles = std::getenv("FAKE_DRIVER_IDLE") != nullptr;
+    if (std::getenv("FAKE_DRIVER_REPORT"))
+      std::atexit(report);
     if (const char *wish = std::getenv("FAKE_DRIVER_FAIL")) {
       const char *colon = std::strchr(wish, ':');
       control.failError = colon ? std::atoi(colon + 1) : kKernelFault;
@@ -113,9 +125,13 @@ struct Fake {
     }
   }
 
+  /// How often each function was called, as "NAME COUNT" a line, into the file that FAKE_DRIVER_REPORT names.
+  static void report();
+
   /// Of each call: 0, or the error that it is to fail with.
   int enter(const char *name) {
     ++control.calls;
+    ++callsOf[name];
     if (control.calls == control.failAt || (control.failName && !std::strcmp(control.failName, name))) {
       control.lastFailed = name;
       control.failName = nullptr;
@@ -244,12 +260,19 @@ struct Fake {
     poisoned = false;
     count();
     control.leaked += control.held;
-    for (Stream *stream : streams)
+    for (Stream *stream : streams) {
+      delete stream->captured;
       delete stream;
+    }
     for (Event *event : events)
       delete event;
     for (Module *module : modules)
       delete module;
+    for (auto *all : {&graphs, &executables}) {
+      for (Graph *graph : *all)
+        delete graph;
+      all->clear();
+    }
     streams.clear(), events.clear(), modules.clear();
     for (auto [address, bytes] : memory) {
       hide(address);
@@ -268,7 +291,8 @@ struct Fake {
     for (const auto &[address, range] : reservations)
       pieces += 1 + range.pieces.size();
     control.used = used;
-    control.held = memory.size() + pieces + handles.size() + streams.size() + events.size() + modules.size();
+    control.held = memory.size() + pieces + handles.size() + streams.size() + events.size() + modules.size() +
+                   graphs.size() + executables.size();
   }
   /// Work of `stream` up to `until`.
   int run(Stream &stream, uint64_t until) {
@@ -287,5 +311,13 @@ struct Fake {
 inline Fake &fake() {
   static Fake *one = new Fake; // as drivers, never unloaded
   return *one;
+}
+
+inline void Fake::report() {
+  if (std::FILE *file = std::fopen(std::getenv("FAKE_DRIVER_REPORT"), "w")) {
+    for (const auto &[name, count] : fake().callsOf)
+      std::fprintf(file, "%s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
+    std::fclose(file);
+  }
 }
 } // namespace stepdown::test

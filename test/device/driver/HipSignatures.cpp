@@ -39,6 +39,7 @@ Compared compareHip() {
   }
   STEPDOWN_SAME(kOwnOrder, unsigned(hipStreamNonBlocking))
   STEPDOWN_SAME(kNoTime, unsigned(hipEventDisableTiming))
+  STEPDOWN_SAME(kOwnThread, int(hipStreamCaptureModeThreadLocal))
   STEPDOWN_SAME(kThreadsOfBlock, HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)
   STEPDOWN_SAME(kStaticShared, HIP_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)
 #endif
