@@ -83,8 +83,11 @@ std::string toJson(const DispatchReport &report) {
                            {"unit_bytes_per_clock", m.unitBytes},
                            {"clocks_of_a_sum", m.latency},
                            {"launch_seconds", m.launch},
+                           {"replay_seconds", m.replay},
                            {"one_token_seconds", predictStep(report, false, m)},
-                           {"prompt_seconds", predictStep(report, true, m)}});
+                           {"prompt_seconds", predictStep(report, true, m)},
+                           {"one_token_replayed_seconds", predictStep(report, false, m, true)},
+                           {"prompt_replayed_seconds", predictStep(report, true, m, true)}});
   Object root{{"device", report.device},
               {"measured", nullptr},
               {"one_token", loadObject(report.one)},
@@ -134,13 +137,18 @@ std::string toText(const DispatchReport &report) {
     out << "  * each operand counts once and whole, operations not at all\n";
   out << llvm::formatv("\nA step, predicted: {0} launches for 1 token, {1} for the prompt\n", launchesOf(report, false),
                        launchesOf(report, true));
-  out << llvm::formatv("  {0,-12} {1,-8} {2,14} {3,10} {4,14} {5,10} {6,10}  {7}\n", "machine", "chip", "1 token, us",
-                       "tokens/s", "prompt, us", "tokens/s", "measured", "");
+  out << "  of a graph: replayed by the driver, as a step is that comes again, and not launched one by one\n";
+  const char *columns = "  {0,-12} {1,-8} {2,12} {3,9} {4,12} {5,9} {6,12} {7,9} {8,12} {9,10}{10}\n";
+  out << llvm::formatv(columns, "machine", "chip", "1 token, us", "tokens/s", "of a graph", "tokens/s", "prompt, us",
+                       "tokens/s", "of a graph", "measured", "");
   for (const Machine &m : machines()) {
     const double one = predictStep(report, false, m), many = predictStep(report, true, m);
-    out << llvm::formatv("  {0,-12} {1,-8} {2,14:f1} {3,10:f0} {4,14:f1} {5,10:f0} {6,10}  {7}\n", m.name, m.chip,
-                         one * 1e6, 1 / one, many * 1e6, double(report.many.tokens) / many, "never",
-                         report.chip == m.chip ? "" : "of the same dispatches");
+    const double again = predictStep(report, false, m, true), manyAgain = predictStep(report, true, m, true);
+    auto us = [](double seconds) { return llvm::formatv("{0:f1}", seconds * 1e6).str(); };
+    auto rate = [](double tokens) { return llvm::formatv("{0:f0}", tokens).str(); };
+    out << llvm::formatv(columns, m.name, m.chip, us(one), rate(1 / one), us(again), rate(1 / again), us(many),
+                         rate(double(report.many.tokens) / many), us(manyAgain), "never",
+                         report.chip == m.chip ? "" : "  of the same dispatches");
   }
   return text;
 }

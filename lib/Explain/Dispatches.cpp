@@ -157,10 +157,13 @@ Prediction predict(const DispatchTraffic &traffic, const Machine &machine) {
   return {machine.launch + longest.first, longest.first < machine.launch ? Bound::Launch : longest.second};
 }
 
-double predictStep(const DispatchReport &report, bool many, const Machine &machine) {
+double predictStep(const DispatchReport &report, bool many, const Machine &machine, bool replayed) {
+  Machine as = machine;
+  if (replayed)
+    as.launch = machine.replay;
   double seconds = 0;
   for (const ExplainedDispatch &dispatch : report.dispatches)
-    seconds += double(dispatch.times) * predict(many ? dispatch.many : dispatch.one, machine).seconds;
+    seconds += double(dispatch.times) * predict(many ? dispatch.many : dispatch.one, as).seconds;
   return seconds;
 }
 

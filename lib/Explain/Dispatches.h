@@ -68,8 +68,8 @@ struct Prediction {
 /// positions (the model's where it has fewer), and of a prompt of as many.
 DispatchReport explainDispatches(mlir::ModuleOp module, const Target &target);
 Prediction predict(const DispatchTraffic &traffic, const Machine &machine);
-/// Of a step: every dispatch as often as it runs.
-double predictStep(const DispatchReport &report, bool many, const Machine &machine);
+/// Of a step: every dispatch as often as it runs; `replayed`: as a graph of the driver.
+double predictStep(const DispatchReport &report, bool many, const Machine &machine, bool replayed = false);
 
 /// One object for `report`; no line break behind it.
 std::string toJson(const DispatchReport &report);

@@ -19,6 +19,7 @@ struct Machine {
   double unitBytes;     ///< a clock, from the second-level cache to one unit
   double latency;       ///< clocks from a multiply-add to the next one that needs its result
   double launch;        ///< seconds from the end of a launch to the beginning of the next in its stream
+  double replay;        ///< the same of launches that a graph of the driver has
 };
 
 /// All machines, those of a vendor oldest first.
