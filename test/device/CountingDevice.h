@@ -1,4 +1,5 @@
-// Another device that keeps count of what it is asked for.
+// Another device that keeps count of what it is asked for; where a test wants none of the numbers, its kernels are
+// launched and not executed.
 #pragma once
 #include "runtime/Device.h"
 #include <map>
@@ -7,6 +8,24 @@
 #include <utility>
 
 namespace stepdown::test {
+
+/// Another queue, but for its launches.
+class IdleQueue final : public Queue {
+public:
+  explicit IdleQueue(std::unique_ptr<Queue> near) : near(std::move(near)) {}
+  Status upload(uint64_t to, const void *from, size_t bytes) override { return near->upload(to, from, bytes); }
+  Status download(void *to, uint64_t from, size_t bytes) override { return near->download(to, from, bytes); }
+  Status copy(uint64_t to, uint64_t from, size_t bytes) override { return near->copy(to, from, bytes); }
+  Status launch(const Launch *, size_t) override { return Done{}; }
+  uint64_t record() override { return near->record(); }
+  bool happened(uint64_t event) const override { return near->happened(event); }
+  Status wait(uint64_t event) override { return near->wait(event); }
+  Status sync() override { return near->sync(); }
+  int width() const override { return near->width(); }
+
+private:
+  std::unique_ptr<Queue> near;
+};
 
 class CountingDevice final : public Device {
 public:
@@ -21,6 +40,7 @@ public:
   uint64_t calls = 0;                ///< of allocate, reserve, adopt, loadCode and kernel
   uint64_t adoptedAt = 0;
   size_t adoptedBytes = 0, codeBytes = 0;
+  bool idle = false; ///< queues that are made launch nothing
 
   /// What lies at `address`, "weights" where they were adopted; null: nothing.
   const char *purposeAt(uint64_t address) const {
@@ -71,7 +91,12 @@ public:
   Result<uint64_t> kernel(uint64_t code, uint64_t offset, const char *name, const stepdown_launch &launch) override {
     return ++calls, near->kernel(code, offset, name, launch);
   }
-  Result<std::unique_ptr<Queue>> queue(int threads) override { return near->queue(threads); }
+  Result<std::unique_ptr<Queue>> queue(int threads) override {
+    Result<std::unique_ptr<Queue>> made = near->queue(threads);
+    if (!made || !idle)
+      return made;
+    return std::unique_ptr<Queue>(std::make_unique<IdleQueue>(std::move(*made)));
+  }
 
 private:
   std::unique_ptr<Device> near;
