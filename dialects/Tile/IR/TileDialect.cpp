@@ -151,6 +151,20 @@ static LogicalResult verifyTiling(FunctionOpInterface function, TilingAttr tilin
   return success();
 }
 
+/// Whether `kernel` has a weight and a result for each of `products`, and its first role says which tiles a block has.
+static bool isOfProducts(KernelOp kernel, int64_t products) {
+  const ArrayRef<Type> types = kernel.getArgumentTypes();
+  if (products < 1 || products > int64_t(types.size()) / 2 || !isa<MemRefType>(types.front()) ||
+      !isa<MemRefType>(types.back()) || !llvm::all_equal(types.take_front(products)) ||
+      !llvm::all_equal(types.take_back(products)))
+    return false;
+  auto roles = kernel.getBody().getOps<RoleOp>();
+  bool scheduled = false;
+  if (!roles.empty())
+    (*roles.begin()).walk([&](ScheduleOp) { scheduled = true; });
+  return scheduled;
+}
+
 LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   const StringRef name = attribute.getName().getValue();
   auto function = dyn_cast<FunctionOpInterface>(op);
@@ -172,7 +186,7 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   const bool ofTiles = isa<KernelOp>(op);
   if (name == kGridAttr && function && grid && (grid.size() == (ofTiles ? 4 : 2) || (ofTiles && grid.size() == 5)) &&
       grid[0] > 0 && grid[1] > 0 && grid[1] <= kThreads && (!ofTiles || grid[3] > 0) &&
-      (grid.size() < 5 || (grid[4] > 0 && 2 * grid[4] <= function.getNumArguments())))
+      (grid.size() < 5 || isOfProducts(cast<KernelOp>(op), grid[4])))
     return success();
   if (name == kSplitsAttr && function && grid && (grid.size() == 2 || grid.size() == 4) &&
       llvm::all_of(grid.asArrayRef(), [](int64_t number) { return number > 0; })) {

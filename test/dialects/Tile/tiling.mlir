@@ -85,6 +85,13 @@ tile.kernel @more_products_than_arguments(%x: memref<?x?xf16>, %y: memref<?x?xf1
 
 // -----
 
+// No role says which tiles a block has.
+// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, 'tile.cyclic', 'tile.any_tile', 'tile.launch', 'tile.splits' and 'tile.grid', columns and threads, on a function, 'tile.register_file', a number, and 'tile.cluster', a power of two, on a kernel, and 'tile.unselected' on a module, but got 'tile.grid'}}
+tile.kernel @products_without_a_schedule(%w: memref<?x?xf16>, %v: memref<?x?xf16>, %y: memref<?x?xf32>, %z: memref<?x?xf32>) attributes {tile.grid = array<i64: 7, 32, 0, 8, 2>} {
+}
+
+// -----
+
 // Splits on matrix units: positions of a chunk, splits, tokens of a block and lanes of a warp.
 // expected-error @+1 {{expects 'tile.splits' of a chunk in whole warps, but got 128 positions and 256 lanes}}
 func.func @splits_of_part_of_a_warp() attributes {tile.splits = array<i64: 128, 2, 16, 256>} {
