@@ -70,15 +70,17 @@ void packVector(const WeightEntry &entry, const uint8_t *source, uint64_t first,
       out[i - first] = values[entry.padding.storedBefore(i)];
 }
 
-void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &out) {
+/// `out` for a chunk, and `room` for rows that are made for it.
+void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &out, std::vector<uint8_t> &room) {
   const WeightEntry &entry = plan.entries[chunk.entry];
   const uint8_t *source = plan.places[chunk.entry].source;
+  const StoredTensor *made = plan.places[chunk.entry].made;
   const bool mapped = plan.places[chunk.entry].mapped;
   const Layout *layout = entry.layout;
   out.resize(chunk.bytes);
   const uint64_t packed = layout ? chunk.packed : 0; // tiles are written whole, zeros included
   std::fill(out.begin() + packed, out.end(), 0);
-  if (!source) {
+  if (!source && !made) {
     std::memcpy(out.data(), entry.table.data() + chunk.first, (chunk.last - chunk.first) * sizeof(float));
     return;
   }
@@ -86,11 +88,24 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
   if (layout) {
     const uint64_t columns = entry.dims[0], rows = product(entry.dims, 1);
     const uint64_t rowBytes = columns / format.elements * format.bytes;
-    packTiles(*layout, format, source, rows, columns, chunk.first, chunk.last, out.data(), entry.padding);
-    const uint64_t first = entry.padding.storedBefore(chunk.first * layout->rows);
+    const uint64_t first = std::min(rows, entry.padding.storedBefore(chunk.first * layout->rows));
     const uint64_t last = std::min(rows, entry.padding.storedBefore(chunk.last * layout->rows));
-    if (mapped)
+    if (made)
+      source = made->read(entry.firstRow + first, last - first, room);
+    packTilesFrom(*layout, format, source, made ? first : 0, rows, columns, chunk.first, chunk.last, out.data(),
+                  entry.padding);
+    if (mapped && !made)
       leavePages(source + first * rowBytes, (last - first) * rowBytes);
+    return;
+  }
+  if (made) { // whole rows, of which some of the first and of the last are not asked for
+    const uint64_t columns = made->dims[0], begin = chunk.first / columns;
+    const uint64_t end = (chunk.last + columns - 1) / columns;
+    std::vector<float> values((end - begin) * columns);
+    decode(format, made->read(entry.firstRow + begin, end - begin, room), values.size() / format.elements,
+           values.data());
+    std::memcpy(out.data(), values.data() + (chunk.first - begin * columns),
+                (chunk.last - chunk.first) * sizeof(float));
     return;
   }
   if (!entry.padding.none())
@@ -111,14 +126,14 @@ public:
   }
 
   void work() {
-    std::vector<uint8_t> buffer;
+    std::vector<uint8_t> buffer, room;
     for (;;) {
       std::unique_lock<std::mutex> lock(mutex);
       if (next == chunks.size() || failure)
         return;
       const size_t index = next++;
       lock.unlock();
-      pack(plan, chunks[index], buffer);
+      pack(plan, chunks[index], buffer, room);
       lock.lock();
       turns.wait(lock, [&] { return turn == index || failure; });
       if (failure)
@@ -203,6 +218,14 @@ Result<const uint8_t *> locate(const Checkpoint &checkpoint, const WeightEntry &
         "%s: tensor '%s': expects padding of whole groups and of float columns to whole tiles, but got groups of "
         "%zu in %zu and %zu columns",
         file, name, padding.group, padding.groupRoom, padding.columns);
+  if (!tensor->data) {
+    if (entry.dims.size() < 2 || (!entry.layout && !padding.none()))
+      return fail(ErrorCode::WeightMismatch,
+                  "%s: tensor '%s': expects rows of a matrix, which are made, but got a "
+                  "vector or padding",
+                  file, name);
+    return static_cast<const uint8_t *>(nullptr);
+  }
   return tensor->data + begin / format.elements * format.bytes;
 }
 } // namespace
@@ -233,6 +256,7 @@ Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<Weig
         return source.error();
       place.source = *source;
       const StoredTensor *tensor = checkpoint.tensor(entry.tensor);
+      place.made = *source ? nullptr : tensor;
       place.mapped = tensor->mapped;
       place.isStack = entry.layout && tensor->dims[2] > 1;
     }

@@ -29,9 +29,10 @@ struct WeightEntry {
 struct PackedWeight {
   uint64_t offset; ///< from the start of the section, a multiple of the alignment
   uint64_t bytes;
-  const uint8_t *source; ///< its first row in the checkpoint; null for a table
-  bool mapped = true;    ///< pages of a file, which are given back once read
-  bool isStack = false;  ///< tiles of experts, which are one tensor in the checkpoint
+  const uint8_t *source;              ///< its first row in the checkpoint; null for a table, and for what `made` makes
+  bool mapped = true;                 ///< pages of a file, which are given back once read
+  bool isStack = false;               ///< tiles of experts, which are one tensor in the checkpoint
+  const StoredTensor *made = nullptr; ///< of which rows are made when they are packed
 };
 
 /// The plan of a weights section. Refers to the checkpoint, which must live as long.

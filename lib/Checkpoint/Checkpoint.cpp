@@ -8,6 +8,14 @@ Result<Checkpoint> Checkpoint::open(const std::string &path, bool metadataOnly) 
   return isFolder(path) ? openFolder(path, metadataOnly) : openGguf(path, metadataOnly);
 }
 
+const uint8_t *StoredTensor::read(uint64_t first, uint64_t count, std::vector<uint8_t> &room) const {
+  if (data)
+    return data + first * rowBytes();
+  room.resize(count * rowBytes());
+  source->read(first, count, room.data());
+  return room.data();
+}
+
 const StoredTensor *Checkpoint::tensor(std::string_view name) const {
   auto it = byName.find(name);
   return it == byName.end() ? nullptr : &infos[it->second];

@@ -9,6 +9,14 @@
 
 namespace stepdown {
 
+/// Makes the blocks of a tensor that no file holds as they are needed here, when they are asked for.
+class BlockSource {
+public:
+  virtual ~BlockSource() = default;
+  /// Writes rows [first, first + count) of dims[0] elements, in the tensor's storage type, to `out`. From any thread.
+  virtual void read(uint64_t first, uint64_t count, uint8_t *out) const = 0;
+};
+
 struct StoredTensor {
   std::string_view name;
   Storage storage;
@@ -16,8 +24,14 @@ struct StoredTensor {
   uint64_t dims[4]; ///< dims[0] is contiguous; a linear weight [out, in] has dims {in, out}
   uint64_t offset;  ///< of the data from the start of the file that holds it
   uint64_t bytes;
-  const uint8_t *data; ///< `bytes` of them; null where the tensors were not looked at
+  const uint8_t *data; ///< `bytes` of them; null where the tensors were not looked at, or where `source` makes them
   bool mapped = true;  ///< pages of a file, which can be given back; else memory of the checkpoint
+  const BlockSource *source = nullptr; ///< what makes them, if they are not to be had as they are
+
+  uint64_t rows() const { return dims[1] * dims[2] * dims[3]; }
+  uint64_t rowBytes() const { return bytes / rows(); }
+  /// Rows [first, first + count): where they lie, or made in `room`. Only where the tensors were looked at.
+  const uint8_t *read(uint64_t first, uint64_t count, std::vector<uint8_t> &room) const;
 };
 
 class Checkpoint {

@@ -126,6 +126,11 @@ static void packBlock(const PackedBlock &p, const uint8_t *source, int row, uint
 
 void packTiles(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t rows, size_t columns,
                size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding) {
+  packTilesFrom(layout, format, source, 0, rows, columns, firstTile, lastTile, out, padding);
+}
+
+void packTilesFrom(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t skipped, size_t rows,
+                   size_t columns, size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding) {
   const PackedBlock p = packedBlock(layout, format);
   const size_t blocks = (padding.columns ? padding.columns : columns) / p.columns, all = padding.rows(rows);
   const size_t rowBytes = columns / format.elements * format.bytes, tileRows = layout.rows;
@@ -135,7 +140,7 @@ void packTiles(const Layout &layout, const BlockFormat &format, const uint8_t *s
     for (size_t r = 0; r < tileRows; ++r) {
       const size_t at = tile * tileRows + r;
       const bool stored = at < all && padding.isStored(at);
-      from[r] = stored ? source + padding.storedBefore(at) * rowBytes : nullptr;
+      from[r] = stored ? source + (padding.storedBefore(at) - skipped) * rowBytes : nullptr;
       whole &= stored;
     }
     uint8_t *block = out + (tile - firstTile) * blocks * p.bytes;

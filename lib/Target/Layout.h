@@ -116,5 +116,8 @@ size_t packedBytes(const Layout &layout, const BlockFormat &format, size_t rows,
 /// where tile firstTile begins. Tiles are those of the weight as it is padded.
 void packTiles(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t rows, size_t columns,
                size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding = {});
+/// The same where `source` begins with stored row `skipped`, since the tiles have none before it.
+void packTilesFrom(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t skipped, size_t rows,
+                   size_t columns, size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding);
 
 } // namespace stepdown

@@ -232,14 +232,19 @@ Status writeTensor(const std::string &path, const std::string &name, const std::
   auto writer = NpyWriter::create(target, "<f4", shape, checkpointFiles(path));
   if (!writer)
     return writer.error();
-  uint64_t blocks = tensor->bytes / format->bytes;
-  constexpr uint64_t atOnce = 4096;
+  constexpr uint64_t atOnce = 4096; // blocks
   std::vector<float> values(atOnce * format->elements);
-  for (uint64_t at = 0; at < blocks; at += atOnce) {
-    uint64_t count = std::min(atOnce, blocks - at);
-    decode(*format, tensor->data + at * format->bytes, count, values.data());
-    if (Status ok = writer->write(values.data(), count * format->elements * sizeof(float)); !ok)
-      return ok;
+  std::vector<uint8_t> room;
+  // Rows that are made are made one by one; others lie one behind the other.
+  const uint64_t pieces = tensor->data ? 1 : tensor->rows(), blocks = tensor->bytes / pieces / format->bytes;
+  for (uint64_t piece = 0; piece < pieces; ++piece) {
+    const uint8_t *from = tensor->data ? tensor->data : tensor->read(piece, 1, room);
+    for (uint64_t at = 0; at < blocks; at += atOnce) {
+      const uint64_t count = std::min(atOnce, blocks - at);
+      decode(*format, from + at * format->bytes, count, values.data());
+      if (Status ok = writer->write(values.data(), count * format->elements * sizeof(float)); !ok)
+        return ok;
+    }
   }
   return writer->finish();
 }
