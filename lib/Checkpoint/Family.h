@@ -21,7 +21,9 @@ struct FamilyDefaults {
   static constexpr bool multipliers = false; ///< reads embedding_scale, residual_scale, logit_scale
   static constexpr int unrotatedPeriod = 0;  ///< of n layers the last does not rotate; 0: all do
   static constexpr ExpertShares experts = ExpertShares::Never;
-  static constexpr bool dense = true; ///< may have no experts
+  static constexpr bool dense = true;       ///< may have no experts
+  static constexpr bool expertBias = false; ///< the router and every projection of an expert has a bias; else none has
+  static constexpr bool sinks = false;      ///< attention needs its sinks, and its output a bias; else it may have both
   /// Each token sees the whole text; learned positions, layer norms with biases, and no head (docs/decisions).
   static constexpr bool encoder = false;
   /// Scores are multiplied by one over the root of this.

@@ -15,9 +15,9 @@ namespace stepdown {
 namespace {
 
 template <typename F> constexpr Family familyOf() {
-  return {F::architecture, F::pairs,       F::windowPeriod,    F::window,   F::projectionBias, F::localRope,
-          F::localScaled,  F::multipliers, F::unrotatedPeriod, F::logitCap, F::scoreCap,       F::experts,
-          F::dense,        F::scoreWidth,  F::embeddingScale,  F::encoder};
+  return {F::architecture, F::pairs,       F::windowPeriod,    F::window,     F::projectionBias, F::localRope,
+          F::localScaled,  F::multipliers, F::unrotatedPeriod, F::logitCap,   F::scoreCap,       F::experts,
+          F::dense,        F::expertBias,  F::sinks,           F::scoreWidth, F::embeddingScale, F::encoder};
 }
 #define STEPDOWN_ROW(Name) familyOf<Name>(),
 constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
@@ -357,6 +357,13 @@ Status Reader::readRopeScaling() {
   STEPDOWN_CHECK(real(ErrorCode::ModelRope, "rope.scaling.yarn_beta_slow", kAnyPositive, 1, r.yarnBetaSlow));
   STEPDOWN_CHECK(
       real(ErrorCode::ModelRope, "rope.scaling.yarn_log_multiplier", kLogMultipliers, 0, r.yarnLogMultiplier));
+  r.yarnTruncate = true;
+  if (const std::string name = key("rope.scaling.yarn_truncate"); meta.has(name)) { // of a folder
+    Result<bool> truncate = meta.boolean(name);
+    if (!truncate)
+      return truncate.error();
+    r.yarnTruncate = *truncate;
+  }
   uint32_t original;
   STEPDOWN_CHECK(countOr("rope.scaling.original_context_length", kMostContext, p.context, original));
   r.originalContext = original;

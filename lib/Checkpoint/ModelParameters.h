@@ -31,6 +31,7 @@ struct RopeParameters {
       originalContext; ///< tokens the model was first trained for; the context length unless the file says otherwise
   double yarnBetaFast, yarnBetaSlow; ///< 32 and 1 unless the file says otherwise
   double yarnLogMultiplier;          ///< 0: absent
+  bool yarnTruncate;                 ///< the ramp's ends are whole pairs, as in all files of GGUF
   bool frequencyFactors;             ///< the file has rope_freqs.weight {dimensions / 2}
   bool longFactors; ///< the file has rope_factors_long.weight and rope_factors_short.weight {dimensions / 2}
 };
@@ -56,7 +57,7 @@ struct Family {
   int unrotatedPeriod;
   double logitCap, scoreCap;
   ExpertShares experts;
-  bool dense; ///< may have no experts
+  bool dense, expertBias, sinks; ///< dense: may have no experts
   double (*scoreWidth)(const ModelParameters &);
   double (*embeddingScale)(const ModelParameters &);
   bool encoder;

@@ -73,7 +73,7 @@ struct Checker {
   struct Projections {
     Rows q, k, v;
   };
-  enum class Gate { Silu, GeluTanh, GeluErf };
+  enum class Gate { Silu, GeluTanh, GeluErf, ClampedSwish };
   std::string at = {}; // "blk.N.", of the layer
   uint32_t layer = 0;
 
@@ -104,8 +104,11 @@ struct Checker {
   }
   Rows rope(Rows x) { return x; }
   Rows attention(Projections) {
-    allow(at + "attn_sinks.weight", {p.heads[layer]});
-    linear(at + "attn_output", p.queryWidth(layer), p.width);
+    if (p.family->sinks)
+      need(at + "attn_sinks.weight", {p.heads[layer]});
+    else
+      allow(at + "attn_sinks.weight", {p.heads[layer]});
+    linear(at + "attn_output", p.queryWidth(layer), p.width, p.family->sinks);
     return {p.width};
   }
   Rows gatedMlp(Rows, Gate) {
@@ -128,6 +131,12 @@ struct Checker {
     need(at + "ffn_gate_exps.weight", {p.width, p.expertWidth, p.experts});
     need(at + "ffn_up_exps.weight", {p.width, p.expertWidth, p.experts});
     need(at + "ffn_down_exps.weight", {p.expertWidth, p.width, p.experts});
+    if (p.family->expertBias) {
+      need(at + "ffn_gate_inp.bias", {p.experts});
+      need(at + "ffn_gate_exps.bias", {p.expertWidth, p.experts});
+      need(at + "ffn_up_exps.bias", {p.expertWidth, p.experts});
+      need(at + "ffn_down_exps.bias", {p.width, p.experts});
+    }
     return {p.width};
   }
   Rows add(Rows stream, Rows) { return stream; }
@@ -250,17 +259,23 @@ Status checkTensors(const Checkpoint &checkpoint, const ModelParameters &paramet
 
 Status checkFinite(const Checkpoint &checkpoint) {
   BlockFields fields;
+  std::vector<uint8_t> room;
   for (const StoredTensor &tensor : checkpoint.tensors()) {
     const BlockFormat *format = blockFormat(tensor.storage);
-    if (!format || !tensor.data)
+    if (!format || (!tensor.data && !tensor.source))
       continue;
+    const uint8_t *row = nullptr;
+    const uint64_t rowBytes = tensor.rowBytes();
     for (uint64_t at = 0; at < tensor.bytes; at += format->bytes) {
+      if (at % rowBytes == 0)
+        row = tensor.read(at / rowBytes, 1, room);
+      const uint8_t *block = row + at % rowBytes;
       float value = 0;
       if (format->isQuantised()) {
-        readFields(*format, tensor.data + at, fields);
+        readFields(*format, block, fields);
         value = std::isfinite(fields.d) ? fields.m : fields.d;
       } else {
-        decode(*format, tensor.data + at, 1, &value);
+        decode(*format, block, 1, &value);
       }
       if (!std::isfinite(value))
         return fail(ErrorCode::ModelTensorNotFinite,

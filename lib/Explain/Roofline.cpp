@@ -58,7 +58,8 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
     return count * weight.getDimSize(0) * (2 * in + (op->getNumOperands() > 2));
   }
   if (auto experts = dyn_cast<ExpertLinearOp>(op)) // of the experts of each token
-    return 2 * count * columns(experts.getResult()) * stepdown::transformer::columns(experts.getWeight().getType());
+    return count * columns(experts.getResult()) *
+           (2 * stepdown::transformer::columns(experts.getWeight().getType()) + bool(experts.getBias()));
   if (auto attention = dyn_cast<AttentionOp>(op)) {
     CacheType cache = attention.getCache().getType();
     const uint64_t heads = columns(attention.getQ()) / cache.getKey();
@@ -106,6 +107,10 @@ KernelTraffic measure(KernelOp kernel, const Load &load, bool byRows, const Layo
       const uint64_t most = std::min<uint64_t>(count * uint64_t(experts.getRanks()), experts.getExperts());
       gathered.insert(experts.getWeight());
       out.read += matrixBytes(type, most * uint64_t(experts.getRowsOfExpert()), layout);
+      if (experts.getBias()) {
+        gathered.insert(experts.getBias());
+        out.read += most * uint64_t(experts.getRowsOfExpert()) * sizeof(float);
+      }
     } else if (auto append = dyn_cast<KVAppendOp>(op)) {
       out.written += cacheBytes(append.getCache().getType(), count);
     } else if (auto attention = dyn_cast<AttentionOp>(op)) {

@@ -134,7 +134,16 @@ Value LayerBuilder::experts(Value x, Value ids, StringRef tensor, int64_t out, b
   Storage storage = found ? (*found)->storage : Storage::F32;
   Value weight = WeightOp::create(builder, location(name), matrixType(builder.getContext(), storage, count * out, in),
                                   builder.getStringAttr(symbolicName(name)), DenseI64ArrayAttr());
-  return ExpertLinearOp::create(builder, location(tensor), rows(x, ranks * out), x, ids, weight, count, byRank);
+  Value bias;
+  if (parameters.family->expertBias) { // [experts, out], read as one vector
+    const std::string biasName = (tensor + ".bias").str();
+    auto stored = requireTensor(checkpoint, concreteName(index, biasName), {uint64_t(out), uint64_t(count)});
+    if (!stored && !refusal)
+      refusal = stored.error();
+    bias = WeightOp::create(builder, location(biasName), RankedTensorType::get({count * out}, builder.getF32Type()),
+                            builder.getStringAttr(symbolicName(biasName)), DenseI64ArrayAttr());
+  }
+  return ExpertLinearOp::create(builder, location(tensor), rows(x, ranks * out), x, ids, weight, bias, count, byRank);
 }
 
 Value LayerBuilder::feedForward(Value x, Gate gate) {

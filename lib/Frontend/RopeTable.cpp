@@ -105,6 +105,7 @@ Result<RopeTable> ropeTable(const Checkpoint &checkpoint, const ModelParameters 
   p.sequenceLength = double(context);
   p.betaFast = rope.yarnBetaFast;
   p.betaSlow = rope.yarnBetaSlow;
+  p.truncate = rope.yarnTruncate;
   if (scaled && rope.scaling == RopeScaling::Linear)
     p.scheme = RopeScheme::Linear;
   else if (scaled && rope.scaling == RopeScaling::Yarn && rope.factor > 1) // a factor of 1 or less is the identity

@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
+#include <map>
 #include <variant>
 
 using namespace mlir;
@@ -50,14 +51,25 @@ private:
 
   ModuleOp module;
   const Checkpoint &checkpoint;
-  size_t layer = 0;             // that runs
-  std::vector<Cache<T>> caches; // [layers], filled by the first step
+  std::map<std::string, std::vector<uint8_t>> made; // rows of tensors that the checkpoint makes
+  size_t layer = 0;                                 // that runs
+  std::vector<Cache<T>> caches;                     // [layers], filled by the first step
 };
 
 double real(const APFloat &value) { return value.convertToDouble(); }
 
 Activation activationOf(Gate kind) {
-  return kind == Gate::Silu ? Activation::Silu : kind == Gate::GeluTanh ? Activation::GeluTanh : Activation::GeluErf;
+  switch (kind) {
+  case Gate::Silu:
+    return Activation::Silu;
+  case Gate::GeluTanh:
+    return Activation::GeluTanh;
+  case Gate::GeluErf:
+    return Activation::GeluErf;
+  case Gate::ClampedSwish:
+    return Activation::ClampedSwish;
+  }
+  llvm_unreachable("every gate is a case");
 }
 
 /// Whether a product with the weights of experts reads `weight`, in a kernel or outside of one.
@@ -93,14 +105,20 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::w
       return fail(ErrorCode::ModelTensorShape, "tensor '%s': expects %lld rows of %llu values, but got %llu of %llu",
                   name.c_str(), (long long)(begin + rows), (unsigned long long)in, (unsigned long long)stored,
                   (unsigned long long)found->dims[0]);
-    Matrix whole{format, found->data, padding.rows(rows), size_t(columns(type)), padding, size_t(in)};
+    const uint8_t *bytes = found->data;
+    if (!bytes) {
+      std::vector<uint8_t> &rows = made[name];
+      bytes = rows.empty() ? found->read(0, found->rows(), rows) : rows.data();
+    }
+    Matrix whole{format, bytes, padding.rows(rows), size_t(columns(type)), padding, size_t(in)};
     whole.bytes += begin * whole.rowBytes();
     return Datum(whole);
   }
-  if (found->dims[0] < uint64_t(begin + rows) || found->dims[0] % format->elements)
+  const uint64_t stored = found->dims[0] * found->rows(); // biases of experts are one vector
+  if (stored < uint64_t(begin + rows) || found->dims[0] % format->elements || !found->data)
     return fail(ErrorCode::ModelTensorShape, "tensor '%s': expects %lld values, but got %llu", name.c_str(),
-                (long long)(begin + rows), (unsigned long long)found->dims[0]);
-  std::vector<float> values(found->dims[0]);
+                (long long)(begin + rows), (unsigned long long)stored);
+  std::vector<float> values(stored);
   decode(*format, found->data, values.size() / format->elements, values.data());
   std::vector<T> all(type.getDimSize(0));
   for (size_t i = 0; i < all.size(); ++i)
@@ -194,7 +212,8 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
       })
       .Case([&](ExpertLinearOp o) {
         return Datum(expertLinear(tensor(s, o.getX()), ids(s, o.getIds()), matrix(s, o.getWeight()),
-                                  ExpertShape{size_t(o.getExperts()), size_t(o.getRanks()), o.getByRank()}));
+                                  ExpertShape{size_t(o.getExperts()), size_t(o.getRanks()), o.getByRank()},
+                                  vector(s, o.getBias())));
       })
       .Case([&](CombineExpertsOp o) {
         return Datum(combineExperts(tensor(s, o.getX()), tensor(s, o.getWeights()), size_t(o.getRanks())));

@@ -51,7 +51,7 @@ template <typename T> struct Cache {
   bool hasBlocks = false; ///< each head in blocks of 32 channels, as dialects/Transformer/IR/CachedRows.h has them
 };
 
-enum class Activation { Silu, GeluTanh, GeluErf };
+enum class Activation { Silu, GeluTanh, GeluErf, ClampedSwish };
 
 struct RopeShape {
   bool adjacent;
@@ -212,10 +212,10 @@ struct ExpertShape {
   bool byRank; ///< x has columns of its own for each rank
 };
 
-/// The experts' weights lie one behind the other in `weight`; ids [T * ranks].
+/// The experts' weights lie one behind the other in `weight`, their biases in `bias`, or null; ids [T * ranks].
 template <typename T>
 Tensor<T> expertLinear(const Tensor<T> &x, const std::vector<int32_t> &ids, const Matrix &weight,
-                       const ExpertShape &shape) {
+                       const ExpertShape &shape, const std::vector<T> *bias = nullptr) {
   const size_t rows = weight.rows / shape.experts, in = weight.columns; // x may have zeros behind all of them
   Tensor<T> y(x.rows, shape.ranks * rows);
   std::vector<float> scratch;
@@ -223,12 +223,13 @@ Tensor<T> expertLinear(const Tensor<T> &x, const std::vector<int32_t> &ids, cons
   for (size_t t = 0; t < x.rows; ++t)
     for (size_t r = 0; r < shape.ranks; ++r)
       for (size_t o = 0; o < rows; ++o) {
-        detail::decodeRow(weight, size_t(ids[t * shape.ranks + r]) * rows + o, scratch, row);
+        const size_t at = size_t(ids[t * shape.ranks + r]) * rows + o;
+        detail::decodeRow(weight, at, scratch, row);
         const T *from = x.row(t) + (shape.byRank ? r * in : 0);
         T sum = 0;
         for (size_t c = 0; c < in; ++c)
           sum += row[c] * from[c];
-        y.row(t)[r * rows + o] = sum;
+        y.row(t)[r * rows + o] = bias ? sum + (*bias)[at] : sum;
       }
   return y;
 }
@@ -327,14 +328,19 @@ Tensor<T> attention(const Tensor<T> &q, const Batch &batch, const Cache<T> &cach
 template <typename T> Tensor<T> gatedActivation(const Tensor<T> &gate, const Tensor<T> &up, Activation kind) {
   Tensor<T> y(gate.rows, gate.columns);
   for (size_t i = 0; i < y.values.size(); ++i) {
-    T g = gate.values[i], f;
+    T g = gate.values[i], u = up.values[i], f;
     if (kind == Activation::Silu)
       f = g / (1 + std::exp(-g));
     else if (kind == Activation::GeluTanh)
       f = g / 2 * (1 + std::tanh(T(0.79788456080286535588) * (g + T(0.044715) * g * g * g))); // sqrt(2 / pi)
-    else
+    else if (kind == Activation::GeluErf)
       f = g / 2 * (1 + std::erf(g * T(0.70710678118654752440))); // 1 / sqrt(2)
-    y.values[i] = f * up.values[i];
+    else {                                                       // NaN passes
+      g = g > 7 ? 7 : g;
+      f = g / (1 + std::exp(T(-1.702) * g));
+      u = (u > 7 ? 7 : u < -7 ? -7 : u) + 1;
+    }
+    y.values[i] = f * u;
   }
   return y;
 }

@@ -150,6 +150,8 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
     } else if (auto experts = dyn_cast<ExpertLinearOp>(op)) {
       padWeight(experts.getWeightMutable(), groupsOf(experts.getResult()),
                 llvm::alignTo(columns(experts.getWeight().getType()), kBlock));
+      if (experts.getBias())
+        padWeight(experts.getBiasMutable()[0], groupsOf(experts.getResult()));
     } else if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
       const int64_t columns = embedding.getResult().getType().getDimSize(1);
       padWeight(embedding.getTableMutable(), {1, 1}, llvm::alignTo(columns, kBlock));

@@ -111,13 +111,29 @@ struct LowerGatedActivation : OpRewritePattern<GatedActivationOp> {
   LogicalResult matchAndRewrite(GatedActivationOp op, PatternRewriter &rewriter) const override {
     LinalgBuilder p(rewriter, op.getLoc());
     rewriter.replaceOp(op, rowwise(p, {op.getGate(), op.getUp()}, [&](OpBuilder &k, ValueRange v) {
-                         return mul(k, p.loc, activate(p, k, op.getKind(), v[0]), v[1]);
+                         Value up = v[1];
+                         if (op.getKind() == Gate::ClampedSwish)
+                           up = add(k, p.loc, atLeast(p, k, atMost(p, k, up, 7), -7), p.number(k, 1));
+                         return mul(k, p.loc, activate(p, k, op.getKind(), v[0]), up);
                        }));
     return success();
   }
 
+  /// NaN stays what it is.
+  static Value atMost(LinalgBuilder &p, OpBuilder &k, Value x, double most) {
+    return arith::MinimumFOp::create(k, p.loc, x, p.number(k, most));
+  }
+  static Value atLeast(LinalgBuilder &p, OpBuilder &k, Value x, double least) {
+    return arith::MaximumFOp::create(k, p.loc, x, p.number(k, least));
+  }
+
   static Value activate(LinalgBuilder &p, OpBuilder &k, Gate kind, Value g) {
     auto times = [&](Value a, double c) { return mul(k, p.loc, a, p.number(k, c)); };
+    if (kind == Gate::ClampedSwish) {
+      g = atMost(p, k, g, 7);
+      Value decay = math::ExpOp::create(k, p.loc, times(g, -1.702));
+      return arith::DivFOp::create(k, p.loc, g, add(k, p.loc, p.number(k, 1), decay));
+    }
     if (kind == Gate::Silu) {
       Value decay = math::ExpOp::create(k, p.loc, times(g, -1));
       return arith::DivFOp::create(k, p.loc, g, add(k, p.loc, p.number(k, 1), decay));

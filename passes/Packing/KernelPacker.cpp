@@ -134,6 +134,12 @@ LogicalResult KernelPacker::describeInput(BlockArgument value) {
   }
   if (tensor.getRank() == 1 && !usedBy(value, [](Operation *op) { return isa<AttentionOp>(op); })) {
     const int64_t vectors = llvm::divideCeil(tensor.getDimSize(0), laneCount);
+    if (ranks) { // biases of experts
+      auto experts = cast<ExpertLinearOp>(*value.user_begin());
+      argument(value, source, 0, lanes({kDynamic, kDynamic}),
+               {int64_t(experts.getExperts()), experts.getRowsOfExpert() / laneCount}, {-1, 0, 0, 1});
+      return success();
+    }
     if (isLinear)
       argument(value, source, 0, lanes({kDynamic}), {vectors}, {0, 1});
     else

@@ -178,7 +178,17 @@ void KernelPacker::packExpertLinear(ExpertLinearOp op) {
   if (!out)
     out = tensor::EmptyOp::create(*b, loc, ArrayRef<int64_t>{kDynamic, 1, kDynamic}, lane(),
                                   ValueRange{dim(ids, 0), dim(all, 1)});
-  values[op.getResult()] = {product(op, a, w, out)};
+  Value y = product(op, a, w, out);
+  if (op.getBias()) {
+    Value biases = values[op.getBias()].front();
+    Value bias = tensor::ExtractSliceOp::create(
+        *b, loc, sizes(cast<RankedTensorType>(biases.getType()), 1), biases, ArrayRef<OpFoldResult>{expert, zero},
+        ArrayRef<OpFoldResult>{one, dim(biases, 1)}, ArrayRef<OpFoldResult>{one, one});
+    AffineMap rows = AffineMap::get(3, 0, {getAffineDimExpr(2, op.getContext())}, op.getContext());
+    y = generic(y, {bias}, {rows, b->getMultiDimIdentityMap(3)}, 3, 0,
+                [&](OpBuilder &i, ValueRange v) -> Value { return arith::AddFOp::create(i, loc, v[1], v[0]); });
+  }
+  values[op.getResult()] = {y};
 }
 
 void KernelPacker::packSelect(SelectRowsOp op) {

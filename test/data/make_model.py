@@ -15,8 +15,8 @@ import gguf
 import random_weights
 import tiny_tokenizer
 
-FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe")
-BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6}  # of the others 1e4
+FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe", "gpt-oss")
+BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6, "gpt-oss": 1.5e5}  # of the others 1e4
 # Granite's numbers, in the ranges of its files.
 MULTIPLIERS = {"embedding_scale": 1.7, "residual_scale": 0.61, "logit_scale": 1.3, "attention.scale": 0.29}
 
@@ -48,7 +48,7 @@ def parser():
     a.add_argument("--freq-base", type=float, default=0, help="0: the family's usual base")
     a.add_argument("--rope", default="none", metavar="none|linear:F|yarn:F[:ORIGINAL[:ATTENTION]]|llama3:F|longrope:ORIGINAL[:FACTOR]")
     a.add_argument("--rope-dims", type=int, default=0, help="rotated part of a head; 0: all of it")
-    a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma2 and gemma3")
+    a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma2, gemma3 and gpt-oss")
     a.add_argument("--pattern", default="", help="window pattern: a period, or a list such as 1,1,0 (1: window)")
     a.add_argument("--softcap", type=float, default=0, help="final logit soft-cap of gemma2 and gemma3")
     a.add_argument("--score-cap", type=float, default=7, help="soft-cap of attention scores, of gemma2")
@@ -70,10 +70,11 @@ class Builder:
         self.layers = o.layers * o.deep
         self.head_dim = o.head_dim or o.width // o.heads
         self.ffn = o.ffn or 2 * o.width
-        self.window = o.window if o.window >= 0 else 32 if o.family in ("gemma2", "gemma3") else 0
+        self.window = o.window if o.window >= 0 else 32 if o.family in ("gemma2", "gemma3", "gpt-oss") else 0
         self.turn = 0
-        if o.family in ("qwen3moe", "olmoe", "granitemoe") and not o.experts:
+        if o.family in ("qwen3moe", "olmoe", "granitemoe", "gpt-oss") and not o.experts:
             o.experts = 5
+        self.oss = o.family == "gpt-oss"
         split = {"split_max_tensors": o.split} if o.split else {}
         self.w = gguf.GGUFWriter(o.out, o.family, **split)
 
@@ -100,6 +101,9 @@ class Builder:
         data, kind = random_weights.matrix(self.random, self.type_of(name), drawn * rows, columns, gain / np.sqrt(columns))
         data = data.reshape(drawn, rows, -1)[np.arange(count) % drawn]
         self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
+
+    def expert_bias(self, name, rows):
+        self.w.add_tensor(name + ".bias", self.random.normal(0, 0.2, (self.o.experts, rows)).astype(np.float32))
 
     def vector(self, name, size, mean, spread):
         values = (mean + spread * self.random.standard_normal(size)).astype(np.float32)
@@ -194,12 +198,12 @@ class Builder:
         # Queries and keys somewhat louder than unit, so that attention prefers some positions over others.
         if o.family == "phi3" or o.fused_qkv:
             self.linear(p + "attn_qkv", q + 2 * kv, o.width, 1.3)
-            if o.bias or o.family == "qwen2":
+            if o.bias or o.family in ("qwen2", "gpt-oss"):
                 self.bias(p + "attn_qkv", q + 2 * kv)
         else:
             for name, rows, gain in (("q", q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)):
                 self.linear(p + "attn_" + name, rows, o.width, gain)
-                if o.bias or o.family == "qwen2":
+                if o.bias or o.family in ("qwen2", "gpt-oss"):
                     self.bias(p + "attn_" + name, rows)
         if o.family in ("qwen3", "qwen3moe", "gemma3"):
             self.norm(p + "attn_q_norm", self.head_dim)
@@ -208,12 +212,14 @@ class Builder:
             self.norm(p + "attn_q_norm", q)
             self.norm(p + "attn_k_norm", kv)
         self.linear(p + "attn_output", o.width, q)
-        if o.sinks:
+        if self.oss:
+            self.bias(p + "attn_output", o.width)
+        if o.sinks or self.oss:
             self.vector(p + "attn_sinks.weight", o.heads, 1.0, 2.0)
         if behind:
             self.norm(p + "post_attention_norm", o.width)
         if before:
-            self.norm(p + "ffn_norm", o.width)
+            self.norm(p + ("post_attention_norm" if self.oss else "ffn_norm"), o.width)
         if o.experts:
             # The choice is clear: numbers that are nearly equal would be told apart by rounding.
             data = self.random.standard_normal((o.experts, o.width)) * (4 / np.sqrt(o.width))
@@ -223,8 +229,12 @@ class Builder:
             data[: o.unsound_experts] = np.nan
             self.w.add_tensor(p + "ffn_gate_inp.weight", data.astype(np.float32))
             inner = o.expert_ffn or self.ffn
-            self.experts(p + "ffn_gate_exps", inner, o.width, 1.5)
-            self.experts(p + "ffn_up_exps", inner, o.width, 1.5)
+            if self.oss:  # louder, so that numbers are clamped
+                self.bias(p + "ffn_gate_inp", o.experts)
+                for name, rows in (("gate", inner), ("up", inner), ("down", o.width)):
+                    self.expert_bias(p + f"ffn_{name}_exps", rows)
+            self.experts(p + "ffn_gate_exps", inner, o.width, 4 if self.oss else 1.5)
+            self.experts(p + "ffn_up_exps", inner, o.width, 4 if self.oss else 1.5)
             self.experts(p + "ffn_down_exps", o.width, inner)
         elif o.family == "phi3":
             self.linear(p + "ffn_up", 2 * self.ffn, o.width, 1.5)

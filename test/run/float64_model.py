@@ -48,7 +48,7 @@ class Model:
         """The window of a layer, 0 where it sees everything."""
         window = self.key("attention.sliding_window", 0)
         # Every layer has it but where the family, or the file, says otherwise.
-        pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4}.get(self.family, 0))
+        pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2}.get(self.family, 0))
         if isinstance(pattern, (list, np.ndarray)):
             return window if pattern[layer] else 0
         return window if not pattern or layer % int(pattern) != int(pattern) - 1 else 0
@@ -70,7 +70,9 @@ class Model:
         elif scheme == "yarn" and scaled:
             fast, slow = self.key("rope.scaling.yarn_beta_fast", 32.0), self.key("rope.scaling.yarn_beta_slow", 1.0)
             pair = lambda turns: dims * np.log(original / (turns * 2 * np.pi)) / (2 * np.log(base))
-            low, high = max(np.floor(pair(fast)), 0), min(np.ceil(pair(slow)), dims - 1)
+            whole = self.key("rope.scaling.yarn_truncate", True)  # what folders say, and no file of GGUF
+            low, high = (np.floor(pair(fast)), np.ceil(pair(slow))) if whole else (pair(fast), pair(slow))
+            low, high = max(low, 0), min(high, dims - 1)
             ramp = np.clip((np.arange(dims // 2) - low) / max(high - low, 0.001), 0, 1)
             inverse = inverse / factor * ramp + inverse * (1 - ramp)
             magnitude *= 0.1 * np.log(factor) + 1
@@ -182,7 +184,8 @@ def forward_all(m, prompts, codes=None, kv=None):
         if codes and m.quantised(tensor):
             x = round_blocks(x, "q8x2" if codes == "q8o2" and ".ffn_" not in name else codes)
         if m.weight(tensor).ndim == 3:  # of expert `begin`
-            return x @ m.weight(tensor, int(begin)).T
+            y = x @ m.weight(tensor, int(begin)).T
+            return y + m.weight(name + ".bias", int(begin)) if m.has(name + ".bias") else y
         y = x @ m.weight(tensor, slice(begin, end)).T
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
 
@@ -190,6 +193,12 @@ def forward_all(m, prompts, codes=None, kv=None):
         if gemma:
             return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)))
         return gate / (1 + np.exp(-gate))
+
+    def gated(gate, up):
+        if m.family == "gpt-oss":
+            gate = np.minimum(gate, 7)
+            return gate / (1 + np.exp(-1.702 * gate)) * (np.clip(up, -7, 7) + 1)
+        return activate(gate) * up
 
     def mlp(x, p):
         if m.family == "phi3":
@@ -213,7 +222,7 @@ def forward_all(m, prompts, codes=None, kv=None):
             weights = share[t, chosen] / (share[t, chosen].sum() if m.family != "olmoe" else 1)
             for weight, e in zip(weights, chosen):
                 gate, up = linear(x[t], p + "ffn_gate_exps", e), linear(x[t], p + "ffn_up_exps", e)
-                y[t] += (m.key("expert_weights_scale", 0.0) or 1.0) * weight * linear(activate(gate) * up, p + "ffn_down_exps", e)
+                y[t] += (m.key("expert_weights_scale", 0.0) or 1.0) * weight * linear(gated(gate, up), p + "ffn_down_exps", e)
         return y
 
     def norm(x, name):
@@ -243,8 +252,9 @@ def forward_all(m, prompts, codes=None, kv=None):
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
         out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, m.score_cap, sinks, cached) for s in prompts])
         h = linear(out.reshape(n, -1), p + "attn_output")
-        x = x + m.residual * norm(h, p + "post_attention_norm")
-        h = norm(x, p + "ffn_norm")
+        before, behind = ("post_attention_norm", "") if m.family == "gpt-oss" else ("ffn_norm", "post_attention_norm")
+        x = x + m.residual * norm(h, p + behind)
+        h = norm(x, p + before)
         h = experts(h, p) if m.experts else mlp(h, p)
         x = x + m.residual * norm(h, p + "post_ffw_norm")
     x = rms_norm(x, m.weight("output_norm.weight"), m.epsilon)

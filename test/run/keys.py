@@ -49,7 +49,7 @@ HARMLESS = {
 # Their value is part of the shape of every tensor: whatever is refused then is right.
 SIZES = {"block_count", "embedding_length", "feed_forward_length", "attention.head_count", "attention.head_count_kv", "vocab_size",
          "attention.key_length", "expert_count", "expert_feed_forward_length"}
-EXPERTS = {"qwen3moe", "olmoe", "granitemoe"}
+EXPERTS = {"qwen3moe", "olmoe", "granitemoe", "gpt-oss"}
 # name: (family, options of make_model.py, [(key, type, value)])
 USED = {
     "attention.scale": ("llama", "", [("attention.scale", "f32", 0.37)]),

@@ -265,8 +265,9 @@ TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
 }
 
 TEST(ModelParameters, NamesWhatIsSupported) {
-  EXPECT_EQ(supportedArchitectures(),
-            "bert, gemma2, gemma3, granite, granitemoe, llama, olmo2, olmoe, phi3, qwen2, qwen3, qwen3moe, smollm3");
+  EXPECT_EQ(
+      supportedArchitectures(),
+      "bert, gemma2, gemma3, gpt-oss, granite, granitemoe, llama, olmo2, olmoe, phi3, qwen2, qwen3, qwen3moe, smollm3");
   GgufBytes::File file(withFeedForward("granit").bytes());
   EXPECT_NE(readParameters(*Checkpoint::open(file.path)).error().text().find("did you mean granite?"),
             std::string::npos);

@@ -74,6 +74,8 @@ TEST(ReferenceOperations, ExpertsAreRowsOfOneMatrix) {
   Tensor<double> x = tensor(1, 5, {1, 0, 0, 0, 2});
   Tensor<double> y = expertLinear(x, {2, 0}, weight, {3, 2, false}); // expert 2 at rank 0
   EXPECT_EQ(y.values, (std::vector<double>{20 + 2 * 24, 25 + 2 * 29, 0 + 2 * 4, 5 + 2 * 9}));
+  const std::vector<double> bias = {100, 200, 300, 400, 500, 600}; // two elements an expert
+  EXPECT_EQ(expertLinear(x, {2, 0}, weight, {3, 2, false}, &bias).values, (std::vector<double>{568, 683, 108, 223}));
   Tensor<double> own = tensor(1, 10, {1, 0, 0, 0, 0, 0, 1, 0, 0, 0}); // columns for each rank
   EXPECT_EQ(expertLinear(own, {2, 0}, weight, {3, 2, true}).values, (std::vector<double>{20, 25, 1, 6}));
   Tensor<double> packed(1, 32); // as a block has them: zeros behind those of the last rank
@@ -98,6 +100,16 @@ TEST(ReferenceOperations, LayerNormSubtractsTheMean) {
 
 TEST(ReferenceOperations, ASumScalesItsSecondOperand) {
   EXPECT_EQ(add(tensor(1, 2, {1, 2}), tensor(1, 2, {4, 8}), 0.25).values, (std::vector<double>{2, 4}));
+}
+
+TEST(ReferenceOperations, AGateThatIsClamped) {
+  // Below, inside and above; NaN stays.
+  Tensor<double> y =
+      gatedActivation(tensor(1, 4, {-9, 2, 8, NAN}), tensor(1, 4, {-9, 2, 8, 1}), Activation::ClampedSwish);
+  EXPECT_NEAR(y.values[0], -9 / (1 + std::exp(1.702 * 9)) * -6, 1e-15);
+  EXPECT_NEAR(y.values[1], 2 / (1 + std::exp(1.702 * -2)) * 3, 1e-14);
+  EXPECT_NEAR(y.values[2], 7 / (1 + std::exp(1.702 * -7)) * 8, 1e-13);
+  EXPECT_TRUE(std::isnan(y.values[3]));
 }
 
 TEST(ReferenceOperations, GatedActivations) {

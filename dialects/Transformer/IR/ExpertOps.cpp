@@ -48,6 +48,8 @@ LogicalResult ExpertLinearOp::verify() {
     return emitOpError("expects a result of ") << wanted << " columns, but got " << columns(getResult().getType());
   if (!sameTokens({x, getIds().getType(), getResult().getType()})) // C8
     return emitOpError("expects x, ids and result of as many tokens");
+  if (getBias() && getBias().getType().getDimSize(0) != rows) // C9
+    return emitOpError("expects a bias of ") << rows << " elements, but got " << getBias().getType().getDimSize(0);
   return success();
 }
 

@@ -37,9 +37,10 @@ def Transformer_RouteOp : Transformer_Op<"route", [Pure]> {
 def Transformer_ExpertLinearOp : Transformer_Op<"expert_linear", [Pure]> {
   let summary = "matrix products of each token with the weights of its experts";
   let description = [{
-    y[t, r * O + o] = sum_c x[t, c] * weight[ids[t, r] * O + o, c] for the ranks r = 0 ... K - 1 of ids [T, K]: the rows of
-    `experts` weights [O, N] lie one behind the other in weight [experts * O, N]. x [T, N], or with `by_rank` [T, K * N], of which
-    rank r reads columns r * N ... r * N + N - 1; y [T, K * O]. A weight that no token has chosen is not read.
+    y[t, r * O + o] = sum_c x[t, c] * weight[ids[t, r] * O + o, c] + bias[ids[t, r] * O + o] for the ranks r = 0 ... K - 1 of
+    ids [T, K]: the rows of `experts` weights [O, N] lie one behind the other in weight [experts * O, N], and their biases in bias
+    [experts * O], which may be left out. x [T, N], or with `by_rank` [T, K * N], of which rank r reads columns r * N ... r * N +
+    N - 1; y [T, K * O]. A weight that no token has chosen is not read.
 
     Example:
     ```mlir
@@ -49,12 +50,15 @@ def Transformer_ExpertLinearOp : Transformer_Op<"expert_linear", [Pure]> {
     C1: x is tokens x columns of f32, or its activation blocks. C2: ids are tokens x ranks of i32. C3: the weight is a static
     matrix of blocks. C4: the result is tokens x columns of f32. C5: experts is at least 1 and divides the weight's rows. C6:
     x has the weight's columns, by rank as many for each; as activation blocks whole 32. C7: the result has a column for every
-    rank and row of one expert. C8: all have as many tokens.
+    rank and row of one expert. C8: all have as many tokens. C9: the bias is a static vector with an element for every row of
+    the weight.
   }];
   let arguments = (ins Transformer_LinearInput:$x /* C1 */, Transformer_Choices:$ids /* C2 */,
-                       Transformer_Matrix:$weight /* C3 */, I64Attr:$experts, UnitAttr:$by_rank);
+                       Transformer_Matrix:$weight /* C3 */, Optional<Transformer_Vector>:$bias /* C9 */, I64Attr:$experts,
+                       UnitAttr:$by_rank);
   let results = (outs Transformer_Rows:$result); // C4
-  let assemblyFormat = "$x `,` $ids `,` $weight (`by_rank` $by_rank^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{$x `,` $ids `,` $weight (`,` $bias^)? (`by_rank` $by_rank^)? attr-dict `:`
+                         functional-type(operands, results)}];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// K, and O.

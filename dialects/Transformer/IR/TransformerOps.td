@@ -224,7 +224,8 @@ def Transformer_GatedActivationOp : Transformer_Op<"gated_activation", [Pure, Sa
   let description = [{
     y[t, i] = f(gate[t, i]) * up[t, i], all [T, N], with f one of
     silu g / (1 + exp(-g)); gelu_tanh g / 2 * (1 + tanh(sqrt(2 / pi) * (g + 0.044715 * g^3)));
-    gelu_erf g / 2 * (1 + erf(g / sqrt(2))).
+    gelu_erf g / 2 * (1 + erf(g / sqrt(2))); clamped_swish c / (1 + exp(-1.702 * c)), c = min(g, 7), which gpt-oss has: it
+    multiplies with max(-7, min(up[t, i], 7)) + 1 in place of up[t, i].
 
     Example:
     ```mlir

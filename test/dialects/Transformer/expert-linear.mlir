@@ -95,3 +95,15 @@ func.func @other_tokens(%x: tensor<2x32xf32>, %i: tensor<3x2xi32>, %w: !w) {
   %y = transformer.expert_linear %x, %i, %w {experts = 5 : i64} : (tensor<2x32xf32>, tensor<3x2xi32>, !w) -> tensor<2x16xf32>
   return
 }
+
+// -----
+
+!w = tensor<40x1x!transformer.block<q4_1>>
+
+// C9
+func.func @bias_of_one_expert(%x: tensor<?x32xf32>, %i: tensor<?x2xi32>, %w: !w, %b: tensor<8xf32>) {
+  // expected-error @+1 {{expects a bias of 40 elements, but got 8}}
+  %y = transformer.expert_linear %x, %i, %w, %b {experts = 5 : i64}
+      : (tensor<?x32xf32>, tensor<?x2xi32>, !w, tensor<8xf32>) -> tensor<?x16xf32>
+  return
+}

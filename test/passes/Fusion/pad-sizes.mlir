@@ -133,6 +133,7 @@ func.func @layer_norm_of_an_odd_row(%x: tensor<?x37xf32>, %w: tensor<37xf32>) ->
 // CHECK-DAG: transformer.weight "r" groups [5, 32] columns 37 : tensor<32x64x!transformer.block<f32>>
 // CHECK-DAG: transformer.weight "u" groups [29, 32] columns 37 : tensor<160x64x!transformer.block<f16>>
 // CHECK-DAG: transformer.weight "d" groups [37, 64] columns 29 : tensor<320x32x!transformer.block<f16>>
+// CHECK-DAG: transformer.weight "c" groups [29, 32] : tensor<160xf32>
 // CHECK: transformer.route %{{.*}} {experts = 5 : i64, used = 3 : i64} : tensor<?x32xf32> -> tensor<?x3xi32>, tensor<?x32xf32>
 // CHECK: transformer.expert_linear %{{.*}} {experts = 5 : i64} : {{.*}} -> tensor<?x96xf32>
 // CHECK: transformer.quantize %{{.*}} by_token : tensor<?x96xf32> -> tensor<?x3x!transformer.activation<f32>>
@@ -141,13 +142,14 @@ func.func @layer_norm_of_an_odd_row(%x: tensor<?x37xf32>, %w: tensor<37xf32>) ->
 func.func @odd_experts(%x: tensor<?x37xf32>) -> tensor<?x37xf32> {
   %r = transformer.weight "r" : tensor<5x37x!transformer.block<f32>>
   %u = transformer.weight "u" : tensor<145x37x!transformer.block<f16>>
+  %c = transformer.weight "c" : tensor<145xf32>
   %d = transformer.weight "d" : tensor<185x29x!transformer.block<f16>>
   %a = transformer.quantize %x : tensor<?x37xf32> -> tensor<?x2x!transformer.activation<f32>>
   %z = transformer.linear %a, %r : (tensor<?x2x!transformer.activation<f32>>, tensor<5x37x!transformer.block<f32>>) -> tensor<?x5xf32>
   %i, %w = transformer.route %z {experts = 5 : i64, used = 3 : i64} : tensor<?x5xf32> -> tensor<?x3xi32>, tensor<?x3xf32>
   %b = transformer.quantize %x by_token : tensor<?x37xf32> -> tensor<?x2x!transformer.activation<f32>>
-  %0 = transformer.expert_linear %b, %i, %u {experts = 5 : i64}
-      : (tensor<?x2x!transformer.activation<f32>>, tensor<?x3xi32>, tensor<145x37x!transformer.block<f16>>) -> tensor<?x87xf32>
+  %0 = transformer.expert_linear %b, %i, %u, %c {experts = 5 : i64}
+      : (tensor<?x2x!transformer.activation<f32>>, tensor<?x3xi32>, tensor<145x37x!transformer.block<f16>>, tensor<145xf32>) -> tensor<?x87xf32>
   %h = transformer.quantize %0 by_token : tensor<?x87xf32> -> tensor<?x3x!transformer.activation<f32>>
   %1 = transformer.expert_linear %h, %i, %d by_rank {experts = 5 : i64}
       : (tensor<?x3x!transformer.activation<f32>>, tensor<?x3xi32>, tensor<185x29x!transformer.block<f16>>) -> tensor<?x111xf32>

@@ -47,6 +47,16 @@ func.func @gate(%x: tensor<3x12xf32>) -> tensor<3x12xf32> {
   return %0 : tensor<3x12xf32>
 }
 
+// CHECK-LABEL: func.func @clamped_gate(
+// CHECK:         arith.minimumf
+// CHECK:         arith.maximumf
+// CHECK:         arith.minimumf
+// CHECK:         math.exp
+func.func @clamped_gate(%x: tensor<3x12xf32>) -> tensor<3x12xf32> {
+  %0 = transformer.gated_activation clamped_swish %x, %x : tensor<3x12xf32>
+  return %0 : tensor<3x12xf32>
+}
+
 // CHECK-LABEL: func.func @activation_alone(
 // CHECK:         math.erf
 // CHECK-NOT:     transformer
