@@ -20,9 +20,12 @@ LAYER = {
 }
 BEHIND = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
           "post_ffw_norm": "post_feedforward_layernorm"}  # of families that norm what a branch gives
-TYPES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
+# Of expert E: what stands before and behind its number, and what chooses.
+EXPERTS = {"mixtral": ("block_sparse_moe.experts", {"gate": "w1", "up": "w3", "down": "w2"}, "block_sparse_moe.gate")}
+EXPERTS |= dict.fromkeys(("qwen3_moe", "olmoe"), ("mlp.experts", {p: p + "_proj" for p in ("gate", "up", "down")}, "mlp.gate"))
+TYPES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "olmoe": "olmoe", "gpt_oss": "gpt-oss", "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
          "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2", "phi3": "phi3", "smollm3": "smollm3"}
-CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
+CLASSES = {"mixtral": "Mixtral", "qwen3_moe": "Qwen3Moe", "olmoe": "Olmoe", "gpt_oss": "GptOss", "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
            "granite": "Granite", "olmo2": "Olmo2", "olmo3": "Olmo3", "phi3": "Phi3", "smollm3": "SmolLM3"}
 
 
@@ -81,7 +84,7 @@ class Source:
         self.reader = gguf.GGUFReader(path)
         self.meta = {k: f.contents() for k, f in self.reader.fields.items()}
         self.family = self.meta["general.architecture"]
-        self.type = model_type or {"gemma3": "gemma3_text"}.get(self.family, self.family)
+        self.type = model_type or {"gemma3": "gemma3_text", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}.get(self.family, self.family)
         self.gemma = self.family.startswith("gemma")
         assert TYPES[self.type] == self.family
 
@@ -97,6 +100,12 @@ class Source:
             part = BEHIND.get(part) or LAYER[part]
         elif self.family == "phi3" and part == "ffn_up":
             part = "mlp.gate_up_proj"
+        elif part == "ffn_gate_inp":
+            part = EXPERTS[self.type][2] if self.type in EXPERTS else "mlp.router"
+        elif self.type == "gpt_oss" and part == "post_attention_norm":
+            part = "post_attention_layernorm"
+        elif part == "attn_sinks":
+            return f"model.layers.{layer}.self_attn.sinks"
         else:
             part = LAYER[part]
         return f"model.layers.{layer}.{part}.{kind}"
@@ -106,18 +115,50 @@ class Source:
         shape = values.shape
         return values.reshape(heads, shape[0] // heads // 2, 2, *shape[1:]).swapaxes(1, 2).reshape(shape)
 
+    def experts(self, dtype):
+        """A tensor for each expert; gpt-oss's are two a projection in MXFP4, with rows of gate and up in turn."""
+        out, stacks = {}, {t.name: t for t in self.reader.tensors if "_exps." in t.name}
+        for name, t in stacks.items():
+            _, layer, part, kind = name.split(".")
+            shape = [int(n) for n in t.shape[::-1]]
+            at, which = f"model.layers.{layer}.", part.split("_")[1]
+            if self.type != "gpt_oss":
+                values = gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape)
+                stem, names, _ = EXPERTS[self.type]
+                for e, each in enumerate(values):
+                    out[f"{at}{stem}.{e}.{names[which]}.{kind}"] = (dtype, each.shape, encode(each, dtype))
+                continue
+            if which == "up":
+                continue  # with the gate
+            data = [np.asarray(t.data)]
+            if which == "gate":
+                data.append(np.asarray(stacks[name.replace("_gate_", "_up_")].data))
+            data = np.stack([d.reshape(shape[0], shape[1], -1) for d in data], 2).reshape(shape[0], len(data) * shape[1], -1) if kind == "weight" else \
+                np.stack([d.reshape(shape) for d in data], 2).reshape(shape[0], -1)
+            stem = f"{at}mlp.experts.{'gate_up' if which == 'gate' else which}_proj"
+            if kind == "bias":
+                out[stem + "_bias"] = ("F32", data.shape, encode(data, "F32"))
+                continue
+            blocks = data.reshape(shape[0], data.shape[1], -1, 17)
+            codes = np.concatenate([blocks[..., 1:] & 15, blocks[..., 1:] >> 4], -1)
+            pairs = codes[..., 0::2] | codes[..., 1::2] << 4
+            out[stem + "_blocks"] = ("U8", pairs.shape, pairs.tobytes())
+            out[stem + "_scales"] = ("U8", blocks.shape[:3], blocks[..., 0].tobytes())
+        return out
+
     def tensors(self, dtype):
-        out = {}
+        out = self.experts(dtype)
         for t in self.reader.tensors:
             name = t.name
-            if name.startswith("rope_"):
+            if name.startswith("rope_") or "_exps." in name:
                 continue
             values = gguf.quants.dequantize(t.data, t.tensor_type).reshape([int(n) for n in t.shape[::-1]])
             if self.family in ("llama", "granite", "smollm3") and ("attn_q." in name or "attn_k." in name):
                 values = self.unpermuted(values, self.key("attention.head_count" + ("_kv" if "attn_k." in name else "")))
             if self.gemma and "norm" in name:
                 values = values - np.float32(1)
-            out[self.theirs(name)] = (dtype, values.shape, encode(values, dtype))
+            kept = "F32" if "ffn_gate_inp" in name else dtype  # as the GGUF file has it, so that no choice of experts moves
+            out[self.theirs(name)] = (kept, values.shape, encode(values, kept))
         return out
 
     def rope(self):
@@ -158,7 +199,19 @@ class Source:
             "bos_token_id": None, "eos_token_id": self.meta["tokenizer.ggml.eos_token_id"],
         }
         c["hidden_activation" if self.gemma else "hidden_act"] = "gelu_pytorch_tanh" if self.gemma else "silu"
-        if self.type not in ("mistral", "qwen2", "phi3"):
+        count, width = {"qwen3_moe": ("num_experts", "moe_intermediate_size"), "olmoe": ("num_experts", None)}.get(self.type, ("num_local_experts", None))
+        if self.key("expert_count", 0):
+            inner = self.key("expert_feed_forward_length", c["intermediate_size"])
+            c.update({count: self.key("expert_count"), "num_experts_per_tok": self.key("expert_used_count"), "router_aux_loss_coef": 0.001,
+                      "output_router_logits": False, width or "intermediate_size": inner})
+        if self.type == "qwen3_moe":
+            c.update(norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[], use_sliding_window=False, sliding_window=4096)
+        if self.type == "olmoe":
+            c.update(norm_topk_prob=False, clip_qkv=None)
+        if self.type == "gpt_oss":
+            c.update(experts_per_token=c["num_experts_per_tok"], swiglu_limit=7.0, initial_context_length=4096,
+                     quantization_config={"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]})
+        if self.type not in ("mistral", "mixtral", "qwen2", "phi3"):
             c["attention_bias"] = has("blk.0.attn_output.bias") if self.type == "llama" else has("blk.0.attn_q.bias")
         if self.type in ("llama", "granite", "smollm3"):
             c["mlp_bias"] = has("blk.0.ffn_up.bias")
@@ -174,8 +227,8 @@ class Source:
         if self.type == "smollm3":
             c.update(no_rope_layers=[int(i % 4 != 3) for i in range(c["num_hidden_layers"])], no_rope_layer_interval=4,
                      layer_types=["full_attention"] * c["num_hidden_layers"], use_sliding_window=False, sliding_window=None)
-        if self.gemma or self.type == "olmo3":
-            pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4}[self.family])
+        if self.gemma or self.type in ("olmo3", "gpt_oss"):
+            pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2}[self.family])
             local = [bool(p) for p in pattern] if isinstance(pattern, list) else [(i + 1) % pattern != 0 for i in range(c["num_hidden_layers"])]
             c.update(sliding_window=window, layer_types=["sliding_attention" if l else "full_attention" for l in local])
         if self.gemma:

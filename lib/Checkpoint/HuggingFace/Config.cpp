@@ -60,13 +60,6 @@ constexpr struct {
     {"length_penalty", "advice to those who sample"},
 };
 
-/// A value that asks for nothing, whatever its key means.
-bool asksForNothing(const nlohmann::json &value) {
-  return (value.is_boolean() && !value.get<bool>()) || (value.is_number() && value.get<double>() == 0) ||
-         (value.is_string() && value.get_ref<const std::string &>().empty()) ||
-         ((value.is_array() || value.is_object()) && value.empty());
-}
-
 class ConfigReader {
 public:
   ConfigReader(const JsonObject &config, PairWriter &pairs) : config(config), pairs(pairs) {}
@@ -79,6 +72,7 @@ private:
   Status readScales();
   Status readUnrotated();
   Status readWindows();
+  Status readExperts();
   Status readIds(const JsonObject *generation);
   Status checkUnread();
 
@@ -104,11 +98,10 @@ Status ConfigReader::readKind() {
     return config.refuse(ErrorCode::ConfigArchitecture, "model_type",
                          "expects " + alternatives(folderModelTypes()) + suggestion(*type, folderModelTypes()));
   if (config.has("quantization_config")) {
-    Result<JsonObject> scheme = config.object("quantization_config");
-    if (!scheme)
-      return scheme.error();
-    return scheme->refuse(ErrorCode::FolderQuantization, "quant_method",
-                          "expects no quantization_config (weights in BF16, F16 or F32)");
+    Result<FolderQuantization> form = readQuantization(config);
+    if (!form)
+      return form.error();
+    c.quantization = *form;
   }
   if (config.has("architectures")) { // the class, of which one computes logits
     Result<std::vector<std::string>> classes = config.texts("architectures");
@@ -204,11 +197,12 @@ Status ConfigReader::readSwitches() {
   for (auto [name, says] :
        {std::pair(c.family->attentionBiasKey, &c.outputBias), std::pair(c.family->mlpBiasKey, &c.mlpBias)})
     if (name) {
-      Result<bool> bias = config.boolean(name, false);
+      Result<bool> bias = config.boolean(name, c.family->clampedGate);
       if (!bias)
         return bias.error();
       *says = *bias;
     }
+  c.mlpBias = c.mlpBias || c.family->clampedGate;
   c.inputBias = c.outputBias || c.family->inputBias;
   STEPDOWN_CHECK(expect("rope_interleaved", false));
   if (!c.family->slices)
@@ -303,6 +297,8 @@ Status ConfigReader::readWindows() {
     }
     return *window ? Status(config.refuse("sliding_window", "expects none")) : Status(Done{});
   }
+  if (kind == Windows::Off)
+    return expect("use_sliding_window", false);
   if (kind == Windows::All) {
     if (*window)
       pairs.add(key("attention.sliding_window"), *window);
@@ -358,6 +354,51 @@ Status ConfigReader::readWindows() {
   return Done{};
 }
 
+/// How many experts a layer has, and how a token's are chosen and weighed.
+Status ConfigReader::readExperts() {
+  const ExpertKeys *keys = c.family->experts;
+  if (!keys)
+    return Done{};
+  Result<uint64_t> count = config.count(keys->count, keys->countLeft);
+  Result<uint64_t> used = config.count("num_experts_per_tok", keys->usedLeft);
+  Result<uint64_t> width = keys->width ? config.count(keys->width, keys->widthLeft) : Result<uint64_t>(uint64_t(0));
+  for (const Result<uint64_t> *each : {&count, &used, &width})
+    if (!*each)
+      return each->error();
+  if (*count == 0 || *count > kMostExperts)
+    return config.refuse(keys->count, "expects 1 to " + std::to_string(kMostExperts));
+  if (*used == 0 || *used > std::min<uint64_t>(*count, kMostExpertsUsed))
+    return config.refuse("num_experts_per_tok",
+                         "expects 1 to " + std::to_string(std::min<uint64_t>(*count, kMostExpertsUsed)));
+  if (keys->width && (*width == 0 || *width > kMostWidth))
+    return config.refuse(keys->width, "expects 1 to " + std::to_string(kMostWidth));
+  c.experts = *count;
+  pairs.add(key("expert_count"), *count);
+  pairs.add(key("expert_used_count"), *used);
+  if (keys->width)
+    pairs.add(key("expert_feed_forward_length"), *width);
+  for (const char *name : {"router_aux_loss_coef", "output_router_logits", "router_jitter_noise"}) // for training
+    config.skip(name);
+  if (keys->shares) {
+    Result<bool> shares = config.boolean(keys->shares, false);
+    if (!shares)
+      return shares.error();
+    if (*shares != keys->ofChosen)
+      return config.refuse(keys->shares, keys->ofChosen ? "expects true" : "expects false");
+  }
+  if (Result<uint64_t> step = config.count("decoder_sparse_step", 1); !step || *step != 1)
+    return config.refuse("decoder_sparse_step", "expects 1 (experts in every layer)");
+  if (!c.family->clampedGate)
+    return Done{};
+  if (Result<uint64_t> again = config.count("experts_per_token", *used); !again || *again != *used)
+    return config.refuse("experts_per_token", "expects what num_experts_per_tok says, " + std::to_string(*used));
+  for (auto [name, only] : {std::pair("swiglu_limit", 7.0), std::pair("swiglu_alpha", 1.702)})
+    if (Result<double> number = config.real(name, only); !number || *number != only)
+      return config.refuse(name, only == 7 ? "expects 7" : "expects 1.702");
+  config.skip("initial_context_length"); // what the rotary parameters say
+  return Done{};
+}
+
 Status ConfigReader::readIds(const JsonObject *generation) {
   Result<std::vector<uint64_t>> ends = config.counts("eos_token_id");
   if (!ends)
@@ -391,7 +432,7 @@ Status ConfigReader::checkUnread() {
 Result<FolderConfig> ConfigReader::read(const JsonObject *generation) {
   for (Status (ConfigReader::*step)() :
        {&ConfigReader::readKind, &ConfigReader::readSizes, &ConfigReader::readSwitches, &ConfigReader::readScales,
-        &ConfigReader::readUnrotated, &ConfigReader::readWindows})
+        &ConfigReader::readUnrotated, &ConfigReader::readWindows, &ConfigReader::readExperts})
     if (Status status = (this->*step)(); !status)
       return status.error();
   if (Status status = readIds(generation); !status)

@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/Checkpoint/HuggingFace/FolderFamilies.h"
 #include "lib/Checkpoint/HuggingFace/JsonFile.h"
+#include "lib/Checkpoint/HuggingFace/QuantConfig.h"
 #include "lib/Checkpoint/PairWriter.h"
 #include "lib/Checkpoint/ParameterLimits.h"
 
@@ -25,6 +26,8 @@ struct FolderConfig {
   std::vector<uint64_t> ends; ///< ids that end an answer
   std::vector<MadeVector> made;
   uint64_t width;
+  uint64_t experts; ///< of a layer; 0: none
+  FolderQuantization quantization;
 };
 
 /// As JsonObject::real, for numbers of `range` alone: what reads the keys that this makes would refuse another by the

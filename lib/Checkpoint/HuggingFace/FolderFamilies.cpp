@@ -73,6 +73,43 @@ constexpr TensorRule phi3[] = {MODEL,
                                LINEAR("mlp.gate_up_proj", "ffn_up"),
                                LINEAR("mlp.down_proj", "ffn_down")};
 
+// Experts, each tensor of its own: of a layer's `AT` the gate, up and down projections, and what chooses.
+#define EXPERT(THEIRS, OURS)                                                                                           \
+  {"model.layers.{}." THEIRS ".weight", "blk.{}." OURS ".weight", false, TensorRule::Kind::Expert}
+#define EXPERTS(AT, GATE, UP, DOWN)                                                                                    \
+  LINEAR(AT ".gate", "ffn_gate_inp"), EXPERT(AT ".experts.<>." GATE, "ffn_gate_exps"),                                 \
+      EXPERT(AT ".experts.<>." UP, "ffn_up_exps"), EXPERT(AT ".experts.<>." DOWN, "ffn_down_exps")
+#define MLP_EXPERTS EXPERTS("mlp", "gate_proj", "up_proj", "down_proj")
+constexpr TensorRule mixtral[] = {MODEL, LAST_NORM(false), TWO_NORMS,
+                                  QKV,   OUTPUT,           EXPERTS("block_sparse_moe", "w1", "w3", "w2")};
+constexpr TensorRule qwen3Moe[] = {MODEL,
+                                   LAST_NORM(false),
+                                   TWO_NORMS,
+                                   QKV,
+                                   OUTPUT,
+                                   MLP_EXPERTS,
+                                   NORM("self_attn.q_norm", "attn_q_norm", false),
+                                   NORM("self_attn.k_norm", "attn_k_norm", false)};
+#define STACK(THEIRS, OURS, KIND) {"model.layers.{}.mlp.experts." THEIRS, "blk.{}." OURS, false, TensorRule::Kind::KIND}
+constexpr TensorRule gptOss[] = {MODEL,
+                                 LAST_NORM(false),
+                                 NORM("input_layernorm", "attn_norm", false),
+                                 NORM("post_attention_layernorm", "post_attention_norm", false),
+                                 QKV,
+                                 OUTPUT,
+                                 {"model.layers.{}.self_attn.sinks", "blk.{}.attn_sinks.weight", false},
+                                 LINEAR("mlp.router", "ffn_gate_inp"),
+                                 STACK("gate_up_proj_blocks", "ffn_gate_up_exps.weight", Blocks),
+                                 STACK("gate_up_proj_scales", "ffn_gate_up_exps.weight", Scales),
+                                 STACK("gate_up_proj_bias", "ffn_gate_up_exps.bias", Pair),
+                                 STACK("down_proj_blocks", "ffn_down_exps.weight", Blocks),
+                                 STACK("down_proj_scales", "ffn_down_exps.weight", Scales),
+                                 STACK("down_proj_bias", "ffn_down_exps.bias", Plain)};
+constexpr ExpertKeys mixtralExperts = {"num_local_experts", 8, 2, nullptr, 0, nullptr, true},
+                     qwen3Experts = {"num_experts", 128, 8, "moe_intermediate_size", 768, "norm_topk_prob", true},
+                     olmoExperts = {"num_experts", 64, 8, nullptr, 0, "norm_topk_prob", false},
+                     gptOssExperts = {"num_local_experts", 128, 4, nullptr, 0, nullptr, true};
+
 // An encoder, with layer norms. The pooler is trained for another task and is no part of an embedding; positions are
 // counted.
 #define NORM_BIAS(THEIRS, OURS)                                                                                        \
@@ -133,6 +170,15 @@ constexpr FolderFamily unrotated(FolderFamily row, uint64_t period) {
   return row;
 }
 
+constexpr FolderFamily mixed(FolderFamily row, const ExpertKeys &experts) {
+  row.experts = &experts;
+  return row;
+}
+constexpr FolderFamily clamped(FolderFamily row) {
+  row.clampedGate = true;
+  return row;
+}
+
 // Defaults: those of the configuration classes of transformers 5.24.
 constexpr FolderFamily families[] = {
     encoding({"bert", "bert", bert, std::size(bert), "hidden_act", "gelu", Windows::None, 0, 0, 1e4, false, true, false,
@@ -146,42 +192,64 @@ constexpr FolderFamily families[] = {
                                6),
                      1e4),
            0, kNotRead),
+    clamped(mixed(patterned({"gpt_oss", "gpt-oss", gptOss, std::size(gptOss), SILU, Windows::None, 8, 64, 1.5e5, false,
+                             false, false, "attention_bias", nullptr, false, false},
+                            2),
+                  gptOssExperts)),
     multiplied({"granite", "granite", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
                 "attention_bias", "mlp_bias", false, false}),
     sliced({"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
             "attention_bias", "mlp_bias", false, false}),
     {"mistral", "llama", llama, std::size(llama), SILU, Windows::All, 8, 0, 1e4, true, false, false, nullptr, nullptr,
      false, false},
+    mixed({"mixtral", "llama", mixtral, std::size(mixtral), SILU, Windows::All, 8, 0, 1e6, false, false, false, nullptr,
+           nullptr, false, false},
+          mixtralExperts),
     {"olmo2", "olmo2", olmo2, std::size(olmo2), SILU, Windows::None, 0, 0, 1e4, false, false, false, "attention_bias",
      nullptr, false, false},
     localRope(patterned({"olmo3", "olmo2", olmo2, std::size(olmo2), SILU, Windows::None, 0, 0, 5e5, true, false, false,
                          "attention_bias", nullptr, false, false},
                         4),
               0),
+    mixed({"olmoe", "olmoe", qwen3Moe, std::size(qwen3Moe), SILU, Windows::None, 0, 0, 1e4, false, false, false,
+           "attention_bias", nullptr, false, false},
+          olmoExperts),
     {"phi3", "phi3", phi3, std::size(phi3), SILU, Windows::All, 0, 0, 1e4, false, false, true, nullptr, nullptr, false,
      true},
     {"qwen2", "qwen2", llama, std::size(llama), SILU, Windows::Switched, 32, 0, 1e4, false, false, false, nullptr,
      nullptr, true, false},
     {"qwen3", "qwen3", qwen3, std::size(qwen3), SILU, Windows::Switched, 32, 128, 1e4, false, false, false,
      "attention_bias", nullptr, false, false},
+    mixed({"qwen3_moe", "qwen3moe", qwen3Moe, std::size(qwen3Moe), SILU, Windows::Off, 4, 0, 1e4, false, false, false,
+           "attention_bias", nullptr, false, false},
+          qwen3Experts),
     unrotated({"smollm3", "smollm3", llama, std::size(llama), SILU, Windows::None, 4, 0, 2e6, false, true, false,
                "attention_bias", "mlp_bias", false, false},
               4),
 };
 
-/// Whether `name` is `pattern` with a number for "{}", which has no zero in front and at most nine digits.
-bool matches(const char *pattern, const std::string &name, uint64_t &layer) {
-  const char *hole = std::strstr(pattern, "{}");
-  layer = 0;
-  if (!hole)
-    return name == pattern;
-  const size_t before = static_cast<size_t>(hole - pattern);
-  if (name.compare(0, before, pattern, before) != 0)
-    return false;
-  size_t at = before;
-  for (; at < name.size() && at - before < 9 && name[at] >= '0' && name[at] <= '9'; ++at)
-    layer = layer * 10 + static_cast<uint64_t>(name[at] - '0');
-  return at > before && (name[before] != '0' || at == before + 1) && name.compare(at, std::string::npos, hole + 2) == 0;
+/// Whether `name` is `pattern` with a number for "{}" and one for "<>", which have no zero in front and at most nine
+/// digits.
+bool matches(const char *pattern, const std::string &name, uint64_t &layer, uint64_t &expert) {
+  layer = expert = 0;
+  size_t at = 0;
+  for (; *pattern; ++pattern) {
+    const bool isLayer = std::strncmp(pattern, "{}", 2) == 0, isExpert = std::strncmp(pattern, "<>", 2) == 0;
+    if (!isLayer && !isExpert) {
+      if (at == name.size() || name[at++] != *pattern)
+        return false;
+      continue;
+    }
+    ++pattern; // of its two
+    const size_t before = at;
+    uint64_t number = 0;
+    for (; at < name.size() && at - before < 9 && name[at] >= '0' && name[at] <= '9'; ++at)
+      number = number * 10 + static_cast<uint64_t>(name[at] - '0');
+    if (at == before || (name[before] == '0' && at != before + 1))
+      return false;
+    (isLayer ? layer : expert) = number;
+  }
+  return at == name.size();
 }
 
 } // namespace
@@ -199,9 +267,9 @@ std::vector<std::string> folderModelTypes() {
   return names;
 }
 
-const TensorRule *ruleOf(const FolderFamily &family, const std::string &name, uint64_t &layer) {
+const TensorRule *ruleOf(const FolderFamily &family, const std::string &name, uint64_t &layer, uint64_t &expert) {
   for (size_t i = 0; i < family.ruleCount; ++i)
-    if (matches(family.rules[i].theirs, name, layer))
+    if (matches(family.rules[i].theirs, name, layer, expert))
       return &family.rules[i];
   return nullptr;
 }

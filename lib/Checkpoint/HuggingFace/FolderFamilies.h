@@ -8,11 +8,27 @@
 
 namespace stepdown {
 
-/// A tensor of a folder, and what it is called here. "{}" stands for the number of a layer in both.
+/// A tensor of a folder, and what it is called here. "{}" stands for the number of a layer in both, "<>" for that of an
+/// expert.
 struct TensorRule {
+  /// Expert: one of those that are stacked here. Blocks and Scales: of experts in MXFP4, stacked as they are; Pair:
+  /// their biases. "gate_up" of these last three are two tensors here.
+  enum class Kind { Plain, Expert, Blocks, Scales, Pair };
   const char *theirs;
   const char *ours; ///< null: needed by nobody
   bool plusOne;     ///< a norm that multiplies by 1 + its weight; ours multiplies by the weight
+  Kind kind = Kind::Plain;
+};
+
+/// What config.json says of experts.
+struct ExpertKeys {
+  const char *count;  ///< the key of how many each layer has
+  uint64_t countLeft; ///< where it is left out
+  uint64_t usedLeft;  ///< the same of num_experts_per_tok
+  const char *width;  ///< of an expert's MLP; null: intermediate_size
+  uint64_t widthLeft;
+  const char *shares; ///< whether weights are shares of those chosen, which has to be `ofChosen`; false where left out
+  bool ofChosen;
 };
 
 struct FolderFamily {
@@ -21,9 +37,9 @@ struct FolderFamily {
   const TensorRule *rules;
   size_t ruleCount;
   const char *activationKey, *activation; ///< the one that the family's MLP has
-  /// Which layers have sliding_window: none can, all do, those that use_sliding_window and what follows it say, or
-  /// those of a pattern.
-  enum class Windows { None, All, Switched, Pattern } windows;
+  /// Which layers have sliding_window: none can, all do, those that use_sliding_window and what follows it say, those
+  /// of a pattern, or none although there is a use_sliding_window.
+  enum class Windows { None, All, Switched, Pattern, Off } windows;
   uint64_t keyValueHeads; ///< where config.json leaves num_key_value_heads out; 0: as many as query heads
   uint64_t headSize;      ///< where it leaves head_dim out; 0: hidden_size / num_attention_heads
   double theta;           ///< where it leaves rope_theta out
@@ -45,6 +61,9 @@ struct FolderFamily {
   bool multipliers = false;     ///< embedding_multiplier, attention_multiplier, residual_multiplier, logits_scaling
   bool encoder = false;         ///< readEncoderConfig() reads what it has in place of rotation and RMS norms
   uint64_t unrotatedPeriod = 0; ///< of n layers the last does not rotate, as no_rope_layers has to say; 0: all do
+  const ExpertKeys *experts = nullptr;
+  bool clampedGate =
+      false; ///< gpt-oss: every linear has a bias, rotation is said, and swiglu_limit and alpha are fixed
 };
 
 /// The family of `modelType`, or null.
@@ -52,7 +71,7 @@ const FolderFamily *folderFamily(const std::string &modelType);
 /// Every model_type, ascending.
 std::vector<std::string> folderModelTypes();
 
-/// The rule of `name` and the layer that its number names (0 where it has none), or null.
-const TensorRule *ruleOf(const FolderFamily &family, const std::string &name, uint64_t &layer);
+/// The rule of `name` and the layer and expert that its numbers name (0 where it has none), or null.
+const TensorRule *ruleOf(const FolderFamily &family, const std::string &name, uint64_t &layer, uint64_t &expert);
 
 } // namespace stepdown

@@ -1,6 +1,7 @@
 #include "lib/Checkpoint/HuggingFace/FolderWeights.h"
 #include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/HuggingFace/Folder.h"
+#include "lib/Checkpoint/HuggingFace/GatheredTensors.h"
 #include "lib/Checkpoint/HuggingFace/JsonFile.h"
 #include "lib/Checkpoint/HuggingFace/Safetensors.h"
 
@@ -26,13 +27,15 @@ std::string numbered(std::string pattern, uint64_t layer) {
 class WeightReader {
 public:
   WeightReader(const std::string &folder, const FolderConfig &config, CheckpointBuilder &builder)
-      : folder(folder), config(config), builder(builder) {}
+      : folder(folder), config(config), builder(builder), gathered(config, builder) {}
   Status read();
 
 private:
   Status readIndex();
   Status readFile(const std::string &name);
   Status take(const std::string &file, const SafeTensor &tensor);
+  void isUnknown(const std::string &name);
+  bool saysBias(std::string_view ours) const;
   Status checkIndex() const;
   Status checkHead() const;
   Status checkBiases() const;
@@ -41,6 +44,7 @@ private:
   const std::string &folder;
   const FolderConfig &config;
   CheckpointBuilder &builder;
+  GatheredTensors gathered;
   std::map<std::string, std::string> shardOf; // tensor -> file, as the index says
   std::map<std::string, std::string> foundIn; // tensor -> file
   std::shared_ptr<std::deque<std::string>> names = std::make_shared<std::deque<std::string>>();
@@ -91,25 +95,60 @@ const uint8_t *WeightReader::withOne(const SafeTensor &tensor) {
   return reinterpret_cast<const uint8_t *>(values->data());
 }
 
+/// Whether config.json says that the linear of a bias called `ours` has one.
+bool WeightReader::saysBias(std::string_view ours) const {
+  const bool mlp = ours.find("ffn_") != ours.npos, output = ours.find("attn_output") != ours.npos;
+  return mlp ? config.mlpBias : output ? config.outputBias : config.inputBias;
+}
+
+void WeightReader::isUnknown(const std::string &name) {
+  constexpr size_t named = 5;
+  if (++unknownCount <= named)
+    unknown += (unknown.empty() ? "'" : ", '") + printable(name) + "'";
+  else if (unknownCount == named + 1)
+    unknown += ", ...";
+}
+
 /// Adds `tensor` under our name.
 Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
   if (const auto [before, isNew] = foundIn.emplace(tensor.name, file); !isNew)
     return fail(ErrorCode::SafetensorsDuplicate, "%s: tensor '%s': expects one file that holds it, but %s does too",
                 file.c_str(), printable(tensor.name).c_str(), before->second.c_str());
-  uint64_t layer = 0;
-  const TensorRule *rule = ruleOf(*config.family, tensor.name, layer);
+  uint64_t layer = 0, expert = 0;
+  std::string role = roleOf(config.quantization, tensor);
+  const std::string stem = tensor.name.substr(0, tensor.name.rfind('.'));
+  if (!role.empty())
+    if (const TensorRule *rule = ruleOf(*config.family, stem + ".weight", layer, expert); rule && rule->ours) {
+      gathered.add(*rule, numbered(rule->ours, layer), expert, role, file, tensor);
+      return Done{};
+    }
+  if (config.quantization.form != FolderQuantization::Form::None && scalesActivations(tensor.name) &&
+      ruleOf(*config.family, stem + ".weight", layer, expert))
+    return Done{};
+  const TensorRule *rule = ruleOf(*config.family, tensor.name, layer, expert);
+  using Kind = TensorRule::Kind;
+  if (rule && (rule->kind == Kind::Blocks || rule->kind == Kind::Scales)) {
+    gathered.add(*rule, numbered(rule->ours, layer), 0, rule->kind == Kind::Blocks ? "blocks" : "scales", file, tensor);
+    return Done{};
+  }
   if (!tensor.other.empty() && (!rule || rule->ours))
     return fail(ErrorCode::SafetensorsDtype, "%s: tensor '%s': dtype: expects F32, F16 or BF16, but got %s",
                 file.c_str(), printable(tensor.name).c_str(), tensor.other.c_str());
   if (!rule) {
-    constexpr size_t named = 5;
-    if (++unknownCount <= named)
-      unknown += (unknown.empty() ? "'" : ", '") + printable(tensor.name) + "'";
-    else if (unknownCount == named + 1)
-      unknown += ", ...";
+    isUnknown(tensor.name);
+    return Done{};
+  }
+  if (rule->kind == Kind::Expert || rule->kind == Kind::Pair) {
+    gathered.add(*rule, numbered(rule->ours, layer), expert, rule->kind == Kind::Pair ? "bias" : "weight", file,
+                 tensor);
     return Done{};
   }
   if (!rule->ours)
+    return Done{};
+  // AutoGPTQ wrote a bias of zeros for linears that have none.
+  if (config.quantization.form == FolderQuantization::Form::Gptq && stem + ".bias" == tensor.name &&
+      !saysBias(rule->ours) &&
+      std::all_of(tensor.data, tensor.data + tensor.bytes, [](uint8_t byte) { return byte == 0; }))
     return Done{};
   if (tensor.shape.size() > 4)
     return fail(ErrorCode::SafetensorsShape, "%s: tensor '%s': shape: expects at most 4 dimensions, but got %zu",
@@ -175,6 +214,10 @@ Status WeightReader::checkIndex() const {
 /// tie_word_embeddings against lm_head.weight.
 Status WeightReader::checkHead() const {
   const StoredTensor *rows = builder.soFar().tensor("token_embd.weight");
+  if (config.tied && builder.soFar().tensor(headName)) // in a form of its own, so no copy
+    return fail(ErrorCode::ConfigContradiction,
+                "%s/config.json: key 'tie_word_embeddings': expects false where lm_head is quantised, but it is true",
+                folder.c_str());
   if (!config.tied && !builder.soFar().tensor(headName))
     return fail(ErrorCode::ConfigContradiction,
                 "%s/config.json: key 'tie_word_embeddings': expects true where there is no lm_head.weight, but it is "
@@ -196,10 +239,11 @@ Status WeightReader::checkBiases() const {
   for (size_t i = 0; i < config.family->ruleCount; ++i) {
     const TensorRule &rule = config.family->rules[i];
     const std::string_view ours = rule.ours ? rule.ours : "", ending = ".bias";
+    if (rule.kind == TensorRule::Kind::Pair) // two here, which the family needs
+      continue;
     if (ours.size() < ending.size() || ours.substr(ours.size() - ending.size()) != ending)
       continue;
-    const bool mlp = ours.find("ffn_") != ours.npos, output = ours.find("attn_output") != ours.npos;
-    const bool says = mlp ? config.mlpBias : output ? config.outputBias : config.inputBias;
+    const bool mlp = ours.find("ffn_") != ours.npos, says = saysBias(ours);
     const char *key = mlp ? config.family->mlpBiasKey : config.family->attentionBiasKey;
     for (uint64_t layer = 0; layer < config.layers; ++layer) {
       if ((builder.soFar().tensor(numbered(rule.ours, layer)) != nullptr) == says)
@@ -243,6 +287,8 @@ Status WeightReader::read() {
   if (unknownCount)
     return fail(ErrorCode::FolderTensorName, "%s: expects tensors of model_type %s, but got %zu that no rule takes: %s",
                 folder.c_str(), config.family->modelType, unknownCount, unknown.c_str());
+  if (Status made = gathered.finish(*names); !made)
+    return made;
   builder.keep(names);
   for (Status (WeightReader::*check)() const :
        {&WeightReader::checkIndex, &WeightReader::checkHead, &WeightReader::checkBiases})

@@ -16,6 +16,12 @@ Result<json> readJsonObject(const std::string &file, std::string_view text) {
   return value;
 }
 
+bool asksForNothing(const nlohmann::json &value) {
+  return (value.is_boolean() && !value.get<bool>()) || (value.is_number() && value.get<double>() == 0) ||
+         (value.is_string() && value.get_ref<const std::string &>().empty()) ||
+         ((value.is_array() || value.is_object()) && value.empty());
+}
+
 std::string shownJson(const json &value) {
   if (value.is_array())
     return "a list of " + std::to_string(value.size());

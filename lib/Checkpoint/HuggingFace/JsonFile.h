@@ -64,6 +64,9 @@ private:
   mutable std::set<std::string> asked;
 };
 
+/// A value that asks for nothing, whatever its key means: false, 0, or empty.
+bool asksForNothing(const nlohmann::json &value);
+
 /// A value as a message shows it: short, and printable.
 std::string shownJson(const nlohmann::json &value);
 

@@ -99,8 +99,11 @@ Status RopeReader::yarn(const JsonObject &object, double base) {
   for (const char *name : {"mscale", "mscale_all_dim"})
     if (object.has(name))
       return object.refuse(name, "expects none (the family computes attention_factor from factor alone)");
-  if (Result<bool> truncate = object.boolean("truncate", true); !truncate || !*truncate)
-    return object.refuse("truncate", "expects true");
+  Result<bool> truncate = object.boolean("truncate", true);
+  if (!truncate)
+    return truncate.error();
+  if (!*truncate) // GGUF cannot say it
+    pairs.add(key("rope.scaling.yarn_truncate"), false);
   pairs.add(key("rope.scaling.type"), "yarn");
   pairs.add(key("rope.scaling.factor"), *factor);
   pairs.add(key("rope.scaling.original_context_length"), *trained);
@@ -225,6 +228,8 @@ Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t h
       return config.refuse("rope_parameters", "expects full_attention and sliding_attention in it");
     localBase = *base;
   }
+  if (family.clampedGate && !config.has("rope_parameters") && !config.has("rope_scaling"))
+    return config.refuse("rope_parameters", "expects an object (the family rotates with yarn)");
   const nlohmann::json none = nlohmann::json::object();
   Result<JsonObject> object = JsonObject(config.file(), none, ErrorCode::ConfigValue);
   if (config.has("rope_scaling"))

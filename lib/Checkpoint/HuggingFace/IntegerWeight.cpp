@@ -1,0 +1,143 @@
+#include "lib/Checkpoint/HuggingFace/IntegerWeight.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cmath>
+#include <cstring>
+
+namespace stepdown {
+namespace {
+
+constexpr uint64_t blockColumns = 32;
+constexpr uint8_t placeOf[8] = {0, 4, 1, 5, 2, 6, 3, 7}; // of code i among the interleaved eight
+
+uint32_t word(const uint8_t *at) {
+  return at[0] | uint32_t(at[1]) << 8 | uint32_t(at[2]) << 16 | uint32_t(at[3]) << 24;
+}
+
+class IntegerPart : public WeightPart {
+public:
+  explicit IntegerPart(const IntegerForm &form) : WeightPart(form.rows, form.columns), f(form) {}
+  Status look(const std::string &where);
+  Storage smallest() const override { return storage; }
+  void read(Storage as, uint64_t first, uint64_t count, uint8_t *out) const override;
+
+private:
+  uint64_t groupAt(uint64_t column) const { return f.groupOf ? word(f.groupOf + 4 * column) : column / f.group; }
+  int zeroAt(uint64_t row, uint64_t group) const {
+    return f.zeroBytes     ? f.zeroBytes[row * f.groups + group] + f.zero
+           : f.zeros.words ? int(f.zeros.at(group, row)) + f.zero
+                           : f.zero;
+  }
+  float scaleAt(uint64_t row, uint64_t group) const {
+    const BlockFormat &format = *blockFormat(f.scaleType);
+    float value;
+    decode(format, f.scales + (row * f.scaleRowStep + group * f.scaleGroupStep) * format.bytes, 1, &value);
+    return value;
+  }
+  int codeAt(uint64_t row, uint64_t column) const {
+    return f.bytes      ? f.bytes[row * columns + column]
+           : f.byColumn ? int(f.codes.at(column, row))
+                        : int(f.codes.at(row, column));
+  }
+
+  const IntegerForm f;
+  Storage storage = Storage::F32;
+};
+
+Status IntegerPart::look(const std::string &where) {
+  bool blocks = columns % blockColumns == 0 && (f.groups == 1 || f.group % blockColumns == 0);
+  if (f.groupOf)
+    for (uint64_t c = 0; c < columns; ++c) {
+      if (const uint64_t group = groupAt(c); group >= f.groups)
+        return fail(ErrorCode::QuantGroupIndex,
+                    "%s: g_idx: expects groups below %" PRIu64 ", but got %" PRId32 " for column %" PRIu64,
+                    where.c_str(), f.groups, static_cast<int32_t>(group), c);
+      blocks = blocks && groupAt(c) == groupAt(c - c % blockColumns); // one scale for a block
+    }
+  bool halves = true; // whether each scale is a binary16
+  int least = INT32_MAX, most = INT32_MIN;
+  for (uint64_t r = 0; r < rows; ++r)
+    for (uint64_t g = 0; g < f.groups; ++g) {
+      const float scale = scaleAt(r, g);
+      if (!std::isfinite(scale) || scale <= 0)
+        return fail(ErrorCode::QuantScale,
+                    "%s: expects positive and finite scales, but got %g for row %" PRIu64 " and group %" PRIu64,
+                    where.c_str(), double(scale), r, g);
+      halves = halves && f16ToF32(f32ToF16(scale)) == scale;
+      least = std::min(least, zeroAt(r, g)), most = std::max(most, zeroAt(r, g));
+    }
+  const int lowest = f.bytes ? -128 : 0, highest = f.bytes ? 127 : (1 << f.codes.bits) - 1;
+  const auto fits = [&](int half) { return lowest - most >= -half && highest - least < half; };
+  if (blocks && halves)
+    storage = fits(8) ? Storage::Q4_0 : fits(16) ? Storage::Q5_0 : fits(128) ? Storage::Q8_0 : Storage::F32;
+  return Done{};
+}
+
+/// A block of codes, whose values are codes - `offset` of the type.
+void writeBlock(Storage as, uint16_t scale, const uint8_t *codes, uint8_t *out) {
+  *out++ = static_cast<uint8_t>(scale);
+  *out++ = static_cast<uint8_t>(scale >> 8);
+  if (as == Storage::Q8_0) {
+    for (uint64_t i = 0; i < blockColumns; ++i)
+      *out++ = codes[i] ^ 0x80;
+    return;
+  }
+  if (as == Storage::Q5_0) {
+    for (int byte = 0; byte < 4; ++byte, ++out) {
+      *out = 0;
+      for (int bit = 0; bit < 8; ++bit)
+        *out = static_cast<uint8_t>(*out | (codes[8 * byte + bit] >> 4 & 1) << bit);
+    }
+  }
+  for (int i = 0; i < 16; ++i)
+    *out++ = static_cast<uint8_t>((codes[i] & 15) | codes[16 + i] << 4);
+}
+
+void IntegerPart::read(Storage as, uint64_t first, uint64_t count, uint8_t *out) const {
+  const BlockFormat &format = *blockFormat(as);
+  uint8_t codes[blockColumns];
+  std::vector<float> scales(as == Storage::F32 ? f.groups : 0); // of a row
+  std::vector<int> zeros(scales.size());
+  for (uint64_t r = first; r < first + count; ++r) {
+    if (as == Storage::F32) {
+      for (uint64_t g = 0; g < f.groups; ++g)
+        scales[g] = scaleAt(r, g), zeros[g] = zeroAt(r, g);
+      for (uint64_t c = 0; c < columns; ++c, out += sizeof(float)) {
+        const uint64_t g = groupAt(c);
+        const float value = scales[g] * float(codeAt(r, c) - zeros[g]); // of 16 bits a scale: exact
+        std::memcpy(out, &value, sizeof value);
+      }
+      continue;
+    }
+    for (uint64_t c = 0; c < columns; c += blockColumns, out += format.bytes) {
+      const uint64_t g = groupAt(c);
+      const int lift = format.offset - zeroAt(r, g);
+      for (uint64_t i = 0; i < blockColumns; ++i)
+        codes[i] = static_cast<uint8_t>(codeAt(r, c + i) + lift);
+      writeBlock(as, f32ToF16(scaleAt(r, g)), codes, out);
+    }
+  }
+}
+
+} // namespace
+
+uint32_t PackedCodes::at(uint64_t stream, uint64_t i) const {
+  if (interleaved)
+    i = i / 8 * 8 + placeOf[i % 8];
+  const uint64_t bit = i * uint64_t(bits), shift = bit % 32;
+  const uint8_t *from = words + 4 * (stream * streamStep + bit / 32 * wordStep);
+  uint32_t code = word(from) >> shift;
+  if (shift + uint64_t(bits) > 32)
+    code |= word(from + 4 * wordStep) << (32 - shift);
+  return code & ((1u << bits) - 1);
+}
+
+Result<std::unique_ptr<WeightPart>> integerPart(const std::string &where, const IntegerForm &form) {
+  auto part = std::make_unique<IntegerPart>(form);
+  if (Status looked = part->look(where); !looked)
+    return looked.error();
+  return Result<std::unique_ptr<WeightPart>>(std::move(part));
+}
+
+} // namespace stepdown

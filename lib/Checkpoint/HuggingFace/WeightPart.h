@@ -1,0 +1,45 @@
+// A matrix of a folder whose bytes have to be made before anything here can read them: it is quantised in a form of its
+// own, or its rows are strewn. Nothing is made before rows are asked for.
+//
+// One rule for all forms: a weight is the exact product of its code and its scale. It is stored in the smallest type
+// that holds it so (q4_0, q5_0, q8_0, mxfp4, bf16), else as float32, to which the product of an 8-bit float and a float
+// is rounded once. So no weight has fewer bits here than what it is made of.
+#pragma once
+#include "lib/Checkpoint/Checkpoint.h"
+
+namespace stepdown {
+
+class WeightPart {
+public:
+  WeightPart(uint64_t rows, uint64_t columns) : rows(rows), columns(columns) {}
+  virtual ~WeightPart() = default;
+  /// The smallest type that holds every weight exactly; f32 holds what any part has.
+  virtual Storage smallest() const = 0;
+  /// Rows [first, first + count) as `storage`, which is smallest() or what widest() says of several.
+  virtual void read(Storage storage, uint64_t first, uint64_t count, uint8_t *out) const = 0;
+
+  const uint64_t rows, columns;
+};
+
+/// A type that holds what each of the two does.
+Storage widest(Storage a, Storage b);
+
+/// Parts of one shape, one below the other: a linear, or the experts of a layer.
+class PartSource : public BlockSource {
+public:
+  explicit PartSource(std::vector<std::unique_ptr<WeightPart>> parts);
+  void read(uint64_t first, uint64_t count, uint8_t *out) const override;
+
+  /// All rows as one tensor called `name`, of rank 3 for `experts`.
+  StoredTensor tensor(std::string_view name, bool experts) const;
+
+private:
+  std::vector<std::unique_ptr<WeightPart>> parts;
+  Storage storage;
+};
+
+/// Floats that a file holds: row r lies at data + (r * stride) * columns values.
+std::unique_ptr<WeightPart> plainPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns,
+                                      uint64_t stride = 1);
+
+} // namespace stepdown
