@@ -189,6 +189,7 @@ if wants docs; then
   echo "== docs"
   one generated-pages tools/gen-docs.sh --check
   one error-page python3 tools/error-docs.py --check
+  one checked-models python3 tools/checked-models.py --check
   one operation-list python3 tools/operation-docs.py --check
   one prose-width tools/prose-width.py
   one pass-quotations python3 tools/pass-docs.py
