@@ -177,7 +177,7 @@ typedef struct stepdown_cache {
 typedef struct stepdown_cache_group {
   uint32_t layers, kv_heads, key_dim, value_dim;
   uint32_t window;  /* 0: every position; else a query sees itself and window - 1 positions before */
-  uint32_t element; /* STEPDOWN_F32, STEPDOWN_F16, or STEPDOWN_CACHED_Q8_0 of CacheDims.h */
+  uint32_t element; /* STEPDOWN_F32, STEPDOWN_F16, or STEPDOWN_CACHED_* of CacheDims.h */
 } stepdown_cache_group;
 
 typedef struct stepdown_layer {

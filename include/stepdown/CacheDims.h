@@ -9,6 +9,15 @@
  * key_dim and value_dim count these bytes. */
 #define STEPDOWN_CACHED_Q8_0 0x108u
 
+/* OCP 8-bit floats of 4 bits of exponent and 3 of mantissa as elements of a cache group. */
+#define STEPDOWN_CACHED_E4M3 0x109u
+
+/* Whether a cache group may have such elements. */
+static inline int stepdown_cached_is_known(uint32_t element) {
+  return element == STEPDOWN_F32 || element == STEPDOWN_F16 || element == STEPDOWN_CACHED_Q8_0 ||
+         element == STEPDOWN_CACHED_E4M3;
+}
+
 /* Bytes of an element of a cache group. */
 static inline uint64_t stepdown_cached_bytes(uint32_t element) {
   return element == STEPDOWN_F32 ? 4 : element == STEPDOWN_F16 ? 2 : 1;
@@ -23,7 +32,10 @@ static inline uint32_t stepdown_cached_channels(uint32_t element, uint32_t size)
 
 /* What an element of a cache group is called. */
 static inline const char *stepdown_cached_name(uint32_t element) {
-  return element == STEPDOWN_F32 ? "f32" : element == STEPDOWN_F16 ? "f16" : "q8_0";
+  return element == STEPDOWN_F32           ? "f32"
+         : element == STEPDOWN_F16         ? "f16"
+         : element == STEPDOWN_CACHED_E4M3 ? "fp8_e4m3"
+                                           : "q8_0";
 }
 
 /* Writes the dimension of every axis of `axes` [STEPDOWN_MAX_RANK] to `dims` [STEPDOWN_MAX_RANK], outermost first:

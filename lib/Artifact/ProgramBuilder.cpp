@@ -18,6 +18,13 @@ using namespace stepdown::transformer;
 namespace stepdown {
 namespace {
 
+uint32_t elementOf(CacheType cache) {
+  return hasBlocks(cache)                            ? STEPDOWN_CACHED_Q8_0
+         : isa<Float8E4M3FNType>(cache.getElement()) ? STEPDOWN_CACHED_E4M3
+         : cache.getElement().isF32()                ? uint32_t(STEPDOWN_F32)
+                                                     : uint32_t(STEPDOWN_F16);
+}
+
 struct Place {
   stepdown_place place = STEPDOWN_AT_BUFFER;
   uint32_t index = 0;
@@ -371,9 +378,7 @@ Result<BuiltProgram> Builder::build() {
                                uint32_t(cachedSize(run.cache, run.cache.getKey())),
                                uint32_t(cachedSize(run.cache, run.cache.getValue())),
                                run.window,
-                               uint32_t(hasBlocks(run.cache)             ? STEPDOWN_CACHED_Q8_0
-                                        : run.cache.getElement().isF32() ? STEPDOWN_F32
-                                                                         : STEPDOWN_F16)};
+                               elementOf(run.cache)};
     auto same = std::find_if(program.groups.begin(), program.groups.end(), [&](const stepdown_cache_group &g) {
       return g.kv_heads == group.kv_heads && g.key_dim == group.key_dim && g.value_dim == group.value_dim &&
              g.window == group.window && g.element == group.element;

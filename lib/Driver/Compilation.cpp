@@ -161,7 +161,8 @@ Status Compilation::checkDevices() {
   const auto device = llvm::find_if(targets, [](const Target *target) { return target->chip; });
   if (device == targets.end())
     return Done{};
-  bool found = false, seesAll = false;
+  const char *found = nullptr;
+  bool seesAll = false;
   module->walk([&](transformer::AttentionOp attention) { seesAll |= !attention.getCausal(); });
   if (seesAll)
     return fail(ErrorCode::EncoderTarget,
@@ -171,10 +172,11 @@ Status Compilation::checkDevices() {
   module->walk([&](func::FuncOp function) {
     for (Type type : function.getArgumentTypes())
       if (auto cache = dyn_cast<transformer::CacheType>(type))
-        found |= transformer::hasBlocks(cache);
+        if (!transformer::isWide(cache))
+          found = transformer::hasBlocks(cache) ? "q8_0" : "fp8_e4m3";
   });
-  return found ? fail(ErrorCode::CacheTypeTarget, "%s: expects keys and values of f16 or f32 for %s, but got q8_0",
-                      path.c_str(), (*device)->name)
+  return found ? fail(ErrorCode::CacheTypeTarget, "%s: expects keys and values of f16 or f32 for %s, but got %s",
+                      path.c_str(), (*device)->name, found)
                : Status(Done{});
 }
 

@@ -16,8 +16,8 @@ namespace stepdown {
 Status checkNumbers(bool exact, const std::string &activations, const std::string &kvType) {
   if (!activations.empty() && activations != "q8o2" && activations != "q8x2" && activations != "q8")
     return fail(ErrorCode::CompileOption, "activations: expects q8o2, q8x2 or q8, but got '%s'", activations.c_str());
-  if (!kvType.empty() && kvType != "f16" && kvType != "f32" && kvType != "q8_0")
-    return fail(ErrorCode::CompileOption, "kv_type: expects f16, f32 or q8_0, but got '%s'", kvType.c_str());
+  if (!kvType.empty() && kvType != "f16" && kvType != "f32" && kvType != "q8_0" && kvType != "fp8_e4m3")
+    return fail(ErrorCode::CompileOption, "kv_type: expects f16, f32, q8_0 or fp8_e4m3, but got '%s'", kvType.c_str());
   if (exact && !activations.empty())
     return fail(ErrorCode::CompileOption,
                 "exact: expects activations that nobody chose, since they stay float32, but got %s",

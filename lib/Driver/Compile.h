@@ -13,7 +13,7 @@ struct CompileOptions {
   std::vector<const Target *> targets; ///< code for these; empty: those of "cpu"
   bool exact = false;                  ///< activations and cache stay float32
   std::string activations = "q8o2";    ///< blocks that quantised weights read: q8o2, q8x2 or q8 (-quantize-activations)
-  std::string kvType = "f16";          ///< of keys and values: f16, f32 (always with `exact`) or, for processors, q8_0
+  std::string kvType = "f16";          ///< of keys and values: f16, f32 (always with `exact`), q8_0 or fp8_e4m3
   bool checkWeights = false;   ///< refuse weights and block scales that are NaN or infinite (E0222); reads all of them
   uint64_t maxContext = 0;     ///< positions a sequence may have; 0: the checkpoint's
   int64_t maxStepTokens = 512; ///< tokens of the largest step

@@ -18,7 +18,7 @@ struct CompileCall {
   std::string output;        ///< path of the artifact
   std::string targets;       ///< "cpu", or names with commas between
   std::string activations;   ///< "q8o2", "q8x2", "q8"; empty: q8o2
-  std::string kvType;        ///< "f16", "f32", "q8_0"; empty: f16, or f32 with `exact`
+  std::string kvType;        ///< "f16", "f32", "q8_0", "fp8_e4m3"; empty: f16, or f32 with `exact`
   uint64_t maxContext = 0;   ///< 0: the checkpoint's
   int32_t jobs = 0;          ///< 0: one a core
   bool exact = false;        ///< activations and cache stay float32

@@ -126,7 +126,7 @@ Result<PrintedRecord> takeRecord(ModuleOp module, StringRef phase, const std::st
     record.kvType = reader.text("kv_type");
     record.activations = reader.text("activations");
     if (reader.bad.empty() && !checkNumbers(false, "", record.kvType))
-      reader.bad = "kv_type f16, f32 or q8_0";
+      reader.bad = "kv_type f16, f32, q8_0 or fp8_e4m3";
     record.maxContext = uint64_t(reader.number("max_context"));
   }
   if (given.get("target"))

@@ -84,9 +84,10 @@ Status ModuleBuilder::buildKind(const Kind &kind) {
   Result<RopeTable> table = ropeTable(checkpoint, parameters, parameters.local[layer], context);
   if (!table)
     return table.error();
-  Type element = options.kvType == "q8_0"  ? Type(BlockType::get(builder.getContext(), "q8_0", 1))
-                 : options.kvType == "f32" ? Type(builder.getF32Type())
-                                           : Type(builder.getF16Type());
+  Type element = options.kvType == "q8_0"       ? Type(BlockType::get(builder.getContext(), "q8_0", 1))
+                 : options.kvType == "fp8_e4m3" ? Type(Float8E4M3FNType::get(builder.getContext()))
+                 : options.kvType == "f32"      ? Type(builder.getF32Type())
+                                                : Type(builder.getF16Type());
   Type stream = rows(parameters.width), batch = BatchType::get(builder.getContext());
   Type cache = CacheType::get(builder.getContext(), parameters.kvHeads[layer], parameters.headSize, parameters.headSize,
                               element);

@@ -11,7 +11,7 @@ namespace stepdown {
 
 struct FrontendOptions {
   uint64_t context = 0;       ///< positions a sequence may have; 0: as many as the checkpoint declares
-  std::string kvType = "f16"; ///< what keys and values are kept in: f16, f32 or q8_0
+  std::string kvType = "f16"; ///< what keys and values are kept in: f16, f32, q8_0 or fp8_e4m3
 };
 
 /// Builds func.func @step(%tokens: tensor<?xi32>, %rows: tensor<?xi32>, %batch: !transformer.batch) -> tensor<?xVxf32>

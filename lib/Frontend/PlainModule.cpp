@@ -66,7 +66,7 @@ bool isElement(Type type) {
 /// Types of transformer that an array stands for: a batch, a cache of numbers, blocks of one float.
 bool hasArrayForm(Type type) {
   if (auto cache = dyn_cast<transformer::CacheType>(type))
-    return !transformer::hasBlocks(cache);
+    return transformer::isWide(cache);
   if (isa<transformer::BatchType>(type))
     return true;
   auto tensor = dyn_cast<RankedTensorType>(type);

@@ -137,6 +137,7 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::l
     auto type = cast<CacheType>(function.getArgumentTypes()[2]);
     cache.heads = type.getHeads(), cache.keySize = type.getKey(), cache.valueSize = type.getValue();
     cache.isFloat16 = type.getElement().isF16(), cache.hasBlocks = hasBlocks(type);
+    cache.isE4M3 = isa<Float8E4M3FNType>(type.getElement());
     std::vector<Datum> arguments = {x, batch(scope, op.getBatch()), cache};
     if (op.getRows() && layer + 1 == op.getOrder().size())
       arguments.push_back(ids(scope, op.getRows()));

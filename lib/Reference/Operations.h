@@ -48,6 +48,7 @@ template <typename T> struct Cache {
     std::vector<T> key, value; // [heads * keySize], [heads * valueSize]
   };
   std::map<int32_t, std::map<int32_t, Entry>> sequences;
+  bool isE4M3 = false;    ///< 8-bit floats of OCP, what is beyond them the largest
   bool hasBlocks = false; ///< each head in blocks of 32 channels, as dialects/Transformer/IR/CachedRows.h has them
 };
 
@@ -272,11 +273,22 @@ template <typename T> void roundBlocks(std::vector<T> &values, size_t size) {
         values[i] = scale == 0 ? T(0) : std::clamp(std::nearbyint(values[i] / scale), T(-127), T(127)) * scale;
     }
 }
+
+/// `x` as f8E4M3FN has it: 3 bits of mantissa, exponents from -6 on, nothing beyond 448.
+template <typename T> T roundE4M3(T x) {
+  const T magnitude = std::min(std::abs(x), T(448));
+  if (!(magnitude > 0))
+    return x; // zero, or NaN
+  const T step = std::ldexp(T(1), std::max(std::ilogb(magnitude), -6) - 3);
+  return std::copysign(std::nearbyint(magnitude / step) * step, x);
+}
 } // namespace detail
 
-/// A float16 cache and one of blocks round; a float32 cache keeps the precision of the evaluation.
+/// A float16 cache, one of 8-bit floats and one of blocks round; a float32 cache keeps the precision of the evaluation.
 template <typename T> Cache<T> kvAppend(const Tensor<T> &k, const Tensor<T> &v, const Batch &batch, Cache<T> cache) {
-  auto round = [&](T value) { return cache.isFloat16 ? T(f16ToF32(f32ToF16(float(value)))) : value; };
+  auto round = [&](T value) {
+    return cache.isFloat16 ? T(f16ToF32(f32ToF16(float(value)))) : cache.isE4M3 ? detail::roundE4M3(value) : value;
+  };
   for (size_t t = 0; t < k.rows; ++t) {
     auto &entry = cache.sequences[batch.sequences[t]][batch.positions[t]];
     entry.key.assign(k.row(t), k.row(t) + k.columns);

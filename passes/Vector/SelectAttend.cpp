@@ -18,6 +18,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Vector/AttendCodes.h"
+#include "passes/Vector/CachedNumbers.h"
 #include "passes/Vector/SelectTileOps.h"
 #include <optional>
 
@@ -54,7 +55,7 @@ struct Attention {
   }
 
   Value indexAt(Value memref, ValueRange at) { return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index); }
-  Value widen(Value pointer) { return e.toF32(e.load(e.vec(element), pointer)); }
+  Value widen(Value pointer) { return widenCached(e, element, pointer); }
   /// Rows whose sums stay in registers, in equal parts.
   int64_t rowsAtOnce(int64_t rows) {
     const int64_t most = e.target.unrolling.queryRows, parts = (rows + most - 1) / most;
@@ -207,16 +208,18 @@ void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPosit
 }
 
 void Attention::finish(int64_t rows, Value head, Value first, Value state, Value sums) {
+  const double unit = cachedUnit(element); // that values were divided by
   for (int64_t r = 0; r < rows; ++r) {
     Value mine = e.at(state, 128 * r);
-    Value total = e.sumLanes(e.load(lanes, e.at(mine, 64))), factor = e.splat(e.f32, 1.0);
+    Value total = e.sumLanes(e.load(lanes, e.at(mine, 64))), factor = e.splat(e.f32, unit);
     Value queryHead = e.addI(e.mul(head, e.number(group)), r % group);
     if (sinks) { // one more term of the denominator
       Value m = e.load(e.f32, mine);
       Value z = memref::LoadOp::create(e.b, e.loc, sinks, ValueRange{queryHead});
       Value top = e.max(m, z);
-      factor = e.exp(e.sub(m, top));
-      total = e.add(e.mul(total, factor), e.exp(e.sub(z, top)));
+      Value share = e.exp(e.sub(m, top));
+      total = e.add(e.mul(total, share), e.exp(e.sub(z, top)));
+      factor = unit == 1 ? share : e.mul(share, factor);
     }
     Value none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, total, e.splat(e.f32, 0.0));
     Value inverse = arith::DivFOp::create(e.b, e.loc, factor, total);
@@ -236,7 +239,7 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
   std::optional<AttendCodes> codes;
   if (hasBlocks)
     codes.emplace(e, rows, keyDim, valueDim, rowsAtOnce(rows));
-  Value scale = e.splat(e.f32, op.getScale().convertToDouble());
+  Value scale = e.splat(e.f32, op.getScale().convertToDouble() * cachedUnit(element));
   Value sequence = indexAt(sequences, {first}), lowest, highest;
   for (int64_t t = 0; t < tokens; ++t) {
     Value token = e.addI(first, t), p = indexAt(positions, {token});

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/Vector/CachedNumbers.h"
 #include "passes/Vector/SelectTileOps.h"
 
 using namespace mlir;
@@ -27,7 +28,9 @@ void putNumbers(Emitter &e, Type element, const Row &row) {
   const int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   e.loop(e.number(row.channels), [&](Value i) {
     Value value = e.load(e.f32, e.at(row.from, i, 4));
-    if (!element.isF32())
+    if (isa<Float8E4M3FNType>(element))
+      value = narrowToE4M3(e, value);
+    else if (!element.isF32())
       value = arith::TruncFOp::create(e.b, e.loc, element, value);
     e.store(value, e.at(row.to, i, row.stride * bytes));
   });

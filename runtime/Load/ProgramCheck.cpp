@@ -91,8 +91,8 @@ public:
       for (uint64_t dim : {g.kv_heads, g.key_dim, g.value_dim})
         if (dim < 1 || dim > maxCacheDim)
           return bad("cache group", i, "dimension", dim, "from 1 to %llu", maxCacheDim);
-      if (g.element > STEPDOWN_F16 && g.element != STEPDOWN_CACHED_Q8_0)
-        return bad("cache group", i, "element", g.element, "0, 1 or 264");
+      if (!stepdown_cached_is_known(g.element))
+        return bad("cache group", i, "element", g.element, "0, 1, 264 or 265");
       for (uint32_t dim : {g.key_dim, g.value_dim})
         if (stepdown_cached_channels(g.element, dim) == 0)
           return bad("cache group", i, "dimension", dim, "bytes of whole blocks, and of a shorter one with its scale");

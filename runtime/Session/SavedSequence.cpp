@@ -40,11 +40,10 @@ SavedGroup savedGroup(const stepdown_cache_group &group, int32_t held) {
 }
 
 std::string described(const SavedGroup &g) {
-  const bool isKnown = g.element <= STEPDOWN_F16 || g.element == STEPDOWN_CACHED_Q8_0;
   return std::to_string(g.layers) + " layers of " + std::to_string(g.heads) + " heads with " +
          std::to_string(stepdown_cached_channels(g.element, g.keyChannels)) + " and " +
          std::to_string(stepdown_cached_channels(g.element, g.valueChannels)) + " channels in " +
-         (isKnown ? stepdown_cached_name(g.element) : "type " + std::to_string(g.element)) +
+         (stepdown_cached_is_known(g.element) ? stepdown_cached_name(g.element) : "type " + std::to_string(g.element)) +
          (g.window ? ", window " + std::to_string(g.window) : "") + ", from position " + std::to_string(g.first) +
          (g.reserved ? " (reserved: " + std::to_string(g.reserved) + ")" : "");
 }

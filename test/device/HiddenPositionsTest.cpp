@@ -45,7 +45,7 @@ struct Rows {
     session = std::move(*Session::create(*model, options));
   }
   int32_t begin() { return *session->createSequence(); }
-  /// Every byte of the cache is 255, of which binary16 and float32 are NaN.
+  /// Every byte of the cache is 255, of which 8-bit floats, binary16 and float32 are NaN.
   void poison() {
     auto queue = std::move(*device->queue(1));
     for (const auto &[address, held] : device->living)
@@ -192,6 +192,7 @@ constexpr const char *kEvery = "--target=cpu,emulated:sm_90a,emulated:gfx942";
 INSTANTIATE_TEST_SUITE_P(Caches, HiddenPositions,
                          testing::Values(Case{"f32", "cpu", kWhole, "--target=cpu --kv-type=f32"},
                                          Case{"q8_0", "cpu", kWindows, "--target=cpu --kv-type=q8_0"},
+                                         Case{"fp8_e4m3", "cpu", kWindows, "--target=cpu --kv-type=fp8_e4m3"},
                                          Case{"f16", "cpu", kWindows, kEvery},
                                          Case{"sm_90a", "emulated:sm_90a", kWindows, kEvery},
                                          Case{"gfx942", "emulated:gfx942", kWindows, kEvery}),

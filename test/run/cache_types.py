@@ -1,16 +1,18 @@
-"""Keys and values in 8-bit blocks (--kv-type=q8_0), and sequences that leave the process: part `cache` of conformance.py.
+"""Keys and values in 8 bits (--kv-type=q8_0, fp8_e4m3), and sequences that leave the process: part `cache` of conformance.py.
 
-Logits are held to float64 that rounds keys and values to the same blocks, and queries and weights to the same 16-bit
-codes (float64_model.py), at the distance that a binary16 cache has from its own; then the same bytes however a model
-runs, what is said of the bytes, saved sequences, blocks that a server keeps and spills, and what is refused.
+Logits are held to float64 that rounds keys and values to the same blocks or numbers, and for blocks queries and weights to
+the same 16-bit codes (float64_model.py), at the distance that a binary16 cache has from its own; every code of 8-bit floats
+is written and read; then the same bytes however a model runs, what is said of the bytes, saved sequences, blocks that a server keeps and spills, and what is refused.
 """
 import http.client
+import csv
 import json
 import os
 import socket
 import subprocess
 import threading
 
+import gguf
 import numpy as np
 
 import float64_model
@@ -32,17 +34,73 @@ def rms(x):
 def near_float64(suite, name, options, tokens):
     checkpoint = suite.made("model.gguf", options)
     model = float64_model.Model(checkpoint)
-    true, rounded = (float64_model.forward(model, tokens, None, kv) for kv in ("f32", "q8_0"))
-    cost = rms(rounded - true)
-    artifact = suite.compiled(checkpoint, "--kv-type=q8_0")
+    true = float64_model.forward(model, tokens, None, "f32")
+    for kv in ("q8_0", "fp8_e4m3"):
+        rounded = float64_model.forward(model, tokens, None, kv)
+        cost = rms(rounded - true)
+        artifact = suite.compiled(checkpoint, "--kv-type=" + kv)
+        for level in suite.levels:
+            got, _ = suite.logits(artifact, tokens, "--isa", level)
+            error, apart, what = rms(got - true), rms(got - rounded), f"{name}, {kv} at {level}"
+            suite.expect(apart <= APART * cost, f"{what}: expects logits within {APART} times {cost:.2g} of the rounded ones, but got {apart:.2g}")
+            suite.expect(COST[0] * cost <= error <= COST[1] * cost, f"{what}: expects an error of {COST[0]} to {COST[1]} times {cost:.2g}, but got {error:.2g}")
+            print(f"{name:26s} {kv:8s} {level}: {error:.5f} of {cost:.5f}, apart {apart:.1e}", flush=True)
+        os.remove(artifact)
+    os.remove(checkpoint)
+
+
+def eights(count):
+    """`count` numbers: what 8-bit floats hold, what lies between two and just beside it, what is beyond them, and more."""
+    codes = np.arange(127)
+    held = np.where(codes < 8, codes * 2.0**-9, (1 + codes % 8 / 8) * 2.0 ** (codes // 8 - 7))
+    middle = ((held[1:] + held[:-1]) / 2).astype(np.float32)
+    beside = [np.nextafter(middle, np.float32(to)) for to in (0, 1e9)]
+    beyond = [449, 463.9, 464, 480, 1e5, 3e38, 8e38, 2.0**-9 * 0.4999, 1e-30, 0]  # 8e38 is infinite in float32
+    ours = np.concatenate([held, middle, *beside, beyond])
+    random = np.random.default_rng(11)
+    ours = np.concatenate([ours, -ours, 2.0 ** random.uniform(-13, 10, count - 2 * len(ours))])
+    return (ours / 8).astype(np.float32).astype(np.float64) * 8  # as float32 that is multiplied by 8 has them
+
+
+def every_code(suite):
+    """Each token's value is one column of a matrix, and all that the token sees."""
+    size = 64
+    checkpoint = suite.made("codes.gguf", f"--family gemma3 --type F32 --layers 1 --window 1 --pattern 1 --width {size} --heads 2 --kv-heads 2 --ffn 32 --head untied")
+    values = eights(size * size).reshape(size, size)
+    reader = gguf.GGUFReader(checkpoint, "r+")
+    for tensor in reader.tensors:
+        matrix, data = tensor.name.split(".")[-2], tensor.data
+        data[:] = 1 if "norm" in matrix else 0
+        if matrix == "token_embd": # so large that nothing but the token is in its mean, and its norm is 8 in one place
+            data[3:3 + size] = np.eye(size) * 2.0**23
+        elif matrix == "attn_v":
+            data[:] = values / 8
+        elif matrix in ("attn_output", "output"):
+            data[:size] = np.eye(size)
+        data.flush()
+    tokens = list(range(3, 3 + size))
+    expected = float64_model.forward(float64_model.Model(checkpoint), tokens, None, "fp8_e4m3")[:, :size]
+    artifact = suite.compiled(checkpoint, "--kv-type=fp8_e4m3")
+    held = float64_model.round_cache(values, "fp8_e4m3")
+    codes = {float(h) for h in held.ravel()}
+    suite.expect(len(codes) == 253, f"every code: expects 253 numbers, but got {len(codes)}")
     for level in suite.levels:
         got, _ = suite.logits(artifact, tokens, "--isa", level)
-        error, apart = rms(got - true), rms(got - rounded)
-        suite.expect(apart <= APART * cost, f"{name} at {level}: expects logits within {APART} times {cost:.2g} of the rounded ones, but got {apart:.2g}")
-        suite.expect(COST[0] * cost <= error <= COST[1] * cost, f"{name} at {level}: expects an error of {COST[0]} to {COST[1]} times {cost:.2g}, but got {error:.2g}")
-        print(f"{name:26s} {level}: {error:.5f} of {cost:.5f}, apart {apart:.1e}", flush=True)
-    for file in (checkpoint, artifact):
-        os.remove(file)
+        # Where the token itself is, it hides its value.
+        wrong = ~np.eye(size, dtype=bool) & ~(np.abs(got[:, :size] - expected) <= 1e-5 * np.abs(expected))
+        suite.expect(not wrong.any(), f"every code at {level}: expects {expected[wrong][:3]}, but got {got[:, :size][wrong][:3]} for {values.T[wrong][:3]}")
+    vectors = os.path.join(os.environ.get("STEPDOWN_VECTORS") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "vectors"), "fp8")
+    if not os.path.exists(vectors):
+        print(f"skipped: no vectors at {vectors}")
+        return
+    rows = lambda name: [row for row in csv.reader(open(os.path.join(vectors, name), encoding="utf-8")) if row[0] == "e4m3fn"]
+    decoded = {int(code): float.fromhex(value) for _, code, value in rows("decode.csv")}
+    rounds = [(float.fromhex(value), decoded[int(code)]) for _, value, code, *_ in rows("round.csv")]
+    given, wanted = np.array(rounds).T
+    wanted = np.where(np.isnan(wanted) & ~np.isnan(given), np.copysign(448, given), wanted)
+    same = np.isnan(wanted) | (float64_model.round_cache(given, "fp8_e4m3") == wanted)
+    suite.expect(len(rounds) > 500 and same.all(), f"rounding: expects {wanted[~same][:3]} of {given[~same][:3]} ({len(rounds)} numbers)")
+    print(f"every code of fp8_e4m3, and {len(rounds)} numbers rounded as the vectors say")
 
 
 def refused(suite, what, program, *arguments):
@@ -166,13 +224,13 @@ def through_the_server(suite, name, artifact):
     print(f"{name}: {figures['restored_blocks_total']:.0f} of the blocks that came back were whole", flush=True)
 
 
-def however_it_runs(suite):
+def however_it_runs(suite, checkpoint, half, kv):
     """A window, a block and a half of channels; prompts that share beginnings, answers that fork."""
-    checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 3 --pattern 1,1,0 --window 32 --head-dim 48")
-    half, artifact = suite.compiled(checkpoint), suite.path("bytes-q8_0.stepdown")
-    targets = f"--target={','.join(suite.levels)}"
-    explained = suite.call("stepdown-compile", checkpoint, "--kv-type=q8_0", targets, "--jobs", suite.jobs, "--explain", "-o", artifact)
-    suite.expect("2 heads x (48 + 48) q8_0" in explained and " 624\n" in explained, "explain: expects 624 bytes of q8_0 a token")
+    artifact, targets = suite.path(f"bytes-{kv}.stepdown"), f"--target={','.join(suite.levels)}"
+    # 3 layers, of 2 heads with 48 codes, and for blocks the scales of 2, for a key and a value.
+    size = 3 * 2 * 2 * (48 + (2 * 2 if kv == "q8_0" else 0))
+    explained = suite.call("stepdown-compile", checkpoint, f"--kv-type={kv}", targets, "--jobs", suite.jobs, "--explain", "-o", artifact)
+    suite.expect(f"2 heads x (48 + 48) {kv}" in explained and f" {size}\n" in explained, f"explain: expects {size} bytes of {kv} a token")
     prompts = [[int(t) for t in np.random.default_rng(seed).integers(3, 380, size)] for seed, size in ((1, 150), (2, 1), (3, 37))]
     for level in suite.levels:
         run = lambda *more: suite.generated(artifact, prompts[0], 12, "--isa", level, *more)
@@ -198,33 +256,38 @@ def however_it_runs(suite):
         suite.expect(first + said["tokens"] == whole["tokens"], f"cache at {level}: expects {whole['tokens']} of a saved sequence, but got {first} and {said['tokens']}")
         if level == suite.levels[-1]:
             refused(suite, "E1513", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
-            refused(suite, "q8_0, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
-            over_a_socket(suite, artifact, level, prompts[0], whole["tokens"])
-    for name, its in ("f32", suite.compiled(checkpoint, "--kv-type=f32", f"--target={suite.levels[-1]}")), ("f16", half), ("q8_0", artifact):
-        through_the_server(suite, name, its)
-        if name == "f16":
-            refused(suite, "E1517", "stepdown-run", "serve", artifact, "--port", 0, "--kv-block", 16, "--prefix-spill", suite.path("f16.spill"))
-    # 3 layers, of 2 heads with 48 codes and the scales of 2 blocks, for a key and a value.
+            refused(suite, f"{kv}, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
+            if kv == "q8_0":
+                over_a_socket(suite, artifact, level, prompts[0], whole["tokens"])
+    through_the_server(suite, kv, artifact)
+    refused(suite, "E1517", "stepdown-run", "serve", half, "--port", 0, "--kv-block", 16, "--prefix-spill", suite.path(kv + ".spill"))
     told = json.loads(suite.call("stepdown-run", "inspect", artifact, "--json"))
     bytes_told, options = told["memory_plan"]["kv_bytes_per_position"], told["provenance"]["options"]
-    suite.expect(bytes_told == 3 * 2 * 2 * (48 + 2 * 2), f"inspect: expects {3 * 2 * 2 * 52} bytes a position, but got {bytes_told}")
-    suite.expect(options["kv_type"] == "q8_0", f"inspect: expects q8_0 in the provenance, but got {options['kv_type']}")
-    # Devices read no blocks, be it a checkpoint or its IR.
+    suite.expect(bytes_told == size, f"inspect: expects {size} bytes a position, but got {bytes_told}")
+    suite.expect(options["kv_type"] == kv, f"inspect: expects {kv} in the provenance, but got {options['kv_type']}")
+    # Devices read nothing of 8 bits, be it a checkpoint or its IR.
     device = "--target=cpu,emulated:sm_90a"
-    refused(suite, "E1515", "stepdown-compile", checkpoint, "--kv-type=q8_0", device, "-o", suite.path("device"))
+    refused(suite, f"but got {kv}", "stepdown-compile", checkpoint, f"--kv-type={kv}", device, "-o", suite.path("device"))
     printed = suite.path("fusion.mlir")
     with open(printed, "w", encoding="utf-8") as file:
-        file.write(suite.call("stepdown-compile", checkpoint, "--kv-type=q8_0", "--compile-to=fusion"))
+        file.write(suite.call("stepdown-compile", checkpoint, f"--kv-type={kv}", "--compile-to=fusion"))
     refused(suite, "E1515", "stepdown-compile", printed, "--compile-from=fusion", f"--weights={checkpoint}", device, "-o", suite.path("device"))
     module = suite.path("plain.mlir")
     with open(module, "w", encoding="utf-8") as file:
-        file.write("func.func @f(%c: !transformer.cache<heads = 1, key = 32, value = 32, element = !transformer.block<q8_0>>) { return }\n")
+        element = {"q8_0": "!transformer.block<q8_0>", "fp8_e4m3": "f8E4M3FN"}[kv]
+        file.write(f"func.func @f(%c: !transformer.cache<heads = 1, key = 32, value = 32, element = {element}>) {{ return }}\n")
     refused(suite, "E0834", "stepdown-compile", module, "-o", suite.path("plain"))
-    refused(suite, "E0832", "stepdown-compile", checkpoint, "--kv-type=q8_0", "--exact", "-o", suite.path("exact"))
+    refused(suite, "E0832", "stepdown-compile", checkpoint, f"--kv-type={kv}", "--exact", "-o", suite.path("exact"))
 
 
 def run(suite, tokens):
     print("rms of all logits from float64's, of what float64 with the same blocks is from them, and of these two apart")
     for name, options in MODELS.items():
         suite.run(name, lambda: near_float64(suite, name, options, tokens))
-    suite.run("cache", lambda: however_it_runs(suite))
+    suite.run("codes", lambda: every_code(suite))
+    checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 3 --pattern 1,1,0 --window 32 --head-dim 48")
+    half = suite.compiled(checkpoint)
+    for name, its in ("f32", suite.compiled(checkpoint, "--kv-type=f32", f"--target={suite.levels[-1]}")), ("f16", half):
+        suite.run(name, lambda: through_the_server(suite, name, its))
+    for kv in ("q8_0", "fp8_e4m3"):
+        suite.run(kv, lambda: however_it_runs(suite, checkpoint, half, kv))

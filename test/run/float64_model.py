@@ -104,7 +104,11 @@ def round_blocks(x, codes):
 
 def round_cache(x, kv):
     """Keys or values [tokens, heads, head_dim] as the cache holds them. q8_0: blocks of 32 channels, the last of a head maybe
-    shorter, with codes up to 127 and a binary16 scale."""
+    shorter, with codes up to 127 and a binary16 scale. fp8_e4m3: the OCP type, where what is beyond it is its largest."""
+    if kv == "fp8_e4m3":
+        magnitude = np.minimum(np.abs(x), 448)
+        step = 2.0 ** (np.maximum(np.frexp(magnitude)[1] - 1, -6) - 3)  # three bits behind the leading one
+        return np.copysign(np.rint(magnitude / step) * step, x)
     if kv != "q8_0":
         return x.astype(np.float16).astype(np.float64) if kv == "f16" else x
     return np.concatenate([codes * scale for codes, scale in cached_blocks(x)], -1)

@@ -34,7 +34,8 @@ struct Cache : testing::Test {
 
 TEST_F(Cache, bytesAreTheFormulaAndWhatWasAllocated) {
   for (int32_t block : {16, 32, 64})
-    for (uint32_t element : {uint32_t(STEPDOWN_F32), uint32_t(STEPDOWN_F16), STEPDOWN_CACHED_Q8_0}) {
+    for (uint32_t element :
+         {uint32_t(STEPDOWN_F32), uint32_t(STEPDOWN_F16), STEPDOWN_CACHED_Q8_0, STEPDOWN_CACHED_E4M3}) {
       shape.blockSize = block;
       shape.positions = 192;
       groups[0].element = element;

@@ -234,6 +234,30 @@ TEST(ReferenceOperations, AFloat16CacheRoundsAndAFloat32CacheDoesNot) {
   EXPECT_EQ(kvAppend(third, third, sequence(1), full).sequences[0][0].key[0], 1.0 / 3);
 }
 
+// Each number of f8E4M3FN stays; what lies between two goes to the one whose last digit is 0.
+TEST(ReferenceOperations, ACacheOfEightBitFloatsRoundsToTheNearest) {
+  auto decoded = [](int code) { return code < 8 ? code * 0x1p-9 : std::ldexp(1 + code % 8 / 8.0, code / 8 - 7); };
+  auto rounded = [](double value) {
+    Cache<double> cache = emptyCache(1, 1);
+    cache.isE4M3 = true;
+    Tensor<double> given = tensor(1, 1, {value});
+    return kvAppend(given, given, sequence(1), cache).sequences[0][0].key[0];
+  };
+  for (int code = 0; code < 127; ++code)
+    for (int sign : {1, -1}) {
+      const double value = decoded(code), next = decoded(code + 1), middle = (value + next) / 2;
+      EXPECT_EQ(rounded(sign * value), sign * value) << code;
+      if (code == 126)
+        break; // the next is NaN
+      EXPECT_EQ(rounded(sign * middle), sign * (code % 2 ? next : value)) << code;
+      EXPECT_EQ(rounded(sign * std::nextafter(middle, 0)), sign * value) << code;
+      EXPECT_EQ(rounded(sign * std::nextafter(middle, 1e3)), sign * next) << code;
+    }
+  EXPECT_EQ(rounded(464), 448);
+  EXPECT_EQ(rounded(-HUGE_VAL), -448);
+  EXPECT_TRUE(std::isnan(rounded(std::nan(""))));
+}
+
 TEST(ReferenceOperations, LinearAndLogitsReadStoredRows) {
   const float stored[] = {1, 2, 3, 4, 5, 6};
   uint8_t bytes[sizeof stored];

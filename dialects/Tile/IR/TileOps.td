@@ -17,7 +17,7 @@ def Tile_Block : Tile_Element<"::llvm::isa<::stepdown::transformer::BlockType>($
 def Tile_Activation : Tile_Element<"::llvm::isa<::stepdown::transformer::ActivationType>($_self)", "!transformer.activation">;
 def Tile_Index : Tile_Element<"$_self.isSignlessInteger(32)", "i32">;
 def Tile_Float : Tile_Element<"$_self.isF32()", "f32">;
-def Tile_Cached : Tile_Element<"$_self.isF16() || $_self.isF32() || $_self.isInteger(8)", "f16, f32 or i8">;
+def Tile_Cached : Tile_Element<"$_self.isF16() || $_self.isF32() || ::llvm::isa<::mlir::Float8E4M3FNType>($_self) || $_self.isInteger(8)", "f16, f32, f8E4M3FN or i8">;
 
 /// A tensor or memref of this rank and element.
 class Tile_Shaped<int rank, Type element>

@@ -12,6 +12,8 @@ namespace stepdown::transformer {
 inline constexpr int64_t kCachedBlock = 32; ///< channels that share a scale
 
 inline bool hasBlocks(CacheType cache) { return mlir::isa<BlockType>(cache.getElement()); }
+/// Whether devices and plain modules read it: numbers of 16 bits or more.
+inline bool isWide(CacheType cache) { return !hasBlocks(cache) && cache.getElement().getIntOrFloatBitWidth() >= 16; }
 
 /// What tensors of the keys or values hold.
 inline mlir::Type cachedElement(CacheType cache) {

@@ -96,8 +96,8 @@ LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, un
     return emitError() << "expects positive heads, key and value, but got " << heads << ", " << key << " and " << value;
   auto block = dyn_cast<BlockType>(element);
   const bool isBlock = block && block.getStorage() == "q8_0" && block.getRows() == 1;
-  if (!element.isF16() && !element.isBF16() && !element.isF32() && !isBlock) // C2
-    return emitError() << "expects element f16, bf16, f32 or !transformer.block<q8_0>, but got " << element;
+  if (!isa<Float16Type, BFloat16Type, Float32Type, Float8E4M3FNType>(element) && !isBlock) // C2
+    return emitError() << "expects element f16, bf16, f32, f8E4M3FN or !transformer.block<q8_0>, but got " << element;
   return success();
 }
 

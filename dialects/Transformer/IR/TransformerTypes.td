@@ -61,8 +61,8 @@ def Transformer_CacheType : Transformer_Type<"Cache", "cache"> {
   let description = [{
     Example: `!transformer.cache<heads = 3, key = 64, value = 64, element = f16>`
 
-    C1: heads, key and value are positive; C2: the element is f16, bf16, f32 or !transformer.block<q8_0>, of which 32 channels
-    of a head and position are one (CachedRows.h).
+    C1: heads, key and value are positive; C2: the element is f16, bf16, f32, f8E4M3FN or !transformer.block<q8_0>, of which
+    32 channels of a head and position are one (CachedRows.h).
   }];
   let parameters = (ins "unsigned":$heads, "unsigned":$key, "unsigned":$value, "::mlir::Type":$element);
   let assemblyFormat = "`<` struct(params) `>`";

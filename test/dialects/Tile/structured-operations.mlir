@@ -46,7 +46,7 @@ func.func @rotate_by_flat_table(%x: memref<?x4xvector<16xf32>>, %positions: memr
 
 func.func @store_into_doubles(%k: memref<?x4xvector<16xf32>>, %ids: memref<?xi32>, %table: memref<?x?xi32>,
                               %keys: memref<?x2x?x32x16xf64>, %values: memref<?x2x?x32xf16>) {
-  // expected-error @+1 {{operand #5 must be tensor or memref of rank 5 and element f16, f32 or i8, but got 'memref<?x2x?x32x16xf64>'}}
+  // expected-error @+1 {{operand #5 must be tensor or memref of rank 5 and element f16, f32, f8E4M3FN or i8, but got 'memref<?x2x?x32x16xf64>'}}
   tile.cache_store ins(%k, %k, %ids, %ids, %table
       : memref<?x4xvector<16xf32>>, memref<?x4xvector<16xf32>>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
       outs(%keys, %values : memref<?x2x?x32x16xf64>, memref<?x2x?x32xf16>)
@@ -57,7 +57,7 @@ func.func @store_into_doubles(%k: memref<?x4xvector<16xf32>>, %ids: memref<?xi32
 
 func.func @attend_over_flat_values(%q: memref<?x4xvector<16xf32>>, %ids: memref<?xi32>, %table: memref<?x?xi32>,
                                    %keys: memref<?x2x?x32x16xf16>, %values: memref<?x32xf16>) {
-  // expected-error @+1 {{operand #2 must be tensor or memref of rank 4 and element f16, f32 or i8, but got 'memref<?x32xf16>'}}
+  // expected-error @+1 {{operand #2 must be tensor or memref of rank 4 and element f16, f32, f8E4M3FN or i8, but got 'memref<?x32xf16>'}}
   tile.attend ins(%q, %keys, %values, %ids, %ids, %table
       : memref<?x4xvector<16xf32>>, memref<?x2x?x32x16xf16>, memref<?x32xf16>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
       outs(%q : memref<?x4xvector<16xf32>>) {scale = 1.0 : f64, softcap = 0.0 : f64, window = 0 : i64}

@@ -31,13 +31,13 @@ func.func private @cache_without_heads(!transformer.cache<heads = 0, key = 4, va
 // -----
 
 // Cache C2
-// expected-error @+1 {{expects element f16, bf16, f32 or !transformer.block<q8_0>, but got 'f64'}}
+// expected-error @+1 {{expects element f16, bf16, f32, f8E4M3FN or !transformer.block<q8_0>, but got 'f64'}}
 func.func private @cache_element(!transformer.cache<heads = 1, key = 4, value = 4, element = f64>)
 
 // -----
 
 // Cache C2
-// expected-error @+1 {{expects element f16, bf16, f32 or !transformer.block<q8_0>, but got '!transformer.block<q4_0>'}}
+// expected-error @+1 {{expects element f16, bf16, f32, f8E4M3FN or !transformer.block<q8_0>, but got '!transformer.block<q4_0>'}}
 func.func private @cache_of_other_blocks(!transformer.cache<heads = 1, key = 4, value = 4, element = !transformer.block<q4_0>>)
 
 // -----

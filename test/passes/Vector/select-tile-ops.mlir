@@ -107,6 +107,36 @@ func.func @attend_blocks(%q: memref<1x4x!lanes>, %p: memref<?xi32>, %s: memref<?
   return
 }
 
+// An 8-bit float is written from the bits of a float32.
+// CHECK-LABEL: @store_eights
+// CHECK: arith.minsi
+// CHECK: arith.trunci %{{.*}} : i32 to i8
+// CHECK-NOT: tile.cache_store
+// CHECK: return
+func.func @store_eights(%k: memref<?x1x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
+                        %keys: memref<?x1x?x16x16xf8E4M3FN>, %values: memref<?x1x?x16xf8E4M3FN>) {
+  tile.cache_store ins(%k, %k, %p, %s, %table : memref<?x1x!lanes>, memref<?x1x!lanes>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%keys, %values : memref<?x1x?x16x16xf8E4M3FN>, memref<?x1x?x16xf8E4M3FN>)
+  return
+}
+
+// It is read as the binary16 of its value over 256, or as NaN; the query is multiplied by 256, and so is the sum.
+// CHECK-LABEL: @attend_eights
+// CHECK: arith.constant 6.400000e+01 : f32
+// CHECK: arith.extsi %{{.*}} : vector<16xi8> to vector<16xi16>
+// CHECK: arith.cmpi eq
+// CHECK: arith.extf %{{.*}} : vector<16xf16> to vector<16xf32>
+// CHECK: arith.constant 2.560000e+02 : f32
+// CHECK-NOT: tile.attend
+// CHECK: return
+func.func @attend_eights(%q: memref<1x1x!lanes>, %p: memref<?xi32>, %s: memref<?xi32>, %table: memref<?x?xi32>,
+                         %keys: memref<?x1x?x16x16xf8E4M3FN>, %values: memref<?x1x?x16xf8E4M3FN>) {
+  tile.attend ins(%q, %keys, %values, %p, %s, %table
+      : memref<1x1x!lanes>, memref<?x1x?x16x16xf8E4M3FN>, memref<?x1x?x16xf8E4M3FN>, memref<?xi32>, memref<?xi32>, memref<?x?xi32>)
+      outs(%q : memref<1x1x!lanes>) {scale = 0.25 : f64, softcap = 0.0 : f64, window = 0 : i64}
+  return
+}
+
 // The loop over positions begins where the window does; its scratch knows nothing of the context. Of later positions 16
 // keys of 16 channels are fetched, in lines of 64 bytes, then their values.
 // CHECK-LABEL: @attend_in_a_window
