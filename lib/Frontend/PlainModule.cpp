@@ -184,6 +184,9 @@ private:
       auto mode = round.getRoundingmode();
       return mode && *mode != arith::RoundingMode::to_nearest_even;
     }
+    const StringRef name = op->getName().getStringRef();
+    if (name == "linalg.softmax" || name.starts_with("linalg.winograd")) // whose arithmetic is no body
+      return true;
     return !isa<arith::ExtFOp, arith::ConstantOp, arith::BitcastOp, arith::SelectOp>(op) &&
            llvm::is_contained({"arith", "math", "transformer"}, op->getName().getDialectNamespace());
   }

@@ -36,6 +36,7 @@ FORMS = {
     "arithmetic on f8E4M3FN and f8E5M2": [
         *(f"func.func @f(%a: tensor<3xf8E4M3FN>) -> tensor<3xf8E4M3FN> {{\n  %0 = {op} %a{more} : tensor<3xf8E4M3FN>\n  return %0 : tensor<3xf8E4M3FN>\n}}"
           for op, more in (("arith.addf", ", %a"), ("math.exp", ""))),
+        "func.func @f(%a: tensor<3x5xf8E5M2>) -> tensor<3x5xf8E5M2> {\n  %0 = linalg.softmax dimension(1) ins(%a : tensor<3x5xf8E5M2>) outs(%a : tensor<3x5xf8E5M2>) -> tensor<3x5xf8E5M2>\n  return %0 : tensor<3x5xf8E5M2>\n}",
         "func.func @f(%a: f8E5M2, %b: f8E5M2) -> i1 {\n  %0 = arith.cmpf olt, %a, %b : f8E5M2\n  return %0 : i1\n}",
         "func.func @f(%a: f32) -> f8E5M2 {\n  %0 = arith.truncf %a downward : f32 to f8E5M2\n  return %0 : f8E5M2\n}",
         "func.func @f(%a: tensor<3x3xf8E5M2>) -> tensor<3x3xf8E5M2> {\n  %0 = linalg.matmul ins(%a, %a : tensor<3x3xf8E5M2>, tensor<3x3xf8E5M2>) outs(%a : tensor<3x3xf8E5M2>) -> tensor<3x3xf8E5M2>\n  return %0 : tensor<3x3xf8E5M2>\n}"],
