@@ -159,7 +159,7 @@ def main():
         refused("no weights", run(linalg, "--compile-from=linalg", "-o", output), 1, "error E0832", "--weights")
         refused("wrong phase", run(tiles, "--compile-from=packing", "-o", output, "--weights", model), 1, "error E0855: " + tiles + ":", "'scf.forall")
         cache = write(path("cache.mlir"), re.sub(r'kv_type = "\w+"', 'kv_type = "f17"', open(linalg, encoding="utf-8").read()))
-        refused("a cache of another type", run(cache, "--compile-from=linalg", "-o", output, "--weights", model), 1, "error E0855: ", "kv_type f16, f32 or q8_0")
+        refused("a cache of another type", run(cache, "--compile-from=linalg", "-o", output, "--weights", model), 1, "error E0855: ", "kv_type f16, f32, q8_0 or fp8_e4m3")
         refused("unknown phase", run(tiles, "--compile-from=tile", "-o", output), 1, "error E0832", "did you mean tiles?")
         refused("backwards", run(tiles, "--compile-from=tiles", "--compile-to=linalg"), 1, "error E0832", "after 'tiles'")
         refused("options of the first half", run(tiles, "--compile-from=tiles", "--exact"), 2, "error E0905", "--exact")
