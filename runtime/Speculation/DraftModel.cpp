@@ -47,7 +47,7 @@ public:
   }
   void heard(int32_t id) override { text.push_back(id); }
   Status draft(size_t most, std::vector<int32_t> &guesses) override;
-  bool reads() const override { return behind; }
+  bool reads() const override { return reading; }
 
 private:
   Status begin();
@@ -63,9 +63,9 @@ private:
   size_t answerAt = 0, known = 0; ///< where the answer begins; how many the sampler knows
   std::optional<Sampler> sampler;
   int32_t sequence = -1;
-  size_t remembered = 0; ///< tokens of the sequence, by the session
-  uint64_t round = 0;    ///< of the last turn
-  bool behind = false;
+  size_t remembered = 0;                ///< tokens of the sequence, by the session
+  uint64_t round = 0;                   ///< of the last turn
+  bool behind = false, reading = false; ///< has text left to compute; computed more than `few` tokens, or is behind
   std::vector<Session::Token> batch;
 };
 
@@ -119,6 +119,7 @@ Status ModelDrafter::readText() {
     shared->left -= std::min(shared->left, end - held);
   }
   behind = end < text.size();
+  reading = behind || end - held > DraftModel::few;
   while (held < end) {
     const size_t count = std::min<size_t>(end - held, session.roomForTokens());
     batch.clear();
@@ -155,7 +156,7 @@ Status ModelDrafter::drawGuesses(int32_t on, size_t most, std::vector<int32_t> &
 }
 
 Status ModelDrafter::draft(size_t most, std::vector<int32_t> &guesses) {
-  behind = false;
+  behind = reading = false;
   if (!shared->session || text.empty())
     return Done{};
   Session &session = *shared->session;

@@ -21,7 +21,7 @@ public:
   virtual void heard(int32_t id) = 0;
   /// Appends to `guesses` at most `most` tokens that may follow; none is no error. After an error it is asked no more.
   virtual Status draft(size_t most, std::vector<int32_t> &guesses) = 0;
-  /// Whether the last draft() had to read what came before, and so gave nothing.
+  /// Whether the last draft() had much to read that came before, so that its time tells nothing of later ones.
   virtual bool reads() const { return false; }
 };
 

@@ -118,7 +118,7 @@ TEST(DraftModel, aPromptIsReadInPieces) {
     for (; guesses[0].empty() && steps < 50; ++steps) {
       for (size_t i = 0; i < 2; ++i)
         guesses[i] = guessesOf(*answers[i], 3);
-      EXPECT_NE(answers[0]->reads(), !guesses[0].empty());
+      EXPECT_TRUE(answers[0]->reads()); // in the step of the last piece too, which has guesses
       const size_t before = std::exchange(held, session->kv().blocks(0) - session->kv().freeBlocks(0));
       EXPECT_LE(held - before, piece / block + 3) << steps;
     }
@@ -133,6 +133,19 @@ TEST(DraftModel, aPromptIsReadInPieces) {
     expected.resize(guesses[0].size()); // an end of the text ends them
     EXPECT_EQ(guesses[0], expected);
     EXPECT_EQ(guesses[1], expected);
+    EXPECT_FALSE(answers[1]->reads()) << "the first had read it";
+    answers[0]->heard(expected[0]);
+    EXPECT_FALSE(guessesOf(*answers[0], 1).empty());
+    EXPECT_FALSE(answers[0]->reads());
+    // Where nobody waits it is read at once.
+    const auto fresh = std::move(*Session::create(*model, size));
+    auto alone = std::move(*DraftModel(fresh.get(), *tokenizer).drafter(how));
+    alone->read(text.data(), text.size());
+    EXPECT_EQ(guessesOf(*alone, 3), expected);
+    EXPECT_TRUE(alone->reads());
+    alone->heard(expected[0]);
+    EXPECT_FALSE(guessesOf(*alone, 1).empty());
+    EXPECT_FALSE(alone->reads());
   }
 }
 
@@ -225,6 +238,29 @@ TEST(Speculation, adaptsToWhatGuessesAreWorth) {
   // What begins to repeat is noticed, and what ceases to.
   auto late = [](size_t number) { return number >= 12; };
   EXPECT_LE(simulate(1609, 0.1, time, late).steps, 700u);
+}
+
+// A step in which the drafter read a prompt is no measure of steps: guesses go on, however long it took.
+TEST(Speculation, whatReadingTakesIsNoMeasureOfGuesses) {
+  struct Reader final : Drafter {
+    void read(const int32_t *, size_t) override {}
+    void heard(int32_t) override {}
+    Status draft(size_t most, Tokens &guesses) override {
+      return ++calls, guesses.insert(guesses.end(), most, 9), Done{};
+    }
+    bool reads() const override { return calls == 1; }
+    size_t calls = 0;
+  };
+  Speculation guessing(std::make_unique<Reader>(), 4, 10);
+  bool read = false;
+  for (int step = 0; step < 23; ++step) {
+    Tokens next;
+    guessing.guess(4, next);
+    const bool reads = !next.empty() && !std::exchange(read, true);
+    guessing.verified(next.size(), next.size(), reads ? 1000 : 1.1);
+  }
+  EXPECT_TRUE(read);
+  EXPECT_GE(guessing.figures().guessed, 80u); // four each, but in the two that show what one token takes
 }
 
 TEST(Speculation, guessesNothingThatIsNoTokenAndNothingAfterAnError) {
