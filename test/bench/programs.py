@@ -20,7 +20,12 @@ def check(options, *programs):
     """Fills in the default peer, and ends where a program is missing."""
     options.peer = options.peer or [os.path.join(ROOT, "build", "peer")]
     programs = [os.path.join(options.bin, name) for name in ("stepdown-compile", "stepdown-run") + programs]
-    for program in programs + [os.path.join(peer, "llama-bench") for peer in options.peer]:
+    check_there(programs + [os.path.join(peer, "llama-bench") for peer in options.peer])
+
+
+def check_there(programs):
+    """Ends where one of these paths is no program."""
+    for program in programs:
         if not os.access(program, os.X_OK):
             sys.exit(f"bench: expects {program}; tools/quickstart.sh and tools/build-peer.sh build what is missing")
 

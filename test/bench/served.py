@@ -25,13 +25,16 @@ def measured(options, command, port):
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            for _ in range(600):
+            until = time.monotonic() + options.wait
+            while True:
                 try:
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10).read()
                     break
-                except OSError: # not there yet, or 503 while it loads
+                except OSError as error: # not there yet, or 503 while it loads
                     if server.poll() is not None:
-                        break
+                        sys.exit(f"served: {' '.join(command)}: ended with status {server.returncode} before it was ready")
+                    if time.monotonic() > until:
+                        sys.exit(f"served: {' '.join(command)}: expects it to be ready in {options.wait:g} s, but {error}")
                     time.sleep(0.1)
             client = [os.path.join(options.bin, "stepdown-run"), "bench", f"http://127.0.0.1:{port}", "--serve", "--json"]
             lengths = ["-p", str(options.prompt), "-n", str(options.generate)]
@@ -59,10 +62,13 @@ def main():
     parser.add_argument("--prompt", type=int, default=200)
     parser.add_argument("--generate", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--wait", type=float, default=60, help="seconds until a server has to be ready")
     parser.add_argument("--artifacts", help="a folder that keeps what is compiled")
     parser.add_argument("--bin", default=os.path.join(programs.ROOT, "build", "bin"))
     parser.add_argument("--peer", default=os.path.join(programs.ROOT, "build", "peer"))
     options = parser.parse_args()
+    programs.check_there([os.path.join(options.bin, name) for name in ("stepdown-compile", "stepdown-run")] +
+                         [os.path.join(options.peer, "llama-server")])
     length = options.prompt + options.generate + 20
     print(programs.machine(options) + f"; {options.clients} clients, {options.requests} requests, prompts of {options.prompt} tokens, "
           f"answers of {options.generate}\n")
@@ -77,11 +83,11 @@ def main():
             for threads in options.threads.split(","):
                 ports = [free_port(), free_port()]
                 many = str(options.clients)
-                blocks = str(options.clients * ((length + 31) // 32))
+                blocks = options.clients * ((length + 31) // 32) # of 32 positions
                 commands = [[os.path.join(options.bin, "stepdown-run"), "serve", artifact, "--port", str(ports[0]), "--parallel", many,
-                             "--kv-blocks", blocks, "-t", threads],
+                             "--kv-blocks", str(blocks), "-t", threads],
                             [os.path.join(options.peer, "llama-server"), "-m", model, "--port", str(ports[1]), "-np", many, "-c",
-                             str(options.clients * (length + 31) // 32 * 32), "-t", threads, "-tb", threads]]
+                             str(32 * blocks), "-t", threads, "-tb", threads]]
                 rounds = []
                 for turn in range(options.rounds):
                     order = (0, 1) if turn % 2 == 0 else (1, 0)
