@@ -35,6 +35,15 @@ TEST(RunConstraint, answersAreTextsOfIt) {
     EXPECT_TRUE(answer == "one\n" || answer == "two\n") << chat.out;
   Output kept = run("chat " + model + " --grammar " + grammar + " <" + fileOf("/save " + grammar + "\n", ".txt"));
   EXPECT_NE(kept.err.find("error E0960: " + grammar), kept.err.npos) << kept.err;
+  // What /set named, now or before.
+  const std::string schemaFile = fileOf("{\"enum\": [null, true]}\n", ".json"), other = fileOf("", ".json");
+  kept = run("chat " + model + " <" +
+             fileOf("/set grammar " + grammar + "\n/save " + grammar + "\n/save " + other + "\n", ".txt"));
+  EXPECT_NE(kept.err.find("error E0960: " + grammar), kept.err.npos) << kept.err;
+  EXPECT_EQ(kept.err.find("error E0960: " + other), kept.err.npos) << kept.err;
+  kept = run("chat " + model + " <" +
+             fileOf("/set json-schema " + schemaFile + "\n/set json-schema {}\n/save " + schemaFile + "\n", ".txt"));
+  EXPECT_NE(kept.err.find("error E0960: " + schemaFile), kept.err.npos) << kept.err;
 }
 
 // Each request has a grammar of its own or none, and the answer that it has alone.

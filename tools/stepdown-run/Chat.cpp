@@ -12,6 +12,7 @@
 #include "tools/stepdown-run/SpeculateOption.h"
 #include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <utility>
 
 namespace stepdown::run {
 namespace {
@@ -80,7 +81,7 @@ Result<std::vector<Conversation::Message>> load(const std::string &path) {
 
 class Chat {
 public:
-  /// What is saved takes the place of none of `inputs`.
+  /// What is saved takes the place of none of `inputs`, nor of a file that /set named.
   Chat(Conversation &conversation, ChatSettings settings, Constraints &constraints,
        std::shared_ptr<const Speculator> speculator, const std::optional<std::string> &system,
        std::vector<std::string> inputs)
@@ -143,7 +144,9 @@ private:
     if (word == "/reset") {
       begin();
     } else if (word == "/save") {
-      done = save(conversation.messages(), rest, inputs);
+      std::vector<std::string> kept = inputs;
+      kept.insert(kept.end(), settings.inputs().begin(), settings.inputs().end());
+      done = save(conversation.messages(), rest, kept);
     } else if (word == "/load") {
       auto messages = load(rest);
       if (messages)
@@ -195,7 +198,7 @@ private:
     std::fprintf(stderr, "[%s%zu tokens, %.1f tokens/s%s; prompt %zu, %zu of them from the cache, %.1f tokens/s]\n",
                  stopped ? "stopped; " : "", f.drawn, f.tokensPerSecond, guesses.c_str(), f.promptTokens, f.reused,
                  f.promptSeconds > 0 ? computed / f.promptSeconds : 0);
-    if (f.guessingEnded)
+    if (f.guessingEnded && !std::exchange(guessingWarned, true)) // each turn tries again
       std::fprintf(stderr, "stepdown-run: warning: guesses ended: %s\n", f.guessingEnded->text().c_str());
     if (conversation.leftOut() > leftBefore)
       std::fprintf(stderr, "[the context of %zu tokens is full: the model no longer knows the first %zu messages]\n",
@@ -212,6 +215,7 @@ private:
   const std::shared_ptr<const Speculator> speculator; ///< or null
   const std::optional<std::string> system;
   const std::vector<std::string> inputs;
+  bool guessingWarned = false;
 };
 
 Status runChat(const Arguments &arguments) {

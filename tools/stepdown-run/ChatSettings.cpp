@@ -1,6 +1,7 @@
 #include "tools/stepdown-run/ChatSettings.h"
 
 #include "lib/Base/Suggestion.h"
+#include "tools/stepdown-run/ModelSource.h"
 #include <algorithm>
 
 namespace stepdown::run {
@@ -46,6 +47,9 @@ Status ChatSettings::read(const Arguments &arguments) {
     }
     values.emplace_back(option.name, value.empty() ? option.otherwise : value);
   }
+  for (std::string &file : inputsOf(arguments))
+    if (!file.empty() && std::find(files.begin(), files.end(), file) == files.end())
+      files.push_back(std::move(file));
   current = std::move(request);
   return Done{};
 }

@@ -17,6 +17,8 @@ public:
   Status set(const std::string &words);
   /// Lines "temperature 0.7", of every option that can be set.
   std::string text() const;
+  /// Files that any of them named, now or before.
+  const std::vector<std::string> &inputs() const { return files; }
   /// Names of the options that can be set.
   std::vector<std::string> names() const;
 
@@ -26,6 +28,7 @@ private:
   const commandline::Command *command = nullptr;
   std::vector<std::string> words;                          ///< of the command line, and what was set since
   std::vector<std::pair<std::string, std::string>> values; ///< of names(), as they would be typed
+  std::vector<std::string> files;                          ///< see inputs()
   Request current;
 };
 
