@@ -35,9 +35,9 @@ typedef struct stepdown_compile_options {
   const char *program; /* path of the stepdown-compile that does the work; NULL: the one installed with this library */
   int32_t in_process;  /* 1: the work is done in this process, and what ends it ends the host */
   int32_t reserved;    /* 0 */
-  /* Keys and values in the cache: "f16", "f32", or "q8_0", 8-bit blocks of 32 channels, or "fp8_e4m3", 8-bit floats,
-   * which processors read and devices do not (1515); NULL: what kv_float32 says. With exact they are float32, and
-   * others are refused (832). */
+  /* Keys and values in the cache: "f16", "f32", or, which processors read and devices do not (1515), "q8_0", 8-bit
+   * blocks of 32 channels, the closer one to f16, and "fp8_e4m3", 8-bit floats; both take about half of f16's memory.
+   * NULL: what kv_float32 says. With exact they are float32, and others are refused (832). */
   const char *kv_type;
 } stepdown_compile_options;
 

@@ -150,7 +150,8 @@ def Tile_CacheStoreOp : Tile_StructuredOp<"cache_store", 2> {
     k, v [R, heads * key / 16 or value / 16] of vector<16xf32>, positions [R] i32, sequences [R] i32, table [S, W] i32 into keys
     [blocks, heads, g, key, 16], values [blocks, heads, 16 g, value] (see Artifact.h). Position p of sequence s lies in block
     table[s, p div 16g]. A block below zero is not written. Of i8 a head has blocks of 32 channels: codes, then the bytes of
-    their scales (dialects/Transformer/IR/CachedRows.h), so that key and value here are 34 for each 32.
+    their scales (dialects/Transformer/IR/CachedRows.h), so that key and value here are 34 for each 32. Storing f8E4M3FN
+    saturates: what is beyond 448, infinity too, is 448 with its sign; NaN stays NaN.
 
     Example:
     ```mlir

@@ -62,7 +62,8 @@ def Transformer_CacheType : Transformer_Type<"Cache", "cache"> {
     Example: `!transformer.cache<heads = 3, key = 64, value = 64, element = f16>`
 
     C1: heads, key and value are positive; C2: the element is f16, bf16, f32, f8E4M3FN or !transformer.block<q8_0>, of which
-    32 channels of a head and position are one (CachedRows.h).
+    32 channels of a head and position are one (CachedRows.h). Storing f8E4M3FN saturates: what is beyond 448, infinity too,
+    is 448 with its sign; NaN stays NaN.
   }];
   let parameters = (ins "unsigned":$heads, "unsigned":$key, "unsigned":$value, "::mlir::Type":$element);
   let assemblyFormat = "`<` struct(params) `>`";
