@@ -192,6 +192,7 @@ TEST(ArtifactFile, refusesEveryBadRecord) {
       {"cache dimension 0", [](auto &b) { b.groups[0].key_dim = 0; }},
       {"cache dimension huge", [](auto &b) { b.groups[0].kv_heads = far; }},
       {"cache element", [](auto &b) { b.groups[0].element = 2; }},
+      {"cache element of 8 bits", [](auto &b) { b.groups[0].element = STEPDOWN_CACHED_E4M3 + 1; }},
       {"cache block without codes",
        [](auto &b) { b.groups[0].element = STEPDOWN_CACHED_Q8_0, b.groups[0].key_dim = 36; }},
       {"cache layers", [](auto &b) { b.groups[0].layers = 3; }},

@@ -124,7 +124,7 @@ TEST_F(CompilerApi, bothRoadsRefuseWithTheSameWords) {
   options.kv_type = "q4_0";
   both(kSum, 832);
   options.exact = 1;
-  for (const char *kind : {"f16", "q8_0"}) {
+  for (const char *kind : {"f16", "q8_0", "fp8_e4m3"}) {
     options.kv_type = kind;
     both(kSum, 832);
   }

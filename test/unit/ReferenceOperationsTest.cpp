@@ -247,8 +247,9 @@ TEST(ReferenceOperations, ACacheOfEightBitFloatsRoundsToTheNearest) {
     for (int sign : {1, -1}) {
       const double value = decoded(code), next = decoded(code + 1), middle = (value + next) / 2;
       EXPECT_EQ(rounded(sign * value), sign * value) << code;
+      EXPECT_EQ(std::signbit(rounded(sign * value)), sign < 0) << code; // of zero, too
       if (code == 126)
-        break; // the next is NaN
+        continue; // the next is NaN
       EXPECT_EQ(rounded(sign * middle), sign * (code % 2 ? next : value)) << code;
       EXPECT_EQ(rounded(sign * std::nextafter(middle, 0)), sign * value) << code;
       EXPECT_EQ(rounded(sign * std::nextafter(middle, 1e3)), sign * next) << code;
