@@ -25,29 +25,24 @@ Value widenCached(Emitter &e, Type element, Value pointer) {
 }
 
 Value narrowToE4M3(Emitter &e, Value number) {
-  auto like = [&](Type element) -> Type {
-    auto vector = dyn_cast<VectorType>(number.getType());
-    return vector ? Type(e.vec(element, vector.getNumElements())) : element;
-  };
-  const Type floats = like(e.f32), ints = like(e.i32);
-  auto constant = [&](int64_t value) { return e.splat(ints, double(value)); };
+  auto constant = [&](int64_t value) { return e.splat(e.i32, double(value)); };
   auto shifted = [&](Value v, int64_t bits) { return Value(arith::ShRUIOp::create(e.b, e.loc, v, constant(bits))); };
   constexpr int64_t kMost = 0x43e00000;   // 448
   constexpr int64_t kNormal = 0x3c800000; // 2^-6, the least normal number
   constexpr int64_t kBias = 0x3c000000;   // of the exponent, 127 - 7
-  Value bits = e.bitcast(number, ints), given = arith::AndIOp::create(e.b, e.loc, bits, constant(0x7fffffff));
+  Value bits = e.bitcast(number, e.i32), given = arith::AndIOp::create(e.b, e.loc, bits, constant(0x7fffffff));
   Value magnitude = arith::MinSIOp::create(e.b, e.loc, given, constant(kMost));
   // Half of what is left out, less one where the last digit is even.
   Value odd = arith::AndIOp::create(e.b, e.loc, shifted(magnitude, 20), constant(1));
   Value normal = e.add(e.add(magnitude, constant(0x7ffff - kBias)), odd);
   normal = shifted(normal, 20);
   // Beside 2^14 a float32 counts in 2^-9, as subnormal numbers do.
-  Value beside = arith::AddFOp::create(e.b, e.loc, e.bitcast(magnitude, floats), e.splat(floats, 16384.0));
-  Value subnormal = arith::AndIOp::create(e.b, e.loc, e.bitcast(beside, ints), constant(0xf));
+  Value beside = arith::AddFOp::create(e.b, e.loc, e.bitcast(magnitude, e.f32), e.splat(e.f32, 16384.0));
+  Value subnormal = arith::AndIOp::create(e.b, e.loc, e.bitcast(beside, e.i32), constant(0xf));
   Value code = e.select(e.less(magnitude, constant(kNormal)), subnormal, normal);
   code = e.select(e.less(constant(0x7f800000), given), constant(0x7f), code);
   Value sign = arith::AndIOp::create(e.b, e.loc, shifted(bits, 24), constant(0x80));
-  return arith::TruncIOp::create(e.b, e.loc, like(e.i8), arith::OrIOp::create(e.b, e.loc, code, sign));
+  return arith::TruncIOp::create(e.b, e.loc, e.i8, arith::OrIOp::create(e.b, e.loc, code, sign));
 }
 
 } // namespace stepdown

@@ -10,8 +10,8 @@ double cachedUnit(mlir::Type element);
 /// A vector of numbers of `element` (f16, f32, f8E4M3FN) at `pointer` as float32, divided by cachedUnit().
 mlir::Value widenCached(Emitter &e, mlir::Type element, mlir::Value pointer);
 
-/// float32, one or lanes of them, as bits of f8E4M3FN (i8): to the nearest, ties to even; what is beyond 448, infinity
-/// too, is 448, and NaN is NaN.
+/// A float32 as bits of f8E4M3FN (i8): to the nearest, ties to even; what is beyond 448, infinity too, is 448, and NaN
+/// is NaN.
 mlir::Value narrowToE4M3(Emitter &e, mlir::Value number);
 
 } // namespace stepdown

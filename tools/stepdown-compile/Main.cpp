@@ -170,8 +170,8 @@ static Tool table() {
            .whole(1, INT64_MAX)
            .otherwiseIt("what the checkpoint declares"),
        Option("kv-type", 0, "TYPE",
-              "element of the KV cache; for processors q8_0, 8-bit blocks of 32 channels, and fp8_e4m3, 8-bit floats "
-              "(half the memory of f16)")
+              "element of the KV cache; for processors q8_0, 8-bit blocks of 32 channels, the closer one to f16, and "
+              "fp8_e4m3, 8-bit floats (about half the memory of f16)")
            .oneOf({"f16", "f32", "q8_0", "fp8_e4m3"})
            .by("f16"),
        {"exact", 0, nullptr, "activations and KV cache stay float32"},
