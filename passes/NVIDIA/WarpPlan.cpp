@@ -1,5 +1,6 @@
 #include "passes/NVIDIA/WarpPlan.h"
 #include "lib/Kernels/ChipLimits.h"
+#include "lib/Kernels/TileEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
 
 using namespace mlir;
@@ -11,6 +12,8 @@ FailureOr<WarpPlan> planWarps(KernelOp kernel, const ChipFacts &chip) {
   FailureOr<ProductText> text = productText(kernel, chip.name);
   if (failed(text))
     return failure();
+  if (const int64_t products = productsOf(kernel); products > 1)
+    return unfit(kernel) << "expects a launch of one product on " << chip.name << ", but got one of " << products;
   WarpPlan plan = {};
   plan.chip = &chip;
   plan.text = *text;

@@ -79,16 +79,41 @@ func.func @grid_of_no_threads() attributes {tile.grid = array<i64: 7, 0>} {
 // -----
 
 // A weight and a result for each product.
-// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, 'tile.cyclic', 'tile.any_tile', 'tile.launch', 'tile.splits' and 'tile.grid', columns and threads, on a function, 'tile.register_file', a number, and 'tile.cluster', a power of two, on a kernel, and 'tile.unselected' on a module, but got 'tile.grid'}}
+// expected-error @+1 {{expects the fifth number of 'tile.grid' to be that of products, each with one of the first arguments and one of the last, matrices of one type, and a schedule in the first role, but got 2}}
 tile.kernel @more_products_than_arguments(%x: memref<?x?xf16>, %y: memref<?x?xf16>, %z: memref<?x?xf16>) attributes {tile.grid = array<i64: 7, 32, 0, 8, 2>} {
 }
 
 // -----
 
 // No role says which tiles a block has.
-// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, 'tile.cyclic', 'tile.any_tile', 'tile.launch', 'tile.splits' and 'tile.grid', columns and threads, on a function, 'tile.register_file', a number, and 'tile.cluster', a power of two, on a kernel, and 'tile.unselected' on a module, but got 'tile.grid'}}
+// expected-error @+1 {{expects the fifth number of 'tile.grid' to be that of products, each with one of the first arguments and one of the last, matrices of one type, and a schedule in the first role, but got 2}}
 tile.kernel @products_without_a_schedule(%w: memref<?x?xf16>, %v: memref<?x?xf16>, %y: memref<?x?xf32>, %z: memref<?x?xf32>) attributes {tile.grid = array<i64: 7, 32, 0, 8, 2>} {
 }
+
+// -----
+
+// A number among the weights.
+// expected-error @+1 {{expects the fifth number of 'tile.grid' to be that of products, each with one of the first arguments and one of the last, matrices of one type, and a schedule in the first role, but got 2}}
+tile.kernel @products_of_a_number(%w: memref<?x?xf16>, %v: f32, %y: memref<?x?xf32>, %z: memref<?x?xf32>) attributes {tile.grid = array<i64: 7, 32, 0, 8, 2>} {
+}
+
+// -----
+
+// Results of two types.
+// expected-error @+1 {{expects the fifth number of 'tile.grid' to be that of products, each with one of the first arguments and one of the last, matrices of one type, and a schedule in the first role, but got 2}}
+tile.kernel @products_of_two_types(%w: memref<?x?xf16>, %v: memref<?x?xf16>, %y: memref<?x?xf32>, %z: memref<?x?xf16>) attributes {tile.grid = array<i64: 7, 32, 0, 8, 2>} {
+}
+
+// -----
+
+// Attributes of a function without a type are looked at before it is known that it has none.
+// expected-error @+1 {{requires attribute 'function_type'}}
+"tile.kernel"() ({}) {sym_name = "x", tile.grid = array<i64: 7, 32, 0, 8, 2>} : () -> ()
+
+// -----
+
+// expected-error @+1 {{requires attribute 'function_type'}}
+"func.func"() ({}) {sym_name = "x", tile.tiling = #tile.tiling<parts = [[0]], arguments = []>} : () -> ()
 
 // -----
 

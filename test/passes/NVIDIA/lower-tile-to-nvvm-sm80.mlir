@@ -81,6 +81,52 @@ tile.kernel @product(%a: !matrix, %b: !matrix, %c: !result) {
 
 // -----
 
+!matrix = memref<?x?xbf16>
+!result = memref<?x?xf32>
+!tile_a = memref<64x64xbf16, 3>
+!tile_b = memref<64x64xbf16, 3>
+!ring = !tile.channel<3 x memref<64x64xbf16, 3>, memref<64x64xbf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+
+// expected-error @+1 {{expects a launch of one product on sm_80, but got one of 2}}
+tile.kernel @products(%a: !matrix, %b: !matrix, %c: !result, %d: !result) attributes {tile.grid = array<i64: 64, 128, 49152, 64, 2>} {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %m = memref.dim %c, %zero : !result
+  %n = memref.dim %c, %one : !result
+  %k = memref.dim %a, %one : !matrix
+  %ab = tile.channel : !ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      scf.for %l = %zero to %k step %step {
+        %s:2 = tile.acquire %ab : !ring -> !tile_a, !tile_b
+        tile.copy %a[%i, %l] to %s#0 : !matrix to !tile_a
+        tile.copy %b[%l, %j] to %s#1 : !matrix to !tile_b
+        tile.commit %ab : !ring
+      }
+    }
+  }
+  tile.role "multiply" warps 4 registers 168 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %s:2 = tile.wait %ab : !ring -> !tile_a, !tile_b
+      %first = tile.mma %s#0, %s#1 : !tile_a, !tile_b -> !sum
+      %last = scf.for %l = %step to %k step %step iter_args(%sum = %first) -> (!sum) {
+        %t:2 = tile.wait %ab : !ring -> !tile_a, !tile_b
+        %next = tile.mma %t#0, %t#1, %sum : !tile_a, !tile_b -> !sum
+        tile.mma_wait 1
+        tile.release %ab : !ring
+        scf.yield %next : !sum
+      }
+      %value = tile.mma_wait 0 for %last : !sum
+      tile.release %ab : !ring
+      tile.store %value to %c[%i, %j] : vector<64x64xf32> to !result
+    }
+  }
+}
+
+// -----
+
 !tile = memref<64x64xbf16, 3>
 !ring = !tile.channel<1 x memref<64x64xbf16, 3>>
 // expected-error @+1 {{expects a product: a role that copies, one that multiplies, and one channel between them on sm_80}}
