@@ -9,7 +9,7 @@ namespace stepdown::driver {
 template <typename Take> static bool eachWord(const Launch *launches, size_t count, Take take) {
   for (const Launch *launch = launches; launch != launches + count; ++launch) {
     if (!take(launch->kernel) || !take(uint64_t(launch->grid[0]) << 32 | launch->grid[1]) ||
-        !take(uint64_t(launch->grid[2]) << 32 | launch->words))
+        !take(uint64_t(launch->grid[2]) << 32 | launch->words) || !take(launch->values != nullptr))
       return false;
     for (uint32_t i = 0; launch->values && i < launch->words; ++i)
       if (!take(launch->values[i]))
@@ -24,7 +24,8 @@ static bool isList(const std::vector<uint64_t> &words, const Launch *launches, s
          at == words.size();
 }
 
-/// Not 0. Two lists of one hash would only be captured early.
+/// Not 0. Two lists of one hash are told apart by their words; of the second one too much is compared, or it is
+/// captured early.
 static uint64_t hashOf(const Launch *launches, size_t count) {
   uint64_t hash = count;
   eachWord(launches, count, [&](uint64_t word) {
@@ -52,14 +53,28 @@ Status LaunchGraphs::launchEach(const Launch *launches, size_t count, const Each
   return Done{};
 }
 
+/// Ends a graph, which may be under way. E1014.
+Status LaunchGraphs::drop(std::vector<Graph>::iterator graph, void *stream) {
+  Status waited =
+      context.check(context.driver.waitForStream(stream), ErrorCode::LaunchFailed, "its launches to be done");
+  context.driver.endExecutable(graph->executable);
+  graphs.erase(graph);
+  return context.lost() ? std::move(waited) : Status(Done{}); // another error comes again with the next call
+}
+
 Status LaunchGraphs::launch(const Launch *launches, size_t count, void *stream, const Each &each) {
-  if (!captures || count < kShortest)
+  if (count < kShortest || (!captures && graphs.empty()))
     return launchEach(launches, count, each);
   ++calls;
-  auto found = std::find_if(graphs.begin(), graphs.end(),
-                            [&](const Graph &graph) { return isList(graph.words, launches, count); });
+  const uint64_t hash = hashOf(launches, count);
+  auto find = [&] {
+    return std::find_if(graphs.begin(), graphs.end(),
+                        [&](const Graph &graph) { return graph.hash == hash && isList(graph.words, launches, count); });
+  };
+  auto found = find();
   if (found == graphs.end()) {
-    const uint64_t hash = hashOf(launches, count);
+    if (!captures)
+      return launchEach(launches, count, each);
     if (std::find(seen.begin(), seen.end(), hash) == seen.end()) {
       seen[nextSeen++ % seen.size()] = hash;
       return launchEach(launches, count, each);
@@ -67,20 +82,27 @@ Status LaunchGraphs::launch(const Launch *launches, size_t count, void *stream, 
     // Capturing takes longer than launching: where there are more lists than graphs, it is not done for each of them.
     if (graphs.size() == kMost && oldest()->used + kKept > calls)
       return launchEach(launches, count, each);
-    if (Status captured = capture(launches, count, stream, each); !captured)
+    if (Status captured = capture(launches, count, hash, stream, each); !captured)
       return captured;
-    if (!captures)
+    if (found = find(); found == graphs.end())
       return launchEach(launches, count, each);
-    found = std::prev(graphs.end());
   }
   found->used = calls;
-  if (int error = context.driver.launchGraph(found->executable, stream))
-    return context.refused(error, ErrorCode::LaunchFailed, "a graph of " + std::to_string(count) + " launches");
+  if (int error = context.driver.launchGraph(found->executable, stream)) {
+    // Its first launch may want memory; nothing of it is in the stream.
+    Error said = context.refused(error, ErrorCode::LaunchFailed, "a graph of " + std::to_string(count) + " launches");
+    if (context.lost())
+      return said;
+    captures = false;
+    if (Status dropped = drop(found, stream); !dropped)
+      return dropped;
+    return launchEach(launches, count, each);
+  }
   return Done{};
 }
 
-/// The list becomes the last of `graphs`; or the driver makes none, and `captures` says so.
-Status LaunchGraphs::capture(const Launch *launches, size_t count, void *stream, const Each &each) {
+/// The list becomes one of `graphs`; or the driver makes none, and `captures` says so. E1014.
+Status LaunchGraphs::capture(const Launch *launches, size_t count, uint64_t hash, void *stream, const Each &each) {
   const Driver &driver = context.driver;
   std::vector<uint64_t> words;
   eachWord(launches, count, [&](uint64_t word) {
@@ -100,17 +122,20 @@ Status LaunchGraphs::capture(const Launch *launches, size_t count, void *stream,
   }
   if (error || !launched) {
     captures = false;
-    if (error && launched)
-      launched = context.refused(error, ErrorCode::LaunchFailed, "a graph of " + std::to_string(count) + " launches");
-    return context.lost() ? std::move(launched) : Status(Done{});
+    Status said = Done{};
+    if (error)
+      said = context.refused(error, ErrorCode::LaunchFailed, "a graph of " + std::to_string(count) + " launches");
+    if (!context.lost())
+      return Done{};
+    return error ? std::move(said) : std::move(launched);
   }
   if (graphs.size() == kMost) {
-    auto replaced = oldest();
-    driver.waitForStream(stream); // it may be under way; an error comes again with the next call
-    driver.endExecutable(replaced->executable);
-    graphs.erase(replaced);
+    if (Status dropped = drop(oldest(), stream); !dropped) {
+      driver.endExecutable(executable);
+      return dropped;
+    }
   }
-  graphs.push_back({executable, std::move(words), calls});
+  graphs.push_back({executable, hash, std::move(words), calls});
   return Done{};
 }
 

@@ -22,23 +22,25 @@ public:
   explicit LaunchGraphs(const Context &context) : context(context) {}
   /// Ends all graphs; the stream has done what it was asked for.
   void clear();
-  /// Makes `count` launches in `stream`, in order. Where the driver captures no graph, they are launched one by one
-  /// from then on. E1013, E1014, or what `each` says.
+  /// Makes `count` launches in `stream`, in order. Where the driver captures no graph, or does not launch one, no other
+  /// list is captured and this one is launched one by one; graphs that there are go on. E1014, or what `each` says.
   Status launch(const Launch *launches, size_t count, void *stream, const Each &each);
 
 private:
   struct Graph {
     void *executable;
-    std::vector<uint64_t> words; ///< of the list, see differs()
+    uint64_t hash;               ///< of the list
+    std::vector<uint64_t> words; ///< of the list, as eachWord() takes them
     uint64_t used;               ///< when, in calls
   };
-  Status capture(const Launch *launches, size_t count, void *stream, const Each &each);
+  Status capture(const Launch *launches, size_t count, uint64_t hash, void *stream, const Each &each);
+  Status drop(std::vector<Graph>::iterator graph, void *stream);
   std::vector<Graph>::iterator oldest();
   static Status launchEach(const Launch *launches, size_t count, const Each &each);
 
   const Context &context;
   std::vector<Graph> graphs;
-  std::array<uint64_t, 4 * kMost> seen = {}; ///< hashes of lists that came once, the latest ones
+  std::array<uint64_t, kMost * 4> seen = {}; ///< hashes of lists that came once, the latest ones
   size_t nextSeen = 0;
   uint64_t calls = 0;   ///< lists so far
   bool captures = true; ///< the driver does

@@ -7,6 +7,7 @@ The same tokens and the same bytes of logits as on the emulated device, for any 
 one line for what a driver may say. Ends with 77 where numpy or gguf are missing.
 """
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -49,12 +50,12 @@ def check_chip(suite, device, emulated):
     print(f"{device}: tokens and logits of {emulated}, 8 refusals", flush=True)
 
 
-def counted(suite, artifact, device, count, **environment):
+def counted(suite, artifact, device, count, *options, **environment):
     """What generate says, and how often each function of the driver was called."""
     report = suite.path("report")
     os.environ.update(environment, FAKE_DRIVER_REPORT=report)
     try:
-        said = suite.generated(artifact, [3, 17, 42, 5, 11], count, "--device", device)
+        said = suite.generated(artifact, [3, 17, 42, 5, 11], count, "--device", device, *options)
     finally:
         for name in (*environment, "FAKE_DRIVER_REPORT"):
             del os.environ[name]
@@ -77,14 +78,34 @@ def check_graphs(suite, device, emulated):
         said, calls = counted(suite, artifact, device, 7, FAKE_DRIVER_FAIL=wish)
         suite.expect(said["logits_sha256"] == before["logits_sha256"] and "launchGraph" not in calls and calls["beginCapture"] == 1,
                      f"{device}, {wish}: expects the logits of {emulated} by launches alone, but got {calls}")
-    refused(suite, "a graph", artifact, device, 1013, r"a graph of \d+ launches", 5, FAKE_DRIVER_FAIL="launchGraph:1")
+    for wish in ("launchGraph:1", "launchGraph:2"):  # the first of five: the GPU survives it, and launches do as well
+        said, calls = counted(suite, artifact, device, 7, FAKE_DRIVER_FAIL=wish)
+        suite.expect(said["logits_sha256"] == before["logits_sha256"] and calls["launchGraph"] == calls["beginCapture"] == calls["endExecutable"] == 1,
+                     f"{device}, {wish}: expects the logits of {emulated}, by launches behind the first graph, but got {calls}")
     refused(suite, "a GPU lost in a graph", artifact, device, 1014, "the GPU is lost", 5, FAKE_DRIVER_FAIL="launchGraph:700")
     refused(suite, "a GPU lost in a capture", artifact, device, 1014, "the GPU is lost", 5, FAKE_DRIVER_FAIL="instantiate:700")
+    # Block tables change under a graph: the sequence goes on into a second block.
+    before = suite.generated(artifact, [3, 17, 42, 5, 11], 14, "--device", emulated, "--kv-block", 16)
+    said, calls = counted(suite, artifact, device, 14, "--kv-block", 16)
+    suite.expect(said["logits_sha256"] == before["logits_sha256"] and calls["launchGraph"] == 12, f"{device}: expects the logits of {emulated} over two blocks, by 12 graphs, but got {calls}")
+    # Lists of two sequences and of one, in blocks that they share out.
+    requests = suite.path("requests.jsonl")
+    prompts = [[3, 17, 42, 5, 11], [int(t) for t in range(23, 40)]]
+    with open(requests, "w", encoding="utf-8") as file:
+        for i, prompt in enumerate(prompts):
+            file.write(json.dumps({"id": str(i), "tokens": prompt, "max_tokens": 5 + 6 * i, "ignore_eos": True}) + "\n")
+    said = suite.call("stepdown-run", "generate", artifact, "--requests", requests, "--temperature", 0, "--json", "--hash-logits", "--kv-block", 16, "--device", device)
+    batch = {a["id"]: a["logits_sha256"] for a in map(json.loads, said.splitlines())}
+    for i, prompt in enumerate(prompts):
+        alone = suite.generated(artifact, prompt, 5 + 6 * i, "--device", emulated)["logits_sha256"]
+        suite.expect(batch.get(str(i)) == alone, f"{device}: expects request {i} in a batch as alone on {emulated}, but got other bytes")
     few, many = (counted(suite, artifact, device, count, FAKE_DRIVER_IDLE="1")[1] for count in (17, 1017))
     more = {name: many[name] - few.get(name, 0) for name in many if many[name] != few.get(name, 0)}
-    suite.expect(more.get("launchGraph") == 1000 and not more.keys() - {"launchGraph", "toDevice", "toHost", "waitForStream", "useContext", "useDevice"},
-                 f"{device}: expects 1,000 steps more to be copies, waits and a graph each, with nothing allocated, but got {more}")
-    print(f"{device}: 1,000 steps more are {more}", flush=True)
+    uses = {name: more.pop(name, 0) for name in ("useContext", "useDevice")}
+    # What a step reads, its logits, and each 32 tokens a block table.
+    suite.expect(more == {"launchGraph": 1000, "toDevice": 1000 + 1000 // 32, "toHost": 1000, "waitForStream": 1000},
+                 f"{device}: expects 1,000 steps more to be copies, a wait and a graph each, with nothing allocated, but got {more}")
+    print(f"{device}: 1,000 steps more are {more} and {uses}", flush=True)
 
 
 PTXAS = """#!/bin/sh
