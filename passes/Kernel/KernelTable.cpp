@@ -109,6 +109,8 @@ int64_t sharesOfSum(const MatmulParameters &p, int64_t rows, int64_t columns, in
   if (ShapedType::isDynamic(rows) || ShapedType::isDynamic(columns) || ShapedType::isDynamic(k) || p.cluster != 1)
     return 1;
   const int64_t tiles = llvm::divideCeil(rows, p.m) * llvm::divideCeil(columns, p.n), slots = llvm::divideCeil(k, p.k);
+  if (tiles == 0) // nothing to share out
+    return 1;
   int64_t shares = 1;
   while (2 * shares <= kMost && tiles * 2 * shares <= kUnits && slots >= 2 * shares * kSlots)
     shares *= 2;

@@ -180,13 +180,18 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
         .getResult(0);
   }
 
+  /// Whether sums of a kernel, rounded, can be a result of `element`.
+  static bool isSum(bool integers, Type element) {
+    return integers ? element.isSignlessInteger(32) : element.isF32() || element.isBF16() || element.isF16();
+  }
+
   /// How many shares of the sum a kernel is to have, each computed by blocks of its own.
   int64_t sharesOf(const Contraction &product, Type element) {
     const auto left = cast<RankedTensorType>(product.a.value.getType()),
                result = cast<RankedTensorType>(product.init.getType());
-    if (product.batched() || product.a.value == product.b.value)
-      return 1;
     const bool integers = element.isInteger();
+    if (product.batched() || product.a.value == product.b.value) // one matrix would begin in two places
+      return 1;
     const Type sums = integers ? Type(IntegerType::get(&getContext(), 32)) : Type(Float32Type::get(&getContext()));
     const int64_t rows = result.getDimSize(0), columns = result.getDimSize(1);
     const std::optional<SelectedKernel> kernel = selectMatmul(
@@ -286,6 +291,13 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
       return leave("expects factors of one type, of those that " + chip + " multiplies, but got " +
                    elementName(element) + " and " + elementName(right.getElementType()));
     const bool integers = element.isInteger();
+    auto noKernel = [&] {
+      return leave(Twine("expects a chip with kernels ") +
+                   (integers ? "of i8 and a result of i32" : "and a result of f32, bf16 or f16") + ", but got " + chip +
+                   " and " + elementName(result.getElementType()));
+    };
+    if (!isSum(integers, result.getElementType()))
+      return noKernel();
     if (left.getDimSize(product.a.columns) == 0)
       return leave("expects products to add up");
     for (const Contraction::Operand &each : {product.a, product.b})
@@ -310,9 +322,7 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     std::optional<SelectedKernel> kernel =
         selectMatmul(chip, element, made, result.getDimSize(rank - 2), result.getDimSize(rank - 1), transposeB);
     if (!kernel)
-      return leave(Twine("expects a chip with kernels ") +
-                   (integers ? "of i8 and a result of i32" : "and a result of f32, bf16 or f16") + ", but got " + chip +
-                   " and " + elementName(result.getElementType()));
+      return noKernel();
     if (shares > 1) {
       kernel->parameters.shares = shares;
       kernel->name += "_" + std::to_string(shares) + "_shares";

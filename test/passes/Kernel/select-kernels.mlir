@@ -49,6 +49,33 @@ func.func @long_sum(%a: tensor<61x2053xbf16>, %b: tensor<2053x67xbf16>, %c: tens
 
 // -----
 
+// Sums of float32 are not what a result of 64 bits is, with shares or without.
+func.func @wide_sum(%a: tensor<61x2053xbf16>, %b: tensor<2053x67xbf16>, %c: tensor<61x67xf64>) -> (tensor<61x67xf64>, tensor<61x67xf64>) {
+  %zero = arith.constant 0.0 : f64
+  %init = tensor.empty() : tensor<61x67xf64>
+  %0 = linalg.fill ins(%zero : f64) outs(%init : tensor<61x67xf64>) -> tensor<61x67xf64>
+  %1 = linalg.matmul ins(%a, %b : tensor<61x2053xbf16>, tensor<2053x67xbf16>) outs(%0 : tensor<61x67xf64>) -> tensor<61x67xf64>
+  %2 = linalg.matmul ins(%a, %b : tensor<61x2053xbf16>, tensor<2053x67xbf16>) outs(%c : tensor<61x67xf64>) -> tensor<61x67xf64>
+  return %1, %2 : tensor<61x67xf64>, tensor<61x67xf64>
+}
+// CHECK-LABEL: func.func @wide_sum
+// CHECK: linalg.matmul
+// CHECK: linalg.matmul
+// CHECK-NOT: tile.launch
+
+// -----
+
+// There is no tile whose sum could be shared out.
+func.func @no_rows(%a: tensor<0x2053xbf16>, %b: tensor<2053x67xbf16>, %c: tensor<0x67xf32>) -> tensor<0x67xf32> {
+  %0 = linalg.matmul ins(%a, %b : tensor<0x2053xbf16>, tensor<2053x67xbf16>) outs(%c : tensor<0x67xf32>) -> tensor<0x67xf32>
+  return %0 : tensor<0x67xf32>
+}
+// CHECK-LABEL: func.func @no_rows
+// CHECK-NOT: _shares
+// CHECK: return
+
+// -----
+
 // Two products of one kind share a kernel; rows that are known to be few, or columns, select a smaller one.
 func.func @buckets(%a: tensor<?x64xf16>, %b: tensor<64x512xf16>, %c: tensor<17x64xf16>, %x: tensor<?x512xf32>,
                    %y: tensor<17x512xf32>, %d: tensor<64x64xf16>, %z: tensor<17x64xf32>)
