@@ -112,14 +112,42 @@ FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   return text;
 }
 
+/// Whether `size` is dimension `dimension` of `matrix`.
+static bool isSize(Value size, Value matrix, int64_t dimension) {
+  auto dim = size.getDefiningOp<memref::DimOp>();
+  return dim && dim.getSource() == matrix && dim.getConstantIndex() == dimension;
+}
+
 FailureOr<SharedSum> sharedSum(KernelOp kernel, const ProductText &given, StringRef chip) {
   ProductText text = given; // what operations say of themselves is not const
+  auto refuse = [&](Operation *at, const Twine &expected) {
+    return unfit(at) << "expects " << expected << " where blocks share a sum out on " << chip;
+  };
+  if (kernel->hasAttr(kGridAttr))
+    return refuse(kernel, "blocks along y that are shares, and no grid of its own,");
   auto store = onlyOperation<StoreOp>(kernel);
   if (!store || store.getTransposed() || store.getRows() || !operationsIn<ReadOp>(kernel).empty() ||
       !operationsIn<MapOp>(kernel).empty() || store.getTo() == text.a.getFrom() || store.getTo() == text.b.getFrom() ||
       text.a.getFrom() == text.b.getFrom() || store.getTo().getType().getElementTypeBitWidth() != 32)
-    return unfit(kernel) << "expects sums of 32 bits, stored as they are, where blocks share them out on " << chip;
-  return SharedSum{text.a, text.b, bool(text.first.getTransposeB()), store};
+    return refuse(kernel, "sums of 32 bits, stored as they are,");
+  // What a launch is checked by: C3 of tile.launch.
+  if (text.a.getFrom() != kernel.getBody().getArgument(0) || cast<OpResult>(text.a.getTo()).getResultNumber() != 0)
+    return refuse(text.a, "the first factor to be the kernel's first matrix, and its tile the channel's first,");
+  // A share begins where its matrices do, and ends where they end.
+  const bool transposed = bool(text.first.getTransposeB());
+  const Value k = text.copies.getInductionVar(), end = text.copies.getUpperBound();
+  if (constantOf(text.copies.getLowerBound()) != 0 ||
+      constantOf(text.copies.getStep()) != text.a.getTo().getType().getDimSize(1) ||
+      (!isSize(end, text.a.getFrom(), 1) && !isSize(end, text.b.getFrom(), transposed ? 1 : 0)))
+    return refuse(text.copies, "a loop over all of a factor's numbers along k, a slot a turn,");
+  for (auto [copy, along] : {std::pair<CopyOp, Value>(text.a, text.a.getColumn()),
+                             {text.b, transposed ? text.b.getColumn() : text.b.getRow()}})
+    if (along != k)
+      return refuse(copy, "tiles at the loop's place along k");
+  auto schedule = cast<ScheduleOp>(text.copies->getParentOp());
+  if (!isSize(schedule.getRows(), store.getTo(), 0) || !isSize(schedule.getColumns(), store.getTo(), 1))
+    return refuse(schedule, "tiles of the matrix that sums are stored to");
+  return SharedSum{text.a, text.b, transposed, store};
 }
 
 } // namespace stepdown

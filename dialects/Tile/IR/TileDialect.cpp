@@ -182,7 +182,9 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   if (name == kClusterAttr && isa<KernelOp>(op) && registers && registers.getInt() > 1 &&
       llvm::isPowerOf2_64(registers.getInt()))
     return success();
-  if (name == kSharesAttr && isa<KernelOp>(op) && registers && registers.getInt() > 1)
+  constexpr int64_t kMostShares = 64;
+  if (name == kSharesAttr && isa<KernelOp>(op) && registers && registers.getInt() > 1 &&
+      registers.getInt() <= kMostShares && llvm::isPowerOf2_64(registers.getInt()))
     return success();
   auto grid = dyn_cast<DenseI64ArrayAttr>(attribute.getValue());
   const bool ofTiles = isa<KernelOp>(op);
@@ -208,7 +210,8 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
                            << kCyclicAttr << "', '" << kAnyTileAttr << "', '" << kLaunchAttr << "', '" << kSplitsAttr
                            << "' and '" << kGridAttr
-                           << "', columns and threads, on a function, 'tile.register_file' and '" << kSharesAttr
-                           << "', numbers, and '" << kClusterAttr << "', a power of two, on a kernel, and '"
-                           << kUnselectedAttr << "' on a module, but got '" << name << "'";
+                           << "', columns and threads, on a function, 'tile.register_file', a number, '" << kSharesAttr
+                           << "', a power of two up to " << kMostShares << ", and '" << kClusterAttr
+                           << "', a power of two, on a kernel, and '" << kUnselectedAttr << "' on a module, but got '"
+                           << name << "'";
 }

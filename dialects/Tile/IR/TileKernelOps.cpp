@@ -363,9 +363,13 @@ static LogicalResult verifyShares(LaunchOp launch, KernelOp kernel, int64_t shar
   const auto factor = dyn_cast<ShapedType>(launch->getOperand(0).getType());
   if (copies.empty() || !factor || factor.getRank() != 2)
     return launch.emitOpError() << "expects a product where a sum is shared out (C3)";
-  const int64_t each = (*copies.begin()).getType().getPayload().front().getDimSize(1), columns = factor.getDimSize(1);
-  const int64_t slots = (std::max<int64_t>(columns, 0) + each - 1) / each, ofShare = (slots + shares - 1) / shares;
-  if (ShapedType::isDynamic(columns) || ofShare * (shares - 1) >= slots) // C3
+  const MemRefType tile = (*copies.begin()).getType().getPayload().front();
+  const int64_t each = tile.getRank() == 2 ? tile.getDimSize(1) : 0, columns = factor.getDimSize(1);
+  if (each <= 0 || shares < 1)
+    return launch.emitOpError() << "expects slots of a product where a sum is shared out (C3), but got " << tile;
+  // At most 64 shares: nothing below overflows.
+  const int64_t slots = ShapedType::isDynamic(columns) ? 0 : columns / each + (columns % each != 0);
+  if (slots < shares || (slots + shares - 1) / shares * (shares - 1) >= slots) // C3
     return launch.emitOpError() << "expects a slot of " << each << " along k at least for each of " << shares
                                 << " shares of the sum (C3), but got " << factor;
   return success();

@@ -604,3 +604,133 @@ gpu.module @kernels {
     gpu.return
   }
 }
+
+// -----
+
+!block = !transformer.block<q4_0, rows = 16>
+!weight = memref<?x?x!block>
+!tokens = memref<?x?xf16>
+!matrix = memref<?x?xf32>
+!packed = memref<2x2x!block, 3>
+!token_tile = memref<16x64xf16, 3>
+!weight_ring = !tile.channel<2 x memref<2x2x!block, 3>>
+!token_ring = !tile.channel<2 x memref<16x64xf16, 3>>
+!part = vector<32x64xf16>
+!sum = !tile.accumulator<32x16xf32>
+!sums = vector<32x16xf32>
+
+// expected-error @+1 {{expects a product of two matrices where blocks share a sum out on gfx942}}
+tile.kernel @quantised_in_shares(%w: !weight, %x: !tokens, %y: !matrix) attributes {tile.shares = 2 : i64} {
+  %0 = arith.constant 0 : index
+  %1 = arith.constant 1 : index
+  %64 = arith.constant 64 : index
+  %sixteen = arith.constant 16 : index
+  %rows = memref.dim %y, %1 : !matrix
+  %tokens = memref.dim %y, %0 : !matrix
+  %columns = memref.dim %x, %1 : !tokens
+  %cw = tile.channel : !weight_ring
+  %cx = tile.channel : !token_ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%rows by 32, %tokens by 16) grouped 1 {
+      %tile = arith.divui %i, %sixteen : index
+      scf.for %k = %0 to %columns step %64 {
+        %sw = tile.acquire %cw : !weight_ring -> !packed
+        tile.copy %w[%tile, %k] to %sw : !weight to !packed
+        tile.commit %cw : !weight_ring
+        scf.for %l = %0 to %64 step %64 {
+          %at = arith.addi %k, %l : index
+          %sx = tile.acquire %cx : !token_ring -> !token_tile
+          tile.copy %x[%j, %at] to %sx : !tokens to !token_tile
+          tile.commit %cx : !token_ring
+        }
+      }
+    }
+  }
+  tile.role "multiply" warps 4 registers 168 {
+    %nothing = arith.constant dense<0.0> : !sums
+    tile.schedule (%i, %j) in (%rows by 32, %tokens by 16) grouped 1 {
+      %total = scf.for %k = %0 to %columns step %64 iter_args(%sum = %nothing) -> (!sums) {
+        %sw = tile.wait %cw : !weight_ring -> !packed
+        %a = tile.unpack %sw[%0] : !packed -> !part
+        tile.release %cw : !weight_ring
+        %b = tile.wait %cx : !token_ring -> !token_tile
+        %p = tile.mma %a, %b, %sum {transpose_b} : !part, !token_tile, !sums -> !sum
+        %next = tile.mma_wait 0 for %p : !sum
+        tile.release %cx : !token_ring
+        scf.yield %next : !sums
+      }
+      tile.store %total to %y[%j, %i] {transposed} : !sums to !matrix
+    }
+  }
+}
+
+// -----
+
+!matrix = memref<?x?xbf16>
+!values = memref<?x?xf16>
+!result = memref<?x?xf32>
+!tile = memref<64x64xbf16, 3>
+!value_tile = memref<64x64xf16, 3>
+!query_ring = !tile.channel<1 x memref<64x64xbf16, 3>>
+!key_ring = !tile.channel<2 x memref<64x64xbf16, 3>>
+!value_ring = !tile.channel<2 x memref<64x64xf16, 3>>
+!sum = !tile.accumulator<64x64xf32>
+!numbers = vector<64x64xf32>
+!weights = vector<64x64xf16>
+
+// expected-error @+1 {{expects a product of two matrices where blocks share a sum out on gfx942}}
+tile.kernel @attention_in_shares(%q: !matrix, %k: !matrix, %v: !values, %o: !result) attributes {tile.shares = 2 : i64} {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %step = arith.constant 64 : index
+  %m = memref.dim %o, %zero : !result
+  %n = memref.dim %o, %one : !result
+  %keys = memref.dim %k, %zero : !matrix
+  %cq = tile.channel : !query_ring
+  %ck = tile.channel : !key_ring
+  %cv = tile.channel : !value_ring
+  tile.role "load" warps 4 registers 40 {
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.acquire %cq : !query_ring -> !tile
+      tile.copy %q[%i, %j] to %sq : !matrix to !tile
+      tile.commit %cq : !query_ring
+      scf.for %l = %zero to %keys step %step {
+        %sk = tile.acquire %ck : !key_ring -> !tile
+        tile.copy %k[%l, %j] to %sk : !matrix to !tile
+        tile.commit %ck : !key_ring
+        %sv = tile.acquire %cv : !value_ring -> !value_tile
+        tile.copy %v[%l, %j] to %sv : !values to !value_tile
+        tile.commit %cv : !value_ring
+      }
+    }
+  }
+  tile.role "attend" warps 4 registers 168 {
+    %empty = arith.constant dense<0.0> : !numbers
+    tile.schedule (%i, %j) in (%m by 64, %n by 64) grouped 1 {
+      %sq = tile.wait %cq : !query_ring -> !tile
+      %sk0 = tile.wait %ck : !key_ring -> !tile
+      %qk0 = tile.mma %sq, %sk0 {transpose_b} : !tile, !tile -> !sum
+      %s0 = tile.mma_wait 0 for %qk0 : !sum
+      tile.release %ck : !key_ring
+      %p0 = tile.convert %s0 : !numbers to !weights
+      %r:2 = scf.for %l = %step to %keys step %step iter_args(%out = %empty, %p = %p0) -> (!numbers, !weights) {
+        %sk = tile.wait %ck : !key_ring -> !tile
+        %qk = tile.mma %sq, %sk {transpose_b} : !tile, !tile -> !sum
+        %sv = tile.wait %cv : !value_ring -> !value_tile
+        %pv = tile.mma %p, %sv, %out : !weights, !value_tile, !numbers -> !sum
+        %s = tile.mma_wait 1 for %qk : !sum
+        tile.release %ck : !key_ring
+        %o1 = tile.mma_wait 0 for %pv : !sum
+        tile.release %cv : !value_ring
+        %p1 = tile.convert %s : !numbers to !weights
+        scf.yield %o1, %p1 : !numbers, !weights
+      }
+      tile.release %cq : !query_ring
+      %sv = tile.wait %cv : !value_ring -> !value_tile
+      %pv = tile.mma %r#1, %sv, %r#0 : !weights, !value_tile, !numbers -> !sum
+      %o1 = tile.mma_wait 0 for %pv : !sum
+      tile.release %cv : !value_ring
+      tile.store %o1 to %o[%i, %j] : !numbers to !result
+    }
+  }
+}
