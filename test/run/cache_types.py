@@ -17,10 +17,11 @@ import numpy as np
 
 import float64_model
 
-# Weights of float32, so that the cache alone rounds; heads of a block and a half, and less than one, with padding.
+# Weights of float32, so that the cache alone rounds; heads of a block and a half, and less than one, with padding. 8-bit
+# floats in one of them: every_code() has them with windows.
 MODELS = {
-    "llama, sinks, heads of 41": "--family llama --type F32 --width 53 --heads 6 --kv-heads 2 --head-dim 41 --rope-dims 22 --sinks",
-    "gemma3, a window of 17": "--family gemma3 --type F32 --width 61 --heads 4 --kv-heads 1 --head-dim 22 --layers 3 --pattern 1,1,0 --window 17",
+    "llama, sinks, heads of 41": (("q8_0", "fp8_e4m3"), "--family llama --type F32 --width 53 --heads 6 --kv-heads 2 --head-dim 41 --rope-dims 22 --sinks"),
+    "gemma3, a window of 17": (("q8_0",), "--family gemma3 --type F32 --width 61 --heads 4 --kv-heads 1 --head-dim 22 --layers 3 --pattern 1,1,0 --window 17"),
 }
 # Of what rounding the cache costs, rms over all rows: below 0.02 and 1.00 in these models; a sum in float32 can put a value
 # between two codes on the other one. A cache of other blocks, or of none, is apart by the cost itself.
@@ -31,11 +32,11 @@ def rms(x):
     return float(np.sqrt((x * x).mean()))
 
 
-def near_float64(suite, name, options, tokens):
+def near_float64(suite, name, kinds, options, tokens):
     checkpoint = suite.made("model.gguf", options)
     model = float64_model.Model(checkpoint)
     true = float64_model.forward(model, tokens, None, "f32")
-    for kv in ("q8_0", "fp8_e4m3"):
+    for kv in kinds:
         rounded = float64_model.forward(model, tokens, None, kv)
         cost = rms(rounded - true)
         artifact = suite.compiled(checkpoint, "--kv-type=" + kv)
@@ -49,8 +50,28 @@ def near_float64(suite, name, options, tokens):
     os.remove(checkpoint)
 
 
-def eights(count):
-    """`count` numbers: what 8-bit floats hold, what lies between two and just beside it, what is beyond them, and more."""
+def vectors(suite):
+    """(numbers, what each is as an 8-bit float) by vectors that others made, or two empty arrays."""
+    folder = os.environ.get("STEPDOWN_VECTORS") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "vectors")
+    folder = os.path.join(folder, "fp8")
+    if not os.path.exists(folder):
+        print(f"skipped: no vectors at {folder}")
+        return np.empty(0), np.empty(0)
+
+    def rows(name):
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            return [row for row in csv.reader(file) if row[0] == "e4m3fn"]
+
+    decoded = {int(code): float.fromhex(value) for _, code, value in rows("decode.csv")}
+    given, wanted = np.array([(float.fromhex(value), decoded[int(code)]) for _, value, code, *_ in rows("round.csv")]).T
+    beyond = np.isnan(wanted)  # the vectors do not saturate
+    suite.expect(len(given) > 500 and np.isfinite(given).all() and (np.abs(given[beyond]) > 448).all(), f"vectors: expects over 500 numbers, NaN for those beyond 448, but got {len(given)} and {given[beyond][:3]}")
+    return given, np.where(beyond, np.copysign(448, given), wanted)
+
+
+def eights(count, more):
+    """`count` numbers in ascending order: what 8-bit floats hold, what lies between two and just beside it, what is beyond
+    them, `more`, and others."""
     codes = np.arange(127)
     held = np.where(codes < 8, codes * 2.0**-9, (1 + codes % 8 / 8) * 2.0 ** (codes // 8 - 7))
     middle = ((held[1:] + held[:-1]) / 2).astype(np.float32)
@@ -58,54 +79,56 @@ def eights(count):
     beyond = [449, 463.9, 464, 480, 1e5, 3e38, 8e38, 2.0**-9 * 0.4999, 1e-30, 0]  # 8e38 is infinite in float32
     ours = np.concatenate([held, middle, *beside, beyond])
     random = np.random.default_rng(11)
-    ours = np.concatenate([ours, -ours, 2.0 ** random.uniform(-13, 10, count - 2 * len(ours))])
-    return (ours / 8).astype(np.float32).astype(np.float64) * 8  # as float32 that is multiplied by 8 has them
+    ours = np.concatenate([ours, -ours, more])
+    ours = np.concatenate([ours, 2.0 ** random.uniform(-13, 10, count - len(ours))])
+    return np.sort((ours / 8).astype(np.float32).astype(np.float64) * 8)  # as float32 that is multiplied by 8 has them
 
 
 def every_code(suite):
-    """Each token's value is one column of a matrix, and all that the token sees."""
+    """Each token's values are one column of a matrix. With a window of 1 a token sees its own alone; with none, since all keys
+    are zero, the mean of what came, in whole runs of 16 and in a part of one. In a channel are neighbours, all of one sign
+    or zero, so that their mean tells them apart."""
     size = 64
-    checkpoint = suite.made("codes.gguf", f"--family gemma3 --type F32 --layers 1 --window 1 --pattern 1 --width {size} --heads 2 --kv-heads 2 --ffn 32 --head untied")
-    values = eights(size * size).reshape(size, size)
-    reader = gguf.GGUFReader(checkpoint, "r+")
-    for tensor in reader.tensors:
-        matrix, data = tensor.name.split(".")[-2], tensor.data
-        data[:] = 1 if "norm" in matrix else 0
-        if matrix == "token_embd": # so large that nothing but the token is in its mean, and its norm is 8 in one place
-            data[3:3 + size] = np.eye(size) * 2.0**23
-        elif matrix == "attn_v":
-            data[:] = values / 8
-        elif matrix in ("attn_output", "output"):
-            data[:size] = np.eye(size)
-        data.flush()
-    tokens = list(range(3, 3 + size))
-    expected = float64_model.forward(float64_model.Model(checkpoint), tokens, None, "fp8_e4m3")[:, :size]
-    artifact = suite.compiled(checkpoint, "--kv-type=fp8_e4m3")
-    held = float64_model.round_cache(values, "fp8_e4m3")
-    codes = {float(h) for h in held.ravel()}
-    suite.expect(len(codes) == 253, f"every code: expects 253 numbers, but got {len(codes)}")
-    for level in suite.levels:
-        got, _ = suite.logits(artifact, tokens, "--isa", level)
-        # Where the token itself is, it hides its value.
-        wrong = ~np.eye(size, dtype=bool) & ~(np.abs(got[:, :size] - expected) <= 1e-5 * np.abs(expected))
-        suite.expect(not wrong.any(), f"every code at {level}: expects {expected[wrong][:3]}, but got {got[:, :size][wrong][:3]} for {values.T[wrong][:3]}")
-    vectors = os.path.join(os.environ.get("STEPDOWN_VECTORS") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "vectors"), "fp8")
-    if not os.path.exists(vectors):
-        print(f"skipped: no vectors at {vectors}")
-        return
-    rows = lambda name: [row for row in csv.reader(open(os.path.join(vectors, name), encoding="utf-8")) if row[0] == "e4m3fn"]
-    decoded = {int(code): float.fromhex(value) for _, code, value in rows("decode.csv")}
-    rounds = [(float.fromhex(value), decoded[int(code)]) for _, value, code, *_ in rows("round.csv")]
-    given, wanted = np.array(rounds).T
-    wanted = np.where(np.isnan(wanted) & ~np.isnan(given), np.copysign(448, given), wanted)
-    same = np.isnan(wanted) | (float64_model.round_cache(given, "fp8_e4m3") == wanted)
-    suite.expect(len(rounds) > 500 and same.all(), f"rounding: expects {wanted[~same][:3]} of {given[~same][:3]} ({len(rounds)} numbers)")
-    print(f"every code of fp8_e4m3, and {len(rounds)} numbers rounded as the vectors say")
+    given, wanted = vectors(suite)
+    same = float64_model.round_cache(given, "fp8_e4m3") == wanted
+    suite.expect(same.all(), f"rounding: expects {wanted[~same][:3]} of {given[~same][:3]}")
+    values = eights(size * size, given).reshape(size, size)
+    values = np.random.default_rng(12).permuted(values, axis=1)
+    held = float64_model.round_cache(values, "fp8_e4m3").T  # [tokens, channels]
+    suite.expect(not (held.min(0) * held.max(0) < 0).any(), "every code: expects channels of one sign, but got others")
+    for window in (1, 0):
+        name = f"every code, window {window}"
+        checkpoint = suite.made(f"codes-{window}.gguf", f"--family gemma3 --type F32 --layers 1 --window 1 --pattern {window} --width {size} --heads 2 --kv-heads 2 --ffn 32 --head untied")
+        reader = gguf.GGUFReader(checkpoint, "r+")
+        for tensor in reader.tensors:
+            matrix, data = tensor.name.split(".")[-2], tensor.data
+            data[:] = 1 if "norm" in matrix else 0
+            if matrix == "token_embd": # so large that nothing but the token is in its mean, and its norm is 8 in one place
+                data[3:3 + size] = np.eye(size) * 2.0**23
+            elif matrix == "attn_v":
+                data[:] = values / 8
+            elif matrix in ("attn_output", "output"):
+                data[:size] = np.eye(size)
+            data.flush()
+        tokens = list(range(3, 3 + size))
+        expected = float64_model.forward(float64_model.Model(checkpoint), tokens, None, "fp8_e4m3")[:, :size]
+        artifact = suite.compiled(checkpoint, "--kv-type=fp8_e4m3")
+        shown = ~np.eye(size, dtype=bool)  # where the token itself is, it hides its value
+        # Of those that no token hides: with no window the last 16 tokens see the 48 before in whole runs.
+        codes = {float(h) for h in (held[shown] if window else held[:48].ravel())}
+        suite.expect(len(codes) == 253, f"{name}: expects 253 numbers, but got {len(codes)}")
+        for level in suite.levels:
+            got, _ = suite.logits(artifact, tokens, "--isa", level)
+            wrong = shown & ~(np.abs(got[:, :size] - expected) <= 1e-5 * np.abs(expected))
+            suite.expect(not wrong.any(), f"{name} at {level}: expects {expected[wrong][:3]}, but got {got[:, :size][wrong][:3]} for {values.T[wrong][:3]}")
+    print(f"every code of fp8_e4m3 as values, {len(given)} of {values.size} numbers from vectors")
 
 
 def refused(suite, what, program, *arguments):
+    """`what` standard error has to say: a text, or several."""
+    what = (what,) if isinstance(what, str) else what
     done = subprocess.run([os.path.join(suite.bin, program), *map(str, arguments)], capture_output=True, text=True)
-    suite.expect(done.returncode == 1 and what in done.stderr, f"{' '.join(map(str, arguments))}: expects {what}, but got status {done.returncode}: {done.stderr[:300]}")
+    suite.expect(done.returncode == 1 and all(text in done.stderr for text in what), f"{' '.join(map(str, arguments))}: expects {', '.join(what)}, but got status {done.returncode}: {done.stderr[:300]}")
 
 
 def over_a_socket(suite, artifact, level, prompt, whole):
@@ -249,14 +272,13 @@ def however_it_runs(suite, checkpoint, half, kv):
         for answer in answers:
             suite.expect(answer["logits_sha256"] == alone[int(answer["id"])], f"cache at {level}: expects request {answer['id']} in a batch, forked, as alone, but got other bytes")
         # Saved in blocks of one size, restored into another's, it goes on with the same tokens.
-        saved = suite.path("saved.session")
+        saved = suite.path(f"saved-{kv}.session")
         first = suite.generated(artifact, prompts[0], 5, "--isa", level, "--save-session", saved)["tokens"]
         said = json.loads(suite.call("stepdown-run", "generate", artifact, "--load-session", saved, "-n", 7, "--temperature", 0,
                                      "--ignore-eos", "--json", "--isa", level, "--kv-block", 16))
         suite.expect(first + said["tokens"] == whole["tokens"], f"cache at {level}: expects {whole['tokens']} of a saved sequence, but got {first} and {said['tokens']}")
         if level == suite.levels[-1]:
-            refused(suite, "E1513", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
-            refused(suite, f"{kv}, window 32", "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
+            refused(suite, ("E1513", f"{kv}, window 32"), "stepdown-run", "generate", half, "--load-session", saved, "-n", 1)
             if kv == "q8_0":
                 over_a_socket(suite, artifact, level, prompts[0], whole["tokens"])
     through_the_server(suite, kv, artifact)
@@ -267,11 +289,11 @@ def however_it_runs(suite, checkpoint, half, kv):
     suite.expect(options["kv_type"] == kv, f"inspect: expects {kv} in the provenance, but got {options['kv_type']}")
     # Devices read nothing of 8 bits, be it a checkpoint or its IR.
     device = "--target=cpu,emulated:sm_90a"
-    refused(suite, f"but got {kv}", "stepdown-compile", checkpoint, f"--kv-type={kv}", device, "-o", suite.path("device"))
+    refused(suite, ("E1515", f"but got {kv}"), "stepdown-compile", checkpoint, f"--kv-type={kv}", device, "-o", suite.path("device"))
     printed = suite.path("fusion.mlir")
     with open(printed, "w", encoding="utf-8") as file:
         file.write(suite.call("stepdown-compile", checkpoint, f"--kv-type={kv}", "--compile-to=fusion"))
-    refused(suite, "E1515", "stepdown-compile", printed, "--compile-from=fusion", f"--weights={checkpoint}", device, "-o", suite.path("device"))
+    refused(suite, ("E1515", f"but got {kv}"), "stepdown-compile", printed, "--compile-from=fusion", f"--weights={checkpoint}", device, "-o", suite.path("device"))
     module = suite.path("plain.mlir")
     with open(module, "w", encoding="utf-8") as file:
         element = {"q8_0": "!transformer.block<q8_0>", "fp8_e4m3": "f8E4M3FN"}[kv]
@@ -280,14 +302,21 @@ def however_it_runs(suite, checkpoint, half, kv):
     refused(suite, "E0832", "stepdown-compile", checkpoint, f"--kv-type={kv}", "--exact", "-o", suite.path("exact"))
 
 
+def restored_as_the_other(suite, kinds):
+    """Both have codes of 8 bits, and read nothing of each other."""
+    for kv, other in (kinds, kinds[::-1]):
+        refused(suite, ("E1513", f"{kv}, window 32", f"{other}, window 32"), "stepdown-run", "generate", suite.path(f"bytes-{kv}.stepdown"),
+                "--load-session", suite.path(f"saved-{other}.session"), "-n", 1)
+
+
 def run(suite, tokens):
     print("rms of all logits from float64's, of what float64 with the same blocks is from them, and of these two apart")
-    for name, options in MODELS.items():
-        suite.run(name, lambda: near_float64(suite, name, options, tokens))
+    for name, (kinds, options) in MODELS.items():
+        suite.run(name, lambda: near_float64(suite, name, kinds, options, tokens))
     suite.run("codes", lambda: every_code(suite))
     checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 3 --pattern 1,1,0 --window 32 --head-dim 48")
-    half = suite.compiled(checkpoint)
-    for name, its in ("f32", suite.compiled(checkpoint, "--kv-type=f32", f"--target={suite.levels[-1]}")), ("f16", half):
-        suite.run(name, lambda: through_the_server(suite, name, its))
+    for name, how in ("f32", ("--kv-type=f32", f"--target={suite.levels[-1]}")), ("f16", ()):
+        suite.run(name, lambda: through_the_server(suite, name, suite.compiled(checkpoint, *how)))
     for kv in ("q8_0", "fp8_e4m3"):
-        suite.run(kv, lambda: however_it_runs(suite, checkpoint, half, kv))
+        suite.run(kv, lambda: however_it_runs(suite, checkpoint, suite.compiled(checkpoint), kv))
+    suite.run("restored", lambda: restored_as_the_other(suite, ("q8_0", "fp8_e4m3")))
