@@ -96,9 +96,9 @@ def every_code(suite):
     values = np.random.default_rng(12).permuted(values, axis=1)
     held = float64_model.round_cache(values, "fp8_e4m3").T  # [tokens, channels]
     suite.expect(not (held.min(0) * held.max(0) < 0).any(), "every code: expects channels of one sign, but got others")
-    for window in (1, 0):
+    for window in (1, 0):  # in each layer with a period of 0, in none with one of 1
         name = f"every code, window {window}"
-        checkpoint = suite.made(f"codes-{window}.gguf", f"--family gemma3 --type F32 --layers 1 --window 1 --pattern {window} --width {size} --heads 2 --kv-heads 2 --ffn 32 --head untied")
+        checkpoint = suite.made(f"codes-{window}.gguf", f"--family gemma3 --type F32 --layers 1 --window 1 --pattern {1 - window} --width {size} --heads 2 --kv-heads 2 --ffn 32 --head untied")
         reader = gguf.GGUFReader(checkpoint, "r+")
         for tensor in reader.tensors:
             matrix, data = tensor.name.split(".")[-2], tensor.data
@@ -111,7 +111,9 @@ def every_code(suite):
                 data[:size] = np.eye(size)
             data.flush()
         tokens = list(range(3, 3 + size))
-        expected = float64_model.forward(float64_model.Model(checkpoint), tokens, None, "fp8_e4m3")[:, :size]
+        model = float64_model.Model(checkpoint)
+        suite.expect(model.windows(0) == window, f"{name}: expects a layer with that, but got one with {model.windows(0)}")
+        expected = float64_model.forward(model, tokens, None, "fp8_e4m3")[:, :size]
         artifact = suite.compiled(checkpoint, "--kv-type=fp8_e4m3")
         shown = ~np.eye(size, dtype=bool)  # where the token itself is, it hides its value
         # Of those that no token hides: with no window the last 16 tokens see the 48 before in whole runs.
