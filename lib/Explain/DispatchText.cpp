@@ -137,7 +137,8 @@ std::string toText(const DispatchReport &report) {
     out << "  * each operand counts once and whole, operations not at all\n";
   out << llvm::formatv("\nA step, predicted: {0} launches for 1 token, {1} for the prompt\n", launchesOf(report, false),
                        launchesOf(report, true));
-  out << "  of a graph: replayed by the driver, as a step is that comes again, and not launched one by one\n";
+  out << "  of a graph: replayed by the driver and not launched one by one: a token's step that comes again,\n"
+         "  and a prompt's where another had as many tokens\n";
   const char *columns = "  {0,-12} {1,-8} {2,12} {3,9} {4,12} {5,9} {6,12} {7,9} {8,12} {9,10}{10}\n";
   out << llvm::formatv(columns, "machine", "chip", "1 token, us", "tokens/s", "of a graph", "tokens/s", "prompt, us",
                        "tokens/s", "of a graph", "measured", "");

@@ -14,6 +14,7 @@
 #include "mlir/Transforms/RegionUtils.h"
 #include "llvm/Support/MathExtras.h"
 #include <numeric>
+#include <utility>
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -193,6 +194,17 @@ private:
     return range;
   }
 
+  /// Of a value without which the launch would be known as well; from -1 on where it is not.
+  Range rangeIfKnown(Value value) {
+    const llvm::DenseMap<Value, Range> before = ranges;
+    const bool was = std::exchange(known, true);
+    const Range range = rangeOf(value);
+    const bool found = std::exchange(known, was);
+    if (!found)
+      ranges = before;
+    return found ? range : Range{-1};
+  }
+
   Range evaluate(Value value) {
     if (auto number = constant(value))
       return {*number, 1, 1};
@@ -258,14 +270,15 @@ private:
       Range range = rangeOf(index);
       if (width > 1 && here.size() + 1 == indices.size())
         range = range.step <= width || range.count == 1 ? spanning(range.first, range.last() + width - 1, 1) : range;
-      if (size > 0 && (range.first < 0 || range.last() >= size)) // widened beyond what there is
+      known &= size <= 0 || (range.first < size && range.last() >= 0);
+      if (size > 0 && known && (range.first < 0 || range.last() >= size)) // widened beyond what there is
         range = spanning(std::max<int64_t>(range.first, 0), std::min(range.last(), size - 1), range.step);
       here.push_back(range);
     }
     if (!all)
       all = here;
-    for (auto [known, range] : llvm::zip(*all, here))
-      known = hull(known, range);
+    for (auto [together, range] : llvm::zip(*all, here))
+      together = hull(together, range);
     bytes = elementBytes(number);
     for (const Range &range : *all)
       bytes *= range.count;
@@ -352,24 +365,28 @@ private:
     }
   }
 
-  /// Where what is chosen by is whether one number of the launch is below another, each side has its part of it.
+  /// Where what is chosen by is whether one number of the launch is below another, each side has its part of the
+  /// numbers and runs as often as there are any; a side without a number does not run.
   void walkChoice(scf::IfOp choice, double times) {
     auto below = choice.getCondition().getDefiningOp<arith::CmpIOp>();
-    const auto found = below ? ranges.find(below.getLhs()) : ranges.end();
     const auto end = below ? constant(below.getRhs()) : std::nullopt;
-    const bool known = found != ranges.end() && end && below.getPredicate() == arith::CmpIPredicate::ult;
-    const Range all = known ? found->second : Range();
-    auto side = [&](Block *block, int64_t first, int64_t last) {
-      if (!block)
+    const Range all =
+        end && below.getPredicate() == arith::CmpIPredicate::ult ? rangeIfKnown(below.getLhs()) : Range{-1};
+    const bool isCut = all.first >= 0 && all.step >= 0 && *end >= 0; // as unsigned numbers they are the same
+    int64_t before = all.count;                                      // of which so many are below the end
+    if (isCut && (all.step || all.first >= *end))
+      before = all.first >= *end ? 0 : std::min<int64_t>(all.count, llvm::divideCeil(*end - all.first, all.step));
+    auto side = [&](Block *block, const Range &part) {
+      if (!block || (isCut && part.count == 0))
         return;
-      if (known && first <= last && all.step == 1)
-        ranges[below.getLhs()] = spanning(first, last, 1);
-      walk(*block, times);
+      const llvm::DenseMap<Value, Range> outside = ranges; // what is first used in one side is another in the other
+      if (isCut)
+        ranges[below.getLhs()] = part;
+      walk(*block, isCut ? times * double(part.count) / double(all.count) : times);
+      ranges = outside;
     };
-    side(choice.thenBlock(), all.first, known ? std::min(all.last(), *end - 1) : 0);
-    side(choice.elseBlock(), known ? std::max(all.first, *end) : 0, all.last());
-    if (known)
-      ranges[below.getLhs()] = all;
+    side(choice.thenBlock(), {all.first, all.step, before});
+    side(choice.elseBlock(), {all.first + before * all.step, all.step, all.count - before});
   }
 
   void walkLoop(scf::ForOp loop, double times) {

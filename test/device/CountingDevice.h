@@ -2,21 +2,37 @@
 // launched and not executed.
 #pragma once
 #include "runtime/Device.h"
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace stepdown::test {
 
-/// Another queue, but for its launches.
-class IdleQueue final : public Queue {
+/// What queues were asked to launch.
+struct Launched {
+  uint64_t count = 0;
+  std::vector<std::array<uint32_t, 3>> grids; ///< of each launch, where they are executed
+};
+
+/// Another queue that keeps count of its launches and, where it is idle, executes none.
+class CountingQueue final : public Queue {
 public:
-  explicit IdleQueue(std::unique_ptr<Queue> near) : near(std::move(near)) {}
+  CountingQueue(std::unique_ptr<Queue> near, Launched &launched, bool idle)
+      : near(std::move(near)), launched(launched), idle(idle) {}
   Status upload(uint64_t to, const void *from, size_t bytes) override { return near->upload(to, from, bytes); }
   Status download(void *to, uint64_t from, size_t bytes) override { return near->download(to, from, bytes); }
   Status copy(uint64_t to, uint64_t from, size_t bytes) override { return near->copy(to, from, bytes); }
-  Status launch(const Launch *, size_t) override { return Done{}; }
+  Status launch(const Launch *launches, size_t count) override {
+    launched.count += count;
+    if (idle)
+      return Done{};
+    for (const Launch *launch = launches; launch != launches + count; ++launch)
+      launched.grids.push_back({launch->grid[0], launch->grid[1], launch->grid[2]});
+    return near->launch(launches, count);
+  }
   uint64_t record() override { return near->record(); }
   bool happened(uint64_t event) const override { return near->happened(event); }
   Status wait(uint64_t event) override { return near->wait(event); }
@@ -25,6 +41,8 @@ public:
 
 private:
   std::unique_ptr<Queue> near;
+  Launched &launched;
+  const bool idle;
 };
 
 class CountingDevice final : public Device {
@@ -41,6 +59,7 @@ public:
   uint64_t adoptedAt = 0;
   size_t adoptedBytes = 0, codeBytes = 0;
   bool idle = false; ///< queues that are made launch nothing
+  Launched launched; ///< by all queues, one at a time
 
   /// What lies at `address`, "weights" where they were adopted; null: nothing.
   const char *purposeAt(uint64_t address) const {
@@ -93,9 +112,9 @@ public:
   }
   Result<std::unique_ptr<Queue>> queue(int threads) override {
     Result<std::unique_ptr<Queue>> made = near->queue(threads);
-    if (!made || !idle)
+    if (!made)
       return made;
-    return std::unique_ptr<Queue>(std::make_unique<IdleQueue>(std::move(*made)));
+    return std::unique_ptr<Queue>(std::make_unique<CountingQueue>(std::move(*made), launched, idle));
   }
 
 private:

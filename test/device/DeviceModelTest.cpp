@@ -130,8 +130,10 @@ TEST(DeviceModel, aThousandStepsAllocateNothing) {
     } else if (session.length(first) > 40) { // short, so that attention is
       ASSERT_TRUE(session.truncate(first, 3));
     }
+    const uint64_t launched = counting->launched.count;
     const Status done = stepOf(session, i % 3 ? first : second, i % 89);
     ASSERT_TRUE(done) << i << ": " << done.error().text();
+    ASSERT_GT(counting->launched.count, launched) << i;
     if (session.length(second) > 40)
       ASSERT_TRUE(session.truncate(second, 5));
   }
