@@ -67,7 +67,12 @@ def page():
         schemes.setdefault(family, []).append(option(options, "rope", "none").split(":")[0])
     families = [re.search(r'architecture = "([^"]+)"', text_of(os.path.relpath(path, ROOT))).group(1)
                 for path in sorted(glob.glob(os.path.join(ROOT, "lib/Checkpoint/Families/*.h")))]
-    kinds = re.findall(r'\{"(\w+)", "([\w-]+)", \w+, std::size', text_of("lib/Checkpoint/HuggingFace/FolderFamilies.cpp"))
+    source = text_of("lib/Checkpoint/HuggingFace/FolderFamilies.cpp")
+    kinds = re.findall(r'\{"(\w+)", "([\w-]+)", \w+, std::size', source)
+    table = re.search(r"\bfamilies\[\] = \{(.*?)\n?\};", source, re.DOTALL)
+    rows = len(re.findall(r"\bstd::size\(", table.group(1))) if table else 0
+    if not rows or rows != len(kinds):
+        sys.exit(f"checked-models: expects to read each of the {rows} rows of families[], but read {len(kinds)}")
     lines = [
         "# Which models run in tests", "", "<!-- Written by tools/checked-models.py from the tables of the tests; do not edit. -->", "",
         "Tiny random models, whose logits are compared with a float64 forward pass of this repository: GGUF files in",
