@@ -1,8 +1,12 @@
 // Hyper-parameters: defaults, per-layer arrays, rotary schemes and windows; and generated checkpoints of every family.
 #include "lib/Checkpoint/ModelParameters.h"
+#include "lib/Base/MappedFile.h"
+#include "lib/Checkpoint/HuggingFace/WeightPart.h"
 #include "test/unit/MadeMetadata.h"
 
+#include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <thread>
 
@@ -357,6 +361,46 @@ TEST(ModelTensors, OptionalTensorsMayBeMissingButNotMisshapen) {
   EXPECT_EQ(*requireTensor(*gguf, "w", {4, 2, 1}), gguf->tensor("w"));
   EXPECT_EQ(optionalTensor(*gguf, "w", {2, 4}).error().code, ErrorCode::ModelTensorShape);
   EXPECT_EQ(requireTensor(*gguf, "none", {4}).error().code, ErrorCode::ModelTensorMissing);
+}
+
+/// What of the mapped file `path` is in this process, in kilobytes.
+int residentOf(const std::string &path) {
+  std::ifstream maps("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(path) != line.npos)
+      here = true;
+    else if (here && line.rfind("Rss:", 0) == 0)
+      return std::stoi(line.substr(4));
+  }
+  return -1;
+}
+
+TEST(WeightPart, GivesPagesBackOnceAllRowsWereRead) {
+  constexpr uint64_t rows = 509, columns = 1021, parts = 2; // 2 MB each
+  std::vector<float> values(parts * rows * columns);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = float(i);
+  GgufBytes::File file(std::string(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)));
+  Result<MappedFile> mapped = MappedFile::open(file.path);
+  ASSERT_TRUE(mapped);
+  constexpr uint64_t partBytes = rows * columns * sizeof(float);
+  std::vector<std::unique_ptr<WeightPart>> made;
+  for (uint64_t i = 0; i < parts; ++i) {
+    made.push_back(plainPart(Storage::F32, mapped->data() + i * partBytes, rows, columns));
+    made.back()->liesIn(mapped->data() + i * partBytes, partBytes);
+  }
+  const PartSource source(std::move(made));
+  std::vector<float> got(values.size());
+  auto *out = reinterpret_cast<uint8_t *>(got.data());
+  for (int pass = 0; pass < 2; ++pass) { // what was given back is read again from the file
+    std::fill(got.begin(), got.end(), -1);
+    source.read(0, rows - 1, out);
+    EXPECT_GT(residentOf(file.path), 1900);
+    source.read(rows - 1, rows + 1, out + (rows - 1) * columns * sizeof(float));
+    EXPECT_EQ(got, values);
+    EXPECT_LT(residentOf(file.path), 200);
+  }
 }
 
 class GeneratedModel : public testing::TestWithParam<const char *> {};

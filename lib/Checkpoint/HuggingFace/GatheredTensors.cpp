@@ -67,6 +67,8 @@ Status GatheredTensors::finishLinear(const std::string &ours, Linear &linear, st
         return part.error();
       parts.push_back(std::move(*part));
     }
+    for (const auto &[role, tensor] : weight.tensors)
+      parts.back()->liesIn(tensor.data, tensor.bytes);
     if (parts.back()->rows != parts.front()->rows || parts.back()->columns != parts.front()->columns)
       return fail(ErrorCode::SafetensorsShape,
                   "%s: tensors of '%s': expects %llu rows of %llu columns, as expert 0 has, but got %llu of %llu",
@@ -111,8 +113,11 @@ Status GatheredTensors::finishStacks(const std::string &ours, const GatheredWeig
   const uint64_t all = blocks.shape[1], columns = blocks.shape[2] * 32;
   for (uint64_t turn = 0; turn < turns; ++turn) {
     std::vector<std::unique_ptr<WeightPart>> parts;
-    for (uint64_t expert = 0; expert < config.experts; ++expert)
+    for (uint64_t expert = 0; expert < config.experts; ++expert) {
       parts.push_back(mxfp4Part(blocks.data, scales.data, all / turns, columns, expert * all + turn, turns));
+      for (const SafeTensor *tensor : {&blocks, &scales})
+        parts.back()->liesIn(tensor->data + expert * (tensor->bytes / config.experts), tensor->bytes / config.experts);
+    }
     auto source = std::make_shared<PartSource>(std::move(parts));
     builder.keep(source);
     names.push_back(halves[turn]);

@@ -1,4 +1,5 @@
 #include "lib/Checkpoint/HuggingFace/WeightPart.h"
+#include "lib/Base/MappedFile.h"
 
 #include <algorithm>
 #include <cstring>
@@ -40,6 +41,13 @@ private:
 
 } // namespace
 
+void WeightPart::wereRead(uint64_t count) const {
+  const uint64_t before = rowsRead.fetch_add(count);
+  if (before / rows != (before + count) / rows)
+    for (const auto &[begin, bytes] : places)
+      leavePages(begin, bytes);
+}
+
 Storage widest(Storage a, Storage b) {
   if (a == b)
     return a;
@@ -62,6 +70,7 @@ void PartSource::read(uint64_t first, uint64_t count, uint8_t *out) const {
   while (count) {
     const uint64_t begin = first % each, some = std::min(count, each - begin);
     parts[first / each]->read(storage, begin, some, out);
+    parts[first / each]->wereRead(some);
     first += some, count -= some, out += some * rowBytes;
   }
 }
