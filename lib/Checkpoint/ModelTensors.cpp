@@ -6,6 +6,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <unordered_set>
 
 namespace stepdown {
@@ -271,17 +272,22 @@ Status checkFinite(const Checkpoint &checkpoint) {
         row = tensor.read(at / rowBytes, 1, room);
       const uint8_t *block = row + at % rowBytes;
       float value = 0;
-      if (format->isQuantised()) {
+      if (tensor.source && tensor.storage == Storage::MXFP4 && *block == 255) { // NaN in a folder, 2^128 in GGUF
+        value = std::numeric_limits<float>::quiet_NaN();
+      } else if (format->isQuantised()) {
         readFields(*format, block, fields);
         value = std::isfinite(fields.d) ? fields.m : fields.d;
       } else {
         decode(*format, block, 1, &value);
       }
-      if (!std::isfinite(value))
-        return fail(ErrorCode::ModelTensorNotFinite,
-                    "%s: offset %" PRIu64 ": tensor '%s': %s: expects a finite %s, but got %g",
-                    checkpoint.path().c_str(), tensor.offset + at, printable(tensor.name).c_str(), format->name,
+      if (!std::isfinite(value)) {
+        const std::string place = tensor.source ? "row " + std::to_string(at / rowBytes) + ", column " +
+                                                      std::to_string(at % rowBytes / format->bytes * format->elements)
+                                                : "offset " + std::to_string(tensor.offset + at);
+        return fail(ErrorCode::ModelTensorNotFinite, "%s: %s: tensor '%s': %s: expects a finite %s, but got %g",
+                    checkpoint.path().c_str(), place.c_str(), printable(tensor.name).c_str(), format->name,
                     format->isQuantised() ? "block scale" : "weight", value);
+      }
     }
   }
   return Done{};

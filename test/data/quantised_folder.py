@@ -3,7 +3,7 @@ them, and beside them the float32 that their own arithmetic gives before it is r
 
 Layouts and formulas, by reading: AutoGPTQ 0.7.1 (nn_modules/qlinear/qlinear_cuda.py: pack and forward; zero points less 1),
 gptq_v2 of GPTQModel (zero points as they are), AutoAWQ 0.2.9 (utils/packing_utils.py: AWQ_ORDER, dequantize_gemm),
-compressed-tensors 0.20.0 (compressors/pack_quantized, quantization/lifecycle/forward.py), transformers 5.24
+compressed-tensors 0.20.0 (compressors/pack_quantized, quantization/lifecycle/forward.py; 0.12 for weight_g_idx of -1), transformers 5.24
 (integrations/finegrained_fp8.py: Fp8Dequantize). Written apart from the reader in lib/Checkpoint/HuggingFace.
 """
 import numpy as np
@@ -64,7 +64,9 @@ class Integers:
         s, z = self.s[:, self.order], self.z[:, self.order]
         self.q = np.clip(np.rint(w / s) + z, 0, most).astype(np.int64)
         self.q[0, :2] = 0, most  # the ends of the range
-        self.true = ((self.q - z).astype(np.float32) * s).astype(np.float32)  # exact: 16 bits at most for scales of 16
+        self.s[1, 0], self.s[2] = 0, -self.s[2]
+        s = self.s[:, self.order]
+        self.true = ((self.q - z).astype(np.float32) * s).astype(np.float32)  # exact for scales of 16 bits, else rounded once
 
 
 def gptq(w, bits=4, group=32, symmetric=True, order=None, v2=False, dtype="F16"):
@@ -79,11 +81,13 @@ def awq(w, group=32):
     return {"qweight": tensor("I32", swapped(n.q.T)), "qzeros": tensor("I32", swapped(n.z.T)), "scales": tensor("F16", n.s.T)}, n.true
 
 
-def pack_quantized(w, bits=4, group=32, symmetric=True, dtype="BF16"):
+def pack_quantized(w, bits=4, group=32, symmetric=True, dtype="BF16", index=False):
     n = Integers(w, bits, group, dtype, symmetric)
     made = {"weight_packed": tensor("I32", packed(n.q, bits)), "weight_shape": tensor("I64", w.shape), "weight_scale": tensor(dtype, n.s)}
     if not symmetric:
         made["weight_zero_point"] = tensor("I32", packed(n.z.T, bits).T)
+    if index:  # columns in order
+        made["weight_g_idx"] = tensor("I32", np.full(w.shape[1], -1))
     return made, n.true
 
 
@@ -104,21 +108,26 @@ def e4m3(code):
 CODES = np.array([c for c in range(256) if c & 127 != 127])  # the others are NaN
 
 
-def float8(w, block, name="weight_scale_inv", dtype="F32", powers=False):
-    """A scale for `block` rows and columns; None: all of them."""
+def float8(w, block, name="weight_scale_inv", dtype="F32", powers=False, coarse=False):
+    """A scale for `block` rows and columns; None: all of them. `coarse`: powers of two, though not in E8M0."""
     rows, columns = (b or n for b, n in zip(block, w.shape))
     grid = [-(-w.shape[0] // rows), -(-w.shape[1] // columns)]
     scale = np.empty(grid, np.float32)
     for r in range(grid[0]):
         for c in range(grid[1]):
             scale[r, c] = np.abs(w[r * rows:(r + 1) * rows, c * columns:(c + 1) * columns]).max() / 448
-    scale = 2.0 ** np.ceil(np.log2(scale)) if powers else rounded(scale, dtype)
+    scale = 2.0 ** np.ceil(np.log2(scale)) if powers or coarse else rounded(scale, dtype)
     spread = np.repeat(np.repeat(scale, rows, 0), columns, 1)[:w.shape[0], :w.shape[1]].astype(np.float32)
     values = e4m3(CODES)
     order = np.argsort(values, kind="stable")
     places = np.clip(np.searchsorted(values[order], w / spread), 0, len(CODES) - 1)
     codes = CODES[order][places]
     codes.flat[:min(len(CODES), codes.size)] = CODES[:codes.size]  # each of them
+    if not powers:
+        scale[0, 0] *= -1
+    if scale.size > 1 and not powers:
+        scale.flat[1] = 0
+    spread = np.repeat(np.repeat(scale, rows, 0), columns, 1)[:w.shape[0], :w.shape[1]].astype(np.float32)
     kept = tensor("F8_E8M0", np.log2(scale) + 127) if powers else tensor(dtype, scale[0] if None in block and block[0] is None else scale)
     return {"weight": tensor("F8_E4M3", codes), name: kept}, (e4m3(codes).astype(np.float32) * spread).astype(np.float32)
 
@@ -127,7 +136,7 @@ def group(weights, style="pack-quantized", **more):
     """quantization_config of compressed-tensors, with the keys that files have beside what is read."""
     token = {"actorder": None, "block_structure": None, "dynamic": True, "group_size": None, "num_bits": 8, "observer": None, "strategy": "token", "symmetric": True, "type": "float"}
     return {"quant_method": "compressed-tensors", "format": style, "ignore": ["lm_head"], "quantization_status": "compressed", "kv_cache_scheme": None,
-            "global_compression_ratio": 1.46, "sparsity_config": {}, "transform_config": {}, "version": "0.12.3",
+            "global_compression_ratio": 1.46, "sparsity_config": {}, "transform_config": {}, "version": "0.20.0",
             "config_groups": {"group_0": {"format": style, "targets": ["Linear"], "input_activations": token if style == "float-quantized" else None, "output_activations": None,
                                           "weights": {"dynamic": False, "observer": "minmax", "observer_kwargs": {}, "actorder": None, "block_structure": None, "group_size": None, **weights}}}, **more}
 
@@ -147,18 +156,21 @@ FORMS = {
     "GPTQ v2, 4 bits, zero points": (gptq_config(group_size=64, sym=False, checkpoint_format="gptq_v2", meta={"quantizer": ["a"]}), lambda w: gptq(w, group=64, symmetric=False, v2=True), "q5_0"),
     "GPTQ, act-order": (gptq_config(desc_act=True), lambda w: gptq(w, order=RANDOM), "f32"),
     "GPTQ, 8 bits": (gptq_config(bits=8), lambda w: gptq(w, bits=8), "q8_0"),
-    "GPTQ, 8 bits, zero points": (gptq_config(bits=8, sym=False), lambda w: gptq(w, bits=8, symmetric=False), "f32"),
+    "GPTQ, 8 bits, zero points, F32 scales": (gptq_config(bits=8, sym=False), lambda w: gptq(w, bits=8, symmetric=False, dtype="F32"), "f32"),
     "GPTQ, 3 bits": (gptq_config(bits=3, sym=False), lambda w: gptq(w, bits=3, symmetric=False), "q4_0"),
     "GPTQ, 2 bits, BF16 scales": (gptq_config(bits=2), lambda w: gptq(w, bits=2, dtype="BF16"), "q4_0"),
     "AWQ": ({"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True, "modules_to_not_convert": None}, lambda w: awq(w), "q5_0"),
     "pack-quantized": (group(INT), lambda w: pack_quantized(w), "q4_0"),
     "pack-quantized, zero points": (group({**INT, "symmetric": False}), lambda w: pack_quantized(w, symmetric=False, dtype="F16"), "q5_0"),
-    "pack-quantized, 6 bits, channels": (group(dict(num_bits=6, type="int", symmetric=True, strategy="channel")), lambda w: pack_quantized(w, bits=6, group=0), "q8_0"),
+    "pack-quantized, no order of columns": (group(INT, version="0.12.2"), lambda w: pack_quantized(w, dtype="F16", index=True), "q4_0"),
+    "pack-quantized, 2 bits": (group({**INT, "num_bits": 2}), lambda w: pack_quantized(w, bits=2), "q4_0"),
+    "pack-quantized, 8 bits, channels": (group(dict(num_bits=8, type="int", symmetric=True, strategy="channel")), lambda w: pack_quantized(w, bits=8, group=0), "q8_0"),
     "int-quantized": (group(dict(num_bits=8, type="int", symmetric=True, strategy="channel"), "int-quantized"), lambda w: int_quantized(w), "q8_0"),
     "int-quantized, zero points": (group(dict(num_bits=8, type="int", symmetric=False, strategy="channel"), "int-quantized"), lambda w: int_quantized(w, False), "f32"),
     "FP8, blocks": ({"quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3", "weight_block_size": [48, 40]}, lambda w: float8(w, (48, 40)), "f32"),
     "FP8, blocks with powers of two": ({"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [48, 40]}, lambda w: float8(w, (48, 40), powers=True), "bf16"),
-    "FP8, one scale": ({"quant_method": "fp8", "activation_scheme": "static"}, lambda w: float8(w, (None, None), "weight_scale", "F32"), "f32"),
-    "float-quantized, channels": (group({**FLOAT, "strategy": "channel"}, "float-quantized"), lambda w: float8(w, (1, None), "weight_scale", "BF16"), "f32"),
+    "FP8, blocks of the default size": ({"quant_method": "fp8", "activation_scheme": "dynamic"}, lambda w: float8(w, (128, 128)), "f32"),
+    "FP8, one scale": ({"quant_method": "fp8", "activation_scheme": "static", "weight_block_size": None}, lambda w: float8(w, (None, None), "weight_scale", "F32"), "f32"),
+    "float-quantized, channels": (group({**FLOAT, "strategy": "channel"}, "float-quantized"), lambda w: float8(w, (1, None), "weight_scale", "BF16", coarse=True), "bf16"),
     "float-quantized, tensors": (group({**FLOAT, "strategy": "tensor"}, "float-quantized"), lambda w: float8(w, (None, None), "weight_scale", "BF16"), "f32"),
 }

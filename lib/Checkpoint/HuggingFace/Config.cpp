@@ -102,6 +102,11 @@ Status ConfigReader::readKind() {
     if (!form)
       return form.error();
     c.quantization = *form;
+    const TensorRule *rules = c.family->rules, *end = rules + c.family->ruleCount;
+    if (form->form == FolderQuantization::Form::Mxfp4 &&
+        std::none_of(rules, end, [](const TensorRule &rule) { return rule.kind == TensorRule::Kind::Blocks; }))
+      return config.refuse(ErrorCode::FolderQuantization, "quantization_config",
+                           "expects mxfp4 of gpt_oss alone, and model_type is " + *type);
   }
   if (config.has("architectures")) { // the class, of which one computes logits
     Result<std::vector<std::string>> classes = config.texts("architectures");

@@ -66,13 +66,13 @@ Status Float8Part::look(const std::string &where) {
       const float scale = f.powers && f.scales[r * acrossRow() + c] == 255
                               ? std::numeric_limits<float>::quiet_NaN() // what E8M0 means by it
                               : scaleAt(r, c);
-      if (!std::isfinite(scale) || scale <= 0)
+      if (!std::isfinite(scale))
         return fail(ErrorCode::QuantScale,
-                    "%s: expects positive and finite scales, but got %g for the block of rows %" PRIu64
-                    " and columns %" PRIu64,
+                    "%s: expects finite scales, but got %g for the block of rows %" PRIu64 " and columns %" PRIu64,
                     where.c_str(), double(scale), r, c);
       // A code has 4 significant bits from 2^-9 up, and a bfloat16 has 8: a scale of 4 leaves each product whole.
-      exact = exact && (bitsOf(scale) & 0xfffff) == 0 && scale >= 0x1p-100f && scale <= 0x1p100f;
+      const float size = std::fabs(scale);
+      exact = exact && (bitsOf(scale) & 0xfffff) == 0 && (size == 0 || (size >= 0x1p-100f && size <= 0x1p100f));
     }
   storage = exact ? Storage::BF16 : Storage::F32;
   return Done{};

@@ -36,6 +36,7 @@ private:
   Status take(const std::string &file, const SafeTensor &tensor);
   void isUnknown(const std::string &name);
   bool saysBias(std::string_view ours) const;
+  bool isLeftBias(const SafeTensor &tensor, const std::string &stem, const TensorRule *rule) const;
   Status checkIndex() const;
   Status checkHead() const;
   Status checkBiases() const;
@@ -101,6 +102,16 @@ bool WeightReader::saysBias(std::string_view ours) const {
   return mlp ? config.mlpBias : output ? config.outputBias : config.inputBias;
 }
 
+/// Whether `tensor` is a bias of zeros, as AutoGPTQ wrote for linears and experts that have none.
+bool WeightReader::isLeftBias(const SafeTensor &tensor, const std::string &stem, const TensorRule *rule) const {
+  if (config.quantization.form != FolderQuantization::Form::Gptq || stem + ".bias" != tensor.name)
+    return false;
+  uint64_t layer, expert;
+  const TensorRule *weight = ruleOf(*config.family, stem + ".weight", layer, expert);
+  return (rule ? rule->ours && !saysBias(rule->ours) : weight && weight->kind == TensorRule::Kind::Expert) &&
+         std::all_of(tensor.data, tensor.data + tensor.bytes, [](uint8_t byte) { return byte == 0; });
+}
+
 void WeightReader::isUnknown(const std::string &name) {
   constexpr size_t named = 5;
   if (++unknownCount <= named)
@@ -119,6 +130,10 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
   const std::string stem = tensor.name.substr(0, tensor.name.rfind('.'));
   if (!role.empty())
     if (const TensorRule *rule = ruleOf(*config.family, stem + ".weight", layer, expert); rule && rule->ours) {
+      if (std::string_view(rule->ours).find("norm") != std::string_view::npos)
+        return fail(ErrorCode::QuantTensorShape,
+                    "%s: tensor '%s': expects a norm of F32, F16 or BF16, but got %s of it", file.c_str(),
+                    printable(tensor.name).c_str(), role.c_str());
       gathered.add(*rule, numbered(rule->ours, layer), expert, role, file, tensor);
       return Done{};
     }
@@ -128,12 +143,20 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
   const TensorRule *rule = ruleOf(*config.family, tensor.name, layer, expert);
   using Kind = TensorRule::Kind;
   if (rule && (rule->kind == Kind::Blocks || rule->kind == Kind::Scales)) {
+    if (config.quantization.form != FolderQuantization::Form::Mxfp4)
+      return fail(
+          ErrorCode::FolderQuantization,
+          "%s: tensor '%s': expects quant_method mxfp4 in quantization_config of config.json, but it has another "
+          "or none",
+          file.c_str(), printable(tensor.name).c_str());
     gathered.add(*rule, numbered(rule->ours, layer), 0, rule->kind == Kind::Blocks ? "blocks" : "scales", file, tensor);
     return Done{};
   }
   if (!tensor.other.empty() && (!rule || rule->ours))
     return fail(ErrorCode::SafetensorsDtype, "%s: tensor '%s': dtype: expects F32, F16 or BF16, but got %s",
                 file.c_str(), printable(tensor.name).c_str(), tensor.other.c_str());
+  if (isLeftBias(tensor, stem, rule))
+    return Done{};
   if (!rule) {
     isUnknown(tensor.name);
     return Done{};
@@ -144,11 +167,6 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
     return Done{};
   }
   if (!rule->ours)
-    return Done{};
-  // AutoGPTQ wrote a bias of zeros for linears that have none.
-  if (config.quantization.form == FolderQuantization::Form::Gptq && stem + ".bias" == tensor.name &&
-      !saysBias(rule->ours) &&
-      std::all_of(tensor.data, tensor.data + tensor.bytes, [](uint8_t byte) { return byte == 0; }))
     return Done{};
   if (tensor.shape.size() > 4)
     return fail(ErrorCode::SafetensorsShape, "%s: tensor '%s': shape: expects at most 4 dimensions, but got %zu",

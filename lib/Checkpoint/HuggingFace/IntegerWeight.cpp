@@ -57,15 +57,20 @@ Status IntegerPart::look(const std::string &where) {
     }
   bool halves = true; // whether each scale is a binary16
   int least = INT32_MAX, most = INT32_MIN;
-  for (uint64_t r = 0; r < rows; ++r)
-    for (uint64_t g = 0; g < f.groups; ++g) {
+  // In the order in which scales lie.
+  const bool groupsOuter = f.scaleRowStep == 1 && f.groups > 1;
+  const uint64_t outer = groupsOuter ? f.groups : rows, inner = groupsOuter ? rows : f.groups;
+  for (uint64_t o = 0; o < outer; ++o)
+    for (uint64_t i = 0; i < inner; ++i) {
+      const uint64_t r = groupsOuter ? i : o, g = groupsOuter ? o : i;
       const float scale = scaleAt(r, g);
-      if (!std::isfinite(scale) || scale <= 0)
+      if (!std::isfinite(scale))
         return fail(ErrorCode::QuantScale,
-                    "%s: expects positive and finite scales, but got %g for row %" PRIu64 " and group %" PRIu64,
-                    where.c_str(), double(scale), r, g);
+                    "%s: expects finite scales, but got %g for row %" PRIu64 " and group %" PRIu64, where.c_str(),
+                    double(scale), r, g);
       halves = halves && f16ToF32(f32ToF16(scale)) == scale;
-      least = std::min(least, zeroAt(r, g)), most = std::max(most, zeroAt(r, g));
+      const int zero = zeroAt(r, g);
+      least = std::min(least, zero), most = std::max(most, zero);
     }
   const int lowest = f.bytes ? -128 : 0, highest = f.bytes ? 127 : (1 << f.codes.bits) - 1;
   const auto fits = [&](int half) { return lowest - most >= -half && highest - least < half; };
@@ -105,7 +110,7 @@ void IntegerPart::read(Storage as, uint64_t first, uint64_t count, uint8_t *out)
         scales[g] = scaleAt(r, g), zeros[g] = zeroAt(r, g);
       for (uint64_t c = 0; c < columns; ++c, out += sizeof(float)) {
         const uint64_t g = groupAt(c);
-        const float value = scales[g] * float(codeAt(r, c) - zeros[g]); // of 16 bits a scale: exact
+        const float value = scales[g] * float(codeAt(r, c) - zeros[g]); // exact of 16 bits a scale
         std::memcpy(out, &value, sizeof value);
       }
       continue;

@@ -32,8 +32,8 @@ struct IntegerForm {
   const uint8_t *groupOf = nullptr; ///< [columns] of int32
 };
 
-/// Looks at all scales, zero points and groups: E1453 for a scale that is not positive and finite, E1454 for a group
-/// beyond the last. `where` begins the message.
+/// Looks at all scales, zero points and groups: E1453 for a scale that is not finite, E1454 for a group beyond the
+/// last. `where` begins the message.
 Result<std::unique_ptr<WeightPart>> integerPart(const std::string &where, const IntegerForm &form);
 
 } // namespace stepdown

@@ -54,7 +54,6 @@ constexpr struct {
     {"cache_block_outputs", "how the weights were found"},
     {"observer", "how the weights were found"},
     {"observer_kwargs", "how the weights were found"},
-    {"dynamic", "refused where it names modules; of activations else"},
     {"meta", "a note of a tool"},
     {"quantizer", "a note of a tool"},
     {"model_name_or_path", "a note of a tool"},
@@ -154,7 +153,6 @@ Status QuantReader::gptq() {
                          scheme.has("checkpoint_format") ? "checkpoint_format" : "format", "expects gptq or gptq_v2");
   q.storedLess = *format == "gptq";
   STEPDOWN_CHECK(none(scheme, "is_marlin_format", "expects false (weights in the order of GPTQ)"));
-  STEPDOWN_CHECK(none(scheme, "dynamic", "expects none (one form for all linears)"));
   STEPDOWN_CHECK(none(scheme, "rotation", "expects none (weights that are not rotated)"));
   STEPDOWN_CHECK(none(scheme, "adapter", "expects none"));
   if (Result<std::string> type = scheme.text("pack_dtype", "int32"); !type || *type != "int32")
@@ -188,6 +186,9 @@ Status QuantReader::float8() {
     return scheme.refuse(ErrorCode::FolderQuantization, "fmt", "expects e4m3");
   if (Result<std::string> experts = scheme.text("expert_dtype", "fp8"); !experts || *experts != "fp8")
     return scheme.refuse(ErrorCode::FolderQuantization, "expert_dtype", "expects fp8");
+  if (!scheme.value().contains("weight_block_size")) // transformers' default
+    q.blockRows = q.blockColumns = 128, q.strategy = Strategy::Block;
+  // null: one scale for all
   return scheme.has("weight_block_size") ? blockOf(scheme, "weight_block_size") : Status(Done{});
 }
 
@@ -235,7 +236,12 @@ Status QuantReader::compressed() {
   if (floats ? packed || *format == "int-quantized" : *format == "float-quantized")
     return weights->refuse("type", "expects what format " + *format + " holds");
   q.form = floats ? Form::Float8 : packed ? Form::Packed : Form::Bytes;
-  STEPDOWN_CHECK(packed ? bitsOf(*weights, "num_bits", {2, 3, 4, 5, 6, 7, 8}) : bitsOf(*weights, "num_bits", {8}));
+  STEPDOWN_CHECK(none(*weights, "dynamic", "expects false (scales that the file has)"));
+  // Codes of other widths lie one way in 0.12 (whole codes a word) and another in 0.20 (a stream of bits).
+  if (Result<uint64_t> bits = weights->count("num_bits"); packed && bits && *bits < 8 && *bits > 1 && 32 % *bits != 0)
+    return weights->refuse(ErrorCode::FolderQuantization, "num_bits",
+                           "expects 2, 4 or 8 (releases 0.12 and 0.20 of compressed-tensors pack others differently)");
+  STEPDOWN_CHECK(packed ? bitsOf(*weights, "num_bits", {2, 4, 8}) : bitsOf(*weights, "num_bits", {8}));
   q.zeroPoints = !*symmetric;
   if (floats && q.zeroPoints)
     return weights->refuse("symmetric", "expects true of floats");
@@ -275,6 +281,8 @@ Result<FolderQuantization> QuantReader::read() {
   if (method == std::end(methods))
     return scheme.refuse(ErrorCode::FolderQuantization, "quant_method",
                          "expects " + alternatives(names) + suggestion(*name, names));
+  if (Status one = none(scheme, "dynamic", "expects none (one form for all linears)"); !one)
+    return one.error();
   if (!method->read)
     q.form = Form::Mxfp4;
   else if (Status read = (this->*method->read)(); !read)

@@ -225,6 +225,10 @@ Result<std::unique_ptr<WeightPart>> Gatherer::packed() {
   form.scaleRowStep = q.strategy == Strategy::Tensor ? 0 : groups, form.scaleGroupStep = 1;
   form.groups = groups, form.group = q.strategy == Strategy::Group && q.group ? q.group : columns;
   order("weight_g_idx", form);
+  // compressed-tensors 0.12 writes -1 for each column where they are in order, and takes one -1 for that.
+  for (uint64_t c = 0; status && form.groupOf && c < columns; ++c)
+    if (std::all_of(form.groupOf + 4 * c, form.groupOf + 4 * c + 4, [](uint8_t byte) { return byte == 0xff; }))
+      form.groupOf = nullptr;
   return integers(form);
 }
 
