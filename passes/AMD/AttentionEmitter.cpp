@@ -69,7 +69,7 @@ LogicalResult AttentionEmitter::emitOperation(Operation &op) {
       .Case([&](ScheduleOp schedule) { return emitSchedule(schedule); })
       .Case([&](scf::ForOp loop) { return emitBlocks(loop); })
       .Case([&](EntryOp entry) { return done([&] { readEntry(entry); }); })
-      .Case([&](WaitOp waited) { return done([&] { wait(waited); }); })
+      .Case([&](WaitOp waited) { return wait(waited); })
       .Case([&](MmaOp mma) { return done([&] { multiply(mma); }); })
       .Case([&](MmaWaitOp waited) { return done([&] { takeSums(waited); }); })
       .Case([&](MapOp each) {
@@ -147,7 +147,7 @@ SmallVector<Value> AttentionEmitter::queriesOf(int64_t step) {
   return made;
 }
 
-void AttentionEmitter::wait(WaitOp op) {
+LogicalResult AttentionEmitter::wait(WaitOp op) {
   Value tile = op.getTiles().front();
   const bool inLoop = isa<scf::ForOp>(op->getParentOp());
   auto slotBytes = [&](const TilePlan &of, Value number) { return multiply(number, i32(of.slotBytes)); };
@@ -157,14 +157,14 @@ void AttentionEmitter::wait(WaitOp op) {
     for (auto [theirs, ours] : llvm::zip(plan.copying.getBody().getArguments(), mine.getBody().getArguments()))
       map(theirs, lookup(ours));
     for (Operation &other : plan.copying.getBody().front())
-      if (isa<EntryOp>(other) || isa<arith::ArithDialect>(other.getDialect()))
-        (void)emitOperation(other);
+      if ((isa<EntryOp>(other) || isa<arith::ArithDialect>(other.getDialect())) && failed(emitOperation(other)))
+        return failure();
     readQueries();
-    return;
+    return success();
   }
   if (op.getChannel() == plan.sums.getB().getDefiningOp<WaitOp>().getChannel()) { // values, of the turn before
     slots[tile] = slotBytes(plan.values, binary("arith.xori", slot, i32(1)));
-    return;
+    return success();
   }
   if (!inLoop) { // the first keys of a tile
     // Of the tile before all waves have read keys and queries: they met behind that, and read only values since.
@@ -175,6 +175,7 @@ void AttentionEmitter::wait(WaitOp op) {
     slot = i32(0);
   }
   slots[tile] = slotBytes(plan.keys, slot);
+  return success();
 }
 
 /// What `loop` carries, with the sums of an instruction as one vector: LLVM would give numbers that are carried one by

@@ -32,7 +32,7 @@ private:
   void readQueries();
   Value queryPlace(int64_t piece, Value half);
   mlir::SmallVector<Value> queriesOf(int64_t step);
-  void wait(tile::WaitOp op);
+  mlir::LogicalResult wait(tile::WaitOp op);
   void multiply(tile::MmaOp op);
   void takeSums(tile::MmaWaitOp op);
   void reduce(tile::ReduceOp op);

@@ -35,9 +35,6 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const ChipFacts &chip) {
         ring.getType().getDepth() != (once ? 1 : 2))
       return unfit(ring) << "expects a channel of one slot for queries, and of two for keys and values, on "
                          << chip.name;
-  auto second = text->loop.getLowerBound().getDefiningOp<arith::AddIOp>();
-  if (!second || second.getRhs() != text->copies.getStep())
-    return unfit(text->loop) << "expects a loop from the second block of keys on, on " << chip.name;
   plan.threads = text->role.getThreads();
   const VectorType scores = text->scores.getType().getSum(), sum = text->sums.getType().getSum();
   const auto queries = cast<MemRefType>(text->scores.getA().getType()), keys = text->scores.getB().getType(),
@@ -107,7 +104,7 @@ LogicalResult AttentionEmitter::emitOperation(Operation &op) {
       .Case([&](ScheduleOp schedule) { return emitSchedule(schedule); })
       .Case([&](scf::ForOp loop) { return emitBlocks(loop); })
       .Case([&](EntryOp entry) { return done([&] { load(entry); }); })
-      .Case([&](WaitOp waited) { return done([&] { wait(waited); }); })
+      .Case([&](WaitOp waited) { return wait(waited); })
       // Warps meet where slots are filled again, and all of them compute at once.
       .Case<ReleaseOp, EnterTurnOp, LeaveTurnOp>([&](auto) { return success(); })
       .Case([&](MmaOp mma) { return done([&] { multiply(mma); }); })
@@ -155,13 +152,13 @@ void AttentionEmitter::arrive(int64_t groups) {
 }
 
 /// The queries and the first keys begin to be copied, then the second keys and the first values.
-void AttentionEmitter::beginTile(WaitOp op) {
+LogicalResult AttentionEmitter::beginTile(WaitOp op) {
   auto mine = op->getParentOfType<ScheduleOp>();
   for (auto [theirs, ours] : llvm::zip(plan.text.copying.getBody().getArguments(), mine.getBody().getArguments()))
     map(theirs, lookup(ours)); // both schedules go over the same tiles
   for (Operation &other : plan.text.copying.getBody().front())
-    if (isa<EntryOp>(other) || isa<arith::ArithDialect>(other.getDialect()))
-      (void)emitOperation(other);
+    if ((isa<EntryOp>(other) || isa<arith::ArithDialect>(other.getDialect())) && failed(emitOperation(other)))
+      return failure();
   auto number = [&](Value value) { return lookup(value).front(); };
   Value first = number(plan.text.copies.getLowerBound()), end = number(plan.text.copies.getUpperBound());
   Value second = add(first, number(plan.text.copies.getStep()));
@@ -174,17 +171,19 @@ void AttentionEmitter::beginTile(WaitOp op) {
   NVVM::CpAsyncCommitGroupOp::create(b);
   arrive(1);
   slot = i32(0);
+  return success();
 }
 
-void AttentionEmitter::wait(WaitOp op) {
+LogicalResult AttentionEmitter::wait(WaitOp op) {
   auto is = [&](CopyOp copy) { return copy.getTo().getDefiningOp<AcquireOp>().getChannel() == op.getChannel(); };
   const bool inLoop = isa<scf::ForOp>(op->getParentOp());
-  if (is(plan.text.queries))
-    beginTile(op);
-  else if (is(plan.values) && !inLoop)
+  if (is(plan.text.queries) && failed(beginTile(op)))
+    return failure();
+  if (is(plan.values) && !inLoop)
     arrive(0);
   Value from = is(plan.values) ? binary("arith.xori", slot, i32(1)) : slot;
   slots[op.getTiles().front()] = multiply(from, i32(plan.slotBytes));
+  return success();
 }
 
 LogicalResult AttentionEmitter::emitBlocks(scf::ForOp op) {

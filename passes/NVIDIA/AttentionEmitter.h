@@ -36,8 +36,8 @@ private:
   mlir::LogicalResult store(tile::StoreOp op);
 
   // Copies.
-  void wait(tile::WaitOp op);
-  void beginTile(tile::WaitOp op);
+  mlir::LogicalResult wait(tile::WaitOp op);
+  mlir::LogicalResult beginTile(tile::WaitOp op);
   /// The copies of a block of keys or values from `key` on, where that is below `end`.
   void fetch(tile::CopyOp op, Value key, Value end, Value slot, int64_t offset);
   /// What was committed has come, but for the latest `groups`, and all warps know of it.
