@@ -204,3 +204,28 @@ TEST(AmdReports, Gfx11WantsBothHalvesAlike) {
   const Emulated apart(product("%tid"), "gfx1100");
   EXPECT_TRUE(apart.says("expects lanes 16 to 31 to hold what lanes 0 to 15 do")) << apart.report;
 }
+
+// Products of int8 on gfx11: whether an operand has a sign, and whether sums stop at the largest, are operands of the
+// instruction (v_wmma_i32_16x16x16_iu8). Sums of 16 products of -128 and -128 from 2^31 - 1 on wrap.
+TEST(AmdReports, ProductsOfInt8AreSignedAndWrap) {
+  auto product = [](bool a, bool b, bool stops) {
+    auto flag = [](const char *name, bool set) {
+      return std::string("    %") + name + " = llvm.mlir.constant(" + (set ? "true" : "false") + ") : i1\n";
+    };
+    return flag("sa", a) + flag("sb", b) + flag("stops", stops) +
+           "    %a = llvm.mlir.constant(dense<-2139062144> : vector<4xi32>) : vector<4xi32>\n"
+           "    %z = llvm.mlir.constant(dense<2147483647> : vector<8xi32>) : vector<8xi32>\n"
+           "    %v = llvm.call_intrinsic \"llvm.amdgcn.wmma.i32.16x16x16.iu8\"(%sa, %a, %sb, %a, %z, %stops) : (i1, "
+           "vector<4xi32>, i1, vector<4xi32>, vector<8xi32>, i1) -> vector<8xi32>\n"
+           "    %e = llvm.extractelement %v[%c0 : i32] : vector<8xi32>\n    llvm.store %e, %to : i32, !llvm.ptr<1>\n";
+  };
+  const Emulated good(product(true, true, false), "gfx1100");
+  EXPECT_EQ(good.report, "");
+  EXPECT_EQ(good.out[0], 0x7fffffffu + 16 * 128 * 128);
+  for (const auto &[a, b] : {std::pair(false, true), {true, false}, {false, false}}) {
+    const Emulated bad(product(a, b, false), "gfx1100");
+    EXPECT_TRUE(bad.says("expects operands with a sign")) << bad.report;
+  }
+  const Emulated stops(product(true, true, true), "gfx1100");
+  EXPECT_TRUE(stops.says("expects sums that wrap")) << stops.report;
+}
