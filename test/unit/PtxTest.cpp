@@ -270,6 +270,7 @@ TEST(Ptx, ProductOfWarpsOfIntegersAssemblesWithinItsBudget) {
   const Lowered lowered = lower(large, "sm_80");
   EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k32.row.col.s32.s8"), 2 * 4 * 32u);
   EXPECT_EQ(count(lowered.ptx, "ldmatrix.sync.aligned.m8n8.x4.shared"), 2 * 4 * 8u);
+  EXPECT_EQ(count(lowered.ptx, "satfinite"), 0u) << "sums wrap";
   const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
