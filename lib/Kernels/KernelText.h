@@ -23,7 +23,7 @@ struct MatmulParameters {
   int64_t registerFile = 65536;                ///< registers that the chip gives a block
   int64_t cluster = 1;                         ///< blocks, of neighbouring tiles of rows, that read B together
   int64_t shares = 1;                          ///< of the sum over k, each with rows of C of its own
-  std::string element = "bf16";                ///< or f16; on sm_90a f8E4M3FN, f8E5M2 and i8, with B [N, K]
+  std::string element = "bf16";                ///< or f16; i8, and on sm_90a f8E4M3FN and f8E5M2, with B [N, K]
   std::string result = "f32";                  ///< or bf16, f16; of i8 i32
   bool transposeB = false;                     ///< B is [N, K]
 };
