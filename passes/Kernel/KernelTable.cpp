@@ -104,7 +104,8 @@ std::optional<SelectedKernel> selectScaledMatmul(StringRef chip, Type element, i
 }
 
 int64_t sharesOfSum(const MatmulParameters &p, int64_t rows, int64_t columns, int64_t k) {
-  // No chip of the table has fewer units than 60; the loop over a share should be longer than what stands around it.
+  // Both are a choice, not measured: blocks that nearly every machine of these chips has units for, and a loop over a
+  // share that is longer than what stands around it.
   constexpr int64_t kUnits = 60, kSlots = 8, kMost = 8;
   if (ShapedType::isDynamic(rows) || ShapedType::isDynamic(columns) || ShapedType::isDynamic(k) || p.cluster != 1)
     return 1;

@@ -48,9 +48,10 @@ INSTANTIATE_TEST_SUITE_P(Gfx942, AmdMatmul,
                                          OnChip{"gfx942", {tiles(256, 256, 32, 16), 263, 257, 331, 2}}));
 
 // Sums in shares, of which the last has fewer slots, and the last of these is not whole.
-INSTANTIATE_TEST_SUITE_P(Shares, AmdMatmul,
-                         testing::Values(OnChip{"gfx942", {inShares(4, tiles(64, 64, 32, 4)), 61, 67, 349, 1}},
-                                         OnChip{"gfx1201", {inShares(2, tiles(64, 64, 32, 4)), 67, 61, 349, 2}}));
+INSTANTIATE_TEST_SUITE_P(Gfx942Shares, AmdMatmul,
+                         testing::Values(OnChip{"gfx942", {inShares(4, tiles(64, 64, 32, 4)), 61, 67, 349, 1}}));
+INSTANTIATE_TEST_SUITE_P(Gfx1201Shares, AmdMatmul,
+                         testing::Values(OnChip{"gfx1201", {inShares(2, tiles(64, 64, 32, 4)), 67, 61, 349, 2}}));
 
 INSTANTIATE_TEST_SUITE_P(Gfx90a, AmdMatmul,
                          testing::Values(OnChip{"gfx90a", {tiles(64, 64, 32, 4), 61, 67, 71, 1}},

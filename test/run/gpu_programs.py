@@ -146,7 +146,9 @@ def check_shares(folder):
     done = subprocess.run([COMPILE, source, "-o", artifact, f"--target={','.join(devices)}", "--explain"], capture_output=True, text=True)
     if done.returncode:
         return expect(False, f"shares: expects to compile, but: {done.stderr}")
-    for told, (name, m, n, k, element, result, shares, behind) in zip(re.split(r"(?m)^@", done.stdout)[1:], SHARES):  # the sums of all shares are float32
+    explained = re.split(r"(?m)^@", done.stdout)[1:]
+    expect(len(explained) == len(SHARES), f"shares: expects {len(SHARES)} functions explained, but got {done.stdout}")
+    for told, (name, m, n, k, element, result, shares, behind) in zip(explained, SHARES):  # the sums of all shares are float32
         expect(re.search(rf"^{name}\n(.*\n)* +scratch +f32 \[{shares * m}, {n}\] +{4 * shares * m * n} ", told), f"{name}: arrays of {told}")
     numbers = np.random.default_rng(SEED + 5)
     last = {"f32": 0, "bf16": 2.0**-8}
