@@ -89,7 +89,7 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
   return std::nullopt;
 }
 
-std::optional<SelectedKernel> selectScaledMatmul(StringRef chip, Type element, int64_t rows) {
+std::optional<SelectedKernel> selectScaledMatmul(StringRef chip, Type element, int64_t rows, Type result) {
   if (chip != "sm_90a" || !multiplies(chip, element) || !isEight(element) || element.isInteger())
     return std::nullopt;
   // A slot is 128 columns, which share a scale, as 128 rows of B do.
@@ -99,7 +99,8 @@ std::optional<SelectedKernel> selectScaledMatmul(StringRef chip, Type element, i
                                : MatmulParameters{128, 128, 128, 6, 8, 232, 40, 8}};
   kernel.parameters.element = nameOf(element);
   kernel.parameters.transposeB = true;
-  kernel.name += kernel.parameters.element + "_f32";
+  kernel.parameters.result = nameOf(result);
+  kernel.name += kernel.parameters.element + "_" + kernel.parameters.result;
   return kernel;
 }
 

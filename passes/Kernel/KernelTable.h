@@ -17,8 +17,9 @@ struct SelectedKernel {
 std::optional<SelectedKernel> selectMatmul(llvm::StringRef chip, mlir::Type element, mlir::Type result, int64_t rows,
                                            int64_t columns, bool transposeB);
 
-/// The same of a product of fp8 with scales, whose second operand lies transposed and whose result is float32.
-std::optional<SelectedKernel> selectScaledMatmul(llvm::StringRef chip, mlir::Type element, int64_t rows);
+/// The same of a product of fp8 with scales, whose second operand lies transposed.
+std::optional<SelectedKernel> selectScaledMatmul(llvm::StringRef chip, mlir::Type element, int64_t rows,
+                                                 mlir::Type result);
 
 /// How many shares the sum over `k` of such a product is worth having: a power of two, 1 where a size is known later,
 /// where its tiles are many, or where a share had few slots.

@@ -243,6 +243,13 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
         .getResult(0);
   }
 
+  /// One scale for all of a factor, which leaves it as it is.
+  static Value scaleOfOne(OpBuilder &b, Location loc) {
+    Value one = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(1));
+    Value room = tensor::EmptyOp::create(b, loc, {1, 1}, b.getF32Type());
+    return linalg::FillOp::create(b, loc, one, room).getResult(0);
+  }
+
   /// Whether `op` is a product of what codes of fp8 with scales stand for, and launches the kernel that takes these.
   FailureOr<bool> selectScaled(linalg::LinalgOp op, const Contraction &product, KernelPlace &place) {
     const auto left = cast<RankedTensorType>(product.a.value.getType());
@@ -254,7 +261,8 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const std::optional<Dequantised> a = dequantisedOf(product.a.value), w = dequantisedOf(product.b.value);
     if (!a || !w || a->element() != w->element() || a->rowsOfScale > 1 || w->rowsOfScale == 1)
       return false;
-    const std::optional<SelectedKernel> kernel = selectScaledMatmul(chip, a->element(), result.getDimSize(0));
+    const std::optional<SelectedKernel> kernel =
+        selectScaledMatmul(chip, a->element(), result.getDimSize(0), result.getElementType());
     if (!kernel)
       return false;
     FailureOr<std::string> symbol = place.scaledProduct(*kernel, op->getLoc());
@@ -305,10 +313,14 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
         return leave("expects matrices of neighbouring elements");
     const bool zero = isZero(product.init);
     Epilogue epilogue;
-    const int64_t shares = sharesOf(product, element);
+    // Of fp8, tensor cores of Hopper keep 14 bits of a sum: a long one ends behind each 128 columns and goes on in
+    // float32, as with scales, which are one.
+    const int64_t k = left.getDimSize(product.a.columns);
+    const bool inBlocks = !integers && element.getIntOrFloatBitWidth() == 8 && (ShapedType::isDynamic(k) || k > 128);
+    const int64_t shares = inBlocks ? 1 : sharesOf(product, element);
     // What is done with a sum in shares is done behind it. One that has nothing to add up would have to be done all the
     // same, and one of a batch lies elsewhere for each.
-    if (shares == 1 && !integers && !product.batched() && !left.isDynamicDim(product.a.columns)) {
+    if (shares == 1 && !inBlocks && !integers && !product.batched() && !left.isDynamicDim(product.a.columns)) {
       if (std::optional<Epilogue> found = epilogueOf(op->getResult(0)))
         epilogue = *found;
       if (!zero)
@@ -319,15 +331,18 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
                                                         : epilogue.elementOf(result.getElementType());
     // Of 8 bits, matrix units take rows along k alone.
     const bool transposeB = element.getIntOrFloatBitWidth() == 8 || product.b.columns < product.b.rows;
+    const int64_t rows = result.getDimSize(rank - 2);
     std::optional<SelectedKernel> kernel =
-        selectMatmul(chip, element, made, result.getDimSize(rank - 2), result.getDimSize(rank - 1), transposeB);
+        inBlocks ? selectScaledMatmul(chip, element, rows, made)
+                 : selectMatmul(chip, element, made, rows, result.getDimSize(rank - 1), transposeB);
     if (!kernel)
       return noKernel();
     if (shares > 1) {
       kernel->parameters.shares = shares;
       kernel->name += "_" + std::to_string(shares) + "_shares";
     }
-    FailureOr<std::string> symbol = place.product(*kernel, epilogue, op->getLoc());
+    FailureOr<std::string> symbol =
+        inBlocks ? place.scaledProduct(*kernel, op->getLoc()) : place.product(*kernel, epilogue, op->getLoc());
     if (failed(symbol))
       return failure();
     Operation *last = epilogue.consumer ? epilogue.consumer.getOperation() : op.getOperation();
@@ -344,7 +359,9 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
       out = fill.getDpsInits()[0];
     else
       out = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, product.init), made);
-    Value value = Launcher(last, loc, product, *kernel, *symbol).launch(out, epilogue.matrices(b, loc));
+    const SmallVector<Value> more =
+        inBlocks ? SmallVector<Value>(2, scaleOfOne(b, loc)) : SmallVector<Value>(epilogue.matrices(b, loc));
+    Value value = Launcher(last, loc, product, *kernel, *symbol).launch(out, more);
     if (shares > 1)
       value = addShares(b, loc, value, shares, result, adds ? product.init : Value());
     last->getResult(0).replaceAllUsesWith(adds && shares == 1 ? add(b, loc, value, product.init) : value);

@@ -195,7 +195,7 @@ TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
           EXPECT_TRUE(multiplies(chip, element));
         }
   for (int64_t rows : {int64_t(61), kAny})
-    if (auto kernel = selectScaledMatmul(chip, e4m3, rows)) {
+    if (auto kernel = selectScaledMatmul(chip, e4m3, rows, mlir::Float32Type::get(&context))) {
       SCOPED_TRACE(kernel->name);
       EXPECT_EQ(lower(scaledMatmulKernel(context, kernel->parameters)), "");
     }

@@ -319,10 +319,10 @@ func.func @integers(%a: tensor<?x67xi8>, %b: tensor<67x129xi8>, %w: tensor<129x6
 // -----
 
 // fp8: rows along k, of whole 16 bytes; what is done with the sums, as of scales of rows and columns, is in the kernel.
-func.func @eights(%a: tensor<67x131xf8E4M3FN>, %b: tensor<131x257xf8E4M3FN>, %s: tensor<67xf32>, %x: tensor<67x257xf32>) -> tensor<67x257xf32> {
+func.func @eights(%a: tensor<67x127xf8E4M3FN>, %b: tensor<127x257xf8E4M3FN>, %s: tensor<67xf32>, %x: tensor<67x257xf32>) -> tensor<67x257xf32> {
   %zero = arith.constant 0.0 : f32
   %0 = linalg.fill ins(%zero : f32) outs(%x : tensor<67x257xf32>) -> tensor<67x257xf32>
-  %1 = linalg.matmul ins(%a, %b : tensor<67x131xf8E4M3FN>, tensor<131x257xf8E4M3FN>) outs(%0 : tensor<67x257xf32>) -> tensor<67x257xf32>
+  %1 = linalg.matmul ins(%a, %b : tensor<67x127xf8E4M3FN>, tensor<127x257xf8E4M3FN>) outs(%0 : tensor<67x257xf32>) -> tensor<67x257xf32>
   %2 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>],
                        iterator_types = ["parallel", "parallel"]} ins(%1, %s : tensor<67x257xf32>, tensor<67xf32>) outs(%x : tensor<67x257xf32>) {
   ^bb0(%v: f32, %scale: f32, %out: f32):
@@ -332,12 +332,27 @@ func.func @eights(%a: tensor<67x131xf8E4M3FN>, %b: tensor<131x257xf8E4M3FN>, %s:
   return %2 : tensor<67x257xf32>
 }
 // CHECK-LABEL: func.func @eights
-// CHECK: linalg.transpose ins(%{{.*}} : tensor<131x257xf8E4M3FN>)
-// CHECK: tensor.pad %{{.*}} low[0, 0] high[0, 13]
-// CHECK: tile.launch @matmul_128x256_transposed_f8E4M3FN_f32_fused ins(%{{.*}}, %{{.*}}, %{{.*}} : tensor<67x144xf8E4M3FN>, tensor<257x144xf8E4M3FN>, tensor<67x1xf32>)
+// CHECK: linalg.transpose ins(%{{.*}} : tensor<127x257xf8E4M3FN>)
+// CHECK: tensor.pad %{{.*}} low[0, 0] high[0, 1]
+// CHECK: tile.launch @matmul_128x256_transposed_f8E4M3FN_f32_fused ins(%{{.*}}, %{{.*}}, %{{.*}} : tensor<67x128xf8E4M3FN>, tensor<257x128xf8E4M3FN>, tensor<67x1xf32>)
 // CHECK: tile.kernel @matmul_128x256_transposed_f8E4M3FN_f32
 // CHECK: !tile.accumulator<128x256xf32>
 // AMD-LABEL: func.func @eights
+// AMD-NOT: tile.launch
+
+// -----
+
+// A sum of fp8 over more than 128 columns ends behind each 128, as with scales: these are one.
+func.func @long_eights(%a: tensor<?x4099xf8E4M3FN>, %b: tensor<257x4099xf8E4M3FN>, %x: tensor<?x257xbf16>) -> tensor<?x257xbf16> {
+  %1 = linalg.matmul indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (j, k)>, affine_map<(i, j, k) -> (i, j)>]
+      ins(%a, %b : tensor<?x4099xf8E4M3FN>, tensor<257x4099xf8E4M3FN>) outs(%x : tensor<?x257xbf16>) -> tensor<?x257xbf16>
+  return %1 : tensor<?x257xbf16>
+}
+// CHECK-LABEL: func.func @long_eights
+// CHECK: %[[ONE:.*]] = arith.constant 1.0{{.*}} : f32
+// CHECK: %[[SCALE:.*]] = linalg.fill ins(%[[ONE]] : f32)
+// CHECK: tile.launch @scaled_matmul_128x128_f8E4M3FN_f32 ins(%{{.*}}, %{{.*}}, %[[SCALE]], %[[SCALE]] : tensor<?x4112xf8E4M3FN>, tensor<257x4112xf8E4M3FN>, tensor<1x1xf32>, tensor<1x1xf32>)
+// AMD-LABEL: func.func @long_eights
 // AMD-NOT: tile.launch
 
 // -----
