@@ -81,13 +81,6 @@ const SafeTensor *Gatherer::need(const char *role, std::initializer_list<const c
   return tensor;
 }
 
-std::string shapeText(const std::vector<uint64_t> &shape) {
-  std::string text;
-  for (uint64_t each : shape)
-    text += (text.empty() ? "[" : ", ") + std::to_string(each);
-  return text.empty() ? "[]" : text + "]";
-}
-
 void Gatherer::expect(const char *role, const SafeTensor &tensor, std::initializer_list<uint64_t> shape) {
   if (tensor.shape.size() != shape.size() || !std::equal(shape.begin(), shape.end(), tensor.shape.begin()))
     refuse(ErrorCode::QuantTensorShape,

@@ -179,13 +179,6 @@ private:
   std::set<std::string> names; // of the whole header
 };
 
-std::string shapeText(const std::vector<uint64_t> &shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i)
-    text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
 /// The tensor of `entry`, whose data lie in `available` bytes from `begin` of the file on.
 Result<SafeTensor> tensorOf(const std::string &file, const Entry &entry, uint64_t begin, uint64_t available,
                             const uint8_t *span) {
@@ -229,6 +222,13 @@ Result<SafeTensor> tensorOf(const std::string &file, const Entry &entry, uint64_
 }
 
 } // namespace
+
+std::string shapeText(const std::vector<uint64_t> &shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
 
 Result<std::vector<SafeTensor>> readSafetensors(const std::string &file, const uint8_t *span, size_t size) {
   const char *name = file.c_str();

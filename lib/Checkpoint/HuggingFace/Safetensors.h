@@ -24,4 +24,7 @@ struct SafeTensor {
 /// `file` is for messages. The result points into `span`.
 Result<std::vector<SafeTensor>> readSafetensors(const std::string &file, const uint8_t *span, size_t size);
 
+/// `[2, 3]`.
+std::string shapeText(const std::vector<uint64_t> &shape);
+
 } // namespace stepdown
