@@ -5,7 +5,8 @@
 // wgmma adds products of fp8 up with fewer bits than float32 has. So its sums end behind each 128 columns, which is a
 // slot, and go on in registers, in float32, times the scales of the slot (DeepSeek-AI, DeepSeek-V3, 2024, section 3.3).
 // Of a tile of several warpgroups the others' products run while one does that; a tile of one waits. Scales are read in
-// front of the products that they belong to.
+// front of the products that they belong to, and multiply these one after the other: their own product may be too large
+// or too small for float32 where that with the sum is not.
 !matrix = memref<?x?x$(element)>
 !scales = memref<?x?xf32>
 !result = memref<?x?x$(result)>
@@ -46,16 +47,13 @@ tile.kernel @scaled_matmul(%a: !matrix, %b: !matrix, %sa: !scales, %sb: !scales,
         %l_block = arith.divui %l, %block : index
         %of_a = tile.read %sa[%i, %l_block] : !scales -> !rows
         %of_b = tile.read %sb[%j_block, %l_block] : !scales -> !number
-        %scale = tile.map (%x = %of_a, %y = %of_b) : !rows, !number -> !rows {
-          %z = arith.mulf %x, %y : f32
-          tile.yield %z : f32
-        }
         %s:2 = tile.wait %ab : !ring -> !tile_a, !tile_b
         %product = tile.mma %s#0, %s#1 {transpose_b} : !tile_a, !tile_b -> !sum
         %part = tile.mma_wait 0 for %product : !sum
         tile.release %ab : !ring
-        %next = tile.map (%x = %part, %y = %scale, %z = %total) : !sums, !rows, !sums -> !sums {
-          %w = math.fma %x, %y, %z : f32
+        %next = tile.map (%x = %part, %y = %of_a, %z = %of_b, %t = %total) : !sums, !rows, !number, !sums -> !sums {
+          %v = arith.mulf %x, %y : f32
+          %w = math.fma %v, %z, %t : f32
           tile.yield %w : f32
         }
         scf.yield %next : !sums

@@ -172,6 +172,37 @@ TEST(EmulatedScaledBlocks, OfNarrowTilesAreSharedByTwo) {
   EXPECT_GT(wrong, 61 * 64 / 2);
 }
 
+// The product of two scales may have no float32 where that with what they scale has one.
+TEST(EmulatedScaledBlocks, AreScaledByOneFactorAfterTheOther) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  const MatmulParameters parameters = tiles(64, 64, 3, "f8E4M3FN", "f32");
+  auto module = scaledMatmulKernel(context, parameters);
+  ASSERT_TRUE(module) << module.error().text();
+  TileKernel lowered(**module);
+  ASSERT_EQ(lowered.error, "");
+  struct Case {
+    float scaleA, scaleB, element;
+  };
+  for (const Case &c : {Case{1e20f, 1e20f, 0x1p-9f}, Case{1e-24f, 1e-22f, 448}}) {
+    Problem p(7, 5, 131, Scales::OfTensors, parameters, -1);
+    p.scalesA.set(0, 0, c.scaleA), p.scalesB.set(0, 0, c.scaleB);
+    for (auto [matrix, wide] : {std::pair(&p.a, &p.wideA), std::pair(&p.b, &p.wideB)})
+      for (uint32_t r = 0; r < matrix->rows; ++r)
+        for (uint32_t x = 0; x < p.k; ++x) // the first row of A is zeros
+          matrix->set(r, x, (*wide)[size_t(r) * p.k + x] = matrix == &p.a && r == 0 ? 0 : c.element);
+    const Status status = p.run(lowered, "scaled_matmul", {&p.a, &p.b, &p.scalesA, &p.scalesB, &p.out}, 1, {});
+    ASSERT_TRUE(status) << status.error().text();
+    for (uint32_t r = 0; r < p.m; ++r)
+      for (uint32_t x = 0; x < p.n; ++x) {
+        const auto [sum, magnitude] = p.meant(r, x, true);
+        ASSERT_LE(std::fabs(p.out.get(r, x) - sum), magnitude * 0x1p-20 + 0x1p-149)
+            << r << ", " << x << ": expects " << sum << ", but got " << p.out.get(r, x);
+      }
+  }
+}
+
 // The largest error of a product of 4099 columns beside the sum of its products' magnitudes, with 14 bits kept: of
 // numbers of both signs, and of positive ones, whose sums grow until what is added is cut off most.
 TEST(EmulatedScaledSums, AreOfFloat32BehindEach128Columns) {
