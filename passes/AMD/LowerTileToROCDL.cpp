@@ -83,7 +83,7 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
   }
 
   LogicalResult lower(tile::KernelOp kernel, const amd::Chip &on) {
-    if (sharesOf(kernel) > 1 && (amd::isQuantised(kernel) || amd::isAttention(kernel)))
+    if (sharesOf(kernel) > 1 && (amd::isQuantised(kernel) || isAttention(kernel)))
       return unfit(kernel) << "expects a product of two matrices where blocks share a sum out on " << on.name;
     if (amd::isQuantised(kernel))
       return lower<amd::QuantisedEmitter>(kernel, amd::planQuantised(kernel, on));
