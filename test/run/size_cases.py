@@ -33,7 +33,7 @@ def number(random, near=()):
 
 def bounded(count, make, empty=False):
     """make(), where that has few enough elements; an empty array may have sizes whose product is large."""
-    if empty and MOST < count < 1 << 46:
+    if empty and MOST < count <= 1 << 46:
         return TOO_LONG
     return make() if count <= MOST else LARGE if count > 1 << 40 else TOO_LONG
 
