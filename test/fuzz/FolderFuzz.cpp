@@ -39,8 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       rows = read->vocabulary;
       bos = read->bos;
       ends = read->ends;
-      uint64_t layer = 0;
-      (void)ruleOf(*read->family, std::string(input.substr(0, 64)), layer);
+      uint64_t layer = 0, expert = 0;
+      (void)ruleOf(*read->family, std::string(input.substr(0, 64)), layer, expert);
     }
   }
   Result<nlohmann::json> json = readJsonObject("tokenizer.json", part(input));
