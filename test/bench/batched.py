@@ -45,19 +45,14 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--generate", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--artifacts", help="a folder that keeps what is compiled")
-    parser.add_argument("--bin", default=os.path.join(programs.ROOT, "build", "bin"))
-    parser.add_argument("--peer", default=os.path.join(programs.ROOT, "build", "peer"))
+    programs.add_places(parser)
     options = parser.parse_args()
     print(programs.machine(options) + "\n")
     print(f"| model | sequences | threads | stepdown, tokens/s | {programs.version(options.peer)}, tokens/s | ratio |")
     print("|" + " --- |" * 6, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for model in options.models:
-            name = os.path.splitext(os.path.basename(model))[0]
-            artifact = os.path.join(options.artifacts or folder, name + ".stepdown")
-            if not os.path.exists(artifact):
-                programs.run([os.path.join(options.bin, "stepdown-compile"), model, "-o", artifact])
+            name, artifact = programs.compiled(options, model, folder)
             for threads in options.threads.split(","):
                 for sequences in map(int, options.sequences.split(",")):
                     rates = []

@@ -16,6 +16,22 @@ def add_options(parser, prompt, generate, rounds):
     parser.add_argument("--peer", action="append", help="folder of a llama-bench (default build/peer); may be repeated")
 
 
+def add_places(parser):
+    """Where programs and artifacts are, of benchmarks with one peer."""
+    parser.add_argument("--artifacts", help="a folder that keeps what is compiled")
+    parser.add_argument("--bin", default=os.path.join(ROOT, "build", "bin"))
+    parser.add_argument("--peer", default=os.path.join(ROOT, "build", "peer"))
+
+
+def compiled(options, model, folder):
+    """The checkpoint's name and its artifact: the one in --artifacts, or made there, or in `folder`."""
+    name = os.path.splitext(os.path.basename(model))[0]
+    artifact = os.path.join(options.artifacts or folder, name + ".stepdown")
+    if not os.path.exists(artifact):
+        run([os.path.join(options.bin, "stepdown-compile"), model, "-o", artifact])
+    return name, artifact
+
+
 def check(options, *programs):
     """Fills in the default peer, and ends where a program is missing."""
     options.peer = options.peer or [os.path.join(ROOT, "build", "peer")]

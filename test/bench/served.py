@@ -63,9 +63,7 @@ def main():
     parser.add_argument("--generate", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--wait", type=float, default=60, help="seconds until a server has to be ready")
-    parser.add_argument("--artifacts", help="a folder that keeps what is compiled")
-    parser.add_argument("--bin", default=os.path.join(programs.ROOT, "build", "bin"))
-    parser.add_argument("--peer", default=os.path.join(programs.ROOT, "build", "peer"))
+    programs.add_places(parser)
     options = parser.parse_args()
     programs.check_there([os.path.join(options.bin, name) for name in ("stepdown-compile", "stepdown-run")] +
                          [os.path.join(options.peer, "llama-server")])
@@ -76,10 +74,7 @@ def main():
     print("|" + " --- |" * 11, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for model in options.models:
-            name = os.path.splitext(os.path.basename(model))[0]
-            artifact = os.path.join(options.artifacts or folder, name + ".stepdown")
-            if not os.path.exists(artifact):
-                programs.run([os.path.join(options.bin, "stepdown-compile"), model, "-o", artifact])
+            name, artifact = programs.compiled(options, model, folder)
             for threads in options.threads.split(","):
                 ports = [free_port(), free_port()]
                 many = str(options.clients)
