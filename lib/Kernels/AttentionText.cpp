@@ -113,6 +113,11 @@ FailureOr<AttentionText> attentionText(KernelOp kernel, StringRef chip) {
       return unfit(mma) << "expects weights and values of the type of queries and keys, " << element << ", on " << chip
                         << ", but got " << mma.getShapeOfA();
   }
+  const Value rings[] = {waits[0].getChannel(), waits[1].getChannel(), waits[3].getChannel()};
+  text.keys = copyOf(text.copies, text.scores.getB()), text.values = copyOf(text.copies, text.sums.getB());
+  if (rings[0] == rings[1] || rings[0] == rings[2] || rings[1] == rings[2] || !text.keys || !text.values ||
+      llvm::any_of(rings, [](Value ring) { return cast<ChannelType>(ring.getType()).getPayload().size() != 1; }))
+    return refuse(text.scores, "queries, keys and values of a channel each");
   text.tile = {int64_t(text.copying.getHeight()), int64_t(text.copying.getWidth())};
   return text;
 }

@@ -42,8 +42,7 @@ static bool follows(RoleOp role, scf::ForOp copies) {
          loop.getUpperBound() == copies.getUpperBound();
 }
 
-/// The copy in `copies` that fills what `operand` is of a slot; null where it is no tile of one.
-static CopyOp copyOf(scf::ForOp copies, Value operand) {
+CopyOp copyOf(scf::ForOp copies, Value operand) {
   auto wait = operand.getDefiningOp<WaitOp>();
   for (CopyOp copy : operationsIn<CopyOp>(copies))
     if (wait && copy.getTo().getDefiningOp<AcquireOp>().getChannel() == wait.getChannel() &&

@@ -23,6 +23,9 @@ template <typename Op> Op onlyOperation(mlir::Operation *root) {
 /// The constant that `value` is.
 std::optional<int64_t> constantOf(mlir::Value value);
 
+/// The copy in `copies` that fills what `operand` is of a slot; null where it is no tile of one.
+tile::CopyOp copyOf(mlir::scf::ForOp copies, mlir::Value operand);
+
 /// Argument and dimension of the rows that the kernel's schedules go over, and of the columns.
 mlir::SmallVector<int64_t> scheduledOver(tile::KernelOp kernel);
 

@@ -1,5 +1,6 @@
-// A product over a long k and few tiles leaves most of a chip idle: blocks along y then share the sum out, and each
-// share's sums are matrices of their own, one behind the other, which others add up in an order that does not change.
+// A product over a long k whose tiles are few (sharesOfSum in passes/Kernel: twice as many blocks are at most 60):
+// blocks along y share the sum out, and each share's sums are matrices of their own, one behind the other, which others
+// add up in an order that does not change.
 #pragma once
 #include "lib/Kernels/ProductText.h"
 #include "lib/Kernels/TileEmitter.h"

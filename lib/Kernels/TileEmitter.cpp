@@ -37,6 +37,35 @@ SmallVector<Value> TileEmitter::lookup(Value value) {
 
 void TileEmitter::map(Value value, ValueRange made) { values[value] = llvm::to_vector(made); }
 
+LogicalResult TileEmitter::emitProgram(KernelOp kernel, RoleOp role, function_ref<void()> prepare) {
+  for (Operation &op : kernel.getBody().front()) {
+    b.setLoc(op.getLoc());
+    if (!isa<ChannelOp, RoleOp>(op) && failed(emitOperation(op)))
+      return failure();
+  }
+  prepare();
+  if (failed(emitBlock(role.getBody().front())))
+    return failure();
+  LLVM::ReturnOp::create(b, ValueRange());
+  return success();
+}
+
+void TileEmitter::followTile(Operation *theirs, Operation *ours) {
+  auto tile = [](Operation *op) { return op->getParentOfType<ScheduleOp>().getBody().getArguments(); };
+  for (auto [from, to] : llvm::zip(tile(theirs), tile(ours)))
+    map(from, lookup(to));
+}
+
+LogicalResult TileEmitter::emitNumbers(Block &block) {
+  for (Operation &op : block) {
+    if (isa<AcquireOp, CopyOp, CommitOp, scf::ForOp>(op) || op.hasTrait<OpTrait::IsTerminator>())
+      continue;
+    if (failed(isa<EntryOp>(op) || isa<arith::ArithDialect>(op.getDialect()) ? emitOperation(op) : emitScalar(op)))
+      return failure();
+  }
+  return success();
+}
+
 LogicalResult TileEmitter::emitBlock(Block &block) {
   for (Operation &op : block)
     if (!op.hasTrait<OpTrait::IsTerminator>()) {
@@ -145,6 +174,13 @@ void TileEmitter::mapAll(ValueRange originals, ValueRange made) {
   }
 }
 
+SmallVector<Value> TileEmitter::lookupAll(ValueRange originals) {
+  SmallVector<Value> made;
+  for (Value value : originals)
+    llvm::append_range(made, lookup(value));
+  return made;
+}
+
 LogicalResult TileEmitter::emitTurns(Value lower, Value upper, Value step, SmallVectorImpl<Value> &carried,
                                      function_ref<LogicalResult(Value, SmallVectorImpl<Value> &)> body) {
   auto loop = scf::ForOp::create(b, lower, upper, step, carried);
@@ -167,16 +203,12 @@ LogicalResult TileEmitter::emitTurn(scf::ForOp op, Value index, SmallVectorImpl<
   mapAll(op.getRegionIterArgs(), carried);
   if (failed(emitBlock(*op.getBody())))
     return failure();
-  carried.clear();
-  for (Value value : op.getYieldedValues())
-    llvm::append_range(carried, lookup(value));
+  carried = lookupAll(op.getYieldedValues());
   return success();
 }
 
 LogicalResult TileEmitter::emitLoop(scf::ForOp op) {
-  SmallVector<Value> carried;
-  for (Value init : op.getInitArgs())
-    llvm::append_range(carried, lookup(init));
+  SmallVector<Value> carried = lookupAll(op.getInitArgs());
   auto bound = [&](Value value) { return lookup(value).front(); };
   if (failed(emitTurns(bound(op.getLowerBound()), bound(op.getUpperBound()), bound(op.getStep()), carried,
                        [&](Value index, SmallVectorImpl<Value> &inside) { return emitTurn(op, index, inside); })))

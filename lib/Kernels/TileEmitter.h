@@ -53,6 +53,19 @@ protected:
   /// the arguments; what the text reads, that of the first product, becomes that of the block's own.
   template <typename Matrix> void chooseProduct(mlir::Operation *kernel, llvm::DenseMap<Value, Matrix> &matrices);
 
+  /// The parameters of a function that begins with `entry`: numbers, and of each matrix its pointer, the distance of
+  /// its rows, how many they are, and columns.
+  template <typename Matrix>
+  void readPointers(tile::KernelOp kernel, mlir::Block &entry, llvm::DenseMap<Value, Matrix> &matrices);
+
+  /// The rest of a function that is one program of all roles: what stands in front of them, what `prepare` emits, and
+  /// `role`, into which the role that copies goes.
+  mlir::LogicalResult emitProgram(tile::KernelOp kernel, tile::RoleOp role, llvm::function_ref<void()> prepare);
+  /// The tile of the schedule around `theirs` becomes that of the schedule around `ours`: all schedules of a kernel go
+  /// over the same tiles.
+  void followTile(mlir::Operation *theirs, mlir::Operation *ours);
+  /// Entries and numbers in `block` of a role that copies, without its copies and loops.
+  mlir::LogicalResult emitNumbers(mlir::Block &block);
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitScalar(mlir::Operation &op);
   mlir::LogicalResult emitSchedule(tile::ScheduleOp op);
@@ -64,6 +77,7 @@ protected:
   mlir::LogicalResult emitTurn(mlir::scf::ForOp op, Value index, mlir::SmallVectorImpl<Value> &carried);
   /// What `originals` of the text are, one behind the other.
   void mapAll(mlir::ValueRange originals, mlir::ValueRange made);
+  mlir::SmallVector<Value> lookupAll(mlir::ValueRange originals);
   mlir::LogicalResult emitBranch(mlir::scf::IfOp op);
   /// Of a product whose blocks along y share the sum out, matrices become what is of the block's share: where they
   /// begin, how many rows and columns they have. Returns the first number of the share along k, i32. Whole slots go to
@@ -103,6 +117,17 @@ private:
   Value firstBlock, ownBlocks;     ///< of the block's product, along x; null where there is one
   llvm::DenseMap<Value, mlir::SmallVector<Value>> values;
 };
+
+template <typename Matrix>
+void TileEmitter::readPointers(tile::KernelOp kernel, mlir::Block &entry, llvm::DenseMap<Value, Matrix> &matrices) {
+  auto next = entry.args_begin();
+  for (mlir::BlockArgument argument : kernel.getBody().getArguments())
+    if (mlir::isa<mlir::MemRefType>(argument.getType()))
+      for (auto part : {&Matrix::pointer, &Matrix::stride, &Matrix::rows, &Matrix::columns})
+        matrices[argument].*part = *next++;
+    else
+      map(argument, Value(*next++));
+}
 
 template <typename Matrix>
 void TileEmitter::chooseProduct(mlir::Operation *kernel, llvm::DenseMap<Value, Matrix> &matrices) {

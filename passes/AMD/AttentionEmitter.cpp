@@ -42,25 +42,18 @@ SmallVector<Type> AttentionEmitter::convert(Type type) {
 
 LogicalResult AttentionEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
-  element = plan.scores.getShapeOfA().getElementType();
+  element = plan.text.scores.getShapeOfA().getElementType();
   whole = true; // a head's columns all lie in the matrix
   sparing = plan.narrow;
   begin();
   half = divided(lane, chip.rows);
   query = add(multiply(wave, i32(chip.rows)), remainder(lane, chip.rows));
-  for (Operation &op : kernel.getBody().front()) {
-    b.setLoc(op.getLoc());
-    if (!isa<ChannelOp, RoleOp>(op) && failed(emitOperation(op)))
-      return failure();
-  }
-  for (const TilePlan *tile : {&plan.keys, &plan.values}) {
-    prepareCopy(*tile);
-    prepareFragments(*tile, i32(0));
-  }
-  if (failed(emitBlock(plan.role.getBody().front())))
-    return failure();
-  LLVM::ReturnOp::create(b, ValueRange());
-  return success();
+  return emitProgram(kernel, plan.text.role, [&] {
+    for (const TilePlan *tile : {&plan.keys, &plan.values}) {
+      prepareCopy(*tile);
+      prepareFragments(*tile, i32(0));
+    }
+  });
 }
 
 LogicalResult AttentionEmitter::emitOperation(Operation &op) {
@@ -99,14 +92,14 @@ LogicalResult AttentionEmitter::emitOperation(Operation &op) {
 }
 
 WaveEmitter::Loaded AttentionEmitter::fetch(const TilePlan &tile, Value key) {
-  map(plan.copies.getInductionVar(), key);
+  map(plan.text.copies.getInductionVar(), key);
   return load(tile);
 }
 
 /// The places of the copies, then the queries: what the instruction takes of a lane for each 16 columns. In front of
 /// LDS the pieces of a lane's half.
 void AttentionEmitter::readQueries() {
-  CopyOp copy = plan.queries;
+  CopyOp copy = plan.text.queries;
   const Matrix &from = matrices[copy.getFrom()];
   const int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   Value row = lookup(copy.getRow()).front(), column = lookup(copy.getColumn()).front();
@@ -151,24 +144,20 @@ LogicalResult AttentionEmitter::wait(WaitOp op) {
   Value tile = op.getTiles().front();
   const bool inLoop = isa<scf::ForOp>(op->getParentOp());
   auto slotBytes = [&](const TilePlan &of, Value number) { return multiply(number, i32(of.slotBytes)); };
-  if (op.getChannel() == plan.queries.getTo().getDefiningOp<AcquireOp>().getChannel()) {
-    // What the role that copies says of a tile, but for its copies.
-    auto mine = op->getParentOfType<ScheduleOp>();
-    for (auto [theirs, ours] : llvm::zip(plan.copying.getBody().getArguments(), mine.getBody().getArguments()))
-      map(theirs, lookup(ours));
-    for (Operation &other : plan.copying.getBody().front())
-      if ((isa<EntryOp>(other) || isa<arith::ArithDialect>(other.getDialect())) && failed(emitOperation(other)))
-        return failure();
+  if (op.getChannel() == plan.text.queries.getTo().getDefiningOp<AcquireOp>().getChannel()) {
+    followTile(plan.text.copies, op);
+    if (failed(emitNumbers(plan.text.copying.getBody().front())))
+      return failure();
     readQueries();
     return success();
   }
-  if (op.getChannel() == plan.sums.getB().getDefiningOp<WaitOp>().getChannel()) { // values, of the turn before
+  if (op.getChannel() == plan.text.sums.getB().getDefiningOp<WaitOp>().getChannel()) { // values, of the turn before
     slots[tile] = slotBytes(plan.values, binary("arith.xori", slot, i32(1)));
     return success();
   }
   if (!inLoop) { // the first keys of a tile
     // Of the tile before all waves have read keys and queries: they met behind that, and read only values since.
-    put(fetch(plan.keys, lookup(plan.copies.getLowerBound()).front()), i32(0));
+    put(fetch(plan.keys, lookup(plan.text.copies.getLowerBound()).front()), i32(0));
     for (size_t i = 0; plan.queriesInLds && i < queries.size(); ++i)
       LLVM::StoreOp::create(b, queries[i], queryPlace(2 * i, half), kPiece);
     synchronise();
@@ -251,10 +240,7 @@ LogicalResult AttentionEmitter::emitBlocks(scf::ForOp op) {
   };
   Value lower = number(op.getLowerBound()), step = number(op.getStep());
   arrive({fetch(plan.keys, lower), fetch(plan.values, binary("arith.subi", lower, step))}, i32(1), i32(0));
-  SmallVector<Value> carried;
-  for (Value init : op.getInitArgs())
-    llvm::append_range(carried, lookup(init));
-  carried = packed(op, carried);
+  SmallVector<Value> carried = packed(op, lookupAll(op.getInitArgs()));
   carried.push_back(i32(1));
   auto turn = [&](Value key, SmallVectorImpl<Value> &inside) {
     slot = inside.pop_back_val();

@@ -12,18 +12,17 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
     return failure();
   AttentionPlan plan = {};
   plan.chip = &chip;
-  plan.role = text->role, plan.copying = text->copying, plan.copies = text->copies, plan.queries = text->queries;
-  plan.scores = text->scores, plan.sums = text->sums, plan.tile = text->tile;
-  const VectorType scores = plan.scores.getType().getSum(), sum = plan.sums.getType().getSum();
-  plan.threads = plan.role.getThreads();
+  plan.text = *text, plan.tile = text->tile;
+  const VectorType scores = text->scores.getType().getSum(), sum = text->sums.getType().getSum();
+  plan.threads = text->role.getThreads();
   plan.width = sum.getDimSize(1), plan.block = scores.getDimSize(1);
   const int64_t waves = plan.threads / chip.lanes;
   if (scores.getDimSize(0) != waves * chip.rows || plan.width % chip.rows || plan.block % chip.rows)
-    return unfit(plan.scores) << "expects " << chip.rows << " queries for each of " << waves << " waves of "
-                              << chip.name << ", and blocks of a multiple of " << chip.rows << " keys, but got "
-                              << plan.scores.getType();
-  if (failed(planTile(plan.keys, chip, plan.threads, plan.copies, plan.scores, plan.scores.getB(), true)) ||
-      failed(planTile(plan.values, chip, plan.threads, plan.copies, plan.sums, plan.sums.getB(), false)))
+    return unfit(text->scores) << "expects " << chip.rows << " queries for each of " << waves << " waves of "
+                               << chip.name << ", and blocks of a multiple of " << chip.rows << " keys, but got "
+                               << text->scores.getType();
+  if (failed(planTile(plan.keys, chip, plan.threads, text->copies, text->scores, text->scores.getB(), true)) ||
+      failed(planTile(plan.values, chip, plan.threads, text->copies, text->sums, text->sums.getB(), false)))
     return failure();
   // Two slots of keys, then two of values.
   auto bytes = [](const TilePlan &tile) { return tile.rows * tile.chunks * 16; };

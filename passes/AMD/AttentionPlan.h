@@ -14,14 +14,10 @@ namespace stepdown::amd {
 
 struct AttentionPlan {
   const Chip *chip;
-  tile::RoleOp role;        ///< that attends
-  tile::ScheduleOp copying; ///< of the role that copies
-  mlir::scf::ForOp copies;  ///< the loop in it, over blocks of keys
-  tile::CopyOp queries;     ///< in front of that
-  tile::MmaOp scores, sums; ///< of a turn: Q K^T, and P V
-  TilePlan keys, values;    ///< of a slot each, of two
-  bool queriesInLds;        ///< behind the slots: else in registers
-  bool narrow;              ///< fragments come a few at a time: sums take half of a lane's registers
+  AttentionText text;
+  TilePlan keys, values; ///< of a slot each, of two
+  bool queriesInLds;     ///< behind the slots: else in registers
+  bool narrow;           ///< fragments come a few at a time: sums take half of a lane's registers
   int64_t threads, ldsBytes, queriesOffset;
   int64_t width, block;        ///< columns of a head; keys of a block
   std::array<int64_t, 2> tile; ///< rows and columns that a turn of the schedule goes over

@@ -25,20 +25,11 @@ LogicalResult KernelEmitter::emit() {
   begin();
   if (plan.sum)
     takeShare(*plan.sum, sharesOf(kernel), matrices);
-  for (Operation &op : kernel.getBody().front()) {
-    b.setLoc(op.getLoc());
-    if (isa<ChannelOp, RoleOp>(op))
-      continue;
-    if (failed(emitOperation(op)))
-      return failure();
-  }
-  prepareCopy(plan.a);
-  prepareCopy(plan.b);
-  prepareProducts();
-  if (failed(emitBlock(plan.role.getBody().front())))
-    return failure();
-  LLVM::ReturnOp::create(b, ValueRange());
-  return success();
+  return emitProgram(kernel, plan.role, [&] {
+    prepareCopy(plan.a);
+    prepareCopy(plan.b);
+    prepareProducts();
+  });
 }
 
 LogicalResult KernelEmitter::emitOperation(Operation &op) {
@@ -122,10 +113,7 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
 }
 
 void KernelEmitter::fetch(Value step) {
-  auto from = plan.copies->getParentOfType<ScheduleOp>();
-  auto to = *plan.role.getBody().getOps<ScheduleOp>().begin();
-  for (auto [theirs, ours] : llvm::zip(from.getBody().getArguments(), to.getBody().getArguments()))
-    map(theirs, lookup(ours)); // all schedules of a kernel go over the same tiles
+  followTile(plan.copies, plan.first);
   map(plan.copies.getInductionVar(), step);
   first = issued.empty();
   arriving = first ? i32(0) : binary("arith.subi", i32(plan.slotBytes), issued.back());

@@ -11,13 +11,9 @@ namespace stepdown::amd {
 LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::ForOp copies, MmaOp mma, Value operand,
                        bool alongK) {
   const auto type = cast<MemRefType>(operand.getType());
-  auto wait = operand.getDefiningOp<WaitOp>();
-  if (!wait)
+  if (!operand.getDefiningOp<WaitOp>())
     return unfit(mma) << "expects tiles of a channel on " << chip.name << ", but got " << operand;
-  for (CopyOp copy : operationsIn<CopyOp>(copies))
-    if (copy.getTo().getDefiningOp<AcquireOp>().getChannel() == wait.getChannel() &&
-        cast<OpResult>(copy.getTo()).getResultNumber() == cast<OpResult>(operand).getResultNumber())
-      tile.copy = copy;
+  tile.copy = copyOf(copies, operand);
   tile.alongK = alongK;
   const int64_t k = type.getDimSize(alongK ? 1 : 0);
   tile.rows = type.getDimSize(alongK ? 0 : 1);

@@ -24,16 +24,7 @@ LogicalResult QuantisedEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
   element = b.getF16Type();
   begin();
-  for (Operation &op : kernel.getBody().front()) {
-    b.setLoc(op.getLoc());
-    if (!isa<ChannelOp, RoleOp>(op) && failed(emitOperation(op)))
-      return failure();
-  }
-  prepare();
-  if (failed(emitBlock(plan.role.getBody().front())))
-    return failure();
-  LLVM::ReturnOp::create(b, ValueRange());
-  return success();
+  return emitProgram(kernel, plan.role, [&] { prepare(); });
 }
 
 LogicalResult QuantisedEmitter::emitOperation(Operation &op) {
@@ -91,26 +82,21 @@ void QuantisedEmitter::prepare() {
   }
 }
 
-void QuantisedEmitter::fetch(Value column) {
-  for (auto [theirs, ours] : llvm::zip(plan.copying.getBody().getArguments(),
-                                       plan.turns->getParentOfType<ScheduleOp>().getBody().getArguments()))
-    map(theirs, lookup(ours)); // both schedules go over the same tiles
+LogicalResult QuantisedEmitter::fetch(Value column) {
+  followTile(plan.copies, plan.turns);
   map(plan.copies.getInductionVar(), column);
-  auto scalars = [&](Block &block) {
-    for (Operation &op : block)
-      if (isa<arith::ArithDialect>(op.getDialect()))
-        (void)emitScalar(op);
-  };
-  scalars(plan.copying.getBody().front());
-  scalars(*plan.copies.getBody());
+  if (failed(emitNumbers(plan.copying.getBody().front())) || failed(emitNumbers(*plan.copies.getBody())))
+    return failure();
   fetchPieces(lookup(plan.weight.getRow()).front(), lookup(plan.weight.getColumn()).front());
   auto inner = plan.tokens.copy->getParentOfType<scf::ForOp>();
   loaded.clear();
   for (int64_t tile = 0; tile < plan.turnTiles; ++tile) {
     map(inner.getInductionVar(), i32(tile * kUnpacked));
-    scalars(*inner.getBody());
+    if (failed(emitNumbers(*inner.getBody())))
+      return failure();
     loaded.push_back(load(plan.tokens));
   }
+  return success();
 }
 
 void QuantisedEmitter::arrive(Value to) {
@@ -123,11 +109,10 @@ void QuantisedEmitter::arrive(Value to) {
 LogicalResult QuantisedEmitter::emitTurnsOf(scf::ForOp op) {
   auto number = [&](Value value) { return lookup(value).front(); };
   Value lower = number(op.getLowerBound()), step = number(op.getStep());
-  fetch(lower);
+  if (failed(fetch(lower)))
+    return failure();
   arrive(i32(0)); // all waves met behind the last turn of the tile before, and read no tokens since
-  SmallVector<Value> carried;
-  for (Value init : op.getInitArgs())
-    llvm::append_range(carried, lookup(init));
+  SmallVector<Value> carried = lookupAll(op.getInitArgs());
   const size_t sums = carried.size();
   llvm::append_range(carried, coming);
   carried.push_back(i32(0));
@@ -136,7 +121,8 @@ LogicalResult QuantisedEmitter::emitTurnsOf(scf::ForOp op) {
                          slot = inside.pop_back_val();
                          here.assign(inside.begin() + sums, inside.end());
                          inside.truncate(sums);
-                         fetch(add(index, step));
+                         if (failed(fetch(add(index, step))))
+                           return failure();
                          tiles.clear();
                          if (failed(emitTurn(op, index, inside)))
                            return failure();

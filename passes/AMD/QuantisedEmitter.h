@@ -20,7 +20,7 @@ private:
   void prepare();
   mlir::LogicalResult emitTurnsOf(mlir::scf::ForOp op);
   /// Issues the loads of a turn from column `column` on: packed blocks of the wave's rows, and tokens.
-  void fetch(Value column);
+  mlir::LogicalResult fetch(Value column);
   /// Puts the tokens that were fetched into LDS, `slot` bytes from its begin.
   void arrive(Value slot);
   void multiply64(tile::MmaOp op);

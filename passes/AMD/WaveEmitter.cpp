@@ -36,20 +36,7 @@ Value WaveEmitter::lds(Value offset) {
 }
 
 void WaveEmitter::begin() {
-  unsigned next = 0;
-  auto parameter = [&]() -> Value { return function.getBody().front().getArgument(next++); };
-  for (BlockArgument argument : kernel.getBody().getArguments()) {
-    if (!isa<MemRefType>(argument.getType())) {
-      map(argument, parameter());
-      continue;
-    }
-    Matrix matrix;
-    matrix.pointer = parameter();
-    matrix.stride = parameter();
-    matrix.rows = parameter();
-    matrix.columns = parameter();
-    matrices[argument] = matrix;
-  }
+  readPointers(kernel, function.getBody().front(), matrices);
   chooseProduct(kernel, matrices);
   base = LLVM::AddressOfOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), 3), "lds");
   thread = intrinsic("llvm.amdgcn.workitem.id.x", b.getI32Type(), {});

@@ -18,18 +18,6 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const ChipFacts &chip) {
   AttentionPlan plan = {};
   plan.chip = &chip;
   plan.text = *text;
-  auto copyOf = [&](Value operand) {
-    auto wait = operand.getDefiningOp<WaitOp>();
-    for (CopyOp copy : operationsIn<CopyOp>(plan.text.copying))
-      if (wait && copy.getTo().getDefiningOp<AcquireOp>().getChannel() == wait.getChannel() &&
-          wait.getChannel().getDefiningOp<ChannelOp>().getType().getPayload().size() == 1)
-        return copy;
-    return CopyOp();
-  };
-  plan.keys = copyOf(text->scores.getB()), plan.values = copyOf(text->sums.getB());
-  if (!plan.keys || !plan.values || plan.keys == plan.values || copyOf(text->scores.getA()) != text->queries ||
-      plan.keys == text->queries || plan.values == text->queries)
-    return unfit(text->scores) << "expects queries, keys and values of a channel each on " << chip.name;
   for (ChannelOp ring : operationsIn<ChannelOp>(kernel))
     if (const bool once = ring.getResult() == text->queries.getTo().getDefiningOp<AcquireOp>().getChannel();
         ring.getType().getDepth() != (once ? 1 : 2))
@@ -81,21 +69,14 @@ SmallVector<Type> AttentionEmitter::convert(Type type) {
 
 LogicalResult AttentionEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
-  readPointers();
+  readPointers(kernel, function.getBody().front(), matrices);
   identifyThread();
   thread = binary("arith.andi", inBlock, i32(kWarpgroup - 1));
   warpgroup = binary("arith.shrui", warp, i32(2));
-  for (Operation &op : kernel.getBody().front()) {
-    b.setLoc(op.getLoc());
-    if (!isa<ChannelOp, RoleOp>(op) && failed(emitOperation(op)))
-      return failure();
-  }
-  prepareCopies(2);
-  prepareFragments();
-  if (failed(emitBlock(role.getBody().front())))
-    return failure();
-  LLVM::ReturnOp::create(b, ValueRange());
-  return success();
+  return emitProgram(kernel, role, [&] {
+    prepareCopies(2);
+    prepareFragments();
+  });
 }
 
 LogicalResult AttentionEmitter::emitOperation(Operation &op) {
@@ -153,21 +134,18 @@ void AttentionEmitter::arrive(int64_t groups) {
 
 /// The queries and the first keys begin to be copied, then the second keys and the first values.
 LogicalResult AttentionEmitter::beginTile(WaitOp op) {
-  auto mine = op->getParentOfType<ScheduleOp>();
-  for (auto [theirs, ours] : llvm::zip(plan.text.copying.getBody().getArguments(), mine.getBody().getArguments()))
-    map(theirs, lookup(ours)); // both schedules go over the same tiles
-  for (Operation &other : plan.text.copying.getBody().front())
-    if ((isa<EntryOp>(other) || isa<arith::ArithDialect>(other.getDialect())) && failed(emitOperation(other)))
-      return failure();
+  followTile(plan.text.copies, op);
+  if (failed(emitNumbers(plan.text.copying.getBody().front())))
+    return failure();
   auto number = [&](Value value) { return lookup(value).front(); };
   Value first = number(plan.text.copies.getLowerBound()), end = number(plan.text.copies.getUpperBound());
   Value second = add(first, number(plan.text.copies.getStep()));
   NVVM::Barrier0Op::create(b); // warps may still read the values of the tile before
   copyTile(plan.text.queries, i32(0), 0, plan.threads);
-  fetch(plan.keys, first, end, i32(0), plan.keysOffset);
+  fetch(plan.text.keys, first, end, i32(0), plan.keysOffset);
   NVVM::CpAsyncCommitGroupOp::create(b);
-  fetch(plan.keys, second, end, i32(1), plan.keysOffset);
-  fetch(plan.values, first, end, i32(0), plan.valuesOffset);
+  fetch(plan.text.keys, second, end, i32(1), plan.keysOffset);
+  fetch(plan.text.values, first, end, i32(0), plan.valuesOffset);
   NVVM::CpAsyncCommitGroupOp::create(b);
   arrive(1);
   slot = i32(0);
@@ -179,18 +157,16 @@ LogicalResult AttentionEmitter::wait(WaitOp op) {
   const bool inLoop = isa<scf::ForOp>(op->getParentOp());
   if (is(plan.text.queries) && failed(beginTile(op)))
     return failure();
-  if (is(plan.values) && !inLoop)
+  if (is(plan.text.values) && !inLoop)
     arrive(0);
-  Value from = is(plan.values) ? binary("arith.xori", slot, i32(1)) : slot;
+  Value from = is(plan.text.values) ? binary("arith.xori", slot, i32(1)) : slot;
   slots[op.getTiles().front()] = multiply(from, i32(plan.slotBytes));
   return success();
 }
 
 LogicalResult AttentionEmitter::emitBlocks(scf::ForOp op) {
   auto number = [&](Value value) { return lookup(value).front(); };
-  SmallVector<Value> carried;
-  for (Value init : op.getInitArgs())
-    llvm::append_range(carried, lookup(init));
+  SmallVector<Value> carried = lookupAll(op.getInitArgs());
   carried.push_back(i32(1));
   Value upper = number(op.getUpperBound()), step = number(op.getStep());
   if (failed(emitTurns(number(op.getLowerBound()), upper, step, carried,
@@ -198,8 +174,8 @@ LogicalResult AttentionEmitter::emitBlocks(scf::ForOp op) {
                          slot = inside.pop_back_val();
                          Value now = slot, other = binary("arith.xori", slot, i32(1));
                          arrive(0);
-                         fetch(plan.keys, add(key, step), upper, other, plan.keysOffset);
-                         fetch(plan.values, key, upper, now, plan.valuesOffset);
+                         fetch(plan.text.keys, add(key, step), upper, other, plan.keysOffset);
+                         fetch(plan.text.values, key, upper, now, plan.valuesOffset);
                          NVVM::CpAsyncCommitGroupOp::create(b);
                          if (failed(emitTurn(op, key, inside)))
                            return failure();

@@ -15,7 +15,6 @@ namespace stepdown::nvidia {
 struct AttentionPlan {
   const ChipFacts *chip;
   AttentionText text;
-  tile::CopyOp keys, values;
   int64_t threads, sharedBytes;
   int64_t slotBytes;                ///< of keys, and of values
   int64_t keysOffset, valuesOffset; ///< bytes of shared memory in front of two slots each; queries come first

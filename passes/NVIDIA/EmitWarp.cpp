@@ -9,22 +9,6 @@ using namespace stepdown::tile;
 
 namespace stepdown::nvidia {
 
-void ThreadEmitter::readPointers() {
-  unsigned next = 0;
-  auto parameter = [&]() -> Value { return function.getBody().front().getArgument(next++); };
-  for (BlockArgument argument : kernel.getBody().getArguments()) {
-    if (!isa<MemRefType>(argument.getType())) {
-      map(argument, parameter());
-      continue;
-    }
-    Matrix &matrix = matrices[argument];
-    matrix.pointer = parameter();
-    matrix.stride = parameter();
-    matrix.rows = parameter();
-    matrix.columns = parameter();
-  }
-}
-
 void ThreadEmitter::prepareCopies(int64_t bytes) {
   const int64_t pieces = kRowBytes / kPieceBytes;
   Value piece = binary("arith.andi", inBlock, i32(pieces - 1));

@@ -51,8 +51,6 @@ protected:
   mlir::LogicalResult storePairs(tile::StoreOp op, Value row, Value column, llvm::function_ref<Place(int64_t)> placeOf);
 
   // EmitWarp.cpp: of chips whose warps copy and multiply.
-  /// The parameters, of each matrix its pointer.
-  void readPointers();
   /// Where the thread's pieces of tiles are, of elements of so many bytes.
   void prepareCopies(int64_t bytes);
   /// Issues the thread's copies of a tile to `to` and `offset`, bytes of shared memory; zeros for what lies outside.

@@ -29,21 +29,14 @@ SmallVector<Type> WarpEmitter::convert(Type type) {
 
 LogicalResult WarpEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
-  readPointers();
+  readPointers(kernel, function.getBody().front(), matrices);
   identifyThread();
   if (plan.sum)
     takeShare(*plan.sum, sharesOf(kernel), matrices);
-  for (Operation &op : kernel.getBody().front()) {
-    b.setLoc(op.getLoc());
-    if (!isa<ChannelOp, RoleOp>(op) && failed(emitOperation(op)))
-      return failure();
-  }
-  prepareCopies(elementBytes(plan.text.a.getTo().getType()));
-  prepareFragments();
-  if (failed(emitBlock(plan.text.role.getBody().front())))
-    return failure();
-  LLVM::ReturnOp::create(b, ValueRange());
-  return success();
+  return emitProgram(kernel, plan.text.role, [&] {
+    prepareCopies(elementBytes(plan.text.a.getTo().getType()));
+    prepareFragments();
+  });
 }
 
 LogicalResult WarpEmitter::emitOperation(Operation &op) {
@@ -78,9 +71,7 @@ LogicalResult WarpEmitter::emitOperation(Operation &op) {
 
 /// The loop over k: sums go through it, and which slot is next.
 LogicalResult WarpEmitter::emitProducts(scf::ForOp op) {
-  SmallVector<Value> carried;
-  for (Value init : op.getInitArgs())
-    llvm::append_range(carried, lookup(init));
+  SmallVector<Value> carried = lookupAll(op.getInitArgs());
   carried.append({slot, spare});
   auto number = [&](Value value) { return lookup(value).front(); };
   LogicalResult made = emitTurns(number(op.getLowerBound()), number(op.getUpperBound()), number(op.getStep()), carried,
@@ -100,11 +91,8 @@ LogicalResult WarpEmitter::emitProducts(scf::ForOp op) {
 }
 
 /// All slots of a tile but one begin to be filled, and the first is waited for.
-void WarpEmitter::begin(WaitOp) {
-  auto from = plan.text.copies->getParentOfType<ScheduleOp>();
-  auto to = *plan.text.role.getBody().getOps<ScheduleOp>().begin();
-  for (auto [theirs, ours] : llvm::zip(from.getBody().getArguments(), to.getBody().getArguments()))
-    map(theirs, lookup(ours)); // all schedules of a kernel go over the same tiles
+void WarpEmitter::begin(WaitOp wait) {
+  followTile(plan.text.copies, wait);
   auto number = [&](Value value) { return lookup(value).front(); };
   Value first = number(plan.text.copies.getLowerBound()), step = number(plan.text.copies.getStep());
   NVVM::Barrier0Op::create(b); // warps may still read slots for the tile before

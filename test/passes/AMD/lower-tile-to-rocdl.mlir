@@ -1,4 +1,7 @@
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -lower-tile-to-rocdl -canonicalize | FileCheck %s
+// RUN: sed 's/%%at = arith.addi.*/%%at = memref.dim %%x, %%1 : !tokens/' %s | not stepdown-opt -split-input-file -lower-tile-to-rocdl 2>&1 | FileCheck %s --check-prefix=PLACES
+
+// PLACES: 'memref.dim' op [E1018] expects an operation on numbers, or one of the tile dialect that gfx942 has a form for
 
 !matrix = memref<?x?xbf16>
 !result = memref<?x?xf32>

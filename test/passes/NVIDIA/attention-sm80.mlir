@@ -3,6 +3,7 @@
 // Each refusal, by one change of the text.
 // RUN: sed 's/%%o: !result) {/%%o: !result) attributes {tile.cluster = 2 : i64} {/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=CLUSTER
 // RUN: sed '/%%cv = /d; s/ %%cv : / %%ck : /; s/mma_wait 1/mma_wait 0/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=CHANNELS
+// RUN: sed '/%%cv = /d; s/ %%cv : / %%ck : /; s/mma_wait 1/mma_wait 0/' %s | not stepdown-opt -lower-tile-to-rocdl=chip=gfx942 2>&1 | FileCheck %s --check-prefix=CHANNELS
 // RUN: sed 's/channel<2 x/channel<3 x/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=SLOTS
 // RUN: sed 's/addi %%first, %%step/addi %%first, %%one/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=SECOND
 // RUN: sed 's/addi %%first, %%step/addi %%last, %%step/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=SECOND
@@ -17,7 +18,7 @@
 // RUN: sed '/^        .*\(wait\|release\)/{s/%%c\([kv]\)/%%c@\1/;s/@k/v/;s/@v/k/}' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=WAITS
 //
 // CLUSTER: expects no clusters of blocks on sm_80, but got clusters of 2
-// CHANNELS: expects queries, keys and values of a channel each on sm_80
+// CHANNELS: expects queries, keys and values of a channel each on {{sm_80|gfx942}}
 // SLOTS: expects a channel of one slot for queries, and of two for keys and values, on sm_80
 // SECOND: expects a loop from the second block of keys to the last on sm_80
 // ROWS: expects 16 queries for each warp, in fours, and at most 256 keys and columns in 16 on sm_80, but got '!tile.accumulator<64x64xf32>' and '!tile.accumulator<64x64xf32>'
