@@ -57,6 +57,27 @@ func.func @product_{e}(%a: tensor<?x199x{e}>, %b: tensor<199x61x{e}>) -> tensor<
   %p = linalg.matmul ins(%a, %b : tensor<?x199x{e}>, tensor<199x61x{e}>) outs(%f : tensor<?x61xf32>) -> tensor<?x61xf32>
   return %p : tensor<?x61xf32>
 }}
+func.func @later_{e}(%a: tensor<?x?x{e}>, %b: tensor<?x61x{e}>) -> tensor<?x61xf32> {{
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %m = tensor.dim %a, %c0 : tensor<?x?x{e}>
+  %t = tensor.empty(%m) : tensor<?x61xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%t : tensor<?x61xf32>) -> tensor<?x61xf32>
+  %p = linalg.matmul ins(%a, %b : tensor<?x?x{e}>, tensor<?x61x{e}>) outs(%f : tensor<?x61xf32>) -> tensor<?x61xf32>
+  return %p : tensor<?x61xf32>
+}}
+func.func @batches_{e}(%a: tensor<?x67x131x{e}>, %b: tensor<?x131x61x{e}>, %c: tensor<?x67x127x{e}>, %d: tensor<?x61x127x{e}>)
+    -> (tensor<?x67x61xf32>, tensor<?x67x61xf32>) {{
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %n = tensor.dim %a, %c0 : tensor<?x67x131x{e}>
+  %t = tensor.empty(%n) : tensor<?x67x61xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%t : tensor<?x67x61xf32>) -> tensor<?x67x61xf32>
+  %p = linalg.batch_matmul ins(%a, %b : tensor<?x67x131x{e}>, tensor<?x131x61x{e}>) outs(%f : tensor<?x67x61xf32>) -> tensor<?x67x61xf32>
+  %q = linalg.batch_matmul indexing_maps = [affine_map<(b, i, j, k) -> (b, i, k)>, affine_map<(b, i, j, k) -> (b, j, k)>, affine_map<(b, i, j, k) -> (b, i, j)>]
+      ins(%c, %d : tensor<?x67x127x{e}>, tensor<?x61x127x{e}>) outs(%f : tensor<?x67x61xf32>) -> tensor<?x67x61xf32>
+  return %p, %q : tensor<?x67x61xf32>, tensor<?x67x61xf32>
+}}
 func.func @scaled_{e}(%a: tensor<67x127x{e}>, %b: tensor<31x127x{e}>, %rows: tensor<67xf32>, %columns: tensor<31xf32>) -> tensor<67x31xf32> {{
   %zero = arith.constant 0.0 : f32
   %t = tensor.empty() : tensor<67x31xf32>
@@ -132,6 +153,24 @@ func.func @tensors_{e}(%a: tensor<61x199x{e}>, %sa: tensor<61xf32>, %b: tensor<6
 """}
 
 
+def check_none(program, e, table, device, numbers):
+    """Codes that are no number, or infinite: what a row or a column of them gives is so, and nothing else."""
+    a, b = (numbers.choice(np.flatnonzero(abs(table) < 1e3), shape).astype(np.uint8) for shape in ((67, 199), (199, 61)))
+    none, infinite = np.flatnonzero(np.isnan(table)), np.flatnonzero(np.isinf(table))
+    a[3, 7], a[5, 131], b[198, 2] = none[0], none[-1], none[-1]
+    a[23, 17] = 0  # times infinity
+    for i, code in enumerate(infinite):  # of both signs: together they are no number
+        a[11 + 2 * i, 17], a[19, 101 + i], b[17, 13 + 2 * i] = code, code, code
+    with np.errstate(invalid="ignore"):
+        wanted = (table[a][:, :, None] * table[b][None]).sum(1)  # by definition: libraries skip zeros
+        bound = (abs(table[a])[:, :, None] * abs(table[b])[None]).sum(1) * 199 * 2.0**-24 + 1e-30
+    got = only(program.call(f"product_{e}", a, b)).astype(np.float64)
+    finite = np.isfinite(wanted)
+    expect(np.array_equal(np.isnan(got), np.isnan(wanted)) and np.array_equal(got[np.isinf(wanted)], wanted[np.isinf(wanted)])
+           and bool((abs(got - wanted)[finite] <= bound[finite]).all()) and len(infinite) == (2 if e == "f8E5M2" else 0),
+           f"fp8: products of codes of {e} that are no numbers on {device}: {np.argwhere(np.isnan(got) != np.isnan(wanted))[:3]}")
+
+
 def check_eights(folder):
     """fp8: every code of both types, as an argument, a factor and a result."""
     elements = ("f8E4M3FN", "f8E5M2")
@@ -143,7 +182,7 @@ def check_eights(folder):
                            capture_output=True, text=True).stdout
     launched = sorted(re.findall(r"tile\.launch @(\w*)", shown))
     expect(launched == sorted(name for e in elements for name in (
-        f"scaled_matmul_128x128_{e}_f32", f"matmul_128x128_transposed_{e}_f32_fused",
+        *[f"scaled_matmul_128x128_{e}_f32"] * 3, f"matmul_128x128_transposed_{e}_f32", f"matmul_128x128_transposed_{e}_f32_fused",
         f"scaled_matmul_{'128x128' if e == 'f8E4M3FN' else '64x128'}_{e}_f32")), f"fp8: launches of {launched}")
     numbers = np.random.default_rng(SEED + 6)
     codes = np.arange(256, dtype=np.uint8)
@@ -174,6 +213,19 @@ def check_eights(folder):
                 bound = abs(table[a]) @ abs(table[b]) * 199 * 2.0**-24 + 1e-30
                 worst = float((abs(got - table[a] @ table[b]) / bound).max())
                 expect(got.shape == (rows, 61) and worst <= 1, f"fp8: product of {rows} rows of {e} on {device}: {worst:.2f} of the bound")
+            for rows, k in ((61, 0), (1, 1), (67, 128), (7, 129), (131, 257)):  # sums whose length the call tells
+                a, b = (numbers.permutation(np.resize(drawn, n * k)).reshape(shape) for n, shape in ((rows, (rows, k)), (61, (k, 61))))
+                got = only(program.call(f"later_{e}", a, b))
+                within = abs(got - table[a] @ table[b]) <= abs(table[a]) @ abs(table[b]) * k * 2.0**-24 + 1e-30
+                expect(got.shape == (rows, 61) and bool(within.all()), f"fp8: product over {k} columns of {e}, known later, on {device}")
+            for n in (1, 3):
+                given = [numbers.permutation(np.resize(drawn, n * r * c)).reshape(n, r, c) for r, c in ((67, 131), (131, 61), (67, 127), (61, 127))]
+                values = [table[x] for x in given]
+                values[3] = values[3].transpose(0, 2, 1)
+                for got, x, y in zip(program.call(f"batches_{e}", *given), values[::2], values[1::2]):
+                    within = abs(got - x @ y) <= abs(x) @ abs(y) * 131 * 2.0**-24 + 1e-30
+                    expect(got.shape == (n, 67, 61) and bool(within.all()), f"fp8: {n} products over {x.shape[2]} columns of {e} on {device}")
+            check_none(program, e, table, device, numbers)
             a, b = (numbers.permutation(np.resize(drawn, n * 127)).reshape(n, 127) for n in (67, 31))
             rows, columns = numbers.uniform(0.5, 2, 67).astype(np.float32), numbers.uniform(-2, 2, 31).astype(np.float32)
             scale = rows.astype(np.float64)[:, None] * columns
