@@ -57,6 +57,7 @@ uint32_t EmulationTable::addKernel(const Function &kernel, uint64_t staticShared
     row.max_threads = threads[1];
   }
   kernels.push_back(row);
+  flushes.push_back(chip->flushes);
   return kernels.size() - 1;
 }
 
@@ -72,6 +73,8 @@ uint32_t EmulationTable::add(StringRef text, uint32_t kernel, StringRef file, ui
   row.arguments = arguments;
   row.bytes = bytes;
   std::memcpy(row.modifiers, operation.modifiers.data(), sizeof row.modifiers);
+  if (operation.kind == STEPDOWN_EMULATED_mfma && EmulatedType(operation.modifiers[2]) == EmulatedType::F32)
+    row.modifiers[5] = flushes[kernel];
   operations.push_back(row);
   return operations.size() - 1;
 }

@@ -29,6 +29,7 @@ private:
   uint32_t name(llvm::StringRef text);
 
   std::vector<stepdown_emulated_kernel> kernels;
+  std::vector<bool> flushes; ///< of each, whether its chip takes subnormal numbers as zeros
   std::vector<stepdown_emulated_operation> operations;
   std::string names;
   llvm::StringMap<uint32_t> known;

@@ -12,6 +12,7 @@ struct ChipFacts {
   const char *name, *road, *features;
   int lanes;
   int sharedBytes;
+  bool flushes;
 
   /// LLVM's triple.
   const char *triple() const;

@@ -6,6 +6,8 @@
 #include "runtime/emulated/Machine.h"
 #include "runtime/emulated/MatrixLayout.h"
 #include "runtime/emulated/Products.h"
+#include <cfloat>
+#include <cmath>
 #include <cstring>
 
 namespace stepdown::emulated {
@@ -110,7 +112,17 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
         return report(STEPDOWN_REPORT_operand, lanes[l], number, "%s",
                       mfma ? "expects no broadcast and no permutation of operands" : "expects sums that wrap");
   }
+  // Subnormal numbers as zeros of their sign, where the chip has it so, of what the instruction takes and gives.
+  auto flush = [&](float *numbers, uint32_t size, float smallest) {
+    for (uint32_t i = 0; at.modifiers[5] && i < size; ++i)
+      if (std::fabs(numbers[i]) < smallest)
+        numbers[i] = std::copysign(0.0f, numbers[i]);
+  };
+  flush(a, rows * k, typeA == ElementType::F16 ? 0x1p-14f : FLT_MIN);
+  flush(b, rows * k, typeB == ElementType::F16 ? 0x1p-14f : FLT_MIN);
+  flush(sum, rows * rows, FLT_MIN);
   (integers ? multiplyIntegers : multiply)(sum, a, b, rows, rows, k);
+  flush(sum, rows * rows, FLT_MIN);
   statistics.multiplyAdds += uint64_t(rows) * rows * k;
   for (uint32_t l = 0; l < wave; ++l)
     for (uint32_t v = 0; v < sums; ++v) {
