@@ -25,19 +25,41 @@ static bool scalesCodes(Block &body, unsigned codes, unsigned scale) {
   return false;
 }
 
-std::optional<Dequantised> dequantisedOf(Value matrix) {
+static bool isCode(Type type) { return isa<FloatType>(type) && type.getIntOrFloatBitWidth() == 8; }
+
+template <typename T> static std::string textOf(const T &what) {
+  std::string text;
+  llvm::raw_string_ostream(text) << what;
+  return text;
+}
+
+std::optional<Dequantised> dequantisedOf(Value matrix, std::string &reason) {
   auto joined = matrix.getDefiningOp<tensor::CollapseShapeOp>();
   auto made = (joined ? joined.getSrc() : matrix).getDefiningOp<linalg::GenericOp>();
-  if (!made || made.getNumDpsInputs() != 2 || made.getNumDpsInits() != 1 || !made.hasPureTensorSemantics() ||
-      made.getNumParallelLoops() != made.getNumLoops())
+  if (!made || !made.hasPureTensorSemantics() ||
+      llvm::none_of(made.getRegion().front(), [](Operation &op) {
+        return isa<arith::ExtFOp>(op) && isCode(op.getOperand(0).getType());
+      }))
     return std::nullopt;
+  auto no = [&](const Twine &text) {
+    reason = text.str();
+    return std::nullopt;
+  };
+  if (made.getNumDpsInputs() != 2 || made.getNumDpsInits() != 1)
+    return no("expects codes and their scales, but got " + Twine(made.getNumDpsInputs()) + " inputs and " +
+              Twine(made.getNumDpsInits()) + " results");
   const SmallVector<AffineMap> maps = made.getIndexingMapsArray();
   const auto type = cast<RankedTensorType>(made.getResult(0).getType());
-  const unsigned codes = maps[0].isIdentity() ? 0 : 1;
+  const unsigned codes = isCode(made.getRegion().front().getArgument(0).getType()) ? 0 : 1;
   const auto scales = dyn_cast<RankedTensorType>(made.getDpsInputs()[1 - codes].getType());
-  if (!maps[codes].isIdentity() || !maps[2].isIdentity() || !scales || !scales.getElementType().isF32() ||
-      !type.getElementType().isF32() || !scalesCodes(made.getRegion().front(), codes, 1 - codes))
-    return std::nullopt;
+  if (!type.getElementType().isF32())
+    return no("expects numbers of f32, but got " + textOf(type.getElementType()));
+  if (!scales || !scales.getElementType().isF32())
+    return no("expects scales of f32 in a tensor, but got " + textOf(made.getDpsInputs()[1 - codes].getType()));
+  if (!maps[codes].isIdentity() || !maps[2].isIdentity() || made.getNumParallelLoops() != made.getNumLoops())
+    return no("expects each code where its number is, but got " + textOf(maps[codes]) + " to " + textOf(maps[2]));
+  if (!scalesCodes(made.getRegion().front(), codes, 1 - codes))
+    return no("expects codes, widened, times their scales and nothing else");
   Dequantised found = {made.getDpsInputs()[codes], made.getDpsInputs()[1 - codes], 0};
   const AffineMap map = maps[1 - codes];
   auto along = [&](ArrayRef<unsigned> loops) {
@@ -57,7 +79,8 @@ std::optional<Dequantised> dequantisedOf(Value matrix) {
   else if (groups == ofBlocks && shape[1] == kBlock && shape[3] == kBlock && along({0, 2}))
     found.rowsOfScale = kBlock;
   else
-    return std::nullopt;
+    return no("expects a scale for all, for each row, for 128 columns of a row or for 128 columns of 128 rows, but got " +
+              textOf(map) + " of " + textOf(type));
   return found;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "mlir/IR/Builders.h"
 #include <optional>
+#include <string>
 
 namespace stepdown {
 
@@ -13,8 +14,8 @@ struct Dequantised {
   mlir::Type element() const;
 };
 
-/// `matrix` as that; none where it is made otherwise.
-std::optional<Dequantised> dequantisedOf(mlir::Value matrix);
+/// `matrix` as that; none where it is made otherwise, and `reason` says why, in words, where it is made of widened codes.
+std::optional<Dequantised> dequantisedOf(mlir::Value matrix, std::string &reason);
 
 /// The codes and the scales as matrices: [rows, columns], and [1, 1], [rows, 1] or the numbers of blocks.
 mlir::Value codesOf(mlir::OpBuilder &b, mlir::Location loc, const Dequantised &matrix);

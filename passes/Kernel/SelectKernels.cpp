@@ -251,20 +251,50 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
   }
 
   /// Whether `op` is a product of what codes of fp8 with scales stand for, and launches the kernel that takes these.
-  FailureOr<bool> selectScaled(linalg::LinalgOp op, const Contraction &product, KernelPlace &place) {
+  /// Where it is none, but of such codes, `reason` says which condition was not met.
+  FailureOr<bool> selectScaled(linalg::LinalgOp op, const Contraction &product, KernelPlace &place,
+                               std::string &reason) {
+    std::string ofA, ofW;
+    const std::optional<Dequantised> a = dequantisedOf(product.a.value, ofA), w = dequantisedOf(product.b.value, ofW);
+    if (!a && !w && ofA.empty() && ofW.empty())
+      return false;
+    auto no = [&](const Twine &text) {
+      reason = ("fp8 with scales: " + text).str();
+      return false;
+    };
     const auto left = cast<RankedTensorType>(product.a.value.getType());
     const auto result = cast<RankedTensorType>(product.init.getType());
     const int64_t k = left.getDimSize(product.a.columns);
-    if (product.batched() || !isZero(product.init) || !result.getElementType().isF32() || ShapedType::isDynamic(k) ||
-        k == 0 || product.a.columns < product.a.rows || product.b.rows < product.b.columns)
-      return false;
-    const std::optional<Dequantised> a = dequantisedOf(product.a.value), w = dequantisedOf(product.b.value);
-    if (!a || !w || a->element() != w->element() || a->rowsOfScale > 1 || w->rowsOfScale == 1)
-      return false;
+    if (!selectScaledMatmul(chip, Float8E4M3FNType::get(&getContext()), 1, Float32Type::get(&getContext())))
+      return no("expects a chip with kernels of them, but got " + chip);
+    if (product.batched())
+      return no("expects one product, but got a batch");
+    const std::string none = "expects codes of fp8 times scales, but got other numbers";
+    if (!a)
+      return no("first factor: " + (ofA.empty() ? none : ofA));
+    if (!w)
+      return no("second factor: " + (ofW.empty() ? none : ofW));
+    if (a->element() != w->element())
+      return no("expects codes of one type, but got " + elementName(a->element()) + " and " +
+                elementName(w->element()));
+    if (a->rowsOfScale > 1)
+      return no("first factor: expects a scale for all, for each row or for 128 columns of a row, but got one for 128 "
+                "columns of 128 rows");
+    if (w->rowsOfScale == 1)
+      return no("second factor: expects a scale for all or for 128 columns of 128 rows, but got one of each row");
+    if (product.a.columns < product.a.rows || product.b.rows < product.b.columns)
+      return no("expects the sum along the rows of both factors, so of the second one transposed");
+    if (ShapedType::isDynamic(k) || k == 0)
+      return no("expects a sum of so many numbers, known when it is compiled, but got " +
+                (k == 0 ? std::string("none") : std::string("?")));
+    if (!result.getElementType().isF32())
+      return no("expects a result of f32, but got " + elementName(result.getElementType()));
+    if (!isZero(product.init))
+      return no("expects a sum that begins with zeros");
     const std::optional<SelectedKernel> kernel =
         selectScaledMatmul(chip, a->element(), result.getDimSize(0), result.getElementType());
     if (!kernel)
-      return false;
+      return no("expects codes of f8E4M3FN or f8E5M2, but got " + elementName(a->element()));
     FailureOr<std::string> symbol = place.scaledProduct(*kernel, op->getLoc());
     if (failed(symbol))
       return failure();
@@ -286,7 +316,8 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
   }
 
   LogicalResult select(linalg::LinalgOp op, const Contraction &product, KernelPlace &place) {
-    FailureOr<bool> scaled = selectScaled(op, product, place);
+    std::string scales;
+    FailureOr<bool> scaled = selectScaled(op, product, place, scales);
     if (failed(scaled) || *scaled)
       return success(succeeded(scaled));
     const auto left = cast<RankedTensorType>(product.a.value.getType());
@@ -296,7 +327,7 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const int64_t rank = result.getRank();
     auto leave = [&](const Twine &reason) { return place.leave(op, reason), success(); };
     if (right.getElementType() != element || !multiplies(chip, element))
-      return leave("expects factors of one type, of those that " + chip + " multiplies, but got " +
+      return !scales.empty() ? leave(scales) : leave("expects factors of one type, of those that " + chip + " multiplies, but got " +
                    elementName(element) + " and " + elementName(right.getElementType()));
     const bool integers = element.isInteger();
     auto noKernel = [&] {
