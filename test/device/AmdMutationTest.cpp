@@ -12,30 +12,7 @@ using namespace stepdown::test;
 
 namespace {
 
-void fill(std::initializer_list<Matrix *> matrices) {
-  std::mt19937 random(7);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  for (Matrix *matrix : matrices)
-    for (uint32_t r = 0; r < matrix->rows; ++r)
-      for (uint32_t x = 0; x < matrix->columns; ++x)
-        matrix->set(r, x, uniform(random));
-}
-
-/// One block; the last matrix is the result.
-Status launch(const char *name, emulated::Emulator &emulator, mlir::DictionaryAttr how, std::vector<Matrix *> matrices,
-              uint64_t seed) {
-  Launch made(how, matrices);
-  made.shape.grid = {1, 1, 1};
-  for (Matrix *matrix : matrices)
-    emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == matrices.back());
-  emulated::Options options;
-  options.seed = seed;
-  options.bound = 1 << 20;
-  Status status = emulator.launch(name, made.shape, made.parameters.data(), made.parameters.size(), options);
-  for (Matrix *matrix : matrices)
-    emulator.unmap(matrix->bytes.data());
-  return status;
-}
+constexpr uint64_t kBound = 1 << 20;
 
 /// Two tiles of one block, of each seven slots along k: the first, two pairs, one that is whole and a part of one. So
 /// the last is where the first was.
@@ -48,7 +25,16 @@ struct Product {
     fill({&a, &b});
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
-    return launch("matmul", emulator, how, {&a, &b, &out}, seed);
+    return runMutant(emulator, "matmul", how, {&a, &b, &out}, seed, kBound);
+  }
+};
+
+/// The same of int8: the rows of both lie along k, a slot is as many bytes.
+struct Integers : Product {
+  Integers() {
+    a = Matrix(61, 397, 400, true, "i8"), b = Matrix(67, 397, 400, true, "i8"), out = Matrix(61, 67, 67, false, "i32");
+    parameters.k = 64, parameters.transposeB = true, parameters.element = "i8", parameters.result = "i32";
+    fill({&a, &b}, -127, 127);
   }
 };
 
@@ -69,7 +55,7 @@ template <uint32_t kWidth> struct Attention {
     std::memcpy(work.bytes.data(), tiles.data(), work.bytes.size());
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
-    return launch("attention", emulator, how, {&q, &k, &v, &work, &out}, seed);
+    return runMutant(emulator, "attention", how, {&q, &k, &v, &work, &out}, seed, kBound);
   }
 };
 
@@ -97,7 +83,7 @@ struct Quantised {
       scales.set(0, t, 1);
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
-    return launch("quantised_matmul", emulator, how, {&weight, &tokens, &scales, &out}, seed);
+    return runMutant(emulator, "quantised_matmul", how, {&weight, &tokens, &scales, &out}, seed, kBound);
   }
 };
 
@@ -108,7 +94,7 @@ const Equivalent ofProduct[] = {
 /// A chip, and whether each kernel is scored there without being asked to.
 struct OfChip {
   const char *chip;
-  bool product, attention, quantised;
+  bool product, integers, attention, quantised;
 };
 class AmdMutation : public testing::TestWithParam<OfChip> {
 protected:
@@ -124,6 +110,7 @@ protected:
 } // namespace
 
 TEST_P(AmdMutation, Product) { score<Product>(matmulKernel, "matmul", ofProduct, 40, GetParam().product); }
+TEST_P(AmdMutation, Integers) { score<Integers>(matmulKernel, "matmul", {}, 41, GetParam().integers); }
 TEST_P(AmdMutation, Attention) { score<Attention<64>>(attentionKernel, "attention", {}, 25, GetParam().attention); }
 /// The one chip that has queries in LDS.
 class AmdMutationOfQueriesInLds : public AmdMutation {};
@@ -134,9 +121,11 @@ TEST_P(AmdMutation, Quantised) {
   score<Quantised>(quantisedMatmulKernel, "quantised_matmul", {}, 16, GetParam().quantised);
 }
 INSTANTIATE_TEST_SUITE_P(, AmdMutation,
-                         testing::Values(OfChip{"gfx90a", false, false, false}, OfChip{"gfx942", true, true, false},
-                                         OfChip{"gfx950", false, false, true}, OfChip{"gfx1100", true, false, false},
-                                         OfChip{"gfx1201", false, true, false}),
+                         testing::Values(OfChip{"gfx90a", false, false, false, false},
+                                         OfChip{"gfx942", true, false, true, false},
+                                         OfChip{"gfx950", false, true, false, true},
+                                         OfChip{"gfx1100", true, false, false, false},
+                                         OfChip{"gfx1201", false, true, true, false}),
                          [](auto &info) { return std::string(info.param.chip); });
-INSTANTIATE_TEST_SUITE_P(, AmdMutationOfQueriesInLds, testing::Values(OfChip{"gfx1100", false, true, false}),
+INSTANTIATE_TEST_SUITE_P(, AmdMutationOfQueriesInLds, testing::Values(OfChip{"gfx1100", false, false, true, false}),
                          [](auto &info) { return std::string(info.param.chip); });

@@ -7,19 +7,11 @@ using namespace stepdown::test;
 
 namespace {
 
-constexpr Equivalent equivalents[] = {
-    {"mbarrier.init.shared: moved", 20, "initialisations of different barriers, and what follows them, commute"},
-    {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
-    {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
-    {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
-    {"barrier.cta.sync.aligned.all: operand 0 +1", 1, "another number, free at that time"},
-    {"setmaxnreg.dec.sync.aligned.u32: deleted", 2, "with one warpgroup that attends, no role takes what others give"},
-    {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
-    {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", 3,
-     "bytes may arrive before they are expected, in one phase"},
-    {"wgmma.wait_group.sync.aligned: operand 0 -1", 2,
-     "waits for the product with V as well, which is later than it must"},
-};
+const std::vector<Equivalent> equivalents = ofRoles(
+    20, 3,
+    {kOtherBarrier,
+     {"wgmma.wait_group.sync.aligned: operand 0 -1", 2,
+      "waits for the product with V as well, which is later than it must"}});
 
 /// One head, two tiles of queries in one block, five blocks of keys, the middle and the last ones through loops of
 /// their own, in rings of two.
@@ -40,18 +32,7 @@ struct Problem {
     std::memcpy(work.bytes.data(), tiles.data(), work.bytes.size());
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr launch, uint64_t seed) {
-    std::vector<Matrix *> matrices = {&q, &k, &v, &work, &out};
-    Launch made(launch, matrices);
-    made.shape.grid = {1, 1, 1};
-    for (Matrix *matrix : matrices)
-      emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
-    emulated::Options options;
-    options.seed = seed;
-    options.bound = 1 << 18;
-    Status status = emulator.launch("attention", made.shape, made.parameters.data(), made.parameters.size(), options);
-    for (Matrix *matrix : matrices)
-      emulator.unmap(matrix->bytes.data());
-    return status;
+    return runMutant(emulator, "attention", launch, {&q, &k, &v, &work, &out}, seed);
   }
 };
 

@@ -53,10 +53,7 @@ TEST(ClusterMatmul, ReadsBOnce) {
     Matrix a(2 * m, steps * k, steps * k, true), b(steps * k, n, n, true), c(2 * m, n, n, false);
     Launch launch(lowered.launch(), {&a, &b, &c});
     launch.shape.grid = {2, 1, 1};
-    for (Matrix *matrix : {&a, &b, &c})
-      lowered.code->emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &c);
-    const Status status =
-        lowered.code->emulator.launch("matmul", launch.shape, launch.parameters.data(), launch.parameters.size(), {});
+    const Status status = launch.run(lowered.code->emulator, "matmul");
     ASSERT_TRUE(status) << status.error().text();
     EXPECT_EQ(lowered.code->emulator.statistics().bulkBytes, steps * (2 * m * k + 2 / blocks * k * n) * 2);
   }
@@ -86,15 +83,10 @@ TEST(StagedMatmul, WritesWholeLines) {
           matrix->set(r, x, float(r + x));
     Launch launch(lowered.launch(), {&a, &b, &c});
     launch.shape.grid = {1, 1, 1};
-    for (Matrix *matrix : {&a, &b, &c})
-      lowered.code->emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &c);
     Writes seen;
     emulated::Options options;
     options.observer = &seen;
-    const Status status = lowered.code->emulator.launch("matmul", launch.shape, launch.parameters.data(),
-                                                        launch.parameters.size(), options);
-    for (Matrix *matrix : {&a, &b, &c})
-      lowered.code->emulator.unmap(matrix->bytes.data());
+    const Status status = launch.run(lowered.code->emulator, "matmul", options);
     ASSERT_TRUE(status) << status.error().text();
     EXPECT_EQ(seen.bytes, uint64_t(m) * n * 2);
     EXPECT_EQ(seen.count, writes) << "rows " << stride << " elements apart";

@@ -8,29 +8,6 @@ using namespace stepdown::test;
 
 namespace {
 
-Status launch(emulated::Emulator &emulator, const char *name, mlir::DictionaryAttr how, std::vector<Matrix *> matrices,
-              uint64_t seed) {
-  Launch made(how, matrices);
-  made.shape.grid = {made.shape.cluster, 1, 1};
-  for (Matrix *matrix : matrices)
-    emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == matrices.back());
-  emulated::Options options;
-  options.seed = seed;
-  options.bound = 1 << 18;
-  Status status = emulator.launch(name, made.shape, made.parameters.data(), made.parameters.size(), options);
-  for (Matrix *matrix : matrices)
-    emulator.unmap(matrix->bytes.data());
-  return status;
-}
-
-void fill(Matrix &matrix) {
-  std::mt19937 random(matrix.rows);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  for (uint32_t r = 0; r < matrix.rows; ++r)
-    for (uint32_t c = 0; c < matrix.columns; ++c)
-      matrix.set(r, c, uniform(random));
-}
-
 /// Two tiles of rows in one block, of each four slots along k, of which two are there: the first, a round of two, and
 /// one behind it. A tile of the result is one box, which is filled twice.
 struct Product {
@@ -39,10 +16,10 @@ struct Product {
   Product() : a(67, 251, 256, true), b(251, 61, 64, true), out(67, 61, 64, true) {
     parameters.m = parameters.n = parameters.k = 64, parameters.stages = 2, parameters.warps = 4;
     parameters.registers = 168, parameters.group = 1, parameters.result = "bf16";
-    fill(a), fill(b);
+    fill({&a, &b});
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
-    return launch(emulator, "matmul", how, {&a, &b, &out}, seed);
+    return runMutant(emulator, "matmul", how, {&a, &b, &out}, seed);
   }
 };
 
@@ -52,19 +29,19 @@ struct Pair {
   Matrix a, b, out;
   Pair() : a(131, 251, 256, true), b(251, 61, 64, true), out(131, 61, 64, false) {
     parameters.cluster = 2, parameters.result = "f32";
-    fill(a), fill(b);
+    fill({&a, &b});
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
-    return launch(emulator, "matmul", how, {&a, &b, &out}, seed);
+    return runMutant(emulator, "matmul", how, {&a, &b, &out}, seed);
   }
 };
 
 /// Two tiles of rows in one block, of each three boxes for each of two warpgroups, which have two.
 struct Stores {
   Matrix from, out;
-  Stores() : from(131, 191, 191, false), out(131, 191, 192, true) { fill(from); }
+  Stores() : from(131, 191, 191, false), out(131, 191, 192, true) { fill({&from}); }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
-    return launch(emulator, "stores", how, {&from, &out}, seed);
+    return runMutant(emulator, "stores", how, {&from, &out}, seed);
   }
 };
 
@@ -86,38 +63,23 @@ tile.kernel @stores(%x: memref<?x?xf32>, %y: memref<?x?xbf16>) {
   }
 })";
 
-constexpr Equivalent ofProduct[] = {
-    {"mbarrier.init.shared: moved", 8, "initialisations of different barriers, and what follows them, commute"},
-    {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
-    {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
-    {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
-    {"barrier.cta.sync.aligned.all: operand 0 +1", 1, "another number, free at that time"},
-    {"setmaxnreg.dec.sync.aligned.u32: deleted", 2, "with one warpgroup that multiplies, no role takes what is given"},
-    {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
-    {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", 1,
-     "bytes may arrive before they are expected, in one phase"},
-    {"wgmma.wait_group.sync.aligned: operand 0 -1", 3, "waits for one product more, which is later than it must"},
-    {"wgmma.fence.sync.aligned: deleted", 3, "products of one shape in a chain need no fence for their accumulators"},
-    {"wgmma.fence.sync.aligned: moved down", 3, "the same"},
-    {"barrier.cta.sync.aligned.count: operand 0", 4, "of one warpgroup: another number, free at that time"},
-    {"barrier.cta.sync.aligned.count: moved up", 1, "a proxy fence may lie on either side of the barrier"},
-    {"fence.proxy.async.shared_cta: moved down", 1, "the same"},
-    {"barrier.cta.sync.aligned.count: moved down", 1, "over a conversion in registers, in front of the box's writes"},
-};
-constexpr Equivalent ofPair[] = {
-    {"mbarrier.init.shared: moved", 8, "initialisations of different barriers, and what follows them, commute"},
-    {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
-    {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
-    {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
-    {"setmaxnreg.dec.sync.aligned.u32: deleted", 2, "with one warpgroup that multiplies, no role takes what is given"},
-    {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
-    {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", 1,
-     "bytes may arrive before they are expected, in one phase"},
-    {"wgmma.wait_group.sync.aligned: operand 0 -1", 3, "waits for one product more, which is later than it must"},
-    {"wgmma.fence.sync.aligned: deleted", 3, "products of one shape in a chain need no fence for their accumulators"},
-    {"wgmma.fence.sync.aligned: moved down", 3, "the same"},
-    {"mbarrier.arrive.scope.cluster.space.cluster: moved", 8, "arrivals at the barriers of two blocks commute"},
-};
+const std::vector<Equivalent>
+    inFlight = {{"wgmma.wait_group.sync.aligned: operand 0 -1", 3,
+                 "waits for one product more, which is later than it must"},
+                {"wgmma.fence.sync.aligned: deleted", 3,
+                 "products of one shape in a chain need no fence for their accumulators"},
+                {"wgmma.fence.sync.aligned: moved down", 3, "the same"}},
+    ofProduct = ofRoles(
+        8, 1,
+        {kOtherBarrier, inFlight[0], inFlight[1], inFlight[2],
+         {"barrier.cta.sync.aligned.count: operand 0", 4, "of one warpgroup: another number, free at that time"},
+         {"barrier.cta.sync.aligned.count: moved up", 1, "a proxy fence may lie on either side of the barrier"},
+         {"fence.proxy.async.shared_cta: moved down", 1, "the same"},
+         {"barrier.cta.sync.aligned.count: moved down", 1, "over a conversion in registers, before the box's writes"}}),
+    ofPair = ofRoles(
+        8, 1,
+        {inFlight[0], inFlight[1], inFlight[2],
+         {"mbarrier.arrive.scope.cluster.space.cluster: moved", 8, "arrivals at the barriers of two blocks commute"}});
 constexpr Equivalent ofStores[] = {
     {"fence.mbarrier_init.release.cluster", 2, "there is no ring"},
     {"fence.proxy.async.shared_cta: deleted", 1, "the same"},

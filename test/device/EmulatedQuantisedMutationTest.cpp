@@ -6,21 +6,12 @@ using namespace stepdown::test;
 
 namespace {
 
-constexpr Equivalent equivalents[] = {
-    {"mbarrier.init.shared: moved", 20, "initialisations of different barriers, and what follows them, commute"},
-    {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
-    {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
-    {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
-    {"barrier.cta.sync.aligned.all: operand 0 +1", 1, "another number, free at that time"},
-    {"setmaxnreg.dec.sync.aligned.u32: deleted", 2,
-     "with one warpgroup that multiplies, no role takes what others give"},
-    {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
-    {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", 5,
-     "bytes may arrive before they are expected, in one phase"},
-    {"bar.warp.sync: moved up", 1, "what stands before it computes with what was read, and reads nothing"},
-    {"wgmma.commit_group.sync.aligned: moved down", 1, "what stands behind it is no product"},
-    {"wgmma.wait_group.sync.aligned: operand 0 -1", 3, "waits for one product more, which is later than it must"},
-};
+const std::vector<Equivalent> equivalents = ofRoles(
+    20, 5,
+    {kOtherBarrier,
+     {"bar.warp.sync: moved up", 1, "what stands before it computes with what was read, and reads nothing"},
+     {"wgmma.commit_group.sync.aligned: moved down", 1, "what stands behind it is no product"},
+     {"wgmma.wait_group.sync.aligned: operand 0 -1", 3, "waits for one product more, which is later than it must"}});
 
 QuantisedMatmulParameters parameters() {
   QuantisedMatmulParameters p;
@@ -61,16 +52,11 @@ struct Problem {
     });
     made.shape.grid = {1, 1, 1};
     emulator.map(weight.data(), weight.size(), false);
-    for (Matrix *matrix : {&tokens, &scales, &out})
-      emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
     emulated::Options options;
     options.seed = seed;
     options.bound = 1 << 18;
-    Status status =
-        emulator.launch("quantised_matmul", made.shape, made.parameters.data(), made.parameters.size(), options);
+    Status status = made.run(emulator, "quantised_matmul", options);
     emulator.unmap(weight.data());
-    for (Matrix *matrix : {&tokens, &scales, &out})
-      emulator.unmap(matrix->bytes.data());
     return status;
   }
 };

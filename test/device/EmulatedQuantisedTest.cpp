@@ -114,12 +114,9 @@ void run(const Case &c, const Weight &w, Operands &o, uint64_t seed, uint64_t &c
   emulated::Emulator &emulator = lowered.code->emulator;
   Launch launch = o.launch(lowered.launch());
   launch.shape.grid = {c.blocks, 1, 1};
-  for (Matrix *matrix : {&o.weight, &o.tokens, &o.scales, &o.result})
-    emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &o.result);
   emulated::Options options;
   options.seed = seed;
-  const Status status =
-      emulator.launch("quantised_matmul", launch.shape, launch.parameters.data(), launch.parameters.size(), options);
+  const Status status = launch.run(emulator, "quantised_matmul", options);
   ASSERT_TRUE(status) << status.error().text();
   conflicts += emulator.statistics().bankConflicts;
 }

@@ -84,10 +84,7 @@ TEST_P(EmulatedReads, OfOneRowOrColumnAreForAll) {
         matrix->set(r, x, uniform(random));
   Launch launch(lowered.launch(), matrices);
   launch.shape.grid = {GetParam().blocks, 1, 1};
-  emulated::Emulator &emulator = lowered.code->emulator;
-  for (Matrix *matrix : matrices)
-    emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
-  const Status status = emulator.launch("matmul", launch.shape, launch.parameters.data(), launch.parameters.size(), {});
+  const Status status = launch.run(lowered.code->emulator, "matmul");
   ASSERT_TRUE(status) << status.error().text();
   for (uint32_t r = 0; r < kRows; ++r)
     for (uint32_t c = 0; c < kColumns; ++c) {

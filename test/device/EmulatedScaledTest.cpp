@@ -68,14 +68,7 @@ struct Problem {
              const emulated::Options &options) {
     Launch launch(lowered.launch(), matrices);
     launch.shape.grid = {blocks, 1, 1};
-    emulated::Emulator &emulator = lowered.code->emulator;
-    for (Matrix *matrix : matrices)
-      emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
-    const Status status =
-        emulator.launch(name, launch.shape, launch.parameters.data(), launch.parameters.size(), options);
-    for (Matrix *matrix : matrices)
-      emulator.unmap(matrix->bytes.data());
-    return status;
+    return launch.run(lowered.code->emulator, name, options);
   }
 };
 

@@ -1,7 +1,6 @@
 // The synchronisation of the product as the compiler lowers it for sm_80 (groups of copies, their waits, the barrier of
 // a turn), deleted, moved and altered one at a time: which of that does the emulator report?
 #include "test/device/MutationScore.h"
-#include <random>
 
 using namespace stepdown;
 using namespace stepdown::test;
@@ -12,28 +11,24 @@ namespace {
 struct Problem {
   MatmulParameters parameters;
   Matrix a, b, out;
-  Problem() : a(61, 439, 440, true), b(439, 67, 72, true), out(61, 67, 67, false) {
+  Problem() : Problem(Matrix(61, 439, 440, true), Matrix(439, 67, 72, true), Matrix(61, 67, 67, false), 1) {}
+  /// Of numbers up to `most`.
+  Problem(Matrix a, Matrix b, Matrix out, float most) : a(std::move(a)), b(std::move(b)), out(std::move(out)) {
     parameters.m = parameters.n = parameters.k = 64, parameters.stages = 3, parameters.warps = 4;
     parameters.registers = 168, parameters.group = 1;
-    std::mt19937 random(7);
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    for (Matrix *matrix : {&a, &b})
-      for (uint32_t r = 0; r < matrix->rows; ++r)
-        for (uint32_t x = 0; x < matrix->columns; ++x)
-          matrix->set(r, x, uniform(random));
+    fill({&this->a, &this->b}, -most, most);
   }
-  Status run(emulated::Emulator &emulator, mlir::DictionaryAttr launch, uint64_t seed) {
-    Launch made(launch, {&a, &b, &out});
-    made.shape.grid = {1, 1, 1};
-    for (Matrix *matrix : {&a, &b, &out})
-      emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &out);
-    emulated::Options options;
-    options.seed = seed;
-    options.bound = 1 << 20;
-    Status status = emulator.launch("matmul", made.shape, made.parameters.data(), made.parameters.size(), options);
-    for (Matrix *matrix : {&a, &b, &out})
-      emulator.unmap(matrix->bytes.data());
-    return status;
+  Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
+    return runMutant(emulator, "matmul", how, {&a, &b, &out}, seed, 1 << 20);
+  }
+};
+
+/// The same of int8: the rows of both lie along k, a slot is as many bytes.
+struct OfIntegers : Problem {
+  OfIntegers()
+      : Problem(Matrix(61, 877, 880, true, "i8"), Matrix(67, 877, 880, true, "i8"), Matrix(61, 67, 67, false, "i32"),
+                127) {
+    parameters.k = 128, parameters.transposeB = true, parameters.element = "i8", parameters.result = "i32";
   }
 };
 
@@ -45,7 +40,10 @@ const Equivalent equivalents[] = {
 
 } // namespace
 
-TEST(EmulatedWarpMutation, EveryOneThatMattersIsReported) {
-  scoreKernel<Problem>([](mlir::MLIRContext &context) { return matmulKernel(context, Problem().parameters); }, "matmul",
-                       equivalents, 17, "sm_80");
+template <typename Of> static void score() {
+  scoreKernel<Of>([](mlir::MLIRContext &context) { return matmulKernel(context, Of().parameters); }, "matmul",
+                  equivalents, 17, "sm_80");
 }
+
+TEST(EmulatedWarpMutation, Sixteens) { score<Problem>(); }
+TEST(EmulatedWarpMutation, Integers) { score<OfIntegers>(); }

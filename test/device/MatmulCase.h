@@ -68,14 +68,9 @@ inline void expectMatmul(const MatmulCase &c, const char *chip, uint64_t *bankCo
     Matrix result(c.m * shares, c.n, padded(c.n) + (seed ? 1 + c.m % 4 / 2 : 0), narrow, made);
     Launch launch(lowered.launch(), {&a, &b, &result});
     launch.shape.grid = {c.blocks, shares, 1};
-    for (Matrix *matrix : {&a, &b, &result})
-      emulated.emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == &result);
     emulated::Options options;
     options.seed = seed;
-    const Status status =
-        emulated.emulator.launch("matmul", launch.shape, launch.parameters.data(), launch.parameters.size(), options);
-    for (Matrix *matrix : {&a, &b, &result})
-      emulated.emulator.unmap(matrix->bytes.data());
+    const Status status = launch.run(emulated.emulator, "matmul", options);
     ASSERT_TRUE(status) << status.error().text();
     if (bankConflicts)
       *bankConflicts += emulated.emulator.statistics().bankConflicts;

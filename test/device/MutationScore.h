@@ -5,6 +5,7 @@
 #include "test/device/TileKernel.h"
 #include <cstdio>
 #include <gtest/gtest.h>
+#include <random>
 
 namespace stepdown::test {
 
@@ -14,6 +15,49 @@ struct Equivalent {
   int count;
   const char *why;
 };
+
+/// Of a kernel of sm_90a with a role that copies and one warpgroup that computes: `inits` changes of barriers' places
+/// mean the same, and `expects` of bytes that are expected; and `more`.
+inline std::vector<Equivalent> ofRoles(int inits, int expects, std::initializer_list<Equivalent> more) {
+  std::vector<Equivalent> all = {
+      {"mbarrier.init.shared: moved", inits, "initialisations of different barriers, and what follows them, commute"},
+      {"fence.mbarrier_init.release.cluster", 3, "the proxy fence beside it orders the same initialisations"},
+      {"fence.proxy.async.shared_cta: deleted", 1, "so does the fence of initialisations beside it"},
+      {"fence.proxy.async.shared_cta: moved up", 1, "the last initialisation is ordered by that fence"},
+      {"setmaxnreg.dec.sync.aligned.u32: deleted", 2,
+       "with one warpgroup that computes, no role takes what others give"},
+      {"setmaxnreg.dec.sync.aligned.u32: moved down", 1, "the same"},
+      {"mbarrier.arrive.expect.tx.scope.cta.space.cta: moved down", expects,
+       "bytes may arrive before they are expected, in one phase"},
+  };
+  all.insert(all.end(), more);
+  return all;
+}
+/// Where all threads meet before the roles begin, alone or in clusters that have a barrier of their own for it.
+constexpr Equivalent kOtherBarrier = {"barrier.cta.sync.aligned.all: operand 0 +1", 1,
+                                      "another number, free at that time"};
+
+/// Numbers from `least` to `most`, the same each time.
+inline void fill(std::initializer_list<Matrix *> matrices, float least = -1, float most = 1) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> uniform(least, most);
+  for (Matrix *matrix : matrices)
+    for (uint32_t r = 0; r < matrix->rows; ++r)
+      for (uint32_t x = 0; x < matrix->columns; ++x)
+        matrix->set(r, x, uniform(random));
+}
+
+/// One block, or one cluster of them, executes the kernel `name`; the last matrix is the result. `bound`: a mutant may
+/// never end.
+inline Status runMutant(emulated::Emulator &emulator, const char *name, mlir::DictionaryAttr how,
+                        std::vector<Matrix *> matrices, uint64_t seed, uint64_t bound = 1 << 18) {
+  Launch made(how, std::move(matrices));
+  made.shape.grid = {made.shape.cluster, 1, 1};
+  emulated::Options options;
+  options.seed = seed;
+  options.bound = bound;
+  return made.run(emulator, name, options);
+}
 
 /// "64 x 128", the rows and columns that a turn of the schedule goes over; "of none" where there is no schedule.
 inline std::string tilesOf(TileKernel &lowered) {

@@ -77,6 +77,7 @@ inline stepdown_tensor_map blockMap(const void *blocks, size_t bytes, uint32_t t
 struct Launch {
   std::vector<uint8_t> parameters;
   emulated::LaunchShape shape;
+  std::vector<Matrix *> matrices;
 
   template <typename T> void append(T value, size_t alignment = alignof(T)) {
     parameters.resize((parameters.size() + alignment - 1) / alignment * alignment);
@@ -85,8 +86,9 @@ struct Launch {
   }
 
   /// `blocks` makes the map of a matrix of packed blocks, for its box of words.
-  Launch(mlir::DictionaryAttr launch, std::vector<Matrix *> matrices,
-         llvm::function_ref<stepdown_tensor_map(mlir::MemRefType)> blocks = {}) {
+  Launch(mlir::DictionaryAttr launch, std::vector<Matrix *> all,
+         llvm::function_ref<stepdown_tensor_map(mlir::MemRefType)> blocks = {})
+      : matrices(std::move(all)) {
     for (auto parameter : launch.getAs<mlir::ArrayAttr>("parameters").getAsRange<mlir::DictionaryAttr>()) {
       Matrix &matrix = *matrices[parameter.getAs<mlir::IntegerAttr>("argument").getInt()];
       const llvm::StringRef holds = parameter.getAs<mlir::StringAttr>("holds").getValue();
@@ -118,6 +120,18 @@ struct Launch {
     shape.sharedBytes = uint32_t(launch.getAs<mlir::IntegerAttr>("shared_bytes").getInt());
     if (auto blocks = launch.getAs<mlir::IntegerAttr>("cluster"))
       shape.cluster = uint32_t(blocks.getInt());
+  }
+
+  /// Executes the kernel `name`, which may read the matrices and write the last.
+  Status run(emulated::Emulator &emulator, const char *name, const emulated::Options &options = {}) {
+    for (Matrix *matrix : matrices)
+      if (!matrix->bytes.empty())
+        emulator.map(matrix->bytes.data(), matrix->bytes.size(), matrix == matrices.back());
+    Status status = emulator.launch(name, shape, parameters.data(), parameters.size(), options);
+    for (Matrix *matrix : matrices)
+      if (!matrix->bytes.empty())
+        emulator.unmap(matrix->bytes.data());
+    return status;
   }
 };
 
