@@ -23,13 +23,19 @@ Status Compilation::explainFunctions() {
   if (Status status = lower(road->phases.back()); !status) // to the fork
     return status;
   for (const Target *target : targets) {
+    if (target->chip) {
+      Result<OwningOpRef<ModuleOp>> launches = lowerFor(*target, *road->find("buffers"));
+      if (!launches)
+        return launches.error();
+      explainer.takeKernels(**launches, target->name);
+    }
     Result<OwningOpRef<ModuleOp>> lowered = lowerFor(*target, *road->find("vector"));
     if (!lowered)
       return lowered.error();
     explainer.takeArrays(**lowered, target->name);
   }
-  report.explain = toText(explainer.functions);
-  report.explainJson = toJson(explainer.functions);
+  report.explain = toText(explainer);
+  report.explainJson = toJson(explainer);
   return Done{};
 }
 

@@ -53,10 +53,22 @@ static Object targetObject(const TargetArrays &target) {
                 {"range_bytes", knownValue(target.range)}};
 }
 
-std::string toJson(const std::vector<FunctionReport> &functions) {
-  Array all;
-  for (const FunctionReport &function : functions) {
-    Array operations, edges, targets;
+static Object kernelsObject(const TargetKernels &target) {
+  Array kernels;
+  for (const ExplainedLaunch &kernel : target.kernels)
+    kernels.push_back(Object{{"kernel", kernel.name.empty() ? Value(nullptr) : Value(kernel.name)},
+                             {"op", kernel.op.op},
+                             {"place", kernel.op.place},
+                             {"times", knownValue(kernel.times)},
+                             {"bytes_read", knownValue(kernel.read)},
+                             {"bytes_written", knownValue(kernel.written)}});
+  return Object{{"target", target.target}, {"kernels", std::move(kernels)}};
+}
+
+std::string toJson(const FunctionExplainer &explained) {
+  Array all, left;
+  for (const FunctionReport &function : explained.functions) {
+    Array operations, edges, targets, kernels;
     for (const FunctionOperation &op : function.operations)
       operations.push_back(operationObject(op, int64_t(operations.size())));
     for (const FunctionEdge &edge : function.edges) {
@@ -67,13 +79,18 @@ std::string toJson(const std::vector<FunctionReport> &functions) {
     }
     for (const TargetArrays &target : function.targets)
       targets.push_back(targetObject(target));
+    for (const TargetKernels &target : function.kernels)
+      kernels.push_back(kernelsObject(target));
     all.push_back(Object{{"name", function.name},
                          {"operations", std::move(operations)},
                          {"stored", std::move(edges)},
                          {"targets", std::move(targets)},
+                         {"kernels", std::move(kernels)},
                          {"total_operations", knownValue(function.totalOperations)}});
   }
-  Value root(Object{{"functions", std::move(all)}});
+  for (const LeftToThreads &target : explained.left)
+    left.push_back(Object{{"target", target.target}, {"reasons", Array(target.reasons)}});
+  Value root(Object{{"functions", std::move(all)}, {"left_to_threads", std::move(left)}});
   return llvm::formatv("{0:2}\n", root);
 }
 
@@ -111,6 +128,15 @@ static void writeArrays(llvm::raw_ostream &out, const TargetArrays &arrays, cons
   out << llvm::formatv("    {0,-33} {1,14}\n", "of the call's range", knownText(arrays.range));
 }
 
+static void writeKernels(llvm::raw_ostream &out, const TargetKernels &target) {
+  out << llvm::formatv("  {0,-44} {1,-14} {2,6} {3,12} {4,12}\n", "kernels of the code for " + target.target, "of",
+                       "times", "read", "written");
+  for (const ExplainedLaunch &kernel : target.kernels)
+    out << llvm::formatv("    {0,-42} {1,-14} {2,6} {3,12} {4,12}\n",
+                         kernel.name.empty() ? kernel.op.op + " (threads)" : kernel.name, lineOf(kernel.op.place),
+                         knownText(kernel.times), knownText(kernel.read), knownText(kernel.written));
+}
+
 static void writeFunction(llvm::raw_ostream &out, const FunctionReport &function) {
   out << "@" << function.name << "\n";
   out << llvm::formatv("  {0,-28} {1,-22} {2,6} {3,8} {4,14} {5,12} {6,12} {7,7}\n", "operation", "loops", "times",
@@ -143,14 +169,21 @@ static void writeFunction(llvm::raw_ostream &out, const FunctionReport &function
       names += (k == i ? "" : ", ") + function.targets[k].target;
     writeArrays(out, function.targets[i], names);
   }
+  for (const TargetKernels &target : function.kernels)
+    writeKernels(out, target);
 }
 
-std::string toText(const std::vector<FunctionReport> &functions) {
+std::string toText(const FunctionExplainer &explained) {
   std::string text;
   llvm::raw_string_ostream out(text);
-  for (size_t i = 0; i < functions.size(); ++i) {
+  for (size_t i = 0; i < explained.functions.size(); ++i) {
     out << (i ? "\n" : "");
-    writeFunction(out, functions[i]);
+    writeFunction(out, explained.functions[i]);
+  }
+  for (const LeftToThreads &target : explained.left) {
+    out << "\nLeft to threads on " << target.target << "\n";
+    for (const std::string &reason : target.reasons)
+      out << "  " << reason << "\n";
   }
   return text;
 }

@@ -1,6 +1,7 @@
 // Operations are known by their places: fusion and lowering keep the place of what was written, and a body made of
 // several has operations with the places of all.
 #include "lib/Explain/Functions.h"
+#include "dialects/Tile/IR/TileOps.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -217,6 +218,41 @@ void FunctionExplainer::takeOperations(ModuleOp lowered, const FusionRemarks &re
     });
     functions.push_back(std::move(report));
   }
+}
+
+void FunctionExplainer::takeKernels(ModuleOp lowered, const std::string &target) {
+  for (auto [function, report] : llvm::zip_equal(publicFunctions(lowered), functions)) {
+    TargetKernels out = {target, {}};
+    function.walk<WalkOrder::PreOrder>([&](Operation *op) {
+      ExplainedLaunch kernel;
+      if (auto launch = dyn_cast<tile::LaunchOp>(op)) {
+        kernel.name = launch.getKernel();
+        kernel.read = 0;
+        for (Value input : launch.getInputs())
+          kernel.read = plus(kernel.read, bytesOf(input.getType()));
+        kernel.written = bytesOf(launch.getOutput().getType());
+      } else if (auto threads = dyn_cast<linalg::LinalgOp>(op)) {
+        const FunctionOperation measured = measure(threads);
+        kernel.read = measured.read, kernel.written = measured.written;
+      } else {
+        return;
+      }
+      kernel.op = {op->getName().getStringRef().str(), placeText(op->getLoc())};
+      kernel.times = runsOf(op);
+      out.kernels.push_back(std::move(kernel));
+    });
+    report.kernels.push_back(std::move(out));
+  }
+  // The functions, or the processor's part of the module, stand in what the reasons do.
+  lowered.walk<WalkOrder::PreOrder>([&](ModuleOp module) {
+    auto reasons = module->getAttrOfType<ArrayAttr>(tile::kUnselectedAttr);
+    if (!reasons)
+      return WalkResult::advance();
+    left.push_back({target, {}});
+    for (StringAttr reason : reasons.getAsRange<StringAttr>())
+      left.back().reasons.push_back(reason.str());
+    return WalkResult::interrupt();
+  });
 }
 
 void FunctionExplainer::takeArrays(ModuleOp lowered, const std::string &target) {

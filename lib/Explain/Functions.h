@@ -54,12 +54,33 @@ struct TargetArrays {
   Known range; ///< what a call takes of its range, where sizes are known and no loop takes any
 };
 
+/// A kernel that the code for a chip launches: a tile kernel, or a thread for each element of a structured operation.
+struct ExplainedLaunch {
+  std::string name;    ///< the tile kernel's; empty for threads
+  WrittenOp op;        ///< what it stands for
+  Known times;         ///< how often a call launches it
+  Known read, written; ///< bytes of one launch: each operand once
+};
+
+struct TargetKernels {
+  std::string target;
+  std::vector<ExplainedLaunch> kernels;
+};
+
+/// Operations that threads compute on a chip although it has tile kernels for others of their kind:
+/// "OPERATION (FILE:LINE:COLUMN): REASON".
+struct LeftToThreads {
+  std::string target;
+  std::vector<std::string> reasons;
+};
+
 struct FunctionReport {
   std::string name;
   std::vector<FunctionOperation> operations;
   std::vector<FunctionEdge> edges;
   std::vector<TargetArrays> targets;
-  Known totalOperations; ///< of a call
+  std::vector<TargetKernels> kernels; ///< of targets that are chips
+  Known totalOperations;              ///< of a call
 };
 
 /// Reads a plain module on its way; `written` is the module that the frontend made, before any phase ran.
@@ -68,17 +89,20 @@ public:
   explicit FunctionExplainer(mlir::ModuleOp written);
   /// The module after the linalg phase, and what its passes said.
   void takeOperations(mlir::ModuleOp lowered, const FusionRemarks &remarks);
+  /// The module after the buffers phase of `target`, a chip: all that is structured is a launch.
+  void takeKernels(mlir::ModuleOp lowered, const std::string &target);
   /// The module after the vector phase of `target`.
   void takeArrays(mlir::ModuleOp lowered, const std::string &target);
 
   std::vector<FunctionReport> functions;
+  std::vector<LeftToThreads> left; ///< of all functions
 
 private:
   std::vector<WrittenOp> writtenAt(mlir::Operation *op) const;
   llvm::DenseMap<mlir::Location, WrittenOp> writtenOps; ///< by the place of each operation, and of those inside it
 };
 
-std::string toText(const std::vector<FunctionReport> &functions);
-std::string toJson(const std::vector<FunctionReport> &functions);
+std::string toText(const FunctionExplainer &explained);
+std::string toJson(const FunctionExplainer &explained);
 
 } // namespace stepdown

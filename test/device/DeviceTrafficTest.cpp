@@ -4,11 +4,11 @@
 #include "runtime/emulated/EmulatedDevice.h"
 #include "test/device/CompiledModel.h"
 #include "test/device/CountingDevice.h"
+#include "test/device/TouchedBytes.h"
 #include "test/unit/MadeModel.h"
 #include <algorithm>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 
 using namespace stepdown;
 using namespace stepdown::test;
@@ -33,24 +33,22 @@ public:
   void touches(const void *address, uint32_t bytes, bool write) override {
     if (!write && reinterpret_cast<uint64_t>(address) - device->adoptedAt < device->adoptedBytes)
       launched.back().weightsAsked += bytes;
-    for (uint64_t at = reinterpret_cast<uint64_t>(address), end = at + bytes; at < end; ++at)
-      (write ? writes : reads)[at / 64] |= uint64_t(1) << at % 64;
+    (write ? writes : reads).touch(address, bytes);
   }
   /// Ends the launch that is counted.
   void close() {
     for (bool write : {false, true}) {
-      auto &lines = write ? writes : reads;
-      for (const auto &[line, bytes] : lines)
-        for (int bit = 0; bit < 64; ++bit)
-          if (bytes >> bit & 1)
-            if (const char *purpose = device->purposeAt(line * 64 + bit))
-              ++(write ? launched.back().written : launched.back().read)[purpose];
-      lines.clear();
+      TouchedBytes &touched = write ? writes : reads;
+      touched.each([&](uint64_t at) {
+        if (const char *purpose = device->purposeAt(at))
+          ++(write ? launched.back().written : launched.back().read)[purpose];
+      });
+      touched.clear();
     }
   }
 
 private:
-  std::unordered_map<uint64_t, uint64_t> reads, writes; ///< 64 bytes a line, a bit each
+  TouchedBytes reads, writes;
 };
 
 uint64_t take(std::map<std::string, uint64_t> &bytes, const char *purpose) {
