@@ -85,7 +85,8 @@ struct PlaceArrays : impl::PlaceArraysBase<PlaceArrays> {
     function.walk([&](memref::AllocOp op) { allocations.push_back(op); });
     for (memref::CopyOp copy : copies) {
       OpBuilder b(copy);
-      linalg::makeMemRefCopyOp(b, copy.getLoc(), copy.getSource(), copy.getTarget());
+      if (copy.getSource() != copy.getTarget()) // as of a part that was computed in its place
+        linalg::makeMemRefCopyOp(b, copy.getLoc(), copy.getSource(), copy.getTarget());
       copy.erase();
     }
     if (!stack)

@@ -1,5 +1,14 @@
 // RUN: stepdown-opt %s -place-arrays | FileCheck %s
 
+// CHECK-LABEL: func.func @a_copy_onto_itself_is_none(
+// CHECK-NEXT:    memref.subview
+// CHECK-NEXT:    return
+func.func @a_copy_onto_itself_is_none(%a: memref<3x7xf32>, %i: index) {
+  %part = memref.subview %a[%i, 0] [1, 7] [1, 1] : memref<3x7xf32> to memref<7xf32, strided<[1], offset: ?>>
+  memref.copy %part, %part : memref<7xf32, strided<[1], offset: ?>> to memref<7xf32, strided<[1], offset: ?>>
+  return
+}
+
 // CHECK-LABEL: func.func @a_copy_is_written_out(
 // CHECK-NOT:     memref.copy
 // CHECK:         linalg.generic {{.*}} ins(%{{.*}} : memref<?xf32>) outs(%{{.*}} : memref<?xf32>)
