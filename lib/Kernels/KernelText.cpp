@@ -193,6 +193,9 @@ Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const Attent
                       {"first_value", text(p.firstValue)},
                       {"scale", real((p.cap > 0 ? p.cap : p.scale) * log2e)},
                       {"cap", cap},
+                      {"base", p.element == "f16" ? "%power = arith.constant 12.0 : f32 "
+                                                    "%z = math.fma %x, %minus_scale, %power : f32"
+                                                  : "%z = arith.mulf %x, %minus_scale : f32"},
                       {"band", band},
                       {"from", text(-p.left)},
                       {"below", text(p.right + 1)},
