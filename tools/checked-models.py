@@ -4,8 +4,8 @@
     tools/checked-models.py            write docs/checked-models.md
     tools/checked-models.py --check    write nothing; fail where the page is stale, or a family or a model_type has no test
 
-The tables are read, not run: FAMILIES and MORE of test/run/conformance.py, MODELS and COMPUTED of test/run/folders.py, FORMS of
-test/data/quantised_folder.py. Families are the files of lib/Checkpoint/Families, model types the rows of FolderFamilies.cpp.
+The tables are read, not run: FAMILIES and MORE of test/run/conformance.py, MODELS of test/run/folders.py, COMPUTED of
+test/run/folder_quantised.py, FORMS of test/data/quantised_folder.py. Families are the files of lib/Checkpoint/Families, model types the rows of FolderFamilies.cpp.
 """
 import ast, glob, os, re, sys
 
@@ -96,7 +96,7 @@ def page():
               "The weights that are read of each form are compared to the bit with the formula of its package in float32",
               "(`test/data/quantised_folder.py`), and those of some are computed with.", "",
               "| form | the type here | logits, of a model of |", "| --- | --- | --- |"]
-    computed = {key: option(first(value), "family") for key, value, _ in tables("test/run/folders.py", "COMPUTED")}
+    computed = {key: option(first(value), "family") for key, value, _ in tables("test/run/folder_quantised.py", "COMPUTED")}
     for key, value, _ in tables("test/data/quantised_folder.py", "FORMS"):
         lines.append(f"| {key} | {value.elts[2].value} | {computed.get(key, 'not computed')} |")
     return "\n".join(lines) + "\n"

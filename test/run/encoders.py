@@ -14,7 +14,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "data")]
 from conformance import Suite
 import numpy as np
 import gguf
-import folders
+import folder_case
 import make_encoder
 import make_folder
 from math import erf
@@ -142,7 +142,7 @@ def models(suite):
         suite.run(name, lambda: one_model(suite, *how, number == 0))
 
 
-config, edited, tensors = folders.config, folders.edited, folders.tensors
+config, edited, tensors = folder_case.config, folder_case.edited, folder_case.tensors
 pool = lambda **keys: edited("1_Pooling/config.json", lambda c: c.update(keys))
 modules = lambda change: edited("modules.json", change)
 Q = "encoder.layer.0.attention.self.query.weight"
@@ -160,7 +160,7 @@ REFUSED = {
     "a dense layer": (modules(lambda m: m[2].update(type="sentence_transformers.models.Dense")), 1426, "Dense"),
     "modules that are no list": (lambda f: make_folder.write_json(f, "modules.json", {}), 1426, "list of modules"),
     "a module without a path": (modules(lambda m: m[1].pop("path") and None), 1426, "module 1"),
-    "modules that are cut off": (folders.cut("modules.json", -1), 908, "modules.json"),
+    "modules that are cut off": (folder_case.cut("modules.json", -1), 908, "modules.json"),
     "relative positions": (config(position_embedding_type="relative_key"), 1411, "position_embedding_type"),
     "a decoder": (config(is_decoder=True), 1411, "is_decoder"),
     "another activation": (config(hidden_act="gelu_new"), 1411, "hidden_act"),
@@ -171,7 +171,7 @@ REFUSED = {
     "a tensor is missing": (tensors(lambda t: t.pop(Q)), 220, "blk.0.attn_q.weight"),
     "a bias is missing": (tensors(lambda t: t.pop(Q.replace("weight", "bias"))), 1413, "query.bias"),
     "a tensor that no rule takes": (tensors(lambda t: t.update({"cls.predictions.bias": ("F32", [389], bytes(1556))})), 1414, "cls.predictions.bias"),
-    "whole numbers for a weight": (folders.header(lambda h: h[Q].update(dtype="I32")), 1404, "I32"),
+    "whole numbers for a weight": (folder_case.header(lambda h: h[Q].update(dtype="I32")), 1404, "I32"),
     "no lower case but for the decoder": (edited("tokenizer.json", lambda t: t["decoder"].update(prefix="@@")), 1421, "decoder.prefix"),
     "another normalizer": (edited("tokenizer.json", lambda t: t.update(normalizer={"type": "NFC"})), 1421, "BertNormalizer"),
     "text that is not cleaned": (edited("tokenizer.json", lambda t: t["normalizer"].update(clean_text=False)), 1421, "clean_text"),
