@@ -62,7 +62,7 @@ def page():
     for _, value, _ in tables("test/run/folders.py", "MODELS"):
         options, dtype, _, kind = (part.value for part in value.elts[:4])
         family = option(options, "family")
-        kind = kind or {"gemma3": "gemma3_text", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}.get(family, family)
+        kind = kind or {"gemma3": "gemma3_text", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}.get(family, family)
         folders.setdefault(kind, []).append(dtype + (" and MXFP4" if "MXFP4" in options else ""))
         schemes.setdefault(family, []).append(option(options, "rope", "none").split(":")[0])
     families = [re.search(r'architecture = "([^"]+)"', text_of(os.path.relpath(path, ROOT))).group(1)

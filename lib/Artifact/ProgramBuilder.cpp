@@ -218,8 +218,10 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
     }
     Operation *last = op;
     bool leaves = false; // the run hands it on as the residual stream; wanted rows stay where they are
+    bool enters = false; // as the first: the stream's buffer holds nothing yet
     for (Operation *user : result.getUsers()) {
       leaves |= isa<func::ReturnOp, LayersOp>(user) && !op.getByRows();
+      enters |= isa<LayersOp>(user);
       if (last->isBeforeInBlock(user))
         last = user;
     }
@@ -229,7 +231,8 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
       if (op.getInplace()[p + 1] != int64_t(i) || !places.contains(input))
         continue;
       const bool dead = llvm::all_of(input.getUsers(), [&](Operation *user) { return !op->isBeforeInBlock(user); });
-      if (!dead)
+      const Place &from = places[input];
+      if (!dead || (enters && (from.place != STEPDOWN_AT_BUFFER || from.index != residual)))
         continue;
       places[result] = places[input];
       for (Live &l : live)

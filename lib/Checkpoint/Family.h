@@ -18,13 +18,19 @@ struct FamilyDefaults {
   /// The caps of logits and of attention scores where the file leaves them out, 0 for none; kNotRead: it has no such
   /// key.
   static constexpr double logitCap = kNotRead, scoreCap = kNotRead;
-  static constexpr bool multipliers = false; ///< reads embedding_scale, residual_scale, logit_scale
-  static constexpr int unrotatedPeriod = 0;  ///< of n layers the last does not rotate; 0: all do
+  static constexpr bool multipliers = false; ///< reads embedding_scale, residual_scale, logit_scale, which divides
+  static constexpr bool logitFactor = false; ///< needs logit_scale, which multiplies
+  static constexpr int unrotatedPeriod = 0;  ///< of n layers the last does not rotate; 0: all do; 1: none does
+  static constexpr bool windowsRotateAlone = false; ///< layers without a window do not
   static constexpr ExpertShares experts = ExpertShares::Never;
   static constexpr bool dense = true;       ///< may have no experts
   static constexpr bool expertBias = false; ///< the router and every projection of an expert has a bias; else none has
-  static constexpr bool sinks = false;      ///< attention needs its sinks, and its output a bias; else it may have both
-  /// Each token sees the whole text; learned positions, layer norms with biases, and no head (docs/decisions).
+  /// Beside the experts one for every token, which a number of its own weighs.
+  static constexpr bool sharedExpert = false;
+  static constexpr bool sinks = false; ///< attention needs its sinks, and its output a bias; else it may have both
+  static constexpr Norms norms = Norms::Rms;      ///< of rows; heads have RMS norms
+  static constexpr bool learnedPositions = false; ///< a vector for each position is added to the embedding
+  /// Each token sees the whole text; a norm behind the embedding, and no head (docs/decisions).
   static constexpr bool encoder = false;
   /// Scores are multiplied by one over the root of this.
   static double scoreWidth(const ModelParameters &p) { return p.headSize; }

@@ -15,6 +15,7 @@ constexpr Key ofArchitecture[] = {
     {"rope.scaling.finetuned", Key::Harmless, "tells how the weights were trained; the angles have keys of their own"},
     {"rope.scale_linear", Key::Harmless, "the earlier name of rope.scaling.factor, which is there and was read"},
     {"attention.layer_norm_epsilon", Key::Harmless, "there are RMS norms alone, whose epsilon has a key of its own"},
+    {"attention.layer_norm_rms_epsilon", Key::Harmless, "the same where there are layer norms alone"},
     {"attention.group_norm_epsilon", Key::Harmless, "the groups, which have a key of their own, are refused"},
 
     {"logit_scale", Key::OffAtOne, "a scale of the logits"}, // granite reads it and the next two

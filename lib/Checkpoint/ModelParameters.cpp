@@ -2,6 +2,7 @@
 // where it is read, so that the struct that leaves here can be divided by, allocated from and iterated over.
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Base/Suggestion.h"
+#include "lib/Checkpoint/ExpertParameters.h"
 #include "lib/Checkpoint/Families.h"
 #include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/ParameterLimits.h"
@@ -15,9 +16,29 @@ namespace stepdown {
 namespace {
 
 template <typename F> constexpr Family familyOf() {
-  return {F::architecture, F::pairs,       F::windowPeriod,    F::window,     F::projectionBias, F::localRope,
-          F::localScaled,  F::multipliers, F::unrotatedPeriod, F::logitCap,   F::scoreCap,       F::experts,
-          F::dense,        F::expertBias,  F::sinks,           F::scoreWidth, F::embeddingScale, F::encoder};
+  return {F::architecture,
+          F::pairs,
+          F::windowPeriod,
+          F::window,
+          F::projectionBias,
+          F::localRope,
+          F::localScaled,
+          F::multipliers,
+          F::logitFactor,
+          F::unrotatedPeriod,
+          F::windowsRotateAlone,
+          F::logitCap,
+          F::scoreCap,
+          F::experts,
+          F::dense,
+          F::expertBias,
+          F::sharedExpert,
+          F::sinks,
+          F::scoreWidth,
+          F::embeddingScale,
+          F::norms,
+          F::learnedPositions,
+          F::encoder};
 }
 #define STEPDOWN_ROW(Name) familyOf<Name>(),
 constexpr Family families[] = {STEPDOWN_FAMILIES(STEPDOWN_ROW)};
@@ -32,8 +53,8 @@ private:
   Status readIdentity();
   Status readSizes();
   Status readHeads();
+  Status experts() { return readExperts(*this, p); }
   Status readFeatures();
-  Status readExperts();
   Status readScales();
   Status readRope();
   Status readRopeScaling();
@@ -95,10 +116,11 @@ Status Reader::readSizes() {
   STEPDOWN_CHECK(same("embedding_length_out", p.width, "the embedding length"));
   STEPDOWN_CHECK(count("block_count", kMostLayers, p.layers));
   STEPDOWN_CHECK(perLayer("feed_forward_length", kMostWidth, p.layers, nullptr, p.feedForward));
-  if (p.family->encoder && p.width % 32 != 0) // layer norms are computed of whole blocks
+  const bool layerNorms = p.family->norms != Norms::Rms;
+  if (layerNorms && p.width % 32 != 0) // they are computed of whole blocks
     return refuse(ErrorCode::ModelFeature, key("embedding_length"),
-                  "expects a multiple of 32 of an encoder, but got " + std::to_string(p.width));
-  const char *epsilon = p.family->encoder ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+                  "expects a multiple of 32 of a family with layer norms, but got " + std::to_string(p.width));
+  const char *epsilon = layerNorms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
   if (!has(epsilon))
     return meta.real(key(epsilon)).error();
   STEPDOWN_CHECK(real(ErrorCode::ModelEpsilon, epsilon, kEpsilons, 0, p.epsilon));
@@ -157,74 +179,6 @@ Status Reader::readHeads() {
   return Done{};
 }
 
-/// How many experts there are, and how a token's are chosen and weighed.
-Status Reader::readExperts() {
-  uint64_t experts = 0, used = 0;
-  for (auto [name, number] : {std::pair{"expert_count", &experts}, {"expert_used_count", &used}})
-    if (has(name)) {
-      Result<uint64_t> stored = meta.unsignedInteger(key(name));
-      if (!stored)
-        return stored.error();
-      *number = *stored;
-    }
-  if (experts != 0 && (used == 0 || used > experts))
-    return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
-                  "expects 1 to the " + std::to_string(experts) + " experts, but got " + std::to_string(used));
-  if (experts == 0 && used != 0)
-    return refuse(ErrorCode::ModelExperts, key("expert_used_count"),
-                  "expects 0 without experts, but got " + std::to_string(used));
-  for (const char *name : {"expert_group_count", "expert_group_used_count"}) {
-    if (!has(name))
-      continue;
-    Result<uint64_t> groups = meta.unsignedInteger(key(name));
-    if (!groups)
-      return groups.error();
-    if (*groups > 1 && (experts == 0 || experts % *groups != 0))
-      return refuse(ErrorCode::ModelExperts, key(name),
-                    "expects a divisor of the " + std::to_string(experts) + " experts, but got " +
-                        std::to_string(*groups));
-    if (*groups > 1)
-      return refuse(ErrorCode::ModelFeature, key(name),
-                    "expects 0 or 1 (a choice among all experts), but got " + std::to_string(*groups));
-  }
-  p.experts = 0;
-  if (experts != 0 && p.family->experts == ExpertShares::Never)
-    return refuse(ErrorCode::ModelFeature, key("expert_count"),
-                  "expects 0 (dense layers), but got " + std::to_string(experts) + " experts");
-  if (experts == 0 && !p.family->dense)
-    return refuse(ErrorCode::ModelExperts, key("expert_count"), "expects experts, but got 0");
-  if (experts == 0)
-    return Done{};
-  for (auto [name, number, most] :
-       {std::tuple("expert_count", experts, kMostExperts), std::tuple("expert_used_count", used, kMostExpertsUsed)})
-    if (number > most)
-      return refuse(ErrorCode::ModelRange, key(name),
-                    "expects 1 to " + std::to_string(most) + ", but got " + std::to_string(number));
-  p.experts = static_cast<uint32_t>(experts), p.expertsUsed = static_cast<uint32_t>(used);
-  STEPDOWN_CHECK(countOr("expert_feed_forward_length", kMostWidth, p.feedForward[0], p.expertWidth));
-  p.expertsNormalised = p.family->experts == ExpertShares::OfChosen;
-  STEPDOWN_CHECK(real(ErrorCode::ModelScale, "expert_weights_scale", kScales, 1, p.expertScale));
-  p.expertScale = p.expertScale == 0 ? 1 : p.expertScale;
-  if (const char *name = "expert_weights_norm"; has(name)) {
-    Result<bool> normalised = meta.boolean(key(name));
-    if (!normalised)
-      return normalised.error();
-    if (*normalised != p.expertsNormalised)
-      return refuse(ErrorCode::ModelFeature, key(name),
-                    std::string("expects ") + (p.expertsNormalised ? "true" : "false") + ", as in all files of " +
-                        p.architecture + ", but got " + (*normalised ? "true" : "false"));
-  }
-  if (const char *name = "expert_gating_func"; has(name)) {
-    Result<uint64_t> function = meta.unsignedInteger(key(name));
-    if (!function)
-      return function.error();
-    if (*function > 1) // 2: sigmoid, 3: softmax of the chosen
-      return refuse(ErrorCode::ModelFeature, key(name),
-                    "expects 0 or 1 (softmax), but got " + std::to_string(*function));
-  }
-  return Done{};
-}
-
 /// Keys that ask for what the family's program does not compute: refused, never ignored.
 Status Reader::readFeatures() {
   if (has("attention.causal")) {
@@ -258,6 +212,12 @@ Status Reader::readScales() {
       STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, kSoftcaps, fallback, *cap));
   p.embeddingScale = p.family->embeddingScale(p);
   p.residualScale = p.logitScale = 1;
+  if (const char *name = "logit_scale"; p.family->logitFactor) {
+    if (!has(name))
+      return meta.real(key(name)).error();
+    STEPDOWN_CHECK(real(ErrorCode::ModelScale, name, kScales, 0, p.logitScale));
+    p.logitScale = p.logitScale == 0 ? 1 : p.logitScale;
+  }
   if (!p.family->multipliers)
     return Done{};
   double divisor = 1; // logit_scale divides; 0 says of each that there is none
@@ -285,7 +245,7 @@ Status Reader::readRope() {
       p.rotates[i] = false;
   RopeParameters &r = p.rope;
   r.pairs = p.family->pairs;
-  if (p.family->encoder) { // no layer rotates
+  if (!p.family->rotates()) {
     r.dimensions = p.headSize + p.headSize % 2;
     r.base = r.localBase = 10000;
     r.factor = r.attentionFactor = 1;
@@ -425,6 +385,8 @@ Status Reader::readWindow() {
       return period.error();
     }
   }
+  if (p.family->windowsRotateAlone && !meta.has(name)) // else it would be a guess that no layer has positions
+    return meta.unsignedInteger(name).error();
   Result<uint64_t> window = meta.has(name) ? meta.unsignedInteger(name) : Result<uint64_t>(uint64_t(p.family->window));
   if (!window)
     return window.error();
@@ -473,12 +435,14 @@ Status Reader::readWindowPattern(uint64_t period) {
 }
 
 Result<ModelParameters> Reader::read() {
-  for (Status (Reader::*step)() : {&Reader::readIdentity, &Reader::readSizes, &Reader::readHeads, &Reader::readExperts,
+  for (Status (Reader::*step)() : {&Reader::readIdentity, &Reader::readSizes, &Reader::readHeads, &Reader::experts,
                                    &Reader::readFeatures, &Reader::readScales, &Reader::readRope, &Reader::readWindow})
     if (Status status = (this->*step)(); !status)
       return status.error();
   if (Status status = checkUnreadKeys(meta, log, p.architecture); !status)
     return status.error();
+  if (p.family->windowsRotateAlone)
+    p.rotates = p.local;
   p.tiedHead = checkpoint.tensor("output.weight") == nullptr;
   return p;
 }

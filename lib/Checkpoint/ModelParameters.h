@@ -42,6 +42,9 @@ struct ModelParameters;
 /// layers without experts alone.
 enum class ExpertShares { Never, OfChosen, OfAll };
 
+/// What norms a row: its root mean square, or mean and variance, with a bias or without.
+enum class Norms { Rms, LayerBiased, Layer };
+
 /// Of window patterns: all layers have the window, or which do is not known.
 constexpr int kEveryLayer = 0, kNotKnown = -1;
 /// Of caps: the family has no key for them.
@@ -53,14 +56,19 @@ struct Family {
   RopePairs pairs;
   int windowPeriod;
   uint32_t window;
-  bool projectionBias, localRope, localScaled, multipliers;
+  bool projectionBias, localRope, localScaled, multipliers, logitFactor;
   int unrotatedPeriod;
+  bool windowsRotateAlone;
   double logitCap, scoreCap;
   ExpertShares experts;
-  bool dense, expertBias, sinks; ///< dense: may have no experts
+  bool dense, expertBias, sharedExpert, sinks; ///< dense: may have no experts
   double (*scoreWidth)(const ModelParameters &);
   double (*embeddingScale)(const ModelParameters &);
-  bool encoder;
+  Norms norms;
+  bool learnedPositions, encoder;
+
+  /// Whether q and k of some layer may have positions by rotation.
+  bool rotates() const { return unrotatedPeriod != 1; }
 };
 
 struct ModelParameters {
@@ -79,8 +87,9 @@ struct ModelParameters {
   uint32_t expertWidth;              ///< width of an expert's gated MLP
   bool expertsNormalised;            ///< their weights are shares of those chosen, else of all
   double expertScale;                ///< multiplies the weights
+  uint32_t sharedWidth;              ///< width of the gated MLP that every token has beside its experts; 0: none
   uint32_t headSize;                 ///< elements of one query, key and value head
-  double epsilon;                    ///< of RMS norm, or an encoder's layer norm
+  double epsilon;                    ///< of the norms
   double attentionScale;             ///< multiplies q . k; resolved, never 0
   double scoreSoftcap;               ///< attention scores become cap * tanh(score / cap); 0: none
   double finalSoftcap;               ///< logits become cap * tanh(logit / cap); 0: none

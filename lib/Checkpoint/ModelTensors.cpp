@@ -83,9 +83,13 @@ struct Checker {
     return x;
   }
   Rows layerNorm(Rows x, const char *name) {
-    need(at + name + ".weight", {x.columns});
-    need(at + name + ".bias", {x.columns});
+    layerNormed(at + name);
     return x;
+  }
+  void layerNormed(const std::string &name) {
+    need(name + ".weight", {p.width});
+    if (p.family->norms == Norms::LayerBiased)
+      need(name + ".bias", {p.width});
   }
   Rows headNorm(Rows x, const char *name) {
     need(at + name + ".weight", {p.headSize});
@@ -132,6 +136,12 @@ struct Checker {
     need(at + "ffn_gate_exps.weight", {p.width, p.expertWidth, p.experts});
     need(at + "ffn_up_exps.weight", {p.width, p.expertWidth, p.experts});
     need(at + "ffn_down_exps.weight", {p.expertWidth, p.width, p.experts});
+    if (p.sharedWidth) {
+      need(at + "ffn_gate_inp_shexp.weight", {p.width});
+      need(at + "ffn_gate_shexp.weight", {p.width, p.sharedWidth});
+      need(at + "ffn_up_shexp.weight", {p.width, p.sharedWidth});
+      need(at + "ffn_down_shexp.weight", {p.sharedWidth, p.width});
+    }
     if (p.family->expertBias) {
       need(at + "ffn_gate_inp.bias", {p.experts});
       need(at + "ffn_gate_exps.bias", {p.expertWidth, p.experts});
@@ -147,7 +157,7 @@ struct Checker {
   void encoder() {
     need("token_embd.weight", {p.width, p.vocabulary});
     need("position_embd.weight", {p.width, p.context});
-    layerNorm({p.width}, "token_embd_norm");
+    layerNormed("token_embd_norm");
     if (const StoredTensor *segments = checkpoint.tensor("token_types.weight"))
       allow("token_types.weight", {p.width, std::max<uint64_t>(segments->dims[1], 1)});
     layers();
@@ -157,13 +167,18 @@ struct Checker {
     if (p.family->encoder)
       return encoder();
     need("token_embd.weight", {p.width, p.vocabulary});
-    need("output_norm.weight", {p.width});
+    if (p.family->learnedPositions)
+      need("position_embd.weight", {p.width, p.context});
+    if (p.family->norms == Norms::Rms)
+      need("output_norm.weight", {p.width});
+    else
+      layerNormed("output_norm");
     allow("output.weight", {p.width, p.vocabulary});
     allow("output.bias", {p.vocabulary});
     if (p.rope.longFactors) {
       need("rope_factors_long.weight", {p.rope.dimensions / 2});
       need("rope_factors_short.weight", {p.rope.dimensions / 2});
-    } else {
+    } else if (p.family->rotates()) {
       allow("rope_freqs.weight", {p.rope.dimensions / 2});
     }
     for (const char *name : {"rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"})
@@ -265,12 +280,13 @@ Status checkFinite(const Checkpoint &checkpoint) {
     const BlockFormat *format = blockFormat(tensor.storage);
     if (!format || (!tensor.data && !tensor.source))
       continue;
-    const uint8_t *row = nullptr;
-    const uint64_t rowBytes = tensor.rowBytes();
+    const uint8_t *rows = nullptr;
+    constexpr uint64_t together = 64; // rows that are made from the same pages
+    const uint64_t rowBytes = tensor.rowBytes(), some = together * rowBytes;
     for (uint64_t at = 0; at < tensor.bytes; at += format->bytes) {
-      if (at % rowBytes == 0)
-        row = tensor.read(at / rowBytes, 1, room);
-      const uint8_t *block = row + at % rowBytes;
+      if (at % some == 0)
+        rows = tensor.read(at / rowBytes, std::min(together, tensor.rows() - at / rowBytes), room);
+      const uint8_t *block = rows + at % some;
       float value = 0;
       if (tensor.source && tensor.storage == Storage::MXFP4 && *block == 255) { // NaN in a folder, 2^128 in GGUF
         value = std::numeric_limits<float>::quiet_NaN();

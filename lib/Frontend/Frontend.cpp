@@ -118,13 +118,14 @@ Result<Value> ModuleBuilder::matrix(StringRef name, int64_t out) {
 
 Value ModuleBuilder::layerNorm(Value x, StringRef name) {
   Value weight = vector((name + ".weight").str(), parameters.width);
-  Value bias = vector((name + ".bias").str(), parameters.width);
+  Value bias =
+      parameters.family->norms == Norms::LayerBiased ? vector((name + ".bias").str(), parameters.width) : Value();
   return LayerNormOp::create(builder, named(name), x.getType(), x, weight, bias,
                              builder.getF64FloatAttr(parameters.epsilon));
 }
 
-/// What the layers begin with: the embedding of each token, of an encoder with that of its position and of the first
-/// segment.
+/// What the layers begin with: the embedding of each token, with that of its position where the family has one, and of
+/// an encoder with that of the first segment, normed.
 Result<Value> ModuleBuilder::embedded(func::FuncOp step) {
   Type stream = rows(parameters.width);
   Result<Value> tokens = matrix("token_embd.weight", parameters.vocabulary);
@@ -133,23 +134,24 @@ Result<Value> ModuleBuilder::embedded(func::FuncOp step) {
   table = *tokens;
   Value x = EmbeddingOp::create(builder, named("token_embd"), stream, step.getArgument(0), table,
                                 builder.getF64FloatAttr(parameters.embeddingScale));
-  if (!parameters.family->encoder)
+  const bool encoder = parameters.family->encoder;
+  if (!parameters.family->learnedPositions)
     return x;
   if (options.context > parameters.context)
-    return fail(ErrorCode::EmbeddingLength,
+    return fail(encoder ? ErrorCode::EmbeddingLength : ErrorCode::CompileOption,
                 "%s: tensor 'position_embd.weight': expects a context of at most its %u positions, but got %llu",
                 checkpoint.path().c_str(), parameters.context, (unsigned long long)options.context);
   Result<Value> places = matrix("position_embd.weight", parameters.context);
   if (!places)
     return places;
-  if (checkpoint.tensor("token_types.weight"))
+  if (encoder && checkpoint.tensor("token_types.weight"))
     x = AddBiasOp::create(builder, named("token_types"), stream, x, vector("token_types.weight", parameters.width));
   Type indices = step.getArgument(0).getType();
   Value positions = PositionsOp::create(builder, named("positions"), indices, step.getArgument(2));
   FloatAttr one = builder.getF64FloatAttr(1);
   Value place = EmbeddingOp::create(builder, named("position_embd"), stream, positions, *places, one);
   x = AddOp::create(builder, named("embedding"), stream, x, place, one);
-  return layerNorm(x, "token_embd_norm");
+  return encoder ? layerNorm(x, "token_embd_norm") : x;
 }
 
 Status ModuleBuilder::buildStep() {
@@ -175,8 +177,10 @@ Status ModuleBuilder::buildStep() {
     func::ReturnOp::create(builder, named("step"), x);
     return Done{};
   }
-  x = RMSNormOp::create(builder, named("output_norm"), stream, x, vector("output_norm.weight", parameters.width),
-                        builder.getF64FloatAttr(parameters.epsilon));
+  x = parameters.family->norms == Norms::Rms ? Value(RMSNormOp::create(builder, named("output_norm"), stream, x,
+                                                                       vector("output_norm.weight", parameters.width),
+                                                                       builder.getF64FloatAttr(parameters.epsilon)))
+                                             : layerNorm(x, "output_norm");
   Result<Value> head = parameters.tiedHead ? Result<Value>(table) : matrix("output.weight", parameters.vocabulary);
   if (!head)
     return head.error();

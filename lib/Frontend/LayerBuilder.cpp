@@ -59,7 +59,8 @@ Value LayerBuilder::norm(Value x, StringRef tensor) {
 Value LayerBuilder::layerNorm(Value x, StringRef tensor) {
   const int64_t size = columns(x.getType());
   Value weight = vector((tensor + ".weight").str(), size, 0, size);
-  Value bias = vector((tensor + ".bias").str(), size, 0, size);
+  Value bias =
+      parameters.family->norms == Norms::LayerBiased ? vector((tensor + ".bias").str(), size, 0, size) : Value();
   return LayerNormOp::create(builder, location(tensor), x.getType(), x, weight, bias,
                              builder.getF64FloatAttr(parameters.epsilon));
 }
@@ -158,7 +159,20 @@ Value LayerBuilder::feedForward(Value x, Gate gate) {
   Value up = experts(x, route.getIds(), "ffn_up_exps", inner, false);
   Value h = GatedActivationOp::create(builder, location("ffn_activation"), g.getType(), gate, g, up);
   Value y = experts(h, route.getIds(), "ffn_down_exps", parameters.width, true);
-  return CombineExpertsOp::create(builder, location("ffn_combine"), x.getType(), y, route.getWeights());
+  Value routed = CombineExpertsOp::create(builder, location("ffn_combine"), x.getType(), y, route.getWeights());
+  return parameters.sharedWidth ? Value(AddOp::create(builder, location("ffn_experts"), x.getType(), routed,
+                                                      sharedExpert(x, gate), builder.getF64FloatAttr(1)))
+                                : routed;
+}
+
+/// One expert of one rank, whose weight is the share: the operation that adds up experts multiplies them.
+Value LayerBuilder::sharedExpert(Value x, Gate gate) {
+  const int64_t inner = parameters.sharedWidth;
+  Value g = linear(x, "ffn_gate_shexp", inner), up = linear(x, "ffn_up_shexp", inner);
+  Value h = GatedActivationOp::create(builder, location("ffn_shared_activation"), g.getType(), gate, g, up);
+  Value y = linear(h, "ffn_down_shexp", parameters.width), z = linear(x, "ffn_gate_inp_shexp", 1);
+  Value share = ActivationOp::create(builder, location("ffn_share"), z.getType(), Gate::Sigmoid, z);
+  return CombineExpertsOp::create(builder, location("ffn_shared"), x.getType(), y, share);
 }
 
 Value LayerBuilder::fusedGatedMlp(Value x, StringRef tensor, Gate gate) {

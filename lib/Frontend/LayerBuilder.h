@@ -27,7 +27,7 @@ public:
 
   /// RMS norm of each row, with `tensor`.weight [N].
   mlir::Value norm(mlir::Value x, llvm::StringRef tensor);
-  /// Mean and variance norm of each row, with `tensor`.weight [N] and `tensor`.bias [N].
+  /// Mean and variance norm of each row, with `tensor`.weight [N] and, as the family has it, `tensor`.bias [N].
   mlir::Value layerNorm(mlir::Value x, llvm::StringRef tensor);
   /// RMS norm of each head by itself, with `tensor`.weight [headSize].
   mlir::Value headNorm(mlir::Value x, llvm::StringRef tensor);
@@ -46,7 +46,8 @@ public:
   /// ffn_down(gate(ffn_gate x) * (ffn_up x)).
   mlir::Value gatedMlp(mlir::Value x, transformer::Gate gate);
   /// gatedMlp or, where the model has experts, what those of each token give, weighted: ffn_gate_inp chooses, and
-  /// ffn_gate_exps, ffn_up_exps and ffn_down_exps hold the weights of all.
+  /// ffn_gate_exps, ffn_up_exps and ffn_down_exps hold the weights of all. Beside them, where the family has it, the
+  /// shared expert.
   mlir::Value feedForward(mlir::Value x, transformer::Gate gate);
   /// The same with gate and up as the two halves of `tensor`'s rows.
   mlir::Value fusedGatedMlp(mlir::Value x, llvm::StringRef tensor, transformer::Gate gate);
@@ -64,6 +65,8 @@ private:
   mlir::Value vector(llvm::StringRef tensor, int64_t total, int64_t begin, int64_t size);
   /// `tensor`.weight [experts, out, N], as one matrix [experts * out, N].
   mlir::Value experts(mlir::Value x, mlir::Value ids, llvm::StringRef tensor, int64_t out, bool byRank);
+  /// ffn_down_shexp(gate(ffn_gate_shexp x) * (ffn_up_shexp x)), times the sigmoid of ffn_gate_inp_shexp x.
+  mlir::Value sharedExpert(mlir::Value x, transformer::Gate gate);
   mlir::Value matrix(llvm::StringRef tensor, int64_t total, int64_t in, int64_t begin, int64_t out);
   mlir::Location location(llvm::StringRef tensor);
   mlir::Type rows(mlir::Value like, int64_t columns);

@@ -68,6 +68,8 @@ Activation activationOf(Gate kind) {
     return Activation::GeluErf;
   case Gate::ClampedSwish:
     return Activation::ClampedSwish;
+  case Gate::Sigmoid:
+    return Activation::Sigmoid;
   }
   llvm_unreachable("every gate is a case");
 }
@@ -174,7 +176,7 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
       })
       .Case([&](LayerNormOp o) {
         return Datum(
-            layerNorm(tensor(s, o.getX()), *vector(s, o.getWeight()), *vector(s, o.getBias()), real(o.getEps())));
+            layerNorm(tensor(s, o.getX()), *vector(s, o.getWeight()), vector(s, o.getBias()), real(o.getEps())));
       })
       .Case([&](LinearOp o) {
         return Datum(linear(tensor(s, o.getX()), matrix(s, o.getWeight()), vector(s, o.getBias())));

@@ -52,7 +52,7 @@ template <typename T> struct Cache {
   bool hasBlocks = false; ///< each head in blocks of 32 channels, as dialects/Transformer/IR/CachedRows.h has them
 };
 
-enum class Activation { Silu, GeluTanh, GeluErf, ClampedSwish };
+enum class Activation { Silu, GeluTanh, GeluErf, ClampedSwish, Sigmoid };
 
 struct RopeShape {
   bool adjacent;
@@ -129,8 +129,9 @@ Tensor<T> rmsNorm(const Tensor<T> &x, const std::vector<T> &weight, double eps, 
   return y;
 }
 
+/// `bias` may be null.
 template <typename T>
-Tensor<T> layerNorm(const Tensor<T> &x, const std::vector<T> &weight, const std::vector<T> &bias, double eps) {
+Tensor<T> layerNorm(const Tensor<T> &x, const std::vector<T> &weight, const std::vector<T> *bias, double eps) {
   Tensor<T> y(x.rows, x.columns);
   for (size_t t = 0; t < x.rows; ++t) {
     T mean = 0, variance = 0;
@@ -139,7 +140,7 @@ Tensor<T> layerNorm(const Tensor<T> &x, const std::vector<T> &weight, const std:
     for (size_t i = 0; i < x.columns; ++i)
       variance += (x.row(t)[i] - mean) * (x.row(t)[i] - mean) / T(x.columns);
     for (size_t i = 0; i < x.columns; ++i)
-      y.row(t)[i] = (x.row(t)[i] - mean) / std::sqrt(variance + T(eps)) * weight[i] + bias[i];
+      y.row(t)[i] = (x.row(t)[i] - mean) / std::sqrt(variance + T(eps)) * weight[i] + (bias ? (*bias)[i] : T(0));
   }
   return y;
 }
@@ -347,7 +348,9 @@ template <typename T> Tensor<T> gatedActivation(const Tensor<T> &gate, const Ten
       f = g / 2 * (1 + std::tanh(T(0.79788456080286535588) * (g + T(0.044715) * g * g * g))); // sqrt(2 / pi)
     else if (kind == Activation::GeluErf)
       f = g / 2 * (1 + std::erf(g * T(0.70710678118654752440))); // 1 / sqrt(2)
-    else {                                                       // NaN passes
+    else if (kind == Activation::Sigmoid)
+      f = 1 / (1 + std::exp(-g));
+    else { // NaN passes
       g = g > 7 ? 7 : g;
       f = g / (1 + std::exp(T(-1.702) * g));
       u = (u > 7 ? 7 : u < -7 ? -7 : u) + 1;

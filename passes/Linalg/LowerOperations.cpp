@@ -79,7 +79,7 @@ struct LowerRMSNorm : OpRewritePattern<RMSNormOp> {
   }
 };
 
-/// y = (x - mean x) * (1 / sqrt(variance + eps)) * weight + bias.
+/// y = (x - mean x) * (1 / sqrt(variance + eps)) * weight + bias, or without bias.
 struct LowerLayerNorm : OpRewritePattern<LayerNormOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(LayerNormOp op, PatternRewriter &rewriter) const override {
@@ -97,11 +97,18 @@ struct LowerLayerNorm : OpRewritePattern<LayerNormOp> {
       return math::FmaOp::create(k, p.loc, d, d, v[2]);
     });
     Value factor = inverseDeviation(p, squares, n, op.getEps());
-    rewriter.replaceOp(op, p.generic(p.empty(shape), {x, means, factor, op.getWeight(), op.getBias()}, 2, 0,
-                                     {{0, 1}, {0}, {0}, {1}, {1}, {0, 1}}, [&](OpBuilder &k, ValueRange v) -> Value {
-                                       Value d = mul(k, p.loc, sub(k, p.loc, v[0], v[1]), v[2]);
-                                       return math::FmaOp::create(k, p.loc, d, v[3], v[4]);
-                                     }));
+    const bool biased = op.getBias() != nullptr;
+    SmallVector<Value> operands = {x, means, factor, op.getWeight()};
+    SmallVector<SmallVector<unsigned>> maps = {{0, 1}, {0}, {0}, {1}};
+    if (biased) {
+      operands.push_back(op.getBias());
+      maps.push_back({1});
+    }
+    maps.push_back({0, 1});
+    rewriter.replaceOp(op, p.generic(p.empty(shape), operands, 2, 0, maps, [&](OpBuilder &k, ValueRange v) -> Value {
+      Value d = mul(k, p.loc, sub(k, p.loc, v[0], v[1]), v[2]);
+      return biased ? Value(math::FmaOp::create(k, p.loc, d, v[3], v[4])) : mul(k, p.loc, d, v[3]);
+    }));
     return success();
   }
 };
@@ -137,6 +144,10 @@ struct LowerGatedActivation : OpRewritePattern<GatedActivationOp> {
     if (kind == Gate::Silu) {
       Value decay = math::ExpOp::create(k, p.loc, times(g, -1));
       return arith::DivFOp::create(k, p.loc, g, add(k, p.loc, p.number(k, 1), decay));
+    }
+    if (kind == Gate::Sigmoid) {
+      Value decay = math::ExpOp::create(k, p.loc, times(g, -1));
+      return arith::DivFOp::create(k, p.loc, p.number(k, 1), add(k, p.loc, p.number(k, 1), decay));
     }
     Value inner;
     if (kind == Gate::GeluTanh) {

@@ -20,12 +20,23 @@ LAYER = {
 }
 BEHIND = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm",
           "post_ffw_norm": "post_feedforward_layernorm"}  # of families that norm what a branch gives
+# Families whose tensors have names of their own; GPT-2's linears are [in, out], InternLM 2's q, k and v one tensor.
+OWN = {
+    "gpt2": {"token_embd": "transformer.wte", "position_embd": "transformer.wpe", "output_norm": "transformer.ln_f", "output": "lm_head",
+             "attn_norm": "transformer.h.{}.ln_1", "ffn_norm": "transformer.h.{}.ln_2", "attn_qkv": "transformer.h.{}.attn.c_attn",
+             "attn_output": "transformer.h.{}.attn.c_proj", "ffn_up": "transformer.h.{}.mlp.c_fc", "ffn_down": "transformer.h.{}.mlp.c_proj"},
+    "internlm2": {"token_embd": "model.tok_embeddings", "output_norm": "model.norm", "output": "output",
+                  "attn_norm": "model.layers.{}.attention_norm", "ffn_norm": "model.layers.{}.ffn_norm", "attn_output": "model.layers.{}.attention.wo",
+                  "ffn_gate": "model.layers.{}.feed_forward.w1", "ffn_up": "model.layers.{}.feed_forward.w3", "ffn_down": "model.layers.{}.feed_forward.w2"},
+}
+SHARED = {"ffn_gate_shexp": "mlp.shared_expert.gate_proj", "ffn_up_shexp": "mlp.shared_expert.up_proj", "ffn_down_shexp": "mlp.shared_expert.down_proj",
+          "ffn_gate_inp_shexp": "mlp.shared_expert_gate"}
 # Of expert E: what stands before and behind its number, and what chooses.
 EXPERTS = {"mixtral": ("block_sparse_moe.experts", {"gate": "w1", "up": "w3", "down": "w2"}, "block_sparse_moe.gate")}
-EXPERTS |= dict.fromkeys(("qwen3_moe", "olmoe"), ("mlp.experts", {p: p + "_proj" for p in ("gate", "up", "down")}, "mlp.gate"))
-TYPES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "olmoe": "olmoe", "gpt_oss": "gpt-oss", "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
+EXPERTS |= dict.fromkeys(("qwen2_moe", "qwen3_moe", "olmoe"), ("mlp.experts", {p: p + "_proj" for p in ("gate", "up", "down")}, "mlp.gate"))
+TYPES = {"gpt2": "gpt2", "starcoder2": "starcoder2", "cohere2": "cohere2", "internlm2": "internlm2", "qwen2_moe": "qwen2moe", "mixtral": "llama", "qwen3_moe": "qwen3moe", "olmoe": "olmoe", "gpt_oss": "gpt-oss", "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
          "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2", "phi3": "phi3", "smollm3": "smollm3"}
-CLASSES = {"mixtral": "Mixtral", "qwen3_moe": "Qwen3Moe", "olmoe": "Olmoe", "gpt_oss": "GptOss", "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
+CLASSES = {"gpt2": "GPT2LMHeadModel", "starcoder2": "Starcoder2", "cohere2": "Cohere2", "internlm2": "InternLM2", "qwen2_moe": "Qwen2Moe", "mixtral": "Mixtral", "qwen3_moe": "Qwen3Moe", "olmoe": "Olmoe", "gpt_oss": "GptOss", "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
            "granite": "Granite", "olmo2": "Olmo2", "olmo3": "Olmo3", "phi3": "Phi3", "smollm3": "SmolLM3"}
 
 
@@ -84,7 +95,7 @@ class Source:
         self.reader = gguf.GGUFReader(path)
         self.meta = {k: f.contents() for k, f in self.reader.fields.items()}
         self.family = self.meta["general.architecture"]
-        self.type = model_type or {"gemma3": "gemma3_text", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}.get(self.family, self.family)
+        self.type = model_type or {"gemma3": "gemma3_text", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}.get(self.family, self.family)
         self.gemma = self.family.startswith("gemma")
         assert TYPES[self.type] == self.family
 
@@ -93,6 +104,9 @@ class Source:
 
     def theirs(self, name):
         stem, _, kind = name.rpartition(".")
+        if self.type in OWN:
+            _, layer, part = stem.split(".", 2) if stem.startswith("blk.") else ("", "", stem)
+            return f"{OWN[self.type][part].format(layer)}.{kind}"
         if not stem.startswith("blk."):
             return f"{NAMES[stem]}.{kind}"
         _, layer, part = stem.split(".", 2)
@@ -100,6 +114,10 @@ class Source:
             part = BEHIND.get(part) or LAYER[part]
         elif self.family == "phi3" and part == "ffn_up":
             part = "mlp.gate_up_proj"
+        elif self.type == "starcoder2" and part in ("ffn_up", "ffn_down"):
+            part = {"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}[part]
+        elif part in SHARED:
+            part = SHARED[part]
         elif part == "ffn_gate_inp":
             part = EXPERTS[self.type][2] if self.type in EXPERTS else "mlp.router"
         elif self.type == "gpt_oss" and part == "post_attention_norm":
@@ -153,17 +171,29 @@ class Source:
             if name.startswith("rope_") or "_exps." in name:
                 continue
             values = gguf.quants.dequantize(t.data, t.tensor_type).reshape([int(n) for n in t.shape[::-1]])
-            if self.family in ("llama", "granite", "smollm3") and ("attn_q." in name or "attn_k." in name):
+            if self.family in ("llama", "granite", "smollm3", "internlm2") and ("attn_q." in name or "attn_k." in name):
                 values = self.unpermuted(values, self.key("attention.head_count" + ("_kv" if "attn_k." in name else "")))
             if self.gemma and "norm" in name:
                 values = values - np.float32(1)
-            kept = "F32" if "ffn_gate_inp" in name else dtype  # as the GGUF file has it, so that no choice of experts moves
-            out[self.theirs(name)] = (kept, values.shape, encode(values, kept))
+            if self.type == "gpt2" and values.ndim == 2 and name.startswith("blk."):
+                values = values.T
+            if "shexp" in name and values.ndim == 1:
+                values = values[None]
+            if self.type == "internlm2" and any(f"attn_{c}." in name for c in "qkv"):
+                heads, keys = self.key("attention.head_count"), self.key("attention.head_count_kv")
+                parts = [*out.get("qkv", ()), values.reshape(keys, -1, values.shape[0] // (heads if "attn_q." in name else keys), values.shape[1])]
+                out["qkv"] = parts
+                layer = name.split(".")[1]
+                if len(parts) < 3:
+                    continue
+                values, name = np.concatenate(out.pop("qkv"), 1).reshape(-1, values.shape[1]), None
+            kept = "F32" if name and "ffn_gate_inp" in name else dtype  # as the GGUF file has it, so that no choice of experts moves
+            out[self.theirs(name) if name else f"model.layers.{layer}.attention.wqkv.weight"] = (kept, values.shape, encode(values, kept))
         return out
 
     def rope(self):
         """(rope_theta, rope_scaling)"""
-        theta, scheme = float(self.key("rope.freq_base")), self.key("rope.scaling.type")
+        theta, scheme = float(self.key("rope.freq_base", 0)), self.key("rope.scaling.type")
         original = self.key("rope.scaling.original_context_length")
         factors = {t.name: t for t in self.reader.tensors if t.name.startswith("rope_")}
         if scheme == "linear":
@@ -182,36 +212,60 @@ class Source:
                            "original_max_position_embeddings": self.key("context_length") // 4}
         return theta, None
 
+    @staticmethod
+    def gpt2(c):
+        """config.json of GPT-2, whose sizes have names of their own."""
+        names = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "intermediate_size": "n_inner", "num_attention_heads": "n_head",
+                 "max_position_embeddings": "n_positions"}
+        kept = ("architectures", "model_type", "vocab_size", "layer_norm_epsilon", "tie_word_embeddings", "torch_dtype", "bos_token_id", "eos_token_id")
+        return {**{names[k]: c[k] for k in names}, **{k: c[k] for k in kept}, "activation_function": "gelu_new", "attn_pdrop": 0.1, "embd_pdrop": 0.1,
+                "resid_pdrop": 0.1, "n_ctx": c["max_position_embeddings"], "initializer_range": 0.02, "summary_activation": None, "summary_first_dropout": 0.1,
+                "summary_proj_to_labels": True, "summary_type": "cls_index", "summary_use_proj": True,
+                "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}}}
+
     def config(self, dtype, nested=False):
         """config.json; with `nested` as transformers 5 writes rotary parameters, else as versions before did."""
         head = self.key("attention.key_length", self.key("embedding_length") // self.key("attention.head_count"))
         theta, scaling = self.rope()
         has = lambda name: any(t.name == name for t in self.reader.tensors)
         c = {
-            "architectures": [CLASSES[self.type] + "ForCausalLM"], "model_type": self.type,
+            "architectures": [CLASSES[self.type] + ("" if self.type == "gpt2" else "ForCausalLM")], "model_type": self.type,
             "hidden_size": self.key("embedding_length"), "num_hidden_layers": self.key("block_count"),
             "intermediate_size": self.key("feed_forward_length"), "num_attention_heads": self.key("attention.head_count"),
             "num_key_value_heads": self.key("attention.head_count_kv"), "head_dim": head,
-            "rms_norm_eps": float(self.key("attention.layer_norm_rms_epsilon")),
+            EPSILONS.get(self.type, "rms_norm_eps"): float(self.key("attention.layer_norm_rms_epsilon") or self.key("attention.layer_norm_epsilon")),
             "max_position_embeddings": self.key("context_length"), "vocab_size": self.key("vocab_size"),
             "tie_word_embeddings": not has("output.weight"), "torch_dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[dtype],
             "attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True, "transformers_version": "5.24.0",
             "bos_token_id": None, "eos_token_id": self.meta["tokenizer.ggml.eos_token_id"],
         }
-        c["hidden_activation" if self.gemma else "hidden_act"] = "gelu_pytorch_tanh" if self.gemma else "silu"
-        count, width = {"qwen3_moe": ("num_experts", "moe_intermediate_size"), "olmoe": ("num_experts", None)}.get(self.type, ("num_local_experts", None))
+        if self.type == "gpt2":
+            return self.gpt2(c)
+        c["hidden_activation" if self.gemma else "hidden_act"] = "gelu_pytorch_tanh" if self.gemma or self.type == "starcoder2" else "silu"
+        count, width = {"qwen2_moe": ("num_experts", "moe_intermediate_size"), "qwen3_moe": ("num_experts", "moe_intermediate_size"), "olmoe": ("num_experts", None)}.get(self.type, ("num_local_experts", None))
         if self.key("expert_count", 0):
             inner = self.key("expert_feed_forward_length", c["intermediate_size"])
             c.update({count: self.key("expert_count"), "num_experts_per_tok": self.key("expert_used_count"), "router_aux_loss_coef": 0.001,
                       "output_router_logits": False, width or "intermediate_size": inner})
         if self.type == "qwen3_moe":
             c.update(norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[], use_sliding_window=False, sliding_window=4096)
+        if self.type == "qwen2_moe":
+            c.update(norm_topk_prob=False, decoder_sparse_step=1, mlp_only_layers=[], use_sliding_window=False, sliding_window=4096, qkv_bias=True,
+                     shared_expert_intermediate_size=self.key("expert_shared_feed_forward_length"))
+        if self.type == "starcoder2":
+            c.update(use_bias=True, sliding_window=self.key("attention.sliding_window"), mlp_type="default", norm_type="layer_norm", residual_dropout=0.1,
+                     embedding_dropout=0.1)
+        if self.type == "cohere2":
+            c.update(logit_scale=float(self.key("logit_scale")), sliding_window_pattern=4, order_of_interleaved_layers="local_attn_first", rotary_pct=1.0,
+                     position_embedding_type="rope_gptj", use_gated_activation=True, use_parallel_block=True, layer_switch=4)
+        if self.type == "internlm2":
+            c.update(bias=False, pretraining_tp=1)
         if self.type == "olmoe":
             c.update(norm_topk_prob=False, clip_qkv=None)
         if self.type == "gpt_oss":
             c.update(experts_per_token=c["num_experts_per_tok"], swiglu_limit=7.0, initial_context_length=4096,
                      quantization_config={"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]})
-        if self.type not in ("mistral", "mixtral", "qwen2", "phi3"):
+        if self.type not in ("mistral", "mixtral", "qwen2", "qwen2_moe", "starcoder2", "internlm2", "phi3"):
             c["attention_bias"] = has("blk.0.attn_output.bias") if self.type == "llama" else has("blk.0.attn_q.bias")
         if self.type in ("llama", "granite", "smollm3"):
             c["mlp_bias"] = has("blk.0.ffn_up.bias")
@@ -227,8 +281,8 @@ class Source:
         if self.type == "smollm3":
             c.update(no_rope_layers=[int(i % 4 != 3) for i in range(c["num_hidden_layers"])], no_rope_layer_interval=4,
                      layer_types=["full_attention"] * c["num_hidden_layers"], use_sliding_window=False, sliding_window=None)
-        if self.gemma or self.type in ("olmo3", "gpt_oss"):
-            pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2}[self.family])
+        if self.gemma or self.type in ("olmo3", "gpt_oss", "cohere2"):
+            pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2, "cohere2": 4}[self.family])
             local = [bool(p) for p in pattern] if isinstance(pattern, list) else [(i + 1) % pattern != 0 for i in range(c["num_hidden_layers"])]
             c.update(sliding_window=window, layer_types=["sliding_attention" if l else "full_attention" for l in local])
         if self.gemma:
@@ -250,15 +304,16 @@ class Source:
         return c
 
 
+EPSILONS = {"starcoder2": "norm_epsilon", "cohere2": "layer_norm_eps", "gpt2": "layer_norm_epsilon"}
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 
 def byte_level(tokens, types, merges, pre):
     """tokenizer.json of a byte-level vocabulary, as tiny_tokenizer.bpe describes it."""
     added = [i for i, t in enumerate(types) if t in (3, 4)]
-    words = [{"type": "Digits", "individual_digits": True}] if pre == "smollm" else [
-        {"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False}]
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": pre == "smollm"}
+    words = {"smollm": [{"type": "Digits", "individual_digits": True}], "gpt-2": [],
+             "qwen2": [{"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False}]}[pre]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": pre != "qwen2"}
     return {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [added_token(i, tokens[i], types[i] == 3) for i in added],
         "normalizer": None, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*words, level]},

@@ -15,8 +15,11 @@ import gguf
 import random_weights
 import tiny_tokenizer
 
-FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe", "gpt-oss")
-BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6, "gpt-oss": 1.5e5}  # of the others 1e4
+FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe", "gpt-oss",
+            "gpt2", "starcoder2", "cohere2", "internlm2", "qwen2moe")
+BIASED = ("gpt2", "starcoder2")  # every linear and every norm, which are layer norms
+BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6, "gpt-oss": 1.5e5,
+         "starcoder2": 1e6, "cohere2": 5e4, "internlm2": 1e6, "qwen2moe": 1e6}  # of the others 1e4
 # Granite's numbers, in the ranges of its files.
 MULTIPLIERS = {"embedding_scale": 1.7, "residual_scale": 0.61, "logit_scale": 1.3, "attention.scale": 0.29}
 
@@ -39,6 +42,7 @@ def parser():
     a.add_argument("--experts", type=int, default=0, help="of every layer; 0: none, and 5 for families that need some")
     a.add_argument("--used", type=int, default=2, help="experts of a token")
     a.add_argument("--expert-ffn", type=int, default=0, help="0: no key of its own, as wide as --ffn")
+    a.add_argument("--shared-ffn", type=int, default=0, help="of the expert that each token of qwen2moe has; 0: as wide as --ffn")
     a.add_argument("--equal-experts", action="store_true", help="each second expert is chosen as readily as the one before it, each from the 17th on as the one 16 before")
     a.add_argument("--unsound-experts", type=int, default=0, metavar="N", help="the router's rows of the first N are NaN")
     a.add_argument("--expert-scale", type=float, default=0, help="0: no key")
@@ -48,7 +52,7 @@ def parser():
     a.add_argument("--freq-base", type=float, default=0, help="0: the family's usual base")
     a.add_argument("--rope", default="none", metavar="none|linear:F|yarn:F[:ORIGINAL[:ATTENTION]]|llama3:F|longrope:ORIGINAL[:FACTOR]")
     a.add_argument("--rope-dims", type=int, default=0, help="rotated part of a head; 0: all of it")
-    a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma2, gemma3 and gpt-oss")
+    a.add_argument("--window", type=int, default=-1, help="sliding window; 0: none; default: 32 for gemma2, gemma3, gpt-oss and cohere2")
     a.add_argument("--pattern", default="", help="window pattern: a period, or a list such as 1,1,0 (1: window)")
     a.add_argument("--softcap", type=float, default=0, help="final logit soft-cap of gemma2 and gemma3")
     a.add_argument("--score-cap", type=float, default=7, help="soft-cap of attention scores, of gemma2")
@@ -70,9 +74,9 @@ class Builder:
         self.layers = o.layers * o.deep
         self.head_dim = o.head_dim or o.width // o.heads
         self.ffn = o.ffn or 2 * o.width
-        self.window = o.window if o.window >= 0 else 32 if o.family in ("gemma2", "gemma3", "gpt-oss") else 0
+        self.window = o.window if o.window >= 0 else 32 if o.family in ("gemma2", "gemma3", "gpt-oss", "cohere2") else 0
         self.turn = 0
-        if o.family in ("qwen3moe", "olmoe", "granitemoe", "gpt-oss") and not o.experts:
+        if o.family in ("qwen2moe", "qwen3moe", "olmoe", "granitemoe", "gpt-oss") and not o.experts:
             o.experts = 5
         self.oss = o.family == "gpt-oss"
         split = {"split_max_tensors": o.split} if o.split else {}
@@ -113,6 +117,8 @@ class Builder:
 
     def norm(self, name, size, mean=1.0):
         self.vector(name + ".weight", size, mean, 0.15)
+        if self.o.family in BIASED:
+            self.bias(name, size)
 
     def bias(self, name, size):
         self.vector(name + ".bias", size, 0.0, 0.2)
@@ -130,16 +136,24 @@ class Builder:
         if o.experts:
             w.add_expert_count(o.experts)
             w.add_expert_used_count(o.used)
-            if o.expert_ffn:
-                w.add_expert_feed_forward_length(o.expert_ffn)
+            if o.expert_ffn or o.family == "qwen2moe":
+                w.add_expert_feed_forward_length(o.expert_ffn or self.ffn)
+            if o.family == "qwen2moe":
+                w.add_expert_shared_feed_forward_length(o.shared_ffn or self.ffn)
             if o.expert_scale:
                 w.add_expert_weights_scale(o.expert_scale)
         if o.head_dim or o.family in ("qwen3", "qwen3moe", "gemma3"):
             w.add_key_length(self.head_dim)
             w.add_value_length(self.head_dim)
-        w.add_layer_norm_rms_eps(o.epsilon)
+        if o.family in BIASED or o.family == "cohere2":
+            w.add_layer_norm_eps(o.epsilon)
+        else:
+            w.add_layer_norm_rms_eps(o.epsilon)
         w.add_vocab_size(o.vocab)
-        w.add_rope_freq_base(o.freq_base or BASES.get(o.family, 1e4))
+        if o.family != "gpt2":
+            w.add_rope_freq_base(o.freq_base or BASES.get(o.family, 1e4))
+        if o.family == "cohere2":
+            w.add_logit_scale(0.7)
         if o.rope_dims or o.family in ("llama", "phi3"):
             w.add_rope_dimension_count(o.rope_dims or self.head_dim)
         if self.window:
@@ -196,14 +210,15 @@ class Builder:
         if before:
             self.norm(p + "attn_norm", o.width)
         # Queries and keys somewhat louder than unit, so that attention prefers some positions over others.
-        if o.family == "phi3" or o.fused_qkv:
+        biased = o.bias or o.family in ("qwen2", "qwen2moe", "gpt-oss", *BIASED)
+        if o.family in ("phi3", "gpt2") or o.fused_qkv:
             self.linear(p + "attn_qkv", q + 2 * kv, o.width, 1.3)
-            if o.bias or o.family in ("qwen2", "gpt-oss"):
+            if biased:
                 self.bias(p + "attn_qkv", q + 2 * kv)
         else:
             for name, rows, gain in (("q", q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)):
                 self.linear(p + "attn_" + name, rows, o.width, gain)
-                if o.bias or o.family in ("qwen2", "gpt-oss"):
+                if biased:
                     self.bias(p + "attn_" + name, rows)
         if o.family in ("qwen3", "qwen3moe", "gemma3"):
             self.norm(p + "attn_q_norm", self.head_dim)
@@ -218,7 +233,7 @@ class Builder:
             self.vector(p + "attn_sinks.weight", o.heads, 1.0, 2.0)
         if behind:
             self.norm(p + "post_attention_norm", o.width)
-        if before:
+        if before and o.family != "cohere2":  # whose MLP reads the norm of attention
             self.norm(p + ("post_attention_norm" if self.oss else "ffn_norm"), o.width)
         if o.experts:
             # The choice is clear: numbers that are nearly equal would be told apart by rounding.
@@ -236,6 +251,14 @@ class Builder:
             self.experts(p + "ffn_gate_exps", inner, o.width, 4 if self.oss else 1.5)
             self.experts(p + "ffn_up_exps", inner, o.width, 4 if self.oss else 1.5)
             self.experts(p + "ffn_down_exps", o.width, inner)
+            if o.family == "qwen2moe":
+                shared = o.shared_ffn or self.ffn
+                self.vector(p + "ffn_gate_inp_shexp.weight", o.width, 0.0, 2 / np.sqrt(o.width))
+                self.linear(p + "ffn_gate_shexp", shared, o.width, 1.5)
+                self.linear(p + "ffn_up_shexp", shared, o.width, 1.5)
+                self.linear(p + "ffn_down_shexp", o.width, shared)
+        elif o.family in BIASED:
+            self.linear(p + "ffn_up", self.ffn, o.width, 1.5)
         elif o.family == "phi3":
             self.linear(p + "ffn_up", 2 * self.ffn, o.width, 1.5)
         else:
@@ -245,21 +268,24 @@ class Builder:
             self.linear(p + "ffn_down", o.width, self.ffn)
         if behind:
             self.norm(p + "post_ffw_norm", o.width)
-        if o.bias and o.family == "llama":
+        if (o.bias and o.family == "llama") or o.family in BIASED:
             for name, rows in (("attn_output", o.width), ("ffn_gate", self.ffn), ("ffn_up", self.ffn), ("ffn_down", o.width)):
-                self.bias(p + name, rows)
+                if name != "ffn_gate" or o.family not in BIASED:
+                    self.bias(p + name, rows)
 
     def run(self):
         o = self.o
         self.keys()
         self.rope()
-        spm = (o.tokenizer or ("spm" if o.family in ("gemma2", "gemma3", "phi3") else "bpe")) == "spm"
-        pre = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2"}.get(o.family, "smollm")
+        spm = (o.tokenizer or ("spm" if o.family in ("gemma2", "gemma3", "phi3", "internlm2") else "bpe")) == "spm"
+        pre = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "qwen2moe": "qwen2", "gpt2": "gpt-2"}.get(o.family, "smollm")
         tiny_tokenizer.write(self.w, tiny_tokenizer.spm(o.vocab, o.family.startswith("gemma")) if spm else tiny_tokenizer.bpe(o.vocab, pre))
         # A tied head repeats the input token where the embedding dominates the residual stream. gemma2 and gemma3
         # multiply the embedding by sqrt(width), so there it is quieter and the last norm louder.
         gemma = o.family.startswith("gemma")
         self.linear("token_embd", o.vocab, o.width, 0.25 if gemma else 2.0)
+        if o.family == "gpt2":
+            self.linear("position_embd", o.context, o.width, 1.0)
         for i in range(self.layers):
             self.layer(i)
         self.norm("output_norm", o.width, 8.0 if gemma else 1.0)

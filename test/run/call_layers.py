@@ -21,6 +21,7 @@ def transformer_cases():
     silu = d / (1 + np.exp(-d)) * up
     gelu_tanh = d / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (d + 0.044715 * d ** 3))) * up
     gelu_erf = d / 2 * (1 + np.vectorize(erf)(d / np.sqrt(2))) * up
+    sigmoid = up / (1 + np.exp(-d))
     yield Case("transformer", """
 func.func private @normed(%x: tensor<?x37xf32>, %w: tensor<37xf32>) -> tensor<?x37xf32> {
   %0 = transformer.rms_norm %x, %w {eps = 1.0e-5 : f64} : tensor<?x37xf32>, tensor<37xf32>
@@ -47,14 +48,20 @@ func.func @layer_norm(%x: tensor<?x37xf32>, %w: tensor<37xf32>, %b: tensor<37xf3
   %0 = transformer.layer_norm %x, %w, %b {eps = 1.0e-5 : f64} : tensor<?x37xf32>, tensor<37xf32>, tensor<37xf32>
   return %0 : tensor<?x37xf32>
 }
-func.func @gates(%g: tensor<5x37xf32>, %u: tensor<5x37xf32>) -> (tensor<5x37xf32>, tensor<5x37xf32>, tensor<5x37xf32>) {
+func.func @layer_norm_without_bias(%x: tensor<?x37xf32>, %w: tensor<37xf32>) -> tensor<?x37xf32> {
+  %0 = transformer.layer_norm %x, %w {eps = 1.0e-5 : f64} : tensor<?x37xf32>, tensor<37xf32>
+  return %0 : tensor<?x37xf32>
+}
+func.func @gates(%g: tensor<5x37xf32>, %u: tensor<5x37xf32>) -> (tensor<5x37xf32>, tensor<5x37xf32>, tensor<5x37xf32>, tensor<5x37xf32>) {
   %0 = transformer.gated_activation silu %g, %u : tensor<5x37xf32>
   %1 = transformer.gated_activation gelu_tanh %g, %u : tensor<5x37xf32>
   %2 = transformer.gated_activation gelu_erf %g, %u : tensor<5x37xf32>
-  return %0, %1, %2 : tensor<5x37xf32>, tensor<5x37xf32>, tensor<5x37xf32>
+  %3 = transformer.gated_activation sigmoid %g, %u : tensor<5x37xf32>
+  return %0, %1, %2, %3 : tensor<5x37xf32>, tensor<5x37xf32>, tensor<5x37xf32>, tensor<5x37xf32>
 }""", [Call("rms_norm", [x, w], [rms]), Call("layer_norm", [x, w, b], [layer], 1e-5, 1e-5),
+       Call("layer_norm_without_bias", [x, w], [layer - b], 1e-5, 1e-5),
        Call("residual", [x * 0, x, w], [x, rms]), Call("padded", [padded, pw], [without]), Call("heads", [heads, w[:8]], [by_head.reshape(4, 24)]),
-       Call("gates", [x, up], [silu, gelu_tanh, gelu_erf])])
+       Call("gates", [x, up], [silu, gelu_tanh, gelu_erf, sigmoid])])
 
 
 def softmaxed(scores, sink=None):

@@ -61,6 +61,11 @@ MORE = {
     "qwen3moe, experts that are equal": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 37 --used 17 --expert-ffn 32 --equal-experts --unsound-experts 3 --expert-scale 0.7", None),
     "olmoe, floats, prime sizes and a router of NaN": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 16 --ffn 37 --unsound-experts 17", None),
     "smollm3": ("--family smollm3 --type Q4_0 --layers 5", "emulated:gfx942"),
+    "gpt2": ("--family gpt2 --type Q5_1 --kv-heads 4 --context 64", "emulated:sm_90a"),
+    "starcoder2": ("--family starcoder2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", "emulated:gfx942"),
+    "cohere2": ("--family cohere2 --type Q4_1 --layers 5 --window 11", "emulated:sm_90a"),
+    "internlm2": ("--family internlm2 --type Q5_0 --head untied", None),
+    "qwen2moe": ("--family qwen2moe --type Q4_0 --experts 7 --used 3 --expert-ffn 96 --shared-ffn 160 --head untied", None),
     "gpt-oss": ("--family gpt-oss --type MXFP4 --layers 2 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 --expert-ffn 96 --window 11 --rope yarn:4:128 --head untied", None),
 }
 # More of experts, by hand with STEPDOWN_EVERY_FAMILY=1.

@@ -9,6 +9,9 @@ import numpy as np
 import gguf
 
 
+ADJACENT = ("llama", "granite", "granitemoe", "smollm3", "cohere2", "internlm2")  # neighbours in a head rotate together
+
+
 class Model:
     def __init__(self, path):
         reader = gguf.GGUFReader(path)
@@ -19,12 +22,15 @@ class Model:
         self.layers, self.width, self.heads = get("block_count"), get("embedding_length"), get("attention.head_count")
         self.kv_heads = get("attention.head_count_kv", self.heads)
         self.head_dim = get("attention.key_length", self.width // self.heads)
-        self.inner, self.epsilon = get("feed_forward_length"), get("attention.layer_norm_rms_epsilon")
+        self.layer_norms = self.family in ("gpt2", "starcoder2", "cohere2")
+        self.inner, self.epsilon = get("feed_forward_length"), get("attention.layer_norm_epsilon" if self.layer_norms else "attention.layer_norm_rms_epsilon")
         self.routed = set()  # (layer, expert) that a token had
         self.experts, self.used = get("expert_count", 0), get("expert_used_count", 0)
         self.softcap, self.score_cap = get("final_logit_softcapping", 0.0), get("attn_logit_softcapping", 0.0)
         self.embedding = np.sqrt(self.width) if self.family.startswith("gemma") else get("embedding_scale", 0.0) or 1.0  # 0 says that there is none
         self.residual, self.divisor = get("residual_scale", 0.0) or 1.0, get("logit_scale", 0.0) or 1.0
+        if self.family == "cohere2":  # whose number multiplies
+            self.divisor = 1 / self.divisor
         self.weights = {}
 
     def key(self, name, default=None):
@@ -48,7 +54,7 @@ class Model:
         """The window of a layer, 0 where it sees everything."""
         window = self.key("attention.sliding_window", 0)
         # Every layer has it but where the family, or the file, says otherwise.
-        pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2}.get(self.family, 0))
+        pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2, "cohere2": 4}.get(self.family, 0))
         if isinstance(pattern, (list, np.ndarray)):
             return window if pattern[layer] else 0
         return window if not pattern or layer % int(pattern) != int(pattern) - 1 else 0
@@ -88,6 +94,11 @@ class Model:
 
 def rms_norm(x, weight, epsilon):
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon) * weight
+
+
+def layer_norm(x, weight, bias, epsilon):
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon) * weight + bias
 
 
 def round_blocks(x, codes):
@@ -194,7 +205,7 @@ def forward_all(m, prompts, codes=None, kv=None):
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
 
     def activate(gate):
-        if gemma:
+        if gemma or m.family in ("gpt2", "starcoder2"):
             return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)))
         return gate / (1 + np.exp(-gate))
 
@@ -205,6 +216,8 @@ def forward_all(m, prompts, codes=None, kv=None):
         return activate(gate) * up
 
     def mlp(x, p):
+        if m.family in ("gpt2", "starcoder2"):
+            return linear(activate(linear(x, p + "ffn_up")), p + "ffn_down")
         if m.family == "phi3":
             gate, up = linear(x, p + "ffn_up", 0, m.inner), linear(x, p + "ffn_up", m.inner)
         else:
@@ -223,17 +236,25 @@ def forward_all(m, prompts, codes=None, kv=None):
             # Equal rows of a weight may give products that differ in the last digits.
             chosen = np.argsort(-np.round(z[t], 9), kind="stable")[: m.used]
             m.routed.update((p, int(e)) for e in chosen)
-            weights = share[t, chosen] / (share[t, chosen].sum() if m.family != "olmoe" else 1)
+            weights = share[t, chosen] / (share[t, chosen].sum() if m.family not in ("olmoe", "qwen2moe") else 1)
             for weight, e in zip(weights, chosen):
                 gate, up = linear(x[t], p + "ffn_gate_exps", e), linear(x[t], p + "ffn_up_exps", e)
                 y[t] += (m.key("expert_weights_scale", 0.0) or 1.0) * weight * linear(gated(gate, up), p + "ffn_down_exps", e)
+        if m.has(p + "ffn_gate_inp_shexp.weight"):
+            share = 1 / (1 + np.exp(-(x @ m.weight(p + "ffn_gate_inp_shexp.weight"))))
+            h = gated(linear(x, p + "ffn_gate_shexp"), linear(x, p + "ffn_up_shexp"))
+            y += share[:, None] * linear(h, p + "ffn_down_shexp")
         return y
 
     def norm(x, name):
         """Rows that have no such norm pass."""
+        if m.layer_norms and m.has(name + ".weight"):
+            return layer_norm(x, m.weight(name + ".weight"), m.weight(name + ".bias") if m.has(name + ".bias") else 0, m.epsilon)
         return rms_norm(x, m.weight(name + ".weight"), m.epsilon) if m.has(name + ".weight") else x
 
     x = m.weight("token_embd.weight", tokens) * m.embedding
+    if m.has("position_embd.weight"):
+        x = x + m.weight("position_embd.weight", positions)
     scale = m.key("attention.scale") or 1 / np.sqrt(m.head_dim)
     q_size, k_size = m.heads * m.head_dim, m.kv_heads * m.head_dim
     for layer in range(m.layers):
@@ -250,18 +271,23 @@ def forward_all(m, prompts, codes=None, kv=None):
         if m.family not in ("olmo2", "olmoe"):
             q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         inverse, magnitude = m.frequencies(window > 0)
-        if m.family != "smollm3" or layer % 4 != 3:
-            q, k = (rotate(a, positions, inverse, magnitude, m.family in ("llama", "granite", "granitemoe", "smollm3")) for a in (q, k))
+        still = {"smollm3": layer % 4 == 3, "cohere2": not window, "gpt2": True}.get(m.family, False)
+        if not still:
+            q, k = (rotate(a, positions, inverse, magnitude, m.family in ADJACENT) for a in (q, k))
         cached = kv or ("f16" if codes else "f32")
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
         out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, m.score_cap, sinks, cached) for s in prompts])
-        h = linear(out.reshape(n, -1), p + "attn_output")
+        attended = linear(out.reshape(n, -1), p + "attn_output")
+        if m.family == "cohere2":  # side by side
+            x = x + attended + mlp(h, p)
+            continue
+        h = attended
         before, behind = ("post_attention_norm", "") if m.family == "gpt-oss" else ("ffn_norm", "post_attention_norm")
         x = x + m.residual * norm(h, p + behind)
         h = norm(x, p + before)
         h = experts(h, p) if m.experts else mlp(h, p)
         x = x + m.residual * norm(h, p + "post_ffw_norm")
-    x = rms_norm(x, m.weight("output_norm.weight"), m.epsilon)
+    x = norm(x, "output_norm")
     logits = linear(x, "output" if m.has("output.weight") else "token_embd") / m.divisor
     logits = m.softcap * np.tanh(logits / m.softcap) if m.softcap else logits
     return [logits[s] for s in prompts]

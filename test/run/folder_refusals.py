@@ -79,7 +79,8 @@ REFUSED = {
         ("yarn", "original_max_position_embeddings", 1 << 31), ("yarn", "rope_theta", 1.0))},
     "odd part of a head": (config(model_type="phi3", architectures=["Phi3ForCausalLM"], head_dim=16, partial_rotary_factor=0.2), 1411, "'partial_rotary_factor': expects"),
     "another activation": (config(hidden_act="relu"), 1411, "hidden_act"),
-    "dynamic rotation": (config(rope_scaling={"type": "dynamic", "factor": 2.0}), 1411, "'dynamic'"),
+    "dynamic rotation of no factor": (config(rope_scaling={"type": "dynamic", "factor": 0.5}), 1411, "rope_scaling.factor"),
+    "rotation of no known type": (config(rope_scaling={"type": "spiral", "factor": 2.0}), 1411, "'spiral'"),
     "rotation without a factor": (config(rope_scaling={"rope_type": "linear"}), 1411, "rope_scaling.factor"),
     "rotation with another key": (config(rope_scaling={"rope_type": "linear", "factor": 2.0, "mrope_section": [1]}), 1412, "rope_scaling.mrope_section"),
     "two rotations": (config(rope_scaling={"type": "default"}, rope_parameters={"rope_type": "default"}), 1411, "not both"),
@@ -156,6 +157,44 @@ def no_tokenizer(suite, sound):
     suite.expect("error E1401: " in said and "tokenizer.json" in said, f"no tokenizer: expects E1401, but got {said}")
 
 
+# model of make_model.py: {what is done to its folder: as of REFUSED}
+OF_FAMILIES = {
+    "--family gpt2 --kv-heads 4 --layers 1": {
+        "scores that are not scaled": (config(scale_attn_weights=False), 1411, "'scale_attn_weights': expects true"),
+        "scores scaled by layer": (config(scale_attn_by_inverse_layer_idx=True), 1411, "scale_attn_by_inverse_layer_idx"),
+        "another class": (config(architectures=["GPT2DoubleHeadsModel"]), 1410, "GPT2DoubleHeadsModel"),
+        "another gelu": (config(activation_function="gelu"), 1411, "activation_function"),
+        "heads that do not divide": (config(n_head=5), 1411, "'n_embd': expects a multiple of n_head"),
+        "no positions": (tensors(lambda t: t.pop("transformer.wpe.weight") and None), 220, "position_embd.weight"),
+        "fewer positions": (config(n_positions=60), 221, "position_embd.weight"),
+        "a norm without a bias": (tensors(lambda t: t.pop("transformer.h.0.ln_1.bias") and None), 220, "blk.0.attn_norm.bias"),
+        "a linear without a bias": (tensors(lambda t: t.pop("transformer.h.0.mlp.c_fc.bias") and None), 1413, "mlp.c_fc.bias"),
+        "a weight in both forms of its name": (tensors(lambda t: t.update({"h.0.attn.c_attn.weight": t["transformer.h.0.attn.c_attn.weight"]})), 1407, "h.0.attn.c_attn.weight"),
+        "a weight that is a vector": (tensors(lambda t: t.update({"transformer.h.0.attn.c_proj.weight": ("F32", [4096], bytes(16384))})), 1452, "of two dimensions"),
+        "quantised": (lambda f: (config(quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": True})(f),
+                                 tensors(lambda t: t.update({"transformer.h.0.attn.c_attn.qweight": ("I32", [8, 192], bytes(6144))}))(f)), 1415, "expects floats where model_type is gpt2"),
+    },
+    "--family cohere2 --layers 1": {
+        "one block behind the other": (config(use_parallel_block=False), 1411, "use_parallel_block"),
+        "part of a head": (config(rotary_pct=0.5), 1411, "rotary_pct"),
+        "no window": (edited("config.json", lambda c: c.pop("sliding_window") and None), 1411, "sliding_window"),
+        "a norm with a bias": (tensors(lambda t: t.update({"model.norm.bias": ("F32", [64], bytes(256))})), 1414, "model.norm.bias"),
+        "logits of nothing": (config(logit_scale=0), 1411, "logit_scale")},
+    "--family internlm2 --layers 1 --head untied": {
+        "biases": (config(bias=True), 1411, "'bias': expects false"),
+        "heads of another number": (config(num_key_value_heads=1), 1452, "attention.wqkv")},
+    "--family starcoder2 --layers 1": {
+        "no biases that are there": (config(use_bias=False), 1413, "key 'use_bias': expects no"),
+        "another norm": (config(norm_type="rms"), 1411, "norm_type")},
+    "--family qwen2moe --layers 1 --experts 3 --head untied": {
+        "windows": (config(use_sliding_window=True), 1411, "use_sliding_window"),
+        "no biases": (config(qkv_bias=False), 1411, "qkv_bias"),
+        "weights of those chosen": (config(norm_topk_prob=True), 1411, "norm_topk_prob"),
+        "a shared expert of nothing": (config(shared_expert_intermediate_size=0), 1411, "shared_expert_intermediate_size"),
+        "no gate of the shared expert": (tensors(lambda t: t.pop("model.layers.0.mlp.shared_expert_gate.weight") and None), 220, "ffn_gate_inp_shexp")},
+}
+
+
 def refusals(suite):
     checkpoint, sound = suite.made("model.gguf", "--family llama --layers 1"), suite.path("sound")
     make_folder.build(checkpoint, sound)
@@ -164,3 +203,8 @@ def refusals(suite):
     suite.run("no tokenizer", lambda: no_tokenizer(suite, sound))
     for name, (change, number, text) in REFUSED.items():
         suite.run(name, lambda: refused(suite, sound, name, change, number, text))
+    for options, cases in OF_FAMILIES.items():
+        shutil.rmtree(sound)
+        make_folder.build(suite.made("model.gguf", options), sound)
+        for name, (change, number, text) in cases.items():
+            suite.run(name, lambda: refused(suite, sound, f"{options}: {name}", change, number, text, number in (220, 221)))

@@ -55,6 +55,40 @@ def released(keys):
     return apply
 
 
+RELEASED_STARCODER = dict(  # of StarCoder 2 3B
+    architectures=["Starcoder2ForCausalLM"], attention_dropout=0.1, embedding_dropout=0.1, hidden_act="gelu_pytorch_tanh", initializer_range=0.018042,
+    max_position_embeddings=16384, mlp_type="default", model_type="starcoder2", norm_epsilon=1e-05, norm_type="layer_norm", residual_dropout=0.1,
+    rope_theta=999999.4420358813, sliding_window=4096, torch_dtype="float32", transformers_version="4.37.0.dev0", use_bias=True, use_cache=True)
+RELEASED_COHERE = dict(  # of Command R7B
+    architectures=["Cohere2ForCausalLM"], attention_bias=False, attention_dropout=0.0, cache_implementation="hybrid", hidden_act="silu", initializer_range=0.02,
+    layer_norm_eps=1e-05, layer_switch=4, logit_scale=0.25, max_position_embeddings=132096, model_type="cohere2", order_of_interleaved_layers="local_attn_first",
+    pad_token_id=0, position_embedding_type="rope_gptj", rope_scaling=None, rope_theta=50000, rotary_pct=1.0, sliding_window=4096, sliding_window_pattern=4,
+    torch_dtype="bfloat16", transformers_version="4.48.0.dev0", use_cache=True, use_embedding_sharing=True, use_gated_activation=True, use_parallel_block=True,
+    use_parallel_embedding=True)
+RELEASED_INTERNLM = dict(  # of InternLM 2.5 1.8B
+    architectures=["InternLM2ForCausalLM"], attn_implementation="eager", bias=False, hidden_act="silu", initializer_range=0.02, max_position_embeddings=32768,
+    model_type="internlm2", pad_token_id=2, pretraining_tp=1, rms_norm_eps=1e-05, rope_scaling={"factor": 2.0, "type": "dynamic"}, rope_theta=1000000,
+    torch_dtype="bfloat16", transformers_version="4.41.0", use_cache=True, auto_map={"AutoConfig": "configuration_internlm2.InternLM2Config"})
+
+
+def replaced(keys):
+    """config.json with these keys in place of those that are no size."""
+    return edited("config.json", lambda c: [c.pop(k) for k in list(c) if k not in OURS] and c.update(keys))
+
+
+def first_names(folder):
+    """Tensors of GPT-2 as its first files name them, with the masks that these hold."""
+    tensors(lambda t: t.update({"h.0.attn.bias": ("F32", [1, 1, 2, 2], bytes(16)), **{n.removeprefix("transformer."): t.pop(n) for n in list(t)}}))(folder)
+
+
+# model of make_model.py: {what is done to its folder: as of TAKEN}
+OF_FAMILIES = {
+    "--family gpt2 --kv-heads 4 --ffn 256": {
+        "names without transformer": (first_names, noted("gpt2.block_count"), "2"), "as wide as four widths": (config(n_inner=None), noted("gpt2.feed_forward_length"), "256")},
+    "--family starcoder2 --layers 1": {"config.json of StarCoder 2": (replaced(RELEASED_STARCODER), noted("starcoder2.attention.sliding_window"), "4096")},
+    "--family cohere2 --layers 1": {"config.json of Command R7B": (replaced(RELEASED_COHERE), noted("cohere2.logit_scale"), "0.25")},
+    "--family internlm2 --layers 1 --head untied": {"config.json of InternLM 2.5": (replaced(RELEASED_INTERNLM), noted("internlm2.rope.freq_base"), "1000000")},
+}
 GEMMA2 = dict(model_type="gemma2", architectures=["Gemma2ForCausalLM"], hidden_activation="gelu_pytorch_tanh", sliding_window=16, head_dim=16, num_key_value_heads=2)
 GEMMA3 = {**GEMMA2, "model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"]}
 PHI3 = dict(model_type="phi3", architectures=["Phi3ForCausalLM"], rope_scaling={"type": "longrope", "long_factor": [2.0] * 8, "short_factor": [1.0] * 8})
@@ -81,13 +115,17 @@ TAKEN = {
 
 
 def taken(suite):
-    checkpoint, sound = suite.made("model.gguf", "--family llama --layers 1 --vocab 389"), suite.path("sound")
-    make_folder.build(checkpoint, sound)
-    for name, (change, ask, text) in TAKEN.items():
-        def one():
-            folder = emptied(suite)
-            shutil.copytree(sound, folder)
-            change(folder)
-            said = ask(suite, folder)
-            suite.expect(text in said and "389" not in said, f"{name}: expects {text}, but got {said}")
-        suite.run(name, one)
+    sound = suite.path("sound")
+    for options, cases in {"--family llama --layers 1 --vocab 389": TAKEN, **OF_FAMILIES}.items():
+        shutil.rmtree(sound, ignore_errors=True)
+        make_folder.build(suite.made("model.gguf", options), sound)
+        for name, (change, ask, text) in cases.items():
+            def one():
+                folder = emptied(suite)
+                shutil.copytree(sound, folder)
+                change(folder)
+                said = ask(suite, folder)
+                suite.expect(text in said and "389" not in said, f"{name}: expects {text}, but got {said}")
+                if cases is not TAKEN:
+                    suite.expect("runs: true" in suite.call("stepdown-run", "inspect", folder), f"{name}: expects inspect to tell that it runs")
+            suite.run(name, one)

@@ -48,6 +48,12 @@ MODELS = {
     "qwen3moe": ("--family qwen3moe --layers 1 --head-dim 18 --experts 7 --used 3 --expert-ffn 37", "F32", 3, None, True),
     "olmoe": ("--family olmoe --type F16 --norm-type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 11 --ffn 37", "F16", 0, None, False),
     "gpt-oss": ("--family gpt-oss --type BF16 --mix exps=MXFP4 --norm-type BF16 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 --expert-ffn 96 --window 11 --rope yarn:4:128 --head untied", "BF16", 2, None, False),
+    "gpt2": ("--family gpt2 --kv-heads 4 --context 64", "F32", 0, None, False),
+    "gpt2 F16, own head": ("--family gpt2 --type F16 --norm-type F16 --kv-heads 4 --context 64 --head untied --heads 4", "F16", 2, None, False),
+    "starcoder2, window": ("--family starcoder2 --window 7 --type BF16 --norm-type BF16", "BF16", 0, None, True),
+    "cohere2": ("--family cohere2 --layers 5 --window 11", "F32", 2, None, False),
+    "internlm2 BF16": ("--family internlm2 --type BF16 --norm-type BF16 --heads 6 --kv-heads 2 --head-dim 16 --width 96 --head untied", "BF16", 0, None, False),
+    "qwen2moe": ("--family qwen2moe --layers 1 --experts 7 --used 3 --expert-ffn 37 --shared-ffn 53 --head untied", "F32", 3, None, True),
     "phi3, half of a head rotates": ("--family phi3 --rope-dims 8", "F32", 0, None, False),
     "phi3, long rotation": ("--family phi3 --rope longrope:128", "F32", 2, None, True),
 }
@@ -100,23 +106,27 @@ def transformers_models(suite):
         "granite": ("Granite", {**small, "embedding_multiplier": 2.3, "attention_multiplier": 0.21, "residual_multiplier": 0.57, "logits_scaling": 3.1}),
         "olmo2": ("Olmo2", small),
         "olmo3": ("Olmo3", {**small, "num_hidden_layers": 4, "sliding_window": 7, "rope_parameters": dict(full_attention=yarn, sliding_attention=dict(rope_type="default", rope_theta=1e4))}),
+        "gpt2": ("GPT2", dict(vocab_size=389, n_embd=64, n_layer=3, n_head=4, n_positions=512, initializer_range=0.2, eos_token_id=2, bos_token_id=1)),
+        "starcoder2": ("Starcoder2", {**small, "hidden_size": 96}), "starcoder2, window, no biases": ("Starcoder2", {**small, "hidden_size": 96, "use_bias": False, "sliding_window": 7}),
+        "cohere2": ("Cohere2", {**small, "hidden_size": 96, "num_hidden_layers": 5, "sliding_window": 7, "logit_scale": 0.31}),
+        "qwen2_moe": ("Qwen2Moe", {**small, "moe_intermediate_size": 37, "shared_expert_intermediate_size": 53, "num_experts": 7, "num_experts_per_tok": 3, "decoder_sparse_step": 1}),
         "smollm3": ("SmolLM3", {**small, "num_hidden_layers": 5}),
         "phi3": ("Phi3", {**small, "rope_parameters": dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5)}),
         "phi3, longrope": ("Phi3", {**small, "original_max_position_embeddings": 512, "max_position_embeddings": 512, "rope_parameters": long}),
     }
     for name, (kind, options) in cases.items():
         def one():
-            config = getattr(transformers, kind + ("TextConfig" if kind == "Gemma3" else "Config"))(**options, attn_implementation="eager")
-            model = getattr(transformers, kind + "ForCausalLM")(config)
+            config = getattr(transformers, kind + ("TextConfig" if kind == "Gemma3" else "Config"))(**options, attn_implementation="eager", experts_implementation="eager")
+            model = getattr(transformers, kind + ("LMHeadModel" if kind == "GPT2" else "ForCausalLM"))(config)
             for key, value in model.named_parameters():
-                if key.endswith(("norm.weight", "bias")):
+                if key.endswith(("norm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight", "bias")):
                     torch.nn.init.normal_(value, 0.0 if kind.startswith("Gemma") or key.endswith("bias") else 1.0, 0.2)
             folder = emptied(suite)
             model.save_pretrained(folder)
             for file, value in zip(("tokenizer.json", "tokenizer_config.json"), tokenizer):
                 make_folder.write_json(folder, file, value)
             with torch.no_grad():
-                true = model.double()(torch.tensor([TOKENS])).logits[0].numpy()
+                true = model.double().eval()(torch.tensor([TOKENS])).logits[0].numpy()
             logits_of(suite, folder, name + " (transformers)", true)
         suite.run(name, one)
 

@@ -36,6 +36,7 @@ VALUES = {"attention.causal": False, "rope.freq_base": 7919.0, "rope.scaling.ori
 HARMLESS = {
     "rope.scaling.finetuned": "tells how the weights were trained",
     "attention.layer_norm_epsilon": "there are RMS norms alone",
+    "attention.layer_norm_rms_epsilon": "there are layer norms alone",
     "attention.group_norm_epsilon": "the groups, which have a key of their own, are refused",
     "attention.sliding_window_pattern": "without a window (gemma3 has one, and there it counts)",
     "rope.freq_base_swa": "without window layers",
@@ -49,7 +50,7 @@ HARMLESS = {
 # Their value is part of the shape of every tensor: whatever is refused then is right.
 SIZES = {"block_count", "embedding_length", "feed_forward_length", "attention.head_count", "attention.head_count_kv", "vocab_size",
          "attention.key_length", "expert_count", "expert_feed_forward_length"}
-EXPERTS = {"qwen3moe", "olmoe", "granitemoe", "gpt-oss"}
+EXPERTS = {"qwen2moe", "qwen3moe", "olmoe", "granitemoe", "gpt-oss"}
 # name: (family, options of make_model.py, [(key, type, value)])
 USED = {
     "attention.scale": ("llama", "", [("attention.scale", "f32", 0.37)]),
@@ -70,6 +71,9 @@ USED = {
     "granite's multipliers": ("granite", "", [("embedding_scale", "f32", 1.7), ("residual_scale", "f32", 1.3), ("logit_scale", "f32", 0.9)]),
     "none of granite's multipliers": ("granite", "", [("embedding_scale", "f32", 0.0), ("residual_scale", "f32", 0.0), ("logit_scale", "f32", 0.0)]),
     "scale of the experts' weights": ("qwen3moe", "--head-dim 16", [("expert_weights_scale", "f32", 1.7)]),
+    "attention.layer_norm_epsilon of gpt2": ("gpt2", "--kv-heads 4", [("attention.layer_norm_epsilon", "f32", 0.3)]),
+    "cohere2's factor of logits, and a window": ("cohere2", "--layers 5", [("logit_scale", "f32", 1.9), ("attention.sliding_window", "u32", 5), ("rope.freq_base", "f32", 977.0)]),
+    "weights of qwen2moe's experts": ("qwen2moe", "--experts 5", [("expert_weights_scale", "f32", 1.7)]),
     "none of that": ("olmoe", "", [("expert_weights_scale", "f32", 0.0), ("expert_used_count", "u32", 3)]),
     "rope.scale_linear": ("llama", "", [("rope.scale_linear", "f32", 3.0)]),
     "YaRN's own": ("qwen3", "--rope yarn:4:128", [("rope.scaling.yarn_beta_fast", "f32", 17.0), ("rope.scaling.yarn_beta_slow", "f32", 2.0),

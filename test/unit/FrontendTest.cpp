@@ -98,6 +98,49 @@ TEST_F(FrontendTest, LayersWithoutPositionsAreAKind) {
   EXPECT_EQ(all<KVAppendOp>(*module).size(), 2u);
 }
 
+TEST_F(FrontendTest, Gpt2AddsLearnedPositions) {
+  auto module = build("--family gpt2 --kv-heads 4 --layers 3 --context 48");
+  ASSERT_TRUE(module);
+  EXPECT_EQ(all<PositionsOp>(*module).size(), 1u);
+  EXPECT_EQ(all<RopeOp>(*module).size(), 0u);
+  EXPECT_EQ(all<RMSNormOp>(*module).size(), 0u);
+  auto norms = all<LayerNormOp>(*module);
+  ASSERT_EQ(norms.size(), 3u); // two of a layer, and the last
+  for (LayerNormOp norm : norms)
+    EXPECT_TRUE(norm.getBias());
+  FrontendOptions longer;
+  longer.context = 49;
+  Result<Checkpoint> gguf = Checkpoint::open(makeModel("--family gpt2 --kv-heads 4 --context 48"));
+  ASSERT_TRUE(bool(gguf));
+  auto refused = buildModule(context, *gguf, longer);
+  ASSERT_FALSE(bool(refused));
+  EXPECT_EQ(refused.error().code, ErrorCode::CompileOption);
+}
+
+TEST_F(FrontendTest, Cohere2AddsAttentionAndMlpOfOneNorm) {
+  auto module = build("--family cohere2 --layers 5 --window 16");
+  ASSERT_TRUE(module);
+  EXPECT_EQ(all<LayersOp>(*module).front().getOrder(), (llvm::ArrayRef<int64_t>{0, 0, 0, 1, 0}));
+  EXPECT_EQ(all<RopeOp>(*module).size(), 2u); // of the kind with a window
+  auto norms = all<LayerNormOp>(*module);
+  ASSERT_EQ(norms.size(), 3u); // one of each kind, and the last
+  for (LayerNormOp norm : norms)
+    EXPECT_FALSE(norm.getBias());
+  EXPECT_FLOAT_EQ(all<LogitsOp>(*module).front().getScale().convertToDouble(), 0.7f);
+}
+
+TEST_F(FrontendTest, ASharedExpertIsWeighedByItsOwnNumber) {
+  auto module = build("--family qwen2moe --layers 1 --experts 5 --used 2 --expert-ffn 48 --shared-ffn 80");
+  ASSERT_TRUE(module);
+  auto shares = all<ActivationOp>(*module);
+  ASSERT_EQ(shares.size(), 1u);
+  EXPECT_EQ(shares[0].getKind(), Gate::Sigmoid);
+  auto sums = all<CombineExpertsOp>(*module);
+  ASSERT_EQ(sums.size(), 2u);
+  EXPECT_EQ(sums[0].getRanks() + sums[1].getRanks(), 3); // two of the routed, and one
+  EXPECT_FALSE(all<RouteOp>(*module).front().getNormalised());
+}
+
 TEST_F(FrontendTest, StorageTypesThatDifferMakeKinds) {
   auto module = build("--family llama --type Q4_0 --layers 4 --mix blk.2.ffn_down=Q8_0");
   ASSERT_TRUE(module);

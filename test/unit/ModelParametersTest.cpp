@@ -271,7 +271,8 @@ TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
 TEST(ModelParameters, NamesWhatIsSupported) {
   EXPECT_EQ(
       supportedArchitectures(),
-      "bert, gemma2, gemma3, gpt-oss, granite, granitemoe, llama, olmo2, olmoe, phi3, qwen2, qwen3, qwen3moe, smollm3");
+      "bert, cohere2, gemma2, gemma3, gpt2, gpt-oss, granite, granitemoe, internlm2, llama, olmo2, olmoe, phi3, qwen2, "
+      "qwen2moe, qwen3, qwen3moe, smollm3, starcoder2");
   GgufBytes::File file(withFeedForward("granit").bytes());
   EXPECT_NE(readParameters(*Checkpoint::open(file.path)).error().text().find("did you mean granite?"),
             std::string::npos);
@@ -311,6 +312,62 @@ TEST(ModelParameters, GemmaOf27BillionScalesScoresByTheWidthOfItsHeads) {
                                    .strings("tokenizer.ggml.tokens", {"a", "b", "c"}));
       EXPECT_DOUBLE_EQ(p.attentionScale, layers == largest ? 1 / 3.0 : 0.25); // a head of 36 / 4, or its own 16
     }
+}
+
+/// Of a family with layer norms.
+GgufBytes withLayerNorms(const std::string &arch) {
+  return GgufBytes()
+      .text("general.architecture", arch)
+      .u32(arch + ".context_length", 2048)
+      .u32(arch + ".embedding_length", 64)
+      .u32(arch + ".block_count", 6)
+      .u32(arch + ".feed_forward_length", 128)
+      .u32(arch + ".attention.head_count", 4)
+      .f32(arch + ".attention.layer_norm_epsilon", 0.25f)
+      .strings("tokenizer.ggml.tokens", {"a", "b", "c"});
+}
+
+ErrorCode refusalOf(const GgufBytes &bytes) {
+  GgufBytes::File file(bytes.bytes());
+  Result<Checkpoint> gguf = Checkpoint::open(file.path);
+  EXPECT_TRUE(gguf);
+  Result<ModelParameters> read = readParameters(*gguf);
+  EXPECT_FALSE(read);
+  return read ? ErrorCode::OutOfMemory : read.error().code;
+}
+
+TEST(ModelParameters, FamiliesWithLayerNormsNeedTheirEpsilonAndWholeBlocks) {
+  EXPECT_EQ(read(withLayerNorms("gpt2")).epsilon, 0.25);
+  EXPECT_EQ(read(withLayerNorms("gpt2")).rotates, std::vector<bool>(6, false));
+  EXPECT_EQ(refusalOf(withFeedForward("gpt2")), ErrorCode::MetadataMissing);
+  EXPECT_EQ(refusalOf(withLayerNorms("starcoder2").u32("starcoder2.rope.dimension_count", 15)), ErrorCode::ModelRope);
+}
+
+TEST(ModelParameters, Cohere2RotatesInItsWindowsAlone) {
+  const auto with = [](uint32_t window) {
+    return withLayerNorms("cohere2").f32("cohere2.logit_scale", 0.25f).u32("cohere2.attention.sliding_window", window);
+  };
+  const ModelParameters p = read(with(7));
+  EXPECT_EQ(p.rotates, (std::vector<bool>{true, true, true, false, true, true}));
+  EXPECT_EQ(p.rotates, p.local);
+  EXPECT_EQ(p.logitScale, 0.25); // it multiplies
+  EXPECT_EQ(p.rope.pairs, RopePairs::Adjacent);
+  EXPECT_EQ(refusalOf(withLayerNorms("cohere2").f32("cohere2.logit_scale", 1)), ErrorCode::MetadataMissing);
+  EXPECT_EQ(refusalOf(withLayerNorms("cohere2").u32("cohere2.attention.sliding_window", 7)),
+            ErrorCode::MetadataMissing);
+}
+
+TEST(ModelParameters, Qwen2MoeSaysHowWideItsExpertsAre) {
+  const auto with = [] {
+    return withFeedForward("qwen2moe").u32("qwen2moe.expert_count", 5).u32("qwen2moe.expert_used_count", 2);
+  };
+  const ModelParameters p =
+      read(with().u32("qwen2moe.expert_feed_forward_length", 48).u32("qwen2moe.expert_shared_feed_forward_length", 80));
+  EXPECT_EQ(p.expertWidth, 48u);
+  EXPECT_EQ(p.sharedWidth, 80u);
+  EXPECT_FALSE(p.expertsNormalised);
+  EXPECT_EQ(refusalOf(with().u32("qwen2moe.expert_feed_forward_length", 48)), ErrorCode::MetadataMissing);
+  EXPECT_EQ(refusalOf(with().u32("qwen2moe.expert_shared_feed_forward_length", 80)), ErrorCode::MetadataMissing);
 }
 
 TEST(ModelParameters, GraniteMultipliesByNumbersOfTheFile) {
@@ -425,7 +482,8 @@ TEST_P(GeneratedModel, HasEveryTensorItsParametersAskFor) {
 
 INSTANTIATE_TEST_SUITE_P(Families, GeneratedModel,
                          testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3",
-                                         "smollm3", "gemma3-window", "gemma3-array", "llama-linear", "llama-yarn",
-                                         "llama-llama3", "phi3-longrope", "llama-bias", "qwen3-halves"));
+                                         "smollm3", "gpt2", "starcoder2", "cohere2", "internlm2", "qwen2moe",
+                                         "gemma3-window", "gemma3-array", "llama-linear", "llama-yarn", "llama-llama3",
+                                         "phi3-longrope", "llama-bias", "qwen3-halves"));
 
 } // namespace

@@ -94,8 +94,10 @@ TEST(ReferenceOperations, RmsNormOfARowAndOfEachHead) {
 }
 
 TEST(ReferenceOperations, LayerNormSubtractsTheMean) {
-  Tensor<double> y = layerNorm(tensor(1, 4, {1, 3, 1, 3}), {1, 1, 2, 1}, {0, 0, 0, 10}, 3.0); // mean 2, variance 1
-  EXPECT_EQ(y.values, (std::vector<double>{-0.5, 0.5, -1, 10.5}));
+  const std::vector<double> bias = {0, 0, 0, 10};
+  Tensor<double> x = tensor(1, 4, {1, 3, 1, 3}); // mean 2, variance 1
+  EXPECT_EQ(layerNorm(x, {1, 1, 2, 1}, &bias, 3.0).values, (std::vector<double>{-0.5, 0.5, -1, 10.5}));
+  EXPECT_EQ((layerNorm<double>(x, {1, 1, 2, 1}, nullptr, 3.0).values), (std::vector<double>{-0.5, 0.5, -1, 0.5}));
 }
 
 TEST(ReferenceOperations, ASumScalesItsSecondOperand) {
@@ -120,6 +122,7 @@ TEST(ReferenceOperations, GatedActivations) {
     EXPECT_NEAR(gatedActivation(gate, up, Activation::Silu).values[i], u * g / (1 + std::exp(-g)), 1e-15);
     EXPECT_NEAR(gatedActivation(gate, up, Activation::GeluErf).values[i], u * g / 2 * std::erfc(-g / std::sqrt(2.0)),
                 1e-15);
+    EXPECT_NEAR(gatedActivation(gate, up, Activation::Sigmoid).values[i], u / (1 + std::exp(-g)), 1e-15);
     double inner = std::sqrt(2 / M_PI) * (g + 0.044715 * std::pow(g, 3));
     EXPECT_NEAR(gatedActivation(gate, up, Activation::GeluTanh).values[i], u * g / (1 + std::exp(-2 * inner)), 1e-15);
   }

@@ -23,7 +23,8 @@ LogicalResult RMSNormOp::verify() {
 }
 
 LogicalResult LayerNormOp::verify() {
-  int64_t weight = getWeight().getType().getDimSize(0), bias = getBias().getType().getDimSize(0);
+  int64_t weight = getWeight().getType().getDimSize(0);
+  int64_t bias = getBias() ? getBias().getType().getDimSize(0) : weight;
   if (weight != columns(getX().getType()) || bias != weight) // C3
     return emitOpError("expects weight and bias of ")
            << columns(getX().getType()) << " elements, but got " << weight << " and " << bias;

@@ -12,7 +12,8 @@ def Transformer_PairsAttr : EnumAttr<Transformer_Dialect, Transformer_Pairs, "pa
 
 def Transformer_Gate : I32EnumAttr<"Gate", "the function applied to the gate", [
     I32EnumAttrCase<"Silu", 0, "silu">, I32EnumAttrCase<"GeluTanh", 1, "gelu_tanh">,
-    I32EnumAttrCase<"GeluErf", 2, "gelu_erf">, I32EnumAttrCase<"ClampedSwish", 3, "clamped_swish">]> {
+    I32EnumAttrCase<"GeluErf", 2, "gelu_erf">, I32EnumAttrCase<"ClampedSwish", 3, "clamped_swish">,
+    I32EnumAttrCase<"Sigmoid", 4, "sigmoid">]> {
   let cppNamespace = "::stepdown::transformer";
   let genSpecializedAttr = 0;
 }

@@ -178,7 +178,7 @@ def Transformer_LayerNormOp : Transformer_Op<"layer_norm", [Pure, AllTypesMatch<
   let summary = "mean and variance norm of each row";
   let description = [{
     y[t, i] = (x[t, i] - m) / sqrt(mean_j (x[t, j] - m)^2 + eps) * weight[i] + bias[i] with m = mean_j x[t, j];
-    x [T, N], weight [N], bias [N].
+    x [T, N], weight [N], bias [N], which may be left out.
 
     Example:
     ```mlir
@@ -188,10 +188,10 @@ def Transformer_LayerNormOp : Transformer_Op<"layer_norm", [Pure, AllTypesMatch<
     as x has columns. C4: eps is finite and not negative.
   }];
   let arguments = (ins Transformer_Rows:$x,                                   // C1
-                       Transformer_Vector:$weight, Transformer_Vector:$bias,  // C2
+                       Transformer_Vector:$weight, Optional<Transformer_Vector>:$bias,  // C2
                        F64Attr:$eps);
   let results = (outs Transformer_Rows:$result);
-  let assemblyFormat = "$x `,` $weight `,` $bias attr-dict `:` type($x) `,` type($weight) `,` type($bias)";
+  let assemblyFormat = "$x `,` $weight (`,` $bias^)? attr-dict `:` type($x) `,` type($weight) (`,` type($bias)^)?";
   let hasVerifier = 1;
 }
 
@@ -225,7 +225,7 @@ def Transformer_GatedActivationOp : Transformer_Op<"gated_activation", [Pure, Sa
     y[t, i] = f(gate[t, i]) * up[t, i], all [T, N], with f one of
     silu g / (1 + exp(-g)); gelu_tanh g / 2 * (1 + tanh(sqrt(2 / pi) * (g + 0.044715 * g^3)));
     gelu_erf g / 2 * (1 + erf(g / sqrt(2))); clamped_swish c / (1 + exp(-1.702 * c)), c = min(g, 7), which gpt-oss has: it
-    multiplies with max(-7, min(up[t, i], 7)) + 1 in place of up[t, i].
+    multiplies with max(-7, min(up[t, i], 7)) + 1 in place of up[t, i]; sigmoid 1 / (1 + exp(-g)).
 
     Example:
     ```mlir

@@ -8,7 +8,8 @@ namespace stepdown {
 struct Bert : FamilyDefaults {
   static constexpr const char *architecture = "bert";
   static constexpr RopePairs pairs = RopePairs::Halves;
-  static constexpr bool encoder = true;
+  static constexpr Norms norms = Norms::LayerBiased;
+  static constexpr bool learnedPositions = true, encoder = true;
   static constexpr int unrotatedPeriod = 1;
 
   template <typename Builder, typename Rows> static Rows layer(Builder &b, Rows x) {

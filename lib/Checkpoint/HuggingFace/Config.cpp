@@ -1,6 +1,7 @@
 #include "lib/Checkpoint/HuggingFace/Config.h"
 #include "lib/Base/Suggestion.h"
 #include "lib/Checkpoint/GgufShard.h"
+#include "lib/Checkpoint/HuggingFace/ConfigKeys.h"
 #include "lib/Checkpoint/HuggingFace/Encoder.h"
 
 #include <cmath>
@@ -9,56 +10,6 @@ namespace stepdown {
 namespace {
 
 using Windows = FolderFamily::Windows;
-
-/// Keys of config.json that change nothing of what is computed from a text, and why.
-constexpr struct {
-  const char *name, *reason;
-} harmless[] = {
-    {"_name_or_path", "where the file is from"},
-    {"transformers_version", "what wrote the file"},
-    {"transformers.js_config", "for another program"},
-    {"auto_map", "code of the model's own for transformers, which is not run"},
-    {"torch_dtype", "each tensor says its own type"},
-    {"dtype", "each tensor says its own type"},
-    {"use_cache", "how transformers computes"},
-    {"_flash_attn_2_enabled", "how transformers computes"},
-    {"tokenizer_class", "tokenizer.json says all"},
-    {"max_sequence_length", "max_position_embeddings says it"},
-    {"model_max_length", "the same"},
-    {"do_sample", "advice to those who sample"},
-    {"cache_implementation", "how transformers computes"},
-    {"_attn_implementation", "how transformers computes"},
-    {"_attn_implementation_autoset", "how transformers computes"},
-    {"attn_implementation", "how transformers computes"},
-    {"initializer_range", "for training"},
-    {"attention_dropout", "for training"},
-    {"hidden_dropout", "for training"},
-    {"resid_pdrop", "for training"},
-    {"embd_pdrop", "for training"},
-    {"pad_token_id", "batches are not padded"},
-    {"use_sliding_window", "read where the family has windows that it switches"},
-    {"max_window_layers", "the same"},
-    {"is_llama_config", "a note of the model's training"},
-    {"rope_interleaved", "refused where it is true"},
-    {"unsloth_fixed", "a note of a tool"},
-    {"unsloth_version", "a note of a tool"},
-    // What every PreTrainedConfig has and a decoder of text does not use.
-    {"return_dict", "how transformers computes"},
-    {"id2label", "for classifiers"},
-    {"label2id", "for classifiers"},
-    {"max_length", "advice to those who sample"},
-    {"min_length", "advice to those who sample"},
-    {"temperature", "advice to those who sample"},
-    {"top_k", "advice to those who sample"},
-    {"top_p", "advice to those who sample"},
-    {"typical_p", "advice to those who sample"},
-    {"num_beams", "advice to those who sample"},
-    {"num_beam_groups", "advice to those who sample"},
-    {"num_return_sequences", "advice to those who sample"},
-    {"diversity_penalty", "advice to those who sample"},
-    {"repetition_penalty", "advice to those who sample"},
-    {"length_penalty", "advice to those who sample"},
-};
 
 class ConfigReader {
 public:
@@ -74,7 +25,6 @@ private:
   Status readWindows();
   Status readExperts();
   Status readIds(const JsonObject *generation);
-  Status checkUnread();
 
   std::string key(const char *name) const { return std::string(c.family->architecture) + "." + name; }
   Status expect(const char *name, bool value);
@@ -112,7 +62,7 @@ Status ConfigReader::readKind() {
     Result<std::vector<std::string>> classes = config.texts("architectures");
     if (!classes)
       return classes.error();
-    const std::string_view ending = c.family->encoder ? "Model" : "ForCausalLM"; // of an encoder rows, without a head
+    const std::string_view ending = c.family->encoder ? "Model" : c.family->classEnding; // "Model": without a head
     for (const std::string &name : *classes)
       if (name.size() < ending.size() || name.compare(name.size() - ending.size(), ending.size(), ending) != 0)
         return fail(ErrorCode::ConfigArchitecture,
@@ -124,18 +74,18 @@ Status ConfigReader::readKind() {
 }
 
 Status ConfigReader::readSizes() {
+  const SizeKeys &named = *c.family->sizes;
   const struct {
     const char *theirs, *ours;
     uint64_t most;
-  } sizes[] = {{"hidden_size", "embedding_length", kMostWidth},
-               {"num_hidden_layers", "block_count", kMostLayers},
-               {"intermediate_size", "feed_forward_length", kMostWidth},
-               {"max_position_embeddings", "context_length", kMostContext},
-               {"num_attention_heads", "attention.head_count", kMostHeads},
-               {"vocab_size", "vocab_size", kMostVocabulary}};
+  } sizes[] = {{named.width, "embedding_length", kMostWidth},     {named.layers, "block_count", kMostLayers},
+               {named.inner, "feed_forward_length", kMostWidth},  {named.context, "context_length", kMostContext},
+               {named.heads, "attention.head_count", kMostHeads}, {"vocab_size", "vocab_size", kMostVocabulary}};
   uint64_t values[std::size(sizes)];
   for (size_t i = 0; i < std::size(sizes); ++i) {
-    Result<uint64_t> value = config.count(sizes[i].theirs);
+    const bool follows = sizes[i].theirs == named.inner && named.innerLeft;
+    Result<uint64_t> value =
+        follows ? config.count(named.inner, named.innerLeft * values[0]) : config.count(sizes[i].theirs);
     if (!value)
       return value.error();
     if (*value == 0 || *value > sizes[i].most) // nothing is made for them before
@@ -152,7 +102,8 @@ Status ConfigReader::readSizes() {
   if (!keyValueHeads)
     return keyValueHeads.error();
   if (*keyValueHeads == 0 || heads % *keyValueHeads != 0)
-    return config.refuse(keyValueKey, "expects a divisor of num_attention_heads, " + std::to_string(heads));
+    return config.refuse(keyValueKey,
+                         std::string("expects a divisor of ") + named.heads + ", " + std::to_string(heads));
   pairs.add(key("attention.head_count_kv"), *keyValueHeads);
   Result<uint64_t> size = config.count("head_dim", c.family->headSize ? c.family->headSize : width / heads);
   if (!size)
@@ -160,20 +111,24 @@ Status ConfigReader::readSizes() {
   if (c.family->headSize && config.value().contains("head_dim") && !config.has("head_dim"))
     return config.refuse("head_dim", "expects a whole number from 0 on, or no such key");
   if (!config.has("head_dim") && !c.family->headSize && width % heads != 0)
-    return config.refuse("hidden_size", "expects a multiple of num_attention_heads where head_dim is missing");
+    return config.refuse(named.width,
+                         std::string("expects a multiple of ") + named.heads + " where head_dim is missing");
   headSize = *size;
   if (headSize == 0 || headSize > kMostHeadSize) // before anything is made for its pairs
-    return config.refuse(config.has("head_dim") ? "head_dim" : "hidden_size",
+    return config.refuse(config.has("head_dim") ? "head_dim" : named.width,
                          "expects heads of 1 to " + std::to_string(kMostHeadSize) + " elements");
   pairs.add(key("attention.key_length"), headSize);
   pairs.add(key("attention.value_length"), headSize);
   c.width = width;
   if (c.family->encoder)
     return readEncoderConfig(config, *c.family, pairs);
-  Result<double> epsilon = realWithin(config, "rms_norm_eps", kEpsilons);
+  Result<double> epsilon = realWithin(config, c.family->epsilonKey, kEpsilons);
   if (!epsilon)
     return epsilon.error();
-  pairs.add(key("attention.layer_norm_rms_epsilon"), *epsilon);
+  pairs.add(key(c.family->layerNorms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), *epsilon);
+  c.heads = heads, c.keyHeads = *keyValueHeads, c.headSize = headSize;
+  if (c.family->learnedPositions)
+    return Done{};
   return readRope(config, *c.family, headSize, context, pairs, c.made);
 }
 
@@ -202,12 +157,13 @@ Status ConfigReader::readSwitches() {
   for (auto [name, says] :
        {std::pair(c.family->attentionBiasKey, &c.outputBias), std::pair(c.family->mlpBiasKey, &c.mlpBias)})
     if (name) {
-      Result<bool> bias = config.boolean(name, c.family->clampedGate);
+      Result<bool> bias = config.boolean(name, c.family->clampedGate || c.family->biased);
       if (!bias)
         return bias.error();
       *says = *bias;
     }
-  c.mlpBias = c.mlpBias || c.family->clampedGate;
+  c.mlpBias = c.mlpBias || c.family->clampedGate || (c.family->biased && !c.family->mlpBiasKey);
+  c.outputBias = c.outputBias || (c.family->biased && !c.family->attentionBiasKey);
   c.inputBias = c.outputBias || c.family->inputBias;
   STEPDOWN_CHECK(expect("rope_interleaved", false));
   if (!c.family->slices)
@@ -242,6 +198,12 @@ Status ConfigReader::readScales() {
     if (!cap)
       return cap.error();
     pairs.add(key(name), *cap);
+  }
+  if (const double left = c.family->logitFactor; left != 0) {
+    Result<double> factor = realWithin(config, "logit_scale", {kScales.least, kScales.most, false}, left);
+    if (!factor)
+      return factor.error();
+    pairs.add(key("logit_scale"), *factor);
   }
   if (!c.family->multipliers)
     return Done{};
@@ -291,7 +253,7 @@ Status ConfigReader::readWindows() {
   if (Result<uint64_t> old = config.count("sliding_window_size", *window); !old || *old != *window)
     return config.refuse("sliding_window_size", "expects what sliding_window says, " + std::to_string(*window));
   const Windows kind = c.family->windows;
-  if (kind == Windows::None) {
+  if (kind == Windows::None || kind == Windows::Off) {
     if (config.has("layer_types")) {
       Result<std::vector<std::string>> types = config.texts("layer_types");
       if (!types)
@@ -300,10 +262,10 @@ Status ConfigReader::readWindows() {
         if (type != "full_attention")
           return config.refuse("layer_types", "expects full_attention alone");
     }
+    if (kind == Windows::Off)
+      return expect("use_sliding_window", false);
     return *window ? Status(config.refuse("sliding_window", "expects none")) : Status(Done{});
   }
-  if (kind == Windows::Off)
-    return expect("use_sliding_window", false);
   if (kind == Windows::All) {
     if (*window)
       pairs.add(key("attention.sliding_window"), *window);
@@ -382,6 +344,14 @@ Status ConfigReader::readExperts() {
   pairs.add(key("expert_used_count"), *used);
   if (keys->width)
     pairs.add(key("expert_feed_forward_length"), *width);
+  if (keys->sharedWidth) {
+    Result<uint64_t> shared = config.count(keys->sharedWidth, keys->sharedWidthLeft);
+    if (!shared)
+      return shared.error();
+    if (*shared == 0 || *shared > kMostWidth)
+      return config.refuse(keys->sharedWidth, "expects 1 to " + std::to_string(kMostWidth));
+    pairs.add(key("expert_shared_feed_forward_length"), *shared);
+  }
   for (const char *name : {"router_aux_loss_coef", "output_router_logits", "router_jitter_noise"}) // for training
     config.skip(name);
   if (keys->shares) {
@@ -423,17 +393,6 @@ Status ConfigReader::readIds(const JsonObject *generation) {
   return Done{};
 }
 
-Status ConfigReader::checkUnread() {
-  for (const auto &rule : harmless)
-    config.skip(rule.name);
-  for (const std::string &name : config.unread())
-    if (!asksForNothing(*config.find(name.c_str())))
-      return config.refuse(ErrorCode::ConfigKey, name.c_str(),
-                           std::string("expects no such key (model_type ") + c.family->modelType +
-                               " reads none, and what it changes is not known)");
-  return Done{};
-}
-
 Result<FolderConfig> ConfigReader::read(const JsonObject *generation) {
   for (Status (ConfigReader::*step)() :
        {&ConfigReader::readKind, &ConfigReader::readSizes, &ConfigReader::readSwitches, &ConfigReader::readScales,
@@ -442,7 +401,7 @@ Result<FolderConfig> ConfigReader::read(const JsonObject *generation) {
       return status.error();
   if (Status status = readIds(generation); !status)
     return status.error();
-  if (Status status = checkUnread(); !status)
+  if (Status status = checkConfigKeys(config, *c.family); !status)
     return status.error();
   return std::move(c);
 }

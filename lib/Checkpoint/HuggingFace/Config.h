@@ -26,7 +26,8 @@ struct FolderConfig {
   std::vector<uint64_t> ends; ///< ids that end an answer
   std::vector<MadeVector> made;
   uint64_t width;
-  uint64_t experts; ///< of a layer; 0: none
+  uint64_t heads, keyHeads, headSize; ///< of a decoder
+  uint64_t experts;                   ///< of a layer; 0: none
   FolderQuantization quantization;
 };
 

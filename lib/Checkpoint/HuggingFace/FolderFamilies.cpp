@@ -110,10 +110,91 @@ constexpr ExpertKeys mixtralExperts = {"num_local_experts", 8, 2, nullptr, 0, nu
                      olmoExperts = {"num_experts", 64, 8, nullptr, 0, "norm_topk_prob", false},
                      gptOssExperts = {"num_local_experts", 128, 4, nullptr, 0, nullptr, true};
 
-// An encoder, with layer norms. The pooler is trained for another task and is no part of an embedding; positions are
-// counted.
+constexpr TensorRule qwen2Moe[] = {MODEL,
+                                   LAST_NORM(false),
+                                   TWO_NORMS,
+                                   QKV,
+                                   OUTPUT,
+                                   MLP_EXPERTS,
+                                   LINEAR("mlp.shared_expert.gate_proj", "ffn_gate_shexp"),
+                                   LINEAR("mlp.shared_expert.up_proj", "ffn_up_shexp"),
+                                   LINEAR("mlp.shared_expert.down_proj", "ffn_down_shexp"),
+                                   LINEAR("mlp.shared_expert_gate", "ffn_gate_inp_shexp")};
+constexpr ExpertKeys qwen2Experts = {
+    "num_experts", 60, 4, "moe_intermediate_size", 1408, "norm_topk_prob", false, "shared_expert_intermediate_size",
+    5632};
+constexpr FixedKey qwen2MoeFixed[] = {{"qkv_bias", "true"}};
+
+// Layer norms; those of Cohere have no bias.
+#define BIASED_NORM(THEIRS, OURS)                                                                                      \
+  NORM(THEIRS, OURS, false), { "model.layers.{}." THEIRS ".bias", "blk.{}." OURS ".bias", false }
+constexpr TensorRule starCoder2[] = {MODEL,
+                                     LAST_NORM(false),
+                                     {"model.norm.bias", "output_norm.bias", false},
+                                     BIASED_NORM("input_layernorm", "attn_norm"),
+                                     BIASED_NORM("post_attention_layernorm", "ffn_norm"),
+                                     QKV,
+                                     OUTPUT,
+                                     LINEAR("mlp.c_fc", "ffn_up"),
+                                     LINEAR("mlp.c_proj", "ffn_down")};
+constexpr FixedKey starCoder2Fixed[] = {{"mlp_type", "\"default\""},
+                                        {"norm_type", "\"layer_norm\""},
+                                        {"residual_dropout", nullptr},
+                                        {"embedding_dropout", nullptr}};
+constexpr TensorRule cohere2[] = {MODEL, LAST_NORM(false), NORM("input_layernorm", "attn_norm", false),
+                                  QKV,   OUTPUT,           GATED_MLP};
+constexpr FixedKey cohere2Fixed[] = {{"use_parallel_block", "true"},
+                                     {"use_gated_activation", "true"},
+                                     {"use_embedding_sharing", "true"},
+                                     {"use_parallel_embedding", nullptr}, // how it was trained on several machines
+                                     {"position_embedding_type", "\"rope_gptj\""},
+                                     {"order_of_interleaved_layers", "\"local_attn_first\""},
+                                     {"layer_switch", "4"},
+                                     {"rotary_pct", "1"}};
+constexpr TensorRule internLm2[] = {
+    {"model.tok_embeddings.weight", "token_embd.weight", false},
+    {"output.weight", "output.weight", false},
+    LAST_NORM(false),
+    NORM("attention_norm", "attn_norm", false),
+    NORM("ffn_norm", "ffn_norm", false),
+    {"model.layers.{}.attention.wqkv.weight", "blk.{}.attn_qkv.weight", false, TensorRule::Kind::Groups},
+    LINEAR("attention.wo", "attn_output"),
+    LINEAR("feed_forward.w1", "ffn_gate"),
+    LINEAR("feed_forward.w3", "ffn_up"),
+    LINEAR("feed_forward.w2", "ffn_down")};
+constexpr FixedKey internLm2Fixed[] = {{"bias", "false"}};
+
+// GPT-2's linears are convolutions, whose weights are [in, out]. The first files have no "transformer." in front of
+// their names, and masks among their tensors.
+#define CONV(AT, THEIRS, OURS)                                                                                         \
+  {AT "h.{}." THEIRS ".weight", "blk.{}." OURS ".weight", false, TensorRule::Kind::Transposed}, {                      \
+    AT "h.{}." THEIRS ".bias", "blk.{}." OURS ".bias", false                                                           \
+  }
+#define GPT2(AT)                                                                                                       \
+  {AT "wte.weight", "token_embd.weight", false}, {AT "wpe.weight", "position_embd.weight", false},                     \
+      {AT "h.{}.attn.bias", nullptr, false}, {AT "h.{}.attn.masked_bias", nullptr, false},                             \
+      NORM_BIAS(AT "ln_f", "output_norm"), NORM_BIAS(AT "h.{}.ln_1", "blk.{}.attn_norm"),                              \
+      NORM_BIAS(AT "h.{}.ln_2", "blk.{}.ffn_norm"), CONV(AT, "attn.c_attn", "attn_qkv"),                               \
+      CONV(AT, "attn.c_proj", "attn_output"), CONV(AT, "mlp.c_fc", "ffn_up"), CONV(AT, "mlp.c_proj", "ffn_down")
 #define NORM_BIAS(THEIRS, OURS)                                                                                        \
   {THEIRS ".weight", OURS ".weight", false}, { THEIRS ".bias", OURS ".bias", false }
+constexpr TensorRule gpt2[] = {GPT2("transformer."), GPT2(""), {"lm_head.weight", "output.weight", false}};
+constexpr SizeKeys gpt2Sizes = {"n_embd", "n_layer", "n_inner", "n_positions", "n_head", 4};
+constexpr FixedKey gpt2Fixed[] = {{"n_ctx", nullptr}, // n_positions says it
+                                  {"scale_attn_weights", "true"},
+                                  {"scale_attn_by_inverse_layer_idx", "false"},
+                                  {"add_cross_attention", "false"},
+                                  {"reorder_and_upcast_attn", nullptr}, // of float16 alone
+                                  {"attn_pdrop", nullptr},              // for training
+                                  {"summary_type", nullptr},            // of a head that is not read, as the rest
+                                  {"summary_use_proj", nullptr},
+                                  {"summary_activation", nullptr},
+                                  {"summary_proj_to_labels", nullptr},
+                                  {"summary_first_dropout", nullptr},
+                                  {"task_specific_params", nullptr}};
+
+// An encoder, with layer norms. The pooler is trained for another task and is no part of an embedding; positions are
+// counted.
 #define ENCODER(THEIRS, OURS) NORM_BIAS("encoder.layer.{}." THEIRS, "blk.{}." OURS)
 constexpr TensorRule bert[] = {{"embeddings.word_embeddings.weight", "token_embd.weight", false},
                                {"embeddings.position_embeddings.weight", "position_embd.weight", false},
@@ -179,10 +260,42 @@ constexpr FolderFamily clamped(FolderFamily row) {
   return row;
 }
 
+constexpr FolderFamily shifted(FolderFamily row, const char *epsilonKey) {
+  row.layerNorms = true;
+  row.epsilonKey = epsilonKey;
+  return row;
+}
+template <size_t Count> constexpr FolderFamily fixedAt(FolderFamily row, const FixedKey (&keys)[Count]) {
+  row.fixed = keys;
+  row.fixedCount = Count;
+  return row;
+}
+constexpr FolderFamily biased(FolderFamily row) {
+  row.biased = true;
+  return row;
+}
+constexpr FolderFamily adjacent(FolderFamily row, double logitFactor) {
+  row.adjacent = true;
+  row.logitFactor = logitFactor;
+  return row;
+}
+constexpr FolderFamily placed(FolderFamily row, const SizeKeys &sizes, const char *classEnding) {
+  row.learnedPositions = true;
+  row.sizes = &sizes;
+  row.classEnding = classEnding;
+  return row;
+}
+
 // Defaults: those of the configuration classes of transformers 5.24.
 constexpr FolderFamily families[] = {
     encoding({"bert", "bert", bert, std::size(bert), "hidden_act", "gelu", Windows::None, 0, 0, 1e4, false, true, false,
               nullptr, nullptr, true, false}),
+    fixedAt(adjacent(shifted(patterned({"cohere2", "cohere2", cohere2, std::size(cohere2), SILU, Windows::None, 0, 0,
+                                        1e4, true, true, false, "attention_bias", nullptr, false, false},
+                                       4),
+                             "layer_norm_eps"),
+                     0.0625),
+            cohere2Fixed),
     capped(patterned({"gemma2", "gemma2", gemma2, std::size(gemma2), GELU, Windows::None, 4, 256, 1e4, true, true,
                       false, "attention_bias", nullptr, false, false},
                      2),
@@ -192,12 +305,20 @@ constexpr FolderFamily families[] = {
                                6),
                      1e4),
            0, kNotRead),
+    fixedAt(biased(placed(shifted({"gpt2", "gpt2", gpt2, std::size(gpt2), "activation_function", "gelu_new",
+                                   Windows::None, 0, 0, 1e4, false, true, false, nullptr, nullptr, true, false},
+                                  "layer_norm_epsilon"),
+                          gpt2Sizes, "LMHeadModel")),
+            gpt2Fixed),
     clamped(mixed(patterned({"gpt_oss", "gpt-oss", gptOss, std::size(gptOss), SILU, Windows::None, 8, 64, 1.5e5, false,
                              false, false, "attention_bias", nullptr, false, false},
                             2),
                   gptOssExperts)),
     multiplied({"granite", "granite", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
                 "attention_bias", "mlp_bias", false, false}),
+    fixedAt(sliced({"internlm2", "internlm2", internLm2, std::size(internLm2), SILU, Windows::None, 0, 0, 1e4, false,
+                    false, false, nullptr, nullptr, false, false}),
+            internLm2Fixed),
     sliced({"llama", "llama", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
             "attention_bias", "mlp_bias", false, false}),
     {"mistral", "llama", llama, std::size(llama), SILU, Windows::All, 8, 0, 1e4, true, false, false, nullptr, nullptr,
@@ -218,6 +339,10 @@ constexpr FolderFamily families[] = {
      true},
     {"qwen2", "qwen2", llama, std::size(llama), SILU, Windows::Switched, 32, 0, 1e4, false, false, false, nullptr,
      nullptr, true, false},
+    fixedAt(mixed({"qwen2_moe", "qwen2moe", qwen2Moe, std::size(qwen2Moe), SILU, Windows::Off, 16, 0, 1e4, false, false,
+                   false, nullptr, nullptr, true, false},
+                  qwen2Experts),
+            qwen2MoeFixed),
     {"qwen3", "qwen3", qwen3, std::size(qwen3), SILU, Windows::Switched, 32, 128, 1e4, false, false, false,
      "attention_bias", nullptr, false, false},
     mixed({"qwen3_moe", "qwen3moe", qwen3Moe, std::size(qwen3Moe), SILU, Windows::Off, 4, 0, 1e4, false, false, false,
@@ -226,6 +351,11 @@ constexpr FolderFamily families[] = {
     unrotated({"smollm3", "smollm3", llama, std::size(llama), SILU, Windows::None, 4, 0, 2e6, false, true, false,
                "attention_bias", "mlp_bias", false, false},
               4),
+    fixedAt(biased(shifted({"starcoder2", "starcoder2", starCoder2, std::size(starCoder2), "hidden_act",
+                            "gelu_pytorch_tanh", Windows::All, 2, 0, 1e4, false, true, false, "use_bias", "use_bias",
+                            false, false},
+                           "norm_epsilon")),
+            starCoder2Fixed),
 };
 
 /// Whether `name` is `pattern` with a number for "{}" and one for "<>", which have no zero in front and at most nine

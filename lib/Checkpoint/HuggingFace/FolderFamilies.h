@@ -12,12 +12,26 @@ namespace stepdown {
 /// expert.
 struct TensorRule {
   /// Expert: one of those that are stacked here. Blocks and Scales: of experts in MXFP4, stacked as they are; Pair:
-  /// their biases. "gate_up" of these last three are two tensors here.
-  enum class Kind { Plain, Expert, Blocks, Scales, Pair };
+  /// their biases. "gate_up" of these last three are two tensors here. Transposed: [in, out]. Groups: of each head of
+  /// keys its query heads, then its keys and values; "qkv" of it are three tensors here.
+  enum class Kind { Plain, Expert, Blocks, Scales, Pair, Transposed, Groups };
   const char *theirs;
   const char *ours; ///< null: needed by nobody
   bool plusOne;     ///< a norm that multiplies by 1 + its weight; ours multiplies by the weight
   Kind kind = Kind::Plain;
+};
+
+/// How config.json calls its sizes.
+struct SizeKeys {
+  const char *width, *layers, *inner, *context, *heads;
+  uint64_t innerLeft; ///< where `inner` is left out, times the width; 0: it may not be
+};
+constexpr SizeKeys kUsualSizes = {
+    "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings", "num_attention_heads", 0};
+
+/// A key that says what the family is in any case, and its value as JSON; null: whatever it is, it changes nothing.
+struct FixedKey {
+  const char *name, *value;
 };
 
 /// What config.json says of experts.
@@ -29,6 +43,8 @@ struct ExpertKeys {
   uint64_t widthLeft;
   const char *shares; ///< whether weights are shares of those chosen, which has to be `ofChosen`; false where left out
   bool ofChosen;
+  const char *sharedWidth = nullptr; ///< of the MLP of the expert that every token has; null: there is none
+  uint64_t sharedWidthLeft = 0;
 };
 
 struct FolderFamily {
@@ -63,7 +79,17 @@ struct FolderFamily {
   uint64_t unrotatedPeriod = 0; ///< of n layers the last does not rotate, as no_rope_layers has to say; 0: all do
   const ExpertKeys *experts = nullptr;
   bool clampedGate =
-      false; ///< gpt-oss: every linear has a bias, rotation is said, and swiglu_limit and alpha are fixed
+      false;           ///< gpt-oss: every linear has a bias, rotation is said, and swiglu_limit and alpha are fixed
+  bool biased = false; ///< every linear has a bias; where there are keys for that, unless they say otherwise
+  const SizeKeys *sizes = &kUsualSizes;
+  const char *epsilonKey = "rms_norm_eps";
+  bool layerNorms = false;       ///< in place of RMS norms
+  bool learnedPositions = false; ///< in place of rotation
+  bool adjacent = false;         ///< neighbours in a head rotate together, in place of halves
+  double logitFactor = 0;        ///< logit_scale, where it is left out; 0: it has no such key
+  const char *classEnding = "ForCausalLM";
+  const FixedKey *fixed = nullptr;
+  size_t fixedCount = 0;
 };
 
 /// The family of `modelType`, or null.

@@ -48,6 +48,7 @@ private:
   GatheredTensors gathered;
   std::map<std::string, std::string> shardOf; // tensor -> file, as the index says
   std::map<std::string, std::string> foundIn; // tensor -> file
+  std::set<std::string> ourNames;             // of tensors that are one here
   std::shared_ptr<std::deque<std::string>> names = std::make_shared<std::deque<std::string>>();
   std::string unknown; // the first names that no rule takes
   size_t unknownCount = 0;
@@ -128,8 +129,13 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
   uint64_t layer = 0, expert = 0;
   std::string role = roleOf(config.quantization, tensor);
   const std::string stem = tensor.name.substr(0, tensor.name.rfind('.'));
+  using Kind = TensorRule::Kind;
   if (!role.empty())
     if (const TensorRule *rule = ruleOf(*config.family, stem + ".weight", layer, expert); rule && rule->ours) {
+      if (rule->kind == Kind::Transposed || rule->kind == Kind::Groups)
+        return fail(ErrorCode::FolderQuantization,
+                    "%s: tensor '%s': expects floats where model_type is %s, but got %s of a quantised weight",
+                    file.c_str(), printable(tensor.name).c_str(), config.family->modelType, role.c_str());
       if (std::string_view(rule->ours).find("norm") != std::string_view::npos)
         return fail(ErrorCode::QuantTensorShape,
                     "%s: tensor '%s': expects a norm of F32, F16 or BF16, but got %s of it", file.c_str(),
@@ -141,7 +147,6 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
       ruleOf(*config.family, stem + ".weight", layer, expert))
     return Done{};
   const TensorRule *rule = ruleOf(*config.family, tensor.name, layer, expert);
-  using Kind = TensorRule::Kind;
   if (rule && (rule->kind == Kind::Blocks || rule->kind == Kind::Scales)) {
     if (config.quantization.form != FolderQuantization::Form::Mxfp4)
       return fail(
@@ -161,7 +166,13 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
     isUnknown(tensor.name);
     return Done{};
   }
-  if (rule->kind == Kind::Expert || rule->kind == Kind::Pair) {
+  // Of names that a family has in two forms a file has one.
+  if (rule->ours && rule->kind != Kind::Expert && !ourNames.insert(numbered(rule->ours, layer)).second)
+    return fail(ErrorCode::SafetensorsDuplicate,
+                "%s: tensor '%s': expects no other tensor that is %s here, but got one", file.c_str(),
+                printable(tensor.name).c_str(), numbered(rule->ours, layer).c_str());
+  if (rule->kind == Kind::Expert || rule->kind == Kind::Pair || rule->kind == Kind::Transposed ||
+      rule->kind == Kind::Groups) {
     gathered.add(*rule, numbered(rule->ours, layer), expert, rule->kind == Kind::Pair ? "bias" : "weight", file,
                  tensor);
     return Done{};
@@ -257,7 +268,8 @@ Status WeightReader::checkBiases() const {
   for (size_t i = 0; i < config.family->ruleCount; ++i) {
     const TensorRule &rule = config.family->rules[i];
     const std::string_view ours = rule.ours ? rule.ours : "", ending = ".bias";
-    if (rule.kind == TensorRule::Kind::Pair) // two here, which the family needs
+    // Two here, which the family needs; of a norm, which it does or does not need.
+    if (rule.kind == TensorRule::Kind::Pair || ours.find("norm") != ours.npos)
       continue;
     if (ours.size() < ending.size() || ours.substr(ours.size() - ending.size()) != ending)
       continue;

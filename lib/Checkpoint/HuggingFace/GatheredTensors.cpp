@@ -28,6 +28,13 @@ Error shapeError(const GatheredWeight &weight, const char *role, const char *exp
 
 void GatheredTensors::add(const TensorRule &rule, const std::string &ours, uint64_t expert, const std::string &role,
                           const std::string &file, const SafeTensor &tensor) {
+  using Kind = TensorRule::Kind;
+  if (rule.kind == Kind::Transposed || rule.kind == Kind::Groups) {
+    GatheredWeight &weight = (rule.kind == Kind::Transposed ? transposed : groupsOf)[ours];
+    weight.name = tensor.name, weight.file = file;
+    weight.tensors.emplace(role, tensor);
+    return;
+  }
   const bool stacked = rule.kind == TensorRule::Kind::Blocks || rule.kind == TensorRule::Kind::Scales;
   GatheredWeight &weight = stacked                               ? stacks[ours]
                            : rule.kind == TensorRule::Kind::Pair ? pairs[ours]
@@ -151,6 +158,45 @@ Status GatheredTensors::finishPairs(const std::string &ours, const GatheredWeigh
   return Done{};
 }
 
+/// Adds `part` of a file's floats as the tensor `ours`.
+Status GatheredTensors::put(const GatheredWeight &from, const std::string &ours, std::unique_ptr<WeightPart> part,
+                            std::deque<std::string> &names) {
+  std::vector<std::unique_ptr<WeightPart>> parts;
+  parts.push_back(std::move(part));
+  auto source = std::make_shared<PartSource>(std::move(parts));
+  builder.keep(source);
+  names.push_back(ours);
+  return put(from, source->tensor(names.back(), false));
+}
+
+/// A weight [in, out]; or, of each head of keys, the rows of its query heads, of its keys and of its values.
+Status GatheredTensors::finishOrdered(const std::string &ours, const GatheredWeight &weight, bool groups,
+                                      std::deque<std::string> &names) {
+  const SafeTensor &tensor = weight.tensors.at("weight");
+  if (tensor.shape.size() != 2)
+    return shapeError(weight, "weight", "of two dimensions");
+  if (!groups) {
+    auto part = transposedPart(tensor.storage, tensor.data, tensor.shape[1], tensor.shape[0]);
+    part->liesIn(tensor.data, tensor.bytes);
+    return put(weight, ours, std::move(part), names);
+  }
+  const uint64_t size = config.headSize, queries = config.heads / config.keyHeads * size, step = queries + 2 * size;
+  if (tensor.shape[0] != config.keyHeads * step)
+    return shapeError(weight, "weight", "[(num_attention_heads + 2 * num_key_value_heads) * head_dim, hidden_size]");
+  const uint64_t rowBytes = tensor.bytes / tensor.shape[0];
+  const std::string all = "qkv";
+  for (auto [letter, first, run] :
+       {std::tuple("q", uint64_t(0), queries), std::tuple("k", queries, size), std::tuple("v", queries + size, size)}) {
+    auto part = plainPart(tensor.storage, tensor.data + first * rowBytes, config.keyHeads * run, tensor.shape[1],
+                          RowRuns{run, step});
+    if (Status added =
+            put(weight, std::string(ours).replace(ours.find(all), all.size(), letter), std::move(part), names);
+        !added)
+      return added;
+  }
+  return Done{};
+}
+
 Status GatheredTensors::finish(std::deque<std::string> &names) {
   for (auto &[ours, linear] : linears)
     if (Status made = finishLinear(ours, linear, names); !made)
@@ -158,6 +204,10 @@ Status GatheredTensors::finish(std::deque<std::string> &names) {
   for (const auto &[ours, stack] : stacks)
     if (Status made = finishStacks(ours, stack, names); !made)
       return made;
+  for (bool groups : {false, true})
+    for (const auto &[ours, weight] : groups ? groupsOf : transposed)
+      if (Status made = finishOrdered(ours, weight, groups, names); !made)
+        return made;
   for (const auto &[ours, biases] : pairs)
     if (Status made = finishPairs(ours, biases, names); !made)
       return made;

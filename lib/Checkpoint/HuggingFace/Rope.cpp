@@ -189,9 +189,13 @@ Status RopeReader::read(const JsonObject &object) {
     read = llama3(object, *base, dimensions);
   } else if (*type == "yarn") {
     read = yarn(object, *base);
+  } else if (*type == "dynamic" && !family.longRope) { // a base that grows behind max_position_embeddings
+    if (Result<double> factor = realWithin(object, "factor", {1, kAnyPositive.most, false}); !factor)
+      return factor.error();
   } else if (*type != "default") {
     return object.refuse(object.has("rope_type") ? "rope_type" : "type",
-                         family.longRope ? "expects default or longrope" : "expects default, linear, llama3 or yarn");
+                         family.longRope ? "expects default or longrope"
+                                         : "expects default, dynamic, linear, llama3 or yarn");
   }
   if (!read)
     return read;
@@ -205,8 +209,8 @@ Status RopeReader::read(const JsonObject &object) {
 Status readRope(const JsonObject &config, const FolderFamily &family, uint64_t headSize, uint64_t context,
                 PairWriter &pairs, std::vector<MadeVector> &made) {
   // GGUF's converters put the rows of q and k of some families in the order in which neighbours rotate together.
-  // Folders never do.
-  pairs.add(std::string(family.architecture) + ".rope.pairs", "halves");
+  // Folders do where the model was made so.
+  pairs.add(std::string(family.architecture) + ".rope.pairs", family.adjacent ? "adjacent" : "halves");
   RopeReader reader{config, family, headSize, context, pairs, made};
   config.skip("original_max_position_embeddings");
   if (config.has("rope_parameters") && config.has("rope_scaling"))

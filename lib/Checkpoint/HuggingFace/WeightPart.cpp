@@ -14,14 +14,14 @@ uint64_t bytesOfRow(Storage storage, uint64_t columns) {
 
 class PlainPart : public WeightPart {
 public:
-  PlainPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns, uint64_t stride)
-      : WeightPart(rows, columns), storage(storage), data(data), stride(stride) {}
+  PlainPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns, RowRuns runs)
+      : WeightPart(rows, columns), storage(storage), data(data), runs(runs) {}
   Storage smallest() const override { return storage; }
 
   void read(Storage as, uint64_t first, uint64_t count, uint8_t *out) const override {
     const uint64_t rowBytes = bytesOfRow(storage, columns);
     for (uint64_t r = first; r < first + count; ++r, out += bytesOfRow(as, columns)) {
-      const uint8_t *row = data + r * stride * rowBytes;
+      const uint8_t *row = data + runs.at(r) * rowBytes;
       if (as == storage)
         std::memcpy(out, row, rowBytes);
       else // floats beside others; the caller's memory need not be aligned for them
@@ -36,7 +36,26 @@ public:
 private:
   const Storage storage;
   const uint8_t *const data;
-  const uint64_t stride;
+  const RowRuns runs;
+};
+
+class TransposedPart : public WeightPart {
+public:
+  TransposedPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns)
+      : WeightPart(rows, columns), storage(storage), data(data) {}
+  Storage smallest() const override { return storage; }
+
+  /// A column of all rows that are asked for after the other, as they lie.
+  void read(Storage, uint64_t first, uint64_t count, uint8_t *out) const override {
+    const uint64_t size = blockFormat(storage)->bytes;
+    for (uint64_t c = 0; c < columns; ++c)
+      for (uint64_t r = 0; r < count; ++r)
+        std::memcpy(out + (r * columns + c) * size, data + (c * rows + first + r) * size, size);
+  }
+
+private:
+  const Storage storage;
+  const uint8_t *const data;
 };
 
 } // namespace
@@ -84,8 +103,12 @@ StoredTensor PartSource::tensor(std::string_view name, bool experts) const {
 }
 
 std::unique_ptr<WeightPart> plainPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns,
-                                      uint64_t stride) {
-  return std::make_unique<PlainPart>(storage, data, rows, columns, stride);
+                                      RowRuns runs) {
+  return std::make_unique<PlainPart>(storage, data, rows, columns, runs);
+}
+
+std::unique_ptr<WeightPart> transposedPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns) {
+  return std::make_unique<TransposedPart>(storage, data, rows, columns);
 }
 
 } // namespace stepdown

@@ -51,8 +51,16 @@ private:
   Storage storage;
 };
 
-/// Floats that a file holds: row r lies at data + (r * stride) * columns values.
+/// Which rows of a matrix a part has: `run` in a row, and the next that far (`step` rows) behind the first of them.
+struct RowRuns {
+  uint64_t run = 1, step = 1;
+  uint64_t at(uint64_t row) const { return row / run * step + row % run; }
+};
+
+/// Floats that a file holds: row r lies at data + runs.at(r) * columns values.
 std::unique_ptr<WeightPart> plainPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns,
-                                      uint64_t stride = 1);
+                                      RowRuns runs = {});
+/// Floats that a file holds by columns: element (r, c) is value c * rows + r.
+std::unique_ptr<WeightPart> transposedPart(Storage storage, const uint8_t *data, uint64_t rows, uint64_t columns);
 
 } // namespace stepdown

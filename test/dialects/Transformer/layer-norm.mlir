@@ -27,6 +27,15 @@ func.func @bias_has_other_elements(%x: tensor<?x8xf32>, %w: tensor<8xf32>, %b: t
 
 // -----
 
+// C3
+func.func @weight_has_other_elements(%x: tensor<?x8xf32>, %w: tensor<4xf32>) {
+  // expected-error @+1 {{expects weight and bias of 8 elements, but got 4 and 4}}
+  %y = transformer.layer_norm %x, %w {eps = 1.0e-5 : f64} : tensor<?x8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
 // C4
 func.func @eps_is_not_a_number(%x: tensor<?x8xf32>, %w: tensor<8xf32>) {
   // expected-error @+1 {{expects a finite eps that is not negative, but got nan}}

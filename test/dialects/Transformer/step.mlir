@@ -53,7 +53,11 @@ module attributes {transformer.model = #transformer.model<name = "tiny", archite
     // CHECK: transformer.attention %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} {causal = false, scale = 2.500000e-01 : f64, softcap = 5.000000e+01 : f64} :
     %a = transformer.attention %h, %batch, %cache, %sinks {causal = false, scale = 0.25 : f64, softcap = 50.0 : f64}
         : (tensor<?x32xf32>, !transformer.batch, !cache, tensor<2xf32>) -> tensor<?x32xf32>
-    return %a, %cache : tensor<?x32xf32>, !cache
+    // CHECK: transformer.layer_norm %{{.*}}, %{{.*}} {eps = 1.000000e-05 : f64} : tensor<?x32xf32>, tensor<32xf32>{{$}}
+    %n = transformer.layer_norm %a, %norm {eps = 1.0e-5 : f64} : tensor<?x32xf32>, tensor<32xf32>
+    // CHECK: transformer.activation sigmoid
+    %y = transformer.activation sigmoid %n : tensor<?x32xf32>
+    return %y, %cache : tensor<?x32xf32>, !cache
   }
 
   // CHECK-LABEL: func.func @step

@@ -39,6 +39,15 @@ func.func @layer_norm_sums_twice(%x: tensor<3x12xf32>, %w: tensor<12xf32>, %b: t
   return %0 : tensor<3x12xf32>
 }
 
+// CHECK-LABEL: func.func @layer_norm_without_bias(
+// CHECK:         math.fma
+// CHECK-NOT:     math.fma
+// CHECK:         return
+func.func @layer_norm_without_bias(%x: tensor<3x12xf32>, %w: tensor<12xf32>) -> tensor<3x12xf32> {
+  %0 = transformer.layer_norm %x, %w {eps = 1.0e-5 : f64} : tensor<3x12xf32>, tensor<12xf32>
+  return %0 : tensor<3x12xf32>
+}
+
 // CHECK-LABEL: func.func @gate(
 // CHECK:         math.exp
 // CHECK:         arith.divf
@@ -62,6 +71,14 @@ func.func @clamped_gate(%x: tensor<3x12xf32>) -> tensor<3x12xf32> {
 // CHECK-NOT:     transformer
 func.func @activation_alone(%x: tensor<?x13xf32>) -> tensor<?x13xf32> {
   %0 = transformer.activation gelu_erf %x : tensor<?x13xf32>
+  return %0 : tensor<?x13xf32>
+}
+
+// CHECK-LABEL: func.func @sigmoid(
+// CHECK:         math.exp
+// CHECK:         arith.divf
+func.func @sigmoid(%x: tensor<?x13xf32>) -> tensor<?x13xf32> {
+  %0 = transformer.activation sigmoid %x : tensor<?x13xf32>
   return %0 : tensor<?x13xf32>
 }
 

@@ -1,0 +1,21 @@
+// GPT-2: learned positions that are added to the embedding, layer norms, q, k and v in one tensor, biases in every
+// linear.
+#pragma once
+#include "lib/Checkpoint/Family.h"
+
+namespace stepdown {
+
+struct Gpt2 : FamilyDefaults {
+  static constexpr const char *architecture = "gpt2";
+  static constexpr RopePairs pairs = RopePairs::Halves;
+  static constexpr bool projectionBias = true, learnedPositions = true;
+  static constexpr Norms norms = Norms::LayerBiased;
+  static constexpr int unrotatedPeriod = 1;
+
+  template <typename Builder, typename Rows> static Rows layer(Builder &b, Rows x) {
+    x = b.add(x, b.attention(b.projections(b.layerNorm(x, "attn_norm"))));
+    return b.add(x, b.mlp(b.layerNorm(x, "ffn_norm"), Builder::Gate::GeluTanh));
+  }
+};
+
+} // namespace stepdown
