@@ -23,6 +23,16 @@ public:
       scalar(value);
   }
 
+  void add(const std::string &key, const std::vector<float> &values) {
+    beginArray(key, GgufType::F32, values.size());
+    for (float value : values)
+      scalar(value);
+  }
+  void add(const std::string &key, const std::vector<uint8_t> &values) {
+    beginArray(key, GgufType::U8, values.size());
+    written.append(values.begin(), values.end());
+  }
+
   const std::string &bytes() const { return written; }
   uint64_t count() const { return pairs; }
 

@@ -2,7 +2,22 @@
 import json, os, shutil
 
 import make_folder
+import unigram_tokenizer
 from folder_case import INDEX, NORM, Q, SHARD, config, cut, edited, emptied, header, offsets, refused, sharded, template, tensors, twice
+
+
+def unigram(change):
+    """The folder with a Unigram vocabulary, after a change of its tokenizer.json."""
+    def apply(folder):
+        value = unigram_tokenizer.tokenizer(list("abc"), characters={"A": "a"})
+        change(value)
+        make_folder.write_json(folder, "tokenizer.json", value)
+        config(vocab_size=2000, bos_token_id=None, eos_token_id=2)(folder)
+        os.remove(os.path.join(folder, "tokenizer_config.json"))
+        os.remove(os.path.join(folder, "generation_config.json"))
+        tensors(lambda t: t.update({"model.embed_tokens.weight": ("F32", [2000, 64], bytes(2000 * 64 * 4))}))(folder)
+    return apply
+
 
 # what is done to a sound folder: (number of the error, part of its text)
 REFUSED = {
@@ -109,7 +124,21 @@ REFUSED = {
     "biases of qwen2 that are not there": (config(model_type="qwen2", architectures=["Qwen2ForCausalLM"], attention_bias=None, mlp_bias=None), 1413, "model_type 'qwen2': expects model.layers.0.self_attn.q_proj.bias"),
     "biases that mistral does not have": (config(model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=None, attention_bias=True), 1412, "attention_bias"),
     "no tokenizer model": (edited("tokenizer.json", lambda t: t.pop("model") and None), 1420, "model"),
-    "Unigram": (edited("tokenizer.json", lambda t: t["model"].update(type="Unigram")), 1421, "'Unigram'"),
+    "words alone": (edited("tokenizer.json", lambda t: t["model"].update(type="WordLevel")), 1421, "'WordLevel'"),
+    **{f"Unigram, {name}": (unigram(change), number, text) for name, (change, number, text) in {
+        "no Metaspace": (lambda t: t.update(pre_tokenizer={"type": "Whitespace"}), 1421, "expects Metaspace"),
+        "first alone": (lambda t: [t[k].update(prepend_scheme="first") for k in ("pre_tokenizer", "decoder")], 1421, "prepend_scheme"),
+        "another decoder": (lambda t: t.update(decoder={"type": "ByteLevel"}), 1421, "expects Metaspace behind"),
+        "a decoder that contradicts": (lambda t: t.update(decoder={**t["decoder"], "prepend_scheme": "never"}), 1421, "expects always"),
+        "another normalizer": (lambda t: t.update(normalizer={"type": "NFKC"}), 1421, "'NFKC'"),
+        "a map that is no base 64": (lambda t: t["normalizer"].update(precompiled_charsmap="a*=="), 1420, "base 64"),
+        "a map that is cut off": (lambda t: t["normalizer"].update(precompiled_charsmap=t["normalizer"]["precompiled_charsmap"][:80]), 316, "charsmap"),
+        "no unknown token": (lambda t: t["model"].update(unk_id=None), 1420, "unk_id"),
+        "unknown token beyond the last": (lambda t: t["model"].update(unk_id=1 << 20), 1420, "unk_id"),
+        "a score of more digits": (lambda t: t["model"]["vocab"][7].__setitem__(1, 0.1), 1420, "token 7"),
+        "a token without a score": (lambda t: t["model"]["vocab"][7].pop(), 1420, "token 7"),
+        "bytes without their tokens": (lambda t: t["model"].update(byte_fallback=True), 1420, "byte_fallback"),
+        "a vocabulary that is an object": (lambda t: t["model"].update(vocab={}), 1420, "expects a list")}.items()},
     "normalizer": (edited("tokenizer.json", lambda t: t.update(normalizer={"type": "NFKC"})), 1421, "'NFKC'"),
     "nested normalizers": (edited("tokenizer.json", lambda t: t.update(normalizer={"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}]})), 1421, "'Lowercase'"),
     "pre-tokenizer": (edited("tokenizer.json", lambda t: t["pre_tokenizer"]["pretokenizers"].insert(0, {"type": "Whitespace"})), 1421, "'Whitespace'"),
@@ -202,7 +231,7 @@ def refusals(suite):
     suite.expect("runs: true" in said, f"a sound folder: expects inspect to tell that it runs, but got {said[:80]}")
     suite.run("no tokenizer", lambda: no_tokenizer(suite, sound))
     for name, (change, number, text) in REFUSED.items():
-        suite.run(name, lambda: refused(suite, sound, name, change, number, text))
+        suite.run(name, lambda: refused(suite, sound, name, change, number, text, number == 316))
     for options, cases in OF_FAMILIES.items():
         shutil.rmtree(sound)
         make_folder.build(suite.made("model.gguf", options), sound)

@@ -27,6 +27,7 @@ except ImportError as missing:
 import make_encoder
 import make_folder
 import tiny_tokenizer
+import unigram_tokenizer
 
 # name: ranges of code points
 SCRIPTS = {
@@ -155,6 +156,14 @@ def made():
              ", cased without accents": dict(lowercase=False, strip=True)}
     for name in list(kinds)[:4 if os.environ.get("STEPDOWN_EVERY_ENCODER") else 2]:
         yield f"WordPiece{name}", make_encoder.tokenizer(words, **kinds[name])
+
+
+    letters = [l for ranges in SCRIPTS.values() for l in alphabet(ranges)[::7]][:900] + list("abcdefghijklmnopqrstuvwxyz0123456789.,'é")
+    made_map = dict(characters=unigram_tokenizer.CHARACTERS)
+    for name, switches in {"map, WhitespaceSplit": dict(made_map, splits=True), "map, strip, runs of spaces": dict(made_map, strip=True, collapse=unigram_tokenizer.MARK),
+                           "map, runs of spaces": dict(made_map, collapse=" "), "no normalizer, bytes": dict(byte_fallback=True),
+                           "never, unsplit": dict(scheme="never", split=False)}.items():
+        yield f"Unigram, {name}", unigram_tokenizer.tokenizer(letters, **switches)
 
 
 def ends_of(tokenizer):

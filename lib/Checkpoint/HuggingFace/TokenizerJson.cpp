@@ -20,6 +20,7 @@ public:
 private:
   Status readModel();
   Status readWordPiece(const JsonObject &model);
+  Status readUnigram(const JsonObject &model);
   Status readVocabulary(const JsonObject &model);
   Status readAdded();
   Status readAddedToken(const JsonObject &token);
@@ -48,7 +49,8 @@ private:
   std::vector<int32_t> stripLeft, stripRight, late;
   std::vector<std::string> beyond;
   std::string unknown;
-  bool wordPiece = false; // the model, else BPE
+  bool wordPiece = false; // the model
+  bool fallsBack = true;  // bytes that are tokens are such
   uint64_t nextAdded = 0; // id of an added token that the vocabulary lacks
 };
 
@@ -107,9 +109,11 @@ Status TokenizerReader::readModel() {
     return type.error();
   if (*type == "WordPiece")
     return readWordPiece(*model);
+  if (*type == "Unigram")
+    return readUnigram(*model);
   if (*type != "BPE")
-    return model->refuse(ErrorCode::TokenizerJsonUnsupported, "type", "expects BPE or WordPiece");
-  Result<TokenizerParts> around = readTokenizerParts(json, false);
+    return model->refuse(ErrorCode::TokenizerJsonUnsupported, "type", "expects BPE, Unigram or WordPiece");
+  Result<TokenizerParts> around = readTokenizerParts(json, JsonModel::Bpe);
   if (!around)
     return around.error();
   parts = std::move(*around);
@@ -154,7 +158,7 @@ Status TokenizerReader::readModel() {
 /// Tokens keep their texts: "##" stands before those that continue a word.
 Status TokenizerReader::readWordPiece(const JsonObject &model) {
   wordPiece = true;
-  Result<TokenizerParts> around = readTokenizerParts(json, true);
+  Result<TokenizerParts> around = readTokenizerParts(json, JsonModel::WordPiece);
   if (!around)
     return around.error();
   parts = std::move(*around);
@@ -181,6 +185,55 @@ Status TokenizerReader::readWordPiece(const JsonObject &model) {
   pairs.add("tokenizer.folder.ignore_merges", false);
   pairs.add("tokenizer.folder.nfc", false);
   pairs.add("tokenizer.folder.cleanup", parts.cleansUp);
+  return Done{};
+}
+
+/// A list of texts and scores, whose places are the ids.
+Status TokenizerReader::readUnigram(const JsonObject &model) {
+  Result<TokenizerParts> around = readTokenizerParts(json, JsonModel::Unigram);
+  if (!around)
+    return around.error();
+  parts = std::move(*around);
+  Result<uint64_t> unk = model.count("unk_id");
+  Result<bool> bytes = model.boolean("byte_fallback", false);
+  if (!unk || !bytes)
+    return unk ? bytes.error() : unk.error();
+  const nlohmann::json *list = model.find("vocab");
+  if (!list || !list->is_array())
+    return model.refuse("vocab", "expects a list");
+  if (Status known = model.everyKeyRead(ErrorCode::TokenizerJsonUnsupported); !known)
+    return known;
+  std::vector<float> scores;
+  for (const nlohmann::json &entry : *list) {
+    const std::string at = "key 'model.vocab': token " + std::to_string(scores.size());
+    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
+      return form(at + ": expects a text and a score, but got " + shownJson(entry));
+    const double score = entry[1].get<double>();
+    if (double(static_cast<float>(score)) != score) // sums of others would differ in their last digits
+      return form(at + ": expects a score that is a float32, but got " + shownJson(entry[1]));
+    scores.push_back(static_cast<float>(score));
+    if (Status placed = place(entry[0].get<std::string>(), scores.size() - 1, typeNormal, "key 'model.vocab'"); !placed)
+      return placed;
+  }
+  if (*unk >= scores.size())
+    return model.refuse("unk_id", "expects the id of a token");
+  unknown = tokens[*unk];
+  fallsBack = *bytes;
+  if (fallsBack)
+    if (Status good = checkBytes(); !good)
+      return good;
+  if (!fallsBack && idOf("<0x00>") >= 0)
+    return model.refuse(ErrorCode::TokenizerJsonUnsupported, "byte_fallback", "expects true where bytes are tokens");
+  if (Status read = readAdded(); !read)
+    return read;
+  scores.resize(tokens.size()); // of added tokens, which are no part of the model
+  pairs.add("tokenizer.ggml.model", "t5");
+  pairs.add("tokenizer.ggml.scores", scores);
+  if (!parts.charsMap.empty())
+    pairs.add("tokenizer.ggml.precompiled_charsmap", parts.charsMap);
+  pairs.add("tokenizer.folder.pre_tokenizer", parts.words);
+  pairs.add("tokenizer.folder.ignore_merges", false);
+  pairs.add("tokenizer.folder.nfc", false);
   return Done{};
 }
 
@@ -368,7 +421,7 @@ Status TokenizerReader::readIds() {
     while (tokens[id].empty())
       if (std::string text = "[unused" + std::to_string(number++) + "]"; idOf(text) < 0)
         tokens[id] = text;
-  for (size_t id = 0; id < tokens.size() && !parts.byteLevel && !wordPiece; ++id)
+  for (size_t id = 0; id < tokens.size() && !parts.byteLevel && !wordPiece && fallsBack; ++id)
     if (types[id] == typeNormal && tokens[id].size() == 6 && tokens[id].compare(0, 3, "<0x") == 0 &&
         tokens[id][5] == '>')
       types[id] = typeByte;

@@ -11,10 +11,7 @@ namespace {
 constexpr const char *spaceMark = "\xe2\x96\x81";
 constexpr size_t mostNesting = 8, mostParts = 64;
 
-struct Part {
-  std::string type;
-  JsonObject object;
-};
+using Part = TokenizerPart;
 
 /// Appends the part `object`, of a Sequence (whose list is called `list`) the parts in it.
 Status flatten(const JsonObject &object, const char *list, size_t depth, std::vector<Part> &parts) {
@@ -41,7 +38,7 @@ Status flatten(const JsonObject &object, const char *list, size_t depth, std::ve
 }
 
 Error unsupported(const Part &part, const char *key, const std::string &expectation) {
-  return part.object.refuse(ErrorCode::TokenizerJsonUnsupported, key, expectation);
+  return unsupportedPart(part, key, expectation);
 }
 
 /// After all keys of `parts` that have a meaning were asked for.
@@ -110,29 +107,6 @@ Status readNormalizer(const std::vector<Part> &parts, TokenizerParts &out, bool 
       return unsupported(part, "type", "expects NFC, or Prepend of U+2581 and Replace of spaces by it");
     }
   }
-  return Done{};
-}
-
-/// prepend_scheme, beside which old files have the switch add_prefix_space, and split.
-Status readMetaspace(const Part &part, TokenizerParts &out) {
-  Result<std::string> mark = part.object.text("replacement"), scheme = part.object.text("prepend_scheme", "always");
-  for (const Result<std::string> *each : {&mark, &scheme})
-    if (!*each)
-      return each->error();
-  Result<bool> prefix = part.object.boolean("add_prefix_space", true), split = part.object.boolean("split", true);
-  for (const Result<bool> *each : {&prefix, &split})
-    if (!*each)
-      return each->error();
-  part.object.skip("str_rep"); // of old files, the replacement once more
-  if (*mark != spaceMark)
-    return unsupported(part, "replacement", "expects U+2581");
-  if (*scheme != "always" && *scheme != "first" && *scheme != "never")
-    return unsupported(part, "prepend_scheme", "expects always, first or never");
-  if (!*prefix && *scheme != "never") // the package refuses it, too
-    return part.object.refuse("add_prefix_space", "expects true where prepend_scheme is " + *scheme);
-  out.metaspace.push_back(*scheme);
-  if (*split)
-    out.metaspace.push_back("split");
   return Done{};
 }
 
@@ -316,7 +290,8 @@ Status readBert(const JsonObject &tokenizer, const std::vector<Part> &normalizer
 
 } // namespace
 
-Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer, bool wordPiece) {
+Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer, JsonModel model) {
+  const bool wordPiece = model == JsonModel::WordPiece, bpe = model == JsonModel::Bpe;
   std::vector<Part> normalizer, words, decoder, processor;
   const struct {
     const char *name, *list;
@@ -338,15 +313,18 @@ Result<TokenizerParts> readTokenizerParts(const JsonObject &tokenizer, bool word
   if (wordPiece)
     if (Status read = readBert(tokenizer, normalizer, words, decoder, out); !read)
       return read.error();
-  if (Status read = wordPiece ? Status(Done{}) : readNormalizer(normalizer, out, marks); !read)
+  if (model == JsonModel::Unigram)
+    if (Status read = readUnigramParts(tokenizer, normalizer, words, decoder, out); !read)
+      return read.error();
+  if (Status read = !bpe ? Status(Done{}) : readNormalizer(normalizer, out, marks); !read)
     return read.error();
-  if (Status read = wordPiece ? Status(Done{}) : readWords(words, out, marks); !read)
+  if (Status read = !bpe ? Status(Done{}) : readWords(words, out, marks); !read)
     return read.error();
-  if (!wordPiece && (out.byteLevel == marks || (out.spacePrefix && !marks)))
+  if (bpe && (out.byteLevel == marks || (out.spacePrefix && !marks)))
     return tokenizer.refuse(
         ErrorCode::TokenizerJsonUnsupported, "pre_tokenizer",
         "expects one that ends in ByteLevel, Metaspace alone, or a normalizer that replaces spaces by U+2581");
-  if (Status good = wordPiece ? Status(Done{}) : checkDecoder(decoder, out, tokenizer); !good)
+  if (Status good = !bpe ? Status(Done{}) : checkDecoder(decoder, out, tokenizer); !good)
     return good.error();
   for (const Part &part : processor) {
     if (part.type == "ByteLevel") { // moves offsets into the text alone

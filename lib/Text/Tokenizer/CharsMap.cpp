@@ -107,7 +107,7 @@ Status CharsMap::verify(const std::string &where) const {
   return Done{};
 }
 
-size_t CharsMap::match(std::string_view text, std::string_view &replacement) const {
+size_t CharsMap::find(std::string_view text, std::string_view &replacement, bool shortest) const {
   if (trie.empty())
     return 0;
   size_t longest = 0, value = 0, position = base(trie[0]);
@@ -120,6 +120,8 @@ size_t CharsMap::match(std::string_view text, std::string_view &replacement) con
     if (trie[entry] & leafFlag) {
       longest = i + 1;
       value = trie[position] & valueMask;
+      if (shortest)
+        break;
     }
   }
   if (longest)

@@ -19,9 +19,14 @@ public:
   /// An empty map where the file has none. E0309, E0316 to E0319.
   static Result<CharsMap> create(const Metadata &metadata);
   /// The longest key that `text` begins with: its bytes, or 0, and what replaces them.
-  size_t match(std::string_view text, std::string_view &replacement) const;
+  size_t match(std::string_view text, std::string_view &replacement) const { return find(text, replacement, false); }
+  /// The same of the shortest key.
+  size_t matchShortest(std::string_view text, std::string_view &replacement) const {
+    return find(text, replacement, true);
+  }
 
 private:
+  size_t find(std::string_view text, std::string_view &replacement, bool shortest) const;
   Status verify(const std::string &where) const;
   static size_t base(uint32_t entry) { return static_cast<size_t>(entry >> 10) << ((entry & 512) >> 6); }
 

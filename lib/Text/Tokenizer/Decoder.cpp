@@ -65,6 +65,17 @@ bool isJsonWordPiece(const Vocabulary &vocabulary) {
   return vocabulary.fromJson && vocabulary.model == TokenizerModel::WordPiece;
 }
 
+/// As the decoder Metaspace: the first token's marks are nothing, those of others spaces.
+void appendMetaspace(std::string_view text, bool isFirst, std::string &out) {
+  for (size_t mark; (mark = text.find(spaceMark)) != text.npos; text.remove_prefix(mark + spaceMark.size()))
+    out.append(text.substr(0, mark)).append(isFirst ? "" : " ");
+  out.append(text);
+}
+
+bool hasMetaspaceDecoder(const Vocabulary &vocabulary) {
+  return vocabulary.fromJson && vocabulary.model == TokenizerModel::Unigram && vocabulary.fromJson->marksFirst;
+}
+
 /// What `id` stands for, where `isFirst` at the beginning of a text; nothing where it is outside the vocabulary.
 void appendPiece(const Vocabulary &vocabulary, int32_t id, bool isFirst, std::string &out) {
   if (!vocabulary.contains(id))
@@ -74,6 +85,8 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, bool isFirst, std::st
     return appendWholeByteLevel(text, out);
   if (isJsonWordPiece(vocabulary))
     return appendWordPiece(text, isFirst, vocabulary.fromJson->cleansUp, out);
+  if (hasMetaspaceDecoder(vocabulary))
+    return appendMetaspace(text, isFirst, out);
   switch (vocabulary.type(id)) {
   case TokenType::Byte: {
     auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'A' + 10; };
@@ -83,7 +96,8 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, bool isFirst, std::st
   case TokenType::Control:
   case TokenType::Unknown:
   case TokenType::UserDefined: // stored as it appears in text, but in a tokenizer.json, whose decoder takes all
-    if (vocabulary.fromJson && vocabulary.model == TokenizerModel::SpmBpe)
+    if (vocabulary.fromJson &&
+        (vocabulary.model == TokenizerModel::SpmBpe || vocabulary.model == TokenizerModel::Unigram))
       appendUnmarked(text, out);
     else
       out.append(text);
@@ -99,6 +113,8 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, bool isFirst, std::st
 
 /// Encoding put a space before the first word, which the text did not have.
 bool dropsFirstSpace(const Vocabulary &vocabulary) {
+  if (hasMetaspaceDecoder(vocabulary)) // which wrote none
+    return false;
   return vocabulary.addSpacePrefix || vocabulary.model == TokenizerModel::WordPiece ||
          (vocabulary.fromJson && vocabulary.fromJson->stripsSpace);
 }
@@ -113,9 +129,12 @@ std::string Tokenizer::piece(int32_t id) const {
 
 std::string Tokenizer::decode(const std::vector<int32_t> &ids, bool keepSpecial) const {
   std::string out;
+  bool isFirst = true; // a token, which may be no text
   for (int32_t id : ids)
-    if (keepSpecial || !isSpecial(id))
-      appendPiece(*vocabulary, id, out.empty(), out);
+    if (keepSpecial || !isSpecial(id)) {
+      appendPiece(*vocabulary, id, hasMetaspaceDecoder(*vocabulary) ? isFirst : out.empty(), out);
+      isFirst = false;
+    }
   if (dropsFirstSpace(*vocabulary) && !out.empty() && out[0] == ' ')
     out.erase(0, 1);
   return out;
@@ -123,13 +142,16 @@ std::string Tokenizer::decode(const std::vector<int32_t> &ids, bool keepSpecial)
 
 StreamDecoder::StreamDecoder(const Tokenizer &tokenizer, bool keepSpecial, bool startOfText)
     : tokenizer(&tokenizer), keepSpecial(keepSpecial),
-      dropSpace(startOfText && dropsFirstSpace(*tokenizer.vocabulary)) {}
+      dropSpace(startOfText && (dropsFirstSpace(*tokenizer.vocabulary) || hasMetaspaceDecoder(*tokenizer.vocabulary))) {
+}
 
 std::string StreamDecoder::push(int32_t id) {
   if (!keepSpecial && tokenizer->isSpecial(id))
     return "";
   size_t before = pending.size();
   appendPiece(*tokenizer->vocabulary, id, dropSpace, pending);
+  if (hasMetaspaceDecoder(*tokenizer->vocabulary))
+    dropSpace = false;
   if (dropSpace && pending.size() > before) {
     dropSpace = false;
     if (pending[0] == ' ')

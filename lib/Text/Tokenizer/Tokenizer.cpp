@@ -108,7 +108,7 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const Enco
     const size_t before = ids.size();
     std::string_view raw = text.substr(fragment.begin, fragment.end - fragment.begin);
     std::string prefixed;
-    if (v.fromJson && v.fromJson->prefixes(raw, fragment.begin == 0))
+    if (v.fromJson && v.model != TokenizerModel::Unigram && v.fromJson->prefixes(raw, fragment.begin == 0))
       raw = prefixed.assign(spaceMark).append(raw);
     Status ok = options.normalizeNfc || (v.fromJson && v.fromJson->nfc) ? encoder->encode(compose(raw), ids, steps)
                                                                         : encoder->encode(raw, ids, steps);

@@ -1,6 +1,7 @@
 // Unigram ("t5"): of all ways to cut the normalised text into tokens, the one with the highest sum of scores.
 #include "lib/Text/Tokenizer/CharsMap.h"
 #include "lib/Text/Tokenizer/Encoder.h"
+#include "lib/Text/Tokenizer/UnigramText.h"
 #include "lib/Text/Tokenizer/Utf8.h"
 #include "lib/Text/Tokenizer/Vocabulary.h"
 
@@ -15,7 +16,8 @@ class TokenTrie {
 public:
   explicit TokenTrie(const Vocabulary &vocabulary) : edges(1024, Edge{0, 0}), tokens(1, -1) {
     for (int32_t id = 0; id < vocabulary.size(); ++id) {
-      if (!vocabulary.isPlain(id))
+      // The package takes what is written as a byte's token for that, too.
+      if (!vocabulary.isPlain(id) && !(vocabulary.fromJson && vocabulary.type(id) == TokenType::Byte))
         continue;
       uint32_t node = 0;
       for (char c : vocabulary.text(id))
@@ -64,17 +66,28 @@ private:
 
 class Unigram final : public Encoder {
 public:
-  Unigram(const Vocabulary &vocabulary, CharsMap map, bool removeExtraSpaces)
-      : vocabulary(vocabulary), trie(vocabulary), map(std::move(map)), removeExtraSpaces(removeExtraSpaces) {
+  Unigram(const Vocabulary &vocabulary, CharsMap map, bool removeExtraSpaces, std::optional<UnigramText> json)
+      : vocabulary(vocabulary), trie(vocabulary), map(std::move(map)), removeExtraSpaces(removeExtraSpaces),
+        json(std::move(json)) {
     double lowest = 0;
     for (int32_t id = 0; id < vocabulary.size(); ++id)
-      if (vocabulary.type(id) == TokenType::Normal)
+      if (vocabulary.type(id) == TokenType::Normal || this->json)
         lowest = std::min<double>(lowest, vocabulary.score(id));
     unknownScore = lowest - 10.0;
   }
 
   Status encode(std::string_view fragment, std::vector<int32_t> &ids, uint64_t &steps) const override {
-    std::string text = normalize(fragment, steps);
+    if (!json)
+      return cut(normalize(fragment, steps), ids, steps);
+    for (const std::string &word : json->words(fragment, steps))
+      if (Status done = cut(word, ids, steps); !done)
+        return done;
+    return Done{};
+  }
+
+private:
+  /// Appends the ids of a text that is normalised.
+  Status cut(std::string_view text, std::vector<int32_t> &ids, uint64_t &steps) const {
     if (text.size() > UINT32_MAX)
       return fail(ErrorCode::TextTooLong, "text: expects below 2^32 bytes once normalised, but got %zu", text.size());
     struct Best {
@@ -90,7 +103,7 @@ public:
         best[end] = {sum, id, static_cast<uint32_t>(begin)};
     };
     for (size_t begin = 0, length; begin < text.size(); begin += length) {
-      length = std::max<size_t>(characterLength(std::string_view(text).substr(begin)), 1);
+      length = std::max<size_t>(characterLength(text.substr(begin)), 1);
       bool single = false; // a token for the character alone
       uint32_t node = 0;
       for (size_t end = begin; end < text.size() && (node = trie.step(node, static_cast<uint8_t>(text[end])));) {
@@ -99,21 +112,26 @@ public:
         int32_t id = trie.token(node);
         if (id < 0)
           continue;
-        offer(begin, end, id, vocabulary.type(id) == TokenType::UserDefined ? 0.0 : vocabulary.score(id));
+        offer(begin, end, id, vocabulary.type(id) == TokenType::UserDefined && !json ? 0.0 : vocabulary.score(id));
         single = single || end - begin == length;
       }
       if (!single)
         offer(begin, begin + length, vocabulary.unknown, unknownScore);
     }
     size_t first = ids.size();
-    for (size_t end = text.size(); end > 0; end = best[end].begin)
-      if (int32_t id = best[end].id; id != vocabulary.unknown || ids.size() == first || ids.back() != id)
+    const bool bytes = json && vocabulary.byteToken(0) >= 0; // in place of the unknown token
+    for (size_t end = text.size(); end > 0; end = best[end].begin) {
+      const int32_t id = best[end].id;
+      if (bytes && id == vocabulary.unknown)
+        for (size_t at = end; at > best[end].begin;)
+          ids.push_back(vocabulary.byteToken(static_cast<uint8_t>(text[--at])));
+      else if (id != vocabulary.unknown || ids.size() == first || ids.back() != id)
         ids.push_back(id);
+    }
     std::reverse(ids.begin() + static_cast<std::ptrdiff_t>(first), ids.end());
     return Done{};
   }
 
-private:
   /// Characters mapped, spaces collapsed where the file asks for it and written as "▁", one in front.
   std::string normalize(std::string_view fragment, uint64_t &steps) const {
     std::string text;
@@ -151,6 +169,7 @@ private:
   TokenTrie trie;
   CharsMap map;
   bool removeExtraSpaces;
+  std::optional<UnigramText> json; ///< what a tokenizer.json does in place of normalize()
   double unknownScore;
 };
 
@@ -160,6 +179,12 @@ Result<std::unique_ptr<Encoder>> createUnigram(const Metadata &metadata, const V
   Result<CharsMap> map = CharsMap::create(metadata);
   if (!map)
     return map.error();
+  if (vocabulary.fromJson) {
+    Result<UnigramText> text = UnigramText::create(metadata, vocabulary, std::move(*map));
+    if (!text)
+      return text.error();
+    return std::unique_ptr<Encoder>(new Unigram(vocabulary, CharsMap(), false, std::move(*text)));
+  }
   bool removeExtraSpaces = false;
   if (metadata.has("tokenizer.ggml.remove_extra_whitespaces")) {
     Result<bool> value = metadata.boolean("tokenizer.ggml.remove_extra_whitespaces");
@@ -167,7 +192,7 @@ Result<std::unique_ptr<Encoder>> createUnigram(const Metadata &metadata, const V
       return value.error();
     removeExtraSpaces = *value;
   }
-  return std::unique_ptr<Encoder>(new Unigram(vocabulary, std::move(*map), removeExtraSpaces));
+  return std::unique_ptr<Encoder>(new Unigram(vocabulary, std::move(*map), removeExtraSpaces, std::nullopt));
 }
 
 } // namespace stepdown

@@ -237,14 +237,16 @@ Status Vocabulary::readFromJson(const Metadata &metadata) {
     if (!switches)
       return switches.error();
     for (std::string_view name : *switches) {
-      if (name != "always" && name != "first" && name != "never" && name != "split" && name != "strip")
+      if (name != "always" && name != "first" && name != "never" && name != "split" && name != "strip" &&
+          name != "unmark")
         return fail(ErrorCode::TokenizerJsonUnsupported,
-                    "%s: key '%s': expects always, first or never, split and strip, but got '%s'",
+                    "%s: key '%s': expects always, first or never, split, strip and unmark, but got '%s'",
                     metadata.file().c_str(), key, printable(name).c_str());
       json.prefix = name == "always"  ? FromJson::Prefix::Always
                     : name == "first" ? FromJson::Prefix::First
                                       : json.prefix;
       json.cutsAtMarks = json.cutsAtMarks || name == "split";
+      json.marksFirst = json.marksFirst || name == "unmark";
       json.stripsSpace = json.stripsSpace || name == "strip";
     }
   }

@@ -72,6 +72,7 @@ public:
     /// it has a space there already; and words are cut before each "▁".
     enum class Prefix { None, Always, First } prefix = Prefix::None;
     bool cutsAtMarks = false;
+    bool marksFirst = false;  ///< of Unigram: the decoder Metaspace, to which the marks of the first token are nothing
     bool stripsSpace = false; ///< the decoder drops one space at the start
     bool cleansUp = false;    ///< of WordPiece: it drops spaces before punctuation
 
