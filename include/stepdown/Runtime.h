@@ -1,5 +1,5 @@
 /* The runtime's C API: load an artifact, open a session, and generate text; or submit ragged batches of tokens, step,
- * and read logits. docs/embedding.md shows both.
+ * and read logits. docs/embedding.md shows both, and how an encoder embeds texts.
  *
  * Errors are values: every call that can fail returns a stepdown_status whose code is 0 on success, else a number of
  * docs/errors.md; its text is valid until the thread's next call. Nothing aborts or throws across this interface.
@@ -274,6 +274,36 @@ STEPDOWN_API stepdown_status stepdown_sequence_export(stepdown_session *session,
                                                       stepdown_write_callback write, void *context);
 STEPDOWN_API stepdown_status stepdown_sequence_import(stepdown_session *session, stepdown_read_callback read,
                                                       void *context, stepdown_sequence *sequence);
+
+/* Embeddings of texts by a sentence encoder: one vector a text, of all its tokens (docs/sentence-embeddings.md). Used
+ * by one thread at a time; the model may be freed meanwhile. */
+typedef struct stepdown_embedder stepdown_embedder;
+enum { STEPDOWN_POOLING_MEAN = 1, STEPDOWN_POOLING_CLS = 2, STEPDOWN_POOLING_LAST = 3 };
+typedef struct stepdown_embedder_options {
+  size_t size;       /* sizeof(stepdown_embedder_options) */
+  int32_t threads;   /* 0: one per core */
+  int32_t pooling;   /* STEPDOWN_POOLING_...: how the rows of a text become one; 0: as the checkpoint says */
+  int32_t normalize; /* 1: embeddings of length 1; -1: of whatever length; 0: as the checkpoint says */
+  int32_t reserved;  /* 0 */
+} stepdown_embedder_options;
+/* 602: options out of range; 1425: a model that is no encoder; 1423: neither the checkpoint nor the options say how
+ * rows are pooled. */
+STEPDOWN_API stepdown_status stepdown_embedder_create(const stepdown_model *model,
+                                                      const stepdown_embedder_options *options,
+                                                      stepdown_embedder **embedder);
+STEPDOWN_API void stepdown_embedder_free(stepdown_embedder *embedder);
+/* Numbers of an embedding, and tokens that a text may have, with those around it. */
+STEPDOWN_API size_t stepdown_embedder_width(const stepdown_embedder *embedder);
+STEPDOWN_API size_t stepdown_embedder_longest(const stepdown_embedder *embedder);
+/* The embeddings of `count` texts that end with a zero to `out`, float32 [count, width]. Control tokens in them are
+ * plain text. As many as fit share a step; what a text's embedding is, to the bit, does not depend on the others. 1422
+ * for a text that is too long, by its number: nothing is computed then. */
+STEPDOWN_API stepdown_status stepdown_embed(stepdown_embedder *embedder, const char *const *texts, size_t count,
+                                            float *out);
+/* The same of ids as stepdown_model_tokenize gives them with STEPDOWN_ADD_SPECIAL: those of text i are the next
+ * lengths[i]. 1422; 1427 for a text without ids, or with one that the model does not have. */
+STEPDOWN_API stepdown_status stepdown_embed_tokens(stepdown_embedder *embedder, const int32_t *ids,
+                                                   const size_t *lengths, size_t count, float *out);
 
 /* The functions of an artifact that was compiled from a plain MLIR module (stepdown_compile of a .mlir file). A module
  * is used by any number of threads at a time, and may be freed while results of its functions still live. */

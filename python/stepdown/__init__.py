@@ -10,8 +10,9 @@
 The library is looked for where STEPDOWN_LIBRARY says; else beside this package, in the prefix of this Python, in /usr/local,
 and where the system's linker looks.
 """
+from ._embedder import Embedder
 from ._model import Answer, Error, Model, Sequence, Session
 from ._program import ArrayType, Function, Program
 
-__all__ = ["Answer", "ArrayType", "Error", "Function", "Model", "Program", "Sequence", "Session"]
+__all__ = ["Answer", "ArrayType", "Embedder", "Error", "Function", "Model", "Program", "Sequence", "Session"]
 __version__ = "0.1.0"

@@ -60,6 +60,10 @@ class Sampling(Sized):
                 ("dry_allowed_length", c_int32), ("dry_window", c_int32), ("sampling_order", c_char_p)]
 
 
+class EmbedderOptions(Sized):
+    _fields_ = [("size", c_size_t), ("threads", c_int32), ("pooling", c_int32), ("normalize", c_int32), ("reserved", c_int32)]
+
+
 TextCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int32, POINTER(ctypes.c_char), c_size_t)
 
 
@@ -110,6 +114,12 @@ _FUNCTIONS = {
                                           POINTER(c_size_t)]),
     "stepdown_sequence_generate": (Status, [_HANDLE, c_int32, POINTER(c_int32), c_size_t, POINTER(GenerateOptions),
                                             POINTER(GenerationInfo)]),
+    "stepdown_embedder_create": (Status, [_HANDLE, POINTER(EmbedderOptions), POINTER(_HANDLE)]),
+    "stepdown_embedder_free": (None, [_HANDLE]),
+    "stepdown_embedder_width": (c_size_t, [_HANDLE]),
+    "stepdown_embedder_longest": (c_size_t, [_HANDLE]),
+    "stepdown_embed": (Status, [_HANDLE, POINTER(c_char_p), c_size_t, POINTER(c_float)]),
+    "stepdown_embed_tokens": (Status, [_HANDLE, POINTER(c_int32), POINTER(c_size_t), c_size_t, POINTER(c_float)]),
     "stepdown_module_load": (Status, [c_char_p, POINTER(LoadOptions), POINTER(_HANDLE)]),
     "stepdown_module_free": (None, [_HANDLE]),
     "stepdown_module_isa": (c_char_p, [_HANDLE]),

@@ -14,6 +14,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "data")]
 from conformance import Suite
 import numpy as np
 import gguf
+import experts
 import folder_case
 import make_encoder
 import make_folder
@@ -182,6 +183,33 @@ REFUSED = {
 }
 
 
+def library(suite, artifact):
+    """The C API, through the Python package: the bytes that stepdown-run gives, and refusals by their number."""
+    stepdown = experts.library(suite)
+    if not stepdown:
+        return
+    wanted = embed(suite, artifact, TEXTS)
+    model = stepdown.Model(artifact)
+    embedder = stepdown.Embedder(model, threads=2)
+    suite.expect((embedder.width, embedder.longest) == (96, 61), f"expects 96 numbers of 61 tokens, but got {embedder.width} of {embedder.longest}")
+    suite.expect(embedder.embed(TEXTS).tobytes() == wanted.tobytes(), "expects the bytes that embed gives")
+    ids = [model.tokenize(text) for text in TEXTS]
+    one = stepdown.Embedder(model, threads=1)
+    del model  # which they keep
+    suite.expect(one.embed_tokens(ids[::-1] * 13)[::-1][:len(TEXTS)].tobytes() == wanted.tobytes(), "expects the same of ids, in other steps and with one thread")
+    suite.expect(one.embed([]).shape == (0, 96), "expects nothing of no text")
+    raw = stepdown.Embedder(stepdown.Model(artifact), pooling="last", normalize=False).embed(TEXTS)
+    suite.expect(raw.tobytes() == embed(suite, artifact, TEXTS, "--pooling", "last", "--normalize", "off").tobytes(), "expects the bytes of --pooling last")
+    for number, call in ((1422, lambda: one.embed(["a", "stars " * 99])), (1427, lambda: one.embed_tokens([ids[0], []])), (1427, lambda: one.embed_tokens([[389]])),
+                         (1427, lambda: one.embed_tokens([[-1]])), (602, lambda: stepdown.Embedder(stepdown.Model(artifact), threads=-1)),
+                         (602, lambda: stepdown.Embedder(stepdown.Model(artifact), pooling="max"))):
+        try:
+            call()
+            suite.expect(False, f"library: expects E{number:04d}, but got no error")
+        except stepdown.Error as error:
+            suite.expect(error.code == number, f"library: expects E{number:04d}, but got {error}")
+
+
 def said_by(suite, program, *arguments):
     try:
         suite.call(program, *arguments)
@@ -242,6 +270,7 @@ def asked(suite, sound):
     model, decoder = suite.made("decoder.gguf", "--layers 1 --width 32 --heads 2 --kv-heads 1"), suite.path("decoder.stepdown")
     suite.call("stepdown-compile", model, "-o", decoder, level)
     expect(1425, "architecture llama: expects an encoder", "stepdown-run", "embed", decoder, "a")
+    suite.run("the library", lambda: library(suite, artifact))
     suite.run("a server", lambda: served(suite, artifact, decoder))
 
 

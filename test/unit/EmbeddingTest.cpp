@@ -72,6 +72,7 @@ TEST_F(Installed, findPackageBuildsProgramsThatGenerate) {
   expectText(folder + "/build/generate");
   expectText(folder + "/build/step");
   expectUsage(folder + "/build/generate", "generate MODEL.stepdown TEXT [TOKENS]");
+  expectUsage(folder + "/build/embed", "embed MODEL.stepdown TEXT TEXT");
   expectUsage(folder + "/build/step", "step MODEL.stepdown TEXT [TOKENS]");
   // The tree may be moved, and the static program needs nothing of it.
   ASSERT_EQ(shell("mv " + folder + "/tree " + folder + "/away"), "");

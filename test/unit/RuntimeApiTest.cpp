@@ -77,6 +77,28 @@ TEST(RuntimeApi, aConstraintIsOfItsModel) {
   stepdown_model_free(one);
 }
 
+TEST(RuntimeApi, aModelThatContinuesTextsEmbedsNone) {
+  stepdown_model *model;
+  stepdown_embedder *embedder = reinterpret_cast<stepdown_embedder *>(1);
+  ASSERT_EQ(stepdown_model_load(ToyModel().write().c_str(), nullptr, &model).code, 0);
+  EXPECT_EQ(stepdown_embedder_create(model, nullptr, &embedder).code, 1425);
+  EXPECT_EQ(embedder, nullptr);
+  stepdown_embedder_options options = {};
+  EXPECT_EQ(stepdown_embedder_create(model, &options, &embedder).code, 613);
+  options.size = sizeof options;
+  for (int32_t pooling : {-1, 4}) {
+    options.pooling = pooling;
+    EXPECT_EQ(stepdown_embedder_create(model, &options, &embedder).code, 602) << pooling;
+  }
+  options.pooling = STEPDOWN_POOLING_LAST;
+  for (int32_t normalize : {-2, 2}) {
+    options.normalize = normalize;
+    EXPECT_EQ(stepdown_embedder_create(model, &options, &embedder).code, 602) << normalize;
+  }
+  stepdown_embedder_free(nullptr);
+  stepdown_model_free(model);
+}
+
 TEST(RuntimeApi, errorsAreValuesOfTheCallingThread) {
   stepdown_model *model = nullptr;
   stepdown_status here = stepdown_model_load("/no/such/file.stepdown", nullptr, &model);
@@ -191,6 +213,7 @@ TEST(RuntimeApi, structuresHaveNoRoomAtTheirEnd) {
   ENDS_WITH(stepdown_speculation, most);
   ENDS_WITH(stepdown_generate_options, speculation);
   ENDS_WITH(stepdown_generation, accepted);
+  ENDS_WITH(stepdown_embedder_options, reserved);
 #undef ENDS_WITH
 }
 
