@@ -9,6 +9,7 @@ namespace stepdown {
 namespace {
 
 constexpr uint64_t blockColumns = 32;
+constexpr uint64_t panelRows = 64; // of codes that lie by columns: a few lines of the cache of each column
 constexpr uint8_t placeOf[8] = {0, 4, 1, 5, 2, 6, 3, 7}; // of code i among the interleaved eight
 
 uint32_t word(const uint8_t *at) {
@@ -40,6 +41,8 @@ private:
            : f.byColumn ? int(f.codes.at(column, row))
                         : int(f.codes.at(row, column));
   }
+
+  void codesAt(uint64_t row, uint64_t column, int lift, uint8_t *codes) const;
 
   const IntegerForm f;
   Storage storage = Storage::F32;
@@ -99,29 +102,71 @@ void writeBlock(Storage as, uint16_t scale, const uint8_t *codes, uint8_t *out) 
     *out++ = static_cast<uint8_t>((codes[i] & 15) | codes[16 + i] << 4);
 }
 
+/// The codes of a block, each with `lift` added. A word is read once where it holds whole codes.
+void IntegerPart::codesAt(uint64_t row, uint64_t column, int lift, uint8_t *codes) const {
+  const PackedCodes &p = f.codes;
+  if (f.bytes || 32 % p.bits != 0 || (p.interleaved && !f.byColumn)) {
+    for (uint64_t i = 0; i < blockColumns; ++i)
+      codes[i] = static_cast<uint8_t>(codeAt(row, column + i) + lift);
+    return;
+  }
+  const uint32_t mask = (1u << p.bits) - 1;
+  const uint64_t each = 32 / uint64_t(p.bits);
+  if (f.byColumn) {
+    const uint64_t at = p.interleaved ? row / 8 * 8 + placeOf[row % 8] : row, shift = at % each * uint64_t(p.bits);
+    const uint8_t *from = p.words + 4 * (column * p.streamStep + at / each * p.wordStep);
+    for (uint64_t i = 0; i < blockColumns; ++i, from += 4 * p.streamStep)
+      codes[i] = static_cast<uint8_t>(int(word(from) >> shift & mask) + lift);
+    return;
+  }
+  const uint8_t *from = p.words + 4 * (row * p.streamStep + column / each * p.wordStep);
+  for (uint64_t i = 0; i < blockColumns; from += 4 * p.wordStep) {
+    uint32_t bits = word(from);
+    for (uint64_t k = 0; k < each; ++k, ++i, bits >>= p.bits)
+      codes[i] = static_cast<uint8_t>(int(bits & mask) + lift);
+  }
+}
+
+/// Panels of rows; of a panel block after block of columns, each for all its rows. Codes that lie by columns are read
+/// in the order in which they lie then, a few lines of each column, where row after row would need all pages for each.
 void IntegerPart::read(Storage as, uint64_t first, uint64_t count, uint8_t *out) const {
   const BlockFormat &format = *blockFormat(as);
-  uint8_t codes[blockColumns];
-  std::vector<float> scales(as == Storage::F32 ? f.groups : 0); // of a row
+  const bool floats = as == Storage::F32, byColumns = f.byColumn || f.codes.wordStep > 1;
+  const uint64_t panel = byColumns ? panelRows : 1, rowBytes = columns / format.elements * format.bytes;
+  const uint64_t wide = floats ? std::min(columns, blockColumns) : blockColumns;
+  std::vector<float> scales(std::min(panel, count) * f.groups); // [rows of the panel, groups]
   std::vector<int> zeros(scales.size());
-  for (uint64_t r = first; r < first + count; ++r) {
-    if (as == Storage::F32) {
+  std::vector<uint32_t> groupOf(floats ? columns : 0);
+  for (uint64_t c = 0; c < groupOf.size(); ++c)
+    groupOf[c] = static_cast<uint32_t>(groupAt(c));
+  uint8_t codes[blockColumns];
+  for (const uint64_t end = first + count; first < end;) {
+    const uint64_t some = std::min(panel, end - first);
+    for (uint64_t r = 0; r < some; ++r)
       for (uint64_t g = 0; g < f.groups; ++g)
-        scales[g] = scaleAt(r, g), zeros[g] = zeroAt(r, g);
-      for (uint64_t c = 0; c < columns; ++c, out += sizeof(float)) {
+        scales[r * f.groups + g] = scaleAt(first + r, g), zeros[r * f.groups + g] = zeroAt(first + r, g);
+    for (uint64_t c = 0; c < columns; c += wide)
+      for (uint64_t r = 0; r < some; ++r) {
+        const float *scale = &scales[r * f.groups];
+        const int *zero = &zeros[r * f.groups];
+        uint8_t *to = out + r * rowBytes + c / format.elements * format.bytes;
+        if (floats) {
+          const bool whole = !f.bytes && c + blockColumns <= columns;
+          if (whole)
+            codesAt(first + r, c, 0, codes);
+          for (uint64_t i = c; i < std::min(columns, c + wide); ++i, to += sizeof(float)) {
+            const uint64_t g = groupOf[i];
+            const int code = whole ? codes[i - c] : codeAt(first + r, i);
+            const float value = scale[g] * float(code - zero[g]); // exact of 16 bits a scale
+            std::memcpy(to, &value, sizeof value);
+          }
+          continue;
+        }
         const uint64_t g = groupAt(c);
-        const float value = scales[g] * float(codeAt(r, c) - zeros[g]); // exact of 16 bits a scale
-        std::memcpy(out, &value, sizeof value);
+        codesAt(first + r, c, format.offset - zero[g], codes);
+        writeBlock(as, f32ToF16(scale[g]), codes, to);
       }
-      continue;
-    }
-    for (uint64_t c = 0; c < columns; c += blockColumns, out += format.bytes) {
-      const uint64_t g = groupAt(c);
-      const int lift = format.offset - zeroAt(r, g);
-      for (uint64_t i = 0; i < blockColumns; ++i)
-        codes[i] = static_cast<uint8_t>(codeAt(r, c + i) + lift);
-      writeBlock(as, f32ToF16(scaleAt(r, g)), codes, out);
-    }
+    first += some, out += some * rowBytes;
   }
 }
 
