@@ -60,7 +60,10 @@ DispatchTraffic measureTiles(tile::KernelOp kernel, DispatchOp dispatch, const S
   const uint64_t inner = cast<DenseI64ArrayAttr>(dispatch.getDims()[products])[1], weights = row.columns * inner;
   all.threads = launch[1];
   all.grid[0] = across, all.grid[1] = tiles;
-  all.asked = all.weightsRead * tiles + all.otherRead * across;
+  // What is added to a product each work-group reads where it stores.
+  const bool adds = kernel.getNumArguments() > uint64_t(2 * products + 2);
+  const uint64_t addend = adds ? count * row.columns * sizeof(float) : 0;
+  all.asked = all.weightsRead * tiles + (all.otherRead - addend) * across + addend;
   all.operations = kUnpacking * weights * tiles;
   all.products = 2 * weights * tiles * tileTokens;
   return all;

@@ -77,13 +77,17 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   };
   CacheType cache;
   uint64_t element = 0, outColumns = 0, sinks = 0, rowColumns = 0; // of rows that are read
+  uint64_t written = 0, results = 0;                               // bytes of a token
   for (unsigned i = 0; i < kernel.getNumArguments(); ++i) {
     Value source = sourceOf(i);
     if (auto type = dyn_cast<CacheType>(source.getType())) {
       cache = type;
       element = cast<MemRefType>(kernel.getArgument(i).getType()).getElementTypeBitWidth() / 8;
     } else if (source.getDefiningOp() == dispatch) {
-      outColumns = columns(source.getType()); // without padding
+      const uint64_t wide = columns(source.getType()); // without padding
+      outColumns = std::max(outColumns, wide);
+      written += wide * (cast<MemRefType>(kernel.getArgument(i).getType()).getElementTypeBitWidth() / 8);
+      ++results;
     } else if (dimsOf(i).size() == 2 && !isa<BatchType>(source.getType())) {
       rowColumns = columns(source.getType());
     } else if (dimsOf(i).size() == 1 && dimsOf(i)[0] > 0) {
@@ -103,6 +107,8 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
       all.otherRead += (1 + numbers) * kNumber;
       all.asked += all.grid[1] * kNumber + numbers * kNumber;
       operations += double(outColumns) * (10 * double(seen.shares) + 1);
+      if (results > 1) // rows of a product beside it: their largest number, in a tree, and what they are divided by
+        operations += double(3 * outColumns + all.threads - 1);
       continue;
     }
     // Query columns of a cache head; a block that has positions reads them, with the token's position, sequence and
@@ -122,8 +128,10 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   all.operations = uint64_t(operations);
   if (!cache) {
     all.otherRead += sinks;
-    all.otherWritten = tokens * outColumns * kNumber;
+    all.otherWritten = tokens * written;
     all.chain = 5 * mostShares + 1;
+    if (results > 1)
+      all.chain += 2 * llvm::divideCeil(outColumns, all.threads) + llvm::Log2_64_Ceil(all.threads) + 1;
     return all;
   }
   // Over all tokens each position once, and the entries of the table that have them.

@@ -153,7 +153,12 @@ Result<OwningOpRef<ModuleOp>> quantisedMatmulKernel(MLIRContext &context, const 
        {"warps", text(p.warps)},
        {"registers", text(p.registers)},
        {"load_registers", text(p.loadRegisters)},
-       {"group", text(p.group)}});
+       {"group", text(p.group)},
+       {"addend", p.addend ? "%r: !matrix, " : ""},
+       {"read", p.addend ? "%addend = tile.read %r[%j, %i] {transposed} : !matrix -> !sums" : ""},
+       {"and_addend", p.addend ? ", %a = %addend" : ""},
+       {"and_sums", p.addend ? ", !sums" : ""},
+       {"result", p.addend ? "%added = arith.addf %a, %z : f32 tile.yield %added : f32" : "tile.yield %z : f32"}});
 }
 
 /// A float constant's text: all digits of a float32.

@@ -46,6 +46,7 @@ struct QuantisedMatmulParameters {
   int64_t warps = 4;                           ///< of the role that multiplies
   int64_t registers = 168, loadRegisters = 40; ///< of a thread of each role
   int64_t group = 1;                           ///< tiles of rows that run next to each other
+  bool addend = false;                         ///< Y = R + X W^T, R [T, M] an argument in front of Y
   const Layout *layout = &kTiles16;            ///< of the weight's blocks
   const BlockFormat *format = nullptr;         ///< of the weight
 };

@@ -3,6 +3,7 @@
 // tile has does not show in a result: sums of a column are made in one order, with any number of columns beside it.
 //
 // X is binary16, its rows scaled to fit; %s [1, T] is what each row of the result is scaled back by.
+// Where Y has an addend R [T, M], such as a residual sum, each element is rounded before and behind that sum.
 //
 // Columns of the weight are unpacked while the product of those before them runs.
 !weight = memref<?x?x$(block)>
@@ -16,7 +17,7 @@
 !sum = !tile.accumulator<$(m)x$(n)xf32>
 !sums = vector<$(m)x$(n)xf32>
 
-tile.kernel @quantised_matmul(%w: !weight, %x: !tokens, %s: !matrix, %y: !matrix) {
+tile.kernel @quantised_matmul(%w: !weight, %x: !tokens, %s: !matrix, $(addend)%y: !matrix) {
   %0 = arith.constant 0 : index
   %1 = arith.constant 1 : index
   %64 = arith.constant 64 : index
@@ -78,9 +79,10 @@ tile.kernel @quantised_matmul(%w: !weight, %x: !tokens, %s: !matrix, %y: !matrix
         scf.yield %next : !sums
       }
       %scale = tile.read %s[%0, %j] : !matrix -> !sums
-      %scaled = tile.map (%v = %total, %b = %scale) : !sums, !sums -> !sums {
+      $(read)
+      %scaled = tile.map (%v = %total, %b = %scale$(and_addend)) : !sums, !sums$(and_sums) -> !sums {
         %z = arith.mulf %v, %b : f32
-        tile.yield %z : f32
+        $(result)
       }
       tile.store %scaled to %y[%j, %i] {transposed} : !sums to !matrix
     }

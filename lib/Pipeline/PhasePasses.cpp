@@ -58,7 +58,7 @@ static void addLLVM(OpPassManager &kernels, Regions regions) {
 
 // A model on the CPU.
 
-static void fuseModel(OpPassManager &manager, const PhaseOptions &options, bool exact) {
+static void fuseModel(OpPassManager &manager, const PhaseOptions &options, bool exact, bool behindProducts = false) {
   manager.addNestedPass<func::FuncOp>(createQuantizeActivations({exact, options.activations}));
   manager.addPass(createPadSizes({options.target->name}));
   manager.addPass(createHoistSelectRows());
@@ -68,7 +68,7 @@ static void fuseModel(OpPassManager &manager, const PhaseOptions &options, bool 
   functions.addPass(createFuseSiblingLinears());
   functions.addPass(createFuseRopeAppend());
   functions.addPass(createFuseAttention());
-  functions.addPass(createFuseResidualNorm());
+  functions.addPass(createFuseResidualNorm({behindProducts}));
   functions.addPass(createWrapKernels());
 }
 
@@ -115,7 +115,7 @@ void build::bindKernels(OpPassManager &manager, const PhaseOptions &) {
 
 /// Threads read activations in float32.
 void build::fuseModelOnDevice(OpPassManager &manager, const PhaseOptions &options) {
-  fuseModel(manager, options, /*exact=*/true);
+  fuseModel(manager, options, /*exact=*/true, /*behindProducts=*/true);
 }
 
 void build::threadKernels(OpPassManager &manager, const PhaseOptions &options) {

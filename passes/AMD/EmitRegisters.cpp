@@ -58,12 +58,29 @@ SumEmitter::Read SumEmitter::prepareRead(ReadOp op) {
   return read;
 }
 
-/// Zero behind the matrix's last row.
+/// The same of a matrix whose columns lie along the tile's rows, of more than one row and column.
+SumEmitter::Read SumEmitter::prepareTurnedRead(ReadOp op) {
+  const Matrix &from = matrices[op.getFrom()];
+  Read read;
+  read.element = op.getFrom().getType().getElementType();
+  Value row = lookup(op.getRow()).front();
+  read.stride = i32(1), read.next = arith::TruncIOp::create(b, b.getI32Type(), from.stride);
+  read.buffer = resource(from, read.element, row, i32(0), op.getType().getDimSize(1), from.columns);
+  read.column = add(lookup(op.getColumn()).front(), laneRow), read.columns = from.columns;
+  read.first = add(multiply(add(firstColumn, remainder(lane, chip.rows)), read.next), read.column);
+  return read;
+}
+
+/// Zero behind the matrix's last row, and behind the last column of one whose columns lie along the tile's rows.
 Value SumEmitter::readElement(const Read &read, int64_t i) {
   const int64_t bytes = read.element.getIntOrFloatBitWidth() / 8;
   const Held at = held(i);
   Value apart = add(multiply(read.stride, i32(at.row)), multiply(read.next, i32(at.column)));
   Value offset = multiply(add(read.first, apart), i32(bytes));
+  if (read.column) {
+    Value inside = compare(arith::CmpIPredicate::slt, add(read.column, i32(at.row)), read.columns);
+    offset = arith::SelectOp::create(b, inside, offset, i32(-1));
+  }
   const Type bits = b.getIntegerType(bytes * 8);
   Value got = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", bits, {read.buffer, offset, i32(0), i32(0)});
   Value value = LLVM::BitcastOp::create(b, read.element, got);
@@ -74,7 +91,7 @@ void SumEmitter::mapElements(MapOp op) {
   SmallVector<Read> reads(op.getOperands().size());
   for (auto [read, operand] : llvm::zip(reads, op.getOperands()))
     if (auto from = operand.getDefiningOp<ReadOp>())
-      read = prepareRead(from);
+      read = from->hasAttr("transposed") ? prepareTurnedRead(from) : prepareRead(from);
   SmallVector<SmallVector<Value>> held;
   for (auto [read, operand] : llvm::zip(reads, op.getOperands()))
     held.push_back(read.buffer ? SmallVector<Value>() : elementsOf(lookup(operand)));

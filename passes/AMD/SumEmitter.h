@@ -19,6 +19,7 @@ protected:
   struct Read {
     mlir::Type element;
     Value buffer, stride, next, first;
+    Value column, columns; ///< of a matrix whose columns lie along the tile's rows: the lane's, and how many there are
   };
   /// The wave's and the lane's place in the tile, of waves that share it out in this many columns.
   void placeSums(int64_t waveColumns);
@@ -27,6 +28,7 @@ protected:
   /// The elements that a lane has of sums, one sum behind the other.
   mlir::SmallVector<Value> elementsOf(mlir::ValueRange sums);
   Read prepareRead(tile::ReadOp op);
+  Read prepareTurnedRead(tile::ReadOp op);
   Value readElement(const Read &read, int64_t element);
   void mapElements(tile::MapOp op);
 

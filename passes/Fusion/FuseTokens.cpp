@@ -116,12 +116,20 @@ struct FuseAttention : impl::FuseAttentionBase<FuseAttention> {
 };
 
 struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
+  using impl::FuseResidualNormBase<FuseResidualNorm>::FuseResidualNormBase;
+
   void runOnOperation() override {
     hoistWeights(getOperation());
     SmallVector<AddOp> adds;
     getOperation().walk([&](AddOp op) { adds.push_back(op); });
     for (AddOp add : adds) {
       SmallVector<Operation *> group;
+      auto isNorm = [](Operation *user) { return isa<RMSNormOp, LayerNormOp>(user); };
+      Operation *product = add.getB().getDefiningOp();
+      const bool behind = behindProducts && isa_and_nonnull<LinearOp>(product) && product->hasOneUse() &&
+                          isFree(product) && llvm::none_of(add->getUsers(), isNorm);
+      if (behind)
+        group.push_back(product);
       for (Value operand : add->getOperands()) // a norm, rows or the experts' sum of what is added
         if (Operation *def = operand.getDefiningOp();
             isa_and_nonnull<RMSNormOp, SelectRowsOp, CombineExpertsOp>(def) && def->hasOneUse() && isFree(def))
@@ -130,7 +138,7 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
       for (Operation *user : add->getUsers())
         if (isa<RMSNormOp, LayerNormOp>(user) && isFree(user))
           takeNorm(user, group);
-      makeKernel("residual_norm", group, whyApart);
+      makeKernel(behind ? "residual_linear" : "residual_norm", group, whyApart);
     }
     SmallVector<Operation *> norms;
     getOperation().walk([&](Operation *op) {
@@ -157,6 +165,8 @@ struct FuseResidualNorm : impl::FuseResidualNormBase<FuseResidualNorm> {
     if (isa<LinearOp, ExpertLinearOp>(producer))
       return needsWhole(isa<AddOp, CombineExpertsOp>(reader) ? "the kernel of a sum" : "a norm", "rows",
                         columns(producer->getResult(0).getType()));
+    if (isa<LinearOp>(reader))
+      return wholeRowsOfInput(producer, reader);
     if (isa<AttentionOp>(producer) && isa<SelectRowsOp>(reader))
       return "attention is computed for every token, and its result is read for the wanted rows alone";
     if (isa<AddOp>(producer) && isa<AddOp>(reader))

@@ -198,7 +198,8 @@ def FuseResidualNorm : Pass<"fuse-residual-norm", "::mlir::func::FuncOp"> {
   let summary = "Fuse residual sums with the norms around them and the packing of their result";
   let description = [{
     A row goes through memory once: its sum, its norms and its blocks are made while it is in the nearest cache. A norm
-    that something else reads, too, is no part of the sum and stays outside.
+    that something else reads, too, is no part of the sum and stays outside. With `behind-products`, for devices, whose
+    launches cost more than a number's tile: a sum that no norm of the function reads is part of the linear in front of it.
 
     Before:
     ```mlir
@@ -219,6 +220,7 @@ def FuseResidualNorm : Pass<"fuse-residual-norm", "::mlir::func::FuncOp"> {
         transformer.yield %1, %3 : ...
     ```
   }];
+  let options = [Option<"behindProducts", "behind-products", "bool", "false", "Add behind the product where no norm follows">];
   let dependentDialects = ["::stepdown::transformer::TransformerDialect"];
 }
 

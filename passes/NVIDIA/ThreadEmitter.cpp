@@ -76,8 +76,12 @@ Value ThreadEmitter::readElement(ReadOp op, Value inTileRow, Value inTileColumn,
   auto placed = [&](Value first, Value inTile, int64_t more, unsigned dimension) {
     return op.getType().getDimSize(dimension) == 1 ? first : add(add(first, inTile), i32(more));
   };
-  Value row = inside(placed(lookup(op.getRow()).front(), inTileRow, at.row, 0), from.rows);
-  Value column = inside(placed(lookup(op.getColumn()).front(), inTileColumn, at.column, 1), from.columns);
+  const bool turned = op->hasAttr("transposed"); // rows of the tile lie along columns of the matrix
+  auto along = [&](Value first, bool rows) {
+    return rows ? placed(first, inTileRow, at.row, 0) : placed(first, inTileColumn, at.column, 1);
+  };
+  Value row = inside(along(lookup(op.getRow()).front(), !turned), from.rows);
+  Value column = inside(along(lookup(op.getColumn()).front(), turned), from.columns);
   Value place = add(multiply(arith::ExtSIOp::create(b, b.getI64Type(), row), from.stride),
                     arith::ExtSIOp::create(b, b.getI64Type(), column));
   Value where = LLVM::GEPOp::create(b, from.pointer.getType(), element, from.pointer, ArrayRef<LLVM::GEPArg>{place});

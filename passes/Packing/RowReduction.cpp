@@ -9,6 +9,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 #include "passes/Packing/ThreadKernel.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -78,8 +79,9 @@ void ThreadKernel::joinParts(Value part, Value shared, Value lane, const RowRedu
                              function_ref<void(Value)> take) {
   memref::StoreOp::create(*b, loc, part, shared, lane);
   gpu::BarrierOp::create(*b, loc);
-  for (int64_t half = r.threads / 2; half; half /= 2) {
-    when(less(lane, number(half)), [&] {
+  int64_t left = r.threads; // numbers: of as many as no power of two the last ones of the first half join none
+  for (int64_t half = llvm::PowerOf2Ceil(r.threads) / 2; half; left = half, half /= 2) {
+    when(less(lane, number(left - half)), [&] {
       Value x = load(shared, lane), y = load(shared, add(lane, number(half)));
       Value both =
           r.isMaximum ? Value(arith::MaximumFOp::create(*b, loc, x, y)) : Value(arith::AddFOp::create(*b, loc, x, y));

@@ -15,6 +15,7 @@
 #include "dialects/Tile/IR/TileOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -259,41 +260,128 @@ void ThreadKernel::attendSplit(AttentionOp op) {
   function->setAttr(tile::kSplitsAttr, b->getDenseI64ArrayAttr({kChunk, s.splits}));
 }
 
-/// The number of the result at `column`: what the splits of its head have left, joined in their order.
-void ThreadKernel::joinSplits(AttentionOp op) {
+/// The number of the result at `column`: what the splits of its head have left, joined in their order. Without a window
+/// those that have positions are the first ones.
+Value ThreadKernel::joined(AttentionOp op, Value token, Value column) {
   const AttentionSplits &s = shared->splits;
-  Value out = argument(result), partial = argument(shared->partial);
+  Value partial = argument(shared->partial);
   auto times = [&](Value x, Value y) -> Value { return arith::MulFOp::create(*b, loc, x, y); };
   auto exp = [&](Value x, Value y) -> Value {
     return math::ExpOp::create(*b, loc, arith::SubFOp::create(*b, loc, x, y));
   };
   const int64_t heads = s.heads * s.queries;
-  forEach(heads * s.value, out, 0, [&](Value token, Value column) {
-    Value head = div(column, s.value);
-    const Seen seen = seenBy(op, token);
-    // A sink is a score that no value belongs to.
-    const Values start = {op.getSinks() ? load(argument(op.getSinks()), {head}) : real(kNone),
-                          real(op.getSinks() ? 1 : 0), real(0)};
-    Values joined = stride(number(0), number(s.splits), 1, start, [&](Value split, ValueRange before) {
-      auto choice = scf::IfOp::create(*b, loc, TypeRange(before), less(firstOf(split, seen), seen.lastChunk), true);
-      OpBuilder::InsertionGuard guard(*b);
-      b->setInsertionPointToStart(choice.thenBlock());
+  Value head = div(column, s.value);
+  const Seen seen = seenBy(op, token);
+  // A sink is a score that no value belongs to.
+  const Values start = {op.getSinks() ? load(argument(op.getSinks()), {head}) : real(kNone),
+                        real(op.getSinks() ? 1 : 0), real(0)};
+  Value end = number(s.splits), all = op.getWindow() > 0 ? end : arith::MinUIOp::create(*b, loc, end, seen.lastChunk);
+  const Values sums = stride(number(0), all, 1, start, [&](Value split, ValueRange before) {
+    Value has = op.getWindow() > 0 ? less(firstOf(split, seen), seen.lastChunk) : Value();
+    return choose(has, before, [&] {
       Value place = add(mul(split, number(heads)), head), at = add(mul(place, number(2)), number(s.sums()));
       Value top = load(partial, {token, at}), weight = load(partial, {token, add(at, number(1))});
       Value sum = load(partial, {token, add(mul(split, number(heads * s.value)), column)});
       Value most = arith::MaximumFOp::create(*b, loc, before[0], top);
       Value kept = exp(before[0], most), own = exp(top, most);
-      scf::YieldOp::create(*b, loc,
-                           Values{most, math::FmaOp::create(*b, loc, before[1], kept, times(weight, own)),
-                                  math::FmaOp::create(*b, loc, before[2], kept, times(sum, own))});
-      b->setInsertionPointToStart(choice.elseBlock());
-      scf::YieldOp::create(*b, loc, before);
-      return Values(choice.getResults());
+      return Values{most, math::FmaOp::create(*b, loc, before[1], kept, times(weight, own)),
+                    math::FmaOp::create(*b, loc, before[2], kept, times(sum, own))};
     });
-    memref::StoreOp::create(*b, loc, arith::DivFOp::create(*b, loc, joined[2], joined[1]), out,
-                            ValueRange{token, column});
+  });
+  return arith::DivFOp::create(*b, loc, sums[2], sums[1]);
+}
+
+void ThreadKernel::joinSplits(AttentionOp op) {
+  const AttentionSplits &s = shared->splits;
+  Value out = argument(result);
+  argument(shared->partial);
+  forEach(s.heads * s.queries * s.value, out, 0, [&](Value token, Value column) {
+    memref::StoreOp::create(*b, loc, joined(op, token, column), out, ValueRange{token, column});
   });
   function->setAttr(tile::kSplitsAttr, b->getDenseI64ArrayAttr({kChunk, s.splits}));
+}
+
+std::optional<JoinedRows> JoinedRows::of(AttentionOp attention, Value maximum, Value rows) {
+  constexpr int64_t kMostThreads = 1024, kWave = 64; // of a block; of AMD's widest waves
+  Value all = attention.getResult();
+  const auto how = RowReduction::of(maximum);
+  auto each = rows.getDefiningOp<linalg::GenericOp>();
+  auto reads = [&](linalg::GenericOp op) { // the attention's number of the place that is computed
+    return sameNumbers(op.getInputs().front()) == all && op.getIndexingMapsArray().front().isIdentity();
+  };
+  if (!how || !how->isMaximum || !each || each.getNumReductionLoops() || each.getNumDpsInputs() != 2 ||
+      each.getInputs()[1] != maximum || !reads(each) || !reads(maximum.getDefiningOp<linalg::GenericOp>()))
+    return std::nullopt;
+  JoinedRows joined;
+  joined.columns = how->columns;
+  const int64_t turns = llvm::divideCeil(joined.columns, kMostThreads);
+  joined.threads = llvm::alignTo(llvm::divideCeil(joined.columns, turns), kWave);
+  return turns <= kMostTurns ? std::optional(joined) : std::nullopt;
+}
+
+/// A thread has every so manieth column. The largest number of a row is that of any order.
+FailureOr<func::FuncOp> ThreadKernel::buildJoined(OpBuilder &builder, ArrayRef<Value> wanted) {
+  AttentionOp op = shared->op;
+  members.assign(wanted.begin(), wanted.end());
+  result = members.front();
+  begin(builder);
+  Value rows = members.back(), maximum = members[members.size() - 2];
+  const JoinedRows how = *JoinedRows::of(op, maximum, rows);
+  auto largest = maximum.getDefiningOp<linalg::GenericOp>();
+  for (Value member : members)
+    argument(member);
+  argument(shared->partial);
+  Value common = sharedNumbers(how.threads);
+  forEach(how.threads, argument(rows), how.threads, [&](Value token, Value lane) {
+    Values columns, numbers;
+    auto isThere = [&](size_t turn) {
+      const int64_t left = how.columns - int64_t(turn) * how.threads;
+      return left < how.threads ? less(lane, number(left)) : Value();
+    };
+    for (int64_t first = 0; first < how.columns; first += how.threads) {
+      columns.push_back(first ? add(lane, number(first)) : lane);
+      numbers.push_back(
+          choose(isThere(numbers.size()), real(0), [&] { return Values{joined(op, token, columns.back())}; }).front());
+    }
+    auto eachTurn = [&](function_ref<void(size_t turn)> body) {
+      for (size_t turn = 0; turn < columns.size(); ++turn) {
+        held = {op.getResult(), numbers[turn]};
+        body(turn);
+      }
+      held = {};
+    };
+    auto store = [&](Value member) {
+      Value out = argument(member);
+      eachTurn([&](size_t turn) {
+        choose(isThere(turn), {}, [&] {
+          const Values where = {token, columns[turn]};
+          memref::StoreOp::create(*b, loc, at(member, where), out, where);
+          return Values();
+        });
+      });
+    };
+    if (members.size() > 2)
+      store(op.getResult());
+    Value part = at(largest.getDpsInits()[0], {token});
+    eachTurn([&](size_t turn) {
+      part = choose(isThere(turn), part, [&] {
+               Values loops = loopsAt(largest, {token});
+               loops.back() = columns[turn];
+               return Values{bodyAt(largest, loops, part)};
+             }).front();
+    });
+    RowReduction tree = *RowReduction::of(maximum);
+    tree.threads = how.threads;
+    joinParts(part, common, lane, tree, [&](Value all) {
+      memref::StoreOp::create(*b, loc, all, common, number(0));
+      memref::StoreOp::create(*b, loc, all, argument(maximum), ValueRange{token, number(0)});
+    });
+    gpu::BarrierOp::create(*b, loc);
+    scalars[maximum] = load(common, number(0));
+    store(rows);
+  });
+  function->setAttr(tile::kSplitsAttr, b->getDenseI64ArrayAttr({kChunk, shared->splits.splits}));
+  return finish();
 }
 
 } // namespace stepdown

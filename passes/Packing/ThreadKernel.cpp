@@ -205,6 +205,8 @@ Value ThreadKernel::at(Value tensor, ValueRange indices) {
   tensor = sameNumbers(tensor);
   if (Value known = scalars.lookup(tensor))
     return known;
+  if (tensor == held.first)
+    return held.second;
   if (places.contains(tensor)) {
     Value place = argument(tensor);
     Values where(indices);

@@ -47,6 +47,15 @@ struct RowReduction {
   static std::optional<RowReduction> of(mlir::Value result);
 };
 
+/// Attention's result and what a launch that joins it computes of it (SplitAttention.cpp).
+struct JoinedRows {
+  int64_t columns, threads; ///< of a row, and of its block, each with so many numbers of it at most:
+  static constexpr int64_t kMostTurns = 8;
+  /// None where `maximum` and `rows` are not the largest number of each row of `attention` and an elementwise value of
+  /// both, or a block would have too many columns.
+  static std::optional<JoinedRows> of(transformer::AttentionOp attention, mlir::Value maximum, mlir::Value rows);
+};
+
 class ThreadKernel {
 public:
   /// Values of a kernel's body that lie in memory, and what of the program they are.
@@ -63,6 +72,11 @@ public:
   /// these, in their order by a block of `threads` for each row. They are the function's results.
   mlir::FailureOr<mlir::func::FuncOp> buildRows(mlir::OpBuilder &builder, mlir::ArrayRef<mlir::Value> members,
                                                 int64_t threads);
+
+  /// The same of what is made of the attention that shareAttention() told of, whose numbers threads have joined: its
+  /// largest number of each row and what is computed of both (JoinedRows), in their order, and the attention itself if
+  /// it is a member. A thread joins the numbers that it goes on with, so none of them lies in memory for that.
+  mlir::FailureOr<mlir::func::FuncOp> buildJoined(mlir::OpBuilder &builder, mlir::ArrayRef<mlir::Value> members);
 
   /// The same of `members` that read nothing of each other, of each of which a thread computes a number alone: a
   /// token's columns of all of them lie one behind the other.
@@ -110,6 +124,7 @@ private:
   void attendSplit(transformer::AttentionOp op);
   void attendTile(transformer::AttentionOp op);
   void joinSplits(transformer::AttentionOp op);
+  Value joined(transformer::AttentionOp op, Value token, Value column);
   void append(transformer::KVAppendOp op, Value token, Value column);
   Value refuse(mlir::Operation *op, const llvm::Twine &what);
 
@@ -167,6 +182,7 @@ private:
   Value result; ///< or the first of `members`
   llvm::SmallVector<Value> members;
   llvm::DenseMap<Value, Value> scalars; ///< of members: a row's number, which all threads have
+  std::pair<Value, Value> held;         ///< a value, and its number that the thread has where it computes others of it
   mlir::func::FuncOp function;
   std::optional<mlir::OpBuilder> b;
   llvm::DenseMap<std::pair<Value, int64_t>, Value> arguments;

@@ -101,20 +101,18 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return isEach && type.getRank() == 2 ? 0 : -1;
   }
 
-  /// How many of `all`, from its first on, a block of `threads` computes row by row, where rows of a product are among
-  /// them: one launch instead of one each. 0: they have no such form.
-  size_t together(ArrayRef<Placed> all, int64_t &threads) {
+  /// How many of `all`, from its first on, a block of `threads` computes row by row, where a sum or a maximum of a row
+  /// is among them: one launch instead of one each. 0: they have no such form.
+  static size_t together(ArrayRef<Placed> all, int64_t &threads) {
     threads = 0;
-    size_t count = 0, rows = 0;
+    size_t count = 0;
     for (const Placed &each : all) {
       if (each.threads < 0 || (threads && each.threads && each.threads != threads))
         break;
       threads = std::max(threads, each.threads);
       ++count;
-      if (products->isRows(each.value))
-        rows = count;
     }
-    return threads && rows > 1 ? count : 0;
+    return threads && count > 1 ? count : 0;
   }
 
   /// The values of `kernel` that lie in memory, in the order in which they are computed.
@@ -208,6 +206,29 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return op;
   }
 
+  /// Where the value behind the product that begins `all` is a sum of nothing but it and what lies in memory: that.
+  static Value addendOf(ArrayRef<Placed> all, const ThreadKernel::Places &places) {
+    auto sum = all.size() > 1 ? all[1].value.getDefiningOp<linalg::GenericOp>() : linalg::GenericOp();
+    if (!sum || sum.getNumReductionLoops() || sum.getNumDpsInputs() != 2 || sum->getNumResults() != 1 ||
+        !llvm::all_of(sum.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); }))
+      return {};
+    Block *body = sum.getBody();
+    auto add = body->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
+    if (!add || !llvm::hasSingleElement(body->without_terminator()) ||
+        llvm::SmallDenseSet<Value>{add.getLhs(), add.getRhs()} !=
+            llvm::SmallDenseSet<Value>{body->getArgument(0), body->getArgument(1)})
+      return {};
+    auto isOther = [](OpOperand &use) { return !isa<tensor::DimOp>(use.getOwner()); };
+    for (unsigned i : {0, 1}) {
+      Value product = sum.getInputs()[i], other = sum.getInputs()[1 - i];
+      if (product != all[0].value || other.getType() != product.getType() || !places.contains(other) ||
+          places.lookup(other).getType() != product.getType())
+        continue;
+      return llvm::count_if(product.getUses(), isOther) == 1 ? places.lookup(other) : Value();
+    }
+    return {};
+  }
+
   /// The first of `all` and those behind it that one launch of a tile kernel computes with it; how many there are.
   FailureOr<size_t> dispatchProducts(KernelOp kernel, ArrayRef<Placed> all, ThreadKernel::Places &places, bool rows) {
     SmallVector<LinearOp> members;
@@ -217,9 +238,10 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
         break;
       members.push_back(product);
     }
+    Value addend = members.size() == 1 ? addendOf(all, places) : Value();
     OpBuilder before(kernel);
     FailureOr<DispatchOp> made =
-        products->dispatch(before, members, [&](Value of) { return places.at(sameNumbers(of)); }, rows);
+        products->dispatch(before, members, [&](Value of) { return places.at(sameNumbers(of)); }, rows, addend);
     if (failed(made))
       return failure();
     if (rows)
@@ -227,7 +249,34 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     for (auto [member, result] : llvm::zip(members, (*made)->getResults()))
       places[member.getResult()] = result;
     ++dispatches;
-    return members.size();
+    if (addend)
+      places[all[1].value] = (*made)->getResult(0);
+    return members.size() + (addend ? 1 : 0);
+  }
+
+  /// One launch that joins the shares of the attention that begins `all` and makes rows of a product of it; how many
+  /// values that are, 0: they have no such form.
+  FailureOr<size_t> dispatchJoined(KernelOp kernel, ArrayRef<Placed> all, ThreadKernel::Places &places, bool rows) {
+    if (!splits || all.size() < 3 || !products->isRows(all[2].value) ||
+        !JoinedRows::of(splits->op, all[1].value, all[2].value))
+      return 0;
+    SmallVector<Value> values;
+    auto isWanted = [&](OpOperand &output) {
+      return sameNumbers(output.get()) == all[0].value && !products->isAlone(output.getOperandNumber());
+    };
+    if (llvm::any_of(kernel.getBody().front().getTerminator()->getOpOperands(), isWanted))
+      values.push_back(all[0].value);
+    values.append({all[1].value, all[2].value});
+    OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
+    ThreadKernel build(all[0].value.getLoc(), *target->layout, places, rows);
+    build.shareAttention(splits->op, splits->partial, splits->splits);
+    FailureOr<func::FuncOp> function = build.buildJoined(inner, values);
+    if (failed(function))
+      return failure();
+    DispatchOp made = dispatch(kernel, build, *function, values, rows);
+    for (auto [value, result] : llvm::zip(values, made->getResults()))
+      places[value] = result;
+    return 3;
   }
 
   /// One launch of `members`: for each row by a block of `threads`, or, 0, of a thread for each number.
@@ -276,8 +325,15 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
         count = *together;
         continue;
       }
-      if (auto op = value.getDefiningOp<AttentionOp>(); op && failed(split(kernel, op, places, rows)))
-        return failure();
+      if (auto op = value.getDefiningOp<AttentionOp>()) {
+        if (failed(split(kernel, op, places, rows)))
+          return failure();
+        FailureOr<size_t> joined = dispatchJoined(kernel, ArrayRef(all).drop_front(i), places, rows);
+        if (failed(joined))
+          return failure();
+        if ((count = *joined))
+          continue;
+      }
       FailureOr<Value> made = dispatch(kernel, value, places, rows);
       if (failed(made))
         return failure();

@@ -120,24 +120,24 @@ std::optional<TileProducts::Operand> TileProducts::output(unsigned number) const
   return found == outputs.end() ? std::nullopt : std::optional(found->second.operand);
 }
 
-FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, Location loc) {
-  std::string &made = known[format.name];
+FailureOr<std::string> TileProducts::kernelFor(const BlockFormat &format, bool hasAddend, Location loc) {
+  const std::string name = std::string("quantised_matmul_") + format.name + (hasAddend ? "_added" : "");
+  std::string &made = known[name];
   if (!made.empty())
     return made;
-  const std::string name = std::string("quantised_matmul_") + format.name;
   int64_t before = 0; // tokens of a tile: a bucket whose tile is that of the one before has no kernel of its own
   for (auto [number, bucket] : llvm::enumerate(target.buckets)) {
-    const QuantisedMatmulParameters parameters = *quantisedMatmulOn(target.chip, bucket.minTokens);
-    if (parameters.n != before && failed(makeKernel(format, parameters, name + "_b" + std::to_string(number), loc)))
+    QuantisedMatmulParameters parameters = *quantisedMatmulOn(target.chip, bucket.minTokens);
+    parameters.format = &format, parameters.layout = target.layout, parameters.addend = hasAddend;
+    if (parameters.n != before && failed(makeKernel(parameters, name + "_b" + std::to_string(number), loc)))
       return failure();
     before = parameters.n;
   }
   return made = name;
 }
 
-LogicalResult TileProducts::makeKernel(const BlockFormat &format, QuantisedMatmulParameters parameters,
-                                       const std::string &name, Location loc) {
-  parameters.format = &format, parameters.layout = target.layout;
+LogicalResult TileProducts::makeKernel(const QuantisedMatmulParameters &parameters, const std::string &name,
+                                       Location loc) {
   auto text = quantisedMatmulKernel(*kernels.getContext(), parameters);
   if (!text)
     return unfit(loc, text.error());
@@ -157,12 +157,15 @@ LogicalResult TileProducts::makeKernel(const BlockFormat &format, QuantisedMatmu
   kernel->remove();
   kernel.setSymName(name);
   const Type weight = kernel.getArgumentTypes().front(), result = kernel.getArgumentTypes().back();
-  for (size_t i = 1; i < kTogether; ++i) { // behind the first weight and the first result, which the text names
+  const size_t products = parameters.addend ? 1 : kTogether;
+  for (size_t i = 1; i < products; ++i) { // behind the first weight and the first result, which the text names
     (void)kernel.insertArgument(1, weight, {}, loc);
     (void)kernel.insertArgument(kernel.getNumArguments(), result, {}, loc);
   }
-  kernel->setAttr(tile::kGridAttr, DenseI64ArrayAttr::get(kernel.getContext(), {parameters.m, threads, bytes,
-                                                                                parameters.n, int64_t(kTogether)}));
+  SmallVector<int64_t> grid = {parameters.m, threads, bytes, parameters.n};
+  if (products > 1)
+    grid.push_back(products);
+  kernel->setAttr(tile::kGridAttr, DenseI64ArrayAttr::get(kernel.getContext(), grid));
   kernels.getBody()->push_back(kernel);
   return success();
 }
@@ -177,17 +180,18 @@ bool TileProducts::together(LinearOp a, LinearOp b) const {
 /// A kernel has the arguments of kTogether products. Where there are fewer the last one's stand for those that are left
 /// out, to which no block belongs: so that one kernel of a storage type is enough.
 FailureOr<DispatchOp> TileProducts::dispatch(OpBuilder &builder, ArrayRef<LinearOp> products,
-                                             function_ref<Value(Value)> place, bool byRows) {
+                                             function_ref<Value(Value)> place, bool byRows, Value addend) {
   LinearOp first = products.front();
   const BlockFormat &format =
       cast<BlockType>(cast<RankedTensorType>(first.getWeight().getType()).getElementType()).getFormat();
-  FailureOr<std::string> kernel = kernelFor(format, first.getLoc());
+  FailureOr<std::string> kernel = kernelFor(format, bool(addend), first.getLoc());
   if (failed(kernel))
     return failure();
   const Operand operand = operands.at(first.getResult());
   const PackedBlock packed = packedBlock(*target.layout, format);
   const int64_t extent = byRows ? STEPDOWN_DIM_ROWS : STEPDOWN_DIM_TOKENS, wide = columns(first.getX().getType());
   const int64_t pieces = tile::piecesOf(packed.bytes), rows = target.layout->rows, count = products.size();
+  const size_t arguments = addend ? 1 : kTogether; // weights, and results
   auto sizes = [&](std::initializer_list<int64_t> each) -> Attribute { return builder.getDenseI64ArrayAttr(each); };
   SmallVector<Value> inputs;
   SmallVector<Type> types;
@@ -198,7 +202,7 @@ FailureOr<DispatchOp> TileProducts::dispatch(OpBuilder &builder, ArrayRef<Linear
     inputs.push_back(place(product.getWeight()));
     types.push_back(product.getType());
   }
-  for (size_t i = 0; i < kTogether; ++i) {
+  for (size_t i = 0; i < arguments; ++i) {
     LinearOp product = products[std::min<size_t>(i, count - 1)];
     auto weight = cast<RankedTensorType>(product.getWeight().getType());
     const int64_t tiles = llvm::divideCeil(weight.getDimSize(0), rows), blocks = columns(weight) / packed.columns;
@@ -213,7 +217,12 @@ FailureOr<DispatchOp> TileProducts::dispatch(OpBuilder &builder, ArrayRef<Linear
     inputs.push_back(operand.placed ? value : place(value));
   }
   dims.append({sizes({extent, wide}), sizes({1, extent})});
-  for (size_t i = 0; i < kTogether; ++i)
+  if (addend) {
+    source(inputs.size());
+    inputs.push_back(addend);
+    dims.push_back(results.front());
+  }
+  for (size_t i = 0; i < arguments; ++i)
     source(inputs.size() + std::min<int64_t>(i, count - 1));
   dims.append(results);
   return DispatchOp::create(builder, first.getLoc(), types, *kernel, inputs, sources, builder.getArrayAttr(dims),

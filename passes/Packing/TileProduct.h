@@ -43,15 +43,17 @@ public:
   bool together(transformer::LinearOp a, transformer::LinearOp b) const;
 
   /// The dispatch of `products`, which go together, at `builder`; `place` is where a value of the kernel's body lies.
-  /// Its results are theirs. Fails with a diagnostic where the kernel's text does not verify.
+  /// Its results are theirs; a product alone may have an `addend`, a value of the program that its result is added to.
+  /// Fails with a diagnostic where the kernel's text does not verify.
   mlir::FailureOr<transformer::DispatchOp> dispatch(mlir::OpBuilder &builder,
                                                     mlir::ArrayRef<transformer::LinearOp> products,
-                                                    llvm::function_ref<mlir::Value(mlir::Value)> place, bool byRows);
+                                                    llvm::function_ref<mlir::Value(mlir::Value)> place, bool byRows,
+                                                    mlir::Value addend = {});
 
 private:
-  mlir::FailureOr<std::string> kernelFor(const BlockFormat &format, mlir::Location loc);
-  mlir::LogicalResult makeKernel(const BlockFormat &format, QuantisedMatmulParameters parameters,
-                                 const std::string &name, mlir::Location loc);
+  mlir::FailureOr<std::string> kernelFor(const BlockFormat &format, bool hasAddend, mlir::Location loc);
+  mlir::LogicalResult makeKernel(const QuantisedMatmulParameters &parameters, const std::string &name,
+                                 mlir::Location loc);
   bool onAMD() const { return llvm::StringRef(target.road) == "amd"; }
   Operand quantise(mlir::ImplicitLocOpBuilder &b, mlir::Value x);
   const Target &target;
@@ -65,7 +67,7 @@ private:
   llvm::DenseMap<unsigned, Output> outputs;      ///< of the kernel that was prepared
   llvm::DenseMap<mlir::Value, Operand> left;     ///< of values of the program
   llvm::DenseSet<mlir::Value> rowsMade;
-  std::map<std::string, std::string> known; ///< storage type -> kernel
+  std::map<std::string, std::string> known; ///< storage type, and whether with an addend -> kernel
 };
 
 } // namespace stepdown

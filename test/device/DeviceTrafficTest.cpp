@@ -212,6 +212,18 @@ TEST(DeviceTraffic, splits) {
           "emulated:gfx942", "");
 }
 
+// Attention whose joining launch makes a product's rows: 144 numbers of each, by 192 threads, and over several chunks;
+// and 1056 numbers, of which a thread has two.
+TEST(DeviceTraffic, joinedRows) {
+  compare(
+      "--family llama --type Q4_1 --layers 2 --width 160 --heads 9 --kv-heads 3 --head-dim 16 --ffn 160 --vocab 389 "
+      "--context 291",
+      "emulated:gfx942", "");
+  compare("--family llama --type Q8_0 --layers 1 --width 32 --heads 66 --kv-heads 6 --head-dim 16 --ffn 32 --vocab 389 "
+          "--context 37",
+          "emulated:sm_90a", "");
+}
+
 // Sizes that no tile divides.
 TEST(DeviceTraffic, primeSizes) {
   compare("--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389 "

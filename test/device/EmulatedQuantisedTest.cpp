@@ -86,8 +86,11 @@ struct Operands {
     weight.columns = weight.stride = uint32_t(weight.bytes.size() / weight.rows / 8);
   }
 
-  Launch launch(mlir::DictionaryAttr attribute) {
-    return Launch(attribute, {&weight, &tokens, &scales, &result}, [&](mlir::MemRefType box) {
+  Launch launch(mlir::DictionaryAttr attribute, Matrix *addend) {
+    std::vector<Matrix *> all = {&weight, &tokens, &scales, &result};
+    if (addend)
+      all.insert(all.end() - 1, addend);
+    return Launch(attribute, all, [&](mlir::MemRefType box) {
       return blockMap(weight.bytes.data(), weight.bytes.size(), weight.rows, box);
     });
   }
@@ -103,16 +106,18 @@ QuantisedMatmulParameters parametersOf(const Case &c, const Weight &w) {
 }
 
 /// Y of the tokens, by code of the compiler; `conflicts` counts bank conflicts.
-void run(const Case &c, const Weight &w, Operands &o, uint64_t seed, uint64_t &conflicts) {
+void run(const Case &c, const Weight &w, Operands &o, uint64_t seed, uint64_t &conflicts, Matrix *addend = nullptr) {
   mlir::DialectRegistry registry;
   registerKernelDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  auto module = quantisedMatmulKernel(context, parametersOf(c, w));
+  QuantisedMatmulParameters parameters = parametersOf(c, w);
+  parameters.addend = addend;
+  auto module = quantisedMatmulKernel(context, parameters);
   ASSERT_TRUE(module) << module.error().text();
   TileKernel lowered(**module, true, c.chip);
   ASSERT_EQ(lowered.error, "");
   emulated::Emulator &emulator = lowered.code->emulator;
-  Launch launch = o.launch(lowered.launch());
+  Launch launch = o.launch(lowered.launch(), addend);
   launch.shape.grid = {c.blocks, 1, 1};
   emulated::Options options;
   options.seed = seed;
@@ -237,6 +242,43 @@ TEST(EmulatedQuantisedTile, OfAnyNumberOfTokensGivesTheSameBytes) {
     results.clear();
     for (int64_t n : {16, 32, 64})
       runTile(chip, 64, n);
+  }
+}
+
+// An element of the product is rounded, added to the addend's and rounded: what two launches would have made of it.
+TEST(EmulatedQuantisedTile, AddsWhatLiesBesideTheProduct) {
+  const Weight w("q4_1", 61, 352);
+  struct Tile {
+    const char *chip;
+    int64_t m, n;
+  };
+  for (const Tile &tile : {Tile{"sm_90a", 64, 8}, Tile{"sm_90a", 64, 64}, Tile{"gfx942", 32, 16},
+                           Tile{"gfx942", 64, 32}, Tile{"gfx1100", 64, 16}, Tile{"gfx1201", 64, 16}}) {
+    Operands alone(w, 23, 61), sum(w, 23, 67, 8);
+    std::vector<double> tokens;
+    fill(alone, tokens, 5);
+    fill(sum, tokens, 5);
+    Matrix addend(23, 61, 71, false); // NaN behind its columns
+    std::mt19937 random(11);
+    std::normal_distribution<float> normal(0, 30);
+    for (uint32_t t = 0; t < addend.rows; ++t)
+      for (uint32_t r = 0; r < addend.columns; ++r)
+        addend.set(t, r, normal(random));
+    uint64_t conflicts = 0;
+    const Case c = {"added", "q4_1", tile.m, tile.n, 4, 61, 23, 352, 2, tile.chip};
+    run(c, w, alone, 0, conflicts);
+    run(c, w, sum, 3, conflicts, &addend);
+    if (HasFatalFailure())
+      return;
+    for (uint32_t t = 0; t < 23; ++t)
+      for (uint32_t r = 0; r < sum.result.stride; ++r) {
+        if (r >= 61)
+          ASSERT_TRUE(std::isnan(sum.result.get(t, r))) << tile.chip << ": " << t << ", " << r;
+        else
+          ASSERT_EQ(float(sum.result.get(t, r)), float(alone.result.get(t, r)) + float(addend.get(t, r)))
+              << tile.chip << ": " << t << ", " << r;
+      }
+    EXPECT_EQ(conflicts, 0u) << tile.chip;
   }
 }
 

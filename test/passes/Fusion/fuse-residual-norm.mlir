@@ -1,4 +1,5 @@
 // RUN: stepdown-opt %s -fuse-residual-norm | FileCheck %s
+// RUN: stepdown-opt %s -fuse-residual-norm=behind-products | FileCheck %s --check-prefix=BEHIND
 // RUN: stepdown-opt %s -fuse-residual-norm -remarks-filter-missed=fusion -verify-diagnostics -o /dev/null
 
 !rows = tensor<?x32xf32>
@@ -55,4 +56,34 @@ func.func @rows_from_linears_and_sums(%x: !rows, %a: !a, %m: tensor<32x1x!transf
   // expected-remark @+1 {{each residual sum has a kernel of its own}}
   %3 = transformer.add %2, %0 : !rows
   return %3 : !rows
+}
+
+// A sum that no norm reads is part of the product in front of it; one that a norm reads goes with the norm, and a
+// product that something else reads stays by itself.
+// BEHIND-LABEL: @sums_behind_products
+// BEHIND: transformer.linear
+// BEHIND-NEXT: transformer.kernel "residual_norm"
+// BEHIND-NEXT: transformer.add
+// BEHIND-NEXT: transformer.rms_norm
+// BEHIND: transformer.kernel "residual_linear"
+// BEHIND-NEXT: transformer.linear
+// BEHIND-NEXT: transformer.add
+// BEHIND-NEXT: transformer.yield
+// BEHIND: transformer.linear
+// BEHIND-NEXT: transformer.kernel "residual_norm"
+// CHECK-LABEL: @sums_behind_products
+// CHECK-NOT: residual_linear
+func.func @sums_behind_products(%x: !rows, %a: !a, %m: tensor<32x1x!transformer.block<q4_1>>, %w: !w) -> (!rows, !rows, !rows, !rows) {
+  // expected-remark @+2 {{the kernel of a sum needs whole rows of 32 columns, of which a tile of a linear computes a part}}
+  %0 = transformer.linear %a, %m : (!a, tensor<32x1x!transformer.block<q4_1>>) -> !rows
+  %1 = transformer.add %x, %0 : !rows
+  %2 = transformer.rms_norm %1, %w {eps = 1.0e-5 : f64} : !rows, !w
+  %3 = transformer.linear %a, %m : (!a, tensor<32x1x!transformer.block<q4_1>>) -> !rows
+  // expected-remark @+2 {{the kernel of a sum needs whole rows of 32 columns, of which a tile of a linear computes a part}}
+  // expected-remark @+1 {{each residual sum has a kernel of its own}}
+  %4 = transformer.add %1, %3 : !rows
+  %5 = transformer.linear %a, %m : (!a, tensor<32x1x!transformer.block<q4_1>>) -> !rows
+  // expected-remark @+1 {{the kernel of a sum needs whole rows of 32 columns, of which a tile of a linear computes a part}}
+  %6 = transformer.add %x, %5 : !rows
+  return %2, %4, %5, %6 : !rows, !rows, !rows, !rows
 }

@@ -219,3 +219,140 @@ func.func @attention_of_wide_values(%q: tensor<?x16xf32>, %b: !transformer.batch
   }
   return %0 : tensor<?x528xf32>
 }
+
+// -----
+
+!a = tensor<?x3x!transformer.activation<f32>>
+!w = tensor<48x3x!transformer.block<q4_1>>
+!y = tensor<?x48xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+
+// A sum of the product and of what lies in memory is the product's own launch, whose kernel takes it as an argument.
+// CHECK-LABEL: @product_and_residual
+// CHECK: transformer.dispatch @linear_0(
+// CHECK: transformer.dispatch @linear_1(
+// CHECK: %[[Y:.*]] = transformer.dispatch @quantised_matmul_q4_1_added(%{{.*}}, %{{.*}}, %{{.*}}, %arg2) sources [0, 0, 1, 0, 2, 0, 3, 0, 4, 0]
+// CHECK-SAME: dims [array<i64: 3, 3, 40>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>, array<i64: -1, 48>]
+// CHECK-NEXT: return %[[Y]]
+// CHECK: tile.kernel @quantised_matmul_q4_1_added_b0({{.*}} attributes {tile.grid = array<i64: 64, 256, 49344, 8>}
+// CHECK: tile.read %{{.*}} {transposed}
+// AMD-LABEL: @product_and_residual
+// AMD: %[[Y:.*]] = transformer.dispatch @quantised_matmul_q4_1_added(%{{.*}}, %{{.*}}, %{{.*}}, %arg2)
+// AMD-NEXT: return %[[Y]]
+// THREADS-LABEL: @product_and_residual
+// THREADS: %[[Y:.*]] = transformer.dispatch @linear_0(
+// THREADS-NEXT: return %[[Y]]
+func.func @product_and_residual(%a: !a, %w: !w, %r: !y) -> !y {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %before = %r : !y) -> (!y) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> !y
+    %c0 = arith.constant 0 : index
+    %t = tensor.dim %1, %c0 : !y
+    %e = tensor.empty(%t) : !y
+    %2 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%before, %1 : !y, !y) outs(%e : !y) {
+    ^bb0(%p: f32, %q: f32, %old: f32):
+      %s = arith.addf %p, %q : f32
+      linalg.yield %s : f32
+    } -> !y
+    transformer.yield %2 : !y
+  }
+  return %0 : !y
+}
+
+// -----
+
+!a = tensor<?x3x!transformer.activation<f32>>
+!w = tensor<48x3x!transformer.block<q4_1>>
+!y = tensor<?x48xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+
+// A product that is read elsewhere too is no other's addend's, and a difference is no sum.
+// CHECK-LABEL: @product_that_is_read_twice
+// CHECK-NOT: _added
+// AMD-LABEL: @product_that_is_read_twice
+// AMD-NOT: _added
+func.func @product_that_is_read_twice(%a: !a, %w: !w, %r: !y) -> (!y, !y, !y) {
+  %0:2 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %before = %r : !y) -> (!y, !y) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> !y
+    %c0 = arith.constant 0 : index
+    %t = tensor.dim %1, %c0 : !y
+    %e = tensor.empty(%t) : !y
+    %2 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%before, %1 : !y, !y) outs(%e : !y) {
+    ^bb0(%p: f32, %q: f32, %old: f32):
+      %s = arith.addf %p, %q : f32
+      linalg.yield %s : f32
+    } -> !y
+    transformer.yield %1, %2 : !y, !y
+  }
+  %3 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %before = %r : !y) -> (!y) {
+    %4 = transformer.linear %x, %m : (!a, !w) -> !y
+    %c0 = arith.constant 0 : index
+    %t = tensor.dim %4, %c0 : !y
+    %e = tensor.empty(%t) : !y
+    %5 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%before, %4 : !y, !y) outs(%e : !y) {
+    ^bb0(%p: f32, %q: f32, %old: f32):
+      %s = arith.subf %p, %q : f32
+      linalg.yield %s : f32
+    } -> !y
+    transformer.yield %5 : !y
+  }
+  return %0#0, %0#1, %3 : !y, !y, !y
+}
+
+// -----
+
+!cache = !transformer.cache<heads = 2, key = 16, value = 16, element = f16>
+!q = tensor<?x160xf32>
+!a = tensor<?x5x!transformer.activation<f32>>
+!w = tensor<48x5x!transformer.block<q4_1>>
+!y = tensor<?x48xf32>
+
+// The launch that joins the shares of attention makes rows of the product of it: 160 numbers of a row by 192 threads,
+// whose tree has 64 numbers beyond a power of two. What only the product reads is nowhere else.
+// CHECK-LABEL: @attention_and_rows
+// CHECK: %[[SHARES:.*]] = transformer.dispatch @attention_0(
+// CHECK-NEXT: %[[ROWS:.*]]:2 = transformer.dispatch @attention_1(%[[SHARES]], {{.*}} -> (tensor<?x1xf32>, tensor<?x160xf16>)
+// CHECK-NEXT: %[[Y:.*]] = transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]]#1, %[[ROWS]]#0)
+// CHECK-NEXT: return %[[Y]]
+// CHECK: @attention_1_b0({{.*}} attributes {tile.grid = array<i64: 192, 192>, tile.splits = array<i64: 128, 16>}
+// CHECK: memref.alloca() : memref<192xf32, #gpu.address_space<workgroup>>
+// AMD-LABEL: @attention_and_rows
+// AMD: %[[ROWS:.*]]:2 = transformer.dispatch @attention_1({{.*}} -> (tensor<?x1xf32>, tensor<?x160xf16>)
+// THREADS-LABEL: @attention_and_rows
+// THREADS: transformer.dispatch @attention_1({{.*}} -> tensor<?x160xf32>
+func.func @attention_and_rows(%q: !q, %b: !transformer.batch, %c: !cache, %w: !w) -> !y {
+  %0 = transformer.kernel "attention" (%x = %q : !q, %batch = %b : !transformer.batch, %kv = %c : !cache) -> (!a) {
+    %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64} : (!q, !transformer.batch, !cache) -> !q
+    %2 = transformer.quantize %1 : !q -> !a
+    transformer.yield %2 : !a
+  }
+  %3 = transformer.kernel "linear" (%x = %0 : !a, %m = %w : !w) -> (!y) {
+    %4 = transformer.linear %x, %m : (!a, !w) -> !y
+    transformer.yield %4 : !y
+  }
+  return %3 : !y
+}
+
+// -----
+
+!cache = !transformer.cache<heads = 2, key = 16, value = 16, element = f16>
+!q = tensor<?x160xf32>
+!w = tensor<48x5x!transformer.block<q4_1>>
+!y = tensor<?x48xf32>
+
+// CHECK-LABEL: @attention_that_is_read_elsewhere
+// CHECK: %[[ROWS:.*]]:3 = transformer.dispatch @attention_1({{.*}} -> (tensor<?x160xf32>, tensor<?x1xf32>, tensor<?x160xf16>)
+// CHECK-NEXT: transformer.dispatch @quantised_matmul_q4_1(%{{.*}}, %[[ROWS]]#2, %[[ROWS]]#1)
+func.func @attention_that_is_read_elsewhere(%q: !q, %b: !transformer.batch, %c: !cache, %w: !w) -> (!y, !q) {
+  %0 = transformer.kernel "attention" (%x = %q : !q, %batch = %b : !transformer.batch, %kv = %c : !cache) -> (!q) {
+    %1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64} : (!q, !transformer.batch, !cache) -> !q
+    transformer.yield %1 : !q
+  }
+  %3 = transformer.kernel "linear" (%x = %0 : !q, %m = %w : !w) -> (!y) {
+    %4 = transformer.linear %x, %m : (!q, !w) -> !y
+    transformer.yield %4 : !y
+  }
+  return %3, %0 : !y, !q
+}
