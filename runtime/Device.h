@@ -35,6 +35,12 @@ class Queue {
 public:
   virtual ~Queue() = default;
   virtual Status upload(uint64_t to, const void *from, size_t bytes) = 0;
+  /// Has uploads of up to a kStagedUploads-th of `memory`, which outlives the queue, come to the device under the work
+  /// before them. A queue that has no use for that goes on as before. E1015.
+  virtual Status stage(const Memory &) { return Done{}; }
+  static constexpr size_t kStagedUploads = 8;
+  /// Whether `from` of an upload is the caller's again when the call returns, as it is of a queue that stages.
+  virtual bool keepsUploads() const { return false; }
   virtual Status download(void *to, uint64_t from, size_t bytes) = 0;
   virtual Status copy(uint64_t to, uint64_t from, size_t bytes) = 0;
   /// Runs `count` launches in order, each after the whole of the one before it.

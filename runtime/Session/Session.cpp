@@ -16,6 +16,8 @@ Session::Session(std::shared_ptr<const Model> model) : model(std::move(model)) {
 Session::~Session() {
   if (below)
     below->wait();
+  if (queue)
+    (void)bool(queue->sync()); // a step without rows may be under way
 }
 
 SpillFile *Session::spilled() const { return below ? &below->of() : nullptr; }
@@ -114,6 +116,8 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
     return queue.error();
   session->queue = std::move(*queue);
   const Program &program = session->model->program();
+  if (Status staged = session->stageUploads(shape); !staged)
+    return staged.error();
   Result<KVCache> cache = KVCache::create(session->model->device(), program.cache[0], program.groups, shape);
   if (!cache)
     return cache.error();
@@ -128,6 +132,18 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
   if (Status placed = session->placeInputs(); !placed)
     return placed.error();
   return session;
+}
+
+Status Session::stageUploads(const KVCache::Shape &shape) {
+  const uint64_t bytes =
+      sessionBytes(model->program(), model->target().alignment, shape, model->device().readsOperands()).uploads;
+  if (!bytes)
+    return Done{};
+  Result<Allocation> memory = allocate(bytes, "uploads of a step");
+  if (!memory)
+    return memory.error();
+  staging = std::move(*memory);
+  return queue->stage(*staging);
 }
 
 Status Session::placeInputs() {
@@ -351,7 +367,9 @@ Status Session::step() {
     ok = queue->launch(program->launches().data(), program->launches().size());
   if (ok && !logitsMemory->host)
     ok = queue->download(downloaded.data(), logitsMemory->address, rows * logitsStride * sizeof(float));
-  if (ok)
+  if (ok && rows == 0 && queue->keepsUploads())
+    queue->record(); // which says that it is computed; the next step is made meanwhile
+  else if (ok)
     ok = queue->sync();
   else
     (void)bool(queue->sync()); // nothing stays on its way to and from the session's memory

@@ -102,7 +102,9 @@ public:
   /// that failed.
   Status submit(const Token *tokens, size_t count);
   /// Computes what is queued; nothing queued is no error. What fails here, on the device, fails the session: what its
-  /// sequences hold is not what was submitted, and all further steps are E1047.
+  /// sequences hold is not what was submitted, and all further steps are E1047. Where no row is wanted a device whose
+  /// queue stages uploads may still compute when this returns, while the next step is made; what fails then the next
+  /// step with rows tells.
   Status step();
   /// Rows of logits of the last step.
   size_t rows() const { return logitsCount; }
@@ -132,6 +134,7 @@ private:
   Status moveBlocks(int32_t sequence, const CachePart &part, std::vector<uint8_t> &blocks, bool download);
   Result<Allocation> allocate(size_t bytes, const char *purpose);
   Status placeInputs();
+  Status stageUploads(const KVCache::Shape &shape);
   Status keepPrefixes(const Options &options);
   /// E1045 where the device has too little memory for a session of `shape`.
   Status expectRoom(const KVCache::Shape &shape) const;
@@ -139,6 +142,7 @@ private:
   void fails(const Error &error);
 
   std::shared_ptr<const Model> model;
+  Allocation staging; ///< of the queue's uploads
   std::unique_ptr<Queue> queue;
   Allocation arena, inputs, logitsMemory;
   KVCache cache;

@@ -45,10 +45,16 @@ SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCa
   for (const stepdown_layer &layer : program.layers)
     words += operandWords(program, program.kinds[layer.kind].first_dispatch, program.kinds[layer.kind].dispatch_count);
   bytes.operands = operands ? words * sizeof(uint64_t) : 0;
+  uint64_t largest = bytes.inputs; // upload of a step
   for (const KVCache::Pool &pool : KVCache::pools(program.cache[0], program.groups, shape)) {
     bytes.cache += pool.bytes;
     bytes.tables += pool.tableBytes;
+    largest = std::max<uint64_t>(largest, pool.tableBytes);
   }
+  // Larger ones are waited for.
+  constexpr uint64_t kLargestStaged = 65536, kAlignment = 256;
+  largest = (std::min(largest, kLargestStaged) + kAlignment - 1) / kAlignment * kAlignment;
+  bytes.uploads = operands ? 0 : Queue::kStagedUploads * largest;
   return bytes;
 }
 

@@ -12,11 +12,13 @@ struct SessionBytes {
   uint64_t operands = 0;    ///< the words of every launch
   uint64_t cache = 0;       ///< keys and values
   uint64_t tables = 0;      ///< block tables
-  uint64_t total() const { return inputs + activations + logits + operands + cache + tables; }
+  uint64_t uploads = 0;     ///< on their way while the step before is computed, see Queue::stage
+  uint64_t total() const { return inputs + activations + logits + operands + cache + tables + uploads; }
 };
 
 /// Of a session of `program` for a target whose addresses are multiples of `alignment`. `operands`: whether its device
-/// reads the words of launches in its memory, see Device::readsOperands.
+/// reads the words of launches in its memory, see Device::readsOperands; one that does not is a driver's, whose queues
+/// stage uploads.
 SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape,
                           bool operands = true);
 

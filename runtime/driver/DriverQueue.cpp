@@ -31,7 +31,24 @@ DriverQueue::~DriverQueue() {
 Status DriverQueue::upload(uint64_t to, const void *from, size_t bytes) {
   if (Status entered = context.enter(); !entered || bytes == 0)
     return entered;
-  return context.check(context.driver.toDevice(to, from, bytes, stream), ErrorCode::DriverRefused, "a copy to the GPU");
+  if (staged.isOpen() && bytes <= staged.most()) {
+    if (Status waited = waitForSlot(); !waited)
+      return waited;
+    const bool busy = !pending.empty() && !happened(pending.back().number);
+    return staged.upload(to, from, bytes, stream, busy);
+  }
+  Status copied =
+      context.check(context.driver.toDevice(to, from, bytes, stream), ErrorCode::DriverRefused, "a copy to the GPU");
+  return copied && staged.isOpen() ? sync() : std::move(copied);
+}
+
+Status DriverQueue::waitForSlot() {
+  const uint64_t before = staged.before();
+  if (before <= uploaded)
+    return Done{};
+  auto found =
+      std::find_if(pending.begin(), pending.end(), [&](const Event &event) { return event.uploads >= before; });
+  return wait(found == pending.end() ? record() : found->number);
 }
 
 Status DriverQueue::download(void *to, uint64_t from, size_t bytes) {
@@ -115,13 +132,15 @@ uint64_t DriverQueue::record() {
       failed = entered ? Status(context.refused(error, ErrorCode::DriverRefused, "an event")) : std::move(entered);
     return recorded;
   }
-  pending.push_back({++recorded, event});
+  pending.push_back({++recorded, event, staged.count()});
   return recorded;
 }
 
 void DriverQueue::retire(uint64_t number) const {
-  for (; !pending.empty() && pending.front().number <= number; pending.pop_front())
+  for (; !pending.empty() && pending.front().number <= number; pending.pop_front()) {
+    uploaded = std::max(uploaded, pending.front().uploads);
     idle.push_back(pending.front().handle);
+  }
   finished = std::max(finished, number);
 }
 
@@ -162,6 +181,7 @@ Status DriverQueue::sync() {
   if (int error = context.driver.waitForStream(stream))
     return context.refused(error, ErrorCode::DriverRefused, "its work to be done");
   retire(recorded);
+  uploaded = staged.count();
   return failed; // of an event: its work is done all the same
 }
 

@@ -3,6 +3,7 @@
 #include "runtime/Device.h"
 #include "runtime/driver/Kernels.h"
 #include "runtime/driver/LaunchGraphs.h"
+#include "runtime/driver/StagedUploads.h"
 #include <deque>
 
 namespace stepdown::driver {
@@ -13,6 +14,8 @@ public:
   static Result<std::unique_ptr<DriverQueue>> create(const Context &context, const Kernels &kernels);
   ~DriverQueue() override;
   Status upload(uint64_t to, const void *from, size_t bytes) override;
+  Status stage(const Memory &memory) override { return staged.open(memory); }
+  bool keepsUploads() const override { return staged.isOpen(); }
   Status download(void *to, uint64_t from, size_t bytes) override;
   Status copy(uint64_t to, uint64_t from, size_t bytes) override;
   Status launch(const Launch *launches, size_t count) override;
@@ -28,12 +31,16 @@ private:
   struct Event {
     uint64_t number;
     void *handle;
+    uint64_t uploads; ///< staged so far
   };
   struct alignas(64) Line {
     uint8_t bytes[64];
   };
-  DriverQueue(const Context &context, const Kernels &kernels) : context(context), kernels(kernels), graphs(context) {}
+  DriverQueue(const Context &context, const Kernels &kernels)
+      : context(context), kernels(kernels), graphs(context), staged(context) {}
   Status launchOne(const Launch &launch);
+  /// Waits until the slot of the next staged upload is free.
+  Status waitForSlot();
   /// Events up to `number` have happened.
   void retire(uint64_t number) const;
 
@@ -45,7 +52,9 @@ private:
   mutable std::deque<Event> pending; // ascending
   mutable std::vector<void *> idle;  // events to be used again
   mutable uint64_t finished = 0;
+  mutable uint64_t uploaded = 0; // staged uploads that are done
   LaunchGraphs graphs;
+  StagedUploads staged;
   std::vector<Line> parameters; // of one launch; drivers copy them
   std::vector<void *> pointers;
 };

@@ -3,9 +3,11 @@
 #include "runtime/Devices.h"
 #include "runtime/Session/Session.h"
 #include "runtime/Session/SessionBytes.h"
+#include "runtime/driver/DriverDevice.h"
 #include "runtime/emulated/EmulatedDevice.h"
 #include "test/device/CompiledModel.h"
 #include "test/device/CountingDevice.h"
+#include "test/device/driver/FakeDrivers.h"
 #include <cstring>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -73,6 +75,41 @@ TEST(DeviceModel, thePlanIsWhatIsAllocated) {
   options.kvPositions = 331;
   options.maxSequences = 3;
   planIsWhatIsAllocated(kWindows, "emulated:gfx942", options);
+}
+
+// Of a driver's device, whose queues stage uploads; what graphs take is the driver's own, and in no plan.
+TEST(DeviceModel, thePlanOfADriverIsWhatIsAllocated) {
+  struct Kind {
+    const char *library, *device, *emulated;
+    const driver::Vendor *vendor;
+  };
+  for (const Kind &kind : {Kind{"libcuda.so.1", "nvidia:sm_90a", "emulated:sm_90a", &driver::kNvidia},
+                           Kind{"libamdhip64.so.7", "amd:gfx942", "emulated:gfx942", &driver::kAmd}}) {
+    const std::string path = compiledModel(kTiny, std::string("--target=") + kind.device + "," + kind.emulated);
+    FakeDriverControl &fake = fakeDriver(kind.library);
+    fake.artifact = path.c_str();
+    auto opened = openDriverDevice(*kind.vendor, kind.device);
+    ASSERT_TRUE(opened) << opened.error().text();
+    auto model = load(path, *opened);
+    ASSERT_TRUE(model);
+    for (int32_t sequences : {1, 16, 997}) { // small, and so large a block table that no slot takes it
+      Session::Options options;
+      options.maxSequences = sequences;
+      const size_t before = (*opened)->allocated();
+      auto session = Session::create(model, options);
+      ASSERT_TRUE(session) << session.error().text();
+      const SessionBytes plan = sessionBytes(model->program(), model->target().alignment,
+                                             *Session::shapeOf(model->program(), options), false);
+      EXPECT_GT(plan.uploads, 0u);
+      EXPECT_EQ(plan.operands, 0u);
+      EXPECT_EQ((*opened)->allocated() - before, plan.total()) << kind.device << ", " << sequences;
+      const int32_t sequence = *(*session)->createSequence();
+      for (int i = 0; i < 4; ++i) // a graph is captured and replayed
+        ASSERT_TRUE(stepOf(**session, sequence, 3 + i));
+      EXPECT_EQ((*opened)->allocated() - before, plan.total()) << kind.device << ", " << sequences;
+    }
+    fake.artifact = nullptr;
+  }
 }
 
 // Of a session of no options, for each target of a file.

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-from conformance import Suite  # ends with 77 where numpy or gguf are missing
+from conformance import Suite, np  # ends with 77 where numpy or gguf are missing
 
 CHIPS = (("nvidia:sm_90a", "emulated:sm_90a"), ("amd:gfx942", "emulated:gfx942"))
 TOKENS = "3,17,42,5,11"
@@ -106,6 +106,30 @@ def check_graphs(suite, device, emulated):
     suite.expect(more == {"launchGraph": 1000, "toDevice": 1000 + 1000 // 32, "toHost": 1000, "waitForStream": 1000},
                  f"{device}: expects 1,000 steps more to be copies, a wait and a graph each, with nothing allocated, but got {more}")
     print(f"{device}: 1,000 steps more are {more} and {uses}", flush=True)
+    check_chunks(suite, device, emulated, artifact)
+
+
+def check_chunks(suite, device, emulated, artifact):
+    """Steps of a prompt without logits are made while those before them run: nobody waits, and nothing is allocated."""
+    prompt = [int(t) for t in np.random.default_rng(13).integers(3, 380, 1031)]
+    before = suite.generated(artifact, prompt[:41], 2, "--device", emulated)
+    said = suite.generated(artifact, prompt[:41], 2, "--device", device, "--chunk", 3)
+    suite.expect(said["logits_sha256"] == before["logits_sha256"], f"{device}, chunks of a prompt: expects the logits of {emulated}, but got others")
+    report, counts = suite.path("chunks"), []
+    os.environ.update(FAKE_DRIVER_REPORT=report, FAKE_DRIVER_IDLE="1")
+    for tokens in (31, 1031):
+        suite.generated(artifact, prompt[:tokens], 1, "--device", device, "--chunk", 1)
+        with open(report, encoding="utf-8") as file:
+            counts.append({name: int(calls) for name, calls in (line.split() for line in file)})
+    for name in ("FAKE_DRIVER_REPORT", "FAKE_DRIVER_IDLE"):
+        del os.environ[name]
+    more = {name: counts[1][name] - counts[0].get(name, 0) for name in counts[1]}
+    uploads = 1000 + 1000 // 32 + 1  # what a step reads, and block tables: of 31 positions none is full yet
+    suite.expect(more["launchGraph"] == 1000 and more["toDevice"] == more["between"] == more["waitInStream"] == uploads,
+                 f"{device}: expects 1,000 steps more of a prompt to be {uploads} uploads under those before, but got {more}")
+    for name in ("allocate", "waitForStream", "makeStream", "makeEvent", "toHost", "launch"):
+        suite.expect(more.get(name, 0) == 0, f"{device}: expects no call of {name} in 1,000 steps more of a prompt, but got {more}")
+    print(f"{device}: 1,000 steps more of a prompt are { {name: count for name, count in more.items() if count} }", flush=True)
 
 
 PTXAS = """#!/bin/sh

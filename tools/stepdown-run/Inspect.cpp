@@ -109,10 +109,11 @@ ordered_json describeTargets(const ArtifactFile &artifact) {
         // A driver takes operands from the host's memory.
         const bool reads = target.name == "cpu" || target.name.rfind("emulated:", 0) == 0;
         const SessionBytes bytes = sessionBytes(target.program, target.alignment, *shape, reads);
-        shared["session_bytes"] = {
-            {"positions", shape->positions},    {"sequences", shape->sequences}, {"inputs", bytes.inputs},
-            {"activations", bytes.activations}, {"logits", bytes.logits},        {"operands", bytes.operands},
-            {"keys_and_values", bytes.cache},   {"block_tables", bytes.tables},  {"total", bytes.total()}};
+        shared["session_bytes"] = {{"positions", shape->positions},  {"sequences", shape->sequences},
+                                   {"inputs", bytes.inputs},         {"activations", bytes.activations},
+                                   {"logits", bytes.logits},         {"operands", bytes.operands},
+                                   {"keys_and_values", bytes.cache}, {"block_tables", bytes.tables},
+                                   {"uploads", bytes.uploads},       {"total", bytes.total()}};
       }
     }
     for (size_t i = 0; i < target.code.size(); ++i) {

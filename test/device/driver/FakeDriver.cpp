@@ -260,6 +260,14 @@ int fake_waitForEvent(void *event) {
   auto *marked = static_cast<Event *>(event);
   return fake().events.count(marked) && marked->stream ? fake().run(*marked->stream, marked->at) : kInvalid;
 }
+// The event is the one that was recorded last when this is asked for.
+int fake_waitInStream(void *stream, void *event, unsigned flags) {
+  ENTER_GPU("waitInStream")
+  auto *marked = static_cast<Event *>(event);
+  if (!fake().events.count(marked) || flags)
+    return kInvalid;
+  return later(stream, [from = marked->stream, at = marked->at] { return from ? fake().run(*from, at) : 0; });
+}
 int fake_betweenEvents(float *milliseconds, void *from, void *to) {
   ENTER_GPU("betweenEvents")
   auto *first = static_cast<Event *>(from), *second = static_cast<Event *>(to);
