@@ -4,6 +4,7 @@
     device_models.py --bin build/bin --device emulated:sm_90a                   every part
     device_models.py --bin build/bin --device emulated:gfx942 --part families   one part of PARTS
     device_models.py --bin build/bin --device emulated:sm_90a --part smollm2    the checkpoint in $STEPDOWN_MODELS, or models/
+    device_models.py --bin build/bin --device emulated:sm_90a --part reference  three prompts of it, of $STEPDOWN_VECTORS
 
 Tiny checkpoints of test/data/make_model.py; every kernel of a step is executed by the emulator with all its checks on.
 Ends with 77 where numpy or gguf are missing.
@@ -17,6 +18,7 @@ import subprocess
 import sys
 
 import conformance  # ends with 77 where numpy or gguf are missing
+import real_models
 from conformance import FAMILIES, LOGIT, MORE, Suite, float64_model, np, random_weights
 
 TOKENS = conformance.TOKENS[:11]
@@ -111,6 +113,24 @@ def weight_bytes(artifact):
     return sum(size for kind, _, _, _, size, _ in sections if kind == 4)
 
 
+def moves(suite, device, whole, names):
+    """A sequence that one device has begun goes on on another as if that had begun it: 32 greedy tokens of each."""
+    held = [t["target"] for t in json.loads(suite.call("stepdown-run", "inspect", "--json", whole))["targets"]]
+    others = [name for name in names if name in held and (name == "cpu" or name.startswith("emulated:"))]
+    answers = {own: suite.generated(whole, TOKENS[:5], 2 + 32, "--device", own)["tokens"] for own in others}
+    suite.expect(all(answer == answers[others[0]] for answer in answers.values()), f"expects one answer, but got {answers}")
+    saved = suite.path("saved.session")
+    for first in others:
+        begun = suite.generated(whole, TOKENS[:5], 2, "--device", first, "--save-session", saved)["tokens"]
+        for second in others:
+            if device not in (first, second):
+                continue
+            said = suite.call("stepdown-run", "generate", whole, "--load-session", saved, "-n", 32, "--ignore-eos", "--json", "--device", second)
+            got = begun + json.loads(said)["tokens"]
+            suite.expect(got == answers[second], f"{first}, then {second}: expects {answers[second]}, but got {got}")
+    print(f"one answer of 34 tokens on {', '.join(others)}, and of each behind tokens of {device} and the other way round", flush=True)
+
+
 def several_targets(suite, device):
     """One file for the processor, a chip and both devices: each runs its own code, over one copy of the weights."""
     names = ("cpu", "nvidia:sm_90a", "emulated:sm_90a", "emulated:gfx942")
@@ -129,15 +149,9 @@ def several_targets(suite, device):
     for t in listed:
         suite.expect(t["weight_bytes"] == sizes[0] and t["code_bytes"] > 0 and t["session_bytes"]["total"] > 0,
                      f"expects weights of {sizes[0]} bytes, code and a session's bytes, but got {t}")
-    tokens = {own: suite.generated(whole, TOKENS[:5], 3, "--device", own)["tokens"] for own in ("cpu", device)}
-    suite.expect(tokens["cpu"] == tokens[device], f"expects one answer, but got {tokens}")
-    # A sequence that one device computed goes on on another, and on its own with the very same tokens.
-    saved = suite.path("saved.session")
-    for first, second in (("cpu", device), (device, "cpu"), (device, device), ("cpu", "cpu")):
-        begun = suite.generated(whole, TOKENS[:5], 2, "--device", first, "--save-session", saved)["tokens"]
-        said = suite.call("stepdown-run", "generate", whole, "--load-session", saved, "-n", 1, "--ignore-eos", "--json", "--device", second)
-        got = begun + json.loads(said)["tokens"]
-        suite.expect(got == tokens[first], f"{first}, then {second}: expects {tokens[first]}, but got {got}")
+    moves(suite, device, whole, names)
+    # With products and a cache of binary16, whose sums differ in their order.
+    moves(suite, device, suite.compiled(checkpoint, "--target=emulated:sm_90a,emulated:gfx942"), names)
     own = suite.path("own.stepdown")
     done = subprocess.run([os.path.join(suite.bin, "stepdown-compile"), checkpoint, f"--target={device}", "--activations=q8", "-o", own],
                           capture_output=True, text=True)
@@ -162,8 +176,34 @@ def smollm2(suite, device):
     print(f"SmolLM2 on {device}: 8 tokens and 4 generated, {seconds:.0f} s of processor time", flush=True)
 
 
+def reference(suite, device):
+    """32 greedy tokens of three prompts, in one batch, as they were recorded from float64 (--vectors of conformance.py)."""
+    models = os.environ.get("STEPDOWN_MODELS", "models")
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    vectors = os.environ.get("STEPDOWN_VECTORS", os.path.join(root, "..", "shared", "vectors"))
+    checkpoint, recorded = os.path.join(models, "smollm2.gguf"), os.path.join(vectors, "models", real_models.FILES["smollm2.gguf"])
+    for path in (checkpoint, recorded):
+        if not os.path.exists(path):
+            print(f"skipped: no {path}")
+            sys.exit(77)
+    with open(recorded, encoding="utf-8") as file:
+        prompts = {prompt["name"]: prompt for prompt in json.load(file)["prompts"] if len(prompt["tokens"]) < 50}
+    artifact, requests = suite.compiled(checkpoint, f"--target={device}"), suite.path("reference.jsonl")
+    with open(requests, "w", encoding="utf-8") as file:
+        for name, prompt in prompts.items():
+            file.write(json.dumps({"id": name, "tokens": prompt["tokens"], "max_tokens": 32, "ignore_eos": True}) + "\n")
+    said = suite.call("stepdown-run", "generate", artifact, "--requests", requests, "--temperature", 0, "--json", "--device", device)
+    answers = {answer["id"]: answer["tokens"] for answer in map(json.loads, said.splitlines())}
+    for name, prompt in prompts.items():
+        got, wanted = answers.get(name, []), prompt["greedy"][:32]
+        same = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b), len(got))
+        print(f"SmolLM2 on {device}, {name}: {same} of 32 tokens as recorded, least margin {min(prompt['margins'][:32]):.3f}", flush=True)
+        suite.expect(got == wanted, f"SmolLM2 on {device}, {name}: expects {wanted}, but got {got}, with margins of {prompt['margins'][:32]}")
+
+
 PARTS = {"first": first, "families": families, "extra": extra, "types": types, "contexts": contexts, "bytes": same_bytes, "targets": several_targets,
-         "smollm2": smollm2}
+         "smollm2": smollm2, "reference": reference}
+LONG = ("reference",)  # a quarter of an hour and more: by name alone
 
 
 def main():
@@ -174,7 +214,7 @@ def main():
     a.add_argument("--jobs", type=int, default=1)
     options = a.parse_args()
     suite = Suite(options)
-    for part in options.part or PARTS:
+    for part in options.part or [part for part in PARTS if part not in LONG]:
         if part != "extra" or options.device in EXTRA:
             suite.run(part, lambda: PARTS[part](suite, options.device))
     suite.finish()
