@@ -36,8 +36,7 @@ template <typename T> static std::string textOf(const T &what) {
 std::optional<Dequantised> dequantisedOf(Value matrix, std::string &reason) {
   auto joined = matrix.getDefiningOp<tensor::CollapseShapeOp>();
   auto made = (joined ? joined.getSrc() : matrix).getDefiningOp<linalg::GenericOp>();
-  if (!made || !made.hasPureTensorSemantics() ||
-      llvm::none_of(made.getRegion().front(), [](Operation &op) {
+  if (!made || !made.hasPureTensorSemantics() || llvm::none_of(made.getRegion().front(), [](Operation &op) {
         return isa<arith::ExtFOp>(op) && isCode(op.getOperand(0).getType());
       }))
     return std::nullopt;
@@ -79,8 +78,9 @@ std::optional<Dequantised> dequantisedOf(Value matrix, std::string &reason) {
   else if (groups == ofBlocks && shape[1] == kBlock && shape[3] == kBlock && along({0, 2}))
     found.rowsOfScale = kBlock;
   else
-    return no("expects a scale for all, for each row, for 128 columns of a row or for 128 columns of 128 rows, but got " +
-              textOf(map) + " of " + textOf(type));
+    return no(
+        "expects a scale for all, for each row, for 128 columns of a row or for 128 columns of 128 rows, but got " +
+        textOf(map) + " of " + textOf(type));
   return found;
 }
 

@@ -14,7 +14,8 @@ struct Dequantised {
   mlir::Type element() const;
 };
 
-/// `matrix` as that; none where it is made otherwise, and `reason` says why, in words, where it is made of widened codes.
+/// `matrix` as that; none where it is made otherwise, and `reason` says why, in words, where it is made of widened
+/// codes.
 std::optional<Dequantised> dequantisedOf(mlir::Value matrix, std::string &reason);
 
 /// The codes and the scales as matrices: [rows, columns], and [1, 1], [rows, 1] or the numbers of blocks.

@@ -327,8 +327,9 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     const int64_t rank = result.getRank();
     auto leave = [&](const Twine &reason) { return place.leave(op, reason), success(); };
     if (right.getElementType() != element || !multiplies(chip, element))
-      return !scales.empty() ? leave(scales) : leave("expects factors of one type, of those that " + chip + " multiplies, but got " +
-                   elementName(element) + " and " + elementName(right.getElementType()));
+      return !scales.empty() ? leave(scales)
+                             : leave("expects factors of one type, of those that " + chip + " multiplies, but got " +
+                                     elementName(element) + " and " + elementName(right.getElementType()));
     const bool integers = element.isInteger();
     auto noKernel = [&] {
       return leave(Twine("expects a chip with kernels ") +

@@ -230,15 +230,15 @@ TEST(AmdReports, ProductsOfInt8AreSignedAndWrap) {
   EXPECT_TRUE(stops.says("expects sums that wrap")) << stops.report;
 }
 
-// MI200's matrix instructions of bf16 and f16 take subnormal numbers as zeros, and give zeros for them; later chips keep
-// them ("MI200 MFMA behavior specifics", MIOpen 6.4.1). Sums of eight products of `a` and `b` from `c` on.
+// MI200's matrix instructions of bf16 and f16 take subnormal numbers as zeros, and give zeros for them; later chips
+// keep them ("MI200 MFMA behavior specifics", MIOpen 6.4.1). Sums of eight products of `a` and `b` from `c` on.
 TEST(AmdReports, MatrixInstructionsOfGfx90aFlushSubnormalNumbers) {
   auto product = [](bool half, uint16_t a, uint16_t b, uint32_t c) {
     const std::string of = half ? "vector<4xf16>" : "vector<4xi16>", name = half ? "32x32x8f16" : "32x32x8bf16.1k";
     auto splat = [&](const char *to, uint16_t bits) {
       return std::string("    %") + to + "i = llvm.mlir.constant(dense<" + std::to_string(int16_t(bits)) +
-             "> : vector<4xi16>) : vector<4xi16>\n    %" + to + " = llvm.bitcast %" + to + "i : vector<4xi16> to " + of +
-             "\n";
+             "> : vector<4xi16>) : vector<4xi16>\n    %" + to + " = llvm.bitcast %" + to + "i : vector<4xi16> to " +
+             of + "\n";
     };
     return splat("a", a) + splat("b", b) + "    %ci = llvm.mlir.constant(dense<" + std::to_string(int32_t(c)) +
            "> : vector<16xi32>) : vector<16xi32>\n    %c = llvm.bitcast %ci : vector<16xi32> to vector<16xf32>\n"
@@ -254,16 +254,16 @@ TEST(AmdReports, MatrixInstructionsOfGfx90aFlushSubnormalNumbers) {
     float kept, flushed;
   };
   const uint16_t one = 0x3c00, wide = 0x3f80; // 1 of f16, and of bf16
-  for (const Case &each : {Case{true, 0x03ff, one, 0, 8 * 0x3ffp-24f, 0}, // the largest below 2^-14, the smallest above
-                           Case{true, 0x0400, one, 0, 0x1p-11f, 0x1p-11f},
-                           Case{true, one, 0x83ff, 0, -8 * 0x3ffp-24f, 0}, // of the second factor, and negative
-                           Case{true, 0, 0, 0x007fffff, 0x7fffffp-149f, 0}, // a sum to begin with
-                           Case{true, 0, 0, 0x00800000, 0x1p-126f, 0x1p-126f},
-                           Case{false, 0x007f, wide, 0, 8 * 0x7fp-133f, 0},
-                           Case{false, 0x0080, wide, 0, 0x1p-123f, 0x1p-123f},
-                           Case{false, 0x1f80, 0x1f80, 0, 0x1p-125f, 0x1p-125f}, // 2^-64
-                           Case{false, 0x1f80, 0x1f00, 0, 0x1p-126f, 0x1p-126f},
-                           Case{false, 0x1f00, 0x9f00, 0, -0x1p-127f, 0}}) { // of factors that are not, a sum that is
+  for (const Case &each :
+       {Case{true, 0x03ff, one, 0, 8 * 0x3ffp-24f, 0}, // the largest below 2^-14, the smallest above
+        Case{true, 0x0400, one, 0, 0x1p-11f, 0x1p-11f},
+        Case{true, one, 0x83ff, 0, -8 * 0x3ffp-24f, 0},  // of the second factor, and negative
+        Case{true, 0, 0, 0x007fffff, 0x7fffffp-149f, 0}, // a sum to begin with
+        Case{true, 0, 0, 0x00800000, 0x1p-126f, 0x1p-126f}, Case{false, 0x007f, wide, 0, 8 * 0x7fp-133f, 0},
+        Case{false, 0x0080, wide, 0, 0x1p-123f, 0x1p-123f},
+        Case{false, 0x1f80, 0x1f80, 0, 0x1p-125f, 0x1p-125f}, // 2^-64
+        Case{false, 0x1f80, 0x1f00, 0, 0x1p-126f, 0x1p-126f},
+        Case{false, 0x1f00, 0x9f00, 0, -0x1p-127f, 0}}) { // of factors that are not, a sum that is
     SCOPED_TRACE(testing::Message() << std::hex << each.a << " x " << each.b << " from " << each.c);
     for (auto [chip, wanted] : {std::pair("gfx90a", each.flushed), std::pair("gfx942", each.kept)}) {
       const Emulated got(product(each.half, each.a, each.b, each.c), chip);

@@ -7,11 +7,11 @@ using namespace stepdown::test;
 
 namespace {
 
-const std::vector<Equivalent> equivalents = ofRoles(
-    20, 3,
-    {kOtherBarrier,
-     {"wgmma.wait_group.sync.aligned: operand 0 -1", 2,
-      "waits for the product with V as well, which is later than it must"}});
+const std::vector<Equivalent> equivalents =
+    ofRoles(20, 3,
+            {kOtherBarrier,
+             {"wgmma.wait_group.sync.aligned: operand 0 -1", 2,
+              "waits for the product with V as well, which is later than it must"}});
 
 /// One head, two tiles of queries in one block, five blocks of keys, the middle and the last ones through loops of
 /// their own, in rings of two.

@@ -44,15 +44,15 @@ struct Scaled : Eights {
   }
 };
 
-const std::vector<Equivalent>
-    ofScaled = ofRoles(12, 1, {kOtherBarrier}),
-    ofPlain = ofRoles( // in the loop's three copies and the loop behind it
-        12, 1,
-        {kOtherBarrier,
-         {"wgmma.wait_group.sync.aligned: operand 0 -1", 4, "waits for one product more, which is later than it must"},
-         {"wgmma.fence.sync.aligned: deleted", 4,
-          "products of one shape in a chain need no fence for their accumulators"},
-         {"wgmma.fence.sync.aligned: moved down", 4, "the same"}});
+const std::vector<Equivalent> ofScaled = ofRoles(12, 1, {kOtherBarrier}),
+                              ofPlain = ofRoles( // in the loop's three copies and the loop behind it
+                                  12, 1,
+                                  {kOtherBarrier,
+                                   {"wgmma.wait_group.sync.aligned: operand 0 -1", 4,
+                                    "waits for one product more, which is later than it must"},
+                                   {"wgmma.fence.sync.aligned: deleted", 4,
+                                    "products of one shape in a chain need no fence for their accumulators"},
+                                   {"wgmma.fence.sync.aligned: moved down", 4, "the same"}});
 
 } // namespace
 

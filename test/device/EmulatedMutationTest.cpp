@@ -71,14 +71,19 @@ const std::vector<Equivalent>
                 {"wgmma.fence.sync.aligned: moved down", 3, "the same"}},
     ofProduct = ofRoles(
         8, 1,
-        {kOtherBarrier, inFlight[0], inFlight[1], inFlight[2],
+        {kOtherBarrier,
+         inFlight[0],
+         inFlight[1],
+         inFlight[2],
          {"barrier.cta.sync.aligned.count: operand 0", 4, "of one warpgroup: another number, free at that time"},
          {"barrier.cta.sync.aligned.count: moved up", 1, "a proxy fence may lie on either side of the barrier"},
          {"fence.proxy.async.shared_cta: moved down", 1, "the same"},
          {"barrier.cta.sync.aligned.count: moved down", 1, "over a conversion in registers, before the box's writes"}}),
     ofPair = ofRoles(
         8, 1,
-        {inFlight[0], inFlight[1], inFlight[2],
+        {inFlight[0],
+         inFlight[1],
+         inFlight[2],
          {"mbarrier.arrive.scope.cluster.space.cluster: moved", 8, "arrivals at the barriers of two blocks commute"}});
 constexpr Equivalent ofStores[] = {
     {"fence.mbarrier_init.release.cluster", 2, "there is no ring"},

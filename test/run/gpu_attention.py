@@ -1,7 +1,7 @@
 """Attention on emulated GPUs."""
 import numpy as np
 
-from gpu_case import DEVICES, SEED, UNATTENDED, compile_text, expect, from_bf16, only, rounded, stepdown
+from gpu_case import DEVICES, SEED, UNATTENDED, compile_text, expect, from_bf16, only, rounded, stepdown, taken
 
 
 def attention(name, heads, kv_heads, d, element, result, causal, window, cap):
@@ -56,6 +56,7 @@ def check_attention(folder, draw):
                 cache, cache_exact = rounded(numbers.normal(0, 1, (keys, 2 * kv_heads * d)).astype(np.float32), element)
                 got = only(program.call(name, q, positions, cache))
                 got = from_bf16(got) if result == "bf16" else got.astype(np.float64)
+                q_exact, cache_exact = (taken(x, element, device) for x in (q_exact, cache_exact))
                 wanted, size, error = attend(q_exact, positions, cache_exact, heads, kv_heads, d, causal, window, cap)
                 digits = {"f32": 2.0**-24, "bf16": 2.0**-8, "f16": 2.0**-11}
                 weights = 0 if device in UNATTENDED else digits[element]

@@ -45,6 +45,11 @@ def rounded(values, element):
     return bits, from_bf16(bits)
 
 
+def taken(numbers, element, device):
+    """What the matrix units of `device` take `numbers` of `element` as: those of gfx90a subnormal ones of 16 bits as zeros."""
+    return np.where(abs(numbers) < 2.0**-14, 0, numbers) if element == "f16" and device.endswith("gfx90a") else numbers
+
+
 def from_bf16(bits):
     return (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
 

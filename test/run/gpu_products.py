@@ -4,7 +4,7 @@ import os, re, subprocess
 
 import numpy as np
 
-from gpu_case import COMPILE, DEVICES, SEED, SIZES, UNTILED, compile_text, expect, from_bf16, only, rounded, stepdown
+from gpu_case import COMPILE, DEVICES, SEED, SIZES, UNTILED, compile_text, expect, from_bf16, only, rounded, stepdown, taken
 
 
 def product(name, m, n, k, element, result, rows="?"):
@@ -44,6 +44,7 @@ def check_products(folder, draw):
             given, exact = (a, b), (a.astype(np.float64), b.astype(np.float64))
             if element not in ("f32", "i8"):
                 given, exact = zip(rounded(a, element), rounded(b, element))
+                exact = [taken(x, element, device) for x in exact]
             got = only(program.call(name, *given))
             got = from_bf16(got) if result == "bf16" else got.astype(np.float64)
             bound = (abs(exact[0]) @ abs(exact[1])) * k * 2.0**-24 + 1e-30
@@ -99,11 +100,12 @@ def check_shares(folder):
         (a, a1), (b, b1) = made(m, k), made(k, n)
         start = numbers.uniform(-1, 1, (m, n)).astype(np.float32)
         c, c1 = rounded(start, "bf16") if result == "bf16" else (start, start.astype(np.float64))
-        wanted, size = a1 @ b1, abs(a1) @ abs(b1)
-        if behind == "adds":
-            wanted, size = wanted + c1, size + abs(c1)
-        wanted = np.maximum(wanted, 0) if behind == "relu" else wanted
         for device in devices:
+            x, y = (taken(each, element, device) for each in (a1, b1))
+            wanted, size = x @ y, abs(x) @ abs(y)
+            if behind == "adds":
+                wanted, size = wanted + c1, size + abs(c1)
+            wanted = np.maximum(wanted, 0) if behind == "relu" else wanted
             program = stepdown.Program.load(artifact, device=device)
             got = only(program.call(name, a, b, c))
             value = from_bf16(got) if result == "bf16" else got.astype(np.float64)
@@ -170,6 +172,7 @@ def check_forms(folder, draw):
         program = stepdown.Program.load(artifact, device=device)
         for name, kind, k, element, result, shapes, rule in cases:
             given, exact = zip(*(rounded(numbers.uniform(-1, 1, shape).astype(np.float32), element) for shape in shapes[:2]))
+            exact = [taken(x, element, device) for x in exact]
             start = numbers.uniform(-1, 1, shapes[2]).astype(np.float32)
             first, exact_first = (start, start.astype(np.float64)) if result == "f32" else rounded(start, result)
             got = only(program.call(name, *given, first))
@@ -258,6 +261,7 @@ def check_epilogues(folder, draw):
             m, n = draw.choice(SIZES), draw.choice(SIZES)
             make = lambda *shape: numbers.uniform(-1, 1, shape).astype(np.float32)
             (x, x1), (w, w1) = rounded(make(m, 67), element), rounded(make(67, n), element)
+            x1, w1 = taken(x1, element, device), taken(w1, element, device)
             plain = lambda values: (values, values.astype(np.float64)) if other == "f32" else rounded(values, other)
             (bias, bias1), (r, r1), scale = plain(make(n)), plain(make(m, n)), make(m)
             got = only(program.call(name, x, w, bias, scale, r))
