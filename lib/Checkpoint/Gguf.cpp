@@ -12,6 +12,21 @@ constexpr uint64_t leastPairBytes = 14; // key length 8, one key byte, type 4, o
 constexpr uint64_t leastInfoBytes = 25; // name length 8, one name byte, rank 4, type 4, offset 8
 constexpr uint64_t mostAlignment = 1u << 20;
 
+/// What a file that is no GGUF looks like, and what to name in its place; or nothing. Of 24 bytes or more.
+const char *likely(const uint8_t *bytes) {
+  const auto begins = [&](const char *with) { return std::memcmp(bytes, with, 4) == 0; };
+  if (begins("PK\x03\x04"))
+    return " (a zip file, as PyTorch writes weights, which are programs there and are not read)";
+  if (begins("lmgg") || begins("fmgg") || begins("tjgg"))
+    return " (a model from before there was GGUF, to be converted again)";
+  constexpr uint8_t short32[4] = {}; // the upper half of a length of 64 bits
+  if (bytes[8] == '{' && std::memcmp(bytes + 4, short32, 4) == 0)
+    return " (safetensors: name the folder that it lies in)";
+  if (bytes[0] == '{')
+    return " (JSON: of a Hugging Face folder name the folder)";
+  return "";
+}
+
 /// The header: magic, version and the two counts, each checked against what the file can hold.
 Status readHeader(const std::string &file, ByteCursor &cursor, uint64_t &tensorCount, uint64_t &pairCount) {
   if (!cursor.holds(headerBytes))
@@ -19,8 +34,8 @@ Status readHeader(const std::string &file, ByteCursor &cursor, uint64_t &tensorC
                 file.c_str(), headerBytes, cursor.size);
   if (std::memcmp(cursor.span, "GGUF", 4) != 0)
     return fail(ErrorCode::GgufMagic,
-                "%s: offset 0: magic: expects 47 47 55 46 (\"GGUF\"), but got %02x %02x %02x %02x", file.c_str(),
-                cursor.span[0], cursor.span[1], cursor.span[2], cursor.span[3]);
+                "%s: offset 0: magic: expects 47 47 55 46 (\"GGUF\"), but got %02x %02x %02x %02x%s", file.c_str(),
+                cursor.span[0], cursor.span[1], cursor.span[2], cursor.span[3], likely(cursor.span));
   cursor.offset = 4;
   uint32_t version = 0;
   cursor.read(version);

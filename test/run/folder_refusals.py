@@ -22,6 +22,8 @@ def unigram(change):
 # what is done to a sound folder: (number of the error, part of its text)
 REFUSED = {
     "no config": (lambda f: os.remove(f + "/config.json"), 1401, "config.json"),
+    "an adapter": (lambda f: os.rename(f + "/config.json", f + "/adapter_config.json"), 1401, "an adapter of a model, which is not read"),
+    "a GGUF file in a folder": (lambda f: os.rename(f + "/config.json", f + "/b.gguf") or open(f + "/a.gguf", "w").close(), 1401, "(a.gguf is there: name it itself)"),
     "no weights": (lambda f: os.remove(f + "/model.safetensors"), 1401, "neither is there"),
     "PyTorch weights": (lambda f: os.rename(f + "/model.safetensors", f + "/pytorch_model.bin"), 1401, "PyTorch's own format"),
     "index and one file": (lambda f: make_folder.write_json(f, INDEX, {"weight_map": {Q: SHARD}}), 1401, "both are there"),
@@ -224,11 +226,29 @@ OF_FAMILIES = {
 }
 
 
+def other_files(suite, sound):
+    """What is no checkpoint and looks like one: what it is, and what to name in its place."""
+    path = suite.path("other")
+    cases = {"a zip file": (b"PK\x03\x04" + bytes(40), "as PyTorch writes weights"), "a model from before GGUF": (b"tjgg\x03\0\0\0" + bytes(40), "before there was GGUF"),
+             "its weights": (open(os.path.join(sound, "model.safetensors"), "rb").read(), "safetensors: name the folder"),
+             "its config.json": (open(os.path.join(sound, "config.json"), "rb").read(), "of a Hugging Face folder name the folder"),
+             "zeros": (bytes(99), "but got 00 00 00 00\n")}
+    for name, (data, text) in cases.items():
+        with open(path, "wb") as file:
+            file.write(data)
+        try:
+            said = suite.call("stepdown-run", "inspect", path) and "no error"
+        except RuntimeError as error:
+            said = f"{error}\n"
+        suite.expect("error E0102: " in said and text in said, f"{name}: expects E0102 and '{text}', but got {said}")
+
+
 def refusals(suite):
     checkpoint, sound = suite.made("model.gguf", "--family llama --layers 1"), suite.path("sound")
     make_folder.build(checkpoint, sound)
     said = suite.call("stepdown-run", "inspect", sound)
     suite.expect("runs: true" in said, f"a sound folder: expects inspect to tell that it runs, but got {said[:80]}")
+    suite.run("other files", lambda: other_files(suite, sound))
     suite.run("no tokenizer", lambda: no_tokenizer(suite, sound))
     for name, (change, number, text) in REFUSED.items():
         suite.run(name, lambda: refused(suite, sound, name, change, number, text, number == 316))

@@ -1,4 +1,5 @@
 #include "lib/Checkpoint/HuggingFace/Folder.h"
+#include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/HuggingFace/Encoder.h"
 #include "lib/Checkpoint/HuggingFace/FolderWeights.h"
 #include "lib/Checkpoint/HuggingFace/TokenizerJson.h"
@@ -56,6 +57,21 @@ Result<FolderFile> openJson(const std::string &folder, const char *name, size_t 
   return file;
 }
 
+/// What a folder without config.json holds in its place, or nothing.
+std::string heldBy(const std::string &folder) {
+  std::string found; // the first by name, whatever the order in which the system lists them
+  const std::unique_ptr<DIR, int (*)(DIR *)> listing(opendir(folder.c_str()), &closedir);
+  while (const dirent *entry = listing ? readdir(listing.get()) : nullptr) {
+    const std::string name = entry->d_name, ending = ".gguf";
+    if (name == "adapter_config.json")
+      return " (adapter_config.json is there: an adapter of a model, which is not read)";
+    if (name.size() > ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0 &&
+        (found.empty() || name < found))
+      found = name;
+  }
+  return found.empty() ? "" : " (" + printable(found) + " is there: name it itself)";
+}
+
 } // namespace
 
 Result<bool> isThere(const std::string &path) {
@@ -99,7 +115,8 @@ Result<Checkpoint> openFolder(const std::string &path, bool metadataOnly) {
   if (!config)
     return config.error();
   if (!config->there)
-    return fail(ErrorCode::FolderFile, "%s: expects a folder with config.json, but it is missing", path.c_str());
+    return fail(ErrorCode::FolderFile, "%s: expects a folder with config.json, but it is missing%s", path.c_str(),
+                heldBy(path).c_str());
   Result<FolderFile> generation = openJson(path, texts[1], mostConfigBytes, builder);
   if (!generation)
     return generation.error();
