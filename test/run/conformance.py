@@ -52,32 +52,32 @@ FAMILIES = {
     "phi3, half of a head rotates": "--family phi3 --type Q4_0 --rope-dims 8",
     "phi3, long rotation": "--family phi3 --type Q8_0 --rope longrope:128",
 }
-# Families whose kernels are those of others, in other orders: at the highest level alone, and on one emulated chip each, or
-# on any that is asked for with STEPDOWN_EVERY_FAMILY=1 (device_models.py).
+# Families whose kernels are those of others, in other orders: at the highest level alone, and whether on devices
+# (device_models.py), which have no experts yet.
 MORE = {
-    "gemma2": ("--family gemma2 --type Q5_1 --layers 2 --window 16", "emulated:sm_90a"),
-    "granite": ("--family granite --type Q4_1", "emulated:gfx942"),
-    "olmo2": ("--family olmo2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", "emulated:sm_90a"),
-    "qwen3moe, experts that are equal": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 37 --used 17 --expert-ffn 32 --equal-experts --unsound-experts 3 --expert-scale 0.7", None),
-    "olmoe, floats, prime sizes and a router of NaN": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 16 --ffn 37 --unsound-experts 17", None),
-    "smollm3": ("--family smollm3 --type Q4_0 --layers 5", "emulated:gfx942"),
-    "gpt2": ("--family gpt2 --type Q5_1 --kv-heads 4 --context 64", "emulated:sm_90a"),
-    "starcoder2": ("--family starcoder2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", "emulated:gfx942"),
-    "cohere2": ("--family cohere2 --type Q4_1 --layers 5 --window 11", "emulated:sm_90a"),
-    "internlm2": ("--family internlm2 --type Q5_0 --head untied", None),
-    "qwen2moe": ("--family qwen2moe --type Q4_0 --experts 7 --used 3 --expert-ffn 96 --shared-ffn 160 --head untied", None),
-    "gpt-oss": ("--family gpt-oss --type MXFP4 --layers 2 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 --expert-ffn 96 --window 11 --rope yarn:4:128 --head untied", None),
+    "gemma2": ("--family gemma2 --type Q5_1 --layers 2 --window 16", True),
+    "granite": ("--family granite --type Q4_1", True),
+    "olmo2": ("--family olmo2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", True),
+    "qwen3moe, experts that are equal": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 37 --used 17 --expert-ffn 32 --equal-experts --unsound-experts 3 --expert-scale 0.7", False),
+    "olmoe, floats, prime sizes and a router of NaN": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 16 --ffn 37 --unsound-experts 17", False),
+    "smollm3": ("--family smollm3 --type Q4_0 --layers 5", True),
+    "gpt2": ("--family gpt2 --type Q5_1 --kv-heads 4 --context 64", True),
+    "starcoder2": ("--family starcoder2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", True),
+    "cohere2": ("--family cohere2 --type Q4_1 --layers 5 --window 11", True),
+    "internlm2": ("--family internlm2 --type Q5_0 --head untied", True),
+    "qwen2moe": ("--family qwen2moe --type Q4_0 --experts 7 --used 3 --expert-ffn 96 --shared-ffn 160 --head untied", False),
+    "gpt-oss": ("--family gpt-oss --type MXFP4 --layers 2 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 --expert-ffn 96 --window 11 --rope yarn:4:128 --head untied", False),
 }
 # More of experts, by hand with STEPDOWN_EVERY_FAMILY=1.
 if os.environ.get("STEPDOWN_EVERY_FAMILY"):
     MORE |= {
-        "qwen3moe": ("--family qwen3moe --type Q4_1 --head-dim 32 --experts 13 --used 3 --expert-ffn 32", None),
-        "64 of more experts": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 67 --used 64 --expert-ffn 32 --equal-experts", None),
-        "olmoe, floats and prime sizes": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37", None),
-        "olmoe": ("--family olmoe --type Q8_0 --heads 4 --kv-heads 2 --head-dim 16 --experts 17 --used 4", None),
-        "llama with experts": ("--family llama --type Q4_K --width 256 --ffn 256 --layers 1 --experts 5", None),
-        "granitemoe": ("--family granitemoe --type Q4_0 --experts 11 --used 3 --ffn 96", None),
-        "experts of every type": ("--family qwen3moe --type mixed --width 256 --layers 6 --experts 3 --expert-ffn 256", None),
+        "qwen3moe": ("--family qwen3moe --type Q4_1 --head-dim 32 --experts 13 --used 3 --expert-ffn 32", False),
+        "64 of more experts": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 67 --used 64 --expert-ffn 32 --equal-experts", False),
+        "olmoe, floats and prime sizes": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37", False),
+        "olmoe": ("--family olmoe --type Q8_0 --heads 4 --kv-heads 2 --head-dim 16 --experts 17 --used 4", False),
+        "llama with experts": ("--family llama --type Q4_K --width 256 --ffn 256 --layers 1 --experts 5", False),
+        "granitemoe": ("--family granitemoe --type Q4_0 --experts 11 --used 3 --ffn 96", False),
+        "experts of every type": ("--family qwen3moe --type mixed --width 256 --layers 6 --experts 3 --expert-ffn 256", False),
     }
 
 

@@ -27,9 +27,6 @@ PRODUCTS = 5e-2  # absolute, where products with quantised weights are too
 TILES = ("sm_90a", "gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201")  # chips with a tile kernel of products with quantised weights
 # SmolLM2's: the prompt, and behind it the likeliest tokens by a float64 evaluation of the same file.
 ANSWER = [504, 3575, 282, 4649, 314, 7042, 30, 198, 198, 504, 2988, 314]
-# A chip beside sm_90a and gfx942 has one family and one storage type in CI; the part "families" is for any device.
-EXTRA = {"emulated:sm_80": "gemma3, soft-cap", "emulated:gfx90a": "phi3, half of a head rotates", "emulated:gfx950": "qwen2",
-         "emulated:gfx1100": "qwen3", "emulated:gfx1201": "llama, sinks"}
 # Attention of more than one split; the last has more query heads for one of the cache than blocks of threads take.
 CONTEXTS = {"llama, 293 tokens": "--family llama --type Q4_1 --heads 6 --kv-heads 3 --head-dim 16 --sinks",
             "gemma3, a window of 149": "--family gemma3 --type IQ4_NL --pattern 1 --window 149 --softcap 10",
@@ -60,14 +57,9 @@ def first(suite, device):
 def families(suite, device):
     for name, options in FAMILIES.items():
         suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
-    for name, (options, chip) in MORE.items():
-        if device == chip or (chip and os.environ.get("STEPDOWN_EVERY_FAMILY")):
+    for name, (options, on_devices) in MORE.items():
+        if on_devices:
             suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
-
-
-def extra(suite, device):
-    name = EXTRA[device]
-    against_float64(suite, name, FAMILIES[name] + " --vocab 389", device)
 
 
 def types(suite, device):
@@ -201,7 +193,7 @@ def reference(suite, device):
         suite.expect(got == wanted, f"SmolLM2 on {device}, {name}: expects {wanted}, but got {got}, with margins of {prompt['margins'][:32]}")
 
 
-PARTS = {"first": first, "families": families, "extra": extra, "types": types, "contexts": contexts, "bytes": same_bytes, "targets": several_targets,
+PARTS = {"first": first, "families": families, "types": types, "contexts": contexts, "bytes": same_bytes, "targets": several_targets,
          "smollm2": smollm2, "reference": reference}
 LONG = ("reference",)  # a quarter of an hour and more: by name alone
 
@@ -215,8 +207,7 @@ def main():
     options = a.parse_args()
     suite = Suite(options)
     for part in options.part or [part for part in PARTS if part not in LONG]:
-        if part != "extra" or options.device in EXTRA:
-            suite.run(part, lambda: PARTS[part](suite, options.device))
+        suite.run(part, lambda: PARTS[part](suite, options.device))
     suite.finish()
 
 
