@@ -120,11 +120,12 @@ std::optional<QuantisedMatmulParameters> quantisedMatmulOn(StringRef chip, int64
     int64_t from; // tokens
     QuantisedMatmulParameters parameters;
   };
-  // 128 tokens are read once for each tile of rows, which two warpgroups share. A wave of AMD's has 16 rows and at
-  // least as many tokens, whose tiles are those of two turns.
+  // 128 tokens are read once for each tile of rows, which two warpgroups, or eight warps, share. A wave of AMD's has 16
+  // rows and at least as many tokens, whose tiles are those of two turns.
   static const Row table[] = {
       // m, n, stages of weights and of tokens, warps, registers
       {"sm_90a", 1, {64, 8, 4, 8}},   {"sm_90a", 9, {64, 64, 4, 4}},  {"sm_90a", 65, {128, 128, 4, 4, 8, 232}},
+      {"sm_80", 1, {64, 8, 4, 8}},    {"sm_80", 9, {64, 64, 2, 4}},   {"sm_80", 65, {128, 128, 2, 4, 8, 232}},
       {"gfx90a", 1, {32, 16, 2, 8}},  {"gfx942", 1, {32, 16, 2, 8}},  {"gfx950", 1, {32, 16, 2, 8}},
       {"gfx1100", 1, {64, 16, 2, 8}}, {"gfx1201", 1, {64, 16, 2, 8}},
   };

@@ -83,9 +83,9 @@ struct LowerTileToROCDL : impl::LowerTileToROCDLBase<LowerTileToROCDL> {
   }
 
   LogicalResult lower(tile::KernelOp kernel, const amd::Chip &on) {
-    if (sharesOf(kernel) > 1 && (amd::isQuantised(kernel) || isAttention(kernel)))
+    if (sharesOf(kernel) > 1 && (isQuantised(kernel) || isAttention(kernel)))
       return unfit(kernel) << "expects a product of two matrices where blocks share a sum out on " << on.name;
-    if (amd::isQuantised(kernel))
+    if (isQuantised(kernel))
       return lower<amd::QuantisedEmitter>(kernel, amd::planQuantised(kernel, on));
     if (isAttention(kernel))
       return lower<amd::AttentionEmitter>(kernel, amd::planAttention(kernel, on));

@@ -68,7 +68,7 @@ LogicalResult QuantisedEmitter::emitOperation(Operation &op) {
 
 void QuantisedEmitter::prepare() {
   placeSums(1);
-  prepareCopy(plan.tokens);
+  prepareCopy(plan.tokenTile);
   const int64_t lanes = plan.lanesOfRow();
   laneColumns = lanes == 1 ? i32(0) : divided(lane, chip.rows);
   preparePieces();
@@ -78,7 +78,7 @@ void QuantisedEmitter::prepare() {
     first = add(multiply(divided(laneColumns, 2), i32(4)), remainder(laneColumns, 2));
   for (int64_t chunk = 0; chunk < (lanes == 4 ? 4 : 8); chunk += lanes == 1 ? 1 : 2) {
     Value mine = add(first, i32(chunk)), turned = binary("arith.xori", token, bits(mine, 7));
-    tokenPlaces.push_back(multiply(add(multiply(mine, i32(plan.tokens.rows)), turned), i32(kPiece)));
+    tokenPlaces.push_back(multiply(add(multiply(mine, i32(plan.tokenTile.rows)), turned), i32(kPiece)));
   }
 }
 
@@ -88,13 +88,12 @@ LogicalResult QuantisedEmitter::fetch(Value column) {
   if (failed(emitNumbers(plan.copying.getBody().front())) || failed(emitNumbers(*plan.copies.getBody())))
     return failure();
   fetchPieces(lookup(plan.weight.getRow()).front(), lookup(plan.weight.getColumn()).front());
-  auto inner = plan.tokens.copy->getParentOfType<scf::ForOp>();
   loaded.clear();
   for (int64_t tile = 0; tile < plan.turnTiles; ++tile) {
-    map(inner.getInductionVar(), i32(tile * kUnpacked));
-    if (failed(emitNumbers(*inner.getBody())))
+    map(plan.inner.getInductionVar(), i32(tile * kUnpacked));
+    if (failed(emitNumbers(*plan.inner.getBody())))
       return failure();
-    loaded.push_back(load(plan.tokens));
+    loaded.push_back(load(plan.tokenTile));
   }
   return success();
 }

@@ -9,7 +9,7 @@
 // hold 16 columns each, the pairs of quads h and h + 2 of one of the two times 32; of gfx12, with two lanes of a row,
 // the same of both; of gfx11, where each lane holds all, all.
 #pragma once
-#include "lib/Target/Layout.h"
+#include "lib/Kernels/QuantisedText.h"
 #include "passes/AMD/KernelPlan.h"
 #include <map>
 
@@ -36,30 +36,18 @@ struct LaneColumns {
   llvm::SmallVector<PackedPiece> scales, minimums; ///< of groups; empty where blocks have none
 };
 
-struct QuantisedPlan {
+struct QuantisedPlan : QuantisedText {
   Chip chip; ///< with the instruction of 16 rows
-  tile::RoleOp role;
-  tile::ScheduleOp copying;
-  mlir::scf::ForOp copies, turns; ///< the outer loops of both roles
-  tile::CopyOp weight;
-  tile::MmaOp first;
-  PackedBlock packed;
-  TilePlan tokens;
-  int64_t threads, tileBytes, turnTiles, ldsBytes; ///< of a tile of tokens; tiles in a turn
-  int64_t blocksDown, blocksAcross;                ///< of a wave: instructions' sums along rows and tokens
-  std::map<PackedPiece, int64_t> pieces;           ///< of a turn and 16 rows, numbered
-  std::array<int64_t, 2> tile;
+  TilePlan tokenTile;
+  int64_t threads, tileBytes, ldsBytes;  ///< of a tile of tokens
+  int64_t blocksDown, blocksAcross;      ///< of a wave: instructions' sums along rows and tokens
+  std::map<PackedPiece, int64_t> pieces; ///< of a turn and 16 rows, numbered
 
   /// Lanes that hold columns of one row between them: 1, 2 or 4.
   int64_t lanesOfRow() const { return chip.twice ? 1 : chip.lanes / chip.rows; }
   /// What a lane unpacks of the 64 columns of a slot from `column` on.
   llvm::SmallVector<LaneColumns> columns64(int64_t column) const;
 };
-
-inline constexpr int64_t kUnpacked = 64; ///< columns of a product
-
-/// Whether `kernel` unpacks weights.
-bool isQuantised(tile::KernelOp kernel);
 
 /// Errors, as diagnostics at the operation: a kernel that is not such a product, or one that the chip has no form for.
 mlir::FailureOr<QuantisedPlan> planQuantised(tile::KernelOp kernel, const Chip &chip);

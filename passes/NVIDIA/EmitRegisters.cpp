@@ -1,5 +1,6 @@
 // Tiles in registers: elementwise operations on what a thread holds of them, reductions between the four lanes that
-// hold a row, and the narrowing that makes a product's sum the first operand of the next one.
+// hold a row, stores of rows as columns, and the narrowing that makes a product's sum the first operand of the next
+// one.
 //
 // A thread holds of each 64 rows of its warpgroup what EmitMatrix.cpp says of an m64nN sum, two rows of it; of a tile
 // with one column therefore two numbers, which four lanes hold alike. The first operand of a product from registers is
@@ -131,6 +132,64 @@ void RegisterEmitter::fill(arith::ConstantOp op) {
   Value element = arith::ConstantOp::create(b, cast<TypedAttr>(splat.getSplatValue<Attribute>()));
   const RegisterTile tile(cast<VectorType>(op.getType()), role);
   map(op.getResult(), SmallVector<Value>(tile.count(), element));
+}
+
+/// Where a thread's two rows are neighbours it stores pairs of them: those of a warp are 16 neighbours of a row.
+void RegisterEmitter::storeTransposed(StoreOp op) {
+  const VectorType sum = op.getValue().getType();
+  const Matrix &to = matrices[op.getTo()];
+  const RegisterTile tile(sum, role);
+  const SmallVector<Value> held = lookup(op.getValue());
+  auto less = arith::CmpIPredicate::slt;
+  Value warpRow = multiply(binary("arith.shrui", thread, i32(5)), i32(16));
+  Value column = add(lookup(op.getColumn()).front(), multiply(warpgroup, i32(tile.rows))); // of the matrix
+  column = add(column, add(warpRow, rowInWarp(tile)));
+  Value row = add(lookup(op.getRow()).front(), multiply(binary("arith.andi", lane, i32(3)), i32(2)));
+  Value place = LLVM::PtrToIntOp::create(b, b.getI64Type(), to.pointer);
+  Value odd = binary("arith.ori", binary("arith.andi", place, i64(7)), binary("arith.andi", to.stride, i64(1)));
+  Value even = compare(arith::CmpIPredicate::eq, odd, i64(0));
+  const Type pairType = VectorType::get(2, b.getF32Type());
+  auto guarded = [&](Value condition, function_ref<void()> then, function_ref<void()> otherwise) {
+    auto branch = scf::IfOp::create(b, condition, /*withElseRegion=*/bool(otherwise));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(branch.thenBlock()->getTerminator());
+    then();
+    if (otherwise) {
+      b.setInsertionPoint(branch.elseBlock()->getTerminator());
+      otherwise();
+    }
+  };
+  for (int64_t i = 0; i < tile.count(); ++i) {
+    if (tile.half(i))
+      continue; // goes with the first row's
+    Value low = held[i], high = held[i + 2];
+    Value r = add(row, i32(tile.column(i))), c = add(column, i32(tile.row(i)));
+    Value second = add(c, i32(tile.halfRows()));
+    auto address = [&](Value at) -> Value {
+      Value wide = add(multiply(arith::ExtSIOp::create(b, b.getI64Type(), r), to.stride),
+                       arith::ExtSIOp::create(b, b.getI64Type(), at));
+      return LLVM::GEPOp::create(b, to.pointer.getType(), b.getF32Type(), to.pointer, ArrayRef<LLVM::GEPArg>{wide});
+    };
+    auto alone = [&](Value at, Value value) {
+      guarded(compare(less, at, to.columns), [&] { LLVM::StoreOp::create(b, value, address(at), 4); }, {});
+    };
+    auto both = [&] { alone(c, low), alone(second, high); };
+    guarded(compare(less, r, to.rows),
+            [&] {
+              if (!tile.paired)
+                return both();
+              guarded(
+                  binary("arith.andi", even, compare(less, second, to.columns)),
+                  [&] {
+                    Value pair = LLVM::UndefOp::create(b, pairType);
+                    pair = LLVM::InsertElementOp::create(b, pair, low, i32(0));
+                    pair = LLVM::InsertElementOp::create(b, pair, high, i32(1));
+                    LLVM::StoreOp::create(b, pair, address(c), 8);
+                  },
+                  both);
+            },
+            {});
+  }
 }
 
 } // namespace stepdown::nvidia

@@ -1,13 +1,13 @@
 // Weights from packed blocks in shared memory into registers, as the first operand of a product is laid out there. What
 // is made of what a lane reads is said by lib/Kernels/BlockUnpacker.h, here is where it reads.
 //
-// Of an instruction's 64 x 16 the warp w has the rows of one packed block, and its lane l, with g = l / 4 and c = l mod
-// 4, columns 2 c, 2 c + 1, 8 + 2 c and 9 + 2 c of two rows, which are 2 g and 2 g + 1 here: what a block has of two
-// such rows are 8 bytes of each vector of quads, 4 of a field of two bytes, 2 of a field of one. The columns are half
-// of the quads c / 2 and 2 + c / 2. Lanes of a warp then read 128 neighbouring bytes of a plane with several vectors,
-// each twice, and no two words of one bank.
+// Of an instruction's 64 x 16 (of warps alone, 16 x 16 each) the warp w has the rows of one packed block, and its lane
+// l, with g = l / 4 and c = l mod 4, columns 2 c, 2 c + 1, 8 + 2 c and 9 + 2 c of two rows, which are 2 g and 2 g + 1
+// here: what a block has of two such rows are 8 bytes of each vector of quads, 4 of a field of two bytes, 2 of a field
+// of one. The columns are half of the quads c / 2 and 2 + c / 2. Lanes of a warp then read 128 neighbouring bytes of a
+// plane with several vectors, each twice, and no two words of one bank.
 #include "lib/Kernels/BlockUnpacker.h"
-#include "passes/NVIDIA/KernelEmitter.h"
+#include "passes/NVIDIA/RegisterEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
 
 using namespace mlir;
@@ -21,7 +21,7 @@ constexpr int64_t kStep = 16; // columns of an instruction
 } // namespace
 
 /// The bytes of `low` and `high` that the nibbles of `selector` number.
-Value KernelEmitter::permute(Value low, Value high, Value selector) {
+Value RegisterEmitter::permute(Value low, Value high, Value selector) {
   return LLVM::CallIntrinsicOp::create(b, b.getI32Type(), b.getStringAttr("llvm.nvvm.prmt"),
                                        ValueRange{low, high, selector})
       .getResult(0);
@@ -133,11 +133,10 @@ private:
 
 } // namespace
 
-void KernelEmitter::unpack(UnpackOp op) {
+void RegisterEmitter::unpack(UnpackOp op, Value slot, int64_t offset) {
   const MemRefType tile = op.getTile().getType();
   const auto block = cast<transformer::BlockType>(tile.getElementType());
   const PackedBlock packed = packedBlock(*block.getLayout(), block.getFormat());
-  const TileView &view = tiles[op.getTile()];
   const RegisterTile made(op.getResult().getType(), role);
   const int64_t columns = op.getResult().getType().getDimSize(1), rowBytes = tile.getDimSize(1) * packed.bytes;
   auto bytes = [&](Value low, Value high, Value selector) { return permute(low, high, selector); };
@@ -145,7 +144,7 @@ void KernelEmitter::unpack(UnpackOp op) {
 
   // A packed block is the 16 rows of a warp.
   Value blockRow = add(multiply(warpgroup, i32(made.rows / packed.rows)), binary("arith.shrui", thread, i32(5)));
-  Value first = shared(add(multiply(view.slot, i32(view.slotBytes)), multiply(blockRow, i32(rowBytes))), view.offset);
+  Value first = shared(add(slot, multiply(blockRow, i32(rowBytes))), offset);
   Value column = lookup(op.getColumn()).front();
   Value g = binary("arith.shrui", lane, i32(2)), c = binary("arith.andi", lane, i32(3));
   auto behind = [&](Value pointer, Value offset, int64_t more = 0) -> Value {

@@ -28,11 +28,17 @@ void ThreadEmitter::copyTile(CopyOp op, Value slot, int64_t offset, int64_t thre
   Value row = add(lookup(op.getRow()).front(), copyRow), column = add(lookup(op.getColumn()).front(), copyColumn);
   Value rowBytes = multiply(from.stride, i64(bytes));
   Value begin = add(multiply(wide(row), rowBytes), multiply(wide(column), i64(bytes)));
+  OpBuilder::InsertionGuard guard(b);
+  const int64_t units = std::max<int64_t>(tile.getDimSize(0) / apart, 1);
+  if (tile.getDimSize(0) < apart) { // the first threads have a piece
+    Value some = compare(arith::CmpIPredicate::slt, inBlock, i32(tile.getDimSize(0) * pieces));
+    b.setInsertionPoint(scf::IfOp::create(b, some, /*withElseRegion=*/false).thenBlock()->getTerminator());
+  }
   for (int64_t block = 0; block < tile.getDimSize(1) / blockColumns(tile); ++block) {
     Value left = binary("arith.subi", from.columns, add(column, i32(block * blockColumns(tile))));
     left = binary("arith.maxsi", binary("arith.minsi", left, i32(kPieceBytes / bytes)), i32(0));
     Value some = multiply(left, i32(bytes));
-    for (int64_t unit = 0; unit < tile.getDimSize(0) / apart; ++unit) {
+    for (int64_t unit = 0; unit < units; ++unit) {
       Value there = compare(arith::CmpIPredicate::slt, add(row, i32(unit * apart)), from.rows);
       Value size = arith::SelectOp::create(b, there, some, i32(0));
       Value distance = add(begin, multiply(rowBytes, i64(unit * apart)));

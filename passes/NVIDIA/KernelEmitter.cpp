@@ -236,7 +236,10 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Case([&](LeaveTurnOp) { return takeTurn(false); })
       .Case([&](CommitOp) { return success(); }) // the acquire has arrived, with the bytes of all copies
       .Case([&](CopyOp copy) { return this->copy(copy), success(); })
-      .Case([&](UnpackOp unpack) { return this->unpack(unpack), success(); })
+      .Case([&](UnpackOp unpacked) {
+        const TileView &view = tiles[unpacked.getTile()];
+        return unpack(unpacked, multiply(view.slot, i32(view.slotBytes)), view.offset), success();
+      })
       .Case([&](MmaOp mma) { return multiply(mma), success(); })
       .Case([&](MmaWaitOp wait) { return this->wait(wait), success(); })
       .Case([&](ReadOp) { return success(); }) // its maps read

@@ -78,15 +78,10 @@ private:
 
   // EmitStore.cpp: stores of what they leave in registers.
   mlir::LogicalResult store(tile::StoreOp op);
-  void storeTransposed(tile::StoreOp op);
   void storeBoxes(tile::StoreOp op);
   void meetWarpgroup();
   void onIssuer(llvm::function_ref<void()> body);
   void waitForStages(int64_t pending);
-
-  // EmitUnpack.cpp: weights in registers.
-  void unpack(tile::UnpackOp op);
-  Value permute(Value low, Value high, Value selector);
 
   const KernelPlan &plan;
   llvm::DenseMap<Value, TileView> tiles;

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "passes/NVIDIA/AttentionEmitter.h"
 #include "passes/NVIDIA/KernelEmitter.h"
+#include "passes/NVIDIA/QuantisedEmitter.h"
 #include "passes/NVIDIA/SharedLayout.h"
 #include "passes/NVIDIA/WarpEmitter.h"
 
@@ -60,7 +61,7 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
         append(i, "pointer", global);
         append(i, "stride", b.getI64Type());
       }
-      if (nvidia::isPacked(cast<MemRefType>(type)))
+      if (entry.box && nvidia::isPacked(cast<MemRefType>(type)))
         continue;
       append(i, "rows", b.getI32Type());
       append(i, "columns", b.getI32Type());
@@ -79,14 +80,19 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
   static Launch launchOf(tile::KernelOp, const KernelPlan &plan) {
     return {plan.arguments, plan.threads, plan.sharedBytes, plan.tile, plan.over, plan.cluster};
   }
-  static Launch launchOf(tile::KernelOp kernel, const nvidia::WarpPlan &plan) { // copies are of threads: no tensor maps
+  template <typename Plan> // copies are of threads: no tensor maps
+  static Launch launchOfThreads(tile::KernelOp kernel, const Plan &plan, std::array<int64_t, 2> tile) {
     SmallVector<ArgumentPlan> pointers(kernel.getBody().getNumArguments(), {MemRefType(), true});
-    return {pointers, plan.threads, plan.sharedBytes, plan.text.tile, scheduledOver(kernel)};
+    return {pointers, plan.threads, plan.sharedBytes, tile, scheduledOver(kernel)};
   }
-
+  static Launch launchOf(tile::KernelOp kernel, const nvidia::WarpPlan &plan) {
+    return launchOfThreads(kernel, plan, plan.text.tile);
+  }
   static Launch launchOf(tile::KernelOp kernel, const nvidia::AttentionPlan &plan) {
-    SmallVector<ArgumentPlan> pointers(kernel.getBody().getNumArguments(), {MemRefType(), true});
-    return {pointers, plan.threads, plan.sharedBytes, plan.text.tile, scheduledOver(kernel)};
+    return launchOfThreads(kernel, plan, plan.text.tile);
+  }
+  static Launch launchOf(tile::KernelOp kernel, const nvidia::QuantisedPlan &plan) {
+    return launchOfThreads(kernel, plan, plan.tile);
   }
 
   template <typename Emitter, typename Plan>
@@ -179,6 +185,7 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     const bool warpgroups = chip == "sm_90a";
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
       if (failed(warpgroups            ? lower<nvidia::KernelEmitter>(kernel, nvidia::planKernel(kernel))
+                 : isQuantised(kernel) ? lower<nvidia::QuantisedEmitter>(kernel, nvidia::planQuantised(kernel, *facts))
                  : isAttention(kernel) ? lower<nvidia::AttentionEmitter>(kernel, nvidia::planAttention(kernel, *facts))
                                        : lower<nvidia::WarpEmitter>(kernel, nvidia::planWarps(kernel, *facts))))
         return signalPassFailure();

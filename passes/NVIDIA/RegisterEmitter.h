@@ -26,7 +26,7 @@ struct RegisterTile {
   int64_t halfRows() const { return paired ? 1 : 8; } ///< from the first of them to the second
 };
 
-/// EmitRegisters.cpp: what is done with them.
+/// EmitRegisters.cpp: what is done with them. EmitUnpack.cpp: weights in registers.
 class RegisterEmitter : protected ThreadEmitter {
 protected:
   using ThreadEmitter::ThreadEmitter;
@@ -36,6 +36,11 @@ protected:
   void mask(tile::MaskOp op);
   void narrow(tile::ConvertOp op);
   void fill(mlir::arith::ConstantOp op);
+  void storeTransposed(tile::StoreOp op);
+  /// Of a tile of packed blocks, `slot` and `offset` bytes from the begin of shared memory: each warp has 16 rows
+  /// of 64.
+  void unpack(tile::UnpackOp op, Value slot, int64_t offset);
+  Value permute(Value low, Value high, Value selector);
   /// The first row of its warp's 16 that the thread holds.
   Value rowInWarp(const RegisterTile &tile);
 

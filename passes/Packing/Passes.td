@@ -56,8 +56,7 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     (MatrixAttention.cpp). Where a head has no multiple of 4 columns, or more query heads share keys than a block takes, it is one,
     of a thread for each query head.
 
-    On sm_90a and on AMD's chips a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of
-    rows that another dispatch makes: their scales, and what is left of them in binary16. Products of one operand are one dispatch, up
+    On each chip a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of rows that another dispatch makes: their scales, and what is left of them in binary16. Products of one operand are one dispatch, up
     to three; so are rotated queries, and keys and values that go into the cache. A block of threads has a row of the operand, and
     computes what is summed up or elementwise in front of that too: a residual sum, a norm, a gate (RowReduction.cpp). It is in the
     kernel that yields the operand, which need not lie in memory then.

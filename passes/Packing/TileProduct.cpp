@@ -142,13 +142,15 @@ LogicalResult TileProducts::makeKernel(const QuantisedMatmulParameters &paramete
   if (!text)
     return unfit(loc, text.error());
   auto kernel = *(*text)->getOps<tile::KernelOp>().begin();
-  // AMD's waves copy themselves, and the code says how much LDS it has.
-  int64_t threads = onAMD() ? parameters.warps * 32 : 0, bytes = 0;
-  if (!onAMD()) {
+  // Where all warps, or waves, copy themselves there is no role beside them, and no barrier of a slot; AMD's code says
+  // how much LDS it has.
+  int64_t threads = byTensorMaps() ? 0 : parameters.warps * 32, bytes = 0;
+  if (byTensorMaps())
     for (auto role : kernel.getBody().getOps<tile::RoleOp>())
       threads += role.getThreads();
+  if (StringRef(target.road) == "nvidia") {
     for (auto channel : kernel.getBody().getOps<tile::ChannelOp>()) {
-      int64_t slot = tile::kBarrierBytes;
+      int64_t slot = byTensorMaps() ? tile::kBarrierBytes : 0;
       for (MemRefType each : channel.getType().getPayload())
         slot += llvm::alignTo(each.getNumElements() * tile::elementBytes(each.getElementType()), kTileAlignment);
       bytes += channel.getType().getDepth() * slot;
@@ -207,8 +209,8 @@ FailureOr<DispatchOp> TileProducts::dispatch(OpBuilder &builder, ArrayRef<Linear
     auto weight = cast<RankedTensorType>(product.getWeight().getType());
     const int64_t tiles = llvm::divideCeil(weight.getDimSize(0), rows), blocks = columns(weight) / packed.columns;
     source(std::min<int64_t>(i, count - 1));
-    dims.push_back(onAMD() ? sizes({tiles, blocks * packed.bytes / tile::kWordBytes})
-                           : sizes({tiles, blocks * pieces, packed.bytes / pieces / tile::kWordBytes}));
+    dims.push_back(byTensorMaps() ? sizes({tiles, blocks * pieces, packed.bytes / pieces / tile::kWordBytes})
+                                  : sizes({tiles, blocks * packed.bytes / tile::kWordBytes}));
     const int64_t wideResult = cast<RankedTensorType>(product.getType()).getDimSize(1);
     results.push_back(sizes({extent, int64_t(llvm::alignTo(wideResult, rows))}));
   }

@@ -54,7 +54,8 @@ private:
   mlir::FailureOr<std::string> kernelFor(const BlockFormat &format, bool hasAddend, mlir::Location loc);
   mlir::LogicalResult makeKernel(const QuantisedMatmulParameters &parameters, const std::string &name,
                                  mlir::Location loc);
-  bool onAMD() const { return llvm::StringRef(target.road) == "amd"; }
+  /// Whether blocks of weights are copied by tensor maps, by a role of its own; else all warps copy.
+  bool byTensorMaps() const { return llvm::StringRef(target.chip) == "sm_90a"; }
   Operand quantise(mlir::ImplicitLocOpBuilder &b, mlir::Value x);
   const Target &target;
   mlir::ModuleOp kernels;

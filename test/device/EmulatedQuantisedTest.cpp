@@ -17,7 +17,7 @@ struct Case {
   int64_t m, n, warps; ///< of the tile
   uint32_t rows, tokens, columns, blocks;
   const char *chip = "sm_90a";
-  bool amd() const { return std::string(chip) != "sm_90a"; }
+  bool on(const char *name) const { return std::string(chip) == name; }
 };
 
 double round16(double value) { return f16ToF32(f32ToF16(float(value))); }
@@ -99,7 +99,9 @@ struct Operands {
 QuantisedMatmulParameters parametersOf(const Case &c, const Weight &w) {
   QuantisedMatmulParameters p;
   p.m = c.m, p.n = c.n, p.warps = c.warps, p.format = &w.format;
-  p.weightStages = 2, p.tokenStages = c.amd() ? 8 : 4;
+  // On sm_80 a step of few tokens has copies of two turns under way, beyond what blocks are copied ahead.
+  p.weightStages = c.on("sm_80") && c.n == 8 ? 4 : 2;
+  p.tokenStages = c.on("sm_90a") || (c.on("sm_80") && p.weightStages == 2) ? 4 : 8;
   p.registers = c.warps == 4 ? 168 : 232;
   p.group = 2;
   return p;
@@ -192,6 +194,26 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"wide", "q8_0", 128, 64, 8, 131, 67, 32 * 9, 2}, Case{"one", "q4_0", 64, 8, 4, 1, 1, 32, 1}),
     [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
 
+// Warps that copy and multiply. Of 8 tokens the first 64 threads copy alone.
+INSTANTIATE_TEST_SUITE_P(Warps, EmulatedQuantised,
+                         testing::Values(Case{"sm_80_q4_0", "q4_0", 64, 8, 4, 61, 7, 32 * 11, 1, "sm_80"},
+                                         Case{"sm_80_q8_0", "q8_0", 64, 8, 4, 67, 3, 32 * 5, 2, "sm_80"},
+                                         Case{"sm_80_q4_k", "q4_k", 64, 8, 4, 59, 5, 256 * 7, 1, "sm_80"},
+                                         Case{"sm_80_q4_1", "q4_1", 64, 8, 4, 61, 7, 32 * 11, 1, "sm_80"},
+                                         Case{"sm_80_q5_0", "q5_0", 64, 8, 4, 61, 2, 32 * 7, 1, "sm_80"},
+                                         Case{"sm_80_q5_1", "q5_1", 64, 16, 4, 61, 19, 32 * 7, 1, "sm_80"},
+                                         Case{"sm_80_q2_k", "q2_k", 64, 8, 4, 61, 2, 256, 1, "sm_80"},
+                                         Case{"sm_80_q3_k", "q3_k", 64, 8, 4, 61, 2, 256, 1, "sm_80"},
+                                         Case{"sm_80_q5_k", "q5_k", 64, 8, 4, 61, 2, 256, 1, "sm_80"},
+                                         Case{"sm_80_q6_k", "q6_k", 64, 8, 4, 61, 2, 256, 1, "sm_80"},
+                                         Case{"sm_80_iq4_nl", "iq4_nl", 64, 8, 4, 61, 2, 32 * 7, 1, "sm_80"},
+                                         Case{"sm_80_iq4_xs", "iq4_xs", 64, 8, 4, 61, 2, 256, 1, "sm_80"},
+                                         Case{"sm_80_eight_warps", "q4_0", 128, 16, 8, 197, 23, 32 * 37, 2, "sm_80"},
+                                         Case{"sm_80_two_of_64_rows", "q4_k", 256, 8, 8, 257, 11, 512, 1, "sm_80"},
+                                         Case{"sm_80_wide", "q8_0", 128, 64, 8, 131, 67, 32 * 19, 2, "sm_80"},
+                                         Case{"sm_80_one", "q4_0", 64, 8, 4, 1, 1, 32, 1, "sm_80"}),
+                         [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
 // AMD's chips: tiles of 16 tokens at least. Emulated, never run on hardware.
 INSTANTIATE_TEST_SUITE_P(Amd, EmulatedQuantised,
                          testing::Values(Case{"gfx942_q4_0", "q4_0", 32, 16, 4, 61, 7, 32 * 11, 1, "gfx942"},
@@ -238,6 +260,9 @@ TEST(EmulatedQuantisedTile, OfAnyNumberOfTokensGivesTheSameBytes) {
   };
   for (int64_t n : {8, 32, 64, 256})
     runTile("sm_90a", 64, n);
+  results.clear();
+  for (int64_t n : {8, 16, 64, 128})
+    runTile("sm_80", 64, n);
   for (const char *chip : {"gfx942", "gfx1201"}) {
     results.clear();
     for (int64_t n : {16, 32, 64})

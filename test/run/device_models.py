@@ -24,7 +24,7 @@ from conformance import FAMILIES, LOGIT, MORE, Suite, float64_model, np, random_
 TOKENS = conformance.TOKENS[:11]
 CACHE = 2e-2  # absolute, where keys and values are binary16
 PRODUCTS = 5e-2  # absolute, where products with quantised weights are too
-TILES = ("sm_90a", "gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201")  # chips with a tile kernel of products with quantised weights
+TILES = ("sm_80", "sm_90a", "gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201")  # chips with a tile kernel of products with quantised weights
 # SmolLM2's: the prompt, and behind it the likeliest tokens by a float64 evaluation of the same file.
 ANSWER = [504, 3575, 282, 4649, 314, 7042, 30, 198, 198, 504, 2988, 314]
 # Attention of more than one split; the last has more query heads for one of the cache than blocks of threads take.

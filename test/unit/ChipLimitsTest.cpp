@@ -172,7 +172,7 @@ TEST_P(ChipLimits, QuantisedProductsAreLoweredOrRefused) {
           EXPECT_EQ(lower(quantisedMatmulKernel(context, p)), "");
         }
       }
-  expectCounts({{"sm_80", {0, 24}},
+  expectCounts({{"sm_80", {18, 6}},
                 {"sm_90a", {18, 6}},
                 {"gfx90a", {6, 18}},
                 {"gfx942", {6, 18}},
@@ -216,7 +216,7 @@ TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
         SCOPED_TRACE(type);
         EXPECT_EQ(lower(quantisedMatmulKernel(context, *p)), "");
       }
-  expectCounts({{"sm_80", {41, 0}},
+  expectCounts({{"sm_80", {50, 0}},
                 {"sm_90a", {57, 0}},
                 {"gfx90a", {50, 0}},
                 {"gfx942", {50, 0}},

@@ -87,6 +87,9 @@ void expectBudget(const Lowered &lowered, const std::string &ptxas, const char *
   auto assembled = assemblePtx(lowered.ptx, chip, ptxas);
   ASSERT_TRUE(assembled) << assembled.error().text();
   ASSERT_EQ(assembled->kernels.size(), 1u);
+  std::printf("%s, %s: %d registers of %d threads, %d bytes of shared memory\n", chip,
+              assembled->kernels[0].name.c_str(), int(assembled->kernels[0].registers), int(lowered.threads),
+              int(lowered.sharedBytes));
   EXPECT_LE(assembled->kernels[0].registers * lowered.threads, 65536);
   EXPECT_EQ(assembled->kernels[0].sharedBytes, 0) << "a launch says how much";
   EXPECT_LE(lowered.sharedBytes, factsOfChip(chip)->sharedBytes);
@@ -325,6 +328,27 @@ TEST(Ptx, QuantisedProductAssemblesWithinItsBudget) {
       expectBudget(lowered, ptxas);
       EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
     }
+}
+
+// The same of warps: of 64 columns a warp of 16 rows has 16 instructions for 16 tokens, and 4 loads of four matrices.
+TEST(Ptx, QuantisedProductOfWarpsAssemblesWithinItsBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  for (const char *type :
+       {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"})
+    for (const Bucket &bucket : findTarget("nvidia:sm_80")->buckets) {
+      QuantisedMatmulParameters p = *quantisedMatmulOn("sm_80", bucket.minTokens);
+      p.format = blockFormat(type, std::strlen(type));
+      SCOPED_TRACE(type + (", " + std::to_string(p.n)) + " tokens");
+      const Lowered lowered = lower(p, "sm_80");
+      EXPECT_EQ(lowered.threads, p.warps * 32);
+      EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k16.row.col.f32.f16"), 4 * 4 * p.n / 8) << "of a turn";
+      EXPECT_EQ(count(lowered.ptx, "ldmatrix.sync.aligned.m8n8.x4.shared"), 4 * 2 * p.n / 8);
+      EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+      if (!ptxas.empty())
+        expectBudget(lowered, ptxas, "sm_80");
+    }
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
 }
 
 TEST(Ptx, RefusesWhatSpillsAndWhatIsNotPtx) {

@@ -1,6 +1,6 @@
 // RUN: stepdown-opt %s -split-input-file -thread-kernels | FileCheck %s
 // RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:gfx942 | FileCheck %s --check-prefix=AMD
-// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:sm_80 | FileCheck %s --check-prefixes=THREADS,WARP
+// RUN: stepdown-opt %s -split-input-file -thread-kernels=target=emulated:sm_80 | FileCheck %s --check-prefix=WARP
 // RUN: stepdown-opt %s -split-input-file -thread-kernels=exact | FileCheck %s --check-prefix=THREADS
 
 !a = tensor<?x3x!transformer.activation<f32>>
@@ -30,6 +30,13 @@
 // AMD: transformer.dispatch @quantised_matmul_q4_1
 // AMD-SAME: dims [array<i64: 3, 120>, array<i64: 3, 120>, array<i64: 3, 120>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>, array<i64: -1, 48>, array<i64: -1, 48>]
 // AMD: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 32, 128, 0, 16, 3>}
+// Warps copy themselves, too, and their shared memory is the launch's.
+// WARP-LABEL: @two_products_of_one_operand
+// WARP: transformer.dispatch @quantised_matmul_q4_1
+// WARP-SAME: dims [array<i64: 3, 120>, array<i64: 3, 120>, array<i64: 3, 120>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>, array<i64: -1, 48>, array<i64: -1, 48>]
+// WARP: tile.kernel @quantised_matmul_q4_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 128, 49152, 8, 3>}
+// WARP: tile.kernel @quantised_matmul_q4_1_b1({{.*}} attributes {tile.grid = array<i64: 64, 128, 53248, 64, 3>}
+// WARP: tile.kernel @quantised_matmul_q4_1_b2({{.*}} attributes {tile.grid = array<i64: 128, 256, 106496, 128, 3>}
 // THREADS-NOT: tile.kernel
 func.func @two_products_of_one_operand(%a: !a, %w: !w, %u: !w) -> !y {
   %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %n = %u : !w) -> (!y) {
