@@ -69,6 +69,9 @@ constexpr WaveProduct waveProducts[] = {
     {"mfma.i32.32x32x32.i8", 32, 32, EmulatedType::S8},
     {"wmma.i32.16x16x16.iu8.v8i32.v4i32", 0, 16, EmulatedType::S8},
     {"wmma.i32.16x16x16.iu8.v8i32.v2i32", 1, 16, EmulatedType::S8},
+    {"mfma.scale.f32.32x32x64.f8f6f4.v8i32.v8i32", 32, 64, EmulatedType::E4M3}, // or E5M2, as its operands say
+    {"wmma.f32.16x16x16.fp8.fp8.v8f32.v2i32", 1, 16, EmulatedType::E4M3},
+    {"wmma.f32.16x16x16.bf8.bf8.v8f32.v2i32", 1, 16, EmulatedType::E5M2},
 };
 
 /// "m64n256k16" and what follows it.

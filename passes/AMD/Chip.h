@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/Layout/LinearLayout.h"
 #include "lib/Target/Chips.h"
+#include <algorithm>
 
 namespace stepdown::amd {
 
@@ -21,15 +22,18 @@ struct Chip : ChipFacts {
   const char *narrowF16;
   int64_t pairsHeld; ///< `held` of the instruction of int8, whose sums are int32
   const char *i8;
+  int64_t floatsHeld = 0; ///< `held` of the instructions of OCP's fp8; 0: none
+  const char *e4m3 = nullptr, *e5m2 = nullptr;
 
   /// Sums of 32 bits that a lane holds of an instruction.
   int64_t sums() const { return rows * rows / lanes; }
-  /// Instructions of a step.
-  int64_t instructions() const { return kStep * rows / lanes * (twice ? 2 : 1) / held; }
+  /// Steps that an instruction takes, and instructions of so many.
+  int64_t steps() const { return std::max<int64_t>(1, held * lanes / rows / kStep / (twice ? 2 : 1)); }
+  int64_t instructions() const { return steps() * kStep * rows / lanes * (twice ? 2 : 1) / held; }
   /// The chip with its instruction of 16 rows, of binary16 alone.
   Chip narrow() const;
-  /// The chip with its instruction of int8 alone.
-  Chip eights() const;
+  /// The chip with its instructions of int8, or of fp8, alone.
+  Chip eights(bool floats) const;
   /// register lane -> row column.
   LinearLayout accumulator() const;
 };

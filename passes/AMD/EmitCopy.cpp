@@ -94,7 +94,7 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   Value columns = binary("arith.andi", add(matrix.columns, i32(inChunk() - 1)), i32(-inChunk()));
   // Along k the buffer is the same in each turn of the loop, and a lane's place in it moves.
   Value begins = tile.alongK ? i32(0) : column;
-  Value buffer = resource(matrix, element, row, begins, type.getDimSize(0), columns);
+  Value buffer = resource(matrix, storedAs(), row, begins, type.getDimSize(0), columns);
   Value stride = multiply(arith::TruncIOp::create(b, b.getI32Type(), matrix.stride), i32(elementBytes()));
   const auto words = VectorType::get(4, b.getI32Type());
   const auto piece = VectorType::get(kChunk, b.getI16Type());

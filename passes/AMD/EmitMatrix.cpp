@@ -69,6 +69,17 @@ SmallVector<Value> WaveEmitter::fragments(const TilePlan &tile, Value slot, int6
   return made;
 }
 
+Value WaveEmitter::operandOfSteps(ArrayRef<SmallVector<Value>> steps, int64_t block) {
+  SmallVector<Value> parts;
+  for (const SmallVector<Value> &each : steps)
+    parts.push_back(each[block]);
+  SmallVector<int32_t> all;
+  while (int64_t(all.size()) < kChunk * int64_t(parts.size()))
+    all.push_back(int32_t(all.size()));
+  Value whole = LLVM::ShuffleVectorOp::create(b, parts[0], parts[1], all);
+  return LLVM::BitcastOp::create(b, VectorType::get(chip.held / 2, b.getI32Type()), whole);
+}
+
 Value WaveEmitter::operand(ArrayRef<Value> fragments, int64_t block, int64_t instruction) {
   // LLVM has bf16 operands as integers where they are older than its type.
   Type part = !element.isBF16()                  ? Type(b.getF16Type())
@@ -82,7 +93,7 @@ Value WaveEmitter::operand(ArrayRef<Value> fragments, int64_t block, int64_t ins
       elements.push_back(int32_t(instruction * chip.held + i));
     whole = LLVM::ShuffleVectorOp::create(b, whole, chip.twice ? fragments[2 * block + 1] : whole, elements);
   }
-  if (!element.isInteger())
+  if (elementBytes() == 2)
     return LLVM::BitcastOp::create(b, VectorType::get(chip.held, part), whole);
   // MFMA takes four and eight int8 as one number.
   const int64_t words = chip.held / 2;
@@ -96,6 +107,13 @@ Value WaveEmitter::product(Value left, Value right, Value sum) {
     auto flag = [&](bool set) -> Value { return arith::ConstantOp::create(b, b.getBoolAttr(set)); };
     return intrinsic(chip.i8, sum.getType(), {flag(true), left, flag(true), right, sum, flag(false)});
   }
+  if (elementBytes() == 1 && !element.isInteger()) {
+    const bool e5m2 = isa<Float8E5M2Type>(element);
+    if (chip.mfma) // both types, then of each factor which byte scales it, and by what: zeros for no scales
+      for (int32_t number : {int32_t(e5m2), int32_t(e5m2), 0, 0, 0, 0})
+        operands.push_back(i32(number));
+    return intrinsic(e5m2 ? chip.e5m2 : chip.e4m3, sum.getType(), operands);
+  }
   if (chip.mfma) // no broadcast, no permutation
     operands.append(3, i32(0));
   return intrinsic(element.isInteger() ? chip.i8 : element.isBF16() ? chip.bf16 : chip.f16, sum.getType(), operands);
@@ -105,14 +123,21 @@ void KernelEmitter::compute(Value slot) {
   if (slot == arriving)
     arrive();
   b.setLoc(plan.first.getLoc());
-  for (int64_t step = 0; step < plan.steps; ++step) {
-    const SmallVector<Value> a = fragments(plan.a, slot, step, plan.blocksDown),
-                             w = fragments(plan.b, slot, step, plan.blocksAcross);
+  const int64_t together = chip.steps();
+  for (int64_t step = 0; step < plan.steps; step += together) {
+    SmallVector<SmallVector<Value>> a, w;
+    for (int64_t next = step; next < step + together; ++next) {
+      a.push_back(fragments(plan.a, slot, next, plan.blocksDown));
+      w.push_back(fragments(plan.b, slot, next, plan.blocksAcross));
+    }
+    auto take = [&](ArrayRef<SmallVector<Value>> from, int64_t block, int64_t instruction) {
+      return together > 1 ? operandOfSteps(from, block) : operand(from[0], block, instruction);
+    };
     for (int64_t instruction = 0; instruction < chip.instructions(); ++instruction)
       for (int64_t i = 0; i < plan.blocksDown; ++i)
         for (int64_t j = 0; j < plan.blocksAcross; ++j) {
           Value &sum = sums[i * plan.blocksAcross + j];
-          sum = product(operand(a, i, instruction), operand(w, j, instruction), sum);
+          sum = product(take(a, i, instruction), take(w, j, instruction), sum);
         }
   }
 }

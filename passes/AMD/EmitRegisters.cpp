@@ -42,6 +42,11 @@ SumEmitter::Read SumEmitter::prepareRead(ReadOp op) {
   read.element = op.getFrom().getType().getElementType();
   // As where sums are stored: multiples of the stride depend on the tile, else LLVM would keep all of them.
   Value inside = compare(arith::CmpIPredicate::slt, lookup(op.getRow()).front(), from.rows);
+  if (op->getParentOfType<scf::ForOp>()) // nor through a loop: they depend on its turn as well
+    inside =
+        binary("arith.andi", inside,
+               binary("arith.ori", compare(arith::CmpIPredicate::slt, lookup(op.getColumn()).front(), from.columns),
+                      compare(arith::CmpIPredicate::sle, from.columns, one)));
   Value stride = arith::SelectOp::create(b, inside, arith::TruncIOp::create(b, b.getI32Type(), from.stride), none);
   read.stride = op.getType().getDimSize(0) == 1 ? none : where(rows, stride);
   read.next = op.getType().getDimSize(1) == 1 ? none : where(columns, one);

@@ -17,7 +17,11 @@ static constexpr int32_t kLoadsAreThere = 0x0f70;
 KernelEmitter::KernelEmitter(KernelOp kernel, const KernelPlan &plan, LLVM::LLVMFuncOp function)
     : SumEmitter(kernel, plan.chip, plan.threads, function, plan.blocksDown, plan.blocksAcross), plan(plan) {}
 
-SmallVector<Type> KernelEmitter::convert(Type type) { return {type.isIndex() ? Type(b.getI32Type()) : type}; }
+SmallVector<Type> KernelEmitter::convert(Type type) {
+  if (isRegisterTile(type)) // of the size of the result's tile
+    return SmallVector<Type>(elements(), cast<VectorType>(type).getElementType());
+  return {type.isIndex() ? Type(b.getI32Type()) : type};
+}
 
 LogicalResult KernelEmitter::emit() {
   b.setInsertionPointToStart(&function.getBody().front());
@@ -35,10 +39,12 @@ LogicalResult KernelEmitter::emit() {
 LogicalResult KernelEmitter::emitOperation(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case([&](ScheduleOp schedule) { return emitSchedule(schedule); })
-      .Case([&](scf::ForOp loop) { return emitProducts(loop); })
+      .Case([&](scf::ForOp loop) { return plan.turns ? emitTurnsOf(loop) : emitProducts(loop); })
       .Case([&](scf::IfOp branch) { return emitBranch(branch); })
       .Case([&](StoreOp store) { return this->store(store); })
       .Case([&](WaitOp wait) {
+        if (plan.turns)
+          return success(); // the turn before has
         // In front of the loop the first slot; in it that of the turn.
         auto loop = dyn_cast<scf::ForOp>(wait->getParentOp());
         fetch(lookup(loop ? loop.getInductionVar() : plan.copies.getLowerBound()).front());
@@ -48,7 +54,10 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Case([&](MmaOp mma) {
         if (!mma.getAcc())
           beginSums();
-        issued.push_back(arriving);
+        if (plan.turns)
+          compute(current);
+        else
+          issued.push_back(arriving);
         return success();
       })
       .Case([&](MmaWaitOp wait) {
@@ -62,7 +71,49 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
         return success();
       })
       .Case([&](memref::DimOp dim) { return sizeOf(dim); })
-      .Default([&](Operation *other) { return emitScalar(*other); });
+      .Default([&](Operation *other) -> LogicalResult {
+        auto constant = dyn_cast<arith::ConstantOp>(other);
+        if (!plan.turns || !constant || !isRegisterTile(constant.getType()))
+          return emitScalar(*other);
+        auto splat = cast<SplatElementsAttr>(constant.getValue());
+        Value number = arith::ConstantOp::create(b, cast<TypedAttr>(splat.getSplatValue<Attribute>()));
+        map(constant.getResult(), SmallVector<Value>(elements(), number));
+        return success();
+      });
+}
+
+/// One loop over the turns whose next tiles the matrices have whole, and one over the others.
+LogicalResult KernelEmitter::emitTurnsOf(scf::ForOp op) {
+  auto number = [&](Value value) { return lookup(value).front(); };
+  Value lower = number(op.getLowerBound()), upper = number(op.getUpperBound()), step = number(op.getStep());
+  auto take = [&](Value from, Value to) { // tiles from column `from` on, on their way to slot `to`
+    fetch(from);
+    arriving = to;
+  };
+  take(lower, i32(0));
+  arrive(); // all waves met behind the last turn of the tile before, and read no slot since
+  SmallVector<Value> carried = lookupAll(op.getInitArgs());
+  carried.push_back(i32(0));
+  auto turn = [&](Value index, SmallVectorImpl<Value> &inside) -> LogicalResult {
+    current = inside.pop_back_val();
+    Value other = binary("arith.subi", i32(plan.slotBytes), current);
+    take(add(index, step), other);
+    if (failed(emitTurn(op, index, inside)))
+      return failure();
+    arrive();
+    inside.push_back(other);
+    return success();
+  };
+  Value slots = binary("arith.divui", binary("arith.maxsi", binary("arith.subi", upper, lower), i32(0)), step);
+  Value last = add(lower, multiply(binary("arith.maxsi", binary("arith.subi", slots, i32(1)), i32(0)), step));
+  whole = true, scheduled = chip.mfma;
+  LogicalResult made = emitTurns(lower, last, step, carried, turn);
+  whole = scheduled = false;
+  if (failed(made) || failed(emitTurns(last, upper, step, carried, turn)))
+    return failure();
+  carried.pop_back();
+  mapAll(op.getResults(), carried);
+  return success();
 }
 
 LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
@@ -115,8 +166,9 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
 void KernelEmitter::fetch(Value step) {
   followTile(plan.copies, plan.first);
   map(plan.copies.getInductionVar(), step);
-  first = issued.empty();
-  arriving = first ? i32(0) : binary("arith.subi", i32(plan.slotBytes), issued.back());
+  first = issued.empty() && !plan.turns;
+  if (!plan.turns)
+    arriving = first ? i32(0) : binary("arith.subi", i32(plan.slotBytes), issued.back());
   loaded = {load(plan.a), load(plan.b)};
   if (scheduled) // LLVM would move the loads behind the products, where nothing hides them
     intrinsic("llvm.amdgcn.sched.barrier", Type(), {i32(0)});

@@ -16,6 +16,8 @@ private:
   mlir::SmallVector<mlir::Type> convert(mlir::Type type) override;
   /// The loop over k: sums go through it.
   mlir::LogicalResult emitProducts(mlir::scf::ForOp op);
+  /// The same where sums end with each slot: what is made of them goes through it.
+  mlir::LogicalResult emitTurnsOf(mlir::scf::ForOp op);
   void fetch(Value step);
   void arrive();
 
@@ -33,6 +35,7 @@ private:
   mlir::SmallVector<Loaded, 2> loaded; ///< on the way to `arriving`
   Value arriving;
   bool first = false; ///< what arrives is the first slot of a tile
+  Value current;      ///< the slot of a turn whose sums end with it
 };
 
 } // namespace stepdown::amd

@@ -1,5 +1,6 @@
 #include "passes/AMD/KernelPlan.h"
 #include "lib/Kernels/ChipLimits.h"
+#include "lib/Kernels/ScaledText.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -43,26 +44,42 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
   return success();
 }
 
-FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
-  KernelPlan plan = {};
-  FailureOr<ProductText> text = productText(kernel, chip.name);
+static LogicalResult takeText(KernelPlan &plan, KernelOp kernel, StringRef chip) {
+  if (endsSums(kernel)) {
+    FailureOr<ScaledText> text = scaledText(kernel, chip);
+    if (failed(text))
+      return failure();
+    plan.role = text->role, plan.ring = text->ring, plan.first = text->product, plan.copies = text->copies;
+    plan.turns = text->turns, plan.tile = text->tile;
+    if (sharesOf(kernel) > 1)
+      return unfit(kernel) << "expects sums from the first column to the last where blocks share them out on " << chip;
+    return success();
+  }
+  FailureOr<ProductText> text = productText(kernel, chip);
   if (failed(text))
     return failure();
   plan.role = text->role, plan.ring = text->ring, plan.first = text->first, plan.copies = text->copies;
   plan.tile = text->tile;
-  if (sharesOf(kernel) > 1) {
-    FailureOr<SharedSum> shared = sharedSum(kernel, *text, chip.name);
-    if (failed(shared))
-      return failure();
+  if (sharesOf(kernel) == 1)
+    return success();
+  FailureOr<SharedSum> shared = sharedSum(kernel, *text, chip);
+  if (succeeded(shared))
     plan.sum = *shared;
-  }
+  return shared;
+}
+
+FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
+  KernelPlan plan = {};
+  if (failed(takeText(plan, kernel, chip.name)))
+    return failure();
   if (plan.ring.getType().getDepth() != 2)
     return unfit(plan.ring) << "expects a channel of two slots on " << chip.name;
   MmaOp mma = plan.first;
   const VectorType sum = mma.getType().getSum();
   if (failed(checkElements(mma, chip.name)))
     return failure();
-  plan.chip = mma.getShapeOfA().getElementType().isInteger(8) ? chip.eights() : chip;
+  const Type element = mma.getShapeOfA().getElementType();
+  plan.chip = element.getIntOrFloatBitWidth() == 8 ? chip.eights(!element.isInteger()) : chip;
   if (mma.takesRegisters())
     return unfit(mma) << "expects tiles in LDS on " << chip.name << ", but got " << mma.getShapeOfA();
   plan.threads = plan.role.getThreads();
@@ -76,6 +93,9 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   if (failed(checkMemory(kernel, chip, plan.ldsBytes, {2, plan.slotBytes})))
     return failure();
   plan.steps = plan.a.chunks * kChunk / kStep;
+  if (plan.steps % plan.chip.steps())
+    return unfit(mma) << "expects tiles of a multiple of " << plan.chip.steps() * kStep * 2 << " along k on "
+                      << chip.name << ", but got " << mma.getShapeOfA();
   // Waves share the sum out so that each reads the fewest rows of A and B.
   const int64_t waves = plan.threads / chip.lanes;
   int64_t least = std::numeric_limits<int64_t>::max();

@@ -43,6 +43,7 @@ struct KernelPlan {
   tile::ChannelOp ring; ///< of two slots
   tile::MmaOp first;
   mlir::scf::ForOp copies;      ///< the loop that fills slots
+  mlir::scf::ForOp turns;       ///< where sums end with each slot, the loop that takes them; else null
   std::optional<SharedSum> sum; ///< that blocks along y share out
   TilePlan a, b;
   int64_t threads, slotBytes, ldsBytes;

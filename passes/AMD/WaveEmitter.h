@@ -57,11 +57,15 @@ protected:
   mlir::SmallVector<Value> fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks, int64_t first = 0);
   /// What instruction `instruction` of a step takes of a block's fragments.
   Value operand(mlir::ArrayRef<Value> fragments, int64_t block, int64_t instruction);
+  /// The same of one that takes the two steps that there are fragments of.
+  Value operandOfSteps(mlir::ArrayRef<mlir::SmallVector<Value>> steps, int64_t block);
   Value product(Value a, Value b, Value sum);
 
   /// Of what is multiplied: bytes, how many go in a chunk, and what sums are of.
   int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
   int64_t inChunk() const { return kChunk * 2 / elementBytes(); }
+  /// As LLVM has it: fp8 is bytes.
+  mlir::Type storedAs() { return elementBytes() == 1 ? mlir::Type(b.getI8Type()) : element; }
   mlir::Type sumType() { return element.isInteger() ? mlir::Type(b.getI32Type()) : b.getF32Type(); }
 
   Value intrinsic(mlir::StringRef name, mlir::Type result, mlir::ValueRange operands);

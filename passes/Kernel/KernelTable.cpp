@@ -90,19 +90,32 @@ std::optional<SelectedKernel> selectMatmul(StringRef chip, Type element, Type re
 }
 
 std::optional<SelectedKernel> selectScaledMatmul(StringRef chip, Type element, int64_t rows, Type result) {
-  if (chip != "sm_90a" || !multiplies(chip, element) || !isEight(element) || element.isInteger())
+  // A slot is 128 columns, which share a scale, as 128 rows of B do. AMD's chips have sums twice, those of a slot and
+  // those of all, in registers that waves have once and for all.
+  static const Row table[] = {
+      {"sm_90a", "64x128", 64, kAny, {64, 128, 128, 8, 4, 168, 40, 8}},
+      {"sm_90a", "128x128", kAny, kAny, {128, 128, 128, 6, 8, 232, 40, 8}},
+      {"gfx950", "64x128", 64, kAny, {64, 128, 128, 2, 4, 168, 40, 8}},
+      {"gfx950", "128x128", kAny, kAny, {128, 128, 128, 2, 8, 232, 40, 8}},
+      {"gfx1201", "64x64", 64, kAny, {64, 64, 128, 2, 4, 168, 40, 8}},
+      {"gfx1201", "128x128", kAny, kAny, {128, 128, 128, 2, 8, 232, 40, 8}},
+  };
+  if (!multiplies(chip, element) || !isEight(element) || element.isInteger())
     return std::nullopt;
-  // A slot is 128 columns, which share a scale, as 128 rows of B do.
-  const bool few = !ShapedType::isDynamic(rows) && rows <= 64;
-  SelectedKernel kernel = {few ? "scaled_matmul_64x128_" : "scaled_matmul_128x128_",
-                           few ? MatmulParameters{64, 128, 128, 8, 4, 168, 40, 8}
-                               : MatmulParameters{128, 128, 128, 6, 8, 232, 40, 8}};
-  kernel.parameters.element = nameOf(element);
-  kernel.parameters.transposeB = true;
-  kernel.parameters.result = nameOf(result);
-  kernel.name += kernel.parameters.element + "_" + kernel.parameters.result;
-  return kernel;
+  for (const Row &row : table) {
+    if (chip != row.chip || (row.rows != kAny && (ShapedType::isDynamic(rows) || rows > row.rows)))
+      continue;
+    SelectedKernel kernel = {"scaled_matmul_" + std::string(row.name) + "_", row.parameters};
+    kernel.parameters.element = nameOf(element);
+    kernel.parameters.transposeB = true;
+    kernel.parameters.result = nameOf(result);
+    kernel.name += kernel.parameters.element + "_" + kernel.parameters.result;
+    return kernel;
+  }
+  return std::nullopt;
 }
+
+bool keepsFewBits(StringRef chip, Type element) { return chip == "sm_90a" && isEight(element) && !element.isInteger(); }
 
 int64_t sharesOfSum(const MatmulParameters &p, int64_t rows, int64_t columns, int64_t k) {
   // Both are a choice, not measured: blocks that nearly every machine of these chips has units for, and a loop over a
@@ -138,9 +151,8 @@ std::optional<AttentionParameters> selectAttention(StringRef chip, const Attenti
       {"gfx950", 64, 64, {64, 64, 64, 2, 4, 240, 24}},       {"gfx950", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},
       {"gfx950", 128, kAny, {128, 64, 128, 2, 8, 240, 24}},  {"gfx950", 256, kAny, {128, 32, 256, 2, 8, 240, 24}},
       {"gfx1100", 64, 64, {64, 32, 64, 2, 4, 240, 24}},      {"gfx1100", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},
-      {"gfx1100", 128, kAny, {128, 32, 128, 2, 8, 240, 24}}, {"gfx1201", 64, 64, {64, 64, 64, 2, 4, 240, 24}},
-      {"gfx1201", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},   {"gfx1201", 128, kAny, {128, 32, 128, 2, 8, 240, 24}},
-      {"gfx1201", 256, kAny, {64, 16, 256, 2, 4, 240, 24}},
+      {"gfx1100", 128, kAny, {128, 32, 128, 2, 8, 240, 24}}, {"gfx1201", 64, 64, {64, 64, 64, 2, 4, 240, 24}},      {"gfx1201", 64, kAny, {128, 64, 64, 2, 8, 240, 24}},
+      {"gfx1201", 128, kAny, {128, 32, 128, 2, 8, 240, 24}}, {"gfx1201", 256, kAny, {64, 16, 256, 2, 4, 240, 24}},
   };
   auto no = [&](const Twine &text) {
     reason = text.str();

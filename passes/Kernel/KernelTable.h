@@ -21,6 +21,10 @@ std::optional<SelectedKernel> selectMatmul(llvm::StringRef chip, mlir::Type elem
 std::optional<SelectedKernel> selectScaledMatmul(llvm::StringRef chip, mlir::Type element, int64_t rows,
                                                  mlir::Type result);
 
+/// Whether sums of products of `element` on `chip` have fewer bits than float32 while its matrix unit adds them up, so
+/// that long ones end behind each 128 columns and go on in registers: Hopper's of fp8, 14.
+bool keepsFewBits(llvm::StringRef chip, mlir::Type element);
+
 /// How many shares the sum over `k` of such a product is worth having: a power of two, 1 where a size is known later,
 /// where its tiles are many, or where a share had few slots.
 int64_t sharesOfSum(const MatmulParameters &parameters, int64_t rows, int64_t columns, int64_t k);

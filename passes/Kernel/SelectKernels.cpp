@@ -348,7 +348,7 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     // Of fp8, tensor cores of Hopper keep 14 bits of a sum: a long one ends behind each 128 columns and goes on in
     // float32, as with scales, which are one.
     const int64_t k = left.getDimSize(product.a.columns);
-    const bool inBlocks = !integers && element.getIntOrFloatBitWidth() == 8 && (ShapedType::isDynamic(k) || k > 128);
+    const bool inBlocks = keepsFewBits(chip, element) && (ShapedType::isDynamic(k) || k > 128);
     const int64_t shares = inBlocks ? 1 : sharesOf(product, element);
     // What is done with a sum in shares is done behind it. One that has nothing to add up would have to be done all the
     // same, and one of a batch lies elsewhere for each.

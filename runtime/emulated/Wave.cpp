@@ -66,7 +66,7 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
   const uint32_t wave = lanes[0]->block->warpLanes;
   const bool mfma = at.kind == STEPDOWN_EMULATED_mfma, twice = !mfma && at.modifiers[0] == 0;
   const uint32_t rows = mfma ? at.modifiers[0] : 16, k = at.modifiers[1];
-  const auto typeA = ElementType(at.modifiers[3]), typeB = ElementType(at.modifiers[4]);
+  auto typeA = ElementType(at.modifiers[3]), typeB = ElementType(at.modifiers[4]);
   if (wave != (mfma ? 64u : 32u) || count != wave)
     return report(STEPDOWN_REPORT_partial, lanes[0], number,
                   "expects all lanes of a wave of %u, but %u of %u are there", mfma ? 64 : 32, count, wave);
@@ -75,6 +75,14 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
   const uint32_t slots = (held * bytes + 7) / 8;    // of an operand
   const uint32_t flags = integers && !mfma ? 1 : 0; // in front of it: whether it is signed
   const uint32_t behind = 2 * (flags + slots), sumSlots = (sums + 1) / 2;
+  const uint32_t types = mfma && k == 64 ? 2 : 0; // behind the sums: 0 is e4m3, 1 e5m2, others are of fewer bits
+  for (uint32_t i = 0; i < types; ++i) {
+    const auto which = uint32_t(lanes[0]->frame[at.results + behind + sumSlots + i]);
+    if (which > 1)
+      return report(STEPDOWN_REPORT_operand, lanes[0], number, "expects factors of e4m3 or e5m2, but got type %u",
+                    which);
+    (i ? typeB : typeA) = which ? ElementType::E5M2 : ElementType::E4M3;
+  }
   auto placeOperand = [&](uint32_t lane, uint32_t value) {
     return mfma    ? placeMfmaOperand(lane, value, rows, k)
            : twice ? placeWmmaOperandGfx11(lane, value)
@@ -85,7 +93,7 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
            : twice ? placeWmmaSumGfx11(lane, value)
                    : placeWmmaSumGfx12(lane, value);
   };
-  float a[32 * 32], b[32 * 32], sum[32 * 32], values[16];
+  float a[32 * 64], b[64 * 32], sum[32 * 32], values[32];
   for (uint32_t l = 0; l < wave; ++l) {
     const uint64_t *frame = lanes[l]->frame + at.results;
     for (bool second : {false, true}) {
@@ -106,11 +114,14 @@ void State::multiplyWave(Lane **lanes, uint32_t count, uint32_t number) {
       const Place place = placeSum(l, v);
       std::memcpy(&sum[place.row * rows + place.column], reinterpret_cast<const uint32_t *>(frame + behind) + v, 4);
     }
-    // Of MFMA cbsz, abid, blgp, each in a slot; of WMMA, whether sums of integers stop at the largest.
-    for (uint32_t i = behind + sumSlots; i < at.arguments; ++i)
+    // Of MFMA cbsz, abid, blgp, or behind types what scales, each in a slot; of WMMA, whether sums of integers stop at
+    // the largest.
+    for (uint32_t i = behind + sumSlots + types; i < at.arguments; ++i)
       if (mfma ? uint32_t(frame[i]) != 0 : frame[i] & 1)
         return report(STEPDOWN_REPORT_operand, lanes[l], number, "%s",
-                      mfma ? "expects no broadcast and no permutation of operands" : "expects sums that wrap");
+                      types  ? "expects no scales"
+                      : mfma ? "expects no broadcast and no permutation of operands"
+                             : "expects sums that wrap");
   }
   // Subnormal numbers as zeros of their sign, where the chip has it so, of what the instruction takes and gives.
   auto flush = [&](float *numbers, uint32_t size, float smallest) {

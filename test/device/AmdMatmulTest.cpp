@@ -83,3 +83,22 @@ INSTANTIATE_TEST_SUITE_P(Eights, AmdMatmul,
                          [](auto &info) {
                            return info.param.chip + std::string("_") + std::to_string(info.param.product.m);
                          });
+
+static MatmulParameters floats(const char *element, int64_t m, int64_t n, int64_t k, int64_t warps,
+                               const char *result = "f32") {
+  MatmulParameters p = tiles(m, n, k, warps, result, element);
+  p.transposeB = true;
+  return p;
+}
+
+// Of OCP's fp8, on the chips that multiply it.
+INSTANTIATE_TEST_SUITE_P(
+    Floats, AmdMatmul,
+    testing::Values(OnChip{"gfx950", {floats("f8E4M3FN", 64, 64, 128, 4), 67, 61, 397, 2}},
+                    OnChip{"gfx950", {floats("f8E5M2", 64, 64, 64, 4), 1, 1, 1, 1}},
+                    OnChip{"gfx950", {floats("f8E5M2", 128, 128, 128, 8, "bf16"), 127, 129, 397, 2}},
+                    OnChip{"gfx950", {floats("f8E4M3FN", 128, 256, 128, 8), 131, 257, 331, 2}},
+                    OnChip{"gfx1201", {floats("f8E4M3FN", 64, 64, 64, 4), 67, 61, 199, 1}},
+                    OnChip{"gfx1201", {floats("f8E5M2", 64, 64, 64, 4), 1, 1, 1, 1}},
+                    OnChip{"gfx1201", {floats("f8E5M2", 128, 128, 64, 8, "bf16"), 127, 129, 199, 2}}),
+    [](auto &info) { return info.param.chip + std::string("_") + std::to_string(info.index); });

@@ -87,6 +87,22 @@ struct Quantised {
   }
 };
 
+/// Two tiles of one block, of each four slots along k, the last a part of one.
+struct Scaled {
+  MatmulParameters parameters;
+  Matrix a, b, scalesA, scalesB, out;
+  Scaled()
+      : a(61, 439, 448, true, "f8E4M3FN"), b(67, 439, 448, true, "f8E4M3FN"), scalesA(61, 4, 4, false),
+        scalesB(1, 4, 4, false), out(61, 67, 67, false) {
+    parameters.m = parameters.n = 64, parameters.k = 128, parameters.stages = 2, parameters.warps = 4;
+    parameters.registers = 168, parameters.group = 1, parameters.element = "f8E4M3FN", parameters.transposeB = true;
+    fill({&a, &b, &scalesA, &scalesB});
+  }
+  Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
+    return launch("scaled_matmul", emulator, how, {&a, &b, &scalesA, &scalesB, &out}, seed);
+  }
+};
+
 const Equivalent ofProduct[] = {
     {"fence. acquire: moved down", 1, "between the turns of a pair: over a load of a matrix, which nobody writes"},
 };
@@ -120,6 +136,12 @@ TEST_P(AmdMutationOfQueriesInLds, Attention) {
 TEST_P(AmdMutation, Quantised) {
   score<Quantised>(quantisedMatmulKernel, "quantised_matmul", {}, 16, GetParam().quantised);
 }
+/// The chips that multiply OCP's fp8.
+class AmdMutationOfFloats : public AmdMutation {};
+TEST_P(AmdMutationOfFloats, Scaled) { score<Scaled>(scaledMatmulKernel, "scaled_matmul", {}, 24, GetParam().product); }
+INSTANTIATE_TEST_SUITE_P(, AmdMutationOfFloats,
+                         testing::Values(OfChip{"gfx950", true, false, false}, OfChip{"gfx1201", false, false, false}),
+                         [](auto &info) { return std::string(info.param.chip); });
 INSTANTIATE_TEST_SUITE_P(, AmdMutation,
                          testing::Values(OfChip{"gfx90a", false, false, false, false},
                                          OfChip{"gfx942", true, false, true, false},

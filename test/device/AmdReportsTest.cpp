@@ -274,3 +274,34 @@ TEST(AmdReports, MatrixInstructionsOfGfx90aFlushSubnormalNumbers) {
     }
   }
 }
+
+// Types and scales are operands of gfx950's instruction (v_mfma_f32_32x32x64_f8f6f4). 0x3838 are two ones of e4m3, of
+// e5m2 two halves: sums of 64 products.
+TEST(AmdReports, ProductsOfFp8AreOfTwoTypesWithoutScales) {
+  auto product = [](int a, int b, int scale) {
+    auto number = [](const char *name, int value) {
+      return std::string("    %") + name + " = llvm.mlir.constant(" + std::to_string(value) + " : i32) : i32\n";
+    };
+    return number("ta", a) + number("tb", b) + number("scale", scale) +
+           "    %a = llvm.mlir.constant(dense<943208504> : vector<8xi32>) : vector<8xi32>\n"
+           "    %z = llvm.mlir.constant(dense<0.0> : vector<16xf32>) : vector<16xf32>\n"
+           "    %v = llvm.call_intrinsic \"llvm.amdgcn.mfma.scale.f32.32x32x64.f8f6f4\"(%a, %a, %z, %ta, %tb, %c0, "
+           "%scale, %c0, %c0) : (vector<8xi32>, vector<8xi32>, vector<16xf32>, i32, i32, i32, i32, i32, i32) -> "
+           "vector<16xf32>\n    %e = llvm.extractelement %v[%c0 : i32] : vector<16xf32>\n"
+           "    llvm.store %e, %to : f32, !llvm.ptr<1>\n";
+  };
+  for (auto [a, b, sum] : {std::tuple(0, 0, 64.0f), {1, 0, 32.0f}, {0, 1, 32.0f}, {1, 1, 16.0f}}) {
+    const Emulated good(product(a, b, 0));
+    EXPECT_EQ(good.report, "");
+    float got;
+    std::memcpy(&got, &good.out[0], 4);
+    EXPECT_EQ(got, sum) << a << ", " << b;
+  }
+  // Factors of fewer bits are shorter vectors, which LLVM takes by itself.
+  for (auto [a, b, types] : {std::tuple(4, 0, "v4i32.v8i32"), {0, 2, "v8i32.v6i32"}}) {
+    const Emulated other(product(a, b, 0));
+    EXPECT_TRUE(other.says((std::string("but got llvm.amdgcn.mfma.scale.f32.32x32x64.f8f6f4.") + types).c_str()))
+        << other.report;
+  }
+  EXPECT_TRUE(Emulated(product(0, 0, 127)).says("expects no scales"));
+}

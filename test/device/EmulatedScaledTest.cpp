@@ -76,6 +76,7 @@ struct ScaledCase {
   MatmulParameters parameters;
   Scales scales;
   uint32_t m, n, k, blocks;
+  const char *chip = "sm_90a";
 };
 
 class EmulatedScaled : public testing::TestWithParam<ScaledCase> {
@@ -94,7 +95,7 @@ TEST_P(EmulatedScaled, EqualsFloat64) {
   const ScaledCase &c = GetParam();
   auto module = scaledMatmulKernel(context, c.parameters);
   ASSERT_TRUE(module) << module.error().text();
-  TileKernel lowered(**module);
+  TileKernel lowered(**module, true, c.chip);
   ASSERT_EQ(lowered.error, "");
   for (uint64_t seed : {0, 3}) {
     Problem p(c.m, c.n, c.k, c.scales, c.parameters, -1);
@@ -132,6 +133,20 @@ INSTANTIATE_TEST_SUITE_P(
                     ScaledCase{tiles(64, 128, 4, "f8E5M2", "f32"), Scales::OfRows, 67, 131, 257, 2},
                     ScaledCase{tiles(128, 128, 6, "f8E4M3FN", "bf16"), Scales::OfBlocks, 257, 139, 397, 2},
                     ScaledCase{tiles(128, 128, 4, "f8E4M3FN", "f32"), Scales::OfTensors, 131, 127, 331, 2}));
+
+// AMD's chips that multiply OCP's fp8. Emulated, never run on hardware. One slot that is not whole; three, of which the
+// last lacks columns; and all of them whole.
+INSTANTIATE_TEST_SUITE_P(
+    Amd, EmulatedScaled,
+    testing::Values(ScaledCase{tiles(64, 64, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 61, 67, 71, 1, "gfx950"},
+                    ScaledCase{tiles(64, 64, 2, "f8E5M2", "f32"), Scales::OfTensors, 1, 1, 1, 1, "gfx950"},
+                    ScaledCase{tiles(64, 128, 2, "f8E5M2", "bf16"), Scales::OfRows, 67, 257, 613, 2, "gfx950"},
+                    ScaledCase{tiles(128, 128, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 257, 139, 397, 2, "gfx950"},
+                    ScaledCase{tiles(64, 64, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 61, 193, 127, 1, "gfx1201"},
+                    ScaledCase{tiles(64, 64, 2, "f8E5M2", "f32"), Scales::OfRows, 67, 131, 257, 2, "gfx1201"},
+                    ScaledCase{tiles(64, 64, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 128, 128, 384, 1, "gfx1201"},
+                    ScaledCase{tiles(128, 128, 2, "f8E4M3FN", "bf16"), Scales::OfBlocks, 131, 257, 397, 2, "gfx1201"}),
+    [](auto &info) { return info.param.chip + std::string("_") + std::to_string(info.index); });
 
 // That the shapes above would see it where each tile of 64 columns took a block of scales of its own.
 TEST(EmulatedScaledBlocks, OfNarrowTilesAreSharedByTwo) {

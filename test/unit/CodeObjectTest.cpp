@@ -30,11 +30,17 @@ AttentionParameters attention(int64_t d, int64_t m, int64_t n) {
   return p;
 }
 
+/// Of fp8 with scales.
+struct Scaled {
+  MatmulParameters parameters;
+};
+
 using Module = Result<mlir::OwningOpRef<mlir::ModuleOp>>;
 Module textOf(mlir::MLIRContext &context, const MatmulParameters &p) { return matmulKernel(context, p); }
 Module textOf(mlir::MLIRContext &context, const QuantisedMatmulParameters &p) {
   return quantisedMatmulKernel(context, p);
 }
+Module textOf(mlir::MLIRContext &context, const Scaled &p) { return scaledMatmulKernel(context, p.parameters); }
 Module textOf(mlir::MLIRContext &context, const AttentionParameters &p) { return attentionKernel(context, p); }
 
 /// What stands in C is added to the product before that is stored, through gelu's exponential and quotient.
@@ -163,12 +169,21 @@ static MatmulParameters eights(int64_t m, int64_t n, int64_t k) {
   p.element = "i8", p.result = "i32";
   return p;
 }
+static MatmulParameters floats(int64_t m, int64_t n, int64_t k) {
+  MatmulParameters p = tiles(m, n, k, true);
+  p.element = "f8E4M3FN";
+  return p;
+}
 INSTANTIATE_TEST_SUITE_P(Eights, CodeObjects,
                          testing::Values(Budgeted{"gfx90a", eights(128, 256, 64), {212, 49152}, 128, 195},
                                          Budgeted{"gfx942", eights(256, 256, 64), {208, 65536}, 64, 195},
                                          Budgeted{"gfx950", eights(128, 256, 128), {256, 98304}, 64, 470},
                                          Budgeted{"gfx1100", eights(128, 128, 64), {200, 32768}, 64, 320},
                                          Budgeted{"gfx1201", eights(128, 128, 64), {192, 32768}, 64, 290}));
+
+INSTANTIATE_TEST_SUITE_P(Floats, CodeObjects,
+                         testing::Values(Budgeted{"gfx950", floats(128, 256, 128), {272, 98304}, 32, 500},
+                                         Budgeted{"gfx1201", floats(128, 128, 64), {192, 32768}, 64, 290}));
 
 namespace {
 struct Attending {
@@ -250,6 +265,25 @@ TEST(QuantisedObjects, KeepTheirBudgets) {
       std::printf("%s, %d tokens:\n", type, int(on.n));
       expectBudget(lower(p, on.chip), on.chip, {on.vectorRegisters, on.n * 1024});
     }
+}
+
+// Of fp8 with scales, in the tiles of the table: sums of a slot and of all are held beside each other.
+TEST(ScaledObjects, KeepTheirBudgets) {
+  struct On {
+    const char *chip;
+    int64_t m, n, warps, vectorRegisters;
+  };
+  for (const On &on : {On{"gfx950", 64, 128, 4, 512},
+                       {"gfx950", 128, 128, 8, 512},
+                       {"gfx1201", 64, 64, 4, 256},
+                       {"gfx1201", 128, 128, 8, 256}}) {
+    SCOPED_TRACE(std::string(on.chip) + " " + std::to_string(on.m) + "x" + std::to_string(on.n));
+    Scaled scaled;
+    scaled.parameters = floats(on.m, on.n, 128);
+    scaled.parameters.warps = on.warps;
+    std::printf("%dx%d:\n", int(on.m), int(on.n));
+    expectBudget(lower(scaled, on.chip), on.chip, {on.vectorRegisters, (on.m + on.n) * 256});
+  }
 }
 
 TEST_P(EpilogueObjects, SpillNothing) {

@@ -1,5 +1,7 @@
 // RUN: stepdown-opt %s -split-input-file -select-kernels | FileCheck %s
 // RUN: stepdown-opt %s -split-input-file -select-kernels=chip=gfx942 | FileCheck %s --check-prefix=AMD
+// RUN: stepdown-opt %s -split-input-file -select-kernels=chip=gfx950 | FileCheck %s --check-prefixes=FLOATS,MFMA
+// RUN: stepdown-opt %s -split-input-file -select-kernels=chip=gfx1201 | FileCheck %s --check-prefixes=FLOATS,WMMA
 // RUN: stepdown-opt %s -split-input-file -select-kernels=chip=sm_80 | FileCheck %s --check-prefix=WARPS
 
 func.func @odd_sizes(%a: tensor<131x67xbf16>, %b: tensor<67x129xbf16>) -> tensor<131x129xf32> {
@@ -337,8 +339,12 @@ func.func @eights(%a: tensor<67x127xf8E4M3FN>, %b: tensor<127x257xf8E4M3FN>, %s:
 // CHECK: tile.launch @matmul_128x256_transposed_f8E4M3FN_f32_fused ins(%{{.*}}, %{{.*}}, %{{.*}} : tensor<67x128xf8E4M3FN>, tensor<257x128xf8E4M3FN>, tensor<67x1xf32>)
 // CHECK: tile.kernel @matmul_128x256_transposed_f8E4M3FN_f32
 // CHECK: !tile.accumulator<128x256xf32>
+// gfx942 multiplies fp8 of another kind.
 // AMD-LABEL: func.func @eights
 // AMD-NOT: tile.launch
+// FLOATS-LABEL: func.func @eights
+// MFMA: tile.launch @matmul_128x256_transposed_f8E4M3FN_f32_fused
+// WMMA: tile.launch @matmul_128x128_transposed_f8E4M3FN_f32_fused
 
 // -----
 
@@ -354,6 +360,10 @@ func.func @long_eights(%a: tensor<?x4099xf8E4M3FN>, %b: tensor<257x4099xf8E4M3FN
 // CHECK: tile.launch @scaled_matmul_128x128_f8E4M3FN_f32 ins(%{{.*}}, %{{.*}}, %[[SCALE]], %[[SCALE]] : tensor<?x4112xf8E4M3FN>, tensor<257x4112xf8E4M3FN>, tensor<1x1xf32>, tensor<1x1xf32>)
 // AMD-LABEL: func.func @long_eights
 // AMD-NOT: tile.launch
+// Sums of AMD's matrix units are of float32 throughout.
+// FLOATS-LABEL: func.func @long_eights
+// MFMA: tile.launch @matmul_128x256_transposed_f8E4M3FN_
+// WMMA: tile.launch @matmul_128x128_transposed_f8E4M3FN_
 
 // -----
 
@@ -394,6 +404,8 @@ func.func @scaled(%a: tensor<?x3x128xf8E4M3FN>, %sa: tensor<?x3xf32>, %b: tensor
 // CHECK: %[[RIGHT:.*]] = tensor.collapse_shape %[[B]] {{\[\[}}0, 1], [2, 3]]
 // CHECK: tile.launch @scaled_matmul_128x128_f8E4M3FN_f32 ins(%[[LEFT]], %[[RIGHT]], %[[SA]], %[[SB]] : tensor<?x384xf8E4M3FN>, tensor<256x384xf8E4M3FN>, tensor<?x3xf32>, tensor<2x3xf32>)
 // CHECK: tile.kernel @scaled_matmul_128x128_f8E4M3FN_f32
+// FLOATS-LABEL: func.func @scaled(
+// FLOATS: tile.launch @scaled_matmul_128x128_f8E4M3FN_f32 ins({{.*}} : tensor<?x384xf8E4M3FN>, tensor<256x384xf8E4M3FN>, tensor<?x3xf32>, tensor<2x3xf32>)
 // WARPS-LABEL: func.func @scaled(
 // WARPS-NOT: tile.launch
 
