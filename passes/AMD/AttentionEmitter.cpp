@@ -245,12 +245,19 @@ LogicalResult AttentionEmitter::emitBlocks(scf::ForOp op) {
   auto turn = [&](Value key, SmallVectorImpl<Value> &inside) {
     slot = inside.pop_back_val();
     Value other = binary("arith.xori", slot, i32(1)), now = slot;
-    SmallVector<Loaded> next = {fetch(plan.keys, add(key, step))};
+    SmallVector<Loaded> next;
+    auto fetchKeys = [&] { next.push_back(fetch(plan.keys, add(key, step))); };
     auto fetchValues = [&] { next.push_back(fetch(plan.values, key)); };
-    if (plan.narrow) // when the products have left their fragments' registers
-      behindProducts = fetchValues;
-    else
+    if (!plan.late)
+      fetchKeys();
+    if (!plan.narrow)
       fetchValues();
+    else // when the products have left their fragments' registers
+      behindProducts = [&] {
+        if (plan.late)
+          fetchKeys();
+        fetchValues();
+      };
     SmallVector<Value> numbers = unpacked(op, inside);
     if (failed(emitTurn(op, key, numbers)))
       return failure();

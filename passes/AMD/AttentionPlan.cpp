@@ -33,6 +33,7 @@ FailureOr<AttentionPlan> planAttention(KernelOp kernel, const Chip &chip) {
   const int64_t queryRegisters = plan.width * chip.rows / chip.lanes / 2 * (chip.twice ? 2 : 1);
   plan.queriesInLds = !chip.mfma && queryRegisters > 32;
   plan.narrow = !chip.mfma && plan.width * chip.rows / chip.lanes >= 128;
+  plan.late = plan.narrow && chip.twice;
   if (plan.queriesInLds)
     plan.ldsBytes += scores.getDimSize(0) * plan.width * 2;
   const SlotsOfKernel slots = {2, plan.keys.slotBytes + plan.values.slotBytes, /*anyCount=*/false, "queries"};

@@ -18,6 +18,7 @@ struct AttentionPlan {
   TilePlan keys, values; ///< of a slot each, of two
   bool queriesInLds;     ///< behind the slots: else in registers
   bool narrow;           ///< fragments come a few at a time: sums take half of a lane's registers
+  bool late;             ///< the next keys are loaded behind a turn's products, too: fragments take twice as many there
   int64_t threads, ldsBytes, queriesOffset;
   int64_t width, block;        ///< columns of a head; keys of a block
   std::array<int64_t, 2> tile; ///< rows and columns that a turn of the schedule goes over

@@ -221,7 +221,7 @@ TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
                 {"gfx90a", {50, 0}},
                 {"gfx942", {50, 0}},
                 {"gfx950", {57, 0}},
-                {"gfx1100", {48, 0}},
+                {"gfx1100", {50, 0}},
                 {"gfx1201", {57, 0}}});
 }
 
