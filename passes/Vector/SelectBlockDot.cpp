@@ -2,12 +2,14 @@
 // their accumulators in registers while weights stream by; tiles of 16 tokens stream by the unpacked weights. Either
 // way the order in which a row's products are added is the order of the columns: results never depend on the tile.
 #include "dialects/Tile/IR/TileOps.h"
+#include "dialects/Transformer/IR/ActivationFields.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/Vector/FloatTile.h"
 #include "passes/Vector/Passes.h"
 #include "passes/Vector/TokenTile.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace stepdown::tile;
@@ -26,8 +28,8 @@ class CodeDot {
 public:
   /// `tilesOfOne`: for onlyToken() alone.
   CodeDot(Emitter &e, ActivationType type, bool tilesOfOne = false)
-      : e(e), lanes(e.registerLanes()), tokens(type.getTokens()), residual(type.getElement() == "q8x2"),
-        outliers(type.getElement() == "q8o2") {
+      : e(e), at(type.getElement()), lanes(e.registerLanes()), tokens(type.getTokens()), residual(at.planes > 1),
+        outliers(at.outliers > 0) {
     if (outliers && !tilesOfOne)
       kept = e.scratch(8 * 64 + 2 * 64);
   }
@@ -49,21 +51,24 @@ public:
     for (int g = 0; g < w.groups; ++g) {
       if (w.bias[g])
         w.bias[g] = e.part(w.bias[g], lanes, part);
-      if (w.factor[g])
-        factors[g] = QuadSum::factorOf(e, e.part(w.factor[g], lanes, part));
+      if (w.factor[g]) {
+        w.factor[g] = e.part(w.factor[g], lanes, part);
+        factors[g] = QuadSum::factorOf(e, w.factor[g]);
+      }
     }
   }
   /// The accumulator of one token after these columns. `a` points to the activation block, 4 bytes on for each token.
   Value token(Value a, Value sum) {
     auto highFactor = [&](int i) {
       Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, i), e.number(4));
-      return e.load(e.vec(e.i32, lanes), e.at(at(8), group));
+      return e.load(e.vec(e.i32, lanes), e.at(keptAt(8), group));
     };
     auto group = [&](int g, int plane) {
       Values quads;
       for (int q = 4 * g; q < 4 * g + 4; ++q)
-        quads.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
-      return e.dotQuads(ArrayRef<Value>(w.quads).slice(4 * g, 4), quads, w.maxCode, {}, factors[g]);
+        quads.push_back(field(e.i32, a, at.codes(plane, q)));
+      Value start = beginning(w, a, g, plane);
+      return e.dotQuads(ArrayRef<Value>(w.quads).slice(4 * g, 4), quads, w.maxCode, start, factors[g]);
     };
     return scaled(
         a, sum, [&](Value start) { return codes(a, start); }, group, [&] { return highCodes(a, {0, 1}, {}); },
@@ -81,7 +86,6 @@ public:
     for (WeightReader &weight : weights)
       scales.push_back(weight.scales(sub));
     const int groups = scales[0].groups, planes = 1 + residual;
-    Value rest = scales[0].isLess ? e.shiftLeft(e.spread(allCodes(a), lanes), 7) : Value(); // of all rows
     const int64_t quads = kQuads / groups;
     // [group][rows][plane]
     SmallVector<SmallVector<Values>> dots(groups, SmallVector<Values>(weights.size()));
@@ -90,12 +94,13 @@ public:
       for (const WeightReader::Codes &rows : scales)
         for (int plane = 0; plane < planes; ++plane) {
           Value factor = rows.factor[g] ? QuadSum::factorOf(e, rows.factor[g]) : Value();
-          running.push_back(std::make_unique<QuadSum>(e, rows.maxCode, quads, Value(), factor));
+          Value start = beginning(rows, a, g, plane);
+          running.push_back(std::make_unique<QuadSum>(e, rows.maxCode, quads, start, factor));
         }
       for (int64_t q = g * quads; q < (g + 1) * quads; ++q) {
         Values spread;
         for (int plane = 0; plane < planes; ++plane)
-          spread.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
+          spread.push_back(field(e.i32, a, at.codes(plane, q)));
         for (auto [i, weight] : llvm::enumerate(weights)) {
           Value codes = weight.quad(sub, q);
           for (int plane = 0; plane < planes; ++plane)
@@ -112,14 +117,13 @@ public:
       auto dot = [&](Value start) {
         const Values &part = dots[0][i];
         Value total = residual ? e.add(e.shiftLeft(part[0], 8), part[1]) : part[0];
-        total = rest ? e.add(total, rest) : total;
         return start ? e.add(total, start) : total;
       };
       auto high = [&](ArrayRef<int> which, Value factor) {
         QuadSum total(e, w.maxCode, which.size(), {}, factor);
         for (int outlier : which) {
           Value q = arith::DivUIOp::create(e.b, e.loc, placeOf(a, outlier), e.number(64));
-          total.add(weights[i].quad(sub, q), field(e.i32, a, 44 + 4 * outlier));
+          total.add(weights[i].quad(sub, q), field(e.i32, a, at.high(outlier)));
         }
         return total.finish();
       };
@@ -144,22 +148,50 @@ private:
   /// `high()`: products with the high codes of outliers; `highOfGroups()` 128 times those, times their factors.
   Value scaled(Value a, Value sum, llvm::function_ref<Value(Value)> dot, llvm::function_ref<Value(int, int)> group,
                llvm::function_ref<Value()> high, llvm::function_ref<Value()> highOfGroups) {
-    Value scale = field(e.f32, a, 0), total;
+    Value scale = field(e.f32, a, at.scale()), total;
     if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
-      sum = e.fma(w.bias[0], field(e.f32, a, 4), sum);
+      sum = e.fma(w.bias[0], field(e.f32, a, at.scaledSum()), sum);
     if (w.groups == 1) {
-      total = e.toF32(dot(outliers ? e.shiftLeft(high(), 7) : Value()));
+      total = dot(outliers ? e.shiftLeft(high(), 7) : Value());
+      if (w.excess)
+        total = e.sub(total, e.shiftLeft(allCodes(a), llvm::Log2_32(w.excess)));
+      total = e.toF32(total);
     } else {
       if (w.bias[0])
-        sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, 8), sum);
-      total = e.add(group(0, 0), group(1, 0));
+        sum = e.fma(e.sub(w.bias[1], w.bias[0]), field(e.f32, a, at.scaledUpper()), sum);
+      total = bothGroups(a, 0, group);
       if (outliers)
         total = e.add(total, highOfGroups());
       total = e.toF32(total);
       if (residual)
-        total = e.fma(total, e.splat(total.getType(), 256), e.toF32(e.add(group(0, 1), group(1, 1))));
+        total = e.fma(total, e.splat(total.getType(), 256), e.toF32(bothGroups(a, 1, group)));
     }
     return e.fma(total, e.mul(w.scale, scale), sum);
+  }
+
+  /// The sum of all codes of 32 columns, as their products count them.
+  Value allCodes(Value a) {
+    Value sum = field(e.i32, a, at.sum(0));
+    return residual ? e.add(e.shiftLeft(sum, 8), field(e.i32, a, at.sum(1))) : sum;
+  }
+  /// What products of a group begin with: less by what its codes are too large by. Nothing where pairs of products are
+  /// summed, whose factors have 16 bits: bothGroups() takes it off.
+  Value beginning(const WeightReader::Codes &w, Value a, int g, int plane) {
+    if (!w.excess || w.groups == 1 || e.target.instructions.pairs)
+      return Value();
+    Value sum = field(e.i32, a, at.upper(plane));
+    if (g == 0)
+      sum = e.sub(field(e.i32, a, at.sum(plane)), sum);
+    return e.sub(e.splat(sum.getType(), 0), e.shiftLeft(sum, llvm::Log2_32(w.excess)));
+  }
+  /// Products of a plane of codes with those of both groups, times their factors.
+  Value bothGroups(Value a, int plane, llvm::function_ref<Value(int, int)> group) {
+    Value total = e.add(group(0, plane), group(1, plane));
+    if (!w.excess || !e.target.instructions.pairs)
+      return total;
+    Value upper = field(e.i32, a, at.upper(plane)), lower = e.sub(field(e.i32, a, at.sum(plane)), upper);
+    Value both = e.add(e.mul(w.factor[0], lower), e.mul(w.factor[1], upper));
+    return e.sub(total, e.shiftLeft(both, llvm::Log2_32(w.excess)));
   }
 
   /// Not zero where outlier `i` is in quads 4 to 7, which have the scale of the second group: then 4 * 64.
@@ -168,31 +200,6 @@ private:
   /// A 32-bit value of the token in all lanes.
   Value field(Type type, Value a, int64_t offset) { return e.spread(e.load(type, e.at(a, offset * tokens)), lanes); }
 
-  Value ones() { return e.splat(e.vec(e.i32, lanes), 0x01010101); }
-  /// `total`, of products with `quads`, and what they lack where weights are 128 less than their codes.
-  Value completed(Value total, ArrayRef<Value> quads) {
-    if (!w.isLess)
-      return total;
-    return e.add(total, e.shiftLeft(e.dotQuads(Values(quads.size(), ones()), quads, 1), 7));
-  }
-  /// The sum of all codes of the only token of its tile, as its products count them: 32 bits.
-  Value allCodes(Value a) {
-    auto plane = [&](int64_t offset) {
-      QuadSum sum(e, 1, kQuads / lanes);
-      for (int64_t q = 0; q < kQuads; q += lanes) // a lane owns a quad
-        sum.add(ones(), e.load(e.vec(e.i32, lanes), e.at(a, offset + 4 * q)));
-      return sum.finish();
-    };
-    Value sums = plane(12);
-    if (residual)
-      sums = e.add(e.shiftLeft(sums, 8), plane(44));
-    for (int64_t i = 0; i < 8 && outliers; i += lanes) {
-      Value high = e.load(e.vec(e.i8, lanes), e.at(a, 44 + i));
-      sums = e.add(sums, e.shiftLeft(arith::ExtSIOp::create(e.b, e.loc, e.vec(e.i32, lanes), high), 7));
-    }
-    return e.sumLanes(sums);
-  }
-
   /// Products with all quads, added to `start`; with residual codes 256 times those of the codes plus those of the
   /// residual codes (the scale counts the 256).
   Value codes(Value a, Value start) {
@@ -200,10 +207,10 @@ private:
     for (int plane = 0; plane <= int(residual); ++plane) {
       Values quads;
       for (int q = 0; q < kQuads; ++q)
-        quads.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q));
+        quads.push_back(field(e.i32, a, at.codes(plane, q)));
       if (plane)
         total = e.shiftLeft(total, 8);
-      total = completed(e.dotQuads(w.quads, quads, w.maxCode, total), quads);
+      total = e.dotQuads(w.quads, quads, w.maxCode, total);
     }
     return total;
   }
@@ -211,17 +218,17 @@ private:
   /// Which quad outlier `i` is, times 64; for the tokens of a tile that the step does not have, whose bytes are
   /// whatever was there, some quad.
   Value placeOf(Value a, int i) {
-    Value place = e.load(e.i32, e.at(a, (52 + 4 * i) * tokens));
+    Value place = e.load(e.i32, e.at(a, at.place(i) * tokens));
     return e.cast(arith::AndIOp::create(e.b, e.loc, place, e.splat(e.i32, 7 * 64)), e.index);
   }
   /// Products with the high codes of `which` outliers: their weights are found by their numbers.
   Value highCodes(Value a, ArrayRef<int> which, Value factor) {
     Values weights, quads;
     for (int i : which) {
-      weights.push_back(e.load(e.vec(e.i32, lanes), e.at(at(0), placeOf(a, i))));
-      quads.push_back(field(e.i32, a, 44 + 4 * i));
+      weights.push_back(e.load(e.vec(e.i32, lanes), e.at(keptAt(0), placeOf(a, i))));
+      quads.push_back(field(e.i32, a, at.high(i)));
     }
-    return completed(e.dotQuads(weights, quads, w.maxCode, {}, factor), quads);
+    return e.dotQuads(weights, quads, w.maxCode, {}, factor);
   }
   /// Weights where a number can name them: 8 quads, then for two groups 128 times their factors.
   void keep() {
@@ -230,9 +237,10 @@ private:
     for (int g = 0; g < 2 && all.groups == 2; ++g)
       e.store(QuadSum::factorOf(e, e.shiftLeft(all.factor[g], 7)), e.at(kept, 64 * (8 + g)));
   }
-  Value at(int64_t which) { return e.at(kept, 64 * which + 4 * lanes * part); }
+  Value keptAt(int64_t which) { return e.at(kept, 64 * which + 4 * lanes * part); }
 
   Emitter &e;
+  const ActivationFields at;
   const int64_t lanes, tokens;
   const bool residual, outliers;
   int64_t part = 0;           // which rows of the 16, in units of `lanes`
@@ -306,9 +314,12 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
             rows.back().open(w);
           }
           const PackedBlock &packed = rows[0].layout();
-          prefetch(e, w, 0, packed.codesOffset);
+          const bool ahead = lanes < e.lanes; // AVX-512: slower than what the processor fetches by itself
+          if (ahead)
+            prefetch(e, w, 0, packed.codesOffset);
           auto step = [&](Value sub, ValueRange sums) {
-            prefetch(e, e.at(w, sub, packed.codeBytes), packed.codesOffset, packed.codesOffset + packed.codeBytes);
+            if (ahead)
+              prefetch(e, e.at(w, sub, packed.codeBytes), packed.codesOffset, packed.codesOffset + packed.codeBytes);
             return products.onlyToken(rows, sub, e.at(a, sub, subBytes), sums);
           };
           if (rows[0].subBlocks() == 1)
@@ -357,7 +368,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
               return products ? dotCodes(e, *products, weight, sub, block, sums)
                               : dotF32(e, weight, sub, block, tokens, sums);
             };
-            if (tokens == 1) // float activations
+            if (tokens == 1 && e.registerLanes() < e.lanes) // float activations; see streamOnce()
               for (int64_t line = 0; line < blockBytes; line += 64)
                 e.prefetch(e.at(w, e.target.unrolling.prefetchBytes + line));
             if (weight.subBlocks() == 1)

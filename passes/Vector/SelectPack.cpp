@@ -1,5 +1,6 @@
 // Rows of float32 as activation blocks: how the largest value sets the scale, and where codes go (ActivationType says
 // what a block holds). Magnitudes are compared as integers: the bits of floats that are not negative have their order.
+#include "dialects/Transformer/IR/ActivationFields.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -16,19 +17,24 @@ namespace {
 /// One block of one token: two vectors of 16 columns into place `token` of the block at `to`.
 struct Pack {
   Emitter &e;
+  const ActivationFields at;
   const int64_t tokens;
   Value to, token;
   Value from[2];
   VectorType lanes, ints;
 
-  Pack(Emitter &e, int64_t tokens, Value to, Value token, Value low, Value high)
-      : e(e), tokens(tokens), to(to), token(token), from{low, high}, lanes(e.vec(e.f32)), ints(e.vec(e.i32)) {}
+  Pack(Emitter &e, ActivationType type, Value to, Value token, Value low, Value high)
+      : e(e), at(type.getElement()), tokens(type.getTokens()), to(to), token(token), from{low, high},
+        lanes(e.vec(e.f32)), ints(e.vec(e.i32)) {}
 
   /// A 32-bit value of this token at `offset`, the bytes that one token's fields before it take.
   void put(Value value, int64_t offset) { e.store(value, e.at(e.at(to, offset * tokens), token, 4)); }
-  void putQuads(Value codes[2], int64_t offset) {
+  /// A plane of codes, of each half of the columns: 4 quads, and the sum.
+  void putPlane(int64_t plane, Value codes[2], Value sums[2]) {
     for (int64_t q = 0; q < 8; ++q)
-      put(vector::ExtractOp::create(e.b, e.loc, codes[q / 4], q % 4), offset + 4 * q);
+      put(vector::ExtractOp::create(e.b, e.loc, codes[q / 4], q % 4), at.codes(plane, q));
+    put(e.add(sums[0], sums[1]), at.sum(plane));
+    put(sums[1], at.upper(plane));
   }
   /// 16 integers as 4 quads of bytes.
   Value bytes(Value v) { return e.bitcast(arith::TruncIOp::create(e.b, e.loc, e.vec(e.i8), v), e.vec(e.i32, 4)); }
@@ -81,18 +87,18 @@ void Pack::codes(bool residual) {
     }
   }
   Value scale = e.mul(largest, e.splat(e.f32, 1.0 / 127.0));
-  put(residual ? e.mul(scale, e.splat(e.f32, 1.0 / 256.0)) : scale, 0);
+  put(residual ? e.mul(scale, e.splat(e.f32, 1.0 / 256.0)) : scale, at.scale());
   Value upper = e.toF32(sums[1]), all = e.toF32(e.add(sums[0], sums[1]));
   if (residual) {
     Value unit = e.splat(e.f32, 1.0 / 256.0);
     upper = e.fma(e.toF32(restSums[1]), unit, upper);
     all = e.fma(e.toF32(e.add(restSums[0], restSums[1])), unit, all);
   }
-  put(e.mul(scale, all), 4);
-  put(e.mul(scale, upper), 8);
-  putQuads(codes, 12);
+  put(e.mul(scale, all), at.scaledSum());
+  put(e.mul(scale, upper), at.scaledUpper());
+  putPlane(0, codes, sums);
   if (residual)
-    putQuads(rests, 12 + 32);
+    putPlane(1, rests, restSums);
 }
 
 /// The two quads with the largest values have 15 bits, so that the scale is that of the other six. Of equal quads the
@@ -132,16 +138,16 @@ void Pack::outliers() {
     codes[h] = bytes(e.sub(all, e.shiftLeft(high, 7)));
     highs[h] = bytes(high);
   }
-  put(scale, 0);
-  put(e.mul(scale, e.toF32(e.add(sums[0], sums[1]))), 4);
-  put(e.mul(scale, e.toF32(sums[1])), 8);
-  putQuads(codes, 12);
+  put(scale, at.scale());
+  put(e.mul(scale, e.toF32(e.add(sums[0], sums[1]))), at.scaledSum());
+  put(e.mul(scale, e.toF32(sums[1])), at.scaledUpper());
+  putPlane(0, codes, sums);
   Value found = e.scratch(32); // the high codes of all quads, to find two by their numbers
   e.store(highs[0], found);
   e.store(highs[1], e.at(found, 16));
   for (int i = 0; i < 2; ++i) {
-    put(e.load(e.i32, e.at(found, e.cast(numbersOf[i], e.index), 4)), 12 + 32 + 4 * i);
-    put(e.shiftLeft(numbersOf[i], 6), 12 + 32 + 8 + 4 * i);
+    put(e.load(e.i32, e.at(found, e.cast(numbersOf[i], e.index), 4)), at.high(i));
+    put(e.shiftLeft(numbersOf[i], 6), at.place(i));
   }
 }
 
@@ -188,7 +194,7 @@ void selectPack(PackActivationOp op, Emitter &e) {
       }
       const SmallVector<Value, 3> place =
           byRank ? SmallVector<Value, 3>{tile, within, b} : SmallVector<Value, 3>{tile, b};
-      Pack pack(e, tokens, e.pointer(out, place), token, low, high);
+      Pack pack(e, type, e.pointer(out, place), token, low, high);
       if (type.getElement() == "f32")
         pack.values();
       else if (type.getElement() == "q8o2")

@@ -1,6 +1,7 @@
 #include "passes/Vector/TokenTile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/Support/MathExtras.h"
 #include <cassert>
 
 using namespace mlir;
@@ -13,12 +14,13 @@ namespace {
 constexpr int64_t kVector = 64;              ///< bytes of 16 lanes
 constexpr int64_t kPlane = kQuads * kVector; ///< of a plane of weights
 constexpr int64_t kScale = 2 * kPlane, kBias = kScale + kVector, kFactor = kBias + 2 * kVector;
-constexpr int64_t kHighFactor = kFactor + 2 * kVector, kKept = kHighFactor + 2 * kVector;
+constexpr int64_t kHighFactor = kFactor + 2 * kVector, kExcess = kHighFactor + 2 * kVector,
+                  kKept = kExcess + 2 * kVector;
 } // namespace
 
 TokenTile::TokenTile(Emitter &emitter, ActivationType type)
-    : e(emitter), lanes(e.registerLanes()), parts(e.lanes / lanes), tileTokens(type.getTokens()),
-      residual(type.getElement() == "q8x2"), outliers(type.getElement() == "q8o2"), kept(e.scratch(kKept)) {}
+    : e(emitter), at(type.getElement()), lanes(e.registerLanes()), parts(e.lanes / lanes), tileTokens(type.getTokens()),
+      residual(at.planes > 1), outliers(at.outliers > 0), kept(e.scratch(kKept)) {}
 
 void TokenTile::open(WeightReader &weight, Value sub) {
   w = weight.codes(sub);
@@ -26,12 +28,9 @@ void TokenTile::open(WeightReader &weight, Value sub) {
   run = kPairs / (w.maxCode * 2 * kLargest);
   assert((run >= 2 || w.groups == 1) && "expects codes of groups that fit pairs of two quads");
   isSigned = w.isLess && !residual && !outliers;
-  if (isSigned && !rest)
-    rest = e.scratch(4 * tileTokens);
   if (run < 2 && !isSigned && !wide) // two quads, at least: those of two outliers
     wide = e.scratch(2 * kPlane * tileTokens / e.lanes);
   tokens = residual && !wide ? 2 : 4; // eight registers of sums: two of rows, planes of codes, tokens
-  Type type = e.vec(e.i32);
   for (auto [q, codes] : llvm::enumerate(w.quads)) {
     if (isSigned) {
       Value magnitudes = math::AbsIOp::create(e.b, e.loc, e.bitcast(codes, e.vec(e.i8, kVector)));
@@ -41,12 +40,11 @@ void TokenTile::open(WeightReader &weight, Value sub) {
       e.store(codes, e.at(kept, kVector * q));
       continue;
     }
-    Value whole = codes;
-    if (w.isLess)
-      whole = arith::XOrIOp::create(e.b, e.loc, codes, e.splat(type, 0x80808080));
-    Value mask = e.splat(type, 0x00ff00ff), odd = arith::ShRUIOp::create(e.b, e.loc, whole, e.splat(type, 8));
-    e.store(arith::AndIOp::create(e.b, e.loc, whole, mask), e.at(kept, kVector * q));
-    e.store(arith::AndIOp::create(e.b, e.loc, odd, mask), e.at(kept, kPlane + kVector * q));
+    assert(w.isLess && "expects codes of 8 bits to have a sign");
+    Value pairs = e.bitcast(codes, e.vec(e.i16, 2 * e.lanes)), eight = e.splat(pairs.getType(), 8);
+    Value even = arith::ShRSIOp::create(e.b, e.loc, e.shiftLeft(pairs, 8), eight);
+    e.store(even, e.at(kept, kVector * q));
+    e.store(arith::ShRSIOp::create(e.b, e.loc, pairs, eight), e.at(kept, kPlane + kVector * q));
   }
   e.store(w.scale, e.at(kept, kScale));
   for (int g = 0; g < w.groups; ++g) {
@@ -56,6 +54,10 @@ void TokenTile::open(WeightReader &weight, Value sub) {
       e.store(QuadSum::factorOf(e, w.factor[g]), e.at(kept, kFactor + kVector * g));
     if (w.factor[g] && outliers)
       e.store(QuadSum::factorOf(e, e.shiftLeft(w.factor[g], 7)), e.at(kept, kHighFactor + kVector * g));
+    if (w.factor[g] && w.excess) { // of the whole, then of what the second group has more
+      Value factor = g ? e.sub(w.factor[1], w.factor[0]) : w.factor[0];
+      e.store(e.shiftLeft(factor, llvm::Log2_32(w.excess)), e.at(kept, kExcess + kVector * g));
+    }
   }
 }
 
@@ -96,13 +98,6 @@ static Value pairSums(Emitter &e, Value pairs, int64_t factor) {
 /// What 16-bit products take: of each quad columns 0 and 2, and in a second plane 1 and 3, of values with all their
 /// bits.
 void TokenTile::widen(Value a) {
-  for (int64_t first = 0; first < tileTokens && isSigned; first += lanes) { // a lane owns a token
-    QuadSum sum(e, 1, kQuads);
-    for (int64_t q = 0; q < kQuads; ++q)
-      sum.add(e.splat(e.vec(e.i32, lanes), 0x01010101),
-              e.load(e.vec(e.i32, lanes), e.at(a, (12 + 4 * q) * tileTokens + 4 * first)));
-    e.store(e.shiftLeft(sum.finish(), 7), e.at(rest, 4 * first));
-  }
   if (!wide)
     return;
   const int64_t bytes = 4 * lanes;
@@ -116,14 +111,14 @@ void TokenTile::widen(Value a) {
     auto load = [&](Type type, int64_t offset) { return e.load(type, e.at(a, offset * tileTokens + bytes * part)); };
     Value high[2][2], place[2]; // [outlier][plane]: 128 times the codes
     for (int i = 0; i < 2 && outliers; ++i) {
-      Value codes = load(words, 44 + 4 * i);
-      place[i] = load(dwords, 52 + 4 * i);
+      Value codes = load(words, at.high(i));
+      place[i] = load(dwords, at.place(i));
       high[i][0] = shifted(codes, 8, 1), high[i][1] = shifted(upper(codes), 0, 1);
     }
     for (int64_t q = 0; q < kQuads; ++q) {
-      Value codes = load(words, 12 + 4 * q), plane[2];
+      Value codes = load(words, at.codes(0, q)), plane[2];
       if (residual) {
-        Value rest = load(words, 44 + 4 * q);
+        Value rest = load(words, at.codes(1, q));
         plane[0] = e.add(e.shiftLeft(codes, 8), shifted(rest, 8, 8)),
         plane[1] = e.add(upper(codes), shifted(rest, 0, 8));
       } else {
@@ -165,17 +160,15 @@ static Value pairProducts(Emitter &e, Value codes, Value activations) {
 }
 
 /// Products with activations that get the sign of the weight they are multiplied with [token][part].
-Values TokenTile::signedDots(Value a, Value first) {
-  Values sums;
-  for (int64_t t = 0; t < tokens; ++t)
-    sums.append(parts, e.spread(e.load(e.i32, e.at(e.at(rest, first, 4), 4 * t)), lanes));
+Values TokenTile::signedDots(Value a) {
+  Values sums(tokens * parts);
   for (int64_t q = 0; q < kQuads; ++q) {
     Values codes = weights(e.at(kept, kVector * q)), magnitudes = weights(e.at(kept, kPlane + kVector * q));
     for (int64_t t = 0, i = 0; t < tokens; ++t) {
-      Value spread = field(e.i32, a, 12 + 4 * q, t);
+      Value spread = field(e.i32, a, at.codes(0, q), t);
       for (int64_t row = 0; row < parts; ++row, ++i) {
         Value product = pairSums(e, pairProducts(e, magnitudes[row], e.sign(spread, codes[row])), 1);
-        sums[i] = pinned(e.add(sums[i], product));
+        sums[i] = pinned(sums[i] ? e.add(sums[i], product) : product);
       }
     }
   }
@@ -202,7 +195,7 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
       for (int64_t plane = 0; plane < activations; ++plane) {
         Values spread;
         for (int64_t q = begin; q < end; ++q)
-          spread.push_back(field(e.i32, a, 12 + 32 * plane + 4 * q, t));
+          spread.push_back(field(e.i32, a, at.codes(plane, q), t));
         for (int64_t row = 0; row < parts; ++row) {
           Value pairs;
           for (auto [rows, activation] : llvm::zip(codes, spread)) {
@@ -219,7 +212,7 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
     Values codes = weights(e.at(kept, kVector * q));
     for (int64_t t = 0, i = 0; t < tokens; ++t)
       for (int64_t plane = 0; plane < activations; ++plane) {
-        Value spread = field(e.i32, a, 12 + 32 * plane + 4 * q, t);
+        Value spread = field(e.i32, a, at.codes(plane, q), t);
         for (Value rows : codes) {
           Value product = pairProducts(e, rows, spread);
           pairs[i] = pinned(pairs[i] ? e.add(pairs[i], product) : product);
@@ -244,14 +237,14 @@ Values TokenTile::dots(Value a) {
 
 /// Which quad an outlier is, times 64; of the tokens that the step does not have, some quad.
 Value TokenTile::placeOf(Value a, int outlier, int64_t t) {
-  Value place = e.load(e.i32, e.at(a, (52 + 4 * outlier) * tileTokens + 4 * t));
+  Value place = e.load(e.i32, e.at(a, at.place(outlier) * tileTokens + 4 * t));
   return e.cast(arith::AndIOp::create(e.b, e.loc, place, e.splat(e.i32, 7 * 64)), e.index);
 }
 
 Values TokenTile::highDots(Value a, int64_t t) {
   Values result(parts);
   for (int outlier = 0; outlier < 2; ++outlier) {
-    Value spread = field(e.i32, a, 44 + 4 * outlier, t), place = placeOf(a, outlier, t), factors;
+    Value spread = field(e.i32, a, at.high(outlier), t), place = placeOf(a, outlier, t), factors;
     if (w.groups == 2) {
       Value upper = arith::AndIOp::create(e.b, e.loc, place, e.number(4 * 64));
       factors = e.at(e.at(kept, kHighFactor), arith::DivUIOp::create(e.b, e.loc, upper, e.number(4)));
@@ -272,21 +265,42 @@ Values TokenTile::highDots(Value a, int64_t t) {
 void TokenTile::add(Value tile, Value first, Value sums) {
   Value stored = kept, a = e.at(tile, first, 4);
   kept = e.hide(kept); // else its loads become the registers they were stored from, and those are spilled
-  Values products = isSigned ? signedDots(a, first) : wide ? wideDots(e.at(e.hide(wide), first, 4)) : dots(a);
+  Values products = isSigned ? signedDots(a) : wide ? wideDots(e.at(e.hide(wide), first, 4)) : dots(a);
   for (int64_t t = 0; t < tokens; ++t) {
     Values high;
     if (outliers && !wide)
       high = highDots(a, t);
-    Value scale = field(e.f32, a, 0, t);
+    Value scale = field(e.f32, a, at.scale(), t), excess[2][2];
+    for (int64_t plane = 0; plane < at.planes && w.excess; ++plane) {
+      excess[plane][0] = field(e.i32, a, at.sum(plane), t);
+      if (w.groups == 2)
+        excess[plane][1] = field(e.i32, a, at.upper(plane), t);
+    }
+    if (w.excess && w.groups == 1) {
+      Value &all = excess[0][0];
+      all = residual ? e.add(e.shiftLeft(all, 8), excess[1][0]) : all;
+      all = e.shiftLeft(all, llvm::Log2_32(w.excess));
+    }
+    // `total` of products with a plane, and of one group of all, less what codes are too large by
+    auto stripped = [&](Value total, int64_t plane, int64_t part) {
+      if (!w.excess)
+        return total;
+      if (w.groups == 1)
+        return e.sub(total, excess[0][0]);
+      for (int g = 0; g < 2; ++g)
+        total = e.sub(total, e.mul(keptVector(e.i32, kExcess + kVector * g, part), excess[plane][g]));
+      return total;
+    };
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t i = t * parts + part;
       Value place = e.at(sums, kVector * t + 4 * lanes * part);
       Value sum = e.load(e.vec(e.f32, lanes), place);
       for (int g = 0; g < w.groups && w.bias[0]; ++g)
-        sum = e.fma(keptVector(e.f32, kBias + kVector * g, part), field(e.f32, a, 4 + 4 * g, t), sum);
-      Value total = e.toF32(high.empty() ? products[i] : e.add(products[i], high[part]));
+        sum = e.fma(keptVector(e.f32, kBias + kVector * g, part),
+                    field(e.f32, a, g ? at.scaledUpper() : at.scaledSum(), t), sum);
+      Value total = e.toF32(stripped(high.empty() ? products[i] : e.add(products[i], high[part]), 0, part));
       if (w.groups == 2 && residual)
-        total = e.fma(total, e.splat(total.getType(), 256), e.toF32(products[tokens * parts + i]));
+        total = e.fma(total, e.splat(total.getType(), 256), e.toF32(stripped(products[tokens * parts + i], 1, part)));
       e.store(e.fma(total, e.mul(keptVector(e.f32, kScale, part), scale), sum), place);
     }
   }

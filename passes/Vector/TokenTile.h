@@ -1,6 +1,7 @@
 // Products of unpacked weights with neighbouring tokens of a tile, for targets whose registers cannot hold the weights
 // of 16 rows: AVX2. Weights and sums lie in the first-level cache, and registers hold nothing but accumulators.
 #pragma once
+#include "dialects/Transformer/IR/ActivationFields.h"
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "passes/Vector/WeightReader.h"
 
@@ -31,7 +32,7 @@ private:
   /// 128 times the products of outliers' high codes, times their factors, of token `t` [part].
   Emitter::Values highDots(Value a, int64_t t);
   Emitter::Values wideDots(Value activations);
-  Emitter::Values signedDots(Value a, Value first);
+  Emitter::Values signedDots(Value a);
   /// Codes of a quad that lies at `quad` [part].
   Emitter::Values weights(Value quad);
   Value field(mlir::Type type, Value a, int64_t offset, int64_t t);
@@ -40,15 +41,15 @@ private:
   Value pinned(Value v);
 
   Emitter &e;
+  const transformer::ActivationFields at;
   const int64_t lanes, parts, tileTokens;
   const bool residual, outliers;
   int64_t run = 0;       ///< quads whose pairs' sums fit 16 bits
   int64_t tokens = 0;    ///< at a time
   WeightReader::Codes w; ///< of 16 rows: what open() stored
   bool isSigned = false; ///< codes have a sign, and activations one code: magnitudes lie behind the codes
-  Value rest;            ///< of those, [tokens] of 32 bits: 128 times the sum of a token's codes
   /// [8 quads][16 rows][4], or as words, or with their magnitudes; a scale; of each group: biases, factors, 128 times
-  /// the factors.
+  /// the factors, what codes are too large by times the factors.
   Value kept;
   /// Where pairs of codes do not fit 16 bits: [2][8 quads][tokens][2] of 16 bits, a tile's activations with all bits.
   Value wide;

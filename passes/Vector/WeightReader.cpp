@@ -1,5 +1,6 @@
 #include "passes/Vector/WeightReader.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/Support/MathExtras.h"
 #include <algorithm>
 #include <cassert>
 
@@ -10,8 +11,8 @@ namespace stepdown {
 WeightReader::WeightReader(Emitter &emitter, const BlockFormat &format, int row, int64_t lanes)
     : e(emitter), packed(packedBlock(emitter.layout, format)), format(format), row(row),
       lanes(lanes ? lanes : emitter.lanes), offset(format.offset), maxCode((1 << format.bits) - 1) {
-  if (format.table) { // table values become unsigned by adding what makes the smallest one zero
-    offset = -*std::min_element(format.table, format.table + 16);
+  if (format.table) { // table values become unsigned by adding a power of two
+    offset = int(llvm::PowerOf2Ceil(-*std::min_element(format.table, format.table + 16)));
     maxCode = *std::max_element(format.table, format.table + 16) + offset;
   }
   less = format.isQuantised() && QuadSum::takesLess(e.target, maxCode) ? 128 : 0;
@@ -120,26 +121,23 @@ WeightReader::Codes WeightReader::scales(Value sub) {
   c.groups = kCodeColumns / format.group;
   c.maxCode = maxCode;
   c.isLess = less != 0;
+  c.excess = offset - less;
+  assert((!c.excess || llvm::isPowerOf2_32(c.excess)) && (!offset || format.minimum == BlockFormat::None));
   assert((!less || c.groups == 1) && "expects a scale for all columns of codes that are less than they are");
   c.scale = d;
   for (int g = 0; g < c.groups; ++g) {
-    Value scale = d, bias;
     if (packed.scales.exists()) {
       Value factor = groupField(packed.scales, sub, g, true);
-      scale = e.mul(d, e.toF32(factor));
       if (c.groups == 1)
-        c.scale = scale;
+        c.scale = e.mul(d, e.toF32(factor));
       else
         c.factor[g] = factor;
     }
     if (format.minimum == BlockFormat::Plain)
-      bias = m;
+      c.bias[g] = m;
     else if (format.minimum == BlockFormat::Grouped)
-      bias = e.mul(e.mul(m, e.splat(e.vec(e.f32, lanes), -1.0)), e.toF32(groupField(packed.minimums, sub, g, false)));
-    if (offset)
-      bias = bias ? e.fma(scale, e.splat(e.vec(e.f32, lanes), -offset), bias)
-                  : e.mul(scale, e.splat(e.vec(e.f32, lanes), -offset));
-    c.bias[g] = bias;
+      c.bias[g] =
+          e.mul(e.mul(m, e.splat(e.vec(e.f32, lanes), -1.0)), e.toF32(groupField(packed.minimums, sub, g, false)));
   }
   return c;
 }

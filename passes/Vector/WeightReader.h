@@ -16,15 +16,16 @@ public:
   void open(Value block);
 
   /// 32 columns for an 8-bit dot product: sum over the columns is
-  ///     scale * sum_g factor[g] * (dot of the quads of group g)  +  sum_g bias[g] * (sum of the activations of group
-  ///     g).
+  ///     scale * sum_g factor[g] * (dot of the quads of group g - excess * sum of the activations' codes of group g)
+  ///         + sum_g bias[g] * (sum of the activations of group g).
   /// Two groups have integer factors, so that their products are added up before they are floats.
   struct Codes {
     Emitter::Values quads; ///< 8 x vector<lanes x i32>: byte i of a row is column 4 q + i, as QuadSum takes it
     int maxCode;           ///< largest code
     bool isLess;           ///< bytes are the code - 128, signed
+    int excess;            ///< what bytes are larger by than what they stand for: a power of two, or 0
     int groups;            ///< 1 or 2
-    Value scale, bias[2];  ///< vector<lanes x f32>
+    Value scale, bias[2];  ///< vector<lanes x f32>; no bias without minima
     Value factor[2];       ///< vector<lanes x i32> of 8 bits and a sign, or none: one group
   };
   Codes codes(Value sub);

@@ -173,7 +173,7 @@ def check_traffic(family, edges, kernels, element, o):
 
     length = min(512, o["context"])
     down = kernel_of("linear", "ffn_down")
-    bytes_of = {"q8": 12 + 32, "q8o2": 12 + 32 + 16, "q8x2": 12 + 64}  # a scale and two sums before the codes
+    bytes_of = {"q8": 20 + 32, "q8o2": 20 + 32 + 16, "q8x2": 28 + 64}  # a scale, two sums, and two of each plane of codes before them
     codes = 1 if element == "q8" else 2  # of a value of attention's result
     q8 = o["ffn"] // 32 * bytes_of[element]
     for key, tokens in (("one_token", 1), ("prompt", length)):

@@ -1,9 +1,9 @@
 // Types of the transformer dialect: what they hold, how they verify, and the shapes that operations ask for.
+#include "dialects/Transformer/IR/ActivationFields.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
 #include "lib/Target/Layout.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
-#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -81,12 +81,7 @@ LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitErro
 }
 
 int64_t ActivationType::getBytes() const {
-  int64_t scales = 3 * 4; // scale, two scaled sums
-  int64_t perToken = llvm::StringSwitch<int64_t>(getElement())
-                         .Case("q8", scales + 32)
-                         .Case("q8o2", scales + 32 + 8 + 8)
-                         .Case("q8x2", scales + 64)
-                         .Default(4 * 32);
+  const int64_t perToken = getElement() == "f32" ? 4 * 32 : ActivationFields(getElement()).bytes();
   return perToken * getTokens() * getColumns() / 32;
 }
 

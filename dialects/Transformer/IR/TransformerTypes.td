@@ -36,11 +36,14 @@ def Transformer_ActivationType : Transformer_Type<"Activation", "activation", [M
   let summary = "32 neighbouring values of some tokens, quantised to 8 bits or kept as float32";
   let description = [{
     What a linear layer reads: 32 columns of `tokens` tokens, interleaved. 8 bits: a float32 scale d of each token, d times
-    the sum of the 32 codes, d times the sum of the last 16, then 8 quads of 4 signed codes in [-127, 127] of each token.
-    q8x2 adds 8 quads of residual codes behind them: the value is d * (code + residual / 256), which is worth 15 bits, and the
-    sums count both; d / 256 is stored. q8o2 adds high codes for the two quads that hold the largest values: 2 quads of them of each
-    token, and 64 times the two quads' numbers (int32), where a kernel finds their weights; the value is d * (code + 128 * high), so that
-    d fits the other 24 values. float32: [32][tokens] values. `columns = 256` is 8 such blocks in a row, seen as one: what 256-column weights need.
+    the sum of the 32 codes, d times the sum of the last 16, both sums as int32 and without d, then 8 quads of 4 signed codes
+    in [-127, 127] of each token. Minima of weights multiply the float sums; the integer ones are what weights' codes are too
+    large by, an offset times. q8x2 adds int32 sums of residual codes behind those of the codes, and 8 quads of residual codes
+    behind the codes: the value is d * (code + residual / 256), which is worth 15 bits, and the float sums count both;
+    d / 256 is stored. q8o2 adds high codes for the two quads that hold the largest values: 2 quads of them of each token, and
+    64 times the two quads' numbers (int32), where a kernel finds their weights; the value is d * (code + 128 * high), so that
+    d fits the other 24 values, and sums count both. float32: [32][tokens] values. `columns = 256` is 8 such blocks in a row,
+    seen as one: what 256-column weights need.
 
     Example: `tensor<?x18x!transformer.activation<q8, tokens = 16>>`
 

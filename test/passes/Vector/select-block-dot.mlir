@@ -7,11 +7,13 @@
 #a = affine_map<(m, t, n, k) -> (m, k)>
 #y = affine_map<(m, t, n, k) -> (m, t, n)>
 
-// Nibbles are masked out of the stored bytes; a streamed weight is fetched ahead. AVX2 has two registers of rows.
+// Nibbles are masked out of the stored bytes; a streamed weight is fetched ahead, but where the processor does that as
+// well. AVX2 has two registers of rows.
 // CHECK-LABEL: @q4_1_one_token
+// V4-NOT: llvm.intr.prefetch
 // V4: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<16xf32>)
 // V3: scf.for {{.*}} iter_args(%{{.*}}) -> (vector<8xf32>, vector<8xf32>)
-// CHECK: llvm.intr.prefetch
+// V3: llvm.intr.prefetch
 // V4-COUNT-4: "llvm.x86.avx512.vpdpbusd.512"
 // V3-COUNT-8: "llvm.x86.avx2.pmadd.ub.sw"
 // CHECK: arith.shrui
@@ -45,12 +47,8 @@ func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %
   return
 }
 
-// sdot takes codes as signed bytes: those of 8 bits have their highest turned over, and what that takes away is 128
-// times the sum of the activations, a quad a lane.
+// sdot takes codes as signed bytes: those of 8 bits have their highest turned over, which makes them the values.
 // NEON-LABEL: @q8_0_one_token
-// NEON-COUNT-2: sdot.v4i32.v16i8"
-// NEON: vector.reduction <add>
-// NEON: arith.shli
 // NEON: %[[TOP:.*]] = arith.constant dense<-2139062144> : vector<4xi32>
 // NEON: %[[MOVED:.*]] = arith.xori %{{.*}}, %[[TOP]] : vector<4xi32>
 // NEON: %[[CODES:.*]] = vector.bitcast %[[MOVED]]
@@ -60,14 +58,14 @@ func.func @q4_1_one_token(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %
 // NEON: return
 
 // The products of 8-bit codes exceed 16 bits: AVX2 takes what a code is above or below 128, as a magnitude and a sign
-// that the activations get; two such products fit. 128 times the sum of the activations, a quad a lane, is the same for
-// all rows.
+// that the activations get; two such products fit. AVX-512 takes the codes: 128 times the sum of the activations' codes
+// comes off, as integers.
 // CHECK-LABEL: @q8_0_one_token
 // V4-COUNT-8: "llvm.x86.avx512.vpdpbusd.512"
-// V3: %[[QUADS:.*]] = llvm.load %{{.*}} : !llvm.ptr -> vector<8xi32>
-// V3: %[[BYTES:.*]] = vector.bitcast %[[QUADS]]
-// V3: "llvm.x86.avx2.pmadd.ub.sw"(%{{.*}}, %[[BYTES]])
-// V3: vector.reduction <add>
+// V4: %[[SEVEN:.*]] = arith.constant dense<7> : vector<16xi32>
+// V4: %[[EXCESS:.*]] = arith.shli %{{.*}}, %[[SEVEN]]
+// V4: arith.subi %{{.*}}, %[[EXCESS]]
+// V4: arith.sitofp
 // V3: %[[LESS:.*]] = arith.xori
 // V3: %[[CODES:.*]] = vector.bitcast %[[LESS]] : vector<8xi32> to vector<32xi8>
 // V3: %[[SIGNED:.*]] = llvm.call_intrinsic "llvm.x86.avx2.psign.b"(%{{.*}}, %[[CODES]])
