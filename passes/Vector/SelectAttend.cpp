@@ -85,8 +85,8 @@ struct Attention {
   void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums,
              AttendCodes *codes);
   void accumulate(int64_t rows, Value valuePointer, Value later, Value weights, Value sums);
-  void accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value valuePointer, Value weights,
-                      Value sums);
+  void accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value lowest, Value highest,
+                      Value valuePointer, Value weights, Value sums);
   void finish(int64_t rows, Value head, Value first, Value state, Value sums);
 };
 
@@ -177,10 +177,17 @@ void Attention::accumulate(int64_t rows, Value valuePointer, Value later, Value 
 }
 
 /// The same, in the same order, where a row sees some of the 16 positions: of the others whatever lies there
-/// is left out.
-void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value valuePointer, Value weights,
-                               Value sums) {
+/// is left out. Rows are at positions `lowest` to `highest`.
+void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value lowest, Value highest,
+                               Value valuePointer, Value weights, Value sums) {
   const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
+  // Those that some row sees; rows of one token see all of these.
+  Value begin = e.number(0), beyond = arith::SubIOp::create(e.b, e.loc, e.addI(highest, 1), firstPosition);
+  Value end = minimum(beyond, e.number(e.lanes));
+  if (op.getWindow() > 0) {
+    Value edge = arith::SubIOp::create(e.b, e.loc, e.addI(lowest, 1 - op.getWindow()), firstPosition);
+    begin = e.max(edge, begin);
+  }
   e.loop(e.number(valueDim / e.lanes), [&](Value c) {
     Value column = e.at(valuePointer, c, e.lanes * elementBytes);
     for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
@@ -190,14 +197,18 @@ void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPosit
         place.push_back(e.at(e.at(sums, 4 * valueDim * (r0 + i)), c, 64));
         sum.push_back(e.load(lanes, place.back()));
       }
-      sum = e.loop(e.number(0), e.number(e.lanes), 1, sum, [&](Value j, ValueRange carried) {
+      sum = e.loop(begin, end, 1, sum, [&](Value j, ValueRange carried) {
         Emitter::Values next;
-        Value v = widen(e.at(column, j, valueSize * elementBytes));
-        Value position = e.spread(e.cast(e.add(firstPosition, j), e.i32));
+        Value v = widen(e.at(column, j, valueSize * elementBytes)), position;
+        if (rows > group)
+          position = e.spread(e.cast(e.add(firstPosition, j), e.i32));
         for (int64_t i = 0; i < count; ++i) {
           Value weight = e.loadSpread(e.f32, e.at(e.at(weights, 64 * (r0 + i)), j, 4));
+          next.push_back(e.fma(weight, v, carried[i]));
+          if (!position)
+            continue;
           Value hidden = hides(e.loadSpread(e.i32, e.at(rowPositions, 4 * (r0 + i))), position);
-          next.push_back(e.select(hidden, carried[i], e.fma(weight, v, carried[i])));
+          next.back() = e.select(hidden, carried[i], next.back());
         }
         return next;
       });
@@ -295,7 +306,7 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
         seen = arith::AndIOp::create(e.b, e.loc, seen, e.less(highest, e.addI(position, op.getWindow())));
       choose(
           seen, [&] { accumulate(rows, v, laterV, weights, sums); },
-          [&] { accumulateSeen(rows, position, rowPositions, v, weights, sums); });
+          [&] { accumulateSeen(rows, position, rowPositions, lowest, highest, v, weights, sums); });
     });
     return Emitter::Values();
   });

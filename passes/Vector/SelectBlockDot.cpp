@@ -1,5 +1,5 @@
-// A linalg.generic over (token tile, token, row tile, block) whose body is one block_dot becomes loops. Few tokens keep
-// their accumulators in registers while weights stream by; tiles of 16 tokens stream by the unpacked weights. Either
+// A linalg.generic over (token tile, token, row tile, block) whose body is one block_dot becomes loops. One token keeps
+// its accumulators in registers while weights stream by; tiles of more tokens stream by the unpacked weights. Either
 // way the order in which a row's products are added is the order of the columns: results never depend on the tile.
 #include "dialects/Tile/IR/TileOps.h"
 #include "dialects/Transformer/IR/ActivationFields.h"
@@ -249,32 +249,6 @@ private:
   Value kept;                 // what keep() stored
 };
 
-/// Accumulators of neighbouring tokens, the first at `a`, after 32 columns.
-Values dotCodes(Emitter &e, CodeDot &products, WeightReader &weight, Value sub, Value a, ValueRange acc) {
-  products.open(weight, sub);
-  SmallVector<Values> parts(acc.size()); // [tokens][parts of the rows]
-  Values result(acc.size());
-  for (int64_t part = 0; part < products.parts(); ++part) {
-    products.take(part);
-    for (auto [t, sum] : llvm::enumerate(acc)) {
-      parts[t].push_back(products.token(e.at(a, 4 * t), e.part(sum, e.registerLanes(), part)));
-      if (part + 1 == products.parts())
-        result[t] = e.join(parts[t]);
-    }
-  }
-  return result;
-}
-
-/// The same with float32 activations: a column at a time.
-Values dotF32(Emitter &e, WeightReader &weight, Value sub, Value a, int64_t tokens, ValueRange acc) {
-  Values result(acc.begin(), acc.end());
-  weight.values(sub, [&](int column, Value w) {
-    for (auto [t, sum] : llvm::enumerate(result))
-      sum = e.fma(w, e.loadSpread(e.f32, e.at(a, 4 * (column * tokens + t))), sum);
-  });
-  return result;
-}
-
 struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
   using impl::SelectBlockDotBase<SelectBlockDot>::SelectBlockDotBase;
 
@@ -282,12 +256,13 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     OpBuilder builder(generic);
     Emitter e(builder, generic.getLoc(), target);
     auto activation = dot.getActivation().getType();
-    if (activation.getTokens() == e.lanes)
-      streamTokens(e, generic, dot);
-    else if (activation.getElement() != "f32" && activation.getTokens() == 1)
-      streamOnce(e, generic, dot);
+    const bool isFloat = activation.getElement() == "f32";
+    if (activation.getTokens() == 1)
+      isFloat ? streamFloats(e, generic, dot) : streamOnce(e, generic, dot);
+    else if (!isFloat && 2 * int64_t(activation.getTokens()) <= target.unrolling.tokens)
+      streamWeights(e, generic, dot);
     else
-      streamWeights(e, generic, dot, target.unrolling.tokens);
+      streamTokens(e, generic, dot);
     generic.erase();
   }
 
@@ -339,67 +314,116 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
       e.prefetch(e.at(block, e.target.unrolling.prefetchBytes + line));
   }
 
-  /// A few tokens: their accumulators stay in registers while the weights stream by.
-  void streamWeights(Emitter &e, linalg::GenericOp generic, BlockDotOp dot, int64_t atOnce) {
+  /// The same with float32 activations: a column at a time.
+  void streamFloats(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
-    auto activation = dot.getActivation().getType();
-    const int64_t tokens = activation.getTokens(), subBytes = activation.getBytes() / (activation.getColumns() / 32);
-    std::optional<CodeDot> products;
-    if (activation.getElement() != "f32")
-      products.emplace(e, activation);
-    Value tokenTiles = e.dim(out, 0), rowTiles = e.dim(out, 2), blocks = e.dim(weights, 1);
-    const int64_t blockBytes = dot.getWeight().getType().getBytes();
+    constexpr int64_t kSubBytes = 4 * kCodeColumns;
+    Value tokenTiles = e.dim(out, 0), blocks = e.dim(weights, 1);
 
-    e.loop(rowTiles, [&](Value n) {
+    e.loop(e.dim(out, 2), [&](Value n) {
       e.loop(tokenTiles, [&](Value m) {
-        for (int64_t first = 0; first < tokens; first += atOnce) {
-          const int64_t count = std::min<int64_t>(atOnce, tokens - first);
-          Values place, acc;
-          for (int64_t t = 0; t < count; ++t) {
-            place.push_back(e.pointer(out, {m, e.number(first + t), n}));
-            acc.push_back(e.load(e.vec(e.f32), place.back()));
-          }
-          acc = e.loop(e.number(0), blocks, 1, acc, [&](Value k, ValueRange carried) {
-            WeightReader weight(e, dot.getWeight().getType().getFormat());
-            Value w = e.pointer(weights, {n, k}), a = e.pointer(activations, {m, k});
-            weight.open(w);
-            auto step = [&](Value sub, ValueRange sums) {
-              Value block = e.at(e.at(a, sub, subBytes), 4 * first);
-              return products ? dotCodes(e, *products, weight, sub, block, sums)
-                              : dotF32(e, weight, sub, block, tokens, sums);
-            };
-            if (tokens == 1 && e.registerLanes() < e.lanes) // float activations; see streamOnce()
-              for (int64_t line = 0; line < blockBytes; line += 64)
-                e.prefetch(e.at(w, e.target.unrolling.prefetchBytes + line));
-            if (weight.subBlocks() == 1)
-              return step(e.number(0), carried);
-            return e.loop(e.number(0), e.number(weight.subBlocks()), 1, carried, step);
-          });
-          for (auto [sum, to] : llvm::zip(acc, place))
-            e.store(sum, to);
-        }
+        Value place = e.pointer(out, {m, e.number(0), n}), sum = e.load(e.vec(e.f32), place);
+        sum = e.loop(e.number(0), blocks, 1, sum, [&](Value k, ValueRange carried) {
+          WeightReader weight(e, dot.getWeight().getType().getFormat());
+          Value w = e.pointer(weights, {n, k}), a = e.pointer(activations, {m, k});
+          weight.open(w);
+          auto step = [&](Value sub, ValueRange sums) {
+            Value total = sums[0], block = e.at(a, sub, kSubBytes);
+            weight.values(sub, [&](int column, Value rows) {
+              total = e.fma(rows, e.loadSpread(e.f32, e.at(block, 4 * column)), total);
+            });
+            return Values{total};
+          };
+          if (e.registerLanes() < e.lanes) // see streamOnce()
+            prefetch(e, w, 0, dot.getWeight().getType().getBytes());
+          if (weight.subBlocks() == 1)
+            return step(e.number(0), carried);
+          return e.loop(e.number(0), e.number(weight.subBlocks()), 1, carried, step);
+        })[0];
+        e.store(sum, place);
       });
     });
   }
 
-  /// Tiles of 16 tokens: the unpacked weights stay in registers, or near them, while the tokens of up to four tiles
-  /// stream by, their accumulators in the first-level cache.
+  /// Tiles of a few tokens: the accumulators of one or two stay in registers, beside a row tile's unpacked weights. For
+  /// two weights are fetched ahead; one is slower so (Zen 4: 650 tokens a second without, 615 with; two 605 and 680).
+  void streamWeights(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
+    CodeDot products(e, dot.getActivation().getType());
+    Value out = generic.getOutputs()[0], tokenTiles = e.dim(out, 0);
+    e.loop(e.dim(out, 2), [&](Value n) {
+      e.loop(e.number(0), tokenTiles, 2, {}, [&](Value first, ValueRange) {
+        auto branch = scf::IfOp::create(e.b, e.loc, e.less(e.addI(first, 1), tokenTiles), true);
+        OpBuilder::InsertionGuard guard(e.b);
+        for (int64_t tiles : {2, 1}) {
+          e.b.setInsertionPointToStart(tiles == 2 ? branch.thenBlock() : branch.elseBlock());
+          addTiles(e, generic, dot, products, n, first, tiles);
+        }
+        return Values();
+      });
+    });
+  }
+
+  /// Row tile `n` of the token tiles [first, first + tiles).
+  static void addTiles(Emitter &e, linalg::GenericOp generic, BlockDotOp dot, CodeDot &products, Value n, Value first,
+                       int64_t tiles) {
+    Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
+    auto activation = dot.getActivation().getType();
+    const int64_t tokens = activation.getTokens(), count = tiles * tokens;
+    const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
+    Values place, acc;
+    for (int64_t i = 0; i < count; ++i) {
+      place.push_back(e.pointer(out, {e.addI(first, i / tokens), e.number(i % tokens), n}));
+      acc.push_back(e.load(e.vec(e.f32), place.back()));
+    }
+    acc = e.loop(e.number(0), e.dim(weights, 1), 1, acc, [&](Value k, ValueRange carried) {
+      WeightReader weight(e, dot.getWeight().getType().getFormat());
+      const PackedBlock &packed = weight.layout();
+      Value w = e.pointer(weights, {n, k});
+      weight.open(w);
+      Values tile;
+      for (int64_t m = 0; m < tiles; ++m)
+        tile.push_back(e.pointer(activations, {e.addI(first, m), k}));
+      if (tiles > 1)
+        prefetch(e, w, 0, packed.codesOffset);
+      auto step = [&](Value sub, ValueRange sums) {
+        products.open(weight, sub);
+        products.take(0);
+        Value ahead = e.at(e.at(w, sub, packed.codeBytes), e.target.unrolling.prefetchBytes + packed.codesOffset);
+        Values next;
+        for (auto [i, sum] : llvm::enumerate(sums)) {
+          for (int64_t line = 64 * i; tiles > 1 && line < packed.codeBytes; line += 64 * count)
+            e.prefetch(e.at(ahead, line));
+          Value a = e.at(e.at(tile[i / tokens], sub, subBytes), 4 * (i % tokens));
+          next.push_back(products.token(a, sum));
+        }
+        return next;
+      };
+      if (weight.subBlocks() == 1)
+        return step(e.number(0), carried);
+      return e.loop(e.number(0), e.number(weight.subBlocks()), 1, carried, step);
+    });
+    for (auto [sum, to] : llvm::zip(acc, place))
+      e.store(sum, to);
+  }
+
+  /// Tiles of several tokens: the unpacked weights stay in registers, or near them, while the tokens of up to four
+  /// tiles stream by, their accumulators in the first-level cache.
   void streamTokens(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
     constexpr int64_t kTiles = 4;
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
     const BlockFormat &format = dot.getWeight().getType().getFormat();
-    const int64_t subBytes = activation.getBytes() / (activation.getColumns() / 32);
+    const int64_t tokens = activation.getTokens(), subBytes = activation.getBytes() / (activation.getColumns() / 32);
     std::optional<FloatTile> floats;
     std::optional<TokenTile> tile;
     std::optional<CodeDot> products;
     if (activation.getElement() == "f32")
-      floats.emplace(e, activation.getTokens());
+      floats.emplace(e, tokens);
     else if (e.target.instructions.pairs)
       tile.emplace(e, activation);
     else
       products.emplace(e, activation);
-    Value sums = e.scratch(kTiles * e.lanes * 64); // [tiles, tokens, 16 rows]
+    Value sums = e.scratch(kTiles * tokens * 64); // [tiles, tokens, 16 rows]
     Value tokenTiles = e.dim(out, 0);
     e.loop(e.dim(out, 2), [&](Value n) {
       e.loop(e.number(0), tokenTiles, kTiles, {}, [&](Value first, ValueRange) {
@@ -407,7 +431,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
         tiles = arith::MinUIOp::create(e.b, e.loc, tiles, e.number(kTiles));
         auto eachToken = [&](llvm::function_ref<void(Value tile, Value token, Value sum)> body) {
           e.loop(tiles, [&](Value m) {
-            e.loop(e.number(e.lanes), [&](Value t) { body(m, t, e.at(e.at(sums, m, e.lanes * 64), t, 64)); });
+            e.loop(e.number(tokens), [&](Value t) { body(m, t, e.at(e.at(sums, m, tokens * 64), t, 64)); });
           });
         };
         eachToken([&](Value m, Value t, Value sum) {
@@ -415,7 +439,9 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
         });
         auto addBlock = [&](Value k) {
           WeightReader weight(e, format);
-          weight.open(e.pointer(weights, {n, k}));
+          Value block = e.pointer(weights, {n, k});
+          weight.open(block);
+          prefetch(e, block, 0, dot.getWeight().getType().getBytes());
           auto step = [&](Value sub) {
             if (tile)
               tile->open(weight, sub);
@@ -426,16 +452,16 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
               if (products)
                 products->take(part);
               e.loop(tiles, [&](Value m) {
-                Value block = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
-                Value mine = e.at(e.at(sums, part * 4 * e.registerLanes()), m, e.lanes * 64);
+                Value a = e.at(e.pointer(activations, {e.add(first, m), k}), sub, subBytes);
+                Value mine = e.at(e.at(sums, part * 4 * e.registerLanes()), m, tokens * 64);
                 if (tile)
-                  tile->widen(block);
-                e.loop(e.number(e.lanes / atOnce), [&](Value t) {
+                  tile->widen(a);
+                e.loop(e.number(tokens / atOnce), [&](Value t) {
                   Value at = e.at(mine, t, 64 * atOnce);
                   if (tile)
-                    tile->add(block, e.mul(t, e.number(atOnce)), at);
+                    tile->add(a, e.mul(t, e.number(atOnce)), at);
                   else
-                    e.store(products->token(e.at(block, t, 4), e.load(e.vec(e.f32, e.registerLanes()), at)), at);
+                    e.store(products->token(e.at(a, t, 4), e.load(e.vec(e.f32, e.registerLanes()), at)), at);
                 });
               });
             }

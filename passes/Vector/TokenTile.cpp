@@ -29,7 +29,7 @@ void TokenTile::open(WeightReader &weight, Value sub) {
   assert((run >= 2 || w.groups == 1) && "expects codes of groups that fit pairs of two quads");
   isSigned = w.isLess && !residual && !outliers;
   if (run < 2 && !isSigned && !wide) // two quads, at least: those of two outliers
-    wide = e.scratch(2 * kPlane * tileTokens / e.lanes);
+    wide = e.scratch(2 * kPlane);
   tokens = residual && !wide ? 2 : 4; // eight registers of sums: two of rows, planes of codes, tokens
   for (auto [q, codes] : llvm::enumerate(w.quads)) {
     if (isSigned) {
@@ -100,14 +100,14 @@ static Value pairSums(Emitter &e, Value pairs, int64_t factor) {
 void TokenTile::widen(Value a) {
   if (!wide)
     return;
-  const int64_t bytes = 4 * lanes;
-  VectorType words = e.vec(e.i16, 2 * lanes), dwords = e.vec(e.i32, lanes);
+  const int64_t count = std::min(lanes, tileTokens), bytes = 4 * count; // of tokens at a time
+  VectorType words = e.vec(e.i16, 2 * count), dwords = e.vec(e.i32, count);
   auto shifted = [&](Value x, int64_t left, int64_t right) { // sign-extends what a shift to the left brought up
     x = left ? e.shiftLeft(x, left) : x;
     return right ? Value(arith::ShRSIOp::create(e.b, e.loc, x, e.splat(x.getType(), right))) : x;
   };
   auto upper = [&](Value x) { return arith::AndIOp::create(e.b, e.loc, x, e.splat(words, -256)); };
-  for (int64_t part = 0; part < tileTokens / lanes; ++part) { // of the tokens
+  for (int64_t part = 0; part < tileTokens / count; ++part) {
     auto load = [&](Type type, int64_t offset) { return e.load(type, e.at(a, offset * tileTokens + bytes * part)); };
     Value high[2][2], place[2]; // [outlier][plane]: 128 times the codes
     for (int i = 0; i < 2 && outliers; ++i) {

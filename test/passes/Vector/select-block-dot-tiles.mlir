@@ -61,6 +61,27 @@ func.func @codes_of_eight_bits(%w: memref<?x?x!transformer.block<q8_0, rows = 16
   return
 }
 
+// Of a tile of four tokens half a register at a time is widened.
+// CHECK-LABEL: @codes_of_eight_bits_for_four
+// CHECK: llvm.load %{{.*}} : !llvm.ptr -> vector<8xi16>
+// CHECK: llvm.store %{{.*}} : vector<8xi16>
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c1
+// CHECK-COUNT-128: "llvm.x86.avx2.pmadd.wd"
+// CHECK-NOT: "llvm.x86.avx2.pmadd
+// CHECK-COUNT-8: llvm.store %{{.*}} : vector<8xf32>
+// CHECK: return
+func.func @codes_of_eight_bits_for_four(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8x2, tokens = 4>>, %y: memref<?x4x?xvector<16xf32>>) {
+  linalg.generic {indexing_maps = [#w, #a, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %a : memref<?x?x!transformer.block<q8_0, rows = 16>>, memref<?x?x!transformer.activation<q8x2, tokens = 4>>)
+      outs(%y : memref<?x4x?xvector<16xf32>>) {
+  ^bb0(%b: !transformer.block<q8_0, rows = 16>, %x: !transformer.activation<q8x2, tokens = 4>, %sum: vector<16xf32>):
+    %t = linalg.index 1 : index
+    %0 = tile.block_dot %b, %x[%t], %sum : !transformer.block<q8_0, rows = 16>, !transformer.activation<q8x2, tokens = 4>, vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
 // With one code a value, each product's activations get the sign of the weight whose magnitude they are multiplied
 // with.
 // CHECK-LABEL: @codes_with_a_sign

@@ -149,17 +149,38 @@ func.func @q4_1_outliers(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a
   return
 }
 
-// For several tokens unpacked weights are kept where a quad's number finds them.
+// For several tokens unpacked weights are kept where a quad's number finds them. AVX-512 has the sums of two tiles in
+// registers, or of one; a weight is read once for both, ahead of its use. AVX2 has them in memory, two registers of rows
+// and four tokens at a time.
 // CHECK-LABEL: @q4_1_outliers_of_four
-// CHECK: scf.for {{.*}} iter_args(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) -> (vector<16xf32>
+// V4: scf.if
+// V4: scf.for {{.*}} iter_args(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) -> (vector<16xf32>
+// V4: llvm.intr.prefetch
+// V3-NOT: iter_args
+// V3: llvm.intr.prefetch
 // CHECK-COUNT-8: llvm.store {{.*}} : vector<16xi32>
-// CHECK: %[[PLACE:.*]] = arith.index_cast
-// CHECK: %[[INDEX:.*]] = arith.index_cast %[[PLACE]] : index to i64
-// CHECK: llvm.getelementptr %{{.*}}[%[[INDEX]]]
+// V4: %[[PLACE:.*]] = arith.index_cast %{{.*}} : i32 to index
+// V4: %[[INDEX:.*]] = arith.index_cast %[[PLACE]] : index to i64
+// V4: llvm.getelementptr %{{.*}}[%[[INDEX]]]
 // V4-COUNT-2: vpdpbusd
-// CHECK: arith.shli
+// V4: arith.shli
 // V4-COUNT-8: vpdpbusd
-// CHECK: arith.sitofp
+// V4: arith.sitofp
+// V4-COUNT-70: vpdpbusd
+// V4-NOT: vpdpbusd
+// V4: else
+// V4: scf.for {{.*}} iter_args(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) -> (vector<16xf32>
+// V4-NOT: llvm.intr.prefetch
+// V4-COUNT-40: vpdpbusd
+// V4-NOT: vpdpbusd
+// V3: scf.for %{{.*}} = %{{.*}} to %c1
+// V3-COUNT-64: pmadd.ub.sw
+// V3: %[[PLACE:.*]] = arith.index_cast %{{.*}} : i32 to index
+// V3: %[[INDEX:.*]] = arith.index_cast %[[PLACE]] : index to i64
+// V3: llvm.getelementptr %{{.*}}[%[[INDEX]]]
+// V3-COUNT-16: pmadd.ub.sw
+// V3-COUNT-2: llvm.store %{{.*}} : vector<8xf32>
+// V3-NOT: pmadd.ub.sw
 // CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @q4_1_outliers_of_four(%w: memref<?x?x!transformer.block<q4_1, rows = 16>>, %a: memref<?x?x!transformer.activation<q8o2, tokens = 4>>, %y: memref<?x4x?xvector<16xf32>>) {
@@ -213,10 +234,11 @@ func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows =
   return
 }
 
-// A weight is unpacked once for all tokens of up to four tiles, whose accumulators lie in memory. AVX2 has the weight
+// A weight is unpacked once for all tokens of up to four tiles, whose accumulators lie in memory, and fetched ahead. AVX2 has the weight
 // there, too: of every quad its two registers of rows are multiplied with four tokens, whose pairs are sums in registers.
 // CHECK-LABEL: @sixteen_tokens
 // CHECK: llvm.alloca {{.*}}array<4096 x i8>
+// CHECK-COUNT-5: llvm.intr.prefetch
 // CHECK: arith.shrui
 // V4: scf.for
 // V4: scf.for %{{.*}} = %{{.*}} to %c16
@@ -236,7 +258,6 @@ func.func @bf16_float_activations(%w: memref<?x?x!transformer.block<bf16, rows =
 // V3-COUNT-8: pmadd.wd
 // V3-COUNT-8: llvm.store %{{.*}} : vector<8xf32>
 // V3-NOT: pmadd.ub.sw
-// CHECK-NOT: llvm.intr.prefetch
 // CHECK-NOT: tile.block_dot
 // CHECK: return
 func.func @sixteen_tokens(%w: memref<?x?x!transformer.block<q4_0, rows = 16>>, %a: memref<?x?x!transformer.activation<q8, tokens = 16>>, %y: memref<?x16x?xvector<16xf32>>) {
