@@ -79,14 +79,18 @@ struct Attention {
     return arith::OrIOp::create(e.b, e.loc, hidden, e.less(places, begin));
   }
 
-  /// Tokens [first, first + tokens) of one sequence with cache head `head`.
-  void attend(Value head, Value first, int64_t tokens);
+  /// Tokens [first, first + tokens) of one sequence with cache head `head`; what token `next` sees first is fetched
+  /// towards the end, where that is one.
+  void attend(Value head, Value first, int64_t tokens, Value next);
+  /// Which 16 positions a row at `position` sees first.
+  Value firstSeen(Value position);
   void scores(int64_t rows, Value keyPointer, Value later, Value query, Value weights);
   void weigh(int64_t rows, Value firstPosition, Value rowPositions, Value weights, Value state, Value sums,
              AttendCodes *codes);
   void accumulate(int64_t rows, Value valuePointer, Value later, Value weights, Value sums);
   void accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value lowest, Value highest,
-                      Value valuePointer, Value weights, Value sums);
+                      Value valuePointer, Value later, Value weights, Value sums);
+  void fetchValues(Value later, Value column);
   void finish(int64_t rows, Value head, Value first, Value state, Value sums);
 };
 
@@ -150,13 +154,18 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
   });
 }
 
+/// A column's share of the 16 values at `later`.
+void Attention::fetchValues(Value later, Value column) {
+  const int64_t share = e.lanes * valueSize * element.getIntOrFloatBitWidth() / 8 / (valueDim / e.lanes); // bytes
+  for (int64_t line = 0; line < share; line += 64)
+    e.prefetch(e.at(e.at(later, line), column, share));
+}
+
 /// sums[row][valueDim] += weights[row][16] . v. Values at `later` are fetched meanwhile.
 void Attention::accumulate(int64_t rows, Value valuePointer, Value later, Value weights, Value sums) {
   const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
-  const int64_t ahead = e.lanes * valueSize * elementBytes / (valueDim / e.lanes); // bytes, for each column
   e.loop(e.number(valueDim / e.lanes), [&](Value c) {
-    for (int64_t line = 0; line < ahead; line += 64)
-      e.prefetch(e.at(e.at(later, line), c, ahead));
+    fetchValues(later, c);
     Value column = e.at(valuePointer, c, e.lanes * elementBytes), mine = e.hide(weights);
     for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
       const int64_t count = std::min(atOnce, rows - r0);
@@ -179,7 +188,7 @@ void Attention::accumulate(int64_t rows, Value valuePointer, Value later, Value 
 /// The same, in the same order, where a row sees some of the 16 positions: of the others whatever lies there
 /// is left out. Rows are at positions `lowest` to `highest`.
 void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPositions, Value lowest, Value highest,
-                               Value valuePointer, Value weights, Value sums) {
+                               Value valuePointer, Value later, Value weights, Value sums) {
   const int64_t atOnce = rowsAtOnce(rows), elementBytes = element.getIntOrFloatBitWidth() / 8;
   // Those that some row sees; rows of one token see all of these.
   Value begin = e.number(0), beyond = arith::SubIOp::create(e.b, e.loc, e.addI(highest, 1), firstPosition);
@@ -189,6 +198,7 @@ void Attention::accumulateSeen(int64_t rows, Value firstPosition, Value rowPosit
     begin = e.max(edge, begin);
   }
   e.loop(e.number(valueDim / e.lanes), [&](Value c) {
+    fetchValues(later, c);
     Value column = e.at(valuePointer, c, e.lanes * elementBytes);
     for (int64_t r0 = 0; r0 < rows; r0 += atOnce) {
       const int64_t count = std::min(atOnce, rows - r0);
@@ -242,7 +252,14 @@ void Attention::finish(int64_t rows, Value head, Value first, Value state, Value
   }
 }
 
-void Attention::attend(Value head, Value first, int64_t tokens) {
+Value Attention::firstSeen(Value position) {
+  if (op.getWindow() == 0)
+    return e.number(0);
+  Value edge = e.addI(position, 1 - op.getWindow());
+  return arith::DivUIOp::create(e.b, e.loc, e.max(edge, e.number(0)), e.number(e.lanes));
+}
+
+void Attention::attend(Value head, Value first, int64_t tokens, Value next) {
   const int64_t rows = tokens * group;
   Value weights = e.scratch(64 * rows), state = e.scratch(128 * rows);
   Value sums = e.scratch(4 * valueDim * rows), rowPositions = e.scratch(4 * rows);
@@ -278,19 +295,24 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
     e.loop(e.number(valueDim / e.lanes), [&](Value c) { e.store(zero, e.at(e.at(sums, r, 4 * valueDim), c, 64)); });
   });
 
-  Value begin = e.number(0);
-  if (op.getWindow() > 0) {
-    Value edge = e.addI(lowest, 1 - op.getWindow());
-    begin = arith::DivUIOp::create(e.b, e.loc, e.max(edge, e.number(0)), e.number(e.lanes));
-  }
+  Value begin = firstSeen(lowest);
   Value end = e.addI(arith::DivUIOp::create(e.b, e.loc, highest, e.number(e.lanes)), 1);
-  Value perBlock = e.dim(keys, 2);
+  Value perBlock = e.dim(keys, 2), isLast = e.less(e.addI(e.dim(q, 0), -1), next);
+  Value other = minimum(next, e.addI(e.dim(q, 0), -1)), otherSequence = indexAt(sequences, {other});
+  Value otherFirst = firstSeen(indexAt(positions, {other}));
+  otherSequence = e.select(isLast, sequence, otherSequence);
+  otherFirst = e.select(isLast, e.addI(end, -1), otherFirst);
+  Value otherLast =
+      e.select(isLast, otherFirst, arith::DivUIOp::create(e.b, e.loc, indexAt(positions, {other}), e.number(e.lanes)));
   e.loop(begin, end, 1, {}, [&](Value j, ValueRange) {
     Value block = indexAt(table, {sequence, arith::DivUIOp::create(e.b, e.loc, j, perBlock)});
     Value inBlock = arith::RemUIOp::create(e.b, e.loc, j, perBlock);
     e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, e.number(0)), [&] {
-      Value soon = minimum(e.addI(j, kAhead), e.addI(end, -1));
-      Value soonBlock = indexAt(table, {sequence, arith::DivUIOp::create(e.b, e.loc, soon, perBlock)});
+      Value soon = e.addI(j, kAhead), beyond = arith::SubIOp::create(e.b, e.loc, soon, end);
+      Value mine = e.less(soon, end);
+      soon = e.select(mine, soon, minimum(e.add(otherFirst, beyond), otherLast));
+      Value soonBlock =
+          indexAt(table, {e.select(mine, sequence, otherSequence), arith::DivUIOp::create(e.b, e.loc, soon, perBlock)});
       Value soonInBlock = arith::RemUIOp::create(e.b, e.loc, soon, perBlock);
       Value laterK = e.pointer(keys, {soonBlock, head, soonInBlock, e.number(0), e.number(0)});
       Value laterV = e.pointer(values, {soonBlock, head, e.mul(soonInBlock, e.number(e.lanes)), e.number(0)});
@@ -306,7 +328,7 @@ void Attention::attend(Value head, Value first, int64_t tokens) {
         seen = arith::AndIOp::create(e.b, e.loc, seen, e.less(highest, e.addI(position, op.getWindow())));
       choose(
           seen, [&] { accumulate(rows, v, laterV, weights, sums); },
-          [&] { accumulateSeen(rows, position, rowPositions, lowest, highest, v, weights, sums); });
+          [&] { accumulateSeen(rows, position, rowPositions, lowest, highest, v, laterV, weights, sums); });
     });
     return Emitter::Values();
   });
@@ -321,7 +343,7 @@ void selectAttend(AttendOp op, Emitter &e) {
   Value count = e.dim(attention.q, 0);
   e.loop(e.number(attention.heads), [&](Value head) {
     if (tile == 1)
-      return e.loop(count, [&](Value t) { attention.attend(head, t, 1); });
+      return e.loop(count, [&](Value t) { attention.attend(head, t, 1, e.addI(t, 1)); });
     // `tile` tokens of one sequence together, others one by one.
     e.loop(e.number(0), count, tile, {}, [&](Value t, ValueRange) {
       Value together = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sle, e.addI(t, tile), count);
@@ -336,11 +358,11 @@ void selectAttend(AttendOp op, Emitter &e) {
       together = arith::AndIOp::create(e.b, e.loc, together, same);
       auto oneByOne = [&] {
         e.loop(t, e.addI(last, 1), 1, {}, [&](Value one, ValueRange) {
-          attention.attend(head, one, 1);
+          attention.attend(head, one, 1, e.addI(one, 1));
           return Emitter::Values();
         });
       };
-      attention.choose(together, [&] { attention.attend(head, t, tile); }, oneByOne);
+      attention.choose(together, [&] { attention.attend(head, t, tile, e.addI(t, tile)); }, oneByOne);
       return Emitter::Values();
     });
   });

@@ -96,19 +96,41 @@ void selectCacheStore(CacheStoreOp op, Emitter &e) {
   auto indexAt = [&](Value memref, ValueRange at) {
     return e.cast(memref::LoadOp::create(e.b, e.loc, memref, at), e.index);
   };
-  e.loop(e.dim(k, 0), [&](Value r) {
-    Value p = indexAt(positions, {r}), s = indexAt(sequences, {r});
+  struct Place {
+    Value block, inBlock, group, lane;
+  };
+  auto placeOf = [&](Value token) {
+    Value p = indexAt(positions, {token}), s = indexAt(sequences, {token});
     Value inBlock = arith::RemUIOp::create(e.b, e.loc, p, blockSize);
-    Value block = indexAt(table, {s, arith::DivUIOp::create(e.b, e.loc, p, blockSize)});
-    Value group = arith::DivUIOp::create(e.b, e.loc, inBlock, lanes),
-          lane = arith::RemUIOp::create(e.b, e.loc, inBlock, lanes);
-    e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, block, zero), [&] {
+    return Place{indexAt(table, {s, arith::DivUIOp::create(e.b, e.loc, p, blockSize)}), inBlock,
+                 arith::DivUIOp::create(e.b, e.loc, inBlock, lanes),
+                 arith::RemUIOp::create(e.b, e.loc, inBlock, lanes)};
+  };
+  // A number of each channel of a key, all of them in other lines of memory: these of the next token are fetched
+  // meanwhile.
+  auto fetch = [&](Value token) {
+    const Place next = placeOf(token);
+    const int64_t bytes = keyType.getDimSize(3) * e.lanes * element.getIntOrFloatBitWidth() / 8;
+    e.loop(e.number(heads), [&](Value h) {
+      Value from = e.pointer(keys, {next.block, h, next.group, zero, zero});
+      e.loop(e.number(0), e.number(bytes), 64, {}, [&](Value line, ValueRange) {
+        e.prefetch(e.at(from, line));
+        return Emitter::Values();
+      });
+      e.prefetch(e.pointer(values, {next.block, h, next.inBlock, zero}));
+    });
+  };
+  e.loop(e.dim(k, 0), [&](Value r) {
+    Value after = e.addI(r, 1);
+    e.when(e.less(after, e.dim(k, 0)), [&] { fetch(after); });
+    const Place to = placeOf(r);
+    e.when(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, to.block, zero), [&] {
       e.loop(e.number(heads), [&](Value h) {
         auto head = [&](Value rows, int64_t channels) {
           return e.at(e.pointer(rows, {r, zero}), e.mul(h, e.number(channels)), 4);
         };
-        const Row key = {head(k, keyDim), e.pointer(keys, {block, h, group, zero, lane}), keyDim, e.lanes};
-        const Row value = {head(v, valueDim), e.pointer(values, {block, h, inBlock, zero}), valueDim, 1};
+        const Row key = {head(k, keyDim), e.pointer(keys, {to.block, h, to.group, zero, to.lane}), keyDim, e.lanes};
+        const Row value = {head(v, valueDim), e.pointer(values, {to.block, h, to.inBlock, zero}), valueDim, 1};
         for (const Row &row : {key, value})
           element.isInteger(8) ? putBlocks(e, row) : putNumbers(e, element, row);
       });
