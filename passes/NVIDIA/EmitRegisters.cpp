@@ -33,19 +33,20 @@ int64_t RegisterTile::column(int64_t index) const {
   return single ? 0 : index / (columns / 2) % parts * columns + inPart / 4 * 8 + inPart % 2;
 }
 
-void RegisterEmitter::mapElements(MapOp op) {
+void RegisterEmitter::mapElements(MapOp op, int64_t first, int64_t count) {
   const RegisterTile made(op.getType(), role);
   Value inWarp = add(multiply(binary("arith.shrui", thread, i32(5)), i32(16)), rowInWarp(made));
   Value row = add(multiply(warpgroup, i32(made.rows)), inWarp);
   Value column = multiply(binary("arith.andi", lane, i32(3)), i32(2));
-  auto element = [&](unsigned number, int64_t i) -> Value {
+  auto element = [&](unsigned number, int64_t index) -> Value {
+    const int64_t i = first + index;
     Value operand = op.getOperands()[number];
     if (auto read = operand.getDefiningOp<ReadOp>())
       return readElement(read, row, column, {made.row(i), made.column(i)});
     const RegisterTile from(cast<VectorType>(operand.getType()), role);
     return lookup(operand)[from.single ? made.rowIndex(i) : i];
   };
-  mapTile(op, made.count(), element, [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
+  mapTile(op, count, element, [&](Operation &inner, IRMapping &elements) { return mapped(inner, elements); });
 }
 
 void RegisterEmitter::reduce(ReduceOp op) {
@@ -134,12 +135,27 @@ void RegisterEmitter::fill(arith::ConstantOp op) {
   map(op.getResult(), SmallVector<Value>(tile.count(), element));
 }
 
+/// What all elements of a tile read at once would take as many registers as their sums.
+bool RegisterEmitter::isMappedLate(MapOp op) {
+  auto turned = [](Value operand) {
+    auto read = operand.getDefiningOp<ReadOp>();
+    return read && read->hasAttr("transposed");
+  };
+  if (!op->hasOneUse() || !llvm::any_of(op.getOperands(), turned))
+    return false;
+  auto store = dyn_cast<StoreOp>(*op->user_begin());
+  return store && store.getTransposed() && store->getBlock() == op->getBlock();
+}
+
 /// Where a thread's two rows are neighbours it stores pairs of them: those of a warp are 16 neighbours of a row.
 void RegisterEmitter::storeTransposed(StoreOp op) {
   const VectorType sum = op.getValue().getType();
   const Matrix &to = matrices[op.getTo()];
   const RegisterTile tile(sum, role);
-  const SmallVector<Value> held = lookup(op.getValue());
+  constexpr int64_t kTogether = 16; // elements of a map that are on their way
+  auto late = op.getValue().getDefiningOp<MapOp>();
+  late = late && isMappedLate(late) ? late : MapOp();
+  SmallVector<Value> held = late ? SmallVector<Value>(tile.count()) : lookup(op.getValue());
   auto less = arith::CmpIPredicate::slt;
   Value warpRow = multiply(binary("arith.shrui", thread, i32(5)), i32(16));
   Value column = add(lookup(op.getColumn()).front(), multiply(warpgroup, i32(tile.rows))); // of the matrix
@@ -160,6 +176,11 @@ void RegisterEmitter::storeTransposed(StoreOp op) {
     }
   };
   for (int64_t i = 0; i < tile.count(); ++i) {
+    if (late && i % kTogether == 0) {
+      const int64_t count = std::min(kTogether, tile.count() - i);
+      mapElements(late, i, count);
+      llvm::copy(lookup(late.getResult()), held.begin() + i);
+    }
     if (tile.half(i))
       continue; // goes with the first row's
     Value low = held[i], high = held[i + 2];

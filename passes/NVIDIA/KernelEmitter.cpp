@@ -243,7 +243,7 @@ LogicalResult KernelEmitter::emitOperation(Operation &op) {
       .Case([&](MmaOp mma) { return multiply(mma), success(); })
       .Case([&](MmaWaitOp wait) { return this->wait(wait), success(); })
       .Case([&](ReadOp) { return success(); }) // its maps read
-      .Case([&](MapOp map) { return mapElements(map), success(); })
+      .Case([&](MapOp map) { return isMappedLate(map) ? success() : (mapElements(map), success()); })
       .Case([&](ReduceOp reduce) { return this->reduce(reduce), success(); })
       .Case([&](MaskOp mask) { return this->mask(mask), success(); })
       .Case([&](ConvertOp convert) { return narrow(convert), success(); })

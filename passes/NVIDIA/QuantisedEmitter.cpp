@@ -119,7 +119,7 @@ LogicalResult QuantisedEmitter::emitOperation(Operation &op) {
         return success();
       })
       .Case([&](ReadOp) { return success(); }) // its maps read
-      .Case([&](MapOp each) { return done([&] { mapElements(each); }); })
+      .Case([&](MapOp each) { return isMappedLate(each) ? success() : done([&] { mapElements(each); }); })
       .Case([&](StoreOp stored) -> LogicalResult {
         if (!stored.getTransposed() || !stored.getTo().getType().getElementType().isF32())
           return unfit(stored) << "expects to store f32, rows as columns, on " << chip << ", but got "

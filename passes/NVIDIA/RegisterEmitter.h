@@ -31,12 +31,16 @@ class RegisterEmitter : protected ThreadEmitter {
 protected:
   using ThreadEmitter::ThreadEmitter;
 
-  void mapElements(tile::MapOp op);
+  void mapElements(tile::MapOp op) { mapElements(op, 0, RegisterTile(op.getType(), role).count()); }
+  /// So many elements from `first` on alone, of which lookup() then has no others.
+  void mapElements(tile::MapOp op, int64_t first, int64_t count);
   void reduce(tile::ReduceOp op);
   void mask(tile::MaskOp op);
   void narrow(tile::ConvertOp op);
   void fill(mlir::arith::ConstantOp op);
   void storeTransposed(tile::StoreOp op);
+  /// Whether the store of the map's result computes it, group by group: of one that reads what lies like the result.
+  static bool isMappedLate(tile::MapOp op);
   /// Of a tile of packed blocks, `slot` and `offset` bytes from the begin of shared memory: each warp has 16 rows
   /// of 64.
   void unpack(tile::UnpackOp op, Value slot, int64_t offset);

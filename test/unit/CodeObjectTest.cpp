@@ -263,8 +263,11 @@ TEST(QuantisedObjects, KeepTheirBudgets) {
       QuantisedMatmulParameters p;
       p.format = blockFormat(type, std::strlen(type));
       p.m = on.m, p.n = on.n, p.weightStages = 2, p.tokenStages = 8;
-      std::printf("%s, %d tokens:\n", type, int(on.n));
-      expectBudget(lower(p, on.chip), on.chip, {on.vectorRegisters, on.n * 1024});
+      for (bool addend : {false, true}) {
+        p.addend = addend;
+        std::printf("%s, %d tokens%s:\n", type, int(on.n), addend ? ", an addend" : "");
+        expectBudget(lower(p, on.chip), on.chip, {on.vectorRegisters, on.n * 1024});
+      }
     }
 }
 

@@ -323,10 +323,13 @@ TEST(Ptx, QuantisedProductAssemblesWithinItsBudget) {
     for (const Bucket &bucket : findTarget("nvidia:sm_90a")->buckets) {
       QuantisedMatmulParameters p = *quantisedMatmulOn("sm_90a", bucket.minTokens);
       p.format = blockFormat(type, std::strlen(type));
-      SCOPED_TRACE(type + (", " + std::to_string(p.n)) + " tokens");
-      const Lowered lowered = lower(p);
-      expectBudget(lowered, ptxas);
-      EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+      for (bool addend : {false, true}) {
+        p.addend = addend;
+        SCOPED_TRACE(type + (", " + std::to_string(p.n)) + " tokens" + (addend ? ", an addend" : ""));
+        const Lowered lowered = lower(p);
+        expectBudget(lowered, ptxas);
+        EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+      }
     }
 }
 
