@@ -13,6 +13,7 @@ constexpr size_t kBytes = 61, kPlace = 64;
 /// Uploads that come to one place, from where work of the queue takes them to a place of their own each.
 struct Uploads {
   Allocation staging, place, results;
+  std::vector<uint8_t> got; ///< the queue's until it ends, where sync() fails
   std::unique_ptr<Queue> queue;
 
   Status begin(Device &device, size_t count) {
@@ -44,7 +45,7 @@ struct Uploads {
   }
   /// Whether the first `count` results are what was sent.
   Status finish(size_t count) {
-    std::vector<uint8_t> got(count * kPlace);
+    got.assign(count * kPlace, 0xee);
     Status done = queue->download(got.data(), results->address, got.size());
     if (done)
       done = queue->sync();
