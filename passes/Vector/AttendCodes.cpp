@@ -149,7 +149,7 @@ Emitter::Values AttendCodes::dots(int64_t r0, int64_t count, Value first, int64_
   auto sums = e.loop(first, e.addI(first, channels), kUnroll, zero, [&](Value d, ValueRange carried) {
     Emitter::Values next(carried.begin(), carried.end());
     for (int64_t line = 0; r0 == 0 && line < kUnroll * e.lanes; line += 64)
-      e.prefetch(e.at(e.at(later, line), d, e.lanes));
+      e.prefetch(e.at(e.at(later, line), d, e.lanes), false);
     for (int64_t u = 0; u < kUnroll; u += 2) {
       Value from = e.at(e.at(keys, u * e.lanes), d, e.lanes);
       CodePair pair = openPair(e, e.load(bytes, from), e.load(bytes, e.at(from, e.lanes)));
@@ -175,7 +175,7 @@ void AttendCodes::scores(Value keys, Value later, Value weights) {
       auto sums = dots(r0, count, e.mul(block, e.number(kCachedBlock)), channels, keys, later);
       Value at = e.mul(block, e.number(2 * e.lanes));
       if (r0 == 0)
-        e.prefetch(e.at(e.at(later, keyDim * e.lanes), at));
+        e.prefetch(e.at(e.at(later, keyDim * e.lanes), at), false);
       auto bytes = [&](int64_t which) { // of the scales of 16 positions
         Value from = e.at(e.at(keys, (keyDim + which) * e.lanes), at);
         return arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i16), e.load(e.vec(e.i8), from));
@@ -216,7 +216,7 @@ void AttendCodes::accumulate(Value values, Value later, Value weights, Value sum
   const int64_t ahead = e.lanes * valueSize / (valueDim / e.lanes); // bytes, for each column
   e.loop(e.number(valueDim / e.lanes), [&](Value c) {
     for (int64_t line = 0; line < ahead; line += 64)
-      e.prefetch(e.at(e.at(later, line), c, ahead));
+      e.prefetch(e.at(e.at(later, line), c, ahead), false);
     Value column = e.at(values, c, e.lanes);
     Value block = arith::DivUIOp::create(e.b, e.loc, c, e.number(kCachedBlock / e.lanes));
     Value mine = e.hide(e.at(codes, block, 32 * rows)), units = e.at(weightUnits, block, 4 * rows);

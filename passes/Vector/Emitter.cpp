@@ -74,7 +74,7 @@ void Emitter::store(Value value, Value pointer) {
   LLVM::StoreOp::create(b, loc, value, pointer, align);
 }
 
-void Emitter::prefetch(Value pointer) { LLVM::Prefetch::create(b, loc, pointer, 0, 3, 1); }
+void Emitter::prefetch(Value pointer, bool nearest) { LLVM::Prefetch::create(b, loc, pointer, 0, nearest ? 3 : 2, 1); }
 
 Value Emitter::spread(Value scalar, int64_t lanes) {
   return vector::BroadcastOp::create(b, loc, vec(scalar.getType(), lanes), scalar);

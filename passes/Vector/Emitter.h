@@ -34,7 +34,9 @@ public:
   Value scratch(int64_t size); ///< bytes on the stack, 64-byte aligned, for the whole function
   Value load(mlir::Type type, Value pointer);
   void store(Value value, Value pointer);
-  void prefetch(Value pointer);
+  /// Fetches a line into all caches, or into all but the first level: of what is not used at once, which may be more
+  /// lines than a core can wait for in the first.
+  void prefetch(Value pointer, bool nearest = true);
   Value spread(Value scalar) { return spread(scalar, lanes); }
   Value spread(Value scalar, int64_t lanes);
   Value loadSpread(mlir::Type element, Value pointer) { return spread(load(element, pointer)); }

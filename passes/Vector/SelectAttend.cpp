@@ -104,7 +104,7 @@ void Attention::scores(int64_t rows, Value keyPointer, Value later, Value query,
     auto sums = e.loop(e.number(0), e.number(keyDim), unroll, zero, [&](Value d, ValueRange carried) {
       Emitter::Values next(carried.begin(), carried.end());
       for (int64_t line = 0; r0 == 0 && line < unroll * bytes; line += 64)
-        e.prefetch(e.at(e.at(later, line), d, bytes));
+        e.prefetch(e.at(e.at(later, line), d, bytes), false);
       for (int64_t u = 0; u < unroll; ++u) {
         Value k = widen(e.at(e.at(keyPointer, u * bytes), d, bytes));
         Value row = e.at(e.at(query, 4 * (u * rows + r0)), d, 4 * rows);
@@ -158,7 +158,7 @@ void Attention::weigh(int64_t rows, Value firstPosition, Value rowPositions, Val
 void Attention::fetchValues(Value later, Value column) {
   const int64_t share = e.lanes * valueSize * element.getIntOrFloatBitWidth() / 8 / (valueDim / e.lanes); // bytes
   for (int64_t line = 0; line < share; line += 64)
-    e.prefetch(e.at(e.at(later, line), column, share));
+    e.prefetch(e.at(e.at(later, line), column, share), false);
 }
 
 /// sums[row][valueDim] += weights[row][16] . v. Values at `later` are fetched meanwhile.

@@ -114,10 +114,10 @@ void selectCacheStore(CacheStoreOp op, Emitter &e) {
     e.loop(e.number(heads), [&](Value h) {
       Value from = e.pointer(keys, {next.block, h, next.group, zero, zero});
       e.loop(e.number(0), e.number(bytes), 64, {}, [&](Value line, ValueRange) {
-        e.prefetch(e.at(from, line));
+        e.prefetch(e.at(from, line), false);
         return Emitter::Values();
       });
-      e.prefetch(e.pointer(values, {next.block, h, next.inBlock, zero}));
+      e.prefetch(e.pointer(values, {next.block, h, next.inBlock, zero}), false);
     });
   };
   e.loop(e.dim(k, 0), [&](Value r) {

@@ -51,7 +51,8 @@ private:
   /// [8 quads][16 rows][4], or as words, or with their magnitudes; a scale; of each group: biases, factors, 128 times
   /// the factors, what codes are too large by times the factors.
   Value kept;
-  /// Where pairs of codes do not fit 16 bits: [2][8 quads][16 tokens][2] of 16 bits, a tile's activations with all bits.
+  /// Where pairs of codes do not fit 16 bits: [2][8 quads][16 tokens][2] of 16 bits, a tile's activations with all
+  /// bits.
   Value wide;
 };
 

@@ -138,11 +138,12 @@ func.func @attend_eights(%q: memref<1x1x!lanes>, %p: memref<?xi32>, %s: memref<?
 }
 
 // The loop over positions begins where the window does; its scratch knows nothing of the context. Of later positions 16
-// keys of 16 channels are fetched, in lines of 64 bytes, then their values.
+// keys of 16 channels are fetched, in lines of 64 bytes, then their values, whether all rows see all positions or not;
+// into the second-level cache.
 // CHECK-LABEL: @attend_in_a_window
 // CHECK-COUNT-5: llvm.alloca
 // CHECK-NOT: llvm.alloca
-// CHECK-COUNT-10: "llvm.intr.prefetch"
+// CHECK-COUNT-18: "llvm.intr.prefetch"({{.*}}hint = 2
 // CHECK-NOT: llvm.intr.prefetch
 // CHECK-NOT: tile.attend
 // CHECK: return
