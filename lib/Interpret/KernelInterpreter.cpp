@@ -207,7 +207,7 @@ private:
     const int64_t row = number(op.getRow()), column = number(op.getColumn());
     if (from.rows < 1 || from.columns < 1)
       return refuse(op, "expects a matrix with elements");
-    const bool turned = op->hasAttr("transposed");
+    const bool turned = op.getTransposed();
     for (int64_t r = 0; r < value->rows; ++r)
       for (int64_t c = 0; c < value->columns; ++c)
         value->at(r, c) = from.elements[std::min(row + (turned ? c : r), from.rows - 1) * from.stride +

@@ -96,7 +96,7 @@ void SumEmitter::mapElements(MapOp op) {
   SmallVector<Read> reads(op.getOperands().size());
   for (auto [read, operand] : llvm::zip(reads, op.getOperands()))
     if (auto from = operand.getDefiningOp<ReadOp>())
-      read = from->hasAttr("transposed") ? prepareTurnedRead(from) : prepareRead(from);
+      read = from.getTransposed() ? prepareTurnedRead(from) : prepareRead(from);
   SmallVector<SmallVector<Value>> held;
   for (auto [read, operand] : llvm::zip(reads, op.getOperands()))
     held.push_back(read.buffer ? SmallVector<Value>() : elementsOf(lookup(operand)));

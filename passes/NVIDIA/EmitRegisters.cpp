@@ -139,7 +139,7 @@ void RegisterEmitter::fill(arith::ConstantOp op) {
 bool RegisterEmitter::isMappedLate(MapOp op) {
   auto turned = [](Value operand) {
     auto read = operand.getDefiningOp<ReadOp>();
-    return read && read->hasAttr("transposed");
+    return read && read.getTransposed();
   };
   if (!op->hasOneUse() || !llvm::any_of(op.getOperands(), turned))
     return false;

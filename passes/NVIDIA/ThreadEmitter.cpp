@@ -76,7 +76,7 @@ Value ThreadEmitter::readElement(ReadOp op, Value inTileRow, Value inTileColumn,
   auto placed = [&](Value first, Value inTile, int64_t more, unsigned dimension) {
     return op.getType().getDimSize(dimension) == 1 ? first : add(add(first, inTile), i32(more));
   };
-  const bool turned = op->hasAttr("transposed"); // rows of the tile lie along columns of the matrix
+  const bool turned = op.getTransposed(); // rows of the tile lie along columns of the matrix
   auto along = [&](Value first, bool rows) {
     return rows ? placed(first, inTileRow, at.row, 0) : placed(first, inTileColumn, at.column, 1);
   };

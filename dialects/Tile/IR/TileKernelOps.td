@@ -290,10 +290,13 @@ def Tile_ReadOp : Op<Tile_Dialect, "read"> {
   let description = [{
     value[r, c] = from[min(i + r, rows - 1), min(j + c, columns - 1)], as float32 where `from` is narrower. So a matrix of one row is
     a row for all of them, and what lies outside is a number that a store leaves out. It is read where a map uses it.
+    `transposed`: value[r, c] is what stands so in from[i + c, j + r], where a transposed store puts it; what lies outside is
+    that of the last row or column, or 0.
 
     Example:
     ```mlir
     %y = tile.read %bias[%i, %j] : memref<?x?xbf16> -> vector<128x256xf32>
+    %t = tile.read %addend[%j, %i] {transposed} : memref<?x?xf32> -> vector<128x256xf32>
     %z = tile.map (%v = %x, %w = %y) : vector<128x256xf32>, vector<128x256xf32> -> vector<128x256xf32> {
       %sum = arith.addf %v, %w : f32
       tile.yield %sum : f32
@@ -303,7 +306,7 @@ def Tile_ReadOp : Op<Tile_Dialect, "read"> {
     C1: elements of the result are f32, those of `from` f32, bf16 or f16.
     C2: maps of the same block alone use the result, and no store stands before the last.
   }];
-  let arguments = (ins Tile_Global:$from, Index:$row, Index:$column);
+  let arguments = (ins Tile_Global:$from, Index:$row, Index:$column, UnitAttr:$transposed);
   let results = (outs Tile_Registers:$value);
   let assemblyFormat = "$from `[` $row `,` $column `]` attr-dict `:` type($from) `->` type($value)";
   let hasVerifier = 1;
