@@ -99,7 +99,7 @@ struct Scaled {
     fill({&a, &b, &scalesA, &scalesB});
   }
   Status run(emulated::Emulator &emulator, mlir::DictionaryAttr how, uint64_t seed) {
-    return launch("scaled_matmul", emulator, how, {&a, &b, &scalesA, &scalesB, &out}, seed);
+    return runMutant(emulator, "scaled_matmul", how, {&a, &b, &scalesA, &scalesB, &out}, seed, kBound);
   }
 };
 
@@ -140,7 +140,8 @@ TEST_P(AmdMutation, Quantised) {
 class AmdMutationOfFloats : public AmdMutation {};
 TEST_P(AmdMutationOfFloats, Scaled) { score<Scaled>(scaledMatmulKernel, "scaled_matmul", {}, 24, GetParam().product); }
 INSTANTIATE_TEST_SUITE_P(, AmdMutationOfFloats,
-                         testing::Values(OfChip{"gfx950", true, false, false}, OfChip{"gfx1201", false, false, false}),
+                         testing::Values(OfChip{"gfx950", true, false, false, false},
+                                         OfChip{"gfx1201", false, false, false, false}),
                          [](auto &info) { return std::string(info.param.chip); });
 INSTANTIATE_TEST_SUITE_P(, AmdMutation,
                          testing::Values(OfChip{"gfx90a", false, false, false, false},
