@@ -162,8 +162,20 @@ def made():
     made_map = dict(characters=unigram_tokenizer.CHARACTERS)
     for name, switches in {"map, WhitespaceSplit": dict(made_map, splits=True), "map, strip, runs of spaces": dict(made_map, strip=True, collapse=unigram_tokenizer.MARK),
                            "map, runs of spaces": dict(made_map, collapse=" "), "no normalizer, bytes": dict(byte_fallback=True),
-                           "never, unsplit": dict(scheme="never", split=False)}.items():
+                           "never, unsplit": dict(scheme="never", split=False), "never, bytes": dict(scheme="never", byte_fallback=True)}.items():
         yield f"Unigram, {name}", unigram_tokenizer.tokenizer(letters, **switches)
+    # Texts of added tokens that the map alone makes: of one that the model has, and of others.
+    words = [text for text, _ in unigram_tokenizer.tokenizer(letters)["model"]["vocab"]]
+    known = next(w for w in words[4:] if len(w) == 2 and unigram_tokenizer.MARK not in w)
+    made_token = unigram_tokenizer.tokenizer(letters, characters={**unigram_tokenizer.CHARACTERS, "X": known, "Y": "abc", "Z": "bc"})
+    for text in ("abc", "bc", known):
+        id = words.index(text) if text in words else len(words) + sum(t["id"] >= len(words) for t in made_token["added_tokens"])
+        made_token["added_tokens"].append(make_folder.added_token(id, text, False))
+    yield "Unigram, added tokens that the map makes", made_token
+    tab = unigram_tokenizer.tokenizer(letters, byte_fallback=True)
+    for byte, character in (("<0x00>", "\0"), ("<0x09>", "\t")):
+        next(entry for entry in tab["model"]["vocab"] if entry[0] == byte)[0] = character
+    yield "Unigram, characters in place of their bytes", tab
 
 
 def ends_of(tokenizer):

@@ -222,10 +222,12 @@ Status TokenizerReader::readUnigram(const JsonObject &model) {
   if (fallsBack)
     if (Status good = checkBytes(); !good)
       return good;
-  if (!fallsBack && idOf("<0x00>") >= 0)
-    return model.refuse(ErrorCode::TokenizerJsonUnsupported, "byte_fallback", "expects true where bytes are tokens");
   if (Status read = readAdded(); !read)
     return read;
+  if (fallsBack) // once more: a character that stands for its byte may be a control token by now
+    if (Status good = checkBytes(); !good)
+      return good;
+  pairs.add("tokenizer.folder.model_tokens", uint64_t(scores.size()));
   scores.resize(tokens.size()); // of added tokens, which are no part of the model
   pairs.add("tokenizer.ggml.model", "t5");
   pairs.add("tokenizer.ggml.scores", scores);

@@ -65,15 +65,15 @@ bool isJsonWordPiece(const Vocabulary &vocabulary) {
   return vocabulary.fromJson && vocabulary.model == TokenizerModel::WordPiece;
 }
 
-/// As the decoder Metaspace: the first token's marks are nothing, those of others spaces.
-void appendMetaspace(std::string_view text, bool isFirst, std::string &out) {
+/// As the decoder Metaspace: marks are spaces, but nothing where they are `dropped`; bytes are as they are written.
+void appendMetaspace(std::string_view text, bool dropped, std::string &out) {
   for (size_t mark; (mark = text.find(spaceMark)) != text.npos; text.remove_prefix(mark + spaceMark.size()))
-    out.append(text.substr(0, mark)).append(isFirst ? "" : " ");
+    out.append(text.substr(0, mark)).append(dropped ? "" : " ");
   out.append(text);
 }
 
 bool hasMetaspaceDecoder(const Vocabulary &vocabulary) {
-  return vocabulary.fromJson && vocabulary.model == TokenizerModel::Unigram && vocabulary.fromJson->marksFirst;
+  return vocabulary.fromJson && vocabulary.model == TokenizerModel::Unigram;
 }
 
 /// What `id` stands for, where `isFirst` at the beginning of a text; nothing where it is outside the vocabulary.
@@ -86,7 +86,7 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, bool isFirst, std::st
   if (isJsonWordPiece(vocabulary))
     return appendWordPiece(text, isFirst, vocabulary.fromJson->cleansUp, out);
   if (hasMetaspaceDecoder(vocabulary))
-    return appendMetaspace(text, isFirst, out);
+    return appendMetaspace(text, isFirst && vocabulary.fromJson->marksFirst, out);
   switch (vocabulary.type(id)) {
   case TokenType::Byte: {
     auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'A' + 10; };
@@ -96,8 +96,7 @@ void appendPiece(const Vocabulary &vocabulary, int32_t id, bool isFirst, std::st
   case TokenType::Control:
   case TokenType::Unknown:
   case TokenType::UserDefined: // stored as it appears in text, but in a tokenizer.json, whose decoder takes all
-    if (vocabulary.fromJson &&
-        (vocabulary.model == TokenizerModel::SpmBpe || vocabulary.model == TokenizerModel::Unigram))
+    if (vocabulary.fromJson && vocabulary.model == TokenizerModel::SpmBpe)
       appendUnmarked(text, out);
     else
       out.append(text);

@@ -15,7 +15,9 @@ namespace {
 class TokenTrie {
 public:
   explicit TokenTrie(const Vocabulary &vocabulary) : edges(1024, Edge{0, 0}), tokens(1, -1) {
-    for (int32_t id = 0; id < vocabulary.size(); ++id) {
+    const int32_t count =
+        vocabulary.fromJson ? std::min(vocabulary.fromJson->modelTokens, vocabulary.size()) : vocabulary.size();
+    for (int32_t id = 0; id < count; ++id) {
       // The package takes what is written as a byte's token for that, too.
       if (!vocabulary.isPlain(id) && !(vocabulary.fromJson && vocabulary.type(id) == TokenType::Byte))
         continue;
@@ -70,9 +72,11 @@ public:
       : vocabulary(vocabulary), trie(vocabulary), map(std::move(map)), removeExtraSpaces(removeExtraSpaces),
         json(std::move(json)) {
     double lowest = 0;
-    for (int32_t id = 0; id < vocabulary.size(); ++id)
+    for (int32_t id = 0; id < vocabulary.size(); ++id) {
       if (vocabulary.type(id) == TokenType::Normal || this->json)
         lowest = std::min<double>(lowest, vocabulary.score(id));
+      fallsBack = fallsBack || (this->json && vocabulary.type(id) == TokenType::Byte);
+    }
     unknownScore = lowest - 10.0;
   }
 
@@ -119,10 +123,9 @@ private:
         offer(begin, begin + length, vocabulary.unknown, unknownScore);
     }
     size_t first = ids.size();
-    const bool bytes = json && vocabulary.byteToken(0) >= 0; // in place of the unknown token
     for (size_t end = text.size(); end > 0; end = best[end].begin) {
       const int32_t id = best[end].id;
-      if (bytes && id == vocabulary.unknown)
+      if (id == vocabulary.unknown && hasBytes(text.substr(best[end].begin, end - best[end].begin)))
         for (size_t at = end; at > best[end].begin;)
           ids.push_back(vocabulary.byteToken(static_cast<uint8_t>(text[--at])));
       else if (id != vocabulary.unknown || ids.size() == first || ids.back() != id)
@@ -130,6 +133,12 @@ private:
     }
     std::reverse(ids.begin() + static_cast<std::ptrdiff_t>(first), ids.end());
     return Done{};
+  }
+
+  /// Whether a tokenizer.json has tokens for all bytes of `text`, which stand in place of the unknown token.
+  bool hasBytes(std::string_view text) const {
+    return fallsBack && std::all_of(text.begin(), text.end(),
+                                    [&](char c) { return vocabulary.byteToken(static_cast<uint8_t>(c)) >= 0; });
   }
 
   /// Characters mapped, spaces collapsed where the file asks for it and written as "▁", one in front.
@@ -170,6 +179,7 @@ private:
   CharsMap map;
   bool removeExtraSpaces;
   std::optional<UnigramText> json; ///< what a tokenizer.json does in place of normalize()
+  bool fallsBack = false;          ///< of such a file: characters that are no token become their bytes
   double unknownScore;
 };
 

@@ -232,6 +232,12 @@ Status Vocabulary::readFromJson(const Metadata &metadata) {
       return flag.error();
     json.cleansUp = *flag;
   }
+  if (constexpr const char *key = "tokenizer.folder.model_tokens"; metadata.has(key)) {
+    Result<uint64_t> count = metadata.unsignedInteger(key);
+    if (!count)
+      return count.error();
+    json.modelTokens = static_cast<int32_t>(std::min<uint64_t>(*count, texts.size()));
+  }
   if (constexpr const char *key = "tokenizer.folder.metaspace"; metadata.has(key)) {
     Result<std::vector<std::string_view>> switches = metadata.strings(key);
     if (!switches)

@@ -8,6 +8,7 @@
 #include "lib/Checkpoint/Metadata.h"
 #include "lib/Text/Tokenizer/KnownTokens.h"
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,6 +76,8 @@ public:
     bool marksFirst = false;  ///< of Unigram: the decoder Metaspace, to which the marks of the first token are nothing
     bool stripsSpace = false; ///< the decoder drops one space at the start
     bool cleansUp = false;    ///< of WordPiece: it drops spaces before punctuation
+    /// Of Unigram: ids from this one on are of added tokens, which texts are not cut into.
+    int32_t modelTokens = std::numeric_limits<int32_t>::max();
 
     /// Whether "▁" goes before `piece`, which begins the text or does not.
     bool prefixes(std::string_view piece, bool isFirst) const {
