@@ -218,7 +218,7 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
     }
     Operation *last = op;
     bool leaves = false; // the run hands it on as the residual stream; wanted rows stay where they are
-    bool enters = false; // as the first: the stream's buffer holds nothing yet
+    bool enters = false; // to the first layers: the buffer of a step's beginning that holds it is not the stream's
     for (Operation *user : result.getUsers()) {
       leaves |= isa<func::ReturnOp, LayersOp>(user) && !op.getByRows();
       enters |= isa<LayersOp>(user);
@@ -231,12 +231,12 @@ Status Builder::dispatch(DispatchOp op, Run &run) {
       if (op.getInplace()[p + 1] != int64_t(i) || !places.contains(input))
         continue;
       const bool dead = llvm::all_of(input.getUsers(), [&](Operation *user) { return !op->isBeforeInBlock(user); });
-      const Place &from = places[input];
+      const Place from = places.lookup(input); // a copy: what is put into the map next may move all that it holds
       if (!dead || (enters && (from.place != STEPDOWN_AT_BUFFER || from.index != residual)))
         continue;
-      places[result] = places[input];
+      places[result] = from;
       for (Live &l : live)
-        if (places[input].place == STEPDOWN_AT_BUFFER && program.buffers[places[input].index].offset == l.offset)
+        if (from.place == STEPDOWN_AT_BUFFER && program.buffers[from.index].offset == l.offset)
           l.last = last;
       shared = true;
     }

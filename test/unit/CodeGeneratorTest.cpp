@@ -1,5 +1,6 @@
 // Generates code from LLVM dialect, maps it as the runtime does, and calls it through the kernel ABI.
 #include "lib/CodeGen/CodeGenerator.h"
+#include "dialects/Tile/IR/TileDialect.h"
 #include "dialects/Transformer/IR/TransformerDialect.h"
 #include "lib/Artifact/ProgramBuilder.h"
 #include "mlir/Dialect/DLTI/DLTI.h"
@@ -403,4 +404,47 @@ TEST(ProgramBuilder, refusesALaunchOfSeveralResultsThatReplacesWhatItReads) {
             std::string::npos);
   // One result gets a place, and what is missing is its kernel.
   EXPECT_NE(build("%y:1", "tensor<?x16xf32>", "0, 0, 1, 0").find("expects the module @kernels"), std::string::npos);
+}
+
+// GPT-2 adds positions to embeddings in place, before there is a layer: what enters the first has to lie in the buffer
+// of the residual stream, wherever the embeddings were. So many launches in place that the table of places grows.
+TEST(ProgramBuilder, whatEntersTheFirstLayerLiesInTheResidualStream) {
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  context.loadDialect<transformer::TransformerDialect, tile::TileDialect, func::FuncDialect>();
+  constexpr int count = 100;
+  std::string steps;
+  for (int i = 0; i < count; ++i)
+    steps += "%x" + std::to_string(i + 1) + " = transformer.dispatch @add(%x" + std::to_string(i) +
+             ") sources [0, 0, 1, 0] dims [array<i64: -1, 16>, array<i64: -1, 16>] {inplace = array<i64: 0, 0>} : "
+             "(tensor<?x16xf32>) -> tensor<?x16xf32>\n";
+  const std::string cache = "!transformer.cache<heads = 1, key = 16, value = 16, element = f16>";
+  const std::string text =
+      "module attributes {transformer.model = #transformer.model<name = \"m\", architecture = \"gpt2\", positions = "
+      "64, "
+      "width = 16, layers = 1, vocabulary = 16>} {\nmodule @kernels {\n"
+      "func.func @embed_b0(%t: tensor<?xi32>, %x: tensor<?x16xf32>) attributes {tile.any_tile} { return }\n"
+      "func.func @add_b0(%x: tensor<?x16xf32>, %y: tensor<?x16xf32>) attributes {tile.any_tile} { return }\n}\n"
+      "func.func @layer(%x: tensor<?x16xf32>, %b: !transformer.batch, %c: " +
+      cache + ") -> (tensor<?x16xf32>, " + cache + ") {\nreturn %x, %c : tensor<?x16xf32>, " + cache +
+      "\n}\nfunc.func @step(%t: tensor<?xi32>, %r: tensor<?xi32>, %b: !transformer.batch) -> tensor<?x16xf32> {\n"
+      "%x0 = transformer.dispatch @embed(%t) sources [0, 0, 1, 0] dims [array<i64: -1>, array<i64: -1, 16>] : "
+      "(tensor<?xi32>) -> tensor<?x16xf32>\n" +
+      steps + "%y = transformer.layers %x" + std::to_string(count) +
+      ", %b kinds [@layer] order [0] : tensor<?x16xf32>\nreturn %y : tensor<?x16xf32>\n}\n}";
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
+  ASSERT_TRUE(module);
+  auto built = buildProgram(*module, *findTarget("emulated:sm_90a"), 7, false);
+  ASSERT_TRUE(built) << built.error().text();
+  const std::vector<stepdown_operand> &operands = built->operands; // two of each launch
+  ASSERT_EQ(operands.size(), 2 * (count + 1));
+  ASSERT_EQ(built->bufferNames[0], "residual");
+  const uint32_t embeddings = operands[1].index;
+  EXPECT_NE(embeddings, 0);
+  for (int i = 0; i < count; ++i) {
+    const stepdown_operand &from = operands[2 + 2 * i], &to = operands[3 + 2 * i];
+    EXPECT_EQ(from.place, STEPDOWN_AT_BUFFER);
+    EXPECT_EQ(to.place, STEPDOWN_AT_BUFFER);
+    EXPECT_EQ(from.index, embeddings);
+    EXPECT_EQ(to.index, i + 1 < count ? embeddings : 0);
+  }
 }
