@@ -6,6 +6,10 @@
 using namespace stepdown;
 using namespace stepdown::api;
 
+// Both are numbered alike.
+static_assert(int(Pooling::Mean) == STEPDOWN_POOLING_MEAN && int(Pooling::First) == STEPDOWN_POOLING_CLS &&
+              int(Pooling::Last) == STEPDOWN_POOLING_LAST);
+
 struct stepdown_embedder {
   std::unique_ptr<Embedder> embedder;
   std::shared_ptr<const SharedModel> shared;
@@ -27,7 +31,7 @@ stepdown_status stepdown_embedder_create(const stepdown_model *model, const step
     Embedder::Options chosen;
     chosen.threads = given->threads;
     if (given->pooling)
-      chosen.pooling = static_cast<Pooling>(given->pooling); // which are numbered alike
+      chosen.pooling = static_cast<Pooling>(given->pooling);
     if (given->normalize)
       chosen.normalises = given->normalize > 0;
     auto made = Embedder::create(model->shared->model, chosen);

@@ -297,7 +297,7 @@ STEPDOWN_API size_t stepdown_embedder_width(const stepdown_embedder *embedder);
 STEPDOWN_API size_t stepdown_embedder_longest(const stepdown_embedder *embedder);
 /* The embeddings of `count` texts that end with a zero to `out`, float32 [count, width]. Control tokens in them are
  * plain text. As many as fit share a step; what a text's embedding is, to the bit, does not depend on the others. 1422
- * for a text that is too long, by its number: nothing is computed then. */
+ * for a text that is too long, by its number, 1427 for one without tokens: nothing is computed then. */
 STEPDOWN_API stepdown_status stepdown_embed(stepdown_embedder *embedder, const char *const *texts, size_t count,
                                             float *out);
 /* The same of ids as stepdown_model_tokenize gives them with STEPDOWN_ADD_SPECIAL: those of text i are the next

@@ -203,6 +203,17 @@ TEST_F(Installed, aCProgramCompilesAModelThatAgreesWithTheOracle) {
                   ".gguf --family llama --type F32 && " + compile + made + ".gguf " + made + ".stepdown && " + folder +
                   "/build-compile/generate " + made + ".stepdown hello 4"),
             "");
+  // A checkpoint that leaves embeddings as long as they are, and a cosine all the same.
+  ASSERT_EQ(shell("python3 " STEPDOWN_SOURCE_DIR "/test/data/make_encoder.py --no-normalize --folder " + made +
+                  "-encoder && " + compile + made + "-encoder " + made + "-encoder.stepdown"),
+            "");
+  auto cosine = [&](const std::string &texts) {
+    EXPECT_EQ(shell(folder + "/build-compile/embed " + made + "-encoder.stepdown " + texts + " >" + made + "-cosine"),
+              "");
+    return std::strtod(read(made + "-cosine").c_str(), nullptr);
+  };
+  EXPECT_EQ(cosine("'the house' 'the house'"), 1);
+  EXPECT_LT(cosine("'the house' 'a river'"), 0.9999);
   expectUsage(folder + "/build-compile/compile", "compile MODEL.gguf MODEL.stepdown");
   expectUsage(folder + "/build-compile/module", "module SUM.stepdown");
   // A plain module from C, and the same artifact from Python.
