@@ -13,6 +13,10 @@ COMPUTED = {"AWQ": "--family phi3 --layers 1 --width 96 --head-dim 16 --ffn 160 
             "FP8, blocks": "--family qwen3moe --layers 1 --width 96 --head-dim 16 --experts 3 --expert-ffn 160"}
 
 
+# Their codes fill words with 32 columns, or 16: 168 are none that their packages write.
+WHOLE_WORDS = ("GPTQ, 3 bits", "GPTQ, 2 bits, BF16 scales", "pack-quantized, 2 bits")
+
+
 def write_quantised(folder, model, form, linear=lambda name: "_proj." in name, model_type=None):
     """Writes `folder` with the linears of `model` in `form`. {name: (values, type)} of what they are here."""
     config, make, kind = quantised_folder.FORMS[form]
@@ -37,9 +41,9 @@ def write_quantised(folder, model, form, linear=lambda name: "_proj." in name, m
 
 def quantised(suite):
     """Each form: weights are, to the bit, what the formula of its package gives."""
-    model = suite.made("model.gguf", "--family qwen3 --layers 1 --width 96 --head-dim 16 --ffn 160 --head untied")
     for form in quantised_folder.FORMS:
         def one():
+            model = suite.made("model.gguf", "--family qwen3 --layers 1 --width 96 --head-dim 16 --ffn 160 --head untied")
             folder, wrong = emptied(suite), []
             made = write_quantised(folder, model, form)
             said = json.loads(suite.call("stepdown-run", "inspect", folder, "--json"))
@@ -55,6 +59,8 @@ def quantised(suite):
             suite.expect(not wrong, f"{form}: expects the bits of its formula as {made[name][1]}, but got {wrong}")
             print(f"{form:40s} {made[name][1]}", flush=True)
         suite.run(form, one)
+        if form not in WHOLE_WORDS:
+            suite.run(form + ", part of a block", lambda: part_of_block(suite, form))
     for form, options in COMPUTED.items():
         def computed():
             checkpoint, folder = suite.made("model.gguf", options), emptied(suite)
@@ -71,6 +77,17 @@ def quantised(suite):
         suite.run(form + ", logits", computed)
     suite.run("beside floats", lambda: beside_floats(suite))
     quantised_refusals(suite)
+
+
+def part_of_block(suite, form):
+    """Columns that end in part of a block of 32, and of what is read at once; of whatever type they are here."""
+    folder = emptied(suite)
+    made = write_quantised(folder, suite.made("model.gguf", "--family qwen3 --layers 1 --width 96 --head-dim 16 --ffn 168 --head untied"), form)
+    npy = suite.path("tensor.npy")
+    suite.call("stepdown-run", "inspect", folder, "--tensor", "blk.0.ffn_down.weight", "--npy", npy)
+    got, (true, _) = np.load(npy), made["blk.0.ffn_down.weight"]
+    os.remove(npy)
+    suite.expect(got.shape == true.shape and (got == true).all(), f"{form}, part of a block: expects the bits of its formula, but got {got.shape}, off by {np.abs(got - true).max() if got.shape == true.shape else got.shape}")
 
 
 def quantisation(**keys):

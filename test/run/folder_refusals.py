@@ -19,6 +19,13 @@ def unigram(change):
     return apply
 
 
+def control_byte(value):
+    value.update(unigram_tokenizer.tokenizer(list("abc"), byte_fallback=True))
+    id = next(i for i, (text, _) in enumerate(value["model"]["vocab"]) if text == "<0x09>")
+    value["model"]["vocab"][id][0] = "\t"
+    value["added_tokens"].insert(0, make_folder.added_token(id, "\t", True))
+
+
 # what is done to a sound folder: (number of the error, part of its text)
 REFUSED = {
     "no config": (lambda f: os.remove(f + "/config.json"), 1401, "config.json"),
@@ -139,6 +146,7 @@ REFUSED = {
         "unknown token beyond the last": (lambda t: t["model"].update(unk_id=1 << 20), 1420, "unk_id"),
         "a score of more digits": (lambda t: t["model"]["vocab"][7].__setitem__(1, 0.1), 1420, "token 7"),
         "a token without a score": (lambda t: t["model"]["vocab"][7].pop(), 1420, "token 7"),
+        "a control token in place of a byte's": (control_byte, 1420, "<0x09> is missing"),
         "bytes without their tokens": (lambda t: t["model"].update(byte_fallback=True), 1420, "byte_fallback"),
         "a vocabulary that is an object": (lambda t: t["model"].update(vocab={}), 1420, "expects a list")}.items()},
     "normalizer": (edited("tokenizer.json", lambda t: t.update(normalizer={"type": "NFKC"})), 1421, "'NFKC'"),
@@ -213,12 +221,14 @@ OF_FAMILIES = {
         "logits of nothing": (config(logit_scale=0), 1411, "logit_scale")},
     "--family internlm2 --layers 1 --head untied": {
         "biases": (config(bias=True), 1411, "'bias': expects false"),
+        "a head that is another": (config(tie_word_embeddings=True), 1413, "expects false where output.weight is another tensor than model.tok_embeddings.weight"),
         "heads of another number": (config(num_key_value_heads=1), 1452, "attention.wqkv")},
     "--family starcoder2 --layers 1": {
         "no biases that are there": (config(use_bias=False), 1413, "key 'use_bias': expects no"),
         "another norm": (config(norm_type="rms"), 1411, "norm_type")},
     "--family qwen2moe --layers 1 --experts 3 --head untied": {
         "windows": (config(use_sliding_window=True), 1411, "use_sliding_window"),
+        "a window of one layer": (config(layer_types=["sliding_attention"]), 1411, "layer_types"),
         "no biases": (config(qkv_bias=False), 1411, "qkv_bias"),
         "weights of those chosen": (config(norm_topk_prob=True), 1411, "norm_topk_prob"),
         "a shared expert of nothing": (config(shared_expert_intermediate_size=0), 1411, "shared_expert_intermediate_size"),

@@ -87,6 +87,9 @@ OF_FAMILIES = {
         "names without transformer": (first_names, noted("gpt2.block_count"), "2"), "as wide as four widths": (config(n_inner=None), noted("gpt2.feed_forward_length"), "256")},
     "--family starcoder2 --layers 1": {"config.json of StarCoder 2": (replaced(RELEASED_STARCODER), noted("starcoder2.attention.sliding_window"), "4096")},
     "--family cohere2 --layers 1": {"config.json of Command R7B": (replaced(RELEASED_COHERE), noted("cohere2.logit_scale"), "0.25")},
+    # transformers writes them into every such file.
+    "--family qwen2moe --layers 1 --experts 3 --head untied": {
+        "layers without windows": (config(use_sliding_window=False, sliding_window=None, max_window_layers=28, layer_types=["full_attention"]), noted("qwen2moe.block_count"), "1")},
     "--family internlm2 --layers 1 --head untied": {"config.json of InternLM 2.5": (replaced(RELEASED_INTERNLM), noted("internlm2.rope.freq_base"), "1000000")},
 }
 GEMMA2 = dict(model_type="gemma2", architectures=["Gemma2ForCausalLM"], hidden_activation="gelu_pytorch_tanh", sliding_window=16, head_dim=16, num_key_value_heads=2)

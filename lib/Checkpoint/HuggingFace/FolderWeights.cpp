@@ -38,6 +38,7 @@ private:
   bool saysBias(std::string_view ours) const;
   bool isLeftBias(const SafeTensor &tensor, const std::string &stem, const TensorRule *rule) const;
   Status checkIndex() const;
+  std::string theirs(const char *ours) const;
   Status checkHead() const;
   Status checkBiases() const;
   const uint8_t *withOne(const SafeTensor &tensor);
@@ -240,26 +241,34 @@ Status WeightReader::checkIndex() const {
   return Done{};
 }
 
-/// tie_word_embeddings against lm_head.weight.
+/// What files of this family call the tensor `ours`.
+std::string WeightReader::theirs(const char *ours) const {
+  for (size_t i = 0; i < config.family->ruleCount; ++i)
+    if (const TensorRule &rule = config.family->rules[i]; rule.ours && std::string_view(rule.ours) == ours)
+      return rule.theirs;
+  return ours;
+}
+
+/// tie_word_embeddings against the head.
 Status WeightReader::checkHead() const {
   const StoredTensor *rows = builder.soFar().tensor("token_embd.weight");
   if (config.tied && builder.soFar().tensor(headName)) // in a form of its own, so no copy
     return fail(ErrorCode::ConfigContradiction,
-                "%s/config.json: key 'tie_word_embeddings': expects false where lm_head is quantised, but it is true",
-                folder.c_str());
+                "%s/config.json: key 'tie_word_embeddings': expects false where %s is quantised, but it is true",
+                folder.c_str(), theirs(headName).c_str());
   if (!config.tied && !builder.soFar().tensor(headName))
     return fail(ErrorCode::ConfigContradiction,
-                "%s/config.json: key 'tie_word_embeddings': expects true where there is no lm_head.weight, but it is "
-                "false",
-                folder.c_str());
+                "%s/config.json: key 'tie_word_embeddings': expects true where there is no %s, but it is false",
+                folder.c_str(), theirs(headName).c_str());
   // A copy of the embedding is one head like the other, and is left out.
   if (tiedHead && rows &&
       (!std::equal(tiedHead->dims, tiedHead->dims + 4, rows->dims) || tiedHead->storage != rows->storage ||
        std::memcmp(tiedHead->data, rows->data, static_cast<size_t>(rows->bytes)) != 0))
-    return fail(ErrorCode::ConfigContradiction,
-                "%s/config.json: key 'tie_word_embeddings': expects false where lm_head.weight is another tensor than "
-                "model.embed_tokens.weight, but it is true",
-                folder.c_str());
+    return fail(
+        ErrorCode::ConfigContradiction,
+        "%s/config.json: key 'tie_word_embeddings': expects false where %s is another tensor than %s, but it is "
+        "true",
+        folder.c_str(), theirs(headName).c_str(), theirs("token_embd.weight").c_str());
   return Done{};
 }
 
