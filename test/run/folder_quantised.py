@@ -13,7 +13,7 @@ COMPUTED = {"AWQ": "--family phi3 --layers 1 --width 96 --head-dim 16 --ffn 160 
             "FP8, blocks": "--family qwen3moe --layers 1 --width 96 --head-dim 16 --experts 3 --expert-ffn 160"}
 
 
-# Their codes fill words with 32 columns, or 16: 168 are none that their packages write.
+# Their codes fill words with 32 columns, or 16, and their packages write no part of a word.
 WHOLE_WORDS = ("GPTQ, 3 bits", "GPTQ, 2 bits, BF16 scales", "pack-quantized, 2 bits")
 
 
@@ -60,7 +60,8 @@ def quantised(suite):
             print(f"{form:40s} {made[name][1]}", flush=True)
         suite.run(form, one)
         if form not in WHOLE_WORDS:
-            suite.run(form + ", part of a block", lambda: part_of_block(suite, form))
+            for columns in (168, 24):
+                suite.run(f"{form}, {columns} columns", lambda: part_of_block(suite, form, columns))
     for form, options in COMPUTED.items():
         def computed():
             checkpoint, folder = suite.made("model.gguf", options), emptied(suite)
@@ -79,15 +80,15 @@ def quantised(suite):
     quantised_refusals(suite)
 
 
-def part_of_block(suite, form):
-    """Columns that end in part of a block of 32, and of what is read at once; of whatever type they are here."""
+def part_of_block(suite, form, columns):
+    """Rows that end in part of a block of 32, and of what is read at once; of whatever type they are here."""
     folder = emptied(suite)
-    made = write_quantised(folder, suite.made("model.gguf", "--family qwen3 --layers 1 --width 96 --head-dim 16 --ffn 168 --head untied"), form)
+    made = write_quantised(folder, suite.made("model.gguf", f"--family qwen3 --layers 1 --width 96 --head-dim 16 --ffn {columns} --head untied"), form)
     npy = suite.path("tensor.npy")
     suite.call("stepdown-run", "inspect", folder, "--tensor", "blk.0.ffn_down.weight", "--npy", npy)
     got, (true, _) = np.load(npy), made["blk.0.ffn_down.weight"]
     os.remove(npy)
-    suite.expect(got.shape == true.shape and (got == true).all(), f"{form}, part of a block: expects the bits of its formula, but got {got.shape}, off by {np.abs(got - true).max() if got.shape == true.shape else got.shape}")
+    suite.expect(got.shape == true.shape and (got == true).all(), f"{form}, {columns} columns: expects the bits of its formula, but got {got.shape}, off by {np.abs(got - true).max() if got.shape == true.shape else got.shape}")
 
 
 def quantisation(**keys):
