@@ -13,6 +13,8 @@ Result<std::unique_ptr<DriverQueue>> DriverQueue::create(const Context &context,
     made->stream = nullptr;
     return context.refused(error, ErrorCode::DriverRefused, "a stream");
   }
+  made->pending.reserve(2 * kStagedUploads);
+  made->idle.reserve(2 * kStagedUploads);
   return made;
 }
 
@@ -123,6 +125,7 @@ uint64_t DriverQueue::record() {
     idle.pop_back();
   } else if (entered) {
     error = context.driver.makeEvent(&event, kNoTime);
+    idle.reserve(pending.size() + 1);
   }
   if (entered && error == 0)
     if (error = context.driver.recordEvent(event, stream); error)
@@ -137,10 +140,12 @@ uint64_t DriverQueue::record() {
 }
 
 void DriverQueue::retire(uint64_t number) const {
-  for (; !pending.empty() && pending.front().number <= number; pending.pop_front()) {
-    uploaded = std::max(uploaded, pending.front().uploads);
-    idle.push_back(pending.front().handle);
+  auto end = pending.begin();
+  for (; end != pending.end() && end->number <= number; ++end) {
+    uploaded = std::max(uploaded, end->uploads);
+    idle.push_back(end->handle);
   }
+  pending.erase(pending.begin(), end);
   finished = std::max(finished, number);
 }
 
@@ -180,6 +185,8 @@ Status DriverQueue::sync() {
     return entered;
   if (int error = context.driver.waitForStream(stream))
     return context.refused(error, ErrorCode::DriverRefused, "its work to be done");
+  if (Status settled = staged.settle(); !settled)
+    return settled;
   retire(recorded);
   uploaded = staged.count();
   return failed; // of an event: its work is done all the same

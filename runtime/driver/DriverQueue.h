@@ -4,7 +4,6 @@
 #include "runtime/driver/Kernels.h"
 #include "runtime/driver/LaunchGraphs.h"
 #include "runtime/driver/StagedUploads.h"
-#include <deque>
 
 namespace stepdown::driver {
 
@@ -48,9 +47,11 @@ private:
   const Kernels &kernels;
   void *stream = nullptr;
   uint64_t recorded = 0;
-  Status failed = Done{};            ///< of a record(), told by the next wait() or sync()
-  mutable std::deque<Event> pending; // ascending
-  mutable std::vector<void *> idle;  // events to be used again
+  Status failed = Done{}; ///< of a record(), told by the next wait() or sync()
+  // Few: who stages uploads waits for those that were kStagedUploads before. Vectors, which steps leave as large as
+  // they are, where a queue of the library would take and give back memory as it slides.
+  mutable std::vector<Event> pending; // ascending
+  mutable std::vector<void *> idle;   // events to be used again; room for those of `pending`, too
   mutable uint64_t finished = 0;
   mutable uint64_t uploaded = 0; // staged uploads that are done
   LaunchGraphs graphs;

@@ -44,9 +44,18 @@ Status StagedUploads::upload(uint64_t to, const void *from, size_t count, void *
     error = driver.recordEvent(arrived[slot], stream);
   if (ahead && error == 0)
     error = driver.waitInStream(first, arrived[slot], 0);
+  adrift |= ahead && error != 0;
   if (ahead && error == 0)
     error = driver.between(to, place, count, first);
   return context.check(error, ErrorCode::DriverRefused, "a copy to the GPU");
+}
+
+Status StagedUploads::settle() {
+  if (adrift)
+    if (int error = context.driver.waitForStream(stream))
+      return context.refused(error, ErrorCode::DriverRefused, "an upload to be done");
+  adrift = false;
+  return Done{};
 }
 
 } // namespace stepdown::driver

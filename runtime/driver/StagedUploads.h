@@ -34,6 +34,8 @@ public:
   /// In order behind what `first` was asked for; `from` is the caller's again. `ahead`: under that, by the second
   /// stream. E1015, E1014.
   Status upload(uint64_t to, const void *from, size_t bytes, void *first, bool ahead);
+  /// Waits for uploads that the first stream does not wait for, since upload() failed on the way. E1015, E1014.
+  Status settle();
 
 private:
   const Context &context;
@@ -43,6 +45,7 @@ private:
   std::vector<uint8_t> bytes; ///< [slots][slotBytes], until they have been copied
   void *arrived[kSlots] = {}; ///< events of the second stream
   uint64_t uploads = 0;
+  bool adrift = false; ///< the second stream may have work that the first one does not wait for
 };
 
 } // namespace stepdown::driver

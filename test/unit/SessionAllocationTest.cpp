@@ -1,20 +1,13 @@
 // Counts every call of malloc and its kin, and so of operator new: 1,000 decode steps make none.
 #include "runtime/Devices.h"
 #include "runtime/Session/Session.h"
+#include "test/unit/CountedAllocations.h"
 #include "test/unit/ToyModel.h"
-#include <atomic>
 #include <cstdlib>
 #include <gtest/gtest.h>
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define STEPDOWN_SANITIZED 1
-#endif
-#endif
-
-namespace {
-std::atomic<uint64_t> allocations{0};
-}
+std::atomic<uint64_t> stepdown::test::allocations{0};
+using stepdown::test::allocations;
 
 #ifndef STEPDOWN_SANITIZED
 extern "C" {
