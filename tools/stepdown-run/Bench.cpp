@@ -33,12 +33,13 @@ public:
     Result<int32_t> sequence = session.createSequence();
     if (!sequence)
       return sequence.error();
-    Status ok = feed(*sequence, measure.depth, false);
+    // A step whose rows are wanted is over when it returns; of others some may still be computed on a GPU.
+    Status ok = feed(*sequence, measure.depth);
     double begin = milliseconds();
     if (ok)
-      ok = feed(*sequence, measure.prompt, true);
+      ok = feed(*sequence, measure.prompt);
     for (size_t i = 0; i < measure.generate && ok; ++i)
-      ok = feed(*sequence, 1, true);
+      ok = feed(*sequence, 1);
     double seconds = (milliseconds() - begin) / 1000;
     session.freeSequence(*sequence);
     if (!ok)
@@ -47,13 +48,13 @@ public:
   }
 
 private:
-  /// Submits `count` tokens in the largest steps; logits of the last one if wanted.
-  Status feed(int32_t sequence, size_t count, bool wantLogits) {
+  /// Submits `count` tokens in the largest steps, with logits of the last one: all is computed when it returns.
+  Status feed(int32_t sequence, size_t count) {
     size_t most = session.of().head().max_step_tokens;
     for (size_t at = 0; at < count; at += batch.size()) {
       batch.clear();
       for (size_t t = at; t < count && batch.size() < most; ++t)
-        batch.push_back({sequence, next(), wantLogits && t + 1 == count});
+        batch.push_back({sequence, next(), t + 1 == count});
       if (Status ok = session.submit(batch.data(), batch.size()); !ok)
         return ok;
       if (Status ok = session.step(); !ok)
