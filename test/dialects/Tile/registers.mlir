@@ -33,6 +33,33 @@ func.func @kept(%s: vector<64x128xf32>, %b: memref<128x64xbf16, 3>, %v: vector<6
 
 // -----
 
+// CHECK-LABEL: @turned
+func.func @turned(%v: vector<64x32xf32>, %x: memref<?x?xf16>, %y: memref<?x?xf32>, %i: index, %j: index) {
+  // CHECK: %[[R:.*]] = tile.read %arg1[%arg3, %arg4] {transposed} : memref<?x?xf16> -> vector<64x32xf32>
+  %r = tile.read %x[%i, %j] {transposed} : memref<?x?xf16> -> vector<64x32xf32>
+  // CHECK: %[[P:.*]] = tile.read %arg2[%arg4, %arg3] : memref<?x?xf32> -> vector<64x32xf32>
+  %p = tile.read %y[%j, %i] : memref<?x?xf32> -> vector<64x32xf32>
+  %s = tile.map (%a = %v, %b = %r, %c = %p) : vector<64x32xf32>, vector<64x32xf32>, vector<64x32xf32> -> vector<64x32xf32> {
+    %d = arith.addf %a, %b : f32
+    %e = arith.addf %d, %c : f32
+    tile.yield %e : f32
+  }
+  // CHECK: tile.store %{{.*}} to %arg2[%arg3, %arg4] {transposed} : vector<64x32xf32> to memref<?x?xf32>
+  tile.store %s to %y[%i, %j] {transposed} : vector<64x32xf32> to memref<?x?xf32>
+  return
+}
+
+// -----
+
+// `transposed` is of the operation, so it is checked.
+func.func @turned_by_a_number(%x: memref<?x?xf32>, %i: index) {
+  // expected-error @+1 {{attribute 'transposed' failed to satisfy constraint: unit attribute}}
+  %r = tile.read %x[%i, %i] {transposed = 1 : i64} : memref<?x?xf32> -> vector<64x64xf32>
+  return
+}
+
+// -----
+
 func.func @map_of_other_rows(%s: vector<64x64xf32>, %m: vector<32x1xf32>) {
   // expected-error @+1 {{expects tiles of 64 rows or one and 64 columns or one (C1), but got 'vector<32x1xf32>'}}
   %e = tile.map (%x = %s, %y = %m) : vector<64x64xf32>, vector<32x1xf32> -> vector<64x64xf32> {
