@@ -157,6 +157,16 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
                     matchPattern(fill.value(), m_Zero()));
   }
 
+  /// For a kernel that writes each element what `op`, which does too, was to write into is enough; where that is a
+  /// tensor of the caller's, another is, since bufferization would copy that one's elements, which nobody reads.
+  static Value roomOf(OpBuilder &b, linalg::LinalgOp op) {
+    Value into = op.getDpsInits()[0];
+    if (into.getDefiningOp<tensor::EmptyOp>())
+      return into;
+    return tensor::EmptyOp::create(b, op->getLoc(), tensor::getMixedSizes(b, op->getLoc(), into),
+                                   getElementTypeOrSelf(into));
+  }
+
   /// product + init, rounded once to init's element.
   static Value add(OpBuilder &b, Location loc, Value product, Value init) {
     auto type = cast<RankedTensorType>(init.getType());
@@ -302,7 +312,8 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     llvm::SmallSetVector<Value, 3> made; // both factors may be one
     for (Value each : {product.a.value, product.b.value, fill.getResult(0)})
       made.insert(each);
-    Value value = Launcher(op, op->getLoc(), product, *kernel, *symbol).launchScaled(*a, *w, fill.getDpsInits()[0]);
+    OpBuilder b(op);
+    Value value = Launcher(op, op->getLoc(), product, *kernel, *symbol).launchScaled(*a, *w, roomOf(b, fill));
     op->getResult(0).replaceAllUsesWith(value);
     op->erase();
     for (Value each : made) // what nobody reads any more
@@ -380,15 +391,14 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     Operation *last = epilogue.consumer ? epilogue.consumer.getOperation() : op.getOperation();
     OpBuilder b(last);
     const Location loc = op->getLoc();
-    // The kernel writes each element, so what the zeros were to be filled into is enough.
     auto fill = zero ? product.init.getDefiningOp<linalg::FillOp>() : linalg::FillOp();
     Value out;
     if (shares > 1)
       out = tensor::EmptyOp::create(b, loc, {shares * result.getDimSize(0), result.getDimSize(1)}, made);
     else if (epilogue.consumer)
-      out = epilogue.consumer.getDpsInits()[0];
+      out = roomOf(b, epilogue.consumer);
     else if (zero)
-      out = fill.getDpsInits()[0];
+      out = roomOf(b, fill);
     else
       out = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, product.init), made);
     const SmallVector<Value> more =

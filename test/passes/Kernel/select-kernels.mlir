@@ -24,6 +24,36 @@ func.func @odd_sizes(%a: tensor<131x67xbf16>, %b: tensor<67x129xbf16>) -> tensor
 
 // -----
 
+// The caller's tensors are nothing that a kernel writes into where their elements are not read: they would be copied.
+#kept = affine_map<(d0, d1) -> (d0, d1)>
+func.func @into_arguments(%a: tensor<64x64xf16>, %c: tensor<64x64xf32>, %x: tensor<?x64xf16>, %d: tensor<?x64xf32>, %e: tensor<64x64xf16>)
+    -> (tensor<64x64xf32>, tensor<?x64xf32>, tensor<64x64xf16>) {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%c : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %1 = linalg.matmul ins(%a, %a : tensor<64x64xf16>, tensor<64x64xf16>) outs(%0 : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %2 = linalg.fill ins(%zero : f32) outs(%d : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %3 = linalg.matmul ins(%x, %a : tensor<?x64xf16>, tensor<64x64xf16>) outs(%2 : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %4 = linalg.matmul ins(%a, %a : tensor<64x64xf16>, tensor<64x64xf16>) outs(%0 : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %5 = linalg.generic {indexing_maps = [#kept, #kept], iterator_types = ["parallel", "parallel"]} ins(%4 : tensor<64x64xf32>) outs(%e : tensor<64x64xf16>) {
+  ^bb0(%p: f32, %old: f16):
+    %n = arith.negf %p : f32
+    %t = arith.truncf %n : f32 to f16
+    linalg.yield %t : f16
+  } -> tensor<64x64xf16>
+  return %1, %3, %5 : tensor<64x64xf32>, tensor<?x64xf32>, tensor<64x64xf16>
+}
+// CHECK-LABEL: func.func @into_arguments
+// CHECK-NOT: linalg.fill
+// CHECK: %[[C:.*]] = tensor.empty() : tensor<64x64xf32>
+// CHECK: tile.launch @{{.*}} outs(%[[C]] : tensor<64x64xf32>)
+// CHECK: %[[ROWS:.*]] = tensor.dim %arg3, %{{.*}} : tensor<?x64xf32>
+// CHECK: %[[D:.*]] = tensor.empty(%[[ROWS]]) : tensor<?x64xf32>
+// CHECK: tile.launch @{{.*}} outs(%[[D]] : tensor<?x64xf32>)
+// CHECK: %[[E:.*]] = tensor.empty() : tensor<64x64xf16>
+// CHECK: tile.launch @{{.*}} outs(%[[E]] : tensor<64x64xf16>)
+
+// -----
+
 // Few tiles of a long sum: four shares of it, each computed by blocks of its own, are added up in pairs; what it is added
 // to comes behind, and one rounding.
 func.func @long_sum(%a: tensor<61x2053xbf16>, %b: tensor<2053x67xbf16>, %c: tensor<61x67xbf16>) -> tensor<61x67xbf16> {
