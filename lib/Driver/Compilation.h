@@ -35,8 +35,9 @@ public:
   Result<mlir::OwningOpRef<mlir::ModuleOp>> lowerFor(const Target &target, const Phase &last);
   /// The IR after `phase`, for the highest of the targets where they have parted, as text that openPrinted takes.
   Result<std::string> print(const Phase &phase);
-  /// Tells of each function of a plain module what it became, and lowers the module to the fork of its road. E0832 for
-  /// printed IR behind the linalg phase.
+  /// E0832 where explainFunctions() cannot tell: of targets of several roads, or of printed IR behind the linalg phase.
+  Status checkExplained() const;
+  /// Tells of each function of a plain module what it became, and lowers the module to the fork of its road.
   Status explainFunctions();
   /// Native code of every target of the road.
   Result<std::vector<TargetCode>> generate();

@@ -54,6 +54,8 @@ static Result<CompileReport> compilePlain(Compilation &c, const std::string &out
     functions.push_back(signatureOf(name, type));
   if (Status status = verifyFunctions(c.path, functions, c.targets); !status)
     return status.error();
+  if (Status known = c.options.explain ? c.checkExplained() : Done{}; !known)
+    return known.error();
   Result<PartFile> file = PartFile::create(output, inputs);
   if (!file)
     return file.error();
@@ -70,8 +72,7 @@ static Result<CompileReport> compilePlain(Compilation &c, const std::string &out
       c.targets = targets;
     }
     c.take(*road);
-    const bool explains = c.options.explain && road == roads.front();
-    if (Status status = explains ? c.explainFunctions() : c.lower(c.road->phases.back()); !status)
+    if (Status status = c.options.explain ? c.explainFunctions() : c.lower(c.road->phases.back()); !status)
       return status.error();
     Result<std::vector<TargetCode>> own = c.generate();
     if (!own)
@@ -175,7 +176,9 @@ Result<CompileReport> explainModel(const std::string &model, const CompileOption
   if (Status status = open(c); !status)
     return status.error();
   if (!c.checkpoint) {
-    Status told = c.explainFunctions();
+    Status told = c.checkExplained();
+    if (told)
+      told = c.explainFunctions();
     return told ? Result<CompileReport>(std::move(c.report)) : told.error();
   }
   if (options.from == "linalg" || options.from == "packing")

@@ -144,6 +144,8 @@ Status Compilation::openPrinted() {
   if (!from)
     return fail(ErrorCode::PrintedModule, "%s: expects IR of a phase that a %s goes through, but got that of '%s'",
                 path.c_str(), road->unit, options.from.c_str());
+  if (from >= road->find(road->input == Input::Model ? "fusion" : "linalg"))
+    remarks.missFusion();
   if (Status known = checkExperts(); !known) // says more than which operation the target lacks
     return known;
   if (Status status = text.check(*module, *road, *from); !status)

@@ -211,6 +211,11 @@ def main():
         for first, second in (("cpu", "emulated:gfx942"), ("emulated:sm_90a", "cpu")):
             said = run(module, f"--target={first},{second}", "--explain", status=1)
             expect("targets of two roads", "E0832" in said and "expects targets of one road for --explain" in said, True)
+            beside = os.path.join(folder, "beside.stepdown")
+            said = run(module, f"--target={first},{second}", "--explain", "-o", beside, status=1)
+            expect("two roads, and an artifact", "E0832" in said and not os.path.exists(beside), True)
+        # Functions of a chip have operations apart of which no pass says why; none was printed.
+        expect("a chip's reasons", "before this IR was printed" in run(module, "--target=emulated:sm_90a", "--explain"), False)
         # Printed IR of the linalg phase tells the same numbers; behind it nobody knows what was fused.
         for phase, status in (("linalg", 0), ("tiles", 1)):
             printed = os.path.join(folder, phase + ".mlir")

@@ -55,7 +55,7 @@ StringRef FusionRemarks::whyApart(Operation *producer, OpOperand &use) const {
   auto at = said.find(keyOf(functionOf(use.getOwner()), edgeOf(producer, use)));
   if (at != said.end())
     return at->second;
-  return said.empty() ? "fusion ran before this IR was printed" : "no fusion joins the two";
+  return missed ? "fusion ran before this IR was printed" : "no fusion joins the two";
 }
 
 } // namespace stepdown

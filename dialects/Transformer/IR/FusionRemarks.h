@@ -15,6 +15,8 @@ class FusionRemarks {
 public:
   /// Takes the place of whoever listened before.
   void listenTo(mlir::MLIRContext &context);
+  /// The module is IR that was printed behind fusion, of which nothing was heard.
+  void missFusion() { missed = true; }
   /// What was said of the two first: passes go from the most particular to the most general.
   llvm::StringRef whyApart(mlir::Operation *producer, mlir::OpOperand &use) const;
 
@@ -22,6 +24,7 @@ private:
   class Listener;
   std::mutex mutex; ///< functions are lowered on several threads
   llvm::StringMap<std::string> said;
+  bool missed = false;
 };
 
 } // namespace stepdown
