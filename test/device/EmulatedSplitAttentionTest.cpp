@@ -20,21 +20,33 @@ struct Shape {
   bool exact = true;
 };
 
-/// The gpu.module called `name` of a model that is one attention.
+/// The gpu.module called `name` of a model that is one attention, or, `multiplied`, a product of that.
 class SplitAttention {
 public:
-  SplitAttention(const Shape &s, const std::string &name, const char *chip = "sm_90a")
+  SplitAttention(const Shape &s, const std::string &name, const char *chip = "sm_90a", bool multiplied = false)
       : context(dialects(), mlir::MLIRContext::Threading::DISABLED) {
     const std::string columns = std::to_string(s.columns),
                       rows = "tensor<?x" + std::to_string(s.heads * s.queries * s.columns) + "xf32>",
                       cache = "!transformer.cache<heads = " + std::to_string(s.heads) + ", key = " + columns +
                               ", value = " + columns + ", element = " + s.element + ">";
-    const std::string text = "func.func @attention(%q: " + rows + ", %b: !transformer.batch, %c: " + cache + ") -> " +
-                             rows + " {\n%0 = transformer.kernel \"attention\" (%x = %q : " + rows +
-                             ", %batch = %b : !transformer.batch, %kv = %c : " + cache + ") -> (" + rows +
-                             ") {\n%1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64} : (" + rows +
-                             ", !transformer.batch, " + cache + ") -> " + rows + "\ntransformer.yield %1 : " + rows +
-                             "\n}\nreturn %0 : " + rows + "\n}\n";
+    const std::string blocks = std::to_string(s.heads * s.queries * s.columns / 32),
+                      activation = "tensor<?x" + blocks + "x!transformer.activation<f32>>",
+                      weight = "tensor<48x" + blocks + "x!transformer.block<q4_1>>", product = "tensor<?x48xf32>",
+                      yielded = multiplied ? activation : rows;
+    std::string text = "func.func @attention(%q: " + rows + ", %b: !transformer.batch, %c: " + cache +
+                       ", %w: " + weight + ") -> " + (multiplied ? product : rows) +
+                       " {\n%0 = transformer.kernel \"attention\" (%x = %q : " + rows +
+                       ", %batch = %b : !transformer.batch, %kv = %c : " + cache + ") -> (" + yielded +
+                       ") {\n%1 = transformer.attention %x, %batch, %kv {scale = 0.25 : f64} : (" + rows +
+                       ", !transformer.batch, " + cache + ") -> " + rows + "\n";
+    if (multiplied)
+      text += "%2 = transformer.quantize %1 : " + rows + " -> " + activation +
+              "\ntransformer.yield %2 : " + activation +
+              "\n}\n%3 = transformer.kernel \"linear\" (%x = %0 : " + activation + ", %m = %w : " + weight + ") -> (" +
+              product + ") {\n%4 = transformer.linear %x, %m : (" + activation + ", " + weight + ") -> " + product +
+              "\ntransformer.yield %4 : " + product + "\n}\nreturn %3 : " + product + "\n}\n";
+    else
+      text += "transformer.yield %1 : " + rows + "\n}\nreturn %0 : " + rows + "\n}\n";
     module = mlir::parseSourceString<mlir::ModuleOp>(text, mlir::ParserConfig(&context), "attention.mlir");
     if (!module) {
       error = "expects a module";
@@ -285,6 +297,11 @@ static void eachFunction(const char *chip, bool threads,
     }
 }
 
+// What joins the shares and makes rows of the product behind: a block of 1024 threads, each with one column of a row or
+// with eight, of which it joins one behind the other.
+const Shape rowsOf[] = {{2, 128, 4, "f16", false}, {8, 128, 8, "f16", false}};
+constexpr int kRowsThreads = 1024;
+
 struct PtxOfSplitAttention : testing::TestWithParam<const char *> {};
 INSTANTIATE_TEST_SUITE_P(, PtxOfSplitAttention, testing::Values("sm_80", "sm_90a"),
                          [](auto &each) { return std::string(each.param); });
@@ -304,6 +321,24 @@ TEST_P(PtxOfSplitAttention, AssemblesWithinItsBudget) {
     EXPECT_LE(kernel.registers, 168) << "three blocks of 128 threads an SM";
     EXPECT_LE(kernel.sharedBytes, 48 << 10);
   });
+}
+TEST_P(PtxOfSplitAttention, JoinedRowsAssembleWithinTheirBudget) {
+  const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
+  if (ptxas.empty())
+    GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
+  for (const Shape &shape : rowsOf) {
+    SplitAttention attention(shape, "attention_1_b0", GetParam(), true);
+    ASSERT_EQ(attention.error, "");
+    auto ptx = writePtx(*attention.translated->module, GetParam());
+    ASSERT_TRUE(ptx) << ptx.error().text();
+    EXPECT_NE(ptx->find(".maxntid " + std::to_string(kRowsThreads)), std::string::npos);
+    auto assembled = assemblePtx(*ptx, GetParam(), ptxas); // refuses what spills
+    ASSERT_TRUE(assembled) << shape.heads << " heads: " << assembled.error().text();
+    ASSERT_EQ(assembled->kernels.size(), 1u);
+    std::printf("%s, joined rows of %d heads: %d registers\n", GetParam(), shape.heads * shape.queries,
+                assembled->kernels[0].registers);
+    EXPECT_LE(assembled->kernels[0].registers * kRowsThreads, 65536);
+  }
 }
 
 // On AMD: no spilled register on matrix units. Where threads multiply (`--exact`) LLVM spills 1 to 42 registers of most
@@ -325,4 +360,20 @@ TEST_P(ObjectsOfSplitAttention, KeepTheirBudgets) {
     const Status kept = checkBudget(*object, {208, 48 << 10});
     EXPECT_TRUE(kept) << kept.error().text();
   });
+}
+TEST_P(ObjectsOfSplitAttention, JoinedRowsKeepTheirBudgets) {
+  const std::string lld = findLld();
+  if (lld.empty())
+    GTEST_SKIP() << "no ld.lld in the PATH (package lld-22)";
+  for (const Shape &shape : rowsOf) {
+    SplitAttention attention(shape, "attention_1_b0", GetParam(), true);
+    ASSERT_EQ(attention.error, "");
+    auto object = writeCodeObject(*attention.translated->module, GetParam(), lld);
+    ASSERT_TRUE(object) << object.error().text();
+    ASSERT_EQ(object->kernels.size(), 1u);
+    std::printf("%s, joined rows of %d heads: %d VGPRs, %d spilled\n", GetParam(), shape.heads * shape.queries,
+                int(object->kernels[0].vectorRegisters), int(object->kernels[0].spilled));
+    const Status kept = checkBudget(*object, {128, 48 << 10}); // 1024 threads are 16 waves of 64, four a SIMD of 512
+    EXPECT_TRUE(kept) << kept.error().text();
+  }
 }
