@@ -275,10 +275,11 @@ TEST(EmulatedQuantisedTile, AddsWhatLiesBesideTheProduct) {
   const Weight w("q4_1", 61, 352);
   struct Tile {
     const char *chip;
-    int64_t m, n;
+    int64_t m, n, warps = 4;
   };
-  for (const Tile &tile : {Tile{"sm_90a", 64, 8}, Tile{"sm_90a", 64, 64}, Tile{"gfx942", 32, 16},
-                           Tile{"gfx942", 64, 32}, Tile{"gfx1100", 64, 16}, Tile{"gfx1201", 64, 16}}) {
+  for (const Tile &tile : {Tile{"sm_90a", 64, 8}, Tile{"sm_90a", 64, 64}, Tile{"sm_80", 64, 8}, Tile{"sm_80", 64, 64},
+                           Tile{"sm_80", 128, 128, 8}, Tile{"gfx942", 32, 16}, Tile{"gfx942", 64, 32},
+                           Tile{"gfx1100", 64, 16}, Tile{"gfx1201", 64, 16}}) {
     Operands alone(w, 23, 61), sum(w, 23, 67, 8);
     std::vector<double> tokens;
     fill(alone, tokens, 5);
@@ -290,7 +291,7 @@ TEST(EmulatedQuantisedTile, AddsWhatLiesBesideTheProduct) {
       for (uint32_t r = 0; r < addend.columns; ++r)
         addend.set(t, r, normal(random));
     uint64_t conflicts = 0;
-    const Case c = {"added", "q4_1", tile.m, tile.n, 4, 61, 23, 352, 2, tile.chip};
+    const Case c = {"added", "q4_1", tile.m, tile.n, tile.warps, 61, 23, 352, 2, tile.chip};
     run(c, w, alone, 0, conflicts);
     run(c, w, sum, 3, conflicts, &addend);
     if (HasFatalFailure())

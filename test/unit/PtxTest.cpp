@@ -341,14 +341,17 @@ TEST(Ptx, QuantisedProductOfWarpsAssemblesWithinItsBudget) {
     for (const Bucket &bucket : findTarget("nvidia:sm_80")->buckets) {
       QuantisedMatmulParameters p = *quantisedMatmulOn("sm_80", bucket.minTokens);
       p.format = blockFormat(type, std::strlen(type));
-      SCOPED_TRACE(type + (", " + std::to_string(p.n)) + " tokens");
-      const Lowered lowered = lower(p, "sm_80");
-      EXPECT_EQ(lowered.threads, p.warps * 32);
-      EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k16.row.col.f32.f16"), 4 * 4 * p.n / 8) << "of a turn";
-      EXPECT_EQ(count(lowered.ptx, "ldmatrix.sync.aligned.m8n8.x4.shared"), 4 * 2 * p.n / 8);
-      EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
-      if (!ptxas.empty())
-        expectBudget(lowered, ptxas, "sm_80");
+      for (bool addend : {false, true}) {
+        p.addend = addend;
+        SCOPED_TRACE(type + (", " + std::to_string(p.n)) + " tokens" + (addend ? ", an addend" : ""));
+        const Lowered lowered = lower(p, "sm_80");
+        EXPECT_EQ(lowered.threads, p.warps * 32);
+        EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k16.row.col.f32.f16"), 4 * 4 * p.n / 8) << "of a turn";
+        EXPECT_EQ(count(lowered.ptx, "ldmatrix.sync.aligned.m8n8.x4.shared"), 4 * 2 * p.n / 8);
+        EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+        if (!ptxas.empty())
+          expectBudget(lowered, ptxas, "sm_80");
+      }
     }
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";

@@ -243,6 +243,12 @@ func.func @attention_of_wide_values(%q: tensor<?x16xf32>, %b: !transformer.batch
 // CHECK-NEXT: return %[[Y]]
 // CHECK: tile.kernel @quantised_matmul_q4_1_added_b0({{.*}} attributes {tile.grid = array<i64: 64, 256, 49344, 8>}
 // CHECK: tile.read %{{.*}} {transposed}
+// WARP-LABEL: @product_and_residual
+// WARP: transformer.dispatch @quantised_matmul_q4_1_added(%{{.*}}, %{{.*}}, %{{.*}}, %arg2) sources [0, 0, 1, 0, 2, 0, 3, 0, 4, 0]
+// WARP-SAME: dims [array<i64: 3, 120>, array<i64: -1, 96>, array<i64: 1, -1>, array<i64: -1, 48>, array<i64: -1, 48>]
+// WARP: tile.kernel @quantised_matmul_q4_1_added_b0({{.*}} attributes {tile.grid = array<i64: 64, 128, 49152, 8>}
+// WARP: tile.read %{{.*}} {transposed}
+// WARP: tile.kernel @quantised_matmul_q4_1_added_b2({{.*}} attributes {tile.grid = array<i64: 128, 256, 106496, 128>}
 // AMD-LABEL: @product_and_residual
 // AMD: %[[Y:.*]] = transformer.dispatch @quantised_matmul_q4_1_added(%{{.*}}, %{{.*}}, %{{.*}}, %arg2)
 // AMD-NEXT: return %[[Y]]
