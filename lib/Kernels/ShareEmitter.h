@@ -25,7 +25,8 @@ mlir::Value TileEmitter::takeShare(const SharedSum &given, int64_t shares, llvm:
     if (!matrix.pointer)
       return;
     Value at = rows ? multiply(rows, matrix.stride) : columns;
-    matrix.pointer = mlir::LLVM::GEPOp::create(b, matrix.pointer.getType(), type.getElementType(), matrix.pointer,
+    mlir::Type element = b.getIntegerType(type.getElementTypeBitWidth()); // LLVM has no floats of 8 bits
+    matrix.pointer = mlir::LLVM::GEPOp::create(b, matrix.pointer.getType(), element, matrix.pointer,
                                                mlir::ArrayRef<mlir::LLVM::GEPArg>{at});
   };
   auto wide = [&](Value value) -> Value { return mlir::arith::ExtSIOp::create(b, b.getI64Type(), value); };

@@ -98,6 +98,8 @@ INSTANTIATE_TEST_SUITE_P(
                     OnChip{"gfx950", {floats("f8E5M2", 64, 64, 64, 4), 1, 1, 1, 1}},
                     OnChip{"gfx950", {floats("f8E5M2", 128, 128, 128, 8, "bf16"), 127, 129, 397, 2}},
                     OnChip{"gfx950", {floats("f8E4M3FN", 128, 256, 128, 8), 131, 257, 331, 2}},
+                    OnChip{"gfx950", {inShares(4, floats("f8E4M3FN", 64, 64, 64, 4)), 67, 61, 397, 2}},
+                    OnChip{"gfx1201", {inShares(2, floats("f8E5M2", 64, 64, 64, 4)), 61, 67, 349, 1}},
                     OnChip{"gfx1201", {floats("f8E4M3FN", 64, 64, 64, 4), 67, 61, 199, 1}},
                     OnChip{"gfx1201", {floats("f8E5M2", 64, 64, 64, 4), 1, 1, 1, 1}},
                     OnChip{"gfx1201", {floats("f8E5M2", 128, 128, 64, 8, "bf16"), 127, 129, 199, 2}}),

@@ -397,6 +397,20 @@ func.func @long_eights(%a: tensor<?x4099xf8E4M3FN>, %b: tensor<257x4099xf8E4M3FN
 
 // -----
 
+// Few tiles of a long sum: shares of it where sums stay in the matrix units.
+func.func @few_long_eights(%a: tensor<61x4099xf8E4M3FN>, %b: tensor<67x4099xf8E4M3FN>, %x: tensor<61x67xf32>) -> tensor<61x67xf32> {
+  %1 = linalg.matmul indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (j, k)>, affine_map<(i, j, k) -> (i, j)>]
+      ins(%a, %b : tensor<61x4099xf8E4M3FN>, tensor<67x4099xf8E4M3FN>) outs(%x : tensor<61x67xf32>) -> tensor<61x67xf32>
+  return %1 : tensor<61x67xf32>
+}
+// CHECK-LABEL: func.func @few_long_eights
+// CHECK: tile.launch @scaled_matmul_
+// FLOATS-LABEL: func.func @few_long_eights
+// MFMA: tile.launch @matmul_128x128_transposed_f8E4M3FN_f32_4_shares
+// WMMA: tile.launch @matmul_128x128_transposed_f8E4M3FN_f32_8_shares
+
+// -----
+
 // Codes times scales, of 128 columns and, of the second factor, 128 rows: the kernel takes both, and puts the scales in
 // behind the products of 128 columns.
 #rows = affine_map<(i, b, k) -> (i, b, k)>
