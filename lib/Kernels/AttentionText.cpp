@@ -84,6 +84,8 @@ FailureOr<AttentionText> attentionText(KernelOp kernel, StringRef chip) {
   for (Operation &op : text.copies.getBody()->without_terminator())
     if (!isa<AcquireOp, CopyOp, CommitOp>(op))
       return refuse(&op, "copies at a block's place alone in the loop that fills slots");
+  if (failed(takesNothingFromItsRole(text.copying, chip)))
+    return failure();
   if (!isBehind(text.loop.getLowerBound(), text.copies.getLowerBound(), text.copies.getStep()) ||
       !alike(text.copies.getUpperBound(), text.loop.getUpperBound()))
     return refuse(text.loop, "a loop from the second block of keys to the last");

@@ -51,6 +51,21 @@ CopyOp copyOf(scf::ForOp copies, Value operand) {
   return CopyOp();
 }
 
+LogicalResult takesNothingFromItsRole(ScheduleOp schedule, StringRef chip) {
+  auto isOfRole = [&](Value value) {
+    Region *region = value.getParentRegion();
+    return region->isProperAncestor(&schedule.getBody()) && !isa<KernelOp>(region->getParentOp());
+  };
+  WalkResult found = schedule.getBody().walk([&](Operation *op) {
+    if (llvm::none_of(op->getOperands(), isOfRole))
+      return WalkResult::advance();
+    unfit(op) << "expects numbers of a tile's place and of the kernel in the schedule that fills slots on " << chip
+              << ", but got one of its role";
+    return WalkResult::interrupt();
+  });
+  return failure(found.wasInterrupted());
+}
+
 FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   ProductText text = {};
   auto refuse = [&](Operation *at, const Twine &expected) {
@@ -72,14 +87,11 @@ FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   auto schedule = dyn_cast<ScheduleOp>(text.copies->getParentOp());
   if (!schedule || !onlyOperation<ScheduleOp>(text.role))
     return refuse(text.copies, "loops over k in a schedule");
-  // What the other role may say: its tile, its step along k, and what stands in front of the roles.
-  auto known = [&](Value value) {
-    Region *region = value.getParentRegion();
-    return region == &kernel.getBody() || region == &schedule.getBody() || value == text.copies.getInductionVar();
-  };
+  if (failed(takesNothingFromItsRole(schedule, chip)))
+    return failure();
   for (Operation &op : text.copies.getBody()->without_terminator()) {
     auto copy = dyn_cast<CopyOp>(op);
-    if (!isa<AcquireOp, CopyOp, CommitOp>(op) || (copy && (!known(copy.getRow()) || !known(copy.getColumn()))))
+    if (!isa<AcquireOp, CopyOp, CommitOp>(op))
       return refuse(&op, "copies at a tile's place alone in the loop that fills slots");
     if (copy && (!isa<BlockArgument>(copy.getFrom()) || copy.getFrom().getParentRegion() != &kernel.getBody()))
       return refuse(copy, "copies from an argument of the kernel");

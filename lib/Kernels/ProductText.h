@@ -29,6 +29,10 @@ tile::CopyOp copyOf(mlir::scf::ForOp copies, mlir::Value operand);
 /// Argument and dimension of the rows that the kernel's schedules go over, and of the columns.
 mlir::SmallVector<int64_t> scheduledOver(tile::KernelOp kernel);
 
+/// Error E1018, as a diagnostic at the operation: one in `schedule`, of a role that copies, that takes what the role
+/// makes in front of it, which the other role does not know.
+mlir::LogicalResult takesNothingFromItsRole(tile::ScheduleOp schedule, llvm::StringRef chip);
+
 struct ProductText {
   tile::RoleOp role;           ///< that multiplies
   tile::ChannelOp ring;        ///< between the two

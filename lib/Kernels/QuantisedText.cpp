@@ -34,7 +34,7 @@ static LogicalResult findRoles(QuantisedText &text, KernelOp kernel, StringRef c
   if (!text.copies || !text.turns || text.copies.getLowerBound() != text.turns.getLowerBound() ||
       text.copies.getUpperBound() != text.turns.getUpperBound() || text.copies.getStep() != text.turns.getStep())
     return refuse(kernel, "two roles that go through the same columns");
-  return success();
+  return takesNothingFromItsRole(text.copying, chip);
 }
 
 FailureOr<QuantisedText> quantisedText(KernelOp kernel, StringRef chip) {

@@ -35,6 +35,8 @@ FailureOr<ScaledText> scaledText(KernelOp kernel, StringRef chip) {
   auto schedule = cast<ScheduleOp>(text.copies->getParentOp());
   if (!llvm::hasSingleElement(schedule.getBody().front()))
     return refuse(schedule, "one loop alone in the schedule that fills slots");
+  if (failed(takesNothingFromItsRole(schedule, chip)))
+    return failure();
   for (Operation &op : text.copies.getBody()->without_terminator()) {
     auto copy = dyn_cast<CopyOp>(op);
     if (!isa<AcquireOp, CopyOp, CommitOp>(op))

@@ -16,6 +16,9 @@
 // RUN: sed 's/^ *%%sq = tile.acquire/%%d = memref.dim %%k, %%one : !matrix\n&/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=FRONT
 // RUN: sed 's/mma %%p, %%sv, %%out/mma %%p, %%sk, %%out/; s/mma_wait 1/mma_wait 0/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=FACTORS
 // RUN: sed '/^        .*\(wait\|release\)/{s/%%c\([kv]\)/%%c@\1/;s/@k/v/;s/@v/k/}' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=WAITS
+// RUN: sed 's/%%q\[%%i, %%j\]/%%q[%%five, %%j]/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=PLACE
+// RUN: sed 's/%%q\[%%i, %%j\]/%%q[%%five, %%j]/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -lower-tile-to-rocdl=chip=gfx942 2>&1 | FileCheck %s --check-prefix=PLACE
+// RUN: sed 's/= %%first to %%last step/= %%five to %%last step/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/; s/addi %%first, %%step/constant 128/' %s | not stepdown-opt -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=PLACE
 //
 // CLUSTER: expects no clusters of blocks on sm_80, but got clusters of 2
 // CHANNELS: expects queries, keys and values of a channel each on {{sm_80|gfx942}}
@@ -29,6 +32,7 @@
 // FRONT: expects entries, numbers and copies alone in the schedule that fills slots on sm_80
 // FACTORS: expects products of queries with the channel of keys, and of weights with that of values, on sm_80
 // WAITS: expects queries and keys waited for before the loop, two tiles in each turn, and one behind it, on sm_80
+// PLACE: expects numbers of a tile's place and of the kernel in the schedule that fills slots on {{sm_80|gfx942}}, but got one of its role
 
 !matrix = memref<?x?xbf16>
 !result = memref<?x?xf32>
