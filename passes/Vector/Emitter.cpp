@@ -206,6 +206,7 @@ QuadSum::QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start, Value
     : e(emitter), lanes(e.vec(e.i32, e.registerLanes())), isLess(takesLess(e.target, maxCode)), sum(start),
       factor(factor) {
   if (e.target.instructions.pairs) {
+    assert(!(start && factor) && "expects no start that pairs' factor does not multiply");
     run = 32767 / ((isLess ? 128 : maxCode) * 254);
   } else {
     // Two sums: one alone would wait for its own last product, four tokens in flight or not.

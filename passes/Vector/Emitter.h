@@ -82,14 +82,15 @@ public:
   Value intrinsic(llvm::StringRef name, mlir::Type result, mlir::ValueRange operands);
 };
 
-/// `start` (or zero) plus `factor` (or one) times the sum over quads of the four-way product of bytes w and signed
+/// `factor` (or one) times the sum of `start` (or zero) and, over quads, of the four-way product of bytes w and signed
 /// bytes a (-127 to 127): all vector<Nxi32>, N = registerLanes(). w are unsigned codes of at most maxCode or, where
 /// takesLess() of that, what signed bytes hold of them: the code - 128. Sums are exact, in whatever order quads are
 /// added.
 class QuadSum {
 public:
   using Value = mlir::Value;
-  /// `quads`: how many will be added. A factor is one of factorOf()'s, of codes up to 64, and has no start.
+  /// `quads`: how many will be added. A factor is one of factorOf()'s, of codes up to 64; where pairs are summed, it
+  /// multiplies those alone, and there is no start beside it.
   QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {}, Value factor = {});
   /// Lanes of 16 bits and a sign as factors: where pairs are summed, they are multiplied by pairs.
   static Value factorOf(Emitter &emitter, Value lanes);

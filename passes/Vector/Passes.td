@@ -6,9 +6,10 @@ include "mlir/Pass/PassBase.td"
 def SelectBlockDot : Pass<"select-block-dot", "::mlir::func::FuncOp"> {
   let summary = "Select instructions for products of weight and activation blocks";
   let description = [{
-    A `linalg.generic` whose body is `tile.block_dot` becomes loops over row tiles, token tiles and blocks, with one
-    16-lane accumulator for each token in registers. Weights are unpacked as lib/Target/Layout.h says, for every
-    storage type.
+    A `linalg.generic` whose body is `tile.block_dot` becomes loops over row tiles, token tiles and blocks. Accumulators
+    of one token stay in registers, and so do those of tiles of up to 8 tokens where a register holds all 16 rows
+    (AVX-512; not with float activations). Those of other tiles lie in the first-level cache, while their tokens stream
+    by the unpacked weights. Weights are unpacked as lib/Target/Layout.h says, for every storage type.
 
     Before:
     ```mlir

@@ -19,8 +19,15 @@ constexpr int64_t kHighFactor = kFactor + 2 * kVector, kExcess = kHighFactor + 2
 } // namespace
 
 TokenTile::TokenTile(Emitter &emitter, ActivationType type)
-    : e(emitter), at(type.getElement()), lanes(e.registerLanes()), parts(e.lanes / lanes), tileTokens(type.getTokens()),
-      residual(at.planes > 1), outliers(at.outliers > 0), kept(e.scratch(kKept)) {}
+    : e(emitter), fields(type.getElement()), lanes(e.registerLanes()), parts(e.lanes / lanes),
+      tileTokens(type.getTokens()), residual(fields.planes > 1), outliers(fields.outliers > 0), kept(e.scratch(kKept)) {
+  assert(takes(type));
+}
+
+bool TokenTile::takes(ActivationType type) {
+  const unsigned tokens = type.getTokens();
+  return llvm::isPowerOf2_32(tokens) && tokens >= 4 && tokens <= 16;
+}
 
 void TokenTile::open(WeightReader &weight, Value sub) {
   w = weight.codes(sub);
@@ -111,14 +118,14 @@ void TokenTile::widen(Value a) {
     auto load = [&](Type type, int64_t offset) { return e.load(type, e.at(a, offset * tileTokens + bytes * part)); };
     Value high[2][2], place[2]; // [outlier][plane]: 128 times the codes
     for (int i = 0; i < 2 && outliers; ++i) {
-      Value codes = load(words, at.high(i));
-      place[i] = load(dwords, at.place(i));
+      Value codes = load(words, fields.high(i));
+      place[i] = load(dwords, fields.place(i));
       high[i][0] = shifted(codes, 8, 1), high[i][1] = shifted(upper(codes), 0, 1);
     }
     for (int64_t q = 0; q < kQuads; ++q) {
-      Value codes = load(words, at.codes(0, q)), plane[2];
+      Value codes = load(words, fields.codes(0, q)), plane[2];
       if (residual) {
-        Value rest = load(words, at.codes(1, q));
+        Value rest = load(words, fields.codes(1, q));
         plane[0] = e.add(e.shiftLeft(codes, 8), shifted(rest, 8, 8)),
         plane[1] = e.add(upper(codes), shifted(rest, 0, 8));
       } else {
@@ -165,7 +172,7 @@ Values TokenTile::signedDots(Value a) {
   for (int64_t q = 0; q < kQuads; ++q) {
     Values codes = weights(e.at(kept, kVector * q)), magnitudes = weights(e.at(kept, kPlane + kVector * q));
     for (int64_t t = 0, i = 0; t < tokens; ++t) {
-      Value spread = field(e.i32, a, at.codes(0, q), t);
+      Value spread = field(e.i32, a, fields.codes(0, q), t);
       for (int64_t row = 0; row < parts; ++row, ++i) {
         Value product = pairSums(e, pairProducts(e, magnitudes[row], e.sign(spread, codes[row])), 1);
         sums[i] = pinned(sums[i] ? e.add(sums[i], product) : product);
@@ -195,7 +202,7 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
       for (int64_t plane = 0; plane < activations; ++plane) {
         Values spread;
         for (int64_t q = begin; q < end; ++q)
-          spread.push_back(field(e.i32, a, at.codes(plane, q), t));
+          spread.push_back(field(e.i32, a, fields.codes(plane, q), t));
         for (int64_t row = 0; row < parts; ++row) {
           Value pairs;
           for (auto [rows, activation] : llvm::zip(codes, spread)) {
@@ -212,7 +219,7 @@ void TokenTile::addRun(int64_t begin, int64_t end, Value a, Values &sums) {
     Values codes = weights(e.at(kept, kVector * q));
     for (int64_t t = 0, i = 0; t < tokens; ++t)
       for (int64_t plane = 0; plane < activations; ++plane) {
-        Value spread = field(e.i32, a, at.codes(plane, q), t);
+        Value spread = field(e.i32, a, fields.codes(plane, q), t);
         for (Value rows : codes) {
           Value product = pairProducts(e, rows, spread);
           pairs[i] = pinned(pairs[i] ? e.add(pairs[i], product) : product);
@@ -237,14 +244,14 @@ Values TokenTile::dots(Value a) {
 
 /// Which quad an outlier is, times 64; of the tokens that the step does not have, some quad.
 Value TokenTile::placeOf(Value a, int outlier, int64_t t) {
-  Value place = e.load(e.i32, e.at(a, at.place(outlier) * tileTokens + 4 * t));
+  Value place = e.load(e.i32, e.at(a, fields.place(outlier) * tileTokens + 4 * t));
   return e.cast(arith::AndIOp::create(e.b, e.loc, place, e.splat(e.i32, 7 * 64)), e.index);
 }
 
 Values TokenTile::highDots(Value a, int64_t t) {
   Values result(parts);
   for (int outlier = 0; outlier < 2; ++outlier) {
-    Value spread = field(e.i32, a, at.high(outlier), t), place = placeOf(a, outlier, t), factors;
+    Value spread = field(e.i32, a, fields.high(outlier), t), place = placeOf(a, outlier, t), factors;
     if (w.groups == 2) {
       Value upper = arith::AndIOp::create(e.b, e.loc, place, e.number(4 * 64));
       factors = e.at(e.at(kept, kHighFactor), arith::DivUIOp::create(e.b, e.loc, upper, e.number(4)));
@@ -270,11 +277,11 @@ void TokenTile::add(Value tile, Value first, Value sums) {
     Values high;
     if (outliers && !wide)
       high = highDots(a, t);
-    Value scale = field(e.f32, a, at.scale(), t), excess[2][2];
-    for (int64_t plane = 0; plane < at.planes && w.excess; ++plane) {
-      excess[plane][0] = field(e.i32, a, at.sum(plane), t);
+    Value scale = field(e.f32, a, fields.scale(), t), excess[2][2];
+    for (int64_t plane = 0; plane < fields.planes && w.excess; ++plane) {
+      excess[plane][0] = field(e.i32, a, fields.sum(plane), t);
       if (w.groups == 2)
-        excess[plane][1] = field(e.i32, a, at.upper(plane), t);
+        excess[plane][1] = field(e.i32, a, fields.upper(plane), t);
     }
     if (w.excess && w.groups == 1) {
       Value &all = excess[0][0];
@@ -297,7 +304,7 @@ void TokenTile::add(Value tile, Value first, Value sums) {
       Value sum = e.load(e.vec(e.f32, lanes), place);
       for (int g = 0; g < w.groups && w.bias[0]; ++g)
         sum = e.fma(keptVector(e.f32, kBias + kVector * g, part),
-                    field(e.f32, a, g ? at.scaledUpper() : at.scaledSum(), t), sum);
+                    field(e.f32, a, g ? fields.scaledUpper() : fields.scaledSum(), t), sum);
       Value total = e.toF32(stripped(high.empty() ? products[i] : e.add(products[i], high[part]), 0, part));
       if (w.groups == 2 && residual)
         total = e.fma(total, e.splat(total.getType(), 256), e.toF32(stripped(products[tokens * parts + i], 1, part)));

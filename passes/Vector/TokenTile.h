@@ -13,6 +13,9 @@ namespace stepdown {
 class TokenTile {
 public:
   using Value = mlir::Value;
+  /// Whether these are tokens that add() and widen() divide: 4, 8 or 16.
+  static bool takes(transformer::ActivationType type);
+  /// `type`: one that takes() says yes of.
   TokenTile(Emitter &emitter, transformer::ActivationType type);
 
   /// Unpacks the 32 columns `sub` of a weight.
@@ -41,7 +44,7 @@ private:
   Value pinned(Value v);
 
   Emitter &e;
-  const transformer::ActivationFields at;
+  const transformer::ActivationFields fields;
   const int64_t lanes, parts, tileTokens;
   const bool residual, outliers;
   int64_t run = 0;       ///< quads whose pairs' sums fit 16 bits
