@@ -81,8 +81,9 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     });
   }
 
-  /// Prefetches the lines that begin in bytes [begin, end) of a block, one block's share of the stream at a time: all
-  /// lines of a large block at once are more than a core has room for, and its loads wait behind them.
+  /// Prefetches the lines that begin in bytes [begin, end) of a block, a sub-block's share of the stream at a time: all
+  /// lines of a large block at once are more than a core has room for, and its loads wait behind them, with prompts too
+  /// (docs/performance.md, sequences decoded together).
   static void prefetch(Emitter &e, Value block, int64_t begin, int64_t end) {
     for (int64_t line = llvm::alignTo(begin, 64); line < end; line += 64)
       e.prefetch(e.at(block, e.target.unrolling.prefetchBytes + line));
@@ -216,8 +217,10 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
           WeightReader weight(e, format);
           Value block = e.pointer(weights, {n, k});
           weight.open(block);
-          prefetch(e, block, 0, dot.getWeight().getType().getBytes());
+          const PackedBlock &packed = weight.layout();
+          prefetch(e, block, 0, packed.codesOffset);
           auto step = [&](Value sub) {
+            prefetch(e, e.at(block, sub, packed.codeBytes), packed.codesOffset, packed.codesOffset + packed.codeBytes);
             if (tile)
               tile->open(weight, sub);
             else
