@@ -7,6 +7,7 @@ lies between two codes on the other one, so the second distance is not that of f
 import json
 import os
 
+import gguf
 import numpy as np
 
 import float64_model
@@ -61,8 +62,66 @@ def one(suite, name, options, tokens):
         os.remove(file)
 
 
+# Which columns of 32 are outliers of q8o2 in each block of 256: two quads of the first 16, two of the last, one of each.
+OUTLIERS = (slice(16, 24), slice(8, 16), slice(12, 20), slice(0, 8), slice(24, 32), slice(12, 20), slice(16, 24), slice(0, 8))
+
+
+def put_extremes(path):
+    """What the values of layer 0 read, and their weights, become the codes with the largest products that there are.
+
+    Tokens are a sign times a pattern of signs; the norm makes outliers of quads 16319 / 127 times as large as the rest, so
+    that all codes are 127 or 16319. Rows have codes 0 and 63 of Q6_K times -128 or 127, of the sign that all products of a
+    row have in common; keys are zero, so that attention adds the values of all positions that a token sees.
+    """
+    random, reader = np.random.default_rng(7), gguf.GGUFReader(path, "r+")
+    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
+    pattern = np.concatenate([np.full(32, 1), np.full(32, -1), np.tile([1, -1], 16), random.choice([-1, 1], 160)])
+    embedding = tensors["token_embd.weight"]
+    embedding[:] = np.where(np.arange(len(embedding)) % 3 == 0, -1, 1)[:, None] * pattern
+    norm = np.ones((8, 32), np.float32)
+    for block, columns in enumerate(OUTLIERS):
+        norm[block, columns] = 16319 / 127
+    tensors["blk.0.attn_norm.weight"][:] = norm.reshape(-1)
+    keys, values = tensors["blk.0.attn_k.weight"], tensors["blk.0.attn_v.weight"]
+    keys[:, 208:] = 0
+    rows = len(values)
+    scales = random.choice(np.array([-128, 127], np.int8), (rows, 16))
+    scales[: rows // 2] = np.where(np.arange(rows // 2) % 2, 127, -128)[:, None]
+    sign = np.where(np.arange(rows) % 4 < 2, 1, -1)[:, None] * pattern * np.sign(scales.astype(int)).repeat(16, 1)
+    codes = np.where(sign > 0, 63, 0).astype(np.uint8).reshape(rows, 2, 4, 32)  # [row][half][quarter][column]
+    low, high = codes & 15, codes >> 4
+    values[:, :128] = np.stack([low[:, :, 0] | low[:, :, 2] << 4, low[:, :, 1] | low[:, :, 3] << 4], 2).reshape(rows, 128)
+    values[:, 128:192] = (high[:, :, 0] | high[:, :, 1] << 2 | high[:, :, 2] << 4 | high[:, :, 3] << 6).reshape(rows, 64)
+    values[:, 192:208] = scales.view(np.uint8)
+    values[:, 208:] = np.array([2.0**-24], "<f2").view(np.uint8)  # values of about 2
+    reader.data.flush()
+
+
+def extremes(suite, tokens):
+    """Largest products of Q6_K: sums of 32 columns stay exact at every level. One that wrapped would be off by 2^32 of them,
+    as large as the values themselves."""
+    checkpoint = suite.made("model.gguf", shape("Q6_K") + " --head untied --mix token_embd=F32")
+    put_extremes(checkpoint)
+    model, row = float64_model.Model(checkpoint), []
+    true = float64_model.forward(model, tokens)
+    for codes in ("q8", "q8o2", "q8x2"):
+        rounded = float64_model.forward(model, tokens, codes)
+        most = max(APART * rms(rounded - true), HALF)
+        artifact = suite.compiled(checkpoint, f"--activations={codes}")
+        first = None
+        for level in suite.levels:
+            got, _ = suite.logits(artifact, tokens, "--isa", level)
+            first = got if first is None else first
+            apart = rms(got - rounded)
+            suite.expect(apart <= most, f"extremes, {codes} at {level}: expects logits within {most:.2g} of the rounded ones, but got {apart:.2g}")
+            suite.expect(np.array_equal(got, first), f"extremes, {codes}: expects the logits of {suite.levels[0]} at {level}")
+        row.append(f"{codes} apart {apart:.4f} of {rms(true):.2f}")
+    print(f"{'extremes of Q6_K':32s} {'   '.join(row)}", flush=True)
+
+
 def run(suite, families, tokens):
     print("rms of all logits from float64's, of what float64 with the same codes is from them, and of these two apart")
+    suite.run("extremes", lambda: extremes(suite, tokens))
     for kind in random_weights.TYPES:
         suite.run(kind, lambda: one(suite, kind, shape(kind), tokens))
     for name, options in families.items():

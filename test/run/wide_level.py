@@ -21,7 +21,8 @@ except ImportError:
 COMPILE, RUN = sys.argv[1:]
 INTRINSIC = re.compile(r'(%\S+) = llvm\.call_intrinsic "llvm\.x86\.avx512\.(vpdpbusd|pshuf\.b)\.(256|512)"\(([^)]*)\)[^\n]*')
 LEVELS = {"x86-64-v4-vnni": {"vpdpbusd", "pshuf.b"}, "x86-64-v3-vnni": {"vpdpbusd"}}  # what of each is written out
-CASES = (("x86-64-v4-vnni", "q8o2"), ("x86-64-v3-vnni", "q8o2"), ("x86-64-v4-vnni", "q8"))  # and of activations
+CASES = (("x86-64-v4-vnni", "q8o2"), ("x86-64-v3-vnni", "q8o2"), ("x86-64-v4-vnni", "q8"), ("x86-64-v4-vnni", "q8x2"))  # and of activations
+CHUNKS = ("1", "3", "7", "37")  # tokens a step: of every bucket, and of two tiles of four, which pass together
 
 
 def output(*command):
@@ -84,7 +85,7 @@ def logits(artifact, chunk, path):
 @functools.cache
 def rows_at_v3(path, codes):
     output(COMPILE, path("m.gguf"), "--target", "x86-64-v3", "-o", path("narrow.stepdown"), "--activations", codes)
-    return {chunk: logits(path("narrow.stepdown"), chunk, path("logits.npy")) for chunk in ("1", "3", "37")}
+    return {chunk: logits(path("narrow.stepdown"), chunk, path("logits.npy")) for chunk in CHUNKS}
 
 
 def main():
