@@ -180,6 +180,7 @@ def reference(suite, device):
             sys.exit(77)
     with open(recorded, encoding="utf-8") as file:
         prompts = {prompt["name"]: prompt for prompt in json.load(file)["prompts"] if len(prompt["tokens"]) < 50}
+    suite.expect(len(prompts) == 3, f"{recorded}: expects three short prompts, but got {list(prompts)}")
     artifact, requests = suite.compiled(checkpoint, f"--target={device}"), suite.path("reference.jsonl")
     with open(requests, "w", encoding="utf-8") as file:
         for name, prompt in prompts.items():
