@@ -243,43 +243,50 @@ INSTANTIATE_TEST_SUITE_P(Amd, EmulatedQuantised,
                                          Case{"gfx1201_q5_1", "q5_1", 64, 16, 4, 61, 3, 32 * 7, 1, "gfx1201"}),
                          [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
 
+namespace {
+/// A chip and tiles that it runs.
+struct Tiles {
+  const char *chip;
+  int64_t m;
+  std::vector<int64_t> n;
+  int64_t warps = 4;
+};
+std::string nameOf(const testing::TestParamInfo<Tiles> &info) {
+  return std::string(info.param.chip) + "_" + std::to_string(info.param.m);
+}
+class SameBytes : public testing::TestWithParam<Tiles> {};
+class AddedTo : public testing::TestWithParam<Tiles> {};
+} // namespace
+
 // What lets a prompt and a step of one token have the same bytes.
-TEST(EmulatedQuantisedTile, OfAnyNumberOfTokensGivesTheSameBytes) {
+TEST_P(SameBytes, OfAnyNumberOfTokens) {
+  const auto [chip, m, sizes, warps] = GetParam();
   const Weight w("q4_k", 61, 512);
   std::vector<std::vector<uint8_t>> results;
-  auto runTile = [&](const char *chip, int64_t m, int64_t n) {
+  for (int64_t n : sizes) {
     Operands o(w, 71, 61);
     std::vector<double> tokens;
     fill(o, tokens, 5);
     uint64_t conflicts = 0;
-    run({"n", "q4_k", m, n, 4, 61, 71, 512, 1, chip}, w, o, 0, conflicts);
+    run({"n", "q4_k", m, n, warps, 61, 71, 512, 1, chip}, w, o, 0, conflicts);
     if (HasFatalFailure())
       return;
     results.push_back(o.result.bytes);
-    EXPECT_EQ(results.back(), results.front()) << chip << ", " << n;
-  };
-  for (int64_t n : {8, 32, 64, 256})
-    runTile("sm_90a", 64, n);
-  results.clear();
-  for (int64_t n : {8, 16, 64, 128})
-    runTile("sm_80", 64, n);
-  for (const char *chip : {"gfx942", "gfx1201"}) {
-    results.clear();
-    for (int64_t n : {16, 32, 64})
-      runTile(chip, 64, n);
+    EXPECT_EQ(results.back(), results.front()) << n;
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Tokens, SameBytes,
+                         testing::Values(Tiles{"sm_90a", 64, {8, 32, 64, 256}}, Tiles{"sm_80", 64, {8, 16, 64, 128}},
+                                         Tiles{"gfx942", 64, {16, 32, 64}}, Tiles{"gfx1201", 64, {16, 32, 64}}),
+                         nameOf);
+
 // An element of the product is rounded, added to the addend's and rounded: what two launches would have made of it.
-TEST(EmulatedQuantisedTile, AddsWhatLiesBesideTheProduct) {
+TEST_P(AddedTo, WhatLiesBesideTheProduct) {
+  const auto [chip, m, sizes, warps] = GetParam();
   const Weight w("q4_1", 61, 352);
-  struct Tile {
-    const char *chip;
-    int64_t m, n, warps = 4;
-  };
-  for (const Tile &tile : {Tile{"sm_90a", 64, 8}, Tile{"sm_90a", 64, 64}, Tile{"sm_80", 64, 8}, Tile{"sm_80", 64, 64},
-                           Tile{"sm_80", 128, 128, 8}, Tile{"gfx942", 32, 16}, Tile{"gfx942", 64, 32},
-                           Tile{"gfx1100", 64, 16}, Tile{"gfx1201", 64, 16}}) {
+  for (int64_t n : sizes) {
+    SCOPED_TRACE(n);
     Operands alone(w, 23, 61), sum(w, 23, 67, 8);
     std::vector<double> tokens;
     fill(alone, tokens, 5);
@@ -291,7 +298,7 @@ TEST(EmulatedQuantisedTile, AddsWhatLiesBesideTheProduct) {
       for (uint32_t r = 0; r < addend.columns; ++r)
         addend.set(t, r, normal(random));
     uint64_t conflicts = 0;
-    const Case c = {"added", "q4_1", tile.m, tile.n, tile.warps, 61, 23, 352, 2, tile.chip};
+    const Case c = {"added", "q4_1", m, n, warps, 61, 23, 352, 2, chip};
     run(c, w, alone, 0, conflicts);
     run(c, w, sum, 3, conflicts, &addend);
     if (HasFatalFailure())
@@ -299,14 +306,21 @@ TEST(EmulatedQuantisedTile, AddsWhatLiesBesideTheProduct) {
     for (uint32_t t = 0; t < 23; ++t)
       for (uint32_t r = 0; r < sum.result.stride; ++r) {
         if (r >= 61)
-          ASSERT_TRUE(std::isnan(sum.result.get(t, r))) << tile.chip << ": " << t << ", " << r;
+          ASSERT_TRUE(std::isnan(sum.result.get(t, r))) << t << ", " << r;
         else
           ASSERT_EQ(float(sum.result.get(t, r)), float(alone.result.get(t, r)) + float(addend.get(t, r)))
-              << tile.chip << ": " << t << ", " << r;
+              << t << ", " << r;
       }
-    EXPECT_EQ(conflicts, 0u) << tile.chip;
+    EXPECT_EQ(conflicts, 0u);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Addends, AddedTo,
+                         testing::Values(Tiles{"sm_90a", 64, {8, 64}}, Tiles{"sm_80", 64, {8, 64}},
+                                         Tiles{"sm_80", 128, {128}, 8}, Tiles{"gfx942", 32, {16}},
+                                         Tiles{"gfx942", 64, {32}}, Tiles{"gfx1100", 64, {16}},
+                                         Tiles{"gfx1201", 64, {16}}),
+                         nameOf);
 
 TEST(EmulatedQuantisedTile, MeansTheProduct) {
   const Weight w("q5_1", 37, 96);

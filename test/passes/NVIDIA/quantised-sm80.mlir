@@ -1,8 +1,9 @@
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -lower-tile-to-nvvm=chip=sm_80 | FileCheck %s
 // RUN: sed 's/tile.copy %%x\[%%j/tile.copy %%x[%%five/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -split-input-file -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=ROLE
+// RUN: sed 's/tile.copy %%x\[%%j/tile.copy %%x[%%five/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -split-input-file -lower-tile-to-rocdl=chip=gfx942 2>&1 | FileCheck %s --check-prefix=ROLE
 // RUN: sed 's/arith.divui %%i, %%sixteen/arith.divui %%i, %%five/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -split-input-file -lower-tile-to-nvvm=chip=sm_80 2>&1 | FileCheck %s --check-prefix=ROLE
 
-// ROLE: [E1018] expects numbers of a tile's place and of the kernel in the schedule that fills slots on sm_80, but got one of its role
+// ROLE: [E1018] expects numbers of a tile's place and of the kernel in the schedule that fills slots on {{sm_80|gfx942}}, but got one of its role
 
 // -----
 
