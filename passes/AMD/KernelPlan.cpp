@@ -87,6 +87,10 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
       failed(planTile(plan.b, chip, plan.threads, plan.copies, mma, mma.getB(), mma.getTransposeB())))
     return failure();
   auto bytes = [](const TilePlan &tile) { return tile.rows * tile.chunks * 16; };
+  // A turn whose next tiles lie in front of the loop's end loads them without asking for columns.
+  if (constantOf(plan.copies.getStep()) != mma.getShapeOfA().getDimSize(1))
+    return unfit(plan.copies) << "expects turns of a tile's " << mma.getShapeOfA().getDimSize(1) << " columns on "
+                              << chip.name;
   plan.b.offset = bytes(plan.a);
   plan.slotBytes = plan.b.offset + bytes(plan.b);
   plan.ldsBytes = 2 * plan.slotBytes;

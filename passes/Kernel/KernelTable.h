@@ -22,7 +22,8 @@ std::optional<SelectedKernel> selectScaledMatmul(llvm::StringRef chip, mlir::Typ
                                                  mlir::Type result);
 
 /// Whether sums of products of `element` on `chip` have fewer bits than float32 while its matrix unit adds them up, so
-/// that long ones end behind each 128 columns and go on in registers: Hopper's of fp8, 14.
+/// that long ones end behind each 128 columns and go on in registers: Hopper's of fp8, 14. That AMD's are of
+/// float32, as the results of its instructions are, is taken for granted, not measured.
 bool keepsFewBits(llvm::StringRef chip, mlir::Type element);
 
 /// How many shares the sum over `k` of such a product is worth having: a power of two, 1 where a size is known later,

@@ -41,7 +41,7 @@ def LowerTileToNVVM : Pass<"lower-tile-to-nvvm", "::mlir::ModuleOp"> {
     the turn before are issued. A product is mma.sync on what ldmatrix loads, computed where it is issued. Slots lie as on
     sm_90a: the 128-byte swizzle keeps the rows of a matrix in different banks. Of attention each warp has 16 queries; a turn's
     copies, of the next keys and of its own values, run under its products and its softmax. Of a product with a quantised weight
-    each warp copies the packed blocks that it unpacks, and packed blocks and tokens have a ring each; all copies for 64 columns
+    each warp copies rows of packed blocks, and packed blocks and tokens have a ring each; all copies for 64 columns
     are one group, as far ahead as the tokens' ring has slots to spare.
 
     Before:

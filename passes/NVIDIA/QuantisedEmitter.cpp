@@ -164,8 +164,8 @@ LogicalResult QuantisedEmitter::fetchTokens(Value turn, int64_t step, Value slot
   });
 }
 
-/// Each warp copies the packed blocks that it unpacks, a row of them at a time: those lie one behind the other in
-/// memory as in the slot. Zeros for what lies outside of the weight.
+/// Each warp copies a row of packed blocks at a time: those lie one behind the other in memory as in the slot. Zeros
+/// for what lies outside of the weight.
 void QuantisedEmitter::copyBlocks(CopyOp op, Value slot) {
   const Location outside = b.getLoc();
   b.setLoc(op.getLoc());

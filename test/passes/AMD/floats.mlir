@@ -4,7 +4,10 @@
 // RUN: sed '/kernel @scaled/,$s/tile.copy %%b\[%%j/tile.copy %%b[%%five/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -split-input-file -lower-tile-to-rocdl=chip=gfx950 2>&1 | FileCheck %s --check-prefix=ROLE
 // RUN: sed '/kernel @scaled/,$s/tile.copy %%b\[%%j/tile.copy %%b[%%five/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -split-input-file -lower-tile-to-rocdl=chip=gfx1201 2>&1 | FileCheck %s --check-prefix=ROLE
 // RUN: sed '/kernel @product/,/^}/s/tile.copy %%b\[%%j/tile.copy %%b[%%five/; s/^ *tile.role "load".*/&%%five = arith.constant 64 : index/' %s | not stepdown-opt -split-input-file -lower-tile-to-rocdl=chip=gfx950 2>&1 | FileCheck %s --check-prefix=ROLE
+// RUN: sed 's/%%step = arith.constant 128/%%step = arith.constant 64/' %s | not stepdown-opt -split-input-file -lower-tile-to-rocdl=chip=gfx950 2>&1 | FileCheck %s --check-prefix=TURNS
 
+// TURNS: [E1018] expects turns of a tile's 128 columns on gfx950
+// TURNS: [E1018] expects turns of a tile's 128 columns on gfx950
 // ROLE: [E1018] expects numbers of a tile's place and of the kernel in the schedule that fills slots on gfx{{950|1201}}, but got one of its role
 // FNUZ: [E1016] expects tiles of bf16, f16 or i8 on gfx942, but got 'memref<64x128xf8E5M2, 3>', which sm_90a, gfx950 or gfx1201 multiplies
 

@@ -390,7 +390,7 @@ func.func @long_eights(%a: tensor<?x4099xf8E4M3FN>, %b: tensor<257x4099xf8E4M3FN
 // CHECK: tile.launch @scaled_matmul_128x128_f8E4M3FN_f32 ins(%{{.*}}, %{{.*}}, %[[SCALE]], %[[SCALE]] : tensor<?x4112xf8E4M3FN>, tensor<257x4112xf8E4M3FN>, tensor<1x1xf32>, tensor<1x1xf32>)
 // AMD-LABEL: func.func @long_eights
 // AMD-NOT: tile.launch
-// Sums of AMD's matrix units are of float32 throughout.
+// Sums of AMD's matrix units are taken to be of float32 throughout, which no hardware has shown.
 // FLOATS-LABEL: func.func @long_eights
 // MFMA: tile.launch @matmul_128x256_transposed_f8E4M3FN_
 // WMMA: tile.launch @matmul_128x128_transposed_f8E4M3FN_
