@@ -12,7 +12,7 @@ func.func @address_of_a_block(%w: memref<4x2x!transformer.block<q4_1, rows = 16>
 
 // Scale, two scaled sums and 32 codes for each of 4 tokens.
 // CHECK-LABEL: llvm.func @address_of_an_activation
-// CHECK: !llvm.array<176 x i8>
+// CHECK: !llvm.array<208 x i8>
 func.func @address_of_an_activation(%a: memref<?x!transformer.activation<q8, tokens = 4>>, %i: index) -> !llvm.ptr {
   %0 = tile.block_ptr %a[%i] : memref<?x!transformer.activation<q8, tokens = 4>> -> !llvm.ptr
   return %0 : !llvm.ptr
