@@ -60,6 +60,8 @@ class Draw:
         fits = lambda low, high: max(1, between(low, high) // block) * block
         # make_model.py stores what is no whole block of `kind` as a type that allows it, as quantisers do.
         width = pick(fits(8, 160), between(8, 160)) if block < 256 else pick(256, 256, between(8, 200))
+        if family in ("gpt2", "starcoder2", "cohere2"):  # layer norms need whole blocks
+            width = (width + 31) // 32 * 32
         ffn = pick(fits(5, 200), between(5, 200)) if block < 256 else pick(256, 512, between(5, 300))
         head = pick(between(8, 256), pick(*HEADS))
         kv = between(1, 5)
@@ -76,7 +78,8 @@ class Draw:
         o = ["--family", family, "--type", kind, "--width", width, "--ffn", ffn, "--heads", heads, "--kv-heads", kv, "--head-dim", head,
              "--layers", layers, "--vocab", pick(*PRIMES), "--context", 128, "--seed", between(1, 1 << 30),
              "--norm-type", pick("F32", "F32", "F16", "BF16"), "--head", pick("tied", "untied")]
-        if rope_dims:
+        rotates = family != "gpt2"
+        if rope_dims and rotates:
             o += ["--rope-dims", rope_dims]
         if family.startswith("gemma"):
             o += ["--window", between(1, 45)]
@@ -86,7 +89,8 @@ class Draw:
             o += pick([], ["--score-cap", between(1, 50)])
         if family not in ("gemma3", "phi3"):
             o += pick([], ["--bias"]) + pick([], ["--fused-qkv"])
-        o += pick([], [], [], ["--rope", "linear:3"], ["--rope", "yarn:2"], ["--rope", "llama3:8"])
+        rope = pick([], [], [], ["--rope", "linear:3"], ["--rope", "yarn:2"], ["--rope", "llama3:8"])
+        o += rope if rotates else []
         if np.random.default_rng([seed, index, 1]).random() < 0.2:  # of its own, so that the rest of a shape stays what it was
             o += ["--sinks"]
         self.options = [str(v) for v in o]
