@@ -100,7 +100,7 @@ def put_extremes(path):
 def extremes(suite, tokens):
     """Largest products of Q6_K: sums of 32 columns stay exact at every level. One that wrapped would be off by 2^32 of them,
     as large as the values themselves."""
-    checkpoint = suite.made("model.gguf", shape("Q6_K") + " --head untied --mix token_embd=F32")
+    checkpoint = suite.made("extremes.gguf", shape("Q6_K") + " --head untied --mix token_embd=F32")
     put_extremes(checkpoint)
     model, row = float64_model.Model(checkpoint), []
     true = float64_model.forward(model, tokens)
