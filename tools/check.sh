@@ -27,8 +27,8 @@ python=python3
 programs='^(RunCommandTest|ChatTerminalTest|EmbeddingTest)$'
 # These run threads of ours, or the C API from several of its caller's.
 threaded=(ConcurrencyTest ThreadPoolTest SchedulerTest SessionTest GenerateApiTest EngineTest)
-# What fails every allocation in turn, and what nests as deep as it may: errors of memory that only ASan sees.
-sanitized=(AllocationFailureTest HostileTemplateTest ChatTemplateTest)
+# What fails every allocation in turn, what nests as deep as it may, and whose parts go in turn: errors that only ASan sees.
+sanitized=(AllocationFailureTest HostileTemplateTest ChatTemplateTest SchedulerOrderTest SchedulerTest SpeculationTest SessionTest PrefixTreeTest)
 
 parts=("$@")
 [ $# -gt 0 ] || parts=(style docs unit run lit tsan fuzz)

@@ -269,11 +269,15 @@ TEST_P(Order, aStepTakesNoMoreThanItsBudget) {
   run(scheduler, 11); // 7 tokens that were drawn, and 4 of the prompt: the eleventh step ends it
   EXPECT_EQ(log.size(), 11u * 7 + 1);
   EXPECT_EQ(log.back(), 7);
-  options.stepTokens = 3; // of those that draw three a step
+}
+
+TEST_P(Order, ofThoseWhoDrawAStepTakesItsBudget) {
   open(1000);
+  Scheduler::Options options;
+  options.chunk = 13;
+  options.stepTokens = 3;
   Scheduler narrow(*session, options);
   std::vector<Logged> more;
-  log.clear();
   for (int i = 0; i < 5; ++i)
     more.push_back(logged(i, 4));
   for (int i = 0; i < 5; ++i)
