@@ -66,6 +66,24 @@ LogicalResult takesNothingFromItsRole(ScheduleOp schedule, StringRef chip) {
   return failure(found.wasInterrupted());
 }
 
+LogicalResult copiesAlone(scf::ForOp copies, StringRef chip) {
+  auto refuse = [&](Operation *at, const Twine &expected) {
+    return unfit(at) << "expects " << expected << " on " << chip;
+  };
+  auto schedule = cast<ScheduleOp>(copies->getParentOp());
+  if (!llvm::hasSingleElement(schedule.getBody().front()))
+    return refuse(schedule, "one loop alone in the schedule that fills slots");
+  Region &body = copies->getParentOfType<KernelOp>().getBody();
+  for (Operation &op : copies.getBody()->without_terminator()) {
+    auto copy = dyn_cast<CopyOp>(op);
+    if (!isa<AcquireOp, CopyOp, CommitOp>(op))
+      return refuse(&op, "copies at a tile's place alone in the loop that fills slots");
+    if (copy && (!isa<BlockArgument>(copy.getFrom()) || copy.getFrom().getParentRegion() != &body))
+      return refuse(copy, "copies from an argument of the kernel");
+  }
+  return takesNothingFromItsRole(schedule, chip);
+}
+
 FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   ProductText text = {};
   auto refuse = [&](Operation *at, const Twine &expected) {
@@ -87,17 +105,8 @@ FailureOr<ProductText> productText(KernelOp kernel, StringRef chip) {
   auto schedule = dyn_cast<ScheduleOp>(text.copies->getParentOp());
   if (!schedule || !onlyOperation<ScheduleOp>(text.role))
     return refuse(text.copies, "loops over k in a schedule");
-  if (failed(takesNothingFromItsRole(schedule, chip)))
+  if (failed(copiesAlone(text.copies, chip)))
     return failure();
-  for (Operation &op : text.copies.getBody()->without_terminator()) {
-    auto copy = dyn_cast<CopyOp>(op);
-    if (!isa<AcquireOp, CopyOp, CommitOp>(op))
-      return refuse(&op, "copies at a tile's place alone in the loop that fills slots");
-    if (copy && (!isa<BlockArgument>(copy.getFrom()) || copy.getFrom().getParentRegion() != &kernel.getBody()))
-      return refuse(copy, "copies from an argument of the kernel");
-  }
-  if (!llvm::hasSingleElement(schedule.getBody().front()))
-    return refuse(schedule, "one loop alone in the schedule that fills slots");
   WalkResult product = text.role.walk([&](Operation *op) {
     const bool behind = isa<MapOp, ReadOp>(op) && !op->getParentOfType<scf::ForOp>();
     if (!behind && isa<MapOp, ReadOp, ReduceOp, MaskOp, ConvertOp, EntryOp, UnpackOp>(op))

@@ -33,6 +33,10 @@ mlir::SmallVector<int64_t> scheduledOver(tile::KernelOp kernel);
 /// makes in front of it, which the other role does not know.
 mlir::LogicalResult takesNothingFromItsRole(tile::ScheduleOp schedule, llvm::StringRef chip);
 
+/// The same of a loop over k: one that is not alone in its schedule, or that does more than copy from arguments of the
+/// kernel into slots, at places that the role that multiplies knows.
+mlir::LogicalResult copiesAlone(mlir::scf::ForOp copies, llvm::StringRef chip);
+
 struct ProductText {
   tile::RoleOp role;           ///< that multiplies
   tile::ChannelOp ring;        ///< between the two

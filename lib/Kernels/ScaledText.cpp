@@ -33,17 +33,8 @@ FailureOr<ScaledText> scaledText(KernelOp kernel, StringRef chip) {
       text.copies.getUpperBound() != text.turns.getUpperBound() || text.copies.getStep() != text.turns.getStep())
     return refuse(kernel, "two roles that go through the same slots of one channel");
   auto schedule = cast<ScheduleOp>(text.copies->getParentOp());
-  if (!llvm::hasSingleElement(schedule.getBody().front()))
-    return refuse(schedule, "one loop alone in the schedule that fills slots");
-  if (failed(takesNothingFromItsRole(schedule, chip)))
+  if (failed(copiesAlone(text.copies, chip)))
     return failure();
-  for (Operation &op : text.copies.getBody()->without_terminator()) {
-    auto copy = dyn_cast<CopyOp>(op);
-    if (!isa<AcquireOp, CopyOp, CommitOp>(op))
-      return refuse(&op, "copies at a tile's place alone in the loop that fills slots");
-    if (copy && (!isa<BlockArgument>(copy.getFrom()) || copy.getFrom().getParentRegion() != &kernel.getBody()))
-      return refuse(copy, "copies from an argument of the kernel");
-  }
   auto wait = onlyOperation<WaitOp>(text.role);
   auto taken = onlyOperation<MmaWaitOp>(text.role);
   auto inTurn = [&](Operation *op) { return op && op->getBlock() == text.turns.getBody(); };
