@@ -3,8 +3,11 @@
 #include "test/unit/ToyModel.h"
 #include <algorithm>
 #include <csignal>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using nlohmann::json;
@@ -52,8 +55,13 @@ TEST(RunKeptSession, goesOnWhereNothingWaitsToBeComputed) {
     toy.idleDispatches = 3000; // a step takes a while
     const std::string model = toy.write(), saved = temporaryFile({}, ".session"), out = temporaryFile({}, ".out");
     const std::string begin = "generate " + model + " --json --ignore-eos --temperature 900 --seed 3 ";
+    // A pipe with room for a few tokens: however late the interrupt comes, the child has not drawn all of them.
     int fds[2];
     ASSERT_EQ(pipe(fds), 0);
+    const int size = fcntl(fds[1], F_SETPIPE_SZ, 4096);
+    ASSERT_GT(size, 61);
+    const std::string filling(size_t(size) - 61, '.');
+    ASSERT_EQ(::write(fds[1], filling.data(), filling.size()), ssize_t(filling.size()));
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
@@ -64,9 +72,10 @@ TEST(RunKeptSession, goesOnWhereNothingWaitsToBeComputed) {
       _exit(127);
     }
     ::close(fds[1]);
-    char byte;
-    EXPECT_EQ(::read(fds[0], &byte, 1), 1); // it draws
+    for (int held = 0; held <= int(filling.size());) // until it draws
+      ASSERT_EQ(ioctl(fds[0], FIONREAD, &held), 0);
     EXPECT_EQ(kill(child, SIGINT), 0);
+    char byte;
     while (::read(fds[0], &byte, 1) > 0)
       ;
     ::close(fds[0]);
