@@ -99,6 +99,31 @@ public:
     return arith::TruncFOp::create(b, loc, op->getResult(0).getType(), wide);
   }
 
+  /// A fused multiply-add of narrow floats, rounded once, by way of float64: it holds every product, and every sum that
+  /// is near a tie of f16 or eight bits. A sum of bf16 may have lost digits, of which its last bit then tells.
+  Value fuse(math::FmaOp op) {
+    Type f64 = withElement(op.getType(), b.getF64Type()), i64 = withElement(f64, b.getI64Type());
+    auto wide = [&](Value v) -> Value { return arith::ExtFOp::create(b, loc, f64, v); };
+    Value product = make<arith::MulFOp>(wide(op.getA()), wide(op.getB())), addend = wide(op.getC());
+    Value sum = make<arith::AddFOp>(product, addend);
+    if (getElementTypeOrSelf(op.getType()).isBF16()) {
+      // What is lost is a float64 itself (Knuth's TwoSum), and not a number where the sum is none.
+      Value fromAddend = make<arith::SubFOp>(sum, product);
+      Value fromProduct = make<arith::SubFOp>(sum, fromAddend);
+      Value lost =
+          make<arith::AddFOp>(make<arith::SubFOp>(product, fromProduct), make<arith::SubFOp>(addend, fromAddend));
+      Value zero = number(f64, llvm::APFloat(0.0)), one = number(i64, 1);
+      Value all = arith::BitcastOp::create(b, loc, i64, sum);
+      Value even = compare(arith::CmpIPredicate::eq, make<arith::AndIOp>(all, one), number(i64, 0));
+      Value inexact = compare(arith::CmpFPredicate::ONE, lost, zero);
+      Value outward = compare(arith::CmpIPredicate::eq, compare(arith::CmpFPredicate::OGT, lost, zero),
+                              compare(arith::CmpFPredicate::OGT, sum, zero));
+      Value odd = select(outward, make<arith::AddIOp>(all, one), make<arith::SubIOp>(all, one));
+      sum = arith::BitcastOp::create(b, loc, f64, select(make<arith::AndIOp>(inexact, even), odd, all));
+    }
+    return arith::TruncFOp::create(b, loc, op.getType(), sum);
+  }
+
   /// What the operation's rounding mode gives, from what is nearest: the same, or the neighbour on the other side.
   Value round(arith::TruncFOp op) {
     Value v = op.getIn();
@@ -181,6 +206,7 @@ Value expand(Operation *op) {
       .Case<math::IsNaNOp, math::IsInfOp, math::IsFiniteOp, math::IsNormalOp>(
           [&](auto which) { return a.classify(which); })
       .Case([&](math::IPowIOp power) { return a.power(power); })
+      .Case([&](math::FmaOp fma) { return isNarrow(fma.getType()) ? a.fuse(fma) : Value(); })
       .Case<arith::MaxNumFOp, arith::MinNumFOp>(
           [&](auto pick) { return isNarrow(pick.getType()) ? a.pick(pick) : Value(); })
       .Case<arith::SIToFPOp, arith::UIToFPOp>([&](auto convert) {

@@ -84,8 +84,24 @@ def fused(element):
         exact = Fraction(a) * Fraction(b) + Fraction(c)
         if exact == 0:
             return a * b + c if not (a and b) or not c else 0.0
-        return rounded(element, rounded(F32, exact) if element.bits == 16 else exact)  # f16 and bf16 by way of float32
+        return rounded(element, exact)
     return of
+
+
+def near_ties(element):
+    """Products half-way between two numbers, or half a step beside one, that differ from the tie by what float32, or
+    float64, does not hold beside it."""
+    step = 2.0 ** (1 - element.precision)
+    least = max(element.least - element.precision + 1, -1040)
+    found = []
+    for k in range(1, 24, 2):  # (1 + k step / 2) in two factors of few digits
+        digits = 2 ** element.precision + k
+        for low in range(3, 64, 2):
+            if digits % low == 0 and digits // low < 2 ** element.precision:
+                found += [(float(low) / 4, digits // low * step / 2 * 4, sign * 2.0 ** tail)
+                          for tail in (-23, -24, -30, -60, -120, -1000) if tail >= least for sign in (-1, 1)]
+        found += [(1 + step, sign * (1 - step) * step / 2, 1 + (k - 1 + odd) * step) for sign in (-1, 1) for odd in (0, 1)]
+    return found
 
 
 def clamp(x, low, high):
@@ -108,7 +124,8 @@ def exact():
         yield one("sqrt", root(e))
         yield Elementwise("math.copysign", e, [e, e], [Variant("math.copysign {0}, {1} : {t0}", e, math.copysign)],
                           points([e, e], lambda a, b: not math.isnan(b)))
-        yield Elementwise("math.fma", e, [e, e, e], [Variant("math.fma {0}, {1}, {2} : {t0}", e, fused(e))], points([e, e, e]))
+        yield Elementwise("math.fma", e, [e, e, e], [Variant("math.fma {0}, {1}, {2} : {t0}", e, fused(e))],
+                          points([e, e, e]) + near_ties(e))
         between = points([e, e, e], lambda x, low, high: not low > high and not (x == 0 or low == 0 or high == 0))
         yield Elementwise("math.clampf", e, [e, e, e], [Variant("math.clampf {0} to [{1}, {2}] : {t0}", e, clamp)], between)
         for name, holds in (("isnan", math.isnan), ("isinf", math.isinf), ("isfinite", math.isfinite),

@@ -117,3 +117,24 @@ func.func @eights(%x: f8E4M3FN, %y: f8E5M2) -> (f32, f64, f8E5M2) {
 // CHECK: arith.extf %{{.*}} : f32 to f64
 // CHECK: arith.addf %{{.*}} : f32
 // CHECK: arith.bitcast %{{.*}} : i8 to f8E5M2
+
+// Once, where float32 would round a first time: float64 holds the sum of f16, or its last bit says of bf16 that it does not.
+// CHECK-LABEL: func.func @fused(
+// CHECK:         %[[P:.*]] = arith.mulf %{{.*}} : f64
+// CHECK:         arith.addf %[[P]], %{{.*}} : f64
+// CHECK-NOT:     arith.subf
+// CHECK-LABEL: func.func @fused_of_bf16(
+// CHECK:         %[[P:.*]] = arith.mulf %{{.*}} : f64
+// CHECK:         %[[S:.*]] = arith.addf %[[P]], %{{.*}} : f64
+// CHECK-COUNT-4: arith.subf %{{.*}} : f64
+// CHECK:         %[[BITS:.*]] = arith.bitcast %[[S]] : f64 to i64
+// CHECK:         %[[ODD:.*]] = arith.select %{{.*}}, %{{.*}}, %{{.*}} : i64
+// CHECK:         arith.select %{{.*}}, %[[ODD]], %[[BITS]] : i64
+func.func @fused(%x: f16, %y: f16, %z: f16) -> f16 {
+  %0 = math.fma %x, %y, %z : f16
+  return %0 : f16
+}
+func.func @fused_of_bf16(%x: bf16, %y: bf16, %z: bf16) -> bf16 {
+  %0 = math.fma %x, %y, %z : bf16
+  return %0 : bf16
+}
