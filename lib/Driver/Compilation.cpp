@@ -1,5 +1,4 @@
 #include "lib/Driver/Compilation.h"
-#include "dialects/Tile/IR/TileDialect.h"
 #include "dialects/Transformer/IR/CachedRows.h"
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Base/PartFile.h"
@@ -92,8 +91,6 @@ Status Compilation::buildCheckpoint() {
     return entered;
   if (Status known = checkDevices(); !known)
     return known;
-  if (Status known = checkExperts(); !known)
-    return known;
   report.seconds.push_back({"transformer", compileClock() - begin});
   return dump("transformer", *module);
 }
@@ -177,21 +174,6 @@ Status Compilation::checkDevices() {
   });
   return found ? fail(ErrorCode::CacheTypeTarget, "%s: expects keys and values of f16 or f32 for %s, but got %s",
                       path.c_str(), (*device)->name, found)
-               : Status(Done{});
-}
-
-Status Compilation::checkExperts() {
-  const auto device = llvm::find_if(targets, [](const Target *target) { return target->chip; });
-  if (device == targets.end())
-    return Done{};
-  const bool found =
-      module
-          ->walk([](Operation *op) {
-            return isa<transformer::RouteOp, tile::RouteOp>(op) ? WalkResult::interrupt() : WalkResult::advance();
-          })
-          .wasInterrupted();
-  return found ? fail(ErrorCode::ExpertsTarget, "%s: expects a model without transformer.route for %s, but got experts",
-                      path.c_str(), (*device)->name)
                : Status(Done{});
 }
 

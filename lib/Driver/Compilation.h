@@ -74,8 +74,6 @@ private:
   /// E1515 where a device would have to read keys and values that are no numbers, E1428 where it would have to run an
   /// encoder.
   Status checkDevices();
-  /// Refuses experts where a target is a device (E1436).
-  Status checkExperts();
   /// Runs the phases behind `from` and before `end`, each followed by `after`.
   Status run(const Phase *from, const Phase *end, mlir::ModuleOp lowered, const Target &target, After after);
   Status lowerTo(const Phase *end, After after);

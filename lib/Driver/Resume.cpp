@@ -146,8 +146,6 @@ Status Compilation::openPrinted() {
                 path.c_str(), road->unit, options.from.c_str());
   if (from >= road->find(road->input == Input::Model ? "fusion" : "linalg"))
     remarks.missFusion();
-  if (Status known = checkExperts(); !known) // says more than which operation the target lacks
-    return known;
   if (Status status = text.check(*module, *road, *from); !status)
     return status;
   if (Status known = checkDevices(); !known)

@@ -34,6 +34,13 @@ Range spanning(int64_t first, int64_t last, int64_t step) {
   return step ? Range{first, step, (last - first) / step + 1} : Range{first, 1, 1};
 }
 
+/// Of the numbers of `a`, no larger than `most`; from -1 on they are not known.
+Range atMost(const Range &a, int64_t most) {
+  if (a.first < 0)
+    return {0, 1, most + 1};
+  return a.last() <= most ? a : spanning(std::min(a.first, most), most, a.step);
+}
+
 int64_t stepOf(const Range &a) { return a.count > 1 ? a.step : 0; }
 
 Range hull(const Range &a, const Range &b) {
@@ -181,6 +188,8 @@ private:
       return partOf(number) == 0   ? Range{int64_t(load.length) - tokens, 1, tokens}
              : partOf(number) == 3 ? Range{int64_t(load.length) - 1, 0, tokens}
                                    : Range{};
+    if (isChoices(sourceOf(number).getType())) // experts: each another one, while there are any
+      return {0, 1, int64_t(count()) * rangeOf(op.getIndices()[1]).count};
     if (dimsOf(number).size() == 1 && dimsOf(number)[0] == STEPDOWN_DIM_ROWS) // the last tokens
       return {tokens - rows, 1, rows};
     return {0, 1, tokens}; // ids, each another
@@ -219,6 +228,9 @@ private:
       return {kBlock, 1, 1};
     if (auto choice = dyn_cast<arith::SelectOp>(op))
       return hull(rangeOf(choice.getTrueValue()), rangeOf(choice.getFalseValue()));
+    if (auto least = dyn_cast<arith::MinUIOp>(op))
+      if (const auto most = constant(least.getRhs()))
+        return atMost(rangeIfKnown(least.getLhs()), *most);
     if (op->getNumOperands() != 2)
       return unknown();
     const Range a = rangeOf(op->getOperand(0)), b = rangeOf(op->getOperand(1));

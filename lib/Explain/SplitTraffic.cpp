@@ -127,7 +127,7 @@ DispatchTraffic measureSplits(FunctionOpInterface kernel, DispatchOp dispatch, c
   }
   all.operations = uint64_t(operations);
   if (!cache) {
-    all.otherRead += sinks;
+    all.weightsRead += sinks;
     all.otherWritten = tokens * written;
     all.chain = 5 * mostShares + 1;
     if (results > 1)

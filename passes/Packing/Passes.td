@@ -48,7 +48,9 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     function in the nested module @kernels: a loop over tokens (or wanted rows) and columns, of which a thread has one turn.
     The function takes memory: rows of float32, weights as the layout packs them, the paged cache. All else is computed where
     it is wanted: a bias, gate or residual sum by the thread that has the product. A row's sum or largest number is shared by
-    the threads of a block where it has 128 columns or more (RowReduction.cpp).
+    the threads of a block where it has 128 columns or more (RowReduction.cpp), and the blocks of columns of a product by up
+    to eight warps whose number divides them (SharedProduct.cpp). Experts are chosen by a block for each token; a product with
+    them is that of the row which a token's id leads to (ThreadExperts.cpp).
 
     Attention is two dispatches: blocks of 128 threads, which meet at barriers, have a cache head and a share of the context
     each, and another function joins what they leave in a fixed order (SplitAttention.cpp). On chips whose warps have a product of

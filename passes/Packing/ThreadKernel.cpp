@@ -80,6 +80,8 @@ Value ThreadKernel::argument(Value of, int64_t part) {
   auto tensor = cast<RankedTensorType>(of.getType());
   if (isIndices(tensor))
     return add({extent}, i32);
+  if (isChoices(tensor))
+    return add({extent, tensor.getDimSize(1)}, i32);
   if (isActivations(tensor))
     return add({extent, columns(tensor)}, f32);
   if (auto block = dyn_cast<BlockType>(tensor.getElementType())) {
@@ -135,8 +137,7 @@ FailureOr<func::FuncOp> ThreadKernel::build(OpBuilder &builder, Value wanted) {
     forEach(heads, argument(result), 0, [&](Value token, Value head) { attend(op, token, head); });
   } else if (auto rows = RowReduction::of(result)) {
     reduceRows(result.getDefiningOp<linalg::GenericOp>(), *rows);
-  } else {
-    auto append = result.getDefiningOp<KVAppendOp>();
+  } else if (auto append = result.getDefiningOp<KVAppendOp>(); append || !computeShared()) {
     forEach(numbersOf(result), append ? argument(append.getBatch(), 0) : argument(result), 0,
             [&](Value token, Value column) { place(result, token, column); });
   }
@@ -250,7 +251,11 @@ Value ThreadKernel::at(Value tensor, ValueRange indices) {
     return at(join.getSrc(), from);
   }
   if (auto product = dyn_cast<LinearOp>(op); product && !product.getBias())
-    return linear(product.getX(), product.getWeight(), indices[0], indices[1]);
+    return linear(product.getX(), product.getWeight(), indices[0], {indices[1], {}});
+  if (auto product = dyn_cast<ExpertLinearOp>(op))
+    return withBias(product, expertSum(product, indices[0], indices[1]), indices[0], indices[1]);
+  if (auto sum = dyn_cast<CombineExpertsOp>(op))
+    return combineExperts(sum, indices[0], indices[1]);
   if (auto gather = dyn_cast<EmbeddingOp>(op))
     return embedding(gather, indices[0], indices[1]);
   if (auto rope = dyn_cast<RopeOp>(op))
@@ -316,21 +321,25 @@ Value ThreadKernel::bodyAt(linalg::GenericOp op, ValueRange loops, Value before)
   return map.lookup(op.getBody()->getTerminator()->getOperand(0));
 }
 
-/// sum over c of x[token, c] * weight[row, c], c ascending: the same whatever else is computed beside it.
-Value ThreadKernel::linear(Value x, Value weight, Value token, Value row) {
+/// sum over c of x[token, first + c] * weight[row, c], c ascending: the same whatever else is computed beside it.
+Value ThreadKernel::linear(Value x, Value weight, Value token, const WeightRow &of) {
   Value w = argument(weight);
   auto type = cast<MemRefType>(w.getType());
   const PackedBlock packed = packedBlock(layout, cast<BlockType>(type.getElementType()).getFormat());
-  Value tile = div(row, layout.rows), lane = rem(row, layout.rows);
-  return loop(number(0), number(type.getDimSize(1)), real(0), [&](Value block, Value sum) {
-    Value first = mul(block, number(packed.columns));
+  Value tile = div(of.row, layout.rows), lane = rem(of.row, layout.rows);
+  auto ofBlock = [&](Value block, Value sum) {
+    Value begin = mul(block, number(packed.columns));
+    begin = of.first ? add(of.first, begin) : begin;
     return loop(number(0), number(packed.columns / kQuadColumns), sum, [&](Value quad, Value partial) {
       auto values = tile::UnpackQuadOp::create(*b, loc, w, ValueRange{tile, block}, lane, quad);
-      Value column = add(first, mul(quad, number(kQuadColumns)));
+      Value column = add(begin, mul(quad, number(kQuadColumns)));
       for (auto [number, value] : llvm::zip(quadAt(x, token, column), values.getResults()))
         partial = math::FmaOp::create(*b, loc, number, value, partial);
       return partial;
     });
+  };
+  return loop(number(0), number(type.getDimSize(1) / of.shares), real(0), [&](Value turn, Value before) {
+    return ofBlock(of.share ? add(mul(turn, number(of.shares)), of.share) : turn, before);
   });
 }
 

@@ -78,6 +78,10 @@ public:
   /// it is a member. A thread joins the numbers that it goes on with, so none of them lies in memory for that.
   mlir::FailureOr<mlir::func::FuncOp> buildJoined(mlir::OpBuilder &builder, mlir::ArrayRef<mlir::Value> members);
 
+  /// The same of the ids and the weights of `op`, which are the function's results: a block has a token
+  /// (ThreadExperts.cpp).
+  mlir::FailureOr<mlir::func::FuncOp> buildRoute(mlir::OpBuilder &builder, transformer::RouteOp op);
+
   /// The same of `members` that read nothing of each other, of each of which a thread computes a number alone: a
   /// token's columns of all of them lie one behind the other.
   mlir::FailureOr<mlir::func::FuncOp> buildEach(mlir::OpBuilder &builder, mlir::ArrayRef<mlir::Value> members);
@@ -115,7 +119,19 @@ private:
   Value partOfRow(mlir::linalg::GenericOp op, const RowReduction &how, ValueRange place, Value lane);
   void joinParts(Value part, Value shared, Value lane, const RowReduction &how, llvm::function_ref<void(Value)> take);
   Values quadAt(Value x, Value token, Value column);
-  Value linear(mlir::Value x, mlir::Value weight, Value token, Value row);
+  struct WeightRow {
+    Value row, first; ///< of the weight, and the column of x that its first one is multiplied with; null: 0
+    Value share = {}; ///< which of `shares` of the blocks of columns, every so manieth, as many each; null: all
+    int64_t shares = 1;
+  };
+  Value linear(mlir::Value x, mlir::Value weight, Value token, const WeightRow &of);
+  Value expertSum(transformer::ExpertLinearOp op, Value token, Value column, Value share = {}, int64_t shares = 1);
+  Value withBias(transformer::ExpertLinearOp op, Value sum, Value token, Value column);
+  Value expertRow(transformer::ExpertLinearOp op, Value token, Value column);
+  int64_t blocksOf(Value weight) const;
+  llvm::SmallVector<mlir::Operation *> productsOf(Value value, bool inPlace, bool &all);
+  bool computeShared();
+  Value combineExperts(transformer::CombineExpertsOp op, Value token, Value column);
   Value embedding(transformer::EmbeddingOp op, Value token, Value column);
   Value rotate(transformer::RopeOp op, Value token, Value column);
   void place(Value value, Value token, Value column); ///< computes a number where it is to lie
@@ -164,6 +180,7 @@ private:
   Values stride(Value lower, Value upper, int64_t step, ValueRange start,
                 llvm::function_ref<Values(Value, ValueRange)> body);
   void when(Value condition, llvm::function_ref<void()> body);
+  void share(int64_t count, int64_t threads, Value lane, llvm::function_ref<void(Value)> body);
   Values choose(Value condition, ValueRange otherwise, llvm::function_ref<Values()> body);
 
   struct Shared {

@@ -97,7 +97,8 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
       return -1;
     if (auto rows = RowReduction::of(value))
       return type.getRank() == 1 || type.getDimSize(1) == 1 ? rows->threads : -1;
-    const bool isEach = (op && op.getNumReductionLoops() == 0) || isa<QuantizeOp, SelectRowsOp>(value.getDefiningOp());
+    const bool isEach = (op && op.getNumReductionLoops() == 0) ||
+                        isa<QuantizeOp, SelectRowsOp, CombineExpertsOp>(value.getDefiningOp());
     return isEach && type.getRank() == 2 ? 0 : -1;
   }
 
@@ -124,6 +125,8 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
         wanted.insert(sameNumbers(value));
     SmallVector<Placed> values;
     for (Operation &op : body.without_terminator()) {
+      if (auto route = dyn_cast<RouteOp>(op)) // the ids, and with them the weights
+        values.push_back({route.getIds(), -1, false});
       if (op.getNumResults() != 1 || isa<tensor::DimOp>(op)) // sizes are the loops'
         continue;
       Value value = op.getResult(0);
@@ -131,7 +134,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
         continue;
       const bool sums =
           isReduction(&op) || isa<AttentionOp, KVAppendOp>(op) || tileProduct(value) || products->isRows(value);
-      const bool costs = isa<LinearOp>(op) || llvm::any_of(op.getOperands(), [&](Value operand) {
+      const bool costs = isa<LinearOp, ExpertLinearOp>(op) || llvm::any_of(op.getOperands(), [&](Value operand) {
                            return costly.contains(sameNumbers(operand));
                          });
       if (costs)
@@ -279,6 +282,18 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return 3;
   }
 
+  /// One launch that chooses the experts of each token.
+  LogicalResult dispatchRoute(KernelOp kernel, RouteOp op, ThreadKernel::Places &places, bool rows) {
+    OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
+    ThreadKernel build(op.getLoc(), *target->layout, places, rows);
+    FailureOr<func::FuncOp> function = build.buildRoute(inner, op);
+    if (failed(function))
+      return failure();
+    DispatchOp made = dispatch(kernel, build, *function, op->getResults(), rows);
+    places[op.getIds()] = made->getResult(0), places[op.getWeights()] = made->getResult(1);
+    return success();
+  }
+
   /// One launch of `members`: for each row by a block of `threads`, or, 0, of a thread for each number.
   LogicalResult dispatchTogether(KernelOp kernel, ArrayRef<Placed> members, int64_t threads,
                                  ThreadKernel::Places &places, bool rows) {
@@ -318,6 +333,11 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
       if (count)
         continue;
       Value value = all[i].value;
+      if (auto route = value.getDefiningOp<RouteOp>()) {
+        if (failed(dispatchRoute(kernel, route, places, rows)))
+          return failure();
+        continue;
+      }
       if (tileProduct(value)) {
         FailureOr<size_t> together = dispatchProducts(kernel, ArrayRef(all).drop_front(i), places, rows);
         if (failed(together))

@@ -52,32 +52,31 @@ FAMILIES = {
     "phi3, half of a head rotates": "--family phi3 --type Q4_0 --rope-dims 8",
     "phi3, long rotation": "--family phi3 --type Q8_0 --rope longrope:128",
 }
-# Families whose kernels are those of others, in other orders: at the highest level alone, and whether on devices
-# (device_models.py), which have no experts yet.
+# Families whose kernels are those of others, in other orders: at the highest level alone.
 MORE = {
-    "gemma2": ("--family gemma2 --type Q5_1 --layers 2 --window 16", True),
-    "granite": ("--family granite --type Q4_1", True),
-    "olmo2": ("--family olmo2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", True),
-    "qwen3moe, experts that are equal": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 37 --used 17 --expert-ffn 32 --equal-experts --unsound-experts 3 --expert-scale 0.7", False),
-    "olmoe, floats, prime sizes and a router of NaN": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 16 --ffn 37 --unsound-experts 17", False),
-    "smollm3": ("--family smollm3 --type Q4_0 --layers 5", True),
-    "gpt2": ("--family gpt2 --type Q5_1 --kv-heads 4 --context 64", True),
-    "starcoder2": ("--family starcoder2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16", True),
-    "cohere2": ("--family cohere2 --type Q4_1 --layers 5 --window 11", True),
-    "internlm2": ("--family internlm2 --type Q5_0 --head untied", True),
-    "qwen2moe": ("--family qwen2moe --type Q4_0 --experts 7 --used 3 --expert-ffn 96 --shared-ffn 160 --head untied", False),
-    "gpt-oss": ("--family gpt-oss --type MXFP4 --layers 2 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 --expert-ffn 96 --window 11 --rope yarn:4:128 --head untied", False),
+    "gemma2": "--family gemma2 --type Q5_1 --layers 2 --window 16",
+    "granite": "--family granite --type Q4_1",
+    "olmo2": "--family olmo2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16",
+    "qwen3moe, experts that are equal": "--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 37 --used 17 --expert-ffn 32 --equal-experts --unsound-experts 3 --expert-scale 0.7",
+    "olmoe, floats, prime sizes and a router of NaN": "--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 16 --ffn 37 --unsound-experts 17",
+    "smollm3": "--family smollm3 --type Q4_0 --layers 5",
+    "gpt2": "--family gpt2 --type Q5_1 --kv-heads 4 --context 64",
+    "starcoder2": "--family starcoder2 --type Q8_0 --heads 6 --kv-heads 2 --head-dim 16",
+    "cohere2": "--family cohere2 --type Q4_1 --layers 5 --window 11",
+    "internlm2": "--family internlm2 --type Q5_0 --head untied",
+    "qwen2moe": "--family qwen2moe --type Q4_0 --experts 7 --used 3 --expert-ffn 96 --shared-ffn 160 --head untied",
+    "gpt-oss": "--family gpt-oss --type MXFP4 --layers 2 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 --expert-ffn 96 --window 11 --rope yarn:4:128 --head untied",
 }
 # More of experts, by hand with STEPDOWN_EVERY_FAMILY=1.
 if os.environ.get("STEPDOWN_EVERY_FAMILY"):
     MORE |= {
-        "qwen3moe": ("--family qwen3moe --type Q4_1 --head-dim 32 --experts 13 --used 3 --expert-ffn 32", False),
-        "64 of more experts": ("--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 67 --used 64 --expert-ffn 32 --equal-experts", False),
-        "olmoe, floats and prime sizes": ("--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37", False),
-        "olmoe": ("--family olmoe --type Q8_0 --heads 4 --kv-heads 2 --head-dim 16 --experts 17 --used 4", False),
-        "llama with experts": ("--family llama --type Q4_K --width 256 --ffn 256 --layers 1 --experts 5", False),
-        "granitemoe": ("--family granitemoe --type Q4_0 --experts 11 --used 3 --ffn 96", False),
-        "experts of every type": ("--family qwen3moe --type mixed --width 256 --layers 6 --experts 3 --expert-ffn 256", False),
+        "qwen3moe": "--family qwen3moe --type Q4_1 --head-dim 32 --experts 13 --used 3 --expert-ffn 32",
+        "64 of more experts": "--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 67 --used 64 --expert-ffn 32 --equal-experts",
+        "olmoe, floats and prime sizes": "--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37",
+        "olmoe": "--family olmoe --type Q8_0 --heads 4 --kv-heads 2 --head-dim 16 --experts 17 --used 4",
+        "llama with experts": "--family llama --type Q4_K --width 256 --ffn 256 --layers 1 --experts 5",
+        "granitemoe": "--family granitemoe --type Q4_0 --experts 11 --used 3 --ffn 96",
+        "experts of every type": "--family qwen3moe --type mixed --width 256 --layers 6 --experts 3 --expert-ffn 256",
     }
 
 
@@ -183,7 +182,7 @@ def families(suite):
     for name, options in FAMILIES.items():
         suite.run(name, lambda: against_float64(suite, name, options))
     print(f"at {suite.levels[-1]} alone")
-    for name, (options, _) in MORE.items():
+    for name, options in MORE.items():
         suite.run(name, lambda: against_float64(suite, name, options, levels=suite.levels[-1:]))
 
 

@@ -31,6 +31,14 @@ ANSWER = [504, 3575, 282, 4649, 314, 7042, 30, 198, 198, 504, 2988, 314]
 CONTEXTS = {"llama, 293 tokens": "--family llama --type Q4_1 --heads 6 --kv-heads 3 --head-dim 16 --sinks",
             "gemma3, a window of 149": "--family gemma3 --type IQ4_NL --pattern 1 --window 149 --softcap 10",
             "nine query heads for one": "--family llama --type Q8_0 --heads 9 --kv-heads 1 --head-dim 16"}
+# Models whose bytes are compared: with a window, and with experts, which each token of a batch has others of.
+BYTES = {"gemma3": "--family gemma3 --type Q5_0 --layers 2 --pattern 1,0 --window 7",
+         "qwen2moe": "--family qwen2moe --type Q4_0 --layers 2 --experts 7 --used 3 --expert-ffn 96 --shared-ffn 160"}
+# Families with experts whose kernels conformance.py has in others, two layers of each.
+EXPERTS = {"qwen3moe": "--family qwen3moe --type Q4_1 --layers 2 --head-dim 32 --experts 13 --used 3 --expert-ffn 32",
+           "olmoe, prime sizes": "--family olmoe --type F16 --layers 2 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37",
+           "llama with experts": "--family llama --type Q4_K --width 256 --ffn 256 --layers 2 --experts 5",
+           "granitemoe": "--family granitemoe --type Q4_0 --layers 2 --experts 11 --used 3 --ffn 96"}
 FIRST = "--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389"
 
 
@@ -57,9 +65,8 @@ def first(suite, device):
 def families(suite, device):
     for name, options in FAMILIES.items():
         suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
-    for name, (options, on_devices) in MORE.items():
-        if on_devices:
-            suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
+    for name, options in {**MORE, **EXPERTS}.items():
+        suite.run(name, lambda: against_float64(suite, name, options + " --vocab 389", device))
 
 
 def types(suite, device):
@@ -77,14 +84,19 @@ def contexts(suite, device):
 
 def same_bytes(suite, device):
     """Chunks, cache blocks and company never show in a result."""
-    checkpoint = suite.made("bytes.gguf", "--family gemma3 --type Q5_0 --layers 2 --pattern 1,0 --window 7")
+    for name, options in BYTES.items():
+        same_bytes_of(suite, device, name, options)
+
+
+def same_bytes_of(suite, device, name, options):
+    checkpoint = suite.made(f"{name}.gguf", options)
     artifact = suite.compiled(checkpoint, f"--target={device}")
     random = np.random.default_rng(11)
     prompts = [[int(t) for t in random.integers(3, 380, size)] for size in (23, 1, 7)]
     run = lambda prompt, *more: suite.generated(artifact, prompt, 3, "--device", device, *more)["logits_sha256"]
     base = run(prompts[0])
     for variant in (("--chunk", 1), ("--chunk", 5), ("--kv-block", 16), ("--kv-block", 64)):
-        suite.expect(run(prompts[0], *variant) == base, f"{device}: expects the same bytes with {' '.join(map(str, variant))}, but got others")
+        suite.expect(run(prompts[0], *variant) == base, f"{name} on {device}: expects the same bytes with {' '.join(map(str, variant))}, but got others")
     requests = suite.path("requests.jsonl")
     with open(requests, "w") as file:
         for i, prompt in enumerate(prompts):
@@ -92,8 +104,8 @@ def same_bytes(suite, device):
     said = suite.call("stepdown-run", "generate", artifact, "--requests", requests, "--temperature", 0, "--json", "--hash-logits", "--device", device)
     batch = {a["id"]: a["logits_sha256"] for a in map(json.loads, said.splitlines())}
     for i, prompt in enumerate(prompts):
-        suite.expect(batch.get(str(i)) == run(prompt), f"{device}: expects request {i} in a batch as alone, but got other bytes")
-    print(f"same bytes on {device}: {base[:16]}", flush=True)
+        suite.expect(batch.get(str(i)) == run(prompt), f"{name} on {device}: expects request {i} in a batch as alone, but got other bytes")
+    print(f"{name}, same bytes on {device}: {base[:16]}", flush=True)
 
 
 def weight_bytes(artifact):

@@ -173,13 +173,6 @@ def main():
                                ("source", "bytes = ", "bites = ")):
             refused(what, run(write(path("damaged.mlir"), first.replace(old, new, 1)), "--compile-from=transformer", "-o", output), 1,
                     "error E0855: ", "damaged.mlir:", "transformer.compiled: expects ")
-        # Experts are refused for a device, in the words of any phase.
-        experts = path("experts.gguf")
-        make_model.build(experts, "--family", "qwen3moe", "--type", "Q8_0", "--layers", "1")
-        for phase in ("fusion", "packing"): # transformer.route and tile.route
-            routed = write(path("routed.mlir"), good(experts, f"--compile-to={phase}"))
-            refused(f"experts after {phase}", run(routed, f"--compile-from={phase}", "--target=emulated:sm_90a", "-o", output, "--weights", experts),
-                    1, "error E1436: " + routed, "emulated:sm_90a")
         # A type that no longer fits: told by the line of the text, not by that of the program it was made from.
         lines = first.splitlines()
         at = next(i for i, line in enumerate(lines) if "arith.mulf" in line)

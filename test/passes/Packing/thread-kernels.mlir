@@ -217,3 +217,127 @@ func.func @rotated_twice(%q: !q, %b: !transformer.batch, %t: !t, %u: !t) -> (!q,
   }
   return %0#0, %0#1 : !q, !q
 }
+
+// -----
+
+!a = tensor<?x9x!transformer.activation<f32>>
+!w = tensor<40x9x!transformer.block<q8_0>>
+
+// Three warps share the columns of 32 rows, three blocks each, which one of them joins. Of rows that there are not,
+// nothing is stored.
+// CHECK-LABEL: @product_of_many_columns
+// CHECK: @linear_0_b0({{.*}} attributes {tile.grid = array<i64: 192, 96>}
+// CHECK: memref.alloca() : memref<96xf32, #gpu.address_space<workgroup>>
+// CHECK: scf.for
+// CHECK: tile.unpack_quad
+// CHECK: gpu.barrier
+// CHECK: scf.if
+// CHECK: scf.if
+// CHECK-COUNT-2: arith.addf
+// CHECK-NEXT: memref.store
+// CHECK-NOT: gpu.barrier
+func.func @product_of_many_columns(%a: !a, %w: !w) -> tensor<?x40xf32> {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w) -> (tensor<?x40xf32>) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> tensor<?x40xf32>
+    transformer.yield %1 : tensor<?x40xf32>
+  }
+  return %0 : tensor<?x40xf32>
+}
+
+// -----
+
+// Blocks of columns that no number of warps up to eight divides: a thread has a row.
+// CHECK-LABEL: @product_of_eleven_blocks
+// CHECK: @linear_{{.*}}_b0({{.*}} attributes {tile.grid = array<i64: 40, 64>}
+// CHECK-NOT: gpu.barrier
+func.func @product_of_eleven_blocks(%a: tensor<?x11x!transformer.activation<f32>>, %w: tensor<40x11x!transformer.block<q8_0>>) -> tensor<?x40xf32> {
+  %0 = transformer.kernel "linear" (%x = %a : tensor<?x11x!transformer.activation<f32>>, %m = %w : tensor<40x11x!transformer.block<q8_0>>) -> (tensor<?x40xf32>) {
+    %1 = transformer.linear %x, %m : (tensor<?x11x!transformer.activation<f32>>, tensor<40x11x!transformer.block<q8_0>>) -> tensor<?x40xf32>
+    transformer.yield %1 : tensor<?x40xf32>
+  }
+  return %0 : tensor<?x40xf32>
+}
+
+// -----
+
+!z = tensor<?x32xf32>
+
+// Experts are chosen by a block for each token: its threads count who comes before theirs, then weigh those chosen.
+// CHECK-LABEL: @choice
+// CHECK: %[[C:.*]]:2 = transformer.dispatch @route_0(%{{.*}}) sources [1, 0, 2, 0, 0, 0] dims [array<i64: -1, 3>, array<i64: -1, 32>, array<i64: -1, 32>] : (tensor<?x32xf32>) -> (tensor<?x3xi32>, tensor<?x32xf32>)
+// CHECK-NEXT: return %[[C]]#0, %[[C]]#1
+// CHECK: func.func private @route_0_b0(%[[IDS:.*]]: memref<?x3xi32>, %[[WEIGHTS:.*]]: memref<?x32xf32>, %[[Z:.*]]: memref<?x32xf32>) attributes {tile.grid = array<i64: 32, 32>}
+// CHECK: %[[ALL:.*]] = memref.alloca() : memref<29xf32, #gpu.address_space<workgroup>>
+// CHECK: %[[CHOSEN:.*]] = memref.alloca() : memref<3xf32, #gpu.address_space<workgroup>>
+// CHECK: memref.load %[[Z]]
+// CHECK: gpu.barrier
+// CHECK: scf.for
+// CHECK: memref.store %{{.*}}, %[[CHOSEN]]
+// CHECK: memref.store %{{.*}}, %[[IDS]]
+// CHECK: gpu.barrier
+// CHECK: math.exp
+// CHECK: memref.store %{{.*}}, %[[WEIGHTS]]
+func.func @choice(%a: !z) -> (tensor<?x3xi32>, !z) {
+  %0:2 = transformer.kernel "route" (%z = %a : !z) -> (tensor<?x3xi32>, !z) {
+    %ids, %weights = transformer.route %z {experts = 29 : i64, used = 3 : i64} : !z -> tensor<?x3xi32>, !z
+    transformer.yield %ids, %weights : tensor<?x3xi32>, !z
+  }
+  return %0#0, %0#1 : tensor<?x3xi32>, !z
+}
+
+// -----
+
+!a = tensor<?x2x!transformer.activation<f32>>
+!w = tensor<96x1x!transformer.block<q4_1>>
+
+// A thread has one number of one rank, of the expert that the token's id names, and reads that rank's columns.
+// CHECK-LABEL: @product_by_rank
+// CHECK: transformer.dispatch @expert_linear_0(%{{.*}}) sources [4, 0, 0, 0, 1, 0, 2, 0, 3, 0] dims [array<i64: -1, 64>, array<i64: -1, 2>, array<i64: 6, 1>, array<i64: -1, 64>, array<i64: 96>]
+// CHECK: func.func private @expert_linear_0_b0(%{{.*}}: memref<?x64xf32>, %[[IDS:.*]]: memref<?x2xi32>, %[[W:.*]]: memref<6x1x!transformer.block<q4_1, rows = 16>>, %[[X:.*]]: memref<?x64xf32>, %[[B:.*]]: memref<96xf32>) attributes {tile.grid = array<i64: 64, 64>}
+// CHECK: scf.parallel (%[[TOKEN:.*]], %[[COLUMN:.*]]) =
+// CHECK: arith.divui %[[COLUMN]]
+// CHECK: %[[ID:.*]] = memref.load %[[IDS]][%[[TOKEN]], %{{.*}}]
+// CHECK: %[[NUMBER:.*]] = arith.index_cast %[[ID]]
+// CHECK: arith.minui %[[NUMBER]]
+// CHECK: tile.unpack_quad %[[W]]
+// CHECK: memref.load %[[B]]
+func.func @product_by_rank(%a: !a, %i: tensor<?x2xi32>, %w: !w, %b: tensor<96xf32>) -> tensor<?x64xf32> {
+  %0 = transformer.kernel "expert_linear" (%x = %a : !a, %j = %i : tensor<?x2xi32>, %m = %w : !w, %c = %b : tensor<96xf32>) -> (tensor<?x64xf32>) {
+    %1 = transformer.expert_linear %x, %j, %m, %c by_rank {experts = 3 : i64} : (!a, tensor<?x2xi32>, !w, tensor<96xf32>) -> tensor<?x64xf32>
+    transformer.yield %1 : tensor<?x64xf32>
+  }
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+!rows = tensor<?x32xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+
+// What experts give is added up by the thread that adds it to the residual stream.
+// CHECK-LABEL: @sum_of_experts
+// CHECK: transformer.dispatch @residual_norm_0(
+// CHECK-NEXT: return
+// CHECK: @residual_norm_0_b0
+// CHECK: arith.mulf
+// CHECK: scf.for
+// CHECK: math.fma
+// CHECK: arith.addf
+// CHECK-COUNT-1: memref.store
+// CHECK-NOT: memref.store
+func.func @sum_of_experts(%x: !rows, %y: tensor<?x96xf32>, %w: !rows) -> !rows {
+  %0 = transformer.kernel "residual_norm" (%a = %x : !rows, %e = %y : tensor<?x96xf32>, %s = %w : !rows) -> (!rows) {
+    %c0 = arith.constant 0 : index
+    %1 = transformer.combine_experts %e, %s : (tensor<?x96xf32>, !rows) -> !rows
+    %t = tensor.dim %a, %c0 : !rows
+    %o = tensor.empty(%t) : !rows
+    %2 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%a, %1 : !rows, !rows) outs(%o : !rows) {
+    ^bb0(%u: f32, %v: f32, %old: f32):
+      %q = arith.addf %u, %v : f32
+      linalg.yield %q : f32
+    } -> !rows
+    transformer.yield %2 : !rows
+  }
+  return %0 : !rows
+}
