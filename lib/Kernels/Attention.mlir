@@ -4,7 +4,8 @@
 // Rows of Q and O are queries, of K and V keys, of all sequences one behind the other; columns are heads. A row of %work
 // is a tile of queries: its first query, where its sequence's queries end, the first key that any of its queries sees,
 // where these end, and the key at which its first query stands. A tile sees at least one key. Keys and values may be
-// columns of one matrix.
+// columns of one matrix. A sink is one more score of its head, which no value belongs to: all that it does is to make the
+// sum larger, in the end. Where it is so large that its weight is infinite, what the others are worth rounds to zero.
 //
 // Weights of f16 are 2^12 times as large, up to 4096, which the last quotient takes back: so those from 2^-26 of the
 // largest on are normal numbers. Subnormal ones have fewer digits, and gfx90a's MFMA takes them as zeros.
@@ -26,7 +27,7 @@
 !rows = vector<$(m)x1xf32>
 !sums = vector<$(m)x8xf32>
 
-tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o: !result)$(attributes) {
+tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, $(sinks)%o: !result)$(attributes) {
   %0 = arith.constant 0 : index
   %1 = arith.constant 1 : index
   %step = arith.constant $(n) : index
@@ -80,10 +81,7 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
       %capped0 = tile.map (%x = %s0) : !scores -> !scores { $(cap) }
       %seen0 = tile.mask %capped0 at [%key, %first] columns %last $(band) : !scores
       %max0 = tile.reduce maxnumf %seen0, %floor : !scores
-      %base0 = tile.map (%x = %max0) : !rows -> !rows {
-        $(base)
-        tile.yield %z : f32
-      }
+      %base0 = tile.map (%x = %max0) : !rows -> !rows { $(base) tile.yield %z : f32 }
       %e0 = tile.map (%x = %seen0, %base = %base0) : !scores, !rows -> !scores {
         %y = math.fma %x, %scale, %base : f32
         %z = math.exp2 %y : f32
@@ -106,10 +104,7 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
         %capped = tile.map (%x = %s) : !scores -> !scores { $(cap) }
         %seen = tile.mask %capped at [%key, %j] columns %last $(band) : !scores
         %max1 = tile.reduce maxnumf %seen, %max : !scores
-        %base1 = tile.map (%x = %max1) : !rows -> !rows {
-          $(base)
-          tile.yield %z : f32
-        }
+        %base1 = tile.map (%x = %max1) : !rows -> !rows { $(base) tile.yield %z : f32 }
         %e = tile.map (%x = %seen, %y = %base1) : !scores, !rows -> !scores {
           %z = math.fma %x, %scale, %y : f32
           %w = math.exp2 %z : f32
@@ -139,7 +134,9 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, %o:
       %pv = tile.mma %r#1, %sv, %r#0 : !weights, !keys, !output -> !output_sum
       %o1 = tile.mma_wait 0 for %pv : !output_sum
       tile.release %cv : !ring
-      %total = tile.reduce addf %r#4 : !sums
+      %seen_sum = tile.reduce addf %r#4 : !sums
+      $(read_sink)
+      %total = tile.map (%l = %seen_sum, %y = %r#3$(and_sink)) : !rows, !rows$(and_number) -> !rows { $(add_sink) }
       %value = tile.map (%x = %o1, %l = %total) : !output, !rows -> !output {
         %some = arith.cmpf olt, %zero, %l : f32 // a query that sees nothing has nothing
         %y = arith.divf %one, %l : f32

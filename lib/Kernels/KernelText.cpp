@@ -182,6 +182,10 @@ Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const Attent
     band += "from %from ";
   if (p.right < AttentionParameters::kUnbounded)
     band += "below %below";
+  std::string addSink = "tile.yield %l : f32";
+  if (p.sinks)
+    addSink = "%log2e = arith.constant " + real(log2e) + " : f32 %power = math.fma %s, %log2e, %y : f32 " +
+              "%e = math.exp2 %power : f32 %z = arith.addf %l, %e : f32 tile.yield %z : f32";
   auto text = [](int64_t number) { return std::to_string(number); };
   const std::string headsOfAKey = p.headsOfAKey ? "arith.constant " + text(p.headsOfAKey) + " : index"
                                                 : "arith.divui %columns, %key_columns : index";
@@ -203,6 +207,13 @@ Result<OwningOpRef<ModuleOp>> attentionKernel(MLIRContext &context, const Attent
                                                     "%z = math.fma %x, %minus_scale, %power : f32"
                                                   : "%z = arith.mulf %x, %minus_scale : f32"},
                       {"band", band},
+                      {"sinks", p.sinks ? "%sinks: memref<?x?xf32>, " : ""},
+                      {"read_sink", p.sinks ? "%head = arith.divui %column, %width : index "
+                                              "%sink = tile.read %sinks[%0, %head] : memref<?x?xf32> -> vector<1x1xf32>"
+                                            : ""},
+                      {"and_sink", p.sinks ? ", %s = %sink" : ""},
+                      {"and_number", p.sinks ? ", vector<1x1xf32>" : ""},
+                      {"add_sink", addSink},
                       {"from", text(-p.left)},
                       {"below", text(p.right + 1)},
                       {"element", p.element},

@@ -73,6 +73,7 @@ struct AttentionParameters {
   int64_t left = kUnbounded, right = 0;        ///< keys that a query sees before its own and behind it
   int64_t headsOfAKey = 0;                     ///< heads of queries that share keys; 0: as many as K says
   int64_t firstValue = 0;                      ///< column of V at which the values begin
+  bool sinks = false;                          ///< each head has one more score: float32 [1, heads], in front of O
   std::string element = "bf16", result = "bf16";
   /// No bound of the keys that are seen. right = 0 is causal, right = kUnbounded full attention.
   static constexpr int64_t kUnbounded = int64_t(1) << 30;

@@ -3,6 +3,7 @@
 // computes with the keys of this one and the values of the one before, and puts what has come into the other slots,
 // behind which is the one barrier of a turn.
 #include "passes/AMD/AttentionEmitter.h"
+#include "lib/Kernels/ChipLimits.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -75,6 +76,7 @@ LogicalResult AttentionEmitter::emitOperation(Operation &op) {
       })
       .Case([&](ReduceOp reduction) { return done([&] { reduce(reduction); }); })
       .Case([&](MaskOp masked) { return done([&] { mask(masked); }); })
+      .Case([&](ReadOp number) { return read(number); })
       .Case([&](ConvertOp narrowed) { return done([&] { narrow(narrowed); }); })
       .Case([&](StoreOp stored) { return done([&] { store(stored); }); })
       // A barrier separates what reads a slot from what fills it again; all waves compute at once.
@@ -394,6 +396,24 @@ void AttentionEmitter::mask(MaskOp op) {
     value = arith::SelectOp::create(b, seen, value, infinity);
   }
   map(op.getResult(), held);
+}
+
+/// One number for all elements, which lanes read alike.
+LogicalResult AttentionEmitter::read(ReadOp op) {
+  if (op.getType().getNumElements() != 1)
+    return unfit(op) << "expects to read one number beside an attention on " << chip.name << ", but got "
+                     << op.getType();
+  const Matrix &from = matrices[op.getFrom()];
+  const Type type = op.getFrom().getType().getElementType();
+  auto inside = [&](Value place, Value size) {
+    return arith::ExtSIOp::create(b, b.getI64Type(), binary("arith.minsi", lookup(place).front(), add(size, i32(-1))));
+  };
+  Value row = inside(op.getRow(), from.rows), column = inside(op.getColumn(), from.columns);
+  Value at = LLVM::GEPOp::create(b, from.pointer.getType(), type, from.pointer,
+                                 ArrayRef<LLVM::GEPArg>{add(multiply(row, from.stride), column)});
+  Value number = LLVM::LoadOp::create(b, type, at, type.getIntOrFloatBitWidth() / 8);
+  map(op.getValue(), type.isF32() ? number : Value(arith::ExtFOp::create(b, b.getF32Type(), number)));
+  return success();
 }
 
 void AttentionEmitter::narrow(ConvertOp op) {

@@ -37,6 +37,7 @@ private:
   void takeSums(tile::MmaWaitOp op);
   void reduce(tile::ReduceOp op);
   void mask(tile::MaskOp op);
+  mlir::LogicalResult read(tile::ReadOp op);
   void narrow(tile::ConvertOp op);
   void store(tile::StoreOp op);
   /// `value` of the lane of the other half that has the same query.

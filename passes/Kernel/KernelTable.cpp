@@ -161,8 +161,6 @@ std::optional<AttentionParameters> selectAttention(StringRef chip, const Attenti
   };
   if (!multiplies(chip, shape.query) || isEight(shape.query))
     return no("expects queries of bf16 or f16, but got " + nameOf(shape.query));
-  if (shape.sinks)
-    return no("expects no sinks");
   if (shape.key != shape.value)
     return no("expects keys and values of one size, but got " + Twine(shape.key) + " and " + Twine(shape.value));
   std::string heads;
@@ -179,6 +177,7 @@ std::optional<AttentionParameters> selectAttention(StringRef chip, const Attenti
     AttentionParameters parameters = row.parameters;
     parameters.element = nameOf(shape.query);
     parameters.result = nameOf(shape.result);
+    parameters.sinks = shape.sinks;
     return parameters;
   }
   if (!known)

@@ -7,7 +7,7 @@ def SelectAttention : Pass<"select-attention", "::mlir::ModuleOp"> {
   let summary = "Select tile kernels for attention";
   let description = [{
     A table says which kernel computes a `transformer.attention` of this head size and these types on the chip
-    (passes/Kernel/KernelTable.cpp): queries, keys and values of bf16 or f16, no sinks. Tiles of queries become rows of a table
+    (passes/Kernel/KernelTable.cpp): queries, keys and values of bf16 or f16. Tiles of queries become rows of a table
     that a kernel of threads makes; each has as many queries as the kernel's tiles where positions follow each other, else one. A
     cache without positions gives zeros. What the table has nothing for stays, and the module's `tile.unselected` says why.
 

@@ -43,7 +43,7 @@ FailureOr<std::string> KernelPlace::scaledProduct(const SelectedKernel &kernel, 
 
 FailureOr<std::string> KernelPlace::attention(const AttentionParameters &p, Location loc) {
   const std::string name = "attention_" + std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.d) +
-                           "_" + p.element + "_" + p.result;
+                           "_" + p.element + "_" + p.result + (p.sinks ? "_sinks" : "");
   return add(name, attentionKernel(*module.getContext(), p), loc);
 }
 

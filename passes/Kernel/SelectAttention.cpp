@@ -201,8 +201,15 @@ struct SelectAttention : impl::SelectAttentionBase<SelectAttention> {
           scf::YieldOp::create(k, loc, linalg::FillOp::create(k, loc, zero, room).getResult(0));
         },
         [&](OpBuilder &k, Location loc) {
-          auto launch = tile::LaunchOp::create(k, loc, TypeRange(room.getType()),
-                                               ValueRange{op.getQ(), cache, cache, work}, room, *kernel);
+          SmallVector<Value> read = {op.getQ(), cache, cache, work};
+          if (Value sinks = op.getSinks()) { // a row of a number for each head
+            const int64_t count = op.getSinks().getType().getDimSize(0);
+            read.push_back(
+                tensor::ExpandShapeOp::create(k, loc, RankedTensorType::get({1, count}, k.getF32Type()), sinks,
+                                              SmallVector<ReassociationIndices>{{0, 1}},
+                                              SmallVector<OpFoldResult>{k.getIndexAttr(1), k.getIndexAttr(count)}));
+          }
+          auto launch = tile::LaunchOp::create(k, loc, TypeRange(room.getType()), read, room, *kernel);
           scf::YieldOp::create(k, loc, launch.getResult(0));
         });
     op.replaceAllUsesWith(choice.getResult(0));

@@ -97,6 +97,7 @@ LogicalResult AttentionEmitter::emitOperation(Operation &op) {
       .Case([&](MapOp each) { return done([&] { mapElements(each); }); })
       .Case([&](ReduceOp reduction) { return done([&] { reduce(reduction); }); })
       .Case([&](MaskOp masked) { return done([&] { mask(masked); }); })
+      .Case([&](ReadOp) { return success(); }) // its maps read
       .Case([&](ConvertOp narrowed) { return done([&] { narrow(narrowed); }); })
       .Case([&](StoreOp stored) { return store(stored); })
       .Case([&](memref::DimOp dim) { return sizeOf(dim); })

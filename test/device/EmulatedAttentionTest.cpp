@@ -51,6 +51,12 @@ AttentionParameters capped(AttentionParameters p, double cap) {
   p.cap = cap;
   return p;
 }
+AttentionParameters sinking(AttentionParameters p) {
+  p.sinks = true;
+  return p;
+}
+/// The sink of each head: one that weighs next to nothing, as much as a key, as much as all keys, and much more.
+float sinkOf(uint32_t head) { return std::array{-31.0f, 0.75f, 5.5f, 13.0f}[head % 4]; }
 
 struct Batch {
   std::vector<AttentionSequence> sequences;
@@ -88,7 +94,11 @@ void attend(const Case &c, const AttentionSequence &s, int64_t query, uint32_t h
       top = std::max(top, sum), largest = std::max(largest, std::fabs(sum)),
       error = std::max(error, d * magnitude * p.scale);
   }
-  double all = 0;
+  // A sink's power is rounded as a score's is, its logarithm's base with the constant.
+  const double sink = p.sinks ? sinkOf(head) : -INFINITY;
+  if (p.sinks)
+    top = std::max(top, sink), largest += std::fabs(sink);
+  double all = std::exp(sink - top);
   for (double score : scores) {
     weights.push_back(std::isinf(score) ? 0 : std::exp(score - top));
     all += weights.back();
@@ -101,8 +111,8 @@ void attend(const Case &c, const AttentionSequence &s, int64_t query, uint32_t h
       out[x] += term, magnitude += std::fabs(term), most = std::max(most, std::fabs(value));
     }
     scaleTolerance[x] = magnitude * 4 * largest * 0x1p-24;
-    tolerance[x] = magnitude * (rounding + (error + s.keys + 16) * 0x1p-23) + std::fabs(out[x]) * rounding +
-                   (half ? s.keys * most * 0x1p-26 : 0);
+    tolerance[x] = magnitude * (rounding + (error + s.keys + 16 + (p.sinks ? 4 * largest : 0)) * 0x1p-23) +
+                   std::fabs(out[x]) * rounding + (half ? s.keys * most * 0x1p-26 : 0);
   }
 }
 
@@ -133,6 +143,10 @@ TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
   const uint32_t count = uint32_t(entries.size() / 5);
   Matrix work(count, 5, 5, false);
   std::memcpy(work.bytes.data(), entries.data(), work.bytes.size());
+  Matrix sinks(1, c.heads, c.heads + 3, false);
+  std::vector<double> wideSinks;
+  for (uint32_t head = 0; head < c.heads; ++head)
+    sinks.set(0, head, sinkOf(head)), wideSinks.push_back(sinkOf(head));
 
   mlir::DialectRegistry registry;
   registerKernelDialects(registry);
@@ -145,12 +159,14 @@ TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
     for (uint32_t r = 0; r < matrix->rows; ++r)
       for (uint32_t x = 0; x < matrix->columns; ++x)
         wide->push_back(matrix->get(r, x));
-  const Status interpreted = interpretKernel(*(*text)->getOps<tile::KernelOp>().begin(),
-                                             {InterpretedMatrix{wideQ.data(), batch.queries, width, width},
-                                              InterpretedMatrix{wideK.data(), batch.keys, keyWidth, keyWidth},
-                                              InterpretedMatrix{wideV.data(), batch.keys, keyWidth, keyWidth},
-                                              InterpretedMatrix{wideWork.data(), count, 5, 5},
-                                              InterpretedMatrix{meant.data(), batch.queries, width, width}});
+  std::vector<std::variant<int64_t, InterpretedMatrix>> wide = {
+      InterpretedMatrix{wideQ.data(), batch.queries, width, width},
+      InterpretedMatrix{wideK.data(), batch.keys, keyWidth, keyWidth},
+      InterpretedMatrix{wideV.data(), batch.keys, keyWidth, keyWidth}, InterpretedMatrix{wideWork.data(), count, 5, 5}};
+  if (c.parameters.sinks)
+    wide.push_back(InterpretedMatrix{wideSinks.data(), 1, c.heads, c.heads});
+  wide.push_back(InterpretedMatrix{meant.data(), batch.queries, width, width});
+  const Status interpreted = interpretKernel(*(*text)->getOps<tile::KernelOp>().begin(), wide);
   ASSERT_TRUE(interpreted) << interpreted.error().text();
 
   TileKernel lowered(**module, true, c.chip);
@@ -158,7 +174,10 @@ TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
   std::vector<double> out, tolerance, scaleTolerance;
   for (uint64_t seed : {0, 3}) {
     Matrix result(batch.queries, width, width + seed, true, element);
-    Launch launch(lowered.launch(), {&q, &k, &v, &work, &result});
+    std::vector<Matrix *> matrices = {&q, &k, &v, &work, &result};
+    if (c.parameters.sinks)
+      matrices.insert(matrices.end() - 1, &sinks);
+    Launch launch(lowered.launch(), matrices);
     launch.shape.grid = {c.blocks, 1, 1};
     emulated::Options options;
     options.seed = seed;
@@ -215,6 +234,64 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"sm_80_ragged", tiles(128, 64, 64, 4, kAll, 0), 2, 1, {{61, 61}, {1, 131}, {3, 3}}, 1, "sm_80"},
         Case{"sm_80_capped", capped(ofHalves(tiles(64, 64, 64, 4, kAll, 0)), 1.5), 1, 1, {{67, 67}}, 1, "sm_80"},
         Case{"sm_80_head_of_256", tiles(256, 128, 32, 8, kAll, 0), 1, 1, {{67, 131}}, 1, "sm_80"}),
+    [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
+// Sinks: alone, and with a window, a cap and shared keys; where a query sees nothing else; of heads of each size.
+INSTANTIATE_TEST_SUITE_P(
+    Sinks, EmulatedAttention,
+    testing::Values(
+        Case{"sm_90a_sinks", sinking(tiles(64, 64, 64, 4, kAll, 0)), 4, 2, {{67, 131}}, 2},
+        Case{"sm_90a_window_sinks", sinking(capped(tiles(64, 128, 64, 8, 37, 0), 7)), 3, 1, {{61, 61}, {3, 131}}, 2},
+        Case{"sm_90a_sinks_of_128", sinking(tiles(128, 128, 128, 8, kAll, 0)), 2, 1, {{131, 197}}, 1},
+        Case{"sm_90a_sinks_see_nothing", sinking(tiles(64, 64, 64, 4, kAll, 0)), 2, 2, {{71, 5}}, 1},
+        Case{"sm_80_sinks", sinking(tiles(64, 64, 64, 4, kAll, 0)), 4, 2, {{67, 131}}, 2, "sm_80"},
+        Case{"sm_80_window_sinks",
+             sinking(capped(tiles(128, 64, 64, 4, 37, 0), 7)),
+             3,
+             1,
+             {{61, 61}, {3, 131}},
+             1,
+             "sm_80"},
+        Case{"gfx942_sinks", sinking(amd(64, 64, 64, 4, kAll, 0)), 4, 2, {{67, 131}}, 2, "gfx942"},
+        Case{"gfx942_window_sinks",
+             sinking(capped(amd(128, 128, 64, 8, 37, 0), 7)),
+             3,
+             1,
+             {{61, 61}, {3, 131}},
+             1,
+             "gfx942"},
+        Case{"gfx942_sinks_see_nothing", sinking(amd(64, 64, 64, 4, kAll, 0)), 2, 2, {{71, 5}}, 1, "gfx942"},
+        Case{"gfx950_window_sinks",
+             sinking(capped(amd(64, 128, 64, 8, 37, 0), 7)),
+             4,
+             2,
+             {{61, 61}, {3, 131}},
+             2,
+             "gfx950"},
+        Case{"gfx1100_sinks", sinking(amd(64, 64, 32, 4, kAll, 0)), 4, 2, {{67, 131}}, 2, "gfx1100"},
+        Case{"gfx1100_window_sinks",
+             sinking(capped(amd(128, 128, 32, 8, 37, 0), 7)),
+             3,
+             1,
+             {{61, 61}, {3, 131}},
+             1,
+             "gfx1100"},
+        Case{"gfx1201_window_sinks",
+             sinking(capped(amd(64, 64, 64, 4, 37, 0), 7)),
+             4,
+             2,
+             {{61, 61}, {3, 131}},
+             2,
+             "gfx1201"},
+        Case{"gfx90a_halves_sinks",
+             sinking(ofHalves(amd(64, 64, 64, 4, kAll, 0))),
+             4,
+             2,
+             {{61, 131}, {3, 67}},
+             1,
+             "gfx90a"},
+        Case{"gfx1201_halves_sinks", sinking(ofHalves(amd(64, 64, 64, 4, 37, 0))), 4, 1, {{61, 131}}, 1, "gfx1201"},
+        Case{"sm_90a_halves_sinks", sinking(ofHalves(tiles(64, 64, 64, 4, 37, 0))), 4, 1, {{61, 131}}, 1}),
     [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
 
 // Blocks of one wave's 32 or 16 queries, or of more; emulated, never run on hardware.

@@ -202,8 +202,9 @@ TEST_P(ChipLimits, WhatTheTablesSelectIsLowered) {
   for (int64_t head : {64, 128, 256})
     for (int64_t queries : {int64_t(1), kAny}) {
       std::string reason;
-      if (auto p = selectAttention(chip, {bf16, bf16, head, head, queries, false}, reason)) {
+      if (auto p = selectAttention(chip, {bf16, bf16, head, head, queries, head == 64}, reason)) {
         SCOPED_TRACE("heads of " + std::to_string(head));
+        EXPECT_EQ(p->sinks, head == 64);
         EXPECT_EQ(lower(attentionKernel(context, *p)), "");
       } else {
         EXPECT_NE(reason, "");

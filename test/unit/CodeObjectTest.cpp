@@ -30,6 +30,11 @@ AttentionParameters attention(int64_t d, int64_t m, int64_t n) {
   return p;
 }
 
+AttentionParameters sinking(AttentionParameters p) {
+  p.sinks = true;
+  return p;
+}
+
 /// Of fp8 with scales.
 struct Scaled {
   MatmulParameters parameters;
@@ -238,6 +243,9 @@ INSTANTIATE_TEST_SUITE_P(Attention, AttentionObjects,
                                          Attending{"gfx1100", attention(64, 128, 64), {256, 32768}},
                                          Attending{"gfx1100", attention(128, 128, 32), {256, 65536}},
                                          Attending{"gfx1100", attention(256, 64, 16), {256, 65536}},
+                                         Attending{"gfx942", sinking(attention(64, 128, 64)), {512, 32768}},
+                                         Attending{"gfx1100", sinking(attention(64, 128, 64)), {256, 32768}},
+                                         Attending{"gfx1201", sinking(attention(256, 64, 16)), {256, 65536}},
                                          Attending{"gfx1201", attention(64, 64, 64), {256, 32768}},
                                          Attending{"gfx1201", attention(64, 128, 64), {256, 32768}},
                                          Attending{"gfx1201", attention(128, 128, 32), {256, 32768}},

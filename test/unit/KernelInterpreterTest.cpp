@@ -3,7 +3,10 @@
 #include "lib/Interpret/KernelInterpreter.h"
 #include "lib/Kernels/KernelText.h"
 #include "mlir/IR/MLIRContext.h"
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <random>
 
@@ -171,4 +174,18 @@ TEST(KernelText, RefusesParametersThatMakeNoKernel) {
   EXPECT_NE(kernel.error().message.find("expects channels of at most 232448 bytes (C2), but got 245840"),
             std::string::npos)
       << kernel.error().text();
+}
+
+/// One kernel is one text that can be read at a sitting.
+TEST(KernelText, TextsAreShort) {
+  int texts = 0;
+  for (const auto &entry : std::filesystem::directory_iterator(STEPDOWN_SOURCE_DIR "/lib/Kernels")) {
+    if (entry.path().extension() != ".mlir")
+      continue;
+    ++texts;
+    std::ifstream file(entry.path());
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 150) << entry.path();
+  }
+  EXPECT_EQ(texts, 4);
 }

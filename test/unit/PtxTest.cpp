@@ -252,7 +252,7 @@ TEST(Ptx, AttentionOfWarpsAssemblesWithinItsBudget) {
     for (int64_t queries : {int64_t(64), mlir::ShapedType::kDynamic}) {
       SCOPED_TRACE("heads of " + std::to_string(head));
       std::string reason;
-      auto p = selectAttention("sm_80", {bf16, bf16, head, head, queries, false}, reason);
+      auto p = selectAttention("sm_80", {bf16, bf16, head, head, queries, head == 64}, reason);
       ASSERT_TRUE(p) << reason;
       const Lowered lowered = lower(*p, "sm_80");
       EXPECT_EQ(lowered.sharedBytes, (p->m + 4 * p->n) * head * 2);
@@ -298,15 +298,16 @@ TEST(Ptx, AttentionAssemblesWithinItsBudget) {
   const std::string ptxas = findPtxas(STEPDOWN_PTXAS_DIR);
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
-  AttentionParameters causal, full, window, narrow, wide, capped;
+  AttentionParameters causal, full, window, narrow, wide, capped, sinks;
   full.n = 176, full.right = AttentionParameters::kUnbounded;
   window.left = 511, window.right = 0;
   narrow.d = 64, narrow.m = 192, narrow.warps = 12, narrow.registers = 160, narrow.loadRegisters = 32;
   wide.d = 256, wide.n = 80, wide.loadRegisters = 32; // more boxes to copy
   capped.cap = 50;
-  for (const AttentionParameters &parameters : {causal, full, window, narrow, wide, capped}) {
+  sinks = narrow, sinks.sinks = true, sinks.left = 511; // as gpt-oss has them
+  for (const AttentionParameters &parameters : {causal, full, window, narrow, wide, capped, sinks}) {
     SCOPED_TRACE("head " + std::to_string(parameters.d) + ", " + std::to_string(parameters.n) + " keys, cap " +
-                 std::to_string(parameters.cap));
+                 std::to_string(parameters.cap) + (parameters.sinks ? ", sinks" : ""));
     const Lowered lowered = lower(parameters);
     expectBudget(lowered, ptxas);
   }

@@ -84,25 +84,42 @@ func.func @three(%q: tensor<?x64xbf16>, %batch: !transformer.batch, %cache: !cac
 
 // -----
 
+!cache = !transformer.cache<heads = 1, key = 64, value = 64, element = bf16>
+
+// A number for each head of queries, read where the sum of weights is taken.
+func.func @sinks(%q: tensor<?x128xbf16>, %batch: !transformer.batch, %cache: !cache, %sinks: tensor<2xf32>) -> tensor<?x128xbf16> {
+  %y = transformer.attention %q, %batch, %cache, %sinks {scale = 0.125 : f64, window = 37 : i64, softcap = 30.0 : f64}
+      : (tensor<?x128xbf16>, !transformer.batch, !cache, tensor<2xf32>) -> tensor<?x128xbf16>
+  return %y : tensor<?x128xbf16>
+}
+// CHECK-LABEL: func.func @sinks
+// CHECK-SAME: %[[SINKS:[^:]*]]: tensor<2xf32>
+// CHECK: %[[ROW:.*]] = tensor.expand_shape %[[SINKS]] {{.*}} into tensor<1x2xf32>
+// CHECK: tile.launch @attention_192x128x64_bf16_bf16_sinks ins({{.*}}, %[[ROW]] :
+// CHECK: tile.kernel @attention_192x128x64_bf16_bf16_sinks
+// CHECK-SAME: %[[READ:[^:,]*]]: memref<?x?xf32>, %{{[^:]*}}: memref<?x?xbf16>)
+// CHECK: tile.read %[[READ]][%{{.*}}, %{{.*}}] : memref<?x?xf32> -> vector<1x1xf32>
+// AMD-LABEL: func.func @sinks
+// AMD: tile.launch @attention_128x64x64_bf16_bf16_sinks ins
+
+// -----
+
 // What stays, and why.
 // CHECK: module attributes {tile.unselected = [
 // CHECK-SAME: "transformer.attention ({{.*}}select-attention.mlir:{{[0-9]+}}:{{[0-9]+}}): expects queries of bf16 or f16, but got f32",
-// CHECK-SAME: "transformer.attention ({{.*}}): expects no sinks",
 // CHECK-SAME: "transformer.attention ({{.*}}): expects keys and values of one size, but got 64 and 128",
 // CHECK-SAME: "transformer.attention ({{.*}}): expects heads of one of 64, 128, 256 columns, but got 96"]}
-func.func @left(%q: tensor<?x64xf32>, %n: tensor<?x64xbf16>, %w: tensor<?x96xbf16>, %batch: !transformer.batch, %sinks: tensor<1xf32>,
+func.func @left(%q: tensor<?x64xf32>, %n: tensor<?x64xbf16>, %w: tensor<?x96xbf16>, %batch: !transformer.batch,
                 %c: !transformer.cache<heads = 1, key = 64, value = 64, element = bf16>,
                 %d: !transformer.cache<heads = 1, key = 64, value = 128, element = bf16>,
                 %e: !transformer.cache<heads = 1, key = 96, value = 96, element = bf16>)
-    -> (tensor<?x64xf32>, tensor<?x64xbf16>, tensor<?x128xbf16>, tensor<?x96xbf16>) {
+    -> (tensor<?x64xf32>, tensor<?x128xbf16>, tensor<?x96xbf16>) {
   %0 = transformer.attention %q, %batch, %c {scale = 0.125 : f64}
       : (tensor<?x64xf32>, !transformer.batch, !transformer.cache<heads = 1, key = 64, value = 64, element = bf16>) -> tensor<?x64xf32>
-  %1 = transformer.attention %n, %batch, %c, %sinks {scale = 0.125 : f64}
-      : (tensor<?x64xbf16>, !transformer.batch, !transformer.cache<heads = 1, key = 64, value = 64, element = bf16>, tensor<1xf32>) -> tensor<?x64xbf16>
-  %2 = transformer.attention %n, %batch, %d {scale = 0.125 : f64}
+  %1 = transformer.attention %n, %batch, %d {scale = 0.125 : f64}
       : (tensor<?x64xbf16>, !transformer.batch, !transformer.cache<heads = 1, key = 64, value = 128, element = bf16>) -> tensor<?x128xbf16>
-  %3 = transformer.attention %w, %batch, %e {scale = 0.125 : f64}
+  %2 = transformer.attention %w, %batch, %e {scale = 0.125 : f64}
       : (tensor<?x96xbf16>, !transformer.batch, !transformer.cache<heads = 1, key = 96, value = 96, element = bf16>) -> tensor<?x96xbf16>
-  return %0, %1, %2, %3 : tensor<?x64xf32>, tensor<?x64xbf16>, tensor<?x128xbf16>, tensor<?x96xbf16>
+  return %0, %1, %2 : tensor<?x64xf32>, tensor<?x128xbf16>, tensor<?x96xbf16>
 }
-// CHECK-COUNT-4: transformer.attention
+// CHECK-COUNT-3: transformer.attention
