@@ -47,7 +47,7 @@ typedef struct stepdown_emulation {
   void (*turn)(const struct stepdown_emulation *entries, uint32_t operation);
 } stepdown_emulation;
 
-#define STEPDOWN_EMULATION_MAGIC 0x32554d45u /* "EMU2" */
+#define STEPDOWN_EMULATION_MAGIC 0x33554d45u /* "EMU3" */
 
 typedef struct stepdown_emulated_header {
   uint32_t magic, kernels, operations, name_bytes;

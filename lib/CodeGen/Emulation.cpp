@@ -14,7 +14,7 @@ using namespace llvm;
 namespace stepdown {
 namespace {
 
-constexpr uint64_t kStack = 192 << 10; // of a lane's 256 KiB
+constexpr uint64_t kStack = 192 << 10; // of a lane's 260 KiB or more
 
 Result<NativeCode> compile(Module &module, TargetMachine &machine) {
   module.setTargetTriple(machine.getTargetTriple());

@@ -92,13 +92,15 @@ Value *HostFunction::take(IRBuilderBase &builder, unsigned &index, Type *type) {
   return loaded;
 }
 
-void HostFunction::call(IRBuilderBase &builder, const Instruction &source, StringRef name, EmulatedOperation operation,
-                        unsigned results, ArrayRef<Value *> arguments) {
-  unsigned index = results;
+unsigned HostFunction::callAt(unsigned first, IRBuilderBase &builder, const Instruction &source, StringRef name,
+                              EmulatedOperation operation, unsigned results, ArrayRef<Value *> arguments) {
+  unsigned index = first + results;
   for (Value *argument : arguments)
     put(builder, index, argument);
   slots = std::max(slots, index);
-  enter(builder, 0, builder.getVoidTy(), record(source, name, operation, results, index - results), frame);
+  enter(builder, 0, builder.getVoidTy(), record(source, name, operation, results, index - first - results),
+        first ? slot(builder, first) : frame);
+  return index;
 }
 
 Value *HostFunction::result(IRBuilderBase &builder, unsigned index) {

@@ -25,7 +25,14 @@ public:
                        llvm::ArrayRef<llvm::Value *> arguments, llvm::Type *result);
   /// The same at `builder` for a `source` whose `results` slots result() reads, behind it.
   void call(llvm::IRBuilderBase &builder, const llvm::Instruction &source, llvm::StringRef name,
-            EmulatedOperation operation, unsigned results, llvm::ArrayRef<llvm::Value *> arguments);
+            EmulatedOperation operation, unsigned results, llvm::ArrayRef<llvm::Value *> arguments) {
+    callAt(0, builder, source, name, operation, results, arguments);
+  }
+  /// The same with a frame that begins at slot `first`; returns the slot behind it.
+  unsigned callAt(unsigned first, llvm::IRBuilderBase &builder, const llvm::Instruction &source, llvm::StringRef name,
+                  EmulatedOperation operation, unsigned results, llvm::ArrayRef<llvm::Value *> arguments);
+  /// What a call left from slot `index` on, which goes behind it.
+  llvm::Value *take(llvm::IRBuilderBase &builder, unsigned &index, llvm::Type *type);
   llvm::Value *result(llvm::IRBuilderBase &builder, unsigned slot);
   /// What `source` accesses: `bytes` at `address`.
   void access(llvm::IRBuilderBase &builder, const llvm::Instruction &source, llvm::StringRef name,
@@ -44,7 +51,6 @@ private:
                         llvm::Value *last);
   llvm::Value *slot(llvm::IRBuilderBase &builder, unsigned index);
   void put(llvm::IRBuilderBase &builder, unsigned &index, llvm::Value *value);
-  llvm::Value *take(llvm::IRBuilderBase &builder, unsigned &index, llvm::Type *type);
 
   EmulationTable &table;
   const uint32_t number;

@@ -8,6 +8,7 @@
 #include "lib/CodeGen/EmulationTable.h"
 #include "lib/CodeGen/HostFunction.h"
 #include "lib/CodeGen/InlinePtx.h"
+#include "lib/CodeGen/ProductGroups.h"
 #include "llvm/ADT/PostOrderIterator.h"
 #include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/Dominators.h"
@@ -287,9 +288,35 @@ private:
       operation->modifiers[0] = layout.getTypeStoreSize(type);
       operation->modifiers[1] = slotsOf(type, layout);
     }
+    if (isLanesProduct(*call))
+      return rewriteTogether(call, intrinsic, *operation, arguments);
+    if (operation->kind == STEPDOWN_EMULATED_hint && call->use_empty()) { // the host has nothing to do for it
+      call->eraseFromParent();
+      return;
+    }
     if (Value *result = calls.perform(call, intrinsic, *operation, arguments, call->getType()))
       call->replaceAllUsesWith(result);
     call->eraseFromParent();
+  }
+
+  /// Products that need not wait for each other are computed when lanes come to the last of them: each has a frame of
+  /// its own until then.
+  void rewriteTogether(CallInst *call, StringRef intrinsic, EmulatedOperation operation, ArrayRef<Value *> arguments) {
+    together.push_back(call);
+    places.push_back(places.empty() ? 0 : behindTogether);
+    const bool more = areFollowed(together);
+    operation.modifiers[7] = more;
+    IRBuilder<> builder(call);
+    behindTogether =
+        calls.callAt(places.back(), builder, *call, intrinsic, operation, slotsOf(call->getType(), layout), arguments);
+    if (more)
+      return;
+    for (auto [product, place] : zip(together, places)) {
+      product->replaceAllUsesWith(calls.take(builder, place, product->getType()));
+      product->eraseFromParent();
+    }
+    together.clear();
+    places.clear();
   }
 
   /// What accesses go through has gone into them.
@@ -365,6 +392,9 @@ private:
   HostFunction calls;
   Function *host;
   SmallVector<CallInst *> resources;
+  SmallVector<CallInst *> together; ///< products of lanes that go with the next one
+  SmallVector<unsigned> places;     ///< slots at which their frames begin
+  unsigned behindTogether = 0;      ///< the slot behind these
   std::optional<Error> error;
 };
 

@@ -48,7 +48,6 @@ void call(const stepdown_emulation *entries, uint32_t number, uint64_t *frame) {
   case STEPDOWN_EMULATED_cluster_wait:
   case STEPDOWN_EMULATED_load_matrix:
   case STEPDOWN_EMULATED_store_matrix:
-  case STEPDOWN_EMULATED_mma:
   case STEPDOWN_EMULATED_wgmma:
   case STEPDOWN_EMULATED_wgmma_fence:
   case STEPDOWN_EMULATED_wgmma_commit:
@@ -58,9 +57,15 @@ void call(const stepdown_emulation *entries, uint32_t number, uint64_t *frame) {
   case STEPDOWN_EMULATED_first_lane:
   case STEPDOWN_EMULATED_read_lanes:
   case STEPDOWN_EMULATED_wave_barrier_all:
+    state.stop(Waiting::Warp, number, frame, lanesTogether(at, frame));
+    break;
+  case STEPDOWN_EMULATED_mma:
   case STEPDOWN_EMULATED_mfma:
   case STEPDOWN_EMULATED_wmma:
-    state.stop(Waiting::Warp, number, frame, lanesTogether(at, frame));
+    if (at.modifiers[7])
+      state.defer(lane, number, frame);
+    else
+      state.stop(Waiting::Warp, number, frame, ~uint64_t(0));
     break;
   case STEPDOWN_EMULATED_mbarrier_init:
   case STEPDOWN_EMULATED_mbarrier_invalidate:
@@ -134,7 +139,7 @@ void access(const stepdown_emulation *entries, uint32_t number, const void *addr
   if (!state.touch(address, at.bytes, access, &lane, std::max(1, at.modifiers[0])))
     state.abandon();
   uint32_t offset;
-  if (state.sharedBlock(reinterpret_cast<uint64_t>(address), offset) && at.bytes <= 16)
+  if (at.bytes <= 16 && state.sharedBlock(reinterpret_cast<uint64_t>(address), offset))
     state.countBanks(lane, number, offset, at.bytes);
 }
 
@@ -252,6 +257,8 @@ Status Emulator::load(const uint8_t *code, size_t size, const uint8_t *table, si
   const uint8_t *at = table + sizeof header;
   s.kernels.resize(header.kernels);
   s.operations.resize(header.operations);
+  s.waveOrders.clear();
+  s.waveOrders.resize(header.operations);
   std::memcpy(s.kernels.data(), at, header.kernels * sizeof s.kernels[0]);
   at += header.kernels * sizeof s.kernels[0];
   std::memcpy(s.operations.data(), at, header.operations * sizeof s.operations[0]);
@@ -327,6 +334,7 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
   s.blocks.resize(s.shape.cluster);
   s.pending.clear();
   s.bankAccesses.clear();
+  s.bankAccesses.resize(s.operations.size());
   s.clusterArrived = s.clusterPhase = 0;
   const uint32_t groups = (threads + groupLanes - 1) / groupLanes;
   s.agentsUsed = 0;
@@ -340,6 +348,7 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
     block.index[2] = index[2];
     block.rank = rank;
     block.warpLanes = s.kernel->warp_lanes;
+    block.warps = (threads + block.warpLanes - 1) / block.warpLanes;
     block.shared = s.workspace->shared + size_t(rank) * sharedWindow;
     block.sharedBytes = s.kernel->static_shared + s.shape.sharedBytes;
     block.cells = std::move(cells[rank]);
@@ -350,16 +359,14 @@ void makeCluster(State &s, const uint32_t (&index)[3], uint32_t threads) {
       Lane &lane = block.lanes[t];
       lane.block = &block;
       lane.thread = t;
+      lane.inWarp = t % block.warpLanes;
+      lane.warpOfBlock = t / block.warpLanes;
       lane.index[0] = t % s.shape.block[0];
       lane.index[1] = t / s.shape.block[0] % s.shape.block[1];
       lane.index[2] = t / s.shape.block[0] / s.shape.block[1];
       lane.agent = s.newAgent();
       lane.view.reset(s.agents);
       lane.view.plain[lane.agent] = 1;
-      if (s.kernel->amd) {
-        lane.released.reset(s.agents);
-        lane.arrived.reset(s.agents);
-      }
       lane.place = s.workspace->stacks.prepare(size_t(rank) * threads + t, runLane, &lane);
     }
     if (s.kernel->amd)

@@ -72,7 +72,8 @@ bool FiberStacks::reserve(size_t count) {
 }
 
 Continuation FiberStacks::prepare(size_t index, void (*body)(void *), void *argument) {
-  auto **top = reinterpret_cast<void **>(bytes + (index + 1) * (stackBytes + guardBytes) - 64); // a multiple of 16
+  auto **top = reinterpret_cast<void **>(bytes + (index + 1) * (stackBytes + guardBytes) - 64 -
+                                         index % places * apart); // a multiple of 16
   *--top = reinterpret_cast<void *>(&stepdown_fiber_begin);
   *--top = nullptr;                        // rbp
   *--top = reinterpret_cast<void *>(body); // rbx

@@ -45,11 +45,18 @@ struct MBarrier {
 struct Lane {
   Continuation place = nullptr;
   Block *block = nullptr;
-  uint32_t thread = 0; ///< in its block, linear
+  uint32_t thread = 0;                  ///< in its block, linear
+  uint32_t inWarp = 0, warpOfBlock = 0; ///< of its thread
   uint32_t index[3] = {};
   Waiting waiting = Waiting::Nothing;
   uint32_t operation = 0;
   uint64_t *frame = nullptr;
+  /// Products that go with the one that it comes to next, which have their frames until then.
+  struct {
+    uint32_t operation;
+    uint64_t *frame;
+  } deferred[16];
+  uint32_t deferredCount = 0;
   uint64_t mask = 0; ///< lanes that have to come along
   MBarrier *barrier = nullptr;
   uint32_t parity = 0, barrierNumber = 0;
@@ -58,15 +65,17 @@ struct Lane {
   View view;
   // AMD: what a barrier may tell others of this lane, its knowledge at its latest release fence, and what barriers have
   // told it since its latest acquire fence.
-  View released, arrived;
+  uint32_t releasedAt = 0; ///< its own time then, 0: the barrier since has told it
+  Knowledge released;      ///< empty while that is what `view` knows, but for its own time
+  std::shared_ptr<const Knowledge> arrived;
   // Bulk stores and cp.async of this lane: groups are numbered from 1.
   uint32_t bulkOpen = 0, bulkCommitted = 0, copyCommitted = 0;
   uint32_t clusterArrivals = 0; ///< the phase of the cluster's barrier that it arrived for, + 1
   Agent bulkReads = 0, bulkWrites = 0, copies = 0;
   bool hasBulk = false, hasCopies = false;
 
-  inline uint32_t lane() const;
-  inline uint32_t warp() const;
+  uint32_t lane() const { return inWarp; }
+  uint32_t warp() const { return warpOfBlock; }
 };
 
 /// What a chain of matrix products adds up in.
@@ -114,7 +123,7 @@ struct RemoteUse {
 struct Block {
   Emulator::State *state = nullptr;
   uint32_t index[3] = {}, rank = 0;
-  uint32_t warpLanes = 32; ///< of a warp, or wave
+  uint32_t warpLanes = 32, warps = 0; ///< of a warp, or wave; of the block
   uint8_t *shared = nullptr;
   uint32_t sharedBytes = 0;
   Cells cells;
@@ -125,9 +134,6 @@ struct Block {
   uint32_t registerPool = 0;
   std::unordered_map<Agent, RemoteUse> remoteUses; ///< the latest of each agent of other blocks
 };
-
-inline uint32_t Lane::lane() const { return thread % block->warpLanes; }
-inline uint32_t Lane::warp() const { return thread / block->warpLanes; }
 
 /// Bytes of the host.
 struct Region {
@@ -155,6 +161,12 @@ struct Pending {
   uint32_t bytes = 0, sourceBytes = 0;
 };
 
+/// Where the numbers of a matrix instruction of a wave go: of the first factor's rows, and along k of what lanes hold,
+/// by the group of lanes that have a column each.
+struct WaveOrder {
+  uint16_t rows[32], columns[4][32];
+};
+
 /// What one launch at a time fills: stacks of its lanes, and the shared memory of its blocks.
 struct Workspace {
   FiberStacks stacks;
@@ -173,6 +185,7 @@ struct Emulator::State : stepdown_emulation {
   std::vector<stepdown_emulated_kernel> kernels;
   std::vector<stepdown_emulated_operation> operations;
   std::string names;
+  std::vector<std::unique_ptr<WaveOrder>> waveOrders; ///< by operation, of those that were executed
   std::map<uint8_t *, Region> regions;
   Region *latestRegion = nullptr;
 
@@ -203,8 +216,8 @@ struct Emulator::State : stepdown_emulation {
     uint64_t lanes = 0;
     uint32_t bytes = 0, addresses[mostLanes];
   };
-  std::unordered_map<uint64_t, BankAccess> bankAccesses; // by warp and operation
-  uint32_t clusterSerial = 0;                            ///< of all launches
+  std::vector<std::unique_ptr<BankAccess[]>> bankAccesses; // by operation, then by warp of all blocks
+  uint32_t clusterSerial = 0;                              ///< of all launches
 
   ~State();
   const stepdown_emulated_kernel *find(const char *name) const; ///< null: none
@@ -233,6 +246,8 @@ struct Emulator::State : stepdown_emulation {
 
   // Operations of one lane, of a warp, of a warpgroup.
   void perform(Lane &lane, uint32_t operation, uint64_t *frame);
+  void defer(Lane &lane, uint32_t operation, uint64_t *frame);
+  void performDeferred(Block &block, Lane **lanes, uint32_t count, uint32_t operation);
   void performWarp(Block &block, Lane **lanes, uint32_t count, uint32_t operation);
   void performGroup(Block &block, WarpGroup &group, uint32_t operation);
 

@@ -116,7 +116,7 @@ bool State::touchGlobal(const void *address, uint32_t bytes, const Access &acces
 }
 
 bool State::touch(const void *address, uint32_t bytes, Access access, const Lane *lane, uint32_t alignment) {
-  if (alignment > 1 && reinterpret_cast<uint64_t>(address) % alignment) {
+  if (reinterpret_cast<uint64_t>(address) & (alignment - 1)) { // a power of two
     report(STEPDOWN_REPORT_alignment, lane, access.operation,
            "expects an address that is a multiple of %u, but got one %llu beyond", alignment,
            static_cast<unsigned long long>(reinterpret_cast<uint64_t>(address) % alignment));
@@ -130,8 +130,11 @@ bool State::touch(const void *address, uint32_t bytes, Access access, const Lane
 
 void State::countBanks(Lane &lane, uint32_t number, uint32_t offset, uint32_t bytes) {
   // Lanes come here one after another; an access of the warp is complete when one comes again, or all have come.
-  BankAccess &access = bankAccesses[uint64_t(number) << 16 | (lane.block->rank << 8 | lane.warp())];
-  const uint32_t width = lane.block->warpLanes;
+  const uint32_t width = lane.block->warpLanes, warps = lane.block->warps;
+  std::unique_ptr<BankAccess[]> &ofOperation = bankAccesses[number];
+  if (!ofOperation)
+    ofOperation = std::make_unique<BankAccess[]>(size_t(warps) * blocks.size());
+  BankAccess &access = ofOperation[lane.block->rank * warps + lane.warp()];
   const uint64_t bit = uint64_t(1) << lane.lane();
   // Of 16 bytes, AMD reads the lanes 0 to 3 of 32 with 20 to 23, 4 to 7 with 16 to 19, 8 to 11 with 28 to 31, 12 to 15
   // with 24 to 27 (AMD's account of LDS bank conflicts in CK-Tile); all else goes in the order of lanes.
@@ -144,8 +147,20 @@ void State::countBanks(Lane &lane, uint32_t number, uint32_t offset, uint32_t by
   };
   auto evaluate = [&] {
     // A pass serves 128 bytes: 32 lanes of 4 bytes, 16 of 8, 8 of 16. Lanes that read one word share it.
-    const uint32_t together = access.bytes <= 4 ? 32 : 128 / access.bytes;
+    const uint32_t together = access.bytes <= 4 ? 32 : 128 / access.bytes, unit = std::max(access.bytes, 4u);
+    const bool whole = (unit & (unit - 1)) == 0;
     for (uint32_t first = 0; first < width; first += together) {
+      // As nearly always: of as many places as there are lanes each has one.
+      uint32_t taken = 0;
+      bool apart = whole;
+      for (uint32_t i = first; i < first + together; ++i)
+        if (const uint32_t l = inOrder(i); access.lanes >> l & 1) {
+          const uint32_t place = 1u << (access.addresses[l] >> __builtin_ctz(unit) & (together - 1));
+          apart &= !(taken & place) && (access.addresses[l] & (unit - 1)) == 0;
+          taken |= place;
+        }
+      if (apart)
+        continue;
       uint32_t words[32][32], counts[32] = {}, passes = 0;
       for (uint32_t i = first; i < first + together; ++i)
         if (const uint32_t l = inOrder(i); access.lanes >> l & 1)

@@ -84,6 +84,43 @@ __attribute__((target("avx2,fma"))) void multiplyAvx2(float *sums, const float *
   multiplyBody(sums, a, b, rows, n, k);
 }
 
+template <uint32_t count>
+STEPDOWN_INLINE void columnsOf(float *const *sums, uint32_t given, const float *a, const float *b, uint32_t lanes,
+                               uint32_t rows, uint32_t k) {
+  for (uint32_t group = 0; group < lanes / rows; ++group)
+    for (uint32_t column = 0; column < rows; ++column) {
+      float *to = sums[group * rows + column], sum[count];
+      const float *left = a + group * k * count, *right = b + column * k;
+      for (uint32_t r = 0; r < count; ++r)
+        sum[r] = to[given + r];
+      for (uint32_t i = 0; i < k; ++i)
+        for (uint32_t r = 0; r < count; ++r)
+          sum[r] = __builtin_fmaf(left[i * count + r], right[i], sum[r]);
+      for (uint32_t r = 0; r < count; ++r)
+        to[r] = sum[r];
+    }
+}
+
+STEPDOWN_INLINE void columnsBody(float *const *sums, uint32_t given, const float *a, const float *b, uint32_t lanes,
+                                 uint32_t rows, uint32_t k) {
+  if (rows == 32)
+    columnsOf<16>(sums, given, a, b, lanes, rows, k);
+  else if (lanes == 32)
+    columnsOf<8>(sums, given, a, b, lanes, rows, k);
+  else
+    columnsOf<4>(sums, given, a, b, lanes, rows, k);
+}
+
+__attribute__((target("avx2,fma"))) void columnsAvx2(float *const *sums, uint32_t given, const float *a, const float *b,
+                                                     uint32_t lanes, uint32_t rows, uint32_t k) {
+  columnsBody(sums, given, a, b, lanes, rows, k);
+}
+
+bool hasAvx2() {
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return has;
+}
+
 } // namespace
 
 uint32_t elementBytes(ElementType type) {
@@ -134,11 +171,28 @@ void toFloats(ElementType type, const uint8_t *from, size_t count, float *to) {
 }
 
 void multiply(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k) {
-  static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (avx2)
+  if (hasAvx2())
     multiplyAvx2(sums, a, b, rows, n, k);
   else
     multiplyBody(sums, a, b, rows, n, k);
+}
+
+void multiplyColumns(float *const *sums, uint32_t given, const float *a, const float *b, uint32_t lanes, uint32_t rows,
+                     uint32_t k) {
+  (hasAvx2() ? columnsAvx2 : columnsBody)(sums, given, a, b, lanes, rows, k);
+}
+
+void multiplyColumnsOfIntegers(float *const *sums, uint32_t given, const float *a, const float *b, uint32_t lanes,
+                               uint32_t rows, uint32_t k) {
+  const uint32_t count = rows * rows / lanes;
+  for (uint32_t l = 0; l < lanes; ++l)
+    for (uint32_t r = 0; r < count; ++r) {
+      uint32_t sum;
+      std::memcpy(&sum, sums[l] + given + r, 4);
+      for (uint32_t i = 0; i < k; ++i)
+        sum += uint32_t(int32_t(a[(l / rows * k + i) * count + r]) * int32_t(b[l % rows * k + i]));
+      std::memcpy(sums[l] + r, &sum, 4);
+    }
 }
 
 void multiplyNarrow(float *sums, const float *a, const float *b, uint32_t rows, uint32_t n, uint32_t k, uint32_t bits) {

@@ -24,6 +24,7 @@ class Knowledge {
 public:
   void reset(size_t agents) { times.assign(agents, 0); }
   void grow(size_t agents) { times.resize(agents); }
+  bool empty() const { return times.empty(); }
   uint32_t &operator[](Agent agent) {
     ++changes;
     return times[agent];

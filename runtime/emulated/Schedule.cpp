@@ -2,6 +2,7 @@
 // asynchronous work is done when nobody can go on, and with a seed now and then before.
 #include "runtime/emulated/Machine.h"
 #include <algorithm>
+#include <iterator>
 
 namespace stepdown::emulated {
 
@@ -24,7 +25,15 @@ void State::stop(Waiting why, uint32_t number, uint64_t *frame, uint64_t mask) {
   lane.frame = frame;
   lane.mask = mask;
   ++statistics.switches;
-  switchTo(&lane.place, scheduler);
+  // The next lane of the warp goes on at once, as the scheduler would have it in order.
+  Lane *next = &lane + 1;
+  if (why == Waiting::Warp && options.seed == 0 && lane.lane() + 1 < lane.block->warpLanes &&
+      lane.thread + 1 < lane.block->lanes.size() && next->waiting == Waiting::Nothing) {
+    current = next;
+    switchTo(&lane.place, next->place);
+  } else {
+    switchTo(&lane.place, scheduler);
+  }
   if (failed)
     abandon();
 }
@@ -36,11 +45,6 @@ Agent State::newAgent() {
     for (Block &block : blocks) {
       for (Lane &lane : block.lanes)
         lane.view.grow(agents);
-      if (kernel->amd)
-        for (Lane &lane : block.lanes) {
-          lane.released.grow(agents);
-          lane.arrived.grow(agents);
-        }
       for (WarpGroup &group : block.groups)
         group.view.grow(agents);
       for (NamedBarrier &barrier : block.barriers)
@@ -52,6 +56,34 @@ Agent State::newAgent() {
     }
   }
   return Agent(agentsUsed++);
+}
+
+void State::defer(Lane &lane, uint32_t number, uint64_t *frame) {
+  if (lane.deferredCount == std::size(lane.deferred))
+    return report(STEPDOWN_REPORT_operand, &lane, number, "expects at most %zu products together",
+                  std::size(lane.deferred));
+  lane.deferred[lane.deferredCount++] = {number, frame};
+}
+
+/// In the order of the code; then their lanes' frames are those of `number` again.
+void State::performDeferred(Block &block, Lane **lanes, uint32_t count, uint32_t number) {
+  const uint32_t products = lanes[0]->deferredCount;
+  for (uint32_t i = 1; i < count; ++i)
+    if (lanes[i]->deferredCount != products ||
+        lanes[i]->deferred[products - 1].operation != lanes[0]->deferred[products - 1].operation)
+      return report(STEPDOWN_REPORT_partial, lanes[i], number, "expects all lanes to have come the same way");
+  uint64_t *frames[mostLanes];
+  for (uint32_t i = 0; i < count; ++i)
+    frames[i] = lanes[i]->frame;
+  for (uint32_t p = 0; p < products && !failed; ++p) {
+    for (uint32_t i = 0; i < count; ++i)
+      lanes[i]->frame = lanes[i]->deferred[p].frame;
+    performWarp(block, lanes, count, lanes[0]->deferred[p].operation);
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    lanes[i]->frame = frames[i];
+    lanes[i]->deferredCount = 0;
+  }
 }
 
 bool State::resolveWarp(Block &block, uint32_t warp) {
@@ -103,7 +135,10 @@ bool State::resolveWarp(Block &block, uint32_t warp) {
     } else {
       for (uint32_t i = 0; i < n; ++i)
         wake(*lanes[i]);
-      performWarp(block, lanes, n, number);
+      if (first[leader].deferredCount)
+        performDeferred(block, lanes, n, number);
+      if (!failed)
+        performWarp(block, lanes, n, number);
     }
     resolved = true;
     if (failed)
