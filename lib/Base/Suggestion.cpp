@@ -11,7 +11,9 @@ constexpr size_t mostLetters = 64;
 } // namespace
 
 size_t editDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  const size_t width = b.size() + 1;
+  std::vector<size_t> rows(3 * width); // of a's letters before the last one, the last one and this one
+  size_t *before = rows.data(), *last = before + width, *row = last + width;
   for (size_t j = 0; j <= b.size(); ++j)
     last[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
@@ -21,8 +23,10 @@ size_t editDistance(std::string_view a, std::string_view b) {
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
         row[j] = std::min(row[j], before[j - 2] + 1);
     }
-    before.swap(last);
-    last.swap(row);
+    size_t *free = before;
+    before = last;
+    last = row;
+    row = free;
   }
   return last[b.size()];
 }
@@ -37,6 +41,9 @@ std::string closest(std::string_view typed, const std::vector<std::string> &name
       continue;
     if (typed.size() > 1 && name.compare(0, typed.size(), typed) == 0)
       begun = &name, ++beginnings;
+    // Each letter that one has more is an edit.
+    if (std::max(typed.size(), name.size()) - std::min(typed.size(), name.size()) >= least)
+      continue;
     const size_t distance = editDistance(typed, name);
     // Of a word of one or two letters nothing would be left.
     if (distance < least && distance < typed.size())

@@ -182,7 +182,11 @@ private:
     const Lacking *field = in(lackingOfAll);
     return field ? field : chat ? in(lackingOfChat) : in(lackingOfCompletions);
   }
-  std::vector<std::string> names() const {
+  const std::vector<std::string> &names() const {
+    static const std::vector<std::string> all[] = {namesOf(false), namesOf(true)};
+    return all[chat];
+  }
+  static std::vector<std::string> namesOf(bool chat) {
     std::vector<std::string> all = {
         "model",    "max_tokens", "stream",          "stream_options", "logprobs",   "user",
         "n",        "seed",       "ignore_eos",      "stop",           "logit_bias", "sampling_order",
@@ -199,7 +203,7 @@ private:
     return all;
   }
   bool isKnown(const std::string &key) const {
-    const std::vector<std::string> all = names();
+    const std::vector<std::string> &all = names();
     return lackingField(key) || std::find(all.begin(), all.end(), key) != all.end();
   }
   Refused unknown(const std::string &key) const {

@@ -67,4 +67,14 @@ struct TokenizeRequest {
 };
 std::optional<Refusal> readTokenizeRequest(std::string_view body, TokenizeRequest &request);
 
+/// A request for embeddings.
+struct EmbeddingRequest {
+  std::string model;
+  std::vector<std::variant<std::string, std::vector<int32_t>>> inputs; ///< texts or ids, at least one
+  bool base64 = false;
+  int64_t dimensions = 0; ///< 0: not said
+};
+/// E0908 and E0611, as readApiRequest.
+std::optional<Refusal> readEmbeddingRequest(std::string_view body, EmbeddingRequest &request);
+
 } // namespace stepdown::run

@@ -4,11 +4,11 @@
 #include "tools/stepdown-run/Serve/HttpServer.h"
 #define BOOST_BEAST_USE_STD_STRING_VIEW
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -49,14 +49,13 @@ class Connection;
 
 /// What a connection knows of its server.
 struct ConnectionOwner {
-  ConnectionOwner(const HttpServer::Options &options, HttpHandler &handler)
-      : options(options), handler(handler), workers(size_t(options.threads)) {}
+  ConnectionOwner(const HttpServer::Options &options, HttpHandler &handler) : options(options), handler(handler) {}
   virtual ~ConnectionOwner() = default;
   /// The connection is closed.
   virtual void left(Connection &connection) = 0;
   const HttpServer::Options options;
   HttpHandler &handler;
-  net::thread_pool workers;         ///< call the handler: reading a request may take its time, in which answers go on
+  net::any_io_executor workers;     ///< call the handler: reading a request may take its time, in which answers go on
   std::atomic<bool> closing{false}; ///< nothing more is read
   std::atomic<uint64_t> requests{0};
 };

@@ -2,6 +2,7 @@
 #include "tools/stepdown-run/Serve/Connection.h"
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <csignal>
 #include <cstdio>
 #include <mutex>
@@ -12,8 +13,10 @@ namespace stepdown::run {
 
 struct HttpServer::State : ConnectionOwner {
   State(const Options &options, HttpHandler &handler)
-      : ConnectionOwner(options, handler), io(options.threads), acceptor(net::make_strand(io)), pause(io), signals(io),
-        limit(io) {}
+      : ConnectionOwner(options, handler), io(options.threads), pool(size_t(options.threads)),
+        acceptor(net::make_strand(io)), pause(io), signals(io), limit(io) {
+    workers = pool.get_executor();
+  }
 
   void accept();
   void accepted(beast::error_code problem, tcp::socket socket);
@@ -21,6 +24,7 @@ struct HttpServer::State : ConnectionOwner {
   void stop(const std::function<void()> &stopping, double seconds);
 
   net::io_context io;
+  net::thread_pool pool; ///< the workers
   tcp::acceptor acceptor;
   net::steady_timer pause; ///< until accepting is tried again
   net::signal_set signals;
@@ -174,8 +178,8 @@ void HttpServer::run(const std::function<void()> &stopping, double seconds) {
   serve();
   for (std::thread &other : others)
     other.join();
-  state->workers.stop();
-  state->workers.join();
+  state->pool.stop();
+  state->pool.join();
 }
 
 } // namespace stepdown::run
