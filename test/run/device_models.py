@@ -39,6 +39,7 @@ EXPERTS = {"qwen3moe": "--family qwen3moe --type Q4_1 --layers 2 --head-dim 32 -
            "olmoe, prime sizes": "--family olmoe --type F16 --layers 2 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37",
            "llama with experts": "--family llama --type Q4_K --width 256 --ffn 256 --layers 2 --experts 5",
            "granitemoe": "--family granitemoe --type Q4_0 --layers 2 --experts 11 --used 3 --ffn 96"}
+MANY = "--family qwen3moe --type Q8_0 --layers 1 --head-dim 32 --experts 1021 --used 64 --expert-ffn 32 --vocab 389"
 FIRST = "--family llama --type F32 --layers 1 --width 53 --heads 1 --kv-heads 1 --head-dim 14 --ffn 37 --vocab 389"
 
 
@@ -60,6 +61,7 @@ def against_float64(suite, name, options, device, products=PRODUCTS, tokens=TOKE
 
 def first(suite, device):
     against_float64(suite, "one layer of prime sizes", FIRST, device, CACHE)
+    against_float64(suite, "64 of 1021 experts", MANY, device)  # more than a block has threads
 
 
 def families(suite, device):

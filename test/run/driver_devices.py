@@ -28,15 +28,22 @@ def refused(suite, what, artifact, device, code, text, count=2, **environment):
                  f"{what} on {device}: expects E{code:04} with {text!r}, but got status {done.returncode}: {done.stderr.strip()[-300:]}")
 
 
-def check_chip(suite, device, emulated):
-    checkpoint = suite.made("model.gguf", "--family gemma3 --type Q4_1 --layers 2 --pattern 1,0 --window 7 --width 64 --ffn 96 --vocab 389")
-    artifact = suite.compiled(checkpoint, f"--target={device},{emulated}")
+def as_emulated(suite, device, emulated, name, made, *variants):
+    """The artifact, after a run with each of `variants` has given the tokens and bytes of the emulated device."""
+    artifact = suite.compiled(suite.made(name, made), f"--target={device},{emulated}")
     before = suite.generated(artifact, [3, 17, 42, 5, 11], 3, "--device", emulated)
     os.environ["FAKE_DRIVER_ARTIFACT"] = artifact
-    for options in ((), ("--chunk", 2), ("--kv-block", 16)):
+    for options in variants:
         after = suite.generated(artifact, [3, 17, 42, 5, 11], 3, "--device", device, *options)
         for key in ("tokens", "logits_sha256"):
-            suite.expect(after[key] == before[key], f"{device} {options}: expects {key} {before[key]} of {emulated}, but got {after[key]}")
+            suite.expect(after[key] == before[key], f"{name} on {device} {options}: expects {key} {before[key]} of {emulated}, but got {after[key]}")
+    return artifact
+
+
+def check_chip(suite, device, emulated):
+    as_emulated(suite, device, emulated, "experts.gguf", "--family qwen3moe --type Q4_1 --layers 2 --head-dim 32 --experts 13 --used 3 --expert-ffn 32 --vocab 389", ())
+    artifact = as_emulated(suite, device, emulated, "model.gguf", "--family gemma3 --type Q4_1 --layers 2 --pattern 1,0 --window 7 --width 64 --ffn 96 --vocab 389",
+                           (), ("--chunk", 2), ("--kv-block", 16))
     inspected = suite.call("stepdown-run", "inspect", artifact, "--json")
     suite.expect(inspected.count('"runs_here": true') == 2, f"inspect: expects both of {device} and {emulated} to run here: {inspected[-900:]}")
     refused(suite, "memory", artifact, device, 601, "bytes of memory of device .* are free", FAKE_DRIVER_MEMORY="10000")
