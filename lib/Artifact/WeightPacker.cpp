@@ -97,7 +97,7 @@ void pack(const PackedWeights &plan, const Chunk &chunk, std::vector<uint8_t> &o
     if (made)
       source = made->read(entry.firstRow + first, last - first, room);
     packTilesFrom(*layout, format, source, made ? first : 0, rows, columns, chunk.first, chunk.last, out.data(),
-                  entry.padding);
+                  entry.padding, plan.places[chunk.entry].scales.data());
     if (mapped && !made)
       leavePages(source + first * rowBytes, (last - first) * rowBytes);
     return;
@@ -279,7 +279,8 @@ Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<Weig
     if (!sound || (table && (entry.layout || entry.table.size() != product(entry.dims, 0))))
       return fail(ErrorCode::WeightMismatch, "weight '%s': expects 1 to 4 dimensions that its values fill",
                   entry.tensor.c_str());
-    PackedWeight place{plan.bytes, 0, nullptr, true};
+    PackedWeight place{};
+    place.offset = plan.bytes;
     if (!table) {
       Result<const uint8_t *> source = locate(checkpoint, entry);
       if (!source)
@@ -289,13 +290,15 @@ Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<Weig
       place.made = *source ? nullptr : tensor;
       place.mapped = tensor->mapped;
       place.isStack = entry.layout && tensor->dims[2] > 1;
+      if (entry.layout)
+        place.scales = checkpoint.rowScales(*tensor, entry.firstRow, product(entry.dims, 1));
     }
     const std::vector<int64_t> dims = entry.packedDims();
     place.bytes = entry.layout ? packedBytes(*entry.layout, *blockFormat(static_cast<Storage>(entry.storage)),
                                              product(dims, 1), dims[0])
                                : aligned(product(dims, 0) * sizeof(float));
     plan.bytes = aligned(plan.bytes + place.bytes);
-    plan.places.push_back(place);
+    plan.places.push_back(std::move(place));
   }
   plan.bytes += alignment; // kernels may read that far past the last weight
   plan.entries = std::move(entries);

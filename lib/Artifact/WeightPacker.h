@@ -33,6 +33,7 @@ struct PackedWeight {
   bool mapped = true;                 ///< pages of a file, which are given back once read
   bool isStack = false;               ///< tiles of experts, which are one tensor in the checkpoint
   const StoredTensor *made = nullptr; ///< of which rows are made when they are packed
+  std::vector<float> scales;          ///< of each stored row, what multiplies its values; or nothing
 };
 
 /// The plan of a weights section. Refers to the checkpoint, which must live as long.

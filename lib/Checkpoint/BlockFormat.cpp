@@ -3,6 +3,7 @@
 // Unpacking and arithmetic are apart: readFields knows where the bits lie, decode knows the one formula that all
 // formats share, so repacking for a target and decoding can never disagree about a layout.
 #include "lib/Checkpoint/BlockFormat.h"
+#include "lib/Checkpoint/GridBlocks.h"
 
 #include <cstring>
 
@@ -14,9 +15,17 @@ constexpr int8_t nonlinear[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 1
 // E2M1 values doubled, so that they are integers; code 8 is +0.
 constexpr int8_t e2m1Doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+// Magnitudes of the grids (GridBlocks.cpp), then their negatives. Those of one bit and a half are eighths, an eighth
+// more or less than -1, 0 and 1.
+constexpr int8_t grid1[16] = {-7, 1, 9, 0, -9, -1, 7, 0};
+constexpr int8_t grid2[16] = {8, 25, 43, 0, -8, -25, -43, 0};
+constexpr int8_t grid3Xxs[16] = {4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62};
+constexpr int8_t grid3S[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
+constexpr int8_t signs[16] = {-1, 1};
+
 constexpr auto noMinimum = BlockFormat::None, plain = BlockFormat::Plain, grouped = BlockFormat::Grouped;
 
-// storage, name, elements, bytes, group, bits, offset, table, group scales, minimum
+// storage, name, elements, bytes, group, bits, offset, table, group scales, minimum, wide, float scales
 constexpr BlockFormat formats[] = {
     {Storage::F32, "f32", 1, 4, 1, 0, 0, nullptr, false, noMinimum},
     {Storage::F16, "f16", 1, 2, 1, 0, 0, nullptr, false, noMinimum},
@@ -33,7 +42,19 @@ constexpr BlockFormat formats[] = {
     {Storage::Q6_K, "q6_k", 256, 210, 16, 6, 32, nullptr, true, noMinimum},
     {Storage::IQ4_NL, "iq4_nl", 32, 18, 32, 4, 0, nonlinear, false, noMinimum},
     {Storage::IQ4_XS, "iq4_xs", 256, 136, 32, 4, 0, nonlinear, true, noMinimum},
-    {Storage::MXFP4, "mxfp4", 32, 17, 32, 4, 0, e2m1Doubled, false, noMinimum},
+    {Storage::MXFP4, "mxfp4", 32, 17, 32, 4, 0, e2m1Doubled, false, noMinimum, true},
+    {Storage::NVFP4, "nvfp4", 64, 36, 16, 4, 0, e2m1Doubled, true, noMinimum, true, true},
+    {Storage::IQ3_XXS, "iq3_xxs", 256, 98, 32, 4, 0, grid3Xxs, true, noMinimum, true},
+    {Storage::IQ3_S, "iq3_s", 256, 110, 32, 4, 0, grid3S, true, noMinimum},
+    {Storage::IQ2_XXS, "iq2_xxs", 256, 66, 32, 3, 0, grid2, true, noMinimum, true},
+    {Storage::IQ2_XS, "iq2_xs", 256, 74, 16, 3, 0, grid2, true, noMinimum, true},
+    {Storage::IQ2_S, "iq2_s", 256, 82, 16, 3, 0, grid2, true, noMinimum, true},
+    {Storage::IQ1_S, "iq1_s", 256, 50, 32, 3, 0, grid1, true, noMinimum, true},
+    {Storage::IQ1_M, "iq1_m", 256, 56, 16, 3, 0, grid1, true, noMinimum, true},
+    {Storage::TQ1_0, "tq1_0", 256, 54, 32, 2, 1, nullptr, false, noMinimum},
+    {Storage::TQ2_0, "tq2_0", 256, 66, 32, 2, 1, nullptr, false, noMinimum},
+    {Storage::Q2_0, "q2_0", 64, 18, 32, 2, 1, nullptr, false, noMinimum},
+    {Storage::Q1_0, "q1_0", 128, 18, 32, 1, 0, signs, false, noMinimum},
 };
 
 // Indexed by GGUF's type id; null for ids that were removed.
@@ -168,7 +189,29 @@ void readIQ4XS(const uint8_t *b, BlockFields &f) {
   }
 }
 
+/// `count` bytes of five digits of base 3 (four in the last of a block), as fractions: the highest is 3 x / 256.
+void readDigits(const uint8_t *__restrict q, int count, int digits, uint8_t *__restrict codes) {
+  for (int n = 0, power = 1; n < digits; ++n, power *= 3)
+    for (int j = 0; j < count; ++j)
+      codes[n * count + j] = static_cast<uint8_t>(static_cast<uint8_t>(q[j] * power) * 3 >> 8);
+}
+
+void readNVFP4(const uint8_t *b, BlockFields &f) {
+  f.dBits = 0x3c00;
+  f.d = 1;
+  for (int g = 0; g < 4; ++g) {
+    // The largest number without a sign is 0 in ggml, and with a sign, which is no part of the number, 480.
+    f.scales[g] = static_cast<int8_t>(b[g] == 0x7f ? 0 : b[g] & 0x7f);
+    readNibbles<8>(b + 4 + 8 * g, f.codes + 16 * g);
+  }
+}
+
 } // namespace
+
+float scaleOf(const BlockFormat &format, int8_t scale) {
+  // The bits of a binary16 whose exponents are 8 larger; halved, since the table is doubled.
+  return format.floatScales ? f16ToF32(static_cast<uint16_t>(scale << 7)) * 128 : static_cast<float>(scale);
+}
 
 const BlockFormat *blockFormat(Storage storage) {
   for (const BlockFormat &format : formats)
@@ -182,6 +225,13 @@ const BlockFormat *blockFormat(const char *name, size_t length) {
     if (std::strlen(format.name) == length && std::memcmp(format.name, name, length) == 0)
       return &format;
   return nullptr;
+}
+
+std::string blockFormatNames() {
+  std::string names;
+  for (const BlockFormat &format : formats)
+    names += (names.empty() ? "" : ", ") + std::string(format.name);
+  return names;
 }
 
 const char *ggufTypeName(uint32_t id) { return id < sizeof typeNames / sizeof typeNames[0] ? typeNames[id] : nullptr; }
@@ -241,6 +291,39 @@ void readFields(const BlockFormat &format, const uint8_t *b, BlockFields &f) {
   case Storage::IQ4_XS:
     readIQ4XS(b, f);
     break;
+  case Storage::IQ1_S:
+  case Storage::IQ1_M:
+  case Storage::IQ2_XXS:
+  case Storage::IQ2_XS:
+  case Storage::IQ2_S:
+  case Storage::IQ3_XXS:
+  case Storage::IQ3_S:
+    readGridFields(format.storage, b, f);
+    break;
+  case Storage::TQ1_0:
+    readScale(b + 52, f);
+    readDigits(b, 32, 5, f.codes);
+    readDigits(b + 32, 16, 5, f.codes + 160);
+    readDigits(b + 48, 4, 4, f.codes + 240);
+    break;
+  case Storage::TQ2_0:
+    readScale(b + 64, f);
+    readPairs(b, f.codes);
+    readPairs(b + 32, f.codes + 128);
+    break;
+  case Storage::NVFP4:
+    readNVFP4(b, f);
+    break;
+  case Storage::Q1_0:
+    readScale(b, f);
+    for (int i = 0; i < 128; ++i)
+      f.codes[i] = b[2 + i / 8] >> i % 8 & 1;
+    break;
+  case Storage::Q2_0:
+    readScale(b, f);
+    for (int i = 0; i < 64; ++i)
+      f.codes[i] = b[2 + i / 4] >> i % 4 * 2 & 3;
+    break;
   case Storage::F32:
   case Storage::F16:
   case Storage::BF16:
@@ -267,7 +350,7 @@ void decode(const BlockFormat &format, const uint8_t *bytes, size_t blocks, floa
   for (size_t block = 0; block < blocks; ++block, bytes += format.bytes, out += format.elements) {
     readFields(format, bytes, f);
     for (int g = 0; g < format.groups(); ++g) {
-      float scale = f.d * static_cast<float>(f.scales[g]);
+      float scale = f.d * scaleOf(format, f.scales[g]);
       float lowered = f.m * static_cast<float>(f.minimums[g]);
       for (int i = g * format.group; i < (g + 1) * format.group; ++i) {
         int code = format.table ? format.table[f.codes[i]] : f.codes[i] - format.offset;

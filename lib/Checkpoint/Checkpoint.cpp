@@ -1,6 +1,7 @@
 #include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Checkpoint/Gguf.h"
 #include "lib/Checkpoint/HuggingFace/Folder.h"
+#include <cstring>
 
 namespace stepdown {
 
@@ -19,6 +20,27 @@ const uint8_t *StoredTensor::read(uint64_t first, uint64_t count, std::vector<ui
 const StoredTensor *Checkpoint::tensor(std::string_view name) const {
   auto it = byName.find(name);
   return it == byName.end() ? nullptr : &infos[it->second];
+}
+
+const StoredTensor *Checkpoint::scaleOf(const StoredTensor &weight) const {
+  constexpr std::string_view ending = ".weight";
+  const BlockFormat *format = blockFormat(weight.storage);
+  if (!format || !format->floatScales || weight.name.size() <= ending.size() ||
+      weight.name.substr(weight.name.size() - ending.size()) != ending)
+    return nullptr;
+  return tensor(std::string(weight.name.substr(0, weight.name.size() - ending.size())) + ".scale");
+}
+
+std::vector<float> Checkpoint::rowScales(const StoredTensor &weight, uint64_t first, uint64_t count) const {
+  const StoredTensor *scale = scaleOf(weight);
+  if (!scale || !scale->data)
+    return {};
+  std::vector<float> each(scale->dims[0]), rows(count);
+  std::memcpy(each.data(), scale->data, each.size() * sizeof(float));
+  const uint64_t together = weight.rows() / each.size();
+  for (uint64_t r = 0; r < count; ++r)
+    rows[r] = each[(first + r) / together];
+  return rows;
 }
 
 void CheckpointBuilder::setMetadata(std::shared_ptr<const Metadata> metadata, std::string_view pairs) {

@@ -101,9 +101,7 @@ Status InfoReader::readType(StoredTensor &tensor) {
                        : isOfIkLlama(id) ? " (a private type of ik_llama.cpp)"
                                          : " (unknown)"));
   return refuse(ErrorCode::GgufTensorTypeUnsupported, begin, "type",
-                "expects one of f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, "
-                "iq4_xs, mxfp4, but got " +
-                    std::to_string(id) + " (" + known + ")");
+                "expects one of " + blockFormatNames() + ", but got " + std::to_string(id) + " (" + known + ")");
 }
 
 /// Bytes of the tensor, every product checked. Unknown types (metadata only) have 0.

@@ -26,6 +26,7 @@ constexpr struct {
 } harmlessTensors[] = {
     {".attn_rot_embd.weight", "the frequencies that the rotary keys give, as old converters copied them"},
     {".attn_rot_embd", "the same, in files that are older still"},
+    {".input_scale", "what a quantiser divided activations by, which have scales of their own here"},
 };
 
 bool endsWith(std::string_view text, std::string_view ending) {
@@ -61,10 +62,29 @@ struct Checker {
   /// A linear weight [out, in] and, as the family has it, its bias.
   void linear(const std::string &name, uint64_t in, uint64_t out, bool bias = false) {
     need(name + ".weight", {in, out});
+    scale(name);
     if (bias)
       need(name + ".bias", {out});
     else
       allow(name + ".bias", {out});
+  }
+
+  /// What multiplies the weight, of all of it or of each expert, where its type has such a number.
+  void scale(const std::string &name) {
+    const StoredTensor *weight = checkpoint.tensor(name + ".weight");
+    const StoredTensor *factor = weight ? checkpoint.scaleOf(*weight) : nullptr;
+    if (!factor || !status)
+      return;
+    allow(std::string(factor->name), {weight->dims[2]});
+    if (status && factor->storage != Storage::F32)
+      status = fail(ErrorCode::ModelTensorShape, "%s: offset %" PRIu64 ": tensor '%s': expects F32, but got type %u",
+                    checkpoint.path().c_str(), factor->offset, printable(factor->name).c_str(),
+                    static_cast<unsigned>(factor->storage));
+  }
+  /// A stack of experts' weights [experts, out, in].
+  void stack(const std::string &name, uint64_t in, uint64_t out) {
+    need(name + ".weight", {in, out, p.experts});
+    scale(name);
   }
 
   // The words of a layer (Families), of which only the tensors count.
@@ -133,11 +153,13 @@ struct Checker {
     if (p.experts == 0)
       return gatedMlp(x, gate);
     need(at + "ffn_gate_inp.weight", {p.width, p.experts});
-    need(at + "ffn_gate_exps.weight", {p.width, p.expertWidth, p.experts});
-    need(at + "ffn_up_exps.weight", {p.width, p.expertWidth, p.experts});
-    need(at + "ffn_down_exps.weight", {p.expertWidth, p.width, p.experts});
+    stack(at + "ffn_gate_exps", p.width, p.expertWidth);
+    stack(at + "ffn_up_exps", p.width, p.expertWidth);
+    stack(at + "ffn_down_exps", p.expertWidth, p.width);
     if (p.sharedWidth) {
       need(at + "ffn_gate_inp_shexp.weight", {p.width});
+      for (const char *name : {"ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"})
+        scale(at + name);
       need(at + "ffn_gate_shexp.weight", {p.width, p.sharedWidth});
       need(at + "ffn_up_shexp.weight", {p.width, p.sharedWidth});
       need(at + "ffn_down_shexp.weight", {p.sharedWidth, p.width});
@@ -174,6 +196,7 @@ struct Checker {
     else
       layerNormed("output_norm");
     allow("output.weight", {p.width, p.vocabulary});
+    scale("output");
     allow("output.bias", {p.vocabulary});
     if (p.rope.longFactors) {
       need("rope_factors_long.weight", {p.rope.dimensions / 2});

@@ -30,7 +30,8 @@ struct Matrix {
   const uint8_t *bytes; ///< of row `first`
   size_t rows, columns; ///< with padding
   WeightPadding padding = {};
-  size_t storedColumns = 0; ///< of the tensor where padding adds some
+  size_t storedColumns = 0;       ///< of the tensor where padding adds some
+  std::vector<float> scales = {}; ///< of each stored row, what multiplies it; or nothing
   size_t valuesOfRow() const { return storedColumns ? storedColumns : columns; }
   size_t rowBytes() const { return valuesOfRow() / format->elements * format->bytes; }
 };
@@ -77,6 +78,9 @@ template <typename T> void decodeRow(const Matrix &matrix, size_t r, std::vector
     decode(*matrix.format, matrix.bytes + matrix.padding.storedBefore(r) * matrix.rowBytes(),
            matrix.valuesOfRow() / matrix.format->elements, scratch.data());
   out.assign(scratch.begin(), scratch.end());
+  if (!matrix.scales.empty() && matrix.padding.isStored(r))
+    for (T &value : out)
+      value *= matrix.scales[matrix.padding.storedBefore(r)];
 }
 
 template <typename T> T softcapped(T z, double cap) { return cap == 0 ? z : T(cap) * std::tanh(z / T(cap)); }

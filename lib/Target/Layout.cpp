@@ -47,7 +47,7 @@ PackedBlock packedBlock(const Layout &layout, const BlockFormat &format) {
     return p;
   }
   p.columns = format.elements;
-  place(p.d, format.storage == Storage::MXFP4 ? 4 : 2, 1);
+  place(p.d, format.wide ? 4 : 2, 1);
   if (format.minimum != BlockFormat::None)
     place(p.m, 2, 1);
   if (format.groupScales)
@@ -107,10 +107,11 @@ static void packCodes(const PackedBlock &p, const uint8_t *codes, int row, uint8
 }
 
 /// One row's part of a packed block of a quantised format.
-static void packBlock(const PackedBlock &p, const uint8_t *source, int row, uint8_t *block) {
+static void packBlock(const PackedBlock &p, const uint8_t *source, float scale, int row, uint8_t *block) {
   BlockFields fields;
   readFields(*p.format, source, fields);
-  if (p.d.bytes == 4)
+  fields.d *= scale;
+  if (p.format->wide)
     std::memcpy(block + p.d.at(row), &fields.d, 4);
   else
     std::memcpy(block + p.d.at(row), &fields.dBits, 2);
@@ -130,11 +131,13 @@ void packTiles(const Layout &layout, const BlockFormat &format, const uint8_t *s
 }
 
 void packTilesFrom(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t skipped, size_t rows,
-                   size_t columns, size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding) {
+                   size_t columns, size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding,
+                   const float *scales) {
   const PackedBlock p = packedBlock(layout, format);
   const size_t blocks = (padding.columns ? padding.columns : columns) / p.columns, all = padding.rows(rows);
   const size_t rowBytes = columns / format.elements * format.bytes, tileRows = layout.rows;
   std::vector<const uint8_t *> from(tileRows); // [rows of a tile] null where nothing is stored
+  std::vector<float> factor(tileRows, 1);
   for (size_t tile = firstTile; tile < lastTile; ++tile) {
     bool whole = padding.columns == 0;
     for (size_t r = 0; r < tileRows; ++r) {
@@ -142,6 +145,8 @@ void packTilesFrom(const Layout &layout, const BlockFormat &format, const uint8_
       const bool stored = at < all && padding.isStored(at);
       from[r] = stored ? source + (padding.storedBefore(at) - skipped) * rowBytes : nullptr;
       whole &= stored;
+      if (stored && scales)
+        factor[r] = scales[padding.storedBefore(at)];
     }
     uint8_t *block = out + (tile - firstTile) * blocks * p.bytes;
     if (!whole) // every bit of a whole one is written below
@@ -151,7 +156,7 @@ void packTilesFrom(const Layout &layout, const BlockFormat &format, const uint8_
         if (!from[r])
           continue;
         if (format.isQuantised()) {
-          packBlock(p, from[r] + b * format.bytes, r, block);
+          packBlock(p, from[r] + b * format.bytes, factor[r], r, block);
           continue;
         }
         for (size_t c = 0; c < size_t(p.columns) && b * p.columns + c < columns; ++c)

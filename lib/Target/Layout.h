@@ -5,9 +5,9 @@
 // A packed block holds the same columns of `rows` rows (one block of the storage format, or 32 columns of a float
 // format). Its fields in order, for the 16 rows of tiles16:
 //
-//     d        16 binary16 (mxfp4: float32)      scale of the block, as the file has it
+//     d        16 binary16 (wide types: float32) scale of the block, as the file has it; nvfp4: of the tensor
 //     m        16 binary16                       minimum (Plain) or its scale (Grouped)
-//     scales   [groups][16] int8                 where the format has integer scales
+//     scales   [groups][16] int8                 where groups have scales (nvfp4: BlockFormat's scaleOf)
 //     minimums [groups][16] uint8                where it has grouped minimums
 //     codes    per 32 columns: bit planes        the unsigned codes
 //     values   [32][16]                          float formats: nothing but this
@@ -15,8 +15,8 @@
 // Codes of 32 columns are 8 quads of 4 columns. A quad of all rows is one vector of 4 * rows bytes, byte 4 * row +
 // column: what a four-way 8-bit dot product reads. A plane of b bits packs the quads into b such vectors: vector v
 // carries quads v, v + b, v + 2b, ..., the j-th of them in bits j * b .. j * b + b - 1 of each byte. 8-bit codes are
-// one plane of 8 bits, 6 = 4 + 2, 5 = 4 + 1, 4 = 4, 3 = 2 + 1, 2 = 2; the first plane holds the low bits. Rows past the
-// last are zeros.
+// one plane of 8 bits, 6 = 4 + 2, 5 = 4 + 1, 4 = 4, 3 = 2 + 1, 2 = 2, 1 = 1; the first plane holds the low bits. Rows
+// past the last are zeros.
 #pragma once
 #include "include/stepdown/Artifact.h"
 #include "lib/Checkpoint/BlockFormat.h"
@@ -83,7 +83,7 @@ struct PackedPlane {
 struct PackedBlock {
   const BlockFormat *format;
   int rows;
-  int columns;                                ///< 32 or 256
+  int columns;                                ///< 32 to 256
   PackedField d, m, scales, minimums, values; ///< scales and minimums: one a group; values: one a column
   int codesOffset = -1;                       ///< bytes to the codes of the first 32 columns; -1: float
   int codeBytes = 0;                          ///< of 32 columns
@@ -116,8 +116,10 @@ size_t packedBytes(const Layout &layout, const BlockFormat &format, size_t rows,
 /// where tile firstTile begins. Tiles are those of the weight as it is padded.
 void packTiles(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t rows, size_t columns,
                size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding = {});
-/// The same where `source` begins with stored row `skipped`, since the tiles have none before it.
+/// The same where `source` begins with stored row `skipped`, since the tiles have none before it. `scales`: of each
+/// stored row, what multiplies the d of a wide format, or null.
 void packTilesFrom(const Layout &layout, const BlockFormat &format, const uint8_t *source, size_t skipped, size_t rows,
-                   size_t columns, size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding);
+                   size_t columns, size_t firstTile, size_t lastTile, uint8_t *out, const WeightPadding &padding,
+                   const float *scales = nullptr);
 
 } // namespace stepdown

@@ -34,13 +34,15 @@ void CodeDot::take(int64_t which) {
       w.factor[g] = e.part(w.factor[g], lanes, part);
       factors[g] = QuadSum::factorOf(e, w.factor[g]);
     }
+    if (w.groupScale[g])
+      w.groupScale[g] = e.part(w.groupScale[g], lanes, part);
   }
 }
 
 Value CodeDot::token(Value a, Value sum) {
-  auto highFactor = [&](int i) {
+  auto highFactor = [&](int i, Type type) {
     Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, i), e.number(4));
-    return e.load(e.vec(e.i32, lanes), e.at(keptAt(8), group));
+    return e.load(e.vec(type, lanes), e.at(keptAt(8), group));
   };
   auto group = [&](int g, int plane) {
     Values quads;
@@ -52,9 +54,10 @@ Value CodeDot::token(Value a, Value sum) {
   return scaled(
       a, sum, [&](Value start) { return codes(a, start); }, group, [&] { return highCodes(a, {0, 1}, {}); },
       [&] {
-        Value first = highCodes(a, {0}, highFactor(0));
-        return e.add(first, highCodes(a, {1}, highFactor(1)));
-      });
+        Value first = highCodes(a, {0}, highFactor(0, e.i32));
+        return e.add(first, highCodes(a, {1}, highFactor(1, e.i32)));
+      },
+      [&](int i) { return std::pair(highCodes(a, {i}, {}), highFactor(i, e.f32)); });
 }
 
 Values CodeDot::onlyToken(MutableArrayRef<WeightReader> weights, Value sub, Value a, ValueRange sums) {
@@ -112,14 +115,32 @@ Values CodeDot::onlyToken(MutableArrayRef<WeightReader> weights, Value sub, Valu
         [&] {
           Value first = highOfGroup(0);
           return e.shiftLeft(e.add(first, highOfGroup(1)), 7);
+        },
+        [&](int outlier) {
+          Value group = arith::DivUIOp::create(e.b, e.loc, upperHalf(a, outlier), e.number(4 * 64));
+          return std::pair(high({outlier}, {}), weights[i].groupScale(sub, group));
         }));
   }
   return result;
 }
 
 Value CodeDot::scaled(Value a, Value sum, function_ref<Value(Value)> dot, function_ref<Value(int, int)> group,
-                      function_ref<Value()> high, function_ref<Value()> highOfGroups) {
+                      function_ref<Value()> high, function_ref<Value()> highOfGroups,
+                      function_ref<std::pair<Value, Value>(int)> highOfOne) {
   Value scale = field(e.f32, a, fields.scale()), total;
+  if (w.groupScale[0]) {
+    for (int i = 0; i < 2 && outliers; ++i) {
+      auto [products, groupScale] = highOfOne(i);
+      sum = e.fma(e.toF32(e.shiftLeft(products, 7)), e.mul(groupScale, scale), sum);
+    }
+    for (int g = 0; g < 2; ++g) {
+      total = group(g, 0);
+      if (residual)
+        total = e.add(e.shiftLeft(total, 8), group(g, 1));
+      sum = e.fma(e.toF32(total), e.mul(w.groupScale[g], scale), sum);
+    }
+    return sum;
+  }
   if (w.bias[0]) // bias0 * (all - upper) + bias1 * upper
     sum = e.fma(w.bias[0], field(e.f32, a, fields.scaledSum()), sum);
   if (w.groups == 1) {
@@ -146,7 +167,7 @@ Value CodeDot::allCodes(Value a) {
 }
 
 Value CodeDot::beginning(const WeightReader::Codes &w, Value a, int g, int plane) {
-  if (!w.excess || w.groups == 1 || e.target.instructions.pairs)
+  if (!w.excess || w.groups == 1 || (e.target.instructions.pairs && w.factor[0]))
     return Value();
   Value sum = field(e.i32, a, fields.upper(plane));
   if (g == 0)
@@ -200,7 +221,8 @@ void CodeDot::keep() {
   for (auto [q, codes] : llvm::enumerate(all.quads))
     e.store(codes, e.at(kept, 64 * q));
   for (int g = 0; g < 2 && all.groups == 2; ++g)
-    e.store(QuadSum::factorOf(e, e.shiftLeft(all.factor[g], 7)), e.at(kept, 64 * (8 + g)));
+    e.store(all.groupScale[g] ? all.groupScale[g] : QuadSum::factorOf(e, e.shiftLeft(all.factor[g], 7)),
+            e.at(kept, 64 * (8 + g)));
 }
 
 } // namespace stepdown

@@ -35,9 +35,11 @@ private:
   /// `sum` plus what 32 columns of `w` and a token give. One group: `dot(start)` is `start` and the products with all
   /// quads. Two: `group(g, plane)` is what a plane of codes gives with those of a group, times its factor; added up as
   /// integers, which outliers of 7 bits and factors of 8 leave within 31 bits, but not both planes of residual codes.
-  /// `high()`: products with the high codes of outliers; `highOfGroups()` 128 times those, times their factors.
+  /// `high()`: products with the high codes of outliers; `highOfGroups()` 128 times those, times their factors. Where
+  /// groups have scales of their own, `highOfOne(i)`: products with the high codes of outlier i, and its group's scale.
   Value scaled(Value a, Value sum, llvm::function_ref<Value(Value)> dot, llvm::function_ref<Value(int, int)> group,
-               llvm::function_ref<Value()> high, llvm::function_ref<Value()> highOfGroups);
+               llvm::function_ref<Value()> high, llvm::function_ref<Value()> highOfGroups,
+               llvm::function_ref<std::pair<Value, Value>(int)> highOfOne);
   /// The sum of all codes of 32 columns, as their products count them.
   Value allCodes(Value a);
   /// What products of a group begin with: less by what its codes are too large by. Nothing where pairs of products are
@@ -57,7 +59,7 @@ private:
   Value placeOf(Value a, int i);
   /// Products with the high codes of `which` outliers: their weights are found by their numbers.
   Value highCodes(Value a, llvm::ArrayRef<int> which, Value factor);
-  /// Weights where a number can name them: 8 quads, then for two groups 128 times their factors.
+  /// Weights where a number can name them: 8 quads, then for two groups 128 times their factors, or their scales.
   void keep();
   Value keptAt(int64_t which) { return e.at(kept, 64 * which + 4 * lanes * part); }
 

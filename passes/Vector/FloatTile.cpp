@@ -56,7 +56,8 @@ void FloatTile::addRows(const BlockFormat &format, Value weights, Value n, Value
                         Value sums) {
   WeightReader weight(e, format);
   const int64_t subs = weight.subBlocks();
-  assert(subs == 1 || subs % kGroups == 0);
+  const int64_t together = std::min(subs, kGroups);
+  assert(subs % together == 0);
   auto addGroups = [&](Value k, Value sub, Value groups) {
     Value columns = e.mul(groups, e.number(kCodeColumns));
     e.loop(tiles, [&](Value m) {
@@ -79,9 +80,9 @@ void FloatTile::addRows(const BlockFormat &format, Value weights, Value n, Value
   else
     e.loop(blocks, [&](Value k) {
       weight.open(e.pointer(weights, {n, k}));
-      e.loop(e.number(0), e.number(subs), kGroups, {}, [&](Value sub, ValueRange) {
-        e.loop(e.number(kGroups), [&](Value group) { open(weight, e.add(sub, group), group); });
-        addGroups(k, sub, e.number(kGroups));
+      e.loop(e.number(0), e.number(subs), together, {}, [&](Value sub, ValueRange) {
+        e.loop(e.number(together), [&](Value group) { open(weight, e.add(sub, group), group); });
+        addGroups(k, sub, e.number(together));
         return Emitter::Values();
       });
     });

@@ -195,7 +195,7 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     std::optional<CodeDot> products;
     if (activation.getElement() == "f32")
       floats.emplace(e, tokens);
-    else if (e.target.instructions.pairs && TokenTile::takes(activation))
+    else if (e.target.instructions.pairs && TokenTile::takes(activation, format))
       tile.emplace(e, activation);
     else
       products.emplace(e, activation);

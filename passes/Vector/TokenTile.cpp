@@ -21,21 +21,20 @@ constexpr int64_t kHighFactor = kFactor + 2 * kVector, kExcess = kHighFactor + 2
 TokenTile::TokenTile(Emitter &emitter, ActivationType type)
     : e(emitter), fields(type.getElement()), lanes(e.registerLanes()), parts(e.lanes / lanes),
       tileTokens(type.getTokens()), residual(fields.planes > 1), outliers(fields.outliers > 0), kept(e.scratch(kKept)) {
-  assert(takes(type));
 }
 
-bool TokenTile::takes(ActivationType type) {
+bool TokenTile::takes(ActivationType type, const BlockFormat &format) {
   const unsigned tokens = type.getTokens();
-  return llvm::isPowerOf2_32(tokens) && tokens >= 4 && tokens <= 16;
+  return !format.floatScales && llvm::isPowerOf2_32(tokens) && tokens >= 4 && tokens <= 16;
 }
 
 void TokenTile::open(WeightReader &weight, Value sub) {
   w = weight.codes(sub);
   constexpr int64_t kLargest = 127, kPairs = 32767; // of an activation's code, of a pair's sum
   run = kPairs / (w.maxCode * 2 * kLargest);
-  assert((run >= 2 || w.groups == 1) && "expects codes of groups that fit pairs of two quads");
+  assert(run >= 1 || w.groups == 1);
   isSigned = w.isLess && !residual && !outliers;
-  if (run < 2 && !isSigned && !wide) // two quads, at least: those of two outliers
+  if (run < 2 && w.groups == 1 && !isSigned && !wide) // two quads, at least: those of two outliers
     wide = e.scratch(2 * kPlane);
   tokens = residual && !wide ? 2 : 4; // eight registers of sums: two of rows, planes of codes, tokens
   for (auto [q, codes] : llvm::enumerate(w.quads)) {

@@ -13,9 +13,9 @@ namespace stepdown {
 class TokenTile {
 public:
   using Value = mlir::Value;
-  /// Whether these are tokens that add() and widen() divide: 4, 8 or 16.
-  static bool takes(transformer::ActivationType type);
-  /// `type`: one that takes() says yes of.
+  /// Whether these are tokens that add() and widen() divide, 4, 8 or 16, and a weight's groups have no float scales.
+  static bool takes(transformer::ActivationType type, const BlockFormat &format);
+  /// `type`: one that takes() says yes of, as of all weights.
   TokenTile(Emitter &emitter, transformer::ActivationType type);
 
   /// Unpacks the 32 columns `sub` of a weight.

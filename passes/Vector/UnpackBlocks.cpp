@@ -84,11 +84,20 @@ private:
     return arith::ExtSIOp::create(e.b, e.loc, e.i32, arith::TruncIOp::create(e.b, e.loc, e.i8, byte));
   }
 
+  /// scaleOf() of lib/Checkpoint/BlockFormat.h.
+  Value groupScale(Value byte) {
+    if (!format.floatScales)
+      return e.toF32(arith::ExtSIOp::create(e.b, e.loc, e.i32, byte));
+    Value seven = arith::ConstantOp::create(e.b, e.loc, e.b.getI16IntegerAttr(7));
+    Value half = arith::ShLIOp::create(e.b, e.loc, arith::ExtUIOp::create(e.b, e.loc, e.i16, byte), seven);
+    return e.mul(e.toF32(e.bitcast(half, e.f16)), e.splat(e.f32, 128));
+  }
+
   SmallVector<Value> codedValues() {
-    Value scale = e.toF32(field(packed.d, packed.d.bytes == 4 ? e.f32 : e.f16)), minimum;
+    Value scale = e.toF32(field(packed.d, format.wide ? e.f32 : e.f16)), minimum;
     Value group = divide(quad, format.group / kQuadColumns);
     if (packed.scales.exists())
-      scale = e.mul(scale, e.toF32(arith::ExtSIOp::create(e.b, e.loc, e.i32, field(packed.scales, e.i8, group))));
+      scale = e.mul(scale, groupScale(field(packed.scales, e.i8, group)));
     if (packed.m.exists())
       minimum = e.toF32(field(packed.m, e.f16));
     if (packed.minimums.exists())

@@ -12,8 +12,13 @@ WeightReader::WeightReader(Emitter &emitter, const BlockFormat &format, int row,
     : e(emitter), packed(packedBlock(emitter.layout, format)), format(format), row(row),
       lanes(lanes ? lanes : emitter.lanes), offset(format.offset), maxCode((1 << format.bits) - 1) {
   if (format.table) { // table values become unsigned by adding a power of two
-    offset = int(llvm::PowerOf2Ceil(-*std::min_element(format.table, format.table + 16)));
-    maxCode = *std::max_element(format.table, format.table + 16) + offset;
+    const auto [least, most] = std::minmax_element(format.table, format.table + 16);
+    offset = int(llvm::PowerOf2Ceil(-*least));
+    // Of more than 6 bits the sums of two pairs have no room in 16: then as QuadSum takes those of 8, but for two
+    // groups.
+    if (*most + offset > 64 && format.group == kCodeColumns)
+      offset = 128;
+    maxCode = *most + offset;
   }
   less = format.isQuantised() && QuadSum::takesLess(e.target, maxCode) ? 128 : 0;
 }
@@ -22,7 +27,7 @@ void WeightReader::open(Value pointer) {
   block = pointer;
   if (!format.isQuantised())
     return;
-  d = e.toF32(e.load(e.vec(packed.d.bytes == 4 ? e.f32 : e.f16, lanes), e.at(block, packed.d.at(row))));
+  d = e.toF32(e.load(e.vec(format.wide ? e.f32 : e.f16, lanes), e.at(block, packed.d.at(row))));
   if (packed.m.exists())
     m = e.toF32(e.load(e.vec(e.f16, lanes), e.at(block, packed.m.at(row))));
 }
@@ -91,10 +96,23 @@ Value WeightReader::numbers(Value sub, Value q) {
   return codes;
 }
 
+Value WeightReader::groupPlace(const PackedField &field, Value sub, int group) {
+  const int groups = kCodeColumns / format.group;
+  return e.at(e.at(block, field.at(row, group)), sub, groups * field.stride);
+}
+
 /// Integer scale or minimum of a group of the 32 columns `sub`.
 Value WeightReader::groupField(const PackedField &field, Value sub, int group, bool isSigned) {
-  const int groups = kCodeColumns / format.group;
-  return integers(e.at(e.at(block, field.at(row, group)), sub, groups * field.stride), isSigned);
+  return integers(groupPlace(field, sub, group), isSigned);
+}
+
+/// scaleOf() of lib/Checkpoint/BlockFormat.h.
+Value WeightReader::scalesAt(Value at) {
+  if (!format.floatScales)
+    return e.toF32(integers(at, true));
+  Value bytes = e.load(e.vec(e.i8, lanes), at);
+  Value halves = e.shiftLeft(arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i16, lanes), bytes), 7);
+  return e.mul(e.toF32(e.bitcast(halves, e.vec(e.f16, lanes))), e.splat(e.vec(e.f32, lanes), 128));
 }
 
 Value WeightReader::integers(Value at, bool isSigned) {
@@ -107,6 +125,12 @@ Value WeightReader::factor(Value sub, Value group) {
   const int groups = kCodeColumns / format.group;
   Value first = e.at(e.at(block, packed.scales.at(row, 0)), sub, groups * packed.scales.stride);
   return integers(e.at(first, group, packed.scales.stride), true);
+}
+
+Value WeightReader::groupScale(Value sub, Value group) {
+  const int groups = kCodeColumns / format.group;
+  Value first = e.at(e.at(block, packed.scales.at(row, 0)), sub, groups * packed.scales.stride);
+  return e.mul(d, scalesAt(e.at(first, group, packed.scales.stride)));
 }
 
 WeightReader::Codes WeightReader::codes(Value sub) {
@@ -126,7 +150,9 @@ WeightReader::Codes WeightReader::scales(Value sub) {
   assert((!less || c.groups == 1) && "expects a scale for all columns of codes that are less than they are");
   c.scale = d;
   for (int g = 0; g < c.groups; ++g) {
-    if (packed.scales.exists()) {
+    if (format.floatScales) {
+      c.groupScale[g] = e.mul(d, scalesAt(groupPlace(packed.scales, sub, g)));
+    } else if (packed.scales.exists()) {
       Value factor = groupField(packed.scales, sub, g, true);
       if (c.groups == 1)
         c.scale = e.mul(d, e.toF32(factor));
@@ -162,7 +188,7 @@ void WeightReader::values(Value sub, llvm::function_ref<void(int, Value)> column
   for (int c = 0; c < kCodeColumns; ++c) {
     if (c % format.group == 0) {
       int g = c / format.group;
-      scale = packed.scales.exists() ? e.mul(d, e.toF32(groupField(packed.scales, sub, g, true))) : d;
+      scale = packed.scales.exists() ? e.mul(d, scalesAt(groupPlace(packed.scales, sub, g))) : d;
       if (format.minimum == BlockFormat::Grouped)
         minimum = e.mul(m, e.toF32(groupField(packed.minimums, sub, g, false)));
     }

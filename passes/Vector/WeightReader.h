@@ -18,7 +18,8 @@ public:
   /// 32 columns for an 8-bit dot product: sum over the columns is
   ///     scale * sum_g factor[g] * (dot of the quads of group g - excess * sum of the activations' codes of group g)
   ///         + sum_g bias[g] * (sum of the activations of group g).
-  /// Two groups have integer factors, so that their products are added up before they are floats.
+  /// Two groups have integer factors, so that their products are added up before they are floats; or each has a scale
+  /// of its own in place of the one, and no factor.
   struct Codes {
     Emitter::Values quads; ///< 8 x vector<lanes x i32>: byte i of a row is column 4 q + i, as QuadSum takes it
     int maxCode;           ///< largest code
@@ -26,6 +27,7 @@ public:
     int excess;            ///< what bytes are larger by than what they stand for: a power of two, or 0
     int groups;            ///< 1 or 2
     Value scale, bias[2];  ///< vector<lanes x f32>; no bias without minima
+    Value groupScale[2];   ///< vector<lanes x f32> in place of scale, or none
     Value factor[2];       ///< vector<lanes x i32> of 8 bits and a sign, or none: one group
   };
   Codes codes(Value sub);
@@ -35,8 +37,9 @@ public:
   Value quad(Value sub, int q) { return taken(numbers(sub, q)); }
   /// The same of a quad whose number, 0 to 7, is known at run time.
   Value quad(Value sub, Value q) { return taken(numbers(sub, q)); }
-  /// Codes::factor of a group whose number is known at run time, of a format with two groups.
+  /// Codes::factor, or groupScale, of a group whose number is known at run time, of a format with two groups.
   Value factor(Value sub, Value group);
+  Value groupScale(Value sub, Value group);
 
   /// column(c) for c = 0 ... 31 of the 32 columns `sub`: vector<lanes x f32>, the exact value of each row.
   void values(Value sub, llvm::function_ref<void(int, Value)> column);
@@ -56,6 +59,10 @@ private:
   Value tableOf(int bias);
   Value groupField(const PackedField &field, Value sub, int group, bool isSigned);
   Value integers(Value at, bool isSigned);
+  /// The numbers that packed scales at `at` are: float32.
+  Value scalesAt(Value at);
+  /// Of group `group` of the 32 columns `sub`.
+  Value groupPlace(const PackedField &field, Value sub, int group);
 
   Emitter &e;
   PackedBlock packed;

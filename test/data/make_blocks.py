@@ -10,11 +10,14 @@ normal, subnormal, zero and negative; blocks that decode to something that is no
 import os, sys
 import numpy as np
 import gguf
+import gguf_types  # noqa: F401, Q1_0 and Q2_0
 
 TYPES = {  # name: (bytes of a block, byte offsets of its binary16 fields)
     "Q4_0": (18, [0]), "Q4_1": (20, [0, 2]), "Q5_0": (22, [0]), "Q5_1": (24, [0, 2]), "Q8_0": (34, [0]),
     "Q2_K": (84, [80, 82]), "Q3_K": (110, [108]), "Q4_K": (144, [0, 2]), "Q5_K": (176, [0, 2]), "Q6_K": (210, [208]),
-    "IQ4_NL": (18, [0]), "IQ4_XS": (136, [0]), "MXFP4": (17, []),
+    "IQ4_NL": (18, [0]), "IQ4_XS": (136, [0]), "MXFP4": (17, []), "NVFP4": (36, []),
+    "IQ3_XXS": (98, [0]), "IQ3_S": (110, [0]), "IQ2_XXS": (66, [0]), "IQ2_XS": (74, [0]), "IQ2_S": (82, [0]),
+    "IQ1_S": (50, [0]), "IQ1_M": (56, []), "TQ1_0": (54, [52]), "TQ2_0": (66, [64]), "Q2_0": (18, [0]), "Q1_0": (18, [0]),
 }
 
 

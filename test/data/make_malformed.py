@@ -134,7 +134,7 @@ def tensors(s):
         s.case(f"16-type-private-{kind}", 118, gguf(infos=[info("w", [32], kind)], data=data), "'w'", f"got {kind} (a private type of ik_llama.cpp)")
     for kind in (96, 100, 132, 159, 201, 400):
         s.case(f"16-type-beside-{kind}", 118, gguf(infos=[info("w", [32], kind)], data=data), "'w'", f"got {kind} (unknown)")
-    s.case("16-type-unsupported", 119, gguf(infos=[info("w", [256], 16)], data=data), "'w'", "IQ2_XXS", "q4_k")
+    s.case("16-type-unsupported", 119, gguf(infos=[info("w", [256], 15)], data=data), "'w'", "Q8_K", "q4_k", "iq2_xxs")
     s.case("17-name-long", 120, gguf(infos=[info("n" * 64, [4])], data=data), "name length", "got 64", "offset 24")
     s.case("17-name-empty", 120, gguf(infos=[info("", [4])], data=data), "name length", "got 0")
     s.case("17-name-wraps", 120, gguf(infos=[string("w", HUGE) + b"\0" * 40], data=data), "name length", str(HUGE))

@@ -16,8 +16,9 @@ import random_weights
 import tiny_tokenizer
 
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe", "gpt-oss",
-            "gpt2", "starcoder2", "cohere2", "internlm2", "qwen2moe")
-BIASED = ("gpt2", "starcoder2")  # every linear and every norm, which are layer norms
+            "gpt2", "starcoder2", "cohere2", "internlm2", "qwen2moe", "ernie4_5", "xverse", "exaone", "pangu-embedded", "seed_oss", "gemma",
+            "hunyuan-dense", "maincoder", "glm4", "chatglm", "command-r", "orion", "codeshell", "starcoder")
+BIASED = ("gpt2", "starcoder", "starcoder2", "codeshell")  # every linear and every norm, which are layer norms
 BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6, "gpt-oss": 1.5e5,
          "starcoder2": 1e6, "cohere2": 5e4, "internlm2": 1e6, "qwen2moe": 1e6}  # of the others 1e4
 # Granite's numbers, in the ranges of its files.
@@ -28,7 +29,7 @@ def parser():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("out")
     a.add_argument("--family", choices=FAMILIES, default="llama")
-    a.add_argument("--type", default="F32", help="storage type of all matrices, or 'mixed': every type in turn")
+    a.add_argument("--type", default="F32", help="storage type of all matrices, or 'mixed': every type in turn, 'rare': those that few files have")
     a.add_argument("--mix", action="append", default=[], metavar="TENSOR=TYPE",
                    help="type of the tensors whose name contains TENSOR (repeatable)")
     a.add_argument("--norm-type", choices=random_weights.FLOATS, default="F32", help="type of norms and biases")
@@ -87,14 +88,25 @@ class Builder:
             part, kind = rule.split("=")
             if part in name:
                 return kind
-        if self.o.type != "mixed":
+        if self.o.type not in random_weights.MIXTURES:
             return self.o.type
         self.turn += 1
-        return random_weights.TYPES[self.turn % len(random_weights.TYPES)]
+        types = random_weights.MIXTURES[self.o.type]
+        return types[self.turn % len(types)]
+
+    def matrix(self, name, count, rows, columns, gain):
+        """[count * rows, columns] weights; of NVFP4 with a scale for each of `count`, as converters write them."""
+        kind, spread = self.type_of(name), gain / np.sqrt(columns)
+        if random_weights.fitting(kind, columns) != "NVFP4" or name == "token_embd":
+            return random_weights.matrix(self.random, kind, count * rows, columns, spread)
+        scales = self.random.uniform(0.02, 0.03, count).astype(np.float32)
+        self.w.add_tensor(name + ".scale", scales[np.arange(self.o.experts) % count] if "_exps" in name else scales)
+        self.w.add_tensor(name + ".input_scale", scales[:1])
+        return random_weights.matrix(self.random, kind, count * rows, columns, spread / 0.025)
 
     def linear(self, name, rows, columns, gain=1.0):
         """A [rows, columns] weight that multiplies the spread of its input by `gain`."""
-        data, kind = random_weights.matrix(self.random, self.type_of(name), rows, columns, gain / np.sqrt(columns))
+        data, kind = self.matrix(name, 1, rows, columns, gain)
         if name == "token_embd" and self.o.unsound >= 0:
             data[self.o.unsound] = np.nan
         self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
@@ -102,7 +114,7 @@ class Builder:
     def experts(self, name, rows, columns, gain=1.0):
         """The [experts, rows, columns] weights of all experts; 64 and more, which are for measuring, are one repeated."""
         count, drawn = self.o.experts, self.o.experts if self.o.experts < 64 else 1
-        data, kind = random_weights.matrix(self.random, self.type_of(name), drawn * rows, columns, gain / np.sqrt(columns))
+        data, kind = self.matrix(name, drawn, rows, columns, gain)
         data = data.reshape(drawn, rows, -1)[np.arange(count) % drawn]
         self.w.add_tensor(name + ".weight", data, raw_dtype=kind)
 
@@ -117,7 +129,7 @@ class Builder:
 
     def norm(self, name, size, mean=1.0):
         self.vector(name + ".weight", size, mean, 0.15)
-        if self.o.family in BIASED:
+        if self.o.family in BIASED or self.o.family == "orion":
             self.bias(name, size)
 
     def bias(self, name, size):
@@ -145,14 +157,14 @@ class Builder:
         if o.head_dim or o.family in ("qwen3", "qwen3moe", "gemma3"):
             w.add_key_length(self.head_dim)
             w.add_value_length(self.head_dim)
-        if o.family in BIASED or o.family == "cohere2":
+        if o.family in BIASED or o.family in ("cohere2", "command-r", "orion"):
             w.add_layer_norm_eps(o.epsilon)
         else:
             w.add_layer_norm_rms_eps(o.epsilon)
         w.add_vocab_size(o.vocab)
-        if o.family != "gpt2":
+        if o.family not in ("gpt2", "starcoder"):
             w.add_rope_freq_base(o.freq_base or BASES.get(o.family, 1e4))
-        if o.family == "cohere2":
+        if o.family in ("cohere2", "command-r"):
             w.add_logit_scale(0.7)
         if o.rope_dims or o.family in ("llama", "phi3"):
             w.add_rope_dimension_count(o.rope_dims or self.head_dim)
@@ -206,12 +218,12 @@ class Builder:
     def layer(self, i):
         o, p = self.o, f"blk.{i}."
         q, kv = o.heads * self.head_dim, o.kv_heads * self.head_dim
-        before, behind = o.family != "olmo2", o.family in ("gemma2", "gemma3", "olmo2")  # norms of the branches
+        before, behind = o.family != "olmo2", o.family in ("gemma2", "gemma3", "olmo2", "glm4")  # norms of the branches
         if before:
             self.norm(p + "attn_norm", o.width)
         # Queries and keys somewhat louder than unit, so that attention prefers some positions over others.
-        biased = o.bias or o.family in ("qwen2", "qwen2moe", "gpt-oss", *BIASED)
-        if o.family in ("phi3", "gpt2") or o.fused_qkv:
+        biased = o.bias or o.family in ("qwen2", "qwen2moe", "gpt-oss", "seed_oss", "pangu-embedded", "chatglm", "glm4", *BIASED)
+        if o.family in ("phi3", "gpt2", "starcoder", "codeshell", "chatglm") or o.fused_qkv:
             self.linear(p + "attn_qkv", q + 2 * kv, o.width, 1.3)
             if biased:
                 self.bias(p + "attn_qkv", q + 2 * kv)
@@ -220,7 +232,7 @@ class Builder:
                 self.linear(p + "attn_" + name, rows, o.width, gain)
                 if biased:
                     self.bias(p + "attn_" + name, rows)
-        if o.family in ("qwen3", "qwen3moe", "gemma3"):
+        if o.family in ("qwen3", "qwen3moe", "gemma3", "hunyuan-dense", "maincoder"):
             self.norm(p + "attn_q_norm", self.head_dim)
             self.norm(p + "attn_k_norm", self.head_dim)
         if o.family in ("olmo2", "olmoe"):
@@ -233,8 +245,8 @@ class Builder:
             self.vector(p + "attn_sinks.weight", o.heads, 1.0, 2.0)
         if behind:
             self.norm(p + "post_attention_norm", o.width)
-        if before and o.family != "cohere2":  # whose MLP reads the norm of attention
-            self.norm(p + ("post_attention_norm" if self.oss else "ffn_norm"), o.width)
+        if before and o.family not in ("cohere2", "command-r"):  # whose MLP reads the norm of attention
+            self.norm(p + ("post_attention_norm" if self.oss or o.family == "seed_oss" else "ffn_norm"), o.width)
         if o.experts:
             # The choice is clear: numbers that are nearly equal would be told apart by rounding.
             data = self.random.standard_normal((o.experts, o.width)) * (4 / np.sqrt(o.width))
@@ -259,7 +271,7 @@ class Builder:
                 self.linear(p + "ffn_down_shexp", o.width, shared)
         elif o.family in BIASED:
             self.linear(p + "ffn_up", self.ffn, o.width, 1.5)
-        elif o.family == "phi3":
+        elif o.family in ("phi3", "chatglm", "glm4"):
             self.linear(p + "ffn_up", 2 * self.ffn, o.width, 1.5)
         else:
             self.linear(p + "ffn_gate", self.ffn, o.width, 1.5)
@@ -268,7 +280,7 @@ class Builder:
             self.linear(p + "ffn_down", o.width, self.ffn)
         if behind:
             self.norm(p + "post_ffw_norm", o.width)
-        if (o.bias and o.family == "llama") or o.family in BIASED:
+        if (o.bias and o.family in ("llama", "pangu-embedded")) or o.family in BIASED:
             for name, rows in (("attn_output", o.width), ("ffn_gate", self.ffn), ("ffn_up", self.ffn), ("ffn_down", o.width)):
                 if name != "ffn_gate" or o.family not in BIASED:
                     self.bias(p + name, rows)
@@ -284,7 +296,7 @@ class Builder:
         # multiply the embedding by sqrt(width), so there it is quieter and the last norm louder.
         gemma = o.family.startswith("gemma")
         self.linear("token_embd", o.vocab, o.width, 0.25 if gemma else 2.0)
-        if o.family == "gpt2":
+        if o.family in ("gpt2", "starcoder"):
             self.linear("position_embd", o.context, o.width, 1.0)
         for i in range(self.layers):
             self.layer(i)

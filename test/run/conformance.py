@@ -35,6 +35,7 @@ import experts
 from levels import LEVELS, of_this_processor
 
 LOGIT, NLL = 2e-3, 1e-4  # --exact: absolute, and relative
+RARE = "--type rare --width 256 --ffn 512 --layers 2"
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(3, 380, 40)]
 FAMILIES = {
     "llama": "--family llama --type Q4_K --width 256 --layers 2",
@@ -67,9 +68,23 @@ MORE = {
     "qwen2moe": "--family qwen2moe --type Q4_0 --experts 7 --used 3 --expert-ffn 96 --shared-ffn 160 --head untied",
     "gpt-oss": "--family gpt-oss --type MXFP4 --layers 2 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 --expert-ffn 96 --window 11 --rope yarn:4:128 --head untied",
 }
-# More of experts, by hand with STEPDOWN_EVERY_FAMILY=1.
+# More of experts, and families that differ from others by a name or a switch, by hand with STEPDOWN_EVERY_FAMILY=1.
 if os.environ.get("STEPDOWN_EVERY_FAMILY"):
     MORE |= {
+        "ernie4_5": "--family ernie4_5 --type Q4_0",
+        "xverse": "--family xverse --type Q4_1 --kv-heads 4",
+        "exaone": "--family exaone --type Q8_0 --rope llama3:8 --context 8192 --freq-base 100000",
+        "pangu-embedded": "--family pangu-embedded --type Q4_0 --bias",
+        "seed_oss": "--family seed_oss --type Q5_0 --head-dim 32 --head untied",
+        "gemma": "--family gemma --type Q4_0 --kv-heads 1 --head-dim 32",
+        "hunyuan-dense": "--family hunyuan-dense --type Q4_1 --head-dim 32",
+        "maincoder": "--family maincoder --type Q5_1",
+        "glm4": "--family glm4 --type Q4_0 --rope-dims 8",
+        "chatglm": "--family chatglm --type Q8_0 --rope-dims 8 --head untied",
+        "command-r": "--family command-r --type Q4_1",
+        "orion": "--family orion --type Q5_0 --head untied",
+        "codeshell": "--family codeshell --type Q4_0",
+        "starcoder": "--family starcoder --type Q5_1 --kv-heads 1 --context 64",
         "qwen3moe": "--family qwen3moe --type Q4_1 --head-dim 32 --experts 13 --used 3 --expert-ffn 32",
         "64 of more experts": "--family qwen3moe --type Q4_1 --layers 1 --head-dim 32 --experts 67 --used 64 --expert-ffn 32 --equal-experts",
         "olmoe, floats and prime sizes": "--family olmoe --type F16 --layers 1 --heads 3 --kv-heads 1 --head-dim 16 --experts 17 --used 5 --ffn 37",
@@ -191,6 +206,9 @@ def types(suite):
     for kind in random_weights.TYPES:
         suite.run(kind, lambda: against_float64(suite, kind, activation_codes.shape(kind)))  # whose kernels are kept
     suite.run("mixed", lambda: against_float64(suite, "every type in one model", "--type mixed --width 256 --layers 3"))
+    suite.run("rare", lambda: against_float64(suite, "rare types in one model", RARE))
+    for kind in random_weights.RARE if os.environ.get("STEPDOWN_EVERY_FAMILY") else ():
+        suite.run(kind, lambda: against_float64(suite, kind, activation_codes.shape(kind)))
 
 
 def same_bytes(suite):

@@ -9,7 +9,9 @@ import numpy as np
 import gguf
 
 
-ADJACENT = ("llama", "granite", "granitemoe", "smollm3", "cohere2", "internlm2")  # neighbours in a head rotate together
+ADJACENT = ("llama", "granite", "granitemoe", "smollm3", "cohere2", "internlm2", "ernie4_5", "xverse", "maincoder", "glm4", "chatglm", "command-r")  # neighbours in a head rotate together
+
+PLAIN = ("gpt2", "starcoder", "starcoder2", "codeshell")  # an MLP without a gate
 
 
 class Model:
@@ -22,14 +24,14 @@ class Model:
         self.layers, self.width, self.heads = get("block_count"), get("embedding_length"), get("attention.head_count")
         self.kv_heads = get("attention.head_count_kv", self.heads)
         self.head_dim = get("attention.key_length", self.width // self.heads)
-        self.layer_norms = self.family in ("gpt2", "starcoder2", "cohere2")
+        self.layer_norms = self.family in ("gpt2", "starcoder", "starcoder2", "codeshell", "cohere2", "command-r", "orion")
         self.inner, self.epsilon = get("feed_forward_length"), get("attention.layer_norm_epsilon" if self.layer_norms else "attention.layer_norm_rms_epsilon")
         self.routed = set()  # (layer, expert) that a token had
         self.experts, self.used = get("expert_count", 0), get("expert_used_count", 0)
         self.softcap, self.score_cap = get("final_logit_softcapping", 0.0), get("attn_logit_softcapping", 0.0)
         self.embedding = np.sqrt(self.width) if self.family.startswith("gemma") else get("embedding_scale", 0.0) or 1.0  # 0 says that there is none
         self.residual, self.divisor = get("residual_scale", 0.0) or 1.0, get("logit_scale", 0.0) or 1.0
-        if self.family == "cohere2":  # whose number multiplies
+        if self.family in ("cohere2", "command-r"):  # whose number multiplies
             self.divisor = 1 / self.divisor
         self.weights = {}
 
@@ -44,7 +46,11 @@ class Model:
         if name not in self.weights:
             t = self.tensors[name]
             values = gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float64)
-            self.weights[name] = values.reshape([int(n) for n in t.shape[::-1]])
+            values = values.reshape([int(n) for n in t.shape[::-1]])
+            scale = self.tensors.get(name.removesuffix(".weight") + ".scale")
+            if scale is not None:  # of all of it, or of each expert
+                values = values * scale.data.astype(np.float64).reshape((-1,) + (1,) * (values.ndim - 1))
+            self.weights[name] = values
         return self.weights[name][rows]
 
     def quantised(self, name):
@@ -205,7 +211,7 @@ def forward_all(m, prompts, codes=None, kv=None):
         return y + m.weight(name + ".bias", slice(begin, end)) if m.has(name + ".bias") else y
 
     def activate(gate):
-        if gemma or m.family in ("gpt2", "starcoder2"):
+        if gemma or m.family in PLAIN:
             return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)))
         return gate / (1 + np.exp(-gate))
 
@@ -216,9 +222,9 @@ def forward_all(m, prompts, codes=None, kv=None):
         return activate(gate) * up
 
     def mlp(x, p):
-        if m.family in ("gpt2", "starcoder2"):
+        if m.family in PLAIN:
             return linear(activate(linear(x, p + "ffn_up")), p + "ffn_down")
-        if m.family == "phi3":
+        if m.family in ("phi3", "chatglm", "glm4"):
             gate, up = linear(x, p + "ffn_up", 0, m.inner), linear(x, p + "ffn_up", m.inner)
         else:
             gate, up = linear(x, p + "ffn_gate"), linear(x, p + "ffn_up")
@@ -268,21 +274,24 @@ def forward_all(m, prompts, codes=None, kv=None):
         if m.family in ("olmo2", "olmoe"):  # of whole rows; of heads elsewhere
             q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         q, k, v = (a.reshape(n, -1, m.head_dim) for a in (q, k, v))
-        if m.family not in ("olmo2", "olmoe"):
+        late = m.family in ("hunyuan-dense", "maincoder")  # after they rotate
+        if m.family not in ("olmo2", "olmoe") and not late:
             q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         inverse, magnitude = m.frequencies(window > 0)
-        still = {"smollm3": layer % 4 == 3, "cohere2": not window, "gpt2": True}.get(m.family, False)
+        still = {"smollm3": layer % 4 == 3, "cohere2": not window, "gpt2": True, "starcoder": True}.get(m.family, False)
         if not still:
             q, k = (rotate(a, positions, inverse, magnitude, m.family in ADJACENT) for a in (q, k))
+        if late:
+            q, k = norm(q, p + "attn_q_norm"), norm(k, p + "attn_k_norm")
         cached = kv or ("f16" if codes else "f32")
         sinks = m.weight(p + "attn_sinks.weight") if m.has(p + "attn_sinks.weight") else np.full(m.heads, -np.inf)
         out = np.concatenate([attend(q[s], k[s], v[s], m.heads // m.kv_heads, window, scale, m.score_cap, sinks, cached) for s in prompts])
         attended = linear(out.reshape(n, -1), p + "attn_output")
-        if m.family == "cohere2":  # side by side
+        if m.family in ("cohere2", "command-r"):  # side by side
             x = x + attended + mlp(h, p)
             continue
         h = attended
-        before, behind = ("post_attention_norm", "") if m.family == "gpt-oss" else ("ffn_norm", "post_attention_norm")
+        before, behind = ("post_attention_norm", "") if m.family in ("gpt-oss", "seed_oss") else ("ffn_norm", "post_attention_norm")
         x = x + m.residual * norm(h, p + behind)
         h = norm(x, p + before)
         h = experts(h, p) if m.experts else mlp(h, p)

@@ -15,8 +15,10 @@ using namespace stepdown;
 
 namespace {
 
-const char *const allNames[] = {"f32",  "f16",  "bf16", "q4_0", "q4_1", "q5_0",   "q5_1",   "q8_0",
-                                "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4"};
+const char *const allNames[] = {"f32",    "f16",   "bf16",  "q4_0",    "q4_1",  "q5_0",    "q5_1",
+                                "q8_0",   "q2_k",  "q3_k",  "q4_k",    "q5_k",  "q6_k",    "iq4_nl",
+                                "iq4_xs", "mxfp4", "nvfp4", "iq3_xxs", "iq3_s", "iq2_xxs", "iq2_xs",
+                                "iq2_s",  "iq1_s", "iq1_m", "tq1_0",   "tq2_0", "q2_0",    "q1_0"};
 
 std::vector<uint8_t> readBytes(const std::string &path) {
   std::ifstream in(path, std::ios::binary);
@@ -92,8 +94,11 @@ TEST(BlockFormat, TableIsConsistent) {
     EXPECT_EQ(format.elements % format.group, 0);
     if (!format.isQuantised())
       continue;
-    // Codes alone must fit the block, and what is left is scales: at most 4.5 bytes per group of 16 or 32.
-    EXPECT_LE(format.elements * format.bits / 8, format.bytes) << name;
+    // Codes alone must fit the block, and what is left is scales: at most 4.5 bytes per group of 16 or 32. Types whose
+    // blocks have fewer bits become codes of as many as tell their values apart.
+    const bool isGrid = std::strncmp(name, "iq1", 3) == 0 || std::strncmp(name, "iq2", 3) == 0 ||
+                        std::strncmp(name, "iq3", 3) == 0 || std::strcmp(name, "tq1_0") == 0;
+    EXPECT_EQ(format.elements * format.bits / 8 > format.bytes, isGrid) << name;
   }
 }
 
@@ -104,7 +109,7 @@ TEST(BlockFormat, NamesForeignTypes) {
   EXPECT_STREQ(ggufTypeName(42), "Q2_0");
   for (uint32_t removed : {4u, 5u, 31u, 32u, 33u, 36u, 37u, 38u, 43u, 0xffffffffu})
     EXPECT_EQ(ggufTypeName(removed), nullptr) << removed;
-  EXPECT_EQ(blockFormat(static_cast<Storage>(16)), nullptr);
+  EXPECT_EQ(blockFormat(static_cast<Storage>(28)), nullptr);
   EXPECT_EQ(blockFormat("q4_2", 4), nullptr);
   EXPECT_EQ(blockFormat("q4_", 3), nullptr);
 }
@@ -134,6 +139,38 @@ TEST(BlockFormat, Mxfp4ScalesAreExactAtBothEnds) {
   EXPECT_EQ(decodeOne("mxfp4", block, 0), std::ldexp(0.5f, 128)); // built from 2^127, never infinite
   block[1] = 0x88;
   EXPECT_FALSE(std::signbit(decodeOne("mxfp4", block, 0))); // code 8 is +0
+}
+
+TEST(BlockFormat, Nvfp4ScalesAreE4M3WithoutASign) {
+  std::vector<uint8_t> block(36, 0x22); // every code 2: 1
+  block[0] = 0x38, block[1] = 0x01, block[2] = 0x7e, block[3] = 0x7f;
+  EXPECT_EQ(decodeOne("nvfp4", block, 0), 1.0f);
+  EXPECT_EQ(decodeOne("nvfp4", block, 16), std::ldexp(1.0f, -9)); // subnormal
+  EXPECT_EQ(decodeOne("nvfp4", block, 32), 448.0f);
+  EXPECT_EQ(decodeOne("nvfp4", block, 48), 0.0f); // NaN of E4M3, which ggml says is 0
+  block[0] = 0xb8, block[1] = 0x80, block[2] = 0xff;
+  EXPECT_EQ(decodeOne("nvfp4", block, 0), 1.0f);
+  EXPECT_EQ(decodeOne("nvfp4", block, 16), 0.0f);
+  EXPECT_EQ(decodeOne("nvfp4", block, 32), 480.0f);
+}
+
+TEST(BlockFormat, GridsGiveWhatTheirNumbersSay) {
+  std::vector<uint8_t> block(66, 0); // point 0 of the grid: eight times the least magnitude
+  block[1] = 0x3c;                   // d = 1
+  block[2 + 4 + 3] = 0x10;           // scale code 1 of the first 32: 3 / 8
+  block[2 + 4] = 0x01;               // signs 1, and the eighth by parity
+  EXPECT_EQ(decodeOne("iq2_xxs", block, 0), -8 * 3 / 8.0f);
+  EXPECT_EQ(decodeOne("iq2_xxs", block, 1), 8 * 3 / 8.0f);
+  EXPECT_EQ(decodeOne("iq2_xxs", block, 7), -8 * 3 / 8.0f);
+  EXPECT_EQ(decodeOne("iq2_xxs", block, 32), 1.0f);
+}
+
+TEST(BlockFormat, TernaryDigitsAreFractions) {
+  std::vector<uint8_t> block(54, 0);
+  block[53] = 0x40;                      // d = 2
+  block[0] = (2 * 81 * 256 + 242) / 243; // digits 2 0 0 0 0 of base 3, as 81 twos of 243 in 256
+  EXPECT_EQ(decodeOne("tq1_0", block, 0), 2.0f * (2 - 1));
+  EXPECT_EQ(decodeOne("tq1_0", block, 32), 2.0f * (0 - 1)); // the next digit of the same byte
 }
 
 TEST(BlockFormat, FieldsAreTheValuesBeforeArithmetic) {

@@ -117,11 +117,11 @@ TEST(Gguf, MetadataAloneNeedsNoTensorData) {
 
 TEST(Gguf, MetadataAloneAcceptsForeignTypes) {
   std::string bytes = GgufBytes().tensor("w", {8}).bytes();
-  bytes[24 + 8 + 1 + 4 + 8] = 16; // IQ2_XXS
+  bytes[24 + 8 + 1 + 4 + 8] = 28; // F64
   EXPECT_EQ(codeOf(openBytes(bytes)), 119);
   Result<Checkpoint> gguf = openBytes(bytes, true);
   ASSERT_TRUE(gguf) << gguf.error().text();
-  EXPECT_EQ(static_cast<uint32_t>(gguf->tensors()[0].storage), 16u);
+  EXPECT_EQ(static_cast<uint32_t>(gguf->tensors()[0].storage), 28u);
 }
 
 // Each prefix lies in an allocation of exactly its size, so that a sanitizer sees one byte too many.

@@ -53,9 +53,9 @@ float valueOf(const PackedBlock &p, const uint8_t *block, int row, int column) {
   }
   const int group = column / format.group, code = codeOf(p, block, row, column);
   const uint8_t *stored = block + p.d.at(row);
-  float scale = p.d.bytes == 4 ? at<float>(stored) : f16ToF32(at<uint16_t>(stored));
+  float scale = format.wide ? at<float>(stored) : f16ToF32(at<uint16_t>(stored));
   if (p.scales.exists())
-    scale *= static_cast<int8_t>(block[p.scales.at(row, group)]);
+    scale *= scaleOf(format, static_cast<int8_t>(block[p.scales.at(row, group)]));
   const float product = scale * (format.table ? format.table[code] : float(code - format.offset));
   if (!p.m.exists())
     return product;

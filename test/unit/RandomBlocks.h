@@ -8,8 +8,10 @@
 
 namespace stepdown::test {
 
-inline const char *const kTypes[] = {"f32",  "f16",  "bf16", "q4_0", "q4_1", "q5_0",   "q5_1",   "q8_0",
-                                     "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4"};
+inline const char *const kTypes[] = {"f32",    "f16",   "bf16",  "q4_0",    "q4_1",  "q5_0",    "q5_1",
+                                     "q8_0",   "q2_k",  "q3_k",  "q4_k",    "q5_k",  "q6_k",    "iq4_nl",
+                                     "iq4_xs", "mxfp4", "nvfp4", "iq3_xxs", "iq3_s", "iq2_xxs", "iq2_xs",
+                                     "iq2_s",  "iq1_s", "iq1_m", "tq1_0",   "tq2_0", "q2_0",    "q1_0"};
 
 /// Random blocks whose values are all finite: [count * elements] values.
 inline std::vector<uint8_t> randomBlocks(const BlockFormat &format, size_t count, uint32_t seed) {

@@ -40,7 +40,9 @@ float unpack(const BlockFormat &format, const uint8_t *block, int row, int colum
     const uint32_t bits = static_cast<uint32_t>(at<uint16_t>(value)) << 16; // bf16
     return at<float>(reinterpret_cast<const uint8_t *>(&bits));
   }
-  const bool wideScale = format.storage == Storage::MXFP4;
+  const std::string name = format.name;
+  const bool wideScale =
+      name == "mxfp4" || name == "nvfp4" || name == "iq3_xxs" || name.rfind("iq2", 0) == 0 || name.rfind("iq1", 0) == 0;
   const int group = column / format.group;
   const float d = wideScale ? at<float>(block + 4 * row) : f16ToF32(at<uint16_t>(block + 2 * row));
   block += (wideScale ? 4 : 2) * rows;
@@ -50,7 +52,9 @@ float unpack(const BlockFormat &format, const uint8_t *block, int row, int colum
     block += 2 * rows;
   }
   if (format.groupScales) {
-    scale = static_cast<int8_t>(block[group * rows + row]);
+    const uint8_t byte = block[group * rows + row], exponent = byte >> 3, mantissa = byte & 7;
+    scale =
+        name != "nvfp4" ? static_cast<int8_t>(byte) : std::ldexp(exponent ? 8 + mantissa : 2 * mantissa, exponent - 11);
     block += format.groups() * rows;
   }
   if (format.minimum == BlockFormat::Grouped) {
@@ -134,7 +138,7 @@ protected:
     ASSERT_TRUE(plan) << plan.error().text();
     const std::vector<uint8_t> section = packing.write(*plan);
     const std::vector<float> expected = decoded(format, source);
-    const int columns = format.elements == 256 ? 256 : 32;
+    const int columns = std::max(format.elements, 32);
     const int64_t tiles = (rows + 15) / 16, blocks = 512 / columns;
     ASSERT_EQ(plan->places[0].bytes % (tiles * blocks), 0u);
     const size_t blockBytes = plan->places[0].bytes / (tiles * blocks);
@@ -183,7 +187,7 @@ TEST_P(WeightPacker, PutsZerosBehindGroupsAndColumns) {
   ASSERT_TRUE(plan) << plan.error().text();
   const std::vector<uint8_t> section = packing.write(*plan);
   const std::vector<float> expected = decoded(format, source);
-  const int64_t packedRows = rows / 13 * 29, tiles = (packedRows + 15) / 16, block = format.elements == 256 ? 256 : 32;
+  const int64_t packedRows = rows / 13 * 29, tiles = (packedRows + 15) / 16, block = std::max(format.elements, 32);
   const size_t blockBytes = plan->places[0].bytes / (tiles * (room / block));
   for (int64_t row = 0; row < tiles * 16; ++row)
     for (int64_t column = 0; column < room; ++column) {
@@ -202,7 +206,7 @@ TEST_P(WeightPacker, PutsZerosBehindGroupsAndColumns) {
 TEST_P(WeightPacker, PacksByAnyLayout) {
   static const Layout narrow = {"tiles8", STEPDOWN_PACKING_TILES16, 8, 32};
   const BlockFormat &format = formatOf(GetParam());
-  const int64_t rows = 37, firstRow = 3, block = format.elements == 256 ? 256 : 32, blocks = 512 / block;
+  const int64_t rows = 37, firstRow = 3, block = std::max(format.elements, 32), blocks = 512 / block;
   const std::vector<uint8_t> source = randomBlocks(format, 41 * 512 / format.elements, 17);
   Packing packing(GgufBytes().stored("w", {512, 41}, format.storage, source).tensor("a", {5}));
   Result<PackedWeights> plan = packing.plan(
@@ -245,6 +249,24 @@ TEST(WeightSection, TellsStacksOfExperts) {
   ASSERT_TRUE(plan) << plan.error().text();
   EXPECT_TRUE(plan->places[0].isStack);
   EXPECT_FALSE(plan->places[1].isStack);
+}
+
+TEST(WeightSection, MultipliesAnExpertByItsScale) {
+  const BlockFormat &format = formatOf("nvfp4");
+  const std::vector<uint8_t> source = randomBlocks(format, 3 * 16, 23);
+  Packing packing(GgufBytes().stored("a.weight", {64, 16, 3}, format.storage, source).tensor("a.scale", {3}));
+  constexpr int firstRow = 5;
+  Result<PackedWeights> plan = packing.plan({entry("a.weight", {64, 37}, "nvfp4", &kTiles16, firstRow)});
+  ASSERT_TRUE(plan) << plan.error().text();
+  const std::vector<uint8_t> section = packing.write(*plan, 2);
+  const std::vector<float> stored = decoded(format, source);
+  for (int row = 0; row < 37; ++row)
+    for (int column = 0; column < 64; ++column) {
+      const int at = firstRow + row, expert = at / 16; // scales are 0, 1 and 2
+      ASSERT_EQ(unpack(format, section.data() + row / 16 * (plan->places[0].bytes / 3), row % 16, column),
+                stored[at * 64 + column] * expert)
+          << row << " " << column;
+    }
 }
 
 TEST(WeightSection, RefusesPaddingThatIsNone) {

@@ -75,8 +75,8 @@ LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitErro
     return emitError() << "expects element q8, q8o2, q8x2 or f32, but got '" << element << "'";
   if (tokens < 1 || tokens > 64) // C2
     return emitError() << "expects between 1 and 64 tokens, but got " << tokens;
-  if (columns != 32 && columns != 256) // C3
-    return emitError() << "expects 32 or 256 columns, but got " << columns;
+  if (columns != 32 && columns != 64 && columns != 128 && columns != 256) // C3
+    return emitError() << "expects 32, 64, 128 or 256 columns, but got " << columns;
   return success();
 }
 

@@ -7,7 +7,7 @@ def Transformer_BlockType : Transformer_Type<"Block", "block", [MemRefElementTyp
   let summary = "one block of a storage type, with the exact bits of the file";
   let description = [{
     `!transformer.block<q4_1>` is 20 bytes that hold 32 values; a linear weight [out, in] is
-    `tensor<out x in/32 x !transformer.block<q4_1>>`. With `rows = 16` the block holds the same 32 (or 256) columns of 16
+    `tensor<out x in/32 x !transformer.block<q4_1>>`. With `rows = 16` the block holds the same 32 (to 256) columns of 16
     neighbouring rows, interleaved so that a vector lane owns a row; lib/Target/Layout.h says how.
     f32, f16 and bf16 are blocks of one value.
 
@@ -43,11 +43,11 @@ def Transformer_ActivationType : Transformer_Type<"Activation", "activation", [M
     d / 256 is stored. q8o2 adds high codes for the two quads that hold the largest values: 2 quads of them of each token, and
     64 times the two quads' numbers (int32), where a kernel finds their weights; the value is d * (code + 128 * high), so that
     d fits the other 24 values, and sums count both. float32: [32][tokens] values. `columns = 256` is 8 such blocks in a row,
-    seen as one: what 256-column weights need.
+    seen as one: what 256-column weights need, and 64 and 128 are 2 and 4.
 
     Example: `tensor<?x18x!transformer.activation<q8, tokens = 16>>`
 
-    C1: the element is q8, q8o2, q8x2 or f32. C2: tokens is between 1 and 64. C3: columns is 32 or 256.
+    C1: the element is q8, q8o2, q8x2 or f32. C2: tokens is between 1 and 64. C3: columns is 32, 64, 128 or 256.
   }];
   let parameters = (ins StringRefParameter<"q8, q8o2, q8x2 or f32">:$element, DefaultValuedParameter<"unsigned", "1">:$tokens,
                         DefaultValuedParameter<"unsigned", "32">:$columns);

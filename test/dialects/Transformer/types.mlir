@@ -43,5 +43,5 @@ func.func private @cache_of_other_blocks(!transformer.cache<heads = 1, key = 4, 
 // -----
 
 // Activation C3
-// expected-error @+1 {{expects 32 or 256 columns, but got 64}}
-func.func private @activation_columns(tensor<4x!transformer.activation<q8, columns = 64>>)
+// expected-error @+1 {{expects 32, 64, 128 or 256 columns, but got 96}}
+func.func private @activation_columns(tensor<4x!transformer.activation<q8, columns = 96>>)
