@@ -45,6 +45,17 @@ void WaveEmitter::prepareCopy(const TilePlan &tile) {
     }
     return;
   }
+  if (tile.pairs) { // neighbouring lanes copy neighbouring eights of two rows
+    const int64_t eights = tile.rows / 8;
+    Value pair = divided(thread, eights), eight = remainder(thread, eights);
+    places.row = multiply(pair, i32(2));
+    places.column = multiply(eight, i32(8));
+    Value first = multiply(add(multiply(pair, i32(tile.rows)), places.column), i32(4));
+    Value flipped = multiply(divided(bits(eight, 4), 4), i32(kPiece));
+    for (int64_t half = 0; half < 2; ++half)
+      place(add(first, binary("arith.xori", flipped, i32(half * kPiece))));
+    return;
+  }
   // Lanes first share out a chunk's 8 along k, then eights of rows, then chunks.
   const int64_t parts = kChunk / tile.deep, eights = tile.rows / 8;
   Value part = remainder(thread, parts), unit = divided(thread, parts);
@@ -92,17 +103,18 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   const Places &places = this->places[&tile];
   Value row = lookup(copy.getRow()).front(), column = lookup(copy.getColumn()).front();
   Value columns = binary("arith.andi", add(matrix.columns, i32(inChunk() - 1)), i32(-inChunk()));
-  // Along k the buffer is the same in each turn of the loop, and a lane's place in it moves.
+  // Where all of a turn's tiles are there, how far it is along k takes no part in the check of bounds: one number of
+  // the wave then is all that changes from turn to turn. Else along k the buffer is the same in each turn of the loop,
+  // and a lane's place in it moves.
+  const bool scalar = scheduled;
   Value begins = tile.alongK ? i32(0) : column;
-  Value buffer = resource(matrix, storedAs(), row, begins, type.getDimSize(0), columns);
+  Value buffer =
+      resource(matrix, storedAs(), scalar && !tile.alongK ? i32(0) : row, begins, type.getDimSize(0), columns);
   Value stride = multiply(arith::TruncIOp::create(b, b.getI32Type(), matrix.stride), i32(elementBytes()));
   const auto words = VectorType::get(4, b.getI32Type());
   const auto piece = VectorType::get(kChunk, b.getI16Type());
   Loaded made = {&tile, {}};
-  // Where all of a turn's columns are there, how far it is along k takes no part in the check of bounds: one number of
-  // the wave then is all that changes from turn to turn.
-  const bool scalar = scheduled && tile.alongK;
-  Value turn = scalar ? multiply(column, i32(elementBytes())) : i32(0);
+  Value turn = !scalar ? i32(0) : tile.alongK ? multiply(column, i32(elementBytes())) : multiply(row, stride);
   Value across = tile.alongK && !scalar ? add(places.column, column) : places.column;
   Value first = add(multiply(places.row, stride), multiply(across, i32(elementBytes())));
   Value inside = tile.wholeChunks ? compare(arith::CmpIPredicate::slt, across, matrix.columns) : Value();
@@ -183,6 +195,18 @@ void WaveEmitter::put(const Loaded &loaded, Value slot) {
     const int64_t apart = threads / tile.chunks * kPiece, ways = to.size(); // to the rows of the next unit
     for (auto [unit, piece] : llvm::enumerate(loaded.pieces))
       LLVM::StoreOp::create(b, piece, at(to[unit % ways], int64_t(unit) / ways * ways * apart), kPiece);
+    return;
+  }
+  if (tile.pairs) {
+    const int64_t apart = threads / (tile.rows / 8) * tile.rows * 4;
+    for (int64_t unit = 0; unit < tile.units; ++unit)
+      for (int32_t half = 0; half < 2; ++half) {
+        SmallVector<int32_t> turned;
+        for (int32_t row = half * 4; row < half * 4 + 4; ++row)
+          turned.append({row, row + int32_t(kChunk)});
+        Value words = LLVM::ShuffleVectorOp::create(b, loaded.pieces[unit * 2], loaded.pieces[unit * 2 + 1], turned);
+        LLVM::StoreOp::create(b, words, at(to[half], unit * apart), kPiece);
+      }
     return;
   }
   const int64_t apart = threads / (tile.rows / 8 * (kChunk / tile.deep)) * tile.rows * kPiece; // chunks

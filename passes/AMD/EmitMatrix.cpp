@@ -28,6 +28,12 @@ void WaveEmitter::prepareFragments(const TilePlan &tile, Value firstRow) {
   }
   for (int64_t next = 0; next < 64; next += chip.rows) { // one for each block's rows in 64
     Value mine = add(row, i32(next));
+    if (tile.pairs) { // a half has the words of a chunk
+      Value turned = binary("arith.xori", mine, divided(bits(mine, 32), 8));
+      Value word = add(multiply(half, i32(kChunk / 2 * tile.rows)), turned);
+      places.from.push_back(add(multiply(word, i32(4)), i32(tile.offset)));
+      continue;
+    }
     place(half, binary("arith.xori", mine, bits(divided(mine, 8), 7)));
   }
 }
@@ -63,10 +69,26 @@ SmallVector<Value> WaveEmitter::fragments(const TilePlan &tile, Value slot, int6
         offset = block / in64 * 64 * kPiece + (step * inStep + read) * tile.rows * kPiece;
       }
       Value from = lds(add(places.from[which], slot));
+      if (tile.pairs) {
+        made.push_back(
+            wordsFrom(from, block / (64 / chip.rows) * 64 * 4 + step * (kStep / 2) * tile.rows * 4, tile.rows * 4));
+        continue;
+      }
       Value at = LLVM::GEPOp::create(b, from.getType(), b.getI8Type(), from, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
       made.push_back(LLVM::LoadOp::create(b, type, at, kPiece));
     }
   return made;
+}
+
+/// Four words that lie `apart` bytes from each other, as a piece.
+Value WaveEmitter::wordsFrom(Value from, int64_t offset, int64_t apart) {
+  Value all = LLVM::UndefOp::create(b, VectorType::get(kChunk / 2, b.getI32Type()));
+  for (int64_t i = 0; i < kChunk / 2; ++i) {
+    Value at = LLVM::GEPOp::create(b, from.getType(), b.getI8Type(), from,
+                                   ArrayRef<LLVM::GEPArg>{int32_t(offset + i * apart)});
+    all = LLVM::InsertElementOp::create(b, all, LLVM::LoadOp::create(b, b.getI32Type(), at, 4), i32(i));
+  }
+  return LLVM::BitcastOp::create(b, VectorType::get(kChunk, b.getI16Type()), all);
 }
 
 Value WaveEmitter::operandOfSteps(ArrayRef<SmallVector<Value>> steps, int64_t block) {

@@ -137,6 +137,12 @@ LogicalResult KernelEmitter::emitProducts(scf::ForOp op) {
   Value distance = binary("arith.maxsi", binary("arith.subi", upper, lower), i32(0));
   Value stride = multiply(step, i32(2)); // those of a pair whose tiles the matrices have whole
   Value last = add(lower, multiply(binary("arith.divui", distance, stride), stride));
+  if (!plan.b.alongK && chip.mfma) { // 32 bits tell how far a turn is along the rows of B
+    const Matrix &w = matrices[plan.b.copy.getFrom()];
+    Value bytes = multiply(multiply(arith::ExtUIOp::create(b, b.getI64Type(), w.rows), w.stride), i64(elementBytes()));
+    Value tells = compare(arith::CmpIPredicate::ult, bytes, i64(int64_t(1) << 32));
+    last = arith::SelectOp::create(b, tells, last, lower);
+  }
   SmallVector<Value> carried = sums;
   whole = true, scheduled = chip.mfma;
   LogicalResult made = emitTurns(lower, last, stride, carried, [&](Value index, SmallVectorImpl<Value> &inside) {

@@ -29,6 +29,12 @@ LogicalResult planTile(TilePlan &tile, const Chip &chip, int64_t threads, scf::F
                       << chip.name << ", but got " << type;
   // Of what a thread turns rows lie whole eights apart, so that places differ by no more than an offset.
   tile.units = 0;
+  const int64_t words = k / 2 * (tile.rows / 8);
+  if (tile.pairs && tile.rows % 64 == 0 && words % threads == 0 && threads % (tile.rows / 8) == 0) {
+    tile.deep = 2, tile.units = words / threads;
+    return success();
+  }
+  tile.pairs = false;
   for (int64_t deep : {8, 4, 2}) {
     const int64_t units = alongK ? tile.rows * tile.chunks : k / deep * (tile.rows / 8);
     if ((alongK && deep != 8) || units % threads != 0 || (alongK && threads % tile.chunks != 0) ||
@@ -83,6 +89,8 @@ FailureOr<KernelPlan> planKernel(KernelOp kernel, const Chip &chip) {
   if (mma.takesRegisters())
     return unfit(mma) << "expects tiles in LDS on " << chip.name << ", but got " << mma.getShapeOfA();
   plan.threads = plan.role.getThreads();
+  // An MFMA of four elements a lane takes them from two words; of eight one piece of 16 bytes costs less.
+  plan.b.pairs = plan.chip.mfma && plan.chip.held == 4 && !mma.getTransposeB();
   if (failed(planTile(plan.a, chip, plan.threads, plan.copies, mma, mma.getA(), true)) ||
       failed(planTile(plan.b, chip, plan.threads, plan.copies, mma, mma.getB(), mma.getTransposeB())))
     return failure();

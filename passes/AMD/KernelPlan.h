@@ -20,11 +20,17 @@ namespace stepdown::amd {
 ///     c * 8 / min(8, chunks of a row).
 ///   - along rows in memory: a lane copies 8 rows and turns them, and neighbouring lanes write 8 rows apart. place = r
 ///     XOR (r / 8).
+///
+/// Or it lies in pairs: words of two elements along k, of which word (c, r) of rows r beside each other is at 4 (c rows
+/// + place(r)). What lies along rows in memory is then turned by words alone, and goes in pieces of 16 bytes; an
+/// instruction takes its four elements along k, or eight, as words from lines that lie apart (ds_read2st64). place
+/// flips bit 2 of r where bit 5 is set: 8 lanes that write 32 bytes apart, 16 of them at a time, are in 8 places of 16.
 struct TilePlan {
   tile::CopyOp copy;
   int64_t offset;       ///< in the slot, bytes
   int64_t rows, chunks; ///< r and c are below these
   bool alongK;          ///< in memory
+  bool pairs;           ///< lies in pairs, `deep` is 2
   int64_t deep;         ///< elements along k that a lane takes of each row that it turns: 8, 4 or 2; alongK: 8
   int64_t units;        ///< that each thread copies: chunks, or 8 rows x `deep`
   bool wholeChunks;     ///< the matrix has whole chunks along k: a lane behind the last reads nothing

@@ -55,6 +55,7 @@ protected:
   /// Where the pieces are that a wave takes of `tile` from row `firstRow` on.
   void prepareFragments(const TilePlan &tile, Value firstRow);
   mlir::SmallVector<Value> fragments(const TilePlan &tile, Value slot, int64_t step, int64_t blocks, int64_t first = 0);
+  Value wordsFrom(Value from, int64_t offset, int64_t apart);
   /// What instruction `instruction` of a step takes of a block's fragments.
   Value operand(mlir::ArrayRef<Value> fragments, int64_t block, int64_t instruction);
   /// The same of one that takes the two steps that there are fragments of.

@@ -125,7 +125,11 @@ protected:
 
 } // namespace
 
-TEST_P(AmdMutation, Product) { score<Product>(matmulKernel, "matmul", ofProduct, 40, GetParam().product); }
+TEST_P(AmdMutation, Product) {
+  const bool wmma = llvm::StringRef(GetParam().chip).starts_with("gfx1"); // whose turns load through other buffers
+  score<Product>(matmulKernel, "matmul", wmma ? llvm::ArrayRef(ofProduct) : llvm::ArrayRef<Equivalent>(),
+                 wmma ? 40 : 41, GetParam().product);
+}
 TEST_P(AmdMutation, Integers) { score<Integers>(matmulKernel, "matmul", {}, 41, GetParam().integers); }
 TEST_P(AmdMutation, Attention) { score<Attention<64>>(attentionKernel, "attention", {}, 25, GetParam().attention); }
 /// The one chip that has queries in LDS.

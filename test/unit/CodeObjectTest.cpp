@@ -159,13 +159,13 @@ TEST_P(CodeObjects, KeepTheirBudgets) {
 
 INSTANTIATE_TEST_SUITE_P(Products, CodeObjects,
                          testing::Values(Budgeted{"gfx942", tiles(256, 256, 32, true), {208, 65536}, 64, 195},
-                                         Budgeted{"gfx942", tiles(256, 256, 32), {224, 65536}, 64, 295},
-                                         Budgeted{"gfx942", tiles(128, 256, 32), {212, 49152}, 64, 335},
-                                         Budgeted{"gfx942", tiles(128, 128, 64), {176, 65536}, 64, 370},
-                                         Budgeted{"gfx90a", tiles(256, 256, 32), {208, 65536}, 64, 300},
-                                         Budgeted{"gfx90a", tiles(128, 256, 32), {212, 49152}, 64, 335},
-                                         Budgeted{"gfx90a", tiles(128, 128, 64), {184, 65536}, 64, 370},
-                                         Budgeted{"gfx950", tiles(128, 256, 64), {256, 98304}, 64, 470},
+                                         Budgeted{"gfx942", tiles(256, 256, 32), {200, 65536}, 64, 255},
+                                         Budgeted{"gfx942", tiles(128, 256, 32), {204, 49152}, 64, 292},
+                                         Budgeted{"gfx942", tiles(128, 128, 64), {184, 65536}, 64, 322},
+                                         Budgeted{"gfx90a", tiles(256, 256, 32), {192, 65536}, 64, 258},
+                                         Budgeted{"gfx90a", tiles(128, 256, 32), {200, 49152}, 64, 290},
+                                         Budgeted{"gfx90a", tiles(128, 128, 64), {176, 65536}, 64, 335},
+                                         Budgeted{"gfx950", tiles(128, 256, 64), {256, 98304}, 64, 405},
                                          Budgeted{"gfx1100", tiles(128, 128, 32), {200, 32768}, 32, 675},
                                          Budgeted{"gfx1201", tiles(128, 128, 32), {192, 32768}, 32, 565}));
 
