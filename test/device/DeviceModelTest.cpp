@@ -20,6 +20,8 @@ namespace {
 constexpr const char *kChip = "emulated:sm_90a";
 constexpr const char *kTiny = "--family llama --type Q8_0 --layers 1 --width 32 --heads 2 --kv-heads 1 --head-dim 16 "
                               "--ffn 32 --vocab 263 --context 1024";
+constexpr const char *kExperts = "--family qwen3moe --type Q4_1 --layers 2 --head-dim 32 --experts 13 --used 3 "
+                                 "--expert-ffn 32 --vocab 389 --context 67";
 constexpr const char *kWindows = "--family gemma3 --type Q8_0 --layers 3 --pattern 1,0,1 --window 19 --width 64 "
                                  "--heads 2 --kv-heads 1 --ffn 96 --vocab 389 --context 151";
 
@@ -75,6 +77,7 @@ TEST(DeviceModel, thePlanIsWhatIsAllocated) {
   options.kvPositions = 331;
   options.maxSequences = 3;
   planIsWhatIsAllocated(kWindows, "emulated:gfx942", options);
+  planIsWhatIsAllocated(kExperts, kChip, {});
 }
 
 // Of a driver's device, whose queues stage uploads; what graphs take is the driver's own, and in no plan.
