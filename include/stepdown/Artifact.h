@@ -81,7 +81,8 @@ enum stepdown_level {
   STEPDOWN_LEVEL_X86_64_V3 = 1,       /* AVX2, FMA, F16C, BMI2 */
   STEPDOWN_LEVEL_X86_64_V4_VNNI = 2,  /* AVX-512 F, BW, DQ, VL, CD, VNNI */
   STEPDOWN_LEVEL_AARCH64_DOTPROD = 3, /* NEON with dot products of bytes: FEAT_DotProd */
-  STEPDOWN_LEVEL_X86_64_V3_VNNI = 4   /* what X86_64_V3 has, and AVX-VNNI */
+  STEPDOWN_LEVEL_X86_64_V3_VNNI = 4,  /* what X86_64_V3 has, and AVX-VNNI */
+  STEPDOWN_LEVEL_X86_64_V4_BF16 = 5   /* what X86_64_V4_VNNI has, and AVX512-BF16 */
 };
 
 /* What code of the file is for. */

@@ -18,9 +18,9 @@ typedef void (*stepdown_progress_callback)(void *context, const char *what, uint
  * later versions can add fields, as Runtime.h says; 613. */
 typedef struct stepdown_compile_options {
   size_t size; /* sizeof(stepdown_compile_options) */
-  /* Names with commas between: "x86-64-v3", "x86-64-v3-vnni", "x86-64-v4-vnni", "aarch64-dotprod", and "cpu" for
-   * x86-64-v3 and x86-64-v4-vnni; NULL: "cpu". One file holds the code of all, and a loader takes what its processor
-   * executes best. */
+  /* Names with commas between: "x86-64-v3", "x86-64-v3-vnni", "x86-64-v4-vnni", "x86-64-v4-bf16", "aarch64-dotprod",
+   * and "cpu" for x86-64-v3 and x86-64-v4-vnni, and of a model with weights of bfloat16 x86-64-v4-bf16 as well, but
+   * with `exact`; NULL: "cpu". One file holds the code of all, and a loader takes what its processor executes best. */
   const char *targets;
   uint64_t max_context;  /* positions that a sequence may have; 0: the checkpoint's */
   int32_t exact;         /* 1: activations and cache stay float32 */

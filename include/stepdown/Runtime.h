@@ -30,8 +30,9 @@ typedef struct stepdown_session stepdown_session;
 typedef int32_t stepdown_sequence; /* a sequence of a session; never negative */
 
 typedef struct stepdown_load_options {
-  size_t size;     /* sizeof(stepdown_load_options) */
-  const char *isa; /* "x86-64-v3", "x86-64-v3-vnni", "x86-64-v4-vnni", "aarch64-dotprod"; NULL: the best here */
+  size_t size; /* sizeof(stepdown_load_options) */
+  /* "x86-64-v3", "x86-64-v3-vnni", "x86-64-v4-vnni", "x86-64-v4-bf16", "aarch64-dotprod"; NULL: the best here */
+  const char *isa;
   /* 0: the file is mapped. Processes share its pages, and it has to keep its bytes while the model lives: reading where
    * it was cut short raises SIGBUS. 1: the file is read into memory of this process, verified there, and let go. */
   int32_t copy;

@@ -1,5 +1,6 @@
 #include "lib/Driver/Compilation.h"
 #include "dialects/Transformer/IR/CachedRows.h"
+#include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Artifact/ArtifactWriter.h"
 #include "lib/Base/PartFile.h"
 #include "lib/Base/Suggestion.h"
@@ -87,6 +88,7 @@ Status Compilation::buildCheckpoint() {
   if (!built)
     return built.error();
   module = std::move(*built);
+  addTargetsOfBFloats();
   if (Status entered = enter(Input::Model); !entered)
     return entered;
   if (Status known = checkDevices(); !known)
@@ -152,6 +154,21 @@ Status Compilation::checkContext() {
                  " is more than the checkpoint declares (" + std::to_string(parameters->context) +
                  "): what the model says beyond that is not what it was trained for");
   return Done{};
+}
+
+/// Code of these levels would be that of others, but for products with weights of bfloat16.
+void Compilation::addTargetsOfBFloats() {
+  bool found = false;
+  module->walk([&](transformer::WeightOp weight) {
+    auto tensor = dyn_cast<RankedTensorType>(weight.getType());
+    auto block = tensor ? dyn_cast<transformer::BlockType>(tensor.getElementType()) : transformer::BlockType();
+    found |= block && block.getFormat().storage == Storage::BF16;
+  });
+  if (!found || !options.cpu || options.exact)
+    return;
+  for (const Target *target : targetsOfBFloats())
+    if (!llvm::is_contained(targets, target)) // behind the processors that are there
+      targets.insert(llvm::find_if(targets, [](const Target *other) { return other->chip; }), target);
 }
 
 Status Compilation::checkDevices() {

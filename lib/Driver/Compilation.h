@@ -73,6 +73,7 @@ private:
   Status enter(Input input);
   /// E1515 where a device would have to read keys and values that are no numbers, E1428 where it would have to run an
   /// encoder.
+  void addTargetsOfBFloats();
   Status checkDevices();
   /// Runs the phases behind `from` and before `end`, each followed by `after`.
   Status run(const Phase *from, const Phase *end, mlir::ModuleOp lowered, const Target &target, After after);

@@ -11,6 +11,7 @@ namespace stepdown {
 
 struct CompileOptions {
   std::vector<const Target *> targets; ///< code for these; empty: those of "cpu"
+  bool cpu = true;                     ///< those of "cpu" are among them, and it stands for more where weights say so
   bool exact = false;                  ///< activations and cache stay float32
   std::string activations = "q8o2";    ///< blocks that quantised weights read: q8o2, q8x2 or q8 (-quantize-activations)
   std::string kvType = "f16";          ///< of keys and values: f16, f32 (always with `exact`), q8_0 or fp8_e4m3

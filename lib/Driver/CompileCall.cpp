@@ -31,6 +31,7 @@ static Result<CompileOptions> readOptions(const CompileCall &call) {
   if (call.jobs < 0 || call.jobs > 1024)
     return fail(ErrorCode::CompileOption, "jobs: expects 0 to 1024 threads");
   options.targets = std::move(*targets);
+  options.cpu = namesCpu(call.targets);
   options.maxContext = call.maxContext;
   options.exact = call.exact;
   options.checkWeights = call.checkWeights;

@@ -70,11 +70,11 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
   if (isa<SelectRowsOp, KVAppendOp, KernelOp, YieldOp>(op) || op->getNumResults() == 0)
     return 0;
   if (auto quantize = dyn_cast<QuantizeOp>(op)) {
-    // Magnitude or remainder, product and rounding for each code; q8o2 also finds and splits the largest; float32 is
+    // Magnitude or remainder, product and rounding for each code; q8o2 also finds and splits the largest; floats are
     // only moved.
     auto element = cast<RankedTensorType>(quantize.getResult().getType()).getElementType();
-    StringRef codes = cast<ActivationType>(element).getElement();
-    return (codes == "q8" ? 3 : codes == "f32" ? 0 : 6) * count * columns(quantize.getX());
+    auto block = cast<ActivationType>(element);
+    return (block.isFloat() ? 0 : block.getElement() == "q8" ? 3 : 6) * count * columns(quantize.getX());
   }
   if (!isRows(op->getResult(0).getType()))
     return 0;

@@ -232,7 +232,7 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::e
         auto groups = o.getGroups();
         Tensor<T> x =
             gathered(given, groups ? (*groups)[0] : 1, groups ? (*groups)[1] : 1, columns(o.getResult().getType()));
-        if (block.getElement() == "f32")
+        if (block.isFloat()) // bfloat16 where a target multiplies these, and the evaluator is no target
           return Datum(x);
         return Datum(quantize(x, block.getElement() == "q8"     ? Codes::One
                                  : block.getElement() == "q8o2" ? Codes::Outliers

@@ -1,5 +1,7 @@
 #include "lib/Target/Target.h"
 #include "lib/Target/Chips.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
 
 namespace stepdown {
 
@@ -51,6 +53,21 @@ std::vector<const Target *> targetsNamed(llvm::StringRef name) {
     if (name == target.name || (name == kCpu && target.inCpu))
       named.push_back(&target);
   return named;
+}
+
+std::vector<const Target *> targetsOfBFloats() {
+  std::vector<const Target *> found;
+  for (const Target &target : targets())
+    if (target.instructions.bfloats && !target.chip &&
+        llvm::StringRef(target.architecture) == defaultTarget().architecture)
+      found.push_back(&target);
+  return found;
+}
+
+bool namesCpu(llvm::StringRef names) {
+  llvm::SmallVector<llvm::StringRef> list;
+  names.split(list, ',');
+  return llvm::is_contained(list, kCpu);
 }
 
 std::vector<std::string> targetNames() {

@@ -26,6 +26,9 @@ struct Instructions {
   bool signedCodes;   ///< `dot` takes codes as signed bytes: they must be below 128
   const char *lookUp; ///< (table, numbers below 16): the bytes of a table; where a register has several tables, of each
   const char *words;  ///< (numbers of 16 bits, others): the sums of two neighbours' products in 32 bits; or null
+  /// (sums, numbers of bfloat16, others): each float32 sum plus two neighbours' products, which are flushed to zero
+  /// where they are subnormal; or null
+  const char *bfloats;
 };
 
 /// What stays in a target's registers.
@@ -65,6 +68,10 @@ const Target *findTarget(llvm::StringRef name);
 /// What `name` stands for: one target, those of "cpu" (which stands for what is compiled where no target is named), or
 /// none where it is unknown.
 std::vector<const Target *> targetsNamed(llvm::StringRef name);
+/// What "cpu" stands for besides, where weights are bfloat16: processors of its architecture with products of these.
+std::vector<const Target *> targetsOfBFloats();
+/// Whether "cpu" is among `names`, with commas between.
+bool namesCpu(llvm::StringRef names);
 /// The names that targetsNamed() takes.
 std::vector<std::string> targetNames();
 

@@ -11,6 +11,9 @@ def QuantizeActivations : Pass<"quantize-activations", "::mlir::func::FuncOp"> {
     and takes twice the products. q8o2 (the default): one code and 7 bits more for the largest quads around gated
     activations, where most of a prompt's time goes, and q8x2 elsewhere.
 
+    A weight of bfloat16 reads bf16, one bfloat16 for a value, where another would read q8 or q8o2, and bf16x2, the sum
+    of two, where it would read q8x2; targets that do not multiply bfloat16 have either as float32.
+
     Before:
     ```mlir
     func.func @quantised_weights(%x: tensor<?x64xf32>, %q: tensor<32x2x!transformer.block<q4_1>>,

@@ -1,4 +1,4 @@
-// Every linear layer reads activation blocks: 8-bit codes for quantised weights, float32 for the others.
+// Every linear layer reads activation blocks: 8-bit codes for quantised weights, floats for the others.
 #include "passes/Fusion/Passes.h"
 
 using namespace mlir;
@@ -12,13 +12,18 @@ namespace {
 struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> {
   using impl::QuantizeActivationsBase<QuantizeActivations>::QuantizeActivationsBase;
 
-  /// Outlier blocks are for the layers around an activation, where most of a prompt's time goes.
-  StringRef elementFor(Operation *linear) {
-    if (activations != "q8o2")
-      return StringRef(activations);
+  /// Around an activation, where most of a prompt's time goes, the default has less than two numbers for a value: one
+  /// code with outliers, or one bfloat16.
+  StringRef elementFor(Operation *linear, const BlockFormat &format) {
+    const bool isBFloat = format.storage == Storage::BF16;
+    if (exact || (!format.isQuantised() && !isBFloat))
+      return "f32";
     auto isGated = [](Operation *op) { return isa_and_nonnull<GatedActivationOp, ActivationOp>(op); };
-    return isGated(linear->getOperand(0).getDefiningOp()) || llvm::any_of(linear->getUsers(), isGated) ? "q8o2"
-                                                                                                       : "q8x2";
+    const bool around = activations == "q8o2" &&
+                        (isGated(linear->getOperand(0).getDefiningOp()) || llvm::any_of(linear->getUsers(), isGated));
+    if (isBFloat)
+      return around || activations == "q8" ? "bf16" : "bf16x2";
+    return activations == "q8o2" && !around ? StringRef("q8x2") : StringRef(activations);
   }
 
   void runOnOperation() override {
@@ -31,7 +36,7 @@ struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> 
       Value weight = experts ? Value(experts.getWeight()) : op->getOperand(1);
       auto type = cast<RankedTensorType>(x.getType());
       auto block = cast<BlockType>(cast<RankedTensorType>(weight.getType()).getElementType());
-      StringRef element = exact || !block.getFormat().isQuantised() ? StringRef("f32") : elementFor(op);
+      StringRef element = elementFor(op, block.getFormat());
       Type packed = RankedTensorType::get({type.getDimSize(0), int64_t(llvm::divideCeil(type.getDimSize(1), 32))},
                                           ActivationType::get(&getContext(), element, 1, 32));
       Value &blocks = made[experts ? 1 : 0][{x, packed}];

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/Vector/BFloatTile.h"
 #include "passes/Vector/CodeDot.h"
 #include "passes/Vector/FloatTile.h"
 #include "passes/Vector/Passes.h"
@@ -29,8 +30,10 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     OpBuilder builder(generic);
     Emitter e(builder, generic.getLoc(), target);
     auto activation = dot.getActivation().getType();
-    const bool isFloat = activation.getElement() == "f32";
-    if (activation.getTokens() == 1)
+    const bool isFloat = activation.isFloat();
+    if (activation.getTokens() == 1 && BFloatTile::takes(e, activation))
+      streamBFloats(e, generic, dot);
+    else if (activation.getTokens() == 1)
       isFloat ? streamFloats(e, generic, dot) : streamOnce(e, generic, dot);
     else if (!isFloat && e.registerLanes() == e.lanes &&
              2 * activation.getTokens() <= unsigned(target.unrolling.tokens))
@@ -120,6 +123,19 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
     });
   }
 
+  /// One token with products of bfloat16.
+  void streamBFloats(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
+    Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
+    BFloatTile products(e, dot.getActivation().getType());
+    Value tokenTiles = e.dim(out, 0);
+    e.loop(e.dim(out, 2), [&](Value n) {
+      e.loop(tokenTiles, [&](Value m) {
+        products.addToken(dot.getWeight().getType().getFormat(), weights, n, activations, m,
+                          e.pointer(out, {m, e.number(0), n}));
+      });
+    });
+  }
+
   /// Tiles of a few tokens, of registers that hold all rows: the accumulators of one or two stay there, beside a row
   /// tile's unpacked weights. For two weights are fetched ahead; one is slower so (docs/performance.md, sequences
   /// decoded together).
@@ -185,15 +201,18 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
   /// Tiles of several tokens: the unpacked weights stay in registers, or near them, while the tokens of up to four
   /// tiles stream by, their accumulators in the first-level cache.
   void streamTokens(Emitter &e, linalg::GenericOp generic, BlockDotOp dot) {
-    constexpr int64_t kTiles = 4;
+    constexpr int64_t kTiles = BFloatTile::kMostTiles;
     Value weights = generic.getInputs()[0], activations = generic.getInputs()[1], out = generic.getOutputs()[0];
     auto activation = dot.getActivation().getType();
     const BlockFormat &format = dot.getWeight().getType().getFormat();
     const int64_t tokens = activation.getTokens(), subBytes = activation.getBytes() / (activation.getColumns() / 32);
     std::optional<FloatTile> floats;
+    std::optional<BFloatTile> bfloats;
     std::optional<TokenTile> tile;
     std::optional<CodeDot> products;
-    if (activation.getElement() == "f32")
+    if (BFloatTile::takes(e, activation))
+      bfloats.emplace(e, activation);
+    else if (activation.isFloat())
       floats.emplace(e, tokens);
     else if (e.target.instructions.pairs && TokenTile::takes(activation, format))
       tile.emplace(e, activation);
@@ -249,7 +268,9 @@ struct SelectBlockDot : impl::SelectBlockDotBase<SelectBlockDot> {
           else
             e.loop(e.number(weight.subBlocks()), step);
         };
-        if (floats)
+        if (bfloats)
+          bfloats->addRows(format, weights, n, activations, first, tiles, sums);
+        else if (floats)
           floats->addRows(format, weights, n, activations, first, tiles, sums);
         else
           e.loop(e.dim(weights, 1), addBlock);

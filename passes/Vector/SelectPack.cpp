@@ -53,6 +53,7 @@ struct Pack {
   }
 
   void values();
+  void bfloats(int64_t count);
   void codes(bool residual);
   void outliers();
 };
@@ -61,6 +62,24 @@ struct Pack {
 void Pack::values() {
   for (int64_t c = 0; c < 32; ++c)
     put(vector::ExtractOp::create(e.b, e.loc, from[c / e.lanes], c % e.lanes), 4 * c);
+}
+
+/// [count][16][tokens] pairs of bfloat16: the nearest to the values, then the nearest to what these leave. What is
+/// nearest to an infinite number leaves nothing.
+void Pack::bfloats(int64_t count) {
+  VectorType narrow = e.vec(e.b.getBF16Type());
+  for (int64_t h = 0; h < 2; ++h) {
+    Value rest = from[h];
+    for (int64_t plane = 0; plane < count; ++plane) {
+      Value nearest = arith::TruncFOp::create(e.b, e.loc, narrow, rest);
+      Value pairs = e.bitcast(nearest, e.vec(e.i32, e.lanes / 2));
+      for (int64_t pair = 0; pair < e.lanes / 2; ++pair)
+        put(vector::ExtractOp::create(e.b, e.loc, pairs, pair), 64 * plane + 4 * (e.lanes / 2 * h + pair));
+      Value given = arith::ExtFOp::create(e.b, e.loc, lanes, nearest);
+      Value isFinite = e.less(magnitude(given), e.splat(ints, 0x7f800000));
+      rest = e.select(isFinite, e.sub(rest, given), e.splat(lanes, 0.0));
+    }
+  }
 }
 
 /// A code a value, and with `residual` another for what it leaves.
@@ -195,7 +214,9 @@ void selectPack(PackActivationOp op, Emitter &e) {
       const SmallVector<Value, 3> place =
           byRank ? SmallVector<Value, 3>{tile, within, b} : SmallVector<Value, 3>{tile, b};
       Pack pack(e, type, e.pointer(out, place), token, low, high);
-      if (type.getElement() == "f32")
+      if (type.getBFloats() && e.target.instructions.bfloats)
+        pack.bfloats(type.getBFloats());
+      else if (type.isFloat())
         pack.values();
       else if (type.getElement() == "q8o2")
         pack.outliers();

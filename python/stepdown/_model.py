@@ -63,7 +63,7 @@ class Answer:
 class Model:
     """An artifact in memory. Any number of sessions and threads may share it.
 
-    isa: "x86-64-v3", "x86-64-v3-vnni", "x86-64-v4-vnni", "aarch64-dotprod", or None for the best that the processor has.
+    isa: "x86-64-v3", "x86-64-v3-vnni", "x86-64-v4-vnni", "x86-64-v4-bf16", "aarch64-dotprod", or None for the best that the processor has.
     copy: read the file into memory of this process; else it is mapped, shared with other processes, and must not be cut short while the model lives.
     device: what runs it, by name; None for "cpu".
     """

@@ -12,7 +12,7 @@ namespace stepdown {
 namespace {
 
 /// What targets need, as lib/Base/Targets.def names it.
-enum Feature : uint32_t { HasV3 = 1, HasAvx512 = 2, HasVnni = 4, HasDotprod = 8, HasAvxVnni = 16 };
+enum Feature : uint32_t { HasV3 = 1, HasAvx512 = 2, HasVnni = 4, HasDotprod = 8, HasAvxVnni = 16, HasBf16 = 32 };
 
 struct Target {
   uint32_t number;
@@ -54,9 +54,11 @@ uint32_t features() {
     has |= HasAvx512;
   if (c7 & bit_AVX512VNNI)
     has |= HasVnni;
-  constexpr uint32_t avxVnni = 1u << 4; // of EAX of leaf 7, sub-leaf 1
-  if (__get_cpuid_count(7, 1, &a, &b, &cx, &d) && (a & avxVnni))
-    has |= HasAvxVnni;
+  constexpr uint32_t avxVnni = 1u << 4, avx512Bf16 = 1u << 5; // of EAX of leaf 7, sub-leaf 1
+  if (__get_cpuid_count(7, 1, &a, &b, &cx, &d)) {
+    has |= a & avxVnni ? HasAvxVnni : 0;
+    has |= a & avx512Bf16 ? HasBf16 : 0;
+  }
   return has;
 }
 #elif defined(__aarch64__)

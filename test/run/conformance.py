@@ -4,7 +4,7 @@
     conformance.py --bin build/bin                                    tiny checkpoints of every family and storage type
     conformance.py --bin build/bin --models DIR --vectors DIR         the two real checkpoints against recorded float64
     conformance.py --bin build/bin --part types                       one part alone: families, types, activations, bytes, window,
-                                                                      cache or experts
+                                                                      cache, experts or bfloats
 
 Without --models every tiny checkpoint is written by test/data/make_model.py, compiled twice (--exact and default) and run
 at every instruction-set level that this processor has. Ends with 77 where numpy or gguf are missing.
@@ -30,6 +30,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 import activation_codes
+import bfloats
 import cache_types
 import experts
 from levels import LEVELS, of_this_processor
@@ -263,7 +264,8 @@ def window(suite):
 
 
 PARTS = {"families": families, "types": types, "activations": lambda suite: activation_codes.run(suite, FAMILIES, TOKENS),
-         "bytes": same_bytes, "window": window, "cache": lambda suite: cache_types.run(suite, TOKENS), "experts": experts.run}
+         "bytes": same_bytes, "window": window, "cache": lambda suite: cache_types.run(suite, TOKENS), "experts": experts.run,
+         "bfloats": lambda suite: bfloats.run(suite, TOKENS)}
 
 
 def main():

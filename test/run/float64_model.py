@@ -119,6 +119,15 @@ def round_blocks(x, codes):
     return (np.rint(blocks / np.where(scale == 0, 1, scale)) * scale).reshape(x.shape)
 
 
+def round_bfloats(x, count):
+    """`x` as the sum of `count` bfloat16: the nearest, then the nearest to what that leaves."""
+    total = np.zeros_like(x)
+    for _ in range(count):
+        bits = (x - total).astype(np.float32).view(np.uint32)
+        total += (bits + 0x7fff + (bits >> 16 & 1) & 0xffff0000).astype(np.uint32).view(np.float32)
+    return total
+
+
 def round_cache(x, kv):
     """Keys or values [tokens, heads, head_dim] as the cache holds them. q8_0: blocks of 32 channels, the last of a head maybe
     shorter, with codes up to 127 and a binary16 scale. fp8_e4m3: the OCP type, where what is beyond it is its largest."""
@@ -187,13 +196,16 @@ def attend(q, k, v, heads_a_cache, window, scale, cap, sinks, kv):
     return (weigh_blocks(share, v) if kv == "q8_0" else share @ round_cache(v, kv)).transpose(1, 0, 2)
 
 
-def forward(m, tokens, codes=None, kv=None):
+def forward(m, tokens, codes=None, kv=None, bfloats=None):
     """Logits of every position: [tokens, vocabulary]."""
-    return forward_all(m, [tokens], codes, kv)[0]
+    return forward_all(m, [tokens], codes, kv, bfloats)[0]
 
 
-def forward_all(m, prompts, codes=None, kv=None):
-    """For each of the prompts, which see nothing of each other, logits of every position: [tokens, vocabulary]."""
+def forward_all(m, prompts, codes=None, kv=None, bfloats=None):
+    """`bfloats`: what weights of bfloat16 read, by name of the activations: bf16 or bf16x2, or q8o2, which has bf16 in
+    feed-forward layers and bf16x2 elsewhere; None: the values.
+
+    For each of the prompts, which see nothing of each other, logits of every position: [tokens, vocabulary]."""
     tokens, gemma = np.concatenate([np.asarray(p, int) for p in prompts]), m.family.startswith("gemma")
     n, lengths = len(tokens), [len(p) for p in prompts]
     edges = np.cumsum([0] + lengths)
@@ -204,6 +216,8 @@ def forward_all(m, prompts, codes=None, kv=None):
         tensor = name + ".weight"
         if codes and m.quantised(tensor):
             x = round_blocks(x, "q8x2" if codes == "q8o2" and ".ffn_" not in name else codes)
+        if bfloats and m.tensors[tensor].tensor_type.name == "BF16":
+            x = round_bfloats(x, 1 if bfloats == "bf16" or bfloats == "q8o2" and ".ffn_" in name else 2)
         if m.weight(tensor).ndim == 3:  # of expert `begin`
             y = x @ m.weight(tensor, int(begin)).T
             return y + m.weight(name + ".bias", int(begin)) if m.has(name + ".bias") else y

@@ -40,6 +40,16 @@ TEST(Target, StandsForOthersByItsNameAlone) {
   EXPECT_EQ(targetNames().size(), targets().size() + 1);
 }
 
+// Of weights of bfloat16 besides.
+TEST(Target, StandsForProductsOfBFloats) {
+  EXPECT_EQ(targetsOfBFloats(), (std::vector<const Target *>{findTarget("x86-64-v4-bf16")}));
+  EXPECT_GT(levelRank(STEPDOWN_LEVEL_X86_64_V4_BF16), levelRank(STEPDOWN_LEVEL_X86_64_V4_VNNI));
+  for (const char *names : {"cpu", "aarch64-dotprod,cpu"})
+    EXPECT_TRUE(namesCpu(names)) << names;
+  for (const char *names : {"", "x86-64-v3,x86-64-v4-vnni", "cpus"})
+    EXPECT_FALSE(namesCpu(names)) << names;
+}
+
 // A register holds rows of a tile without a rest, and codes are one of the two kinds that QuadSum knows.
 TEST(Target, NamesInstructionsOfWholeRegisters) {
   for (const Target &target : targets()) {

@@ -64,8 +64,10 @@ static int compile(const Arguments &arguments) {
   std::string output = arguments.value("output");
   CompileOptions options;
   options.warn = [](const std::string &text) { std::fprintf(stderr, "stepdown-compile: warning: %s\n", text.c_str()); };
-  if (arguments.has("target"))
+  if (arguments.has("target")) {
     options.targets = targetsOf(arguments.value("target"));
+    options.cpu = namesCpu(arguments.value("target"));
+  }
   options.maxContext = static_cast<uint64_t>(arguments.integer("max-context"));
   options.kvType = arguments.value("kv-type");
   options.exact = arguments.has("exact");

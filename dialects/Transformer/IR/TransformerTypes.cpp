@@ -71,8 +71,8 @@ int64_t BlockType::getBytes() const {
 
 LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef element, unsigned tokens,
                                      unsigned columns) {
-  if (element != "q8" && element != "q8o2" && element != "q8x2" && element != "f32") // C1
-    return emitError() << "expects element q8, q8o2, q8x2 or f32, but got '" << element << "'";
+  if (!llvm::is_contained({"q8", "q8o2", "q8x2", "bf16x2", "bf16", "f32"}, element)) // C1
+    return emitError() << "expects element q8, q8o2, q8x2, bf16x2, bf16 or f32, but got '" << element << "'";
   if (tokens < 1 || tokens > 64) // C2
     return emitError() << "expects between 1 and 64 tokens, but got " << tokens;
   if (columns != 32 && columns != 64 && columns != 128 && columns != 256) // C3
@@ -81,9 +81,13 @@ LogicalResult ActivationType::verify(function_ref<InFlightDiagnostic()> emitErro
 }
 
 int64_t ActivationType::getBytes() const {
-  const int64_t perToken = getElement() == "f32" ? 4 * 32 : ActivationFields(getElement()).bytes();
+  const int64_t perToken = isFloat() ? 4 * 32 : ActivationFields(getElement()).bytes();
   return perToken * getTokens() * getColumns() / 32;
 }
+
+bool ActivationType::isFloat() const { return getElement() == "f32" || getBFloats() > 0; }
+
+int64_t ActivationType::getBFloats() const { return getElement() == "bf16x2" ? 2 : getElement() == "bf16" ? 1 : 0; }
 
 LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, unsigned heads, unsigned key,
                                 unsigned value, Type element) {

@@ -43,19 +43,26 @@ def Transformer_ActivationType : Transformer_Type<"Activation", "activation", [M
     d / 256 is stored. q8o2 adds high codes for the two quads that hold the largest values: 2 quads of them of each token, and
     64 times the two quads' numbers (int32), where a kernel finds their weights; the value is d * (code + 128 * high), so that
     d fits the other 24 values, and sums count both. float32: [32][tokens] values. `columns = 256` is 8 such blocks in a row,
-    seen as one: what 256-column weights need, and 64 and 128 are 2 and 4.
+    seen as one: what 256-column weights need, and 64 and 128 are 2 and 4. bf16x2 and bf16, which weights of bfloat16 read, are
+    as long as float32: of a target that multiplies bfloat16 [2][16][tokens] neighbours (two bfloat16), first those nearest to
+    the values, then, of bf16x2, those nearest to what they leave, 16 bits of a value with both; of any other target the values,
+    as in float32.
 
     Example: `tensor<?x18x!transformer.activation<q8, tokens = 16>>`
 
-    C1: the element is q8, q8o2, q8x2 or f32. C2: tokens is between 1 and 64. C3: columns is 32, 64, 128 or 256.
+    C1: the element is q8, q8o2, q8x2, bf16x2, bf16 or f32. C2: tokens is between 1 and 64. C3: columns is 32, 64, 128 or 256.
   }];
-  let parameters = (ins StringRefParameter<"q8, q8o2, q8x2 or f32">:$element, DefaultValuedParameter<"unsigned", "1">:$tokens,
+  let parameters = (ins StringRefParameter<"q8, q8o2, q8x2, bf16x2, bf16 or f32">:$element, DefaultValuedParameter<"unsigned", "1">:$tokens,
                         DefaultValuedParameter<"unsigned", "32">:$columns);
   let assemblyFormat = "`<` custom<ActivationShape>($element, $tokens, $columns) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// Bytes of the block, all tokens.
     int64_t getBytes() const;
+    /// Whether its values are floats, and no codes.
+    bool isFloat() const;
+    /// Of bfloat16, where the target multiplies these: how many stand for a value. Else 0.
+    int64_t getBFloats() const;
   }];
 }
 

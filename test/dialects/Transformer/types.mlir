@@ -13,7 +13,7 @@ func.func private @three_rows(tensor<4x!transformer.block<q4_1, rows = 3>>)
 // -----
 
 // Activation C1
-// expected-error @+1 {{expects element q8, q8o2, q8x2 or f32, but got 'f16'}}
+// expected-error @+1 {{expects element q8, q8o2, q8x2, bf16x2, bf16 or f32, but got 'f16'}}
 func.func private @activation_element(tensor<4x!transformer.activation<f16>>)
 
 // -----

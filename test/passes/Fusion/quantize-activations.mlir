@@ -1,6 +1,7 @@
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations | FileCheck %s
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations=exact | FileCheck %s --check-prefix=EXACT
 // RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations=activations=q8x2 | FileCheck %s --check-prefix=TWO
+// RUN: stepdown-opt %s -split-input-file -verify-diagnostics -quantize-activations=activations=q8 | FileCheck %s --check-prefix=ONE
 
 // Layers that read the same rows share their blocks.
 // CHECK-LABEL: @quantised_weights
@@ -31,6 +32,38 @@ func.func @mixed_weights(%x: tensor<?x32xf32>, %q: tensor<32x1x!transformer.bloc
   %0 = transformer.linear %x, %q : (tensor<?x32xf32>, tensor<32x1x!transformer.block<q4_1>>) -> tensor<?x32xf32>
   %1 = transformer.linear %x, %k : (tensor<?x32xf32>, tensor<16x32x!transformer.block<f16>>) -> tensor<?x16xf32>
   return %0, %1 : tensor<?x32xf32>, tensor<?x16xf32>
+}
+
+// -----
+
+// A weight of bfloat16 reads two bfloat16 for a value, or one where another weight reads one code.
+// CHECK-LABEL: @bfloats
+// CHECK: transformer.quantize {{.*}} -> tensor<?x1x!transformer.activation<bf16x2>>
+// TWO-LABEL: @bfloats
+// TWO: activation<bf16x2>>
+// ONE-LABEL: @bfloats
+// ONE: activation<bf16>>
+// EXACT-LABEL: @bfloats
+// EXACT: activation<f32>>
+func.func @bfloats(%x: tensor<?x31xf32>, %w: tensor<13x31x!transformer.block<bf16>>) -> tensor<?x13xf32> {
+  %0 = transformer.linear %x, %w : (tensor<?x31xf32>, tensor<13x31x!transformer.block<bf16>>) -> tensor<?x13xf32>
+  return %0 : tensor<?x13xf32>
+}
+
+// -----
+
+// Before and behind an activation it reads one.
+// CHECK-LABEL: @bfloats_around
+// CHECK: transformer.quantize %{{.*}} -> tensor<?x1x!transformer.activation<bf16>>
+// CHECK: transformer.activation gelu_erf
+// CHECK: transformer.quantize %{{.*}} -> tensor<?x1x!transformer.activation<bf16>>
+// TWO-LABEL: @bfloats_around
+// TWO-COUNT-2: activation<bf16x2>>
+func.func @bfloats_around(%x: tensor<?x31xf32>, %u: tensor<13x31x!transformer.block<bf16>>, %d: tensor<31x13x!transformer.block<bf16>>) -> tensor<?x31xf32> {
+  %0 = transformer.linear %x, %u : (tensor<?x31xf32>, tensor<13x31x!transformer.block<bf16>>) -> tensor<?x13xf32>
+  %1 = transformer.activation gelu_erf %0 : tensor<?x13xf32>
+  %2 = transformer.linear %1, %d : (tensor<?x13xf32>, tensor<31x13x!transformer.block<bf16>>) -> tensor<?x31xf32>
+  return %2 : tensor<?x31xf32>
 }
 
 // -----
