@@ -92,6 +92,10 @@ def page():
         for kind in mine:
             if kind not in folders:
                 sys.exit(f"checked-models: expects a folder of model_type {kind} in test/run/folders.py, but there is none")
+    counts = re.search(r"^\*\*(.*)\*\*$", text_of("docs/generated-models.md"), re.MULTILINE).group(1)
+    lines += ["", "## llama.cpp's generator", "",
+              "Of the tiny models that llama.cpp's `test-llama-archs` writes, one of nearly every architecture, by hand",
+              f"([generated-models.md](generated-models.md)): {counts}"]
     lines += ["", "## Quantised folders", "",
               "The weights that are read of each form are compared to the bit with the formula of its package in float32",
               "(`test/data/quantised_folder.py`), and those of some are computed with.", "",

@@ -16,7 +16,7 @@ import random_weights
 import tiny_tokenizer
 
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe", "gpt-oss",
-            "gpt2", "starcoder2", "cohere2", "internlm2", "qwen2moe", "ernie4_5", "xverse", "exaone", "pangu-embedded", "seed_oss", "gemma",
+            "gpt2", "starcoder2", "cohere2", "internlm2", "qwen2moe", "ernie4_5", "xverse", "exaone", "seed_oss", "gemma",
             "hunyuan-dense", "maincoder", "glm4", "chatglm", "command-r", "orion", "codeshell", "starcoder")
 BIASED = ("gpt2", "starcoder", "starcoder2", "codeshell")  # every linear and every norm, which are layer norms
 BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6, "gpt-oss": 1.5e5,
@@ -222,7 +222,7 @@ class Builder:
         if before:
             self.norm(p + "attn_norm", o.width)
         # Queries and keys somewhat louder than unit, so that attention prefers some positions over others.
-        biased = o.bias or o.family in ("qwen2", "qwen2moe", "gpt-oss", "seed_oss", "pangu-embedded", "chatglm", "glm4", *BIASED)
+        biased = o.bias or o.family in ("qwen2", "qwen2moe", "gpt-oss", "seed_oss", "chatglm", "glm4", *BIASED)
         if o.family in ("phi3", "gpt2", "starcoder", "codeshell", "chatglm") or o.fused_qkv:
             self.linear(p + "attn_qkv", q + 2 * kv, o.width, 1.3)
             if biased:
@@ -280,7 +280,7 @@ class Builder:
             self.linear(p + "ffn_down", o.width, self.ffn)
         if behind:
             self.norm(p + "post_ffw_norm", o.width)
-        if (o.bias and o.family in ("llama", "pangu-embedded")) or o.family in BIASED:
+        if (o.bias and o.family == "llama") or o.family in BIASED:
             for name, rows in (("attn_output", o.width), ("ffn_gate", self.ffn), ("ffn_up", self.ffn), ("ffn_down", o.width)):
                 if name != "ffn_gate" or o.family not in BIASED:
                     self.bias(p + name, rows)

@@ -75,7 +75,6 @@ if os.environ.get("STEPDOWN_EVERY_FAMILY"):
         "ernie4_5": "--family ernie4_5 --type Q4_0",
         "xverse": "--family xverse --type Q4_1 --kv-heads 4",
         "exaone": "--family exaone --type Q8_0 --rope llama3:8 --context 8192 --freq-base 100000",
-        "pangu-embedded": "--family pangu-embedded --type Q4_0 --bias",
         "seed_oss": "--family seed_oss --type Q5_0 --head-dim 32 --head untied",
         "gemma": "--family gemma --type Q4_0 --kv-heads 1 --head-dim 32",
         "hunyuan-dense": "--family hunyuan-dense --type Q4_1 --head-dim 32",

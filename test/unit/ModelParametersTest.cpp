@@ -271,8 +271,9 @@ TEST(ModelParameters, AWindowPatternHasItsTypeWithoutAWindowToo) {
 TEST(ModelParameters, NamesWhatIsSupported) {
   EXPECT_EQ(
       supportedArchitectures(),
-      "bert, cohere2, gemma2, gemma3, gpt2, gpt-oss, granite, granitemoe, internlm2, llama, olmo2, olmoe, phi3, qwen2, "
-      "qwen2moe, qwen3, qwen3moe, smollm3, starcoder2");
+      "bert, chatglm, codeshell, cohere2, command-r, ernie4_5, exaone, gemma, gemma2, gemma3, glm4, gpt2, gpt-oss, "
+      "granite, granitemoe, hunyuan-dense, internlm2, llama, maincoder, olmo2, olmoe, orion, phi3, qwen2, "
+      "qwen2moe, qwen3, qwen3moe, seed_oss, smollm3, starcoder, starcoder2, xverse");
   GgufBytes::File file(withFeedForward("granit").bytes());
   EXPECT_NE(readParameters(*Checkpoint::open(file.path)).error().text().find("did you mean granite?"),
             std::string::npos);

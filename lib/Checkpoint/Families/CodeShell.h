@@ -1,0 +1,19 @@
+// CodeShell: layer norms, q, k and v in one tensor, an MLP without a gate, biases in every linear.
+#pragma once
+#include "lib/Checkpoint/Family.h"
+
+namespace stepdown {
+
+struct CodeShell : FamilyDefaults {
+  static constexpr const char *architecture = "codeshell";
+  static constexpr RopePairs pairs = RopePairs::Halves;
+  static constexpr Norms norms = Norms::LayerBiased;
+
+  template <typename Builder, typename Rows> static Rows layer(Builder &b, Rows x) {
+    auto [q, k, v] = b.projections(b.layerNorm(x, "attn_norm"));
+    x = b.add(x, b.attention({b.rope(q), b.rope(k), v}));
+    return b.add(x, b.mlp(b.layerNorm(x, "ffn_norm"), Builder::Gate::GeluTanh));
+  }
+};
+
+} // namespace stepdown
