@@ -141,21 +141,21 @@ def main():
             counts.append(count)
             program = os.path.basename(path)
             if program == "stepdown-run":
-                cases = [(["gen"], ["generate"]), (["generate", "m", "--is"], ["--isa"]), (["generate", "--isa", "x86-64-v4"], ["x86-64-v4-vnni"]),
-                         (["generate", "--isa", "=", "x86-64-v4"], ["x86-64-v4-vnni"]), (["chat", "--sampling-order", "bias,dr"], ["bias,dry"]),
+                cases = [(["gen"], ["generate"]), (["generate", "m", "--is"], ["--isa"]), (["generate", "--isa", "x86-64-v4"], ["x86-64-v4-vnni", "x86-64-v4-bf16"]),
+                         (["generate", "--isa", "=", "x86-64-v4-v"], ["x86-64-v4-vnni"]), (["chat", "--sampling-order", "bias,dr"], ["bias,dry"]),
                          (["generate", "--device", "emul"], ["emulated:" + chip for chip in CHIPS]), (["generate", "--device", "emulated", ":"], CHIPS),
                          (["generate", "--device", "emulated", ":", "sm_9"], ["sm_90a"]), (["generate", "--device", "=", "emulated", ":", "s"], ["sm_80", "sm_90a"]),
                          (["generate", "--device", "emulated:sm_9"], ["emulated:sm_90a"]), (["generate", "--device", "emulated", ":", "x"], []),
                          (["generate", "--file", "x"], []), (["generate", "m"], [])]
             else:
                 cases = [(["--compile-to", "=", "lin"], ["linalg"]), (["--compile-to", "=", ""], None), (["--compile-to=lin"], ["--compile-to=linalg"]),
-                         (["--target", "cpu,x86-64-v4"], ["cpu,x86-64-v4-vnni"]), (["--explain", "=", "j"], ["json"]), (["--explain", "mod"], [])]
+                         (["--target", "cpu,x86-64-v4-b"], ["cpu,x86-64-v4-bf16"]), (["--explain", "=", "j"], ["json"]), (["--explain", "mod"], [])]
             for words, expected in cases:
                 got = completed(script, program, *words)
                 expect(f"{program}: completing {words}", len(got) > 6 if expected is None else got == expected, got)
             zsh_completes(os.path.join(folder, f"{program}.zsh"),
                           [("stepdown-run gene", "stepdown-run generate "), ("stepdown-run chat m --logit-b", "m --logit-bias"),
-                           ("stepdown-run eval m --isa x86-64-v4", "x86-64-v4-vnni"), ("stepdown-run chat m --device emulated:sm_9", "sm_90a")] if program == "stepdown-run" else
+                           ("stepdown-run eval m --isa x86-64-v4-v", "x86-64-v4-vnni"), ("stepdown-run chat m --device emulated:sm_9", "sm_90a")] if program == "stepdown-run" else
                           [("stepdown-compile --check-w", "stepdown-compile --check-weights"), ("stepdown-compile m --compile-to=lin", "--compile-to=linalg")])
     print("\n".join(failures) or f"{sum(counts)} options of {len(counts)} programs: all as --help tells")
     sys.exit(1 if failures else 0)
