@@ -89,7 +89,7 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, $(s
       }
       %sum0 = tile.reduce addf %e0 into 8 : !scores
       %p0 = tile.convert %e0 : !scores to !weights
-
+      $(read_sink)
       %second = arith.addi %first, %step : index
       %r:5 = scf.for %j = %second to %last step %step iter_args(%out = %empty, %p = %p0, %max = %max0, %base = %base0,
           %sum = %sum0) -> (!output, !weights, !rows, !rows, !sums) {
@@ -135,7 +135,6 @@ tile.kernel @attention(%q: !matrix, %k: !matrix, %v: !matrix, %work: !table, $(s
       %o1 = tile.mma_wait 0 for %pv : !output_sum
       tile.release %cv : !ring
       %seen_sum = tile.reduce addf %r#4 : !sums
-      $(read_sink)
       %total = tile.map (%l = %seen_sum, %y = %r#3$(and_sink)) : !rows, !rows$(and_number) -> !rows { $(add_sink) }
       %value = tile.map (%x = %o1, %l = %total) : !output, !rows -> !output {
         %some = arith.cmpf olt, %zero, %l : f32 // a query that sees nothing has nothing

@@ -398,20 +398,16 @@ void AttentionEmitter::mask(MaskOp op) {
   map(op.getResult(), held);
 }
 
-/// One number for all elements, which lanes read alike.
+/// One number for all elements, which lanes read alike: in a vector register, since scalar ones are what binds.
 LogicalResult AttentionEmitter::read(ReadOp op) {
   if (op.getType().getNumElements() != 1)
     return unfit(op) << "expects to read one number beside an attention on " << chip.name << ", but got "
                      << op.getType();
   const Matrix &from = matrices[op.getFrom()];
   const Type type = op.getFrom().getType().getElementType();
-  auto inside = [&](Value place, Value size) {
-    return arith::ExtSIOp::create(b, b.getI64Type(), binary("arith.minsi", lookup(place).front(), add(size, i32(-1))));
-  };
-  Value row = inside(op.getRow(), from.rows), column = inside(op.getColumn(), from.columns);
-  Value at = LLVM::GEPOp::create(b, from.pointer.getType(), type, from.pointer,
-                                 ArrayRef<LLVM::GEPArg>{add(multiply(row, from.stride), column)});
-  Value number = LLVM::LoadOp::create(b, type, at, type.getIntOrFloatBitWidth() / 8);
+  Value buffer = resource(from, type, lookup(op.getRow()).front(), i32(0), 1, from.columns);
+  Value place = multiply(lookup(op.getColumn()).front(), i32(type.getIntOrFloatBitWidth() / 8));
+  Value number = intrinsic("llvm.amdgcn.raw.ptr.buffer.load", type, {buffer, place, i32(0), i32(0)});
   map(op.getValue(), type.isF32() ? number : Value(arith::ExtFOp::create(b, b.getF32Type(), number)));
   return success();
 }
