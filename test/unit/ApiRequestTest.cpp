@@ -38,6 +38,16 @@ TEST(ApiRequest, takesOpenAisDefaults) {
   }
 }
 
+TEST(ApiRequest, saysOfWhatIsEmptyThatItIs) {
+  EmbeddingRequest embedding;
+  const std::optional<Refusal> input = readEmbeddingRequest("{\"input\":[]}", embedding);
+  for (const std::string &message :
+       {read("{\"prompt\":[]}").message(), chat("", "[]").message(), input ? input->error.message : ""})
+    EXPECT_NE(message.find("but got an empty array"), message.npos) << message;
+  EXPECT_NE(chat("", "{}").message().find("but got an empty object"), std::string::npos) << chat("", "{}").message();
+  EXPECT_NE(chat("", "{\"a\":1}").message().find("but got an object"), std::string::npos);
+}
+
 TEST(ApiRequest, readsAllFields) {
   Outcome all =
       read("{\"model\":\"m\",\"prompt\":[\"a\",\"b\"],\"max_tokens\":7,\"temperature\":0.5,\"top_p\":0.25,\"n\":3,"

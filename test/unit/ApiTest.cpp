@@ -292,6 +292,20 @@ TEST_F(Apis, refuseWithANumberAndAStatus) {
   EXPECT_EQ(json::parse(tooLong->body)["error"]["param"], "prompt");
 }
 
+TEST_F(Apis, nameTheFieldThatIsRefused) {
+  open();
+  const std::pair<std::string, const char *> cases[] = {{"\"prompt\":\"a\",\"n\":6", "n"},
+                                                        {"\"prompt\":\"a\",\"logit_bias\":{\"41\":1}", "logit_bias"},
+                                                        {"\"prompt\":\"a\",\"min_p\":2", "min_p"},
+                                                        {"\"prompt\":[41]", "prompt"},
+                                                        {"\"prompt\":[]", "prompt"}};
+  for (const auto &[fields, named] : cases) {
+    auto reply = ask("POST", "/v1/completions", "{" + fields + "}");
+    EXPECT_EQ(reply->status, 400) << fields;
+    EXPECT_EQ(json::parse(reply->body)["error"]["param"], named) << reply->body;
+  }
+}
+
 TEST_F(Apis, wantATemplateForChats) {
   toy.chatTemplate = "";
   open();

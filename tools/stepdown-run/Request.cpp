@@ -33,7 +33,7 @@ std::string shown(double value) {
 
 Error badField(const std::string &where, const std::string &field, const std::string &expected, const json &actual) {
   // Nested values are only named: printing them would recurse as deep as the input likes.
-  std::string text = actual.is_structured() ? std::string("an ") + actual.type_name()
+  std::string text = actual.is_structured() ? std::string(actual.empty() ? "an empty " : "an ") + actual.type_name()
                                             : actual.dump(-1, ' ', false, json::error_handler_t::replace);
   return fail(ErrorCode::RequestField, "%s: %s: expects %s, but got %s", where.c_str(), field.c_str(), expected.c_str(),
               text.size() > 60 ? (text.substr(0, 57) + "...").c_str() : text.c_str());

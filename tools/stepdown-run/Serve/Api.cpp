@@ -86,6 +86,12 @@ Result<std::vector<int32_t>> idsOf(const ServedModel &model, const std::vector<A
                     tools.tools.empty() ? nullptr : tools.json.c_str());
 }
 
+/// The field of a request, of those that an engine refuses, that a message begins with; of prompts it is `prompt`.
+std::string fieldOf(const Error &error, const char *prompt) {
+  const std::string named = error.message.substr(0, error.message.find(": "));
+  return named == "prompt" ? prompt : named == "logit_bias" || named == "n" ? named : "";
+}
+
 /// The field of tools that a message begins with.
 Refusal ofTools(const Error &error) {
   const std::string field = error.message.substr(0, error.message.find(": "));
@@ -327,12 +333,12 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     return refuse(exchange, {fail(ErrorCode::EncoderText,
                                   "%s: expects a model that continues texts, but it is an encoder", model->id.c_str()),
                              "model"});
+  const char *field = endpoint == Endpoint::Chat ? "messages" : "prompt";
   if (Status room = model->engine->expectRoom(endpoint == Endpoint::Chat ? 1 : request.prompts.size(),
                                               static_cast<size_t>(request.asked.answers));
       !room) // before anything is made for each
-    return refuse(exchange, {room.error(), ""});
+    return refuse(exchange, {room.error(), request.asked.answers > 1 ? "n" : field});
   Engine::Order order;
-  const char *field = endpoint == Endpoint::Chat ? "messages" : "prompt";
   uint64_t count = 0;
   auto add = [&](Result<std::vector<int32_t>> ids) -> std::optional<Error> {
     if (!ids)
@@ -390,8 +396,7 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   HttpHeaders headers;
   if (number.error().code == ErrorCode::ServerBusy)
     headers.emplace_back("retry-after", std::to_string(model->engine->secondsToWait()));
-  const bool ofPrompt = number.error().message.rfind("prompt: ", 0) == 0;
-  refuse(exchange, {number.error(), ofPrompt ? field : ""}, headers);
+  refuse(exchange, {number.error(), fieldOf(number.error(), field)}, headers);
 }
 
 void Api::tokenize(Exchange &exchange) {

@@ -8,7 +8,7 @@ using nlohmann::json;
 
 Refused bad(const std::string &field, const std::string &expected, const json &actual) {
   // Nested values are only named: printing them would recurse as deep as the input likes.
-  std::string text = actual.is_structured() ? std::string("an ") + actual.type_name()
+  std::string text = actual.is_structured() ? std::string(actual.empty() ? "an empty " : "an ") + actual.type_name()
                                             : actual.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > 60)
     text = text.substr(0, 57) + "...";
