@@ -261,7 +261,7 @@ def model(s):
     case("25-integer-for-string", 202, gguf([pair("general.architecture", U32, 3)]), "general.architecture", "string", "u32")
     case("25-float-array-for-layers", 202, Model().array("feed_forward_length", F32, [16.0]), "llama.feed_forward_length", "array of f32")
     case("25-kind", 203, gguf([pair("general.type", STRING, "adapter"), pair("general.architecture", STRING, "llama")]), "general.type", "adapter")
-    case("25-architecture", 204, gguf([pair("general.architecture", STRING, "rwkv7")]), "general.architecture", "rwkv7", "granitemoe, internlm2, llama", "offset")
+    case("25-architecture", 204, gguf([pair("general.architecture", STRING, "rwkv7")]), "general.architecture", "rwkv7", "hunyuan-dense, internlm2, llama", "offset")
     case("25-architecture-misspelt", 204, gguf([pair("general.architecture", STRING, "lama")]), "general.architecture", "did you mean llama?")
     for key in ("attention.head_count", "attention.head_count_kv", "block_count", "embedding_length", "feed_forward_length",
                 "context_length", "vocab_size", "attention.key_length"):
