@@ -23,14 +23,15 @@ int64_t ThreadKernel::blocksOf(Value weight) const {
 }
 
 /// The products that a number of `value` is computed of, each at the same place as the number; `all` is false where one
-/// is read at another.
+/// is read at another, or has a bias.
 SmallVector<Operation *> ThreadKernel::productsOf(Value value, bool inPlace, bool &all) {
   value = sameNumbers(value);
   Operation *op = value.getDefiningOp();
   if (!op || places.contains(value) || isa<tensor::DimOp, tensor::EmptyOp>(op)) // sizes are the loops'
     return {};
   if (isa<LinearOp, ExpertLinearOp>(op)) {
-    all &= inPlace;
+    auto plain = dyn_cast<LinearOp>(op);
+    all &= inPlace && !(plain && plain.getBias()); // which a thread has no form for: at() says so
     return {op};
   }
   SmallVector<Operation *> found;

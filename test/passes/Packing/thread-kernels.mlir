@@ -260,6 +260,92 @@ func.func @product_of_eleven_blocks(%a: tensor<?x11x!transformer.activation<f32>
 
 // -----
 
+!a = tensor<?x9x!transformer.activation<f32>>
+!w = tensor<40x9x!transformer.block<q8_0>>
+
+func.func @product_and_bias(%a: !a, %w: !w, %b: tensor<40xf32>) -> tensor<?x40xf32> {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %c = %b : tensor<40xf32>) -> (tensor<?x40xf32>) {
+    // expected-error @+1 {{expects an operation with a form for a thread in a kernel of a device}}
+    %1 = transformer.linear %x, %m, %c : (!a, !w, tensor<40xf32>) -> tensor<?x40xf32>
+    transformer.yield %1 : tensor<?x40xf32>
+  }
+  return %0 : tensor<?x40xf32>
+}
+
+// -----
+
+!a = tensor<?x9x!transformer.activation<f32>>
+!w = tensor<40x9x!transformer.block<q8_0>>
+!d = tensor<?x6x!transformer.activation<f32>>
+!v = tensor<40x6x!transformer.block<q8_0>>
+!rows = tensor<?x40xf32>
+#each = affine_map<(d0, d1) -> (d0, d1)>
+
+// Nine blocks of columns and six: as many warps as divide both, three of one's and two of the other's for each.
+// CHECK-LABEL: @products_of_nine_and_six_blocks
+// CHECK: @linear_0_b0({{.*}} attributes {tile.grid = array<i64: 192, 96>}
+// CHECK: %[[NINE:.*]] = memref.alloca() : memref<96xf32, #gpu.address_space<workgroup>>
+// CHECK: %[[SIX:.*]] = memref.alloca() : memref<96xf32, #gpu.address_space<workgroup>>
+// CHECK: %[[THREE:.*]] = arith.constant 3 : index
+// CHECK: scf.for %{{.*}} = %{{.*}} to %[[THREE]]
+// CHECK: tile.unpack_quad {{.*}} memref<3x9x!
+// CHECK: memref.store %{{.*}}, %[[NINE]]
+// CHECK: %[[TWO:.*]] = arith.constant 2 : index
+// CHECK: scf.for %{{.*}} = %{{.*}} to %[[TWO]]
+// CHECK: tile.unpack_quad {{.*}} memref<3x6x!
+// CHECK: memref.store %{{.*}}, %[[SIX]]
+// CHECK: gpu.barrier
+// CHECK-COUNT-4: arith.addf
+// CHECK-NOT: arith.addf
+// CHECK: arith.mulf
+// CHECK-NEXT: memref.store
+func.func @products_of_nine_and_six_blocks(%a: !a, %w: !w, %d: !d, %v: !v) -> !rows {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %y = %d : !d, %n = %v : !v) -> (!rows) {
+    %c0 = arith.constant 0 : index
+    %1 = transformer.linear %x, %m : (!a, !w) -> !rows
+    %2 = transformer.linear %y, %n : (!d, !v) -> !rows
+    %t = tensor.dim %1, %c0 : !rows
+    %o = tensor.empty(%t) : !rows
+    %3 = linalg.generic {indexing_maps = [#each, #each, #each], iterator_types = ["parallel", "parallel"]}
+        ins(%1, %2 : !rows, !rows) outs(%o : !rows) {
+    ^bb0(%p: f32, %q: f32, %old: f32):
+      %s = arith.mulf %p, %q : f32
+      linalg.yield %s : f32
+    } -> !rows
+    transformer.yield %3 : !rows
+  }
+  return %0 : !rows
+}
+
+// -----
+
+!a = tensor<?x9x!transformer.activation<f32>>
+!w = tensor<40x9x!transformer.block<q8_0>>
+!v = tensor<7x2x!transformer.block<q8_0>>
+
+// What reads a product at other places than its own, here columns and zeros behind them, finds it in memory: so both
+// are shared, three blocks each and one.
+// CHECK-LABEL: @product_of_a_product
+// CHECK: %[[ONE:.*]] = transformer.dispatch @linear_0(
+// CHECK-NEXT: transformer.dispatch @linear_1(%{{.*}}, %[[ONE]])
+// CHECK: @linear_0_b0({{.*}} attributes {tile.grid = array<i64: 192, 96>}
+// CHECK-COUNT-1: gpu.barrier
+// CHECK-NOT: gpu.barrier
+// CHECK: @linear_1_b0({{.*}} attributes {tile.grid = array<i64: 64, 64>}
+// CHECK-COUNT-1: gpu.barrier
+// CHECK-NOT: gpu.barrier
+func.func @product_of_a_product(%a: !a, %w: !w, %v: !v) -> tensor<?x7xf32> {
+  %0 = transformer.kernel "linear" (%x = %a : !a, %m = %w : !w, %n = %v : !v) -> (tensor<?x7xf32>) {
+    %1 = transformer.linear %x, %m : (!a, !w) -> tensor<?x40xf32>
+    %2 = transformer.quantize %1 : tensor<?x40xf32> -> tensor<?x2x!transformer.activation<f32>>
+    %3 = transformer.linear %2, %n : (tensor<?x2x!transformer.activation<f32>>, !v) -> tensor<?x7xf32>
+    transformer.yield %3 : tensor<?x7xf32>
+  }
+  return %0 : tensor<?x7xf32>
+}
+
+// -----
+
 !z = tensor<?x32xf32>
 
 // Experts are chosen by a block for each token: its threads count who comes before theirs, then weigh those chosen.
