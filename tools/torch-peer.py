@@ -5,9 +5,11 @@ CUDA build is not at hand.
     torch-peer.py SHAPE_JSON --prompt 512 --tokens 64     one line of JSON on stdout when it is ready, and one for each line of stdin
 
 SHAPE_JSON: layers, width, heads, kv_heads, head_dim, ffn, vocabulary. Weights are bfloat16, drawn from N(0, 1 / width): a
-time does not depend on them, and no answer is compared. Norms, rotation, grouped attention of torch's
-scaled_dot_product_attention over a static cache and a gated MLP, as llama has them; what other families have beside that is
-left out, which makes the peer faster. Lines: {"peer": name with the version}, then for each turn {"eager": {"pp512": tokens
+time does not depend on them, and no answer is compared. Norms, rotation, grouped attention and a gated MLP, as llama has
+them; what other families have beside that is left out, which makes the peer faster. Attention is torch's
+scaled_dot_product_attention in the forms that all of its kernels take: of a prompt causal, without a mask, FlashAttention
+where that is; of a token the queries that share keys are rows of one head, over a static cache with a mask, as a CUDA graph
+needs it, so up to --tokens positions too many are read. Lines: {"peer": name with the version}, then for each turn {"eager": {"pp512": tokens
 per second, "tg64": ...}, "compiled": {...}}; compiled is torch.compile with CUDA graphs. Ends with status 1 and the reason
 on stderr where there is no PyTorch or no GPU of its own; --device cpu is for trying it out.
 """
@@ -61,16 +63,20 @@ def model_of(torch, shape, device, positions):
             self.ends = holding(embedding=draw(shape["vocabulary"], width), last=torch.ones(width, **kind), all=torch.arange(positions, device=device),
                                 cosines=torch.cos(angles).to(torch.bfloat16), sines=torch.sin(angles).to(torch.bfloat16))
 
-        def forward(self, tokens, at):
+        def forward(self, tokens, at):  # of several tokens the first is at position 0
             ends = self.ends
             x, seen = ends.embedding[tokens], ends.all[None, :] <= at[:, None]
             c, s = ends.cosines[at][:, None], ends.sines[at][:, None]
             for layer in self.layers:
                 q, k, v = functional.linear(norm(x, layer.before), layer.qkv).view(len(tokens), -1, head).split((heads, kv_heads, kv_heads), 1)
-                layer.keys.index_copy_(2, at, rotated(k, c, s).transpose(0, 1)[None])
-                layer.values.index_copy_(2, at, v.transpose(0, 1)[None])
-                y = functional.scaled_dot_product_attention(rotated(q, c, s).transpose(0, 1)[None], layer.keys, layer.values,
-                                                            attn_mask=seen[None, None], enable_gqa=heads != kv_heads)
+                q, k, v = (each.transpose(0, 1)[None] for each in (rotated(q, c, s), rotated(k, c, s), v))  # [1, heads, T, head]
+                layer.keys.index_copy_(2, at, k)
+                layer.values.index_copy_(2, at, v)
+                if len(tokens) > 1:
+                    y = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=heads != kv_heads)
+                else:
+                    y = functional.scaled_dot_product_attention(q.reshape(1, kv_heads, -1, head), layer.keys, layer.values, attn_mask=seen[None, None])
+                    y = y.reshape(1, heads, 1, head)
                 x = x + functional.linear(y[0].transpose(0, 1).reshape(len(tokens), -1), layer.out)
                 gate, up = functional.linear(norm(x, layer.behind), layer.gate_up).chunk(2, -1)
                 x = x + functional.linear(functional.silu(gate) * up, layer.down)
