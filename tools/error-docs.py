@@ -3,12 +3,13 @@
 
     tools/error-docs.py            write docs/errors.md
     tools/error-docs.py --check    write nothing; fail where the page is stale, a number or name repeats, a range is out of
-                                   order, a text is missing, or no code reports the error
+                                   order or of an error that is gone, a text is missing, or no code reports the error
 """
 import os, re, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCE, PAGE = "lib/Base/ErrorCodes.def", "docs/errors.md"
+GONE = (231, 1046, 1436)  # numbers of errors that there were, which mean nothing else; add those that go
 CODE = ("lib", "runtime", "tools", "passes", "dialects", "include")
 TITLES = {
     1: "GGUF container", 2: "Metadata and model", 3: "Tokenizer", 4: "Chat template", 5: "Artifact",
@@ -67,6 +68,7 @@ def problems(entries):
         if after <= before:
             found.append(f"{SOURCE}: expects rising numbers, but {after:04d} follows {before:04d}")
     found += [f"{SOURCE}: expects each name once, but {n} is repeated" for n in sorted(set(names)) if names.count(n) > 1]
+    found += [f"{SOURCE}: expects another number than E{n:04d}, which was another error's" for n in numbers if n in GONE]
     for entry in entries:
         if len(entry) != 5 or not all(str(text).strip() for text in entry):
             found.append(f"{SOURCE}: E{entry[0]:04d} expects a summary, a cause and a remedy")
