@@ -57,6 +57,11 @@ uint64_t take(std::map<std::string, uint64_t> &bytes, const char *purpose) {
   return value;
 }
 
+uint64_t numberOf(const std::string &options, const std::string &option) {
+  const size_t at = options.find(option);
+  return at == std::string::npos ? 0 : std::stoull(options.substr(at + option.size()));
+}
+
 void compare(const std::string &model, const char *chip, const std::string &more) {
   const std::string options = std::string("--target=") + chip + " " + more;
   const auto told = nlohmann::json::parse(
@@ -119,10 +124,15 @@ void compare(const std::string &model, const char *chip, const std::string &more
       EXPECT_EQ(traffic["grid"], nlohmann::json({grid[0], grid[1]})) << where;
       EXPECT_EQ(grid[2], 1u) << where;
       const uint64_t weights = take(seen.read, "weights");
-      if (tokens > 1 && seen.kernel.find("expert") != std::string::npos) // where tokens may have the same experts
+      if (tokens > 1 && !dispatch["by_rows"] && seen.kernel.find("expert") != std::string::npos) {
+        // Tokens have the same experts, or, as is told, each others while there are any.
+        const uint64_t experts = numberOf(model, "--experts "), used = numberOf(model, "--used ");
+        const uint64_t alone = dispatch["one_token"]["weights_read"];
         EXPECT_GE(traffic["weights_read"], weights) << where;
-      else
+        EXPECT_EQ(traffic["weights_read"].get<uint64_t>() * used, alone * std::min(tokens * used, experts)) << where;
+      } else {
         EXPECT_EQ(traffic["weights_read"], weights) << where;
+      }
       if (dispatch["tiles"]) { // once for each tile of tokens; lanes of AMD's that have a row all read its scales, at
                                // once
         const uint64_t once = traffic["weights_read"].get<uint64_t>() * int(traffic["grid"][1]);
