@@ -10,7 +10,7 @@ if(STEPDOWN_EMULATOR)
   list(APPEND runtime_parts StepdownEmulated)
 endif()
 set_target_properties(${runtime_parts} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-set(api_sources ${CMAKE_SOURCE_DIR}/runtime/Api.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiChat.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiConstraint.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiFunctions.cpp
+set(api_sources ${CMAKE_SOURCE_DIR}/runtime/Api.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiAdapters.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiChat.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiConstraint.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiFunctions.cpp
                 ${CMAKE_SOURCE_DIR}/runtime/ApiEmbed.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiGenerate.cpp ${CMAKE_SOURCE_DIR}/runtime/ApiSaved.cpp)
 
 # Only the functions of the C API leave a library, under a version of their own.

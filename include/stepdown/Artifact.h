@@ -19,6 +19,10 @@
  * of the device that it is handed. Metadata, provenance and WEIGHTS belong to all: weights that two targets pack alike
  * lie there once, those that they pack differently side by side, and each target's table says where its own are.
  *
+ * Adapters. A target may stand there a second time, with STEPDOWN_ADAPTED behind its name: the same model with low-rank
+ * products beside its linears, for steps of which some tokens have an adapter. What it reads of adapters are weights of
+ * STEPDOWN_PACKING_ADAPTERS, which lie in memory that a session fills and not in the file; all else the two share.
+ *
  * Launches. Beside each entry of code stands its launch record: the grid of a dispatch as sizes of the step, and the
  * block, cluster and shared memory that the code was compiled for. A dispatch whose grid is empty is left out. Each
  * operand is its address and then all its dimensions, 8 bytes each; addresses of arena buffers, weights and caches are
@@ -54,11 +58,13 @@
 /* Raised whenever an older loader would misread a newer file, or the other way round: loaders take their own version
  * alone, and a checkpoint is compiled again. 2: sections of code have an index; code entries are numbers of entries.
  * 3: sections belong to targets; launch records; the cache's layout and the rows of logits as data.
- * 4: tensor maps of kernels say where they may be zeros (stepdown/KernelImage.h). */
-#define STEPDOWN_ABI_VERSION 4u
+ * 4: tensor maps of kernels say where they may be zeros (stepdown/KernelImage.h).
+ * 5: programs with adapters; a weight says how its rows are grouped. */
+#define STEPDOWN_ABI_VERSION 5u
 #define STEPDOWN_PAGE 4096u
 #define STEPDOWN_MAX_SECTIONS 64u
 #define STEPDOWN_MAX_TARGETS 8u
+#define STEPDOWN_ADAPTED "+adapters" /* behind the name of the target whose program it is with adapters */
 #define STEPDOWN_ALL_TARGETS 0xffffu /* of a section: it belongs to no target alone */
 #define STEPDOWN_MAX_BUCKETS 8u
 #define STEPDOWN_MAX_RANK 5u
@@ -199,13 +205,19 @@ typedef struct stepdown_weight {
   uint32_t packing; /* enum stepdown_packing */
   uint32_t rank;
   uint64_t dims[4];       /* dims[0] contiguous, as in GGUF; with the zeros that whole tiles need */
-  uint64_t offset, bytes; /* in the weights section, as packed */
+  uint64_t offset, bytes; /* in the weights section, as packed; of adapters, in their memory */
+  /* Of adapters: of every group_room rows of dims[1] of a down matrix, or columns of dims[0] of an up matrix, the first
+   * `group` are the linear's; the others are zeros. Else 0. */
+  uint32_t group, group_room;
 } stepdown_weight;
 
 enum stepdown_packing {
   STEPDOWN_PACKING_ROWS = 0,    /* float32, row-major: norm weights, biases, tables */
   STEPDOWN_PACKING_TILES16 = 1, /* 16 rows interleaved; lib/Target/Layout.h describes the blocks */
-  STEPDOWN_PACKING_STACK16 = 2  /* so, expert behind expert: a step reads those that its tokens are routed to */
+  STEPDOWN_PACKING_STACK16 = 2, /* so, expert behind expert: a step reads those that its tokens are routed to */
+  /* Float16, row-major, slot behind slot (dims[2]): NAME.lora_a, A transposed [in, rank in whole 16], or NAME.lora_b,
+   * s B transposed [rank, out]. Slot 0 is that of no adapter. */
+  STEPDOWN_PACKING_ADAPTERS = 3
 };
 
 /* The variant of a kernel for a bucket is entry code[section * kernels * buckets + kernel * buckets + bucket] of a CODE
@@ -235,7 +247,8 @@ enum stepdown_place {
   STEPDOWN_AT_BLOCK_TABLE = 9, /* int32 [sequences, table width] of this layer's cache group; -1 where no block is */
   STEPDOWN_AT_ROWS = 10,       /* int32 [R]: tokens of the step whose logits are wanted */
   STEPDOWN_AT_LOGITS = 11,     /* float32 [R, logits_stride] */
-  STEPDOWN_AT_LAST = 12        /* int32 [T], of an encoder: the last position of the token's sequence */
+  STEPDOWN_AT_LAST = 12,       /* int32 [T], of an encoder: the last position of the token's sequence */
+  STEPDOWN_AT_ADAPTERS = 13    /* int32 [T]: the slot of the token's adapter, 0 for none */
 };
 
 /* Dimensions below zero stand for these. */

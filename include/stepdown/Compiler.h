@@ -39,6 +39,10 @@ typedef struct stepdown_compile_options {
    * blocks of 32 channels, the closer one to f16, and "fp8_e4m3", 8-bit floats; both take about half of f16's memory.
    * NULL: what kv_float32 says. With exact they are float32, and others are refused (832). */
   const char *kv_type;
+  /* LoRA adapters that are merged into the weights of a checkpoint, in their order: a line each, with a path or with
+   * PATH=SCALE, whose scale multiplies the adapter's own. A GGUF file whose general.type is adapter, or a folder of
+   * PEFT (1470 to 1475). NULL: none. */
+  const char *adapters;
 } stepdown_compile_options;
 
 /* Both functions start the program stepdown-compile and wait for it, so that nothing in a checkpoint or module, nor a
@@ -57,8 +61,8 @@ STEPDOWN_API stepdown_status stepdown_compile(const char *model, const char *out
 
 /* Compiles `length` bytes at `text`, a plain MLIR module as text or bytecode, which messages call `name`, into the
  * artifact `output`; stepdown_module_load of Runtime.h loads it. The options of checkpoints (max_context, exact,
- * kv_float32, kv_type, check_weights, activations) mean nothing here. 833: not a module; 834: one with what no function
- * of an artifact can hold; 842 to 845: one beyond the limits that docs/programs.md names. */
+ * kv_float32, kv_type, check_weights, activations, adapters) mean nothing here. 833: not a module; 834: one with what
+ * no function of an artifact can hold; 842 to 845: one beyond the limits that docs/programs.md names. */
 STEPDOWN_API stepdown_status stepdown_compile_module(const char *text, size_t length, const char *name,
                                                      const char *output, const stepdown_compile_options *options);
 

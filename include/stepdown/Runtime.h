@@ -86,6 +86,21 @@ STEPDOWN_API stepdown_status stepdown_sequence_create(stepdown_session *session,
 /* A second sequence with the same tokens; cache blocks are shared until one of them writes. */
 STEPDOWN_API stepdown_status stepdown_sequence_fork(stepdown_session *session, stepdown_sequence from,
                                                     stepdown_sequence *to);
+/* LoRA adapters beside the weights of a model that was compiled with --adapters: which one a sequence has is its own,
+ * and sequences of one step may differ. A GGUF file whose general.type is adapter, or a folder of PEFT; `scale`
+ * multiplies what it adds. 1470 to 1475: it is refused; 1477: there is no room for it; 1478: a name that is taken, or
+ * not loaded, or that a sequence still has. */
+STEPDOWN_API stepdown_status stepdown_session_load_adapter(stepdown_session *session, const char *name,
+                                                           const char *path, double scale);
+STEPDOWN_API stepdown_status stepdown_session_unload_adapter(stepdown_session *session, const char *name);
+/* Slots for adapters, loaded or free; 0 of a model that has no room for any. */
+STEPDOWN_API size_t stepdown_session_adapter_slots(const stepdown_session *session);
+/* The name of the adapter in slot `index`, below that number, or "" of a free one; NULL for no slot. Valid until an
+ * adapter is loaded or unloaded. */
+STEPDOWN_API const char *stepdown_session_adapter_name(const stepdown_session *session, size_t index);
+/* Gives an empty sequence the adapter `name`, or none for NULL or "". Forks have the same one. 604, 610, 611. */
+STEPDOWN_API stepdown_status stepdown_sequence_set_adapter(stepdown_session *session, stepdown_sequence sequence,
+                                                           const char *name);
 /* Forgets the positions from `length` on. Refuses where an attention window before `length` was given back. */
 STEPDOWN_API stepdown_status stepdown_sequence_truncate(stepdown_session *session, stepdown_sequence sequence,
                                                         int32_t length);

@@ -92,10 +92,13 @@ std::vector<stepdown_weight> describeWeights(const PackedWeights &plan, const st
     stepdown_weight record{};
     record.name = names.add(w.tensor);
     record.storage = w.storage;
-    record.packing = plan.places[i].isStack ? STEPDOWN_PACKING_STACK16
-                     : w.layout             ? w.layout->packing
-                                            : STEPDOWN_PACKING_ROWS;
-    const std::vector<int64_t> dims = w.packedDims();
+    record.packing = w.isAdapter              ? STEPDOWN_PACKING_ADAPTERS
+                     : plan.places[i].isStack ? STEPDOWN_PACKING_STACK16
+                     : w.layout               ? w.layout->packing
+                                              : STEPDOWN_PACKING_ROWS;
+    const std::vector<int64_t> dims = w.isAdapter ? w.dims : w.packedDims();
+    if (w.isAdapter)
+      record.group = w.padding.group, record.group_room = w.padding.groupRoom;
     record.rank = dims.size();
     for (size_t d = 0; d < 4; ++d)
       record.dims[d] = d < dims.size() ? dims[d] : 1;
@@ -141,7 +144,7 @@ std::vector<uint8_t> layOutProgram(BuiltProgram program, const std::vector<uint3
 Result<PackedWeights> planProgramWeights(const Checkpoint &checkpoint, std::vector<WeightEntry> weights,
                                          uint64_t alignment) {
   for (WeightEntry &weight : weights)
-    if (!weight.layout && weight.table.empty())
+    if (!weight.layout && weight.table.empty() && !weight.isAdapter)
       if (const StoredTensor *tensor = checkpoint.tensor(weight.tensor))
         weight.storage = static_cast<uint32_t>(tensor->storage);
   return planWeights(checkpoint, std::move(weights), alignment);

@@ -48,8 +48,8 @@ public:
 
 private:
   struct Run {
-    std::vector<std::string> slots; ///< per-layer weights, `{layer}` in the name
-    std::vector<WeightOp> slotOps;
+    std::vector<std::string> slots;   ///< per-layer weights, `{layer}` in the name
+    std::vector<Operation *> slotOps; ///< weights and matrices of adapters
     uint32_t first = 0, count = 0;
     CacheType cache;
     uint32_t window = 0;
@@ -68,10 +68,14 @@ private:
   uint64_t bufferBytes(Type type);
   uint32_t buffer(Value value, StringRef name, Operation *last);
   uint32_t weight(WeightOp op, int64_t layer);
+  uint32_t adapter(AdapterOp op, int64_t layer);
+  template <typename Op> Place slotOf(Op op, Run &run, uint32_t (Builder::*stored)(Op, int64_t));
   uint32_t table(RopeTableOp op);
   uint32_t newBuffer(const std::string &name, uint64_t offset, uint64_t bytes);
   Result<uint32_t> kernel(DispatchOp op, const std::vector<stepdown_operand> &operands);
-  static bool isTrivial(Operation *op) { return isa<WeightOp, RopeTableOp, PositionsOp, func::ReturnOp, LayersOp>(op); }
+  static bool isTrivial(Operation *op) {
+    return isa<WeightOp, AdapterOp, RopeTableOp, PositionsOp, AdapterSlotsOp, func::ReturnOp, LayersOp>(op);
+  }
 
   ModuleOp module;
   const Target &target;
@@ -152,6 +156,23 @@ uint32_t Builder::weight(WeightOp op, int64_t layer) {
   return entry->second;
 }
 
+uint32_t Builder::adapter(AdapterOp op, int64_t layer) {
+  ProgramWeight w;
+  w.tensor = op.getName(layer);
+  w.isAdapter = true;
+  auto groups = op.getGroups();
+  w.padding.group = groups ? (*groups)[0] : 1, w.padding.groupRoom = groups ? (*groups)[1] : 1;
+  auto [entry, isNew] =
+      weightIndex.try_emplace({w.tensor, 0, w.padding.group, w.padding.groupRoom}, uint32_t(program.weights.size()));
+  if (!isNew)
+    return entry->second;
+  const ArrayRef<int64_t> shape = op.getResult().getType().getShape();
+  w.dims.assign(shape.rbegin(), shape.rend());
+  w.storage = uint32_t(Storage::F16);
+  program.weights.push_back(std::move(w));
+  return entry->second;
+}
+
 uint32_t Builder::table(RopeTableOp op) {
   std::string name;
   llvm::raw_string_ostream stream(name);
@@ -179,6 +200,17 @@ uint32_t Builder::table(RopeTableOp op) {
   return entry->second;
 }
 
+/// Where `op` lies, which `stored` adds to the program's weights: of a layer, by the number that it has in its list.
+template <typename Op> Place Builder::slotOf(Op op, Run &run, uint32_t (Builder::*stored)(Op, int64_t)) {
+  if (!op.isPerLayer())
+    return {STEPDOWN_AT_WEIGHT, (this->*stored)(op, 0)};
+  const auto known = llvm::find(run.slotOps, op.getOperation());
+  const uint32_t number = known - run.slotOps.begin();
+  if (known == run.slotOps.end())
+    run.slotOps.push_back(op);
+  return {STEPDOWN_AT_LAYER_WEIGHT, number};
+}
+
 Result<Place> Builder::placeOf(Value value, int64_t part, Run &run) {
   if (isa<BatchType>(value.getType())) {
     static const stepdown_place parts[] = {STEPDOWN_AT_POSITIONS, STEPDOWN_AT_SEQUENCES, STEPDOWN_AT_BLOCK_TABLE,
@@ -190,15 +222,12 @@ Result<Place> Builder::placeOf(Value value, int64_t part, Run &run) {
     return Place{part ? STEPDOWN_AT_VALUES : STEPDOWN_AT_KEYS, 0};
   if (value.getDefiningOp<PositionsOp>())
     return Place{STEPDOWN_AT_POSITIONS, 0};
-  if (auto op = value.getDefiningOp<WeightOp>()) {
-    if (!op.isPerLayer())
-      return Place{STEPDOWN_AT_WEIGHT, weight(op, 0)};
-    for (auto [i, known] : llvm::enumerate(run.slotOps))
-      if (known == op)
-        return Place{STEPDOWN_AT_LAYER_WEIGHT, uint32_t(i)};
-    run.slotOps.push_back(op);
-    return Place{STEPDOWN_AT_LAYER_WEIGHT, uint32_t(run.slotOps.size() - 1)};
-  }
+  if (value.getDefiningOp<AdapterSlotsOp>())
+    return Place{STEPDOWN_AT_ADAPTERS, 0};
+  if (auto op = value.getDefiningOp<WeightOp>())
+    return slotOf(op, run, &Builder::weight);
+  if (auto op = value.getDefiningOp<AdapterOp>())
+    return slotOf(op, run, &Builder::adapter);
   if (auto op = value.getDefiningOp<RopeTableOp>())
     return Place{STEPDOWN_AT_WEIGHT, table(op)};
   auto known = places.find(value);
@@ -390,8 +419,9 @@ Result<BuiltProgram> Builder::build() {
       same = program.groups.insert(same, group);
     stepdown_layer layer{uint32_t(kind), uint32_t(same - program.groups.begin()), same->layers++,
                          uint32_t(program.weightLists.size()), uint32_t(run.slotOps.size())};
-    for (WeightOp op : run.slotOps)
-      program.weightLists.push_back(weight(op, index));
+    for (Operation *op : run.slotOps)
+      program.weightLists.push_back(isa<WeightOp>(op) ? weight(cast<WeightOp>(op), index)
+                                                      : adapter(cast<AdapterOp>(op), index));
     program.layers.push_back(layer);
   }
   Run exit;

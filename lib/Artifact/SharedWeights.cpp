@@ -16,6 +16,7 @@ std::string bytesWritten(const WeightEntry &w) {
   key.push_back('\0');
   auto add = [&](int64_t number) { key.append(reinterpret_cast<const char *>(&number), sizeof number); };
   add(w.firstRow);
+  add(w.isAdapter);
   add(w.storage);
   add(w.layout ? w.layout->packing : -1);
   add(w.layout ? w.layout->rows : 0);

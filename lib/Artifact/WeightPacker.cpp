@@ -44,6 +44,8 @@ std::vector<Chunk> cut(const PackedWeights &plan) {
   for (size_t i = 0; i < plan.entries.size(); ++i) {
     const WeightEntry &entry = plan.entries[i];
     const PackedWeight &place = plan.places[i];
+    if (entry.isAdapter)
+      continue;
     uint64_t count, unitBytes, piece;
     if (entry.layout) {
       count = tilesOf(*entry.layout, product(entry.packedDims(), 1));
@@ -54,7 +56,10 @@ std::vector<Chunk> cut(const PackedWeights &plan) {
       unitBytes = sizeof(float);
       piece = kFloatsOfChunk;
     }
-    const uint64_t end = i + 1 < plan.places.size() ? plan.places[i + 1].offset : plan.bytes;
+    size_t next = i + 1;
+    while (next < plan.places.size() && plan.entries[next].isAdapter)
+      ++next;
+    const uint64_t end = next < plan.places.size() ? plan.places[next].offset : plan.bytes;
     for (uint64_t first = 0; first < count; first += piece) {
       const uint64_t last = std::min(count, first + piece), offset = place.offset + first * unitBytes;
       const uint64_t packed = (last - first) * unitBytes;
@@ -281,6 +286,13 @@ Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<Weig
                   entry.tensor.c_str());
     PackedWeight place{};
     place.offset = plan.bytes;
+    if (entry.isAdapter) {
+      place.offset = plan.adapterBytes;
+      place.bytes = aligned(product(entry.dims, 0) * sizeof(uint16_t));
+      plan.adapterBytes += place.bytes;
+      plan.places.push_back(std::move(place));
+      continue;
+    }
     if (!table) {
       Result<const uint8_t *> source = locate(checkpoint, entry);
       if (!source)
@@ -301,6 +313,7 @@ Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<Weig
     plan.places.push_back(std::move(place));
   }
   plan.bytes += alignment; // kernels may read that far past the last weight
+  plan.adapterBytes += plan.adapterBytes ? alignment : 0;
   plan.entries = std::move(entries);
   return plan;
 }

@@ -20,6 +20,7 @@ struct WeightEntry {
   const Layout *layout = nullptr; ///< of a matrix in packed blocks; null: rows of float32
   std::vector<float> table;       ///< values of a table, else empty
   WeightPadding padding = {};     ///< of a matrix or vector
+  bool isAdapter = false;         ///< of adapters: `dims` are those of memory that a session has, padding included
 
   /// The dimensions with padding.
   std::vector<int64_t> packedDims() const;
@@ -41,6 +42,7 @@ struct PackedWeights {
   std::vector<WeightEntry> entries;
   std::vector<PackedWeight> places; ///< one for each entry
   uint64_t bytes = 0;               ///< of the section, with zeros behind the last weight
+  uint64_t adapterBytes = 0;        ///< of the memory of adapters, the same
 };
 
 /// Lays `entries` out in order, each at a multiple of `alignment` bytes, and so many zeros behind the last. E0220: the

@@ -69,12 +69,17 @@ private:
 /// What a reader fills a checkpoint in with.
 class CheckpointBuilder {
 public:
+  CheckpointBuilder() = default;
+  /// Goes on with `other`.
+  explicit CheckpointBuilder(Checkpoint other) : checkpoint(std::move(other)) {}
   void add(MappedFile file) { checkpoint.mapped.push_back(std::move(file)); }
   /// Metadata that were parsed from `pairs`, which lie in an added file or in what was kept.
   void setMetadata(std::shared_ptr<const Metadata> metadata, std::string_view pairs);
   void keep(std::shared_ptr<const void> memory) { checkpoint.made.push_back(std::move(memory)); }
   /// False where there is a tensor of its name already.
   bool add(const StoredTensor &tensor);
+  /// Puts `tensor` in the place of the one of its name, which there is.
+  void replace(const StoredTensor &tensor) { checkpoint.infos[checkpoint.byName.at(tensor.name)] = tensor; }
   const Checkpoint &soFar() const { return checkpoint; }
   Checkpoint finish() { return std::move(checkpoint); }
 

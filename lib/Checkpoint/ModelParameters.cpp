@@ -77,7 +77,9 @@ Status Reader::readIdentity() {
     if (!type)
       return type.error();
     if (*type != "model")
-      return refuse(ErrorCode::ModelKind, "general.type", "expects 'model', but got '" + printable(*type) + "'");
+      return refuse(ErrorCode::ModelKind, "general.type",
+                    "expects 'model', but got '" + printable(*type) + "'" +
+                        (*type == "adapter" ? ", which --adapter takes" : ""));
   }
   Result<std::string_view> architecture = meta.string("general.architecture");
   if (!architecture)

@@ -76,12 +76,29 @@ Status Compilation::readCheckpoint(const std::string &name) {
   checkpoint.emplace(std::move(*file));
   if (Status status = checkContext(); !status)
     return status;
+  if (Status status = mergeAdapters(); !status)
+    return status;
   return checkWeights(); // last, since it reads all of the file
 }
 
-Status Compilation::buildCheckpoint() {
+Status Compilation::buildAdapted() {
+  const auto device = llvm::find_if(targets, [](const Target *target) { return target->chip; });
+  if (device != targets.end())
+    return fail(ErrorCode::AdapterTarget, "%s: expects a processor as target of a model with --adapters, but got %s",
+                path.c_str(), (*device)->name);
+  Result<ModelParameters> parameters = readParameters(*checkpoint);
+  if (!parameters)
+    return parameters.error();
+  if (parameters->family->encoder)
+    return fail(ErrorCode::AdapterTarget, "%s: expects a model that continues texts for --adapters, but got an encoder",
+                path.c_str());
+  return buildCheckpoint(options.adapterSlots);
+}
+
+Status Compilation::buildCheckpoint(const AdapterSlots &adapters) {
   const double begin = compileClock();
   FrontendOptions frontend;
+  frontend.adapters = adapters;
   frontend.context = options.maxContext;
   frontend.kvType = options.exact ? "f32" : options.kvType;
   Result<OwningOpRef<ModuleOp>> built = buildModule(context, *checkpoint, frontend);
@@ -134,6 +151,18 @@ Status Compilation::checkWeights() {
   Status finite = checkFinite(*checkpoint);
   report.seconds.push_back({"check weights", compileClock() - begin});
   return finite;
+}
+
+Status Compilation::mergeAdapters() {
+  if (options.adapters.empty())
+    return Done{};
+  const double begin = compileClock();
+  Result<std::shared_ptr<MergedWeights>> made = MergedWeights::merge(*checkpoint, options.adapters);
+  if (!made)
+    return made.error();
+  merged = std::move(*made);
+  report.seconds.push_back({"adapters", compileClock() - begin});
+  return Done{};
 }
 
 Status Compilation::checkContext() {

@@ -20,6 +20,8 @@ public:
 
   /// Reads the checkpoint and builds its module.
   Status openCheckpoint();
+  /// Builds the module of the open checkpoint anew, with room for `options.adapterSlots` beside its linears. E1476.
+  Status buildAdapted();
   /// Reads a plain module from the file, or from `text` where given.
   Status openPlainModule(const std::string *text);
   /// Reads IR that the phase `options.from` left, and takes over the options that it was made with. E0833, E0855.
@@ -57,6 +59,7 @@ public:
   const Road *road = nullptr;          ///< which the module takes, once there is one
   const Phase *done = nullptr;         ///< the phase of the road that the module is through
   std::optional<Checkpoint> checkpoint;
+  std::shared_ptr<const MergedWeights> merged;                       ///< adapters in its weights, or null
   PlainSource source;                                                ///< of a plain module
   std::vector<std::pair<std::string, mlir::FunctionType>> functions; ///< of a plain module, as callers see them
   EditedIr edited;
@@ -79,10 +82,11 @@ private:
   Status run(const Phase *from, const Phase *end, mlir::ModuleOp lowered, const Target &target, After after);
   Status lowerTo(const Phase *end, After after);
   Status readCheckpoint(const std::string &file);
-  Status buildCheckpoint();
+  Status buildCheckpoint(const AdapterSlots &adapters = {});
   Status checkText();
   Status takeKernels();
   Status checkWeights();
+  Status mergeAdapters();
   Status checkContext();
   /// Runs `phase` on `lowered`, with what it says kept as the error.
   Status run(const Phase &phase, mlir::ModuleOp lowered, const Target &target);

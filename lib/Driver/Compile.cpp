@@ -32,6 +32,9 @@ std::vector<std::string> inputFiles(const std::string &model, const CompileOptio
   if (!options.weights.empty())
     for (std::string &file : checkpointFiles(options.weights))
       files.push_back(std::move(file));
+  for (const AdapterChoice &adapter : options.adapters)
+    for (std::string &file : adapterFiles(adapter.path))
+      files.push_back(std::move(file));
   return files;
 }
 
@@ -143,20 +146,28 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
                                              [&] { return checkpointHash(*c.checkpoint); });
   ArtifactParts parts;
   parts.checkpoint = &*c.checkpoint;
-  Status made = eachDevice(c, [&]() -> Status {
-    Result<BuiltProgram> program = c.plan();
-    if (!program)
-      return program.error();
-    Result<std::vector<TargetCode>> code = c.generate();
-    if (!code)
-      return code.error();
-    parts.targets.push_back({c.targets.front()->device, std::move(*program), std::move(*code)});
-    return Done{};
-  });
+  auto make = [&](const char *behind) {
+    return eachDevice(c, [&]() -> Status {
+      Result<BuiltProgram> program = c.plan();
+      if (!program)
+        return program.error();
+      Result<std::vector<TargetCode>> code = c.generate();
+      if (!code)
+        return code.error();
+      parts.targets.push_back({std::string(c.targets.front()->device) + behind, std::move(*program), std::move(*code)});
+      return Done{};
+    });
+  };
+  Status made = make("");
+  const MemoryPlan memory = c.memory; // of the model without adapters
+  if (made && options.adapterSlots.slots)
+    made = c.buildAdapted();
+  if (made && options.adapterSlots.slots)
+    made = make(STEPDOWN_ADAPTED);
   if (!made)
     return made.error();
   double begin = compileClock();
-  parts.provenance = provenance(*c.checkpoint, hash.get(), c.options, c.targets, c.memory, c.edited);
+  parts.provenance = provenance(*c.checkpoint, hash.get(), c.merged.get(), c.options, c.targets, memory, c.edited);
   c.report.seconds.push_back({"hash", compileClock() - begin});
   begin = compileClock();
   Status written = writeArtifact(*file, std::move(parts), c.jobs, [&](uint64_t done, uint64_t total) {
@@ -165,6 +176,8 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   });
   if (!written)
     return written.error();
+  if (Status sound = c.merged ? c.merged->check() : Status(Done{}); !sound) // of every row that was written
+    return sound.error();
   c.report.seconds.push_back({"write", compileClock() - begin});
   if (Status status = finish(c, *file); !status)
     return status.error();

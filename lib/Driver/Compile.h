@@ -1,6 +1,8 @@
 // checkpoint or plain module -> artifact: what stepdown-compile and the C API do.
 #pragma once
 #include "lib/Base/Result.h"
+#include "lib/Checkpoint/Adapters/MergedWeights.h"
+#include "lib/Frontend/Frontend.h"
 #include "lib/Target/Target.h"
 #include <cstdint>
 #include <functional>
@@ -21,8 +23,10 @@ struct CompileOptions {
   int jobs = 0;                ///< threads; 0: one a core
   std::string from;            ///< the input is IR that this phase left, as compileTo prints it; empty: it is not
   std::string weights;         ///< with `from`, of a model: its checkpoint
-  bool explain = false;        ///< tell of a plain module what its functions became; of a model it is always told
-  std::string dump;            ///< folder for the IR after every phase, LLVM IR and assembly, or empty
+  std::vector<AdapterChoice> adapters; ///< merged into the checkpoint's weights, in their order
+  AdapterSlots adapterSlots;           ///< room for others beside the weights; none where there are 0 slots
+  bool explain = false; ///< tell of a plain module what its functions became; of a model it is always told
+  std::string dump;     ///< folder for the IR after every phase, LLVM IR and assembly, or empty
   std::function<void(const std::string &text)> warn; ///< called with what is allowed, but hardly meant
   /// Called with what is being done, and how much of how much.
   std::function<void(const std::string &what, uint64_t done, uint64_t total)> progress;

@@ -42,6 +42,14 @@ static Result<CompileOptions> readOptions(const CompileCall &call) {
   if (!call.kvType.empty())
     options.kvType = call.kvType;
   options.jobs = call.jobs;
+  llvm::SmallVector<llvm::StringRef> lines;
+  llvm::StringRef(call.adapters).split(lines, '\n', -1, /*KeepEmpty=*/false);
+  for (llvm::StringRef line : lines) {
+    Result<AdapterChoice> adapter = parseAdapterChoice(line.str());
+    if (!adapter)
+      return adapter.error();
+    options.adapters.push_back(std::move(*adapter));
+  }
   return options;
 }
 

@@ -27,6 +27,7 @@ static Status compile(CompileCall &call, const stepdown_compile_options *wanted)
   call.jobs = options->jobs;
   call.exact = options->exact != 0;
   call.kvType = options->kv_type ? options->kv_type : options->kv_float32 ? "f32" : "";
+  call.adapters = options->adapters ? options->adapters : "";
   call.checkWeights = options->check_weights != 0;
   CompileProgress progress;
   if (options->on_progress)

@@ -12,11 +12,32 @@ std::string versionText() {
          std::to_string(STEPDOWN_ABI_VERSION);
 }
 
-std::string checkpointHash(const Checkpoint &checkpoint) {
+static std::string hashOf(const std::vector<MappedFile> &files) {
   Sha256 hash;
-  for (const MappedFile &file : checkpoint.files())
+  for (const MappedFile &file : files)
     hash.add(file.data(), file.size());
   return hash.finish();
+}
+
+std::string checkpointHash(const Checkpoint &checkpoint) { return hashOf(checkpoint.files()); }
+
+static int64_t bytesOf(const std::vector<MappedFile> &files) {
+  int64_t bytes = 0;
+  for (const MappedFile &file : files)
+    bytes += int64_t(file.size());
+  return bytes;
+}
+
+static llvm::json::Array describe(const MergedWeights &merged) {
+  llvm::json::Array all;
+  for (size_t i = 0; i < merged.choices().size(); ++i) {
+    const Adapter &adapter = merged.adapters()[i];
+    all.push_back(llvm::json::Object{{"file", llvm::sys::path::filename(adapter.path)},
+                                     {"bytes", bytesOf(adapter.files)},
+                                     {"sha256", hashOf(adapter.files)},
+                                     {"scale", merged.choices()[i].scale}});
+  }
+  return all;
 }
 
 static llvm::json::Array namesOf(const std::vector<const Target *> &targets) {
@@ -57,17 +78,15 @@ std::string plainProvenance(const PlainSource &source, const std::vector<const T
   return textOf(std::move(root), edited);
 }
 
-std::string provenance(const Checkpoint &checkpoint, const std::string &hash, const CompileOptions &options,
-                       const std::vector<const Target *> &targets, const MemoryPlan &plan, const EditedIr &edited) {
-  uint64_t bytes = 0;
-  for (const MappedFile &file : checkpoint.files())
-    bytes += file.size();
+std::string provenance(const Checkpoint &checkpoint, const std::string &hash, const MergedWeights *merged,
+                       const CompileOptions &options, const std::vector<const Target *> &targets,
+                       const MemoryPlan &plan, const EditedIr &edited) {
   const bool codes = !options.exact && llvm::any_of(targets, [](const Target *target) { return !target->chip; });
   llvm::json::Object root{{"compiler", "stepdown " STEPDOWN_VERSION},
                           {"llvm", LLVM_VERSION_STRING},
                           {"abi", int64_t(STEPDOWN_ABI_VERSION)},
                           {"checkpoint", llvm::json::Object{{"file", llvm::sys::path::filename(checkpoint.path())},
-                                                            {"bytes", int64_t(bytes)},
+                                                            {"bytes", bytesOf(checkpoint.files())},
                                                             {"sha256", hash}}},
                           {"options", llvm::json::Object{{"exact", options.exact},
                                                          {"activations", codes ? options.activations : "f32"},
@@ -76,6 +95,8 @@ std::string provenance(const Checkpoint &checkpoint, const std::string &hash, co
                                                          {"max_step_tokens", options.maxStepTokens},
                                                          {"targets", namesOf(targets)}}},
                           {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
+  if (merged)
+    root["adapters"] = describe(*merged);
   return textOf(std::move(root), edited);
 }
 

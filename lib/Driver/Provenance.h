@@ -22,8 +22,10 @@ struct EditedIr {
 };
 
 /// Compiler, LLVM and ABI version, options, targets, the name, size and hash of the checkpoint, and the memory plan.
-std::string provenance(const Checkpoint &checkpoint, const std::string &hash, const CompileOptions &options,
-                       const std::vector<const Target *> &targets, const MemoryPlan &plan, const EditedIr &edited);
+/// `merged`: the same of each adapter in the weights, with its scale; or null.
+std::string provenance(const Checkpoint &checkpoint, const std::string &hash, const MergedWeights *merged,
+                       const CompileOptions &options, const std::vector<const Target *> &targets,
+                       const MemoryPlan &plan, const EditedIr &edited);
 /// The same for a plain module.
 std::string plainProvenance(const PlainSource &source, const std::vector<const Target *> &targets,
                             const EditedIr &edited);

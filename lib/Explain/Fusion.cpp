@@ -37,7 +37,7 @@ Source sourceOf(Value value) {
   }
 }
 
-bool isStored(Operation *op) { return isa<WeightOp, RopeTableOp>(op); }
+bool isStored(Operation *op) { return isa<WeightOp, AdapterOp, RopeTableOp>(op); }
 bool isComputed(Operation *op) {
   return isa<TransformerDialect>(op->getDialect()) && !isStored(op) && !isa<KernelOp, YieldOp, QuantizeOp>(op);
 }

@@ -89,6 +89,10 @@ uint64_t operationsOf(Operation *op, const Load &load, uint64_t count) {
     return 5 * values;
   if (auto combine = dyn_cast<CombineExpertsOp>(op)) // a product and a sum of each expert's
     return 2 * count * columns(combine.getX());
+  if (auto adapt = dyn_cast<AdaptOp>(op)) // where every token has an adapter
+    return 2 * count * uint64_t(adapt.getUp().getType().getDimSize(1)) *
+               (columns(adapt.getOf()) + columns(adapt.getX())) +
+           values;
   return values; // embedding, add
 }
 
@@ -110,6 +114,12 @@ KernelTraffic measure(KernelOp kernel, const Load &load, bool byRows, const Layo
       if (experts.getBias()) {
         gathered.insert(experts.getBias());
         out.read += most * uint64_t(experts.getRowsOfExpert()) * sizeof(float);
+      }
+    } else if (auto adapt = dyn_cast<AdaptOp>(op)) { // at most as many slots as tokens have
+      for (Value slots : {adapt.getDown(), adapt.getUp()}) {
+        auto type = cast<RankedTensorType>(slots.getType());
+        gathered.insert(slots);
+        out.read += 2 * std::min<uint64_t>(count, type.getDimSize(0)) * type.getDimSize(1) * type.getDimSize(2);
       }
     } else if (auto append = dyn_cast<KVAppendOp>(op)) {
       out.written += cacheBytes(append.getCache().getType(), count);

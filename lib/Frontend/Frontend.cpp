@@ -95,7 +95,8 @@ Status ModuleBuilder::buildKind(const Kind &kind) {
   auto function = func::FuncOp::create(builder, named(kind.name), kind.name,
                                        builder.getFunctionType({stream, batch, cache}, {stream, cache}));
   builder.setInsertionPointToStart(function.addEntryBlock());
-  LayerBuilder body(builder, checkpoint, parameters, layer, *table, function.getArgument(1), function.getArgument(2));
+  LayerBuilder body(builder, checkpoint, parameters, layer, *table, options.adapters, function.getArgument(1),
+                    function.getArgument(2));
   Value result = describeLayer(*parameters.family, body, Value(function.getArgument(0)));
   if (body.error())
     return *body.error();

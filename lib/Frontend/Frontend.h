@@ -9,9 +9,16 @@
 
 namespace stepdown {
 
+/// Room for adapters beside the weights.
+struct AdapterSlots {
+  int64_t slots = 0; ///< with the one of no adapter
+  int64_t rank = 0;  ///< the largest
+};
+
 struct FrontendOptions {
   uint64_t context = 0;       ///< positions a sequence may have; 0: as many as the checkpoint declares
   std::string kvType = "f16"; ///< what keys and values are kept in: f16, f32, q8_0 or fp8_e4m3
+  AdapterSlots adapters = {}; ///< beside the linears of the layers; none where there are 0 slots
 };
 
 /// Builds func.func @step(%tokens: tensor<?xi32>, %rows: tensor<?xi32>, %batch: !transformer.batch) -> tensor<?xVxf32>

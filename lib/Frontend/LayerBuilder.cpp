@@ -1,5 +1,6 @@
 // Each method emits the operations of its formula; the tensor's name is the location, so that later refusals name it.
 #include "lib/Frontend/LayerBuilder.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace stepdown::transformer;
@@ -72,7 +73,27 @@ Value LayerBuilder::headNorm(Value x, StringRef tensor) {
                            builder.getF64FloatAttr(parameters.epsilon));
 }
 
-Value LayerBuilder::linear(Value x, StringRef tensor, int64_t out) { return linearRows(x, tensor, 0, out, out); }
+Value LayerBuilder::linear(Value x, StringRef tensor, int64_t out) {
+  Value y = linearRows(x, tensor, 0, out, out);
+  // What chooses experts, or weighs one, is none of the linears that adapters are made for.
+  return adapters.slots && !tensor.contains("_inp") ? adapted(y, x, tensor) : y;
+}
+
+Value LayerBuilder::adapted(Value y, Value of, StringRef tensor) {
+  constexpr int64_t lanes = 16; // ranks of a vector, in every layout
+  if (!slots)
+    slots = AdapterSlotsOp::create(builder, location("adapter_slots"),
+                                   RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type()), batch);
+  const std::string name = symbolicName((tensor + ".weight").str());
+  auto matrix = [&](bool down, int64_t rows, int64_t columns) {
+    auto type = RankedTensorType::get({adapters.slots, rows, columns}, builder.getF16Type());
+    return AdapterOp::create(builder, location(tensor), type, builder.getStringAttr(name), down, !down,
+                             DenseI64ArrayAttr());
+  };
+  Value down = matrix(true, columns(of.getType()), llvm::alignTo(adapters.rank, lanes));
+  Value up = matrix(false, adapters.rank, columns(y.getType()));
+  return AdaptOp::create(builder, location(tensor), y.getType(), y, of, slots, down, up);
+}
 
 Value LayerBuilder::linearRows(Value x, StringRef tensor, int64_t begin, int64_t out, int64_t total) {
   std::string weight = (tensor + ".weight").str(), bias = (tensor + ".bias").str();

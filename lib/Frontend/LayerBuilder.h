@@ -3,6 +3,7 @@
 #pragma once
 #include "dialects/Transformer/IR/TransformerOps.h"
 #include "lib/Checkpoint/ModelParameters.h"
+#include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/RopeTable.h"
 #include "mlir/IR/Builders.h"
 #include <optional>
@@ -18,9 +19,9 @@ public:
   using Gate = transformer::Gate;
   /// Builds at `builder`'s insertion point the layer whose representative in the file is `index`.
   LayerBuilder(mlir::OpBuilder &builder, const Checkpoint &checkpoint, const ModelParameters &parameters, size_t index,
-               const RopeTable &table, mlir::Value batch, mlir::Value cache)
-      : parameters(parameters), index(index), builder(builder), checkpoint(checkpoint), table(table), batch(batch),
-        cache(cache) {}
+               const RopeTable &table, const AdapterSlots &adapters, mlir::Value batch, mlir::Value cache)
+      : parameters(parameters), index(index), builder(builder), checkpoint(checkpoint), table(table),
+        adapters(adapters), batch(batch), cache(cache) {}
 
   const ModelParameters &parameters;
   const size_t index; ///< of the representative layer
@@ -68,13 +69,17 @@ private:
   /// ffn_down_shexp(gate(ffn_gate_shexp x) * (ffn_up_shexp x)), times the sigmoid of ffn_gate_inp_shexp x.
   mlir::Value sharedExpert(mlir::Value x, transformer::Gate gate);
   mlir::Value matrix(llvm::StringRef tensor, int64_t total, int64_t in, int64_t begin, int64_t out);
+  /// What the linear `tensor` gives of `of`, with what the adapter of each token adds.
+  mlir::Value adapted(mlir::Value y, mlir::Value of, llvm::StringRef tensor);
   mlir::Location location(llvm::StringRef tensor);
   mlir::Type rows(mlir::Value like, int64_t columns);
 
   mlir::OpBuilder &builder;
   const Checkpoint &checkpoint;
   const RopeTable &table;
+  const AdapterSlots &adapters;
   mlir::Value batch, cache;
+  mlir::Value slots; ///< of the adapters of the tokens, once a linear has asked for them
   std::optional<Error> refusal;
 };
 

@@ -191,7 +191,7 @@ struct WrapKernels : impl::WrapKernelsBase<WrapKernels> {
       if (isa<LayersOp>(op))
         remarkInputs(&op, whyApart);
       else if (isa<TransformerDialect>(op.getDialect()) &&
-               !isa<KernelOp, WeightOp, RopeTableOp, PositionsOp, DispatchOp>(op))
+               !isa<KernelOp, WeightOp, AdapterOp, RopeTableOp, PositionsOp, AdapterSlotsOp, DispatchOp>(op))
         work.push_back(&op);
     for (Operation *op : work)
       makeKernel(op->getName().stripDialect(), {op}, whyApart);

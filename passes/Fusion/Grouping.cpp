@@ -14,7 +14,10 @@ Operation *computedBy(Value value) {
   Operation *op = value.getDefiningOp();
   if (auto kernel = dyn_cast_or_null<KernelOp>(op))
     op = kernel.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber()).getDefiningOp();
-  return op && isa<TransformerDialect>(op->getDialect()) && !isa<WeightOp, RopeTableOp, PositionsOp>(op) ? op : nullptr;
+  return op && isa<TransformerDialect>(op->getDialect()) &&
+                 !isa<WeightOp, AdapterOp, RopeTableOp, PositionsOp, AdapterSlotsOp>(op)
+             ? op
+             : nullptr;
 }
 
 std::string needsWhole(StringRef who, StringRef units, int64_t columns) {
@@ -100,7 +103,7 @@ void hoistWeights(func::FuncOp function) {
   Block &block = function.getBody().front();
   SmallVector<Operation *> weights;
   for (Operation &op : block)
-    if (isa<WeightOp, RopeTableOp>(op))
+    if (isa<WeightOp, AdapterOp, RopeTableOp>(op))
       weights.push_back(&op);
   for (Operation *op : llvm::reverse(weights))
     op->moveBefore(&block, block.begin());

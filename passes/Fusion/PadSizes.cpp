@@ -51,10 +51,10 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
     if (!isNew)
       return;
     // What keeps the columns apart keeps the heads.
-    if (Operation *op = value.getDefiningOp(); isa_and_nonnull<RopeOp, RMSNormOp>(op))
+    if (Operation *op = value.getDefiningOp(); isa_and_nonnull<RopeOp, RMSNormOp, AdaptOp>(op))
       isByHeads(op->getOperand(0), size);
     for (Operation *user : value.getUsers())
-      if (isa<RopeOp, RMSNormOp>(user) && user->getOperand(0) == value)
+      if (isa<RopeOp, RMSNormOp, AdaptOp>(user) && user->getOperand(0) == value)
         isByHeads(user->getResult(0), size);
   }
 
@@ -131,6 +131,25 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
       weight.erase();
   }
 
+  /// The rows of a down matrix, or the columns of an up matrix, in `groups`.
+  void padAdapter(OpOperand &operand, Groups groups) {
+    if (groups.size == groups.room)
+      return;
+    auto adapter = operand.get().getDefiningOp<AdapterOp>();
+    expect(adapter != nullptr, operand.getOwner(), "a matrix of adapters");
+    if (failed)
+      return;
+    const RankedTensorType type = adapter.getResult().getType();
+    SmallVector<int64_t> shape(type.getShape());
+    int64_t &size = shape[adapter.getDown() ? 1 : 2];
+    size = groups.padded(size);
+    OpBuilder b(adapter);
+    operand.set(AdapterOp::create(b, adapter.getLoc(), type.clone(shape), adapter.getTensorAttr(), adapter.getDown(),
+                                  adapter.getUp(), b.getDenseI64ArrayAttr({groups.size, groups.room})));
+    if (adapter->use_empty())
+      adapter.erase();
+  }
+
   void padNorm(RMSNormOp norm) {
     const int64_t columns = norm.getX().getType().getDimSize(1), normed = norm.getWeight().getType().getDimSize(0);
     Groups groups = groupsOf(norm.getX());
@@ -152,6 +171,9 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
                 llvm::alignTo(columns(experts.getWeight().getType()), kBlock));
       if (experts.getBias())
         padWeight(experts.getBiasMutable()[0], groupsOf(experts.getResult()));
+    } else if (auto adapt = dyn_cast<AdaptOp>(op)) {
+      padAdapter(adapt.getDownMutable(), groupsOf(adapt.getOf()));
+      padAdapter(adapt.getUpMutable(), groupsOf(adapt.getX()));
     } else if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
       const int64_t columns = embedding.getResult().getType().getDimSize(1);
       padWeight(embedding.getTableMutable(), {1, 1}, llvm::alignTo(columns, kBlock));
@@ -192,7 +214,7 @@ struct PadSizes : impl::PadSizesBase<PadSizes> {
       SmallVector<Operation *> work;
       function.walk([&](Operation *op) { work.push_back(op); });
       for (Operation *op : work)
-        if (!failed && !isa<WeightOp>(op))
+        if (!failed && !isa<WeightOp, AdapterOp>(op))
           padOperands(op);
     }
     if (failed)

@@ -18,7 +18,11 @@ struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> 
     const bool isBFloat = format.storage == Storage::BF16;
     if (exact || (!format.isQuantised() && !isBFloat))
       return "f32";
-    auto isGated = [](Operation *op) { return isa_and_nonnull<GatedActivationOp, ActivationOp>(op); };
+    auto isGated = [](Operation *op) { // with what an adapter adds between, which changes nothing for other tokens
+      if (isa_and_nonnull<AdaptOp>(op) && op->hasOneUse())
+        op = *op->user_begin();
+      return isa_and_nonnull<GatedActivationOp, ActivationOp>(op);
+    };
     const bool around = activations == "q8o2" &&
                         (isGated(linear->getOperand(0).getDefiningOp()) || llvm::any_of(linear->getUsers(), isGated));
     if (isBFloat)

@@ -81,6 +81,12 @@ LogicalResult KernelPacker::pack(Operation &op) {
                                 b->getI64IntegerAttr(combine.getRanks())));
     return success();
   }
+  if (auto adapt = dyn_cast<AdaptOp>(op)) {
+    Value x = one(adapt.getX()), out = destination(adapt.getResult(), cast<RankedTensorType>(x.getType()), x);
+    set(tile::AdaptOp::create(*b, loc, TypeRange{out.getType()}, x, one(adapt.getOf()), one(adapt.getSlots()),
+                              one(adapt.getDown()), one(adapt.getUp()), out));
+    return success();
+  }
   if (auto embedding = dyn_cast<EmbeddingOp>(op)) {
     auto type = lanes({kDynamic, columns(embedding.getResult().getType()) / laneCount});
     Value tokens = one(embedding.getTokens()), out = destination(embedding.getResult(), type, tokens);

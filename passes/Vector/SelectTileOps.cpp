@@ -135,6 +135,17 @@ static LogicalResult checkSizes(Operation *op, int64_t lanes) {
              << "expects x of as many ranks as it says, each as wide as y, and weights for them, but got " << ranks
              << " in " << combine.getX().getType() << " and " << combine.getWeights().getType();
   }
+  if (auto adapt = dyn_cast<tile::AdaptOp>(op)) {
+    const int64_t in = size(adapt.getOf(), 1) * lanes, out = size(adapt.getY(), 1) * lanes;
+    const int64_t rank = size(adapt.getUp(), 1), room = size(adapt.getDown(), 2);
+    if (in < 1 || out < 1 || in % 8 || size(adapt.getX(), 1) * lanes != out || size(adapt.getDown(), 1) != in ||
+        size(adapt.getUp(), 2) != out || rank < 1 || room % lanes || room < rank ||
+        size(adapt.getDown(), 0) != size(adapt.getUp(), 0) || size(adapt.getUp(), 0) < 1)
+      return op->emitOpError()
+             << "expects down [slots, in, whole vectors of ranks] and up [slots, ranks, out], but got "
+             << adapt.getDown().getType() << " and " << adapt.getUp().getType() << " for " << adapt.getOf().getType()
+             << " and " << adapt.getY().getType();
+  }
   if (auto rotate = dyn_cast<RotateOp>(op)) {
     const int64_t head = rotate.getHeadDim(), pairs = size(rotate.getFine(), 2), vectors = size(rotate.getX(), 1);
     if (head <= 0 || pairs <= 0 || vectors <= 0 || head < 2 * pairs || vectors * lanes % head)
@@ -158,7 +169,8 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
     SmallVector<Operation *> work;
     SmallVector<linalg::LinalgOp> elementwise; // what is left of linalg, of elements that are vectors already
     getOperation().walk([&](Operation *op) {
-      if (isa<PackActivationOp, GatherOp, RotateOp, CacheStoreOp, AttendOp, tile::RouteOp, CombineOp>(op))
+      if (isa<PackActivationOp, GatherOp, RotateOp, CacheStoreOp, AttendOp, tile::RouteOp, CombineOp, tile::AdaptOp>(
+              op))
         work.push_back(op);
       else if (auto structured = dyn_cast<linalg::LinalgOp>(op); structured && structured.hasPureBufferSemantics())
         elementwise.push_back(structured);
@@ -190,6 +202,8 @@ struct SelectTileOps : impl::SelectTileOpsBase<SelectTileOps> {
         selectRoute(route, e);
       else if (auto combine = dyn_cast<CombineOp>(op))
         selectCombine(combine, e);
+      else if (auto adapt = dyn_cast<tile::AdaptOp>(op))
+        selectAdapt(adapt, e);
       else
         selectAttend(cast<AttendOp>(op), e);
     }

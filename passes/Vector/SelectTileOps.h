@@ -4,7 +4,9 @@
 #include "passes/Vector/Emitter.h"
 
 namespace stepdown {
-/// Replaces an `attend` on memrefs by loops.
+/// Replaces an `adapt` on memrefs by loops.
+void selectAdapt(tile::AdaptOp op, Emitter &emitter);
+/// The same with an `attend`.
 void selectAttend(tile::AttendOp op, Emitter &emitter);
 /// The same with a `cache_store`.
 void selectCacheStore(tile::CacheStoreOp op, Emitter &emitter);

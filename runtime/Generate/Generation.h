@@ -53,6 +53,7 @@ public:
 
   size_t draw(const LogitRows &rows, std::vector<int32_t> &next) override;
   void reused(size_t tokens) override { cached += tokens; }
+  const std::string &adapter() const override { return options.adapter; }
   void failed(const Error &error) override;
   /// Ends an answer that is not done.
   void stop(Finish why);

@@ -19,6 +19,7 @@ struct GenerationOptions {
   SamplingOptions sampling;               ///< as asked for; what the vocabulary adds (CompleteSampling.h) comes later
   std::shared_ptr<Constraint> constraint; ///< what the answer has to be, or none; made for the model that draws it
   std::shared_ptr<const Speculator> speculator; ///< what guesses ahead, or none; changes no answer
+  std::string adapter;                          ///< by its name in the session, or empty: none
   uint64_t answer = 0; ///< which of several to one prompt: the random numbers are a function of it, seed and position
 };
 

@@ -112,10 +112,13 @@ struct FileTarget {
   uint64_t tableBytes = 0;                    ///< of that section
   Program program = {};                       ///< of a model
   FunctionTable functions;                    ///< of a plain module
+  uint64_t adapterBytes = 0;                  ///< of the memory that its program reads adapters in
   uint64_t firstWeight = 0, endOfWeights = 0; ///< bytes of the weights section that hold all of its weights
 
   /// What its code section number `section` is called: the level, or the target where it has none.
   const char *level(size_t section) const;
+  /// Whether it is another target's program with adapters.
+  bool isAdapted() const;
 };
 
 /// What a device is to run.
@@ -166,6 +169,8 @@ private:
   Status checkSpans() const;
   Status copyRecords();
   Result<size_t> chooseLevel(const FileTarget &target, const Device &device, const char *level) const;
+  /// That programs read adapters where their target says so, and are those of another target but for that.
+  Status checkAdapted() const;
   /// Verifies what the sections say.
   Status checkRecords();
   std::string_view section(int index) const {

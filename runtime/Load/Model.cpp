@@ -1,6 +1,7 @@
 #include "runtime/Load/Model.h"
 
 #include "include/stepdown/CacheDims.h"
+#include <algorithm>
 #include <cstring>
 
 namespace stepdown {
@@ -34,28 +35,46 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path, std::s
     model->family = *text;
   if (auto text = model->pairs->string("general.name"))
     model->title = *text;
-  model->chosen = *chosen;
   model->machine = std::move(device);
-  const FileTarget &target = model->target();
-  const CodeSection &code = target.code[chosen->section];
-  Result<uint64_t> base = model->machine->loadCode(code.bytes, code.size, code.checksum);
+  const std::vector<FileTarget> &targets = model->file.targets();
+  const FileTarget &target = targets[chosen->target];
+  if (Status loaded = model->loadPart(model->plain, target, chosen->section); !loaded)
+    return loaded.error();
+  model->firstWeight = target.firstWeight, model->endOfWeights = target.endOfWeights;
+  for (const FileTarget &other : targets)
+    if (other.name == target.name + STEPDOWN_ADAPTED)
+      for (size_t i = 0; i < other.code.size(); ++i)
+        if (other.code[i].level == target.code[chosen->section].level) {
+          if (Status loaded = model->loadPart(model->withAdapters, other, i); !loaded)
+            return loaded.error();
+          model->firstWeight = std::min(model->firstWeight, other.firstWeight);
+          model->endOfWeights = std::max(model->endOfWeights, other.endOfWeights);
+        }
+  Result<uint64_t> weights = model->machine->adopt(model->file.weights() + model->firstWeight, model->weightBytes());
+  if (!weights)
+    return weights.error();
+  model->weightsAddress = *weights - model->firstWeight;
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+Status Model::loadPart(ProgramPart &part, const FileTarget &target, size_t section) {
+  const CodeSection &code = target.code[section];
+  part.target = &target;
+  part.section = section;
+  Result<uint64_t> base = machine->loadCode(code.bytes, code.size, code.checksum);
   if (!base)
     return base.error();
   for (const stepdown_entry &entry : code.index.entries) {
     Result<uint64_t> kernel =
-        model->machine->kernel(*base, entry.offset, code.index.name(entry), code.index.launches[entry.launch]);
+        machine->kernel(*base, entry.offset, code.index.name(entry), code.index.launches[entry.launch]);
     if (!kernel)
       return kernel.error();
-    model->kernels.push_back(*kernel);
+    part.kernels.push_back(*kernel);
   }
-  Result<uint64_t> weights = model->machine->adopt(model->file.weights() + target.firstWeight, model->weightBytes());
-  if (!weights)
-    return weights.error();
-  model->weightsAddress = *weights - target.firstWeight;
-  return std::shared_ptr<const Model>(std::move(model));
+  return Done{};
 }
 
-const char *Model::level() const { return target().level(chosen.section); }
+const char *Model::level() const { return target().level(plain.section); }
 
 uint64_t Model::cacheBytesPerPosition() const {
   uint64_t bytes = 0;

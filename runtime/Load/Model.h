@@ -8,6 +8,22 @@
 
 namespace stepdown {
 
+/// A program of a model with the code that runs it.
+struct ProgramPart {
+  const FileTarget *target = nullptr;
+  size_t section = 0;            ///< of FileTarget::code
+  std::vector<uint64_t> kernels; ///< what the device calls each entry of the code
+
+  const Program &program() const { return target->program; }
+  /// The number of `kernel` in the variant of `bucket`, for kernels and launch(); ~0 where the artifact has none.
+  uint32_t entry(uint32_t kernel, uint32_t bucket) const { return program().entry(section, kernel, bucket); }
+  /// How it is launched.
+  const stepdown_launch &launch(uint32_t entry) const {
+    const CodeIndex &index = target->code[section].index;
+    return index.launches[index.entries[entry].launch];
+  }
+};
+
 class Model {
 public:
   /// Loads `path` onto `device`, with the code of `level` or, when null, of the best level that the device accepts;
@@ -17,7 +33,7 @@ public:
 
   const ArtifactFile &artifact() const { return file; }
   /// What the artifact holds for the device.
-  const FileTarget &target() const { return file.targets()[chosen.target]; }
+  const FileTarget &target() const { return *plain.target; }
   const Program &program() const { return target().program; }
   const stepdown_program &head() const { return program().head; }
   const Metadata &metadata() const { return *pairs; }
@@ -26,18 +42,12 @@ public:
   const char *level() const;
   Device &device() const { return *machine; }
 
-  /// The number of `kernel` in the variant of `bucket`, for kernel() and launch(); ~0 where the artifact has none.
-  uint32_t entry(uint32_t kernel, uint32_t bucket) const { return program().entry(chosen.section, kernel, bucket); }
-  /// What the device calls the kernel at an entry.
-  uint64_t kernel(uint32_t entry) const { return kernels[entry]; }
-  /// How it is launched.
-  const stepdown_launch &launch(uint32_t entry) const {
-    const CodeIndex &index = target().code[chosen.section].index;
-    return index.launches[index.entries[entry].launch];
-  }
+  /// What it runs, and what it runs in steps of which some tokens have an adapter, or null.
+  const ProgramPart &part() const { return plain; }
+  const ProgramPart *adapted() const { return withAdapters.target ? &withAdapters : nullptr; }
   /// Device address of byte 0 of the weights section, of which the device has the target's weights alone.
   uint64_t weights() const { return weightsAddress; }
-  uint64_t weightBytes() const { return target().endOfWeights - target().firstWeight; }
+  uint64_t weightBytes() const { return endOfWeights - firstWeight; }
   /// Bytes that one position takes in the caches of all layers.
   uint64_t cacheBytesPerPosition() const;
 
@@ -47,9 +57,9 @@ private:
   std::shared_ptr<Device> machine;
   std::unique_ptr<Metadata> pairs;
   std::string family, title;
-  ChosenCode chosen;
-  std::vector<uint64_t> kernels; ///< what the device calls each entry of the code
-  uint64_t weightsAddress = 0;
+  Status loadPart(ProgramPart &part, const FileTarget &target, size_t section);
+  ProgramPart plain, withAdapters;
+  uint64_t weightsAddress = 0, firstWeight = 0, endOfWeights = 0;
 };
 
 /// The metadata pairs in the bytes of a METADATA section.

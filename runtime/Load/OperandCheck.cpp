@@ -124,6 +124,7 @@ private:
         return wrong("a context of at most", q.bound, p.head.max_context);
       return indices(wrong, o, q, STEPDOWN_DIM_TOKENS);
     case STEPDOWN_AT_SEQUENCES:
+    case STEPDOWN_AT_ADAPTERS: // beyond the last slot a kernel takes the last
     case STEPDOWN_AT_LAST:
       return indices(wrong, o, q, STEPDOWN_DIM_TOKENS);
     case STEPDOWN_AT_ROWS:

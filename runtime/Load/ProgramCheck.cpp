@@ -12,6 +12,8 @@ using ull = unsigned long long;
 // Limits that no model comes near; they keep products of two fields inside 64 bits, and tables that a small file can
 // describe from unfolding into more memory than a machine has.
 constexpr uint64_t maxVocabulary = 1u << 24, maxWidth = 1u << 20, maxContext = STEPDOWN_MAX_CONTEXT, maxStep = 1u << 20;
+constexpr uint64_t maxAdapterDim = 1u << 20, maxAdapterBytes = uint64_t(1) << 40;
+constexpr uint32_t halfStorage = 1; // GGUF's number
 constexpr uint64_t maxCacheDim = 1u << 16, maxInvocations = 1u << 20, maxOperands = 64, maxWords = 1u << 24;
 
 class Checker {
@@ -70,17 +72,48 @@ public:
     }
     for (uint32_t i = 0; i < p.weights.count; ++i) {
       const stepdown_weight &w = p.weights[i];
+      if (w.packing == STEPDOWN_PACKING_ADAPTERS) {
+        if (Status ok = adapters(i, w); !ok)
+          return ok;
+        continue;
+      }
+      if (w.group || w.group_room)
+        return bad("weight", i, "group", w.group, "0 of what no adapter has");
       if (w.offset % alignment || !inside(w.offset, w.bytes, weightBytes))
         return bad("weight", i, "offset", w.offset, "a multiple of %llu with %llu bytes inside a section of %llu",
                    alignment, w.bytes, weightBytes);
       if (w.rank < 1 || w.rank > 4)
         return bad("weight", i, "rank", w.rank, "from 1 to 4");
-      if (w.packing > STEPDOWN_PACKING_STACK16)
-        return bad("weight", i, "packing", w.packing, "from 0 to 2");
+      if (w.packing > STEPDOWN_PACKING_ADAPTERS)
+        return bad("weight", i, "packing", w.packing, "from 0 to 3");
     }
     for (uint32_t i = 0; i < p.weightLists.count; ++i)
       if (p.weightLists[i] >= p.weights.count)
         return bad("weight list entry", i, "weight", p.weightLists[i], "below %llu", p.weights.count);
+    return Done{};
+  }
+
+  /// A matrix of adapters: one of all slots, in memory that is not the file's, of which part of a row are a linear's.
+  Status adapters(uint32_t i, const stepdown_weight &w) {
+    const std::string_view name = p.string(w.name),
+                           ending = name.substr(name.size() - std::min<size_t>(name.size(), 7));
+    const bool down = ending == ".lora_a";
+    if (!down && ending != ".lora_b")
+      return fail(ErrorCode::ArtifactTable, "%s: weight %u: expects a name that ends in .lora_a or .lora_b", file, i);
+    if (w.rank != 3 || w.dims[3] != 1)
+      return bad("weight", i, "rank", w.rank, "3, of an adapter");
+    for (int d = 0; d < 3; ++d)
+      if (w.dims[d] < 1 || w.dims[d] > maxAdapterDim)
+        return bad("weight", i, "dimension", w.dims[d], "from 1 to %llu", maxAdapterDim);
+    if (w.storage != halfStorage)
+      return bad("weight", i, "storage", w.storage, "%llu", halfStorage);
+    const uint64_t bytes = w.dims[0] * w.dims[1] * w.dims[2] * sizeof(uint16_t);
+    if (w.offset % alignment || w.bytes < bytes || !inside(w.offset, w.bytes, maxAdapterBytes))
+      return bad("weight", i, "offset", w.offset, "a multiple of %llu with %llu bytes below %llu", alignment, bytes,
+                 maxAdapterBytes);
+    if (w.group < 1 || w.group_room < w.group || w.dims[down ? 1 : 0] % w.group_room)
+      return bad("weight", i, "group", w.group, "from 1 to a room of %llu that divides %llu", w.group_room,
+                 w.dims[down ? 1 : 0]);
     return Done{};
   }
 
@@ -182,7 +215,7 @@ private:
   Status operand(uint32_t i) {
     const stepdown_operand &o = p.operands[i];
     const uint64_t last = p.head.outputs ? STEPDOWN_AT_LAST : STEPDOWN_AT_LOGITS;
-    if (o.place < STEPDOWN_AT_BUFFER || o.place > last)
+    if (o.place < STEPDOWN_AT_BUFFER || (o.place > last && (o.place != STEPDOWN_AT_ADAPTERS || p.head.outputs)))
       return bad("operand", i, "place", o.place, "from %llu to %llu", STEPDOWN_AT_BUFFER, last);
     if (o.place == STEPDOWN_AT_BUFFER && o.index >= p.buffers.count)
       return bad("operand", i, "buffer", o.index, "below %llu", p.buffers.count);

@@ -4,6 +4,7 @@
 #include "runtime/Checksum.h"
 #include "runtime/cpu/Processor.h"
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 
@@ -217,11 +218,58 @@ Status ArtifactFile::checkRecords() {
     // What a device gets of the weights: from the first of its own to what may be read past the last.
     target.firstWeight = target.program.weights.count ? weightBytes() : 0;
     for (const stepdown_weight &weight : target.program.weights) {
+      if (weight.packing == STEPDOWN_PACKING_ADAPTERS) {
+        target.adapterBytes = std::max(target.adapterBytes, weight.offset + weight.bytes);
+        continue;
+      }
       target.firstWeight = std::min(target.firstWeight, weight.offset);
       target.endOfWeights = std::max(target.endOfWeights, weight.offset + weight.bytes);
     }
     target.endOfWeights = (target.endOfWeights + target.alignment - 1) / target.alignment * target.alignment;
     target.endOfWeights = std::min(target.endOfWeights + target.alignment, weightBytes());
+  }
+  return functions ? Done{} : checkAdapted();
+}
+
+bool FileTarget::isAdapted() const {
+  const size_t ending = sizeof STEPDOWN_ADAPTED - 1;
+  return name.size() > ending && name.compare(name.size() - ending, ending, STEPDOWN_ADAPTED) == 0;
+}
+
+Status ArtifactFile::checkAdapted() const {
+  for (const FileTarget &target : parts) {
+    const Program &p = target.program;
+    const bool reads = std::any_of(p.operands.begin(), p.operands.end(), [](const stepdown_operand &operand) {
+      return operand.place == STEPDOWN_AT_ADAPTERS;
+    });
+    if (!target.isAdapted()) {
+      if (reads || target.adapterBytes)
+        return fail(ErrorCode::ArtifactOperand, "%s: target %s: expects a program without adapters, but it reads some",
+                    name.c_str(), target.name.c_str());
+      continue;
+    }
+    const std::string plain = target.name.substr(0, target.name.size() - (sizeof STEPDOWN_ADAPTED - 1));
+    const auto base =
+        std::find_if(parts.begin(), parts.end(), [&](const FileTarget &other) { return other.name == plain; });
+    if (base == parts.end())
+      return fail(ErrorCode::ArtifactHeader, "%s: target %s: expects target %s beside it, but there is none",
+                  name.c_str(), target.name.c_str(), plain.c_str());
+    // A session runs both on one cache, one set of inputs and one row of logits.
+    const Program &b = base->program;
+    const auto key = [](const stepdown_program &h) {
+      return std::array<uint32_t, 8>{h.vocabulary,    h.width, h.max_context,   h.max_step_tokens,
+                                     h.max_step_rows, h.exact, h.logits_stride, h.outputs};
+    };
+    const auto same = [](const auto &x, const auto &y) {
+      return x.count == y.count && (x.count == 0 || !std::memcmp(x.begin(), y.begin(), x.count * sizeof *x.begin()));
+    };
+    bool layers = p.layers.count == b.layers.count;
+    for (uint32_t i = 0; layers && i < p.layers.count; ++i)
+      layers = p.layers[i].cache_group == b.layers[i].cache_group && p.layers[i].cache_index == b.layers[i].cache_index;
+    if (key(p.head) != key(b.head) || !same(p.buckets, b.buckets) || !same(p.cache, b.cache) ||
+        !same(p.groups, b.groups) || !layers || target.alignment != base->alignment)
+      return fail(ErrorCode::ArtifactOperand, "%s: target %s: expects the sizes, buckets and cache of target %s",
+                  name.c_str(), target.name.c_str(), plain.c_str());
   }
   return Done{};
 }

@@ -38,7 +38,7 @@ public:
   /// What keys and values depend on beside the tokens. Those of one space are never found in another.
   struct Space {
     uint64_t model = 0;   ///< which weights: a checksum
-    uint32_t adapter = 0; ///< which adapter of it; 0: none
+    uint64_t adapter = 0; ///< which adapter of it: a checksum; 0: none
     uint32_t element = 0; ///< how they are stored
     bool operator==(const Space &other) const {
       return model == other.model && adapter == other.adapter && element == other.element;

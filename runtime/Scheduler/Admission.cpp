@@ -85,7 +85,9 @@ bool Scheduler::fits(const Request &request, size_t staying) const {
     leaving.push_back(requests[i].sequence);
   // Of what those who stay have already it takes no block.
   const auto most = static_cast<int32_t>(request.tokens.size()) - 1;
-  const int32_t shared = request.borrowed ? 0 : session.sharedPrefix(request.tokens.data(), most, leaving);
+  const Result<int32_t> adapter = session.adapterNamed(request.clients.front()->adapter());
+  const int32_t shared =
+      request.borrowed || !adapter ? 0 : session.sharedPrefix(request.tokens.data(), most, leaving, *adapter);
   for (size_t g = 0; g < cache.groupCount(); ++g) {
     auto blocks = [&](uint64_t positions) {
       if (uint64_t window = program.groups[g].window)
@@ -128,7 +130,12 @@ void Scheduler::enter() {
     Request request = std::move(entering.front());
     entering.pop_front();
     if (!request.borrowed) {
-      Result<int32_t> sequence = session.createSequence();
+      const Result<int32_t> adapter = session.adapterNamed(request.clients.front()->adapter());
+      if (!adapter) { // unloaded since, or never there
+        refuse(request, adapter.error());
+        continue;
+      }
+      Result<int32_t> sequence = session.createSequence(*adapter);
       if (!sequence && !requests.empty())
         return wait(std::move(request));
       if (!sequence) {

@@ -3,6 +3,7 @@
 #include "lib/Base/Result.h"
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace stepdown {
@@ -30,6 +31,11 @@ public:
   virtual size_t draw(const LogitRows &rows, std::vector<int32_t> &next) = 0;
   /// `tokens` more of the prompt, which begins as others did, were there already and are not computed.
   virtual void reused(size_t tokens) { (void)tokens; }
+  /// The adapter that its sequence has, by its name in the session; the same for all clients of a request.
+  virtual const std::string &adapter() const {
+    static const std::string none;
+    return none;
+  }
   /// The request cannot go on; nothing is called after it.
   virtual void failed(const Error &error) = 0;
 };

@@ -57,7 +57,7 @@ public:
   ~Scheduler();
 
   /// Queues a request: prompt `tokens` (at least one), then what each client draws. Before anything is computed the
-  /// clients are told E0603, E0605, E0606 or E0611.
+  /// clients are told E0603, E0605, E0606 or E0611; E1477 or E1478 of an adapter.
   void add(std::vector<int32_t> tokens, RequestClient &client) { add(std::move(tokens), std::vector{&client}); }
   void add(std::vector<int32_t> tokens, std::vector<RequestClient *> clients, int32_t priority = 0);
   /// The same, behind what `sequence` holds. It stays the caller's, is not preempted, and keeps what the request has

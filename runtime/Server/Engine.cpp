@@ -35,6 +35,10 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   std::unique_ptr<Engine> engine(new Engine(tokenizer));
   engine->options = options;
   engine->session = std::move(*session);
+  if (options.prepare)
+    if (Status prepared = options.prepare(*engine->session); !prepared)
+      return prepared.error();
+  engine->tellAdapters();
   engine->scheduler = std::make_unique<Scheduler>(*engine->session, options.steps);
   if (options.trace) {
     engine->tracing = std::make_unique<StepTrace>(*options.trace);
@@ -190,6 +194,53 @@ bool Engine::idle() const {
   return inFlight == 0;
 }
 
+Status Engine::between(std::function<Status(Session &)> work) {
+  std::future<Status> done;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (ended || stopping)
+      return fail(ErrorCode::ServerStopping, "server: expects no more requests, for it is being stopped");
+    errands.push_back({std::move(work), {}});
+    done = errands.back().done.get_future();
+    changed.notify_all();
+  }
+  return done.get();
+}
+
+std::vector<std::string> Engine::adapters() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  return adapterNames;
+}
+
+void Engine::tellAdapters() {
+  std::vector<std::string> names;
+  if (const AdapterSet *set = session->adapters())
+    for (const std::string &name : set->names())
+      if (!name.empty())
+        names.push_back(name);
+  std::lock_guard<std::mutex> lock(mutex);
+  adapterNames = std::move(names);
+}
+
+void Engine::runErrands(bool refuse) {
+  std::vector<Errand> taken;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    taken.swap(errands);
+  }
+  for (Errand &errand : taken) {
+    Status said = fail(ErrorCode::ServerStopping, "server: it is being stopped");
+    try {
+      if (!refuse)
+        said = errand.work(*session);
+    } catch (const std::exception &problem) {
+      said = fail(ErrorCode::OutOfMemory, "server: %s", problem.what());
+    }
+    tellAdapters(); // before who asked is told
+    errand.done.set_value(std::move(said));
+  }
+}
+
 void Engine::run() {
   std::vector<std::unique_ptr<Work>> arrived;
   std::vector<uint64_t> departed;
@@ -199,15 +250,16 @@ void Engine::run() {
       // What a turn that threw did not come to is left in `arrived` and `departed`.
       changed.wait(lock, [&] {
         return !works.empty() || !arrivals.empty() || !departures.empty() || !arrived.empty() || !departed.empty() ||
-               ended;
+               !errands.empty() || ended;
       });
       if (arrived.empty())
         arrived.swap(arrivals);
       if (departed.empty())
         departed.swap(departures);
       if (ended && works.empty() && arrived.empty())
-        return;
+        break;
     }
+    runErrands(false);
     try {
       turn(arrived, departed);
     } catch (const std::exception &problem) { // out of memory: those who ask now are told, and others can ask
@@ -215,6 +267,7 @@ void Engine::run() {
       tellFinished();
     }
   }
+  runErrands(true);
 }
 
 void Engine::turn(std::vector<std::unique_ptr<Work>> &arrived, std::vector<uint64_t> &departed) {

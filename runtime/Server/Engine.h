@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,9 +28,11 @@ public:
   struct Options {
     Session::Options session;
     Scheduler::Options steps;
-    size_t waiting = 64;                          ///< answers that may wait for a sequence, beside those that have one
-    double seconds = 0;                           ///< that an order may take from submit() to its end; 0: any
-    Trace *trace = nullptr;                       ///< what it does when goes there; must outlive the engine
+    size_t waiting = 64; ///< answers that may wait for a sequence, beside those that have one
+    double seconds = 0;  ///< that an order may take from submit() to its end; 0: any
+    std::function<Status(Session &)> prepare =
+        {};                 ///< runs once, before anything is taken; what it refuses, create() does
+    Trace *trace = nullptr; ///< what it does when goes there; must outlive the engine
     std::function<void(const Error &)> warn = {}; ///< hears, on the engine's thread, once of a file that fails
   };
 
@@ -75,6 +78,11 @@ public:
   /// Seconds until an answer of those that wait may begin, for who was refused: at least 1, at most 60.
   int secondsToWait() const;
 
+  /// Runs `work` on the engine's thread, between two steps, and returns what it says; E1210 where it has ended.
+  Status between(std::function<Status(Session &)> work);
+  /// Names of the adapters that the session has loaded, in order of their slots.
+  std::vector<std::string> adapters() const;
+
   /// What there is to watch.
   struct Figures {
     size_t running = 0, waiting = 0; ///< answers with a sequence, and without
@@ -118,6 +126,8 @@ private:
   void endLate();
   void tellFinished();
   void publish();
+  void runErrands(bool refuse);
+  void tellAdapters();
 
   const Tokenizer &tokenizer;
   Options options;
@@ -134,6 +144,12 @@ private:
   std::condition_variable changed;
   std::vector<std::unique_ptr<Work>> arrivals;
   std::vector<uint64_t> departures;
+  struct Errand {
+    std::function<Status(Session &)> work;
+    std::promise<Status> done;
+  };
+  std::vector<Errand> errands;
+  std::vector<std::string> adapterNames;
   uint64_t next = 1;   ///< number of an order
   size_t inFlight = 0; ///< answers that were taken and are not over
   double mean = 1;     ///< seconds that orders took of late

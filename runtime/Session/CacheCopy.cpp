@@ -70,13 +70,13 @@ void forEach(const BlockStrides &at, int32_t begin, int32_t blockSize, const Cac
 
 } // namespace
 
-Result<int32_t> Session::adopt(const int32_t *ids, size_t count) {
+Result<int32_t> Session::adopt(const int32_t *ids, size_t count, int32_t adapter) {
   if (Status sound = expectSound(); !sound)
     return sound.error();
   if (count > static_cast<size_t>(cache.longest()))
     return fail(ErrorCode::ContextFull, "sequence: expects at most %d positions, but %zu are to come in",
                 cache.longest(), count);
-  Result<int32_t> created = createSequence();
+  Result<int32_t> created = createSequence(adapter);
   if (!created)
     return created;
   std::copy_n(ids, count, &held[size_t(*created) * cache.longest()]);

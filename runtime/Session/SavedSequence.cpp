@@ -18,7 +18,8 @@ struct SavedHeader {
   uint64_t model; ///< identityOf
   int32_t held, pending, drawn;
   float surprise;
-  uint8_t reserved[80]; ///< zeros
+  uint64_t adapter;     ///< AdapterSet::identity, 0 for none
+  uint8_t reserved[72]; ///< zeros
   uint64_t checksum;    ///< XXH3 of what is before
 };
 static_assert(sizeof(SavedHeader) == 128);
@@ -91,6 +92,8 @@ Status saveSequence(Session &session, int32_t sequence, const SavedSequence &sav
   header.version = currentVersion;
   header.groups = program.groups.count;
   header.model = identityOf(session.of());
+  const int32_t slot = session.adapterOf(sequence);
+  header.adapter = slot ? session.adapters()->identity(slot) : 0;
   header.held = saved.held;
   header.pending = static_cast<int32_t>(saved.tokens.size()) - saved.held;
   header.drawn = saved.drawn;
@@ -207,6 +210,7 @@ Status SavedSequenceReader::readHeader(const Model &model) {
   known.held = header.held;
   known.drawn = header.drawn;
   known.surprise = header.surprise;
+  known.adapter = header.adapter;
   const Records<stepdown_cache_group> &groups = model.program().groups;
   if (header.groups != groups.count)
     return fail(ErrorCode::SavedSequenceCache, "%s: expects keys and values of %u groups of layers, but got %u",
@@ -226,7 +230,15 @@ Status SavedSequenceReader::readHeader(const Model &model) {
 }
 
 Result<int32_t> SavedSequenceReader::restore(Session &session) {
-  Result<int32_t> sequence = session.adopt(known.tokens.data(), static_cast<size_t>(known.held));
+  int32_t slot = 0;
+  for (size_t i = 1; known.adapter && session.adapters() && i < session.adapters()->names().size(); ++i)
+    if (session.adapters()->identity(static_cast<int32_t>(i)) == known.adapter)
+      slot = static_cast<int32_t>(i);
+  if (known.adapter && !slot)
+    return fail(ErrorCode::SavedSequenceModel,
+                "%s: expects the adapter that it was saved with to be loaded, with the same scale, but it is not",
+                name.c_str());
+  Result<int32_t> sequence = session.adopt(known.tokens.data(), static_cast<size_t>(known.held), slot);
   if (!sequence)
     return sequence;
   struct Freed { // on every way out but the good one, also by an exception

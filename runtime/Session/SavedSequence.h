@@ -30,6 +30,7 @@ struct SavedSequence {
   int32_t held = 0;            ///< the first so many have keys and values; the others are yet to be computed
   int32_t drawn = 0;           ///< the last so many are of an answer that may go on
   float surprise = 0;          ///< mirostat's state behind them, see Sampler::surprise()
+  uint64_t adapter = 0;        ///< read alone: AdapterSet::identity of the one that it had, 0 for none
 };
 
 /// Writes an idle sequence and the tokens behind it: `saved.tokens` begin with those that it holds, and `saved.held` is

@@ -125,6 +125,13 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
   if (Status kept = session->keepPrefixes(options); !kept)
     return kept.error();
   session->states.assign(shape.sequences, State::None);
+  session->slotOf.assign(shape.sequences, 0);
+  if (session->model->adapted()) {
+    Result<std::unique_ptr<AdapterSet>> adapters = AdapterSet::create(*session->model);
+    if (!adapters)
+      return adapters.error();
+    session->adapterSet = std::move(*adapters);
+  }
   session->added.assign(shape.sequences, 0);
   session->waiting.assign(shape.sequences, 0);
   session->growth.reserve(shape.sequences);
@@ -149,12 +156,14 @@ Status Session::stageUploads(const KVCache::Shape &shape) {
 Status Session::placeInputs() {
   const Program &p = model->program();
   capacity = inputCapacity(p, model->target().alignment);
-  staged.assign(inputArrays(p) * size_t(capacity), 0);
+  const ProgramPart *withAdapters = model->adapted();
+  staged.assign((inputArrays(p) + (withAdapters ? 1 : 0)) * size_t(capacity), 0);
   Result<Allocation> input = allocate(staged.size() * sizeof(int32_t), "tokens of a step");
   if (!input)
     return input.error();
   inputs = std::move(*input);
-  Result<Allocation> activations = allocate(p.head.arena_bytes, "activations");
+  Result<Allocation> activations = allocate(
+      std::max(p.head.arena_bytes, withAdapters ? withAdapters->program().head.arena_bytes : 0), "activations");
   if (!activations)
     return activations.error();
   arena = std::move(*activations);
@@ -169,12 +178,25 @@ Status Session::placeInputs() {
   hostLogits = logitsMemory->host ? reinterpret_cast<const float *>(logitsMemory->host) : downloaded.data();
 
   uint64_t array = uint64_t(capacity) * sizeof(int32_t), base = inputs->address;
-  StepPlaces places{arena->address,  base, base + array, base + 2 * array, base + 3 * array, logitsMemory->address,
-                    base + 4 * array};
-  Result<std::unique_ptr<StepProgram>> made = StepProgram::create(*model, places, cache);
+  StepPlaces places{arena->address,
+                    base,
+                    base + array,
+                    base + 2 * array,
+                    base + 3 * array,
+                    logitsMemory->address,
+                    base + 4 * array,
+                    base + inputArrays(p) * array,
+                    adapterSet ? adapterSet->address() : 0};
+  Result<std::unique_ptr<StepProgram>> made = StepProgram::create(*model, model->part(), places, cache);
   if (!made)
     return made.error();
   program = std::move(*made);
+  if (!withAdapters)
+    return Done{};
+  made = StepProgram::create(*model, *withAdapters, places, cache);
+  if (!made)
+    return made.error();
+  adapted = std::move(*made);
   return Done{};
 }
 
@@ -204,7 +226,7 @@ Status Session::keepPrefixes(const Options &options) {
 
 void Session::remember(int32_t sequence) {
   if (tree && live(sequence) && !waiting[sequence])
-    tree->add(space, tokens(sequence), length(sequence), sequence);
+    tree->add(spaceOf(slotOf[sequence]), tokens(sequence), length(sequence), sequence);
 }
 
 int32_t Session::reuse(int32_t sequence, const int32_t *tokens, int32_t count) {
@@ -213,6 +235,7 @@ int32_t Session::reuse(int32_t sequence, const int32_t *tokens, int32_t count) {
   if (!tree || before < 0 || waiting[sequence])
     return before;
   count = std::min(count, cache.longest());
+  const PrefixTree::Space space = spaceOf(slotOf[sequence]);
   moreBelow = tree->restore(space, tokens, count, before, restores);
   const int32_t length = tree->longest(space, tokens, count);
   if (length <= before)
@@ -223,14 +246,59 @@ int32_t Session::reuse(int32_t sequence, const int32_t *tokens, int32_t count) {
   return length;
 }
 
-int32_t Session::sharedPrefix(const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving) const {
-  return tree ? tree->shared(space, tokens, count, leaving) : 0;
+int32_t Session::sharedPrefix(const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving,
+                              int32_t adapter) const {
+  return tree ? tree->shared(spaceOf(adapter), tokens, count, leaving) : 0;
 }
 
-Result<int32_t> Session::createSequence() {
+PrefixTree::Space Session::spaceOf(int32_t adapter) const {
+  PrefixTree::Space own = space;
+  own.adapter = adapter ? adapterSet->identity(adapter) : 0;
+  return own;
+}
+
+Result<int32_t> Session::loadAdapter(const std::string &name, const std::string &path, double scale) {
+  if (!adapterSet)
+    return lacksAdapters(*model);
+  if (Status sound = expectSound(); !sound)
+    return sound.error();
+  if (Status done = queue->sync(); !done) // a step without rows may be under way
+    return done.error();
+  return adapterSet->load(name, path, scale, *queue);
+}
+
+Result<int32_t> Session::adapterNamed(const std::string &name) const {
+  if (name.empty())
+    return 0;
+  return adapterSet ? adapterSet->slot(name) : Result<int32_t>(lacksAdapters(*model));
+}
+
+Status Session::unloadAdapter(const std::string &name) {
+  Result<int32_t> slot = adapterNamed(name);
+  if (!slot)
+    return slot.error();
+  for (size_t i = 0; *slot && i < states.size(); ++i)
+    if (states[i] != State::None && slotOf[i] == *slot)
+      return fail(ErrorCode::AdapterName, "adapter '%.100s': expects no sequence that has it, but sequence %zu does",
+                  name.c_str(), i);
+  return adapterSet ? adapterSet->unload(name) : Status(lacksAdapters(*model));
+}
+
+Status Session::setAdapter(int32_t sequence, int32_t slot) {
+  if (Status idle = expectIdle(sequence); !idle)
+    return idle;
+  if (cache.length(sequence))
+    return fail(ErrorCode::RequestField, "sequence %d: expects no tokens yet where its adapter is chosen, but got %d",
+                sequence, cache.length(sequence));
+  slotOf[sequence] = slot;
+  return Done{};
+}
+
+Result<int32_t> Session::createSequence(int32_t adapter) {
   for (size_t i = 0; i < states.size(); ++i)
     if (states[i] == State::None) {
       states[i] = State::Live;
+      slotOf[i] = adapter;
       return static_cast<int32_t>(i);
     }
   return fail(ErrorCode::SequenceLimit, "session: expects at most %zu sequences, and all are in use", states.size());
@@ -251,6 +319,7 @@ Result<int32_t> Session::fork(int32_t sequence) {
   if (!created)
     return created;
   cache.fork(sequence, *created);
+  slotOf[*created] = slotOf[sequence];
   std::copy_n(tokens(sequence), length(sequence), &held[size_t(*created) * cache.longest()]);
   return created;
 }
@@ -327,8 +396,13 @@ Status Session::submit(const Token *tokens, size_t count) {
   Status grown = cache.append(growth.data(), growth.size(), *queue);
   int32_t *ids = staged.data(), *positions = ids + capacity, *sequences = positions + capacity,
           *wanted = sequences + capacity;
+  int32_t *slots = adapted ? staged.data() + staged.size() - capacity : nullptr;
   for (size_t i = 0; i < count && grown; ++i) {
     ids[queued] = tokens[i].id;
+    if (slots && slotOf[tokens[i].sequence]) {
+      slots[queued] = slotOf[tokens[i].sequence];
+      ++queuedAdapted;
+    }
     positions[queued] = added[tokens[i].sequence]++;
     held[size_t(tokens[i].sequence) * cache.longest() + positions[queued]] = tokens[i].id;
     sequences[queued] = tokens[i].sequence;
@@ -358,13 +432,14 @@ Status Session::step() {
   int32_t *last = model->head().outputs ? wanted + capacity : nullptr;
   for (uint32_t i = 0; last && i < queued; ++i)
     last[i] = cache.length(sequences[i]) - 1;
+  StepProgram &run = queuedAdapted ? *adapted : *program;
   Status ok = queue->upload(inputs->address, staged.data(), staged.size() * sizeof(int32_t));
   if (ok)
     ok = cache.publish(*queue);
   if (ok)
-    ok = program->prepare(queued, rows, *queue);
+    ok = run.prepare(queued, rows, *queue);
   if (ok)
-    ok = queue->launch(program->launches().data(), program->launches().size());
+    ok = queue->launch(run.launches().data(), run.launches().size());
   if (ok && !logitsMemory->host)
     ok = queue->download(downloaded.data(), logitsMemory->address, rows * logitsStride * sizeof(float));
   if (ok && rows == 0 && queue->keepsUploads())
@@ -380,11 +455,12 @@ Status Session::step() {
       states[sequences[i]] = State::None;
     }
   }
-  for (int32_t *array : {ids, positions, sequences, last})
+  int32_t *slots = queuedAdapted ? staged.data() + staged.size() - capacity : nullptr;
+  for (int32_t *array : {ids, positions, sequences, last, slots})
     if (array)
       std::memset(array, 0, queued * sizeof(int32_t));
   std::memset(wanted, 0, rows * sizeof(int32_t));
-  queued = queuedRows = 0;
+  queued = queuedRows = queuedAdapted = 0;
   if (ok)
     logitsCount = rows;
   else

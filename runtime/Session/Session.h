@@ -1,6 +1,7 @@
 // A session: sequences of tokens, their cache, and the memory of one step, of which nothing is allocated after
 // creation. Used by one thread at a time.
 #pragma once
+#include "runtime/Adapters/AdapterSet.h"
 #include "runtime/KVCache/KVCache.h"
 #include "runtime/Load/Model.h"
 #include "runtime/PrefixTree/PrefixTree.h"
@@ -56,15 +57,27 @@ public:
   /// A session must not move: its step program refers to its cache.
   Session(const Session &) = delete;
 
-  /// A new, empty sequence; E0605.
-  Result<int32_t> createSequence();
+  /// A new, empty sequence with the adapter of a slot of adapters(), 0 for none; E0605.
+  Result<int32_t> createSequence(int32_t adapter = 0);
+  /// Reads an adapter into a slot and returns that; see AdapterSet::load. E1477 where the model has no room for any.
+  Result<int32_t> loadAdapter(const std::string &name, const std::string &path, double scale);
+  /// Forgets it; E1478 where there is none of that name, or a sequence has it.
+  Status unloadAdapter(const std::string &name);
+  /// Those that are loaded, or null of a model that has no room for any.
+  const AdapterSet *adapters() const { return adapterSet.get(); }
+  /// The slot of `name`, 0 for the empty name; E1477, E1478.
+  Result<int32_t> adapterNamed(const std::string &name) const;
+  /// Gives an empty sequence the adapter of a slot. E0604, E0610, E0611 for one with tokens.
+  Status setAdapter(int32_t sequence, int32_t slot);
+  /// The slot that a live sequence has.
+  int32_t adapterOf(int32_t sequence) const { return slotOf[static_cast<size_t>(sequence)]; }
   /// A second sequence with the same tokens, sharing their blocks; E0604, E0605, E0610.
   Result<int32_t> fork(int32_t sequence);
   /// Forgets the positions from `length` on; E0604, E0609, E0610.
   Status truncate(int32_t sequence, int32_t length);
   /// A new sequence with `count` tokens, ids below the vocabulary, whose keys and values are not computed: moveCache
   /// brings them. E0605, E0606, E0608, E1047.
-  Result<int32_t> adopt(const int32_t *ids, size_t count);
+  Result<int32_t> adopt(const int32_t *ids, size_t count, int32_t adapter = 0);
   /// Keys (or values) of one layer of a cache group at the positions from `first` to `end` of an idle sequence, in an
   /// order that is the same on every device: [position, head, channel], elements as the group has them. Copies them to
   /// `to`; and back, of a sequence that adopt made, in whole blocks but for `first` and `end`. E0604, E0610, E1047;
@@ -86,8 +99,9 @@ public:
   /// length(sequence).
   int32_t reuse(int32_t sequence, const int32_t *tokens, int32_t count);
   /// How many of `tokens`, in whole blocks, reuse() would take from blocks that other sequences have, not counting
-  /// those that are `leaving`.
-  int32_t sharedPrefix(const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving) const;
+  /// those that are `leaving`, for a sequence with this adapter.
+  int32_t sharedPrefix(const int32_t *tokens, int32_t count, const std::vector<int32_t> &leaving,
+                       int32_t adapter = 0) const;
   /// Whether reuse() stopped where as much was read back as may be between two steps: after the next, which may be one
   /// that computes nothing, it comes further.
   bool restoresMore() const { return moreBelow; }
@@ -139,6 +153,7 @@ private:
   /// E1045 where the device has too little memory for a session of `shape`.
   Status expectRoom(const KVCache::Shape &shape) const;
   Status expectSound() const;
+  PrefixTree::Space spaceOf(int32_t adapter) const;
   void fails(const Error &error);
 
   std::shared_ptr<const Model> model;
@@ -148,20 +163,24 @@ private:
   KVCache cache;
   std::unique_ptr<SpillTier> below; ///< of `tree`, or null
   std::unique_ptr<PrefixTree> tree; ///< of `cache`
-  PrefixTree::Space space;          ///< of the model and the cache
+  PrefixTree::Space space;          ///< of the model and the cache, without adapter
   uint64_t restoredAtOnce = 0;      ///< see Options
   PrefixTree::Budget restores{0};
-  bool moreBelow = false; ///< see restoresMore()
+  bool moreBelow = false;                 ///< see restoresMore()
+  std::unique_ptr<AdapterSet> adapterSet; ///< or null
   std::unique_ptr<StepProgram> program;
-  std::vector<float> downloaded; ///< logits, where the host cannot read the device's
+  std::unique_ptr<StepProgram> adapted; ///< of steps of which some tokens have an adapter, or null
+  std::vector<float> downloaded;        ///< logits, where the host cannot read the device's
   const float *hostLogits = nullptr;
   std::optional<Error> failure; ///< of a step
   size_t logitsStride = 0;      ///< floats from one row of logits to the next: kernels write whole vectors
 
   uint32_t capacity = 0;                                ///< entries of each input array, a whole number of tiles
-  std::vector<int32_t> staged;                          ///< [4 or 5][capacity]: see inputArrays()
+  std::vector<int32_t> staged;                          ///< [4 to 5][capacity]: see inputArrays()
   uint32_t queued = 0, queuedRows = 0, logitsCount = 0; ///< tokens and rows of the next step; rows of the last
+  uint32_t queuedAdapted = 0;                           ///< tokens of the next step that have an adapter
   std::vector<State> states;                            ///< [sequences]
+  std::vector<int32_t> slotOf;                          ///< [sequences], of the adapter
   std::vector<int32_t> added;                           ///< [sequences]: tokens of the batch being submitted
   LazyArray<int32_t, false> held;                       ///< [sequences][context], of tokens submitted
   std::vector<uint8_t> waiting;                         ///< [sequences]: has queued tokens

@@ -2,10 +2,10 @@
 
 namespace stepdown {
 
-Result<std::unique_ptr<StepProgram>> StepProgram::create(const Model &model, const StepPlaces &places,
-                                                         const KVCache &cache) {
-  std::unique_ptr<StepProgram> made(new StepProgram(model, places, cache));
-  const Program &p = model.program();
+Result<std::unique_ptr<StepProgram>> StepProgram::create(const Model &model, const ProgramPart &part,
+                                                         const StepPlaces &places, const KVCache &cache) {
+  std::unique_ptr<StepProgram> made(new StepProgram(model, part, places, cache));
+  const Program &p = part.program();
   made->unfold(p.head.entry_first, p.head.entry_count, nullptr);
   for (const stepdown_layer &layer : p.layers)
     made->unfold(p.kinds[layer.kind].first_dispatch, p.kinds[layer.kind].dispatch_count, &layer);
@@ -21,7 +21,7 @@ Result<std::unique_ptr<StepProgram>> StepProgram::create(const Model &model, con
 }
 
 void StepProgram::unfold(uint32_t first, uint32_t count, const stepdown_layer *layer) {
-  const Program &p = model.program();
+  const Program &p = part.program();
   for (uint32_t i = first; i < first + count; ++i) {
     const stepdown_dispatch &dispatch = p.dispatches[i];
     Invocation invocation{dispatch.kernel, static_cast<uint32_t>(staged.size()), 0,
@@ -42,15 +42,19 @@ void StepProgram::unfold(uint32_t first, uint32_t count, const stepdown_layer *l
   }
 }
 
+uint64_t StepProgram::weight(const stepdown_weight &weight) const {
+  return (weight.packing == STEPDOWN_PACKING_ADAPTERS ? places.adapters : model.weights()) + weight.offset;
+}
+
 uint64_t StepProgram::address(const stepdown_operand &operand, const stepdown_layer *layer) const {
-  const Program &p = model.program();
+  const Program &p = part.program();
   switch (operand.place) {
   case STEPDOWN_AT_BUFFER:
     return places.arena + p.buffers[operand.index].offset;
   case STEPDOWN_AT_LAYER_WEIGHT:
-    return model.weights() + p.weights[p.weightLists[layer->first_weight + operand.index]].offset;
+    return weight(p.weights[p.weightLists[layer->first_weight + operand.index]]);
   case STEPDOWN_AT_WEIGHT:
-    return model.weights() + p.weights[operand.index].offset;
+    return weight(p.weights[operand.index]);
   case STEPDOWN_AT_KEYS:
     return cache.keys(layer->cache_group, layer->cache_index);
   case STEPDOWN_AT_VALUES:
@@ -69,12 +73,14 @@ uint64_t StepProgram::address(const stepdown_operand &operand, const stepdown_la
     return places.logits;
   case STEPDOWN_AT_LAST:
     return places.last;
+  case STEPDOWN_AT_ADAPTERS:
+    return places.slots;
   }
   return 0; // no other place passes checkProgram
 }
 
 uint64_t StepProgram::extent(int64_t dim, const stepdown_layer *layer) const {
-  const Program &p = model.program();
+  const Program &p = part.program();
   switch (dim) {
   case STEPDOWN_DIM_TOKENS:
     return tokens;
@@ -114,16 +120,16 @@ void StepProgram::count(uint32_t newTokens, uint32_t newRows) {
   rows = newRows;
   for (const Patch &patch : patches)
     staged[patch.word] = extent(patch.symbol, nullptr);
-  const Program &p = model.program();
+  const Program &p = part.program();
   uint32_t tokenBucket = p.bucketOf(tokens), rowBucket = p.bucketOf(rows);
   prepared.clear();
   for (const Invocation &invocation : invocations) {
-    const uint32_t entry = model.entry(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket);
+    const uint32_t entry = part.entry(invocation.kernel, invocation.byRows ? rowBucket : tokenBucket);
     if (entry == ~uint32_t(0)) // of a bucket that no step reaches: with rows as few as none
       continue;
     const uint64_t operands = uploaded->address ? uploaded->address + invocation.firstWord * sizeof(uint64_t) : 0;
-    Launch launch{model.kernel(entry), operands, invocation.words, {}, staged.data() + invocation.firstWord};
-    const stepdown_launch &record = model.launch(entry);
+    Launch launch{part.kernels[entry], operands, invocation.words, {}, staged.data() + invocation.firstWord};
+    const stepdown_launch &record = part.launch(entry);
     bool empty = false;
     for (int d = 0; d < 3; ++d) {
       const uint64_t size = extent(record.grid[d].size, nullptr), divisor = record.grid[d].divisor;

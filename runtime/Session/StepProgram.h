@@ -12,14 +12,15 @@ namespace stepdown {
 /// Device addresses of what a session owns.
 struct StepPlaces {
   uint64_t arena, tokens, positions, sequences, rows, logits;
-  uint64_t last; ///< of an encoder
+  uint64_t last;            ///< of an encoder
+  uint64_t slots, adapters; ///< of a model with adapters: of each token, and their memory
 };
 
 class StepProgram {
 public:
-  /// E0601.
-  static Result<std::unique_ptr<StepProgram>> create(const Model &model, const StepPlaces &places,
-                                                     const KVCache &cache);
+  /// Of `part` of `model`; E0601.
+  static Result<std::unique_ptr<StepProgram>> create(const Model &model, const ProgramPart &part,
+                                                     const StepPlaces &places, const KVCache &cache);
 
   /// Makes launches() those of a step of `tokens` (at least 1) and `rows`, and has `queue` send their operands.
   /// Dispatches whose grid is empty, as those of rows are in a step without rows, are left out. Allocates nothing.
@@ -37,15 +38,17 @@ private:
     uint32_t word;
     int32_t symbol;
   };
-  StepProgram(const Model &model, const StepPlaces &places, const KVCache &cache)
-      : model(model), cache(cache), places(places) {}
+  StepProgram(const Model &model, const ProgramPart &part, const StepPlaces &places, const KVCache &cache)
+      : model(model), part(part), cache(cache), places(places) {}
   void count(uint32_t tokens, uint32_t rows);
   void unfold(uint32_t first, uint32_t count, const stepdown_layer *layer);
+  uint64_t weight(const stepdown_weight &weight) const;
   uint64_t address(const stepdown_operand &operand, const stepdown_layer *layer) const;
   /// Dimension `symbol` for the present counts.
   uint64_t extent(int64_t symbol, const stepdown_layer *layer) const;
 
   const Model &model;
+  const ProgramPart &part;
   const KVCache &cache;
   StepPlaces places;
   std::vector<Invocation> invocations;

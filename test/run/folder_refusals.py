@@ -29,7 +29,7 @@ def control_byte(value):
 # what is done to a sound folder: (number of the error, part of its text)
 REFUSED = {
     "no config": (lambda f: os.remove(f + "/config.json"), 1401, "config.json"),
-    "an adapter": (lambda f: os.rename(f + "/config.json", f + "/adapter_config.json"), 1401, "an adapter of a model, which is not read"),
+    "an adapter": (lambda f: os.rename(f + "/config.json", f + "/adapter_config.json"), 1401, "an adapter: name the model that it is for"),
     "a GGUF file in a folder": (lambda f: os.rename(f + "/config.json", f + "/b.gguf") or open(f + "/a.gguf", "w").close(), 1401, "(a.gguf is there: name it itself)"),
     "no weights": (lambda f: os.remove(f + "/model.safetensors"), 1401, "neither is there"),
     "PyTorch weights": (lambda f: os.rename(f + "/model.safetensors", f + "/pytorch_model.bin"), 1401, "PyTorch's own format"),

@@ -82,7 +82,7 @@ TEST(ArtifactFile, saysHowToCompileAnEarlierVersionAgain) {
     const std::string path = test::temporaryFile(bytes, ".stepdown");
     auto file = ArtifactFile::open(path);
     ASSERT_FALSE(file);
-    EXPECT_EQ(file.error().text(), "error E0503: " + path + ": offset 8: expects ABI version 4, but got " +
+    EXPECT_EQ(file.error().text(), "error E0503: " + path + ": offset 8: expects ABI version 5, but got " +
                                        std::to_string(version) +
                                        ", which another release wrote; compile the model again: stepdown-compile MODEL "
                                        "-o " +

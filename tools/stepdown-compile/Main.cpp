@@ -80,6 +80,18 @@ static int compile(const Arguments &arguments) {
       if (target->chip)
         options.warn("--activations is for processors: " + std::string(target->name) +
                      " reads activations in float32, as with --exact");
+  for (const std::string &text : arguments.all("adapter")) {
+    Result<AdapterChoice> adapter = parseAdapterChoice(text);
+    if (!adapter)
+      return refuse(adapter.error());
+    options.adapters.push_back(std::move(*adapter));
+  }
+  if (arguments.has("adapters")) // beside the slot of no adapter
+    options.adapterSlots = {arguments.integer("adapters") + 1, arguments.integer("adapter-rank")};
+  else if (arguments.has("adapter-rank"))
+    return refuse(arguments.usage("expects --adapter-rank with --adapters only"));
+  if ((!options.adapters.empty() || options.adapterSlots.slots) && isPlainModule(model))
+    return refuse(arguments.usage("expects no --adapter and no --adapters with a plain module"));
   options.checkWeights = arguments.has("check-weights");
   options.jobs = static_cast<int>(arguments.integer("jobs"));
   options.dump = arguments.value("dump");
@@ -89,7 +101,7 @@ static int compile(const Arguments &arguments) {
   if (options.from.empty() && !options.weights.empty())
     return refuse(arguments.usage("expects --weights with --compile-from only"));
   if (!options.from.empty())
-    for (const char *name : {"max-context", "kv-type", "exact", "activations"})
+    for (const char *name : {"max-context", "kv-type", "exact", "activations", "adapters"})
       if (arguments.has(name))
         return refuse(arguments.usage(std::string("expects no --") + name +
                                       " with --compile-from, since the IR has been made with or without it"));
@@ -183,6 +195,17 @@ static Tool table() {
               "(faster prompts, logits off by about 0.2)")
            .oneOf({"q8o2", "q8x2", "q8"})
            .by("q8o2"),
+       Option("adapter", 0, "FILE[=SCALE]",
+              "merge a LoRA adapter into the weights: a GGUF file or a folder of PEFT, times SCALE; several are merged "
+              "in their order")
+           .file()
+           .repeats(),
+       Option("adapters", 0, "N",
+              "room for N LoRA adapters beside the weights, which stepdown-run loads, and which sequences of one batch "
+              "may differ in; for processors")
+           .whole(1, 255)
+           .otherwiseIt("none"),
+       Option("adapter-rank", 0, "R", "with --adapters: the largest rank of one").whole(1, 1024).by("16"),
        {"check-weights", 0, nullptr,
         "refuse weights that are NaN or infinite, and name the tensor; reads all of them first"},
        Option("jobs", 0, "N", "threads").whole(1, 1024).otherwiseIt("one per core"),

@@ -1,6 +1,7 @@
 #include "lib/Base/PartFile.h"
 #include "lib/Base/Suggestion.h"
 #include "lib/Text/ChatPrompt.h"
+#include "tools/stepdown-run/AdapterOptions.h"
 #include "tools/stepdown-run/ChatSettings.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
@@ -228,6 +229,9 @@ Status runChat(const Arguments &arguments) {
   const Result<Speculate> speculate = Speculate::of(arguments);
   if (!speculate)
     return speculate.error();
+  const auto adapters = adaptersOf(arguments);
+  if (!adapters)
+    return adapters.error();
   auto opened = TextModel::open(arguments);
   if (!opened)
     return opened.error();
@@ -242,6 +246,11 @@ Status runChat(const Arguments &arguments) {
   auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
+  if (Status loaded = loadAdapters(**session, *adapters); !loaded)
+    return loaded;
+  const Result<int32_t> adapter = (*session)->adapterNamed(usualAdapter(arguments, *adapters));
+  if (!adapter)
+    return adapter.error();
   auto guesses = guessesFor(*speculate, arguments, source, 1); // outlives the answers
   if (!guesses)
     return guesses.error();
@@ -249,7 +258,7 @@ Status runChat(const Arguments &arguments) {
   if (Status ready = guesses->open(options); !ready)
     return ready;
   catchInterrupts();
-  Conversation conversation(**session, source.tokenizer, *chatTemplate);
+  Conversation conversation(**session, source.tokenizer, *chatTemplate, *adapter);
   Constraints constraints(source.tokenizer, static_cast<int32_t>(source.model->head().vocabulary));
   return Chat(conversation, std::move(*settings), constraints, guesses->speculator, arguments.text("system"),
               inputsOf(arguments, speculate->file))
@@ -270,6 +279,8 @@ Command chatCommand() {
                    Option("context", 0, "N", "positions that the cache holds")
                        .whole(1, INT32_MAX)
                        .otherwiseIt("the model's context"),
+                   adapterOption(),
+                   withAdapterOption(),
                    threadsOption(),
                    speculateOption(),
                    deviceOption(),

@@ -6,8 +6,9 @@
 
 namespace stepdown::run {
 
-Conversation::Conversation(Session &session, const Tokenizer &tokenizer, const ChatTemplate &chatTemplate)
-    : session(session), tokenizer(tokenizer), chatTemplate(chatTemplate) {}
+Conversation::Conversation(Session &session, const Tokenizer &tokenizer, const ChatTemplate &chatTemplate,
+                           int32_t adapter)
+    : session(session), tokenizer(tokenizer), chatTemplate(chatTemplate), adapter(adapter) {}
 
 Conversation::~Conversation() { reset(); }
 
@@ -70,7 +71,7 @@ Status Conversation::cutBack(int32_t length) {
 // logits are wanted.
 Status Conversation::draw(const std::vector<int32_t> &tokens, Generation &answer) {
   if (sequence < 0) {
-    Result<int32_t> created = session.createSequence();
+    Result<int32_t> created = session.createSequence(adapter);
     if (!created)
       return created.error();
     sequence = *created;

@@ -18,7 +18,8 @@ public:
     std::string role, content;
   };
 
-  Conversation(Session &session, const Tokenizer &tokenizer, const ChatTemplate &chatTemplate);
+  /// `adapter`: the slot in the session of the one that it has; 0 for none.
+  Conversation(Session &session, const Tokenizer &tokenizer, const ChatTemplate &chatTemplate, int32_t adapter = 0);
   ~Conversation();
   Conversation(const Conversation &) = delete;
 
@@ -66,6 +67,7 @@ private:
   const ChatTemplate &chatTemplate;
   std::vector<Message> turns;
   size_t left = 0; ///< messages after the system's that prompts leave out
+  const int32_t adapter;
   int32_t sequence = -1;
   uint64_t again = 0; ///< answers that were drawn to what was said last, after the first
   Figures figures;

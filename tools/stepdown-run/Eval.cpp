@@ -1,6 +1,7 @@
 #include "lib/Base/ProgressLines.h"
 #include "runtime/Npy.h"
 #include "runtime/Session/Session.h"
+#include "tools/stepdown-run/AdapterOptions.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"
@@ -36,10 +37,11 @@ nlohmann::json topOf(const float *row, size_t vocabulary, size_t count) {
 
 /// Runs `tokens` in windows, each from an empty sequence, and calls `row(position, logits)` for every token.
 template <typename Row>
-Status runWindows(Session &session, const std::vector<int32_t> &tokens, size_t window, size_t chunk, Row row) {
+Status runWindows(Session &session, int32_t adapter, const std::vector<int32_t> &tokens, size_t window, size_t chunk,
+                  Row row) {
   std::vector<Session::Token> batch;
   for (size_t start = 0; start < tokens.size(); start += window) {
-    Result<int32_t> sequence = session.createSequence();
+    Result<int32_t> sequence = session.createSequence(adapter);
     if (!sequence)
       return sequence.error();
     size_t end = std::min(tokens.size(), start + window);
@@ -80,6 +82,9 @@ Status runEval(const Arguments &arguments) {
   if (arguments.has("tokens") + arguments.has("prompt") + arguments.has("file") != 1)
     return fail(ErrorCode::Usage, "eval: expects one of -p TEXT, -f FILE and --tokens; see stepdown-run eval --help");
   const int64_t context = arguments.integer("context");
+  const auto adapters = adaptersOf(arguments);
+  if (!adapters)
+    return adapters.error();
   auto opened = TextModel::open(arguments);
   if (!opened)
     return opened.error();
@@ -102,6 +107,11 @@ Status runEval(const Arguments &arguments) {
   auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
+  if (Status loaded = loadAdapters(**session, *adapters); !loaded)
+    return loaded;
+  const Result<int32_t> adapter = (*session)->adapterNamed(usualAdapter(arguments, *adapters));
+  if (!adapter)
+    return adapter.error();
   std::optional<NpyWriter> file;
   if (auto path = arguments.text("logits")) {
     auto writer = NpyWriter::create(*path, "<f4", {tokens->size(), head.vocabulary}, inputsOf(arguments));
@@ -120,7 +130,7 @@ Status runEval(const Arguments &arguments) {
       {size_t(arguments.integer("chunk", INT32_MAX)), head.max_step_tokens, head.max_step_rows, rowsInReach});
   ProgressLines lines("stepdown-run", arguments.has("verbose"));
   const std::string work = "evaluating " + std::to_string(tokens->size()) + " tokens";
-  Status ran = runWindows(**session, *tokens, window, step, [&](size_t at, const float *row) -> Status {
+  Status ran = runWindows(**session, *adapter, *tokens, window, step, [&](size_t at, const float *row) -> Status {
     bool lastOfWindow = at % window == window - 1;
     if (at + 1 < tokens->size() && !lastOfWindow) {
       sum += surprise(row, head.vocabulary, (*tokens)[at + 1]);
@@ -177,6 +187,8 @@ Command evalCommand() {
                .whole(1, INT32_MAX)
                .otherwiseIt("one window"),
            Option("logits", 0, "FILE.npy", "write all rows of logits: float32 [tokens, vocabulary]").file(),
+           adapterOption(),
+           withAdapterOption(),
            exactOption(),
            threadsOption(),
            Option("chunk", 0, "N", "tokens that one step takes at most")

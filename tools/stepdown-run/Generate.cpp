@@ -1,5 +1,6 @@
 #include "runtime/Generate/Generate.h"
 #include "lib/Base/ProgressLines.h"
+#include "tools/stepdown-run/AdapterOptions.h"
 #include "tools/stepdown-run/Answers.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
@@ -14,9 +15,10 @@
 namespace stepdown::run {
 namespace {
 
-Result<std::vector<RequestLine>> requestsOf(const Arguments &arguments) {
+Result<std::vector<RequestLine>> requestsOf(const Arguments &arguments, const std::vector<NamedAdapter> &adapters) {
   Request request;
   request.id = "0";
+  request.adapter = usualAdapter(arguments, adapters);
   if (Status ok = readRequest(arguments, request); !ok)
     return ok.error();
   request.ignoreEnd = arguments.has("ignore-eos");
@@ -134,7 +136,10 @@ Status runGenerate(const Arguments &arguments) {
   auto words = arguments.positionals(1);
   if (!words)
     return words.error();
-  auto lines = requestsOf(arguments);
+  const auto adapters = adaptersOf(arguments);
+  if (!adapters)
+    return adapters.error();
+  auto lines = requestsOf(arguments, *adapters);
   if (!lines)
     return lines.error();
   Guesses guesses;                                       // which the answers use to their end
@@ -190,12 +195,14 @@ Status runGenerate(const Arguments &arguments) {
   auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
+  if (Status loaded = loadAdapters(**session, *adapters); !loaded)
+    return loaded;
   options.prefixBlocks = UINT32_MAX; // of a draft model, which so reads no prompt twice
   if (Status opened = guesses.open(options); !opened)
     return opened;
   int32_t sequence = -1;
   if (kept->wanted()) {
-    auto restored = kept->sequence(**session);
+    auto restored = kept->sequence(**session, (*lines)[0].request.adapter);
     if (!restored)
       return restored.error();
     sequence = *restored;
@@ -276,7 +283,9 @@ Command generateCommand() {
        Option("stop", 0, "TEXT", "end the answer before this text").repeats(),
        {"ignore-eos", 0, nullptr, "go on after the token that ends a text"},
        {"raw", 0, nullptr, "no chat template (the default here; see the command chat)"},
-       limited({"answers", 0, "N", "answers to each prompt, which is computed once"}).by("1")},
+       limited({"answers", 0, "N", "answers to each prompt, which is computed once"}).by("1"),
+       adapterOption(),
+       withAdapterOption()},
       "stepdown-run generate smollm2.gguf -p \"The capital of France is\" -n 32",
       runGenerate};
   for (const std::vector<Option> &options :

@@ -63,10 +63,17 @@ Result<std::vector<int32_t>> KeptSession::prompt(const std::optional<std::vector
   return prompt;
 }
 
-Result<int32_t> KeptSession::sequence(Session &session) {
-  Result<int32_t> made = reader ? reader->restore(session) : session.createSequence();
+Result<int32_t> KeptSession::sequence(Session &session, const std::string &adapter) {
+  Result<int32_t> slot = session.adapterNamed(adapter);
+  if (!slot)
+    return slot;
+  Result<int32_t> made = reader ? reader->restore(session) : session.createSequence(*slot);
   if (!made)
     return made;
+  if (session.adapterOf(*made) != *slot)
+    return fail(ErrorCode::SavedSequenceModel,
+                "%s: expects the adapter that it was saved with, %s, but answers have %s", loads->c_str(),
+                session.adapterOf(*made) ? "which is another" : "none", *slot ? adapter.c_str() : "none");
   kept = *made;
   if (file)
     if (Status ended = file->expectEnd(); !ended)

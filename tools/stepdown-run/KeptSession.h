@@ -25,7 +25,7 @@ public:
   /// that was broken off goes on; E0611 where there is none.
   Result<std::vector<int32_t>> prompt(const std::optional<std::vector<int32_t>> &given, Generation::Place &place) const;
   /// The sequence, with what was loaded. E0605, E0606, E0608, E1511.
-  Result<int32_t> sequence(Session &session);
+  Result<int32_t> sequence(Session &session, const std::string &adapter);
   /// Saves it behind `answer`, where that is wanted and nothing went wrong. E0903, E0960.
   Status save(Session &session, const Generation &answer) const;
 

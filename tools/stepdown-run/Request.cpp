@@ -44,6 +44,12 @@ class FieldReader {
 public:
   FieldReader(Request &request, const std::string &where) : request(request), where(where) {}
   Status read(const std::string &key, const json &value) {
+    if (key == "adapter") {
+      if (!value.is_string())
+        return bad("adapter", "the name of an adapter", value);
+      request.adapter = value.get<std::string>();
+      return Done{};
+    }
     if (key == "id") {
       if (!value.is_string() && !value.is_number_integer())
         return bad(key, "a string or a whole number", value);

@@ -1,6 +1,7 @@
 #include "lib/Base/Suggestion.h"
 #include "lib/Checkpoint/HuggingFace/Folder.h"
 #include "runtime/Session/SessionBytes.h"
+#include "tools/stepdown-run/AdapterOptions.h"
 #include "tools/stepdown-run/Commands.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"
@@ -30,7 +31,8 @@ constexpr char about[] = "Prints `listening on http://HOST:PORT` when it is read
                          "/v1/models, /v1/completions, /v1/chat/completions and /v1/embeddings (of encoders); beside "
                          "it /tokenize, /health and /metrics (docs/serving.md). A request "
                          "names MODEL by its file "
-                         "name without the ending. What a request is answered does not depend on the others. SIGINT or "
+                         "name without the ending, and MODEL:NAME with an adapter. What a request is answered does not "
+                         "depend on the others. SIGINT or "
                          "SIGTERM ends the server "
                          "when the answers on their way are done; a second one at once.";
 
@@ -153,6 +155,11 @@ Status addModel(const Arguments &arguments, const std::string &path, const Specu
                             speculate.kind == Speculate::Kind::Draft ? options.session.maxSequences : 1);
   if (!guesses)
     return guesses.error();
+  const auto adapters = adaptersOf(arguments);
+  if (!adapters)
+    return adapters.error();
+  if (!adapters->empty())
+    options.prepare = [&adapters](Session &session) { return loadAdapters(session, *adapters); };
   const Session::Options drafts = options.session; // which do not spill
   if (guesses->draft)
     guesses->draft->readInPieces(static_cast<size_t>(arguments.integer("chunk")));
@@ -224,6 +231,9 @@ Status runServe(const Arguments &arguments) {
   auto server = HttpServer::create(http, api); // before anything is loaded: a port that is taken is told at once
   if (!server)
     return server.error();
+  api.options.changeAdapters = arguments.has("change-adapters");
+  if (arguments.has("adapter") && paths->size() > 1)
+    return arguments.usage("expects one model beside --adapter");
   api.options.mostPriority = static_cast<int32_t>(arguments.integer("most-priority"));
   api.options.localOnly = (*server)->isLoopback() && api.options.key.empty();
   for (const std::string &path : *paths) {
@@ -269,6 +279,10 @@ Command serveCommand() {
        Option("port", 0, "N", "the port; 0: any that is free").whole(0, 65535).by("8080"),
        Option("api-key", 0, "KEY", "ask for this key; also from the environment's STEPDOWN_API_KEY")
            .otherwiseIt("none is asked for"),
+       {nullptr, 0, nullptr, "Adapters"},
+       adapterOption(),
+       {"change-adapters", 0, nullptr,
+        "let requests load and unload adapters, by paths on this machine (/v1/load_lora_adapter)"},
        {nullptr, 0, nullptr, "Limits"},
        Option("parallel", 0, "N", "answers of a model that are drawn together").whole(1, 65536).by("16"),
        Option("queue", 0, "N", "answers that may wait for their turn").whole(0, 1000000).by("64"),

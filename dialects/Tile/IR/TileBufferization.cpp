@@ -44,6 +44,7 @@ void stepdown::tile::registerTileBufferization(DialectRegistry &registry) {
     GatherOp::attachInterface<TileOpModel<GatherOp>>(*context);
     RouteOp::attachInterface<TileOpModel<RouteOp>>(*context);
     CombineOp::attachInterface<TileOpModel<CombineOp>>(*context);
+    AdaptOp::attachInterface<TileOpModel<AdaptOp>>(*context);
     RotateOp::attachInterface<TileOpModel<RotateOp>>(*context);
     CacheStoreOp::attachInterface<TileOpModel<CacheStoreOp>>(*context);
     AttendOp::attachInterface<TileOpModel<AttendOp>>(*context);

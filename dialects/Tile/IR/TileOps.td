@@ -29,6 +29,8 @@ class Tile_Shaped<int rank, Type element>
 def Tile_Rows : Tile_Shaped<2, Tile_Lanes>;
 def Tile_Indices : Tile_Shaped<1, Tile_Index>;
 def Tile_BlockTable : Tile_Shaped<2, Tile_Index>;
+def Tile_Half : Tile_Element<"$_self.isF16()", "f16">;
+def Tile_Slots : Tile_Shaped<3, Tile_Half>;
 def Tile_Keys : Tile_Shaped<5, Tile_Cached>;
 def Tile_Values : Tile_Shaped<4, Tile_Cached>;
 
@@ -141,6 +143,25 @@ def Tile_CombineOp : Tile_StructuredOp<"combine"> {
   let arguments = (ins Tile_Rows:$x, Tile_Rows:$weights, Tile_Rows:$y, I64Attr:$ranks);
   let assemblyFormat = [{
     `ins` `(` $x `,` $weights `:` type($x) `,` type($weights) `)` `outs` `(` $y `:` type($y) `)` attr-dict (`->` type($results)^)?
+  }];
+}
+
+def Tile_AdaptOp : Tile_StructuredOp<"adapt"> {
+  let summary = "what a linear gives, with what the adapter of each token adds to it";
+  let description = [{
+    transformer.adapt of x and of [R, columns / 16] of vector<16xf32>, slots [R] i32, down [S, in, 16 n] and up [S, rank, out] of
+    f16: y [R, out / 16] of vector<16xf32>. h is the sum of eight partial sums, of every eighth column each.
+
+    Example:
+    ```mlir
+    tile.adapt ins(%x, %of, %slots, %down, %up : memref<?x2xvector<16xf32>>, memref<?x4xvector<16xf32>>, memref<?xi32>,
+                   memref<9x64x16xf16>, memref<9x5x32xf16>) outs(%y : memref<?x2xvector<16xf32>>)
+    ```
+  }];
+  let arguments = (ins Tile_Rows:$x, Tile_Rows:$of, Tile_Indices:$slots, Tile_Slots:$down, Tile_Slots:$up, Tile_Rows:$y);
+  let assemblyFormat = [{
+    `ins` `(` $x `,` $of `,` $slots `,` $down `,` $up `:` type($x) `,` type($of) `,` type($slots) `,` type($down) `,` type($up) `)`
+    `outs` `(` $y `:` type($y) `)` attr-dict (`->` type($results)^)?
   }];
 }
 

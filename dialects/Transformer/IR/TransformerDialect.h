@@ -42,6 +42,8 @@ bool isActivations(mlir::Type type);
 bool isIndices(mlir::Type type);
 /// tensor<T x K x i32>, K static: a number for each token and rank.
 bool isChoices(mlir::Type type);
+/// tensor<SxMxNxf16>: a matrix of every adapter's slot, all sizes static and at least 1.
+bool isAdapter(mlir::Type type);
 /// tensor<N x f32>, static.
 bool isVector(mlir::Type type);
 /// tensor<R x 2 x F x f32>, F static: cosines, then sines, of F angles for each of R positions.

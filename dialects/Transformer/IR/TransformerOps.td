@@ -291,6 +291,7 @@ def Transformer_AddOp : Transformer_Op<"add", [Pure, SameOperandsAndResultType]>
 //===-- Experts --------------------------------------------------------------------------------------------------===//
 
 include "dialects/Transformer/IR/ExpertOps.td"
+include "dialects/Transformer/IR/AdapterOps.td"
 
 //===-- Attention ------------------------------------------------------------------------------------------------===//
 

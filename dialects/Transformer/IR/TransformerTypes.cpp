@@ -127,6 +127,12 @@ bool isChoices(Type type) {
          tensor.getDimSize(1) > 0;
 }
 
+bool isAdapter(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 3 && tensor.getElementType().isF16() && tensor.hasStaticShape() &&
+         !llvm::is_contained(tensor.getShape(), 0);
+}
+
 bool isVector(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   return tensor && tensor.getRank() == 1 && tensor.getElementType().isF32() && tensor.hasStaticShape() &&

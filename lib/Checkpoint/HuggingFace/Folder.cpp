@@ -64,7 +64,7 @@ std::string heldBy(const std::string &folder) {
   while (const dirent *entry = listing ? readdir(listing.get()) : nullptr) {
     const std::string name = entry->d_name, ending = ".gguf";
     if (name == "adapter_config.json")
-      return " (adapter_config.json is there: an adapter of a model, which is not read)";
+      return " (adapter_config.json is there: an adapter: name the model that it is for, and this with --adapter)";
     if (name.size() > ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0 &&
         (found.empty() || name < found))
       found = name;

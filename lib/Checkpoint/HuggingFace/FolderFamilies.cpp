@@ -404,4 +404,10 @@ const TensorRule *ruleOf(const FolderFamily &family, const std::string &name, ui
   return nullptr;
 }
 
+std::string numbered(std::string pattern, uint64_t layer) {
+  if (const size_t hole = pattern.find("{}"); hole != pattern.npos)
+    pattern.replace(hole, 2, std::to_string(layer));
+  return pattern;
+}
+
 } // namespace stepdown

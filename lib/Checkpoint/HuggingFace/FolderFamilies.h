@@ -100,4 +100,7 @@ std::vector<std::string> folderModelTypes();
 /// The rule of `name` and the layer and expert that its numbers name (0 where it has none), or null.
 const TensorRule *ruleOf(const FolderFamily &family, const std::string &name, uint64_t &layer, uint64_t &expert);
 
+/// A name of a rule with `layer` for "{}", where it is there.
+std::string numbered(std::string pattern, uint64_t layer);
+
 } // namespace stepdown

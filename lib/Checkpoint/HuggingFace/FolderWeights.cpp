@@ -17,13 +17,6 @@ constexpr const char *oneFile = "model.safetensors", *indexFile = "model.safeten
 constexpr const char *headName = "output.weight";
 constexpr size_t mostIndexBytes = 64u << 20;
 
-/// `pattern` with `layer` for "{}", where it is there.
-std::string numbered(std::string pattern, uint64_t layer) {
-  if (size_t hole = pattern.find("{}"); hole != pattern.npos)
-    pattern.replace(hole, 2, std::to_string(layer));
-  return pattern;
-}
-
 class WeightReader {
 public:
   WeightReader(const std::string &folder, const FolderConfig &config, CheckpointBuilder &builder)

@@ -156,3 +156,18 @@ func.func @odd_experts(%x: tensor<?x37xf32>) -> tensor<?x37xf32> {
   %2 = transformer.combine_experts %1, %w : (tensor<?x111xf32>, tensor<?x3xf32>) -> tensor<?x37xf32>
   return %2 : tensor<?x37xf32>
 }
+
+// An adapter's rows lie as those of what it reads, its columns as those of the linear.
+// CHECK-LABEL: func.func @odd_adapter
+// CHECK-DAG: transformer.adapter "w" down groups [37, 64] : tensor<3x64x16xf16>
+// CHECK-DAG: transformer.adapter "w" up groups [29, 32] : tensor<3x5x32xf16>
+// CHECK: transformer.adapt {{.*}} -> tensor<?x32xf32>
+func.func @odd_adapter(%x: tensor<?x37xf32>, %s: tensor<?xi32>) -> tensor<?x29xf32> {
+  %w = transformer.weight "w" : tensor<29x37x!transformer.block<f16>>
+  %a = transformer.adapter "w" down : tensor<3x37x16xf16>
+  %b = transformer.adapter "w" up : tensor<3x5x29xf16>
+  %q = transformer.quantize %x : tensor<?x37xf32> -> tensor<?x2x!transformer.activation<f32>>
+  %0 = transformer.linear %q, %w : (tensor<?x2x!transformer.activation<f32>>, tensor<29x37x!transformer.block<f16>>) -> tensor<?x29xf32>
+  %1 = transformer.adapt %0, %x, %s, %a, %b : (tensor<?x29xf32>, tensor<?x37xf32>, tensor<?xi32>, tensor<3x37x16xf16>, tensor<3x5x29xf16>) -> tensor<?x29xf32>
+  return %1 : tensor<?x29xf32>
+}

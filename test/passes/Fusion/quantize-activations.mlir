@@ -118,3 +118,19 @@ func.func @experts(%x: tensor<?x64xf32>, %i: tensor<?x2xi32>, %w: tensor<96x2x!t
       : (tensor<?x64xf32>, tensor<?x2xi32>, tensor<96x2x!transformer.block<q4_1>>) -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>
 }
+
+// -----
+
+// What an adapter adds to gate and up does not change what they read.
+// CHECK-LABEL: @adapted_feed_forward
+// CHECK: transformer.quantize %{{.*}} -> tensor<?x2x!transformer.activation<q8o2>>
+// CHECK: transformer.gated_activation
+func.func @adapted_feed_forward(%x: tensor<?x64xf32>, %s: tensor<?xi32>, %g: tensor<128x2x!transformer.block<q4_1>>, %u: tensor<128x2x!transformer.block<q4_1>>,
+                                %a: tensor<3x64x16xf16>, %b: tensor<3x5x128xf16>) -> tensor<?x128xf32> {
+  %0 = transformer.linear %x, %g : (tensor<?x64xf32>, tensor<128x2x!transformer.block<q4_1>>) -> tensor<?x128xf32>
+  %1 = transformer.adapt %0, %x, %s, %a, %b : (tensor<?x128xf32>, tensor<?x64xf32>, tensor<?xi32>, tensor<3x64x16xf16>, tensor<3x5x128xf16>) -> tensor<?x128xf32>
+  %2 = transformer.linear %x, %u : (tensor<?x64xf32>, tensor<128x2x!transformer.block<q4_1>>) -> tensor<?x128xf32>
+  %3 = transformer.adapt %2, %x, %s, %a, %b : (tensor<?x128xf32>, tensor<?x64xf32>, tensor<?xi32>, tensor<3x64x16xf16>, tensor<3x5x128xf16>) -> tensor<?x128xf32>
+  %4 = transformer.gated_activation silu %1, %3 : tensor<?x128xf32>
+  return %4 : tensor<?x128xf32>
+}

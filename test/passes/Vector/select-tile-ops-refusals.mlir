@@ -74,3 +74,13 @@ func.func @ranks_that_are_not_there(%x: memref<?x5xvector<16xf32>>, %w: memref<?
   tile.combine ins(%x, %w : memref<?x5xvector<16xf32>>, memref<?x2xvector<16xf32>>) outs(%y : memref<?x2xvector<16xf32>>) {ranks = 3 : i64}
   return
 }
+
+// -----
+
+func.func @ranks_that_have_no_room(%x: memref<?x2xvector<16xf32>>, %of: memref<?x4xvector<16xf32>>, %s: memref<?xi32>, %a: memref<3x64x16xf16>,
+                                   %b: memref<3x17x32xf16>, %y: memref<?x2xvector<16xf32>>) {
+  // expected-error @+1 {{expects down [slots, in, whole vectors of ranks] and up [slots, ranks, out], but got}}
+  tile.adapt ins(%x, %of, %s, %a, %b : memref<?x2xvector<16xf32>>, memref<?x4xvector<16xf32>>, memref<?xi32>, memref<3x64x16xf16>, memref<3x17x32xf16>)
+      outs(%y : memref<?x2xvector<16xf32>>)
+  return
+}

@@ -228,3 +228,21 @@ func.func @combine(%x: memref<?x6x!lanes>, %w: memref<?x2x!lanes>, %y: memref<?x
   tile.combine ins(%x, %w : memref<?x6x!lanes>, memref<?x2x!lanes>) outs(%y : memref<?x2x!lanes>) {ranks = 3 : i64}
   return
 }
+
+// Eight partial sums of a column each, then 16 results of a rank; a token without an adapter is copied.
+// CHECK-LABEL: @adapt
+// CHECK: arith.cmpi eq
+// CHECK: arith.cmpi ne
+// CHECK: arith.minui
+// CHECK: scf.for
+// CHECK-COUNT-8: math.fma
+// CHECK: scf.for
+// CHECK-COUNT-3: math.fma
+// CHECK-NOT: math.fma
+// CHECK-NOT: tile.adapt
+func.func @adapt(%x: memref<?x3x!lanes>, %of: memref<?x4x!lanes>, %s: memref<?xi32>, %a: memref<3x64x16xf16>,
+                 %b: memref<3x5x48xf16>, %y: memref<?x3x!lanes>) {
+  tile.adapt ins(%x, %of, %s, %a, %b : memref<?x3x!lanes>, memref<?x4x!lanes>, memref<?xi32>, memref<3x64x16xf16>, memref<3x5x48xf16>)
+      outs(%y : memref<?x3x!lanes>)
+  return
+}

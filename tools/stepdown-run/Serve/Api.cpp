@@ -191,6 +191,8 @@ const std::vector<Api::Entry> &Api::table() {
       {"/v1/models", "GET", false, &Api::listModels},
       {modelPath, "GET", false, &Api::oneModel},
       {"/v1/embeddings", "POST", false, &Api::embeddings},
+      {"/v1/load_lora_adapter", "POST", false, &Api::loadAdapter},
+      {"/v1/unload_lora_adapter", "POST", false, &Api::unloadAdapter},
       {"/tokenize", "POST", false, &Api::tokenize},
       {"/metrics", "GET", false, &Api::metrics},
       {"/health", "GET", true, &Api::health},
@@ -282,7 +284,7 @@ void Api::send(Exchange &exchange, int status, const std::string &type, std::str
   exchange.reply->send(status, type, std::move(body), headers);
 }
 
-ServedModel *Api::modelOf(Exchange &exchange, const std::string &name) {
+ServedModel *Api::modelOf(Exchange &exchange, const std::string &name, std::string *adapter) {
   if (name.empty() && served.size() == 1)
     return &served.front();
   std::vector<std::string> names;
@@ -290,6 +292,13 @@ ServedModel *Api::modelOf(Exchange &exchange, const std::string &name) {
     if (model.id == name)
       return &model;
     names.push_back(model.id);
+    for (const std::string &each : adapter &&model.engine ? model.engine->adapters() : std::vector<std::string>()) {
+      names.push_back(model.id + ":" + each);
+      if (names.back() != name)
+        continue;
+      *adapter = each;
+      return &model;
+    }
   }
   refuse(exchange, {fail(ErrorCode::RequestModel, "model: expects %s, but got \"%s\"", alternatives(names).c_str(),
                          name.substr(0, 100).c_str()),
@@ -297,25 +306,32 @@ ServedModel *Api::modelOf(Exchange &exchange, const std::string &name) {
   return nullptr;
 }
 
-static Json modelObject(const ServedModel &model) {
+static Json modelObject(const ServedModel &model, const std::string &adapter = "") {
   static const int64_t started = std::time(nullptr);
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", started},
-          {"owned_by", "stepdown"},
-          {"context_length", model.context()}};
+  Json object = {{"id", adapter.empty() ? model.id : model.id + ":" + adapter},
+                 {"object", "model"},
+                 {"created", started},
+                 {"owned_by", "stepdown"},
+                 {"context_length", model.context()}};
+  if (!adapter.empty())
+    object["parent"] = model.id;
+  return object;
 }
 
 void Api::listModels(Exchange &exchange) {
   Json list = {{"object", "list"}, {"data", Json::array()}};
-  for (const ServedModel &model : served)
+  for (const ServedModel &model : served) {
     list["data"].push_back(modelObject(model));
+    for (const std::string &adapter : model.engine ? model.engine->adapters() : std::vector<std::string>())
+      list["data"].push_back(modelObject(model, adapter));
+  }
   send(exchange, 200, json, jsonText(list));
 }
 
 void Api::oneModel(Exchange &exchange) {
-  if (ServedModel *model = modelOf(exchange, exchange.request.path.substr(std::size(modelPath) - 1)))
-    send(exchange, 200, json, jsonText(modelObject(*model)));
+  std::string adapter;
+  if (ServedModel *model = modelOf(exchange, exchange.request.path.substr(std::size(modelPath) - 1), &adapter))
+    send(exchange, 200, json, jsonText(modelObject(*model, adapter)));
 }
 
 void Api::completions(Exchange &exchange) { complete(exchange, Endpoint::Completions); }
@@ -326,7 +342,8 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   ApiRequest request;
   if (std::optional<Refusal> no = readApiRequest(exchange.request.body, endpoint, request))
     return refuse(exchange, *no);
-  ServedModel *model = modelOf(exchange, request.model);
+  std::string adapter;
+  ServedModel *model = modelOf(exchange, request.model, &adapter);
   if (!model)
     return;
   if (!model->engine)
@@ -366,6 +383,7 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     request.asked.sampling.seed = freshNumber();
   order.answers = static_cast<size_t>(request.asked.answers);
   order.how = request.asked;
+  order.how.adapter = adapter;
   order.priority = static_cast<int32_t>(request.priority);
   if (order.priority > options.mostPriority)
     return refuse(exchange,
@@ -383,9 +401,9 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
     if (!told->exchange(true)) // a client may leave while its answer is on the way
       counts.add(path, status);
   };
-  order.listener =
-      std::make_shared<ApiAnswer>(endpoint, request, model->id, order.prompts.size(), count, *model->engine,
-                                  model->tokenizer, exchange.reply, model->times, ended, calls ? &*calls : nullptr);
+  order.listener = std::make_shared<ApiAnswer>(
+      endpoint, request, adapter.empty() ? model->id : model->id + ":" + adapter, order.prompts.size(), count,
+      *model->engine, model->tokenizer, exchange.reply, model->times, ended, calls ? &*calls : nullptr);
   order.traced = exchange.request.traced;
   if (options.trace && order.traced)
     options.trace->span(order.traced, 0, "prepare", begun, Trace::Clock::now(),

@@ -42,10 +42,11 @@ private:
 class Api : public HttpHandler {
 public:
   struct Options {
-    std::string key;          ///< empty: none is asked for
-    int32_t mostPriority = 0; ///< that a request may ask for
-    Trace *trace = nullptr;   ///< what the server does when goes there
-    bool localOnly = true;    ///< refuse requests for a host that is not this machine: pages of browsers send such
+    std::string key;             ///< empty: none is asked for
+    int32_t mostPriority = 0;    ///< that a request may ask for
+    Trace *trace = nullptr;      ///< what the server does when goes there
+    bool changeAdapters = false; ///< whether requests may load and unload adapters, by paths on this machine
+    bool localOnly = true;       ///< refuse requests for a host that is not this machine: pages of browsers send such
   };
   // All of this before the first request.
   Options options;
@@ -76,7 +77,8 @@ private:
   void route(Exchange &exchange);
   void refuse(Exchange &exchange, const Refusal &refusal, HttpHeaders headers = {});
   void send(Exchange &exchange, int status, const std::string &type, std::string body, const HttpHeaders &headers = {});
-  ServedModel *modelOf(Exchange &exchange, const std::string &name);
+  /// The model called `name`, or, where `adapter` is asked for, NAME:ADAPTER; refuses another.
+  ServedModel *modelOf(Exchange &exchange, const std::string &name, std::string *adapter = nullptr);
 
   void listModels(Exchange &exchange);
   void oneModel(Exchange &exchange);
@@ -84,6 +86,9 @@ private:
   void chatCompletions(Exchange &exchange);
   void complete(Exchange &exchange, Endpoint endpoint);
   void embeddings(Exchange &exchange);
+  void loadAdapter(Exchange &exchange);
+  void unloadAdapter(Exchange &exchange);
+  void changeAdapters(Exchange &exchange, bool load);
   void tokenize(Exchange &exchange);
   void page(Exchange &exchange);
   void health(Exchange &exchange);

@@ -48,6 +48,15 @@ int statusOf(ErrorCode code) {
   case ErrorCode::RequestPath:
   case ErrorCode::RequestModel:
     return 404;
+  case ErrorCode::AdapterFile: // what a request asked to load or unload
+  case ErrorCode::AdapterValue:
+  case ErrorCode::AdapterTensor:
+  case ErrorCode::AdapterShape:
+  case ErrorCode::AdapterModel:
+  case ErrorCode::AdapterNumber:
+  case ErrorCode::AdapterRoom:
+  case ErrorCode::AdapterName:
+    return 400;
   case ErrorCode::RequestMethod:
     return 405;
   case ErrorCode::RequestKey:
