@@ -5,7 +5,8 @@
 // is a tile of queries: its first query, where its sequence's queries end, the first key that any of its queries sees,
 // where these end, and the key at which its first query stands. A tile sees at least one key. Keys and values may be
 // columns of one matrix. A sink is one more score of its head, which no value belongs to: all that it does is to make the
-// sum larger, in the end. Where it is so large that its weight is infinite, what the others are worth rounds to zero.
+// sum larger, in the end. Where its weight is more than 2^126 times the largest one (2^114 of f16), a key's share is below
+// float32's normal numbers and may become zero; so it does where the sink's weight is infinite.
 //
 // Weights of f16 are 2^12 times as large, up to 4096, which the last quotient takes back: so those from 2^-26 of the
 // largest on are normal numbers. Subnormal ones have fewer digits, and gfx90a's MFMA takes them as zeros.
