@@ -249,19 +249,20 @@ TEST(Ptx, AttentionOfWarpsAssemblesWithinItsBudget) {
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   const mlir::Type bf16 = mlir::Builder(&context).getBF16Type();
   for (int64_t head : {64, 128, 256})
-    for (int64_t queries : {int64_t(64), mlir::ShapedType::kDynamic}) {
-      SCOPED_TRACE("heads of " + std::to_string(head));
-      std::string reason;
-      auto p = selectAttention("sm_80", {bf16, bf16, head, head, queries, head == 64}, reason);
-      ASSERT_TRUE(p) << reason;
-      const Lowered lowered = lower(*p, "sm_80");
-      EXPECT_EQ(lowered.sharedBytes, (p->m + 4 * p->n) * head * 2);
-      EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k16.row.col.f32.bf16"), 4 * p->n / 8 * head / 16)
-          << "Q K^T before and in the loop, P V in and behind it";
-      EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
-      if (!ptxas.empty())
-        expectBudget(lowered, ptxas, "sm_80");
-    }
+    for (int64_t queries : {int64_t(64), mlir::ShapedType::kDynamic})
+      for (bool sinks : {false, true}) {
+        SCOPED_TRACE("heads of " + std::to_string(head) + (sinks ? ", sinks" : ""));
+        std::string reason;
+        auto p = selectAttention("sm_80", {bf16, bf16, head, head, queries, sinks}, reason);
+        ASSERT_TRUE(p) << reason;
+        const Lowered lowered = lower(*p, "sm_80");
+        EXPECT_EQ(lowered.sharedBytes, (p->m + 4 * p->n) * head * 2);
+        EXPECT_EQ(count(lowered.ptx, "mma.sync.aligned.m16n8k16.row.col.f32.bf16"), 4 * p->n / 8 * head / 16)
+            << "Q K^T before and in the loop, P V in and behind it";
+        EXPECT_EQ(count(lowered.ptx, ".local"), 0u);
+        if (!ptxas.empty())
+          expectBudget(lowered, ptxas, "sm_80");
+      }
   if (ptxas.empty())
     GTEST_SKIP() << "no ptxas: tools/fetch-ptxas.sh";
 }
