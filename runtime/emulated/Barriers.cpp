@@ -215,12 +215,13 @@ void State::barrierWarp(Block &block, Lane **lanes, uint32_t count, uint32_t num
 }
 
 void State::openClusterBarrier() {
-  uint32_t alive = 0;
+  if (clusterArrived == 0)
+    return;
+  // A lane that has returned is not waited for; if it had arrived, it stands for no other.
   for (Block &block : blocks)
     for (Lane &lane : block.lanes)
-      alive += lane.waiting != Waiting::Over;
-  if (clusterArrived == 0 || clusterArrived < alive)
-    return;
+      if (lane.waiting != Waiting::Over && lane.clusterArrivals <= clusterPhase)
+        return;
   clusterArrived = 0;
   ++clusterPhase;
   for (Block &block : blocks)

@@ -256,8 +256,10 @@ bool State::runCluster() {
           progress = true;
           current = &lane;
           switchTo(&scheduler, lane.place);
+          // Of lanes that handed over to each other only the last can have returned.
+          const bool returned = current->waiting == Waiting::Over;
           current = nullptr;
-          if (lane.waiting == Waiting::Over)
+          if (returned)
             openClusterBarrier();
           if (failed)
             return false;

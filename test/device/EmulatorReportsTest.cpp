@@ -210,6 +210,23 @@ TEST(EmulatorReports, ScopesThatDoNotReachAnotherBlock) {
   EXPECT_REPORT(pair(announce + types + "\n" + wide, cluster), remote);
 }
 
+// Warp 0 of block 0 arrives at the cluster's barrier and returns: it is not waited for, but stands for nobody who has
+// not arrived yet either. Thread 63 of block 1 writes what thread 32 of block 0 reads behind the barrier.
+TEST(EmulatorReports, ClusterBarriersWaitForAllThatHaveNotReturned) {
+  const std::string body =
+      "%c32 = arith.constant 32 : i32\n%c63 = arith.constant 63 : i32\n"
+      "%rank = nvvm.read.ptx.sreg.cluster.ctaid.x : i32\n%here = arith.cmpi eq, %rank, %c0 : i32\n"
+      "%there = arith.cmpi eq, %rank, %c1 : i32\n%low = arith.cmpi ult, %tid, %c32 : i32\n"
+      "%begins = arith.cmpi eq, %tid, %c32 : i32\n%ends = arith.cmpi eq, %tid, %c63 : i32\n"
+      "%returns = arith.andi %here, %low : i1\n%writes = arith.andi %there, %ends : i1\n"
+      "%reads = arith.andi %here, %begins : i1\nscf.if %returns {\nnvvm.cluster.arrive\n} else {\n"
+      "scf.if %writes {\nllvm.store %tid, %out : i32, !llvm.ptr<1>\n}\nnvvm.cluster.arrive\nnvvm.cluster.wait\n"
+      "scf.if %reads {\n%x = llvm.load volatile %out : !llvm.ptr<1> -> i32\nllvm.store %x, %o : i32, !llvm.ptr<1>\n}\n"
+      "}";
+  for (uint64_t seed : {0, 1, 2, 3})
+    EXPECT_EQ(run(body, seed, "sm_90a", 256, 2), "") << seed;
+}
+
 TEST(EmulatorReports, ThreadsThatDifferAtABarrier) {
   EXPECT_REPORT(
       run("%c32 = arith.constant 32 : i32\n%c64 = arith.constant 64 : i32\n%low = arith.cmpi ult, %tid, %c32 : i32\n"
