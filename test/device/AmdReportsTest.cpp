@@ -87,6 +87,62 @@ TEST(AmdReports, BarriersOrderWhatFencesSurround) {
     EXPECT_TRUE(Emulated(before + bad).says("race: ")) << bad << Emulated(before + bad).report;
 }
 
+// What one barrier has told stays until a lane acquires, whatever comes in between; what a lane stores behind its
+// release is told by no barrier, also where it acquires what an earlier one told before it comes to the next.
+TEST(AmdReports, BarriersTellWhatWasReleasedUntilItIsAcquired) {
+  for (const std::string &good :
+       {writeWord + released + barrier + barrier + acquired + readWord,
+        writeWord + barrier + released + barrier + acquired + readWord,
+        writeWord + released + barrier + released + barrier + acquired + readWord,
+        writeWord + released + barrier + released + acquired + barrier + readWord,
+        writeWord + released + barrier + released + acquired + barrier + acquired + readWord}) {
+    const Emulated emulated(good);
+    EXPECT_EQ(emulated.report, "") << good;
+    EXPECT_EQ(emulated.out[3], 67u) << good;
+  }
+  const std::string before = writeWord + released + barrier;
+  for (const std::string &bad : {barrier + readWord, released + acquired + writeWord + barrier + acquired + readWord,
+                                 acquired + writeWord + released + acquired + barrier + readWord,
+                                 acquired + released + writeWord + barrier + barrier + acquired + readWord})
+    EXPECT_TRUE(Emulated(before + bad).says("race: ")) << bad << Emulated(before + bad).report;
+}
+
+// Lanes stop once for products that stand together and need nothing of each other, up to 16.
+TEST(AmdReports, LanesStopOnceForProductsThatStandTogether) {
+  auto products = [](int count, bool each) {
+    const std::string sums = "vector<16xf32>";
+    std::string text = "    %a = llvm.mlir.constant(dense<16256> : vector<4xi16>) : vector<4xi16>\n", behind; // of ones
+    for (int i = 0; i < count; ++i) {
+      const std::string n = std::to_string(i), from = each || !i ? "%z" + n : "%v" + std::to_string(i - 1);
+      text = "    %z" + n + " = llvm.mlir.constant(dense<" + n + ".0> : " + sums + ") : " + sums + "\n" + text +
+             "    %v" + n + " = llvm.call_intrinsic \"llvm.amdgcn.mfma.f32.32x32x8bf16.1k\"(%a, %a, " + from +
+             ", %c0, %c0, %c0) : (vector<4xi16>, vector<4xi16>, " + sums + ", i32, i32, i32) -> " + sums + "\n";
+      behind += "    %e" + n + " = llvm.extractelement %v" + n + "[%c4 : i32] : " + sums + "\n    %s" + n + " = " +
+                (i ? "llvm.fadd %s" + std::to_string(i - 1) + ", %e" + n : "llvm.fadd %e0, %e0") + " : f32\n";
+    }
+    return text + behind + "    llvm.store %s" + std::to_string(count - 1) + ", %to : f32, !llvm.ptr<1>\n";
+  };
+  struct Case {
+    int count;
+    bool each; ///< begins with numbers of its own, else with what the one before it gives
+    float sum; ///< of the first twice and the others once
+    uint32_t stops;
+  };
+  for (const Case &c : {Case{1, true, 16, 1},
+                        {16, true, 16 * 8 + 120 + 8, 1},
+                        {17, true, 17 * 8 + 136 + 8, 2},
+                        {2, false, 8 + 8 + 16, 2},
+                        {3, false, 8 + 8 + 16 + 24, 3}}) {
+    SCOPED_TRACE(c.count);
+    const Emulated got(products(c.count, c.each));
+    ASSERT_EQ(got.report, "");
+    float sum;
+    std::memcpy(&sum, &got.out[5], 4);
+    EXPECT_EQ(sum, c.sum);
+    EXPECT_EQ(got.statistics.switches, c.stops * 128u);
+  }
+}
+
 // Bytes 0 to 3 are the second operand's; 8 to 11 ask for signs, 12 is zero, 13 all ones (v_perm_b32 of the instruction
 // set guides).
 TEST(AmdReports, PermSelectsBytes) {
