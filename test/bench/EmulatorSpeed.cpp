@@ -46,7 +46,7 @@ static int measureHopper() {
   return measure("sm_90a, wgmma", emulated.emulator, [&] { return problem.run(emulated.emulator, kernel, 0); });
 }
 
-/// The compiler's product of 256 x 256 tiles on an AMD chip, bf16.
+/// The compiler's product of tiles of `tile` rows and columns on an AMD chip, bf16.
 static int measureAmd(const char *chip, const char *instruction, int64_t tile) {
   MatmulParameters p;
   p.m = p.n = tile, p.k = 32, p.stages = 2, p.warps = tile * tile / 4096, p.registerFile = 131072, p.transposeB = true;
@@ -77,7 +77,12 @@ static int measureAmd(const char *chip, const char *instruction, int64_t tile) {
 }
 
 int main(int count, char **words) {
-  auto wanted = [&](const char *chip) { return count < 2 || !std::strcmp(words[1], chip); };
+  const std::string chip = count > 1 ? words[1] : "";
+  if (!chip.empty() && chip != "sm_90a" && chip != "gfx942" && chip != "gfx1201") {
+    std::printf("expects sm_90a, gfx942 or gfx1201, but got %s\n", chip.c_str());
+    return 2;
+  }
+  auto wanted = [&](const char *each) { return chip.empty() || chip == each; };
   return (wanted("sm_90a") ? measureHopper() : 0) + (wanted("gfx942") ? measureAmd("gfx942", "MFMA", 256) : 0) +
          (wanted("gfx1201") ? measureAmd("gfx1201", "WMMA", 128) : 0);
 }
