@@ -1,12 +1,14 @@
 // Any bytes that a client sends: heads, bodies and what is neither, whole or in two parts, with every path of the
-// server but no model. What is answered has OpenAI's shape, a request has one answer, and of a client that left nothing
-// is left. The first byte says what the client does: bit 0 asks a server that wants the key "k", bit 1 sends no more
-// but still reads, and the others say after how many 64ths of its bytes it pauses.
+// server but no model. What is refused has OpenAI's shape, each request is answered once, the client reads these
+// answers and nothing else, nobody gets past the key, and of a client that left nothing is left. The first byte says
+// what the client does: bit 0 asks a server that wants the key "k", bit 1 ends what it sends but reads on, and the
+// others say after how many 64ths of its bytes it pauses.
 #include "tools/stepdown-run/Serve/Api.h"
 #include "tools/stepdown-run/Serve/Connection.h"
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,13 +22,24 @@ void expect(bool good) {
     std::abort();
 }
 
-/// Of one answer.
+/// What was answered, in the order in which the client reads it.
+struct Answer {
+  int status;
+  bool headAlone;
+  std::string body;
+};
+
+/// Of one answer. `stranger`: the request has no key where one is wanted.
 class CheckedReply : public HttpReply {
 public:
-  CheckedReply(std::shared_ptr<HttpReply> reply, size_t &answers) : reply(std::move(reply)), answers(answers) {}
+  CheckedReply(std::shared_ptr<HttpReply> reply, std::vector<Answer> &answers, bool headAlone = false,
+               bool stranger = false)
+      : reply(std::move(reply)), answers(answers), headAlone(headAlone), stranger(stranger) {}
+  ~CheckedReply() override { expect(sent); }
   void send(int status, const std::string &type, std::string body, const HttpHeaders &headers) override {
-    ++answers;
+    expect(!std::exchange(sent, true));
     expect(status == 200 || (status >= 400 && status < 600));
+    expect(!stranger || status != 200);
     if (status >= 400) {
       const nlohmann::json object = nlohmann::json::parse(body, nullptr, false);
       expect(type == "application/json" && object.is_object() && object.size() == 1 && object.contains("error"));
@@ -35,7 +48,13 @@ public:
       expect(error.contains("param") && (error["param"].is_null() || error["param"].is_string()));
       expect(error["code"].is_string() && error["code"].get<std::string>().size() == 5);
       expect(body.size() < 3000);
+      // Whatever else is refused was read first.
+      if (stranger)
+        expect(std::set<std::string>{codeText(ErrorCode::RequestKey), codeText(ErrorCode::RequestPath),
+                                     codeText(ErrorCode::RequestMethod), codeText(ErrorCode::RequestHost)}
+                   .count(error["code"]));
     }
+    answers.push_back({status, headAlone, body});
     reply->send(status, type, std::move(body), headers);
   }
   // Without a model nothing comes in pieces.
@@ -46,7 +65,9 @@ public:
 
 private:
   std::shared_ptr<HttpReply> reply;
-  size_t &answers;
+  std::vector<Answer> &answers;
+  const bool headAlone, stranger;
+  bool sent = false;
 };
 
 struct CheckedApi : HttpHandler {
@@ -55,17 +76,44 @@ struct CheckedApi : HttpHandler {
     api.connections = [] { return size_t(1); };
   }
   void handle(HttpRequest request, std::shared_ptr<HttpReply> reply) override {
-    ++asked;
-    api.handle(std::move(request), std::make_shared<CheckedReply>(std::move(reply), answers));
+    const bool open = api.options.key.empty() || request.path == "/" || request.path == "/health";
+    const bool stranger = !open && request.authorization != "Bearer " + api.options.key;
+    const bool headAlone = request.method == "HEAD";
+    api.handle(std::move(request), std::make_shared<CheckedReply>(std::move(reply), answers, headAlone, stranger));
   }
   void refuse(int status, const std::string &why, std::shared_ptr<HttpReply> reply) override {
-    ++asked;
     expect(status == 400 || status == 413 || status == 431);
     api.refuse(status, why, std::make_shared<CheckedReply>(std::move(reply), answers));
   }
   Api api;
-  size_t asked = 0, answers = 0;
+  std::vector<Answer> answers;
 };
+
+/// `wire` is `answers`, whole; of a client that has `ended` what it sends, it may break off.
+void expectOnWire(std::string_view wire, const std::vector<Answer> &answers, bool ended) {
+  constexpr std::string_view goAhead = "HTTP/1.1 100 Continue\r\n\r\n";
+  auto answer = answers.begin();
+  while (!wire.empty()) {
+    if (wire.substr(0, goAhead.size()) == goAhead) {
+      wire.remove_prefix(goAhead.size());
+      continue;
+    }
+    expect(answer != answers.end());
+    http::response_parser<http::string_body> parser;
+    parser.eager(true);
+    parser.skip(answer->headAlone);
+    beast::error_code problem;
+    const size_t used = parser.put(net::buffer(wire), problem);
+    if (ended && (problem == http::error::need_more || (!problem && !parser.is_done())))
+      return;
+    expect(!problem && parser.is_done());
+    expect(int(parser.get().result_int()) == answer->status);
+    expect(parser.get().body() == (answer->headAlone ? "" : answer->body));
+    wire.remove_prefix(used);
+    ++answer;
+  }
+  expect(ended || answer == answers.end());
+}
 
 struct Owner : ConnectionOwner {
   Owner(const HttpServer::Options &options, HttpHandler &handler, net::io_context &io)
@@ -76,17 +124,15 @@ struct Owner : ConnectionOwner {
   int gone = 0;
 };
 
-/// Lets the server do what it can, and reads what it sends; how many bytes that is.
-size_t work(net::io_context &io, int client) {
-  size_t read = 0;
+/// Lets the server do what it can, and reads what it sends to the end of `wire`.
+void work(net::io_context &io, int client, std::string &wire) {
   for (bool more = true; more;) {
     io.restart();
     more = io.poll() != 0;
     char bytes[16384];
     for (ssize_t count; (count = recv(client, bytes, sizeof bytes, MSG_DONTWAIT)) > 0; more = true)
-      read += static_cast<size_t>(count);
+      wire.append(bytes, static_cast<size_t>(count));
   }
-  return read;
 }
 
 } // namespace
@@ -98,7 +144,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   --size;
   static CheckedApi open(""), locked("k");
   CheckedApi &api = how & 1 ? locked : open;
-  api.asked = api.answers = 0;
+  api.answers.clear();
   HttpServer::Options options;
   options.body = 4096;
   int ends[2];
@@ -113,17 +159,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     alive = connection;
   }
   const size_t first = size * (how >> 2) / 64;
-  size_t read = 0;
-  for (const auto &[begin, end] : {std::pair(size_t(0), first), std::pair(first, size)}) {
-    // It may have been hung up on: then there is nobody to send to.
-    if (begin < end)
-      (void)!send(client, data + begin, end - begin, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (begin == first && (how & 2))
+  std::string wire;
+  for (bool last : {false, true}) {
+    const size_t begin = last ? first : 0, end = last ? size : first;
+    // Behind the first part it may have been hung up on: then there is nobody to send to.
+    const bool sent =
+        begin == end || send(client, data + begin, end - begin, MSG_NOSIGNAL | MSG_DONTWAIT) == ssize_t(end - begin);
+    expect(sent || begin > 0);
+    if (last && (how & 2))
       shutdown(client, SHUT_WR);
-    read += work(io, client);
+    work(io, client, wire);
   }
-  expect(api.asked == api.answers);
-  expect(api.answers == 0 || read > 0 || (how & 2));
+  expectOnWire(wire, api.answers, how & 2);
   close(client);
   io.restart();
   io.poll();

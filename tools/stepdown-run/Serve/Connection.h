@@ -1,4 +1,5 @@
-// One client of an HttpServer, with Boost.Beast; included by HttpServer.cpp alone, for Beast takes its time to compile.
+// One client of an HttpServer, with Boost.Beast; for HttpServer.cpp and a fuzz target alone: Beast takes its time to
+// compile.
 #pragma once
 #include "runtime/Server/Trace.h"
 #include "tools/stepdown-run/Serve/HttpServer.h"
@@ -55,7 +56,9 @@ struct ConnectionOwner {
   virtual void left(Connection &connection) = 0;
   const HttpServer::Options options;
   HttpHandler &handler;
-  net::any_io_executor workers;     ///< call the handler: reading a request may take its time, in which answers go on
+  /// Call the handler: reading a request may take its time, in which answers go on. To be set before a connection
+  /// starts.
+  net::any_io_executor workers;
   std::atomic<bool> closing{false}; ///< nothing more is read
   std::atomic<uint64_t> requests{0};
 };
