@@ -22,6 +22,8 @@ SIMILAR = ("ernie4_5", "xverse", "exaone", "seed_oss", "gemma", "hunyuan-dense",
            "codeshell", "starcoder")
 FAMILIES = DISTINCT + SIMILAR
 BIASED = ("gpt2", "starcoder", "starcoder2", "codeshell")  # every linear and every norm, which are layer norms
+LAYER_NORMS = (*BIASED, "cohere2", "command-r", "orion")  # of the others RMS norms
+UNROTATED = ("gpt2", "starcoder")
 BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6, "gpt-oss": 1.5e5,
          "starcoder2": 1e6, "cohere2": 5e4, "internlm2": 1e6, "qwen2moe": 1e6}  # of the others 1e4
 # Granite's numbers, in the ranges of its files.
@@ -160,12 +162,12 @@ class Builder:
         if o.head_dim or o.family in ("qwen3", "qwen3moe", "gemma3"):
             w.add_key_length(self.head_dim)
             w.add_value_length(self.head_dim)
-        if o.family in BIASED or o.family in ("cohere2", "command-r", "orion"):
+        if o.family in LAYER_NORMS:
             w.add_layer_norm_eps(o.epsilon)
         else:
             w.add_layer_norm_rms_eps(o.epsilon)
         w.add_vocab_size(o.vocab)
-        if o.family not in ("gpt2", "starcoder"):
+        if o.family not in UNROTATED:
             w.add_rope_freq_base(o.freq_base or BASES.get(o.family, 1e4))
         if o.family in ("cohere2", "command-r"):
             w.add_logit_scale(0.7)

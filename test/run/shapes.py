@@ -55,12 +55,12 @@ class Draw:
         pick = lambda *values: values[int(random.integers(len(values)))]
         between = lambda low, high: int(random.integers(low, high + 1))
         family = pick(*make_model.FAMILIES)
-        kind = pick("F32", "F16", "BF16", "mixed", *random_weights.TYPES)
+        kind = pick("F32", "F16", "BF16", "mixed", *random_weights.TYPES, *pick(random_weights.RARE[:6], random_weights.RARE[6:]))
         block = 32 if kind == "mixed" else gguf.GGML_QUANT_SIZES[random_weights.Kind[kind]][0]
         fits = lambda low, high: max(1, between(low, high) // block) * block
         # make_model.py stores what is no whole block of `kind` as a type that allows it, as quantisers do.
         width = pick(fits(8, 160), between(8, 160)) if block < 256 else pick(256, 256, between(8, 200))
-        if family in ("gpt2", "starcoder2", "cohere2"):  # layer norms need whole blocks
+        if family in make_model.LAYER_NORMS:  # which need whole blocks
             width = (width + 31) // 32 * 32
         ffn = pick(fits(5, 200), between(5, 200)) if block < 256 else pick(256, 512, between(5, 300))
         head = pick(between(8, 256), pick(*HEADS))
@@ -78,10 +78,10 @@ class Draw:
         o = ["--family", family, "--type", kind, "--width", width, "--ffn", ffn, "--heads", heads, "--kv-heads", kv, "--head-dim", head,
              "--layers", layers, "--vocab", pick(*PRIMES), "--context", 128, "--seed", between(1, 1 << 30),
              "--norm-type", pick("F32", "F32", "F16", "BF16"), "--head", pick("tied", "untied")]
-        rotates = family != "gpt2"
+        rotates = family not in make_model.UNROTATED
         if rope_dims and rotates:
             o += ["--rope-dims", rope_dims]
-        if family.startswith("gemma"):
+        if family in ("gemma2", "gemma3"):
             o += ["--window", between(1, 45)]
             o += pick(["--pattern", between(1, 3)], ["--pattern", ",".join(str(between(0, 1)) for _ in range(layers))] if layers > 1 else [])
             o += pick([], ["--softcap", between(5, 30)])
