@@ -302,8 +302,12 @@ Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<Weig
       place.made = *source ? nullptr : tensor;
       place.mapped = tensor->mapped;
       place.isStack = entry.layout && tensor->dims[2] > 1;
-      if (entry.layout)
-        place.scales = checkpoint.rowScales(*tensor, entry.firstRow, product(entry.dims, 1));
+      if (entry.layout) {
+        Result<std::vector<float>> scales = checkpoint.rowScales(*tensor, entry.firstRow, product(entry.dims, 1));
+        if (!scales)
+          return scales.error();
+        place.scales = std::move(*scales);
+      }
     }
     const std::vector<int64_t> dims = entry.packedDims();
     place.bytes = entry.layout ? packedBytes(*entry.layout, *blockFormat(static_cast<Storage>(entry.storage)),

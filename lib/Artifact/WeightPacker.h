@@ -47,7 +47,7 @@ struct PackedWeights {
 
 /// Lays `entries` out in order, each at a multiple of `alignment` bytes, and so many zeros behind the last. E0220: the
 /// checkpoint lacks a tensor. E0818: it has the tensor in another shape or storage type, or the range of rows does not
-/// fit the packing.
+/// fit the packing. E0221: what multiplies the tensor is no such number.
 Result<PackedWeights> planWeights(const Checkpoint &checkpoint, std::vector<WeightEntry> entries, uint64_t alignment);
 
 /// Packs with `jobs` threads (at least 1) and writes the section to `fd` at `fileOffset`; at most a few MiB for each

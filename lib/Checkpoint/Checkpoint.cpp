@@ -1,6 +1,8 @@
 #include "lib/Checkpoint/Checkpoint.h"
 #include "lib/Checkpoint/Gguf.h"
+#include "lib/Checkpoint/GgufShard.h"
 #include "lib/Checkpoint/HuggingFace/Folder.h"
+#include <cinttypes>
 #include <cstring>
 
 namespace stepdown {
@@ -22,21 +24,31 @@ const StoredTensor *Checkpoint::tensor(std::string_view name) const {
   return it == byName.end() ? nullptr : &infos[it->second];
 }
 
-const StoredTensor *Checkpoint::scaleOf(const StoredTensor &weight) const {
+Result<const StoredTensor *> Checkpoint::scaleOf(const StoredTensor &weight) const {
   constexpr std::string_view ending = ".weight";
   const BlockFormat *format = blockFormat(weight.storage);
+  const StoredTensor *none = nullptr;
   if (!format || !format->floatScales || weight.name.size() <= ending.size() ||
       weight.name.substr(weight.name.size() - ending.size()) != ending)
-    return nullptr;
-  return tensor(std::string(weight.name.substr(0, weight.name.size() - ending.size())) + ".scale");
+    return none;
+  const StoredTensor *scale = tensor(std::string(weight.name.substr(0, weight.name.size() - ending.size())) + ".scale");
+  if (scale && (scale->storage != Storage::F32 || scale->dims[0] != weight.dims[2] || scale->rows() != 1))
+    return fail(ErrorCode::ModelTensorShape,
+                "%s: offset %" PRIu64 ": tensor '%s': expects F32 of shape {%" PRIu64 "}, but got type %u, and %" PRIu64
+                " rows of %" PRIu64,
+                path().c_str(), scale->offset, printable(scale->name).c_str(), weight.dims[2],
+                static_cast<unsigned>(scale->storage), scale->rows(), scale->dims[0]);
+  return scale;
 }
 
-std::vector<float> Checkpoint::rowScales(const StoredTensor &weight, uint64_t first, uint64_t count) const {
-  const StoredTensor *scale = scaleOf(weight);
-  if (!scale || !scale->data)
-    return {};
-  std::vector<float> each(scale->dims[0]), rows(count);
-  std::memcpy(each.data(), scale->data, each.size() * sizeof(float));
+Result<std::vector<float>> Checkpoint::rowScales(const StoredTensor &weight, uint64_t first, uint64_t count) const {
+  Result<const StoredTensor *> scale = scaleOf(weight);
+  if (!scale)
+    return scale.error();
+  if (!*scale || !(*scale)->data)
+    return std::vector<float>();
+  std::vector<float> each((*scale)->dims[0]), rows(count);
+  std::memcpy(each.data(), (*scale)->data, each.size() * sizeof(float));
   const uint64_t together = weight.rows() / each.size();
   for (uint64_t r = 0; r < count; ++r)
     rows[r] = each[(first + r) / together];

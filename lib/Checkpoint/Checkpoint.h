@@ -44,10 +44,10 @@ public:
   const std::vector<StoredTensor> &tensors() const { return infos; }
   const StoredTensor *tensor(std::string_view name) const;
   /// What multiplies every value of the tensor X.weight, or of each of its dims[2] experts, where the file has it:
-  /// X.scale, F32 {1} or {dims[2]}, of types that keep scales of groups alone (nvfp4); else null.
-  const StoredTensor *scaleOf(const StoredTensor &tensor) const;
+  /// X.scale, F32 {dims[2]}, of types that keep scales of groups alone (nvfp4); else null. E0221: it is something else.
+  Result<const StoredTensor *> scaleOf(const StoredTensor &tensor) const;
   /// The same for each of the tensor's rows [first, first + count), or nothing.
-  std::vector<float> rowScales(const StoredTensor &tensor, uint64_t first, uint64_t count) const;
+  Result<std::vector<float>> rowScales(const StoredTensor &tensor, uint64_t first, uint64_t count) const;
   /// What the user named, for messages.
   const std::string &path() const { return meta->file(); }
   /// Everything that was read; the bytes of these are the checkpoint's identity.

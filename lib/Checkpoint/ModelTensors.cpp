@@ -72,14 +72,12 @@ struct Checker {
   /// What multiplies the weight, of all of it or of each expert, where its type has such a number.
   void scale(const std::string &name) {
     const StoredTensor *weight = checkpoint.tensor(name + ".weight");
-    const StoredTensor *factor = weight ? checkpoint.scaleOf(*weight) : nullptr;
-    if (!factor || !status)
+    if (!weight || !status)
       return;
-    allow(std::string(factor->name), {weight->dims[2]});
-    if (status && factor->storage != Storage::F32)
-      status = fail(ErrorCode::ModelTensorShape, "%s: offset %" PRIu64 ": tensor '%s': expects F32, but got type %u",
-                    checkpoint.path().c_str(), factor->offset, printable(factor->name).c_str(),
-                    static_cast<unsigned>(factor->storage));
+    if (auto factor = checkpoint.scaleOf(*weight); !factor)
+      status = factor.error();
+    else if (*factor)
+      read.insert(std::string((*factor)->name));
   }
   /// A stack of experts' weights [experts, out, in].
   void stack(const std::string &name, uint64_t in, uint64_t out) {
@@ -296,6 +294,18 @@ Status checkTensors(const Checkpoint &checkpoint, const ModelParameters &paramet
   return checker.status;
 }
 
+/// What is not finite of a block whose scale is no binary16, or 0: a weight, the product of three numbers.
+static float infiniteWeight(const BlockFormat &format, const BlockFields &fields, float rowScale) {
+  if (format.storage != Storage::MXFP4 && !format.floatScales)
+    return 0; // 65504 times any scale and code is finite
+  for (int i = 0; i < format.elements; ++i) {
+    const float scale = fields.d * rowScale * scaleOf(format, fields.scales[i / format.group]);
+    if (const float value = scale * static_cast<float>(format.table[fields.codes[i]]); !std::isfinite(value))
+      return value;
+  }
+  return 0;
+}
+
 Status checkFinite(const Checkpoint &checkpoint) {
   BlockFields fields;
   std::vector<uint8_t> room;
@@ -303,6 +313,9 @@ Status checkFinite(const Checkpoint &checkpoint) {
     const BlockFormat *format = blockFormat(tensor.storage);
     if (!format || (!tensor.data && !tensor.source))
       continue;
+    Result<std::vector<float>> scales = checkpoint.rowScales(tensor, 0, tensor.rows());
+    if (!scales)
+      return scales.error();
     const uint8_t *rows = nullptr;
     constexpr uint64_t together = 64; // rows that are made from the same pages
     const uint64_t rowBytes = tensor.rowBytes(), some = together * rowBytes;
@@ -311,11 +324,16 @@ Status checkFinite(const Checkpoint &checkpoint) {
         rows = tensor.read(at / rowBytes, std::min(together, tensor.rows() - at / rowBytes), room);
       const uint8_t *block = rows + at % some;
       float value = 0;
+      const char *what = format->isQuantised() ? "block scale" : "weight";
       if (tensor.source && tensor.storage == Storage::MXFP4 && *block == 255) { // NaN in a folder, 2^128 in GGUF
         value = std::numeric_limits<float>::quiet_NaN();
       } else if (format->isQuantised()) {
         readFields(*format, block, fields);
         value = std::isfinite(fields.d) ? fields.m : fields.d;
+        if (std::isfinite(value)) {
+          value = infiniteWeight(*format, fields, scales->empty() ? 1 : (*scales)[at / rowBytes]);
+          what = "product of a code and its scales";
+        }
       } else {
         decode(*format, block, 1, &value);
       }
@@ -324,8 +342,8 @@ Status checkFinite(const Checkpoint &checkpoint) {
                                                       std::to_string(at % rowBytes / format->bytes * format->elements)
                                                 : "offset " + std::to_string(tensor.offset + at);
         return fail(ErrorCode::ModelTensorNotFinite, "%s: %s: tensor '%s': %s: expects a finite %s, but got %g",
-                    checkpoint.path().c_str(), place.c_str(), printable(tensor.name).c_str(), format->name,
-                    format->isQuantised() ? "block scale" : "weight", value);
+                    checkpoint.path().c_str(), place.c_str(), printable(tensor.name).c_str(), format->name, what,
+                    value);
       }
     }
   }

@@ -114,7 +114,10 @@ template <typename T> Result<typename TypedMachine<T>::Datum> TypedMachine<T>::w
     }
     Matrix whole{format, bytes, padding.rows(rows), size_t(columns(type)), padding, size_t(in)};
     whole.bytes += begin * whole.rowBytes();
-    whole.scales = checkpoint.rowScales(*found, begin, rows);
+    Result<std::vector<float>> scales = checkpoint.rowScales(*found, begin, rows);
+    if (!scales)
+      return scales.error();
+    whole.scales = std::move(*scales);
     return Datum(whole);
   }
   const uint64_t stored = found->dims[0] * found->rows(); // biases of experts are one vector

@@ -1,7 +1,9 @@
 // Every malformed file of test/data/make_malformed.py gets the numbered error that its manifest expects, with a message
 // that names the file, the field and the value.
 #include "lib/Checkpoint/ModelParameters.h"
+#include "test/unit/GgufBytes.h"
 
+#include <cstring>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
@@ -91,3 +93,37 @@ TEST(MalformedGgufSuite, CoversEveryRow) {
 }
 
 } // namespace
+
+// Scales that are no binary16 have products with codes that are infinite: 12 times 2^124 is not, 12 times 2^125 is.
+TEST(FiniteWeights, AreProductsOfCodesAndScales) {
+  const auto refused = [](GgufBytes made) {
+    GgufBytes::File file(made.bytes());
+    Result<Checkpoint> gguf = Checkpoint::open(file.path);
+    EXPECT_TRUE(gguf) << gguf.error().text();
+    Status status = checkFinite(*gguf);
+    if (!status) {
+      EXPECT_EQ(status.error().code, ErrorCode::ModelTensorNotFinite) << status.error().text();
+      EXPECT_NE(status.error().message.find("'a.weight'"), std::string::npos) << status.error().text();
+    }
+    return !status;
+  };
+  const auto mxfp4 = [](uint8_t exponent, uint8_t codes) {
+    std::vector<uint8_t> block(17, codes);
+    block[0] = exponent;
+    return GgufBytes().stored("a.weight", {32}, Storage::MXFP4, block);
+  };
+  EXPECT_FALSE(refused(mxfp4(252, 0x77)));
+  EXPECT_TRUE(refused(mxfp4(253, 0x77)));
+  EXPECT_TRUE(refused(mxfp4(254, 0xf0)));
+  EXPECT_FALSE(refused(mxfp4(254, 0x11)));
+  const auto nvfp4 = [](uint8_t scale, uint8_t codes, float factor) {
+    std::vector<uint8_t> block(36, codes), number(4);
+    std::fill(block.begin(), block.begin() + 4, scale);
+    std::memcpy(number.data(), &factor, 4);
+    return GgufBytes().stored("a.weight", {64, 1}, Storage::NVFP4, block).stored("a.scale", {1}, Storage::F32, number);
+  };
+  EXPECT_FALSE(refused(nvfp4(0x38, 0x11, 3e38f))); // 1 times a half
+  EXPECT_TRUE(refused(nvfp4(0x38, 0x77, 3e38f)));  // 1 times 6
+  EXPECT_TRUE(refused(nvfp4(0x7e, 0x11, -3e38f))); // 448 times a half
+  EXPECT_FALSE(refused(nvfp4(0x7e, 0x77, 1e35f)));
+}

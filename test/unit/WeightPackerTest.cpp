@@ -269,6 +269,23 @@ TEST(WeightSection, MultipliesAnExpertByItsScale) {
     }
 }
 
+// IR that is compiled with --weights was printed for another file.
+TEST(WeightSection, RefusesAScaleOfAnotherShape) {
+  const std::vector<uint8_t> source = randomBlocks(formatOf("nvfp4"), 16, 23);
+  const auto refusal = [&](std::vector<uint64_t> dims, Storage storage, size_t bytes) {
+    Packing packing(GgufBytes()
+                        .stored("a.weight", {64, 16}, Storage::NVFP4, source)
+                        .stored("a.scale", dims, storage, std::vector<uint8_t>(bytes)));
+    Result<PackedWeights> plan = packing.plan({entry("a.weight", {64, 16}, "nvfp4", &kTiles16)});
+    return plan ? ErrorCode{} : plan.error().code;
+  };
+  EXPECT_EQ(refusal({1}, Storage::F32, 4), ErrorCode{});
+  EXPECT_EQ(refusal({1}, Storage::F16, 2), ErrorCode::ModelTensorShape);
+  EXPECT_EQ(refusal({2}, Storage::F32, 8), ErrorCode::ModelTensorShape);
+  EXPECT_EQ(refusal({17}, Storage::F32, 68), ErrorCode::ModelTensorShape);
+  EXPECT_EQ(refusal({1, 2}, Storage::F32, 8), ErrorCode::ModelTensorShape);
+}
+
 TEST(WeightSection, RefusesPaddingThatIsNone) {
   Packing packing(GgufBytes().tensor("m", {37, 26}));
   for (WeightPadding bad : {WeightPadding{12, 16, 64}, WeightPadding{13, 12, 64}, WeightPadding{13, 16, 48},
