@@ -122,7 +122,8 @@ def extremes(suite, tokens):
 def run(suite, families, tokens):
     print("rms of all logits from float64's, of what float64 with the same codes is from them, and of these two apart")
     suite.run("extremes", lambda: extremes(suite, tokens))
-    for kind in random_weights.TYPES:
+    # Of the rare types those whose scales are floats, and those whose codes are the largest.
+    for kind in (*random_weights.TYPES, "NVFP4", "IQ2_XS"):
         suite.run(kind, lambda: one(suite, kind, shape(kind), tokens))
     for name, options in families.items():
         if "--family llama" not in options:  # which the types have

@@ -213,7 +213,7 @@ def types(suite):
 
 def same_bytes(suite):
     """One hash of the logits: threads, chunks, cache blocks, company and repetition never show in a result."""
-    cases = {"llama": "--family llama --type mixed --width 256 --layers 2 --vocab 512",
+    cases = {"llama": "--family llama --type mixed --width 256 --layers 2 --vocab 512 --mix attn_k=NVFP4 --mix attn_v=IQ2_XS",
              "gemma3": "--family gemma3 --type Q5_0 --layers 6 --window 32"}
     random = np.random.default_rng(11)
     prompts = [[int(t) for t in random.integers(3, 380, size)] for size in (150, 1, 17, 64, 5, 33, 2, 90)]

@@ -75,6 +75,7 @@ def types(suite, device):
     for kind in random_weights.TYPES:
         suite.run(kind, lambda: against_float64(suite, kind, f"--type {kind} --width 256 --ffn 256 --layers 1", device,
                                                 PRODUCTS if kind.startswith(("Q", "IQ")) else CACHE))
+    suite.run("rare", lambda: against_float64(suite, "rare", "--type rare --width 256 --ffn 256 --layers 2", device))
 
 
 def contexts(suite, device):
