@@ -7,7 +7,7 @@
 and libraries into the folder. Each file is one of:
 
     agree    compiled with --exact, NMSE of the logits of 24 tokens at most 1e-6 beside llama.cpp's on the processor
-    refused  by an error with a number, which is shown
+    refused  as a model (E01xx, E02xx), by the error that is shown
     wrong    any other; the program then ends with 1
 
 --write puts the counts and the list into docs/generated-models.md.
@@ -23,7 +23,6 @@ The generator fills in whatever llama.cpp may read, with random numbers; two fil
 import argparse
 import datetime
 import glob
-import json
 import os
 import re
 import subprocess
@@ -97,7 +96,7 @@ def rewritten(path, defaults, out, ours):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return architecture, count
+    return count
 
 
 def called(*command):
@@ -105,14 +104,15 @@ def called(*command):
 
 
 def number(text):
-    found = re.search(r"(E\d{4}): (.*)", text)
+    """(number, text) of a refusal of the model: any other error is the compiler's."""
+    found = re.search(r"(E0[12]\d{2}): (.*)", text)
     return found and (found.group(1), found.group(2).splitlines()[0])
 
 
 def judged(path, defaults, options, logits):
     """(agree, refused or wrong; why)"""
     temporary = os.path.join(options.folder, "file.gguf")
-    _, count = rewritten(path, defaults, temporary, True)
+    count = rewritten(path, defaults, temporary, True)
     artifact, ours, theirs, peers = (os.path.join(options.folder, name) for name in ("file.stepdown", "ours.npy", "theirs.f32", "peer.gguf"))
     made = called(os.path.join(options.bin, "stepdown-compile"), temporary, "-o", artifact, "--exact", "--target=x86-64-v3")
     if made.returncode:
