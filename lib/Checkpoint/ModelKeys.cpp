@@ -1,6 +1,6 @@
 // The keys of an architecture's namespace, and of namespaces beside it, that ModelParameters.cpp does not read: what
-// each asks for, or why it asks for nothing. test/run/keys.py walks the whole list of the gguf package for every
-// family.
+// each asks for, or why it asks for nothing. test/run/keys.py walks the whole list of the gguf package for each
+// family of DISTINCT in make_model.py.
 #include "lib/Checkpoint/ModelParameters.h"
 #include "lib/Checkpoint/UnreadKeys.h"
 

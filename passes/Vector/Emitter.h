@@ -89,8 +89,8 @@ public:
 class QuadSum {
 public:
   using Value = mlir::Value;
-  /// `quads`: how many will be added. A factor is one of factorOf()'s, of codes up to 64; where pairs are summed, it
-  /// multiplies those alone, and there is no start beside it.
+  /// `quads`: how many will be added. A factor is one of factorOf()'s, of codes of which two products fit 16 bits;
+  /// where pairs are summed, it multiplies those alone, and there is no start beside it.
   QuadSum(Emitter &emitter, int maxCode, size_t quads, Value start = {}, Value factor = {});
   /// Lanes of 16 bits and a sign as factors: where pairs are summed, they are multiplied by pairs.
   static Value factorOf(Emitter &emitter, Value lanes);

@@ -17,12 +17,12 @@ import tiny_tokenizer
 
 DISTINCT = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "granite", "olmo2", "phi3", "smollm3", "qwen3moe", "olmoe", "granitemoe", "gpt-oss",
             "gpt2", "starcoder2", "cohere2", "internlm2", "qwen2moe")
-# Families that differ from one of those by a name or a switch.
+# Families of the same parts, put together otherwise or by another name: test/run/keys.py leaves them out.
 SIMILAR = ("ernie4_5", "xverse", "exaone", "seed_oss", "gemma", "hunyuan-dense", "maincoder", "glm4", "chatglm", "command-r", "orion",
            "codeshell", "starcoder")
 FAMILIES = DISTINCT + SIMILAR
 BIASED = ("gpt2", "starcoder", "starcoder2", "codeshell")  # every linear and every norm, which are layer norms
-LAYER_NORMS = (*BIASED, "cohere2", "command-r", "orion")  # of the others RMS norms
+LAYER_NORMS = (*BIASED, "cohere2", "command-r", "orion")  # the others have RMS norms
 UNROTATED = ("gpt2", "starcoder")
 BASES = {"llama": 1e5, "qwen2": 1e6, "qwen3": 1e6, "qwen3moe": 1e6, "gemma3": 1e6, "olmo2": 5e5, "smollm3": 5e6, "gpt-oss": 1.5e5,
          "starcoder2": 1e6, "cohere2": 5e4, "internlm2": 1e6, "qwen2moe": 1e6}  # of the others 1e4

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""No key of a checkpoint is dropped: goes through every key that the gguf package knows, for every family.
+"""No key of a checkpoint is dropped: goes through every key that the gguf package knows, for every family of DISTINCT.
 
     keys.py STEPDOWN_COMPILE STEPDOWN_RUN
 
