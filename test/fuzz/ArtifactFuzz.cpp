@@ -36,11 +36,12 @@ struct Region {
 /// The launches of a step, beside the dispatches that they come from.
 class StepCheck {
 public:
-  StepCheck(const Model &model, const KVCache &cache)
-      : model(model), p(model.program()), cache(cache), arena{uint64_t(1) << 40, p.head.arena_bytes},
-        places{arena.begin,       uint64_t(2) << 40, uint64_t(3) << 40, uint64_t(4) << 40,
-               uint64_t(5) << 40, uint64_t(6) << 40, uint64_t(7) << 40},
-        queue(std::move(*model.device().queue(1))), program(std::move(*StepProgram::create(model, places, cache))) {}
+  StepCheck(const Model &model, const ProgramPart &part, const KVCache &cache)
+      : model(model), part(part), p(part.program()), cache(cache), arena{uint64_t(1) << 40, p.head.arena_bytes},
+        places{arena.begin,       uint64_t(2) << 40, uint64_t(3) << 40, uint64_t(4) << 40, uint64_t(5) << 40,
+               uint64_t(6) << 40, uint64_t(7) << 40, uint64_t(8) << 40, uint64_t(9) << 40},
+        queue(std::move(*model.device().queue(1))),
+        program(std::move(*StepProgram::create(model, part, places, cache))) {}
 
   void run(uint32_t newTokens, uint32_t rows) {
     tokens = newTokens;
@@ -73,8 +74,8 @@ private:
       uint32_t word = 0;
       for (uint32_t k = 0; k < dispatch.operand_count; ++k) {
         const stepdown_operand &o = p.operands[dispatch.first_operand + k];
-        for (size_t level = 0; level < model.target().code.size(); ++level) {
-          const CodeIndex &code = model.target().code[level].index;
+        for (size_t level = 0; level < part.target->code.size(); ++level) {
+          const CodeIndex &code = part.target->code[level].index;
           const stepdown_entry &entry = code.entries[p.entry(level, dispatch.kernel, bucket)];
           require(entry.count == dispatch.operand_count && entry.extent == dispatch.extent &&
                   entry.tile == p.buckets[bucket].tile);
@@ -97,7 +98,7 @@ private:
   }
 
   bool overRows(const stepdown_dispatch &dispatch) const {
-    const stepdown_launch &launch = model.launch(model.entry(dispatch.kernel, p.bucketOf(tokens)));
+    const stepdown_launch &launch = part.launch(part.entry(dispatch.kernel, p.bucketOf(tokens)));
     return std::any_of(std::begin(launch.grid), std::end(launch.grid),
                        [](const stepdown_grid &grid) { return grid.size == STEPDOWN_DIM_ROWS; });
   }
@@ -108,6 +109,10 @@ private:
     auto whole = [&](const Region &region, uint64_t own) {
       region.holds(address, own);
       require(bytes <= own);
+    };
+    auto ofWeight = [&](const stepdown_weight &weight) {
+      const bool ofAdapters = weight.packing == STEPDOWN_PACKING_ADAPTERS;
+      whole(ofAdapters ? Region{places.adapters, part.target->adapterBytes} : weights, weight.bytes);
     };
     auto exactly = [&](uint64_t begin, uint64_t own) { require(address == begin && bytes <= own); };
     auto cacheBytes = [&](uint64_t dim) {
@@ -120,9 +125,9 @@ private:
     case STEPDOWN_AT_BUFFER:
       return whole(arena, p.buffers[o.index].bytes);
     case STEPDOWN_AT_WEIGHT:
-      return whole(weights, p.weights[o.index].bytes);
+      return ofWeight(p.weights[o.index]);
     case STEPDOWN_AT_LAYER_WEIGHT:
-      return whole(weights, p.weights[p.weightLists[layer->first_weight + o.index]].bytes);
+      return ofWeight(p.weights[p.weightLists[layer->first_weight + o.index]]);
     case STEPDOWN_AT_KEYS:
       return exactly(cache.keys(layer->cache_group, layer->cache_index),
                      cacheBytes(p.groups[layer->cache_group].key_dim));
@@ -142,6 +147,8 @@ private:
       return exactly(places.rows, step);
     case STEPDOWN_AT_LAST:
       return exactly(places.last, step);
+    case STEPDOWN_AT_ADAPTERS:
+      return exactly(places.slots, step);
     default:
       return exactly(places.logits, logitsBytes());
     }
@@ -156,6 +163,7 @@ private:
   }
 
   const Model &model;
+  const ProgramPart &part;
   const Program &p;
   const KVCache &cache;
   const Region arena;
@@ -184,10 +192,14 @@ void useModel(const std::shared_ptr<const Model> &model) {
   auto cache = KVCache::create(model->device(), model->program().cache[0], model->program().groups, shape);
   if (!cache)
     return;
-  StepCheck check(*model, *cache);
-  check.run(1, 0);
-  check.run(1, 1);
-  check.run(head.max_step_tokens, head.max_step_rows);
+  for (const ProgramPart *part : {&model->part(), model->adapted()}) {
+    if (!part)
+      continue;
+    StepCheck check(*model, *part, *cache);
+    check.run(1, 0);
+    check.run(1, 1);
+    check.run(head.max_step_tokens, head.max_step_rows);
+  }
   // Tokens queued, but no step: that would run the file's code.
   const Session::Token tokens[] = {{0, 0, true}, {1, static_cast<int32_t>(head.vocabulary) - 1, false}};
   if ((*session)->createSequence() && (*session)->createSequence())

@@ -71,7 +71,7 @@ uint32_t ArtifactBuilder::buffer(const std::string &name, uint64_t bytes) {
 
 uint32_t ArtifactBuilder::weight(const std::string &name, std::vector<uint64_t> dims,
                                  const std::vector<float> &values) {
-  stepdown_weight w = {string(name), 0, STEPDOWN_PACKING_ROWS, static_cast<uint32_t>(dims.size()), {}, 0, 0};
+  stepdown_weight w = {string(name), 0, STEPDOWN_PACKING_ROWS, static_cast<uint32_t>(dims.size()), {}, 0, 0, 0, 0};
   std::copy(dims.begin(), dims.end(), w.dims);
   weightBytes.resize((weightBytes.size() + 63) / 64 * 64);
   w.offset = weightBytes.size();
