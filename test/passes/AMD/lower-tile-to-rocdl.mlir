@@ -29,9 +29,11 @@
 // CHECK-NEXT: llvm.call_intrinsic "llvm.amdgcn.s.barrier"() : () -> ()
 // CHECK-NEXT: llvm.fence syncscope("workgroup") acquire
 // CHECK-COUNT-2: llvm.store %{{.*}} {alignment = 16 : i64} : vector<8xi16>, !llvm.ptr<3>
-// Two rows of B at a time are turned: pairs of neighbouring k of eight columns.
-// CHECK: llvm.shufflevector %[[LOW:.*]], %[[HIGH:.*]] [0, 8] : vector<8xi16>
-// CHECK: llvm.store %{{.*}} : vector<2xi16>, !llvm.ptr<3>
+// Two rows of B at a time become words of two neighbouring k: eight columns are two pieces of 16 bytes.
+// CHECK: %[[LOW:.*]] = llvm.shufflevector %[[EVEN:.*]], %[[ODD:.*]] [0, 8, 1, 9, 2, 10, 3, 11] : vector<8xi16>
+// CHECK-NEXT: llvm.store %[[LOW]], %{{.*}} {alignment = 16 : i64} : vector<8xi16>, !llvm.ptr<3>
+// CHECK: %[[HIGH:.*]] = llvm.shufflevector %[[EVEN]], %[[ODD]] [4, 12, 5, 13, 6, 14, 7, 15] : vector<8xi16>
+// CHECK-NEXT: llvm.store %[[HIGH]], %{{.*}} {alignment = 16 : i64} : vector<8xi16>, !llvm.ptr<3>
 // CHECK: llvm.call_intrinsic "llvm.amdgcn.s.barrier"
 // The loop: loads of the next slot, products of this one, arrival.
 // CHECK: scf.for
