@@ -61,11 +61,15 @@ size_t bytesOf(const SavedGroup &group, const CachePart &part) {
 } // namespace
 
 uint64_t identityOf(const Model &model) {
-  // The provenance is JSON that the compiler writes: the sum of the checkpoint, and that of a module that was edited.
-  const std::string_view provenance = model.artifact().provenance(), key = "\"sha256\":\"";
+  // The provenance is JSON that the compiler writes: the sum of the checkpoint, that of a module that was edited, and
+  // of adapters that are merged the sums and the scales.
+  const std::string_view provenance = model.artifact().provenance();
   std::string sums;
-  for (size_t at = provenance.find(key); at != provenance.npos; at = provenance.find(key, at + 1))
-    sums += provenance.substr(at + key.size(), 64);
+  for (std::string_view key : {"\"sha256\":", "\"scale\":"})
+    for (size_t at = provenance.find(key); at != provenance.npos; at = provenance.find(key, at + 1)) {
+      const size_t begin = at + key.size();
+      sums += provenance.substr(begin, provenance.find_first_of(",}", begin) - begin);
+    }
   if (sums.empty()) {
     sums = model.artifact().metadata();
     const stepdown_header &header = model.artifact().header();

@@ -399,6 +399,15 @@ def kept(suite):
         except RuntimeError as error:
             said = str(error)
         suite.expect("error E1512: " in said, f"a saved sequence, {name}: expects E1512, but got {said}")
+    # Of merged adapters the scale is part of what the model is.
+    merged = {scale: compiled(suite, checkpoint, "--adapter", f"{path}={scale}", name=f"merged{scale}") for scale in (1, -1)}
+    suite.call("stepdown-run", "generate", merged[1], "--tokens", tokens, "-n", 4, "--ignore-eos", "--save-session", saved)
+    for scale, taken in ((1, True), (-1, False)):
+        try:
+            said = suite.call("stepdown-run", "generate", merged[scale], "-n", 1, "--load-session", saved)
+        except RuntimeError as error:
+            said = str(error)
+        suite.expect(("error E1512: " in said) != taken, f"a saved sequence, merged with {scale}: got {said}")
 
 
 PARTS = {"merged": merged, "beside": beside, "served": served, "kept": kept, "refusals": refusals}
