@@ -43,9 +43,11 @@ Result<std::unique_ptr<AdapterSet>> AdapterSet::create(const Model &model) {
   uint64_t slots = 1;
   for (const stepdown_weight &weight : target.program.weights)
     if (weight.packing == STEPDOWN_PACKING_ADAPTERS)
-      slots = slots == 1 ? weight.dims[2] : std::min(slots, weight.dims[2]);
+      slots = weight.dims[2]; // of all: see ProgramCheck.cpp
   set->loaded.resize(slots);
   set->identities.assign(slots, 0);
+  for (uint64_t i = 0; i < slots; ++i)
+    set->holders.push_back(std::make_shared<const int32_t>(static_cast<int32_t>(i)));
   return set;
 }
 
@@ -113,7 +115,7 @@ Result<int32_t> AdapterSet::load(const std::string &name, const std::string &pat
   std::string sums;
   for (const MappedFile &file : adapter->files)
     sums += std::to_string(checksumOf(file.data(), file.size())) + " ";
-  sums += std::to_string(scale);
+  sums.append(reinterpret_cast<const char *>(&scale), sizeof scale); // every bit of it: text would round
   identities[static_cast<size_t>(slot)] = std::max<uint64_t>(1, checksumOf(sums.data(), sums.size()));
   *free = name;
   return slot;
@@ -124,6 +126,9 @@ Status AdapterSet::unload(const std::string &name) {
   if (!which || *which < 1)
     return fail(ErrorCode::AdapterName, "adapter '%.100s': expects the name of one that is loaded, which are: %s",
                 name.c_str(), listed().c_str());
+  if (holders[static_cast<size_t>(*which)].use_count() > 1)
+    return fail(ErrorCode::AdapterName, "adapter '%.100s': expects no request that has it or waits for it, but some do",
+                name.c_str());
   loaded[static_cast<size_t>(*which)].clear();
   identities[static_cast<size_t>(*which)] = 0;
   return Done{};
@@ -176,8 +181,10 @@ Status AdapterSet::pack(const Adapter &adapter, double scale, int32_t slot, Queu
                     linear.theirs.c_str());
     }
     const uint64_t bytes = values.size() * sizeof values[0];
-    if (Status sent = queue.upload(memory->address + weight.offset + uint64_t(slot) * bytes, values.data(), bytes);
-        !sent)
+    Status sent = queue.upload(memory->address + weight.offset + uint64_t(slot) * bytes, values.data(), bytes);
+    if (sent && !queue.keepsUploads()) // `values` may be read until then
+      sent = queue.sync();
+    if (!sent)
       return sent;
   }
   return Done{};

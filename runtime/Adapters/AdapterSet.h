@@ -6,6 +6,7 @@
 #pragma once
 #include "lib/Checkpoint/Adapters/Adapter.h"
 #include "runtime/Load/Model.h"
+#include <memory>
 
 namespace stepdown {
 
@@ -18,10 +19,12 @@ public:
   /// refuses; E1471 for DoRA, E1475 for a number that float16 does not hold, E1477 where there is no room for it, E1478
   /// for a name that is empty or taken.
   Result<int32_t> load(const std::string &name, const std::string &path, double scale, Queue &queue);
-  /// Frees the slot of `name`, which no sequence has; E1478.
+  /// Frees the slot of `name`, which no sequence has; E1478, also where hold() says that it is wanted.
   Status unload(const std::string &name);
   /// The slot of `name`, E1478; 0 for the empty name.
   Result<int32_t> slot(const std::string &name) const;
+  /// The slot, which is not unloaded while a copy of this is there.
+  std::shared_ptr<const int32_t> hold(int32_t slot) const { return holders[static_cast<size_t>(slot)]; }
   /// Names by slot, the first of them empty; of a free slot empty.
   const std::vector<std::string> &names() const { return loaded; }
   /// What tells the numbers in a slot from others: 0 for slot 0, else a checksum that is never 0.
@@ -39,6 +42,7 @@ private:
   Allocation memory;
   std::vector<std::string> loaded;
   std::vector<uint64_t> identities;
+  std::vector<std::shared_ptr<const int32_t>> holders; ///< by slot, which each holds
 };
 
 /// A model without adapters says what it lacks: E1477.

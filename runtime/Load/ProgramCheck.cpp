@@ -3,6 +3,7 @@
 #include "runtime/Load/TableReader.h"
 
 #include <cstring>
+#include <set>
 
 namespace stepdown {
 namespace {
@@ -107,6 +108,13 @@ public:
         return bad("weight", i, "dimension", w.dims[d], "from 1 to %llu", maxAdapterDim);
     if (w.storage != halfStorage)
       return bad("weight", i, "storage", w.storage, "%llu", halfStorage);
+    // A slot has room in each, and each is the only one of its linear.
+    adapterSlots = adapterSlots ? adapterSlots : w.dims[2];
+    if (w.dims[2] != adapterSlots)
+      return bad("weight", i, "dimension", w.dims[2], "%llu slots, which others of adapters have", adapterSlots);
+    if (!adapterNames.insert(name).second)
+      return fail(ErrorCode::ArtifactTable, "%s: weight %u: expects no other weight with the name %.*s", file, i,
+                  int(std::min<size_t>(name.size(), 200)), name.data());
     const uint64_t bytes = w.dims[0] * w.dims[1] * w.dims[2] * sizeof(uint16_t);
     if (w.offset % alignment || w.bytes < bytes || !inside(w.offset, w.bytes, maxAdapterBytes))
       return bad("weight", i, "offset", w.offset, "a multiple of %llu with %llu bytes below %llu", alignment, bytes,
@@ -266,7 +274,8 @@ private:
   const char *file;
   const Program &p;
   const uint64_t alignment;
-  uint64_t invocations = 0, words = 0;
+  uint64_t invocations = 0, words = 0, adapterSlots = 0;
+  std::set<std::string_view> adapterNames; // of matrices
 };
 
 } // namespace

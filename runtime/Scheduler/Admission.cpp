@@ -51,6 +51,12 @@ void Scheduler::resume(int32_t sequence, std::vector<int32_t> tokens, RequestCli
 void Scheduler::queue(Request &&request, int32_t priority) {
   if (Status good = expectPrompt(request); !good)
     return refuse(request, good.error());
+  if (!request.borrowed) {
+    Result<std::shared_ptr<const int32_t>> held = session.holdAdapter(request.clients.front()->adapter());
+    if (!held)
+      return refuse(request, held.error());
+    request.adapter = std::move(*held);
+  }
   const int64_t level = std::clamp(priority, -mostPriority, mostPriority);
   request.rank = static_cast<int64_t>(counted.steps) - level * options.patience;
   request.arrival = arrivals++;
@@ -85,9 +91,8 @@ bool Scheduler::fits(const Request &request, size_t staying) const {
     leaving.push_back(requests[i].sequence);
   // Of what those who stay have already it takes no block.
   const auto most = static_cast<int32_t>(request.tokens.size()) - 1;
-  const Result<int32_t> adapter = session.adapterNamed(request.clients.front()->adapter());
   const int32_t shared =
-      request.borrowed || !adapter ? 0 : session.sharedPrefix(request.tokens.data(), most, leaving, *adapter);
+      request.borrowed ? 0 : session.sharedPrefix(request.tokens.data(), most, leaving, request.slot());
   for (size_t g = 0; g < cache.groupCount(); ++g) {
     auto blocks = [&](uint64_t positions) {
       if (uint64_t window = program.groups[g].window)
@@ -130,12 +135,7 @@ void Scheduler::enter() {
     Request request = std::move(entering.front());
     entering.pop_front();
     if (!request.borrowed) {
-      const Result<int32_t> adapter = session.adapterNamed(request.clients.front()->adapter());
-      if (!adapter) { // unloaded since, or never there
-        refuse(request, adapter.error());
-        continue;
-      }
-      Result<int32_t> sequence = session.createSequence(*adapter);
+      Result<int32_t> sequence = session.createSequence(request.slot());
       if (!sequence && !requests.empty())
         return wait(std::move(request));
       if (!sequence) {

@@ -210,6 +210,7 @@ void Scheduler::drawAll() {
       branch.arrival = request.arrival;
       branch.branch = static_cast<uint32_t>(request.clients.size() - 1);
       branch.known = request.known;
+      branch.adapter = request.adapter;
       branch.clients = {request.clients.back()};
       request.clients.pop_back();
       Result<int32_t> sequence = session.fork(request.sequence);

@@ -38,6 +38,7 @@
 #include "runtime/Scheduler/StepWatcher.h"
 #include "runtime/Session/Session.h"
 #include <deque>
+#include <memory>
 #include <vector>
 
 namespace stepdown {
@@ -108,6 +109,9 @@ private:
     bool restored = false;              ///< see Figures::restored
     bool finished = false;
     bool refused = false; ///< its sequence was freed already
+    /// The slot of its adapter, or null: the same from when it came until it is over, also while it has no sequence.
+    std::shared_ptr<const int32_t> adapter = {};
+    int32_t slot() const { return adapter ? *adapter : 0; }
     bool inPrompt() const { return submitted < tokens.size(); }
     bool before(const Request &other) const;
   };

@@ -273,6 +273,13 @@ Result<int32_t> Session::adapterNamed(const std::string &name) const {
   return adapterSet ? adapterSet->slot(name) : Result<int32_t>(lacksAdapters(*model));
 }
 
+Result<std::shared_ptr<const int32_t>> Session::holdAdapter(const std::string &name) const {
+  Result<int32_t> slot = adapterNamed(name);
+  if (!slot)
+    return slot.error();
+  return *slot ? adapterSet->hold(*slot) : nullptr;
+}
+
 Status Session::unloadAdapter(const std::string &name) {
   Result<int32_t> slot = adapterNamed(name);
   if (!slot)

@@ -61,12 +61,15 @@ public:
   Result<int32_t> createSequence(int32_t adapter = 0);
   /// Reads an adapter into a slot and returns that; see AdapterSet::load. E1477 where the model has no room for any.
   Result<int32_t> loadAdapter(const std::string &name, const std::string &path, double scale);
-  /// Forgets it; E1478 where there is none of that name, or a sequence has it.
+  /// Forgets it; E1478 where there is none of that name, or a sequence has it or holdAdapter() was asked for it.
   Status unloadAdapter(const std::string &name);
   /// Those that are loaded, or null of a model that has no room for any.
   const AdapterSet *adapters() const { return adapterSet.get(); }
   /// The slot of `name`, 0 for the empty name; E1477, E1478.
   Result<int32_t> adapterNamed(const std::string &name) const;
+  /// The same as what keeps it loaded until the last copy is gone, null for the empty name: of one who waits for a
+  /// sequence.
+  Result<std::shared_ptr<const int32_t>> holdAdapter(const std::string &name) const;
   /// Gives an empty sequence the adapter of a slot. E0604, E0610, E0611 for one with tokens.
   Status setAdapter(int32_t sequence, int32_t slot);
   /// The slot that a live sequence has.

@@ -160,6 +160,11 @@ void ArtifactBuilder::pair(const std::string &name, uint32_t value) {
   put(metadata, &value, 4);
 }
 
+void ArtifactBuilder::pair(const std::string &name, float value) {
+  key(name, gguf::f32);
+  put(metadata, &value, 4);
+}
+
 std::vector<uint8_t> ArtifactBuilder::metadataSection() const {
   std::vector<uint8_t> out(8);
   std::memcpy(out.data(), &pairs, 8);

@@ -54,12 +54,13 @@ public:
   /// vocabulary, and for the last `window` positions of a sequence (0: all).
   uint32_t dispatch(uint32_t kernel, uint32_t extent, std::initializer_list<stepdown_operand> list,
                     uint64_t window = 0);
-  /// Metadata pairs of GGUF's types string, array of strings, array of f32, array of i32, u32.
+  /// Metadata pairs of GGUF's types string, array of strings, array of f32, array of i32, u32, f32.
   void pair(const std::string &key, const std::string &value);
   void pair(const std::string &key, const std::vector<std::string> &values);
   void pair(const std::string &key, const std::vector<float> &values);
   void pair(const std::string &key, const std::vector<int32_t> &values);
   void pair(const std::string &key, uint32_t value);
+  void pair(const std::string &key, float value);
 
   /// The metadata section as it stands.
   std::vector<uint8_t> metadataSection() const;

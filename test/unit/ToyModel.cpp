@@ -59,7 +59,7 @@ ArtifactBuilder ToyModel::build() const {
       b.dispatch(head, STEPDOWN_BY_ROWS,
                  {embeddings, hidden, at(STEPDOWN_AT_ROWS, 0, {R}), at(STEPDOWN_AT_LOGITS, 0, {R, stride})});
   b.head.exit_count = 1;
-  b.pair("general.architecture", std::string("toy"));
+  b.pair("general.architecture", architecture);
   b.pair("general.name", std::string("Toy"));
   std::vector<int32_t> types(vocabulary, 1);
   types[0] = 2;

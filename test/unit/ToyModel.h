@@ -12,6 +12,8 @@ struct ToyModel {
   uint32_t window = 0;         ///< of a second cache group, which every second layer uses; 0: one group
   uint32_t idleDispatches = 0; ///< empty kernels added to each layer
 
+  std::string architecture = "toy"; ///< of its metadata
+
   std::string chatTemplate = "{% for m in messages %}{{ m.role[0] }} {{ m.content }}{{ eos_token }}{% endfor %}"
                              "{% if add_generation_prompt %}a {% endif %}"; ///< empty: none
 
