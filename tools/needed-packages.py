@@ -159,8 +159,9 @@ def link_words(build):
     with open(os.path.join(build, "build.ninja"), encoding="utf-8") as file:
         for line in file:
             if line.startswith("build "):
-                output = line.split(":")[0].split()[1]
-                quick = not output.startswith("test/") and not output.endswith("Test")
+                # `build OUTPUT...: RULE OBJECT...`; what is linked of a test's objects is one.
+                output, rule = line.split(" ", 1)[1].split(":", 1)
+                quick = not any(name.startswith("test/") for name in [output, *rule.split()[1:2]])
             elif line.strip().startswith("LINK_LIBRARIES = "):
                 yield line.split("=", 1)[1].split(), quick
 
