@@ -61,15 +61,14 @@ size_t bytesOf(const SavedGroup &group, const CachePart &part) {
 } // namespace
 
 uint64_t identityOf(const Model &model) {
-  // The provenance is JSON that the compiler writes: the sum of the checkpoint, that of a module that was edited, and
-  // of adapters that are merged the sums and the scales.
-  const std::string_view provenance = model.artifact().provenance();
+  // The provenance is JSON that the compiler writes: the sums of the checkpoint, of merged adapters and of a module
+  // that was edited, and the scales of those adapters.
+  const std::string_view provenance = model.artifact().provenance(), key = "\"sha256\":\"", scale = "\"scale\":";
   std::string sums;
-  for (std::string_view key : {"\"sha256\":", "\"scale\":"})
-    for (size_t at = provenance.find(key); at != provenance.npos; at = provenance.find(key, at + 1)) {
-      const size_t begin = at + key.size();
-      sums += provenance.substr(begin, provenance.find_first_of(",}", begin) - begin);
-    }
+  for (size_t at = provenance.find(key); at != provenance.npos; at = provenance.find(key, at + 1))
+    sums += provenance.substr(at + key.size(), 64);
+  for (size_t at = provenance.find(scale); at != provenance.npos; at = provenance.find(scale, at + 1))
+    sums += provenance.substr(at, provenance.find_first_of(",}", at) - at);
   if (sums.empty()) {
     sums = model.artifact().metadata();
     const stepdown_header &header = model.artifact().header();

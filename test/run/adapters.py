@@ -120,6 +120,7 @@ PEFT = {
     "weights [in, out]": (dict(fan_in_fan_out=True), None, 1471, "key 'fan_in_fan_out'"),
     "whole modules": (dict(modules_to_save=["lm_head"]), None, 1471, "key 'modules_to_save'"),
     "PiSSA": (dict(init_lora_weights="pissa_niter_4"), None, 1471, "change the base model"),
+    "LoRA-GA": (dict(init_lora_weights="lora_ga"), None, 1471, "change the base model"),
     "a bias of B": (dict(lora_bias=True), None, 1471, "key 'lora_bias'"),
     "layers that are repeated": (dict(layer_replication=[[0, 1], [0, 1]]), None, 1471, "key 'layer_replication'"),
     "parameters": (dict(target_parameters=["mlp.experts.gate_up_proj"]), None, 1471, "key 'target_parameters'"),
@@ -132,6 +133,7 @@ PEFT = {
     "rank_pattern that is no object": (dict(rank_pattern=[3]), None, 1471, "rank_pattern"),
     "a pattern": (dict(rank_pattern={"layers\\.\\d+\\.mlp": 3}), None, 1471, "and no other pattern"),
     "a rank that is no number": (dict(rank_pattern={"q_proj": 2.5}), None, 1471, "key 'rank_pattern.q_proj'"),
+    "patterns that contradict": (dict(alpha_pattern={"q_proj": 100, "layers.0.self_attn.q_proj": 1}), None, 1471, "expects patterns of alpha_pattern that agree"),
     "another rank": (dict(r=6), None, 1473, "expects rank 6, as adapter_config.json says, but got 5"),
     "a rank by pattern": (dict(rank_pattern={"q_proj": 4}), None, 1473, "expects rank 4"),
     "targets that are a number": (dict(target_modules=3), None, 1471, "target_modules"),
@@ -307,7 +309,7 @@ def refused_beside(suite):
         "a rank too many": (artifact, ["--adapter", f"a={large}"], 1477, "a rank of at most 5"),
         "three in two slots": (artifact, [w for n in "abc" for w in ("--adapter", f"{n}={good}")], 1477, "all 2 are taken"),
         "DoRA": (artifact, ["--adapter", f"a={dora}"], 1471, "use_dora"),
-        "a linear that is not adapted": (artifact, ["--adapter", f"a={head}"], 1472, "which has no 'output.weight'"),
+        "a linear that is not adapted": (artifact, ["--adapter", f"a={head}"], 1477, "has room for, but 'output.weight' is none"),
         "a name that none has": (artifact, ["--adapter", f"a={good}", "--with-adapter", "b"], 1478, "which are: a"),
         "a scale that nothing bears": (artifact, ["--adapter", f"a={good}:1e30"], 1475, "that f16 holds"),
         "no name": (artifact, ["--adapter", good], 905, "NAME=FILE"),
@@ -352,6 +354,14 @@ def served(suite):
         plain, first = answer("tiny"), answer("tiny:first")
         suite.expect(plain != first, "a server: expects an adapter to change an answer")
         suite.expect(answer("tiny:second") == "E1207", "a server: expects E1207 for an adapter that is not loaded")
+        short, old = suite.path("short"), suite.path("old.gguf")
+        shutil.copytree(peft, short, dirs_exist_ok=True)
+        with open(os.path.join(short, "adapter_model.safetensors"), "r+b") as file:
+            file.truncate(11)
+        Adapter(checkpoint, rank=5).write_gguf(old, lambda k, t, a: k.pop("adapter.lora.alpha"))
+        for file, code in ((path + "s", "E0901"), (__file__, "E0102"), (old, "E0201"), (suite.path("."), "E1470"), (short, "E1403")):
+            status, said = ask("/v1/load_lora_adapter", lora_name="second", lora_path=file)
+            suite.expect(status == 400 and said["error"]["code"] == code, f"load {file}: expects {code}, but got {status} {said}")
         suite.expect(ask("/v1/load_lora_adapter", lora_name="second", lora_path=peft, scale=0.5)[0] == 200, "a server: expects to load a second")
         suite.expect(names() == ["tiny", "tiny:first", "tiny:second"], f"a server: expects two adapters, but lists {names()}")
         second = answer("tiny:second")
@@ -399,15 +409,15 @@ def kept(suite):
         except RuntimeError as error:
             said = str(error)
         suite.expect("error E1512: " in said, f"a saved sequence, {name}: expects E1512, but got {said}")
-    # Of merged adapters the scale is part of what the model is.
-    merged = {scale: compiled(suite, checkpoint, "--adapter", f"{path}={scale}", name=f"merged{scale}") for scale in (1, -1)}
-    suite.call("stepdown-run", "generate", merged[1], "--tokens", tokens, "-n", 4, "--ignore-eos", "--save-session", saved)
-    for scale, taken in ((1, True), (-1, False)):
+    # So does one of a model that an adapter was merged into, with its scale.
+    artifacts = [compiled(suite, checkpoint, "--adapter", words, name=f"merged{i}") for i, words in enumerate((path, path + "=-1", path + "=1.0"))]
+    suite.call("stepdown-run", "generate", artifacts[0], "--tokens", tokens, "-n", 4, "--ignore-eos", "--save-session", saved)
+    for artifact, same in zip(artifacts, (True, False, True)):
         try:
-            said = suite.call("stepdown-run", "generate", merged[scale], "-n", 1, "--load-session", saved)
+            said = str(text("--load-session", saved, "-n", 1))
         except RuntimeError as error:
             said = str(error)
-        suite.expect(("error E1512: " in said) != taken, f"a saved sequence, merged with {scale}: got {said}")
+        suite.expect(("error E1512: " in said) != same, f"a saved sequence of {artifact}: expects it to be {'taken' if same else 'E1512'}, but got {said}")
 
 
 PARTS = {"merged": merged, "beside": beside, "served": served, "kept": kept, "refusals": refusals}

@@ -21,6 +21,9 @@ Status AdapterBuilder::expectLinear(const std::string &ours, const std::string &
     if (ours == table)
       return fail(ErrorCode::AdapterModel, "%sexpects linears alone, but got %s, an embedding", at.c_str(), table);
   const StoredTensor *tensor = checkpoint.tensor(ours);
+  if (!tensor && checkpoint.files().empty()) // an artifact's, which lists what is adapted there
+    return fail(ErrorCode::AdapterRoom, "%sexpects a linear that %s has room for, but '%s' is none", at.c_str(),
+                checkpoint.path().c_str(), printable(ours).c_str());
   if (!tensor && ours == "output.weight" && parameters.tiedHead)
     return fail(ErrorCode::AdapterModel,
                 "%sexpects a head of its own in %s, but it is the embedding, which would change with it", at.c_str(),

@@ -29,6 +29,7 @@ public:
       : file(file), checkpoint(checkpoint), parameters(parameters), pairs(pairs) {}
 
   /// Whether the checkpoint's tensor `ours` is a linear that an adapter may change, which the adapter calls `theirs`.
+  /// E1472, or E1477 of a checkpoint without files, which lists the linears that an artifact has room for; E1474.
   Status expectLinear(const std::string &ours, const std::string &theirs) const;
   /// The adapted linear of `ours`, but for its scale.
   Result<AdaptedLinear> build(const std::string &ours, const GatheredAdapter &gathered) const;

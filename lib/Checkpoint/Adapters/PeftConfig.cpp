@@ -84,7 +84,7 @@ Status checkInitialisation(const JsonObject &config) {
   if (!value || value->is_boolean())
     return Done{};
   if (value->is_string())
-    for (const char *name : {"gaussian", "eva", "orthogonal", "lora_ga"})
+    for (const char *name : {"gaussian", "eva", "orthogonal"})
       if (*value == name)
         return Done{};
   return config.refuse("init_lora_weights",
@@ -160,6 +160,13 @@ double PeftConfig::scale(const std::string &module) const {
 }
 
 Status PeftConfig::expectTarget(const std::string &file, const std::string &module) const {
+  // PEFT takes the first of the file, whose order is not kept here.
+  for (const auto &[key, patterns] : {std::pair("rank_pattern", &ranks), std::pair("alpha_pattern", &alphas)})
+    for (const auto &[pattern, value] : *patterns)
+      if (fits(pattern, module) && value != chosen(*patterns, module, value))
+        return fail(ErrorCode::AdapterValue,
+                    "%s: tensors of '%s': expects patterns of %s that agree, but got %g and %g", file.c_str(),
+                    printable(module).c_str(), key, chosen(*patterns, module, value), value);
   if (targets.empty() ||
       std::any_of(targets.begin(), targets.end(), [&](const std::string &t) { return !t.empty() && fits(t, module); }))
     return Done{};

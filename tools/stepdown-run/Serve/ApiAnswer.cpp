@@ -48,15 +48,6 @@ int statusOf(ErrorCode code) {
   case ErrorCode::RequestPath:
   case ErrorCode::RequestModel:
     return 404;
-  case ErrorCode::AdapterFile: // what a request asked to load or unload
-  case ErrorCode::AdapterValue:
-  case ErrorCode::AdapterTensor:
-  case ErrorCode::AdapterShape:
-  case ErrorCode::AdapterModel:
-  case ErrorCode::AdapterNumber:
-  case ErrorCode::AdapterRoom:
-  case ErrorCode::AdapterName:
-    return 400;
   case ErrorCode::RequestMethod:
     return 405;
   case ErrorCode::RequestKey:
@@ -80,14 +71,13 @@ int statusOf(ErrorCode code) {
   default:
     break;
   }
-  // Of text, templates, requests and sampling it is the request's fault; of what runs it, ours.
+  // Of text, templates, requests, sampling and files that it names (adapters alone: GGUF, its keys, folders) it is the
+  // request's fault; of what runs it, ours.
   const int group = static_cast<int>(code) / 100;
-  const bool theirs = group == 3 || group == 4 || group == 7 || group == 12 || group == 13 ||
-                      code == ErrorCode::RequestField || code == ErrorCode::JsonSyntax ||
-                      code == ErrorCode::ContextFull || code == ErrorCode::StepTokenRange ||
-                      code == ErrorCode::SequenceLimit || code == ErrorCode::EmbeddingLength ||
-                      code == ErrorCode::EmbeddingInput || code == ErrorCode::EncoderText ||
-                      code == ErrorCode::MetadataMissing; // of a chat with a model that has no template
+  const bool theirs = group == 1 || group == 2 || group == 14 || code == ErrorCode::FileOpen || group == 3 ||
+                      group == 4 || group == 7 || group == 12 || group == 13 || code == ErrorCode::RequestField ||
+                      code == ErrorCode::JsonSyntax || code == ErrorCode::ContextFull ||
+                      code == ErrorCode::StepTokenRange || code == ErrorCode::SequenceLimit;
   return theirs ? 400 : 500;
 }
 
