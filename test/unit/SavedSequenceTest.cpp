@@ -211,7 +211,9 @@ TEST(SavedSequence, wrongIsRefusedWhateverTheChecksumsSay) {
   EXPECT_EQ(with(32, 23), 0);
   for (float value : {NAN, -INFINITY, INFINITY})
     EXPECT_EQ(with(36, value), 1511) << value; // surprise
-  for (size_t at = 40; at < 120; ++at)
+  for (size_t at = 40; at < 48; ++at)
+    EXPECT_EQ(with(at, uint8_t(1)), 1512) << at; // adapter
+  for (size_t at = 48; at < 120; ++at)
     EXPECT_EQ(with(at, uint8_t(1)), 1511) << at; // reserved
   for (int32_t id : {-1, 41, INT32_MAX})
     EXPECT_EQ(with(128 + 22 * 4, id), 1511) << id;
