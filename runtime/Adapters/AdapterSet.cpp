@@ -110,13 +110,10 @@ Result<int32_t> AdapterSet::load(const std::string &name, const std::string &pat
   if (!adapter)
     return adapter.error();
   const auto slot = static_cast<int32_t>(free - loaded.begin());
-  if (Status packed = pack(*adapter, scale, slot, queue); !packed)
+  Result<uint64_t> packed = pack(*adapter, scale, slot, queue);
+  if (!packed)
     return packed.error();
-  std::string sums;
-  for (const MappedFile &file : adapter->files)
-    sums += std::to_string(checksumOf(file.data(), file.size())) + " ";
-  sums.append(reinterpret_cast<const char *>(&scale), sizeof scale); // every bit of it: text would round
-  identities[static_cast<size_t>(slot)] = std::max<uint64_t>(1, checksumOf(sums.data(), sums.size()));
+  identities[static_cast<size_t>(slot)] = std::max<uint64_t>(1, *packed);
   *free = name;
   return slot;
 }
@@ -134,7 +131,8 @@ Status AdapterSet::unload(const std::string &name) {
   return Done{};
 }
 
-Status AdapterSet::pack(const Adapter &adapter, double scale, int32_t slot, Queue &queue) {
+/// Returns a checksum of all that it packs.
+Result<uint64_t> AdapterSet::pack(const Adapter &adapter, double scale, int32_t slot, Queue &queue) {
   std::map<std::string, const AdaptedLinear *> linears;
   for (const AdaptedLinear &linear : adapter.linears) {
     if (!linear.magnitudes.empty())
@@ -147,6 +145,7 @@ Status AdapterSet::pack(const Adapter &adapter, double scale, int32_t slot, Queu
   }
   const Program &p = model.adapted()->program();
   std::vector<uint16_t> values;
+  std::vector<uint64_t> sums;
   for (const stepdown_weight &weight : p.weights) {
     if (weight.packing != STEPDOWN_PACKING_ADAPTERS)
       continue;
@@ -181,13 +180,14 @@ Status AdapterSet::pack(const Adapter &adapter, double scale, int32_t slot, Queu
                     linear.theirs.c_str());
     }
     const uint64_t bytes = values.size() * sizeof values[0];
+    sums.push_back(checksumOf(values.data(), bytes));
     Status sent = queue.upload(memory->address + weight.offset + uint64_t(slot) * bytes, values.data(), bytes);
     if (sent && !queue.keepsUploads()) // `values` may be read until then
       sent = queue.sync();
     if (!sent)
-      return sent;
+      return sent.error();
   }
-  return Done{};
+  return checksumOf(sums.data(), sums.size() * sizeof sums[0]);
 }
 
 } // namespace stepdown

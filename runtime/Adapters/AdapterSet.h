@@ -27,14 +27,14 @@ public:
   std::shared_ptr<const int32_t> hold(int32_t slot) const { return holders[static_cast<size_t>(slot)]; }
   /// Names by slot, the first of them empty; of a free slot empty.
   const std::vector<std::string> &names() const { return loaded; }
-  /// What tells the numbers in a slot from others: 0 for slot 0, else a checksum that is never 0.
+  /// What tells the numbers in a slot from others: 0 for slot 0, else their checksum, which is never 0.
   uint64_t identity(int32_t slot) const { return identities[static_cast<size_t>(slot)]; }
   /// Device address of the memory.
   uint64_t address() const { return memory->address; }
 
 private:
   explicit AdapterSet(const Model &model) : model(model) {}
-  Status pack(const Adapter &adapter, double scale, int32_t slot, Queue &queue);
+  Result<uint64_t> pack(const Adapter &adapter, double scale, int32_t slot, Queue &queue);
   Result<Checkpoint> described() const;
   std::string listed() const;
 

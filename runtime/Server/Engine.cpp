@@ -233,10 +233,10 @@ void Engine::runErrands(bool refuse) {
     try {
       if (!refuse)
         said = errand.work(*session);
+      tellAdapters(); // before who asked is told
     } catch (const std::exception &problem) {
       said = fail(ErrorCode::OutOfMemory, "server: %s", problem.what());
     }
-    tellAdapters(); // before who asked is told
     errand.done.set_value(std::move(said));
   }
 }

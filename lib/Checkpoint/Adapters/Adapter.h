@@ -26,7 +26,7 @@ struct AdaptedLinear {
 struct Adapter {
   std::string path; ///< what the user named, for messages
   std::vector<AdaptedLinear> linears;
-  std::vector<MappedFile> files; ///< everything that was read; the bytes of these are the adapter's identity
+  std::vector<MappedFile> files; ///< everything that was read; a merged model says their sums
 };
 
 /// The adapter of `checkpoint` at `path`, whose tensors need not have been looked at.
