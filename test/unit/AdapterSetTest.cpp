@@ -1,5 +1,6 @@
 // Adapters of a session: which requests keep one loaded, what tells two apart, and matrices of an artifact that do not
 // fit each other. The toy model's kernels read no adapter, so that tokens with one draw what tokens without draw.
+#include "include/stepdown/Runtime.h"
 #include "lib/Checkpoint/BlockFormat.h"
 #include "test/unit/GgufBytes.h"
 #include "test/unit/Requests.h"
@@ -54,15 +55,20 @@ struct Named : Greedy {
   const std::string &adapter() const override { return name; }
 };
 
+/// An adapter of rank 3.
+std::string adapterBytes() {
+  return GgufBytes()
+      .text("general.type", "adapter")
+      .text("general.architecture", "llama")
+      .text("adapter.type", "lora")
+      .f32("adapter.lora.alpha", 3)
+      .tensor("blk.0.attn_q.weight.lora_a", {width, 3})
+      .tensor("blk.0.attn_q.weight.lora_b", {3, width})
+      .bytes();
+}
+
 struct AdapterSetTest : Requests {
-  const GgufBytes::File file{GgufBytes()
-                                 .text("general.type", "adapter")
-                                 .text("general.architecture", "llama")
-                                 .text("adapter.type", "lora")
-                                 .f32("adapter.lora.alpha", 3)
-                                 .tensor("blk.0.attn_q.weight.lora_a", {width, 3})
-                                 .tensor("blk.0.attn_q.weight.lora_b", {3, width})
-                                 .bytes()};
+  const GgufBytes::File file{adapterBytes()};
   void SetUp() override {
     auto model =
         Model::load(write(toy, [](ArtifactBuilder &b) { addLinear(b, "blk.0.attn_q.weight"); }), GetParam().make());
@@ -178,6 +184,38 @@ TEST_P(AdapterSetTest, aSlotHasTheNumbersOfTheFile) {
 }
 
 INSTANTIATE_ON_DEVICES(AdapterSetTest);
+
+TEST(AdapterApi, loadsChoosesAndUnloads) {
+  const GgufBytes::File file(adapterBytes());
+  const std::string path = write({}, [](ArtifactBuilder &b) { addLinear(b, "blk.0.attn_q.weight"); });
+  stepdown_model *model = nullptr;
+  stepdown_session *session = nullptr;
+  ASSERT_EQ(stepdown_model_load(path.c_str(), nullptr, &model).code, 0);
+  ASSERT_EQ(stepdown_session_create(model, nullptr, &session).code, 0);
+  EXPECT_EQ(stepdown_session_adapter_slots(session), slots - 1);
+  EXPECT_EQ(stepdown_session_load_adapter(session, "a", file.path.c_str(), 1).code, 0);
+  EXPECT_EQ(stepdown_session_load_adapter(session, "a", file.path.c_str(), 1).code, 1478);
+  EXPECT_EQ(stepdown_session_load_adapter(session, "b", path.c_str(), 1).code, 102);
+  EXPECT_STREQ(stepdown_session_adapter_name(session, 0), "a");
+  EXPECT_STREQ(stepdown_session_adapter_name(session, 1), "");
+  EXPECT_EQ(stepdown_session_adapter_name(session, 2), nullptr);
+  stepdown_sequence sequence, fork;
+  ASSERT_EQ(stepdown_sequence_create(session, &sequence).code, 0);
+  EXPECT_EQ(stepdown_sequence_set_adapter(session, sequence, "b").code, 1478);
+  EXPECT_EQ(stepdown_sequence_set_adapter(session, sequence, "a").code, 0);
+  const stepdown_token token = {sequence, 5, 1};
+  ASSERT_EQ(stepdown_session_submit(session, &token, 1).code, 0);
+  ASSERT_EQ(stepdown_session_step(session).code, 0);
+  EXPECT_EQ(stepdown_sequence_set_adapter(session, sequence, nullptr).code, 611);
+  ASSERT_EQ(stepdown_sequence_fork(session, sequence, &fork).code, 0);
+  stepdown_sequence_free(session, sequence);
+  EXPECT_EQ(stepdown_session_unload_adapter(session, "a").code, 1478) << "the fork has it";
+  stepdown_sequence_free(session, fork);
+  EXPECT_EQ(stepdown_session_unload_adapter(session, "a").code, 0);
+  EXPECT_EQ(stepdown_session_unload_adapter(session, "a").code, 1478);
+  stepdown_session_free(session);
+  stepdown_model_free(model);
+}
 
 // A slot is written in every matrix, whose sizes are found by the linear's name.
 TEST(AdapterMatrices, thatDoNotFitEachOtherAreRefused) {
