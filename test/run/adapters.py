@@ -29,6 +29,7 @@ ATTENTION, MLP = ("attn_q.", "attn_v."), ("ffn_gate", "ffn_up", "ffn_down")
 MERGED = {
     "llama F32, GGUF": (f"--family llama {PRIME}", False, [("gguf", None, dict(rank=5))]),
     "llama F32, PEFT": (f"--family llama {PRIME}", False, [("peft", None, dict(rank=7))]),
+    "llama F32, a rank above k's rows": (f"--family llama {PRIME}", False, [("peft", None, dict(rank=17))]),
     "llama F16, some linears, BF16 adapter": (f"--family llama --type F16 {PRIME}", False, [("gguf", None, dict(rank=1, parts=ATTENTION, dtype="BF16"))]),
     "llama BF16, rank-stabilised": (f"--family llama --type BF16 {PRIME}", False, [("peft", None, dict(rank=11, rslora=True, alpha=2.5, dtype="F16"))]),
     "llama F32, DoRA": (f"--family llama {PRIME}", False, [("peft", None, dict(rank=3, dora=True, rslora=True))]),
@@ -157,7 +158,7 @@ PEFT = {
     "A and B of two ranks": ({}, lambda t: put(t, Q + ".lora_B.weight", (64, 4)), 1473, "expects shape [64, 5], but got [64, 4]"),
     "A of three dimensions": ({}, lambda t: put(t, Q + ".lora_A.weight", (5, 8, 8)), 1473, "[5, 8, 8]"),
     "A of none": ({}, lambda t: put(t, Q + ".lora_A.weight", ()), 1473, "got []"),
-    "a rank beyond the linear": ({}, lambda t: (put(t, Q + ".lora_A.weight", (65, 64)), put(t, Q + ".lora_B.weight", (64, 65))), 1473, "a rank of at most 64"),
+    "a rank beyond the linear": ({}, lambda t: (put(t, Q + ".lora_A.weight", (65, 64)), put(t, Q + ".lora_B.weight", (64, 65))), 1473, "expects rank 5, as adapter_config.json says, but got 65"),
     "NaN": ({}, lambda t: put(t, Q + ".lora_A.weight", (5, 64), np.nan), 1475, "expects a finite number"),
     "whole numbers": ({}, lambda t: t.update({Q + ".lora_A.weight": ("I32", (5, 64), bytes(5 * 64 * 4))}), 1404, "I32"),
 }

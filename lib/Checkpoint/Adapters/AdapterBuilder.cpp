@@ -3,7 +3,6 @@
 #include "lib/Checkpoint/HuggingFace/Folder.h"
 #include "lib/Checkpoint/HuggingFace/Safetensors.h"
 
-#include <cinttypes>
 #include <cmath>
 
 namespace stepdown {
@@ -100,10 +99,7 @@ Result<AdaptedLinear> AdapterBuilder::build(const std::string &ours, const Gathe
                        {},
                        {},
                        {}};
-  if (linear.rank > std::min(linear.in, linear.out))
-    return fail(ErrorCode::AdapterShape,
-                "%sexpects a rank of at most %" PRIu64 ", the smaller side of the linear, but got %" PRIu64, at.c_str(),
-                std::min(linear.in, linear.out), linear.rank);
+  // A rank above the smaller side of the linear adds nothing that a smaller one could not, but is trained.
   struct {
     const AdapterPart &part;
     uint64_t rows, columns;
