@@ -333,6 +333,12 @@ def refused_beside(suite):
     except RuntimeError as error:
         said = str(error)
     suite.expect("error E1476: " in said, f"a device: expects E1476, but got {said}")
+    try:
+        suite.call("stepdown-compile", checkpoint, "--adapters=2", "--compile-to=fusion")
+        said = "no error"
+    except RuntimeError as error:
+        said = str(error)
+    suite.expect("error E0905: " in said and "--compile-to" in said, f"a phase: expects E0905, but got {said}")
 
 
 def served(suite):

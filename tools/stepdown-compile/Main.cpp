@@ -92,6 +92,8 @@ static int compile(const Arguments &arguments) {
     return refuse(arguments.usage("expects --adapter-rank with --adapters only"));
   if ((!options.adapters.empty() || options.adapterSlots.slots) && isPlainModule(model))
     return refuse(arguments.usage("expects no --adapter and no --adapters with a plain module"));
+  if (options.adapterSlots.slots && !phase.empty())
+    return refuse(arguments.usage("expects no --adapters with --compile-to, which prints the program without them"));
   options.checkWeights = arguments.has("check-weights");
   options.jobs = static_cast<int>(arguments.integer("jobs"));
   options.dump = arguments.value("dump");
