@@ -1,18 +1,11 @@
-// ERNIE 4.5 (dense): what Llama computes.
+// ERNIE 4.5 (dense): what Llama computes, without experts and windows, as InternLM 2 does.
 #pragma once
-#include "lib/Checkpoint/Family.h"
+#include "lib/Checkpoint/Families/InternLm2.h"
 
 namespace stepdown {
 
-struct Ernie45 : FamilyDefaults {
+struct Ernie45 : InternLm2 {
   static constexpr const char *architecture = "ernie4_5";
-  static constexpr RopePairs pairs = RopePairs::Adjacent;
-
-  template <typename Builder, typename Rows> static Rows layer(Builder &b, Rows x) {
-    auto [q, k, v] = b.projections(b.norm(x, "attn_norm"));
-    x = b.add(x, b.attention({b.rope(q), b.rope(k), v}));
-    return b.add(x, b.gatedMlp(b.norm(x, "ffn_norm"), Builder::Gate::Silu));
-  }
 };
 
 } // namespace stepdown
