@@ -306,6 +306,16 @@ ServedModel *Api::modelOf(Exchange &exchange, const std::string &name, std::stri
   return nullptr;
 }
 
+ServedModel *Api::generatorOf(Exchange &exchange, const std::string &name, std::string *adapter) {
+  ServedModel *model = modelOf(exchange, name, adapter);
+  if (!model || model->engine)
+    return model;
+  refuse(exchange, {fail(ErrorCode::EncoderText, "%s: expects a model that continues texts, but it is an encoder",
+                         model->id.c_str()),
+                    "model"});
+  return nullptr;
+}
+
 static Json modelObject(const ServedModel &model, const std::string &adapter = "") {
   static const int64_t started = std::time(nullptr);
   Json object = {{"id", adapter.empty() ? model.id : model.id + ":" + adapter},
@@ -343,13 +353,9 @@ void Api::complete(Exchange &exchange, Endpoint endpoint) {
   if (std::optional<Refusal> no = readApiRequest(exchange.request.body, endpoint, request))
     return refuse(exchange, *no);
   std::string adapter;
-  ServedModel *model = modelOf(exchange, request.model, &adapter);
+  ServedModel *model = generatorOf(exchange, request.model, &adapter);
   if (!model)
     return;
-  if (!model->engine)
-    return refuse(exchange, {fail(ErrorCode::EncoderText,
-                                  "%s: expects a model that continues texts, but it is an encoder", model->id.c_str()),
-                             "model"});
   const char *field = endpoint == Endpoint::Chat ? "messages" : "prompt";
   if (Status room = model->engine->expectRoom(endpoint == Endpoint::Chat ? 1 : request.prompts.size(),
                                               static_cast<size_t>(request.asked.answers));

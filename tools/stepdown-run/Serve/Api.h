@@ -79,6 +79,8 @@ private:
   void send(Exchange &exchange, int status, const std::string &type, std::string body, const HttpHeaders &headers = {});
   /// The model called `name`, or, where `adapter` is asked for, NAME:ADAPTER; refuses another.
   ServedModel *modelOf(Exchange &exchange, const std::string &name, std::string *adapter = nullptr);
+  /// The same of a model that continues texts: an encoder is refused, too.
+  ServedModel *generatorOf(Exchange &exchange, const std::string &name, std::string *adapter = nullptr);
 
   void listModels(Exchange &exchange);
   void oneModel(Exchange &exchange);

@@ -57,13 +57,9 @@ void Api::changeAdapters(Exchange &exchange, bool load) {
   AdapterRequest request;
   if (Refused no = readRequest(exchange.request.body, load, request))
     return refuse(exchange, *no);
-  ServedModel *model = modelOf(exchange, request.model);
+  ServedModel *model = generatorOf(exchange, request.model);
   if (!model)
     return;
-  if (!model->engine)
-    return refuse(exchange, {fail(ErrorCode::EncoderText,
-                                  "%s: expects a model that continues texts, but it is an encoder", model->id.c_str()),
-                             "model"});
   const Status done = model->engine->between([&](Session &session) -> Status {
     if (!load)
       return session.unloadAdapter(request.name);
