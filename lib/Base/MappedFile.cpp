@@ -9,8 +9,29 @@
 #include <unistd.h>
 
 namespace stepdown {
+namespace {
 
-Result<MappedFile> MappedFile::open(const std::string &path) {
+/// Fills `to` from the beginning of `fd`; false, with errno 0 where the file ends before.
+bool readAll(int fd, uint8_t *to, size_t bytes) {
+  for (size_t done = 0; done < bytes;) {
+    const ssize_t some = pread(fd, to + done, bytes - done, static_cast<off_t>(done));
+    if (some < 0 && errno == EINTR)
+      continue;
+    if (some <= 0) {
+      errno = some ? errno : 0;
+      return false;
+    }
+    done += static_cast<size_t>(some);
+  }
+  return true;
+}
+
+} // namespace
+
+Result<MappedFile> MappedFile::open(const std::string &path) { return take(path, false); }
+Result<MappedFile> MappedFile::copy(const std::string &path) { return take(path, true); }
+
+Result<MappedFile> MappedFile::take(const std::string &path, bool isCopy) {
   // Without O_NONBLOCK a pipe would be waited for before it could be refused.
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
@@ -24,7 +45,8 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
   file.name = path;
   file.length = static_cast<size_t>(info.st_size);
   if (file.length) {
-    void *map = mmap(nullptr, file.length, PROT_READ, MAP_SHARED, fd, 0);
+    void *map = isCopy ? mmap(nullptr, file.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                       : mmap(nullptr, file.length, PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) {
       int reason = errno;
       ::close(fd);
@@ -33,7 +55,14 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
                   std::strerror(reason));
     }
     file.bytes = static_cast<const uint8_t *>(map);
-    noteMapping(map, file.length, path.c_str());
+    if (!isCopy)
+      noteMapping(map, file.length, path.c_str());
+    else if (!readAll(fd, static_cast<uint8_t *>(map), file.length)) {
+      const int reason = errno;
+      ::close(fd);
+      return fail(ErrorCode::FileRead, "%s: cannot read %lld bytes: %s", path.c_str(), (long long)info.st_size,
+                  reason ? std::strerror(reason) : "it was cut");
+    }
   }
   ::close(fd);
   return file;

@@ -1,4 +1,4 @@
-// A file mapped for reading, closed when it goes out of scope.
+// A file mapped for reading, or its bytes in memory; given back when it goes out of scope.
 #pragma once
 #include "lib/Base/Result.h"
 #include <cstddef>
@@ -11,6 +11,9 @@ class MappedFile {
 public:
   /// Maps the whole of `path`; E0901 or E0902. An empty file maps to no bytes.
   static Result<MappedFile> open(const std::string &path);
+  /// The bytes of `path` in memory, whatever becomes of the file; else the same. For files that are small beside what
+  /// is made of them, and that others may write while this process goes on.
+  static Result<MappedFile> copy(const std::string &path);
   MappedFile(MappedFile &&other) noexcept;
   MappedFile &operator=(MappedFile &&other) noexcept;
   MappedFile(const MappedFile &) = delete;
@@ -22,6 +25,7 @@ public:
 
 private:
   MappedFile() = default;
+  static Result<MappedFile> take(const std::string &path, bool isCopy);
   const uint8_t *bytes = nullptr;
   size_t length = 0;
   std::string name;

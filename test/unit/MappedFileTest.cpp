@@ -44,10 +44,25 @@ TEST(MappedFile, MapsAnEmptyFileToNothing) {
   EXPECT_EQ(file->size(), 0u);
 }
 
+TEST(MappedFile, CopiesOutlastTheFile) {
+  for (size_t bytes : {0, 1, 10007}) {
+    std::string path = writeFile(bytes);
+    Result<MappedFile> file = MappedFile::copy(path);
+    ASSERT_EQ(truncate(path.c_str(), 0), 0);
+    unlink(path.c_str());
+    ASSERT_TRUE(file) << file.error().text();
+    ASSERT_EQ(file->size(), bytes);
+    for (size_t i = 0; i < bytes; ++i)
+      ASSERT_EQ(file->data()[i], 0);
+  }
+}
+
 TEST(MappedFile, RefusesFolders) {
-  Result<MappedFile> file = MappedFile::open("/tmp");
-  ASSERT_FALSE(file);
-  EXPECT_EQ(file.error().code, ErrorCode::FileOpen);
+  for (auto take : {MappedFile::open, MappedFile::copy}) {
+    Result<MappedFile> file = take("/tmp");
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().code, ErrorCode::FileOpen);
+  }
 }
 
 TEST(MappedFile, RefusesPipesWithoutWaiting) {

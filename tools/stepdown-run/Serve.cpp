@@ -245,7 +245,8 @@ Status runServe(const Arguments &arguments) {
   }
   api.connections = [&] { return (*server)->connections(); };
   if (!(*server)->isLoopback() && api.options.key.empty())
-    std::fputs("stepdown-run: warning: whoever reaches this address can use the server; see --api-key\n", stderr);
+    std::fprintf(stderr, "stepdown-run: warning: whoever reaches this address can use the server%s; see --api-key\n",
+                 api.options.changeAdapters ? ", and have it read files of this machine" : "");
   if (Status printed = print("listening on " + (*server)->url() + "\n"); !printed)
     return printed;
   const auto grace = static_cast<double>(arguments.integer("grace"));

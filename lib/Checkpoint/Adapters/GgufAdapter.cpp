@@ -40,7 +40,7 @@ bool cutEnding(std::string &text, std::string_view ending) {
 
 Result<Adapter> openGgufAdapter(const std::string &path, const Checkpoint &checkpoint,
                                 const ModelParameters &parameters) {
-  Result<MappedFile> file = MappedFile::open(path);
+  Result<MappedFile> file = MappedFile::copy(path);
   if (!file)
     return file.error();
   Result<GgufShard> shard = readShard(path, file->data(), file->size(), false);

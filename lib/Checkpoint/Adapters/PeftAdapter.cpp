@@ -53,7 +53,7 @@ Result<MappedFile> PeftReader::open(const char *name) const {
                 configName, weightsName, name,
                 pickled && *pickled ? " (weights in PyTorch's own format are programs, which are not read)" : "");
   }
-  return MappedFile::open(path);
+  return MappedFile::copy(path);
 }
 
 /// The checkpoint's name of the weight of `module`, by the rules of the first family of its architecture that has one.
