@@ -36,7 +36,7 @@ Error lacksAdapters(const Model &model) {
 Result<std::unique_ptr<AdapterSet>> AdapterSet::create(const Model &model) {
   std::unique_ptr<AdapterSet> set(new AdapterSet(model));
   const FileTarget &target = *model.adapted()->target;
-  Result<Memory> memory = model.device().allocate(target.adapterBytes + target.alignment, "adapters");
+  Result<Memory> memory = model.device().allocate(target.adapterMemory(), "adapters");
   if (!memory)
     return memory.error();
   set->memory = Allocation(model.device(), *memory);

@@ -117,8 +117,11 @@ struct FileTarget {
 
   /// What its code section number `section` is called: the level, or the target where it has none.
   const char *level(size_t section) const;
-  /// Whether it is another target's program with adapters.
+  /// Whether it is another target's program with adapters, and what that one is called.
   bool isAdapted() const;
+  std::string plainName() const;
+  /// What a session allocates for adapters: kernels may read some bytes past the last matrix.
+  uint64_t adapterMemory() const { return adapterBytes + alignment; }
 };
 
 /// What a device is to run.

@@ -236,6 +236,10 @@ bool FileTarget::isAdapted() const {
   return name.size() > ending && name.compare(name.size() - ending, ending, STEPDOWN_ADAPTED) == 0;
 }
 
+std::string FileTarget::plainName() const {
+  return isAdapted() ? name.substr(0, name.size() - (sizeof STEPDOWN_ADAPTED - 1)) : name;
+}
+
 Status ArtifactFile::checkAdapted() const {
   for (const FileTarget &target : parts) {
     const Program &p = target.program;
@@ -248,7 +252,7 @@ Status ArtifactFile::checkAdapted() const {
                     name.c_str(), target.name.c_str());
       continue;
     }
-    const std::string plain = target.name.substr(0, target.name.size() - (sizeof STEPDOWN_ADAPTED - 1));
+    const std::string plain = target.plainName();
     const auto base =
         std::find_if(parts.begin(), parts.end(), [&](const FileTarget &other) { return other.name == plain; });
     if (base == parts.end())

@@ -65,13 +65,14 @@ Status Session::expectRoom(const KVCache::Shape &shape) const {
     return Done{};
   const uint64_t room = device.memory() - std::min(device.memory(), device.held());
   const uint64_t alignment = model->target().alignment;
-  const SessionBytes wanted = sessionBytes(model->program(), alignment, shape, device.readsOperands());
+  const FileTarget *adapted = model->adapted() ? model->adapted()->target : nullptr;
+  const SessionBytes wanted = sessionBytes(model->program(), alignment, shape, device.readsOperands(), adapted);
   if (wanted.total() <= room)
     return Done{};
   auto most = [&](int32_t sequences) {
     KVCache::Shape other = shape;
     other.sequences = sequences;
-    return positionsThatFit(model->program(), alignment, other, room, device.readsOperands());
+    return positionsThatFit(model->program(), alignment, other, room, device.readsOperands(), adapted);
   };
   std::string fitting;
   if (const int64_t positions = most(shape.sequences))
@@ -157,7 +158,7 @@ Status Session::placeInputs() {
   const Program &p = model->program();
   capacity = inputCapacity(p, model->target().alignment);
   const ProgramPart *withAdapters = model->adapted();
-  staged.assign((inputArrays(p) + (withAdapters ? 1 : 0)) * size_t(capacity), 0);
+  staged.assign(inputArrays(p, withAdapters) * size_t(capacity), 0);
   Result<Allocation> input = allocate(staged.size() * sizeof(int32_t), "tokens of a step");
   if (!input)
     return input.error();

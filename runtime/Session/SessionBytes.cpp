@@ -21,6 +21,15 @@ uint64_t operandWords(const Program &program, uint32_t first, uint32_t count) {
   return words;
 }
 
+/// Of a whole step.
+uint64_t operandWords(const Program &program) {
+  uint64_t words = operandWords(program, program.head.entry_first, program.head.entry_count) +
+                   operandWords(program, program.head.exit_first, program.head.exit_count);
+  for (const stepdown_layer &layer : program.layers)
+    words += operandWords(program, program.kinds[layer.kind].first_dispatch, program.kinds[layer.kind].dispatch_count);
+  return words;
+}
+
 } // namespace
 
 uint32_t inputCapacity(const Program &program, uint64_t alignment) {
@@ -29,21 +38,24 @@ uint32_t inputCapacity(const Program &program, uint64_t alignment) {
                                together);
 }
 
-uint32_t inputArrays(const Program &program) { return program.head.outputs ? 5 : 4; }
+uint32_t inputArrays(const Program &program, bool adapters) { return (program.head.outputs ? 5 : 4) + adapters; }
 
 uint64_t logitFloats(const Program &program) {
   return wholeTiles(program, program.head.max_step_rows) * program.head.logits_stride;
 }
 
-SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape, bool operands) {
+SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCache::Shape &shape, bool operands,
+                          const FileTarget *adapted) {
   SessionBytes bytes;
-  bytes.inputs = inputArrays(program) * uint64_t(inputCapacity(program, alignment)) * sizeof(int32_t);
+  bytes.inputs = inputArrays(program, adapted) * uint64_t(inputCapacity(program, alignment)) * sizeof(int32_t);
   bytes.activations = program.head.arena_bytes;
+  uint64_t words = operandWords(program);
+  if (adapted) {
+    bytes.activations = std::max(bytes.activations, adapted->program.head.arena_bytes);
+    bytes.adapters = adapted->adapterMemory();
+    words += operandWords(adapted->program);
+  }
   bytes.logits = logitFloats(program) * sizeof(float);
-  uint64_t words = operandWords(program, program.head.entry_first, program.head.entry_count) +
-                   operandWords(program, program.head.exit_first, program.head.exit_count);
-  for (const stepdown_layer &layer : program.layers)
-    words += operandWords(program, program.kinds[layer.kind].first_dispatch, program.kinds[layer.kind].dispatch_count);
   bytes.operands = operands ? words * sizeof(uint64_t) : 0;
   uint64_t largest = bytes.inputs; // upload of a step
   for (const KVCache::Pool &pool : KVCache::pools(program.cache[0], program.groups, shape)) {
@@ -59,10 +71,10 @@ SessionBytes sessionBytes(const Program &program, uint64_t alignment, const KVCa
 }
 
 int64_t positionsThatFit(const Program &program, uint64_t alignment, KVCache::Shape shape, uint64_t bytes,
-                         bool operands) {
+                         bool operands, const FileTarget *adapted) {
   auto fits = [&](int64_t positions) {
     shape.positions = positions;
-    return sessionBytes(program, alignment, shape, operands).total() <= bytes;
+    return sessionBytes(program, alignment, shape, operands, adapted).total() <= bytes;
   };
   int64_t low = 0, high = shape.positions; // low fits, or is 0
   if (fits(high))

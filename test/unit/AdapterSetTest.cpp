@@ -2,6 +2,9 @@
 // fit each other. The toy model's kernels read no adapter, so that tokens with one draw what tokens without draw.
 #include "include/stepdown/Runtime.h"
 #include "lib/Checkpoint/BlockFormat.h"
+#include "runtime/Session/SessionBytes.h"
+#include "runtime/cpu/CpuDevice.h"
+#include "test/device/CountingDevice.h"
 #include "test/unit/GgufBytes.h"
 #include "test/unit/Requests.h"
 #include <functional>
@@ -47,6 +50,28 @@ std::string write(ToyModel toy, const std::function<void(ArtifactBuilder &)> &ad
   adapted.target = std::string("cpu") + STEPDOWN_ADAPTED;
   add(adapted);
   return temporaryFile(plain.fileWith({&adapted}), ".stepdown");
+}
+
+// Of both programs, the larger arena and the words of each, and what adapters lie in.
+TEST(AdapterPlan, isWhatIsAllocated) {
+  auto counting = std::make_shared<CountingDevice>(makeCpuDevice());
+  auto model = Model::load(write({}, [](ArtifactBuilder &b) { addLinear(b, "blk.0.attn_q.weight"); }), counting);
+  ASSERT_TRUE(model) << model.error().message;
+  Session::Options options;
+  options.kvBlock = 16;
+  options.kvPositions = 331;
+  auto shape = Session::shapeOf((*model)->program(), options);
+  ASSERT_TRUE(shape);
+  const FileTarget &adapted = *(*model)->adapted()->target;
+  const SessionBytes plan = sessionBytes((*model)->program(), 64, *shape, counting->readsOperands(), &adapted);
+  EXPECT_GT(plan.adapters, 0u);
+  auto session = Session::create(*model, options);
+  ASSERT_TRUE(session) << session.error().message;
+  std::map<std::string, size_t> sum = counting->sum;
+  EXPECT_EQ(sum["tokens of a step"], plan.inputs);
+  EXPECT_EQ(sum["activations"], plan.activations);
+  EXPECT_EQ(sum["operands of a step"], plan.operands);
+  EXPECT_EQ(sum["adapters"], plan.adapters);
 }
 
 struct Named : Greedy {

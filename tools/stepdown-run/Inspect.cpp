@@ -98,33 +98,38 @@ ordered_json describe(const Checkpoint &checkpoint, const Status &runs) {
 }
 
 ordered_json describeTargets(const ArtifactFile &artifact) {
-  ordered_json targets = ordered_json::array();
-  for (const FileTarget &target : artifact.targets()) {
+  ordered_json described = ordered_json::array();
+  const std::vector<FileTarget> &targets = artifact.targets();
+  for (const FileTarget &target : targets) {
     ordered_json shared = {
         {"target", target.name}, {"alignment", target.alignment}, {"table_bytes", target.tableBytes}};
     if (!artifact.holdsFunctions()) {
       shared["weight_bytes"] = target.endOfWeights - target.firstWeight;
-      // What a session of no options takes of the device beside them.
-      if (auto shape = Session::shapeOf(target.program, {})) {
+      // What a session of no options takes of the device beside them, of both programs where there are adapters.
+      if (auto shape = Session::shapeOf(target.program, {}); shape && !target.isAdapted()) {
         // A driver takes operands from the host's memory.
         const bool reads = target.name == "cpu" || target.name.rfind("emulated:", 0) == 0;
-        const SessionBytes bytes = sessionBytes(target.program, target.alignment, *shape, reads);
-        shared["session_bytes"] = {{"positions", shape->positions},  {"sequences", shape->sequences},
-                                   {"inputs", bytes.inputs},         {"activations", bytes.activations},
-                                   {"logits", bytes.logits},         {"operands", bytes.operands},
-                                   {"keys_and_values", bytes.cache}, {"block_tables", bytes.tables},
-                                   {"uploads", bytes.uploads},       {"total", bytes.total()}};
+        const auto adapted = std::find_if(targets.begin(), targets.end(), [&](const FileTarget &other) {
+          return other.isAdapted() && other.plainName() == target.name;
+        });
+        const SessionBytes bytes = sessionBytes(target.program, target.alignment, *shape, reads,
+                                                adapted == targets.end() ? nullptr : &*adapted);
+        shared["session_bytes"] = {
+            {"positions", shape->positions},    {"sequences", shape->sequences}, {"inputs", bytes.inputs},
+            {"activations", bytes.activations}, {"logits", bytes.logits},        {"operands", bytes.operands},
+            {"keys_and_values", bytes.cache},   {"block_tables", bytes.tables},  {"uploads", bytes.uploads},
+            {"adapters", bytes.adapters},       {"total", bytes.total()}};
       }
     }
     for (size_t i = 0; i < target.code.size(); ++i) {
       ordered_json code = shared;
       code["isa"] = target.level(i);
       code["code_bytes"] = target.code[i].size;
-      code["runs_here"] = runsHere(target.name.c_str(), target.code[i].level);
-      targets.push_back(std::move(code));
+      code["runs_here"] = runsHere(target.plainName().c_str(), target.code[i].level);
+      described.push_back(std::move(code));
     }
   }
-  return targets;
+  return described;
 }
 
 ordered_json describeProvenance(const ArtifactFile &artifact) {
