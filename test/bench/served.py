@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Clients of a server of ours, beside llama-server with the same checkpoint.
 
-    test/bench/served.py models/smollm2.gguf [--threads 1,2] [--rounds N] [--requests N]
+    test/bench/served.py models/smollm2.gguf [--threads 1,2] [--rounds N] [--requests N[,M]]
     test/bench/served.py ... --bin build/bin --peer build/peer
 
 `bench --serve --clients` of ours sends the same load to both: --clients at a time, each of which sends the next request when
 it has its answer, with prompts of --prompt tokens that have nothing in common and answers of --generate tokens, drawn greedily.
-Each server is started for its round, with as many sequences as there are clients and room for all, and has one request before.
+--requests N,M gives the peer its own number, so that the slower of two is not measured for longer. Each server is started for
+its round, with as many sequences as there are clients and room for all, and has one request before.
 The servers take turns; medians, and the median of the rounds' ratios. tools/build-peer.sh builds the peer. Needs Python alone.
 """
 import argparse, json, os, socket, statistics, subprocess, sys, tempfile, time, urllib.request
@@ -20,7 +21,7 @@ def free_port():
         return one.getsockname()[1]
 
 
-def measured(options, command, port):
+def measured(options, command, port, requests):
     """What the client says of a server that is started with `command`, and stopped."""
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
@@ -39,7 +40,7 @@ def measured(options, command, port):
             client = [os.path.join(options.bin, "stepdown-run"), "bench", f"http://127.0.0.1:{port}", "--serve", "--json"]
             lengths = ["-p", str(options.prompt), "-n", str(options.generate)]
             programs.run(client + ["-p", "16", "-n", "4", "--clients", "1", "--requests", "1"])
-            told = json.loads(programs.run(client + lengths + ["--clients", str(options.clients), "--requests", str(options.requests),
+            told = json.loads(programs.run(client + lengths + ["--clients", str(options.clients), "--requests", str(requests),
                                                                "--seed", "7"]))
         except SystemExit:
             log.seek(0)
@@ -48,8 +49,8 @@ def measured(options, command, port):
         finally:
             server.terminate()
             server.wait()
-    if told["failed"] or told["answered"] != options.requests:
-        sys.exit(f"served: expects {options.requests} answers, but got {told}")
+    if told["failed"] or told["answered"] != requests:
+        sys.exit(f"served: expects {requests} answers, but got {told}")
     return told
 
 
@@ -58,7 +59,7 @@ def main():
     parser.add_argument("models", nargs="+")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--requests", type=int, default=96, help="of a round, all clients together")
+    parser.add_argument("--requests", default="96", help="of a round, all clients together; N,M: ours and the peer's")
     parser.add_argument("--prompt", type=int, default=200)
     parser.add_argument("--generate", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
@@ -67,6 +68,8 @@ def main():
     options = parser.parse_args()
     programs.check_there([os.path.join(options.bin, name) for name in ("stepdown-compile", "stepdown-run")] +
                          [os.path.join(options.peer, "llama-server")])
+    requests = [int(many) for many in options.requests.split(",")]
+    requests = [requests[0], requests[-1]]
     length = options.prompt + options.generate + 20
     print(programs.machine(options) + f"; {options.clients} clients, {options.requests} requests, prompts of {options.prompt} tokens, "
           f"answers of {options.generate}\n")
@@ -86,7 +89,7 @@ def main():
                 rounds = []
                 for turn in range(options.rounds):
                     order = (0, 1) if turn % 2 == 0 else (1, 0)
-                    told = {i: measured(options, commands[i], ports[i]) for i in order}
+                    told = {i: measured(options, commands[i], ports[i], requests[i]) for i in order}
                     rounds.append((told[0], told[1]))
                     print(f"served: {name}, {threads} threads, round {turn + 1}: ours and theirs: {json.dumps(rounds[-1])}", file=sys.stderr)
                 rate = statistics.median(r[0]["tokens_per_second"] / r[1]["tokens_per_second"] for r in rounds)
