@@ -105,17 +105,20 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   Value columns = binary("arith.andi", add(matrix.columns, i32(inChunk() - 1)), i32(-inChunk()));
   // Where all of a turn's tiles are there, how far it is along k takes no part in the check of bounds: one number of
   // the wave then is all that changes from turn to turn. Else along k the buffer is the same in each turn of the loop,
-  // and a lane's place in it moves.
-  const bool scalar = scheduled;
+  // and a lane's place in it moves. Whether that number takes part in the check of bounds, AMD's documents and LLVM's
+  // do not agree (docs/emulator.md): a buffer that all turns lie in is right in both readings.
+  const bool scalar = scheduled, turns = scalar && !tile.alongK;
   Value begins = tile.alongK ? i32(0) : column;
-  Value buffer =
-      resource(matrix, storedAs(), scalar && !tile.alongK ? i32(0) : row, begins, type.getDimSize(0), columns);
+  Value buffer = resource(matrix, storedAs(), turns ? i32(0) : row, begins,
+                          turns ? std::numeric_limits<int32_t>::max() : type.getDimSize(0), columns);
   Value stride = multiply(arith::TruncIOp::create(b, b.getI32Type(), matrix.stride), i32(elementBytes()));
   const auto words = VectorType::get(4, b.getI32Type());
   const auto piece = VectorType::get(kChunk, b.getI16Type());
   Loaded made = {&tile, {}};
   Value turn = !scalar ? i32(0) : tile.alongK ? multiply(column, i32(elementBytes())) : multiply(row, stride);
   Value across = tile.alongK && !scalar ? add(places.column, column) : places.column;
+  if (turns) // columns behind the last: any that are there, since nobody stores their sums
+    across = binary("arith.minsi", across, binary("arith.subi", columns, add(column, i32(inChunk()))));
   Value first = add(multiply(places.row, stride), multiply(across, i32(elementBytes())));
   Value inside = tile.wholeChunks ? compare(arith::CmpIPredicate::slt, across, matrix.columns) : Value();
   auto loadAt = [&](int64_t rows) {

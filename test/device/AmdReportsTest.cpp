@@ -176,14 +176,16 @@ TEST(AmdReports, UnwrittenAndOutsideOfLDS) {
   EXPECT_TRUE(Emulated(outside).says("out of bounds: expects shared memory below 4096")) << Emulated(outside).report;
 }
 
-/// A load of the word at offset 4 t + `add` of a buffer of `records` bytes that begins at %in, into out[t].
-static std::string throughBuffer(int add, int records) {
+/// A load of the word at offset 4 t + `add` and scalar offset `scalar` of a buffer of `records` bytes that begins at
+/// %in, into out[t].
+static std::string throughBuffer(int add, int records, int scalar = 0) {
   return "    %s = llvm.mlir.constant(0 : i16) : i16\n    %n = llvm.mlir.constant(" + std::to_string(records) +
          " : i64) : i64\n    %f = llvm.mlir.constant(159744 : i32) : i32\n    %add = llvm.mlir.constant(" +
-         std::to_string(add) +
+         std::to_string(add) + " : i32) : i32\n    %turn = llvm.mlir.constant(" + std::to_string(scalar) +
          " : i32) : i32\n    %r = llvm.call_intrinsic \"llvm.amdgcn.make.buffer.rsrc\"(%in, %s, %n, %f) : "
          "(!llvm.ptr<1>, i16, i64, i32) -> !llvm.ptr<8>\n    %o = llvm.add %mine, %add : i32\n    %v = "
-         "llvm.call_intrinsic \"llvm.amdgcn.raw.ptr.buffer.load\"(%r, %o, %c0, %c0) : (!llvm.ptr<8>, i32, i32, i32) -> "
+         "llvm.call_intrinsic \"llvm.amdgcn.raw.ptr.buffer.load\"(%r, %o, %turn, %c0) : (!llvm.ptr<8>, i32, i32, i32) "
+         "-> "
          "i32\n    llvm.store %v, %to : i32, !llvm.ptr<1>\n";
 }
 
@@ -198,6 +200,10 @@ TEST(AmdReports, BuffersEndWhereTheySay) {
   EXPECT_TRUE(
       Emulated(throughBuffer(4, 1024)).says("out of bounds: expects mapped memory")); // a buffer that promises more
   EXPECT_TRUE(Emulated(throughBuffer(2, 400)).says("misaligned"));
+  const Emulated turned(throughBuffer(0, 400, 12));
+  EXPECT_TRUE(turned.says("expects 4 bytes inside of their buffer of 400 whether the scalar offset counts or not, but "
+                          "got offset 388 and scalar offset 12"))
+      << turned.report;
 }
 
 TEST(AmdReports, NamesUnknownIntrinsics) {

@@ -165,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(Products, CodeObjects,
                                          Budgeted{"gfx90a", tiles(256, 256, 32), {192, 65536}, 64, 258},
                                          Budgeted{"gfx90a", tiles(128, 256, 32), {200, 49152}, 64, 290},
                                          Budgeted{"gfx90a", tiles(128, 128, 64), {176, 65536}, 64, 335},
-                                         Budgeted{"gfx950", tiles(128, 256, 64), {256, 98304}, 64, 405},
+                                         Budgeted{"gfx950", tiles(128, 256, 64), {256, 98304}, 64, 412},
                                          Budgeted{"gfx1100", tiles(128, 128, 32), {200, 32768}, 32, 675},
                                          Budgeted{"gfx1201", tiles(128, 128, 32), {192, 32768}, 32, 565}));
 
