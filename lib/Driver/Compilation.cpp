@@ -105,7 +105,8 @@ Status Compilation::buildCheckpoint(const AdapterSlots &adapters) {
   if (!built)
     return built.error();
   module = std::move(*built);
-  addTargetsOfBFloats();
+  if (!from || road->isShared(*from)) // kernels that were printed for one target are for no other
+    addTargetsOfBFloats();
   if (Status entered = enter(Input::Model); !entered)
     return entered;
   if (Status known = checkDevices(); !known)

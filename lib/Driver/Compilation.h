@@ -74,9 +74,10 @@ private:
   using After = llvm::function_ref<Status(const Phase &)>;
   /// The module is what the frontend makes of `input`; E0832 for a target that no road leads to.
   Status enter(Input input);
+  /// Adds what `cpu` stands for where weights are bfloat16, behind the processors that are there.
+  void addTargetsOfBFloats();
   /// E1515 where a device would have to read keys and values that are no numbers, E1428 where it would have to run an
   /// encoder.
-  void addTargetsOfBFloats();
   Status checkDevices();
   /// Runs the phases behind `from` and before `end`, each followed by `after`.
   Status run(const Phase *from, const Phase *end, mlir::ModuleOp lowered, const Target &target, After after);

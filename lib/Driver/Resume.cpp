@@ -163,8 +163,11 @@ Status Compilation::openPrinted() {
   if (record->edited)
     edited = {from->name, sourceOf(path, bytes)};
   report.seconds.push_back({"read", compileClock() - start});
-  if (road->isShared(*from))
+  if (road->isShared(*from)) {
+    if (from <= road->find("packing")) // behind it the checkpoint tells
+      addTargetsOfBFloats();
     return Done{};
+  }
   const Target *only = findTarget(record->target);
   if (!only)
     return fail(ErrorCode::PrintedModule, "%s: %s: expects the target of a phase that runs for each, but got '%s'",

@@ -107,12 +107,12 @@ def write(path, text):
     return path
 
 
-def everyPhase(base, source, phases, before, after, all_targets):
+def everyPhase(base, source, phases, before, after, targets_of=("--target=x86-64-v3",)):
     """`before`: options of the first half, `after`: of the second. Targets are given to both."""
     global count
     path = lambda name: os.path.join(base, name)
     name = os.path.basename(source)
-    for targets in ("--target=x86-64-v3", "--target=cpu") if all_targets else ("--target=x86-64-v3",):
+    for targets in targets_of:
         direct = path("direct.stepdown")
         good(source, "-o", direct, targets, *before)
         expected = read(direct)
@@ -145,13 +145,26 @@ def main():
         functions = good(plain, "--compile-to=help")
         if [line.split()[0] for line in functions.splitlines()] != phases or functions == good("--compile-to=help"):
             failures.append(f"expects the phases of functions, but got: {functions}")
-        everyPhase(base, plain, phases, [], [], True)
+        everyPhase(base, plain, phases, [], [], ("--target=x86-64-v3", "--target=cpu"))
         model = path("tiny.gguf")
         make_model.build(model, "--family", "gemma3", "--type", "Q8_0", "--layers", "2")
-        everyPhase(base, model, phases, ["--activations=q8", "--max-context=67"], ["--weights", model], False)
+        everyPhase(base, model, phases, ["--activations=q8", "--max-context=67"], ["--weights", model])
         exact = path("exact.gguf")
         make_model.build(exact, "--family", "llama", "--type", "Q4_0", "--layers", "1", "--vocab", "397")
-        everyPhase(base, exact, phases, ["--exact"], ["--weights", exact], False)
+        everyPhase(base, exact, phases, ["--exact"], ["--weights", exact])
+        # With weights of bfloat16 `cpu` stands for a level more, but not where kernels of one level are read back.
+        bfloats = path("bfloats.gguf")
+        make_model.build(bfloats, "--family", "llama", "--type", "BF16", "--layers", "1", "--vocab", "397")
+        everyPhase(base, bfloats, ["transformer", "packing", "tiles", "vector"], [], ["--weights", bfloats], ("--target=cpu",))
+        mixed = path("mixed.gguf")
+        make_model.build(mixed, "--family", "llama", "--type", "Q8_0", "--layers", "1", "--vocab", "397", "--mix", "ffn_down=BF16")
+        for target in ("x86-64-v3", "aarch64-dotprod"):
+            ir = write(path("one.mlir"), good(mixed, "--compile-to=vector", f"--target={target}"))
+            good(ir, "--compile-from=vector", "-o", path("one.stepdown"), "--weights", mixed)
+            told = subprocess.run([RUN, "inspect", path("one.stepdown")], capture_output=True, text=True).stdout
+            if target not in told or "x86-64-v4-bf16" in told:
+                failures.append(f"kernels of {target} alone: expects its code alone, but got: {told}")
+            os.unlink(path("one.stepdown"))
 
         # What does not belong together is refused, by number.
         linalg, tiles = write(path("l.mlir"), good(model, "--compile-to=linalg")), write(path("t.mlir"), good(model, "--compile-to=tiles"))
