@@ -96,9 +96,11 @@ def turn(torch, step, device, vocabulary, prompt, count):
         logits = step(tokens, torch.arange(prompt, device=device))
         wait()
         speeds[f"pp{prompt}"] = prompt / (time.perf_counter() - begin)
+        places = torch.arange(prompt, prompt + count, device=device) # a tensor made in a turn would wait for the device
+        wait()
         begin = time.perf_counter()
         for i in range(count):
-            logits = step(logits.argmax(-1, keepdim=True), torch.tensor([prompt + i], device=device))
+            logits = step(logits.argmax(-1, keepdim=True), places[i:i + 1])
         wait()
         speeds[f"tg{count}"] = count / (time.perf_counter() - begin)
     return speeds

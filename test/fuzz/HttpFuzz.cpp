@@ -73,6 +73,7 @@ private:
 struct CheckedApi : HttpHandler {
   explicit CheckedApi(const char *key) {
     api.options.key = key;
+    api.options.changeAdapters = true; // or no body of theirs is read
     api.connections = [] { return size_t(1); };
   }
   void handle(HttpRequest request, std::shared_ptr<HttpReply> reply) override {

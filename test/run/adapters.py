@@ -20,6 +20,7 @@ import made_server
 import numpy as np
 import float64_model
 import make_folder
+from levels import OF_BFLOATS, of_this_processor
 from make_adapter import Adapter
 
 PRIME = "--width 53 --heads 3 --kv-heads 1 --head-dim 14 --ffn 97"
@@ -45,7 +46,7 @@ MERGED = {
     "phi3, q, k and v in one": ("--family phi3", False, [("peft", None, dict(rank=5))]),
     "smollm3, layers that do not rotate": ("--family smollm3 --layers 5", False, [("peft", None, dict(rank=5))]),
     "cohere2": ("--family cohere2 --layers 5 --window 11", False, [("peft", None, dict(rank=5))]),
-    "starcoder2": ("--family starcoder2 --heads 6 --kv-heads 2 --head-dim 16", False, [("peft", None, dict(rank=5))]),
+    "starcoder2 BF16": ("--family starcoder2 --type BF16 --heads 6 --kv-heads 2 --head-dim 16", False, [("peft", None, dict(rank=5))]),
 }
 
 
@@ -58,9 +59,9 @@ def stored(values, kind):
     return np.frombuffer(data, np.float32 if kind == "F32" else np.float16).reshape(values.shape).astype(np.float64)
 
 
-def compiled(suite, model, *options, name="adapted"):
+def compiled(suite, model, *options, name="adapted", levels=()):
     artifact = suite.path(name + ".stepdown")
-    suite.call("stepdown-compile", model, "-o", artifact, f"--jobs={suite.jobs}", f"--target={suite.levels[-1]}", *options)
+    suite.call("stepdown-compile", model, "-o", artifact, f"--jobs={suite.jobs}", f"--target={(*suite.levels, *levels)[-1]}", *options)
     return artifact
 
 
@@ -240,7 +241,7 @@ BESIDE = {
     "llama Q8_0, one layer": ("--family llama --type Q8_0 --layers 1 --heads 6 --kv-heads 3 --head-dim 10", 5),
     "qwen2, biases": ("--family qwen2 --type Q5_0", 5),
     "gemma3": ("--family gemma3 --layers 2 --pattern 1,0 --window 16", 17),
-    "starcoder2": ("--family starcoder2 --heads 6 --kv-heads 2 --head-dim 16", 5),
+    "starcoder2 BF16": ("--family starcoder2 --type BF16 --heads 6 --kv-heads 2 --head-dim 16", 5),
 }
 
 
@@ -293,7 +294,9 @@ def one_beside(suite, name, options, rank):
             of_base = run(base, [r], "--exact")
             suite.expect(of_base[r["id"]] == together[r["id"]], f"{name}: request {r['id']}: expects the bytes of the model without room for adapters")
     # So have they by what is fast, whose activations are in codes.
-    base, artifact = compiled(suite, checkpoint, name="base"), compiled(suite, checkpoint, "--adapters=3", f"--adapter-rank={rank}")
+    levels = of_this_processor(OF_BFLOATS) if "BF16" in options else []
+    base = compiled(suite, checkpoint, name="base", levels=levels)
+    artifact = compiled(suite, checkpoint, "--adapters=3", f"--adapter-rank={rank}", levels=levels)
     together, of_base = run(artifact, requests, *loaded), run(base, [r for r in requests if not r["adapter"]])
     suite.expect(all(together[i] == hashed for i, hashed in of_base.items()), f"{name}: expects the same without --exact")
     for file in (checkpoint, base, artifact):

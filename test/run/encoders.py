@@ -16,6 +16,7 @@ import numpy as np
 import gguf
 import experts
 import folder_case
+from levels import OF_BFLOATS, of_this_processor
 import make_encoder
 import make_folder
 from math import erf
@@ -103,6 +104,9 @@ MORE = {  # with STEPDOWN_EVERY_ENCODER=1
 }
 
 
+BFLOATS = 0.99999  # least cosine where weights of bfloat16 have activations rounded to one bfloat16
+
+
 def one_model(suite, options, compiled, least, said, thorough):
     model = suite.path("folder" if "--folder" in options else "model.gguf")
     shutil.rmtree(model, ignore_errors=True)
@@ -110,11 +114,18 @@ def one_model(suite, options, compiled, least, said, thorough):
     reference = (Encoder.of_folder if os.path.isdir(model) else Encoder.of_gguf)(model)
     pooling, raw = next((p for p in ("cls", "last") if p in said), "mean"), "raw" in said
     artifact = suite.path("encoder.stepdown")
-    suite.call("stepdown-compile", model, "-o", artifact, f"--jobs={suite.jobs}", f"--target={','.join(suite.levels if thorough else suite.levels[-1:])}", *compiled.split())
+    bfloats = of_this_processor(OF_BFLOATS) if "BF16" in options and not compiled else []
+    levels = (suite.levels if thorough else suite.levels[-1:]) + bfloats
+    suite.call("stepdown-compile", model, "-o", artifact, f"--jobs={suite.jobs}", f"--target={','.join(levels)}", *compiled.split())
     got = embed(suite, artifact, TEXTS)
     wanted = np.array([reference.embedding(ids_of(suite, model, t), pooling, not raw) for t in TEXTS])
     lengths = np.linalg.norm(wanted, axis=1)
-    cosine = ((got * wanted).sum(1) / np.linalg.norm(got, axis=1) / lengths).min()
+    nearness = lambda rows: ((rows * wanted).sum(1) / np.linalg.norm(rows, axis=1) / lengths).min()
+    cosine = nearness(got)
+    for level in bfloats:  # which is what `got` is of
+        below = nearness(embed(suite, artifact, TEXTS, "--isa", suite.levels[-1]))
+        suite.expect(below >= least, f"{suite.levels[-1]}: cosine {below:.7f}")
+        least = BFLOATS
     error = np.abs(got - wanted).max() / lengths.max()
     suite.expect(error < EXACT if least == 1 else cosine >= least, f"error {error:.2e}, cosine {cosine:.7f}")
     suite.expect(raw or np.allclose(np.linalg.norm(got, axis=1), 1, atol=1e-6), "expects embeddings of length 1")

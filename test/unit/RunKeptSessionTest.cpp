@@ -2,12 +2,14 @@
 #include "test/unit/RunOutput.h"
 #include "test/unit/ToyModel.h"
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 using nlohmann::json;
@@ -72,8 +74,11 @@ TEST(RunKeptSession, goesOnWhereNothingWaitsToBeComputed) {
       _exit(127);
     }
     ::close(fds[1]);
-    for (int held = 0; held <= int(filling.size());) // until it draws
+    for (int held = 0; held <= int(filling.size());) { // until it draws
+      ASSERT_EQ(waitpid(child, nullptr, WNOHANG), 0) << "expects a child that draws, but it ended";
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
       ASSERT_EQ(ioctl(fds[0], FIONREAD, &held), 0);
+    }
     EXPECT_EQ(kill(child, SIGINT), 0);
     char byte;
     while (::read(fds[0], &byte, 1) > 0)
