@@ -19,9 +19,10 @@ Result<std::string> writePtx(const llvm::Module &module, llvm::StringRef chip) {
     return text.error();
   const std::string name = module.getName().str();
   const llvm::StringRef ptx = *text;
-  if (const size_t at = ptx.find(".extern .func"); at != llvm::StringRef::npos)
-    return fail(ErrorCode::PtxCode, "%s: expects kernels that call nothing, but got %s", name.c_str(),
-                ptx.drop_front(at).take_until([](char c) { return c == ';'; }).str().c_str());
+  for (size_t at = 0; (at = ptx.find(".extern ", at)) != llvm::StringRef::npos; ++at)
+    if (!ptx.drop_front(at).starts_with(".extern .shared ")) // which is memory that a launch gives
+      return fail(ErrorCode::PtxCode, "%s: expects kernels that need nothing from elsewhere, but got %s", name.c_str(),
+                  ptx.drop_front(at).take_until([](char c) { return c == ';'; }).str().c_str());
   return ptx.str();
 }
 

@@ -186,8 +186,7 @@ TEST_P(EmulatedAttention, IsSoftmaxOfItsScores) {
     options.seed = seed;
     const Status status = launch.run(lowered.code->emulator, "attention", options);
     ASSERT_TRUE(status) << status.error().text();
-    if (llvm::StringRef(c.chip) != "sm_90a")
-      EXPECT_EQ(lowered.code->emulator.statistics().bankConflicts, 0u);
+    EXPECT_EQ(lowered.code->emulator.statistics().bankConflicts, 0u);
     double worst = 0;
     for (const AttentionSequence &s : batch.sequences)
       for (int64_t query = 0; query < s.queries; ++query)

@@ -273,6 +273,7 @@ TEST_P(SameBytes, OfAnyNumberOfTokens) {
       return;
     results.push_back(o.result.bytes);
     EXPECT_EQ(results.back(), results.front()) << n;
+    EXPECT_EQ(conflicts, 0u) << n;
   }
 }
 

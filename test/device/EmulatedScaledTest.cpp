@@ -104,6 +104,7 @@ TEST_P(EmulatedScaled, EqualsFloat64) {
     const Status status =
         p.run(lowered, "scaled_matmul", {&p.a, &p.b, &p.scalesA, &p.scalesB, &p.out}, c.blocks, options);
     ASSERT_TRUE(status) << status.error().text();
+    EXPECT_EQ(lowered.code->emulator.statistics().bankConflicts, 0u);
     for (uint32_t r = 0; r < c.m; ++r)
       for (uint32_t x = 0; x < p.out.stride; ++x) {
         const double got = p.out.get(r, x);

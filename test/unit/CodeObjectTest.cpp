@@ -11,6 +11,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "passes/AMD/Passes.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/IR/IRBuilder.h"
 #include <gtest/gtest.h>
 
 using namespace stepdown;
@@ -341,6 +342,29 @@ TEST(CodeObject, RefusesMoreThanItsBudget) {
             "product: expects at most 0 spilled registers, but got 3");
   object.kernels[0].spilled = 0, object.kernels[0].stackBytes = 16;
   EXPECT_EQ(checkBudget(object, {257, 65536}).error().message, "product: expects at most 0 bytes of stack, but got 16");
+}
+
+TEST(CodeObject, RefusesWhatIsNotThere) {
+  const std::string lld = findLld();
+  if (lld.empty())
+    GTEST_SKIP() << "no ld.lld in the PATH (package lld-22)";
+  for (const char *chip : {"gfx942", "gfx1100"}) {
+    auto module = lower(tiles(128, 128, 32, true), chip);
+    ASSERT_TRUE(module) << module.error().text();
+    llvm::Module &llvm = *module->module;
+    llvm::Type *type = llvm::Type::getInt32Ty(llvm.getContext());
+    auto *elsewhere = new llvm::GlobalVariable(llvm, type, /*isConstant=*/false, llvm::GlobalValue::ExternalLinkage,
+                                               nullptr, "elsewhere", nullptr, llvm::GlobalValue::NotThreadLocal, 1);
+    for (llvm::Function &function : llvm)
+      if (!function.isDeclaration()) {
+        llvm::IRBuilder<> b(&function.getEntryBlock(), function.getEntryBlock().getFirstInsertionPt());
+        b.CreateStore(b.getInt32(7), elsewhere);
+      }
+    auto object = writeCodeObject(llvm, chip, lld);
+    ASSERT_FALSE(object);
+    EXPECT_EQ(object.error().code, ErrorCode::CodeObject);
+    EXPECT_NE(object.error().message.find("elsewhere"), std::string::npos) << object.error().message;
+  }
 }
 
 TEST(CodeObject, NamesTheLinkerThatIsMissing) {

@@ -402,20 +402,28 @@ TEST(Ptx, TakesNoneFromThePathThatIsOlderThan13_1) {
   fs::remove_all(folder);
 }
 
-TEST(Ptx, RefusesACallOfWhatIsNotThere) {
-  auto module = translateKernels(R"(gpu.module @k {
-    llvm.func @elsewhere(f32) -> f32
-    llvm.func @caller(%p: !llvm.ptr<1>) attributes {nvvm.kernel} {
-      %x = llvm.load %p : !llvm.ptr<1> -> f32
-      %y = llvm.call @elsewhere(%x) : (f32) -> f32
-      llvm.store %y, %p : f32, !llvm.ptr<1>
-      llvm.return
-    }
-  })",
-                                 "caller.mlir", "sm_90a");
-  ASSERT_TRUE(module) << module.error().text();
-  auto ptx = writePtx(*module->module, "sm_90a");
-  ASSERT_FALSE(ptx);
-  EXPECT_EQ(ptx.error().code, ErrorCode::PtxCode);
-  EXPECT_NE(ptx.error().message.find("elsewhere"), std::string::npos) << ptx.error().message;
+TEST(Ptx, RefusesWhatIsNotThere) {
+  const char *declared[] = {"llvm.func @elsewhere(f32) -> f32",
+                            "llvm.mlir.global external @elsewhere() {addr_space = 1 : i32} : f32",
+                            "llvm.mlir.global external @elsewhere() {addr_space = 4 : i32} : f32"};
+  const char *used[] = {"llvm.call @elsewhere(%x) : (f32) -> f32",
+                        "llvm.mlir.addressof @elsewhere : !llvm.ptr<1>\n %y = llvm.load %e : !llvm.ptr<1> -> f32",
+                        "llvm.mlir.addressof @elsewhere : !llvm.ptr<4>\n %y = llvm.load %e : !llvm.ptr<4> -> f32"};
+  for (int i = 0; i < 3; ++i) {
+    auto module = translateKernels(std::string("gpu.module @k {\n") + declared[i] + R"(
+      llvm.func @caller(%p: !llvm.ptr<1>) attributes {nvvm.kernel} {
+        %x = llvm.load %p : !llvm.ptr<1> -> f32
+        )" + (i ? "%e = " : "%y = ") + used[i] +
+                                       R"(
+        llvm.store %y, %p : f32, !llvm.ptr<1>
+        llvm.return
+      }
+    })",
+                                   "caller.mlir", "sm_90a");
+    ASSERT_TRUE(module) << module.error().text();
+    auto ptx = writePtx(*module->module, "sm_90a");
+    ASSERT_FALSE(ptx) << declared[i] << *ptx;
+    EXPECT_EQ(ptx.error().code, ErrorCode::PtxCode);
+    EXPECT_NE(ptx.error().message.find("elsewhere"), std::string::npos) << ptx.error().message;
+  }
 }
