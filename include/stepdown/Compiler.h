@@ -43,6 +43,10 @@ typedef struct stepdown_compile_options {
    * PATH=SCALE, whose scale multiplies the adapter's own. A GGUF file whose general.type is adapter, or a folder of
    * PEFT (1470 to 1475). NULL: none. */
   const char *adapters;
+  /* What the float weights of a checkpoint become: "q4_0", "q4_1", "q4_k", "q4_k_m", "q5_0", "q5_1", "q5_k", "q5_k_m",
+   * "q6_k" or "q8_0" (stepdown-compile --quantize; 222 for weights that no block holds, 832 where none are floats).
+   * NULL: they stay as they are. */
+  const char *quantize;
 } stepdown_compile_options;
 
 /* Both functions start the program stepdown-compile and wait for it, so that nothing in a checkpoint or module, nor a
@@ -61,8 +65,8 @@ STEPDOWN_API stepdown_status stepdown_compile(const char *model, const char *out
 
 /* Compiles `length` bytes at `text`, a plain MLIR module as text or bytecode, which messages call `name`, into the
  * artifact `output`; stepdown_module_load of Runtime.h loads it. The options of checkpoints (max_context, exact,
- * kv_float32, kv_type, check_weights, activations, adapters) mean nothing here. 833: not a module; 834: one with what
- * no function of an artifact can hold; 842 to 845: one beyond the limits that docs/programs.md names. */
+ * kv_float32, kv_type, check_weights, activations, adapters, quantize) mean nothing here. 833: not a module; 834: one
+ * with what no function of an artifact can hold; 842 to 845: one beyond the limits that docs/programs.md names. */
 STEPDOWN_API stepdown_status stepdown_compile_module(const char *text, size_t length, const char *name,
                                                      const char *output, const stepdown_compile_options *options);
 

@@ -78,6 +78,8 @@ Status Compilation::readCheckpoint(const std::string &name) {
     return status;
   if (Status status = mergeAdapters(); !status)
     return status;
+  if (Status status = quantise(); !status)
+    return status;
   return checkWeights(); // last, since it reads all of the file
 }
 
@@ -163,6 +165,21 @@ Status Compilation::mergeAdapters() {
     return made.error();
   merged = std::move(*made);
   report.seconds.push_back({"adapters", compileClock() - begin});
+  return Done{};
+}
+
+Status Compilation::quantise() {
+  if (options.quantize.empty())
+    return Done{};
+  Result<std::shared_ptr<QuantisedWeights>> made =
+      QuantisedWeights::quantise(*checkpoint, *quantisationNamed(options.quantize));
+  if (!made)
+    return made.error();
+  quantised = std::move(*made);
+  if (!quantised->left().empty() && options.warn)
+    options.warn(path + ": " + std::to_string(quantised->left().size()) +
+                 " weights stay floats, since their rows are no whole blocks of 32, the first of them '" +
+                 quantised->left().front() + "'");
   return Done{};
 }
 

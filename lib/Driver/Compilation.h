@@ -60,6 +60,7 @@ public:
   const Phase *done = nullptr;         ///< the phase of the road that the module is through
   std::optional<Checkpoint> checkpoint;
   std::shared_ptr<const MergedWeights> merged;                       ///< adapters in its weights, or null
+  std::shared_ptr<const QuantisedWeights> quantised;                 ///< blocks of its weights, or null
   PlainSource source;                                                ///< of a plain module
   std::vector<std::pair<std::string, mlir::FunctionType>> functions; ///< of a plain module, as callers see them
   EditedIr edited;
@@ -88,6 +89,7 @@ private:
   Status takeKernels();
   Status checkWeights();
   Status mergeAdapters();
+  Status quantise();
   Status checkContext();
   /// Runs `phase` on `lowered`, with what it says kept as the error.
   Status run(const Phase &phase, mlir::ModuleOp lowered, const Target &target);

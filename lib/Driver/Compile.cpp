@@ -27,6 +27,16 @@ Status checkNumbers(bool exact, const std::string &activations, const std::strin
   return Done{};
 }
 
+Status checkQuantize(const std::string &name) {
+  if (name.empty() || quantisationNamed(name))
+    return Done{};
+  std::vector<std::string> names;
+  for (const Quantisation &each : quantisations())
+    names.push_back(each.name);
+  return fail(ErrorCode::CompileOption, "quantize: expects %s, but got '%s'%s", alternatives(names).c_str(),
+              name.c_str(), suggestion(name, names).c_str());
+}
+
 std::vector<std::string> inputFiles(const std::string &model, const CompileOptions &options) {
   std::vector<std::string> files = checkpointFiles(model);
   if (!options.weights.empty())
@@ -177,6 +187,8 @@ Result<CompileReport> compileModel(const std::string &model, const std::string &
   if (!written)
     return written.error();
   if (Status sound = c.merged ? c.merged->check() : Status(Done{}); !sound) // of every row that was written
+    return sound.error();
+  if (Status sound = c.quantised ? c.quantised->check() : Status(Done{}); !sound)
     return sound.error();
   c.report.seconds.push_back({"write", compileClock() - begin});
   if (Status status = finish(c, *file); !status)

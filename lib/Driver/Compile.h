@@ -2,6 +2,7 @@
 #pragma once
 #include "lib/Base/Result.h"
 #include "lib/Checkpoint/Adapters/MergedWeights.h"
+#include "lib/Checkpoint/QuantisedWeights.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Target/Target.h"
 #include <cstdint>
@@ -23,6 +24,7 @@ struct CompileOptions {
   int jobs = 0;                ///< threads; 0: one a core
   std::string from;            ///< the input is IR that this phase left, as compileTo prints it; empty: it is not
   std::string weights;         ///< with `from`, of a model: its checkpoint
+  std::string quantize;        ///< what float weights become (QuantisedWeights.h); empty: they stay as they are
   std::vector<AdapterChoice> adapters; ///< merged into the checkpoint's weights, in their order
   AdapterSlots adapterSlots;           ///< room for others beside the weights; none where there are 0 slots
   bool explain = false; ///< tell of a plain module what its functions became; of a model it is always told
@@ -43,6 +45,8 @@ struct CompileReport {
 /// What somebody chose of a model's numbers; empty: nobody did. E0832 for blocks or types that there are not, and where
 /// `exact`, which keeps activations and cache float32, leaves no choice.
 Status checkNumbers(bool exact, const std::string &activations, const std::string &kvType);
+/// E0832 for what no quantisation is called.
+Status checkQuantize(const std::string &name);
 
 /// Compiles `text`, a plain MLIR module that messages call `name`, into the artifact `output`, which is whole or
 /// untouched. E0833 for text that is no module, E0834 for what no function of an artifact can hold.

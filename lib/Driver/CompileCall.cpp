@@ -41,6 +41,9 @@ static Result<CompileOptions> readOptions(const CompileCall &call) {
     options.activations = call.activations;
   if (!call.kvType.empty())
     options.kvType = call.kvType;
+  if (Status status = checkQuantize(call.quantize); !status)
+    return status.error();
+  options.quantize = call.quantize;
   options.jobs = call.jobs;
   llvm::SmallVector<llvm::StringRef> lines;
   llvm::StringRef(call.adapters).split(lines, '\n', -1, /*KeepEmpty=*/false);

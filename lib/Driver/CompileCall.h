@@ -20,6 +20,7 @@ struct CompileCall {
   std::string activations; ///< "q8o2", "q8x2", "q8"; empty: q8o2
   std::string kvType;      ///< "f16", "f32", "q8_0", "fp8_e4m3"; empty: f16, or f32 with `exact`
   std::string adapters;    ///< a line each, "FILE" or "FILE=SCALE": merged into the checkpoint's weights in their order
+  std::string quantize;    ///< "q4_k_m", ...: what float weights become; empty: they stay as they are
   uint64_t maxContext = 0; ///< 0: the checkpoint's
   int32_t jobs = 0;        ///< 0: one a core
   bool exact = false;      ///< activations and cache stay float32

@@ -24,8 +24,8 @@ std::string FrameReader::text() {
 
 std::string callToBytes(const CompileCall &call) {
   FrameWriter writer;
-  for (const std::string *text :
-       {&call.input, &call.text, &call.output, &call.targets, &call.activations, &call.kvType, &call.adapters})
+  for (const std::string *text : {&call.input, &call.text, &call.output, &call.targets, &call.activations, &call.kvType,
+                                  &call.adapters, &call.quantize})
     writer.text(*text);
   for (uint64_t number : {uint64_t(call.isText), call.maxContext, uint64_t(uint32_t(call.jobs)), uint64_t(call.exact),
                           uint64_t(call.checkWeights)})
@@ -35,8 +35,8 @@ std::string callToBytes(const CompileCall &call) {
 
 bool callFromBytes(const std::string &bytes, CompileCall &call) {
   FrameReader reader(bytes);
-  for (std::string *text :
-       {&call.input, &call.text, &call.output, &call.targets, &call.activations, &call.kvType, &call.adapters})
+  for (std::string *text : {&call.input, &call.text, &call.output, &call.targets, &call.activations, &call.kvType,
+                            &call.adapters, &call.quantize})
     *text = reader.text();
   call.isText = reader.number();
   call.maxContext = reader.number();

@@ -28,6 +28,7 @@ static Status compile(CompileCall &call, const stepdown_compile_options *wanted)
   call.exact = options->exact != 0;
   call.kvType = options->kv_type ? options->kv_type : options->kv_float32 ? "f32" : "";
   call.adapters = options->adapters ? options->adapters : "";
+  call.quantize = options->quantize ? options->quantize : "";
   call.checkWeights = options->check_weights != 0;
   CompileProgress progress;
   if (options->on_progress)

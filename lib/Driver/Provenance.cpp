@@ -97,6 +97,8 @@ std::string provenance(const Checkpoint &checkpoint, const std::string &hash, co
                           {"memory_plan", llvm::cantFail(llvm::json::parse(toJson(plan)))}};
   if (merged)
     root["adapters"] = describe(*merged);
+  if (!options.quantize.empty())
+    root["quantize"] = options.quantize;
   return textOf(std::move(root), edited);
 }
 

@@ -138,6 +138,14 @@ TEST_F(CompilerApi, bothRoadsRefuseWithTheSameWords) {
   options.activations = nullptr;
   both(kSum, 0);
   options.exact = 0;
+  options.quantize = "q4_k_l"; // of modules it means nothing else
+  both(kSum, 832);
+  options.quantize = "q4_k_m";
+  both(kSum, 0);
+  options.quantize = nullptr;
+  options.adapters = "a.gguf\n=2"; // of the second no file
+  both(kSum, 905);
+  options.adapters = nullptr;
   output = folder + "/nowhere/sum.stepdown";
   both(kSum, 903);
   options.size = 3;

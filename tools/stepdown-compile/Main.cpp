@@ -94,6 +94,9 @@ static int compile(const Arguments &arguments) {
     return refuse(arguments.usage("expects no --adapter and no --adapters with a plain module"));
   if (options.adapterSlots.slots && !phase.empty())
     return refuse(arguments.usage("expects no --adapters with --compile-to, which prints the program without them"));
+  options.quantize = arguments.value("quantize");
+  if (!options.quantize.empty() && isPlainModule(model) && !arguments.has("compile-from"))
+    return refuse(arguments.usage("expects no --quantize with a plain module"));
   options.checkWeights = arguments.has("check-weights");
   options.jobs = static_cast<int>(arguments.integer("jobs"));
   options.dump = arguments.value("dump");
@@ -163,6 +166,13 @@ static int compile(const Arguments &arguments) {
   return 0;
 }
 
+static std::vector<std::string> quantisationNames() {
+  std::vector<std::string> names;
+  for (const Quantisation &each : quantisations())
+    names.push_back(each.name);
+  return names;
+}
+
 static Tool table() {
   std::vector<std::string> stops = phaseNames();
   stops.push_back("help");
@@ -197,6 +207,11 @@ static Tool table() {
               "(faster prompts, logits off by about 0.2)")
            .oneOf({"q8o2", "q8x2", "q8"})
            .by("q8o2"),
+       Option("quantize", 0, "TYPE",
+              "put float weights into blocks: those of linears, of the embedding and of the head; q4_k_m and q5_k_m "
+              "have more bits for some, and types of 32 take the place of q4_k to q6_k where rows are no whole 256")
+           .oneOf(quantisationNames())
+           .otherwiseIt("what the checkpoint has"),
        Option("adapter", 0, "FILE[=SCALE]",
               "merge a LoRA adapter into the weights: a GGUF file or a folder of PEFT, times SCALE; several are merged "
               "in their order")
