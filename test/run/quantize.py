@@ -79,6 +79,36 @@ def near_float64(suite):
         print(f"{how}: logits move by {moved:.3g}, with noise of {left} by {expected:.3g}")
 
 
+def against(suite):
+    """eval --against, beside float64 of both models' logits."""
+    floats = suite.made("against.gguf", f"--family qwen2 --type BF16 {SHAPE}")
+    reference, model = compiled(suite, floats, "reference", "--exact"), compiled(suite, floats, "model", "--quantize=q4_0")
+    rows, more = [], []
+    for artifact, way in ((reference, ["--against", reference]), (model, ["--against", reference]), (model, ["--against", reference, "--context", 13, "--chunk", 5])):
+        got, said = suite.logits(artifact, TOKENS, *way)
+        rows.append(got)
+        more.append(said["against"])
+    log = lambda x: x - x.max(1, keepdims=True) - np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True))
+    theirs, ours = log(rows[0]), log(rows[1])
+    kl = np.sort((np.exp(theirs) * (theirs - ours)).sum(1))
+    n = len(kl)
+    nll = -theirs[np.arange(n - 1), TOKENS[1:]].mean()
+    wanted = {"kl_mean": kl.mean(), "kl_standard_error": kl.std(ddof=1) / np.sqrt(n), "kl_median": kl[(n + 1) // 2 - 1], "kl_p99": kl[int(np.ceil(0.99 * n)) - 1],
+              "kl_max": kl[-1], "same_top": (theirs.argmax(1) == ours.argmax(1)).mean(), "mean_nll": nll, "perplexity": np.exp(nll)}
+    suite.expect(set(more[1]) == set(wanted) and all(abs(more[1][k] - v) <= 1e-9 * max(1, abs(v)) for k, v in wanted.items()), f"--against: expects {wanted}, but got {more[1]}")
+    suite.expect(kl.mean() > 1e-4 and more[0]["kl_max"] == 0 and more[0]["same_top"] == 1, f"expects a model that is as far from itself as 0, but got {more[0]}")
+    theirs, ours = log(rows[2]), more[2]
+    suite.expect(ours["kl_mean"] != more[1]["kl_mean"] and np.isfinite(ours["kl_mean"]), "expects other rows in windows of 13")
+    for name, options, text in (("size", "--family qwen2 --type Q8_0 " + SHAPE.replace("397", "401"), "397 tokens"),
+                                ("tokens", f"--family llama --type Q8_0 --tokenizer spm {SHAPE}", "is another")):
+        try:
+            suite.call("stepdown-run", "eval", model, "--tokens", "3,4", "--against", compiled(suite, suite.made("o.gguf", options), "other"))
+            said = "no error"
+        except RuntimeError as error:
+            said = str(error)
+        suite.expect("error E0905" in said and text in said, f"--against, another {name}: expects E0905 and '{text}', but got {said}")
+
+
 def library(suite):
     """The C API's options do what the program's do, here adapters too."""
     floats, adapter = suite.made("api.gguf", f"--family llama --type F16 {SHAPE}"), suite.path("adapter.gguf")
@@ -145,6 +175,7 @@ def main():
     for name, case in SAME.items():
         suite.run(name, lambda: as_gguf_does(suite, name, *case))
     suite.run("float64", lambda: near_float64(suite))
+    suite.run("against", lambda: against(suite))
     suite.run("library", lambda: library(suite))
     suite.run("printed IR", lambda: printed(suite))
     suite.run("refusals", lambda: refusals(suite))

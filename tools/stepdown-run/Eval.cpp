@@ -3,6 +3,7 @@
 #include "runtime/Session/Session.h"
 #include "tools/stepdown-run/AdapterOptions.h"
 #include "tools/stepdown-run/Commands.h"
+#include "tools/stepdown-run/Comparison.h"
 #include "tools/stepdown-run/Console.h"
 #include "tools/stepdown-run/ModelSource.h"
 #include "tools/stepdown-run/Request.h"
@@ -13,14 +14,6 @@
 
 namespace stepdown::run {
 namespace {
-
-/// -log softmax(row)[id], summed in double in the order of the vocabulary.
-double surprise(const float *row, size_t vocabulary, int32_t id) {
-  double highest = *std::max_element(row, row + vocabulary), sum = 0;
-  for (size_t i = 0; i < vocabulary; ++i)
-    sum += std::exp(row[i] - highest);
-  return std::log(sum) + highest - row[id];
-}
 
 /// The `count` highest logits, descending; ties by ascending id.
 nlohmann::json topOf(const float *row, size_t vocabulary, size_t count) {
@@ -35,34 +28,68 @@ nlohmann::json topOf(const float *row, size_t vocabulary, size_t count) {
   return top;
 }
 
-/// Runs `tokens` in windows, each from an empty sequence, and calls `row(position, logits)` for every token.
+/// Runs `tokens` in windows, each from an empty sequence, and calls `row(position, logits, the reference's)` for every
+/// token; `reference`, which has no adapter, may be null.
 template <typename Row>
-Status runWindows(Session &session, int32_t adapter, const std::vector<int32_t> &tokens, size_t window, size_t chunk,
-                  Row row) {
+Status runWindows(Session &session, int32_t adapter, Session *reference, const std::vector<int32_t> &tokens,
+                  size_t window, size_t chunk, Row row) {
   std::vector<Session::Token> batch;
+  auto step = [&](Session &one, int32_t sequence) {
+    for (Session::Token &token : batch)
+      token.sequence = sequence;
+    Status ok = one.submit(batch.data(), batch.size());
+    return ok ? one.step() : ok;
+  };
   for (size_t start = 0; start < tokens.size(); start += window) {
     Result<int32_t> sequence = session.createSequence(adapter);
-    if (!sequence)
-      return sequence.error();
+    Result<int32_t> other = reference ? reference->createSequence(0) : Result<int32_t>(-1);
+    if (!sequence || !other)
+      return sequence ? other.error() : sequence.error();
     size_t end = std::min(tokens.size(), start + window);
     for (size_t at = start; at < end; at += batch.size()) {
       batch.clear();
       for (size_t t = at; t < end && batch.size() < chunk; ++t)
         batch.push_back({*sequence, tokens[t], true});
-      if (Status ok = session.submit(batch.data(), batch.size()); !ok)
+      Status ok = step(session, *sequence);
+      if (ok && reference)
+        ok = step(*reference, *other);
+      for (size_t i = 0; ok && i < batch.size(); ++i)
+        ok = row(at + i, session.logits(i), reference ? reference->logits(i) : nullptr);
+      if (!ok)
         return ok;
-      if (Status ok = session.step(); !ok)
-        return ok;
-      for (size_t i = 0; i < batch.size(); ++i)
-        if (Status ok = row(at + i, session.logits(i)); !ok)
-          return ok;
       if (interrupted())
         return fail(ErrorCode::Interrupted, "eval: interrupted after %zu of %zu tokens", at + batch.size(),
                     tokens.size());
     }
     session.freeSequence(*sequence);
+    if (reference)
+      reference->freeSequence(*other);
   }
   return Done{};
+}
+
+/// The model of --against, which has the tokens of `source`; null where there is none.
+Result<std::unique_ptr<TextModel>> openReference(const Arguments &arguments, const TextModel &source, size_t window) {
+  const auto path = arguments.text("against");
+  if (!path)
+    return std::unique_ptr<TextModel>();
+  auto opened = TextModel::open(arguments, *path);
+  if (!opened)
+    return opened;
+  const stepdown_program &ours = source.model->head(), &theirs = (*opened)->model->head();
+  if (ours.vocabulary != theirs.vocabulary)
+    return fail(ErrorCode::Usage, "eval: expects --against a model of %u tokens, but %s has %u", ours.vocabulary,
+                path->c_str(), theirs.vocabulary);
+  for (int32_t id = 0; id < int32_t(ours.vocabulary); ++id)
+    if (source.tokenizer.piece(id) != (*opened)->tokenizer.piece(id))
+      return fail(ErrorCode::Usage, "eval: expects --against a model of the same tokens, but token %d is another in %s",
+                  id, path->c_str());
+  if (window > theirs.max_context)
+    return fail(ErrorCode::ContextFull,
+                "eval: expects at most %u tokens of %s, but got %zu; --context N evaluates "
+                "windows of N",
+                theirs.max_context, path->c_str(), window);
+  return opened;
 }
 
 Result<std::vector<int32_t>> tokensOf(const Arguments &arguments, const Tokenizer &tokenizer) {
@@ -99,6 +126,9 @@ Status runEval(const Arguments &arguments) {
                 "eval: expects at most %u tokens, but got %zu; --context N evaluates windows of N", head.max_context,
                 std::min(window, tokens->size()));
 
+  const auto reference = openReference(arguments, source, std::min(window, tokens->size()));
+  if (!reference)
+    return reference.error();
   Session::Options options;
   options.threads = static_cast<int32_t>(arguments.integer("threads"));
   options.kvBlock = static_cast<int32_t>(arguments.integer("kv-block"));
@@ -107,6 +137,13 @@ Status runEval(const Arguments &arguments) {
   auto session = Session::create(source.model, options);
   if (!session)
     return session.error();
+  std::unique_ptr<Session> other;
+  if (*reference) {
+    auto made = Session::create((*reference)->model, options);
+    if (!made)
+      return made.error();
+    other = std::move(*made);
+  }
   if (Status loaded = loadAdapters(**session, *adapters); !loaded)
     return loaded;
   const Result<int32_t> adapter = (*session)->adapterNamed(usualAdapter(arguments, *adapters));
@@ -128,20 +165,26 @@ Status runEval(const Arguments &arguments) {
   size_t rowsInReach = std::max<size_t>(16, (size_t(64) << 20) / (head.vocabulary * sizeof(float)));
   size_t step = std::min<size_t>(
       {size_t(arguments.integer("chunk", INT32_MAX)), head.max_step_tokens, head.max_step_rows, rowsInReach});
+  if (other)
+    step = std::min<size_t>(
+        {step, (*reference)->model->head().max_step_tokens, (*reference)->model->head().max_step_rows});
+  Comparison comparison(head.vocabulary);
   ProgressLines lines("stepdown-run", arguments.has("verbose"));
   const std::string work = "evaluating " + std::to_string(tokens->size()) + " tokens";
-  Status ran = runWindows(**session, *adapter, *tokens, window, step, [&](size_t at, const float *row) -> Status {
-    bool lastOfWindow = at % window == window - 1;
-    if (at + 1 < tokens->size() && !lastOfWindow) {
+  auto take = [&](size_t at, const float *row, const float *theirs) -> Status {
+    const bool last = at + 1 == tokens->size() || at % window == window - 1; // of a window
+    if (!last) {
       sum += surprise(row, head.vocabulary, (*tokens)[at + 1]);
       ++predicted;
     }
+    if (theirs)
+      comparison.add(row, theirs, last ? -1 : (*tokens)[at + 1]);
     lines.report(work, at + 1, tokens->size());
     if (at + 1 == tokens->size())
       top = topOf(row, head.vocabulary, 20);
     return file ? file->write(row, head.vocabulary * sizeof(float)) : Status(Done{});
-  });
-  if (!ran)
+  };
+  if (Status ran = runWindows(**session, *adapter, other.get(), *tokens, window, step, take); !ran)
     return ran;
   if (file)
     if (Status ok = file->finish(); !ok)
@@ -154,6 +197,8 @@ Status runEval(const Arguments &arguments) {
     result["mean_nll"] = sum / double(predicted);
     result["perplexity"] = std::exp(sum / double(predicted));
   }
+  if (other)
+    result["against"] = comparison.json();
   if (arguments.has("json"))
     return print(result.dump() + "\n");
   std::string text = std::to_string(tokens->size()) + " tokens";
@@ -163,7 +208,7 @@ Status runEval(const Arguments &arguments) {
                   std::exp(sum / double(predicted)));
     text += line;
   }
-  text += "\nlikeliest next tokens:\n";
+  text += "\n" + (other ? comparison.text() : std::string()) + "likeliest next tokens:\n";
   for (size_t i = 0; i < std::min<size_t>(top.size(), 5); ++i) {
     int32_t id = top[i][0].get<int32_t>();
     std::snprintf(line, sizeof line, "  %7d  %9.4f  ", id, top[i][1].get<double>());
@@ -186,6 +231,10 @@ Command evalCommand() {
            Option("context", 0, "N", "evaluate windows of N tokens, each from an empty context")
                .whole(1, INT32_MAX)
                .otherwiseIt("one window"),
+           Option("against", 0, "MODEL",
+                  "tell how far the model's distributions are from those of this one, which has the same tokens: "
+                  "Kullback-Leibler divergence, and how often both hold the same token likeliest")
+               .file(),
            Option("logits", 0, "FILE.npy", "write all rows of logits: float32 [tokens, vocabulary]").file(),
            adapterOption(),
            withAdapterOption(),
@@ -198,7 +247,8 @@ Command evalCommand() {
            deviceOption(),
            isaOption(),
            verboseOption(),
-           {"json", 0, nullptr, "{\"tokens\", \"mean_nll\", \"perplexity\", \"top\": [[id, logit] x 20]}"}},
+           {"json", 0, nullptr,
+            "{\"tokens\", \"mean_nll\", \"perplexity\", \"top\": [[id, logit] x 20], \"against\": {...}}"}},
           "stepdown-run eval smollm2.gguf -f text.txt --json",
           runEval};
 }

@@ -101,6 +101,7 @@ Status checkCheckpoint(const std::string &model) {
 std::vector<std::string> inputsOf(const commandline::Arguments &arguments, const std::string &other) {
   std::vector<std::string> models = arguments.allPositionals(), files;
   models.push_back(other);
+  models.push_back(arguments.text("against").value_or(""));
   for (const std::string &model : models)
     for (std::string &file : checkpointFiles(model))
       files.push_back(std::move(file));
