@@ -91,21 +91,28 @@ void ThreadKernel::when(Value condition, function_ref<void()> body) {
 /// The products of the query heads that share the key at `at` with it.
 ThreadKernel::Values ThreadKernel::scores(AttentionOp op, Value token, Value head, Value keys, const Paged &at) {
   const AttentionSplits &s = shared->splits;
-  Values sums(s.queries, real(0));
+  Values sums;
   Value firstQuery = mul(head, number(s.queries * s.key));
-  const int64_t together = s.key % 16 ? kQuadColumns : 16; // channels of the key that are on their way at a time
-  sums = stride(number(0), number(s.key), together, sums, [&](Value i, ValueRange carried) {
-    Values next(carried), key;
-    for (int64_t e = 0; e < together; ++e)
-      key.push_back(cached(keys, true, at, head, add(i, number(e))));
-    for (int64_t g = 0; g < s.queries; ++g)
-      for (int64_t quad = 0; quad < together; quad += kQuadColumns) {
-        const Values q = quadAt(op.getQ(), token, add(firstQuery, add(i, number(g * s.key + quad))));
-        for (int64_t e = 0; e < kQuadColumns; ++e)
-          next[g] = math::FmaOp::create(*b, loc, q[e], key[quad + e], next[g]);
-      }
-    return next;
-  });
+  // Channels of the key that are on their way at a time, and queries that take them. Queries of a block are scalars, of
+  // which AMD's chips have about a hundred: more of either would spill some. Other queries read the key again.
+  const int64_t together = s.key % 8 ? kQuadColumns : 2 * kQuadColumns;
+  constexpr int64_t kQueries = 4;
+  for (int64_t first = 0; first < s.queries; first += kQueries) {
+    const int64_t some = std::min(kQueries, s.queries - first);
+    llvm::append_range(
+        sums, stride(number(0), number(s.key), together, Values(some, real(0)), [&](Value i, ValueRange carried) {
+          Values next(carried), key;
+          for (int64_t e = 0; e < together; ++e)
+            key.push_back(cached(keys, true, at, head, add(i, number(e))));
+          for (int64_t g = 0; g < some; ++g)
+            for (int64_t quad = 0; quad < together; quad += kQuadColumns) {
+              const Values q = quadAt(op.getQ(), token, add(firstQuery, add(i, number((first + g) * s.key + quad))));
+              for (int64_t e = 0; e < kQuadColumns; ++e)
+                next[g] = math::FmaOp::create(*b, loc, q[e], key[quad + e], next[g]);
+            }
+          return next;
+        }));
+  }
   for (Value &z : sums) {
     z = arith::MulFOp::create(*b, loc, z, real(op.getScale().convertToDouble()));
     if (const double cap = op.getSoftcap().convertToDouble(); cap != 0) {
