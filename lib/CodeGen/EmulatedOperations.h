@@ -13,7 +13,7 @@ struct EmulatedOperation {
 };
 
 /// Element types, as modifiers number them.
-enum class EmulatedType : int32_t { F32, F16, BF16, TF32, E4M3, E5M2, S8, U8, S32, None };
+enum class EmulatedType : int32_t { F32, F16, BF16, TF32, E4M3, E5M2, S8, U8, S32, E4M3FNUZ, None };
 
 /// Of an intrinsic without "llvm.nvvm." or, of AMD, without "llvm.", or of a PTX instruction with its modifiers; none
 /// where it is not known.

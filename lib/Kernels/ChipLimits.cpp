@@ -11,12 +11,13 @@ struct Row {
   int64_t cluster = 1;                          ///< blocks of a cluster at most, on every chip of the kind
 };
 
-// Of what the chips multiply that which the kernels have a form for. fp8 is OCP's: gfx942 multiplies another (FNUZ).
+// Of what the chips multiply that which the kernels have a form for. fp8 is OCP's. gfx942 multiplies another (FNUZ),
+// whose codes those of e4m3 become on their way; e5m2 has infinities, for which FNUZ has no code.
 const Row table[] = {
     {"sm_80", {"bf16", "f16", "i8"}},
     {"sm_90a", {"bf16", "f16", "f8E4M3FN", "f8E5M2", "i8"}, 8},
     {"gfx90a", {"bf16", "f16", "i8"}},
-    {"gfx942", {"bf16", "f16", "i8"}},
+    {"gfx942", {"bf16", "f16", "f8E4M3FN", "i8"}},
     {"gfx950", {"bf16", "f16", "f8E4M3FN", "f8E5M2", "i8"}},
     {"gfx1100", {"bf16", "f16", "i8"}},
     {"gfx1201", {"bf16", "f16", "f8E4M3FN", "f8E5M2", "i8"}},

@@ -24,6 +24,9 @@ struct Chip : ChipFacts {
   const char *i8;
   int64_t floatsHeld = 0; ///< `held` of the instructions of OCP's fp8; 0: none
   const char *e4m3 = nullptr, *e5m2 = nullptr;
+  /// Its e4m3 is FNUZ's: each code is half of what OCP's is, but that of minus zero, which is NaN, and OCP's two of
+  /// NaN.
+  bool fnuz = false;
 
   /// Sums of 32 bits that a lane holds of an instruction.
   int64_t sums() const { return rows * rows / lanes; }

@@ -180,6 +180,25 @@ WaveEmitter::Loaded WaveEmitter::load(const TilePlan &tile) {
   return made;
 }
 
+bool WaveEmitter::convertsCodes() const { return chip.fnuz && elementBytes() == 1 && !element.isInteger(); }
+
+/// 16 codes of OCP's e4m3 as FNUZ's of half of what they are: minus zero, whose bits are NaN there, becomes zero, and
+/// NaN becomes these bits. Four codes are a word, and no sum of their lower seven bits carries into the next one.
+Value WaveEmitter::converted(Value piece) {
+  const auto words = VectorType::get(4, b.getI32Type());
+  auto all = [&](uint32_t number) -> Value {
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(words, APInt(32, number)));
+  };
+  Value codes = LLVM::BitcastOp::create(b, words, piece), signs = all(0x80808080);
+  Value low = binary("arith.andi", codes, all(0x7f7f7f7f));
+  Value isSome = binary("arith.addi", low, all(0x7f7f7f7f)); // in the place of the sign
+  Value sign = binary("arith.andi", binary("arith.andi", codes, isSome), signs);
+  Value nan = binary("arith.andi", binary("arith.addi", low, all(0x01010101)), signs);
+  Value itsBits = binary("arith.subi", nan, binary("arith.shrui", nan, all(7)));
+  Value number = binary("arith.andi", binary("arith.ori", low, sign), binary("arith.xori", itsBits, all(0xffffffff)));
+  return LLVM::BitcastOp::create(b, piece.getType(), binary("arith.ori", number, nan));
+}
+
 void WaveEmitter::put(const Loaded &loaded, Value slot) {
   const TilePlan &tile = *loaded.tile;
   b.setLoc(tile.copy->getLoc());
@@ -197,7 +216,8 @@ void WaveEmitter::put(const Loaded &loaded, Value slot) {
   if (tile.alongK) {
     const int64_t apart = threads / tile.chunks * kPiece, ways = to.size(); // to the rows of the next unit
     for (auto [unit, piece] : llvm::enumerate(loaded.pieces))
-      LLVM::StoreOp::create(b, piece, at(to[unit % ways], int64_t(unit) / ways * ways * apart), kPiece);
+      LLVM::StoreOp::create(b, convertsCodes() ? converted(piece) : piece,
+                            at(to[unit % ways], int64_t(unit) / ways * ways * apart), kPiece);
     return;
   }
   if (tile.pairs) {

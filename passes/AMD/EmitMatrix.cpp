@@ -131,7 +131,9 @@ Value WaveEmitter::product(Value left, Value right, Value sum) {
   }
   if (elementBytes() == 1 && !element.isInteger()) {
     const bool e5m2 = isa<Float8E5M2Type>(element);
-    if (chip.mfma) // both types, then of each factor which byte scales it, and by what: zeros for no scales
+    if (chip.fnuz) // no broadcast, no permutation
+      operands.append(3, i32(0));
+    else if (chip.mfma) // both types, then of each factor which byte scales it, and by what: zeros for no scales
       for (int32_t number : {int32_t(e5m2), int32_t(e5m2), 0, 0, 0, 0})
         operands.push_back(i32(number));
     return intrinsic(e5m2 ? chip.e5m2 : chip.e4m3, sum.getType(), operands);
@@ -172,8 +174,15 @@ void KernelEmitter::computeUntil(size_t left) {
 }
 
 void KernelEmitter::takeSums(MmaWaitOp op) {
-  if (!op.getVectors().empty())
-    map(op.getVectors().front(), elementsOf(sums));
+  if (op.getVectors().empty())
+    return;
+  SmallVector<Value> elements = elementsOf(sums);
+  if (convertsCodes()) { // both factors are half of what they mean
+    Value four = arith::ConstantOp::create(b, b.getF32FloatAttr(4));
+    for (Value &sum : elements)
+      sum = binary("arith.mulf", sum, four);
+  }
+  map(op.getVectors().front(), elements);
 }
 
 LogicalResult KernelEmitter::store(StoreOp op) {

@@ -16,7 +16,8 @@ def LowerTileToROCDL : Pass<"lower-tile-to-rocdl", "::mlir::ModuleOp"> {
     8 rows are turned in registers on the way. Offsets in a tile are of 32 bits: its rows span less than 4 GiB. A row is read to the
     next multiple of 16 bytes. Maps behind the product are computed with what a lane holds of its sum. Elements of 8 bits are
     multiplied with rows along k in both factors, 16 in a chunk. Those of i8 have sums of i32, which are exact; f8E4M3FN and f8E5M2
-    are multiplied on gfx950 and gfx1201, as one MFMA of 64 along k and as WMMA. Where sums end with each slot, as those of fp8 with
+    are multiplied on gfx950 and gfx1201, as one MFMA of 64 along k and as WMMA, f8E4M3FN on gfx942 too, whose codes become those of its
+    own format as they are written to LDS, and whose sums are multiplied by four. Where sums end with each slot, as those of fp8 with
     scales, a turn reads one slot while the loads of the next are on their way, and what is made of its sums goes through the loop.
 
     Of attention the products are transposed, so that a lane holds what belongs to one query; queries go from memory into registers,

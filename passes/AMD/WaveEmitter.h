@@ -47,6 +47,8 @@ protected:
   };
   Destination destination(tile::StoreOp op);
   Loaded load(const TilePlan &tile);
+  bool convertsCodes() const;
+  Value converted(Value piece);
   void put(const Loaded &loaded, Value slot);
   /// What waves have written to LDS, all of them read from here on.
   void synchronise();

@@ -95,6 +95,8 @@ std::optional<SelectedKernel> selectScaledMatmul(StringRef chip, Type element, i
   static const Row table[] = {
       {"sm_90a", "64x128", 64, kAny, {64, 128, 128, 8, 4, 168, 40, 8}},
       {"sm_90a", "128x128", kAny, kAny, {128, 128, 128, 6, 8, 232, 40, 8}},
+      {"gfx942", "64x128", 64, kAny, {64, 128, 128, 2, 4, 168, 40, 8}},
+      {"gfx942", "128x128", kAny, kAny, {128, 128, 128, 2, 8, 232, 40, 8}},
       {"gfx950", "64x128", 64, kAny, {64, 128, 128, 2, 4, 168, 40, 8}},
       {"gfx950", "128x128", kAny, kAny, {128, 128, 128, 2, 8, 232, 40, 8}},
       {"gfx1201", "64x64", 64, kAny, {64, 64, 128, 2, 4, 168, 40, 8}},

@@ -33,14 +33,23 @@ float fromF8(uint8_t bits, bool e5m2) {
   return bits & 128 ? -magnitude : magnitude;
 }
 
+/// e4m3 of gfx942 (FNUZ, arXiv:2206.02915): a bias of 8, no infinity, no minus zero, whose bits are the one NaN.
+float fromFnuz(uint8_t bits) {
+  const uint32_t exponent = bits >> 3 & 15, mantissa = bits & 7;
+  const float magnitude =
+      exponent ? std::ldexp(float(8 + mantissa), int(exponent) - 11) : std::ldexp(float(mantissa), -10);
+  return bits == 128 ? NAN : bits & 128 ? -magnitude : magnitude;
+}
+
 struct Tables {
-  float f16[65536], e4m3[256], e5m2[256];
+  float f16[65536], e4m3[256], e5m2[256], fnuz[256];
   Tables() {
     for (int i = 0; i < 65536; ++i)
       f16[i] = fromF16(uint16_t(i));
     for (int i = 0; i < 256; ++i) {
       e4m3[i] = fromF8(uint8_t(i), false);
       e5m2[i] = fromF8(uint8_t(i), true);
+      fnuz[i] = fromFnuz(uint8_t(i));
     }
   }
 };
@@ -160,6 +169,8 @@ void toFloats(ElementType type, const uint8_t *from, size_t count, float *to) {
     return each(uint8_t(), [](uint8_t x) { return tables().e4m3[x]; });
   case ElementType::E5M2:
     return each(uint8_t(), [](uint8_t x) { return tables().e5m2[x]; });
+  case ElementType::E4M3FNUZ:
+    return each(uint8_t(), [](uint8_t x) { return tables().fnuz[x]; });
   case ElementType::S8:
     return each(int8_t(), [](int8_t x) { return float(x); });
   case ElementType::U8:

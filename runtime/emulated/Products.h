@@ -6,7 +6,7 @@
 namespace stepdown::emulated {
 
 /// Element types of matrix instructions, as modifiers of operations number them.
-enum class ElementType : int32_t { F32, F16, BF16, TF32, E4M3, E5M2, S8, U8, S32 };
+enum class ElementType : int32_t { F32, F16, BF16, TF32, E4M3, E5M2, S8, U8, S32, E4M3FNUZ };
 
 /// Bytes of an element.
 uint32_t elementBytes(ElementType type);

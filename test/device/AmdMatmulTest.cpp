@@ -91,10 +91,14 @@ static MatmulParameters floats(const char *element, int64_t m, int64_t n, int64_
   return p;
 }
 
-// Of OCP's fp8, on the chips that multiply it.
+// Of OCP's fp8, on the chips that multiply it, and on gfx942, which multiplies FNUZ's.
 INSTANTIATE_TEST_SUITE_P(
     Floats, AmdMatmul,
-    testing::Values(OnChip{"gfx950", {floats("f8E4M3FN", 64, 64, 128, 4), 67, 61, 397, 2}},
+    testing::Values(OnChip{"gfx942", {floats("f8E4M3FN", 64, 64, 128, 4), 67, 61, 397, 2}},
+                    OnChip{"gfx942", {floats("f8E4M3FN", 64, 64, 64, 4), 1, 1, 1, 1}},
+                    OnChip{"gfx942", {floats("f8E4M3FN", 128, 256, 64, 8, "bf16"), 131, 257, 331, 2}},
+                    OnChip{"gfx942", {inShares(2, floats("f8E4M3FN", 64, 64, 64, 4)), 67, 61, 397, 2}},
+                    OnChip{"gfx950", {floats("f8E4M3FN", 64, 64, 128, 4), 67, 61, 397, 2}},
                     OnChip{"gfx950", {floats("f8E5M2", 64, 64, 64, 4), 1, 1, 1, 1}},
                     OnChip{"gfx950", {floats("f8E5M2", 128, 128, 128, 8, "bf16"), 127, 129, 397, 2}},
                     OnChip{"gfx950", {floats("f8E4M3FN", 128, 256, 128, 8), 131, 257, 331, 2}},

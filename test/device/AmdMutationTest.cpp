@@ -38,6 +38,15 @@ struct Integers : Product {
   }
 };
 
+/// The same of fp8, in slots of 128 columns.
+struct Floats : Product {
+  Floats() {
+    a = Matrix(61, 797, 800, true, "f8E4M3FN"), b = Matrix(67, 797, 800, true, "f8E4M3FN");
+    parameters.k = 128, parameters.transposeB = true, parameters.element = "f8E4M3FN";
+    fill({&a, &b});
+  }
+};
+
 /// One head; four tiles of queries in one block, of one block of keys, of three each, in rings of two, and of one
 /// again. gfx1100 has queries of heads of 128 columns in LDS, those of 64 are in registers.
 template <uint32_t kWidth> struct Attention {
@@ -140,11 +149,13 @@ TEST_P(AmdMutationOfQueriesInLds, Attention) {
 TEST_P(AmdMutation, Quantised) {
   score<Quantised>(quantisedMatmulKernel, "quantised_matmul", {}, 16, GetParam().quantised);
 }
-/// The chips that multiply OCP's fp8.
+/// The chips that multiply fp8.
 class AmdMutationOfFloats : public AmdMutation {};
+TEST_P(AmdMutationOfFloats, Plain) { score<Floats>(matmulKernel, "matmul", {}, 41, GetParam().product); }
 TEST_P(AmdMutationOfFloats, Scaled) { score<Scaled>(scaledMatmulKernel, "scaled_matmul", {}, 24, GetParam().product); }
 INSTANTIATE_TEST_SUITE_P(, AmdMutationOfFloats,
-                         testing::Values(OfChip{"gfx950", true, false, false, false},
+                         testing::Values(OfChip{"gfx942", false, false, false, false},
+                                         OfChip{"gfx950", true, false, false, false},
                                          OfChip{"gfx1201", false, false, false, false}),
                          [](auto &info) { return std::string(info.param.chip); });
 INSTANTIATE_TEST_SUITE_P(, AmdMutation,

@@ -135,11 +135,14 @@ INSTANTIATE_TEST_SUITE_P(
                     ScaledCase{tiles(128, 128, 6, "f8E4M3FN", "bf16"), Scales::OfBlocks, 257, 139, 397, 2},
                     ScaledCase{tiles(128, 128, 4, "f8E4M3FN", "f32"), Scales::OfTensors, 131, 127, 331, 2}));
 
-// AMD's chips that multiply OCP's fp8. Emulated, never run on hardware. One slot that is not whole; three, of which the
-// last lacks columns; and all of them whole.
+// AMD's chips that multiply fp8, gfx942 that of FNUZ. Emulated, never run on hardware. One slot that is not whole;
+// three, of which the last lacks columns; and all of them whole.
 INSTANTIATE_TEST_SUITE_P(
     Amd, EmulatedScaled,
-    testing::Values(ScaledCase{tiles(64, 64, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 61, 67, 71, 1, "gfx950"},
+    testing::Values(ScaledCase{tiles(64, 64, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 61, 67, 71, 1, "gfx942"},
+                    ScaledCase{tiles(64, 128, 2, "f8E4M3FN", "bf16"), Scales::OfRows, 67, 257, 613, 2, "gfx942"},
+                    ScaledCase{tiles(128, 128, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 131, 139, 397, 2, "gfx942"},
+                    ScaledCase{tiles(64, 64, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 61, 67, 71, 1, "gfx950"},
                     ScaledCase{tiles(64, 64, 2, "f8E5M2", "f32"), Scales::OfTensors, 1, 1, 1, 1, "gfx950"},
                     ScaledCase{tiles(64, 128, 2, "f8E5M2", "bf16"), Scales::OfRows, 67, 257, 613, 2, "gfx950"},
                     ScaledCase{tiles(128, 128, 2, "f8E4M3FN", "f32"), Scales::OfBlocks, 257, 139, 397, 2, "gfx950"},

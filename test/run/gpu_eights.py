@@ -182,7 +182,7 @@ def check_none(program, e, table, device, numbers):
 def check_eights(folder):
     """fp8: every code of both types, as an argument, a factor and a result."""
     elements = ("f8E4M3FN", "f8E5M2")
-    devices = ("emulated:sm_90a", DEVICES[2], "cpu")
+    devices = ("emulated:sm_90a", "emulated:gfx942", DEVICES[2], "cpu")
     artifact, said = compile_text(folder, "eights", "".join((EIGHTS + SCALED[e]).format(e=e) for e in elements), f"--target={','.join(devices)}")
     if not artifact:
         return expect(False, f"fp8: expects to compile, but: {said}")

@@ -7,7 +7,7 @@ Where gguf has an encoder, a model of floats that is quantised here has the logi
 quantised. What blocks of 256 cost is held to float64 with noise of the size that they leave (BlockEncoderTest). Ends with 77
 where the Python packages numpy or gguf are missing.
 """
-import argparse, ctypes, json, os, subprocess, sys
+import argparse, ctypes, json, os, re, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "data")]
@@ -77,6 +77,29 @@ def near_float64(suite):
         least = 0.4 if how == "q4_k_m" else 0.6
         suite.expect(least * expected <= moved <= 1.2 * expected, f"{how}: expects logits to move by about {expected:.3g}, but got {moved:.3g}")
         print(f"{how}: logits move by {moved:.3g}, with noise of {left} by {expected:.3g}")
+
+
+def mixtures(suite):
+    """Which weight becomes what, by the IR: of eleven layers the first, the last two and every third between have more bits."""
+    shape = "--width 256 --heads 4 --kv-heads 2 --ffn 512 --layers 11 --vocab 397"
+    for how, options, most, more, head, embedding in (("q4_k_m", "--family llama --type F16 --head untied", "q4_k", "q6_k", "q6_k", "q4_k"), ("q5_k_m", "--family qwen2 --type BF16", "q5_k", "q6_k", None, "q6_k"),
+                                                      ("q5_k", "--family llama --type F32 --head untied", "q5_k", "q5_k", "q6_k", "q5_k"), ("q8_0", "--family llama --type F32", "q8_0", "q8_0", None, "q8_0")):
+        model = suite.made("mixture.gguf", f"{options} {shape}")
+        ir = suite.call("stepdown-compile", model, f"--quantize={how}", "--compile-to=transformer", f"--target={suite.levels[-1]}")
+        functions = dict(re.findall(r"func\.func @(\w+)\((.*?)\n  }", ir, re.S))
+        kinds, order = re.search(r"transformer\.layers .*?kinds \[([^\]]*)\](?: order \[([^\]]*)\])?", functions["step"]).groups()
+        kinds, order = re.findall(r"@(\w+)", kinds), [int(kind) for kind in (order or ",".join("0" * 11)).split(",")]
+        types = {}
+        for layer, kind in enumerate(order):
+            for function in (functions[kinds[kind]], functions["step"]):
+                types.update((name.replace("{layer}", str(layer)), made) for name, made in re.findall(r'transformer\.weight "([^"]+)" : tensor<[^>]*!transformer\.block<(\w+)>', function))
+        wanted = {"token_embd.weight": embedding, **({"output.weight": head} if head else {})}
+        for layer in range(11):
+            for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+                some = name in ("attn_v", "ffn_down") and layer in (0, 3, 6, 9, 10)
+                wanted[f"blk.{layer}.{name}.weight"] = more if some else most
+        got = {name: types.get(name) for name in wanted}
+        suite.expect(got == wanted, f"{how}: expects other types of {[(n, got[n], wanted[n]) for n in wanted if got[n] != wanted[n]][:5]}")
 
 
 def against(suite):
@@ -175,6 +198,7 @@ def main():
     for name, case in SAME.items():
         suite.run(name, lambda: as_gguf_does(suite, name, *case))
     suite.run("float64", lambda: near_float64(suite))
+    suite.run("mixtures", lambda: mixtures(suite))
     suite.run("against", lambda: against(suite))
     suite.run("library", lambda: library(suite))
     suite.run("printed IR", lambda: printed(suite))

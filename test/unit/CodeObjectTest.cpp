@@ -188,7 +188,8 @@ INSTANTIATE_TEST_SUITE_P(Eights, CodeObjects,
                                          Budgeted{"gfx1201", eights(128, 128, 64), {192, 32768}, 64, 290}));
 
 INSTANTIATE_TEST_SUITE_P(Floats, CodeObjects,
-                         testing::Values(Budgeted{"gfx950", floats(128, 256, 128), {272, 98304}, 32, 500},
+                         testing::Values(Budgeted{"gfx942", floats(256, 256, 64), {232, 65536}, 64, 650},
+                                         Budgeted{"gfx950", floats(128, 256, 128), {272, 98304}, 32, 500},
                                          Budgeted{"gfx1201", floats(128, 128, 64), {192, 32768}, 64, 290}));
 
 namespace {
@@ -286,7 +287,9 @@ TEST(ScaledObjects, KeepTheirBudgets) {
     const char *chip;
     int64_t m, n, warps, vectorRegisters;
   };
-  for (const On &on : {On{"gfx950", 64, 128, 4, 512},
+  for (const On &on : {On{"gfx942", 64, 128, 4, 512},
+                       {"gfx942", 128, 128, 8, 512},
+                       {"gfx950", 64, 128, 4, 512},
                        {"gfx950", 128, 128, 8, 512},
                        {"gfx1201", 64, 64, 4, 256},
                        {"gfx1201", 128, 128, 8, 256}}) {

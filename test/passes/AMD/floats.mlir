@@ -9,7 +9,7 @@
 // TURNS: [E1018] expects turns of a tile's 128 columns on gfx950
 // TURNS: [E1018] expects turns of a tile's 128 columns on gfx950
 // ROLE: [E1018] expects numbers of a tile's place and of the kernel in the schedule that fills slots on gfx{{950|1201}}, but got one of its role
-// FNUZ: [E1016] expects tiles of bf16, f16 or i8 on gfx942, but got 'memref<64x128xf8E5M2, 3>', which sm_90a, gfx950 or gfx1201 multiplies
+// FNUZ: [E1016] expects tiles of bf16, f16, f8E4M3FN or i8 on gfx942, but got 'memref<64x128xf8E5M2, 3>', which sm_90a, gfx950 or gfx1201 multiplies
 
 !matrix = memref<?x?xf8E5M2>
 !result = memref<?x?xf32>

@@ -1,5 +1,5 @@
 // RUN: stepdown-opt %s -split-input-file -select-kernels | FileCheck %s
-// RUN: stepdown-opt %s -split-input-file -select-kernels=chip=gfx942 | FileCheck %s --check-prefix=AMD
+// RUN: stepdown-opt %s -split-input-file -select-kernels=chip=gfx90a | FileCheck %s --check-prefix=AMD
 
 // What is nearly a product of fp8 with scales stays, and the module says of each which condition was not met.
 #c2 = affine_map<(i, k) -> (i, k)>
@@ -29,7 +29,7 @@
 // CHECK-SAME: "linalg.matmul ({{[^()]*}}): fp8 with scales: expects a result of f32, but got f64"]
 // CHECK-LABEL: func.func @near
 // CHECK-NOT: tile.launch
-// AMD: fp8 with scales: expects a chip with kernels of them, but got gfx942
+// AMD: fp8 with scales: expects a chip with kernels of them, but got gfx90a
 // AMD-LABEL: func.func @near
 // AMD-NOT: tile.launch
 func.func @near(%codes: tensor<64x256xf8E4M3FN>, %other: tensor<64x256xf8E5M2>, %turned: tensor<256x64xf8E4M3FN>,
