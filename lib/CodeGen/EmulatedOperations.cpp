@@ -70,7 +70,7 @@ constexpr WaveProduct waveProducts[] = {
     {"wmma.i32.16x16x16.iu8.v8i32.v4i32", 0, 16, EmulatedType::S8},
     {"wmma.i32.16x16x16.iu8.v8i32.v2i32", 1, 16, EmulatedType::S8},
     {"mfma.scale.f32.32x32x64.f8f6f4.v8i32.v8i32", 32, 64, EmulatedType::E4M3}, // or E5M2, as its operands say
-    {"mfma.f32.32x32x16.fp8.fp8", 32, 16, EmulatedType::E4M3FNUZ}, // of gfx942; gfx950's are OCP's
+    {"mfma.f32.32x32x16.fp8.fp8", 32, 16, EmulatedType::E4M3FNUZ},              // of gfx942; gfx950's are OCP's
     {"wmma.f32.16x16x16.fp8.fp8.v8f32.v2i32", 1, 16, EmulatedType::E4M3},
     {"wmma.f32.16x16x16.bf8.bf8.v8f32.v2i32", 1, 16, EmulatedType::E5M2},
 };
