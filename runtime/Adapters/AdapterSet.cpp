@@ -131,6 +131,23 @@ Status AdapterSet::unload(const std::string &name) {
   return Done{};
 }
 
+namespace {
+
+/// A power of two by which column r of A is multiplied, and row r of B, times `scale`, is divided, so that the largest
+/// of either are of one size: binary16 then keeps of both as much as of either.
+double balanceOf(const AdaptedLinear &linear, double scale, uint64_t r) {
+  double a = 0, b = 0;
+  for (uint64_t i = 0; i < linear.in; ++i)
+    a = std::max(a, std::fabs(double(linear.a[r * linear.in + i])));
+  for (uint64_t i = 0; i < linear.out; ++i)
+    b = std::max(b, std::fabs(scale * double(linear.b[i * linear.rank + r])));
+  if (a == 0 || b == 0 || !std::isfinite(b))
+    return 1; // of nothing, and of what is refused
+  return std::ldexp(1, (std::ilogb(b) - std::ilogb(a)) / 2);
+}
+
+} // namespace
+
 /// Returns a checksum of all that it packs.
 Result<uint64_t> AdapterSet::pack(const Adapter &adapter, double scale, int32_t slot, Queue &queue) {
   std::map<std::string, const AdaptedLinear *> linears;
@@ -162,22 +179,26 @@ Result<uint64_t> AdapterSet::pack(const Adapter &adapter, double scale, int32_t 
                     adapter.path.c_str(), linear.theirs.c_str(), static_cast<unsigned long long>(down ? columns : rows),
                     static_cast<unsigned long long>(linear.rank));
       const auto placed = [&](uint64_t i) { return i / weight.group * weight.group_room + i % weight.group; };
-      bool sound = true;
-      const auto put = [&](uint64_t row, uint64_t column, double value) {
-        const uint16_t bits = f32ToF16(static_cast<float>(value));
-        sound &= (bits & 0x7c00) != 0x7c00;
-        values[row * columns + column] = bits;
-      };
-      for (uint64_t r = 0; r < linear.rank; ++r)
+      bool sound = true, kept = true;
+      for (uint64_t r = 0; r < linear.rank; ++r) {
+        const double by = balanceOf(linear, scale * linear.scale, r);
+        bool given = false, some = false; // numbers that are not zero, and what is left of them
+        const auto put = [&](uint64_t row, uint64_t column, double value) {
+          const uint16_t bits = f32ToF16(static_cast<float>(value));
+          sound &= (bits & 0x7c00) != 0x7c00;
+          given |= value != 0, some |= (bits & 0x7fff) != 0;
+          values[row * columns + column] = bits;
+        };
         for (uint64_t i = 0; i < (down ? linear.in : linear.out); ++i)
           if (down)
-            put(placed(i), r, linear.a[r * linear.in + i]);
+            put(placed(i), r, by * double(linear.a[r * linear.in + i]));
           else
-            put(r, placed(i), scale * linear.scale * double(linear.b[i * linear.rank + r]));
-      if (!sound)
-        return fail(ErrorCode::AdapterNumber,
-                    "%s: tensors of '%s': expects numbers that f16 holds, but got a larger one", adapter.path.c_str(),
-                    linear.theirs.c_str());
+            put(r, placed(i), scale * linear.scale / by * double(linear.b[i * linear.rank + r]));
+        kept &= some || !given;
+      }
+      if (!sound || !kept)
+        return fail(ErrorCode::AdapterNumber, "%s: tensors of '%s': expects numbers that f16 holds, but got %s",
+                    adapter.path.c_str(), linear.theirs.c_str(), sound ? "ones that are zeros there" : "a larger one");
     }
     const uint64_t bytes = values.size() * sizeof values[0];
     sums.push_back(checksumOf(values.data(), bytes));

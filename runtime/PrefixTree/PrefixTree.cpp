@@ -31,10 +31,21 @@ int32_t PrefixTree::rootOf(const Space &space, bool adds) {
   const auto found = std::find(spaces.begin(), spaces.end(), space);
   if (found != spaces.end())
     return -2 - static_cast<int32_t>(found - spaces.begin());
-  if (!adds || spaces.size() == mostSpaces)
+  if (!adds)
     return none;
-  spaces.push_back(space);
-  return -1 - static_cast<int32_t>(spaces.size());
+  if (spaces.size() < mostSpaces) {
+    spaces.push_back(space);
+    return -1 - static_cast<int32_t>(spaces.size());
+  }
+  std::array<bool, mostSpaces> has = {};
+  for (int32_t node = oldest; node != none; node = nodes[node].newer)
+    if (nodes[node].parent < none)
+      has[static_cast<size_t>(-2 - nodes[node].parent)] = true;
+  const auto free = std::find(has.begin(), has.end(), false);
+  if (free == has.end())
+    return none;
+  spaces[static_cast<size_t>(free - has.begin())] = space;
+  return -2 - static_cast<int32_t>(free - has.begin());
 }
 
 // FNV-1a over 32-bit words; which bucket changes nothing of what is found.

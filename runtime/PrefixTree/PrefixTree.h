@@ -103,10 +103,11 @@ private:
     int32_t older = none, newer = none; ///< in the list
   };
   static constexpr int32_t none = -1;
-  static constexpr size_t mostSpaces = 64;
+  static constexpr size_t mostSpaces = 256; ///< as many as there are adapters at a time, and the model without any
 
   int32_t &block(int32_t node, size_t group) { return blocks[static_cast<size_t>(node) * groups + group]; }
   const int32_t *tokensOf(int32_t node) const { return &held[static_cast<size_t>(node) * blockSize]; }
+  /// Of a space that is not there, where one is to be added, the number of one that has no nodes any more.
   int32_t rootOf(const Space &space, bool adds);
   size_t bucketOf(int32_t parent, const int32_t *tokens) const;
   int32_t find(int32_t parent, const int32_t *tokens) const;

@@ -214,6 +214,13 @@ def refusals(suite):
     refused("a scale that is infinite", ["--adapter", file + "=inf"], 905, "finite")
     refused("a scale that no weight bears", ["--adapter", file + "=1e300"], 1475, "expects merged weights that f32 holds")
     refused("weights of safetensors", ["--adapter", os.path.join(sound, "adapter_model.safetensors")], 102, "name the folder")
+    scaled = suite.made("scaled.gguf", "--family llama --layers 1 --type NVFP4 --width 64 --ffn 128")
+    Adapter(checkpoint, parts=("attn_q.",)).write_gguf(suite.path("of_scaled.gguf"))
+    try:
+        said = suite.call("stepdown-compile", scaled, "-o", out, "--adapter", suite.path("of_scaled.gguf"))
+    except RuntimeError as error:
+        said = str(error)
+    suite.expect("error E1474: " in said and "'blk.0.attn_q.scale'" in said and not os.path.exists(out), f"a weight with a scale of its own: expects E1474, but got {said}")
     refused("an adapter over the output", ["-o", file, "--adapter", file], 960, "adapter.gguf")
     os.rename(os.path.join(sound, "adapter_model.safetensors"), os.path.join(sound, "adapter_model.bin"))
     refused("weights that are programs", ["--adapter", sound], 1470, "are programs")
@@ -249,6 +256,7 @@ def beside(suite):
     print(f"{'model':40s} worst exact logit, how far the adapters move it")
     for name, (options, rank) in BESIDE.items():
         suite.run(name, lambda: one_beside(suite, name, options, rank))
+    suite.run("balanced", lambda: balanced(suite))
     suite.run("refused beside", lambda: refused_beside(suite))
 
 
@@ -301,6 +309,40 @@ def one_beside(suite, name, options, rank):
     suite.expect(all(together[i] == hashed for i, hashed in of_base.items()), f"{name}: expects the same without --exact")
     for file in (checkpoint, base, artifact):
         os.remove(file)
+
+
+def balanced(suite):
+    """A and B whose sizes are far apart are what their product is, to the byte; one that binary16 has only zeros of is refused."""
+    checkpoint = suite.made("model.gguf", f"--family llama {PRIME}")
+    artifact, adapter = compiled(suite, checkpoint, "--exact", "--adapters=2", "--adapter-rank=5"), Adapter(checkpoint, rank=5)
+    adapter.linears = {name: parts for name, parts in adapter.linears.items() if "blk." in name}
+    rows = []
+    for power in (0, 16, -20, 40):
+        path = suite.path(f"by{power}.gguf")
+
+        def apart(keys, tensors, architecture):
+            for name in tensors:
+                tensors[name] = tensors[name] * 2.0 ** (power if name.endswith("lora_a") else -power)
+        adapter.write_gguf(path, apart)
+        rows.append(suite.logits(artifact, TOKENS, "--exact", "--adapter", f"a={path}")[0])
+    for power, row in zip((16, -20, 40), rows[1:]):
+        suite.expect(np.array_equal(row, rows[0]), f"A by 2^{power}: expects the same bytes, but one is off by {abs(row - rows[0]).max():.2g}")
+    truth = float64_model.Model(checkpoint)
+    for tensor in adapter.linears:
+        truth.weights[tensor] = adapter.merged(tensor, truth.weight(tensor))
+    off = np.abs(rows[0] - float64_model.forward(truth, TOKENS))
+    suite.expect(off.max() <= 0.05, f"expects logits within 0.05 of those of no rounding, but one is off by {off.max():.2g}")
+    path = suite.path("small.gguf")
+
+    def small(keys, tensors, architecture):
+        for name in tensors:
+            tensors[name] = tensors[name] * (1 if name.endswith("lora_a") else 2.0**-80)
+    adapter.write_gguf(path, small)
+    try:
+        said = suite.call("stepdown-run", "eval", artifact, "--tokens", "3,4", "--adapter", f"a={path}")
+    except RuntimeError as error:
+        said = str(error)
+    suite.expect("error E1475" in said and "zeros there" in said, f"expects E1475, but got {said}")
 
 
 def refused_beside(suite):

@@ -181,6 +181,20 @@ TEST_F(Tree, spacesAreApart) {
   EXPECT_EQ(tree->size(), 12u);
 }
 
+// Adapters come and go: numbers of spaces without nodes are given again.
+TEST_F(Tree, spacesAreGivenBackWithTheirLastNode) {
+  open(1600, 23);
+  for (uint64_t adapter = 0; adapter < 1009; ++adapter) {
+    space.adapter = adapter % 101 ? adapter : 0;
+    const auto tokens = text(int32_t(adapter % 5), 37);
+    const int32_t adopted = compute(0, tokens);
+    EXPECT_EQ(adopted, 0) << adapter << ": what another adapter computed, or what was given up long ago";
+    ASSERT_EQ(longest(tokens), 32) << adapter;
+    cache.truncate(0, 0);
+    ASSERT_TRUE(tree->isSound());
+  }
+}
+
 // Of what a window of 40 has passed there is nothing: a beginning counts as far as a query sees all that it needs.
 TEST_F(Tree, aWindowNeedsTheBlocksItSees) {
   groups.push_back({1, 1, 4, 4, 40, STEPDOWN_F16});

@@ -131,6 +131,16 @@ Result<std::shared_ptr<MergedWeights>> MergedWeights::merge(Checkpoint &checkpoi
     for (const AdaptedLinear &linear : made->read[i].linears) {
       Weight *&weight = known[linear.tensor];
       if (!weight) {
+        Result<const StoredTensor *> scale = checkpoint.scaleOf(*checkpoint.tensor(linear.tensor));
+        if (!scale)
+          return scale.error();
+        if (*scale)
+          return fail(
+              ErrorCode::AdapterModel,
+              "%s: tensors of '%s': expects a weight to merge into, but '%s' is multiplied by '%s', which a merged "
+              "weight has no place for",
+              made->read[i].path.c_str(), linear.theirs.c_str(), printable(linear.tensor).c_str(),
+              printable((*scale)->name).c_str());
         made->weights.push_back(std::make_unique<Weight>(*made, *checkpoint.tensor(linear.tensor)));
         weight = made->weights.back().get();
       }

@@ -2,8 +2,8 @@
 // W + s B A, with DoRA's norm; of several adapters one after the other. Sums are double; the result is rounded to
 // float32 and from there to what is stored.
 //
-// Floats stay of their type. A quantised weight becomes float16, of which one of eight bits or fewer loses nothing that
-// its blocks said: what comes of it is not quantised again, since nobody measured what that would cost.
+// Floats stay of their type. A quantised weight becomes float16, whose 11 bits are more than a block's codes have: what
+// comes of it is not quantised again, since nobody measured what that would cost.
 #pragma once
 #include "lib/Checkpoint/Adapters/Adapter.h"
 #include <atomic>
