@@ -459,6 +459,9 @@ def kept(suite):
     begun = text("--tokens", tokens, "-n", 4, "--adapter", f"a={path}", "--save-session", saved)
     rest = text("--load-session", saved, "-n", 5, "--adapter", f"other={path}")
     suite.expect(begun + rest == whole, f"a saved sequence: expects {whole}, but got {begun} and {rest}")
+    for name in ("a", "b"):  # one adapter by two names
+        twice = ("--adapter", f"a={path}", "--adapter", f"b={path}", "--with-adapter", name)
+        suite.expect(text("--load-session", saved, "-n", 5, *twice) == rest, f"a saved sequence by the name {name}: expects {rest}")
     for name, words in (("without it", ()), ("another scale", ("--adapter", f"a={path}:2")), ("none chosen", ("--adapter", f"a={path}", "--with-adapter", ""))):
         try:
             said = text("--load-session", saved, "-n", 1, *words)

@@ -70,7 +70,8 @@ Result<int32_t> KeptSession::sequence(Session &session, const std::string &adapt
   Result<int32_t> made = reader ? reader->restore(session) : session.createSequence(*slot);
   if (!made)
     return made;
-  if (session.adapterOf(*made) != *slot)
+  const auto identity = [&](int32_t which) { return which ? session.adapters()->identity(which) : 0; };
+  if (identity(session.adapterOf(*made)) != identity(*slot)) // one may have several names
     return fail(ErrorCode::SavedSequenceModel,
                 "%s: expects the adapter that it was saved with, %s, but answers have %s", loads->c_str(),
                 session.adapterOf(*made) ? "which is another" : "none", *slot ? adapter.c_str() : "none");
