@@ -199,12 +199,21 @@ TEST_P(AdapterSetTest, aSlotHasTheNumbersOfTheFile) {
     ASSERT_TRUE((*queue)->download(down.data(), first + slot * bytes, bytes));
     ASSERT_TRUE((*queue)->download(up.data(), first + (slots + slot) * bytes, bytes));
     ASSERT_TRUE((*queue)->sync());
-    for (uint64_t rank = 0; rank < room; ++rank)
+    // Elements of a tensor count up; s is alpha / rank, 1. All are whole numbers that float16 holds, times a power of
+    // two for each rank, which makes those of A and of B of one size and leaves their products.
+    for (uint64_t rank = 0; rank < room; ++rank) {
+      float ofDown = 0, ofUp = 0;
       for (uint64_t i = 0; i < width; ++i) {
-        // Elements of a tensor count up; s is alpha / rank, 1. All are whole numbers that float16 holds.
-        EXPECT_EQ(f16ToF32(down[i * room + rank]), rank < 3 ? float(rank * width + i) : 0) << slot << rank << i;
-        EXPECT_EQ(f16ToF32(up[rank * width + i]), rank < 3 ? float(slot * (i * 3 + rank)) : 0) << slot << rank << i;
+        ofDown = std::max(ofDown, f16ToF32(down[i * room + rank])),
+        ofUp = std::max(ofUp, f16ToF32(up[rank * width + i]));
+        for (uint64_t j = 0; j < width; ++j)
+          EXPECT_EQ(f16ToF32(down[i * room + rank]) * f16ToF32(up[rank * width + j]),
+                    rank < 3 ? float((rank * width + i) * slot * (j * 3 + rank)) : 0)
+              << slot << rank << i << j;
       }
+      EXPECT_EQ(ofDown > 0, rank < 3);
+      EXPECT_LE(std::max(ofDown, ofUp), 4 * std::min(ofDown, ofUp)) << slot << rank;
+    }
   }
 }
 
