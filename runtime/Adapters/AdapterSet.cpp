@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <sys/stat.h>
 
 namespace stepdown {
 namespace {
@@ -103,6 +104,17 @@ Result<int32_t> AdapterSet::load(const std::string &name, const std::string &pat
   if (free == loaded.end())
     return fail(ErrorCode::AdapterRoom, "adapter '%.100s': expects a free slot, but all %zu are taken: %s",
                 name.c_str(), loaded.size() - 1, listed().c_str());
+  // Its files are read into memory as a whole. Numbers take at most four times what float16 does; a model is larger.
+  const uint64_t most = 4 * (model.adapted()->target->adapterMemory() / loaded.size()) + (uint64_t(64) << 20);
+  uint64_t bytes = 0;
+  for (const std::string &file : adapterFiles(path)) {
+    struct stat info;
+    bytes += stat(file.c_str(), &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0; // what is missing is told below
+  }
+  if (bytes > most)
+    return fail(ErrorCode::AdapterRoom,
+                "%s: expects an adapter of at most %llu bytes in this model's slots, but got %llu", path.c_str(),
+                static_cast<unsigned long long>(most), static_cast<unsigned long long>(bytes));
   Result<Checkpoint> checkpoint = described();
   if (!checkpoint)
     return checkpoint.error();

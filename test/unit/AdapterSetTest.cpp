@@ -7,6 +7,7 @@
 #include "test/device/CountingDevice.h"
 #include "test/unit/GgufBytes.h"
 #include "test/unit/Requests.h"
+#include <filesystem>
 #include <functional>
 
 using namespace stepdown;
@@ -215,6 +216,20 @@ TEST_P(AdapterSetTest, aSlotHasTheNumbersOfTheFile) {
       EXPECT_LE(std::max(ofDown, ofUp), 4 * std::min(ofDown, ofUp)) << slot << rank;
     }
   }
+}
+
+// A file that can be none, such as a model, is not read into memory to say so.
+TEST_P(AdapterSetTest, aFileThatIsFarTooLargeIsNotRead) {
+  const std::string path = temporaryFile({}, ".gguf");
+  std::filesystem::resize_file(path, uint64_t(1) << 40); // all of it a hole
+  auto set = AdapterSet::create(session->of());
+  ASSERT_TRUE(set) << set.error().message;
+  auto queue = session->of().device().queue(1);
+  ASSERT_TRUE(queue) << queue.error().message;
+  auto loaded = (*set)->load("a", path, 1, **queue);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, ErrorCode::AdapterRoom) << loaded.error().message;
+  std::filesystem::remove(path);
 }
 
 INSTANTIATE_ON_DEVICES(AdapterSetTest);
