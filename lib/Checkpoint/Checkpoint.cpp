@@ -11,6 +11,18 @@ Result<Checkpoint> Checkpoint::open(const std::string &path, bool metadataOnly) 
   return isFolder(path) ? openFolder(path, metadataOnly) : openGguf(path, metadataOnly);
 }
 
+StoredTensor StoredTensor::madeBy(const BlockSource &maker, Storage storage) const {
+  const BlockFormat &format = *blockFormat(storage);
+  StoredTensor made = *this;
+  made.storage = storage;
+  made.bytes = rows() * (dims[0] / uint64_t(format.elements)) * uint64_t(format.bytes);
+  made.offset = 0;
+  made.data = nullptr;
+  made.mapped = false;
+  made.source = &maker;
+  return made;
+}
+
 const uint8_t *StoredTensor::read(uint64_t first, uint64_t count, std::vector<uint8_t> &room) const {
   if (data)
     return data + first * rowBytes();

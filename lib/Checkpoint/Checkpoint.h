@@ -32,6 +32,8 @@ struct StoredTensor {
   uint64_t rowBytes() const { return bytes / rows(); }
   /// Rows [first, first + count): where they lie, or made in `room`. Only where the tensors were looked at.
   const uint8_t *read(uint64_t first, uint64_t count, std::vector<uint8_t> &room) const;
+  /// The same tensor in blocks of `storage`, which its rows are whole ones of, that `maker` makes.
+  StoredTensor madeBy(const BlockSource &maker, Storage storage) const;
 };
 
 class Checkpoint {

@@ -89,16 +89,7 @@ public:
     }
   }
 
-  StoredTensor tensor() const {
-    StoredTensor made = base;
-    made.storage = storage;
-    made.bytes = base.rows() * (base.dims[0] / blockFormat(storage)->elements) * blockFormat(storage)->bytes;
-    made.offset = 0;
-    made.data = nullptr;
-    made.mapped = false;
-    made.source = this;
-    return made;
-  }
+  StoredTensor tensor() const { return base.madeBy(*this, storage); }
 
   std::string_view name() const { return base.name; }
 

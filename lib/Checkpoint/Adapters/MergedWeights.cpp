@@ -59,16 +59,7 @@ public:
     }
   }
 
-  StoredTensor tensor() const {
-    StoredTensor made = base;
-    made.storage = storage();
-    made.bytes = base.dims[0] * base.rows() * blockFormat(storage())->bytes;
-    made.offset = 0;
-    made.data = nullptr;
-    made.mapped = false;
-    made.source = this;
-    return made;
-  }
+  StoredTensor tensor() const { return base.madeBy(*this, storage()); }
 
   std::string_view name() const { return base.name; }
   void merge(const AdaptedLinear &linear, double scale) { parts.emplace_back(&linear, scale * linear.scale); }
