@@ -1,5 +1,6 @@
 #include "lib/Explain/Dispatches.h"
 #include "dialects/Tile/IR/TileOps.h"
+#include "lib/Explain/ExpertTraffic.h"
 #include "lib/Explain/Footprint.h"
 #include "lib/Explain/SplitTraffic.h"
 #include "llvm/ADT/StringMap.h"
@@ -25,6 +26,8 @@ DispatchTraffic measure(FunctionOpInterface kernel, DispatchOp dispatch, const S
   row.columns = launch ? launch[0] : 1;
   if (kernel->hasAttr(tile::kSplitsAttr))
     return measureSplits(kernel, dispatch, load, window);
+  if (kernel->hasAttr(tile::kExpertsAttr))
+    return measureExperts(kernel, dispatch, count);
   const uint64_t across = llvm::divideCeil(row.columns, threads);
   if (!measureLaunch(kernel, dispatch, load, window, row.columns, all)) {
     row.byOperands = true;

@@ -192,9 +192,13 @@ struct LowerTileToNVVM : impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     SmallVector<tile::WarpMmaOp> products;
     getOperation().walk([&](tile::WarpMmaOp op) { products.push_back(op); });
     for (tile::WarpMmaOp op : products) {
-      // Three blocks of 128 threads an SM, 168 registers: where nobody says how many, ptxas spills one to fit four.
-      if (auto function = op->getParentOfType<FunctionOpInterface>())
-        function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), OpBuilder(op).getI32IntegerAttr(3));
+      // Three blocks of 128 threads an SM, 168 registers, or two of 256: where nobody says how many, ptxas spills one
+      // to fit four.
+      if (auto function = op->getParentOfType<gpu::GPUFuncOp>()) {
+        const auto threads = function.getKnownBlockSize();
+        function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                          OpBuilder(op).getI32IntegerAttr(threads && threads->front() > 128 ? 2 : 3));
+      }
       if (failed(lower(op)))
         return signalPassFailure();
     }

@@ -98,10 +98,6 @@ void ThreadKernel::attendTile(AttentionOp op) {
     bound(argument(op.getBatch(), 2), window);
   Value positions = argument(op.getBatch(), 0), sequences = argument(op.getBatch(), 1);
   Type f32 = b->getF32Type(), f16 = b->getF16Type(), i32 = b->getI32Type();
-  auto sharedMemory = [&](ArrayRef<int64_t> shape, Type element) -> Value {
-    auto space = gpu::AddressSpaceAttr::get(b->getContext(), gpu::AddressSpace::Workgroup);
-    return memref::AllocaOp::create(*b, loc, MemRefType::get(shape, element, MemRefLayoutAttrInterface(), space));
-  };
   const int64_t pad = w.innerIsLow() ? kPad : kPad / 2;
   const BlockMemory memory = {sharedMemory({rows, s.key + pad}, f16),
                               sharedMemory({rows, kChunk + kPad}, f32),

@@ -61,7 +61,8 @@ def ThreadKernels : Pass<"thread-kernels", "::mlir::ModuleOp"> {
     On each chip a product with a quantised weight is a dispatch of a tile kernel (lib/Kernels/QuantisedMatmul.mlir), of rows that another dispatch makes: their scales, and what is left of them in binary16. Products of one operand are one dispatch, up
     to three; so are rotated queries, and keys and values that go into the cache. A block of threads has a row of the operand, and
     computes what is summed up or elementwise in front of that too: a residual sum, a norm, a gate (RowReduction.cpp). It is in the
-    kernel that yields the operand, which need not lie in memory then.
+    kernel that yields the operand, which need not lie in memory then. Products with experts are dispatches on matrix units
+    as well, behind one that groups the tokens of a step by their experts (MatrixExperts.cpp).
 
     Before:
     ```mlir

@@ -47,11 +47,12 @@ std::optional<RowReduction> RowReduction::of(Value result) {
 }
 
 /// In memory that the threads of a block share.
-Value ThreadKernel::sharedNumbers(int64_t count) {
+Value ThreadKernel::sharedMemory(ArrayRef<int64_t> shape, Type element) {
   auto space = gpu::AddressSpaceAttr::get(b->getContext(), gpu::AddressSpace::Workgroup);
-  return memref::AllocaOp::create(*b, loc,
-                                  MemRefType::get({count}, b->getF32Type(), MemRefLayoutAttrInterface(), space));
+  return memref::AllocaOp::create(*b, loc, MemRefType::get(shape, element, MemRefLayoutAttrInterface(), space));
 }
+
+Value ThreadKernel::sharedNumbers(int64_t count) { return sharedMemory({count}, b->getF32Type()); }
 
 /// What thread `lane` has of the result's number at `place`: its columns, ascending.
 Value ThreadKernel::partOfRow(linalg::GenericOp op, const RowReduction &r, ValueRange place, Value lane) {

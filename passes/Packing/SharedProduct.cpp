@@ -22,8 +22,6 @@ int64_t ThreadKernel::blocksOf(Value weight) const {
   return columns(type) / packedBlock(layout, cast<BlockType>(type.getElementType()).getFormat()).columns;
 }
 
-/// The products that a number of `value` is computed of, each at the same place as the number; `all` is false where one
-/// is read at another, or has a bias.
 SmallVector<Operation *> ThreadKernel::productsOf(Value value, bool inPlace, bool &all) {
   value = sameNumbers(value);
   Operation *op = value.getDefiningOp();

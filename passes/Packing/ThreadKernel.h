@@ -56,6 +56,25 @@ struct JoinedRows {
   static std::optional<JoinedRows> of(transformer::AttentionOp attention, mlir::Value maximum, mlir::Value rows);
 };
 
+/// How products with experts on matrix units are shared out among blocks of threads, in steps of so many tokens and
+/// more (MatrixExperts.cpp).
+struct ExpertTiles {
+  WarpFragments warp;
+  int64_t tokens; ///< of a tile: 1, each pair of a token and a rank is one; 16 or 32 of those that share an expert
+  int64_t blocks; ///< along x for each token of the step
+  bool isDirect() const { return tokens == 1; }
+  static ExpertTiles of(transformer::ExpertLinearOp op, int64_t minTokens, const WarpFragments &warp);
+  /// Entries for tiles that each row of the table has, enough for all of `all`, in steps from `minTokens` on.
+  static int64_t entriesOfToken(transformer::ExpertLinearOp op, mlir::ArrayRef<ExpertTiles> all,
+                                mlir::ArrayRef<int64_t> minTokens);
+};
+
+/// A product with experts, and what its operand has become: see TileProducts::Operand.
+struct ExpertProduct {
+  transformer::ExpertLinearOp op;
+  mlir::Value scales, rows;
+};
+
 class ThreadKernel {
 public:
   /// Values of a kernel's body that lie in memory, and what of the program they are.
@@ -81,6 +100,19 @@ public:
   /// The same of the ids and the weights of `op`, which are the function's results: a block has a token
   /// (ThreadExperts.cpp).
   mlir::FailureOr<mlir::func::FuncOp> buildRoute(mlir::OpBuilder &builder, transformer::RouteOp op);
+
+  /// The same of `table`, [tokens, ranks + entries] of i32, which says how pairs of a token and a rank are grouped by
+  /// the experts that `op` reads (MatrixExperts.cpp).
+  mlir::FailureOr<mlir::func::FuncOp> buildGroups(mlir::OpBuilder &builder, mlir::Value table,
+                                                  transformer::ExpertLinearOp op, const ExpertTiles &tiles);
+  /// The same of `result`, which is computed of `products` at its own places, on matrix units; they have one table of
+  /// experts and as many rows each. Arguments are the same for all `tiles`.
+  mlir::FailureOr<mlir::func::FuncOp> buildExperts(mlir::OpBuilder &builder, mlir::Value result,
+                                                   mlir::ArrayRef<ExpertProduct> products, mlir::Value table,
+                                                   const ExpertTiles &tiles);
+  /// The products that a number of `value` is computed of, each at the same place as the number; `all` is false where
+  /// one is read at another, or has a bias.
+  llvm::SmallVector<mlir::Operation *> productsOf(mlir::Value value, bool inPlace, bool &all);
 
   /// The same of `members` that read nothing of each other, of each of which a thread computes a number alone: a
   /// token's columns of all of them lie one behind the other.
@@ -115,7 +147,16 @@ private:
   Values loopsAt(mlir::linalg::GenericOp op, ValueRange indices);
   Value bodyAt(mlir::linalg::GenericOp op, ValueRange loops, Value before);
   void reduceRows(mlir::linalg::GenericOp op, const RowReduction &how);
+  struct ExpertLane { ///< of a warp that multiplies with an expert
+    const WarpFragments &w;
+    Value inner;
+    Values tokenOf, rankOf; ///< of its rows of A, one tile of tokens after the other
+    Values rowOf;           ///< of the stack of weights, of its rows of B
+  };
+  Values sumsOfWarp(transformer::ExpertLinearOp op, Value weight, Value rows, const ExpertLane &lane, Value share,
+                    int64_t shares);
   Value sharedNumbers(int64_t count);
+  Value sharedMemory(llvm::ArrayRef<int64_t> shape, mlir::Type element);
   Value partOfRow(mlir::linalg::GenericOp op, const RowReduction &how, ValueRange place, Value lane);
   void joinParts(Value part, Value shared, Value lane, const RowReduction &how, llvm::function_ref<void(Value)> take);
   Values quadAt(Value x, Value token, Value column);
@@ -129,7 +170,6 @@ private:
   Value withBias(transformer::ExpertLinearOp op, Value sum, Value token, Value column);
   Value expertRow(transformer::ExpertLinearOp op, Value token, Value column);
   int64_t blocksOf(Value weight) const;
-  llvm::SmallVector<mlir::Operation *> productsOf(Value value, bool inPlace, bool &all);
   bool computeShared();
   Value combineExperts(transformer::CombineExpertsOp op, Value token, Value column);
   Value embedding(transformer::EmbeddingOp op, Value token, Value column);

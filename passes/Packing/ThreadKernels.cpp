@@ -35,6 +35,7 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     AttentionSplits splits;
   };
   std::optional<Splits> splits;                 ///< of the attention that is dispatched
+  llvm::DenseMap<Value, Value> groups;          ///< of ids of the program: the table of groups
   static constexpr int64_t kPositions = 131072; ///< of the longest context, where no model says it
 
   static bool isReduction(Operation *op) {
@@ -49,10 +50,33 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return isa<QuantizeOp>(use.getOwner()) && sameNumbers(use.getOwner()->getResult(0)) != use.getOwner()->getResult(0);
   }
 
+  /// Who reads the numbers of `value`, be it as another type.
+  static SmallVector<OpOperand *> usesOf(Value value) {
+    SmallVector<OpOperand *> found;
+    for (OpOperand &use : value.getUses()) {
+      Operation *user = use.getOwner();
+      if (user->getNumResults() == 1 && sameNumbers(user->getResult(0)) == sameNumbers(value))
+        found.append(usesOf(user->getResult(0)));
+      else if (!isa<tensor::DimOp>(user))
+        found.push_back(&use);
+    }
+    return found;
+  }
+
   /// The product that a tile kernel computes `value` as, if any.
   LinearOp tileProduct(Value value) {
     auto product = value.getDefiningOp<LinearOp>();
     return product && products->takes(product) ? product : LinearOp();
+  }
+
+  /// The products with experts on matrix units that `value` is computed of, of which there may be none.
+  SmallVector<ExpertProduct> expertProducts(Value value, const ThreadKernel::Places &places) {
+    SmallVector<ExpertProduct> found;
+    bool all = true;
+    for (Operation *op : ThreadKernel(value.getLoc(), *target->layout, places, false).productsOf(value, true, all))
+      if (auto product = dyn_cast<ExpertLinearOp>(op); product && products->takes(product))
+        found.push_back({product, products->operandOf(product).scales, products->operandOf(product).rows});
+    return found;
   }
 
   /// A value that lies in memory; `threads`: of a block that has a row of it, for the row's sum or maximum, or 0, any
@@ -139,9 +163,8 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
                          });
       if (costs)
         costly.insert(value);
-      auto uses =
-          llvm::make_filter_range(value.getUses(), [](OpOperand &use) { return !isa<tensor::DimOp>(use.getOwner()); });
-      const bool apart = !llvm::hasSingleElement(uses) || !readsInPlace(*uses.begin());
+      const SmallVector<OpOperand *> uses = usesOf(value);
+      const bool apart = uses.size() != 1 || !readsInPlace(*uses.front());
       if (!wanted.contains(value) && !sums && !(costs && apart))
         continue;
       costly.erase(value);
@@ -181,17 +204,23 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return dispatch(kernel, build, *function, value, rows)->getResult(0);
   }
 
-  /// The dispatch of `function`, which `build` has made to compute `values`.
-  DispatchOp dispatch(KernelOp kernel, const ThreadKernel &build, func::FuncOp function, ValueRange values, bool rows) {
+  /// The dispatch of `variants`, a function for each bucket from the first on, which `build` has made to compute
+  /// `values`.
+  DispatchOp dispatch(KernelOp kernel, const ThreadKernel &build, ArrayRef<func::FuncOp> variants, ValueRange values,
+                      bool rows) {
     OpBuilder builder(kernel);
     std::string text;
-    llvm::raw_string_ostream(text) << function;
+    for (func::FuncOp function : variants)
+      llvm::raw_string_ostream(text) << function;
     auto [entry, isNew] = known.try_emplace(text);
-    if (isNew) {
+    if (isNew)
       entry->second = kernel.getLabel().str() + "_" + std::to_string(known.size() - 1);
-      function.setName(entry->second + "_b0");
-    } else {
-      function.erase();
+    for (size_t bucket = 0; bucket < variants.size(); ++bucket) {
+      func::FuncOp function = variants[bucket];
+      if (isNew)
+        function.setName(entry->second + "_b" + std::to_string(bucket));
+      else
+        function.erase();
     }
     SmallVector<Type> types;
     for (Type type : values.getTypes()) {
@@ -294,6 +323,66 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
     return success();
   }
 
+  /// The program's value that groups the pairs of tokens and ranks that `product` has, made before `kernel` where no
+  /// kernel before it had need of it.
+  FailureOr<Value> groupsOf(KernelOp kernel, ExpertLinearOp product, ThreadKernel::Places &places, bool rows) {
+    Value &known = groups[places.lookup(product.getIds())];
+    if (known)
+      return known;
+    SmallVector<ExpertTiles> tiles;
+    SmallVector<int64_t> least;
+    for (const Bucket &bucket : target->buckets) {
+      tiles.push_back(ExpertTiles::of(product, bucket.minTokens, *WarpFragments::of(*factsOfChip(target->chip))));
+      least.push_back(bucket.minTokens);
+    }
+    ImplicitLocOpBuilder b(product.getLoc(), product);
+    const int64_t wide = product.getRanks() + ExpertTiles::entriesOfToken(product, tiles, least);
+    Value tokens = tensor::DimOp::create(b, product.getIds(), 0);
+    Value table = tensor::EmptyOp::create(b, RankedTensorType::get({ShapedType::kDynamic, wide}, b.getI32Type()),
+                                          ValueRange{tokens});
+    std::optional<ThreadKernel> first;
+    SmallVector<func::FuncOp> variants;
+    for (const ExpertTiles &each : tiles) {
+      OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
+      ThreadKernel build(product.getLoc(), *target->layout, places, rows);
+      FailureOr<func::FuncOp> function = build.buildGroups(inner, table, product, each);
+      if (failed(function))
+        return failure();
+      variants.push_back(*function);
+      if (!first)
+        first.emplace(std::move(build));
+    }
+    return known = dispatch(kernel, *first, variants, table, rows)->getResult(0);
+  }
+
+  /// One launch of `value`, which is computed of `members` on matrix units.
+  LogicalResult dispatchExperts(KernelOp kernel, Value value, ArrayRef<ExpertProduct> members,
+                                ThreadKernel::Places &places, bool rows) {
+    FailureOr<Value> table = groupsOf(kernel, members.front().op, places, rows);
+    if (failed(table))
+      return failure();
+    places[*table] = *table;
+    for (const ExpertProduct &member : members) // made by the kernel before, or in this one
+      for (Value value : {member.rows, member.scales})
+        places.try_emplace(value, value);
+    std::optional<ThreadKernel> first;
+    SmallVector<func::FuncOp> variants;
+    for (const Bucket &bucket : target->buckets) {
+      const auto tiles =
+          ExpertTiles::of(members.front().op, bucket.minTokens, *WarpFragments::of(*factsOfChip(target->chip)));
+      OpBuilder inner = OpBuilder::atBlockEnd(kernels.getBody());
+      ThreadKernel build(value.getLoc(), *target->layout, places, rows);
+      FailureOr<func::FuncOp> function = build.buildExperts(inner, value, members, *table, tiles);
+      if (failed(function))
+        return failure();
+      variants.push_back(*function);
+      if (!first)
+        first.emplace(std::move(build));
+    }
+    places[value] = dispatch(kernel, *first, variants, value, rows)->getResult(0);
+    return success();
+  }
+
   /// One launch of `members`: for each row by a block of `threads`, or, 0, of a thread for each number.
   LogicalResult dispatchTogether(KernelOp kernel, ArrayRef<Placed> members, int64_t threads,
                                  ThreadKernel::Places &places, bool rows) {
@@ -353,6 +442,11 @@ struct ThreadKernels : impl::ThreadKernelsBase<ThreadKernels> {
           return failure();
         if ((count = *joined))
           continue;
+      }
+      if (const auto members = expertProducts(value, places); !members.empty()) {
+        if (failed(dispatchExperts(kernel, value, members, places, rows)))
+          return failure();
+        continue;
       }
       FailureOr<Value> made = dispatch(kernel, value, places, rows);
       if (failed(made))

@@ -20,13 +20,27 @@ namespace stepdown {
 /// Bytes of shared memory at a multiple of which tiles begin.
 static constexpr int64_t kTileAlignment = 1024;
 
+bool TileProducts::isTaken(Type weight) const {
+  auto block = dyn_cast<BlockType>(cast<RankedTensorType>(weight).getElementType());
+  return !exact && target.chip && block && block.getFormat().isQuantised() && target.layout->rows == 16 &&
+         packedBlock(*target.layout, block.getFormat()).d.bytes == 2;
+}
+
 bool TileProducts::takes(LinearOp product) const {
-  auto block = dyn_cast<BlockType>(cast<RankedTensorType>(product.getWeight().getType()).getElementType());
-  if (exact || !target.chip || !quantisedMatmulOn(target.chip) || product.getBias() || !block ||
-      !block.getFormat().isQuantised() || target.layout->rows != 16)
-    return false;
-  const PackedBlock packed = packedBlock(*target.layout, block.getFormat());
-  return packed.d.bytes == 2 && columns(product.getX().getType()) % kCodeColumns == 0;
+  return isTaken(product.getWeight().getType()) && quantisedMatmulOn(target.chip) && !product.getBias() &&
+         columns(product.getX().getType()) % kCodeColumns == 0;
+}
+
+bool TileProducts::takes(ExpertLinearOp product) const {
+  return isTaken(product.getWeight().getType()) && columns(product.getWeight().getType()) % kCodeColumns == 0;
+}
+
+/// What `product` multiplies if it is taken, else null.
+Value TileProducts::taken(Operation *product) const {
+  if (auto plain = dyn_cast<LinearOp>(product))
+    return takes(plain) ? plain.getX() : Value();
+  auto experts = dyn_cast<ExpertLinearOp>(product);
+  return experts && takes(experts) ? experts.getX() : Value();
 }
 
 TileProducts::Operand TileProducts::quantise(ImplicitLocOpBuilder &b, Value x) {
@@ -77,20 +91,20 @@ void TileProducts::prepare(KernelOp kernel) {
   operands.clear(); // of kernels that are erased by now, in whose place other values may be
   outputs.clear(), rowsMade.clear();
   llvm::DenseMap<Value, Operand> made; // of each x
-  kernel.walk([&](LinearOp product) {
-    if (!takes(product))
+  kernel.walk([&](Operation *product) {
+    Value x = taken(product);
+    if (!x)
       return;
-    Value x = product.getX();
     auto argument = dyn_cast<BlockArgument>(sameNumbers(x));
     if (argument && left.contains(kernel.getInputs()[argument.getArgNumber()])) {
-      operands[product.getResult()] = left[kernel.getInputs()[argument.getArgNumber()]];
+      operands[product->getResult(0)] = left[kernel.getInputs()[argument.getArgNumber()]];
       return;
     }
     if (!made.contains(x)) {
-      ImplicitLocOpBuilder b(product.getLoc(), product);
+      ImplicitLocOpBuilder b(product->getLoc(), product);
       made[x] = quantise(b, x);
     }
-    operands[product.getResult()] = made[x];
+    operands[product->getResult(0)] = made[x];
   });
   // What is yielded and becomes an operand is quantised where it is made, in the same launch (ThreadKernels.cpp).
   Operation *end = kernel.getBody().front().getTerminator();
@@ -102,8 +116,7 @@ void TileProducts::prepare(KernelOp kernel) {
       if (!user)
         continue;
       for (OpOperand &inner : user.getBody().getArgument(use.getOperandNumber()).getUses()) {
-        auto product = dyn_cast<LinearOp>(inner.getOwner());
-        const bool isOperand = product && takes(product) && inner.get() == product.getX();
+        const bool isOperand = inner.getOperandNumber() == 0 && taken(inner.getOwner()) == inner.get();
         any |= isOperand;
         alone &= isOperand || isa<tensor::DimOp>(inner.getOwner());
       }

@@ -17,15 +17,18 @@ public:
   TileProducts(const Target &target, mlir::ModuleOp kernels, bool exact)
       : target(target), kernels(kernels), exact(exact) {}
 
-  /// Whether the target has a tile kernel for `product`.
-  bool takes(transformer::LinearOp product) const;
-
   /// What a product's operand becomes: of each row the power of two that its largest number is scaled back by,
   /// [tokens], and the scaled row in binary16, [tokens, columns].
   struct Operand {
     mlir::Value scales, rows;
     bool placed = false; ///< they are values of the program, not of a kernel's body
   };
+
+  /// Whether the target has a tile kernel for `product`.
+  bool takes(transformer::LinearOp product) const;
+  /// Whether threads on matrix units compute `product` of such an operand (MatrixExperts.cpp).
+  bool takes(transformer::ExpertLinearOp product) const;
+  const Operand &operandOf(transformer::ExpertLinearOp product) const { return operands.at(product.getResult()); }
 
   /// Writes in front of each product of `kernel` that takes() takes what its operand becomes, but where the kernel that
   /// made the operand has left that too; and behind all else what becomes of what it yields to products of others.
@@ -51,6 +54,8 @@ public:
                                                     mlir::Value addend = {});
 
 private:
+  bool isTaken(mlir::Type weight) const;
+  mlir::Value taken(mlir::Operation *product) const;
   mlir::FailureOr<std::string> kernelFor(const BlockFormat &format, bool hasAddend, mlir::Location loc);
   mlir::LogicalResult makeKernel(const QuantisedMatmulParameters &parameters, const std::string &name,
                                  mlir::Location loc);

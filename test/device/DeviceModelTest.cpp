@@ -275,10 +275,9 @@ struct EachVendor : testing::TestWithParam<const char *> {};
 INSTANTIATE_TEST_SUITE_P(DeviceModel, EachVendor, testing::Values("emulated:sm_90a", "emulated:gfx942"),
                          [](auto &each) { return std::string(each.param).substr(9); });
 
-TEST_P(EachVendor, theSameBytesInStepsOfEveryBucket) {
-  const char *made = "--family llama --type Q4_K --layers 1 --width 256 --heads 2 --kv-heads 1 --head-dim 16 --ffn 256 "
-                     "--vocab 263 --context 137";
-  auto model = load(compiledModel(made, std::string("--target=") + GetParam()), device(GetParam()));
+/// Logits of 131 tokens of `made`, which has 263, in steps of `all` as in one step for each.
+void theSameBytesInSteps(const char *made, const char *chip, const std::vector<std::vector<int>> &all) {
+  auto model = load(compiledModel(made, std::string("--target=") + chip), device(chip));
   ASSERT_TRUE(model);
   const size_t vocabulary = 263;
   constexpr int kMost = 131;
@@ -293,11 +292,6 @@ TEST_P(EachVendor, theSameBytesInStepsOfEveryBucket) {
     ASSERT_TRUE((*single)->step());
     alone.emplace_back((*single)->logits(0), (*single)->logits(0) + vocabulary);
   }
-  // The last two come to tiles of every width and back.
-  std::vector<std::vector<int>> all = {{7},   {8},   {9},      {63},          {64},       {65},
-                                       {127}, {131}, {64, 67}, {9, 8, 65, 7}, {1, 129, 1}};
-  if (std::string(GetParam()) != kChip)
-    all.erase(all.begin(), all.end() - 2);
   for (const std::vector<int> &chunks : all) {
     SCOPED_TRACE(testing::PrintToString(chunks));
     auto session = Session::create(model, {});
@@ -317,6 +311,29 @@ TEST_P(EachVendor, theSameBytesInStepsOfEveryBucket) {
       position += count;
     }
   }
+}
+
+TEST_P(EachVendor, theSameBytesInStepsOfEveryBucket) {
+  // The last two come to tiles of every width and back.
+  std::vector<std::vector<int>> all = {{7},   {8},   {9},      {63},          {64},       {65},
+                                       {127}, {131}, {64, 67}, {9, 8, 65, 7}, {1, 129, 1}};
+  if (std::string(GetParam()) != kChip)
+    all.erase(all.begin(), all.end() - 2);
+  theSameBytesInSteps(
+      "--family llama --type Q4_K --layers 1 --width 256 --heads 2 --kv-heads 1 --head-dim 16 --ffn 256 "
+      "--vocab 263 --context 137",
+      GetParam(), all);
+}
+
+// Tokens that share an expert are brought together from step to step in other company: of five experts, which have more
+// tokens than a tile, and of 97, most of which have none.
+TEST_P(EachVendor, theSameBytesOfExpertsInStepsOfEveryBucket) {
+  for (const char *experts : {"--experts 5 --used 2 --expert-ffn 96", "--experts 97 --used 3 --expert-ffn 32"})
+    theSameBytesInSteps((std::string("--family qwen3moe --type Q5_1 --layers 1 --width 96 --heads 2 --kv-heads 1 "
+                                     "--head-dim 16 --vocab 263 --context 137 ") +
+                         experts)
+                            .c_str(),
+                        GetParam(), {{131}, {9, 8, 65, 7}});
 }
 
 // A context of three splits comes into the cache in several ways, beside another sequence, in blocks of several sizes.

@@ -246,6 +246,10 @@ TEST(DeviceTraffic, experts) {
   compare("--family gpt-oss --type MXFP4 --layers 2 --heads 6 --kv-heads 2 --head-dim 16 --experts 7 --used 3 "
           "--expert-ffn 96 --window 11 --vocab 389 --context 37",
           "emulated:gfx942", "--exact");
+  const std::string many = "--family qwen3moe --type Q4_1 --layers 2 --head-dim 32 --experts 13 --used 3 "
+                           "--expert-ffn 96 --vocab 389 --context ";
+  compare(many + "41", "emulated:sm_90a", ""); // tiles of 16 tokens
+  compare(many + "97", "emulated:gfx942", ""); // and of 32
 }
 
 // Sizes that no tile divides.

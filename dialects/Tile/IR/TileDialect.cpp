@@ -204,12 +204,15 @@ LogicalResult TileDialect::verifyOperationAttribute(Operation *op, NamedAttribut
                                << " positions and " << grid[3] << " lanes";
     return success();
   }
+  if (name == kExpertsAttr && function && grid && (grid.size() == 3 || grid.size() == 6) &&
+      llvm::all_of(grid.asArrayRef(), [](int64_t number) { return number > 0; }))
+    return success();
   auto tiling = dyn_cast<TilingAttr>(attribute.getValue());
   if (name == kTilingAttr && function && tiling)
     return verifyTiling(function, tiling);
   return op->emitOpError() << "expects no attribute of the tile dialect but '" << kTilingAttr << "', a #tile.tiling, '"
                            << kCyclicAttr << "', '" << kAnyTileAttr << "', '" << kLaunchAttr << "', '" << kSplitsAttr
-                           << "' and '" << kGridAttr
+                           << "', '" << kExpertsAttr << "' and '" << kGridAttr
                            << "', columns and threads, on a function, 'tile.register_file', a number, '" << kSharesAttr
                            << "', a power of two up to " << kMostShares << ", and '" << kClusterAttr
                            << "', a power of two, on a kernel, and '" << kUnselectedAttr << "' on a module, but got '"

@@ -39,6 +39,10 @@ inline constexpr llvm::StringLiteral kGridAttr = "tile.grid";
 /// The attribute of a function that attends to a share of a context, or joins shares: [positions of a chunk, shares];
 /// on matrix units also the tokens of a block and the lanes of a warp.
 inline constexpr llvm::StringLiteral kSplitsAttr = "tile.splits";
+/// The attribute of a function of experts on matrix units: [tokens of a tile, 1 where each pair of a token and a rank
+/// is one; experts; ranks], which groups pairs, and for products also [work-groups along a token's pairs, work-groups
+/// along an expert's rows, rows of one].
+inline constexpr llvm::StringLiteral kExpertsAttr = "tile.experts";
 /// The attribute of such a kernel's argument: see `bound` of stepdown_parameter in include/stepdown/Artifact.h.
 inline constexpr llvm::StringLiteral kBoundAttr = "tile.bound";
 /// The attribute of a module that tells of operations for which there are GPU kernels, but none that takes them: of

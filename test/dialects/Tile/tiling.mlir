@@ -64,14 +64,14 @@ func.func @part_without_result(%x: tensor<?xf32>) -> tensor<?xf32> attributes {t
 
 // -----
 
-// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, 'tile.cyclic', 'tile.any_tile', 'tile.launch', 'tile.splits' and 'tile.grid', columns and threads, on a function, 'tile.register_file', a number, 'tile.shares', a power of two up to 64, and 'tile.cluster', a power of two, on a kernel, and 'tile.unselected' on a module, but got 'tile.part'}}
+// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, 'tile.cyclic', 'tile.any_tile', 'tile.launch', 'tile.splits', 'tile.experts' and 'tile.grid', columns and threads, on a function, 'tile.register_file', a number, 'tile.shares', a power of two up to 64, and 'tile.cluster', a power of two, on a kernel, and 'tile.unselected' on a module, but got 'tile.part'}}
 func.func @other_attribute() attributes {tile.part = 1 : i64} {
   return
 }
 
 // -----
 
-// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, 'tile.cyclic', 'tile.any_tile', 'tile.launch', 'tile.splits' and 'tile.grid', columns and threads, on a function, 'tile.register_file', a number, 'tile.shares', a power of two up to 64, and 'tile.cluster', a power of two, on a kernel, and 'tile.unselected' on a module, but got 'tile.grid'}}
+// expected-error @+1 {{expects no attribute of the tile dialect but 'tile.tiling', a #tile.tiling, 'tile.cyclic', 'tile.any_tile', 'tile.launch', 'tile.splits', 'tile.experts' and 'tile.grid', columns and threads, on a function, 'tile.register_file', a number, 'tile.shares', a power of two up to 64, and 'tile.cluster', a power of two, on a kernel, and 'tile.unselected' on a module, but got 'tile.grid'}}
 func.func @grid_of_no_threads() attributes {tile.grid = array<i64: 7, 0>} {
   return
 }
