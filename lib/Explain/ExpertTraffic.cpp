@@ -17,7 +17,7 @@ constexpr uint64_t kTile = 16;    ///< rows of a product of matrix units
 constexpr uint64_t kColumns = 32; ///< that a warp has at a time
 /// Instructions that take a weight out of its block and round it to binary16, as numbers' operations are counted, two
 /// for an instruction: see docs/decisions/experts.md.
-constexpr uint64_t kUnpacking = 24;
+constexpr uint64_t kUnpacking = 14;
 
 DispatchTraffic measureGroups(uint64_t tile, uint64_t experts, uint64_t ranks, uint64_t tokens, uint64_t threads) {
   constexpr uint64_t kTeam = 32;

@@ -154,17 +154,19 @@ ThreadKernel::Values ThreadKernel::sumsOfWarp(ExpertLinearOp op, Value weight, V
     return add(mul(lane.inner, number(factor)), number(step * kTile / kQuadColumns + constant));
   };
   const Values zeros(tokenTiles * w.held, real(0));
-  return stride(share, number(wide / kUnit), shares, zeros, [&](Value unit, ValueRange before) {
+  auto add32 = [&](Value block, Value part, ValueRange before) { // columns of one unit, the `part`-th of its block
+    Value unit = add(mul(block, number(unitsOfBlock)), part);
     Values sums(before);
     for (int64_t step = 0; step < kUnit / kTile; ++step) {
       Values right(w.factors);
       for (int64_t r = 0; r < lanes.rowsOfB(); ++r)
         for (int64_t q = 0; q < lanes.count(); ++q) {
-          Value quad = add(mul(rem(unit, unitsOfBlock), number(kUnit / kQuadColumns)), quadOf(q, step));
-          const Values block = {div(lane.rowOf[r], layout.rows), div(unit, unitsOfBlock)};
-          auto values = tile::UnpackQuadOp::create(*b, loc, weight, block, rem(lane.rowOf[r], layout.rows), quad);
+          Value quad = add(mul(part, number(kUnit / kQuadColumns)), quadOf(q, step));
+          auto values =
+              tile::UnpackHalvesOp::create(*b, loc, weight, ValueRange{div(lane.rowOf[r], layout.rows), block},
+                                           rem(lane.rowOf[r], layout.rows), quad);
           for (int64_t j = 0; j < kQuadColumns; ++j)
-            right[lanes.elementOfB(r, q, j)] = arith::TruncFOp::create(*b, loc, f16, values.getResult(j));
+            right[lanes.elementOfB(r, q, j)] = values.getResult(j);
         }
       for (int64_t m = 0; m < tokenTiles; ++m) {
         Values left(w.factors);
@@ -183,6 +185,17 @@ ThreadKernel::Values ThreadKernel::sumsOfWarp(ExpertLinearOp op, Value weight, V
         llvm::copy(made.getResults(), sums.begin() + m * w.held);
       }
     }
+    return sums;
+  };
+  // Parts of a block are places that no turn changes; of codes in two planes these are more than registers hold.
+  if (unitsOfBlock % shares || packed.planes > 1)
+    return stride(share, number(wide / kUnit), shares, zeros, [&](Value unit, ValueRange before) {
+      return add32(div(unit, unitsOfBlock), rem(unit, unitsOfBlock), before);
+    });
+  return loop(number(0), number(wide / kUnit / unitsOfBlock), zeros, [&](Value block, ValueRange before) {
+    Values sums(before);
+    for (int64_t part = 0; part < unitsOfBlock; part += shares)
+      sums = add32(block, add(share, number(part)), sums);
     return sums;
   });
 }

@@ -162,7 +162,8 @@ def UnpackBlocks : Pass<"unpack-blocks", "::mlir::func::FuncOp"> {
   let summary = "Expand the reading of four values of a packed block into loads and arithmetic";
   let description = [{
     For threads of a device. Where a row's codes and scales lie is what the target's layout says of the format; the values are those
-    that the format defines, in its order of operations. Four activations that lie together (`vector.load`) become one load, too.
+    that the format defines, in its order of operations; as binary16 (tile.unpack_halves) they are rounded as a tile kernel rounds
+    them, by the chip's permutation of bytes. Four activations that lie together (`vector.load`) become one load, too.
 
     Before:
     ```mlir

@@ -1,7 +1,8 @@
 // How a thread of a device reads a packed block: one row, four columns at a time, as float32. Where each value lies is
 // said by lib/Target/Layout.h, what it means by lib/Checkpoint/BlockFormat.h; the words of a quad are what a product of
-// bytes would read, so that one load holds four codes.
+// bytes would read, so that one load holds four codes. As binary16, for matrix units, by lib/Kernels/BlockUnpacker.h.
 #include "dialects/Tile/IR/TileOps.h"
+#include "lib/Kernels/BlockUnpacker.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -16,14 +17,12 @@ namespace stepdown {
 
 namespace {
 
-class QuadReader {
-public:
-  QuadReader(Emitter &emitter, const BlockFormat &format, Value block, Value row, Value quad)
+/// Where the fields and the codes of a quad lie.
+class QuadPlace {
+protected:
+  QuadPlace(Emitter &emitter, const BlockFormat &format, Value block, Value row, Value quad)
       : e(emitter), format(format), packed(packedBlock(emitter.layout, format)), block(block), row(row), quad(quad) {}
 
-  SmallVector<Value> values() { return format.isQuantised() ? codedValues() : storedValues(); }
-
-private:
   Value divide(Value a, int64_t c) { return arith::DivUIOp::create(e.b, e.loc, a, e.number(c)); }
   Value remainder(Value a, int64_t c) { return arith::RemUIOp::create(e.b, e.loc, a, e.number(c)); }
   Value times(Value a, int64_t c) { return arith::MulIOp::create(e.b, e.loc, a, e.number(c)); }
@@ -32,20 +31,6 @@ private:
   Value field(const PackedField &of, Type type, Value which = {}) {
     Value at = e.at(e.at(block, of.offset), row, of.bytes);
     return e.load(type, which ? e.at(at, which, of.stride) : at);
-  }
-
-  SmallVector<Value> storedValues() {
-    Type type = format.storage == Storage::F32 ? e.f32 : format.storage == Storage::F16 ? e.f16 : e.i16;
-    SmallVector<Value> result;
-    for (int c = 0; c < kQuadColumns; ++c) {
-      Value column = times(quad, kQuadColumns);
-      Value x = field(packed.values, type, c ? e.addI(column, c) : column);
-      if (format.storage == Storage::BF16)
-        x = e.bitcast(arith::ShLIOp::create(e.b, e.loc, arith::ExtUIOp::create(e.b, e.loc, e.i32, x), constant(16)),
-                      e.f32);
-      result.push_back(e.toF32(x));
-    }
-    return result;
   }
 
   /// The four codes, a byte each.
@@ -67,6 +52,37 @@ private:
       all = all ? Value(arith::OrIOp::create(e.b, e.loc, all, x)) : x;
     }
     return all;
+  }
+
+  /// The group of columns that the quad is in.
+  Value group() { return divide(quad, format.group / kQuadColumns); }
+
+  Emitter &e;
+  const BlockFormat &format;
+  const PackedBlock packed;
+  Value block, row, quad;
+};
+
+/// A quad as float32.
+class QuadReader : QuadPlace {
+public:
+  QuadReader(Emitter &emitter, const BlockFormat &format, Value block, Value row, Value quad)
+      : QuadPlace(emitter, format, block, row, quad) {}
+  SmallVector<Value> values() { return format.isQuantised() ? codedValues() : storedValues(); }
+
+private:
+  SmallVector<Value> storedValues() {
+    Type type = format.storage == Storage::F32 ? e.f32 : format.storage == Storage::F16 ? e.f16 : e.i16;
+    SmallVector<Value> result;
+    for (int c = 0; c < kQuadColumns; ++c) {
+      Value column = times(quad, kQuadColumns);
+      Value x = field(packed.values, type, c ? e.addI(column, c) : column);
+      if (format.storage == Storage::BF16)
+        x = e.bitcast(arith::ShLIOp::create(e.b, e.loc, arith::ExtUIOp::create(e.b, e.loc, e.i32, x), constant(16)),
+                      e.f32);
+      result.push_back(e.toF32(x));
+    }
+    return result;
   }
 
   /// The signed byte number `code` of the format's table, which two words hold.
@@ -95,13 +111,13 @@ private:
 
   SmallVector<Value> codedValues() {
     Value scale = e.toF32(field(packed.d, format.wide ? e.f32 : e.f16)), minimum;
-    Value group = divide(quad, format.group / kQuadColumns);
     if (packed.scales.exists())
-      scale = e.mul(scale, groupScale(field(packed.scales, e.i8, group)));
+      scale = e.mul(scale, groupScale(field(packed.scales, e.i8, group())));
     if (packed.m.exists())
       minimum = e.toF32(field(packed.m, e.f16));
     if (packed.minimums.exists())
-      minimum = e.mul(minimum, e.toF32(arith::ExtUIOp::create(e.b, e.loc, e.i32, field(packed.minimums, e.i8, group))));
+      minimum =
+          e.mul(minimum, e.toF32(arith::ExtUIOp::create(e.b, e.loc, e.i32, field(packed.minimums, e.i8, group()))));
     Value all = codes();
     SmallVector<Value> result;
     for (int c = 0; c < kQuadColumns; ++c) {
@@ -118,11 +134,59 @@ private:
     }
     return result;
   }
+};
 
-  Emitter &e;
-  const BlockFormat &format;
-  const PackedBlock packed;
-  Value block, row, quad;
+/// A quad as binary16, two columns at a time.
+class HalfReader : QuadPlace, BlockUnpacker {
+public:
+  HalfReader(Emitter &emitter, ImplicitLocOpBuilder &builder, const BlockFormat &format, Value block, Value row,
+             Value quad)
+      : QuadPlace(emitter, format, block, row, quad), BlockUnpacker(builder, QuadPlace::packed, builder.getF16Type()),
+        nvidia(StringRef(emitter.target.road) == "nvidia") {}
+
+  SmallVector<Value> values() {
+    const PackedBlock &packed = QuadPlace::packed;
+    Value d = field(packed.d, e.f16), m = packed.m.exists() ? field(packed.m, e.f16) : Value(), factor, least;
+    if (packed.scales.exists())
+      factor = arith::SIToFPOp::create(b, e.f16, field(packed.scales, e.i8, group()));
+    if (packed.minimums.exists())
+      least = arith::UIToFPOp::create(b, e.f16, field(packed.minimums, e.i8, group()));
+    const Scale scale = scaleOf(d, m, factor, least);
+    Value each = twice(scale.scale), minimum = scale.minimum ? twice(scale.minimum) : Value(), all = looked(codes());
+    SmallVector<Value> made;
+    for (bool last : {false, true}) {
+      Value two = bits(number(all, last, each, minimum), pair);
+      for (int i : {0, 1})
+        made.push_back(LLVM::ExtractElementOp::create(b, two, i32(i)));
+    }
+    return made;
+  }
+
+private:
+  Value twice(Value x) {
+    Value one = LLVM::InsertElementOp::create(b, LLVM::UndefOp::create(b, pair), x, i32(0));
+    return LLVM::ShuffleVectorOp::create(b, one, one, ArrayRef<int32_t>{0, 0});
+  }
+  Value intrinsic(StringRef name, ValueRange operands) {
+    return LLVM::CallIntrinsicOp::create(b, b.getI32Type(), b.getStringAttr(name), operands).getResult(0);
+  }
+  /// v_perm_b32's selector has a byte for each, NVIDIA's a nibble.
+  Value permute(Value low, Value high, int32_t selector) override {
+    if (nvidia)
+      return intrinsic("llvm.nvvm.prmt", {low, high, i32(selector)});
+    int32_t selected = 0;
+    for (int i = 0; i < 4; ++i)
+      selected |= (selector >> 4 * i & 7) << 8 * i;
+    return pick(low, high, i32(selected));
+  }
+  Value pick(Value low, Value high, Value numbers) override {
+    if (!nvidia)
+      return intrinsic("llvm.amdgcn.perm", {high, low, numbers});
+    Value near = binary("arith.ori", numbers, binary("arith.shrui", numbers, i32(4)));
+    near = binary("arith.andi", near, i32(0x00ff00ff));
+    return intrinsic("llvm.nvvm.prmt", {low, high, binary("arith.ori", near, binary("arith.shrui", near, i32(8)))});
+  }
+  const bool nvidia;
 };
 
 struct UnpackBlocks : impl::UnpackBlocksBase<UnpackBlocks> {
@@ -156,20 +220,29 @@ struct UnpackBlocks : impl::UnpackBlocksBase<UnpackBlocks> {
       getOperation().emitError() << "expects a known target, but got '" << targetName << "'";
       return signalPassFailure();
     }
-    SmallVector<tile::UnpackQuadOp> work;
-    getOperation().walk([&](tile::UnpackQuadOp op) { work.push_back(op); });
-    for (tile::UnpackQuadOp op : work) {
-      auto block = cast<transformer::BlockType>(cast<MemRefType>(op.getBlocks().getType()).getElementType());
-      if (block.getLayout() != target->layout) {
-        op.emitOpError() << "expects blocks of the target's layout, but got " << block;
-        return signalPassFailure();
+    auto unpackAll = [&](auto kind, auto read) -> LogicalResult {
+      SmallVector<decltype(kind)> work;
+      getOperation().walk([&](decltype(kind) op) { work.push_back(op); });
+      for (auto op : work) {
+        auto block = cast<transformer::BlockType>(cast<MemRefType>(op.getBlocks().getType()).getElementType());
+        if (block.getLayout() != target->layout)
+          return op.emitOpError() << "expects blocks of the target's layout, but got " << block;
+        ImplicitLocOpBuilder builder(op.getLoc(), op);
+        Emitter e(builder, op.getLoc(), *target);
+        op.replaceAllUsesWith(read(e, builder, block.getFormat(), e.pointer(op.getBlocks(), op.getIndices()), op));
+        op.erase();
       }
-      OpBuilder builder(op);
-      Emitter e(builder, op.getLoc(), *target);
-      QuadReader reader(e, block.getFormat(), e.pointer(op.getBlocks(), op.getIndices()), op.getRow(), op.getQuad());
-      op.replaceAllUsesWith(reader.values());
-      op.erase();
-    }
+      return success();
+    };
+    auto quad = [](Emitter &e, ImplicitLocOpBuilder &, const BlockFormat &format, Value block, tile::UnpackQuadOp op) {
+      return QuadReader(e, format, block, op.getRow(), op.getQuad()).values();
+    };
+    auto halves = [](Emitter &e, ImplicitLocOpBuilder &b, const BlockFormat &format, Value block,
+                     tile::UnpackHalvesOp op) {
+      return HalfReader(e, b, format, block, op.getRow(), op.getQuad()).values();
+    };
+    if (failed(unpackAll(tile::UnpackQuadOp(), quad)) || failed(unpackAll(tile::UnpackHalvesOp(), halves)))
+      return signalPassFailure();
     loadQuads(*target);
   }
 };

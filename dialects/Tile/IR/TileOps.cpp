@@ -13,13 +13,25 @@ LogicalResult BlockDotOp::verify() {
   return success();
 }
 
-LogicalResult UnpackQuadOp::verify() {
-  auto type = cast<MemRefType>(getBlocks().getType());
-  if (int64_t(getIndices().size()) != type.getRank()) // C1
-    return emitOpError() << "expects " << type.getRank() << " indices (C1), but got " << getIndices().size();
-  auto block = dyn_cast<transformer::BlockType>(type.getElementType());
+/// C1 and C2 of what reads a quad, but for what else C2 asks of blocks.
+template <typename Op> static LogicalResult verifyQuad(Op op) {
+  auto type = cast<MemRefType>(op.getBlocks().getType());
+  if (int64_t(op.getIndices().size()) != type.getRank()) // C1
+    return op.emitOpError() << "expects " << type.getRank() << " indices (C1), but got " << op.getIndices().size();
+  auto block = dyn_cast<stepdown::transformer::BlockType>(type.getElementType());
   if (!block || !block.getLayout()) // C2
-    return emitOpError() << "expects packed blocks (C2), but got " << type;
+    return op.emitOpError() << "expects packed blocks (C2), but got " << type;
+  return success();
+}
+
+LogicalResult UnpackQuadOp::verify() { return verifyQuad(*this); }
+
+LogicalResult UnpackHalvesOp::verify() {
+  if (failed(verifyQuad(*this)))
+    return failure();
+  auto block = cast<transformer::BlockType>(cast<MemRefType>(getBlocks().getType()).getElementType());
+  if (!block.getFormat().isQuantised() || block.getFormat().wide) // C2
+    return emitOpError() << "expects quantised blocks with scales of binary16 (C2), but got " << block;
   return success();
 }
 

@@ -250,6 +250,25 @@ def Tile_UnpackQuadOp : Op<Tile_Dialect, "unpack_quad", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Tile_UnpackHalvesOp : Op<Tile_Dialect, "unpack_halves", [Pure]> {
+  let summary = "four neighbouring columns of one row of a packed block, as binary16";
+  let description = [{
+    What tile.unpack_quad reads, as matrix units take it: rounded as tile.unpack rounds, with the arithmetic of
+    lib/Kernels/BlockUnpacker.h, two columns at a time. A scale, and a minimum, are rounded to binary16, and then their product with
+    the code, and the sum.
+
+    Example:
+    `%v:4 = tile.unpack_halves %w[%i, %k] row %r quad %q : memref<?x?x!transformer.block<q4_1, rows = 16>>`
+
+    C1: there is an index for every dimension. C2: the elements are quantised blocks of a layout of lib/Target, whose scales are
+    binary16.
+  }];
+  let arguments = (ins AnyMemRef:$blocks, Variadic<Index>:$indices, Index:$row, Index:$quad);
+  let results = (outs F16:$y0, F16:$y1, F16:$y2, F16:$y3);
+  let assemblyFormat = "$blocks `[` $indices `]` `row` $row `quad` $quad attr-dict `:` type($blocks)";
+  let hasVerifier = 1;
+}
+
 def Tile_BlockPtrOp : Op<Tile_Dialect, "block_ptr", [Pure]> {
   let summary = "address of one element of a memref";
   let description = [{

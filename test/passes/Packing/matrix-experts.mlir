@@ -23,19 +23,19 @@
 // CHECK-COUNT-2: tile.warp_mma
 // CHECK: func.func private @down_2_b2({{.*}}) attributes {tile.experts = array<i64: 32, 13, 3, 1, 1, 16>, tile.grid = array<i64: 64, 64>}
 // Weights are unpacked once for both tiles of 16 tokens.
-// CHECK: tile.unpack_quad
-// CHECK: tile.unpack_quad
-// CHECK-NOT: tile.unpack_quad
+// CHECK: tile.unpack_halves
+// CHECK: tile.unpack_halves
+// CHECK-NOT: tile.unpack_halves
 // CHECK-COUNT-2: tile.warp_mma
-// CHECK: tile.unpack_quad
-// CHECK: tile.unpack_quad
-// CHECK-NOT: tile.unpack_quad
+// CHECK: tile.unpack_halves
+// CHECK: tile.unpack_halves
+// CHECK-NOT: tile.unpack_halves
 // CHECK-COUNT-2: tile.warp_mma
 // Waves of 64 lanes have one row of the weight each, and four elements.
 // AMD-LABEL: @product_of_experts
 // AMD: @down_2_b0({{.*}}) attributes {{{.*}}, tile.grid = array<i64: 384, 128>}
-// AMD: tile.unpack_quad
-// AMD-NOT: tile.unpack_quad
+// AMD: tile.unpack_halves
+// AMD-NOT: tile.unpack_halves
 // AMD: tile.warp_mma
 // Exactly, threads multiply.
 // THREADS-LABEL: @product_of_experts

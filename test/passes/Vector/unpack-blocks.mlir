@@ -1,4 +1,6 @@
 // RUN: stepdown-opt %s -unpack-blocks | FileCheck %s
+// RUN: stepdown-opt %s -unpack-blocks=target=emulated:sm_90a | FileCheck %s --check-prefix=NVIDIA
+// RUN: stepdown-opt %s -unpack-blocks=target=emulated:gfx942 | FileCheck %s --check-prefix=AMD
 
 // The scale, and a word of four codes.
 // CHECK-LABEL: @quad_of_q8_0
@@ -60,4 +62,28 @@ func.func @four_activations(%x: memref<?x48xf32>, %t: index, %c: index) -> f32 {
   %0 = vector.load %x[%t, %c] : memref<?x48xf32>, vector<4xf32>
   %1 = vector.extract %0[3] : f32 from vector<4xf32>
   return %1 : f32
+}
+
+// Two codes become numbers by one permutation and one sum, and are multiplied at once.
+// NVIDIA-LABEL: @halves_of_q8_0
+// NVIDIA: llvm.load {{.*}} -> f16
+// NVIDIA: llvm.load {{.*}} -> i32
+// NVIDIA-COUNT-2: llvm.call_intrinsic "llvm.nvvm.prmt"
+// NVIDIA-NOT: call_intrinsic
+// NVIDIA-LABEL: @halves_of_iq4_nl
+// AMD-LABEL: @halves_of_q8_0
+// AMD-COUNT-2: llvm.call_intrinsic "llvm.amdgcn.perm"
+// AMD-NOT: call_intrinsic
+func.func @halves_of_q8_0(%w: memref<?x?x!transformer.block<q8_0, rows = 16>>, %i: index, %r: index, %q: index) -> (f16, f16) {
+  %y0, %y1, %y2, %y3 = tile.unpack_halves %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<q8_0, rows = 16>>
+  return %y0, %y3 : f16, f16
+}
+
+// A table is two times eight bytes, of which codes pick.
+// AMD-LABEL: @halves_of_iq4_nl
+// AMD-COUNT-4: llvm.call_intrinsic "llvm.amdgcn.perm"
+// AMD-NOT: call_intrinsic
+func.func @halves_of_iq4_nl(%w: memref<?x?x!transformer.block<iq4_nl, rows = 16>>, %i: index, %r: index, %q: index) -> f16 {
+  %y0, %y1, %y2, %y3 = tile.unpack_halves %w[%i, %i] row %r quad %q : memref<?x?x!transformer.block<iq4_nl, rows = 16>>
+  return %y1 : f16
 }
