@@ -209,6 +209,9 @@ def refusals(suite):
         suite.run(name, one)
     adapter.write_gguf(file)
     sound = folder("sound")
+    checkpoint, llama = suite.made("orion.gguf", "--family orion --layers 1"), checkpoint
+    refused("PEFT of a family whose folders are not read", ["--adapter", sound], 1474, "folders of architecture orion are not")
+    checkpoint = llama
     refused("a file that is missing", ["--adapter", suite.path("none.gguf")], 901, "none.gguf")
     refused("no file", ["--adapter", "=2"], 905, "expects FILE or FILE=SCALE")
     refused("a scale that is infinite", ["--adapter", file + "=inf"], 905, "finite")

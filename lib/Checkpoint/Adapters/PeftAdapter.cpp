@@ -58,11 +58,13 @@ Result<MappedFile> PeftReader::open(const char *name) const {
 
 /// The checkpoint's name of the weight of `module`, by the rules of the first family of its architecture that has one.
 Status PeftReader::findRule(const std::string &module, const FolderFamily *&of, std::string &ours) const {
+  bool known = false;
   for (const std::string &modelType : folderModelTypes()) {
     const FolderFamily *each = folderFamily(modelType);
     uint64_t layer = 0, expert = 0;
     if (each->architecture != parameters.architecture)
       continue;
+    known = true;
     const TensorRule *rule = ruleOf(*each, module + ".weight", layer, expert);
     if (!rule || !rule->ours)
       continue;
@@ -78,6 +80,12 @@ Status PeftReader::findRule(const std::string &module, const FolderFamily *&of, 
     ours = numbered(rule->ours, layer);
     return Done{};
   }
+  if (!known)
+    return fail(
+        ErrorCode::AdapterModel,
+        "%s: expects a model whose folders are read, since their names are those of its tensors, but folders of "
+        "architecture %s are not (make a GGUF adapter of it)",
+        file.c_str(), parameters.architecture.c_str());
   return fail(ErrorCode::AdapterTensor, "%s: tensors of '%s': expects a linear of a model of architecture %s",
               file.c_str(), printable(module).c_str(), parameters.architecture.c_str());
 }
