@@ -50,6 +50,11 @@ def joined(words):
     return ", ".join(sorted(set(words))) or "none"
 
 
+def by_family():
+    """BY_FAMILY of make_folder.py: the model_type of the folder of a family, where it has another name."""
+    return {key: value.value for key, value, _ in tables("test/data/make_folder.py", "BY_FAMILY")}
+
+
 def page():
     gguf, by_hand, schemes = {}, {}, {}
     for name in ("FAMILIES", "MORE"):
@@ -58,11 +63,11 @@ def page():
             family = option(options, "family")
             (by_hand if hand else gguf).setdefault(family, []).append(option(options, "type"))
             schemes.setdefault(family, []).append(option(options, "rope", "none").split(":")[0])
-    folders = {}
+    folders, names = {}, by_family()
     for _, value, _ in tables("test/run/folders.py", "MODELS"):
         options, dtype, _, kind = (part.value for part in value.elts[:4])
         family = option(options, "family")
-        kind = kind or {"gemma3": "gemma3_text", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}.get(family, family)
+        kind = kind or names.get(family, family)
         folders.setdefault(kind, []).append(dtype + (" and MXFP4" if "MXFP4" in options else ""))
         schemes.setdefault(family, []).append(option(options, "rope", "none").split(":")[0])
     families = [re.search(r'architecture = "([^"]+)"', text_of(os.path.relpath(path, ROOT))).group(1)

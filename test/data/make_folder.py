@@ -29,14 +29,26 @@ OWN = {
                   "attn_norm": "model.layers.{}.attention_norm", "ffn_norm": "model.layers.{}.ffn_norm", "attn_output": "model.layers.{}.attention.wo",
                   "ffn_gate": "model.layers.{}.feed_forward.w1", "ffn_up": "model.layers.{}.feed_forward.w3", "ffn_down": "model.layers.{}.feed_forward.w2"},
 }
+OWN["gpt_bigcode"] = OWN["gpt2"]
+# Names that a family has beside, or in place of, those of LAYER.
+RENAMED = {
+    "glm": {"ffn_up": "mlp.gate_up_proj"},
+    "glm4": {"ffn_up": "mlp.gate_up_proj", "post_attention_norm": "post_self_attn_layernorm", "post_ffw_norm": "post_mlp_layernorm"},
+    "granitemoe": {"ffn_gate_inp": "block_sparse_moe.router.layer"},
+    "hunyuan_v1_dense": {"attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"},
+    "seed_oss": {"post_attention_norm": "post_attention_layernorm"},
+}
+ADJACENT = ("cohere", "ernie4_5", "glm", "glm4")  # whose folders have the order of rows that their GGUF files have
 SHARED = {"ffn_gate_shexp": "mlp.shared_expert.gate_proj", "ffn_up_shexp": "mlp.shared_expert.up_proj", "ffn_down_shexp": "mlp.shared_expert.down_proj",
           "ffn_gate_inp_shexp": "mlp.shared_expert_gate"}
 # Of expert E: what stands before and behind its number, and what chooses.
 EXPERTS = {"mixtral": ("block_sparse_moe.experts", {"gate": "w1", "up": "w3", "down": "w2"}, "block_sparse_moe.gate")}
 EXPERTS |= dict.fromkeys(("qwen2_moe", "qwen3_moe", "olmoe"), ("mlp.experts", {p: p + "_proj" for p in ("gate", "up", "down")}, "mlp.gate"))
-TYPES = {"gpt2": "gpt2", "starcoder2": "starcoder2", "cohere2": "cohere2", "internlm2": "internlm2", "qwen2_moe": "qwen2moe", "mixtral": "llama", "qwen3_moe": "qwen3moe", "olmoe": "olmoe", "gpt_oss": "gpt-oss", "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
+TYPES = {"cohere": "command-r", "ernie4_5": "ernie4_5", "gemma": "gemma", "glm": "chatglm", "glm4": "glm4", "gpt_bigcode": "starcoder",
+         "granitemoe": "granitemoe", "hunyuan_v1_dense": "hunyuan-dense", "seed_oss": "seed_oss", "gpt2": "gpt2", "starcoder2": "starcoder2", "cohere2": "cohere2", "internlm2": "internlm2", "qwen2_moe": "qwen2moe", "mixtral": "llama", "qwen3_moe": "qwen3moe", "olmoe": "olmoe", "gpt_oss": "gpt-oss", "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3_text": "gemma3",
          "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2", "phi3": "phi3", "smollm3": "smollm3"}
-CLASSES = {"gpt2": "GPT2LMHeadModel", "starcoder2": "Starcoder2", "cohere2": "Cohere2", "internlm2": "InternLM2", "qwen2_moe": "Qwen2Moe", "mixtral": "Mixtral", "qwen3_moe": "Qwen3Moe", "olmoe": "Olmoe", "gpt_oss": "GptOss", "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
+CLASSES = {"cohere": "Cohere", "ernie4_5": "Ernie4_5", "gemma": "Gemma", "glm": "Glm", "glm4": "Glm4", "gpt_bigcode": "GPTBigCode",
+           "granitemoe": "GraniteMoe", "hunyuan_v1_dense": "HunYuanDenseV1", "seed_oss": "SeedOss", "gpt2": "GPT2LMHeadModel", "starcoder2": "Starcoder2", "cohere2": "Cohere2", "internlm2": "InternLM2", "qwen2_moe": "Qwen2Moe", "mixtral": "Mixtral", "qwen3_moe": "Qwen3Moe", "olmoe": "Olmoe", "gpt_oss": "GptOss", "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3_text": "Gemma3",
            "granite": "Granite", "olmo2": "Olmo2", "olmo3": "Olmo3", "phi3": "Phi3", "smollm3": "SmolLM3"}
 
 
@@ -88,6 +100,10 @@ def write_weights(folder, tensors, shards=0):
         json.dump({"metadata": {"total_size": size}, "weight_map": place}, file)
 
 
+BY_FAMILY = {"gemma3": "gemma3_text", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "command-r": "cohere", "chatglm": "glm",
+             "starcoder": "gpt_bigcode", "hunyuan-dense": "hunyuan_v1_dense"}
+
+
 class Source:
     """A GGUF checkpoint of make_model.py in the words of Hugging Face."""
 
@@ -95,7 +111,7 @@ class Source:
         self.reader = gguf.GGUFReader(path)
         self.meta = {k: f.contents() for k, f in self.reader.fields.items()}
         self.family = self.meta["general.architecture"]
-        self.type = model_type or {"gemma3": "gemma3_text", "qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss"}.get(self.family, self.family)
+        self.type = model_type or BY_FAMILY.get(self.family, self.family)
         self.gemma = self.family.startswith("gemma")
         assert TYPES[self.type] == self.family
 
@@ -110,7 +126,9 @@ class Source:
         if not stem.startswith("blk."):
             return f"{NAMES[stem]}.{kind}"
         _, layer, part = stem.split(".", 2)
-        if self.gemma or self.family == "olmo2":
+        if part in RENAMED.get(self.type, ()):
+            part = RENAMED[self.type][part]
+        elif (self.gemma and self.type != "gemma") or self.family == "olmo2":
             part = BEHIND.get(part) or LAYER[part]
         elif self.family == "phi3" and part == "ffn_up":
             part = "mlp.gate_up_proj"
@@ -140,6 +158,13 @@ class Source:
             _, layer, part, kind = name.split(".")
             shape = [int(n) for n in t.shape[::-1]]
             at, which = f"model.layers.{layer}.", part.split("_")[1]
+            if self.type == "granitemoe":  # stacked, gate above up
+                if which == "up":
+                    continue
+                whole = lambda each: gguf.quants.dequantize(each.data, each.tensor_type).reshape(shape)
+                values = np.concatenate([whole(t), whole(stacks[name.replace("_gate_", "_up_")])], 1) if which == "gate" else whole(t)
+                out[f"{at}block_sparse_moe.{'in' if which == 'gate' else 'out'}put_linear.weight"] = (dtype, values.shape, encode(values, dtype))
+                continue
             if self.type != "gpt_oss":
                 values = gguf.quants.dequantize(t.data, t.tensor_type).reshape(shape)
                 stem, names, _ = EXPERTS[self.type]
@@ -171,12 +196,17 @@ class Source:
             if name.startswith("rope_") or "_exps." in name:
                 continue
             values = gguf.quants.dequantize(t.data, t.tensor_type).reshape([int(n) for n in t.shape[::-1]])
-            if self.family in ("llama", "granite", "smollm3", "internlm2") and ("attn_q." in name or "attn_k." in name):
+            if self.family in ("llama", "granite", "granitemoe", "smollm3", "internlm2") and ("attn_q." in name or "attn_k." in name):
                 values = self.unpermuted(values, self.key("attention.head_count" + ("_kv" if "attn_k." in name else "")))
             if self.gemma and "norm" in name:
                 values = values - np.float32(1)
             if self.type == "gpt2" and values.ndim == 2 and name.startswith("blk."):
                 values = values.T
+            if self.type == "glm" and "attn_qkv" in name:  # three tensors
+                sizes = [self.key("attention.head_count" + kind) * (self.key("attention.key_length") or self.key("embedding_length") // self.key("attention.head_count")) for kind in ("", "_kv")]
+                for letter, part in zip("qkv", np.split(values, np.cumsum(sizes))):
+                    out[self.theirs(name.replace("attn_qkv", "attn_" + letter))] = (dtype, part.shape, encode(part, dtype))
+                continue
             if "shexp" in name and values.ndim == 1:
                 values = values[None]
             if self.type == "internlm2" and any(f"attn_{c}." in name for c in "qkv"):
@@ -212,16 +242,17 @@ class Source:
                            "original_max_position_embeddings": self.key("context_length") // 4}
         return theta, None
 
-    @staticmethod
-    def gpt2(c):
+    def gpt2(self, c):
         """config.json of GPT-2, whose sizes have names of their own."""
         names = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "intermediate_size": "n_inner", "num_attention_heads": "n_head",
                  "max_position_embeddings": "n_positions"}
         kept = ("architectures", "model_type", "vocab_size", "layer_norm_epsilon", "tie_word_embeddings", "torch_dtype", "bos_token_id", "eos_token_id")
-        return {**{names[k]: c[k] for k in names}, **{k: c[k] for k in kept}, "activation_function": "gelu_new", "attn_pdrop": 0.1, "embd_pdrop": 0.1,
+        own = {"activation_function": "gelu_new"} if self.type == "gpt2" else {
+            "activation_function": "gelu_pytorch_tanh", "multi_query": True, "task_specific_params": None, "scale_attn_weights": True, "attention_softmax_in_fp32": True}
+        return {**{names[k]: c[k] for k in names}, **{k: c[k] for k in kept}, "attn_pdrop": 0.1, "embd_pdrop": 0.1,
                 "resid_pdrop": 0.1, "n_ctx": c["max_position_embeddings"], "initializer_range": 0.02, "summary_activation": None, "summary_first_dropout": 0.1,
                 "summary_proj_to_labels": True, "summary_type": "cls_index", "summary_use_proj": True,
-                "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}}}
+                "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}}, **own}
 
     def config(self, dtype, nested=False):
         """config.json; with `nested` as transformers 5 writes rotary parameters, else as versions before did."""
@@ -239,9 +270,9 @@ class Source:
             "attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True, "transformers_version": "5.24.0",
             "bos_token_id": None, "eos_token_id": self.meta["tokenizer.ggml.eos_token_id"],
         }
-        if self.type == "gpt2":
+        if self.type in ("gpt2", "gpt_bigcode"):
             return self.gpt2(c)
-        c["hidden_activation" if self.gemma else "hidden_act"] = "gelu_pytorch_tanh" if self.gemma or self.type == "starcoder2" else "silu"
+        c["hidden_activation" if self.gemma and self.type != "gemma" else "hidden_act"] = "gelu_pytorch_tanh" if self.gemma or self.type == "starcoder2" else "silu"
         count, width = {"qwen2_moe": ("num_experts", "moe_intermediate_size"), "qwen3_moe": ("num_experts", "moe_intermediate_size"), "olmoe": ("num_experts", None)}.get(self.type, ("num_local_experts", None))
         if self.key("expert_count", 0):
             inner = self.key("expert_feed_forward_length", c["intermediate_size"])
@@ -265,7 +296,17 @@ class Source:
         if self.type == "gpt_oss":
             c.update(experts_per_token=c["num_experts_per_tok"], swiglu_limit=7.0, initial_context_length=4096,
                      quantization_config={"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]})
-        if self.type not in ("mistral", "mixtral", "qwen2", "qwen2_moe", "starcoder2", "internlm2", "phi3"):
+        if self.type == "cohere":
+            c.update(logit_scale=float(self.key("logit_scale")), use_qk_norm=False)
+        if self.type == "hunyuan_v1_dense":
+            c.update(pretraining_tp=1, eod_token_id=3)
+        if self.type == "seed_oss":
+            c.update(attention_out_bias=False, mlp_bias=False, residual_dropout=0.1, pretraining_tp=1)
+        if self.type == "ernie4_5":
+            c["use_bias"] = has("blk.0.attn_q.bias")
+        elif self.type in ("glm", "glm4"):
+            c.update(attention_bias=has("blk.0.attn_q.bias") or has("blk.0.attn_qkv.bias"), partial_rotary_factor=self.key("rope.dimension_count", head) / head)
+        elif self.type not in ("mistral", "mixtral", "qwen2", "qwen2_moe", "starcoder2", "internlm2", "phi3"):
             c["attention_bias"] = has("blk.0.attn_output.bias") if self.type == "llama" else has("blk.0.attn_q.bias")
         if self.type in ("llama", "granite", "smollm3"):
             c["mlp_bias"] = has("blk.0.ffn_up.bias")
@@ -274,18 +315,18 @@ class Source:
             c["sliding_window"] = window or None
         if self.type in ("qwen2", "qwen3"):
             c.update(use_sliding_window=False, sliding_window=4096, max_window_layers=28)
-        if self.type == "granite":
+        if self.type in ("granite", "granitemoe"):
             for theirs, ours in (("embedding_multiplier", "embedding_scale"), ("attention_multiplier", "attention.scale"),
                                  ("residual_multiplier", "residual_scale"), ("logits_scaling", "logit_scale")):
                 c[theirs] = float(self.key(ours))
         if self.type == "smollm3":
             c.update(no_rope_layers=[int(i % 4 != 3) for i in range(c["num_hidden_layers"])], no_rope_layer_interval=4,
                      layer_types=["full_attention"] * c["num_hidden_layers"], use_sliding_window=False, sliding_window=None)
-        if self.gemma or self.type in ("olmo3", "gpt_oss", "cohere2"):
+        if (self.gemma and self.type != "gemma") or self.type in ("olmo3", "gpt_oss", "cohere2"):
             pattern = self.key("attention.sliding_window_pattern", {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2, "cohere2": 4}[self.family])
             local = [bool(p) for p in pattern] if isinstance(pattern, list) else [(i + 1) % pattern != 0 for i in range(c["num_hidden_layers"])]
             c.update(sliding_window=window, layer_types=["sliding_attention" if l else "full_attention" for l in local])
-        if self.gemma:
+        if self.gemma and self.type != "gemma":
             c.update(query_pre_attn_scalar=head, attn_logit_softcapping=self.key("attn_logit_softcapping"),
                      final_logit_softcapping=self.key("final_logit_softcapping"))
         if self.type == "phi3":
@@ -304,7 +345,7 @@ class Source:
         return c
 
 
-EPSILONS = {"starcoder2": "norm_epsilon", "cohere2": "layer_norm_eps", "gpt2": "layer_norm_epsilon"}
+EPSILONS = {"cohere": "layer_norm_eps", "gpt_bigcode": "layer_norm_epsilon", "starcoder2": "norm_epsilon", "cohere2": "layer_norm_eps", "gpt2": "layer_norm_epsilon"}
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 

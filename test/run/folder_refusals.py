@@ -78,6 +78,9 @@ REFUSED = {
     "index names more": (sharded(edited(INDEX, lambda i: i["weight_map"].update({"lm_head.weight": SHARD}))), 1408, "lm_head.weight"),
     "shards hold a tensor twice": (sharded(lambda f: shutil.copy(f + "/" + SHARD, f + "/" + SHARD.replace("2-", "1-", 1))), 1407, "does too"),
     "unknown model": (config(model_type="qwen33"), 1410, "did you mean qwen3?"),
+    **{f"folders of {kind}": (config(model_type=kind), 1410, f"expects a GGUF file in place of the folder where it is {kind}")
+       for kind in ("codeshell", "exaone", "maincoder", "orion", "xverse")},
+    "EXAONE 4, which is another model": (config(model_type="exaone4"), 1410, "'exaone4'"),
     "classifier": (config(architectures=["LlamaForSequenceClassification"]), 1410, "LlamaForSequenceClassification"),
     "quantised": (config(quantization_config={"quant_method": "aqlm"}), 1415, "'aqlm'"),
     "no width": (edited("config.json", lambda c: c.pop("hidden_size") and None), 1411, "hidden_size"),
@@ -226,6 +229,39 @@ OF_FAMILIES = {
     "--family starcoder2 --layers 1": {
         "no biases that are there": (config(use_bias=False), 1413, "key 'use_bias': expects no"),
         "another norm": (config(norm_type="rms"), 1411, "norm_type")},
+    "--family command-r --layers 1": {
+        "heads that are normed": (config(use_qk_norm=True), 1411, "use_qk_norm"),
+        "biases that are missing": (config(attention_bias=True), 1413, "key 'attention_bias': expects"),
+        "a factor of nothing": (config(logit_scale=0), 1411, "logit_scale")},
+    "--family ernie4_5 --layers 1": {"biases that are missing": (config(use_bias=True), 1413, "key 'use_bias': expects")},
+    "--family gemma --layers 1": {
+        "another activation": (config(hidden_act="silu"), 1411, "hidden_act"),
+        "an older name of another": (config(hidden_activation="gelu"), 1411, "hidden_activation"),
+        "both directions": (config(use_bidirectional_attention=True), 1411, "use_bidirectional_attention"),
+        "no norm": (tensors(lambda t: t.pop("model.norm.weight") and None), 220, "output_norm")},
+    "--family chatglm --layers 1": {
+        "no biases that are there": (config(attention_bias=False), 1413, "key 'attention_bias': expects no"),
+        "a part of nothing": (config(partial_rotary_factor=0), 1411, "partial_rotary_factor"),
+        "no keys": (tensors(lambda t: t.pop("model.layers.0.self_attn.k_proj.weight") and None), 220, "attn_k")},
+    "--family glm4 --layers 1": {
+        "no biases that are there": (config(attention_bias=False), 1413, "key 'attention_bias': expects no"),
+        "no norm behind the MLP": (tensors(lambda t: t.pop("model.layers.0.post_mlp_layernorm.weight") and None), 220, "post_ffw_norm")},
+    "--family starcoder --layers 1 --kv-heads 1": {
+        "a head of keys for each": (config(multi_query=False), 1411, "multi_query"),
+        "scores without a scale": (config(scale_attn_weights=False), 1411, "scale_attn_weights"),
+        "the exact activation": (config(activation_function="gelu"), 1411, "activation_function")},
+    "--family granitemoe --layers 1 --experts 5": {
+        "experts of another number": (config(num_local_experts=4), 1452, "input_linear"),
+        "no router": (tensors(lambda t: t.pop("model.layers.0.block_sparse_moe.router.layer.weight") and None), 220, "ffn_gate_inp"),
+        "a scale of nothing": (config(logits_scaling=0), 1411, "logits_scaling")},
+    "--family hunyuan-dense --layers 1": {
+        "heads without norms": (config(use_qk_norm=False), 1411, "use_qk_norm"),
+        "keys of other layers": (config(use_cla=True), 1411, "use_cla"),
+        "a base of nothing": (config(rope_scaling={"type": "dynamic", "factor": 1.0, "alpha": 0}), 1411, "rope_scaling.alpha"),
+        "another rotation with an alpha": (config(rope_scaling={"type": "linear", "factor": 2.0, "alpha": 3.0}), 1412, "rope_scaling.alpha")},
+    "--family seed_oss --layers 1": {
+        "no biases that are there": (config(attention_bias=False), 1413, "key 'attention_bias': expects no"),
+        "a bias that is missing": (config(attention_out_bias=True), 1413, "key 'attention_out_bias': expects")},
     "--family qwen2moe --layers 1 --experts 3 --head untied": {
         "windows": (config(use_sliding_window=True), 1411, "use_sliding_window"),
         "a window of one layer": (config(layer_types=["sliding_attention"]), 1411, "layer_types"),

@@ -11,6 +11,14 @@ namespace {
 
 using Windows = FolderFamily::Windows;
 
+/// Whether `name` is an architecture of GGUF files none of whose folders are read.
+bool isOfGgufAlone(const std::string &name) {
+  for (const std::string &modelType : folderModelTypes())
+    if (name == folderFamily(modelType)->architecture)
+      return false;
+  return (", " + supportedArchitectures() + ", ").find(", " + name + ", ") != std::string::npos;
+}
+
 class ConfigReader {
 public:
   ConfigReader(const JsonObject &config, PairWriter &pairs) : config(config), pairs(pairs) {}
@@ -44,6 +52,10 @@ Status ConfigReader::readKind() {
   if (!type)
     return type.error();
   c.family = folderFamily(*type);
+  if (!c.family && isOfGgufAlone(*type)) // whose folders bring code of their own
+    return config.refuse(ErrorCode::ConfigArchitecture, "model_type",
+                         "expects a GGUF file in place of the folder where it is " + *type +
+                             " (whose folders are not read: convert it)");
   if (!c.family)
     return config.refuse(ErrorCode::ConfigArchitecture, "model_type",
                          "expects " + alternatives(folderModelTypes()) + suggestion(*type, folderModelTypes()));
@@ -144,7 +156,7 @@ Status ConfigReader::readSwitches() {
   Result<std::string> activation = config.text(c.family->activationKey, c.family->activation);
   if (!activation)
     return activation.error();
-  if (*activation != c.family->activation)
+  if (*activation != c.family->activation && (!c.family->activationToo || *activation != c.family->activationToo))
     return config.refuse(c.family->activationKey, std::string("expects '") + c.family->activation + "'");
   if (c.family->encoder) {
     c.tied = c.inputBias = c.outputBias = c.mlpBias = true;
@@ -165,6 +177,12 @@ Status ConfigReader::readSwitches() {
   c.mlpBias = c.mlpBias || c.family->clampedGate || (c.family->biased && !c.family->mlpBiasKey);
   c.outputBias = c.outputBias || (c.family->biased && !c.family->attentionBiasKey);
   c.inputBias = c.outputBias || c.family->inputBias;
+  if (const char *name = c.family->inputBiasKey) {
+    Result<bool> bias = config.boolean(name, c.family->inputBias);
+    if (!bias)
+      return bias.error();
+    c.inputBias = *bias;
+  }
   STEPDOWN_CHECK(expect("rope_interleaved", false));
   if (!c.family->slices)
     config.skip("pretraining_tp");

@@ -1,4 +1,5 @@
 #include "lib/Checkpoint/HuggingFace/FolderFamilies.h"
+#include "lib/Checkpoint/HuggingFace/FolderRules.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,212 +7,6 @@
 
 namespace stepdown {
 namespace {
-
-// What all have. Rotary frequencies were stored by old versions; they follow from config.json.
-#define MODEL                                                                                                          \
-  {"model.embed_tokens.weight", "token_embd.weight", false}, {"lm_head.weight", "output.weight", false}, {             \
-    "model.layers.{}.self_attn.rotary_emb.inv_freq", nullptr, false                                                    \
-  }
-#define LINEAR(THEIRS, OURS)                                                                                           \
-  {"model.layers.{}." THEIRS ".weight", "blk.{}." OURS ".weight", false}, {                                            \
-    "model.layers.{}." THEIRS ".bias", "blk.{}." OURS ".bias", false                                                   \
-  }
-#define NORM(THEIRS, OURS, PLUS_ONE) {"model.layers.{}." THEIRS ".weight", "blk.{}." OURS ".weight", PLUS_ONE}
-#define LAST_NORM(PLUS_ONE) {"model.norm.weight", "output_norm.weight", PLUS_ONE}
-#define QKV                                                                                                            \
-  LINEAR("self_attn.q_proj", "attn_q"), LINEAR("self_attn.k_proj", "attn_k"), LINEAR("self_attn.v_proj", "attn_v")
-#define OUTPUT LINEAR("self_attn.o_proj", "attn_output")
-#define GATED_MLP                                                                                                      \
-  LINEAR("mlp.gate_proj", "ffn_gate"), LINEAR("mlp.up_proj", "ffn_up"), LINEAR("mlp.down_proj", "ffn_down")
-#define TWO_NORMS NORM("input_layernorm", "attn_norm", false), NORM("post_attention_layernorm", "ffn_norm", false)
-
-constexpr TensorRule llama[] = {MODEL, LAST_NORM(false), TWO_NORMS, QKV, OUTPUT, GATED_MLP};
-constexpr TensorRule qwen3[] = {MODEL,
-                                LAST_NORM(false),
-                                TWO_NORMS,
-                                QKV,
-                                OUTPUT,
-                                GATED_MLP,
-                                NORM("self_attn.q_norm", "attn_q_norm", false),
-                                NORM("self_attn.k_norm", "attn_k_norm", false)};
-// The second norm stands behind attention, not before the MLP.
-constexpr TensorRule gemma3[] = {MODEL,
-                                 LAST_NORM(true),
-                                 NORM("input_layernorm", "attn_norm", true),
-                                 NORM("post_attention_layernorm", "post_attention_norm", true),
-                                 NORM("pre_feedforward_layernorm", "ffn_norm", true),
-                                 NORM("post_feedforward_layernorm", "post_ffw_norm", true),
-                                 NORM("self_attn.q_norm", "attn_q_norm", true),
-                                 NORM("self_attn.k_norm", "attn_k_norm", true),
-                                 QKV,
-                                 OUTPUT,
-                                 GATED_MLP};
-constexpr TensorRule gemma2[] = {MODEL,
-                                 LAST_NORM(true),
-                                 NORM("input_layernorm", "attn_norm", true),
-                                 NORM("post_attention_layernorm", "post_attention_norm", true),
-                                 NORM("pre_feedforward_layernorm", "ffn_norm", true),
-                                 NORM("post_feedforward_layernorm", "post_ffw_norm", true),
-                                 QKV,
-                                 OUTPUT,
-                                 GATED_MLP};
-// Norms stand behind attention and the MLP alone.
-constexpr TensorRule olmo2[] = {MODEL,
-                                LAST_NORM(false),
-                                NORM("post_attention_layernorm", "post_attention_norm", false),
-                                NORM("post_feedforward_layernorm", "post_ffw_norm", false),
-                                NORM("self_attn.q_norm", "attn_q_norm", false),
-                                NORM("self_attn.k_norm", "attn_k_norm", false),
-                                QKV,
-                                OUTPUT,
-                                GATED_MLP};
-constexpr TensorRule phi3[] = {MODEL,
-                               LAST_NORM(false),
-                               TWO_NORMS,
-                               LINEAR("self_attn.qkv_proj", "attn_qkv"),
-                               OUTPUT,
-                               LINEAR("mlp.gate_up_proj", "ffn_up"),
-                               LINEAR("mlp.down_proj", "ffn_down")};
-
-// Experts, each tensor of its own: of a layer's `AT` the gate, up and down projections, and what chooses.
-#define EXPERT(THEIRS, OURS)                                                                                           \
-  {"model.layers.{}." THEIRS ".weight", "blk.{}." OURS ".weight", false, TensorRule::Kind::Expert}
-#define EXPERTS(AT, GATE, UP, DOWN)                                                                                    \
-  LINEAR(AT ".gate", "ffn_gate_inp"), EXPERT(AT ".experts.<>." GATE, "ffn_gate_exps"),                                 \
-      EXPERT(AT ".experts.<>." UP, "ffn_up_exps"), EXPERT(AT ".experts.<>." DOWN, "ffn_down_exps")
-#define MLP_EXPERTS EXPERTS("mlp", "gate_proj", "up_proj", "down_proj")
-constexpr TensorRule mixtral[] = {MODEL, LAST_NORM(false), TWO_NORMS,
-                                  QKV,   OUTPUT,           EXPERTS("block_sparse_moe", "w1", "w3", "w2")};
-constexpr TensorRule qwen3Moe[] = {MODEL,
-                                   LAST_NORM(false),
-                                   TWO_NORMS,
-                                   QKV,
-                                   OUTPUT,
-                                   MLP_EXPERTS,
-                                   NORM("self_attn.q_norm", "attn_q_norm", false),
-                                   NORM("self_attn.k_norm", "attn_k_norm", false)};
-#define STACK(THEIRS, OURS, KIND) {"model.layers.{}.mlp.experts." THEIRS, "blk.{}." OURS, false, TensorRule::Kind::KIND}
-constexpr TensorRule gptOss[] = {MODEL,
-                                 LAST_NORM(false),
-                                 NORM("input_layernorm", "attn_norm", false),
-                                 NORM("post_attention_layernorm", "post_attention_norm", false),
-                                 QKV,
-                                 OUTPUT,
-                                 {"model.layers.{}.self_attn.sinks", "blk.{}.attn_sinks.weight", false},
-                                 LINEAR("mlp.router", "ffn_gate_inp"),
-                                 STACK("gate_up_proj_blocks", "ffn_gate_up_exps.weight", Blocks),
-                                 STACK("gate_up_proj_scales", "ffn_gate_up_exps.weight", Scales),
-                                 STACK("gate_up_proj_bias", "ffn_gate_up_exps.bias", Pair),
-                                 STACK("down_proj_blocks", "ffn_down_exps.weight", Blocks),
-                                 STACK("down_proj_scales", "ffn_down_exps.weight", Scales),
-                                 STACK("down_proj_bias", "ffn_down_exps.bias", Plain)};
-constexpr ExpertKeys mixtralExperts = {"num_local_experts", 8, 2, nullptr, 0, nullptr, true},
-                     qwen3Experts = {"num_experts", 128, 8, "moe_intermediate_size", 768, "norm_topk_prob", true},
-                     olmoExperts = {"num_experts", 64, 8, nullptr, 0, "norm_topk_prob", false},
-                     gptOssExperts = {"num_local_experts", 128, 4, nullptr, 0, nullptr, true};
-
-constexpr TensorRule qwen2Moe[] = {MODEL,
-                                   LAST_NORM(false),
-                                   TWO_NORMS,
-                                   QKV,
-                                   OUTPUT,
-                                   MLP_EXPERTS,
-                                   LINEAR("mlp.shared_expert.gate_proj", "ffn_gate_shexp"),
-                                   LINEAR("mlp.shared_expert.up_proj", "ffn_up_shexp"),
-                                   LINEAR("mlp.shared_expert.down_proj", "ffn_down_shexp"),
-                                   LINEAR("mlp.shared_expert_gate", "ffn_gate_inp_shexp")};
-constexpr ExpertKeys qwen2Experts = {
-    "num_experts", 60, 4, "moe_intermediate_size", 1408, "norm_topk_prob", false, "shared_expert_intermediate_size",
-    5632};
-constexpr FixedKey qwen2MoeFixed[] = {{"qkv_bias", "true"}};
-
-// Layer norms; those of Cohere have no bias.
-#define BIASED_NORM(THEIRS, OURS)                                                                                      \
-  NORM(THEIRS, OURS, false), { "model.layers.{}." THEIRS ".bias", "blk.{}." OURS ".bias", false }
-constexpr TensorRule starCoder2[] = {MODEL,
-                                     LAST_NORM(false),
-                                     {"model.norm.bias", "output_norm.bias", false},
-                                     BIASED_NORM("input_layernorm", "attn_norm"),
-                                     BIASED_NORM("post_attention_layernorm", "ffn_norm"),
-                                     QKV,
-                                     OUTPUT,
-                                     LINEAR("mlp.c_fc", "ffn_up"),
-                                     LINEAR("mlp.c_proj", "ffn_down")};
-constexpr FixedKey starCoder2Fixed[] = {{"mlp_type", "\"default\""},
-                                        {"norm_type", "\"layer_norm\""},
-                                        {"residual_dropout", nullptr},
-                                        {"embedding_dropout", nullptr}};
-constexpr TensorRule cohere2[] = {MODEL, LAST_NORM(false), NORM("input_layernorm", "attn_norm", false),
-                                  QKV,   OUTPUT,           GATED_MLP};
-constexpr FixedKey cohere2Fixed[] = {{"use_parallel_block", "true"},
-                                     {"use_gated_activation", "true"},
-                                     {"use_embedding_sharing", "true"},
-                                     {"use_parallel_embedding", nullptr}, // how it was trained on several machines
-                                     {"position_embedding_type", "\"rope_gptj\""},
-                                     {"order_of_interleaved_layers", "\"local_attn_first\""},
-                                     {"layer_switch", "4"},
-                                     {"rotary_pct", "1"}};
-constexpr TensorRule internLm2[] = {
-    {"model.tok_embeddings.weight", "token_embd.weight", false},
-    {"output.weight", "output.weight", false},
-    LAST_NORM(false),
-    NORM("attention_norm", "attn_norm", false),
-    NORM("ffn_norm", "ffn_norm", false),
-    {"model.layers.{}.attention.wqkv.weight", "blk.{}.attn_qkv.weight", false, TensorRule::Kind::Groups},
-    LINEAR("attention.wo", "attn_output"),
-    LINEAR("feed_forward.w1", "ffn_gate"),
-    LINEAR("feed_forward.w3", "ffn_up"),
-    LINEAR("feed_forward.w2", "ffn_down")};
-constexpr FixedKey internLm2Fixed[] = {{"bias", "false"}};
-
-// GPT-2's linears are convolutions, whose weights are [in, out]. The first files have no "transformer." in front of
-// their names, and masks among their tensors.
-#define CONV(AT, THEIRS, OURS)                                                                                         \
-  {AT "h.{}." THEIRS ".weight", "blk.{}." OURS ".weight", false, TensorRule::Kind::Transposed}, {                      \
-    AT "h.{}." THEIRS ".bias", "blk.{}." OURS ".bias", false                                                           \
-  }
-#define GPT2(AT)                                                                                                       \
-  {AT "wte.weight", "token_embd.weight", false}, {AT "wpe.weight", "position_embd.weight", false},                     \
-      {AT "h.{}.attn.bias", nullptr, false}, {AT "h.{}.attn.masked_bias", nullptr, false},                             \
-      NORM_BIAS(AT "ln_f", "output_norm"), NORM_BIAS(AT "h.{}.ln_1", "blk.{}.attn_norm"),                              \
-      NORM_BIAS(AT "h.{}.ln_2", "blk.{}.ffn_norm"), CONV(AT, "attn.c_attn", "attn_qkv"),                               \
-      CONV(AT, "attn.c_proj", "attn_output"), CONV(AT, "mlp.c_fc", "ffn_up"), CONV(AT, "mlp.c_proj", "ffn_down")
-#define NORM_BIAS(THEIRS, OURS)                                                                                        \
-  {THEIRS ".weight", OURS ".weight", false}, { THEIRS ".bias", OURS ".bias", false }
-constexpr TensorRule gpt2[] = {GPT2("transformer."), GPT2(""), {"lm_head.weight", "output.weight", false}};
-constexpr SizeKeys gpt2Sizes = {"n_embd", "n_layer", "n_inner", "n_positions", "n_head", 4};
-constexpr FixedKey gpt2Fixed[] = {{"n_ctx", nullptr}, // n_positions says it
-                                  {"scale_attn_weights", "true"},
-                                  {"scale_attn_by_inverse_layer_idx", "false"},
-                                  {"add_cross_attention", "false"},
-                                  {"reorder_and_upcast_attn", nullptr}, // of float16 alone
-                                  {"attn_pdrop", nullptr},              // for training
-                                  {"summary_type", nullptr},            // of a head that is not read, as the rest
-                                  {"summary_use_proj", nullptr},
-                                  {"summary_activation", nullptr},
-                                  {"summary_proj_to_labels", nullptr},
-                                  {"summary_first_dropout", nullptr},
-                                  {"task_specific_params", nullptr}};
-
-// An encoder, with layer norms. The pooler is trained for another task and is no part of an embedding; positions are
-// counted.
-#define ENCODER(THEIRS, OURS) NORM_BIAS("encoder.layer.{}." THEIRS, "blk.{}." OURS)
-constexpr TensorRule bert[] = {{"embeddings.word_embeddings.weight", "token_embd.weight", false},
-                               {"embeddings.position_embeddings.weight", "position_embd.weight", false},
-                               {"embeddings.token_type_embeddings.weight", "token_types.weight", false},
-                               {"embeddings.position_ids", nullptr, false},
-                               {"embeddings.token_type_ids", nullptr, false},
-                               {"pooler.dense.weight", nullptr, false},
-                               {"pooler.dense.bias", nullptr, false},
-                               NORM_BIAS("embeddings.LayerNorm", "token_embd_norm"),
-                               ENCODER("attention.self.query", "attn_q"),
-                               ENCODER("attention.self.key", "attn_k"),
-                               ENCODER("attention.self.value", "attn_v"),
-                               ENCODER("attention.output.dense", "attn_output"),
-                               ENCODER("attention.output.LayerNorm", "attn_output_norm"),
-                               ENCODER("intermediate.dense", "ffn_up"),
-                               ENCODER("output.dense", "ffn_down"),
-                               ENCODER("output.LayerNorm", "layer_output_norm")};
 
 using Windows = FolderFamily::Windows;
 #define SILU "hidden_act", "silu"
@@ -232,6 +27,25 @@ constexpr FolderFamily localRope(FolderFamily row, double localTheta) {
 constexpr FolderFamily capped(FolderFamily row, double logitCap, double scoreCap) {
   row.logitCap = logitCap;
   row.scoreCap = scoreCap;
+  return row;
+}
+/// q, k and v alone have the biases of `key`, by default.
+constexpr FolderFamily inputBiased(FolderFamily row, const char *key) {
+  row.inputBias = true;
+  row.inputBiasKey = key;
+  return row;
+}
+constexpr FolderFamily partlyRotated(FolderFamily row, double part) {
+  row.partialRotary = true;
+  row.rotaryPart = part;
+  return row;
+}
+constexpr FolderFamily alsoCalled(FolderFamily row, const char *activation) {
+  row.activationToo = activation;
+  return row;
+}
+constexpr FolderFamily stretched(FolderFamily row) {
+  row.stretchedBase = true;
   return row;
 }
 constexpr FolderFamily multiplied(FolderFamily row) {
@@ -290,12 +104,25 @@ constexpr FolderFamily placed(FolderFamily row, const SizeKeys &sizes, const cha
 constexpr FolderFamily families[] = {
     encoding({"bert", "bert", bert, std::size(bert), "hidden_act", "gelu", Windows::None, 0, 0, 1e4, false, true, false,
               nullptr, nullptr, true, false}),
+    fixedAt(adjacent(shifted({"cohere", "command-r", cohere2, std::size(cohere2), SILU, Windows::None, 0, 0, 5e5, false,
+                              true, false, "attention_bias", nullptr, false, false},
+                             "layer_norm_eps"),
+                     0.0625),
+            cohereFixed),
     fixedAt(adjacent(shifted(patterned({"cohere2", "cohere2", cohere2, std::size(cohere2), SILU, Windows::None, 0, 0,
                                         1e4, true, true, false, "attention_bias", nullptr, false, false},
                                        4),
                              "layer_norm_eps"),
                      0.0625),
             cohere2Fixed),
+    adjacent({"ernie4_5", "ernie4_5", llama, std::size(llama), SILU, Windows::None, 2, 128, 5e5, false, true, false,
+              "use_bias", "use_bias", false, false},
+             0),
+    // "gelu" of its first files means the same.
+    fixedAt(alsoCalled({"gemma", "gemma", gemma, std::size(gemma), "hidden_act", "gelu_pytorch_tanh", Windows::None, 16,
+                        256, 1e4, false, true, false, "attention_bias", nullptr, false, false},
+                       "gelu"),
+            gemmaFixed),
     capped(patterned({"gemma2", "gemma2", gemma2, std::size(gemma2), GELU, Windows::None, 4, 256, 1e4, true, true,
                       false, "attention_bias", nullptr, false, false},
                      2),
@@ -305,17 +132,41 @@ constexpr FolderFamily families[] = {
                                6),
                      1e4),
            0, kNotRead),
+    adjacent(partlyRotated(inputBiased({"glm", "chatglm", glm, std::size(glm), SILU, Windows::None, 2, 128, 1e4, false,
+                                        false, true, nullptr, nullptr, true, false},
+                                       "attention_bias"),
+                           0.5),
+             0),
+    adjacent(partlyRotated(inputBiased({"glm4", "glm4", glm4, std::size(glm4), SILU, Windows::None, 2, 128, 1e4, false,
+                                        false, true, nullptr, nullptr, true, false},
+                                       "attention_bias"),
+                           0.5),
+             0),
     fixedAt(biased(placed(shifted({"gpt2", "gpt2", gpt2, std::size(gpt2), "activation_function", "gelu_new",
                                    Windows::None, 0, 0, 1e4, false, true, false, nullptr, nullptr, true, false},
                                   "layer_norm_epsilon"),
                           gpt2Sizes, "LMHeadModel")),
             gpt2Fixed),
+    // "gelu_new" is the same formula.
+    fixedAt(alsoCalled(biased(placed(shifted({"gpt_bigcode", "starcoder", gptBigCode, std::size(gptBigCode),
+                                              "activation_function", "gelu_pytorch_tanh", Windows::None, 1, 0, 1e4,
+                                              false, true, false, nullptr, nullptr, true, false},
+                                             "layer_norm_epsilon"),
+                                     gpt2Sizes, "ForCausalLM")),
+                       "gelu_new"),
+            gptBigCodeFixed),
     clamped(mixed(patterned({"gpt_oss", "gpt-oss", gptOss, std::size(gptOss), SILU, Windows::None, 8, 64, 1.5e5, false,
                              false, false, "attention_bias", nullptr, false, false},
                             2),
                   gptOssExperts)),
     multiplied({"granite", "granite", llama, std::size(llama), SILU, Windows::None, 0, 0, 1e4, false, false, false,
                 "attention_bias", "mlp_bias", false, false}),
+    mixed(multiplied({"granitemoe", "granitemoe", graniteMoe, std::size(graniteMoe), SILU, Windows::None, 0, 0, 1e4,
+                      false, false, false, "attention_bias", nullptr, false, false}),
+          graniteExperts),
+    fixedAt(stretched({"hunyuan_v1_dense", "hunyuan-dense", hunyuan, std::size(hunyuan), SILU, Windows::None, 0, 0, 1e4,
+                       false, false, false, "attention_bias", nullptr, false, false}),
+            hunyuanFixed),
     fixedAt(sliced({"internlm2", "internlm2", internLm2, std::size(internLm2), SILU, Windows::None, 0, 0, 1e4, false,
                     false, false, nullptr, nullptr, false, false}),
             internLm2Fixed),
@@ -348,6 +199,10 @@ constexpr FolderFamily families[] = {
     mixed({"qwen3_moe", "qwen3moe", qwen3Moe, std::size(qwen3Moe), SILU, Windows::Off, 4, 0, 1e4, false, false, false,
            "attention_bias", nullptr, false, false},
           qwen3Experts),
+    fixedAt(inputBiased({"seed_oss", "seed_oss", seedOss, std::size(seedOss), SILU, Windows::None, 8, 128, 1e4, false,
+                         false, false, "attention_out_bias", "mlp_bias", true, false},
+                        "attention_bias"),
+            seedOssFixed),
     unrotated({"smollm3", "smollm3", llama, std::size(llama), SILU, Windows::None, 4, 0, 2e6, false, true, false,
                "attention_bias", "mlp_bias", false, false},
               4),

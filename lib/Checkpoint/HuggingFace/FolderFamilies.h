@@ -14,7 +14,8 @@ struct TensorRule {
   /// Expert: one of those that are stacked here. Blocks and Scales: of experts in MXFP4, stacked as they are; Pair:
   /// their biases. "gate_up" of these last three are two tensors here. Transposed: [in, out]. Groups: of each head of
   /// keys its query heads, then its keys and values; "qkv" of it are three tensors here.
-  enum class Kind { Plain, Expert, Blocks, Scales, Pair, Transposed, Groups };
+  /// Halves: of all experts the gate and, below it in each, the up projection; "gate_up" of it are two tensors here.
+  enum class Kind { Plain, Expert, Blocks, Scales, Pair, Transposed, Groups, Halves };
   const char *theirs;
   const char *ours; ///< null: needed by nobody
   bool plusOne;     ///< a norm that multiplies by 1 + its weight; ours multiplies by the weight
@@ -88,6 +89,10 @@ struct FolderFamily {
   bool adjacent = false;         ///< neighbours in a head rotate together, in place of halves
   double logitFactor = 0;        ///< logit_scale, where it is left out; 0: it has no such key
   const char *classEnding = "ForCausalLM";
+  const char *inputBiasKey = nullptr;  ///< whether q, k and v have biases, by default `inputBias`; null: as above
+  double rotaryPart = 1;               ///< partial_rotary_factor, where it is left out
+  const char *activationToo = nullptr; ///< another name of the same activation
+  bool stretchedBase = false;          ///< "dynamic" rotation with an alpha has a larger base, at any length
   const FixedKey *fixed = nullptr;
   size_t fixedCount = 0;
 };

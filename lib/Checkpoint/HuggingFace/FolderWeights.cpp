@@ -126,7 +126,7 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
   using Kind = TensorRule::Kind;
   if (!role.empty())
     if (const TensorRule *rule = ruleOf(*config.family, stem + ".weight", layer, expert); rule && rule->ours) {
-      if (rule->kind == Kind::Transposed || rule->kind == Kind::Groups)
+      if (rule->kind == Kind::Transposed || rule->kind == Kind::Groups || rule->kind == Kind::Halves)
         return fail(ErrorCode::FolderQuantization,
                     "%s: tensor '%s': expects floats where model_type is %s, but got %s of a quantised weight",
                     file.c_str(), printable(tensor.name).c_str(), config.family->modelType, role.c_str());
@@ -166,7 +166,7 @@ Status WeightReader::take(const std::string &file, const SafeTensor &tensor) {
                 "%s: tensor '%s': expects no other tensor that is %s here, but got one", file.c_str(),
                 printable(tensor.name).c_str(), numbered(rule->ours, layer).c_str());
   if (rule->kind == Kind::Expert || rule->kind == Kind::Pair || rule->kind == Kind::Transposed ||
-      rule->kind == Kind::Groups) {
+      rule->kind == Kind::Groups || rule->kind == Kind::Halves) {
     gathered.add(*rule, numbered(rule->ours, layer), expert, rule->kind == Kind::Pair ? "bias" : "weight", file,
                  tensor);
     return Done{};
@@ -276,7 +276,10 @@ Status WeightReader::checkBiases() const {
     if (ours.size() < ending.size() || ours.substr(ours.size() - ending.size()) != ending)
       continue;
     const bool mlp = ours.find("ffn_") != ours.npos, says = saysBias(ours);
-    const char *key = mlp ? config.family->mlpBiasKey : config.family->attentionBiasKey;
+    const bool input = !mlp && ours.find("attn_output") == ours.npos && config.family->inputBiasKey;
+    const char *key = mlp     ? config.family->mlpBiasKey
+                      : input ? config.family->inputBiasKey
+                              : config.family->attentionBiasKey;
     for (uint64_t layer = 0; layer < config.layers; ++layer) {
       if ((builder.soFar().tensor(numbered(rule.ours, layer)) != nullptr) == says)
         continue;

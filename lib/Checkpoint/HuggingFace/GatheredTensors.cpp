@@ -29,8 +29,10 @@ Error shapeError(const GatheredWeight &weight, const char *role, const char *exp
 void GatheredTensors::add(const TensorRule &rule, const std::string &ours, uint64_t expert, const std::string &role,
                           const std::string &file, const SafeTensor &tensor) {
   using Kind = TensorRule::Kind;
-  if (rule.kind == Kind::Transposed || rule.kind == Kind::Groups) {
-    GatheredWeight &weight = (rule.kind == Kind::Transposed ? transposed : groupsOf)[ours];
+  if (rule.kind == Kind::Transposed || rule.kind == Kind::Groups || rule.kind == Kind::Halves) {
+    GatheredWeight &weight = (rule.kind == Kind::Transposed ? transposed
+                              : rule.kind == Kind::Groups   ? groupsOf
+                                                            : fusedGates)[ours];
     weight.name = tensor.name, weight.file = file;
     weight.tensors.emplace(role, tensor);
     return;
@@ -158,6 +160,29 @@ Status GatheredTensors::finishPairs(const std::string &ours, const GatheredWeigh
   return Done{};
 }
 
+/// A weight [experts, 2 * inner, in], of each expert the rows of its gate and then those of up.
+Status GatheredTensors::finishHalves(const std::string &ours, const GatheredWeight &weight,
+                                     std::deque<std::string> &names) {
+  const SafeTensor &tensor = weight.tensors.at("weight");
+  if (tensor.shape.size() != 3 || tensor.shape[0] != config.experts || tensor.shape[1] % 2 != 0)
+    return shapeError(weight, "weight", "[experts, 2 * rows, columns]");
+  const uint64_t rows = tensor.shape[1] / 2, bytes = tensor.bytes / (2 * config.experts);
+  for (uint64_t half = 0; half < 2; ++half) {
+    std::vector<std::unique_ptr<WeightPart>> parts;
+    for (uint64_t expert = 0; expert < config.experts; ++expert) {
+      const uint8_t *data = tensor.data + (2 * expert + half) * bytes;
+      parts.push_back(plainPart(tensor.storage, data, rows, tensor.shape[2]));
+      parts.back()->liesIn(data, bytes);
+    }
+    auto source = std::make_shared<PartSource>(std::move(parts));
+    builder.keep(source);
+    names.push_back(halvesOf(ours)[half]);
+    if (Status added = put(weight, source->tensor(names.back(), true)); !added)
+      return added;
+  }
+  return Done{};
+}
+
 /// Adds `part` of a file's floats as the tensor `ours`.
 Status GatheredTensors::put(const GatheredWeight &from, const std::string &ours, std::unique_ptr<WeightPart> part,
                             std::deque<std::string> &names) {
@@ -208,6 +233,9 @@ Status GatheredTensors::finish(std::deque<std::string> &names) {
     for (const auto &[ours, weight] : groups ? groupsOf : transposed)
       if (Status made = finishOrdered(ours, weight, groups, names); !made)
         return made;
+  for (const auto &[ours, weight] : fusedGates)
+    if (Status made = finishHalves(ours, weight, names); !made)
+      return made;
   for (const auto &[ours, biases] : pairs)
     if (Status made = finishPairs(ours, biases, names); !made)
       return made;

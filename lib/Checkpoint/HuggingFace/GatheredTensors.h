@@ -28,6 +28,7 @@ private:
   Status put(const GatheredWeight &from, const StoredTensor &tensor);
   Status finishStacks(const std::string &ours, const GatheredWeight &stack, std::deque<std::string> &names);
   Status finishPairs(const std::string &ours, const GatheredWeight &biases, std::deque<std::string> &names);
+  Status finishHalves(const std::string &ours, const GatheredWeight &weight, std::deque<std::string> &names);
   Status finishOrdered(const std::string &ours, const GatheredWeight &weight, bool groups,
                        std::deque<std::string> &names);
   Status put(const GatheredWeight &from, const std::string &ours, std::unique_ptr<WeightPart> part,
@@ -38,6 +39,7 @@ private:
   std::map<std::string, Linear> linears;
   std::map<std::string, GatheredWeight> stacks, pairs;        // gpt-oss's weights, and biases of gate and up
   std::map<std::string, GatheredWeight> transposed, groupsOf; // floats in another order
+  std::map<std::string, GatheredWeight> fusedGates;           // experts' gate and up in one tensor
 };
 
 } // namespace stepdown

@@ -151,9 +151,7 @@ Status RopeReader::read(const JsonObject &object) {
     return base.error();
   if (!kAnyPositive.holds(*base))
     return (object.has("rope_theta") ? object : config).refuse("rope_theta", "expects " + kAnyPositive.text());
-  pairs.add(key("rope.freq_base"), *base);
-
-  Result<double> part = config.real("partial_rotary_factor", 1);
+  Result<double> part = config.real("partial_rotary_factor", family.rotaryPart);
   part = part ? object.real("partial_rotary_factor", *part) : part;
   if (!part)
     return part.error();
@@ -175,6 +173,19 @@ Status RopeReader::read(const JsonObject &object) {
   Result<std::string> type = typeOf(object);
   if (!type)
     return type.error();
+  if (family.stretchedBase && *type == "dynamic" && object.has("alpha")) {
+    Result<double> alpha = realWithin(object, "alpha", kAnyPositive);
+    if (!alpha)
+      return alpha.error();
+    if (dimensions < 4)
+      return object.refuse("alpha", "expects heads of at least 4 elements");
+    *base *= std::pow(*alpha, double(dimensions) / double(dimensions - 2));
+    if (!kAnyPositive.holds(*base))
+      return object.refuse("alpha", "expects a base of " + kAnyPositive.text() + " with it");
+    for (const char *name : {"beta_fast", "beta_slow", "mscale", "mscale_all_dim"}) // of yarn
+      object.skip(name);
+  }
+  pairs.add(key("rope.freq_base"), *base);
   const bool isLong = *type == "longrope" || *type == "su" || *type == "yarn";
   Status read = Done{};
   if (family.longRope ? isLong : false) {
