@@ -79,7 +79,7 @@ REFUSED = {
     "shards hold a tensor twice": (sharded(lambda f: shutil.copy(f + "/" + SHARD, f + "/" + SHARD.replace("2-", "1-", 1))), 1407, "does too"),
     "unknown model": (config(model_type="qwen33"), 1410, "did you mean qwen3?"),
     **{f"folders of {kind}": (config(model_type=kind), 1410, f"expects a GGUF file in place of the folder where it is {kind}")
-       for kind in ("codeshell", "exaone", "maincoder", "orion", "xverse")},
+       for kind in ("chatglm", "codeshell", "exaone", "maincoder", "orion", "xverse")},
     "EXAONE 4, which is another model": (config(model_type="exaone4"), 1410, "'exaone4'"),
     "classifier": (config(architectures=["LlamaForSequenceClassification"]), 1410, "LlamaForSequenceClassification"),
     "quantised": (config(quantization_config={"quant_method": "aqlm"}), 1415, "'aqlm'"),

@@ -15,7 +15,7 @@ using Windows = FolderFamily::Windows;
 bool isOfGgufAlone(const std::string &name) {
   for (const std::string &modelType : folderModelTypes())
     if (name == folderFamily(modelType)->architecture)
-      return false;
+      return name == "chatglm"; // glm is the same family, whose folders name their tensors otherwise
   return (", " + supportedArchitectures() + ", ").find(", " + name + ", ") != std::string::npos;
 }
 
